@@ -1,1 +1,7 @@
+//! The front door of a Jitsi Meet deployment.
 
+pub mod clock;
+pub mod identity;
+pub mod policy;
+pub mod random;
+pub mod room;

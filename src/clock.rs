@@ -1,0 +1,130 @@
+//! The time of day as a parameter, so that lifetimes can be tested without waiting.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// Tells the time; cheap to clone and to share between threads.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Source);
+
+/// Whole seconds since 1970-01-01 UTC, the precision of a JWT's `NumericDate` (RFC 7519 § 2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+/// Moves the time of a [`Clock`] made by [`Clock::manual`].
+#[derive(Clone, Debug)]
+pub struct Hand(Arc<AtomicU64>);
+
+#[derive(Clone, Debug, Default)]
+enum Source {
+    #[default]
+    System,
+    Manual(Arc<AtomicU64>),
+}
+
+// === impl Clock ===
+
+impl Clock {
+    /// The machine's clock.
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands still until its hand is moved.
+    pub fn manual(start: Timestamp) -> (Self, Hand) {
+        let seconds = Arc::new(AtomicU64::new(start.0));
+        (Self(Source::Manual(Arc::clone(&seconds))), Hand(seconds))
+    }
+
+    /// The current time; a machine clock before 1970 reads as 1970.
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System => Timestamp::from_system(),
+            Source::Manual(seconds) => Timestamp(seconds.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+// === impl Timestamp ===
+
+impl Timestamp {
+    /// A time by its seconds since 1970.
+    pub const fn from_unix(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since 1970.
+    pub const fn as_unix(self) -> u64 {
+        self.0
+    }
+
+    /// The time `duration` later; saturates.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_secs()))
+    }
+
+    /// The time `duration` earlier; saturates at 1970.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(duration.as_secs()))
+    }
+
+    /// How long from `earlier` to this time; zero if `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that asks the machine"
+    )]
+    fn from_system() -> Self {
+        Self(
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |elapsed| elapsed.as_secs()),
+        )
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+// === impl Hand ===
+
+impl Hand {
+    /// Moves the clock forward.
+    pub fn advance(&self, duration: Duration) {
+        self.0.fetch_add(duration.as_secs(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_only_by_its_hand() {
+        let (clock, hand) = Clock::manual(Timestamp::from_unix(100));
+        assert_eq!(clock.now().as_unix(), 100);
+        hand.advance(Duration::from_secs(7));
+        assert_eq!(
+            clock.now().since(Timestamp::from_unix(100)),
+            Duration::from_secs(7)
+        );
+        assert_eq!(Timestamp::from_unix(5).since(clock.now()), Duration::ZERO);
+    }
+}

@@ -1,0 +1,77 @@
+//! Who somebody is, as far as rules and tokens need to know.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A person as an OpenID provider described them, cut down to what this deployment uses.
+///
+/// Every text in it is hostile: it was chosen by its owner or by somebody else's directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The provider's stable id of the person (`sub` unless configured otherwise).
+    #[serde(rename = "s")]
+    pub subject: String,
+    /// The name to show.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The e-mail address.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Whether the provider vouches for the address; rules on addresses need it.
+    #[serde(rename = "v", default)]
+    pub email_verified: bool,
+    /// The address of a picture.
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
+    /// The groups that some rule names; others are not kept.
+    #[serde(rename = "g", default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// The values of the claims that some rule names, by the path the rule gives.
+    #[serde(rename = "c", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: BTreeMap<String, Vec<String>>,
+}
+
+/// An identity that a provider proved: only signing in makes one, and only from one can a session
+/// begin.
+#[derive(Clone, Debug)]
+pub struct Verified(Identity);
+
+// === impl Identity ===
+
+impl Identity {
+    /// The name to show, or the best stand-in for one.
+    pub fn display_name(&self) -> &str {
+        let email_name = || {
+            self.email
+                .as_deref()
+                .and_then(|email| email.split('@').next())
+        };
+        self.name
+            .as_deref()
+            .or_else(email_name)
+            .unwrap_or(&self.subject)
+    }
+}
+
+// === impl Verified ===
+
+impl Verified {
+    /// To be called by the code that checked the provider's proof, and by nobody else.
+    pub(crate) fn by_provider(identity: Identity) -> Self {
+        Self(identity)
+    }
+
+    /// Gives the identity up.
+    pub fn into_inner(self) -> Identity {
+        self.0
+    }
+}
+
+impl std::ops::Deref for Verified {
+    type Target = Identity;
+
+    fn deref(&self) -> &Identity {
+        &self.0
+    }
+}
