@@ -1,0 +1,279 @@
+//! The session of somebody who signed in: a sealed cookie, so that any replica can read it.
+
+mod cookies;
+mod return_to;
+mod sign_in;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tracing::debug;
+
+pub use self::{
+    cookies::{CookieJar, expire, set},
+    return_to::ReturnTo,
+    sign_in::{SignIn, SignInCookies, SignInError},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    identity::{Identity, Verified},
+    random::Random,
+    seal::{Keyring, Purpose, Sealer},
+};
+
+/// How long sessions live.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Without any request for this long the session is over.
+    pub idle: Duration,
+    /// This long after signing in the session is over, whatever happens.
+    pub absolute: Duration,
+}
+
+/// Somebody who signed in, until when, and who vouched for them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Random name of this session; what revocation and the socket registry go by.
+    #[serde(rename = "i")]
+    id: SessionId,
+    /// The provider's id of its own session (`sid`), for back-channel logout.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    provider_session: Option<String>,
+    #[serde(rename = "w")]
+    identity: Identity,
+    #[serde(rename = "b")]
+    began: Timestamp,
+    #[serde(rename = "l")]
+    seen: Timestamp,
+}
+
+/// The random name of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(String);
+
+/// Turns sessions into cookies and back.
+#[derive(Debug)]
+pub struct SessionCodec {
+    sealer: Sealer,
+    settings: Settings,
+    clock: Clock,
+}
+
+/// Why a session cannot be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// The cookie would be larger than browsers keep.
+    #[error(
+        "the account has more groups and claims that rules name than a cookie can hold ({0} bytes)"
+    )]
+    TooLarge(usize),
+}
+
+// === impl Session ===
+
+impl Session {
+    /// The session's random name.
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The provider's id of its session, if it gave one.
+    pub fn provider_session(&self) -> Option<&str> {
+        self.provider_session.as_deref()
+    }
+
+    /// When the person signed in.
+    pub fn began(&self) -> Timestamp {
+        self.began
+    }
+}
+
+// === impl SessionId ===
+
+impl SessionId {
+    /// The text of the id: unguessable, but no credential.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for SessionId {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+// === impl SessionCodec ===
+
+impl SessionCodec {
+    /// A codec for the deployment at `origin`.
+    pub fn new(keyring: &Keyring, origin: &str, settings: Settings, clock: Clock) -> Self {
+        Self {
+            sealer: keyring.sealer(Purpose::Session, origin),
+            settings,
+            clock,
+        }
+    }
+
+    /// Begins the session of somebody whom a provider vouched for.
+    pub fn begin(
+        &self,
+        who: Verified,
+        provider_session: Option<String>,
+        random: &Random,
+    ) -> Session {
+        let now = self.clock.now();
+        Session {
+            id: SessionId(random.text::<16>()),
+            provider_session,
+            identity: who.into_inner(),
+            began: now,
+            seen: now,
+        }
+    }
+
+    /// The cookie's value, which is no longer than browsers keep.
+    pub fn seal(&self, session: &Session) -> Result<String, SessionError> {
+        let plain = serde_json::to_vec(session).unwrap_or_default();
+        let sealed = self.sealer.seal(&plain);
+        if sealed.len() > MAX_COOKIE_BYTES {
+            return Err(SessionError::TooLarge(sealed.len()));
+        }
+        Ok(sealed)
+    }
+
+    /// The session of a cookie's value, if it is ours and not over.
+    pub fn open(&self, value: &str) -> Option<Session> {
+        if value.len() > MAX_COOKIE_BYTES {
+            return None;
+        }
+        let plain = self.sealer.open(value)?;
+        let session: Session = serde_json::from_slice(&plain)
+            .inspect_err(|error| debug!(%error, "a session cookie of another version was ignored"))
+            .ok()?;
+        (self.clock.now() < self.ends(&session)).then_some(session)
+    }
+
+    /// The cookie's new value when the session was last seen so long ago that idling would soon end
+    /// it, else `None`.
+    pub fn renew(&self, session: &Session) -> Option<String> {
+        let now = self.clock.now();
+        let stale = now.since(session.seen) >= self.settings.idle / RENEWALS_PER_IDLE;
+        if !stale {
+            return None;
+        }
+        self.seal(&Session {
+            seen: now,
+            ..session.clone()
+        })
+        .ok()
+    }
+
+    /// When the session is over if nobody comes back.
+    pub fn ends(&self, session: &Session) -> Timestamp {
+        session
+            .seen
+            .after(self.settings.idle)
+            .min(self.ends_at_latest(session))
+    }
+
+    /// When the session is over in any case.
+    pub fn ends_at_latest(&self, session: &Session) -> Timestamp {
+        session.began.after(self.settings.absolute)
+    }
+
+    /// How long the browser should keep the cookie.
+    pub fn cookie_lifetime(&self) -> Duration {
+        self.settings.idle.min(self.settings.absolute)
+    }
+}
+
+/// The session cookie's name. `__Host-` makes browsers refuse it from other hosts of the domain
+/// (RFC 6265bis § 4.1.3.2).
+pub const SESSION_COOKIE: &str = "__Host-gateway-session";
+
+/// What one cookie may hold: browsers keep 4096 bytes of name, value and attributes (RFC 6265bis
+/// § 5.6), and the attributes take their part.
+const MAX_COOKIE_BYTES: usize = 3800;
+
+/// A cookie is renewed at most this often within the idle time: often enough that nobody loses a
+/// tenth of it, rarely enough that answers stay cookie-free.
+const RENEWALS_PER_IDLE: u32 = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codec(clock: &Clock) -> SessionCodec {
+        let settings = Settings {
+            idle: Duration::from_secs(12 * 3600),
+            absolute: Duration::from_secs(24 * 3600),
+        };
+        SessionCodec::new(
+            &Keyring::of([3; 32]),
+            "https://meet.example.org",
+            settings,
+            clock.clone(),
+        )
+    }
+
+    fn session(codec: &SessionCodec, groups: usize) -> Session {
+        let identity = Identity {
+            subject: "248289761001".to_owned(),
+            name: Some("Zoë".to_owned()),
+            groups: (0..groups).map(|n| format!("department-{n:04}")).collect(),
+            ..Identity::default()
+        };
+        codec.begin(
+            Verified::by_provider(identity),
+            Some("op-session".to_owned()),
+            &Random::system(),
+        )
+    }
+
+    #[test]
+    fn a_session_comes_back_until_it_idles_out() {
+        let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
+        let codec = codec(&clock);
+        let session = session(&codec, 3);
+        let cookie = codec.seal(&session).unwrap();
+        assert_eq!(codec.open(&cookie).unwrap(), session);
+        assert!(codec.renew(&session).is_none());
+        hand.advance(Duration::from_secs(2 * 3600));
+        let renewed = codec.renew(&session).unwrap();
+        hand.advance(Duration::from_secs(11 * 3600));
+        assert!(codec.open(&cookie).is_none());
+        assert!(codec.open(&renewed).is_some());
+    }
+
+    #[test]
+    fn the_absolute_end_comes_whatever_happens() {
+        let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
+        let codec = codec(&clock);
+        let mut session = session(&codec, 0);
+        for _ in 0..23 {
+            hand.advance(Duration::from_secs(3600));
+            let renewed = codec.renew(&session).unwrap();
+            session = codec.open(&renewed).unwrap();
+        }
+        hand.advance(Duration::from_secs(3600));
+        assert!(codec.open(&codec.seal(&session).unwrap()).is_none());
+    }
+
+    #[test]
+    fn cookies_stay_under_what_browsers_keep() {
+        let codec = codec(&Clock::system());
+        assert!(codec.seal(&session(&codec, 100)).unwrap().len() <= MAX_COOKIE_BYTES);
+        assert!(matches!(
+            codec.seal(&session(&codec, 300)),
+            Err(SessionError::TooLarge(_))
+        ));
+        assert!(codec.open(&"A".repeat(100_000)).is_none());
+    }
+}

@@ -1,0 +1,169 @@
+//! Cookies in and out, by the rules that keep neighbours from planting them.
+
+use std::time::Duration;
+
+use cookie::{Cookie, SameSite};
+use http::{HeaderMap, HeaderValue, header};
+
+/// The cookies of one request.
+#[derive(Clone, Copy, Debug)]
+pub struct CookieJar<'r>(&'r HeaderMap);
+
+// === impl CookieJar ===
+
+impl<'r> CookieJar<'r> {
+    /// The cookies that the request's head carries.
+    pub fn new(headers: &'r HeaderMap) -> Self {
+        Self(headers)
+    }
+
+    /// The value of a cookie of ours. A name that comes twice has no value: one of them was planted
+    /// by a neighbour domain, and nobody can tell which.
+    pub fn value(&self, name: &str) -> Option<&'r str> {
+        let mut values = self
+            .pairs()
+            .filter(|(own, _)| *own == name)
+            .map(|(_, value)| value);
+        let value = values.next()?;
+        values.next().is_none().then_some(value)
+    }
+
+    /// All cookies whose name begins with `prefix`.
+    pub fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&'r str, &'r str)> {
+        self.pairs()
+            .filter(move |(name, _)| name.starts_with(prefix))
+    }
+
+    /// The `Cookie` header without our own cookies, for the upstream; `None` if nothing is left.
+    pub fn foreign(&self) -> Option<HeaderValue> {
+        let mut kept = String::new();
+        for (name, value) in self.pairs().filter(|(name, _)| !is_own(name)) {
+            if !kept.is_empty() {
+                kept.push_str("; ");
+            }
+            kept.push_str(name);
+            kept.push('=');
+            kept.push_str(value);
+        }
+        (!kept.is_empty()).then(|| HeaderValue::try_from(kept).ok())?
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&'r str, &'r str)> {
+        self.0
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|text| text.split(';'))
+            .take(MAX_COOKIES)
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (name.trim(), value.trim()))
+            .filter(|(name, _)| !name.is_empty())
+    }
+}
+
+/// A `Set-Cookie` value for a `__Host-` cookie of ours.
+pub fn set(name: &str, value: &str, lifetime: Duration) -> HeaderValue {
+    build(name, value, lifetime)
+}
+
+/// A `Set-Cookie` value that deletes a `__Host-` cookie; browsers want every attribute that the
+/// prefix demands for that, too.
+pub fn expire(name: &str) -> HeaderValue {
+    build(name, "", Duration::ZERO)
+}
+
+fn build(name: &str, value: &str, lifetime: Duration) -> HeaderValue {
+    let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
+    let cookie = Cookie::build((name, value))
+        .path("/")
+        .secure(true)
+        .http_only(true)
+        // Lax, so that the provider's redirect back brings the sign-in cookie along.
+        .same_site(SameSite::Lax)
+        .max_age(cookie::time::Duration::seconds(seconds))
+        .build();
+    HeaderValue::try_from(cookie.to_string())
+        .expect("our cookie names and values are base64url and punctuation")
+}
+
+/// Whether a cookie is one of ours, in any spelling that something upstream might fold.
+fn is_own(name: &str) -> bool {
+    name.get(..OWN_PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(OWN_PREFIX))
+}
+
+/// Every cookie of ours begins so.
+const OWN_PREFIX: &str = "__Host-gateway-";
+
+/// More cookies than any browser keeps for one site (RFC 6265bis § 6.1 asks for 50).
+const MAX_COOKIES: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(values: &[&'static str]) -> HeaderMap {
+        values
+            .iter()
+            .map(|value| (header::COOKIE, HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn a_planted_twin_makes_both_worthless() {
+        let one = headers(&["a=1; __Host-gateway-session=x"]);
+        assert_eq!(
+            CookieJar::new(&one).value("__Host-gateway-session"),
+            Some("x")
+        );
+        let two = headers(&["__Host-gateway-session=x", "b=2;__Host-gateway-session=y"]);
+        assert_eq!(CookieJar::new(&two).value("__Host-gateway-session"), None);
+        let odd = headers(&[
+            ";;;;",
+            "=__Host-gateway-session=x",
+            "__host-gateway-session=x; $Version=1",
+        ]);
+        assert_eq!(CookieJar::new(&odd).value("__Host-gateway-session"), None);
+    }
+
+    #[test]
+    fn our_cookies_never_go_upstream() {
+        let mixed = headers(&["a=1; __Host-gateway-session=x; __host-GATEWAY-y=1; b=\"q\""]);
+        assert_eq!(CookieJar::new(&mixed).foreign().unwrap(), "a=1; b=\"q\"");
+        assert!(
+            CookieJar::new(&headers(&["__Host-gateway-session=x"]))
+                .foreign()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn cookies_are_set_and_deleted_with_what_their_prefix_demands() {
+        let cookie = set("__Host-gateway-session", "abc", Duration::from_secs(60));
+        assert_eq!(
+            cookie,
+            "__Host-gateway-session=abc; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60"
+        );
+        assert!(
+            expire("__Host-gateway-session")
+                .to_str()
+                .unwrap()
+                .ends_with("Path=/; Max-Age=0")
+        );
+    }
+
+    #[test]
+    fn floods_of_cookies_are_cut() {
+        let flood: String = (0..10_000).map(|n| format!("c{n}=1;")).collect();
+        let headers: HeaderMap = [(
+            header::COOKIE,
+            HeaderValue::try_from(flood + "__Host-gateway-session=x").unwrap(),
+        )]
+        .into_iter()
+        .collect();
+        assert_eq!(
+            CookieJar::new(&headers).value("__Host-gateway-session"),
+            None
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! Where to go after signing in: always a page of this site.
+
+use serde::{Deserialize, Serialize};
+
+use crate::path::CanonicalPath;
+
+/// A path of this site, with an optional query: safe to redirect to, because it is taken apart and
+/// put together again and never holds an authority.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReturnTo(String);
+
+// === impl ReturnTo ===
+
+impl ReturnTo {
+    /// Reads a return path; whatever is not plainly a path of this site becomes the start page.
+    pub fn parse(text: &str) -> Self {
+        Self::try_parse(text).unwrap_or_default()
+    }
+
+    /// The text for a `Location` header.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn try_parse(text: &str) -> Option<Self> {
+        if text.len() > MAX_BYTES || text.contains('#') {
+            return None;
+        }
+        let (path, query) = text
+            .split_once('?')
+            .map_or((text, None), |(p, q)| (p, Some(q)));
+        let path = CanonicalPath::parse(path).ok()?;
+        // A path of our own would sign in, or out, in a circle.
+        if path.as_str().starts_with("/_gateway") {
+            return None;
+        }
+        let query = query.map(clean_query).filter(|query| !query.is_empty());
+        Some(Self(query.map_or_else(
+            || path.as_str().to_owned(),
+            |query| format!("{}?{query}", path.as_str()),
+        )))
+    }
+}
+
+impl Default for ReturnTo {
+    fn default() -> Self {
+        Self("/".to_owned())
+    }
+}
+
+/// The query without tokens and without characters that do not belong into one.
+fn clean_query(query: &str) -> String {
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '\\' | '^' | '`');
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty() && pair.chars().all(plain))
+        .filter(|pair| {
+            let name = pair.split('=').next().unwrap_or_default();
+            let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
+            !matches!(name.as_ref(), "jwt" | "token")
+        })
+        .collect::<Vec<_>>()
+        .join("&")
+}
+
+/// Longer than any room address that Jitsi itself makes.
+const MAX_BYTES: usize = 2000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_are_kept() {
+        for path in [
+            "/",
+            "/room",
+            "/acme/Team%20Call",
+            "/Caf%C3%A9",
+            "/room?lang=de&x=1",
+        ] {
+            assert_eq!(ReturnTo::parse(path).as_str(), path);
+        }
+        assert_eq!(
+            ReturnTo::parse("/room?jwt=x&a=1&%74oken=y").as_str(),
+            "/room?a=1"
+        );
+    }
+
+    #[test]
+    fn nothing_leaves_the_site() {
+        let nasty = [
+            "",
+            "evil.test",
+            "//evil.test",
+            "///evil.test",
+            "/\\evil.test",
+            "\\\\evil.test",
+            "/%5cevil.test",
+            "https://evil.test",
+            "https:evil.test",
+            "/%09/evil.test",
+            "/\t/evil.test",
+            "/%0d%0aLocation:x",
+            "/./\\evil",
+            "/.//evil",
+            "/..//evil",
+            "/ /evil",
+            "/%2f/evil",
+            "/%2e%2e/%2fevil",
+            "javascript:alert(1)",
+            "/#x",
+            "/a//b",
+            "/_gateway/logout",
+            "/%5f%67ateway/login",
+            "@evil.test",
+        ];
+        for text in nasty {
+            assert_eq!(ReturnTo::parse(text).as_str(), "/", "{text:?}");
+        }
+        assert_eq!(
+            ReturnTo::parse(&format!("/{}", "a".repeat(3000))).as_str(),
+            "/"
+        );
+    }
+}

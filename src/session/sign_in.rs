@@ -1,0 +1,254 @@
+//! Sign-ins under way: each has a cookie of its own, so that tabs do not disturb each other.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use serde::{Deserialize, Serialize};
+
+use super::{CookieJar, ReturnTo, expire, set};
+use crate::{
+    clock::{Clock, Timestamp},
+    random::Random,
+    seal::{Keyring, Purpose, Sealer},
+};
+
+/// One sign-in under way: what has to be remembered from the redirect to the provider until its
+/// answer, bound to the browser that began it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignIn {
+    /// The `state` parameter; its first part names the cookie.
+    #[serde(rename = "s")]
+    pub state: String,
+    /// The `nonce` that the ID token has to repeat.
+    #[serde(rename = "n")]
+    pub nonce: String,
+    /// The PKCE code verifier (RFC 7636 § 4.1).
+    #[serde(rename = "v")]
+    pub verifier: String,
+    /// The page to go to afterwards.
+    #[serde(rename = "r")]
+    pub return_to: ReturnTo,
+    #[serde(rename = "b")]
+    began: Timestamp,
+}
+
+/// Writes and finds the cookies of sign-ins under way.
+#[derive(Debug)]
+pub struct SignInCookies {
+    sealer: Sealer,
+    clock: Clock,
+}
+
+/// Why the provider's answer belongs to no sign-in of this browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignInError {
+    /// The browser has no cookie for this `state`: the sign-in began elsewhere, took too long, or
+    /// was finished already.
+    #[error("this browser has no sign-in under way with this state")]
+    Unknown,
+    /// The cookie is there, but older than a sign-in may take.
+    #[error("the sign-in took too long")]
+    Expired,
+}
+
+// === impl SignIn ===
+
+impl SignIn {
+    /// Begins a sign-in that leads back to `return_to`.
+    pub fn begin(return_to: ReturnTo, random: &Random, clock: &Clock) -> Self {
+        Self {
+            state: format!("{}.{}", random.text::<6>(), random.text::<16>()),
+            nonce: random.text::<16>(),
+            verifier: random.text::<32>(),
+            return_to,
+            began: clock.now(),
+        }
+    }
+}
+
+impl std::fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignIn")
+            .field("return_to", &self.return_to)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl SignInCookies ===
+
+impl SignInCookies {
+    /// For the deployment at `origin`.
+    pub fn new(keyring: &Keyring, origin: &str, clock: Clock) -> Self {
+        Self {
+            sealer: keyring.sealer(Purpose::SignIn, origin),
+            clock,
+        }
+    }
+
+    /// The `Set-Cookie` headers that remember a sign-in: its own, and deletions of the oldest ones
+    /// if the browser has gathered too many.
+    pub fn remember(&self, sign_in: &SignIn, jar: CookieJar<'_>) -> Vec<HeaderValue> {
+        let plain = serde_json::to_vec(sign_in).unwrap_or_default();
+        let mut headers = vec![set(
+            &cookie_name(&sign_in.state),
+            &self.sealer.seal(&plain),
+            LIFETIME,
+        )];
+        let mut others: Vec<_> = jar
+            .with_prefix(PREFIX)
+            .map(|(name, value)| (self.open(value).map_or(0, |old| old.began.as_unix()), name))
+            .collect();
+        others.sort_unstable();
+        let too_many = others.len().saturating_sub(MAX_UNDER_WAY - 1);
+        headers.extend(others.iter().take(too_many).map(|(_, name)| expire(name)));
+        headers
+    }
+
+    /// Finds the sign-in that a `state` belongs to.
+    pub fn find(&self, state: &str, jar: CookieJar<'_>) -> Result<SignIn, SignInError> {
+        let sealed = jar.value(&cookie_name(state)).ok_or(SignInError::Unknown)?;
+        let sign_in = self.open(sealed).ok_or(SignInError::Unknown)?;
+        let same = aws_lc_rs::constant_time::verify_slices_are_equal(
+            sign_in.state.as_bytes(),
+            state.as_bytes(),
+        );
+        same.map_err(|_| SignInError::Unknown)?;
+        if self.clock.now().since(sign_in.began) > LIFETIME {
+            return Err(SignInError::Expired);
+        }
+        Ok(sign_in)
+    }
+
+    /// The `Set-Cookie` header that forgets a sign-in.
+    pub fn forget(state: &str) -> HeaderValue {
+        expire(&cookie_name(state))
+    }
+
+    fn open(&self, sealed: &str) -> Option<SignIn> {
+        serde_json::from_slice(&self.sealer.open(sealed)?).ok()
+    }
+}
+
+/// The cookie's name by the state's first part, whatever an attacker put there.
+fn cookie_name(state: &str) -> String {
+    let flow = state.split('.').next().unwrap_or_default();
+    let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    PREFIX
+        .chars()
+        .chain(flow.chars().filter(plain).take(8))
+        .collect()
+}
+
+const PREFIX: &str = "__Host-gateway-signin-";
+
+/// Long enough to find a phone for the second factor.
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// Twelve cookies of about 400 bytes stay well below what servers take as a request head.
+const MAX_UNDER_WAY: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, header};
+
+    use super::*;
+
+    /// What a browser would send after these answers.
+    fn browser(answers: &[HeaderValue]) -> HeaderMap {
+        let mut kept: Vec<(String, String)> = Vec::new();
+        for answer in answers {
+            let cookie = cookie::Cookie::parse(answer.to_str().unwrap().to_owned()).unwrap();
+            kept.retain(|(name, _)| name != cookie.name());
+            if cookie.max_age() != Some(cookie::time::Duration::ZERO) {
+                kept.push((cookie.name().to_owned(), cookie.value().to_owned()));
+            }
+        }
+        let line = kept
+            .iter()
+            .map(|(n, v)| format!("{n}={v}"))
+            .collect::<Vec<_>>()
+            .join("; ");
+        [(header::COOKIE, HeaderValue::try_from(line).unwrap())]
+            .into_iter()
+            .collect()
+    }
+
+    fn cookies(clock: &Clock) -> SignInCookies {
+        SignInCookies::new(
+            &Keyring::of([5; 32]),
+            "https://meet.example.org",
+            clock.clone(),
+        )
+    }
+
+    #[test]
+    fn tabs_do_not_disturb_each_other() {
+        let (clock, _) = Clock::manual(Timestamp::from_unix(50));
+        let cookies = cookies(&clock);
+        let random = Random::system();
+        let tabs: Vec<_> = (0..10)
+            .map(|n| SignIn::begin(ReturnTo::parse(&format!("/room{n}")), &random, &clock))
+            .collect();
+        let none = HeaderMap::new();
+        let answers: Vec<_> = tabs
+            .iter()
+            .flat_map(|tab| cookies.remember(tab, CookieJar::new(&none)))
+            .collect();
+        let headers = browser(&answers);
+        for tab in tabs.iter().rev() {
+            assert_eq!(
+                cookies.find(&tab.state, CookieJar::new(&headers)).unwrap(),
+                *tab
+            );
+        }
+    }
+
+    #[test]
+    fn the_oldest_goes_when_there_are_too_many() {
+        let (clock, hand) = Clock::manual(Timestamp::from_unix(50));
+        let cookies = cookies(&clock);
+        let mut answers = Vec::new();
+        let mut tabs = Vec::new();
+        for _ in 0..=MAX_UNDER_WAY {
+            let tab = SignIn::begin(ReturnTo::default(), &Random::system(), &clock);
+            let headers = browser(&answers);
+            answers.extend(cookies.remember(&tab, CookieJar::new(&headers)));
+            tabs.push(tab);
+            hand.advance(Duration::from_secs(1));
+        }
+        let headers = browser(&answers);
+        let jar = CookieJar::new(&headers);
+        assert_eq!(cookies.find(&tabs[0].state, jar), Err(SignInError::Unknown));
+        assert!(
+            tabs[1..]
+                .iter()
+                .all(|tab| cookies.find(&tab.state, jar).is_ok())
+        );
+    }
+
+    #[test]
+    fn a_state_of_another_browser_or_an_old_one_is_refused() {
+        let (clock, hand) = Clock::manual(Timestamp::from_unix(50));
+        let cookies = cookies(&clock);
+        let mine = SignIn::begin(ReturnTo::default(), &Random::system(), &clock);
+        let none = HeaderMap::new();
+        let headers = browser(&cookies.remember(&mine, CookieJar::new(&none)));
+        let jar = CookieJar::new(&headers);
+        let twisted = format!("{}x", mine.state);
+        for state in [
+            "",
+            ".",
+            "x.y",
+            &twisted,
+            mine.state.split('.').next().unwrap(),
+        ] {
+            assert_eq!(
+                cookies.find(state, jar),
+                Err(SignInError::Unknown),
+                "{state}"
+            );
+        }
+        hand.advance(LIFETIME + Duration::from_secs(1));
+        assert_eq!(cookies.find(&mine.state, jar), Err(SignInError::Expired));
+    }
+}
