@@ -2,9 +2,13 @@
 
 pub mod clock;
 pub mod identity;
+pub mod oidc;
 pub mod path;
 pub mod policy;
 pub mod random;
 pub mod room;
 pub mod seal;
+pub mod server;
 pub mod session;
+pub mod token;
+pub mod upstream;

@@ -1,0 +1,39 @@
+//! Sockets and bytes: listening, accepting, TLS, and one single-threaded runtime per core.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use ipnet::IpNet;
+
+/// Where and how to listen.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Plain HTTP; requests that did not come through a trusted proxy by HTTPS are sent to the
+    /// public address.
+    pub http: Option<SocketAddr>,
+    /// HTTPS.
+    pub https: Option<SocketAddr>,
+    /// `/livez`, `/readyz`, `/metrics`.
+    pub admin: SocketAddr,
+    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The certificate; there if `https` is.
+    pub tls: Option<TlsSettings>,
+    /// How many threads serve requests.
+    pub workers: usize,
+    /// How long open requests and sockets may take to end after SIGTERM.
+    pub grace: Duration,
+    /// How long to go on accepting after SIGTERM while `/readyz` already fails, so that balancers
+    /// notice.
+    pub drain_delay: Duration,
+}
+
+/// The certificate's files; they are read again when they change.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    /// PEM chain, leaf first.
+    pub certificate: PathBuf,
+    /// PEM private key.
+    pub key: PathBuf,
+    /// How often to look whether the files changed.
+    pub check_every: Duration,
+}

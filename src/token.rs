@@ -1,0 +1,49 @@
+//! Tokens: the backend token for Prosody, and the display token for Jitsi's page.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// How backend tokens are made.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The `iss` claim; Prosody's `asap_accepted_issuers`, usually the app id.
+    pub issuer: String,
+    /// The `aud` claim; Prosody's `asap_accepted_audiences`.
+    pub audience: String,
+    /// The `sub` claim of rooms without a tenant; Prosody's XMPP domain.
+    pub subject: String,
+    /// From minting to `exp`; a connection outlives its token.
+    pub lifetime: Duration,
+    /// With what to sign.
+    pub signing: SigningSettings,
+}
+
+/// With what backend tokens are signed. Prosody's plugin takes one algorithm, and of these only.
+#[derive(Clone, Debug)]
+pub enum SigningSettings {
+    /// A secret shared with Prosody (`app_secret`).
+    Secret {
+        /// One of HS256, HS384, HS512.
+        algorithm: jsonwebtoken::Algorithm,
+        /// The shared secret.
+        secret: SecretString,
+    },
+    /// Key pairs, whose public halves Prosody fetches from us (`asap_key_server`,
+    /// `cache_keys_url`).
+    Keys {
+        /// One of RS256, RS384, RS512.
+        algorithm: jsonwebtoken::Algorithm,
+        /// The first signs, all are published.
+        keys: Vec<KeySettings>,
+    },
+}
+
+/// One RSA key pair.
+#[derive(Clone, Debug)]
+pub struct KeySettings {
+    /// The key's id, the `kid` of the token's head.
+    pub kid: String,
+    /// The private key as PEM text (PKCS #8 or PKCS #1).
+    pub pem: SecretString,
+}
