@@ -1,8 +1,18 @@
 //! Tokens: the backend token for Prosody, and the display token for Jitsi's page.
 
+mod backend;
+mod display;
+mod signer;
+
 use std::time::Duration;
 
 use secrecy::SecretString;
+
+pub use self::{
+    backend::{BackendToken, Minter, Person},
+    display::DisplayToken,
+    signer::{PublishedKeys, SignerError},
+};
 
 /// How backend tokens are made.
 #[derive(Clone, Debug)]
