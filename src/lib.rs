@@ -1,6 +1,8 @@
 //! The front door of a Jitsi Meet deployment.
 
+pub mod bosh;
 pub mod clock;
+pub mod headers;
 pub mod identity;
 pub mod oidc;
 pub mod path;
