@@ -2,6 +2,7 @@
 
 pub mod bosh;
 pub mod clock;
+pub mod gateway;
 pub mod headers;
 pub mod identity;
 pub mod metrics;

@@ -1,0 +1,4 @@
+//! The request path.
+
+mod live;
+mod tunnel;
