@@ -40,15 +40,20 @@ export async function connect({ transport, base, tenant, path, query = "", domai
     : prepareBosh({ url, domain, ...rest });
 }
 
-/** Logs in with SASL ANONYMOUS and binds a resource. Throws `LoginRefused`. */
-export async function authenticate(stream) {
-  await stream.open();
+/** SASL ANONYMOUS on an open stream. Throws `LoginRefused`. */
+export async function sasl(stream) {
   stream.send(`<auth xmlns="${ns.sasl}" mechanism="ANONYMOUS"/>`);
   const answer = await stream.inbox.take((element) => element.getNS() === ns.sasl);
   if (answer.name === "failure") {
     const condition = answer.children.find((child) => child.name && child.name !== "text");
     throw new LoginRefused(condition?.name, answer.getChildText("text"));
   }
+}
+
+/** Opens the stream, logs in and binds a resource. Answers the full JID. */
+export async function authenticate(stream) {
+  await stream.open();
+  await sasl(stream);
   await stream.open();
   const bound = await request(stream, `<bind xmlns="${ns.bind}"/>`);
   return bound.getChild("bind", ns.bind).getChildText("jid");
