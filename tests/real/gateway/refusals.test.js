@@ -3,9 +3,9 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { startSite } from "./lib/site.js";
-import { claims, read, sign } from "./lib/tokens.js";
-import { authenticate, connect, enter, join, login, post, requestConference } from "./lib/xmpp-lite.js";
+import { startSite } from "../lib/site.js";
+import { claims, now, read, sign } from "../lib/tokens.js";
+import { authenticate, connect, enter, join, login, post, requestConference } from "../lib/xmpp-lite.js";
 
 let site;
 let headers;
@@ -14,7 +14,7 @@ before(async () => {
   site = await startSite({ label: "refusals" });
   headers = await site.headersOf("first");
   // Prosody would accept this one: it is signed with the shared secret.
-  foreign = await sign(claims("planning", { context: { user: { id: "mallory", name: "Mallory", affiliation: "owner" } } }));
+  foreign = await sign(claims("planning", { exp: now() + 3600, context: { user: { id: "mallory", name: "Mallory", affiliation: "owner" } } }));
 });
 after(() => site?.stop());
 

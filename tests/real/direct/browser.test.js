@@ -3,13 +3,13 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { reaches, sees, startBrowser } from "./lib/browser.js";
-import { startFocus } from "./lib/focus.js";
-import { startOneOrigin } from "./lib/one-origin.js";
-import { until } from "./lib/process.js";
-import { startProsody } from "./lib/prosody.js";
-import { appSecret, claims, sign } from "./lib/tokens.js";
-import { startWeb } from "./lib/web.js";
+import { reaches, sees, startBrowser } from "../lib/browser.js";
+import { startFocus } from "../lib/focus.js";
+import { startOneOrigin } from "../lib/one-origin.js";
+import { until } from "../lib/process.js";
+import { startProsody } from "../lib/prosody.js";
+import { appSecret, claims, sign } from "../lib/tokens.js";
+import { startWeb } from "../lib/web.js";
 
 let front;
 let web;

@@ -3,12 +3,12 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { sees } from "./lib/browser.js";
-import { collectTokens } from "./lib/leaks.js";
-import { people } from "./lib/provider.js";
-import { startSite } from "./lib/site.js";
-import { read } from "./lib/tokens.js";
-import { login } from "./lib/xmpp-lite.js";
+import { sees } from "../lib/browser.js";
+import { collectTokens } from "../lib/leaks.js";
+import { people } from "../lib/provider.js";
+import { startSite } from "../lib/site.js";
+import { read } from "../lib/tokens.js";
+import { login } from "../lib/xmpp-lite.js";
 
 let site;
 before(async () => {

@@ -6,9 +6,9 @@ import { createHash, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { decodeJwt } from "jose";
-import { signIn, startBrowser } from "./lib/browser.js";
-import { listen } from "./lib/process.js";
-import { gatewayClient, people, startProvider } from "./lib/provider.js";
+import { signIn, startBrowser } from "../lib/browser.js";
+import { listen } from "../lib/process.js";
+import { gatewayClient, people, startProvider } from "../lib/provider.js";
 
 let landing;
 let publicUrl;

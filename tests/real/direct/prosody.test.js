@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { connect as dial } from "node:net";
 import { after, before, describe, test } from "node:test";
-import { startFocus } from "./lib/focus.js";
-import { startProsody } from "./lib/prosody.js";
-import { appSecret, claims, now, rsaKey, sign, startKeyServer, unsigned } from "./lib/tokens.js";
-import { authenticate, connect, enter, join, login, prepareBosh, sasl } from "./lib/xmpp-lite.js";
+import { startFocus } from "../lib/focus.js";
+import { startProsody } from "../lib/prosody.js";
+import { appSecret, claims, now, rsaKey, sign, startKeyServer, unsigned } from "../lib/tokens.js";
+import { authenticate, connect, enter, join, login, prepareBosh, sasl } from "../lib/xmpp-lite.js";
 
 const bearer = (token) => ({ authorization: `Bearer ${token}` });
 const good = (changes, options) => sign(claims("planning", changes), options);
