@@ -70,7 +70,10 @@ pub(crate) fn check_authority(
     own: &Authority,
 ) -> Result<(), Failure> {
     let mut hosts = headers.get_all(header::HOST).iter();
-    let host = hosts.next().map(|host| host.to_str().map_err(|_| Failure::BadHost)).transpose()?;
+    let host = hosts
+        .next()
+        .map(|host| host.to_str().map_err(|_| Failure::BadHost))
+        .transpose()?;
     if hosts.next().is_some() {
         return Err(Failure::BadHost);
     }
@@ -83,7 +86,11 @@ pub(crate) fn check_authority(
         (None, None) if version == Version::HTTP_10 => return Err(Failure::Misdirected),
         (None, None) => return Err(Failure::BadHost),
     };
-    if own.is(named) { Ok(()) } else { Err(Failure::Misdirected) }
+    if own.is(named) {
+        Ok(())
+    } else {
+        Err(Failure::Misdirected)
+    }
 }
 
 /// The site's own host and port.
@@ -98,7 +105,9 @@ pub(crate) struct Authority {
 impl Authority {
     pub(crate) fn new(text: String) -> Self {
         // `:443` may be written or not.
-        let has_port = text.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let has_port = text
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let with_port = (!has_port).then(|| format!("{text}:443"));
         Self { text, with_port }
     }
@@ -109,7 +118,10 @@ impl Authority {
 
     fn is(&self, named: &str) -> bool {
         named.eq_ignore_ascii_case(&self.text)
-            || self.with_port.as_ref().is_some_and(|full| named.eq_ignore_ascii_case(full))
+            || self
+                .with_port
+                .as_ref()
+                .is_some_and(|full| named.eq_ignore_ascii_case(full))
     }
 }
 
@@ -120,8 +132,10 @@ mod tests {
     use super::*;
 
     fn check(uri: &str, hosts: &[&'static str]) -> Result<(), Failure> {
-        let headers =
-            hosts.iter().map(|host| (header::HOST, HeaderValue::from_static(host))).collect();
+        let headers = hosts
+            .iter()
+            .map(|host| (header::HOST, HeaderValue::from_static(host)))
+            .collect();
         let own = Authority::new("meet.example.org".to_owned());
         check_authority(&uri.parse().unwrap(), Version::HTTP_11, &headers, &own)
     }
@@ -131,7 +145,12 @@ mod tests {
         assert!(check("/", &["meet.example.org"]).is_ok());
         assert!(check("/", &["MEET.example.org:443"]).is_ok());
         assert!(check("https://meet.example.org/x", &[]).is_ok());
-        for foreign in ["meet.example.org.", "x.meet.example.org", "meet.example.org:80", "10.0.0.1"] {
+        for foreign in [
+            "meet.example.org.",
+            "x.meet.example.org",
+            "meet.example.org:80",
+            "10.0.0.1",
+        ] {
             let headers = [(header::HOST, HeaderValue::from_str(foreign).unwrap())];
             let own = Authority::new("meet.example.org".to_owned());
             let checked = check_authority(

@@ -164,7 +164,10 @@ impl Failure {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
         if matches!(self, Self::WebSocketVersion) {
-            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            headers.insert(
+                header::SEC_WEBSOCKET_VERSION,
+                HeaderValue::from_static("13"),
+            );
         }
         if matches!(self, Self::ProviderUnavailable | Self::Upstream(_)) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
@@ -215,7 +218,11 @@ impl Failure {
 
 /// The BOSH answer that ends a session with a condition.
 pub(crate) fn terminated(condition: &str) -> Response<Body> {
-    plain(StatusCode::OK, "text/xml; charset=utf-8", bosh::terminate(condition))
+    plain(
+        StatusCode::OK,
+        "text/xml; charset=utf-8",
+        bosh::terminate(condition),
+    )
 }
 
 /// A short answer of ours.
@@ -228,6 +235,9 @@ pub(crate) fn plain(
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     answer
 }
