@@ -42,8 +42,6 @@ pub struct ControlMetrics {
     pub provider_ready: Gauge,
     /// Reloads of the certificate by outcome.
     pub certificate_reloads: Family<OutcomeLabel, Counter>,
-    /// When the certificate ends, seconds since 1970.
-    pub certificate_expiry: Gauge,
     /// How many `insecure_…` switches are on.
     pub insecure_switches: Gauge,
 }
@@ -115,6 +113,11 @@ impl WorkerMetrics {
         self.connections.fetch_add(change, Ordering::Relaxed);
     }
 
+    /// How many WebSockets are open.
+    pub fn open_sockets(&self) -> i64 {
+        self.sockets.load(Ordering::Relaxed)
+    }
+
     /// How many connections are open.
     pub fn open_connections(&self) -> i64 {
         self.connections.load(Ordering::Relaxed)
@@ -141,11 +144,6 @@ impl Metrics {
             "certificate_reloads",
             "Reloads of the certificate by outcome",
             control.certificate_reloads.clone(),
-        );
-        registry.register(
-            "certificate_expiry_seconds",
-            "When the certificate ends, seconds since 1970",
-            control.certificate_expiry.clone(),
         );
         registry.register(
             "insecure_switches",

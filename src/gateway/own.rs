@@ -1,5 +1,7 @@
 //! The gateway's own addresses: signing in and out, and the public keys.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -18,7 +20,7 @@ use crate::{
     oidc::{Callback, SignInOptions},
     pages,
     revocation::Selector,
-    route::Own,
+    route::{OWN_PREFIX, Own},
     session::{
         self, CookieJar, HINT_COOKIE, ReturnTo, SESSION_COOKIE, SignIn, SignInCookies, SignInError,
     },
@@ -191,7 +193,7 @@ impl Worker {
         }?;
         let headers = answer.headers_mut();
         headers.append(header::SET_COOKIE, session::expire(SESSION_COOKIE));
-        headers.append(header::SET_COOKIE, session::expire(HINT_COOKIE));
+        headers.append(header::SET_COOKIE, forget_hint());
         Ok(answer)
     }
 
@@ -264,7 +266,7 @@ impl Worker {
         let sealed = self.gateway.hints.seal(id_token.expose_secret().as_bytes());
         let lifetime = self.gateway.sessions.cookie_lifetime();
         (sealed.len() <= session::MAX_COOKIE_BYTES)
-            .then(|| session::set_below(HINT_COOKIE, &sealed, lifetime, "/_gateway/"))
+            .then(|| session::set_below(HINT_COOKIE, &sealed, lifetime, OWN_PREFIX))
     }
 }
 
@@ -294,6 +296,10 @@ impl LoginQuery {
         }
         wanted
     }
+}
+
+fn forget_hint() -> HeaderValue {
+    session::set_below(HINT_COOKIE, "", Duration::ZERO, OWN_PREFIX)
 }
 
 fn logout_refused() -> Response<Body> {
