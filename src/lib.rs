@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod identity;
 pub mod oidc;
+pub mod page;
 pub mod path;
 pub mod policy;
 pub mod query;
