@@ -4,6 +4,7 @@ pub mod clock;
 pub mod identity;
 pub mod oidc;
 pub mod page;
+pub mod pages;
 pub mod path;
 pub mod policy;
 pub mod query;

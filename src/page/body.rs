@@ -31,8 +31,14 @@ pub enum CompletedBodyError<E> {
 enum Work {
     /// Passes everything on, trailers too.
     Untouched,
-    Completing(Option<Gunzip>, Completing),
+    Completing(Box<Task>),
     Over,
+}
+
+/// Boxed, because most bodies are untouched and should stay small.
+struct Task {
+    gunzip: Option<Gunzip>,
+    completing: Completing,
 }
 
 /// What is done to the unpacked body.
@@ -50,7 +56,7 @@ impl<B> CompletedBody<B> {
         let gunzip = (coding == Coding::Gzip).then(Gunzip::new);
         Self {
             upstream,
-            work: Work::Completing(gunzip, completing),
+            work: Work::Completing(Box::new(Task { gunzip, completing })),
         }
     }
 
@@ -97,7 +103,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.work {
             Work::Untouched => self.upstream.is_end_stream(),
-            Work::Completing(..) => false,
+            Work::Completing(_) => false,
             Work::Over => true,
         }
     }
@@ -105,7 +111,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.work {
             Work::Untouched => self.upstream.size_hint(),
-            Work::Completing(..) => SizeHint::default(),
+            Work::Completing(_) => SizeHint::default(),
             Work::Over => SizeHint::with_exact(0),
         }
     }
@@ -115,18 +121,14 @@ where
 
 impl Work {
     fn take_frame(&mut self, frame: Frame<Bytes>) -> Result<Option<Frame<Bytes>>, CompletionError> {
-        let Self::Completing(gunzip, completing) = self else {
+        let Self::Completing(task) = self else {
             return Ok(Some(frame));
         };
         // Trailers are left out: they would describe another body.
         let Ok(data) = frame.into_data() else {
             return Ok(None);
         };
-        let outcome = match gunzip {
-            Some(gunzip) => gunzip.push(&data).and_then(|plain| completing.push(plain)),
-            None => completing.push(data),
-        };
-        match outcome {
+        match task.push(data) {
             Ok(data) => Ok(non_empty(data)),
             Err(error) => {
                 *self = Self::Over;
@@ -136,18 +138,29 @@ impl Work {
     }
 
     fn finish(self) -> Result<Option<Frame<Bytes>>, CompletionError> {
-        let Self::Completing(gunzip, mut completing) = self else {
-            return Ok(None);
-        };
-        let plain = gunzip.map_or(Ok(Bytes::new()), Gunzip::finish)?;
-        let before = completing.push(plain)?;
-        let last = completing.finish()?;
-        if before.is_empty() || last.is_empty() {
-            return Ok(non_empty(if last.is_empty() { before } else { last }));
+        match self {
+            Self::Completing(task) => task.finish().map(non_empty),
+            Self::Untouched | Self::Over => Ok(None),
         }
-        let mut both = BytesMut::from(before);
-        both.extend_from_slice(&last);
-        Ok(non_empty(both.freeze()))
+    }
+}
+
+// === impl Task ===
+
+impl Task {
+    fn push(&mut self, data: Bytes) -> Result<Bytes, CompletionError> {
+        let plain = match &mut self.gunzip {
+            Some(gunzip) => gunzip.push(&data)?,
+            None => data,
+        };
+        self.completing.push(plain)
+    }
+
+    fn finish(mut self) -> Result<Bytes, CompletionError> {
+        let unpacked = self.gunzip.map_or(Ok(Bytes::new()), Gunzip::finish)?;
+        let mut last = BytesMut::from(self.completing.push(unpacked)?);
+        last.extend_from_slice(&self.completing.finish()?);
+        Ok(last.freeze())
     }
 }
 
