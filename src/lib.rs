@@ -7,6 +7,8 @@ pub mod headers;
 pub mod identity;
 pub mod metrics;
 pub mod oidc;
+pub mod page;
+pub mod pages;
 pub mod path;
 pub mod policy;
 pub mod query;
