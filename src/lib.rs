@@ -1,7 +1,11 @@
 //! The front door of a Jitsi Meet deployment.
 
+pub mod bosh;
 pub mod clock;
+pub mod gateway;
+pub mod headers;
 pub mod identity;
+pub mod metrics;
 pub mod oidc;
 pub mod page;
 pub mod pages;
@@ -9,6 +13,7 @@ pub mod path;
 pub mod policy;
 pub mod query;
 pub mod random;
+pub mod revocation;
 pub mod room;
 pub mod route;
 pub mod seal;
