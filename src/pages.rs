@@ -5,6 +5,7 @@
 //! has.
 
 mod texts;
+mod view;
 
 use askama::Template;
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use http::{
 use url::Url;
 
 pub use self::texts::{Direction, Languages, Text, Texts};
+use self::view::View;
 use crate::{page::csp_hash, policy::Refusal, room::RoomKey, session::ReturnTo};
 
 /// Makes the pages of one deployment.
@@ -121,38 +123,6 @@ pub struct Page {
     pub body: Bytes,
 }
 
-#[derive(Template)]
-#[template(path = "page.html", config = "src/pages/askama.toml")]
-struct View<'v> {
-    texts: &'v Texts,
-    site_name: &'v str,
-    style: &'static str,
-    script: &'static str,
-    heading: &'v str,
-    paragraphs: Vec<&'v str>,
-    detail: Option<String>,
-    facts: Vec<Fact<'v>>,
-    links: Vec<Link<'v>>,
-    sign_in: Option<Way<'v>>,
-}
-
-/// Something that varies, beside the word for it.
-struct Fact<'v> {
-    label: &'v str,
-    value: String,
-}
-
-struct Link<'v> {
-    label: &'v str,
-    target: &'v str,
-}
-
-/// The way to the provider and back.
-struct Way<'v> {
-    provider: &'v str,
-    path: &'v str,
-}
-
 // === impl Pages ===
 
 impl Pages {
@@ -184,24 +154,14 @@ impl Pages {
     ///
     /// Never in practice: the template shows texts only, and writing to a `String` does not fail.
     pub fn render(&self, content: &Content<'_>, asked: &Asked<'_>) -> Page {
+        let content = content.checked();
         let texts = self.languages.pick(asked.accept_language);
-        let mut view = View {
-            texts,
-            site_name: &self.site_name,
-            style: STYLE,
-            script: SCRIPT,
-            heading: "",
-            paragraphs: Vec::new(),
-            detail: None,
-            facts: Vec::new(),
-            links: Vec::new(),
-            sign_in: None,
-        };
-        view.fill(content, asked.request_id);
+        let mut view = View::new(&self.site_name, texts);
+        view.fill(&content, asked.request_id);
         let body = view.render().expect("the template shows texts only");
         Page {
             status: content.status(),
-            headers: self.headers(content, texts),
+            headers: self.headers(&content, texts),
             body: body.into(),
         }
     }
@@ -232,6 +192,21 @@ impl Pages {
 // === impl Content ===
 
 impl Content<'_> {
+    /// Leads nobody to a provider whose address would run instead of being opened: discovery has
+    /// it from somebody else's document.
+    fn checked(self) -> Self {
+        match self {
+            Self::Continue {
+                provider,
+                return_to,
+            } if !matches!(provider.scheme(), "https" | "http") => Self::Unavailable {
+                part: Part::Provider,
+                again: return_to.as_str(),
+            },
+            content => content,
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Continue { .. } | Self::SignedOut => StatusCode::OK,
@@ -278,127 +253,11 @@ impl Page {
     }
 }
 
-// === impl View ===
-
-impl<'v> View<'v> {
-    fn fill(&mut self, content: &Content<'v>, request_id: &str) {
-        let texts = self.texts;
-        match *content {
-            Content::Continue {
-                provider,
-                return_to,
-            } => {
-                self.say(&texts.continue_title, [&texts.continue_text]);
-                self.link(&texts.continue_link, provider.as_str());
-                self.sign_in = Some(Way {
-                    provider: provider.as_str(),
-                    path: return_to.as_str(),
-                });
-                return;
-            }
-            Content::SignedOut => {
-                self.say(&texts.signed_out_title, [&texts.signed_out_text]);
-                self.link(&texts.link_start, "/");
-                return;
-            }
-            Content::Refused {
-                room,
-                person,
-                refusal,
-                sign_in,
-            } => self.refuse(room, person, refusal, sign_in),
-            Content::SignInFailed { failure, again } => {
-                let why = failure.text(texts);
-                self.say(&texts.failed_title, [why, &texts.failed_advice]);
-                self.link(&texts.link_again, local(again));
-            }
-            Content::Unavailable { part, again } => {
-                let why = match part {
-                    Part::Provider => &texts.unavailable_provider,
-                    Part::Jitsi => &texts.unavailable_jitsi,
-                };
-                self.say(&texts.unavailable_title, [why, &texts.unavailable_advice]);
-                self.link(&texts.link_again, local(again));
-            }
-            Content::NotFound => {
-                self.say(&texts.not_found_title, [&texts.not_found_text]);
-                self.link(&texts.link_start, "/");
-            }
-            Content::BadRequest { reason } => {
-                self.say(&texts.bad_request_title, [&texts.bad_request_text]);
-                self.detail = reason.map(shorten);
-                self.link(&texts.link_start, "/");
-            }
-        }
-        self.fact(&texts.request_id, request_id);
-    }
-
-    fn refuse(&mut self, room: &RoomKey, person: Option<&str>, refusal: Refusal, sign_in: &'v str) {
-        let texts = self.texts;
-        let (why, rule) = match refusal {
-            Refusal::NoRule => (&texts.refused_no_rule, None),
-            Refusal::Closed { rule } => (&texts.refused_closed, Some(rule)),
-            Refusal::NotAllowed { rule } => (&texts.refused_not_allowed, Some(rule)),
-        };
-        let (advice, label) = if person.is_some() {
-            (&texts.refused_advice, &texts.link_other_account)
-        } else {
-            (&texts.refused_advice_signed_out, &texts.link_sign_in)
-        };
-        self.say(&texts.refused_title, [why, advice]);
-        self.link(label, local(sign_in));
-        self.link(&texts.link_start, "/");
-        let name = room.readable();
-        match room.tenant() {
-            Some(tenant) => self.fact(&texts.room, &format!("{}/{name}", tenant.as_str())),
-            None => self.fact(&texts.room, &name),
-        }
-        if let Some(person) = person {
-            self.fact(&texts.person, person);
-        }
-        if let Some(rule) = rule {
-            self.fact(&texts.rule, &rule.to_string());
-        }
-    }
-
-    fn say<const N: usize>(&mut self, heading: &'v str, paragraphs: [&'v str; N]) {
-        self.heading = heading;
-        self.paragraphs.extend(paragraphs);
-    }
-
-    fn link(&mut self, label: &'v str, target: &'v str) {
-        self.links.push(Link { label, target });
-    }
-
-    fn fact(&mut self, label: &'v str, value: &str) {
-        let value = shorten(value);
-        self.facts.push(Fact { label, value });
-    }
-}
-
-/// The target if it is a path of this site, else the start page.
-fn local(target: &str) -> &str {
-    let outside = target.starts_with("//") || target.contains(['\\', '\t', '\r', '\n']);
-    if target.starts_with('/') && !outside {
-        target
-    } else {
-        "/"
-    }
-}
-
-/// The text, cut to what a page can show.
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
-}
-
+/// The style of every page.
 const STYLE: &str = include_str!("pages/style.css");
-const SCRIPT: &str = include_str!("pages/continue.js");
 
-/// A name or address that somebody could still read.
-const MAX_CHARS: usize = 300;
+/// The script of the page between a room and the provider.
+const SCRIPT: &str = include_str!("pages/continue.js");
 
 /// Long enough for a restart, short enough to wait for.
 const RETRY_SECONDS: &str = "10";

@@ -214,8 +214,8 @@ mod tests {
         })))
     }
 
-    fn data(bytes: &[u8]) -> Result<Frame<Bytes>, &'static str> {
-        Ok(Frame::data(Bytes::copy_from_slice(bytes)))
+    fn data(bytes: &[u8]) -> Frame<Bytes> {
+        Frame::data(Bytes::copy_from_slice(bytes))
     }
 
     fn gzip(plain: &[u8]) -> Vec<u8> {
@@ -241,11 +241,11 @@ mod tests {
         let completion = completion();
         let script = completion.script(None);
         let page = b"<html><head></head><body>x</body></html>";
-        let plain = body(page.chunks(3).map(data).collect());
+        let plain = body(page.chunks(3).map(data).map(Ok).collect());
         let plain = text(completion.html_body(&script, Coding::Identity, plain))
             .await
             .unwrap();
-        let packed = body(gzip(page).chunks(3).map(data).collect());
+        let packed = body(gzip(page).chunks(3).map(data).map(Ok).collect());
         let packed = text(completion.html_body(&script, Coding::Gzip, packed))
             .await
             .unwrap();
@@ -264,7 +264,10 @@ mod tests {
             } else {
                 config.to_vec()
             };
-            let body = body(vec![data(&bytes), Ok(Frame::trailers(HeaderMap::new()))]);
+            let body = body(vec![
+                Ok(data(&bytes)),
+                Ok(Frame::trailers(HeaderMap::new())),
+            ]);
             let text = text(completion.config_body(coding, body)).await.unwrap();
             let appendix = std::str::from_utf8(completion.config_js()).unwrap();
             assert_eq!(text, format!("var config = {{}};\n// end{appendix}"));
@@ -274,7 +277,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_breaks_off_stays_broken() {
         let completion = completion();
-        let body = body(vec![data(b"<p>"), Err("reset")]);
+        let body = body(vec![Ok(data(b"<p>")), Err("reset")]);
         let mut body = completion.html_body(&completion.script(None), Coding::Identity, body);
         assert!(body.frame().await.unwrap().is_ok());
         let error = body.frame().await.unwrap().unwrap_err();
@@ -287,7 +290,7 @@ mod tests {
         let completion = completion();
         let mut packed = gzip(b"<html><head></head>");
         packed.truncate(12);
-        let body = body(vec![data(&packed)]);
+        let body = body(vec![Ok(data(&packed))]);
         let body = completion.html_body(&completion.script(None), Coding::Gzip, body);
         assert!(matches!(
             text(body).await.unwrap_err(),

@@ -103,7 +103,7 @@ mod tests {
 
     use super::*;
 
-    pub(crate) fn gzip(plain: &[u8]) -> Vec<u8> {
+    fn gzip(plain: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         encoder.write_all(plain).unwrap();
         encoder.finish().unwrap()

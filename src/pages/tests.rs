@@ -117,7 +117,7 @@ fn every_page_is_whole_and_allows_what_it_has() {
         let between = |open: &str, close: &str| {
             let rest = &html[html.find(open)? + open.len()..];
             let rest = rest.strip_prefix('>').unwrap_or(rest);
-            Some(csp_hash(rest[..rest.find(close)?].as_bytes()))
+            Some(csp_hash(&rest.as_bytes()[..rest.find(close)?]))
         };
         let style = between("<style", "</style>").unwrap();
         assert!(policy.starts_with("default-src 'none'; "));
@@ -228,6 +228,25 @@ fn links_lead_nowhere_else() {
             text(&page).contains("<a href=\"/\">Try again</a>"),
             "{again:?}"
         );
+    }
+}
+
+#[test]
+fn a_provider_whose_address_would_run_is_not_opened() {
+    let return_to = ReturnTo::parse("/x");
+    for address in [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "file:///etc/passwd",
+    ] {
+        let provider = Url::parse(address).unwrap();
+        let content = Content::Continue {
+            provider: &provider,
+            return_to: &return_to,
+        };
+        let page = pages().render(&content, &asked("x"));
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!text(&page).contains(address) && !text(&page).contains("<script"));
     }
 }
 
