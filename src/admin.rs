@@ -11,10 +11,13 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::{metrics::Metrics, oidc::RelyingParty, server::Listener};
+use crate::{
+    metrics::Metrics,
+    oidc::{RelyingParty, Status},
+    server::Listener,
+};
 
 /// What the admin listener tells.
-#[derive(Debug)]
 pub struct Admin {
     /// All counters.
     pub metrics: Metrics,
@@ -30,7 +33,11 @@ pub struct Admin {
 
 impl Admin {
     /// Answers until told to stop.
-    pub async fn serve(self: Arc<Self>, listener: Listener, stop: CancellationToken) -> io::Result<()> {
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: Listener,
+        stop: CancellationToken,
+    ) -> io::Result<()> {
         let socket = listener.into_tokio()?;
         while let Some(accepted) = stop.run_until_cancelled(socket.accept()).await {
             let stream = match accepted {
@@ -63,13 +70,21 @@ impl Admin {
 
     fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
         if !matches!(*method, Method::GET | Method::HEAD) {
-            return text(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET is answered here\n".into());
+            return text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                PLAIN,
+                "only GET is answered here\n".into(),
+            );
         }
         match path {
             "/livez" => text(StatusCode::OK, PLAIN, "alive\n".into()),
             "/readyz" => self.readiness(),
             "/metrics" => text(StatusCode::OK, OPEN_METRICS, self.metrics.encode()),
-            _ => text(StatusCode::NOT_FOUND, PLAIN, "try /livez, /readyz or /metrics\n".into()),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                PLAIN,
+                "try /livez, /readyz or /metrics\n".into(),
+            ),
         }
     }
 
@@ -82,10 +97,14 @@ impl Admin {
         if draining {
             reasons.push("the gateway is stopping".to_owned());
         }
-        if let Some(reason) = provider.reason() {
+        if let Status::NotYet { reason } | Status::Stale { reason } = &provider {
             reasons.push(format!("OpenID provider: {reason}"));
         }
-        reasons.extend(self.weakened.iter().map(|switch| format!("`{switch}` is on")));
+        reasons.extend(
+            self.weakened
+                .iter()
+                .map(|switch| format!("`{switch}` is on")),
+        );
         let (status, word) = match (draining, reasons.is_empty()) {
             (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             (false, true) => (StatusCode::OK, "ready"),

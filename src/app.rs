@@ -89,18 +89,37 @@ pub struct Surroundings {
 /// of their own.
 pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running, StartError> {
     let Surroundings { clock, random } = surroundings;
-    let Config { server, policy, token, log, .. } = &config;
+    let Config {
+        server,
+        policy,
+        token,
+        log,
+        ..
+    } = &config;
     let bind = |address: Option<SocketAddr>| address.map(server::listen).transpose();
     let (http, https) = (bind(server.http)?, bind(server.https)?);
     let admin_listener = server::listen(server.admin)?;
-    let certificate = server.tls.clone().map(Certificate::load).transpose()?.map(Arc::new);
-    let tls = certificate.as_ref().map(Certificate::server_config).transpose()?.map(Arc::new);
+    let certificate = server
+        .tls
+        .clone()
+        .map(Certificate::load)
+        .transpose()?
+        .map(Arc::new);
+    let tls = certificate
+        .as_ref()
+        .map(Certificate::server_config)
+        .transpose()?
+        .map(Arc::new);
 
     let control_metrics = ControlMetrics::default();
     control_metrics
         .insecure_switches
         .set(i64::try_from(config.weakened.len()).unwrap_or(i64::MAX));
-    let relying_party = Arc::new(RelyingParty::new(config.oidc.clone(), clock.clone())?);
+    let relying_party = Arc::new(RelyingParty::new(
+        config.oidc.clone(),
+        clock.clone(),
+        random.clone(),
+    )?);
     let revocations = Arc::new(Revocations::new(config.session.absolute, clock.clone()));
     let revoked = revocations.watch();
     let control = Control {
@@ -113,18 +132,28 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         .map_err(gateway::SetupError::from)?;
     let settings = gateway::Settings {
         origin: config.public_url.origin().to_owned(),
-        authority: config.public_url.authority().to_owned(),
+        authority: config.public_url.authority().to_string(),
         trusted_proxies: TrustedProxies::new(server.trusted_proxies.clone()),
         session: config.session,
         keyring: config.keyring.clone(),
         upstream: config.upstream.clone(),
-        pages: Pages::new(config.public_url.authority(), Languages::new(Vec::new())),
+        pages: Pages::new(
+            config.public_url.authority().as_str(),
+            Languages::new(Vec::new()),
+        ),
         access_log: log.access,
     };
-    let gateway = Arc::new(Gateway::new(settings, rules, control, clock.clone(), random)?);
+    let gateway = Arc::new(Gateway::new(
+        settings,
+        rules,
+        control,
+        clock.clone(),
+        random,
+    )?);
 
-    let shards: Vec<_> =
-        (0..server.workers.max(1)).map(|_| Arc::new(WorkerMetrics::default())).collect();
+    let shards: Vec<_> = (0..server.workers.max(1))
+        .map(|_| Arc::new(WorkerMetrics::default()))
+        .collect();
     let metrics = Metrics::new(shards.clone(), &control_metrics);
     let workers = Arc::new(Workers::start(&gateway, tls.as_ref(), &revoked, shards)?);
 
@@ -150,11 +179,18 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         weakened: config.weakened.clone(),
         draining: running.draining.clone(),
     });
-    running.tasks.spawn(relying_party.run(running.stopped.clone()));
+    running
+        .tasks
+        .spawn(relying_party.run(running.stopped.clone()));
     if let Some(certificate) = certificate {
-        running.tasks.spawn(certificate.follow(control_metrics, running.stopped.clone()));
+        running
+            .tasks
+            .spawn(certificate.follow(control_metrics, running.stopped.clone()));
     }
-    running.keep("admin", admin.serve(admin_listener, running.stopped.clone()));
+    running.keep(
+        "admin",
+        admin.serve(admin_listener, running.stopped.clone()),
+    );
     for (listener, tls) in [(http, false), (https, true)] {
         if let Some(listener) = listener {
             running.accept(listener, tls);
@@ -179,7 +215,8 @@ impl Running {
     /// Takes over rules and signing keys of a new configuration; everything else needs a restart.
     pub fn reload(&self, config: &Config) -> Result<(), SignerError> {
         let policy = Arc::new(config.policy.clone());
-        self.gateway.replace_rules(Rules::new(policy, &config.token, self.clock.clone())?);
+        self.gateway
+            .replace_rules(Rules::new(policy, &config.token, self.clock.clone())?);
         Ok(())
     }
 
@@ -188,14 +225,18 @@ impl Running {
     pub async fn stop(self, hurry: CancellationToken) {
         self.draining.cancel();
         info!("stopping; /readyz says so");
-        let _ = hurry.run_until_cancelled(tokio::time::sleep(self.drain_delay)).await;
+        let _ = hurry
+            .run_until_cancelled(tokio::time::sleep(self.drain_delay))
+            .await;
         self.closed.cancel();
         self.workers.drain();
         let connections = self.workers.open_connections();
         info!(connections, grace = ?self.grace, "nothing more is accepted; waiting for requests");
-        self.wait_until(&hurry, self.grace, || self.workers.open_connections() == 0).await;
+        self.wait_until(&hurry, self.grace, || self.workers.open_connections() == 0)
+            .await;
         self.workers.end_sockets();
-        self.wait_until(&hurry, SOCKETS_GRACE, || self.workers.open_sockets() == 0).await;
+        self.wait_until(&hurry, SOCKETS_GRACE, || self.workers.open_sockets() == 0)
+            .await;
         self.stopped.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -222,8 +263,12 @@ impl Running {
     }
 
     fn accept(&self, listener: Listener, tls: bool) {
-        let accepting =
-            server::accept(listener, tls, Arc::clone(&self.workers), self.closed.clone());
+        let accepting = server::accept(
+            listener,
+            tls,
+            Arc::clone(&self.workers),
+            self.closed.clone(),
+        );
         self.keep(if tls { "https" } else { "http" }, accepting);
     }
 

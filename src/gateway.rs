@@ -74,7 +74,6 @@ pub struct Settings {
 }
 
 /// What all workers share: read-only but for the rules, which a reload swaps whole.
-#[derive(Debug)]
 pub struct Gateway {
     origin: String,
     authority: Authority,
@@ -106,7 +105,7 @@ pub struct Rules {
 }
 
 /// The parts of the control plane that requests reach.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Control {
     /// The runtime that talks to the provider.
     pub runtime: Handle,
@@ -206,6 +205,14 @@ impl Gateway {
     }
 }
 
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
 // === impl Worker ===
 
 impl Worker {
@@ -243,8 +250,9 @@ impl Worker {
             .gateway
             .access_log
             .then(|| audit::AccessLine::of(&request, &facts, started));
+        let worker = Rc::clone(&self);
         let (label, answer) = self.answer(request, facts).await;
-        self.metrics.answered(label, answer.status());
+        worker.metrics.answered(label, answer.status());
         if let Some(line) = line {
             line.write(label, answer.status());
         }
@@ -271,14 +279,18 @@ impl Worker {
             Ok(route) => route,
             Err(error) => {
                 let asking = Asking::of_page(facts.id, uri, headers);
-                return ("refused", self.refuse(&error.into(), "refused", &asking, facts));
+                return (
+                    "refused",
+                    self.refuse(&error.into(), "refused", &asking, facts),
+                );
             }
         };
         let label = route.label();
         let asking = match &route {
-            Route::Signalling { transport: Transport::Bosh, .. } => {
-                Asking::of(Reader::Bosh, facts.id, uri, headers)
-            }
+            Route::Signalling {
+                transport: Transport::Bosh,
+                ..
+            } => Asking::of(Reader::Bosh, facts.id, uri, headers),
             Route::Signalling { .. } => Asking::of(Reader::Machine, facts.id, uri, headers),
             _ => Asking::of_page(facts.id, uri, headers),
         };
@@ -294,12 +306,20 @@ impl Worker {
         let outcome = match (host, route) {
             (Err(failure), _) => Err(failure),
             (Ok(()), Route::Own(own)) => self.own(own, request, &asking, facts).await,
-            (Ok(()), Route::Signalling { transport: Transport::Bosh, tenant }) => {
-                self.bosh(request, facts, tenant).await
-            }
-            (Ok(()), Route::Signalling { transport: Transport::WebSocket, tenant }) => {
-                self.web_socket(&mut request, facts, tenant).await
-            }
+            (
+                Ok(()),
+                Route::Signalling {
+                    transport: Transport::Bosh,
+                    tenant,
+                },
+            ) => self.bosh(request, facts, tenant).await,
+            (
+                Ok(()),
+                Route::Signalling {
+                    transport: Transport::WebSocket,
+                    tenant,
+                },
+            ) => self.web_socket(&mut request, facts, tenant).await,
             (Ok(()), Route::Room(room)) => self.room_page(request, facts, room).await,
             (Ok(()), Route::Config) => self.config_js(request, facts).await,
             (Ok(()), Route::Home | Route::Asset) => self.public(request, facts).await,
@@ -344,12 +364,7 @@ impl Worker {
                 answer.headers_mut().insert(header::LOCATION, location);
                 answer
             }
-            _ => self.refuse(
-                &Failure::Misdirected,
-                Reader::Machine,
-                request.headers(),
-                facts,
-            ),
+            _ => self.refuse(&Failure::Misdirected, "refused", asking, facts),
         }
     }
 

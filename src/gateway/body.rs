@@ -11,7 +11,10 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use crate::{page::CompletedBody, upstream::UpstreamBody};
 
 /// The body of an answer to a client.
-#[derive(Debug)]
+#[expect(
+    missing_debug_implementations,
+    reason = "the completion's rewriter has none"
+)]
 pub enum Body {
     /// Ours, or read whole.
     Whole(Option<Bytes>),

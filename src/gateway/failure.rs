@@ -141,19 +141,30 @@ impl Asking {
             ),
             Reader::Machine | Reader::Bosh => (None, ReturnTo::default()),
         };
-        Self { reader, id, accept_language, return_to }
+        Self {
+            reader,
+            id,
+            accept_language,
+            return_to,
+        }
     }
 
     /// For a route whose answers people read if a browser navigates there.
     pub(crate) fn of_page(id: RequestId, uri: &Uri, headers: &HeaderMap) -> Self {
-        let reader =
-            if headers::is_navigation(headers) { Reader::Person } else { Reader::Machine };
+        let reader = if headers::is_navigation(headers) {
+            Reader::Person
+        } else {
+            Reader::Machine
+        };
         Self::of(reader, id, uri, headers)
     }
 
     /// The request as pages want it, with its name spelled out in `id`.
     pub(crate) fn asked<'a>(&'a self, id: &'a str) -> Asked<'a> {
-        Asked { accept_language: self.accept_language.as_ref(), request_id: id }
+        Asked {
+            accept_language: self.accept_language.as_ref(),
+            request_id: id,
+        }
     }
 }
 
@@ -188,6 +199,19 @@ impl Failure {
         }
     }
 
+    /// The same failure of a sign-in, knowing where it was to lead.
+    #[must_use]
+    pub(crate) fn leading_to(self, target: &ReturnTo) -> Self {
+        match self {
+            Self::SignIn { code, told, .. } => Self::SignIn {
+                code,
+                told,
+                return_to: target.clone(),
+            },
+            other => other,
+        }
+    }
+
     /// Whether somebody who runs the gateway should hear of it.
     pub(crate) fn is_ours(&self) -> bool {
         self.status().is_server_error()
@@ -214,7 +238,10 @@ impl Failure {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
         if matches!(self, Self::WebSocketVersion) {
-            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            headers.insert(
+                header::SEC_WEBSOCKET_VERSION,
+                HeaderValue::from_static("13"),
+            );
         }
         if self.closes_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -230,26 +257,50 @@ impl Failure {
         let sign_in = login_path(&asking.return_to, true);
         let page = match self {
             Self::NotFound | Self::Closed(_) => pages.render(&Content::NotFound, &asked),
-            Self::Refused { refusal, room, person } => {
+            Self::Refused {
+                refusal,
+                room,
+                person,
+            } => {
                 let person = person.as_deref();
-                let content =
-                    Content::Refused { room, person, refusal: *refusal, sign_in: &sign_in };
+                let content = Content::Refused {
+                    room,
+                    person,
+                    refusal: *refusal,
+                    sign_in: &sign_in,
+                };
                 pages.render(&content, &asked)
             }
-            Self::SignIn { told, return_to, .. } => {
+            Self::SignIn {
+                told, return_to, ..
+            } => {
                 let again = login_path(return_to, false);
-                pages.render(&Content::SignInFailed { failure: *told, again: &again }, &asked)
+                pages.render(
+                    &Content::SignInFailed {
+                        failure: *told,
+                        again: &again,
+                    },
+                    &asked,
+                )
             }
             Self::ProviderUnavailable => {
-                let content = Content::Unavailable { part: Part::Provider, again: here };
+                let content = Content::Unavailable {
+                    part: Part::Provider,
+                    again: here,
+                };
                 pages.render(&content, &asked)
             }
             _ if self.is_ours() => {
-                let content = Content::Unavailable { part: Part::Jitsi, again: here };
+                let content = Content::Unavailable {
+                    part: Part::Jitsi,
+                    again: here,
+                };
                 with_status(pages.render(&content, &asked), self.status())
             }
             _ => {
-                let content = Content::BadRequest { reason: Some(&reason) };
+                let content = Content::BadRequest {
+                    reason: Some(&reason),
+                };
                 with_status(pages.render(&content, &asked), self.status())
             }
         };

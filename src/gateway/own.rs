@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     metrics::OutcomeLabel,
-    oidc::{Callback, SignInOptions},
-    pages::{Content, SignInFailure},
+    oidc::{Callback, FailureClass, Prompt, SignInOptions},
+    pages::{Content, SignInFailure as Told},
     revocation::Selector,
     route::{OWN_PREFIX, Own},
     session::{
@@ -53,11 +53,7 @@ impl Worker {
 
     /// The public halves of the signing keys. They are no secret, and Prosody asks for them by an
     /// internal name and without TLS, so neither is checked.
-    pub(super) fn published_keys(
-        &self,
-        own: &Own,
-        asking: &Asking,
-    ) -> Response<Body> {
+    pub(super) fn published_keys(&self, own: &Own, asking: &Asking) -> Response<Body> {
         let rules = self.rules();
         let (content_type, text) = match own {
             Own::Jwks => ("application/json", Some(rules.published.jwks.as_str())),
@@ -87,14 +83,18 @@ impl Worker {
         }
         let sign_in = SignIn::begin(wanted.return_to, &self.gateway.random, &self.gateway.clock);
         let options = SignInOptions {
-            choose_account: wanted.switch,
+            prompt: wanted.switch.then_some(Prompt::SelectAccount),
+            ..SignInOptions::default()
         };
         let address = self
             .gateway
             .relying_party
             .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, &options)
             .map_err(|_| Failure::ProviderUnavailable)?;
-        let way = Content::Continue { provider: &address, return_to: &sign_in.return_to };
+        let way = Content::Continue {
+            provider: &address,
+            return_to: &sign_in.return_to,
+        };
         let mut answer = self.show(&way, asking);
         let cookies = self
             .gateway
@@ -114,7 +114,7 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let jar = CookieJar::new(request.headers());
         let callback = Callback::parse(request.uri().query().unwrap_or_default())
-            .map_err(|error| self.sign_in_failed(error.as_str(), &error, facts))?;
+            .map_err(|error| self.sign_in_failed("bad_answer", Told::Provider, &error, facts))?;
         let state = callback.state().to_owned();
         let before = self.session(request.headers());
         let sign_in = match self.gateway.sign_ins.find(&state, jar) {
@@ -124,10 +124,10 @@ impl Worker {
                 return redirect(StatusCode::SEE_OTHER, ReturnTo::default().as_str());
             }
             Err(error @ SignInError::Unknown) => {
-                return Err(self.sign_in_failed("unknown_state", &error, facts));
+                return Err(self.sign_in_failed("unknown_state", Told::Unknown, &error, facts));
             }
             Err(error @ SignInError::Expired) => {
-                return Err(self.sign_in_failed("too_late", &error, facts));
+                return Err(self.sign_in_failed("too_late", Told::Expired, &error, facts));
             }
         };
         let relying_party = std::sync::Arc::clone(&self.gateway.relying_party);
@@ -141,16 +141,20 @@ impl Worker {
         let signed_in = finishing
             .await
             .map_err(|_| Failure::Internal("the sign-in was abandoned"))?
-            .map_err(|failure| self.sign_in_failed(failure.as_str(), &failure, facts))?;
+            .map_err(|failure| {
+                let failed =
+                    self.sign_in_failed(failure.as_str(), told(failure.class()), &failure, facts);
+                failed.leading_to(&sign_in.return_to)
+            })?;
         let sessions = &self.gateway.sessions;
         let session = sessions.begin(
             signed_in.who,
             signed_in.provider_session,
             &self.gateway.random,
         );
-        let sealed = sessions
-            .seal(&session)
-            .map_err(|error| self.sign_in_failed("session_too_large", &error, facts))?;
+        let sealed = sessions.seal(&session).map_err(|error| {
+            self.sign_in_failed("session_too_large", Told::TooLarge, &error, facts)
+        })?;
         // Somebody else was signed in here before: their sockets end with their session.
         if let Some(before) = before
             && before.identity().subject != session.identity().subject
@@ -189,7 +193,10 @@ impl Worker {
             .value(HINT_COOKIE)
             .and_then(|sealed| self.gateway.hints.open(sealed))
             .and_then(|plain| String::from_utf8(plain.to_vec()).ok());
-        let target = self.gateway.relying_party.end_session_url(hint.as_deref());
+        let target = self
+            .gateway
+            .relying_party
+            .end_session_url(hint.as_deref(), None);
         let mut answer = match &target {
             Some(url) => redirect(StatusCode::SEE_OTHER, url.as_str()),
             None => redirect(StatusCode::SEE_OTHER, "/_gateway/signed-out"),
@@ -247,20 +254,27 @@ impl Worker {
 
     fn show(&self, content: &Content<'_>, asking: &Asking) -> Response<Body> {
         let id = asking.id.to_string();
-        self.gateway.pages.render(content, &asking.asked(&id)).into_response().map(Body::from)
+        self.gateway
+            .pages
+            .render(content, &asking.asked(&id))
+            .into_response()
+            .map(Body::from)
     }
 
     fn sign_in_failed(
         &self,
         code: &'static str,
-        told: SignInFailure,
+        told: Told,
         error: &dyn std::fmt::Display,
-        return_to: ReturnTo,
         facts: Facts,
     ) -> Failure {
         self.count_sign_in(code);
         warn!(reason = code, %error, request = %facts.id, client.addr = %facts.client, "a sign-in failed");
-        Failure::SignIn { code, told, return_to }
+        Failure::SignIn {
+            code,
+            told,
+            return_to: ReturnTo::default(),
+        }
     }
 
     fn count_sign_in(&self, outcome: &'static str) {
@@ -305,6 +319,14 @@ impl LoginQuery {
             }
         }
         wanted
+    }
+}
+
+fn told(class: FailureClass) -> Told {
+    match class {
+        FailureClass::Cancelled => Told::Declined,
+        FailureClass::TryAgain => Told::Expired,
+        FailureClass::Unavailable | FailureClass::Provider => Told::Provider,
     }
 }
 

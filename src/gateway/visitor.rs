@@ -44,7 +44,11 @@ impl Worker {
                     audit::refused(session, room, refusal, facts);
                 }
                 let person = session.map(|session| session.identity().display_name().to_owned());
-                Err(Failure::Refused { refusal, room: room.clone(), person })
+                Err(Failure::Refused {
+                    refusal,
+                    room: room.clone(),
+                    person,
+                })
             }
         }
     }

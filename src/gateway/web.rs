@@ -173,7 +173,7 @@ impl Worker {
     }
 }
 
-/// A redirect to a path of this site.
+/// A redirect; to a path of this site, or to an address that the provider configured.
 pub(super) fn redirect(status: StatusCode, path: &str) -> Result<Response<Body>, Failure> {
     let location = HeaderValue::try_from(path)
         .map_err(|_| Failure::Internal("a path is not a header value"))?;
