@@ -25,7 +25,7 @@ fn room(name: &str) -> RoomKey {
 
 fn refused<'c>(room: &'c RoomKey, person: Option<&'c str>, refusal: Refusal) -> Content<'c> {
     Content::Refused {
-        room,
+        room: Some(room),
         person,
         refusal,
         sign_in: "/_gateway/login?return_to=/acme/x&switch=1",
@@ -82,7 +82,7 @@ fn every_page(check: impl Fn(&str, &Page)) {
         let content = Content::SignInFailed { failure, again };
         contents.push((format!("failed_{failure:?}").to_lowercase(), content));
     }
-    for part in [Part::Provider, Part::Jitsi] {
+    for part in [Part::Provider, Part::Jitsi, Part::Gateway] {
         let content = Content::Unavailable { part, again: "/x" };
         contents.push((format!("unavailable_{part:?}").to_lowercase(), content));
     }

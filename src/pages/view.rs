@@ -93,6 +93,7 @@ impl<'v> View<'v> {
                 let why = match part {
                     Part::Provider => &texts.unavailable_provider,
                     Part::Jitsi => &texts.unavailable_jitsi,
+                    Part::Gateway => &texts.unavailable_gateway,
                 };
                 self.say(&texts.unavailable_title, [why, &texts.unavailable_advice]);
                 self.link(&texts.link_again, local(again));
@@ -110,7 +111,13 @@ impl<'v> View<'v> {
         self.fact(&texts.request_id, request_id);
     }
 
-    fn refuse(&mut self, room: &RoomKey, person: Option<&str>, refusal: Refusal, sign_in: &'v str) {
+    fn refuse(
+        &mut self,
+        room: Option<&RoomKey>,
+        person: Option<&str>,
+        refusal: Refusal,
+        sign_in: &'v str,
+    ) {
         let texts = self.texts;
         let (why, rule) = match refusal {
             Refusal::NoRule => (&texts.refused_no_rule, None),
@@ -125,10 +132,10 @@ impl<'v> View<'v> {
         self.say(&texts.refused_title, [why, advice]);
         self.link(label, local(sign_in));
         self.link(&texts.link_start, "/");
-        let name = room.readable();
-        match room.tenant() {
-            Some(tenant) => self.fact(&texts.room, &format!("{}/{name}", tenant.as_str())),
-            None => self.fact(&texts.room, &name),
+        if let Some(room) = room {
+            let name = room.readable();
+            let tenant = room.tenant().map(|tenant| format!("{}/", tenant.as_str()));
+            self.fact(&texts.room, &(tenant.unwrap_or_default() + &name));
         }
         if let Some(person) = person {
             self.fact(&texts.person, person);
