@@ -24,24 +24,24 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 
 pub use self::{body::Body, facts::Connection};
 use self::{
     facts::{Authority, Facts, RequestId, check_authority},
-    failure::{Failure, Reader},
+    failure::{Asking, Failure, Reader},
     live::Live,
 };
 use crate::{
     bosh::SessionIds,
     clock::Clock,
-    headers::{self, TrustedProxies},
+    headers::TrustedProxies,
     metrics::{ControlMetrics, WorkerMetrics},
     oidc::RelyingParty,
     page::Completion,
-    pages::Texts,
+    pages::Pages,
     policy::Policy,
     random::Random,
     revocation::Revocations,
@@ -67,6 +67,8 @@ pub struct Settings {
     pub keyring: Keyring,
     /// Where Jitsi is.
     pub upstream: upstream::Settings,
+    /// The gateway's own pages.
+    pub pages: Pages,
     /// Whether each request gets a line in the log.
     pub access_log: bool,
 }
@@ -83,6 +85,7 @@ pub struct Gateway {
     hints: Sealer,
     bosh_ids: SessionIds,
     completion: Completion,
+    pages: Pages,
     relying_party: Arc<RelyingParty>,
     revocations: Arc<Revocations>,
     upstream: upstream::Settings,
@@ -183,6 +186,7 @@ impl Gateway {
             hints: keyring.sealer(Purpose::LogoutHint, &origin),
             bosh_ids: SessionIds::new(keyring.tagger(Purpose::BoshSession)),
             completion: Completion::new(&origin, &serde_json::Map::new()),
+            pages: settings.pages,
             relying_party: control.relying_party,
             revocations: control.revocations,
             upstream,
@@ -262,56 +266,40 @@ impl Worker {
         mut request: Request<Incoming>,
         facts: Facts,
     ) -> (&'static str, Response<Body>) {
-        let route = match Route::classify(request.uri().path()) {
+        let (uri, headers) = (request.uri(), request.headers());
+        let route = match Route::classify(uri.path()) {
             Ok(route) => route,
             Err(error) => {
-                let reader = reader_of(request.headers());
-                return (
-                    "refused",
-                    self.refuse(&error.into(), reader, request.headers(), facts),
-                );
+                let asking = Asking::of_page(facts.id, uri, headers);
+                return ("refused", self.refuse(&error.into(), "refused", &asking, facts));
             }
         };
         let label = route.label();
+        let asking = match &route {
+            Route::Signalling { transport: Transport::Bosh, .. } => {
+                Asking::of(Reader::Bosh, facts.id, uri, headers)
+            }
+            Route::Signalling { .. } => Asking::of(Reader::Machine, facts.id, uri, headers),
+            _ => Asking::of_page(facts.id, uri, headers),
+        };
         // Public keys are public: Prosody fetches them by whatever name and scheme it knows us.
         if let Route::Own(own @ (Own::Jwks | Own::Asap(_))) = &route {
-            return (label, self.published_keys(own, request.headers(), facts));
+            return (label, self.published_keys(own, &asking));
         }
         if !facts.secure {
-            return (label, self.to_https(&request, facts));
+            return (label, self.to_https(&request, &asking, facts));
         }
-        let host = check_authority(
-            request.uri(),
-            request.version(),
-            request.headers(),
-            &self.gateway.authority,
-        );
-        let reader = match &route {
-            Route::Signalling {
-                transport: Transport::Bosh,
-                ..
-            } => Reader::Bosh,
-            Route::Signalling { .. } => Reader::Machine,
-            _ => reader_of(request.headers()),
-        };
-        let language = texts(request.headers());
+        let host = check_authority(uri, request.version(), headers, &self.gateway.authority);
+        let worker = Rc::clone(&self);
         let outcome = match (host, route) {
             (Err(failure), _) => Err(failure),
-            (Ok(()), Route::Own(own)) => self.own(own, request, facts).await,
-            (
-                Ok(()),
-                Route::Signalling {
-                    transport: Transport::Bosh,
-                    tenant,
-                },
-            ) => self.bosh(request, facts, tenant).await,
-            (
-                Ok(()),
-                Route::Signalling {
-                    transport: Transport::WebSocket,
-                    tenant,
-                },
-            ) => self.web_socket(&mut request, facts, tenant).await,
+            (Ok(()), Route::Own(own)) => self.own(own, request, &asking, facts).await,
+            (Ok(()), Route::Signalling { transport: Transport::Bosh, tenant }) => {
+                self.bosh(request, facts, tenant).await
+            }
+            (Ok(()), Route::Signalling { transport: Transport::WebSocket, tenant }) => {
+                self.web_socket(&mut request, facts, tenant).await
+            }
             (Ok(()), Route::Room(room)) => self.room_page(request, facts, room).await,
             (Ok(()), Route::Config) => self.config_js(request, facts).await,
             (Ok(()), Route::Home | Route::Asset) => self.public(request, facts).await,
@@ -319,27 +307,30 @@ impl Worker {
             (Ok(()), Route::NoRoom(error)) => Err(error.into()),
             (Ok(()), Route::Closed(closed)) => Err(Failure::Closed(closed)),
         };
-        let answer = outcome.unwrap_or_else(|failure| {
-            audit::failed(&failure, label, &facts);
-            failure.answer(reader, facts.id, language)
-        });
+        let answer =
+            outcome.unwrap_or_else(|failure| worker.refuse(&failure, label, &asking, facts));
         (label, answer)
     }
 
     fn refuse(
         &self,
         failure: &Failure,
-        reader: Reader,
-        headers: &HeaderMap,
+        label: &'static str,
+        asking: &Asking,
         facts: Facts,
     ) -> Response<Body> {
-        audit::failed(failure, "refused", &facts);
-        failure.answer(reader, facts.id, texts(headers))
+        audit::failed(failure, label, &facts);
+        failure.answer(asking, &self.gateway.pages)
     }
 
     /// Sends a plain HTTP request to where it should have gone. A body or a socket would be lost
     /// on the way, so only pages are.
-    fn to_https(&self, request: &Request<Incoming>, facts: Facts) -> Response<Body> {
+    fn to_https(
+        &self,
+        request: &Request<Incoming>,
+        asking: &Asking,
+        facts: Facts,
+    ) -> Response<Body> {
         let readable = matches!(*request.method(), Method::GET | Method::HEAD);
         let target = request
             .uri()
@@ -370,23 +361,6 @@ impl Worker {
             number,
         }
     }
-}
-
-/// Who will read the answer to a request of this head.
-fn reader_of(headers: &HeaderMap) -> Reader {
-    if headers::is_navigation(headers) {
-        Reader::Person
-    } else {
-        Reader::Machine
-    }
-}
-
-fn texts(headers: &HeaderMap) -> &'static Texts {
-    Texts::choose(
-        headers
-            .get(header::ACCEPT_LANGUAGE)
-            .and_then(|wanted| wanted.to_str().ok()),
-    )
 }
 
 /// HSTS of two years, as Mozilla's guideline 6.0 has it.

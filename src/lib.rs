@@ -1,5 +1,7 @@
 //! The front door of a Jitsi Meet deployment.
 
+pub mod admin;
+pub mod app;
 pub mod bosh;
 pub mod clock;
 pub mod gateway;

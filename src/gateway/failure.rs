@@ -1,16 +1,18 @@
 //! Every way a request can end without what it asked for, and the one table from there to answers.
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 
 use super::{Body, facts::RequestId};
 use crate::{
     bosh::{self, BodyError},
-    pages,
+    headers,
+    pages::{self, Asked, Content, Pages, Part},
     path::PathError,
     policy::Refusal,
     query::QueryError,
-    room::RoomError,
+    room::{RoomError, RoomKey},
     route::Closed,
+    session::ReturnTo,
     upstream::SendError,
 };
 
@@ -54,8 +56,15 @@ pub(crate) enum Failure {
     #[error("this needs somebody who signed in")]
     SignInFirst,
     /// The rules refuse.
-    #[error("{0}")]
-    Refused(Refusal),
+    #[error("{refusal}")]
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// Which room.
+        room: RoomKey,
+        /// Whom, by the name that is shown; nobody if nobody signed in.
+        person: Option<String>,
+    },
     /// Signalling without `room`.
     #[error("the request does not name a room")]
     NoRoom,
@@ -84,11 +93,29 @@ pub(crate) enum Failure {
     #[error("the OpenID provider is not reachable")]
     ProviderUnavailable,
     /// The sign-in did not work.
-    #[error("signing in failed: {0}")]
-    SignIn(&'static str),
+    #[error("signing in failed: {code}")]
+    SignIn {
+        /// The word for logs and metrics.
+        code: &'static str,
+        /// What the person is told.
+        told: pages::SignInFailure,
+        /// Where the person wanted to go.
+        return_to: ReturnTo,
+    },
     /// The gateway is broken.
     #[error("internal error: {0}")]
     Internal(&'static str),
+}
+
+/// Whom an answer is for, taken from the request before it is used up.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    /// Who reads the answer.
+    pub(crate) reader: Reader,
+    /// The request's name.
+    pub(crate) id: RequestId,
+    accept_language: Option<HeaderValue>,
+    return_to: ReturnTo,
 }
 
 /// Who reads the answer.
@@ -100,6 +127,34 @@ pub(crate) enum Reader {
     Machine,
     /// A BOSH client, which wants a terminating body.
     Bosh,
+}
+
+// === impl Asking ===
+
+impl Asking {
+    pub(crate) fn of(reader: Reader, id: RequestId, uri: &Uri, headers: &HeaderMap) -> Self {
+        // Only people are shown pages, so only for them is more remembered.
+        let (accept_language, return_to) = match reader {
+            Reader::Person => (
+                headers.get(header::ACCEPT_LANGUAGE).cloned(),
+                ReturnTo::parse(uri.path_and_query().map_or("/", |target| target.as_str())),
+            ),
+            Reader::Machine | Reader::Bosh => (None, ReturnTo::default()),
+        };
+        Self { reader, id, accept_language, return_to }
+    }
+
+    /// For a route whose answers people read if a browser navigates there.
+    pub(crate) fn of_page(id: RequestId, uri: &Uri, headers: &HeaderMap) -> Self {
+        let reader =
+            if headers::is_navigation(headers) { Reader::Person } else { Reader::Machine };
+        Self::of(reader, id, uri, headers)
+    }
+
+    /// The request as pages want it, with its name spelled out in `id`.
+    pub(crate) fn asked<'a>(&'a self, id: &'a str) -> Asked<'a> {
+        Asked { accept_language: self.accept_language.as_ref(), request_id: id }
+    }
 }
 
 // === impl Failure ===
@@ -115,11 +170,11 @@ impl Failure {
             | Self::BadHost
             | Self::NoRoom
             | Self::Handshake(_)
-            | Self::SignIn(_) => StatusCode::BAD_REQUEST,
+            | Self::SignIn { .. } => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound | Self::Closed(_) => StatusCode::NOT_FOUND,
-            Self::ForeignSender | Self::Refused(_) | Self::Bosh(BodyError::Foreign) => {
+            Self::ForeignSender | Self::Refused { .. } | Self::Bosh(BodyError::Foreign) => {
                 StatusCode::FORBIDDEN
             }
             Self::SignInFirst => StatusCode::UNAUTHORIZED,
@@ -146,17 +201,12 @@ impl Failure {
         )
     }
 
-    /// The answer for a reader.
-    pub(crate) fn answer(
-        &self,
-        reader: Reader,
-        id: RequestId,
-        language: &pages::Texts,
-    ) -> Response<Body> {
-        let mut answer = match reader {
-            Reader::Person => self.page(id, language),
-            Reader::Machine => self.word(id),
-            Reader::Bosh => self.bosh(id),
+    /// The answer for whoever asks.
+    pub(crate) fn answer(&self, asking: &Asking, pages: &Pages) -> Response<Body> {
+        let mut answer = match asking.reader {
+            Reader::Person => self.page(asking, pages),
+            Reader::Machine => self.word(asking.id),
+            Reader::Bosh => self.bosh(asking.id),
         };
         let headers = answer.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -164,13 +214,7 @@ impl Failure {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
         if matches!(self, Self::WebSocketVersion) {
-            headers.insert(
-                header::SEC_WEBSOCKET_VERSION,
-                HeaderValue::from_static("13"),
-            );
-        }
-        if matches!(self, Self::ProviderUnavailable | Self::Upstream(_)) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         if self.closes_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -178,18 +222,38 @@ impl Failure {
         answer
     }
 
-    fn page(&self, id: RequestId, texts: &pages::Texts) -> Response<Body> {
-        let id = id.to_string();
+    fn page(&self, asking: &Asking, pages: &Pages) -> Response<Body> {
+        let id = asking.id.to_string();
+        let asked = asking.asked(&id);
+        let here = asking.return_to.as_str();
+        let reason = self.to_string();
+        let sign_in = login_path(&asking.return_to, true);
         let page = match self {
-            Self::NotFound | Self::Closed(_) => pages::not_found(texts, &id),
-            Self::Refused(refusal) => pages::refused(texts, &refusal.to_string(), &id),
-            Self::SignIn(reason) => pages::sign_in_failed(texts, reason, &id),
-            _ if self.status().is_server_error() => {
-                pages::unavailable(texts, self.status(), &self.to_string(), &id)
+            Self::NotFound | Self::Closed(_) => pages.render(&Content::NotFound, &asked),
+            Self::Refused { refusal, room, person } => {
+                let person = person.as_deref();
+                let content =
+                    Content::Refused { room, person, refusal: *refusal, sign_in: &sign_in };
+                pages.render(&content, &asked)
             }
-            _ => pages::bad_request(texts, self.status(), &self.to_string(), &id),
+            Self::SignIn { told, return_to, .. } => {
+                let again = login_path(return_to, false);
+                pages.render(&Content::SignInFailed { failure: *told, again: &again }, &asked)
+            }
+            Self::ProviderUnavailable => {
+                let content = Content::Unavailable { part: Part::Provider, again: here };
+                pages.render(&content, &asked)
+            }
+            _ if self.is_ours() => {
+                let content = Content::Unavailable { part: Part::Jitsi, again: here };
+                with_status(pages.render(&content, &asked), self.status())
+            }
+            _ => {
+                let content = Content::BadRequest { reason: Some(&reason) };
+                with_status(pages.render(&content, &asked), self.status())
+            }
         };
-        page.map(Body::from)
+        page.into_response().map(Body::from)
     }
 
     fn word(&self, id: RequestId) -> Response<Body> {
@@ -204,7 +268,7 @@ impl Failure {
             Self::Upstream(_) | Self::UpstreamAnswer(_) | Self::Internal(_) | Self::Token(_) => {
                 terminated("remote-connection-failed")
             }
-            Self::SignInFirst | Self::ForeignSender | Self::Refused(_) => {
+            Self::SignInFirst | Self::ForeignSender | Self::Refused { .. } => {
                 terminated("policy-violation")
             }
             Self::Bosh(BodyError::Foreign) => terminated("item-not-found"),
@@ -214,6 +278,20 @@ impl Failure {
             _ => self.word(id),
         }
     }
+}
+
+/// The address that signs in and leads back; `switch` as somebody else.
+pub(crate) fn login_path(return_to: &ReturnTo, switch: bool) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("return_to", return_to.as_str());
+    if switch {
+        query.append_pair("switch", "1");
+    }
+    format!("/_gateway/login?{}", query.finish())
+}
+
+fn with_status(page: pages::Page, status: StatusCode) -> pages::Page {
+    pages::Page { status, ..page }
 }
 
 /// The BOSH answer that ends a session with a condition.

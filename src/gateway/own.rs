@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
@@ -11,14 +11,13 @@ use tracing::{info, warn};
 
 use super::{
     BODY_TIMEOUT, Body, Facts, Failure, Worker, audit,
-    failure::{Reader, plain},
-    texts,
+    failure::{Asking, plain},
     web::redirect,
 };
 use crate::{
     metrics::OutcomeLabel,
     oidc::{Callback, SignInOptions},
-    pages,
+    pages::{Content, SignInFailure},
     revocation::Selector,
     route::{OWN_PREFIX, Own},
     session::{
@@ -34,6 +33,7 @@ impl Worker {
         &self,
         own: Own,
         request: Request<Incoming>,
+        asking: &Asking,
         facts: Facts,
     ) -> Result<Response<Body>, Failure> {
         let reading = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -44,10 +44,10 @@ impl Worker {
             Own::BackchannelLogout => Err(Failure::Method { allow: "POST" }),
             Own::Unknown | Own::Jwks | Own::Asap(_) => Err(Failure::NotFound),
             _ if !reading => Err(Failure::Method { allow: "GET, HEAD" }),
-            Own::Login => self.login(&request, facts),
+            Own::Login => self.login(&request, asking, facts),
             Own::Callback => self.callback(&request, facts).await,
             Own::Logout => self.logout(&request, facts),
-            Own::SignedOut => Ok(pages::signed_out(texts(request.headers())).map(Body::from)),
+            Own::SignedOut => Ok(self.show(&Content::SignedOut, asking)),
         }
     }
 
@@ -56,8 +56,7 @@ impl Worker {
     pub(super) fn published_keys(
         &self,
         own: &Own,
-        headers: &HeaderMap,
-        facts: Facts,
+        asking: &Asking,
     ) -> Response<Body> {
         let rules = self.rules();
         let (content_type, text) = match own {
@@ -66,7 +65,7 @@ impl Worker {
             _ => ("text/plain", None),
         };
         let Some(text) = text else {
-            return Failure::NotFound.answer(Reader::Machine, facts.id, texts(headers));
+            return Failure::NotFound.answer(asking, &self.gateway.pages);
         };
         let mut answer = plain(StatusCode::OK, content_type, text.to_owned());
         answer
@@ -75,7 +74,12 @@ impl Worker {
         answer
     }
 
-    fn login(&self, request: &Request<Incoming>, facts: Facts) -> Result<Response<Body>, Failure> {
+    fn login(
+        &self,
+        request: &Request<Incoming>,
+        asking: &Asking,
+        facts: Facts,
+    ) -> Result<Response<Body>, Failure> {
         let query = request.uri().query().unwrap_or_default();
         let wanted = LoginQuery::parse(query);
         if !wanted.switch && self.session(request.headers()).is_some() {
@@ -90,9 +94,8 @@ impl Worker {
             .relying_party
             .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, &options)
             .map_err(|_| Failure::ProviderUnavailable)?;
-        let texts = texts(request.headers());
-        let page = pages::continue_to_provider(texts, address.as_str(), sign_in.return_to.as_str());
-        let mut answer = page.map(Body::from);
+        let way = Content::Continue { provider: &address, return_to: &sign_in.return_to };
+        let mut answer = self.show(&way, asking);
         let cookies = self
             .gateway
             .sign_ins
@@ -242,15 +245,22 @@ impl Worker {
         }
     }
 
+    fn show(&self, content: &Content<'_>, asking: &Asking) -> Response<Body> {
+        let id = asking.id.to_string();
+        self.gateway.pages.render(content, &asking.asked(&id)).into_response().map(Body::from)
+    }
+
     fn sign_in_failed(
         &self,
         code: &'static str,
+        told: SignInFailure,
         error: &dyn std::fmt::Display,
+        return_to: ReturnTo,
         facts: Facts,
     ) -> Failure {
         self.count_sign_in(code);
         warn!(reason = code, %error, request = %facts.id, client.addr = %facts.client, "a sign-in failed");
-        Failure::SignIn(code)
+        Failure::SignIn { code, told, return_to }
     }
 
     fn count_sign_in(&self, outcome: &'static str) {

@@ -43,7 +43,8 @@ impl Worker {
                 if let Some(session) = session {
                     audit::refused(session, room, refusal, facts);
                 }
-                Err(Failure::Refused(refusal))
+                let person = session.map(|session| session.identity().display_name().to_owned());
+                Err(Failure::Refused { refusal, room: room.clone(), person })
             }
         }
     }

@@ -3,9 +3,8 @@
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 
-use super::{Body, Facts, Failure, HSTS, Worker, reader_of};
+use super::{Body, Facts, Failure, HSTS, Worker, failure::login_path};
 use crate::{
-    gateway::failure::Reader,
     headers, page,
     path::CanonicalPath,
     query,
@@ -114,7 +113,7 @@ impl Worker {
     /// Sends a navigation to sign in; nothing else is ever redirected there. The answer has no
     /// fragment, so the browser keeps the one of the address.
     fn to_sign_in(request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
-        if reader_of(request.headers()) != Reader::Person || !is_reading(request.method()) {
+        if !headers::is_navigation(request.headers()) || !is_reading(request.method()) {
             return Err(Failure::SignInFirst);
         }
         let target = request
@@ -122,10 +121,7 @@ impl Worker {
             .path_and_query()
             .map_or("/", |target| target.as_str());
         let return_to = ReturnTo::parse(target);
-        let query = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("return_to", return_to.as_str())
-            .finish();
-        redirect(StatusCode::SEE_OTHER, &format!("/_gateway/login?{query}"))
+        redirect(StatusCode::SEE_OTHER, &login_path(&return_to, false))
     }
 
     /// The request for Jitsi's web server: the canonical path, and a head that does not lie.
