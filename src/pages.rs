@@ -47,8 +47,8 @@ pub enum Content<'c> {
     SignedOut,
     /// The policy refuses somebody a room.
     Refused {
-        /// The room, if it is one.
-        room: Option<&'c RoomKey>,
+        /// The room.
+        room: &'c RoomKey,
         /// Who; nobody if nobody signed in.
         person: Option<&'c str>,
         /// Why.

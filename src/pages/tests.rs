@@ -25,7 +25,7 @@ fn room(name: &str) -> RoomKey {
 
 fn refused<'c>(room: &'c RoomKey, person: Option<&'c str>, refusal: Refusal) -> Content<'c> {
     Content::Refused {
-        room: Some(room),
+        room,
         person,
         refusal,
         sign_in: "/_gateway/login?return_to=/acme/x&switch=1",

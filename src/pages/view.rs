@@ -111,13 +111,7 @@ impl<'v> View<'v> {
         self.fact(&texts.request_id, request_id);
     }
 
-    fn refuse(
-        &mut self,
-        room: Option<&RoomKey>,
-        person: Option<&str>,
-        refusal: Refusal,
-        sign_in: &'v str,
-    ) {
+    fn refuse(&mut self, room: &RoomKey, person: Option<&str>, refusal: Refusal, sign_in: &'v str) {
         let texts = self.texts;
         let (why, rule) = match refusal {
             Refusal::NoRule => (&texts.refused_no_rule, None),
@@ -132,11 +126,9 @@ impl<'v> View<'v> {
         self.say(&texts.refused_title, [why, advice]);
         self.link(label, local(sign_in));
         self.link(&texts.link_start, "/");
-        if let Some(room) = room {
-            let name = room.readable();
-            let tenant = room.tenant().map(|tenant| format!("{}/", tenant.as_str()));
-            self.fact(&texts.room, &(tenant.unwrap_or_default() + &name));
-        }
+        let tenant = room.tenant().map(|tenant| format!("{}/", tenant.as_str()));
+        let name = tenant.unwrap_or_default() + &room.readable();
+        self.fact(&texts.room, &name);
         if let Some(person) = person {
             self.fact(&texts.person, person);
         }
