@@ -63,9 +63,10 @@ pub enum Content<'c> {
         /// Where to try again: a path of this site.
         again: &'c str,
     },
-    /// What the gateway stands in front of, or beside, cannot be reached.
+    /// What the gateway stands in front of, or beside, cannot be reached, or the gateway itself
+    /// is at fault.
     Unavailable {
-        /// What.
+        /// Which of them.
         part: Part,
         /// Where to try again: a path of this site.
         again: &'c str,
@@ -94,13 +95,15 @@ pub enum SignInFailure {
     TooLarge,
 }
 
-/// What cannot be reached.
+/// What does not work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// The identity provider.
     Provider,
     /// Jitsi's web server or Prosody.
     Jitsi,
+    /// The gateway.
+    Gateway,
 }
 
 /// The request that a page answers.
@@ -115,7 +118,7 @@ pub struct Asked<'a> {
 /// A finished page.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The status.
+    /// The status; the caller may know a better one of the same class.
     pub status: StatusCode,
     /// The head; the caller may add to it.
     pub headers: HeaderMap,

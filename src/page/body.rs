@@ -1,6 +1,7 @@
 //! A response body that is completed while it streams through.
 
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -114,6 +115,18 @@ where
             Work::Completing(_) => SizeHint::default(),
             Work::Over => SizeHint::with_exact(0),
         }
+    }
+}
+
+/// What streams through is somebody's page, which does not belong into logs.
+impl<B> fmt::Debug for CompletedBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let work = match &self.work {
+            Work::Untouched => "untouched",
+            Work::Completing(_) => "completing",
+            Work::Over => "over",
+        };
+        write!(f, "CompletedBody({work})")
     }
 }
 

@@ -82,7 +82,7 @@ fn every_page(check: impl Fn(&str, &Page)) {
         let content = Content::SignInFailed { failure, again };
         contents.push((format!("failed_{failure:?}").to_lowercase(), content));
     }
-    for part in [Part::Provider, Part::Jitsi] {
+    for part in [Part::Provider, Part::Jitsi, Part::Gateway] {
         let content = Content::Unavailable { part, again: "/x" };
         contents.push((format!("unavailable_{part:?}").to_lowercase(), content));
     }

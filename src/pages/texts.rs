@@ -43,6 +43,7 @@ pub struct Texts {
     pub unavailable_title: Text,
     pub unavailable_provider: Text,
     pub unavailable_jitsi: Text,
+    pub unavailable_gateway: Text,
     pub unavailable_advice: Text,
 
     pub not_found_title: Text,
@@ -135,6 +136,7 @@ impl Default for Texts {
             unavailable_title: text("Not available right now"),
             unavailable_provider: text("The sign-in service cannot be reached."),
             unavailable_jitsi: text("The meeting service cannot be reached."),
+            unavailable_gateway: text("Something went wrong on our side."),
             unavailable_advice: text("Please try again in a moment."),
 
             not_found_title: text("There is nothing here"),

@@ -93,6 +93,7 @@ impl<'v> View<'v> {
                 let why = match part {
                     Part::Provider => &texts.unavailable_provider,
                     Part::Jitsi => &texts.unavailable_jitsi,
+                    Part::Gateway => &texts.unavailable_gateway,
                 };
                 self.say(&texts.unavailable_title, [why, &texts.unavailable_advice]);
                 self.link(&texts.link_again, local(again));
@@ -125,11 +126,9 @@ impl<'v> View<'v> {
         self.say(&texts.refused_title, [why, advice]);
         self.link(label, local(sign_in));
         self.link(&texts.link_start, "/");
-        let name = room.readable();
-        match room.tenant() {
-            Some(tenant) => self.fact(&texts.room, &format!("{}/{name}", tenant.as_str())),
-            None => self.fact(&texts.room, &name),
-        }
+        let tenant = room.tenant().map(|tenant| format!("{}/", tenant.as_str()));
+        let name = tenant.unwrap_or_default() + &room.readable();
+        self.fact(&texts.room, &name);
         if let Some(person) = person {
             self.fact(&texts.person, person);
         }
