@@ -265,11 +265,10 @@ impl RelyingParty {
         let expected = self.expected();
         let subject = id_token::check(&claims, jws.algorithm(), expected, nonce, access_token)?;
 
-        let userinfo = match &provider.endpoints.userinfo {
-            Some(url) if claims::leaves_open(&claims, &self.settings.claims, policy) => {
-                Some(userinfo::ask(fetcher, url, &tokens.access, subject).await?)
-            }
-            _ => None,
+        let open = claims::leaves_open(&claims, &self.settings.claims, policy);
+        let userinfo = match provider.endpoints.userinfo.as_ref().filter(|_| open) {
+            Some(url) => Some(userinfo::ask(fetcher, url, &tokens.access, subject).await?),
+            None => None,
         };
         let described = Described {
             id_token: &claims,

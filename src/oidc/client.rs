@@ -139,11 +139,16 @@ impl Flow {
         verifier: &str,
         fetcher: &Fetcher,
     ) -> Result<Tokens, SignInFailure> {
+        // The library wants the exchange to outlive any borrow, so it gets a handle of its own.
+        let fetch = |request| {
+            let fetcher = fetcher.clone();
+            async move { fetcher.fetch(request).await }
+        };
         let answer = self
             .client
             .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()))
-            .request_async(&|request| fetcher.fetch(request))
+            .request_async(&fetch)
             .await
             .map_err(|error| match error {
                 RequestTokenError::Request(error) => SignInFailure::TokenEndpoint(error),
