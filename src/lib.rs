@@ -1,6 +1,8 @@
 //! The front door of a Jitsi Meet deployment.
 
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod identity;
 pub mod oidc;
 pub mod path;
@@ -10,5 +12,6 @@ pub mod room;
 pub mod seal;
 pub mod server;
 pub mod session;
+pub mod telemetry;
 pub mod token;
 pub mod upstream;
