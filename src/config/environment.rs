@@ -85,9 +85,7 @@ impl Environment {
         if let Some(sibling) = sibling(key) {
             // Either form of a secret replaces the other that the file has; two variables are for
             // the reader of the secret to refuse.
-            table.retain(|key, node| {
-                *key != sibling || matches!(node.place, Place::Variable(_))
-            });
+            table.retain(|key, node| *key != sibling || matches!(node.place, Place::Variable(_)));
         }
         table.insert(key.to_owned(), node);
         Ok(())
@@ -147,12 +145,18 @@ impl Setting<'_> {
     fn parse(&self, shape: &Shape) -> Result<Node, Fault> {
         let value = match shape {
             Shape::Text | Shape::Word(_) => Value::Text(self.text.to_owned()),
-            Shape::Integer => Value::Integer(self.text.trim().parse().map_err(|_| {
-                Fault::new("not a whole number", "write digits only")
-            })?),
-            Shape::Boolean => Value::Boolean(self.text.trim().parse().map_err(|_| {
-                Fault::new("neither true nor false", "write true or false")
-            })?),
+            Shape::Integer => Value::Integer(
+                self.text
+                    .trim()
+                    .parse()
+                    .map_err(|_| Fault::new("not a whole number", "write digits only"))?,
+            ),
+            Shape::Boolean => Value::Boolean(
+                self.text
+                    .trim()
+                    .parse()
+                    .map_err(|_| Fault::new("neither true nor false", "write true or false"))?,
+            ),
             Shape::List(item) if self.is_toml() || !matches!(item.shape, Shape::Text) => {
                 return self.parse_toml();
             }
@@ -173,7 +177,8 @@ impl Setting<'_> {
 
     fn parse_toml(&self) -> Result<Node, Fault> {
         tree::read_value(&self.place, self.text).map_err(|message| {
-            let remedy = "write a TOML array on one line, as [{ match = \"*\", enter = \"member\" }]";
+            let remedy =
+                "write a TOML array on one line, as [{ match = \"*\", enter = \"member\" }]";
             Fault::new(format!("not a TOML array: {message}"), remedy)
         })
     }
@@ -204,10 +209,13 @@ fn did_you_mean(around: &str, meant: &str) -> String {
 /// What to say of a name that goes on below something that has no keys.
 fn beneath(shape: &Shape) -> Fault {
     if matches!(shape, Shape::List(_)) {
-        let remedy = "set the whole list as a TOML array, as [{ kid = \"a\", file = \"b\" }]";
+        let remedy = "set the whole list as a TOML array in one variable";
         Fault::new("one entry of a list cannot be set", remedy)
     } else {
-        Fault::new("unknown key", "remove what follows the last two underscores")
+        Fault::new(
+            "unknown key",
+            "remove what follows the last two underscores",
+        )
     }
 }
 

@@ -235,9 +235,14 @@ impl Section<'_> {
         result.map_err(|fault| self.fault(key, fault)).ok()
     }
 
-    /// Whether a problem with the key has been reported.
+    /// Whether a problem with the key, or with something in it, has been reported.
     pub(super) fn is_settled(&self, key: &str) -> bool {
-        self.report.settled.contains(&self.path_of(key))
+        let path = self.path_of(key);
+        self.report.settled.iter().any(|settled| {
+            settled
+                .strip_prefix(&path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
     }
 
     /// Whether the key is in a file that every account of the machine can read; one from the

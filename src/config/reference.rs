@@ -53,18 +53,20 @@ impl Page {
     }
 
     fn row(&mut self, key: &str, option: &Value, required: bool) {
-        let default = match option.get("default") {
-            Some(Value::Array(list)) if list.is_empty() => String::new(),
+        let is_empty = |value: &&Value| value.as_array().is_some_and(Vec::is_empty);
+        let default = option.get("default").filter(|value| !is_empty(value));
+        let mut meaning = text(option, "description").replace('|', "\\|");
+        let example = option.get("examples").and_then(|list| list.get(0));
+        if let Some(example) = example.filter(|_| default.is_none()) {
+            write!(meaning, " For example `{example}`.")
+                .expect("writing to a string does not fail");
+        }
+        let default = match default {
             Some(default) => format!("`{default}`"),
             None if required => "**required**".to_owned(),
             None => String::new(),
         };
-        let mut meaning = text(option, "description").replace('\n', " ").replace('|', "\\|");
-        let example = option.get("examples").and_then(|list| list.get(0));
-        if let Some(example) = example.filter(|_| option.get("default").is_none()) {
-            write!(meaning, " For example `{example}`.").expect("writing to a string does not fail");
-        }
-        let kind = kind(option).replace('|', "\\|");
+        let kind = kind(option);
         self.line(&format!("| `{key}` | {kind} | {default} | {meaning} |"));
     }
 
@@ -102,7 +104,10 @@ fn kind(schema: &Value) -> String {
         return words.join(", ");
     }
     match text(schema, "type") {
-        "array" => format!("list of {}", schema.get("items").map_or_else(String::new, kind)),
+        "array" => format!(
+            "list of {}",
+            schema.get("items").map_or_else(String::new, kind)
+        ),
         "string" if schema.get("pattern").is_some() => "duration".to_owned(),
         "string" => "text".to_owned(),
         other => other.to_owned(),

@@ -11,12 +11,15 @@ use super::sections::Raw;
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
-        .with_transform(without_null);
-    settings.into_generator().into_root_schema_for::<Raw>().into()
+        .with_transform(for_toml);
+    settings
+        .into_generator()
+        .into_root_schema_for::<Raw>()
+        .into()
 }
 
 /// TOML has no null: what may be left out is simply not required.
-fn without_null(schema: &mut Schema) {
+fn for_toml(schema: &mut Schema) {
     let is_null = |value: &Value| value == "null";
     if let Some(kinds) = schema.get_mut("type").and_then(Value::as_array_mut) {
         kinds.retain(|kind| !is_null(kind));
@@ -41,8 +44,15 @@ fn without_null(schema: &mut Schema) {
             }
         }
     }
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        // Doc comments are wrapped; editors wrap for themselves.
+        *text = text
+            .replace("\n\n", "\0")
+            .replace('\n', " ")
+            .replace('\0', "\n\n");
+    }
     if schema.get("default").is_some_and(Value::is_null) {
         schema.remove("default");
     }
-    transform_subschemas(&mut without_null, schema);
+    transform_subschemas(&mut for_toml, schema);
 }

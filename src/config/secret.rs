@@ -183,12 +183,24 @@ mod tests {
     #[test]
     fn placeholders_are_no_secrets() {
         for text in [
-            "", " ", "changeme", "Change-Me", "secret", "<client secret>", "${SECRET}", "xxxxxxxx",
-            "your-256-bit-secret", "my_app_secret",
+            "",
+            " ",
+            "changeme",
+            "Change-Me",
+            "secret",
+            "<client secret>",
+            "${SECRET}",
+            "xxxxxxxx",
+            "your-256-bit-secret",
+            "my_app_secret",
         ] {
             assert!(refuse_placeholder(text).is_err(), "{text}");
         }
-        for text in ["dGhpcyBpcyBhIHNlY3JldA", "correct horse battery staple", "a1"] {
+        for text in [
+            "dGhpcyBpcyBhIHNlY3JldA",
+            "correct horse battery staple",
+            "a1",
+        ] {
             assert!(refuse_placeholder(text).is_ok(), "{text}");
         }
     }
@@ -201,10 +213,20 @@ mod tests {
             allow_readable: false,
         };
         let fault = strict.read_file(&path).unwrap_err();
-        assert!(fault.what.ends_with("cannot be read: no such file or directory"));
+        assert!(
+            fault
+                .what
+                .ends_with("cannot be read: no such file or directory")
+        );
         fs::write(&path, "\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(strict.read_file(&path).unwrap_err().what.ends_with("is empty"));
+        assert!(
+            strict
+                .read_file(&path)
+                .unwrap_err()
+                .what
+                .ends_with("is empty")
+        );
         fs::write(&path, "hush\n").unwrap();
         assert_eq!(strict.read_file(&path).unwrap().as_str(), "hush\n");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();

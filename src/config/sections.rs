@@ -27,21 +27,18 @@ use super::{Config, problem::Report, public_url::PublicUrl, secret::SecretReader
 /// `oidc.client_id`. Paths of files count from the working directory.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["public_url", "upstream", "oidc", "session", "token", "room"]))]
 pub(super) struct Raw {
     /// Where people reach the deployment: `https://`, a host, and a port if it is not 443.
-    #[schemars(required, example = "https://meet.example.org")]
+    #[schemars(example = "https://meet.example.org")]
     public_url: Option<String>,
     /// Accept files with secrets that every account of the machine can read.
     insecure_readable_secrets: bool,
     listen: RawListen,
     tls: Option<RawTls>,
-    #[schemars(required)]
     upstream: RawUpstream,
-    #[schemars(required)]
     oidc: RawOidc,
-    #[schemars(required)]
     session: RawSession,
-    #[schemars(required)]
     token: RawToken,
     /// The rules: the first whose `match` and `tenant` fit a room decides who may enter it.
     room: Vec<RawRoom>,
@@ -68,10 +65,12 @@ impl Raw {
             .map(|tls| tls.resolve(secrets, &mut report.section("tls")));
         let server = self.listen.resolve(tls, &mut report.section("listen"));
         let upstream = self.upstream.resolve(&mut report.section("upstream"));
-        let oidc =
-            self.oidc
-                .resolve(public_url.as_ref(), secrets, &mut report.section("oidc"));
-        let session = self.session.resolve(secrets, &mut report.section("session"));
+        let oidc = self
+            .oidc
+            .resolve(public_url.as_ref(), secrets, &mut report.section("oidc"));
+        let session = self
+            .session
+            .resolve(secrets, &mut report.section("session"));
         let xmpp_domain = upstream.as_ref().map(|upstream| &*upstream.xmpp_domain);
         let token = self
             .token

@@ -102,20 +102,19 @@ impl Shape {
 /// In words, after "expected".
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let alternatives = |f: &mut fmt::Formatter<'_>, texts: Vec<String>| {
-            f.write_str(&texts.join(" or "))
-        };
         match self {
             Self::Text => f.write_str("a text"),
             Self::Word(words) => {
-                alternatives(f, words.iter().map(|word| format!("{word:?}")).collect())
+                let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+                f.write_str(&alternatives(&words))
             }
             Self::Integer => f.write_str("a whole number"),
             Self::Boolean => f.write_str("true or false"),
             Self::List(_) => f.write_str("a list"),
             Self::Table(_) => f.write_str("a table"),
             Self::Either(shapes) => {
-                alternatives(f, shapes.iter().map(ToString::to_string).collect())
+                let shapes: Vec<String> = shapes.iter().map(ToString::to_string).collect();
+                f.write_str(&alternatives(&shapes))
             }
         }
     }
@@ -143,12 +142,12 @@ impl Field {
             self.shape.prune(node, path, report);
             return true;
         }
-        report.reject_at(node.place.clone(), path, self.mismatch(&node.value));
+        report.reject_at(node.place.clone(), path, self.mismatch(&node.value, path));
         false
     }
 
     /// What to say of a value of another kind; the value itself may be a secret.
-    fn mismatch(&self, value: &Value) -> Fault {
+    fn mismatch(&self, value: &Value, path: &str) -> Fault {
         let shape = &self.shape;
         if let (Some(words), Value::Text(text)) = (shape.words(), value) {
             let nearest = nearest(text, words.iter().map(String::as_str));
@@ -157,19 +156,48 @@ impl Field {
                 (None, Shape::Either(_)) => format!("did you mean [{text:?}]"),
                 (None, _) => format!("write {shape}"),
             };
-            return Fault::new(format!("{text:?} is not {shape}"), remedy);
+            return Fault::new(format!("{text:?} is not known here"), remedy);
         }
         let remedy = match (&self.example, shape) {
             (Some(example), _) => format!("write for example {example}"),
             (None, Shape::Text) => "write it in quotes".to_owned(),
+            (None, Shape::List(_)) if matches!(value, Value::Table(_)) => {
+                format!("write its header in double brackets, as [[{path}]]")
+            }
             (None, _) => format!("write {shape}"),
         };
         Fault::new(format!("expected {shape}, found {}", value.kind()), remedy)
     }
 
     fn missing(&self, key: &str) -> Fault {
-        let example = self.example.as_deref().unwrap_or("…");
-        Fault::new("missing", format!("add for example {key} = {example}"))
+        let remedy = match (&self.example, &self.shape) {
+            (Some(example), _) => format!("add for example {key} = {example}"),
+            (None, Shape::List(item)) => format!("add for example [[{key}]] {}", item.examples()),
+            (None, _) => "add it".to_owned(),
+        };
+        Fault::new("missing", remedy)
+    }
+
+    /// The required keys of a section with their examples.
+    fn examples(&self) -> String {
+        let Shape::Table(fields) = &self.shape else {
+            return String::new();
+        };
+        let keys: Vec<String> = fields
+            .iter()
+            .filter(|(_, field)| field.required)
+            .map(|(key, field)| format!("{key} = {}", field.example.as_deref().unwrap_or("…")))
+            .collect();
+        format!("with {}", keys.join(" and "))
+    }
+}
+
+/// `a`, `a or b`, `a, b or c`.
+fn alternatives(texts: &[String]) -> String {
+    match texts.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
     }
 }
 
@@ -187,7 +215,8 @@ fn words(schema: &Json) -> Option<Vec<String>> {
 
 fn fields(schema: &Json) -> BTreeMap<String, Field> {
     let required = schema.get("required").and_then(Json::as_array);
-    let is_required = |key: &str| required.is_some_and(|keys| keys.iter().any(|known| known == key));
+    let is_required =
+        |key: &str| required.is_some_and(|keys| keys.iter().any(|known| known == key));
     schema
         .get("properties")
         .and_then(Json::as_object)
@@ -253,7 +282,13 @@ pub(super) fn unknown<'f>(
 
 /// The word that is nearest to `typed`, if any is near.
 fn nearest<'w>(typed: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    // Nobody mistypes the first letter, while ES256 is a long way from HS256.
+    let begins_alike = |word: &&str| {
+        let first = |text: &str| text.chars().next().map(|c| c.to_ascii_lowercase());
+        first(word) == first(typed)
+    };
     words
+        .filter(begins_alike)
         .map(|word| (distance(&typed.to_lowercase(), &word.to_lowercase()), word))
         .filter(|(distance, word)| *distance <= word.chars().count().div_ceil(3))
         .min()
@@ -301,5 +336,6 @@ mod tests {
         assert_eq!(near("clientid"), Some("client_id"));
         assert_eq!(near("Issuer"), Some("issuer"));
         assert_eq!(near("colour"), None);
+        assert_eq!(nearest("HS256", ["ES256", "RS256"].into_iter()), None);
     }
 }

@@ -205,7 +205,12 @@ impl Reader<'_> {
         let (line, column) = self.position(offset);
         let place = Place::Column(Arc::clone(&self.file), line, column);
         let what = error.message().replace('\n', ", ");
-        Problem::new(place, "", what, "see https://toml.io for how TOML is written")
+        Problem::new(
+            place,
+            "",
+            what,
+            "see https://toml.io for how TOML is written",
+        )
     }
 }
 

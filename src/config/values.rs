@@ -112,7 +112,9 @@ pub(super) fn http_authority(text: &str) -> Result<Authority, Fault> {
         }
         _ => return Err(Fault::new("not an http address", form)),
     }
-    let host = url.host_str().ok_or_else(|| Fault::new("has no host", form))?;
+    let host = url
+        .host_str()
+        .ok_or_else(|| Fault::new("has no host", form))?;
     if url.path() != "/" || url.query().is_some() {
         return Err(Fault::new("has more than a host and a port", form));
     }
@@ -124,7 +126,7 @@ pub(super) fn http_authority(text: &str) -> Result<Authority, Fault> {
 
 /// An absolute address without credentials and fragment.
 pub(super) fn plain_url(text: &str, form: &str) -> Result<Url, Fault> {
-    let url = Url::parse(text).map_err(|error| Fault::new(error.to_string(), form))?;
+    let url = Url::parse(text).map_err(|_| Fault::new("not an address", form))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(Fault::new("has a user name or password in it", form));
     }
@@ -156,7 +158,10 @@ pub(super) fn name(text: &str) -> Result<String, Fault> {
     if text.is_empty() {
         Err(Fault::new("empty", remedy))
     } else if text.trim() != text || text.chars().any(char::is_control) {
-        Err(Fault::new("has spaces or line breaks where none belong", remedy))
+        Err(Fault::new(
+            "has spaces or line breaks where none belong",
+            remedy,
+        ))
     } else {
         Ok(text.to_owned())
     }
@@ -186,7 +191,13 @@ mod tests {
     fn upstreams_are_plain_http_origins() {
         assert_eq!(http_authority("http://web").unwrap(), "web:80");
         assert_eq!(http_authority("http://[::1]:8000/").unwrap(), "[::1]:8000");
-        for text in ["web:8000", "http://", "http://web/x", "ftp://web", "http://a@web"] {
+        for text in [
+            "web:8000",
+            "http://",
+            "http://web/x",
+            "ftp://web",
+            "http://a@web",
+        ] {
             assert!(http_authority(text).is_err(), "{text}");
         }
         let fault = http_authority("https://web").unwrap_err();

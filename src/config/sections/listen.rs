@@ -51,9 +51,8 @@ impl RawListen {
         tls: Option<Option<TlsSettings>>,
         section: &mut Section<'_>,
     ) -> Option<Settings> {
-        let mut listener = |key: &str, text: Option<&String>| {
-            text.map(|text| section.keep(key, address(text)))
-        };
+        let mut listener =
+            |key: &str, text: Option<&String>| text.map(|text| section.keep(key, address(text)));
         let http = listener("http", self.http.as_ref());
         let https = listener("https", self.https.as_ref());
         let admin = listener("admin", Some(&self.admin)).flatten();
@@ -66,7 +65,10 @@ impl RawListen {
             section.reject("https", "there is no certificate", remedy);
         }
         let (http, https) = (http.flatten(), https.flatten());
-        refuse_same(&[("http", http), ("https", https), ("admin", admin)], section);
+        refuse_same(
+            &[("http", http), ("https", https), ("admin", admin)],
+            section,
+        );
         let trusted_proxies = (1..)
             .zip(&self.trusted_proxies)
             .map(|(position, text)| {
@@ -76,10 +78,12 @@ impl RawListen {
             })
             .collect::<Vec<_>>();
         let workers = self.workers(section);
-        let grace = self.grace.within(seconds(0)..=seconds(3600), section, "grace");
-        let drain_delay = self
-            .drain_delay
-            .within(seconds(0)..=seconds(600), section, "drain_delay");
+        let grace = self
+            .grace
+            .within(seconds(0)..=seconds(3600), section, "grace");
+        let drain_delay =
+            self.drain_delay
+                .within(seconds(0)..=seconds(600), section, "drain_delay");
         Some(Settings {
             http,
             https,

@@ -21,15 +21,16 @@ use crate::{
 /// and `<public_url>/_gateway/signed-out` as the one after signing out.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["issuer", "client_id"]))]
 pub(super) struct RawOidc {
     /// The issuer, exactly as the provider writes it.
-    #[schemars(required, example = "https://sso.example.org/realms/main")]
+    #[schemars(example = "https://sso.example.org/realms/main")]
     issuer: Option<String>,
     /// Where the provider is reached from the gateway, if not at the issuer's own address.
     #[schemars(example = "https://keycloak.internal:8443/realms/main")]
     internal_url: Option<String>,
     /// The gateway's id at the provider.
-    #[schemars(required, example = &"jitsi")]
+    #[schemars(example = &"jitsi")]
     client_id: Option<String>,
     /// The gateway's secret at the provider; a public client has none. Better kept in
     /// `client_secret_file`.
@@ -140,13 +141,21 @@ impl RawOidc {
             .ca_file
             .map(|file| section.keep("ca_file", authorities(Path::new(&file))));
         let scopes = scopes(self.scopes, section);
-        if self.algorithms.is_empty() {
+        if self.algorithms.is_empty() && !section.is_settled("algorithms") {
             let remedy = "remove the key, or write algorithms = [\"RS256\"]";
-            section.reject("algorithms", "no algorithm, so nobody could sign in", remedy);
+            section.reject(
+                "algorithms",
+                "no algorithm, so nobody could sign in",
+                remedy,
+            );
         }
         let claims = self.claims.resolve(&mut section.table("claims"));
-        let timeout = self.timeout.within(seconds(1)..=seconds(60), section, "timeout");
-        let leeway = self.leeway.within(seconds(0)..=seconds(300), section, "leeway");
+        let timeout = self
+            .timeout
+            .within(seconds(1)..=seconds(60), section, "timeout");
+        let leeway = self
+            .leeway
+            .within(seconds(0)..=seconds(300), section, "leeway");
         Some(Settings {
             issuer: issuer?,
             internal_url: transpose(internal_url)?,
@@ -300,7 +309,10 @@ fn scopes(scopes: Vec<String>, section: &mut Section<'_>) -> Option<Vec<String>>
 }
 
 /// Absent is fine, unusable is not.
-#[expect(clippy::option_option, reason = "absent and unusable are different things")]
+#[expect(
+    clippy::option_option,
+    reason = "absent and unusable are different things"
+)]
 fn transpose<T>(value: Option<Option<T>>) -> Option<Option<T>> {
     match value {
         None => Some(None),

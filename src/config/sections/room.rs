@@ -12,10 +12,11 @@ use crate::{
 /// `?`. The first rule that fits a room decides.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["match", "enter"]))]
 pub(super) struct RawRoom {
     /// A pattern for the names of rooms, compared without case.
     #[serde(rename = "match")]
-    #[schemars(required, example = "*")]
+    #[schemars(example = "*")]
     pattern: Option<String>,
     /// A pattern for tenants, compared without case; empty for rooms without a tenant. Unless
     /// written, the rule is for rooms of any tenant and of none.
@@ -24,7 +25,7 @@ pub(super) struct RawRoom {
     /// Who may enter: `"member"` is anybody who signed in, `"closed"` is nobody, and a list has
     /// conditions of which one has to be met: `member`, `group:NAME`, `email:ADDRESS`,
     /// `email-domain:DOMAIN`, `subject:ID`, `claim:PATH=VALUE`.
-    #[schemars(required, example = &"member")]
+    #[schemars(example = &"member")]
     enter: Option<RawEnter>,
     /// Conditions of which one makes somebody who may enter a moderator.
     #[schemars(example = ["group:staff"])]
@@ -109,8 +110,10 @@ impl RawEnter {
             Self::Word(Word::Member) => Some(Enter::Where(vec![Matcher::Member])),
             Self::Word(Word::Closed) => Some(Enter::Closed),
             Self::Where(texts) if texts.is_empty() => {
-                let remedy = "write \"closed\" if that is meant, or a condition";
-                section.reject("enter", "an empty list lets nobody in", remedy);
+                if !section.is_settled("enter") {
+                    let remedy = "write \"closed\" if that is meant, or a condition";
+                    section.reject("enter", "an empty list lets nobody in", remedy);
+                }
                 None
             }
             Self::Where(texts) => conditions(&texts, "enter", section).map(Enter::Where),

@@ -43,7 +43,11 @@ impl RawSession {
             inline: self.key,
             file: self.key_file,
         };
-        let key = if raw.inline.is_some() { "key" } else { "key_file" };
+        let key = if raw.inline.is_some() {
+            "key"
+        } else {
+            "key_file"
+        };
         if raw.is_absent() && !section.is_settled("key") {
             let remedy = "write one with openssl rand -base64 32 > config/session.key and add \
                           key_file = \"config/session.key\"";
@@ -55,8 +59,13 @@ impl RawSession {
         });
         let most = seconds(30 * 86_400);
         let idle = self.idle.within(seconds(60)..=most, section, "idle");
-        let absolute = self.absolute.within(seconds(60)..=most, section, "absolute");
-        if idle.zip(absolute).is_some_and(|(idle, absolute)| idle > absolute) {
+        let absolute = self
+            .absolute
+            .within(seconds(60)..=most, section, "absolute");
+        if idle
+            .zip(absolute)
+            .is_some_and(|(idle, absolute)| idle > absolute)
+        {
             let remedy = "write an absolute time that is not shorter than idle";
             section.reject("absolute", "shorter than idle", remedy);
         }

@@ -23,12 +23,13 @@ use crate::{
 /// The certificate for `listen.https`. The files are read again when they change.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["certificate", "key"]))]
 pub(super) struct RawTls {
     /// The file of the certificate chain: PEM, the host's own certificate first.
-    #[schemars(required, example = "certs/tls.crt")]
+    #[schemars(example = "certs/tls.crt")]
     certificate: Option<String>,
     /// The file of the private key: PEM, not encrypted.
-    #[schemars(required, example = "certs/tls.key")]
+    #[schemars(example = "certs/tls.key")]
     key: Option<String>,
     /// How often to look whether the files changed.
     check_every: DurationText,
@@ -50,9 +51,9 @@ impl RawTls {
         let private = key
             .as_deref()
             .and_then(|path| section.keep("key", read_key(path, secrets)));
-        let check_every = self
-            .check_every
-            .within(seconds(1)..=seconds(86_400), section, "check_every");
+        let check_every =
+            self.check_every
+                .within(seconds(1)..=seconds(86_400), section, "check_every");
         if let Some((chain, private)) = chain.zip(private) {
             section.keep("key", refuse_strangers(chain, private));
         }

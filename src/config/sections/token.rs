@@ -12,16 +12,17 @@ use crate::{
         secret::{RawSecret, SecretReader},
         values::{DurationText, name, seconds},
     },
-    token::{KeySettings, PublishedKeys, Settings, SigningSettings},
+    token::{KeySettings, PublishedKeys, Settings, SignerError, SigningSettings},
 };
 
 /// The tokens for Prosody: the same as its `app_id`, `app_secret` and the like. Needs `secret_file`
 /// (or `secret`), or at least one `[[token.key]]`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["app_id"]))]
 pub(super) struct RawToken {
     /// Prosody's `app_id`.
-    #[schemars(required, example = &"gateway")]
+    #[schemars(example = &"gateway")]
     app_id: Option<String>,
     /// The issuer in tokens, one of Prosody's `asap_accepted_issuers`; unless set, the `app_id`.
     issuer: Option<String>,
@@ -49,12 +50,13 @@ pub(super) struct RawToken {
 /// An RSA key. Prosody finds its public half at `/_gateway/asap/` or in `/_gateway/jwks.json`.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["kid", "file"]))]
 pub(super) struct RawKey {
     /// The key's id.
-    #[schemars(required, example = "2026-11")]
+    #[schemars(example = "2026-11")]
     kid: Option<String>,
     /// The file of the private key: PEM, RSA, 2048 bits or more.
-    #[schemars(required, example = "config/token.key")]
+    #[schemars(example = "config/token.key")]
     file: Option<String>,
 }
 
@@ -187,18 +189,30 @@ fn shared_secret(
     section: &mut Section<'_>,
 ) -> Option<SigningSettings> {
     let algorithm = algorithm.unwrap_or(Algorithm::HS256);
-    let key = if raw.inline.is_some() { "secret" } else { "secret_file" };
+    let key = if raw.inline.is_some() {
+        "secret"
+    } else {
+        "secret_file"
+    };
     let secret = secrets.read(section, "secret", raw);
     let Some(least) = algorithm.secret_bytes() else {
         let remedy = "write HS256, HS384 or HS512, or use [[token.key]]";
-        section.reject("algorithm", format!("{algorithm:?} takes no secret"), remedy);
+        section.reject(
+            "algorithm",
+            format!("{algorithm:?} takes no secret"),
+            remedy,
+        );
         return None;
     };
     let secret = secret?;
     let length = secret.expose_secret().len();
     if length < least {
         let what = format!("{length} bytes are too few for {algorithm:?}, which wants {least}");
-        section.reject(key, what, "write one with openssl rand -hex 32, and give it to Prosody too");
+        section.reject(
+            key,
+            what,
+            "write one with openssl rand -hex 32, and give it to Prosody too",
+        );
         return None;
     }
     Some(SigningSettings::Secret {
@@ -255,11 +269,12 @@ fn key_file(file: &str, secrets: SecretReader) -> Result<SecretString, Fault> {
         }],
     };
     PublishedKeys::new(&probe).map_err(|error| {
-        let error = error.to_string();
-        let (what, remedy) = error
-            .split_once("; ")
-            .unwrap_or((&error, "make one with `openssl genrsa 2048`"));
-        Fault::new(what, remedy)
+        let what = match error {
+            SignerError::NotRsa { .. } => format!("{file} is not an RSA private key in PEM form"),
+            // The library takes no shorter key in hand.
+            _ => format!("{file} cannot sign: fewer than 2048 bits, or broken"),
+        };
+        Fault::new(what, "make one with openssl genrsa 2048")
     })?;
     Ok(pem)
 }

@@ -15,15 +15,16 @@ use crate::{
 /// Where Jitsi's web server and Prosody are.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["web", "xmpp", "xmpp_domain"]))]
 pub(super) struct RawUpstream {
     /// Jitsi's web server.
-    #[schemars(required, example = "http://web:8000")]
+    #[schemars(example = "http://web:8000")]
     web: Option<String>,
     /// Prosody's HTTP port, reached directly so that no other proxy sees tokens.
-    #[schemars(required, example = "http://prosody:5280")]
+    #[schemars(example = "http://prosody:5280")]
     xmpp: Option<String>,
     /// Prosody's XMPP domain, its `VirtualHost`.
-    #[schemars(required, example = "meet.jitsi")]
+    #[schemars(example = "meet.jitsi")]
     xmpp_domain: Option<String>,
     /// How long connecting may take.
     connect_timeout: DurationText,
