@@ -1,0 +1,3 @@
+//! The gateway's parts together, from outside.
+
+mod config;
