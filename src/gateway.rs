@@ -291,7 +291,7 @@ impl Worker {
                 transport: Transport::Bosh,
                 ..
             } => Asking::of(Reader::Bosh, facts.id, uri, headers),
-            Route::Signalling { .. } => Asking::of(Reader::Machine, facts.id, uri, headers),
+            Route::Signalling { .. } => Asking::of(Reader::Socket, facts.id, uri, headers),
             _ => Asking::of_page(facts.id, uri, headers),
         };
         // Public keys are public: Prosody fetches them by whatever name and scheme it knows us.

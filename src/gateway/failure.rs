@@ -127,6 +127,8 @@ pub(crate) enum Reader {
     Machine,
     /// A BOSH client, which wants a terminating body.
     Bosh,
+    /// A WebSocket client, to whom browsers show no more than that it failed.
+    Socket,
 }
 
 // === impl Asking ===
@@ -139,7 +141,7 @@ impl Asking {
                 headers.get(header::ACCEPT_LANGUAGE).cloned(),
                 ReturnTo::parse(uri.path_and_query().map_or("/", |target| target.as_str())),
             ),
-            Reader::Machine | Reader::Bosh => (None, ReturnTo::default()),
+            Reader::Machine | Reader::Bosh | Reader::Socket => (None, ReturnTo::default()),
         };
         Self {
             reader,
@@ -229,7 +231,7 @@ impl Failure {
     pub(crate) fn answer(&self, asking: &Asking, pages: &Pages) -> Response<Body> {
         let mut answer = match asking.reader {
             Reader::Person => self.page(asking, pages),
-            Reader::Machine => self.word(asking.id),
+            Reader::Machine | Reader::Socket => self.word(asking.id),
             Reader::Bosh => self.bosh(asking.id),
         };
         let headers = answer.headers_mut();
@@ -243,6 +245,15 @@ impl Failure {
                 HeaderValue::from_static("13"),
             );
         }
+        match (self, asking.reader) {
+            // No challenge can be met within a handshake.
+            (Self::SignInFirst, Reader::Socket) => *answer.status_mut() = StatusCode::FORBIDDEN,
+            (Self::SignInFirst, Reader::Machine) => {
+                headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+            }
+            _ => {}
+        }
+        let headers = answer.headers_mut();
         if self.closes_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -330,6 +341,11 @@ impl Failure {
         }
     }
 }
+
+/// A 401 must say how to do better (RFC 9110 § 11.6.1); the scheme for sessions in cookies.
+const CHALLENGE: HeaderValue = HeaderValue::from_static(
+    r#"Cookie form-action="/_gateway/login", cookie-name="__Host-gateway-session""#,
+);
 
 /// The address that signs in and leads back; `switch` as somebody else.
 pub(crate) fn login_path(return_to: &ReturnTo, switch: bool) -> String {

@@ -50,7 +50,7 @@ const send = (parts, options) => exchange({ port: site.gateway.ports.https, tls:
 /** Good requests behind the bad one: they flush what waits in pooled connections, and must get their own answers. */
 async function barrier() {
   for (let i = 0; i < 4; i += 1) {
-    const answer = await post({ url: `${site.url}/http-bind?room=planning&barrier=${i}`, tls: site.tls, headers, body: creation });
+    const answer = await post({ url: `${site.url}/http-bind?room=planning&release=barrier${i}`, tls: site.tls, headers, body: creation });
     assert.equal(answer.status, 200, "a good request behind it");
     assert.match(answer.text, /^<body[^>]* sid=/, "a good request behind it gets its own answer");
   }
@@ -74,7 +74,7 @@ async function executed() {
       assert.equal(received[name], undefined, name);
     }
   }
-  return requests.filter(({ query, body }) => !/barrier=/.test(query) && !/keepalive/.test(body));
+  return requests.filter(({ query, body }) => !/release=barrier/.test(query) && !/keepalive/.test(body));
 }
 
 /**
