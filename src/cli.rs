@@ -17,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     clock::Clock,
     config::{self, Config, Environment, Problems},
+    lifecycle::Reload,
     telemetry,
 };
 
@@ -24,7 +25,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct Commands {
     /// Serves with a configuration until it is told to stop.
-    pub run: fn(Config) -> anyhow::Result<()>,
+    pub run: fn(Config, &Reload) -> anyhow::Result<()>,
     /// Serves a demonstration with everything embedded until it is told to stop.
     pub demo: fn() -> anyhow::Result<()>,
 }
@@ -189,9 +190,11 @@ impl Context<'_, '_> {
     fn run(&mut self, command: Command, commands: Commands) -> Result<(), Failure> {
         match command {
             Command::Run(file) => {
-                let (_, config) = file.load(self.environment)?;
+                let (path, config) = file.load(self.environment)?;
                 telemetry::init(&config.log).map_err(anyhow::Error::from)?;
-                (commands.run)(config)?;
+                let environment = self.environment.clone();
+                let reload: Reload = Box::new(move || config::load(&path, &environment));
+                (commands.run)(config, &reload)?;
             }
             Command::Demo => (commands.demo)()?,
             Command::Check(file) => self.check(file)?,

@@ -5,11 +5,12 @@ use std::{io, process::ExitCode};
 use jitsi_auth_gateway::{
     cli::{self, Commands, Terminal},
     config::Environment,
+    lifecycle,
 };
 
 fn main() -> ExitCode {
     let commands = Commands {
-        run: |_| anyhow::bail!("this build cannot serve"),
+        run: lifecycle::run,
         demo: || anyhow::bail!("this build has no demonstration"),
     };
     let mut terminal = Terminal {

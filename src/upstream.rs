@@ -1,8 +1,20 @@
 //! Connections to Jitsi: its web server and Prosody.
 
+mod body;
+mod connect;
+mod pool;
+mod prosody;
+
 use std::time::Duration;
 
 use http::uri::Authority;
+
+pub use self::{
+    body::{RequestBody, UpstreamBody},
+    connect::ConnectError,
+    pool::{Pool, SendError},
+    prosody::ProsodyHead,
+};
 
 /// Where Jitsi is.
 #[derive(Clone, Debug)]

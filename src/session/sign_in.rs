@@ -142,7 +142,7 @@ fn cookie_name(state: &str) -> String {
 const PREFIX: &str = "__Host-gateway-signin-";
 
 /// Long enough to find a phone for the second factor.
-const LIFETIME: Duration = Duration::from_secs(15 * 60);
+const LIFETIME: Duration = Duration::from_mins(15);
 
 /// Twelve cookies of about 400 bytes stay well below what servers take as a request head.
 const MAX_UNDER_WAY: usize = 12;

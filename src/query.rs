@@ -1,0 +1,214 @@
+//! The query of signalling requests: read, judged, and written anew for Prosody.
+//!
+//! Prosody decodes parameter names before it compares them, and of a repeated one takes the last; a
+//! `token` in the query beats the one in the head even when it is empty. So nothing of the client's
+//! query is passed on as it came.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+use url::form_urlencoded;
+
+use crate::room::Tenant;
+
+/// The parameters of a signalling request that mean something to Prosody and may come from a
+/// client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignallingQuery {
+    room: Option<String>,
+    passed: Vec<(&'static str, String)>,
+    resumes: bool,
+    token: Option<String>,
+}
+
+/// Why a signalling query is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// `room` comes twice with different values.
+    #[error("the query names two rooms")]
+    TwoRooms,
+    /// The query is longer than any client makes.
+    #[error("the query is too long")]
+    TooLong,
+}
+
+// === impl SignallingQuery ===
+
+impl SignallingQuery {
+    /// Reads a raw query.
+    pub fn parse(raw: &str) -> Result<Self, QueryError> {
+        if raw.len() > MAX_BYTES {
+            return Err(QueryError::TooLong);
+        }
+        let mut query = Self::default();
+        for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
+            match name.as_ref() {
+                "room" => match &query.room {
+                    Some(other) if *other != value => return Err(QueryError::TwoRooms),
+                    _ => query.room = Some(value.into_owned()),
+                },
+                "token" => query.token = Some(value.into_owned()),
+                name => query.pass(name, &value),
+            }
+        }
+        Ok(query)
+    }
+
+    /// The `room` value, decoded once.
+    pub fn room(&self) -> Option<&str> {
+        self.room.as_deref()
+    }
+
+    /// Whether the client asks to resume a stream (XEP-0198) that it lost.
+    pub fn resumes(&self) -> bool {
+        self.resumes
+    }
+
+    /// The client's own token. It is never passed on; only what an integration signed is ever
+    /// believed.
+    pub fn client_token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// The query for Prosody: each parameter once, ours last.
+    pub fn for_prosody(&self, tenant: Option<&Tenant>) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if let Some(room) = &self.room {
+            query.append_pair("room", room);
+        }
+        for (name, value) in &self.passed {
+            query.append_pair(name, value);
+        }
+        if let Some(tenant) = tenant {
+            query.append_pair("prefix", tenant.as_str());
+        }
+        query.finish()
+    }
+
+    fn pass(&mut self, name: &str, value: &str) {
+        let Some(&name) = PASSED.iter().find(|known| **known == name) else {
+            return;
+        };
+        // Ids and node names; anything else in them is somebody trying something.
+        let plain =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '=' | '+' | '/');
+        if value.is_empty() || value.len() > MAX_VALUE_BYTES || !value.chars().all(plain) {
+            return;
+        }
+        self.resumes |= name == "previd";
+        self.passed.retain(|(known, _)| *known != name);
+        self.passed.push((name, value.to_owned()));
+    }
+}
+
+/// A query without what only we may say: tokens and tenants. The rest stays as it was written.
+pub fn without_tokens(raw: &str) -> Cow<'_, str> {
+    let is_ours = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        matches!(name.as_ref(), "jwt" | "token" | "prefix")
+    };
+    if raw.split('&').any(|pair| is_ours(&pair)) {
+        let kept: Vec<_> = raw.split('&').filter(|pair| !is_ours(pair)).collect();
+        Cow::Owned(kept.join("&"))
+    } else {
+        Cow::Borrowed(raw)
+    }
+}
+
+/// What Jitsi's client adds to the address of its connection, beside `room` and `token`
+/// (lib-jitsi-meet `modules/xmpp/ResumeTask.ts`, jitsi-meet `react/features/base/conference`).
+const PASSED: &[&str] = &["previd", "vnode", "customusername", "release"];
+
+/// A room of 512 bytes doubly encoded, and the rest with room to spare.
+const MAX_BYTES: usize = 8192;
+
+/// Stream ids and node names are shorter than this.
+const MAX_VALUE_BYTES: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rebuilt(raw: &str) -> String {
+        SignallingQuery::parse(raw).unwrap().for_prosody(None)
+    }
+
+    #[test]
+    fn what_means_something_is_kept_and_nothing_else() {
+        assert_eq!(
+            rebuilt("room=team%20call&previd=abc&vnode=v0&customusername=u-1&release=9&x=1"),
+            "room=team+call&previd=abc&vnode=v0&customusername=u-1&release=9"
+        );
+        assert_eq!(rebuilt("room=caf%25c3%25a9"), "room=caf%25c3%25a9");
+        assert_eq!(rebuilt(""), "");
+        assert_eq!(rebuilt("&&;="), "");
+    }
+
+    #[test]
+    fn tokens_and_prefixes_of_clients_never_pass() {
+        let hostile = [
+            "token=x",
+            "token=",
+            "%74oken=x",
+            "t%6Fken=x",
+            "TOKEN=x&token=y&token=z",
+            "prefix=other",
+            "%70refix=other",
+            "prefix=a&prefix=b",
+            "+token=x",
+            "token%00=x",
+            "previd=a%26token%3Db",
+            "vnode=v0%0d%0aX:%20y",
+            "release=%26prefix=other",
+            "customusername=a b",
+        ];
+        for raw in hostile {
+            let query = rebuilt(&format!("room=r&{raw}&room=r"));
+            assert_eq!(query, "room=r", "{raw}");
+        }
+        let acme = Tenant::parse("acme").unwrap();
+        let query = SignallingQuery::parse("prefix=other&room=r").unwrap();
+        assert_eq!(query.for_prosody(Some(&acme)), "room=r&prefix=acme");
+    }
+
+    #[test]
+    fn two_rooms_are_no_room() {
+        assert_eq!(
+            SignallingQuery::parse("room=a&room=b"),
+            Err(QueryError::TwoRooms)
+        );
+        assert_eq!(
+            SignallingQuery::parse("room=a&%72oom=b"),
+            Err(QueryError::TwoRooms)
+        );
+        assert!(SignallingQuery::parse(&"a".repeat(9000)).is_err());
+    }
+
+    #[test]
+    fn other_queries_only_lose_what_is_ours() {
+        assert_eq!(without_tokens("v=1&lang=de"), "v=1&lang=de");
+        assert_eq!(without_tokens("jwt=x&v=1&%74oken=y&pre%66ix=z&a"), "v=1&a");
+        assert_eq!(without_tokens("jwt"), "");
+    }
+
+    #[test]
+    fn a_resumption_is_recognized() {
+        assert!(SignallingQuery::parse("room=a&previd=x").unwrap().resumes());
+        assert!(!SignallingQuery::parse("room=a&previd=").unwrap().resumes());
+    }
+
+    proptest! {
+        #[test]
+        fn no_query_smuggles_a_token_or_prefix(raw in "[ -~]{0,60}") {
+            if let Ok(query) = SignallingQuery::parse(&raw) {
+                let rebuilt = query.for_prosody(None);
+                for (name, _) in form_urlencoded::parse(rebuilt.as_bytes()) {
+                    prop_assert!(name == "room" || PASSED.contains(&name.as_ref()));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,462 @@
+//! What a request is for: every path is spelled here once.
+
+use crate::{
+    path::{CanonicalPath, PathError},
+    room::{PageRoom, RoomError, RoomKey, Tenant},
+};
+
+/// What a request is for, by its path alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// The gateway's own pages.
+    Own(Own),
+    /// `/`: Jitsi's welcome page.
+    Home,
+    /// A room's page, `/<room>` or `/<tenant>/<room>`.
+    Room(PageRoom),
+    /// A path of a room's shape whose name cannot be a room.
+    NoRoom(RoomError),
+    /// `[/<tenant>]/config.js`, which apps fetch and pages after a change of shard.
+    Config,
+    /// Jitsi's public files.
+    Asset,
+    /// Prosody: `[/<tenant>]/http-bind` and `[/<tenant>]/xmpp-websocket`.
+    Signalling {
+        /// Which of the two.
+        transport: Transport,
+        /// The tenant of the path.
+        tenant: Option<Tenant>,
+    },
+    /// Parts of Jitsi that hold what was said in meetings: only for people who signed in.
+    Private,
+    /// Never forwarded.
+    Closed(Closed),
+}
+
+/// How XMPP travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// HTTP long polls (XEP-0124, XEP-0206).
+    Bosh,
+    /// XMPP over WebSocket (RFC 7395).
+    WebSocket,
+}
+
+/// The gateway's own pages, below [`OWN_PREFIX`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// Begin to sign in.
+    Login,
+    /// The provider's answer.
+    Callback,
+    /// Sign out here and at the provider.
+    Logout,
+    /// Where the provider sends people after signing out.
+    SignedOut,
+    /// The provider's back-channel logout (OpenID Connect Back-Channel Logout 1.0).
+    BackchannelLogout,
+    /// The public signing keys as a set.
+    Jwks,
+    /// One public signing key; the text is the file's name.
+    Asap(String),
+    /// Anything else there.
+    Unknown,
+}
+
+/// Why a path is never forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Closed {
+    /// Another spelling of a protected path.
+    Spelling,
+    /// Prosody's and Jicofo's paths for administrators and other servers.
+    Administrative,
+    /// Jicofo's conference requests, which would create rooms past every rule.
+    ConferenceRequest,
+    /// The videobridge's WebSockets, which current Jitsi does not use.
+    Colibri,
+}
+
+// === impl Route ===
+
+impl Route {
+    /// Reads what a raw path is for.
+    pub fn classify(raw_path: &str) -> Result<Self, PathError> {
+        // Data path first: the paths of a meeting's traffic are few and spelled one way.
+        if let Some(route) = Self::exact(raw_path) {
+            return Ok(route);
+        }
+        let path = CanonicalPath::parse(raw_path)?;
+        let route = Self::of(&path);
+        let protected = matches!(
+            route,
+            Self::Own(_) | Self::Signalling { .. } | Self::Private
+        );
+        Ok(if protected && path.was_respelled() {
+            Self::Closed(Closed::Spelling)
+        } else {
+            route
+        })
+    }
+
+    /// The word for metrics and logs.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Own(_) => "own",
+            Self::Home => "home",
+            Self::Room(_) => "room",
+            Self::NoRoom(_) => "no_room",
+            Self::Config => "config",
+            Self::Asset => "asset",
+            Self::Signalling {
+                transport: Transport::Bosh,
+                ..
+            } => "bosh",
+            Self::Signalling {
+                transport: Transport::WebSocket,
+                ..
+            } => "websocket",
+            Self::Private => "private",
+            Self::Closed(_) => "closed",
+        }
+    }
+
+    fn exact(raw_path: &str) -> Option<Self> {
+        match raw_path {
+            "/" => Some(Self::Home),
+            "/http-bind" => Some(Self::signalling(Transport::Bosh)),
+            "/xmpp-websocket" => Some(Self::signalling(Transport::WebSocket)),
+            _ => None,
+        }
+    }
+
+    fn signalling(transport: Transport) -> Self {
+        Self::Signalling {
+            transport,
+            tenant: None,
+        }
+    }
+
+    fn of(path: &CanonicalPath) -> Self {
+        let mut segments = path.segments();
+        let first = segments.next().unwrap_or_default();
+        let second = segments.next();
+        let more = segments.next().is_some();
+        if first.eq_ignore_ascii_case("_gateway") {
+            return Self::Own(Own::of(path.as_str()));
+        }
+        match (first, second, more) {
+            ("", ..) => Self::Home,
+            (name, None, _) => Self::of_name(None, name),
+            // `/room/` is not the room's address, but close to one of a protected file.
+            (name, Some(""), false) if is_signalling(name) => Self::Closed(Closed::Spelling),
+            (directory, Some(_), _) if PRIVATE_DIRECTORIES.contains(&directory) => Self::Private,
+            (directory, Some(_), _) if PUBLIC_DIRECTORIES.contains(&directory) => Self::Asset,
+            (directory, Some(_), _) if CLOSED_DIRECTORIES.contains(&directory) => {
+                Self::Closed(Closed::Administrative)
+            }
+            ("colibri-ws" | "colibri-relay-ws", ..) => Self::Closed(Closed::Colibri),
+            ("conference-request", ..) => Self::Closed(Closed::ConferenceRequest),
+            (name, Some(_), _) if is_signalling(name) => Self::Closed(Closed::Spelling),
+            (tenant, Some(name), false) => Self::of_name(Some(tenant), name),
+            // Below a tenant Jitsi serves the same files once more.
+            (_, Some(directory), true) => match directory {
+                "conference-request" => Self::Closed(Closed::ConferenceRequest),
+                "_api" => Self::Closed(Closed::Administrative),
+                name if is_signalling(name) => Self::Closed(Closed::Spelling),
+                name if PRIVATE_DIRECTORIES.contains(&name) => Self::Private,
+                _ => Self::Asset,
+            },
+        }
+    }
+
+    /// The last segment of `/<name>` or `/<tenant>/<name>`.
+    fn of_name(tenant: Option<&str>, name: &str) -> Self {
+        match name {
+            "" => Self::Asset,
+            "config.js" => Self::Config,
+            "http-bind" | "xmpp-websocket" => {
+                let transport = if name == "http-bind" {
+                    Transport::Bosh
+                } else {
+                    Transport::WebSocket
+                };
+                match tenant.map(Tenant::parse).transpose() {
+                    Ok(tenant) => Self::Signalling { transport, tenant },
+                    Err(error) => Self::NoRoom(error),
+                }
+            }
+            "conference-request" => Self::Closed(Closed::ConferenceRequest),
+            "colibri-ws" | "colibri-relay-ws" => Self::Closed(Closed::Colibri),
+            // Differs from a protected path only by case: Prosody is case-sensitive, others may
+            // not be.
+            _ if is_signalling(&name.to_ascii_lowercase()) => Self::Closed(Closed::Spelling),
+            _ if ADMINISTRATIVE.contains(&name) => Self::Closed(Closed::Administrative),
+            _ if is_public_file(name) => Self::Asset,
+            _ => match RoomKey::from_page(tenant, name) {
+                Ok(room) => Self::Room(room),
+                Err(error) => Self::NoRoom(error),
+            },
+        }
+    }
+}
+
+// === impl Own ===
+
+impl Own {
+    fn of(path: &str) -> Self {
+        match path.strip_prefix(OWN_PREFIX).unwrap_or_default() {
+            "login" => Self::Login,
+            "callback" => Self::Callback,
+            "logout" => Self::Logout,
+            "signed-out" => Self::SignedOut,
+            "backchannel-logout" => Self::BackchannelLogout,
+            "jwks.json" => Self::Jwks,
+            rest => match rest.strip_prefix("asap/") {
+                Some(file) if !file.contains('/') => Self::Asap(file.to_owned()),
+                _ => Self::Unknown,
+            },
+        }
+    }
+}
+
+// === impl Transport ===
+
+impl Transport {
+    /// The path at Prosody.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Bosh => "/http-bind",
+            Self::WebSocket => "/xmpp-websocket",
+        }
+    }
+}
+
+// === impl Closed ===
+
+impl Closed {
+    /// The word for metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spelling => "spelling",
+            Self::Administrative => "administrative",
+            Self::ConferenceRequest => "conference_request",
+            Self::Colibri => "colibri",
+        }
+    }
+}
+
+fn is_signalling(name: &str) -> bool {
+    matches!(name, "http-bind" | "xmpp-websocket")
+}
+
+/// Files that Jitsi serves beside the room pages. A name with another ending is a room, dots and all.
+fn is_public_file(name: &str) -> bool {
+    PUBLIC_FILES.contains(&name)
+        || name
+            .strip_suffix(".html")
+            .is_some_and(|stem| PUBLIC_PAGES.contains(&stem))
+        || name
+            .strip_prefix("favicon.")
+            .is_some_and(|ending| !ending.is_empty())
+}
+
+/// Where our own pages are.
+pub const OWN_PREFIX: &str = "/_gateway/";
+
+/// Directories of Jitsi's web server (docker-jitsi-meet `web/rootfs/defaults/meet.conf`).
+const PUBLIC_DIRECTORIES: &[&str] = &[
+    "libs",
+    "css",
+    "static",
+    "images",
+    "fonts",
+    "lang",
+    "sounds",
+    "connection_optimization",
+    ".well-known",
+    "_load-test",
+];
+
+/// Meeting texts, shared notes, whiteboards and statistics: Jitsi serves these to anybody.
+const PRIVATE_DIRECTORIES: &[&str] = &[
+    "transcripts",
+    "etherpad",
+    "socket.io",
+    "rtcstats-ws",
+    "rtc-visualizer",
+];
+
+/// Directories of other servers that some set-ups put on the same host.
+const CLOSED_DIRECTORIES: &[&str] = &["_api", "about", "v1", "admin", "admin_api"];
+
+const PUBLIC_FILES: &[&str] = &[
+    "interface_config.js",
+    "external_api.js",
+    "pwa-worker.js",
+    "manifest.json",
+    "robots.txt",
+    "_unlock",
+];
+
+/// `*.html` in the root of Jitsi's web server.
+const PUBLIC_PAGES: &[&str] = &[
+    "index",
+    "base",
+    "body",
+    "fonts",
+    "head",
+    "plugin.head",
+    "title",
+    "dialInInfo",
+];
+
+/// HTTP paths of Prosody modules that take orders or tell who is where
+/// (jitsi-meet `resources/prosody-plugins`, infra-configuration).
+const ADMINISTRATIVE: &[&str] = &[
+    "room-size",
+    "rooms",
+    "room-info",
+    "kick-participant",
+    "room-password",
+    "end-meeting",
+    "send-system-chat-message",
+    "invite-jigasi",
+    "_health",
+    "metrics",
+];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn label(path: &str) -> &'static str {
+        Route::classify(path).map_or("refused", |route| route.label())
+    }
+
+    #[test]
+    fn jitsis_paths() {
+        let cases = [
+            ("/", "home"),
+            ("/TeamCall", "room"),
+            ("/acme/TeamCall", "room"),
+            ("/Team%20Call", "room"),
+            ("/a.b", "room"),
+            ("/my.js", "room"),
+            ("/config.js", "config"),
+            ("/acme/config.js", "config"),
+            ("/interface_config.js", "asset"),
+            ("/libs/app.bundle.min.js", "asset"),
+            ("/acme/libs/app.bundle.min.js", "asset"),
+            ("/static/close.html", "asset"),
+            ("/index.html", "asset"),
+            ("/favicon.ico", "asset"),
+            ("/_unlock", "asset"),
+            ("/.well-known/assetlinks.json", "asset"),
+            ("/acme/", "asset"),
+            ("/http-bind", "bosh"),
+            ("/acme/http-bind", "bosh"),
+            ("/xmpp-websocket", "websocket"),
+            ("/acme/xmpp-websocket", "websocket"),
+            ("/transcripts/x", "private"),
+            ("/etherpad/p/x", "private"),
+            ("/socket.io/", "private"),
+            ("/acme/transcripts/x", "private"),
+            ("/conference-request/v1", "closed"),
+            ("/acme/conference-request/v1", "closed"),
+            ("/colibri-ws/default-id/x", "closed"),
+            ("/_api/room-info", "closed"),
+            ("/room-size", "closed"),
+            ("/acme/kick-participant", "closed"),
+            ("/_gateway/login", "own"),
+            ("/_gateway/", "own"),
+            ("/_gateway", "own"),
+            ("/()", "no_room"),
+            ("/bad tenant/x", "refused"),
+            ("/b%20t/x", "no_room"),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(label(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn other_spellings_of_protected_paths_reach_nothing() {
+        let spellings = [
+            "/%68ttp-bind",
+            "/http%2dbind",
+            "/http%2Dbind",
+            "/http-bind/",
+            "/HTTP-BIND",
+            "/Http-Bind",
+            "/xmpp%2Dwebsocket",
+            "/xmpp-websocket/",
+            "/XMPP-websocket",
+            "/acme/%68ttp-bind",
+            "/http-bind/x",
+            "/acme/http-bind/",
+            "/acme/http-bind/x",
+            "/%5Fgateway/login",
+            "/_gatewa%79/logout",
+            "/transcript%73/x",
+            "/acme/HTTP-bind",
+        ];
+        for path in spellings {
+            let route = Route::classify(path).unwrap();
+            assert!(
+                matches!(route, Route::Closed(Closed::Spelling)),
+                "{path} is {route:?}"
+            );
+        }
+        for path in [
+            "//http-bind",
+            "/a/../http-bind",
+            "/./http-bind",
+            "/%2fhttp-bind",
+            "/http-bind%2f",
+            "/http-bind#x",
+            "/%2e%2e/http-bind",
+            "/a\\..\\http-bind",
+            "http-bind",
+            "*",
+        ] {
+            assert_eq!(label(path), "refused", "{path}");
+        }
+    }
+
+    #[test]
+    fn names_near_protected_ones_are_rooms_and_forwarded_as_such() {
+        for path in [
+            "/http-bind%3Fx",
+            "/http-bind%20",
+            "/http-bind;x",
+            "/xhttp-bind",
+            "/http-bin",
+        ] {
+            assert_eq!(label(path), "room", "{path}");
+        }
+    }
+
+    #[test]
+    fn own_pages() {
+        let own = |path: &str| match Route::classify(path) {
+            Ok(Route::Own(own)) => own,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(own("/_gateway/callback"), Own::Callback);
+        assert_eq!(own("/_gateway/asap/ab.pem"), Own::Asap("ab.pem".to_owned()));
+        assert_eq!(own("/_gateway/asap/a/b.pem"), Own::Unknown);
+        assert_eq!(own("/_Gateway/callback"), Own::Unknown);
+    }
+
+    proptest! {
+        #[test]
+        fn a_protected_route_is_reached_by_its_own_spelling_only(path in "/[a-zA-Z%0-9/._-]{0,24}") {
+            if let Ok(Route::Signalling { .. }) = Route::classify(&path) {
+                prop_assert!(path.ends_with("/http-bind") || path.ends_with("/xmpp-websocket"));
+                prop_assert!(!path.contains('%') && !path.contains("//"));
+            }
+        }
+    }
+}
