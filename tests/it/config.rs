@@ -89,6 +89,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn every_mistake_is_one_line_with_file_line_key_and_remedy() {
     let place = Workplace::new();
+    assert!(MISTAKES.len() > 25, "the table is there");
     for (from, to, expected) in MISTAKES {
         place.change(from, to);
         let said = place.check(&[]);
