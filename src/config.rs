@@ -92,6 +92,7 @@ fn parse(
         }
     };
     match (report.into_problems(), config) {
+        // An optional value that is wrong was left out of what is thrown away here.
         (Some(problems), _) => Err(problems),
         (None, Some(config)) => Ok(config),
         (None, None) => unreachable!("what cannot be resolved has a problem"),

@@ -72,9 +72,11 @@ pub fn init(settings: &Settings) -> Result<(), InitError> {
 // === impl Settings ===
 
 impl Settings {
+    /// What the operator wants of other things, and the lines that have rules of their own.
     fn filter(&self) -> EnvFilter {
         let access = if self.access { "info" } else { "off" };
-        EnvFilter::builder().parse_lossy(format!("{},{ACCESS_TARGET}={access}", self.filter.0))
+        let own = format!("{AUDIT_TARGET}=info,{ACCESS_TARGET}={access}");
+        EnvFilter::builder().parse_lossy(format!("{},{own}", self.filter.0))
     }
 }
 
@@ -91,7 +93,9 @@ impl FromStr for Filter {
                 None if directive.contains('[') => continue,
                 None => directive,
             };
-            if level.parse::<LevelFilter>().is_err() || level.parse::<u8>().is_ok() {
+            // tracing takes the empty text for `error`, and numbers for levels.
+            let is_word = level.chars().all(char::is_alphabetic) && !level.is_empty();
+            if !is_word || level.parse::<LevelFilter>().is_err() {
                 return Err(FilterError::Level(level.to_owned()));
             }
         }
@@ -137,6 +141,9 @@ fn log_panics() {
 /// The target of the lines about requests, which have a switch of their own.
 pub const ACCESS_TARGET: &str = "access";
 
+/// The target of the lines about who was let in and who was not, which are always written.
+pub const AUDIT_TARGET: &str = "audit";
+
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
@@ -158,12 +165,16 @@ mod tests {
         }
     }
 
+    static ALONE: Mutex<()> = Mutex::new(());
+
     fn logged(format: Format, filter: &str, access: bool) -> String {
         let settings = Settings {
             format,
             filter: filter.parse().unwrap(),
             access,
         };
+        // What tracing remembers of an event is shared by all subscribers of the process.
+        let _alone = ALONE.lock().unwrap();
         let lines = Lines::default();
         let writer = lines.clone();
         let dispatch = dispatch(&settings, move || writer.clone(), false);
@@ -171,6 +182,7 @@ mod tests {
             debug!("fine detail");
             info!(room = "x\u{1b}[2J\ny", "plain news");
             info!(target: ACCESS_TARGET, "one request");
+            info!(target: AUDIT_TARGET, "one person");
         });
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
     }
@@ -179,6 +191,7 @@ mod tests {
     fn requests_are_logged_by_their_own_switch() {
         let quiet = logged(Format::Text, "warn", true);
         assert!(quiet.contains("one request") && !quiet.contains("plain news"));
+        assert!(quiet.contains("one person"));
         let loud = logged(Format::Text, "debug", false);
         assert!(loud.contains("fine detail") && !loud.contains("one request"));
     }
@@ -186,10 +199,10 @@ mod tests {
     #[test]
     fn every_event_is_one_line_without_control_characters() {
         let text = logged(Format::Text, "info", false);
-        assert_eq!(text.lines().count(), 1, "{text}");
+        assert_eq!(text.lines().count(), 2, "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
         let json = logged(Format::Json, "info", false);
-        let event: serde_json::Value = serde_json::from_str(json.trim_end()).unwrap();
+        let event: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
         assert_eq!(event["message"], "plain news");
         assert_eq!(event["room"], "x\u{1b}[2J\ny");
     }

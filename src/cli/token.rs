@@ -177,7 +177,7 @@ fn validity(now: Timestamp, end: Timestamp) -> String {
 const MAX_COUNT: i64 = 1000;
 
 /// Longer than any test; tokens cannot be taken back.
-const MAX_TTL: Duration = Duration::from_secs(86_400);
+const MAX_TTL: Duration = Duration::from_hours(24);
 
 /// Many times what any HTTP server takes as a header.
 const MAX_TOKEN_BYTES: u64 = 1 << 20;

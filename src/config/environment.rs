@@ -82,11 +82,10 @@ impl Environment {
         };
         let (table, key, shape) = setting.find(root, shape)?;
         let node = setting.parse(shape)?;
-        if let Some(sibling) = sibling(key) {
-            // Either form of a secret replaces the other that the file has; two variables are for
-            // the reader of the secret to refuse.
-            table.retain(|key, node| *key != sibling || matches!(node.place, Place::Variable(_)));
-        }
+        // Either form of a secret replaces the other that the file has; two variables are for the
+        // reader of the secret to refuse.
+        let sibling = sibling(key);
+        table.retain(|key, node| *key != sibling || matches!(node.place, Place::Variable(_)));
         table.insert(key.to_owned(), node);
         Ok(())
     }
@@ -144,7 +143,6 @@ impl Setting<'_> {
     /// Reads the text as what the key has to be.
     fn parse(&self, shape: &Shape) -> Result<Node, Fault> {
         let value = match shape {
-            Shape::Text | Shape::Word(_) => Value::Text(self.text.to_owned()),
             Shape::Integer => Value::Integer(
                 self.text
                     .trim()
@@ -162,7 +160,7 @@ impl Setting<'_> {
             }
             Shape::List(_) => self.parse_commas(),
             Shape::Either(_) if self.is_toml() => return self.parse_toml(),
-            Shape::Either(_) => Value::Text(self.text.to_owned()),
+            Shape::Text | Shape::Word(_) | Shape::Either(_) => Value::Text(self.text.to_owned()),
             Shape::Table(_) => {
                 let remedy = "add two underscores and the name of a key";
                 return Err(Fault::new("a section, not a key", remedy));
@@ -220,11 +218,9 @@ fn beneath(shape: &Shape) -> Fault {
 }
 
 /// The other way to give the same secret.
-fn sibling(key: &str) -> Option<String> {
-    Some(match key.strip_suffix("_file") {
-        Some(inline) => inline.to_owned(),
-        None => format!("{key}_file"),
-    })
+fn sibling(key: &str) -> String {
+    key.strip_suffix("_file")
+        .map_or_else(|| format!("{key}_file"), ToOwned::to_owned)
 }
 
 const PREFIX: &str = "GATEWAY__";

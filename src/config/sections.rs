@@ -60,10 +60,13 @@ impl Raw {
             let url = PublicUrl::parse(&text);
             report.section("").keep("public_url", url)
         });
+        let has_tls = self.tls.is_some() || report.section("tls").is_settled("");
         let tls = self
             .tls
-            .map(|tls| tls.resolve(secrets, &mut report.section("tls")));
-        let server = self.listen.resolve(tls, &mut report.section("listen"));
+            .and_then(|tls| tls.resolve(secrets, &mut report.section("tls")));
+        let server = self
+            .listen
+            .resolve(has_tls, tls, &mut report.section("listen"));
         let upstream = self.upstream.resolve(&mut report.section("upstream"));
         let oidc = self
             .oidc

@@ -11,6 +11,10 @@ use jitsi_auth_gateway::config::{self, Environment};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 
+mod mistakes;
+
+use self::mistakes::{GOOD, MISTAKES};
+
 /// A working directory with a good configuration and every file that it names.
 struct Workplace(TempDir);
 
@@ -85,6 +89,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn every_mistake_is_one_line_with_file_line_key_and_remedy() {
     let place = Workplace::new();
+    assert!(MISTAKES.len() > 25, "the table is there");
     for (from, to, expected) in MISTAKES {
         place.change(from, to);
         let said = place.check(&[]);
@@ -431,33 +436,3 @@ fn repository(path: &str) -> String {
 const SESSION_KEY: &str = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA";
 const PROSODY_SECRET: &str = "4f0c1b7a9e2d5833c6a1f04b7e92d85a";
 const OIDC_SECRET: &str = "wXyZ-7f3kq";
-
-const GOOD: &str = r#"public_url = "https://meet.example.org"
-
-[listen]
-http = "127.0.0.1:8080"
-
-[upstream]
-web = "http://web:8000"
-xmpp = "http://prosody:5280"
-xmpp_domain = "meet.jitsi"
-
-[oidc]
-issuer = "https://sso.example.org/realms/main"
-client_id = "jitsi"
-
-[session]
-key_file = "session.key"
-
-[token]
-app_id = "gateway"
-secret_file = "prosody.secret"
-
-[[room]]
-match = "*"
-enter = "member"
-"#;
-
-/// A text of the good configuration, what stands there instead, and what is said of it after the
-/// file's name.
-const MISTAKES: &[(&str, &str, &str)] = &[];

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{
     config::{
-        problem::Section,
+        problem::{Fault, Section},
         values::{DurationText, address, network, seconds},
     },
     server::{Settings, TlsSettings},
@@ -45,39 +45,39 @@ pub(super) struct RawListen {
 // === impl RawListen ===
 
 impl RawListen {
-    /// `tls` is the `[tls]` section: absent, unusable, or there.
+    /// `has_tls` tells whether there is a `[tls]` section at all, usable or not.
     pub(super) fn resolve(
         self,
-        tls: Option<Option<TlsSettings>>,
+        has_tls: bool,
+        tls: Option<TlsSettings>,
         section: &mut Section<'_>,
     ) -> Option<Settings> {
-        let mut listener =
-            |key: &str, text: Option<&String>| text.map(|text| section.keep(key, address(text)));
-        let http = listener("http", self.http.as_ref());
-        let https = listener("https", self.https.as_ref());
-        let admin = listener("admin", Some(&self.admin)).flatten();
-        if http.is_none() && https.is_none() && !section.is_settled("http") {
+        let is_open = self.http.is_some() || self.https.is_some();
+        if !is_open && !section.is_settled("http") && !section.is_settled("https") {
             let remedy = "add for example http = \"0.0.0.0:8080\"";
             section.reject("", "neither http nor https is there", remedy);
         }
-        if https.is_some() && tls.is_none() {
+        if self.https.is_some() && !has_tls {
             let remedy = "add [tls] with certificate and key";
             section.reject("https", "there is no certificate", remedy);
         }
-        let (http, https) = (http.flatten(), https.flatten());
+        let mut listener = |key: &str, text: &str| section.keep(key, address(text));
+        let http = self.http.and_then(|text| listener("http", &text));
+        let https = self.https.and_then(|text| listener("https", &text));
+        let admin = listener("admin", &self.admin);
+        let workers = workers(self.workers, section);
         refuse_same(
             &[("http", http), ("https", https), ("admin", admin)],
             section,
         );
         let trusted_proxies = (1..)
             .zip(&self.trusted_proxies)
-            .map(|(position, text)| {
+            .filter_map(|(position, text)| {
                 section
                     .entry("trusted_proxies", position)
                     .keep("", network(text))
             })
-            .collect::<Vec<_>>();
-        let workers = self.workers(section);
+            .collect();
         let grace = self
             .grace
             .within(seconds(0)..=seconds(3600), section, "grace");
@@ -88,27 +88,12 @@ impl RawListen {
             http,
             https,
             admin: admin?,
-            trusted_proxies: trusted_proxies.into_iter().collect::<Option<_>>()?,
-            tls: tls.flatten(),
+            trusted_proxies,
+            tls,
             workers: workers?,
             grace: grace?,
             drain_delay: drain_delay?,
         })
-    }
-
-    fn workers(&self, section: &mut Section<'_>) -> Option<usize> {
-        let Some(workers) = self.workers else {
-            // It knows of CPU masks and of cgroup quotas.
-            return Some(std::thread::available_parallelism().map_or(1, Into::into));
-        };
-        let count = usize::try_from(workers)
-            .ok()
-            .filter(|count| (1..=MAX_WORKERS).contains(count));
-        if count.is_none() {
-            let remedy = format!("write a number from 1 to {MAX_WORKERS}");
-            section.reject("workers", format!("{workers} is out of bounds"), remedy);
-        }
-        count
     }
 }
 
@@ -125,6 +110,21 @@ impl Default for RawListen {
             drain_delay: "0s".into(),
         }
     }
+}
+
+fn workers(count: Option<i64>, section: &mut Section<'_>) -> Option<usize> {
+    let Some(count) = count else {
+        // It knows of CPU masks and of cgroup quotas.
+        return Some(std::thread::available_parallelism().map_or(1, Into::into));
+    };
+    let workers = usize::try_from(count)
+        .ok()
+        .filter(|count| (1..=MAX_WORKERS).contains(count))
+        .ok_or_else(|| {
+            let remedy = format!("write a number from 1 to {MAX_WORKERS}");
+            Fault::new(format!("{count} is out of bounds"), remedy)
+        });
+    section.keep("workers", workers)
 }
 
 /// Two listeners cannot share an address, unless the system chooses the port.

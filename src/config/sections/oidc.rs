@@ -125,10 +125,10 @@ impl RawOidc {
         });
         let internal_url = self
             .internal_url
-            .map(|text| section.keep("internal_url", provider_url(&text, insecure)));
+            .and_then(|text| section.keep("internal_url", provider_url(&text, insecure)));
         let http_proxy = self
             .http_proxy
-            .map(|text| section.keep("http_proxy", proxy(&text)));
+            .and_then(|text| section.keep("http_proxy", proxy(&text)));
         let client_id = self
             .client_id
             .and_then(|text| section.keep("client_id", name(&text)));
@@ -139,7 +139,7 @@ impl RawOidc {
         let client_secret = secrets.read(section, "client_secret", raw);
         let ca_pem = self
             .ca_file
-            .map(|file| section.keep("ca_file", authorities(Path::new(&file))));
+            .and_then(|file| section.keep("ca_file", authorities(Path::new(&file))));
         let scopes = scopes(self.scopes, section);
         if self.algorithms.is_empty() && !section.is_settled("algorithms") {
             let remedy = "remove the key, or write algorithms = [\"RS256\"]";
@@ -158,15 +158,15 @@ impl RawOidc {
             .within(seconds(0)..=seconds(300), section, "leeway");
         Some(Settings {
             issuer: issuer?,
-            internal_url: transpose(internal_url)?,
+            internal_url,
             client_id: client_id?,
             client_secret,
             client_auth: self.client_auth.into(),
             scopes: scopes?,
             claims: claims?,
             algorithms: self.algorithms.iter().map(|a| format!("{a:?}")).collect(),
-            ca_pem: transpose(ca_pem)?,
-            http_proxy: transpose(http_proxy)?,
+            ca_pem,
+            http_proxy,
             timeout: timeout?,
             leeway: leeway?,
             redirect_uri: public_url?.join(CALLBACK_PATH),
@@ -306,19 +306,6 @@ fn scopes(scopes: Vec<String>, section: &mut Section<'_>) -> Option<Vec<String>>
         return None;
     }
     Some(scopes)
-}
-
-/// Absent is fine, unusable is not.
-#[expect(
-    clippy::option_option,
-    reason = "absent and unusable are different things"
-)]
-fn transpose<T>(value: Option<Option<T>>) -> Option<Option<T>> {
-    match value {
-        None => Some(None),
-        Some(None) => None,
-        Some(Some(value)) => Some(Some(value)),
-    }
 }
 
 /// Where the provider sends people back to.
