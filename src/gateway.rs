@@ -251,7 +251,15 @@ impl Worker {
             .access_log
             .then(|| audit::AccessLine::of(&request, &facts, started));
         let worker = Rc::clone(&self);
-        let (label, answer) = self.answer(request, facts).await;
+        // The HTTP library takes `Transfer-Encoding` over a `Content-Length` beside it without a
+        // word; what follows such a body is not taken as another request (RFC 9112 § 6.1).
+        let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let (label, mut answer) = self.answer(request, facts).await;
+        if chunked {
+            answer
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         worker.metrics.answered(label, answer.status());
         if let Some(line) = line {
             line.write(label, answer.status());

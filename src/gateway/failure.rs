@@ -324,7 +324,7 @@ impl Failure {
     }
 
     /// BOSH clients read conditions, not pages; a status other than 200 they take for a fault of
-    /// the network and try again (XEP-0124 § 17.2).
+    /// the network and try again (XEP-0124 § 17.2). What no client sends gets a status as well.
     fn bosh(&self, id: RequestId) -> Response<Body> {
         match self {
             Self::Upstream(_) | Self::UpstreamAnswer(_) | Self::Internal(_) | Self::Token(_) => {
@@ -335,7 +335,9 @@ impl Failure {
             }
             Self::Bosh(BodyError::Foreign) => terminated("item-not-found"),
             Self::Bosh(_) | Self::Room(_) | Self::Query(_) | Self::NoRoom => {
-                terminated("bad-request")
+                let mut answer = terminated("bad-request");
+                *answer.status_mut() = self.status();
+                answer
             }
             _ => self.word(id),
         }
