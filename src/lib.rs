@@ -2,6 +2,7 @@
 
 pub mod bosh;
 pub mod clock;
+pub mod dev;
 pub mod headers;
 pub mod identity;
 pub mod oidc;

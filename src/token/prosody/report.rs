@@ -150,7 +150,7 @@ fn cautions(claims: &Claims) -> Vec<Caution> {
     cautions
 }
 
-/// Bounded by serde_json, which reads no deeper than 128 levels.
+/// Bounded by `serde_json`, which reads no deeper than 128 levels.
 fn find_nulls(path: &str, value: &Value, cautions: &mut Vec<Caution>) {
     match value {
         Value::Null => cautions.push(Caution::Null(path.to_owned())),
