@@ -6,6 +6,7 @@
 //! have no passwords, and serve this machine only: an address that is not a loopback one is refused.
 
 mod http;
+pub mod meeting;
 pub mod provider;
 #[cfg(test)]
 mod testing;

@@ -33,12 +33,8 @@ struct AuthorizationRequest {
 enum AuthorizationError {
     /// Nobody knows where to send the browser: the person is told.
     Told(&'static str),
-    /// The client is told (RFC 6749 § 4.1.2.1).
-    Sent {
-        to: Url,
-        state: Option<String>,
-        error: &'static str,
-    },
+    /// The client is told, by sending the browser there (RFC 6749 § 4.1.2.1).
+    Sent(String),
 }
 
 /// What is done with an acceptable request.
@@ -67,11 +63,11 @@ impl Provider {
                 };
                 html(StatusCode::OK, &page)
             }
-            Step::Refuse(error) => self.refuse(AuthorizationError::Sent {
-                to: request.redirect_uri,
-                state: request.state,
-                error,
-            }),
+            Step::Refuse(error) => {
+                let state = request.state.as_deref();
+                let to = self.address(request.redirect_uri, state, ("error", error));
+                self.refuse(AuthorizationError::Sent(to))
+            }
         }
     }
 
@@ -116,10 +112,9 @@ impl Provider {
             .and_then(|uri| Url::parse(&uri).ok().map(|parsed| (uri, parsed)))
             .ok_or(told("the redirect address is not the client's"))?;
         let state = take("state");
-        let sent = |error| AuthorizationError::Sent {
-            to: redirect_uri.clone(),
-            state: state.clone(),
-            error,
+        let sent = |error| {
+            let to = redirect_uri.clone();
+            AuthorizationError::Sent(self.address(to, state.as_deref(), ("error", error)))
         };
         if take("response_type").as_deref() != Some("code") {
             return Err(sent("unsupported_response_type"));
@@ -199,11 +194,9 @@ impl Provider {
         };
         let now = self.clock.now();
         self.grants().codes.put(code.clone(), grant, now);
-        let mut answer = self.send(
-            request.redirect_uri.clone(),
-            request.state.as_deref(),
-            ("code", &code),
-        );
+        let state = request.state.as_deref();
+        let to = self.address(request.redirect_uri.clone(), state, ("code", &code));
+        let mut answer = server::redirect(&to);
         if let Ok(cookie) = HeaderValue::try_from(cookie) {
             answer.headers_mut().insert(header::SET_COOKIE, cookie);
         }
@@ -220,18 +213,17 @@ impl Provider {
                 };
                 html(StatusCode::BAD_REQUEST, &page)
             }
-            AuthorizationError::Sent { to, state, error } => {
-                self.send(to, state.as_deref(), ("error", error))
-            }
+            AuthorizationError::Sent(to) => server::redirect(&to),
         }
     }
 
-    fn send(&self, mut to: Url, state: Option<&str>, (name, value): (&str, &str)) -> Answer {
+    /// The client's address with an answer in its query.
+    fn address(&self, mut to: Url, state: Option<&str>, (name, value): (&str, &str)) -> String {
         to.query_pairs_mut()
             .append_pair(name, value)
             .extend_pairs(state.map(|state| ("state", state)))
             .append_pair("iss", &self.issuer);
-        server::redirect(to.as_str())
+        to.into()
     }
 }
 
