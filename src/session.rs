@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 pub use self::{
-    cookies::{CookieJar, expire, set},
+    cookies::{CookieJar, expire, set, set_below},
     return_to::ReturnTo,
     sign_in::{SignIn, SignInCookies, SignInError},
 };
@@ -198,9 +198,12 @@ impl SessionCodec {
 /// (RFC 6265bis § 4.1.3.2).
 pub const SESSION_COOKIE: &str = "__Host-gateway-session";
 
+/// The cookie that keeps the ID token for the provider's logout; sent to our own pages only.
+pub const HINT_COOKIE: &str = "__Secure-gateway-hint";
+
 /// What one cookie may hold: browsers keep 4096 bytes of name, value and attributes (RFC 6265bis
 /// § 5.6), and the attributes take their part.
-const MAX_COOKIE_BYTES: usize = 3800;
+pub const MAX_COOKIE_BYTES: usize = 3800;
 
 /// A cookie is renewed at most this often within the idle time: often enough that nobody loses a
 /// tenth of it, rarely enough that answers stay cookie-free.

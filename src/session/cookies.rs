@@ -63,19 +63,24 @@ impl<'r> CookieJar<'r> {
 
 /// A `Set-Cookie` value for a `__Host-` cookie of ours.
 pub fn set(name: &str, value: &str, lifetime: Duration) -> HeaderValue {
-    build(name, value, lifetime)
+    build(name, value, lifetime, "/")
+}
+
+/// A `Set-Cookie` value for a `__Secure-` cookie that is sent below one path only.
+pub fn set_below(name: &str, value: &str, lifetime: Duration, path: &str) -> HeaderValue {
+    build(name, value, lifetime, path)
 }
 
 /// A `Set-Cookie` value that deletes a `__Host-` cookie; browsers want every attribute that the
 /// prefix demands for that, too.
 pub fn expire(name: &str) -> HeaderValue {
-    build(name, "", Duration::ZERO)
+    build(name, "", Duration::ZERO, "/")
 }
 
-fn build(name: &str, value: &str, lifetime: Duration) -> HeaderValue {
+fn build(name: &str, value: &str, lifetime: Duration, path: &str) -> HeaderValue {
     let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
     let cookie = Cookie::build((name, value))
-        .path("/")
+        .path(path)
         .secure(true)
         .http_only(true)
         // Lax, so that the provider's redirect back brings the sign-in cookie along.

@@ -1,0 +1,244 @@
+//! The provider's public keys (RFC 7517), and which of them has to have signed a token.
+
+use jsonwebtoken::{
+    Algorithm, AlgorithmFamily, DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::jws::{Claims, Jws, TokenError};
+
+/// The keys that may sign tokens; never an empty set, never a symmetric key.
+pub(super) struct KeySet(Vec<Key>);
+
+/// A document that is no usable key set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum KeySetError {
+    /// Not `{"keys": […]}`.
+    #[error("the key set is not of the expected form")]
+    Malformed,
+    /// No key in it can sign tokens that we would take.
+    #[error("the key set has no usable key")]
+    Empty,
+}
+
+struct Key {
+    kid: Option<String>,
+    /// What the key is for, if the provider says so.
+    algorithm: Option<KeyAlgorithm>,
+    kind: Kind,
+    key: DecodingKey,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Rsa,
+    P256,
+    P384,
+    Ed25519,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    keys: Vec<Value>,
+}
+
+// === impl KeySet ===
+
+impl KeySet {
+    /// Reads a key set; keys of unknown kinds or for other uses are passed over.
+    pub(super) fn parse(document: &[u8]) -> Result<Self, KeySetError> {
+        let document: Document =
+            serde_json::from_slice(document).map_err(|_| KeySetError::Malformed)?;
+        let keys: Vec<_> = document
+            .keys
+            .into_iter()
+            .filter_map(|key| Key::parse(key).ok().flatten())
+            .take(MAX_KEYS)
+            .collect();
+        if keys.is_empty() {
+            return Err(KeySetError::Empty);
+        }
+        Ok(Self(keys))
+    }
+
+    /// The token's claims, if the one key that had to sign it did.
+    pub(super) fn open(&self, token: &Jws<'_>) -> Result<Claims, TokenError> {
+        let fits = |key: &&Key| {
+            key.is_for(token.algorithm())
+                && (token.kid().is_none() || key.kid.as_deref() == token.kid())
+        };
+        let mut fitting = self.0.iter().filter(fits);
+        let key = fitting.next().ok_or(TokenError::UnknownKey)?;
+        if fitting.next().is_some() {
+            return Err(TokenError::AmbiguousKey);
+        }
+        token.verified_by(&key.key)
+    }
+}
+
+// === impl Key ===
+
+impl Key {
+    fn parse(key: Value) -> Result<Option<Self>, Box<dyn std::error::Error>> {
+        let jwk: Jwk = serde_json::from_value(key)?;
+        let common = jwk.common;
+        let signs = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature));
+        let verifies = common
+            .key_operations
+            .as_ref()
+            .is_none_or(|uses| uses.contains(&KeyOperations::Verify));
+        let (kind, key) = match &jwk.algorithm {
+            AlgorithmParameters::RSA(rsa) => {
+                (Kind::Rsa, DecodingKey::from_rsa_components(&rsa.n, &rsa.e)?)
+            }
+            AlgorithmParameters::EllipticCurve(point) => {
+                let kind = match point.curve {
+                    EllipticCurve::P256 => Kind::P256,
+                    EllipticCurve::P384 => Kind::P384,
+                    _ => return Ok(None),
+                };
+                (kind, DecodingKey::from_ec_components(&point.x, &point.y)?)
+            }
+            AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
+                (Kind::Ed25519, DecodingKey::from_ed_components(&pair.x)?)
+            }
+            // A symmetric key that is published is everybody's.
+            _ => return Ok(None),
+        };
+        let key = Self {
+            kid: common.key_id,
+            algorithm: common.key_algorithm,
+            kind,
+            key,
+        };
+        Ok((signs && verifies).then_some(key))
+    }
+
+    fn is_for(&self, algorithm: Algorithm) -> bool {
+        let kind = match (algorithm, algorithm.family()) {
+            (_, AlgorithmFamily::Rsa) => Kind::Rsa,
+            (Algorithm::ES256, _) => Kind::P256,
+            (Algorithm::ES384, _) => Kind::P384,
+            (_, AlgorithmFamily::Ed) => Kind::Ed25519,
+            _ => return false,
+        };
+        self.kind == kind
+            && self
+                .algorithm
+                .is_none_or(|own| own == KeyAlgorithm::from(algorithm))
+    }
+}
+
+/// Providers publish two to ten; each costs a comparison per token.
+const MAX_KEYS: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use rcgen::KeyPair;
+    use serde_json::json;
+
+    use super::*;
+
+    struct Signer {
+        key: EncodingKey,
+        jwk: Value,
+    }
+
+    impl Signer {
+        fn new(kid: Option<&str>) -> Self {
+            let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+            let key = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap();
+            let jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
+            let mut jwk = serde_json::to_value(jwk).unwrap();
+            if let Some(kid) = kid {
+                jwk["kid"] = json!(kid);
+            }
+            Self { key, jwk }
+        }
+
+        fn sign(&self, kid: Option<&str>) -> String {
+            let head = Header {
+                kid: kid.map(str::to_owned),
+                ..Header::new(Algorithm::ES256)
+            };
+            encode(&head, &json!({"sub": "1"}), &self.key).unwrap()
+        }
+    }
+
+    fn set(keys: &[&Value]) -> Result<KeySet, KeySetError> {
+        KeySet::parse(json!({ "keys": keys }).to_string().as_bytes())
+    }
+
+    fn open(keys: &KeySet, token: &str) -> Result<(), TokenError> {
+        let jws = Jws::parse(token, &[Algorithm::ES256]).unwrap();
+        keys.open(&jws).map(drop)
+    }
+
+    #[test]
+    fn the_key_is_found_by_its_id() {
+        let (one, two) = (Signer::new(Some("1")), Signer::new(Some("2")));
+        let keys = set(&[&one.jwk, &two.jwk]).unwrap();
+        assert_eq!(open(&keys, &two.sign(Some("2"))), Ok(()));
+        assert_eq!(
+            open(&keys, &two.sign(Some("1"))),
+            Err(TokenError::Signature)
+        );
+        for kid in ["3", "", "../1", "' OR 1=1"] {
+            let token = one.sign(Some(kid));
+            assert_eq!(open(&keys, &token), Err(TokenError::UnknownKey), "{kid}");
+        }
+        assert_eq!(open(&keys, &one.sign(None)), Err(TokenError::AmbiguousKey));
+    }
+
+    #[test]
+    fn without_an_id_a_single_fitting_key_will_do() {
+        let signer = Signer::new(None);
+        let rsa = json!({"kty": "RSA", "n": "sXch", "e": "AQAB"});
+        let keys = set(&[&rsa, &signer.jwk]).unwrap();
+        assert_eq!(open(&keys, &signer.sign(None)), Ok(()));
+    }
+
+    #[test]
+    fn a_key_id_that_is_there_twice_decides_nothing() {
+        let (one, two) = (Signer::new(Some("1")), Signer::new(Some("1")));
+        let keys = set(&[&one.jwk, &two.jwk]).unwrap();
+        let token = one.sign(Some("1"));
+        assert_eq!(open(&keys, &token), Err(TokenError::AmbiguousKey));
+    }
+
+    #[test]
+    fn unusable_keys_are_passed_over() {
+        let signer = Signer::new(Some("1"));
+        let with = |name: &str, value: Value| {
+            let mut key = signer.jwk.clone();
+            key[name] = value;
+            key
+        };
+        let unusable = [
+            json!({"kty": "oct", "k": "AAAA", "kid": "1"}),
+            json!({"kty": "new", "kid": "1"}),
+            json!("text"),
+            with("use", json!("enc")),
+            with("key_ops", json!(["sign"])),
+            with("crv", json!("P-521")),
+            with("x", json!("!")),
+        ];
+        for key in &unusable {
+            assert_eq!(set(&[key]).err(), Some(KeySetError::Empty), "{key}");
+            let keys = set(&[key, &signer.jwk]).unwrap();
+            assert_eq!(open(&keys, &signer.sign(Some("1"))), Ok(()));
+        }
+        let other = with("alg", json!("ES384"));
+        let keys = set(&[&other]).unwrap();
+        let token = signer.sign(Some("1"));
+        assert_eq!(open(&keys, &token), Err(TokenError::UnknownKey));
+        assert_eq!(
+            KeySet::parse(b"[]").err(),
+            Some(KeySetError::Malformed),
+            "an array is no set"
+        );
+    }
+}

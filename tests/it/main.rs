@@ -1,0 +1,4 @@
+//! The gateway's parts together, from outside.
+
+#[cfg(test)]
+mod config;
