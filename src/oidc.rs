@@ -122,21 +122,9 @@ pub struct RelyingParty {
 /// What one sign-in asks of the provider beyond the usual.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SignInOptions {
-    /// What the provider should show.
-    pub prompt: Option<Prompt>,
-    /// Whom the provider should expect, as an address or account name.
-    pub login_hint: Option<String>,
-}
-
-/// What the provider should show (OpenID Connect Core § 3.1.2.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prompt {
-    /// Nothing: a silent sign-in or none.
-    None,
-    /// The password again.
-    Login,
-    /// A choice of accounts.
-    SelectAccount,
+    /// Let the person choose an account, even if the provider knows one already
+    /// (`prompt=select_account`).
+    pub choose_account: bool,
 }
 
 /// Somebody who just signed in.
@@ -229,6 +217,11 @@ impl RelyingParty {
 
     /// Where to send the browser: the code flow with PKCE (RFC 7636, S256). The three secrets are
     /// those that the sign-in under way remembers.
+    ///
+    /// # Panics
+    ///
+    /// If the verifier has not 43 to 128 characters (RFC 7636 § 4.1); those of a
+    /// [`SignIn`](crate::session::SignIn) have 43.
     pub fn authorization_url(
         &self,
         state: &str,
@@ -284,10 +277,9 @@ impl RelyingParty {
     }
 
     /// Where to send the browser to sign out at the provider, too; `None` if the provider is not
-    /// known or has no such place. `state` comes back to the configured address.
-    pub fn end_session_url(&self, id_token_hint: Option<&str>, state: Option<&str>) -> Option<Url> {
-        let provider = self.provider.known()?;
-        provider.flow.end_session_url(id_token_hint, state)
+    /// known or has no such place.
+    pub fn end_session_url(&self, id_token_hint: Option<&str>) -> Option<Url> {
+        self.provider.known()?.flow.end_session_url(id_token_hint)
     }
 
     /// The code, if the answer has one and comes from where it should (RFC 9207 § 2.4).

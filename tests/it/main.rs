@@ -1,0 +1,7 @@
+//! What the parts do together: real sockets on loopback, hostile peers, no sleeps.
+
+// `cfg(test)` is always true here; written out, it tells clippy that helpers are test code as well.
+#[cfg(test)]
+mod oidc;
+#[cfg(test)]
+mod support;
