@@ -24,6 +24,20 @@ async fn a_provider_that_is_down_at_first_is_used_when_it_comes() {
 }
 
 #[tokio::test]
+async fn a_provider_that_goes_is_remembered_until_it_is_back() {
+    let pair = Pair::start(Lie::Honest).await.ready().await;
+    pair.provider.mind().lie = Lie::Down;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_hours(1)).await;
+    let stale = |status: &Status| matches!(status, Status::Stale { .. });
+    assert!(pair.wait_until(stale).await.is_usable());
+    tokio::time::resume();
+    pair.provider.mind().lie = Lie::Honest;
+    pair.sign_in().await.unwrap();
+    pair.ready().await;
+}
+
+#[tokio::test]
 async fn rotated_keys_are_fetched_when_they_are_first_used() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let new = SigningKey::new("key-2", Algorithm::ES256);
