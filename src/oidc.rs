@@ -122,9 +122,21 @@ pub struct RelyingParty {
 /// What one sign-in asks of the provider beyond the usual.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SignInOptions {
-    /// Let the person choose an account, even if the provider knows one already
-    /// (`prompt=select_account`).
-    pub choose_account: bool,
+    /// What the provider should show.
+    pub prompt: Option<Prompt>,
+    /// Whom the provider should expect, as an address or account name.
+    pub login_hint: Option<String>,
+}
+
+/// What the provider should show (OpenID Connect Core § 3.1.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    /// Nothing: a silent sign-in or none.
+    None,
+    /// The password again.
+    Login,
+    /// A choice of accounts.
+    SelectAccount,
 }
 
 /// Somebody who just signed in.
@@ -258,11 +270,10 @@ impl RelyingParty {
         let expected = self.expected();
         let subject = id_token::check(&claims, jws.algorithm(), expected, nonce, access_token)?;
 
-        let userinfo = match &provider.endpoints.userinfo {
-            Some(url) if claims::leaves_open(&claims, &self.settings.claims, policy) => {
-                Some(userinfo::ask(fetcher, url, &tokens.access, subject).await?)
-            }
-            _ => None,
+        let open = claims::leaves_open(&claims, &self.settings.claims, policy);
+        let userinfo = match provider.endpoints.userinfo.as_ref().filter(|_| open) {
+            Some(url) => Some(userinfo::ask(fetcher, url, &tokens.access, subject).await?),
+            None => None,
         };
         let described = Described {
             id_token: &claims,
@@ -277,9 +288,10 @@ impl RelyingParty {
     }
 
     /// Where to send the browser to sign out at the provider, too; `None` if the provider is not
-    /// known or has no such place.
-    pub fn end_session_url(&self, id_token_hint: Option<&str>) -> Option<Url> {
-        self.provider.known()?.flow.end_session_url(id_token_hint)
+    /// known or has no such place. `state` comes back to the configured address.
+    pub fn end_session_url(&self, id_token_hint: Option<&str>, state: Option<&str>) -> Option<Url> {
+        let provider = self.provider.known()?;
+        provider.flow.end_session_url(id_token_hint, state)
     }
 
     /// The code, if the answer has one and comes from where it should (RFC 9207 § 2.4).

@@ -4,6 +4,9 @@
 //! `token` in the query beats the one in the head even when it is empty. So nothing of the client's
 //! query is passed on as it came.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
 use crate::room::Tenant;
@@ -98,6 +101,21 @@ impl SignallingQuery {
     }
 }
 
+/// A query without what only we may say: tokens and tenants. The rest stays as it was written.
+pub fn without_tokens(raw: &str) -> Cow<'_, str> {
+    let is_ours = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        matches!(name.as_ref(), "jwt" | "token" | "prefix")
+    };
+    if raw.split('&').any(|pair| is_ours(&pair)) {
+        let kept: Vec<_> = raw.split('&').filter(|pair| !is_ours(pair)).collect();
+        Cow::Owned(kept.join("&"))
+    } else {
+        Cow::Borrowed(raw)
+    }
+}
+
 /// What Jitsi's client adds to the address of its connection, beside `room` and `token`
 /// (lib-jitsi-meet `modules/xmpp/ResumeTask.ts`, jitsi-meet `react/features/base/conference`).
 const PASSED: &[&str] = &["previd", "vnode", "customusername", "release"];
@@ -167,6 +185,13 @@ mod tests {
             Err(QueryError::TwoRooms)
         );
         assert!(SignallingQuery::parse(&"a".repeat(9000)).is_err());
+    }
+
+    #[test]
+    fn other_queries_only_lose_what_is_ours() {
+        assert_eq!(without_tokens("v=1&lang=de"), "v=1&lang=de");
+        assert_eq!(without_tokens("jwt=x&v=1&%74oken=y&pre%66ix=z&a"), "v=1&a");
+        assert_eq!(without_tokens("jwt"), "");
     }
 
     #[test]

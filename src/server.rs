@@ -1,8 +1,19 @@
 //! Sockets and bytes: listening, accepting, TLS, and one single-threaded runtime per core.
 
+mod acceptor;
+mod connection;
+mod tls;
+mod worker;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
+
+pub use self::{
+    acceptor::{ListenError, Listener, accept, listen},
+    tls::{Certificate, CertificateError},
+    worker::{WorkerError, Workers},
+};
 
 /// Where and how to listen.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 pub use self::{
-    cookies::{CookieJar, expire, set},
+    cookies::{CookieJar, expire, set, set_below},
     return_to::ReturnTo,
     sign_in::{SignIn, SignInCookies, SignInError},
 };
@@ -198,9 +198,12 @@ impl SessionCodec {
 /// (RFC 6265bis § 4.1.3.2).
 pub const SESSION_COOKIE: &str = "__Host-gateway-session";
 
+/// The cookie that keeps the ID token for the provider's logout; sent to our own pages only.
+pub const HINT_COOKIE: &str = "__Secure-gateway-hint";
+
 /// What one cookie may hold: browsers keep 4096 bytes of name, value and attributes (RFC 6265bis
 /// § 5.6), and the attributes take their part.
-const MAX_COOKIE_BYTES: usize = 3800;
+pub const MAX_COOKIE_BYTES: usize = 3800;
 
 /// A cookie is renewed at most this often within the idle time: often enough that nobody loses a
 /// tenth of it, rarely enough that answers stay cookie-free.
@@ -212,8 +215,8 @@ mod tests {
 
     fn codec(clock: &Clock) -> SessionCodec {
         let settings = Settings {
-            idle: Duration::from_secs(12 * 3600),
-            absolute: Duration::from_secs(24 * 3600),
+            idle: Duration::from_hours(12),
+            absolute: Duration::from_hours(24),
         };
         SessionCodec::new(
             &Keyring::of([3; 32]),
@@ -245,9 +248,9 @@ mod tests {
         let cookie = codec.seal(&session).unwrap();
         assert_eq!(codec.open(&cookie).unwrap(), session);
         assert!(codec.renew(&session).is_none());
-        hand.advance(Duration::from_secs(2 * 3600));
+        hand.advance(Duration::from_hours(2));
         let renewed = codec.renew(&session).unwrap();
-        hand.advance(Duration::from_secs(11 * 3600));
+        hand.advance(Duration::from_hours(11));
         assert!(codec.open(&cookie).is_none());
         assert!(codec.open(&renewed).is_some());
     }
@@ -258,11 +261,11 @@ mod tests {
         let codec = codec(&clock);
         let mut session = session(&codec, 0);
         for _ in 0..23 {
-            hand.advance(Duration::from_secs(3600));
+            hand.advance(Duration::from_hours(1));
             let renewed = codec.renew(&session).unwrap();
             session = codec.open(&renewed).unwrap();
         }
-        hand.advance(Duration::from_secs(3600));
+        hand.advance(Duration::from_hours(1));
         assert!(codec.open(&codec.seal(&session).unwrap()).is_none());
     }
 

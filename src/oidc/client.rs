@@ -10,9 +10,9 @@ use std::fmt;
 use openidconnect::{
     AdditionalClaims, AuthType, AuthUrl, AuthenticationFlow, AuthorizationCode, ClientId,
     ClientSecret, CsrfToken, EndSessionUrl, EndpointNotSet, EndpointSet, ExtraTokenFields, IdToken,
-    IssuerUrl, JsonWebKeySet, LogoutRequest, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
-    PkceCodeVerifier, PostLogoutRedirectUrl, RedirectUrl, RequestTokenError, Scope,
-    StandardErrorResponse, StandardTokenResponse, TokenResponse, TokenUrl,
+    IssuerUrl, JsonWebKeySet, LoginHint, LogoutRequest, Nonce, OAuth2TokenResponse,
+    PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl, RedirectUrl, RequestTokenError,
+    Scope, StandardErrorResponse, StandardTokenResponse, TokenResponse, TokenUrl,
     core::{
         CoreAuthDisplay, CoreAuthPrompt, CoreErrorResponseType, CoreGenderClaim, CoreJsonWebKey,
         CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreResponseType,
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    ClientAuth, Settings, SetupError, SignInFailure, SignInOptions, discovery::Endpoints,
+    ClientAuth, Prompt, Settings, SetupError, SignInFailure, SignInOptions, discovery::Endpoints,
     http::Fetcher,
 };
 
@@ -118,8 +118,15 @@ impl Flow {
             .authorize_url(flow, || CsrfToken::new(state), || Nonce::new(nonce))
             .add_scopes(self.scopes.iter().cloned())
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
-        if options.choose_account {
-            request = request.add_prompt(CoreAuthPrompt::SelectAccount);
+        if let Some(prompt) = options.prompt {
+            request = request.add_prompt(match prompt {
+                Prompt::None => CoreAuthPrompt::None,
+                Prompt::Login => CoreAuthPrompt::Login,
+                Prompt::SelectAccount => CoreAuthPrompt::SelectAccount,
+            });
+        }
+        if let Some(hint) = &options.login_hint {
+            request = request.set_login_hint(LoginHint::new(hint.clone()));
         }
         let (url, _, _) = request.url();
         url
@@ -132,11 +139,16 @@ impl Flow {
         verifier: &str,
         fetcher: &Fetcher,
     ) -> Result<Tokens, SignInFailure> {
+        // The library wants the exchange to outlive any borrow, so it gets a handle of its own.
+        let fetch = |request| {
+            let fetcher = fetcher.clone();
+            async move { fetcher.fetch(request).await }
+        };
         let answer = self
             .client
             .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()))
-            .request_async(&|request| fetcher.fetch(request))
+            .request_async(&fetch)
             .await
             .map_err(|error| match error {
                 RequestTokenError::Request(error) => SignInFailure::TokenEndpoint(error),
@@ -160,10 +172,17 @@ impl Flow {
 
     /// Where to send the browser to end the provider's session as well (RP-Initiated Logout 1.0
     /// § 2), if the provider has such a place.
-    pub(super) fn end_session_url(&self, id_token_hint: Option<&str>) -> Option<Url> {
-        let request = LogoutRequest::from(self.end_session.clone()?)
+    pub(super) fn end_session_url(
+        &self,
+        id_token_hint: Option<&str>,
+        state: Option<&str>,
+    ) -> Option<Url> {
+        let mut request = LogoutRequest::from(self.end_session.clone()?)
             .set_client_id(self.client.client_id().clone())
             .set_post_logout_redirect_uri(self.signed_out.clone());
+        if let Some(state) = state {
+            request = request.set_state(CsrfToken::new(state.to_owned()));
+        }
         let mut url = request.http_get_url();
         if let Some(hint) = id_token_hint {
             // The crate would parse the token, and it is ours to hand back as it came.

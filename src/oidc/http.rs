@@ -26,7 +26,8 @@ use url::Url;
 
 use super::{Settings, SetupError};
 
-/// Speaks HTTP to the provider.
+/// Speaks HTTP to the provider; clones share connections.
+#[derive(Clone)]
 pub(super) struct Fetcher {
     way: Way,
     timeout: Duration,
@@ -56,6 +57,7 @@ pub enum FetchError {
     Overloaded(StatusCode),
 }
 
+#[derive(Clone)]
 enum Way {
     Direct(HttpClient<HttpConnector>),
     Tunnel(HttpClient<Tunnel<HttpConnector>>),

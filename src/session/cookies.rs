@@ -63,19 +63,24 @@ impl<'r> CookieJar<'r> {
 
 /// A `Set-Cookie` value for a `__Host-` cookie of ours.
 pub fn set(name: &str, value: &str, lifetime: Duration) -> HeaderValue {
-    build(name, value, lifetime)
+    build(name, value, lifetime, "/")
+}
+
+/// A `Set-Cookie` value for a `__Secure-` cookie that is sent below one path only.
+pub fn set_below(name: &str, value: &str, lifetime: Duration, path: &str) -> HeaderValue {
+    build(name, value, lifetime, path)
 }
 
 /// A `Set-Cookie` value that deletes a `__Host-` cookie; browsers want every attribute that the
 /// prefix demands for that, too.
 pub fn expire(name: &str) -> HeaderValue {
-    build(name, "", Duration::ZERO)
+    build(name, "", Duration::ZERO, "/")
 }
 
-fn build(name: &str, value: &str, lifetime: Duration) -> HeaderValue {
+fn build(name: &str, value: &str, lifetime: Duration, path: &str) -> HeaderValue {
     let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
     let cookie = Cookie::build((name, value))
-        .path("/")
+        .path(path)
         .secure(true)
         .http_only(true)
         // Lax, so that the provider's redirect back brings the sign-in cookie along.
@@ -139,7 +144,7 @@ mod tests {
 
     #[test]
     fn cookies_are_set_and_deleted_with_what_their_prefix_demands() {
-        let cookie = set("__Host-gateway-session", "abc", Duration::from_secs(60));
+        let cookie = set("__Host-gateway-session", "abc", Duration::from_mins(1));
         assert_eq!(
             cookie,
             "__Host-gateway-session=abc; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60"
@@ -154,7 +159,7 @@ mod tests {
 
     #[test]
     fn floods_of_cookies_are_cut() {
-        let flood: String = (0..10_000).map(|n| format!("c{n}=1;")).collect();
+        let flood: String = "c=1;".repeat(10_000);
         let headers: HeaderMap = [(
             header::COOKIE,
             HeaderValue::try_from(flood + "__Host-gateway-session=x").unwrap(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::path::CanonicalPath;
+use crate::{path::CanonicalPath, query};
 
 /// A path of this site, with an optional query: safe to redirect to, because it is taken apart and
 /// put together again and never holds an authority.
@@ -16,6 +16,34 @@ impl ReturnTo {
     /// Reads a return path; whatever is not plainly a path of this site becomes the start page.
     pub fn parse(text: &str) -> Self {
         Self::try_parse(text).unwrap_or_default()
+    }
+
+    /// Reads the room out of the `state` that Jitsi's client fills into `tokenAuthUrl`: JSON that
+    /// anybody can write.
+    pub fn of_jitsi_state(json: &str) -> Self {
+        #[derive(Deserialize)]
+        struct State {
+            room: Option<String>,
+            #[serde(rename = "roomSafe")]
+            room_safe: Option<String>,
+            tenant: Option<String>,
+        }
+        let Ok(State {
+            room,
+            room_safe,
+            tenant,
+        }) = serde_json::from_str(json)
+        else {
+            return Self::default();
+        };
+        // `room` is as the address bar has it, and so keeps its case.
+        let Some(room) = room.or(room_safe).filter(|room| !room.contains(['/', '?'])) else {
+            return Self::default();
+        };
+        match tenant.filter(|tenant| !tenant.is_empty()) {
+            Some(tenant) => Self::parse(&format!("/{tenant}/{room}")),
+            None => Self::parse(&format!("/{room}")),
+        }
     }
 
     /// The text for a `Location` header.
@@ -52,14 +80,9 @@ impl Default for ReturnTo {
 /// The query without tokens and without characters that do not belong into one.
 fn clean_query(query: &str) -> String {
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '\\' | '^' | '`');
-    query
+    query::without_tokens(query)
         .split('&')
         .filter(|pair| !pair.is_empty() && pair.chars().all(plain))
-        .filter(|pair| {
-            let name = pair.split('=').next().unwrap_or_default();
-            let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
-            !matches!(name.as_ref(), "jwt" | "token")
-        })
         .collect::<Vec<_>>()
         .join("&")
 }
@@ -86,6 +109,27 @@ mod tests {
             ReturnTo::parse("/room?jwt=x&a=1&%74oken=y").as_str(),
             "/room?a=1"
         );
+    }
+
+    #[test]
+    fn jitsis_state_names_a_room_and_nothing_else() {
+        let of = |json: &str| ReturnTo::of_jitsi_state(json).as_str().to_owned();
+        assert_eq!(
+            of(r#"{"room":"Team%20Call","roomSafe":"team%20call"}"#),
+            "/Team%20Call"
+        );
+        assert_eq!(of(r#"{"roomSafe":"x","tenant":"acme"}"#), "/acme/x");
+        for json in [
+            "",
+            "[]",
+            "{}",
+            r#"{"room":"/evil.test"}"#,
+            r#"{"room":"x","tenant":"/evil"}"#,
+            r#"{"room":"\\evil"}"#,
+            r#"{"room":"x","tenant":"_gateway"}"#,
+        ] {
+            assert_eq!(of(json), "/", "{json}");
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ async fn a_provider_that_lies_about_itself_is_not_used() {
         let options = jitsi_auth_gateway::oidc::SignInOptions::default();
         let address = pair.party.authorization_url("s", "n", "v", &options);
         assert!(address.is_err(), "{lie:?}");
-        assert_eq!(pair.party.end_session_url(None), None);
+        assert_eq!(pair.party.end_session_url(None, None), None);
     }
 }
 

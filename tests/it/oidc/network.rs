@@ -43,7 +43,7 @@ async fn a_provider_may_have_another_address_inside() {
         url.as_str()
             .starts_with("https://sso.example.org/realms/main/authorize?")
     );
-    let end = pair.party.end_session_url(None).unwrap();
+    let end = pair.party.end_session_url(None, None).unwrap();
     assert!(
         end.as_str()
             .starts_with("https://sso.example.org/realms/main/end?")

@@ -1,6 +1,6 @@
 //! The good path, and what an identity is made of.
 
-use jitsi_auth_gateway::oidc::{ClientAuth, SignInOptions};
+use jitsi_auth_gateway::oidc::{ClientAuth, Prompt, SignInOptions};
 use jsonwebtoken::Algorithm;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -60,9 +60,13 @@ async fn the_browser_is_sent_with_everything_it_needs() {
     assert!(parameters.contains(&("scope".to_owned(), "openid profile".to_owned())));
     assert!(!url(&plain).as_str().contains(VERIFIER));
     let choosing = SignInOptions {
-        choose_account: true,
+        prompt: Some(Prompt::SelectAccount),
+        login_hint: Some("zoe@example.org".to_owned()),
     };
-    assert!(url(&choosing).as_str().contains("prompt=select_account"));
+    let choosing = url(&choosing);
+    let parameters: Vec<_> = choosing.query_pairs().collect();
+    assert!(parameters.contains(&("prompt".into(), "select_account".into())));
+    assert!(parameters.contains(&("login_hint".into(), "zoe@example.org".into())));
 }
 
 #[tokio::test]
@@ -145,7 +149,10 @@ async fn the_secret_travels_as_configured() {
 #[tokio::test]
 async fn signing_out_at_the_provider() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
-    let url = pair.party.end_session_url(Some("the.id.token")).unwrap();
+    let url = pair
+        .party
+        .end_session_url(Some("the.id.token"), Some("here"))
+        .unwrap();
     let parameters: Vec<_> = url.query_pairs().into_owned().collect();
     let pair_of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(
@@ -156,6 +163,7 @@ async fn signing_out_at_the_provider() {
                 "post_logout_redirect_uri",
                 "https://meet.example.org/_gateway/signed-out"
             ),
+            pair_of("state", "here"),
             pair_of("id_token_hint", "the.id.token"),
         ]
     );

@@ -1,0 +1,131 @@
+//! The admin listener: `/livez`, `/readyz`, `/metrics`, for probes and operators, not for people.
+
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::{
+    metrics::Metrics,
+    oidc::{RelyingParty, Status},
+    server::Listener,
+};
+
+/// What the admin listener tells.
+pub struct Admin {
+    /// All counters.
+    pub metrics: Metrics,
+    /// Whether people can sign in.
+    pub relying_party: Arc<RelyingParty>,
+    /// Switches that weaken the gateway and are on.
+    pub weakened: Vec<&'static str>,
+    /// Cancelled when the gateway stops: from then on it is not ready.
+    pub draining: CancellationToken,
+}
+
+// === impl Admin ===
+
+impl Admin {
+    /// Answers until told to stop.
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: Listener,
+        stop: CancellationToken,
+    ) -> io::Result<()> {
+        let socket = listener.into_tokio()?;
+        while let Some(accepted) = stop.run_until_cancelled(socket.accept()).await {
+            let stream = match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    warn!(%error, "cannot accept connections on the admin listener");
+                    tokio::time::sleep(BACK_OFF).await;
+                    continue;
+                }
+            };
+            let admin = Arc::clone(&self);
+            let stopped = stop.clone();
+            tokio::spawn(async move {
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let answer = admin.answer(request.method(), request.uri().path());
+                    async move { Ok::<_, Infallible>(answer) }
+                });
+                let serving = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEAD_TIMEOUT)
+                    .max_buf_size(MAX_HEAD)
+                    .serve_connection(TokioIo::new(stream), service);
+                if let Some(Err(error)) = stopped.run_until_cancelled(serving).await {
+                    debug!(%error, "an admin connection broke off");
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                PLAIN,
+                "only GET is answered here\n".into(),
+            );
+        }
+        match path {
+            "/livez" => text(StatusCode::OK, PLAIN, "alive\n".into()),
+            "/readyz" => self.readiness(),
+            "/metrics" => text(StatusCode::OK, OPEN_METRICS, self.metrics.encode()),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                PLAIN,
+                "try /livez, /readyz or /metrics\n".into(),
+            ),
+        }
+    }
+
+    /// Not ready only while stopping. A provider that is down is told of, but takes nobody out of
+    /// a balancer: meetings go on without it, and no other replica would do better.
+    fn readiness(&self) -> Response<Full<Bytes>> {
+        let provider = self.relying_party.status();
+        let draining = self.draining.is_cancelled();
+        let mut reasons = Vec::new();
+        if draining {
+            reasons.push("the gateway is stopping".to_owned());
+        }
+        if let Status::NotYet { reason } | Status::Stale { reason } = &provider {
+            reasons.push(format!("OpenID provider: {reason}"));
+        }
+        reasons.extend(
+            self.weakened
+                .iter()
+                .map(|switch| format!("`{switch}` is on")),
+        );
+        let (status, word) = match (draining, reasons.is_empty()) {
+            (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+            (false, true) => (StatusCode::OK, "ready"),
+            (false, false) => (StatusCode::OK, "degraded"),
+        };
+        let body = json!({ "status": word, "provider": provider.as_str(), "reasons": reasons });
+        text(status, "application/json", format!("{body}\n"))
+    }
+}
+
+fn text(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::from(body));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const BACK_OFF: Duration = Duration::from_millis(100);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_HEAD: usize = 16 * 1024;

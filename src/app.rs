@@ -1,0 +1,296 @@
+//! Assembly: from a checked configuration to a running gateway, and back to nothing.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Handle, task::JoinError};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    admin::Admin,
+    clock::Clock,
+    config::Config,
+    gateway::{self, Control, Gateway, Rules},
+    headers::TrustedProxies,
+    metrics::{ControlMetrics, Metrics, WorkerMetrics},
+    oidc::{self, RelyingParty},
+    pages::{Languages, Pages},
+    random::Random,
+    revocation::Revocations,
+    server::{self, Certificate, CertificateError, ListenError, Listener, WorkerError, Workers},
+    token::SignerError,
+};
+
+/// A gateway that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub addresses: Addresses,
+    gateway: Arc<Gateway>,
+    workers: Arc<Workers>,
+    tasks: TaskTracker,
+    clock: Clock,
+    drain_delay: Duration,
+    grace: Duration,
+    /// `/readyz` fails.
+    draining: CancellationToken,
+    /// Nothing more is accepted.
+    closed: CancellationToken,
+    /// The control plane ends.
+    stopped: CancellationToken,
+}
+
+/// Where a gateway listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// Plain HTTP.
+    pub http: Option<SocketAddr>,
+    /// HTTPS.
+    pub https: Option<SocketAddr>,
+    /// Probes and metrics.
+    pub admin: SocketAddr,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address is taken, or not ours.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The relying party cannot be set up.
+    #[error(transparent)]
+    Oidc(#[from] oidc::SetupError),
+    /// The request path cannot be set up.
+    #[error(transparent)]
+    Gateway(#[from] gateway::SetupError),
+    /// A worker did not start.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+}
+
+/// What a running gateway takes from outside, so that tests can hold it.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// The time.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+}
+
+/// Starts a gateway. The current runtime becomes its control plane; requests are served on threads
+/// of their own.
+///
+/// # Panics
+///
+/// Outside of a runtime.
+pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, StartError> {
+    let Surroundings { clock, random } = surroundings;
+    let Config {
+        server,
+        policy,
+        token,
+        log,
+        ..
+    } = config;
+    let bind = |address: Option<SocketAddr>| address.map(server::listen).transpose();
+    let (http, https) = (bind(server.http)?, bind(server.https)?);
+    let admin_listener = server::listen(server.admin)?;
+    let certificate = server
+        .tls
+        .clone()
+        .map(Certificate::load)
+        .transpose()?
+        .map(Arc::new);
+    let tls = certificate
+        .as_ref()
+        .map(Certificate::server_config)
+        .transpose()?
+        .map(Arc::new);
+
+    let control_metrics = ControlMetrics::default();
+    control_metrics
+        .insecure_switches
+        .set(i64::try_from(config.weakened.len()).unwrap_or(i64::MAX));
+    let relying_party = Arc::new(RelyingParty::new(
+        config.oidc.clone(),
+        clock.clone(),
+        random.clone(),
+    )?);
+    let revocations = Arc::new(Revocations::new(config.session.absolute, clock.clone()));
+    let revoked = revocations.watch();
+    let control = Control {
+        runtime: Handle::current(),
+        relying_party: Arc::clone(&relying_party),
+        revocations,
+        metrics: control_metrics.clone(),
+    };
+    let rules = Rules::new(Arc::new(policy.clone()), token, clock.clone())
+        .map_err(gateway::SetupError::from)?;
+    let settings = gateway::Settings {
+        origin: config.public_url.origin().to_owned(),
+        authority: config.public_url.authority().to_string(),
+        trusted_proxies: TrustedProxies::new(server.trusted_proxies.clone()),
+        session: config.session,
+        keyring: config.keyring.clone(),
+        upstream: config.upstream.clone(),
+        pages: Pages::new(
+            config.public_url.authority().as_str(),
+            Languages::new(Vec::new()),
+        ),
+        access_log: log.access,
+    };
+    let gateway = Arc::new(Gateway::new(
+        settings,
+        rules,
+        control,
+        clock.clone(),
+        random,
+    )?);
+
+    let shards: Vec<_> = (0..server.workers.max(1))
+        .map(|_| Arc::new(WorkerMetrics::default()))
+        .collect();
+    let metrics = Metrics::new(shards.clone(), &control_metrics);
+    let workers = Arc::new(Workers::start(&gateway, tls.as_ref(), &revoked, shards)?);
+
+    let running = Running {
+        addresses: Addresses {
+            http: http.as_ref().map(|listener| listener.address),
+            https: https.as_ref().map(|listener| listener.address),
+            admin: admin_listener.address,
+        },
+        gateway,
+        workers,
+        tasks: TaskTracker::new(),
+        clock,
+        drain_delay: server.drain_delay,
+        grace: server.grace,
+        draining: CancellationToken::new(),
+        closed: CancellationToken::new(),
+        stopped: CancellationToken::new(),
+    };
+    let admin = Arc::new(Admin {
+        metrics,
+        relying_party: Arc::clone(&relying_party),
+        weakened: config.weakened.clone(),
+        draining: running.draining.clone(),
+    });
+    running
+        .tasks
+        .spawn(relying_party.run(running.stopped.clone()));
+    if let Some(certificate) = certificate {
+        running
+            .tasks
+            .spawn(certificate.follow(control_metrics, running.stopped.clone()));
+    }
+    running.keep(
+        "admin",
+        admin.serve(admin_listener, running.stopped.clone()),
+    );
+    for (listener, tls) in [(http, false), (https, true)] {
+        if let Some(listener) = listener {
+            running.accept(listener, tls);
+        }
+    }
+    info!(
+        http = running.addresses.http.map(tracing::field::display),
+        https = running.addresses.https.map(tracing::field::display),
+        admin = %running.addresses.admin,
+        public_url = config.public_url.origin(),
+        "the gateway listens"
+    );
+    for switch in &config.weakened {
+        warn!(switch, "a switch that weakens the gateway is on");
+    }
+    Ok(running)
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Takes over rules and signing keys of a new configuration; everything else needs a restart.
+    pub fn reload(&self, config: &Config) -> Result<(), SignerError> {
+        let policy = Arc::new(config.policy.clone());
+        self.gateway
+            .replace_rules(Rules::new(policy, &config.token, self.clock.clone())?);
+        Ok(())
+    }
+
+    /// Stops in order: not ready, nothing new, requests under way answered, sockets closed with
+    /// 1001, the rest broken off. `hurry` ends all waiting.
+    pub async fn stop(self, hurry: CancellationToken) {
+        self.draining.cancel();
+        info!("stopping; /readyz says so");
+        let _ = hurry
+            .run_until_cancelled(tokio::time::sleep(self.drain_delay))
+            .await;
+        self.closed.cancel();
+        self.workers.drain();
+        let connections = self.workers.open_connections();
+        info!(connections, grace = ?self.grace, "nothing more is accepted; waiting for requests");
+        self.wait_until(&hurry, self.grace, || self.workers.open_connections() == 0)
+            .await;
+        self.workers.end_sockets();
+        self.wait_until(&hurry, SOCKETS_GRACE, || self.workers.open_sockets() == 0)
+            .await;
+        self.stopped.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        if let Some(workers) = Arc::into_inner(self.workers) {
+            let _: Result<(), JoinError> =
+                tokio::task::spawn_blocking(move || workers.stop()).await;
+        }
+        info!("stopped");
+    }
+
+    async fn wait_until(
+        &self,
+        hurry: &CancellationToken,
+        at_most: Duration,
+        done: impl Fn() -> bool,
+    ) {
+        let started = Instant::now();
+        let waiting = async {
+            while !done() && started.elapsed() < at_most {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let _ = hurry.run_until_cancelled(waiting).await;
+    }
+
+    fn accept(&self, listener: Listener, tls: bool) {
+        let accepting = server::accept(
+            listener,
+            tls,
+            Arc::clone(&self.workers),
+            self.closed.clone(),
+        );
+        self.keep(if tls { "https" } else { "http" }, accepting);
+    }
+
+    fn keep(
+        &self,
+        name: &'static str,
+        listening: impl Future<Output = io::Result<()>> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move {
+            if let Err(error) = listening.await {
+                warn!(%error, listener = name, "a listener ended");
+            }
+        });
+    }
+}
+
+/// For close frames to get through.
+const SOCKETS_GRACE: Duration = Duration::from_secs(3);
+
+/// How often to look whether everything has ended; only while stopping.
+const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -1,0 +1,219 @@
+//! `token mint` and `token inspect`: tokens for tests, and what a token says.
+
+use std::{io::Read, time::Duration};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use clap::{Args, Subcommand, ValueEnum};
+use humantime_serde::re::humantime;
+use serde_json::{Value, json};
+
+use super::{ConfigArgument, Context, Failure};
+use crate::{
+    clock::Timestamp,
+    identity::Identity,
+    policy::Role,
+    room::{RoomError, RoomKey},
+    token::Minter,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Print tokens that Prosody accepts, one a line, to test with. Keep them as secret as keys.
+    Mint(MintArguments),
+    /// Print what a token says. Its signature is not checked.
+    Inspect {
+        /// The token, or `-` to read it from standard input, where no other process can see it.
+        token: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MintArguments {
+    #[command(flatten)]
+    file: ConfigArgument,
+    /// The room, as ROOM or TENANT/ROOM.
+    #[arg(long)]
+    room: String,
+    /// How many tokens, each for another person; unless given, as many as names.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=MAX_COUNT))]
+    count: Option<u16>,
+    /// Who of them is a moderator.
+    #[arg(long, value_enum, default_value_t = Moderators::First)]
+    moderator: Moderators,
+    /// How long the tokens are good for; unless given, what `token.lifetime` says.
+    #[arg(long, value_name = "DURATION", value_parser = ttl)]
+    ttl: Option<Duration>,
+    /// The name of a person; may be given several times.
+    #[arg(long = "name", value_name = "NAME")]
+    names: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Moderators {
+    First,
+    All,
+    None,
+}
+
+// === impl Context ===
+
+impl Context<'_, '_> {
+    pub(super) fn token(&mut self, command: TokenCommand) -> Result<(), Failure> {
+        match command {
+            TokenCommand::Mint(arguments) => self.mint(arguments),
+            TokenCommand::Inspect { token } => self.inspect(token),
+        }
+    }
+
+    fn mint(&mut self, arguments: MintArguments) -> Result<(), Failure> {
+        let room = room(&arguments.room)
+            .map_err(|error| Failure::Usage(format!("{error}; name another with --room")))?;
+        let people = arguments.people();
+        let (_, config) = arguments.file.load(self.environment)?;
+        let minter = Minter::new(&config.token, self.clock.clone()).map_err(anyhow::Error::from)?;
+        let lifetime = arguments.ttl.unwrap_or(config.token.lifetime);
+        for (index, person) in people.iter().enumerate() {
+            let role = arguments.moderator.role(index);
+            let token = minter
+                .mint_as(&room, role, person, lifetime)
+                .map_err(anyhow::Error::from)?;
+            writeln!(self.terminal.output, "{}", token.into_text_for_operator())?;
+        }
+        Ok(())
+    }
+
+    fn inspect(&mut self, token: String) -> Result<(), Failure> {
+        let token = if token == "-" {
+            let mut text = String::new();
+            let input = &mut *self.terminal.input;
+            input.take(MAX_TOKEN_BYTES).read_to_string(&mut text)?;
+            text
+        } else {
+            token
+        };
+        let parts = parts(token.trim()).ok_or_else(|| {
+            Failure::Usage("not a JWT; it has three parts with dots between them".to_owned())
+        })?;
+        writeln!(self.terminal.output, "{parts:#}")?;
+        writeln!(self.terminal.error, "note: the signature was not checked")?;
+        if let Some(end) = parts.pointer("/claims/exp").and_then(Value::as_u64) {
+            let note = validity(self.clock.now(), Timestamp::from_unix(end));
+            writeln!(self.terminal.error, "note: {note}")?;
+        }
+        Ok(())
+    }
+}
+
+// === impl MintArguments ===
+
+impl MintArguments {
+    fn people(&self) -> Vec<Identity> {
+        let count = self
+            .count
+            .map_or_else(|| self.names.len().max(1), usize::from);
+        (1..=count)
+            .map(|number| {
+                let name = self.names.get(number - 1).cloned();
+                Identity {
+                    subject: format!("test-{number}"),
+                    name: Some(name.unwrap_or_else(|| format!("Test {number}"))),
+                    ..Identity::default()
+                }
+            })
+            .collect()
+    }
+}
+
+// === impl Moderators ===
+
+impl Moderators {
+    fn role(self, index: usize) -> Role {
+        match self {
+            Self::All => Role::Moderator,
+            Self::First if index == 0 => Role::Moderator,
+            Self::First | Self::None => Role::Participant,
+        }
+    }
+}
+
+fn room(text: &str) -> Result<RoomKey, RoomError> {
+    let (tenant, name) = text
+        .split_once('/')
+        .map_or((None, text), |(tenant, name)| (Some(tenant), name));
+    if name.contains('/') {
+        return Err(RoomError::Character('/'));
+    }
+    RoomKey::from_page(tenant, name).map(|page| page.key)
+}
+
+fn ttl(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|ttl| (Duration::from_secs(1)..=MAX_TTL).contains(ttl))
+        .ok_or_else(|| "write a duration from 1s to 24h, as 10m".to_owned())
+}
+
+/// Header and claims of a JWT.
+fn parts(token: &str) -> Option<Value> {
+    let mut parts = token.split('.');
+    let mut object = || -> Option<Value> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(parts.next()?).ok()?;
+        serde_json::from_slice(&bytes).ok().filter(Value::is_object)
+    };
+    let (header, claims) = (object()?, object()?);
+    let signed = parts.next().is_some() && parts.next().is_none();
+    signed.then(|| json!({ "header": header, "claims": claims }))
+}
+
+fn validity(now: Timestamp, end: Timestamp) -> String {
+    if now < end {
+        format!("good for {}", humantime::format_duration(end.since(now)))
+    } else {
+        format!("ended {} ago", humantime::format_duration(now.since(end)))
+    }
+}
+
+/// As many as the largest meeting that a load test would try.
+const MAX_COUNT: i64 = 1000;
+
+/// Longer than any test; tokens cannot be taken back.
+const MAX_TTL: Duration = Duration::from_hours(24);
+
+/// Many times what any HTTP server takes as a header.
+const MAX_TOKEN_BYTES: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_are_written_with_or_without_a_tenant() {
+        assert_eq!(
+            room("Board Meeting").unwrap().to_string(),
+            "board%20meeting"
+        );
+        assert_eq!(room("Acme/x").unwrap().to_string(), "acme/x");
+        assert!(room("").is_err() && room("a/b/c").is_err());
+    }
+
+    #[test]
+    fn only_three_parts_of_json_are_a_token() {
+        let part = BASE64_URL_SAFE_NO_PAD.encode("{}");
+        assert!(parts(&format!("{part}.{part}.x")).is_some());
+        for text in [
+            String::new(),
+            format!("{part}.{part}"),
+            format!("{part}.{part}.x.y"),
+            format!("{part}.x.{part}"),
+        ] {
+            assert!(parts(&text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_end_is_told_in_words() {
+        let at = Timestamp::from_unix;
+        assert_eq!(validity(at(100), at(160)), "good for 1m");
+        assert_eq!(validity(at(160), at(100)), "ended 1m ago");
+    }
+}

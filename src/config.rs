@@ -1,0 +1,115 @@
+//! The configuration: one TOML file, environment variables over it, and what both mean.
+//!
+//! Text becomes a tree that knows the place of every value ([`tree`]); variables are laid over it
+//! ([`environment`]); what has not the right shape is reported and taken out ([`shape`]); serde
+//! reads the rest into raw sections, and each section becomes the settings of its part
+//! ([`sections`]). All problems are reported at once, each on one line with its place and remedy.
+
+mod environment;
+mod problem;
+mod public_url;
+mod reference;
+mod schema;
+mod secret;
+mod sections;
+mod shape;
+mod tree;
+mod values;
+
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
+
+use zeroize::Zeroizing;
+
+pub use self::{
+    environment::Environment,
+    problem::{Problem, Problems},
+    public_url::PublicUrl,
+    reference::reference,
+    schema::schema,
+};
+use self::{problem::Report, sections::Raw, shape::Shape, tree::Place};
+use crate::{oidc, policy::Policy, seal::Keyring, server, session, telemetry, token, upstream};
+
+/// Everything that the gateway has to know, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where people reach the deployment.
+    pub public_url: PublicUrl,
+    /// What cookies are sealed with.
+    pub keyring: Keyring,
+    /// Where and how to listen.
+    pub server: server::Settings,
+    /// Where Jitsi is.
+    pub upstream: upstream::Settings,
+    /// The provider that signs people in.
+    pub oidc: oidc::Settings,
+    /// How long sessions live.
+    pub session: session::Settings,
+    /// How tokens for Prosody are made.
+    pub token: token::Settings,
+    /// Who may enter which room, and as what.
+    pub policy: Policy,
+    /// What is logged, and how.
+    pub log: telemetry::Settings,
+    /// The keys of switches that are on and weaken the gateway, as `oidc.insecure_http_issuer`.
+    pub weakened: Vec<&'static str>,
+}
+
+/// Reads the file and the environment, and every file that they name.
+pub fn load(path: &Path, environment: &Environment) -> Result<Config, Problems> {
+    let file: Arc<str> = path.display().to_string().into();
+    let text = fs::read(path).map_err(|error| unreadable(&file, &error))?;
+    let text = String::from_utf8(text).map_err(|_| not_utf8(&file))?;
+    let text = Zeroizing::new(text);
+    let mut report = Report::new();
+    // A file that vanished meanwhile is as good as a private one.
+    report.file_is_open = secret::is_open(path).unwrap_or(false);
+    parse(&file, &text, environment, report)
+}
+
+fn parse(
+    file: &Arc<str>,
+    text: &str,
+    environment: &Environment,
+    mut report: Report,
+) -> Result<Config, Problems> {
+    let shape = Shape::of(&schema());
+    let mut root = tree::read(file, text)?;
+    environment.overlay(&mut root, &shape, &mut report);
+    let mut places = BTreeMap::new();
+    root.places("", &mut places);
+    report.locate(places);
+    shape.prune(&mut root, "", &mut report);
+    let config = match serde_path_to_error::deserialize::<_, Raw>(root.into_json()) {
+        Ok(raw) => raw.resolve(&mut report),
+        Err(error) => {
+            // The shape was taken from the same types, so this is a mistake of ours; the inner
+            // error may quote a secret.
+            let path = error.path().to_string();
+            let remedy = "look at the key in the reference";
+            report.section("").reject(&path, "cannot be read", remedy);
+            None
+        }
+    };
+    match (report.into_problems(), config) {
+        // An optional value that is wrong was left out of what is thrown away here.
+        (Some(problems), _) => Err(problems),
+        (None, Some(config)) => Ok(config),
+        (None, None) => unreachable!("what cannot be resolved has a problem"),
+    }
+}
+
+fn unreadable(file: &Arc<str>, error: &io::Error) -> Problems {
+    let what = if error.kind() == io::ErrorKind::NotFound {
+        "no such file".to_owned()
+    } else {
+        format!("cannot be read: {error}")
+    };
+    let remedy = "name the configuration with --config or GATEWAY_CONFIG";
+    Problem::new(Place::File(Arc::clone(file)), "", what, remedy).into()
+}
+
+fn not_utf8(file: &Arc<str>) -> Problems {
+    let place = Place::File(Arc::clone(file));
+    Problem::new(place, "", "not UTF-8", "write the file as UTF-8").into()
+}

@@ -1,0 +1,114 @@
+//! The deployment's public address.
+
+use std::fmt;
+
+use http::uri::Authority;
+use url::{Position, Url};
+
+use super::problem::Fault;
+
+/// Where people reach the deployment: an HTTPS origin, nothing more.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    url: Url,
+    origin: String,
+    authority: Authority,
+}
+
+// === impl PublicUrl ===
+
+impl PublicUrl {
+    /// Reads `https://host[:port]`.
+    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+        let fault = |what: &str| Fault::new(what, "write it as https://meet.example.org");
+        let url = Url::parse(text).map_err(|_| fault("not an address"))?;
+        if url.scheme() != "https" {
+            return Err(fault("not an https address"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(fault("has a user name in it"));
+        }
+        if url[Position::BeforePath..] != *"/" {
+            return Err(fault("has more than a host and a port"));
+        }
+        let authority = url[Position::BeforeHost..Position::AfterPort]
+            .parse()
+            .map_err(|_| fault("has no host"))?;
+        Ok(Self {
+            origin: url[..Position::AfterPort].to_owned(),
+            authority,
+            url,
+        })
+    }
+
+    /// The origin as browsers write it (RFC 6454 § 6.2), as `https://meet.example.org`.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The host, and the port unless it is HTTPS's own.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The address of a path, which begins with `/` and has no query.
+    pub fn join(&self, path: &str) -> Url {
+        let mut url = self.url.clone();
+        url.set_path(path);
+        url
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.origin)
+    }
+}
+
+impl fmt::Debug for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicUrl({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_taken_apart() {
+        let url = PublicUrl::parse("https://Meet.Example.org:443/").unwrap();
+        assert_eq!(url.origin(), "https://meet.example.org");
+        assert_eq!(url.authority(), "meet.example.org");
+        let url = PublicUrl::parse("https://meet.example.org:8443").unwrap();
+        assert_eq!(url.origin(), "https://meet.example.org:8443");
+        assert_eq!(url.authority(), "meet.example.org:8443");
+        let joined = url.join("/_gateway/callback");
+        assert_eq!(
+            joined.as_str(),
+            "https://meet.example.org:8443/_gateway/callback"
+        );
+        // A path that begins with two slashes must not become another host.
+        assert_eq!(
+            url.join("//evil.example").host_str(),
+            Some("meet.example.org")
+        );
+    }
+
+    #[test]
+    fn anything_more_or_less_than_an_origin_is_refused() {
+        for text in [
+            "",
+            "meet.example.org",
+            "http://meet.example.org",
+            "https://",
+            "https://user@meet.example.org",
+            "https://meet.example.org/jitsi",
+            "https://meet.example.org/?a",
+            "https://meet.example.org/#a",
+            "wss://meet.example.org",
+        ] {
+            assert!(PublicUrl::parse(text).is_err(), "{text}");
+        }
+    }
+}

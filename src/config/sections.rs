@@ -1,0 +1,97 @@
+//! The sections of the file: what was written, and what it means.
+//!
+//! Each module has one section's raw form, which is also its documentation, and turns it into the
+//! settings of the part that it is for.
+
+mod listen;
+mod log;
+mod oidc;
+mod room;
+mod session;
+mod tls;
+mod token;
+mod upstream;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use self::{
+    listen::RawListen, log::RawLog, oidc::RawOidc, room::RawRoom, session::RawSession, tls::RawTls,
+    token::RawToken, upstream::RawUpstream,
+};
+use super::{Config, problem::Report, public_url::PublicUrl, secret::SecretReader};
+
+/// The configuration of jitsi-auth-gateway.
+///
+/// Every key can also be set by an environment variable: `GATEWAY__OIDC__CLIENT_ID` sets
+/// `oidc.client_id`. Paths of files count from the working directory.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["public_url", "upstream", "oidc", "session", "token", "room"]))]
+pub(super) struct Raw {
+    /// Where people reach the deployment: `https://`, a host, and a port if it is not 443.
+    #[schemars(example = "https://meet.example.org")]
+    public_url: Option<String>,
+    /// Accept files with secrets that every account of the machine can read.
+    insecure_readable_secrets: bool,
+    listen: RawListen,
+    tls: Option<RawTls>,
+    upstream: RawUpstream,
+    oidc: RawOidc,
+    session: RawSession,
+    token: RawToken,
+    /// The rules: the first whose `match` and `tenant` fit a room decides who may enter it.
+    room: Vec<RawRoom>,
+    log: RawLog,
+}
+
+// === impl Raw ===
+
+impl Raw {
+    /// What it all means; `None` if there is a problem that the report then has.
+    pub(super) fn resolve(self, report: &mut Report) -> Option<Config> {
+        let secrets = SecretReader {
+            allow_readable: self.insecure_readable_secrets,
+        };
+        report
+            .section("")
+            .weaken("insecure_readable_secrets", self.insecure_readable_secrets);
+        let public_url = self.public_url.and_then(|text| {
+            let url = PublicUrl::parse(&text);
+            report.section("").keep("public_url", url)
+        });
+        let has_tls = self.tls.is_some() || report.section("tls").is_settled("");
+        let tls = self
+            .tls
+            .and_then(|tls| tls.resolve(secrets, &mut report.section("tls")));
+        let server = self
+            .listen
+            .resolve(has_tls, tls, &mut report.section("listen"));
+        let upstream = self.upstream.resolve(&mut report.section("upstream"));
+        let oidc = self
+            .oidc
+            .resolve(public_url.as_ref(), secrets, &mut report.section("oidc"));
+        let session = self
+            .session
+            .resolve(secrets, &mut report.section("session"));
+        let xmpp_domain = upstream.as_ref().map(|upstream| &*upstream.xmpp_domain);
+        let token = self
+            .token
+            .resolve(xmpp_domain, secrets, &mut report.section("token"));
+        let policy = room::resolve(self.room, &mut report.section(""));
+        let log = self.log.resolve(&mut report.section("log"));
+        let (keyring, session) = session?;
+        Some(Config {
+            public_url: public_url?,
+            keyring,
+            server: server?,
+            upstream: upstream?,
+            oidc: oidc?,
+            session,
+            token: token?,
+            policy: policy?,
+            log: log?,
+            weakened: report.weakened.clone(),
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! `[listen]`: where and how to accept connections.
+
+use std::net::SocketAddr;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{
+    config::{
+        problem::{Fault, Section},
+        values::{DurationText, address, network, seconds},
+    },
+    server::{Settings, TlsSettings},
+};
+
+/// Where the gateway listens, and how it stops.
+#[derive(Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawListen {
+    /// Address and port for plain HTTP, behind a proxy that ends TLS, or to redirect to HTTPS. At
+    /// least one of `http` and `https` has to be there.
+    #[schemars(example = "0.0.0.0:8080")]
+    http: Option<String>,
+    /// Address and port for HTTPS; needs `[tls]`.
+    #[schemars(example = "0.0.0.0:8443")]
+    https: Option<String>,
+    /// Address and port of `/livez`, `/readyz` and `/metrics`. Keep it private.
+    #[schemars(example = "127.0.0.1:9090")]
+    admin: String,
+    /// Networks of the proxies in front, whose `X-Forwarded-For` and `X-Forwarded-Proto` are
+    /// believed.
+    #[schemars(example = ["10.0.0.0/8"])]
+    trusted_proxies: Vec<String>,
+    /// How many threads serve requests; unless set, as many as the machine or container has
+    /// processors.
+    #[schemars(range(min = 1, max = MAX_WORKERS), example = 4)]
+    workers: Option<i64>,
+    /// How long open requests and sockets may take to end after SIGTERM.
+    grace: DurationText,
+    /// How long to go on accepting after SIGTERM while `/readyz` already fails, so that balancers
+    /// notice.
+    drain_delay: DurationText,
+}
+
+// === impl RawListen ===
+
+impl RawListen {
+    /// `has_tls` tells whether there is a `[tls]` section at all, usable or not.
+    pub(super) fn resolve(
+        self,
+        has_tls: bool,
+        tls: Option<TlsSettings>,
+        section: &mut Section<'_>,
+    ) -> Option<Settings> {
+        let is_open = self.http.is_some() || self.https.is_some();
+        if !is_open && !section.is_settled("http") && !section.is_settled("https") {
+            let remedy = "add for example http = \"0.0.0.0:8080\"";
+            section.reject("", "neither http nor https is there", remedy);
+        }
+        if self.https.is_some() && !has_tls {
+            let remedy = "add [tls] with certificate and key";
+            section.reject("https", "there is no certificate", remedy);
+        }
+        let mut listener = |key: &str, text: &str| section.keep(key, address(text));
+        let http = self.http.and_then(|text| listener("http", &text));
+        let https = self.https.and_then(|text| listener("https", &text));
+        let admin = listener("admin", &self.admin);
+        let workers = workers(self.workers, section);
+        refuse_same(
+            &[("http", http), ("https", https), ("admin", admin)],
+            section,
+        );
+        let trusted_proxies = (1..)
+            .zip(&self.trusted_proxies)
+            .filter_map(|(position, text)| {
+                section
+                    .entry("trusted_proxies", position)
+                    .keep("", network(text))
+            })
+            .collect();
+        let grace = self
+            .grace
+            .within(seconds(0)..=seconds(3600), section, "grace");
+        let drain_delay =
+            self.drain_delay
+                .within(seconds(0)..=seconds(600), section, "drain_delay");
+        Some(Settings {
+            http,
+            https,
+            admin: admin?,
+            trusted_proxies,
+            tls,
+            workers: workers?,
+            grace: grace?,
+            drain_delay: drain_delay?,
+        })
+    }
+}
+
+impl Default for RawListen {
+    fn default() -> Self {
+        Self {
+            http: None,
+            https: None,
+            admin: "127.0.0.1:9090".to_owned(),
+            trusted_proxies: Vec::new(),
+            workers: None,
+            // A little more than a BOSH request may be held, so that none is cut.
+            grace: "75s".into(),
+            drain_delay: "0s".into(),
+        }
+    }
+}
+
+fn workers(count: Option<i64>, section: &mut Section<'_>) -> Option<usize> {
+    let Some(count) = count else {
+        // It knows of CPU masks and of cgroup quotas.
+        return Some(std::thread::available_parallelism().map_or(1, Into::into));
+    };
+    let workers = usize::try_from(count)
+        .ok()
+        .filter(|count| (1..=MAX_WORKERS).contains(count))
+        .ok_or_else(|| {
+            let remedy = format!("write a number from 1 to {MAX_WORKERS}");
+            Fault::new(format!("{count} is out of bounds"), remedy)
+        });
+    section.keep("workers", workers)
+}
+
+/// Two listeners cannot share an address, unless the system chooses the port.
+fn refuse_same(listeners: &[(&str, Option<SocketAddr>)], section: &mut Section<'_>) {
+    let mut earlier: Vec<(&str, SocketAddr)> = Vec::new();
+    for &(key, address) in listeners {
+        let Some(address) = address.filter(|address| address.port() != 0) else {
+            continue;
+        };
+        if let Some((other, _)) = earlier.iter().find(|(_, taken)| *taken == address) {
+            let what = format!("{address} is the address of {other} already");
+            section.reject(key, what, "write another port");
+        }
+        earlier.push((key, address));
+    }
+}
+
+/// More threads than any machine has processors for this; a larger number is a mistake.
+const MAX_WORKERS: usize = 512;

@@ -1,0 +1,50 @@
+//! `[log]`: what is logged, and how.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{
+    config::problem::{Fault, Section},
+    telemetry::{Filter, Format, Settings},
+};
+
+/// What is logged, and how. Logs go to standard error.
+#[derive(Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawLog {
+    /// For people, or one JSON object a line for machines.
+    format: Format,
+    /// The least severe level to log, `error`, `warn`, `info`, `debug` or `trace`; or directives
+    /// such as `info,jitsi_auth_gateway::oidc=debug`.
+    level: String,
+    /// Whether to write one line for each request.
+    access: bool,
+}
+
+// === impl RawLog ===
+
+impl RawLog {
+    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<Settings> {
+        let filter = self.level.parse::<Filter>().map_err(|error| {
+            Fault::new(
+                error.to_string(),
+                "write error, warn, info, debug or trace, or target=level",
+            )
+        });
+        Some(Settings {
+            format: self.format,
+            filter: section.keep("level", filter)?,
+            access: self.access,
+        })
+    }
+}
+
+impl Default for RawLog {
+    fn default() -> Self {
+        Self {
+            format: Format::Text,
+            level: "info".to_owned(),
+            access: true,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `[upstream]`: where Jitsi is.
+
+use http::uri::Authority;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{
+    config::{
+        problem::Section,
+        values::{DurationText, domain, http_authority, seconds},
+    },
+    upstream::Settings,
+};
+
+/// Where Jitsi's web server and Prosody are.
+#[derive(Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["web", "xmpp", "xmpp_domain"]))]
+pub(super) struct RawUpstream {
+    /// Jitsi's web server.
+    #[schemars(example = "http://web:8000")]
+    web: Option<String>,
+    /// Prosody's HTTP port, reached directly so that no other proxy sees tokens.
+    #[schemars(example = "http://prosody:5280")]
+    xmpp: Option<String>,
+    /// Prosody's XMPP domain, its `VirtualHost`.
+    #[schemars(example = "meet.jitsi")]
+    xmpp_domain: Option<String>,
+    /// How long connecting may take.
+    connect_timeout: DurationText,
+    /// How long the web server may take to begin an answer.
+    web_timeout: DurationText,
+    /// How long Prosody may hold a BOSH request; longer than the longest `wait` of a client.
+    bosh_timeout: DurationText,
+    /// How long an unused connection is kept; shorter than the upstream keeps it.
+    idle: DurationText,
+}
+
+// === impl RawUpstream ===
+
+impl RawUpstream {
+    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<Settings> {
+        let mut origin = |key: &str, text: Option<String>| -> Option<Authority> {
+            text.and_then(|text| section.keep(key, http_authority(&text)))
+        };
+        let web = origin("web", self.web);
+        let xmpp = origin("xmpp", self.xmpp);
+        let xmpp_domain = self
+            .xmpp_domain
+            .and_then(|text| section.keep("xmpp_domain", domain(&text)));
+        let mut duration = |key: &str, text: &DurationText, most: u64| {
+            text.within(seconds(1)..=seconds(most), section, key)
+        };
+        let connect_timeout = duration("connect_timeout", &self.connect_timeout, 60);
+        let web_timeout = duration("web_timeout", &self.web_timeout, 3600);
+        let bosh_timeout = duration("bosh_timeout", &self.bosh_timeout, 3600);
+        let idle = duration("idle", &self.idle, 3600);
+        Some(Settings {
+            web: web?,
+            xmpp: xmpp?,
+            xmpp_domain: xmpp_domain?,
+            connect_timeout: connect_timeout?,
+            web_timeout: web_timeout?,
+            bosh_timeout: bosh_timeout?,
+            idle: idle?,
+        })
+    }
+}
+
+impl Default for RawUpstream {
+    fn default() -> Self {
+        Self {
+            web: None,
+            xmpp: None,
+            xmpp_domain: None,
+            connect_timeout: "5s".into(),
+            web_timeout: "60s".into(),
+            // Strophe asks for 60 s, and clients may ask Prosody for more.
+            bosh_timeout: "150s".into(),
+            // nginx closes after 75 s, Prosody after 60 s.
+            idle: "50s".into(),
+        }
+    }
+}

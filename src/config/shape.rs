@@ -1,0 +1,341 @@
+//! The shape that the configuration has to have, taken from its JSON schema.
+//!
+//! serde stops at the first error. The shape finds all of them, knows which key was meant, and tells
+//! the environment how to read its texts; serde then meets only what it can read.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde_json::Value as Json;
+
+use super::{
+    problem::{Fault, Report},
+    tree::{Node, Table, Value, join, nth},
+};
+
+/// What a value has to be.
+pub(super) enum Shape {
+    Text,
+    Word(Vec<String>),
+    Integer,
+    Boolean,
+    List(Box<Field>),
+    Table(BTreeMap<String, Field>),
+    Either(Vec<Shape>),
+}
+
+/// What a key is for.
+pub(super) struct Field {
+    pub(super) shape: Shape,
+    required: bool,
+    /// As TOML would have it.
+    example: Option<String>,
+}
+
+// === impl Shape ===
+
+impl Shape {
+    /// The shape that a schema without references describes.
+    pub(super) fn of(schema: &Json) -> Self {
+        if let Some(choices) = schema.get("anyOf").and_then(Json::as_array) {
+            return Self::Either(choices.iter().map(Self::of).collect());
+        }
+        if let Some(words) = words(schema) {
+            return Self::Word(words);
+        }
+        match schema.get("type").and_then(Json::as_str) {
+            Some("object") => Self::Table(fields(schema)),
+            Some("array") => {
+                let items = schema.get("items").unwrap_or(&Json::Null);
+                Self::List(Box::new(Field::of(items, false)))
+            }
+            Some("integer") => Self::Integer,
+            Some("boolean") => Self::Boolean,
+            _ => Self::Text,
+        }
+    }
+
+    /// Reports everything in `node` that has not this shape, and takes it out.
+    pub(super) fn prune(&self, node: &mut Node, path: &str, report: &mut Report) {
+        match (self, &mut node.value) {
+            (Self::Table(fields), Value::Table(table)) => {
+                prune_table(fields, table, path, report);
+            }
+            (Self::List(item), Value::List(list)) => {
+                let mut position = 0;
+                list.retain_mut(|entry| {
+                    position += 1;
+                    item.prune(entry, &nth(path, position), report)
+                });
+            }
+            (Self::Either(shapes), value) => {
+                if let Some(shape) = shapes.iter().find(|shape| shape.takes(value)) {
+                    shape.prune(node, path, report);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The words that it may be, if it may be some.
+    fn words(&self) -> Option<&[String]> {
+        match self {
+            Self::Word(words) => Some(words),
+            Self::Either(shapes) => shapes.iter().find_map(Self::words),
+            _ => None,
+        }
+    }
+
+    /// Whether the value is of this kind, whatever it holds.
+    pub(super) fn takes(&self, value: &Value) -> bool {
+        match self {
+            Self::Text => matches!(value, Value::Text(_)),
+            Self::Word(words) => matches!(value, Value::Text(text) if words.contains(text)),
+            Self::Integer => matches!(value, Value::Integer(_)),
+            Self::Boolean => matches!(value, Value::Boolean(_)),
+            Self::List(_) => matches!(value, Value::List(_)),
+            Self::Table(_) => matches!(value, Value::Table(_)),
+            Self::Either(shapes) => shapes.iter().any(|shape| shape.takes(value)),
+        }
+    }
+}
+
+/// In words, after "expected".
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text => f.write_str("a text"),
+            Self::Word(words) => {
+                let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+                f.write_str(&alternatives(&words))
+            }
+            Self::Integer => f.write_str("a whole number"),
+            Self::Boolean => f.write_str("true or false"),
+            Self::List(_) => f.write_str("a list"),
+            Self::Table(_) => f.write_str("a table"),
+            Self::Either(shapes) => {
+                let shapes: Vec<String> = shapes.iter().map(ToString::to_string).collect();
+                f.write_str(&alternatives(&shapes))
+            }
+        }
+    }
+}
+
+// === impl Field ===
+
+impl Field {
+    fn of(schema: &Json, required: bool) -> Self {
+        let example = schema
+            .get("examples")
+            .and_then(Json::as_array)
+            .and_then(|examples| examples.first());
+        Self {
+            shape: Shape::of(schema),
+            required,
+            // JSON's texts, numbers, booleans and lists of these are TOML's.
+            example: example.map(ToString::to_string),
+        }
+    }
+
+    /// Reports what is wrong in `node`; `false` if nothing of it can be kept.
+    fn prune(&self, node: &mut Node, path: &str, report: &mut Report) -> bool {
+        if self.shape.takes(&node.value) {
+            self.shape.prune(node, path, report);
+            return true;
+        }
+        report.reject_at(node.place.clone(), path, self.mismatch(&node.value, path));
+        false
+    }
+
+    /// What to say of a value of another kind; the value itself may be a secret.
+    fn mismatch(&self, value: &Value, path: &str) -> Fault {
+        let shape = &self.shape;
+        if let (Some(words), Value::Text(text)) = (shape.words(), value) {
+            let nearest = nearest(text, words.iter().map(String::as_str));
+            let remedy = match (nearest, shape) {
+                (Some(word), _) => format!("did you mean {word:?}"),
+                (None, Shape::Either(_)) => format!("did you mean [{text:?}]"),
+                (None, _) => format!("write {shape}"),
+            };
+            return Fault::new(format!("{text:?} is not known here"), remedy);
+        }
+        let remedy = match (&self.example, shape) {
+            (Some(example), _) => format!("write for example {example}"),
+            (None, Shape::Text) => "write it in quotes".to_owned(),
+            (None, Shape::List(_)) if matches!(value, Value::Table(_)) => {
+                format!("write its header in double brackets, as [[{path}]]")
+            }
+            (None, _) => format!("write {shape}"),
+        };
+        Fault::new(format!("expected {shape}, found {}", value.kind()), remedy)
+    }
+
+    fn missing(&self, key: &str) -> Fault {
+        let remedy = match (&self.example, &self.shape) {
+            (Some(example), _) => format!("add for example {key} = {example}"),
+            (None, Shape::List(item)) => format!("add for example [[{key}]] {}", item.examples()),
+            (None, _) => "add it".to_owned(),
+        };
+        Fault::new("missing", remedy)
+    }
+
+    /// The required keys of a section with their examples.
+    fn examples(&self) -> String {
+        let Shape::Table(fields) = &self.shape else {
+            return String::new();
+        };
+        let keys: Vec<String> = fields
+            .iter()
+            .filter(|(_, field)| field.required)
+            .map(|(key, field)| format!("{key} = {}", field.example.as_deref().unwrap_or("…")))
+            .collect();
+        format!("with {}", keys.join(" and "))
+    }
+}
+
+/// `a`, `a or b`, `a, b or c`.
+fn alternatives(texts: &[String]) -> String {
+    match texts.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+fn words(schema: &Json) -> Option<Vec<String>> {
+    let word = |value: &Json| value.as_str().map(ToOwned::to_owned);
+    if let Some(words) = schema.get("enum").and_then(Json::as_array) {
+        return words.iter().map(word).collect();
+    }
+    let choices = schema.get("oneOf").and_then(Json::as_array)?;
+    choices
+        .iter()
+        .map(|choice| choice.get("const").and_then(word))
+        .collect()
+}
+
+fn fields(schema: &Json) -> BTreeMap<String, Field> {
+    let required = schema.get("required").and_then(Json::as_array);
+    let is_required =
+        |key: &str| required.is_some_and(|keys| keys.iter().any(|known| known == key));
+    schema
+        .get("properties")
+        .and_then(Json::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(key, schema)| (key.clone(), Field::of(schema, is_required(key))))
+        .collect()
+}
+
+fn prune_table(
+    fields: &BTreeMap<String, Field>,
+    table: &mut Table,
+    path: &str,
+    report: &mut Report,
+) {
+    table.retain(|key, node| {
+        let path_of_key = join(path, key);
+        if let Some(field) = fields.get(key) {
+            return field.prune(node, &path_of_key, report);
+        }
+        let (remedy, meant) = unknown(key, fields);
+        let fault = Fault::new("unknown key", remedy);
+        report.reject_at(node.place.clone(), &path_of_key, fault);
+        if let Some(meant) = meant {
+            // Whoever misspelt a key should not be told as well that it is missing.
+            report.settle(join(path, meant));
+        }
+        false
+    });
+    let absent = fields
+        .iter()
+        .filter(|(key, field)| field.required && !table.contains_key(*key));
+    for (key, field) in absent {
+        report_absent(key, field, &join(path, key), report);
+    }
+}
+
+/// A missing section is reported by the keys that it has to have.
+fn report_absent(key: &str, field: &Field, path: &str, report: &mut Report) {
+    let Shape::Table(fields) = &field.shape else {
+        return report.reject(path, field.missing(key));
+    };
+    if report.section(path).is_settled("") {
+        return;
+    }
+    for (key, field) in fields.iter().filter(|(_, field)| field.required) {
+        report_absent(key, field, &join(path, key), report);
+    }
+}
+
+/// The remedy for an unknown key, and the key that was probably meant.
+pub(super) fn unknown<'f>(
+    key: &str,
+    fields: &'f BTreeMap<String, Field>,
+) -> (String, Option<&'f str>) {
+    let known = fields.keys().map(String::as_str);
+    if let Some(meant) = nearest(key, known.clone()) {
+        return (format!("did you mean {meant:?}"), Some(meant));
+    }
+    let known: Vec<&str> = known.collect();
+    (format!("known here are {}", known.join(", ")), None)
+}
+
+/// The word that is nearest to `typed`, if any is near.
+fn nearest<'w>(typed: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    // Nobody mistypes the first letter, while ES256 is a long way from HS256.
+    let begins_alike = |word: &&str| {
+        let first = |text: &str| text.chars().next().map(|c| c.to_ascii_lowercase());
+        first(word) == first(typed)
+    };
+    words
+        .filter(begins_alike)
+        .map(|word| (distance(&typed.to_lowercase(), &word.to_lowercase()), word))
+        .filter(|(distance, word)| *distance <= word.chars().count().div_ceil(3))
+        .min()
+        .map(|(_, word)| word)
+}
+
+/// How many letters have to be added, removed or changed (Levenshtein's distance).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (removed, a) in (1..).zip(from.chars()) {
+        let mut next = vec![removed];
+        for ((b, above), diagonal) in to.iter().zip(row.iter().skip(1)).zip(&row) {
+            let left = next.last().copied().unwrap_or_default();
+            let change = diagonal + usize::from(a != *b);
+            next.push(change.min(left + 1).min(above + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (from, to, expected) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("isuer", "issuer", 1),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(from, to), expected, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn only_near_words_are_suggested() {
+        let words = ["issuer", "client_id", "client_secret"];
+        let near = |typed| nearest(typed, words.into_iter());
+        assert_eq!(near("isuer"), Some("issuer"));
+        assert_eq!(near("clientid"), Some("client_id"));
+        assert_eq!(near("Issuer"), Some("issuer"));
+        assert_eq!(near("colour"), None);
+        assert_eq!(nearest("HS256", ["ES256", "RS256"].into_iter()), None);
+    }
+}

@@ -1,0 +1,393 @@
+//! The request path: what happens to a request between its head and its answer.
+//!
+//! [`Worker::handle`] is the order of DESIGN § 3 in code: facts, host, route, room, visitor,
+//! admission, token, upstream, answer. A worker lives on one thread; what it shares with the others
+//! is read and not locked.
+
+mod audit;
+mod body;
+mod bosh;
+mod facts;
+mod failure;
+mod live;
+mod own;
+mod socket;
+mod tunnel;
+mod visitor;
+mod web;
+
+use std::{
+    cell::Cell,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tokio::runtime::Handle;
+
+pub use self::{body::Body, facts::Connection};
+use self::{
+    facts::{Authority, Facts, RequestId, check_authority},
+    failure::{Asking, Failure, Reader},
+    live::Live,
+};
+use crate::{
+    bosh::SessionIds,
+    clock::Clock,
+    headers::TrustedProxies,
+    metrics::{ControlMetrics, WorkerMetrics},
+    oidc::RelyingParty,
+    page::Completion,
+    pages::Pages,
+    policy::Policy,
+    random::Random,
+    revocation::Revocations,
+    route::{Own, Route, Transport},
+    seal::{Keyring, Purpose, Sealer},
+    session::{self, SessionCodec, SignInCookies},
+    token::{self, Minter, PublishedKeys, SignerError},
+    upstream::{self, Pool},
+};
+
+/// What the request path needs to know.
+#[derive(Debug)]
+pub struct Settings {
+    /// `https://host[:port]`, no slash at the end.
+    pub origin: String,
+    /// `host[:port]`.
+    pub authority: String,
+    /// Peers whose word on the client is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// How long sessions live.
+    pub session: session::Settings,
+    /// Seals cookies.
+    pub keyring: Keyring,
+    /// Where Jitsi is.
+    pub upstream: upstream::Settings,
+    /// The gateway's own pages.
+    pub pages: Pages,
+    /// Whether each request gets a line in the log.
+    pub access_log: bool,
+}
+
+/// What all workers share: read-only but for the rules, which a reload swaps whole.
+pub struct Gateway {
+    origin: String,
+    authority: Authority,
+    trusted_proxies: TrustedProxies,
+    rules: ArcSwap<Rules>,
+    sessions: SessionCodec,
+    sign_ins: SignInCookies,
+    hints: Sealer,
+    bosh_ids: SessionIds,
+    completion: Completion,
+    pages: Pages,
+    relying_party: Arc<RelyingParty>,
+    revocations: Arc<Revocations>,
+    upstream: upstream::Settings,
+    xmpp_domain: HeaderValue,
+    control: Handle,
+    control_metrics: ControlMetrics,
+    clock: Clock,
+    random: Random,
+    access_log: bool,
+}
+
+/// What a reload of the configuration replaces while people are in meetings.
+#[derive(Debug)]
+pub struct Rules {
+    policy: Arc<Policy>,
+    minter: Minter,
+    published: PublishedKeys,
+}
+
+/// The parts of the control plane that requests reach.
+#[derive(Clone)]
+pub struct Control {
+    /// The runtime that talks to the provider.
+    pub runtime: Handle,
+    /// Signs people in.
+    pub relying_party: Arc<RelyingParty>,
+    /// What is revoked.
+    pub revocations: Arc<Revocations>,
+    /// Counters away from the data path.
+    pub metrics: ControlMetrics,
+}
+
+/// One thread's share of the gateway.
+#[derive(Debug)]
+pub struct Worker {
+    gateway: Arc<Gateway>,
+    web: Pool,
+    xmpp: Pool,
+    live: Live,
+    metrics: Arc<WorkerMetrics>,
+    name: u32,
+    requests: Cell<u64>,
+}
+
+/// Why the request path cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The XMPP domain cannot stand in a `Host` header.
+    #[error("the XMPP domain {0:?} is not a host name")]
+    XmppDomain(String),
+    /// A signing key cannot be used.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+}
+
+// === impl Rules ===
+
+impl Rules {
+    /// Rules and keys of a configuration.
+    pub fn new(
+        policy: Arc<Policy>,
+        token: &token::Settings,
+        clock: Clock,
+    ) -> Result<Self, SignerError> {
+        Ok(Self {
+            policy,
+            minter: Minter::new(token, clock)?,
+            published: PublishedKeys::new(&token.signing)?,
+        })
+    }
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Puts the request path together.
+    pub fn new(
+        settings: Settings,
+        rules: Rules,
+        control: Control,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, SetupError> {
+        let Settings {
+            origin,
+            keyring,
+            upstream,
+            ..
+        } = settings;
+        let xmpp_domain = HeaderValue::from_str(&upstream.xmpp_domain)
+            .map_err(|_| SetupError::XmppDomain(upstream.xmpp_domain.clone()))?;
+        Ok(Self {
+            authority: Authority::new(settings.authority),
+            trusted_proxies: settings.trusted_proxies,
+            rules: ArcSwap::from_pointee(rules),
+            sessions: SessionCodec::new(&keyring, &origin, settings.session, clock.clone()),
+            sign_ins: SignInCookies::new(&keyring, &origin, clock.clone()),
+            hints: keyring.sealer(Purpose::LogoutHint, &origin),
+            bosh_ids: SessionIds::new(keyring.tagger(Purpose::BoshSession)),
+            completion: Completion::new(&origin, &serde_json::Map::new()),
+            pages: settings.pages,
+            relying_party: control.relying_party,
+            revocations: control.revocations,
+            upstream,
+            xmpp_domain,
+            control: control.runtime,
+            control_metrics: control.metrics,
+            clock,
+            random,
+            access_log: settings.access_log,
+            origin,
+        })
+    }
+
+    /// Swaps rules and keys; requests under way finish with the old ones.
+    pub fn replace_rules(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// A worker on the current thread.
+    pub fn new(gateway: Arc<Gateway>, metrics: Arc<WorkerMetrics>) -> Self {
+        let settings = &gateway.upstream;
+        let pool = |to: &http::uri::Authority| {
+            Pool::new(to.clone(), settings.connect_timeout, settings.idle)
+        };
+        Self {
+            web: pool(&settings.web),
+            xmpp: pool(&settings.xmpp),
+            live: Live::default(),
+            name: u32::from_be_bytes(gateway.random.bytes()),
+            requests: Cell::new(0),
+            metrics,
+            gateway,
+        }
+    }
+
+    /// Answers a request. Every way out of it is counted and logged.
+    pub async fn handle(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        connection: Connection,
+    ) -> Response<Body> {
+        let started = Instant::now();
+        let facts = Facts::of(
+            &request,
+            connection,
+            &self.gateway.trusted_proxies,
+            self.next_id(),
+        );
+        let line = self
+            .gateway
+            .access_log
+            .then(|| audit::AccessLine::of(&request, &facts, started));
+        let worker = Rc::clone(&self);
+        // The HTTP library takes `Transfer-Encoding` over a `Content-Length` beside it without a
+        // word; what follows such a body is not taken as another request (RFC 9112 § 6.1).
+        let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let (label, mut answer) = self.answer(request, facts).await;
+        if chunked {
+            answer
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        worker.metrics.answered(label, answer.status());
+        if let Some(line) = line {
+            line.write(label, answer.status());
+        }
+        answer
+    }
+
+    /// Ends what is open for revoked sessions.
+    pub fn end_revoked(&self) {
+        self.live.end_revoked(&self.gateway.revocations);
+    }
+
+    /// Ends the WebSockets because the gateway stops.
+    pub fn end_sockets(&self) {
+        self.live.end_sockets();
+    }
+
+    async fn answer(
+        self: Rc<Self>,
+        mut request: Request<Incoming>,
+        facts: Facts,
+    ) -> (&'static str, Response<Body>) {
+        let (uri, headers) = (request.uri(), request.headers());
+        let route = match Route::classify(uri.path()) {
+            Ok(route) => route,
+            Err(error) => {
+                let asking = Asking::of_page(facts.id, uri, headers);
+                return (
+                    "refused",
+                    self.refuse(&error.into(), "refused", &asking, facts),
+                );
+            }
+        };
+        let label = route.label();
+        let asking = match &route {
+            Route::Signalling {
+                transport: Transport::Bosh,
+                ..
+            } => Asking::of(Reader::Bosh, facts.id, uri, headers),
+            Route::Signalling { .. } => Asking::of(Reader::Socket, facts.id, uri, headers),
+            _ => Asking::of_page(facts.id, uri, headers),
+        };
+        // Public keys are public: Prosody fetches them by whatever name and scheme it knows us.
+        if let Route::Own(own @ (Own::Jwks | Own::Asap(_))) = &route {
+            return (label, self.published_keys(own, &asking));
+        }
+        if !facts.secure {
+            return (label, self.to_https(&request, &asking, facts));
+        }
+        let host = check_authority(uri, request.version(), headers, &self.gateway.authority);
+        let worker = Rc::clone(&self);
+        let outcome = match (host, route) {
+            (Err(failure), _) => Err(failure),
+            (Ok(()), Route::Own(own)) => self.own(own, request, &asking, facts).await,
+            (
+                Ok(()),
+                Route::Signalling {
+                    transport: Transport::Bosh,
+                    tenant,
+                },
+            ) => self.bosh(request, facts, tenant).await,
+            (
+                Ok(()),
+                Route::Signalling {
+                    transport: Transport::WebSocket,
+                    tenant,
+                },
+            ) => self.web_socket(&mut request, facts, tenant).await,
+            (Ok(()), Route::Room(room)) => self.room_page(request, facts, room).await,
+            (Ok(()), Route::Config) => self.config_js(request, facts).await,
+            (Ok(()), Route::Home | Route::Asset) => self.public(request, facts).await,
+            (Ok(()), Route::Private) => self.private(request, facts).await,
+            (Ok(()), Route::NoRoom(error)) => Err(error.into()),
+            (Ok(()), Route::Closed(closed)) => Err(Failure::Closed(closed)),
+        };
+        let answer =
+            outcome.unwrap_or_else(|failure| worker.refuse(&failure, label, &asking, facts));
+        (label, answer)
+    }
+
+    fn refuse(
+        &self,
+        failure: &Failure,
+        label: &'static str,
+        asking: &Asking,
+        facts: Facts,
+    ) -> Response<Body> {
+        audit::failed(failure, label, &facts);
+        failure.answer(asking, &self.gateway.pages)
+    }
+
+    /// Sends a plain HTTP request to where it should have gone. A body or a socket would be lost
+    /// on the way, so only pages are.
+    fn to_https(
+        &self,
+        request: &Request<Incoming>,
+        asking: &Asking,
+        facts: Facts,
+    ) -> Response<Body> {
+        let readable = matches!(*request.method(), Method::GET | Method::HEAD);
+        let target = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        let location = HeaderValue::try_from(format!("{}{target}", self.gateway.origin));
+        match location {
+            Ok(location) if readable && !request.headers().contains_key(header::UPGRADE) => {
+                let mut answer = Response::new(Body::EMPTY);
+                *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
+                answer.headers_mut().insert(header::LOCATION, location);
+                answer
+            }
+            _ => self.refuse(&Failure::Misdirected, "refused", asking, facts),
+        }
+    }
+
+    fn next_id(&self) -> RequestId {
+        let number = self.requests.get() + 1;
+        self.requests.set(number);
+        RequestId {
+            worker: self.name,
+            number,
+        }
+    }
+}
+
+/// HSTS of two years, as Mozilla's guideline 6.0 has it.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
+
+/// How long a client may take to send a signalling request's body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);

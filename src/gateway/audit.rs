@@ -1,0 +1,154 @@
+//! The lines that the request path writes: who entered what as what, what failed, what was asked.
+//!
+//! No line has a query, a cookie, a header or a token in it. Names of rooms and people are written
+//! as fields, which the subscriber escapes.
+
+use std::time::Instant;
+
+use http::{Method, Request, StatusCode};
+use tracing::{debug, info, warn};
+
+use super::{Facts, Failure, live::End, tunnel::Ended};
+use crate::{
+    policy::{Grant, Refusal},
+    room::RoomKey,
+    session::Session,
+};
+
+/// One request's line, written when it is answered.
+#[derive(Debug)]
+pub(super) struct AccessLine {
+    method: Method,
+    path: String,
+    client: String,
+    id: String,
+    started: Instant,
+}
+
+// === impl AccessLine ===
+
+impl AccessLine {
+    pub(super) fn of<B>(request: &Request<B>, facts: &Facts, started: Instant) -> Self {
+        Self {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            client: facts.client.to_string(),
+            id: facts.id.to_string(),
+            started,
+        }
+    }
+
+    pub(super) fn write(self, route: &'static str, status: StatusCode) {
+        info!(
+            target: "access",
+            method = self.method.as_str(),
+            path = self.path,
+            route,
+            status = status.as_u16(),
+            milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            client.addr = self.client,
+            request = self.id,
+        );
+    }
+}
+
+/// Somebody was let into a room: a token was minted for one connection.
+pub(super) fn admitted(
+    session: &Session,
+    room: &RoomKey,
+    grant: &Grant<'_>,
+    transport: &'static str,
+    facts: &Facts,
+) {
+    info!(
+        target: "audit",
+        event = "admitted",
+        room = %room,
+        role = grant.role().as_str(),
+        by = %grant,
+        subject = session.identity().subject,
+        session = session.id().as_str(),
+        transport,
+        client.addr = %facts.client,
+        request = %facts.id,
+    );
+}
+
+/// Somebody was not let in.
+pub(super) fn refused(session: &Session, room: &RoomKey, refusal: Refusal, facts: &Facts) {
+    info!(
+        target: "audit",
+        event = "refused",
+        room = %room,
+        reason = %refusal,
+        subject = session.identity().subject,
+        session = session.id().as_str(),
+        client.addr = %facts.client,
+        request = %facts.id,
+    );
+}
+
+/// A WebSocket ended.
+pub(super) fn socket_ended(session: &Session, room: &RoomKey, ended: &Ended, facts: &Facts) {
+    let how = match ended {
+        Ended::Closed => "closed",
+        Ended::Broken => "broken",
+        Ended::Cut(end) => end.as_str(),
+    };
+    info!(
+        target: "audit",
+        event = "socket_ended",
+        how,
+        room = %room,
+        subject = session.identity().subject,
+        session = session.id().as_str(),
+        request = %facts.id,
+    );
+}
+
+/// The gateway ended a BOSH session.
+pub(super) fn stream_cut(session: &Session, room: &RoomKey, end: End, facts: &Facts) {
+    info!(
+        target: "audit",
+        event = "stream_cut",
+        how = end.as_str(),
+        room = %room,
+        subject = session.identity().subject,
+        session = session.id().as_str(),
+        request = %facts.id,
+    );
+}
+
+/// A sign-in ended.
+pub(super) fn signed_in(session: &Session, facts: &Facts) {
+    info!(
+        target: "audit",
+        event = "signed_in",
+        subject = session.identity().subject,
+        session = session.id().as_str(),
+        client.addr = %facts.client,
+        request = %facts.id,
+    );
+}
+
+/// Somebody signed out.
+pub(super) fn signed_out(session: &Session, facts: &Facts) {
+    info!(
+        target: "audit",
+        event = "signed_out",
+        subject = session.identity().subject,
+        session = session.id().as_str(),
+        request = %facts.id,
+    );
+}
+
+/// A request was not answered as meant. Faults of ours and of our neighbours are for the operator,
+/// those of clients are not.
+pub(super) fn failed(failure: &Failure, route: &'static str, facts: &Facts) {
+    if failure.is_ours() {
+        let cause = std::error::Error::source(failure).map(ToString::to_string);
+        warn!(error = %failure, cause, route, request = %facts.id, "a request failed");
+    } else {
+        debug!(error = %failure, route, client.addr = %facts.client, request = %facts.id, "a request was refused");
+    }
+}

@@ -1,0 +1,264 @@
+//! BOSH: each request is judged anew, the session-creating one carries the token.
+
+use std::{rc::Rc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use super::{
+    BODY_TIMEOUT, Body, Facts, Failure, HSTS, Worker, audit,
+    failure::{plain, terminated},
+    live::{End, Kind},
+};
+use crate::{
+    bosh::{self, StartTag},
+    headers::{self, Sender},
+    query::SignallingQuery,
+    room::{RoomKey, Tenant},
+    session::Session,
+    upstream::{ProsodyHead, RequestBody, UpstreamBody},
+};
+
+/// A BOSH request that was let through, ready for Prosody.
+struct Admitted {
+    session: Rc<Session>,
+    room: RoomKey,
+    request: Request<RequestBody>,
+    /// Prosody's id of the session, if it exists already.
+    sid: Option<String>,
+    rid: Option<u64>,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Answers a request to `/http-bind`.
+    pub(super) async fn bosh(
+        &self,
+        request: Request<Incoming>,
+        facts: Facts,
+        tenant: Option<Tenant>,
+    ) -> Result<Response<Body>, Failure> {
+        match *request.method() {
+            Method::POST => {}
+            Method::OPTIONS => return Ok(self.preflight(&request)),
+            // Prosody shows a page here, too: people look whether the address is right.
+            Method::GET | Method::HEAD => {
+                return Ok(plain(
+                    StatusCode::OK,
+                    "text/plain",
+                    "BOSH clients POST here\n",
+                ));
+            }
+            _ => {
+                return Err(Failure::Method {
+                    allow: "POST, OPTIONS, GET, HEAD",
+                });
+            }
+        }
+        let admitted = self.admit_bosh(request, facts, tenant).await?;
+        let Admitted {
+            session,
+            room,
+            request,
+            sid,
+            rid,
+        } = admitted;
+        let mut registration = self.live.register(Rc::clone(&session), Kind::Poll);
+        // The body took its time; a revocation meanwhile found no registration to end.
+        if self.gateway.revocations.contains(&session) {
+            return Err(Failure::SignInFirst);
+        }
+        let ends = self.gateway.sessions.ends_at_latest(&session);
+        let left = ends.since(self.gateway.clock.now());
+        let end = tokio::select! {
+            answer = self.xmpp.send(request, self.gateway.upstream.bosh_timeout, true) => {
+                let mut answer = match sid {
+                    Some(_) => pass_on(answer?),
+                    None => self.created(answer?, &session, &room).await?,
+                };
+                self.renew(&session, &mut answer);
+                return Ok(answer);
+            }
+            end = registration.told_to_end() => end,
+            () = sleep(left) => End::Expired,
+        };
+        audit::stream_cut(&session, &room, end, &facts);
+        self.metrics.cut(end.as_str());
+        if let (Some(sid), Some(rid)) = (sid, rid) {
+            self.end_at_prosody(&sid, rid.saturating_add(1), room.tenant(), facts);
+        }
+        Ok(terminated("policy-violation"))
+    }
+
+    async fn admit_bosh(
+        &self,
+        request: Request<Incoming>,
+        facts: Facts,
+        tenant: Option<Tenant>,
+    ) -> Result<Admitted, Failure> {
+        let (head, body) = request.into_parts();
+        let session = self.signalling_session(&head.headers)?;
+        let query = SignallingQuery::parse(head.uri.query().unwrap_or_default())?;
+        let room = RoomKey::from_query(tenant, query.room().ok_or(Failure::NoRoom)?)?;
+        let rules = self.rules();
+        let grant = self.admit(&rules.policy, &room, session.as_deref(), &facts)?;
+        let session = session.ok_or(Failure::SignInFirst)?;
+        let body = whole(body).await?;
+        let tag = StartTag::parse(&body)?;
+        let who = session.identity();
+        let (body, sid, token) = if tag.creates() {
+            audit::admitted(&session, &room, &grant, "bosh", &facts);
+            (body, None, Some(rules.minter.mint(&room, &grant, who)?))
+        } else {
+            let (body, sid) =
+                self.gateway
+                    .bosh_ids
+                    .unbind(&tag, &body, &who.subject, &room.to_string())?;
+            (body, Some(sid), None)
+        };
+        let prosody = ProsodyHead {
+            xmpp_domain: &self.gateway.xmpp_domain,
+            query: &query,
+            tenant: room.tenant(),
+            client: facts.client,
+            from: &head.headers,
+        };
+        let request = prosody.bosh(token.as_ref(), body);
+        Ok(Admitted {
+            session,
+            request,
+            sid,
+            rid: tag.rid(),
+            room,
+        })
+    }
+
+    /// The session for signalling, where cookies count only if a page of ours sent them: WebSockets
+    /// know no same-origin rule, and Prosody allows every origin.
+    pub(super) fn signalling_session(
+        &self,
+        headers: &http::HeaderMap,
+    ) -> Result<Option<Rc<Session>>, Failure> {
+        match headers::sender(headers, &self.gateway.origin) {
+            Sender::Own => Ok(self.session(headers)),
+            Sender::Foreign => Err(Failure::ForeignSender),
+            Sender::NoPage => Ok(None),
+        }
+    }
+
+    /// Prosody's answer to a new session, with the session's id bound to its owner.
+    async fn created(
+        &self,
+        answer: Response<UpstreamBody>,
+        session: &Session,
+        room: &RoomKey,
+    ) -> Result<Response<Body>, Failure> {
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, MAX_CREATED)
+            .collect()
+            .await
+            .map_err(|_| Failure::UpstreamAnswer("a session that is no BOSH body"))?
+            .to_bytes();
+        self.metrics.bosh_session();
+        let owner = &session.identity().subject;
+        let body = self.gateway.bosh_ids.bind(&body, owner, &room.to_string());
+        Ok(answer_of(head.status, Body::from(body)))
+    }
+
+    /// Tells Prosody that a session is over, so that the others in the room see it at once.
+    fn end_at_prosody(&self, sid: &str, rid: u64, tenant: Option<&Tenant>, facts: Facts) {
+        let none = http::HeaderMap::new();
+        let query = SignallingQuery::default();
+        let head = ProsodyHead {
+            xmpp_domain: &self.gateway.xmpp_domain,
+            query: &query,
+            tenant,
+            client: facts.client,
+            from: &none,
+        };
+        let request = head.bosh(None, bosh::terminate_request(sid, rid));
+        let xmpp = self.xmpp.clone();
+        tokio::task::spawn_local(async move {
+            if let Err(error) = xmpp.send(request, END_TIMEOUT, true).await {
+                debug!(%error, "a BOSH session could not be ended at Prosody; it will time out");
+            }
+        });
+    }
+
+    /// A preflight (Fetch § 3.2.2): pages of ours send none, pages of others get nothing.
+    fn preflight(&self, request: &Request<Incoming>) -> Response<Body> {
+        let mut answer = Response::new(Body::EMPTY);
+        *answer.status_mut() = StatusCode::NO_CONTENT;
+        let headers = answer.headers_mut();
+        headers.insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+        if headers::sender(request.headers(), &self.gateway.origin) == Sender::Own
+            && let Ok(origin) = HeaderValue::from_str(&self.gateway.origin)
+        {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(
+                header::ACCESS_CONTROL_ALLOW_METHODS,
+                HeaderValue::from_static("POST, OPTIONS"),
+            );
+            headers.insert(
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                HeaderValue::from_static("Content-Type"),
+            );
+        }
+        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+        answer
+    }
+}
+
+/// Reads a whole request body: Prosody has to be told its exact length beforehand.
+async fn whole(body: Incoming) -> Result<Bytes, Failure> {
+    let limited = Limited::new(body, MAX_REQUEST);
+    let collected = timeout(BODY_TIMEOUT, limited.collect())
+        .await
+        .map_err(|_| Failure::BodyLost)?;
+    collected
+        .map(http_body_util::Collected::to_bytes)
+        .map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Failure::TooLarge
+            } else {
+                Failure::BodyLost
+            }
+        })
+}
+
+fn pass_on(answer: Response<UpstreamBody>) -> Response<Body> {
+    let (head, body) = answer.into_parts();
+    answer_of(head.status, Body::Upstream(body))
+}
+
+/// Of Prosody's head only the status goes on: its CORS headers would allow every page.
+fn answer_of(status: StatusCode, body: Body) -> Response<Body> {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/xml; charset=utf-8"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    answer
+}
+
+/// Jitsi's largest stanzas, its source descriptions, are some ten kilobytes.
+const MAX_REQUEST: usize = 256 * 1024;
+
+/// The answer to a new session is below two kilobytes.
+const MAX_CREATED: usize = 64 * 1024;
+
+/// For a request that needs no answer.
+const END_TIMEOUT: Duration = Duration::from_secs(5);

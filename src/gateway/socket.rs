@@ -1,0 +1,221 @@
+//! XMPP over WebSocket: the handshake, judged here and made anew with Prosody.
+
+use std::rc::Rc;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::{body::Incoming, upgrade};
+use hyper_util::rt::TokioIo;
+use tracing::debug;
+
+use super::{
+    Body, Facts, Failure, HSTS, Worker, audit,
+    live::{Kind, Registration},
+    tunnel,
+};
+use crate::{
+    headers,
+    query::SignallingQuery,
+    room::{RoomKey, Tenant},
+    session::Session,
+    upstream::ProsodyHead,
+};
+
+/// A WebSocket that was let through.
+struct Socket {
+    session: Rc<Session>,
+    room: RoomKey,
+    registration: Registration,
+    facts: Facts,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Answers a request to `/xmpp-websocket`: a handshake, or the client's keep-alive.
+    pub(super) async fn web_socket(
+        self: Rc<Self>,
+        request: &mut Request<Incoming>,
+        facts: Facts,
+        tenant: Option<Tenant>,
+    ) -> Result<Response<Body>, Failure> {
+        if !request.headers().contains_key(header::UPGRADE) {
+            return self.keep_alive(request);
+        }
+        let session = self.signalling_session(request.headers())?;
+        let key = handshake_key(request)?;
+        let query = SignallingQuery::parse(request.uri().query().unwrap_or_default())?;
+        let room = RoomKey::from_query(tenant, query.room().ok_or(Failure::NoRoom)?)?;
+        let rules = self.rules();
+        let grant = self.admit(&rules.policy, &room, session.as_deref(), &facts)?;
+        let session = session.ok_or(Failure::SignInFirst)?;
+        // From here on a revocation finds the socket, even before the handshake is through.
+        let registration = self.live.register(Rc::clone(&session), Kind::Socket);
+        let token = rules.minter.mint(&room, &grant, session.identity())?;
+        audit::admitted(&session, &room, &grant, "websocket", &facts);
+        let expected = accept_of(&key);
+        let prosody = ProsodyHead {
+            xmpp_domain: &self.gateway.xmpp_domain,
+            query: &query,
+            tenant: room.tenant(),
+            client: facts.client,
+            from: request.headers(),
+        };
+        let handshake = prosody.web_socket(&token, key);
+        let answer = self
+            .xmpp
+            .send_apart(handshake, self.gateway.upstream.web_timeout)
+            .await?;
+        check_switch(&answer, &expected)?;
+        let client = upgrade::on(request);
+        let socket = Socket {
+            session,
+            room,
+            registration,
+            facts,
+        };
+        tokio::task::spawn_local(self.carry(client, upgrade::on(answer), socket));
+        Ok(switch(expected))
+    }
+
+    /// Jitsi's client asks for the address of its WebSocket every minute or two, to learn whether
+    /// it was moved to another shard (lib-jitsi-meet `modules/xmpp/XmppConnection.ts`).
+    fn keep_alive(&self, request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Err(Failure::Method { allow: "GET" });
+        }
+        let mut answer = Response::new(Body::EMPTY);
+        *answer.status_mut() = StatusCode::NO_CONTENT;
+        answer
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(session) = self.session(request.headers()) {
+            self.renew(&session, &mut answer);
+        }
+        Ok(answer)
+    }
+
+    async fn carry(
+        self: Rc<Self>,
+        client: upgrade::OnUpgrade,
+        prosody: upgrade::OnUpgrade,
+        Socket {
+            session,
+            room,
+            registration,
+            facts,
+        }: Socket,
+    ) {
+        let (client, prosody) = match tokio::try_join!(client, prosody) {
+            Ok((client, prosody)) => (TokioIo::new(client), TokioIo::new(prosody)),
+            Err(error) => {
+                debug!(%error, request = %facts.id, "a client left during the handshake");
+                return;
+            }
+        };
+        self.metrics.sockets(1);
+        let ends = self.gateway.sessions.ends_at_latest(&session);
+        let left = ends.since(self.gateway.clock.now());
+        let ended = tunnel::run(client, prosody, registration, left).await;
+        self.metrics.sockets(-1);
+        if let tunnel::Ended::Cut(end) = &ended {
+            self.metrics.cut(end.as_str());
+        }
+        audit::socket_ended(&session, &room, &ended, &facts);
+    }
+}
+
+/// Checks a client's handshake (RFC 6455 § 4.2.1, RFC 7395 § 3.1) and gives its key. What Prosody
+/// would let pass (any version, no key) never reaches it.
+fn handshake_key(request: &Request<Incoming>) -> Result<HeaderValue, Failure> {
+    let headers = request.headers();
+    if *request.method() != Method::GET || request.version() != Version::HTTP_11 {
+        return Err(Failure::Handshake("it is no HTTP/1.1 GET"));
+    }
+    let plain = !headers.contains_key(header::CONTENT_LENGTH)
+        && !headers.contains_key(header::TRANSFER_ENCODING);
+    if !plain {
+        return Err(Failure::Handshake("it has a body"));
+    }
+    let upgrades = headers::lists(headers, &header::UPGRADE, "websocket")
+        && headers::lists(headers, &header::CONNECTION, "upgrade");
+    if !upgrades {
+        return Err(Failure::Handshake("it does not ask for a WebSocket"));
+    }
+    if single(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(Failure::WebSocketVersion);
+    }
+    if !headers::lists(headers, &header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {
+        return Err(Failure::Handshake("it does not offer the subprotocol xmpp"));
+    }
+    let key =
+        single(headers, &header::SEC_WEBSOCKET_KEY).ok_or(Failure::Handshake("it has no key"))?;
+    match BASE64_STANDARD.decode(key.as_bytes()) {
+        Ok(bytes) if bytes.len() == KEY_BYTES => Ok(key.clone()),
+        _ => Err(Failure::Handshake("its key is not 16 bytes of base64")),
+    }
+}
+
+fn single<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Checks that Prosody took the handshake; anything else never becomes a tunnel.
+fn check_switch(answer: &Response<Incoming>, expected: &HeaderValue) -> Result<(), Failure> {
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Failure::UpstreamAnswer(
+            "a refusal of the WebSocket; is `mod_websocket` loaded?",
+        ));
+    }
+    let headers = answer.headers();
+    let right = headers::lists(headers, &header::UPGRADE, "websocket")
+        && headers.get(header::SEC_WEBSOCKET_ACCEPT) == Some(expected)
+        && headers
+            .get(header::SEC_WEBSOCKET_PROTOCOL)
+            .is_some_and(|protocol| protocol == "xmpp");
+    if right {
+        Ok(())
+    } else {
+        Err(Failure::UpstreamAnswer("another WebSocket's handshake"))
+    }
+}
+
+fn switch(accept: HeaderValue) -> Response<Body> {
+    let mut answer = Response::new(Body::EMPTY);
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    headers.insert(
+        header::SEC_WEBSOCKET_PROTOCOL,
+        HeaderValue::from_static("xmpp"),
+    );
+    headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    answer
+}
+
+/// What the server answers to a key (RFC 6455 § 4.2.2).
+fn accept_of(key: &HeaderValue) -> HeaderValue {
+    use aws_lc_rs::digest;
+    let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    context.update(key.as_bytes());
+    context.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    HeaderValue::try_from(BASE64_STANDARD.encode(context.finish().as_ref()))
+        .expect("base64 can stand in a header")
+}
+
+const KEY_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_accept_value_is_the_standards_example() {
+        // RFC 6455 § 1.3
+        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(accept_of(&key), "s3pPLMBxaGt4Fs9D6Wyw9dGbFOw=");
+    }
+}

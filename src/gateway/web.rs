@@ -1,0 +1,210 @@
+//! Jitsi's web server: room pages, `config.js`, files.
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use hyper::body::Incoming;
+
+use super::{Body, Facts, Failure, HSTS, Worker, failure::login_path};
+use crate::{
+    headers, page,
+    path::CanonicalPath,
+    query,
+    room::PageRoom,
+    session::ReturnTo,
+    token::DisplayToken,
+    upstream::{RequestBody, UpstreamBody},
+};
+
+// === impl Worker ===
+
+impl Worker {
+    /// A room's page: for whom the rules let in, with a display token; anybody else signs in first,
+    /// or is told why not.
+    pub(super) async fn room_page(
+        &self,
+        request: Request<Incoming>,
+        facts: Facts,
+        room: PageRoom,
+    ) -> Result<Response<Body>, Failure> {
+        only_reading(request.method())?;
+        if let Some(path) = room.respelled {
+            return redirect(
+                StatusCode::PERMANENT_REDIRECT,
+                &with_query(&path, request.uri()),
+            );
+        }
+        let session = self.session(request.headers());
+        let rules = self.rules();
+        let grant = match self.admit(&rules.policy, &room.key, session.as_deref(), &facts) {
+            Err(Failure::SignInFirst) => return Self::to_sign_in(&request),
+            outcome => outcome?,
+        };
+        // The policy admits nobody without a session.
+        let session = session.ok_or(Failure::SignInFirst)?;
+        let token = DisplayToken::new(&room.key, grant.role(), session.identity());
+        let mut request = self.for_web(request, facts)?;
+        page::ask_for_whole(request.headers_mut());
+        let answer = self.ask_web(request).await?;
+        let mut answer = self
+            .gateway
+            .completion
+            .page(answer, Some(token.as_str()))
+            .map(|body| Body::Completed(Box::new(body)));
+        answer
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        self.renew(&session, &mut answer);
+        Ok(answer)
+    }
+
+    /// Jitsi's configuration, which is nobody's in particular.
+    pub(super) async fn config_js(
+        &self,
+        request: Request<Incoming>,
+        facts: Facts,
+    ) -> Result<Response<Body>, Failure> {
+        only_reading(request.method())?;
+        let mut request = self.for_web(request, facts)?;
+        page::ask_for_whole(request.headers_mut());
+        let answer = self.ask_web(request).await?;
+        let mut answer = self
+            .gateway
+            .completion
+            .config(answer)
+            .map(|body| Body::Completed(Box::new(body)));
+        answer
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok(answer)
+    }
+
+    /// Files that anybody may have.
+    pub(super) async fn public(
+        &self,
+        request: Request<Incoming>,
+        facts: Facts,
+    ) -> Result<Response<Body>, Failure> {
+        only_reading(request.method())?;
+        let request = self.for_web(request, facts)?;
+        Ok(self.ask_web(request).await?.map(Body::Upstream))
+    }
+
+    /// What only people who signed in may have.
+    pub(super) async fn private(
+        &self,
+        request: Request<Incoming>,
+        facts: Facts,
+    ) -> Result<Response<Body>, Failure> {
+        let Some(session) = self.session(request.headers()) else {
+            return Self::to_sign_in(&request);
+        };
+        let own = headers::sender(request.headers(), &self.gateway.origin);
+        if !is_reading(request.method()) && own != headers::Sender::Own {
+            return Err(Failure::ForeignSender);
+        }
+        let request = self.for_web(request, facts)?;
+        let mut answer = self.ask_web(request).await?.map(Body::Upstream);
+        answer
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        self.renew(&session, &mut answer);
+        Ok(answer)
+    }
+
+    /// Sends a navigation to sign in; nothing else is ever redirected there. The answer has no
+    /// fragment, so the browser keeps the one of the address.
+    fn to_sign_in(request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
+        if !headers::is_navigation(request.headers()) || !is_reading(request.method()) {
+            return Err(Failure::SignInFirst);
+        }
+        let target = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        let return_to = ReturnTo::parse(target);
+        redirect(StatusCode::SEE_OTHER, &login_path(&return_to, false))
+    }
+
+    /// The request for Jitsi's web server: the canonical path, and a head that does not lie.
+    fn for_web(
+        &self,
+        request: Request<Incoming>,
+        facts: Facts,
+    ) -> Result<Request<RequestBody>, Failure> {
+        let (head, body) = request.into_parts();
+        let path = CanonicalPath::parse(head.uri.path())?;
+        let uri = Uri::try_from(with_query(path.as_str(), &head.uri))
+            .map_err(|_| Failure::Internal("a canonical path is not a target"))?;
+        let body = if hyper::body::Body::is_end_stream(&body) {
+            RequestBody::Empty
+        } else {
+            RequestBody::Streamed {
+                body,
+                left: MAX_WEB_BODY,
+            }
+        };
+        let mut request = Request::new(body);
+        *request.headers_mut() = headers::for_web(
+            &head.headers,
+            &facts.client,
+            self.gateway.authority.as_str(),
+        );
+        *request.method_mut() = head.method;
+        *request.uri_mut() = uri;
+        Ok(request)
+    }
+
+    async fn ask_web(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<UpstreamBody>, Failure> {
+        let retry = is_reading(request.method());
+        let mut answer = self
+            .web
+            .send(request, self.gateway.upstream.web_timeout, retry)
+            .await?;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failure::UpstreamAnswer("an upgrade that nobody asked for"));
+        }
+        headers::strip_answer(answer.headers_mut());
+        answer
+            .headers_mut()
+            .insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+        Ok(answer)
+    }
+}
+
+/// A redirect; to a path of this site, or to an address that the provider configured.
+pub(super) fn redirect(status: StatusCode, path: &str) -> Result<Response<Body>, Failure> {
+    let location = HeaderValue::try_from(path)
+        .map_err(|_| Failure::Internal("a path is not a header value"))?;
+    let mut answer = Response::new(Body::EMPTY);
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::LOCATION, location);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+    Ok(answer)
+}
+
+fn with_query(path: &str, uri: &Uri) -> String {
+    let query = uri
+        .query()
+        .map(query::without_tokens)
+        .filter(|query| !query.is_empty());
+    query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+}
+
+fn only_reading(method: &Method) -> Result<(), Failure> {
+    if is_reading(method) {
+        Ok(())
+    } else {
+        Err(Failure::Method { allow: "GET, HEAD" })
+    }
+}
+
+fn is_reading(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Shared notes and whiteboards send pictures; nothing larger goes through here.
+const MAX_WEB_BODY: u64 = 32 * 1024 * 1024;

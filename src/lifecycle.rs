@@ -1,0 +1,113 @@
+//! Signals: SIGHUP reads the configuration again, SIGTERM and SIGINT stop, a second one stops now.
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    app::{self, Running, Surroundings},
+    config::{Config, Problems},
+};
+
+/// Reads the configuration again.
+pub type Reload = Box<dyn Fn() -> Result<Config, Problems> + Send>;
+
+/// Serves with a configuration until the process is told to stop.
+pub fn run(config: &Config, reload: &Reload) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("cannot start the control plane's runtime")?;
+    runtime.block_on(async {
+        let signals = Signals::listen().context("cannot listen to signals")?;
+        let running = app::start(config, Surroundings::default())?;
+        until_stopped(running, signals, Some(reload)).await;
+        Ok(())
+    })
+}
+
+/// The signals that mean something to us.
+#[derive(Debug)]
+pub struct Signals {
+    hang_up: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// What a signal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Reload,
+    Stop,
+}
+
+/// Keeps a gateway running until a signal stops it, and stops it in order.
+pub async fn until_stopped(running: Running, mut signals: Signals, reload: Option<&Reload>) {
+    while signals.next().await == Told::Reload {
+        if let Some(reload) = reload {
+            take_over(&running, reload);
+        }
+    }
+    let hurry = CancellationToken::new();
+    let stopping = running.stop(hurry.clone());
+    tokio::pin!(stopping);
+    tokio::select! {
+        () = &mut stopping => {}
+        () = signals.told_to_stop() => {
+            warn!("told to stop again; what is open breaks off");
+            hurry.cancel();
+            stopping.await;
+        }
+    }
+}
+
+// === impl Signals ===
+
+impl Signals {
+    /// Begins to listen; from now on these signals do not end the process by themselves.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.hang_up.recv() => Told::Reload,
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+        }
+    }
+
+    async fn told_to_stop(&mut self) {
+        while self.next().await == Told::Reload {}
+    }
+}
+
+/// Uses a new configuration if it is right, else goes on with the old one.
+fn take_over(running: &Running, reload: &Reload) {
+    let config = match reload() {
+        Ok(config) => config,
+        Err(problems) => {
+            for line in problems.to_string().lines() {
+                warn!(
+                    problem = line,
+                    "the new configuration cannot be used; the old one stays"
+                );
+            }
+            return;
+        }
+    };
+    match running.reload(&config) {
+        Ok(()) => info!("rules and signing keys were read again; other changes need a restart"),
+        Err(error) => warn!(%error, "the new keys cannot be used; the old ones stay"),
+    }
+}
+
+/// Sign-ins, probes and metrics: one thread would do, two keep probes quick during a slow sign-in.
+const CONTROL_THREADS: usize = 2;

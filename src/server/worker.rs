@@ -1,0 +1,286 @@
+//! Workers: one thread, one single-threaded runtime, one set of upstream pools each.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    io,
+    net::{IpAddr, TcpStream},
+    rc::Rc,
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use rustls::ServerConfig;
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    sync::{mpsc, oneshot, watch},
+};
+use tokio_rustls::TlsAcceptor;
+use tracing::warn;
+
+use super::connection::serve;
+use crate::{
+    gateway::{Connection, Gateway, Worker},
+    metrics::WorkerMetrics,
+};
+
+/// The threads that serve requests.
+#[derive(Debug)]
+pub struct Workers {
+    workers: Vec<Handle>,
+}
+
+/// Why a worker did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The system gave no thread.
+    #[error("cannot start a worker thread")]
+    Thread(#[source] io::Error),
+    /// The system gave no event queue.
+    #[error("cannot start a worker's runtime")]
+    Runtime(#[source] io::Error),
+}
+
+#[derive(Debug)]
+struct Handle {
+    commands: mpsc::UnboundedSender<Command>,
+    metrics: Arc<WorkerMetrics>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Serve {
+        stream: TcpStream,
+        peer: IpAddr,
+        tls: bool,
+    },
+    Drain,
+    EndSockets,
+}
+
+/// The open connections of one worker, to tell each that it drains.
+#[derive(Debug, Default)]
+struct Open {
+    next: Cell<u64>,
+    drains: RefCell<HashMap<u64, oneshot::Sender<()>>>,
+}
+
+// === impl Workers ===
+
+impl Workers {
+    /// Starts a thread for each shard of metrics.
+    pub fn start(
+        gateway: &Arc<Gateway>,
+        tls: Option<&Arc<ServerConfig>>,
+        revoked: &watch::Receiver<()>,
+        shards: Vec<Arc<WorkerMetrics>>,
+    ) -> Result<Self, WorkerError> {
+        let workers = (0..)
+            .zip(shards)
+            .map(|(number, metrics)| {
+                Handle::start(
+                    number,
+                    Arc::clone(gateway),
+                    tls.cloned(),
+                    revoked.clone(),
+                    metrics,
+                )
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { workers })
+    }
+
+    /// Gives a connection to the worker that has the fewest.
+    pub fn serve(&self, stream: TcpStream, peer: IpAddr, tls: bool) {
+        let least = self
+            .workers
+            .iter()
+            .min_by_key(|worker| worker.metrics.open_connections());
+        let Some(worker) = least else { return };
+        worker.metrics.connections(1);
+        if worker
+            .commands
+            .send(Command::Serve { stream, peer, tls })
+            .is_err()
+        {
+            worker.metrics.connections(-1);
+            warn!("a worker is gone; its connection is dropped");
+        }
+    }
+
+    /// Lets what is under way finish, and takes no more requests on open connections.
+    pub fn drain(&self) {
+        self.tell(|| Command::Drain);
+    }
+
+    /// Closes the WebSockets with code 1001.
+    pub fn end_sockets(&self) {
+        self.tell(|| Command::EndSockets);
+    }
+
+    /// How many connections are open.
+    pub fn open_connections(&self) -> i64 {
+        self.workers
+            .iter()
+            .map(|worker| worker.metrics.open_connections())
+            .sum()
+    }
+
+    /// How many WebSockets are open.
+    pub fn open_sockets(&self) -> i64 {
+        self.workers
+            .iter()
+            .map(|worker| worker.metrics.open_sockets())
+            .sum()
+    }
+
+    /// Stops the threads; whatever is still open breaks off.
+    pub fn stop(self) {
+        let threads: Vec<_> = self
+            .workers
+            .into_iter()
+            .filter_map(|worker| worker.thread)
+            .collect();
+        for thread in threads {
+            if thread.join().is_err() {
+                warn!("a worker ended in a panic");
+            }
+        }
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for worker in &self.workers {
+            // A worker that is gone has nothing to end.
+            let _ = worker.commands.send(command());
+        }
+    }
+}
+
+// === impl Handle ===
+
+impl Handle {
+    fn start(
+        number: usize,
+        gateway: Arc<Gateway>,
+        tls: Option<Arc<ServerConfig>>,
+        revoked: watch::Receiver<()>,
+        metrics: Arc<WorkerMetrics>,
+    ) -> Result<Self, WorkerError> {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let runtime = Builder::new_current_thread();
+        let shard = Arc::clone(&metrics);
+        let (started, start) = std::sync::mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || {
+                let mut runtime = runtime;
+                match runtime.enable_all().build_local(LocalOptions::default()) {
+                    Ok(runtime) => {
+                        let _ = started.send(Ok(()));
+                        runtime.block_on(run(inbox, gateway, tls, revoked, shard));
+                    }
+                    Err(error) => {
+                        let _ = started.send(Err(error));
+                    }
+                }
+            })
+            .map_err(WorkerError::Thread)?;
+        match start.recv() {
+            Ok(Ok(())) => Ok(Self {
+                commands,
+                metrics,
+                thread: Some(thread),
+            }),
+            Ok(Err(error)) => Err(WorkerError::Runtime(error)),
+            Err(_) => Err(WorkerError::Runtime(io::Error::other("the thread ended"))),
+        }
+    }
+}
+
+/// A worker's whole life.
+async fn run(
+    mut inbox: mpsc::UnboundedReceiver<Command>,
+    gateway: Arc<Gateway>,
+    tls: Option<Arc<ServerConfig>>,
+    mut revoked: watch::Receiver<()>,
+    metrics: Arc<WorkerMetrics>,
+) {
+    let worker = Rc::new(Worker::new(gateway, Arc::clone(&metrics)));
+    let tls = tls.map(TlsAcceptor::from);
+    let open = Rc::new(Open::default());
+    loop {
+        let command = tokio::select! {
+            command = inbox.recv() => command,
+            changed = revoked.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                worker.end_revoked();
+                continue;
+            }
+        };
+        match command {
+            None => return,
+            Some(Command::Drain) => open.drain(),
+            Some(Command::EndSockets) => worker.end_sockets(),
+            Some(Command::Serve {
+                stream,
+                peer,
+                tls: secure,
+            }) => {
+                let tls = tls.clone().filter(|_| secure);
+                let (number, drain) = open.enter();
+                let (worker, open) = (Rc::clone(&worker), Rc::clone(&open));
+                let closing = Closing {
+                    metrics: Arc::clone(&metrics),
+                    open,
+                    number,
+                };
+                tokio::task::spawn_local(async move {
+                    let _closing = closing;
+                    match tokio::net::TcpStream::from_std(stream) {
+                        Ok(stream) => {
+                            let connection = Connection { peer, tls: secure };
+                            serve(worker, stream, connection, tls, drain).await;
+                        }
+                        Err(error) => warn!(%error, "a connection could not be taken over"),
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// Books a connection out, also when its task panics.
+struct Closing {
+    metrics: Arc<WorkerMetrics>,
+    open: Rc<Open>,
+    number: u64,
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.open.drains.borrow_mut().remove(&self.number);
+        self.metrics.connections(-1);
+    }
+}
+
+// === impl Open ===
+
+impl Open {
+    fn enter(&self) -> (u64, oneshot::Receiver<()>) {
+        let number = self.next.get();
+        self.next.set(number + 1);
+        let (sender, receiver) = oneshot::channel();
+        self.drains.borrow_mut().insert(number, sender);
+        (number, receiver)
+    }
+
+    fn drain(&self) {
+        for (_, drain) in self.drains.borrow_mut().drain() {
+            // A connection that does not listen any more is ending.
+            let _ = drain.send(());
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! A good configuration, and what can be wrong with it.
+
+/// A configuration without a mistake.
+pub(super) const GOOD: &str = r#"public_url = "https://meet.example.org"
+
+[listen]
+http = "127.0.0.1:8080"
+
+[upstream]
+web = "http://web:8000"
+xmpp = "http://prosody:5280"
+xmpp_domain = "meet.jitsi"
+
+[oidc]
+issuer = "https://sso.example.org/realms/main"
+client_id = "jitsi"
+
+[session]
+key_file = "session.key"
+
+[token]
+app_id = "gateway"
+secret_file = "prosody.secret"
+
+[[room]]
+match = "*"
+enter = "member"
+"#;
+
+/// A text of the good configuration, what stands there instead, and what is said of it after the
+/// file's name.
+pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
+    (
+        r#"http = "127.0.0.1:8080""#,
+        r#"http = "127.0.0.1:8080"#,
+        r#"4:23: invalid basic string, expected `"`; see https://toml.io for how TOML is written"#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_id = \"b\"",
+        "14:1: duplicate key; see https://toml.io for how TOML is written",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        r#"clientid = "jitsi""#,
+        r#"13: oidc.clientid: unknown key; did you mean "client_id""#,
+    ),
+    (
+        "[oidc]",
+        "[odic]",
+        r#"11: odic: unknown key; did you mean "oidc""#,
+    ),
+    (
+        "",
+        "[colours]\nred = 1",
+        "25: colours: unknown key; known here are insecure_readable_secrets, listen, log, oidc, public_url, room, session, tls, token, upstream",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = 5",
+        r#"13: oidc.client_id: expected a text, found a number; write for example "jitsi""#,
+    ),
+    (
+        r#"match = "*""#,
+        r#"match = ["*"]"#,
+        r#"23: room[1].match: expected a text, found a list; write for example "*""#,
+    ),
+    (
+        "[[room]]",
+        "[room]",
+        "22: room: expected a list, found a table; write its header in double brackets, as [[room]]",
+    ),
+    (
+        "",
+        "[listen.tls]",
+        "25: listen.tls: unknown key; known here are admin, drain_delay, grace, http, https, trusted_proxies, workers",
+    ),
+    (
+        "client_id = \"jitsi\"\n",
+        "",
+        r#"11: oidc.client_id: missing; add for example client_id = "jitsi""#,
+    ),
+    (
+        "public_url = \"https://meet.example.org\"\n",
+        "",
+        r#"1: public_url: missing; add for example public_url = "https://meet.example.org""#,
+    ),
+    (
+        r#""https://meet.example.org""#,
+        r#""http://meet.example.org""#,
+        "1: public_url: not an https address; write it as https://meet.example.org",
+    ),
+    (
+        r#""https://meet.example.org""#,
+        r#""https://meet.example.org/jitsi""#,
+        "1: public_url: has more than a host and a port; write it as https://meet.example.org",
+    ),
+    (
+        r#""https://meet.example.org""#,
+        r#""meet.example.org""#,
+        "1: public_url: not an address; write it as https://meet.example.org",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        r#"grace = "1m""#,
+        r#"3: listen: neither http nor https is there; add for example http = "0.0.0.0:8080""#,
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        r#"http = ":8080""#,
+        r#"4: listen.http: ":8080" is not an address and a port; write it as 0.0.0.0:8080 or [::]:8080"#,
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        r#"http = "127.0.0.1:9090""#,
+        "3: listen.admin: 127.0.0.1:9090 is the address of http already; write another port",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        r#"https = "127.0.0.1:8443""#,
+        "4: listen.https: there is no certificate; add [tls] with certificate and key",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\ntrusted_proxies = [\"10.0.0.0/8\", \"0.0.0.0/0\"]",
+        "5: listen.trusted_proxies[2]: trusts everybody; write the networks of the proxies in front of the gateway only",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nworkers = 0",
+        "5: listen.workers: 0 is out of bounds; write a number from 1 to 512",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nworkers = 1.5",
+        "5: listen.workers: expected a whole number, found a number with a fraction; write for example 4",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\ngrace = \"a while\"",
+        r#"5: listen.grace: "a while" is not a duration; write a duration from 0s to 1h"#,
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\ngrace = 75",
+        r#"5: listen.grace: expected a text, found a number; write for example "90s""#,
+    ),
+    (
+        "",
+        "[tls]\ncertificate = \"tls.crt\"",
+        r#"25: tls.key: missing; add for example key = "certs/tls.key""#,
+    ),
+    (
+        "",
+        "[tls]\ncertificate = \"tls.crt\"\nkey = \"other.key\"",
+        "27: tls.key: not the key of the certificate; name the two files that were made together",
+    ),
+    (
+        "",
+        "[tls]\ncertificate = \"none.crt\"\nkey = \"tls.key\"",
+        "26: tls.certificate: none.crt cannot be read: no such file or directory; write the file, or correct its path, which counts from the working directory",
+    ),
+    (
+        "",
+        "[tls]\ncertificate = \"tls.key\"\nkey = \"tls.key\"",
+        "26: tls.certificate: tls.key has no certificate; write a PEM chain into it, the host's own certificate first",
+    ),
+    (
+        "",
+        "[tls]\ncertificate = \"tls.crt\"\nkey = \"tls.crt\"",
+        "27: tls.key: tls.crt has no private key; write one into it as PEM, not encrypted",
+    ),
+    (
+        r#""http://web:8000""#,
+        r#""https://web:8000""#,
+        "7: upstream.web: https upstreams are not supported yet; use http:// within a private network",
+    ),
+    (
+        r#""http://web:8000""#,
+        r#""http://web:8000/jitsi""#,
+        "7: upstream.web: has more than a host and a port; write it as http://host:port",
+    ),
+    (
+        r#""http://prosody:5280""#,
+        r#""prosody:5280""#,
+        "8: upstream.xmpp: not an http address; write it as http://host:port",
+    ),
+    (
+        r#""meet.jitsi""#,
+        r#""http://meet.jitsi""#,
+        r#"9: upstream.xmpp_domain: "http://meet.jitsi" is not a domain; write a host name without scheme and port, as meet.jitsi"#,
+    ),
+    (
+        r#"xmpp_domain = "meet.jitsi""#,
+        "xmpp_domain = \"meet.jitsi\"\nbosh_timeout = \"0s\"",
+        "10: upstream.bosh_timeout: 0s is too short; write a duration from 1s to 1h",
+    ),
+    (
+        r#""https://sso.example.org/realms/main""#,
+        r#""http://sso.example.org/realms/main""#,
+        "12: oidc.issuer: not https, so anybody on the way could sign in as anybody; use https, or set insecure_http_issuer = true for a test",
+    ),
+    (
+        r#""https://sso.example.org/realms/main""#,
+        r#""sso.example.org""#,
+        "12: oidc.issuer: not an address; write it as https://sso.example.org/realms/main",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        r#"client_id = " jitsi""#,
+        "13: oidc.client_id: has spaces or line breaks where none belong; write printable characters without spaces around them",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_secret = \"changeme\"",
+        "14: oidc.client_secret: a placeholder, not a secret; write the real secret",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_secret = \"a7Hq\"\nclient_secret_file = \"oidc.secret\"",
+        "15: oidc.client_secret_file: stands beside client_secret; remove one of the two",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_secret_file = \"none.secret\"",
+        "14: oidc.client_secret_file: none.secret cannot be read: no such file or directory; write the file, or correct its path, which counts from the working directory",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_secret_file = \"empty.secret\"",
+        "14: oidc.client_secret_file: empty.secret is empty; write the secret into it",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_auth = \"basic\"",
+        r#"14: oidc.client_auth: "basic" is not known here; write "client_secret_basic" or "client_secret_post""#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nscopes = [\"profile\"]",
+        r#"14: oidc.scopes: without openid it is not OpenID Connect; add "openid""#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nalgorithms = [\"HS256\"]",
+        r#"14: oidc.algorithms[1]: "HS256" is not known here; write "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384" or "EdDSA""#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nalgorithms = []",
+        r#"14: oidc.algorithms: no algorithm, so nobody could sign in; remove the key, or write algorithms = ["RS256"]"#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nca_file = \"tls.key\"",
+        "14: oidc.ca_file: tls.key is not a PEM file of certificates; write the authorities' certificates into it",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nhttp_proxy = \"http://u:p@proxy:3128\"",
+        "14: oidc.http_proxy: has a user name or password in it; write it as http://proxy.internal:3128",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\n[oidc.claims]\ngroup = \"roles\"",
+        r#"15: oidc.claims.group: unknown key; did you mean "groups""#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nleeway = \"1h\"",
+        "14: oidc.leeway: 1h is too long; write a duration from 0s to 5m",
+    ),
+    (
+        r#"key_file = "session.key""#,
+        r#"idle = "1h""#,
+        r#"15: session.key_file: missing; write one with openssl rand -base64 32 > config/session.key and add key_file = "config/session.key""#,
+    ),
+    (
+        r#"key_file = "session.key""#,
+        r#"key_file = "prosody.secret""#,
+        "16: session.key_file: line 1 holds 24 bytes instead of 32; write a key with `openssl rand -base64 32`",
+    ),
+    (
+        r#"key_file = "session.key""#,
+        r#"key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA""#,
+        "16: session.key: a placeholder, not a secret; write the real secret",
+    ),
+    (
+        r#"key_file = "session.key""#,
+        "key_file = \"session.key\"\nidle = \"48h\"",
+        "15: session.absolute: shorter than idle; write an absolute time that is not shorter than idle",
+    ),
+    (
+        r#"secret_file = "prosody.secret""#,
+        r#"secret_file = "oidc.secret""#,
+        "20: token.secret_file: 10 bytes are too few for HS256, which wants 32; write one with openssl rand -hex 32, and give it to Prosody too",
+    ),
+    (
+        r#"secret_file = "prosody.secret""#,
+        r#"secret_file = "open.secret""#,
+        "20: token.secret_file: open.secret holds a secret and is open to every account of the machine; run chmod o-rwx open.secret (in Kubernetes: defaultMode 0440 and an fsGroup), or set insecure_readable_secrets = true",
+    ),
+    (
+        "secret_file = \"prosody.secret\"\n",
+        "",
+        r#"18: token.secret_file: missing; add secret_file = "config/prosody.secret", the same as Prosody's app_secret"#,
+    ),
+    (
+        r#"secret_file = "prosody.secret""#,
+        r#"secret_fil = "prosody.secret""#,
+        r#"20: token.secret_fil: unknown key; did you mean "secret_file""#,
+    ),
+    (
+        r#"secret_file = "prosody.secret""#,
+        r#"secret = "<the secret of Prosody, at least 32 bytes>""#,
+        "20: token.secret: a placeholder, not a secret; write the real secret",
+    ),
+    (
+        r#"secret_file = "prosody.secret""#,
+        "secret_file = \"prosody.secret\"\nalgorithm = \"HS512\"",
+        "20: token.secret_file: 32 bytes are too few for HS512, which wants 64; write one with openssl rand -hex 32, and give it to Prosody too",
+    ),
+    (
+        r#"secret_file = "prosody.secret""#,
+        "secret_file = \"prosody.secret\"\nalgorithm = \"RS256\"",
+        "21: token.algorithm: RS256 takes no secret; write HS256, HS384 or HS512, or use [[token.key]]",
+    ),
+    (
+        r#"secret_file = "prosody.secret""#,
+        "secret_file = \"prosody.secret\"\nalgorithm = \"none\"",
+        r#"21: token.algorithm: "none" is not known here; write "HS256", "HS384", "HS512", "RS256", "RS384" or "RS512""#,
+    ),
+    (
+        r#"secret_file = "prosody.secret""#,
+        "secret_file = \"prosody.secret\"\nlifetime = \"2h\"",
+        "21: token.lifetime: 2h is too long; write a duration from 10s to 1h",
+    ),
+    (
+        r#"secret_file = "prosody.secret""#,
+        "secret_file = \"prosody.secret\"\n[[token.key]]\nkid = \"a\"\nfile = \"tls.key\"",
+        "21: token.key: stands beside a secret; remove the secret or every [[token.key]]",
+    ),
+    (
+        r#"secret_file = "prosody.secret""#,
+        "[[token.key]]\nkid = \"a\"\nfile = \"tls.key\"",
+        "22: token.key[1].file: tls.key is not an RSA private key in PEM form; make one with openssl genrsa 2048",
+    ),
+    (
+        "[[room]]\nmatch = \"*\"\nenter = \"member\"\n",
+        "",
+        r#"1: room: missing; add for example [[room]] with enter = "member" and match = "*""#,
+    ),
+    (
+        r#"match = "*""#,
+        r#"match = """#,
+        r#"23: room[1].match: fits no room; write "*" for all"#,
+    ),
+    (
+        r#"match = "*""#,
+        r#"match = "acme/*""#,
+        "23: room[1].match: names have no slash; write the room in match and the tenant in tenant",
+    ),
+    (
+        r#"enter = "member""#,
+        r#"enter = "group:staff""#,
+        r#"24: room[1].enter: "group:staff" is not known here; did you mean ["group:staff"]"#,
+    ),
+    (
+        r#"enter = "member""#,
+        r#"enter = "closd""#,
+        r#"24: room[1].enter: "closd" is not known here; did you mean "closed""#,
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = []",
+        r#"24: room[1].enter: an empty list lets nobody in; write "closed" if that is meant, or a condition"#,
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = [1]",
+        "24: room[1].enter[1]: expected a text, found a number; write it in quotes",
+    ),
+    (
+        r#"enter = "member""#,
+        r#"enter = ["grup:staff"]"#,
+        r#"24: room[1].enter[1]: unknown condition "grup:staff"; known are member, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, claim:PATH=VALUE"#,
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nmoderators = [\"group:staff\", \"owner\"]",
+        r#"25: room[1].moderators[2]: "owner" is not known yet: rooms have no owner; name people, as group:staff"#,
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nhost = \"owner\"",
+        "25: room[1].host: unknown key; known here are enter, match, moderators, tenant",
+    ),
+    (
+        "",
+        "[[room]]\nmatch = \"board\"\nenter = \"closed\"",
+        "25: room[2]: never reached: rule 1 fits all of its rooms; move it above rule 1, or remove it",
+    ),
+    (
+        r#"match = "*""#,
+        "match = \"board\"\nenter = \"closed\"\n[[room]]\nmatch = \"BOARD\"",
+        "25: room[2]: never reached: rule 1 fits all of its rooms; move it above rule 1, or remove it",
+    ),
+    (
+        r#"match = "*""#,
+        "tenant = \"\"\nmatch = \"*\"\nenter = \"closed\"\n[[room]]\nmatch = \"a*\"\ntenant = \"\"",
+        "26: room[2]: never reached: rule 1 fits all of its rooms; move it above rule 1, or remove it",
+    ),
+    (
+        "",
+        "[log]\nformat = \"xml\"",
+        r#"26: log.format: "xml" is not known here; write "text" or "json""#,
+    ),
+    (
+        "",
+        "[log]\nlevel = \"loud\"",
+        r#"26: log.level: "loud" is not a level; write error, warn, info, debug or trace, or target=level"#,
+    ),
+];

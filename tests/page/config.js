@@ -1,0 +1,2 @@
+
+;if(typeof config==="object"&&config){config["defaultLanguage"]="\u003c/script\u003e\u2028\u00e9";if(typeof config["hosts"]!=="object"||!config["hosts"])config["hosts"]={};delete config["hosts"]["anonymousdomain"];if(typeof config["prejoinConfig"]!=="object"||!config["prejoinConfig"])config["prejoinConfig"]={};config["prejoinConfig"]["enabled"]=false;config["tokenAuthUrl"]="https://meet.example.org/_gateway/login?state={state}";config["tokenLogoutUrl"]="https://meet.example.org/_gateway/logout";}

@@ -1,0 +1,62 @@
+// The part of the address behind the `#` never reaches a server, and survives a
+// sign-in all the same.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { reaches } from "../lib/browser.js";
+import { people } from "../lib/provider.js";
+import { startSite } from "../lib/site.js";
+
+let site;
+before(async () => {
+  site = await startSite({ label: "fragment" });
+});
+after(() => site?.stop());
+
+const hash = "#config.startWithAudioMuted=true&config.subject=%22Monday%20%26%20more%22";
+
+async function check({ page }) {
+  const { me } = await reaches(page, "joined");
+  assert.equal(me.name, people.first.name, "the display token is there beside the options");
+  const { address, config, here } = await page.evaluate(() => ({
+    address: window.meeting.address,
+    config: window.meeting.config,
+    here: window.location.href,
+  }));
+  assert.equal(config.startWithAudioMuted, true);
+  assert.equal(config.subject, "Monday & more");
+  const seen = new URL(address);
+  assert.equal(seen.pathname, "/planning");
+  assert.match(seen.hash, /[#&]config\.startWithAudioMuted=true(&|$)/);
+  assert.match(seen.hash, /[#&]jwt=(%22|")/);
+  assert.match(new URL(here).hash, /config\.startWithAudioMuted=true/);
+}
+
+test("over a sign-in", async () => {
+  const visitor = await site.arrive("first", `/planning${hash}`);
+  await check(visitor);
+
+  await visitor.page.goto("about:blank");
+  await visitor.page.goto(`${site.url}/planning${hash}`);
+  await check(visitor);
+
+  await visitor.page.reload();
+  await check(visitor);
+  assert.deepEqual(visitor.problems, []);
+  await visitor.context.close();
+});
+
+test("a query survives too", async () => {
+  const visitor = await site.arrive("first", "/planning?release=release-7&x=a%20b%26c#config.startWithAudioMuted=true");
+  await reaches(visitor.page, "joined");
+  const { searchParams } = new URL(visitor.page.url());
+  assert.equal(searchParams.get("release"), "release-7");
+  assert.equal(searchParams.get("x"), "a b&c");
+  await visitor.context.close();
+});
+
+test("no request carries the fragment", () => {
+  for (const { url } of [...site.web.requests, ...site.provider.requests]) {
+    assert.doesNotMatch(url, /startWithAudioMuted/);
+  }
+});

@@ -1,0 +1,127 @@
+// Three people sign in and meet, with nothing but a browser. What their browsers
+// hold of tokens is worth nothing to Prosody.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { sees } from "../lib/browser.js";
+import { collectTokens } from "../lib/leaks.js";
+import { people } from "../lib/provider.js";
+import { startSite } from "../lib/site.js";
+import { read } from "../lib/tokens.js";
+import { login } from "../lib/xmpp-lite.js";
+
+let site;
+before(async () => {
+  site = await startSite({ label: "meeting" });
+});
+after(() => site?.stop());
+
+const logins = ["host", "first", "second"];
+const nameOf = (who) => people[who].name;
+
+for (const transport of ["websocket", "bosh"]) {
+  describe(`three people over ${transport}`, () => {
+    const room = transport === "websocket" ? "Team%20Call" : "Team%20Call%202";
+    const address = `${room.toLowerCase()}@muc.meet.jitsi`;
+    const leaks = collectTokens();
+    const visitors = {};
+
+    before(async () => {
+      await site.prosody.forget();
+      for (const who of logins) {
+        const hash = `#config.preferBosh=${transport === "bosh"}`;
+        visitors[who] = await site.attend(who, `/${room}${hash}`, { watch: leaks.watch });
+      }
+    });
+    after(async () => {
+      for (const { context } of Object.values(visitors)) await context.close();
+    });
+
+    test("each sees the other two by the provider's names", async () => {
+      for (const who of logins) {
+        const { page, meeting } = visitors[who];
+        assert.equal(meeting.transport, transport);
+        assert.equal(meeting.room, room.toLowerCase());
+        assert.equal(meeting.me.name, nameOf(who));
+        await sees(page, logins.filter((other) => other !== who).map(nameOf));
+      }
+    });
+
+    test("what one says the others hear", async () => {
+      await visitors.first.page.evaluate(() => window.meeting.say("hello"));
+      for (const who of ["host", "second"]) {
+        await visitors[who].page.waitForFunction(() => window.meeting.messages.some(({ text }) => text === "hello"));
+      }
+    });
+
+    test("staff is owner, the others are members", () => {
+      const standing = site.focus.occupants(address).map(({ name, affiliation }) => [name, affiliation]);
+      assert.deepEqual(Object.fromEntries(standing), {
+        [nameOf("host")]: "owner",
+        [nameOf("first")]: "member",
+        [nameOf("second")]: "member",
+      });
+    });
+
+    test("Prosody got a token of the gateway's for this room, in the header only", async () => {
+      const { sessions, requests } = await site.prosody.seen();
+      const kind = transport === "websocket" ? "websocket" : "bosh";
+      const own = sessions.filter((session) => session.kind === kind);
+      assert.equal(own.length, 3);
+      for (const { token, query } of own) {
+        const claims = read(token);
+        assert.equal(claims.iss, "gateway");
+        assert.equal(claims.room, room.toLowerCase());
+        assert.doesNotMatch(query, /token/i);
+      }
+      for (const { headers } of requests) {
+        assert.doesNotMatch(headers.cookie ?? "", /gateway/, "the gateway's cookies stay with the gateway");
+      }
+      assert.deepEqual(own.map(({ token }) => read(token).context.user.name).sort(), logins.map(nameOf).sort());
+    });
+
+    test("the web container gets neither cookie nor token", () => {
+      for (const { headers, url } of site.web.requests) {
+        assert.doesNotMatch(headers.cookie ?? "", /gateway/);
+        assert.equal(headers.authorization, undefined);
+        assert.doesNotMatch(url, /eyJ/);
+      }
+    });
+
+    test("no token in a browser is worth anything to Prosody", async () => {
+      for (const visitor of Object.values(visitors)) await leaks.inspect(visitor);
+      const tokens = await leaks.tokens();
+      assert.ok(tokens.length >= 3, "each page has at least its display token");
+      for (const { token, places } of tokens) {
+        const where = `found in ${places.join(", ")}`;
+        for (const target of [{ query: { token } }, { headers: { authorization: `Bearer ${token}` } }]) {
+          await assert.rejects(
+            login({ transport: "websocket", base: site.prosody.url, ...target }),
+            { name: "LoginRefused" },
+            where,
+          );
+        }
+      }
+    });
+
+    test("nor to the gateway", async () => {
+      const base = { transport: "websocket", base: site.url, tls: site.tls };
+      for (const { token } of await leaks.tokens()) {
+        for (const target of [
+          { query: { room: room.toLowerCase(), token } },
+          { query: { room: room.toLowerCase() }, headers: { authorization: `Bearer ${token}` } },
+        ]) {
+          await assert.rejects(login({ ...base, ...target }), { name: "HttpRefused" });
+        }
+      }
+    });
+
+    test("the pages ran without errors", () => {
+      assert.deepEqual(Object.values(visitors).flatMap(({ problems }) => problems), []);
+    });
+  });
+}
+
+test("the gateway's log holds no token", () => {
+  assert.doesNotMatch(site.gateway.log(), /eyJ[\w-]+\.[\w-]+\./);
+});

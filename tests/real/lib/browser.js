@@ -1,0 +1,84 @@
+import { chromium } from "playwright-core";
+
+const flags = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  // Nothing leaves this machine, whatever a page asks for.
+  "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+];
+
+/**
+ * Starts Chromium, headless.
+ * `visitor()` gives a context of its own: another person at another machine.
+ */
+export async function startBrowser() {
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: flags,
+  });
+  return {
+    async visitor() {
+      const context = await browser.newContext({ ignoreHTTPSErrors: true });
+      const page = await context.newPage();
+      const problems = [];
+      page.on("pageerror", (error) => problems.push(error.message));
+      return { context, page, problems };
+    },
+    stop: () => browser.close(),
+  };
+}
+
+/**
+ * Fills in the provider's forms (login, then consent if it asks) on a page that
+ * is on its way there, and returns when the page has left the provider.
+ * @param {import("playwright-core").Page} page
+ * @param {string} login
+ * @param {{issuer: string}} provider
+ */
+export async function signIn(page, login, { issuer }) {
+  const { origin } = new URL(issuer);
+  await page.locator("input[name=login]").fill(login);
+  await page.locator("input[name=password]").fill("any");
+  await page.locator("button[type=submit]").click();
+  const left = page.waitForURL((url) => url.origin !== origin, { waitUntil: "commit" });
+  const consent = page.locator("input[name=prompt][value=consent]");
+  const asked = consent.waitFor({ state: "attached" });
+  const first = await Promise.race([left.then(() => "left"), asked.then(() => "asked")]);
+  if (first === "asked") await page.locator("button[type=submit]").click();
+  asked.catch(() => {});
+  await left;
+}
+
+/**
+ * Waits until the page's meeting is in a state; fails with the meeting's errors.
+ * @param {import("playwright-core").Page} page
+ */
+export async function reaches(page, state, { timeout = 20_000 } = {}) {
+  const handle = await page.waitForFunction(
+    (wanted) => (window.meeting?.state === wanted || window.meeting?.errors.length) && window.meeting,
+    state,
+    { timeout },
+  );
+  const meeting = await handle.evaluate(({ state: at, errors, ...rest }) => ({
+    at, errors, room: rest.room, tenant: rest.tenant, transport: rest.transport, me: rest.me,
+  }));
+  if (meeting.at !== state) throw new Error(`${meeting.at}, not ${state}: ${meeting.errors.join("; ")}`);
+  return meeting;
+}
+
+/** Waits until exactly these others (by display name) are seen on the page. */
+export async function sees(page, others, { timeout = 20_000 } = {}) {
+  await page.waitForFunction(
+    (wanted) => {
+      const seen = Object.values(window.meeting.participants).map(({ name }) => name).sort();
+      return JSON.stringify(seen) === wanted;
+    },
+    JSON.stringify([...others].sort()),
+    { timeout },
+  );
+}

@@ -1,0 +1,81 @@
+import { client, xml } from "@xmpp/client";
+import { names } from "./prosody.js";
+import { until } from "./process.js";
+
+const ns = {
+  focus: "http://jitsi.org/protocol/focus",
+  muc: "http://jabber.org/protocol/muc",
+  mucUser: "http://jabber.org/protocol/muc#user",
+  mucAdmin: "http://jabber.org/protocol/muc#admin",
+  nick: "http://jabber.org/protocol/nick",
+};
+
+/**
+ * Stands in for Jicofo: opens the rooms that clients ask for, and says "ready".
+ * It is the owner of each room, so it sees who is in it with which affiliation.
+ * @param {{c2sPort: number}} prosody
+ */
+export async function startFocus({ c2sPort }) {
+  const xmpp = client({
+    service: `xmpp://127.0.0.1:${c2sPort}`,
+    domain: names.auth,
+    username: names.focusUser.split("@")[0],
+    password: names.focusPassword,
+    resource: "focus",
+  });
+  xmpp.reconnect.stop();
+  const problems = [];
+  xmpp.on("error", (error) => problems.push(error));
+  const rooms = new Map();
+
+  xmpp.on("stanza", (stanza) => {
+    if (!stanza.is("presence")) return;
+    const [room, nick] = stanza.attrs.from.split("/");
+    const occupants = rooms.get(room);
+    if (!occupants) return;
+    if (stanza.attrs.type) {
+      occupants.delete(nick);
+      return;
+    }
+    const x = stanza.getChild("x", ns.mucUser);
+    occupants.set(nick, {
+      nick,
+      ...x?.getChild("item")?.attrs,
+      name: stanza.getChildText("nick", ns.nick) ?? undefined,
+    });
+  });
+
+  async function open(room) {
+    if (!rooms.has(room)) {
+      rooms.set(room, new Map());
+      await xmpp.send(xml("presence", { to: `${room}/focus` }, xml("x", { xmlns: ns.muc })));
+    }
+    await until(() => rooms.get(room).has("focus"), { what: `the focus in ${room}`, every: 10 });
+  }
+
+  xmpp.iqCallee.set(ns.focus, "conference", async ({ element }) => {
+    const { room } = element.attrs;
+    await open(room);
+    return xml("conference", { xmlns: ns.focus, room, ready: "true", focusjid: names.focusUser });
+  });
+
+  await xmpp.start();
+  await xmpp.send(xml("presence", { to: names.focus }));
+
+  return {
+    problems,
+    /** The addresses of the rooms that were asked for, as the MUC component knows them. */
+    rooms: () => [...rooms.keys()],
+    /** Who is in a room besides the focus: nick, name, affiliation, role, jid. */
+    occupants: (room) => [...(rooms.get(room)?.values() ?? [])].filter(({ nick }) => nick !== "focus"),
+    /** Everyone of one affiliation, asked from the room itself. */
+    async affiliated(room, affiliation) {
+      const answer = await xmpp.iqCaller.get(
+        xml("query", { xmlns: ns.mucAdmin }, xml("item", { affiliation })),
+        room,
+      );
+      return answer.getChildren("item").map(({ attrs }) => attrs.jid);
+    },
+    stop: () => xmpp.stop(),
+  };
+}

@@ -1,0 +1,137 @@
+import { randomBytes } from "node:crypto";
+import { access, appendFile, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { makeCertificate } from "./certificate.js";
+import { freePort, run, temporaryDirectory, untilServes } from "./process.js";
+import { gatewayClient } from "./provider.js";
+import { names } from "./prosody.js";
+import { appSecret } from "./tokens.js";
+import { merge, toml } from "./toml.js";
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const binary = process.env.GATEWAY_BIN ?? here("../../../target/debug/jitsi-auth-gateway");
+
+/** Where the gateways of the tests leave their logs, one file each. */
+export const logDirectory = here("../../output/real");
+
+/**
+ * Remembers a secret of a gateway, so that its log can be searched for it when all is over.
+ * @param {string} label names the log file
+ * @param {string} secret
+ */
+export async function keepOutOfLogs(label, secret) {
+  await mkdir(logDirectory, { recursive: true });
+  await appendFile(join(logDirectory, `${label}.secrets`), `${secret}\n`);
+}
+
+/**
+ * Chooses ports and makes the files of a gateway that is to be started later:
+ * its neighbours want to know its address before it can run.
+ * @param {{label: string}} options the label names the log file
+ */
+export async function planGateway({ label }) {
+  await access(binary).catch(() => {
+    throw new Error(`no gateway at ${binary}: build it, or name it in GATEWAY_BIN`);
+  });
+  const directory = await temporaryDirectory(label);
+  const [https, http, admin] = [await freePort(), await freePort(), await freePort()];
+  const file = async (name, content) => {
+    const path = join(directory.path, name);
+    await writeFile(path, content, { mode: 0o600 });
+    if (name.endsWith(".secret")) await keepOutOfLogs(label, content);
+    return path;
+  };
+  return {
+    label,
+    file,
+    ports: { https, http, admin },
+    publicUrl: `https://localhost:${https}`,
+    certificate: await makeCertificate(directory.path),
+    remove: directory.remove,
+  };
+}
+
+/** The settings of section names and keys that every test starts from. */
+async function defaults(plan, { web, xmpp, issuer }) {
+  return {
+    public_url: plan.publicUrl,
+    listen: {
+      http: `127.0.0.1:${plan.ports.http}`,
+      https: `127.0.0.1:${plan.ports.https}`,
+      admin: `127.0.0.1:${plan.ports.admin}`,
+    },
+    tls: { certificate: plan.certificate.certificate, key: plan.certificate.key },
+    upstream: { web, xmpp, xmpp_domain: names.domain },
+    oidc: {
+      issuer,
+      client_id: gatewayClient.id,
+      client_secret_file: await plan.file("client.secret", gatewayClient.secret),
+      insecure_http_issuer: true,
+      scopes: ["openid", "profile", "email"],
+      claims: { groups: "groups" },
+    },
+    session: { key_file: await plan.file("session.secret", randomBytes(32).toString("base64")) },
+    token: {
+      app_id: "gateway",
+      secret_file: await plan.file("token.secret", appSecret),
+      audience: "jitsi",
+      subject: names.domain,
+    },
+    // Everything that any part of the gateway says: the logs are searched for secrets afterwards.
+    log: { level: "trace" },
+    room: [{ match: "*", enter: "member", moderators: ["group:staff"] }],
+  };
+}
+
+/**
+ * Starts the gateway and waits until it says that it is ready.
+ * @param {object} plan from `planGateway`
+ * @param {object} options
+ * @param {{web: string, xmpp: string, issuer: string}} options.neighbours their URLs
+ * @param {object} [options.settings] laid over the default settings
+ * @param {object} [options.env]
+ */
+export async function startGateway(plan, { neighbours, settings = {}, env = {} }) {
+  let current = merge(await defaults(plan, neighbours), settings);
+  const config = await plan.file("gateway.toml", `${toml(current)}\n`);
+  const logFile = join(logDirectory, `${plan.label}.log`);
+  const program = await run(binary, ["run", "--config", config], {
+    env: { ...env },
+    logFile,
+  });
+  const admin = `http://127.0.0.1:${plan.ports.admin}`;
+  const stop = async () => {
+    const outcome = await program.stop({ grace: 15_000 });
+    await plan.remove();
+    return outcome;
+  };
+  const ready = async () => {
+    const answer = await fetch(`${admin}/readyz`);
+    await answer.arrayBuffer();
+    return answer.ok;
+  };
+  try {
+    await untilServes(program, ready, { what: "the gateway", within: 20_000 });
+  } catch (error) {
+    await stop();
+    throw new Error(`${error.message}\n${program.output().slice(-4_000)}`, { cause: error });
+  }
+  return {
+    url: plan.publicUrl,
+    admin,
+    ports: plan.ports,
+    /** TLS options with which a client believes the gateway's certificate. */
+    tls: { ca: plan.certificate.pem, servername: "localhost" },
+    logFile,
+    log: program.output,
+    mustRun: program.mustRun,
+    stop,
+    /** Writes changed settings to the configuration file and asks the gateway to read it again. */
+    async reconfigure(changes) {
+      current = merge(current, changes);
+      await plan.file("gateway.toml", `${toml(current)}\n`);
+      program.signal("SIGHUP");
+    },
+  };
+}

@@ -1,0 +1,64 @@
+import { createServer, request as ask } from "node:http";
+import { connect } from "node:net";
+import { listen } from "./process.js";
+
+const toProsody = /^(\/[^/]+)?\/(http-bind|xmpp-websocket)(\?|$)/;
+
+/**
+ * The plainest of front doors: one origin before the web container and Prosody,
+ * with nobody asked who they are. For tests of the other parts.
+ * The upstreams are given later, for they want to know this one's address.
+ */
+export async function startOneOrigin() {
+  const upstream = {};
+  const target = (url) => {
+    if (!toProsody.test(url)) return { port: upstream.web, path: url };
+    const { pathname, search } = new URL(url, "http://front");
+    return { port: upstream.xmpp, path: `/${pathname.split("/").at(-1)}${search}` };
+  };
+  const sockets = new Set();
+  const server = createServer((request, response) => {
+    const forward = ask({
+      host: "127.0.0.1", ...target(request.url), method: request.method, headers: request.headers,
+    }, (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    forward.on("error", () => response.destroy());
+    response.on("close", () => forward.destroy());
+    request.pipe(forward);
+  });
+  server.on("upgrade", (request, client, head) => {
+    const { port, path } = target(request.url);
+    const backend = connect(port, "127.0.0.1", () => {
+      const lines = [`GET ${path} HTTP/1.1`];
+      for (let i = 0; i < request.rawHeaders.length; i += 2) {
+        lines.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
+      }
+      backend.write(`${lines.join("\r\n")}\r\n\r\n`);
+      backend.write(head);
+      client.pipe(backend).pipe(client);
+    });
+    for (const [one, other] of [[client, backend], [backend, client]]) {
+      sockets.add(one);
+      one.on("error", () => other.destroy());
+      one.on("close", () => {
+        sockets.delete(one);
+        other.destroy();
+      });
+    }
+  });
+  const port = await listen(server);
+  return {
+    url: `http://localhost:${port}`,
+    /** @param {{web: number, xmpp: number}} ports */
+    use: (ports) => Object.assign(upstream, ports),
+    /** Cuts every WebSocket, as a broken network would. */
+    cut: () => sockets.forEach((socket) => socket.destroy()),
+    stop: () => new Promise((done) => {
+      server.close(done);
+      server.closeAllConnections();
+      sockets.forEach((socket) => socket.destroy());
+    }),
+  };
+}

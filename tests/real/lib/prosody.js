@@ -1,0 +1,172 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { accepts, freePort, run, temporaryDirectory, untilServes } from "./process.js";
+
+const modules = fileURLToPath(new URL("../prosody/modules", import.meta.url));
+
+/** The XMPP names every test uses, as Jitsi's Docker images choose them. */
+export const names = {
+  domain: "meet.jitsi",
+  muc: "muc.meet.jitsi",
+  focus: "focus.meet.jitsi",
+  auth: "auth.meet.jitsi",
+  focusUser: "focus@auth.meet.jitsi",
+  focusPassword: "focus-password",
+};
+
+function lua(value) {
+  if (Array.isArray(value)) return `{ ${value.map(lua).join("; ")} }`;
+  if (typeof value === "string") return JSON.stringify(value);
+  return String(value);
+}
+
+function options(entries) {
+  return Object.entries(entries)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `  ${key} = ${lua(value)};`)
+    .join("\n");
+}
+
+// Stream resumption is for the clients' host only: the focus's library miscounts its acks.
+function configuration({ directory, httpPort, c2sPort, token, verifyDomain, logLevel }) {
+  return `${options({
+    run_as_root: true,
+    data_path: join(directory, "data"),
+    pidfile: join(directory, "prosody.pid"),
+    plugin_paths: [modules],
+    interfaces: ["127.0.0.1"],
+    http_interfaces: ["127.0.0.1"],
+    http_ports: [httpPort],
+    https_ports: [],
+    c2s_ports: [c2sPort],
+    c2s_direct_tls_ports: [],
+    s2s_ports: [],
+    modules_enabled: [
+      "disco", "saslauth", "ping", "posix", "bosh", "websocket", "tenant_mapper", "test_probe",
+    ],
+    modules_disabled: ["s2s", "offline", "tls"],
+    allow_registration: false,
+    c2s_require_encryption: false,
+    consider_bosh_secure: true,
+    consider_websocket_secure: true,
+    http_default_host: names.domain,
+    trusted_proxies: ["127.0.0.1"],
+    admins: [names.focusUser],
+    muc_mapper_domain_base: names.domain,
+    muc_mapper_domain_prefix: "muc",
+    smacks_hibernation_time: 60,
+    storage: "internal",
+  })}
+  log = { { levels = { min = ${lua(logLevel)} }, to = "console" } };
+
+VirtualHost "${names.domain}"
+${options({ authentication: "token", modules_enabled: ["smacks"], ...token })}
+
+VirtualHost "${names.auth}"
+${options({ authentication: "internal_plain" })}
+
+Component "${names.muc}" "muc"
+${options({
+  modules_enabled: ["token_verification", "token_affiliation"],
+  enable_domain_verification: verifyDomain,
+  restrict_room_creation: false,
+  muc_room_locking: false,
+  muc_room_default_public_jids: true,
+  muc_room_default_change_subject: true,
+})}
+
+Component "${names.focus}" "focus_relay"
+${options({ focus_user: names.focusUser })}
+`;
+}
+
+async function register(directory, user, password) {
+  const [name, host] = user.split("@");
+  const encode = (text) => text.replace(/[^A-Za-z0-9]/g, (c) => `%${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  const accounts = join(directory, "data", encode(host), "accounts");
+  await mkdir(accounts, { recursive: true });
+  await writeFile(join(accounts, `${encode(name)}.dat`), `return { ["password"] = ${lua(password)} };\n`);
+}
+
+/**
+ * Starts a Prosody that checks tokens as Jitsi's plugins do.
+ * @param {object} [settings]
+ * @param {string} [settings.algorithm] the one signature algorithm it accepts
+ * @param {string} [settings.secret] for the HS family
+ * @param {string} [settings.asapKeyServer] base URL of the public keys, for the RS family
+ * @param {string} [settings.appId] the only issuer it accepts
+ * @param {string[]} [settings.audiences]
+ * @param {boolean} [settings.allowEmptyToken]
+ * @param {boolean} [settings.verifyDomain]
+ * @param {string} [settings.logLevel]
+ * @param {string} [settings.logFile]
+ */
+export async function startProsody({
+  algorithm,
+  secret,
+  asapKeyServer,
+  appId = "gateway",
+  audiences = ["jitsi"],
+  allowEmptyToken = false,
+  verifyDomain = false,
+  logLevel = "info",
+  logFile,
+} = {}) {
+  const directory = await temporaryDirectory("prosody");
+  const [httpPort, c2sPort] = [await freePort(), await freePort()];
+  await register(directory.path, names.focusUser, names.focusPassword);
+  const file = join(directory.path, "prosody.cfg.lua");
+  await writeFile(file, configuration({
+    directory: directory.path,
+    httpPort,
+    c2sPort,
+    verifyDomain,
+    logLevel,
+    token: {
+      app_id: appId,
+      app_secret: secret,
+      asap_key_server: asapKeyServer,
+      signature_algorithm: algorithm,
+      allow_empty_token: allowEmptyToken,
+      asap_accepted_issuers: [appId],
+      asap_accepted_audiences: audiences,
+    },
+  }));
+  const program = await run("prosody", ["-F", "--config", file], { logFile });
+  const url = `http://127.0.0.1:${httpPort}`;
+  const stop = async () => {
+    await program.stop();
+    await directory.remove();
+  };
+  try {
+    await untilServes(program, async () => {
+      const answer = await fetch(`${url}/test-probe`);
+      await answer.arrayBuffer();
+      return answer.ok && (await accepts(c2sPort));
+    }, { what: "Prosody", within: 15_000 });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url, httpPort, c2sPort, stop, log: program.output, ...probe(url) };
+}
+
+function probe(url) {
+  const unpack = (field) => Buffer.from(field, "base64").toString("latin1");
+  return {
+    /** What Prosody was sent since the last reset. */
+    async seen() {
+      const record = await (await fetch(`${url}/test-probe`)).json();
+      return {
+        requests: record.requests.map(({ body64, ...rest }) => ({ ...rest, body: unpack(body64) })),
+        sessions: record.sessions,
+        errors: record.errors,
+        streams: record.streams.map(({ bytes64, ...rest }) => ({ ...rest, bytes: unpack(bytes64) })),
+      };
+    },
+    async forget() {
+      await (await fetch(`${url}/test-probe/reset`, { method: "POST" })).arrayBuffer();
+    },
+  };
+}

@@ -1,0 +1,36 @@
+const plain = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const tables = (value) => Array.isArray(value) && value.length > 0 && value.every(plain);
+
+function scalar(value) {
+  return Array.isArray(value) ? `[${value.map(scalar).join(", ")}]` : JSON.stringify(value);
+}
+
+/**
+ * Writes settings as TOML. Keys are bare words; `undefined` leaves a key out.
+ * @param {object} settings
+ */
+export function toml(settings, path = []) {
+  const entries = Object.entries(settings).filter(([, value]) => value !== undefined);
+  const lines = [];
+  for (const [key, value] of entries) {
+    if (!plain(value) && !tables(value)) lines.push(`${key} = ${scalar(value)}`);
+  }
+  for (const [key, value] of entries) {
+    const name = [...path, key];
+    if (plain(value)) {
+      lines.push("", `[${name.join(".")}]`, toml(value, name));
+    } else if (tables(value)) {
+      for (const item of value) lines.push("", `[[${name.join(".")}]]`, toml(item, name));
+    }
+  }
+  return lines.join("\n");
+}
+
+/** Settings with others laid over them; tables are merged, all else is replaced. */
+export function merge(base, over) {
+  const merged = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    merged[key] = plain(value) && plain(base[key]) ? merge(base[key], value) : value;
+  }
+  return merged;
+}

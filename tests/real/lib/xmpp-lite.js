@@ -1,0 +1,143 @@
+import { JoinRefused, LoginRefused } from "./xmpp/errors.js";
+import { prepareBosh } from "./xmpp/bosh.js";
+import { openWebSocket } from "./xmpp/websocket.js";
+
+export * from "./xmpp/errors.js";
+export { post } from "./xmpp/bosh.js";
+export { openWebSocket, prepareBosh };
+
+const paths = { websocket: "/xmpp-websocket", bosh: "/http-bind" };
+const ns = {
+  sasl: "urn:ietf:params:xml:ns:xmpp-sasl",
+  bind: "urn:ietf:params:xml:ns:xmpp-bind",
+  muc: "http://jabber.org/protocol/muc",
+  mucUser: "http://jabber.org/protocol/muc#user",
+  stanzas: "urn:ietf:params:xml:ns:xmpp-stanzas",
+  jitsi: "http://jitsi.org/jitmeet",
+};
+
+/** The text of a query string: an object, or a string that is taken as it is. */
+function queryText(query) {
+  return typeof query === "string" ? query : new URLSearchParams(query).toString();
+}
+
+/**
+ * Connects, but does not log in.
+ * @param {object} target
+ * @param {"websocket" | "bosh"} target.transport
+ * @param {string} target.base e.g. `http://127.0.0.1:5280`
+ * @param {string} [target.tenant]
+ * @param {object | string} [target.query] a string is sent as it is
+ * @param {object} [target.headers]
+ * @param {object} [target.tls]
+ * @param {string} [target.domain]
+ */
+export async function connect({ transport, base, tenant, path, query = "", domain = "meet.jitsi", ...rest }) {
+  const text = queryText(query);
+  const url = base + (tenant ? `/${tenant}` : "") + (path ?? paths[transport]) + (text ? `?${text}` : "");
+  return transport === "websocket"
+    ? openWebSocket({ url, domain, ...rest })
+    : prepareBosh({ url, domain, ...rest });
+}
+
+/** SASL ANONYMOUS on an open stream. Throws `LoginRefused`. */
+export async function sasl(stream) {
+  stream.send(`<auth xmlns="${ns.sasl}" mechanism="ANONYMOUS"/>`);
+  const answer = await stream.inbox.take((element) => element.getNS() === ns.sasl);
+  if (answer.name === "failure") {
+    const condition = answer.children.find((child) => child.name && child.name !== "text");
+    throw new LoginRefused(condition?.name, answer.getChildText("text"));
+  }
+}
+
+/** Opens the stream, logs in and binds a resource. Answers the full JID. */
+export async function authenticate(stream) {
+  await stream.open();
+  await sasl(stream);
+  await stream.open();
+  const bound = await request(stream, `<bind xmlns="${ns.bind}"/>`);
+  return bound.getChild("bind", ns.bind).getChildText("jid");
+}
+
+let lastId = 0;
+
+/** Sends an IQ and answers its result or error. */
+export async function request(stream, content, { type = "set", to, within } = {}) {
+  const id = `lite${++lastId}`;
+  const address = to ? ` to="${to}"` : "";
+  stream.send(`<iq xmlns="jabber:client" type="${type}" id="${id}"${address}>${content}</iq>`);
+  return stream.inbox.take((element) => element.name === "iq" && element.attrs.id === id, within);
+}
+
+/** An XMPP ping to the server. */
+export async function ping(stream, { domain = "meet.jitsi", within } = {}) {
+  const answer = await request(stream, '<ping xmlns="urn:xmpp:ping"/>', { type: "get", to: domain, within });
+  if (answer.attrs.type !== "result") throw new Error(`ping: ${answer}`);
+}
+
+/** Asks the focus to be in the room, as Jitsi's client does before it joins. */
+export async function requestConference(stream, room, { domain = "meet.jitsi" } = {}) {
+  const answer = await request(
+    stream,
+    `<conference xmlns="http://jitsi.org/protocol/focus" room="${room}" machine-uid="lite"/>`,
+    { to: `focus.${domain}` },
+  );
+  if (answer.attrs.type !== "result") throw new Error(`conference request: ${answer}`);
+  return answer.getChild("conference", "http://jitsi.org/protocol/focus").attrs;
+}
+
+/** Joins a room. Answers one's own presence there, or throws `JoinRefused`. */
+export async function join(stream, room, nick) {
+  stream.send(`<presence xmlns="jabber:client" to="${room}/${nick}"><x xmlns="${ns.muc}"/></presence>`);
+  const answer = await stream.inbox.take(
+    (element) => element.name === "presence"
+      && element.attrs.from?.startsWith(room)
+      && (element.attrs.type === "error" || isOwnPresence(element)),
+  );
+  if (answer.attrs.type === "error") {
+    const error = answer.getChild("error");
+    const condition = error.children.find((child) => child.getNS?.() === ns.stanzas && child.name !== "text");
+    const marker = error.children.find((child) => child.getNS?.() === ns.jitsi)
+      ?? answer.children.find((child) => child.getNS?.() === ns.jitsi);
+    throw new JoinRefused(condition?.name, error.getChildText("text"), marker?.name);
+  }
+  return answer;
+}
+
+function isOwnPresence(presence) {
+  return presence.getChild("x", ns.mucUser)?.getChildren("status").some(({ attrs }) => attrs.code === "110");
+}
+
+/** The affiliation and role that a presence in a room tells. */
+export function standing(presence) {
+  const { affiliation, role, jid } = presence.getChild("x", ns.mucUser).getChild("item").attrs;
+  return { affiliation, role, jid };
+}
+
+/**
+ * Connects, logs in, asks for the conference and joins: all that a client does.
+ * Answers the stream and the presence; closes the stream if a step is refused.
+ */
+export async function enter({ room, nick = "lite", muc = "muc.meet.jitsi", ...target }) {
+  const stream = await connect(target);
+  try {
+    const jid = await authenticate(stream);
+    const address = `${room}@${muc}`;
+    await requestConference(stream, address);
+    const presence = await join(stream, address, nick);
+    return { stream, jid, presence, ...standing(presence) };
+  } catch (error) {
+    await stream.close();
+    throw error;
+  }
+}
+
+/** Only logs in, and closes again: proves that a token is accepted, or throws why not. */
+export async function login(target) {
+  const stream = await connect(target);
+  try {
+    return await authenticate(stream);
+  } finally {
+    await stream.close();
+  }
+}

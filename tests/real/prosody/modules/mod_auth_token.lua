@@ -1,0 +1,79 @@
+-- SASL ANONYMOUS for whoever brought a good token when the BOSH session or the
+-- WebSocket was created. The token is read then, and verified at SASL.
+
+local formdecode = require "util.http".formdecode;
+local jid = require "util.jid";
+local new_sasl = require "util.sasl".new;
+
+local host = module.host;
+local check = module:require("jwt_check").new({
+	secret = module:get_option_string("app_secret");
+	key_server = module:get_option_string("asap_key_server");
+	algorithm = module:get_option_string("signature_algorithm");
+	allow_empty = module:get_option_boolean("allow_empty_token", false);
+	issuers = module:get_option_array("asap_accepted_issuers", { module:get_option_string("app_id") });
+	audiences = module:get_option_array("asap_accepted_audiences", { "*" });
+});
+local region_header = module:get_option_string("region_header_name", "x_proxy_region");
+local resumption_tokens = module:shared("/*/smacks/resumption-tokens");
+
+-- Fills the session from the request, without believing a word of it.
+local function read_request(event)
+	local session, request = event.session, event.request;
+	local query = request.url.query and formdecode(request.url.query) or {};
+	if type(query) ~= "table" then query = {}; end
+	local authorization = request.headers.authorization;
+	session.auth_token = query.token or (authorization and authorization:sub(8)) or nil;
+	session.previd = query.previd;
+	session.customusername = query.customusername;
+	session.jitsi_web_query_room = query.room;
+	session.jitsi_web_query_prefix = query.prefix or "";
+	session.user_region = request.headers[region_header];
+end
+module:hook_global("bosh-session", read_request, 1);
+module:hook_global("websocket-session", read_request, 1);
+
+-- A resumed stream must log in under its old name to be found again.
+local function name_of_lost_stream(previd)
+	if not previd then return; end
+	for key in pairs(resumption_tokens) do
+		local name, name_host, id = jid.split(key);
+		if name_host == host and id == previd then return name; end
+	end
+end
+
+local provider = {};
+
+function provider.get_sasl_handler(session)
+	local handler = new_sasl(host, { anonymous = function () return true; end });
+	local anonymous = handler.process;
+	function handler:process(message)
+		local ok, condition, text = check(session);
+		if not ok then
+			session.auth_token = nil;
+			return "failure", condition, text;
+		end
+		local status = anonymous(self, message);
+		self.username = name_of_lost_stream(session.previd) or self.username;
+		return status;
+	end
+	function handler:clean_clone()
+		return provider.get_sasl_handler(session);
+	end
+	return handler;
+end
+
+local function unsupported()
+	return nil, "There are no passwords here";
+end
+provider.test_password = unsupported;
+provider.get_password = unsupported;
+provider.set_password = unsupported;
+provider.create_user = unsupported;
+provider.user_exists = unsupported;
+
+function provider.users()
+	return next, prosody.hosts[host].sessions, nil;
+end
+
+module:provides("auth", provider);
