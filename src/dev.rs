@@ -5,6 +5,7 @@
 //! They speak the real protocols and check what the real ones check, but keep everything in memory,
 //! have no passwords, and serve this machine only: an address that is not a loopback one is refused.
 
+pub mod demo;
 mod http;
 pub mod meeting;
 pub mod provider;

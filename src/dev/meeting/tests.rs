@@ -117,7 +117,7 @@ impl Setup {
     }
 
     async fn bosh(&self, query: &str, body: &str) -> Element {
-        let request = http::Request::post(format!("http://{}/http-bind?{query}", self.address));
+        let request = Request::post(format!("http://{}/http-bind?{query}", self.address));
         let page = Browser::new().send(request, body).await;
         assert_eq!(page.status, StatusCode::OK);
         Element::parse(&page.body).unwrap()
@@ -448,7 +448,7 @@ async fn bosh_refuses_what_it_cannot_read() {
         assert_eq!(answer.attribute("condition"), Some(condition), "{body}");
     }
     let large = "x".repeat(MAX_MESSAGE_BYTES + 1);
-    let request = http::Request::post(format!("http://{}/http-bind", setup.address));
+    let request = Request::post(format!("http://{}/http-bind", setup.address));
     let page = Browser::new().send(request, &large).await;
     assert_eq!(page.status, StatusCode::PAYLOAD_TOO_LARGE);
 }
