@@ -6,6 +6,7 @@ pub mod bosh;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod dev;
 pub mod gateway;
 pub mod headers;
 pub mod identity;

@@ -2,6 +2,7 @@
 
 mod backend;
 mod display;
+pub mod prosody;
 mod signer;
 
 use std::time::Duration;

@@ -1,0 +1,165 @@
+//! What an operator wants to know of a token: everything that is wrong with it, at once.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::{ANY, Claims, Keys, MAX_TOKEN_BYTES, Parts, Refusal, Rules, broken_in_head};
+use crate::clock::Timestamp;
+
+/// What can be told of a token without its key. It shows the claims, never the token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The token's head, if it can be read.
+    pub head: Option<Map<String, Value>>,
+    /// The token's claims, if they can be read.
+    pub claims: Option<Claims>,
+    /// Every rule that the token breaks, in the order in which Prosody would notice.
+    pub broken: Vec<Refusal>,
+    /// What Prosody accepts, or some Prosody would, but nobody wants.
+    pub cautions: Vec<Caution>,
+}
+
+/// Something about a token that is allowed and still asks for trouble.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Caution {
+    /// `aud` is not a text.
+    #[error("`aud` is not a text, which only a Prosody accepts that accepts any audience")]
+    AudienceNotText,
+    /// No `exp`.
+    #[error("`exp` is missing, so the token is good for ever")]
+    NeverExpires,
+    /// A `room` that is every room.
+    #[error("`room` is `*`, so the token is good for every room")]
+    EveryRoom,
+    /// A `room` that is a number, say.
+    #[error("`room` is not a text, so no room can be joined")]
+    RoomNotText,
+    /// A `null` somewhere in the claims.
+    #[error("`{0}` is null, on which Jitsi's modules can fail; leave it out")]
+    Null(String),
+    /// `context.features` is there.
+    #[error(
+        "`context.features` is there, so Prosody no longer grants moderators the usual features"
+    )]
+    Features,
+}
+
+/// Tells which of Prosody's rules a token breaks, the signature and the lists of issuers and
+/// audiences aside: those need a configuration.
+pub fn inspect(token: &str, now: Timestamp) -> Report {
+    let unreadable = |refusal| Report {
+        head: None,
+        claims: None,
+        broken: vec![refusal],
+        cautions: Vec::new(),
+    };
+    let token = token.trim();
+    if token.len() > MAX_TOKEN_BYTES {
+        return unreadable(Refusal::InvalidToken);
+    }
+    let parts = match Parts::split(token) {
+        Ok(parts) => parts,
+        Err(refusal) => return unreadable(refusal),
+    };
+    let rules = lenient();
+    let claims = Claims::new(parts.body);
+    let mut broken = broken_in_head(&parts.head, is_known);
+    broken.extend(rules.broken_in_claims(&claims, now));
+    Report {
+        broken,
+        cautions: cautions(&claims),
+        head: Some(parts.head),
+        claims: Some(claims),
+    }
+}
+
+// === impl Report ===
+
+impl Report {
+    /// Whether a Prosody that knows the signature, the issuer and the audience would accept the
+    /// token now.
+    pub fn is_acceptable(&self) -> bool {
+        self.broken.is_empty()
+    }
+}
+
+/// Head and claims as JSON, then one line for every finding.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut section = |title: &str, map: &Map<String, Value>| {
+            let json = serde_json::to_string_pretty(map).unwrap_or_default();
+            writeln!(f, "{title}: {json}")
+        };
+        if let Some(head) = &self.head {
+            section("head", head)?;
+        }
+        if let Some(claims) = &self.claims {
+            section("claims", claims.as_map())?;
+        }
+        for refusal in &self.broken {
+            writeln!(f, "refused: {refusal}")?;
+        }
+        for caution in &self.cautions {
+            writeln!(f, "caution: {caution}")?;
+        }
+        if self.is_acceptable() {
+            writeln!(
+                f,
+                "no rule is broken (signature, issuer and audience were not checked)"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Rules that any issuer and any audience pass.
+fn lenient() -> Rules {
+    Rules {
+        keys: Keys::Public {
+            algorithm: jsonwebtoken::Algorithm::RS256,
+            by_kid: std::collections::HashMap::new(),
+        },
+        issuers: vec![ANY.to_owned()],
+        audiences: vec![ANY.to_owned()],
+        room_required: true,
+        domain_verification: false,
+    }
+}
+
+/// What `signature_algorithm` can be.
+fn is_known(algorithm: jsonwebtoken::Algorithm) -> bool {
+    use jsonwebtoken::Algorithm::{HS256, HS384, HS512, RS256, RS384, RS512};
+    matches!(algorithm, HS256 | HS384 | HS512 | RS256 | RS384 | RS512)
+}
+
+fn cautions(claims: &Claims) -> Vec<Caution> {
+    let mut cautions = Vec::new();
+    let not_text = |name: &str| claims.get(name).is_some_and(|value| !value.is_string());
+    let has_features = claims
+        .get("context")
+        .is_some_and(|context| context.get("features").is_some());
+    cautions.extend(not_text("aud").then_some(Caution::AudienceNotText));
+    cautions.extend(claims.get("exp").is_none().then_some(Caution::NeverExpires));
+    cautions.extend((claims.room() == Some(ANY)).then_some(Caution::EveryRoom));
+    cautions.extend(not_text("room").then_some(Caution::RoomNotText));
+    cautions.extend(has_features.then_some(Caution::Features));
+    for (name, value) in claims.as_map() {
+        find_nulls(name, value, &mut cautions);
+    }
+    cautions
+}
+
+/// Bounded by `serde_json`, which reads no deeper than 128 levels.
+fn find_nulls(path: &str, value: &Value, cautions: &mut Vec<Caution>) {
+    match value {
+        Value::Null => cautions.push(Caution::Null(path.to_owned())),
+        Value::Object(map) => map
+            .iter()
+            .for_each(|(name, value)| find_nulls(&format!("{path}.{name}"), value, cautions)),
+        Value::Array(items) => items
+            .iter()
+            .for_each(|value| find_nulls(&format!("{path}[]"), value, cautions)),
+        _ => {}
+    }
+}
