@@ -1,13 +1,20 @@
 //! Signals: SIGHUP reads the configuration again, SIGTERM and SIGINT stop, a second one stops now.
 
 use anyhow::Context;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
     app::{self, Running, Surroundings},
+    clock::Clock,
     config::{Config, Problems},
+    dev::demo::{DemoParts, Ports},
+    random::Random,
+    telemetry,
 };
 
 /// Reads the configuration again.
@@ -15,18 +22,37 @@ pub type Reload = Box<dyn Fn() -> Result<Config, Problems> + Send>;
 
 /// Serves with a configuration until the process is told to stop.
 pub fn run(config: &Config, reload: &Reload) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CONTROL_THREADS)
-        .thread_name("control")
-        .enable_all()
-        .build()
-        .context("cannot start the control plane's runtime")?;
-    runtime.block_on(async {
+    control_runtime()?.block_on(async {
         let signals = Signals::listen().context("cannot listen to signals")?;
         let running = app::start(config, Surroundings::default())?;
         until_stopped(running, signals, Some(reload)).await;
         Ok(())
     })
+}
+
+/// Serves the demonstration until the process is told to stop.
+pub fn demo() -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    control_runtime()?.block_on(async {
+        let signals = Signals::listen().context("cannot listen to signals")?;
+        let parts = DemoParts::prepare(Ports::Usual, Clock::system(), Random::system()).await?;
+        telemetry::init(&parts.config.log)?;
+        let running = app::start(&parts.config, Surroundings::default())?;
+        parts.announce(&mut std::io::stdout())?;
+        let neighbours = tokio::spawn(parts.neighbours.run(stop.clone()));
+        until_stopped(running, signals, None).await;
+        stop.cancel();
+        neighbours.await.context("a stand-in ended in a panic")
+    })
+}
+
+fn control_runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("cannot start the control plane's runtime")
 }
 
 /// The signals that mean something to us.

@@ -11,7 +11,7 @@ use jitsi_auth_gateway::{
 fn main() -> ExitCode {
     let commands = Commands {
         run: lifecycle::run,
-        demo: || anyhow::bail!("this build has no demonstration"),
+        demo: lifecycle::demo,
     };
     let mut terminal = Terminal {
         input: &mut io::stdin(),

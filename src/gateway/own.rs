@@ -114,7 +114,7 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let jar = CookieJar::new(request.headers());
         let callback = Callback::parse(request.uri().query().unwrap_or_default())
-            .map_err(|error| self.sign_in_failed("bad_answer", Told::Provider, &error, facts))?;
+            .map_err(|error| self.sign_in_failed(error.as_str(), Told::Unknown, &error, facts))?;
         let state = callback.state().to_owned();
         let before = self.session(request.headers());
         let sign_in = match self.gateway.sign_ins.find(&state, jar) {
@@ -245,8 +245,13 @@ impl Worker {
                 answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
                 Ok(answer)
             }
+            // The provider tries again later, if it is told that the fault is passing.
+            Err(error) if error.is_passing() => {
+                warn!(%error, "a back-channel logout cannot be checked now");
+                Err(Failure::ProviderUnavailable)
+            }
             Err(error) => {
-                warn!(%error, "a back-channel logout was refused");
+                warn!(%error, reason = error.as_str(), "a back-channel logout was refused");
                 Ok(logout_refused())
             }
         }

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod gateway;
+#[cfg(test)]
 mod oidc;
 #[cfg(test)]
 mod support;

@@ -1,7 +1,10 @@
 //! The other side of each conversation.
 
 pub(crate) mod answer;
+pub(crate) mod browser;
 pub(crate) mod connect_proxy;
 pub(crate) mod lie;
+pub(crate) mod logs;
 pub(crate) mod lying_provider;
 pub(crate) mod signing_key;
+pub(crate) mod site;

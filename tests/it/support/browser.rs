@@ -41,8 +41,8 @@ pub(crate) struct Page {
     pub(crate) body: Bytes,
 }
 
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug> Stream for S {}
 
 pub(crate) type Socket = WebSocketStream<Box<dyn Stream>>;
 
@@ -51,7 +51,9 @@ pub(crate) type Socket = WebSocketStream<Box<dyn Stream>>;
 impl Browser {
     pub(crate) fn new(gateway: SocketAddr, issuer: &str, certificate: &[u8]) -> Self {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(certificate).unwrap()).unwrap();
+        roots
+            .add(CertificateDer::from_pem_slice(certificate).unwrap())
+            .unwrap();
         let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -88,14 +90,17 @@ impl Browser {
 
     /// Opens an address of the site as a person would.
     pub(crate) async fn navigate(&mut self, path: &str) -> Page {
-        self.follow(Url::parse(ORIGIN).unwrap().join(path).unwrap()).await
+        self.follow(Url::parse(ORIGIN).unwrap().join(path).unwrap())
+            .await
     }
 
     /// Opens an address, and all that it redirects to.
     pub(crate) async fn follow(&mut self, mut url: Url) -> Page {
         for _ in 0..10 {
             let page = self.load(&url).await;
-            let Some(location) = page.headers.get(header::LOCATION) else { return page };
+            let Some(location) = page.headers.get(header::LOCATION) else {
+                return page;
+            };
             let fragment = url.fragment().map(ToOwned::to_owned);
             url = url.join(location.to_str().unwrap()).unwrap();
             // As browsers do: a redirect without a fragment keeps the one there was.
@@ -119,8 +124,17 @@ impl Browser {
         let url = Url::parse(&format!("{ORIGIN}/http-bind?{query}")).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(header::ORIGIN, HeaderValue::from_static(ORIGIN));
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
-        self.send(Method::POST, &url, headers, Bytes::copy_from_slice(body.as_bytes())).await
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/xml; charset=utf-8"),
+        );
+        self.send(
+            Method::POST,
+            &url,
+            headers,
+            Bytes::copy_from_slice(body.as_bytes()),
+        )
+        .await
     }
 
     /// Opens the WebSocket of a page of the site.
@@ -140,7 +154,10 @@ impl Browser {
             .header(header::CONNECTION, "Upgrade")
             .header(header::UPGRADE, "websocket")
             .header(header::SEC_WEBSOCKET_VERSION, "13")
-            .header(header::SEC_WEBSOCKET_KEY, tungstenite::handshake::client::generate_key())
+            .header(
+                header::SEC_WEBSOCKET_KEY,
+                tungstenite::handshake::client::generate_key(),
+            )
             .header(header::SEC_WEBSOCKET_PROTOCOL, "xmpp")
             .header(header::ORIGIN, origin)
             .body(())
@@ -155,7 +172,13 @@ impl Browser {
 
     /// A request without cookies, to an address that is not the site's.
     pub(crate) async fn get_plain(&mut self, url: &str) -> Page {
-        self.send(Method::GET, &Url::parse(url).unwrap(), HeaderMap::new(), Bytes::new()).await
+        self.send(
+            Method::GET,
+            &Url::parse(url).unwrap(),
+            HeaderMap::new(),
+            Bytes::new(),
+        )
+        .await
     }
 
     /// Sends any request with the cookies of its host, and keeps the answer's.
@@ -170,7 +193,11 @@ impl Browser {
         headers.insert(header::HOST, HeaderValue::try_from(&host).unwrap());
         headers.extend(self.cookie_header(url));
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let mut request = Request::builder().method(method).uri(target).body(Full::new(body)).unwrap();
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target)
+            .body(Full::new(body))
+            .unwrap();
         *request.headers_mut() = headers;
         let io = TokioIo::new(self.connect(url).await);
         let (mut sender, connection) = http1::handshake(io).await.unwrap();
@@ -180,16 +207,28 @@ impl Browser {
         let body = body.collect().await.unwrap().to_bytes();
         connection.abort();
         self.keep_cookies(url, &head.headers);
-        Page { url: url.clone(), status: head.status, headers: head.headers, body }
+        Page {
+            url: url.clone(),
+            status: head.status,
+            headers: head.headers,
+            body,
+        }
     }
 
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
-        self.cookies.get("meet.example.org")?.get(name).map(String::as_str)
+        self.cookies
+            .get("meet.example.org")?
+            .get(name)
+            .map(String::as_str)
     }
 
     /// Every cookie value of the site, for the search for secrets.
     pub(crate) fn cookie_values(&self) -> Vec<String> {
-        self.cookies.values().flat_map(HashMap::values).cloned().collect()
+        self.cookies
+            .values()
+            .flat_map(HashMap::values)
+            .cloned()
+            .collect()
     }
 
     async fn connect(&self, url: &Url) -> Box<dyn Stream> {
@@ -210,15 +249,25 @@ impl Browser {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        (!pairs.is_empty())
-            .then(|| (header::COOKIE, HeaderValue::try_from(pairs.join("; ")).unwrap()))
+        (!pairs.is_empty()).then(|| {
+            (
+                header::COOKIE,
+                HeaderValue::try_from(pairs.join("; ")).unwrap(),
+            )
+        })
     }
 
     fn keep_cookies(&mut self, url: &Url, headers: &HeaderMap) {
-        let jar = self.cookies.entry(url.host_str().unwrap().to_owned()).or_default();
+        let jar = self
+            .cookies
+            .entry(url.host_str().unwrap().to_owned())
+            .or_default();
         for line in headers.get_all(header::SET_COOKIE) {
             let cookie = cookie::Cookie::parse(line.to_str().unwrap().to_owned()).unwrap();
-            if cookie.max_age().is_some_and(cookie::time::Duration::is_zero) {
+            if cookie
+                .max_age()
+                .is_some_and(cookie::time::Duration::is_zero)
+            {
                 jar.remove(cookie.name());
             } else {
                 jar.insert(cookie.name().to_owned(), cookie.value().to_owned());

@@ -1,6 +1,8 @@
 //! A whole deployment in this process: provider, meeting backend, gateway.
 
-use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration,
+};
 
 use jitsi_auth_gateway::{
     app::{self, Running, Surroundings},
@@ -21,7 +23,7 @@ use super::browser::Browser;
 /// Where people reach the site; browsers of the tests know at which port it really is.
 pub(crate) const ORIGIN: &str = "https://meet.example.org";
 pub(crate) const CLIENT_ID: &str = "jitsi";
-pub(crate) const CLIENT_SECRET: &str = "client secret of a test, long enough";
+const CLIENT_SECRET: &str = "client secret of a test, long enough";
 const APP_SECRET: &str = "secret shared with Prosody in tests, long enough";
 
 /// A deployment that runs.
@@ -39,6 +41,8 @@ pub(crate) struct Site {
 pub(crate) struct Wishes<'w> {
     /// Another provider than the development one.
     pub(crate) issuer: Option<&'w str>,
+    /// The secret that goes with it.
+    pub(crate) client_secret: &'w str,
     /// `[[room]]` and whatever else comes after the sections.
     pub(crate) rules: &'w str,
     /// More keys of `[session]`.
@@ -55,6 +59,7 @@ impl Default for Wishes<'_> {
     fn default() -> Self {
         Self {
             issuer: None,
+            client_secret: CLIENT_SECRET,
             rules: "[[room]]\nmatch = \"*\"\nenter = \"member\"\nmoderators = [\"group:staff\"]\n",
             session: "",
             listen: "",
@@ -70,9 +75,11 @@ impl Site {
         Self::with(Wishes::default()).await
     }
 
-    pub(crate) async fn with(wishes: Wishes<'_>) -> Self {
-        let (clock, hand) =
-            wishes.clock.unwrap_or_else(|| Clock::manual(Timestamp::from_unix(1_800_000_000)));
+    pub(crate) async fn with(mut wishes: Wishes<'_>) -> Self {
+        let (clock, hand) = wishes
+            .clock
+            .take()
+            .unwrap_or_else(|| Clock::manual(Timestamp::from_unix(1_800_000_000)));
         let stop = CancellationToken::new();
         let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
 
@@ -86,8 +93,9 @@ impl Site {
             clients: vec![client],
             accounts: Account::demonstration(),
         };
-        let provider =
-            DevProvider::bind(loopback, people, clock.clone(), Random::system()).await.unwrap();
+        let provider = DevProvider::bind(loopback, people, clock.clone(), Random::system())
+            .await
+            .unwrap();
         let issuer = provider.issuer().to_owned();
         let rules = Rules {
             keys: Keys::Secret {
@@ -99,9 +107,13 @@ impl Site {
             room_required: true,
             domain_verification: false,
         };
-        let settings = meeting::Settings { xmpp_domain: "meet.jitsi".to_owned(), rules };
-        let meeting =
-            DevMeeting::bind(loopback, settings, clock.clone(), Random::system()).await.unwrap();
+        let settings = meeting::Settings {
+            xmpp_domain: "meet.jitsi".to_owned(),
+            rules,
+        };
+        let meeting = DevMeeting::bind(loopback, settings, clock.clone(), Random::system())
+            .await
+            .unwrap();
         let backend = meeting.address();
         let (known_provider, known_meeting) = (provider.provider(), meeting.meeting());
         tokio::spawn(provider.run(stop.clone()));
@@ -112,7 +124,10 @@ impl Site {
         let file = write(files.path(), "gateway.toml", &text);
         let config = config::load(Path::new(&file), &Environment::default())
             .unwrap_or_else(|problems| panic!("{problems}"));
-        let surroundings = Surroundings { clock, random: Random::system() };
+        let surroundings = Surroundings {
+            clock,
+            random: Random::system(),
+        };
         let running = app::start(&config, surroundings).unwrap();
         Self {
             running,
@@ -136,7 +151,11 @@ impl Site {
 
     pub(crate) fn browser(&self) -> Browser {
         let certificate = fs::read(self.files.path().join("tls.crt")).unwrap();
-        Browser::new(self.running.addresses.https.unwrap(), &self.issuer, &certificate)
+        Browser::new(
+            self.running.addresses.https.unwrap(),
+            &self.issuer,
+            &certificate,
+        )
     }
 
     /// Somebody who is signed in.
@@ -159,7 +178,10 @@ impl Site {
 
     async fn admin(&self, path: &str) -> (http::StatusCode, String) {
         let address = self.running.addresses.admin;
-        let answer = self.browser().get_plain(&format!("http://{address}{path}")).await;
+        let answer = self
+            .browser()
+            .get_plain(&format!("http://{address}{path}"))
+            .await;
         (answer.status, answer.text())
     }
 
@@ -186,10 +208,19 @@ fn configuration(
     let pair = rcgen::generate_simple_self_signed(["meet.example.org".to_owned()]).unwrap();
     let certificate = write(at, "tls.crt", &pair.cert.pem());
     let key = write(at, "tls.key", &pair.signing_key.serialize_pem());
-    let client = write(at, "client.secret", CLIENT_SECRET);
+    let client = write(at, "client.secret", wishes.client_secret);
     let app = write(at, "app.secret", APP_SECRET);
-    let session = write(at, "session.secret", "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=");
-    let Wishes { rules, session: more_session, listen, .. } = wishes;
+    let session = write(
+        at,
+        "session.secret",
+        "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=",
+    );
+    let Wishes {
+        rules,
+        session: more_session,
+        listen,
+        ..
+    } = wishes;
     format!(
         r#"
 public_url = "{ORIGIN}"

@@ -1,0 +1,20 @@
+//! The whole gateway, between stand-ins for its neighbours.
+
+mod doors;
+mod lies;
+mod revocation;
+mod sign_in;
+mod stopping;
+
+/// A session-creating BOSH body.
+const CREATE: &str = "<body xmlns='http://jabber.org/protocol/httpbind' rid='100' to='meet.jitsi' \
+    ver='1.6' wait='60' hold='1' xml:lang='en' xmpp:version='1.0' xmlns:xmpp='urn:xmpp:xbosh'/>";
+
+/// The id in Prosody's answer to a new BOSH session, as the gateway gives it out.
+fn sid_of(answer: &str) -> &str {
+    let (_, rest) = answer
+        .split_once(" sid=")
+        .unwrap_or_else(|| panic!("no id in {answer}"));
+    let quote = rest.chars().next().unwrap();
+    rest[1..].split(quote).next().unwrap()
+}

@@ -1,0 +1,239 @@
+//! Who gets through which door.
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use jitsi_auth_gateway::dev::meeting::Kind;
+
+use super::CREATE;
+use crate::support::site::{ORIGIN, Site, Wishes};
+
+const RULES: &str = r#"
+[[room]]
+match = "board *"
+enter = ["group:staff"]
+moderators = ["email:hanna@example.org"]
+[[room]]
+match = "old-*"
+enter = "closed"
+[[room]]
+match = "*"
+tenant = ""
+enter = "member"
+"#;
+
+#[tokio::test]
+async fn the_rules_decide_and_say_so() {
+    let site = Site::with(Wishes {
+        rules: RULES,
+        ..Wishes::default()
+    })
+    .await
+    .ready()
+    .await;
+    let mut hanna = site.signed_in("hanna").await;
+    let mut max = site.signed_in("max").await;
+    assert_eq!(
+        hanna.navigate("/Board%20Meeting").await.status,
+        StatusCode::OK
+    );
+    for (path, words) in [
+        ("/Board%20Meeting", "not among those that may enter"),
+        ("/old-room", "closed for everybody"),
+        ("/acme/room", "no rule for rooms of this name"),
+    ] {
+        let page = max.navigate(path).await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{path}");
+        let text = page.text();
+        assert!(
+            text.contains(words) && text.contains("Max Member"),
+            "{text}"
+        );
+        assert!(text.contains("Request id"), "{text}");
+    }
+    assert_eq!(
+        max.socket("room=board%20meeting").await.unwrap_err(),
+        StatusCode::FORBIDDEN
+    );
+    let refused = max.bosh("room=board%20meeting", CREATE).await.text();
+    assert!(refused.contains("policy-violation"), "{refused}");
+    let metrics = site.metrics().await;
+    assert!(
+        metrics.contains("gateway_admissions_total{kind=\"not_allowed\"} 3"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("gateway_admissions_total{kind=\"moderator\"} 1"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn only_navigations_are_sent_to_sign_in() {
+    let site = Site::start().await.ready().await;
+    let mut browser = site.browser();
+    let url = format!("{ORIGIN}/room").parse().unwrap();
+    let navigation = browser.load(&url).await;
+    assert_eq!(navigation.status, StatusCode::SEE_OTHER);
+    let plain = browser
+        .send(Method::GET, &url, HeaderMap::new(), Bytes::new())
+        .await;
+    assert_eq!(plain.status, StatusCode::UNAUTHORIZED);
+    assert!(plain.headers.contains_key(header::WWW_AUTHENTICATE));
+    let mut fetch = HeaderMap::new();
+    fetch.insert("sec-fetch-mode", HeaderValue::from_static("cors"));
+    fetch.insert(header::ACCEPT, HeaderValue::from_static("text/html"));
+    let fetched = browser.send(Method::GET, &url, fetch, Bytes::new()).await;
+    assert_eq!(fetched.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        browser.socket("room=x").await.unwrap_err(),
+        StatusCode::FORBIDDEN
+    );
+    let bosh = browser.bosh("room=x", CREATE).await;
+    assert_eq!(bosh.status, StatusCode::OK);
+    assert!(
+        bosh.text()
+            .contains("type='terminate' condition='policy-violation'")
+    );
+    let alive = format!("{ORIGIN}/xmpp-websocket?room=x").parse().unwrap();
+    let alive = browser
+        .send(Method::GET, &alive, HeaderMap::new(), Bytes::new())
+        .await;
+    assert_eq!(alive.status, StatusCode::NO_CONTENT);
+    // Nothing of it reached the meeting.
+    assert!(
+        site.meeting
+            .received()
+            .iter()
+            .all(|request| request.kind == Kind::Web)
+    );
+}
+
+#[tokio::test]
+async fn cookies_count_only_on_pages_of_ours() {
+    let site = Site::start().await.ready().await;
+    let mut max = site.signed_in("max").await;
+    for origin in [
+        "https://evil.test",
+        "null",
+        "https://meet.example.org.evil.test",
+    ] {
+        let refused = max.socket_from("room=x", origin).await.unwrap_err();
+        assert_eq!(refused, StatusCode::FORBIDDEN, "{origin}");
+    }
+    let url = format!("{ORIGIN}/http-bind?room=x").parse().unwrap();
+    let body = Bytes::from_static(CREATE.as_bytes());
+    let unnamed = max.send(Method::POST, &url, HeaderMap::new(), body).await;
+    assert!(
+        unnamed.text().contains("policy-violation"),
+        "no origin, no cookie"
+    );
+    assert!(
+        site.meeting
+            .received()
+            .iter()
+            .all(|request| request.kind == Kind::Web)
+    );
+}
+
+#[tokio::test]
+async fn each_connection_has_a_token_of_its_own_and_nothing_of_the_clients() {
+    let site = Site::start().await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let mut socket = max
+        .socket("room=x&token=planted&prefix=other&previd=p&%74oken=planted")
+        .await
+        .unwrap();
+    futures_util::SinkExt::send(
+        &mut socket,
+        "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='meet.jitsi' version='1.0'/>".into(),
+    )
+    .await
+    .unwrap();
+    assert!(
+        socket
+            .next()
+            .await
+            .unwrap()
+            .unwrap()
+            .into_text()
+            .unwrap()
+            .contains("<open")
+    );
+    max.bosh("room=x", CREATE).await;
+    let received = site.meeting.received();
+    let connections: Vec<_> = received
+        .iter()
+        .filter(|request| matches!(request.kind, Kind::WebSocket | Kind::BoshSession))
+        .collect();
+    assert_eq!(connections.len(), 2);
+    let mut tokens = Vec::new();
+    for connection in connections {
+        let query = connection.query.as_deref().unwrap_or_default();
+        assert!(
+            !query.contains("planted") && !query.contains("other"),
+            "{query}"
+        );
+        let own = connection.headers[header::AUTHORIZATION].to_str().unwrap();
+        assert!(own.starts_with("Bearer eyJ"));
+        tokens.push(own.to_owned());
+        assert_eq!(connection.headers[header::HOST], "meet.jitsi");
+        assert!(!connection.headers.contains_key(header::COOKIE));
+        assert!(!connection.headers.contains_key(header::ORIGIN));
+        assert_eq!(connection.headers["x-forwarded-for"], "127.0.0.1");
+    }
+    let names: Vec<_> = received
+        .iter()
+        .flat_map(|request| request.headers.keys())
+        .collect();
+    assert!(
+        names
+            .iter()
+            .all(|name| !name.as_str().starts_with("sec-fetch")
+                || !name.as_str().contains("x-proxy"))
+    );
+}
+
+#[tokio::test]
+async fn plain_http_only_leads_to_https() {
+    let site = Site::start().await.ready().await;
+    let http = site.running.addresses.http.unwrap();
+    let mut browser = site.browser();
+    let page = browser.get_plain(&format!("http://{http}/room?x=1")).await;
+    assert_eq!(page.status, StatusCode::PERMANENT_REDIRECT);
+    assert_eq!(page.headers[header::LOCATION], format!("{ORIGIN}/room?x=1"));
+    // But for the public keys, which Prosody fetches inside the deployment.
+    let keys = browser
+        .get_plain(&format!("http://{http}/_gateway/jwks.json"))
+        .await;
+    assert_eq!(keys.status, StatusCode::OK);
+    assert_eq!(keys.text(), r#"{"keys":[]}"#);
+}
+
+#[tokio::test]
+async fn other_hosts_and_closed_paths_are_refused() {
+    let site = Site::start().await.ready().await;
+    let mut browser = site.browser();
+    for path in [
+        "/conference-request/v1",
+        "/colibri-ws/x/y",
+        "/_api/room-info",
+        "/kick-participant",
+    ] {
+        assert_eq!(
+            browser.navigate(path).await.status,
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
+    }
+    for path in ["/a%2fb", "/a%00", "/%zz"] {
+        assert_eq!(
+            browser.navigate(path).await.status,
+            StatusCode::BAD_REQUEST,
+            "{path}"
+        );
+    }
+    let url = format!("{ORIGIN}/Caf%25C3%25A9").parse().unwrap();
+    let respelled = browser.load(&url).await;
+    assert_eq!(respelled.headers[header::LOCATION], "/Caf%C3%A9");
+}

@@ -1,0 +1,96 @@
+//! A provider that answers wrongly: no session, a readable page, a line with the reason.
+
+use http::StatusCode;
+use jitsi_auth_gateway::clock::{Clock, Timestamp};
+
+use crate::support::{
+    lie::{Lie, TO_SIGN_INS},
+    logs::Logs,
+    lying_provider::{CLIENT_SECRET, LyingProvider},
+    site::{Site, Wishes},
+};
+
+#[tokio::test]
+async fn no_lie_makes_a_session_and_each_is_told_and_logged_without_secrets() {
+    let logs = Logs::keep();
+    let (clock, hand) = Clock::manual(Timestamp::from_unix(1_800_000_000));
+    let provider = LyingProvider::builder(&clock).start(Lie::Honest).await;
+    let issuer = provider.issuer().to_owned();
+    let wishes = Wishes {
+        issuer: Some(&issuer),
+        client_secret: CLIENT_SECRET,
+        clock: Some((clock, hand)),
+        ..Wishes::default()
+    };
+    let site = Site::with(wishes).await.ready().await;
+
+    let mut tried = 0;
+    let mut secrets = Vec::new();
+    for &(lie, code) in TO_SIGN_INS {
+        if matches!(
+            lie,
+            Lie::TokenHang | Lie::UserinfoHang | Lie::KidAbsentMultipleJwks
+        ) {
+            continue;
+        }
+        provider.mind().lie = lie;
+        let mut browser = site.browser();
+        let way = browser.begin("/room").await;
+        let answer = provider.authorize(&way);
+        secrets.extend(browser.cookie_values());
+        let page = browser
+            .navigate(&format!("/_gateway/callback?{answer}"))
+            .await;
+        assert!(
+            browser.cookie("__Host-gateway-session").is_none(),
+            "{lie:?}"
+        );
+        assert!(
+            page.status.is_client_error() || page.status.is_server_error(),
+            "{lie:?}"
+        );
+        let text = page.text();
+        assert!(text.contains("Signing in did not work"), "{lie:?} {text}");
+        let id = request_id(&text);
+        let lines = logs.lines_with(&format!("request={id}"));
+        let reason = format!("reason=\"{code}\"");
+        assert!(
+            lines.iter().any(|line| line.contains(&reason)),
+            "{lie:?} {lines:?}"
+        );
+        secrets.extend(
+            answer
+                .split('&')
+                .filter_map(|pair| pair.strip_prefix("code="))
+                .map(ToOwned::to_owned),
+        );
+        tried += 1;
+    }
+    assert!(tried >= 15, "{tried}");
+
+    provider.mind().lie = Lie::Honest;
+    let mut browser = site.browser();
+    let way = browser.begin("/room").await;
+    let answer = provider.authorize(&way);
+    let page = browser
+        .navigate(&format!("/_gateway/callback?{answer}"))
+        .await;
+    assert_eq!((page.status, page.url.path()), (StatusCode::OK, "/room"));
+
+    let text = logs.text();
+    secrets.extend(browser.cookie_values());
+    secrets.push(CLIENT_SECRET.to_owned());
+    for secret in secrets.iter().filter(|secret| secret.len() > 8) {
+        assert!(!text.contains(secret.as_str()), "a secret is in the log");
+    }
+    assert!(!text.contains("eyJ"), "no token is in the log");
+}
+
+fn request_id(page: &str) -> &str {
+    let (_, rest) = page
+        .split_once("Request id")
+        .unwrap_or_else(|| panic!("{page}"));
+    rest.split(['<', '>', ' ', '\n'])
+        .find(|word| word.len() > 9 && word.chars().nth(8) == Some('-'))
+        .unwrap_or_else(|| panic!("{rest}"))
+}

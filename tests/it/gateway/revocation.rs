@@ -1,0 +1,210 @@
+//! Whoever is signed out loses sockets and streams at once; nobody else does.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{CREATE, sid_of};
+use crate::support::{
+    browser::{Browser, Socket, encode},
+    site::{CLIENT_ID, ORIGIN, Site, Wishes},
+};
+
+/// What invariant 7 allows.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// The close code that ends a socket, within a second.
+async fn closed_with(socket: &mut Socket) -> u16 {
+    let closing = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Close(Some(frame)))) => return u16::from(frame.code),
+                Some(Ok(_)) => {}
+                other => panic!("ended without a close frame: {other:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(AT_ONCE, closing)
+        .await
+        .expect("closed within a second")
+}
+
+/// A BOSH session with a long poll under way.
+async fn polling(mut browser: Browser) -> tokio::task::JoinHandle<String> {
+    let created = browser.bosh("room=x", CREATE).await;
+    let sid = sid_of(&created.text()).to_owned();
+    let poll = format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
+    tokio::spawn(async move { browser.bosh("room=x", &poll).await.text() })
+}
+
+#[tokio::test]
+async fn signing_out_ends_sockets_and_polls_of_this_session_only() {
+    let site = Site::start().await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let mut other_device = site.signed_in("max").await;
+    let mut mia = site.signed_in("mia").await;
+    let mut first = max.socket("room=x").await.unwrap();
+    let mut second = max.socket("room=y").await.unwrap();
+    let mut of_other_device = other_device.socket("room=x").await.unwrap();
+    let mut of_mia = mia.socket("room=x").await.unwrap();
+    let poll = polling(max.clone()).await;
+    site.wait_for("the poll is under way", async || {
+        site.meeting
+            .received()
+            .iter()
+            .any(|request| request.kind == jitsi_auth_gateway::dev::meeting::Kind::BoshRequest)
+    })
+    .await;
+
+    let mut elsewhere = max.clone();
+    let began = Instant::now();
+    elsewhere.navigate("/_gateway/logout").await;
+    assert_eq!(closed_with(&mut first).await, 1008);
+    assert_eq!(closed_with(&mut second).await, 1008);
+    let answer = poll.await.unwrap();
+    assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+    assert!(answer.contains("type='terminate'"), "{answer}");
+
+    // The session's cookie opens nothing more.
+    assert_eq!(
+        max.socket("room=x").await.unwrap_err(),
+        StatusCode::FORBIDDEN
+    );
+    // The others go on: both sockets answer a ping of WebSocket.
+    for socket in [&mut of_other_device, &mut of_mia] {
+        let ping = Message::Ping(Bytes::from_static(b"?"));
+        futures_util::SinkExt::send(socket, ping).await.unwrap();
+        let pong = tokio::time::timeout(AT_ONCE, socket.next())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
+        assert!(matches!(pong, Message::Pong(_)), "{pong:?}");
+    }
+    let metrics = site.metrics().await;
+    assert!(
+        metrics.contains("gateway_cuts_total{kind=\"revoked\"} 3"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("gateway_websockets_open 2"), "{metrics}");
+}
+
+#[tokio::test]
+async fn the_provider_can_end_all_sessions_of_a_person() {
+    let site = Site::start().await.ready().await;
+    let mut devices = [site.signed_in("max").await, site.signed_in("max").await];
+    let mut sockets = Vec::new();
+    for device in &mut devices {
+        sockets.push(device.socket("room=x").await.unwrap());
+    }
+    let mut mia = site.signed_in("mia").await;
+    let _of_mia = mia.socket("room=x").await.unwrap();
+
+    let logout = |token: String| {
+        let mut provider = site.browser();
+        async move {
+            let mut headers = HeaderMap::new();
+            let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.insert(header::CONTENT_TYPE, form);
+            let url = format!("{ORIGIN}/_gateway/backchannel-logout")
+                .parse()
+                .unwrap();
+            let body = format!("logout_token={}", encode(&token));
+            provider
+                .send(Method::POST, &url, headers, body.into())
+                .await
+        }
+    };
+    let token = site.provider.logout_token(CLIENT_ID, Some("max"), None);
+    let forged = format!("{}x", &token[..token.len() - 1]);
+    assert_eq!(logout(forged).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        logout(site.provider.logout_token("other", Some("max"), None))
+            .await
+            .status,
+        StatusCode::BAD_REQUEST
+    );
+    let answer = logout(token.clone()).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
+    for socket in &mut sockets {
+        assert_eq!(closed_with(socket).await, 1008);
+    }
+    assert_eq!(
+        logout(token).await.status,
+        StatusCode::BAD_REQUEST,
+        "a replay"
+    );
+    assert!(mia.socket("room=x").await.is_ok());
+    // Who signs in anew is welcome; the clock shows a later second by then.
+    site.hand.advance(Duration::from_secs(1));
+    assert!(site.signed_in("max").await.socket("room=x").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_session_ends_when_its_time_is_over() {
+    let wishes = Wishes {
+        session: "idle = \"1h\"\nabsolute = \"2h\"",
+        ..Wishes::default()
+    };
+    let site = Site::with(wishes).await.ready().await;
+    let mut browser = site.signed_in("max").await;
+    assert!(browser.socket("room=x").await.is_ok());
+    site.hand.advance(Duration::from_mins(61));
+    assert_eq!(
+        browser.socket("room=x").await.unwrap_err(),
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(browser.navigate("/x").await.url.path(), "/_gateway/login");
+}
+
+#[tokio::test]
+async fn a_socket_ends_with_its_session() {
+    // Two seconds of the real clock: sockets wait for their end by the runtime's timer.
+    let wishes = Wishes {
+        session: "idle = \"1m\"\nabsolute = \"1m\"",
+        ..Wishes::default()
+    };
+    let site = Site::with(wishes).await.ready().await;
+    let mut browser = site.signed_in("max").await;
+    site.hand.advance(Duration::from_secs(59));
+    let mut socket = browser.socket("room=x").await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(3), async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Close(Some(frame)))) => return u16::from(frame.code),
+                Some(Ok(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    assert_eq!(ended.await.expect("closed when the session ends"), 1008);
+}
+
+#[tokio::test]
+async fn a_bosh_session_belongs_to_its_person_and_room() {
+    let site = Site::start().await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let created = max.bosh("room=x", CREATE).await;
+    let sid = sid_of(&created.text()).to_owned();
+    let request =
+        format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
+    let mut mia = site.signed_in("mia").await;
+    let stolen = mia.bosh("room=x", &request).await.text();
+    assert!(stolen.contains("item-not-found"), "{stolen}");
+    let elsewhere = max.bosh("room=y", &request).await.text();
+    assert!(elsewhere.contains("item-not-found"), "{elsewhere}");
+    let raw = format!(
+        "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{}'/>",
+        sid.split('.').next().unwrap()
+    );
+    assert!(
+        max.bosh("room=x", &raw)
+            .await
+            .text()
+            .contains("item-not-found")
+    );
+}

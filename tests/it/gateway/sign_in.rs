@@ -1,0 +1,187 @@
+//! Signing in: from a room to the provider and back to the same room.
+
+use http::{StatusCode, header};
+
+use crate::support::{
+    browser::encode,
+    site::{ORIGIN, Site, Wishes},
+};
+
+#[tokio::test]
+async fn a_room_leads_to_the_provider_once_and_back_to_itself() {
+    let site = Site::start().await.ready().await;
+    let mut browser = site.browser();
+    let url = format!("{ORIGIN}/acme/Team%20Call%C3%A9?lang=de#config.startWithAudioMuted=true");
+    let page = browser.follow(url.parse().unwrap()).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.url.fragment(), Some("config.startWithAudioMuted=true"));
+    let back = browser.finish("hanna", &page.way_on()).await;
+    assert_eq!(
+        back.url.as_str(),
+        &format!("{ORIGIN}/acme/Team%20Call%C3%A9?lang=de")
+    );
+    assert_eq!(back.status, StatusCode::OK);
+    let text = back.text();
+    assert!(
+        text.contains("history.replaceState"),
+        "the page is completed"
+    );
+    assert!(!text.contains(browser.cookie("__Host-gateway-session").unwrap()));
+    assert_eq!(back.headers[header::CACHE_CONTROL], "no-store");
+    // No second trip: the session is known.
+    assert_eq!(browser.navigate("/other").await.url.path(), "/other");
+}
+
+/// Every order of ten tabs would be 3,628,800; these are chosen to differ in who is first and last.
+const ORDERS: &[[usize; 10]] = &[
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    [9, 8, 7, 6, 5, 4, 3, 2, 1, 0],
+    [5, 0, 9, 3, 7, 1, 8, 2, 6, 4],
+    [4, 6, 2, 8, 1, 7, 3, 9, 0, 5],
+    [1, 0, 3, 2, 5, 4, 7, 6, 9, 8],
+    [8, 3, 0, 6, 9, 2, 5, 7, 4, 1],
+];
+
+#[tokio::test]
+async fn ten_tabs_sign_in_at_once_in_any_order_and_each_lands_on_its_room() {
+    let site = Site::start().await.ready().await;
+    for order in ORDERS {
+        let mut browser = site.browser();
+        let mut ways = Vec::new();
+        for tab in 0..10 {
+            ways.push(browser.begin(&format!("/Room%20{tab}")).await);
+        }
+        for &tab in order {
+            let page = browser.finish("max", &ways[tab]).await;
+            assert_eq!(page.url.path(), format!("/Room%20{tab}"), "{order:?}");
+            assert_eq!(page.status, StatusCode::OK);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_abandoned_tab_harms_none() {
+    let site = Site::start().await.ready().await;
+    for abandoned in 0..10 {
+        let mut browser = site.browser();
+        let mut ways = Vec::new();
+        for tab in 0..10 {
+            ways.push(browser.begin(&format!("/Room%20{tab}")).await);
+        }
+        for tab in (0..10).filter(|tab| *tab != abandoned) {
+            let page = browser.finish("max", &ways[tab]).await;
+            assert_eq!(page.url.path(), format!("/Room%20{tab}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_counts_once_and_only_in_its_own_browser() {
+    let site = Site::start().await.ready().await;
+    let mut mine = site.browser();
+    let way = mine.begin("/room").await;
+    let mut other = site.browser();
+    let page = other.finish("hanna", &way).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert!(other.cookie("__Host-gateway-session").is_none());
+    assert!(
+        page.text().contains("no sign-in under way"),
+        "{}",
+        page.text()
+    );
+
+    let page = mine.finish("hanna", &way).await;
+    assert_eq!(page.url.path(), "/room");
+    // The callback's address once more, as after going back: the person is in already.
+    let again = mine.navigate("/_gateway/callback?state=x.y&code=z").await;
+    assert_eq!(again.url.path(), "/");
+}
+
+#[tokio::test]
+async fn callbacks_that_make_no_sense_are_refused_with_a_page() {
+    let site = Site::start().await.ready().await;
+    for query in [
+        "",
+        "&",
+        "code=x",
+        "state=x",
+        "state=a&state=b&code=c",
+        "state=a&code=b&error=c",
+    ] {
+        let page = site
+            .browser()
+            .navigate(&format!("/_gateway/callback?{query}"))
+            .await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "{query}");
+        assert!(page.text().contains("Request id"), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_sent_elsewhere() {
+    let site = Site::start().await.ready().await;
+    for target in [
+        "https://evil.test",
+        "//evil.test",
+        "/\\evil.test",
+        "/%09/evil.test",
+        "/./\\evil",
+    ] {
+        let mut browser = site.browser();
+        let way = browser.begin(target).await;
+        let page = browser.finish("max", &way).await;
+        assert_eq!(
+            (page.url.host_str(), page.url.path()),
+            (Some("meet.example.org"), "/")
+        );
+    }
+}
+
+#[tokio::test]
+async fn signing_out_ends_here_and_at_the_provider() {
+    let site = Site::start().await.ready().await;
+    let mut browser = site.signed_in("hanna").await;
+    let before = browser.clone();
+    let page = browser.navigate("/_gateway/logout").await;
+    assert_eq!(page.url.path(), "/_gateway/signed-out");
+    assert!(browser.cookie("__Host-gateway-session").is_none());
+    // The cookie, kept by somebody, is worth nothing any more.
+    let mut replayed = before;
+    assert_eq!(
+        replayed.navigate("/room").await.url.path(),
+        "/_gateway/login"
+    );
+    // The provider asks again, too: its own session is gone.
+    let way = browser.begin("/room").await;
+    let page = browser.follow(way).await;
+    assert_ne!(page.url.host_str(), Some("meet.example.org"));
+}
+
+#[tokio::test]
+async fn a_provider_that_is_down_keeps_nobody_from_what_needs_no_sign_in() {
+    let wishes = Wishes {
+        issuer: Some("http://127.0.0.1:9/realms/main"),
+        ..Wishes::default()
+    };
+    let site = Site::with(wishes).await;
+    let (status, readiness) = site.readiness().await;
+    assert_eq!(status, StatusCode::OK, "a balancer has no better replica");
+    assert_eq!(readiness["status"], "degraded");
+    site.wait_for("the reason is told", async || {
+        site.readiness().await.1["reasons"]
+            .to_string()
+            .contains("OpenID provider")
+    })
+    .await;
+    let mut browser = site.browser();
+    assert_eq!(browser.navigate("/config.js").await.status, StatusCode::OK);
+    let page = browser
+        .navigate(&format!("/_gateway/login?return_to={}", encode("/room")))
+        .await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        page.text().contains("sign-in service cannot be reached"),
+        "{}",
+        page.text()
+    );
+}

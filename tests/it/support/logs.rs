@@ -1,0 +1,63 @@
+//! What the process logs, at trace level, kept to be searched.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+/// Everything logged so far by the tests of this process.
+#[derive(Clone, Default)]
+pub(crate) struct Logs(Arc<Mutex<Vec<u8>>>);
+
+// === impl Logs ===
+
+impl Logs {
+    /// Begins to keep logs, once for the process.
+    pub(crate) fn keep() -> Self {
+        static KEPT: OnceLock<Logs> = OnceLock::new();
+        KEPT.get_or_init(|| {
+            let logs = Self::default();
+            tracing_subscriber::fmt()
+                .with_env_filter(EnvFilter::new("trace"))
+                .with_ansi(false)
+                .with_writer(logs.clone())
+                .init();
+            logs
+        })
+        .clone()
+    }
+
+    /// The lines that have `text` in them.
+    pub(crate) fn lines_with(&self, text: &str) -> Vec<String> {
+        self.text()
+            .lines()
+            .filter(|line| line.contains(text))
+            .map(ToOwned::to_owned)
+            .collect()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl Write for Logs {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Logs {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
