@@ -87,7 +87,11 @@ pub struct Surroundings {
 
 /// Starts a gateway. The current runtime becomes its control plane; requests are served on threads
 /// of their own.
-pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running, StartError> {
+///
+/// # Panics
+///
+/// Outside of a runtime.
+pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, StartError> {
     let Surroundings { clock, random } = surroundings;
     let Config {
         server,
@@ -95,7 +99,7 @@ pub async fn start(config: Config, surroundings: Surroundings) -> Result<Running
         token,
         log,
         ..
-    } = &config;
+    } = config;
     let bind = |address: Option<SocketAddr>| address.map(server::listen).transpose();
     let (http, https) = (bind(server.http)?, bind(server.https)?);
     let admin_listener = server::listen(server.admin)?;

@@ -25,7 +25,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct Commands {
     /// Serves with a configuration until it is told to stop.
-    pub run: fn(Config, &Reload) -> anyhow::Result<()>,
+    pub run: fn(&Config, &Reload) -> anyhow::Result<()>,
     /// Serves a demonstration with everything embedded until it is told to stop.
     pub demo: fn() -> anyhow::Result<()>,
 }
@@ -194,7 +194,7 @@ impl Context<'_, '_> {
                 telemetry::init(&config.log).map_err(anyhow::Error::from)?;
                 let environment = self.environment.clone();
                 let reload: Reload = Box::new(move || config::load(&path, &environment));
-                (commands.run)(config, &reload)?;
+                (commands.run)(&config, &reload)?;
             }
             Command::Demo => (commands.demo)()?,
             Command::Check(file) => self.check(file)?,

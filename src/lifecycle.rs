@@ -14,7 +14,7 @@ use crate::{
 pub type Reload = Box<dyn Fn() -> Result<Config, Problems> + Send>;
 
 /// Serves with a configuration until the process is told to stop.
-pub fn run(config: Config, reload: &Reload) -> anyhow::Result<()> {
+pub fn run(config: &Config, reload: &Reload) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
@@ -23,7 +23,7 @@ pub fn run(config: Config, reload: &Reload) -> anyhow::Result<()> {
         .context("cannot start the control plane's runtime")?;
     runtime.block_on(async {
         let signals = Signals::listen().context("cannot listen to signals")?;
-        let running = app::start(config, Surroundings::default()).await?;
+        let running = app::start(config, Surroundings::default())?;
         until_stopped(running, signals, Some(reload)).await;
         Ok(())
     })
@@ -46,14 +46,9 @@ enum Told {
 
 /// Keeps a gateway running until a signal stops it, and stops it in order.
 pub async fn until_stopped(running: Running, mut signals: Signals, reload: Option<&Reload>) {
-    loop {
-        match signals.next().await {
-            Told::Reload => {
-                if let Some(reload) = reload {
-                    take_over(&running, reload);
-                }
-            }
-            Told::Stop => break,
+    while signals.next().await == Told::Reload {
+        if let Some(reload) = reload {
+            take_over(&running, reload);
         }
     }
     let hurry = CancellationToken::new();

@@ -59,6 +59,9 @@ pub struct Metrics {
     registry: Registry,
 }
 
+/// Where in a shard something is counted.
+type Cell<T> = fn(&WorkerMetrics) -> &T;
+
 #[derive(Debug)]
 struct Shards(Vec<Arc<WorkerMetrics>>);
 
@@ -154,7 +157,7 @@ impl Metrics {
         Self { registry }
     }
 
-    /// The text that Prometheus reads (OpenMetrics 1.0).
+    /// The text that Prometheus reads (`OpenMetrics` 1.0).
     pub fn encode(&self) -> String {
         let mut text = String::new();
         match prometheus_client::encoding::text::encode(&mut text, &self.registry) {
@@ -219,7 +222,7 @@ impl Collector for Shards {
             "Sockets and streams that the gateway ended, by reason",
         );
         self.by_kind(&mut encoder, cuts, CUTS, |shard, at| shard.cuts.get(at))?;
-        let gauges: [(&str, &str, fn(&WorkerMetrics) -> &AtomicI64); 2] = [
+        let gauges: [(&str, &str, Cell<AtomicI64>); 2] = [
             ("websockets_open", "Open WebSockets to Prosody", |shard| {
                 &shard.sockets
             }),
@@ -236,7 +239,7 @@ impl Collector for Shards {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(sum).encode(metric)?;
         }
-        let counters: [(&str, &str, fn(&WorkerMetrics) -> &AtomicU64); 2] = [
+        let counters: [(&str, &str, Cell<AtomicU64>); 2] = [
             ("bosh_sessions", "BOSH sessions created", |shard| {
                 &shard.bosh_sessions
             }),

@@ -229,6 +229,11 @@ impl RelyingParty {
 
     /// Where to send the browser: the code flow with PKCE (RFC 7636, S256). The three secrets are
     /// those that the sign-in under way remembers.
+    ///
+    /// # Panics
+    ///
+    /// If the verifier has not 43 to 128 characters (RFC 7636 § 4.1); those of a
+    /// [`SignIn`](crate::session::SignIn) have 43.
     pub fn authorization_url(
         &self,
         state: &str,

@@ -215,8 +215,8 @@ mod tests {
 
     fn codec(clock: &Clock) -> SessionCodec {
         let settings = Settings {
-            idle: Duration::from_secs(12 * 3600),
-            absolute: Duration::from_secs(24 * 3600),
+            idle: Duration::from_hours(12),
+            absolute: Duration::from_hours(24),
         };
         SessionCodec::new(
             &Keyring::of([3; 32]),
@@ -248,9 +248,9 @@ mod tests {
         let cookie = codec.seal(&session).unwrap();
         assert_eq!(codec.open(&cookie).unwrap(), session);
         assert!(codec.renew(&session).is_none());
-        hand.advance(Duration::from_secs(2 * 3600));
+        hand.advance(Duration::from_hours(2));
         let renewed = codec.renew(&session).unwrap();
-        hand.advance(Duration::from_secs(11 * 3600));
+        hand.advance(Duration::from_hours(11));
         assert!(codec.open(&cookie).is_none());
         assert!(codec.open(&renewed).is_some());
     }
@@ -261,11 +261,11 @@ mod tests {
         let codec = codec(&clock);
         let mut session = session(&codec, 0);
         for _ in 0..23 {
-            hand.advance(Duration::from_secs(3600));
+            hand.advance(Duration::from_hours(1));
             let renewed = codec.renew(&session).unwrap();
             session = codec.open(&renewed).unwrap();
         }
-        hand.advance(Duration::from_secs(3600));
+        hand.advance(Duration::from_hours(1));
         assert!(codec.open(&codec.seal(&session).unwrap()).is_none());
     }
 

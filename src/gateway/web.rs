@@ -43,7 +43,7 @@ impl Worker {
         let token = DisplayToken::new(&room.key, grant.role(), session.identity());
         let mut request = self.for_web(request, facts)?;
         page::ask_for_whole(request.headers_mut());
-        let answer = self.from_web(request).await?;
+        let answer = self.ask_web(request).await?;
         let mut answer = self
             .gateway
             .completion
@@ -65,7 +65,7 @@ impl Worker {
         only_reading(request.method())?;
         let mut request = self.for_web(request, facts)?;
         page::ask_for_whole(request.headers_mut());
-        let answer = self.from_web(request).await?;
+        let answer = self.ask_web(request).await?;
         let mut answer = self
             .gateway
             .completion
@@ -85,7 +85,7 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         only_reading(request.method())?;
         let request = self.for_web(request, facts)?;
-        Ok(self.from_web(request).await?.map(Body::Upstream))
+        Ok(self.ask_web(request).await?.map(Body::Upstream))
     }
 
     /// What only people who signed in may have.
@@ -102,7 +102,7 @@ impl Worker {
             return Err(Failure::ForeignSender);
         }
         let request = self.for_web(request, facts)?;
-        let mut answer = self.from_web(request).await?.map(Body::Upstream);
+        let mut answer = self.ask_web(request).await?.map(Body::Upstream);
         answer
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -153,7 +153,7 @@ impl Worker {
         Ok(request)
     }
 
-    async fn from_web(
+    async fn ask_web(
         &self,
         request: Request<RequestBody>,
     ) -> Result<Response<UpstreamBody>, Failure> {

@@ -40,7 +40,7 @@ pub enum FetchError {
     /// No connection came about: name resolution, routing, TLS, or the proxy.
     #[error("the provider cannot be reached")]
     Unreachable(#[source] hyper_util::client::legacy::Error),
-    /// The connection ended before the answer did.
+    /// The connection ended before the answer did, or the answer is no HTTP.
     #[error("the provider's answer broke off")]
     Broken(#[source] Box<dyn Error + Send + Sync>),
     /// The whole exchange took longer than it may.
@@ -125,7 +125,7 @@ impl Fetcher {
                 client.request(request).await
             }
         };
-        let (head, body) = answer.map_err(FetchError::Unreachable)?.into_parts();
+        let (head, body) = answer.map_err(FetchError::of_client)?.into_parts();
         if head.status.is_redirection() {
             return Err(FetchError::Redirected(head.status));
         }
@@ -159,6 +159,14 @@ impl FetchError {
     /// Whether the same request may well succeed a little later.
     pub const fn is_passing(&self) -> bool {
         !matches!(self, Self::TooLarge | Self::Redirected(_))
+    }
+
+    fn of_client(error: hyper_util::client::legacy::Error) -> Self {
+        if error.is_connect() {
+            Self::Unreachable(error)
+        } else {
+            Self::Broken(error.into())
+        }
     }
 }
 

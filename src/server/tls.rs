@@ -127,10 +127,6 @@ impl ResolvesServerCert for Certificate {
 // === impl Files ===
 
 impl Files {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "certificates are read here and nowhere else"
-    )]
     fn read(settings: &TlsSettings) -> Result<Self, CertificateError> {
         let read = |path: &Path| {
             std::fs::read(path).map_err(|source| CertificateError::Read {

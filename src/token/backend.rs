@@ -165,7 +165,7 @@ impl<'i> Person<'i> {
 }
 
 /// Prosody's plugin has no leeway, so `nbf` allows for its clock being this much behind ours.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests {
@@ -189,7 +189,7 @@ mod tests {
             issuer: "gateway".to_owned(),
             audience: "jitsi".to_owned(),
             subject: "meet.jitsi".to_owned(),
-            lifetime: Duration::from_secs(120),
+            lifetime: Duration::from_mins(2),
             signing: SigningSettings::Secret {
                 algorithm: jsonwebtoken::Algorithm::HS256,
                 secret: "0123456789abcdef0123456789abcdef".to_owned().into(),

@@ -1,4 +1,9 @@
-//! The gateway's parts together, from outside.
+//! The gateway's parts together, from outside: real sockets on loopback, hostile peers, no sleeps.
 
+// `cfg(test)` is always true here; written out, it tells clippy that helpers are test code as well.
 #[cfg(test)]
 mod config;
+#[cfg(test)]
+mod oidc;
+#[cfg(test)]
+mod support;

@@ -74,16 +74,16 @@ mod tests {
     use super::*;
 
     fn frame(length: usize, masked: bool) -> Vec<u8> {
-        let mask_bit = if masked { 0x80 } else { 0 };
+        let mask_bit = u8::from(masked) << 7;
         let mut frame = vec![0x81];
         match length {
             0..126 => frame.push(mask_bit | u8::try_from(length).unwrap()),
             126..65_536 => {
-                frame.push(mask_bit | 126);
+                frame.push(mask_bit | 0x7e);
                 frame.extend(u16::try_from(length).unwrap().to_be_bytes());
             }
             _ => {
-                frame.push(mask_bit | 127);
+                frame.push(mask_bit | 0x7f);
                 frame.extend((length as u64).to_be_bytes());
             }
         }

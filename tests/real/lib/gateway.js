@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { access, writeFile } from "node:fs/promises";
+import { access, appendFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { makeCertificate } from "./certificate.js";
@@ -16,6 +16,16 @@ const binary = process.env.GATEWAY_BIN ?? here("../../../target/debug/jitsi-auth
 export const logDirectory = here("../../output/real");
 
 /**
+ * Remembers a secret of a gateway, so that its log can be searched for it when all is over.
+ * @param {string} label names the log file
+ * @param {string} secret
+ */
+export async function keepOutOfLogs(label, secret) {
+  await mkdir(logDirectory, { recursive: true });
+  await appendFile(join(logDirectory, `${label}.secrets`), `${secret}\n`);
+}
+
+/**
  * Chooses ports and makes the files of a gateway that is to be started later:
  * its neighbours want to know its address before it can run.
  * @param {{label: string}} options the label names the log file
@@ -29,6 +39,7 @@ export async function planGateway({ label }) {
   const file = async (name, content) => {
     const path = join(directory.path, name);
     await writeFile(path, content, { mode: 0o600 });
+    if (name.endsWith(".secret")) await keepOutOfLogs(label, content);
     return path;
   };
   return {

@@ -1,6 +1,6 @@
 import { reaches, signIn, startBrowser } from "./browser.js";
 import { startFocus } from "./focus.js";
-import { planGateway, startGateway } from "./gateway.js";
+import { keepOutOfLogs, planGateway, startGateway } from "./gateway.js";
 import { startProsody } from "./prosody.js";
 import { startProvider } from "./provider.js";
 import { appSecret } from "./tokens.js";
@@ -49,6 +49,7 @@ export async function startSite({ label, prosody: prosodySettings, settings, web
       await visitor.page.goto(publicUrl + path, { waitUntil: "commit" });
       await signIn(visitor.page, login, provider);
       await visitor.page.waitForURL((url) => !url.pathname.startsWith("/_gateway/"));
+      for (const { value } of await visitor.context.cookies(publicUrl)) await keepOutOfLogs(label, value);
       return visitor;
     };
 

@@ -1,0 +1,126 @@
+//! Ways to the provider: two faces, a private authority, a proxy.
+
+use std::sync::Arc;
+
+use jitsi_auth_gateway::{
+    clock::{Clock, Timestamp},
+    oidc::Status,
+};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::{
+    ServerConfig,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use serde_json::json;
+use tokio_rustls::TlsAcceptor;
+use url::Url;
+
+use super::Pair;
+use crate::support::{connect_proxy::ConnectProxy, lie::Lie, lying_provider::LyingProvider};
+
+#[tokio::test]
+async fn a_provider_may_have_another_address_inside() {
+    let pair = Pair::with(
+        Lie::Down,
+        |builder| builder.issuer("https://sso.example.org/realms/main"),
+        |settings, provider| {
+            let inside = format!("http://{}/realms/main", provider.address);
+            settings.internal_url = Some(Url::parse(&inside).unwrap());
+        },
+    );
+    let pair = pair.await;
+    // Some providers write what they are called by into some of the endpoints.
+    let inside = format!("http://{}/realms/main/authorize", pair.provider.address);
+    pair.provider.mind().description = json!({ "authorization_endpoint": inside });
+    pair.provider.mind().lie = Lie::Honest;
+    let pair = pair.ready().await;
+    let options = super::SignInOptions::default();
+    let url = pair
+        .party
+        .authorization_url(super::STATE, super::NONCE, super::VERIFIER, &options)
+        .unwrap();
+    assert!(
+        url.as_str()
+            .starts_with("https://sso.example.org/realms/main/authorize?")
+    );
+    let end = pair.party.end_session_url(None, None).unwrap();
+    assert!(
+        end.as_str()
+            .starts_with("https://sso.example.org/realms/main/end?")
+    );
+    pair.sign_in().await.unwrap();
+    let asked = ["openid-configuration", "jwks", "token", "userinfo"];
+    assert!(
+        asked
+            .iter()
+            .all(|endpoint| pair.provider.asked(endpoint) > 0)
+    );
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_when_configured() {
+    let (authority, tls) = private_tls();
+    let pair = Pair::with(
+        Lie::Honest,
+        |builder| builder.tls(tls.clone()),
+        |settings, _| settings.ca_pem = Some(authority.into_bytes()),
+    );
+    let pair = pair.await.ready().await;
+    assert!(pair.provider.issuer().starts_with("https://"));
+    pair.sign_in().await.unwrap();
+
+    let (other_authority, _) = private_tls();
+    for ca_pem in [None, Some(other_authority.into_bytes())] {
+        let pair = Pair::with(
+            Lie::Honest,
+            |builder| builder.tls(tls.clone()),
+            |settings, _| settings.ca_pem = ca_pem,
+        );
+        let pair = pair.await;
+        let untrusted = |status: &Status| match status {
+            Status::NotYet { reason } => {
+                reason.contains("cannot be reached") && reason.contains("certificate")
+            }
+            _ => true,
+        };
+        assert!(!pair.wait_until(untrusted).await.is_usable());
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_for_a_tunnel() {
+    let (clock, hand) = Clock::manual(Timestamp::from_unix(1_800_000_000));
+    // The name leads nowhere: only the proxy knows the way.
+    let builder = LyingProvider::builder(&clock).issuer("http://idp.test/realms/main");
+    let provider = builder.start(Lie::Honest).await;
+    let mut proxy = ConnectProxy::to(provider.address).await;
+    let mut settings = super::settings(provider.issuer());
+    let address = format!("http://user:p%40ss@{}", proxy.address);
+    settings.http_proxy = Some(Url::parse(&address).unwrap());
+    let pair = Pair::join(provider, settings, clock, hand).ready().await;
+    pair.sign_in().await.unwrap();
+    let head = proxy.heads.recv().await.unwrap();
+    assert_eq!(head[0], "CONNECT idp.test:80 HTTP/1.1");
+    assert!(head.contains(&"Proxy-Authorization: Basic dXNlcjpwQHNz".to_owned()));
+}
+
+/// A certificate for loopback, and the PEM of the authority that issued it.
+fn private_tls() -> (String, TlsAcceptor) {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().unwrap();
+    let authority_pem = authority.self_signed(&authority_key).unwrap().pem();
+    let issuer = Issuer::new(authority, authority_key);
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let leaf = leaf.signed_by(&key, &issuer).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .unwrap();
+    (authority_pem, TlsAcceptor::from(Arc::new(config)))
+}

@@ -1,0 +1,124 @@
+//! The provider goes, comes back, and changes its keys.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jitsi_auth_gateway::oidc::{LogoutError, Status, TokenError};
+use jsonwebtoken::Algorithm;
+use serde_json::json;
+
+use super::Pair;
+use crate::support::{lie::Lie, signing_key::SigningKey};
+
+#[tokio::test]
+async fn a_provider_that_is_down_at_first_is_used_when_it_comes() {
+    let pair = Pair::start(Lie::Down).await;
+    let tried = |status: &Status| match status {
+        Status::NotYet { reason } => reason.contains("broke off"),
+        _ => false,
+    };
+    pair.wait_until(tried).await;
+    pair.provider.mind().lie = Lie::Honest;
+    let pair = pair.ready().await;
+    pair.sign_in().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_provider_that_goes_is_remembered_until_it_is_back() {
+    let pair = Pair::start(Lie::Honest).await.ready().await;
+    pair.provider.mind().lie = Lie::Down;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_hours(1)).await;
+    let stale = |status: &Status| matches!(status, Status::Stale { .. });
+    assert!(pair.wait_until(stale).await.is_usable());
+    tokio::time::resume();
+    pair.provider.mind().lie = Lie::Honest;
+    pair.sign_in().await.unwrap();
+    pair.ready().await;
+}
+
+#[tokio::test]
+async fn rotated_keys_are_fetched_when_they_are_first_used() {
+    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let new = SigningKey::new("key-2", Algorithm::ES256);
+    pair.provider.mind().keys.insert(0, new);
+    pair.sign_in().await.unwrap();
+    assert_eq!(pair.provider.asked("jwks"), 2);
+    // The old key was taken out of the set, so nothing signed with it is good any more.
+    let old = pair.provider.mind().keys.remove(1);
+    pair.hand.advance(Duration::from_secs(61));
+    pair.provider
+        .mind()
+        .keys
+        .insert(0, SigningKey::new("key-3", Algorithm::ES256));
+    pair.sign_in().await.unwrap();
+    pair.provider.mind().keys = vec![old];
+    assert_eq!(pair.failure().await, "key_unknown");
+}
+
+#[tokio::test]
+async fn another_key_under_the_same_id_is_found_out() {
+    let pair = Pair::start(Lie::Honest).await.ready().await;
+    pair.provider.mind().keys = vec![SigningKey::new("key-1", Algorithm::EdDSA)];
+    pair.sign_in().await.unwrap();
+}
+
+#[tokio::test]
+async fn made_up_key_ids_are_not_requests_to_the_provider() {
+    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let flood = |round: usize| {
+        let pair = &pair;
+        join_all((0..300).map(move |n| async move {
+            let head = json!({ "kid": format!("made-up-{round}-{n}") });
+            let token = pair.provider.logout_token(&head, &json!({}));
+            pair.party.logout_token(&token).await
+        }))
+    };
+    for round in 1..=3 {
+        for result in flood(round).await {
+            let unknown = LogoutError::Token(TokenError::UnknownKey);
+            assert_eq!(result.unwrap_err(), unknown);
+        }
+        assert_eq!(pair.provider.asked("jwks"), 1 + round);
+        pair.hand.advance(Duration::from_secs(59));
+        flood(round).await;
+        assert_eq!(pair.provider.asked("jwks"), 1 + round);
+        pair.hand.advance(Duration::from_secs(1));
+    }
+    pair.sign_in().await.unwrap();
+}
+
+#[tokio::test]
+async fn somebody_who_hangs_up_does_not_spend_the_one_request_for_keys() {
+    let pair = Pair::start(Lie::Honest).await.ready().await;
+    pair.provider.mind().keys = vec![SigningKey::new("key-2", Algorithm::ES256)];
+    let token = pair.provider.logout_token(&json!({}), &json!({}));
+    {
+        let mut impatient = Box::pin(pair.party.logout_token(&token));
+        let once = futures_util::poll!(&mut impatient);
+        assert!(once.is_pending());
+    }
+    pair.party.logout_token(&token).await.unwrap();
+    assert_eq!(pair.provider.asked("jwks"), 2);
+}
+
+#[tokio::test]
+async fn the_last_good_keys_outlive_a_bad_key_set() {
+    let pair = Pair::start(Lie::Honest).await.ready().await;
+    for lie in [
+        Lie::JwksEmpty,
+        Lie::JwksHtml,
+        Lie::JwksServerError,
+        Lie::Down,
+    ] {
+        pair.provider.mind().lie = lie;
+        let token = pair
+            .provider
+            .logout_token(&json!({ "kid": "new" }), &json!({}));
+        let result = pair.party.logout_token(&token).await;
+        assert_eq!(result, Err(LogoutError::Token(TokenError::UnknownKey)));
+        pair.hand.advance(Duration::from_mins(1));
+    }
+    pair.provider.mind().lie = Lie::Honest;
+    pair.sign_in().await.unwrap();
+}

@@ -1,0 +1,256 @@
+//! A browser, as far as signing in and signalling need one: cookies, redirects, TLS.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::{WebSocketStream, client_async, tungstenite};
+use url::Url;
+
+use super::site::ORIGIN;
+
+/// One person's browser; clones share nothing.
+#[derive(Clone)]
+pub(crate) struct Browser {
+    gateway: SocketAddr,
+    issuer: Url,
+    tls: TlsConnector,
+    /// By host, then by name.
+    cookies: HashMap<String, HashMap<String, String>>,
+}
+
+/// An answer, and where it came from.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) url: Url,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+pub(crate) type Socket = WebSocketStream<Box<dyn Stream>>;
+
+// === impl Browser ===
+
+impl Browser {
+    pub(crate) fn new(gateway: SocketAddr, issuer: &str, certificate: &[u8]) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(certificate).unwrap()).unwrap();
+        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self {
+            gateway,
+            issuer: Url::parse(issuer).unwrap(),
+            tls: TlsConnector::from(Arc::new(tls)),
+            cookies: HashMap::new(),
+        }
+    }
+
+    /// Opens a page of the site and signs in on the way if that is asked for.
+    pub(crate) async fn sign_in(&mut self, account: &str, path: &str) -> Page {
+        let way = self.begin(path).await;
+        self.finish(account, &way).await
+    }
+
+    /// Follows the way to the provider's address, and no further.
+    pub(crate) async fn begin(&mut self, path: &str) -> Url {
+        let login = format!("/_gateway/login?return_to={}", encode(path));
+        let page = self.navigate(&login).await;
+        page.way_on()
+    }
+
+    /// Signs in at the provider and follows the way back.
+    pub(crate) async fn finish(&mut self, account: &str, way: &Url) -> Page {
+        let mut way = way.clone();
+        assert_eq!(way.origin(), self.issuer.origin());
+        way.query_pairs_mut().append_pair("login_hint", account);
+        self.follow(way).await
+    }
+
+    /// Opens an address of the site as a person would.
+    pub(crate) async fn navigate(&mut self, path: &str) -> Page {
+        self.follow(Url::parse(ORIGIN).unwrap().join(path).unwrap()).await
+    }
+
+    /// Opens an address, and all that it redirects to.
+    pub(crate) async fn follow(&mut self, mut url: Url) -> Page {
+        for _ in 0..10 {
+            let page = self.load(&url).await;
+            let Some(location) = page.headers.get(header::LOCATION) else { return page };
+            let fragment = url.fragment().map(ToOwned::to_owned);
+            url = url.join(location.to_str().unwrap()).unwrap();
+            // As browsers do: a redirect without a fragment keeps the one there was.
+            if url.fragment().is_none() {
+                url.set_fragment(fragment.as_deref());
+            }
+        }
+        panic!("redirected in a circle at {url}");
+    }
+
+    /// Opens one address, without following it further.
+    pub(crate) async fn load(&mut self, url: &Url) -> Page {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("text/html"));
+        headers.insert("sec-fetch-mode", HeaderValue::from_static("navigate"));
+        self.send(Method::GET, url, headers, Bytes::new()).await
+    }
+
+    /// A BOSH request of a page of the site.
+    pub(crate) async fn bosh(&mut self, query: &str, body: &str) -> Page {
+        let url = Url::parse(&format!("{ORIGIN}/http-bind?{query}")).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ORIGIN, HeaderValue::from_static(ORIGIN));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
+        self.send(Method::POST, &url, headers, Bytes::copy_from_slice(body.as_bytes())).await
+    }
+
+    /// Opens the WebSocket of a page of the site.
+    pub(crate) async fn socket(&mut self, query: &str) -> Result<Socket, StatusCode> {
+        self.socket_from(query, ORIGIN).await
+    }
+
+    /// Opens it from a page of any origin.
+    pub(crate) async fn socket_from(
+        &mut self,
+        query: &str,
+        origin: &'static str,
+    ) -> Result<Socket, StatusCode> {
+        let url = Url::parse(&format!("{ORIGIN}/xmpp-websocket?{query}")).unwrap();
+        let mut request = Request::get(format!("wss://meet.example.org/xmpp-websocket?{query}"))
+            .header(header::HOST, "meet.example.org")
+            .header(header::CONNECTION, "Upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_VERSION, "13")
+            .header(header::SEC_WEBSOCKET_KEY, tungstenite::handshake::client::generate_key())
+            .header(header::SEC_WEBSOCKET_PROTOCOL, "xmpp")
+            .header(header::ORIGIN, origin)
+            .body(())
+            .unwrap();
+        request.headers_mut().extend(self.cookie_header(&url));
+        match client_async(request, self.connect(&url).await).await {
+            Ok((socket, _)) => Ok(socket),
+            Err(tungstenite::Error::Http(answer)) => Err(answer.status()),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    /// A request without cookies, to an address that is not the site's.
+    pub(crate) async fn get_plain(&mut self, url: &str) -> Page {
+        self.send(Method::GET, &Url::parse(url).unwrap(), HeaderMap::new(), Bytes::new()).await
+    }
+
+    /// Sends any request with the cookies of its host, and keeps the answer's.
+    pub(crate) async fn send(
+        &mut self,
+        method: Method,
+        url: &Url,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Page {
+        let host = authority(url);
+        headers.insert(header::HOST, HeaderValue::try_from(&host).unwrap());
+        headers.extend(self.cookie_header(url));
+        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        let mut request = Request::builder().method(method).uri(target).body(Full::new(body)).unwrap();
+        *request.headers_mut() = headers;
+        let io = TokioIo::new(self.connect(url).await);
+        let (mut sender, connection) = http1::handshake(io).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let answer = sender.send_request(request).await.unwrap();
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        connection.abort();
+        self.keep_cookies(url, &head.headers);
+        Page { url: url.clone(), status: head.status, headers: head.headers, body }
+    }
+
+    pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
+        self.cookies.get("meet.example.org")?.get(name).map(String::as_str)
+    }
+
+    /// Every cookie value of the site, for the search for secrets.
+    pub(crate) fn cookie_values(&self) -> Vec<String> {
+        self.cookies.values().flat_map(HashMap::values).cloned().collect()
+    }
+
+    async fn connect(&self, url: &Url) -> Box<dyn Stream> {
+        if url.scheme() == "http" {
+            let address = url.socket_addrs(|| None).unwrap()[0];
+            return Box::new(TcpStream::connect(address).await.unwrap());
+        }
+        assert_eq!(url.host_str(), Some("meet.example.org"), "{url}");
+        let stream = TcpStream::connect(self.gateway).await.unwrap();
+        let name = ServerName::try_from("meet.example.org").unwrap();
+        Box::new(self.tls.connect(name, stream).await.unwrap())
+    }
+
+    fn cookie_header(&self, url: &Url) -> Option<(HeaderName, HeaderValue)> {
+        let pairs: Vec<_> = self
+            .cookies
+            .get(url.host_str()?)?
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        (!pairs.is_empty())
+            .then(|| (header::COOKIE, HeaderValue::try_from(pairs.join("; ")).unwrap()))
+    }
+
+    fn keep_cookies(&mut self, url: &Url, headers: &HeaderMap) {
+        let jar = self.cookies.entry(url.host_str().unwrap().to_owned()).or_default();
+        for line in headers.get_all(header::SET_COOKIE) {
+            let cookie = cookie::Cookie::parse(line.to_str().unwrap().to_owned()).unwrap();
+            if cookie.max_age().is_some_and(cookie::time::Duration::is_zero) {
+                jar.remove(cookie.name());
+            } else {
+                jar.insert(cookie.name().to_owned(), cookie.value().to_owned());
+            }
+        }
+    }
+}
+
+// === impl Page ===
+
+impl Page {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Where the page on the way to the provider leads.
+    pub(crate) fn way_on(&self) -> Url {
+        let text = self.text();
+        let link = text
+            .split("href=\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .find(|link| link.contains("code_challenge"))
+            .unwrap_or_else(|| panic!("no way on in {text}"));
+        Url::parse(&link.replace("&#38;", "&").replace("&amp;", "&")).unwrap()
+    }
+}
+
+fn authority(url: &Url) -> String {
+    url[url::Position::BeforeHost..url::Position::AfterPort].to_owned()
+}
+
+pub(crate) fn encode(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}

@@ -1,0 +1,273 @@
+//! An OpenID provider that is right in everything but one thing.
+
+mod endpoints;
+mod id_token;
+
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use http::{Request, Response, StatusCode};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use jitsi_auth_gateway::clock::Clock;
+use jsonwebtoken::Algorithm;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::AbortOnDropHandle;
+use url::{Url, form_urlencoded};
+
+use super::{
+    answer::{Body, plain},
+    lie::Lie,
+    signing_key::SigningKey,
+};
+
+/// A provider on loopback.
+pub(crate) struct LyingProvider {
+    pub(crate) address: SocketAddr,
+    core: Arc<Core>,
+    _task: AbortOnDropHandle<()>,
+}
+
+/// How a provider begins.
+pub(crate) struct Builder {
+    issuer: Option<String>,
+    tls: Option<TlsAcceptor>,
+    algorithm: Algorithm,
+    clock: Clock,
+}
+
+/// What the provider knows and does at the moment; tests change it while it runs.
+pub(crate) struct Mind {
+    pub(crate) lie: Lie,
+    /// The first signs; all are published.
+    pub(crate) keys: Vec<SigningKey>,
+    /// Laid over the honest claims of the ID token; `null` takes one away.
+    pub(crate) id_token: Value,
+    /// What userinfo says beside `sub`.
+    pub(crate) userinfo: Value,
+    /// Laid over the description.
+    pub(crate) description: Value,
+    /// How often each endpoint was asked.
+    pub(crate) asked: HashMap<String, usize>,
+    codes: HashMap<String, Asked>,
+}
+
+struct Core {
+    issuer: String,
+    clock: Clock,
+    mind: Mutex<Mind>,
+}
+
+/// What a code was given for.
+struct Asked {
+    nonce: String,
+    challenge: String,
+    redirect_uri: String,
+}
+
+// === impl LyingProvider ===
+
+impl LyingProvider {
+    pub(crate) fn builder(clock: &Clock) -> Builder {
+        Builder {
+            issuer: None,
+            tls: None,
+            algorithm: Algorithm::RS256,
+            clock: clock.clone(),
+        }
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        &self.core.issuer
+    }
+
+    pub(crate) fn mind(&self) -> MutexGuard<'_, Mind> {
+        self.core.mind()
+    }
+
+    /// How often the endpoint was asked.
+    pub(crate) fn asked(&self, endpoint: &str) -> usize {
+        self.mind().asked.get(endpoint).copied().unwrap_or_default()
+    }
+
+    /// Signs in whoever comes with this address: the query of the callback that the browser would
+    /// be sent to.
+    pub(crate) fn authorize(&self, address: &Url) -> String {
+        let parameters: HashMap<_, _> = address.query_pairs().into_owned().collect();
+        assert_eq!(parameters["response_type"], "code");
+        assert_eq!(parameters["client_id"], CLIENT_ID);
+        assert_eq!(parameters["code_challenge_method"], "S256");
+        assert!(
+            parameters["scope"]
+                .split(' ')
+                .any(|scope| scope == "openid")
+        );
+        let mut mind = self.mind();
+        let code = format!("code-{}", mind.codes.len());
+        let asked = Asked {
+            nonce: parameters["nonce"].clone(),
+            challenge: parameters["code_challenge"].clone(),
+            redirect_uri: parameters["redirect_uri"].clone(),
+        };
+        mind.codes.insert(code.clone(), asked);
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("state", &parameters["state"]);
+        match mind.lie {
+            Lie::AnswerIssMissing => {}
+            Lie::AnswerIssInvalid => drop(query.append_pair("iss", "https://other.example")),
+            _ => drop(query.append_pair("iss", &self.core.issuer)),
+        }
+        let error = match mind.lie {
+            Lie::AnswerAccessDenied => "access_denied",
+            Lie::AnswerLoginRequired => "login_required",
+            Lie::AnswerServerError => "server_error",
+            Lie::AnswerInvalidRequest => "invalid_request",
+            _ => return query.append_pair("code", &code).finish(),
+        };
+        query.append_pair("error", error).finish()
+    }
+
+    /// A logout token with changes to its honest claims and head.
+    pub(crate) fn logout_token(&self, head: &Value, claims: &Value) -> String {
+        let now = self.core.clock.now().as_unix();
+        let mut honest = json!({
+            "iss": self.core.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 120,
+            "jti": format!("logout-{now}"), "sub": SUBJECT, "sid": "session-1",
+            "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+        });
+        overlay(&mut honest, claims);
+        let key = self.mind().keys[0].clone();
+        let mut honest_head = key.head();
+        honest_head["typ"] = json!("logout+jwt");
+        overlay(&mut honest_head, head);
+        key.sign(&honest_head, &honest)
+    }
+}
+
+// === impl Builder ===
+
+impl Builder {
+    /// Calls itself so, wherever it is.
+    pub(crate) fn issuer(self, issuer: &str) -> Self {
+        let issuer = Some(issuer.to_owned());
+        Self { issuer, ..self }
+    }
+
+    pub(crate) fn tls(self, tls: TlsAcceptor) -> Self {
+        let tls = Some(tls);
+        Self { tls, ..self }
+    }
+
+    pub(crate) fn algorithm(self, algorithm: Algorithm) -> Self {
+        Self { algorithm, ..self }
+    }
+
+    pub(crate) async fn start(self, lie: Lie) -> LyingProvider {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let mind = Mind {
+            lie,
+            keys: vec![SigningKey::new("key-1", self.algorithm)],
+            id_token: json!({}),
+            userinfo: json!({ "name": "Zoë" }),
+            description: json!({}),
+            asked: HashMap::new(),
+            codes: HashMap::new(),
+        };
+        let own = || format!("{scheme}://{address}/realms/main");
+        let core = Arc::new(Core {
+            issuer: self.issuer.unwrap_or_else(own),
+            clock: self.clock,
+            mind: Mutex::new(mind),
+        });
+        let task = tokio::spawn(accept(listener, self.tls, Arc::clone(&core)));
+        LyingProvider {
+            address,
+            core,
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+}
+
+// === impl Core ===
+
+impl Core {
+    fn mind(&self) -> MutexGuard<'_, Mind> {
+        self.mind.lock().unwrap()
+    }
+
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> io::Result<Response<Body>> {
+        let path = request.uri().path().to_owned();
+        let endpoint = path.rsplit('/').next().unwrap_or_default().to_owned();
+        let lie = {
+            let mut mind = self.mind();
+            *mind.asked.entry(endpoint.clone()).or_default() += 1;
+            mind.lie
+        };
+        if lie == Lie::Down {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        match &*endpoint {
+            "openid-configuration" => Ok(self.description(lie)),
+            "jwks" => Ok(self.key_set(lie)),
+            "token" => self.token(lie, request).await,
+            "userinfo" => self.userinfo(lie, &request).await,
+            _ => Ok(plain(StatusCode::NOT_FOUND, "")),
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, core: Arc<Core>) {
+    while let Ok((socket, _)) = listener.accept().await {
+        let (tls, core) = (tls.clone(), Arc::clone(&core));
+        tokio::spawn(async move {
+            match tls {
+                None => serve(socket, core).await,
+                Some(tls) => {
+                    if let Ok(socket) = tls.accept(socket).await {
+                        serve(socket, core).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin, core: Arc<Core>) {
+    let service = service_fn(|request| Arc::clone(&core).answer(request));
+    // A connection that ends badly is a lie well told.
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(socket), service)
+        .await;
+}
+
+/// Lays changes over an object; `null` takes a member away.
+fn overlay(object: &mut Value, changes: &Value) {
+    let object = object.as_object_mut().unwrap();
+    for (name, value) in changes.as_object().unwrap() {
+        if value.is_null() {
+            object.remove(name);
+        } else {
+            object.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// The client that the provider knows.
+pub(crate) const CLIENT_ID: &str = "jitsi";
+pub(crate) const CLIENT_SECRET: &str = "correct horse: battery&staple";
+
+/// The person who signs in.
+pub(crate) const SUBJECT: &str = "248289761001";
+
+const ACCESS_TOKEN: &str = "access-token-of-zoe";

@@ -1,0 +1,232 @@
+//! A whole deployment in this process: provider, meeting backend, gateway.
+
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+
+use jitsi_auth_gateway::{
+    app::{self, Running, Surroundings},
+    clock::{Clock, Hand, Timestamp},
+    config::{self, Environment},
+    dev::{
+        meeting::{self, DevMeeting, Meeting},
+        provider::{self, Account, Client, DevProvider, Provider},
+    },
+    random::Random,
+    token::prosody::{Keys, Rules},
+};
+use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::browser::Browser;
+
+/// Where people reach the site; browsers of the tests know at which port it really is.
+pub(crate) const ORIGIN: &str = "https://meet.example.org";
+pub(crate) const CLIENT_ID: &str = "jitsi";
+pub(crate) const CLIENT_SECRET: &str = "client secret of a test, long enough";
+const APP_SECRET: &str = "secret shared with Prosody in tests, long enough";
+
+/// A deployment that runs.
+pub(crate) struct Site {
+    pub(crate) running: Running,
+    pub(crate) provider: Arc<Provider>,
+    pub(crate) meeting: Arc<Meeting>,
+    pub(crate) hand: Hand,
+    issuer: String,
+    files: TempDir,
+    _stop: DropGuard,
+}
+
+/// What of a deployment a test wants otherwise.
+pub(crate) struct Wishes<'w> {
+    /// Another provider than the development one.
+    pub(crate) issuer: Option<&'w str>,
+    /// `[[room]]` and whatever else comes after the sections.
+    pub(crate) rules: &'w str,
+    /// More keys of `[session]`.
+    pub(crate) session: &'w str,
+    /// More keys of `[listen]`.
+    pub(crate) listen: &'w str,
+    /// The clock of gateway, provider and meeting.
+    pub(crate) clock: Option<(Clock, Hand)>,
+}
+
+// === impl Wishes ===
+
+impl Default for Wishes<'_> {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            rules: "[[room]]\nmatch = \"*\"\nenter = \"member\"\nmoderators = [\"group:staff\"]\n",
+            session: "",
+            listen: "",
+            clock: None,
+        }
+    }
+}
+
+// === impl Site ===
+
+impl Site {
+    pub(crate) async fn start() -> Self {
+        Self::with(Wishes::default()).await
+    }
+
+    pub(crate) async fn with(wishes: Wishes<'_>) -> Self {
+        let (clock, hand) =
+            wishes.clock.unwrap_or_else(|| Clock::manual(Timestamp::from_unix(1_800_000_000)));
+        let stop = CancellationToken::new();
+        let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
+
+        let client = Client {
+            id: CLIENT_ID.to_owned(),
+            secret: Some(CLIENT_SECRET.to_owned().into()),
+            redirect_uris: vec![format!("{ORIGIN}/_gateway/callback")],
+            post_logout_redirect_uris: vec![format!("{ORIGIN}/_gateway/signed-out")],
+        };
+        let people = provider::Settings {
+            clients: vec![client],
+            accounts: Account::demonstration(),
+        };
+        let provider =
+            DevProvider::bind(loopback, people, clock.clone(), Random::system()).await.unwrap();
+        let issuer = provider.issuer().to_owned();
+        let rules = Rules {
+            keys: Keys::Secret {
+                algorithm: jsonwebtoken::Algorithm::HS256,
+                secret: APP_SECRET.to_owned().into(),
+            },
+            issuers: vec!["gateway".to_owned()],
+            audiences: vec!["jitsi".to_owned()],
+            room_required: true,
+            domain_verification: false,
+        };
+        let settings = meeting::Settings { xmpp_domain: "meet.jitsi".to_owned(), rules };
+        let meeting =
+            DevMeeting::bind(loopback, settings, clock.clone(), Random::system()).await.unwrap();
+        let backend = meeting.address();
+        let (known_provider, known_meeting) = (provider.provider(), meeting.meeting());
+        tokio::spawn(provider.run(stop.clone()));
+        tokio::spawn(meeting.run(stop.clone()));
+
+        let files = tempfile::tempdir().unwrap();
+        let text = configuration(&files, wishes.issuer.unwrap_or(&issuer), backend, &wishes);
+        let file = write(files.path(), "gateway.toml", &text);
+        let config = config::load(Path::new(&file), &Environment::default())
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let surroundings = Surroundings { clock, random: Random::system() };
+        let running = app::start(&config, surroundings).unwrap();
+        Self {
+            running,
+            provider: known_provider,
+            meeting: known_meeting,
+            hand,
+            issuer,
+            files,
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    /// Waits until people can sign in.
+    pub(crate) async fn ready(self) -> Self {
+        self.wait_for("the provider is known", async || {
+            self.readiness().await.1["provider"] == "ready"
+        })
+        .await;
+        self
+    }
+
+    pub(crate) fn browser(&self) -> Browser {
+        let certificate = fs::read(self.files.path().join("tls.crt")).unwrap();
+        Browser::new(self.running.addresses.https.unwrap(), &self.issuer, &certificate)
+    }
+
+    /// Somebody who is signed in.
+    pub(crate) async fn signed_in(&self, account: &str) -> Browser {
+        let mut browser = self.browser();
+        let page = browser.sign_in(account, "/robots.txt").await;
+        assert_eq!(page.url.path(), "/robots.txt", "{page:?}");
+        browser
+    }
+
+    /// Status and body of `/readyz`.
+    pub(crate) async fn readiness(&self) -> (http::StatusCode, serde_json::Value) {
+        let (status, text) = self.admin("/readyz").await;
+        (status, serde_json::from_str(&text).unwrap())
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        self.admin("/metrics").await.1
+    }
+
+    async fn admin(&self, path: &str) -> (http::StatusCode, String) {
+        let address = self.running.addresses.admin;
+        let answer = self.browser().get_plain(&format!("http://{address}{path}")).await;
+        (answer.status, answer.text())
+    }
+
+    /// Waits for something that has no signal of its own, at most five seconds of real time.
+    pub(crate) async fn wait_for(&self, what: &str, mut done: impl AsyncFnMut() -> bool) {
+        let waiting = async {
+            while !done().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), waiting)
+            .await
+            .unwrap_or_else(|_| panic!("it never came about that {what}"));
+    }
+}
+
+fn configuration(
+    files: &TempDir,
+    issuer: &str,
+    backend: SocketAddr,
+    wishes: &Wishes<'_>,
+) -> String {
+    let at = files.path();
+    let pair = rcgen::generate_simple_self_signed(["meet.example.org".to_owned()]).unwrap();
+    let certificate = write(at, "tls.crt", &pair.cert.pem());
+    let key = write(at, "tls.key", &pair.signing_key.serialize_pem());
+    let client = write(at, "client.secret", CLIENT_SECRET);
+    let app = write(at, "app.secret", APP_SECRET);
+    let session = write(at, "session.secret", "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=");
+    let Wishes { rules, session: more_session, listen, .. } = wishes;
+    format!(
+        r#"
+public_url = "{ORIGIN}"
+[listen]
+https = "127.0.0.1:0"
+http = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+workers = 2
+grace = "20s"
+{listen}
+[tls]
+certificate = "{certificate}"
+key = "{key}"
+[upstream]
+web = "http://{backend}"
+xmpp = "http://{backend}"
+xmpp_domain = "meet.jitsi"
+[oidc]
+issuer = "{issuer}"
+client_id = "{CLIENT_ID}"
+client_secret_file = "{client}"
+insecure_http_issuer = true
+timeout = "2s"
+[session]
+key_file = "{session}"
+{more_session}
+[token]
+app_id = "gateway"
+secret_file = "{app}"
+{rules}
+"#
+    )
+}
+
+fn write(at: &Path, name: &str, text: &str) -> String {
+    let path = at.join(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    path.display().to_string()
+}
