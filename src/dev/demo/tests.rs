@@ -40,9 +40,7 @@ async fn start() -> Setup {
     let meeting = parts.neighbours.meeting.meeting();
     let origin = parts.config.public_url.origin().to_owned();
     tokio::spawn(parts.neighbours.run(stop.clone()));
-    let running = app::start(parts.config, Surroundings::default())
-        .await
-        .unwrap();
+    let running = app::start(&parts.config, Surroundings::default()).unwrap();
     Setup {
         origin,
         https: running.addresses.https.unwrap(),

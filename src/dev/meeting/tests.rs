@@ -1,5 +1,3 @@
-mod bosh;
-
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderValue, StatusCode};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -19,6 +17,8 @@ use crate::{
     dev::testing::{Browser, FREE_PORT},
     token::{self, SigningSettings},
 };
+
+mod bosh;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 

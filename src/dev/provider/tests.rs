@@ -1,5 +1,3 @@
-mod signing_out;
-
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -11,6 +9,8 @@ use crate::{
     clock::{Hand, Timestamp},
     dev::testing::{Browser, FREE_PORT, Page},
 };
+
+mod signing_out;
 
 const CALLBACK: &str = "https://localhost:8443/_gateway/callback";
 const SIGNED_OUT: &str = "https://localhost:8443/_gateway/signed-out";

@@ -1,10 +1,10 @@
-mod joining;
-
 use jsonwebtoken::Header;
 use serde_json::json;
 
 use super::*;
 use crate::token::KeySettings;
+
+mod joining;
 
 const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
