@@ -65,11 +65,11 @@ pub enum DemoError {
     /// A neighbour cannot be started.
     #[error(transparent)]
     Neighbour(#[from] DevError),
-    /// None of the ports is free.
+    /// The usual port and those after it are taken.
     #[error("no port from {0} on is free on the loopback address")]
     Port(u16),
     /// The temporary files cannot be written.
-    #[error("cannot write to the directory for temporary files")]
+    #[error("cannot write the demonstration's temporary files")]
     Files(#[from] io::Error),
     /// The demonstration's own configuration is not accepted.
     #[error("the demonstration's configuration is not accepted: {0}")]
@@ -92,16 +92,14 @@ struct Plan<'p> {
 impl DemoParts {
     /// Starts to listen for the neighbours and writes the gateway's configuration.
     pub async fn prepare(ports: Ports, clock: Clock, random: Random) -> Result<Self, DemoError> {
-        let https = ports.find(HTTPS_PORT)?;
-        let admin = ports.find(ADMIN_PORT)?;
+        // The meeting's rules follow from the configuration, which has the meeting's address in it.
+        let [https, admin, upstream] = ports.find([HTTPS_PORT, ADMIN_PORT, MEETING_PORT])?;
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let people = provider::Settings {
             clients: Vec::new(),
             accounts: Account::demonstration(),
         };
         let provider = DevProvider::bind(any, people, clock.clone(), random.clone()).await?;
-        // The meeting's rules follow from the configuration, which has the meeting's address in it.
-        let upstream = ports.find(MEETING_PORT)?;
         let plan = Plan {
             https,
             admin,
@@ -171,16 +169,23 @@ impl Neighbours {
 // === impl Ports ===
 
 impl Ports {
-    /// A free port; somebody else could take it before it is used, who then is told about.
-    fn find(self, usual: u16) -> Result<SocketAddr, DemoError> {
-        let candidates = match self {
-            Self::Usual => usual..=usual.saturating_add(PORTS_TO_TRY),
-            Self::Free => 0..=0,
-        };
-        candidates
-            .filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
-            .find_map(|listener| listener.local_addr().ok())
-            .ok_or(DemoError::Port(usual))
+    /// Free ports, all different. Somebody else could take one before it is used; whoever uses it
+    /// then says so.
+    fn find<const N: usize>(self, usual: [u16; N]) -> Result<[SocketAddr; N], DemoError> {
+        let mut found = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
+        let mut taken = Vec::with_capacity(N);
+        for (address, usual) in found.iter_mut().zip(usual) {
+            let mut candidates = match self {
+                Self::Usual => usual..=usual.saturating_add(PORTS_TO_TRY),
+                Self::Free => 0..=0,
+            };
+            let listener = candidates
+                .find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
+                .ok_or(DemoError::Port(usual))?;
+            *address = listener.local_addr()?;
+            taken.push(listener);
+        }
+        Ok(found)
     }
 }
 

@@ -51,7 +51,7 @@ impl Provider {
     pub(super) fn authorize(&self, raw: &str, cookies: CookieJar<'_>) -> Answer {
         let request = match self.read(raw) {
             Ok(request) => request,
-            Err(error) => return self.refuse(error),
+            Err(error) => return refuse(error),
         };
         match self.step(&request, cookies) {
             Step::Issue(session) => self.issue(&request, session),
@@ -66,7 +66,7 @@ impl Provider {
             Step::Refuse(error) => {
                 let state = request.state.as_deref();
                 let to = self.address(request.redirect_uri, state, ("error", error));
-                self.refuse(AuthorizationError::Sent(to))
+                refuse(AuthorizationError::Sent(to))
             }
         }
     }
@@ -78,11 +78,11 @@ impl Provider {
         let field = |name: &str| form.get(name).map_or("", |value| value.as_ref());
         let request = match self.read(field("request")) {
             Ok(request) => request,
-            Err(error) => return self.refuse(error),
+            Err(error) => return refuse(error),
         };
         match self.begin_session(field("account")) {
             Some(session) => self.issue(&request, session),
-            None => self.refuse(AuthorizationError::Told("there is no such person")),
+            None => refuse(AuthorizationError::Told("there is no such person")),
         }
     }
 
@@ -203,20 +203,6 @@ impl Provider {
         answer
     }
 
-    fn refuse(&self, error: AuthorizationError) -> Answer {
-        match error {
-            AuthorizationError::Told(words) => {
-                let page = Notice {
-                    title: "Cannot sign in",
-                    words,
-                    logout: None,
-                };
-                html(StatusCode::BAD_REQUEST, &page)
-            }
-            AuthorizationError::Sent(to) => server::redirect(&to),
-        }
-    }
-
     /// The client's address with an answer in its query.
     fn address(&self, mut to: Url, state: Option<&str>, (name, value): (&str, &str)) -> String {
         to.query_pairs_mut()
@@ -224,6 +210,20 @@ impl Provider {
             .extend_pairs(state.map(|state| ("state", state)))
             .append_pair("iss", &self.issuer);
         to.into()
+    }
+}
+
+fn refuse(error: AuthorizationError) -> Answer {
+    match error {
+        AuthorizationError::Told(words) => {
+            let page = Notice {
+                title: "Cannot sign in",
+                words,
+                logout: None,
+            };
+            html(StatusCode::BAD_REQUEST, &page)
+        }
+        AuthorizationError::Sent(to) => server::redirect(&to),
     }
 }
 

@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_full_shelf_drops_what_would_end_first() {
-        let mut shelf = Shelf::new(Duration::from_secs(60));
+        let mut shelf = Shelf::new(Duration::from_mins(1));
         let at = |second: usize| Timestamp::from_unix(second as u64);
         for second in 0..=MAX_VALUES {
             shelf.put(second.to_string(), (), at(second / 100));
@@ -126,12 +126,12 @@ mod tests {
 
     #[test]
     fn values_end_with_their_time_and_are_taken_once() {
-        let mut shelf = Shelf::new(Duration::from_secs(60));
+        let mut shelf = Shelf::new(Duration::from_mins(1));
         let now = Timestamp::from_unix(100);
         shelf.put("a".to_owned(), 1, now);
         shelf.put("b".to_owned(), 2, now);
         assert_eq!(shelf.take("a", now), Some(1));
         assert_eq!(shelf.take("a", now), None);
-        assert_eq!(shelf.find("b", now.after(Duration::from_secs(60))), None);
+        assert_eq!(shelf.find("b", now.after(Duration::from_mins(1))), None);
     }
 }
