@@ -255,6 +255,11 @@ impl Worker {
         // word; what follows such a body is not taken as another request (RFC 9112 § 6.1).
         let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         let (label, mut answer) = self.answer(request, facts).await;
+        if facts.secure {
+            answer
+                .headers_mut()
+                .insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+        }
         if chunked {
             answer
                 .headers_mut()
