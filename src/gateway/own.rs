@@ -236,7 +236,7 @@ impl Worker {
             Ok(logout) => {
                 let selector = match (logout.sid, logout.sub) {
                     (Some(sid), _) => Selector::ProviderSession(sid),
-                    (None, Some(sub)) => Selector::Subject(sub),
+                    (None, Some(sub)) => Selector::ProviderSubject(sub),
                     (None, None) => return Ok(logout_refused()),
                 };
                 info!(target: "audit", event = "backchannel_logout", by = ?selector);
