@@ -254,11 +254,15 @@ impl Worker {
         // The HTTP library takes `Transfer-Encoding` over a `Content-Length` beside it without a
         // word; what follows such a body is not taken as another request (RFC 9112 § 6.1).
         let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let head_only = request.method() == Method::HEAD;
         let (label, mut answer) = self.answer(request, facts).await;
         if facts.secure {
             answer
                 .headers_mut()
                 .insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+        }
+        if head_only {
+            answer = body::without_body(answer);
         }
         if chunked {
             answer

@@ -9,7 +9,7 @@ mod client;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 pub use self::client::{ClientAddr, TrustedProxies, came_by_https};
-use crate::session::CookieJar;
+use crate::session::{CookieJar, is_own_cookie};
 
 /// The head of a request for Jitsi's web server.
 pub fn for_web(from: &HeaderMap, client: &ClientAddr, authority: &str) -> HeaderMap {
@@ -44,12 +44,7 @@ pub fn strip_answer(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     headers.remove(header::SERVER);
-    let planted = |value: &HeaderValue| {
-        value.to_str().is_ok_and(|text| {
-            text.get(..OWN_COOKIES.len())
-                .is_some_and(|own| own.eq_ignore_ascii_case(OWN_COOKIES))
-        })
-    };
+    let planted = |value: &HeaderValue| is_own_cookie(value.as_bytes().trim_ascii_start());
     if headers.get_all(header::SET_COOKIE).iter().any(planted) {
         let kept: Vec<_> = headers
             .get_all(header::SET_COOKIE)
@@ -194,9 +189,6 @@ fn is_asserted(name: &str) -> bool {
     )
 }
 
-/// Cookies that only the gateway sets.
-const OWN_COOKIES: &str = "__Host-gateway-";
-
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 /// The client's address, for upstreams.
@@ -293,6 +285,21 @@ mod tests {
         strip_answer(&mut answer);
         assert_eq!(answer.len(), 2);
         assert_eq!(answer["set-cookie"], "lang=de");
+    }
+
+    #[test]
+    fn no_encoding_plants_a_cookie_of_ours() {
+        let mut answer = HeaderMap::new();
+        for line in [
+            &b"__Host-gateway-session=\xe9; Path=/"[..],
+            b"__secure-Gateway-hint=x; Path=/_gateway/",
+            b"lang=\xe9",
+        ] {
+            answer.append(header::SET_COOKIE, HeaderValue::from_bytes(line).unwrap());
+        }
+        strip_answer(&mut answer);
+        let left: Vec<_> = answer.get_all(header::SET_COOKIE).iter().collect();
+        assert_eq!(left, [&b"lang=\xe9"[..]]);
     }
 
     #[test]

@@ -12,6 +12,10 @@ pub struct Identity {
     /// The provider's stable id of the person (`sub` unless configured otherwise).
     #[serde(rename = "s")]
     pub subject: String,
+    /// The provider's own name for the person, its `sub`, where that is not the id that rules go by:
+    /// what its logouts name.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub provider_subject: Option<String>,
     /// The name to show.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -40,6 +44,11 @@ pub struct Verified(Identity);
 // === impl Identity ===
 
 impl Identity {
+    /// The `sub` by which the provider knows the person.
+    pub fn provider_subject(&self) -> &str {
+        self.provider_subject.as_deref().unwrap_or(&self.subject)
+    }
+
     /// The name to show, or the best stand-in for one.
     pub fn display_name(&self) -> &str {
         let email_name = || {

@@ -174,6 +174,16 @@ impl Policy {
     }
 }
 
+// === impl TenantScope ===
+
+impl TenantScope {
+    /// Tenants that fit a pattern, which may have dots where [tenants](crate::room::Tenant) have
+    /// underscores.
+    pub fn matching(pattern: &str) -> Self {
+        Self::Matching(Glob::folded(&pattern.replace('.', "_")))
+    }
+}
+
 // === impl Rule ===
 
 impl Rule {
@@ -332,7 +342,9 @@ mod tests {
         };
         let none = scoped(TenantScope::None);
         assert!(enters(&none, None) && !enters(&none, Some("acme")));
-        let acme = scoped(TenantScope::Matching(Glob::folded("Acme*")));
+        let dotted = scoped(TenantScope::matching("a.B"));
+        assert!(enters(&dotted, Some("a.b")) && enters(&dotted, Some("a_b")));
+        let acme = scoped(TenantScope::matching("Acme*"));
         assert!(
             !enters(&acme, None) && enters(&acme, Some("acme-eu")) && !enters(&acme, Some("b"))
         );

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
-use crate::room::Tenant;
+use crate::room::{MAX_NODE_BYTES, Tenant};
 
 /// The parameters of a signalling request that mean something to Prosody and may come from a
 /// client.
@@ -43,6 +43,9 @@ impl SignallingQuery {
         let mut query = Self::default();
         for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
             match name.as_ref() {
+                // Clients send the node or its readable form, which is shorter. More would make
+                // the head longer than Prosody reads, whatever short name it comes down to.
+                "room" if value.len() > MAX_NODE_BYTES => return Err(QueryError::TooLong),
                 "room" => match &query.room {
                     Some(other) if *other != value => return Err(QueryError::TwoRooms),
                     _ => query.room = Some(value.into_owned()),
@@ -124,7 +127,7 @@ const PASSED: &[&str] = &["previd", "vnode", "customusername", "release"];
 const MAX_BYTES: usize = 8192;
 
 /// Stream ids and node names are shorter than this.
-const MAX_VALUE_BYTES: usize = 256;
+pub(crate) const MAX_VALUE_BYTES: usize = 128;
 
 #[cfg(test)]
 mod tests {

@@ -22,8 +22,8 @@ pub enum Selector {
     Session(SessionId),
     /// All that came from one session at the provider (its `sid`).
     ProviderSession(String),
-    /// All that a person has now; one begun later is not meant.
-    Subject(String),
+    /// All that a person has now, by the provider's `sub`; one begun later is not meant.
+    ProviderSubject(String),
 }
 
 /// What is revoked. Readers take a snapshot and wait for nobody.
@@ -81,8 +81,10 @@ impl Revocations {
                 .is_some_and(|sid| list.contains_key(&Selector::ProviderSession(sid.to_owned())))
         };
         let by_subject = || {
-            list.get(&Selector::Subject(session.identity().subject.clone()))
-                .is_some_and(|revoked| session.began() <= revoked.at)
+            list.get(&Selector::ProviderSubject(
+                session.identity().provider_subject().to_owned(),
+            ))
+            .is_some_and(|revoked| session.began() <= revoked.at)
         };
         list.contains_key(&Selector::Session(session.id().clone())) || by_provider() || by_subject()
     }
@@ -134,7 +136,7 @@ mod tests {
         assert!(revocations.contains(&a) && !revocations.contains(&b));
         revocations.revoke(Selector::ProviderSession("y".to_owned()));
         assert!(revocations.contains(&b) && !revocations.contains(&c));
-        revocations.revoke(Selector::Subject("2".to_owned()));
+        revocations.revoke(Selector::ProviderSubject("2".to_owned()));
         assert!(revocations.contains(&c));
         hand.advance(Duration::from_secs(1));
         assert!(
@@ -148,10 +150,10 @@ mod tests {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(1000));
         let revocations = Revocations::new(Duration::from_hours(24), clock);
         for n in 0..100 {
-            revocations.revoke(Selector::Subject(n.to_string()));
+            revocations.revoke(Selector::ProviderSubject(n.to_string()));
         }
         hand.advance(Duration::from_hours(25));
-        revocations.revoke(Selector::Subject("last".to_owned()));
+        revocations.revoke(Selector::ProviderSubject("last".to_owned()));
         assert_eq!(revocations.list.load().len(), 1);
     }
 
@@ -159,7 +161,7 @@ mod tests {
     async fn changes_wake_watchers() {
         let revocations = Revocations::new(Duration::from_hours(1), Clock::system());
         let mut watch = revocations.watch();
-        revocations.revoke(Selector::Subject("1".to_owned()));
+        revocations.revoke(Selector::ProviderSubject("1".to_owned()));
         watch.changed().await.unwrap();
     }
 }

@@ -17,7 +17,8 @@ pub struct RoomKey {
     node: Arc<str>,
 }
 
-/// A tenant in canonical form: the first path segment of `/<tenant>/<room>`.
+/// A tenant in canonical form: the first path segment of `/<tenant>/<room>`, with underscores for
+/// its dots.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tenant(Arc<str>);
 
@@ -145,7 +146,9 @@ impl Tenant {
             && !name.starts_with(['-', '.'])
             && !name.ends_with(['-', '.']);
         if well_formed {
-            Ok(Self(name.into()))
+            // The client does the same before it makes a host name of it, so that `a.b` and `a_b`
+            // are one tenant (docker-jitsi-meet and jitsi-meet `config.js`: `subdomain`).
+            Ok(Self(name.replace('.', "_").into()))
         } else {
             Err(RoomError::Tenant)
         }
@@ -385,7 +388,9 @@ mod tests {
     #[test]
     fn tenants_are_lower_case_host_like_words() {
         assert_eq!(Tenant::parse("Acme").unwrap().as_str(), "acme");
-        assert_eq!(Tenant::parse("a.b_c-1").unwrap().as_str(), "a.b_c-1");
+        assert_eq!(Tenant::parse("a_b-1").unwrap().as_str(), "a_b-1");
+        // Both are rooms `[a_b]…` for Jitsi's client and Prosody.
+        assert_eq!(Tenant::parse("A.b").unwrap(), Tenant::parse("a_b").unwrap());
         for bad in [
             "",
             "-a",

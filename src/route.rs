@@ -137,35 +137,51 @@ impl Route {
     }
 
     fn of(path: &CanonicalPath) -> Self {
-        let mut segments = path.segments();
+        let mut segments = path.segments().peekable();
         let first = segments.next().unwrap_or_default();
-        let second = segments.next();
-        let more = segments.next().is_some();
         if first.eq_ignore_ascii_case("_gateway") {
             return Self::Own(Own::of(path.as_str()));
         }
-        match (first, second, more) {
-            ("", ..) => Self::Home,
-            (name, None, _) => Self::of_name(None, name),
-            // `/room/` is not the room's address, but close to one of a protected file.
-            (name, Some(""), false) if is_signalling(name) => Self::Closed(Closed::Spelling),
-            (directory, Some(_), _) if PRIVATE_DIRECTORIES.contains(&directory) => Self::Private,
-            (directory, Some(_), _) if PUBLIC_DIRECTORIES.contains(&directory) => Self::Asset,
-            (directory, Some(_), _) if CLOSED_DIRECTORIES.contains(&directory) => {
-                Self::Closed(Closed::Administrative)
+        match (first, segments.peek()) {
+            ("", _) => return Self::Home,
+            (name, None) => return Self::of_name(None, name),
+            _ => {}
+        }
+        // Jitsi's web server takes tenants off the front, as many as there are, until it knows the
+        // rest: so the first directory that means something decides, wherever it stands.
+        let (mut directory, mut tenant) = (first, Some(first));
+        while let Some(next) = segments.next() {
+            if let Some(route) = Self::of_directory(directory) {
+                return route;
             }
-            ("colibri-ws" | "colibri-relay-ws", ..) => Self::Closed(Closed::Colibri),
-            ("conference-request", ..) => Self::Closed(Closed::ConferenceRequest),
-            (name, Some(_), _) if is_signalling(name) => Self::Closed(Closed::Spelling),
-            (tenant, Some(name), false) => Self::of_name(Some(tenant), name),
-            // Below a tenant Jitsi serves the same files once more.
-            (_, Some(directory), true) => match directory {
-                "conference-request" => Self::Closed(Closed::ConferenceRequest),
-                "_api" => Self::Closed(Closed::Administrative),
-                name if is_signalling(name) => Self::Closed(Closed::Spelling),
-                name if PRIVATE_DIRECTORIES.contains(&name) => Self::Private,
-                _ => Self::Asset,
-            },
+            if segments.peek().is_none() {
+                return match (tenant, next) {
+                    (Some(tenant), name) => Self::of_name(Some(tenant), name),
+                    (None, name) if is_signalling(&name.to_ascii_lowercase()) => {
+                        Self::Closed(Closed::Spelling)
+                    }
+                    (None, name) if ADMINISTRATIVE.contains(&name) => {
+                        Self::Closed(Closed::Administrative)
+                    }
+                    (None, _) => Self::Asset,
+                };
+            }
+            (directory, tenant) = (next, None);
+        }
+        Self::Asset
+    }
+
+    /// What is below a directory, if that is not a tenant.
+    fn of_directory(name: &str) -> Option<Self> {
+        match name {
+            "colibri-ws" | "colibri-relay-ws" => Some(Self::Closed(Closed::Colibri)),
+            "conference-request" => Some(Self::Closed(Closed::ConferenceRequest)),
+            _ if PRIVATE_DIRECTORIES.contains(&name) => Some(Self::Private),
+            _ if PUBLIC_DIRECTORIES.contains(&name) => Some(Self::Asset),
+            _ if CLOSED_DIRECTORIES.contains(&name) => Some(Self::Closed(Closed::Administrative)),
+            // `/room/` is not the room's address, but close to one of a protected file.
+            _ if is_signalling(&name.to_ascii_lowercase()) => Some(Self::Closed(Closed::Spelling)),
+            _ => None,
         }
     }
 
@@ -422,6 +438,33 @@ mod tests {
             "*",
         ] {
             assert_eq!(label(path), "refused", "{path}");
+        }
+    }
+
+    #[test]
+    fn no_number_of_tenants_leads_around_a_protected_path() {
+        // Jitsi's web server takes tenants off the front until it knows the rest.
+        for path in [
+            "/a/b/transcripts/x",
+            "/a/b/c/transcripts/x",
+            "/a/b/etherpad/p/x",
+            "/a/b/socket.io/",
+        ] {
+            assert_eq!(label(path), "private", "{path}");
+        }
+        for path in [
+            "/a/b/http-bind",
+            "/a/b/c/xmpp-websocket",
+            "/a/b/c/HTTP-bind",
+            "/a/b/conference-request/v1",
+            "/a/b/_api/room-info",
+            "/a/colibri-ws/default-id/x",
+            "/a/b/room-size",
+        ] {
+            assert_eq!(label(path), "closed", "{path}");
+        }
+        for path in ["/a/b/libs/transcripts/x", "/static/http-bind/x", "/a/b/c"] {
+            assert_eq!(label(path), "asset", "{path}");
         }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 pub use self::{
-    cookies::{CookieJar, expire, set, set_below},
+    cookies::{CookieJar, expire, is_own_cookie, set, set_below},
     return_to::ReturnTo,
     sign_in::{SignIn, SignInCookies, SignInError},
 };

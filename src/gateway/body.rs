@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::{page::CompletedBody, upstream::UpstreamBody};
@@ -76,4 +77,17 @@ impl HttpBody for Body {
             Self::Completed(body) => body.size_hint(),
         }
     }
+}
+
+/// The answer to `HEAD`: what `GET` would get, less the body (RFC 9110 § 9.3.2). The HTTP library
+/// leaves it out on HTTP/1.1 only.
+pub(super) fn without_body(mut answer: Response<Body>) -> Response<Body> {
+    let length = answer.body().size_hint().exact();
+    if let Some(length) = length.filter(|length| *length > 0) {
+        answer
+            .headers_mut()
+            .entry(header::CONTENT_LENGTH)
+            .or_insert(length.into());
+    }
+    answer.map(|_| Body::EMPTY)
 }

@@ -326,7 +326,13 @@ impl Failure {
     }
 
     fn word(&self, id: RequestId) -> Response<Body> {
-        let text = serde_json::json!({ "error": self.to_string(), "request": id.to_string() });
+        // What is behind us, and where, is for the log.
+        let error = if self.is_ours() {
+            "the gateway or a server behind it failed".to_owned()
+        } else {
+            self.to_string()
+        };
+        let text = serde_json::json!({ "error": error, "request": id.to_string() });
         plain(self.status(), "application/json", text.to_string())
     }
 
@@ -394,4 +400,25 @@ pub(crate) fn plain(
         HeaderValue::from_static("nosniff"),
     );
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_behind_the_gateway_is_for_the_log() {
+        let id = RequestId {
+            worker: 1,
+            number: 2,
+        };
+        let failure =
+            Failure::Upstream(SendError::Timeout("prosody.internal:5280".parse().unwrap()));
+        let body = failure.word(id).into_body().collect().await.unwrap();
+        let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+        assert!(!body.contains("internal"), "{body}");
+        assert!(body.contains("00000001-2"), "{body}");
+    }
 }

@@ -133,6 +133,11 @@ impl End {
         }
     }
 
+    /// Whether the client may not come back with what was ended.
+    pub(crate) const fn is_for_good(self) -> bool {
+        matches!(self, Self::Revoked | Self::Expired)
+    }
+
     /// The close code for WebSockets (RFC 6455 § 7.4.1).
     pub(crate) const fn close_code(self) -> u16 {
         match self {

@@ -120,7 +120,7 @@ impl Worker {
         let sign_in = match self.gateway.sign_ins.find(&state, jar) {
             Ok(sign_in) => sign_in,
             // The callback was loaded twice, or a second tab was slow: the person is in already.
-            Err(SignInError::Unknown) if before.is_some() => {
+            Err(_) if before.is_some() => {
                 return redirect(StatusCode::SEE_OTHER, ReturnTo::default().as_str());
             }
             Err(error @ SignInError::Unknown) => {
@@ -236,7 +236,7 @@ impl Worker {
             Ok(logout) => {
                 let selector = match (logout.sid, logout.sub) {
                     (Some(sid), _) => Selector::ProviderSession(sid),
-                    (None, Some(sub)) => Selector::Subject(sub),
+                    (None, Some(sub)) => Selector::ProviderSubject(sub),
                     (None, None) => return Ok(logout_refused()),
                 };
                 info!(target: "audit", event = "backchannel_logout", by = ?selector);

@@ -1,7 +1,7 @@
 //! The tunnel of a WebSocket: bytes both ways, unread, until one side or the gateway ends it.
 //!
-//! Frames are not parsed but for where they end in the direction of the client, so that the
-//! gateway's own close frame never lands inside one. While nothing flows a tunnel holds no buffer:
+//! Frames are not parsed but for where they end, so that the gateway's own last frames never land
+//! inside one. While nothing flows a tunnel holds no buffer:
 //! all tunnels of a worker read into one.
 
 mod frames;
@@ -55,11 +55,11 @@ where
     C: AsyncRead + AsyncWrite + Unpin,
     P: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut frames = FrameBoundary::default();
+    let (mut up_frames, mut frames) = (FrameBoundary::default(), FrameBoundary::default());
     let (mut up, mut down) = (Backlog::default(), Backlog::default());
     let end = {
         let copying = poll_fn(|cx| {
-            let up = up.poll(cx, &mut client, &mut prosody, |_| {})?;
+            let up = up.poll(cx, &mut client, &mut prosody, |bytes| up_frames.pass(bytes))?;
             let down = down.poll(cx, &mut prosody, &mut client, |bytes| frames.pass(bytes))?;
             // The end of one direction is the end of the connection: a WebSocket without answers
             // is none.
@@ -83,6 +83,10 @@ where
     // Whatever happens to the other side, neither is waited for longer.
     let farewell = async {
         if let Ended::Cut(end) = ended {
+            // Prosody first: whom it is about may be in no hurry to read.
+            if end.is_for_good() && up_frames.is_whole() {
+                let _ = timeout(LAST_WORD, end_stream(&mut prosody, &mut up)).await;
+            }
             finish_frame(&mut prosody, &mut client, &mut down, &mut frames).await?;
             client.write_all(&close_frame(end.close_code())).await?;
         }
@@ -91,6 +95,18 @@ where
     };
     let _ = timeout(FAREWELL, farewell).await;
     ended
+}
+
+/// Ends the XMPP stream (RFC 7395 § 3.6). To a connection that merely breaks Prosody holds on for a
+/// minute, in case the client resumes the stream (XEP-0198), and so long the person stays in the
+/// room.
+async fn end_stream<P>(prosody: &mut P, up: &mut Backlog) -> io::Result<()>
+where
+    P: AsyncWrite + Unpin,
+{
+    poll_fn(|cx| up.poll_write_backlog(cx, prosody)).await?;
+    prosody.write_all(CLOSE_STREAM).await?;
+    prosody.flush().await
 }
 
 /// Carries on towards the client until a frame is whole.
@@ -167,7 +183,7 @@ impl Backlog {
         &mut self,
         cx: &mut Context<'_>,
         writer: &mut W,
-    ) -> io::Result<Poll<()>>
+    ) -> Poll<io::Result<()>>
     where
         W: AsyncWrite + Unpin,
     {
@@ -177,15 +193,15 @@ impl Backlog {
             .filter(|left| !left.is_empty())
         {
             match Pin::new(&mut *writer).poll_write(cx, left)? {
-                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(count) => self.written += count,
-                Poll::Pending => return Ok(Poll::Pending),
+                Poll::Pending => return Poll::Pending,
             }
         }
         // Gives the memory back, too: most tunnels never need it again.
         self.bytes = Vec::new();
         self.written = 0;
-        Ok(Poll::Ready(()))
+        Poll::Ready(Ok(()))
     }
 
     fn poll_read_once<R, W>(
@@ -243,151 +259,15 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 /// How many reads of one direction are done before others get their turn.
 const TURNS: usize = 16;
 
+/// A whole text frame: 52 bytes under a mask that changes nothing, as there is nothing in it that
+/// somebody else chose.
+const CLOSE_STREAM: &[u8] = b"\x81\xb4\0\0\0\0<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>";
+
+/// Prosody is near and reads at once, or not at all.
+const LAST_WORD: Duration = Duration::from_millis(500);
+
 /// Enough for a close frame on a working connection.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
-mod tests {
-    use std::rc::Rc;
-
-    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
-
-    use super::*;
-    use crate::{
-        clock::Clock,
-        gateway::live::{Kind, Live},
-        identity::{Identity, Verified},
-        random::Random,
-        revocation::{Revocations, Selector},
-        seal::Keyring,
-        session::{Session, SessionCodec, Settings},
-    };
-
-    struct Rig {
-        live: Live,
-        session: Rc<Session>,
-        client: DuplexStream,
-        prosody: DuplexStream,
-        tunnel: tokio::task::JoinHandle<Ended>,
-    }
-
-    fn rig(lifetime: Duration, buffer: usize) -> Rig {
-        let settings = Settings {
-            idle: lifetime,
-            absolute: lifetime,
-        };
-        let codec = SessionCodec::new(&Keyring::of([1; 32]), "o", settings, Clock::system());
-        let who = Verified::by_provider(Identity::default());
-        let session = Rc::new(codec.begin(who, None, &Random::system()));
-        let live = Live::default();
-        let registration = live.register(Rc::clone(&session), Kind::Socket);
-        let (client, client_end) = duplex(buffer);
-        let (prosody, prosody_end) = duplex(buffer);
-        let tunnel = tokio::task::spawn_local(run(client_end, prosody_end, registration, lifetime));
-        Rig {
-            live,
-            session,
-            client,
-            prosody,
-            tunnel,
-        }
-    }
-
-    fn local<T>(test: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build_local(tokio::runtime::LocalOptions::default())
-            .unwrap()
-            .block_on(test)
-    }
-
-    #[test]
-    fn bytes_pass_unchanged_through_small_pipes_and_ends_are_passed_on() {
-        local(async {
-            let Rig {
-                mut client,
-                mut prosody,
-                tunnel,
-                ..
-            } = rig(Duration::from_hours(1), 7);
-            let sent: Vec<u8> = (0..200_000u32)
-                .map(|n| u8::try_from(n % 251).unwrap())
-                .collect();
-            let expected = sent.clone();
-            let writing = tokio::task::spawn_local(async move {
-                client.write_all(&sent).await.unwrap();
-                client.shutdown().await.unwrap();
-                client
-            });
-            let mut received = Vec::new();
-            prosody.read_to_end(&mut received).await.unwrap();
-            assert!(received == expected);
-            let _client = writing.await.unwrap();
-            assert!(matches!(tunnel.await.unwrap(), Ended::Closed));
-        });
-    }
-
-    #[test]
-    fn a_revoked_session_loses_its_socket_with_a_close_frame_after_a_whole_frame() {
-        local(async {
-            let Rig {
-                live,
-                session,
-                mut client,
-                mut prosody,
-                tunnel,
-            } = rig(Duration::from_hours(1), 1024);
-            // Half of a text frame of four bytes.
-            prosody.write_all(&[0x81, 4, b'a', b'b']).await.unwrap();
-            let mut half = [0; 4];
-            client.read_exact(&mut half).await.unwrap();
-            let revocations = Revocations::new(Duration::from_hours(1), Clock::system());
-            live.end_revoked(&revocations);
-            revocations.revoke(Selector::Session(session.id().clone()));
-            live.end_revoked(&revocations);
-            prosody.write_all(b"cd").await.unwrap();
-            let mut rest = Vec::new();
-            client.read_to_end(&mut rest).await.unwrap();
-            assert_eq!(rest, [b'c', b'd', 0x88, 2, 0x03, 0xf0]);
-            assert!(matches!(tunnel.await.unwrap(), Ended::Cut(End::Revoked)));
-        });
-    }
-
-    #[test]
-    fn a_frame_that_never_becomes_whole_does_not_keep_a_socket_alive() {
-        local(async {
-            let Rig {
-                live,
-                mut client,
-                mut prosody,
-                tunnel,
-                ..
-            } = rig(Duration::from_hours(1), 64);
-            prosody.write_all(&[0x81, 100]).await.unwrap();
-            let mut head = [0; 2];
-            client.read_exact(&mut head).await.unwrap();
-            live.end_sockets();
-            let mut rest = Vec::new();
-            client.read_to_end(&mut rest).await.unwrap();
-            assert!(rest.is_empty());
-            assert!(matches!(tunnel.await.unwrap(), Ended::Cut(End::Shutdown)));
-        });
-    }
-
-    #[test]
-    fn the_end_of_the_session_is_the_end_of_the_socket() {
-        local(async {
-            let Rig {
-                mut client,
-                tunnel,
-                prosody: _prosody,
-                ..
-            } = rig(Duration::from_hours(1), 64);
-            let mut rest = Vec::new();
-            client.read_to_end(&mut rest).await.unwrap();
-            assert_eq!(rest, [0x88, 2, 0x03, 0xf0]);
-            assert!(matches!(tunnel.await.unwrap(), Ended::Cut(End::Expired)));
-        });
-    }
-}
+mod tests;

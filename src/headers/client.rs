@@ -30,12 +30,13 @@ impl ClientAddr {
         let hops = lines
             .iter()
             .rev()
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.rsplit(','))
+            .flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','))
             .take(MAX_HOPS);
         for hop in hops {
             // What cannot be read ends the chain: it says nothing that can be believed.
-            let Some(address) = parse_hop(hop) else { break };
+            let Some(address) = std::str::from_utf8(hop).ok().and_then(parse_hop) else {
+                break;
+            };
             client = address;
             if !trusted.contains(address) {
                 break;
@@ -175,6 +176,15 @@ mod tests {
                 "{line}"
             );
         }
+        let lines = [&b"6.6.6.6"[..], b"\xff, 10.0.0.2"];
+        let headers: HeaderMap = lines
+            .into_iter()
+            .map(|line| (X_FORWARDED_FOR, HeaderValue::from_bytes(line).unwrap()))
+            .collect();
+        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let peer = "10.0.0.1".parse().unwrap();
+        let client = ClientAddr::of(peer, &headers, &trusted);
+        assert_eq!(client.to_string(), "10.0.0.2");
     }
 
     #[test]

@@ -4,7 +4,9 @@
 use serde_json::Value;
 use url::Url;
 
-use super::{ClaimPaths, Settings, SignInFailure, id_token::MAX_SUBJECT_BYTES, jws::Claims};
+use super::{
+    ClaimPaths, Settings, SignInFailure, id_token::MAX_SUBJECT_BYTES, jws::Claims, registered,
+};
 use crate::{identity::Identity, policy::Policy};
 
 /// What the provider said: in the ID token, and beneath it in the userinfo.
@@ -38,7 +40,13 @@ pub(super) fn identity(
     policy: &Policy,
 ) -> Result<Identity, SignInFailure> {
     let paths = &settings.claims;
-    let subject = described.find(&paths.id).and_then(scalar);
+    let subject = described
+        .find(&paths.id)
+        .and_then(scalar)
+        .filter(|id| id.len() <= MAX_SUBJECT_BYTES && is_plain(id, MAX_SUBJECT_BYTES))
+        .ok_or(SignInFailure::NoId)?;
+    let provider_subject =
+        registered::text(described.id_token, "sub").filter(|sub| *sub != subject);
     let email = described
         .text(&paths.email)
         .filter(|&email| is_email(email));
@@ -56,9 +64,8 @@ pub(super) fn identity(
         (!values.is_empty()).then(|| (path.to_owned(), values))
     });
     Ok(Identity {
-        subject: subject
-            .filter(|id| id.len() <= MAX_SUBJECT_BYTES && is_plain(id, MAX_SUBJECT_BYTES))
-            .ok_or(SignInFailure::NoId)?,
+        provider_subject: provider_subject.map(str::to_owned),
+        subject,
         name: described.text(&paths.name).and_then(shown_name),
         email: email.map(str::to_owned),
         email_verified: email.is_some() && verified,

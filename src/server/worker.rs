@@ -63,6 +63,7 @@ enum Command {
 #[derive(Debug, Default)]
 struct Open {
     next: Cell<u64>,
+    draining: Cell<bool>,
     drains: RefCell<HashMap<u64, oneshot::Sender<()>>>,
 }
 
@@ -273,14 +274,37 @@ impl Open {
         let number = self.next.get();
         self.next.set(number + 1);
         let (sender, receiver) = oneshot::channel();
-        self.drains.borrow_mut().insert(number, sender);
+        if self.draining.get() {
+            // It was accepted just before listening ended, and no other command will come.
+            let _ = sender.send(());
+        } else {
+            self.drains.borrow_mut().insert(number, sender);
+        }
         (number, receiver)
     }
 
     fn drain(&self) {
+        self.draining.set(true);
         for (_, drain) in self.drains.borrow_mut().drain() {
             // A connection that does not listen any more is ending.
             let _ = drain.send(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_while_draining_is_told_at_once() {
+        let open = Open::default();
+        let (_, mut before) = open.enter();
+        assert!(before.try_recv().is_err());
+        open.drain();
+        assert_eq!(before.try_recv(), Ok(()));
+        // Accepted before, handed over after.
+        let (_, mut after) = open.enter();
+        assert_eq!(after.try_recv(), Ok(()));
     }
 }

@@ -22,41 +22,44 @@ impl<'r> CookieJar<'r> {
     pub fn value(&self, name: &str) -> Option<&'r str> {
         let mut values = self
             .pairs()
-            .filter(|(own, _)| *own == name)
+            .filter(|(own, _)| *own == name.as_bytes())
             .map(|(_, value)| value);
         let value = values.next()?;
-        values.next().is_none().then_some(value)
+        values.next().is_none().then(|| text(value)).flatten()
     }
 
     /// All cookies whose name begins with `prefix`.
     pub fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&'r str, &'r str)> {
         self.pairs()
-            .filter(move |(name, _)| name.starts_with(prefix))
+            .filter(move |(name, _)| name.starts_with(prefix.as_bytes()))
+            .filter_map(|(name, value)| text(name).zip(text(value)))
     }
 
     /// The `Cookie` header without our own cookies, for the upstream; `None` if nothing is left.
     pub fn foreign(&self) -> Option<HeaderValue> {
-        let mut kept = String::new();
-        for (name, value) in self.pairs().filter(|(name, _)| !is_own(name)) {
+        let mut kept = Vec::new();
+        for (name, value) in self.pairs().filter(|(name, _)| !is_own_cookie(name)) {
             if !kept.is_empty() {
-                kept.push_str("; ");
+                kept.extend_from_slice(b"; ");
             }
-            kept.push_str(name);
-            kept.push('=');
-            kept.push_str(value);
+            kept.extend_from_slice(name);
+            kept.push(b'=');
+            kept.extend_from_slice(value);
         }
         (!kept.is_empty()).then(|| HeaderValue::try_from(kept).ok())?
     }
 
-    fn pairs(&self) -> impl Iterator<Item = (&'r str, &'r str)> {
+    /// Bytes, because a neighbour's cookie may be in any encoding, and stands in one line with ours.
+    fn pairs(&self) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
         self.0
             .get_all(header::COOKIE)
             .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|text| text.split(';'))
+            .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
             .take(MAX_COOKIES)
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.trim(), value.trim()))
+            .filter_map(|pair| {
+                let (name, value) = pair.split_at(pair.iter().position(|byte| *byte == b'=')?);
+                Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
+            })
             .filter(|(name, _)| !name.is_empty())
     }
 }
@@ -92,13 +95,22 @@ fn build(name: &str, value: &str, lifetime: Duration, path: &str) -> HeaderValue
 }
 
 /// Whether a cookie is one of ours, in any spelling that something upstream might fold.
-fn is_own(name: &str) -> bool {
-    name.get(..OWN_PREFIX.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(OWN_PREFIX))
+pub fn is_own_cookie(name: &[u8]) -> bool {
+    OWN_PREFIXES.iter().any(|prefix| {
+        name.get(..prefix.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    })
 }
 
-/// Every cookie of ours begins so.
-const OWN_PREFIX: &str = "__Host-gateway-";
+/// What we wrote is ASCII.
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| text.is_ascii())
+}
+
+/// Every cookie of ours begins with one of these.
+const OWN_PREFIXES: &[&[u8]] = &[b"__Host-gateway-", b"__Secure-gateway-"];
 
 /// More cookies than any browser keeps for one site (RFC 6265bis § 6.1 asks for 50).
 const MAX_COOKIES: usize = 200;
@@ -132,9 +144,26 @@ mod tests {
     }
 
     #[test]
+    fn a_neighbours_cookie_in_another_encoding_does_not_hide_ours() {
+        let line =
+            HeaderValue::from_bytes(b"a=\xe9; __Host-gateway-session=x; b=Zo\xc3\xab").unwrap();
+        let mixed: HeaderMap = [(header::COOKIE, line)].into_iter().collect();
+        let jar = CookieJar::new(&mixed);
+        assert_eq!(jar.value("__Host-gateway-session"), Some("x"));
+        assert_eq!(jar.foreign().unwrap().as_bytes(), b"a=\xe9; b=Zo\xc3\xab");
+        // Nor does one that would be ours.
+        let line = HeaderValue::from_bytes(b"__Host-gateway-session=\xe9; c=1").unwrap();
+        let odd: HeaderMap = [(header::COOKIE, line)].into_iter().collect();
+        assert_eq!(CookieJar::new(&odd).value("__Host-gateway-session"), None);
+        assert_eq!(CookieJar::new(&odd).foreign().unwrap(), "c=1");
+    }
+
+    #[test]
     fn our_cookies_never_go_upstream() {
         let mixed = headers(&["a=1; __Host-gateway-session=x; __host-GATEWAY-y=1; b=\"q\""]);
         assert_eq!(CookieJar::new(&mixed).foreign().unwrap(), "a=1; b=\"q\"");
+        let hint = headers(&["__Secure-gateway-hint=x; c=1"]);
+        assert_eq!(CookieJar::new(&hint).foreign().unwrap(), "c=1");
         assert!(
             CookieJar::new(&headers(&["__Host-gateway-session=x"]))
                 .foreign()

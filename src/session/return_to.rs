@@ -52,7 +52,7 @@ impl ReturnTo {
     }
 
     fn try_parse(text: &str) -> Option<Self> {
-        if text.len() > MAX_BYTES || text.contains('#') {
+        if text.contains('#') {
             return None;
         }
         let (path, query) = text
@@ -64,10 +64,11 @@ impl ReturnTo {
             return None;
         }
         let query = query.map(clean_query).filter(|query| !query.is_empty());
-        Some(Self(query.map_or_else(
+        let target = query.map_or_else(
             || path.as_str().to_owned(),
             |query| format!("{}?{query}", path.as_str()),
-        )))
+        );
+        (target.len() <= MAX_BYTES).then_some(Self(target))
     }
 }
 
@@ -87,7 +88,7 @@ fn clean_query(query: &str) -> String {
         .join("&")
 }
 
-/// Longer than any room address that Jitsi itself makes.
+/// Longer than any room address that Jitsi itself makes, and little enough for a cookie.
 const MAX_BYTES: usize = 2000;
 
 #[cfg(test)]
@@ -165,6 +166,11 @@ mod tests {
         }
         assert_eq!(
             ReturnTo::parse(&format!("/{}", "a".repeat(3000))).as_str(),
+            "/"
+        );
+        // What counts is what the cookie has to hold.
+        assert_eq!(
+            ReturnTo::parse(&format!("/{}", "é".repeat(900))).as_str(),
             "/"
         );
     }

@@ -89,18 +89,29 @@ impl SignInCookies {
     /// if the browser has gathered too many.
     pub fn remember(&self, sign_in: &SignIn, jar: CookieJar<'_>) -> Vec<HeaderValue> {
         let plain = serde_json::to_vec(sign_in).unwrap_or_default();
-        let mut headers = vec![set(
-            &cookie_name(&sign_in.state),
-            &self.sealer.seal(&plain),
-            LIFETIME,
-        )];
+        let (name, sealed) = (cookie_name(&sign_in.state), self.sealer.seal(&plain));
+        let mut headers = vec![set(&name, &sealed, LIFETIME)];
         let mut others: Vec<_> = jar
             .with_prefix(PREFIX)
-            .map(|(name, value)| (self.open(value).map_or(0, |old| old.began.as_unix()), name))
+            .map(|(name, value)| {
+                let began = self.open(value).map_or(0, |old| old.began.as_unix());
+                (began, name, name.len() + value.len())
+            })
             .collect();
         others.sort_unstable();
-        let too_many = others.len().saturating_sub(MAX_UNDER_WAY - 1);
-        headers.extend(others.iter().take(too_many).map(|(_, name)| expire(name)));
+        let mut bytes = name.len() + sealed.len();
+        let kept = others.iter().rev().take(MAX_UNDER_WAY - 1);
+        let kept = kept.take_while(|(_, _, size)| {
+            bytes += size;
+            bytes <= MAX_BYTES
+        });
+        let too_many = others.len() - kept.count();
+        headers.extend(
+            others
+                .iter()
+                .take(too_many)
+                .map(|(_, name, _)| expire(name)),
+        );
         headers
     }
 
@@ -144,8 +155,12 @@ const PREFIX: &str = "__Host-gateway-signin-";
 /// Long enough to find a phone for the second factor.
 const LIFETIME: Duration = Duration::from_mins(15);
 
-/// Twelve cookies of about 400 bytes stay well below what servers take as a request head.
+/// Nobody has more tabs waiting at the provider at once.
 const MAX_UNDER_WAY: usize = 12;
+
+/// Twelve cookies of about 400 bytes fit; a page of another site that opens one long address after
+/// the other must not fill the request head.
+const MAX_BYTES: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -224,6 +239,25 @@ mod tests {
                 .iter()
                 .all(|tab| cookies.find(&tab.state, jar).is_ok())
         );
+    }
+
+    #[test]
+    fn long_addresses_do_not_fill_the_head() {
+        let (clock, hand) = Clock::manual(Timestamp::from_unix(50));
+        let cookies = cookies(&clock);
+        let mut answers = Vec::new();
+        for n in 0..2 * MAX_UNDER_WAY {
+            let target = ReturnTo::parse(&format!("/{n}{}", "a".repeat(1900)));
+            let tab = SignIn::begin(target, &Random::system(), &clock);
+            let headers = browser(&answers);
+            let jar = CookieJar::new(&headers);
+            answers.extend(cookies.remember(&tab, jar));
+            let headers = browser(&answers);
+            // Every request has to carry them all, beside a session and other people's cookies.
+            assert!(headers[header::COOKIE].len() <= 12 * 1024, "{n}");
+            assert!(cookies.find(&tab.state, CookieJar::new(&headers)).is_ok());
+            hand.advance(Duration::from_secs(1));
+        }
     }
 
     #[test]

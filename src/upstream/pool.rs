@@ -7,7 +7,10 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use http::{Request, Response, uri::Authority};
 use hyper::{body::Incoming, client::conn::http1::SendRequest};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::yield_now,
+    time::{Instant, timeout},
+};
 
 use super::{ConnectError, RequestBody, UpstreamBody, connect::connect};
 
@@ -145,14 +148,19 @@ impl Pool {
     /// The freshest kept connection that still works.
     async fn take(&self) -> Option<SendRequest<RequestBody>> {
         loop {
-            let Kept { mut sender, since } = self.0.kept.borrow_mut().pop()?;
+            let Kept { sender, since } = self.0.kept.borrow_mut().pop()?;
             if since.elapsed() > self.0.idle {
                 // The ones below are older still.
                 self.0.kept.borrow_mut().clear();
                 return None;
             }
-            // The connection's task may need a turn to notice that its answer was read.
-            if sender.is_ready() || (!sender.is_closed() && sender.ready().await.is_ok()) {
+            // The connection's task may need a turn to notice that its answer was read. If it is
+            // not ready then, the upstream answered before the request was whole, and the rest may
+            // take its sender any time: that is not waited for.
+            if !sender.is_ready() {
+                yield_now().await;
+            }
+            if sender.is_ready() {
                 return Some(sender);
             }
         }
@@ -202,3 +210,88 @@ fn replay(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 
 /// More than one worker's share of the long polls of a busy evening; idle ones age out.
 const MAX_KEPT: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Empty};
+    use hyper::{server::conn::http1, service::service_fn};
+    use hyper_util::rt::TokioIo;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        net::TcpListener,
+        runtime::{Builder, LocalOptions},
+        task::spawn_local,
+    };
+
+    use super::*;
+
+    /// Answers each request when its head is there, whatever else comes.
+    async fn hasty_upstream() -> Authority {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        spawn_local(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                spawn_local(async move {
+                    let mut received = [0; 4096];
+                    while stream
+                        .read(&mut received)
+                        .await
+                        .is_ok_and(|count| count > 0)
+                    {
+                        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                        stream.write_all(answer).await.unwrap();
+                    }
+                });
+            }
+        });
+        address.to_string().parse().unwrap()
+    }
+
+    /// Passes one request on, body and all, as the gateway does.
+    fn front(pool: Pool) -> DuplexStream {
+        let (client, server) = duplex(4096);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let pool = pool.clone();
+            async move {
+                let request = request.map(|body| RequestBody::Streamed { body, left: 1000 });
+                let answer = pool.send(request, Duration::from_secs(5), false).await;
+                answer.unwrap().into_body().collect().await.unwrap();
+                Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+            }
+        });
+        spawn_local(async move {
+            let serving = http1::Builder::new();
+            let _ = serving
+                .serve_connection(TokioIo::new(server), service)
+                .await;
+        });
+        client
+    }
+
+    #[test]
+    fn nobody_waits_for_the_rest_of_anothers_request() {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+            .unwrap();
+        runtime.block_on(async {
+            let seconds = Duration::from_secs;
+            let pool = Pool::new(hasty_upstream().await, seconds(5), seconds(50));
+            let mut slow = front(pool.clone());
+            slow.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\nhalf")
+                .await
+                .unwrap();
+            // Answered, and still sending.
+            slow.read_u8().await.unwrap();
+            for _ in 0..2 {
+                let request = Request::new(RequestBody::Empty);
+                let answer = pool.send(request, seconds(2), true).await.unwrap();
+                answer.into_body().collect().await.unwrap();
+            }
+            assert_eq!(pool.0.kept.borrow().len(), 1, "what works is kept");
+        });
+    }
+}

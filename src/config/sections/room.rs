@@ -87,7 +87,7 @@ impl RawRoom {
             None => Some(TenantScope::Any),
             Some("") => Some(TenantScope::None),
             Some(text) => {
-                let tenant = pattern(text).map(|()| TenantScope::Matching(Glob::folded(text)));
+                let tenant = pattern(text).map(|()| TenantScope::matching(text));
                 section.keep("tenant", tenant)
             }
         };

@@ -237,3 +237,29 @@ async fn other_hosts_and_closed_paths_are_refused() {
     let respelled = browser.load(&url).await;
     assert_eq!(respelled.headers[header::LOCATION], "/Caf%C3%A9");
 }
+
+#[tokio::test]
+async fn an_answer_to_head_has_no_body_whatever_carries_it() {
+    let site = Site::start().await.ready().await;
+    let browser = site.signed_in("max").await;
+    for path in [
+        "/_gateway/signed-out",
+        "/_gateway/jwks.json",
+        "/http-bind",
+        "/config.js",
+        "/room",
+        "/robots.txt",
+        "/_gateway/nothing",
+    ] {
+        let (head, body) = browser
+            .send_by_http2(Method::HEAD, path)
+            .await
+            .unwrap_or_else(|error| panic!("{path}: {error:?}"));
+        assert!(body.is_empty(), "{path}: {body:?}");
+        let (same, whole) = browser.send_by_http2(Method::GET, path).await.unwrap();
+        assert_eq!(head.status, same.status, "{path}");
+        if let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
+            assert_eq!(length.to_str().unwrap(), whole.len().to_string(), "{path}");
+        }
+    }
+}

@@ -145,6 +145,28 @@ async fn the_provider_can_end_all_sessions_of_a_person() {
 }
 
 #[tokio::test]
+async fn the_provider_names_people_by_its_own_id_whatever_rules_go_by() {
+    let wishes = Wishes {
+        rules: "[oidc.claims]\nid = \"email\"\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n",
+        ..Wishes::default()
+    };
+    let site = Site::with(wishes).await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let mut socket = max.socket("room=x").await.unwrap();
+    let token = site.provider.logout_token(CLIENT_ID, Some("max"), None);
+    let url = format!("{ORIGIN}/_gateway/backchannel-logout")
+        .parse()
+        .unwrap();
+    let body = format!("logout_token={}", encode(&token));
+    let answer = site
+        .browser()
+        .send(Method::POST, &url, HeaderMap::new(), body.into())
+        .await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(closed_with(&mut socket).await, 1008);
+}
+
+#[tokio::test]
 async fn a_session_ends_when_its_time_is_over() {
     let wishes = Wishes {
         session: "idle = \"1h\"\nabsolute = \"2h\"",

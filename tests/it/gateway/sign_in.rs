@@ -1,5 +1,7 @@
 //! Signing in: from a room to the provider and back to the same room.
 
+use std::time::Duration;
+
 use http::{StatusCode, header};
 
 use crate::support::{
@@ -95,6 +97,17 @@ async fn an_answer_counts_once_and_only_in_its_own_browser() {
     // The callback's address once more, as after going back: the person is in already.
     let again = mine.navigate("/_gateway/callback?state=x.y&code=z").await;
     assert_eq!(again.url.path(), "/");
+}
+
+#[tokio::test]
+async fn a_tab_that_took_too_long_does_not_matter_to_somebody_who_is_in() {
+    let site = Site::start().await.ready().await;
+    let mut browser = site.browser();
+    let slow = browser.begin("/room").await;
+    browser.sign_in("max", "/robots.txt").await;
+    site.hand.advance(Duration::from_mins(16));
+    let page = browser.finish("max", &slow).await;
+    assert_eq!((page.status, page.url.path()), (StatusCode::OK, "/"));
 }
 
 #[tokio::test]

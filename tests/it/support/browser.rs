@@ -5,8 +5,8 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
     crypto::aws_lc_rs,
@@ -216,6 +216,36 @@ impl Browser {
             headers: head.headers,
             body,
         }
+    }
+
+    /// A request by HTTP/2, as browsers make them; the answer with its body, if that is whole.
+    pub(crate) async fn send_by_http2(
+        &self,
+        method: Method,
+        path: &str,
+    ) -> Result<(http::response::Parts, Bytes), hyper::Error> {
+        let mut tls = ClientConfig::clone(self.tls.config());
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        let stream = TcpStream::connect(self.gateway).await.unwrap();
+        let name = ServerName::try_from("meet.example.org").unwrap();
+        let stream = TlsConnector::from(Arc::new(tls))
+            .connect(name, stream)
+            .await
+            .unwrap();
+        let (mut sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{ORIGIN}{path}"))
+            .body(Full::new(Bytes::new()))
+            .unwrap();
+        let url = Url::parse(ORIGIN).unwrap();
+        request.headers_mut().extend(self.cookie_header(&url));
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        connection.abort();
+        Ok((head, body))
     }
 
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
