@@ -1,9 +1,9 @@
 //! The configuration: one TOML file, environment variables over it, and what both mean.
 //!
-//! Text becomes a tree that knows the place of every value ([`tree`]); variables are laid over it
-//! ([`environment`]); what has not the right shape is reported and taken out ([`shape`]); serde
+//! Text becomes a tree that knows the place of every value (`tree`); variables are laid over it
+//! (`environment`); what has not the right shape is reported and taken out (`shape`); serde
 //! reads the rest into raw sections, and each section becomes the settings of its part
-//! ([`sections`]). All problems are reported at once, each on one line with its place and remedy.
+//! (`sections`). All problems are reported at once, each on one line with its place and remedy.
 
 mod environment;
 mod problem;

@@ -259,6 +259,11 @@ impl Worker {
         if head_only {
             answer = body::without_body(answer);
         }
+        if facts.secure {
+            answer
+                .headers_mut()
+                .insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+        }
         if chunked {
             answer
                 .headers_mut()

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::{
-    BODY_TIMEOUT, Body, Facts, Failure, HSTS, Worker, audit,
+    BODY_TIMEOUT, Body, Facts, Failure, Worker, audit,
     failure::{plain, terminated},
     live::{End, Kind},
 };
@@ -250,7 +250,6 @@ fn answer_of(status: StatusCode, body: Body) -> Response<Body> {
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     answer
 }
 

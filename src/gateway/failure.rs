@@ -301,6 +301,13 @@ impl Failure {
                 };
                 pages.render(&content, &asked)
             }
+            Self::Internal(_) | Self::Token(_) => {
+                let content = Content::Unavailable {
+                    part: Part::Gateway,
+                    again: here,
+                };
+                with_status(pages.render(&content, &asked), self.status())
+            }
             _ if self.is_ours() => {
                 let content = Content::Unavailable {
                     part: Part::Jitsi,

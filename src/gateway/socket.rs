@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tracing::debug;
 
 use super::{
-    Body, Facts, Failure, HSTS, Worker, audit,
+    Body, Facts, Failure, Worker, audit,
     live::{Kind, Registration},
     tunnel,
 };
@@ -192,7 +192,6 @@ fn switch(accept: HeaderValue) -> Response<Body> {
         header::SEC_WEBSOCKET_PROTOCOL,
         HeaderValue::from_static("xmpp"),
     );
-    headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     answer
 }
 

@@ -3,7 +3,7 @@
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 
-use super::{Body, Facts, Failure, HSTS, Worker, failure::login_path};
+use super::{Body, Facts, Failure, Worker, failure::login_path};
 use crate::{
     headers, page,
     path::CanonicalPath,
@@ -166,9 +166,6 @@ impl Worker {
             return Err(Failure::UpstreamAnswer("an upgrade that nobody asked for"));
         }
         headers::strip_answer(answer.headers_mut());
-        answer
-            .headers_mut()
-            .insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
         Ok(answer)
     }
 }
@@ -182,7 +179,6 @@ pub(super) fn redirect(status: StatusCode, path: &str) -> Result<Response<Body>,
     let headers = answer.headers_mut();
     headers.insert(header::LOCATION, location);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     Ok(answer)
 }
 

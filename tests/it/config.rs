@@ -361,10 +361,13 @@ fn minted_tokens_say_what_was_asked_for() {
         .lines()
         .map(|token| {
             let output = place.run(&["token", "inspect", token], &[]);
-            assert!(text(&output.stderr).contains("good for"));
-            serde_json::from_slice(&output.stdout).unwrap()
+            assert_eq!(output.status.code(), Some(0));
+            let report = text(&output.stdout);
+            assert!(report.contains("no rule is broken"), "{report}");
+            let (_, claims) = report.split_once("claims: ").unwrap();
+            let end = claims.find("\n}").unwrap() + 2;
+            serde_json::from_str(&claims[..end]).unwrap()
         })
-        .map(|parts: serde_json::Value| parts["claims"].clone())
         .collect();
     assert_eq!(claims.len(), 2);
     assert_eq!(claims[0]["room"], "board%20meeting");
@@ -373,6 +376,21 @@ fn minted_tokens_say_what_was_asked_for() {
     assert_eq!(claims[0]["context"]["user"]["moderator"], true);
     assert_eq!(claims[1]["context"]["user"]["name"], "Test 2");
     assert_eq!(claims[1]["context"]["user"]["moderator"], false);
+}
+
+#[test]
+fn a_token_that_prosody_would_refuse_is_explained() {
+    // {"typ":"JWT","alg":"none"} and {"room":"x"}
+    let token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0.eyJyb29tIjoieCJ9.x";
+    let output = Workplace::new().run(&["token", "inspect", token], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let report = text(&output.stdout);
+    for line in [
+        "refused: Invalid or incorrect alg",
+        "refused: 'iss' claim is missing",
+    ] {
+        assert!(report.contains(line), "{report}");
+    }
 }
 
 #[test]

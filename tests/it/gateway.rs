@@ -5,6 +5,7 @@ mod lies;
 mod revocation;
 mod sign_in;
 mod stopping;
+mod transport;
 
 /// A session-creating BOSH body.
 const CREATE: &str = "<body xmlns='http://jabber.org/protocol/httpbind' rid='100' to='meet.jitsi' \

@@ -2,6 +2,8 @@
 
 // `cfg(test)` is always true here; written out, it tells clippy that helpers are test code as well.
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod gateway;

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, RootCertStore, SupportedProtocolVersion,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
@@ -27,6 +27,7 @@ use super::site::ORIGIN;
 pub(crate) struct Browser {
     gateway: SocketAddr,
     issuer: Url,
+    certificate: CertificateDer<'static>,
     tls: TlsConnector,
     /// By host, then by name.
     cookies: HashMap<String, HashMap<String, String>>,
@@ -50,21 +51,23 @@ pub(crate) type Socket = WebSocketStream<Box<dyn Stream>>;
 
 impl Browser {
     pub(crate) fn new(gateway: SocketAddr, issuer: &str, certificate: &[u8]) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(certificate).unwrap())
-            .unwrap();
-        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let certificate = CertificateDer::from_pem_slice(certificate).unwrap();
+        let tls = tls_config(&certificate, rustls::DEFAULT_VERSIONS);
         Self {
             gateway,
             issuer: Url::parse(issuer).unwrap(),
+            certificate,
             tls: TlsConnector::from(Arc::new(tls)),
             cookies: HashMap::new(),
         }
+    }
+
+    /// How this browser speaks TLS, with other versions.
+    pub(crate) fn tls_config(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ClientConfig {
+        tls_config(&self.certificate, versions)
     }
 
     /// Opens a page of the site and signs in on the way if that is asked for.
@@ -324,6 +327,19 @@ impl Page {
             .unwrap_or_else(|| panic!("no way on in {text}"));
         Url::parse(&link.replace("&#38;", "&").replace("&amp;", "&")).unwrap()
     }
+}
+
+fn tls_config(
+    certificate: &CertificateDer<'static>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
 }
 
 fn authority(url: &Url) -> String {
