@@ -260,13 +260,13 @@ impl Worker {
         let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         let head_only = request.method() == Method::HEAD;
         let (label, mut answer) = self.answer(request, facts).await;
-        if head_only {
-            answer = body::without_body(answer);
-        }
         if facts.secure {
             answer
                 .headers_mut()
                 .insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+        }
+        if head_only {
+            answer = body::without_body(answer);
         }
         if chunked {
             answer

@@ -195,9 +195,9 @@ impl Worker {
         let request = prosody.bosh(token.as_ref(), body);
         Ok(Admitted {
             session,
+            room,
             request,
             stream,
-            room,
         })
     }
 
