@@ -5,6 +5,7 @@
 //! is read and not locked.
 
 mod audit;
+mod between;
 mod body;
 mod bosh;
 mod facts;
@@ -28,12 +29,13 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 
-pub use self::{body::Body, facts::Connection};
 use self::{
+    between::Streams,
     facts::{Authority, Facts, RequestId, check_authority},
     failure::{Asking, Failure, Reader},
     live::Live,
 };
+pub use self::{body::Body, facts::Connection};
 use crate::{
     bosh::SessionIds,
     clock::Clock,
@@ -124,6 +126,7 @@ pub struct Worker {
     web: Pool,
     xmpp: Pool,
     live: Live,
+    streams: Streams,
     metrics: Arc<WorkerMetrics>,
     name: u32,
     requests: Cell<u64>,
@@ -226,6 +229,7 @@ impl Worker {
             web: pool(&settings.web),
             xmpp: pool(&settings.xmpp),
             live: Live::default(),
+            streams: Streams::default(),
             name: u32::from_be_bytes(gateway.random.bytes()),
             requests: Cell::new(0),
             metrics,

@@ -30,7 +30,6 @@ pub struct WorkerMetrics {
     sockets: AtomicI64,
     connections: AtomicI64,
     bosh_sessions: AtomicU64,
-    uncompleted_pages: AtomicU64,
 }
 
 /// What is counted away from the data path.
@@ -99,11 +98,6 @@ impl WorkerMetrics {
     /// Counts a new BOSH session.
     pub fn bosh_session(&self) {
         add(Some(&self.bosh_sessions));
-    }
-
-    /// Counts a page of a room in which no place for the completion was found.
-    pub fn uncompleted_page(&self) {
-        add(Some(&self.uncompleted_pages));
     }
 
     /// One WebSocket more, or less.
@@ -239,25 +233,10 @@ impl Collector for Shards {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(sum).encode(metric)?;
         }
-        let counters: [(&str, &str, Cell<AtomicU64>); 2] = [
-            ("bosh_sessions", "BOSH sessions created", |shard| {
-                &shard.bosh_sessions
-            }),
-            (
-                "uncompleted_pages",
-                "Room pages without a place for the completion; is the web server Jitsi's?",
-                |shard| &shard.uncompleted_pages,
-            ),
-        ];
-        for (name, help, of) in counters {
-            let counter = ConstCounter::new(self.sum(|shard| Some(of(shard))));
-            counter.encode(encoder.encode_descriptor(
-                name,
-                help,
-                None,
-                counter.metric_type(),
-            )?)?;
-        }
+        let sessions = self.sum(|shard| Some(&shard.bosh_sessions));
+        let (name, help) = ("bosh_sessions", "BOSH sessions created");
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(sessions).encode(metric)?;
         Ok(())
     }
 }

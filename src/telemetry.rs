@@ -75,7 +75,9 @@ impl Settings {
     /// What the operator wants of other things, and the lines that have rules of their own.
     fn filter(&self) -> EnvFilter {
         let access = if self.access { "info" } else { "off" };
-        let own = format!("{AUDIT_TARGET}=info,{ACCESS_TARGET}={access}");
+        // Below its warnings the HTTP/2 library prints addresses that it cannot read, queries
+        // included.
+        let own = format!("h2=info,{AUDIT_TARGET}=info,{ACCESS_TARGET}={access}");
         EnvFilter::builder().parse_lossy(format!("{},{own}", self.filter.0))
     }
 }
@@ -205,6 +207,22 @@ mod tests {
         let event: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
         assert_eq!(event["message"], "plain news");
         assert_eq!(event["room"], "x\u{1b}[2J\ny");
+    }
+
+    #[test]
+    fn the_http_2_library_never_tells_addresses() {
+        for filter in ["trace", "debug,h2=trace"] {
+            let settings = Settings {
+                format: Format::Text,
+                filter: filter.parse().unwrap(),
+                access: true,
+            };
+            let filter = settings.filter().to_string();
+            assert!(
+                filter.contains("h2=info") && !filter.contains("h2=trace"),
+                "{filter}"
+            );
+        }
     }
 
     #[test]

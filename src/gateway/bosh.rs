@@ -11,8 +11,9 @@ use tracing::debug;
 
 use super::{
     BODY_TIMEOUT, Body, Facts, Failure, Worker, audit,
+    between::{UnderWay, Waiting},
     failure::{plain, terminated},
-    live::{End, Kind},
+    live::{End, Kind, Registration},
 };
 use crate::{
     bosh::{self, StartTag},
@@ -28,9 +29,16 @@ struct Admitted {
     session: Rc<Session>,
     room: RoomKey,
     request: Request<RequestBody>,
-    /// Prosody's id of the session, if it exists already.
-    sid: Option<String>,
+    /// The BOSH session, if it exists already.
+    stream: Option<Stream>,
+}
+
+/// A BOSH session at Prosody, as of one request.
+struct Stream {
+    sid: String,
     rid: Option<u64>,
+    /// The request ends it.
+    ends: bool,
 }
 
 // === impl Worker ===
@@ -38,7 +46,7 @@ struct Admitted {
 impl Worker {
     /// Answers a request to `/http-bind`.
     pub(super) async fn bosh(
-        &self,
+        self: &Rc<Self>,
         request: Request<Incoming>,
         facts: Facts,
         tenant: Option<Tenant>,
@@ -65,34 +73,85 @@ impl Worker {
             session,
             room,
             request,
-            sid,
-            rid,
+            stream,
         } = admitted;
         let mut registration = self.live.register(Rc::clone(&session), Kind::Poll);
         // The body took its time; a revocation meanwhile found no registration to end.
         if self.gateway.revocations.contains(&session) {
             return Err(Failure::SignInFirst);
         }
-        let ends = self.gateway.sessions.ends_at_latest(&session);
-        let left = ends.since(self.gateway.clock.now());
+        let under_way = stream
+            .as_ref()
+            .map(|stream| self.streams.enter(&stream.sid));
+        let left = self.left_of(&session);
         let end = tokio::select! {
             answer = self.xmpp.send(request, self.gateway.upstream.bosh_timeout, true) => {
-                let mut answer = match sid {
+                let mut answer = match stream {
                     Some(_) => pass_on(answer?),
                     None => self.created(answer?, &session, &room).await?,
                 };
                 self.renew(&session, &mut answer);
+                let waiting = under_way.and_then(UnderWay::answered);
+                if let (Some(waiting), Some(stream)) = (waiting, stream) && !stream.ends {
+                    let watching = Rc::clone(self).watch(waiting, registration, session, room, stream, facts);
+                    tokio::task::spawn_local(watching);
+                }
                 return Ok(answer);
             }
             end = registration.told_to_end() => end,
             () = sleep(left) => End::Expired,
         };
-        audit::stream_cut(&session, &room, end, &facts);
-        self.metrics.cut(end.as_str());
-        if let (Some(sid), Some(rid)) = (sid, rid) {
-            self.end_at_prosody(&sid, rid.saturating_add(1), room.tenant(), facts);
-        }
+        self.cut(end, &session, &room, stream.as_ref(), facts);
         Ok(terminated("policy-violation"))
+    }
+
+    /// Ends a stream at Prosody if its person may not go on, until its next request comes.
+    async fn watch(
+        self: Rc<Self>,
+        mut waiting: Waiting,
+        mut registration: Registration,
+        session: Rc<Session>,
+        room: RoomKey,
+        stream: Stream,
+        facts: Facts,
+    ) {
+        let left = self.left_of(&session);
+        let end = tokio::select! {
+            () = waiting.next_request() => return,
+            end = registration.told_to_end() => end,
+            () = sleep(left.min(INACTIVITY)) => {
+                if left > INACTIVITY {
+                    return;
+                }
+                End::Expired
+            }
+        };
+        self.cut(end, &session, &room, Some(&stream), facts);
+    }
+
+    fn cut(
+        &self,
+        end: End,
+        session: &Session,
+        room: &RoomKey,
+        stream: Option<&Stream>,
+        facts: Facts,
+    ) {
+        audit::stream_cut(session, room, end, &facts);
+        self.metrics.cut(end.as_str());
+        if let Some(Stream {
+            sid,
+            rid: Some(rid),
+            ..
+        }) = stream
+        {
+            self.end_at_prosody(sid, rid.saturating_add(1), room.tenant(), facts);
+        }
+    }
+
+    fn left_of(&self, session: &Session) -> Duration {
+        let ends = self.gateway.sessions.ends_at_latest(session);
+        ends.since(self.gateway.clock.now())
     }
 
     async fn admit_bosh(
@@ -111,7 +170,7 @@ impl Worker {
         let body = whole(body).await?;
         let tag = StartTag::parse(&body)?;
         let who = session.identity();
-        let (body, sid, token) = if tag.creates() {
+        let (body, stream, token) = if tag.creates() {
             audit::admitted(&session, &room, &grant, "bosh", &facts);
             (body, None, Some(rules.minter.mint(&room, &grant, who)?))
         } else {
@@ -119,7 +178,12 @@ impl Worker {
                 self.gateway
                     .bosh_ids
                     .unbind(&tag, &body, &who.subject, &room.to_string())?;
-            (body, Some(sid), None)
+            let stream = Stream {
+                sid,
+                rid: tag.rid(),
+                ends: tag.terminates(),
+            };
+            (body, Some(stream), None)
         };
         let prosody = ProsodyHead {
             xmpp_domain: &self.gateway.xmpp_domain,
@@ -131,10 +195,9 @@ impl Worker {
         let request = prosody.bosh(token.as_ref(), body);
         Ok(Admitted {
             session,
-            request,
-            sid,
-            rid: tag.rid(),
             room,
+            request,
+            stream,
         })
     }
 
@@ -159,9 +222,9 @@ impl Worker {
         room: &RoomKey,
     ) -> Result<Response<Body>, Failure> {
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, MAX_CREATED)
-            .collect()
+        let body = timeout(BODY_TIMEOUT, Limited::new(body, MAX_CREATED).collect())
             .await
+            .map_err(|_| Failure::UpstreamAnswer("half of a BOSH session"))?
             .map_err(|_| Failure::UpstreamAnswer("a session that is no BOSH body"))?
             .to_bytes();
         self.metrics.bosh_session();
@@ -258,6 +321,10 @@ const MAX_REQUEST: usize = 256 * 1024;
 
 /// The answer to a new session is below two kilobytes.
 const MAX_CREATED: usize = 64 * 1024;
+
+/// After this long without a request Prosody ends a stream by itself (`bosh_max_inactivity`, 60 s
+/// unless configured, and some more for its own pace).
+const INACTIVITY: Duration = Duration::from_secs(90);
 
 /// For a request that needs no answer.
 const END_TIMEOUT: Duration = Duration::from_secs(5);

@@ -267,7 +267,7 @@ const CLOSE_STREAM: &[u8] = b"\x81\xb4\0\0\0\0<close xmlns='urn:ietf:params:xml:
 const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// Enough for a close frame on a working connection.
-const FAREWELL: Duration = Duration::from_secs(2);
+const FAREWELL: Duration = Duration::from_millis(700);
 
 #[cfg(test)]
 mod tests;

@@ -89,6 +89,7 @@ async fn http2_on<S>(
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_LIST)
+        .max_send_buf_size(MAX_UNSENT)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(PING_EVERY)
@@ -137,6 +138,9 @@ const MAX_HEADER_LIST: u32 = 32 * 1024;
 
 /// Jitsi's page loads some forty files at once.
 const MAX_STREAMS: u32 = 100;
+
+/// What is kept for a stream whose client reads slowly; the upstream waits for the rest.
+const MAX_UNSENT: usize = 64 * 1024;
 
 /// The protocol's default (RFC 9113 § 6.9.2): what a client may send before it is read. Signalling
 /// bodies are smaller.

@@ -109,7 +109,10 @@ fn sources() -> Vec<(String, String, String)> {
                 continue;
             }
             let is_test = inside.contains("tests") || inside.contains("testing");
-            if path.extension().is_none_or(|ending| ending != "rs") || is_test || ["lib.rs", "main.rs"].contains(&&*inside) {
+            if path.extension().is_none_or(|own| own != "rs")
+                || is_test
+                || ["lib.rs", "main.rs"].contains(&&*inside)
+            {
                 continue;
             }
             let module = inside.split(['/', '.']).next().unwrap().to_owned();

@@ -93,6 +93,32 @@ async fn signing_out_ends_sockets_and_polls_of_this_session_only() {
 }
 
 #[tokio::test]
+async fn a_stream_between_two_requests_ends_at_prosody() {
+    let site = Site::start().await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let created = max.bosh("room=x", CREATE).await;
+    let sid = sid_of(&created.text()).to_owned();
+    // Answered at once, and no other request follows.
+    let auth = format!(
+        "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'>\
+         <auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/></body>"
+    );
+    let answer = max.bosh("room=x", &auth).await.text();
+    assert!(answer.contains("success"), "{answer}");
+    let requests = || {
+        site.meeting
+            .received()
+            .iter()
+            .filter(|request| request.kind == jitsi_auth_gateway::dev::meeting::Kind::BoshRequest)
+            .count()
+    };
+    let before = requests();
+    max.navigate("/_gateway/logout").await;
+    site.wait_for("Prosody is told", async || requests() > before)
+        .await;
+}
+
+#[tokio::test]
 async fn the_provider_can_end_all_sessions_of_a_person() {
     let site = Site::start().await.ready().await;
     let mut devices = [site.signed_in("max").await, site.signed_in("max").await];
