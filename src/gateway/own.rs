@@ -177,9 +177,10 @@ impl Worker {
 
     fn logout(&self, request: &Request<Incoming>, facts: Facts) -> Result<Response<Body>, Failure> {
         // A picture on another site must not sign people out.
-        let foreign = request.headers().get("sec-fetch-site").is_some_and(|site| {
-            !matches!(site.as_bytes(), b"same-origin" | b"same-site" | b"none")
-        });
+        let foreign = request
+            .headers()
+            .get("sec-fetch-site")
+            .is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
         if foreign {
             return Err(Failure::ForeignSender);
         }

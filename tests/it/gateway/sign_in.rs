@@ -171,6 +171,22 @@ async fn signing_out_ends_here_and_at_the_provider() {
 }
 
 #[tokio::test]
+async fn pages_of_others_sign_nobody_out() {
+    let site = Site::start().await.ready().await;
+    let mut browser = site.signed_in("hanna").await;
+    let url = format!("{ORIGIN}/_gateway/logout").parse().unwrap();
+    for sender in ["cross-site", "same-site"] {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("sec-fetch-site", http::HeaderValue::from_static(sender));
+        let page = browser
+            .send(http::Method::GET, &url, headers, bytes::Bytes::new())
+            .await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{sender}");
+    }
+    assert_eq!(browser.navigate("/room").await.url.path(), "/room");
+}
+
+#[tokio::test]
 async fn a_provider_that_is_down_keeps_nobody_from_what_needs_no_sign_in() {
     let wishes = Wishes {
         issuer: Some("http://127.0.0.1:9/realms/main"),
