@@ -1,0 +1,159 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn label(path: &str) -> &'static str {
+    Route::classify(path).map_or("refused", |route| route.label())
+}
+
+#[test]
+fn jitsis_paths() {
+    let cases = [
+        ("/", "home"),
+        ("/TeamCall", "room"),
+        ("/acme/TeamCall", "room"),
+        ("/Team%20Call", "room"),
+        ("/a.b", "room"),
+        ("/my.js", "room"),
+        ("/config.js", "config"),
+        ("/acme/config.js", "config"),
+        ("/interface_config.js", "asset"),
+        ("/libs/app.bundle.min.js", "asset"),
+        ("/acme/libs/app.bundle.min.js", "asset"),
+        ("/static/close.html", "asset"),
+        ("/index.html", "asset"),
+        ("/favicon.ico", "asset"),
+        ("/_unlock", "asset"),
+        ("/.well-known/assetlinks.json", "asset"),
+        ("/acme/", "asset"),
+        ("/http-bind", "bosh"),
+        ("/acme/http-bind", "bosh"),
+        ("/xmpp-websocket", "websocket"),
+        ("/acme/xmpp-websocket", "websocket"),
+        ("/transcripts/x", "private"),
+        ("/etherpad/p/x", "private"),
+        ("/socket.io/", "private"),
+        ("/acme/transcripts/x", "private"),
+        ("/conference-request/v1", "closed"),
+        ("/acme/conference-request/v1", "closed"),
+        ("/colibri-ws/default-id/x", "closed"),
+        ("/_api/room-info", "closed"),
+        ("/room-size", "closed"),
+        ("/acme/kick-participant", "closed"),
+        ("/_gateway/login", "own"),
+        ("/_gateway/", "own"),
+        ("/_gateway", "own"),
+        ("/()", "no_room"),
+        ("/bad tenant/x", "refused"),
+        ("/b%20t/x", "no_room"),
+    ];
+    for (path, expected) in cases {
+        assert_eq!(label(path), expected, "{path}");
+    }
+}
+
+#[test]
+fn other_spellings_of_protected_paths_reach_nothing() {
+    let spellings = [
+        "/%68ttp-bind",
+        "/http%2dbind",
+        "/http%2Dbind",
+        "/http-bind/",
+        "/HTTP-BIND",
+        "/Http-Bind",
+        "/xmpp%2Dwebsocket",
+        "/xmpp-websocket/",
+        "/XMPP-websocket",
+        "/acme/%68ttp-bind",
+        "/http-bind/x",
+        "/acme/http-bind/",
+        "/acme/http-bind/x",
+        "/%5Fgateway/login",
+        "/_gatewa%79/logout",
+        "/transcript%73/x",
+        "/acme/HTTP-bind",
+    ];
+    for path in spellings {
+        let route = Route::classify(path).unwrap();
+        assert!(
+            matches!(route, Route::Closed(Closed::Spelling)),
+            "{path} is {route:?}"
+        );
+    }
+    for path in [
+        "//http-bind",
+        "/a/../http-bind",
+        "/./http-bind",
+        "/%2fhttp-bind",
+        "/http-bind%2f",
+        "/http-bind#x",
+        "/%2e%2e/http-bind",
+        "/a\\..\\http-bind",
+        "http-bind",
+        "*",
+    ] {
+        assert_eq!(label(path), "refused", "{path}");
+    }
+}
+
+#[test]
+fn no_number_of_tenants_leads_around_a_protected_path() {
+    // Jitsi's web server takes tenants off the front until it knows the rest.
+    for path in [
+        "/a/b/transcripts/x",
+        "/a/b/c/transcripts/x",
+        "/a/b/etherpad/p/x",
+        "/a/b/socket.io/",
+    ] {
+        assert_eq!(label(path), "private", "{path}");
+    }
+    for path in [
+        "/a/b/http-bind",
+        "/a/b/c/xmpp-websocket",
+        "/a/b/c/HTTP-bind",
+        "/a/b/conference-request/v1",
+        "/a/b/_api/room-info",
+        "/a/colibri-ws/default-id/x",
+        "/a/b/room-size",
+    ] {
+        assert_eq!(label(path), "closed", "{path}");
+    }
+    for path in ["/a/b/libs/transcripts/x", "/static/http-bind/x", "/a/b/c"] {
+        assert_eq!(label(path), "asset", "{path}");
+    }
+}
+
+#[test]
+fn names_near_protected_ones_are_rooms_and_forwarded_as_such() {
+    for path in [
+        "/http-bind%3Fx",
+        "/http-bind%20",
+        "/http-bind;x",
+        "/xhttp-bind",
+        "/http-bin",
+    ] {
+        assert_eq!(label(path), "room", "{path}");
+    }
+}
+
+#[test]
+fn own_pages() {
+    let own = |path: &str| match Route::classify(path) {
+        Ok(Route::Own(own)) => own,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(own("/_gateway/callback"), Own::Callback);
+    assert_eq!(own("/_gateway/asap/ab.pem"), Own::Asap("ab.pem".to_owned()));
+    assert_eq!(own("/_gateway/asap/a/b.pem"), Own::Unknown);
+    assert_eq!(own("/_Gateway/callback"), Own::Unknown);
+}
+
+proptest! {
+    #[test]
+    fn a_protected_route_is_reached_by_its_own_spelling_only(path in "/[a-zA-Z%0-9/._-]{0,24}") {
+        if let Ok(Route::Signalling { .. }) = Route::classify(&path) {
+            prop_assert!(path.ends_with("/http-bind") || path.ends_with("/xmpp-websocket"));
+            prop_assert!(!path.contains('%') && !path.contains("//"));
+        }
+    }
+}
