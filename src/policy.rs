@@ -158,7 +158,7 @@ impl Policy {
         })
     }
 
-    /// Whether some rule makes use of groups or claims at all.
+    /// The rules, in the order in which they are tried.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }

@@ -17,8 +17,6 @@ use crate::room::{MAX_NODE_BYTES, Tenant};
 pub struct SignallingQuery {
     room: Option<String>,
     passed: Vec<(&'static str, String)>,
-    resumes: bool,
-    token: Option<String>,
 }
 
 /// Why a signalling query is refused.
@@ -50,7 +48,6 @@ impl SignallingQuery {
                     Some(other) if *other != value => return Err(QueryError::TwoRooms),
                     _ => query.room = Some(value.into_owned()),
                 },
-                "token" => query.token = Some(value.into_owned()),
                 name => query.pass(name, &value),
             }
         }
@@ -60,17 +57,6 @@ impl SignallingQuery {
     /// The `room` value, decoded once.
     pub fn room(&self) -> Option<&str> {
         self.room.as_deref()
-    }
-
-    /// Whether the client asks to resume a stream (XEP-0198) that it lost.
-    pub fn resumes(&self) -> bool {
-        self.resumes
-    }
-
-    /// The client's own token. It is never passed on; only what an integration signed is ever
-    /// believed.
-    pub fn client_token(&self) -> Option<&str> {
-        self.token.as_deref()
     }
 
     /// The query for Prosody: each parameter once, ours last.
@@ -98,7 +84,6 @@ impl SignallingQuery {
         if value.is_empty() || value.len() > MAX_VALUE_BYTES || !value.chars().all(plain) {
             return;
         }
-        self.resumes |= name == "previd";
         self.passed.retain(|(known, _)| *known != name);
         self.passed.push((name, value.to_owned()));
     }
@@ -195,12 +180,6 @@ mod tests {
         assert_eq!(without_tokens("v=1&lang=de"), "v=1&lang=de");
         assert_eq!(without_tokens("jwt=x&v=1&%74oken=y&pre%66ix=z&a"), "v=1&a");
         assert_eq!(without_tokens("jwt"), "");
-    }
-
-    #[test]
-    fn a_resumption_is_recognized() {
-        assert!(SignallingQuery::parse("room=a&previd=x").unwrap().resumes());
-        assert!(!SignallingQuery::parse("room=a&previd=").unwrap().resumes());
     }
 
     proptest! {

@@ -111,11 +111,6 @@ impl RoomKey {
             .decode_utf8_lossy()
             .into_owned()
     }
-
-    /// The canonical path of the room's page.
-    pub fn page_path(&self) -> String {
-        format!("/{self}")
-    }
 }
 
 impl fmt::Display for RoomKey {

@@ -72,5 +72,11 @@ mod tests {
         assert!(claims.get("exp").is_none() && claims.get("iss").is_none());
         assert!(!token.as_str().contains(['<', '"', '\'']));
         assert!(jsonwebtoken::decode_header(token.as_str()).is_err());
+        let parts: Vec<_> = token.as_str().split('.').collect();
+        assert_eq!(parts.len(), 3);
+        assert!(
+            parts.iter().all(|part| !part.is_empty()),
+            "Jitsi's parser wants three parts"
+        );
     }
 }

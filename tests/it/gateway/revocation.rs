@@ -51,13 +51,8 @@ async fn signing_out_ends_sockets_and_polls_of_this_session_only() {
     let mut of_other_device = other_device.socket("room=x").await.unwrap();
     let mut of_mia = mia.socket("room=x").await.unwrap();
     let poll = polling(max.clone()).await;
-    site.wait_for("the poll is under way", async || {
-        site.meeting
-            .received()
-            .iter()
-            .any(|request| request.kind == jitsi_auth_gateway::dev::meeting::Kind::BoshRequest)
-    })
-    .await;
+    site.wait_for("the poll is under way", async || site.bosh_requests() > 0)
+        .await;
 
     let mut elsewhere = max.clone();
     let began = Instant::now();
@@ -105,16 +100,9 @@ async fn a_stream_between_two_requests_ends_at_prosody() {
     );
     let answer = max.bosh("room=x", &auth).await.text();
     assert!(answer.contains("success"), "{answer}");
-    let requests = || {
-        site.meeting
-            .received()
-            .iter()
-            .filter(|request| request.kind == jitsi_auth_gateway::dev::meeting::Kind::BoshRequest)
-            .count()
-    };
-    let before = requests();
+    let before = site.bosh_requests();
     max.navigate("/_gateway/logout").await;
-    site.wait_for("Prosody is told", async || requests() > before)
+    site.wait_for("Prosody is told", async || site.bosh_requests() > before)
         .await;
 }
 

@@ -25,13 +25,8 @@ async fn a_stop_finishes_what_is_under_way_and_closes_sockets() {
     let poll = format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
     let mut polling = max.clone();
     let poll = tokio::spawn(async move { polling.bosh("room=x", &poll).await.text() });
-    site.wait_for("the poll is under way", async || {
-        site.meeting
-            .received()
-            .iter()
-            .any(|request| request.kind == jitsi_auth_gateway::dev::meeting::Kind::BoshRequest)
-    })
-    .await;
+    site.wait_for("the poll is under way", async || site.bosh_requests() > 0)
+        .await;
     let mut probe = site.browser();
     let admin = site.running.addresses.admin;
     let gone = site.running.addresses.https.unwrap();

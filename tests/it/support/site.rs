@@ -9,7 +9,7 @@ use jitsi_auth_gateway::{
     clock::{Clock, Hand, Timestamp},
     config::{self, Environment},
     dev::{
-        meeting::{self, DevMeeting, Meeting},
+        meeting::{self, DevMeeting, Kind, Meeting, Received},
         provider::{self, Account, Client, DevProvider, Provider},
     },
     random::Random,
@@ -174,6 +174,13 @@ impl Site {
 
     pub(crate) async fn metrics(&self) -> String {
         self.admin("/metrics").await.1
+    }
+
+    /// How many requests of BOSH sessions reached the meeting, those that create them aside.
+    pub(crate) fn bosh_requests(&self) -> usize {
+        let received = self.meeting.received();
+        let within = |request: &&Received| request.kind == Kind::BoshRequest;
+        received.iter().filter(within).count()
     }
 
     async fn admin(&self, path: &str) -> (http::StatusCode, String) {
