@@ -36,6 +36,46 @@ pub struct Identity {
     pub claims: BTreeMap<String, Vec<String>>,
 }
 
+/// On what grounds somebody stands before a room.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// Signed in with the provider.
+    #[default]
+    Member,
+    /// Nobody in particular, under a name of their own choice.
+    Guest,
+    /// Holds a link to one room.
+    Invited(Invited),
+    /// An integration vouches for them in one room.
+    Embedded(Embedded),
+}
+
+/// What a link says of whoever holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invited {
+    /// The link's id, by which it is revoked.
+    #[serde(rename = "l")]
+    pub link: String,
+    /// It is a host link.
+    #[serde(rename = "h", default)]
+    pub host: bool,
+    /// The holder is signed in, too.
+    #[serde(rename = "m", default)]
+    pub member: bool,
+}
+
+/// What an integration says of a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Embedded {
+    /// The integration's name in the configuration.
+    #[serde(rename = "i")]
+    pub integration: String,
+    /// It calls the person a moderator, and may.
+    #[serde(rename = "h", default)]
+    pub host: bool,
+}
+
 /// An identity that a provider proved: only signing in makes one, and only from one can a session
 /// begin.
 #[derive(Clone, Debug)]
@@ -60,6 +100,28 @@ impl Identity {
             .as_deref()
             .or_else(email_name)
             .unwrap_or(&self.subject)
+    }
+}
+
+// === impl Standing ===
+
+impl Standing {
+    /// The word for logs and metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Guest => "guest",
+            Self::Invited(_) => "invited",
+            Self::Embedded(_) => "embedded",
+        }
+    }
+
+    /// Whether the person signed in with the provider.
+    pub const fn is_member(&self) -> bool {
+        matches!(
+            self,
+            Self::Member | Self::Invited(Invited { member: true, .. })
+        )
     }
 }
 

@@ -8,10 +8,14 @@
 use std::{fmt, sync::Arc};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 /// A room in canonical form, with its tenant if the deployment has tenants.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// Written as `tenant/node` or `node`, and read back only if that is canonical.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct RoomKey {
     tenant: Option<Tenant>,
     node: Arc<str>,
@@ -50,6 +54,9 @@ pub enum RoomError {
     /// The name is kept for Jitsi's own use.
     #[error("the room name is reserved")]
     Reserved,
+    /// A stored name is not in canonical form.
+    #[error("the room name is not in canonical form")]
+    NotCanonical,
     /// The tenant is not made of letters, digits, `.`, `_` and `-`, or is over 63 characters.
     #[error("the tenant name is not valid")]
     Tenant,
@@ -95,6 +102,26 @@ impl RoomKey {
         })
     }
 
+    /// Reads what people type: a name, or `tenant/name`, not percent-encoded.
+    pub fn from_text(text: &str) -> Result<Self, RoomError> {
+        let (tenant, name) = match text.split_once('/') {
+            Some((tenant, name)) => (Some(Tenant::parse(tenant)?), name),
+            None => (None, text),
+        };
+        let name: String = name
+            .trim()
+            .chars()
+            .filter(|c| !DROPPED_BY_CLIENT.contains(*c))
+            .collect();
+        // What an address would decode is decoded here, so that every key has an address.
+        Self::from_query(tenant, &name)
+    }
+
+    /// The path of the room's page.
+    pub fn page_path(&self) -> String {
+        format!("/{self}")
+    }
+
     /// The room as the token's `room` claim and the MUC node have it, without the tenant.
     pub fn node(&self) -> &str {
         &self.node
@@ -110,6 +137,29 @@ impl RoomKey {
         percent_decode_str(&self.node)
             .decode_utf8_lossy()
             .into_owned()
+    }
+}
+
+impl From<RoomKey> for String {
+    fn from(room: RoomKey) -> Self {
+        room.to_string()
+    }
+}
+
+impl TryFrom<String> for RoomKey {
+    type Error = RoomError;
+
+    fn try_from(text: String) -> Result<Self, RoomError> {
+        let (tenant, segment) = match text.split_once('/') {
+            Some((tenant, segment)) => (Some(tenant), segment),
+            None => (None, text.as_str()),
+        };
+        let room = Self::from_page(tenant, segment)?;
+        if room.respelled.is_none() && room.key.to_string() == text {
+            Ok(room.key)
+        } else {
+            Err(RoomError::NotCanonical)
+        }
     }
 }
 
@@ -400,6 +450,32 @@ mod tests {
         ] {
             assert_eq!(Tenant::parse(bad), Err(RoomError::Tenant), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        for text in ["x", "acme/x", "caf%c3%a9", "a%20b", "100%25"] {
+            let json = serde_json::to_string(text).unwrap();
+            let room: RoomKey = serde_json::from_str(&json).unwrap();
+            assert_eq!(serde_json::to_string(&room).unwrap(), json);
+        }
+        for text in [
+            "",
+            "X",
+            "caf%C3%A9",
+            "a b",
+            "A.B/x",
+            "a.b/x",
+            "a/b/c",
+            "caf%25c3%25a9",
+        ] {
+            let json = serde_json::to_string(text).unwrap();
+            assert!(serde_json::from_str::<RoomKey>(&json).is_err(), "{text}");
+        }
+        let typed = RoomKey::from_text("  Team Ünit #1 ").unwrap();
+        assert_eq!(typed.page_path(), "/team%20%c3%bcnit%201");
+        assert_eq!(RoomKey::from_text("a.b/X").unwrap().to_string(), "a_b/x");
+        assert_eq!(RoomKey::from_text("100%25").unwrap().node(), "100%25");
     }
 
     proptest! {
