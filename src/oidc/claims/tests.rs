@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     oidc::ClientAuth,
-    policy::{Enter, Glob, Rule, TenantScope},
+    policy::{Enter, Glob, Rule},
 };
 
 fn settings() -> Settings {
@@ -39,10 +39,11 @@ fn settings() -> Settings {
 fn policy(conditions: &[&str]) -> Policy {
     let moderators = conditions.iter().map(|text| text.parse().unwrap());
     Policy::new(vec![Rule {
-        room: Glob::folded("*"),
-        tenant: TenantScope::Any,
-        enter: Enter::Where(vec!["member".parse().unwrap()]),
         moderators: moderators.collect(),
+        ..Rule::letting_in(
+            Glob::folded("*"),
+            Enter::Where(vec!["member".parse().unwrap()]),
+        )
     }])
 }
 
