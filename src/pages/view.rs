@@ -118,7 +118,8 @@ impl<'v> View<'v> {
             Refusal::NotAllowed { rule } | Refusal::InvitationOnly { rule } => {
                 (&texts.refused_not_allowed, Some(rule))
             }
-            Refusal::NotYet { rule, .. }
+            Refusal::Closed { rule }
+            | Refusal::NotYet { rule, .. }
             | Refusal::Over { rule, .. }
             | Refusal::Full { rule, .. } => (&texts.refused_closed, Some(rule)),
         };

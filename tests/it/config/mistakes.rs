@@ -368,7 +368,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"enter = "member""#,
         r#"enter = "closd""#,
-        r#"24: room[1].enter: "closd" is not known here; did you mean "closed""#,
+        r#"24: room[1].enter: unknown word "closd"; write member, link, guest, open or closed, or a list of conditions as ["group:staff"]"#,
     ),
     (
         r#"enter = "member""#,
