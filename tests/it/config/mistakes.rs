@@ -418,7 +418,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"enter = "member""#,
         "enter = \"member\"\nhosts = \"owner\"",
-        "25: room[1].hosts: unknown key; known here are closes, enter, features, host, lifetime, lobby, match, max_people, moderators, opens, start, tenant",
+        r#"25: room[1].hosts: unknown key; did you mean "host""#,
     ),
     (
         "",
