@@ -12,12 +12,16 @@ const ORDER: &[&str] = &[
     "identity",
     "policy",
     "seal",
+    "owner",
     "query",
     "route",
     "session",
+    "invitation",
     "headers",
     "bosh",
     "token",
+    "calendar",
+    "jaas",
     // What is counted and what is over.
     "metrics",
     "revocation",
@@ -30,6 +34,7 @@ const ORDER: &[&str] = &[
     "gateway",
     "server",
     "admin",
+    "reservation",
     // Assembly: knows everything, is known by nobody below.
     "telemetry",
     "config",
@@ -41,8 +46,21 @@ const ORDER: &[&str] = &[
 
 /// Modules that open no socket, read no file and wait for nothing.
 const PURE: &[&str] = &[
-    "path", "room", "identity", "policy", "seal", "query", "route", "session", "headers", "bosh",
+    "path",
+    "room",
+    "identity",
+    "policy",
+    "seal",
+    "owner",
+    "query",
+    "route",
+    "session",
+    "invitation",
+    "headers",
+    "bosh",
     "token",
+    "calendar",
+    "jaas",
 ];
 
 #[test]
