@@ -4,9 +4,17 @@
 //! template and stands in a `<bdi>`; each page's policy allows exactly the style and script that it
 //! has.
 
+mod content;
 mod texts;
 mod view;
 
+pub use self::content::{
+    Calendar, Content, Denial, GuestForm, Link, LinkProblem, NameProblem, Part, PopupOutcome,
+    SignInFailure,
+};
+pub use self::texts::{Direction, Languages, Text, Texts};
+use self::view::View;
+use crate::page::csp_hash;
 use askama::Template;
 use bytes::Bytes;
 use http::{
@@ -16,11 +24,6 @@ use http::{
         RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
     },
 };
-use url::Url;
-
-pub use self::texts::{Direction, Languages, Text, Texts};
-use self::view::View;
-use crate::{page::csp_hash, policy::Refusal, room::RoomKey, session::ReturnTo};
 
 /// Makes the pages of one deployment.
 #[derive(Clone, Debug)]
@@ -31,79 +34,6 @@ pub struct Pages {
     policy: HeaderValue,
     /// The policy of the page that has one.
     script_policy: HeaderValue,
-}
-
-/// What a page is about.
-#[derive(Clone, Copy, Debug)]
-pub enum Content<'c> {
-    /// On the way to the provider; keeps the address's fragment, which no redirect could.
-    Continue {
-        /// The provider's address, with everything that asks for a sign-in.
-        provider: &'c Url,
-        /// The page to come back to.
-        return_to: &'c ReturnTo,
-    },
-    /// After signing out.
-    SignedOut,
-    /// The policy refuses somebody a room.
-    Refused {
-        /// The room.
-        room: &'c RoomKey,
-        /// Who; nobody if nobody signed in.
-        person: Option<&'c str>,
-        /// Why.
-        refusal: Refusal,
-        /// Where to sign in, or sign in as somebody else: a path of this site.
-        sign_in: &'c str,
-    },
-    /// Signing in did not work.
-    SignInFailed {
-        /// Why.
-        failure: SignInFailure,
-        /// Where to try again: a path of this site.
-        again: &'c str,
-    },
-    /// What the gateway stands in front of, or beside, cannot be reached, or the gateway itself
-    /// is at fault.
-    Unavailable {
-        /// Which of them.
-        part: Part,
-        /// Where to try again: a path of this site.
-        again: &'c str,
-    },
-    /// Nothing is at this address.
-    NotFound,
-    /// The request cannot be understood.
-    BadRequest {
-        /// Why, in English; an error's text.
-        reason: Option<&'c str>,
-    },
-}
-
-/// Why signing in did not work, as far as the person can make use of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignInFailure {
-    /// The browser has no sign-in under way that the answer belongs to.
-    Unknown,
-    /// It took too long.
-    Expired,
-    /// The person or the provider declined.
-    Declined,
-    /// The provider's answer is wrong.
-    Provider,
-    /// The account does not fit into a session.
-    TooLarge,
-}
-
-/// What does not work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The identity provider.
-    Provider,
-    /// Jitsi's web server or Prosody.
-    Jitsi,
-    /// The gateway.
-    Gateway,
 }
 
 /// The request that a page answers.
@@ -189,58 +119,6 @@ impl Pages {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
         }
         headers
-    }
-}
-
-// === impl Content ===
-
-impl Content<'_> {
-    /// Leads nobody to a provider whose address would run instead of being opened: discovery has
-    /// it from somebody else's document.
-    fn checked(self) -> Self {
-        match self {
-            Self::Continue {
-                provider,
-                return_to,
-            } if !matches!(provider.scheme(), "https" | "http") => Self::Unavailable {
-                part: Part::Provider,
-                again: return_to.as_str(),
-            },
-            content => content,
-        }
-    }
-
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::Continue { .. } | Self::SignedOut => StatusCode::OK,
-            Self::Refused { .. } => StatusCode::FORBIDDEN,
-            Self::SignInFailed { failure, .. } => failure.status(),
-            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
-        }
-    }
-}
-
-// === impl SignInFailure ===
-
-impl SignInFailure {
-    fn status(self) -> StatusCode {
-        match self {
-            Self::Unknown | Self::Expired => StatusCode::BAD_REQUEST,
-            Self::Declined | Self::TooLarge => StatusCode::FORBIDDEN,
-            Self::Provider => StatusCode::BAD_GATEWAY,
-        }
-    }
-
-    fn text(self, texts: &Texts) -> &str {
-        match self {
-            Self::Unknown => &texts.failed_unknown,
-            Self::Expired => &texts.failed_expired,
-            Self::Declined => &texts.failed_declined,
-            Self::Provider => &texts.failed_provider,
-            Self::TooLarge => &texts.failed_too_large,
-        }
     }
 }
 

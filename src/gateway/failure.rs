@@ -277,7 +277,7 @@ impl Failure {
                 let content = Content::Refused {
                     room,
                     person,
-                    refusal: *refusal,
+                    denial: (*refusal).into(),
                     sign_in: &sign_in,
                 };
                 pages.render(&content, &asked)

@@ -1,6 +1,9 @@
 use std::path::Path;
 
+use url::Url;
+
 use super::*;
+use crate::{policy::Refusal, room::RoomKey, session::ReturnTo};
 
 const PROVIDER: &str = "https://sso.test/auth?client_id=x&state=a%27b&q='%22>";
 
@@ -27,7 +30,7 @@ fn refused<'c>(room: &'c RoomKey, person: Option<&'c str>, refusal: Refusal) -> 
     Content::Refused {
         room,
         person,
-        refusal,
+        denial: refusal.into(),
         sign_in: "/_gateway/login?return_to=/acme/x&switch=1",
     }
 }

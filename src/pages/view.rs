@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Content, Part, SCRIPT, STYLE, Texts};
+use super::{Content, Denial, Part, SCRIPT, STYLE, SignInFailure, Texts};
 use crate::{policy::Refusal, room::RoomKey};
 
 /// What the template shows.
@@ -81,11 +81,11 @@ impl<'v> View<'v> {
             Content::Refused {
                 room,
                 person,
-                refusal,
+                denial,
                 sign_in,
-            } => self.refuse(room, person, refusal, sign_in),
+            } => self.refuse(room, person, denial, sign_in),
             Content::SignInFailed { failure, again } => {
-                let why = failure.text(texts);
+                let why = reason(failure, texts);
                 self.say(&texts.failed_title, [why, &texts.failed_advice]);
                 self.link(&texts.link_again, local(again));
             }
@@ -107,21 +107,20 @@ impl<'v> View<'v> {
                 self.detail = reason.map(shorten);
                 self.link(&texts.link_start, "/");
             }
+            _ => self.say(self.site_name, []),
         }
         self.fact(&texts.request_id, request_id);
     }
 
-    fn refuse(&mut self, room: &RoomKey, person: Option<&str>, refusal: Refusal, sign_in: &'v str) {
+    fn refuse(&mut self, room: &RoomKey, person: Option<&str>, denial: Denial, sign_in: &'v str) {
         let texts = self.texts;
-        let (why, rule) = match refusal {
-            Refusal::NoRule => (&texts.refused_no_rule, None),
-            Refusal::NotAllowed { rule } | Refusal::InvitationOnly { rule } => {
+        let (why, rule) = match denial {
+            Denial::Policy(Refusal::NoRule) => (&texts.refused_no_rule, None),
+            Denial::Policy(Refusal::Closed { rule }) => (&texts.refused_closed, Some(rule)),
+            Denial::Policy(Refusal::NotAllowed { rule }) => {
                 (&texts.refused_not_allowed, Some(rule))
             }
-            Refusal::Closed { rule }
-            | Refusal::NotYet { rule, .. }
-            | Refusal::Over { rule, .. }
-            | Refusal::Full { rule, .. } => (&texts.refused_closed, Some(rule)),
+            _ => (&texts.refused_closed, None),
         };
         let (advice, label) = if person.is_some() {
             (&texts.refused_advice, &texts.link_other_account)
@@ -154,6 +153,16 @@ impl<'v> View<'v> {
     fn fact(&mut self, label: &'v str, value: &str) {
         let value = shorten(value);
         self.facts.push(Fact { label, value });
+    }
+}
+
+fn reason(failure: SignInFailure, texts: &Texts) -> &str {
+    match failure {
+        SignInFailure::Unknown => &texts.failed_unknown,
+        SignInFailure::Expired => &texts.failed_expired,
+        SignInFailure::Declined => &texts.failed_declined,
+        SignInFailure::Provider => &texts.failed_provider,
+        SignInFailure::TooLarge => &texts.failed_too_large,
     }
 }
 
