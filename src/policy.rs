@@ -182,18 +182,22 @@ impl TenantScope {
     pub fn matching(pattern: &str) -> Self {
         Self::Matching(Glob::folded(&pattern.replace('.', "_")))
     }
+
+    /// Whether the room is of such a tenant.
+    pub fn has(&self, room: &RoomKey) -> bool {
+        match (self, room.tenant()) {
+            (Self::Any, _) | (Self::None, None) => true,
+            (Self::None, Some(_)) | (Self::Matching(_), None) => false,
+            (Self::Matching(pattern), Some(tenant)) => pattern.matches(tenant.as_str()),
+        }
+    }
 }
 
 // === impl Rule ===
 
 impl Rule {
     fn is_for(&self, room: &RoomKey) -> bool {
-        let tenant = match (&self.tenant, room.tenant()) {
-            (TenantScope::Any, _) | (TenantScope::None, None) => true,
-            (TenantScope::None, Some(_)) | (TenantScope::Matching(_), None) => false,
-            (TenantScope::Matching(pattern), Some(tenant)) => pattern.matches(tenant.as_str()),
-        };
-        tenant && self.room.matches(&room.readable())
+        self.tenant.has(room) && self.room.matches(&room.readable())
     }
 }
 

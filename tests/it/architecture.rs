@@ -18,6 +18,8 @@ const ORDER: &[&str] = &[
     "headers",
     "bosh",
     "token",
+    "jws",
+    "integration",
     // What is counted and what is over.
     "metrics",
     "revocation",
@@ -26,6 +28,7 @@ const ORDER: &[&str] = &[
     "page",
     "pages",
     "upstream",
+    "api",
     // The request path, and the sockets that it is served on.
     "gateway",
     "server",
@@ -41,8 +44,19 @@ const ORDER: &[&str] = &[
 
 /// Modules that open no socket, read no file and wait for nothing.
 const PURE: &[&str] = &[
-    "path", "room", "identity", "policy", "seal", "query", "route", "session", "headers", "bosh",
+    "path",
+    "room",
+    "identity",
+    "policy",
+    "seal",
+    "query",
+    "route",
+    "session",
+    "headers",
+    "bosh",
     "token",
+    "jws",
+    "integration",
 ];
 
 #[test]
