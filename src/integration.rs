@@ -213,7 +213,8 @@ impl Integration {
     /// Whether the room is one of its own.
     pub fn has_room(&self, room: &RoomKey) -> bool {
         let name = room.readable();
-        self.settings.tenant.has(room) && self.settings.rooms.iter().any(|own| own.matches(&name))
+        self.settings.tenant.includes(room)
+            && self.settings.rooms.iter().any(|own| own.matches(&name))
     }
 
     fn verify(

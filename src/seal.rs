@@ -39,6 +39,8 @@ pub enum Purpose {
     LogoutHint,
     /// The tag on a BOSH session id.
     BoshSession,
+    /// Passes to one room.
+    Pass,
 }
 
 /// Why a key file cannot be used.
@@ -208,6 +210,7 @@ impl Purpose {
             Self::SignIn => "sign-in",
             Self::LogoutHint => "logout-hint",
             Self::BoshSession => "bosh-session",
+            Self::Pass => "pass",
         }
     }
 }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Response, header};
 
 use super::{Body, Facts, Failure, Rules, Worker, audit};
 use crate::{
-    policy::{Admission, Grant, Policy},
+    policy::{Admission, Grant, Policy, Situation, Visitor},
     room::RoomKey,
     session::{self, CookieJar, SESSION_COOKIE, Session},
 };
@@ -29,7 +29,13 @@ impl Worker {
         session: Option<&Session>,
         facts: &Facts,
     ) -> Result<Grant<'p>, Failure> {
-        match policy.decide(room, session.map(Session::identity)) {
+        let visitor = session.map(|session| Visitor::member(session.identity()));
+        let situation = Situation {
+            now: self.gateway.clock.now(),
+            ..Situation::default()
+        };
+        match policy.decide(room, visitor.as_ref(), &situation) {
+            Admission::Wait(_) | Admission::Guest { .. } => Err(Failure::SignInFirst),
             Admission::Admit(grant) => {
                 self.metrics.decided(grant.role().as_str());
                 Ok(grant)

@@ -40,7 +40,12 @@ impl Worker {
         };
         // The policy admits nobody without a session.
         let session = session.ok_or(Failure::SignInFirst)?;
-        let token = DisplayToken::new(&room.key, grant.role(), session.identity());
+        let token = DisplayToken::new(
+            &room.key,
+            grant.role(),
+            grant.features(),
+            session.identity(),
+        );
         let mut request = self.for_web(request, facts)?;
         page::ask_for_whole(request.headers_mut());
         let answer = self.ask_web(request).await?;

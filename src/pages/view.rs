@@ -115,8 +115,13 @@ impl<'v> View<'v> {
         let texts = self.texts;
         let (why, rule) = match refusal {
             Refusal::NoRule => (&texts.refused_no_rule, None),
-            Refusal::Closed { rule } => (&texts.refused_closed, Some(rule)),
-            Refusal::NotAllowed { rule } => (&texts.refused_not_allowed, Some(rule)),
+            Refusal::NotAllowed { rule } | Refusal::InvitationOnly { rule } => {
+                (&texts.refused_not_allowed, Some(rule))
+            }
+            Refusal::Closed { rule }
+            | Refusal::NotYet { rule, .. }
+            | Refusal::Over { rule, .. }
+            | Refusal::Full { rule, .. } => (&texts.refused_closed, Some(rule)),
         };
         let (advice, label) = if person.is_some() {
             (&texts.refused_advice, &texts.link_other_account)

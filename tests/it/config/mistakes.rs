@@ -362,13 +362,13 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         r#"enter = "member""#,
-        r#"enter = "group:staff""#,
-        r#"24: room[1].enter: "group:staff" is not known here; did you mean ["group:staff"]"#,
+        r#"enter = "grup:staff""#,
+        r#"24: room[1].enter: unknown condition "grup:staff"; known are member, guest, open, link, integration, integration:ID, owner, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, claim:PATH=VALUE"#,
     ),
     (
         r#"enter = "member""#,
         r#"enter = "closd""#,
-        r#"24: room[1].enter: "closd" is not known here; did you mean "closed""#,
+        r#"24: room[1].enter: unknown word "closd"; write member, link, guest, open or closed, or a list of conditions as ["group:staff"]"#,
     ),
     (
         r#"enter = "member""#,
@@ -383,17 +383,42 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"enter = "member""#,
         r#"enter = ["grup:staff"]"#,
-        r#"24: room[1].enter[1]: unknown condition "grup:staff"; known are member, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, claim:PATH=VALUE"#,
+        r#"24: room[1].enter[1]: unknown condition "grup:staff"; known are member, guest, open, link, integration, integration:ID, owner, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, claim:PATH=VALUE"#,
     ),
     (
         r#"enter = "member""#,
-        "enter = \"member\"\nmoderators = [\"group:staff\", \"owner\"]",
-        r#"25: room[1].moderators[2]: "owner" is not known yet: rooms have no owner; name people, as group:staff"#,
+        "enter = \"everybody\"",
+        r#"24: room[1].enter: unknown word "everybody"; write member, link, guest, open or closed, or a list of conditions as ["group:staff"]"#,
     ),
     (
         r#"enter = "member""#,
-        "enter = \"member\"\nhost = \"owner\"",
-        "25: room[1].host: unknown key; known here are enter, match, moderators, tenant",
+        "enter = \"member\"\nstart = \"owner\"",
+        r#"25: room[1].start: unknown word "owner"; write host, member or anyone, or a list of conditions as ["group:staff"]"#,
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nopens = \"tomorrow\"",
+        r#"25: room[1].opens: "tomorrow" is no time in UTC; write it as 2027-01-11T08:00:00Z"#,
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nopens = \"2027-01-11T08:00:00Z\"\ncloses = \"2027-01-11T08:00:00Z\"",
+        "26: room[1].closes: not after opens; write a later time",
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nmax_people = 0",
+        r#"25: room[1].max_people: nobody would fit in; write enter = "closed" instead"#,
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nlifetime = \"5s\"",
+        "25: room[1].lifetime: 5s is too short; write a duration from 1m to 7days",
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nhosts = \"owner\"",
+        r#"25: room[1].hosts: unknown key; did you mean "host""#,
     ),
     (
         "",
