@@ -22,6 +22,8 @@ const ORDER: &[&str] = &[
     "token",
     "calendar",
     "jaas",
+    "jws",
+    "integration",
     // What is counted and what is over.
     "metrics",
     "revocation",
@@ -30,6 +32,7 @@ const ORDER: &[&str] = &[
     "page",
     "pages",
     "upstream",
+    "api",
     // The request path, and the sockets that it is served on.
     "gateway",
     "server",
@@ -61,6 +64,14 @@ const PURE: &[&str] = &[
     "token",
     "calendar",
     "jaas",
+    "query",
+    "route",
+    "session",
+    "headers",
+    "bosh",
+    "token",
+    "jws",
+    "integration",
 ];
 
 #[test]
