@@ -119,6 +119,21 @@ impl Session {
         self.room.as_ref().is_none_or(|own| own == room)
     }
 
+    /// The same session under another id.
+    #[must_use]
+    pub fn named(self, id: SessionId) -> Self {
+        Self { id, ..self }
+    }
+
+    /// A session that counts in one room only.
+    #[must_use]
+    pub fn only_in(self, room: &RoomKey) -> Self {
+        Self {
+            room: Some(room.clone()),
+            ..self
+        }
+    }
+
     /// The session of somebody who signed in and holds a link, too: their own name and groups, and
     /// what the link says. It ends with either.
     #[must_use]
