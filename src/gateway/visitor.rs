@@ -6,18 +6,29 @@ use http::{HeaderMap, HeaderValue, Response, header};
 
 use super::{Body, Facts, Failure, Rules, Worker, audit};
 use crate::{
+    headers::{self, Sender},
     identity::{Identity, Standing},
     policy::{Admission, Grant, Policy, Situation, Visitor},
     room::RoomKey,
     session::{self, CookieJar, SESSION_COOKIE, Session},
+    token::BackendToken,
 };
 
-/// Somebody who was let into a room.
+/// Somebody who was let into a room, with a connection to Prosody.
 pub(super) struct Entrant<'p> {
     pub(super) session: Rc<Session>,
-    pub(super) grant: Grant<'p>,
-    /// They came with nothing: a native app where the rule lets guests in.
-    pub(super) passing: bool,
+    pub(super) rank: Rank<'p>,
+}
+
+/// What an entrant is to Prosody.
+pub(super) enum Rank<'p> {
+    /// Somebody whom the rules let in.
+    Granted(Grant<'p>),
+    /// The same, but they came with nothing, and will with each request: a native app where the
+    /// rule lets guests in.
+    Passing(Grant<'p>),
+    /// A recorder, which has credentials of its own.
+    Recorder,
 }
 
 // === impl Worker ===
@@ -106,6 +117,45 @@ impl Worker {
         policy.decide(room, visitor.as_ref(), &situation)
     }
 
+    /// Who connects, by their cookies. They count only if a page of ours sent them: WebSockets know
+    /// no same-origin rule, and Prosody allows every origin.
+    pub(super) fn connecting(
+        &self,
+        headers: &HeaderMap,
+        room: &RoomKey,
+    ) -> Result<Option<Rc<Session>>, Failure> {
+        match headers::sender(headers, &self.gateway.origin) {
+            Sender::Own => Ok(self.visitor(headers, room)),
+            Sender::Foreign => Err(Failure::ForeignSender),
+            Sender::NoPage => Ok(None),
+        }
+    }
+
+    /// The recorder's place in a room.
+    pub(super) fn admit_recorder(&self, room: &RoomKey) -> Entrant<'static> {
+        let session = Rc::new(self.new_guest(room, Some("recorder".to_owned())));
+        Entrant {
+            session,
+            rank: Rank::Recorder,
+        }
+    }
+
+    /// The token for an entrant's connection; none for whom Prosody is to know otherwise.
+    pub(super) fn mint(
+        &self,
+        rules: &Rules,
+        room: &RoomKey,
+        entrant: &Entrant<'_>,
+    ) -> Result<Option<BackendToken>, Failure> {
+        let session = &entrant.session;
+        match entrant.grant() {
+            Some(grant) if !self.is_tokenless(session, grant.role()) => {
+                Ok(Some(rules.minter.mint(room, grant, session.identity())?))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Asks the rules about somebody who connects. Whoever comes with nothing is a guest where
     /// guests may enter: an app has no page of ours to say a name on, and asks for one itself.
     pub(super) fn admit_connection<'p>(
@@ -118,16 +168,14 @@ impl Worker {
         match (self.admit(policy, room, visitor.as_deref(), facts), visitor) {
             (Ok(grant), Some(session)) => Ok(Entrant {
                 session,
-                grant,
-                passing: false,
+                rank: Rank::Granted(grant),
             }),
             (Err(Failure::GuestFirst { .. }), _) => {
                 let guest = Rc::new(self.new_guest(room, None));
                 let grant = self.admit(policy, room, Some(&guest), facts)?;
                 Ok(Entrant {
                     session: guest,
-                    grant,
-                    passing: true,
+                    rank: Rank::Passing(grant),
                 })
             }
             (outcome, _) => {
@@ -171,5 +219,31 @@ impl Worker {
             value,
             self.gateway.sessions.cookie_lifetime(),
         )
+    }
+}
+
+// === impl Entrant ===
+
+impl Entrant<'_> {
+    /// What the rules gave.
+    pub(super) fn grant(&self) -> Option<&Grant<'_>> {
+        match &self.rank {
+            Rank::Granted(grant) | Rank::Passing(grant) => Some(grant),
+            Rank::Recorder => None,
+        }
+    }
+
+    /// Whether their presence opens the room for those who wait.
+    pub(super) fn opens(&self) -> bool {
+        self.grant().is_some_and(Grant::opens)
+    }
+
+    /// Whom a BOSH session belongs to.
+    pub(super) fn owner(&self) -> &str {
+        match self.rank {
+            Rank::Granted(_) => &self.session.identity().subject,
+            Rank::Passing(_) => "guest:",
+            Rank::Recorder => "recorder:",
+        }
     }
 }
