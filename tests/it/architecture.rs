@@ -18,9 +18,11 @@ const ORDER: &[&str] = &[
     "headers",
     "bosh",
     "token",
-    // What is counted and what is over.
+    // What is counted, what replicas share, what is over, and who is where.
     "metrics",
+    "store",
     "revocation",
+    "presence",
     // One neighbour each.
     "oidc",
     "page",
