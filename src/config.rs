@@ -28,7 +28,9 @@ pub use self::{
     schema::schema,
 };
 use self::{problem::Report, sections::Raw, shape::Shape, tree::Place};
-use crate::{oidc, policy::Policy, seal::Keyring, server, session, telemetry, token, upstream};
+use crate::{
+    oidc, policy::Policy, seal::Keyring, server, session, store, telemetry, token, upstream,
+};
 
 /// Everything that the gateway has to know, checked.
 #[derive(Clone, Debug)]
@@ -47,6 +49,8 @@ pub struct Config {
     pub session: session::Settings,
     /// How tokens for Prosody are made.
     pub token: token::Settings,
+    /// What replicas share.
+    pub store: store::Settings,
     /// Who may enter which room, and as what.
     pub policy: Policy,
     /// What is logged, and how.

@@ -8,6 +8,7 @@ mod log;
 mod oidc;
 mod room;
 mod session;
+mod store;
 mod tls;
 mod token;
 mod upstream;
@@ -16,8 +17,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::{
-    listen::RawListen, log::RawLog, oidc::RawOidc, room::RawRoom, session::RawSession, tls::RawTls,
-    token::RawToken, upstream::RawUpstream,
+    listen::RawListen, log::RawLog, oidc::RawOidc, room::RawRoom, session::RawSession,
+    store::RawStore, tls::RawTls, token::RawToken, upstream::RawUpstream,
 };
 use super::{Config, problem::Report, public_url::PublicUrl, secret::SecretReader};
 
@@ -40,6 +41,7 @@ pub(super) struct Raw {
     oidc: RawOidc,
     session: RawSession,
     token: RawToken,
+    store: RawStore,
     /// The rules: the first whose `match` and `tenant` fit a room decides who may enter it.
     room: Vec<RawRoom>,
     log: RawLog,
@@ -78,6 +80,9 @@ impl Raw {
         let token = self
             .token
             .resolve(xmpp_domain, secrets, &mut report.section("token"));
+        let store = self
+            .store
+            .resolve(public_url.as_ref(), secrets, &mut report.section("store"));
         let policy = room::resolve(self.room, &mut report.section(""));
         let log = self.log.resolve(&mut report.section("log"));
         let (keyring, session) = session?;
@@ -89,6 +94,7 @@ impl Raw {
             oidc: oidc?,
             session,
             token: token?,
+            store: store?,
             policy: policy?,
             log: log?,
             weakened: report.weakened.clone(),
