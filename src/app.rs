@@ -19,7 +19,7 @@ use crate::{
     headers::TrustedProxies,
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
-    pages::{Languages, Pages},
+    pages::{Brand, Languages, Pages},
     random::Random,
     revocation::Revocations,
     server::{self, Certificate, CertificateError, ListenError, Listener, WorkerError, Workers},
@@ -142,8 +142,8 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         keyring: config.keyring.clone(),
         upstream: config.upstream.clone(),
         pages: Pages::new(
-            config.public_url.authority().as_str(),
-            Languages::new(Vec::new()),
+            Brand::of_name(config.public_url.authority().as_str()),
+            Languages::default(),
         ),
         access_log: log.access,
     };
