@@ -19,7 +19,7 @@ use crate::{
     headers::TrustedProxies,
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
-    pages::{Brand, Languages, Pages},
+    pages::Pages,
     random::Random,
     revocation::Revocations,
     server::{self, Certificate, CertificateError, ListenError, Listener, WorkerError, Workers},
@@ -141,10 +141,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         session: config.session,
         keyring: config.keyring.clone(),
         upstream: config.upstream.clone(),
-        pages: Pages::new(
-            Brand::of_name(config.public_url.authority().as_str()),
-            Languages::default(),
-        ),
+        pages: Pages::new(config.pages.brand.clone(), config.pages.languages.clone()),
         access_log: log.access,
     };
     let gateway = Arc::new(Gateway::new(

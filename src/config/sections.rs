@@ -6,6 +6,7 @@
 mod listen;
 mod log;
 mod oidc;
+mod pages;
 mod room;
 mod session;
 mod tls;
@@ -16,8 +17,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::{
-    listen::RawListen, log::RawLog, oidc::RawOidc, room::RawRoom, session::RawSession, tls::RawTls,
-    token::RawToken, upstream::RawUpstream,
+    listen::RawListen, log::RawLog, oidc::RawOidc, pages::RawPages, room::RawRoom,
+    session::RawSession, tls::RawTls, token::RawToken, upstream::RawUpstream,
 };
 use super::{Config, problem::Report, public_url::PublicUrl, secret::SecretReader};
 
@@ -42,6 +43,7 @@ pub(super) struct Raw {
     token: RawToken,
     /// The rules: the first whose `match` and `tenant` fit a room decides who may enter it.
     room: Vec<RawRoom>,
+    pages: RawPages,
     log: RawLog,
 }
 
@@ -79,6 +81,8 @@ impl Raw {
             .token
             .resolve(xmpp_domain, secrets, &mut report.section("token"));
         let policy = room::resolve(self.room, &mut report.section(""));
+        let host = public_url.as_ref().map(|url| url.authority().as_str());
+        let pages = self.pages.resolve(host, &mut report.section("pages"));
         let log = self.log.resolve(&mut report.section("log"));
         let (keyring, session) = session?;
         Some(Config {
@@ -90,6 +94,7 @@ impl Raw {
             session,
             token: token?,
             policy: policy?,
+            pages: pages?,
             log: log?,
             weakened: report.weakened.clone(),
         })
