@@ -24,7 +24,6 @@ const ORDER: &[&str] = &[
     "jaas",
     "jws",
     "integration",
-    // What is counted and what is over.
     // What is counted, what replicas share, what is over, and who is where.
     "metrics",
     "store",
