@@ -28,7 +28,9 @@ pub use self::{
     schema::schema,
 };
 use self::{problem::Report, sections::Raw, shape::Shape, tree::Place};
-use crate::{oidc, policy::Policy, seal::Keyring, server, session, telemetry, token, upstream};
+use crate::{
+    integration, oidc, policy::Policy, seal::Keyring, server, session, telemetry, token, upstream,
+};
 
 /// Everything that the gateway has to know, checked.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub struct Config {
     pub token: token::Settings,
     /// Who may enter which room, and as what.
     pub policy: Policy,
+    /// Other systems that send people or use the API.
+    pub integrations: Vec<integration::Settings>,
     /// What is logged, and how.
     pub log: telemetry::Settings,
     /// The keys of switches that are on and weaken the gateway, as `oidc.insecure_http_issuer`.

@@ -3,6 +3,7 @@
 //! Each module has one section's raw form, which is also its documentation, and turns it into the
 //! settings of the part that it is for.
 
+mod integration;
 mod listen;
 mod log;
 mod oidc;
@@ -16,8 +17,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::{
-    listen::RawListen, log::RawLog, oidc::RawOidc, room::RawRoom, session::RawSession, tls::RawTls,
-    token::RawToken, upstream::RawUpstream,
+    integration::RawIntegration, listen::RawListen, log::RawLog, oidc::RawOidc, room::RawRoom,
+    session::RawSession, tls::RawTls, token::RawToken, upstream::RawUpstream,
 };
 use super::{Config, problem::Report, public_url::PublicUrl, secret::SecretReader};
 
@@ -42,6 +43,7 @@ pub(super) struct Raw {
     token: RawToken,
     /// The rules: the first whose `match` and `tenant` fit a room decides who may enter it.
     room: Vec<RawRoom>,
+    integration: Vec<RawIntegration>,
     log: RawLog,
 }
 
@@ -79,6 +81,12 @@ impl Raw {
             .token
             .resolve(xmpp_domain, secrets, &mut report.section("token"));
         let policy = room::resolve(self.room, &mut report.section(""));
+        let integrations = integration::resolve(
+            self.integration,
+            token.as_ref(),
+            secrets,
+            &mut report.section(""),
+        );
         let log = self.log.resolve(&mut report.section("log"));
         let (keyring, session) = session?;
         Some(Config {
@@ -90,6 +98,7 @@ impl Raw {
             session,
             token: token?,
             policy: policy?,
+            integrations: integrations?,
             log: log?,
             weakened: report.weakened.clone(),
         })
