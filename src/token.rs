@@ -1,6 +1,8 @@
-//! Tokens: the backend token for Prosody, and the display token for Jitsi's page.
+//! Tokens: the backend token for Prosody, the display token for Jitsi's page, and client tokens that
+//! only the gateway accepts.
 
 mod backend;
+mod client;
 mod display;
 pub mod prosody;
 mod signer;
@@ -11,6 +13,7 @@ use secrecy::SecretString;
 
 pub use self::{
     backend::{BackendToken, Minter, Person},
+    client::{ClientToken, ClientTokenError, ClientTokenKind, ClientTokens, Presented},
     display::DisplayToken,
     signer::{PublishedKeys, SignerError},
 };

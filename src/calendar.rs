@@ -1,0 +1,1 @@
+//! One meeting as calendars take it.

@@ -1,0 +1,1 @@
+//! The answers to Prosody before it opens a room.
