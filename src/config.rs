@@ -29,7 +29,8 @@ pub use self::{
 };
 use self::{problem::Report, sections::Raw, shape::Shape, tree::Place};
 use crate::{
-    integration, oidc, policy::Policy, seal::Keyring, server, session, telemetry, token, upstream,
+    integration, oidc, policy::Policy, seal::Keyring, server, session, store, telemetry, token,
+    upstream,
 };
 
 /// Everything that the gateway has to know, checked.
@@ -49,6 +50,8 @@ pub struct Config {
     pub session: session::Settings,
     /// How tokens for Prosody are made.
     pub token: token::Settings,
+    /// What replicas share.
+    pub store: store::Settings,
     /// Who may enter which room, and as what.
     pub policy: Policy,
     /// Other systems that send people or use the API.

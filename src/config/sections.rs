@@ -9,6 +9,7 @@ mod log;
 mod oidc;
 mod room;
 mod session;
+mod store;
 mod tls;
 mod token;
 mod upstream;
@@ -18,7 +19,7 @@ use serde::Deserialize;
 
 use self::{
     integration::RawIntegration, listen::RawListen, log::RawLog, oidc::RawOidc, room::RawRoom,
-    session::RawSession, tls::RawTls, token::RawToken, upstream::RawUpstream,
+    session::RawSession, store::RawStore, tls::RawTls, token::RawToken, upstream::RawUpstream,
 };
 use super::{Config, problem::Report, public_url::PublicUrl, secret::SecretReader};
 
@@ -41,6 +42,7 @@ pub(super) struct Raw {
     oidc: RawOidc,
     session: RawSession,
     token: RawToken,
+    store: RawStore,
     /// The rules: the first whose `match` and `tenant` fit a room decides who may enter it.
     room: Vec<RawRoom>,
     integration: Vec<RawIntegration>,
@@ -80,6 +82,9 @@ impl Raw {
         let token = self
             .token
             .resolve(xmpp_domain, secrets, &mut report.section("token"));
+        let store = self
+            .store
+            .resolve(public_url.as_ref(), secrets, &mut report.section("store"));
         let policy = room::resolve(self.room, &mut report.section(""));
         let integrations = integration::resolve(
             self.integration,
@@ -97,6 +102,7 @@ impl Raw {
             oidc: oidc?,
             session,
             token: token?,
+            store: store?,
             policy: policy?,
             integrations: integrations?,
             log: log?,

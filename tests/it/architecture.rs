@@ -24,9 +24,11 @@ const ORDER: &[&str] = &[
     "jws",
     "integration",
     "jaas",
-    // What is counted and what is over.
+    // What is counted, what replicas share, what is over, and who is where.
     "metrics",
+    "store",
     "revocation",
+    "presence",
     // One neighbour each.
     "oidc",
     "page",
