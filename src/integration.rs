@@ -62,8 +62,8 @@ pub struct Settings {
 pub enum SigningSettings {
     /// A secret shared with it.
     Secret {
-        /// One of HS256, HS384, HS512.
-        algorithm: Algorithm,
+        /// Of HS256, HS384, HS512.
+        algorithms: Vec<Algorithm>,
         /// The shared secret.
         secret: SecretString,
     },
@@ -125,7 +125,7 @@ pub struct Caller<'i> {
 }
 
 enum Verifier {
-    Secret(Algorithm, DecodingKey),
+    Secret(Vec<Algorithm>, DecodingKey),
     Keys(Vec<Algorithm>, KeySet),
 }
 
@@ -264,9 +264,9 @@ impl Caller<'_> {
 impl Verifier {
     fn new(settings: &SigningSettings) -> Result<Self, KeySetError> {
         Ok(match settings {
-            SigningSettings::Secret { algorithm, secret } => {
+            SigningSettings::Secret { algorithms, secret } => {
                 let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
-                Self::Secret(*algorithm, key)
+                Self::Secret(algorithms.clone(), key)
             }
             SigningSettings::Keys {
                 algorithms,
@@ -277,8 +277,8 @@ impl Verifier {
 
     fn open(&self, token: &str) -> Result<Claims, EmbedError> {
         let (jws, claims) = match self {
-            Self::Secret(algorithm, key) => {
-                let jws = Jws::parse_shared(token, &[*algorithm])?;
+            Self::Secret(algorithms, key) => {
+                let jws = Jws::parse_shared(token, algorithms)?;
                 let claims = jws.verified_by(key)?;
                 (jws, claims)
             }

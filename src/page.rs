@@ -102,11 +102,7 @@ impl Completion {
     /// (a redirect, an error, a picture) is passed on as it is.
     ///
     /// The request has to have been made with [`ask_for_whole`].
-    pub fn page<B>(
-        &self,
-        answer: Response<B>,
-        person: Person<'_>,
-    ) -> Response<CompletedBody<B>> {
+    pub fn page<B>(&self, answer: Response<B>, person: Person<'_>) -> Response<CompletedBody<B>> {
         let (mut head, body) = answer.into_parts();
         let body = match completable(head.status, &head.headers, Kind::Html) {
             Some(coding) => {

@@ -9,12 +9,7 @@ use http::{Method, Request, StatusCode};
 use tracing::{debug, info, warn};
 
 use super::{Facts, Failure, live::End, tunnel::Ended, visitor::Entrant};
-use crate::{
-    invitation::Link,
-    policy::Refusal,
-    room::RoomKey,
-    session::Session,
-};
+use crate::{invitation::Link, policy::Refusal, room::RoomKey, session::Session};
 
 /// One request's line, written when it is answered.
 #[derive(Debug)]

@@ -295,7 +295,9 @@ impl Failure {
         }
         match (self, asking.reader) {
             // No challenge can be met within a handshake.
-            (Self::SignInFirst | Self::GuestFirst { .. }, Reader::Socket) => *answer.status_mut() = StatusCode::FORBIDDEN,
+            (Self::SignInFirst | Self::GuestFirst { .. }, Reader::Socket) => {
+                *answer.status_mut() = StatusCode::FORBIDDEN
+            }
             (Self::SignInFirst | Self::GuestFirst { .. }, Reader::Machine) => {
                 headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
             }
@@ -349,7 +351,12 @@ impl Failure {
                         let (room, reason) = (&room, &*reason);
                         pages.render(&Content::EmbedRefused { room, reason }, &asked)
                     }
-                    None => pages.render(&Content::BadRequest { reason: Some(&reason) }, &asked),
+                    None => pages.render(
+                        &Content::BadRequest {
+                            reason: Some(&reason),
+                        },
+                        &asked,
+                    ),
                 }
             }
             Self::SignIn {
@@ -414,9 +421,7 @@ impl Failure {
             | Self::UpstreamAnswer(_)
             | Self::Internal(_)
             | Self::Store(_)
-            | Self::Token(_) => {
-                terminated("remote-connection-failed")
-            }
+            | Self::Token(_) => terminated("remote-connection-failed"),
             Self::SignInFirst
             | Self::GuestFirst { .. }
             | Self::Waiting { .. }

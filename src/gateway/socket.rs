@@ -77,7 +77,9 @@ impl Worker {
         check_switch(&answer, &expected)?;
         let client = upgrade::on(request);
         let presence = &self.gateway.presence;
-        let attendance = entrant.grant().map(|grant| presence.attend(&room, session.id(), grant.opens()));
+        let attendance = entrant
+            .grant()
+            .map(|grant| presence.attend(&room, session.id(), grant.opens()));
         let socket = Socket {
             session,
             attendance,

@@ -15,7 +15,7 @@ fn settings() -> Settings {
         id: "school".to_owned(),
         app_id: "moodle".to_owned(),
         signing: Some(SigningSettings::Secret {
-            algorithm: Algorithm::HS256,
+            algorithms: vec![Algorithm::HS256],
             secret: SECRET.into(),
         }),
         audience: None,
@@ -190,7 +190,7 @@ fn tokens_of_other_systems_are_refused() {
     let mut other = settings();
     (other.id, other.app_id) = ("shop".to_owned(), "odoo".to_owned());
     other.signing = Some(SigningSettings::Secret {
-        algorithm: Algorithm::HS256,
+        algorithms: vec![Algorithm::HS256],
         secret: "secret of the shop's own server, long enough".into(),
     });
     other.rooms = vec![Glob::folded("shop-*")];

@@ -53,7 +53,9 @@ impl ReturnTo {
             Some((tenant, segment)) => (Some(tenant), segment),
             None => (None, path),
         };
-        RoomKey::from_page(tenant, segment).ok().map(|page| page.key)
+        RoomKey::from_page(tenant, segment)
+            .ok()
+            .map(|page| page.key)
     }
 
     /// The text for a `Location` header.

@@ -45,8 +45,12 @@ impl DisplayToken {
     /// Whether a text is such a token: worth nothing, and meant to be.
     pub fn is_one(text: &str) -> bool {
         let mut parts = text.split('.');
-        let head = parts.next().and_then(|head| BASE64_URL_SAFE_NO_PAD.decode(head).ok());
-        let signature = parts.nth(1).and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
+        let head = parts
+            .next()
+            .and_then(|head| BASE64_URL_SAFE_NO_PAD.decode(head).ok());
+        let signature = parts
+            .nth(1)
+            .and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
         head.as_deref() == Some(HEADER) && signature.as_deref() == Some(SIGNATURE)
     }
 

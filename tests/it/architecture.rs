@@ -21,9 +21,9 @@ const ORDER: &[&str] = &[
     "bosh",
     "token",
     "calendar",
-    "jaas",
     "jws",
     "integration",
+    "jaas",
     // What is counted, what replicas share, what is over, and who is where.
     "metrics",
     "store",
@@ -65,15 +65,9 @@ const PURE: &[&str] = &[
     "bosh",
     "token",
     "calendar",
-    "jaas",
-    "query",
-    "route",
-    "session",
-    "headers",
-    "bosh",
-    "token",
     "jws",
     "integration",
+    "jaas",
 ];
 
 #[test]

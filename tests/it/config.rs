@@ -11,6 +11,7 @@ use jitsi_auth_gateway::config::{self, Environment};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 
+mod integrations;
 mod mistakes;
 
 use self::mistakes::{GOOD, MISTAKES};

@@ -335,7 +335,7 @@ fn condition(text: &str) -> Result<Matcher, Fault> {
     })
 }
 
-fn pattern(text: &str) -> Result<(), Fault> {
+pub(super) fn pattern(text: &str) -> Result<(), Fault> {
     if text.trim().is_empty() {
         Err(Fault::new("fits no room", "write \"*\" for all"))
     } else if text.contains('/') {
