@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use crate::{
     admin::Admin,
     clock::Clock,
-    config::Config,
+    config::{Config, Jitsi},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
@@ -71,6 +71,9 @@ pub enum StartError {
     /// The request path cannot be set up.
     #[error(transparent)]
     Gateway(#[from] gateway::SetupError),
+    /// Meetings are to be at 8x8, and the request path knows a Jitsi of one's own only.
+    #[error("[jaas] cannot be served yet; configure [upstream] and [token]")]
+    Jaas,
     /// A worker did not start.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -96,10 +99,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     let Config {
         server,
         policy,
-        token,
         log,
         ..
     } = config;
+    let Jitsi { upstream, token } = config.jitsi().ok_or(StartError::Jaas)?;
     let bind = |address: Option<SocketAddr>| address.map(server::listen).transpose();
     let (http, https) = (bind(server.http)?, bind(server.https)?);
     let admin_listener = server::listen(server.admin)?;
@@ -140,7 +143,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         trusted_proxies: TrustedProxies::new(server.trusted_proxies.clone()),
         session: config.session,
         keyring: config.keyring.clone(),
-        upstream: config.upstream.clone(),
+        upstream: upstream.clone(),
         pages: Pages::new(
             config.public_url.authority().as_str(),
             Languages::new(Vec::new()),
@@ -219,8 +222,10 @@ impl Running {
     /// Takes over rules and signing keys of a new configuration; everything else needs a restart.
     pub fn reload(&self, config: &Config) -> Result<(), SignerError> {
         let policy = Arc::new(config.policy.clone());
-        self.gateway
-            .replace_rules(Rules::new(policy, &config.token, self.clock.clone())?);
+        if let Some(Jitsi { token, .. }) = config.jitsi() {
+            self.gateway
+                .replace_rules(Rules::new(policy, token, self.clock.clone())?);
+        }
         Ok(())
     }
 

@@ -27,6 +27,8 @@ pub(super) enum Shape {
 pub(super) struct Field {
     pub(super) shape: Shape,
     required: bool,
+    /// Sections of which any takes this one's place.
+    instead: Vec<String>,
     /// As TOML would have it.
     example: Option<String>,
 }
@@ -46,7 +48,7 @@ impl Shape {
             Some("object") => Self::Table(fields(schema)),
             Some("array") => {
                 let items = schema.get("items").unwrap_or(&Json::Null);
-                Self::List(Box::new(Field::of(items, false)))
+                Self::List(Box::new(Field::of(items, false, &[])))
             }
             Some("integer") => Self::Integer,
             Some("boolean") => Self::Boolean,
@@ -123,7 +125,7 @@ impl fmt::Display for Shape {
 // === impl Field ===
 
 impl Field {
-    fn of(schema: &Json, required: bool) -> Self {
+    fn of(schema: &Json, required: bool, instead: &[String]) -> Self {
         let example = schema
             .get("examples")
             .and_then(Json::as_array)
@@ -131,6 +133,7 @@ impl Field {
         Self {
             shape: Shape::of(schema),
             required,
+            instead: instead.to_vec(),
             // JSON's texts, numbers, booleans and lists of these are TOML's.
             example: example.map(ToString::to_string),
         }
@@ -214,15 +217,37 @@ fn words(schema: &Json) -> Option<Vec<String>> {
 }
 
 fn fields(schema: &Json) -> BTreeMap<String, Field> {
-    let required = schema.get("required").and_then(Json::as_array);
-    let is_required =
-        |key: &str| required.is_some_and(|keys| keys.iter().any(|known| known == key));
+    // Of sections that can stand for each other the first are wanted, unless another is there.
+    let mut choices = schema
+        .get("oneOf")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+        .map(required);
+    let first = choices.next().unwrap_or_default();
+    let others: Vec<String> = choices.flatten().collect();
+    let required = required(schema);
+    let field = |key: &String, schema: &Json| {
+        if first.contains(key) {
+            Field::of(schema, true, &others)
+        } else {
+            Field::of(schema, required.contains(key), &[])
+        }
+    };
     schema
         .get("properties")
         .and_then(Json::as_object)
         .into_iter()
         .flatten()
-        .map(|(key, schema)| (key.clone(), Field::of(schema, is_required(key))))
+        .map(|(key, schema)| (key.clone(), field(key, schema)))
+        .collect()
+}
+
+fn required(schema: &Json) -> Vec<String> {
+    let keys = schema.get("required").and_then(Json::as_array);
+    keys.into_iter()
+        .flatten()
+        .filter_map(|key| key.as_str().map(ToOwned::to_owned))
         .collect()
 }
 
@@ -250,7 +275,12 @@ fn prune_table(
         .iter()
         .filter(|(key, field)| field.required && !table.contains_key(*key));
     for (key, field) in absent {
-        report_absent(key, field, &join(path, key), report);
+        let is_replaced = field.instead.iter().any(|other| {
+            table.contains_key(other) || report.section(join(path, other)).is_settled("")
+        });
+        if !is_replaced {
+            report_absent(key, field, &join(path, key), report);
+        }
     }
 }
 
