@@ -6,6 +6,7 @@
 //! (`sections`). All problems are reported at once, each on one line with its place and remedy.
 
 mod environment;
+mod nearest;
 mod problem;
 mod public_url;
 mod reference;
