@@ -19,10 +19,14 @@ use crate::{
     headers::TrustedProxies,
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
-    pages::{Languages, Pages},
+    pages::Pages,
+    presence::Presence,
     random::Random,
     revocation::Revocations,
-    server::{self, Certificate, CertificateError, ListenError, Listener, WorkerError, Workers},
+    server::{
+        self, Certificate, CertificateError, ListenError, Listener, News, WorkerError, Workers,
+    },
+    store,
     token::SignerError,
 };
 
@@ -74,6 +78,9 @@ pub enum StartError {
     /// Meetings are to be at 8x8, and the request path knows a Jitsi of one's own only.
     #[error("[jaas] cannot be served yet; configure [upstream] and [token]")]
     Jaas,
+    /// What replicas share cannot be set up.
+    #[error(transparent)]
+    Store(#[from] store::SetupError),
     /// A worker did not start.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -128,11 +135,18 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         random.clone(),
     )?);
     let revocations = Arc::new(Revocations::new(config.session.absolute, clock.clone()));
-    let revoked = revocations.watch();
+    let store = store::open(&config.store, control_metrics.store.clone(), random.clone())?;
+    let presence = Arc::new(Presence::new(&random));
+    let news = News {
+        revoked: revocations.watch(),
+        presence: presence.changes(),
+    };
     let control = Control {
         runtime: Handle::current(),
         relying_party: Arc::clone(&relying_party),
-        revocations,
+        revocations: Arc::clone(&revocations),
+        presence: Arc::clone(&presence),
+        store: Arc::clone(&store),
         metrics: control_metrics.clone(),
     };
     let rules = Rules::new(Arc::new(policy.clone()), token, clock.clone())
@@ -144,10 +158,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         session: config.session,
         keyring: config.keyring.clone(),
         upstream: upstream.clone(),
-        pages: Pages::new(
-            config.public_url.authority().as_str(),
-            Languages::new(Vec::new()),
-        ),
+        pages: Pages::new(config.pages.brand.clone(), config.pages.languages.clone()),
         access_log: log.access,
     };
     let gateway = Arc::new(Gateway::new(
@@ -162,7 +173,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         .map(|_| Arc::new(WorkerMetrics::default()))
         .collect();
     let metrics = Metrics::new(shards.clone(), &control_metrics);
-    let workers = Arc::new(Workers::start(&gateway, tls.as_ref(), &revoked, shards)?);
+    let workers = Arc::new(Workers::start(&gateway, tls.as_ref(), &news, shards)?);
 
     let running = Running {
         addresses: Addresses {
@@ -183,12 +194,21 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     let admin = Arc::new(Admin {
         metrics,
         relying_party: Arc::clone(&relying_party),
+        store: Arc::clone(&store),
         weakened: config.weakened.clone(),
         draining: running.draining.clone(),
     });
     running
         .tasks
         .spawn(relying_party.run(running.stopped.clone()));
+    let shared = [
+        Arc::clone(&store).run(running.stopped.clone()),
+        Box::pin(revocations.run(Arc::clone(&store), running.stopped.clone())),
+        Box::pin(presence.run(store, running.stopped.clone())),
+    ];
+    for task in shared {
+        running.tasks.spawn(task);
+    }
     if let Some(certificate) = certificate {
         running
             .tasks

@@ -30,8 +30,8 @@ pub use self::{
 };
 use self::{problem::Report, sections::Raw, shape::Shape, tree::Place};
 use crate::{
-    jaas, oidc, policy::Policy, reservation, seal::Keyring, server, session, telemetry, token,
-    upstream,
+    integration, jaas, oidc, pages, policy::Policy, reservation, seal::Keyring, server, session,
+    store, telemetry, token, upstream,
 };
 
 /// Everything that the gateway has to know, checked.
@@ -51,8 +51,14 @@ pub struct Config {
     pub session: session::Settings,
     /// Where Prosody asks for rooms, if it does.
     pub reservation: Option<reservation::Settings>,
+    /// What replicas share.
+    pub store: store::Settings,
     /// Who may enter which room, and as what.
     pub policy: Policy,
+    /// What the gateway's own pages look like and say.
+    pub pages: pages::Settings,
+    /// Other systems that send people or use the API.
+    pub integrations: Vec<integration::Settings>,
     /// What is logged, and how.
     pub log: telemetry::Settings,
     /// The keys of switches that are on and weaken the gateway, as `oidc.insecure_http_issuer`.

@@ -45,11 +45,14 @@ use crate::{
     page::Completion,
     pages::Pages,
     policy::Policy,
+    presence::Presence,
     random::Random,
     revocation::Revocations,
+    room::RoomKey,
     route::{Own, Route, Transport},
     seal::{Keyring, Purpose, Sealer},
     session::{self, SessionCodec, SignInCookies},
+    store::Store,
     token::{self, Minter, PublishedKeys, SignerError},
     upstream::{self, Pool},
 };
@@ -89,6 +92,10 @@ pub struct Gateway {
     pages: Pages,
     relying_party: Arc<RelyingParty>,
     revocations: Arc<Revocations>,
+    #[expect(dead_code, reason = "nobody waits for a room yet")]
+    presence: Arc<Presence>,
+    #[expect(dead_code, reason = "nothing is used up yet")]
+    store: Arc<dyn Store>,
     upstream: upstream::Settings,
     xmpp_domain: HeaderValue,
     control: Handle,
@@ -115,6 +122,10 @@ pub struct Control {
     pub relying_party: Arc<RelyingParty>,
     /// What is revoked.
     pub revocations: Arc<Revocations>,
+    /// Who is in which room.
+    pub presence: Arc<Presence>,
+    /// What replicas share.
+    pub store: Arc<dyn Store>,
     /// Counters away from the data path.
     pub metrics: ControlMetrics,
 }
@@ -191,6 +202,8 @@ impl Gateway {
             pages: settings.pages,
             relying_party: control.relying_party,
             revocations: control.revocations,
+            presence: control.presence,
+            store: control.store,
             upstream,
             xmpp_domain,
             control: control.runtime,
@@ -284,6 +297,14 @@ impl Worker {
     pub fn end_revoked(&self) {
         self.live.end_revoked(&self.gateway.revocations);
     }
+
+    /// A room opened or closed.
+    #[expect(clippy::unused_self, reason = "nobody waits for a room yet")]
+    pub fn presence_changed(&self, _room: &RoomKey) {}
+
+    /// Rooms opened or closed, nobody knows which.
+    #[expect(clippy::unused_self, reason = "nobody waits for a room yet")]
+    pub fn presence_unknown(&self) {}
 
     /// Ends the WebSockets because the gateway stops.
     pub fn end_sockets(&self) {

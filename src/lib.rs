@@ -1,6 +1,7 @@
 //! The front door of a Jitsi Meet deployment.
 
 pub mod admin;
+pub mod api;
 pub mod app;
 pub mod bosh;
 pub mod calendar;
@@ -11,8 +12,10 @@ pub mod dev;
 pub mod gateway;
 pub mod headers;
 pub mod identity;
+pub mod integration;
 pub mod invitation;
 pub mod jaas;
+pub mod jws;
 pub mod lifecycle;
 pub mod metrics;
 pub mod oidc;
@@ -21,6 +24,7 @@ pub mod page;
 pub mod pages;
 pub mod path;
 pub mod policy;
+pub mod presence;
 pub mod query;
 pub mod random;
 pub mod reservation;
@@ -30,6 +34,7 @@ pub mod route;
 pub mod seal;
 pub mod server;
 pub mod session;
+pub mod store;
 pub mod telemetry;
 pub mod token;
 pub mod upstream;

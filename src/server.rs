@@ -12,7 +12,7 @@ use ipnet::IpNet;
 pub use self::{
     acceptor::{ListenError, Listener, accept, listen},
     tls::{Certificate, CertificateError},
-    worker::{WorkerError, Workers},
+    worker::{News, WorkerError, Workers},
 };
 
 /// Where and how to listen.

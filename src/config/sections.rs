@@ -3,13 +3,16 @@
 //! Each module has one section's raw form, which is also its documentation, and turns it into the
 //! settings of the part that it is for.
 
+mod integration;
 mod jaas;
 mod listen;
 mod log;
 mod oidc;
+mod pages;
 mod reservation;
 mod room;
 mod session;
+mod store;
 mod tls;
 mod token;
 mod upstream;
@@ -18,8 +21,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::{
-    jaas::RawJaas, listen::RawListen, log::RawLog, oidc::RawOidc, reservation::RawReservation,
-    room::RawRoom, session::RawSession, tls::RawTls, token::RawToken, upstream::RawUpstream,
+    integration::RawIntegration, jaas::RawJaas, listen::RawListen, log::RawLog, oidc::RawOidc,
+    pages::RawPages, reservation::RawReservation, room::RawRoom, session::RawSession,
+    store::RawStore, tls::RawTls, token::RawToken, upstream::RawUpstream,
 };
 use super::{Backend, Config, Jitsi, problem::Report, public_url::PublicUrl, secret::SecretReader};
 
@@ -49,9 +53,12 @@ pub(super) struct Raw {
     oidc: RawOidc,
     session: RawSession,
     token: Option<RawToken>,
+    store: RawStore,
     reservation: RawReservation,
     /// The rules: the first whose `match` and `tenant` fit a room decides who may enter it.
     room: Vec<RawRoom>,
+    pages: RawPages,
+    integration: Vec<RawIntegration>,
     log: RawLog,
 }
 
@@ -107,7 +114,18 @@ impl Raw {
             None if report.section("jaas").is_settled("") => None,
             None => jitsi(self.upstream, self.token, secrets, report).map(Backend::Jitsi),
         };
+        let store = self
+            .store
+            .resolve(public_url.as_ref(), secrets, &mut report.section("store"));
         let policy = room::resolve(self.room, &mut report.section(""));
+        let host = public_url.as_ref().map(|url| url.authority().as_str());
+        let pages = self.pages.resolve(host, &mut report.section("pages"));
+        let token = match &backend {
+            Some(Backend::Jitsi(jitsi)) => Some(&jitsi.token),
+            _ => None,
+        };
+        let integrations =
+            integration::resolve(self.integration, token, secrets, &mut report.section(""));
         let log = self.log.resolve(&mut report.section("log"));
         let (keyring, session) = session?;
         Some(Config {
@@ -117,8 +135,11 @@ impl Raw {
             backend: backend?,
             oidc: oidc?,
             session,
+            store: store?,
             reservation,
             policy: policy?,
+            pages: pages?,
+            integrations: integrations?,
             log: log?,
             weakened: report.weakened.clone(),
         })

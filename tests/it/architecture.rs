@@ -21,15 +21,20 @@ const ORDER: &[&str] = &[
     "bosh",
     "token",
     "calendar",
+    "jws",
+    "integration",
     "jaas",
-    // What is counted and what is over.
+    // What is counted, what replicas share, what is over, and who is where.
     "metrics",
+    "store",
     "revocation",
+    "presence",
     // One neighbour each.
     "oidc",
     "page",
     "pages",
     "upstream",
+    "api",
     // The request path, and the sockets that it is served on.
     "gateway",
     "server",
@@ -60,6 +65,8 @@ const PURE: &[&str] = &[
     "bosh",
     "token",
     "calendar",
+    "jws",
+    "integration",
     "jaas",
 ];
 

@@ -12,6 +12,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 
 mod backend;
+mod integrations;
 mod mistakes;
 
 use self::mistakes::{GOOD, MISTAKES};
@@ -34,6 +35,9 @@ impl Workplace {
         let other = generate_simple_self_signed(["other.example.org".to_owned()]).unwrap();
         place.private("other.key", &other.signing_key.serialize_pem());
         place.open("open.secret", PROSODY_SECRET);
+        place.open("logo.gif", "GIF89a");
+        place.open("end.css", "</style>");
+        place.open("misspelt.toml", "language = 'pt'\n[wrods]\n");
         place
     }
 
