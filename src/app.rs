@@ -13,16 +13,19 @@ use tracing::{info, warn};
 
 use crate::{
     admin::Admin,
-    clock::Clock,
-    config::Config,
+    clock::{Clock, Timestamp},
+    config::{Backend, Config},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
     pages::Pages,
+    policy::{Enter, Policy},
     presence::Presence,
     random::Random,
+    reservation::{Reservations, RoomTerms},
     revocation::Revocations,
+    room::RoomKey,
     server::{
         self, Certificate, CertificateError, ListenError, Listener, News, WorkerError, Workers,
     },
@@ -57,6 +60,8 @@ pub struct Addresses {
     pub https: Option<SocketAddr>,
     /// Probes and metrics.
     pub admin: SocketAddr,
+    /// Prosody's questions about rooms.
+    pub reservation: Option<SocketAddr>,
 }
 
 /// Why a gateway does not start.
@@ -102,13 +107,13 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     let Config {
         server,
         policy,
-        token,
         log,
         ..
     } = config;
     let bind = |address: Option<SocketAddr>| address.map(server::listen).transpose();
     let (http, https) = (bind(server.http)?, bind(server.https)?);
     let admin_listener = server::listen(server.admin)?;
+    let reservation_listener = bind(config.reservation.as_ref().map(|settings| settings.listen))?;
     let certificate = server
         .tls
         .clone()
@@ -150,7 +155,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     };
     let rules = Rules::new(
         Arc::new(policy.clone()),
-        token,
+        config.jitsi().map(|jitsi| &jitsi.token),
         config.integrations.clone(),
         clock.clone(),
     )?;
@@ -160,7 +165,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         trusted_proxies: TrustedProxies::new(server.trusted_proxies.clone()),
         session: config.session,
         keyring: config.keyring.clone(),
-        upstream: config.upstream.clone(),
+        backend: match &config.backend {
+            Backend::Jitsi(jitsi) => gateway::Backend::Jitsi(jitsi.upstream.clone()),
+            Backend::Jaas(settings) => gateway::Backend::Jaas(settings.clone()),
+        },
         pages: Pages::new(config.pages.brand.clone(), config.pages.languages.clone()),
         start: config.pages.start,
         guests: config.guests.clone(),
@@ -187,6 +195,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
             http: http.as_ref().map(|listener| listener.address),
             https: https.as_ref().map(|listener| listener.address),
             admin: admin_listener.address,
+            reservation: reservation_listener
+                .as_ref()
+                .map(|listener| listener.address),
         },
         gateway,
         workers,
@@ -225,6 +236,14 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         "admin",
         admin.serve(admin_listener, running.stopped.clone()),
     );
+    if let (Some(listener), Some(settings)) = (reservation_listener, &config.reservation) {
+        let gateway = Arc::clone(&running.gateway);
+        let (clock, now) = (running.clock.clone(), running.clock.clone());
+        let terms = move |room: &RoomKey| terms(&gateway.policy(), room, now.now());
+        let reservations = Arc::new(Reservations::new(settings.secret.clone(), clock, terms));
+        let serving = reservations.serve(listener, running.stopped.clone());
+        running.keep("reservation", serving);
+    }
     for (listener, tls) in [(http, false), (https, true)] {
         if let Some(listener) = listener {
             running.accept(listener, tls);
@@ -249,12 +268,13 @@ impl Running {
     /// Takes over rules and signing keys of a new configuration; everything else needs a restart.
     pub fn reload(&self, config: &Config) -> Result<(), gateway::SetupError> {
         let policy = Arc::new(config.policy.clone());
-        self.gateway.replace_rules(Rules::new(
+        let rules = Rules::new(
             policy,
-            &config.token,
+            config.jitsi().map(|jitsi| &jitsi.token),
             config.integrations.clone(),
             self.clock.clone(),
-        )?);
+        )?;
+        self.gateway.replace_rules(rules);
         Ok(())
     }
 
@@ -320,6 +340,21 @@ impl Running {
                 warn!(%error, listener = name, "a listener ended");
             }
         });
+    }
+}
+
+/// What the rules say of a room, whoever is in it.
+fn terms(policy: &Policy, room: &RoomKey, now: Timestamp) -> RoomTerms {
+    let Some((_, rule)) = policy.rule_of(room) else {
+        return RoomTerms::default();
+    };
+    let early = rule.window.opens.is_some_and(|opens| now < opens);
+    let late = rule.window.closes.is_some_and(|closes| now >= closes);
+    RoomTerms {
+        allowed: rule.enter != Enter::Closed && !early && !late,
+        duration: rule.window.closes.map(|closes| closes.since(now)),
+        max_people: rule.max_people,
+        lobby: rule.lobby,
     }
 }
 

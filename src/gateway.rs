@@ -51,7 +51,7 @@ use crate::{
     headers::TrustedProxies,
     integration::{self, Integrations},
     invitation::Links,
-    jaas::Jaas,
+    jaas::{self, Jaas},
     jws::KeySetError,
     metrics::{ControlMetrics, WorkerMetrics},
     oidc::RelyingParty,
@@ -83,8 +83,8 @@ pub struct Settings {
     pub session: session::Settings,
     /// Seals cookies.
     pub keyring: Keyring,
-    /// Where Jitsi is.
-    pub upstream: upstream::Settings,
+    /// What carries the meetings.
+    pub backend: Backend,
     /// The gateway's own pages.
     pub pages: Pages,
     /// What is at `/`.
@@ -97,6 +97,15 @@ pub struct Settings {
     pub embedding_sites: Vec<String>,
     /// Whether each request gets a line in the log.
     pub access_log: bool,
+}
+
+/// What carries the meetings.
+#[derive(Clone, Debug)]
+pub enum Backend {
+    /// A Jitsi behind the gateway.
+    Jitsi(upstream::Settings),
+    /// 8x8, beside it.
+    Jaas(jaas::Settings),
 }
 
 /// How guests come and stay.
@@ -137,8 +146,7 @@ pub struct Gateway {
     revocations: Arc<Revocations>,
     presence: Arc<Presence>,
     store: Arc<dyn Store>,
-    upstream: upstream::Settings,
-    xmpp_domain: HeaderValue,
+    jitsi: Option<Behind>,
     control: Handle,
     control_metrics: ControlMetrics,
     clock: Clock,
@@ -146,11 +154,26 @@ pub struct Gateway {
     access_log: bool,
 }
 
+/// A Jitsi behind the gateway.
+#[derive(Debug)]
+struct Behind {
+    upstream: upstream::Settings,
+    xmpp_domain: HeaderValue,
+}
+
+/// A worker's way to a Jitsi behind the gateway.
+#[derive(Debug)]
+struct Ways {
+    web: Pool,
+    xmpp: Pool,
+}
+
 /// What a reload of the configuration replaces while people are in meetings.
 #[derive(Debug)]
 pub struct Rules {
     policy: Arc<Policy>,
-    minter: Minter,
+    /// None where no Prosody is behind us.
+    minter: Option<Minter>,
     integrations: Integrations,
     published: PublishedKeys,
 }
@@ -176,8 +199,7 @@ pub struct Control {
 #[derive(Debug)]
 pub struct Worker {
     gateway: Arc<Gateway>,
-    web: Pool,
-    xmpp: Pool,
+    jitsi: Option<Ways>,
     live: Live,
     streams: Streams,
     waiting: Waiting,
@@ -206,15 +228,31 @@ impl Rules {
     /// Rules and keys of a configuration.
     pub fn new(
         policy: Arc<Policy>,
-        token: &token::Settings,
+        token: Option<&token::Settings>,
         integrations: Vec<integration::Settings>,
         clock: Clock,
     ) -> Result<Self, SetupError> {
         Ok(Self {
             policy,
-            minter: Minter::new(token, clock)?,
+            minter: token.map(|token| Minter::new(token, clock)).transpose()?,
             integrations: Integrations::new(integrations)?,
-            published: PublishedKeys::new(&token.signing)?,
+            published: token
+                .map(|token| PublishedKeys::new(&token.signing))
+                .transpose()?
+                .unwrap_or_default(),
+        })
+    }
+}
+
+// === impl Behind ===
+
+impl Behind {
+    fn new(upstream: upstream::Settings) -> Result<Self, SetupError> {
+        let xmpp_domain = HeaderValue::from_str(&upstream.xmpp_domain)
+            .map_err(|_| SetupError::XmppDomain(upstream.xmpp_domain.clone()))?;
+        Ok(Self {
+            upstream,
+            xmpp_domain,
         })
     }
 }
@@ -233,11 +271,13 @@ impl Gateway {
         let Settings {
             origin,
             keyring,
-            upstream,
+            backend,
             ..
         } = settings;
-        let xmpp_domain = HeaderValue::from_str(&upstream.xmpp_domain)
-            .map_err(|_| SetupError::XmppDomain(upstream.xmpp_domain.clone()))?;
+        let (jitsi, jaas) = match backend {
+            Backend::Jitsi(upstream) => (Some(Behind::new(upstream)?), None),
+            Backend::Jaas(settings) => (None, Some(Jaas::new(&settings, clock.clone())?)),
+        };
         Ok(Self {
             authority: Authority::new(settings.authority),
             trusted_proxies: settings.trusted_proxies,
@@ -254,15 +294,14 @@ impl Gateway {
             recorders: settings.recorders,
             embedding_sites: settings.embedding_sites,
             start: settings.start,
-            jaas: None,
+            jaas,
             completion: Completion::new(&origin, &serde_json::Map::new()),
             pages: settings.pages,
             relying_party: control.relying_party,
             revocations: control.revocations,
             presence: control.presence,
             store: control.store,
-            upstream,
-            xmpp_domain,
+            jitsi,
             control: control.runtime,
             control_metrics: control.metrics,
             clock,
@@ -270,6 +309,11 @@ impl Gateway {
             access_log: settings.access_log,
             origin,
         })
+    }
+
+    /// The rules as they are now.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.rules.load().policy)
     }
 
     /// Swaps rules and keys; requests under way finish with the old ones.
@@ -291,13 +335,18 @@ impl std::fmt::Debug for Gateway {
 impl Worker {
     /// A worker on the current thread.
     pub fn new(gateway: Arc<Gateway>, metrics: Arc<WorkerMetrics>) -> Self {
-        let settings = &gateway.upstream;
-        let pool = |to: &http::uri::Authority| {
-            Pool::new(to.clone(), settings.connect_timeout, settings.idle)
-        };
+        let jitsi = gateway.jitsi.as_ref().map(|jitsi| {
+            let settings = &jitsi.upstream;
+            let pool = |to: &http::uri::Authority| {
+                Pool::new(to.clone(), settings.connect_timeout, settings.idle)
+            };
+            Ways {
+                web: pool(&settings.web),
+                xmpp: pool(&settings.xmpp),
+            }
+        });
         Self {
-            web: pool(&settings.web),
-            xmpp: pool(&settings.xmpp),
+            jitsi,
             live: Live::default(),
             streams: Streams::default(),
             waiting: Waiting::default(),
@@ -414,7 +463,9 @@ impl Worker {
             ) => self.web_socket(&mut request, facts, tenant).await,
             (Ok(()), Route::Room(room)) => self.room_page(request, &asking, facts, room).await,
             (Ok(()), Route::Config) => self.config_js(request, facts).await,
-            (Ok(()), Route::Home) if self.gateway.start == StartPage::Gateway => {
+            (Ok(()), Route::Home)
+                if self.gateway.start == StartPage::Gateway || self.jitsi.is_none() =>
+            {
                 self.start_page(&request, &asking)
             }
             (Ok(()), Route::Home | Route::Asset) => self.public(request, facts).await,
@@ -461,6 +512,16 @@ impl Worker {
             }
             _ => self.refuse(&Failure::Misdirected, "refused", asking, facts),
         }
+    }
+
+    /// The Jitsi behind the gateway; where there is none, none of its addresses is.
+    fn jitsi(&self) -> Result<(&Behind, &Ways), Failure> {
+        let ways = self.jitsi.as_ref();
+        self.gateway
+            .jitsi
+            .as_ref()
+            .zip(ways)
+            .ok_or(Failure::NotFound)
     }
 
     fn next_id(&self) -> RequestId {

@@ -52,17 +52,17 @@ impl Worker {
         facts: &Facts,
     ) -> Result<Response<Body>, Failure> {
         let rules = self.rules();
-        let role = match self.admit(&rules.policy, room, Some(session), facts) {
-            Ok(grant) => grant.role(),
+        let (role, features) = match self.admit(&rules.policy, room, Some(session), facts) {
+            Ok(grant) => (grant.role(), grant.features().clone()),
             // The app asks until the room is open.
-            Err(Failure::Waiting { .. }) => Role::Participant,
+            Err(Failure::Waiting { .. }) => (Role::Participant, Features::default()),
             Err(failure) => return Err(failure),
         };
         let kind = ClientTokenKind::Handoff;
         let token = self
             .gateway
             .client_tokens
-            .issue(session, room, role, kind, HANDOFF);
+            .issue(session, room, role, &features, kind, HANDOFF);
         let link = self.deep_link(room, app, options, &token);
         super::audit::handed_over(session, room, facts);
         let content = Content::OpenApp {

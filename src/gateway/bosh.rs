@@ -93,8 +93,9 @@ impl Worker {
             .map(|stream| self.streams.enter(&stream.sid));
         self.keep_presence(&session, &room, opens, stream.as_ref());
         let left = self.left_of(&session);
+        let (jitsi, ways) = self.jitsi()?;
         let end = tokio::select! {
-            answer = self.xmpp.send(request, self.gateway.upstream.bosh_timeout, true) => {
+            answer = ways.xmpp.send(request, jitsi.upstream.bosh_timeout, true) => {
                 let mut answer = match stream {
                     Some(_) => pass_on(answer?),
                     None => self.created(answer?, &owner, &room).await?,
@@ -171,6 +172,7 @@ impl Worker {
         tenant: Option<Tenant>,
     ) -> Result<Admitted, Failure> {
         let (head, body) = request.into_parts();
+        let (jitsi, _) = self.jitsi()?;
         let query = SignallingQuery::parse(head.uri.query().unwrap_or_default())?;
         let room = RoomKey::from_query(tenant, query.room().ok_or(Failure::NoRoom)?)?;
         let rules = self.rules();
@@ -223,7 +225,7 @@ impl Worker {
             (body, Some(stream), None)
         };
         let prosody = ProsodyHead {
-            xmpp_domain: &self.gateway.xmpp_domain,
+            xmpp_domain: &jitsi.xmpp_domain,
             query: &query,
             tenant: room.tenant(),
             client: facts.client,
@@ -283,17 +285,20 @@ impl Worker {
 
     /// Tells Prosody that a session is over, so that the others in the room see it at once.
     fn end_at_prosody(&self, sid: &str, rid: u64, tenant: Option<&Tenant>, facts: Facts) {
+        let Ok((jitsi, ways)) = self.jitsi() else {
+            return;
+        };
         let none = http::HeaderMap::new();
         let query = SignallingQuery::default();
         let head = ProsodyHead {
-            xmpp_domain: &self.gateway.xmpp_domain,
+            xmpp_domain: &jitsi.xmpp_domain,
             query: &query,
             tenant,
             client: facts.client,
             from: &none,
         };
         let request = head.bosh(None, bosh::terminate_request(sid, rid));
-        let xmpp = self.xmpp.clone();
+        let xmpp = ways.xmpp.clone();
         tokio::task::spawn_local(async move {
             if let Err(error) = xmpp.send(request, END_TIMEOUT, true).await {
                 debug!(%error, "a BOSH session could not be ended at Prosody; it will time out");

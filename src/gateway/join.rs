@@ -154,7 +154,8 @@ impl Worker {
                 let tokens = &self.gateway.client_tokens;
                 let role = crate::policy::Role::Participant;
                 let kind = ClientTokenKind::Embed;
-                let token = tokens.issue(&pass, &visit.room, role, kind, HANDOVER);
+                let features = crate::policy::Features::default();
+                let token = tokens.issue(&pass, &visit.room, role, &features, kind, HANDOVER);
                 format!("{here}?jwt={}", token.as_str())
             }
         };

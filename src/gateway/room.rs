@@ -196,9 +196,14 @@ impl Worker {
                     .ends_at_latest(session)
                     .since(gateway.clock.now());
                 let kind = ClientTokenKind::Embed;
-                let token = gateway
-                    .client_tokens
-                    .issue(session, room, grant.role(), kind, left);
+                let token = gateway.client_tokens.issue(
+                    session,
+                    room,
+                    grant.role(),
+                    grant.features(),
+                    kind,
+                    left,
+                );
                 Some(token.as_str().to_owned())
             }
             _ => {

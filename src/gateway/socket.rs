@@ -45,6 +45,7 @@ impl Worker {
         facts: Facts,
         tenant: Option<Tenant>,
     ) -> Result<Response<Body>, Failure> {
+        let (jitsi, ways) = self.jitsi()?;
         if !request.headers().contains_key(header::UPGRADE) {
             return self.keep_alive(request);
         }
@@ -63,16 +64,16 @@ impl Worker {
         audit::admitted(&entrant, &room, "websocket", &facts);
         let expected = accept_of(&key);
         let prosody = ProsodyHead {
-            xmpp_domain: &self.gateway.xmpp_domain,
+            xmpp_domain: &jitsi.xmpp_domain,
             query: &query,
             tenant: room.tenant(),
             client: facts.client,
             from: request.headers(),
         };
         let handshake = prosody.web_socket(token.as_ref(), key);
-        let answer = self
+        let answer = ways
             .xmpp
-            .send_apart(handshake, self.gateway.upstream.web_timeout)
+            .send_apart(handshake, jitsi.upstream.web_timeout)
             .await?;
         check_switch(&answer, &expected)?;
         let client = upgrade::on(request);

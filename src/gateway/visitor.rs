@@ -150,7 +150,8 @@ impl Worker {
         let session = &entrant.session;
         match entrant.grant() {
             Some(grant) if !self.is_tokenless(session, grant.role()) => {
-                Ok(Some(rules.minter.mint(room, grant, session.identity())?))
+                let minter = rules.minter.as_ref().ok_or(Failure::NotFound)?;
+                Ok(Some(minter.mint(room, grant, session.identity())?))
             }
             _ => Ok(None),
         }

@@ -117,9 +117,10 @@ impl Worker {
         request: Request<RequestBody>,
     ) -> Result<Response<UpstreamBody>, Failure> {
         let retry = is_reading(request.method());
-        let mut answer = self
+        let (jitsi, ways) = self.jitsi()?;
+        let mut answer = ways
             .web
-            .send(request, self.gateway.upstream.web_timeout, retry)
+            .send(request, jitsi.upstream.web_timeout, retry)
             .await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::UpstreamAnswer("an upgrade that nobody asked for"));

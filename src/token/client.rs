@@ -159,6 +159,7 @@ impl ClientTokens {
         session: &Session,
         room: &RoomKey,
         role: Role,
+        features: &Features,
         kind: ClientTokenKind,
         lifetime: Duration,
     ) -> ClientToken {
@@ -169,7 +170,6 @@ impl ClientTokens {
             session,
         };
         let plain = serde_json::to_vec(&sealing).expect("texts and numbers always serialize");
-        let features = Features::default();
         let claims = Claims {
             iss: &self.issuer,
             aud: AUDIENCE,
@@ -177,7 +177,7 @@ impl ClientTokens {
             nbf: now.before(CLOCK_TOLERANCE).as_unix(),
             exp: now.after(lifetime).as_unix(),
             jti: &self.random.text::<16>(),
-            context: Context::new(session.identity(), role, &features),
+            context: Context::new(session.identity(), role, features),
             gateway: self.sealer.seal(&plain),
         };
         let text = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing)

@@ -5,6 +5,7 @@ use super::*;
 use crate::{
     clock::Hand,
     identity::{Identity, Verified},
+    policy::Features,
     session::{self, SessionCodec},
     token::{
         DisplayToken, Minter, Settings, SigningSettings,
@@ -50,6 +51,7 @@ impl Bench {
             &self.session(),
             &room(),
             Role::Participant,
+            &Features::default(),
             ClientTokenKind::Handoff,
             Duration::from_mins(5),
         )
@@ -213,6 +215,7 @@ fn what_others_sign_is_foreign() {
                 &bench.session(),
                 &room(),
                 Role::Moderator,
+                &Features::default(),
                 ClientTokenKind::Embed,
                 Duration::from_mins(5),
             )
@@ -223,6 +226,7 @@ fn what_others_sign_is_foreign() {
                 &bench.session(),
                 &room(),
                 Role::Moderator,
+                &Features::default(),
                 ClientTokenKind::Embed,
                 Duration::from_mins(5),
             )
@@ -282,6 +286,7 @@ fn an_older_key_still_verifies_and_the_newer_signs() {
         &bench.session(),
         &room(),
         Role::Moderator,
+        &Features::default(),
         ClientTokenKind::Embed,
         Duration::from_mins(5),
     );
