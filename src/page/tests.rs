@@ -36,7 +36,7 @@ async fn read(answer: Response<CompletedBody<Full<Bytes>>>) -> (HeaderMap, Strin
 async fn a_page_is_completed_head_and_body() {
     let page = completion().page(answer("text/html", "<head></head>"), Person::Token("a.b.c"));
     let (headers, body) = read(page).await;
-    assert!(body.starts_with("<head><script>") && body.contains(r#"("a.b.c")"#));
+    assert!(body.starts_with("<head><script>") && body.contains(r#"("a.b.c",null)"#));
     assert_eq!(headers[CACHE_CONTROL], "no-store");
     assert!(!headers.contains_key(CONTENT_LENGTH));
 }

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn rooms_apps_and_options_are_taken_over() {
         let state = JitsiState::parse(
-            r#"{"room":"My Room","roomSafe":"my%20room","tenant":"acme","ios":true,"android":false,
+            r#"{"room":"My%20Room","roomSafe":"my%20room","tenant":"acme","ios":true,"android":false,
                 "config.prejoinConfig.enabled":false,"config.subject":"a b&c","refreshToken":"x"}"#,
         );
         assert_eq!(state.return_to.as_str(), "/acme/My%20Room");
