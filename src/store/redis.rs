@@ -443,3 +443,6 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(3);
 
 /// How many notes one script writes: a millisecond's worth.
 const NOTES_AT_ONCE: usize = 500;
+
+#[cfg(test)]
+mod tests;

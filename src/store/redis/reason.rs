@@ -1,6 +1,6 @@
 //! Why the server is of no use, and what to do about it, in words for the operator.
 
-use std::{error::Error as _, io};
+use std::{error::Error, io, sync::Arc};
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -66,9 +66,11 @@ fn other(error: &RedisError, address: &str) -> String {
 
 /// What the way to the server says.
 fn transport(error: &RedisError, address: &str) -> String {
-    let cause = error
+    // The library's source is the shared pointer to the cause.
+    let shared = error
         .source()
-        .and_then(|source| source.downcast_ref::<io::Error>());
+        .and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let cause = shared.and_then(|shared| shared.downcast_ref::<io::Error>());
     let tls = cause
         .and_then(io::Error::get_ref)
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());
