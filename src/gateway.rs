@@ -299,11 +299,9 @@ impl Worker {
     }
 
     /// A room opened or closed.
-    #[expect(clippy::unused_self, reason = "nobody waits for a room yet")]
     pub fn presence_changed(&self, _room: &RoomKey) {}
 
     /// Rooms opened or closed, nobody knows which.
-    #[expect(clippy::unused_self, reason = "nobody waits for a room yet")]
     pub fn presence_unknown(&self) {}
 
     /// Ends the WebSockets because the gateway stops.

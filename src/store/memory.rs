@@ -87,15 +87,12 @@ impl Store for Memory {
         lifetime: Duration,
     ) -> BoxFuture<'a, Result<Remembered, StoreError>> {
         let mut kept = self.kept();
-        let remembered = match live(&kept.values, key) {
-            Some(before) => Remembered::Before(before.clone()),
-            None => {
-                let lasting = Lasting::new(value.to_owned(), lifetime);
-                kept.values.insert(key.to_owned(), lasting);
-                Remembered::New
-            }
-        };
-        done(remembered)
+        if let Some(before) = live(&kept.values, key) {
+            return done(Remembered::Before(before.clone()));
+        }
+        let lasting = Lasting::new(value.to_owned(), lifetime);
+        kept.values.insert(key.to_owned(), lasting);
+        done(Remembered::New)
     }
 
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {

@@ -25,7 +25,7 @@ use crate::{metrics::StoreMetrics, random::Random};
 /// A `redis-server` of the test's own; it ends with the test.
 pub(crate) struct Server {
     program: String,
-    directory: TempDir,
+    pub(crate) directory: TempDir,
     pub(crate) port: u16,
     arguments: Vec<String>,
     process: Option<Child>,
@@ -50,9 +50,7 @@ impl Server {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let program =
             std::env::var("GATEWAY_TEST_REDIS").expect("GATEWAY_TEST_REDIS names a redis-server");
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        let port = free_port();
         let mut server = Self {
             program,
             directory: tempfile::tempdir().unwrap(),
@@ -86,9 +84,19 @@ impl Server {
 
     /// A store that has not been reached yet. `login` is what stands before the host.
     pub(crate) fn store(&self, login: &str, namespace: &str) -> Connected {
+        let url = format!("redis://{login}127.0.0.1:{}", self.port);
+        Connected::to(&url, None, namespace)
+    }
+}
+
+// === impl Connected ===
+
+impl Connected {
+    /// A store at an address, which has not been reached yet.
+    pub(crate) fn to(url: &str, ca_pem: Option<Vec<u8>>, namespace: &str) -> Self {
         let settings = RedisSettings {
-            url: SecretString::from(format!("redis://{login}127.0.0.1:{}", self.port)),
-            ca_pem: None,
+            url: SecretString::from(url),
+            ca_pem,
             namespace: namespace.to_owned(),
             connect_timeout: Duration::from_secs(3),
             timeout: Duration::from_secs(3),
@@ -98,17 +106,13 @@ impl Server {
         let store = Arc::new(store);
         let stop = CancellationToken::new();
         tokio::spawn(Arc::clone(&store).run(stop.clone()));
-        Connected {
+        Self {
             store,
             metrics,
             stop,
         }
     }
-}
 
-// === impl Connected ===
-
-impl Connected {
     /// Waits until the store is in a state.
     pub(crate) async fn until(&self, is: impl Fn(&State) -> bool) -> State {
         until(|| Some(self.store.state()).filter(&is)).await
@@ -123,6 +127,12 @@ impl Drop for Connected {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// A port that nobody listens on just now.
+pub(crate) fn free_port() -> u16 {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    free.local_addr().unwrap().port()
 }
 
 /// Looks until there is something to see.

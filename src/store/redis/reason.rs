@@ -93,7 +93,8 @@ fn transport(error: &RedisError, address: &str) -> String {
         ),
         (None, Some(io::ErrorKind::TimedOut)) => (
             "does not answer in time".to_owned(),
-            "look at the server's load and at firewalls on the way",
+            // A server without TLS waits for the end of what it takes for a command.
+            "look at its load, at firewalls on the way, and whether it speaks TLS as store.url says",
         ),
         (
             None,

@@ -1,10 +1,18 @@
 //! Against a real server.
 
+use std::time::Duration;
+
 use super::*;
-use crate::store::testing::{Server, is_unreachable, keeps_promises, said};
+use crate::store::{
+    Claim, State, Store,
+    testing::{Connected, Server, free_port, is_unreachable, keeps_promises, said},
+};
 
 async fn reason_of(server: &Server, login: &str) -> String {
-    let connected = server.store(login, "n");
+    reason_at(&server.store(login, "n")).await
+}
+
+async fn reason_at(connected: &Connected) -> String {
     // The server may still be starting.
     let state = connected
         .until(|state| match state {
@@ -157,4 +165,55 @@ async fn a_server_that_cannot_write_is_not_ready() {
         reason.contains("only reads") || reason.contains("is starting"),
         "{reason}"
     );
+}
+
+#[tokio::test]
+#[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
+async fn tls_is_checked_and_its_faults_say_what_to_do() {
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let (certificate, private) = (files.path().join("crt"), files.path().join("key"));
+    std::fs::write(&certificate, key.cert.pem()).unwrap();
+    std::fs::write(&private, key.signing_key.serialize_pem()).unwrap();
+    let plain = Server::start(&[]);
+    let tls_port = free_port().to_string();
+    let server = Server::start(&[
+        "--tls-port",
+        &tls_port,
+        "--tls-cert-file",
+        certificate.to_str().unwrap(),
+        "--tls-key-file",
+        private.to_str().unwrap(),
+        "--tls-auth-clients",
+        "no",
+    ]);
+    server.store("", "n").until_ready().await;
+    let ca = Some(key.cert.pem().into_bytes());
+    let at = |url: String, ca: &Option<Vec<u8>>| Connected::to(&url, ca.clone(), "n");
+
+    let trusted = at(format!("rediss://localhost:{tls_port}"), &ca);
+    trusted.until_ready().await;
+    keeps_promises(&*trusted.store).await;
+
+    for (url, ca, expected) in [
+        (
+            format!("rediss://localhost:{tls_port}"),
+            &None,
+            "not trusted",
+        ),
+        (format!("rediss://127.0.0.1:{tls_port}"), &ca, "not trusted"),
+        (
+            format!("rediss://localhost:{}", plain.port),
+            &ca,
+            "whether it speaks TLS",
+        ),
+        (
+            format!("redis://localhost:{tls_port}"),
+            &None,
+            "write rediss:// in store.url",
+        ),
+    ] {
+        let reason = reason_at(&at(url.clone(), ca)).await;
+        assert!(reason.contains(expected), "{url}: {reason}");
+    }
 }
