@@ -19,7 +19,7 @@ use crate::{
     headers::TrustedProxies,
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
-    pages::{Languages, Pages},
+    pages::Pages,
     presence::Presence,
     random::Random,
     revocation::Revocations,
@@ -155,10 +155,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         session: config.session,
         keyring: config.keyring.clone(),
         upstream: config.upstream.clone(),
-        pages: Pages::new(
-            config.public_url.authority().as_str(),
-            Languages::new(Vec::new()),
-        ),
+        pages: Pages::new(config.pages.brand.clone(), config.pages.languages.clone()),
         access_log: log.access,
     };
     let gateway = Arc::new(Gateway::new(

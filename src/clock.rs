@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 pub struct Clock(Source);
 
 /// Whole seconds since 1970-01-01 UTC, the precision of a JWT's `NumericDate` (RFC 7519 § 2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 

@@ -29,7 +29,8 @@ pub use self::{
 };
 use self::{problem::Report, sections::Raw, shape::Shape, tree::Place};
 use crate::{
-    oidc, policy::Policy, seal::Keyring, server, session, store, telemetry, token, upstream,
+    integration, oidc, pages, policy::Policy, seal::Keyring, server, session, store, telemetry,
+    token, upstream,
 };
 
 /// Everything that the gateway has to know, checked.
@@ -53,6 +54,10 @@ pub struct Config {
     pub store: store::Settings,
     /// Who may enter which room, and as what.
     pub policy: Policy,
+    /// What the gateway's own pages look like and say.
+    pub pages: pages::Settings,
+    /// Other systems that send people or use the API.
+    pub integrations: Vec<integration::Settings>,
     /// What is logged, and how.
     pub log: telemetry::Settings,
     /// The keys of switches that are on and weaken the gateway, as `oidc.insecure_http_issuer`.

@@ -1,8 +1,10 @@
 //! The front door of a Jitsi Meet deployment.
 
 pub mod admin;
+pub mod api;
 pub mod app;
 pub mod bosh;
+pub mod calendar;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -10,9 +12,14 @@ pub mod dev;
 pub mod gateway;
 pub mod headers;
 pub mod identity;
+pub mod integration;
+pub mod invitation;
+pub mod jaas;
+pub mod jws;
 pub mod lifecycle;
 pub mod metrics;
 pub mod oidc;
+pub mod owner;
 pub mod page;
 pub mod pages;
 pub mod path;
@@ -20,6 +27,7 @@ pub mod policy;
 pub mod presence;
 pub mod query;
 pub mod random;
+pub mod reservation;
 pub mod revocation;
 pub mod room;
 pub mod route;

@@ -3,9 +3,11 @@
 //! Each module has one section's raw form, which is also its documentation, and turns it into the
 //! settings of the part that it is for.
 
+mod integration;
 mod listen;
 mod log;
 mod oidc;
+mod pages;
 mod room;
 mod session;
 mod store;
@@ -17,8 +19,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::{
-    listen::RawListen, log::RawLog, oidc::RawOidc, room::RawRoom, session::RawSession,
-    store::RawStore, tls::RawTls, token::RawToken, upstream::RawUpstream,
+    integration::RawIntegration, listen::RawListen, log::RawLog, oidc::RawOidc, pages::RawPages,
+    room::RawRoom, session::RawSession, store::RawStore, tls::RawTls, token::RawToken,
+    upstream::RawUpstream,
 };
 use super::{Config, problem::Report, public_url::PublicUrl, secret::SecretReader};
 
@@ -44,6 +47,8 @@ pub(super) struct Raw {
     store: RawStore,
     /// The rules: the first whose `match` and `tenant` fit a room decides who may enter it.
     room: Vec<RawRoom>,
+    pages: RawPages,
+    integration: Vec<RawIntegration>,
     log: RawLog,
 }
 
@@ -84,6 +89,14 @@ impl Raw {
             .store
             .resolve(public_url.as_ref(), secrets, &mut report.section("store"));
         let policy = room::resolve(self.room, &mut report.section(""));
+        let host = public_url.as_ref().map(|url| url.authority().as_str());
+        let pages = self.pages.resolve(host, &mut report.section("pages"));
+        let integrations = integration::resolve(
+            self.integration,
+            token.as_ref(),
+            secrets,
+            &mut report.section(""),
+        );
         let log = self.log.resolve(&mut report.section("log"));
         let (keyring, session) = session?;
         Some(Config {
@@ -96,6 +109,8 @@ impl Raw {
             token: token?,
             store: store?,
             policy: policy?,
+            pages: pages?,
+            integrations: integrations?,
             log: log?,
             weakened: report.weakened.clone(),
         })

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{path::CanonicalPath, query};
+use crate::{path::CanonicalPath, query, room::RoomKey};
 
 /// A path of this site, with an optional query: safe to redirect to, because it is taken apart and
 /// put together again and never holds an authority.
@@ -44,6 +44,18 @@ impl ReturnTo {
             Some(tenant) => Self::parse(&format!("/{tenant}/{room}")),
             None => Self::parse(&format!("/{room}")),
         }
+    }
+
+    /// The room whose page it is.
+    pub fn room(&self) -> Option<RoomKey> {
+        let path = self.0.split('?').next()?.strip_prefix('/')?;
+        let (tenant, segment) = match path.split_once('/') {
+            Some((tenant, segment)) => (Some(tenant), segment),
+            None => (None, path),
+        };
+        RoomKey::from_page(tenant, segment)
+            .ok()
+            .map(|page| page.key)
     }
 
     /// The text for a `Location` header.

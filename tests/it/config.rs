@@ -11,6 +11,7 @@ use jitsi_auth_gateway::config::{self, Environment};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 
+mod integrations;
 mod mistakes;
 
 use self::mistakes::{GOOD, MISTAKES};
@@ -33,6 +34,9 @@ impl Workplace {
         let other = generate_simple_self_signed(["other.example.org".to_owned()]).unwrap();
         place.private("other.key", &other.signing_key.serialize_pem());
         place.open("open.secret", PROSODY_SECRET);
+        place.open("logo.gif", "GIF89a");
+        place.open("end.css", "</style>");
+        place.open("misspelt.toml", "language = 'pt'\n[wrods]\n");
         place
     }
 

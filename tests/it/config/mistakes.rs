@@ -53,7 +53,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[colours]\nred = 1",
-        "25: colours: unknown key; known here are insecure_readable_secrets, listen, log, oidc, public_url, room, session, tls, token, upstream",
+        "25: colours: unknown key; known here are insecure_readable_secrets, integration, listen, log, oidc, public_url, room, session, tls, token, upstream",
     ),
     (
         r#"client_id = "jitsi""#,
@@ -362,13 +362,13 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         r#"enter = "member""#,
-        r#"enter = "group:staff""#,
-        r#"24: room[1].enter: "group:staff" is not known here; did you mean ["group:staff"]"#,
+        r#"enter = "grup:staff""#,
+        r#"24: room[1].enter: unknown condition "grup:staff"; known are member, guest, open, link, integration, integration:ID, owner, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, claim:PATH=VALUE"#,
     ),
     (
         r#"enter = "member""#,
         r#"enter = "closd""#,
-        r#"24: room[1].enter: "closd" is not known here; did you mean "closed""#,
+        r#"24: room[1].enter: unknown word "closd"; write member, link, guest, open or closed, or a list of conditions as ["group:staff"]"#,
     ),
     (
         r#"enter = "member""#,
@@ -383,17 +383,42 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"enter = "member""#,
         r#"enter = ["grup:staff"]"#,
-        r#"24: room[1].enter[1]: unknown condition "grup:staff"; known are member, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, claim:PATH=VALUE"#,
+        r#"24: room[1].enter[1]: unknown condition "grup:staff"; known are member, guest, open, link, integration, integration:ID, owner, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, claim:PATH=VALUE"#,
     ),
     (
         r#"enter = "member""#,
-        "enter = \"member\"\nmoderators = [\"group:staff\", \"owner\"]",
-        r#"25: room[1].moderators[2]: "owner" is not known yet: rooms have no owner; name people, as group:staff"#,
+        "enter = \"everybody\"",
+        r#"24: room[1].enter: unknown word "everybody"; write member, link, guest, open or closed, or a list of conditions as ["group:staff"]"#,
     ),
     (
         r#"enter = "member""#,
-        "enter = \"member\"\nhost = \"owner\"",
-        "25: room[1].host: unknown key; known here are enter, match, moderators, tenant",
+        "enter = \"member\"\nstart = \"owner\"",
+        r#"25: room[1].start: unknown word "owner"; write host, member or anyone, or a list of conditions as ["group:staff"]"#,
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nopens = \"tomorrow\"",
+        r#"25: room[1].opens: "tomorrow" is no time in UTC; write it as 2027-01-11T08:00:00Z"#,
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nopens = \"2027-01-11T08:00:00Z\"\ncloses = \"2027-01-11T08:00:00Z\"",
+        "26: room[1].closes: not after opens; write a later time",
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nmax_people = 0",
+        r#"25: room[1].max_people: nobody would fit in; write enter = "closed" instead"#,
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nlifetime = \"5s\"",
+        "25: room[1].lifetime: 5s is too short; write a duration from 1m to 7days",
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nhosts = \"owner\"",
+        r#"25: room[1].hosts: unknown key; did you mean "host""#,
     ),
     (
         "",
@@ -419,5 +444,60 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         "",
         "[log]\nlevel = \"loud\"",
         r#"26: log.level: "loud" is not a level; write error, warn, info, debug or trace, or target=level"#,
+    ),
+    (
+        "",
+        "[pages]\naccent = \"blue\"",
+        "26: pages.accent: \"blue\" is not a colour; write it as #1455b8",
+    ),
+    (
+        "",
+        "[pages]\naccent = \"#777777\"",
+        "26: pages.accent: #777777 has a contrast of 4.4:1 on white, and people need 4.5:1; choose a darker colour",
+    ),
+    (
+        "",
+        "[pages]\naccent_dark = \"#1455b8\"",
+        "26: pages.accent_dark: #1455b8 has a contrast of 2.3:1 on the dark ground, and people need 4.5:1; choose a brighter colour",
+    ),
+    (
+        "",
+        "[pages]\nlogo = \"none.svg\"",
+        "26: pages.logo: none.svg cannot be read: no such file or directory; write the file, or correct its path, which counts from the working directory",
+    ),
+    (
+        "",
+        "[pages]\nlogo = \"logo.gif\"",
+        "26: pages.logo: logo.gif: neither an SVG nor a PNG picture; name an SVG or PNG file",
+    ),
+    (
+        "",
+        "[pages]\nstyle = \"end.css\"",
+        "26: pages.style: end.css: has </style in it; write CSS only, without the element around it",
+    ),
+    (
+        "",
+        "[pages]\nstart = \"jisti\"",
+        "26: pages.start: \"jisti\" is not known here; did you mean \"jitsi\"",
+    ),
+    (
+        "",
+        "[pages]\nlanguages = [\"de\", \"tlh\"]",
+        "26: pages.languages[2]: \"tlh\" has no texts; write some of en, de, fr, es, ar",
+    ),
+    (
+        "",
+        "[pages]\nmessages = [\"misspelt.toml\"]",
+        "26: pages.messages[1]: misspelt.toml: unknown field `wrods`, expected one of `language`, `direction`, `words`, `names`, `start`, `meeting`, `join`, `wait`, `leaving`, `open_app`, `call`, `signed_out`, `refused`, `invitation`, `embed`, `failed`, `unavailable`, `not_found`, `bad_request`, `popup`; correct it; src/pages/texts/en.toml has every key",
+    ),
+    (
+        "",
+        "[[pages.links]]\nlabel = \"Imprint\"\nurl = \"http://example.org\"",
+        "27: pages.links[1].url: not an https address; write it as https://www.example.org/imprint",
+    ),
+    (
+        "",
+        "[[pages.links]]\nlabel = \"Imprint\"",
+        "25: pages.links[1].url: missing; add for example url = \"https://www.example.org/imprint\"",
     ),
 ];
