@@ -162,3 +162,6 @@ impl Revocations {
 
 /// How long the revocation of a link is remembered: no link may be good for longer.
 pub const LONGEST_LINK: Duration = Duration::from_hours(400 * 24);
+
+#[cfg(test)]
+mod tests;
