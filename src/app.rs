@@ -27,7 +27,6 @@ use crate::{
         self, Certificate, CertificateError, ListenError, Listener, News, WorkerError, Workers,
     },
     store,
-    token::SignerError,
 };
 
 /// A gateway that runs.
@@ -100,13 +99,7 @@ pub struct Surroundings {
 /// Outside of a runtime.
 pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, StartError> {
     let Surroundings { clock, random } = surroundings;
-    let Config {
-        server,
-        policy,
-        token,
-        log,
-        ..
-    } = config;
+    let Config { server, log, .. } = config;
     let bind = |address: Option<SocketAddr>| address.map(server::listen).transpose();
     let (http, https) = (bind(server.http)?, bind(server.https)?);
     let admin_listener = server::listen(server.admin)?;
@@ -146,8 +139,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         store: Arc::clone(&store),
         metrics: control_metrics.clone(),
     };
-    let rules = Rules::new(Arc::new(policy.clone()), token, clock.clone())
-        .map_err(gateway::SetupError::from)?;
+    let rules = rules(config, clock.clone())?;
     let settings = gateway::Settings {
         origin: config.public_url.origin().to_owned(),
         authority: config.public_url.authority().to_string(),
@@ -240,10 +232,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
 
 impl Running {
     /// Takes over rules and signing keys of a new configuration; everything else needs a restart.
-    pub fn reload(&self, config: &Config) -> Result<(), SignerError> {
-        let policy = Arc::new(config.policy.clone());
+    pub fn reload(&self, config: &Config) -> Result<(), gateway::SetupError> {
         self.gateway
-            .replace_rules(Rules::new(policy, &config.token, self.clock.clone())?);
+            .replace_rules(rules(config, self.clock.clone())?);
         Ok(())
     }
 
@@ -310,6 +301,12 @@ impl Running {
             }
         });
     }
+}
+
+/// What a reload replaces.
+fn rules(config: &Config, clock: Clock) -> Result<Rules, gateway::SetupError> {
+    let policy = Arc::new(config.policy.clone());
+    Rules::new(policy, config.integrations.clone(), &config.token, clock)
 }
 
 /// For close frames to get through.

@@ -4,6 +4,7 @@
 //! admission, token, upstream, answer. A worker lives on one thread; what it shares with the others
 //! is read and not locked.
 
+mod api;
 mod audit;
 mod between;
 mod body;
@@ -40,8 +41,12 @@ use crate::{
     bosh::SessionIds,
     clock::Clock,
     headers::TrustedProxies,
+    integration::{self, Integrations},
+    invitation::Links,
+    jws::KeySetError,
     metrics::{ControlMetrics, WorkerMetrics},
     oidc::RelyingParty,
+    owner::OwnerTags,
     page::Completion,
     pages::Pages,
     policy::Policy,
@@ -92,10 +97,11 @@ pub struct Gateway {
     pages: Pages,
     relying_party: Arc<RelyingParty>,
     revocations: Arc<Revocations>,
-    #[expect(dead_code, reason = "nobody waits for a room yet")]
     presence: Arc<Presence>,
-    #[expect(dead_code, reason = "nothing is used up yet")]
     store: Arc<dyn Store>,
+    owners: OwnerTags,
+    links: Links,
+    api_answers: Sealer,
     upstream: upstream::Settings,
     xmpp_domain: HeaderValue,
     control: Handle,
@@ -109,6 +115,7 @@ pub struct Gateway {
 #[derive(Debug)]
 pub struct Rules {
     policy: Arc<Policy>,
+    integrations: Integrations,
     minter: Minter,
     published: PublishedKeys,
 }
@@ -152,6 +159,9 @@ pub enum SetupError {
     /// A signing key cannot be used.
     #[error(transparent)]
     Signer(#[from] SignerError),
+    /// The public keys of an integration cannot be used.
+    #[error("the public keys of an integration cannot be used")]
+    Integration(#[from] KeySetError),
 }
 
 // === impl Rules ===
@@ -160,11 +170,13 @@ impl Rules {
     /// Rules and keys of a configuration.
     pub fn new(
         policy: Arc<Policy>,
+        integrations: Vec<integration::Settings>,
         token: &token::Settings,
         clock: Clock,
-    ) -> Result<Self, SignerError> {
+    ) -> Result<Self, SetupError> {
         Ok(Self {
             policy,
+            integrations: Integrations::new(integrations)?,
             minter: Minter::new(token, clock)?,
             published: PublishedKeys::new(&token.signing)?,
         })
@@ -204,6 +216,9 @@ impl Gateway {
             revocations: control.revocations,
             presence: control.presence,
             store: control.store,
+            owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
+            links: Links::new(&keyring, &origin),
+            api_answers: keyring.sealer(Purpose::ApiAnswer, &origin),
             upstream,
             xmpp_domain,
             control: control.runtime,
@@ -400,7 +415,12 @@ impl Worker {
             .map_or("/", |target| target.as_str());
         let location = HeaderValue::try_from(format!("{}{target}", self.gateway.origin));
         match location {
-            Ok(location) if readable && !request.headers().contains_key(header::UPGRADE) => {
+            // A key to the API is shown to nobody twice.
+            Ok(location)
+                if readable
+                    && asking.reader != Reader::Api
+                    && !request.headers().contains_key(header::UPGRADE) =>
+            {
                 let mut answer = Response::new(Body::EMPTY);
                 *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
                 answer.headers_mut().insert(header::LOCATION, location);

@@ -176,6 +176,11 @@ impl Integrations {
         caller
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether anybody has a key to the API.
     pub fn has_api(&self) -> bool {
         let mut all = self.0.iter();
@@ -215,6 +220,15 @@ impl Integration {
         let name = room.readable();
         self.settings.tenant.includes(room)
             && self.settings.rooms.iter().any(|own| own.matches(&name))
+    }
+
+    /// What the names of its rooms begin with, where anything may follow.
+    pub fn beginnings(&self) -> impl Iterator<Item = String> {
+        self.settings.rooms.iter().filter_map(|pattern| {
+            let pattern = pattern.to_string();
+            let beginning = pattern.strip_suffix('*')?;
+            (!beginning.contains(['*', '?'])).then(|| beginning.to_owned())
+        })
     }
 
     fn verify(
