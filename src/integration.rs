@@ -176,6 +176,11 @@ impl Integrations {
         caller
     }
 
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Integration> {
+        self.0.iter()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -41,14 +41,14 @@ pub fn document() -> Value {
                 "summary": "Create a meeting",
                 "parameters": [{ "$ref": "#/components/parameters/IdempotencyKey" }],
                 "requestBody": meeting,
-                "responses": writing(&answer("The meeting", new_meeting, true)),
+                "responses": writing(&replayable("The meeting", &new_meeting)),
             } },
             "/links": { "post": {
                 "operationId": "createLink",
                 "summary": "Make a link into a room",
                 "parameters": [{ "$ref": "#/components/parameters/IdempotencyKey" }],
                 "requestBody": link,
-                "responses": writing(&answer("The link", new_link, true)),
+                "responses": writing(&replayable("The link", &new_link)),
             } },
             "/links/{id}": { "delete": {
                 "operationId": "revokeLink",
@@ -65,7 +65,7 @@ pub fn document() -> Value {
                 "operationId": "room",
                 "summary": "How a room is",
                 "parameters": [room_parameter()],
-                "responses": responses("200", &answer("The room", room.clone(), false), READING),
+                "responses": responses("200", &answer("The room", &room), READING),
             } },
             "/rooms/{tenant}/{room}": { "get": {
                 "operationId": "roomOfTenant",
@@ -78,15 +78,15 @@ pub fn document() -> Value {
                     })),
                     room_parameter(),
                 ],
-                "responses": responses("200", &answer("The room", room, false), READING),
+                "responses": responses("200", &answer("The room", &room), READING),
             } },
             "/openapi.json": { "get": {
                 "operationId": "document",
                 "summary": "This description",
                 "security": [],
-                "responses": { "200": answer("OpenAPI 3.1", json!({
+                "responses": { "200": answer("OpenAPI 3.1", &json!({
                     "application/json": { "schema": { "type": "object" } },
-                }), false) },
+                })) },
             } },
         },
         "components": {
@@ -129,15 +129,20 @@ fn content<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
     json!({ "application/json": { "schema": generator.subschema_for::<T>() } })
 }
 
-fn answer(description: &str, content: Value, replayable: bool) -> Value {
-    let mut answer = json!({ "description": description, "content": content });
-    if replayable {
-        answer["headers"] = json!({ "Idempotency-Replayed": {
+fn answer(description: &str, content: &Value) -> Value {
+    json!({ "description": description, "content": content })
+}
+
+/// An answer that may have been given before.
+fn replayable(description: &str, content: &Value) -> Value {
+    json!({
+        "description": description,
+        "headers": { "Idempotency-Replayed": {
             "description": "`true` if this was answered before",
             "schema": { "type": "string", "const": "true" },
-        } });
-    }
-    answer
+        } },
+        "content": content,
+    })
 }
 
 fn writing(done: &Value) -> Value {
