@@ -104,12 +104,7 @@ pub struct Surroundings {
 /// Outside of a runtime.
 pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, StartError> {
     let Surroundings { clock, random } = surroundings;
-    let Config {
-        server,
-        policy,
-        log,
-        ..
-    } = config;
+    let Config { server, log, .. } = config;
     let bind = |address: Option<SocketAddr>| address.map(server::listen).transpose();
     let (http, https) = (bind(server.http)?, bind(server.https)?);
     let admin_listener = server::listen(server.admin)?;
@@ -153,12 +148,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         store: Arc::clone(&store),
         metrics: control_metrics.clone(),
     };
-    let rules = Rules::new(
-        Arc::new(policy.clone()),
-        config.jitsi().map(|jitsi| &jitsi.token),
-        config.integrations.clone(),
-        clock.clone(),
-    )?;
+    let rules = rules(config, clock.clone())?;
     let settings = gateway::Settings {
         origin: config.public_url.origin().to_owned(),
         authority: config.public_url.authority().to_string(),
@@ -267,14 +257,8 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
 impl Running {
     /// Takes over rules and signing keys of a new configuration; everything else needs a restart.
     pub fn reload(&self, config: &Config) -> Result<(), gateway::SetupError> {
-        let policy = Arc::new(config.policy.clone());
-        let rules = Rules::new(
-            policy,
-            config.jitsi().map(|jitsi| &jitsi.token),
-            config.integrations.clone(),
-            self.clock.clone(),
-        )?;
-        self.gateway.replace_rules(rules);
+        self.gateway
+            .replace_rules(rules(config, self.clock.clone())?);
         Ok(())
     }
 
@@ -341,6 +325,13 @@ impl Running {
             }
         });
     }
+}
+
+/// What a reload replaces.
+fn rules(config: &Config, clock: Clock) -> Result<Rules, gateway::SetupError> {
+    let policy = Arc::new(config.policy.clone());
+    let token = config.jitsi().map(|jitsi| &jitsi.token);
+    Rules::new(policy, token, config.integrations.clone(), clock)
 }
 
 /// What the rules say of a room, whoever is in it.

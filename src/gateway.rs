@@ -4,6 +4,7 @@
 //! admission, token, upstream, answer. A worker lives on one thread; what it shares with the others
 //! is read and not locked.
 
+mod api;
 mod apps;
 mod audit;
 mod between;
@@ -147,6 +148,7 @@ pub struct Gateway {
     presence: Arc<Presence>,
     store: Arc<dyn Store>,
     jitsi: Option<Behind>,
+    api_answers: Sealer,
     control: Handle,
     control_metrics: ControlMetrics,
     clock: Clock,
@@ -217,8 +219,8 @@ pub enum SetupError {
     /// A signing key cannot be used.
     #[error(transparent)]
     Signer(#[from] SignerError),
-    /// An integration's keys cannot be used.
-    #[error(transparent)]
+    /// The public keys of an integration cannot be used.
+    #[error("the public keys of an integration cannot be used")]
     Integration(#[from] KeySetError),
 }
 
@@ -302,6 +304,7 @@ impl Gateway {
             presence: control.presence,
             store: control.store,
             jitsi,
+            api_answers: keyring.sealer(Purpose::ApiAnswer, &origin),
             control: control.runtime,
             control_metrics: control.metrics,
             clock,
@@ -504,7 +507,12 @@ impl Worker {
             .map_or("/", |target| target.as_str());
         let location = HeaderValue::try_from(format!("{}{target}", self.gateway.origin));
         match location {
-            Ok(location) if readable && !request.headers().contains_key(header::UPGRADE) => {
+            // A key to the API is shown to nobody twice.
+            Ok(location)
+                if readable
+                    && asking.reader != Reader::Api
+                    && !request.headers().contains_key(header::UPGRADE) =>
+            {
                 let mut answer = Response::new(Body::EMPTY);
                 *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
                 answer.headers_mut().insert(header::LOCATION, location);

@@ -157,11 +157,6 @@ impl Integrations {
         integration.verify(token, page, now)
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Whose key to the API this is.
     pub fn caller(&self, bearer: &Bearer) -> Option<Caller<'_>> {
         let mut caller = None;
@@ -179,6 +174,16 @@ impl Integrations {
             }
         }
         caller
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Integration> {
+        self.0.iter()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether anybody has a key to the API.
@@ -220,6 +225,15 @@ impl Integration {
         let name = room.readable();
         self.settings.tenant.includes(room)
             && self.settings.rooms.iter().any(|own| own.matches(&name))
+    }
+
+    /// What the names of its rooms begin with, where anything may follow.
+    pub fn beginnings(&self) -> impl Iterator<Item = String> {
+        self.settings.rooms.iter().filter_map(|pattern| {
+            let pattern = pattern.to_string();
+            let beginning = pattern.strip_suffix('*')?;
+            (!beginning.contains(['*', '?'])).then(|| beginning.to_owned())
+        })
     }
 
     fn verify(

@@ -31,6 +31,9 @@ pub struct Link {
     /// The holder's e-mail address, if it is for somebody in particular.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
+    /// Before then it opens nothing yet.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub begins: Option<Timestamp>,
     /// From then on it opens nothing.
     #[serde(rename = "x")]
     pub expires: Timestamp,
@@ -56,6 +59,9 @@ pub enum LinkError {
     /// Its time is over.
     #[error("the link has expired")]
     Expired,
+    /// Its time has not come.
+    #[error("the link opens the room only later")]
+    TooEarly(Timestamp),
 }
 
 // === impl Links ===
@@ -74,7 +80,7 @@ impl Links {
         self.sealer.seal(&plain)
     }
 
-    /// The link of a token, unless it has expired. Whether it is used up or revoked, the store
+    /// The link of a token, if its time has come and is not over. Whether it is used up or revoked, the store
     /// knows.
     pub fn open(&self, token: &str, now: Timestamp) -> Result<Link, LinkError> {
         if token.len() > MAX_TOKEN_BYTES {
@@ -85,10 +91,12 @@ impl Links {
             .open(token)
             .and_then(|plain| serde_json::from_slice(&plain).ok())
             .ok_or(LinkError::Unreadable)?;
-        if now < link.expires {
-            Ok(link)
-        } else {
-            Err(LinkError::Expired)
+        if now >= link.expires {
+            return Err(LinkError::Expired);
+        }
+        match link.begins {
+            Some(begins) if now < begins => Err(LinkError::TooEarly(begins)),
+            _ => Ok(link),
         }
     }
 }
@@ -123,6 +131,7 @@ mod tests {
             host: false,
             name: None,
             email: None,
+            begins: None,
             expires: NOW.after(Duration::from_hours(1)),
             uses: None,
             by: "248289761001".to_owned(),
@@ -146,6 +155,19 @@ mod tests {
             assert!(links.open(&token, last).is_ok());
             assert_eq!(links.open(&token, link.expires), Err(LinkError::Expired));
         }
+    }
+
+    #[test]
+    fn a_link_may_begin_later() {
+        let links = links(1, "https://a");
+        let begins = NOW.after(Duration::from_mins(5));
+        let later = Link {
+            begins: Some(begins),
+            ..link()
+        };
+        let token = links.issue(&later);
+        assert_eq!(links.open(&token, NOW), Err(LinkError::TooEarly(begins)));
+        assert_eq!(links.open(&token, begins), Ok(later));
     }
 
     #[test]

@@ -288,6 +288,7 @@ const ROUTES: &[&str] = &[
     "config",
     "home",
     "own",
+    "api",
     "private",
     "closed",
     "no_room",

@@ -48,6 +48,8 @@ pub enum Purpose {
     ClientToken,
     /// The signature of client tokens.
     ClientSignature,
+    /// What the API answered, to be answered again.
+    ApiAnswer,
 }
 
 type KeyId = [u8; KEY_ID_BYTES];
@@ -115,6 +117,7 @@ impl Purpose {
             Self::Owner => "owner",
             Self::Link => "link",
             Self::ClientToken => "client-token",
+            Self::ApiAnswer => "api-answer",
             Self::ClientSignature => "client-signature",
         }
     }

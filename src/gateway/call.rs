@@ -13,7 +13,7 @@ use crate::{jaas::Jaas, pages::Content, policy::Grant, session::Session};
 impl Worker {
     /// The page with the meeting in it. Its token opens this one room at 8x8; there is nobody
     /// between their script and their servers who could add it later.
-    pub(super) fn call(
+    pub(super) fn call_page(
         &self,
         jaas: &Jaas,
         visit: Visit<'_>,

@@ -4,7 +4,9 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 
 use super::{Body, facts::RequestId};
 use crate::{
+    api::{PROBLEM_JSON, Problem},
     bosh::{self, BodyError},
+    clock::Timestamp,
     headers,
     integration::EmbedError,
     pages::{self, Asked, Content, Denial, LinkProblem, Pages, Part},
@@ -12,7 +14,7 @@ use crate::{
     policy::Refusal,
     query::QueryError,
     room::{RoomError, RoomKey},
-    route::Closed,
+    route::{API_PREFIX, Closed},
     session::ReturnTo,
     store::StoreError,
     token::ClientTokenError,
@@ -78,6 +80,14 @@ pub(crate) enum Failure {
         room: RoomKey,
         /// Why.
         problem: LinkProblem,
+    },
+    /// A link can be used later.
+    #[error("the link cannot be used yet")]
+    LinkTooEarly {
+        /// The room of the address.
+        room: RoomKey,
+        /// From when.
+        opens: Timestamp,
     },
     /// Another system's token was refused.
     #[error(transparent)]
@@ -170,6 +180,8 @@ pub(crate) enum Reader {
     Person,
     /// A script or app, which wants a status and a word.
     Machine,
+    /// A client of the API, which wants problems as RFC 9457 has them.
+    Api,
     /// A BOSH client, which wants a terminating body.
     Bosh,
     /// A WebSocket client, to whom browsers show no more than that it failed.
@@ -186,7 +198,9 @@ impl Asking {
                 headers.get(header::ACCEPT_LANGUAGE).cloned(),
                 ReturnTo::parse(uri.path_and_query().map_or("/", |target| target.as_str())),
             ),
-            Reader::Machine | Reader::Bosh | Reader::Socket => (None, ReturnTo::default()),
+            Reader::Machine | Reader::Api | Reader::Bosh | Reader::Socket => {
+                (None, ReturnTo::default())
+            }
         };
         Self {
             reader,
@@ -198,7 +212,9 @@ impl Asking {
 
     /// For a route whose answers people read if a browser navigates there.
     pub(crate) fn of_page(id: RequestId, uri: &Uri, headers: &HeaderMap) -> Self {
-        let reader = if headers::is_navigation(headers) {
+        let reader = if uri.path().starts_with(API_PREFIX) {
+            Reader::Api
+        } else if headers::is_navigation(headers) {
             Reader::Person
         } else {
             Reader::Machine
@@ -237,6 +253,7 @@ impl Failure {
             | Self::Refused { .. }
             | Self::Waiting { .. }
             | Self::Link { .. }
+            | Self::LinkTooEarly { .. }
             | Self::Embed(_)
             | Self::ClientToken(_)
             | Self::UsedToken
@@ -285,6 +302,7 @@ impl Failure {
             Reader::Person => self.page(asking, pages),
             Reader::Machine | Reader::Socket => self.word(asking.id),
             Reader::Bosh => self.bosh(asking.id),
+            Reader::Api => self.problem(asking.id),
         };
         let headers = answer.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -341,6 +359,15 @@ impl Failure {
                     room,
                     person: person.as_deref(),
                     denial: Denial::HostStarts,
+                    sign_in: &sign_in,
+                };
+                pages.render(&content, &asked)
+            }
+            Self::LinkTooEarly { room, opens } => {
+                let content = Content::Refused {
+                    room,
+                    person: None,
+                    denial: Denial::NotYet { opens: *opens },
                     sign_in: &sign_in,
                 };
                 pages.render(&content, &asked)
@@ -407,14 +434,23 @@ impl Failure {
     }
 
     fn word(&self, id: RequestId) -> Response<Body> {
-        // What is behind us, and where, is for the log.
-        let error = if self.is_ours() {
+        let text = serde_json::json!({ "error": self.told(), "request": id.to_string() });
+        plain(self.status(), "application/json", text.to_string())
+    }
+
+    fn problem(&self, id: RequestId) -> Response<Body> {
+        let status = self.status();
+        let problem = Problem::new(status, "refused", self.told(), id.to_string());
+        plain(status, PROBLEM_JSON, problem.to_json())
+    }
+
+    /// What machines are told: what is behind us, and where, is for the log.
+    fn told(&self) -> String {
+        if self.is_ours() {
             "the gateway or a server behind it failed".to_owned()
         } else {
             self.to_string()
-        };
-        let text = serde_json::json!({ "error": error, "request": id.to_string() });
-        plain(self.status(), "application/json", text.to_string())
+        }
     }
 
     /// BOSH clients read conditions, not pages; a status other than 200 they take for a fault of

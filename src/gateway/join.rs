@@ -170,15 +170,18 @@ impl Worker {
             room: room.clone(),
             problem,
         };
-        let link = gateway
-            .links
-            .open(invite, gateway.clock.now())
-            .map_err(|error| {
-                refused(match error {
-                    LinkError::Unreadable => LinkProblem::Unreadable,
-                    LinkError::Expired => LinkProblem::Expired,
-                })
-            })?;
+        let link =
+            gateway
+                .links
+                .open(invite, gateway.clock.now())
+                .map_err(|error| match error {
+                    LinkError::Unreadable => refused(LinkProblem::Unreadable),
+                    LinkError::Expired => refused(LinkProblem::Expired),
+                    LinkError::TooEarly(opens) => Failure::LinkTooEarly {
+                        room: room.clone(),
+                        opens,
+                    },
+                })?;
         if link.room != *room {
             return Err(refused(LinkProblem::OtherRoom));
         }

@@ -211,6 +211,7 @@ impl Worker {
                 host,
                 name: None,
                 email: None,
+                begins: None,
                 expires,
                 uses: None,
                 by: by.to_owned(),

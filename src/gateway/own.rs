@@ -40,6 +40,7 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let reading = matches!(*request.method(), Method::GET | Method::HEAD);
         match own {
+            Own::Api(path) => self.api(&path, request, facts).await,
             Own::BackchannelLogout if *request.method() == Method::POST => {
                 self.backchannel_logout(request).await
             }

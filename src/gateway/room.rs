@@ -183,7 +183,7 @@ impl Worker {
         grant: &Grant<'_>,
     ) -> Result<Response<Body>, Failure> {
         if let Some(jaas) = &self.gateway.jaas {
-            return self.call(jaas, visit, session, grant);
+            return self.call_page(jaas, visit, session, grant);
         }
         let gateway = &self.gateway;
         let framed = place_of(visit.request.headers()) == Place::Frame;

@@ -129,7 +129,7 @@ impl RawIntegration {
             algorithms: self.algorithms,
         };
         let signs = !raw.is_absent();
-        let signing = raw.resolve(secrets, section);
+        let signing = signs.then(|| raw.resolve(secrets, section));
         let audience = match self.audience {
             Some(text) => section.keep("audience", name(&text)).map(Some),
             None => Some(None),
@@ -156,7 +156,10 @@ impl RawIntegration {
         Some(Settings {
             id: id?,
             app_id: app_id?,
-            signing: signing?,
+            signing: match signing {
+                Some(signing) => Some(signing?),
+                None => None,
+            },
             audience: audience?,
             rooms: rooms?,
             tenant: tenant?,

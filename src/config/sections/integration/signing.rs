@@ -47,22 +47,22 @@ impl RawSigning {
         self.secret.is_absent() && self.jwks_file.is_none()
     }
 
-    /// What was written; `Some(None)` if nothing was.
+    /// What was written.
     pub(super) fn resolve(
         self,
         secrets: SecretReader,
         section: &mut Section<'_>,
-    ) -> Option<Option<SigningSettings>> {
+    ) -> Option<SigningSettings> {
         let algorithms = self.algorithms;
         match (self.secret.is_absent(), self.jwks_file) {
-            (true, None) => Some(None),
+            (true, None) => None,
             (false, Some(_)) => {
                 let remedy = "remove the secret or the keys";
                 section.reject("jwks_file", "stands beside a secret", remedy);
                 None
             }
-            (false, None) => shared(algorithms, self.secret, secrets, section).map(Some),
-            (true, Some(file)) => public(algorithms, &file, section).map(Some),
+            (false, None) => shared(algorithms, self.secret, secrets, section),
+            (true, Some(file)) => public(algorithms, &file, section),
         }
     }
 }
