@@ -27,7 +27,6 @@ use crate::{
         self, Certificate, CertificateError, ListenError, Listener, News, WorkerError, Workers,
     },
     store,
-    token::SignerError,
 };
 
 /// A gateway that runs.
@@ -131,7 +130,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         clock.clone(),
         random.clone(),
     )?);
-    let revocations = Arc::new(Revocations::new(config.session.absolute, clock.clone()));
+    let revocations = Arc::new(Revocations::new(
+        config.session.absolute.max(config.guests.lifetime),
+        clock.clone(),
+    ));
     let store = store::open(&config.store, control_metrics.store.clone(), random.clone())?;
     let presence = Arc::new(Presence::new(&random));
     let news = News {
@@ -146,8 +148,12 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         store: Arc::clone(&store),
         metrics: control_metrics.clone(),
     };
-    let rules = Rules::new(Arc::new(policy.clone()), token, clock.clone())
-        .map_err(gateway::SetupError::from)?;
+    let rules = Rules::new(
+        Arc::new(policy.clone()),
+        token,
+        config.integrations.clone(),
+        clock.clone(),
+    )?;
     let settings = gateway::Settings {
         origin: config.public_url.origin().to_owned(),
         authority: config.public_url.authority().to_string(),
@@ -156,6 +162,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         keyring: config.keyring.clone(),
         upstream: config.upstream.clone(),
         pages: Pages::new(config.pages.brand.clone(), config.pages.languages.clone()),
+        start: config.pages.start,
+        guests: config.guests.clone(),
+        recorders: TrustedProxies::new(server.recorders.clone()),
+        embedding_sites: config.embedding_sites.clone(),
         access_log: log.access,
     };
     let gateway = Arc::new(Gateway::new(
@@ -237,10 +247,14 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
 
 impl Running {
     /// Takes over rules and signing keys of a new configuration; everything else needs a restart.
-    pub fn reload(&self, config: &Config) -> Result<(), SignerError> {
+    pub fn reload(&self, config: &Config) -> Result<(), gateway::SetupError> {
         let policy = Arc::new(config.policy.clone());
-        self.gateway
-            .replace_rules(Rules::new(policy, &config.token, self.clock.clone())?);
+        self.gateway.replace_rules(Rules::new(
+            policy,
+            &config.token,
+            config.integrations.clone(),
+            self.clock.clone(),
+        )?);
         Ok(())
     }
 

@@ -29,8 +29,8 @@ pub use self::{
 };
 use self::{problem::Report, sections::Raw, shape::Shape, tree::Place};
 use crate::{
-    integration, oidc, pages, policy::Policy, seal::Keyring, server, session, store, telemetry,
-    token, upstream,
+    gateway, integration, oidc, pages, policy::Policy, seal::Keyring, server, session, store,
+    telemetry, token, upstream,
 };
 
 /// Everything that the gateway has to know, checked.
@@ -58,6 +58,10 @@ pub struct Config {
     pub pages: pages::Settings,
     /// Other systems that send people or use the API.
     pub integrations: Vec<integration::Settings>,
+    /// How guests come and stay.
+    pub guests: gateway::Guests,
+    /// Origins of sites that may show rooms in frames.
+    pub embedding_sites: Vec<String>,
     /// What is logged, and how.
     pub log: telemetry::Settings,
     /// The keys of switches that are on and weaken the gateway, as `oidc.insecure_http_issuer`.

@@ -4,14 +4,22 @@
 //! admission, token, upstream, answer. A worker lives on one thread; what it shares with the others
 //! is read and not locked.
 
+mod apps;
 mod audit;
 mod between;
 mod body;
 mod bosh;
+mod call;
+mod events;
 mod facts;
 mod failure;
+mod form;
+mod join;
 mod live;
+mod meetings;
 mod own;
+mod presented;
+mod room;
 mod socket;
 mod tunnel;
 mod visitor;
@@ -31,6 +39,7 @@ use tokio::runtime::Handle;
 
 use self::{
     between::Streams,
+    events::Waiting,
     facts::{Authority, Facts, RequestId, check_authority},
     failure::{Asking, Failure, Reader},
     live::Live,
@@ -40,20 +49,24 @@ use crate::{
     bosh::SessionIds,
     clock::Clock,
     headers::TrustedProxies,
+    integration::{self, Integrations},
+    invitation::Links,
+    jaas::Jaas,
+    jws::KeySetError,
     metrics::{ControlMetrics, WorkerMetrics},
     oidc::RelyingParty,
+    owner::OwnerTags,
     page::Completion,
-    pages::Pages,
+    pages::{Pages, StartPage},
     policy::Policy,
     presence::Presence,
     random::Random,
     revocation::Revocations,
-    room::RoomKey,
     route::{Own, Route, Transport},
     seal::{Keyring, Purpose, Sealer},
-    session::{self, SessionCodec, SignInCookies},
+    session::{self, Passes, SessionCodec, SignInCookies},
     store::Store,
-    token::{self, Minter, PublishedKeys, SignerError},
+    token::{self, ClientTokens, Minter, PublishedKeys, SignerError},
     upstream::{self, Pool},
 };
 
@@ -74,8 +87,29 @@ pub struct Settings {
     pub upstream: upstream::Settings,
     /// The gateway's own pages.
     pub pages: Pages,
+    /// What is at `/`.
+    pub start: StartPage,
+    /// How guests come and stay.
+    pub guests: Guests,
+    /// Where recorders are, which come without signing in and have credentials of their own.
+    pub recorders: TrustedProxies,
+    /// Origins of sites that may show rooms in frames, besides those of integrations.
+    pub embedding_sites: Vec<String>,
     /// Whether each request gets a line in the log.
     pub access_log: bool,
+}
+
+/// How guests come and stay.
+#[derive(Clone, Debug)]
+pub struct Guests {
+    /// How long a guest, or anybody else with a pass to one room, is known.
+    pub lifetime: Duration,
+    /// How long a guest link can be used.
+    pub link_lifetime: Duration,
+    /// How long a host link can be used.
+    pub host_link_lifetime: Duration,
+    /// Prosody's domain for guests, where they come without a token.
+    pub xmpp_domain: Option<String>,
 }
 
 /// What all workers share: read-only but for the rules, which a reload swaps whole.
@@ -88,13 +122,20 @@ pub struct Gateway {
     sign_ins: SignInCookies,
     hints: Sealer,
     bosh_ids: SessionIds,
+    passes: Passes,
+    owners: OwnerTags,
+    links: Links,
+    client_tokens: ClientTokens,
+    guests: Guests,
+    recorders: TrustedProxies,
+    embedding_sites: Vec<String>,
+    start: StartPage,
+    jaas: Option<Jaas>,
     completion: Completion,
     pages: Pages,
     relying_party: Arc<RelyingParty>,
     revocations: Arc<Revocations>,
-    #[expect(dead_code, reason = "nobody waits for a room yet")]
     presence: Arc<Presence>,
-    #[expect(dead_code, reason = "nothing is used up yet")]
     store: Arc<dyn Store>,
     upstream: upstream::Settings,
     xmpp_domain: HeaderValue,
@@ -110,6 +151,7 @@ pub struct Gateway {
 pub struct Rules {
     policy: Arc<Policy>,
     minter: Minter,
+    integrations: Integrations,
     published: PublishedKeys,
 }
 
@@ -138,6 +180,7 @@ pub struct Worker {
     xmpp: Pool,
     live: Live,
     streams: Streams,
+    waiting: Waiting,
     metrics: Arc<WorkerMetrics>,
     name: u32,
     requests: Cell<u64>,
@@ -152,6 +195,9 @@ pub enum SetupError {
     /// A signing key cannot be used.
     #[error(transparent)]
     Signer(#[from] SignerError),
+    /// An integration's keys cannot be used.
+    #[error(transparent)]
+    Integration(#[from] KeySetError),
 }
 
 // === impl Rules ===
@@ -161,11 +207,13 @@ impl Rules {
     pub fn new(
         policy: Arc<Policy>,
         token: &token::Settings,
+        integrations: Vec<integration::Settings>,
         clock: Clock,
-    ) -> Result<Self, SignerError> {
+    ) -> Result<Self, SetupError> {
         Ok(Self {
             policy,
             minter: Minter::new(token, clock)?,
+            integrations: Integrations::new(integrations)?,
             published: PublishedKeys::new(&token.signing)?,
         })
     }
@@ -198,6 +246,15 @@ impl Gateway {
             sign_ins: SignInCookies::new(&keyring, &origin, clock.clone()),
             hints: keyring.sealer(Purpose::LogoutHint, &origin),
             bosh_ids: SessionIds::new(keyring.tagger(Purpose::BoshSession)),
+            passes: Passes::new(&keyring, &origin, clock.clone()),
+            owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
+            links: Links::new(&keyring, &origin),
+            client_tokens: ClientTokens::new(&keyring, &origin, clock.clone(), random.clone()),
+            guests: settings.guests,
+            recorders: settings.recorders,
+            embedding_sites: settings.embedding_sites,
+            start: settings.start,
+            jaas: None,
             completion: Completion::new(&origin, &serde_json::Map::new()),
             pages: settings.pages,
             relying_party: control.relying_party,
@@ -243,6 +300,7 @@ impl Worker {
             xmpp: pool(&settings.xmpp),
             live: Live::default(),
             streams: Streams::default(),
+            waiting: Waiting::default(),
             name: u32::from_be_bytes(gateway.random.bytes()),
             requests: Cell::new(0),
             metrics,
@@ -297,12 +355,6 @@ impl Worker {
     pub fn end_revoked(&self) {
         self.live.end_revoked(&self.gateway.revocations);
     }
-
-    /// A room opened or closed.
-    pub fn presence_changed(&self, _room: &RoomKey) {}
-
-    /// Rooms opened or closed, nobody knows which.
-    pub fn presence_unknown(&self) {}
 
     /// Ends the WebSockets because the gateway stops.
     pub fn end_sockets(&self) {
@@ -360,8 +412,11 @@ impl Worker {
                     tenant,
                 },
             ) => self.web_socket(&mut request, facts, tenant).await,
-            (Ok(()), Route::Room(room)) => self.room_page(request, facts, room).await,
+            (Ok(()), Route::Room(room)) => self.room_page(request, &asking, facts, room).await,
             (Ok(()), Route::Config) => self.config_js(request, facts).await,
+            (Ok(()), Route::Home) if self.gateway.start == StartPage::Gateway => {
+                self.start_page(&request, &asking)
+            }
             (Ok(()), Route::Home | Route::Asset) => self.public(request, facts).await,
             (Ok(()), Route::Private) => self.private(request, facts).await,
             (Ok(()), Route::NoRoom(error)) => Err(error.into()),

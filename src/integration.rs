@@ -157,6 +157,11 @@ impl Integrations {
         integration.verify(token, page, now)
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whose key to the API this is.
     pub fn caller(&self, bearer: &Bearer) -> Option<Caller<'_>> {
         let mut caller = None;

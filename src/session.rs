@@ -1,6 +1,7 @@
 //! The session of somebody who signed in: a sealed cookie, so that any replica can read it.
 
 mod cookies;
+mod jitsi_state;
 mod pass;
 mod return_to;
 mod sign_in;
@@ -12,9 +13,10 @@ use tracing::debug;
 
 pub use self::{
     cookies::{CookieJar, expire, is_own_cookie, set, set_below, set_in_frame},
+    jitsi_state::{App, JitsiState},
     pass::{Passes, Place},
     return_to::ReturnTo,
-    sign_in::{SignIn, SignInCookies, SignInError},
+    sign_in::{Afterwards, SignIn, SignInCookies, SignInError},
 };
 use crate::{
     clock::{Clock, Timestamp},

@@ -3,6 +3,7 @@
 //! Each module has one section's raw form, which is also its documentation, and turns it into the
 //! settings of the part that it is for.
 
+mod guests;
 mod integration;
 mod listen;
 mod log;
@@ -19,8 +20,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::{
-    integration::RawIntegration, listen::RawListen, log::RawLog, oidc::RawOidc, pages::RawPages,
-    room::RawRoom, session::RawSession, store::RawStore, tls::RawTls, token::RawToken,
+    guests::{RawEmbed, RawGuests},
+    integration::RawIntegration,
+    listen::RawListen,
+    log::RawLog,
+    oidc::RawOidc,
+    pages::RawPages,
+    room::RawRoom,
+    session::RawSession,
+    store::RawStore,
+    tls::RawTls,
+    token::RawToken,
     upstream::RawUpstream,
 };
 use super::{Config, problem::Report, public_url::PublicUrl, secret::SecretReader};
@@ -47,6 +57,8 @@ pub(super) struct Raw {
     store: RawStore,
     /// The rules: the first whose `match` and `tenant` fit a room decides who may enter it.
     room: Vec<RawRoom>,
+    guests: RawGuests,
+    embed: RawEmbed,
     pages: RawPages,
     integration: Vec<RawIntegration>,
     log: RawLog,
@@ -97,6 +109,8 @@ impl Raw {
             secrets,
             &mut report.section(""),
         );
+        let guests = self.guests.resolve(&mut report.section("guests"));
+        let embedding_sites = self.embed.resolve(&mut report.section("embed"));
         let log = self.log.resolve(&mut report.section("log"));
         let (keyring, session) = session?;
         Some(Config {
@@ -109,6 +123,8 @@ impl Raw {
             token: token?,
             store: store?,
             policy: policy?,
+            guests: guests?,
+            embedding_sites,
             pages: pages?,
             integrations: integrations?,
             log: log?,

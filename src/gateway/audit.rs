@@ -88,6 +88,19 @@ pub(super) fn invited(pass: &Session, room: &RoomKey, link: &Link, facts: &Facts
     );
 }
 
+/// Somebody went on from the browser into an app.
+pub(super) fn handed_over(session: &Session, room: &RoomKey, facts: &Facts) {
+    info!(
+        target: "audit",
+        event = "handed_over",
+        room = %room,
+        subject = session.identity().subject,
+        session = session.id().as_str(),
+        client.addr = %facts.client,
+        request = %facts.id,
+    );
+}
+
 /// Somebody was not let in.
 pub(super) fn refused(session: &Session, room: &RoomKey, refusal: Refusal, facts: &Facts) {
     info!(

@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{Body, Facts, Failure, Worker};
+use super::{Body, Failure, Worker};
 use crate::{
     headers::{self, Sender},
     policy::Admission,
@@ -70,9 +70,15 @@ impl Worker {
         let mut answer = Response::new(Body::Events(receiver));
         *answer.status_mut() = StatusCode::OK;
         *answer.headers_mut() = HeaderMap::from_iter([
-            (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+            (
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/event-stream"),
+            ),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            ),
             // For nginx, if one is in front.
             (X_ACCEL_BUFFERING, HeaderValue::from_static("no")),
         ]);
@@ -159,13 +165,20 @@ impl Waiting {
             // A channel whose sender is gone already.
             return watch::channel(()).1;
         }
-        let room = waiting.rooms.entry(room.clone()).or_insert_with(|| watch::Sender::new(()));
+        let room = waiting
+            .rooms
+            .entry(room.clone())
+            .or_insert_with(|| watch::Sender::new(()));
         room.subscribe()
     }
 
     fn leave(&self, room: &RoomKey) {
         let mut waiting = self.0.borrow_mut();
-        if waiting.rooms.get(room).is_some_and(watch::Sender::is_closed) {
+        if waiting
+            .rooms
+            .get(room)
+            .is_some_and(watch::Sender::is_closed)
+        {
             waiting.rooms.remove(room);
         }
     }

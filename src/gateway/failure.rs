@@ -91,6 +91,9 @@ pub(crate) enum Failure {
     /// What must be counted cannot be.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Only who hosts a meeting may pass its links on.
+    #[error("only a host of the meeting may see this")]
+    NotHost,
     /// A form is not one of ours.
     #[error("the form cannot be read: {0}")]
     Form(&'static str),
@@ -237,6 +240,7 @@ impl Failure {
             | Self::Embed(_)
             | Self::ClientToken(_)
             | Self::UsedToken
+            | Self::NotHost
             | Self::Bosh(BodyError::Foreign) => StatusCode::FORBIDDEN,
             Self::SignInFirst | Self::GuestFirst { .. } => StatusCode::UNAUTHORIZED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

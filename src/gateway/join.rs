@@ -1,6 +1,6 @@
 //! Entering as a guest, or by a link.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -15,9 +15,8 @@ use super::{
 use crate::{
     identity::{Identity, Invited, Standing},
     invitation::{Link, LinkError},
-    pages::{Content, GuestForm, LinkProblem, NameProblem},
+    pages::{GuestForm, LinkProblem, NameProblem},
     policy::Admission,
-    revocation::Selector,
     room::RoomKey,
     session::{Place, Session},
     store::Claim,
@@ -182,7 +181,7 @@ impl Worker {
         if link.room != *room {
             return Err(refused(LinkProblem::OtherRoom));
         }
-        if gateway.revocations.has(&Selector::Link(link.id.clone())) {
+        if gateway.revocations.matches_link(&link.id) {
             return Err(refused(LinkProblem::Revoked));
         }
         Ok(link)

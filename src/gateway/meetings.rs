@@ -53,9 +53,13 @@ impl Worker {
         let session = self.session(request.headers());
         let sign_in = login_path(&ReturnTo::default(), session.is_some());
         let content = Content::Start {
-            person: session.as_ref().map(|session| session.identity().display_name()),
+            person: session
+                .as_ref()
+                .map(|session| session.identity().display_name()),
             sign_in: &sign_in,
-            may_create: session.is_some_and(|session| self.may_create(&session)),
+            may_create: session
+                .as_ref()
+                .is_some_and(|session| self.may_create(session)),
             name: wrong.map(|(name, _)| name),
             problem: wrong.map(|(_, problem)| problem),
         };
@@ -99,11 +103,20 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let (request, form) = Form::read(request, &self.gateway.origin).await?;
         let Some(session) = self.session(request.headers()) else {
-            return redirect(StatusCode::SEE_OTHER, &login_path(&ReturnTo::default(), false));
+            return redirect(
+                StatusCode::SEE_OTHER,
+                &login_path(&ReturnTo::default(), false),
+            );
         };
-        let wish = form.get("name").map(str::trim).filter(|name| !name.is_empty());
+        let wish = form
+            .get("name")
+            .map(str::trim)
+            .filter(|name| !name.is_empty());
         let owner = Owner::Subject(&session.identity().subject);
-        let named = self.gateway.owners.name(None, wish, &owner, &self.gateway.random);
+        let named = self
+            .gateway
+            .owners
+            .name(None, wish, &owner, &self.gateway.random);
         let wrong = match named {
             Ok(room) if self.would_host(&room, session.identity()) => {
                 return redirect(StatusCode::SEE_OTHER, &meeting_path(&room));
@@ -171,7 +184,11 @@ impl Worker {
         let addresses = self.addresses(&query.room, &session.identity().subject);
         let now = self.gateway.clock.now();
         let event = self.event(&query, query.start(now), &addresses);
-        let mut answer = plain(StatusCode::OK, "text/calendar; charset=utf-8", event.ics(now));
+        let mut answer = plain(
+            StatusCode::OK,
+            "text/calendar; charset=utf-8",
+            event.ics(now),
+        );
         let headers = answer.headers_mut();
         headers.insert(
             header::CONTENT_DISPOSITION,
@@ -198,7 +215,10 @@ impl Worker {
                 uses: None,
                 by: by.to_owned(),
             };
-            (format!("{url}?invite={}", gateway.links.issue(&link)), expires)
+            (
+                format!("{url}?invite={}", gateway.links.issue(&link)),
+                expires,
+            )
         };
         Addresses {
             host: link(true, gateway.guests.host_link_lifetime),
@@ -275,7 +295,9 @@ impl Worker {
             title,
             start,
             duration: Duration::from_mins(u64::from(query.minutes)),
-            url: url.parse().expect("our origin, a room's path and a token are an address"),
+            url: url
+                .parse()
+                .expect("our origin, a room's path and a token are an address"),
             description: String::new(),
         }
     }
@@ -312,7 +334,10 @@ impl MeetingQuery {
                     start = Some(Timestamp::parse(&value).ok_or(Failure::Form("no time"))?);
                 }
                 "minutes" if !value.is_empty() => {
-                    let read = value.parse().ok().filter(|minutes| MINUTES.contains(minutes));
+                    let read = value
+                        .parse()
+                        .ok()
+                        .filter(|minutes| MINUTES.contains(minutes));
                     minutes = read.ok_or(Failure::Form("no length of a meeting"))?;
                 }
                 "title" if !value.trim().is_empty() => {
@@ -331,7 +356,8 @@ impl MeetingQuery {
 
     /// When the meeting begins: unless said, at the next full hour.
     fn start(&self, now: Timestamp) -> Timestamp {
-        self.start.unwrap_or_else(|| Timestamp::from_unix((now.as_unix() / HOUR + 1) * HOUR))
+        self.start
+            .unwrap_or_else(|| Timestamp::from_unix((now.as_unix() / HOUR + 1) * HOUR))
     }
 }
 

@@ -84,10 +84,12 @@ impl Worker {
             (ClientTokenKind::Embed, _) => in_time?,
             (ClientTokenKind::Handoff, Occasion::Entering) => {
                 in_time?;
-                self.use_once(&presented, left, false, headers, facts).await?;
+                self.use_once(&presented, left, false, headers, facts)
+                    .await?;
             }
             (ClientTokenKind::Handoff, Occasion::Resuming) => {
-                self.use_once(&presented, left, true, headers, facts).await?;
+                self.use_once(&presented, left, true, headers, facts)
+                    .await?;
             }
         }
         Ok(presented.session)
@@ -103,7 +105,9 @@ impl Worker {
         headers: &HeaderMap,
         facts: &Facts,
     ) -> Result<(), Failure> {
-        let agent = headers.get(header::USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
+        let agent = headers
+            .get(header::USER_AGENT)
+            .map_or(&b""[..], |agent| agent.as_bytes());
         let user = hash(&[facts.client.to_string().as_bytes(), agent]);
         let key = format!("handoff:{}", presented.id);
         let value = serde_json::json!({ "v": 1, "user": user }).to_string();

@@ -59,8 +59,13 @@ impl Worker {
         };
         if let Some(token) = &query.jwt {
             let headers = visit.request.headers();
-            let brought =
-                self.presented(token, &visit.room, Occasion::Entering, headers, &visit.facts);
+            let brought = self.presented(
+                token,
+                &visit.room,
+                Occasion::Entering,
+                headers,
+                &visit.facts,
+            );
             if let Some(session) = brought.await? {
                 return self.arrive(visit, session, &here).await;
             }
@@ -108,8 +113,7 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let rules = self.rules();
         loop {
-            let admitted =
-                self.admit(&rules.policy, &visit.room, visitor.as_deref(), &visit.facts);
+            let admitted = self.admit(&rules.policy, &visit.room, visitor.as_deref(), &visit.facts);
             let person = headers::is_navigation(visit.request.headers());
             let failure = match (admitted, &visitor) {
                 (Ok(grant), Some(session)) => {
@@ -187,9 +191,14 @@ impl Worker {
         let token = match session.room() {
             _ if tokenless => None,
             Some(room) if framed => {
-                let left = gateway.sessions.ends_at_latest(session).since(gateway.clock.now());
+                let left = gateway
+                    .sessions
+                    .ends_at_latest(session)
+                    .since(gateway.clock.now());
                 let kind = ClientTokenKind::Embed;
-                let token = gateway.client_tokens.issue(session, room, grant.role(), kind, left);
+                let token = gateway
+                    .client_tokens
+                    .issue(session, room, grant.role(), kind, left);
                 Some(token.as_str().to_owned())
             }
             _ => {
@@ -268,37 +277,31 @@ impl Worker {
         asking: &Asking,
         room: &RoomKey,
     ) -> Response<Body> {
-        let mut answer = self.show(content, asking);
-        let headers = answer.headers_mut();
-        if let Some(policy) = headers.get(header::CONTENT_SECURITY_POLICY) {
-            let ancestors = self.frame_ancestors(room);
-            let policy = policy
-                .to_str()
-                .map(|policy| policy.replace("frame-ancestors 'none'", &ancestors));
-            if let Ok(Ok(policy)) = policy.map(HeaderValue::try_from) {
-                headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-            }
-        }
-        answer
+        let id = asking.id.to_string();
+        let page = self.gateway.pages.render(content, &asking.asked(&id));
+        let page = page.framed_by(&self.embedding_sites(room));
+        page.into_response().map(Body::from)
     }
 
     fn allow_framing(&self, headers: &mut HeaderMap, room: &RoomKey) {
         // Beside a policy of Jitsi's web server, which may be stricter: all policies count.
-        if let Ok(policy) = HeaderValue::try_from(self.frame_ancestors(room)) {
+        let policy = format!("frame-ancestors {}", self.embedding_sites(room));
+        if let Ok(policy) = HeaderValue::try_from(policy) {
             headers.append(header::CONTENT_SECURITY_POLICY, policy);
         }
         headers.remove(header::X_FRAME_OPTIONS);
     }
 
-    fn frame_ancestors(&self, room: &RoomKey) -> String {
+    /// Whose pages may have a frame with the room in it.
+    fn embedding_sites(&self, room: &RoomKey) -> String {
         let rules = self.rules();
-        let mut directive = "frame-ancestors 'self'".to_owned();
+        let mut all = "'self'".to_owned();
         let sites = self.gateway.embedding_sites.iter().map(String::as_str);
         for site in sites.chain(rules.integrations.embedding(room)) {
-            directive.push(' ');
-            directive.push_str(site);
+            all.push(' ');
+            all.push_str(site);
         }
-        directive
+        all
     }
 }
 

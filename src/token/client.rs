@@ -169,6 +169,7 @@ impl ClientTokens {
             session,
         };
         let plain = serde_json::to_vec(&sealing).expect("texts and numbers always serialize");
+        let features = Features::default();
         let claims = Claims {
             iss: &self.issuer,
             aud: AUDIENCE,
@@ -176,7 +177,7 @@ impl ClientTokens {
             nbf: now.before(CLOCK_TOLERANCE).as_unix(),
             exp: now.after(lifetime).as_unix(),
             jti: &self.random.text::<16>(),
-            context: Context::new(session.identity(), role, &Features::default()),
+            context: Context::new(session.identity(), role, &features),
             gateway: self.sealer.seal(&plain),
         };
         let text = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing)

@@ -114,7 +114,7 @@ fn a_client_token_comes_back_as_what_it_was() {
 fn clients_read_of_it_what_they_read_of_the_display_token() {
     let bench = Bench::new();
     let token = bench.issue();
-    let display = DisplayToken::new(&room(), Role::Participant, &zoe());
+    let display = DisplayToken::new(&room(), Role::Participant, &Features::default(), &zoe());
     let (mut claims, shown) = (part(token.as_str(), 1), part(display.as_str(), 1));
     assert_eq!(
         part(token.as_str(), 0),
@@ -205,7 +205,7 @@ fn what_others_sign_is_foreign() {
         sign(&claims, SECRET.as_bytes(), Algorithm::HS256),
         sign(&claims, b"", Algorithm::HS256),
         unsigned,
-        DisplayToken::new(&room(), Role::Moderator, &zoe())
+        DisplayToken::new(&room(), Role::Moderator, &Features::default(), &zoe())
             .as_str()
             .to_owned(),
         tokens(&[NEWER_KEY], ORIGIN, &bench.clock)
