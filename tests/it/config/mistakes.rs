@@ -500,4 +500,29 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         "[[pages.links]]\nlabel = \"Imprint\"",
         "25: pages.links[1].url: missing; add for example url = \"https://www.example.org/imprint\"",
     ),
+    (
+        "",
+        "[store]\nkind = \"redis\"",
+        "25: store.url: missing; add url = \"redis://redis:6379\", or url_file if there is a password in it",
+    ),
+    (
+        "",
+        "[store]\nurl = \"redis://redis\"",
+        "25: store.kind: memory stands beside an address; write kind = \"redis\", or remove the address",
+    ),
+    (
+        "",
+        "[store]\nkind = \"redis\"\nurl = \"http://redis\"",
+        "27: store.url: not a redis or rediss address; write it as redis://host:6379, rediss://user:password@host:6379/0 or the like",
+    ),
+    (
+        "",
+        "[store]\nkind = \"redis\"\nurl = \"redis://redis\"\nnamespace = \"a b\"",
+        "28: store.namespace: \"a b\" is not a name for keys; write letters, digits, dots, dashes, underscores or colons",
+    ),
+    (
+        "",
+        "[store]\nkind = \"redis\"\nurl = \"redis://redis\"\nca_file = \"tls.crt\"",
+        "28: store.ca_file: stands beside an address without TLS; write rediss:// in the address, or remove the key",
+    ),
 ];
