@@ -127,11 +127,12 @@ impl Session {
         Self { id, ..self }
     }
 
-    /// A session that counts in one room only.
+    /// A session that counts in one room only, and until then.
     #[must_use]
-    pub fn only_in(self, room: &RoomKey) -> Self {
+    pub fn only_in(self, room: &RoomKey, ends: Timestamp) -> Self {
         Self {
             room: Some(room.clone()),
+            ends: Some(ends),
             ..self
         }
     }

@@ -176,32 +176,34 @@ impl Worker {
         let query = SignallingQuery::parse(head.uri.query().unwrap_or_default())?;
         let room = RoomKey::from_query(tenant, query.room().ok_or(Failure::NoRoom)?)?;
         let rules = self.rules();
-        let known = if self.is_recorder(&facts) {
-            Some(self.admit_recorder(&room))
-        } else {
-            let visitor = self.connecting(&head.headers, &room)?;
-            // Who has nothing but a token is known when the body tells what it is brought for.
-            if visitor.is_none() && query.token().is_some() {
-                None
-            } else {
-                Some(self.admit_connection(&rules.policy, &room, visitor, &facts)?)
+        let mut visitor = self.connecting(&head.headers, &room)?;
+        let recorder = self.is_recorder(&facts);
+        let mut early = recorder.then(|| self.admit_recorder(&room));
+        // Nobody's body is read who may not enter anyway. Who has nothing but a token is known when
+        // the body tells what it is brought for; and a stream goes on where others have to wait.
+        if early.is_none() && (visitor.is_some() || query.token().is_none()) {
+            let entering = Occasion::Entering;
+            match self.admit_connection(&rules.policy, &room, visitor.clone(), entering, &facts) {
+                Ok(entrant) => early = Some(entrant),
+                Err(Failure::Waiting { .. }) => {}
+                Err(failure) => return Err(failure),
             }
-        };
+        }
         let body = whole(body).await?;
         let tag = StartTag::parse(&body)?;
-        let mut entrant = match (known, query.token()) {
-            (Some(entrant), _) => entrant,
-            (None, token) => {
-                let occasion = if tag.creates() {
-                    Occasion::Entering
-                } else {
-                    Occasion::Polling
-                };
-                let token = token.unwrap_or_default();
+        let mut entrant = if let Some(entrant) = early {
+            entrant
+        } else {
+            let occasion = if tag.creates() {
+                Occasion::Entering
+            } else {
+                Occasion::Polling
+            };
+            if let (None, Some(token)) = (&visitor, query.token()) {
                 let brought = self.presented(token, &room, occasion, &head.headers, &facts);
-                let visitor = brought.await?.map(Rc::new);
-                self.admit_connection(&rules.policy, &room, visitor, &facts)?
+                visitor = brought.await?.map(Rc::new);
             }
+            self.admit_connection(&rules.policy, &room, visitor, occasion, &facts)?
         };
         let (body, stream, token) = if tag.creates() {
             audit::admitted(&entrant, &room, "bosh", &facts);

@@ -318,7 +318,7 @@ impl Failure {
         match (self, asking.reader) {
             // No challenge can be met within a handshake.
             (Self::SignInFirst | Self::GuestFirst { .. }, Reader::Socket) => {
-                *answer.status_mut() = StatusCode::FORBIDDEN
+                *answer.status_mut() = StatusCode::FORBIDDEN;
             }
             (Self::SignInFirst | Self::GuestFirst { .. }, Reader::Machine) => {
                 headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);

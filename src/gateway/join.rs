@@ -29,9 +29,9 @@ impl Worker {
     /// Opens a link: whoever is known, by their account or by the link itself, goes right in; others
     /// say a name. A link that can be used up is used by that form only, as programs that show
     /// previews of addresses open them as well.
-    pub(super) async fn open_link(
+    pub(super) fn open_link(
         &self,
-        visit: Visit<'_>,
+        visit: &Visit<'_>,
         invite: &str,
         here: &str,
     ) -> Result<Response<Body>, Failure> {
@@ -39,7 +39,7 @@ impl Worker {
         let headers = visit.request.headers();
         let member = self.session(headers);
         if link.uses.is_none() && (member.is_some() || link.name.is_some()) {
-            return self.admit_by_link(&link, None, here, &visit);
+            return self.admit_by_link(&link, None, here, visit);
         }
         let known = member
             .as_ref()
@@ -52,7 +52,7 @@ impl Worker {
             problem: None,
             host: link.host,
         };
-        Ok(self.choose(&visit, Some(form)))
+        Ok(self.choose(visit, Some(form)))
     }
 
     /// Answers the form of a guest's name.
@@ -105,7 +105,7 @@ impl Worker {
         let guest = self.new_guest(&visit.room, name);
         let rules = self.rules();
         match self.ask_rules(&rules.policy, &visit.room, Some(&guest)) {
-            Admission::Admit(_) | Admission::Wait(_) => self.let_in(guest, &here, &visit),
+            Admission::Admit(_) | Admission::Wait(_) => self.let_in(&guest, &here, &visit),
             // The rules changed, or somebody made the form up: the page says what is the matter.
             _ => self.enter(visit, None).await,
         }
@@ -135,18 +135,18 @@ impl Worker {
             .passes
             .issue(&visit.room, standing, identity, ends, &gateway.random);
         super::audit::invited(&pass, &visit.room, link, &visit.facts);
-        self.let_in(pass, here, visit)
+        self.let_in(&pass, here, visit)
     }
 
     fn let_in(
         &self,
-        pass: Session,
+        pass: &Session,
         here: &str,
         visit: &Visit<'_>,
     ) -> Result<Response<Body>, Failure> {
         let headers = visit.request.headers();
         let place = place_of(headers);
-        let cookies = self.give(&pass, place, headers)?;
+        let cookies = self.give(pass, place, headers)?;
         let here = match place {
             Place::Tab => here.to_owned(),
             // The cookie may not come back out of a frame.
@@ -155,7 +155,7 @@ impl Worker {
                 let role = crate::policy::Role::Participant;
                 let kind = ClientTokenKind::Embed;
                 let features = crate::policy::Features::default();
-                let token = tokens.issue(&pass, &visit.room, role, &features, kind, HANDOVER);
+                let token = tokens.issue(pass, &visit.room, role, &features, kind, HANDOVER);
                 format!("{here}?jwt={}", token.as_str())
             }
         };

@@ -79,10 +79,9 @@ impl Worker {
             .unwrap_or_default();
         // An address of ours keeps its link; of another site nothing is taken.
         if let Some(rest) = typed.strip_prefix(self.gateway.origin.as_str()) {
-            let target = rest.split('#').next().unwrap_or_default();
-            let path = target.split('?').next().unwrap_or_default();
-            if ReturnTo::parse(path).room().is_some() {
-                return redirect(StatusCode::SEE_OTHER, target);
+            let target = ReturnTo::parse(rest.split('#').next().unwrap_or_default());
+            if target.room().is_some() {
+                return redirect(StatusCode::SEE_OTHER, target.as_str());
             }
         }
         if typed.contains("://") {

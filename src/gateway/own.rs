@@ -362,7 +362,7 @@ impl LoginQuery {
                 "state" => {
                     let state = JitsiState::parse(&value);
                     wanted.return_to = state.return_to;
-                    wanted.options = state.options.clone();
+                    wanted.options.clone_from(&state.options);
                     if let Some(app) = state.app {
                         let options = state.options;
                         wanted.then = Afterwards::App { app, options };

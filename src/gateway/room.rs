@@ -71,7 +71,7 @@ impl Worker {
             }
         }
         if let Some(invite) = &query.invite {
-            return self.open_link(visit, invite, &here).await;
+            return self.open_link(&visit, invite, &here);
         }
         if room.respelled.is_some() {
             return redirect(StatusCode::PERMANENT_REDIRECT, &here);
@@ -93,7 +93,12 @@ impl Worker {
         here: &str,
     ) -> Result<Response<Body>, Failure> {
         let place = place_of(visit.request.headers());
-        let pass = self.pass_of(session, &visit.room);
+        let pass = if session.room().is_some() {
+            session
+        } else {
+            let ends = self.gateway.sessions.ends_at_latest(&session);
+            session.only_in(&visit.room, ends)
+        };
         visit.cookies = self.give(&pass, place, visit.request.headers())?;
         match place {
             Place::Frame => self.enter(visit, Some(Rc::new(pass))).await,
@@ -142,7 +147,8 @@ impl Worker {
 
     /// Sign in, or enter as a guest.
     pub(super) fn choose(&self, visit: &Visit<'_>, form: Option<GuestForm<'_>>) -> Response<Body> {
-        let sign_in = login_path(&ReturnTo::parse(&visit.room.page_path()), false);
+        let invite = form.and_then(|form| form.invite);
+        let sign_in = login_path(&ReturnTo::of_link(&visit.room, invite), false);
         let content = Content::Join {
             room: &visit.room,
             sign_in: Some(&sign_in),
@@ -255,14 +261,7 @@ impl Worker {
         self.gateway.recorders.contains(facts.client.ip())
     }
 
-    /// A session as a pass to one room, for whoever is not to have more.
-    pub(super) fn pass_of(&self, session: Session, room: &RoomKey) -> Session {
-        if session.room().is_some() {
-            return session;
-        }
-        session.only_in(room)
-    }
-
+    /// The `Set-Cookie` headers that give a pass.
     pub(super) fn give(
         &self,
         pass: &Session,

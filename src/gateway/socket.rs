@@ -107,16 +107,16 @@ impl Worker {
         }
         let headers = request.headers();
         let mut visitor = self.connecting(headers, room)?;
+        let occasion = if query.resumes() {
+            Occasion::Resuming
+        } else {
+            Occasion::Entering
+        };
         if let (None, Some(token)) = (&visitor, query.token()) {
-            let occasion = if query.resumes() {
-                Occasion::Resuming
-            } else {
-                Occasion::Entering
-            };
             let brought = self.presented(token, room, occasion, headers, facts);
             visitor = brought.await?.map(Rc::new);
         }
-        self.admit_connection(&rules.policy, room, visitor, facts)
+        self.admit_connection(&rules.policy, room, visitor, occasion, facts)
     }
 
     /// Jitsi's client asks for the address of its WebSocket every minute or two, to learn whether

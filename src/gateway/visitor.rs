@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use http::{HeaderMap, HeaderValue, Response, header};
 
-use super::{Body, Facts, Failure, Rules, Worker, audit};
+use super::{Body, Facts, Failure, Rules, Worker, audit, presented::Occasion};
 use crate::{
     headers::{self, Sender},
     identity::{Identity, Standing},
@@ -67,7 +67,18 @@ impl Worker {
         session: Option<&Session>,
         facts: &Facts,
     ) -> Result<Grant<'p>, Failure> {
-        let admission = self.ask_rules(policy, room, session);
+        self.admit_on(policy, room, session, Occasion::Entering, facts)
+    }
+
+    fn admit_on<'p>(
+        &self,
+        policy: &'p Policy,
+        room: &RoomKey,
+        session: Option<&Session>,
+        occasion: Occasion,
+        facts: &Facts,
+    ) -> Result<Grant<'p>, Failure> {
+        let admission = self.ask_rules_on(policy, room, session, occasion);
         self.metrics.decided(admission.as_str());
         let person = || session.map(|session| session.identity().display_name().to_owned());
         match admission {
@@ -99,19 +110,32 @@ impl Worker {
         room: &RoomKey,
         session: Option<&Session>,
     ) -> Admission<'p> {
+        self.ask_rules_on(policy, room, session, Occasion::Entering)
+    }
+
+    fn ask_rules_on<'p>(
+        &self,
+        policy: &'p Policy,
+        room: &RoomKey,
+        session: Option<&Session>,
+        occasion: Occasion,
+    ) -> Admission<'p> {
         let gateway = &self.gateway;
         let visitor = session
             .filter(|session| session.is_for(room))
             .map(|session| Visitor {
                 identity: session.identity(),
                 standing: session.standing(),
-                owner: gateway.owners.is_owner(room, session.identity()),
+                // Others could say that they are whoever they like.
+                owner: has_account(session.standing())
+                    && gateway.owners.is_owner(room, session.identity()),
             });
         let presence = &gateway.presence;
         let here = session.is_some_and(|session| presence.is_here(room, session.id()));
         let situation = Situation {
             now: gateway.clock.now(),
-            open: presence.is_open(room),
+            // Whoever is in stays in, even if a restart made us forget that the room is open.
+            open: occasion == Occasion::Polling || presence.is_open(room),
             others: presence.people(room).saturating_sub(u32::from(here)),
         };
         policy.decide(room, visitor.as_ref(), &situation)
@@ -164,16 +188,18 @@ impl Worker {
         policy: &'p Policy,
         room: &RoomKey,
         visitor: Option<Rc<Session>>,
+        occasion: Occasion,
         facts: &Facts,
     ) -> Result<Entrant<'p>, Failure> {
-        match (self.admit(policy, room, visitor.as_deref(), facts), visitor) {
+        let admitted = self.admit_on(policy, room, visitor.as_deref(), occasion, facts);
+        match (admitted, visitor) {
             (Ok(grant), Some(session)) => Ok(Entrant {
                 session,
                 rank: Rank::Granted(grant),
             }),
             (Err(Failure::GuestFirst { .. }), _) => {
                 let guest = Rc::new(self.new_guest(room, None));
-                let grant = self.admit(policy, room, Some(&guest), facts)?;
+                let grant = self.admit_on(policy, room, Some(&guest), occasion, facts)?;
                 Ok(Entrant {
                     session: guest,
                     rank: Rank::Passing(grant),
@@ -221,6 +247,12 @@ impl Worker {
             self.gateway.sessions.cookie_lifetime(),
         )
     }
+}
+
+/// Whether an identity was proved by the provider, or by a system that is trusted with e-mail
+/// addresses.
+fn has_account(standing: &Standing) -> bool {
+    standing.is_member() || matches!(standing, Standing::Embedded(_))
 }
 
 // === impl Entrant ===

@@ -84,9 +84,9 @@ impl Brand {
             .or_else(|| self.accent.map(Colour::brightened));
         let mut accent = |colour: Colour, [open, close]: [&str; 2]| {
             let text = colour.text_on();
-            write!(
+            writeln!(
                 style,
-                "{open}:root {{ --accent: {colour}; --on-accent: {text}; }}{close}\n"
+                "{open}:root {{ --accent: {colour}; --on-accent: {text}; }}{close}"
             )
             .expect("writing to a string does not fail");
         };
@@ -213,7 +213,7 @@ mod tests {
             assert_eq!(url(other.as_bytes()), Err(LogoError::Kind), "{other}");
         }
         assert_eq!(url(b"\xff<svg>"), Err(LogoError::Kind));
-        let large = [PNG, &[0; MAX_LOGO_BYTES]].concat();
+        let large = [PNG, &vec![0; MAX_LOGO_BYTES]].concat();
         assert_eq!(url(&large), Err(LogoError::TooLarge(large.len())));
     }
 

@@ -29,6 +29,15 @@ impl ReturnTo {
         }
     }
 
+    /// The page of a room, with the link that somebody came by.
+    pub fn of_link(room: &RoomKey, invite: Option<&str>) -> Self {
+        let path = room.page_path();
+        match invite {
+            Some(invite) => Self::parse(&format!("{path}?invite={invite}")),
+            None => Self::parse(&path),
+        }
+    }
+
     /// The room whose page it is.
     pub fn room(&self) -> Option<RoomKey> {
         let path = self.0.split('?').next()?.strip_prefix('/')?;
@@ -76,8 +85,10 @@ impl Default for ReturnTo {
 /// The query without tokens and without characters that do not belong into one.
 fn clean_query(query: &str) -> String {
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '\\' | '^' | '`');
-    query::without_tokens(query)
-        .split('&')
+    let link = |pair: &&str| pair.starts_with("invite=");
+    let rest = query::without_tokens(query);
+    let pairs = query.split('&').filter(link).take(1).chain(rest.split('&'));
+    pairs
         .filter(|pair| !pair.is_empty() && pair.chars().all(plain))
         .collect::<Vec<_>>()
         .join("&")

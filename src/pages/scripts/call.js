@@ -28,6 +28,8 @@
         width: "100%",
         height: "100%",
       });
+      // What readers of the screen say of the frame.
+      api.getIFrame().title = document.title;
       api.addListener("readyToClose", () => show("over"));
       show("frame");
     } catch (_) {
@@ -35,6 +37,7 @@
     }
   };
 
+  document.querySelector("#loading .status").hidden = false;
   const script = document.createElement("script");
   const patience = setTimeout(() => {
     script.remove();

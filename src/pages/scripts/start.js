@@ -16,10 +16,10 @@
   // A room of this site and when it was visited; the query, which may hold a token, is left out.
   const room = (entry) => {
     try {
-      const url = new URL(entry.conference, location.origin);
-      const name = decodeURIComponent(url.pathname.slice(1));
-      const isRoom = url.origin === location.origin && /^(?!_gateway\/)[^/]+(\/[^/]+)?$/.test(url.pathname.slice(1));
-      return isRoom ? [{ path: url.pathname, name, date: Number(entry.date) || 0 }] : [];
+      const { origin, pathname } = new URL(entry.conference);
+      const isRoom = origin === location.origin && /^\/(?!_gateway\/)[^/]+(\/[^/]+)?$/.test(pathname);
+      const name = decodeURIComponent(pathname.slice(1));
+      return isRoom ? [{ path: pathname, name, date: Number(entry.date) || 0 }] : [];
     } catch (_) {
       return [];
     }

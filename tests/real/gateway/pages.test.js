@@ -1,0 +1,417 @@
+// The gateway's own pages in a browser: can everybody use them, and does nothing that is put into
+// them run? Screenshots stay in tests/output/pages/.
+
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import axe from "axe-core";
+import { chromium } from "playwright-core";
+import { flags } from "../lib/browser.js";
+import { startGallery } from "../lib/gallery.js";
+import { until } from "../lib/process.js";
+
+const output = fileURLToPath(new URL("../../output/pages/", import.meta.url));
+const phone = { width: 320, height: 640 };
+const laptop = { width: 1280, height: 800 };
+const wall = { width: 3840, height: 2160 };
+
+let gallery;
+let browser;
+before(async () => {
+  gallery = await startGallery();
+  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
+  browser = await chromium.launch({ executablePath, args: flags });
+});
+after(async () => {
+  await browser?.close();
+  await gallery?.stop();
+});
+
+/** Somebody with a browser that keeps what goes wrong in `problems`, and what pages ask for elsewhere in `strayed`. */
+async function visitor(options = {}) {
+  const context = await browser.newContext({ viewport: laptop, ...options });
+  const page = await context.newPage();
+  const [problems, strayed] = [[], []];
+  page.on("pageerror", (error) => problems.push(error.message));
+  page.on("console", (message) => {
+    if (/^csp |Content.Security.Policy/i.test(message.text())) problems.push(message.text());
+  });
+  await context.addInitScript(() => {
+    addEventListener("securitypolicyviolation", (event) => {
+      console.error(`csp ${event.effectiveDirective} ${event.blockedURI}`);
+    });
+  });
+  await context.route((url) => url.origin !== gallery.origin && url.protocol !== "data:", (route) => {
+    const url = route.request().url();
+    if (url.startsWith(gallery.calls)) return route.continue();
+    strayed.push(url);
+    return route.fulfill({ contentType: "text/html", body: "<h1>elsewhere</h1>" });
+  });
+  const open = async (path) => {
+    await page.goto(gallery.origin + path, { waitUntil: "commit" });
+    await page.locator("h1").waitFor({ state: "attached" });
+    await page.waitForFunction(() => document.readyState !== "loading");
+  };
+  return { context, page, problems, strayed, open };
+}
+
+/** The names of all pages in a language. */
+const pages = (language) => gallery.names
+  .filter((path) => path.startsWith(`/${language}/`))
+  .map((path) => path.split("/").at(-1));
+
+async function violations(page) {
+  await page.evaluate(axe.source);
+  const found = await page.evaluate(async () => {
+    const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+    const { violations: all } = await window.axe.run(document, {
+      runOnly: { type: "tag", values: tags },
+      iframes: false,
+      resultTypes: ["violations"],
+    });
+    return all.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target).join(", ")}`);
+  });
+  return found;
+}
+
+/** What sticks out of the window, if anything does. */
+const sticksOut = (page) => page.evaluate(() => {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return [];
+  const wide = [...document.querySelectorAll("body *")].filter((element) => {
+    const { left, right } = element.getBoundingClientRect();
+    return left < 0 || right > width;
+  });
+  return wide.map(({ tagName, className }) => `${tagName}.${className}`);
+});
+
+for (const [language, colorScheme] of [
+  ["en", "light"], ["en", "dark"], ["ar", "light"], ["ar", "dark"],
+  ["de", "light"], ["fr", "light"], ["es", "light"], ["hostile", "light"],
+]) {
+  test(`everybody can use every page: ${language}, ${colorScheme}`, async () => {
+    const { context, page, problems, strayed, open } = await visitor({ colorScheme });
+    const wrong = [];
+    const names = pages(language);
+    assert.ok(names.length > 40, "the gallery has every page");
+    for (const name of names) {
+      // The one that leads on at once has to stay to be looked at.
+      await open(`/${language}/${name}${name === "continue" ? "?still" : ""}`);
+      wrong.push(...(await violations(page)).map((what) => `${name}: ${what}`));
+      for (const size of [phone, wall]) {
+        await page.setViewportSize(size);
+        wrong.push(...(await sticksOut(page)).map((what) => `${name}: ${what} at ${size.width}`));
+      }
+      await page.setViewportSize(laptop);
+      const canary = await page.evaluate(() => window.canary);
+      if (canary !== undefined) wrong.push(`${name}: ran`);
+      if (language !== "hostile") assert.equal(await page.getAttribute("html", "lang"), language);
+    }
+    assert.deepEqual(wrong, []);
+    assert.deepEqual(problems, []);
+    assert.deepEqual(strayed, []);
+    await context.close();
+  });
+}
+
+test("screenshots", async () => {
+  for (const [language, colorScheme, sizes] of [
+    ["en", "light", [phone, laptop, wall]],
+    ["en", "dark", [laptop]],
+    ["ar", "light", [phone, laptop]],
+  ]) {
+    const { context, page, open } = await visitor({ colorScheme });
+    const to = `${output}${language}-${colorScheme}/`;
+    mkdirSync(to, { recursive: true });
+    for (const name of pages(language)) {
+      await open(`/${language}/${name}${name === "continue" ? "?still" : ""}`);
+      for (const size of sizes) {
+        await page.setViewportSize(size);
+        await page.screenshot({ path: `${to}${name}-${size.width}.png`, fullPage: size === phone });
+      }
+    }
+    await context.close();
+  }
+});
+
+/** Presses Tab until the element has the focus; every stop on the way has to be seen. */
+async function tabTo(page, selector) {
+  for (let stops = 0; stops < 40; stops += 1) {
+    await page.keyboard.press("Tab");
+    const stop = await page.evaluate((wanted) => {
+      const element = document.activeElement;
+      const { outlineStyle, outlineWidth } = getComputedStyle(element);
+      const { width, height } = element.getBoundingClientRect();
+      return {
+        here: element.matches(wanted),
+        name: element.outerHTML.slice(0, 80),
+        seen: outlineStyle !== "none" && parseFloat(outlineWidth) >= 2,
+        large: width >= 24 && height >= 24,
+      };
+    }, selector);
+    assert.ok(stop.seen, `the focus is not seen: ${stop.name}`);
+    assert.ok(stop.large, `the target is too small: ${stop.name}`);
+    if (stop.here) return;
+  }
+  assert.fail(`${selector} cannot be reached`);
+}
+
+/** Does something, and gives the first request to the address that comes of it. */
+async function sends(page, path, act) {
+  const before = gallery.requests.length;
+  await act();
+  await until(() => gallery.requests.slice(before).some(({ url }) => url.startsWith(path)), { what: path });
+  await page.waitForURL((url) => url.pathname.startsWith(path), { waitUntil: "commit" });
+  const request = gallery.requests.slice(before).find(({ url }) => url.startsWith(path));
+  const text = request.method === "POST" ? request.body : request.url.split("?")[1];
+  return { ...request, fields: Object.fromEntries(new URLSearchParams(text)) };
+}
+
+test("meetings begin and are joined by keyboard alone", async () => {
+  const { context, page, problems, open } = await visitor();
+  const enter = () => page.keyboard.press("Enter");
+
+  await open("/en/start");
+  await tabTo(page, "button.button");
+  const anew = await sends(page, "/_gateway/meetings", enter);
+  assert.equal(anew.method, "POST");
+  assert.deepEqual(anew.fields, { name: "" });
+  assert.equal(anew.headers.origin, gallery.origin, "the server can tell that the form is ours");
+
+  await open("/en/start");
+  await tabTo(page, "#name");
+  await page.keyboard.type("Board Meeting");
+  const named = await sends(page, "/_gateway/meetings", enter);
+  assert.deepEqual(named.fields, { name: "Board Meeting" });
+
+  await open("/en/start-signed-out");
+  await tabTo(page, "#room");
+  await page.keyboard.type("https://meet.example.org/x?y");
+  const go = await sends(page, "/_gateway/go", enter);
+  assert.deepEqual(go.fields, { room: "https://meet.example.org/x?y" });
+
+  await open("/en/join");
+  await tabTo(page, "#name");
+  await page.keyboard.press("Control+A");
+  await page.keyboard.type("Ada");
+  const joined = await sends(page, "/_gateway/join", enter);
+  assert.equal(joined.headers.origin, gallery.origin);
+  assert.deepEqual(
+    { ...joined.fields, invite: "…" },
+    { room: "acme/calm-otter-4821-k7qd3m2a", name: "Ada", invite: "…" },
+  );
+
+  await open("/en/join-problem");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "name");
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("a meeting's page copies links and knows the reader's time", async () => {
+  const { context, page, problems, open } = await visitor({
+    timezoneId: "Asia/Kolkata",
+    permissions: ["clipboard-read", "clipboard-write"],
+  });
+  await open("/en/meeting");
+  await tabTo(page, "[data-copies=guest]");
+  await page.keyboard.press("Enter");
+  await page.getByText("Copied").waitFor();
+  assert.equal(
+    await page.evaluate(() => navigator.clipboard.readText()),
+    await page.inputValue("#guest"),
+  );
+  assert.match(await page.locator("time").first().textContent(), /Saturday, November 21, 2026.*3:30/);
+
+  assert.equal(await page.inputValue("#begin"), "2026-11-21T15:30");
+  await page.fill("#subject", "Board & more");
+  await page.fill("#begin", "2026-12-01T00:15");
+  await page.fill("#minutes", "90");
+  const link = async (id) => new URL(await page.getAttribute(id, "href")).searchParams;
+  const [google, outlook] = [await link("#google"), await link("#outlook")];
+  assert.equal(google.get("dates"), "20261130T184500Z/20261130T201500Z");
+  assert.equal(google.get("text"), "Board & more");
+  assert.equal(outlook.get("startdt"), "2026-11-30T18:45:00Z");
+  assert.equal(outlook.get("enddt"), "2026-11-30T20:15:00Z");
+  const file = await sends(page, "/_gateway/meeting.ics", () => page.press("#subject", "Enter"));
+  assert.deepEqual(file.fields, {
+    room: "acme/calm-otter-4821-k7qd3m2a", title: "Board & more", start: "2026-11-30T18:45", minutes: "90",
+  });
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("recent meetings are of this site, without tokens, and can be forgotten", async () => {
+  const { context, page, problems, open } = await visitor();
+  await open("/en/start");
+  assert.equal(await page.isVisible("#recent"), false);
+  await page.evaluate((origin) => {
+    const at = (conference, date) => ({ conference, date });
+    localStorage.setItem("features/recent-list", JSON.stringify([
+      at(`${origin}/acme/Caf%C3%A9?jwt=secret#x`, 1_700_000_000_000),
+      at("https://elsewhere.example/x", 5), at("javascript:canary=1", 4), at(`${origin}/_gateway/logout`, 3),
+      at(`${origin}/%3Cimg%20src=x%20onerror=canary=1%3E`, 2), null, "x", { conference: 1 },
+    ]));
+    localStorage.setItem("gateway.rooms", JSON.stringify([at(`${origin}/acme/caf%c3%a9`, 1), at(`${origin}/a/b/c`, 9)]));
+  }, gallery.origin);
+  await open("/en/meeting");
+  const kept = await page.evaluate(() => JSON.parse(localStorage.getItem("gateway.rooms")));
+  assert.deepEqual(kept.map(({ conference }) => conference).slice(2), [
+    "https://meet.example.org/acme/calm-otter-4821-k7qd3m2a",
+  ]);
+  await open("/en/start");
+  const links = await page.locator("#recent a").evaluateAll((all) => all.map((a) => [a.getAttribute("href"), a.textContent]));
+  assert.deepEqual(links, [
+    ["/acme/Caf%C3%A9", "acme/Café"],
+    ["/%3Cimg%20src=x%20onerror=canary=1%3E", "<img src=x onerror=canary=1>"],
+  ]);
+  assert.deepEqual(await violations(page), []);
+  await tabTo(page, "#recent button");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.isVisible("#recent"), false);
+  assert.equal(await page.evaluate(() => document.activeElement.id), "room");
+  assert.equal(await page.evaluate(() => localStorage.length), 0);
+  await page.evaluate(() => localStorage.setItem("gateway.rooms", "{"));
+  await page.reload();
+  assert.equal(await page.evaluate(() => window.canary), undefined);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("who waits is let in, with the fragment of the address, and the page says so", async () => {
+  const { context, page, problems, open } = await visitor({ reducedMotion: "reduce" });
+  await open("/en/wait#config.startWithAudioMuted=true");
+  await until(() => gallery.streams.size === 1, { what: "the page listens" });
+  const animation = await page.locator(".pulse").evaluate((pulse) => getComputedStyle(pulse).animationName);
+  assert.equal(animation, "none", "nothing moves");
+  assert.equal(await page.isChecked("#sound"), false);
+  await tabTo(page, "#sound");
+  await page.keyboard.press("Space");
+  assert.equal(await page.isChecked("#sound"), true);
+  await tabTo(page, "a:focus");
+  const loaded = gallery.requests.filter(({ url }) => url === "/en/wait").length;
+  gallery.say("open");
+  await page.waitForFunction(() => document.title === "The meeting begins!");
+  assert.equal(await page.locator("[role=status]").textContent(), "The meeting begins. Opening it…");
+  await until(() => gallery.requests.filter(({ url }) => url === "/en/wait").length > loaded, { what: "it loads again" });
+  await until(() => gallery.streams.size === 1, { what: "and listens again" });
+  assert.equal(new URL(page.url()).hash, "#config.startWithAudioMuted=true");
+
+  for (const stream of gallery.streams) stream.destroy();
+  await page.getByText("The connection is interrupted").waitFor();
+  await page.getByText("Waiting for the host").waitFor({ timeout: 20_000 });
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("without a script everything but a call works", async () => {
+  const { context, page, open } = await visitor({ javaScriptEnabled: false });
+  await open("/en/wait");
+  assert.equal(await page.locator("noscript meta[http-equiv=refresh]").count(), 1);
+  assert.equal(await page.isVisible("#sound"), false);
+  await open("/en/meeting");
+  assert.match(await page.locator("time").first().textContent(), /^2026-11-21 10:00 UTC$/);
+  assert.equal(await page.isVisible("[data-copies]"), false);
+  const file = await sends(page, "/_gateway/meeting.ics", () => page.press("#subject", "Enter"));
+  assert.equal(file.fields.start, "2026-11-21T10:00");
+  await open("/en/start");
+  assert.equal(await page.isVisible("#recent"), false);
+  await open("/en/call");
+  assert.equal(await page.locator("noscript p").count(), 1);
+  assert.equal(await page.isVisible("[role=status]"), false);
+  await context.close();
+});
+
+test("the way to the provider leads there, and nowhere else", async () => {
+  for (const language of ["en", "hostile"]) {
+    const { context, page, problems, strayed } = await visitor();
+    await page.goto(`${gallery.origin}/${language}/continue#x`);
+    await page.waitForURL("https://sso.example.org/**");
+    assert.deepEqual(strayed, ["https://sso.example.org/auth?client_id=jitsi"]);
+    assert.deepEqual(problems, []);
+    await context.close();
+  }
+});
+
+test("an app is opened at once", async () => {
+  const { context, page, open } = await visitor();
+  const session = await context.newCDPSession(page);
+  await session.send("Page.enable");
+  const tried = new Promise((resolve) => {
+    session.on("Page.frameRequestedNavigation", ({ url }) => resolve(url));
+  });
+  await open("/en/open-app");
+  assert.equal(await tried, "org.jitsi.meet://meet.example.org/x?jwt=a.b.c");
+  await open("/hostile/open-app");
+  assert.equal(await page.locator("[href^=javascript]").count(), 0);
+  await context.close();
+});
+
+test("a call is shown in a frame, and its end on our page", async () => {
+  const { context, page, problems, open } = await visitor();
+  await open("/en/call");
+  await page.waitForFunction(() => window.call);
+  const { host, options } = await page.evaluate(() => ({ host: call.host, options: call.options }));
+  assert.equal(`http://${host}`, gallery.calls);
+  assert.deepEqual(options, {
+    roomName: "Grace Example", userInfo: { displayName: "Zoë Example" },
+    parentNode: "frame", width: "100%", height: "100%",
+  });
+  await page.frameLocator("iframe").locator("h1").waitFor();
+  await page.evaluate(() => call.api.listeners.readyToClose());
+  await page.getByText("You have left the meeting").waitFor();
+  assert.equal(await page.locator("iframe").count(), 0);
+  assert.deepEqual(await violations(page), []);
+
+  await page.reload();
+  await page.frameLocator("iframe").locator("h1").waitFor();
+  await until(() => gallery.streams.size === 1, { what: "the page listens" });
+  gallery.say("close");
+  await page.getByText("Your sign-in has ended").waitFor();
+  assert.equal(await page.locator("iframe").count(), 0);
+
+  await page.route(`${gallery.calls}/**`, (route) => route.abort());
+  await page.reload();
+  await page.getByText("The meeting cannot be shown").waitFor();
+  assert.deepEqual(await violations(page), []);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
+
+test("Jitsi's page hears how a sign-in in a window ended, and no other site does", async () => {
+  const { context, page, problems } = await visitor();
+  const hears = async (act) => {
+    await page.goto(`${gallery.origin}/opener`);
+    await page.evaluate(() => {
+      window.heard = new Promise((resolve) => addEventListener("message", ({ data, origin }) => resolve({ data, origin })));
+    });
+    await page.evaluate(act);
+    return page.evaluate(() => window.heard);
+  };
+  const { origin } = gallery;
+  assert.deepEqual(
+    await hears(() => void window.open("/en/popup")),
+    { origin, data: { type: "oauth-success", accessToken: "Zoë Example" } },
+  );
+  await until(() => context.pages().length === 1, { what: "the window closes" });
+  assert.deepEqual(
+    await hears(() => void window.open("/en/popup-failed")),
+    { origin, data: { type: "oauth-error", error: "the token's room is *, which is no room" } },
+  );
+  assert.deepEqual(
+    await hears(() => { document.querySelector("iframe").src = "/en/logout-frame"; }),
+    { origin, data: { type: "logout-success" } },
+  );
+  // From another origin the window can be opened, but tells nothing.
+  await page.goto(`${gallery.calls}/x`);
+  const popup = context.waitForEvent("page");
+  await page.evaluate((address) => {
+    window.heard = [];
+    addEventListener("message", ({ data }) => window.heard.push(data));
+    window.open(address);
+  }, `${origin}/en/popup`);
+  await (await popup).waitForEvent("close");
+  assert.deepEqual(await page.evaluate(() => window.heard), []);
+  assert.deepEqual(problems, []);
+  await context.close();
+});
