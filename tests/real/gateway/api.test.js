@@ -11,7 +11,7 @@ import { run } from "../lib/process.js";
 import { startProvider } from "../lib/provider.js";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const schemathesis = process.env.SCHEMATHESIS ?? here("../../output/python/bin/schemathesis");
+const schemathesis = process.env.SCHEMATHESIS ?? here("../python/bin/schemathesis");
 const label = "api";
 const key = randomBytes(32).toString("hex");
 
