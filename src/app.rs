@@ -13,16 +13,19 @@ use tracing::{info, warn};
 
 use crate::{
     admin::Admin,
-    clock::Clock,
-    config::Config,
+    clock::{Clock, Timestamp},
+    config::{Backend, Config},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
-    pages::{Languages, Pages},
+    pages::Pages,
+    policy::{Enter, Policy},
     presence::Presence,
     random::Random,
+    reservation::{Reservations, RoomTerms},
     revocation::Revocations,
+    room::RoomKey,
     server::{
         self, Certificate, CertificateError, ListenError, Listener, News, WorkerError, Workers,
     },
@@ -57,6 +60,8 @@ pub struct Addresses {
     pub https: Option<SocketAddr>,
     /// Probes and metrics.
     pub admin: SocketAddr,
+    /// Prosody's questions about rooms.
+    pub reservation: Option<SocketAddr>,
 }
 
 /// Why a gateway does not start.
@@ -103,6 +108,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     let bind = |address: Option<SocketAddr>| address.map(server::listen).transpose();
     let (http, https) = (bind(server.http)?, bind(server.https)?);
     let admin_listener = server::listen(server.admin)?;
+    let reservation_listener = bind(config.reservation.as_ref().map(|settings| settings.listen))?;
     let certificate = server
         .tls
         .clone()
@@ -124,7 +130,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         clock.clone(),
         random.clone(),
     )?);
-    let revocations = Arc::new(Revocations::new(config.session.absolute, clock.clone()));
+    let revocations = Arc::new(Revocations::new(
+        config.session.absolute.max(config.guests.lifetime),
+        clock.clone(),
+    ));
     let store = store::open(&config.store, control_metrics.store.clone(), random.clone())?;
     let presence = Arc::new(Presence::new(&random));
     let news = News {
@@ -146,11 +155,15 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         trusted_proxies: TrustedProxies::new(server.trusted_proxies.clone()),
         session: config.session,
         keyring: config.keyring.clone(),
-        upstream: config.upstream.clone(),
-        pages: Pages::new(
-            config.public_url.authority().as_str(),
-            Languages::new(Vec::new()),
-        ),
+        backend: match &config.backend {
+            Backend::Jitsi(jitsi) => gateway::Backend::Jitsi(jitsi.upstream.clone()),
+            Backend::Jaas(settings) => gateway::Backend::Jaas(settings.clone()),
+        },
+        pages: Pages::new(config.pages.brand.clone(), config.pages.languages.clone()),
+        start: config.pages.start,
+        guests: config.guests.clone(),
+        recorders: TrustedProxies::new(server.recorders.clone()),
+        embedding_sites: config.embedding_sites.clone(),
         access_log: log.access,
     };
     let gateway = Arc::new(Gateway::new(
@@ -172,6 +185,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
             http: http.as_ref().map(|listener| listener.address),
             https: https.as_ref().map(|listener| listener.address),
             admin: admin_listener.address,
+            reservation: reservation_listener
+                .as_ref()
+                .map(|listener| listener.address),
         },
         gateway,
         workers,
@@ -210,6 +226,14 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         "admin",
         admin.serve(admin_listener, running.stopped.clone()),
     );
+    if let (Some(listener), Some(settings)) = (reservation_listener, &config.reservation) {
+        let gateway = Arc::clone(&running.gateway);
+        let (clock, now) = (running.clock.clone(), running.clock.clone());
+        let terms = move |room: &RoomKey| terms(&gateway.policy(), room, now.now());
+        let reservations = Arc::new(Reservations::new(settings.secret.clone(), clock, terms));
+        let serving = reservations.serve(listener, running.stopped.clone());
+        running.keep("reservation", serving);
+    }
     for (listener, tls) in [(http, false), (https, true)] {
         if let Some(listener) = listener {
             running.accept(listener, tls);
@@ -306,7 +330,23 @@ impl Running {
 /// What a reload replaces.
 fn rules(config: &Config, clock: Clock) -> Result<Rules, gateway::SetupError> {
     let policy = Arc::new(config.policy.clone());
-    Rules::new(policy, config.integrations.clone(), &config.token, clock)
+    let token = config.jitsi().map(|jitsi| &jitsi.token);
+    Rules::new(policy, token, config.integrations.clone(), clock)
+}
+
+/// What the rules say of a room, whoever is in it.
+fn terms(policy: &Policy, room: &RoomKey, now: Timestamp) -> RoomTerms {
+    let Some((_, rule)) = policy.rule_of(room) else {
+        return RoomTerms::default();
+    };
+    let early = rule.window.opens.is_some_and(|opens| now < opens);
+    let late = rule.window.closes.is_some_and(|closes| now >= closes);
+    RoomTerms {
+        allowed: rule.enter != Enter::Closed && !early && !late,
+        duration: rule.window.closes.map(|closes| closes.since(now)),
+        max_people: rule.max_people,
+        lobby: rule.lobby,
+    }
 }
 
 /// For close frames to get through.

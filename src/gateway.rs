@@ -5,14 +5,22 @@
 //! is read and not locked.
 
 mod api;
+mod apps;
 mod audit;
 mod between;
 mod body;
 mod bosh;
+mod call;
+mod events;
 mod facts;
 mod failure;
+mod form;
+mod join;
 mod live;
+mod meetings;
 mod own;
+mod presented;
+mod room;
 mod socket;
 mod tunnel;
 mod visitor;
@@ -32,6 +40,7 @@ use tokio::runtime::Handle;
 
 use self::{
     between::Streams,
+    events::Waiting,
     facts::{Authority, Facts, RequestId, check_authority},
     failure::{Asking, Failure, Reader},
     live::Live,
@@ -43,22 +52,22 @@ use crate::{
     headers::TrustedProxies,
     integration::{self, Integrations},
     invitation::Links,
+    jaas::{self, Jaas},
     jws::KeySetError,
     metrics::{ControlMetrics, WorkerMetrics},
     oidc::RelyingParty,
     owner::OwnerTags,
     page::Completion,
-    pages::Pages,
+    pages::{Pages, StartPage},
     policy::Policy,
     presence::Presence,
     random::Random,
     revocation::Revocations,
-    room::RoomKey,
     route::{Own, Route, Transport},
     seal::{Keyring, Purpose, Sealer},
-    session::{self, SessionCodec, SignInCookies},
+    session::{self, Passes, SessionCodec, SignInCookies},
     store::Store,
-    token::{self, Minter, PublishedKeys, SignerError},
+    token::{self, ClientTokens, Minter, PublishedKeys, SignerError},
     upstream::{self, Pool},
 };
 
@@ -75,12 +84,42 @@ pub struct Settings {
     pub session: session::Settings,
     /// Seals cookies.
     pub keyring: Keyring,
-    /// Where Jitsi is.
-    pub upstream: upstream::Settings,
+    /// What carries the meetings.
+    pub backend: Backend,
     /// The gateway's own pages.
     pub pages: Pages,
+    /// What is at `/`.
+    pub start: StartPage,
+    /// How guests come and stay.
+    pub guests: Guests,
+    /// Where recorders are, which come without signing in and have credentials of their own.
+    pub recorders: TrustedProxies,
+    /// Origins of sites that may show rooms in frames, besides those of integrations.
+    pub embedding_sites: Vec<String>,
     /// Whether each request gets a line in the log.
     pub access_log: bool,
+}
+
+/// What carries the meetings.
+#[derive(Clone, Debug)]
+pub enum Backend {
+    /// A Jitsi behind the gateway.
+    Jitsi(upstream::Settings),
+    /// 8x8, beside it.
+    Jaas(jaas::Settings),
+}
+
+/// How guests come and stay.
+#[derive(Clone, Debug)]
+pub struct Guests {
+    /// How long a guest, or anybody else with a pass to one room, is known.
+    pub lifetime: Duration,
+    /// How long a guest link can be used.
+    pub link_lifetime: Duration,
+    /// How long a host link can be used.
+    pub host_link_lifetime: Duration,
+    /// Prosody's domain for guests, where they come without a token.
+    pub xmpp_domain: Option<String>,
 }
 
 /// What all workers share: read-only but for the rules, which a reload swaps whole.
@@ -93,17 +132,23 @@ pub struct Gateway {
     sign_ins: SignInCookies,
     hints: Sealer,
     bosh_ids: SessionIds,
+    passes: Passes,
+    owners: OwnerTags,
+    links: Links,
+    client_tokens: ClientTokens,
+    guests: Guests,
+    recorders: TrustedProxies,
+    embedding_sites: Vec<String>,
+    start: StartPage,
+    jaas: Option<Jaas>,
     completion: Completion,
     pages: Pages,
     relying_party: Arc<RelyingParty>,
     revocations: Arc<Revocations>,
     presence: Arc<Presence>,
     store: Arc<dyn Store>,
-    owners: OwnerTags,
-    links: Links,
+    jitsi: Option<Behind>,
     api_answers: Sealer,
-    upstream: upstream::Settings,
-    xmpp_domain: HeaderValue,
     control: Handle,
     control_metrics: ControlMetrics,
     clock: Clock,
@@ -111,12 +156,27 @@ pub struct Gateway {
     access_log: bool,
 }
 
+/// A Jitsi behind the gateway.
+#[derive(Debug)]
+struct Behind {
+    upstream: upstream::Settings,
+    xmpp_domain: HeaderValue,
+}
+
+/// A worker's way to a Jitsi behind the gateway.
+#[derive(Debug)]
+struct Ways {
+    web: Pool,
+    xmpp: Pool,
+}
+
 /// What a reload of the configuration replaces while people are in meetings.
 #[derive(Debug)]
 pub struct Rules {
     policy: Arc<Policy>,
+    /// None where no Prosody is behind us.
+    minter: Option<Minter>,
     integrations: Integrations,
-    minter: Minter,
     published: PublishedKeys,
 }
 
@@ -141,10 +201,10 @@ pub struct Control {
 #[derive(Debug)]
 pub struct Worker {
     gateway: Arc<Gateway>,
-    web: Pool,
-    xmpp: Pool,
+    jitsi: Option<Ways>,
     live: Live,
     streams: Streams,
+    waiting: Waiting,
     metrics: Arc<WorkerMetrics>,
     name: u32,
     requests: Cell<u64>,
@@ -170,15 +230,31 @@ impl Rules {
     /// Rules and keys of a configuration.
     pub fn new(
         policy: Arc<Policy>,
+        token: Option<&token::Settings>,
         integrations: Vec<integration::Settings>,
-        token: &token::Settings,
         clock: Clock,
     ) -> Result<Self, SetupError> {
         Ok(Self {
             policy,
+            minter: token.map(|token| Minter::new(token, clock)).transpose()?,
             integrations: Integrations::new(integrations)?,
-            minter: Minter::new(token, clock)?,
-            published: PublishedKeys::new(&token.signing)?,
+            published: token
+                .map(|token| PublishedKeys::new(&token.signing))
+                .transpose()?
+                .unwrap_or_default(),
+        })
+    }
+}
+
+// === impl Behind ===
+
+impl Behind {
+    fn new(upstream: upstream::Settings) -> Result<Self, SetupError> {
+        let xmpp_domain = HeaderValue::from_str(&upstream.xmpp_domain)
+            .map_err(|_| SetupError::XmppDomain(upstream.xmpp_domain.clone()))?;
+        Ok(Self {
+            upstream,
+            xmpp_domain,
         })
     }
 }
@@ -197,11 +273,13 @@ impl Gateway {
         let Settings {
             origin,
             keyring,
-            upstream,
+            backend,
             ..
         } = settings;
-        let xmpp_domain = HeaderValue::from_str(&upstream.xmpp_domain)
-            .map_err(|_| SetupError::XmppDomain(upstream.xmpp_domain.clone()))?;
+        let (jitsi, jaas) = match backend {
+            Backend::Jitsi(upstream) => (Some(Behind::new(upstream)?), None),
+            Backend::Jaas(settings) => (None, Some(Jaas::new(&settings, clock.clone())?)),
+        };
         Ok(Self {
             authority: Authority::new(settings.authority),
             trusted_proxies: settings.trusted_proxies,
@@ -210,17 +288,23 @@ impl Gateway {
             sign_ins: SignInCookies::new(&keyring, &origin, clock.clone()),
             hints: keyring.sealer(Purpose::LogoutHint, &origin),
             bosh_ids: SessionIds::new(keyring.tagger(Purpose::BoshSession)),
+            passes: Passes::new(&keyring, &origin, clock.clone()),
+            owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
+            links: Links::new(&keyring, &origin),
+            client_tokens: ClientTokens::new(&keyring, &origin, clock.clone(), random.clone()),
+            guests: settings.guests,
+            recorders: settings.recorders,
+            embedding_sites: settings.embedding_sites,
+            start: settings.start,
+            jaas,
             completion: Completion::new(&origin, &serde_json::Map::new()),
             pages: settings.pages,
             relying_party: control.relying_party,
             revocations: control.revocations,
             presence: control.presence,
             store: control.store,
-            owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
-            links: Links::new(&keyring, &origin),
+            jitsi,
             api_answers: keyring.sealer(Purpose::ApiAnswer, &origin),
-            upstream,
-            xmpp_domain,
             control: control.runtime,
             control_metrics: control.metrics,
             clock,
@@ -228,6 +312,11 @@ impl Gateway {
             access_log: settings.access_log,
             origin,
         })
+    }
+
+    /// The rules as they are now.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.rules.load().policy)
     }
 
     /// Swaps rules and keys; requests under way finish with the old ones.
@@ -249,15 +338,21 @@ impl std::fmt::Debug for Gateway {
 impl Worker {
     /// A worker on the current thread.
     pub fn new(gateway: Arc<Gateway>, metrics: Arc<WorkerMetrics>) -> Self {
-        let settings = &gateway.upstream;
-        let pool = |to: &http::uri::Authority| {
-            Pool::new(to.clone(), settings.connect_timeout, settings.idle)
-        };
+        let jitsi = gateway.jitsi.as_ref().map(|jitsi| {
+            let settings = &jitsi.upstream;
+            let pool = |to: &http::uri::Authority| {
+                Pool::new(to.clone(), settings.connect_timeout, settings.idle)
+            };
+            Ways {
+                web: pool(&settings.web),
+                xmpp: pool(&settings.xmpp),
+            }
+        });
         Self {
-            web: pool(&settings.web),
-            xmpp: pool(&settings.xmpp),
+            jitsi,
             live: Live::default(),
             streams: Streams::default(),
+            waiting: Waiting::default(),
             name: u32::from_be_bytes(gateway.random.bytes()),
             requests: Cell::new(0),
             metrics,
@@ -312,14 +407,6 @@ impl Worker {
     pub fn end_revoked(&self) {
         self.live.end_revoked(&self.gateway.revocations);
     }
-
-    /// A room opened or closed.
-    #[expect(clippy::unused_self, reason = "nobody waits for a room yet")]
-    pub fn presence_changed(&self, _room: &RoomKey) {}
-
-    /// Rooms opened or closed, nobody knows which.
-    #[expect(clippy::unused_self, reason = "nobody waits for a room yet")]
-    pub fn presence_unknown(&self) {}
 
     /// Ends the WebSockets because the gateway stops.
     pub fn end_sockets(&self) {
@@ -377,8 +464,13 @@ impl Worker {
                     tenant,
                 },
             ) => self.web_socket(&mut request, facts, tenant).await,
-            (Ok(()), Route::Room(room)) => self.room_page(request, facts, room).await,
+            (Ok(()), Route::Room(room)) => self.room_page(request, &asking, facts, room).await,
             (Ok(()), Route::Config) => self.config_js(request, facts).await,
+            (Ok(()), Route::Home)
+                if self.gateway.start == StartPage::Gateway || self.jitsi.is_none() =>
+            {
+                self.start_page(&request, &asking)
+            }
             (Ok(()), Route::Home | Route::Asset) => self.public(request, facts).await,
             (Ok(()), Route::Private) => self.private(request, facts).await,
             (Ok(()), Route::NoRoom(error)) => Err(error.into()),
@@ -428,6 +520,16 @@ impl Worker {
             }
             _ => self.refuse(&Failure::Misdirected, "refused", asking, facts),
         }
+    }
+
+    /// The Jitsi behind the gateway; where there is none, none of its addresses is.
+    fn jitsi(&self) -> Result<(&Behind, &Ways), Failure> {
+        let ways = self.jitsi.as_ref();
+        self.gateway
+            .jitsi
+            .as_ref()
+            .zip(ways)
+            .ok_or(Failure::NotFound)
     }
 
     fn next_id(&self) -> RequestId {

@@ -297,14 +297,20 @@ const ROUTES: &[&str] = &[
 
 const STATUS_CLASSES: &[&str] = &["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// `admit_…` by role, `sign_in`, and `Refusal::as_str`.
+/// `Admission::as_str`.
 const ADMISSIONS: &[&str] = &[
     "moderator",
     "participant",
+    "wait",
+    "guest",
     "sign_in",
     "no_rule",
     "closed",
     "not_allowed",
+    "invitation_only",
+    "not_yet",
+    "over",
+    "full",
 ];
 
 /// `End::as_str`.

@@ -1,109 +1,66 @@
-//! The gateway's own pages: short, of one look, and with nothing in them that could run or load.
+//! The gateway's own pages: short, of one look, and with nothing from elsewhere in them.
 //!
 //! [`Pages::render`] makes an answer from values alone. Every text from outside is escaped by the
 //! template and stands in a `<bdi>`; each page's policy allows exactly the style and script that it
-//! has.
+//! has. They work without a script, but for the one in which a meeting is shown.
 
+mod brand;
+mod colour;
+mod content;
+mod headers;
+mod languages;
+mod moment;
+mod script;
 mod texts;
 mod view;
 
-use askama::Template;
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
-    header::{
-        CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-        RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
-    },
-};
-use url::Url;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_SECURITY_POLICY};
 
-pub use self::texts::{Direction, Languages, Text, Texts};
-use self::view::View;
-use crate::{page::csp_hash, policy::Refusal, room::RoomKey, session::ReturnTo};
+use self::view::Frame;
+pub use self::{
+    brand::{
+        Brand, BrandLink, Logo, LogoError, MAX_LOGO_BYTES, MAX_STYLE_BYTES, StyleSheet,
+        StyleSheetError,
+    },
+    colour::{Colour, LEAST_CONTRAST, NotAColour},
+    content::{
+        Calendar, Content, Denial, GuestForm, Link, LinkProblem, NameProblem, Part, PopupOutcome,
+        SignInFailure,
+    },
+    languages::{Languages, UnknownLanguage},
+    texts::{Direction, Texts, TextsError},
+};
+use crate::page::csp_hash;
+
+/// What the pages of one deployment look like and say.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Name, logo, colours and links.
+    pub brand: Brand,
+    /// What they can be read in.
+    pub languages: Languages,
+    /// What is at `/`.
+    pub start: StartPage,
+}
+
+/// What people find at `/`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartPage {
+    /// Our own page.
+    #[default]
+    Gateway,
+    /// Jitsi's.
+    Jitsi,
+}
 
 /// Makes the pages of one deployment.
 #[derive(Clone, Debug)]
 pub struct Pages {
-    site_name: String,
+    brand: Brand,
     languages: Languages,
-    /// The policy of pages without a script.
-    policy: HeaderValue,
-    /// The policy of the page that has one.
-    script_policy: HeaderValue,
-}
-
-/// What a page is about.
-#[derive(Clone, Copy, Debug)]
-pub enum Content<'c> {
-    /// On the way to the provider; keeps the address's fragment, which no redirect could.
-    Continue {
-        /// The provider's address, with everything that asks for a sign-in.
-        provider: &'c Url,
-        /// The page to come back to.
-        return_to: &'c ReturnTo,
-    },
-    /// After signing out.
-    SignedOut,
-    /// The policy refuses somebody a room.
-    Refused {
-        /// The room.
-        room: &'c RoomKey,
-        /// Who; nobody if nobody signed in.
-        person: Option<&'c str>,
-        /// Why.
-        refusal: Refusal,
-        /// Where to sign in, or sign in as somebody else: a path of this site.
-        sign_in: &'c str,
-    },
-    /// Signing in did not work.
-    SignInFailed {
-        /// Why.
-        failure: SignInFailure,
-        /// Where to try again: a path of this site.
-        again: &'c str,
-    },
-    /// What the gateway stands in front of, or beside, cannot be reached, or the gateway itself
-    /// is at fault.
-    Unavailable {
-        /// Which of them.
-        part: Part,
-        /// Where to try again: a path of this site.
-        again: &'c str,
-    },
-    /// Nothing is at this address.
-    NotFound,
-    /// The request cannot be understood.
-    BadRequest {
-        /// Why, in English; an error's text.
-        reason: Option<&'c str>,
-    },
-}
-
-/// Why signing in did not work, as far as the person can make use of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignInFailure {
-    /// The browser has no sign-in under way that the answer belongs to.
-    Unknown,
-    /// It took too long.
-    Expired,
-    /// The person or the provider declined.
-    Declined,
-    /// The provider's answer is wrong.
-    Provider,
-    /// The account does not fit into a session.
-    TooLarge,
-}
-
-/// What does not work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The identity provider.
-    Provider,
-    /// Jitsi's web server or Prosody.
-    Jitsi,
-    /// The gateway.
-    Gateway,
+    style: String,
+    style_hash: String,
 }
 
 /// The request that a page answers.
@@ -129,25 +86,14 @@ pub struct Page {
 // === impl Pages ===
 
 impl Pages {
-    /// Pages that carry this name and speak these languages.
-    ///
-    /// # Panics
-    ///
-    /// Never in practice: a policy of hashes and our words is always a header's value.
-    pub fn new(site_name: impl Into<String>, languages: Languages) -> Self {
-        let policy = |script: &str| {
-            let style = csp_hash(STYLE.as_bytes());
-            HeaderValue::try_from(format!(
-                "default-src 'none'; style-src {style}; script-src {script}; form-action 'self'; \
-                 frame-ancestors 'none'; base-uri 'none'"
-            ))
-            .expect("hashes and our words are a header's value")
-        };
+    /// Pages of this look that speak these languages.
+    pub fn new(brand: Brand, languages: Languages) -> Self {
+        let style = brand.style();
         Self {
-            site_name: site_name.into(),
+            style_hash: csp_hash(style.as_bytes()),
+            brand,
             languages,
-            policy: policy("'none'"),
-            script_policy: policy(&csp_hash(SCRIPT.as_bytes())),
+            style,
         }
     }
 
@@ -155,91 +101,17 @@ impl Pages {
     ///
     /// # Panics
     ///
-    /// Never in practice: the template shows texts only, and writing to a `String` does not fail.
+    /// Never in practice: the templates show texts only, and writing to a `String` does not fail.
     pub fn render(&self, content: &Content<'_>, asked: &Asked<'_>) -> Page {
         let content = content.checked();
         let texts = self.languages.pick(asked.accept_language);
-        let mut view = View::new(&self.site_name, texts);
-        view.fill(&content, asked.request_id);
-        let body = view.render().expect("the template shows texts only");
+        let has_logo = self.brand.logo.is_some();
+        let frame = Frame::new(texts, &self.brand, &self.style, asked.request_id);
+        let body = frame.render(&content).expect("templates show texts only");
         Page {
             status: content.status(),
-            headers: self.headers(&content, texts),
+            headers: headers::of(&content, texts.language(), &self.style_hash, has_logo),
             body: body.into(),
-        }
-    }
-
-    fn headers(&self, content: &Content<'_>, texts: &Texts) -> HeaderMap {
-        let fixed = |text: &'static str| HeaderValue::from_static(text);
-        let policy = match content {
-            Content::Continue { .. } => &self.script_policy,
-            _ => &self.policy,
-        };
-        let mut headers = HeaderMap::from_iter([
-            (CONTENT_TYPE, fixed("text/html; charset=utf-8")),
-            (CONTENT_SECURITY_POLICY, policy.clone()),
-            (X_CONTENT_TYPE_OPTIONS, fixed("nosniff")),
-            (REFERRER_POLICY, fixed("no-referrer")),
-            (CACHE_CONTROL, fixed("no-store")),
-        ]);
-        if let Ok(language) = HeaderValue::from_str(&texts.language) {
-            headers.insert(CONTENT_LANGUAGE, language);
-        }
-        if let Content::Unavailable { .. } = content {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
-        }
-        headers
-    }
-}
-
-// === impl Content ===
-
-impl Content<'_> {
-    /// Leads nobody to a provider whose address would run instead of being opened: discovery has
-    /// it from somebody else's document.
-    fn checked(self) -> Self {
-        match self {
-            Self::Continue {
-                provider,
-                return_to,
-            } if !matches!(provider.scheme(), "https" | "http") => Self::Unavailable {
-                part: Part::Provider,
-                again: return_to.as_str(),
-            },
-            content => content,
-        }
-    }
-
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::Continue { .. } | Self::SignedOut => StatusCode::OK,
-            Self::Refused { .. } => StatusCode::FORBIDDEN,
-            Self::SignInFailed { failure, .. } => failure.status(),
-            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
-        }
-    }
-}
-
-// === impl SignInFailure ===
-
-impl SignInFailure {
-    fn status(self) -> StatusCode {
-        match self {
-            Self::Unknown | Self::Expired => StatusCode::BAD_REQUEST,
-            Self::Declined | Self::TooLarge => StatusCode::FORBIDDEN,
-            Self::Provider => StatusCode::BAD_GATEWAY,
-        }
-    }
-
-    fn text(self, texts: &Texts) -> &str {
-        match self {
-            Self::Unknown => &texts.failed_unknown,
-            Self::Expired => &texts.failed_expired,
-            Self::Declined => &texts.failed_declined,
-            Self::Provider => &texts.failed_provider,
-            Self::TooLarge => &texts.failed_too_large,
         }
     }
 }
@@ -247,6 +119,19 @@ impl SignInFailure {
 // === impl Page ===
 
 impl Page {
+    /// The page, to be shown in frames of these sites too: origins with spaces between them. What
+    /// it asks of people must then be harmless, as the site around it can lead them to press
+    /// anything.
+    #[must_use]
+    pub fn framed_by(mut self, sites: &str) -> Self {
+        if let Some(policy) = self.headers.get_mut(CONTENT_SECURITY_POLICY)
+            && let Some(wider) = headers::allow_framing(policy, sites)
+        {
+            *policy = wider;
+        }
+        self
+    }
+
     /// The page as an answer.
     pub fn into_response(self) -> Response<Bytes> {
         let mut answer = Response::new(self.body);
@@ -258,12 +143,6 @@ impl Page {
 
 /// The style of every page.
 const STYLE: &str = include_str!("pages/style.css");
-
-/// The script of the page between a room and the provider.
-const SCRIPT: &str = include_str!("pages/continue.js");
-
-/// Long enough for a restart, short enough to wait for.
-const RETRY_SECONDS: &str = "10";
 
 #[cfg(test)]
 mod tests;

@@ -269,6 +269,21 @@ impl Window {
     }
 }
 
+// === impl Admission ===
+
+impl Admission<'_> {
+    /// The word for metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Admit(grant) => grant.role.as_str(),
+            Self::Wait(_) => "wait",
+            Self::SignIn => "sign_in",
+            Self::Guest { .. } => "guest",
+            Self::Refuse(refusal) => refusal.as_str(),
+        }
+    }
+}
+
 // === impl Grant ===
 
 impl Grant<'_> {

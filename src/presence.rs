@@ -189,3 +189,6 @@ impl Drop for Attendance {
 
 /// How many changes a listener may be behind: more than rooms open in a second.
 const CHANGES_KEPT: usize = 1024;
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,7 @@ use self::{
 };
 use crate::{
     clock::{Clock, Timestamp},
+    identity::Standing,
     session::{Session, SessionId},
     store::Store,
 };
@@ -102,8 +103,12 @@ impl Revocations {
                 .get(Kind::ProviderSubject, session.identity().provider_subject())
                 .is_some_and(|at| session.began() <= at)
         };
+        let by_link = || match session.standing() {
+            Standing::Invited(invited) => self.matches_link(&invited.link),
+            _ => false,
+        };
         let id = session.id().as_str();
-        self.entries.get(Kind::Session, id).is_some() || by_provider() || by_subject()
+        self.entries.get(Kind::Session, id).is_some() || by_provider() || by_subject() || by_link()
     }
 
     /// Whether a link was revoked, and with it the sessions of all who came by it.
@@ -157,3 +162,6 @@ impl Revocations {
 
 /// How long the revocation of a link is remembered: no link may be good for longer.
 pub const LONGEST_LINK: Duration = Duration::from_hours(400 * 24);
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,18 @@ pub enum Own {
     Jwks,
     /// One public signing key; the text is the file's name.
     Asap(String),
+    /// A guest's name, or the use of a link.
+    Join,
+    /// Server-sent events of a room.
+    Events,
+    /// To a room whose name or address was typed.
+    Go,
+    /// A new meeting.
+    Meetings,
+    /// The page of a meeting that one hosts.
+    Meeting,
+    /// The same for a calendar.
+    Calendar,
     /// The API for other systems; the text is the path below `api/v1/`.
     Api(String),
     /// Anything else there.
@@ -232,6 +244,12 @@ impl Own {
             "logout" => Self::Logout,
             "signed-out" => Self::SignedOut,
             "backchannel-logout" => Self::BackchannelLogout,
+            "join" => Self::Join,
+            "events" => Self::Events,
+            "go" => Self::Go,
+            "meetings" => Self::Meetings,
+            "meeting" => Self::Meeting,
+            "meeting.ics" => Self::Calendar,
             "jwks.json" => Self::Jwks,
             rest => match (rest.strip_prefix("asap/"), rest.strip_prefix("api/v1/")) {
                 (Some(file), _) if !file.contains('/') => Self::Asap(file.to_owned()),

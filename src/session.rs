@@ -1,6 +1,7 @@
 //! The session of somebody who signed in: a sealed cookie, so that any replica can read it.
 
 mod cookies;
+mod jitsi_state;
 mod pass;
 mod return_to;
 mod sign_in;
@@ -12,9 +13,10 @@ use tracing::debug;
 
 pub use self::{
     cookies::{CookieJar, expire, is_own_cookie, set, set_below, set_in_frame},
+    jitsi_state::{App, JitsiState},
     pass::{Passes, Place},
     return_to::ReturnTo,
-    sign_in::{SignIn, SignInCookies, SignInError},
+    sign_in::{Afterwards, SignIn, SignInCookies, SignInError},
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -117,6 +119,21 @@ impl Session {
     /// Whether the session counts in a room.
     pub fn is_for(&self, room: &RoomKey) -> bool {
         self.room.as_ref().is_none_or(|own| own == room)
+    }
+
+    /// The same session under another id.
+    #[must_use]
+    pub fn named(self, id: SessionId) -> Self {
+        Self { id, ..self }
+    }
+
+    /// A session that counts in one room only.
+    #[must_use]
+    pub fn only_in(self, room: &RoomKey) -> Self {
+        Self {
+            room: Some(room.clone()),
+            ..self
+        }
     }
 
     /// The session of somebody who signed in and holds a link, too: their own name and groups, and

@@ -7,6 +7,8 @@
 
 mod memory;
 mod redis;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub(crate) use self::signer::Signer;
+#[cfg(test)]
+pub(crate) use self::signer::tests as testing;
 pub use self::{
     backend::{BackendToken, Minter, Person},
     client::{ClientToken, ClientTokenError, ClientTokenKind, ClientTokens, Presented},

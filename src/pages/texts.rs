@@ -1,160 +1,143 @@
 //! What the pages say, by language.
 
-use std::borrow::Cow;
-
-use http::HeaderValue;
 use serde::Deserialize;
+use toml::{Table, Value};
 
-/// All texts in one language.
+/// All texts in one language, read from a message file.
 ///
-/// Reads from a message file in which any text may be missing; the English one then stands in. No
-/// text has a placeholder, as what varies stands beside the text: no grammar has to fit a name.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[expect(missing_docs, reason = "the English texts say what each is for")]
+/// No text has a placeholder, as what varies stands beside the text: no grammar has to fit a name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Texts {
     /// The language's tag (RFC 5646), as `en` or `pt-BR`.
-    pub language: Cow<'static, str>,
+    pub(super) language: String,
     /// The direction of its writing.
-    pub direction: Direction,
-
-    pub continue_title: Text,
-    pub continue_text: Text,
-    pub continue_link: Text,
-
-    pub signed_out_title: Text,
-    pub signed_out_text: Text,
-
-    pub refused_title: Text,
-    pub refused_no_rule: Text,
-    pub refused_closed: Text,
-    pub refused_not_allowed: Text,
-    pub refused_advice: Text,
-    pub refused_advice_signed_out: Text,
-
-    pub failed_title: Text,
-    pub failed_unknown: Text,
-    pub failed_expired: Text,
-    pub failed_declined: Text,
-    pub failed_provider: Text,
-    pub failed_too_large: Text,
-    pub failed_advice: Text,
-
-    pub unavailable_title: Text,
-    pub unavailable_provider: Text,
-    pub unavailable_jitsi: Text,
-    pub unavailable_gateway: Text,
-    pub unavailable_advice: Text,
-
-    pub not_found_title: Text,
-    pub not_found_text: Text,
-
-    pub bad_request_title: Text,
-    pub bad_request_text: Text,
-
-    pub room: Text,
-    pub person: Text,
-    pub rule: Text,
-    pub request_id: Text,
-
-    pub link_start: Text,
-    pub link_sign_in: Text,
-    pub link_other_account: Text,
-    pub link_again: Text,
+    pub(super) direction: Direction,
+    pub(super) words: Words,
+    pub(super) names: Names,
+    pub(super) start: Start,
+    pub(super) meeting: Meeting,
+    pub(super) join: Join,
+    pub(super) wait: Wait,
+    pub(super) leaving: Leaving,
+    pub(super) open_app: OpenApp,
+    pub(super) call: Call,
+    pub(super) signed_out: SignedOut,
+    pub(super) refused: Refused,
+    pub(super) invitation: Invitation,
+    pub(super) embed: Embed,
+    pub(super) failed: Failed,
+    pub(super) unavailable: Unavailable,
+    pub(super) not_found: NotFound,
+    pub(super) bad_request: BadRequest,
+    pub(super) popup: Popup,
 }
 
-/// One text.
-pub type Text = Cow<'static, str>;
-
 /// Which way a language is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// From left to right.
-    #[default]
     Ltr,
     /// From right to left.
     Rtl,
 }
 
-/// The languages that a deployment has texts in.
-#[derive(Clone, Debug)]
-pub struct Languages {
-    /// For people who want none of them.
-    default: Texts,
-    others: Vec<Texts>,
+/// Why a message file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TextsError {
+    /// It is not TOML, has a text that no page has, or something else than a text.
+    #[error("{0}")]
+    Form(String),
+    /// It does not say of which language it is.
+    #[error("the language is missing")]
+    NoLanguage,
+    /// The language is not a tag as `pt-BR`.
+    #[error("{0:?} is not the tag of a language")]
+    Language(String),
+}
+
+/// Sections of texts: what each is for, the English file shows best. One that no page shows is a
+/// field that is never read, which the compiler reports.
+macro_rules! sections {
+    ($($section:ident { $($text:ident)* })*) => {$(
+        #[derive(Clone, Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct $section {
+            $(pub(super) $text: String,)*
+        }
+    )*};
+}
+
+sections! {
+    Words {
+        room person rule request_id account site home sign_in other_account sign_out again or
+    }
+    Names { empty too_long reserved characters taken }
+    Start {
+        title signed_out create_title create_text create name create_named join_title room join
+        recent_title recent_text forget
+    }
+    Meeting {
+        title open public_title public_text guest_title guest_text host_title host_text copy copied
+        valid_until uses calendar_title calendar_subject calendar_start calendar_utc
+        calendar_minutes calendar_download calendar_google calendar_outlook
+    }
+    Join { title sign_in_text guest_title host_title host_text name name_text join }
+    Wait { title text awaited status lost open open_title sound host }
+    Leaving { title text link }
+    OpenApp { title text open browser }
+    Call {
+        loading no_script failed_title failed_text over_title ended_title ended_text again
+    }
+    SignedOut { title text }
+    Refused {
+        title no_rule closed not_allowed not_yet opens over full no_guests host_starts advice
+        advice_signed_out
+    }
+    Invitation { title unreadable expired used_up revoked other_room advice without }
+    Embed { title text advice }
+    Failed { title unknown expired declined provider too_large advice }
+    Unavailable { title provider jitsi gateway advice }
+    NotFound { title text }
+    BadRequest { title text }
+    Popup { title text failed_title failed_text }
 }
 
 // === impl Texts ===
 
-impl Default for Texts {
-    fn default() -> Self {
-        let text = Cow::Borrowed;
-        Self {
-            language: text("en"),
-            direction: Direction::Ltr,
-
-            continue_title: text("Taking you to sign in"),
-            continue_text: text("You will be back in a moment."),
-            continue_link: text("Continue to sign in"),
-
-            signed_out_title: text("You are signed out"),
-            signed_out_text: text(
-                "If other people use this computer too, close the browser as well.",
-            ),
-
-            refused_title: text("You cannot enter this room"),
-            refused_no_rule: text("This site has no rule for rooms of this name."),
-            refused_closed: text("This room is closed for everybody."),
-            refused_not_allowed: text("Your account is not among those that may enter."),
-            refused_advice: text(
-                "If you should be let in, send the details below to whoever invited you or runs \
-                 this site. If you have another account, sign in with that one.",
-            ),
-            refused_advice_signed_out: text(
-                "If you should be let in, send the details below to whoever invited you or runs \
-                 this site.",
-            ),
-
-            failed_title: text("Signing in did not work"),
-            failed_unknown: text(
-                "This browser has no sign-in under way. It was finished already, was begun in \
-                 another browser, or cookies are blocked.",
-            ),
-            failed_expired: text("The sign-in took too long."),
-            failed_declined: text("The sign-in was cancelled or declined."),
-            failed_provider: text("The sign-in service gave an answer that cannot be used."),
-            failed_too_large: text(
-                "Your account is in more groups than can be remembered here. Whoever runs this \
-                 site has to change that.",
-            ),
-            failed_advice: text(
-                "Please try again. If that does not help, send the request id to whoever runs \
-                 this site.",
-            ),
-
-            unavailable_title: text("Not available right now"),
-            unavailable_provider: text("The sign-in service cannot be reached."),
-            unavailable_jitsi: text("The meeting service cannot be reached."),
-            unavailable_gateway: text("Something went wrong on our side."),
-            unavailable_advice: text("Please try again in a moment."),
-
-            not_found_title: text("There is nothing here"),
-            not_found_text: text("The address has a mistake in it, or what was here is gone."),
-
-            bad_request_title: text("This address cannot be read"),
-            bad_request_text: text("Please check the address, or ask for the invitation again."),
-
-            room: text("Room"),
-            person: text("Signed in as"),
-            rule: text("Rule"),
-            request_id: text("Request id"),
-
-            link_start: text("Go to the start page"),
-            link_sign_in: text("Sign in"),
-            link_other_account: text("Sign in as somebody else"),
-            link_again: text("Try again"),
+impl Texts {
+    /// Reads a message file. What it leaves out is as in our own file of its language, or else in
+    /// English.
+    pub fn read(file: &str) -> Result<Self, TextsError> {
+        let own = parse(file)?;
+        let language = own.get("language").ok_or(TextsError::NoLanguage)?;
+        let language = language.as_str().unwrap_or_default();
+        let subtags = || language.split('-');
+        let is_subtag = |tag: &str| {
+            (1..=8).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        if !subtags().all(is_subtag) || primary(language).len() < 2 {
+            return Err(TextsError::Language(language.to_owned()));
         }
+        let mut all = parse(built_in(language).unwrap_or(ENGLISH))?;
+        lay_over(&mut all, own);
+        all.try_into().map_err(|error| form(&error))
+    }
+
+    /// The language's tag (RFC 5646).
+    pub fn language(&self) -> &str {
+        &self.language
+    }
+
+    /// Our own texts, English first.
+    ///
+    /// # Panics
+    ///
+    /// Never in practice: the files are a part of this program.
+    pub fn built_in() -> Vec<Self> {
+        let read = |file: &&str| Self::read(file).expect("our own files are whole");
+        BUILT_IN.iter().map(read).collect()
     }
 }
 
@@ -170,128 +153,124 @@ impl Direction {
     }
 }
 
-// === impl Languages ===
-
-impl Languages {
-    /// These languages, the first for people who want none of them, and English if it is not there.
-    pub fn new(mut all: Vec<Texts>) -> Self {
-        let is_english = |texts: &Texts| primary(&texts.language).eq_ignore_ascii_case("en");
-        if !all.iter().any(is_english) {
-            all.push(Texts::default());
-        }
-        Self {
-            default: all.remove(0),
-            others: all,
-        }
-    }
-
-    /// The language that a browser likes best, by its `Accept-Language`.
-    ///
-    /// A range stands for every language that it is a beginning of, and for the one that is a
-    /// beginning of it (RFC 4647 § 3.4, a lookup in both directions).
-    pub fn pick(&self, accept: Option<&HeaderValue>) -> &Texts {
-        let accept = accept.and_then(|value| value.to_str().ok());
-        let mut wanted: Vec<(u16, &str)> = accept
-            .unwrap_or_default()
-            .split(',')
-            .take(MAX_RANGES)
-            .filter_map(read_range)
-            .collect();
-        // Stable: among equals the order of the header counts.
-        wanted.sort_by_key(|&(weight, _)| std::cmp::Reverse(weight));
-        wanted
-            .iter()
-            .find_map(|&(_, range)| self.find(range))
-            .unwrap_or(&self.default)
-    }
-
-    fn find(&self, range: &str) -> Option<&Texts> {
-        let exact = |texts: &&Texts| texts.language.eq_ignore_ascii_case(range);
-        let related =
-            |texts: &&Texts| primary(&texts.language).eq_ignore_ascii_case(primary(range));
-        let all = || std::iter::once(&self.default).chain(&self.others);
-        if range == "*" {
-            return Some(&self.default);
-        }
-        all().find(exact).or_else(|| all().find(related))
-    }
-}
-
-impl Default for Languages {
-    fn default() -> Self {
-        Self::new(Vec::new())
-    }
-}
-
-/// One language range and its weight in thousandths; nothing if it is unwanted or unreadable.
-fn read_range(text: &str) -> Option<(u16, &str)> {
-    let (range, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let weight = match parameters.trim().strip_prefix("q=") {
-        Some(weight) => thousandths(weight)?,
-        None => 1000,
-    };
-    let range = range.trim();
-    (weight > 0 && !range.is_empty()).then_some((weight, range))
-}
-
-/// A weight (RFC 9110 § 12.4.2) without floating point.
-fn thousandths(weight: &str) -> Option<u16> {
-    let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
-    let digits = whole.len() == 1 && fraction.len() <= 3;
-    let number: u16 = format!("{whole}{fraction:0<3}").parse().ok()?;
-    (digits && number <= 1000).then_some(number)
-}
-
-fn primary(tag: &str) -> &str {
+/// The first part of a language's tag.
+pub(super) fn primary(tag: &str) -> &str {
     tag.split('-').next().unwrap_or_default()
 }
 
-/// More wishes than people have; the header may be as long as a head may be.
-const MAX_RANGES: usize = 20;
+fn built_in(language: &str) -> Option<&'static str> {
+    let own = format!("language = \"{}\"", primary(language).to_ascii_lowercase());
+    let is_own = |file: &&&str| file.lines().any(|line| line == own);
+    BUILT_IN.iter().find(is_own).copied()
+}
+
+fn parse(file: &str) -> Result<Table, TextsError> {
+    file.parse().map_err(|error| form(&error))
+}
+
+/// On one line, without the picture of the place.
+fn form(error: &toml::de::Error) -> TextsError {
+    TextsError::Form(error.message().replace('\n', ", "))
+}
+
+fn lay_over(below: &mut Table, above: Table) {
+    for (key, value) in above {
+        match (below.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => lay_over(below, above),
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+const ENGLISH: &str = include_str!("texts/en.toml");
+
+const BUILT_IN: &[&str] = &[
+    ENGLISH,
+    include_str!("texts/de.toml"),
+    include_str!("texts/fr.toml"),
+    include_str!("texts/es.toml"),
+    include_str!("texts/ar.toml"),
+];
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
-    fn texts(language: &'static str) -> Texts {
-        Texts {
-            language: language.into(),
-            ..Texts::default()
+    /// Every key with its section, and what it says.
+    fn keys(file: &str) -> BTreeSet<String> {
+        let mut keys = BTreeSet::new();
+        for (section, value) in parse(file).unwrap() {
+            match value {
+                Value::Table(texts) => {
+                    for (key, text) in texts {
+                        let text = text.as_str().unwrap();
+                        assert!(
+                            !text.trim().is_empty() && text.trim() == text,
+                            "{section}.{key}"
+                        );
+                        keys.insert(format!("{section}.{key}"));
+                    }
+                }
+                _ => assert!(keys.insert(section)),
+            }
         }
+        keys
     }
 
     #[test]
-    fn the_language_wanted_most_is_picked() {
-        let languages = Languages::new(vec![texts("de"), texts("pt-BR"), texts("en")]);
-        for (accept, picked) in [
-            ("", "de"),
-            ("fr", "de"),
-            ("en", "en"),
-            ("EN-gb", "en"),
-            ("fr, en;q=0.5", "en"),
-            ("en;q=0.5, de;q=0.8", "de"),
-            ("en;q=0.801, de;q=0.8", "en"),
-            ("pt", "pt-BR"),
-            ("pt-PT, de;q=0.1", "pt-BR"),
-            ("en;q=0, *", "de"),
-            ("en;q=2, de;q=x, pt-br;q=1.000", "pt-BR"),
-            (";;;,,q=,en", "en"),
-        ] {
-            let accept = HeaderValue::from_static(accept);
-            assert_eq!(languages.pick(Some(&accept)).language, picked, "{accept:?}");
+    fn every_language_has_every_text_and_no_other() {
+        for file in BUILT_IN {
+            assert_eq!(keys(file), keys(ENGLISH));
         }
-        assert_eq!(languages.pick(None).language, "de");
-        let not_text = HeaderValue::from_bytes(b"\xff").unwrap();
-        assert_eq!(languages.pick(Some(&not_text)).language, "de");
-        assert_eq!(Languages::default().pick(None).language, "en");
+        let languages: Vec<String> = Texts::built_in().into_iter().map(|t| t.language).collect();
+        assert_eq!(languages, ["en", "de", "fr", "es", "ar"]);
+    }
+
+    #[test]
+    fn no_language_was_copied_from_another() {
+        let english = parse(ENGLISH).unwrap();
+        for file in &BUILT_IN[1..] {
+            let same: Vec<String> = parse(file)
+                .unwrap()
+                .into_iter()
+                .filter(|(section, texts)| english[section] == *texts)
+                .map(|(section, _)| section)
+                .filter(|section| section != "direction")
+                .collect();
+            assert!(same.is_empty(), "{same:?}");
+        }
     }
 
     #[test]
     fn a_message_file_may_leave_texts_out_but_not_misspell_them() {
-        let file = "language = 'ar'\ndirection = 'rtl'\nroom = 'غرفة'";
-        let texts: Texts = toml::from_str(file).unwrap();
-        assert_eq!((texts.room.as_ref(), texts.rule.as_ref()), ("غرفة", "Rule"));
+        let hebrew = "language = 'he'\ndirection = 'rtl'\n[words]\nroom = 'חדר'";
+        let texts = Texts::read(hebrew).unwrap();
+        assert_eq!((&*texts.words.room, &*texts.words.rule), ("חדר", "Rule"));
         assert_eq!(texts.direction.as_str(), "rtl");
-        assert!(toml::from_str::<Texts>("romm = 'x'").is_err());
+        let austrian = Texts::read("language = 'de-AT'\n[words]\nhome = 'Heim'").unwrap();
+        assert_eq!(
+            (&*austrian.words.home, &*austrian.words.rule),
+            ("Heim", "Regel")
+        );
+        for (file, error) in [
+            (
+                "language = 'pt'\n[words]\nromm = 'x'",
+                "unknown field `romm`",
+            ),
+            ("language = 'pt'\n[wrods]", "unknown field `wrods`"),
+            ("language = 'pt'\nwords = 1", "invalid type"),
+            ("[words]", "the language is missing"),
+            ("language = 'x'", "is not the tag"),
+            ("language = 'pt\"><script>'", "is not the tag"),
+            ("language = 1", "is not the tag"),
+            ("language", "key with no value"),
+        ] {
+            let told = Texts::read(file).unwrap_err().to_string();
+            assert!(told.contains(error), "{file}: {told}");
+        }
     }
 }

@@ -1,160 +1,313 @@
-//! From what a page is about to what the template shows.
+//! From what a page is about to what its template shows.
+
+mod notice;
 
 use askama::Template;
 
-use super::{Content, Part, SCRIPT, STYLE, Texts};
-use crate::{policy::Refusal, room::RoomKey};
+use self::notice::NoticeView;
+use super::{
+    Brand, Calendar, Content, GuestForm, NameProblem, Texts,
+    moment::Moment,
+    script::{self, Script},
+    texts,
+};
+use crate::room::RoomKey;
 
-/// What the template shows.
+/// What all pages have in common.
+pub(super) struct Frame<'v> {
+    pub(super) texts: &'v Texts,
+    pub(super) brand: &'v Brand,
+    pub(super) style: &'v str,
+    pub(super) request_id: &'v str,
+    /// The script at the page's end.
+    script: Option<&'static Script>,
+    title: String,
+}
+
 #[derive(Template)]
-#[template(path = "page.html", config = "src/pages/askama.toml")]
-pub(super) struct View<'v> {
-    texts: &'v Texts,
-    site_name: &'v str,
-    style: &'static str,
-    script: &'static str,
-    heading: &'v str,
-    paragraphs: Vec<&'v str>,
-    detail: Option<String>,
-    facts: Vec<Fact<'v>>,
-    links: Vec<Link<'v>>,
-    sign_in: Option<Way<'v>>,
+#[template(path = "start.html", config = "src/pages/askama.toml")]
+struct StartView<'v> {
+    frame: Frame<'v>,
+    texts: &'v texts::Start,
+    person: Option<String>,
+    sign_in: &'v str,
+    may_create: bool,
+    name: Option<String>,
+    problem: Option<&'v str>,
 }
 
-/// Something that varies, beside the word for it.
-struct Fact<'v> {
-    label: &'v str,
-    value: String,
+#[derive(Template)]
+#[template(path = "meeting.html", config = "src/pages/askama.toml")]
+struct MeetingView<'v> {
+    frame: Frame<'v>,
+    texts: &'v texts::Meeting,
+    room: String,
+    key: String,
+    room_url: &'v str,
+    host_link: LinkView<'v>,
+    guest_link: Option<LinkView<'v>>,
+    calendar: Calendar<'v>,
+    start: Moment,
 }
 
-struct Link<'v> {
-    label: &'v str,
-    target: &'v str,
+struct LinkView<'v> {
+    url: &'v str,
+    expires: Moment,
+    uses: Option<u32>,
 }
 
-/// The way to the provider and back.
-struct Way<'v> {
+#[derive(Template)]
+#[template(path = "join.html", config = "src/pages/askama.toml")]
+struct JoinView<'v> {
+    frame: Frame<'v>,
+    texts: &'v texts::Join,
+    room: String,
+    key: String,
+    sign_in: Option<&'v str>,
+    guest: Option<GuestForm<'v>>,
+    problem: Option<&'v str>,
+}
+
+#[derive(Template)]
+#[template(path = "wait.html", config = "src/pages/askama.toml")]
+struct WaitView<'v> {
+    frame: Frame<'v>,
+    texts: &'v texts::Wait,
+    room: String,
+    person: Option<String>,
+    awaited: Option<String>,
+    sign_in: Option<&'v str>,
+    events: &'v str,
+}
+
+#[derive(Template)]
+#[template(path = "continue.html", config = "src/pages/askama.toml")]
+struct ContinueView<'v> {
+    frame: Frame<'v>,
+    texts: &'v texts::Leaving,
     provider: &'v str,
     path: &'v str,
+    /// Stands in the head, so that nobody sees a page that they leave at once.
+    script: &'static Script,
 }
 
-// === impl View ===
+#[derive(Template)]
+#[template(path = "open_app.html", config = "src/pages/askama.toml")]
+struct OpenAppView<'v> {
+    frame: Frame<'v>,
+    texts: &'v texts::OpenApp,
+    room: String,
+    link: &'v str,
+    browser: &'v str,
+}
 
-impl<'v> View<'v> {
-    /// An empty page.
-    pub(super) fn new(site_name: &'v str, texts: &'v Texts) -> Self {
+#[derive(Template)]
+#[template(path = "call.html", config = "src/pages/askama.toml")]
+struct CallView<'v> {
+    frame: Frame<'v>,
+    texts: &'v texts::Call,
+    room: String,
+    script: &'v str,
+    options: String,
+    events: &'v str,
+    again: String,
+    parts: [CallPart<'v>; 3],
+}
+
+/// What is shown instead of the meeting.
+struct CallPart<'v> {
+    id: &'static str,
+    title: &'v str,
+    text: Option<&'v str>,
+}
+
+// === impl Frame ===
+
+impl<'v> Frame<'v> {
+    pub(super) fn new(
+        texts: &'v Texts,
+        brand: &'v Brand,
+        style: &'v str,
+        request_id: &'v str,
+    ) -> Self {
         Self {
             texts,
-            site_name,
-            style: STYLE,
-            script: SCRIPT,
-            heading: "",
-            paragraphs: Vec::new(),
-            detail: None,
-            facts: Vec::new(),
-            links: Vec::new(),
-            sign_in: None,
+            brand,
+            style,
+            request_id,
+            script: None,
+            title: String::new(),
         }
     }
 
-    /// Puts in what the content has to say.
-    pub(super) fn fill(&mut self, content: &Content<'v>, request_id: &str) {
+    /// The page about the content.
+    pub(super) fn render(mut self, content: &Content<'v>) -> askama::Result<String> {
         let texts = self.texts;
+        self.script = content.script();
         match *content {
+            Content::Start {
+                person,
+                sign_in,
+                may_create,
+                name,
+                problem,
+            } => StartView {
+                texts: &texts.start,
+                person: person.map(shorten),
+                sign_in: local(sign_in),
+                may_create,
+                name: name.map(shorten),
+                problem: problem.map(|problem| problem.text(texts)),
+                frame: self.titled(&texts.start.title),
+            }
+            .render(),
+            Content::Meeting {
+                room,
+                room_url,
+                host_link,
+                guest_link,
+                calendar,
+            } => MeetingView {
+                texts: &texts.meeting,
+                room: room_name(room),
+                key: room.to_string(),
+                room_url,
+                host_link: host_link.into(),
+                guest_link: guest_link.map(Into::into),
+                calendar,
+                start: Moment::of(calendar.start),
+                frame: self.titled(&texts.meeting.title),
+            }
+            .render(),
+            Content::Join {
+                room,
+                sign_in,
+                guest,
+            } => JoinView {
+                texts: &texts.join,
+                room: room_name(room),
+                key: room.to_string(),
+                sign_in: sign_in.map(local),
+                problem: guest
+                    .and_then(|guest| guest.problem)
+                    .map(|problem| problem.text(texts)),
+                guest: guest.map(|guest| GuestForm {
+                    action: local(guest.action),
+                    ..guest
+                }),
+                frame: self.titled(&texts.join.title),
+            }
+            .render(),
+            Content::Wait {
+                room,
+                person,
+                awaited,
+                sign_in,
+                events,
+            } => WaitView {
+                texts: &texts.wait,
+                room: room_name(room),
+                person: person.map(shorten),
+                awaited: awaited.map(shorten),
+                sign_in: sign_in.map(local),
+                events: local(events),
+                frame: self.titled(&texts.wait.title),
+            }
+            .render(),
             Content::Continue {
                 provider,
                 return_to,
-            } => {
-                self.say(&texts.continue_title, [&texts.continue_text]);
-                self.link(&texts.continue_link, provider.as_str());
-                self.sign_in = Some(Way {
-                    provider: provider.as_str(),
-                    path: return_to.as_str(),
-                });
-                return;
+            } => ContinueView {
+                texts: &texts.leaving,
+                provider: provider.as_str(),
+                path: return_to.as_str(),
+                script: &script::CONTINUE,
+                frame: Frame {
+                    script: None,
+                    ..self.titled(&texts.leaving.title)
+                },
             }
-            Content::SignedOut => {
-                self.say(&texts.signed_out_title, [&texts.signed_out_text]);
-                self.link(&texts.link_start, "/");
-                return;
-            }
-            Content::Refused {
+            .render(),
+            Content::OpenApp {
                 room,
-                person,
-                refusal,
-                sign_in,
-            } => self.refuse(room, person, refusal, sign_in),
-            Content::SignInFailed { failure, again } => {
-                let why = failure.text(texts);
-                self.say(&texts.failed_title, [why, &texts.failed_advice]);
-                self.link(&texts.link_again, local(again));
+                link,
+                browser,
+            } => OpenAppView {
+                texts: &texts.open_app,
+                room: room_name(room),
+                link,
+                browser: local(browser),
+                frame: self.titled(&texts.open_app.title),
             }
-            Content::Unavailable { part, again } => {
-                let why = match part {
-                    Part::Provider => &texts.unavailable_provider,
-                    Part::Jitsi => &texts.unavailable_jitsi,
-                    Part::Gateway => &texts.unavailable_gateway,
-                };
-                self.say(&texts.unavailable_title, [why, &texts.unavailable_advice]);
-                self.link(&texts.link_again, local(again));
+            .render(),
+            Content::Call {
+                room,
+                script,
+                options,
+                events,
+            } => CallView {
+                texts: &texts.call,
+                room: room_name(room),
+                script: script.as_str(),
+                options: options.to_string(),
+                events: local(events),
+                again: room.page_path(),
+                parts: call_parts(&texts.call),
+                frame: self.titled(&room_name(room)),
             }
-            Content::NotFound => {
-                self.say(&texts.not_found_title, [&texts.not_found_text]);
-                self.link(&texts.link_start, "/");
-            }
-            Content::BadRequest { reason } => {
-                self.say(&texts.bad_request_title, [&texts.bad_request_text]);
-                self.detail = reason.map(shorten);
-                self.link(&texts.link_start, "/");
-            }
-        }
-        self.fact(&texts.request_id, request_id);
-    }
-
-    fn refuse(&mut self, room: &RoomKey, person: Option<&str>, refusal: Refusal, sign_in: &'v str) {
-        let texts = self.texts;
-        let (why, rule) = match refusal {
-            Refusal::NoRule => (&texts.refused_no_rule, None),
-            Refusal::NotAllowed { rule } | Refusal::InvitationOnly { rule } => {
-                (&texts.refused_not_allowed, Some(rule))
-            }
-            Refusal::Closed { rule }
-            | Refusal::NotYet { rule, .. }
-            | Refusal::Over { rule, .. }
-            | Refusal::Full { rule, .. } => (&texts.refused_closed, Some(rule)),
-        };
-        let (advice, label) = if person.is_some() {
-            (&texts.refused_advice, &texts.link_other_account)
-        } else {
-            (&texts.refused_advice_signed_out, &texts.link_sign_in)
-        };
-        self.say(&texts.refused_title, [why, advice]);
-        self.link(label, local(sign_in));
-        self.link(&texts.link_start, "/");
-        let tenant = room.tenant().map(|tenant| format!("{}/", tenant.as_str()));
-        let name = tenant.unwrap_or_default() + &room.readable();
-        self.fact(&texts.room, &name);
-        if let Some(person) = person {
-            self.fact(&texts.person, person);
-        }
-        if let Some(rule) = rule {
-            self.fact(&texts.rule, &rule.to_string());
+            .render(),
+            _ => NoticeView::new(self, content).render(),
         }
     }
 
-    fn say<const N: usize>(&mut self, heading: &'v str, paragraphs: [&'v str; N]) {
-        self.heading = heading;
-        self.paragraphs.extend(paragraphs);
+    fn titled(self, title: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            ..self
+        }
     }
+}
 
-    fn link(&mut self, label: &'v str, target: &'v str) {
-        self.links.push(Link { label, target });
-    }
+// === impl LinkView ===
 
-    fn fact(&mut self, label: &'v str, value: &str) {
-        let value = shorten(value);
-        self.facts.push(Fact { label, value });
+impl<'v> From<super::Link<'v>> for LinkView<'v> {
+    fn from(link: super::Link<'v>) -> Self {
+        Self {
+            url: link.url,
+            expires: Moment::of(link.expires),
+            uses: link.uses,
+        }
     }
+}
+
+// === impl NameProblem ===
+
+impl NameProblem {
+    fn text(self, texts: &Texts) -> &str {
+        let names = &texts.names;
+        match self {
+            Self::Empty => &names.empty,
+            Self::TooLong => &names.too_long,
+            Self::Reserved => &names.reserved,
+            Self::Characters => &names.characters,
+            Self::Taken => &names.taken,
+        }
+    }
+}
+
+fn call_parts(call: &texts::Call) -> [CallPart<'_>; 3] {
+    let part = |id, title, text| CallPart { id, title, text };
+    [
+        part("failed", &*call.failed_title, Some(&*call.failed_text)),
+        part("over", &*call.over_title, None),
+        part("ended", &*call.ended_title, Some(&*call.ended_text)),
+    ]
+}
+
+/// The room as people read it, with its tenant.
+fn room_name(room: &RoomKey) -> String {
+    let tenant = room.tenant().map(|tenant| format!("{}/", tenant.as_str()));
+    shorten(&(tenant.unwrap_or_default() + &room.readable()))
 }
 
 /// The target if it is a path of this site, else the start page.

@@ -222,4 +222,4 @@ impl Book {
 
 /// How long a meeting stays open with nobody in it: a reload of the page, a change of network, or
 /// a restart of this replica takes less.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);

@@ -259,7 +259,10 @@ async fn run(
         };
         match command {
             None => return,
-            Some(Command::Drain) => open.drain(),
+            Some(Command::Drain) => {
+                open.drain();
+                worker.end_waiting();
+            }
             Some(Command::EndSockets) => worker.end_sockets(),
             Some(Command::Serve {
                 stream,

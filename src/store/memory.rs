@@ -87,15 +87,12 @@ impl Store for Memory {
         lifetime: Duration,
     ) -> BoxFuture<'a, Result<Remembered, StoreError>> {
         let mut kept = self.kept();
-        let remembered = match live(&kept.values, key) {
-            Some(before) => Remembered::Before(before.clone()),
-            None => {
-                let lasting = Lasting::new(value.to_owned(), lifetime);
-                kept.values.insert(key.to_owned(), lasting);
-                Remembered::New
-            }
-        };
-        done(remembered)
+        if let Some(before) = live(&kept.values, key) {
+            return done(Remembered::Before(before.clone()));
+        }
+        let lasting = Lasting::new(value.to_owned(), lifetime);
+        kept.values.insert(key.to_owned(), lasting);
+        done(Remembered::New)
     }
 
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
@@ -210,3 +207,44 @@ fn done<T: Send + 'static>(value: T) -> BoxFuture<'static, Result<T, StoreError>
 
 /// Below this many entries nothing is thrown out: it is not worth the look.
 const SWEEP_AT_LEAST: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing;
+
+    #[tokio::test]
+    async fn it_keeps_the_promises_of_a_store() {
+        testing::keeps_promises(&Memory::new()).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn everything_ends() {
+        let store = Memory::new();
+        let minute = Duration::from_mins(1);
+        let note = Note {
+            text: "a".to_owned(),
+            lifetime: minute,
+        };
+        assert!(store.claim("k", 1, minute).await.is_ok());
+        store.put("k", "v", minute).await.unwrap();
+        store.note("k", &[note]).await.unwrap();
+        tokio::time::advance(minute).await;
+        let again = store.claim("k", 1, minute).await;
+        assert_eq!(again, Ok(Claim::Granted { used: 1 }));
+        assert_eq!(store.get("k").await, Ok(None));
+        assert_eq!(store.notes("k").await, Ok(vec![]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_ended_does_not_pile_up() {
+        let store = Memory::new();
+        for n in 0..100 * SWEEP_AT_LEAST {
+            let lifetime = Duration::from_secs(1);
+            store.put(&n.to_string(), "", lifetime).await.unwrap();
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        let kept = store.kept.lock().unwrap().values.len();
+        assert!(kept <= SWEEP_AT_LEAST, "{kept}");
+    }
+}

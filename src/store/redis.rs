@@ -4,13 +4,13 @@
 //! fail at once, so that nobody waits for a server that is away. Each operation touches one key and
 //! is one command or one script.
 
+mod operations;
 mod reason;
 mod scripts;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use futures_util::{FutureExt, future::BoxFuture};
 use redis::{
     AsyncConnectionConfig, Client, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
     RedisError, RedisResult, TlsCertificates, Value, aio::MultiplexedConnection,
@@ -20,14 +20,10 @@ use tokio::{
     sync::{Notify, broadcast, mpsc},
     time::{interval, sleep},
 };
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use self::{reason::reason, scripts::Scripts};
-use super::{
-    Claim, EVENTS_KEPT, Event, Note, RedisSettings, Remembered, State, Store, StoreError, Topic,
-    bounded,
-};
+use super::{EVENTS_KEPT, Event, RedisSettings, StoreError, Topic};
 use crate::{
     metrics::{OutcomeLabel, StoreMetrics},
     random::Random,
@@ -170,14 +166,13 @@ impl Redis {
         let topic = Topic::ALL
             .into_iter()
             .find(|topic| self.channel(*topic).as_bytes() == channel.as_slice());
-        match (topic, str::from_utf8(text)) {
-            (Some(topic), Ok(text)) => {
-                let text = text.into();
-                // Nobody may be listening.
-                let _ = self.events.send(Event::Said { topic, text });
-            }
-            _ => debug!("something that no replica says was published on the store"),
-        }
+        let (Some(topic), Ok(text)) = (topic, str::from_utf8(text)) else {
+            debug!("something that no replica says was published on the store");
+            return;
+        };
+        let text = text.into();
+        // Nobody may be listening.
+        let _ = self.events.send(Event::Said { topic, text });
     }
 
     fn up(&self, connection: MultiplexedConnection, again: bool) {
@@ -259,144 +254,6 @@ impl Redis {
     }
 }
 
-impl Store for Redis {
-    fn claim<'a>(
-        &'a self,
-        key: &'a str,
-        limit: u32,
-        lifetime: Duration,
-    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        async move {
-            let mut connection = self.connection()?;
-            let key = self.key(key);
-            let used = self
-                .scripts
-                .claim(&mut connection, &key, limit, bounded(lifetime))
-                .await;
-            Ok(match self.finish(used)? {
-                Some(used) => Claim::Granted { used },
-                None => Claim::Exhausted,
-            })
-        }
-        .boxed()
-    }
-
-    fn remember<'a>(
-        &'a self,
-        key: &'a str,
-        value: &'a str,
-        lifetime: Duration,
-    ) -> BoxFuture<'a, Result<Remembered, StoreError>> {
-        async move {
-            let mut connection = self.connection()?;
-            let key = self.key(key);
-            let before = self
-                .scripts
-                .remember(&mut connection, &key, value, bounded(lifetime))
-                .await;
-            Ok(self
-                .finish(before)?
-                .map_or(Remembered::New, Remembered::Before))
-        }
-        .boxed()
-    }
-
-    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
-        async move {
-            let mut connection = self.connection()?;
-            let mut command = redis::cmd("GET");
-            let asked = command.arg(self.key(key));
-            self.finish(asked.query_async(&mut connection).await)
-        }
-        .boxed()
-    }
-
-    fn put<'a>(
-        &'a self,
-        key: &'a str,
-        value: &'a str,
-        lifetime: Duration,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        async move {
-            let mut connection = self.connection()?;
-            let mut command = redis::cmd("SET");
-            let asked = command.arg(self.key(key)).arg(value);
-            let asked = asked.arg("PX").arg(milliseconds(bounded(lifetime)));
-            self.finish(asked.query_async(&mut connection).await)
-        }
-        .boxed()
-    }
-
-    fn remove<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        async move {
-            let mut connection = self.connection()?;
-            let mut command = redis::cmd("DEL");
-            let asked = command.arg(self.key(key));
-            self.finish(asked.query_async(&mut connection).await)
-        }
-        .boxed()
-    }
-
-    fn note<'a>(
-        &'a self,
-        list: &'a str,
-        notes: &'a [Note],
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        async move {
-            let mut connection = self.connection()?;
-            let key = self.key(list);
-            // A script keeps everybody else waiting.
-            for notes in notes.chunks(NOTES_AT_ONCE) {
-                let noted = self.scripts.note(&mut connection, &key, notes).await;
-                self.finish(noted)?;
-            }
-            Ok(())
-        }
-        .boxed()
-    }
-
-    fn notes<'a>(&'a self, list: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
-        async move {
-            let mut connection = self.connection()?;
-            let key = self.key(list);
-            let notes = self.scripts.notes(&mut connection, &key).await;
-            self.finish(notes)
-        }
-        .boxed()
-    }
-
-    fn publish<'a>(&'a self, topic: Topic, text: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        async move {
-            let mut connection = self.connection()?;
-            let mut command = redis::cmd("PUBLISH");
-            let asked = command.arg(self.channel(topic)).arg(text);
-            self.finish(asked.query_async(&mut connection).await)
-        }
-        .boxed()
-    }
-
-    fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
-    }
-
-    fn state(&self) -> State {
-        match &**self.link.load() {
-            Link::Up(_) => State::Ready,
-            Link::Down(reason) => State::Unreachable {
-                reason: Arc::clone(reason),
-            },
-        }
-    }
-
-    /// The connection outlives the task, so that others can say goodbye while everything stops.
-    fn run(self: Arc<Self>, stopped: CancellationToken) -> BoxFuture<'static, ()> {
-        async move {
-            stopped.run_until_cancelled(self.keep_connected()).await;
-        }
-        .boxed()
-    }
-}
-
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Redis")
@@ -441,5 +298,5 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// is back.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(3);
 
-/// How many notes one script writes: a millisecond's worth.
-const NOTES_AT_ONCE: usize = 500;
+#[cfg(test)]
+mod tests;

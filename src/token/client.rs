@@ -13,10 +13,10 @@ use jsonwebtoken::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Person, backend::Context};
+use super::backend::Context;
 use crate::{
     clock::{Clock, Timestamp},
-    policy::Role,
+    policy::{Features, Role},
     random::Random,
     room::RoomKey,
     seal::{Keyring, Purpose, Sealer},
@@ -59,6 +59,8 @@ pub struct Presented {
     pub room: RoomKey,
     /// The session that it stands for; its own end is still to be looked at.
     pub session: Session,
+    /// When the token begins.
+    pub begins: Timestamp,
     /// When the token ends.
     pub expires: Timestamp,
 }
@@ -157,6 +159,7 @@ impl ClientTokens {
         session: &Session,
         room: &RoomKey,
         role: Role,
+        features: &Features,
         kind: ClientTokenKind,
         lifetime: Duration,
     ) -> ClientToken {
@@ -174,10 +177,7 @@ impl ClientTokens {
             nbf: now.before(CLOCK_TOLERANCE).as_unix(),
             exp: now.after(lifetime).as_unix(),
             jti: &self.random.text::<16>(),
-            context: Context {
-                user: Person::new(session.identity(), role),
-                features: None,
-            },
+            context: Context::new(session.identity(), role, features),
             gateway: self.sealer.seal(&plain),
         };
         let text = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing)
@@ -187,17 +187,17 @@ impl ClientTokens {
 
     /// Whose token it is and what for, if it is one of ours and its time has come and not passed.
     pub fn verify(&self, text: &str) -> Result<Presented, ClientTokenError> {
+        let presented = self.recognize(text)?;
+        presented.is_good_at(self.clock.now())?;
+        Ok(presented)
+    }
+
+    /// Whose token it is and what for, if it is one of ours, whatever the time.
+    pub fn recognize(&self, text: &str) -> Result<Presented, ClientTokenError> {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(ClientTokenError::Foreign);
         }
         let claims = self.signed_claims(text)?;
-        let (now, expires) = (self.clock.now(), Timestamp::from_unix(claims.exp));
-        if now >= expires {
-            return Err(ClientTokenError::Expired);
-        }
-        if now < Timestamp::from_unix(claims.nbf) {
-            return Err(ClientTokenError::NotYet);
-        }
         let Sealed {
             kind,
             room,
@@ -212,7 +212,8 @@ impl ClientTokens {
             kind,
             room,
             session,
-            expires,
+            begins: Timestamp::from_unix(claims.nbf),
+            expires: Timestamp::from_unix(claims.exp),
         })
     }
 
@@ -232,6 +233,21 @@ impl ClientTokens {
 impl fmt::Debug for ClientTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClientTokens")
+    }
+}
+
+// === impl Presented ===
+
+impl Presented {
+    /// Whether the token's time has come and not passed.
+    pub fn is_good_at(&self, now: Timestamp) -> Result<(), ClientTokenError> {
+        if now >= self.expires {
+            Err(ClientTokenError::Expired)
+        } else if now < self.begins {
+            Err(ClientTokenError::NotYet)
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -42,6 +42,18 @@ impl DisplayToken {
         ))
     }
 
+    /// Whether a text is such a token: worth nothing, and meant to be.
+    pub fn is_one(text: &str) -> bool {
+        let mut parts = text.split('.');
+        let head = parts
+            .next()
+            .and_then(|head| BASE64_URL_SAFE_NO_PAD.decode(head).ok());
+        let signature = parts
+            .nth(1)
+            .and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
+        head.as_deref() == Some(HEADER) && signature.as_deref() == Some(SIGNATURE)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -73,6 +85,8 @@ mod tests {
         assert_eq!(claims["context"]["user"]["moderator"], true);
         assert!(claims.get("exp").is_none() && claims.get("iss").is_none());
         assert!(!token.as_str().contains(['<', '"', '\'']));
+        assert!(DisplayToken::is_one(token.as_str()));
+        assert!(!DisplayToken::is_one("a.b.c") && !DisplayToken::is_one(""));
         assert!(jsonwebtoken::decode_header(token.as_str()).is_err());
         let parts: Vec<_> = token.as_str().split('.').collect();
         assert_eq!(parts.len(), 3);

@@ -11,6 +11,7 @@ use jitsi_auth_gateway::config::{self, Environment};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 
+mod backend;
 mod integrations;
 mod mistakes;
 
@@ -34,6 +35,9 @@ impl Workplace {
         let other = generate_simple_self_signed(["other.example.org".to_owned()]).unwrap();
         place.private("other.key", &other.signing_key.serialize_pem());
         place.open("open.secret", PROSODY_SECRET);
+        place.open("logo.gif", "GIF89a");
+        place.open("end.css", "</style>");
+        place.open("misspelt.toml", "language = 'pt'\n[wrods]\n");
         place
     }
 
@@ -202,9 +206,10 @@ fn the_environment_sets_keys_of_every_kind() {
     assert_eq!(config.server.trusted_proxies.len(), 2);
     assert_eq!(config.oidc.scopes, ["openid", "groups"]);
     assert_eq!(config.oidc.claims.groups, "realm_access.roles");
-    assert_eq!(config.token.lifetime.as_secs(), 30);
-    assert_eq!(config.token.issuer, "gateway");
-    assert_eq!(config.token.subject, "meet.jitsi");
+    let token = &config.jitsi().unwrap().token;
+    assert_eq!(token.lifetime.as_secs(), 30);
+    assert_eq!(token.issuer, "gateway");
+    assert_eq!(token.subject, "meet.jitsi");
     assert_eq!(config.policy.rules().len(), 2);
     assert_eq!(config.weakened, ["oidc.insecure_trust_unverified_email"]);
 }

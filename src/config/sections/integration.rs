@@ -261,7 +261,7 @@ fn each<T>(
 }
 
 /// An origin as a frame's `Content-Security-Policy` wants it.
-fn origin(text: &str) -> Result<String, Fault> {
+pub(super) fn origin(text: &str) -> Result<String, Fault> {
     let form = "write it as https://moodle.example.org";
     let url: Url = plain_url(text, form)?;
     if url.scheme() != "https" {

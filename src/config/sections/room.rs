@@ -1,8 +1,7 @@
 //! `[[room]]`: the rules.
 
-use std::{collections::BTreeMap, time::UNIX_EPOCH};
+use std::collections::BTreeMap;
 
-use humantime_serde::re::humantime;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -278,16 +277,12 @@ fn window(
 }
 
 fn timestamp(text: &str) -> Result<Timestamp, Fault> {
-    humantime::parse_rfc3339_weak(text)
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .map(|since| Timestamp::from_unix(since.as_secs()))
-        .ok_or_else(|| {
-            Fault::new(
-                format!("{text:?} is no time in UTC"),
-                "write it as 2027-01-11T08:00:00Z",
-            )
-        })
+    Timestamp::parse(text).ok_or_else(|| {
+        Fault::new(
+            format!("{text:?} is no time in UTC"),
+            "write it as 2027-01-11T08:00:00Z",
+        )
+    })
 }
 
 fn features(raw: BTreeMap<String, RawAllowed>, section: &mut Section<'_>) -> Option<Features> {

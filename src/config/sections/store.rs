@@ -149,7 +149,7 @@ fn server(
 
 fn has_password(text: &str) -> bool {
     // What cannot be read as an address may still hold one.
-    Url::parse(text).map_or_else(|_| text.contains('@'), |url| url.password().is_some())
+    !Url::parse(text).is_ok_and(|url| url.has_host() && url.password().is_none())
 }
 
 /// The faults quote nothing of the address.

@@ -76,7 +76,13 @@ impl Setup {
     /// Where an answer leads on to: by its head, or by the link that a script would follow.
     fn next(&self, page: &Page) -> Option<String> {
         let location = page.headers.get("location");
-        let link = || page.body.split("<a href=\"").nth(1)?.split('"').next();
+        let link = || {
+            page.body
+                .split("class=\"button\" href=\"")
+                .nth(1)?
+                .split('"')
+                .next()
+        };
         let next = match location {
             Some(location) => location.to_str().unwrap().to_owned(),
             None => link()?.replace("&#38;", "&"),

@@ -172,22 +172,16 @@ impl Book {
             return;
         };
         let room = self.rooms.entry(change.room.clone()).or_default();
-        match change.here {
-            Some(opens) => {
-                room.opened |= change.open;
-                let people = room.elsewhere.entry(replica.to_owned()).or_default();
-                people.insert(change.who.into(), opens);
-                other.rooms.insert(change.room);
-            }
-            None => {
-                let Some(people) = room.elsewhere.get_mut(replica) else {
-                    return;
-                };
-                people.remove(&*change.who);
-                if people.is_empty() {
-                    room.elsewhere.remove(replica);
-                    other.rooms.remove(&change.room);
-                }
+        if let Some(opens) = change.here {
+            room.opened |= change.open;
+            let people = room.elsewhere.entry(replica.to_owned()).or_default();
+            people.insert(change.who.into(), opens);
+            other.rooms.insert(change.room);
+        } else if let Some(people) = room.elsewhere.get_mut(replica) {
+            people.remove(&*change.who);
+            if people.is_empty() {
+                room.elsewhere.remove(replica);
+                other.rooms.remove(&change.room);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Why the server is of no use, and what to do about it, in words for the operator.
 
-use std::{error::Error as _, io};
+use std::{error::Error, io, sync::Arc};
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -66,9 +66,11 @@ fn other(error: &RedisError, address: &str) -> String {
 
 /// What the way to the server says.
 fn transport(error: &RedisError, address: &str) -> String {
-    let cause = error
+    // The library's source is the shared pointer to the cause.
+    let shared = error
         .source()
-        .and_then(|source| source.downcast_ref::<io::Error>());
+        .and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let cause = shared.and_then(|shared| shared.downcast_ref::<io::Error>());
     let tls = cause
         .and_then(io::Error::get_ref)
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());
@@ -91,7 +93,8 @@ fn transport(error: &RedisError, address: &str) -> String {
         ),
         (None, Some(io::ErrorKind::TimedOut)) => (
             "does not answer in time".to_owned(),
-            "look at the server's load and at firewalls on the way",
+            // A server without TLS waits for the end of what it takes for a command.
+            "look at its load, at firewalls on the way, and whether it speaks TLS as store.url says",
         ),
         (
             None,

@@ -53,7 +53,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[colours]\nred = 1",
-        "25: colours: unknown key; known here are insecure_readable_secrets, integration, listen, log, oidc, public_url, room, session, tls, token, upstream",
+        "25: colours: unknown key; known here are embed, guests, insecure_readable_secrets, integration, jaas, listen, log, oidc, pages, public_url, reservation, room, session, store, tls, token, upstream",
     ),
     (
         r#"client_id = "jitsi""#,
@@ -73,7 +73,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[listen.tls]",
-        "25: listen.tls: unknown key; known here are admin, drain_delay, grace, http, https, trusted_proxies, workers",
+        "25: listen.tls: unknown key; known here are admin, drain_delay, grace, http, https, recorders, trusted_proxies, workers",
     ),
     (
         "client_id = \"jitsi\"\n",
@@ -444,5 +444,85 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         "",
         "[log]\nlevel = \"loud\"",
         r#"26: log.level: "loud" is not a level; write error, warn, info, debug or trace, or target=level"#,
+    ),
+    (
+        "",
+        "[pages]\naccent = \"blue\"",
+        "26: pages.accent: \"blue\" is not a colour; write it as #1455b8",
+    ),
+    (
+        "",
+        "[pages]\naccent = \"#777777\"",
+        "26: pages.accent: #777777 has a contrast of 4.4:1 on white, and people need 4.5:1; choose a darker colour",
+    ),
+    (
+        "",
+        "[pages]\naccent_dark = \"#1455b8\"",
+        "26: pages.accent_dark: #1455b8 has a contrast of 2.3:1 on the dark ground, and people need 4.5:1; choose a brighter colour",
+    ),
+    (
+        "",
+        "[pages]\nlogo = \"none.svg\"",
+        "26: pages.logo: none.svg cannot be read: no such file or directory; write the file, or correct its path, which counts from the working directory",
+    ),
+    (
+        "",
+        "[pages]\nlogo = \"logo.gif\"",
+        "26: pages.logo: logo.gif: neither an SVG nor a PNG picture; name an SVG or PNG file",
+    ),
+    (
+        "",
+        "[pages]\nstyle = \"end.css\"",
+        "26: pages.style: end.css: has </style in it; write CSS only, without the element around it",
+    ),
+    (
+        "",
+        "[pages]\nstart = \"jisti\"",
+        "26: pages.start: \"jisti\" is not known here; did you mean \"jitsi\"",
+    ),
+    (
+        "",
+        "[pages]\nlanguages = [\"de\", \"tlh\"]",
+        "26: pages.languages[2]: \"tlh\" has no texts; write some of en, de, fr, es, ar",
+    ),
+    (
+        "",
+        "[pages]\nmessages = [\"misspelt.toml\"]",
+        "26: pages.messages[1]: misspelt.toml: unknown field `wrods`, expected one of `language`, `direction`, `words`, `names`, `start`, `meeting`, `join`, `wait`, `leaving`, `open_app`, `call`, `signed_out`, `refused`, `invitation`, `embed`, `failed`, `unavailable`, `not_found`, `bad_request`, `popup`; correct it; src/pages/texts/en.toml has every key",
+    ),
+    (
+        "",
+        "[[pages.links]]\nlabel = \"Imprint\"\nurl = \"http://example.org\"",
+        "27: pages.links[1].url: not an https address; write it as https://www.example.org/imprint",
+    ),
+    (
+        "",
+        "[[pages.links]]\nlabel = \"Imprint\"",
+        "25: pages.links[1].url: missing; add for example url = \"https://www.example.org/imprint\"",
+    ),
+    (
+        "",
+        "[store]\nkind = \"redis\"",
+        "25: store.url: missing; add url = \"redis://redis:6379\", or url_file if there is a password in it",
+    ),
+    (
+        "",
+        "[store]\nurl = \"redis://redis\"",
+        "25: store.kind: memory stands beside an address; write kind = \"redis\", or remove the address",
+    ),
+    (
+        "",
+        "[store]\nkind = \"redis\"\nurl = \"http://redis\"",
+        "27: store.url: not a redis or rediss address; write it as redis://host:6379, rediss://user:password@host:6379/0 or the like",
+    ),
+    (
+        "",
+        "[store]\nkind = \"redis\"\nurl = \"redis://redis\"\nnamespace = \"a b\"",
+        "28: store.namespace: \"a b\" is not a name for keys; write letters, digits, dots, dashes, underscores or colons",
+    ),
+    (
+        "",
+        "[store]\nkind = \"redis\"\nurl = \"redis://redis\"\nca_file = \"tls.crt\"",
+        "28: store.ca_file: stands beside an address without TLS; write rediss:// in the address, or remove the key",
     ),
 ];

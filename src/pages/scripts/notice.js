@@ -1,0 +1,7 @@
+// Times are shown as the reader's own.
+{
+  const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "full", timeStyle: "short" });
+  for (const element of document.querySelectorAll("time")) {
+    element.textContent = format.format(new Date(element.dateTime));
+  }
+}

@@ -1,0 +1,58 @@
+// Recent meetings, as far as this browser remembers them.
+{
+  // Ours, and the list that Jitsi's page keeps.
+  const KEYS = ["gateway.rooms", "features/recent-list"];
+  const MOST = 6;
+
+  const read = (key) => {
+    try {
+      const list = JSON.parse(localStorage.getItem(key));
+      return Array.isArray(list) ? list : [];
+    } catch (_) {
+      return [];
+    }
+  };
+
+  // A room of this site and when it was visited; the query, which may hold a token, is left out.
+  const room = (entry) => {
+    try {
+      const url = new URL(entry.conference, location.origin);
+      const name = decodeURIComponent(url.pathname.slice(1));
+      const isRoom = url.origin === location.origin && /^(?!_gateway\/)[^/]+(\/[^/]+)?$/.test(url.pathname.slice(1));
+      return isRoom ? [{ path: url.pathname, name, date: Number(entry.date) || 0 }] : [];
+    } catch (_) {
+      return [];
+    }
+  };
+
+  const section = document.getElementById("recent");
+  const list = section.querySelector("ul");
+  const date = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  const seen = new Set();
+  const rooms = KEYS.flatMap(read).flatMap(room).sort((a, b) => b.date - a.date).filter(({ path }) => {
+    const key = path.toLowerCase();
+    return !seen.has(key) && seen.add(key);
+  });
+  for (const { path, name, date: visited } of rooms.slice(0, MOST)) {
+    const item = document.createElement("li");
+    const link = document.createElement("a");
+    const text = document.createElement("bdi");
+    text.textContent = name;
+    link.href = path;
+    link.append(text);
+    item.append(link);
+    if (visited > 0 && visited < 8.64e15) {
+      const time = document.createElement("time");
+      time.dateTime = new Date(visited).toISOString();
+      time.textContent = date.format(visited);
+      item.append(" ", time);
+    }
+    list.append(item);
+  }
+  section.hidden = rooms.length === 0;
+  section.querySelector("button").addEventListener("click", () => {
+    for (const key of KEYS) localStorage.removeItem(key);
+    section.hidden = true;
+    document.getElementById("room").focus();
+  });
+}
