@@ -246,7 +246,7 @@ secret = "{app_secret}"
 # Whoever signed in may enter any room; the staff are its moderators.
 [[room]]
 match = "*"
-enter = "member"
+enter = "guest"
 moderators = ["group:staff"]
 
 [log]
