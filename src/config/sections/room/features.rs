@@ -5,35 +5,6 @@ use serde::Deserialize;
 
 use crate::policy::{Allowed, Features};
 
-/// Who may use which of Jitsi's features: `"everyone"`, `"moderators"` or `"nobody"`. Unless any
-    /// is named, Jitsi decides; once one is named, those not named are forbidden.
-    features: RawFeatures,
-    /// How long one visit may last.
-    #[schemars(example = &"4h")]
-    lifetime: Option<DurationText>,
-    /// From when the room may be entered, in UTC.
-    #[schemars(example = &"2027-01-11T08:00:00Z")]
-    opens: Option<String>,
-    /// Until when the room may be entered, in UTC.
-    #[schemars(example = &"2027-01-11T18:00:00Z")]
-    closes: Option<String>,
-    /// How many people may be in the room at once, as far as they come through the gateway;
-    /// moderators always find a place.
-    #[schemars(range(min = 1))]
-    max_people: Option<u32>,
-    /// Prosody opens the room with a lobby, where people knock; needs `[reservation]`.
-    lobby: bool,
-}
-
-/// One word, or a list of conditions.
-#[derive(Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
-#[schemars(inline)]
-enum Conditions {
-    One(String),
-    Many(Vec<String>),
-}
-
 /// Who may use which of Jitsi's features: `"everyone"`, `"moderators"` or `"nobody"`; what the client
 /// and Prosody's plugins read from `context.features` (jitsi-meet
 /// `react/features/base/jwt/constants.ts`, `resources/prosody-plugins/util.lib.lua`).
@@ -131,4 +102,3 @@ impl From<RawFeatures> for Features {
         Self::new(named.collect())
     }
 }
-
