@@ -7,6 +7,7 @@ mod revocation;
 mod sign_in;
 mod stopping;
 mod transport;
+mod visits;
 
 /// A session-creating BOSH body.
 const CREATE: &str = "<body xmlns='http://jabber.org/protocol/httpbind' rid='100' to='meet.jitsi' \
