@@ -15,6 +15,7 @@ use crate::{
     metrics::Metrics,
     oidc::{RelyingParty, Status},
     server::Listener,
+    store::{State, Store},
 };
 
 /// What the admin listener tells.
@@ -23,6 +24,8 @@ pub struct Admin {
     pub metrics: Metrics,
     /// Whether people can sign in.
     pub relying_party: Arc<RelyingParty>,
+    /// What replicas share.
+    pub store: Arc<dyn Store>,
     /// Switches that weaken the gateway and are on.
     pub weakened: Vec<&'static str>,
     /// Cancelled when the gateway stops: from then on it is not ready.
@@ -88,8 +91,8 @@ impl Admin {
         }
     }
 
-    /// Not ready only while stopping. A provider that is down is told of, but takes nobody out of
-    /// a balancer: meetings go on without it, and no other replica would do better.
+    /// Not ready only while stopping. A provider or store that is down is told of, but takes nobody
+    /// out of a balancer: meetings go on without it, and no other replica would do better.
     fn readiness(&self) -> Response<Full<Bytes>> {
         let provider = self.relying_party.status();
         let draining = self.draining.is_cancelled();
@@ -99,6 +102,10 @@ impl Admin {
         }
         if let Status::NotYet { reason } | Status::Stale { reason } = &provider {
             reasons.push(format!("OpenID provider: {reason}"));
+        }
+        let store = self.store.state();
+        if let State::Unreachable { reason } = &store {
+            reasons.push(format!("store: {reason}"));
         }
         reasons.extend(
             self.weakened
@@ -110,7 +117,12 @@ impl Admin {
             (false, true) => (StatusCode::OK, "ready"),
             (false, false) => (StatusCode::OK, "degraded"),
         };
-        let body = json!({ "status": word, "provider": provider.as_str(), "reasons": reasons });
+        let body = json!({
+            "status": word,
+            "provider": provider.as_str(),
+            "store": store.as_str(),
+            "reasons": reasons,
+        });
         text(status, "application/json", format!("{body}\n"))
     }
 }

@@ -13,17 +13,23 @@ use tracing::{info, warn};
 
 use crate::{
     admin::Admin,
-    clock::Clock,
-    config::Config,
+    clock::{Clock, Timestamp},
+    config::{Backend, Config},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
     pages::Pages,
+    policy::{Enter, Policy},
+    presence::Presence,
     random::Random,
+    reservation::{Reservations, RoomTerms},
     revocation::Revocations,
-    server::{self, Certificate, CertificateError, ListenError, Listener, WorkerError, Workers},
-    token::SignerError,
+    room::RoomKey,
+    server::{
+        self, Certificate, CertificateError, ListenError, Listener, News, WorkerError, Workers,
+    },
+    store,
 };
 
 /// A gateway that runs.
@@ -54,6 +60,8 @@ pub struct Addresses {
     pub https: Option<SocketAddr>,
     /// Probes and metrics.
     pub admin: SocketAddr,
+    /// Prosody's questions about rooms.
+    pub reservation: Option<SocketAddr>,
 }
 
 /// Why a gateway does not start.
@@ -71,6 +79,9 @@ pub enum StartError {
     /// The request path cannot be set up.
     #[error(transparent)]
     Gateway(#[from] gateway::SetupError),
+    /// What replicas share cannot be set up.
+    #[error(transparent)]
+    Store(#[from] store::SetupError),
     /// A worker did not start.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -93,16 +104,11 @@ pub struct Surroundings {
 /// Outside of a runtime.
 pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, StartError> {
     let Surroundings { clock, random } = surroundings;
-    let Config {
-        server,
-        policy,
-        token,
-        log,
-        ..
-    } = config;
+    let Config { server, log, .. } = config;
     let bind = |address: Option<SocketAddr>| address.map(server::listen).transpose();
     let (http, https) = (bind(server.http)?, bind(server.https)?);
     let admin_listener = server::listen(server.admin)?;
+    let reservation_listener = bind(config.reservation.as_ref().map(|settings| settings.listen))?;
     let certificate = server
         .tls
         .clone()
@@ -124,24 +130,40 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         clock.clone(),
         random.clone(),
     )?);
-    let revocations = Arc::new(Revocations::new(config.session.absolute, clock.clone()));
-    let revoked = revocations.watch();
+    let revocations = Arc::new(Revocations::new(
+        config.session.absolute.max(config.guests.lifetime),
+        clock.clone(),
+    ));
+    let store = store::open(&config.store, control_metrics.store.clone(), random.clone())?;
+    let presence = Arc::new(Presence::new(&random));
+    let news = News {
+        revoked: revocations.watch(),
+        presence: presence.changes(),
+    };
     let control = Control {
         runtime: Handle::current(),
         relying_party: Arc::clone(&relying_party),
-        revocations,
+        revocations: Arc::clone(&revocations),
+        presence: Arc::clone(&presence),
+        store: Arc::clone(&store),
         metrics: control_metrics.clone(),
     };
-    let rules = Rules::new(Arc::new(policy.clone()), token, clock.clone())
-        .map_err(gateway::SetupError::from)?;
+    let rules = rules(config, clock.clone())?;
     let settings = gateway::Settings {
         origin: config.public_url.origin().to_owned(),
         authority: config.public_url.authority().to_string(),
         trusted_proxies: TrustedProxies::new(server.trusted_proxies.clone()),
         session: config.session,
         keyring: config.keyring.clone(),
-        upstream: config.upstream.clone(),
+        backend: match &config.backend {
+            Backend::Jitsi(jitsi) => gateway::Backend::Jitsi(jitsi.upstream.clone()),
+            Backend::Jaas(settings) => gateway::Backend::Jaas(settings.clone()),
+        },
         pages: Pages::new(config.pages.brand.clone(), config.pages.languages.clone()),
+        start: config.pages.start,
+        guests: config.guests.clone(),
+        recorders: TrustedProxies::new(server.recorders.clone()),
+        embedding_sites: config.embedding_sites.clone(),
         access_log: log.access,
     };
     let gateway = Arc::new(Gateway::new(
@@ -156,13 +178,16 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         .map(|_| Arc::new(WorkerMetrics::default()))
         .collect();
     let metrics = Metrics::new(shards.clone(), &control_metrics);
-    let workers = Arc::new(Workers::start(&gateway, tls.as_ref(), &revoked, shards)?);
+    let workers = Arc::new(Workers::start(&gateway, tls.as_ref(), &news, shards)?);
 
     let running = Running {
         addresses: Addresses {
             http: http.as_ref().map(|listener| listener.address),
             https: https.as_ref().map(|listener| listener.address),
             admin: admin_listener.address,
+            reservation: reservation_listener
+                .as_ref()
+                .map(|listener| listener.address),
         },
         gateway,
         workers,
@@ -177,12 +202,21 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     let admin = Arc::new(Admin {
         metrics,
         relying_party: Arc::clone(&relying_party),
+        store: Arc::clone(&store),
         weakened: config.weakened.clone(),
         draining: running.draining.clone(),
     });
     running
         .tasks
         .spawn(relying_party.run(running.stopped.clone()));
+    let shared = [
+        Arc::clone(&store).run(running.stopped.clone()),
+        Box::pin(revocations.run(Arc::clone(&store), running.stopped.clone())),
+        Box::pin(presence.run(store, running.stopped.clone())),
+    ];
+    for task in shared {
+        running.tasks.spawn(task);
+    }
     if let Some(certificate) = certificate {
         running
             .tasks
@@ -192,6 +226,14 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         "admin",
         admin.serve(admin_listener, running.stopped.clone()),
     );
+    if let (Some(listener), Some(settings)) = (reservation_listener, &config.reservation) {
+        let gateway = Arc::clone(&running.gateway);
+        let (clock, now) = (running.clock.clone(), running.clock.clone());
+        let terms = move |room: &RoomKey| terms(&gateway.policy(), room, now.now());
+        let reservations = Arc::new(Reservations::new(settings.secret.clone(), clock, terms));
+        let serving = reservations.serve(listener, running.stopped.clone());
+        running.keep("reservation", serving);
+    }
     for (listener, tls) in [(http, false), (https, true)] {
         if let Some(listener) = listener {
             running.accept(listener, tls);
@@ -214,10 +256,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
 
 impl Running {
     /// Takes over rules and signing keys of a new configuration; everything else needs a restart.
-    pub fn reload(&self, config: &Config) -> Result<(), SignerError> {
-        let policy = Arc::new(config.policy.clone());
+    pub fn reload(&self, config: &Config) -> Result<(), gateway::SetupError> {
         self.gateway
-            .replace_rules(Rules::new(policy, &config.token, self.clock.clone())?);
+            .replace_rules(rules(config, self.clock.clone())?);
         Ok(())
     }
 
@@ -283,6 +324,28 @@ impl Running {
                 warn!(%error, listener = name, "a listener ended");
             }
         });
+    }
+}
+
+/// What a reload replaces.
+fn rules(config: &Config, clock: Clock) -> Result<Rules, gateway::SetupError> {
+    let policy = Arc::new(config.policy.clone());
+    let token = config.jitsi().map(|jitsi| &jitsi.token);
+    Rules::new(policy, token, config.integrations.clone(), clock)
+}
+
+/// What the rules say of a room, whoever is in it.
+fn terms(policy: &Policy, room: &RoomKey, now: Timestamp) -> RoomTerms {
+    let Some((_, rule)) = policy.rule_of(room) else {
+        return RoomTerms::default();
+    };
+    let early = rule.window.opens.is_some_and(|opens| now < opens);
+    let late = rule.window.closes.is_some_and(|closes| now >= closes);
+    RoomTerms {
+        allowed: rule.enter != Enter::Closed && !early && !late,
+        duration: rule.window.closes.map(|closes| closes.since(now)),
+        max_people: rule.max_people,
+        lobby: rule.lobby,
     }
 }
 

@@ -15,6 +15,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    api,
     clock::Clock,
     config::{self, Config, Environment, Problems},
     lifecycle::Reload,
@@ -73,7 +74,7 @@ enum Command {
     /// Make tokens for tests, or look into one.
     #[command(subcommand)]
     Token(token::TokenCommand),
-    /// Describe the configuration file.
+    /// Describe the configuration file and the API.
     #[command(subcommand)]
     Config(ConfigCommand),
 }
@@ -84,6 +85,8 @@ enum ConfigCommand {
     Schema,
     /// Print all options as Markdown.
     Reference,
+    /// Print the description of the API (OpenAPI 3.1).
+    Openapi,
 }
 
 /// The file that a command works with.
@@ -202,6 +205,10 @@ impl Context<'_, '_> {
             Command::Config(ConfigCommand::Schema) => {
                 let schema = format!("{:#}", config::schema());
                 writeln!(self.terminal.output, "{schema}")?;
+            }
+            Command::Config(ConfigCommand::Openapi) => {
+                let document = format!("{:#}", api::document());
+                writeln!(self.terminal.output, "{document}")?;
             }
             Command::Config(ConfigCommand::Reference) => {
                 write!(self.terminal.output, "{}", config::reference())?;

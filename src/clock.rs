@@ -9,6 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use humantime_serde::re::humantime;
 use serde::{Deserialize, Serialize};
 
 /// Tells the time; cheap to clone and to share between threads.
@@ -16,7 +17,9 @@ use serde::{Deserialize, Serialize};
 pub struct Clock(Source);
 
 /// Whole seconds since 1970-01-01 UTC, the precision of a JWT's `NumericDate` (RFC 7519 § 2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
@@ -60,6 +63,20 @@ impl Timestamp {
     /// A time by its seconds since 1970.
     pub const fn from_unix(seconds: u64) -> Self {
         Self(seconds)
+    }
+
+    /// A time as people and browsers write it, in UTC: `2027-01-11T08:00:00Z`, where seconds and
+    /// the `Z` may be missing.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let whole = if text.len() == "2027-01-11T08:00".len() {
+            format!("{text}:00")
+        } else {
+            text.to_owned()
+        };
+        let time = humantime::parse_rfc3339_weak(&whole).ok()?;
+        let since = time.duration_since(UNIX_EPOCH).ok()?;
+        Some(Self(since.as_secs()))
     }
 
     /// Seconds since 1970.

@@ -6,6 +6,7 @@
 //! (`sections`). All problems are reported at once, each on one line with its place and remedy.
 
 mod environment;
+mod nearest;
 mod problem;
 mod public_url;
 mod reference;
@@ -29,7 +30,8 @@ pub use self::{
 };
 use self::{problem::Report, sections::Raw, shape::Shape, tree::Place};
 use crate::{
-    oidc, pages, policy::Policy, seal::Keyring, server, session, telemetry, token, upstream,
+    gateway, integration, jaas, oidc, pages, policy::Policy, reservation, seal::Keyring, server,
+    session, store, telemetry, token, upstream,
 };
 
 /// Everything that the gateway has to know, checked.
@@ -41,22 +43,60 @@ pub struct Config {
     pub keyring: Keyring,
     /// Where and how to listen.
     pub server: server::Settings,
-    /// Where Jitsi is.
-    pub upstream: upstream::Settings,
+    /// What carries the meetings.
+    pub backend: Backend,
     /// The provider that signs people in.
     pub oidc: oidc::Settings,
     /// How long sessions live.
     pub session: session::Settings,
-    /// How tokens for Prosody are made.
-    pub token: token::Settings,
+    /// Where Prosody asks for rooms, if it does.
+    pub reservation: Option<reservation::Settings>,
+    /// What replicas share.
+    pub store: store::Settings,
     /// Who may enter which room, and as what.
     pub policy: Policy,
     /// What the gateway's own pages look like and say.
     pub pages: pages::Settings,
+    /// Other systems that send people or use the API.
+    pub integrations: Vec<integration::Settings>,
+    /// How guests come and stay.
+    pub guests: gateway::Guests,
+    /// Origins of sites that may show rooms in frames.
+    pub embedding_sites: Vec<String>,
     /// What is logged, and how.
     pub log: telemetry::Settings,
     /// The keys of switches that are on and weaken the gateway, as `oidc.insecure_http_issuer`.
     pub weakened: Vec<&'static str>,
+}
+
+/// What carries the meetings.
+#[derive(Clone, Debug)]
+pub enum Backend {
+    /// A Jitsi of one's own.
+    Jitsi(Jitsi),
+    /// 8x8's.
+    Jaas(jaas::Settings),
+}
+
+/// A Jitsi of one's own.
+#[derive(Clone, Debug)]
+pub struct Jitsi {
+    /// Where it is.
+    pub upstream: upstream::Settings,
+    /// How tokens for its Prosody are made.
+    pub token: token::Settings,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The Jitsi of one's own, unless meetings are at 8x8.
+    pub fn jitsi(&self) -> Option<&Jitsi> {
+        match &self.backend {
+            Backend::Jitsi(jitsi) => Some(jitsi),
+            Backend::Jaas(_) => None,
+        }
+    }
 }
 
 /// Reads the file and the environment, and every file that they name.

@@ -4,14 +4,23 @@
 //! admission, token, upstream, answer. A worker lives on one thread; what it shares with the others
 //! is read and not locked.
 
+mod api;
+mod apps;
 mod audit;
 mod between;
 mod body;
 mod bosh;
+mod call;
+mod events;
 mod facts;
 mod failure;
+mod form;
+mod join;
 mod live;
+mod meetings;
 mod own;
+mod presented;
+mod room;
 mod socket;
 mod tunnel;
 mod visitor;
@@ -31,6 +40,7 @@ use tokio::runtime::Handle;
 
 use self::{
     between::Streams,
+    events::Waiting,
     facts::{Authority, Facts, RequestId, check_authority},
     failure::{Asking, Failure, Reader},
     live::Live,
@@ -40,17 +50,24 @@ use crate::{
     bosh::SessionIds,
     clock::Clock,
     headers::TrustedProxies,
+    integration::{self, Integrations},
+    invitation::Links,
+    jaas::{self, Jaas},
+    jws::KeySetError,
     metrics::{ControlMetrics, WorkerMetrics},
     oidc::RelyingParty,
+    owner::OwnerTags,
     page::Completion,
-    pages::Pages,
+    pages::{Pages, StartPage},
     policy::Policy,
+    presence::Presence,
     random::Random,
     revocation::Revocations,
     route::{Own, Route, Transport},
     seal::{Keyring, Purpose, Sealer},
-    session::{self, SessionCodec, SignInCookies},
-    token::{self, Minter, PublishedKeys, SignerError},
+    session::{self, Passes, SessionCodec, SignInCookies},
+    store::Store,
+    token::{self, ClientTokens, Minter, PublishedKeys, SignerError},
     upstream::{self, Pool},
 };
 
@@ -67,12 +84,42 @@ pub struct Settings {
     pub session: session::Settings,
     /// Seals cookies.
     pub keyring: Keyring,
-    /// Where Jitsi is.
-    pub upstream: upstream::Settings,
+    /// What carries the meetings.
+    pub backend: Backend,
     /// The gateway's own pages.
     pub pages: Pages,
+    /// What is at `/`.
+    pub start: StartPage,
+    /// How guests come and stay.
+    pub guests: Guests,
+    /// Where recorders are, which come without signing in and have credentials of their own.
+    pub recorders: TrustedProxies,
+    /// Origins of sites that may show rooms in frames, besides those of integrations.
+    pub embedding_sites: Vec<String>,
     /// Whether each request gets a line in the log.
     pub access_log: bool,
+}
+
+/// What carries the meetings.
+#[derive(Clone, Debug)]
+pub enum Backend {
+    /// A Jitsi behind the gateway.
+    Jitsi(upstream::Settings),
+    /// 8x8, beside it.
+    Jaas(jaas::Settings),
+}
+
+/// How guests come and stay.
+#[derive(Clone, Debug)]
+pub struct Guests {
+    /// How long a guest, or anybody else with a pass to one room, is known.
+    pub lifetime: Duration,
+    /// How long a guest link can be used.
+    pub link_lifetime: Duration,
+    /// How long a host link can be used.
+    pub host_link_lifetime: Duration,
+    /// Prosody's domain for guests, where they come without a token.
+    pub xmpp_domain: Option<String>,
 }
 
 /// What all workers share: read-only but for the rules, which a reload swaps whole.
@@ -85,12 +132,23 @@ pub struct Gateway {
     sign_ins: SignInCookies,
     hints: Sealer,
     bosh_ids: SessionIds,
+    passes: Passes,
+    owners: OwnerTags,
+    links: Links,
+    client_tokens: ClientTokens,
+    guests: Guests,
+    recorders: TrustedProxies,
+    embedding_sites: Vec<String>,
+    start: StartPage,
+    jaas: Option<Jaas>,
     completion: Completion,
     pages: Pages,
     relying_party: Arc<RelyingParty>,
     revocations: Arc<Revocations>,
-    upstream: upstream::Settings,
-    xmpp_domain: HeaderValue,
+    presence: Arc<Presence>,
+    store: Arc<dyn Store>,
+    jitsi: Option<Behind>,
+    api_answers: Sealer,
     control: Handle,
     control_metrics: ControlMetrics,
     clock: Clock,
@@ -98,11 +156,27 @@ pub struct Gateway {
     access_log: bool,
 }
 
+/// A Jitsi behind the gateway.
+#[derive(Debug)]
+struct Behind {
+    upstream: upstream::Settings,
+    xmpp_domain: HeaderValue,
+}
+
+/// A worker's way to a Jitsi behind the gateway.
+#[derive(Debug)]
+struct Ways {
+    web: Pool,
+    xmpp: Pool,
+}
+
 /// What a reload of the configuration replaces while people are in meetings.
 #[derive(Debug)]
 pub struct Rules {
     policy: Arc<Policy>,
-    minter: Minter,
+    /// None where no Prosody is behind us.
+    minter: Option<Minter>,
+    integrations: Integrations,
     published: PublishedKeys,
 }
 
@@ -115,6 +189,10 @@ pub struct Control {
     pub relying_party: Arc<RelyingParty>,
     /// What is revoked.
     pub revocations: Arc<Revocations>,
+    /// Who is in which room.
+    pub presence: Arc<Presence>,
+    /// What replicas share.
+    pub store: Arc<dyn Store>,
     /// Counters away from the data path.
     pub metrics: ControlMetrics,
 }
@@ -123,10 +201,10 @@ pub struct Control {
 #[derive(Debug)]
 pub struct Worker {
     gateway: Arc<Gateway>,
-    web: Pool,
-    xmpp: Pool,
+    jitsi: Option<Ways>,
     live: Live,
     streams: Streams,
+    waiting: Waiting,
     metrics: Arc<WorkerMetrics>,
     name: u32,
     requests: Cell<u64>,
@@ -141,6 +219,9 @@ pub enum SetupError {
     /// A signing key cannot be used.
     #[error(transparent)]
     Signer(#[from] SignerError),
+    /// The public keys of an integration cannot be used.
+    #[error("the public keys of an integration cannot be used")]
+    Integration(#[from] KeySetError),
 }
 
 // === impl Rules ===
@@ -149,13 +230,31 @@ impl Rules {
     /// Rules and keys of a configuration.
     pub fn new(
         policy: Arc<Policy>,
-        token: &token::Settings,
+        token: Option<&token::Settings>,
+        integrations: Vec<integration::Settings>,
         clock: Clock,
-    ) -> Result<Self, SignerError> {
+    ) -> Result<Self, SetupError> {
         Ok(Self {
             policy,
-            minter: Minter::new(token, clock)?,
-            published: PublishedKeys::new(&token.signing)?,
+            minter: token.map(|token| Minter::new(token, clock)).transpose()?,
+            integrations: Integrations::new(integrations)?,
+            published: token
+                .map(|token| PublishedKeys::new(&token.signing))
+                .transpose()?
+                .unwrap_or_default(),
+        })
+    }
+}
+
+// === impl Behind ===
+
+impl Behind {
+    fn new(upstream: upstream::Settings) -> Result<Self, SetupError> {
+        let xmpp_domain = HeaderValue::from_str(&upstream.xmpp_domain)
+            .map_err(|_| SetupError::XmppDomain(upstream.xmpp_domain.clone()))?;
+        Ok(Self {
+            upstream,
+            xmpp_domain,
         })
     }
 }
@@ -174,11 +273,13 @@ impl Gateway {
         let Settings {
             origin,
             keyring,
-            upstream,
+            backend,
             ..
         } = settings;
-        let xmpp_domain = HeaderValue::from_str(&upstream.xmpp_domain)
-            .map_err(|_| SetupError::XmppDomain(upstream.xmpp_domain.clone()))?;
+        let (jitsi, jaas) = match backend {
+            Backend::Jitsi(upstream) => (Some(Behind::new(upstream)?), None),
+            Backend::Jaas(settings) => (None, Some(Jaas::new(&settings, clock.clone())?)),
+        };
         Ok(Self {
             authority: Authority::new(settings.authority),
             trusted_proxies: settings.trusted_proxies,
@@ -187,12 +288,23 @@ impl Gateway {
             sign_ins: SignInCookies::new(&keyring, &origin, clock.clone()),
             hints: keyring.sealer(Purpose::LogoutHint, &origin),
             bosh_ids: SessionIds::new(keyring.tagger(Purpose::BoshSession)),
+            passes: Passes::new(&keyring, &origin, clock.clone()),
+            owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
+            links: Links::new(&keyring, &origin),
+            client_tokens: ClientTokens::new(&keyring, &origin, clock.clone(), random.clone()),
+            guests: settings.guests,
+            recorders: settings.recorders,
+            embedding_sites: settings.embedding_sites,
+            start: settings.start,
+            jaas,
             completion: Completion::new(&origin, &serde_json::Map::new()),
             pages: settings.pages,
             relying_party: control.relying_party,
             revocations: control.revocations,
-            upstream,
-            xmpp_domain,
+            presence: control.presence,
+            store: control.store,
+            jitsi,
+            api_answers: keyring.sealer(Purpose::ApiAnswer, &origin),
             control: control.runtime,
             control_metrics: control.metrics,
             clock,
@@ -200,6 +312,11 @@ impl Gateway {
             access_log: settings.access_log,
             origin,
         })
+    }
+
+    /// The rules as they are now.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.rules.load().policy)
     }
 
     /// Swaps rules and keys; requests under way finish with the old ones.
@@ -221,15 +338,21 @@ impl std::fmt::Debug for Gateway {
 impl Worker {
     /// A worker on the current thread.
     pub fn new(gateway: Arc<Gateway>, metrics: Arc<WorkerMetrics>) -> Self {
-        let settings = &gateway.upstream;
-        let pool = |to: &http::uri::Authority| {
-            Pool::new(to.clone(), settings.connect_timeout, settings.idle)
-        };
+        let jitsi = gateway.jitsi.as_ref().map(|jitsi| {
+            let settings = &jitsi.upstream;
+            let pool = |to: &http::uri::Authority| {
+                Pool::new(to.clone(), settings.connect_timeout, settings.idle)
+            };
+            Ways {
+                web: pool(&settings.web),
+                xmpp: pool(&settings.xmpp),
+            }
+        });
         Self {
-            web: pool(&settings.web),
-            xmpp: pool(&settings.xmpp),
+            jitsi,
             live: Live::default(),
             streams: Streams::default(),
+            waiting: Waiting::default(),
             name: u32::from_be_bytes(gateway.random.bytes()),
             requests: Cell::new(0),
             metrics,
@@ -341,8 +464,13 @@ impl Worker {
                     tenant,
                 },
             ) => self.web_socket(&mut request, facts, tenant).await,
-            (Ok(()), Route::Room(room)) => self.room_page(request, facts, room).await,
+            (Ok(()), Route::Room(room)) => self.room_page(request, &asking, facts, room).await,
             (Ok(()), Route::Config) => self.config_js(request, facts).await,
+            (Ok(()), Route::Home)
+                if self.gateway.start == StartPage::Gateway || self.jitsi.is_none() =>
+            {
+                self.start_page(&request, &asking)
+            }
             (Ok(()), Route::Home | Route::Asset) => self.public(request, facts).await,
             (Ok(()), Route::Private) => self.private(request, facts).await,
             (Ok(()), Route::NoRoom(error)) => Err(error.into()),
@@ -379,7 +507,12 @@ impl Worker {
             .map_or("/", |target| target.as_str());
         let location = HeaderValue::try_from(format!("{}{target}", self.gateway.origin));
         match location {
-            Ok(location) if readable && !request.headers().contains_key(header::UPGRADE) => {
+            // A key to the API is shown to nobody twice.
+            Ok(location)
+                if readable
+                    && asking.reader != Reader::Api
+                    && !request.headers().contains_key(header::UPGRADE) =>
+            {
                 let mut answer = Response::new(Body::EMPTY);
                 *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
                 answer.headers_mut().insert(header::LOCATION, location);
@@ -387,6 +520,16 @@ impl Worker {
             }
             _ => self.refuse(&Failure::Misdirected, "refused", asking, facts),
         }
+    }
+
+    /// The Jitsi behind the gateway; where there is none, none of its addresses is.
+    fn jitsi(&self) -> Result<(&Behind, &Ways), Failure> {
+        let ways = self.jitsi.as_ref();
+        self.gateway
+            .jitsi
+            .as_ref()
+            .zip(ways)
+            .ok_or(Failure::NotFound)
     }
 
     fn next_id(&self) -> RequestId {

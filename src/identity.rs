@@ -1,8 +1,12 @@
 //! Who somebody is, as far as rules and tokens need to know.
 
+mod harmless;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub(crate) use self::harmless::{is_email, is_plain, is_reserved, picture, shown_name};
 
 /// A person as an OpenID provider described them, cut down to what this deployment uses.
 ///
@@ -146,3 +150,6 @@ impl std::ops::Deref for Verified {
         &self.0
     }
 }
+
+/// Begins the subjects of people whom integrations vouch for: `integration:<its id>:<their id>`.
+pub(crate) const INTEGRATION_PREFIX: &str = "integration:";

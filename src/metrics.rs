@@ -43,6 +43,19 @@ pub struct ControlMetrics {
     pub certificate_reloads: Family<OutcomeLabel, Counter>,
     /// How many `insecure_…` switches are on.
     pub insecure_switches: Gauge,
+    /// The store that replicas share.
+    pub store: StoreMetrics,
+}
+
+/// What is counted of the store that replicas share.
+#[derive(Clone, Debug, Default)]
+pub struct StoreMetrics {
+    /// 1 while the store can be used.
+    pub ready: Gauge,
+    /// Operations by outcome.
+    pub operations: Family<OutcomeLabel, Counter>,
+    /// How often a lost connection was replaced.
+    pub reconnects: Counter,
 }
 
 /// How something ended.
@@ -146,6 +159,21 @@ impl Metrics {
             "insecure_switches",
             "How many insecure_ switches are on",
             control.insecure_switches.clone(),
+        );
+        registry.register(
+            "store_ready",
+            "1 while the store that replicas share can be used",
+            control.store.ready.clone(),
+        );
+        registry.register(
+            "store_operations",
+            "Operations on the store by outcome",
+            control.store.operations.clone(),
+        );
+        registry.register(
+            "store_reconnects",
+            "How often a lost connection to the store was replaced",
+            control.store.reconnects.clone(),
         );
         registry.register_collector(Box::new(Shards(workers)));
         Self { registry }
@@ -260,6 +288,7 @@ const ROUTES: &[&str] = &[
     "config",
     "home",
     "own",
+    "api",
     "private",
     "closed",
     "no_room",
@@ -268,14 +297,20 @@ const ROUTES: &[&str] = &[
 
 const STATUS_CLASSES: &[&str] = &["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// `admit_…` by role, `sign_in`, and `Refusal::as_str`.
+/// `Admission::as_str`.
 const ADMISSIONS: &[&str] = &[
     "moderator",
     "participant",
+    "wait",
+    "guest",
     "sign_in",
     "no_rule",
     "closed",
     "not_allowed",
+    "invitation_only",
+    "not_yet",
+    "over",
+    "full",
 ];
 
 /// `End::as_str`.

@@ -5,7 +5,7 @@
 //! the provider may be down when the gateway starts, and at any time later.
 //!
 //! The way of a sign-in: `callback` (what the browser brought) → `client` (the code redeemed at
-//! the token endpoint) → `jws` and `keys` (the ID token's signature) → `registered` and `id_token`
+//! the token endpoint) → [`jws`](crate::jws) (the ID token's signature) → `registered` and `id_token`
 //! (its claims) → `userinfo` (what it left open) → `claims` (the person).
 
 mod callback;
@@ -15,8 +15,6 @@ mod discovery;
 mod failure;
 mod http;
 mod id_token;
-mod jws;
-mod keys;
 mod logout;
 mod provider;
 mod registered;
@@ -33,20 +31,25 @@ use url::Url;
 use self::{
     callback::Outcome,
     claims::Described,
-    jws::{Claims, Jws},
     logout::SeenTokens,
     provider::{Provider, Watch},
-    registered::{Expected, text},
+    registered::Expected,
 };
 pub use self::{
     callback::{Callback, CallbackError},
     failure::{FailureClass, SignInFailure},
     http::FetchError,
-    jws::TokenError,
     logout::{LogoutError, LogoutRequest},
     provider::Status,
 };
-use crate::{clock::Clock, identity::Verified, policy::Policy, random::Random};
+pub use crate::jws::TokenError;
+use crate::{
+    clock::Clock,
+    identity::Verified,
+    jws::{Claims, Jws, text},
+    policy::Policy,
+    random::Random,
+};
 
 /// The provider and what to ask of it.
 #[derive(Clone, Debug)]

@@ -51,6 +51,15 @@ pub enum CompletionError {
     TooLarge,
 }
 
+/// Whom Jitsi's page is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Person<'p> {
+    /// Somebody of whom a token tells.
+    Token(&'p str),
+    /// Somebody without a token, with a name if it is known.
+    Name(Option<&'p str>),
+}
+
 // === impl Completion ===
 
 impl Completion {
@@ -75,8 +84,8 @@ impl Completion {
     }
 
     /// The script for one visitor's page; nobody in particular has no display token.
-    pub fn script(&self, display_token: Option<&str>) -> Script {
-        Script::new(&self.overrides, display_token)
+    pub fn script(&self, person: Person<'_>) -> Script {
+        Script::new(&self.overrides, person)
     }
 
     /// Puts the script into a page that comes in pieces.
@@ -93,15 +102,11 @@ impl Completion {
     /// (a redirect, an error, a picture) is passed on as it is.
     ///
     /// The request has to have been made with [`ask_for_whole`].
-    pub fn page<B>(
-        &self,
-        answer: Response<B>,
-        display_token: Option<&str>,
-    ) -> Response<CompletedBody<B>> {
+    pub fn page<B>(&self, answer: Response<B>, person: Person<'_>) -> Response<CompletedBody<B>> {
         let (mut head, body) = answer.into_parts();
         let body = match completable(head.status, &head.headers, Kind::Html) {
             Some(coding) => {
-                let script = self.script(display_token);
+                let script = self.script(person);
                 complete(&mut head.headers, Some(&script));
                 self.html_body(&script, coding, body)
             }

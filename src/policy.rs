@@ -5,14 +5,20 @@
 
 mod glob;
 mod matcher;
+mod rule;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 pub use self::{
     glob::Glob,
     matcher::{Matcher, MatcherError},
+    rule::{Allowed, Enter, Features, Rule, Start, TenantScope, Window},
 };
-use crate::{identity::Identity, room::RoomKey};
+use crate::{
+    clock::Timestamp,
+    identity::{Identity, Standing},
+    room::RoomKey,
+};
 
 /// All rules, in the order of the configuration.
 #[derive(Clone, Debug, Default)]
@@ -20,37 +26,26 @@ pub struct Policy {
     rules: Vec<Rule>,
 }
 
-/// One `[[room]]` of the configuration.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    /// Which rooms, by their readable canonical name.
-    pub room: Glob,
-    /// Which tenants.
-    pub tenant: TenantScope,
-    /// Who may enter.
-    pub enter: Enter,
-    /// Who is moderator among those who may enter; anybody whom one condition fits.
-    pub moderators: Vec<Matcher>,
+/// Who stands before a room.
+#[derive(Clone, Copy, Debug)]
+pub struct Visitor<'v> {
+    /// Who it is, as far as anybody vouches for it.
+    pub identity: &'v Identity,
+    /// On what grounds.
+    pub standing: &'v Standing,
+    /// The room's name carries the person's tag.
+    pub owner: bool,
 }
 
-/// Which tenants a rule is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TenantScope {
-    /// Any tenant, and rooms without one.
-    Any,
-    /// Only rooms without a tenant.
-    None,
-    /// Tenants that fit.
-    Matching(Glob),
-}
-
-/// Who may enter a room.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Enter {
-    /// Nobody.
-    Closed,
-    /// Anybody whom one of the conditions fits.
-    Where(Vec<Matcher>),
+/// How things stand in a room.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Situation {
+    /// The time.
+    pub now: Timestamp,
+    /// Somebody who may open the room is there, or was and others are still there.
+    pub open: bool,
+    /// How many people are there, without the visitor.
+    pub others: u32,
 }
 
 /// The policy's answer.
@@ -59,10 +54,26 @@ pub enum Enter {
 pub enum Admission<'p> {
     /// Enter, in this role.
     Admit(Grant<'p>),
+    /// Enter as soon as the room is open.
+    Wait(Waiting),
     /// Only somebody who signed in can be told more.
     SignIn,
-    /// Not this person, not this room.
+    /// Nobody in particular may enter as a guest, or sign in.
+    Guest {
+        /// A name is asked for, and the way to sign in shown.
+        ask: bool,
+    },
+    /// Not this person, not this room, not now.
     Refuse(Refusal),
+}
+
+/// Somebody who may enter once the room is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Position of the rule, from 1.
+    pub rule: usize,
+    /// Only a host is waited for, not just any member.
+    pub for_host: bool,
 }
 
 /// The permission to enter one room. Only [`Policy::decide`] makes one, and tokens are minted only
@@ -70,8 +81,11 @@ pub enum Admission<'p> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant<'p> {
     role: Role,
+    opens: bool,
     rule: usize,
     by: Option<&'p Matcher>,
+    features: &'p Features,
+    lifetime: Option<Duration>,
 }
 
 /// What somebody is in a room.
@@ -101,6 +115,36 @@ pub enum Refusal {
         /// Position of the rule, from 1.
         rule: usize,
     },
+    /// Signing in would not help: the room is entered by link or from another system.
+    #[error("rule {rule} lets in by invitation only")]
+    InvitationOnly {
+        /// Position of the rule, from 1.
+        rule: usize,
+    },
+    /// The room is entered later.
+    #[error("rule {rule} opens this room later")]
+    NotYet {
+        /// Position of the rule, from 1.
+        rule: usize,
+        /// When it may be entered.
+        opens: Timestamp,
+    },
+    /// The room is over.
+    #[error("rule {rule} has closed this room")]
+    Over {
+        /// Position of the rule, from 1.
+        rule: usize,
+        /// Since when.
+        closed: Timestamp,
+    },
+    /// No more people fit in.
+    #[error("rule {rule} lets in {most} people at once")]
+    Full {
+        /// Position of the rule, from 1.
+        rule: usize,
+        /// How many there may be.
+        most: u32,
+    },
 }
 
 // === impl Policy ===
@@ -111,35 +155,67 @@ impl Policy {
         Self { rules }
     }
 
-    /// Decides whether the person, or nobody in particular, may enter the room.
-    pub fn decide(&self, room: &RoomKey, person: Option<&Identity>) -> Admission<'_> {
-        let fits = |rule: &&Rule| rule.is_for(room);
-        let Some((position, rule)) = (1..).zip(&self.rules).find(|(_, rule)| fits(rule)) else {
+    /// Decides whether the visitor, or nobody in particular, may enter the room.
+    pub fn decide(
+        &self,
+        room: &RoomKey,
+        visitor: Option<&Visitor<'_>>,
+        situation: &Situation,
+    ) -> Admission<'_> {
+        let Some((position, rule)) = self.rule_of(room) else {
             return Admission::Refuse(Refusal::NoRule);
         };
         let Enter::Where(conditions) = &rule.enter else {
             return Admission::Refuse(Refusal::Closed { rule: position });
         };
-        let Some(person) = person else {
-            return Admission::SignIn;
-        };
-        if !conditions.iter().any(|condition| condition.matches(person)) {
-            return Admission::Refuse(Refusal::NotAllowed { rule: position });
+        if let Some(refusal) = rule.window.refuses(situation.now, position) {
+            return Admission::Refuse(refusal);
         }
-        let by = rule
-            .moderators
-            .iter()
-            .find(|condition| condition.matches(person));
-        let role = if by.is_some() {
-            Role::Moderator
-        } else {
-            Role::Participant
+        let Some(visitor) = visitor else {
+            return for_nobody(conditions, position);
         };
+        if !conditions.iter().any(|condition| condition.admits(visitor)) {
+            // An account may be able to do what a guest's name or a link cannot.
+            let could_sign_in = matches!(visitor.standing, Standing::Guest)
+                || matches!(visitor.standing, Standing::Invited(by) if !by.member);
+            return if could_sign_in {
+                for_nobody(conditions, position)
+            } else {
+                Admission::Refuse(Refusal::NotAllowed { rule: position })
+            };
+        }
+        let by = rule.elevating(visitor);
+        let role = match by {
+            Some(_) => Role::Moderator,
+            None => Role::Participant,
+        };
+        let opens = rule.may_start(visitor, role);
+        if !opens && !situation.open {
+            return Admission::Wait(Waiting {
+                rule: position,
+                for_host: rule.start == Start::Hosts,
+            });
+        }
+        let full = |most: &u32| situation.others >= *most && role != Role::Moderator;
+        if let Some(most) = rule.max_people.filter(full) {
+            return Admission::Refuse(Refusal::Full {
+                rule: position,
+                most,
+            });
+        }
         Admission::Admit(Grant {
             role,
+            opens,
             rule: position,
             by,
+            features: &rule.features,
+            lifetime: rule.lifetime,
         })
+    }
+
+    /// The rule that decides on a room, and its position from 1.
+    pub fn rule_of(&self, room: &RoomKey) -> Option<(usize, &Rule)> {
+        (1..).zip(&self.rules).find(|(_, rule)| rule.is_for(room))
     }
 
     /// Whether some rule asks about this group, so that a session has to remember it.
@@ -164,36 +240,47 @@ impl Policy {
     }
 
     fn conditions(&self) -> impl Iterator<Item = &Matcher> {
-        self.rules.iter().flat_map(|rule| {
-            let entering: &[Matcher] = match &rule.enter {
-                Enter::Closed => &[],
-                Enter::Where(conditions) => conditions,
-            };
-            entering.iter().chain(&rule.moderators)
-        })
+        self.rules.iter().flat_map(Rule::conditions)
     }
 }
 
-// === impl TenantScope ===
+// === impl Visitor ===
 
-impl TenantScope {
-    /// Tenants that fit a pattern, which may have dots where [tenants](crate::room::Tenant) have
-    /// underscores.
-    pub fn matching(pattern: &str) -> Self {
-        Self::Matching(Glob::folded(&pattern.replace('.', "_")))
+impl<'v> Visitor<'v> {
+    /// Somebody who signed in and made no meeting of the room's name.
+    pub const fn member(identity: &'v Identity) -> Self {
+        Self {
+            identity,
+            standing: &Standing::Member,
+            owner: false,
+        }
     }
 }
 
-// === impl Rule ===
+// === impl Window ===
 
-impl Rule {
-    fn is_for(&self, room: &RoomKey) -> bool {
-        let tenant = match (&self.tenant, room.tenant()) {
-            (TenantScope::Any, _) | (TenantScope::None, None) => true,
-            (TenantScope::None, Some(_)) | (TenantScope::Matching(_), None) => false,
-            (TenantScope::Matching(pattern), Some(tenant)) => pattern.matches(tenant.as_str()),
-        };
-        tenant && self.room.matches(&room.readable())
+impl Window {
+    fn refuses(self, now: Timestamp, rule: usize) -> Option<Refusal> {
+        let early = self.opens.filter(|opens| now < *opens);
+        let late = self.closes.filter(|closes| now >= *closes);
+        early
+            .map(|opens| Refusal::NotYet { rule, opens })
+            .or_else(|| late.map(|closed| Refusal::Over { rule, closed }))
+    }
+}
+
+// === impl Admission ===
+
+impl Admission<'_> {
+    /// The word for metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Admit(grant) => grant.role.as_str(),
+            Self::Wait(_) => "wait",
+            Self::SignIn => "sign_in",
+            Self::Guest { .. } => "guest",
+            Self::Refuse(refusal) => refusal.as_str(),
+        }
     }
 }
 
@@ -205,9 +292,24 @@ impl Grant<'_> {
         self.role
     }
 
+    /// The person's presence opens the room for those who wait.
+    pub fn opens(&self) -> bool {
+        self.opens
+    }
+
     /// The position of the rule that decided, from 1.
     pub fn rule(&self) -> usize {
         self.rule
+    }
+
+    /// What the person may do, if that is not left to Jitsi.
+    pub fn features(&self) -> &Features {
+        self.features
+    }
+
+    /// How long the visit may last.
+    pub fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
     }
 }
 
@@ -241,125 +343,26 @@ impl Refusal {
             Self::NoRule => "no_rule",
             Self::Closed { .. } => "closed",
             Self::NotAllowed { .. } => "not_allowed",
+            Self::InvitationOnly { .. } => "invitation_only",
+            Self::NotYet { .. } => "not_yet",
+            Self::Over { .. } => "over",
+            Self::Full { .. } => "full",
         }
+    }
+}
+
+/// What somebody hears of whom nothing is known.
+fn for_nobody(conditions: &[Matcher], rule: usize) -> Admission<'static> {
+    if conditions.contains(&Matcher::Open) {
+        Admission::Guest { ask: false }
+    } else if conditions.contains(&Matcher::Guest) {
+        Admission::Guest { ask: true }
+    } else if conditions.iter().any(Matcher::is_about_accounts) {
+        Admission::SignIn
+    } else {
+        Admission::Refuse(Refusal::InvitationOnly { rule })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rule(room: &str, enter: &[&str], moderators: &[&str]) -> Rule {
-        let parse = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        Rule {
-            room: Glob::folded(room),
-            tenant: TenantScope::Any,
-            enter: if enter.is_empty() {
-                Enter::Closed
-            } else {
-                Enter::Where(parse(enter))
-            },
-            moderators: parse(moderators),
-        }
-    }
-
-    fn room(tenant: Option<&str>, name: &str) -> RoomKey {
-        RoomKey::from_page(tenant, name).unwrap().key
-    }
-
-    fn person(groups: &[&str]) -> Identity {
-        Identity {
-            subject: "1".to_owned(),
-            groups: groups.iter().map(|&group| group.to_owned()).collect(),
-            ..Identity::default()
-        }
-    }
-
-    fn role(admission: &Admission<'_>) -> Option<Role> {
-        match admission {
-            Admission::Admit(grant) => Some(grant.role()),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn the_first_rule_that_fits_decides() {
-        let policy = Policy::new(vec![
-            rule("Board *", &["group:board"], &["group:board"]),
-            rule("old-*", &[], &[]),
-            rule("*", &["member"], &["group:staff"]),
-        ]);
-        let board = room(None, "Board%20Meeting");
-        assert_eq!(
-            role(&policy.decide(&board, Some(&person(&["board"])))),
-            Some(Role::Moderator)
-        );
-        assert_eq!(
-            policy.decide(&board, Some(&person(&["staff"]))),
-            Admission::Refuse(Refusal::NotAllowed { rule: 1 })
-        );
-        assert_eq!(
-            policy.decide(&room(None, "OLD-x"), Some(&person(&["staff"]))),
-            Admission::Refuse(Refusal::Closed { rule: 2 })
-        );
-        let other = room(None, "x");
-        assert_eq!(
-            role(&policy.decide(&other, Some(&person(&[])))),
-            Some(Role::Participant)
-        );
-        let staff = person(&["staff"]);
-        let admission = policy.decide(&other, Some(&staff));
-        assert_eq!(role(&admission), Some(Role::Moderator));
-        let Admission::Admit(grant) = admission else {
-            unreachable!()
-        };
-        assert_eq!(grant.to_string(), "rule 3, moderator by group:staff");
-        assert_eq!(policy.decide(&other, None), Admission::SignIn);
-    }
-
-    #[test]
-    fn no_rule_means_nobody() {
-        let policy = Policy::new(vec![rule("a", &["member"], &[])]);
-        let admission = policy.decide(&room(None, "b"), Some(&person(&[])));
-        assert_eq!(admission, Admission::Refuse(Refusal::NoRule));
-        assert_eq!(
-            policy.decide(&room(None, "b"), None),
-            Admission::Refuse(Refusal::NoRule)
-        );
-    }
-
-    #[test]
-    fn tenants_scope_rules() {
-        let scoped = |tenant| {
-            Policy::new(vec![Rule {
-                tenant,
-                ..rule("*", &["member"], &[])
-            }])
-        };
-        let someone = person(&[]);
-        let enters = |policy: &Policy, tenant| {
-            role(&policy.decide(&room(tenant, "x"), Some(&someone))).is_some()
-        };
-        let none = scoped(TenantScope::None);
-        assert!(enters(&none, None) && !enters(&none, Some("acme")));
-        let dotted = scoped(TenantScope::matching("a.B"));
-        assert!(enters(&dotted, Some("a.b")) && enters(&dotted, Some("a_b")));
-        let acme = scoped(TenantScope::matching("Acme*"));
-        assert!(
-            !enters(&acme, None) && enters(&acme, Some("acme-eu")) && !enters(&acme, Some("b"))
-        );
-    }
-
-    #[test]
-    fn a_policy_knows_what_sessions_have_to_remember() {
-        let policy = Policy::new(vec![rule(
-            "*",
-            &["group:a*", "claim:dept=x"],
-            &["group:boss"],
-        )]);
-        assert!(
-            policy.names_group("abc") && policy.names_group("boss") && !policy.names_group("b")
-        );
-        assert_eq!(policy.claim_paths().collect::<Vec<_>>(), ["dept"]);
-    }
-}
+mod tests;

@@ -13,9 +13,10 @@ use crate::room::{MAX_NODE_BYTES, Tenant};
 
 /// The parameters of a signalling request that mean something to Prosody and may come from a
 /// client.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct SignallingQuery {
     room: Option<String>,
+    token: Option<String>,
     passed: Vec<(&'static str, String)>,
 }
 
@@ -39,6 +40,7 @@ impl SignallingQuery {
             return Err(QueryError::TooLong);
         }
         let mut query = Self::default();
+        let mut tokens = 0;
         for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
             match name.as_ref() {
                 // Clients send the node or its readable form, which is shorter. More would make
@@ -48,10 +50,26 @@ impl SignallingQuery {
                     Some(other) if *other != value => return Err(QueryError::TwoRooms),
                     _ => query.room = Some(value.into_owned()),
                 },
+                "token" => {
+                    tokens += 1;
+                    query.token = Some(value.into_owned());
+                }
                 name => query.pass(name, &value),
             }
         }
+        // Which of two was meant, nobody knows.
+        query.token = query.token.filter(|token| tokens == 1 && !token.is_empty());
         Ok(query)
+    }
+
+    /// The client's `token`, if it has one: to be verified by us, never to be passed on.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// Whether the connection takes up an earlier one (XEP-0198 § 5).
+    pub fn resumes(&self) -> bool {
+        self.passed.iter().any(|(name, _)| *name == "previd")
     }
 
     /// The `room` value, decoded once.
@@ -89,12 +107,59 @@ impl SignallingQuery {
     }
 }
 
+/// Without the token.
+impl std::fmt::Debug for SignallingQuery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignallingQuery")
+            .field("room", &self.room)
+            .field("passed", &self.passed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The query of a page's address: what it brings along for us, and the rest for Jitsi.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct PageQuery {
+    /// `jwt`: a token of an integration, or a client token of ours.
+    pub jwt: Option<String>,
+    /// `invite`: the token of a link.
+    pub invite: Option<String>,
+    /// The rest as it was written, without what only we may say.
+    pub rest: String,
+}
+
+// === impl PageQuery ===
+
+impl PageQuery {
+    /// Takes a raw query apart. What comes twice is nobody's.
+    pub fn parse(raw: &str) -> Self {
+        let only = |wanted: &str| {
+            let mut values = form_urlencoded::parse(raw.as_bytes())
+                .filter(|(name, value)| name == wanted && !value.is_empty())
+                .map(|(_, value)| value.into_owned());
+            values.next().filter(|_| values.next().is_none())
+        };
+        Self {
+            jwt: only("jwt"),
+            invite: only("invite"),
+            rest: without_tokens(raw).into_owned(),
+        }
+    }
+}
+
+/// Without the tokens.
+impl std::fmt::Debug for PageQuery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PageQuery")
+    }
+}
+
 /// A query without what only we may say: tokens and tenants. The rest stays as it was written.
 pub fn without_tokens(raw: &str) -> Cow<'_, str> {
     let is_ours = |pair: &&str| {
         let name = pair.split('=').next().unwrap_or_default();
         let name = percent_decode_str(name).decode_utf8_lossy();
-        matches!(name.as_ref(), "jwt" | "token" | "prefix")
+        matches!(name.as_ref(), "jwt" | "token" | "prefix" | "invite")
     };
     if raw.split('&').any(|pair| is_ours(&pair)) {
         let kept: Vec<_> = raw.split('&').filter(|pair| !is_ours(pair)).collect();

@@ -1,18 +1,34 @@
 //! Sessions that are over before their time: signed out, logged out at the provider, revoked by an
-//! operator.
+//! operator, here or on another replica.
+//!
+//! [`Revocations::revoke`] takes effect here at once. A task on the control plane
+//! ([`Revocations::run`]) writes it to the store and says it to the other replicas, and applies
+//! what they say. While the store is away each replica goes on with what it knows; what was revoked
+//! meanwhile is exchanged when it is back.
+
+mod entries;
+mod record;
+mod share;
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use arc_swap::ArcSwapOption;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
+use self::{
+    entries::Entries,
+    record::{Kind, Lifetimes, Record},
+    share::Sharing,
+};
 use crate::{
     clock::{Clock, Timestamp},
+    identity::Standing,
     session::{Session, SessionId},
+    store::Store,
 };
 
 /// Which sessions end.
@@ -24,144 +40,128 @@ pub enum Selector {
     ProviderSession(String),
     /// All that a person has now, by the provider's `sub`; one begun later is not meant.
     ProviderSubject(String),
+    /// All of people who came by a link, by its id; the link is good for nobody any more.
+    Link(String),
 }
 
 /// What is revoked. Readers take a snapshot and wait for nobody.
 #[derive(Debug)]
 pub struct Revocations {
-    list: ArcSwap<HashMap<Selector, Revoked>>,
-    writing: Mutex<()>,
+    entries: Entries,
     changed: watch::Sender<()>,
+    unshared: mpsc::UnboundedSender<Record>,
+    /// For the task, which takes it.
+    outbox: Mutex<Option<mpsc::UnboundedReceiver<Record>>>,
+    /// Since when other replicas' revocations have not been heard of.
+    deaf_since: ArcSwapOption<Timestamp>,
     clock: Clock,
-    /// No session lives longer, so no revocation has to be remembered longer.
-    longest_session: Duration,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Revoked {
-    at: Timestamp,
+    lifetimes: Lifetimes,
 }
 
 // === impl Revocations ===
 
 impl Revocations {
-    /// Nothing revoked yet.
+    /// Nothing revoked yet. No session lives longer than that, so no revocation of one has to be
+    /// remembered longer.
     pub fn new(longest_session: Duration, clock: Clock) -> Self {
+        let (unshared, outbox) = mpsc::unbounded_channel();
         Self {
-            list: ArcSwap::default(),
-            writing: Mutex::new(()),
+            entries: Entries::new(),
             changed: watch::Sender::new(()),
+            unshared,
+            outbox: Mutex::new(Some(outbox)),
+            deaf_since: ArcSwapOption::empty(),
             clock,
-            longest_session,
+            lifetimes: Lifetimes {
+                session: longest_session,
+                link: LONGEST_LINK,
+            },
         }
     }
 
-    /// Ends sessions from now on, and wakes whoever holds their sockets.
+    /// Ends sessions from now on, and wakes whoever holds their sockets; other replicas learn of it
+    /// as soon as the store can be reached.
     pub fn revoke(&self, selector: Selector) {
-        let now = self.clock.now();
-        {
-            let _one_writer = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut list = HashMap::clone(&self.list.load());
-            list.retain(|_, revoked| now < revoked.at.after(self.longest_session));
-            list.insert(selector, Revoked { at: now });
-            self.list.store(Arc::new(list));
-        }
-        self.changed.send_replace(());
+        let record = Record::of(selector, self.clock.now());
+        self.apply([record.clone()]);
+        // The task is gone only when everything stops.
+        let _ = self.unshared.send(record);
     }
 
     /// Whether a session was revoked.
     pub fn contains(&self, session: &Session) -> bool {
-        let list = self.list.load();
-        if list.is_empty() {
+        if self.entries.is_empty() {
             return false;
         }
         let by_provider = || {
             session
                 .provider_session()
-                .is_some_and(|sid| list.contains_key(&Selector::ProviderSession(sid.to_owned())))
+                .is_some_and(|sid| self.entries.get(Kind::ProviderSession, sid).is_some())
         };
         let by_subject = || {
-            list.get(&Selector::ProviderSubject(
-                session.identity().provider_subject().to_owned(),
-            ))
-            .is_some_and(|revoked| session.began() <= revoked.at)
+            self.entries
+                .get(Kind::ProviderSubject, session.identity().provider_subject())
+                .is_some_and(|at| session.began() <= at)
         };
-        list.contains_key(&Selector::Session(session.id().clone())) || by_provider() || by_subject()
+        let by_link = || match session.standing() {
+            Standing::Invited(invited) => self.matches_link(&invited.link),
+            _ => false,
+        };
+        let id = session.id().as_str();
+        self.entries.get(Kind::Session, id).is_some() || by_provider() || by_subject() || by_link()
+    }
+
+    /// Whether a link was revoked, and with it the sessions of all who came by it.
+    pub fn matches_link(&self, link: &str) -> bool {
+        self.entries.get(Kind::Link, link).is_some()
+    }
+
+    /// For how long revocations on other replicas may have gone unheard because the store is away.
+    pub fn deaf_for(&self) -> Option<Duration> {
+        let since = self.deaf_since.load();
+        since.as_deref().map(|since| self.clock.now().since(*since))
     }
 
     /// Is told of every change.
     pub fn watch(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
+
+    /// Shares revocations with the other replicas until told to stop.
+    pub async fn run(self: Arc<Self>, store: Arc<dyn Store>, stopped: CancellationToken) {
+        let outbox = self
+            .outbox
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(outbox) = outbox else { return };
+        Sharing::new(&self, store).run(outbox, stopped).await;
+    }
+
+    /// Takes records over; whoever watches is told if any was new.
+    fn apply(&self, records: impl IntoIterator<Item = Record>) {
+        let now = self.clock.now();
+        let live = records
+            .into_iter()
+            .filter(|record| self.lifetimes.remaining(record, now).is_some());
+        let forget = |kind| now.before(self.lifetimes.of(kind));
+        if self.entries.insert(live, forget) {
+            self.changed.send_replace(());
+        }
+    }
+
+    /// Notes whether other replicas are heard.
+    fn deaf(&self, deaf: bool) {
+        match (deaf, self.deaf_since.load().is_some()) {
+            (true, false) => self.deaf_since.store(Some(Arc::new(self.clock.now()))),
+            (false, true) => self.deaf_since.store(None),
+            _ => {}
+        }
+    }
 }
+
+/// How long the revocation of a link is remembered: no link may be good for longer.
+pub const LONGEST_LINK: Duration = Duration::from_hours(400 * 24);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        identity::{Identity, Verified},
-        random::Random,
-        seal::Keyring,
-        session::{SessionCodec, Settings},
-    };
-
-    fn session(clock: &Clock, subject: &str, sid: &str) -> Session {
-        let settings = Settings {
-            idle: Duration::from_hours(1),
-            absolute: Duration::from_hours(24),
-        };
-        let codec = SessionCodec::new(&Keyring::of([1; 32]), "o", settings, clock.clone());
-        let who = Identity {
-            subject: subject.to_owned(),
-            ..Identity::default()
-        };
-        codec.begin(
-            Verified::by_provider(who),
-            Some(sid.to_owned()),
-            &Random::system(),
-        )
-    }
-
-    #[test]
-    fn exactly_the_meant_sessions_end() {
-        let (clock, hand) = Clock::manual(Timestamp::from_unix(1000));
-        let revocations = Revocations::new(Duration::from_hours(24), clock.clone());
-        let (a, b, c) = (
-            session(&clock, "1", "x"),
-            session(&clock, "1", "y"),
-            session(&clock, "2", "z"),
-        );
-        assert!(!revocations.contains(&a));
-        revocations.revoke(Selector::Session(a.id().clone()));
-        assert!(revocations.contains(&a) && !revocations.contains(&b));
-        revocations.revoke(Selector::ProviderSession("y".to_owned()));
-        assert!(revocations.contains(&b) && !revocations.contains(&c));
-        revocations.revoke(Selector::ProviderSubject("2".to_owned()));
-        assert!(revocations.contains(&c));
-        hand.advance(Duration::from_secs(1));
-        assert!(
-            !revocations.contains(&session(&clock, "2", "w")),
-            "signed in anew"
-        );
-    }
-
-    #[test]
-    fn old_revocations_are_forgotten() {
-        let (clock, hand) = Clock::manual(Timestamp::from_unix(1000));
-        let revocations = Revocations::new(Duration::from_hours(24), clock);
-        for n in 0..100 {
-            revocations.revoke(Selector::ProviderSubject(n.to_string()));
-        }
-        hand.advance(Duration::from_hours(25));
-        revocations.revoke(Selector::ProviderSubject("last".to_owned()));
-        assert_eq!(revocations.list.load().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn changes_wake_watchers() {
-        let revocations = Revocations::new(Duration::from_hours(1), Clock::system());
-        let mut watch = revocations.watch();
-        revocations.revoke(Selector::ProviderSubject("1".to_owned()));
-        watch.changed().await.unwrap();
-    }
-}
+mod tests;

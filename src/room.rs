@@ -119,7 +119,12 @@ impl RoomKey {
 
     /// The path of the room's page.
     pub fn page_path(&self) -> String {
-        format!("/{self}")
+        let name = self.readable();
+        let name = utf8_percent_encode(&name, ENCODED_IN_PATH);
+        match &self.tenant {
+            Some(tenant) => format!("/{tenant}/{name}"),
+            None => format!("/{name}"),
+        }
     }
 
     /// The room as the token's `room` claim and the MUC node have it, without the tenant.
@@ -150,13 +155,14 @@ impl TryFrom<String> for RoomKey {
     type Error = RoomError;
 
     fn try_from(text: String) -> Result<Self, RoomError> {
-        let (tenant, segment) = match text.split_once('/') {
-            Some((tenant, segment)) => (Some(tenant), segment),
+        let (tenant, node) = match text.split_once('/') {
+            Some((tenant, node)) => (Some(Tenant::parse(tenant)?), node),
             None => (None, text.as_str()),
         };
-        let room = Self::from_page(tenant, segment)?;
-        if room.respelled.is_none() && room.key.to_string() == text {
-            Ok(room.key)
+        let room = Self::from_query(tenant, node)?;
+        // What still looks encoded has no page of its own.
+        if room.to_string() == text && decode_again(&room.readable()).is_none() {
+            Ok(room)
         } else {
             Err(RoomError::NotCanonical)
         }
@@ -454,10 +460,25 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_back() {
-        for text in ["x", "acme/x", "caf%c3%a9", "a%20b", "100%25"] {
+        for text in [
+            "x",
+            "acme/x",
+            "caf%c3%a9",
+            "a%20b",
+            "100%25",
+            "(private)",
+            "a!*b",
+        ] {
             let json = serde_json::to_string(text).unwrap();
             let room: RoomKey = serde_json::from_str(&json).unwrap();
             assert_eq!(serde_json::to_string(&room).unwrap(), json);
+            // And its page is its own.
+            let path = room.page_path();
+            let (tenant, segment) = path[1..]
+                .split_once('/')
+                .map_or((None, &path[1..]), |(t, s)| (Some(t), s));
+            let page = RoomKey::from_page(tenant, segment).unwrap();
+            assert_eq!((page.key, page.respelled), (room, None), "{path}");
         }
         for text in [
             "",
@@ -473,7 +494,7 @@ mod tests {
             assert!(serde_json::from_str::<RoomKey>(&json).is_err(), "{text}");
         }
         let typed = RoomKey::from_text("  Team Ünit #1 ").unwrap();
-        assert_eq!(typed.page_path(), "/team%20%c3%bcnit%201");
+        assert_eq!(typed.page_path(), "/team%20%C3%BCnit%201");
         assert_eq!(RoomKey::from_text("a.b/X").unwrap().to_string(), "a_b/x");
         assert_eq!(RoomKey::from_text("100%25").unwrap().node(), "100%25");
     }

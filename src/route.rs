@@ -62,6 +62,20 @@ pub enum Own {
     Jwks,
     /// One public signing key; the text is the file's name.
     Asap(String),
+    /// A guest's name, or the use of a link.
+    Join,
+    /// Server-sent events of a room.
+    Events,
+    /// To a room whose name or address was typed.
+    Go,
+    /// A new meeting.
+    Meetings,
+    /// The page of a meeting that one hosts.
+    Meeting,
+    /// The same for a calendar.
+    Calendar,
+    /// The API for other systems; the text is the path below `api/v1/`.
+    Api(String),
     /// Anything else there.
     Unknown,
 }
@@ -104,6 +118,7 @@ impl Route {
     /// The word for metrics and logs.
     pub const fn label(&self) -> &'static str {
         match self {
+            Self::Own(Own::Api(_)) => "api",
             Self::Own(_) => "own",
             Self::Home => "home",
             Self::Room(_) => "room",
@@ -229,9 +244,16 @@ impl Own {
             "logout" => Self::Logout,
             "signed-out" => Self::SignedOut,
             "backchannel-logout" => Self::BackchannelLogout,
+            "join" => Self::Join,
+            "events" => Self::Events,
+            "go" => Self::Go,
+            "meetings" => Self::Meetings,
+            "meeting" => Self::Meeting,
+            "meeting.ics" => Self::Calendar,
             "jwks.json" => Self::Jwks,
-            rest => match rest.strip_prefix("asap/") {
-                Some(file) if !file.contains('/') => Self::Asap(file.to_owned()),
+            rest => match (rest.strip_prefix("asap/"), rest.strip_prefix("api/v1/")) {
+                (Some(file), _) if !file.contains('/') => Self::Asap(file.to_owned()),
+                (_, Some(path)) => Self::Api(path.to_owned()),
                 _ => Self::Unknown,
             },
         }
@@ -278,6 +300,9 @@ fn is_public_file(name: &str) -> bool {
             .strip_prefix("favicon.")
             .is_some_and(|ending| !ending.is_empty())
 }
+
+/// Where the API is.
+pub const API_PREFIX: &str = "/_gateway/api/v1/";
 
 /// Where our own pages are.
 pub const OWN_PREFIX: &str = "/_gateway/";

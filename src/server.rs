@@ -12,7 +12,7 @@ use ipnet::IpNet;
 pub use self::{
     acceptor::{ListenError, Listener, accept, listen},
     tls::{Certificate, CertificateError},
-    worker::{WorkerError, Workers},
+    worker::{News, WorkerError, Workers},
 };
 
 /// Where and how to listen.
@@ -27,6 +27,8 @@ pub struct Settings {
     pub admin: SocketAddr,
     /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where recorders are.
+    pub recorders: Vec<IpNet>,
     /// The certificate; there if `https` is.
     pub tls: Option<TlsSettings>,
     /// How many threads serve requests.

@@ -1,6 +1,8 @@
 //! The session of somebody who signed in: a sealed cookie, so that any replica can read it.
 
 mod cookies;
+mod jitsi_state;
+mod pass;
 mod return_to;
 mod sign_in;
 
@@ -10,14 +12,17 @@ use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 pub use self::{
-    cookies::{CookieJar, expire, is_own_cookie, set, set_below},
+    cookies::{CookieJar, expire, is_own_cookie, set, set_below, set_in_frame},
+    jitsi_state::{App, JitsiState},
+    pass::{Passes, Place},
     return_to::ReturnTo,
-    sign_in::{SignIn, SignInCookies, SignInError},
+    sign_in::{Afterwards, SignIn, SignInCookies, SignInError},
 };
 use crate::{
     clock::{Clock, Timestamp},
-    identity::{Identity, Verified},
+    identity::{Identity, Invited, Standing, Verified},
     random::Random,
+    room::RoomKey,
     seal::{Keyring, Purpose, Sealer},
 };
 
@@ -30,7 +35,7 @@ pub struct Settings {
     pub absolute: Duration,
 }
 
-/// Somebody who signed in, until when, and who vouched for them.
+/// Somebody who signed in, or holds a pass to one room; until when, and who vouched for them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// Random name of this session; what revocation and the socket registry go by.
@@ -45,6 +50,14 @@ pub struct Session {
     began: Timestamp,
     #[serde(rename = "l")]
     seen: Timestamp,
+    #[serde(rename = "k", default, skip_serializing_if = "is_member")]
+    standing: Standing,
+    /// The one room that a pass is for; none for sessions of people who signed in.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    room: Option<RoomKey>,
+    /// When a pass ends.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    ends: Option<Timestamp>,
 }
 
 /// The random name of a session.
@@ -88,9 +101,59 @@ impl Session {
         self.provider_session.as_deref()
     }
 
-    /// When the person signed in.
+    /// When the person signed in, or got the pass.
     pub fn began(&self) -> Timestamp {
         self.began
+    }
+
+    /// On what grounds the person is here.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// The one room that a pass is for.
+    pub fn room(&self) -> Option<&RoomKey> {
+        self.room.as_ref()
+    }
+
+    /// Whether the session counts in a room.
+    pub fn is_for(&self, room: &RoomKey) -> bool {
+        self.room.as_ref().is_none_or(|own| own == room)
+    }
+
+    /// The same session under another id.
+    #[must_use]
+    pub fn named(self, id: SessionId) -> Self {
+        Self { id, ..self }
+    }
+
+    /// A session that counts in one room only, and until then.
+    #[must_use]
+    pub fn only_in(self, room: &RoomKey, ends: Timestamp) -> Self {
+        Self {
+            room: Some(room.clone()),
+            ends: Some(ends),
+            ..self
+        }
+    }
+
+    /// The session of somebody who signed in and holds a link, too: their own name and groups, and
+    /// what the link says. It ends with either.
+    #[must_use]
+    pub fn with_link(&self, pass: &Self) -> Self {
+        let standing = match &pass.standing {
+            Standing::Invited(invited) => Standing::Invited(Invited {
+                member: true,
+                ..invited.clone()
+            }),
+            _ => self.standing.clone(),
+        };
+        Self {
+            standing,
+            room: pass.room.clone(),
+            ends: pass.ends,
+            ..self.clone()
+        }
     }
 }
 
@@ -135,6 +198,9 @@ impl SessionCodec {
             identity: who.into_inner(),
             began: now,
             seen: now,
+            standing: Standing::Member,
+            room: None,
+            ends: None,
         }
     }
 
@@ -157,12 +223,17 @@ impl SessionCodec {
         let session: Session = serde_json::from_slice(&plain)
             .inspect_err(|error| debug!(%error, "a session cookie of another version was ignored"))
             .ok()?;
+        // Passes are sealed for a purpose of their own.
+        debug_assert!(session.room.is_none(), "a pass was sealed as a session");
         (self.clock.now() < self.ends(&session)).then_some(session)
     }
 
     /// The cookie's new value when the session was last seen so long ago that idling would soon end
     /// it, else `None`.
     pub fn renew(&self, session: &Session) -> Option<String> {
+        if session.room.is_some() {
+            return None;
+        }
         let now = self.clock.now();
         let stale = now.since(session.seen) >= self.settings.idle / RENEWALS_PER_IDLE;
         if !stale {
@@ -185,13 +256,18 @@ impl SessionCodec {
 
     /// When the session is over in any case.
     pub fn ends_at_latest(&self, session: &Session) -> Timestamp {
-        session.began.after(self.settings.absolute)
+        let absolute = session.began.after(self.settings.absolute);
+        session.ends.map_or(absolute, |ends| ends.min(absolute))
     }
 
     /// How long the browser should keep the cookie.
     pub fn cookie_lifetime(&self) -> Duration {
         self.settings.idle.min(self.settings.absolute)
     }
+}
+
+fn is_member(standing: &Standing) -> bool {
+    *standing == Standing::Member
 }
 
 /// The session cookie's name. `__Host-` makes browsers refuse it from other hosts of the domain

@@ -1,6 +1,8 @@
-//! Tokens: the backend token for Prosody, and the display token for Jitsi's page.
+//! Tokens: the backend token for Prosody, the display token for Jitsi's page, and client tokens that
+//! only the gateway accepts.
 
 mod backend;
+mod client;
 mod display;
 pub mod prosody;
 mod signer;
@@ -9,8 +11,12 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub(crate) use self::signer::Signer;
+#[cfg(test)]
+pub(crate) use self::signer::tests as testing;
 pub use self::{
     backend::{BackendToken, Minter, Person},
+    client::{ClientToken, ClientTokenError, ClientTokenKind, ClientTokens, Presented},
     display::DisplayToken,
     signer::{PublishedKeys, SignerError},
 };

@@ -67,8 +67,12 @@ impl Context<'_, '_> {
             .map_err(|error| Failure::Usage(format!("{error}; name another with --room")))?;
         let people = arguments.people();
         let (_, config) = arguments.file.load(self.environment)?;
-        let minter = Minter::new(&config.token, self.clock.clone()).map_err(anyhow::Error::from)?;
-        let lifetime = arguments.ttl.unwrap_or(config.token.lifetime);
+        let settings = &config
+            .jitsi()
+            .ok_or_else(|| Failure::Usage("with [jaas] there is no Prosody to mint for".into()))?
+            .token;
+        let minter = Minter::new(settings, self.clock.clone()).map_err(anyhow::Error::from)?;
+        let lifetime = arguments.ttl.unwrap_or(settings.lifetime);
         for (index, person) in people.iter().enumerate() {
             let role = arguments.moderator.role(index);
             let token = minter

@@ -3,12 +3,17 @@
 //! Each module has one section's raw form, which is also its documentation, and turns it into the
 //! settings of the part that it is for.
 
+mod guests;
+mod integration;
+mod jaas;
 mod listen;
 mod log;
 mod oidc;
 mod pages;
+mod reservation;
 mod room;
 mod session;
+mod store;
 mod tls;
 mod token;
 mod upstream;
@@ -17,10 +22,22 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::{
-    listen::RawListen, log::RawLog, oidc::RawOidc, pages::RawPages, room::RawRoom,
-    session::RawSession, tls::RawTls, token::RawToken, upstream::RawUpstream,
+    guests::{RawEmbed, RawGuests},
+    integration::RawIntegration,
+    jaas::RawJaas,
+    listen::RawListen,
+    log::RawLog,
+    oidc::RawOidc,
+    pages::RawPages,
+    reservation::RawReservation,
+    room::RawRoom,
+    session::RawSession,
+    store::RawStore,
+    tls::RawTls,
+    token::RawToken,
+    upstream::RawUpstream,
 };
-use super::{Config, problem::Report, public_url::PublicUrl, secret::SecretReader};
+use super::{Backend, Config, Jitsi, problem::Report, public_url::PublicUrl, secret::SecretReader};
 
 /// The configuration of jitsi-auth-gateway.
 ///
@@ -28,7 +45,13 @@ use super::{Config, problem::Report, public_url::PublicUrl, secret::SecretReader
 /// `oidc.client_id`. Paths of files count from the working directory.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["public_url", "upstream", "oidc", "session", "token", "room"]))]
+#[schemars(
+    extend("required" = ["public_url", "oidc", "session", "room"]),
+    extend("oneOf" = [
+        serde_json::json!({ "required": ["upstream", "token"] }),
+        serde_json::json!({ "required": ["jaas"] }),
+    ]),
+)]
 pub(super) struct Raw {
     /// Where people reach the deployment: `https://`, a host, and a port if it is not 443.
     #[schemars(example = "https://meet.example.org")]
@@ -37,13 +60,19 @@ pub(super) struct Raw {
     insecure_readable_secrets: bool,
     listen: RawListen,
     tls: Option<RawTls>,
-    upstream: RawUpstream,
+    upstream: Option<RawUpstream>,
+    jaas: Option<RawJaas>,
     oidc: RawOidc,
     session: RawSession,
-    token: RawToken,
+    token: Option<RawToken>,
+    store: RawStore,
+    reservation: RawReservation,
     /// The rules: the first whose `match` and `tenant` fit a room decides who may enter it.
     room: Vec<RawRoom>,
+    guests: RawGuests,
+    embed: RawEmbed,
     pages: RawPages,
+    integration: Vec<RawIntegration>,
     log: RawLog,
 }
 
@@ -69,34 +98,88 @@ impl Raw {
         let server = self
             .listen
             .resolve(has_tls, tls, &mut report.section("listen"));
-        let upstream = self.upstream.resolve(&mut report.section("upstream"));
         let oidc = self
             .oidc
             .resolve(public_url.as_ref(), secrets, &mut report.section("oidc"));
         let session = self
             .session
             .resolve(secrets, &mut report.section("session"));
-        let xmpp_domain = upstream.as_ref().map(|upstream| &*upstream.xmpp_domain);
-        let token = self
-            .token
-            .resolve(xmpp_domain, secrets, &mut report.section("token"));
+        let reservation = self
+            .reservation
+            .resolve(secrets, &mut report.section("reservation"));
+        let backend = match self.jaas {
+            Some(jaas) => {
+                for (key, is_there) in [
+                    ("upstream", self.upstream.is_some()),
+                    ("token", self.token.is_some()),
+                    ("reservation", reservation.is_some()),
+                ] {
+                    if is_there {
+                        let remedy = format!("remove [jaas] or [{key}]");
+                        report
+                            .section("")
+                            .reject(key, "stands beside [jaas]", remedy);
+                    }
+                }
+                jaas.resolve(secrets, &mut report.section("jaas"))
+                    .map(Backend::Jaas)
+            }
+            // What was meant to be 8x8's account needs no other remedy.
+            None if report.section("jaas").is_settled("") => None,
+            None => jitsi(self.upstream, self.token, secrets, report).map(Backend::Jitsi),
+        };
+        let store = self
+            .store
+            .resolve(public_url.as_ref(), secrets, &mut report.section("store"));
         let policy = room::resolve(self.room, &mut report.section(""));
         let host = public_url.as_ref().map(|url| url.authority().as_str());
         let pages = self.pages.resolve(host, &mut report.section("pages"));
+        let token = match &backend {
+            Some(Backend::Jitsi(jitsi)) => Some(&jitsi.token),
+            _ => None,
+        };
+        let integrations =
+            integration::resolve(self.integration, token, secrets, &mut report.section(""));
+        let guests = self.guests.resolve(&mut report.section("guests"));
+        let embedding_sites = self.embed.resolve(&mut report.section("embed"));
         let log = self.log.resolve(&mut report.section("log"));
         let (keyring, session) = session?;
         Some(Config {
             public_url: public_url?,
             keyring,
             server: server?,
-            upstream: upstream?,
+            backend: backend?,
             oidc: oidc?,
             session,
-            token: token?,
+            store: store?,
+            reservation,
             policy: policy?,
+            guests: guests?,
+            embedding_sites,
             pages: pages?,
+            integrations: integrations?,
             log: log?,
             weakened: report.weakened.clone(),
         })
     }
+}
+
+fn jitsi(
+    upstream: Option<RawUpstream>,
+    token: Option<RawToken>,
+    secrets: SecretReader,
+    report: &mut Report,
+) -> Option<Jitsi> {
+    let upstream = upstream
+        .unwrap_or_default()
+        .resolve(&mut report.section("upstream"));
+    let xmpp_domain = upstream.as_ref().map(|upstream| &*upstream.xmpp_domain);
+    let token =
+        token
+            .unwrap_or_default()
+            .resolve(xmpp_domain, secrets, &mut report.section("token"));
+    Some(Jitsi {
+        upstream: upstream?,
+        token: token?,
+    })
 }

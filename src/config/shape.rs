@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fmt};
 use serde_json::Value as Json;
 
 use super::{
+    nearest::nearest,
     problem::{Fault, Report},
     tree::{Node, Table, Value, join, nth},
 };
@@ -27,6 +28,8 @@ pub(super) enum Shape {
 pub(super) struct Field {
     pub(super) shape: Shape,
     required: bool,
+    /// Sections of which any takes this one's place.
+    instead: Vec<String>,
     /// As TOML would have it.
     example: Option<String>,
 }
@@ -46,7 +49,7 @@ impl Shape {
             Some("object") => Self::Table(fields(schema)),
             Some("array") => {
                 let items = schema.get("items").unwrap_or(&Json::Null);
-                Self::List(Box::new(Field::of(items, false)))
+                Self::List(Box::new(Field::of(items, false, &[])))
             }
             Some("integer") => Self::Integer,
             Some("boolean") => Self::Boolean,
@@ -123,7 +126,7 @@ impl fmt::Display for Shape {
 // === impl Field ===
 
 impl Field {
-    fn of(schema: &Json, required: bool) -> Self {
+    fn of(schema: &Json, required: bool, instead: &[String]) -> Self {
         let example = schema
             .get("examples")
             .and_then(Json::as_array)
@@ -131,6 +134,7 @@ impl Field {
         Self {
             shape: Shape::of(schema),
             required,
+            instead: instead.to_vec(),
             // JSON's texts, numbers, booleans and lists of these are TOML's.
             example: example.map(ToString::to_string),
         }
@@ -214,15 +218,37 @@ fn words(schema: &Json) -> Option<Vec<String>> {
 }
 
 fn fields(schema: &Json) -> BTreeMap<String, Field> {
-    let required = schema.get("required").and_then(Json::as_array);
-    let is_required =
-        |key: &str| required.is_some_and(|keys| keys.iter().any(|known| known == key));
+    // Of sections that can stand for each other the first are wanted, unless another is there.
+    let mut choices = schema
+        .get("oneOf")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+        .map(required);
+    let first = choices.next().unwrap_or_default();
+    let others: Vec<String> = choices.flatten().collect();
+    let required = required(schema);
+    let field = |key: &String, schema: &Json| {
+        if first.contains(key) {
+            Field::of(schema, true, &others)
+        } else {
+            Field::of(schema, required.contains(key), &[])
+        }
+    };
     schema
         .get("properties")
         .and_then(Json::as_object)
         .into_iter()
         .flatten()
-        .map(|(key, schema)| (key.clone(), Field::of(schema, is_required(key))))
+        .map(|(key, schema)| (key.clone(), field(key, schema)))
+        .collect()
+}
+
+fn required(schema: &Json) -> Vec<String> {
+    let keys = schema.get("required").and_then(Json::as_array);
+    keys.into_iter()
+        .flatten()
+        .filter_map(|key| key.as_str().map(ToOwned::to_owned))
         .collect()
 }
 
@@ -250,7 +276,12 @@ fn prune_table(
         .iter()
         .filter(|(key, field)| field.required && !table.contains_key(*key));
     for (key, field) in absent {
-        report_absent(key, field, &join(path, key), report);
+        let is_replaced = field.instead.iter().any(|other| {
+            table.contains_key(other) || report.section(join(path, other)).is_settled("")
+        });
+        if !is_replaced {
+            report_absent(key, field, &join(path, key), report);
+        }
     }
 }
 
@@ -278,64 +309,4 @@ pub(super) fn unknown<'f>(
     }
     let known: Vec<&str> = known.collect();
     (format!("known here are {}", known.join(", ")), None)
-}
-
-/// The word that is nearest to `typed`, if any is near.
-fn nearest<'w>(typed: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    // Nobody mistypes the first letter, while ES256 is a long way from HS256.
-    let begins_alike = |word: &&str| {
-        let first = |text: &str| text.chars().next().map(|c| c.to_ascii_lowercase());
-        first(word) == first(typed)
-    };
-    words
-        .filter(begins_alike)
-        .map(|word| (distance(&typed.to_lowercase(), &word.to_lowercase()), word))
-        .filter(|(distance, word)| *distance <= word.chars().count().div_ceil(3))
-        .min()
-        .map(|(_, word)| word)
-}
-
-/// How many letters have to be added, removed or changed (Levenshtein's distance).
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (removed, a) in (1..).zip(from.chars()) {
-        let mut next = vec![removed];
-        for ((b, above), diagonal) in to.iter().zip(row.iter().skip(1)).zip(&row) {
-            let left = next.last().copied().unwrap_or_default();
-            let change = diagonal + usize::from(a != *b);
-            next.push(change.min(left + 1).min(above + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances() {
-        for (from, to, expected) in [
-            ("", "", 0),
-            ("", "abc", 3),
-            ("abc", "", 3),
-            ("isuer", "issuer", 1),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!(distance(from, to), expected, "{from} {to}");
-        }
-    }
-
-    #[test]
-    fn only_near_words_are_suggested() {
-        let words = ["issuer", "client_id", "client_secret"];
-        let near = |typed| nearest(typed, words.into_iter());
-        assert_eq!(near("isuer"), Some("issuer"));
-        assert_eq!(near("clientid"), Some("client_id"));
-        assert_eq!(near("Issuer"), Some("issuer"));
-        assert_eq!(near("colour"), None);
-        assert_eq!(nearest("HS256", ["ES256", "RS256"].into_iter()), None);
-    }
 }

@@ -1,6 +1,6 @@
 //! Texts with a grammar: durations, addresses, networks, origins, names.
 
-use std::{borrow::Cow, net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, ops::RangeInclusive, path::Path, time::Duration};
 
 use http::uri::Authority;
 use humantime_serde::re::humantime;
@@ -9,7 +9,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::problem::{Fault, Section};
+use super::{
+    problem::{Fault, Section},
+    secret::read,
+};
 
 /// A duration as people write it: `90s`, `12h`, `1m 30s`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -164,6 +167,20 @@ pub(super) fn name(text: &str) -> Result<String, Fault> {
         ))
     } else {
         Ok(text.to_owned())
+    }
+}
+
+/// The text of a PEM file of certificate authorities.
+pub(super) fn authorities(path: &Path) -> Result<Vec<u8>, Fault> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    let pem = read(path)?;
+    let mut certificates = CertificateDer::pem_slice_iter(&pem);
+    match certificates.next() {
+        Some(Ok(_)) if certificates.all(|certificate| certificate.is_ok()) => Ok(pem),
+        _ => Err(Fault::new(
+            format!("{} is not a PEM file of certificates", path.display()),
+            "write the authorities' certificates into it",
+        )),
     }
 }
 

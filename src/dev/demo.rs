@@ -117,9 +117,10 @@ impl DemoParts {
             redirect_uris: vec![config.oidc.redirect_uri.to_string()],
             post_logout_redirect_uris: vec![config.oidc.signed_out_uri.to_string()],
         });
+        let jitsi = config.jitsi().expect("the plan has a Jitsi in it");
         let settings = meeting::Settings {
-            xmpp_domain: config.upstream.xmpp_domain.clone(),
-            rules: Rules::for_tokens_of(&config.token).map_err(DevError::from)?,
+            xmpp_domain: jitsi.upstream.xmpp_domain.clone(),
+            rules: Rules::for_tokens_of(&jitsi.token).map_err(DevError::from)?,
         };
         let meeting = DevMeeting::bind(upstream, settings, clock, random).await?;
         let neighbours = Neighbours {
@@ -245,7 +246,7 @@ secret = "{app_secret}"
 # Whoever signed in may enter any room; the staff are its moderators.
 [[room]]
 match = "*"
-enter = "member"
+enter = "guest"
 moderators = ["group:staff"]
 
 [log]

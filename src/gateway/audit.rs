@@ -8,12 +8,8 @@ use std::time::Instant;
 use http::{Method, Request, StatusCode};
 use tracing::{debug, info, warn};
 
-use super::{Facts, Failure, live::End, tunnel::Ended};
-use crate::{
-    policy::{Grant, Refusal},
-    room::RoomKey,
-    session::Session,
-};
+use super::{Facts, Failure, live::End, tunnel::Ended, visitor::Entrant};
+use crate::{invitation::Link, policy::Refusal, room::RoomKey, session::Session};
 
 /// One request's line, written when it is answered.
 #[derive(Debug)]
@@ -54,21 +50,52 @@ impl AccessLine {
 
 /// Somebody was let into a room: a token was minted for one connection.
 pub(super) fn admitted(
-    session: &Session,
+    entrant: &Entrant<'_>,
     room: &RoomKey,
-    grant: &Grant<'_>,
     transport: &'static str,
     facts: &Facts,
 ) {
+    let session = &entrant.session;
+    let grant = entrant.grant();
     info!(
         target: "audit",
         event = "admitted",
         room = %room,
-        role = grant.role().as_str(),
-        by = %grant,
+        role = grant.map_or("recorder", |grant| grant.role().as_str()),
+        by = grant.map(tracing::field::display),
+        standing = session.standing().as_str(),
         subject = session.identity().subject,
         session = session.id().as_str(),
         transport,
+        client.addr = %facts.client,
+        request = %facts.id,
+    );
+}
+
+/// Somebody used a link.
+pub(super) fn invited(pass: &Session, room: &RoomKey, link: &Link, facts: &Facts) {
+    info!(
+        target: "audit",
+        event = "invited",
+        room = %room,
+        link = link.id,
+        host = link.host,
+        by = link.by,
+        subject = pass.identity().subject,
+        session = pass.id().as_str(),
+        client.addr = %facts.client,
+        request = %facts.id,
+    );
+}
+
+/// Somebody went on from the browser into an app.
+pub(super) fn handed_over(session: &Session, room: &RoomKey, facts: &Facts) {
+    info!(
+        target: "audit",
+        event = "handed_over",
+        room = %room,
+        subject = session.identity().subject,
+        session = session.id().as_str(),
         client.addr = %facts.client,
         request = %facts.id,
     );

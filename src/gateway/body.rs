@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 use http::{Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::mpsc;
 
 use crate::{page::CompletedBody, upstream::UpstreamBody};
 
@@ -23,6 +24,8 @@ pub enum Body {
     Upstream(UpstreamBody),
     /// Jitsi's page, completed on its way.
     Completed(Box<CompletedBody<UpstreamBody>>),
+    /// Server-sent events, as they happen.
+    Events(mpsc::Receiver<Bytes>),
 }
 
 /// Why a body broke off.
@@ -57,6 +60,9 @@ impl HttpBody for Body {
             Self::Completed(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(Into::into))),
+            Self::Events(events) => events
+                .poll_recv(cx)
+                .map(|event| event.map(|event| Ok(Frame::data(event)))),
         }
     }
 
@@ -65,6 +71,7 @@ impl HttpBody for Body {
             Self::Whole(bytes) => bytes.is_none(),
             Self::Upstream(body) => body.is_end_stream(),
             Self::Completed(body) => body.is_end_stream(),
+            Self::Events(_) => false,
         }
     }
 
@@ -75,6 +82,7 @@ impl HttpBody for Body {
             }
             Self::Upstream(body) => body.size_hint(),
             Self::Completed(body) => body.size_hint(),
+            Self::Events(_) => SizeHint::default(),
         }
     }
 }

@@ -14,13 +14,15 @@ use super::{
     between::{UnderWay, Waiting},
     failure::{plain, terminated},
     live::{End, Kind, Registration},
+    presented::Occasion,
+    visitor::Rank,
 };
 use crate::{
     bosh::{self, StartTag},
     headers::{self, Sender},
     query::SignallingQuery,
     room::{RoomKey, Tenant},
-    session::Session,
+    session::{Session, SessionId},
     upstream::{ProsodyHead, RequestBody, UpstreamBody},
 };
 
@@ -29,6 +31,10 @@ struct Admitted {
     session: Rc<Session>,
     room: RoomKey,
     request: Request<RequestBody>,
+    /// Whom the BOSH session belongs to.
+    owner: String,
+    /// Their presence opens the room; none for whom presence is not kept.
+    opens: Option<bool>,
     /// The BOSH session, if it exists already.
     stream: Option<Stream>,
 }
@@ -73,6 +79,8 @@ impl Worker {
             session,
             room,
             request,
+            owner,
+            opens,
             stream,
         } = admitted;
         let mut registration = self.live.register(Rc::clone(&session), Kind::Poll);
@@ -83,12 +91,14 @@ impl Worker {
         let under_way = stream
             .as_ref()
             .map(|stream| self.streams.enter(&stream.sid));
+        self.keep_presence(&session, &room, opens, stream.as_ref());
         let left = self.left_of(&session);
+        let (jitsi, ways) = self.jitsi()?;
         let end = tokio::select! {
-            answer = self.xmpp.send(request, self.gateway.upstream.bosh_timeout, true) => {
+            answer = ways.xmpp.send(request, jitsi.upstream.bosh_timeout, true) => {
                 let mut answer = match stream {
                     Some(_) => pass_on(answer?),
-                    None => self.created(answer?, &session, &room).await?,
+                    None => self.created(answer?, &owner, &room).await?,
                 };
                 self.renew(&session, &mut answer);
                 let waiting = under_way.and_then(UnderWay::answered);
@@ -138,6 +148,7 @@ impl Worker {
         facts: Facts,
     ) {
         audit::stream_cut(session, room, end, &facts);
+        self.gateway.presence.leave(room, session.id());
         self.metrics.cut(end.as_str());
         if let Some(Stream {
             sid,
@@ -161,23 +172,53 @@ impl Worker {
         tenant: Option<Tenant>,
     ) -> Result<Admitted, Failure> {
         let (head, body) = request.into_parts();
-        let session = self.signalling_session(&head.headers)?;
+        let (jitsi, _) = self.jitsi()?;
         let query = SignallingQuery::parse(head.uri.query().unwrap_or_default())?;
         let room = RoomKey::from_query(tenant, query.room().ok_or(Failure::NoRoom)?)?;
         let rules = self.rules();
-        let grant = self.admit(&rules.policy, &room, session.as_deref(), &facts)?;
-        let session = session.ok_or(Failure::SignInFirst)?;
+        let mut visitor = self.connecting(&head.headers, &room)?;
+        let recorder = self.is_recorder(&facts);
+        let mut early = recorder.then(|| self.admit_recorder(&room));
+        // Nobody's body is read who may not enter anyway. Who has nothing but a token is known when
+        // the body tells what it is brought for; and a stream goes on where others have to wait.
+        if early.is_none() && (visitor.is_some() || query.token().is_none()) {
+            let entering = Occasion::Entering;
+            match self.admit_connection(&rules.policy, &room, visitor.clone(), entering, &facts) {
+                Ok(entrant) => early = Some(entrant),
+                Err(Failure::Waiting { .. }) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
         let body = whole(body).await?;
         let tag = StartTag::parse(&body)?;
-        let who = session.identity();
-        let (body, stream, token) = if tag.creates() {
-            audit::admitted(&session, &room, &grant, "bosh", &facts);
-            (body, None, Some(rules.minter.mint(&room, &grant, who)?))
+        let mut entrant = if let Some(entrant) = early {
+            entrant
         } else {
+            let occasion = if tag.creates() {
+                Occasion::Entering
+            } else {
+                Occasion::Polling
+            };
+            if let (None, Some(token)) = (&visitor, query.token()) {
+                let brought = self.presented(token, &room, occasion, &head.headers, &facts);
+                visitor = brought.await?.map(Rc::new);
+            }
+            self.admit_connection(&rules.policy, &room, visitor, occasion, &facts)?
+        };
+        let (body, stream, token) = if tag.creates() {
+            audit::admitted(&entrant, &room, "bosh", &facts);
+            (body, None, self.mint(&rules, &room, &entrant)?)
+        } else {
+            let owner = entrant.owner();
             let (body, sid) =
                 self.gateway
                     .bosh_ids
-                    .unbind(&tag, &body, &who.subject, &room.to_string())?;
+                    .unbind(&tag, &body, owner, &room.to_string())?;
+            if !matches!(entrant.rank, Rank::Granted(_)) {
+                // Who comes with nothing is known by the stream, not by a session of their own.
+                let named = Session::clone(&entrant.session).named(SessionId::from(sid.as_str()));
+                entrant.session = Rc::new(named);
+            }
             let stream = Stream {
                 sid,
                 rid: tag.rid(),
@@ -186,31 +227,43 @@ impl Worker {
             (body, Some(stream), None)
         };
         let prosody = ProsodyHead {
-            xmpp_domain: &self.gateway.xmpp_domain,
+            xmpp_domain: &jitsi.xmpp_domain,
             query: &query,
             tenant: room.tenant(),
             client: facts.client,
             from: &head.headers,
         };
         let request = prosody.bosh(token.as_ref(), body);
+        let opens = match entrant.rank {
+            Rank::Granted(_) => Some(entrant.opens()),
+            Rank::Passing(_) => stream.is_some().then(|| entrant.opens()),
+            Rank::Recorder => None,
+        };
         Ok(Admitted {
-            session,
+            owner: entrant.owner().to_owned(),
+            session: entrant.session,
+            opens,
             room,
             request,
             stream,
         })
     }
 
-    /// The session for signalling, where cookies count only if a page of ours sent them: WebSockets
-    /// know no same-origin rule, and Prosody allows every origin.
-    pub(super) fn signalling_session(
+    /// Tells who is there: a stream counts until its next request is overdue, or it ends.
+    fn keep_presence(
         &self,
-        headers: &http::HeaderMap,
-    ) -> Result<Option<Rc<Session>>, Failure> {
-        match headers::sender(headers, &self.gateway.origin) {
-            Sender::Own => Ok(self.session(headers)),
-            Sender::Foreign => Err(Failure::ForeignSender),
-            Sender::NoPage => Ok(None),
+        session: &Session,
+        room: &RoomKey,
+        opens: Option<bool>,
+        stream: Option<&Stream>,
+    ) {
+        let presence = &self.gateway.presence;
+        match opens {
+            Some(_) if stream.is_some_and(|stream| stream.ends) => {
+                presence.leave(room, session.id());
+            }
+            Some(opens) => presence.touch(room, session.id(), opens, LEASE),
+            None => {}
         }
     }
 
@@ -218,7 +271,7 @@ impl Worker {
     async fn created(
         &self,
         answer: Response<UpstreamBody>,
-        session: &Session,
+        owner: &str,
         room: &RoomKey,
     ) -> Result<Response<Body>, Failure> {
         let (head, body) = answer.into_parts();
@@ -228,24 +281,26 @@ impl Worker {
             .map_err(|_| Failure::UpstreamAnswer("a session that is no BOSH body"))?
             .to_bytes();
         self.metrics.bosh_session();
-        let owner = &session.identity().subject;
         let body = self.gateway.bosh_ids.bind(&body, owner, &room.to_string());
         Ok(answer_of(head.status, Body::from(body)))
     }
 
     /// Tells Prosody that a session is over, so that the others in the room see it at once.
     fn end_at_prosody(&self, sid: &str, rid: u64, tenant: Option<&Tenant>, facts: Facts) {
+        let Ok((jitsi, ways)) = self.jitsi() else {
+            return;
+        };
         let none = http::HeaderMap::new();
         let query = SignallingQuery::default();
         let head = ProsodyHead {
-            xmpp_domain: &self.gateway.xmpp_domain,
+            xmpp_domain: &jitsi.xmpp_domain,
             query: &query,
             tenant,
             client: facts.client,
             from: &none,
         };
         let request = head.bosh(None, bosh::terminate_request(sid, rid));
-        let xmpp = self.xmpp.clone();
+        let xmpp = ways.xmpp.clone();
         tokio::task::spawn_local(async move {
             if let Err(error) = xmpp.send(request, END_TIMEOUT, true).await {
                 debug!(%error, "a BOSH session could not be ended at Prosody; it will time out");
@@ -325,6 +380,9 @@ const MAX_CREATED: usize = 64 * 1024;
 /// After this long without a request Prosody ends a stream by itself (`bosh_max_inactivity`, 60 s
 /// unless configured, and some more for its own pace).
 const INACTIVITY: Duration = Duration::from_secs(90);
+
+/// A poll lasts a minute, and the next one follows at once unless the network is bad.
+const LEASE: Duration = Duration::from_secs(100);
 
 /// For a request that needs no answer.
 const END_TIMEOUT: Duration = Duration::from_secs(5);

@@ -4,15 +4,20 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 
 use super::{Body, facts::RequestId};
 use crate::{
+    api::{PROBLEM_JSON, Problem},
     bosh::{self, BodyError},
+    clock::Timestamp,
     headers,
-    pages::{self, Asked, Content, Pages, Part},
+    integration::EmbedError,
+    pages::{self, Asked, Content, Denial, LinkProblem, Pages, Part},
     path::PathError,
     policy::Refusal,
     query::QueryError,
     room::{RoomError, RoomKey},
-    route::Closed,
+    route::{API_PREFIX, Closed},
     session::ReturnTo,
+    store::StoreError,
+    token::ClientTokenError,
     upstream::SendError,
 };
 
@@ -52,6 +57,56 @@ pub(crate) enum Failure {
     /// A page of another site sent it.
     #[error("the request comes from a page of another site")]
     ForeignSender,
+    /// The room is not open, and who asks may not open it.
+    #[error("the room is not open yet")]
+    Waiting {
+        /// The room.
+        room: RoomKey,
+        /// Who waits.
+        person: Option<String>,
+        /// Only a host opens it.
+        for_host: bool,
+    },
+    /// Nobody in particular may enter, but as a guest.
+    #[error("this needs somebody who signed in, or a guest")]
+    GuestFirst {
+        /// After saying a name.
+        ask: bool,
+    },
+    /// A link cannot be used.
+    #[error("the link cannot be used")]
+    Link {
+        /// The room of the address.
+        room: RoomKey,
+        /// Why.
+        problem: LinkProblem,
+    },
+    /// A link can be used later.
+    #[error("the link cannot be used yet")]
+    LinkTooEarly {
+        /// The room of the address.
+        room: RoomKey,
+        /// From when.
+        opens: Timestamp,
+    },
+    /// Another system's token was refused.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// A client token of ours was refused.
+    #[error(transparent)]
+    ClientToken(#[from] ClientTokenError),
+    /// A handoff token was used before.
+    #[error("the token was used before")]
+    UsedToken,
+    /// What must be counted cannot be.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Only who hosts a meeting may pass its links on.
+    #[error("only a host of the meeting may see this")]
+    NotHost,
+    /// A form is not one of ours.
+    #[error("the form cannot be read: {0}")]
+    Form(&'static str),
     /// Only people who signed in get an answer.
     #[error("this needs somebody who signed in")]
     SignInFirst,
@@ -125,6 +180,8 @@ pub(crate) enum Reader {
     Person,
     /// A script or app, which wants a status and a word.
     Machine,
+    /// A client of the API, which wants problems as RFC 9457 has them.
+    Api,
     /// A BOSH client, which wants a terminating body.
     Bosh,
     /// A WebSocket client, to whom browsers show no more than that it failed.
@@ -141,7 +198,9 @@ impl Asking {
                 headers.get(header::ACCEPT_LANGUAGE).cloned(),
                 ReturnTo::parse(uri.path_and_query().map_or("/", |target| target.as_str())),
             ),
-            Reader::Machine | Reader::Bosh | Reader::Socket => (None, ReturnTo::default()),
+            Reader::Machine | Reader::Api | Reader::Bosh | Reader::Socket => {
+                (None, ReturnTo::default())
+            }
         };
         Self {
             reader,
@@ -153,7 +212,9 @@ impl Asking {
 
     /// For a route whose answers people read if a browser navigates there.
     pub(crate) fn of_page(id: RequestId, uri: &Uri, headers: &HeaderMap) -> Self {
-        let reader = if headers::is_navigation(headers) {
+        let reader = if uri.path().starts_with(API_PREFIX) {
+            Reader::Api
+        } else if headers::is_navigation(headers) {
             Reader::Person
         } else {
             Reader::Machine
@@ -182,21 +243,29 @@ impl Failure {
             | Self::Bosh(BodyError::NotBosh | BodyError::Ambiguous)
             | Self::BadHost
             | Self::NoRoom
+            | Self::Form(_)
             | Self::Handshake(_)
             | Self::SignIn { .. } => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound | Self::Closed(_) => StatusCode::NOT_FOUND,
-            Self::ForeignSender | Self::Refused { .. } | Self::Bosh(BodyError::Foreign) => {
-                StatusCode::FORBIDDEN
-            }
-            Self::SignInFirst => StatusCode::UNAUTHORIZED,
+            Self::ForeignSender
+            | Self::Refused { .. }
+            | Self::Waiting { .. }
+            | Self::Link { .. }
+            | Self::LinkTooEarly { .. }
+            | Self::Embed(_)
+            | Self::ClientToken(_)
+            | Self::UsedToken
+            | Self::NotHost
+            | Self::Bosh(BodyError::Foreign) => StatusCode::FORBIDDEN,
+            Self::SignInFirst | Self::GuestFirst { .. } => StatusCode::UNAUTHORIZED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyLost => StatusCode::REQUEST_TIMEOUT,
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::Upstream(SendError::Timeout(_)) => StatusCode::GATEWAY_TIMEOUT,
             Self::Upstream(_) | Self::UpstreamAnswer(_) => StatusCode::BAD_GATEWAY,
-            Self::ProviderUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ProviderUnavailable | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Token(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -233,6 +302,7 @@ impl Failure {
             Reader::Person => self.page(asking, pages),
             Reader::Machine | Reader::Socket => self.word(asking.id),
             Reader::Bosh => self.bosh(asking.id),
+            Reader::Api => self.problem(asking.id),
         };
         let headers = answer.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -247,8 +317,10 @@ impl Failure {
         }
         match (self, asking.reader) {
             // No challenge can be met within a handshake.
-            (Self::SignInFirst, Reader::Socket) => *answer.status_mut() = StatusCode::FORBIDDEN,
-            (Self::SignInFirst, Reader::Machine) => {
+            (Self::SignInFirst | Self::GuestFirst { .. }, Reader::Socket) => {
+                *answer.status_mut() = StatusCode::FORBIDDEN;
+            }
+            (Self::SignInFirst | Self::GuestFirst { .. }, Reader::Machine) => {
                 headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
             }
             _ => {}
@@ -282,6 +354,42 @@ impl Failure {
                 };
                 pages.render(&content, &asked)
             }
+            Self::Waiting { room, person, .. } => {
+                let content = Content::Refused {
+                    room,
+                    person: person.as_deref(),
+                    denial: Denial::HostStarts,
+                    sign_in: &sign_in,
+                };
+                pages.render(&content, &asked)
+            }
+            Self::LinkTooEarly { room, opens } => {
+                let content = Content::Refused {
+                    room,
+                    person: None,
+                    denial: Denial::NotYet { opens: *opens },
+                    sign_in: &sign_in,
+                };
+                pages.render(&content, &asked)
+            }
+            Self::Link { room, problem } => {
+                let problem = *problem;
+                pages.render(&Content::LinkRefused { room, problem }, &asked)
+            }
+            Self::Embed(_) | Self::ClientToken(_) | Self::UsedToken => {
+                match asking.return_to.room() {
+                    Some(room) => {
+                        let (room, reason) = (&room, &*reason);
+                        pages.render(&Content::EmbedRefused { room, reason }, &asked)
+                    }
+                    None => pages.render(
+                        &Content::BadRequest {
+                            reason: Some(&reason),
+                        },
+                        &asked,
+                    ),
+                }
+            }
             Self::SignIn {
                 told, return_to, ..
             } => {
@@ -301,7 +409,7 @@ impl Failure {
                 };
                 pages.render(&content, &asked)
             }
-            Self::Internal(_) | Self::Token(_) => {
+            Self::Internal(_) | Self::Token(_) | Self::Store(_) => {
                 let content = Content::Unavailable {
                     part: Part::Gateway,
                     again: here,
@@ -326,26 +434,42 @@ impl Failure {
     }
 
     fn word(&self, id: RequestId) -> Response<Body> {
-        // What is behind us, and where, is for the log.
-        let error = if self.is_ours() {
+        let text = serde_json::json!({ "error": self.told(), "request": id.to_string() });
+        plain(self.status(), "application/json", text.to_string())
+    }
+
+    fn problem(&self, id: RequestId) -> Response<Body> {
+        let status = self.status();
+        let problem = Problem::new(status, "refused", self.told(), id.to_string());
+        plain(status, PROBLEM_JSON, problem.to_json())
+    }
+
+    /// What machines are told: what is behind us, and where, is for the log.
+    fn told(&self) -> String {
+        if self.is_ours() {
             "the gateway or a server behind it failed".to_owned()
         } else {
             self.to_string()
-        };
-        let text = serde_json::json!({ "error": error, "request": id.to_string() });
-        plain(self.status(), "application/json", text.to_string())
+        }
     }
 
     /// BOSH clients read conditions, not pages; a status other than 200 they take for a fault of
     /// the network and try again (XEP-0124 § 17.2). What no client sends gets a status as well.
     fn bosh(&self, id: RequestId) -> Response<Body> {
         match self {
-            Self::Upstream(_) | Self::UpstreamAnswer(_) | Self::Internal(_) | Self::Token(_) => {
-                terminated("remote-connection-failed")
-            }
-            Self::SignInFirst | Self::ForeignSender | Self::Refused { .. } => {
-                terminated("policy-violation")
-            }
+            Self::Upstream(_)
+            | Self::UpstreamAnswer(_)
+            | Self::Internal(_)
+            | Self::Store(_)
+            | Self::Token(_) => terminated("remote-connection-failed"),
+            Self::SignInFirst
+            | Self::GuestFirst { .. }
+            | Self::Waiting { .. }
+            | Self::Embed(_)
+            | Self::ClientToken(_)
+            | Self::UsedToken
+            | Self::ForeignSender
+            | Self::Refused { .. } => terminated("policy-violation"),
             Self::Bosh(BodyError::Foreign) => terminated("item-not-found"),
             Self::Bosh(_) | Self::Room(_) | Self::Query(_) | Self::NoRoom => {
                 let mut answer = terminated("bad-request");

@@ -1,6 +1,6 @@
 //! The gateway's own addresses: signing in and out, and the public keys.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
@@ -11,7 +11,8 @@ use tracing::{info, warn};
 
 use super::{
     BODY_TIMEOUT, Body, Facts, Failure, Worker, audit,
-    failure::{Asking, plain},
+    failure::{Asking, login_path, plain},
+    room::place_of,
     web::redirect,
 };
 use crate::{
@@ -21,7 +22,8 @@ use crate::{
     revocation::Selector,
     route::{OWN_PREFIX, Own},
     session::{
-        self, CookieJar, HINT_COOKIE, ReturnTo, SESSION_COOKIE, SignIn, SignInCookies, SignInError,
+        self, Afterwards, CookieJar, HINT_COOKIE, JitsiState, Place, ReturnTo, SESSION_COOKIE,
+        SignIn, SignInCookies, SignInError,
     },
 };
 
@@ -30,7 +32,7 @@ use crate::{
 impl Worker {
     /// Answers a request to one of our own addresses.
     pub(super) async fn own(
-        &self,
+        self: &Rc<Self>,
         own: Own,
         request: Request<Incoming>,
         asking: &Asking,
@@ -38,15 +40,22 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let reading = matches!(*request.method(), Method::GET | Method::HEAD);
         match own {
+            Own::Api(path) => self.api(&path, request, facts).await,
             Own::BackchannelLogout if *request.method() == Method::POST => {
                 self.backchannel_logout(request).await
             }
             Own::BackchannelLogout => Err(Failure::Method { allow: "POST" }),
+            Own::Join => self.join(request, asking, facts).await,
+            Own::Meetings => self.make_meeting(request, asking).await,
             Own::Unknown | Own::Jwks | Own::Asap(_) => Err(Failure::NotFound),
             _ if !reading => Err(Failure::Method { allow: "GET, HEAD" }),
             Own::Login => self.login(&request, asking, facts),
-            Own::Callback => self.callback(&request, facts).await,
-            Own::Logout => self.logout(&request, facts),
+            Own::Callback => self.callback(&request, asking, facts).await,
+            Own::Events => self.events(&request),
+            Own::Go => self.go(&request, asking),
+            Own::Meeting => self.meeting(&request, asking, &facts),
+            Own::Calendar => self.meeting_file(&request, &facts),
+            Own::Logout => self.logout(&request, asking, facts),
             Own::SignedOut => Ok(self.show(&Content::SignedOut, asking)),
         }
     }
@@ -78,10 +87,25 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let query = request.uri().query().unwrap_or_default();
         let wanted = LoginQuery::parse(query);
-        if !wanted.switch && self.session(request.headers()).is_some() {
-            return redirect(StatusCode::SEE_OTHER, wanted.return_to.as_str());
+        if let Some(session) = self.session(request.headers()).filter(|_| !wanted.switch) {
+            return self.go_on(&session, &wanted.return_to, &wanted.then, asking, facts);
         }
-        let sign_in = SignIn::begin(wanted.return_to, &self.gateway.random, &self.gateway.clock);
+        // A redirect can carry the options of Jitsi's `state` in its fragment, which the page on
+        // the way to the provider keeps.
+        if wanted.then == Afterwards::Page && !wanted.options.is_empty() {
+            let target = format!(
+                "{}#{}",
+                login_path(&wanted.return_to, wanted.switch),
+                wanted.options
+            );
+            return redirect(StatusCode::SEE_OTHER, &target);
+        }
+        let sign_in = SignIn::begin(
+            wanted.return_to,
+            wanted.then,
+            &self.gateway.random,
+            &self.gateway.clock,
+        );
         let options = SignInOptions {
             prompt: wanted.switch.then_some(Prompt::SelectAccount),
             ..SignInOptions::default()
@@ -110,6 +134,7 @@ impl Worker {
     async fn callback(
         &self,
         request: &Request<Incoming>,
+        asking: &Asking,
         facts: Facts,
     ) -> Result<Response<Body>, Failure> {
         let jar = CookieJar::new(request.headers());
@@ -165,7 +190,8 @@ impl Worker {
         }
         audit::signed_in(&session, &facts);
         self.count_sign_in("ok");
-        let mut answer = redirect(StatusCode::SEE_OTHER, sign_in.return_to.as_str())?;
+        let (target, then) = (&sign_in.return_to, &sign_in.then);
+        let mut answer = self.go_on(&session, target, then, asking, facts)?;
         let headers = answer.headers_mut();
         headers.append(header::SET_COOKIE, self.session_cookie(&sealed));
         headers.append(header::SET_COOKIE, SignInCookies::forget(&state));
@@ -175,7 +201,12 @@ impl Worker {
         Ok(answer)
     }
 
-    fn logout(&self, request: &Request<Incoming>, facts: Facts) -> Result<Response<Body>, Failure> {
+    fn logout(
+        &self,
+        request: &Request<Incoming>,
+        asking: &Asking,
+        facts: Facts,
+    ) -> Result<Response<Body>, Failure> {
         // A picture on another site must not sign people out.
         let foreign = request
             .headers()
@@ -198,7 +229,10 @@ impl Worker {
             .gateway
             .relying_party
             .end_session_url(hint.as_deref(), None);
+        let framed = place_of(request.headers()) == Place::Frame;
         let mut answer = match &target {
+            // The provider's page shows in no frame; Jitsi's page waits for a word.
+            _ if framed => Ok(self.show(&Content::LogoutFrame, asking)),
             Some(url) => redirect(StatusCode::SEE_OTHER, url.as_str()),
             None => redirect(StatusCode::SEE_OTHER, "/_gateway/signed-out"),
         }?;
@@ -258,7 +292,7 @@ impl Worker {
         }
     }
 
-    fn show(&self, content: &Content<'_>, asking: &Asking) -> Response<Body> {
+    pub(super) fn show(&self, content: &Content<'_>, asking: &Asking) -> Response<Body> {
         let id = asking.id.to_string();
         self.gateway
             .pages
@@ -303,6 +337,9 @@ impl Worker {
 /// What a login address asks for.
 struct LoginQuery {
     return_to: ReturnTo,
+    then: Afterwards,
+    /// Options for the fragment of Jitsi's page.
+    options: String,
     switch: bool,
 }
 
@@ -314,15 +351,31 @@ impl LoginQuery {
     fn parse(query: &str) -> Self {
         let mut wanted = Self {
             return_to: ReturnTo::default(),
+            then: Afterwards::Page,
+            options: String::new(),
             switch: false,
         };
+        let mut popup = false;
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()).take(MAX_PARAMETERS) {
             match name.as_ref() {
                 "return_to" => wanted.return_to = ReturnTo::parse(&value),
-                "state" => wanted.return_to = ReturnTo::of_jitsi_state(&value),
+                "state" => {
+                    let state = JitsiState::parse(&value);
+                    wanted.return_to = state.return_to;
+                    wanted.options.clone_from(&state.options);
+                    if let Some(app) = state.app {
+                        let options = state.options;
+                        wanted.then = Afterwards::App { app, options };
+                    }
+                }
+                // Jitsi adds it to the address of the window that it opens (`tokenAuthInline`).
+                "nonce" => popup = true,
                 "switch" => wanted.switch = value == "1",
                 _ => {}
             }
+        }
+        if popup && wanted.then == Afterwards::Page {
+            wanted.then = Afterwards::Popup;
         }
         wanted
     }

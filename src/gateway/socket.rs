@@ -1,6 +1,6 @@
 //! XMPP over WebSocket: the handshake, judged here and made anew with Prosody.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
@@ -9,12 +9,16 @@ use hyper_util::rt::TokioIo;
 use tracing::debug;
 
 use super::{
-    Body, Facts, Failure, Worker, audit,
+    Body, Facts, Failure, Rules, Worker, audit,
     live::{Kind, Registration},
+    presented::Occasion,
     tunnel,
+    visitor::Entrant,
 };
 use crate::{
     headers,
+    policy::Grant,
+    presence::Attendance,
     query::SignallingQuery,
     room::{RoomKey, Tenant},
     session::Session,
@@ -26,6 +30,8 @@ struct Socket {
     session: Rc<Session>,
     room: RoomKey,
     registration: Registration,
+    attendance: Option<Attendance>,
+    longest: Option<Duration>,
     facts: Facts,
 }
 
@@ -39,43 +45,78 @@ impl Worker {
         facts: Facts,
         tenant: Option<Tenant>,
     ) -> Result<Response<Body>, Failure> {
+        let (jitsi, ways) = self.jitsi()?;
         if !request.headers().contains_key(header::UPGRADE) {
             return self.keep_alive(request);
         }
-        let session = self.signalling_session(request.headers())?;
         let key = handshake_key(request)?;
         let query = SignallingQuery::parse(request.uri().query().unwrap_or_default())?;
         let room = RoomKey::from_query(tenant, query.room().ok_or(Failure::NoRoom)?)?;
         let rules = self.rules();
-        let grant = self.admit(&rules.policy, &room, session.as_deref(), &facts)?;
-        let session = session.ok_or(Failure::SignInFirst)?;
+        let entrant = self.entrant(request, &query, &room, &rules, &facts).await?;
+        let session = Rc::clone(&entrant.session);
         // From here on a revocation finds the socket, even before the handshake is through.
         let registration = self.live.register(Rc::clone(&session), Kind::Socket);
-        let token = rules.minter.mint(&room, &grant, session.identity())?;
-        audit::admitted(&session, &room, &grant, "websocket", &facts);
+        if self.gateway.revocations.contains(&session) {
+            return Err(Failure::SignInFirst);
+        }
+        let token = self.mint(&rules, &room, &entrant)?;
+        audit::admitted(&entrant, &room, "websocket", &facts);
         let expected = accept_of(&key);
         let prosody = ProsodyHead {
-            xmpp_domain: &self.gateway.xmpp_domain,
+            xmpp_domain: &jitsi.xmpp_domain,
             query: &query,
             tenant: room.tenant(),
             client: facts.client,
             from: request.headers(),
         };
-        let handshake = prosody.web_socket(&token, key);
-        let answer = self
+        let handshake = prosody.web_socket(token.as_ref(), key);
+        let answer = ways
             .xmpp
-            .send_apart(handshake, self.gateway.upstream.web_timeout)
+            .send_apart(handshake, jitsi.upstream.web_timeout)
             .await?;
         check_switch(&answer, &expected)?;
         let client = upgrade::on(request);
+        let presence = &self.gateway.presence;
+        let attendance = entrant
+            .grant()
+            .map(|grant| presence.attend(&room, session.id(), grant.opens()));
         let socket = Socket {
             session,
+            attendance,
+            longest: entrant.grant().and_then(Grant::lifetime),
             room,
             registration,
             facts,
         };
         tokio::task::spawn_local(self.carry(client, upgrade::on(answer), socket));
         Ok(switch(expected))
+    }
+
+    /// Who wants the socket, and whether the rules let them have it.
+    async fn entrant<'p>(
+        &self,
+        request: &Request<Incoming>,
+        query: &SignallingQuery,
+        room: &RoomKey,
+        rules: &'p Rules,
+        facts: &Facts,
+    ) -> Result<Entrant<'p>, Failure> {
+        if self.is_recorder(facts) {
+            return Ok(self.admit_recorder(room));
+        }
+        let headers = request.headers();
+        let mut visitor = self.connecting(headers, room)?;
+        let occasion = if query.resumes() {
+            Occasion::Resuming
+        } else {
+            Occasion::Entering
+        };
+        if let (None, Some(token)) = (&visitor, query.token()) {
+            let brought = self.presented(token, room, occasion, headers, facts);
+            visitor = brought.await?.map(Rc::new);
+        }
+        self.admit_connection(&rules.policy, room, visitor, occasion, facts)
     }
 
     /// Jitsi's client asks for the address of its WebSocket every minute or two, to learn whether
@@ -103,6 +144,8 @@ impl Worker {
             session,
             room,
             registration,
+            attendance,
+            longest,
             facts,
         }: Socket,
     ) {
@@ -116,7 +159,9 @@ impl Worker {
         self.metrics.sockets(1);
         let ends = self.gateway.sessions.ends_at_latest(&session);
         let left = ends.since(self.gateway.clock.now());
+        let left = longest.map_or(left, |longest| longest.min(left));
         let ended = tunnel::run(client, prosody, registration, left).await;
+        drop(attendance);
         self.metrics.sockets(-1);
         if let tunnel::Ended::Cut(end) = &ended {
             self.metrics.cut(end.as_str());

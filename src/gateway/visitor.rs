@@ -4,21 +4,59 @@ use std::rc::Rc;
 
 use http::{HeaderMap, HeaderValue, Response, header};
 
-use super::{Body, Facts, Failure, Rules, Worker, audit};
+use super::{Body, Facts, Failure, Rules, Worker, audit, presented::Occasion};
 use crate::{
-    policy::{Admission, Grant, Policy},
+    headers::{self, Sender},
+    identity::{Identity, Standing},
+    policy::{Admission, Grant, Policy, Situation, Visitor},
     room::RoomKey,
     session::{self, CookieJar, SESSION_COOKIE, Session},
+    token::BackendToken,
 };
+
+/// Somebody who was let into a room, with a connection to Prosody.
+pub(super) struct Entrant<'p> {
+    pub(super) session: Rc<Session>,
+    pub(super) rank: Rank<'p>,
+}
+
+/// What an entrant is to Prosody.
+pub(super) enum Rank<'p> {
+    /// Somebody whom the rules let in.
+    Granted(Grant<'p>),
+    /// The same, but they came with nothing, and will with each request: a native app where the
+    /// rule lets guests in.
+    Passing(Grant<'p>),
+    /// A recorder, which has credentials of its own.
+    Recorder,
+}
 
 // === impl Worker ===
 
 impl Worker {
-    /// The session of a request's cookie, if it is alive.
+    /// The session of somebody who signed in, if it is alive.
     pub(super) fn session(&self, headers: &HeaderMap) -> Option<Rc<Session>> {
         let value = CookieJar::new(headers).value(SESSION_COOKIE)?;
         let session = self.gateway.sessions.open(value)?;
         (!self.gateway.revocations.contains(&session)).then(|| Rc::new(session))
+    }
+
+    /// Who stands before a room, by the cookies of the request: what an integration says of them in
+    /// this room comes first, then their own account, with what a link adds to it.
+    pub(super) fn visitor(&self, headers: &HeaderMap, room: &RoomKey) -> Option<Rc<Session>> {
+        let pass = self.gateway.passes.find(room, CookieJar::new(headers));
+        let pass = pass.filter(|pass| !self.gateway.revocations.contains(pass));
+        let Some(pass) = pass else {
+            return self.session(headers);
+        };
+        if let Standing::Embedded(_) = pass.standing() {
+            return Some(Rc::new(pass));
+        }
+        match (self.session(headers), pass.standing()) {
+            (Some(member), Standing::Invited(_)) => Some(Rc::new(member.with_link(&pass))),
+            (Some(member), _) => Some(member),
+            (None, _) => Some(Rc::new(pass)),
+        }
     }
 
     /// Asks the rules, counts and records the answer.
@@ -29,28 +67,171 @@ impl Worker {
         session: Option<&Session>,
         facts: &Facts,
     ) -> Result<Grant<'p>, Failure> {
-        match policy.decide(room, session.map(Session::identity)) {
-            Admission::Admit(grant) => {
-                self.metrics.decided(grant.role().as_str());
-                Ok(grant)
-            }
-            Admission::SignIn => {
-                self.metrics.decided("sign_in");
-                Err(Failure::SignInFirst)
-            }
+        self.admit_on(policy, room, session, Occasion::Entering, facts)
+    }
+
+    fn admit_on<'p>(
+        &self,
+        policy: &'p Policy,
+        room: &RoomKey,
+        session: Option<&Session>,
+        occasion: Occasion,
+        facts: &Facts,
+    ) -> Result<Grant<'p>, Failure> {
+        let admission = self.ask_rules_on(policy, room, session, occasion);
+        self.metrics.decided(admission.as_str());
+        let person = || session.map(|session| session.identity().display_name().to_owned());
+        match admission {
+            Admission::Admit(grant) => Ok(grant),
+            Admission::Wait(waiting) => Err(Failure::Waiting {
+                room: room.clone(),
+                person: person(),
+                for_host: waiting.for_host,
+            }),
+            Admission::SignIn => Err(Failure::SignInFirst),
+            Admission::Guest { ask } => Err(Failure::GuestFirst { ask }),
             Admission::Refuse(refusal) => {
-                self.metrics.decided(refusal.as_str());
                 if let Some(session) = session {
                     audit::refused(session, room, refusal, facts);
                 }
-                let person = session.map(|session| session.identity().display_name().to_owned());
                 Err(Failure::Refused {
                     refusal,
                     room: room.clone(),
-                    person,
+                    person: person(),
                 })
             }
         }
+    }
+
+    /// What the rules say, without a trace of the question.
+    pub(super) fn ask_rules<'p>(
+        &self,
+        policy: &'p Policy,
+        room: &RoomKey,
+        session: Option<&Session>,
+    ) -> Admission<'p> {
+        self.ask_rules_on(policy, room, session, Occasion::Entering)
+    }
+
+    fn ask_rules_on<'p>(
+        &self,
+        policy: &'p Policy,
+        room: &RoomKey,
+        session: Option<&Session>,
+        occasion: Occasion,
+    ) -> Admission<'p> {
+        let gateway = &self.gateway;
+        let visitor = session
+            .filter(|session| session.is_for(room))
+            .map(|session| Visitor {
+                identity: session.identity(),
+                standing: session.standing(),
+                // Others could say that they are whoever they like.
+                owner: has_account(session.standing())
+                    && gateway.owners.is_owner(room, session.identity()),
+            });
+        let presence = &gateway.presence;
+        let here = session.is_some_and(|session| presence.is_here(room, session.id()));
+        let now = gateway.clock.now();
+        let situation = match occasion {
+            // Whoever is in stays in, even if a restart made us forget that the room is open.
+            Occasion::Polling => Situation {
+                now,
+                open: true,
+                others: 0,
+            },
+            Occasion::Entering | Occasion::Resuming => Situation {
+                now,
+                open: presence.is_open(room),
+                others: presence.people(room).saturating_sub(u32::from(here)),
+            },
+        };
+        policy.decide(room, visitor.as_ref(), &situation)
+    }
+
+    /// Who connects, by their cookies. They count only if a page of ours sent them: WebSockets know
+    /// no same-origin rule, and Prosody allows every origin.
+    pub(super) fn connecting(
+        &self,
+        headers: &HeaderMap,
+        room: &RoomKey,
+    ) -> Result<Option<Rc<Session>>, Failure> {
+        match headers::sender(headers, &self.gateway.origin) {
+            Sender::Own => Ok(self.visitor(headers, room)),
+            Sender::Foreign => Err(Failure::ForeignSender),
+            Sender::NoPage => Ok(None),
+        }
+    }
+
+    /// The recorder's place in a room.
+    pub(super) fn admit_recorder(&self, room: &RoomKey) -> Entrant<'static> {
+        let session = Rc::new(self.new_guest(room, Some("recorder".to_owned())));
+        Entrant {
+            session,
+            rank: Rank::Recorder,
+        }
+    }
+
+    /// The token for an entrant's connection; none for whom Prosody is to know otherwise.
+    pub(super) fn mint(
+        &self,
+        rules: &Rules,
+        room: &RoomKey,
+        entrant: &Entrant<'_>,
+    ) -> Result<Option<BackendToken>, Failure> {
+        let session = &entrant.session;
+        match entrant.grant() {
+            Some(grant) if !self.is_tokenless(session, grant.role()) => {
+                let minter = rules.minter.as_ref().ok_or(Failure::NotFound)?;
+                Ok(Some(minter.mint(room, grant, session.identity())?))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Asks the rules about somebody who connects. Whoever comes with nothing is a guest where
+    /// guests may enter: an app has no page of ours to say a name on, and asks for one itself.
+    pub(super) fn admit_connection<'p>(
+        &self,
+        policy: &'p Policy,
+        room: &RoomKey,
+        visitor: Option<Rc<Session>>,
+        occasion: Occasion,
+        facts: &Facts,
+    ) -> Result<Entrant<'p>, Failure> {
+        let admitted = self.admit_on(policy, room, visitor.as_deref(), occasion, facts);
+        match (admitted, visitor) {
+            (Ok(grant), Some(session)) => Ok(Entrant {
+                session,
+                rank: Rank::Granted(grant),
+            }),
+            (Err(Failure::GuestFirst { .. }), _) => {
+                let guest = Rc::new(self.new_guest(room, None));
+                let grant = self.admit_on(policy, room, Some(&guest), occasion, facts)?;
+                Ok(Entrant {
+                    session: guest,
+                    rank: Rank::Passing(grant),
+                })
+            }
+            (outcome, _) => {
+                outcome?;
+                // The policy admits nobody in particular.
+                Err(Failure::SignInFirst)
+            }
+        }
+    }
+
+    /// A pass for somebody of whom nothing is known but perhaps a name.
+    pub(super) fn new_guest(&self, room: &RoomKey, name: Option<String>) -> Session {
+        let gateway = &self.gateway;
+        let identity = Identity {
+            name,
+            ..Identity::default()
+        };
+        let ends = gateway.clock.now().after(gateway.guests.lifetime);
+        gateway
+            .passes
+            .issue(room, Standing::Guest, identity, ends, &gateway.random)
     }
 
     /// The rules as they are now; one request sees one state of them.
@@ -73,5 +254,37 @@ impl Worker {
             value,
             self.gateway.sessions.cookie_lifetime(),
         )
+    }
+}
+
+/// Whether an identity was proved by the provider, or by a system that is trusted with e-mail
+/// addresses.
+fn has_account(standing: &Standing) -> bool {
+    standing.is_member() || matches!(standing, Standing::Embedded(_))
+}
+
+// === impl Entrant ===
+
+impl Entrant<'_> {
+    /// What the rules gave.
+    pub(super) fn grant(&self) -> Option<&Grant<'_>> {
+        match &self.rank {
+            Rank::Granted(grant) | Rank::Passing(grant) => Some(grant),
+            Rank::Recorder => None,
+        }
+    }
+
+    /// Whether their presence opens the room for those who wait.
+    pub(super) fn opens(&self) -> bool {
+        self.grant().is_some_and(Grant::opens)
+    }
+
+    /// Whom a BOSH session belongs to.
+    pub(super) fn owner(&self) -> &str {
+        match self.rank {
+            Rank::Granted(_) => &self.session.identity().subject,
+            Rank::Passing(_) => "guest:",
+            Rank::Recorder => "recorder:",
+        }
     }
 }

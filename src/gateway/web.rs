@@ -8,54 +8,13 @@ use crate::{
     headers, page,
     path::CanonicalPath,
     query,
-    room::PageRoom,
     session::ReturnTo,
-    token::DisplayToken,
     upstream::{RequestBody, UpstreamBody},
 };
 
 // === impl Worker ===
 
 impl Worker {
-    /// A room's page: for whom the rules let in, with a display token; anybody else signs in first,
-    /// or is told why not.
-    pub(super) async fn room_page(
-        &self,
-        request: Request<Incoming>,
-        facts: Facts,
-        room: PageRoom,
-    ) -> Result<Response<Body>, Failure> {
-        only_reading(request.method())?;
-        if let Some(path) = room.respelled {
-            return redirect(
-                StatusCode::PERMANENT_REDIRECT,
-                &with_query(&path, request.uri()),
-            );
-        }
-        let session = self.session(request.headers());
-        let rules = self.rules();
-        let grant = match self.admit(&rules.policy, &room.key, session.as_deref(), &facts) {
-            Err(Failure::SignInFirst) => return Self::to_sign_in(&request),
-            outcome => outcome?,
-        };
-        // The policy admits nobody without a session.
-        let session = session.ok_or(Failure::SignInFirst)?;
-        let token = DisplayToken::new(&room.key, grant.role(), session.identity());
-        let mut request = self.for_web(request, facts)?;
-        page::ask_for_whole(request.headers_mut());
-        let answer = self.ask_web(request).await?;
-        let mut answer = self
-            .gateway
-            .completion
-            .page(answer, Some(token.as_str()))
-            .map(|body| Body::Completed(Box::new(body)));
-        answer
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        self.renew(&session, &mut answer);
-        Ok(answer)
-    }
-
     /// Jitsi's configuration, which is nobody's in particular.
     pub(super) async fn config_js(
         &self,
@@ -112,7 +71,7 @@ impl Worker {
 
     /// Sends a navigation to sign in; nothing else is ever redirected there. The answer has no
     /// fragment, so the browser keeps the one of the address.
-    fn to_sign_in(request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
+    pub(super) fn to_sign_in(request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
         if !headers::is_navigation(request.headers()) || !is_reading(request.method()) {
             return Err(Failure::SignInFirst);
         }
@@ -125,7 +84,7 @@ impl Worker {
     }
 
     /// The request for Jitsi's web server: the canonical path, and a head that does not lie.
-    fn for_web(
+    pub(super) fn for_web(
         &self,
         request: Request<Incoming>,
         facts: Facts,
@@ -153,14 +112,15 @@ impl Worker {
         Ok(request)
     }
 
-    async fn ask_web(
+    pub(super) async fn ask_web(
         &self,
         request: Request<RequestBody>,
     ) -> Result<Response<UpstreamBody>, Failure> {
         let retry = is_reading(request.method());
-        let mut answer = self
+        let (jitsi, ways) = self.jitsi()?;
+        let mut answer = ways
             .web
-            .send(request, self.gateway.upstream.web_timeout, retry)
+            .send(request, jitsi.upstream.web_timeout, retry)
             .await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::UpstreamAnswer("an upgrade that nobody asked for"));
@@ -190,7 +150,7 @@ fn with_query(path: &str, uri: &Uri) -> String {
     query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
-fn only_reading(method: &Method) -> Result<(), Failure> {
+pub(super) fn only_reading(method: &Method) -> Result<(), Failure> {
     if is_reading(method) {
         Ok(())
     } else {

@@ -2,12 +2,13 @@
 //! Jitsi use, and made harmless.
 
 use serde_json::Value;
-use url::Url;
 
-use super::{
-    ClaimPaths, Settings, SignInFailure, id_token::MAX_SUBJECT_BYTES, jws::Claims, registered,
+use super::{ClaimPaths, Settings, SignInFailure, id_token::MAX_SUBJECT_BYTES};
+use crate::{
+    identity::{Identity, is_email, is_plain, is_reserved, picture, shown_name},
+    jws::{self, Claims},
+    policy::Policy,
 };
-use crate::{identity::Identity, policy::Policy};
 
 /// What the provider said: in the ID token, and beneath it in the userinfo.
 #[derive(Clone, Copy)]
@@ -44,9 +45,9 @@ pub(super) fn identity(
         .find(&paths.id)
         .and_then(scalar)
         .filter(|id| id.len() <= MAX_SUBJECT_BYTES && is_plain(id, MAX_SUBJECT_BYTES))
+        .filter(|id| !is_reserved(id))
         .ok_or(SignInFailure::NoId)?;
-    let provider_subject =
-        registered::text(described.id_token, "sub").filter(|sub| *sub != subject);
+    let provider_subject = jws::text(described.id_token, "sub").filter(|sub| *sub != subject);
     let email = described
         .text(&paths.email)
         .filter(|&email| is_email(email));
@@ -152,54 +153,6 @@ fn values(value: &Value) -> Vec<String> {
         .take(MAX_VALUES)
         .collect()
 }
-
-/// Fit to be compared. What is not is dropped whole: cutting or cleaning it could turn it into
-/// something that a rule names.
-fn is_plain(text: &str, max_chars: usize) -> bool {
-    !text.is_empty() && text.chars().count() <= max_chars && !text.chars().any(is_deceptive)
-}
-
-fn is_email(text: &str) -> bool {
-    is_plain(text, MAX_EMAIL_CHARS) && text.contains('@') && !text.contains(char::is_whitespace)
-}
-
-/// A name is only shown, so it is cleaned and cut.
-fn shown_name(text: &str) -> Option<String> {
-    let visible: String = text
-        .chars()
-        .map(|c| if c.is_whitespace() { ' ' } else { c })
-        .filter(|&c| !is_deceptive(c))
-        .collect();
-    let words: Vec<_> = visible.split_whitespace().collect();
-    let name: String = words.join(" ").chars().take(MAX_NAME_CHARS).collect();
-    let name = name.trim_end();
-    (!name.is_empty()).then(|| name.to_owned())
-}
-
-fn picture(text: &str) -> Option<String> {
-    let url = Url::parse(text).ok()?;
-    let web = matches!(url.scheme(), "https" | "http") && url.username().is_empty();
-    let url = String::from(url);
-    (web && url.len() <= MAX_AVATAR_BYTES).then_some(url)
-}
-
-/// Controls, and what makes text look different from what it is: direction overrides, isolates and
-/// marks, line separators, the byte order mark, and tags.
-fn is_deceptive(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{206F}'
-            | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
-}
-
-/// What a tile in a meeting can show.
-const MAX_NAME_CHARS: usize = 128;
-
-/// RFC 5321 § 4.5.3.1.3, less the angle brackets.
-const MAX_EMAIL_CHARS: usize = 254;
-
-/// The session cookie has to hold it.
-const MAX_AVATAR_BYTES: usize = 512;
 
 /// Directories allow distinguished names of about this length as groups.
 const MAX_VALUE_CHARS: usize = 256;

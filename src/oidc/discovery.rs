@@ -8,8 +8,8 @@ use url::{Host, Origin, Url};
 use super::{
     Settings, SetupError,
     http::{FetchError, Fetcher},
-    keys::{KeySet, KeySetError},
 };
+use crate::jws::{KeySet, KeySetError};
 
 /// Where the provider's endpoints are. Those that we call are addresses as seen from here, those
 /// that browsers are sent to are addresses as seen from outside.

@@ -2,7 +2,8 @@
 
 use http::StatusCode;
 
-use super::{http::FetchError, jws::TokenError};
+use super::http::FetchError;
+use crate::jws::TokenError;
 
 /// Why nobody was signed in. No variant carries a code, a token or an answer's body.
 #[derive(Debug, thiserror::Error)]

@@ -7,11 +7,8 @@ use aws_lc_rs::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 
-use super::{
-    SignInFailure,
-    jws::Claims,
-    registered::{Expected, text},
-};
+use super::{SignInFailure, registered::Expected};
+use crate::jws::{Claims, text};
 
 /// Checks the claims of an ID token whose signature was found good, by the steps of OpenID Connect
 /// Core 1.0 § 3.1.3.7. Steps 1 and 6 to 8 (encryption, signature, algorithm) came before; 12 and 13

@@ -10,13 +10,11 @@ use std::{
 use aws_lc_rs::digest::{self, SHA256};
 use serde_json::Value;
 
-use super::{
-    RelyingParty,
-    id_token::MAX_SUBJECT_BYTES,
-    jws::{Claims, Jws, TokenError},
-    registered::{Expected, text, time},
+use super::{RelyingParty, id_token::MAX_SUBJECT_BYTES, registered::Expected};
+use crate::{
+    clock::Timestamp,
+    jws::{Claims, Jws, TokenError, text, time},
 };
-use crate::clock::Timestamp;
 
 /// Whose sessions to end.
 #[derive(Clone, Debug, PartialEq, Eq)]

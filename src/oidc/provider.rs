@@ -15,11 +15,10 @@ use super::{
     client::Flow,
     discovery::{DiscoveryError, Endpoints, Faces},
     http::{Fetcher, in_full},
-    jws::{Claims, Jws, TokenError},
-    keys::KeySet,
 };
 use crate::{
     clock::{Clock, Timestamp},
+    jws::{Claims, Jws, KeySet, TokenError},
     random::Random,
 };
 

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::jws::{Claims, TokenError};
-use crate::clock::Timestamp;
+use crate::{
+    clock::Timestamp,
+    jws::{Claims, TokenError, text, time},
+};
 
 /// What the registered claims of a token have to be.
 #[derive(Clone, Copy)]
@@ -69,29 +71,6 @@ impl Expected<'_> {
         }
         Ok(issued)
     }
-}
-
-/// A claim that is a text with something in it.
-pub(super) fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
-    claims
-        .get(name)
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty())
-}
-
-/// A `NumericDate` (RFC 7519 § 2), which may have a fraction; nothing else is a time.
-pub(super) fn time(claims: &Claims, name: &str) -> Option<Timestamp> {
-    let number = claims.get(name)?.as_number()?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "`as` saturates, and the range was checked"
-    )]
-    let whole = |seconds: f64| (seconds >= 0.0).then_some(seconds as u64);
-    number
-        .as_u64()
-        .or_else(|| number.as_f64().and_then(whole))
-        .map(Timestamp::from_unix)
 }
 
 #[cfg(test)]

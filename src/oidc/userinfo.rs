@@ -4,7 +4,8 @@ use http::{HeaderValue, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{SignInFailure, http::Fetcher, jws::Claims, registered::text};
+use super::{SignInFailure, http::Fetcher};
+use crate::jws::{Claims, text};
 
 /// Asks who the access token is about, which has to be the person of the ID token.
 pub(super) async fn ask(

@@ -252,7 +252,7 @@ mod tests {
     #[tokio::test]
     async fn plain_and_packed_pages_come_out_the_same() {
         let completion = completion();
-        let script = completion.script(None);
+        let script = completion.script(crate::page::Person::Name(None));
         let page = b"<html><head></head><body>x</body></html>";
         let plain = body(page.chunks(3).map(data).map(Ok).collect());
         let plain = text(completion.html_body(&script, Coding::Identity, plain))
@@ -291,7 +291,11 @@ mod tests {
     async fn a_body_that_breaks_off_stays_broken() {
         let completion = completion();
         let body = body(vec![Ok(data(b"<p>")), Err("reset")]);
-        let mut body = completion.html_body(&completion.script(None), Coding::Identity, body);
+        let mut body = completion.html_body(
+            &completion.script(crate::page::Person::Name(None)),
+            Coding::Identity,
+            body,
+        );
         assert!(body.frame().await.unwrap().is_ok());
         let error = body.frame().await.unwrap().unwrap_err();
         assert!(matches!(error, CompletedBodyError::Upstream("reset")));
@@ -304,7 +308,11 @@ mod tests {
         let mut packed = gzip(b"<html><head></head>");
         packed.truncate(12);
         let body = body(vec![Ok(data(&packed))]);
-        let body = completion.html_body(&completion.script(None), Coding::Gzip, body);
+        let body = completion.html_body(
+            &completion.script(crate::page::Person::Name(None)),
+            Coding::Gzip,
+            body,
+        );
         assert!(matches!(
             text(body).await.unwrap_err(),
             CompletedBodyError::Completion(CompletionError::Gzip(_))

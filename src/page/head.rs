@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn every_policy_allows_the_script() {
-        let script = Completion::new("https://meet.test", &Map::new()).script(None);
+        let script = Completion::new("https://meet.test", &Map::new())
+            .script(crate::page::Person::Name(None));
         let mut answer = HeaderMap::new();
         let policy = |text: &'static str| HeaderValue::from_static(text);
         answer.append(CONTENT_SECURITY_POLICY, policy("script-src 'self'"));

@@ -1,4 +1,4 @@
-(token) => {
+(token, name) => {
   "use strict";
 
   const optionsOf = (hash) => (hash.length > 1 ? hash.slice(1).split("&") : []);
@@ -49,7 +49,10 @@
     return false;
   }
   if (token === null) {
-    show(location.search, options.filter((o) => !isDisplayToken(o)));
+    const kept = options.filter((o) => !isDisplayToken(o));
+    const isName = (o) => /^userInfo\.displayName=/.test(o);
+    const named = "userInfo.displayName=" + encodeURIComponent(JSON.stringify(name));
+    show(location.search, name === null ? kept : kept.filter((o) => !isName(o)).concat(named));
     return true;
   }
 

@@ -7,6 +7,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use super::Person;
+
 /// The one script that completes one answer.
 ///
 /// ASCII only, so that it reads the same in whatever encoding the page has.
@@ -23,10 +25,14 @@ pub(super) struct Overrides(String);
 // === impl Script ===
 
 impl Script {
-    pub(super) fn new(overrides: &Overrides, display_token: Option<&str>) -> Self {
-        let token = embed(&display_token.map_or(Value::Null, Value::from));
+    pub(super) fn new(overrides: &Overrides, person: Person<'_>) -> Self {
+        let (token, name) = match person {
+            Person::Token(token) => (Some(token), None),
+            Person::Name(name) => (None, name),
+        };
+        let [token, name] = [token, name].map(|text| embed(&text.map_or(Value::Null, Value::from)));
         Self(Bytes::from(format!(
-            "{OPEN}if(({})({token})){{{}}}{CLOSE}",
+            "{OPEN}if(({})({token},{name})){{{}}}{CLOSE}",
             compact(FUNCTION),
             overrides.0
         )))
@@ -144,7 +150,8 @@ mod tests {
     }
 
     fn script(token: Option<&str>) -> String {
-        let script = Script::new(&overrides(&json!({"a": 1})), token);
+        let person = token.map_or(Person::Name(None), Person::Token);
+        let script = Script::new(&overrides(&json!({"a": 1})), person);
         String::from_utf8(script.element().to_vec()).unwrap()
     }
 
@@ -169,7 +176,7 @@ mod tests {
         let script = script(None);
         assert!(!script.contains("//") && !script.contains("\n "));
         assert!(script.ends_with(
-            r#")(null)){if(typeof config==="object"&&config){config["a"]=1;}}</script>"#
+            r#")(null,null)){if(typeof config==="object"&&config){config["a"]=1;}}</script>"#
         ));
     }
 
@@ -180,14 +187,14 @@ mod tests {
             csp_hash(b"alert(1)"),
             "'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='"
         );
-        let script = Script::new(&overrides(&json!({})), Some("a"));
+        let script = Script::new(&overrides(&json!({})), Person::Token("a"));
         assert!(script.text().starts_with(b"if((") && script.text().ends_with(b"}"));
         assert_eq!(script.csp_source(), csp_hash(script.text()));
     }
 
     #[test]
     fn the_script_is_not_shown_in_logs() {
-        let script = Script::new(&overrides(&json!({})), Some("secret"));
+        let script = Script::new(&overrides(&json!({})), Person::Token("secret"));
         assert!(!format!("{script:?}").contains("secret"));
     }
 

@@ -34,9 +34,9 @@ async fn read(answer: Response<CompletedBody<Full<Bytes>>>) -> (HeaderMap, Strin
 
 #[tokio::test]
 async fn a_page_is_completed_head_and_body() {
-    let page = completion().page(answer("text/html", "<head></head>"), Some("a.b.c"));
+    let page = completion().page(answer("text/html", "<head></head>"), Person::Token("a.b.c"));
     let (headers, body) = read(page).await;
-    assert!(body.starts_with("<head><script>") && body.contains(r#"("a.b.c")"#));
+    assert!(body.starts_with("<head><script>") && body.contains(r#"("a.b.c",null)"#));
     assert_eq!(headers[CACHE_CONTROL], "no-store");
     assert!(!headers.contains_key(CONTENT_LENGTH));
 }
@@ -51,7 +51,7 @@ async fn the_configuration_is_completed_head_and_body() {
 
 #[tokio::test]
 async fn other_answers_are_passed_on() {
-    let picture = completion().page(answer("image/png", "x"), Some("a.b.c"));
+    let picture = completion().page(answer("image/png", "x"), Person::Token("a.b.c"));
     let (headers, body) = read(picture).await;
     assert_eq!(
         (body.as_str(), &headers[CONTENT_LENGTH]),
@@ -62,7 +62,7 @@ async fn other_answers_are_passed_on() {
     redirect
         .headers_mut()
         .insert(LOCATION, "/x".parse().unwrap());
-    let (headers, body) = read(completion().page(redirect, None)).await;
+    let (headers, body) = read(completion().page(redirect, Person::Name(None))).await;
     assert_eq!(body, "<head></head>");
     assert!(!headers.contains_key(CACHE_CONTROL));
 }
@@ -81,10 +81,11 @@ fn the_operator_has_the_last_word() {
 fn golden_files_are_fresh() {
     let completion = completion();
     let hostile = "aa.\"</script><!--\u{2028}é&.cc";
-    let script = |token| String::from_utf8(completion.script(token).element().to_vec()).unwrap();
-    assert_golden("signed_in.html", &script(Some("aa.bb.cc")));
-    assert_golden("hostile.html", &script(Some(hostile)));
-    assert_golden("nobody.html", &script(None));
+    let script = |person| String::from_utf8(completion.script(person).element().to_vec()).unwrap();
+    assert_golden("signed_in.html", &script(Person::Token("aa.bb.cc")));
+    assert_golden("hostile.html", &script(Person::Token(hostile)));
+    assert_golden("nobody.html", &script(Person::Name(None)));
+    assert_golden("guest.html", &script(Person::Name(Some(hostile))));
     let appendix = std::str::from_utf8(completion.config_js()).unwrap();
     assert_golden("config.js", appendix);
 }

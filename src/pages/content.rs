@@ -336,7 +336,15 @@ impl Content<'_> {
 
 impl From<Refusal> for Denial {
     fn from(refusal: Refusal) -> Self {
-        Self::Policy(refusal)
+        match refusal {
+            Refusal::NotYet { opens, .. } => Self::NotYet { opens },
+            Refusal::Over { .. } => Self::Over,
+            Refusal::Full { .. } => Self::Full,
+            Refusal::InvitationOnly { .. } => Self::NoGuests,
+            Refusal::NoRule | Refusal::Closed { .. } | Refusal::NotAllowed { .. } => {
+                Self::Policy(refusal)
+            }
+        }
     }
 }
 

@@ -1,15 +1,26 @@
-//! One condition on a person, as rules write it: `group:staff`, `email-domain:example.org`, …
+//! One condition on a visitor, as rules write it: `group:staff`, `email-domain:example.org`, `link`, …
 
 use std::{fmt, str::FromStr};
 
-use super::glob::Glob;
-use crate::identity::Identity;
+use super::{Visitor, glob::Glob};
+use crate::identity::{Embedded, Identity, Invited, Standing};
 
-/// A condition on a signed-in person.
+/// A condition on a visitor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matcher {
     /// `member`: anybody who signed in.
     Member,
+    /// `guest`: anybody, after saying a name.
+    Guest,
+    /// `open`: anybody, without being asked.
+    Open,
+    /// `link`: whoever holds a link to the room; a host link where it is about hosts.
+    Link,
+    /// `integration` or `integration:<id>`: whom an integration vouches for; whom it calls a
+    /// moderator where it is about hosts.
+    Integration(Option<String>),
+    /// `owner`: the person who made the meeting, by the tag in the room's name.
+    Owner,
     /// `group:<pattern>`: one of the person's groups fits.
     Group(Glob),
     /// `email:<address>`: the person's verified address, compared without case.
@@ -32,8 +43,9 @@ pub enum Matcher {
 pub enum MatcherError {
     /// The part before the colon is not known.
     #[error(
-        "unknown condition {0:?}; known are member, group:NAME, email:ADDRESS, \
-         email-domain:DOMAIN, subject:ID, claim:PATH=VALUE"
+        "unknown condition {0:?}; known are member, guest, open, link, integration, \
+         integration:ID, owner, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, \
+         claim:PATH=VALUE"
     )]
     Unknown(String),
     /// Nothing stands behind the colon: a condition that everybody or nobody would meet.
@@ -50,10 +62,41 @@ pub enum MatcherError {
 // === impl Matcher ===
 
 impl Matcher {
-    /// Whether the person meets the condition.
-    pub fn matches(&self, person: &Identity) -> bool {
+    /// Whether the visitor meets the condition to enter.
+    pub fn admits(&self, visitor: &Visitor<'_>) -> bool {
+        match (self, visitor.standing) {
+            (Self::Guest | Self::Open, _) | (Self::Link, Standing::Invited(_)) => true,
+            (Self::Integration(id), Standing::Embedded(Embedded { integration, .. })) => {
+                id.as_ref().is_none_or(|id| id == integration)
+            }
+            (Self::Member, standing) => standing.is_member(),
+            (Self::Owner, _) => visitor.owner,
+            _ => self.describes(visitor.identity),
+        }
+    }
+
+    /// Whether the visitor meets the condition to be a host or moderator: of links and
+    /// integrations only what they say of hosts counts.
+    pub fn elevates(&self, visitor: &Visitor<'_>) -> bool {
+        match (self, visitor.standing) {
+            (Self::Link, Standing::Invited(Invited { host, .. }))
+            | (Self::Integration(_), Standing::Embedded(Embedded { host, .. })) => {
+                *host && self.admits(visitor)
+            }
+            _ => self.admits(visitor),
+        }
+    }
+
+    /// Whether signing in could meet the condition.
+    pub(super) fn is_about_accounts(&self) -> bool {
+        !matches!(
+            self,
+            Self::Guest | Self::Open | Self::Link | Self::Integration(_)
+        )
+    }
+
+    fn describes(&self, person: &Identity) -> bool {
         match self {
-            Self::Member => true,
             Self::Group(pattern) => person.groups.iter().any(|group| pattern.matches(group)),
             Self::Email(address) => {
                 verified_address(person).is_some_and(|email| email.to_lowercase() == *address)
@@ -66,6 +109,12 @@ impl Matcher {
                 .claims
                 .get(path)
                 .is_some_and(|values| values.iter().any(|text| value.matches(text))),
+            Self::Member
+            | Self::Guest
+            | Self::Open
+            | Self::Link
+            | Self::Integration(_)
+            | Self::Owner => false,
         }
     }
 }
@@ -74,8 +123,14 @@ impl FromStr for Matcher {
     type Err = MatcherError;
 
     fn from_str(text: &str) -> Result<Self, MatcherError> {
-        if text == "member" {
-            return Ok(Self::Member);
+        match text {
+            "member" => return Ok(Self::Member),
+            "guest" => return Ok(Self::Guest),
+            "open" => return Ok(Self::Open),
+            "link" => return Ok(Self::Link),
+            "integration" => return Ok(Self::Integration(None)),
+            "owner" => return Ok(Self::Owner),
+            _ => {}
         }
         let unknown = || MatcherError::Unknown(text.to_owned());
         let (kind, value) = text.split_once(':').ok_or_else(unknown)?;
@@ -85,6 +140,7 @@ impl FromStr for Matcher {
         match kind {
             "group" => Ok(Self::Group(Glob::exact_case(value))),
             "subject" => Ok(Self::Subject(value.to_owned())),
+            "integration" => Ok(Self::Integration(Some(value.to_owned()))),
             "email" if domain_of(value).is_some() => Ok(Self::Email(value.to_lowercase())),
             "email" => Err(MatcherError::Email(value.to_owned(), "address")),
             "email-domain" => {
@@ -115,6 +171,12 @@ impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Member => f.write_str("member"),
+            Self::Guest => f.write_str("guest"),
+            Self::Open => f.write_str("open"),
+            Self::Link => f.write_str("link"),
+            Self::Integration(None) => f.write_str("integration"),
+            Self::Integration(Some(id)) => write!(f, "integration:{id}"),
+            Self::Owner => f.write_str("owner"),
             Self::Group(pattern) => write!(f, "group:{pattern}"),
             Self::Email(address) => write!(f, "email:{address}"),
             Self::EmailDomain(domain) => write!(f, "email-domain:{domain}"),
@@ -178,19 +240,68 @@ mod tests {
             "claim:other=sales",
             "email:bob@example.org",
         ];
+        let person = Visitor::member(&person);
         for text in yes {
             let matcher: Matcher = text.parse().unwrap();
-            assert!(matcher.matches(&person), "{text}");
+            assert!(matcher.admits(&person), "{text}");
         }
         for text in no {
-            assert!(!text.parse::<Matcher>().unwrap().matches(&person), "{text}");
+            assert!(!text.parse::<Matcher>().unwrap().admits(&person), "{text}");
+        }
+    }
+
+    #[test]
+    fn standing_lets_in_and_only_the_word_of_a_host_raises() {
+        let identity = Identity::default();
+        let invited = |host, member| {
+            Standing::Invited(Invited {
+                link: "l".to_owned(),
+                host,
+                member,
+            })
+        };
+        let embedded = |host| {
+            Standing::Embedded(Embedded {
+                integration: "shop".to_owned(),
+                host,
+            })
+        };
+        let (y, n) = (true, false);
+        for (text, standing, admits, elevates) in [
+            ("member", Standing::Guest, n, n),
+            ("member", invited(y, n), n, n),
+            ("member", invited(n, y), y, y),
+            ("member", embedded(y), n, n),
+            ("guest", Standing::Guest, y, y),
+            ("guest", Standing::Member, y, y),
+            ("link", Standing::Guest, n, n),
+            ("link", Standing::Member, n, n),
+            ("link", invited(n, n), y, n),
+            ("link", invited(y, n), y, y),
+            ("integration", embedded(n), y, n),
+            ("integration", embedded(y), y, y),
+            ("integration:shop", embedded(y), y, y),
+            ("integration:crm", embedded(y), n, n),
+            ("integration", Standing::Member, n, n),
+            ("owner", Standing::Member, n, n),
+        ] {
+            let visitor = Visitor {
+                identity: &identity,
+                standing: &standing,
+                owner: false,
+            };
+            let matcher: Matcher = text.parse().unwrap();
+            assert_eq!(matcher.to_string(), text);
+            assert_eq!(matcher.admits(&visitor), admits, "{text} {standing:?}");
+            assert_eq!(matcher.elevates(&visitor), elevates, "{text} {standing:?}");
         }
     }
 
     #[test]
     fn addresses_count_only_when_verified_and_unambiguous() {
         let rule: Matcher = "email-domain:company.com".parse().unwrap();
-        assert!(rule.matches(&person("a@company.com", true)));
+        let fits = |email, verified| rule.admits(&Visitor::member(&person(email, verified)));
+        assert!(fits("a@company.com", true));
         for hostile in [
             "a@evil.com@company.com",
             "\"a@evil.com\"@company.com",
@@ -200,9 +311,9 @@ mod tests {
             "a@sub.company.com",
             "company.com",
         ] {
-            assert!(!rule.matches(&person(hostile, true)), "{hostile}");
+            assert!(!fits(hostile, true), "{hostile}");
         }
-        assert!(!rule.matches(&person("a@company.com", false)));
+        assert!(!fits("a@company.com", false));
     }
 
     #[test]
@@ -220,6 +331,7 @@ mod tests {
             "email-domain:a b",
             "grp:x",
             "Member",
+            "integration:",
         ] {
             let error = text.parse::<Matcher>().unwrap_err();
             assert!(!error.to_string().is_empty(), "{text}");

@@ -13,7 +13,10 @@ use std::{
 use rustls::ServerConfig;
 use tokio::{
     runtime::{Builder, LocalOptions},
-    sync::{mpsc, oneshot, watch},
+    sync::{
+        broadcast::{self, error::RecvError},
+        mpsc, oneshot, watch,
+    },
 };
 use tokio_rustls::TlsAcceptor;
 use tracing::warn;
@@ -22,6 +25,7 @@ use super::connection::serve;
 use crate::{
     gateway::{Connection, Gateway, Worker},
     metrics::WorkerMetrics,
+    room::RoomKey,
 };
 
 /// The threads that serve requests.
@@ -39,6 +43,15 @@ pub enum WorkerError {
     /// The system gave no event queue.
     #[error("cannot start a worker's runtime")]
     Runtime(#[source] io::Error),
+}
+
+/// What a worker is told of while it serves.
+#[derive(Debug)]
+pub struct News {
+    /// Something was revoked.
+    pub revoked: watch::Receiver<()>,
+    /// A room opened or closed.
+    pub presence: broadcast::Receiver<RoomKey>,
 }
 
 #[derive(Debug)]
@@ -74,7 +87,7 @@ impl Workers {
     pub fn start(
         gateway: &Arc<Gateway>,
         tls: Option<&Arc<ServerConfig>>,
-        revoked: &watch::Receiver<()>,
+        news: &News,
         shards: Vec<Arc<WorkerMetrics>>,
     ) -> Result<Self, WorkerError> {
         let workers = (0..)
@@ -84,7 +97,7 @@ impl Workers {
                     number,
                     Arc::clone(gateway),
                     tls.cloned(),
-                    revoked.clone(),
+                    news.clone(),
                     metrics,
                 )
             })
@@ -158,6 +171,17 @@ impl Workers {
     }
 }
 
+// === impl News ===
+
+impl Clone for News {
+    fn clone(&self) -> Self {
+        Self {
+            revoked: self.revoked.clone(),
+            presence: self.presence.resubscribe(),
+        }
+    }
+}
+
 // === impl Handle ===
 
 impl Handle {
@@ -165,7 +189,7 @@ impl Handle {
         number: usize,
         gateway: Arc<Gateway>,
         tls: Option<Arc<ServerConfig>>,
-        revoked: watch::Receiver<()>,
+        news: News,
         metrics: Arc<WorkerMetrics>,
     ) -> Result<Self, WorkerError> {
         let (commands, inbox) = mpsc::unbounded_channel();
@@ -179,7 +203,7 @@ impl Handle {
                 match runtime.enable_all().build_local(LocalOptions::default()) {
                     Ok(runtime) => {
                         let _ = started.send(Ok(()));
-                        runtime.block_on(run(inbox, gateway, tls, revoked, shard));
+                        runtime.block_on(run(inbox, gateway, tls, news, shard));
                     }
                     Err(error) => {
                         let _ = started.send(Err(error));
@@ -204,9 +228,13 @@ async fn run(
     mut inbox: mpsc::UnboundedReceiver<Command>,
     gateway: Arc<Gateway>,
     tls: Option<Arc<ServerConfig>>,
-    mut revoked: watch::Receiver<()>,
+    news: News,
     metrics: Arc<WorkerMetrics>,
 ) {
+    let News {
+        mut revoked,
+        mut presence,
+    } = news;
     let worker = Rc::new(Worker::new(gateway, Arc::clone(&metrics)));
     let tls = tls.map(TlsAcceptor::from);
     let open = Rc::new(Open::default());
@@ -220,10 +248,21 @@ async fn run(
                 worker.end_revoked();
                 continue;
             }
+            changed = presence.recv() => {
+                match changed {
+                    Ok(room) => worker.presence_changed(&room),
+                    Err(RecvError::Lagged(_)) => worker.presence_unknown(),
+                    Err(RecvError::Closed) => return,
+                }
+                continue;
+            }
         };
         match command {
             None => return,
-            Some(Command::Drain) => open.drain(),
+            Some(Command::Drain) => {
+                open.drain();
+                worker.end_waiting();
+            }
             Some(Command::EndSockets) => worker.end_sockets(),
             Some(Command::Serve {
                 stream,

@@ -80,16 +80,32 @@ pub fn expire(name: &str) -> HeaderValue {
     build(name, "", Duration::ZERO, "/")
 }
 
+/// A `Set-Cookie` value for a `__Host-` cookie that works in other sites' frames, and is another one
+/// in each of these sites (CHIPS).
+pub fn set_in_frame(name: &str, value: &str, lifetime: Duration) -> HeaderValue {
+    let mut cookie = cookie(name, value, lifetime, "/");
+    cookie.set_same_site(SameSite::None);
+    cookie.set_partitioned(true);
+    header_value(&cookie)
+}
+
 fn build(name: &str, value: &str, lifetime: Duration, path: &str) -> HeaderValue {
+    header_value(&cookie(name, value, lifetime, path))
+}
+
+fn cookie<'c>(name: &'c str, value: &'c str, lifetime: Duration, path: &'c str) -> Cookie<'c> {
     let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
-    let cookie = Cookie::build((name, value))
+    Cookie::build((name, value))
         .path(path)
         .secure(true)
         .http_only(true)
         // Lax, so that the provider's redirect back brings the sign-in cookie along.
         .same_site(SameSite::Lax)
         .max_age(cookie::time::Duration::seconds(seconds))
-        .build();
+        .build()
+}
+
+fn header_value(cookie: &Cookie<'_>) -> HeaderValue {
     HeaderValue::try_from(cookie.to_string())
         .expect("our cookie names and values are base64url and punctuation")
 }

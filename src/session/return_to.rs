@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{path::CanonicalPath, query};
+use crate::{path::CanonicalPath, query, room::RoomKey};
 
 /// A path of this site, with an optional query: safe to redirect to, because it is taken apart and
 /// put together again and never holds an authority.
@@ -18,32 +18,36 @@ impl ReturnTo {
         Self::try_parse(text).unwrap_or_default()
     }
 
-    /// Reads the room out of the `state` that Jitsi's client fills into `tokenAuthUrl`: JSON that
-    /// anybody can write.
-    pub fn of_jitsi_state(json: &str) -> Self {
-        #[derive(Deserialize)]
-        struct State {
-            room: Option<String>,
-            #[serde(rename = "roomSafe")]
-            room_safe: Option<String>,
-            tenant: Option<String>,
+    /// The page of a room as Jitsi's client names it.
+    pub(super) fn of_room(tenant: Option<&str>, room: &str) -> Self {
+        if room.contains(['/', '?']) {
+            return Self::default();
         }
-        let Ok(State {
-            room,
-            room_safe,
-            tenant,
-        }) = serde_json::from_str(json)
-        else {
-            return Self::default();
-        };
-        // `room` is as the address bar has it, and so keeps its case.
-        let Some(room) = room.or(room_safe).filter(|room| !room.contains(['/', '?'])) else {
-            return Self::default();
-        };
         match tenant.filter(|tenant| !tenant.is_empty()) {
             Some(tenant) => Self::parse(&format!("/{tenant}/{room}")),
             None => Self::parse(&format!("/{room}")),
         }
+    }
+
+    /// The page of a room, with the link that somebody came by.
+    pub fn of_link(room: &RoomKey, invite: Option<&str>) -> Self {
+        let path = room.page_path();
+        match invite {
+            Some(invite) => Self::parse(&format!("{path}?invite={invite}")),
+            None => Self::parse(&path),
+        }
+    }
+
+    /// The room whose page it is.
+    pub fn room(&self) -> Option<RoomKey> {
+        let path = self.0.split('?').next()?.strip_prefix('/')?;
+        let (tenant, segment) = match path.split_once('/') {
+            Some((tenant, segment)) => (Some(tenant), segment),
+            None => (None, path),
+        };
+        RoomKey::from_page(tenant, segment)
+            .ok()
+            .map(|page| page.key)
     }
 
     /// The text for a `Location` header.
@@ -81,8 +85,10 @@ impl Default for ReturnTo {
 /// The query without tokens and without characters that do not belong into one.
 fn clean_query(query: &str) -> String {
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '\\' | '^' | '`');
-    query::without_tokens(query)
-        .split('&')
+    let link = |pair: &&str| pair.starts_with("invite=");
+    let rest = query::without_tokens(query);
+    let pairs = query.split('&').filter(link).take(1).chain(rest.split('&'));
+    pairs
         .filter(|pair| !pair.is_empty() && pair.chars().all(plain))
         .collect::<Vec<_>>()
         .join("&")
@@ -114,7 +120,12 @@ mod tests {
 
     #[test]
     fn jitsis_state_names_a_room_and_nothing_else() {
-        let of = |json: &str| ReturnTo::of_jitsi_state(json).as_str().to_owned();
+        let of = |json: &str| {
+            crate::session::JitsiState::parse(json)
+                .return_to
+                .as_str()
+                .to_owned()
+        };
         assert_eq!(
             of(r#"{"room":"Team%20Call","roomSafe":"team%20call"}"#),
             "/Team%20Call"

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
-use super::{CookieJar, ReturnTo, expire, set};
+use super::{App, CookieJar, ReturnTo, expire, set};
 use crate::{
     clock::{Clock, Timestamp},
     random::Random,
@@ -28,8 +28,29 @@ pub struct SignIn {
     /// The page to go to afterwards.
     #[serde(rename = "r")]
     pub return_to: ReturnTo,
+    /// What becomes of it.
+    #[serde(rename = "t", default, skip_serializing_if = "Afterwards::is_page")]
+    pub then: Afterwards,
     #[serde(rename = "b")]
     began: Timestamp,
+}
+
+/// Where somebody goes on who signed in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Afterwards {
+    /// On the page.
+    #[default]
+    Page,
+    /// In the app that opened the browser for it.
+    App {
+        /// Which of them.
+        app: App,
+        /// Options for the fragment of the app's address.
+        options: String,
+    },
+    /// In the window that Jitsi's page has open meanwhile.
+    Popup,
 }
 
 /// Writes and finds the cookies of sign-ins under way.
@@ -55,14 +76,21 @@ pub enum SignInError {
 
 impl SignIn {
     /// Begins a sign-in that leads back to `return_to`.
-    pub fn begin(return_to: ReturnTo, random: &Random, clock: &Clock) -> Self {
+    pub fn begin(return_to: ReturnTo, then: Afterwards, random: &Random, clock: &Clock) -> Self {
         Self {
             state: format!("{}.{}", random.text::<6>(), random.text::<16>()),
             nonce: random.text::<16>(),
             verifier: random.text::<32>(),
             return_to,
+            then,
             began: clock.now(),
         }
+    }
+}
+
+impl Afterwards {
+    fn is_page(&self) -> bool {
+        *self == Self::Page
     }
 }
 
@@ -202,7 +230,14 @@ mod tests {
         let cookies = cookies(&clock);
         let random = Random::system();
         let tabs: Vec<_> = (0..10)
-            .map(|n| SignIn::begin(ReturnTo::parse(&format!("/room{n}")), &random, &clock))
+            .map(|n| {
+                SignIn::begin(
+                    ReturnTo::parse(&format!("/room{n}")),
+                    Afterwards::Page,
+                    &random,
+                    &clock,
+                )
+            })
             .collect();
         let none = HeaderMap::new();
         let answers: Vec<_> = tabs
@@ -225,7 +260,12 @@ mod tests {
         let mut answers = Vec::new();
         let mut tabs = Vec::new();
         for _ in 0..=MAX_UNDER_WAY {
-            let tab = SignIn::begin(ReturnTo::default(), &Random::system(), &clock);
+            let tab = SignIn::begin(
+                ReturnTo::default(),
+                Afterwards::Page,
+                &Random::system(),
+                &clock,
+            );
             let headers = browser(&answers);
             answers.extend(cookies.remember(&tab, CookieJar::new(&headers)));
             tabs.push(tab);
@@ -248,7 +288,7 @@ mod tests {
         let mut answers = Vec::new();
         for n in 0..2 * MAX_UNDER_WAY {
             let target = ReturnTo::parse(&format!("/{n}{}", "a".repeat(1900)));
-            let tab = SignIn::begin(target, &Random::system(), &clock);
+            let tab = SignIn::begin(target, Afterwards::Page, &Random::system(), &clock);
             let headers = browser(&answers);
             let jar = CookieJar::new(&headers);
             answers.extend(cookies.remember(&tab, jar));
@@ -264,7 +304,12 @@ mod tests {
     fn a_state_of_another_browser_or_an_old_one_is_refused() {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(50));
         let cookies = cookies(&clock);
-        let mine = SignIn::begin(ReturnTo::default(), &Random::system(), &clock);
+        let mine = SignIn::begin(
+            ReturnTo::default(),
+            Afterwards::Page,
+            &Random::system(),
+            &clock,
+        );
         let none = HeaderMap::new();
         let headers = browser(&cookies.remember(&mine, CookieJar::new(&none)));
         let jar = CookieJar::new(&headers);

@@ -1,6 +1,6 @@
 //! The token that Prosody accepts: minted for one connection, never shown to anybody else.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use http::HeaderValue;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use super::{Settings, SignerError, signer::Signer};
 use crate::{
     clock::Clock,
     identity::Identity,
-    policy::{Grant, Role},
+    policy::{Features, Grant, Role},
     room::RoomKey,
 };
 
@@ -41,8 +41,8 @@ pub struct Person<'i> {
 }
 
 /// The claims in the form that Prosody's plugin checks: `aud` a text, times numbers, `iss`, `sub`
-/// and `room` always there, never a `null` (it would hang the plugin), no `features` (with any, the
-/// server stops offering moderators the default ones).
+/// and `room` always there, never a `null` (it would hang the plugin), no `features` unless the
+/// rules name some (with any, the server stops offering moderators the default ones).
 #[derive(Serialize)]
 struct Claims<'c> {
     iss: &'c str,
@@ -58,6 +58,8 @@ struct Claims<'c> {
 #[derive(Serialize)]
 pub(super) struct Context<'c> {
     pub(super) user: Person<'c>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) features: Option<BTreeMap<&'c str, bool>>,
 }
 
 // === impl Minter ===
@@ -82,7 +84,11 @@ impl Minter {
         grant: &Grant<'_>,
         who: &Identity,
     ) -> Result<BackendToken, SignerError> {
-        self.mint_as(room, grant.role(), who, self.lifetime)
+        self.sign(
+            room,
+            Context::new(who, grant.role(), grant.features()),
+            self.lifetime,
+        )
     }
 
     /// Mints a token for a test that an operator makes by hand: the role is given, not decided.
@@ -91,6 +97,19 @@ impl Minter {
         room: &RoomKey,
         role: Role,
         who: &Identity,
+        lifetime: Duration,
+    ) -> Result<BackendToken, SignerError> {
+        self.sign(
+            room,
+            Context::new(who, role, &Features::default()),
+            lifetime,
+        )
+    }
+
+    fn sign(
+        &self,
+        room: &RoomKey,
+        context: Context<'_>,
         lifetime: Duration,
     ) -> Result<BackendToken, SignerError> {
         let now = self.clock.now();
@@ -104,9 +123,7 @@ impl Minter {
             iat: now.as_unix(),
             nbf: now.before(CLOCK_TOLERANCE).as_unix(),
             exp: now.after(lifetime).as_unix(),
-            context: Context {
-                user: Person::new(who, role),
-            },
+            context,
         };
         self.signer.sign(&claims).map(BackendToken)
     }
@@ -147,6 +164,18 @@ impl std::fmt::Debug for BackendToken {
     }
 }
 
+// === impl Context ===
+
+impl<'c> Context<'c> {
+    /// What a token says of somebody in a room.
+    pub(super) fn new(who: &'c Identity, role: Role, features: &'c Features) -> Self {
+        Self {
+            user: Person::new(who, role),
+            features: (!features.is_empty()).then(|| features.of(role).collect()),
+        }
+    }
+}
+
 // === impl Person ===
 
 impl<'i> Person<'i> {
@@ -175,7 +204,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        policy::{Admission, Enter, Glob, Matcher, Policy, Rule, TenantScope},
+        policy::{Admission, Enter, Glob, Matcher, Policy, Rule, Situation, Visitor},
         token::SigningSettings,
     };
 
@@ -197,12 +226,12 @@ mod tests {
         };
         let (clock, _) = Clock::manual(Timestamp::from_unix(1_000_000));
         let policy = Policy::new(vec![Rule {
-            room: Glob::folded("*"),
-            tenant: TenantScope::Any,
-            enter: Enter::Where(vec![Matcher::Member]),
             moderators: vec!["group:staff".parse().unwrap()],
+            ..Rule::letting_in(Glob::folded("*"), Enter::Where(vec![Matcher::Member]))
         }]);
-        let Admission::Admit(grant) = policy.decide(room, Some(who)) else {
+        let Admission::Admit(grant) =
+            policy.decide(room, Some(&Visitor::member(who)), &Situation::default())
+        else {
             unreachable!()
         };
         Minter::new(&settings, clock)

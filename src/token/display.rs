@@ -3,8 +3,12 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Serialize;
 
-use super::{Person, backend::Context};
-use crate::{identity::Identity, policy::Role, room::RoomKey};
+use super::backend::Context;
+use crate::{
+    identity::Identity,
+    policy::{Features, Role},
+    room::RoomKey,
+};
 
 /// A JWT-shaped text that Jitsi's page reads names, pictures and roles from.
 ///
@@ -23,12 +27,10 @@ struct Claims<'c> {
 
 impl DisplayToken {
     /// The display token of one person in one room.
-    pub fn new(room: &RoomKey, role: Role, who: &Identity) -> Self {
+    pub fn new(room: &RoomKey, role: Role, features: &Features, who: &Identity) -> Self {
         let claims = Claims {
             room: room.node(),
-            context: Context {
-                user: Person::new(who, role),
-            },
+            context: Context::new(who, role, features),
         };
         let claims = serde_json::to_vec(&claims).expect("texts and booleans always serialize");
         let part = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
@@ -38,6 +40,18 @@ impl DisplayToken {
             part(&claims),
             part(SIGNATURE)
         ))
+    }
+
+    /// Whether a text is such a token: worth nothing, and meant to be.
+    pub fn is_one(text: &str) -> bool {
+        let mut parts = text.split('.');
+        let head = parts
+            .next()
+            .and_then(|head| BASE64_URL_SAFE_NO_PAD.decode(head).ok());
+        let signature = parts
+            .nth(1)
+            .and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
+        head.as_deref() == Some(HEADER) && signature.as_deref() == Some(SIGNATURE)
     }
 
     /// The text.
@@ -63,7 +77,7 @@ mod tests {
             name: Some("</script>".to_owned()),
             ..Identity::default()
         };
-        let token = DisplayToken::new(&room, Role::Moderator, &who);
+        let token = DisplayToken::new(&room, Role::Moderator, &Features::default(), &who);
         let claims = token.as_str().split('.').nth(1).unwrap();
         let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap();
         let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
@@ -71,6 +85,8 @@ mod tests {
         assert_eq!(claims["context"]["user"]["moderator"], true);
         assert!(claims.get("exp").is_none() && claims.get("iss").is_none());
         assert!(!token.as_str().contains(['<', '"', '\'']));
+        assert!(DisplayToken::is_one(token.as_str()));
+        assert!(!DisplayToken::is_one("a.b.c") && !DisplayToken::is_one(""));
         assert!(jsonwebtoken::decode_header(token.as_str()).is_err());
         let parts: Vec<_> = token.as_str().split('.').collect();
         assert_eq!(parts.len(), 3);

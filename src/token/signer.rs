@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{KeySettings, SigningSettings};
 
 /// Signs claims with the deployment's newest key.
-pub(super) struct Signer {
+pub(crate) struct Signer {
     header: Header,
     key: EncodingKey,
 }
@@ -54,7 +54,7 @@ pub enum SignerError {
 // === impl Signer ===
 
 impl Signer {
-    pub(super) fn new(settings: &SigningSettings) -> Result<Self, SignerError> {
+    pub(crate) fn new(settings: &SigningSettings) -> Result<Self, SignerError> {
         match settings {
             SigningSettings::Secret { algorithm, secret } => {
                 if !matches!(
@@ -90,7 +90,7 @@ impl Signer {
         }
     }
 
-    pub(super) fn sign(&self, claims: &impl Serialize) -> Result<String, SignerError> {
+    pub(crate) fn sign(&self, claims: &impl Serialize) -> Result<String, SignerError> {
         Ok(jsonwebtoken::encode(&self.header, claims, &self.key)?)
     }
 }
@@ -176,14 +176,14 @@ fn public_pem(key: &KeySettings) -> Result<String, SignerError> {
 const PEM_LINE: usize = 64;
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use aws_lc_rs::rsa::KeySize;
     use secrecy::SecretString;
 
     use super::*;
 
     /// A fresh key as PEM.
-    pub(in crate::token) fn rsa_pem() -> SecretString {
+    pub(crate) fn rsa_pem() -> SecretString {
         let pair = rsa::KeyPair::generate(KeySize::Rsa2048).unwrap();
         let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
         let text = BASE64_STANDARD.encode(der.as_ref());

@@ -51,8 +51,12 @@ impl ProsodyHead<'_> {
 
     /// A WebSocket handshake with the client's key, and nothing of its extensions, which Prosody
     /// does not have.
-    pub fn web_socket(&self, token: &BackendToken, key: HeaderValue) -> Request<RequestBody> {
-        let mut request = self.request(Transport::WebSocket, Some(token));
+    pub fn web_socket(
+        &self,
+        token: Option<&BackendToken>,
+        key: HeaderValue,
+    ) -> Request<RequestBody> {
+        let mut request = self.request(Transport::WebSocket, token);
         let headers = request.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

@@ -12,24 +12,34 @@ const ORDER: &[&str] = &[
     "identity",
     "policy",
     "seal",
+    "owner",
     "query",
     "route",
     "session",
+    "invitation",
     "headers",
     "bosh",
     "token",
-    // What is counted and what is over.
+    "calendar",
+    "jws",
+    "integration",
+    "jaas",
+    // What is counted, what replicas share, what is over, and who is where.
     "metrics",
+    "store",
     "revocation",
+    "presence",
     // One neighbour each.
     "oidc",
     "page",
     "pages",
     "upstream",
+    "api",
     // The request path, and the sockets that it is served on.
     "gateway",
     "server",
     "admin",
+    "reservation",
     // Assembly: knows everything, is known by nobody below.
     "telemetry",
     "config",
@@ -41,8 +51,23 @@ const ORDER: &[&str] = &[
 
 /// Modules that open no socket, read no file and wait for nothing.
 const PURE: &[&str] = &[
-    "path", "room", "identity", "policy", "seal", "query", "route", "session", "headers", "bosh",
+    "path",
+    "room",
+    "identity",
+    "policy",
+    "seal",
+    "owner",
+    "query",
+    "route",
+    "session",
+    "invitation",
+    "headers",
+    "bosh",
     "token",
+    "calendar",
+    "jws",
+    "integration",
+    "jaas",
 ];
 
 #[test]

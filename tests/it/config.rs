@@ -11,7 +11,10 @@ use jitsi_auth_gateway::config::{self, Environment};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 
+mod backend;
+mod integrations;
 mod mistakes;
+mod policies;
 
 use self::mistakes::{GOOD, MISTAKES};
 
@@ -204,9 +207,10 @@ fn the_environment_sets_keys_of_every_kind() {
     assert_eq!(config.server.trusted_proxies.len(), 2);
     assert_eq!(config.oidc.scopes, ["openid", "groups"]);
     assert_eq!(config.oidc.claims.groups, "realm_access.roles");
-    assert_eq!(config.token.lifetime.as_secs(), 30);
-    assert_eq!(config.token.issuer, "gateway");
-    assert_eq!(config.token.subject, "meet.jitsi");
+    let token = &config.jitsi().unwrap().token;
+    assert_eq!(token.lifetime.as_secs(), 30);
+    assert_eq!(token.issuer, "gateway");
+    assert_eq!(token.subject, "meet.jitsi");
     assert_eq!(config.policy.rules().len(), 2);
     assert_eq!(config.weakened, ["oidc.insecure_trust_unverified_email"]);
 }

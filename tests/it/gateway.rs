@@ -1,5 +1,6 @@
 //! The whole gateway, between stand-ins for its neighbours.
 
+mod api;
 mod doors;
 mod lies;
 mod revocation;

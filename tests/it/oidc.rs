@@ -14,7 +14,7 @@ use jitsi_auth_gateway::{
         Callback, ClaimPaths, ClientAuth, RelyingParty, Settings, SignInFailure, SignInOptions,
         SignedIn, Status,
     },
-    policy::{Enter, Glob, Policy, Rule, TenantScope},
+    policy::{Enter, Glob, Policy, Rule},
     random::Random,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -149,10 +149,11 @@ fn settings(issuer: &str) -> Settings {
 fn policy(conditions: &[&str]) -> Policy {
     let moderators = conditions.iter().map(|text| text.parse().unwrap());
     Policy::new(vec![Rule {
-        room: Glob::folded("*"),
-        tenant: TenantScope::Any,
-        enter: Enter::Where(vec!["member".parse().unwrap()]),
         moderators: moderators.collect(),
+        ..Rule::letting_in(
+            Glob::folded("*"),
+            Enter::Where(vec!["member".parse().unwrap()]),
+        )
     }])
 }
 

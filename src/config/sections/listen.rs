@@ -31,6 +31,10 @@ pub(super) struct RawListen {
     /// believed.
     #[schemars(example = ["10.0.0.0/8"])]
     trusted_proxies: Vec<String>,
+    /// Networks of recorders (Jibri) and of telephony by BOSH (Jigasi). They get Jitsi's bare page, and
+    /// come to Prosody without a token and with credentials of their own.
+    #[schemars(example = ["10.1.2.3/32"])]
+    recorders: Vec<String>,
     /// How many threads serve requests; unless set, as many as the machine or container has
     /// processors.
     #[schemars(range(min = 1, max = MAX_WORKERS), example = 4)]
@@ -70,14 +74,14 @@ impl RawListen {
             &[("http", http), ("https", https), ("admin", admin)],
             section,
         );
-        let trusted_proxies = (1..)
-            .zip(&self.trusted_proxies)
-            .filter_map(|(position, text)| {
-                section
-                    .entry("trusted_proxies", position)
-                    .keep("", network(text))
-            })
-            .collect();
+        let mut networks = |key: &str, texts: &[String]| {
+            let read = |(position, text): (usize, &String)| {
+                section.entry(key, position).keep("", network(text))
+            };
+            (1..).zip(texts).filter_map(read).collect()
+        };
+        let trusted_proxies = networks("trusted_proxies", &self.trusted_proxies);
+        let recorders = networks("recorders", &self.recorders);
         let grace = self
             .grace
             .within(seconds(0)..=seconds(3600), section, "grace");
@@ -89,6 +93,7 @@ impl RawListen {
             https,
             admin: admin?,
             trusted_proxies,
+            recorders,
             tls,
             workers: workers?,
             grace: grace?,
@@ -104,6 +109,7 @@ impl Default for RawListen {
             https: None,
             admin: "127.0.0.1:9090".to_owned(),
             trusted_proxies: Vec::new(),
+            recorders: Vec::new(),
             workers: None,
             // A little more than a BOSH request may be held, so that none is cut.
             grace: "75s".into(),

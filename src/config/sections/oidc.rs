@@ -11,8 +11,8 @@ use crate::{
     config::{
         problem::{Fault, Section},
         public_url::PublicUrl,
-        secret::{self, RawSecret, SecretReader},
-        values::{DurationText, name, plain_url, seconds},
+        secret::{RawSecret, SecretReader},
+        values::{DurationText, authorities, name, plain_url, seconds},
     },
     oidc::{ClaimPaths, ClientAuth, Settings},
 };
@@ -273,19 +273,6 @@ fn proxy(text: &str) -> Result<Url, Fault> {
         Ok(url)
     } else {
         Err(Fault::new("not an http address", form))
-    }
-}
-
-fn authorities(path: &Path) -> Result<Vec<u8>, Fault> {
-    use rustls::pki_types::{CertificateDer, pem::PemObject};
-    let pem = secret::read(path)?;
-    let mut certificates = CertificateDer::pem_slice_iter(&pem);
-    match certificates.next() {
-        Some(Ok(_)) if certificates.all(|certificate| certificate.is_ok()) => Ok(pem),
-        _ => Err(Fault::new(
-            format!("{} is not a PEM file of certificates", path.display()),
-            "write the authorities' certificates into it",
-        )),
     }
 }
 

@@ -1,15 +1,22 @@
 //! `[[room]]`: the rules.
 
+mod features;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::features::RawFeatures;
 use crate::{
-    config::problem::{Fault, Section},
-    policy::{Enter, Glob, Matcher, MatcherError, Policy, Rule, TenantScope},
+    clock::Timestamp,
+    config::{
+        problem::{Fault, Section},
+        values::{DurationText, seconds},
+    },
+    policy::{Enter, Glob, Matcher, MatcherError, Policy, Rule, Start, TenantScope, Window},
 };
 
-/// One rule: which rooms it is for, who may enter them, and who moderates. Patterns know `*` and
-/// `?`. The first rule that fits a room decides.
+/// One rule: which rooms it is for, who may enter them, who is host, who may open them. Patterns
+/// know `*` and `?`. The first rule that fits a room decides.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["match", "enter"]))]
@@ -22,31 +29,55 @@ pub(super) struct RawRoom {
     /// written, the rule is for rooms of any tenant and of none.
     #[schemars(example = &"acme")]
     tenant: Option<String>,
-    /// Who may enter: `"member"` is anybody who signed in, `"closed"` is nobody, and a list has
-    /// conditions of which one has to be met: `member`, `group:NAME`, `email:ADDRESS`,
-    /// `email-domain:DOMAIN`, `subject:ID`, `claim:PATH=VALUE`.
+    /// Who may enter. A word: `"member"` is anybody with an account here or at an integration;
+    /// `"link"` is these, and whoever holds a link; `"guest"` is these, and anybody who says a
+    /// name; `"open"` is everybody, unasked; `"closed"` is nobody. Or a list of conditions of which
+    /// one has to be met: `member`, `guest`, `open`, `link`, `integration`, `integration:ID`,
+    /// `owner`, `group:NAME`, `email:ADDRESS`, `email-domain:DOMAIN`, `subject:ID`,
+    /// `claim:PATH=VALUE`.
     #[schemars(example = &"member")]
-    enter: Option<RawEnter>,
-    /// Conditions of which one makes somebody who may enter a moderator.
+    enter: Option<Conditions>,
+    /// Who is host, and so moderator: one condition or a list. `owner` is who made the meeting,
+    /// `link` is who holds a host link, `integration` is whom an integration calls a moderator.
+    /// Unless written, these three.
+    #[schemars(example = &"owner")]
+    host: Option<Conditions>,
+    /// Conditions of which one makes somebody who may enter a moderator besides the hosts.
     #[schemars(example = ["group:staff"])]
     moderators: Vec<String>,
+    /// Who may open the room, besides moderators; the others wait for them. A word: `"host"` is
+    /// nobody else, `"member"` is anybody with an account here or at an integration, `"anyone"` is
+    /// whoever comes first. Or a list of conditions. Unless written, `"anyone"` where rooms are
+    /// open, else `"member"`.
+    #[schemars(example = &"host")]
+    start: Option<Conditions>,
+    /// Who may use which of Jitsi's features: `"everyone"`, `"moderators"` or `"nobody"`. Unless any
+    /// is named, Jitsi decides; once one is named, those not named are forbidden.
+    features: RawFeatures,
+    /// How long one visit may last.
+    #[schemars(example = &"4h")]
+    lifetime: Option<DurationText>,
+    /// From when the room may be entered, in UTC.
+    #[schemars(example = &"2027-01-11T08:00:00Z")]
+    opens: Option<String>,
+    /// Until when the room may be entered, in UTC.
+    #[schemars(example = &"2027-01-11T18:00:00Z")]
+    closes: Option<String>,
+    /// How many people may be in the room at once, as far as they come through the gateway;
+    /// moderators always find a place.
+    #[schemars(range(min = 1))]
+    max_people: Option<u32>,
+    /// Prosody opens the room with a lobby, where people knock; needs `[reservation]`.
+    lobby: bool,
 }
 
-/// One word or a list of conditions.
-#[derive(Deserialize, JsonSchema)]
+/// One word, or a list of conditions.
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(inline)]
-enum RawEnter {
-    Word(Word),
-    Where(Vec<String>),
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-enum Word {
-    Member,
-    Closed,
+enum Conditions {
+    One(String),
+    Many(Vec<String>),
 }
 
 /// Reads all rules.
@@ -91,34 +122,154 @@ impl RawRoom {
                 section.keep("tenant", tenant)
             }
         };
-        let enter = self.enter.and_then(|enter| enter.resolve(section));
+        let enter = self.enter.and_then(|enter| enter.entering(section));
+        let hosts = match self.host {
+            None => Some(vec![
+                Matcher::Owner,
+                Matcher::Link,
+                Matcher::Integration(None),
+            ]),
+            Some(host) => host.list("host", section),
+        };
         let moderators = conditions(&self.moderators, "moderators", section);
+        let start = match (self.start, &enter) {
+            (Some(start), _) => start.starting(section),
+            (None, Some(Enter::Where(all))) if all.contains(&Matcher::Open) => Some(Start::Anyone),
+            (None, _) => Some(Start::Vouched),
+        };
+        let lifetime = match self.lifetime {
+            None => Some(None),
+            Some(text) => text
+                .within(seconds(60)..=seconds(7 * 86_400), section, "lifetime")
+                .map(Some),
+        };
+        let window = window(self.opens, self.closes, section);
+        let max_people = self.max_people.map(|most| {
+            let fault = Fault::new("nobody would fit in", "write enter = \"closed\" instead");
+            section.keep("max_people", (most > 0).then_some(most).ok_or(fault))
+        });
         Some(Rule {
             room: room?,
             tenant: tenant?,
             enter: enter?,
+            hosts: hosts?,
             moderators: moderators?,
+            start: start?,
+            features: self.features.into(),
+            lifetime: lifetime?,
+            window: window?,
+            max_people: match max_people {
+                Some(most) => Some(most?),
+                None => None,
+            },
+            lobby: self.lobby,
         })
     }
 }
 
-// === impl RawEnter ===
+// === impl Conditions ===
 
-impl RawEnter {
-    fn resolve(self, section: &mut Section<'_>) -> Option<Enter> {
-        match self {
-            Self::Word(Word::Member) => Some(Enter::Where(vec![Matcher::Member])),
-            Self::Word(Word::Closed) => Some(Enter::Closed),
-            Self::Where(texts) if texts.is_empty() => {
+impl Conditions {
+    fn entering(self, section: &mut Section<'_>) -> Option<Enter> {
+        let words: &[Matcher] = match &self {
+            Self::One(word) => match word.as_str() {
+                "closed" => return Some(Enter::Closed),
+                "member" => &[Matcher::Member, Matcher::Integration(None)],
+                "link" => &[Matcher::Member, Matcher::Integration(None), Matcher::Link],
+                "guest" => &[
+                    Matcher::Member,
+                    Matcher::Integration(None),
+                    Matcher::Link,
+                    Matcher::Guest,
+                ],
+                "open" => &[
+                    Matcher::Member,
+                    Matcher::Integration(None),
+                    Matcher::Link,
+                    Matcher::Open,
+                ],
+                text if text.contains(':') => {
+                    let condition = section.keep("enter", condition(text));
+                    return condition.map(|one| Enter::Where(vec![one]));
+                }
+                _ => {
+                    let what = format!("unknown word {word:?}");
+                    let remedy = "write member, link, guest, open or closed, or a list of \
+                                  conditions as [\"group:staff\"]";
+                    section.reject("enter", what, remedy);
+                    return None;
+                }
+            },
+            Self::Many(texts) if texts.is_empty() => {
                 if !section.is_settled("enter") {
                     let remedy = "write \"closed\" if that is meant, or a condition";
                     section.reject("enter", "an empty list lets nobody in", remedy);
                 }
-                None
+                return None;
             }
-            Self::Where(texts) => conditions(&texts, "enter", section).map(Enter::Where),
+            Self::Many(texts) => return conditions(texts, "enter", section).map(Enter::Where),
+        };
+        Some(Enter::Where(words.to_vec()))
+    }
+
+    fn starting(self, section: &mut Section<'_>) -> Option<Start> {
+        match &self {
+            Self::One(word) => match word.as_str() {
+                "host" => Some(Start::Hosts),
+                "member" => Some(Start::Vouched),
+                "anyone" => Some(Start::Anyone),
+                _ => {
+                    let what = format!("unknown word {word:?}");
+                    let remedy = "write host, member or anyone, or a list of conditions as \
+                                  [\"group:staff\"]";
+                    section.reject("start", what, remedy);
+                    None
+                }
+            },
+            Self::Many(_) => self.list("start", section).map(Start::Where),
         }
     }
+
+    fn list(self, key: &str, section: &mut Section<'_>) -> Option<Vec<Matcher>> {
+        match self {
+            Self::One(text) => section.keep(key, condition(&text)).map(|one| vec![one]),
+            Self::Many(texts) => conditions(&texts, key, section),
+        }
+    }
+}
+
+fn window(
+    opens: Option<String>,
+    closes: Option<String>,
+    section: &mut Section<'_>,
+) -> Option<Window> {
+    let mut time = |key: &str, text: Option<String>| match text {
+        None => Some(None),
+        Some(text) => section.keep(key, timestamp(&text)).map(Some),
+    };
+    let (opens, closes) = (time("opens", opens), time("closes", closes));
+    let window = Window {
+        opens: opens?,
+        closes: closes?,
+    };
+    if window
+        .opens
+        .zip(window.closes)
+        .is_some_and(|(opens, closes)| closes <= opens)
+    {
+        section.reject("closes", "not after opens", "write a later time");
+        return None;
+    }
+    Some(window)
+}
+
+fn timestamp(text: &str) -> Result<Timestamp, Fault> {
+    Timestamp::parse(text).ok_or_else(|| {
+        Fault::new(
+            format!("{text:?} is no time in UTC"),
+            "write it as 2027-01-11T08:00:00Z",
+        )
+    })
 }
 
 /// Reads every condition, so that every mistake is found.
@@ -134,12 +285,6 @@ fn conditions(texts: &[String], key: &str, section: &mut Section<'_>) -> Option<
 }
 
 fn condition(text: &str) -> Result<Matcher, Fault> {
-    if text == "owner" {
-        return Err(Fault::new(
-            "\"owner\" is not known yet: rooms have no owner",
-            "name people, as group:staff",
-        ));
-    }
     text.parse().map_err(|error: MatcherError| {
         let error = error.to_string();
         let (what, remedy) = error
@@ -149,7 +294,7 @@ fn condition(text: &str) -> Result<Matcher, Fault> {
     })
 }
 
-fn pattern(text: &str) -> Result<(), Fault> {
+pub(super) fn pattern(text: &str) -> Result<(), Fault> {
     if text.trim().is_empty() {
         Err(Fault::new("fits no room", "write \"*\" for all"))
     } else if text.contains('/') {

@@ -257,8 +257,8 @@ fn key_pairs(
     })
 }
 
-/// The PEM text of a key that can sign.
-fn key_file(file: &str, secrets: SecretReader) -> Result<SecretString, Fault> {
+/// The PEM text of an RSA key that can sign.
+pub(super) fn key_file(file: &str, secrets: SecretReader) -> Result<SecretString, Fault> {
     let pem = SecretString::from(secrets.read_file(Path::new(file))?.as_str());
     // Publishing is what looks at a key most closely.
     let probe = SigningSettings::Keys {

@@ -1,11 +1,12 @@
 use std::time::Duration;
 
 use serde_json::json;
+use url::Url;
 
 use super::*;
 use crate::{
     oidc::ClientAuth,
-    policy::{Enter, Glob, Rule, TenantScope},
+    policy::{Enter, Glob, Rule},
 };
 
 fn settings() -> Settings {
@@ -39,10 +40,11 @@ fn settings() -> Settings {
 fn policy(conditions: &[&str]) -> Policy {
     let moderators = conditions.iter().map(|text| text.parse().unwrap());
     Policy::new(vec![Rule {
-        room: Glob::folded("*"),
-        tenant: TenantScope::Any,
-        enter: Enter::Where(vec!["member".parse().unwrap()]),
         moderators: moderators.collect(),
+        ..Rule::letting_in(
+            Glob::folded("*"),
+            Enter::Where(vec!["member".parse().unwrap()]),
+        )
     }])
 }
 

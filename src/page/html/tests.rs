@@ -5,7 +5,7 @@ use super::{super::Completion, *};
 
 fn complete(chunks: &[&[u8]]) -> Result<(String, Placement), CompletionError> {
     let completion = Completion::new("https://meet.test", &Map::new());
-    let script = completion.script(Some("token"));
+    let script = completion.script(crate::page::Person::Token("token"));
     let mut completer = completion.html(&script);
     let mut out = Vec::new();
     for chunk in chunks {

@@ -191,7 +191,7 @@ impl Denial {
         match self {
             Self::Policy(Refusal::NoRule) => &refused.no_rule,
             Self::Policy(Refusal::Closed { .. }) => &refused.closed,
-            Self::Policy(Refusal::NotAllowed { .. }) => &refused.not_allowed,
+            Self::Policy(_) => &refused.not_allowed,
             Self::NotYet { .. } => &refused.not_yet,
             Self::Over => &refused.over,
             Self::Full => &refused.full,

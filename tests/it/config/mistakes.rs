@@ -53,7 +53,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[colours]\nred = 1",
-        "25: colours: unknown key; known here are insecure_readable_secrets, listen, log, oidc, pages, public_url, room, session, tls, token, upstream",
+        "25: colours: unknown key; known here are embed, guests, insecure_readable_secrets, integration, jaas, listen, log, oidc, pages, public_url, reservation, room, session, store, tls, token, upstream",
     ),
     (
         r#"client_id = "jitsi""#,
@@ -73,7 +73,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[listen.tls]",
-        "25: listen.tls: unknown key; known here are admin, drain_delay, grace, http, https, trusted_proxies, workers",
+        "25: listen.tls: unknown key; known here are admin, drain_delay, grace, http, https, recorders, trusted_proxies, workers",
     ),
     (
         "client_id = \"jitsi\"\n",
@@ -362,13 +362,13 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         r#"enter = "member""#,
-        r#"enter = "group:staff""#,
-        r#"24: room[1].enter: "group:staff" is not known here; did you mean ["group:staff"]"#,
+        r#"enter = "grup:staff""#,
+        r#"24: room[1].enter: unknown condition "grup:staff"; known are member, guest, open, link, integration, integration:ID, owner, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, claim:PATH=VALUE"#,
     ),
     (
         r#"enter = "member""#,
         r#"enter = "closd""#,
-        r#"24: room[1].enter: "closd" is not known here; did you mean "closed""#,
+        r#"24: room[1].enter: unknown word "closd"; write member, link, guest, open or closed, or a list of conditions as ["group:staff"]"#,
     ),
     (
         r#"enter = "member""#,
@@ -383,17 +383,42 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"enter = "member""#,
         r#"enter = ["grup:staff"]"#,
-        r#"24: room[1].enter[1]: unknown condition "grup:staff"; known are member, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, claim:PATH=VALUE"#,
+        r#"24: room[1].enter[1]: unknown condition "grup:staff"; known are member, guest, open, link, integration, integration:ID, owner, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, claim:PATH=VALUE"#,
     ),
     (
         r#"enter = "member""#,
-        "enter = \"member\"\nmoderators = [\"group:staff\", \"owner\"]",
-        r#"25: room[1].moderators[2]: "owner" is not known yet: rooms have no owner; name people, as group:staff"#,
+        "enter = \"everybody\"",
+        r#"24: room[1].enter: unknown word "everybody"; write member, link, guest, open or closed, or a list of conditions as ["group:staff"]"#,
     ),
     (
         r#"enter = "member""#,
-        "enter = \"member\"\nhost = \"owner\"",
-        "25: room[1].host: unknown key; known here are enter, match, moderators, tenant",
+        "enter = \"member\"\nstart = \"owner\"",
+        r#"25: room[1].start: unknown word "owner"; write host, member or anyone, or a list of conditions as ["group:staff"]"#,
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nopens = \"tomorrow\"",
+        r#"25: room[1].opens: "tomorrow" is no time in UTC; write it as 2027-01-11T08:00:00Z"#,
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nopens = \"2027-01-11T08:00:00Z\"\ncloses = \"2027-01-11T08:00:00Z\"",
+        "26: room[1].closes: not after opens; write a later time",
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nmax_people = 0",
+        r#"25: room[1].max_people: nobody would fit in; write enter = "closed" instead"#,
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nlifetime = \"5s\"",
+        "25: room[1].lifetime: 5s is too short; write a duration from 1m to 7days",
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nhosts = \"owner\"",
+        r#"25: room[1].hosts: unknown key; did you mean "host""#,
     ),
     (
         "",
@@ -474,5 +499,30 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         "",
         "[[pages.links]]\nlabel = \"Imprint\"",
         "25: pages.links[1].url: missing; add for example url = \"https://www.example.org/imprint\"",
+    ),
+    (
+        "",
+        "[store]\nkind = \"redis\"",
+        "25: store.url: missing; add url = \"redis://redis:6379\", or url_file if there is a password in it",
+    ),
+    (
+        "",
+        "[store]\nurl = \"redis://redis\"",
+        "25: store.kind: memory stands beside an address; write kind = \"redis\", or remove the address",
+    ),
+    (
+        "",
+        "[store]\nkind = \"redis\"\nurl = \"http://redis\"",
+        "27: store.url: not a redis or rediss address; write it as redis://host:6379, rediss://user:password@host:6379/0 or the like",
+    ),
+    (
+        "",
+        "[store]\nkind = \"redis\"\nurl = \"redis://redis\"\nnamespace = \"a b\"",
+        "28: store.namespace: \"a b\" is not a name for keys; write letters, digits, dots, dashes, underscores or colons",
+    ),
+    (
+        "",
+        "[store]\nkind = \"redis\"\nurl = \"redis://redis\"\nca_file = \"tls.crt\"",
+        "28: store.ca_file: stands beside an address without TLS; write rediss:// in the address, or remove the key",
     ),
 ];

@@ -28,9 +28,10 @@ export async function keepOutOfLogs(label, secret) {
 /**
  * Chooses ports and makes the files of a gateway that is to be started later:
  * its neighbours want to know its address before it can run.
- * @param {{label: string}} options the label names the log file
+ * @param {{label: string, publicUrl?: string}} options the label names the log file; replicas of
+ *   one deployment have the public address of the first
  */
-export async function planGateway({ label }) {
+export async function planGateway({ label, publicUrl }) {
   await access(binary).catch(() => {
     throw new Error(`no gateway at ${binary}: build it, or name it in GATEWAY_BIN`);
   });
@@ -46,7 +47,8 @@ export async function planGateway({ label }) {
     label,
     file,
     ports: { https, http, admin },
-    publicUrl: `https://localhost:${https}`,
+    url: `https://localhost:${https}`,
+    publicUrl: publicUrl ?? `https://localhost:${https}`,
     certificate: await makeCertificate(directory.path),
     remove: directory.remove,
   };
@@ -118,7 +120,7 @@ export async function startGateway(plan, { neighbours, settings = {}, env = {} }
     throw new Error(`${error.message}\n${program.output().slice(-4_000)}`, { cause: error });
   }
   return {
-    url: plan.publicUrl,
+    url: plan.url,
     admin,
     ports: plan.ports,
     /** TLS options with which a client believes the gateway's certificate. */

@@ -1,20 +1,20 @@
-//! The provider's public keys (RFC 7517), and which of them has to have signed a token.
+//! An issuer's public keys (RFC 7517), and which of them has to have signed a token.
 
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::jws::{Claims, Jws, TokenError};
+use super::{Jws, TokenError};
 
 /// The keys that may sign tokens; never an empty set, never a symmetric key.
-pub(super) struct KeySet(Vec<Key>);
+pub struct KeySet(Vec<Key>);
 
 /// A document that is no usable key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum KeySetError {
+pub enum KeySetError {
     /// Not `{"keys": […]}`.
     #[error("the key set is not of the expected form")]
     Malformed,
@@ -25,7 +25,7 @@ pub(super) enum KeySetError {
 
 struct Key {
     kid: Option<String>,
-    /// What the key is for, if the provider says so.
+    /// What the key is for, if the issuer says so.
     algorithm: Option<KeyAlgorithm>,
     kind: Kind,
     key: DecodingKey,
@@ -48,7 +48,7 @@ struct Document {
 
 impl KeySet {
     /// Reads a key set; keys of unknown kinds or for other uses are passed over.
-    pub(super) fn parse(document: &[u8]) -> Result<Self, KeySetError> {
+    pub fn parse(document: &[u8]) -> Result<Self, KeySetError> {
         let document: Document =
             serde_json::from_slice(document).map_err(|_| KeySetError::Malformed)?;
         let keys: Vec<_> = document
@@ -64,7 +64,7 @@ impl KeySet {
     }
 
     /// The token's claims, if the one key that had to sign it did.
-    pub(super) fn open(&self, token: &Jws<'_>) -> Result<Claims, TokenError> {
+    pub fn open<C: DeserializeOwned>(&self, token: &Jws<'_>) -> Result<C, TokenError> {
         let fits = |key: &&Key| {
             key.is_for(token.algorithm())
                 && (token.kid().is_none() || key.kid.as_deref() == token.kid())
@@ -141,6 +141,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::jws::Claims;
 
     struct Signer {
         key: EncodingKey,
@@ -174,7 +175,7 @@ mod tests {
 
     fn open(keys: &KeySet, token: &str) -> Result<(), TokenError> {
         let jws = Jws::parse(token, &[Algorithm::ES256]).unwrap();
-        keys.open(&jws).map(drop)
+        keys.open::<Claims>(&jws).map(drop)
     }
 
     #[test]

@@ -1,18 +1,25 @@
-//! Signed tokens of the provider, before anything in them is believed.
+//! Signed tokens of others, before anything in them is believed.
 //!
-//! ID tokens and logout tokens take the same way: [`Jws::parse`] reads the head and nothing else,
-//! [`KeySet::open`](super::keys::KeySet::open) checks the signature and only then hands out claims.
+//! ID tokens, logout tokens and the tokens of integrations take the same way: [`Jws::parse`] or
+//! [`Jws::parse_shared`] reads the head and nothing else, [`KeySet::open`] or [`Jws::verified_by`]
+//! checks the signature and only then hands out claims.
+
+mod keys;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, crypto};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
+pub use self::keys::{KeySet, KeySetError};
+use crate::clock::Timestamp;
+
 /// What a token says, by the names of the claims.
-pub(super) type Claims = Map<String, Value>;
+pub type Claims = Map<String, Value>;
 
 /// A token in compact form (RFC 7515 § 3.1), its signature not yet checked.
-pub(super) struct Jws<'t> {
+#[derive(Debug)]
+pub struct Jws<'t> {
     algorithm: Algorithm,
     kid: Option<String>,
     typ: Option<String>,
@@ -21,7 +28,7 @@ pub(super) struct Jws<'t> {
     signature: &'t str,
 }
 
-/// Why a token of the provider is not believed.
+/// Why a token is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
@@ -40,13 +47,13 @@ pub enum TokenError {
     /// `none`, a symmetric algorithm, or one that the configuration does not allow.
     #[error("the token's algorithm is not allowed")]
     Algorithm,
-    /// No key of the provider has the token's `kid` and fits its algorithm.
-    #[error("the provider publishes no such key")]
+    /// No key of the issuer has the token's `kid` and fits its algorithm.
+    #[error("the issuer has no such key")]
     UnknownKey,
     /// Several keys would fit, and the token does not say which.
-    #[error("several keys of the provider fit the token")]
+    #[error("several keys of the issuer fit the token")]
     AmbiguousKey,
-    /// The signature is not the provider's.
+    /// The signature is not the issuer's.
     #[error("the token's signature is wrong")]
     Signature,
     /// `iss` is missing or another issuer.
@@ -86,9 +93,27 @@ struct Head {
 // === impl Jws ===
 
 impl<'t> Jws<'t> {
-    /// Reads the token's head. Keys or their addresses in it (`jwk`, `jku`, `x5c`, `x5u`) are not
-    /// looked at: keys come from the provider's key set alone.
-    pub(super) fn parse(token: &'t str, allowed: &[Algorithm]) -> Result<Self, TokenError> {
+    /// Reads the head of a token that is signed with a private key. Keys or their addresses in it
+    /// (`jwk`, `jku`, `x5c`, `x5u`) are not looked at: keys come from the issuer's key set alone.
+    pub fn parse(token: &'t str, allowed: &[Algorithm]) -> Result<Self, TokenError> {
+        let jws = Self::read(token, allowed)?;
+        if jws.algorithm.family() == AlgorithmFamily::Hmac {
+            return Err(TokenError::Algorithm);
+        }
+        Ok(jws)
+    }
+
+    /// Reads the head of a token that is signed with a shared secret. That these are two functions
+    /// keeps a public key from being taken for a secret.
+    pub fn parse_shared(token: &'t str, allowed: &[Algorithm]) -> Result<Self, TokenError> {
+        let jws = Self::read(token, allowed)?;
+        if jws.algorithm.family() != AlgorithmFamily::Hmac {
+            return Err(TokenError::Algorithm);
+        }
+        Ok(jws)
+    }
+
+    fn read(token: &'t str, allowed: &[Algorithm]) -> Result<Self, TokenError> {
         // Before anything is split or decoded: a megabyte of dots costs nothing.
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::TooLong);
@@ -108,7 +133,7 @@ impl<'t> Jws<'t> {
             return Err(TokenError::Critical);
         }
         let algorithm = head.alg.parse().map_err(|_| TokenError::Algorithm)?;
-        if !allowed.contains(&algorithm) || algorithm.family() == AlgorithmFamily::Hmac {
+        if !allowed.contains(&algorithm) {
             return Err(TokenError::Algorithm);
         }
         Ok(Self {
@@ -122,22 +147,22 @@ impl<'t> Jws<'t> {
     }
 
     /// The algorithm, which is an allowed one.
-    pub(super) fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
     /// The id of the key that signed.
-    pub(super) fn kid(&self) -> Option<&str> {
+    pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
     /// The type the token declares.
-    pub(super) fn typ(&self) -> Option<&str> {
+    pub fn typ(&self) -> Option<&str> {
         self.typ.as_deref()
     }
 
     /// The claims, if the key's owner signed them.
-    pub(super) fn verified_by(&self, key: &DecodingKey) -> Result<Claims, TokenError> {
+    pub fn verified_by<C: DeserializeOwned>(&self, key: &DecodingKey) -> Result<C, TokenError> {
         let good = crypto::verify(self.signature, self.message.as_bytes(), key, self.algorithm);
         if !good.unwrap_or(false) {
             return Err(TokenError::Signature);
@@ -172,7 +197,46 @@ impl TokenError {
     }
 }
 
-fn json<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, TokenError> {
+/// The issuer that a token says it is of. Not yet proved: good for choosing a key, for nothing else.
+pub fn claimed_issuer(token: &str) -> Result<Option<String>, TokenError> {
+    #[derive(Deserialize)]
+    struct Issued {
+        iss: Option<String>,
+    }
+    // What is amiss beside the payload is found when the token is opened.
+    let payload = token.split('.').nth(1).ok_or(TokenError::Malformed)?;
+    json(payload).map(|Issued { iss }| iss)
+}
+
+/// A claim that is a text with something in it.
+pub fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
+    claims
+        .get(name)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
+}
+
+/// A `NumericDate` (RFC 7519 § 2), which may have a fraction; nothing else is a time.
+pub fn time(claims: &Claims, name: &str) -> Option<Timestamp> {
+    number_as_time(claims.get(name)?)
+}
+
+/// A `NumericDate` by its value.
+pub fn number_as_time(value: &Value) -> Option<Timestamp> {
+    let number = value.as_number()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates, and the range was checked"
+    )]
+    let whole = |seconds: f64| (seconds >= 0.0).then_some(seconds as u64);
+    number
+        .as_u64()
+        .or_else(|| number.as_f64().and_then(whole))
+        .map(Timestamp::from_unix)
+}
+
+fn json<T: DeserializeOwned>(part: &str) -> Result<T, TokenError> {
     let plain = BASE64_URL_SAFE_NO_PAD.decode(part);
     let plain = plain.map_err(|_| TokenError::Malformed)?;
     serde_json::from_slice(&plain).map_err(|_| TokenError::Malformed)

@@ -1,0 +1,59 @@
+//! What others say of people, made harmless: whoever wrote it, a directory or its owner.
+
+use url::Url;
+
+/// Fit to be compared. What is not is dropped whole: cutting or cleaning it could turn it into
+/// something that a rule names.
+pub(crate) fn is_plain(text: &str, max_chars: usize) -> bool {
+    !text.is_empty() && text.chars().count() <= max_chars && !text.chars().any(is_deceptive)
+}
+
+/// Has the form of an address; whose it is, is another question.
+pub(crate) fn is_email(text: &str) -> bool {
+    is_plain(text, MAX_EMAIL_CHARS) && text.contains('@') && !text.contains(char::is_whitespace)
+}
+
+/// Whether an id has the form of those that we make up: nobody who signs in may have one, or rules
+/// and revocation would take two people for one.
+pub(crate) fn is_reserved(subject: &str) -> bool {
+    subject.starts_with(super::INTEGRATION_PREFIX)
+}
+
+/// A name is only shown, so it is cleaned and cut.
+pub(crate) fn shown_name(text: &str) -> Option<String> {
+    let visible: String = text
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .filter(|&c| !is_deceptive(c))
+        .collect();
+    let words: Vec<_> = visible.split_whitespace().collect();
+    let name: String = words.join(" ").chars().take(MAX_NAME_CHARS).collect();
+    let name = name.trim_end();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// An address that a page may load a picture from.
+pub(crate) fn picture(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let web = matches!(url.scheme(), "https" | "http") && url.username().is_empty();
+    let url = String::from(url);
+    (web && url.len() <= MAX_AVATAR_BYTES).then_some(url)
+}
+
+/// Controls, and what makes text look different from what it is: direction overrides, isolates and
+/// marks, line separators, the byte order mark, and tags.
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{206F}'
+            | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+}
+
+/// What a tile in a meeting can show.
+const MAX_NAME_CHARS: usize = 128;
+
+/// RFC 5321 § 4.5.3.1.3, less the angle brackets.
+const MAX_EMAIL_CHARS: usize = 254;
+
+/// The session cookie has to hold it.
+const MAX_AVATAR_BYTES: usize = 512;

@@ -1,0 +1,218 @@
+//! What an integration's token says, in the form that Jitsi gave such tokens (lib-jitsi-meet
+//! `doc/tokens.md`), and what of it is believed.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{self, SHA256};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{EmbedError, Moderators, Settings};
+use crate::{
+    clock::Timestamp,
+    identity::{
+        Embedded, INTEGRATION_PREFIX, Identity, Standing, is_email, is_plain, picture, shown_name,
+    },
+    jws::{TokenError, number_as_time},
+    room::{RoomKey, Tenant},
+};
+
+/// The claims that mean something to us. That they are fields makes a claim that is there twice an
+/// error; that they are of any kind lets each error have its words. `null` is as good as nothing.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Claims {
+    aud: Value,
+    exp: Value,
+    nbf: Value,
+    iat: Value,
+    sub: Value,
+    room: Value,
+    context: Option<Context>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Context {
+    user: Option<User>,
+    room: Option<RoomOptions>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct User {
+    id: Value,
+    name: Value,
+    email: Value,
+    avatar: Value,
+    #[serde(rename = "avatarUrl")]
+    avatar_url: Value,
+    moderator: Value,
+    affiliation: Value,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RoomOptions {
+    regex: Value,
+}
+
+// === impl Claims ===
+
+impl Claims {
+    /// `aud` names whom it has to.
+    pub(super) fn addressed_to(&self, audience: Option<&str>) -> Result<(), EmbedError> {
+        let Some(audience) = audience else {
+            return Ok(());
+        };
+        let named = match &self.aud {
+            Value::String(one) => one == audience,
+            Value::Array(several) => several.iter().any(|one| one == audience),
+            _ => false,
+        };
+        named.then_some(()).ok_or(TokenError::Audience.into())
+    }
+
+    /// When the token ends, which must be soon.
+    pub(super) fn lives_until(
+        &self,
+        now: Timestamp,
+        at_most: Duration,
+    ) -> Result<Timestamp, EmbedError> {
+        let expires = number_as_time(&self.exp).ok_or(TokenError::NoExpiry)?;
+        if expires <= now {
+            return Err(TokenError::Expired.into());
+        }
+        if expires.since(now) > at_most + LEEWAY {
+            return Err(EmbedError::LongLived);
+        }
+        let began = |claim: &Value| {
+            claim.is_null() || number_as_time(claim).is_some_and(|time| time <= now.after(LEEWAY))
+        };
+        if !began(&self.nbf) {
+            return Err(TokenError::NotYetValid.into());
+        }
+        if !began(&self.iat) {
+            return Err(TokenError::IssuedInFuture.into());
+        }
+        Ok(expires)
+    }
+
+    /// The one room of the token, which has to be that of the page.
+    pub(super) fn room(&self, page: &RoomKey) -> Result<RoomKey, EmbedError> {
+        let name = match &self.room {
+            Value::String(name) if !name.is_empty() => name,
+            _ => return Err(EmbedError::NoRoom),
+        };
+        let options = self.context.as_ref().and_then(|all| all.room.as_ref());
+        let is_pattern =
+            options.is_some_and(|room| !matches!(&room.regex, Value::Null | Value::Bool(false)));
+        if is_pattern || name.contains('*') {
+            return Err(EmbedError::Pattern);
+        }
+        // The claim has no tenant in it; where the address has one, `sub` says the same.
+        if let Some(tenant) = page.tenant() {
+            let named = self.sub.as_str().and_then(|sub| Tenant::parse(sub).ok());
+            if named.as_ref() != Some(tenant) {
+                return Err(EmbedError::OtherTenant);
+            }
+        }
+        let room = RoomKey::from_query(page.tenant().cloned(), name).map_err(EmbedError::Room)?;
+        if room == *page {
+            Ok(room)
+        } else {
+            Err(EmbedError::OtherRoom)
+        }
+    }
+
+    /// The person, and what the integration says of them.
+    pub(super) fn person(
+        self,
+        integration: &Settings,
+        token: &str,
+    ) -> Result<(Identity, Standing), EmbedError> {
+        let user = self.context.and_then(|context| context.user);
+        let user = user.unwrap_or_default();
+        let host = match integration.moderators {
+            Moderators::AsClaimed => user.is_moderator(),
+            Moderators::Always => true,
+            Moderators::Never => false,
+        };
+        let email = user.email.as_str().filter(|text| is_email(text));
+        let avatar = [&user.avatar, &user.avatar_url];
+        let mut avatar = avatar
+            .into_iter()
+            .filter_map(|value| picture(value.as_str()?));
+        let id = user.own_id(token)?;
+        let identity = Identity {
+            subject: format!("{INTEGRATION_PREFIX}{}:{id}", integration.id),
+            name: user.name.as_str().and_then(shown_name),
+            email_verified: email.is_some() && integration.emails_verified,
+            email: email.map(str::to_owned),
+            // The page is shown by HTTPS, so its pictures are, too.
+            avatar: avatar.find(|address| address.starts_with("https:")),
+            ..Identity::default()
+        };
+        let standing = Standing::Embedded(Embedded {
+            integration: integration.id.clone(),
+            host,
+        });
+        Ok((identity, standing))
+    }
+}
+
+// === impl User ===
+
+impl User {
+    /// As Prosody's `mod_token_affiliation` reads it (jitsi-contrib/prosody-plugins).
+    fn is_moderator(&self) -> bool {
+        let claimed = match &self.moderator {
+            Value::Bool(claimed) => *claimed,
+            Value::String(text) => text == "true",
+            _ => false,
+        };
+        let affiliation = self.affiliation.as_str();
+        claimed || matches!(affiliation, Some("owner" | "moderator" | "teacher"))
+    }
+
+    /// What tells the integration's people apart. `sub` does not: it is the deployment or tenant.
+    fn own_id(&self, token: &str) -> Result<String, EmbedError> {
+        let id = match &self.id {
+            Value::String(id) if !id.is_empty() => id.clone(),
+            Value::Number(id) => id.to_string(),
+            Value::String(_) | Value::Null => {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let (name, email) = (text(&self.name), text(&self.email));
+                return Ok(if name.is_empty() && email.is_empty() {
+                    // Nobody in particular: each token is somebody else.
+                    fingerprint(&[token])
+                } else {
+                    fingerprint(&[&email, &name])
+                });
+            }
+            _ => return Err(EmbedError::UserId),
+        };
+        if is_plain(&id, MAX_ID_CHARS) {
+            Ok(id)
+        } else {
+            Err(EmbedError::UserId)
+        }
+    }
+}
+
+/// A short stand-in for an id.
+fn fingerprint(parts: &[&str]) -> String {
+    let hash = digest::digest(&SHA256, parts.join("\0").as_bytes());
+    let (short, _) = hash.as_ref().split_at(FINGERPRINT_BYTES);
+    format!("~{}", BASE64_URL_SAFE_NO_PAD.encode(short))
+}
+
+/// How far the other system's clock may be off.
+const LEEWAY: Duration = Duration::from_mins(1);
+
+/// As long as the subjects of members may be, less the name of the integration.
+const MAX_ID_CHARS: usize = 128;
+
+/// Enough that two people of one integration never meet by chance.
+const FINGERPRINT_BYTES: usize = 16;

@@ -1,0 +1,218 @@
+//! Links that let their holder into one room: `https://HOST/<room>?invite=<token>`.
+//!
+//! All that a link says is sealed into its token, so that any replica reads it without a store; only
+//! counting uses and revoking need one, by the link's id.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Timestamp,
+    room::RoomKey,
+    seal::{Keyring, Purpose, Sealer},
+};
+
+/// What a link says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Random name of the link, by which it is counted and revoked.
+    #[serde(rename = "i")]
+    pub id: String,
+    /// The one room that it is for.
+    #[serde(rename = "r")]
+    pub room: RoomKey,
+    /// Whether its holder is a host.
+    #[serde(rename = "h", default, skip_serializing_if = "std::ops::Not::not")]
+    pub host: bool,
+    /// The holder's name, if it is for somebody in particular.
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The holder's e-mail address, if it is for somebody in particular.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Before then it opens nothing yet.
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    pub begins: Option<Timestamp>,
+    /// From then on it opens nothing.
+    #[serde(rename = "x")]
+    pub expires: Timestamp,
+    /// How often it can be used; unless set, any number of times.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u32>,
+    /// Who made it: a member's subject or an integration's name, for the audit log.
+    #[serde(rename = "b")]
+    pub by: String,
+}
+
+/// Makes tokens of links and reads them.
+pub struct Links {
+    sealer: Sealer,
+}
+
+/// Why a link opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// Changed, cut off, made elsewhere, or by a key that is gone.
+    #[error("the link is not one of this deployment")]
+    Unreadable,
+    /// Its time is over.
+    #[error("the link has expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("the link opens the room only later")]
+    TooEarly(Timestamp),
+}
+
+// === impl Links ===
+
+impl Links {
+    /// For links of the deployment at `origin`.
+    pub fn new(keyring: &Keyring, origin: &str) -> Self {
+        Self {
+            sealer: keyring.sealer(Purpose::Link, origin),
+        }
+    }
+
+    /// The link's token: base64url, so that it stands in an address as it is.
+    pub fn issue(&self, link: &Link) -> String {
+        let plain = serde_json::to_vec(link).expect("texts and numbers always serialize");
+        self.sealer.seal(&plain)
+    }
+
+    /// The link of a token, if its time has come and is not over. Whether it is used up or revoked, the store
+    /// knows.
+    pub fn open(&self, token: &str, now: Timestamp) -> Result<Link, LinkError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(LinkError::Unreadable);
+        }
+        let link: Link = self
+            .sealer
+            .open(token)
+            .and_then(|plain| serde_json::from_slice(&plain).ok())
+            .ok_or(LinkError::Unreadable)?;
+        if now >= link.expires {
+            return Err(LinkError::Expired);
+        }
+        match link.begins {
+            Some(begins) if now < begins => Err(LinkError::TooEarly(begins)),
+            _ => Ok(link),
+        }
+    }
+}
+
+impl fmt::Debug for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Links")
+    }
+}
+
+/// No longer than addresses that every mail program and messenger takes; ours are about 200.
+const MAX_TOKEN_BYTES: usize = 2048;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_000_000);
+
+    fn links(key: u8, origin: &str) -> Links {
+        Links::new(&Keyring::of([key; 32]), origin)
+    }
+
+    fn link() -> Link {
+        Link {
+            id: "lU4mSxTwQ0uJ3n2b".to_owned(),
+            room: RoomKey::from_text("acme/calm-otter-4821-k7qd3m2a").unwrap(),
+            host: false,
+            name: None,
+            email: None,
+            begins: None,
+            expires: NOW.after(Duration::from_hours(1)),
+            uses: None,
+            by: "248289761001".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_link_comes_back_until_it_expires() {
+        let links = links(1, "https://a");
+        let full = Link {
+            host: true,
+            name: Some("Zoë <b>".to_owned()),
+            email: Some("zoe@example.org".to_owned()),
+            uses: Some(1),
+            ..link()
+        };
+        for link in [link(), full] {
+            let token = links.issue(&link);
+            assert_eq!(links.open(&token, NOW), Ok(link.clone()));
+            let last = link.expires.before(Duration::from_secs(1));
+            assert!(links.open(&token, last).is_ok());
+            assert_eq!(links.open(&token, link.expires), Err(LinkError::Expired));
+        }
+    }
+
+    #[test]
+    fn a_link_may_begin_later() {
+        let links = links(1, "https://a");
+        let begins = NOW.after(Duration::from_mins(5));
+        let later = Link {
+            begins: Some(begins),
+            ..link()
+        };
+        let token = links.issue(&later);
+        assert_eq!(links.open(&token, NOW), Err(LinkError::TooEarly(begins)));
+        assert_eq!(links.open(&token, begins), Ok(later));
+    }
+
+    #[test]
+    fn links_stay_short_and_plain() {
+        let token = links(1, "https://a").issue(&link());
+        assert!(token.len() <= 200, "{}", token.len());
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        assert!(token.chars().all(plain), "{token}");
+    }
+
+    #[test]
+    fn links_of_other_deployments_and_other_sealed_texts_open_nothing() {
+        let ours = links(1, "https://a");
+        let plain = serde_json::to_vec(&link()).unwrap();
+        let cookie = Keyring::of([1; 32])
+            .sealer(Purpose::Session, "https://a")
+            .seal(&plain);
+        let other_text = Keyring::of([1; 32])
+            .sealer(Purpose::Link, "https://a")
+            .seal(b"{}");
+        for token in [
+            links(2, "https://a").issue(&link()),
+            links(1, "https://b").issue(&link()),
+            cookie,
+            other_text,
+            "A".repeat(5000),
+            String::new(),
+        ] {
+            assert_eq!(ours.open(&token, NOW), Err(LinkError::Unreadable));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_that_was_touched_opens_nothing(at: usize, to in "[A-Za-z0-9_-]", cut: usize) {
+            let links = links(1, "https://a");
+            let token = links.issue(&link());
+            let at = at % token.len();
+            let mut changed = token.clone();
+            changed.replace_range(at..=at, &to);
+            if changed != token {
+                prop_assert_eq!(links.open(&changed, NOW), Err(LinkError::Unreadable));
+            }
+            let cut = token.get(..cut % token.len()).unwrap();
+            prop_assert_eq!(links.open(cut, NOW), Err(LinkError::Unreadable));
+        }
+    }
+}

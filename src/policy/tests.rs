@@ -1,0 +1,301 @@
+//! Rules, visitors and what becomes of them.
+
+use super::*;
+use crate::identity::{Embedded, Invited};
+
+fn rule(room: &str, enter: &[&str], moderators: &[&str]) -> Rule {
+    let enter = match parse(enter) {
+        conditions if conditions.is_empty() => Enter::Closed,
+        conditions => Enter::Where(conditions),
+    };
+    Rule {
+        moderators: parse(moderators),
+        ..Rule::letting_in(Glob::folded(room), enter)
+    }
+}
+
+fn parse(texts: &[&str]) -> Vec<Matcher> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn decide<'p>(policy: &'p Policy, room: &RoomKey, person: Option<&Identity>) -> Admission<'p> {
+    let visitor = person.map(Visitor::member);
+    policy.decide(room, visitor.as_ref(), &Situation::default())
+}
+
+fn room(tenant: Option<&str>, name: &str) -> RoomKey {
+    RoomKey::from_page(tenant, name).unwrap().key
+}
+
+fn person(groups: &[&str]) -> Identity {
+    Identity {
+        subject: "1".to_owned(),
+        groups: groups.iter().map(|&group| group.to_owned()).collect(),
+        ..Identity::default()
+    }
+}
+
+fn role(admission: &Admission<'_>) -> Option<Role> {
+    match admission {
+        Admission::Admit(grant) => Some(grant.role()),
+        _ => None,
+    }
+}
+
+#[test]
+fn the_first_rule_that_fits_decides() {
+    let policy = Policy::new(vec![
+        rule("Board *", &["group:board"], &["group:board"]),
+        rule("old-*", &[], &[]),
+        rule("*", &["member"], &["group:staff"]),
+    ]);
+    let board = room(None, "Board%20Meeting");
+    assert_eq!(
+        role(&decide(&policy, &board, Some(&person(&["board"])))),
+        Some(Role::Moderator)
+    );
+    assert_eq!(
+        decide(&policy, &board, Some(&person(&["staff"]))),
+        Admission::Refuse(Refusal::NotAllowed { rule: 1 })
+    );
+    assert_eq!(
+        decide(&policy, &room(None, "OLD-x"), Some(&person(&["staff"]))),
+        Admission::Refuse(Refusal::Closed { rule: 2 })
+    );
+    let other = room(None, "x");
+    assert_eq!(
+        role(&decide(&policy, &other, Some(&person(&[])))),
+        Some(Role::Participant)
+    );
+    let staff = person(&["staff"]);
+    let admission = decide(&policy, &other, Some(&staff));
+    assert_eq!(role(&admission), Some(Role::Moderator));
+    let Admission::Admit(grant) = admission else {
+        unreachable!()
+    };
+    assert_eq!(grant.to_string(), "rule 3, moderator by group:staff");
+    assert_eq!(decide(&policy, &other, None), Admission::SignIn);
+}
+
+#[test]
+fn no_rule_means_nobody() {
+    let policy = Policy::new(vec![rule("a", &["member"], &[])]);
+    let admission = decide(&policy, &room(None, "b"), Some(&person(&[])));
+    assert_eq!(admission, Admission::Refuse(Refusal::NoRule));
+    assert_eq!(
+        decide(&policy, &room(None, "b"), None),
+        Admission::Refuse(Refusal::NoRule)
+    );
+}
+
+#[test]
+fn tenants_scope_rules() {
+    let scoped = |tenant| {
+        Policy::new(vec![Rule {
+            tenant,
+            ..rule("*", &["member"], &[])
+        }])
+    };
+    let someone = person(&[]);
+    let enters = |policy: &Policy, tenant| {
+        role(&decide(policy, &room(tenant, "x"), Some(&someone))).is_some()
+    };
+    let none = scoped(TenantScope::None);
+    assert!(enters(&none, None) && !enters(&none, Some("acme")));
+    let dotted = scoped(TenantScope::matching("a.B"));
+    assert!(enters(&dotted, Some("a.b")) && enters(&dotted, Some("a_b")));
+    let acme = scoped(TenantScope::matching("Acme*"));
+    assert!(!enters(&acme, None) && enters(&acme, Some("acme-eu")) && !enters(&acme, Some("b")));
+}
+
+#[test]
+fn a_policy_knows_what_sessions_have_to_remember() {
+    let policy = Policy::new(vec![rule(
+        "*",
+        &["group:a*", "claim:dept=x"],
+        &["group:boss"],
+    )]);
+    assert!(policy.names_group("abc") && policy.names_group("boss") && !policy.names_group("b"));
+    assert_eq!(policy.claim_paths().collect::<Vec<_>>(), ["dept"]);
+}
+
+fn standing(text: &str) -> Standing {
+    let (kind, host) = text
+        .strip_suffix('!')
+        .map_or((text, false), |kind| (kind, true));
+    match kind {
+        "member" => Standing::Member,
+        "guest" => Standing::Guest,
+        "link" | "link+member" => Standing::Invited(Invited {
+            link: "l".to_owned(),
+            host,
+            member: kind == "link+member",
+        }),
+        "shop" => Standing::Embedded(Embedded {
+            integration: "shop".to_owned(),
+            host,
+        }),
+        _ => unreachable!("{text}"),
+    }
+}
+
+/// What becomes of visitors in words: `m` moderator, `p` participant, `w` wait, `s` sign in, `g`
+/// asked for a guest's name, `o` let in as a guest, `x` refused.
+fn outcome(policy: &Policy, who: &str, open: bool) -> char {
+    let owner = who == "owner";
+    let nobody = who == "nobody";
+    let standing = standing(if owner || nobody { "member" } else { who });
+    let identity = person(if standing.is_member() {
+        &["staff"]
+    } else {
+        &[]
+    });
+    let visitor = Visitor {
+        identity: &identity,
+        standing: &standing,
+        owner,
+    };
+    let situation = Situation {
+        open,
+        ..Situation::default()
+    };
+    match policy.decide(&room(None, "x"), (!nobody).then_some(&visitor), &situation) {
+        Admission::Admit(grant) if grant.role() == Role::Moderator => 'm',
+        Admission::Admit(_) => 'p',
+        Admission::Wait(_) => 'w',
+        Admission::SignIn => 's',
+        Admission::Guest { ask: true } => 'g',
+        Admission::Guest { ask: false } => 'o',
+        Admission::Refuse(_) => 'x',
+    }
+}
+
+#[test]
+fn who_waits_for_whom_and_who_needs_what() {
+    let rules = [
+        // enter, start, and what becomes of each while the room is closed, then while it is open
+        ("company only", rule("*", &["member"], &[]), Start::Vouched),
+        (
+            "guests wait",
+            rule("*", &["member", "integration", "link", "guest"], &[]),
+            Start::Vouched,
+        ),
+        (
+            "wait for the host",
+            rule("*", &["member", "integration", "link", "guest"], &[]),
+            Start::Hosts,
+        ),
+        ("public", rule("*", &["open"], &[]), Start::Anyone),
+        (
+            "invited",
+            rule("*", &["link", "integration"], &[]),
+            Start::Hosts,
+        ),
+        (
+            "staff starts",
+            rule("*", &["member", "link"], &[]),
+            Start::Where(parse(&["group:staff"])),
+        ),
+    ];
+    let people = [
+        "nobody",
+        "guest",
+        "member",
+        "owner",
+        "link",
+        "link!",
+        "link+member",
+        "shop",
+        "shop!",
+    ];
+    let table: Vec<String> = rules
+        .into_iter()
+        .map(|(name, rule, start)| {
+            let policy = Policy::new(vec![Rule { start, ..rule }]);
+            let row = |open| {
+                people
+                    .map(|who| outcome(&policy, who, open))
+                    .iter()
+                    .collect::<String>()
+            };
+            format!("{name}: {} {}", row(false), row(true))
+        })
+        .collect();
+    assert_eq!(
+        table,
+        [
+            "company only: sspmsspxx sspmsspxx",
+            "guests wait: gwpmwmppm gppmpmppm",
+            "wait for the host: gwwmwmwwm gppmpmppm",
+            "public: oppmpmppm oppmpmppm",
+            "invited: xxxxwmwwm xxxxpmppm",
+            "staff starts: sspmwmpxx sspmpmpxx",
+        ]
+    );
+}
+
+#[test]
+fn windows_and_places_are_kept() {
+    let identity = person(&[]);
+    let visitor = Visitor::member(&identity);
+    let owner = Visitor {
+        owner: true,
+        ..visitor
+    };
+    let at = Timestamp::from_unix;
+    let policy = Policy::new(vec![Rule {
+        window: Window {
+            opens: Some(at(100)),
+            closes: Some(at(200)),
+        },
+        max_people: Some(2),
+        ..rule("*", &["member"], &[])
+    }]);
+    let decide = |who: Option<&Visitor<'_>>, now, others| {
+        let situation = Situation {
+            now: at(now),
+            open: false,
+            others,
+        };
+        match policy.decide(&room(None, "x"), who, &situation) {
+            Admission::Refuse(refusal) => refusal.as_str(),
+            Admission::Admit(_) => "admit",
+            Admission::SignIn => "sign in",
+            _ => "other",
+        }
+    };
+    assert_eq!(decide(None, 99, 0), "not_yet");
+    assert_eq!(decide(Some(&visitor), 99, 0), "not_yet");
+    assert_eq!(decide(None, 100, 0), "sign in");
+    assert_eq!(decide(Some(&visitor), 199, 1), "admit");
+    assert_eq!(decide(Some(&visitor), 199, 2), "full");
+    assert_eq!(decide(Some(&owner), 199, 2), "admit");
+    assert_eq!(decide(Some(&owner), 200, 0), "over");
+}
+
+#[test]
+fn named_features_are_all_in_the_token() {
+    let allowed = [
+        ("recording", Allowed::Moderators),
+        ("screen-sharing", Allowed::Everyone),
+        ("livestreaming", Allowed::Nobody),
+    ];
+    let features = Features::new(allowed.map(|(name, who)| (name.to_owned(), who)).into());
+    let of = |role| features.of(role).collect::<Vec<_>>();
+    assert_eq!(
+        of(Role::Moderator),
+        [
+            ("livestreaming", false),
+            ("recording", true),
+            ("screen-sharing", true)
+        ]
+    );
+    assert_eq!(
+        of(Role::Participant),
+        [
+            ("livestreaming", false),
+            ("recording", false),
+            ("screen-sharing", true)
+        ]
+    );
+}

@@ -1,0 +1,125 @@
+//! The `state` that Jitsi's client fills into `tokenAuthUrl`: untrusted JSON that names the room, the
+//! app, and the options of the page (jitsi-meet `react/features/authentication/functions.any.ts`).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use url::form_urlencoded::byte_serialize;
+
+use super::ReturnTo;
+
+/// What a `state` says, as far as it is believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JitsiState {
+    /// The room's page.
+    pub return_to: ReturnTo,
+    /// The app that asks; none for the page in a browser.
+    pub app: Option<App>,
+    /// The options that the page or app had in its fragment, in that form.
+    pub options: String,
+}
+
+/// Jitsi's apps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum App {
+    /// For iPhones and iPads.
+    Ios,
+    /// For Android.
+    Android,
+    /// For desktops.
+    Electron,
+}
+
+// === impl JitsiState ===
+
+impl JitsiState {
+    /// Reads a state; what is not understood is left out.
+    pub fn parse(json: &str) -> Self {
+        let Ok(state) = serde_json::from_str::<Map<String, Value>>(json) else {
+            return Self::default();
+        };
+        let text = |key: &str| state.get(key).and_then(Value::as_str);
+        let is = |key: &str| state.get(key).and_then(Value::as_bool) == Some(true);
+        // `room` is as the address bar has it, and so keeps its case.
+        let return_to = text("room")
+            .or_else(|| text("roomSafe"))
+            .map(|room| ReturnTo::of_room(text("tenant"), room))
+            .unwrap_or_default();
+        let app = [
+            ("ios", App::Ios),
+            ("android", App::Android),
+            ("electron", App::Electron),
+        ]
+        .into_iter()
+        .find(|(key, _)| is(key))
+        .map(|(_, app)| app);
+        let options: Vec<_> = state
+            .iter()
+            .filter(|(key, value)| is_option(key) && !value.is_object() && !value.is_array())
+            .map(|(key, value)| {
+                let value: String = byte_serialize(value.to_string().as_bytes()).collect();
+                // The client decodes as addresses do, not as forms do.
+                format!("{key}={}", value.replace('+', "%20"))
+            })
+            .collect();
+        let options = Some(options.join("&")).filter(|options| options.len() <= MAX_OPTIONS);
+        Self {
+            return_to,
+            app,
+            options: options.unwrap_or_default(),
+        }
+    }
+}
+
+/// Options that Jitsi's page takes from its address anyway, and checks against a list of its own.
+fn is_option(key: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    ["config.", "interfaceConfig."]
+        .iter()
+        .any(|prefix| key.starts_with(prefix))
+        && key.len() <= MAX_KEY
+        && key.chars().all(plain)
+}
+
+/// What a cookie has room for beside the rest of a sign-in.
+const MAX_OPTIONS: usize = 1000;
+const MAX_KEY: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_apps_and_options_are_taken_over() {
+        let state = JitsiState::parse(
+            r#"{"room":"My%20Room","roomSafe":"my%20room","tenant":"acme","ios":true,"android":false,
+                "config.prejoinConfig.enabled":false,"config.subject":"a b&c","refreshToken":"x"}"#,
+        );
+        assert_eq!(state.return_to.as_str(), "/acme/My%20Room");
+        assert_eq!(state.app, Some(App::Ios));
+        assert_eq!(
+            state.options,
+            "config.prejoinConfig.enabled=false&config.subject=%22a%20b%26c%22"
+        );
+    }
+
+    #[test]
+    fn what_is_hostile_is_left_out() {
+        for state in [
+            "",
+            "[]",
+            "{}",
+            r#"{"room":7}"#,
+            r#"{"room":"//evil.test/x"}"#,
+            r#"{"room":"x?jwt=1"}"#,
+            r#"{"room":"_gateway/logout"}"#,
+        ] {
+            assert_eq!(JitsiState::parse(state), JitsiState::default(), "{state}");
+        }
+        let state = r#"{"room":"x","jwt":"a","config.a&jwt":"b","config.o":{},"hosts.domain":"c","electron":"yes"}"#;
+        let state = JitsiState::parse(state);
+        assert_eq!((state.options.as_str(), state.app), ("", None));
+        let long = format!(r#"{{"room":"x","config.a":"{}"}}"#, "y".repeat(2000));
+        assert_eq!(JitsiState::parse(&long).options, "");
+    }
+}

@@ -1,0 +1,295 @@
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    clock::Hand,
+    identity::{Identity, Verified},
+    policy::Features,
+    session::{self, SessionCodec},
+    token::{
+        DisplayToken, Minter, Settings, SigningSettings,
+        prosody::{Refusal, Rules},
+    },
+};
+
+const ORIGIN: &str = "https://meet.example.org";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const KEY: &str = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA";
+const NEWER_KEY: &str = "3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs";
+
+struct Bench {
+    tokens: ClientTokens,
+    clock: Clock,
+    hand: Hand,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
+        Self {
+            tokens: tokens(&[KEY], ORIGIN, &clock),
+            clock,
+            hand,
+        }
+    }
+
+    fn session(&self) -> Session {
+        let settings = session::Settings {
+            idle: Duration::from_hours(1),
+            absolute: Duration::from_hours(8),
+        };
+        SessionCodec::new(&ring(&[KEY]), ORIGIN, settings, self.clock.clone()).begin(
+            Verified::by_provider(zoe()),
+            None,
+            &Random::predictable(1),
+        )
+    }
+
+    fn issue(&self) -> ClientToken {
+        self.tokens.issue(
+            &self.session(),
+            &room(),
+            Role::Participant,
+            &Features::default(),
+            ClientTokenKind::Handoff,
+            Duration::from_mins(5),
+        )
+    }
+}
+
+fn ring(keys: &[&str]) -> Keyring {
+    Keyring::parse(&keys.join("\n")).unwrap()
+}
+
+fn tokens(keys: &[&str], origin: &str, clock: &Clock) -> ClientTokens {
+    ClientTokens::new(&ring(keys), origin, clock.clone(), Random::predictable(9))
+}
+
+fn zoe() -> Identity {
+    Identity {
+        subject: "42".to_owned(),
+        name: Some("Zoë".to_owned()),
+        ..Identity::default()
+    }
+}
+
+fn room() -> RoomKey {
+    RoomKey::from_text("acme/team").unwrap()
+}
+
+fn prosody(issuer: &str, audience: &str) -> Settings {
+    Settings {
+        issuer: issuer.to_owned(),
+        audience: audience.to_owned(),
+        subject: "meet.jitsi".to_owned(),
+        lifetime: Duration::from_mins(2),
+        signing: SigningSettings::Secret {
+            algorithm: Algorithm::HS256,
+            secret: SECRET.to_owned().into(),
+        },
+    }
+}
+
+fn part(token: &str, index: usize) -> Value {
+    let part = token.split('.').nth(index).unwrap();
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+#[test]
+fn a_client_token_comes_back_as_what_it_was() {
+    let bench = Bench::new();
+    let token = bench.issue();
+    let presented = bench.tokens.verify(token.as_str()).unwrap();
+    assert_eq!(presented.session, bench.session());
+    assert_eq!(presented.room, room());
+    assert_eq!(presented.kind, ClientTokenKind::Handoff);
+    assert_eq!(presented.expires, Timestamp::from_unix(1_000_300));
+    assert_ne!(
+        bench.tokens.verify(bench.issue().as_str()).unwrap().id,
+        presented.id
+    );
+    assert_eq!(format!("{token:?}"), "ClientToken");
+}
+
+#[test]
+fn clients_read_of_it_what_they_read_of_the_display_token() {
+    let bench = Bench::new();
+    let token = bench.issue();
+    let display = DisplayToken::new(&room(), Role::Participant, &Features::default(), &zoe());
+    let (mut claims, shown) = (part(token.as_str(), 1), part(display.as_str(), 1));
+    assert_eq!(
+        part(token.as_str(), 0),
+        json!({"typ": "JWT", "alg": "HS256"})
+    );
+    assert_eq!(claims["context"], shown["context"]);
+    assert_eq!(claims["room"], shown["room"]);
+    assert_eq!(claims["aud"], "gateway");
+    assert_eq!(
+        (&claims["nbf"], &claims["exp"]),
+        (&json!(999_940), &json!(1_000_300))
+    );
+    // The rest is a random name and what is sealed.
+    let rest = claims.as_object_mut().unwrap();
+    for known in ["context", "room", "aud", "nbf", "exp", "iss", "jti"] {
+        assert!(rest.remove(known).is_some(), "{known}");
+    }
+    assert_eq!(rest.keys().collect::<Vec<_>>(), ["gateway"]);
+}
+
+#[test]
+fn it_ends_on_time() {
+    let bench = Bench::new();
+    let token = bench.issue();
+    bench.hand.advance(Duration::from_secs(299));
+    assert!(bench.tokens.verify(token.as_str()).is_ok());
+    bench.hand.advance(Duration::from_secs(1));
+    let ended = bench.tokens.verify(token.as_str());
+    assert_eq!(ended.unwrap_err(), ClientTokenError::Expired);
+    let (behind, _) = Clock::manual(Timestamp::from_unix(999_000));
+    let early = tokens(&[KEY], ORIGIN, &behind).verify(token.as_str());
+    assert_eq!(early.unwrap_err(), ClientTokenError::NotYet);
+}
+
+#[test]
+fn prosody_refuses_it() {
+    let bench = Bench::new();
+    let token = bench.issue();
+    let rules = |settings: &Settings| Rules::for_tokens_of(settings).unwrap();
+    let refusal = |rules: &Rules| {
+        rules
+            .verify(Some(token.as_str()), bench.clock.now())
+            .unwrap_err()
+    };
+    assert_eq!(
+        refusal(&rules(&prosody("gateway", "jitsi"))),
+        Refusal::InvalidSignature
+    );
+    // However much a Prosody accepts.
+    let lax = Rules {
+        issuers: vec!["*".to_owned()],
+        audiences: vec!["*".to_owned()],
+        room_required: false,
+        ..rules(&prosody("gateway", "gateway"))
+    };
+    assert_eq!(refusal(&lax), Refusal::InvalidSignature);
+    // Not even if its signature were Prosody's own.
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let claims = part(token.as_str(), 1);
+    let resigned = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
+    let typical = Rules {
+        issuers: vec!["gateway".to_owned(), ORIGIN.to_owned()],
+        ..rules(&prosody("gateway", "jitsi"))
+    };
+    let refused = typical.verify(Some(&resigned), bench.clock.now());
+    assert_eq!(refused.unwrap_err(), Refusal::InvalidAudience);
+}
+
+#[test]
+fn what_others_sign_is_foreign() {
+    let bench = Bench::new();
+    let sign = |claims: &Value, secret: &[u8], algorithm| {
+        let key = EncodingKey::from_secret(secret);
+        jsonwebtoken::encode(&Header::new(algorithm), claims, &key).unwrap()
+    };
+    let claims = part(bench.issue().as_str(), 1);
+    let backend = Minter::new(&prosody(ORIGIN, AUDIENCE), bench.clock.clone())
+        .unwrap()
+        .mint_as(&room(), Role::Moderator, &zoe(), Duration::from_mins(2))
+        .unwrap();
+    let unsigned = {
+        let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let head = json!({"typ": "JWT", "alg": "none"});
+        format!("{}.{}.", part(&head), part(&claims))
+    };
+    let foreign = [
+        backend.into_text_for_operator(),
+        sign(&claims, SECRET.as_bytes(), Algorithm::HS256),
+        sign(&claims, b"", Algorithm::HS256),
+        unsigned,
+        DisplayToken::new(&room(), Role::Moderator, &Features::default(), &zoe())
+            .as_str()
+            .to_owned(),
+        tokens(&[NEWER_KEY], ORIGIN, &bench.clock)
+            .issue(
+                &bench.session(),
+                &room(),
+                Role::Moderator,
+                &Features::default(),
+                ClientTokenKind::Embed,
+                Duration::from_mins(5),
+            )
+            .as_str()
+            .to_owned(),
+        tokens(&[KEY], "https://other.example.org", &bench.clock)
+            .issue(
+                &bench.session(),
+                &room(),
+                Role::Moderator,
+                &Features::default(),
+                ClientTokenKind::Embed,
+                Duration::from_mins(5),
+            )
+            .as_str()
+            .to_owned(),
+        String::new(),
+        "a.b.c".to_owned(),
+        "A".repeat(100_000),
+    ];
+    for text in foreign {
+        let refused = bench.tokens.verify(&text);
+        assert_eq!(refused.unwrap_err(), ClientTokenError::Foreign, "{text}");
+    }
+}
+
+#[test]
+fn our_signature_under_other_claims_does_not_help() {
+    let bench = Bench::new();
+    let ours = |claims: &Value, algorithm| {
+        let secret = ring(&[KEY])
+            .secrets(Purpose::ClientSignature)
+            .next()
+            .unwrap();
+        let key = EncodingKey::from_secret(secret.as_slice());
+        jsonwebtoken::encode(&Header::new(algorithm), claims, &key).unwrap()
+    };
+    let claims = |change: &dyn Fn(&mut Value)| {
+        let mut claims = part(bench.issue().as_str(), 1);
+        change(&mut claims);
+        claims
+    };
+    let verify = |claims: &Value, algorithm| bench.tokens.verify(&ours(claims, algorithm));
+    assert!(verify(&claims(&|_| {}), Algorithm::HS256).is_ok());
+    for changed in [
+        claims(&|c| c["aud"] = json!("jitsi")),
+        claims(&|c| c["aud"] = json!(["jitsi", "other"])),
+        claims(&|c| c["iss"] = json!("https://other.example.org")),
+        claims(&|c| drop(c.as_object_mut().unwrap().remove("aud"))),
+        claims(&|c| drop(c.as_object_mut().unwrap().remove("exp"))),
+    ] {
+        let refused = verify(&changed, Algorithm::HS256);
+        assert_eq!(refused.unwrap_err(), ClientTokenError::Foreign, "{changed}");
+    }
+    let other_algorithm = verify(&claims(&|_| {}), Algorithm::HS512);
+    assert_eq!(other_algorithm.unwrap_err(), ClientTokenError::Foreign);
+    let cookie = ring(&[KEY]).sealer(Purpose::Session, ORIGIN).seal(b"{}");
+    let swapped = verify(&claims(&|c| c["gateway"] = json!(cookie)), Algorithm::HS256);
+    assert_eq!(swapped.unwrap_err(), ClientTokenError::Unreadable);
+}
+
+#[test]
+fn an_older_key_still_verifies_and_the_newer_signs() {
+    let bench = Bench::new();
+    let both = tokens(&[NEWER_KEY, KEY], ORIGIN, &bench.clock);
+    assert!(both.verify(bench.issue().as_str()).is_ok());
+    let newer = both.issue(
+        &bench.session(),
+        &room(),
+        Role::Moderator,
+        &Features::default(),
+        ClientTokenKind::Embed,
+        Duration::from_mins(5),
+    );
+    assert!(both.verify(newer.as_str()).is_ok());
+    assert!(bench.tokens.verify(newer.as_str()).is_err());
+}

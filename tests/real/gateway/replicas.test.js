@@ -1,0 +1,208 @@
+// Two replicas of one deployment over a real Redis: signing out on one ends the
+// sockets on the other, and neither needs Redis for meetings to go on.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { request } from "node:https";
+import { after, before, describe, test } from "node:test";
+import { planGateway, startGateway } from "../lib/gateway.js";
+import { temporaryDirectory, until } from "../lib/process.js";
+import { startRedis } from "../lib/redis.js";
+import { startSite } from "../lib/site.js";
+import { HttpRefused, enter, ping } from "../lib/xmpp-lite.js";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+
+const labels = ["replicas-a", "replicas-b", "replicas-c"];
+
+let redis;
+let shared;
+let site;
+let second;
+before(async () => {
+  redis = await startRedis({ password: randomBytes(12).toString("hex"), labels });
+  shared = await sharedFiles();
+  site = await startSite({ label: labels[0], settings: () => shared.settings });
+  second = await replica(labels[1], shared.settings);
+  for (const { admin } of [site.gateway, second]) await until(async () => (await readiness(admin)).store === "ready");
+});
+after(async () => {
+  await second?.stop();
+  await site?.stop();
+  await redis?.stop();
+  await shared?.remove();
+});
+
+/** What the replicas have in common: the key of cookies, and the store. */
+async function sharedFiles() {
+  const directory = await temporaryDirectory("replicas");
+  const file = async (name, content) => {
+    const path = join(directory.path, name);
+    await writeFile(path, content, { mode: 0o600 });
+    return path;
+  };
+  const key = await file("session.secret", randomBytes(32).toString("base64"));
+  const store = await file("redis.secret", redis.url);
+  return {
+    file,
+    remove: directory.remove,
+    settings: { session: { key_file: key }, store: { kind: "redis", url_file: store } },
+  };
+}
+
+/** Another gateway of the site's deployment. */
+async function replica(label, settings) {
+  const plan = await planGateway({ label, publicUrl: site.url });
+  const neighbours = { web: site.web.url, xmpp: site.prosody.url, issuer: site.provider.issuer };
+  return startGateway(plan, { neighbours, settings });
+}
+
+async function readiness(admin) {
+  const answer = await fetch(`${admin}/readyz`);
+  assert.equal(answer.status, 200);
+  return answer.json();
+}
+
+const metric = async ({ admin }, name) => {
+  const text = await (await fetch(`${admin}/metrics`)).text();
+  return Number(text.match(new RegExp(`^gateway_${name} (\\S+)$`, "m"))?.[1]);
+};
+
+/** Joins over a WebSocket to one replica, which is addressed by the deployment's name. */
+async function meet(gateway, headers, nick) {
+  const { stream } = await enter({
+    transport: "websocket",
+    base: gateway.url,
+    tls: gateway.tls,
+    headers: { ...headers, host: new URL(site.url).host },
+    query: { room: "planning" },
+    room: "planning",
+    nick,
+  });
+  return stream;
+}
+
+/** Signs out at one replica. */
+async function signOut(gateway, headers) {
+  const { cookie } = headers;
+  const status = await new Promise((resolve, reject) => {
+    const options = { ...gateway.tls, headers: { cookie, host: new URL(site.url).host } };
+    const outgoing = request(`${gateway.url}/_gateway/logout`, options, (answer) => {
+      answer.resume().on("end", () => resolve(answer.statusCode));
+    });
+    outgoing.on("error", reject).end();
+  });
+  assert.equal(status, 303);
+}
+
+/** When a socket was closed as revoked, and no later than a second after now. */
+async function cutWithinASecond(stream) {
+  const began = Date.now();
+  const { code } = await stream.gone;
+  assert.equal(code, 1008);
+  assert.ok(Date.now() - began < 1_000, `cut after ${Date.now() - began} ms`);
+}
+
+test("signing out on one replica ends the WebSocket on the other within a second", async () => {
+  const headers = await site.headersOf("first");
+  const [here, there] = [await meet(site.gateway, headers, "here"), await meet(second, headers, "there")];
+  const cut = Promise.all([cutWithinASecond(here), cutWithinASecond(there)]);
+  await signOut(site.gateway, headers);
+  await cut;
+  await assert.rejects(meet(second, headers, "again"), HttpRefused, "the cookie is good nowhere");
+});
+
+test("a replica that starts later knows who signed out before", async () => {
+  const headers = await site.headersOf("first");
+  await signOut(second, headers);
+  const third = await replica(labels[2], shared.settings);
+  try {
+    await until(() => meet(third, headers, "late").then((stream) => stream.close(), (error) => error instanceof HttpRefused));
+  } finally {
+    await third.stop();
+  }
+});
+
+describe("Redis is away", () => {
+  let first;
+  let other;
+  let streams;
+  before(async () => {
+    first = await site.headersOf("first");
+    other = await site.headersOf("second");
+    streams = { first: await meet(second, first, "first"), other: await meet(second, other, "other") };
+    await redis.kill();
+  });
+  after(async () => {
+    for (const stream of Object.values(streams ?? {})) await stream.close();
+  });
+
+  test("both replicas say so, and stay in the balancer", async () => {
+    for (const gateway of [site.gateway, second]) {
+      const told = await until(async () => {
+        const answer = await readiness(gateway.admin);
+        return answer.store === "unreachable" && answer.reasons.some((reason) => /refuses connections/.test(reason)) && answer;
+      });
+      assert.equal(told.status, "degraded");
+      assert.match(told.reasons.join("\n"), /^store: 127\.0\.0\.1:\d+ refuses connections: start the server/m);
+      assert.equal(await metric(gateway, "store_ready"), 0);
+    }
+  });
+
+  test("open sockets live, and people can still sign in and meet", async () => {
+    for (const stream of Object.values(streams)) await ping(stream);
+    const headers = await site.headersOf("host");
+    const stream = await meet(second, headers, "newcomer");
+    await ping(stream);
+    await stream.close();
+  });
+
+  test("who signs out is out where they did", async () => {
+    const here = await meet(site.gateway, first, "here");
+    const cut = cutWithinASecond(here);
+    await signOut(site.gateway, first);
+    await cut;
+    await ping(streams.first);
+  });
+
+  test("when Redis is back, empty, the other replica learns of it", async () => {
+    await redis.launch();
+    const { code } = await streams.first.gone;
+    assert.equal(code, 1008);
+    for (const gateway of [site.gateway, second]) {
+      await until(async () => (await readiness(gateway.admin)).store === "ready");
+      assert.equal(await metric(gateway, "store_ready"), 1);
+      assert.equal(await metric(gateway, "store_reconnects_total"), 1);
+    }
+  });
+
+  test("and revocations flow as before", async () => {
+    await ping(streams.other);
+    const cut = cutWithinASecond(streams.other);
+    await signOut(site.gateway, other);
+    await cut;
+  });
+});
+
+test("a wrong password is called that, and the gateway serves all the same", async () => {
+  const url = await shared.file("wrong.secret", redis.urlWith("not-the-password"));
+  const third = await replica(labels[2], { ...shared.settings, store: { kind: "redis", url_file: url } });
+  try {
+    const told = await until(async () => {
+      const answer = await readiness(third.admin);
+      return answer.reasons.some((reason) => /password/.test(reason)) && answer;
+    });
+    assert.equal(told.store, "unreachable");
+    assert.match(
+      told.reasons.join("\n"),
+      /^store: 127\.0\.0\.1:\d+ refuses the user name or password: compare those in store\.url/m,
+    );
+    assert.match(third.log(), /the store is not reached; meetings go on/);
+    assert.doesNotMatch(third.log() + JSON.stringify(told), /not-the-password/);
+    const stream = await meet(third, await site.headersOf("first"), "alone");
+    await ping(stream);
+    await stream.close();
+  } finally {
+    await third.stop();
+  }
+});

@@ -1,0 +1,34 @@
+import { keepOutOfLogs } from "./gateway.js";
+import { accepts, freePort, run, temporaryDirectory, untilServes } from "./process.js";
+
+/**
+ * Starts a Redis server of the test's own that keeps nothing on disk.
+ * @param {object} options
+ * @param {string} options.password
+ * @param {string[]} [options.labels] of the gateways in whose logs the password must not be
+ */
+export async function startRedis({ password, labels = [] }) {
+  const directory = await temporaryDirectory("redis");
+  const port = await freePort();
+  for (const label of labels) await keepOutOfLogs(label, password);
+  let program;
+  const launch = async () => {
+    program = await run("redis-server", [
+      "--port", `${port}`, "--bind", "127.0.0.1", "--requirepass", password, "--save", "", "--appendonly", "no",
+    ], { cwd: directory.path });
+    await untilServes(program, () => accepts(port), { what: "Redis" });
+  };
+  await launch();
+  return {
+    url: `redis://:${password}@127.0.0.1:${port}`,
+    /** The server's address with another password. */
+    urlWith: (other) => `redis://:${other}@127.0.0.1:${port}`,
+    /** Ends the server, and with it all that it holds. */
+    kill: () => program.stop({ grace: 0 }),
+    launch,
+    async stop() {
+      await program.stop();
+      await directory.remove();
+    },
+  };
+}
