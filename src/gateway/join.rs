@@ -43,7 +43,7 @@ impl Worker {
         }
         let known = member
             .as_ref()
-            .map(|session| session.identity().display_name())
+            .and_then(|session| session.identity().display_name())
             .or(link.name.as_deref());
         let form = GuestForm {
             action: JOIN,

@@ -55,7 +55,7 @@ impl Worker {
         let content = Content::Start {
             person: session
                 .as_ref()
-                .map(|session| session.identity().display_name()),
+                .and_then(|session| session.identity().display_name()),
             sign_in: &sign_in,
             may_create: session
                 .as_ref()

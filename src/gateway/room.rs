@@ -170,7 +170,7 @@ impl Worker {
         let events = events_path(&visit.room);
         let content = Content::Wait {
             room: &visit.room,
-            person: session.map(|session| session.identity().display_name()),
+            person: session.and_then(|session| session.identity().display_name()),
             awaited: None,
             sign_in: Some(&sign_in),
             events: &events,

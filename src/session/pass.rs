@@ -10,7 +10,7 @@ use http::HeaderValue;
 use super::{CookieJar, MAX_COOKIE_BYTES, Session, SessionError, SessionId, cookies};
 use crate::{
     clock::{Clock, Timestamp},
-    identity::{Identity, Standing},
+    identity::{GUEST_PREFIX, Identity, Standing},
     random::Random,
     room::RoomKey,
     seal::{Keyring, Purpose, Sealer},
@@ -43,8 +43,8 @@ impl Passes {
         }
     }
 
-    /// A pass to one room. Somebody who has no id gets a random one, which no member's can equal:
-    /// providers' ids have no space in front.
+    /// A pass to one room. Somebody who has no id gets a random one, which nobody's who signs in
+    /// can equal.
     pub fn issue(
         &self,
         room: &RoomKey,
@@ -56,7 +56,7 @@ impl Passes {
         let now = self.clock.now();
         let id = random.text::<16>();
         if identity.subject.is_empty() {
-            identity.subject = format!("guest:{}", random.text::<9>());
+            identity.subject = format!("{GUEST_PREFIX}{}", random.text::<9>());
         }
         Session {
             id: SessionId(id),
