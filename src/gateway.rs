@@ -292,12 +292,12 @@ impl Gateway {
             owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
             links: Links::new(&keyring, &origin),
             client_tokens: ClientTokens::new(&keyring, &origin, clock.clone(), random.clone()),
-            guests: settings.guests,
             recorders: settings.recorders,
             embedding_sites: settings.embedding_sites,
             start: settings.start,
             jaas,
-            completion: Completion::new(&origin, &serde_json::Map::new()),
+            completion: Completion::new(&origin, &overrides(&settings.guests)),
+            guests: settings.guests,
             pages: settings.pages,
             relying_party: control.relying_party,
             revocations: control.revocations,
@@ -540,6 +540,16 @@ impl Worker {
             number,
         }
     }
+}
+
+/// What guests' configuration asks of Jitsi's: its page has to know where those go who have no token.
+fn overrides(guests: &Guests) -> serde_json::Map<String, serde_json::Value> {
+    let domain = guests.xmpp_domain.as_deref();
+    let hosts = domain.map(|domain| serde_json::json!({ "anonymousdomain": domain }));
+    hosts
+        .map(|hosts| ("hosts".to_owned(), hosts))
+        .into_iter()
+        .collect()
 }
 
 /// HSTS of two years, as Mozilla's guideline 6.0 has it.

@@ -21,7 +21,7 @@ use crate::{
     bosh::{self, Bound, StartTag},
     clock::Timestamp,
     headers::{self, Sender},
-    policy::Grant,
+    policy::{Grant, Refusal},
     query::SignallingQuery,
     room::{RoomKey, Tenant},
     session::{Session, SessionId},
@@ -195,7 +195,13 @@ impl Worker {
             let entering = Occasion::Entering;
             match self.admit_connection(&rules.policy, &room, visitor.clone(), entering, &facts) {
                 Ok(entrant) => early = Some(entrant),
-                Err(Failure::Waiting { .. }) => {}
+                Err(
+                    Failure::Waiting { .. }
+                    | Failure::Refused {
+                        refusal: Refusal::Full { .. },
+                        ..
+                    },
+                ) => {}
                 Err(failure) => return Err(failure),
             }
         }

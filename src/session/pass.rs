@@ -110,6 +110,8 @@ impl Passes {
 
     /// The pass to a room, if the request brings one that counts.
     pub fn find(&self, room: &RoomKey, jar: CookieJar<'_>) -> Option<Session> {
+        // Nearly everybody has none, and then no name has to be worked out.
+        jar.with_prefix(PREFIX).next()?;
         // Of a frame in another site's page both kinds can come, if the sites are neighbours.
         [Place::Frame, Place::Tab].into_iter().find_map(|place| {
             let pass = self.open(jar.value(&name_of(room, place))?)?;
@@ -146,10 +148,13 @@ fn name_of(room: &RoomKey, place: Place) -> String {
 
 const fn prefix(place: Place) -> &'static str {
     match place {
-        Place::Tab => "__Host-gateway-pass-",
-        Place::Frame => "__Host-gateway-frame-",
+        Place::Tab => "__Host-gateway-pass-t-",
+        Place::Frame => "__Host-gateway-pass-f-",
     }
 }
+
+/// What the names of all passes begin with.
+const PREFIX: &str = "__Host-gateway-pass-";
 
 /// Two rooms of one person that share a name by chance only cost one of them its pass.
 const ROOM_BYTES: usize = 8;
