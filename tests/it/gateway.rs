@@ -4,6 +4,7 @@ mod api;
 mod doors;
 mod lies;
 mod revocation;
+mod rooms;
 mod sign_in;
 mod stopping;
 mod transport;
