@@ -2,6 +2,7 @@
 
 mod api;
 mod doors;
+mod handoff;
 mod lies;
 mod revocation;
 mod rooms;
