@@ -4,6 +4,7 @@ mod api;
 mod doors;
 mod handoff;
 mod lies;
+mod links;
 mod revocation;
 mod rooms;
 mod sign_in;
