@@ -1,6 +1,7 @@
 //! Links: what their holders may, and no more.
 
-use http::StatusCode;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::support::{
@@ -10,6 +11,22 @@ use crate::support::{
 
 /// Guests may enter, hosts open.
 const RULES: &str = "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"host\"\n";
+
+const KEY: &str = "0f9d2b7c5e1a4836b0f9d2b7c5e1a4836b0f9d2b";
+
+/// The same, and a school that makes links.
+const INTEGRATION: &str = r#"
+[[room]]
+match = "*"
+enter = "guest"
+start = "host"
+[[integration]]
+id = "school"
+rooms = ["school-*"]
+[[integration.api_key]]
+id = "main"
+key = "0f9d2b7c5e1a4836b0f9d2b7c5e1a4836b0f9d2b"
+"#;
 
 /// What a meeting's page passes on.
 struct Meeting {
@@ -42,6 +59,30 @@ async fn make(browser: &mut Browser, name: &str) -> Meeting {
     }
 }
 
+/// Path and query of a host link that can be used once.
+async fn once(site: &Site) -> String {
+    let wanted = json!({"room": "school-7b", "role": "host", "uses": 1});
+    let answer = api(site, Method::POST, "links", &wanted).await;
+    let answer: Value = serde_json::from_str(&answer.text()).unwrap();
+    let url = answer["url"].as_str().unwrap();
+    url.strip_prefix(ORIGIN).unwrap().to_owned()
+}
+
+async fn api(site: &Site, method: Method, path: &str, body: &Value) -> Page {
+    let url = Url::parse(&format!("{ORIGIN}/_gateway/api/v1/{path}")).unwrap();
+    let key = HeaderValue::try_from(format!("Bearer {KEY}")).unwrap();
+    let json = HeaderValue::from_static("application/json");
+    let headers = [(header::AUTHORIZATION, key), (header::CONTENT_TYPE, json)];
+    let headers = HeaderMap::from_iter(headers);
+    let body = body.to_string().into();
+    site.browser().send(method, &url, headers, body).await
+}
+
+fn token_of(link: &str) -> &str {
+    let (_, token) = link.split_once("?invite=").unwrap();
+    token
+}
+
 /// Path and query of the links on a page, in their order.
 fn invitations(page: &Page) -> Vec<String> {
     let text = page.text();
@@ -57,9 +98,8 @@ async fn enter(browser: &mut Browser, link: &str, name: &str) -> Page {
     let url = Url::parse(ORIGIN).unwrap().join(link).unwrap();
     let page = browser.load(&url).await;
     assert!(page.text().contains("/_gateway/join"), "{page:?}");
-    let (path, invite) = link.split_once("?invite=").unwrap();
-    let room = path.trim_start_matches('/');
-    let fields = [("room", room), ("invite", invite), ("name", name)];
+    let room = url.path().trim_start_matches('/');
+    let fields = [("room", room), ("invite", token_of(link)), ("name", name)];
     browser.submit("/_gateway/join", &fields).await
 }
 
@@ -90,4 +130,55 @@ async fn a_link_makes_no_other_links() {
         }
     }
     assert_eq!(invitations(&hanna.navigate(&path).await).len(), 2);
+}
+
+#[tokio::test]
+async fn whoever_came_by_a_link_may_open_it_again() {
+    let site = Site::with(Wishes {
+        rules: INTEGRATION,
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let link = once(&site).await;
+    let mut mia = site.browser();
+    let entered = enter(&mut mia, &link, "Mia").await;
+    assert_eq!(entered.status, StatusCode::SEE_OTHER);
+    // From the same mail again, after closing the tab; and the form once more, after going back.
+    let again = mia.navigate(&link).await;
+    assert_eq!(
+        (again.status, again.url.path()),
+        (StatusCode::OK, "/school-7b")
+    );
+    assert!(!again.text().contains("/_gateway/join"), "{}", again.text());
+    let form = [
+        ("room", "school-7b"),
+        ("invite", token_of(&link)),
+        ("name", "Mia"),
+    ];
+    let posted = mia.submit("/_gateway/join", &form).await;
+    assert_eq!(posted.status, StatusCode::SEE_OTHER);
+    // For others it is used up, and pages of others use none up.
+    let mut other = site.browser();
+    let late = enter(&mut other, &link, "Max").await;
+    assert_eq!(late.status, StatusCode::GONE, "{}", late.text());
+}
+
+#[tokio::test]
+async fn a_guest_link_makes_no_host_a_guest() {
+    let site = site().await;
+    let mut hanna = site.signed_in("hanna").await;
+    let meeting = make(&mut hanna, "Plan").await;
+    let mut zoe = site.browser();
+    enter(&mut zoe, &meeting.host, "Zoë").await;
+    // She tries out what she is going to pass on, or somebody's page sends her there.
+    assert_eq!(zoe.navigate(&meeting.guest).await.url.query(), None);
+    assert!(zoe.socket(&format!("room={}", meeting.room)).await.is_ok());
+    let guest = [
+        ("room", &*meeting.room),
+        ("invite", token_of(&meeting.guest)),
+        ("name", "Z"),
+    ];
+    zoe.submit("/_gateway/join", &guest).await;
+    // Nobody else is there: a guest would have to wait.
+    assert!(zoe.socket(&format!("room={}", meeting.room)).await.is_ok());
 }
