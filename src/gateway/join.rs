@@ -164,7 +164,8 @@ impl Worker {
                 let kind = ClientTokenKind::Embed;
                 let features = crate::policy::Features::default();
                 let token = tokens.issue(pass, &visit.room, role, &features, kind, HANDOVER);
-                format!("{here}?jwt={}", token.as_str())
+                let mark = if here.contains('?') { '&' } else { '?' };
+                format!("{here}{mark}jwt={}", token.as_str())
             }
         };
         let mut answer = redirect(StatusCode::SEE_OTHER, &here)?;

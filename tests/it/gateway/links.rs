@@ -15,7 +15,7 @@ const RULES: &str = "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"host\
 const KEY: &str = "0f9d2b7c5e1a4836b0f9d2b7c5e1a4836b0f9d2b";
 
 /// The same, and a school that makes links.
-const INTEGRATION: &str = r#"
+pub(super) const INTEGRATION: &str = r#"
 [[room]]
 match = "*"
 enter = "guest"
@@ -59,10 +59,21 @@ async fn make(browser: &mut Browser, name: &str) -> Meeting {
     }
 }
 
-/// Path and query of a host link that can be used once.
+/// A host link that can be used once.
 async fn once(site: &Site) -> String {
     let wanted = json!({"room": "school-7b", "role": "host", "uses": 1});
-    let answer = api(site, Method::POST, "links", &wanted).await;
+    link(site, &wanted).await
+}
+
+/// A host link for one person.
+pub(super) async fn named(site: &Site, name: &str) -> String {
+    let wanted = json!({"room": "school-7b", "role": "host", "name": name});
+    link(site, &wanted).await
+}
+
+/// Path and query of a link that the school makes.
+async fn link(site: &Site, wanted: &Value) -> String {
+    let answer = api(site, Method::POST, "links", wanted).await;
     let answer: Value = serde_json::from_str(&answer.text()).unwrap();
     let url = answer["url"].as_str().unwrap();
     url.strip_prefix(ORIGIN).unwrap().to_owned()
