@@ -6,6 +6,7 @@ mod frames;
 mod handoff;
 mod lies;
 mod links;
+mod recorders;
 mod revocation;
 mod rooms;
 mod sign_in;
