@@ -1,6 +1,6 @@
 //! The start page, and the meetings that people make there.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -229,17 +229,22 @@ impl Worker {
         }
     }
 
-    /// The session of whoever may pass a meeting's links on: its host or a moderator.
+    /// The session of whoever may pass a meeting's links on: a host or moderator by their account.
+    /// A link or another system can make a host for a while; links that such a host made would
+    /// outlast that.
     fn hosting(
         &self,
         request: &Request<Incoming>,
         room: &RoomKey,
         facts: &Facts,
-    ) -> Result<std::rc::Rc<Session>, Failure> {
-        let session = self.visitor(request.headers(), room);
+    ) -> Result<Rc<Session>, Failure> {
+        let member = self.session(request.headers());
+        let visitor = member
+            .clone()
+            .or_else(|| self.visitor(request.headers(), room));
         let rules = self.rules();
-        let grant = self.admit(&rules.policy, room, session.as_deref(), facts)?;
-        session
+        let grant = self.admit(&rules.policy, room, visitor.as_deref(), facts)?;
+        member
             .filter(|_| grant.role() == Role::Moderator)
             .ok_or(Failure::NotHost)
     }

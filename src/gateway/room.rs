@@ -50,7 +50,7 @@ impl Worker {
         };
         let path = room.respelled.as_deref().unwrap_or(request.uri().path());
         let here = clean(path);
-        let mut visit = Visit {
+        let visit = Visit {
             request,
             asking,
             facts,
@@ -66,8 +66,8 @@ impl Worker {
                 headers,
                 &visit.facts,
             );
-            if let Some(session) = brought.await? {
-                return self.arrive(visit, session, &here).await;
+            if let Some(pass) = brought.await? {
+                return self.arrive(visit, pass, &here).await;
             }
         }
         if let Some(invite) = &query.invite {
@@ -80,7 +80,6 @@ impl Worker {
             return self.bare_page(visit).await;
         }
         let visitor = self.visitor(visit.request.headers(), &visit.room);
-        visit.cookies.clear();
         self.enter(visit, visitor).await
     }
 
@@ -89,16 +88,10 @@ impl Worker {
     async fn arrive(
         &self,
         mut visit: Visit<'_>,
-        session: Session,
+        pass: Session,
         here: &str,
     ) -> Result<Response<Body>, Failure> {
         let place = place_of(visit.request.headers());
-        let pass = if session.room().is_some() {
-            session
-        } else {
-            let ends = self.gateway.sessions.ends_at_latest(&session);
-            session.only_in(&visit.room, ends)
-        };
         visit.cookies = self.give(&pass, place, visit.request.headers())?;
         match place {
             Place::Frame => self.enter(visit, Some(Rc::new(pass))).await,

@@ -44,9 +44,7 @@ impl Worker {
     /// Who stands before a room, by the cookies of the request: what an integration says of them in
     /// this room comes first, then their own account, with what a link adds to it.
     pub(super) fn visitor(&self, headers: &HeaderMap, room: &RoomKey) -> Option<Rc<Session>> {
-        let pass = self.gateway.passes.find(room, CookieJar::new(headers));
-        let pass = pass.filter(|pass| !self.gateway.revocations.contains(pass));
-        let Some(pass) = pass else {
+        let Some(pass) = self.pass(headers, room) else {
             return self.session(headers);
         };
         if let Standing::Embedded(_) = pass.standing() {
@@ -57,6 +55,12 @@ impl Worker {
             (Some(member), _) => Some(member),
             (None, _) => Some(Rc::new(pass)),
         }
+    }
+
+    /// The pass to a room that somebody holds, if it counts.
+    pub(super) fn pass(&self, headers: &HeaderMap, room: &RoomKey) -> Option<Session> {
+        let pass = self.gateway.passes.find(room, CookieJar::new(headers))?;
+        (!self.gateway.revocations.contains(&pass)).then_some(pass)
     }
 
     /// Asks the rules, counts and records the answer.

@@ -2,8 +2,13 @@
 
 mod api;
 mod doors;
+mod frames;
+mod handoff;
 mod lies;
+mod links;
+mod recorders;
 mod revocation;
+mod rooms;
 mod sign_in;
 mod stopping;
 mod transport;

@@ -116,10 +116,23 @@ impl Browser {
 
     /// Opens one address, without following it further.
     pub(crate) async fn load(&mut self, url: &Url) -> Page {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, HeaderValue::from_static("text/html"));
-        headers.insert("sec-fetch-mode", HeaderValue::from_static("navigate"));
-        self.send(Method::GET, url, headers, Bytes::new()).await
+        self.send(Method::GET, url, navigation(), Bytes::new())
+            .await
+    }
+
+    /// Sends a form of a page of the site.
+    pub(crate) async fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        let mut headers = navigation();
+        headers.insert(header::ORIGIN, HeaderValue::from_static(ORIGIN));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        let url = Url::parse(&format!("{ORIGIN}{path}")).unwrap();
+        self.send(Method::POST, &url, headers, form.into()).await
     }
 
     /// A BOSH request of a page of the site.
@@ -140,6 +153,13 @@ impl Browser {
         .await
     }
 
+    /// A BOSH request of an app, which has no page.
+    pub(crate) async fn bosh_of_app(&mut self, query: &str, body: &str) -> Page {
+        let url = Url::parse(&format!("{ORIGIN}/http-bind?{query}")).unwrap();
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        self.send(Method::POST, &url, HeaderMap::new(), body).await
+    }
+
     /// Opens the WebSocket of a page of the site.
     pub(crate) async fn socket(&mut self, query: &str) -> Result<Socket, StatusCode> {
         self.socket_from(query, ORIGIN).await
@@ -150,6 +170,19 @@ impl Browser {
         &mut self,
         query: &str,
         origin: &'static str,
+    ) -> Result<Socket, StatusCode> {
+        self.shake_hands(query, Some(origin)).await
+    }
+
+    /// Opens it as an app does, which has no page.
+    pub(crate) async fn socket_of_app(&mut self, query: &str) -> Result<Socket, StatusCode> {
+        self.shake_hands(query, None).await
+    }
+
+    async fn shake_hands(
+        &mut self,
+        query: &str,
+        origin: Option<&'static str>,
     ) -> Result<Socket, StatusCode> {
         let url = Url::parse(&format!("{ORIGIN}/xmpp-websocket?{query}")).unwrap();
         let mut request = Request::get(format!("wss://meet.example.org/xmpp-websocket?{query}"))
@@ -162,9 +195,10 @@ impl Browser {
                 tungstenite::handshake::client::generate_key(),
             )
             .header(header::SEC_WEBSOCKET_PROTOCOL, "xmpp")
-            .header(header::ORIGIN, origin)
             .body(())
             .unwrap();
+        let origin = origin.map(|origin| (header::ORIGIN, HeaderValue::from_static(origin)));
+        request.headers_mut().extend(origin);
         request.headers_mut().extend(self.cookie_header(&url));
         match client_async(request, self.connect(&url).await).await {
             Ok((socket, _)) => Ok(socket),
@@ -340,6 +374,17 @@ fn tls_config(
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth()
+}
+
+/// What browsers send when they are going to show the answer.
+pub(crate) fn navigation() -> HeaderMap {
+    HeaderMap::from_iter([
+        (header::ACCEPT, HeaderValue::from_static("text/html")),
+        (
+            HeaderName::from_static("sec-fetch-mode"),
+            HeaderValue::from_static("navigate"),
+        ),
+    ])
 }
 
 fn authority(url: &Url) -> String {
