@@ -52,6 +52,7 @@ fn start(name: &str, problem: Option<NameProblem>) -> Content<'_> {
         person: Some(name),
         sign_in: "/_gateway/login",
         may_create: true,
+        joining: false,
         name: Some(name),
         problem,
     }
