@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::{
@@ -18,7 +18,7 @@ use crate::{
     pages::{GuestForm, LinkProblem, NameProblem},
     policy::Admission,
     room::RoomKey,
-    session::{Place, Session},
+    session::{CookieJar, Place, Session},
     store::Claim,
     token::ClientTokenKind,
 };
@@ -37,6 +37,9 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let link = self.link(invite, &visit.room)?;
         let headers = visit.request.headers();
+        if self.came_by(&link, headers) {
+            return redirect(StatusCode::SEE_OTHER, here);
+        }
         let member = self.session(headers);
         if link.uses.is_none() && (member.is_some() || link.name.is_some()) {
             return self.admit_by_link(&link, None, here, visit);
@@ -79,6 +82,11 @@ impl Worker {
             Some(invite) => Some(self.link(invite, &visit.room)?),
             None => None,
         };
+        if let Some(link) = &link
+            && self.came_by(link, visit.request.headers())
+        {
+            return redirect(StatusCode::SEE_OTHER, &here);
+        }
         let name = match guest_name(typed) {
             Ok(name) => Some(name),
             // Who is known otherwise need not say a name.
@@ -189,6 +197,20 @@ impl Worker {
             return Err(refused(LinkProblem::Revoked));
         }
         Ok(link)
+    }
+
+    /// Whether somebody came in by a link that is counted, and so need not use it again: they open
+    /// the message with it once more, or press the button twice.
+    fn came_by(&self, link: &Link, headers: &HeaderMap) -> bool {
+        let pass = link.uses.and_then(|_| {
+            self.gateway
+                .passes
+                .find(&link.room, CookieJar::new(headers))
+        });
+        pass.is_some_and(|pass| {
+            matches!(pass.standing(), Standing::Invited(by) if by.link == link.id)
+                && !self.gateway.revocations.contains(&pass)
+        })
     }
 
     async fn use_link(&self, link: &Link) -> Result<(), Failure> {

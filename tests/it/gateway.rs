@@ -3,6 +3,7 @@
 mod api;
 mod doors;
 mod lies;
+mod links;
 mod revocation;
 mod sign_in;
 mod stopping;
