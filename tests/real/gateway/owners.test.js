@@ -316,8 +316,7 @@ describe("the form to join a meeting", () => {
       `${site.url}/_gateway/logout`, site.url, "javascript:alert(1)//", "//evil.example/x", "?", "",
     ]) {
       const answer = await somebody(site.url).open(site.gateway, `/_gateway/go?${new URLSearchParams({ room: typed })}`);
-      if (answer.status === 303) assert.match(answer.headers.location, /^\/[\w%.~-]+$/, typed);
-      else assert.equal(answer.status, 422, typed);
+      assert.equal(answer.status, 422, `${typed} leads to ${answer.headers.location}`);
     }
   });
 });
