@@ -5,6 +5,7 @@ mod doors;
 mod frames;
 mod handoff;
 mod lies;
+mod link_times;
 mod links;
 mod recorders;
 mod revocation;

@@ -13,7 +13,8 @@ import { startWeb } from "./web.js";
  * @param {string} options.label names the gateway's log
  * @param {(plan: object) => Promise<object>} [options.prosody] settings of Prosody, which may need
  *   the gateway's address; the shared secret by default
- * @param {() => object} [options.settings] of the gateway, asked for when it starts
+ * @param {(plan: object) => object} [options.settings] of the gateway, asked for when it starts; may
+ *   be a promise
  * @param {object} [options.web]
  * @param {object} [options.provider]
  */
@@ -35,7 +36,7 @@ export async function startSite({ label, prosody: prosodySettings, settings, web
     const provider = keep(await startProvider({ publicUrl, ca: plan.certificate.pem, ...providerSettings }));
     const gateway = keep(await startGateway(plan, {
       neighbours: { web: web.url, xmpp: prosody.url, issuer: provider.issuer },
-      settings: settings?.(),
+      settings: await settings?.(plan),
     }));
     const browser = keep(await startBrowser());
 
