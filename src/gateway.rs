@@ -15,6 +15,7 @@ mod events;
 mod facts;
 mod failure;
 mod form;
+mod framing;
 mod join;
 mod live;
 mod meetings;
@@ -489,7 +490,8 @@ impl Worker {
         facts: Facts,
     ) -> Response<Body> {
         audit::failed(failure, label, &facts);
-        failure.answer(asking, &self.gateway.pages)
+        let sites = (label == "room").then(|| self.sites_shown(failure, asking));
+        failure.answer(asking, &self.gateway.pages, sites.as_deref())
     }
 
     /// Sends a plain HTTP request to where it should have gone. A body or a socket would be lost

@@ -9,7 +9,8 @@ use super::{
     Body, Facts, Failure, Worker,
     failure::Asking,
     form::Form,
-    room::{JOIN, Visit, give_cookies, place_of},
+    framing::place_of,
+    room::{JOIN, Visit, give_cookies},
     web::redirect,
 };
 use crate::{

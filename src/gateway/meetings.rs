@@ -10,7 +10,7 @@ use super::{
     Body, Facts, Failure, Worker,
     failure::{Asking, login_path, plain},
     form::Form,
-    room::place_of,
+    framing::place_of,
     web::{only_reading, redirect},
 };
 use crate::{

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::{
     BODY_TIMEOUT, Body, Facts, Failure, Worker, audit,
     failure::{Asking, login_path, plain},
-    room::place_of,
+    framing::place_of,
     web::redirect,
 };
 use crate::{
@@ -70,7 +70,7 @@ impl Worker {
             _ => ("text/plain", None),
         };
         let Some(text) = text else {
-            return Failure::NotFound.answer(asking, &self.gateway.pages);
+            return Failure::NotFound.answer(asking, &self.gateway.pages, None);
         };
         let mut answer = plain(StatusCode::OK, content_type, text.to_owned());
         answer
@@ -89,6 +89,13 @@ impl Worker {
         let wanted = LoginQuery::parse(query);
         if let Some(session) = self.session(request.headers()).filter(|_| !wanted.switch) {
             return self.go_on(&session, &wanted.return_to, &wanted.then, asking, facts);
+        }
+        let headers = request.headers();
+        if place_of(headers) == Place::Frame
+            && let Some(page) =
+                self.sign_in_apart(headers, &wanted.return_to, wanted.switch, asking)
+        {
+            return Ok(page);
         }
         // A redirect can carry the options of Jitsi's `state` in its fragment, which the page on
         // the way to the provider keeps.

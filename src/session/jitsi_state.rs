@@ -2,7 +2,7 @@
 //! app, and the options of the page (jitsi-meet `react/features/authentication/functions.any.ts`).
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::form_urlencoded::byte_serialize;
 
 use super::ReturnTo;
@@ -45,14 +45,7 @@ impl JitsiState {
             .or_else(|| text("roomSafe"))
             .map(|room| ReturnTo::of_room(text("tenant"), room))
             .unwrap_or_default();
-        let app = [
-            ("ios", App::Ios),
-            ("android", App::Android),
-            ("electron", App::Electron),
-        ]
-        .into_iter()
-        .find(|(key, _)| is(key))
-        .map(|(_, app)| app);
+        let app = App::ALL.into_iter().find(|app| is(app.as_str()));
         let options: Vec<_> = state
             .iter()
             .filter(|(key, value)| is_option(key) && !value.is_object() && !value.is_array())
@@ -67,6 +60,31 @@ impl JitsiState {
             return_to,
             app,
             options: options.unwrap_or_default(),
+        }
+    }
+
+    /// The state that an app sends from a room's page.
+    pub fn written(page: &ReturnTo, app: App) -> String {
+        let path = page.as_str().split('?').next().unwrap_or_default();
+        let path = path.trim_start_matches('/');
+        let (tenant, room) = path
+            .rsplit_once('/')
+            .map_or((None, path), |(tenant, room)| (Some(tenant), room));
+        json!({ "tenant": tenant, "room": room, (app.as_str()): true }).to_string()
+    }
+}
+
+// === impl App ===
+
+impl App {
+    const ALL: [Self; 3] = [Self::Ios, Self::Android, Self::Electron];
+
+    /// The key in a state.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ios => "ios",
+            Self::Android => "android",
+            Self::Electron => "electron",
         }
     }
 }
@@ -101,6 +119,16 @@ mod tests {
             state.options,
             "config.prejoinConfig.enabled=false&config.subject=%22a%20b%26c%22"
         );
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for page in ["/room", "/acme/Caf%C3%A9%20%22x%22"] {
+            let page = ReturnTo::parse(page);
+            let state = JitsiState::parse(&JitsiState::written(&page, App::Electron));
+            assert_eq!(state.return_to, page);
+            assert_eq!(state.app, Some(App::Electron));
+        }
     }
 
     #[test]
