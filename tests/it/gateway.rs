@@ -2,6 +2,7 @@
 
 mod api;
 mod doors;
+mod events;
 mod frames;
 mod handoff;
 mod lies;

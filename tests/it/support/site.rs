@@ -18,12 +18,13 @@ use jitsi_auth_gateway::{
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::browser::Browser;
+use super::{browser::Browser, signing_key::rsa_pem};
 
 /// Where people reach the site; browsers of the tests know at which port it really is.
 pub(crate) const ORIGIN: &str = "https://meet.example.org";
 pub(crate) const CLIENT_ID: &str = "jitsi";
 const CLIENT_SECRET: &str = "client secret of a test, long enough";
+const JAAS_APP: &str = "vpaas-magic-cookie-0123456789abcdef";
 const APP_SECRET: &str = "secret shared with Prosody in tests, long enough";
 
 /// A deployment that runs.
@@ -49,6 +50,8 @@ pub(crate) struct Wishes<'w> {
     pub(crate) session: &'w str,
     /// More keys of `[listen]`.
     pub(crate) listen: &'w str,
+    /// Meetings are at 8x8, and not at the stand-in for Jitsi.
+    pub(crate) jaas: bool,
     /// The clock of gateway, provider and meeting.
     pub(crate) clock: Option<(Clock, Hand)>,
 }
@@ -63,6 +66,7 @@ impl Default for Wishes<'_> {
             rules: "[[room]]\nmatch = \"*\"\nenter = \"member\"\nmoderators = [\"group:staff\"]\n",
             session: "",
             listen: "",
+            jaas: false,
             clock: None,
         }
     }
@@ -217,6 +221,16 @@ fn configuration(
     let key = write(at, "tls.key", &pair.signing_key.serialize_pem());
     let client = write(at, "client.secret", wishes.client_secret);
     let app = write(at, "app.secret", APP_SECRET);
+    let meetings = if wishes.jaas {
+        let key = write(at, "jaas.key", rsa_pem());
+        format!("[jaas]\napp_id = \"{JAAS_APP}\"\nkey_id = \"4f4910\"\nkey_file = \"{key}\"\n")
+    } else {
+        format!(
+            "[upstream]\nweb = \"http://{backend}\"\nxmpp = \"http://{backend}\"\n\
+             xmpp_domain = \"meet.jitsi\"\n\
+             [token]\napp_id = \"gateway\"\nsecret_file = \"{app}\"\n"
+        )
+    };
     let session = write(
         at,
         "session.secret",
@@ -241,10 +255,6 @@ grace = "20s"
 [tls]
 certificate = "{certificate}"
 key = "{key}"
-[upstream]
-web = "http://{backend}"
-xmpp = "http://{backend}"
-xmpp_domain = "meet.jitsi"
 [oidc]
 issuer = "{issuer}"
 client_id = "{CLIENT_ID}"
@@ -254,9 +264,7 @@ timeout = "2s"
 [session]
 key_file = "{session}"
 {more_session}
-[token]
-app_id = "gateway"
-secret_file = "{app}"
+{meetings}
 {rules}
 "#
     )
