@@ -148,3 +148,53 @@ async fn a_guest_link_makes_no_host_a_guest() {
     // Nobody else is there: a guest would have to wait.
     assert!(zoe.socket(&format!("room={}", meeting.room)).await.is_ok());
 }
+
+#[tokio::test]
+async fn signing_out_leaves_no_pass_behind() {
+    let site = Site::with(Wishes {
+        rules: "[[room]]\nmatch = \"*\"\nenter = [\"owner\", \"link\"]\n",
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let mut hanna = site.signed_in("hanna").await;
+    let meeting = make(&mut hanna, "Plan").await;
+    let query = format!("room={}", meeting.room);
+    let mut max = site.signed_in("max").await;
+    assert_eq!(max.navigate(&meeting.host).await.status, StatusCode::OK);
+    assert!(max.socket(&query).await.is_ok());
+    let before = max.clone();
+    max.navigate("/_gateway/logout").await;
+    // Whoever comes to this browser next is nobody, and a copy of its cookies is worth nothing.
+    let kept = max.cookie_values();
+    assert!(
+        kept.iter().all(|value| !value.starts_with("AX")),
+        "{kept:?}"
+    );
+    for mut browser in [max, before] {
+        let refused = browser.socket(&query).await.unwrap_err();
+        assert_eq!(refused, StatusCode::FORBIDDEN);
+    }
+
+    // Nor does somebody else who signs in go on with what the one before was given.
+    let mut shared = site.signed_in("max").await;
+    assert_eq!(shared.navigate(&meeting.host).await.status, StatusCode::OK);
+    assert!(shared.socket(&query).await.is_ok());
+    let way = shared
+        .navigate("/_gateway/login?return_to=/robots.txt&switch=1")
+        .await
+        .way_on();
+    shared.finish("mia", &way).await;
+    let refused = shared.socket(&query).await.unwrap_err();
+    assert_eq!(refused, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn signing_in_keeps_the_link_that_one_came_by() {
+    let site = site().await;
+    let mut hanna = site.signed_in("hanna").await;
+    let meeting = make(&mut hanna, "Plan").await;
+    let mut max = site.browser();
+    enter(&mut max, &meeting.host, "Max").await;
+    max.sign_in("max", "/robots.txt").await;
+    assert!(max.socket(&format!("room={}", meeting.room)).await.is_ok());
+}
