@@ -167,7 +167,7 @@ impl Worker {
     fn heard_by(&self, session: &Session, room: &RoomKey) -> Heard {
         let gateway = &self.gateway;
         let ended = gateway.sessions.ends_at_latest(session) <= gateway.clock.now();
-        if ended || gateway.revocations.contains(session) {
+        if ended || !self.counts(session) {
             return Heard::Over;
         }
         match self.ask_rules(&self.rules().policy, room, Some(session)) {

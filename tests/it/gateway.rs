@@ -5,6 +5,7 @@ mod doors;
 mod events;
 mod frames;
 mod handoff;
+mod integrations;
 mod lies;
 mod links;
 mod recorders;

@@ -7,7 +7,7 @@ use std::{
 use jitsi_auth_gateway::{
     app::{self, Running, Surroundings},
     clock::{Clock, Hand, Timestamp},
-    config::{self, Environment},
+    config::{self, Config, Environment},
     dev::{
         meeting::{self, DevMeeting, Kind, Meeting, Received},
         provider::{self, Account, Client, DevProvider, Provider},
@@ -33,7 +33,9 @@ pub(crate) struct Site {
     pub(crate) provider: Arc<Provider>,
     pub(crate) meeting: Arc<Meeting>,
     pub(crate) hand: Hand,
+    clock: Clock,
     issuer: String,
+    text: String,
     files: TempDir,
     _stop: DropGuard,
 }
@@ -125,9 +127,8 @@ impl Site {
 
         let files = tempfile::tempdir().unwrap();
         let text = configuration(&files, wishes.issuer.unwrap_or(&issuer), backend, &wishes);
-        let file = write(files.path(), "gateway.toml", &text);
-        let config = config::load(Path::new(&file), &Environment::default())
-            .unwrap_or_else(|problems| panic!("{problems}"));
+        let config = load(files.path(), &text);
+        let now = clock.clone();
         let surroundings = Surroundings {
             clock,
             random: Random::system(),
@@ -138,10 +139,24 @@ impl Site {
             provider: known_provider,
             meeting: known_meeting,
             hand,
+            clock: now,
             issuer,
+            text,
             files,
             _stop: stop.drop_guard(),
         }
+    }
+
+    /// Takes over other rules, as a reload does.
+    pub(crate) fn reload(&self, before: &str, after: &str) {
+        assert!(self.text.contains(before), "{}", self.text);
+        let config = load(self.files.path(), &self.text.replace(before, after));
+        self.running.reload(&config).unwrap();
+    }
+
+    /// The time of gateway, provider and meeting.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Waits until people can sign in.
@@ -268,6 +283,12 @@ key_file = "{session}"
 {rules}
 "#
     )
+}
+
+fn load(at: &Path, text: &str) -> Config {
+    let file = write(at, "gateway.toml", text);
+    config::load(Path::new(&file), &Environment::default())
+        .unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn write(at: &Path, name: &str, text: &str) -> String {
