@@ -41,7 +41,7 @@ use tokio::runtime::Handle;
 
 use self::{
     between::Streams,
-    events::Waiting,
+    events::Listeners,
     facts::{Authority, Facts, RequestId, check_authority},
     failure::{Asking, Failure, Reader},
     live::Live,
@@ -205,7 +205,7 @@ pub struct Worker {
     jitsi: Option<Ways>,
     live: Live,
     streams: Streams,
-    waiting: Waiting,
+    listeners: Listeners,
     metrics: Arc<WorkerMetrics>,
     name: u32,
     requests: Cell<u64>,
@@ -353,7 +353,7 @@ impl Worker {
             jitsi,
             live: Live::default(),
             streams: Streams::default(),
-            waiting: Waiting::default(),
+            listeners: Listeners::default(),
             name: u32::from_be_bytes(gateway.random.bytes()),
             requests: Cell::new(0),
             metrics,

@@ -74,7 +74,7 @@ impl Worker {
             .sessions
             .ends_at_latest(session)
             .since(gateway.clock.now());
-        if left.is_zero() || gateway.revocations.contains(session) {
+        if left.is_zero() || !self.counts(session) {
             return Err(Failure::SignInFirst);
         }
         let in_time = presented.is_good_at(gateway.clock.now());

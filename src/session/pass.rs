@@ -101,11 +101,27 @@ impl Passes {
             .collect();
         others.sort_unstable();
         let surplus = (others.len() + 1).saturating_sub(MAX_PASSES);
-        headers.extend(others.iter().take(surplus).map(|(_, other)| match place {
-            Place::Tab => cookies::expire(other),
-            Place::Frame => cookies::set_in_frame(other, "", Duration::ZERO),
-        }));
+        headers.extend(
+            others
+                .iter()
+                .take(surplus)
+                .map(|(_, other)| expire(other, place)),
+        );
         Ok(headers)
+    }
+
+    /// Takes all passes away from a browser: those that count, to be revoked, and the `Set-Cookie`
+    /// headers.
+    pub fn take_all(&self, jar: CookieJar<'_>) -> (Vec<Session>, Vec<HeaderValue>) {
+        let mut taken = Vec::new();
+        let mut headers = Vec::new();
+        for place in [Place::Frame, Place::Tab] {
+            for (name, value) in jar.with_prefix(prefix(place)) {
+                taken.extend(self.open(value));
+                headers.push(expire(name, place));
+            }
+        }
+        (taken, headers)
     }
 
     /// The pass to a room, if the request brings one that counts.
@@ -144,6 +160,13 @@ fn name_of(room: &RoomKey, place: Place) -> String {
         write!(name, "{byte:02x}").expect("writing to a String does not fail");
     }
     name
+}
+
+fn expire(name: &str, place: Place) -> HeaderValue {
+    match place {
+        Place::Tab => cookies::expire(name),
+        Place::Frame => cookies::set_in_frame(name, "", Duration::ZERO),
+    }
 }
 
 const fn prefix(place: Place) -> &'static str {

@@ -2,8 +2,10 @@
 
 mod api;
 mod doors;
+mod events;
 mod frames;
 mod handoff;
+mod integrations;
 mod lies;
 mod link_times;
 mod links;

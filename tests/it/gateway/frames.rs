@@ -1,17 +1,18 @@
 //! Rooms in frames of other sites' pages, where the browser may keep cookies away.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde_json::json;
 use url::Url;
 
-use super::links::{INTEGRATION, named};
 use crate::support::{
     browser::{Browser, Page, navigation},
+    school::{self, Link},
     site::{ORIGIN, Site, Wishes},
 };
 
 async fn site() -> Site {
     let wishes = Wishes {
-        rules: INTEGRATION,
+        rules: school::RULES,
         ..Wishes::default()
     };
     Site::with(wishes).await.ready().await
@@ -41,9 +42,9 @@ fn shown(page: &Page) -> String {
 #[tokio::test]
 async fn a_link_opens_a_frame_that_gets_no_cookies() {
     let site = site().await;
-    let link = named(&site, "Mia").await;
+    let link = Link::make(&site, "host", json!({"name": "Mia"})).await;
     // With an option of Jitsi's in the query.
-    let framed = link.replace('?', "?lang=de&");
+    let framed = link.path.replace('?', "?lang=de&");
     let answer = load(&mut site.browser(), &framed).await;
     let location = answer.headers[header::LOCATION].to_str().unwrap();
     assert!(

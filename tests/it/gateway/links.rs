@@ -1,32 +1,17 @@
 //! Links: what their holders may, and no more.
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde_json::{Value, json};
+use http::StatusCode;
+use serde_json::json;
 use url::Url;
 
 use crate::support::{
     browser::{Browser, Page},
+    school::{self, Link},
     site::{ORIGIN, Site, Wishes},
 };
 
 /// Guests may enter, hosts open.
 const RULES: &str = "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"host\"\n";
-
-const KEY: &str = "0f9d2b7c5e1a4836b0f9d2b7c5e1a4836b0f9d2b";
-
-/// The same, and a school that makes links.
-pub(super) const INTEGRATION: &str = r#"
-[[room]]
-match = "*"
-enter = "guest"
-start = "host"
-[[integration]]
-id = "school"
-rooms = ["school-*"]
-[[integration.api_key]]
-id = "main"
-key = "0f9d2b7c5e1a4836b0f9d2b7c5e1a4836b0f9d2b"
-"#;
 
 /// What a meeting's page passes on.
 struct Meeting {
@@ -57,36 +42,6 @@ async fn make(browser: &mut Browser, name: &str) -> Meeting {
         guest: links[0].clone(),
         host: links[1].clone(),
     }
-}
-
-/// A host link that can be used once.
-async fn once(site: &Site) -> String {
-    let wanted = json!({"room": "school-7b", "role": "host", "uses": 1});
-    link(site, &wanted).await
-}
-
-/// A host link for one person.
-pub(super) async fn named(site: &Site, name: &str) -> String {
-    let wanted = json!({"room": "school-7b", "role": "host", "name": name});
-    link(site, &wanted).await
-}
-
-/// Path and query of a link that the school makes.
-async fn link(site: &Site, wanted: &Value) -> String {
-    let answer = api(site, Method::POST, "links", wanted).await;
-    let answer: Value = serde_json::from_str(&answer.text()).unwrap();
-    let url = answer["url"].as_str().unwrap();
-    url.strip_prefix(ORIGIN).unwrap().to_owned()
-}
-
-async fn api(site: &Site, method: Method, path: &str, body: &Value) -> Page {
-    let url = Url::parse(&format!("{ORIGIN}/_gateway/api/v1/{path}")).unwrap();
-    let key = HeaderValue::try_from(format!("Bearer {KEY}")).unwrap();
-    let json = HeaderValue::from_static("application/json");
-    let headers = [(header::AUTHORIZATION, key), (header::CONTENT_TYPE, json)];
-    let headers = HeaderMap::from_iter(headers);
-    let body = body.to_string().into();
-    site.browser().send(method, &url, headers, body).await
 }
 
 fn token_of(link: &str) -> &str {
@@ -146,11 +101,11 @@ async fn a_link_makes_no_other_links() {
 #[tokio::test]
 async fn whoever_came_by_a_link_may_open_it_again() {
     let site = Site::with(Wishes {
-        rules: INTEGRATION,
+        rules: school::RULES,
         ..Wishes::default()
     });
     let site = site.await.ready().await;
-    let link = once(&site).await;
+    let Link { path: link, .. } = Link::make(&site, "host", json!({"uses": 1})).await;
     let mut mia = site.browser();
     let entered = enter(&mut mia, &link, "Mia").await;
     assert_eq!(entered.status, StatusCode::SEE_OTHER);
@@ -192,4 +147,54 @@ async fn a_guest_link_makes_no_host_a_guest() {
     zoe.submit("/_gateway/join", &guest).await;
     // Nobody else is there: a guest would have to wait.
     assert!(zoe.socket(&format!("room={}", meeting.room)).await.is_ok());
+}
+
+#[tokio::test]
+async fn signing_out_leaves_no_pass_behind() {
+    let site = Site::with(Wishes {
+        rules: "[[room]]\nmatch = \"*\"\nenter = [\"owner\", \"link\"]\n",
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let mut hanna = site.signed_in("hanna").await;
+    let meeting = make(&mut hanna, "Plan").await;
+    let query = format!("room={}", meeting.room);
+    let mut max = site.signed_in("max").await;
+    assert_eq!(max.navigate(&meeting.host).await.status, StatusCode::OK);
+    assert!(max.socket(&query).await.is_ok());
+    let before = max.clone();
+    max.navigate("/_gateway/logout").await;
+    // Whoever comes to this browser next is nobody, and a copy of its cookies is worth nothing.
+    let kept = max.cookie_values();
+    assert!(
+        kept.iter().all(|value| !value.starts_with("AX")),
+        "{kept:?}"
+    );
+    for mut browser in [max, before] {
+        let refused = browser.socket(&query).await.unwrap_err();
+        assert_eq!(refused, StatusCode::FORBIDDEN);
+    }
+
+    // Nor does somebody else who signs in go on with what the one before was given.
+    let mut shared = site.signed_in("max").await;
+    assert_eq!(shared.navigate(&meeting.host).await.status, StatusCode::OK);
+    assert!(shared.socket(&query).await.is_ok());
+    let way = shared
+        .navigate("/_gateway/login?return_to=/robots.txt&switch=1")
+        .await
+        .way_on();
+    shared.finish("mia", &way).await;
+    let refused = shared.socket(&query).await.unwrap_err();
+    assert_eq!(refused, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn signing_in_keeps_the_link_that_one_came_by() {
+    let site = site().await;
+    let mut hanna = site.signed_in("hanna").await;
+    let meeting = make(&mut hanna, "Plan").await;
+    let mut max = site.browser();
+    enter(&mut max, &meeting.host, "Max").await;
+    max.sign_in("max", "/robots.txt").await;
+    assert!(max.socket(&format!("room={}", meeting.room)).await.is_ok());
 }

@@ -5,7 +5,10 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::{http1, http2};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
@@ -15,6 +18,7 @@ use rustls::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    task::JoinHandle,
 };
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite};
@@ -40,6 +44,13 @@ pub(crate) struct Page {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+/// Server-sent events as they come.
+pub(crate) struct Events {
+    pub(crate) status: StatusCode,
+    body: Incoming,
+    connection: JoinHandle<hyper::Result<()>>,
 }
 
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug {}
@@ -252,6 +263,26 @@ impl Browser {
         }
     }
 
+    /// Listens to server-sent events as a page of the site does.
+    pub(crate) async fn listen(&self, path: &str) -> Events {
+        let url = Url::parse(&format!("{ORIGIN}{path}")).unwrap();
+        let mut request = Request::get(path)
+            .header(header::HOST, authority(&url))
+            .header("sec-fetch-site", "same-origin")
+            .body(Full::new(Bytes::new()))
+            .unwrap();
+        request.headers_mut().extend(self.cookie_header(&url));
+        let io = TokioIo::new(self.connect(&url).await);
+        let (mut sender, connection) = http1::handshake(io).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        Events {
+            status: head.status,
+            body,
+            connection,
+        }
+    }
+
     /// A request by HTTP/2, as browsers make them; the answer with its body, if that is whole.
     pub(crate) async fn send_by_http2(
         &self,
@@ -340,6 +371,23 @@ impl Browser {
                 jar.insert(cookie.name().to_owned(), cookie.value().to_owned());
             }
         }
+    }
+}
+
+// === impl Events ===
+
+impl Events {
+    /// What comes next, comments included; none at the end.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        let frame = self.body.frame().await?.unwrap();
+        let bytes = frame.into_data().unwrap();
+        Some(String::from_utf8(bytes.to_vec()).unwrap())
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.connection.abort();
     }
 }
 
