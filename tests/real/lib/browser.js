@@ -25,8 +25,8 @@ export async function startBrowser() {
     args: flags,
   });
   return {
-    async visitor() {
-      const context = await browser.newContext({ ignoreHTTPSErrors: true });
+    async visitor(options) {
+      const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
       const page = await context.newPage();
       const problems = [];
       page.on("pageerror", (error) => problems.push(error.message));
