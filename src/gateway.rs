@@ -407,6 +407,7 @@ impl Worker {
     /// Ends what is open for revoked sessions.
     pub fn end_revoked(&self) {
         self.live.end_revoked(&self.gateway.revocations);
+        self.wake_waiting();
     }
 
     /// Ends the WebSockets because the gateway stops.

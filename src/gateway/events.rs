@@ -94,6 +94,11 @@ impl Worker {
 
     /// Rooms opened or closed, and nobody knows which.
     pub fn presence_unknown(&self) {
+        self.wake_waiting();
+    }
+
+    /// Has everybody who waits, or is in a call, looked at anew.
+    pub(super) fn wake_waiting(&self) {
         for waiting in self.waiting.0.borrow().rooms.values() {
             waiting.send_replace(());
         }
@@ -122,8 +127,9 @@ impl Worker {
                 break;
             }
             let rules = self.rules();
-            let over = self.gateway.revocations.contains(&session)
-                || self.gateway.sessions.ends_at_latest(&session) <= self.gateway.clock.now();
+            let left = self.gateway.sessions.ends_at_latest(&session);
+            let left = left.since(self.gateway.clock.now());
+            let over = self.gateway.revocations.contains(&session) || left.is_zero();
             let last = match self.ask_rules(&rules.policy, &room, Some(&session)) {
                 _ if over => Some(CLOSE),
                 Admission::Admit(grant) if listening == Listening::Calling => {
@@ -146,7 +152,7 @@ impl Worker {
                     Ok(()) => Bytes::from_static(b":\n\n"),
                     Err(_) => break,
                 },
-                () = sleep(HEARTBEAT) => Bytes::from_static(b":\n\n"),
+                () = sleep(HEARTBEAT.min(left)) => Bytes::from_static(b":\n\n"),
                 () = events.closed() => break,
                 () = sleep_until(ends) => break,
             };
