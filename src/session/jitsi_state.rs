@@ -40,10 +40,11 @@ impl JitsiState {
         };
         let text = |key: &str| state.get(key).and_then(Value::as_str);
         let is = |key: &str| state.get(key).and_then(Value::as_bool) == Some(true);
-        // `room` is as the address bar has it, and so keeps its case.
-        let return_to = text("room")
-            .or_else(|| text("roomSafe"))
-            .map(|room| ReturnTo::of_room(text("tenant"), room))
+        // `room` is as the address bar has it, and so keeps its case; some bars decode it.
+        let return_to = ["room", "roomSafe"]
+            .into_iter()
+            .filter_map(|key| Some(ReturnTo::of_room(text("tenant"), text(key)?)))
+            .find(|page| *page != ReturnTo::default())
             .unwrap_or_default();
         let app = App::ALL.into_iter().find(|app| is(app.as_str()));
         let options: Vec<_> = state
@@ -119,6 +120,12 @@ mod tests {
             state.options,
             "config.prejoinConfig.enabled=false&config.subject=%22a%20b%26c%22"
         );
+    }
+
+    #[test]
+    fn a_room_that_an_address_bar_decoded_is_found() {
+        let state = JitsiState::parse(r#"{"room":"My Room","roomSafe":"my%20room"}"#);
+        assert_eq!(state.return_to.as_str(), "/my%20room");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The whole gateway, between stand-ins for its neighbours.
 
 mod api;
+mod apps;
 mod doors;
 mod events;
 mod frames;
