@@ -26,6 +26,9 @@
     tone.stop(audio.currentTime + TONE_MS / 1000);
   };
 
+  // The fragment, which no server sees, goes on to the meeting.
+  for (const link of page.querySelectorAll(".links a")) link.hash = location.hash;
+
   // Keeps the fragment. A little apart, so that not everybody who waits comes at once.
   const again = (after) => setTimeout(() => location.reload(), after);
   const say = (text) => {
