@@ -157,6 +157,13 @@ impl Integrations {
         integration.verify(token, page, now)
     }
 
+    /// Whether an integration may still vouch for people in a room: passes outlive tokens, and the
+    /// configuration may change meanwhile.
+    pub fn may_vouch(&self, id: &str, room: &RoomKey) -> bool {
+        let mut all = self.0.iter();
+        all.any(|one| one.id() == id && one.verifier.is_some() && one.has_room(room))
+    }
+
     /// Whose key to the API this is.
     pub fn caller(&self, bearer: &Bearer) -> Option<Caller<'_>> {
         let mut caller = None;

@@ -120,6 +120,9 @@ pub(crate) enum Failure {
         /// Whom, by the name that is shown; nobody if nobody signed in.
         person: Option<String>,
     },
+    /// Somebody listens to more events than anybody needs, or all together do.
+    #[error("too many streams of events are open")]
+    TooManyStreams,
     /// Signalling without `room`.
     #[error("the request does not name a room")]
     NoRoom,
@@ -268,6 +271,7 @@ impl Failure {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyLost => StatusCode::REQUEST_TIMEOUT,
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
+            Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Self::Upstream(SendError::Timeout(_)) => StatusCode::GATEWAY_TIMEOUT,
             Self::Upstream(_) | Self::UpstreamAnswer(_) => StatusCode::BAD_GATEWAY,
             Self::ProviderUnavailable | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -13,6 +13,7 @@ use super::{
     BODY_TIMEOUT, Body, Facts, Failure, Worker, audit,
     failure::{Asking, login_path, plain},
     framing::place_of,
+    room::give_cookies,
     web::redirect,
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     route::{OWN_PREFIX, Own},
     session::{
         self, Afterwards, CookieJar, HINT_COOKIE, JitsiState, Place, ReturnTo, SESSION_COOKIE,
-        SignIn, SignInCookies, SignInError,
+        Session, SignIn, SignInCookies, SignInError,
     },
 };
 
@@ -193,18 +194,20 @@ impl Worker {
         let sealed = sessions.seal(&session).map_err(|error| {
             self.sign_in_failed("session_too_large", Told::TooLarge, &error, facts)
         })?;
-        // Somebody else was signed in here before: their sockets end with their session.
+        // Somebody else was signed in here before: their sockets end with their session, and what
+        // rooms let them in by is not for their successor.
+        let mut cookies = Vec::new();
         if let Some(before) = before
             && before.identity().subject != session.identity().subject
         {
-            self.gateway
-                .revocations
-                .revoke(Selector::Session(before.id().clone()));
+            self.end(&before);
+            cookies = self.end_passes(jar);
         }
         audit::signed_in(&session, &facts);
         self.count_sign_in("ok");
         let (target, then) = (&sign_in.return_to, &sign_in.then);
         let mut answer = self.go_on(&session, target, then, asking, facts)?;
+        give_cookies(&mut answer, cookies);
         let headers = answer.headers_mut();
         headers.append(header::SET_COOKIE, self.session_cookie(&sealed));
         headers.append(header::SET_COOKIE, SignInCookies::forget(&state));
@@ -230,10 +233,9 @@ impl Worker {
         }
         if let Some(session) = self.session(request.headers()) {
             audit::signed_out(&session, &facts);
-            self.gateway
-                .revocations
-                .revoke(Selector::Session(session.id().clone()));
+            self.end(&session);
         }
+        let passes = self.end_passes(CookieJar::new(request.headers()));
         let hint = CookieJar::new(request.headers())
             .value(HINT_COOKIE)
             .and_then(|sealed| self.gateway.hints.open(sealed))
@@ -252,7 +254,20 @@ impl Worker {
         let headers = answer.headers_mut();
         headers.append(header::SET_COOKIE, session::expire(SESSION_COOKIE));
         headers.append(header::SET_COOKIE, forget_hint());
+        give_cookies(&mut answer, passes);
         Ok(answer)
+    }
+
+    fn end(&self, session: &Session) {
+        let id = session.id().clone();
+        self.gateway.revocations.revoke(Selector::Session(id));
+    }
+
+    /// Ends all passes of a browser; gives the headers that take them away.
+    fn end_passes(&self, jar: CookieJar<'_>) -> Vec<HeaderValue> {
+        let (passes, cookies) = self.gateway.passes.take_all(jar);
+        passes.iter().for_each(|pass| self.end(pass));
+        cookies
     }
 
     /// The provider says that a session ended (OpenID Connect Back-Channel Logout 1.0 § 2.5).

@@ -34,7 +34,7 @@ pub(super) enum Occasion {
 // === impl Worker ===
 
 impl Worker {
-    /// The session that a brought token stands for in a room; none if it is no more than a display
+    /// The pass to a room that a brought token stands for; none if it is no more than a display
     /// token, which everybody has.
     pub(super) async fn presented(
         &self,
@@ -71,7 +71,7 @@ impl Worker {
             Ok(presented) => pass.id() == presented.session.id(),
             Err(_) => *pass.id() == id_of(token),
         };
-        (same && !gateway.revocations.contains(&pass)).then_some(pass)
+        (same && self.counts(&pass)).then_some(pass)
     }
 
     async fn client_session(
@@ -91,7 +91,7 @@ impl Worker {
             .sessions
             .ends_at_latest(session)
             .since(gateway.clock.now());
-        if left.is_zero() || gateway.revocations.contains(session) {
+        if left.is_zero() || !self.counts(session) {
             return Err(Failure::SignInFirst);
         }
         let in_time = presented.is_good_at(gateway.clock.now());
@@ -109,7 +109,10 @@ impl Worker {
                     .await?;
             }
         }
-        Ok(presented.session)
+        // Whoever has the token has this one room: a session for all must not come back as a
+        // cookie with some answer.
+        let ends = gateway.sessions.ends_at_latest(&presented.session);
+        Ok(presented.session.only_in(room, ends))
     }
 
     /// Uses up a handoff token. Whoever used it may come back with it after a break of their

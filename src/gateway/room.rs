@@ -51,7 +51,7 @@ impl Worker {
         };
         let path = room.respelled.as_deref().unwrap_or(request.uri().path());
         let here = clean(path);
-        let mut visit = Visit {
+        let visit = Visit {
             request,
             asking,
             facts,
@@ -68,8 +68,8 @@ impl Worker {
                     presenting.await?
                 }
             };
-            if let Some(session) = brought {
-                return self.arrive(visit, session, &here).await;
+            if let Some(pass) = brought {
+                return self.arrive(visit, pass, &here).await;
             }
         }
         if let Some(invite) = &query.invite {
@@ -82,7 +82,6 @@ impl Worker {
             return self.bare_page(visit).await;
         }
         let visitor = self.visitor(visit.request.headers(), &visit.room);
-        visit.cookies.clear();
         self.enter(visit, visitor).await
     }
 
@@ -91,16 +90,10 @@ impl Worker {
     async fn arrive(
         &self,
         mut visit: Visit<'_>,
-        session: Session,
+        pass: Session,
         here: &str,
     ) -> Result<Response<Body>, Failure> {
         let place = place_of(visit.request.headers());
-        let pass = if session.room().is_some() {
-            session
-        } else {
-            let ends = self.gateway.sessions.ends_at_latest(&session);
-            session.only_in(&visit.room, ends)
-        };
         visit.cookies = self.give(&pass, place, visit.request.headers())?;
         match place {
             Place::Frame => self.enter(visit, Some(Rc::new(pass))).await,
@@ -172,7 +165,7 @@ impl Worker {
         let events = events_path(&visit.room);
         let content = Content::Wait {
             room: &visit.room,
-            person: session.map(|session| session.identity().display_name()),
+            person: session.and_then(|session| session.identity().display_name()),
             awaited: None,
             sign_in: Some(&sign_in),
             events: &events,

@@ -1,3 +1,7 @@
-// The fragment, which no server sees, goes on to the meeting: by the form, or past signing in.
-for (const link of document.querySelectorAll("main .links a")) link.hash = location.hash;
-for (const form of document.forms) form.action += location.hash;
+// Takes the fragment along, which holds options of Jitsi's page: it stays over redirects, but neither
+// links nor forms have it by themselves.
+for (const [selector, attribute] of [['main a[href^="/_gateway/login"]', "href"], ["main form", "action"]]) {
+  for (const element of document.querySelectorAll(selector)) {
+    element.setAttribute(attribute, element.getAttribute(attribute) + location.hash);
+  }
+}

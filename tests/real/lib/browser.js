@@ -18,11 +18,15 @@ export const flags = [
 /**
  * Starts Chromium, headless.
  * `visitor()` gives a context of its own: another person at another machine.
+ * @param {{reroute?: Record<string, string>}} [options] host and port that connections go to
+ *   instead of those of an address, as a balancer would lead them
  */
-export async function startBrowser() {
+export async function startBrowser({ reroute = {} } = {}) {
+  const routes = Object.entries(reroute).map(([from, to]) => `MAP ${from} ${to}`);
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: flags,
+    // An exclusion would go before the routes, and of two flags the last counts.
+    args: routes.length ? [...flags, `--host-resolver-rules=${routes.join(", ")}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`] : flags,
   });
   return {
     async visitor(options) {
@@ -104,7 +108,7 @@ export async function reaches(page, state, { timeout = 20_000 } = {}) {
     { timeout },
   );
   const meeting = await handle.evaluate(({ state: at, errors, ...rest }) => ({
-    at, errors, room: rest.room, tenant: rest.tenant, transport: rest.transport, me: rest.me,
+    at, errors, room: rest.room, tenant: rest.tenant, transport: rest.transport, me: rest.me, since: rest.since,
   }));
   if (meeting.at !== state) throw new Error(`${meeting.at}, not ${state}: ${meeting.errors.join("; ")}`);
   return meeting;

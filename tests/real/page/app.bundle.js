@@ -13,6 +13,8 @@
     participants: {},
     messages: [],
     errors: [],
+    /** When each state was reached, in ms since the epoch. */
+    since: {},
   };
   window.meeting = meeting;
 
@@ -32,6 +34,7 @@
 
   function enter(state) {
     meeting.state = state;
+    meeting.since[state] = Date.now();
     show();
   }
 
