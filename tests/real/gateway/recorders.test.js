@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { reaches, sees } from "../lib/browser.js";
 import { startElsewhere } from "../lib/elsewhere.js";
+import { keepOutOfLogs } from "../lib/gateway.js";
 import { until } from "../lib/process.js";
 import { names } from "../lib/prosody.js";
 import { people } from "../lib/provider.js";
@@ -19,6 +20,7 @@ const stranger = "127.0.0.4";
 let studio;
 let site;
 before(async () => {
+  await keepOutOfLogs("recorders", names.recorderPassword);
   studio = await startElsewhere(recorder);
   site = await startSite({
     label: "recorders",
