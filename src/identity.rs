@@ -93,17 +93,16 @@ impl Identity {
         self.provider_subject.as_deref().unwrap_or(&self.subject)
     }
 
-    /// The name to show, or the best stand-in for one.
-    pub fn display_name(&self) -> &str {
+    /// The name to show, or the best stand-in for one; none of nobody in particular, whom Jitsi
+    /// asks for a name itself.
+    pub fn display_name(&self) -> Option<&str> {
         let email_name = || {
             self.email
                 .as_deref()
                 .and_then(|email| email.split('@').next())
         };
-        self.name
-            .as_deref()
-            .or_else(email_name)
-            .unwrap_or(&self.subject)
+        let id = || Some(self.subject.as_str()).filter(|id| !id.starts_with(GUEST_PREFIX));
+        self.name.as_deref().or_else(email_name).or_else(id)
     }
 }
 
@@ -153,3 +152,41 @@ impl std::ops::Deref for Verified {
 
 /// Begins the subjects of people whom integrations vouch for: `integration:<its id>:<their id>`.
 pub(crate) const INTEGRATION_PREFIX: &str = "integration:";
+
+/// Begins the subjects of people of whom nobody vouched for anything; random text follows.
+pub(crate) const GUEST_PREFIX: &str = "guest:";
+
+/// Stands for the subjects of recorders.
+pub(crate) const RECORDER_PREFIX: &str = "recorder:";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_that_is_known_of_somebody_is_their_name() {
+        let mut who = Identity {
+            subject: "42".to_owned(),
+            name: Some("Zoë".to_owned()),
+            email: Some("zoe@example.org".to_owned()),
+            ..Identity::default()
+        };
+        assert_eq!(who.display_name(), Some("Zoë"));
+        who.name = None;
+        assert_eq!(who.display_name(), Some("zoe"));
+        who.email = None;
+        assert_eq!(who.display_name(), Some("42"));
+        who.subject = format!("{GUEST_PREFIX}Vc1PiQWwnhrl");
+        assert_eq!(who.display_name(), None);
+    }
+
+    #[test]
+    fn no_account_has_an_id_of_those_that_we_make_up() {
+        for id in ["guest:", "guest:x", "recorder:", "integration:school:1"] {
+            assert!(is_reserved(id), "{id}");
+        }
+        for id in ["guest", "42", "x:guest:"] {
+            assert!(!is_reserved(id), "{id}");
+        }
+    }
+}

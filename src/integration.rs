@@ -211,11 +211,11 @@ impl Integrations {
         all.any(|integration| !integration.settings.api_keys.is_empty())
     }
 
-    /// Origins of the pages that may frame this room.
-    pub fn embedding<'s>(&'s self, room: &'s RoomKey) -> impl Iterator<Item = &'s str> {
+    /// Origins of the pages that may frame this room, or any room at all if none is named.
+    pub fn embedding<'s>(&'s self, room: Option<&'s RoomKey>) -> impl Iterator<Item = &'s str> {
         self.0
             .iter()
-            .filter(|integration| integration.has_room(room))
+            .filter(move |integration| room.is_none_or(|room| integration.has_room(room)))
             .flat_map(|integration| &integration.settings.embed)
             .map(String::as_str)
     }

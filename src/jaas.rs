@@ -97,7 +97,8 @@ struct Context<'c> {
 #[serde(rename_all = "kebab-case")]
 struct User<'c> {
     id: &'c str,
-    name: &'c str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'c str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'c str>,
     #[serde(skip_serializing_if = "Option::is_none")]

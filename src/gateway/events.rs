@@ -155,12 +155,17 @@ impl Worker {
                     let _ = events.try_send(Bytes::from_static(CLOSE));
                     break;
                 }
-                () = sleep(HEARTBEAT) => {}
+                () = sleep(HEARTBEAT.min(self.left_of_session(&session))) => {}
                 () = events.closed() => break,
                 () = sleep_until(ends) => break,
             }
             next = BEAT;
         }
+    }
+
+    fn left_of_session(&self, session: &Session) -> Duration {
+        let ends = self.gateway.sessions.ends_at_latest(session);
+        ends.since(self.gateway.clock.now())
     }
 
     /// How things stand for somebody who listens.

@@ -225,6 +225,11 @@ impl Asking {
         Self::of(reader, id, uri, headers)
     }
 
+    /// The room whose page a person asks for.
+    pub(crate) fn room(&self) -> Option<RoomKey> {
+        self.return_to.room()
+    }
+
     /// The request as pages want it, with its name spelled out in `id`.
     pub(crate) fn asked<'a>(&'a self, id: &'a str) -> Asked<'a> {
         Asked {
@@ -287,6 +292,16 @@ impl Failure {
         }
     }
 
+    /// The word for logs, if a token that was brought along is refused.
+    pub(crate) fn token_reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Embed(error) => Some(error.as_str()),
+            Self::ClientToken(error) => Some(error.as_str()),
+            Self::UsedToken => Some("token_used"),
+            _ => None,
+        }
+    }
+
     /// Whether somebody who runs the gateway should hear of it.
     pub(crate) fn is_ours(&self) -> bool {
         self.status().is_server_error()
@@ -300,10 +315,22 @@ impl Failure {
         )
     }
 
-    /// The answer for whoever asks.
-    pub(crate) fn answer(&self, asking: &Asking, pages: &Pages) -> Response<Body> {
+    /// The answer for whoever asks; a page may be in frames of these sites, if any are given.
+    pub(crate) fn answer(
+        &self,
+        asking: &Asking,
+        pages: &Pages,
+        sites: Option<&str>,
+    ) -> Response<Body> {
         let mut answer = match asking.reader {
-            Reader::Person => self.page(asking, pages),
+            Reader::Person => {
+                let page = self.page(asking, pages);
+                let page = match sites {
+                    Some(sites) => page.framed_by(sites),
+                    None => page,
+                };
+                page.into_response().map(Body::from)
+            }
             Reader::Machine | Reader::Socket => self.word(asking.id),
             Reader::Bosh => self.bosh(asking.id),
             Reader::Api => self.problem(asking.id),
@@ -336,13 +363,13 @@ impl Failure {
         answer
     }
 
-    fn page(&self, asking: &Asking, pages: &Pages) -> Response<Body> {
+    fn page(&self, asking: &Asking, pages: &Pages) -> pages::Page {
         let id = asking.id.to_string();
         let asked = asking.asked(&id);
         let here = asking.return_to.as_str();
         let reason = self.to_string();
         let sign_in = login_path(&asking.return_to, true);
-        let page = match self {
+        match self {
             Self::NotFound | Self::Closed(_) => pages.render(&Content::NotFound, &asked),
             Self::Refused {
                 refusal,
@@ -433,8 +460,7 @@ impl Failure {
                 };
                 with_status(pages.render(&content, &asked), self.status())
             }
-        };
-        page.into_response().map(Body::from)
+        }
     }
 
     fn word(&self, id: RequestId) -> Response<Body> {

@@ -9,7 +9,8 @@ use super::{
     Body, Facts, Failure, Worker,
     failure::Asking,
     form::Form,
-    room::{JOIN, Visit, give_cookies, place_of},
+    framing::place_of,
+    room::{JOIN, Visit, give_cookies},
     web::redirect,
 };
 use crate::{
@@ -46,7 +47,7 @@ impl Worker {
         }
         let known = member
             .as_ref()
-            .map(|session| session.identity().display_name())
+            .and_then(|session| session.identity().display_name())
             .or(link.name.as_deref());
         let form = GuestForm {
             action: JOIN,

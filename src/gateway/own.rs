@@ -12,7 +12,8 @@ use tracing::{info, warn};
 use super::{
     BODY_TIMEOUT, Body, Facts, Failure, Worker, audit,
     failure::{Asking, login_path, plain},
-    room::{give_cookies, place_of},
+    framing::place_of,
+    room::give_cookies,
     web::redirect,
 };
 use crate::{
@@ -70,7 +71,7 @@ impl Worker {
             _ => ("text/plain", None),
         };
         let Some(text) = text else {
-            return Failure::NotFound.answer(asking, &self.gateway.pages);
+            return Failure::NotFound.answer(asking, &self.gateway.pages, None);
         };
         let mut answer = plain(StatusCode::OK, content_type, text.to_owned());
         answer
@@ -87,18 +88,28 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let query = request.uri().query().unwrap_or_default();
         let wanted = LoginQuery::parse(query);
-        if let Some(session) = self.session(request.headers()).filter(|_| !wanted.switch) {
+        let headers = request.headers();
+        let session = self.session(headers).filter(|_| !wanted.switch);
+        // A redirect can carry the options of Jitsi's `state` in its fragment: to the page, or to
+        // the one on the way to the provider, which keeps it.
+        if wanted.then == Afterwards::Page && !wanted.options.is_empty() {
+            let target = match session {
+                Some(_) => wanted.return_to.as_str().to_owned(),
+                None => login_path(&wanted.return_to, wanted.switch),
+            };
+            return redirect(
+                StatusCode::SEE_OTHER,
+                &format!("{target}#{}", wanted.options),
+            );
+        }
+        if let Some(session) = session {
             return self.go_on(&session, &wanted.return_to, &wanted.then, asking, facts);
         }
-        // A redirect can carry the options of Jitsi's `state` in its fragment, which the page on
-        // the way to the provider keeps.
-        if wanted.then == Afterwards::Page && !wanted.options.is_empty() {
-            let target = format!(
-                "{}#{}",
-                login_path(&wanted.return_to, wanted.switch),
-                wanted.options
-            );
-            return redirect(StatusCode::SEE_OTHER, &target);
+        if place_of(headers) == Place::Frame
+            && let Some(page) =
+                self.sign_in_apart(headers, &wanted.return_to, wanted.switch, asking)
+        {
+            return Ok(page);
         }
         let sign_in = SignIn::begin(
             wanted.return_to,
@@ -163,14 +174,17 @@ impl Worker {
                 .finish(&callback, &nonce, &verifier, &rules.policy)
                 .await
         });
-        let signed_in = finishing
+        let finished = finishing
             .await
-            .map_err(|_| Failure::Internal("the sign-in was abandoned"))?
-            .map_err(|failure| {
-                let failed =
-                    self.sign_in_failed(failure.as_str(), told(failure.class()), &failure, facts);
-                failed.leading_to(&sign_in.return_to)
-            })?;
+            .map_err(|_| Failure::Internal("the sign-in was abandoned"))?;
+        let signed_in = match finished {
+            Ok(signed_in) => signed_in,
+            Err(failure) => {
+                let (code, told) = (failure.as_str(), told(failure.class()));
+                let failed = self.sign_in_failed(code, told, &failure, facts);
+                return self.give_up(failed, &sign_in, asking);
+            }
+        };
         let sessions = &self.gateway.sessions;
         let session = sessions.begin(
             signed_in.who,

@@ -15,7 +15,7 @@ use super::{Facts, Failure, Worker};
 use crate::{
     integration::EmbedError,
     room::RoomKey,
-    session::{Session, SessionId},
+    session::{CookieJar, Session, SessionId},
     store::Remembered,
     token::{ClientTokenError, ClientTokenKind, DisplayToken, Presented},
 };
@@ -55,6 +55,23 @@ impl Worker {
             Err(ClientTokenError::Foreign) => self.vouched(token, room, occasion, facts),
             Err(error) => Err(Failure::ClientToken(error)),
         }
+    }
+
+    /// The pass that somebody got for this token when they brought it first: an address with it may
+    /// be loaded again when the token has been used, or its time is over.
+    pub(super) fn pass_for(
+        &self,
+        token: &str,
+        room: &RoomKey,
+        headers: &HeaderMap,
+    ) -> Option<Session> {
+        let gateway = &self.gateway;
+        let pass = gateway.passes.find(room, CookieJar::new(headers))?;
+        let same = match gateway.client_tokens.recognize(token) {
+            Ok(presented) => pass.id() == presented.session.id(),
+            Err(_) => *pass.id() == id_of(token),
+        };
+        (same && self.counts(&pass)).then_some(pass)
     }
 
     async fn client_session(
@@ -163,7 +180,7 @@ impl Worker {
             &gateway.random,
         );
         // One token is one person in the room, however often it is shown.
-        let pass = pass.named(SessionId::from(hash(&[token.as_bytes()]).as_str()));
+        let pass = pass.named(id_of(token));
         if gateway.revocations.contains(&pass) {
             return Err(Failure::SignInFirst);
         }
@@ -182,6 +199,11 @@ impl Worker {
         }
         Ok(Some(pass))
     }
+}
+
+/// What a person is known by whom an integration's token vouches for.
+fn id_of(token: &str) -> SessionId {
+    SessionId::from(hash(&[token.as_bytes()]).as_str())
 }
 
 /// A short stand-in for texts that must not be told.

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Response, header};
 use super::{Body, Facts, Failure, Rules, Worker, audit, presented::Occasion};
 use crate::{
     headers::{self, Sender},
-    identity::{Identity, Standing},
+    identity::{GUEST_PREFIX, Identity, RECORDER_PREFIX, Standing},
     policy::{Admission, Grant, Policy, Situation, Visitor},
     room::RoomKey,
     session::{self, CookieJar, SESSION_COOKIE, Session},
@@ -97,7 +97,11 @@ impl Worker {
     ) -> Result<Grant<'p>, Failure> {
         let admission = self.ask_rules_on(policy, room, session, occasion);
         self.metrics.decided(admission.as_str());
-        let person = || session.map(|session| session.identity().display_name().to_owned());
+        let person = || {
+            session
+                .and_then(|session| session.identity().display_name())
+                .map(ToOwned::to_owned)
+        };
         match admission {
             Admission::Admit(grant) => Ok(grant),
             Admission::Wait(waiting) => Err(Failure::Waiting {
@@ -300,8 +304,8 @@ impl Entrant<'_> {
     pub(super) fn owner(&self) -> &str {
         match self.rank {
             Rank::Granted(_) => &self.session.identity().subject,
-            Rank::Passing(_) => "guest:",
-            Rank::Recorder => "recorder:",
+            Rank::Passing(_) => GUEST_PREFIX,
+            Rank::Recorder => RECORDER_PREFIX,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use url::Url;
 
+use super::{GUEST_PREFIX, INTEGRATION_PREFIX, RECORDER_PREFIX};
+
 /// Fit to be compared. What is not is dropped whole: cutting or cleaning it could turn it into
 /// something that a rule names.
 pub(crate) fn is_plain(text: &str, max_chars: usize) -> bool {
@@ -16,7 +18,9 @@ pub(crate) fn is_email(text: &str) -> bool {
 /// Whether an id has the form of those that we make up: nobody who signs in may have one, or rules
 /// and revocation would take two people for one.
 pub(crate) fn is_reserved(subject: &str) -> bool {
-    subject.starts_with(super::INTEGRATION_PREFIX)
+    [INTEGRATION_PREFIX, GUEST_PREFIX, RECORDER_PREFIX]
+        .iter()
+        .any(|prefix| subject.starts_with(prefix))
 }
 
 /// A name is only shown, so it is cleaned and cut.

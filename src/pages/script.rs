@@ -40,6 +40,7 @@ impl Content<'_> {
         match self {
             Self::Start { .. } => Some(&START),
             Self::Meeting { .. } => Some(&MEETING),
+            Self::Join { .. } => Some(&JOIN),
             Self::Wait { .. } => Some(&WAIT),
             Self::Continue { .. } => Some(&CONTINUE),
             Self::OpenApp { .. } => Some(&OPEN_APP),
@@ -57,6 +58,7 @@ impl Content<'_> {
 
 static START: Script = Script::new(include_str!("scripts/start.js"));
 static MEETING: Script = Script::new(include_str!("scripts/meeting.js"));
+static JOIN: Script = Script::new(include_str!("scripts/join.js"));
 static WAIT: Script = Script::new(include_str!("scripts/wait.js"));
 pub(super) static CONTINUE: Script = Script::new(include_str!("scripts/continue.js"));
 static OPEN_APP: Script = Script::new(include_str!("scripts/open_app.js"));

@@ -10,7 +10,7 @@ use http::HeaderValue;
 use super::{CookieJar, MAX_COOKIE_BYTES, Session, SessionError, SessionId, cookies};
 use crate::{
     clock::{Clock, Timestamp},
-    identity::{Identity, Standing},
+    identity::{GUEST_PREFIX, Identity, Standing},
     random::Random,
     room::RoomKey,
     seal::{Keyring, Purpose, Sealer},
@@ -43,8 +43,8 @@ impl Passes {
         }
     }
 
-    /// A pass to one room. Somebody who has no id gets a random one, which no member's can equal:
-    /// providers' ids have no space in front.
+    /// A pass to one room. Somebody who has no id gets a random one, which nobody's who signs in
+    /// can equal.
     pub fn issue(
         &self,
         room: &RoomKey,
@@ -56,7 +56,7 @@ impl Passes {
         let now = self.clock.now();
         let id = random.text::<16>();
         if identity.subject.is_empty() {
-            identity.subject = format!("guest:{}", random.text::<9>());
+            identity.subject = format!("{GUEST_PREFIX}{}", random.text::<9>());
         }
         Session {
             id: SessionId(id),
@@ -126,6 +126,8 @@ impl Passes {
 
     /// The pass to a room, if the request brings one that counts.
     pub fn find(&self, room: &RoomKey, jar: CookieJar<'_>) -> Option<Session> {
+        // Nearly everybody has none, and then no name has to be worked out.
+        jar.with_prefix(PREFIX).next()?;
         // Of a frame in another site's page both kinds can come, if the sites are neighbours.
         [Place::Frame, Place::Tab].into_iter().find_map(|place| {
             let pass = self.open(jar.value(&name_of(room, place))?)?;
@@ -169,10 +171,13 @@ fn expire(name: &str, place: Place) -> HeaderValue {
 
 const fn prefix(place: Place) -> &'static str {
     match place {
-        Place::Tab => "__Host-gateway-pass-",
-        Place::Frame => "__Host-gateway-frame-",
+        Place::Tab => "__Host-gateway-pass-t-",
+        Place::Frame => "__Host-gateway-pass-f-",
     }
 }
+
+/// What the names of all passes begin with.
+const PREFIX: &str = "__Host-gateway-pass-";
 
 /// Two rooms of one person that share a name by chance only cost one of them its pass.
 const ROOM_BYTES: usize = 8;

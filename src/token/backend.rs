@@ -30,7 +30,8 @@ pub struct BackendToken(String);
 #[derive(Clone, Debug, Serialize)]
 pub struct Person<'i> {
     id: &'i str,
-    name: &'i str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'i str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'i str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -280,5 +281,16 @@ mod tests {
         assert!(!claims.to_string().contains("null"));
         assert_eq!(claims["context"]["user"]["affiliation"], "member");
         assert_eq!(claims["context"]["user"]["moderator"], false);
+        assert_eq!(claims["context"]["user"]["name"], "7");
+    }
+
+    #[test]
+    fn nobody_in_particular_has_no_name() {
+        let who = Identity {
+            subject: "guest:Vc1PiQWwnhrl".to_owned(),
+            ..Identity::default()
+        };
+        let user = serde_json::to_value(Person::new(&who, Role::Participant)).unwrap();
+        assert!(user.get("name").is_none(), "{user}");
     }
 }

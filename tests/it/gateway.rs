@@ -1,12 +1,14 @@
 //! The whole gateway, between stand-ins for its neighbours.
 
 mod api;
+mod apps;
 mod doors;
 mod events;
 mod frames;
 mod handoff;
 mod integrations;
 mod lies;
+mod link_times;
 mod links;
 mod recorders;
 mod revocation;

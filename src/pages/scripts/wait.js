@@ -10,6 +10,9 @@
   const waiting = status.textContent;
   const sound = document.getElementById("sound");
   sound.closest("p").hidden = false;
+  // The fragment holds options of Jitsi's page; links do not have it by themselves.
+  const way = page.querySelector('a[href^="/_gateway/login"]');
+  way?.setAttribute("href", way.getAttribute("href") + location.hash);
 
   // Whatever people do here makes the page theirs to sound in; switching the sound on is one of it.
   let audio;

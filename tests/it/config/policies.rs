@@ -12,9 +12,11 @@ use jitsi_auth_gateway::{
 
 use super::{GOOD, Workplace};
 
-/// What becomes of people in a room: the file, the room, and for each kind of person a word for the
-/// closed and one for the open room.
-const TABLE: &[(&str, &str, &[(&str, &str, &str)])] = &[
+/// Kinds of people, and a word for what becomes of each in the closed and in the open room.
+type People = &'static [(&'static str, &'static str, &'static str)];
+
+/// What becomes of people in a room: the file, the room, the people.
+const TABLE: &[(&str, &str, People)] = &[
     (
         "company",
         "x",

@@ -25,7 +25,7 @@ async fn somebody_signs_in() {
         let pair = pair.await.ready().await;
         let signed_in = pair.sign_in().await.unwrap();
         assert_eq!(signed_in.who.subject, SUBJECT);
-        assert_eq!(signed_in.who.display_name(), "Zoë");
+        assert_eq!(signed_in.who.display_name(), Some("Zoë"));
         assert_eq!(signed_in.provider_session.as_deref(), Some("session-1"));
         assert!(signed_in.id_token.expose_secret().starts_with("ey"));
         assert!(!format!("{signed_in:?}").contains("eyJ"), "{algorithm:?}");
@@ -122,7 +122,7 @@ async fn a_provider_without_userinfo_will_do() {
     pair.provider.mind().lie = Lie::Honest;
     let pair = pair.ready().await;
     let who = pair.sign_in().await.unwrap().who;
-    assert_eq!(who.display_name(), SUBJECT);
+    assert_eq!(who.display_name(), Some(SUBJECT));
 }
 
 #[tokio::test]

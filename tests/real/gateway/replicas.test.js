@@ -3,15 +3,13 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { request } from "node:https";
 import { after, before, describe, test } from "node:test";
-import { planGateway, startGateway } from "../lib/gateway.js";
-import { temporaryDirectory, until } from "../lib/process.js";
+import { ask } from "../lib/http.js";
+import { until } from "../lib/process.js";
 import { startRedis } from "../lib/redis.js";
+import { shareAmongReplicas, startReplica } from "../lib/replicas.js";
 import { startSite } from "../lib/site.js";
 import { HttpRefused, enter, ping } from "../lib/xmpp-lite.js";
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 
 const labels = ["replicas-a", "replicas-b", "replicas-c"];
 
@@ -21,7 +19,7 @@ let site;
 let second;
 before(async () => {
   redis = await startRedis({ password: randomBytes(12).toString("hex"), labels });
-  shared = await sharedFiles();
+  shared = await shareAmongReplicas(redis);
   site = await startSite({ label: labels[0], settings: () => shared.settings });
   second = await replica(labels[1], shared.settings);
   for (const { admin } of [site.gateway, second]) await until(async () => (await readiness(admin)).store === "ready");
@@ -33,29 +31,8 @@ after(async () => {
   await shared?.remove();
 });
 
-/** What the replicas have in common: the key of cookies, and the store. */
-async function sharedFiles() {
-  const directory = await temporaryDirectory("replicas");
-  const file = async (name, content) => {
-    const path = join(directory.path, name);
-    await writeFile(path, content, { mode: 0o600 });
-    return path;
-  };
-  const key = await file("session.secret", randomBytes(32).toString("base64"));
-  const store = await file("redis.secret", redis.url);
-  return {
-    file,
-    remove: directory.remove,
-    settings: { session: { key_file: key }, store: { kind: "redis", url_file: store } },
-  };
-}
-
 /** Another gateway of the site's deployment. */
-async function replica(label, settings) {
-  const plan = await planGateway({ label, publicUrl: site.url });
-  const neighbours = { web: site.web.url, xmpp: site.prosody.url, issuer: site.provider.issuer };
-  return startGateway(plan, { neighbours, settings });
-}
+const replica = (label, settings) => startReplica(site, { label, settings });
 
 async function readiness(admin) {
   const answer = await fetch(`${admin}/readyz`);
@@ -83,15 +60,8 @@ async function meet(gateway, headers, nick) {
 }
 
 /** Signs out at one replica. */
-async function signOut(gateway, headers) {
-  const { cookie } = headers;
-  const status = await new Promise((resolve, reject) => {
-    const options = { ...gateway.tls, headers: { cookie, host: new URL(site.url).host } };
-    const outgoing = request(`${gateway.url}/_gateway/logout`, options, (answer) => {
-      answer.resume().on("end", () => resolve(answer.statusCode));
-    });
-    outgoing.on("error", reject).end();
-  });
+async function signOut(gateway, { cookie }) {
+  const { status } = await ask(gateway, "/_gateway/logout", { headers: { cookie, host: new URL(site.url).host } });
   assert.equal(status, 303);
 }
 

@@ -1,4 +1,7 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { temporaryDirectory } from "./process.js";
 
 export const flags = [
   "--no-sandbox",
@@ -15,21 +18,61 @@ export const flags = [
 /**
  * Starts Chromium, headless.
  * `visitor()` gives a context of its own: another person at another machine.
+ * @param {{reroute?: Record<string, string>}} [options] host and port that connections go to
+ *   instead of those of an address, as a balancer would lead them
  */
-export async function startBrowser() {
+export async function startBrowser({ reroute = {} } = {}) {
+  const routes = Object.entries(reroute).map(([from, to]) => `MAP ${from} ${to}`);
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: flags,
+    // An exclusion would go before the routes, and of two flags the last counts.
+    args: routes.length ? [...flags, `--host-resolver-rules=${routes.join(", ")}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`] : flags,
   });
   return {
-    async visitor() {
-      const context = await browser.newContext({ ignoreHTTPSErrors: true });
+    async visitor(options) {
+      const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
       const page = await context.newPage();
       const problems = [];
       page.on("pageerror", (error) => problems.push(error.message));
       return { context, page, problems };
     },
     stop: () => browser.close(),
+  };
+}
+
+const cookieSettings = {
+  all: { cookie_controls_mode: 0 },
+  own: { cookie_controls_mode: 1, block_third_party_cookies: true },
+  none: { default_content_setting_values: { cookies: 2 } },
+};
+
+/**
+ * Starts Chromium for one person who chose in its settings whose cookies it keeps.
+ * @param {object} [options]
+ * @param {"all" | "own" | "none"} [options.cookies] everybody's, those of the site in the address
+ *   bar, nobody's
+ */
+export async function startPerson({ cookies = "own" } = {}) {
+  const directory = await temporaryDirectory("profile");
+  await mkdir(join(directory.path, "Default"));
+  await writeFile(join(directory.path, "Default", "Preferences"), JSON.stringify({ profile: cookieSettings[cookies] }));
+  const context = await chromium.launchPersistentContext(directory.path, {
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: flags,
+    ignoreHTTPSErrors: true,
+  });
+  return {
+    context,
+    async visitor() {
+      const page = await context.newPage();
+      const problems = [];
+      page.on("pageerror", (error) => problems.push(error.message));
+      return { context, page, problems };
+    },
+    async stop() {
+      await context.close();
+      await directory.remove();
+    },
   };
 }
 
@@ -65,7 +108,7 @@ export async function reaches(page, state, { timeout = 20_000 } = {}) {
     { timeout },
   );
   const meeting = await handle.evaluate(({ state: at, errors, ...rest }) => ({
-    at, errors, room: rest.room, tenant: rest.tenant, transport: rest.transport, me: rest.me,
+    at, errors, room: rest.room, tenant: rest.tenant, transport: rest.transport, me: rest.me, since: rest.since,
   }));
   if (meeting.at !== state) throw new Error(`${meeting.at}, not ${state}: ${meeting.errors.join("; ")}`);
   return meeting;

@@ -96,25 +96,26 @@ async function defaults(plan, { web, xmpp, issuer }) {
  */
 export async function startGateway(plan, { neighbours, settings = {}, env = {} }) {
   let current = merge(await defaults(plan, neighbours), settings);
-  const config = await plan.file("gateway.toml", `${toml(current)}\n`);
+  const writeSettings = () => plan.file("gateway.toml", `${toml(current)}\n`);
   const logFile = join(logDirectory, `${plan.label}.log`);
-  const program = await run(binary, ["run", "--config", config], {
-    env: { ...env },
-    logFile,
-  });
   const admin = `http://127.0.0.1:${plan.ports.admin}`;
-  const stop = async () => {
-    const outcome = await program.stop({ grace: 15_000 });
-    await plan.remove();
-    return outcome;
-  };
   const ready = async () => {
     // The gateway is ready without its provider; a test that signs people in is not.
     const answer = await fetch(`${admin}/readyz`);
     return answer.ok && (await answer.json()).provider === "ready";
   };
-  try {
+  let program;
+  const launch = async (append) => {
+    program = await run(binary, ["run", "--config", await writeSettings()], { env: { ...env }, logFile, append });
     await untilServes(program, ready, { what: "the gateway", within: 20_000 });
+  };
+  const stop = async () => {
+    const outcome = await program?.stop({ grace: 15_000 });
+    await plan.remove();
+    return outcome;
+  };
+  try {
+    await launch(false);
   } catch (error) {
     await stop();
     throw new Error(`${error.message}\n${program.output().slice(-4_000)}`, { cause: error });
@@ -126,14 +127,21 @@ export async function startGateway(plan, { neighbours, settings = {}, env = {} }
     /** TLS options with which a client believes the gateway's certificate. */
     tls: { ca: plan.certificate.pem, servername: "localhost" },
     logFile,
-    log: program.output,
-    mustRun: program.mustRun,
+    /** What it wrote since it started last. */
+    log: () => program.output(),
+    mustRun: () => program.mustRun(),
     stop,
     /** Writes changed settings to the configuration file and asks the gateway to read it again. */
     async reconfigure(changes) {
       current = merge(current, changes);
-      await plan.file("gateway.toml", `${toml(current)}\n`);
+      await writeSettings();
       program.signal("SIGHUP");
+    },
+    /** Ends the gateway, and starts it again at the same addresses with changed settings. */
+    async restart(changes = {}) {
+      await program.stop({ grace: 15_000 });
+      current = merge(current, changes);
+      await launch(true);
     },
   };
 }

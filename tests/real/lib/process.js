@@ -72,9 +72,10 @@ export async function temporaryDirectory(label) {
  * Its output is kept in memory (`output()`) and, if asked, written to a file.
  * @param {string} command
  * @param {string[]} args
- * @param {{env?: object, cwd?: string, logFile?: string}} [options]
+ * @param {{env?: object, cwd?: string, logFile?: string, append?: boolean}} [options] `append` adds
+ *   to the file what others have begun
  */
-export async function run(command, args, { env = {}, cwd, logFile } = {}) {
+export async function run(command, args, { env = {}, cwd, logFile, append = false } = {}) {
   const child = spawn(command, args, {
     cwd,
     env: { ...process.env, ...env },
@@ -85,7 +86,7 @@ export async function run(command, args, { env = {}, cwd, logFile } = {}) {
   let file;
   if (logFile) {
     await mkdir(dirname(logFile), { recursive: true });
-    file = createWriteStream(logFile);
+    file = createWriteStream(logFile, { flags: append ? "a" : "w" });
   }
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (chunk) => {

@@ -3,6 +3,7 @@ import { startFocus } from "./focus.js";
 import { keepOutOfLogs, planGateway, startGateway } from "./gateway.js";
 import { startProsody } from "./prosody.js";
 import { startProvider } from "./provider.js";
+import { startRelay } from "./relay.js";
 import { appSecret } from "./tokens.js";
 import { startWeb } from "./web.js";
 
@@ -13,11 +14,15 @@ import { startWeb } from "./web.js";
  * @param {string} options.label names the gateway's log
  * @param {(plan: object) => Promise<object>} [options.prosody] settings of Prosody, which may need
  *   the gateway's address; the shared secret by default
- * @param {() => object} [options.settings] of the gateway, asked for when it starts
+ * @param {(plan: object) => object} [options.settings] of the gateway, asked for when it starts; may
+ *   be a promise
  * @param {object} [options.web]
  * @param {object} [options.provider]
+ * @param {boolean} [options.breakable] whether there is a relay between the gateway and Prosody
  */
-export async function startSite({ label, prosody: prosodySettings, settings, web: webSettings, provider: providerSettings }) {
+export async function startSite({
+  label, prosody: prosodySettings, settings, web: webSettings, provider: providerSettings, breakable = false,
+}) {
   const started = [];
   const keep = (part) => {
     started.unshift(part);
@@ -33,28 +38,57 @@ export async function startSite({ label, prosody: prosodySettings, settings, web
     const focus = keep(await startFocus(prosody));
     const web = keep(await startWeb({ publicUrl, ...webSettings }));
     const provider = keep(await startProvider({ publicUrl, ca: plan.certificate.pem, ...providerSettings }));
+    const relay = breakable ? keep(await startRelay(prosody.httpPort)) : undefined;
     const gateway = keep(await startGateway(plan, {
-      neighbours: { web: web.url, xmpp: prosody.url, issuer: provider.issuer },
-      settings: settings?.(),
+      neighbours: { web: web.url, xmpp: (relay ?? prosody).url, issuer: provider.issuer },
+      settings: await settings?.(plan),
     }));
     const browser = keep(await startBrowser());
 
+    const keepCookiesOutOfLogs = async ({ context }) => {
+      for (const { value } of await context.cookies(publicUrl)) await keepOutOfLogs(label, value);
+    };
+
     /**
-     * Opens a path as somebody, signs in on the way, and answers the visitor.
-     * `watch` gets the visitor before the first request.
+     * Opens a path as nobody in particular, and answers the visitor.
+     * `watch` gets the visitor before the first request; `by` is the browser, and `options` are
+     * those of its context.
      */
-    const arrive = async (login, path, { watch = () => {} } = {}) => {
-      const visitor = await browser.visitor();
+    const knock = async (path, { watch = () => {}, by = browser, ...options } = {}) => {
+      const visitor = await by.visitor(options);
       watch(visitor);
       await visitor.page.goto(publicUrl + path, { waitUntil: "commit" });
-      await signIn(visitor.page, login, provider);
-      await visitor.page.waitForURL((url) => !url.pathname.startsWith("/_gateway/"));
-      for (const { value } of await visitor.context.cookies(publicUrl)) await keepOutOfLogs(label, value);
       return visitor;
     };
 
+    /** Signs a visitor in whose page is on its way to the provider. */
+    const finishSignIn = async (visitor, login) => {
+      await signIn(visitor.page, login, provider);
+      await visitor.page.waitForURL((url) => !url.pathname.startsWith("/_gateway/"));
+      await keepCookiesOutOfLogs(visitor);
+      return visitor;
+    };
+
+    /** Opens a path as somebody, signs in on the way, and answers the visitor. */
+    const arrive = async (login, path, options) => finishSignIn(await knock(path, options), login);
+
     return {
-      prosody, focus, web, provider, gateway, browser, stop, arrive,
+      prosody, focus, web, provider, relay, gateway, browser, stop, knock, arrive, finishSignIn,
+      /** Opens a path whose page offers to sign in, and takes the offer. */
+      async signInAt(login, path, options) {
+        const visitor = await knock(path, options);
+        await visitor.page.locator('main a[href^="/_gateway/login"]').click();
+        return finishSignIn(visitor, login);
+      },
+      /** Says a name on the page that asks guests for it. */
+      async sayName(visitor, name) {
+        await visitor.page.getByRole("textbox").fill(name);
+        // The room's address is the same before and after.
+        const answered = visitor.page.waitForEvent("framenavigated");
+        await visitor.page.locator("main form button").click();
+        await answered;
+        await keepCookiesOutOfLogs(visitor);
+      },
       url: publicUrl,
       tls: gateway.tls,
       /** Like `arrive`, and waits until the page has joined its room. */

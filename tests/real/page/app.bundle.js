@@ -13,6 +13,8 @@
     participants: {},
     messages: [],
     errors: [],
+    /** When each state was reached, in ms since the epoch. */
+    since: {},
   };
   window.meeting = meeting;
 
@@ -32,6 +34,7 @@
 
   function enter(state) {
     meeting.state = state;
+    meeting.since[state] = Date.now();
     show();
   }
 
@@ -162,6 +165,8 @@
     }
     const jwt = parameters.jwt ?? pageAddress.searchParams.get("jwt") ?? undefined;
     meeting.jwt = jwt;
+    // Where Jitsi keeps what it read.
+    window.APP = { store: { getState: () => ({ "features/base/jwt": { jwt } }) } };
     let user = {};
     try {
       user = (jwt && readClaims(jwt).context?.user) || {};

@@ -1,0 +1,272 @@
+// Guests wait for the host, and are let in by themselves: in a browser over both transports, across
+// replicas, and without scripts. Before that nothing of theirs reaches Prosody.
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { after, before, describe, test } from "node:test";
+import { reaches, sees, startBrowser } from "../lib/browser.js";
+import { somebody } from "../lib/http.js";
+import { collectTokens } from "../lib/leaks.js";
+import { until } from "../lib/process.js";
+import { people } from "../lib/provider.js";
+import { startRedis } from "../lib/redis.js";
+import { shareAmongReplicas, startReplica } from "../lib/replicas.js";
+import { startSite } from "../lib/site.js";
+import { read } from "../lib/tokens.js";
+import { connect, enter, login } from "../lib/xmpp-lite.js";
+
+const labels = ["waiting", "waiting-b"];
+const rules = [
+  { match: "open-*", enter: "open" },
+  { match: "staff-*", enter: "member" },
+  { match: "*", enter: "guest", host: ["owner", "link", "group:staff"], start: "host" },
+];
+const guestName = "Gerda <b>Guest</b>";
+
+let redis;
+let shared;
+let site;
+let second;
+let balanced;
+before(async () => {
+  redis = await startRedis({ password: randomBytes(12).toString("hex"), labels });
+  shared = await shareAmongReplicas(redis);
+  const settings = { ...shared.settings, room: rules };
+  site = await startSite({ label: labels[0], settings: () => settings });
+  second = await startReplica(site, { label: labels[1], settings });
+  balanced = await startBrowser({ reroute: { [new URL(site.url).host]: `127.0.0.1:${second.ports.https}` } });
+});
+after(async () => {
+  await balanced?.stop();
+  await second?.stop();
+  await site?.stop();
+  await redis?.stop();
+  await shared?.remove();
+});
+
+const mucOf = (room) => `${room}@muc.meet.jitsi`;
+const occupants = (room) => site.focus.occupants(mucOf(room));
+const standingOf = (room, who) => occupants(room).find(({ name }) => name === who)?.affiliation;
+const target = (transport, room) => ({ transport, base: site.url, tls: site.tls, room, query: { room } });
+
+/** The headers of a visitor's connections to Prosody. */
+async function headersOf({ context }) {
+  const cookies = await context.cookies(site.url);
+  return { cookie: cookies.map(({ name, value }) => `${name}=${value}`).join("; "), origin: site.url };
+}
+
+/** A guest in a browser who said a name, and waits. */
+async function waitingGuest(path, options) {
+  const guest = await site.knock(path, options);
+  await site.sayName(guest, guestName);
+  await guest.page.locator("#wait").waitFor();
+  return guest;
+}
+
+/** Tells how long the guest took from when the host was connected, which must not be long. */
+async function enteredInTime(guest, host, what) {
+  const meeting = await reaches(guest.page, "joined");
+  const took = meeting.since.joined - host.meeting.since.joining;
+  console.log(`${what}: in the room ${took} ms after the host's connection was live`);
+  assert.ok(took < 2_000, `after ${took} ms`);
+  return meeting;
+}
+
+/** Nothing but a refusal for a signalling request, and Prosody does not hear of it. */
+async function refusedAtTheDoor(room, headers) {
+  await site.prosody.forget();
+  await assert.rejects(login({ ...target("websocket", room), headers }), { name: "HttpRefused", status: 403 });
+  const stream = await connect({ ...target("bosh", room), headers });
+  await assert.rejects(stream.open(), { name: "StreamEnded", condition: "policy-violation" });
+  await stream.close();
+  const { requests, sessions } = await site.prosody.seen();
+  assert.deepEqual({ requests, sessions }, { requests: [], sessions: [] });
+}
+
+for (const transport of ["websocket", "bosh"]) {
+  describe(`a guest and a host over ${transport}`, () => {
+    const room = `planning-${transport}`;
+    const path = `/${room}#config.preferBosh=${transport === "bosh"}`;
+    const leaks = collectTokens();
+    let guest;
+    let host;
+    after(async () => {
+      await guest?.context.close();
+      await host?.context.close();
+    });
+
+    test("the guest is asked for a name, or to sign in", async () => {
+      guest = await site.knock(path, { watch: leaks.watch });
+      const { page } = guest;
+      await page.getByRole("heading", { level: 1, name: "Join the meeting" }).waitFor();
+      assert.equal(await page.getByRole("link", { name: "Sign in", exact: true }).count(), 1);
+      await site.sayName(guest, guestName);
+    });
+
+    test("and then waits on a page that says for whom", async () => {
+      const { page } = guest;
+      await page.getByRole("heading", { level: 1, name: "The meeting has not begun yet" }).waitFor();
+      assert.equal(await page.getByRole("status").textContent(), "Waiting for the host…");
+      assert.match(await page.locator("main").textContent(), /It begins when the host comes/);
+      assert.ok((await page.locator("main").textContent()).includes(guestName), "the guest's name is text");
+      const way = await page.getByRole("link", { name: "I am the host" }).getAttribute("href");
+      assert.equal(way, `/_gateway/login?return_to=%2F${path.slice(1)}`, "with the fragment");
+      assert.equal(page.url(), site.url + path);
+    });
+
+    test("nothing of the guest's reaches Prosody before the host is there", async () => {
+      await refusedAtTheDoor(room, await headersOf(guest));
+      await refusedAtTheDoor(room, {});
+    });
+
+    test("when the host is there the guest's page enters by itself", async () => {
+      await site.prosody.forget();
+      host = await site.signInAt("host", path, { watch: leaks.watch });
+      host.meeting = await reaches(host.page, "joined");
+      const meeting = await enteredInTime(guest, host, transport);
+      assert.equal(meeting.transport, transport);
+      assert.equal(meeting.me.name, guestName);
+    });
+
+    test("each sees the other, and the host alone is owner", async () => {
+      await sees(guest.page, [people.host.name]);
+      await sees(host.page, [guestName]);
+      assert.equal(standingOf(room, people.host.name), "owner");
+      assert.match(standingOf(room, guestName), /^(none|member)$/);
+    });
+
+    test("Prosody has the guest's name from the gateway", async () => {
+      const { sessions } = await site.prosody.seen();
+      const users = sessions.map(({ token }) => read(token).context.user);
+      assert.deepEqual(users.map(({ name }) => name).sort(), [guestName, people.host.name].sort());
+    });
+
+    test("no token of the guest's or the host's browser is good for anything", async () => {
+      await leaks.inspect(guest);
+      await leaks.inspect(host);
+      const tokens = await leaks.tokens();
+      assert.ok(tokens.length >= 2, "each page has its display token");
+      for (const { token, places } of tokens) {
+        const where = `found in ${places.join(", ")}`;
+        for (const shown of [{ query: { room, token } }, { query: { room }, headers: { authorization: `Bearer ${token}` } }]) {
+          const atProsody = login({ transport: "websocket", base: site.prosody.url, ...shown });
+          await assert.rejects(atProsody, { name: "LoginRefused" }, where);
+          // Here it makes nobody anybody: whoever shows it is one more guest, without a name.
+          await site.prosody.forget();
+          const visit = await enter({ ...target("websocket", room), ...shown });
+          assert.match(visit.affiliation, /^(none|member)$/, where);
+          await visit.stream.close();
+          const [session] = (await site.prosody.seen()).sessions;
+          assert.equal(read(session.token).context.user.name, undefined, where);
+        }
+      }
+    });
+
+    test("when the host leaves, the guest comes back after a reload or a lost connection", async () => {
+      await host.page.evaluate(() => window.meeting.hangUp());
+      await until(() => !standingOf(room, people.host.name), { what: "the host has left" });
+      const visit = await enter({ ...target(transport, room), headers: await headersOf(guest), nick: "again" });
+      await visit.stream.close();
+      await guest.page.reload({ waitUntil: "commit" });
+      assert.equal((await reaches(guest.page, "joined")).me.name, guestName);
+    });
+
+    test("the pages ran without errors", () => {
+      assert.deepEqual([...guest.problems, ...host.problems], []);
+    });
+  });
+}
+
+test("a guest at one replica is let in when the host comes to the other", async () => {
+  const room = "across";
+  const guest = await waitingGuest(`/${room}`);
+  const host = await site.signInAt("host", `/${room}`, { by: balanced });
+  host.meeting = await reaches(host.page, "joined");
+  await enteredInTime(guest, host, "across replicas");
+  await sees(host.page, [guestName]);
+  // And the other way around: the host is at the first, the guest at the second.
+  const late = await site.knock(`/${room}`, { by: balanced });
+  await site.sayName(late, "Late");
+  await reaches(late.page, "joined");
+  for (const { context } of [guest, host, late]) await context.close();
+});
+
+test("a member who is no host waits as well, under their own name", async () => {
+  const room = "members-wait";
+  const member = await site.signInAt("first", `/${room}`);
+  await member.page.locator("#wait").waitFor();
+  assert.ok((await member.page.locator("main").textContent()).includes(people.first.name));
+  await refusedAtTheDoor(room, await headersOf(member));
+  const { stream } = await enter({ ...target("websocket", room), headers: await site.headersOf("host"), nick: "host" });
+  assert.equal((await reaches(member.page, "joined")).me.name, people.first.name);
+  await until(() => standingOf(room, people.first.name) === "member");
+  await stream.close();
+  await member.context.close();
+});
+
+test("“I am the host” leads from the waiting page into the room", async () => {
+  const host = await waitingGuest("/from-the-waiting-page");
+  await host.page.getByRole("link", { name: "I am the host" }).click();
+  await site.finishSignIn(host, "host");
+  const meeting = await reaches(host.page, "joined");
+  assert.equal(meeting.me.name, people.host.name);
+  assert.equal(meeting.me.role, "moderator");
+  await host.context.close();
+});
+
+test("without scripts the waiting page asks again by itself", async () => {
+  const room = "no-scripts";
+  const guest = await waitingGuest(`/${room}`, { javaScriptEnabled: false });
+  const { stream } = await enter({ ...target("websocket", room), headers: await site.headersOf("host"), nick: "host" });
+  // Jitsi's own page has this element.
+  await guest.page.locator("#react").waitFor({ state: "attached", timeout: 15_000 });
+  await stream.close();
+  await guest.context.close();
+});
+
+test("where the room is open nobody is asked anything", async () => {
+  const visited = [];
+  // The fragment changes when the display token goes into it.
+  const watch = ({ page }) => page.on("framenavigated", (frame) => visited.push(frame.url().split("#")[0]));
+  const visitor = await site.knock("/open-square", { watch });
+  const meeting = await reaches(visitor.page, "joined");
+  assert.equal(meeting.me.name, undefined);
+  assert.deepEqual([...new Set(visited)], [`${site.url}/open-square`]);
+  const [{ affiliation }] = occupants("open-square");
+  assert.match(affiliation, /^(none|member)$/);
+  await visitor.context.close();
+});
+
+describe("an app, without cookies or an origin", () => {
+  for (const transport of ["websocket", "bosh"]) {
+    test(`is a guest where guests may enter, over ${transport}`, async () => {
+      const app = await enter({ ...target(transport, "open-air"), nick: "app" });
+      assert.match(app.affiliation, /^(none|member)$/);
+      await app.stream.close();
+    });
+
+    test(`waits for the host like others, over ${transport}`, async () => {
+      const room = `app-${transport}`;
+      await refusedAtTheDoor(room, {});
+      const host = await enter({ ...target("websocket", room), headers: await site.headersOf("host"), nick: "host" });
+      assert.equal(host.affiliation, "owner");
+      const app = await enter({ ...target(transport, room), nick: "app" });
+      assert.match(app.affiliation, /^(none|member)$/);
+      await app.stream.close();
+      await host.stream.close();
+    });
+  }
+
+  test("is refused where members may enter", () => refusedAtTheDoor("staff-meeting", {}));
+
+  test("nor does a guest's pass to one room open another", async () => {
+    const guest = somebody(site.url);
+    const answer = await guest.submit(site.gateway, "/_gateway/join", { room: "pass-a", name: "Ann" });
+    assert.equal(answer.status, 303);
+    const [[name, value]] = guest.cookies;
+    const page = await guest.open(site.gateway, "/staff-meeting");
+    assert.equal(page.status, 303, "to sign in");
+    const renamed = { cookie: `${name}=${value}; __Host-gateway-session=${value}`, origin: site.url };
+    await refusedAtTheDoor("staff-meeting", renamed);
+  });
+});
