@@ -71,6 +71,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- $prosody := .Values.networkPolicy.prosody -}}
+{{- if and $prosody.enabled (not $prosody.podLabels) (not (hasKey .Values.config "jaas")) -}}
+{{- fail "networkPolicy.prosody.podLabels: write the labels of Prosody's pods, or set networkPolicy.prosody.enabled to false" -}}
+{{- end -}}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
+{{- fail "httpRoute.parentRefs: name the Gateway" -}}
+{{- end -}}
 {{- $store := dig "store" "kind" "memory" .Values.config -}}
 {{- if and (not .Values.configText) (ne $store "redis") -}}
 {{- if .Values.autoscaling.enabled -}}
@@ -129,7 +136,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{/* Who prepares everything for pods, beside the containers. */}}
+{{/* What the gateway's pods and the doctor's have in common, beside containers. */}}
 {{- define "gateway.podSpec" -}}
 serviceAccountName: {{ include "gateway.serviceAccountName" . }}
 automountServiceAccountToken: false
