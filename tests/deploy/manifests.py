@@ -113,7 +113,7 @@ def connected(things):
             rule = thing["spec"]["ingress"][0]
             peers = [peer["podSelector"]["matchLabels"] for peer in rule["from"] if "podSelector" in peer]
             expect(rule["ports"] == [{"port": 5280, "protocol": "TCP"}], f"{who} is about other ports")
-            for other, of in [("the gateway", labels)] + [(pod[0], pod[1]) for pod in others]:
+            for other, of in [("the gateway", labels), *(pod[:2] for pod in others)]:
                 expect(any(fits(peer, of) for peer in peers), f"{who} shuts out {other}")
             open_ports = [p["port"] for r in thing["spec"]["ingress"][1:] for p in r["ports"]]
             expect(5280 not in open_ports, f"{who} opens 5280 to everybody")
