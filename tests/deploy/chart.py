@@ -1,7 +1,9 @@
 """The Helm chart, by Helm 3 and Helm 4."""
 
 import json
+import re
 import tempfile
+import textwrap
 
 import yaml
 
@@ -49,7 +51,22 @@ def check(suite):
         )
         (rendered / f"{label}.yaml").write_text(again)
         manifests.examine(suite, f"chart {label}", again)
+    documented(suite)
     mistakes(suite)
+
+
+def documented(suite):
+    """The values in the documents are rendered as they stand there."""
+    document = (ROOT / "docs" / "kubernetes.md").read_text()
+    blocks = re.findall(r"^ *```yaml\n(.*?)^ *```", document, re.M | re.S)
+    suite.check("docs: kubernetes.md has values", [] if blocks else ["none"])
+    for number, block in enumerate(blocks, 1):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(textwrap.dedent(block))
+            file.flush()
+            code, text = render(suite, HELMS[1], file.name)
+        suite.check(f"docs: helm takes the values {number} of kubernetes.md", [text] if code else [])
+        manifests.examine(suite, f"docs: values {number} of kubernetes.md", text, manifests.KUBERNETES[-1:])
 
 
 def normal(text):
