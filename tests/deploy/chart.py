@@ -44,7 +44,9 @@ def check(suite):
                 code, text = render(suite, helm, values, "--kube-version", version)
                 texts[helm, version] = text
                 suite.check(f"chart {label}: {helm} template for {version}", [text] if code else [])
-        again = render(suite, HELMS[0], values, "--kube-version", manifests.KUBERNETES[0])[1]
+        code, again = render(suite, HELMS[0], values, "--kube-version", manifests.KUBERNETES[0])
+        if code:
+            continue
         suite.check(
             f"chart {label}: rendered the same again, by the other Helm, and at every version",
             [] if {normal(text) for text in [again, *texts.values()]} == {normal(again)} else ["it differs"],
