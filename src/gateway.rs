@@ -15,6 +15,7 @@ mod events;
 mod facts;
 mod failure;
 mod form;
+mod framing;
 mod join;
 mod live;
 mod meetings;
@@ -40,7 +41,7 @@ use tokio::runtime::Handle;
 
 use self::{
     between::Streams,
-    events::Waiting,
+    events::Listeners,
     facts::{Authority, Facts, RequestId, check_authority},
     failure::{Asking, Failure, Reader},
     live::Live,
@@ -204,7 +205,7 @@ pub struct Worker {
     jitsi: Option<Ways>,
     live: Live,
     streams: Streams,
-    waiting: Waiting,
+    listeners: Listeners,
     metrics: Arc<WorkerMetrics>,
     name: u32,
     requests: Cell<u64>,
@@ -292,12 +293,12 @@ impl Gateway {
             owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
             links: Links::new(&keyring, &origin),
             client_tokens: ClientTokens::new(&keyring, &origin, clock.clone(), random.clone()),
-            guests: settings.guests,
             recorders: settings.recorders,
             embedding_sites: settings.embedding_sites,
             start: settings.start,
             jaas,
-            completion: Completion::new(&origin, &serde_json::Map::new()),
+            completion: Completion::new(&origin, &overrides(&settings.guests)),
+            guests: settings.guests,
             pages: settings.pages,
             relying_party: control.relying_party,
             revocations: control.revocations,
@@ -352,7 +353,7 @@ impl Worker {
             jitsi,
             live: Live::default(),
             streams: Streams::default(),
-            waiting: Waiting::default(),
+            listeners: Listeners::default(),
             name: u32::from_be_bytes(gateway.random.bytes()),
             requests: Cell::new(0),
             metrics,
@@ -489,7 +490,8 @@ impl Worker {
         facts: Facts,
     ) -> Response<Body> {
         audit::failed(failure, label, &facts);
-        failure.answer(asking, &self.gateway.pages)
+        let sites = (label == "room").then(|| self.sites_shown(failure, asking));
+        failure.answer(asking, &self.gateway.pages, sites.as_deref())
     }
 
     /// Sends a plain HTTP request to where it should have gone. A body or a socket would be lost
@@ -540,6 +542,16 @@ impl Worker {
             number,
         }
     }
+}
+
+/// What guests' configuration asks of Jitsi's: its page has to know where those go who have no token.
+fn overrides(guests: &Guests) -> serde_json::Map<String, serde_json::Value> {
+    let domain = guests.xmpp_domain.as_deref();
+    let hosts = domain.map(|domain| serde_json::json!({ "anonymousdomain": domain }));
+    hosts
+        .map(|hosts| ("hosts".to_owned(), hosts))
+        .into_iter()
+        .collect()
 }
 
 /// HSTS of two years, as Mozilla's guideline 6.0 has it.

@@ -157,6 +157,13 @@ impl Integrations {
         integration.verify(token, page, now)
     }
 
+    /// Whether an integration may still vouch for people in a room: passes outlive tokens, and the
+    /// configuration may change meanwhile.
+    pub fn may_vouch(&self, id: &str, room: &RoomKey) -> bool {
+        let mut all = self.0.iter();
+        all.any(|one| one.id() == id && one.verifier.is_some() && one.has_room(room))
+    }
+
     /// Whose key to the API this is.
     pub fn caller(&self, bearer: &Bearer) -> Option<Caller<'_>> {
         let mut caller = None;
@@ -192,11 +199,11 @@ impl Integrations {
         all.any(|integration| !integration.settings.api_keys.is_empty())
     }
 
-    /// Origins of the pages that may frame this room.
-    pub fn embedding<'s>(&'s self, room: &'s RoomKey) -> impl Iterator<Item = &'s str> {
+    /// Origins of the pages that may frame this room, or any room at all if none is named.
+    pub fn embedding<'s>(&'s self, room: Option<&'s RoomKey>) -> impl Iterator<Item = &'s str> {
         self.0
             .iter()
-            .filter(|integration| integration.has_room(room))
+            .filter(move |integration| room.is_none_or(|room| integration.has_room(room)))
             .flat_map(|integration| &integration.settings.embed)
             .map(String::as_str)
     }

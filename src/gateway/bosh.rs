@@ -187,20 +187,19 @@ impl Worker {
         let room = RoomKey::from_query(tenant, query.room().ok_or(Failure::NoRoom)?)?;
         let rules = self.rules();
         let mut visitor = self.connecting(&head.headers, &room)?;
-        let recorder = self.is_recorder(&facts);
-        let mut early = recorder.then(|| self.admit_recorder(&room));
-        // Nobody's body is read who may not enter anyway. Who has nothing but a token is known when
-        // the body tells what it is brought for; and a stream goes on where others have to wait.
-        if early.is_none() && (visitor.is_some() || query.token().is_none()) {
-            let entering = Occasion::Entering;
-            match self.admit_connection(&rules.policy, &room, visitor.clone(), entering, &facts) {
-                Ok(entrant) => early = Some(entrant),
-                Err(Failure::Waiting { .. }) => {}
-                Err(failure) => return Err(failure),
-            }
-        }
+        // Nobody's body is read who may not go on in any case: what the request is for, to enter or
+        // to stay, only the body tells. So it does for whoever has nothing but a token.
+        let recorder = self.is_recorder(&facts).then(|| self.admit_recorder(&room));
+        let staying = if recorder.is_none() && (visitor.is_some() || query.token().is_none()) {
+            let visitor = visitor.clone();
+            let polling = Occasion::Polling;
+            Some(self.admit_connection(&rules.policy, &room, visitor, polling, &facts)?)
+        } else {
+            None
+        };
         let body = whole(body).await?;
         let tag = StartTag::parse(&body)?;
+        let early = recorder.or(staying.filter(|_| !tag.creates()));
         let mut entrant = if let Some(entrant) = early {
             entrant
         } else {

@@ -120,6 +120,9 @@ pub(crate) enum Failure {
         /// Whom, by the name that is shown; nobody if nobody signed in.
         person: Option<String>,
     },
+    /// Somebody listens to more events than anybody needs, or all together do.
+    #[error("too many streams of events are open")]
+    TooManyStreams,
     /// Signalling without `room`.
     #[error("the request does not name a room")]
     NoRoom,
@@ -222,6 +225,11 @@ impl Asking {
         Self::of(reader, id, uri, headers)
     }
 
+    /// The room whose page a person asks for.
+    pub(crate) fn room(&self) -> Option<RoomKey> {
+        self.return_to.room()
+    }
+
     /// The request as pages want it, with its name spelled out in `id`.
     pub(crate) fn asked<'a>(&'a self, id: &'a str) -> Asked<'a> {
         Asked {
@@ -263,6 +271,7 @@ impl Failure {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyLost => StatusCode::REQUEST_TIMEOUT,
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
+            Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Self::Upstream(SendError::Timeout(_)) => StatusCode::GATEWAY_TIMEOUT,
             Self::Upstream(_) | Self::UpstreamAnswer(_) => StatusCode::BAD_GATEWAY,
             Self::ProviderUnavailable | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -283,6 +292,16 @@ impl Failure {
         }
     }
 
+    /// The word for logs, if a token that was brought along is refused.
+    pub(crate) fn token_reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Embed(error) => Some(error.as_str()),
+            Self::ClientToken(error) => Some(error.as_str()),
+            Self::UsedToken => Some("token_used"),
+            _ => None,
+        }
+    }
+
     /// Whether somebody who runs the gateway should hear of it.
     pub(crate) fn is_ours(&self) -> bool {
         self.status().is_server_error()
@@ -296,10 +315,22 @@ impl Failure {
         )
     }
 
-    /// The answer for whoever asks.
-    pub(crate) fn answer(&self, asking: &Asking, pages: &Pages) -> Response<Body> {
+    /// The answer for whoever asks; a page may be in frames of these sites, if any are given.
+    pub(crate) fn answer(
+        &self,
+        asking: &Asking,
+        pages: &Pages,
+        sites: Option<&str>,
+    ) -> Response<Body> {
         let mut answer = match asking.reader {
-            Reader::Person => self.page(asking, pages),
+            Reader::Person => {
+                let page = self.page(asking, pages);
+                let page = match sites {
+                    Some(sites) => page.framed_by(sites),
+                    None => page,
+                };
+                page.into_response().map(Body::from)
+            }
             Reader::Machine | Reader::Socket => self.word(asking.id),
             Reader::Bosh => self.bosh(asking.id),
             Reader::Api => self.problem(asking.id),
@@ -332,13 +363,13 @@ impl Failure {
         answer
     }
 
-    fn page(&self, asking: &Asking, pages: &Pages) -> Response<Body> {
+    fn page(&self, asking: &Asking, pages: &Pages) -> pages::Page {
         let id = asking.id.to_string();
         let asked = asking.asked(&id);
         let here = asking.return_to.as_str();
         let reason = self.to_string();
         let sign_in = login_path(&asking.return_to, true);
-        let page = match self {
+        match self {
             Self::NotFound | Self::Closed(_) => pages.render(&Content::NotFound, &asked),
             Self::Refused {
                 refusal,
@@ -429,8 +460,7 @@ impl Failure {
                 };
                 with_status(pages.render(&content, &asked), self.status())
             }
-        };
-        page.into_response().map(Body::from)
+        }
     }
 
     fn word(&self, id: RequestId) -> Response<Body> {

@@ -1,15 +1,16 @@
 //! The start page, and the meetings that people make there.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use url::Url;
 
 use super::{
     Body, Facts, Failure, Worker,
     failure::{Asking, login_path, plain},
     form::Form,
-    room::place_of,
+    framing::place_of,
     web::{only_reading, redirect},
 };
 use crate::{
@@ -41,13 +42,14 @@ impl Worker {
         asking: &Asking,
     ) -> Result<Response<Body>, Failure> {
         only_reading(request.method())?;
-        Ok(self.start(request, asking, None))
+        Ok(self.start(request, asking, false, None))
     }
 
     fn start(
         &self,
         request: &Request<Incoming>,
         asking: &Asking,
+        joining: bool,
         wrong: Option<(&str, NameProblem)>,
     ) -> Response<Body> {
         let session = self.session(request.headers());
@@ -61,6 +63,7 @@ impl Worker {
                 .as_ref()
                 .is_some_and(|session| self.may_create(session)),
             name: wrong.map(|(name, _)| name),
+            joining,
             problem: wrong.map(|(_, problem)| problem),
         };
         self.show(&content, asking)
@@ -78,20 +81,32 @@ impl Worker {
             .map(|(_, value)| value.trim().to_owned())
             .unwrap_or_default();
         // An address of ours keeps its link; of another site nothing is taken.
-        if let Some(rest) = typed.strip_prefix(self.gateway.origin.as_str()) {
-            let target = ReturnTo::parse(rest.split('#').next().unwrap_or_default());
-            if target.room().is_some() {
-                return redirect(StatusCode::SEE_OTHER, target.as_str());
-            }
+        if let Some(target) = self.target_of(&typed) {
+            return redirect(StatusCode::SEE_OTHER, target.as_str());
         }
-        if typed.contains("://") {
-            let wrong = (typed.as_str(), NameProblem::Characters);
-            return Ok(self.start(request, asking, Some(wrong)));
-        }
-        match RoomKey::from_text(&typed) {
+        let room = if typed.contains("://") {
+            Err(NameProblem::Characters)
+        } else {
+            RoomKey::from_text(&typed).map_err(problem)
+        };
+        match room {
             Ok(room) => redirect(StatusCode::SEE_OTHER, &room.page_path()),
-            Err(error) => Ok(self.start(request, asking, Some((&typed, problem(error))))),
+            Err(problem) => Ok(self.start(request, asking, true, Some((&typed, problem)))),
         }
+    }
+
+    /// The room's page that an address of this site leads to, as people write addresses: the scheme
+    /// is often left out.
+    fn target_of(&self, address: &str) -> Option<ReturnTo> {
+        let rest = address
+            .split_once("://")
+            .filter(|(scheme, _)| WEB.iter().any(|web| web.eq_ignore_ascii_case(scheme)))
+            .map_or(address, |(_, rest)| rest);
+        let url = Url::parse(&format!("https://{rest}")).ok()?;
+        let plain = url.username().is_empty() && url.password().is_none();
+        let own = plain && url.origin().ascii_serialization() == self.gateway.origin;
+        let target = ReturnTo::parse(&url[url::Position::BeforePath..url::Position::AfterQuery]);
+        target.room().filter(|_| own).map(|_| target)
     }
 
     /// Makes a meeting: a room that carries its creator's tag, on whatever replica, for ever.
@@ -124,7 +139,12 @@ impl Worker {
             Ok(_) => NameProblem::Taken,
             Err(error) => problem(error),
         };
-        Ok(self.start(&request, asking, Some((wish.unwrap_or_default(), wrong))))
+        Ok(self.start(
+            &request,
+            asking,
+            false,
+            Some((wish.unwrap_or_default(), wrong)),
+        ))
     }
 
     /// The page of a meeting, for who hosts it: addresses, and how long they are good for.
@@ -229,17 +249,22 @@ impl Worker {
         }
     }
 
-    /// The session of whoever may pass a meeting's links on: its host or a moderator.
+    /// The session of whoever may pass a meeting's links on: a host or moderator by their account.
+    /// A link or another system can make a host for a while; links that such a host made would
+    /// outlast that.
     fn hosting(
         &self,
         request: &Request<Incoming>,
         room: &RoomKey,
         facts: &Facts,
-    ) -> Result<std::rc::Rc<Session>, Failure> {
-        let session = self.visitor(request.headers(), room);
+    ) -> Result<Rc<Session>, Failure> {
+        let member = self.session(request.headers());
+        let visitor = member
+            .clone()
+            .or_else(|| self.visitor(request.headers(), room));
         let rules = self.rules();
-        let grant = self.admit(&rules.policy, room, session.as_deref(), facts)?;
-        session
+        let grant = self.admit(&rules.policy, room, visitor.as_deref(), facts)?;
+        member
             .filter(|_| grant.role() == Role::Moderator)
             .ok_or(Failure::NotHost)
     }
@@ -379,6 +404,9 @@ fn problem(error: RoomError) -> NameProblem {
         | RoomError::Tenant => NameProblem::Characters,
     }
 }
+
+/// Schemes of web addresses; ours is the second, and typed as either.
+const WEB: [&str; 2] = ["http", "https"];
 
 const HOUR: u64 = 3600;
 

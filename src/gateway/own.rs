@@ -12,7 +12,8 @@ use tracing::{info, warn};
 use super::{
     BODY_TIMEOUT, Body, Facts, Failure, Worker, audit,
     failure::{Asking, login_path, plain},
-    room::place_of,
+    framing::place_of,
+    room::give_cookies,
     web::redirect,
 };
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
     route::{OWN_PREFIX, Own},
     session::{
         self, Afterwards, CookieJar, HINT_COOKIE, JitsiState, Place, ReturnTo, SESSION_COOKIE,
-        SignIn, SignInCookies, SignInError,
+        Session, SignIn, SignInCookies, SignInError,
     },
 };
 
@@ -70,7 +71,7 @@ impl Worker {
             _ => ("text/plain", None),
         };
         let Some(text) = text else {
-            return Failure::NotFound.answer(asking, &self.gateway.pages);
+            return Failure::NotFound.answer(asking, &self.gateway.pages, None);
         };
         let mut answer = plain(StatusCode::OK, content_type, text.to_owned());
         answer
@@ -87,18 +88,28 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let query = request.uri().query().unwrap_or_default();
         let wanted = LoginQuery::parse(query);
-        if let Some(session) = self.session(request.headers()).filter(|_| !wanted.switch) {
+        let headers = request.headers();
+        let session = self.session(headers).filter(|_| !wanted.switch);
+        // A redirect can carry the options of Jitsi's `state` in its fragment: to the page, or to
+        // the one on the way to the provider, which keeps it.
+        if wanted.then == Afterwards::Page && !wanted.options.is_empty() {
+            let target = match session {
+                Some(_) => wanted.return_to.as_str().to_owned(),
+                None => login_path(&wanted.return_to, wanted.switch),
+            };
+            return redirect(
+                StatusCode::SEE_OTHER,
+                &format!("{target}#{}", wanted.options),
+            );
+        }
+        if let Some(session) = session {
             return self.go_on(&session, &wanted.return_to, &wanted.then, asking, facts);
         }
-        // A redirect can carry the options of Jitsi's `state` in its fragment, which the page on
-        // the way to the provider keeps.
-        if wanted.then == Afterwards::Page && !wanted.options.is_empty() {
-            let target = format!(
-                "{}#{}",
-                login_path(&wanted.return_to, wanted.switch),
-                wanted.options
-            );
-            return redirect(StatusCode::SEE_OTHER, &target);
+        if place_of(headers) == Place::Frame
+            && let Some(page) =
+                self.sign_in_apart(headers, &wanted.return_to, wanted.switch, asking)
+        {
+            return Ok(page);
         }
         let sign_in = SignIn::begin(
             wanted.return_to,
@@ -163,14 +174,17 @@ impl Worker {
                 .finish(&callback, &nonce, &verifier, &rules.policy)
                 .await
         });
-        let signed_in = finishing
+        let finished = finishing
             .await
-            .map_err(|_| Failure::Internal("the sign-in was abandoned"))?
-            .map_err(|failure| {
-                let failed =
-                    self.sign_in_failed(failure.as_str(), told(failure.class()), &failure, facts);
-                failed.leading_to(&sign_in.return_to)
-            })?;
+            .map_err(|_| Failure::Internal("the sign-in was abandoned"))?;
+        let signed_in = match finished {
+            Ok(signed_in) => signed_in,
+            Err(failure) => {
+                let (code, told) = (failure.as_str(), told(failure.class()));
+                let failed = self.sign_in_failed(code, told, &failure, facts);
+                return self.give_up(failed, &sign_in, asking);
+            }
+        };
         let sessions = &self.gateway.sessions;
         let session = sessions.begin(
             signed_in.who,
@@ -180,18 +194,20 @@ impl Worker {
         let sealed = sessions.seal(&session).map_err(|error| {
             self.sign_in_failed("session_too_large", Told::TooLarge, &error, facts)
         })?;
-        // Somebody else was signed in here before: their sockets end with their session.
+        // Somebody else was signed in here before: their sockets end with their session, and what
+        // rooms let them in by is not for their successor.
+        let mut cookies = Vec::new();
         if let Some(before) = before
             && before.identity().subject != session.identity().subject
         {
-            self.gateway
-                .revocations
-                .revoke(Selector::Session(before.id().clone()));
+            self.end(&before);
+            cookies = self.end_passes(jar);
         }
         audit::signed_in(&session, &facts);
         self.count_sign_in("ok");
         let (target, then) = (&sign_in.return_to, &sign_in.then);
         let mut answer = self.go_on(&session, target, then, asking, facts)?;
+        give_cookies(&mut answer, cookies);
         let headers = answer.headers_mut();
         headers.append(header::SET_COOKIE, self.session_cookie(&sealed));
         headers.append(header::SET_COOKIE, SignInCookies::forget(&state));
@@ -217,10 +233,9 @@ impl Worker {
         }
         if let Some(session) = self.session(request.headers()) {
             audit::signed_out(&session, &facts);
-            self.gateway
-                .revocations
-                .revoke(Selector::Session(session.id().clone()));
+            self.end(&session);
         }
+        let passes = self.end_passes(CookieJar::new(request.headers()));
         let hint = CookieJar::new(request.headers())
             .value(HINT_COOKIE)
             .and_then(|sealed| self.gateway.hints.open(sealed))
@@ -239,7 +254,20 @@ impl Worker {
         let headers = answer.headers_mut();
         headers.append(header::SET_COOKIE, session::expire(SESSION_COOKIE));
         headers.append(header::SET_COOKIE, forget_hint());
+        give_cookies(&mut answer, passes);
         Ok(answer)
+    }
+
+    fn end(&self, session: &Session) {
+        let id = session.id().clone();
+        self.gateway.revocations.revoke(Selector::Session(id));
+    }
+
+    /// Ends all passes of a browser; gives the headers that take them away.
+    fn end_passes(&self, jar: CookieJar<'_>) -> Vec<HeaderValue> {
+        let (passes, cookies) = self.gateway.passes.take_all(jar);
+        passes.iter().for_each(|pass| self.end(pass));
+        cookies
     }
 
     /// The provider says that a session ended (OpenID Connect Back-Channel Logout 1.0 § 2.5).

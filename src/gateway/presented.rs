@@ -15,7 +15,7 @@ use super::{Facts, Failure, Worker};
 use crate::{
     integration::EmbedError,
     room::RoomKey,
-    session::{Session, SessionId},
+    session::{CookieJar, Session, SessionId},
     store::Remembered,
     token::{ClientTokenError, ClientTokenKind, DisplayToken, Presented},
 };
@@ -34,7 +34,7 @@ pub(super) enum Occasion {
 // === impl Worker ===
 
 impl Worker {
-    /// The session that a brought token stands for in a room; none if it is no more than a display
+    /// The pass to a room that a brought token stands for; none if it is no more than a display
     /// token, which everybody has.
     pub(super) async fn presented(
         &self,
@@ -57,6 +57,23 @@ impl Worker {
         }
     }
 
+    /// The pass that somebody got for this token when they brought it first: an address with it may
+    /// be loaded again when the token has been used, or its time is over.
+    pub(super) fn pass_for(
+        &self,
+        token: &str,
+        room: &RoomKey,
+        headers: &HeaderMap,
+    ) -> Option<Session> {
+        let gateway = &self.gateway;
+        let pass = gateway.passes.find(room, CookieJar::new(headers))?;
+        let same = match gateway.client_tokens.recognize(token) {
+            Ok(presented) => pass.id() == presented.session.id(),
+            Err(_) => *pass.id() == id_of(token),
+        };
+        (same && self.counts(&pass)).then_some(pass)
+    }
+
     async fn client_session(
         &self,
         presented: Presented,
@@ -74,7 +91,7 @@ impl Worker {
             .sessions
             .ends_at_latest(session)
             .since(gateway.clock.now());
-        if left.is_zero() || gateway.revocations.contains(session) {
+        if left.is_zero() || !self.counts(session) {
             return Err(Failure::SignInFirst);
         }
         let in_time = presented.is_good_at(gateway.clock.now());
@@ -92,7 +109,10 @@ impl Worker {
                     .await?;
             }
         }
-        Ok(presented.session)
+        // Whoever has the token has this one room: a session for all must not come back as a
+        // cookie with some answer.
+        let ends = gateway.sessions.ends_at_latest(&presented.session);
+        Ok(presented.session.only_in(room, ends))
     }
 
     /// Uses up a handoff token. Whoever used it may come back with it after a break of their
@@ -153,7 +173,7 @@ impl Worker {
             &gateway.random,
         );
         // One token is one person in the room, however often it is shown.
-        let pass = pass.named(SessionId::from(hash(&[token.as_bytes()]).as_str()));
+        let pass = pass.named(id_of(token));
         if gateway.revocations.contains(&pass) {
             return Err(Failure::SignInFirst);
         }
@@ -169,6 +189,11 @@ impl Worker {
         );
         Ok(Some(pass))
     }
+}
+
+/// What a person is known by whom an integration's token vouches for.
+fn id_of(token: &str) -> SessionId {
+    SessionId::from(hash(&[token.as_bytes()]).as_str())
 }
 
 fn hash(parts: &[&[u8]]) -> String {

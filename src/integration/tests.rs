@@ -293,7 +293,7 @@ fn keys_of_a_set_verify_and_are_no_secrets() {
 #[test]
 fn pages_are_framed_only_where_rooms_are_the_integrations() {
     let integrations = of(settings());
-    let origins = |name: &str| integrations.embedding(&room(name)).count();
+    let origins = |name: &str| integrations.embedding(Some(&room(name))).count();
     assert_eq!((origins("school-1"), origins("board")), (1, 0));
 }
 

@@ -165,6 +165,8 @@
     }
     const jwt = parameters.jwt ?? pageAddress.searchParams.get("jwt") ?? undefined;
     meeting.jwt = jwt;
+    // Where Jitsi keeps what it read.
+    window.APP = { store: { getState: () => ({ "features/base/jwt": { jwt } }) } };
     let user = {};
     try {
       user = (jwt && readClaims(jwt).context?.user) || {};
