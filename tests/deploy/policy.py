@@ -35,5 +35,7 @@ def check(suite):
     unused = [entry["id"] for number, entry in enumerate(allowed) if number not in used]
     seen = report["summary"]["passed"]
     suite.check(f"policy: {seen} answers are right, and no wrong one but those allowed", failed)
-    suite.check("policy: every exception is still needed", unused)
-    suite.check("policy: enough was looked at", [] if seen > 400 else [report["summary"]])
+    # Unless only some of the parts were rendered.
+    if len(list((OUTPUT / "rendered").iterdir())) > 10:
+        suite.check("policy: every exception is still needed", unused)
+        suite.check("policy: enough was looked at", [] if seen > 2000 else [report["summary"]])
