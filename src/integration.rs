@@ -99,7 +99,7 @@ pub struct Integration {
     rates: Vec<api_key::Rate>,
 }
 
-/// What a good token says: who may be in which room, and until when.
+/// What a good token says: who may be in which room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vouched<'i> {
     /// The name of the integration.
@@ -110,8 +110,6 @@ pub struct Vouched<'i> {
     pub standing: Standing,
     /// The room, which is the one that was asked for.
     pub room: RoomKey,
-    /// When the token ends.
-    pub expires: Timestamp,
 }
 
 /// A request to the API with a good key.
@@ -144,6 +142,20 @@ impl Integrations {
         token: &str,
         page: &RoomKey,
         now: Timestamp,
+    ) -> Result<Vouched<'_>, EmbedError> {
+        self.verify_at(token, page, Some(now))
+    }
+
+    /// The same for somebody who came in by the token in its time, and shows it again.
+    pub fn verify_again(&self, token: &str, page: &RoomKey) -> Result<Vouched<'_>, EmbedError> {
+        self.verify_at(token, page, None)
+    }
+
+    fn verify_at(
+        &self,
+        token: &str,
+        page: &RoomKey,
+        now: Option<Timestamp>,
     ) -> Result<Vouched<'_>, EmbedError> {
         // Before anything is decoded: it came in an address.
         if token.len() > MAX_TOKEN_BYTES {
@@ -247,12 +259,14 @@ impl Integration {
         &self,
         token: &str,
         page: &RoomKey,
-        now: Timestamp,
+        now: Option<Timestamp>,
     ) -> Result<Vouched<'_>, EmbedError> {
         let verifier = self.verifier.as_ref().ok_or(EmbedError::UnknownIssuer)?;
         let claims = verifier.open(token)?;
         claims.addressed_to(self.settings.audience.as_deref())?;
-        let expires = claims.lives_until(now, self.settings.max_lifetime)?;
+        if let Some(now) = now {
+            claims.live_at(now, self.settings.max_lifetime)?;
+        }
         let room = claims.room(page)?;
         if !self.has_room(&room) {
             return Err(EmbedError::ForeignRoom);
@@ -263,7 +277,6 @@ impl Integration {
             identity,
             standing,
             room,
-            expires,
         })
     }
 }

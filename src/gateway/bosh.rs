@@ -14,8 +14,8 @@ use super::{
     between::{UnderWay, Waiting},
     failure::{plain, terminated},
     live::{End, Kind, Registration},
-    presented::Occasion,
-    visitor::Rank,
+    presented::{Occasion, hash},
+    visitor::{Entrant, Rank},
 };
 use crate::{
     bosh::{self, Bound, StartTag},
@@ -219,21 +219,22 @@ impl Worker {
             (body, None, self.mint(&rules, &room, &entrant)?)
         } else {
             let owner = entrant.owner();
-            let lifetime = entrant.grant().and_then(Grant::lifetime);
             let (body, Bound { sid, began }) =
                 self.gateway
                     .bosh_ids
                     .unbind(&tag, &body, owner, &room.to_string())?;
             if !matches!(entrant.rank, Rank::Granted(_)) {
-                // Who comes with nothing is known by the stream, not by a session of their own.
-                let named = Session::clone(&entrant.session).named(SessionId::from(sid.as_str()));
+                // Who comes with nothing is known by the stream, not by a session of their own; and
+                // not by the stream's id itself, which at Prosody is all that it takes.
+                let id = SessionId::from(hash(&[sid.as_bytes()]).as_str());
+                let named = Session::clone(&entrant.session).named(id);
                 entrant.session = Rc::new(named);
             }
             let stream = Stream {
                 sid,
                 rid: tag.rid(),
                 ends: tag.terminates(),
-                visit_ends: lifetime.map(|lifetime| began.after(lifetime)),
+                visit_ends: self.visit_ends(&entrant, began),
             };
             (body, Some(stream), None)
         };
@@ -258,6 +259,16 @@ impl Worker {
             request,
             stream,
         })
+    }
+
+    /// When a visit that began then may last no longer. A guest, or who shows another system's token,
+    /// gets a pass with each request, whose end always lies ahead.
+    fn visit_ends(&self, entrant: &Entrant<'_>, began: Timestamp) -> Option<Timestamp> {
+        let by_rule = entrant.grant().and_then(Grant::lifetime);
+        let member = entrant.session.standing().is_member();
+        let as_guest = (!member).then_some(self.gateway.guests.lifetime);
+        let longest = by_rule.into_iter().chain(as_guest).min()?;
+        Some(began.after(longest))
     }
 
     /// Tells who is there: a stream counts until its next request is overdue, or it ends.

@@ -266,7 +266,9 @@ impl Worker {
     /// Ends all passes of a browser; gives the headers that take them away.
     fn end_passes(&self, jar: CookieJar<'_>) -> Vec<HeaderValue> {
         let (passes, cookies) = self.gateway.passes.take_all(jar);
-        passes.iter().for_each(|pass| self.end(pass));
+        for pass in &passes {
+            self.end(pass);
+        }
         cookies
     }
 

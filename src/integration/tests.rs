@@ -99,7 +99,6 @@ fn a_good_token_vouches_for_one_person_in_one_room() {
         .unwrap();
     assert_eq!(vouched.integration, "school");
     assert_eq!(vouched.room, room("school-7b"));
-    assert_eq!(vouched.expires.as_unix(), NOW.as_unix() + 600);
     let Identity {
         subject,
         name,

@@ -1,5 +1,7 @@
 //! People whom another system vouches for.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -69,4 +71,58 @@ async fn whom_nobody_vouches_for_any_more_is_out() {
         tea.navigate("/school-7b").await.url.path(),
         "/_gateway/login"
     );
+}
+
+#[tokio::test]
+async fn what_a_system_says_of_somebody_counts_for_its_own_hosts_only() {
+    let site = site().await;
+    let refused = StatusCode::FORBIDDEN;
+    // Everybody but hosts waits; nobody of these is one.
+    for user in [
+        json!({"id": "hanna", "name": "Hanna Host"}),
+        json!({"id": "a", "groups": ["staff"], "subject": "hanna"}),
+        json!({"id": "b", "moderator": "yes"}),
+        json!({"id": "c", "moderator": 1, "affiliation": "member"}),
+        json!({"name": "recorder", "email": "hanna@example.org"}),
+    ] {
+        let token = token(&site, &user);
+        let mut browser = site.browser();
+        let page = browser.navigate(&format!("/school-7b?jwt={token}")).await;
+        assert!(page.text().contains("/_gateway/events"), "{user}: {page:?}");
+        let socket = browser.socket("room=school-7b").await;
+        assert_eq!(socket.unwrap_err(), refused, "{user}");
+        // Nor does the pass open another room, or the token another page.
+        let other = browser.socket("room=school-8b").await;
+        assert_eq!(other.unwrap_err(), refused, "{user}");
+        let other = browser.navigate(&format!("/school-8b?jwt={token}")).await;
+        assert_eq!(other.status, refused, "{user}");
+    }
+    let host = token(&site, &json!({"id": "t1", "moderator": true}));
+    let query = format!("room=school-7b&token={host}");
+    assert!(site.browser().socket_of_app(&query).await.is_ok());
+    let mut foreign = site.browser();
+    let foreign = foreign.socket_from(&query, "https://evil.test").await;
+    assert_eq!(foreign.unwrap_err(), refused);
+}
+
+#[tokio::test]
+async fn a_stream_outlives_the_token_that_began_it() {
+    let site = site().await;
+    let host = token(&site, &json!({"id": "t1", "moderator": true}));
+    // An app shows the token with each request.
+    let query = format!("room=school-7b&token={host}");
+    let mut app = site.browser();
+    let created = app.bosh_of_app(&query, CREATE).await.text();
+    let sid = sid_of(&created).to_owned();
+    site.hand.advance(Duration::from_mins(11));
+    let bye = format!(
+        "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}' type='terminate'/>"
+    );
+    let answer = app.bosh_of_app(&query, &bye).await.text();
+    assert!(!answer.contains("policy-violation"), "{answer}");
+    // It opens nothing more.
+    let late = app.bosh_of_app(&query, CREATE).await.text();
+    assert!(late.contains("policy-violation"), "{late}");
+    let late = app.socket_of_app(&query).await;
+    assert_eq!(late.unwrap_err(), StatusCode::FORBIDDEN);
 }

@@ -7,7 +7,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jitsi_auth_gateway::clock::{Clock, Timestamp};
 
 use super::{CREATE, sid_of};
-use crate::support::site::{ORIGIN, Site, Wishes};
+use crate::support::{
+    logs::Logs,
+    site::{ORIGIN, Site, Wishes},
+};
 
 #[tokio::test]
 async fn a_visit_lasts_as_long_as_the_rule_says_over_bosh_too() {
@@ -186,4 +189,27 @@ async fn whoever_is_in_a_room_that_got_fuller_stays_in_over_bosh() {
     };
     let bye = app.bosh_of_app("room=x", &bye(&of_app)).await.text();
     assert!(!bye.contains("policy-violation"), "{bye}");
+}
+
+#[tokio::test]
+async fn an_app_that_comes_with_nothing_stays_no_longer_than_guests_do() {
+    let logs = Logs::keep();
+    let site = Site::with(Wishes {
+        rules: "[guests]\nlifetime = \"1h\"\n\
+                [[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"anyone\"\n",
+        ..Wishes::default()
+    });
+    let site = site.await;
+    let mut app = site.browser();
+    let created = app.bosh_of_app("room=x", CREATE).await.text();
+    let sid = sid_of(&created).to_owned();
+    site.hand.advance(Duration::from_mins(61));
+    let poll = format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
+    let answer = app.bosh_of_app("room=x", &poll).await.text();
+    assert!(answer.contains("policy-violation"), "{answer}");
+    // At Prosody its own id is all that it takes to be somebody.
+    let (own, _) = sid.split_once('.').unwrap();
+    let lines = logs.lines_with(own);
+    let ours = |line: &&String| line.contains("audit");
+    assert_eq!(lines.iter().find(ours), None);
 }
