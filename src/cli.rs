@@ -3,6 +3,7 @@
 //! Nothing here prints by itself: what people and scripts read goes to the [`Terminal`] that the
 //! caller gives.
 
+mod doctor;
 mod token;
 
 use std::{
@@ -71,6 +72,9 @@ enum Command {
     Demo,
     /// Check the configuration, its keys and its rules, and touch nothing else.
     Check(ConfigArgument),
+    /// Look at the deployment from here, with good tokens and bad ones, and say what to change. Exit
+    /// code 1 if something is wrong, 2 if nothing could be looked at.
+    Doctor(doctor::DoctorArguments),
     /// Make tokens for tests, or look into one.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -105,6 +109,9 @@ enum Failure {
     Config(#[from] Problems),
     #[error("error: {0}")]
     Usage(String),
+    /// All is said already.
+    #[error("")]
+    Found,
     #[error("error: {0:#}")]
     Run(#[from] anyhow::Error),
     #[error("error: cannot write: {0}")]
@@ -137,8 +144,10 @@ pub fn run<A: Into<OsString> + Clone>(
     match context.run(parsed.command, commands) {
         Ok(()) => Exit::Done,
         Err(failure) => {
-            // Nobody is left to tell if this cannot be written either.
-            let _ = writeln!(context.terminal.error, "{failure}");
+            if !matches!(failure, Failure::Found) {
+                // Nobody is left to tell if this cannot be written either.
+                let _ = writeln!(context.terminal.error, "{failure}");
+            }
             failure.exit()
         }
     }
@@ -182,7 +191,7 @@ impl Failure {
     fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Usage(_) => Exit::Refused,
-            Self::Run(_) | Self::Terminal(_) => Exit::Failed,
+            Self::Found | Self::Run(_) | Self::Terminal(_) => Exit::Failed,
         }
     }
 }
@@ -201,6 +210,7 @@ impl Context<'_, '_> {
             }
             Command::Demo => (commands.demo)()?,
             Command::Check(file) => self.check(file)?,
+            Command::Doctor(arguments) => self.doctor(arguments)?,
             Command::Token(command) => self.token(command)?,
             Command::Config(ConfigCommand::Schema) => {
                 let schema = format!("{:#}", config::schema());

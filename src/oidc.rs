@@ -16,6 +16,7 @@ mod failure;
 mod http;
 mod id_token;
 mod logout;
+mod probe;
 mod provider;
 mod registered;
 mod userinfo;
@@ -40,6 +41,7 @@ pub use self::{
     failure::{FailureClass, SignInFailure},
     http::FetchError,
     logout::{LogoutError, LogoutRequest},
+    probe::{Description, DescriptionError, Probe},
     provider::Status,
 };
 pub use crate::jws::TokenError;
