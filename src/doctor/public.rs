@@ -1,10 +1,14 @@
 //! The public address as people meet it: its certificate, and that it leads to the gateway and not
 //! past it.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use aws_lc_rs::digest;
 use http::{Request, StatusCode, header};
+use humantime_serde::re::humantime::format_rfc3339_seconds;
 use rustls::{
     CertificateError, Error,
     pki_types::{CertificateDer, pem::PemObject},
@@ -181,6 +185,16 @@ impl Door<'_> {
     fn sent(&self, path: &str) -> String {
         format!("GET {}{path}", self.public_url)
     }
+}
+
+/// The library tells times in seconds.
+fn in_words(error: &Error) -> String {
+    let until = match error {
+        Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => not_after,
+        other => return other.to_string(),
+    };
+    let until = UNIX_EPOCH + Duration::from_secs(until.as_secs());
+    format!("a certificate that is good until {}", format_rfc3339_seconds(until))
 }
 
 fn ours(sent: &str, answer: Result<&Answer, &WireError>) -> Result<(), Finding> {
