@@ -165,6 +165,7 @@ async fn inside(
         watch,
     };
     let logs_in = prosody.run(&mut report, &mut dates).await;
+    report.explained("W2.domain", &["B1.host", "B2.domain"]);
     if !watch.selection.has_any(ROOMS) {
         return Ok((report, dates));
     }

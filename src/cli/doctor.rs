@@ -24,7 +24,7 @@ pub(super) struct DoctorArguments {
     /// Print JSON instead of text.
     #[arg(long)]
     json: bool,
-    /// Also write JUnit's XML to this file.
+    /// Also write `JUnit`'s XML to this file.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Only these checks and what they build upon: ids as B1, or letters, with commas between.
@@ -93,19 +93,16 @@ impl Context<'_, '_> {
 
     fn explain_lines(&mut self, file: Option<PathBuf>) -> Result<(), Failure> {
         let mut bytes = Vec::new();
-        match file {
-            Some(file) => {
-                let unreadable =
-                    |error: io::Error| Failure::Usage(format!("{}: {error}", file.display()));
-                let open = fs::File::open(&file).map_err(unreadable)?;
-                open.take(MAX_LOG_BYTES)
-                    .read_to_end(&mut bytes)
-                    .map_err(unreadable)?;
-            }
-            None => {
-                let input = &mut *self.terminal.input;
-                input.take(MAX_LOG_BYTES).read_to_end(&mut bytes)?;
-            }
+        if let Some(file) = file {
+            let unreadable =
+                |error: io::Error| Failure::Usage(format!("{}: {error}", file.display()));
+            let open = fs::File::open(&file).map_err(unreadable)?;
+            open.take(MAX_LOG_BYTES)
+                .read_to_end(&mut bytes)
+                .map_err(unreadable)?;
+        } else {
+            let input = &mut *self.terminal.input;
+            input.take(MAX_LOG_BYTES).read_to_end(&mut bytes)?;
         }
         let explanations = doctor::explain(&String::from_utf8_lossy(&bytes));
         let output = &mut self.terminal.output;

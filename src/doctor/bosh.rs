@@ -76,12 +76,10 @@ impl Session {
         Ok(session)
     }
 
-    /// Begins the stream anew, which is answered at once by whoever knows the session.
-    pub(super) async fn restart(&mut self) -> Result<Element, BoshError> {
-        let to = escaped(&self.target.domain);
-        let attributes = format!("to='{to}' xmpp:restart='true' xmlns:xmpp='urn:xmpp:xbosh'");
-        self.post(&attributes, "").await?;
-        self.take("features").await
+    /// Asks for something that whoever knows the session refuses at once, before and without a
+    /// login.
+    pub(super) async fn return_to(&mut self) -> Result<(), BoshError> {
+        self.ask(UNKNOWN_MECHANISM, &["failure"]).await.map(drop)
     }
 
     /// Logs in as Jitsi's client does.
@@ -97,7 +95,10 @@ impl Session {
 
     /// Restarts the stream after logging in and binds a resource.
     pub(super) async fn bind(&mut self) -> Result<(), BoshError> {
-        self.restart().await?;
+        let to = escaped(&self.target.domain);
+        let attributes = format!("to='{to}' xmpp:restart='true' xmlns:xmpp='urn:xmpp:xbosh'");
+        self.post(&attributes, "").await?;
+        self.take("features").await?;
         self.ask(BIND, &["iq"]).await.map(drop)
     }
 
@@ -244,6 +245,9 @@ const HTTP_BIND: &str = "http://jabber.org/protocol/httpbind";
 /// SASL ANONYMOUS: the token says who one is.
 pub(super) const AUTH: &str =
     "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>";
+
+const UNKNOWN_MECHANISM: &str =
+    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='X-GATEWAY-DOCTOR'/>";
 
 const BIND: &str = "<iq xmlns='jabber:client' type='set' id='bind'>\
                     <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";

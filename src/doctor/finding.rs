@@ -12,13 +12,13 @@ pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
     /// What was sent.
-    pub sent: String,
+    pub sent: Box<str>,
     /// What came back.
-    pub got: String,
+    pub got: Box<str>,
     /// What that means.
-    pub meaning: String,
+    pub meaning: Box<str>,
     /// What to change.
-    pub remedy: String,
+    pub remedy: Box<str>,
     #[serde(skip)]
     pub(super) check: Check,
 }
@@ -42,10 +42,10 @@ impl Finding {
         Self {
             id: format!("{check}.{what}"),
             severity,
-            sent: String::new(),
-            got: String::new(),
-            meaning: String::new(),
-            remedy: String::new(),
+            sent: Box::default(),
+            got: Box::default(),
+            meaning: Box::default(),
+            remedy: Box::default(),
             check,
         }
     }
@@ -65,16 +65,16 @@ impl Finding {
     /// What was sent, and what came back.
     #[must_use]
     pub(super) fn saw(mut self, sent: impl Into<String>, got: impl Into<String>) -> Self {
-        self.sent = sent.into();
-        self.got = got.into();
+        self.sent = sent.into().into();
+        self.got = got.into().into();
         self
     }
 
     /// What that means, and what to change.
     #[must_use]
     pub(super) fn so(mut self, meaning: impl Into<String>, remedy: impl Into<String>) -> Self {
-        self.meaning = meaning.into();
-        self.remedy = remedy.into();
+        self.meaning = meaning.into().into();
+        self.remedy = remedy.into().into();
         self
     }
 }

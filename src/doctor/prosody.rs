@@ -48,7 +48,13 @@ impl Examination<'_> {
             report.skip(AFTER_B4, "B4 failed");
             return false;
         }
-        self.bad_tokens(report, open).await;
+        if !self.bad_tokens(report, open).await {
+            report.skip(
+                &[Check::A1, Check::S1],
+                "A3 failed: tokens are not looked at",
+            );
+            return false;
+        }
         let good = self.good_token(report).await;
         if good {
             self.websocket(report).await;
@@ -90,7 +96,7 @@ impl Examination<'_> {
         };
         self.watch.begins(Check::B3);
         for _ in 0..RETURNS {
-            if let Err(error) = session.restart().await {
+            if let Err(error) = session.return_to().await {
                 report.find(address::lost_session(&error));
                 return None;
             }
@@ -106,8 +112,9 @@ impl Examination<'_> {
         Session::open(&self.target, token, first).await
     }
 
-    /// Tries what must not log in; `without` is a session without a token.
-    async fn bad_tokens(&self, report: &mut Report, without: Session) {
+    /// Tries what must not log in; `without` is a session without a token. Whether tokens are looked
+    /// at.
+    async fn bad_tokens(&self, report: &mut Report, without: Session) -> bool {
         let room = self.tokens.room();
         let mut outcomes = Vec::new();
         for bad in login::BAD {
@@ -133,7 +140,7 @@ impl Examination<'_> {
             outcomes.push((bad, result));
         }
         without.close().await;
-        login::judge_bad(report, outcomes);
+        login::judge_bad(report, outcomes)
     }
 
     async fn good_token(&self, report: &mut Report) -> bool {
@@ -190,7 +197,7 @@ impl Examination<'_> {
 }
 
 /// As many as show two servers behind any balancer that takes turns, and most that draw lots.
-const RETURNS: usize = 4;
+const RETURNS: usize = 3;
 
 const AFTER_B1: &[Check] = &[
     Check::B2,

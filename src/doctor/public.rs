@@ -2,6 +2,7 @@
 //! past it.
 
 use std::{
+    fmt::Write as _,
     path::Path,
     time::{Duration, UNIX_EPOCH},
 };
@@ -76,7 +77,7 @@ impl Door<'_> {
         let sent = format!("a TLS handshake with {}", self.public_url);
         let now = Duration::from_secs(self.now.as_unix());
         let found =
-            |what, error: &Error| Finding::error(Check::C2, what).saw(&*sent, error.to_string());
+            |what, error: &Error| Finding::error(Check::C2, what).saw(&*sent, in_words(error));
         if let Err(error) = self.trust.judge(shown, host, now) {
             return Err(match &error {
                 Error::InvalidCertificate(
@@ -102,7 +103,7 @@ impl Door<'_> {
         }
         if let Err(error) = self.trust.judge(shown, host, now + SOON) {
             return Err(Finding::warning(Check::C2, "soon")
-                .saw(sent, error.to_string())
+                .saw(sent, in_words(&error))
                 .so(
                     format!(
                         "the certificate ends within {} days",
@@ -139,11 +140,11 @@ impl Door<'_> {
         self.watch.begins(Check::K1);
         for kid in &self.kids {
             let hash = digest::digest(&digest::SHA256, kid.as_bytes());
-            let name: String = hash
-                .as_ref()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let mut name = String::new();
+            for byte in hash.as_ref() {
+                // Writing to a string does not fail.
+                let _ = write!(name, "{byte:02x}");
+            }
             let path = format!("/_gateway/asap/{name}.pem");
             let answer = self.get(wire, &path).await;
             let result = key(&self.sent(&path), kid, answer.as_ref());
@@ -194,7 +195,10 @@ fn in_words(error: &Error) -> String {
         other => return other.to_string(),
     };
     let until = UNIX_EPOCH + Duration::from_secs(until.as_secs());
-    format!("a certificate that is good until {}", format_rfc3339_seconds(until))
+    format!(
+        "a certificate that is good until {}",
+        format_rfc3339_seconds(until)
+    )
 }
 
 fn ours(sent: &str, answer: Result<&Answer, &WireError>) -> Result<(), Finding> {

@@ -112,6 +112,23 @@ impl Report {
         }
     }
 
+    /// Takes a finding back that follows from another one.
+    pub(super) fn explained(&mut self, id: &str, by: &[&str]) {
+        let cause = self
+            .findings
+            .iter()
+            .find(|own| by.contains(&own.id.as_str()));
+        let Some(because) = cause.map(|cause| format!("{} says why", cause.id)) else {
+            return;
+        };
+        let Some(at) = self.findings.iter().position(|own| own.id == id) else {
+            return;
+        };
+        let check = self.findings.remove(at).check;
+        self.outcomes.retain(|(own, _)| *own != check);
+        self.skip(&[check], &because);
+    }
+
     /// Leaves out what nobody asked for, unless it is wrong.
     pub(super) fn limited_to(mut self, selection: &Selection) -> Self {
         self.outcomes
@@ -161,7 +178,7 @@ impl Report {
         serde_json::to_string_pretty(&document).expect("texts always serialize")
     }
 
-    /// As JUnit's XML, a test case for each check.
+    /// As `JUnit`'s XML, a test case for each check.
     pub fn junit(&self) -> String {
         let count = |wanted: fn(&Outcome) -> bool| {
             self.outcomes.iter().filter(|(_, own)| wanted(own)).count()
@@ -193,19 +210,21 @@ impl Report {
     }
 
     fn failures(&self, check: Check) -> String {
-        let own = self.findings.iter().filter(|found| found.check == check);
-        own.map(|found| {
-            format!(
+        let mut text = String::new();
+        for found in self.findings.iter().filter(|own| own.check == check) {
+            let details = format!(
+                "sent: {}\ngot: {}\nchange: {}",
+                found.sent, found.got, found.remedy
+            );
+            let _ = write!(
+                text,
                 "<failure type=\"{}\" message=\"{}\">{}</failure>",
                 escaped(&found.id),
                 escaped(&found.meaning),
-                escaped(&format!(
-                    "sent: {}\ngot: {}\nchange: {}",
-                    found.sent, found.got, found.remedy
-                ))
-            )
-        })
-        .collect()
+                escaped(&details)
+            );
+        }
+        text
     }
 }
 

@@ -38,6 +38,13 @@ impl Rooms<'_> {
                 return;
             }
         };
+        // Jicofo would try in vain, and say nothing.
+        if let Some(finding) = self.component(&mut first).await {
+            report.find(finding);
+            report.skip(AFTER_MUC, "J2 failed");
+            first.close().await;
+            return;
+        }
         self.watch.begins(Check::J1);
         let opened = self.open(&mut first, &room).await;
         if !report.settle(Check::J1, judged::focus(&self.focus, opened)) {
@@ -133,6 +140,22 @@ impl Rooms<'_> {
         Ok(session)
     }
 
+    /// What is wrong if there is nothing at the rooms' address.
+    async fn component(&self, session: &mut Session) -> Option<super::Finding> {
+        let request = format!(
+            "<iq xmlns='jabber:client' type='get' id='muc' to='{}'>\
+             <query xmlns='http://jabber.org/protocol/disco#info'/></iq>",
+            escaped(&self.muc)
+        );
+        let is_answer = |own: &Element| own.name == "iq" && own.attribute("id") == Some("muc");
+        let answer = session.ask_until(&request, is_answer).await.ok()?;
+        let refusal = Refusal::of_stanza(&answer);
+        // A component that says nothing of itself is there; what is looked for elsewhere is not.
+        let absent = refusal.condition.starts_with("remote-server")
+            || refusal.text.to_lowercase().contains("remote domains");
+        absent.then(|| judged::no_component(&self.muc, &refusal))
+    }
+
     /// Asks Jicofo for the room, as clients do before they enter.
     async fn open(&self, session: &mut Session, room: &RoomKey) -> Result<Element, BoshError> {
         let request = format!(
@@ -198,5 +221,7 @@ const STRANGER: &str = "doctor3";
 pub(super) const ROOMS: &[Check] = &[Check::J1, Check::J2, Check::J3, Check::J4, Check::J5];
 
 const AFTER_J1: &[Check] = &[Check::J2, Check::J3, Check::J4, Check::J5];
+
+const AFTER_MUC: &[Check] = &[Check::J1, Check::J3, Check::J4, Check::J5];
 
 const AFTER_J2: &[Check] = &[Check::J3, Check::J4, Check::J5];

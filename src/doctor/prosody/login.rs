@@ -45,8 +45,8 @@ impl From<&SigningSettings> for Signing {
 }
 
 /// Notes what came of the bad tokens. If a forged one is good, no token is looked at, and the
-/// others say nothing more.
-pub(super) fn judge_bad(report: &mut Report, tried: Vec<(Bad, Tried)>) {
+/// others say nothing more. Whether tokens are looked at.
+pub(super) fn judge_bad(report: &mut Report, tried: Vec<(Bad, Tried)>) -> bool {
     let forged_is_good = tried
         .iter()
         .any(|(bad, tried)| bad.check == Check::A3 && matches!(tried, Ok(Ok(()))));
@@ -63,6 +63,7 @@ pub(super) fn judge_bad(report: &mut Report, tried: Vec<(Bad, Tried)>) {
             Err(error) => report.skip(&[bad.check], &error.to_string()),
         }
     }
+    !forged_is_good
 }
 
 // === impl Bad ===

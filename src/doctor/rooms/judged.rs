@@ -40,6 +40,20 @@ pub(super) fn focus(address: &str, answer: Result<Element, BoshError>) -> Result
     })
 }
 
+/// There is nothing where rooms should be.
+pub(super) fn no_component(muc: &str, refusal: &Refusal) -> Finding {
+    Finding::error(Check::J2, "muc")
+        .saw(
+            format!("a question to {muc}, where config.js says that rooms are"),
+            refusal.to_string(),
+        )
+        .so(
+            "there is no component for rooms at this address",
+            "make XMPP_MUC_DOMAIN in .env the same for web and Prosody (hosts.muc in config.js, \
+             Component in prosody.cfg.lua)",
+        )
+}
+
 /// What came of entering the room that the token is for.
 pub(super) fn own_room(muc: &str, entered: Entered) -> Result<Element, Finding> {
     let sent = format!("a good token, entering its own test room at {muc}");
@@ -78,14 +92,8 @@ pub(super) fn own_room(muc: &str, entered: Entered) -> Result<Element, Finding> 
             "new rooms begin with a lobby, and a token does not lead past it",
             "remove persistent_lobby, or muc_wait_for_host, from XMPP_MODULES and XMPP_MUC_MODULES",
         )
-    } else if matches!(
-        refusal.condition.as_str(),
-        "remote-server-not-found" | "service-unavailable" | "item-not-found"
-    ) {
-        found("muc", got).so(
-            "there is no component for rooms at this address",
-            "make XMPP_MUC_DOMAIN in .env the same for web and Prosody (hosts.muc in config.js)",
-        )
+    } else if refusal.condition == "remote-server-not-found" {
+        no_component(muc, &refusal)
     } else {
         found("refused", got).so(
             "a good token does not open its own room",
@@ -220,7 +228,7 @@ mod tests {
                 refused("registration-required", "", "lobbyroom"),
                 "J2.lobby",
             ),
-            (refused("service-unavailable", "", ""), "J2.muc"),
+            (refused("remote-server-not-found", "", ""), "J2.muc"),
             (refused("forbidden", "", ""), "J2.refused"),
             (Err(BoshError::Ended("x".to_owned())), "J2.silent"),
         ] {

@@ -128,7 +128,11 @@ export const broken = {
   "allow_empty_token": ["A2.empty-token", prosody({ allowEmptyToken: true })],
   "another XMPP domain": ["B2.domain", async () => ({ settings: { upstream: { xmpp_domain: "meet.example.org" } } })],
   "another Host": ["B1.host", async (keep) => ({
-    ...(await prosody({ edit: replaced(`http_default_host = "${names.domain}";`, "") })(keep)),
+    ...(await prosody({
+      edit: (text) => replaced('modules_enabled = { "smacks" }', 'modules_enabled = { "smacks", "bosh", "websocket" }')(
+        without("websocket")(without("bosh")(replaced(`http_default_host = "${names.domain}";`, "")(text))),
+      ),
+    })(keep)),
     settings: { upstream: { xmpp_domain: "meet.example.org" } },
   })],
   "WebSocket is off": ["S1.off", prosody({ edit: without("websocket") })],
@@ -158,7 +162,7 @@ export const broken = {
   })],
   "Jicofo is absent": ["J1.absent", prosody({}, { focus: false })],
   "nothing reads roles from tokens": ["J4.nobody", lacking("token_affiliation")],
-  "config.js names another MUC": ["J2.room", web({
+  "config.js names another MUC": ["J2.muc", web({
     hosts: { domain: names.domain, muc: `elsewhere.${names.domain}`, focus: names.focus },
   })],
   "the web container is down": ["W1.refused", async () => ({ changed: { web: await nobody() } })],
