@@ -4,6 +4,7 @@
 //! caller gives.
 
 mod doctor;
+mod explain;
 mod token;
 
 use std::{
@@ -75,6 +76,8 @@ enum Command {
     /// Look at the deployment from here, with good tokens and bad ones, and say what to change. Exit
     /// code 1 if something is wrong, 2 if nothing could be looked at.
     Doctor(doctor::DoctorArguments),
+    /// Say which rule decides on a person and a room, and why.
+    Explain(explain::ExplainArguments),
     /// Make tokens for tests, or look into one.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -134,7 +137,7 @@ pub fn run<A: Into<OsString> + Clone>(
 ) -> Exit {
     let parsed = match CommandLine::try_parse_from(arguments) {
         Ok(parsed) => parsed,
-        Err(answer) => return explain(&answer, terminal),
+        Err(answer) => return tell(&answer, terminal),
     };
     let mut context = Context {
         environment,
@@ -211,6 +214,7 @@ impl Context<'_, '_> {
             Command::Demo => (commands.demo)()?,
             Command::Check(file) => self.check(file)?,
             Command::Doctor(arguments) => self.doctor(arguments)?,
+            Command::Explain(arguments) => self.explain(arguments)?,
             Command::Token(command) => self.token(command)?,
             Command::Config(ConfigCommand::Schema) => {
                 let schema = format!("{:#}", config::schema());
@@ -238,7 +242,7 @@ impl Context<'_, '_> {
 }
 
 /// Answers a command line that is wrong, or one that asks for help or the version.
-fn explain(answer: &clap::Error, terminal: &mut Terminal<'_>) -> Exit {
+fn tell(answer: &clap::Error, terminal: &mut Terminal<'_>) -> Exit {
     let text = answer.render();
     let written = if answer.use_stderr() {
         write!(terminal.error, "{text}")
