@@ -5,6 +5,8 @@
 
 mod doctor;
 mod explain;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::{
