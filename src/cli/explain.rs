@@ -124,6 +124,9 @@ fn person(file: &PathBuf, config: &Config) -> Result<Identity, Failure> {
     oidc::described(&claims, &config.oidc, &config.policy).map_err(|error| wrong(error.to_string()))
 }
 
+/// Whether a condition is met, which depends on what it is for.
+type Meets<'m> = &'m dyn Fn(&Matcher, &Visitor<'_>) -> bool;
+
 /// The rule's conditions, and which of them are met.
 fn conditions(
     output: &mut dyn Write,
@@ -143,7 +146,6 @@ fn conditions(
     };
     let admits = |one: &Matcher, visitor: &Visitor<'_>| one.admits(visitor);
     let elevates = |one: &Matcher, visitor: &Visitor<'_>| one.elevates(visitor);
-    type Meets<'m> = &'m dyn Fn(&Matcher, &Visitor<'_>) -> bool;
     let groups: [(&str, &[Matcher], Meets<'_>); 4] = [
         ("enter", entering, &admits),
         ("host", &rule.hosts, &elevates),

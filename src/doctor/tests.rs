@@ -83,9 +83,15 @@ impl Deployment {
             progress: &|_| {},
         };
         let (clock, random) = (Clock::system(), Random::system());
-        examine_trusting(&config, &order, &self.trust, &clock, &random)
-            .await
-            .unwrap()
+        Box::pin(examine_trusting(
+            &config,
+            &order,
+            &self.trust,
+            &clock,
+            &random,
+        ))
+        .await
+        .unwrap()
     }
 
     /// The ids of what is found once something is changed.
@@ -150,9 +156,15 @@ async fn only_what_was_asked_for_is_told_and_seen() {
         progress: &|check| seen.lock().unwrap().push(check),
     };
     let (clock, random) = (Clock::system(), Random::system());
-    let report = examine_trusting(&site.config, &order, &site.trust, &clock, &random)
-        .await
-        .unwrap();
+    let report = Box::pin(examine_trusting(
+        &site.config,
+        &order,
+        &site.trust,
+        &clock,
+        &random,
+    ))
+    .await
+    .unwrap();
     let checks: Vec<_> = report.outcomes().iter().map(|(check, _)| *check).collect();
     assert_eq!(checks, [Check::B1, Check::R1]);
     let mut seen = seen.into_inner().unwrap();

@@ -57,14 +57,14 @@ impl Tokens {
     /// A token of another issuer, otherwise good.
     pub(super) fn of_other_issuer(&self, room: &RoomKey) -> Result<String, SignerError> {
         self.changed(room, |settings| {
-            settings.issuer = format!("{STRANGER}-issuer")
+            settings.issuer = format!("{STRANGER}-issuer");
         })
     }
 
     /// A token for another audience, otherwise good.
     pub(super) fn for_other_audience(&self, room: &RoomKey) -> Result<String, SignerError> {
         self.changed(room, |settings| {
-            settings.audience = format!("{STRANGER}-audience")
+            settings.audience = format!("{STRANGER}-audience");
         })
     }
 
@@ -121,12 +121,13 @@ impl Tokens {
         let until = now.after(self.settings.lifetime).as_unix();
         let claims = self.claims(room, now.before(EXPIRED_BEFORE).as_unix(), until);
         let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-        let mut header = json!({"typ": "JWT", "alg": "none"});
-        if let SigningSettings::Keys { keys, .. } = &self.settings.signing
-            && let Some(newest) = keys.first()
-        {
-            header["kid"] = newest.kid.clone().into();
-        }
+        let header = match &self.settings.signing {
+            SigningSettings::Keys { keys, .. } => {
+                let kid = keys.first().map_or("", |newest| &newest.kid);
+                json!({"typ": "JWT", "alg": "none", "kid": kid})
+            }
+            SigningSettings::Secret { .. } => json!({"typ": "JWT", "alg": "none"}),
+        };
         format!("{}.{}.AA", part(&header), part(&claims))
     }
 

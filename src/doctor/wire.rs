@@ -7,7 +7,7 @@ use std::{error::Error, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header, uri::Authority};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, pki_types::ServerName};
@@ -145,7 +145,7 @@ impl Wire {
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
             // A head that says enough is worth more than a body that is too long.
-            let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+            let body = body.map(Collected::to_bytes).unwrap_or_default();
             Ok(Answer {
                 status: head.status,
                 headers: head.headers,

@@ -196,6 +196,10 @@ pub(super) fn second_refused(refusal: &Refusal) -> Finding {
 mod tests {
     use super::*;
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "it stands for what entering answers"
+    )]
     fn refused(condition: &str, text: &str, marker: &str) -> Entered {
         Ok(Err(Refusal {
             condition: condition.to_owned(),
