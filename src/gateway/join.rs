@@ -2,14 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::{
     Body, Facts, Failure, Worker,
     failure::Asking,
     form::Form,
-    room::{JOIN, Visit, give_cookies, place_of},
+    framing::place_of,
+    room::{JOIN, Visit, give_cookies},
     web::redirect,
 };
 use crate::{
@@ -37,6 +38,9 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let link = self.link(invite, &visit.room)?;
         let headers = visit.request.headers();
+        if self.came_by(&link, headers) {
+            return redirect(StatusCode::SEE_OTHER, here);
+        }
         let member = self.session(headers);
         if link.uses.is_none() && (member.is_some() || link.name.is_some()) {
             return self.admit_by_link(&link, None, here, visit);
@@ -79,6 +83,11 @@ impl Worker {
             Some(invite) => Some(self.link(invite, &visit.room)?),
             None => None,
         };
+        if let Some(link) = &link
+            && self.came_by(link, visit.request.headers())
+        {
+            return redirect(StatusCode::SEE_OTHER, &here);
+        }
         let name = match guest_name(typed) {
             Ok(name) => Some(name),
             // Who is known otherwise need not say a name.
@@ -156,7 +165,8 @@ impl Worker {
                 let kind = ClientTokenKind::Embed;
                 let features = crate::policy::Features::default();
                 let token = tokens.issue(pass, &visit.room, role, &features, kind, HANDOVER);
-                format!("{here}?jwt={}", token.as_str())
+                let mark = if here.contains('?') { '&' } else { '?' };
+                format!("{here}{mark}jwt={}", token.as_str())
             }
         };
         let mut answer = redirect(StatusCode::SEE_OTHER, &here)?;
@@ -189,6 +199,16 @@ impl Worker {
             return Err(refused(LinkProblem::Revoked));
         }
         Ok(link)
+    }
+
+    /// Whether somebody is in by this link already, or by one that makes more of them: opening it
+    /// again uses nothing up, and makes no host a guest.
+    fn came_by(&self, link: &Link, headers: &HeaderMap) -> bool {
+        let pass = self.pass(headers, &link.room);
+        pass.is_some_and(|pass| match pass.standing() {
+            Standing::Invited(by) => by.link == link.id || by.host && !link.host,
+            _ => false,
+        })
     }
 
     async fn use_link(&self, link: &Link) -> Result<(), Failure> {

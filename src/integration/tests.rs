@@ -99,7 +99,6 @@ fn a_good_token_vouches_for_one_person_in_one_room() {
         .unwrap();
     assert_eq!(vouched.integration, "school");
     assert_eq!(vouched.room, room("school-7b"));
-    assert_eq!(vouched.expires.as_unix(), NOW.as_unix() + 600);
     let Identity {
         subject,
         name,
@@ -293,7 +292,7 @@ fn keys_of_a_set_verify_and_are_no_secrets() {
 #[test]
 fn pages_are_framed_only_where_rooms_are_the_integrations() {
     let integrations = of(settings());
-    let origins = |name: &str| integrations.embedding(&room(name)).count();
+    let origins = |name: &str| integrations.embedding(Some(&room(name))).count();
     assert_eq!((origins("school-1"), origins("board")), (1, 0));
 }
 

@@ -19,6 +19,8 @@ pub enum Content<'c> {
         may_create: bool,
         /// The name that was asked for and cannot be had.
         name: Option<&'c str>,
+        /// It was that of a meeting to join, not to make.
+        joining: bool,
         /// What is wrong with it.
         problem: Option<NameProblem>,
     },

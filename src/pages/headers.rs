@@ -72,10 +72,11 @@ fn policy(content: &Content<'_>, style: &str, has_logo: bool) -> String {
 }
 
 /// Forms that change something are answered only if they come from this site, and browsers hide
-/// where they come from where no referrer is allowed (Fetch § 3.2.6).
+/// where they come from where no referrer is allowed (Fetch § 3.2.6). The address of such a page may
+/// hold a link, which Jitsi's web server and page need not know: it is not a part of the origin.
 fn referrer_policy(content: &Content<'_>) -> &'static str {
     match content {
-        Content::Start { .. } | Content::Join { .. } => "same-origin",
+        Content::Start { .. } | Content::Join { .. } => "strict-origin",
         _ => "no-referrer",
     }
 }

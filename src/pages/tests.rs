@@ -54,6 +54,7 @@ fn start(name: &str, problem: Option<NameProblem>) -> Content<'_> {
         person: Some(name),
         sign_in: "/_gateway/login",
         may_create: true,
+        joining: false,
         name: Some(name),
         problem,
     }
@@ -278,7 +279,11 @@ fn every_page_is_whole_and_allows_what_it_has() {
         assert_eq!(page.headers[CACHE_CONTROL], "no-store");
         assert_eq!(page.headers[CONTENT_LANGUAGE], "en");
         let posts = html.contains("method=\"post\"");
-        let referrer = if posts { "same-origin" } else { "no-referrer" };
+        let referrer = if posts {
+            "strict-origin"
+        } else {
+            "no-referrer"
+        };
         assert_eq!(page.headers[REFERRER_POLICY], referrer, "{name}");
         let unavailable = page.status == StatusCode::SERVICE_UNAVAILABLE;
         assert_eq!(page.headers.contains_key(RETRY_AFTER), unavailable);

@@ -32,7 +32,14 @@ struct StartView<'v> {
     person: Option<String>,
     sign_in: &'v str,
     may_create: bool,
-    name: Option<String>,
+    creating: Typed<'v>,
+    joining: Typed<'v>,
+}
+
+/// What a field begins with.
+#[derive(Default)]
+struct Typed<'v> {
+    text: Option<String>,
     problem: Option<&'v str>,
 }
 
@@ -150,17 +157,29 @@ impl<'v> Frame<'v> {
                 sign_in,
                 may_create,
                 name,
+                joining,
                 problem,
-            } => StartView {
-                texts: &texts.start,
-                person: person.map(shorten),
-                sign_in: local(sign_in),
-                may_create,
-                name: name.map(shorten),
-                problem: problem.map(|problem| problem.text(texts)),
-                frame: self.titled(&texts.start.title),
+            } => {
+                let typed = Typed {
+                    text: name.map(shorten),
+                    problem: problem.map(|problem| problem.text(texts)),
+                };
+                let (creating, joining) = if joining {
+                    (Typed::default(), typed)
+                } else {
+                    (typed, Typed::default())
+                };
+                StartView {
+                    texts: &texts.start,
+                    person: person.map(shorten),
+                    sign_in: local(sign_in),
+                    may_create,
+                    creating,
+                    joining,
+                    frame: self.titled(&texts.start.title),
+                }
+                .render()
             }
-            .render(),
             Content::Meeting {
                 room,
                 room_url,

@@ -1,9 +1,18 @@
 //! The whole gateway, between stand-ins for its neighbours.
 
 mod api;
+mod apps;
 mod doors;
+mod events;
+mod frames;
+mod handoff;
+mod integrations;
 mod lies;
+mod link_times;
+mod links;
+mod recorders;
 mod revocation;
+mod rooms;
 mod sign_in;
 mod stopping;
 mod transport;

@@ -92,6 +92,7 @@ fn ways_in(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
         person,
         sign_in: texts.path,
         may_create,
+        joining: false,
         name: problem.map(|_| texts.other),
         problem,
     };

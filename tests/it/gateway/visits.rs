@@ -7,7 +7,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jitsi_auth_gateway::clock::{Clock, Timestamp};
 
 use super::{CREATE, sid_of};
-use crate::support::site::{ORIGIN, Site, Wishes};
+use crate::support::{
+    logs::Logs,
+    site::{ORIGIN, Site, Wishes},
+};
 
 #[tokio::test]
 async fn a_visit_lasts_as_long_as_the_rule_says_over_bosh_too() {
@@ -144,4 +147,69 @@ async fn what_is_typed_leads_to_rooms_of_this_site_only() {
     ] {
         assert_eq!(target(typed).await.as_deref(), leads, "{typed}");
     }
+}
+
+#[tokio::test]
+async fn whoever_is_in_a_room_that_got_fuller_stays_in_over_bosh() {
+    let site = Site::with(Wishes {
+        rules: "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"anyone\"\n\
+                max_people = 2\nmoderators = [\"group:staff\"]\n",
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let mut app = site.browser();
+    let own = sid_of(&max.bosh("room=x", CREATE).await.text()).to_owned();
+    let of_app = app.bosh_of_app("room=x", CREATE).await.text();
+    let of_app = sid_of(&of_app).to_owned();
+    let auth = |rid: u32, sid: &str| {
+        format!(
+            "<body xmlns='http://jabber.org/protocol/httpbind' rid='{rid}' sid='{sid}'>\
+             <auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/></body>"
+        )
+    };
+    let first = app.bosh_of_app("room=x", &auth(101, &of_app)).await.text();
+    assert!(first.contains("success"), "{first}");
+    let mut hanna = site.signed_in("hanna").await;
+    let _moderator = hanna.socket("room=x").await.unwrap();
+    let mut mia = site.signed_in("mia").await;
+    site.wait_for("the room is full", async || {
+        mia.navigate("/x").await.status == StatusCode::FORBIDDEN
+    })
+    .await;
+    let late = mia.bosh("room=x", CREATE).await.text();
+    assert!(late.contains("policy-violation"), "{late}");
+    // Three are there now, and two at most could come in.
+    let goes_on = max.bosh("room=x", &auth(101, &own)).await.text();
+    assert!(goes_on.contains("success"), "{goes_on}");
+    let bye = |sid: &str| {
+        format!(
+            "<body xmlns='http://jabber.org/protocol/httpbind' rid='102' sid='{sid}' type='terminate'/>"
+        )
+    };
+    let bye = app.bosh_of_app("room=x", &bye(&of_app)).await.text();
+    assert!(!bye.contains("policy-violation"), "{bye}");
+}
+
+#[tokio::test]
+async fn an_app_that_comes_with_nothing_stays_no_longer_than_guests_do() {
+    let logs = Logs::keep();
+    let site = Site::with(Wishes {
+        rules: "[guests]\nlifetime = \"1h\"\n\
+                [[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"anyone\"\n",
+        ..Wishes::default()
+    });
+    let site = site.await;
+    let mut app = site.browser();
+    let created = app.bosh_of_app("room=x", CREATE).await.text();
+    let sid = sid_of(&created).to_owned();
+    site.hand.advance(Duration::from_mins(61));
+    let poll = format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
+    let answer = app.bosh_of_app("room=x", &poll).await.text();
+    assert!(answer.contains("policy-violation"), "{answer}");
+    // At Prosody its own id is all that it takes to be somebody.
+    let (own, _) = sid.split_once('.').unwrap();
+    let lines = logs.lines_with(own);
+    let ours = |line: &&String| line.contains("audit");
+    assert_eq!(lines.iter().find(ours), None);
 }

@@ -1,0 +1,200 @@
+//! Links: what their holders may, and no more.
+
+use http::StatusCode;
+use serde_json::json;
+use url::Url;
+
+use crate::support::{
+    browser::{Browser, Page},
+    school::{self, Link},
+    site::{ORIGIN, Site, Wishes},
+};
+
+/// Guests may enter, hosts open.
+const RULES: &str = "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"host\"\n";
+
+/// What a meeting's page passes on.
+struct Meeting {
+    room: String,
+    host: String,
+    guest: String,
+}
+
+async fn site() -> Site {
+    let wishes = Wishes {
+        rules: RULES,
+        ..Wishes::default()
+    };
+    Site::with(wishes).await.ready().await
+}
+
+async fn make(browser: &mut Browser, name: &str) -> Meeting {
+    let made = browser
+        .submit("/_gateway/meetings", &[("name", name)])
+        .await;
+    let path = made.headers["location"].to_str().unwrap().to_owned();
+    let page = browser.navigate(&path).await;
+    let (_, room) = path.split_once("room=").unwrap();
+    let links = invitations(&page);
+    assert_eq!(links.len(), 2, "{}", page.text());
+    Meeting {
+        room: room.to_owned(),
+        guest: links[0].clone(),
+        host: links[1].clone(),
+    }
+}
+
+fn token_of(link: &str) -> &str {
+    let (_, token) = link.split_once("?invite=").unwrap();
+    token
+}
+
+/// Path and query of the links on a page, in their order.
+fn invitations(page: &Page) -> Vec<String> {
+    let text = page.text();
+    let start = format!("value=\"{ORIGIN}");
+    let values = text.split(&start).skip(1);
+    let paths = values.filter_map(|rest| rest.split('"').next());
+    let links = paths.filter(|path| path.contains("invite="));
+    links.map(ToOwned::to_owned).collect()
+}
+
+/// Enters by a link, as somebody without an account.
+async fn enter(browser: &mut Browser, link: &str, name: &str) -> Page {
+    let url = Url::parse(ORIGIN).unwrap().join(link).unwrap();
+    let page = browser.load(&url).await;
+    assert!(page.text().contains("/_gateway/join"), "{page:?}");
+    let room = url.path().trim_start_matches('/');
+    let fields = [("room", room), ("invite", token_of(link)), ("name", name)];
+    browser.submit("/_gateway/join", &fields).await
+}
+
+#[tokio::test]
+async fn a_link_makes_no_other_links() {
+    let site = site().await;
+    let mut hanna = site.signed_in("hanna").await;
+    let meeting = make(&mut hanna, "Plan").await;
+    let path = format!("/_gateway/meeting?room={}", meeting.room);
+    let file = format!("/_gateway/meeting.ics?room={}", meeting.room);
+    // A link ends and can be revoked; what its holder could make of it would not end with it.
+    let mut stranger = site.browser();
+    let entered = enter(&mut stranger, &meeting.host, "Zoë").await;
+    assert_eq!(entered.status, StatusCode::SEE_OTHER);
+    let mut member = site.signed_in("max").await;
+    assert_eq!(member.navigate(&meeting.host).await.status, StatusCode::OK);
+    for (who, browser) in [("stranger", &mut stranger), ("member", &mut member)] {
+        assert!(
+            browser
+                .socket(&format!("room={}", meeting.room))
+                .await
+                .is_ok()
+        );
+        for path in [&path, &file] {
+            let page = browser.navigate(path).await;
+            assert_eq!(page.status, StatusCode::FORBIDDEN, "{who} {path}");
+            assert!(!page.text().contains("invite="), "{who} {path}");
+        }
+    }
+    assert_eq!(invitations(&hanna.navigate(&path).await).len(), 2);
+}
+
+#[tokio::test]
+async fn whoever_came_by_a_link_may_open_it_again() {
+    let site = Site::with(Wishes {
+        rules: school::RULES,
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let Link { path: link, .. } = Link::make(&site, "host", json!({"uses": 1})).await;
+    let mut mia = site.browser();
+    let entered = enter(&mut mia, &link, "Mia").await;
+    assert_eq!(entered.status, StatusCode::SEE_OTHER);
+    // From the same mail again, after closing the tab; and the form once more, after going back.
+    let again = mia.navigate(&link).await;
+    assert_eq!(
+        (again.status, again.url.path()),
+        (StatusCode::OK, "/school-7b")
+    );
+    assert!(!again.text().contains("/_gateway/join"), "{}", again.text());
+    let form = [
+        ("room", "school-7b"),
+        ("invite", token_of(&link)),
+        ("name", "Mia"),
+    ];
+    let posted = mia.submit("/_gateway/join", &form).await;
+    assert_eq!(posted.status, StatusCode::SEE_OTHER);
+    // For others it is used up, and pages of others use none up.
+    let mut other = site.browser();
+    let late = enter(&mut other, &link, "Max").await;
+    assert_eq!(late.status, StatusCode::GONE, "{}", late.text());
+}
+
+#[tokio::test]
+async fn a_guest_link_makes_no_host_a_guest() {
+    let site = site().await;
+    let mut hanna = site.signed_in("hanna").await;
+    let meeting = make(&mut hanna, "Plan").await;
+    let mut zoe = site.browser();
+    enter(&mut zoe, &meeting.host, "Zoë").await;
+    // She tries out what she is going to pass on, or somebody's page sends her there.
+    assert_eq!(zoe.navigate(&meeting.guest).await.url.query(), None);
+    assert!(zoe.socket(&format!("room={}", meeting.room)).await.is_ok());
+    let guest = [
+        ("room", &*meeting.room),
+        ("invite", token_of(&meeting.guest)),
+        ("name", "Z"),
+    ];
+    zoe.submit("/_gateway/join", &guest).await;
+    // Nobody else is there: a guest would have to wait.
+    assert!(zoe.socket(&format!("room={}", meeting.room)).await.is_ok());
+}
+
+#[tokio::test]
+async fn signing_out_leaves_no_pass_behind() {
+    let site = Site::with(Wishes {
+        rules: "[[room]]\nmatch = \"*\"\nenter = [\"owner\", \"link\"]\n",
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let mut hanna = site.signed_in("hanna").await;
+    let meeting = make(&mut hanna, "Plan").await;
+    let query = format!("room={}", meeting.room);
+    let mut max = site.signed_in("max").await;
+    assert_eq!(max.navigate(&meeting.host).await.status, StatusCode::OK);
+    assert!(max.socket(&query).await.is_ok());
+    let before = max.clone();
+    max.navigate("/_gateway/logout").await;
+    // Whoever comes to this browser next is nobody, and a copy of its cookies is worth nothing.
+    let kept = max.cookie_values();
+    assert!(
+        kept.iter().all(|value| !value.starts_with("AX")),
+        "{kept:?}"
+    );
+    for mut browser in [max, before] {
+        let refused = browser.socket(&query).await.unwrap_err();
+        assert_eq!(refused, StatusCode::FORBIDDEN);
+    }
+
+    // Nor does somebody else who signs in go on with what the one before was given.
+    let mut shared = site.signed_in("max").await;
+    assert_eq!(shared.navigate(&meeting.host).await.status, StatusCode::OK);
+    assert!(shared.socket(&query).await.is_ok());
+    let way = shared
+        .navigate("/_gateway/login?return_to=/robots.txt&switch=1")
+        .await
+        .way_on();
+    shared.finish("mia", &way).await;
+    let refused = shared.socket(&query).await.unwrap_err();
+    assert_eq!(refused, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn signing_in_keeps_the_link_that_one_came_by() {
+    let site = site().await;
+    let mut hanna = site.signed_in("hanna").await;
+    let meeting = make(&mut hanna, "Plan").await;
+    let mut max = site.browser();
+    enter(&mut max, &meeting.host, "Max").await;
+    max.sign_in("max", "/robots.txt").await;
+    assert!(max.socket(&format!("room={}", meeting.room)).await.is_ok());
+}
