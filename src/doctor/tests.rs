@@ -55,23 +55,34 @@ struct Deployment {
 // === impl Deployment ===
 
 impl Deployment {
+    /// Free ports are looked for before they are used, so that another test may get there first.
     async fn start() -> Self {
+        for _ in 0..10 {
+            if let Some(deployment) = Self::try_start().await {
+                return deployment;
+            }
+        }
+        panic!("no port stays free");
+    }
+
+    async fn try_start() -> Option<Self> {
         let parts = DemoParts::prepare(Ports::Free, Clock::system(), Random::system())
             .await
-            .unwrap();
+            .ok()?;
         let file = &parts.config.server.tls.as_ref().unwrap().certificate;
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_file(file).unwrap())
             .unwrap();
+        let running = app::start(&parts.config, Surroundings::default()).ok()?;
         let stop = CancellationToken::new();
         tokio::spawn(parts.neighbours.run(stop.clone()));
-        Self {
-            running: app::start(&parts.config, Surroundings::default()).unwrap(),
+        Some(Self {
+            running,
             config: parts.config,
             trust: Trust::new(roots).unwrap(),
             _stop: stop.drop_guard(),
-        }
+        })
     }
 
     async fn examine(&self, change: impl FnOnce(&mut Config)) -> Report {
