@@ -16,13 +16,14 @@ use super::{
 use crate::{
     calendar::{Event, Outlook},
     clock::Timestamp,
+    headers,
     identity::{Identity, Invited, Standing},
     invitation::Link,
     owner::Owner,
     pages::{self, Content, NameProblem},
     policy::{Admission, Role, Situation, Visitor},
     room::{RoomError, RoomKey},
-    session::{ReturnTo, Session},
+    session::{Place, ReturnTo, Session},
 };
 
 /// The addresses of one meeting, to be passed on.
@@ -117,10 +118,7 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let (request, form) = Form::read(request, &self.gateway.origin).await?;
         let Some(session) = self.session(request.headers()) else {
-            return redirect(
-                StatusCode::SEE_OTHER,
-                &login_path(&ReturnTo::default(), false),
-            );
+            return to_sign_in(&request, &ReturnTo::default());
         };
         let wish = form
             .get("name")
@@ -158,7 +156,7 @@ impl Worker {
         let room = &query.room;
         let session = match self.hosting(request, room, facts) {
             Err(Failure::SignInFirst | Failure::GuestFirst { .. }) => {
-                return Self::to_sign_in_for(request, room);
+                return to_sign_in(request, &ReturnTo::parse(&room.page_path()));
             }
             outcome => outcome?,
         };
@@ -326,17 +324,18 @@ impl Worker {
             description: String::new(),
         }
     }
+}
 
-    fn to_sign_in_for(
-        request: &Request<Incoming>,
-        room: &RoomKey,
-    ) -> Result<Response<Body>, Failure> {
-        if place_of(request.headers()) == crate::session::Place::Frame {
-            return Err(Failure::SignInFirst);
-        }
-        let return_to = ReturnTo::parse(&room.page_path());
-        redirect(StatusCode::SEE_OTHER, &login_path(&return_to, false))
+/// Sends a navigation to sign in, and on to a page of this site.
+fn to_sign_in(
+    request: &Request<Incoming>,
+    return_to: &ReturnTo,
+) -> Result<Response<Body>, Failure> {
+    let headers = request.headers();
+    if !headers::is_navigation(headers) || place_of(headers) == Place::Frame {
+        return Err(Failure::SignInFirst);
     }
+    redirect(StatusCode::SEE_OTHER, &login_path(return_to, false))
 }
 
 /// What the address of a meeting's page and file says.
