@@ -23,6 +23,7 @@ use crate::{
     pages::{self, Content, NameProblem},
     policy::{Admission, Role, Situation, Visitor},
     room::{RoomError, RoomKey},
+    route::Route,
     session::{Place, ReturnTo, Session},
 };
 
@@ -90,8 +91,12 @@ impl Worker {
         } else {
             RoomKey::from_text(&typed).map_err(problem)
         };
-        match room {
-            Ok(room) => redirect(StatusCode::SEE_OTHER, &room.page_path()),
+        let page = room.and_then(|room| {
+            let page = room.page_path();
+            is_room(&page).then_some(page).ok_or(NameProblem::Reserved)
+        });
+        match page {
+            Ok(page) => redirect(StatusCode::SEE_OTHER, &page),
             Err(problem) => Ok(self.start(request, asking, true, Some((&typed, problem)))),
         }
     }
@@ -107,7 +112,8 @@ impl Worker {
         let plain = url.username().is_empty() && url.password().is_none();
         let own = plain && url.origin().ascii_serialization() == self.gateway.origin;
         let target = ReturnTo::parse(&url[url::Position::BeforePath..url::Position::AfterQuery]);
-        target.room().filter(|_| own).map(|_| target)
+        let path = target.as_str().split('?').next()?;
+        (own && is_room(path)).then_some(target)
     }
 
     /// Makes a meeting: a room that carries its creator's tag, on whatever replica, for ever.
@@ -383,6 +389,11 @@ impl MeetingQuery {
         self.start
             .unwrap_or_else(|| Timestamp::from_unix((now.as_unix() / HOUR + 1) * HOUR))
     }
+}
+
+/// Whether a path is a room's page, and nothing else that has the shape of one.
+fn is_room(path: &str) -> bool {
+    matches!(Route::classify(path), Ok(Route::Room(_)))
 }
 
 /// The address of a meeting's page.
