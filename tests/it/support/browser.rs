@@ -40,11 +40,14 @@ pub(crate) struct Browser {
 /// One connection, for many requests with the same cookies.
 pub(crate) struct Line {
     browser: Browser,
-    open: Option<(
-        http1::SendRequest<Full<Bytes>>,
-        JoinHandle<hyper::Result<()>>,
-    )>,
+    open: Option<Open>,
 }
+
+/// What sends requests, and the task that carries them.
+type Open = (
+    http1::SendRequest<Full<Bytes>>,
+    JoinHandle<hyper::Result<()>>,
+);
 
 /// An answer, and where it came from.
 #[derive(Debug)]
