@@ -6,7 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::seal::Tagger;
+use crate::{clock::Timestamp, seal::Tagger};
 
 /// The start tag of a `<body/>`, as far as the gateway needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,15 @@ pub struct StartTag {
 /// Binds BOSH session ids to the gateway session and room that they were made for.
 #[derive(Debug)]
 pub struct SessionIds(Tagger);
+
+/// What a bound session id says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The id as Prosody knows it.
+    pub sid: String,
+    /// When the session began.
+    pub began: Timestamp,
+}
 
 /// Why a body is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -125,10 +134,11 @@ impl SessionIds {
         Self(tagger)
     }
 
-    /// Prosody's answer to a session's first request, with the id bound to `owner` and `room`.
+    /// Prosody's answer to a session's first request, with the id bound to `owner`, `room` and the
+    /// time.
     ///
     /// An answer that is no BOSH body, or has no id, is given back as it is: it created nothing.
-    pub fn bind(&self, answer: &Bytes, owner: &str, room: &str) -> Bytes {
+    pub fn bind(&self, answer: &Bytes, owner: &str, room: &str, now: Timestamp) -> Bytes {
         let Ok(StartTag {
             sid: Some(span), ..
         }) = StartTag::parse(answer)
@@ -138,36 +148,43 @@ impl SessionIds {
         let Some(sid) = text_at(answer, span) else {
             return answer.clone();
         };
-        let tag = self.0.tag(&[sid, owner, room]);
+        let began = now.as_unix().to_string();
+        let tag = self.0.tag(&[sid, &began, owner, room]);
         replaced(
             answer,
             Span {
                 start: span.end,
                 end: span.end,
             },
-            &format!("{SEPARATOR}{tag}"),
+            &format!("{SEPARATOR}{began}{SEPARATOR}{tag}"),
         )
     }
 
-    /// A later request's body with the id as Prosody knows it, and that id.
+    /// A later request's body with the id as Prosody knows it, and what the id says.
     pub fn unbind(
         &self,
         tag: &StartTag,
         body: &Bytes,
         owner: &str,
         room: &str,
-    ) -> Result<(Bytes, String), BodyError> {
+    ) -> Result<(Bytes, Bound), BodyError> {
         let span = tag.sid.ok_or(BodyError::Foreign)?;
         let bound = text_at(body, span).ok_or(BodyError::Foreign)?;
-        let (sid, proof) = bound.rsplit_once(SEPARATOR).ok_or(BodyError::Foreign)?;
-        if !self.0.verify(&[sid, owner, room], proof) {
+        let (bound, proof) = bound.rsplit_once(SEPARATOR).ok_or(BodyError::Foreign)?;
+        let (sid, began) = bound.rsplit_once(SEPARATOR).ok_or(BodyError::Foreign)?;
+        if !self.0.verify(&[sid, began, owner, room], proof) {
             return Err(BodyError::Foreign);
         }
+        let seconds = began.parse().map_err(|_| BodyError::Foreign)?;
+        let known = Bound {
+            sid: sid.to_owned(),
+            began: Timestamp::from_unix(seconds),
+        };
         let cut = Span {
             start: span.start + sid.len(),
             end: span.end,
         };
-        Ok((replaced(body, cut, ""), sid.to_owned()))
+        Ok((replaced(body, cut, ""), known))
     }
 }
 
@@ -300,6 +317,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1000);
     use crate::seal::{Keyring, Purpose};
 
     fn ids() -> SessionIds {
@@ -374,6 +393,7 @@ mod tests {
             &Bytes::from_static(CREATED.as_bytes()),
             "session-1",
             "room-a",
+            NOW,
         );
         let bound = std::str::from_utf8(&bound).unwrap();
         let sid = bound
@@ -390,7 +410,16 @@ mod tests {
         let tag = StartTag::parse(&body).unwrap();
         let (plain, own) = ids().unbind(&tag, &body, "session-1", "room-a").unwrap();
         assert_eq!(plain, "<body rid='2' sid='7d3f-1'><iq id='é'/></body>");
-        assert_eq!(own, "7d3f-1");
+        assert_eq!((own.sid.as_str(), own.began), ("7d3f-1", NOW));
+        // Nobody makes a visit longer by saying that it began later.
+        let later = sid.replace(".1000.", ".2000.");
+        assert_ne!(later, sid);
+        let later = Bytes::from(format!("<body rid='2' sid='{later}'/>"));
+        let tag_of_later = StartTag::parse(&later).unwrap();
+        assert_eq!(
+            ids().unbind(&tag_of_later, &later, "session-1", "room-a"),
+            Err(BodyError::Foreign)
+        );
         for (owner, room) in [
             ("session-2", "room-a"),
             ("session-1", "room-b"),
@@ -412,7 +441,7 @@ mod tests {
     #[test]
     fn answers_without_an_id_are_left_alone() {
         for answer in ["<body type='terminate' condition='x'/>", "not xml", ""] {
-            assert_eq!(ids().bind(&Bytes::from(answer), "s", "r"), answer);
+            assert_eq!(ids().bind(&Bytes::from(answer), "s", "r", NOW), answer);
         }
     }
 

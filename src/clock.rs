@@ -69,6 +69,7 @@ impl Timestamp {
     /// the `Z` may be missing.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
+        let text = text.strip_suffix('Z').unwrap_or(text);
         let whole = if text.len() == "2027-01-11T08:00".len() {
             format!("{text}:00")
         } else {
@@ -132,6 +133,29 @@ impl Hand {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_as_people_and_browsers_write_them() {
+        let eight = Timestamp::from_unix(1_799_654_400);
+        for text in [
+            "2027-01-11T08:00:00Z",
+            "2027-01-11T08:00Z",
+            "2027-01-11T08:00",
+            " 2027-01-11 08:00:00 ",
+        ] {
+            assert_eq!(Timestamp::parse(text), Some(eight), "{text}");
+        }
+        for text in [
+            "",
+            "2027-01-11",
+            "8:00",
+            "2027-13-11T08:00",
+            "2027-01-11T08:00+01:00",
+            "Z",
+        ] {
+            assert_eq!(Timestamp::parse(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_manual_clock_moves_only_by_its_hand() {

@@ -9,7 +9,10 @@ mod client;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 pub use self::client::{ClientAddr, TrustedProxies, came_by_https};
-use crate::session::{CookieJar, is_own_cookie};
+use crate::{
+    query,
+    session::{CookieJar, is_own_cookie},
+};
 
 /// The head of a request for Jitsi's web server.
 pub fn for_web(from: &HeaderMap, client: &ClientAddr, authority: &str) -> HeaderMap {
@@ -22,6 +25,9 @@ pub fn for_web(from: &HeaderMap, client: &ClientAddr, authority: &str) -> Header
     }
     if let Some(cookies) = CookieJar::new(from).foreign() {
         to.insert(header::COOKIE, cookies);
+    }
+    if let Some(page) = referer(from) {
+        to.insert(header::REFERER, page);
     }
     if let Ok(host) = HeaderValue::from_str(authority) {
         to.insert(X_FORWARDED_HOST, host.clone());
@@ -115,6 +121,19 @@ pub fn is_navigation(headers: &HeaderMap) -> bool {
     }
 }
 
+/// The page that a request is made from, without tokens: browsers fetch what a page needs while its
+/// address still has one.
+fn referer(from: &HeaderMap) -> Option<HeaderValue> {
+    let value = from.get(header::REFERER)?;
+    let Some((page, query)) = value.to_str().ok()?.split_once('?') else {
+        return Some(value.clone());
+    };
+    match query::without_tokens(query).as_ref() {
+        "" => HeaderValue::from_str(page).ok(),
+        query => HeaderValue::try_from(format!("{page}?{query}")).ok(),
+    }
+}
+
 fn is_named(names: &[&str], name: &HeaderName) -> bool {
     names
         .iter()
@@ -142,7 +161,7 @@ fn is_dropped(name: &HeaderName) -> bool {
         || is_asserted(name)
         || matches!(
             name,
-            "authorization" | "cookie" | "host" | "forwarded" | "expect"
+            "authorization" | "cookie" | "host" | "forwarded" | "expect" | "referer"
         )
 }
 
@@ -269,6 +288,21 @@ mod tests {
         assert_eq!(sent["x-forwarded-for"], "192.0.2.7");
         assert_eq!(sent["host"], "meet.example.org");
         assert!(!sent.contains_key("x-secret"));
+    }
+
+    #[test]
+    fn the_page_before_is_told_without_its_tokens() {
+        for (page, told) in [
+            ("https://meet.test/a", "https://meet.test/a"),
+            ("https://meet.test/a?lang=de", "https://meet.test/a?lang=de"),
+            ("https://meet.test/a?jwt=x", "https://meet.test/a"),
+            (
+                "https://meet.test/a?invite=x&lang=de&%6awt=y",
+                "https://meet.test/a?lang=de",
+            ),
+        ] {
+            assert_eq!(web(&[("referer", page)])["referer"], told);
+        }
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub struct Integration {
     rates: Vec<api_key::Rate>,
 }
 
-/// What a good token says: who may be in which room, and until when.
+/// What a good token says: who may be in which room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vouched<'i> {
     /// The name of the integration.
@@ -110,8 +110,6 @@ pub struct Vouched<'i> {
     pub standing: Standing,
     /// The room, which is the one that was asked for.
     pub room: RoomKey,
-    /// When the token ends.
-    pub expires: Timestamp,
 }
 
 /// A request to the API with a good key.
@@ -145,6 +143,20 @@ impl Integrations {
         page: &RoomKey,
         now: Timestamp,
     ) -> Result<Vouched<'_>, EmbedError> {
+        self.verify_at(token, page, Some(now))
+    }
+
+    /// The same for somebody who came in by the token in its time, and shows it again.
+    pub fn verify_again(&self, token: &str, page: &RoomKey) -> Result<Vouched<'_>, EmbedError> {
+        self.verify_at(token, page, None)
+    }
+
+    fn verify_at(
+        &self,
+        token: &str,
+        page: &RoomKey,
+        now: Option<Timestamp>,
+    ) -> Result<Vouched<'_>, EmbedError> {
         // Before anything is decoded: it came in an address.
         if token.len() > MAX_TOKEN_BYTES {
             return Err(EmbedError::TooLong);
@@ -155,6 +167,13 @@ impl Integrations {
             .find(|integration| integration.settings.app_id == issuer)
             .ok_or(EmbedError::UnknownIssuer)?;
         integration.verify(token, page, now)
+    }
+
+    /// Whether an integration may still vouch for people in a room: passes outlive tokens, and the
+    /// configuration may change meanwhile.
+    pub fn may_vouch(&self, id: &str, room: &RoomKey) -> bool {
+        let mut all = self.0.iter();
+        all.any(|one| one.id() == id && one.verifier.is_some() && one.has_room(room))
     }
 
     /// Whose key to the API this is.
@@ -192,11 +211,11 @@ impl Integrations {
         all.any(|integration| !integration.settings.api_keys.is_empty())
     }
 
-    /// Origins of the pages that may frame this room.
-    pub fn embedding<'s>(&'s self, room: &'s RoomKey) -> impl Iterator<Item = &'s str> {
+    /// Origins of the pages that may frame this room, or any room at all if none is named.
+    pub fn embedding<'s>(&'s self, room: Option<&'s RoomKey>) -> impl Iterator<Item = &'s str> {
         self.0
             .iter()
-            .filter(|integration| integration.has_room(room))
+            .filter(move |integration| room.is_none_or(|room| integration.has_room(room)))
             .flat_map(|integration| &integration.settings.embed)
             .map(String::as_str)
     }
@@ -240,12 +259,14 @@ impl Integration {
         &self,
         token: &str,
         page: &RoomKey,
-        now: Timestamp,
+        now: Option<Timestamp>,
     ) -> Result<Vouched<'_>, EmbedError> {
         let verifier = self.verifier.as_ref().ok_or(EmbedError::UnknownIssuer)?;
         let claims = verifier.open(token)?;
         claims.addressed_to(self.settings.audience.as_deref())?;
-        let expires = claims.lives_until(now, self.settings.max_lifetime)?;
+        if let Some(now) = now {
+            claims.live_at(now, self.settings.max_lifetime)?;
+        }
         let room = claims.room(page)?;
         if !self.has_room(&room) {
             return Err(EmbedError::ForeignRoom);
@@ -256,7 +277,6 @@ impl Integration {
             identity,
             standing,
             room,
-            expires,
         })
     }
 }

@@ -4,6 +4,7 @@
 //! template and stands in a `<bdi>`; each page's policy allows exactly the style and script that it
 //! has. They work without a script, but for the one in which a meeting is shown.
 
+mod addresses;
 mod brand;
 mod colour;
 mod content;

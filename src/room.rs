@@ -51,7 +51,7 @@ pub enum RoomError {
     /// The name has a character that no XMPP room address can carry.
     #[error("the room name has a character that rooms cannot have: {0:?}")]
     Character(char),
-    /// The name is kept for Jitsi's own use.
+    /// The name is kept for Jitsi's own use, or means every room.
     #[error("the room name is reserved")]
     Reserved,
     /// A stored name is not in canonical form.
@@ -262,7 +262,7 @@ fn node(name: &str) -> Result<Arc<str>, RoomError> {
     if name.trim().is_empty() {
         return Err(RoomError::Empty);
     }
-    if name.starts_with(RESERVED_PREFIX) {
+    if name.starts_with(RESERVED_PREFIX) || name == ANY_ROOM {
         return Err(RoomError::Reserved);
     }
     let node = utf8_percent_encode(&name, ENCODED_BY_CLIENT)
@@ -285,6 +285,10 @@ const NOT_IN_ROOMS: &str = "/\\'";
 
 /// Prosody's room names for Jicofo's health checks.
 const RESERVED_PREFIX: &str = "__jicofo-health-check";
+
+/// What a token says that is for every room (jitsi-meet `resources/prosody-plugins/token/util.lib.lua`;
+/// 8x8 reads it likewise).
+const ANY_ROOM: &str = "*";
 
 /// Half of what an XMPP node may be (1023 bytes, RFC 7622 § 3.1), so that `[tenant]` fits too and
 /// the token stays small.
@@ -433,6 +437,14 @@ mod tests {
         assert_eq!(refused("a%252Fb"), RoomError::Character('/'));
         assert_eq!(refused("it%27s"), RoomError::Character('\''));
         assert_eq!(refused("__jicofo-health-check1"), RoomError::Reserved);
+        // To Prosody and to 8x8 a token for it is a token for every room.
+        assert_eq!(refused("%2A"), RoomError::Reserved);
+        assert_eq!(refused("%252A"), RoomError::Reserved);
+        assert_eq!(refused("%EF%BC%8A"), RoomError::Reserved);
+        let tenant = Tenant::parse("acme").unwrap();
+        let in_query = RoomKey::from_query(Some(tenant), "*");
+        assert_eq!(in_query, Err(RoomError::Reserved));
+        assert!(RoomKey::try_from("*".to_owned()).is_err());
         assert_eq!(refused(&"x".repeat(MAX_NODE_BYTES + 1)), RoomError::TooLong);
     }
 

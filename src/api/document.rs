@@ -41,14 +41,18 @@ pub fn document() -> Value {
                 "summary": "Create a meeting",
                 "parameters": [{ "$ref": "#/components/parameters/IdempotencyKey" }],
                 "requestBody": meeting,
-                "responses": writing(&replayable("The meeting", &new_meeting)),
+                "responses": writing(&replayable("The meeting", &new_meeting, &json!({
+                    "RevokeHostLink": link_to("revokeLink", "id", "host_link_id"),
+                }))),
             } },
             "/links": { "post": {
                 "operationId": "createLink",
                 "summary": "Make a link into a room",
                 "parameters": [{ "$ref": "#/components/parameters/IdempotencyKey" }],
                 "requestBody": link,
-                "responses": writing(&replayable("The link", &new_link)),
+                "responses": writing(&replayable("The link", &new_link, &json!({
+                    "RevokeLink": link_to("revokeLink", "id", "id"),
+                }))),
             } },
             "/links/{id}": { "delete": {
                 "operationId": "revokeLink",
@@ -73,7 +77,7 @@ pub fn document() -> Value {
                 "parameters": [
                     path_parameter("tenant", "The room's tenant", &json!({
                         "type": "string",
-                        "pattern": "^[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?$",
+                        "pattern": "^[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?$",
                         "maxLength": 63,
                     })),
                     room_parameter(),
@@ -134,7 +138,7 @@ fn answer(description: &str, content: &Value) -> Value {
 }
 
 /// An answer that may have been given before.
-fn replayable(description: &str, content: &Value) -> Value {
+fn replayable(description: &str, content: &Value, links: &Value) -> Value {
     json!({
         "description": description,
         "headers": { "Idempotency-Replayed": {
@@ -142,6 +146,15 @@ fn replayable(description: &str, content: &Value) -> Value {
             "schema": { "type": "string", "const": "true" },
         } },
         "content": content,
+        "links": links,
+    })
+}
+
+/// What can be asked next, with a field of the answer.
+fn link_to(operation: &str, parameter: &str, field: &str) -> Value {
+    json!({
+        "operationId": operation,
+        "parameters": { parameter: format!("$response.body#/{field}") },
     })
 }
 
@@ -188,7 +201,8 @@ fn room_parameter() -> Value {
     path_parameter(
         "room",
         "The room's name, as in the address of its page",
-        &json!({ "type": "string", "minLength": 1, "maxLength": 512 }),
+        // No slash, no backslash, no control characters: no path has them, in any spelling.
+        &json!({ "type": "string", "pattern": r"^[^/\\\u0000-\u001f\u007f]+$", "maxLength": 512 }),
     )
 }
 

@@ -9,7 +9,12 @@ use super::{
     ApiError, Time,
     fields::{email, end, words},
 };
-use crate::{clock::Timestamp, integration::Integration, random::Random, room::RoomKey};
+use crate::{
+    clock::Timestamp,
+    integration::Integration,
+    random::Random,
+    room::{MAX_NODE_BYTES, RoomKey},
+};
 
 /// A link to be made.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -29,7 +34,7 @@ pub struct LinkRequest {
     /// How long the link is good for; a day, unless this or `expires_at` is given.
     #[schemars(range(min = 60, max = 31_536_000), example = &3600)]
     pub ttl_seconds: Option<u32>,
-    /// When the link ends; not beside `ttl_seconds`, and no more than a year ahead.
+    /// When the link ends, no more than a year ahead; with `ttl_seconds`, whichever comes first.
     pub expires_at: Option<Time>,
     /// How often the link can be used; unless given, any number of times.
     #[schemars(range(min = 1, max = 10_000), example = &1)]
@@ -81,33 +86,27 @@ pub struct Link {
 impl LinkRequest {
     /// What is asked for, if this integration may.
     pub fn check(self, integration: &Integration, now: Timestamp) -> Result<Link, ApiError> {
-        let room = RoomKey::from_text(&self.room)
-            .map_err(|error| ApiError::invalid("/room", error.to_string()))?;
+        let room = room(&self.room)?;
         if !integration.has_room(&room) {
             return Err(ApiError::ForeignRoom);
         }
         if let Some(address) = &self.email {
             email(address, "/email")?;
         }
-        let expires = match (self.ttl_seconds, self.expires_at) {
-            (Some(_), Some(_)) => {
-                let what = "stands beside expires_at";
-                return Err(ApiError::invalid("/ttl_seconds", what));
-            }
-            (None, None) => now.after(UNLESS_SAID),
-            (Some(seconds), None) => {
-                let lifetime = Duration::from_secs(seconds.into());
-                if !(SHORTEST..=LONGEST).contains(&lifetime) {
-                    let what = "not between a minute and a year";
-                    return Err(ApiError::invalid("/ttl_seconds", what));
-                }
-                now.after(lifetime)
-            }
-            (None, Some(Time(time))) => {
-                end(time, "/expires_at", now)?;
-                time
-            }
-        };
+        let lifetime = self
+            .ttl_seconds
+            .map(|seconds| Duration::from_secs(seconds.into()));
+        if lifetime.is_some_and(|lifetime| !(SHORTEST..=LONGEST).contains(&lifetime)) {
+            let what = "not between a minute and a year";
+            return Err(ApiError::invalid("/ttl_seconds", what));
+        }
+        let told = self.expires_at.map(|Time(time)| time);
+        if let Some(time) = told {
+            end(time, "/expires_at", now)?;
+        }
+        let spent = lifetime.map(|lifetime| now.after(lifetime));
+        let ends = [told, spent].into_iter().flatten().min();
+        let expires = ends.unwrap_or_else(|| now.after(UNLESS_SAID));
         if self
             .uses
             .is_some_and(|uses| !(1..=MOST_USES).contains(&uses))
@@ -123,6 +122,13 @@ impl LinkRequest {
             uses: self.uses,
         })
     }
+}
+
+fn room(text: &str) -> Result<RoomKey, ApiError> {
+    if text.chars().count() > MAX_NODE_BYTES {
+        return Err(ApiError::invalid("/room", "too long"));
+    }
+    RoomKey::from_text(text).map_err(|error| ApiError::invalid("/room", error.to_string()))
 }
 
 /// A name for a link of this integration: random, and telling whose it is, so that no other

@@ -104,6 +104,7 @@ impl Raw {
         let session = self
             .session
             .resolve(secrets, &mut report.section("session"));
+        let prosody_asks = self.reservation.is_on();
         let reservation = self
             .reservation
             .resolve(secrets, &mut report.section("reservation"));
@@ -132,6 +133,15 @@ impl Raw {
             .store
             .resolve(public_url.as_ref(), secrets, &mut report.section("store"));
         let policy = room::resolve(self.room, &mut report.section(""));
+        if let Some(policy) = policy.as_ref().filter(|_| !prosody_asks) {
+            let lobbies = (1..).zip(policy.rules()).filter(|(_, rule)| rule.lobby);
+            for (position, _) in lobbies {
+                let remedy = "add [reservation] with listen, or remove the key";
+                let mut root = report.section("");
+                root.entry("room", position)
+                    .reject("lobby", "Prosody does not ask for it", remedy);
+            }
+        }
         let host = public_url.as_ref().map(|url| url.authority().as_str());
         let pages = self.pages.resolve(host, &mut report.section("pages"));
         let token = match &backend {

@@ -139,11 +139,12 @@ impl DemoParts {
         write!(
             out,
             "\n  jitsi-auth-gateway, a demonstration on this machine alone.\n\
-             \n  Open   {public}/team\
+             \n  Open   {public}/\
              \n         The certificate was made a moment ago, so the browser warns once.\n\
-             \n  Try    Sign in as Hanna Host: she is staff and becomes moderator.\
+             \n  Try    {public}/team: sign in as Hanna Host, who is staff and becomes moderator.\
              \n         Open the same address in a private window as Max Member: a participant.\
-             \n         A third browser or profile makes room for Mia Member.\
+             \n         A third browser or profile joins as a guest, by saying a name.\
+             \n         Make a meeting on the start page as Max: he hosts it, and passes its links on.\
              \n         Sign one of them out: their connection ends at once, and the others see it.\n\
              \n  Watch  http://{admin}/readyz    what is well, and what is weakened (the demonstration's\
              \n         provider has no TLS)\
@@ -246,7 +247,7 @@ secret = "{app_secret}"
 # Whoever signed in may enter any room; the staff are its moderators.
 [[room]]
 match = "*"
-enter = "member"
+enter = "guest"
 moderators = ["group:staff"]
 
 [log]

@@ -1,15 +1,16 @@
 //! The API for other systems: who asks, what for, and what is done about it.
 
-use std::{sync::Arc, time::Duration};
+mod once;
 
-use aws_lc_rs::digest::{self, SHA256};
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
-use tracing::{info, warn};
+use tracing::info;
 use url::form_urlencoded;
 
 use super::{BODY_TIMEOUT, Body, Facts, Failure, Gateway, Worker, failure::plain};
@@ -23,7 +24,6 @@ use crate::{
     invitation::Link,
     revocation::Selector,
     room::RoomKey,
-    store::Remembered,
 };
 
 /// A request with a body, before anybody looks into it.
@@ -32,14 +32,6 @@ struct Written<'r> {
     call: &'static str,
     key: Option<IdempotencyKey>,
     body: Vec<u8>,
-}
-
-/// What is kept of an answer, so that it can be given again. It holds links, so it is sealed.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    v: u8,
-    request: String,
-    answer: String,
 }
 
 // === impl Worker ===
@@ -71,8 +63,7 @@ impl Worker {
         }
         let call = Call::of(request.method(), path)?;
         if call == Call::Document {
-            let text = format!("{:#}\n", api::document());
-            return Ok(plain(StatusCode::OK, JSON, text));
+            return Ok(plain(StatusCode::OK, JSON, DOCUMENT.clone()));
         }
         let caller = integrations
             .caller(&bearer(request.headers())?)
@@ -197,60 +188,6 @@ impl Worker {
         };
         Ok(plain(StatusCode::OK, JSON, to_json(&answer)))
     }
-
-    /// Gives the answer, or the one that was given before to the same request with the same key.
-    /// Making links changes nothing, so the one of two that comes second is simply dropped.
-    async fn answer_once(
-        &self,
-        written: &Written<'_>,
-        answer: &impl Serialize,
-    ) -> Result<Response<Body>, ApiError> {
-        let text = to_json(answer);
-        let Some(key) = &written.key else {
-            return Ok(plain(StatusCode::CREATED, JSON, text));
-        };
-        let integration = written.caller.integration.id();
-        let key = format!(
-            "api:{integration}:{}:{}",
-            written.call,
-            hash(key.as_str().as_bytes())
-        );
-        let request = hash(&written.body);
-        let kept = to_json(&Kept {
-            v: 1,
-            request: request.clone(),
-            answer: self.gateway.api_answers.seal(text.as_bytes()),
-        });
-        let store = Arc::clone(&self.gateway.store);
-        let remembering = self
-            .gateway
-            .control
-            .spawn(async move { store.remember(&key, &kept, ANSWERS_KEPT).await });
-        let remembered = remembering.await.map_err(|_| ApiError::StoreAway)?;
-        match remembered {
-            Ok(Remembered::New) => Ok(plain(StatusCode::CREATED, JSON, text)),
-            Ok(Remembered::Before(before)) => self.answer_again(&before, &request),
-            Err(error) => {
-                warn!(%error, "an idempotency key cannot be looked up");
-                Err(ApiError::StoreAway)
-            }
-        }
-    }
-
-    fn answer_again(&self, kept: &str, request: &str) -> Result<Response<Body>, ApiError> {
-        let kept: Kept = serde_json::from_str(kept).map_err(|_| ApiError::StoreAway)?;
-        if kept.request != request {
-            return Err(ApiError::KeyReused);
-        }
-        // It does not open when its key is gone meanwhile.
-        let text = self.gateway.api_answers.open(&kept.answer);
-        let text = text.ok_or(ApiError::StoreAway)?.to_vec();
-        let mut answer = plain(StatusCode::CREATED, JSON, text);
-        answer
-            .headers_mut()
-            .insert(REPLAYED, HeaderValue::from_static("true"));
-        Ok(answer)
-    }
 }
 
 // === impl Gateway ===
@@ -365,9 +302,9 @@ fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("texts and numbers always serialize")
 }
 
-fn hash(bytes: &[u8]) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&SHA256, bytes))
-}
+/// Asked for by anybody, so it is made once.
+static DOCUMENT: LazyLock<Bytes> =
+    LazyLock::new(|| Bytes::from(format!("{:#}\n", api::document())));
 
 const JSON: &str = "application/json";
 
@@ -377,11 +314,6 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="api""#)
 
 const CHALLENGE_AGAIN: HeaderValue =
     HeaderValue::from_static(r#"Bearer realm="api", error="invalid_token""#);
-
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-
-/// For as long as anybody tries a request again.
-const ANSWERS_KEPT: Duration = Duration::from_hours(24);
 
 /// `2027-01-11T09:30`.
 const MINUTES: usize = 16;

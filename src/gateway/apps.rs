@@ -9,7 +9,7 @@ use crate::{
     pages::{Content, PopupOutcome},
     policy::{Admission, Features, Role},
     room::RoomKey,
-    session::{Afterwards, App, ReturnTo, Session},
+    session::{Afterwards, App, ReturnTo, Session, SignIn},
     token::{ClientToken, ClientTokenKind, DisplayToken},
 };
 
@@ -27,7 +27,8 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         match (then, target.room()) {
             (Afterwards::App { app, options }, Some(room)) => {
-                self.back_to_app(session, &room, *app, options, asking, &facts)
+                let way = (*app, target, options.as_str());
+                self.back_to_app(session, &room, way, asking, &facts)
             }
             (Afterwards::Popup, Some(room)) => {
                 let (role, features) = self.shown_as(&room, session);
@@ -41,13 +42,28 @@ impl Worker {
         }
     }
 
+    /// Answers a sign-in that failed: where a page waits with a window open, it hears of it.
+    pub(super) fn give_up(
+        &self,
+        failure: Failure,
+        sign_in: &SignIn,
+        asking: &Asking,
+    ) -> Result<Response<Body>, Failure> {
+        match (&sign_in.then, failure) {
+            (Afterwards::Popup, Failure::SignIn { code, .. }) => {
+                let outcome = PopupOutcome::Failure { error: code };
+                Ok(self.show(&Content::Popup { outcome }, asking))
+            }
+            (_, failure) => Err(failure.leading_to(&sign_in.return_to)),
+        }
+    }
+
     /// Apps have no cookies of ours: they take a token along that opens the room once.
     fn back_to_app(
         &self,
         session: &Session,
         room: &RoomKey,
-        app: App,
-        options: &str,
+        (app, target, options): (App, &ReturnTo, &str),
         asking: &Asking,
         facts: &Facts,
     ) -> Result<Response<Body>, Failure> {
@@ -63,20 +79,21 @@ impl Worker {
             .gateway
             .client_tokens
             .issue(session, room, role, &features, kind, HANDOFF);
-        let link = self.deep_link(room, app, options, &token);
+        let link = self.deep_link(target, app, options, &token);
         super::audit::handed_over(session, room, facts);
         let content = Content::OpenApp {
             room,
             link: &link,
-            browser: &room.page_path(),
+            browser: target.as_str(),
         };
         Ok(self.show(&content, asking))
     }
 
     /// The address that opens Jitsi's app (jitsi-meet `react/features/mobile`, jitsi-meet-electron).
-    fn deep_link(&self, room: &RoomKey, app: App, options: &str, token: &ClientToken) -> String {
+    fn deep_link(&self, target: &ReturnTo, app: App, options: &str, token: &ClientToken) -> String {
         let host = self.gateway.authority.as_str();
-        let path = room.page_path();
+        // As the app has it, which shows it.
+        let path = target.as_str().split('?').next().unwrap_or_default();
         let token = token.as_str();
         let options = match options {
             "" => String::new(),

@@ -170,9 +170,19 @@ pub(super) fn signed_out(session: &Session, facts: &Facts) {
 }
 
 /// A request was not answered as meant. Faults of ours and of our neighbours are for the operator,
-/// those of clients are not.
+/// and so is why another system's token does not work; those of clients are not.
 pub(super) fn failed(failure: &Failure, route: &'static str, facts: &Facts) {
-    if failure.is_ours() {
+    if let Some(reason) = failure.token_reason() {
+        info!(
+            target: "audit",
+            event = "token_refused",
+            reason,
+            error = %failure,
+            route,
+            client.addr = %facts.client,
+            request = %facts.id,
+        );
+    } else if failure.is_ours() {
         let cause = std::error::Error::source(failure).map(ToString::to_string);
         warn!(error = %failure, cause, route, request = %facts.id, "a request failed");
     } else {

@@ -14,12 +14,14 @@ use super::{
     between::{UnderWay, Waiting},
     failure::{plain, terminated},
     live::{End, Kind, Registration},
-    presented::Occasion,
-    visitor::Rank,
+    presented::{Occasion, hash},
+    visitor::{Entrant, Rank},
 };
 use crate::{
-    bosh::{self, StartTag},
+    bosh::{self, Bound, StartTag},
+    clock::Timestamp,
     headers::{self, Sender},
+    policy::Grant,
     query::SignallingQuery,
     room::{RoomKey, Tenant},
     session::{Session, SessionId},
@@ -45,6 +47,8 @@ struct Stream {
     rid: Option<u64>,
     /// The request ends it.
     ends: bool,
+    /// When the visit may last no longer.
+    visit_ends: Option<Timestamp>,
 }
 
 // === impl Worker ===
@@ -92,7 +96,11 @@ impl Worker {
             .as_ref()
             .map(|stream| self.streams.enter(&stream.sid));
         self.keep_presence(&session, &room, opens, stream.as_ref());
-        let left = self.left_of(&session);
+        let left = self.left_of(&session, stream.as_ref());
+        if left.is_zero() {
+            self.cut(End::Expired, &session, &room, stream.as_ref(), facts);
+            return Ok(terminated("policy-violation"));
+        }
         let (jitsi, ways) = self.jitsi()?;
         let end = tokio::select! {
             answer = ways.xmpp.send(request, jitsi.upstream.bosh_timeout, true) => {
@@ -125,7 +133,7 @@ impl Worker {
         stream: Stream,
         facts: Facts,
     ) {
-        let left = self.left_of(&session);
+        let left = self.left_of(&session, Some(&stream));
         let end = tokio::select! {
             () = waiting.next_request() => return,
             end = registration.told_to_end() => end,
@@ -160,8 +168,10 @@ impl Worker {
         }
     }
 
-    fn left_of(&self, session: &Session) -> Duration {
+    fn left_of(&self, session: &Session, stream: Option<&Stream>) -> Duration {
         let ends = self.gateway.sessions.ends_at_latest(session);
+        let visit_ends = stream.and_then(|stream| stream.visit_ends);
+        let ends = visit_ends.map_or(ends, |visit| visit.min(ends));
         ends.since(self.gateway.clock.now())
     }
 
@@ -177,20 +187,19 @@ impl Worker {
         let room = RoomKey::from_query(tenant, query.room().ok_or(Failure::NoRoom)?)?;
         let rules = self.rules();
         let mut visitor = self.connecting(&head.headers, &room)?;
-        let recorder = self.is_recorder(&facts);
-        let mut early = recorder.then(|| self.admit_recorder(&room));
-        // Nobody's body is read who may not enter anyway. Who has nothing but a token is known when
-        // the body tells what it is brought for; and a stream goes on where others have to wait.
-        if early.is_none() && (visitor.is_some() || query.token().is_none()) {
-            let entering = Occasion::Entering;
-            match self.admit_connection(&rules.policy, &room, visitor.clone(), entering, &facts) {
-                Ok(entrant) => early = Some(entrant),
-                Err(Failure::Waiting { .. }) => {}
-                Err(failure) => return Err(failure),
-            }
-        }
+        // Nobody's body is read who may not go on in any case: what the request is for, to enter or
+        // to stay, only the body tells. So it does for whoever has nothing but a token.
+        let recorder = self.is_recorder(&facts).then(|| self.admit_recorder(&room));
+        let staying = if recorder.is_none() && (visitor.is_some() || query.token().is_none()) {
+            let visitor = visitor.clone();
+            let polling = Occasion::Polling;
+            Some(self.admit_connection(&rules.policy, &room, visitor, polling, &facts)?)
+        } else {
+            None
+        };
         let body = whole(body).await?;
         let tag = StartTag::parse(&body)?;
+        let early = recorder.or(staying.filter(|_| !tag.creates()));
         let mut entrant = if let Some(entrant) = early {
             entrant
         } else {
@@ -210,19 +219,22 @@ impl Worker {
             (body, None, self.mint(&rules, &room, &entrant)?)
         } else {
             let owner = entrant.owner();
-            let (body, sid) =
+            let (body, Bound { sid, began }) =
                 self.gateway
                     .bosh_ids
                     .unbind(&tag, &body, owner, &room.to_string())?;
             if !matches!(entrant.rank, Rank::Granted(_)) {
-                // Who comes with nothing is known by the stream, not by a session of their own.
-                let named = Session::clone(&entrant.session).named(SessionId::from(sid.as_str()));
+                // Who comes with nothing is known by the stream, not by a session of their own; and
+                // not by the stream's id itself, which at Prosody is all that it takes.
+                let id = SessionId::from(hash(&[sid.as_bytes()]).as_str());
+                let named = Session::clone(&entrant.session).named(id);
                 entrant.session = Rc::new(named);
             }
             let stream = Stream {
                 sid,
                 rid: tag.rid(),
                 ends: tag.terminates(),
+                visit_ends: self.visit_ends(&entrant, began),
             };
             (body, Some(stream), None)
         };
@@ -247,6 +259,16 @@ impl Worker {
             request,
             stream,
         })
+    }
+
+    /// When a visit that began then may last no longer. A guest, or who shows another system's token,
+    /// gets a pass with each request, whose end always lies ahead.
+    fn visit_ends(&self, entrant: &Entrant<'_>, began: Timestamp) -> Option<Timestamp> {
+        let by_rule = entrant.grant().and_then(Grant::lifetime);
+        let member = entrant.session.standing().is_member();
+        let as_guest = (!member).then_some(self.gateway.guests.lifetime);
+        let longest = by_rule.into_iter().chain(as_guest).min()?;
+        Some(began.after(longest))
     }
 
     /// Tells who is there: a stream counts until its next request is overdue, or it ends.
@@ -281,7 +303,9 @@ impl Worker {
             .map_err(|_| Failure::UpstreamAnswer("a session that is no BOSH body"))?
             .to_bytes();
         self.metrics.bosh_session();
-        let body = self.gateway.bosh_ids.bind(&body, owner, &room.to_string());
+        let now = self.gateway.clock.now();
+        let ids = &self.gateway.bosh_ids;
+        let body = ids.bind(&body, owner, &room.to_string(), now);
         Ok(answer_of(head.status, Body::from(body)))
     }
 

@@ -1,32 +1,26 @@
 //! Server-sent events: who waits for a room hears when it opens.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+mod listeners;
+
+use std::{rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc::{self, error::TrySendError},
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{Body, Failure, Worker};
+use self::listeners::Listener;
+pub(super) use self::listeners::Listeners;
+use super::{Body, Failure, Worker, live::Kind};
 use crate::{
     headers::{self, Sender},
     policy::Admission,
     room::RoomKey,
     session::Session,
 };
-
-/// Who waits on this worker, by room.
-#[derive(Debug, Default)]
-pub(super) struct Waiting(RefCell<Rooms>);
-
-#[derive(Debug, Default)]
-struct Rooms {
-    rooms: HashMap<RoomKey, watch::Sender<()>>,
-    closed: bool,
-}
 
 /// What somebody listens for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +29,19 @@ enum Listening {
     Waiting,
     /// The call at another provider goes on: as long as somebody listens they are there.
     Calling,
+}
+
+/// How things stand for somebody who listens.
+enum Heard {
+    /// They may enter.
+    Open {
+        /// And open the room.
+        opens: bool,
+    },
+    /// They wait.
+    Waiting,
+    /// They may not even wait any more.
+    Over,
 }
 
 // === impl Worker ===
@@ -49,7 +56,11 @@ impl Worker {
         if headers::sender(request.headers(), &self.gateway.origin) == Sender::Foreign {
             return Err(Failure::ForeignSender);
         }
-        let (room, listening) = wanted(request.uri().query().unwrap_or_default())?;
+        let (room, mut listening) = wanted(request.uri().query().unwrap_or_default())?;
+        if self.gateway.jaas.is_none() {
+            // Who is in a meeting here is known by their connection to Prosody.
+            listening = Listening::Waiting;
+        }
         let session = self.visitor(request.headers(), &room);
         let rules = self.rules();
         match self.ask_rules(&rules.policy, &room, session.as_deref()) {
@@ -64,8 +75,10 @@ impl Worker {
             }
         }
         let session = session.ok_or(Failure::SignInFirst)?;
+        let entered = self.listeners.enter(&room, session.id());
+        let listener = entered.ok_or(Failure::TooManyStreams)?;
         let (sender, receiver) = mpsc::channel(EVENTS_KEPT);
-        let telling = Rc::clone(self).tell(room, session, listening, sender);
+        let telling = Rc::clone(self).tell(listener, room, session, listening, sender);
         tokio::task::spawn_local(telling);
         let mut answer = Response::new(Body::Events(receiver));
         *answer.status_mut() = StatusCode::OK;
@@ -87,99 +100,87 @@ impl Worker {
 
     /// A room opened or closed.
     pub fn presence_changed(&self, room: &RoomKey) {
-        if let Some(waiting) = self.waiting.0.borrow().rooms.get(room) {
-            waiting.send_replace(());
-        }
+        self.listeners.wake(room);
     }
 
     /// Rooms opened or closed, and nobody knows which.
     pub fn presence_unknown(&self) {
-        for waiting in self.waiting.0.borrow().rooms.values() {
-            waiting.send_replace(());
-        }
+        self.listeners.wake_all();
     }
 
     /// Ends all streams of events: the gateway stops, and their clients come back to another one.
-    pub fn end_waiting(&self) {
-        let mut waiting = self.waiting.0.borrow_mut();
-        waiting.closed = true;
-        waiting.rooms.clear();
+    pub fn end_listeners(&self) {
+        self.listeners.close();
     }
 
     async fn tell(
         self: Rc<Self>,
+        mut listener: Listener,
         room: RoomKey,
         session: Rc<Session>,
         listening: Listening,
         events: mpsc::Sender<Bytes>,
     ) {
-        let mut woken = self.waiting.enter(&room);
+        let mut registration = self.live.register(Rc::clone(&session), Kind::Poll);
         let ends = Instant::now() + LONGEST;
         let mut attendance = None;
-        let mut next = Bytes::from_static(b"retry: 2000\n\n");
-        loop {
-            if events.send(next).await.is_err() {
-                break;
-            }
-            let rules = self.rules();
-            let over = self.gateway.revocations.contains(&session)
-                || self.gateway.sessions.ends_at_latest(&session) <= self.gateway.clock.now();
-            let last = match self.ask_rules(&rules.policy, &room, Some(&session)) {
-                _ if over => Some(CLOSE),
-                Admission::Admit(grant) if listening == Listening::Calling => {
+        let mut next = BEGIN;
+        // Nobody waits for a client that does not read: then the room would stay open for its sake,
+        // and the gateway could not stop.
+        while !matches!(
+            events.try_send(Bytes::from_static(next)),
+            Err(TrySendError::Closed(_))
+        ) {
+            let last = match self.heard_by(&session, &room) {
+                Heard::Over => Some(CLOSE),
+                Heard::Open { opens } if listening == Listening::Calling => {
                     attendance.get_or_insert_with(|| {
                         let presence = &self.gateway.presence;
-                        presence.attend(&room, session.id(), grant.opens())
+                        presence.attend(&room, session.id(), opens)
                     });
                     None
                 }
-                Admission::Admit(_) => Some(OPEN),
-                Admission::Wait(_) => None,
-                _ => Some(CLOSE),
+                Heard::Open { .. } => Some(OPEN),
+                Heard::Waiting => None,
             };
             if let Some(last) = last {
-                let _ = events.send(Bytes::from_static(last)).await;
+                let _ = events.try_send(Bytes::from_static(last));
                 break;
             }
-            next = tokio::select! {
-                changed = woken.changed() => match changed {
-                    Ok(()) => Bytes::from_static(b":\n\n"),
-                    Err(_) => break,
+            tokio::select! {
+                goes_on = listener.woken() => if !goes_on {
+                    break;
                 },
-                () = sleep(HEARTBEAT) => Bytes::from_static(b":\n\n"),
+                _ = registration.told_to_end() => {
+                    let _ = events.try_send(Bytes::from_static(CLOSE));
+                    break;
+                }
+                () = sleep(HEARTBEAT.min(self.left_of_session(&session))) => {}
                 () = events.closed() => break,
                 () = sleep_until(ends) => break,
-            };
+            }
+            next = BEAT;
         }
-        drop(woken);
-        self.waiting.leave(&room);
-    }
-}
-
-// === impl Waiting ===
-
-impl Waiting {
-    fn enter(&self, room: &RoomKey) -> watch::Receiver<()> {
-        let mut waiting = self.0.borrow_mut();
-        if waiting.closed {
-            // A channel whose sender is gone already.
-            return watch::channel(()).1;
-        }
-        let room = waiting
-            .rooms
-            .entry(room.clone())
-            .or_insert_with(|| watch::Sender::new(()));
-        room.subscribe()
     }
 
-    fn leave(&self, room: &RoomKey) {
-        let mut waiting = self.0.borrow_mut();
-        if waiting
-            .rooms
-            .get(room)
-            .is_some_and(watch::Sender::is_closed)
-        {
-            waiting.rooms.remove(room);
+    fn left_of_session(&self, session: &Session) -> Duration {
+        let ends = self.gateway.sessions.ends_at_latest(session);
+        ends.since(self.gateway.clock.now())
+    }
+
+    /// How things stand for somebody who listens.
+    fn heard_by(&self, session: &Session, room: &RoomKey) -> Heard {
+        let gateway = &self.gateway;
+        let ended = gateway.sessions.ends_at_latest(session) <= gateway.clock.now();
+        if ended || !self.counts(session) {
+            return Heard::Over;
+        }
+        match self.ask_rules(&self.rules().policy, room, Some(session)) {
+            Admission::Admit(grant) => Heard::Open {
+                opens: grant.opens(),
+            },
+            Admission::Wait(_) => Heard::Waiting,
+            _ => Heard::Over,
         }
     }
 }
@@ -196,6 +197,8 @@ fn wanted(query: &str) -> Result<(RoomKey, Listening), Failure> {
     Ok((room.ok_or(Failure::NoRoom)?, listening))
 }
 
+const BEGIN: &[u8] = b"retry: 2000\n\n";
+const BEAT: &[u8] = b":\n\n";
 const OPEN: &[u8] = b"event: open\ndata: open\n\n";
 const CLOSE: &[u8] = b"event: close\ndata: close\n\n";
 
@@ -207,5 +210,5 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 /// Then the client asks anew, and is judged anew.
 const LONGEST: Duration = Duration::from_mins(30);
 
-/// A client that does not read has no use for more.
-const EVENTS_KEPT: usize = 2;
+/// The beginning, a few beats, and the word that matters.
+const EVENTS_KEPT: usize = 8;

@@ -9,7 +9,8 @@ use super::{
     Body, Facts, Failure, Worker,
     failure::Asking,
     form::Form,
-    room::{JOIN, Visit, give_cookies, place_of},
+    framing::place_of,
+    room::{JOIN, Visit, give_cookies},
     web::redirect,
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     pages::{GuestForm, LinkProblem, NameProblem},
     policy::Admission,
     room::RoomKey,
-    session::{CookieJar, Place, Session},
+    session::{Place, Session},
     store::Claim,
     token::ClientTokenKind,
 };
@@ -164,7 +165,8 @@ impl Worker {
                 let kind = ClientTokenKind::Embed;
                 let features = crate::policy::Features::default();
                 let token = tokens.issue(pass, &visit.room, role, &features, kind, HANDOVER);
-                format!("{here}?jwt={}", token.as_str())
+                let mark = if here.contains('?') { '&' } else { '?' };
+                format!("{here}{mark}jwt={}", token.as_str())
             }
         };
         let mut answer = redirect(StatusCode::SEE_OTHER, &here)?;
@@ -199,17 +201,13 @@ impl Worker {
         Ok(link)
     }
 
-    /// Whether somebody came in by a link that is counted, and so need not use it again: they open
-    /// the message with it once more, or press the button twice.
+    /// Whether somebody is in by this link already, or by one that makes more of them: opening it
+    /// again uses nothing up, and makes no host a guest.
     fn came_by(&self, link: &Link, headers: &HeaderMap) -> bool {
-        let pass = link.uses.and_then(|_| {
-            self.gateway
-                .passes
-                .find(&link.room, CookieJar::new(headers))
-        });
-        pass.is_some_and(|pass| {
-            matches!(pass.standing(), Standing::Invited(by) if by.link == link.id)
-                && !self.gateway.revocations.contains(&pass)
+        let pass = self.pass(headers, &link.room);
+        pass.is_some_and(|pass| match pass.standing() {
+            Standing::Invited(by) => by.link == link.id || by.host && !link.host,
+            _ => false,
         })
     }
 

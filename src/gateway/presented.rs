@@ -15,7 +15,7 @@ use super::{Facts, Failure, Worker};
 use crate::{
     integration::EmbedError,
     room::RoomKey,
-    session::{Session, SessionId},
+    session::{CookieJar, Session, SessionId},
     store::Remembered,
     token::{ClientTokenError, ClientTokenKind, DisplayToken, Presented},
 };
@@ -34,7 +34,7 @@ pub(super) enum Occasion {
 // === impl Worker ===
 
 impl Worker {
-    /// The session that a brought token stands for in a room; none if it is no more than a display
+    /// The pass to a room that a brought token stands for; none if it is no more than a display
     /// token, which everybody has.
     pub(super) async fn presented(
         &self,
@@ -52,9 +52,26 @@ impl Worker {
                 .client_session(presented, room, occasion, headers, facts)
                 .await
                 .map(Some),
-            Err(ClientTokenError::Foreign) => self.vouched(token, room, facts),
+            Err(ClientTokenError::Foreign) => self.vouched(token, room, occasion, facts),
             Err(error) => Err(Failure::ClientToken(error)),
         }
+    }
+
+    /// The pass that somebody got for this token when they brought it first: an address with it may
+    /// be loaded again when the token has been used, or its time is over.
+    pub(super) fn pass_for(
+        &self,
+        token: &str,
+        room: &RoomKey,
+        headers: &HeaderMap,
+    ) -> Option<Session> {
+        let gateway = &self.gateway;
+        let pass = gateway.passes.find(room, CookieJar::new(headers))?;
+        let same = match gateway.client_tokens.recognize(token) {
+            Ok(presented) => pass.id() == presented.session.id(),
+            Err(_) => *pass.id() == id_of(token),
+        };
+        (same && self.counts(&pass)).then_some(pass)
     }
 
     async fn client_session(
@@ -74,7 +91,7 @@ impl Worker {
             .sessions
             .ends_at_latest(session)
             .since(gateway.clock.now());
-        if left.is_zero() || gateway.revocations.contains(session) {
+        if left.is_zero() || !self.counts(session) {
             return Err(Failure::SignInFirst);
         }
         let in_time = presented.is_good_at(gateway.clock.now());
@@ -92,7 +109,10 @@ impl Worker {
                     .await?;
             }
         }
-        Ok(presented.session)
+        // Whoever has the token has this one room: a session for all must not come back as a
+        // cookie with some answer.
+        let ends = gateway.sessions.ends_at_latest(&presented.session);
+        Ok(presented.session.only_in(room, ends))
     }
 
     /// Uses up a handoff token. Whoever used it may come back with it after a break of their
@@ -135,6 +155,7 @@ impl Worker {
         &self,
         token: &str,
         room: &RoomKey,
+        occasion: Occasion,
         facts: &Facts,
     ) -> Result<Option<Session>, Failure> {
         let rules = self.rules();
@@ -143,7 +164,13 @@ impl Worker {
         }
         let gateway = &self.gateway;
         let now = gateway.clock.now();
-        let vouched = rules.integrations.verify(token, room, now)?;
+        let vouched = match occasion {
+            // Its BOSH session was begun with it in time.
+            Occasion::Polling => rules.integrations.verify_again(token, room)?,
+            Occasion::Entering | Occasion::Resuming => {
+                rules.integrations.verify(token, room, now)?
+            }
+        };
         let ends = now.after(gateway.guests.lifetime);
         let pass = gateway.passes.issue(
             room,
@@ -153,25 +180,34 @@ impl Worker {
             &gateway.random,
         );
         // One token is one person in the room, however often it is shown.
-        let pass = pass.named(SessionId::from(hash(&[token.as_bytes()]).as_str()));
+        let pass = pass.named(id_of(token));
         if gateway.revocations.contains(&pass) {
             return Err(Failure::SignInFirst);
         }
-        info!(
-            target: "audit",
-            event = "vouched",
-            room = %room,
-            integration = vouched.integration,
-            subject = pass.identity().subject,
-            session = pass.id().as_str(),
-            client.addr = %facts.client,
-            request = %facts.id,
-        );
+        // Each poll of an app shows it again.
+        if occasion != Occasion::Polling {
+            info!(
+                target: "audit",
+                event = "vouched",
+                room = %room,
+                integration = vouched.integration,
+                subject = pass.identity().subject,
+                session = pass.id().as_str(),
+                client.addr = %facts.client,
+                request = %facts.id,
+            );
+        }
         Ok(Some(pass))
     }
 }
 
-fn hash(parts: &[&[u8]]) -> String {
+/// What a person is known by whom an integration's token vouches for.
+fn id_of(token: &str) -> SessionId {
+    SessionId::from(hash(&[token.as_bytes()]).as_str())
+}
+
+/// A short stand-in for texts that must not be told.
+pub(super) fn hash(parts: &[&[u8]]) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
         context.update(&(part.len() as u64).to_be_bytes());

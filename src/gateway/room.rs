@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use super::{
     Body, Facts, Failure, Worker,
     failure::{Asking, login_path},
+    framing::place_of,
     presented::Occasion,
     web::{only_reading, redirect},
 };
@@ -50,7 +51,7 @@ impl Worker {
         };
         let path = room.respelled.as_deref().unwrap_or(request.uri().path());
         let here = clean(path);
-        let mut visit = Visit {
+        let visit = Visit {
             request,
             asking,
             facts,
@@ -58,16 +59,14 @@ impl Worker {
             cookies: Vec::new(),
         };
         if let Some(token) = &query.jwt {
-            let headers = visit.request.headers();
-            let brought = self.presented(
-                token,
-                &visit.room,
-                Occasion::Entering,
-                headers,
-                &visit.facts,
-            );
-            if let Some(session) = brought.await? {
-                return self.arrive(visit, session, &here).await;
+            let (headers, facts, room) = (visit.request.headers(), &visit.facts, &visit.room);
+            let mut brought = self.pass_for(token, room, headers);
+            if brought.is_none() {
+                let presenting = self.presented(token, room, Occasion::Entering, headers, facts);
+                brought = presenting.await?;
+            }
+            if let Some(pass) = brought {
+                return self.arrive(visit, pass, &here).await;
             }
         }
         if let Some(invite) = &query.invite {
@@ -80,7 +79,6 @@ impl Worker {
             return self.bare_page(visit).await;
         }
         let visitor = self.visitor(visit.request.headers(), &visit.room);
-        visit.cookies.clear();
         self.enter(visit, visitor).await
     }
 
@@ -89,16 +87,10 @@ impl Worker {
     async fn arrive(
         &self,
         mut visit: Visit<'_>,
-        session: Session,
+        pass: Session,
         here: &str,
     ) -> Result<Response<Body>, Failure> {
         let place = place_of(visit.request.headers());
-        let pass = if session.room().is_some() {
-            session
-        } else {
-            let ends = self.gateway.sessions.ends_at_latest(&session);
-            session.only_in(&visit.room, ends)
-        };
         visit.cookies = self.give(&pass, place, visit.request.headers())?;
         match place {
             Place::Frame => self.enter(visit, Some(Rc::new(pass))).await,
@@ -272,49 +264,6 @@ impl Worker {
         passes
             .give(pass, place, CookieJar::new(headers))
             .map_err(|_| Failure::Internal("a pass is too large for a cookie"))
-    }
-
-    /// A page of ours in a room's place, which may be in a frame of a site that may show the room.
-    pub(super) fn show_in_room(
-        &self,
-        content: &Content<'_>,
-        asking: &Asking,
-        room: &RoomKey,
-    ) -> Response<Body> {
-        let id = asking.id.to_string();
-        let page = self.gateway.pages.render(content, &asking.asked(&id));
-        let page = page.framed_by(&self.embedding_sites(room));
-        page.into_response().map(Body::from)
-    }
-
-    fn allow_framing(&self, headers: &mut HeaderMap, room: &RoomKey) {
-        // Beside a policy of Jitsi's web server, which may be stricter: all policies count.
-        let policy = format!("frame-ancestors {}", self.embedding_sites(room));
-        if let Ok(policy) = HeaderValue::try_from(policy) {
-            headers.append(header::CONTENT_SECURITY_POLICY, policy);
-        }
-        headers.remove(header::X_FRAME_OPTIONS);
-    }
-
-    /// Whose pages may have a frame with the room in it.
-    fn embedding_sites(&self, room: &RoomKey) -> String {
-        let rules = self.rules();
-        let mut all = "'self'".to_owned();
-        let sites = self.gateway.embedding_sites.iter().map(String::as_str);
-        for site in sites.chain(rules.integrations.embedding(room)) {
-            all.push(' ');
-            all.push_str(site);
-        }
-        all
-    }
-}
-
-/// Where the browser shows the answer. Within a frame nobody tells whose page is around it, so
-/// every frame counts as one in another site's page.
-pub(super) fn place_of(headers: &HeaderMap) -> Place {
-    match headers.get("sec-fetch-dest").map(HeaderValue::as_bytes) {
-        Some(b"iframe" | b"frame" | b"embed" | b"object" | b"fencedframe") => Place::Frame,
-        _ => Place::Tab,
     }
 }
 

@@ -102,11 +102,11 @@ impl Worker {
         rules: &'p Rules,
         facts: &Facts,
     ) -> Result<Entrant<'p>, Failure> {
+        let headers = request.headers();
+        let mut visitor = self.connecting(headers, room)?;
         if self.is_recorder(facts) {
             return Ok(self.admit_recorder(room));
         }
-        let headers = request.headers();
-        let mut visitor = self.connecting(headers, room)?;
         let occasion = if query.resumes() {
             Occasion::Resuming
         } else {

@@ -38,15 +38,13 @@ impl Worker {
     pub(super) fn session(&self, headers: &HeaderMap) -> Option<Rc<Session>> {
         let value = CookieJar::new(headers).value(SESSION_COOKIE)?;
         let session = self.gateway.sessions.open(value)?;
-        (!self.gateway.revocations.contains(&session)).then(|| Rc::new(session))
+        self.counts(&session).then(|| Rc::new(session))
     }
 
     /// Who stands before a room, by the cookies of the request: what an integration says of them in
     /// this room comes first, then their own account, with what a link adds to it.
     pub(super) fn visitor(&self, headers: &HeaderMap, room: &RoomKey) -> Option<Rc<Session>> {
-        let pass = self.gateway.passes.find(room, CookieJar::new(headers));
-        let pass = pass.filter(|pass| !self.gateway.revocations.contains(pass));
-        let Some(pass) = pass else {
+        let Some(pass) = self.pass(headers, room) else {
             return self.session(headers);
         };
         if let Standing::Embedded(_) = pass.standing() {
@@ -57,6 +55,25 @@ impl Worker {
             (Some(member), _) => Some(member),
             (None, _) => Some(Rc::new(pass)),
         }
+    }
+
+    /// The pass to a room that somebody holds, if it counts.
+    pub(super) fn pass(&self, headers: &HeaderMap, room: &RoomKey) -> Option<Session> {
+        let pass = self.gateway.passes.find(room, CookieJar::new(headers))?;
+        self.counts(&pass).then_some(pass)
+    }
+
+    /// Whether a session or pass that is not over still counts: nobody revoked it, and who vouched
+    /// for it still may.
+    pub(super) fn counts(&self, session: &Session) -> bool {
+        let vouched = match (session.standing(), session.room()) {
+            (Standing::Embedded(by), Some(room)) => {
+                self.rules().integrations.may_vouch(&by.integration, room)
+            }
+            (Standing::Embedded(_), None) => false,
+            _ => true,
+        };
+        vouched && !self.gateway.revocations.contains(session)
     }
 
     /// Asks the rules, counts and records the answer.
@@ -136,11 +153,19 @@ impl Worker {
             });
         let presence = &gateway.presence;
         let here = session.is_some_and(|session| presence.is_here(room, session.id()));
-        let situation = Situation {
-            now: gateway.clock.now(),
+        let now = gateway.clock.now();
+        let situation = match occasion {
             // Whoever is in stays in, even if a restart made us forget that the room is open.
-            open: occasion == Occasion::Polling || presence.is_open(room),
-            others: presence.people(room).saturating_sub(u32::from(here)),
+            Occasion::Polling => Situation {
+                now,
+                open: true,
+                others: 0,
+            },
+            Occasion::Entering | Occasion::Resuming => Situation {
+                now,
+                open: presence.is_open(room),
+                others: presence.people(room).saturating_sub(u32::from(here)),
+            },
         };
         policy.decide(room, visitor.as_ref(), &situation)
     }

@@ -74,12 +74,8 @@ impl Claims {
         named.then_some(()).ok_or(TokenError::Audience.into())
     }
 
-    /// When the token ends, which must be soon.
-    pub(super) fn lives_until(
-        &self,
-        now: Timestamp,
-        at_most: Duration,
-    ) -> Result<Timestamp, EmbedError> {
+    /// The token's time has come, and ends soon.
+    pub(super) fn live_at(&self, now: Timestamp, at_most: Duration) -> Result<(), EmbedError> {
         let expires = number_as_time(&self.exp).ok_or(TokenError::NoExpiry)?;
         if expires <= now {
             return Err(TokenError::Expired.into());
@@ -96,7 +92,7 @@ impl Claims {
         if !began(&self.iat) {
             return Err(TokenError::IssuedInFuture.into());
         }
-        Ok(expires)
+        Ok(())
     }
 
     /// The one room of the token, which has to be that of the page.

@@ -261,7 +261,7 @@ async fn run(
             None => return,
             Some(Command::Drain) => {
                 open.drain();
-                worker.end_waiting();
+                worker.end_listeners();
             }
             Some(Command::EndSockets) => worker.end_sockets(),
             Some(Command::Serve {

@@ -2,7 +2,7 @@
 //! app, and the options of the page (jitsi-meet `react/features/authentication/functions.any.ts`).
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::form_urlencoded::byte_serialize;
 
 use super::ReturnTo;
@@ -40,19 +40,13 @@ impl JitsiState {
         };
         let text = |key: &str| state.get(key).and_then(Value::as_str);
         let is = |key: &str| state.get(key).and_then(Value::as_bool) == Some(true);
-        // `room` is as the address bar has it, and so keeps its case.
-        let return_to = text("room")
-            .or_else(|| text("roomSafe"))
-            .map(|room| ReturnTo::of_room(text("tenant"), room))
+        // `room` is as the address bar has it, and so keeps its case; some bars decode it.
+        let return_to = ["room", "roomSafe"]
+            .into_iter()
+            .filter_map(|key| Some(ReturnTo::of_room(text("tenant"), text(key)?)))
+            .find(|page| *page != ReturnTo::default())
             .unwrap_or_default();
-        let app = [
-            ("ios", App::Ios),
-            ("android", App::Android),
-            ("electron", App::Electron),
-        ]
-        .into_iter()
-        .find(|(key, _)| is(key))
-        .map(|(_, app)| app);
+        let app = App::ALL.into_iter().find(|app| is(app.as_str()));
         let options: Vec<_> = state
             .iter()
             .filter(|(key, value)| is_option(key) && !value.is_object() && !value.is_array())
@@ -67,6 +61,31 @@ impl JitsiState {
             return_to,
             app,
             options: options.unwrap_or_default(),
+        }
+    }
+
+    /// The state that an app sends from a room's page.
+    pub fn written(page: &ReturnTo, app: App) -> String {
+        let path = page.as_str().split('?').next().unwrap_or_default();
+        let path = path.trim_start_matches('/');
+        let (tenant, room) = path
+            .rsplit_once('/')
+            .map_or((None, path), |(tenant, room)| (Some(tenant), room));
+        json!({ "tenant": tenant, "room": room, (app.as_str()): true }).to_string()
+    }
+}
+
+// === impl App ===
+
+impl App {
+    const ALL: [Self; 3] = [Self::Ios, Self::Android, Self::Electron];
+
+    /// The key in a state.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ios => "ios",
+            Self::Android => "android",
+            Self::Electron => "electron",
         }
     }
 }
@@ -101,6 +120,22 @@ mod tests {
             state.options,
             "config.prejoinConfig.enabled=false&config.subject=%22a%20b%26c%22"
         );
+    }
+
+    #[test]
+    fn a_room_that_an_address_bar_decoded_is_found() {
+        let state = JitsiState::parse(r#"{"room":"My Room","roomSafe":"my%20room"}"#);
+        assert_eq!(state.return_to.as_str(), "/my%20room");
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for page in ["/room", "/acme/Caf%C3%A9%20%22x%22"] {
+            let page = ReturnTo::parse(page);
+            let state = JitsiState::parse(&JitsiState::written(&page, App::Electron));
+            assert_eq!(state.return_to, page);
+            assert_eq!(state.app, Some(App::Electron));
+        }
     }
 
     #[test]

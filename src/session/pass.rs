@@ -101,15 +101,33 @@ impl Passes {
             .collect();
         others.sort_unstable();
         let surplus = (others.len() + 1).saturating_sub(MAX_PASSES);
-        headers.extend(others.iter().take(surplus).map(|(_, other)| match place {
-            Place::Tab => cookies::expire(other),
-            Place::Frame => cookies::set_in_frame(other, "", Duration::ZERO),
-        }));
+        headers.extend(
+            others
+                .iter()
+                .take(surplus)
+                .map(|(_, other)| expire(other, place)),
+        );
         Ok(headers)
+    }
+
+    /// Takes all passes away from a browser: those that count, to be revoked, and the `Set-Cookie`
+    /// headers.
+    pub fn take_all(&self, jar: CookieJar<'_>) -> (Vec<Session>, Vec<HeaderValue>) {
+        let mut taken = Vec::new();
+        let mut headers = Vec::new();
+        for place in [Place::Frame, Place::Tab] {
+            for (name, value) in jar.with_prefix(prefix(place)) {
+                taken.extend(self.open(value));
+                headers.push(expire(name, place));
+            }
+        }
+        (taken, headers)
     }
 
     /// The pass to a room, if the request brings one that counts.
     pub fn find(&self, room: &RoomKey, jar: CookieJar<'_>) -> Option<Session> {
+        // Nearly everybody has none, and then no name has to be worked out.
+        jar.with_prefix(PREFIX).next()?;
         // Of a frame in another site's page both kinds can come, if the sites are neighbours.
         [Place::Frame, Place::Tab].into_iter().find_map(|place| {
             let pass = self.open(jar.value(&name_of(room, place))?)?;
@@ -144,12 +162,22 @@ fn name_of(room: &RoomKey, place: Place) -> String {
     name
 }
 
-const fn prefix(place: Place) -> &'static str {
+fn expire(name: &str, place: Place) -> HeaderValue {
     match place {
-        Place::Tab => "__Host-gateway-pass-",
-        Place::Frame => "__Host-gateway-frame-",
+        Place::Tab => cookies::expire(name),
+        Place::Frame => cookies::set_in_frame(name, "", Duration::ZERO),
     }
 }
+
+const fn prefix(place: Place) -> &'static str {
+    match place {
+        Place::Tab => "__Host-gateway-pass-t-",
+        Place::Frame => "__Host-gateway-pass-f-",
+    }
+}
+
+/// What the names of all passes begin with.
+const PREFIX: &str = "__Host-gateway-pass-";
 
 /// Two rooms of one person that share a name by chance only cost one of them its pass.
 const ROOM_BYTES: usize = 8;

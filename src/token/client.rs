@@ -251,6 +251,20 @@ impl Presented {
     }
 }
 
+// === impl ClientTokenError ===
+
+impl ClientTokenError {
+    /// The word for logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Foreign => "token_foreign",
+            Self::Unreadable => "token_unreadable",
+            Self::Expired => "expired",
+            Self::NotYet => "not_yet_valid",
+        }
+    }
+}
+
 // === impl ClientToken ===
 
 impl ClientToken {

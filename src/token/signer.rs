@@ -18,7 +18,7 @@ pub(crate) struct Signer {
 }
 
 /// What the gateway publishes of its signing keys; empty when a secret is shared.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct PublishedKeys {
     /// A JSON Web Key Set (RFC 7517 § 5), for Prosody's `cache_keys_url`.
     pub jwks: String,
@@ -101,10 +101,7 @@ impl PublishedKeys {
     /// The public halves of all keys, the newest first.
     pub fn new(settings: &SigningSettings) -> Result<Self, SignerError> {
         let SigningSettings::Keys { algorithm, keys } = settings else {
-            return Ok(Self {
-                jwks: r#"{"keys":[]}"#.to_owned(),
-                pems: HashMap::new(),
-            });
+            return Ok(Self::default());
         };
         let mut jwks = Vec::new();
         let mut pems = HashMap::new();
@@ -131,6 +128,15 @@ impl PublishedKeys {
         self.pems
             .get(file.strip_suffix(".pem")?)
             .map(String::as_str)
+    }
+}
+
+impl Default for PublishedKeys {
+    fn default() -> Self {
+        Self {
+            jwks: r#"{"keys":[]}"#.to_owned(),
+            pems: HashMap::new(),
+        }
     }
 }
 

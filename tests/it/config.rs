@@ -14,6 +14,7 @@ use tempfile::TempDir;
 mod backend;
 mod integrations;
 mod mistakes;
+mod policies;
 
 use self::mistakes::{GOOD, MISTAKES};
 

@@ -1,13 +1,22 @@
 //! The whole gateway, between stand-ins for its neighbours.
 
 mod api;
+mod apps;
 mod doors;
+mod events;
+mod frames;
+mod handoff;
+mod integrations;
 mod lies;
+mod link_times;
 mod links;
+mod recorders;
 mod revocation;
+mod rooms;
 mod sign_in;
 mod stopping;
 mod transport;
+mod visits;
 
 /// A session-creating BOSH body.
 const CREATE: &str = "<body xmlns='http://jabber.org/protocol/httpbind' rid='100' to='meet.jitsi' \

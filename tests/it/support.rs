@@ -6,5 +6,6 @@ pub(crate) mod connect_proxy;
 pub(crate) mod lie;
 pub(crate) mod logs;
 pub(crate) mod lying_provider;
+pub(crate) mod school;
 pub(crate) mod signing_key;
 pub(crate) mod site;

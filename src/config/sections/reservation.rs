@@ -34,6 +34,11 @@ pub(super) struct RawReservation {
 // === impl RawReservation ===
 
 impl RawReservation {
+    /// Whether Prosody is to be answered.
+    pub(super) fn is_on(&self) -> bool {
+        self.listen.is_some()
+    }
+
     /// `None` if Prosody is not to be answered; or if something is wrong, of which the report then
     /// has a problem.
     pub(super) fn resolve(

@@ -1,20 +1,18 @@
 //! `[[room]]`: the rules.
 
-use std::collections::BTreeMap;
+mod features;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::features::RawFeatures;
 use crate::{
     clock::Timestamp,
     config::{
         problem::{Fault, Section},
         values::{DurationText, seconds},
     },
-    policy::{
-        Allowed, Enter, Features, Glob, Matcher, MatcherError, Policy, Rule, Start, TenantScope,
-        Window,
-    },
+    policy::{Enter, Glob, Matcher, MatcherError, Policy, Rule, Start, TenantScope, Window},
 };
 
 /// One rule: which rooms it is for, who may enter them, who is host, who may open them. Patterns
@@ -55,8 +53,7 @@ pub(super) struct RawRoom {
     start: Option<Conditions>,
     /// Who may use which of Jitsi's features: `"everyone"`, `"moderators"` or `"nobody"`. Unless any
     /// is named, Jitsi decides; once one is named, those not named are forbidden.
-    #[schemars(example = serde_json::json!({ "recording": "moderators" }))]
-    features: BTreeMap<String, RawAllowed>,
+    features: RawFeatures,
     /// How long one visit may last.
     #[schemars(example = &"4h")]
     lifetime: Option<DurationText>,
@@ -81,15 +78,6 @@ pub(super) struct RawRoom {
 enum Conditions {
     One(String),
     Many(Vec<String>),
-}
-
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-enum RawAllowed {
-    Everyone,
-    Moderators,
-    Nobody,
 }
 
 /// Reads all rules.
@@ -160,7 +148,6 @@ impl RawRoom {
             let fault = Fault::new("nobody would fit in", "write enter = \"closed\" instead");
             section.keep("max_people", (most > 0).then_some(most).ok_or(fault))
         });
-        let features = features(self.features, section);
         Some(Rule {
             room: room?,
             tenant: tenant?,
@@ -168,7 +155,7 @@ impl RawRoom {
             hosts: hosts?,
             moderators: moderators?,
             start: start?,
-            features: features?,
+            features: self.features.into(),
             lifetime: lifetime?,
             window: window?,
             max_people: match max_people {
@@ -285,29 +272,6 @@ fn timestamp(text: &str) -> Result<Timestamp, Fault> {
     })
 }
 
-fn features(raw: BTreeMap<String, RawAllowed>, section: &mut Section<'_>) -> Option<Features> {
-    let unknown: Vec<_> = raw
-        .keys()
-        .filter(|name| !KNOWN_FEATURES.contains(&name.as_str()))
-        .collect();
-    if let Some(name) = unknown.first() {
-        let what = format!("unknown feature {name:?}");
-        section.reject(
-            "features",
-            what,
-            format!("known are {}", KNOWN_FEATURES.join(", ")),
-        );
-        return None;
-    }
-    let allowed = |raw| match raw {
-        RawAllowed::Everyone => Allowed::Everyone,
-        RawAllowed::Moderators => Allowed::Moderators,
-        RawAllowed::Nobody => Allowed::Nobody,
-    };
-    let features = raw.into_iter().map(|(name, raw)| (name, allowed(raw)));
-    Some(Features::new(features.collect()))
-}
-
 /// Reads every condition, so that every mistake is found.
 fn conditions(texts: &[String], key: &str, section: &mut Section<'_>) -> Option<Vec<Matcher>> {
     let read: Vec<Option<Matcher>> = (1..)
@@ -358,29 +322,3 @@ fn is_all(pattern: &Glob) -> bool {
     let text = pattern.to_string();
     !text.is_empty() && text.chars().all(|c| c == '*')
 }
-
-/// What the client and Prosody's plugins read from `context.features` (jitsi-meet
-/// `react/features/base/jwt/constants.ts`, `resources/prosody-plugins/util.lib.lua`).
-const KNOWN_FEATURES: &[&str] = &[
-    "branding",
-    "calendar",
-    "create-polls",
-    "file-upload",
-    "flip",
-    "inbound-call",
-    "list-visitors",
-    "live-translation",
-    "live-translation-subscribe",
-    "livestreaming",
-    "lobby",
-    "moderation",
-    "name-readonly",
-    "outbound-call",
-    "recording",
-    "room",
-    "screen-sharing",
-    "send-groupchat",
-    "sip-inbound-call",
-    "sip-outbound-call",
-    "transcription",
-];

@@ -407,6 +407,11 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         r#"enter = "member""#,
+        "enter = \"member\"\nlobby = true",
+        "25: room[1].lobby: Prosody does not ask for it; add [reservation] with listen, or remove the key",
+    ),
+    (
+        r#"enter = "member""#,
         "enter = \"member\"\nmax_people = 0",
         r#"25: room[1].max_people: nobody would fit in; write enter = "closed" instead"#,
     ),

@@ -1,123 +1,200 @@
-//! Links and passes as time goes by.
+//! Links: what their holders may, and no more.
 
-use std::time::Duration;
-
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde_json::{Value, json};
+use http::StatusCode;
+use serde_json::json;
 use url::Url;
 
 use crate::support::{
-    browser::{Browser, Page, encode},
+    browser::{Browser, Page},
+    school::{self, Link},
     site::{ORIGIN, Site, Wishes},
 };
 
-const KEY: &str = "0f9d2b7c5e1a4836b0f9d2b7c5e1a4836b0f9d2b";
+/// Guests may enter, hosts open.
+const RULES: &str = "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"host\"\n";
 
-const RULES: &str = r#"
-[guests]
-lifetime = "2h"
-[[room]]
-match = "*"
-enter = "link"
-start = "anyone"
-[[integration]]
-id = "desk"
-rooms = ["talk", "talk-*"]
-[[integration.api_key]]
-id = "main"
-key = "0f9d2b7c5e1a4836b0f9d2b7c5e1a4836b0f9d2b"
-"#;
+/// What a meeting's page passes on.
+struct Meeting {
+    room: String,
+    host: String,
+    guest: String,
+}
 
 async fn site() -> Site {
-    Site::with(Wishes {
+    let wishes = Wishes {
         rules: RULES,
         ..Wishes::default()
-    })
-    .await
+    };
+    Site::with(wishes).await.ready().await
 }
 
-/// What the API makes.
-async fn made(site: &Site, path: &str, body: &Value) -> Value {
-    let url = Url::parse(&format!("{ORIGIN}/_gateway/api/v1/{path}")).unwrap();
-    let bearer = HeaderValue::try_from(format!("Bearer {KEY}")).unwrap();
-    let json_type = HeaderValue::from_static("application/json");
-    let headers = [
-        (header::AUTHORIZATION, bearer),
-        (header::CONTENT_TYPE, json_type),
-    ];
-    let headers = HeaderMap::from_iter(headers);
-    let body = Bytes::from(body.to_string());
-    let page = site.browser().send(Method::POST, &url, headers, body).await;
-    assert_eq!(page.status, StatusCode::CREATED, "{}", page.text());
-    serde_json::from_str(&page.text()).unwrap()
+async fn make(browser: &mut Browser, name: &str) -> Meeting {
+    let made = browser
+        .submit("/_gateway/meetings", &[("name", name)])
+        .await;
+    let path = made.headers["location"].to_str().unwrap().to_owned();
+    let page = browser.navigate(&path).await;
+    let (_, room) = path.split_once("room=").unwrap();
+    let links = invitations(&page);
+    assert_eq!(links.len(), 2, "{}", page.text());
+    Meeting {
+        room: room.to_owned(),
+        guest: links[0].clone(),
+        host: links[1].clone(),
+    }
 }
 
-fn address(made: &Value, name: &str) -> Url {
-    Url::parse(made[name].as_str().unwrap()).unwrap()
+fn token_of(link: &str) -> &str {
+    let (_, token) = link.split_once("?invite=").unwrap();
+    token
 }
 
-/// Sends the form of a link's page.
-async fn join(browser: &mut Browser, link: &Url) -> Page {
-    let invite = link.query().unwrap();
-    let body = format!(
-        "room={}&name=Ann&{invite}",
-        encode(link.path().trim_start_matches('/'))
+/// Path and query of the links on a page, in their order.
+fn invitations(page: &Page) -> Vec<String> {
+    let text = page.text();
+    let start = format!("value=\"{ORIGIN}");
+    let values = text.split(&start).skip(1);
+    let paths = values.filter_map(|rest| rest.split('"').next());
+    let links = paths.filter(|path| path.contains("invite="));
+    links.map(ToOwned::to_owned).collect()
+}
+
+/// Enters by a link, as somebody without an account.
+async fn enter(browser: &mut Browser, link: &str, name: &str) -> Page {
+    let url = Url::parse(ORIGIN).unwrap().join(link).unwrap();
+    let page = browser.load(&url).await;
+    assert!(page.text().contains("/_gateway/join"), "{page:?}");
+    let room = url.path().trim_start_matches('/');
+    let fields = [("room", room), ("invite", token_of(link)), ("name", name)];
+    browser.submit("/_gateway/join", &fields).await
+}
+
+#[tokio::test]
+async fn a_link_makes_no_other_links() {
+    let site = site().await;
+    let mut hanna = site.signed_in("hanna").await;
+    let meeting = make(&mut hanna, "Plan").await;
+    let path = format!("/_gateway/meeting?room={}", meeting.room);
+    let file = format!("/_gateway/meeting.ics?room={}", meeting.room);
+    // A link ends and can be revoked; what its holder could make of it would not end with it.
+    let mut stranger = site.browser();
+    let entered = enter(&mut stranger, &meeting.host, "Zoë").await;
+    assert_eq!(entered.status, StatusCode::SEE_OTHER);
+    let mut member = site.signed_in("max").await;
+    assert_eq!(member.navigate(&meeting.host).await.status, StatusCode::OK);
+    for (who, browser) in [("stranger", &mut stranger), ("member", &mut member)] {
+        assert!(
+            browser
+                .socket(&format!("room={}", meeting.room))
+                .await
+                .is_ok()
+        );
+        for path in [&path, &file] {
+            let page = browser.navigate(path).await;
+            assert_eq!(page.status, StatusCode::FORBIDDEN, "{who} {path}");
+            assert!(!page.text().contains("invite="), "{who} {path}");
+        }
+    }
+    assert_eq!(invitations(&hanna.navigate(&path).await).len(), 2);
+}
+
+#[tokio::test]
+async fn whoever_came_by_a_link_may_open_it_again() {
+    let site = Site::with(Wishes {
+        rules: school::RULES,
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let Link { path: link, .. } = Link::make(&site, "host", json!({"uses": 1})).await;
+    let mut mia = site.browser();
+    let entered = enter(&mut mia, &link, "Mia").await;
+    assert_eq!(entered.status, StatusCode::SEE_OTHER);
+    // From the same mail again, after closing the tab; and the form once more, after going back.
+    let again = mia.navigate(&link).await;
+    assert_eq!(
+        (again.status, again.url.path()),
+        (StatusCode::OK, "/school-7b")
     );
-    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-    let headers = [
-        (header::ORIGIN, HeaderValue::from_static(ORIGIN)),
-        (header::CONTENT_TYPE, form),
-        (header::ACCEPT, HeaderValue::from_static("text/html")),
+    assert!(!again.text().contains("/_gateway/join"), "{}", again.text());
+    let form = [
+        ("room", "school-7b"),
+        ("invite", token_of(&link)),
+        ("name", "Mia"),
     ];
-    let url = Url::parse(&format!("{ORIGIN}/_gateway/join")).unwrap();
-    let headers = HeaderMap::from_iter(headers);
-    browser.send(Method::POST, &url, headers, body.into()).await
+    let posted = mia.submit("/_gateway/join", &form).await;
+    assert_eq!(posted.status, StatusCode::SEE_OTHER);
+    // For others it is used up, and pages of others use none up.
+    let mut other = site.browser();
+    let late = enter(&mut other, &link, "Max").await;
+    assert_eq!(late.status, StatusCode::GONE, "{}", late.text());
 }
 
 #[tokio::test]
-async fn a_link_opens_nothing_once_it_is_over() {
+async fn a_guest_link_makes_no_host_a_guest() {
     let site = site().await;
-    let minute = json!({"room": "talk", "role": "guest", "ttl_seconds": 60});
-    let link = address(&made(&site, "links", &minute).await, "url");
-    site.hand.advance(Duration::from_secs(59));
-    assert_eq!(site.browser().load(&link).await.status, StatusCode::OK);
-    let mut early = site.browser();
-    assert_eq!(join(&mut early, &link).await.status, StatusCode::SEE_OTHER);
-    site.hand.advance(Duration::from_secs(1));
-    let page = site.browser().load(&link).await;
-    assert_eq!(page.status, StatusCode::GONE);
-    assert!(page.text().contains("The link has expired."));
-    let page = join(&mut site.browser(), &link).await;
-    assert_eq!(page.status, StatusCode::GONE);
-    assert!(!page.headers.contains_key(header::SET_COOKIE));
-    // Whoever was in time may stay as long as guests may.
-    assert!(early.socket("room=talk").await.is_ok());
-    site.hand.advance(Duration::from_hours(2));
-    let late = early.socket("room=talk").await;
-    assert_eq!(late.unwrap_err(), StatusCode::FORBIDDEN);
+    let mut hanna = site.signed_in("hanna").await;
+    let meeting = make(&mut hanna, "Plan").await;
+    let mut zoe = site.browser();
+    enter(&mut zoe, &meeting.host, "Zoë").await;
+    // She tries out what she is going to pass on, or somebody's page sends her there.
+    assert_eq!(zoe.navigate(&meeting.guest).await.url.query(), None);
+    assert!(zoe.socket(&format!("room={}", meeting.room)).await.is_ok());
+    let guest = [
+        ("room", &*meeting.room),
+        ("invite", token_of(&meeting.guest)),
+        ("name", "Z"),
+    ];
+    zoe.submit("/_gateway/join", &guest).await;
+    // Nobody else is there: a guest would have to wait.
+    assert!(zoe.socket(&format!("room={}", meeting.room)).await.is_ok());
 }
 
 #[tokio::test]
-async fn the_links_of_a_meeting_begin_with_it() {
+async fn signing_out_leaves_no_pass_behind() {
+    let site = Site::with(Wishes {
+        rules: "[[room]]\nmatch = \"*\"\nenter = [\"owner\", \"link\"]\n",
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let mut hanna = site.signed_in("hanna").await;
+    let meeting = make(&mut hanna, "Plan").await;
+    let query = format!("room={}", meeting.room);
+    let mut max = site.signed_in("max").await;
+    assert_eq!(max.navigate(&meeting.host).await.status, StatusCode::OK);
+    assert!(max.socket(&query).await.is_ok());
+    let before = max.clone();
+    max.navigate("/_gateway/logout").await;
+    // Whoever comes to this browser next is nobody, and a copy of its cookies is worth nothing.
+    let kept = max.cookie_values();
+    assert!(
+        kept.iter().all(|value| !value.starts_with("AX")),
+        "{kept:?}"
+    );
+    for mut browser in [max, before] {
+        let refused = browser.socket(&query).await.unwrap_err();
+        assert_eq!(refused, StatusCode::FORBIDDEN);
+    }
+
+    // Nor does somebody else who signs in go on with what the one before was given.
+    let mut shared = site.signed_in("max").await;
+    assert_eq!(shared.navigate(&meeting.host).await.status, StatusCode::OK);
+    assert!(shared.socket(&query).await.is_ok());
+    let way = shared
+        .navigate("/_gateway/login?return_to=/robots.txt&switch=1")
+        .await
+        .way_on();
+    shared.finish("mia", &way).await;
+    let refused = shared.socket(&query).await.unwrap_err();
+    assert_eq!(refused, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn signing_in_keeps_the_link_that_one_came_by() {
     let site = site().await;
-    // In an hour by the site's clock.
-    let begins = "2027-01-15T09:00:00Z";
-    let owner = json!({"subject": "1"});
-    let meeting = json!({"owner": owner, "slug": "talk", "guests": true, "not_before": begins});
-    let made = made(&site, "meetings", &meeting).await;
-    let links = ["host_url", "guest_url"].map(|name| address(&made, name));
-    for link in &links {
-        let page = site.browser().load(link).await;
-        assert_eq!(page.status, StatusCode::FORBIDDEN);
-        assert!(page.text().contains("This room is not open yet."));
-        let page = join(&mut site.browser(), link).await;
-        assert_eq!(page.status, StatusCode::FORBIDDEN);
-        assert!(!page.headers.contains_key(header::SET_COOKIE));
-    }
-    site.hand.advance(Duration::from_hours(1));
-    for link in &links {
-        let page = join(&mut site.browser(), link).await;
-        assert_eq!(page.status, StatusCode::SEE_OTHER);
-    }
+    let mut hanna = site.signed_in("hanna").await;
+    let meeting = make(&mut hanna, "Plan").await;
+    let mut max = site.browser();
+    enter(&mut max, &meeting.host, "Max").await;
+    max.sign_in("max", "/robots.txt").await;
+    assert!(max.socket(&format!("room={}", meeting.room)).await.is_ok());
 }

@@ -5,7 +5,10 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::{http1, http2};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
     ClientConfig, RootCertStore, SupportedProtocolVersion,
@@ -15,6 +18,7 @@ use rustls::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    task::JoinHandle,
 };
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite};
@@ -40,6 +44,13 @@ pub(crate) struct Page {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+/// Server-sent events as they come.
+pub(crate) struct Events {
+    pub(crate) status: StatusCode,
+    body: Incoming,
+    connection: JoinHandle<hyper::Result<()>>,
 }
 
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug {}
@@ -116,10 +127,23 @@ impl Browser {
 
     /// Opens one address, without following it further.
     pub(crate) async fn load(&mut self, url: &Url) -> Page {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, HeaderValue::from_static("text/html"));
-        headers.insert("sec-fetch-mode", HeaderValue::from_static("navigate"));
-        self.send(Method::GET, url, headers, Bytes::new()).await
+        self.send(Method::GET, url, navigation(), Bytes::new())
+            .await
+    }
+
+    /// Sends a form of a page of the site.
+    pub(crate) async fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        let mut headers = navigation();
+        headers.insert(header::ORIGIN, HeaderValue::from_static(ORIGIN));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        let url = Url::parse(&format!("{ORIGIN}{path}")).unwrap();
+        self.send(Method::POST, &url, headers, form.into()).await
     }
 
     /// A BOSH request of a page of the site.
@@ -140,6 +164,13 @@ impl Browser {
         .await
     }
 
+    /// A BOSH request of an app, which has no page.
+    pub(crate) async fn bosh_of_app(&mut self, query: &str, body: &str) -> Page {
+        let url = Url::parse(&format!("{ORIGIN}/http-bind?{query}")).unwrap();
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        self.send(Method::POST, &url, HeaderMap::new(), body).await
+    }
+
     /// Opens the WebSocket of a page of the site.
     pub(crate) async fn socket(&mut self, query: &str) -> Result<Socket, StatusCode> {
         self.socket_from(query, ORIGIN).await
@@ -150,6 +181,19 @@ impl Browser {
         &mut self,
         query: &str,
         origin: &'static str,
+    ) -> Result<Socket, StatusCode> {
+        self.shake_hands(query, Some(origin)).await
+    }
+
+    /// Opens it as an app does, which has no page.
+    pub(crate) async fn socket_of_app(&mut self, query: &str) -> Result<Socket, StatusCode> {
+        self.shake_hands(query, None).await
+    }
+
+    async fn shake_hands(
+        &mut self,
+        query: &str,
+        origin: Option<&'static str>,
     ) -> Result<Socket, StatusCode> {
         let url = Url::parse(&format!("{ORIGIN}/xmpp-websocket?{query}")).unwrap();
         let mut request = Request::get(format!("wss://meet.example.org/xmpp-websocket?{query}"))
@@ -162,9 +206,10 @@ impl Browser {
                 tungstenite::handshake::client::generate_key(),
             )
             .header(header::SEC_WEBSOCKET_PROTOCOL, "xmpp")
-            .header(header::ORIGIN, origin)
             .body(())
             .unwrap();
+        let origin = origin.map(|origin| (header::ORIGIN, HeaderValue::from_static(origin)));
+        request.headers_mut().extend(origin);
         request.headers_mut().extend(self.cookie_header(&url));
         match client_async(request, self.connect(&url).await).await {
             Ok((socket, _)) => Ok(socket),
@@ -215,6 +260,26 @@ impl Browser {
             status: head.status,
             headers: head.headers,
             body,
+        }
+    }
+
+    /// Listens to server-sent events as a page of the site does.
+    pub(crate) async fn listen(&self, path: &str) -> Events {
+        let url = Url::parse(&format!("{ORIGIN}{path}")).unwrap();
+        let mut request = Request::get(path)
+            .header(header::HOST, authority(&url))
+            .header("sec-fetch-site", "same-origin")
+            .body(Full::new(Bytes::new()))
+            .unwrap();
+        request.headers_mut().extend(self.cookie_header(&url));
+        let io = TokioIo::new(self.connect(&url).await);
+        let (mut sender, connection) = http1::handshake(io).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        Events {
+            status: head.status,
+            body,
+            connection,
         }
     }
 
@@ -309,6 +374,23 @@ impl Browser {
     }
 }
 
+// === impl Events ===
+
+impl Events {
+    /// What comes next, comments included; none at the end.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        let frame = self.body.frame().await?.unwrap();
+        let bytes = frame.into_data().unwrap();
+        Some(String::from_utf8(bytes.to_vec()).unwrap())
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.connection.abort();
+    }
+}
+
 // === impl Page ===
 
 impl Page {
@@ -340,6 +422,17 @@ fn tls_config(
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth()
+}
+
+/// What browsers send when they are going to show the answer.
+pub(crate) fn navigation() -> HeaderMap {
+    HeaderMap::from_iter([
+        (header::ACCEPT, HeaderValue::from_static("text/html")),
+        (
+            HeaderName::from_static("sec-fetch-mode"),
+            HeaderValue::from_static("navigate"),
+        ),
+    ])
 }
 
 fn authority(url: &Url) -> String {

@@ -89,6 +89,11 @@ pub(crate) fn message(head: &Value, claims: &Value) -> String {
     format!("{}.{}", part(head), part(claims))
 }
 
+/// A private RSA key.
+pub(crate) fn rsa_pem() -> &'static str {
+    &RSA
+}
+
 fn ec(pair: KeyPair) -> (KeyPair, jsonwebtoken::errors::Result<EncodingKey>) {
     let private = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes());
     (pair, private)

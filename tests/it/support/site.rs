@@ -7,7 +7,7 @@ use std::{
 use jitsi_auth_gateway::{
     app::{self, Running, Surroundings},
     clock::{Clock, Hand, Timestamp},
-    config::{self, Environment},
+    config::{self, Config, Environment},
     dev::{
         meeting::{self, DevMeeting, Kind, Meeting, Received},
         provider::{self, Account, Client, DevProvider, Provider},
@@ -18,12 +18,13 @@ use jitsi_auth_gateway::{
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::browser::Browser;
+use super::{browser::Browser, signing_key::rsa_pem};
 
 /// Where people reach the site; browsers of the tests know at which port it really is.
 pub(crate) const ORIGIN: &str = "https://meet.example.org";
 pub(crate) const CLIENT_ID: &str = "jitsi";
 const CLIENT_SECRET: &str = "client secret of a test, long enough";
+const JAAS_APP: &str = "vpaas-magic-cookie-0123456789abcdef";
 const APP_SECRET: &str = "secret shared with Prosody in tests, long enough";
 
 /// A deployment that runs.
@@ -32,7 +33,9 @@ pub(crate) struct Site {
     pub(crate) provider: Arc<Provider>,
     pub(crate) meeting: Arc<Meeting>,
     pub(crate) hand: Hand,
+    clock: Clock,
     issuer: String,
+    text: String,
     files: TempDir,
     _stop: DropGuard,
 }
@@ -49,6 +52,8 @@ pub(crate) struct Wishes<'w> {
     pub(crate) session: &'w str,
     /// More keys of `[listen]`.
     pub(crate) listen: &'w str,
+    /// Meetings are at 8x8, and not at the stand-in for Jitsi.
+    pub(crate) jaas: bool,
     /// The clock of gateway, provider and meeting.
     pub(crate) clock: Option<(Clock, Hand)>,
 }
@@ -63,6 +68,7 @@ impl Default for Wishes<'_> {
             rules: "[[room]]\nmatch = \"*\"\nenter = \"member\"\nmoderators = [\"group:staff\"]\n",
             session: "",
             listen: "",
+            jaas: false,
             clock: None,
         }
     }
@@ -121,9 +127,8 @@ impl Site {
 
         let files = tempfile::tempdir().unwrap();
         let text = configuration(&files, wishes.issuer.unwrap_or(&issuer), backend, &wishes);
-        let file = write(files.path(), "gateway.toml", &text);
-        let config = config::load(Path::new(&file), &Environment::default())
-            .unwrap_or_else(|problems| panic!("{problems}"));
+        let config = load(files.path(), &text);
+        let now = clock.clone();
         let surroundings = Surroundings {
             clock,
             random: Random::system(),
@@ -134,10 +139,24 @@ impl Site {
             provider: known_provider,
             meeting: known_meeting,
             hand,
+            clock: now,
             issuer,
+            text,
             files,
             _stop: stop.drop_guard(),
         }
+    }
+
+    /// Takes over other rules, as a reload does.
+    pub(crate) fn reload(&self, before: &str, after: &str) {
+        assert!(self.text.contains(before), "{}", self.text);
+        let config = load(self.files.path(), &self.text.replace(before, after));
+        self.running.reload(&config).unwrap();
+    }
+
+    /// The time of gateway, provider and meeting.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Waits until people can sign in.
@@ -217,6 +236,16 @@ fn configuration(
     let key = write(at, "tls.key", &pair.signing_key.serialize_pem());
     let client = write(at, "client.secret", wishes.client_secret);
     let app = write(at, "app.secret", APP_SECRET);
+    let meetings = if wishes.jaas {
+        let key = write(at, "jaas.key", rsa_pem());
+        format!("[jaas]\napp_id = \"{JAAS_APP}\"\nkey_id = \"4f4910\"\nkey_file = \"{key}\"\n")
+    } else {
+        format!(
+            "[upstream]\nweb = \"http://{backend}\"\nxmpp = \"http://{backend}\"\n\
+             xmpp_domain = \"meet.jitsi\"\n\
+             [token]\napp_id = \"gateway\"\nsecret_file = \"{app}\"\n"
+        )
+    };
     let session = write(
         at,
         "session.secret",
@@ -241,10 +270,6 @@ grace = "20s"
 [tls]
 certificate = "{certificate}"
 key = "{key}"
-[upstream]
-web = "http://{backend}"
-xmpp = "http://{backend}"
-xmpp_domain = "meet.jitsi"
 [oidc]
 issuer = "{issuer}"
 client_id = "{CLIENT_ID}"
@@ -254,12 +279,16 @@ timeout = "2s"
 [session]
 key_file = "{session}"
 {more_session}
-[token]
-app_id = "gateway"
-secret_file = "{app}"
+{meetings}
 {rules}
 "#
     )
+}
+
+fn load(at: &Path, text: &str) -> Config {
+    let file = write(at, "gateway.toml", text);
+    config::load(Path::new(&file), &Environment::default())
+        .unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn write(at: &Path, name: &str, text: &str) -> String {

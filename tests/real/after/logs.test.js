@@ -11,7 +11,7 @@ const shapes = {
   "a token": [/eyJ[\w-]{8,}\.[\w-]+\./, "eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.x"],
   "an authorization": [/\b(Bearer|Basic) [\w.~+/=-]{8,}/, "authorization: Bearer abcdefgh12"],
   "a cookie of ours": [/__(Host|Secure)-gateway-[\w-]+=[\w-]{8,}/, "__Host-gateway-session=AQIDBAUGBwg"],
-  "a query": [/[?&](token|jwt|invite|code|state|room|id_token_hint|code_verifier|client_secret)=[^\s&"]/, "/http-bind?room=planning"],
+  "a query": [/[?&](token|jwt|code|state|room|id_token_hint|code_verifier|client_secret|invite)=[^\s&"]/, "/http-bind?room=planning"],
 };
 
 /** What is wrong with a log, in words that do not repeat the secret. */

@@ -1,4 +1,7 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { temporaryDirectory } from "./process.js";
 
 export const flags = [
   "--no-sandbox",
@@ -34,6 +37,42 @@ export async function startBrowser({ reroute = {} } = {}) {
       return { context, page, problems };
     },
     stop: () => browser.close(),
+  };
+}
+
+const cookieSettings = {
+  all: { cookie_controls_mode: 0 },
+  own: { cookie_controls_mode: 1, block_third_party_cookies: true },
+  none: { default_content_setting_values: { cookies: 2 } },
+};
+
+/**
+ * Starts Chromium for one person who chose in its settings whose cookies it keeps.
+ * @param {object} [options]
+ * @param {"all" | "own" | "none"} [options.cookies] everybody's, those of the site in the address
+ *   bar, nobody's
+ */
+export async function startPerson({ cookies = "own" } = {}) {
+  const directory = await temporaryDirectory("profile");
+  await mkdir(join(directory.path, "Default"));
+  await writeFile(join(directory.path, "Default", "Preferences"), JSON.stringify({ profile: cookieSettings[cookies] }));
+  const context = await chromium.launchPersistentContext(directory.path, {
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: flags,
+    ignoreHTTPSErrors: true,
+  });
+  return {
+    context,
+    async visitor() {
+      const page = await context.newPage();
+      const problems = [];
+      page.on("pageerror", (error) => problems.push(error.message));
+      return { context, page, problems };
+    },
+    async stop() {
+      await context.close();
+      await directory.remove();
+    },
   };
 }
 

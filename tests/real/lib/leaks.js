@@ -3,13 +3,16 @@ const tokenShaped = /eyJ[\w-]+\.[\w-]+\.[\w-]*/g;
 /**
  * Collects everything token-shaped that reaches a page: what is in its address
  * and history, its cookies and stores, and in every answer and socket message.
+ * @param {string[]} [secrets] looked for in the same places
  */
-export function collectTokens() {
+export function collectTokens(secrets = []) {
   const found = new Map();
+  const betrayed = new Set();
   const pending = new Set();
 
   const note = (place, text) => {
     for (const spelling of [text, safeDecode(text)]) {
+      if (secrets.some((secret) => spelling.includes(secret))) betrayed.add(place);
       for (const [token] of spelling.matchAll(tokenShaped)) {
         found.set(token, [...(found.get(token) ?? []), place]);
       }
@@ -41,15 +44,19 @@ export function collectTokens() {
       });
     },
 
-    /** Looks into the page and its browser as they are now. */
-    async inspect({ page, context }) {
-      const stores = await page.evaluate(() => JSON.stringify([
-        window.location.href,
-        document.cookie,
-        { ...localStorage },
-        { ...sessionStorage },
-        document.documentElement.outerHTML,
-      ]));
+    /** Looks into the page, or a frame in it, and the browser as they are now. */
+    async inspect({ page, frame = page, context }) {
+      const stores = await frame.evaluate(() => {
+        // Browsers that keep no cookies keep nothing else either, and say so by throwing.
+        const kept = [() => document.cookie, () => ({ ...localStorage }), () => ({ ...sessionStorage })].map((read) => {
+          try {
+            return read();
+          } catch (error) {
+            return error.name;
+          }
+        });
+        return JSON.stringify([window.location.href, kept, document.documentElement.outerHTML]);
+      });
       note("page", stores);
       note("cookies", JSON.stringify(await context.cookies()));
       const session = await context.newCDPSession(page);
@@ -57,6 +64,9 @@ export function collectTokens() {
       entries.forEach(({ url }) => note("history", url));
       await session.detach();
     },
+
+    /** Where one of the secrets was found. */
+    betrayed: () => [...betrayed],
 
     /** What was found: each token with the places it was seen in. */
     async tokens() {

@@ -3,6 +3,7 @@ import { startFocus } from "./focus.js";
 import { keepOutOfLogs, planGateway, startGateway } from "./gateway.js";
 import { startProsody } from "./prosody.js";
 import { startProvider } from "./provider.js";
+import { startRelay } from "./relay.js";
 import { appSecret } from "./tokens.js";
 import { startWeb } from "./web.js";
 
@@ -17,8 +18,11 @@ import { startWeb } from "./web.js";
  *   be a promise
  * @param {object} [options.web]
  * @param {object} [options.provider]
+ * @param {boolean} [options.breakable] whether there is a relay between the gateway and Prosody
  */
-export async function startSite({ label, prosody: prosodySettings, settings, web: webSettings, provider: providerSettings }) {
+export async function startSite({
+  label, prosody: prosodySettings, settings, web: webSettings, provider: providerSettings, breakable = false,
+}) {
   const started = [];
   const keep = (part) => {
     started.unshift(part);
@@ -34,8 +38,9 @@ export async function startSite({ label, prosody: prosodySettings, settings, web
     const focus = keep(await startFocus(prosody));
     const web = keep(await startWeb({ publicUrl, ...webSettings }));
     const provider = keep(await startProvider({ publicUrl, ca: plan.certificate.pem, ...providerSettings }));
+    const relay = breakable ? keep(await startRelay(prosody.httpPort)) : undefined;
     const gateway = keep(await startGateway(plan, {
-      neighbours: { web: web.url, xmpp: prosody.url, issuer: provider.issuer },
+      neighbours: { web: web.url, xmpp: (relay ?? prosody).url, issuer: provider.issuer },
       settings: await settings?.(plan),
     }));
     const browser = keep(await startBrowser());
@@ -68,7 +73,7 @@ export async function startSite({ label, prosody: prosodySettings, settings, web
     const arrive = async (login, path, options) => finishSignIn(await knock(path, options), login);
 
     return {
-      prosody, focus, web, provider, gateway, browser, stop, knock, arrive, finishSignIn,
+      prosody, focus, web, provider, relay, gateway, browser, stop, knock, arrive, finishSignIn,
       /** Opens a path whose page offers to sign in, and takes the offer. */
       async signInAt(login, path, options) {
         const visitor = await knock(path, options);

@@ -12,7 +12,7 @@ const { resolve } = createRequire(import.meta.url);
 const libraries = {
   "jquery.min.js": () => readFile(resolve("jquery/dist/jquery.min.js")),
   "lib-jitsi-meet.min.js": () => readFile(resolve("lib-jitsi-meet-dist/dist/lib-jitsi-meet.min.js")),
-  "external_api.min.js": () => readFile(resolve("lib-jitsi-meet-dist/dist/external_api.min.js")),
+  "external_api.min.js": () => readFile(new URL("../page/external_api.js", import.meta.url)),
   "app.bundle.min.js": () => readFile(new URL("../page/app.bundle.js", import.meta.url)),
 };
 

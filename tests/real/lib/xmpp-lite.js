@@ -14,6 +14,7 @@ const ns = {
   mucUser: "http://jabber.org/protocol/muc#user",
   stanzas: "urn:ietf:params:xml:ns:xmpp-stanzas",
   jitsi: "http://jitsi.org/jitmeet",
+  resumption: "urn:xmpp:sm:3",
 };
 
 /** The text of a query string: an object, or a string that is taken as it is. */
@@ -40,9 +41,15 @@ export async function connect({ transport, base, tenant, path, query = "", domai
     : prepareBosh({ url, domain, ...rest });
 }
 
-/** SASL ANONYMOUS on an open stream. Throws `LoginRefused`. */
-export async function sasl(stream) {
-  stream.send(`<auth xmlns="${ns.sasl}" mechanism="ANONYMOUS"/>`);
+/**
+ * SASL on an open stream: ANONYMOUS, or PLAIN for who has a password. Throws `LoginRefused`.
+ * @param {{user: string, password: string}} [credentials] `user` is the part before the `@`
+ */
+export async function sasl(stream, credentials) {
+  const plain = credentials && Buffer.from(`\0${credentials.user}\0${credentials.password}`).toString("base64");
+  stream.send(plain
+    ? `<auth xmlns="${ns.sasl}" mechanism="PLAIN">${plain}</auth>`
+    : `<auth xmlns="${ns.sasl}" mechanism="ANONYMOUS"/>`);
   const answer = await stream.inbox.take((element) => element.getNS() === ns.sasl);
   if (answer.name === "failure") {
     const condition = answer.children.find((child) => child.name && child.name !== "text");
@@ -51,9 +58,9 @@ export async function sasl(stream) {
 }
 
 /** Opens the stream, logs in and binds a resource. Answers the full JID. */
-export async function authenticate(stream) {
+export async function authenticate(stream, credentials) {
   await stream.open();
-  await sasl(stream);
+  await sasl(stream, credentials);
   await stream.open();
   const bound = await request(stream, `<bind xmlns="${ns.bind}"/>`);
   return bound.getChild("bind", ns.bind).getChildText("jid");
@@ -67,6 +74,34 @@ export async function request(stream, content, { type = "set", to, within } = {}
   const address = to ? ` to="${to}"` : "";
   stream.send(`<iq xmlns="jabber:client" type="${type}" id="${id}"${address}>${content}</iq>`);
   return stream.inbox.take((element) => element.name === "iq" && element.attrs.id === id, within);
+}
+
+/** Asks for the right to take the stream up again when it breaks; answers the id for that. */
+export async function enableResumption(stream) {
+  stream.send(`<enable xmlns="${ns.resumption}" resume="true"/>`);
+  const answer = await stream.inbox.take((element) => element.getNS() === ns.resumption && element.name !== "r");
+  if (answer.name !== "enabled") throw new Error(`no resumption: ${answer}`);
+  return answer.attrs.id;
+}
+
+/**
+ * Connects in place of a stream that broke, as Jitsi's client does: the id goes into the address,
+ * and the login is a whole one. Throws if the server knows no such stream.
+ */
+export async function resume(id, { query, ...target }) {
+  const stream = await connect({ ...target, query: { ...query, previd: id } });
+  try {
+    await stream.open();
+    await sasl(stream);
+    await stream.open();
+    stream.send(`<resume xmlns="${ns.resumption}" previd="${id}" h="0"/>`);
+    const answer = await stream.inbox.take(({ name }) => name === "resumed" || name === "failed");
+    if (answer.name === "failed") throw new Error(`not resumed: ${answer}`);
+    return stream;
+  } catch (error) {
+    await stream.close();
+    throw error;
+  }
 }
 
 /** An XMPP ping to the server. */
@@ -118,10 +153,10 @@ export function standing(presence) {
  * Connects, logs in, asks for the conference and joins: all that a client does.
  * Answers the stream and the presence; closes the stream if a step is refused.
  */
-export async function enter({ room, nick = "lite", muc = "muc.meet.jitsi", ...target }) {
+export async function enter({ room, nick = "lite", muc = "muc.meet.jitsi", credentials, ...target }) {
   const stream = await connect(target);
   try {
-    const jid = await authenticate(stream);
+    const jid = await authenticate(stream, credentials);
     const address = `${room}@${muc}`;
     await requestConference(stream, address);
     const presence = await join(stream, address, nick);
@@ -133,10 +168,10 @@ export async function enter({ room, nick = "lite", muc = "muc.meet.jitsi", ...ta
 }
 
 /** Only logs in, and closes again: proves that a token is accepted, or throws why not. */
-export async function login(target) {
+export async function login({ credentials, ...target }) {
   const stream = await connect(target);
   try {
-    return await authenticate(stream);
+    return await authenticate(stream, credentials);
   } finally {
     await stream.close();
   }

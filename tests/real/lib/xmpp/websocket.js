@@ -64,6 +64,8 @@ export async function openWebSocket({ url, domain, headers = {}, tls = {} }) {
       socket.once("pong", resolve);
       socket.ping();
     }),
+    /** Breaks the connection without a word, as a network does. */
+    cut: () => socket.terminate(),
     async close() {
       if (!closed) {
         socket.close();

@@ -1,0 +1,91 @@
+//! Whom a token is about.
+
+use super::*;
+
+#[test]
+fn moderators_are_whom_the_configuration_lets_be_called_so() {
+    let host = |moderators, person: Value| {
+        let mut settings = settings();
+        settings.moderators = moderators;
+        match user(settings, &person).standing {
+            Standing::Embedded(Embedded { host, .. }) => host,
+            other => panic!("{other:?}"),
+        }
+    };
+    for claimed in [
+        json!({"moderator": true}),
+        json!({"moderator": "true"}),
+        json!({"affiliation": "owner"}),
+        json!({"affiliation": "moderator"}),
+        json!({"affiliation": "teacher"}),
+    ] {
+        assert!(host(Moderators::AsClaimed, claimed.clone()), "{claimed}");
+        assert!(!host(Moderators::Never, claimed));
+    }
+    for not in [
+        json!({}),
+        json!({"moderator": false}),
+        json!({"moderator": "false"}),
+        json!({"moderator": 1}),
+        json!({"moderator": null}),
+        json!({"affiliation": "member"}),
+        json!({"affiliation": ["owner"]}),
+        json!({"role": "moderator"}),
+    ] {
+        assert!(!host(Moderators::AsClaimed, not.clone()), "{not}");
+        assert!(host(Moderators::Always, not));
+    }
+}
+
+#[test]
+fn people_are_kept_apart_and_made_harmless() {
+    let subject = |person: Value| user(settings(), &person).identity.subject;
+    assert_eq!(subject(json!({"id": 12})), "integration:school:12");
+    let by_address = subject(json!({"email": "a@example.org"}));
+    assert_eq!(
+        by_address,
+        subject(json!({"id": null, "email": "a@example.org"}))
+    );
+    assert_ne!(by_address, subject(json!({"email": "b@example.org"})));
+    assert_ne!(by_address, subject(json!({"name": "a@example.org"})));
+    assert!(subject(json!({})).starts_with("integration:school:~"));
+
+    let long = "x".repeat(5000);
+    let who = user(
+        settings(),
+        &json!({
+            "id": "7", "name": format!("a\u{202e}b\n{long}"), "email": "no address",
+            "avatarUrl": "https://example.org/a.png", "avatar": "javascript:alert(1)",
+        }),
+    )
+    .identity;
+    let name = who.name.unwrap();
+    assert!(name.starts_with("ab ") && name.len() <= 128, "{name}");
+    assert_eq!(who.email, None);
+    assert_eq!(who.avatar.as_deref(), Some("https://example.org/a.png"));
+    let plain = json!({"id": "7", "avatar": "http://example.org/a.png"});
+    assert_eq!(user(settings(), &plain).identity.avatar, None);
+
+    let mut trusted = settings();
+    trusted.emails_verified = true;
+    let address = |email: &str| {
+        let who = user(trusted.clone(), &json!({"email": email})).identity;
+        (who.email.is_some(), who.email_verified)
+    };
+    assert_eq!(address("a@example.org"), (true, true));
+    assert_eq!(address("nobody"), (false, false));
+
+    let integrations = of(settings());
+    for id in [
+        json!("a\nb"),
+        json!("x".repeat(129)),
+        json!({"a": 1}),
+        json!(true),
+    ] {
+        let token = token(&json!({"context": {"user": {"id": id}}}));
+        assert_eq!(
+            refusal(&integrations, &token, "school-7b"),
+            EmbedError::UserId
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! Texts and addresses that want more than to be shown.
+
+use super::*;
+
+#[test]
+fn hostile_texts_are_shown_and_nothing_else() {
+    let hostile = "</bdi></style></script><script>alert(1)</script><img src=x onerror=a>\"' \u{202e}&lt;{{7*7}}";
+    let escaped = "&#60;/bdi&#62;&#60;/style&#62;&#60;/script&#62;&#60;script&#62;alert(1)\
+                   &#60;/script&#62;&#60;img src=x onerror=a&#62;&#34;&#39; \u{202e}&#38;lt;{{7*7}}";
+    // Rooms cannot have angle brackets or quotes, but an ampersand and what is left of a tag.
+    let room = &room("%26lt;b%26%2522");
+    let options = json!({ "userInfo": { "displayName": hostile } });
+    let script = Url::parse("https://8x8.vc/</script>").unwrap();
+    let named = Pages::new(Brand::of_name(hostile), Languages::default());
+    let pages = [
+        named.render(&Content::NotFound, &asked("x")),
+        render(&refused(room, Some(hostile), Refusal::NoRule.into())),
+        render(&Content::BadRequest {
+            reason: Some(hostile),
+        }),
+        render(&Content::EmbedRefused {
+            room,
+            reason: hostile,
+        }),
+        render(&start(hostile, None)),
+        render(&meeting(room, hostile)),
+        render(&Content::Join {
+            room,
+            sign_in: Some(hostile),
+            guest: Some(guest(hostile, None)),
+        }),
+        render(&Content::Wait {
+            room,
+            person: Some(hostile),
+            awaited: Some(hostile),
+            sign_in: None,
+            events: hostile,
+        }),
+        render(&Content::Call {
+            room,
+            script: &script,
+            options: &options,
+            events: EVENTS,
+        }),
+        render(&Content::Popup {
+            outcome: PopupOutcome::Failure { error: hostile },
+        }),
+    ];
+    for page in &pages {
+        let html = text(page);
+        let json = escaped.replace("&#34;", "\\&#34;");
+        assert!(html.contains(escaped) || html.contains(&json), "{html}");
+        assert!(!html.contains("<img") && !html.contains("<script>alert"));
+        assert!(html.matches("<script").count() <= 1);
+    }
+}
+
+#[test]
+fn links_lead_nowhere_else() {
+    for again in [
+        "//evil.test",
+        "/\\evil.test",
+        "https://evil.test",
+        "javascript:alert(1)",
+        "",
+        "/\t/evil.test",
+        "\n//evil.test",
+    ] {
+        let failure = SignInFailure::Expired;
+        let content = Content::SignInFailed { failure, again };
+        let page = pages().render(&content, &asked("x"));
+        assert!(
+            text(&page).contains("href=\"/\">Try again</a>"),
+            "{again:?}"
+        );
+    }
+}
+
+#[test]
+fn a_provider_whose_address_would_run_is_not_opened() {
+    let return_to = ReturnTo::parse("/x");
+    for address in [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "file:///etc/passwd",
+    ] {
+        let provider = Url::parse(address).unwrap();
+        let content = Content::Continue {
+            provider: &provider,
+            return_to: &return_to,
+        };
+        let page = render(&content);
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!text(&page).contains(address) && !text(&page).contains("<script"));
+    }
+}
+
+#[test]
+fn a_deep_link_that_opens_something_else_is_not_opened() {
+    let content = Content::OpenApp {
+        room: &room("x"),
+        link: "javascript:alert(1)",
+        browser: "/acme/x",
+    };
+    let page = render(&content);
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!text(&page).contains("javascript:") && text(&page).contains("href=\"/acme/x\""));
+}
+
+#[test]
+fn texts_without_end_are_cut() {
+    let long = "é".repeat(100_000);
+    let content = Content::BadRequest {
+        reason: Some(&long),
+    };
+    let page = pages().render(&content, &asked(&long));
+    assert!(page.body.len() < 20_000);
+    assert!(text(&page).contains("é…</bdi>"));
+}

@@ -1,0 +1,138 @@
+//! Tokens that clients bring along, as time goes by.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::json;
+use url::Url;
+
+use super::{CREATE, sid_of};
+use crate::support::{
+    browser::{Browser, Page},
+    site::{ORIGIN, Site, Wishes},
+};
+
+/// What the app is opened with, for somebody who is signed in.
+async fn handed_over(browser: &mut Browser) -> String {
+    let state = json!({ "room": "planning", "ios": true }).to_string();
+    let state: String = url::form_urlencoded::byte_serialize(state.as_bytes()).collect();
+    let page = browser
+        .navigate(&format!("/_gateway/login?state={state}"))
+        .await;
+    let text = page.text();
+    let link = "org.jitsi.meet://meet.example.org/planning?jwt=";
+    let (_, rest) = text
+        .split_once(link)
+        .unwrap_or_else(|| panic!("no {link} in {text}"));
+    let plain = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.');
+    rest.split(plain).next().unwrap().to_owned()
+}
+
+fn query(token: &str) -> String {
+    format!("room=planning&token={token}")
+}
+
+#[tokio::test]
+async fn an_app_has_minutes_to_use_its_token_and_keeps_what_it_opened() {
+    let site = Site::start().await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let (socket, bosh, late) = (
+        handed_over(&mut max).await,
+        handed_over(&mut max).await,
+        handed_over(&mut max).await,
+    );
+    let mut app = site.browser();
+    app.socket(&query(&socket)).await.unwrap();
+    let created = app.bosh(&query(&bosh), CREATE).await.text();
+    let sid = sid_of(&created);
+
+    site.hand.advance(Duration::from_mins(5));
+    let refused = Err(StatusCode::FORBIDDEN);
+    let status = |outcome: Result<_, _>| outcome.map(|_| ());
+    assert_eq!(status(app.socket(&query(&late)).await), refused);
+    let text = app.bosh(&query(&late), CREATE).await.text();
+    assert!(text.contains("policy-violation"), "{text}");
+    // Nobody used it in time, so there is nothing to take up again.
+    let resumed = |token| format!("{}&previd=x", query(token));
+    assert_eq!(status(app.socket(&resumed(&late)).await), refused);
+    // Those that were used in time go on.
+    assert_eq!(status(app.socket(&resumed(&socket)).await), Ok(()));
+    let poll = format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
+    let before = site.bosh_requests();
+    let polling = async { app.clone().bosh(&query(&bosh), &poll).await };
+    let reached = site.wait_for("the poll reaches the meeting", async || {
+        site.bosh_requests() > before
+    });
+    tokio::select! {
+        answer = polling => assert!(!answer.text().contains("terminate"), "{answer:?}"),
+        () = reached => {}
+    }
+}
+
+const SCHOOL: &str = r#"
+[[integration]]
+id = "school"
+secret = "the school's own secret, long enough for HS256"
+rooms = ["school-*"]
+embed = ["https://school.test"]
+[[room]]
+match = "*"
+enter = "member"
+"#;
+
+/// Loads a page within a page of another site.
+async fn load_in_frame(browser: &mut Browser, url: &Url) -> Page {
+    let headers = [
+        (header::ACCEPT.as_str(), "text/html"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-dest", "iframe"),
+    ];
+    let headers: HeaderMap = headers
+        .into_iter()
+        .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+        .collect();
+    browser.send(Method::GET, url, headers, Bytes::new()).await
+}
+
+#[tokio::test]
+async fn a_frame_can_be_loaded_again_when_its_token_is_over() {
+    let rules = Wishes {
+        rules: SCHOOL,
+        ..Wishes::default()
+    };
+    let site = Site::with(rules).await.ready().await;
+    let claims = json!({
+        "iss": "school",
+        "room": "school-a",
+        "exp": 1_800_000_000 + 600,
+        "context": { "user": { "id": "7", "name": "Tina" } },
+    });
+    let key = EncodingKey::from_secret(b"the school's own secret, long enough for HS256");
+    let token = encode(&Header::default(), &claims, &key).unwrap();
+    let url = Url::parse(&format!("{ORIGIN}/school-a?jwt={token}")).unwrap();
+    let mut frame = site.browser();
+    let page = load_in_frame(&mut frame, &url).await;
+    assert_eq!(page.status, StatusCode::OK);
+
+    site.hand.advance(Duration::from_mins(11));
+    let again = load_in_frame(&mut frame, &url).await;
+    assert_eq!(again.status, StatusCode::OK);
+    let refused = load_in_frame(&mut site.browser(), &url).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert!(refused.text().contains("expired"), "{}", refused.text());
+    let policy = refused.headers[header::CONTENT_SECURITY_POLICY]
+        .to_str()
+        .unwrap();
+    assert!(
+        policy.contains("frame-ancestors 'self' https://school.test;"),
+        "{policy}"
+    );
+
+    // Guests of any kind are known for so long.
+    site.hand.advance(Duration::from_hours(12));
+    let over = load_in_frame(&mut frame, &url).await;
+    assert_eq!(over.status, StatusCode::FORBIDDEN);
+}

@@ -1,0 +1,102 @@
+//! Who waits for a room, and who is in a call elsewhere, hears what happens to it.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::json;
+
+use crate::support::{
+    browser::Events,
+    school::{self, Link},
+    site::{Site, Wishes},
+};
+
+/// The events that come within a second, comments aside, until the stream ends.
+async fn heard(events: &mut Events) -> Vec<String> {
+    let mut heard = Vec::new();
+    let listening = async {
+        while let Some(event) = events.next().await {
+            let named = event.lines().find_map(|line| line.strip_prefix("event: "));
+            heard.extend(named.map(ToOwned::to_owned));
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(1), listening)
+        .await
+        .expect("the stream ends within a second");
+    heard
+}
+
+#[tokio::test]
+async fn listening_is_no_presence_where_a_jitsi_knows_who_is_there() {
+    let site = Site::start().await.ready().await;
+    let max = site.signed_in("max").await;
+    // A room that he may open: he need not wait, and is not in it for having asked.
+    for path in ["/_gateway/events?room=x", "/_gateway/events?room=x&call=1"] {
+        assert_eq!(heard(&mut max.listen(path).await).await, ["open"], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_signs_out_is_out_of_a_call_elsewhere_at_once() {
+    let site = Site::with(Wishes {
+        jaas: true,
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let page = max.navigate("/x").await;
+    assert!(page.text().contains("/_gateway/events?room=x"), "{page:?}");
+    let mut events = max.listen("/_gateway/events?room=x&call=1").await;
+    assert_eq!(events.next().await.as_deref(), Some("retry: 2000\n\n"));
+    max.navigate("/_gateway/logout").await;
+    assert_eq!(heard(&mut events).await, ["close"]);
+}
+
+#[tokio::test]
+async fn whoever_came_by_a_link_waits_no_longer_once_it_is_revoked() {
+    let site = Site::with(Wishes {
+        rules: school::RULES,
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let link = Link::make(&site, "guest", json!({"name": "Mia"})).await;
+    let mut mia = site.browser();
+    assert_eq!(mia.navigate(&link.path).await.status, StatusCode::OK);
+    let mut events = mia.listen("/_gateway/events?room=school-7b").await;
+    assert_eq!(events.status, StatusCode::OK);
+    assert!(events.next().await.is_some());
+    link.revoke(&site).await;
+    assert_eq!(heard(&mut events).await, ["close"]);
+    let anew = mia.listen("/_gateway/events?room=school-7b").await;
+    assert_eq!(anew.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn nobody_listens_more_often_than_anybody_needs() {
+    let site = Site::with(Wishes {
+        jaas: true,
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let max = site.signed_in("max").await;
+    let mut open = Vec::new();
+    // Sixteen on each of two workers.
+    let refused = loop {
+        let path = format!("/_gateway/events?room=r{}&call=1", open.len());
+        let events = max.listen(&path).await;
+        if events.status != StatusCode::OK {
+            break events.status;
+        }
+        open.push(events);
+        assert!(open.len() <= 32);
+    };
+    assert_eq!(refused, StatusCode::TOO_MANY_REQUESTS);
+    let mia = site.signed_in("mia").await;
+    let other = mia.listen("/_gateway/events?room=x&call=1").await;
+    assert_eq!(other.status, StatusCode::OK);
+    open.clear();
+    site.wait_for("the streams are forgotten", async || {
+        max.listen("/_gateway/events?room=x&call=1").await.status == StatusCode::OK
+    })
+    .await;
+}

@@ -1,0 +1,128 @@
+//! People whom another system vouches for.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{CREATE, sid_of};
+use crate::support::{
+    signing_key::sign_with_secret,
+    site::{Site, Wishes},
+};
+
+const SECRET: &str = "what only the school and the gateway know";
+
+const SCHOOL: &str = r#"
+[[integration]]
+id = "school"
+rooms = ["school-*"]
+secret = "what only the school and the gateway know"
+emails_verified = true
+"#;
+
+const RULES: &str = r#"
+[[room]]
+match = "*"
+enter = ["member", "integration", "email:hanna@example.org"]
+host = ["owner", "integration", "subject:hanna", "group:staff"]
+start = "host"
+"#;
+
+async fn site() -> Site {
+    let rules = format!("{RULES}{SCHOOL}");
+    let wishes = Wishes {
+        rules: &rules,
+        ..Wishes::default()
+    };
+    Site::with(wishes).await.ready().await
+}
+
+/// A token of the school for its room.
+fn token(site: &Site, user: &Value) -> String {
+    let now = site.now().as_unix();
+    let claims = json!({
+        "iss": "school", "aud": "jitsi", "sub": "meet.jitsi", "room": "school-7b",
+        "iat": now, "exp": now + 600, "context": { "user": user },
+    });
+    sign_with_secret("", SECRET.as_bytes(), &claims)
+}
+
+#[tokio::test]
+async fn whom_nobody_vouches_for_any_more_is_out() {
+    let site = site().await;
+    let teacher = json!({"id": "t1", "name": "Tea", "moderator": true});
+    let token = token(&site, &teacher);
+    let mut tea = site.browser();
+    let page = tea.navigate(&format!("/school-7b?jwt={token}")).await;
+    assert_eq!((page.status, page.url.query()), (StatusCode::OK, None));
+    assert!(tea.socket("room=school-7b").await.is_ok());
+    let created = tea.bosh("room=school-7b", CREATE).await.text();
+    let sid = sid_of(&created).to_owned();
+    // The school's secret is stolen, or the contract ends: its section is taken out.
+    site.reload(SCHOOL, "");
+    let refused = StatusCode::FORBIDDEN;
+    assert_eq!(tea.socket("room=school-7b").await.unwrap_err(), refused);
+    let request =
+        format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
+    let poll = tea.bosh("room=school-7b", &request).await.text();
+    assert!(poll.contains("policy-violation"), "{poll}");
+    assert_eq!(
+        tea.navigate("/school-7b").await.url.path(),
+        "/_gateway/login"
+    );
+}
+
+#[tokio::test]
+async fn what_a_system_says_of_somebody_counts_for_its_own_hosts_only() {
+    let site = site().await;
+    let refused = StatusCode::FORBIDDEN;
+    // Everybody but hosts waits; nobody of these is one.
+    for user in [
+        json!({"id": "hanna", "name": "Hanna Host"}),
+        json!({"id": "a", "groups": ["staff"], "subject": "hanna"}),
+        json!({"id": "b", "moderator": "yes"}),
+        json!({"id": "c", "moderator": 1, "affiliation": "member"}),
+        json!({"name": "recorder", "email": "hanna@example.org"}),
+    ] {
+        let token = token(&site, &user);
+        let mut browser = site.browser();
+        let page = browser.navigate(&format!("/school-7b?jwt={token}")).await;
+        assert!(page.text().contains("/_gateway/events"), "{user}: {page:?}");
+        let socket = browser.socket("room=school-7b").await;
+        assert_eq!(socket.unwrap_err(), refused, "{user}");
+        // Nor does the pass open another room, or the token another page.
+        let other = browser.socket("room=school-8b").await;
+        assert_eq!(other.unwrap_err(), refused, "{user}");
+        let other = browser.navigate(&format!("/school-8b?jwt={token}")).await;
+        assert_eq!(other.status, refused, "{user}");
+    }
+    let host = token(&site, &json!({"id": "t1", "moderator": true}));
+    let query = format!("room=school-7b&token={host}");
+    assert!(site.browser().socket_of_app(&query).await.is_ok());
+    let mut foreign = site.browser();
+    let foreign = foreign.socket_from(&query, "https://evil.test").await;
+    assert_eq!(foreign.unwrap_err(), refused);
+}
+
+#[tokio::test]
+async fn a_stream_outlives_the_token_that_began_it() {
+    let site = site().await;
+    let host = token(&site, &json!({"id": "t1", "moderator": true}));
+    // An app shows the token with each request.
+    let query = format!("room=school-7b&token={host}");
+    let mut app = site.browser();
+    let created = app.bosh_of_app(&query, CREATE).await.text();
+    let sid = sid_of(&created).to_owned();
+    site.hand.advance(Duration::from_mins(11));
+    let bye = format!(
+        "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}' type='terminate'/>"
+    );
+    let answer = app.bosh_of_app(&query, &bye).await.text();
+    assert!(!answer.contains("policy-violation"), "{answer}");
+    // It opens nothing more.
+    let late = app.bosh_of_app(&query, CREATE).await.text();
+    assert!(late.contains("policy-violation"), "{late}");
+    let late = app.socket_of_app(&query).await;
+    assert_eq!(late.unwrap_err(), StatusCode::FORBIDDEN);
+}

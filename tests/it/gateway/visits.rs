@@ -1,0 +1,215 @@
+//! How long people may stay, when they may come, and how many.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use jitsi_auth_gateway::clock::{Clock, Timestamp};
+
+use super::{CREATE, sid_of};
+use crate::support::{
+    logs::Logs,
+    site::{ORIGIN, Site, Wishes},
+};
+
+#[tokio::test]
+async fn a_visit_lasts_as_long_as_the_rule_says_over_bosh_too() {
+    let site = Site::with(Wishes {
+        rules: "[[room]]\nmatch = \"short\"\nenter = \"member\"\nlifetime = \"10m\"\n\
+                [[room]]\nmatch = \"*\"\nenter = \"member\"\n",
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let mut max = site.signed_in("max").await;
+    for (room, ends) in [("short", true), ("long", false)] {
+        let query = format!("room={room}");
+        let created = max.bosh(&query, CREATE).await.text();
+        let sid = sid_of(&created).to_owned();
+        site.hand.advance(Duration::from_mins(11));
+        let bye = format!(
+            "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}' type='terminate'/>"
+        );
+        let answer = max.bosh(&query, &bye).await.text();
+        let cut = answer.contains("policy-violation");
+        assert_eq!(cut, ends, "{room}: {answer}");
+    }
+    // The next visit has its whole time again.
+    let again = max.bosh("room=short", CREATE).await.text();
+    assert!(again.contains("sid="), "{again}");
+    let metrics = site.metrics().await;
+    assert!(
+        metrics.contains("reason=\"expired\"} 1") || metrics.contains("expired\"} 1"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn rooms_open_and_close_at_their_time() {
+    let opens = Timestamp::parse("2027-01-15T08:00Z").unwrap();
+    let clock = Clock::manual(opens.before(Duration::from_mins(1)));
+    let site = Site::with(Wishes {
+        rules: "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"anyone\"\n\
+                opens = \"2027-01-15T08:00:00Z\"\ncloses = \"2027-01-15T09:00:00Z\"\n",
+        clock: Some(clock),
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let mut somebody = site.browser();
+    let early = somebody.navigate("/x").await;
+    assert_eq!(early.status, StatusCode::FORBIDDEN);
+    assert!(early.text().contains("2027-01-15T08:00:00Z"), "{early:?}");
+    assert!(
+        somebody
+            .bosh("room=x", CREATE)
+            .await
+            .text()
+            .contains("policy-violation")
+    );
+    site.hand.advance(Duration::from_mins(1));
+    // A choice: sign in, or say a name.
+    let open = somebody.navigate("/x").await;
+    assert_eq!(open.status, StatusCode::OK);
+    assert!(open.text().contains("/_gateway/join"), "{open:?}");
+    site.hand.advance(Duration::from_hours(1));
+    let over = somebody.navigate("/x").await;
+    assert_eq!(over.status, StatusCode::FORBIDDEN);
+    assert!(
+        somebody
+            .bosh("room=x", CREATE)
+            .await
+            .text()
+            .contains("policy-violation")
+    );
+}
+
+#[tokio::test]
+async fn a_full_room_takes_moderators_only() {
+    let site = Site::with(Wishes {
+        rules: "[[room]]\nmatch = \"*\"\nenter = \"member\"\nmax_people = 1\n\
+                moderators = [\"group:staff\"]\n",
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let mut mia = site.signed_in("mia").await;
+    let mut hanna = site.signed_in("hanna").await;
+    let socket = max.socket("room=x").await.unwrap();
+    site.wait_for("the room is full", async || {
+        mia.navigate("/x").await.status == StatusCode::FORBIDDEN
+    })
+    .await;
+    assert_eq!(
+        mia.socket("room=x").await.unwrap_err(),
+        StatusCode::FORBIDDEN
+    );
+    assert!(mia.socket("room=y").await.is_ok());
+    // Whoever is in may come again, and the moderator finds a place.
+    assert_eq!(max.navigate("/x").await.status, StatusCode::OK);
+    assert!(max.socket("room=x").await.is_ok());
+    assert!(hanna.socket("room=x").await.is_ok());
+    drop(socket);
+}
+
+#[tokio::test]
+async fn what_is_typed_leads_to_rooms_of_this_site_only() {
+    let site = Site::start().await.ready().await;
+    let mut somebody = site.browser();
+    let mode = (
+        HeaderName::from_static("sec-fetch-mode"),
+        HeaderValue::from_static("navigate"),
+    );
+    let navigation = HeaderMap::from_iter([mode]);
+    let mut target = async |typed: &str| {
+        let mut url = url::Url::parse(&format!("{ORIGIN}/_gateway/go")).unwrap();
+        url.query_pairs_mut().append_pair("room", typed);
+        let answer = somebody
+            .send(Method::GET, &url, navigation.clone(), Bytes::new())
+            .await;
+        answer
+            .headers
+            .get("location")
+            .map(|location| location.to_str().unwrap().to_owned())
+    };
+    for (typed, leads) in [
+        ("Team Call", Some("/team%20call")),
+        (
+            " https://meet.example.org/Team%20Call?invite=abc#x ",
+            Some("/Team%20Call?invite=abc"),
+        ),
+        ("https://meet.example.org//evil.example/x", None),
+        ("https://meet.example.org.evil.example/x", None),
+        ("https://evil.example/x", None),
+        ("https://meet.example.org/_gateway/logout", None),
+        ("https://meet.example.org/\\evil.example", None),
+        ("//evil.example/x", None),
+        ("javascript:alert(1)", Some("/javascriptalert1")),
+        ("", None),
+    ] {
+        assert_eq!(target(typed).await.as_deref(), leads, "{typed}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_in_a_room_that_got_fuller_stays_in_over_bosh() {
+    let site = Site::with(Wishes {
+        rules: "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"anyone\"\n\
+                max_people = 2\nmoderators = [\"group:staff\"]\n",
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let mut app = site.browser();
+    let own = sid_of(&max.bosh("room=x", CREATE).await.text()).to_owned();
+    let of_app = app.bosh_of_app("room=x", CREATE).await.text();
+    let of_app = sid_of(&of_app).to_owned();
+    let auth = |rid: u32, sid: &str| {
+        format!(
+            "<body xmlns='http://jabber.org/protocol/httpbind' rid='{rid}' sid='{sid}'>\
+             <auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/></body>"
+        )
+    };
+    let first = app.bosh_of_app("room=x", &auth(101, &of_app)).await.text();
+    assert!(first.contains("success"), "{first}");
+    let mut hanna = site.signed_in("hanna").await;
+    let _moderator = hanna.socket("room=x").await.unwrap();
+    let mut mia = site.signed_in("mia").await;
+    site.wait_for("the room is full", async || {
+        mia.navigate("/x").await.status == StatusCode::FORBIDDEN
+    })
+    .await;
+    let late = mia.bosh("room=x", CREATE).await.text();
+    assert!(late.contains("policy-violation"), "{late}");
+    // Three are there now, and two at most could come in.
+    let goes_on = max.bosh("room=x", &auth(101, &own)).await.text();
+    assert!(goes_on.contains("success"), "{goes_on}");
+    let bye = |sid: &str| {
+        format!(
+            "<body xmlns='http://jabber.org/protocol/httpbind' rid='102' sid='{sid}' type='terminate'/>"
+        )
+    };
+    let bye = app.bosh_of_app("room=x", &bye(&of_app)).await.text();
+    assert!(!bye.contains("policy-violation"), "{bye}");
+}
+
+#[tokio::test]
+async fn an_app_that_comes_with_nothing_stays_no_longer_than_guests_do() {
+    let logs = Logs::keep();
+    let site = Site::with(Wishes {
+        rules: "[guests]\nlifetime = \"1h\"\n\
+                [[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"anyone\"\n",
+        ..Wishes::default()
+    });
+    let site = site.await;
+    let mut app = site.browser();
+    let created = app.bosh_of_app("room=x", CREATE).await.text();
+    let sid = sid_of(&created).to_owned();
+    site.hand.advance(Duration::from_mins(61));
+    let poll = format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
+    let answer = app.bosh_of_app("room=x", &poll).await.text();
+    assert!(answer.contains("policy-violation"), "{answer}");
+    // At Prosody its own id is all that it takes to be somebody.
+    let (own, _) = sid.split_once('.').unwrap();
+    let lines = logs.lines_with(own);
+    let ours = |line: &&String| line.contains("audit");
+    assert_eq!(lines.iter().find(ours), None);
+}

@@ -1,0 +1,143 @@
+// What another system's token does not open, and where its meetings are not shown: each
+// refusal says why, on the page and in the log, and nothing of it reaches Prosody.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { creator, startEmbedding } from "../lib/embedding.js";
+import { until } from "../lib/process.js";
+import { startShop } from "../lib/shop.js";
+import { appSecret, claims, now, sign, unsigned } from "../lib/tokens.js";
+import { login, post } from "../lib/xmpp-lite.js";
+
+let embedding;
+let site;
+let stranger;
+before(async () => {
+  embedding = await startEmbedding({ label: "embedding-refused" });
+  site = embedding.site;
+  stranger = await startShop();
+});
+after(async () => {
+  await embedding?.stop();
+  await stranger?.stop();
+});
+
+const room = "shop-till";
+const ticket = (...changes) => embedding.ticket(room, creator, ...changes);
+
+const refused = {
+  "for another integration's room": {
+    room: "school-a", token: () => embedding.ticket("school-a", creator), reason: "room_foreign", words: /has no right to this room/,
+  },
+  "for another room": {
+    token: () => embedding.ticket("shop-cellar", creator), reason: "room_other", words: /is for another room/,
+  },
+  "for every room": { token: () => ticket({ room: "*" }), reason: "room_pattern", words: /for more than one room/ },
+  "for a pattern of rooms": {
+    token: () => ticket({ room: "shop-.*", context: { user: creator, room: { regex: true } } }), reason: "room_pattern", words: /for more than one room/,
+  },
+  "for no room": { token: () => ticket({ room: undefined }), reason: "room_missing", words: /names no room/ },
+  "that has expired": { token: () => ticket({ exp: now() - 1 }), reason: "expired", words: /has expired/ },
+  "that never expires": { token: () => ticket({ exp: undefined }), reason: "expiry_missing", words: /when it expires/ },
+  "that lives too long": { token: () => ticket({ exp: now() + 86_400 }), reason: "lifetime_too_long", words: /longer than is allowed/ },
+  "signed with Prosody's secret": { token: () => ticket({}, { key: appSecret }), reason: "key_other", words: /another key/ },
+  "that is Prosody's own": { token: () => sign(claims(room)), reason: "issuer_unknown", words: /not known here/ },
+  "signed by another integration": {
+    token: () => ticket({}, { key: embedding.secrets.school }), reason: "key_other", words: /another key/,
+  },
+  "of another issuer": { token: () => ticket({ iss: "somebody" }), reason: "issuer_unknown", words: /not known here/ },
+  "that nobody signed": {
+    token: () => unsigned({ iss: "shop-app", room, exp: now() + 600, context: { user: creator } }), reason: "algorithm_refused", words: /algorithm/,
+  },
+};
+
+for (const [name, { token, reason, words, room: path = room }] of Object.entries(refused)) {
+  describe(`a token ${name}`, () => {
+    let jwt;
+    before(async () => {
+      jwt = await token();
+      await site.prosody.forget();
+    });
+    after(async () => {
+      const { requests, sessions } = await site.prosody.seen();
+      assert.deepEqual({ requests, sessions }, { requests: [], sessions: [] });
+    });
+
+    /** Waits for the log to give the reason, beyond what it says now. */
+    const logs = async (attempt) => {
+      const before = site.gateway.log().length;
+      await attempt();
+      const line = `event="token_refused" reason="${reason}"`;
+      await until(() => site.gateway.log().slice(before).includes(line), { what: line, within: 2_000 });
+    };
+
+    test("in the shop's page", () => logs(async () => {
+      const { context, frame } = await embedding.open(site.browser, { room: path, jwt });
+      assert.match(await frame.locator(".detail").textContent({ timeout: 5_000 }), words);
+      await context.close();
+    }));
+
+    test("in a window of its own", () => logs(async () => {
+      const { page, context } = await site.browser.visitor();
+      const answer = await page.goto(`${site.url}/${path}?jwt=${jwt}`);
+      assert.equal(answer.status(), 403);
+      assert.match(await page.locator(".detail").textContent({ timeout: 5_000 }), words);
+      assert.deepEqual(await context.cookies(), []);
+      await context.close();
+    }));
+
+    const target = () => ({ base: site.url, tls: site.tls, headers: { origin: site.url }, query: { room: path, token: jwt } });
+
+    test("on a WebSocket", () => logs(() => assert.rejects(
+      login({ transport: "websocket", ...target() }),
+      ({ status, body }) => status === 403 && words.test(JSON.parse(body).error),
+    )));
+
+    test("on BOSH", () => logs(async () => {
+      const { tls, headers, query } = target();
+      const answer = await post({
+        url: `${site.url}/http-bind?${new URLSearchParams(query)}`,
+        tls,
+        headers,
+        body: '<body xmlns="http://jabber.org/protocol/httpbind" rid="1" to="meet.jitsi" ver="1.6" wait="1" hold="0"/>',
+      });
+      assert.equal(answer.status, 200);
+      assert.match(answer.text, /type=["']terminate["']/);
+      assert.match(answer.text, /condition=["']policy-violation["']/);
+    }));
+  });
+}
+
+describe("a site that nobody named", () => {
+  test("shows no room", async () => {
+    const before = site.web.requests.length;
+    const visitor = await site.browser.visitor();
+    const said = [];
+    visitor.page.on("console", (message) => said.push(message.text()));
+    const { frame, context } = await embedding.open({ visitor: async () => visitor }, {
+      at: stranger, room, jwt: await ticket(),
+    });
+    await frame.waitForURL(/^chrome-error:/);
+    assert.match(said.join("\n"), /frame-ancestors/);
+    const scripts = site.web.requests.slice(before).filter(({ url }) => url.startsWith("/libs/"));
+    assert.deepEqual(scripts, []);
+    await context.close();
+  });
+
+  test("shows no page of the gateway's", async () => {
+    for (const path of ["_gateway/login", "_gateway/signed-out", "school-a"]) {
+      const { frame, context } = await embedding.open(site.browser, { at: stranger, room: path });
+      await frame.waitForURL(/^chrome-error:/);
+      await context.close();
+    }
+  });
+
+  test("connects in nobody's name", async () => {
+    await assert.rejects(
+      login({
+        transport: "websocket", base: site.url, tls: site.tls, headers: { origin: stranger.url }, query: { room, token: await ticket() },
+      }),
+      { name: "HttpRefused", status: 403 },
+    );
+  });
+});

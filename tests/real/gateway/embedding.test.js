@@ -1,0 +1,204 @@
+// Another system shows meetings in its own pages, as Odoo's, Moodle's and Nextcloud's
+// modules do: it signs a token with its own secret and gives it to Jitsi's
+// `external_api.js`. Browsers may keep cookies from the frame; it works all the same.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { reaches, sees, startPerson } from "../lib/browser.js";
+import { creator, customer, frameOf, startEmbedding } from "../lib/embedding.js";
+import { collectTokens } from "../lib/leaks.js";
+import { until } from "../lib/process.js";
+import { appSecret, read } from "../lib/tokens.js";
+import { login } from "../lib/xmpp-lite.js";
+
+let embedding;
+let site;
+before(async () => {
+  embedding = await startEmbedding({ label: "embedding" });
+  site = embedding.site;
+});
+after(() => embedding?.stop());
+
+/** Which kinds of cookies a frame of another site has: what the browser's settings come to. */
+async function cookiesInFrames({ visitor }) {
+  const { page } = await visitor();
+  await page.goto(embedding.shop.around);
+  const told = await page.evaluate(() => window.told);
+  await page.close();
+  return told;
+}
+
+const settings = {
+  all: { title: "where every site may keep cookies", kept: ["partitioned", "shared"] },
+  own: { title: "where other sites' cookies are blocked", kept: ["partitioned"] },
+  none: { title: "where all cookies are blocked", kept: [] },
+};
+
+for (const [cookies, { title, kept }] of Object.entries(settings)) {
+  describe(`in a browser ${title}`, () => {
+    const room = `shop-${cookies}`;
+    const people = {};
+    let leaks;
+    let own;
+    let other;
+
+    before(async () => {
+      const { attend, secrets, ticket } = embedding;
+      leaks = collectTokens([appSecret, ...Object.values(secrets)]);
+      people.own = await startPerson({ cookies });
+      people.other = await startPerson({ cookies });
+      assert.deepEqual(await cookiesInFrames(people.own), kept);
+      await site.prosody.forget();
+      const { watch } = leaks;
+      const config = { startWithAudioMuted: true, subject: "Monday & more" };
+      own = await attend(people.own, { room, jwt: await ticket(room, creator), config, watch });
+      other = await attend(people.other, { room, jwt: await ticket(room, customer), config: { preferBosh: true }, watch });
+    });
+    after(async () => {
+      for (const person of Object.values(people)) await person.stop();
+    });
+
+    test("both are in the meeting, over WebSocket and BOSH, and nobody signs in", async () => {
+      assert.equal(own.meeting.transport, "websocket");
+      assert.equal(other.meeting.transport, "bosh");
+      await sees(own.frame, [customer.name]);
+      await sees(other.frame, [creator.name]);
+      await own.frame.evaluate(() => window.meeting.say("hello"));
+      await other.frame.waitForFunction(() => window.meeting.messages.some(({ text }) => text === "hello"));
+      assert.deepEqual(site.provider.requests.filter(({ url }) => url.startsWith("/auth")), []);
+    });
+
+    test("the creator is owner, the participant is not", () => {
+      const standing = embedding.occupants(room).map(({ name, affiliation }) => [name, affiliation]);
+      assert.deepEqual(Object.fromEntries(standing), { [creator.name]: "owner", [customer.name]: "member" });
+      assert.deepEqual([own.meeting.me.name, own.meeting.me.role], [creator.name, "moderator"]);
+    });
+
+    test("Prosody got tokens of the gateway's that name who the shop named", async () => {
+      const { sessions } = await site.prosody.seen();
+      assert.equal(sessions.length, 2);
+      for (const { token, query, headers } of sessions) {
+        assert.equal(read(token).iss, "gateway");
+        assert.equal(read(token).room, room);
+        assert.equal(headers.authorization, `Bearer ${token}`);
+        assert.doesNotMatch(query, /token/);
+      }
+      const users = sessions.map(({ token }) => read(token).context.user);
+      assert.deepEqual(users.map(({ id, name, email }) => [id, name, email]), [
+        ["integration:shop:7", creator.name, creator.email],
+        ["integration:shop:8", customer.name, undefined],
+      ]);
+    });
+
+    test("the frame's address keeps the options and loses the token", async () => {
+      for (const { frame } of [own, other]) {
+        await frame.waitForFunction(() => !window.location.href.includes("jwt"));
+      }
+      const { hash, config } = await own.frame.evaluate(() => ({ hash: window.location.hash, config: window.meeting.config }));
+      assert.equal(config.startWithAudioMuted, true);
+      assert.equal(config.subject, "Monday & more");
+      assert.match(hash, /config\.subject=%22Monday%20%26%20more%22/);
+      assert.deepEqual([...own.problems, ...other.problems], []);
+    });
+
+    test("no secret is in the browsers, and no token that Prosody takes", async () => {
+      for (const visitor of [own, other]) await leaks.inspect(visitor);
+      assert.deepEqual(leaks.betrayed(), []);
+      const tokens = await leaks.tokens();
+      assert.ok(tokens.length >= 4, "those of the shop, and those for the pages");
+      for (const { token, places } of tokens) {
+        for (const target of [{ query: { token } }, { headers: { authorization: `Bearer ${token}` } }]) {
+          await assert.rejects(
+            login({ transport: "websocket", base: site.prosody.url, ...target }),
+            { name: "LoginRefused" },
+            `found in ${places.join(", ")}`,
+          );
+        }
+      }
+    });
+
+    test("the web container gets neither cookie nor token, nor does it hear of one", () => {
+      for (const { rawHeaders, url } of site.web.requests) {
+        assert.doesNotMatch(url, /eyJ/);
+        assert.doesNotMatch(rawHeaders.join("\n"), /eyJ|gateway-/);
+      }
+    });
+
+    test("a connection that breaks is taken up again", async () => {
+      await other.page.close();
+      const [{ jid }] = embedding.occupants(room).filter(({ name }) => name === creator.name);
+      await site.prosody.forget();
+      site.relay.cut();
+      const resumed = await until(async () => (await site.prosody.seen()).sessions.find(({ previd }) => previd), {
+        what: "a resumption", within: 20_000,
+      });
+      assert.equal(read(resumed.token).context.user.name, creator.name);
+      await until(() => own.frame.evaluate(() => {
+        window.meeting.say("still here");
+        return true;
+      }), { what: "a connected client" });
+      assert.ok(embedding.occupants(room).some((occupant) => occupant.jid === jid && occupant.affiliation === "owner"));
+    });
+
+    test("the page is opened anew, and the meeting with it", async () => {
+      await own.page.reload();
+      const { me } = await reaches(await frameOf(own.page), "joined");
+      assert.deepEqual([me.name, me.role], [creator.name, "moderator"]);
+    });
+
+    test("the frame is loaded anew, when its address has lost the token", async () => {
+      const frame = await frameOf(own.page);
+      await frame.waitForFunction(() => !window.location.href.includes("jwt"));
+      const before = site.provider.requests.length;
+      await frame.evaluate(() => {
+        window.earlier = true;
+        window.location.reload();
+      });
+      await frame.waitForFunction(() => !window.earlier && document.readyState === "complete");
+      if (kept.includes("partitioned")) {
+        const { me } = await reaches(frame, "joined");
+        assert.deepEqual([me.name, me.role], [creator.name, "moderator"]);
+      } else {
+        // Nothing is left of whom the shop vouched for. No provider shows its forms in a frame.
+        const way = frame.getByRole("link", { name: "Sign in" });
+        assert.equal(await way.getAttribute("target"), "_blank");
+        assert.match(await way.getAttribute("href"), /^\/_gateway\/login\?return_to=%2Fshop-none/);
+        assert.equal(site.provider.requests.length, before);
+      }
+    });
+  });
+}
+
+test("in a window of its own the address is clean, and the meeting opens again without the token", async () => {
+  const room = "shop-window";
+  const visitor = await site.browser.visitor();
+  const { page, context } = visitor;
+  const leaks = collectTokens();
+  leaks.watch(visitor);
+  const jwt = await embedding.ticket(room, creator);
+  const first = page.waitForResponse((response) => response.url().includes(`/${room}?`));
+  await page.goto(`${site.url}/${room}?lang=de&jwt=${jwt}#config.startWithAudioMuted=true`, { waitUntil: "commit" });
+  const answer = await first;
+  assert.equal(answer.status(), 303);
+  assert.equal(await answer.headerValue("location"), `/${room}?lang=de`);
+  const { me } = await reaches(page, "joined");
+  assert.deepEqual([me.name, me.role], [creator.name, "moderator"]);
+  assert.equal(await page.evaluate(() => window.meeting.config.startWithAudioMuted), true);
+
+  const [pass, ...others] = await context.cookies(site.url);
+  assert.deepEqual(others, []);
+  assert.match(pass.name, /^__Host-gateway-pass-/);
+  assert.deepEqual([pass.httpOnly, pass.secure, pass.sameSite], [true, true, "Lax"]);
+
+  await page.reload();
+  assert.equal((await reaches(page, "joined")).me.name, creator.name);
+  await leaks.inspect(visitor);
+  const { places } = (await leaks.tokens()).find(({ token }) => token === jwt);
+  assert.deepEqual(places.filter((place) => place !== "request address"), []);
+  assert.deepEqual(visitor.problems, []);
+
+  // It opens this one room.
+  await page.goto(`${site.url}/shop-other`, { waitUntil: "commit" });
+  assert.equal(new URL(page.url()).pathname, "/_gateway/login");
+  await context.close();
+});

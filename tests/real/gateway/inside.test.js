@@ -1,0 +1,168 @@
+// Signing in and out from within Jitsi's page: in a window that it opens, in a hidden frame,
+// or by leaving the page and coming back to it as it was.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { startApp } from "../lib/app.js";
+import { reaches, signIn } from "../lib/browser.js";
+import { people } from "../lib/provider.js";
+import { startShop } from "../lib/shop.js";
+import { startSite } from "../lib/site.js";
+import { read, readHeader } from "../lib/tokens.js";
+import { LoginRefused, login } from "../lib/xmpp-lite.js";
+
+let shop;
+let site;
+let config;
+before(async () => {
+  shop = await startShop();
+  site = await startSite({ label: "inside" });
+  config = await startApp("ios", site).configure("planning");
+});
+after(async () => {
+  await site?.stop();
+  await shop?.stop();
+});
+
+/** The address that Jitsi's page makes of the configured one. */
+const loginAddress = (state, nonce) => config.tokenAuthUrl.replace("{state}", encodeURIComponent(JSON.stringify(state)))
+  + (nonce ? `&nonce=${nonce}` : "");
+
+/** Opens the window on a page, which notes what it is told; answers the window. */
+async function openWindow({ page, context }, address) {
+  const opened = context.waitForEvent("page");
+  await page.evaluate((url) => {
+    window.told = [];
+    window.addEventListener("message", ({ origin, data }) => window.told.push({ origin, data }));
+    window.open(url, "oauth", "width=500,height=600");
+  }, address);
+  return opened;
+}
+
+/** Signs in on the window, which closes by itself. */
+async function signInAndClose(window) {
+  const closed = window.waitForEvent("close");
+  await signIn(window, "host", site.provider).catch((error) => {
+    if (!window.isClosed()) throw error;
+  });
+  await closed;
+}
+
+const told = ({ page }) => page.waitForFunction(() => window.told.length && window.told).then((handle) => handle.jsonValue());
+
+describe("in a window", () => {
+  const state = { room: "Planning", roomSafe: "planning" };
+
+  test("the page hears of it, with a token that only shows who it is, and the window closes", async () => {
+    const visitor = await site.browser.visitor();
+    await visitor.page.goto(`${site.url}/static/close.html`);
+    const window = await openWindow(visitor, loginAddress(state, "0f1e2d3c"));
+    await signInAndClose(window);
+    const [{ origin, data }, ...more] = await told(visitor);
+    assert.deepEqual(more, []);
+    assert.equal(origin, site.url);
+    assert.deepEqual(Object.keys(data).sort(), ["accessToken", "type"]);
+    assert.equal(data.type, "oauth-success");
+    const { context, room } = read(data.accessToken);
+    assert.deepEqual([context.user.name, context.user.moderator, room], [people.host.name, true, "planning"]);
+    assert.equal(readHeader(data.accessToken).alg, "none");
+    await assert.rejects(
+      login({ transport: "websocket", base: site.prosody.url, query: { token: data.accessToken } }),
+      LoginRefused,
+    );
+    // The session is the browser's from now on.
+    await visitor.page.goto(`${site.url}/planning`, { waitUntil: "commit" });
+    assert.deepEqual((await reaches(visitor.page, "joined")).me.role, "moderator");
+
+    // Who has one needs no forms.
+    await visitor.page.goto(`${site.url}/static/close.html`);
+    await openWindow(visitor, loginAddress(state, "1f1e2d3c"));
+    assert.equal((await told(visitor))[0].data.type, "oauth-success");
+    await visitor.context.close();
+  });
+
+  test("the page hears that it was given up", async () => {
+    const visitor = await site.browser.visitor();
+    await visitor.page.goto(`${site.url}/static/close.html`);
+    const window = await openWindow(visitor, loginAddress(state, "0f1e2d3c"));
+    const closed = window.waitForEvent("close");
+    await window.getByRole("link", { name: "Cancel" }).click();
+    const [{ origin, data }] = await told(visitor);
+    await closed;
+    assert.deepEqual({ origin, data }, { origin: site.url, data: { type: "oauth-error", error: "cancelled" } });
+    await visitor.context.close();
+  });
+
+  test("a page of another site hears nothing", async () => {
+    const visitor = await site.browser.visitor();
+    await visitor.page.goto(shop.around);
+    const window = await openWindow(visitor, loginAddress(state, "0f1e2d3c"));
+    await signInAndClose(window);
+    const heard = await visitor.page.evaluate(() => window.told.filter(({ data }) => data?.type));
+    assert.deepEqual(heard, []);
+    await visitor.context.close();
+  });
+});
+
+describe("by leaving the page", () => {
+  const state = {
+    room: "Planning", roomSafe: "planning", jwt: "x", "config.jwt&x": 1,
+    "config.startWithAudioMuted": true, "config.subject": "a b&c#d",
+  };
+  const arrived = async (page) => {
+    const { me } = await reaches(page, "joined");
+    assert.equal(me.name, people.first.name);
+    assert.equal(new URL(page.url()).pathname, "/Planning");
+    const seen = await page.evaluate(() => window.meeting.config);
+    assert.deepEqual([seen.startWithAudioMuted, seen.subject], [true, "a b&c#d"]);
+    assert.doesNotMatch(page.url(), /config\.jwt|%22x%22/);
+  };
+
+  test("its options are there again", async () => {
+    const { page, context } = await site.browser.visitor();
+    await page.goto(loginAddress(state), { waitUntil: "commit" });
+    await signIn(page, "first", site.provider);
+    await arrived(page);
+
+    // Somebody who is signed in already comes right back.
+    await page.goto("about:blank");
+    await page.goto(loginAddress(state), { waitUntil: "commit" });
+    await arrived(page);
+    await context.close();
+  });
+});
+
+describe("signing out in a hidden frame", () => {
+  test("the page hears of it, and the session is over", async () => {
+    const { page, context } = await site.attend("first", "/planning");
+    const [session] = (await context.cookies(site.url)).filter(({ name }) => name.includes("session"));
+    const connection = {
+      transport: "websocket", base: site.url, tls: site.tls, query: { room: "planning" },
+      headers: { origin: site.url, cookie: `${session.name}=${session.value}` },
+    };
+    await login(connection);
+    const heard = await page.evaluate((address) => new Promise((resolve) => {
+      window.addEventListener("message", ({ origin, data }) => data?.type && resolve({ origin, data }));
+      const frame = document.createElement("iframe");
+      frame.style.display = "none";
+      frame.src = address;
+      document.body.append(frame);
+    }), config.tokenLogoutUrl);
+    assert.deepEqual(heard, { origin: site.url, data: { type: "logout-success" } });
+    assert.deepEqual((await context.cookies(site.url)).filter(({ name }) => name.includes("session")), []);
+    await assert.rejects(login(connection), { name: "HttpRefused", status: 403 });
+    await context.close();
+  });
+
+  test("a page of another site cannot do it", async () => {
+    const { page, context } = await site.attend("first", "/planning");
+    await page.goto(shop.around);
+    await page.evaluate((address) => new Promise((resolve) => {
+      const frame = Object.assign(document.createElement("iframe"), { src: address, onload: resolve });
+      document.body.append(frame);
+    }), config.tokenLogoutUrl);
+    await page.goto(`${site.url}/planning`, { waitUntil: "commit" });
+    assert.equal((await reaches(page, "joined")).me.name, people.first.name);
+    await context.close();
+  });
+});

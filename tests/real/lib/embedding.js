@@ -1,0 +1,85 @@
+import { randomBytes } from "node:crypto";
+import { reaches } from "./browser.js";
+import { keepOutOfLogs } from "./gateway.js";
+import { startShop } from "./shop.js";
+import { startSite } from "./site.js";
+import { now, sign } from "./tokens.js";
+
+/** Two people of the shop, as its module names them. */
+export const creator = { id: 7, name: "Carla Creator", email: "carla@shop.example", moderator: "true" };
+export const customer = { id: 8, name: "Paul \"P\" <i>Participant</i>", moderator: "false" };
+
+/**
+ * A deployment that two other systems send people to: a shop, whose pages show rooms in
+ * frames, and a school, whose pages do not.
+ * @param {{label: string}} options names the gateway's log
+ */
+export async function startEmbedding({ label }) {
+  const secrets = { shop: randomBytes(32).toString("hex"), school: randomBytes(32).toString("hex") };
+  const shop = await startShop();
+  const integration = async (plan, id, more) => ({
+    id,
+    app_id: `${id}-app`,
+    secret_file: await plan.file(`${id}.secret`, secrets[id]),
+    rooms: [`${id}-*`],
+    ...more,
+  });
+  const site = await startSite({
+    label,
+    breakable: true,
+    settings: async (plan) => ({
+      integration: [
+        await integration(plan, "shop", { embed: [shop.url], max_lifetime: "2h" }),
+        await integration(plan, "school"),
+      ],
+    }),
+  }).catch(async (error) => {
+    await shop.stop();
+    throw error;
+  });
+  const { host } = new URL(site.url);
+
+  /** Opens a page of the shop's that shows a room, and answers the page and the frame in it. */
+  async function open(person, { at = shop, room, jwt, config = {}, watch = () => {} }) {
+    const visitor = await person.visitor();
+    watch(visitor);
+    await visitor.page.goto(at.page({ domain: host, options: { roomName: room, jwt, configOverwrite: config } }));
+    return { ...visitor, frame: await frameOf(visitor.page) };
+  }
+
+  return {
+    secrets, shop, site, open,
+    /**
+     * A token as such a module signs it: with its own secret, its app id as issuer and
+     * audience, and truth in words.
+     * @param {object} [changes] `undefined` removes a claim
+     * @param {object} [options] of `sign`
+     */
+    async ticket(room, user, changes = {}, options = {}) {
+      const claims = {
+        iss: "shop-app", aud: "shop-app", sub: "localhost", room, iat: now(), exp: now() + 3_600, context: { user }, ...changes,
+      };
+      const kept = Object.entries(claims).filter(([, value]) => value !== undefined);
+      const token = await sign(Object.fromEntries(kept), { key: secrets.shop, ...options });
+      await keepOutOfLogs(label, token);
+      return token;
+    },
+    /** Like `open`, and waits until the frame has joined the room. */
+    async attend(person, options) {
+      const visitor = await open(person, options);
+      return { ...visitor, meeting: await reaches(visitor.frame, "joined") };
+    },
+    /** Who is in a room, as its owner sees it. */
+    occupants: (room) => site.focus.occupants(`${room}@muc.meet.jitsi`),
+    async stop() {
+      await site.stop();
+      await shop.stop();
+    },
+  };
+}
+
+/** The frame that a page of the shop's shows a meeting in. */
+export async function frameOf(page) {
+  const element = await page.waitForSelector("#meeting iframe");
+  return element.contentFrame();
+}
