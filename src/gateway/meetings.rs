@@ -14,12 +14,13 @@ use super::{
 use crate::{
     calendar::{Event, Outlook},
     clock::Timestamp,
+    headers,
     identity::{Identity, Invited, Standing},
     invitation::Link,
     pages::{self, Content},
     policy::{Admission, Role, Situation, Visitor},
     room::RoomKey,
-    session::{ReturnTo, Session},
+    session::{Place, ReturnTo, Session},
 };
 
 /// The addresses of one meeting, to be passed on.
@@ -43,7 +44,7 @@ impl Worker {
         let room = &query.room;
         let session = match self.hosting(request, room, facts) {
             Err(Failure::SignInFirst | Failure::GuestFirst { .. }) => {
-                return Self::to_sign_in_for(request, room);
+                return to_sign_in(request, &ReturnTo::parse(&room.page_path()));
             }
             outcome => outcome?,
         };
@@ -194,17 +195,18 @@ impl Worker {
             description: String::new(),
         }
     }
+}
 
-    fn to_sign_in_for(
-        request: &Request<Incoming>,
-        room: &RoomKey,
-    ) -> Result<Response<Body>, Failure> {
-        if place_of(request.headers()) == crate::session::Place::Frame {
-            return Err(Failure::SignInFirst);
-        }
-        let return_to = ReturnTo::parse(&room.page_path());
-        redirect(StatusCode::SEE_OTHER, &login_path(&return_to, false))
+/// Sends a navigation to sign in, and on to a page of this site.
+pub(super) fn to_sign_in(
+    request: &Request<Incoming>,
+    return_to: &ReturnTo,
+) -> Result<Response<Body>, Failure> {
+    let headers = request.headers();
+    if !headers::is_navigation(headers) || place_of(headers) == Place::Frame {
+        return Err(Failure::SignInFirst);
     }
+    redirect(StatusCode::SEE_OTHER, &login_path(return_to, false))
 }
 
 /// What the address of a meeting's page and file says.

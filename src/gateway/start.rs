@@ -8,7 +8,7 @@ use super::{
     Body, Failure, Worker,
     failure::{Asking, login_path},
     form::Form,
-    meetings::meeting_path,
+    meetings::{meeting_path, to_sign_in},
     web::{only_reading, redirect},
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     pages::{Content, NameProblem},
     policy::{Admission, Role, Visitor},
     room::{RoomError, RoomKey},
+    route::Route,
     session::{ReturnTo, Session},
 };
 
@@ -77,8 +78,12 @@ impl Worker {
         } else {
             RoomKey::from_text(&typed).map_err(problem)
         };
-        match room {
-            Ok(room) => redirect(StatusCode::SEE_OTHER, &room.page_path()),
+        let page = room.and_then(|room| {
+            let page = room.page_path();
+            is_room(&page).then_some(page).ok_or(NameProblem::Reserved)
+        });
+        match page {
+            Ok(page) => redirect(StatusCode::SEE_OTHER, &page),
             Err(problem) => Ok(self.start(request, asking, true, Some((&typed, problem)))),
         }
     }
@@ -94,7 +99,8 @@ impl Worker {
         let plain = url.username().is_empty() && url.password().is_none();
         let own = plain && url.origin().ascii_serialization() == self.gateway.origin;
         let target = ReturnTo::parse(&url[url::Position::BeforePath..url::Position::AfterQuery]);
-        target.room().filter(|_| own).map(|_| target)
+        let path = target.as_str().split('?').next()?;
+        (own && is_room(path)).then_some(target)
     }
 
     /// Makes a meeting: a room that carries its creator's tag, on whatever replica, for ever.
@@ -105,10 +111,7 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let (request, form) = Form::read(request, &self.gateway.origin).await?;
         let Some(session) = self.session(request.headers()) else {
-            return redirect(
-                StatusCode::SEE_OTHER,
-                &login_path(&ReturnTo::default(), false),
-            );
+            return to_sign_in(&request, &ReturnTo::default());
         };
         let wish = form
             .get("name")
@@ -151,6 +154,11 @@ impl Worker {
         let admission = rules.policy.decide(room, Some(&visitor), &self.situation());
         matches!(admission, Admission::Admit(grant) if grant.role() == Role::Moderator)
     }
+}
+
+/// Whether a path is a room's page, and nothing else that has the shape of one.
+fn is_room(path: &str) -> bool {
+    matches!(Route::classify(path), Ok(Route::Room(_)))
 }
 
 fn problem(error: RoomError) -> NameProblem {

@@ -6,6 +6,7 @@ mod doors;
 mod events;
 mod frames;
 mod handoff;
+mod hostile;
 mod integrations;
 mod lies;
 mod link_times;

@@ -143,6 +143,14 @@ async fn what_is_typed_leads_to_rooms_of_this_site_only() {
         ("https://meet.example.org/\\evil.example", None),
         ("//evil.example/x", None),
         ("javascript:alert(1)", Some("/javascriptalert1")),
+        // What is something else than a room is no room's name.
+        ("_gateway/logout", None),
+        ("_gateway", None),
+        ("config.js", None),
+        ("http-bind", None),
+        ("acme/xmpp-websocket", None),
+        ("static/x", None),
+        ("https://meet.example.org/robots.txt", None),
         ("", None),
     ] {
         assert_eq!(target(typed).await.as_deref(), leads, "{typed}");

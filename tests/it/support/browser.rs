@@ -37,6 +37,18 @@ pub(crate) struct Browser {
     cookies: HashMap<String, HashMap<String, String>>,
 }
 
+/// One connection, for many requests with the same cookies.
+pub(crate) struct Line {
+    browser: Browser,
+    open: Option<Open>,
+}
+
+/// What sends requests, and the task that carries them.
+type Open = (
+    http1::SendRequest<Full<Bytes>>,
+    JoinHandle<hyper::Result<()>>,
+);
+
 /// An answer, and where it came from.
 #[derive(Debug)]
 pub(crate) struct Page {
@@ -370,6 +382,48 @@ impl Browser {
             } else {
                 jar.insert(cookie.name().to_owned(), cookie.value().to_owned());
             }
+        }
+    }
+}
+
+// === impl Line ===
+
+impl Line {
+    pub(crate) fn new(browser: Browser) -> Self {
+        Self {
+            browser,
+            open: None,
+        }
+    }
+
+    /// Sends a request; cookies that the answer sets are not kept.
+    pub(crate) async fn send(&mut self, method: Method, url: &Url, headers: &HeaderMap) -> Page {
+        let ready = match &mut self.open {
+            Some((sender, _)) => sender.ready().await.is_ok(),
+            None => false,
+        };
+        if !ready {
+            let io = TokioIo::new(self.browser.connect(url).await);
+            let (sender, connection) = http1::handshake(io).await.unwrap();
+            self.open = Some((sender, tokio::spawn(connection)));
+        }
+        let (sender, _) = self.open.as_mut().unwrap();
+        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header(header::HOST, authority(url))
+            .body(Full::new(Bytes::new()))
+            .unwrap();
+        request.headers_mut().extend(headers.clone());
+        let cookies = self.browser.cookie_header(url);
+        request.headers_mut().extend(cookies);
+        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        Page {
+            url: url.clone(),
+            status: head.status,
+            headers: head.headers,
+            body: body.collect().await.unwrap().to_bytes(),
         }
     }
 }

@@ -1,0 +1,208 @@
+//! What nobody who means well sends.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use url::Url;
+
+use crate::support::{
+    browser::{Line, encode, navigation},
+    site::{ORIGIN, Site, Wishes},
+};
+
+/// Links and other systems' tokens are read, and staff moderates.
+const RULES: &str = r#"
+[[room]]
+match = "*"
+enter = "guest"
+moderators = ["group:staff"]
+[[integration]]
+id = "school"
+rooms = ["school-*"]
+secret = "what only the school and the gateway know"
+"#;
+
+/// Our own addresses, and a room.
+const PATHS: &[&str] = &[
+    "/",
+    "/x",
+    "/_gateway/login",
+    "/_gateway/callback",
+    "/_gateway/logout",
+    "/_gateway/signed-out",
+    "/_gateway/join",
+    "/_gateway/events",
+    "/_gateway/go",
+    "/_gateway/meetings",
+    "/_gateway/meeting",
+    "/_gateway/meeting.ics",
+    "/_gateway/api/v1/meetings",
+    "/_gateway/api/v1/rooms/x",
+    "/_gateway/none",
+];
+
+/// What each address reads of its query, beside what comes first.
+const READ: &[(&str, &str)] = &[
+    ("/x?", "invite"),
+    ("/x?", "jwt"),
+    ("/x?", "other"),
+    ("/_gateway/login?", "return_to"),
+    ("/_gateway/login?", "state"),
+    ("/_gateway/callback?code=x&", "state"),
+    ("/_gateway/callback?state=x&", "code"),
+    ("/_gateway/events?", "room"),
+    ("/_gateway/go?", "room"),
+    ("/_gateway/meeting?", "room"),
+    ("/_gateway/meeting?room=x&", "start"),
+    ("/_gateway/meeting.ics?room=x&", "start"),
+    (
+        "/_gateway/meeting.ics?room=x&start=9999-12-31T23:59&",
+        "minutes",
+    ),
+    ("/_gateway/meeting.ics?room=x&", "title"),
+];
+
+/// Values that no reader expects; as they stand in an address.
+fn values() -> Vec<String> {
+    let long = "a".repeat(9000);
+    let nested = "[".repeat(3000);
+    let plain = [
+        "",
+        "%",
+        "%0d%0aSet-Cookie:%20x=y",
+        "%00",
+        "%ff%fe",
+        "\u{7f}",
+        "é",
+        "a/b/c",
+        "..%2f..",
+        "//evil.test",
+        "/%5cevil.test",
+        "https://evil.test/x",
+        "-1",
+        "1e300",
+        "99999999999999999999",
+        "9999-12-31T23:59",
+        "0000-01-01T00:00",
+        "18446744073709551615",
+        "{}",
+        "null",
+        "{\"room\":\"x\",\"ios\":true,\"config.a\":\"%0d%0a\"}",
+        "<script>alert(1)</script>",
+        "eyJhbGciOiJub25lIn0.e30.",
+        "a.b.c",
+        "....",
+        "eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0.e30.Zm9y",
+    ];
+    let plain = plain.iter().map(ToString::to_string);
+    plain.chain([long, encode(&nested)]).collect()
+}
+
+async fn site() -> Site {
+    let wishes = Wishes {
+        rules: RULES,
+        ..Wishes::default()
+    };
+    Site::with(wishes).await.ready().await
+}
+
+fn address(target: &str) -> Url {
+    Url::parse(ORIGIN).unwrap().join(target).unwrap()
+}
+
+#[tokio::test]
+async fn no_query_is_answered_with_a_fault_of_ours_or_leads_elsewhere() {
+    let site = site().await;
+    // She is a moderator everywhere, so that all is read.
+    let mut line = Line::new(site.signed_in("hanna").await);
+    for (before, name) in READ {
+        for value in values() {
+            let url = address(&format!("{before}{name}={value}"));
+            // A stream of events ends for nobody who reads it to its end.
+            let method = if before.contains("events") {
+                Method::HEAD
+            } else {
+                Method::GET
+            };
+            let page = line.send(method, &url, &navigation()).await;
+            let what = format!("{before}{name}={value:.60}");
+            assert!(!page.status.is_server_error(), "{what}: {page:?}");
+            if let Some(location) = page.headers.get(header::LOCATION) {
+                let location = url.join(location.to_str().unwrap()).unwrap();
+                assert_eq!(location.host_str(), Some("meet.example.org"), "{what}");
+            }
+            let html = page.headers.get(header::CONTENT_TYPE);
+            let html = html.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+            assert!(!html || !page.text().contains("<script>alert"), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_method_gets_an_answer_that_fits_who_asks() {
+    let site = site().await;
+    let methods = [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW",
+    ];
+    for path in PATHS {
+        let mut line = Line::new(site.browser());
+        for method in methods {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let url = address(&format!("{path}?room=x"));
+            for person in [true, false] {
+                let headers = if person {
+                    navigation()
+                } else {
+                    HeaderMap::new()
+                };
+                let page = line.send(method.clone(), &url, &headers).await;
+                let what = format!("{method} {path}, navigating: {person}");
+                assert!(!page.status.is_server_error(), "{what}: {page:?}");
+                let kind = page.headers.get(header::CONTENT_TYPE);
+                let html = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+                assert!(
+                    person || !html || page.status.is_success(),
+                    "{what}: {page:?}"
+                );
+                // Only a navigation is led to signing in.
+                let led = page.headers.get(header::LOCATION);
+                let led = led.is_some_and(|to| to.as_bytes().starts_with(b"/_gateway/login"));
+                assert!(person || !led, "{what}: {page:?}");
+                let allow = page.headers.contains_key(header::ALLOW);
+                assert_eq!(
+                    page.status == StatusCode::METHOD_NOT_ALLOWED,
+                    allow,
+                    "{what}"
+                );
+                let foreign = page.headers.contains_key("access-control-allow-origin");
+                assert!(!foreign, "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn forms_of_other_sites_do_nothing() {
+    let site = site().await;
+    let mut hanna = site.signed_in("hanna").await;
+    for path in ["/_gateway/join", "/_gateway/meetings"] {
+        for origin in [
+            None,
+            Some("null"),
+            Some("https://evil.test"),
+            Some("http://meet.example.org"),
+        ] {
+            let mut headers = navigation();
+            headers.extend(origin.map(|origin| (header::ORIGIN, HeaderValue::from_static(origin))));
+            let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.insert(header::CONTENT_TYPE, kind);
+            let url = address(path);
+            let body = Bytes::from_static(b"room=x&name=Zoe");
+            let page = hanna.send(Method::POST, &url, headers, body).await;
+            assert_eq!(page.status, StatusCode::FORBIDDEN, "{path} {origin:?}");
+            assert!(
+                page.headers.get(header::SET_COOKIE).is_none(),
+                "{path} {origin:?}"
+            );
+        }
+    }
+}
