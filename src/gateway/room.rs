@@ -63,7 +63,11 @@ impl Worker {
             let mut brought = self.pass_for(token, room, headers);
             if brought.is_none() {
                 let presenting = self.presented(token, room, Occasion::Entering, headers, facts);
-                brought = presenting.await?;
+                brought = match presenting.await {
+                    // The session that it stood for is over.
+                    Err(Failure::SignInFirst) => return Self::to_sign_in(&visit.request),
+                    outcome => outcome?,
+                };
             }
             if let Some(pass) = brought {
                 return self.arrive(visit, pass, &here).await;

@@ -192,6 +192,12 @@ describe("a token for an app", () => {
     await assert.rejects(ping(streams[1].stream), { name: "StreamEnded" });
     await assert.rejects(login(app.connection(room, unused)), { name: "HttpRefused", status: 403 });
     await assert.rejects(login(app.connection(room, used)), { name: "HttpRefused", status: 403 });
+    // It opens no page either; whoever has it is asked who they are.
+    const elsewhere = await site.browser.visitor();
+    await elsewhere.page.goto(`${site.url}/${room}?jwt=${unused}`, { waitUntil: "commit" });
+    await elsewhere.page.locator("input[name=login]").waitFor({ timeout: 5_000 });
+    assert.deepEqual((await elsewhere.context.cookies(site.url)).filter(({ name }) => /pass|session/.test(name)), []);
+    await elsewhere.context.close();
   });
 });
 
@@ -248,6 +254,9 @@ describe("the app for desktops, which shows rooms in a frame", () => {
     assert.equal(me.name, people.first.name);
     assert.notEqual(me.role, "moderator");
     await room.waitForFunction(() => !window.location.href.includes("jwt"));
+    const given = (await desktop.context.cookies(site.url)).map(({ name }) => name);
+    assert.equal(given.length, 1);
+    assert.match(given[0], /^__Host-gateway-pass-f-/);
     await room.evaluate(() => {
       window.earlier = true;
       window.location.reload();

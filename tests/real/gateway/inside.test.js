@@ -141,13 +141,16 @@ describe("signing out in a hidden frame", () => {
       headers: { origin: site.url, cookie: `${session.name}=${session.value}` },
     };
     await login(connection);
-    const heard = await page.evaluate((address) => new Promise((resolve) => {
-      window.addEventListener("message", ({ origin, data }) => data?.type && resolve({ origin, data }));
+    await page.evaluate((address) => {
+      window.addEventListener("message", ({ origin, data }) => {
+        if (data?.type) window.heard = { origin, data };
+      });
       const frame = document.createElement("iframe");
       frame.style.display = "none";
       frame.src = address;
       document.body.append(frame);
-    }), config.tokenLogoutUrl);
+    }, config.tokenLogoutUrl);
+    const heard = await page.waitForFunction(() => window.heard).then((handle) => handle.jsonValue());
     assert.deepEqual(heard, { origin: site.url, data: { type: "logout-success" } });
     assert.deepEqual((await context.cookies(site.url)).filter(({ name }) => name.includes("session")), []);
     await assert.rejects(login(connection), { name: "HttpRefused", status: 403 });
