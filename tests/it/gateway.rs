@@ -14,6 +14,7 @@ mod links;
 mod recorders;
 mod revocation;
 mod rooms;
+mod secrets;
 mod sign_in;
 mod stopping;
 mod transport;

@@ -60,7 +60,7 @@ fn invitations(page: &Page) -> Vec<String> {
 }
 
 /// Enters by a link, as somebody without an account.
-async fn enter(browser: &mut Browser, link: &str, name: &str) -> Page {
+pub(super) async fn enter(browser: &mut Browser, link: &str, name: &str) -> Page {
     let url = Url::parse(ORIGIN).unwrap().join(link).unwrap();
     let page = browser.load(&url).await;
     assert!(page.text().contains("/_gateway/join"), "{page:?}");
