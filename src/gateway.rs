@@ -556,6 +556,3 @@ fn overrides(guests: &Guests) -> serde_json::Map<String, serde_json::Value> {
 
 /// HSTS of two years, as Mozilla's guideline 6.0 has it.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
-
-/// How long a client may take to send a signalling request's body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(20);

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 
-use super::{Body, facts::RequestId};
+use super::{Body, body::Unread, facts::RequestId};
 use crate::{
     api::{PROBLEM_JSON, Problem},
     bosh::{self, BodyError},
@@ -235,6 +235,15 @@ impl Asking {
         Asked {
             accept_language: self.accept_language.as_ref(),
             request_id: id,
+        }
+    }
+}
+
+impl From<Unread> for Failure {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge => Self::TooLarge,
+            Unread::Lost => Self::BodyLost,
         }
     }
 }

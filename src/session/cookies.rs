@@ -34,11 +34,7 @@ pub(super) struct Gathered<'r> {
 impl Limits {
     /// The names of those cookies, the oldest first, that have to go when one of so many bytes
     /// comes to them.
-    pub(super) fn surplus<'r>(
-        self,
-        newest: usize,
-        mut gathered: Vec<Gathered<'r>>,
-    ) -> Vec<&'r str> {
+    pub(super) fn surplus(self, newest: usize, mut gathered: Vec<Gathered<'_>>) -> Vec<&str> {
         gathered.sort_unstable();
         let mut bytes = newest;
         let kept = gathered.iter().rev().take(self.cookies.saturating_sub(1));
