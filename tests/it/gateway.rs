@@ -11,6 +11,7 @@ mod integrations;
 mod lies;
 mod link_times;
 mod links;
+mod outage;
 mod recorders;
 mod revocation;
 mod rooms;
