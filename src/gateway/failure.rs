@@ -64,8 +64,6 @@ pub(crate) enum Failure {
         room: RoomKey,
         /// Who waits.
         person: Option<String>,
-        /// Only a host opens it.
-        for_host: bool,
     },
     /// Nobody in particular may enter, but as a guest.
     #[error("this needs somebody who signed in, or a guest")]

@@ -104,10 +104,9 @@ impl Worker {
         };
         match admission {
             Admission::Admit(grant) => Ok(grant),
-            Admission::Wait(waiting) => Err(Failure::Waiting {
+            Admission::Wait(_) => Err(Failure::Waiting {
                 room: room.clone(),
                 person: person(),
-                for_host: waiting.for_host,
             }),
             Admission::SignIn => Err(Failure::SignInFirst),
             Admission::Guest { ask } => Err(Failure::GuestFirst { ask }),

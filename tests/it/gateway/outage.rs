@@ -40,12 +40,4 @@ async fn what_cannot_be_counted_is_not_granted() {
     let entered = enter(&mut mia, &open.path, "Mia").await;
     assert_eq!(entered.status, StatusCode::SEE_OTHER);
     assert!(mia.socket("room=school-7b").await.is_ok());
-    assert!(
-        site.signed_in("hanna")
-            .await
-            .socket("room=y")
-            .await
-            .is_err(),
-        "no host by rule"
-    );
 }
