@@ -60,12 +60,11 @@ impl Worker {
         };
         if let Some(token) = &query.jwt {
             let (headers, facts, room) = (visit.request.headers(), &visit.facts, &visit.room);
-            let brought = if let Some(pass) = self.pass_for(token, room, headers) {
-                Some(pass)
-            } else {
+            let mut brought = self.pass_for(token, room, headers);
+            if brought.is_none() {
                 let presenting = self.presented(token, room, Occasion::Entering, headers, facts);
-                presenting.await?
-            };
+                brought = presenting.await?;
+            }
             if let Some(pass) = brought {
                 return self.arrive(visit, pass, &here).await;
             }

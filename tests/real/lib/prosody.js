@@ -13,6 +13,10 @@ export const names = {
   auth: "auth.meet.jitsi",
   focusUser: "focus@auth.meet.jitsi",
   focusPassword: "focus-password",
+  hidden: "hidden.meet.jitsi",
+  recorderUser: "recorder@hidden.meet.jitsi",
+  recorderPassword: "recorder-password",
+  guest: "guest.meet.jitsi",
 };
 
 function lua(value) {
@@ -29,7 +33,7 @@ function options(entries) {
 }
 
 // Stream resumption is for the clients' host only: the focus's library miscounts its acks.
-function configuration({ directory, httpPort, c2sPort, token, verifyDomain, logLevel }) {
+function configuration({ directory, httpPort, c2sPort, token, verifyDomain, guests, recorders, logLevel }) {
   return `${options({
     run_as_root: true,
     data_path: join(directory, "data"),
@@ -66,6 +70,12 @@ ${options({ authentication: "token", modules_enabled: ["smacks"], ...token })}
 VirtualHost "${names.auth}"
 ${options({ authentication: "internal_plain" })}
 
+${guests ? `VirtualHost "${names.guest}"
+${options({ authentication: "guest", modules_enabled: ["smacks"] })}
+` : ""}
+${recorders ? `VirtualHost "${names.hidden}"
+${options({ authentication: "internal_plain", modules_enabled: ["smacks"] })}
+` : ""}
 Component "${names.muc}" "muc"
 ${options({
   modules_enabled: ["token_verification", "token_affiliation"],
@@ -99,6 +109,8 @@ async function register(directory, user, password) {
  * @param {string[]} [settings.audiences]
  * @param {boolean} [settings.allowEmptyToken]
  * @param {boolean} [settings.verifyDomain]
+ * @param {boolean} [settings.guests] whether there is a domain for people without a token
+ * @param {boolean} [settings.recorders] whether there is a domain for recorders, which have passwords
  * @param {string} [settings.logLevel]
  * @param {string} [settings.logFile]
  */
@@ -110,18 +122,23 @@ export async function startProsody({
   audiences = ["jitsi"],
   allowEmptyToken = false,
   verifyDomain = false,
+  guests = false,
+  recorders = false,
   logLevel = "info",
   logFile,
 } = {}) {
   const directory = await temporaryDirectory("prosody");
   const [httpPort, c2sPort] = [await freePort(), await freePort()];
   await register(directory.path, names.focusUser, names.focusPassword);
+  if (recorders) await register(directory.path, names.recorderUser, names.recorderPassword);
   const file = join(directory.path, "prosody.cfg.lua");
   await writeFile(file, configuration({
     directory: directory.path,
     httpPort,
     c2sPort,
     verifyDomain,
+    guests,
+    recorders,
     logLevel,
     token: {
       app_id: appId,

@@ -41,9 +41,15 @@ export async function connect({ transport, base, tenant, path, query = "", domai
     : prepareBosh({ url, domain, ...rest });
 }
 
-/** SASL ANONYMOUS on an open stream. Throws `LoginRefused`. */
-export async function sasl(stream) {
-  stream.send(`<auth xmlns="${ns.sasl}" mechanism="ANONYMOUS"/>`);
+/**
+ * SASL on an open stream: ANONYMOUS, or PLAIN for who has a password. Throws `LoginRefused`.
+ * @param {{user: string, password: string}} [credentials] `user` is the part before the `@`
+ */
+export async function sasl(stream, credentials) {
+  const plain = credentials && Buffer.from(`\0${credentials.user}\0${credentials.password}`).toString("base64");
+  stream.send(plain
+    ? `<auth xmlns="${ns.sasl}" mechanism="PLAIN">${plain}</auth>`
+    : `<auth xmlns="${ns.sasl}" mechanism="ANONYMOUS"/>`);
   const answer = await stream.inbox.take((element) => element.getNS() === ns.sasl);
   if (answer.name === "failure") {
     const condition = answer.children.find((child) => child.name && child.name !== "text");
@@ -52,9 +58,9 @@ export async function sasl(stream) {
 }
 
 /** Opens the stream, logs in and binds a resource. Answers the full JID. */
-export async function authenticate(stream) {
+export async function authenticate(stream, credentials) {
   await stream.open();
-  await sasl(stream);
+  await sasl(stream, credentials);
   await stream.open();
   const bound = await request(stream, `<bind xmlns="${ns.bind}"/>`);
   return bound.getChild("bind", ns.bind).getChildText("jid");
@@ -147,10 +153,10 @@ export function standing(presence) {
  * Connects, logs in, asks for the conference and joins: all that a client does.
  * Answers the stream and the presence; closes the stream if a step is refused.
  */
-export async function enter({ room, nick = "lite", muc = "muc.meet.jitsi", ...target }) {
+export async function enter({ room, nick = "lite", muc = "muc.meet.jitsi", credentials, ...target }) {
   const stream = await connect(target);
   try {
-    const jid = await authenticate(stream);
+    const jid = await authenticate(stream, credentials);
     const address = `${room}@${muc}`;
     await requestConference(stream, address);
     const presence = await join(stream, address, nick);
@@ -162,10 +168,10 @@ export async function enter({ room, nick = "lite", muc = "muc.meet.jitsi", ...ta
 }
 
 /** Only logs in, and closes again: proves that a token is accepted, or throws why not. */
-export async function login(target) {
+export async function login({ credentials, ...target }) {
   const stream = await connect(target);
   try {
-    return await authenticate(stream);
+    return await authenticate(stream, credentials);
   } finally {
     await stream.close();
   }

@@ -4,7 +4,7 @@
 (() => {
   "use strict";
 
-  const overridable = ["enableWebsocketResume", "preferBosh", "startWithAudioMuted", "startWithVideoMuted", "subject"];
+  const overridable = ["enableWebsocketResume", "iAmRecorder", "preferBosh", "startWithAudioMuted", "startWithVideoMuted", "subject"];
   const pageAddress = new URL(window.location.href);
 
   const meeting = {
@@ -152,7 +152,14 @@
     connection.addEventListener(events.CONNECTION_DISCONNECTED, () => enter("disconnected"));
     meeting.hangUp = () => connection.disconnect();
     enter("connecting");
-    connection.connect();
+    connection.connect(credentials());
+  }
+
+  // A recorder's browser is started with its password in the page's storage.
+  function credentials() {
+    if (!window.config.iAmRecorder) return {};
+    const kept = JSON.parse(hashParameters()["appData.localStorageContent"] ?? "{}");
+    return { id: kept.xmpp_username_override, password: kept.xmpp_password_override };
   }
 
   function start() {

@@ -2,7 +2,6 @@
 -- WebSocket was created. The token is read then, and verified at SASL.
 
 local formdecode = require "util.http".formdecode;
-local jid = require "util.jid";
 local new_sasl = require "util.sasl".new;
 
 local host = module.host;
@@ -15,7 +14,7 @@ local check = module:require("jwt_check").new({
 	audiences = module:get_option_array("asap_accepted_audiences", { "*" });
 });
 local region_header = module:get_option_string("region_header_name", "x_proxy_region");
-local resumption_tokens = module:shared("/*/smacks/resumption-tokens");
+local name_of_lost_stream = module:require("lost_stream");
 
 -- Fills the session from the request, without believing a word of it.
 local function read_request(event)
@@ -32,15 +31,6 @@ local function read_request(event)
 end
 module:hook_global("bosh-session", read_request, 1);
 module:hook_global("websocket-session", read_request, 1);
-
--- A resumed stream must log in under its old name to be found again.
-local function name_of_lost_stream(previd)
-	if not previd then return; end
-	for key in pairs(resumption_tokens) do
-		local name, name_host, id = jid.split(key);
-		if name_host == host and id == previd then return name; end
-	end
-end
 
 local provider = {};
 

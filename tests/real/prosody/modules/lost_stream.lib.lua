@@ -1,0 +1,15 @@
+-- A resumed stream must log in under its old name to be found again: the name, by the id that
+-- the client brings along.
+
+local jid = require "util.jid";
+
+local host = module.host;
+local resumption_tokens = module:shared("/*/smacks/resumption-tokens");
+
+return function (previd)
+	if not previd then return; end
+	for key in pairs(resumption_tokens) do
+		local name, name_host, id = jid.split(key);
+		if name_host == host and id == previd then return name; end
+	end
+end
