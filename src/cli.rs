@@ -3,6 +3,10 @@
 //! Nothing here prints by itself: what people and scripts read goes to the [`Terminal`] that the
 //! caller gives.
 
+mod doctor;
+mod explain;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::{
@@ -71,6 +75,11 @@ enum Command {
     Demo,
     /// Check the configuration, its keys and its rules, and touch nothing else.
     Check(ConfigArgument),
+    /// Look at the deployment from here, with good tokens and bad ones, and say what to change. Exit
+    /// code 1 if something is wrong, 2 if nothing could be looked at.
+    Doctor(doctor::DoctorArguments),
+    /// Say which rule decides on a person and a room, and why.
+    Explain(explain::ExplainArguments),
     /// Make tokens for tests, or look into one.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -105,6 +114,9 @@ enum Failure {
     Config(#[from] Problems),
     #[error("error: {0}")]
     Usage(String),
+    /// All is said already.
+    #[error("")]
+    Found,
     #[error("error: {0:#}")]
     Run(#[from] anyhow::Error),
     #[error("error: cannot write: {0}")]
@@ -127,7 +139,7 @@ pub fn run<A: Into<OsString> + Clone>(
 ) -> Exit {
     let parsed = match CommandLine::try_parse_from(arguments) {
         Ok(parsed) => parsed,
-        Err(answer) => return explain(&answer, terminal),
+        Err(answer) => return tell(&answer, terminal),
     };
     let mut context = Context {
         environment,
@@ -137,8 +149,10 @@ pub fn run<A: Into<OsString> + Clone>(
     match context.run(parsed.command, commands) {
         Ok(()) => Exit::Done,
         Err(failure) => {
-            // Nobody is left to tell if this cannot be written either.
-            let _ = writeln!(context.terminal.error, "{failure}");
+            if !matches!(failure, Failure::Found) {
+                // Nobody is left to tell if this cannot be written either.
+                let _ = writeln!(context.terminal.error, "{failure}");
+            }
             failure.exit()
         }
     }
@@ -182,7 +196,7 @@ impl Failure {
     fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Usage(_) => Exit::Refused,
-            Self::Run(_) | Self::Terminal(_) => Exit::Failed,
+            Self::Found | Self::Run(_) | Self::Terminal(_) => Exit::Failed,
         }
     }
 }
@@ -201,6 +215,8 @@ impl Context<'_, '_> {
             }
             Command::Demo => (commands.demo)()?,
             Command::Check(file) => self.check(file)?,
+            Command::Doctor(arguments) => self.doctor(arguments)?,
+            Command::Explain(arguments) => self.explain(arguments)?,
             Command::Token(command) => self.token(command)?,
             Command::Config(ConfigCommand::Schema) => {
                 let schema = format!("{:#}", config::schema());
@@ -228,7 +244,7 @@ impl Context<'_, '_> {
 }
 
 /// Answers a command line that is wrong, or one that asks for help or the version.
-fn explain(answer: &clap::Error, terminal: &mut Terminal<'_>) -> Exit {
+fn tell(answer: &clap::Error, terminal: &mut Terminal<'_>) -> Exit {
     let text = answer.render();
     let written = if answer.use_stderr() {
         write!(terminal.error, "{text}")

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dev;
+pub mod doctor;
 pub mod gateway;
 pub mod headers;
 pub mod identity;

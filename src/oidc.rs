@@ -16,6 +16,7 @@ mod failure;
 mod http;
 mod id_token;
 mod logout;
+mod probe;
 mod provider;
 mod registered;
 mod userinfo;
@@ -40,12 +41,13 @@ pub use self::{
     failure::{FailureClass, SignInFailure},
     http::FetchError,
     logout::{LogoutError, LogoutRequest},
+    probe::{Description, DescriptionError, Probe},
     provider::Status,
 };
 pub use crate::jws::TokenError;
 use crate::{
     clock::Clock,
-    identity::Verified,
+    identity::{Identity, Verified},
     jws::{Claims, Jws, text},
     policy::Policy,
     random::Random,
@@ -326,6 +328,20 @@ impl RelyingParty {
             leeway: self.settings.leeway,
         }
     }
+}
+
+/// The person whom claims describe: as if the provider had said all this in the ID token. For
+/// whoever wants to see what rules make of it; nothing is verified, so nobody is signed in.
+pub fn described(
+    claims: &Claims,
+    settings: &Settings,
+    policy: &Policy,
+) -> Result<Identity, SignInFailure> {
+    let described = Described {
+        id_token: claims,
+        userinfo: None,
+    };
+    claims::identity(described, settings, policy)
 }
 
 /// The provider's session, if it has a name that a session of ours can remember.

@@ -7,15 +7,18 @@ use humantime_serde::re::humantime;
 
 use super::{ConfigArgument, Context, Failure};
 use crate::{
-    identity::Identity,
-    policy::Role,
+    identity::{Identity, Invited, Standing},
+    policy::{Features, Role},
+    random::Random,
     room::{RoomError, RoomKey},
-    token::{Minter, prosody},
+    session::Passes,
+    token::{ClientTokenKind, ClientTokens, Minter, prosody},
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
-    /// Print tokens that Prosody accepts, one a line, to test with. Keep them as secret as keys.
+    /// Print a link into the room and a token that Prosody accepts for each of some test persons.
+    /// Keep both as secret as keys.
     Mint(MintArguments),
     /// Print what a token says, and which of Prosody's rules it breaks. Its signature is not checked.
     Inspect {
@@ -43,6 +46,17 @@ pub(super) struct MintArguments {
     /// The name of a person; may be given several times.
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
+    /// Print only this, one a line, for scripts.
+    #[arg(long, value_enum)]
+    print: Option<Part>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Links through the gateway, good in browsers and frames.
+    Links,
+    /// Tokens for Prosody.
+    Tokens,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -73,12 +87,39 @@ impl Context<'_, '_> {
             .token;
         let minter = Minter::new(settings, self.clock.clone()).map_err(anyhow::Error::from)?;
         let lifetime = arguments.ttl.unwrap_or(settings.lifetime);
+        let random = Random::system();
+        let origin = config.public_url.origin();
+        let clients =
+            ClientTokens::new(&config.keyring, origin, self.clock.clone(), random.clone());
+        let passes = Passes::new(&config.keyring, origin, self.clock.clone());
         for (index, person) in people.iter().enumerate() {
             let role = arguments.moderator.role(index);
             let token = minter
                 .mint_as(&room, role, person, lifetime)
-                .map_err(anyhow::Error::from)?;
-            writeln!(self.terminal.output, "{}", token.into_text_for_operator())?;
+                .map_err(anyhow::Error::from)?
+                .into_text_for_operator();
+            // As if a member had come by a host's link, so that the rules give the role.
+            let standing = Standing::Invited(Invited {
+                link: TEST_LINK.to_owned(),
+                host: role == Role::Moderator,
+                member: true,
+            });
+            let ends = self.clock.now().after(lifetime);
+            let pass = passes.issue(&room, standing, person.clone(), ends, &random);
+            let kind = ClientTokenKind::Embed;
+            let features = Features::default();
+            let client = clients.issue(&pass, &room, role, &features, kind, lifetime);
+            let link = format!("{origin}{}?jwt={}", room.page_path(), client.as_str());
+            let output = &mut self.terminal.output;
+            match arguments.print {
+                Some(Part::Links) => writeln!(output, "{link}")?,
+                Some(Part::Tokens) => writeln!(output, "{token}")?,
+                None => {
+                    let name = person.display_name().unwrap_or_default();
+                    let role = role.as_str();
+                    writeln!(output, "{name} ({role})\n  link   {link}\n  token  {token}")?;
+                }
+            }
         }
         Ok(())
     }
@@ -137,7 +178,7 @@ impl Moderators {
     }
 }
 
-fn room(text: &str) -> Result<RoomKey, RoomError> {
+pub(super) fn room(text: &str) -> Result<RoomKey, RoomError> {
     let (tenant, name) = text
         .split_once('/')
         .map_or((None, text), |(tenant, name)| (Some(tenant), name));
@@ -153,6 +194,9 @@ fn ttl(text: &str) -> Result<Duration, String> {
         .filter(|ttl| (Duration::from_secs(1)..=MAX_TTL).contains(ttl))
         .ok_or_else(|| "write a duration from 1s to 24h, as 10m".to_owned())
 }
+
+/// The links of test persons, by which they can be told in the audit log.
+const TEST_LINK: &str = "token-mint";
 
 /// As many as the largest meeting that a load test would try.
 const MAX_COUNT: i64 = 1000;

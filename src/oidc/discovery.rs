@@ -133,7 +133,7 @@ impl Faces {
     }
 
     /// Where the description is (§ 4.1).
-    fn description(&self) -> Url {
+    pub(super) fn description(&self) -> Url {
         let mut url = self.inside.as_ref().unwrap_or(&self.outside).clone();
         let path = format!("{}{WELL_KNOWN}", url.path().trim_end_matches('/'));
         url.set_path(&path);

@@ -9,6 +9,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header, uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{
@@ -112,7 +113,29 @@ impl Fetcher {
             .map_err(|_| FetchError::Timeout)?
     }
 
+    /// What is to be seen at an address, redirects and errors included.
+    pub(super) async fn look(&self, url: &Url) -> Result<Response<Vec<u8>>, FetchError> {
+        let mut request = Request::new(Vec::new());
+        *request.uri_mut() = uri_of(url);
+        let looking = async { read(self.send(request).await?).await };
+        tokio::time::timeout(self.timeout, looking)
+            .await
+            .map_err(|_| FetchError::Timeout)?
+    }
+
     async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, FetchError> {
+        let answer = self.send(request).await?;
+        let status = answer.status();
+        if status.is_redirection() {
+            return Err(FetchError::Redirected(status));
+        }
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(FetchError::Overloaded(status));
+        }
+        read(answer).await
+    }
+
+    async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Incoming>, FetchError> {
         let mut request = request.map(|body| Full::new(Bytes::from(body)));
         request
             .headers_mut()
@@ -125,19 +148,7 @@ impl Fetcher {
                 client.request(request).await
             }
         };
-        let (head, body) = answer.map_err(FetchError::of_client)?.into_parts();
-        if head.status.is_redirection() {
-            return Err(FetchError::Redirected(head.status));
-        }
-        if head.status.is_server_error() || head.status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(FetchError::Overloaded(head.status));
-        }
-        let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
-        let body = body.map_err(|error| match error.downcast::<LengthLimitError>() {
-            Ok(_) => FetchError::TooLarge,
-            Err(error) => FetchError::Broken(error),
-        })?;
-        Ok(Response::from_parts(head, body.to_bytes().into()))
+        answer.map_err(FetchError::of_client)
     }
 }
 
@@ -168,6 +179,16 @@ impl FetchError {
             Self::Broken(error.into())
         }
     }
+}
+
+async fn read(answer: Response<Incoming>) -> Result<Response<Vec<u8>>, FetchError> {
+    let (head, body) = answer.into_parts();
+    let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
+    let body = body.map_err(|error| match error.downcast::<LengthLimitError>() {
+        Ok(_) => FetchError::TooLarge,
+        Err(error) => FetchError::Broken(error),
+    })?;
+    Ok(Response::from_parts(head, body.to_bytes().into()))
 }
 
 /// The error and what caused it, in one line.

@@ -137,6 +137,11 @@ pub(crate) fn free_port() -> u16 {
 
 /// Looks until there is something to see.
 pub(crate) async fn until<T>(look: impl Fn() -> Option<T>) -> T {
+    until_within(Duration::from_secs(20), look).await
+}
+
+/// Looks until there is something to see that may take its time.
+pub(crate) async fn until_within<T>(most: Duration, look: impl Fn() -> Option<T>) -> T {
     let looking = async {
         loop {
             if let Some(seen) = look() {
@@ -145,9 +150,9 @@ pub(crate) async fn until<T>(look: impl Fn() -> Option<T>) -> T {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), looking)
+    tokio::time::timeout(most, looking)
         .await
-        .expect("it is seen within twenty seconds")
+        .expect("it is seen in time")
 }
 
 /// What is said next.

@@ -43,6 +43,7 @@ const ORDER: &[&str] = &[
     // Assembly: knows everything, is known by nobody below.
     "telemetry",
     "config",
+    "doctor",
     "app",
     "dev",
     "lifecycle",

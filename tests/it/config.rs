@@ -360,6 +360,8 @@ fn minted_tokens_say_what_was_asked_for() {
         "Acme/Board Meeting",
         "--count",
         "2",
+        "--print",
+        "tokens",
     ];
     let output = place.run(&[&arguments[..], &["--name", "Zoë"]].concat(), &[]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));

@@ -38,15 +38,12 @@ before(async () => {
 });
 after(() => site?.stop());
 
+const target = (room) => ({ transport: "websocket", base: site.url, tls: site.tls, query: { room }, room });
 const mucOf = (room) => `${room}@muc.meet.jitsi`;
-const meetingPath = (room) => `/_gateway/meeting?room=${room}`;
-const roomOf = (page) => new URL(page.url()).searchParams.get("room");
 
 /** What somebody is in a room, by their headers. */
 async function standing(room, headers) {
-  const { stream, affiliation } = await enter({
-    transport: "websocket", base: site.url, tls: site.tls, headers, query: { room }, room, nick: randomBytes(6).toString("hex"),
-  });
+  const { stream, affiliation } = await enter({ ...target(room), headers, nick: randomBytes(6).toString("hex") });
   await stream.close();
   return affiliation;
 }
@@ -59,32 +56,18 @@ async function member(login) {
   return person;
 }
 
-/** Makes a meeting on the start page, and answers its room. */
-async function make(page, name) {
-  await page.goto(site.url, { waitUntil: "commit" });
-  if (name) {
-    await page.getByLabel("Or choose a name").fill(name);
-    await page.getByRole("button", { name: "Begin", exact: true }).click();
-  } else {
-    await page.getByRole("button", { name: "New meeting" }).click();
-  }
-  await page.waitForURL((url) => url.pathname === "/_gateway/meeting");
-  for (const id of ["host", "guest"]) {
-    await keepOutOfLogs(label, new URL(await page.locator(`#${id}`).inputValue()).searchParams.get("invite"));
-  }
-  return roomOf(page);
-}
-
 describe("a meeting that a member makes", () => {
+  let meeting;
   let room;
   before(async () => {
-    room = await make(creator.page, "Team Call");
+    meeting = await site.makeMeeting(creator, "Team Call");
+    ({ room } = meeting);
   });
 
   test("has the name, and a tag", () => assert.match(room, /^team-call-[0-9a-z]{8}$/));
 
   test("has words for a name if none is wished for", async () => {
-    assert.match(await make(creator.page), /^[a-z]+-[a-z]+-\d{4}-[0-9a-z]{8}$/);
+    assert.match((await site.makeMeeting(creator)).room, /^[a-z]+-[a-z]+-\d{4}-[0-9a-z]{8}$/);
   });
 
   test("has a name that a rule for others' rooms does not cover", async () => {
@@ -97,11 +80,11 @@ describe("a meeting that a member makes", () => {
 
   test("is opened from its page, with the creator as owner", async () => {
     const { page } = creator;
-    await page.goto(site.url + meetingPath(room), { waitUntil: "commit" });
+    await page.goto(site.url + meeting.page, { waitUntil: "commit" });
     await page.getByRole("link", { name: "Open the meeting" }).click();
-    const meeting = await reaches(page, "joined");
-    assert.equal(meeting.room, room);
-    assert.equal(meeting.me.role, "moderator");
+    const joined = await reaches(page, "joined");
+    assert.equal(joined.room, room);
+    assert.equal(joined.me.role, "moderator");
     const [occupant] = site.focus.occupants(mucOf(room));
     assert.equal(occupant.name, people.first.name);
     assert.equal(occupant.affiliation, "owner");
@@ -124,7 +107,7 @@ describe("a meeting that a member makes", () => {
 
   test("of the same name is another one when another member makes it", async () => {
     const second = await site.signInAt("second", "/");
-    const other = await make(second.page, "Team Call");
+    const { room: other } = await site.makeMeeting(second, "Team Call");
     assert.notEqual(other, room);
     assert.equal(await standing(other, await site.headersOf("second")), "owner");
     assert.equal(await standing(other, await site.headersOf("first")), "member");
@@ -135,16 +118,15 @@ describe("a meeting that a member makes", () => {
 describe("the page of a meeting", () => {
   const days = 86_400_000;
   let room;
+  let path;
   let links;
   before(async () => {
-    room = await make(creator.page, "Meeting page");
-    const value = (id) => creator.page.locator(`#${id}`).inputValue();
-    links = { room: await value("public"), guest: await value("guest"), host: await value("host") };
+    ({ room, page: path, links } = await site.makeMeeting(creator, "Meeting page"));
   });
 
   test("shows the address and both links", () => {
-    assert.equal(links.room, `${site.url}/${room}`);
-    for (const link of [links.guest, links.host]) assert.ok(link.startsWith(`${links.room}?invite=`), link);
+    assert.equal(links.all, `${site.url}/${room}`);
+    for (const link of [links.guest, links.host]) assert.ok(link.startsWith(`${links.all}?invite=`), link);
     assert.notEqual(links.guest, links.host);
   });
 
@@ -159,14 +141,14 @@ describe("the page of a meeting", () => {
   test("is for hosts only", async () => {
     for (const login of ["second", "host"]) {
       const other = await member(login);
-      for (const path of [meetingPath(room), `/_gateway/meeting.ics?room=${room}`]) {
-        const answer = await other.open(site.gateway, path);
-        assert.equal(answer.status, 403, `${login} at ${path}`);
+      for (const shown of [path, `/_gateway/meeting.ics?room=${room}`]) {
+        const answer = await other.open(site.gateway, shown);
+        assert.equal(answer.status, 403, `${login} at ${shown}`);
         assert.doesNotMatch(answer.text, /invite=/);
       }
     }
     const stranger = somebody(site.url);
-    const answer = await stranger.open(site.gateway, meetingPath(room));
+    const answer = await stranger.open(site.gateway, path);
     assert.equal(answer.status, 303);
     assert.match(answer.headers.location, /^\/_gateway\/login\?/);
     assert.equal((await stranger.open(site.gateway, `/_gateway/meeting.ics?room=${room}`)).status, 401);
@@ -176,9 +158,13 @@ describe("the page of a meeting", () => {
     const guest = somebody(site.url);
     const invite = new URL(links.guest).searchParams.get("invite");
     assert.equal((await guest.submit(site.gateway, "/_gateway/join", { room, invite, name: "Ann" })).status, 303);
-    const answer = await guest.open(site.gateway, meetingPath(room));
+    const host = await enter({ ...target(room), headers: await site.headersOf("first"), nick: "host" });
+    const meeting = await guest.open(site.gateway, `/${room}`);
+    assert.equal(meeting.status, 200, "the room is open to them");
+    const answer = await guest.open(site.gateway, path);
     assert.equal(answer.status, 403);
     assert.doesNotMatch(answer.text, /invite=/);
+    await host.stream.close();
   });
 
   describe("has a calendar entry", () => {
@@ -196,9 +182,7 @@ describe("the page of a meeting", () => {
       const link = new URL(address);
       assert.equal(link.origin, site.url);
       await keepOutOfLogs(label, link.searchParams.get("invite"));
-      const host = await enter({
-        transport: "websocket", base: site.url, tls: site.tls, headers: await site.headersOf("first"), query: { room }, room, nick: "host",
-      });
+      const host = await enter({ ...target(room), headers: await site.headersOf("first"), nick: "host" });
       const guest = await site.knock(link.pathname + link.search);
       await site.sayName(guest, "Gerda Guest");
       const meeting = await reaches(guest.page, "joined");
@@ -254,8 +238,7 @@ describe("the form to join a meeting", () => {
   let room;
   let link;
   before(async () => {
-    room = await make(creator.page, "Ånd så videre");
-    link = await creator.page.locator("#guest").inputValue();
+    ({ room, links: { guest: link } } = await site.makeMeeting(creator, "Ånd så videre"));
   });
 
   test("takes a link as it was pasted", async () => {
@@ -324,7 +307,7 @@ describe("the form to join a meeting", () => {
 describe("the creator is still host", () => {
   let room;
   before(async () => {
-    room = await make(creator.page);
+    ({ room } = await site.makeMeeting(creator));
   });
 
   test("on a gateway that was started anew", async () => {

@@ -177,6 +177,40 @@ for (const transport of ["websocket", "bosh"]) {
   });
 }
 
+describe("a meeting with links", () => {
+  let maker;
+  let meeting;
+  before(async () => {
+    // No member of staff: what makes them host is the tag alone.
+    maker = await site.signInAt("first", "/");
+    meeting = await site.makeMeeting(maker, "With links");
+  });
+  after(() => maker?.context.close());
+
+  test("lets in who came by the guest link when its maker opens it", async () => {
+    const guest = await waitingGuest(meeting.links.guest.slice(site.url.length));
+    assert.equal(guest.page.url(), meeting.links.all, "the link is out of the address");
+    await maker.page.getByRole("link", { name: "Open the meeting" }).click();
+    maker.meeting = await reaches(maker.page, "joined");
+    await enteredInTime(guest, maker, "by a link");
+    await sees(maker.page, [guestName]);
+    assert.equal(standingOf(meeting.room, people.first.name), "owner");
+    assert.match(standingOf(meeting.room, guestName), /^(none|member)$/);
+    await guest.context.close();
+  });
+
+  test("is opened by who came by the host link as well", async () => {
+    const { room, links } = await site.makeMeeting(maker, "By a host link");
+    const guest = await waitingGuest(links.guest.slice(site.url.length));
+    const host = await site.knock(links.host.slice(site.url.length));
+    await site.sayName(host, "Hosting Guest");
+    host.meeting = await reaches(host.page, "joined");
+    await enteredInTime(guest, host, "by two links");
+    assert.equal(standingOf(room, "Hosting Guest"), "owner");
+    for (const { context } of [guest, host]) await context.close();
+  });
+});
+
 test("a guest at one replica is let in when the host comes to the other", async () => {
   const room = "across";
   const guest = await waitingGuest(`/${room}`);
@@ -258,15 +292,14 @@ describe("an app, without cookies or an origin", () => {
   }
 
   test("is refused where members may enter", () => refusedAtTheDoor("staff-meeting", {}));
+});
 
-  test("nor does a guest's pass to one room open another", async () => {
-    const guest = somebody(site.url);
-    const answer = await guest.submit(site.gateway, "/_gateway/join", { room: "pass-a", name: "Ann" });
-    assert.equal(answer.status, 303);
-    const [[name, value]] = guest.cookies;
-    const page = await guest.open(site.gateway, "/staff-meeting");
-    assert.equal(page.status, 303, "to sign in");
-    const renamed = { cookie: `${name}=${value}; __Host-gateway-session=${value}`, origin: site.url };
-    await refusedAtTheDoor("staff-meeting", renamed);
-  });
+test("a guest's pass is no sign-in", async () => {
+  const guest = somebody(site.url);
+  const answer = await guest.submit(site.gateway, "/_gateway/join", { room: "pass", name: "Ann" });
+  assert.equal(answer.status, 303);
+  const [[name, value]] = guest.cookies;
+  assert.equal((await guest.open(site.gateway, "/staff-meeting")).status, 303, "to sign in");
+  const renamed = { cookie: `${name}=${value}; __Host-gateway-session=${value}`, origin: site.url };
+  await refusedAtTheDoor("staff-meeting", renamed);
 });

@@ -13,6 +13,8 @@ export async function makeCertificate(directory) {
     "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
     "-subj", "/CN=localhost",
     "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+    // Strict clients take no authority for a server.
+    "-addext", "basicConstraints=critical,CA:FALSE",
     "-keyout", key, "-out", certificate,
   ]);
   return { certificate, key, pem: await readFile(certificate, "utf8") };

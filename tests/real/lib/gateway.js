@@ -10,7 +10,8 @@ import { appSecret } from "./tokens.js";
 import { merge, toml } from "./toml.js";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const binary = process.env.GATEWAY_BIN ?? here("../../../target/debug/jitsi-auth-gateway");
+/** The program that is tested. */
+export const binary = process.env.GATEWAY_BIN ?? here("../../../target/debug/jitsi-auth-gateway");
 
 /** Where the gateways of the tests leave their logs, one file each. */
 export const logDirectory = here("../../output/real");
@@ -55,7 +56,7 @@ export async function planGateway({ label, publicUrl }) {
 }
 
 /** The settings of section names and keys that every test starts from. */
-async function defaults(plan, { web, xmpp, issuer }) {
+export async function defaults(plan, { web, xmpp, issuer }) {
   return {
     public_url: plan.publicUrl,
     listen: {

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { accepts, freePort, run, temporaryDirectory, untilServes } from "./process.js";
 
-const modules = fileURLToPath(new URL("../prosody/modules", import.meta.url));
+/** Where our stand-ins for Jitsi's plugins are. */
+export const modules = fileURLToPath(new URL("../prosody/modules", import.meta.url));
 
 /** The XMPP names every test uses, as Jitsi's Docker images choose them. */
 export const names = {
@@ -113,6 +114,8 @@ async function register(directory, user, password) {
  * @param {boolean} [settings.recorders] whether there is a domain for recorders, which have passwords
  * @param {string} [settings.logLevel]
  * @param {string} [settings.logFile]
+ * @param {(configuration: string) => string} [settings.edit] changes the configuration's text
+ * @param {object} [settings.env] more environment
  */
 export async function startProsody({
   algorithm,
@@ -126,13 +129,15 @@ export async function startProsody({
   recorders = false,
   logLevel = "info",
   logFile,
+  edit = (configuration) => configuration,
+  env,
 } = {}) {
   const directory = await temporaryDirectory("prosody");
   const [httpPort, c2sPort] = [await freePort(), await freePort()];
   await register(directory.path, names.focusUser, names.focusPassword);
   if (recorders) await register(directory.path, names.recorderUser, names.recorderPassword);
   const file = join(directory.path, "prosody.cfg.lua");
-  await writeFile(file, configuration({
+  await writeFile(file, edit(configuration({
     directory: directory.path,
     httpPort,
     c2sPort,
@@ -149,8 +154,8 @@ export async function startProsody({
       asap_accepted_issuers: [appId],
       asap_accepted_audiences: audiences,
     },
-  }));
-  const program = await run("prosody", ["-F", "--config", file], { logFile });
+  })));
+  const program = await run("prosody", ["-F", "--config", file], { logFile, env });
   const url = `http://127.0.0.1:${httpPort}`;
   const stop = async () => {
     await program.stop();

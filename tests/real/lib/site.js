@@ -80,6 +80,24 @@ export async function startSite({
         await visitor.page.locator('main a[href^="/_gateway/login"]').click();
         return finishSignIn(visitor, login);
       },
+      /**
+       * Makes a meeting on the start page of somebody who is signed in, and answers its room, the
+       * addresses on its page, and that of the page.
+       */
+      async makeMeeting({ page }, name) {
+        await page.goto(publicUrl, { waitUntil: "commit" });
+        if (name) {
+          await page.getByLabel("Or choose a name").fill(name);
+          await page.getByRole("button", { name: "Begin", exact: true }).click();
+        } else {
+          await page.getByRole("button", { name: "New meeting" }).click();
+        }
+        await page.waitForURL((url) => url.pathname === "/_gateway/meeting");
+        const [all, guest, host] = await Promise.all(["public", "guest", "host"].map((id) => page.locator(`#${id}`).inputValue()));
+        for (const link of [guest, host]) await keepOutOfLogs(label, new URL(link).searchParams.get("invite"));
+        const url = new URL(page.url());
+        return { room: url.searchParams.get("room"), page: url.pathname + url.search, links: { all, guest, host } };
+      },
       /** Says a name on the page that asks guests for it. */
       async sayName(visitor, name) {
         await visitor.page.getByRole("textbox").fill(name);

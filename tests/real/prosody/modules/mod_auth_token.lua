@@ -5,6 +5,10 @@ local formdecode = require "util.http".formdecode;
 local new_sasl = require "util.sasl".new;
 
 local host = module.host;
+if module:get_option_string("app_id", "") == "" then
+	module:log("error", "'app_id' must not be empty");
+	return;
+end
 local check = module:require("jwt_check").new({
 	secret = module:get_option_string("app_secret");
 	key_server = module:get_option_string("asap_key_server");

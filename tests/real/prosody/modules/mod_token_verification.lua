@@ -9,6 +9,18 @@ local muc_prefix = module:get_option_string("muc_mapper_domain_prefix", "confere
 local verify_domain = module:get_option_boolean("enable_domain_verification", false);
 local get_room_from_jid = module:depends("muc").get_room_from_jid;
 
+-- The plugin reads its options where the parent domain is, whose name it takes from the component's
+-- own by this pattern: a hyphen in the first label leads it elsewhere.
+local parent = module.host:gmatch("%w+.(%w.+)")();
+if not parent then
+	module:log("error", "Failed to start - unable to get parent hostname");
+	return;
+end
+if module:context(parent):get_option_string("app_id", "") == "" then
+	module:log("error", "'app_id' must not be empty");
+	return;
+end
+
 local function refuse(event, text, marker)
 	local reply = st.error_reply(event.stanza, "cancel", "not-allowed", text);
 	if marker then

@@ -1,0 +1,124 @@
+//! Commands as they are typed, against the demonstration's configuration.
+
+use super::*;
+use crate::{
+    clock::Clock,
+    dev::demo::{DemoParts, Ports},
+    random::Random,
+};
+
+async fn parts() -> DemoParts {
+    DemoParts::prepare(Ports::Free, Clock::system(), Random::system())
+        .await
+        .unwrap()
+}
+
+/// The file that the demonstration wrote its configuration to.
+fn config_file(parts: &DemoParts) -> String {
+    let certificate = &parts.config.server.tls.as_ref().unwrap().certificate;
+    certificate
+        .with_file_name("gateway.toml")
+        .display()
+        .to_string()
+}
+
+/// Runs one command line; answers how it ended and what it wrote.
+fn command(words: &[&str], input: &str) -> (Exit, String, String) {
+    let (mut output, mut error) = (Vec::new(), Vec::new());
+    let mut terminal = Terminal {
+        input: &mut input.as_bytes(),
+        output: &mut output,
+        error: &mut error,
+    };
+    let commands = Commands {
+        run: |_, _| Ok(()),
+        demo: || Ok(()),
+    };
+    let all = ["gateway"].iter().chain(words);
+    let environment = Environment::of::<&str, &str>([]);
+    let exit = run(all, &environment, commands, &mut terminal);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (exit, text(output), text(error))
+}
+
+#[tokio::test]
+async fn test_persons_get_links_and_tokens() {
+    let parts = parts().await;
+    let file = config_file(&parts);
+    let mint = [
+        "token", "mint", "--config", &file, "--room", "plan", "--count", "3",
+    ];
+    let (exit, output, _) = command(&mint, "");
+    assert_eq!(exit, Exit::Done, "{output}");
+    let heads: Vec<_> = output
+        .lines()
+        .filter(|line| !line.starts_with(' '))
+        .collect();
+    assert_eq!(
+        heads,
+        [
+            "Test 1 (moderator)",
+            "Test 2 (participant)",
+            "Test 3 (participant)"
+        ]
+    );
+    let link = format!("  link   {}/plan?jwt=eyJ", parts.config.public_url);
+    assert_eq!(
+        output
+            .lines()
+            .filter(|line| line.starts_with(&link))
+            .count(),
+        3
+    );
+    let (_, output, _) = command(&[&mint[..], &["--print", "tokens"]].concat(), "");
+    assert!(
+        output.lines().all(|line| line.starts_with("eyJ")),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn rules_are_explained() {
+    let parts = parts().await;
+    let file = config_file(&parts);
+    let directory = tempfile::tempdir().unwrap();
+    let claims = directory.path().join("claims.json");
+    std::fs::write(&claims, r#"{"sub": "7", "name": "Zoë"}"#).unwrap();
+    let claims = claims.display().to_string();
+    let words = [
+        "explain", "--config", &file, "--room", "plan", "--claims", &claims, "--open",
+    ];
+    let (exit, output, error) = command(&words, "");
+    assert_eq!(exit, Exit::Done, "{error}");
+    assert!(output.starts_with("room     plan"), "{output}");
+    assert!(
+        output.contains("answer   enters as participant (rule "),
+        "{output}"
+    );
+    assert!(
+        output.contains(": not met") && output.contains(": met"),
+        "{output}"
+    );
+    assert!(!output.contains("eyJ"), "no token is shown: {output}");
+
+    std::fs::write(directory.path().join("claims.json"), "[]").unwrap();
+    assert_eq!(command(&words, "").0, Exit::Refused);
+}
+
+#[test]
+fn logs_are_explained_from_standard_input() {
+    let (exit, output, _) = command(&["doctor", "explain"], "'app_id' must not be empty\n");
+    assert_eq!(exit, Exit::Failed);
+    assert!(output.contains("JWT_APP_ID"), "{output}");
+    let (exit, output, _) = command(&["doctor", "explain"], "all is well\n");
+    assert_eq!(exit, Exit::Done, "{output}");
+}
+
+#[test]
+fn a_doctor_that_cannot_begin_says_so() {
+    let (exit, _, error) = command(&["doctor", "--config", "/nonexistent"], "");
+    assert_eq!(exit, Exit::Refused, "{error}");
+    let (exit, _, error) = command(&["doctor", "--only", "Z"], "");
+    assert_eq!(exit, Exit::Refused);
+    assert!(error.contains("there is no check"), "{error}");
+}

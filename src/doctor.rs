@@ -1,0 +1,264 @@
+//! The doctor: looks at a deployment from the gateway's place and says what is wrong with it.
+//!
+//! It does what the gateway and its visitors do, with good tokens and with bad ones: the worst
+//! failures are those that nobody complains of, as a token for one room that opens another. Every
+//! room is its own, with a random name; it keeps few connections, waits for nothing long, and
+//! changes nothing. Where one thing is broken, what follows from it is not looked at
+//! ([`Outcome::Skipped`]), so that the first finding is the one to mend.
+//!
+//! [`examine`] is the whole of it; [`explain`] reads logs instead.
+
+mod bosh;
+mod certificate;
+mod check;
+mod clocks;
+mod explain;
+mod finding;
+mod prosody;
+mod provider;
+mod public;
+mod reach;
+mod report;
+mod rooms;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod web;
+mod wire;
+mod xml;
+
+use self::{
+    bosh::Target,
+    certificate::Trust,
+    clocks::Dates,
+    prosody::{Examination, Signing},
+    public::{DOOR, Door},
+    rooms::{ROOMS, Rooms},
+    tokens::Tokens,
+    wire::Wire,
+};
+pub use self::{
+    check::{Check, Selection, UnknownCheck},
+    explain::{Explanation, explain},
+    finding::{Finding, Severity},
+    report::{Outcome, Report},
+};
+use crate::{
+    clock::Clock,
+    config::{Config, Jitsi},
+    random::Random,
+    token::{SignerError, SigningSettings},
+};
+
+/// What to examine, and how to tell of it.
+pub struct Order<'o> {
+    /// Which checks; what they build upon is looked at as well.
+    pub selection: Selection,
+    /// Also what takes two people in a room.
+    pub deep: bool,
+    /// Hears of each check when it begins.
+    pub progress: &'o dyn Fn(Check),
+}
+
+/// Why nothing could be examined.
+#[derive(Debug, thiserror::Error)]
+pub enum DoctorError {
+    /// No token can be made.
+    #[error("no token can be signed with [token]")]
+    Token(#[from] SignerError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
+}
+
+/// What goes on, and what was asked for.
+struct Watch<'w> {
+    selection: &'w Selection,
+    progress: &'w dyn Fn(Check),
+}
+
+/// Examines the deployment that the configuration is for.
+pub async fn examine(
+    config: &Config,
+    order: &Order<'_>,
+    clock: &Clock,
+    random: &Random,
+) -> Result<Report, DoctorError> {
+    examine_trusting(config, order, &Trust::of_system()?, clock, random).await
+}
+
+async fn examine_trusting(
+    config: &Config,
+    order: &Order<'_>,
+    trust: &Trust,
+    clock: &Clock,
+    random: &Random,
+) -> Result<Report, DoctorError> {
+    let watch = Watch {
+        selection: &order.selection,
+        progress: order.progress,
+    };
+    let (inside, (outside, provider)) =
+        tokio::join!(inside(config, order, &watch, clock, random), async {
+            let mut report = Report::default();
+            door(config, trust, &watch, clock, &mut report).await;
+            store::examine(&config.store, &watch, random, &mut report).await;
+            let mut dates = Dates::new(clock.clone());
+            let mut provider = Report::default();
+            if watch.selection.has_any(&[Check::C3, Check::C4]) {
+                let dates = &mut dates;
+                provider::examine(&config.oidc, random, &watch, &mut provider, dates).await;
+            }
+            (report, (provider, dates))
+        },);
+    let (mut report, prosody_dates) = inside?;
+    let (provider, provider_dates) = provider;
+    report.append(outside);
+    report.append(provider);
+    if watch.begins(Check::C3) {
+        let lifetime = config.jitsi().map(|jitsi| jitsi.token.lifetime);
+        let dates = [prosody_dates, provider_dates];
+        let judged = dates
+            .iter()
+            .filter_map(|dates| dates.judged(lifetime.unwrap_or_default(), config.oidc.leeway));
+        report.clocks(judged);
+    }
+    Ok(report.sorted().limited_to(&order.selection))
+}
+
+/// Jitsi's web server, Prosody and its rooms, in the order in which they build on each other.
+async fn inside(
+    config: &Config,
+    order: &Order<'_>,
+    watch: &Watch<'_>,
+    clock: &Clock,
+    random: &Random,
+) -> Result<(Report, Dates), DoctorError> {
+    let mut report = Report::default();
+    let mut dates = Dates::new(clock.clone());
+    let Some(jitsi) = config.jitsi().filter(|_| watch.selection.has_any(INSIDE)) else {
+        report.skip(INSIDE, "meetings are at 8x8, or not asked for");
+        return Ok((report, dates));
+    };
+    let Jitsi { upstream, token } = jitsi;
+    let told = web::examine(
+        &Wire::plain(&upstream.web),
+        &config.public_url,
+        &upstream.xmpp_domain,
+        watch,
+        &mut report,
+    )
+    .await
+    .unwrap_or_default();
+    let tokens = Tokens::new(token, clock.clone(), random.clone())?;
+    let domain = &upstream.xmpp_domain;
+    let prosody = Examination {
+        target: Target {
+            wire: Wire::plain(&upstream.xmpp),
+            domain: domain.clone(),
+        },
+        tokens: &tokens,
+        signing: Signing::from(&token.signing),
+        websocket_wanted: told.websocket.is_some(),
+        random,
+        watch,
+    };
+    let logs_in = prosody.run(&mut report, &mut dates).await;
+    report.explained("W2.domain", &["B1.host", "B2.domain"]);
+    if !watch.selection.has_any(ROOMS) {
+        return Ok((report, dates));
+    }
+    if logs_in {
+        let rooms = Rooms {
+            prosody: &prosody,
+            muc: told.muc.unwrap_or_else(|| format!("muc.{domain}")),
+            focus: told.focus.unwrap_or_else(|| format!("focus.{domain}")),
+            watch,
+        };
+        rooms.run(order.deep, &mut report).await;
+    } else {
+        report.skip(ROOMS, "a good token does not log in");
+    }
+    Ok((report, dates))
+}
+
+/// The public address.
+async fn door(
+    config: &Config,
+    trust: &Trust,
+    watch: &Watch<'_>,
+    clock: &Clock,
+    report: &mut Report,
+) {
+    if !watch.selection.has_any(DOOR) {
+        return;
+    }
+    let jitsi = config.jitsi();
+    let kids = match jitsi.map(|jitsi| &jitsi.token.signing) {
+        Some(SigningSettings::Keys { keys, .. }) => {
+            keys.iter().map(|key| key.kid.clone()).collect()
+        }
+        _ => Vec::new(),
+    };
+    let tls = config.server.tls.as_ref();
+    let door = Door {
+        public_url: &config.public_url,
+        trust,
+        now: clock.now(),
+        certificate_file: tls.map(|tls| tls.certificate.as_path()),
+        kids,
+        xmpp_domain: jitsi.map_or("", |jitsi| &jitsi.upstream.xmpp_domain),
+        watch,
+    };
+    door.examine(report).await;
+}
+
+// === impl Order ===
+
+impl std::fmt::Debug for Order<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Order")
+            .field("selection", &self.selection)
+            .field("deep", &self.deep)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Watch ===
+
+impl Watch<'_> {
+    /// Tells of a check that begins. Whether it was asked for.
+    fn begins(&self, check: Check) -> bool {
+        let chosen = self.selection.has(check);
+        if chosen {
+            (self.progress)(check);
+        }
+        chosen
+    }
+}
+
+/// What takes a Jitsi of one's own.
+const INSIDE: &[Check] = &[
+    Check::W1,
+    Check::W2,
+    Check::B1,
+    Check::B2,
+    Check::B3,
+    Check::B4,
+    Check::A1,
+    Check::A2,
+    Check::A3,
+    Check::A4,
+    Check::A5,
+    Check::A6,
+    Check::A7,
+    Check::J1,
+    Check::J2,
+    Check::J3,
+    Check::J4,
+    Check::J5,
+    Check::S1,
+    // Whose clock matters most is found out on the way.
+    Check::C3,
+];

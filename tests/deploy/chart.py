@@ -1,0 +1,147 @@
+"""The Helm chart, by Helm 3 and Helm 4."""
+
+import json
+import re
+import tempfile
+import textwrap
+
+import yaml
+
+import manifests
+from suite import OUTPUT, ROOT, complaints_of, run
+
+CHART = ROOT / "deploy" / "helm" / "jitsi-auth-gateway"
+CASES = sorted((CHART / "ci").glob("*-values.yaml"))
+HELMS = ["helm3", "helm4"]
+
+
+def render(suite, helm, values, *more):
+    return run(suite.tool(helm), "template", "meet", CHART, "--namespace", "meet", "-f", values, *more)
+
+
+def check(suite):
+    schema = CHART / "values.schema.json"
+    suite.check(
+        "chart: values.schema.json is a schema",
+        lambda: complaints_of(suite.tool("check-jsonschema"), "--check-metaschema", schema),
+    )
+    suite.check(
+        "chart: the schema of `config` is that of the gateway",
+        lambda: complaints_of("python3", ROOT / "deploy/helm/update-schema", "--check"),
+    )
+    suite.check("chart: every value has a comment and a schema", undocumented)
+    rendered = OUTPUT / "rendered"
+    rendered.mkdir(parents=True, exist_ok=True)
+    for values in CASES:
+        label = values.name.removesuffix("-values.yaml")
+        texts = {}
+        for helm in HELMS:
+            suite.check(
+                f"chart {label}: {helm} lint --strict",
+                lambda h=helm, v=values: complaints_of(suite.tool(h), "lint", "--strict", CHART, "-f", v),
+            )
+            for version in manifests.KUBERNETES:
+                code, text = render(suite, helm, values, "--kube-version", version)
+                texts[helm, version] = text
+                suite.check(f"chart {label}: {helm} template for {version}", [text] if code else [])
+        code, again = render(suite, HELMS[0], values, "--kube-version", manifests.KUBERNETES[0])
+        if code:
+            continue
+        suite.check(
+            f"chart {label}: rendered the same again, by the other Helm, and at every version",
+            [] if {normal(text) for text in [again, *texts.values()]} == {normal(again)} else ["it differs"],
+        )
+        (rendered / f"{label}.yaml").write_text(again)
+        manifests.examine(suite, f"chart {label}", again)
+    documented(suite)
+    mistakes(suite)
+
+
+def documented(suite):
+    """The values in the documents are rendered as they stand there."""
+    document = (ROOT / "docs" / "kubernetes.md").read_text()
+    blocks = re.findall(r"^ *```yaml\n(.*?)^ *```", document, re.M | re.S)
+    suite.check("docs: kubernetes.md has values", [] if blocks else ["none"])
+    for number, block in enumerate(blocks, 1):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            file.write(textwrap.dedent(block))
+            file.flush()
+            code, text = render(suite, HELMS[1], file.name)
+        suite.check(f"docs: helm takes the values {number} of kubernetes.md", [text] if code else [])
+        if code == 0:
+            manifests.examine(suite, f"docs: values {number} of kubernetes.md", text, manifests.KUBERNETES[-1:])
+
+
+def normal(text):
+    """The objects in an order that is the same for every Helm."""
+    return yaml.safe_dump(sorted(manifests.load(text), key=lambda thing: (manifests.name(thing), str(thing))))
+
+
+def undocumented():
+    """Values without a comment right above them, where the schema names them."""
+    lines = (CHART / "values.yaml").read_text().splitlines()
+    complaints = []
+
+    def walk(node, schema, path):
+        for key, value in node.value:
+            below = schema["properties"].get(key.value, {})
+            where = f"{path}{key.value}"
+            if "properties" in below and key.value != "config":
+                walk(value, below, f"{where}.")
+            elif not lines[key.start_mark.line - 1].lstrip().startswith("#"):
+                complaints.append(f"values.yaml:{key.start_mark.line + 1}: {where}")
+
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    walk(yaml.compose("\n".join(lines)), schema, "")
+    return complaints
+
+
+# What somebody may write by mistake: changes to the minimal values, and what the refusal has to name.
+MISTAKES = [
+    ({"replicas": 3}, "replicas"),
+    ({"service": {"htpPort": 80}}, "htpPort"),
+    ({"service": {"httpPort": "eighty"}}, "httpPort"),
+    ({"service": {"type": "Loadbalancer"}}, "type"),
+    ({"image": {"digest": "latest"}}, "digest"),
+    ({"image": {"repository": ""}}, "image.repository"),
+    ({"secret": {"existingSecret": ""}}, "secret.existingSecret"),
+    ({"secret": {"sesionKey": "x"}}, "sesionKey"),
+    ({"config": {"oidc": {"isuer": "https://x"}}}, "isuer"),
+    ({"config": {"oidc": {"client_secret": "hush"}}}, "client_secret"),
+    ({"config": {"token": {"secret": "hush"}}}, "secret"),
+    ({"config": {"session": {"idle": "soon"}}}, "idle"),
+    ({"config": {"listen": {"http": "0.0.0.0:80"}}}, "http"),
+    ({"config": {"room": [{"match": "*"}]}}, "enter"),
+    ({"config": {"room": [{"match": "*", "enter": "member", "strat": "host"}]}}, "strat"),
+    ({"config": {"log": {"format": "xml"}}}, "format"),
+    ({"config": {"oidc": None}}, "oidc"),
+    ({"config": {"upstream": None}}, "upstream"),
+    ({"config": None}, "config"),
+    ({"configText": "public_url = 1"}, "configText"),
+    ({"replicaCount": 2}, "replicaCount"),
+    ({"autoscaling": {"enabled": True}}, "autoscaling.enabled"),
+    ({"networkPolicy": {"prosody": {"podLabels": None}}}, "networkPolicy.prosody.podLabels"),
+    # An empty selector would be for every pod of the namespace.
+    (
+        {"networkPolicy": {"prosody": {"podLabels": {"app.kubernetes.io/component": None}}}},
+        "podLabels",
+    ),
+    ({"ingress": {"enabled": True}}, "ingress.host"),
+    ({"httpRoute": {"enabled": True, "host": "x"}}, "httpRoute.parentRefs"),
+    ({"shutdown": {"graceSeconds": 0}}, "graceSeconds"),
+]
+
+
+def mistakes(suite):
+    minimal = CHART / "ci" / "minimal-values.yaml"
+    for change, wanted in MISTAKES:
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+            yaml.safe_dump(change, file)
+            for helm in HELMS:
+                code, text = render(suite, helm, minimal, "-f", file.name)
+                complaints = []
+                if code == 0:
+                    complaints.append("it was taken")
+                elif wanted not in text:
+                    complaints.append(f"does not name {wanted}: {text}")
+                suite.check(f"chart: {helm} refuses {change} and names {wanted}", complaints)

@@ -1,0 +1,124 @@
+"""The systemd unit, the Debian package, nginx's part of it, and the Dockerfile."""
+
+import pathlib
+import re
+import shutil
+import tempfile
+
+import standins
+from suite import GATEWAY, ROOT, complaints_of, run
+
+DEPLOY = ROOT / "deploy"
+UNIT = DEPLOY / "systemd" / "jitsi-auth-gateway.service"
+
+# What `systemd-analyze security` may find, in tenths: 16 is a service with the network and ports below 1024.
+EXPOSURE = 20
+
+
+def check(suite):
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        systemd(suite, folder)
+        package(suite, folder)
+        nginx(suite, folder)
+    suite.check("debian: `check` takes its gateway.toml", configuration)
+    suite.check("image: hadolint", lambda: complaints_of(suite.tool("hadolint"), DEPLOY / "Dockerfile"))
+    suite.check("image: .dockerignore lets in what the build reads", build_context)
+
+
+def systemd(suite, folder):
+    # verify looks for the program, too.
+    unit = folder / UNIT.name
+    unit.write_text(UNIT.read_text().replace("/usr/bin/jitsi-auth-gateway", str(GATEWAY)))
+    verify = ("systemd-analyze", "verify", unit)
+
+    def silent():
+        code, text = run(*verify)
+        # What it says of other units of the machine is not about ours.
+        ours = [line for line in text.splitlines() if UNIT.stem in line]
+        return [text] if code or ours else []
+
+    suite.check("systemd: systemd-analyze verify has nothing to say", silent)
+    security = ("systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE}", unit)
+    suite.check(f"systemd: exposure is at most {EXPOSURE / 10}", lambda: complaints_of(*security))
+    users = DEPLOY / "systemd" / "jitsi-auth-gateway.sysusers"
+    suite.check("systemd: sysusers", lambda: complaints_of("systemd-sysusers", "--dry-run", users))
+
+
+# What has to be in the package, and how.
+CONTENT = [
+    ("-rwxr-xr-x", "usr/bin/jitsi-auth-gateway"),
+    ("-rw-r-----", "etc/jitsi-auth-gateway/gateway.toml"),
+    ("-rw-r--r--", "lib/systemd/system/jitsi-auth-gateway.service"),
+    ("-rw-r--r--", "usr/lib/sysusers.d/jitsi-auth-gateway.conf"),
+    ("-rw-r--r--", "usr/share/doc/jitsi-auth-gateway/docs/debian.md"),
+]
+
+
+def package(suite, folder):
+    """A real package, but of the debug program."""
+    tree = folder / "tree"
+    tree.mkdir()
+    for thing in ROOT.iterdir():
+        if thing.name not in ("Cargo.toml", "target", ".git"):
+            (tree / thing.name).symlink_to(thing)
+    # This cargo-deb is older than the edition; to package, the edition does not matter.
+    manifest = (ROOT / "Cargo.toml").read_text()
+    (tree / "Cargo.toml").write_text(manifest.replace('edition = "2024"', 'edition = "2021"', 1))
+    program = tree / "target" / "release" / "jitsi-auth-gateway"
+    program.parent.mkdir(parents=True)
+    shutil.copy(GATEWAY, program)
+    deb = folder / "gateway.deb"
+    build = (suite.tool("cargo-deb"), "--no-build", "--no-strip", "--fast", "--output", deb)
+    suite.check("debian: cargo-deb", lambda: complaints_of(*build, cwd=tree))
+    code, listing = run("dpkg-deb", "--contents", deb)
+    there = {(line.split()[0], line.split()[-1].removeprefix("./")) for line in listing.splitlines()}
+    suite.check("debian: the package has what it should", [f"missing: {x}" for x in CONTENT if x not in there])
+    control = folder / "control"
+    suite.check("debian: control files", lambda: complaints_of("dpkg-deb", "--control", deb, control))
+    conffiles = (control / "conffiles").read_text().split()
+    wanted = ["/etc/jitsi-auth-gateway/gateway.toml"]
+    suite.check("debian: upgrades keep gateway.toml", [] if conffiles == wanted else [conffiles])
+    for script in ("postinst", "prerm", "postrm"):
+        suite.check(f"debian: {script} is a shell script", lambda s=script: complaints_of("sh", "-n", control / s))
+
+
+def nginx(suite, folder):
+    """Debian's nginx reads the file that goes in place of Jitsi's."""
+    config = folder / "nginx.conf"
+    site = DEPLOY / "debian" / "nginx-jitsi-web.conf"
+    config.write_text(
+        f"pid {folder}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{ access_log off; include {site}; }}\n"
+    )
+    suite.check("debian: nginx -t", lambda: complaints_of("/usr/sbin/nginx", "-q", "-t", "-c", config))
+
+
+def configuration():
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        files = standins.files()
+        content = {
+            "gateway.toml": (DEPLOY / "debian" / "gateway.toml").read_bytes(),
+            "tls.crt": files["tls.crt"],
+            "tls.key": files["tls.key"],
+            "oidc.secret": files["client-secret"],
+            "session.key": files["session-key"],
+            "prosody.secret": files["app-secret"],
+        }
+        for name, text in content.items():
+            (folder / name).write_bytes(text)
+            (folder / name).chmod(0o640)
+        # The working directory of the unit is where the file is.
+        return complaints_of(GATEWAY, "check", "--config", "gateway.toml", cwd=folder)
+
+
+def build_context():
+    """Every file that Cargo.toml or the source includes by path is let in."""
+    lines = [line.strip() for line in (ROOT / ".dockerignore").read_text().splitlines()]
+    let_in = [line[1:] for line in lines if line.startswith("!")]
+    wanted = set(re.findall(r'^path = "([^"]+)"', (ROOT / "Cargo.toml").read_text(), re.M)) | {"Cargo.lock"}
+    for source in (ROOT / "src").rglob("*.rs"):
+        for name in re.findall(r'include_(?:str|bytes)!\(\s*"([^"]+)"', source.read_text()):
+            wanted.add(str((source.parent / name).resolve().relative_to(ROOT)))
+    complaints = [f"missing: {p}" for p in wanted if not any(p == l or p.startswith(l + "/") for l in let_in)]
+    return complaints + [f"not there: {path}" for path in let_in if not (ROOT / path).exists()]

@@ -1,0 +1,34 @@
+"""Stand-ins for the files of Secrets, good enough for `jitsi-auth-gateway check`."""
+
+import base64
+import functools
+import pathlib
+import secrets
+import tempfile
+
+from suite import run
+
+
+@functools.cache
+def files():
+    """Every entry that a value file names, and its content."""
+    with tempfile.TemporaryDirectory() as folder:
+        key, certificate = pathlib.Path(folder, "key"), pathlib.Path(folder, "certificate")
+        code, text = run(
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=meet.example.org", "-addext", "subjectAltName=DNS:meet.example.org"),
+            *("-keyout", key, "-out", certificate),
+        )
+        if code:
+            raise RuntimeError(text)
+        pair = {"tls.key": key.read_bytes(), "tls.crt": certificate.read_bytes()}
+    return pair | {
+        "jaas.key": pair["tls.key"],
+        "session-key": base64.b64encode(secrets.token_bytes(32)),
+        "client-secret": secrets.token_urlsafe(24).encode(),
+        "app-secret": secrets.token_hex(32).encode(),
+        "store-url": f"redis://:{secrets.token_hex(16)}@redis:6379".encode(),
+        "reservation-secret": secrets.token_hex(32).encode(),
+        "secret": secrets.token_hex(32).encode(),
+        "api-key": base64.b64encode(secrets.token_bytes(32)),
+    }

@@ -1,0 +1,56 @@
+"""A small test runner: checks say their name, what they found, and how many there were."""
+
+import pathlib
+import subprocess
+import traceback
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OUTPUT = ROOT / "tests" / "output" / "deploy"
+GATEWAY = ROOT / "target" / "debug" / "jitsi-auth-gateway"
+
+
+class Suite:
+    """The checks that ran, and the tools that they use."""
+
+    def __init__(self, tools):
+        self.tools = pathlib.Path(tools).resolve()
+        self.passed = 0
+        self.failed = 0
+
+    def tool(self, name):
+        return str(self.tools / "bin" / name)
+
+    def check(self, name, found):
+        """Counts one check; `found` is a list of complaints, or a function that gives one."""
+        try:
+            complaints = found() if callable(found) else found
+        except Exception:  # a check that breaks has failed, and the others still run
+            complaints = [traceback.format_exc()]
+        if complaints:
+            self.failed += 1
+            print(f"not ok - {name}")
+            for complaint in complaints:
+                print("    " + str(complaint).strip().replace("\n", "\n    "))
+        else:
+            self.passed += 1
+            print(f"ok - {name}")
+
+
+def run(*command, **options):
+    """Runs a program; gives its code and all that it printed."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=options.pop("cwd", ROOT),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        **options,
+    )
+    return done.returncode, done.stdout
+
+
+def complaints_of(*command, **options):
+    """What a validator printed, if it is not content."""
+    code, text = run(*command, **options)
+    return [f"{' '.join(map(str, command))}: exit {code}\n{text}"] if code else []

@@ -1,0 +1,215 @@
+// The states that a deployment is put into, and the finding that has to come first.
+
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { makeCertificate } from "../lib/certificate.js";
+import { freePort } from "../lib/process.js";
+import { names, startProsody } from "../lib/prosody.js";
+import { startProvider } from "../lib/provider.js";
+import { startRedis } from "../lib/redis.js";
+import { appSecret, rsaKey, startKeyServer } from "../lib/tokens.js";
+import { startWeb } from "../lib/web.js";
+import { startFocus } from "../lib/focus.js";
+import { modulesWithout, startAnswer, startBalancer, startFrontDoor, startMeddler } from "./deployment.js";
+
+const clock = (seconds) => ({
+  LD_PRELOAD: "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+  FAKETIME: `${seconds > 0 ? "+" : ""}${seconds}s`,
+});
+const replaced = (from, to) => (text) => {
+  if (!text.includes(from)) throw new Error(`the configuration has no ${from}`);
+  return text.replaceAll(from, to);
+};
+const without = (module) => replaced(`"${module}";`, "");
+const secret = { secret: appSecret };
+
+/** A Prosody of its own, with a focus unless it cannot log in anyway. */
+const prosody = (settings, { focus = true } = {}) => async (keep) => {
+  const part = keep(await startProsody({ ...secret, ...settings }));
+  if (focus) keep(await startFocus(part));
+  return { changed: { xmpp: part.url } };
+};
+
+const lacking = (module) => async (keep) => {
+  const { edit, stop } = await modulesWithout(module);
+  keep({ stop });
+  return prosody({ edit })(keep);
+};
+
+const web = (overrides) => async (keep, { plan }) => {
+  const part = keep(await startWeb({ publicUrl: plan.publicUrl, overrides }));
+  return { changed: { web: part.url } };
+};
+
+const nobody = async () => `http://127.0.0.1:${await freePort()}`;
+
+/** Tokens signed with a key; Prosody has what `publish` gives it. */
+const withKey = (publish, settings = {}) => async (keep, { plan }) => {
+  const own = rsaKey();
+  const keys = keep(await startKeyServer(publish(own)));
+  const part = keep(await startProsody({ asapKeyServer: keys.url, ...settings }));
+  keep(await startFocus(part));
+  const file = await plan.file("doctor.pem", own.privatePem);
+  return {
+    changed: { xmpp: part.url },
+    settings: { token: { secret_file: undefined, key: [{ kid: "2026-11", file }] } },
+    // The gateway that runs has other keys.
+    args: ["--deep", "--only", "B,A,J,S"],
+  };
+};
+
+const redis = (url) => async (keep, { plan }) => {
+  const server = keep(await startRedis({ password: "the store's own", labels: ["doctor"] }));
+  return { settings: { store: { kind: "redis", url_file: await plan.file("redis.secret", url(server)) } } };
+};
+
+/** States in which nothing is wrong. */
+export const healthy = {
+  "a shared secret": async () => ({}),
+  "without --deep": async () => ({ args: [] }),
+  "a key server": withKey((own) => ({ "2026-11": own.publicPem })),
+  "domain verification": prosody({ verifyDomain: true }),
+  "BOSH alone": async (keep, deployment) => {
+    const { changed: bare } = await web({ websocket: undefined })(keep, deployment);
+    const { changed } = await prosody({ edit: without("websocket") })(keep);
+    return { changed: { ...bare, ...changed } };
+  },
+  "a store": redis((server) => server.url),
+};
+
+/** States in which something is: what is done, and the id of the first finding. */
+export const broken = {
+  "the auth module is not mounted": ["B4.no-mechanism", lacking("auth_token")],
+  "the app id is empty": ["B4.no-mechanism", prosody({ edit: replaced('app_id = "gateway"', 'app_id = ""') })],
+  "AUTH_TYPE is internal": [
+    "B4.passwords", prosody({ edit: replaced('authentication = "token"', 'authentication = "internal_plain"') }),
+  ],
+  "AUTH_TYPE is anonymous": [
+    "A3.forged", prosody({ edit: replaced('authentication = "token"', 'authentication = "anonymous"') }),
+  ],
+  "the MUC module is not mounted": ["J3.open", lacking("token_verification")],
+  "the MUC name has a hyphen": ["J3.muc-name", async (keep, { plan }) => {
+    const muc = `my-${names.muc}`;
+    const hosts = { domain: names.domain, muc, focus: names.focus };
+    const page = keep(await startWeb({ publicUrl: plan.publicUrl, overrides: { hosts } }));
+    const edit = (text) => replaced('muc_mapper_domain_prefix = "muc"', 'muc_mapper_domain_prefix = "my-muc"')(
+      replaced(`Component "${names.muc}"`, `Component "${muc}"`)(text),
+    );
+    const { changed } = await prosody({ edit })(keep);
+    return { changed: { ...changed, web: page.url } };
+  }],
+  "another app id": ["A1.issuer", prosody({ appId: "jitsi" })],
+  "another accepted issuer": [
+    "A1.issuer", prosody({ edit: replaced('asap_accepted_issuers = { "gateway" }', 'asap_accepted_issuers = { "x" }') }),
+  ],
+  "any issuer": [
+    "A6.any-issuer", prosody({ edit: replaced('asap_accepted_issuers = { "gateway" }', 'asap_accepted_issuers = { "*" }') }),
+  ],
+  "another secret": ["A1.secret", prosody({ secret: `${appSecret}\n` })],
+  "another audience": ["A1.audience", prosody({ audiences: ["meet"] })],
+  "any audience": ["A7.any-audience", prosody({ audiences: ["*"] })],
+  "another algorithm": ["A1.algorithm", prosody({ algorithm: "HS512" })],
+  "a key server where a secret is shared": ["A1.algorithm", async (keep) => {
+    const keys = keep(await startKeyServer({}));
+    return prosody({ secret: undefined, asapKeyServer: keys.url })(keep);
+  }],
+  "neither a secret nor a key server": ["A1.algorithm", prosody({ secret: undefined })],
+  "the key server does not have the key": ["A1.key-server", withKey(() => ({}))],
+  "the key server is not reached": ["A1.key-server", async (keep, deployment) => (
+    withKey(() => ({}), { asapKeyServer: await nobody() })(keep, deployment)
+  )],
+  "another key under the same id": ["A1.secret", withKey(() => ({ "2026-11": rsaKey().publicPem }))],
+  "the gateway that runs has other keys": ["K1.unpublished", async (keep, deployment) => ({
+    ...(await withKey((own) => ({ "2026-11": own.publicPem }))(keep, deployment)), args: ["--deep"],
+  })],
+  "Prosody's clock is 5 minutes ahead": ["C3.prosody", prosody({ env: clock(300) })],
+  "Prosody's clock is 5 minutes behind": ["C3.prosody", prosody({ env: clock(-300) })],
+  "allow_empty_token": ["A2.empty-token", prosody({ allowEmptyToken: true })],
+  "another XMPP domain": ["B2.domain", async () => ({ settings: { upstream: { xmpp_domain: "meet.example.org" } } })],
+  "another Host": ["B1.host", async (keep) => ({
+    ...(await prosody({
+      edit: (text) => replaced('modules_enabled = { "smacks" }', 'modules_enabled = { "smacks", "bosh", "websocket" }')(
+        without("websocket")(without("bosh")(replaced(`http_default_host = "${names.domain}";`, "")(text))),
+      ),
+    })(keep)),
+    settings: { upstream: { xmpp_domain: "meet.example.org" } },
+  })],
+  "WebSocket is off": ["S1.off", prosody({ edit: without("websocket") })],
+  "BOSH is off": ["B1.module", prosody({ edit: without("bosh") })],
+  "two Prosodys behind one address": ["B3.several", async (keep) => {
+    const both = [keep(await startProsody(secret)), keep(await startProsody(secret))];
+    const balancer = keep(await startBalancer(both.map(({ httpPort }) => httpPort)));
+    return { changed: { xmpp: balancer.url } };
+  }],
+  "Prosody is down": ["B1.refused", async () => ({ changed: { xmpp: await nobody() } })],
+  "Prosody's name does not resolve": ["B1.name", async () => ({ changed: { xmpp: "http://prosody.invalid:5280" } })],
+  "the web container in Prosody's place": ["B1.web", async (keep) => {
+    const page = keep(await startAnswer(200, "text/html", "<!DOCTYPE html><title>Jitsi Meet</title>"));
+    return { changed: { xmpp: page.url } };
+  }],
+  "a proxy before Prosody that is down": ["B1.down", async (keep) => (
+    { changed: { xmpp: keep(await startAnswer(502, "text/html", "Bad Gateway")).url } }
+  )],
+  "a proxy that drops Authorization": ["A1.lost", async (keep, { neighbours }) => {
+    const meddler = keep(await startMeddler(neighbours.xmpp, ({ url, headers: { authorization, ...headers } }) => (
+      { url, headers }
+    )));
+    return { changed: { xmpp: meddler.url } };
+  }],
+  "another subject, with domain verification": ["J2.subject", async (keep) => ({
+    ...(await prosody({ verifyDomain: true })(keep)), settings: { token: { subject: "meet.example.org" } },
+  })],
+  "Jicofo is absent": ["J1.absent", prosody({}, { focus: false })],
+  "nothing reads roles from tokens": ["J4.nobody", lacking("token_affiliation")],
+  "config.js names another MUC": ["J2.muc", web({
+    hosts: { domain: names.domain, muc: `elsewhere.${names.domain}`, focus: names.focus },
+  })],
+  "the web container is down": ["W1.refused", async () => ({ changed: { web: await nobody() } })],
+  "nginx in the web container's place": ["W1.other", async (keep) => (
+    { changed: { web: keep(await startAnswer(200, "text/html", "<!DOCTYPE html>Welcome to nginx!")).url } }
+  )],
+  "config.js is a page": ["W2.missing", async (keep) => (
+    { changed: { web: keep(await startAnswer(200, "text/html", "<!DOCTYPE html>Jitsi Meet")).url } }
+  )],
+  "PUBLIC_URL is not set": ["W2.localhost", web({ websocket: "wss://localhost:8443/xmpp-websocket" })],
+  "PUBLIC_URL is in quotes": ["W2.quotes", web({ bosh: "https://'meet.example.org'/http-bind" })],
+  "PUBLIC_URL is another": ["W2.address", web({ bosh: "https://meet.example.org/http-bind" })],
+  "web has another XMPP domain": ["W2.domain", web({
+    hosts: { domain: "meet.example.org", muc: names.muc, focus: names.focus },
+  })],
+  "the provider does not know the client": ["C4.client", async () => ({ settings: { oidc: { client_id: "jitsi-meet" } } })],
+  "the client's secret is another": ["C4.secret", async (keep, { plan }) => ({
+    settings: { oidc: { client_secret_file: await plan.file("other.secret", "not the client's secret") } },
+  })],
+  "the redirect address is not registered": ["C4.redirect", async (keep, { plan }) => {
+    const part = keep(await startProvider({ publicUrl: "https://meet.example.org" }));
+    return { changed: { issuer: part.issuer } };
+  }],
+  "the issuer has another name": ["C4.issuer", async (keep, { provider }) => (
+    { changed: { issuer: provider.issuer.replace("127.0.0.1", "localhost") } }
+  )],
+  "the issuer's path is wrong": ["C4.description", async (keep, { provider }) => (
+    { changed: { issuer: `${provider.issuer}/realms/main` } }
+  )],
+  "the provider is down": ["C4.unreached", async () => ({ changed: { issuer: await nobody() } })],
+  "Redis wants another password": ["R1.password", redis((server) => server.urlWith("wrong"))],
+  "Redis wants a password": ["R1.password", redis((server) => server.url.replace(/:[^/]*@/, ""))],
+  "Redis is down": ["R1.unreached", async (keep, { plan }) => ({
+    settings: { store: { kind: "redis", url_file: await plan.file("redis.secret", `redis://127.0.0.1:${await freePort()}`) } },
+  })],
+  "nobody trusts the certificate": ["C2.trust", async () => ({ trusted: false })],
+  "the gateway shows another certificate than the file": ["C2.stale", async (keep) => {
+    const { certificate, key } = await makeCertificate(await mkdtemp(join(tmpdir(), "gateway-doctor-")));
+    return { settings: { tls: { certificate, key } } };
+  }],
+  "the public address leads to the web container": ["P1.elsewhere", async (keep, { plan, web: page }) => {
+    const door = keep(await startFrontDoor(plan.certificate, () => page.url));
+    return { settings: { public_url: door.url }, args: ["--only", "P"] };
+  }],
+  "the public address leads past the gateway": ["P2.bypass", async (keep, { plan, prosody: own }) => {
+    const target = (url) => (url.startsWith("/http-bind") ? own.url : `http://127.0.0.1:${plan.ports.http}`);
+    const door = keep(await startFrontDoor(plan.certificate, target));
+    return { settings: { public_url: door.url }, args: ["--only", "P"] };
+  }],
+};
