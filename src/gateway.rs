@@ -31,12 +31,7 @@ mod tunnel;
 mod visitor;
 mod web;
 
-use std::{
-    cell::Cell,
-    rc::Rc,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{cell::Cell, rc::Rc, sync::Arc, time::Instant};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -293,6 +288,3 @@ impl Worker {
 
 /// HSTS of two years, as Mozilla's guideline 6.0 has it.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
-
-/// How long a client may take to send a signalling request's body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(20);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::harmless::{is_email, is_plain, is_reserved, picture, shown_name};
+pub(crate) use self::harmless::{is_blank, is_email, is_plain, is_reserved, picture, shown_name};
 
 /// A person as an OpenID provider described them, cut down to what this deployment uses.
 ///

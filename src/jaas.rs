@@ -168,11 +168,6 @@ impl Jaas {
         format!("https://{}", self.host)
     }
 
-    /// Host and port, which the `IFrame` API wants beside its options.
-    pub fn domain(&self) -> &str {
-        self.host.as_str()
-    }
-
     /// The address of the `IFrame` API's script.
     pub fn script_url(&self) -> String {
         format!("{}/{}/external_api.js", self.origin(), self.app_id)

@@ -46,6 +46,9 @@ pub struct Situation {
     pub open: bool,
     /// How many people are there, without the visitor.
     pub others: u32,
+    /// The visitor is there already: when a room may be entered, who opens it and how many fit in
+    /// is for those who come.
+    pub staying: bool,
 }
 
 /// The policy's answer.
@@ -168,7 +171,12 @@ impl Policy {
         let Enter::Where(conditions) = &rule.enter else {
             return Admission::Refuse(Refusal::Closed { rule: position });
         };
-        if let Some(refusal) = rule.window.refuses(situation.now, position) {
+        let coming = !situation.staying;
+        if let Some(refusal) = rule
+            .window
+            .refuses(situation.now, position)
+            .filter(|_| coming)
+        {
             return Admission::Refuse(refusal);
         }
         let Some(visitor) = visitor else {
@@ -190,13 +198,13 @@ impl Policy {
             None => Role::Participant,
         };
         let opens = rule.may_start(visitor, role);
-        if !opens && !situation.open {
+        if coming && !opens && !situation.open {
             return Admission::Wait(Waiting {
                 rule: position,
                 for_host: rule.start == Start::Hosts,
             });
         }
-        let full = |most: &u32| situation.others >= *most && role != Role::Moderator;
+        let full = |most: &u32| coming && situation.others >= *most && role != Role::Moderator;
         if let Some(most) = rule.max_people.filter(full) {
             return Admission::Refuse(Refusal::Full {
                 rule: position,

@@ -72,7 +72,7 @@ impl Context<'_, '_> {
         let situation = Situation {
             now: self.clock.now(),
             open: arguments.open,
-            others: 0,
+            ..Situation::default()
         };
         let output = &mut self.terminal.output;
         writeln!(output, "room     {room} ({})", room.readable())?;

@@ -6,14 +6,16 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::timeout;
 use tracing::info;
 use url::form_urlencoded;
 
-use super::{BODY_TIMEOUT, Body, Facts, Failure, Gateway, Worker, failure::plain};
+use super::{
+    Body, Facts, Failure, Gateway, Worker,
+    body::{self, Unread},
+    failure::plain,
+};
 use crate::{
     api::{
         self, ApiError, Call, IdempotencyKey, LinkAnswer, LinkRequest, MAX_BODY_BYTES,
@@ -31,7 +33,7 @@ struct Written<'r> {
     caller: Caller<'r>,
     call: &'static str,
     key: Option<IdempotencyKey>,
-    body: Vec<u8>,
+    body: Bytes,
 }
 
 // === impl Worker ===
@@ -247,22 +249,16 @@ async fn written<'r>(
         return Err(ApiError::MediaType);
     }
     let key = IdempotencyKey::of(request.headers())?;
-    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
-    let body = timeout(BODY_TIMEOUT, body)
-        .await
-        .map_err(|_| ApiError::BodyLost)?
-        .map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                ApiError::TooLarge
-            } else {
-                ApiError::BodyLost
-            }
-        })?;
+    let body = body::whole(request.into_body(), MAX_BODY_BYTES).await;
+    let body = body.map_err(|unread| match unread {
+        Unread::TooLarge => ApiError::TooLarge,
+        Unread::Lost => ApiError::BodyLost,
+    })?;
     Ok(Written {
         caller,
         call,
         key,
-        body: body.to_bytes().to_vec(),
+        body,
     })
 }
 

@@ -3,12 +3,14 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::sync::mpsc;
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::{page::CompletedBody, upstream::UpstreamBody};
 
@@ -26,6 +28,15 @@ pub enum Body {
     Completed(Box<CompletedBody<UpstreamBody>>),
     /// Server-sent events, as they happen.
     Events(mpsc::Receiver<Bytes>),
+}
+
+/// Why a body could not be read whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It is longer than it may be.
+    TooLarge,
+    /// It did not come in time, or broke off.
+    Lost,
 }
 
 /// Why a body broke off.
@@ -87,6 +98,25 @@ impl HttpBody for Body {
     }
 }
 
+/// Reads a whole body of at most so many bytes.
+pub(super) async fn whole<B>(body: B, most: usize) -> Result<Bytes, Unread>
+where
+    B: HttpBody,
+    B::Error: Into<BoxError>,
+{
+    let collecting = Limited::new(body, most).collect();
+    let collected = timeout(BODY_TIMEOUT, collecting)
+        .await
+        .map_err(|_| Unread::Lost)?;
+    collected.map(Collected::to_bytes).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            Unread::TooLarge
+        } else {
+            Unread::Lost
+        }
+    })
+}
+
 /// The answer to `HEAD`: what `GET` would get, less the body (RFC 9110 § 9.3.2). The HTTP library
 /// leaves it out on HTTP/1.1 only.
 pub(super) fn without_body(mut answer: Response<Body>) -> Response<Body> {
@@ -99,3 +129,6 @@ pub(super) fn without_body(mut answer: Response<Body>) -> Response<Body> {
     }
     answer.map(|_| Body::EMPTY)
 }
+
+/// How long a body that is read whole may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);

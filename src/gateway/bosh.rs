@@ -1,17 +1,19 @@
 //! BOSH: each request is judged anew, the session-creating one carries the token.
 
+mod answers;
+
 use std::{rc::Rc, time::Duration};
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::debug;
 
+use self::answers::{answer_of, pass_on};
 use super::{
-    BODY_TIMEOUT, Body, Facts, Failure, Worker, audit,
+    Body, Facts, Failure, Worker, audit,
     between::{UnderWay, Waiting},
+    body::{self, Unread},
     failure::{plain, terminated},
     live::{End, Kind, Registration},
     presented::{Occasion, hash},
@@ -20,8 +22,6 @@ use super::{
 use crate::{
     bosh::{self, Bound, StartTag},
     clock::Timestamp,
-    headers::{self, Sender},
-    policy::Grant,
     query::SignallingQuery,
     room::{RoomKey, Tenant},
     session::{Session, SessionId},
@@ -197,7 +197,7 @@ impl Worker {
         } else {
             None
         };
-        let body = whole(body).await?;
+        let body = body::whole(body, MAX_REQUEST).await?;
         let tag = StartTag::parse(&body)?;
         let early = recorder.or(staying.filter(|_| !tag.creates()));
         let mut entrant = if let Some(entrant) = early {
@@ -262,12 +262,12 @@ impl Worker {
     }
 
     /// When a visit that began then may last no longer. A guest, or who shows another system's token,
-    /// gets a pass with each request, whose end always lies ahead.
+    /// gets a pass with each request, whose end always lies ahead. Recorders come and go as they like.
     fn visit_ends(&self, entrant: &Entrant<'_>, began: Timestamp) -> Option<Timestamp> {
-        let by_rule = entrant.grant().and_then(Grant::lifetime);
+        let grant = entrant.grant()?;
         let member = entrant.session.standing().is_member();
         let as_guest = (!member).then_some(self.gateway.guests.lifetime);
-        let longest = by_rule.into_iter().chain(as_guest).min()?;
+        let longest = grant.lifetime().into_iter().chain(as_guest).min()?;
         Some(began.after(longest))
     }
 
@@ -297,11 +297,11 @@ impl Worker {
         room: &RoomKey,
     ) -> Result<Response<Body>, Failure> {
         let (head, body) = answer.into_parts();
-        let body = timeout(BODY_TIMEOUT, Limited::new(body, MAX_CREATED).collect())
-            .await
-            .map_err(|_| Failure::UpstreamAnswer("half of a BOSH session"))?
-            .map_err(|_| Failure::UpstreamAnswer("a session that is no BOSH body"))?
-            .to_bytes();
+        let body = body::whole(body, MAX_CREATED).await;
+        let body = body.map_err(|unread| match unread {
+            Unread::Lost => Failure::UpstreamAnswer("half of a BOSH session"),
+            Unread::TooLarge => Failure::UpstreamAnswer("a session that is no BOSH body"),
+        })?;
         self.metrics.bosh_session();
         let now = self.gateway.clock.now();
         let ids = &self.gateway.bosh_ids;
@@ -331,71 +331,10 @@ impl Worker {
             }
         });
     }
-
-    /// A preflight (Fetch § 3.2.2): pages of ours send none, pages of others get nothing.
-    fn preflight(&self, request: &Request<Incoming>) -> Response<Body> {
-        let mut answer = Response::new(Body::EMPTY);
-        *answer.status_mut() = StatusCode::NO_CONTENT;
-        let headers = answer.headers_mut();
-        headers.insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
-        if headers::sender(request.headers(), &self.gateway.origin) == Sender::Own
-            && let Ok(origin) = HeaderValue::from_str(&self.gateway.origin)
-        {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(
-                header::ACCESS_CONTROL_ALLOW_METHODS,
-                HeaderValue::from_static("POST, OPTIONS"),
-            );
-            headers.insert(
-                header::ACCESS_CONTROL_ALLOW_HEADERS,
-                HeaderValue::from_static("Content-Type"),
-            );
-        }
-        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-        answer
-    }
 }
 
-/// Reads a whole request body: Prosody has to be told its exact length beforehand.
-async fn whole(body: Incoming) -> Result<Bytes, Failure> {
-    let limited = Limited::new(body, MAX_REQUEST);
-    let collected = timeout(BODY_TIMEOUT, limited.collect())
-        .await
-        .map_err(|_| Failure::BodyLost)?;
-    collected
-        .map(http_body_util::Collected::to_bytes)
-        .map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                Failure::TooLarge
-            } else {
-                Failure::BodyLost
-            }
-        })
-}
-
-fn pass_on(answer: Response<UpstreamBody>) -> Response<Body> {
-    let (head, body) = answer.into_parts();
-    answer_of(head.status, Body::Upstream(body))
-}
-
-/// Of Prosody's head only the status goes on: its CORS headers would allow every page.
-fn answer_of(status: StatusCode, body: Body) -> Response<Body> {
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/xml; charset=utf-8"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    answer
-}
-
-/// Jitsi's largest stanzas, its source descriptions, are some ten kilobytes.
+/// Prosody has to be told the exact length of a body, so all of it is read before. Jitsi's largest
+/// stanzas, its source descriptions, are some ten kilobytes.
 const MAX_REQUEST: usize = 256 * 1024;
 
 /// The answer to a new session is below two kilobytes.

@@ -9,6 +9,7 @@ pub(super) use self::{
     answer::{login_path, plain, terminated},
     asking::{Asking, Reader},
 };
+use super::body::Unread;
 use crate::{
     bosh::BodyError,
     clock::Timestamp,
@@ -68,8 +69,6 @@ pub(crate) enum Failure {
         room: RoomKey,
         /// Who waits.
         person: Option<String>,
-        /// Only a host opens it.
-        for_host: bool,
     },
     /// Nobody in particular may enter, but as a guest.
     #[error("this needs somebody who signed in, or a guest")]
@@ -167,6 +166,15 @@ pub(crate) enum Failure {
     /// The gateway is broken.
     #[error("internal error: {0}")]
     Internal(&'static str),
+}
+
+impl From<Unread> for Failure {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge => Self::TooLarge,
+            Unread::Lost => Self::BodyLost,
+        }
+    }
 }
 
 // === impl Failure ===

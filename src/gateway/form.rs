@@ -1,11 +1,9 @@
 //! Forms of our own pages.
 
 use http::{Method, Request, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use tokio::time::timeout;
 
-use super::{BODY_TIMEOUT, Failure};
+use super::{Failure, body};
 use crate::headers::{self, Sender};
 
 /// What was filled in.
@@ -40,17 +38,7 @@ impl Form {
             return Err(Failure::Form("it is no form"));
         }
         let (head, mut body) = request.into_parts();
-        let whole = timeout(BODY_TIMEOUT, Limited::new(&mut body, MAX_FORM).collect())
-            .await
-            .map_err(|_| Failure::BodyLost)?
-            .map_err(|error| {
-                if error.is::<LengthLimitError>() {
-                    Failure::TooLarge
-                } else {
-                    Failure::BodyLost
-                }
-            })?
-            .to_bytes();
+        let whole = body::whole(&mut body, MAX_FORM).await?;
         let fields = url::form_urlencoded::parse(&whole)
             .take(MAX_FIELDS)
             .map(|(name, value)| (name.into_owned(), value.into_owned()));

@@ -7,20 +7,17 @@ use hyper::body::Incoming;
 
 use super::{
     Body, Facts, Failure, Worker,
-    failure::{Asking, login_path, plain},
-    framing::place_of,
-    web::redirect,
+    failure::{Asking, plain},
 };
 use crate::{
     calendar::{Event, Outlook},
     clock::Timestamp,
-    headers,
     identity::{Identity, Invited, Standing},
     invitation::Link,
     pages::{self, Content},
     policy::{Admission, Role, Situation, Visitor},
     room::RoomKey,
-    session::{Place, ReturnTo, Session},
+    session::{ReturnTo, Session},
 };
 
 /// The addresses of one meeting, to be passed on.
@@ -44,7 +41,7 @@ impl Worker {
         let room = &query.room;
         let session = match self.hosting(request, room, facts) {
             Err(Failure::SignInFirst | Failure::GuestFirst { .. }) => {
-                return to_sign_in(request, &ReturnTo::parse(&room.page_path()));
+                return Self::to_sign_in_for(request, &ReturnTo::parse(&room.page_path()));
             }
             outcome => outcome?,
         };
@@ -195,18 +192,6 @@ impl Worker {
             description: String::new(),
         }
     }
-}
-
-/// Sends a navigation to sign in, and on to a page of this site.
-pub(super) fn to_sign_in(
-    request: &Request<Incoming>,
-    return_to: &ReturnTo,
-) -> Result<Response<Body>, Failure> {
-    let headers = request.headers();
-    if !headers::is_navigation(headers) || place_of(headers) == Place::Frame {
-        return Err(Failure::SignInFirst);
-    }
-    redirect(StatusCode::SEE_OTHER, &login_path(return_to, false))
 }
 
 /// What the address of a meeting's page and file says.

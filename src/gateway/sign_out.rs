@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::{
-    BODY_TIMEOUT, Body, Facts, Failure, Worker, audit,
+    Body, Facts, Failure, Worker, audit, body,
     failure::{Asking, plain},
     framing::place_of,
     room::give_cookies,
@@ -86,12 +84,7 @@ impl Worker {
         &self,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Failure> {
-        let body = Limited::new(request.into_body(), MAX_LOGOUT_BODY);
-        let body = timeout(BODY_TIMEOUT, body.collect())
-            .await
-            .map_err(|_| Failure::BodyLost)?
-            .map_err(|_| Failure::TooLarge)?
-            .to_bytes();
+        let body = body::whole(request.into_body(), MAX_LOGOUT_BODY).await?;
         let mut tokens = url::form_urlencoded::parse(&body)
             .filter(|(name, _)| name == "logout_token")
             .map(|(_, value)| SecretString::from(value.into_owned()));

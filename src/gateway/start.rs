@@ -8,7 +8,7 @@ use super::{
     Body, Failure, Worker,
     failure::{Asking, login_path},
     form::Form,
-    meetings::{meeting_path, to_sign_in},
+    meetings::meeting_path,
     web::{only_reading, redirect},
 };
 use crate::{
@@ -111,7 +111,7 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let (request, form) = Form::read(request, &self.gateway.origin).await?;
         let Some(session) = self.session(request.headers()) else {
-            return to_sign_in(&request, &ReturnTo::default());
+            return Self::to_sign_in_for(&request, &ReturnTo::default());
         };
         let wish = form
             .get("name")

@@ -104,10 +104,9 @@ impl Worker {
         };
         match admission {
             Admission::Admit(grant) => Ok(grant),
-            Admission::Wait(waiting) => Err(Failure::Waiting {
+            Admission::Wait(_) => Err(Failure::Waiting {
                 room: room.clone(),
                 person: person(),
-                for_host: waiting.for_host,
             }),
             Admission::SignIn => Err(Failure::SignInFirst),
             Admission::Guest { ask } => Err(Failure::GuestFirst { ask }),
@@ -153,19 +152,12 @@ impl Worker {
             });
         let presence = &gateway.presence;
         let here = session.is_some_and(|session| presence.is_here(room, session.id()));
-        let now = gateway.clock.now();
-        let situation = match occasion {
-            // Whoever is in stays in, even if a restart made us forget that the room is open.
-            Occasion::Polling => Situation {
-                now,
-                open: true,
-                others: 0,
-            },
-            Occasion::Entering | Occasion::Resuming => Situation {
-                now,
-                open: presence.is_open(room),
-                others: presence.people(room).saturating_sub(u32::from(here)),
-            },
+        let situation = Situation {
+            now: gateway.clock.now(),
+            open: presence.is_open(room),
+            others: presence.people(room).saturating_sub(u32::from(here)),
+            // Even if a restart made us forget who is there.
+            staying: occasion == Occasion::Polling,
         };
         policy.decide(room, visitor.as_ref(), &situation)
     }

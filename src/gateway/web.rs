@@ -69,18 +69,28 @@ impl Worker {
         Ok(answer)
     }
 
-    /// Sends a navigation to sign in; nothing else is ever redirected there. The answer has no
-    /// fragment, so the browser keeps the one of the address.
+    /// Sends a navigation to sign in, and back to the same address.
     pub(super) fn to_sign_in(request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
-        if !headers::is_navigation(request.headers()) || !is_reading(request.method()) {
+        if !is_reading(request.method()) {
             return Err(Failure::SignInFirst);
         }
         let target = request
             .uri()
             .path_and_query()
             .map_or("/", |target| target.as_str());
-        let return_to = ReturnTo::parse(target);
-        redirect(StatusCode::SEE_OTHER, &login_path(&return_to, false))
+        Self::to_sign_in_for(request, &ReturnTo::parse(target))
+    }
+
+    /// Sends a navigation to sign in, and on to a page; nothing else is ever redirected there. The
+    /// answer has no fragment, so the browser keeps the one of the address.
+    pub(super) fn to_sign_in_for(
+        request: &Request<Incoming>,
+        page: &ReturnTo,
+    ) -> Result<Response<Body>, Failure> {
+        if !headers::is_navigation(request.headers()) {
+            return Err(Failure::SignInFirst);
+        }
+        redirect(StatusCode::SEE_OTHER, &login_path(page, false))
     }
 
     /// The request for Jitsi's web server: the canonical path, and a head that does not lie.

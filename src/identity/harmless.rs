@@ -33,7 +33,18 @@ pub(crate) fn shown_name(text: &str) -> Option<String> {
     let words: Vec<_> = visible.split_whitespace().collect();
     let name: String = words.join(" ").chars().take(MAX_NAME_CHARS).collect();
     let name = name.trim_end();
-    (!name.is_empty()).then(|| name.to_owned())
+    (!is_blank(name)).then(|| name.to_owned())
+}
+
+/// Whether nothing can be seen of it. Some scripts need marks without width within words, but
+/// nothing is a word of them alone.
+pub(crate) fn is_blank(text: &str) -> bool {
+    let unseen = |c| {
+        matches!(c,
+            '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2065}' | '\u{115F}' | '\u{1160}' | '\u{180E}'
+            | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FFA0}')
+    };
+    text.chars().all(|c| c.is_whitespace() || unseen(c))
 }
 
 /// An address that a page may load a picture from.
@@ -45,11 +56,12 @@ pub(crate) fn picture(text: &str) -> Option<String> {
 }
 
 /// Controls, and what makes text look different from what it is: direction overrides, isolates and
-/// marks, line separators, the byte order mark, and tags.
+/// marks, spaces without width, line separators, the byte order mark, and tags.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{206F}'
+            '\u{061C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}'
             | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 

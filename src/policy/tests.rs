@@ -254,8 +254,8 @@ fn windows_and_places_are_kept() {
     let decide = |who: Option<&Visitor<'_>>, now, others| {
         let situation = Situation {
             now: at(now),
-            open: false,
             others,
+            ..Situation::default()
         };
         match policy.decide(&room(None, "x"), who, &situation) {
             Admission::Refuse(refusal) => refusal.as_str(),
@@ -271,6 +271,15 @@ fn windows_and_places_are_kept() {
     assert_eq!(decide(Some(&visitor), 199, 2), "full");
     assert_eq!(decide(Some(&owner), 199, 2), "admit");
     assert_eq!(decide(Some(&owner), 200, 0), "over");
+    // Whoever is in already stays in.
+    let staying = Situation {
+        now: at(200),
+        others: 5,
+        staying: true,
+        ..Situation::default()
+    };
+    let stays = policy.decide(&room(None, "x"), Some(&visitor), &staying);
+    assert!(matches!(stays, Admission::Admit(_)), "{stays:?}");
 }
 
 #[test]

@@ -5,9 +5,61 @@ use std::time::Duration;
 use cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderValue, header};
 
+use crate::clock::Timestamp;
+
 /// The cookies of one request.
 #[derive(Clone, Copy, Debug)]
 pub struct CookieJar<'r>(&'r HeaderMap);
+
+/// How much of one kind a browser is to keep for us: every request carries all of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// How many cookies.
+    pub(super) cookies: usize,
+    /// How many bytes of names and values.
+    pub(super) bytes: usize,
+}
+
+/// One of several cookies of a kind that a browser has gathered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Gathered<'r> {
+    /// None for what cannot be read any more.
+    began: Option<Timestamp>,
+    name: &'r str,
+    bytes: usize,
+}
+
+// === impl Limits ===
+
+impl Limits {
+    /// The names of those cookies, the oldest first, that have to go when one of so many bytes
+    /// comes to them.
+    pub(super) fn surplus(self, newest: usize, mut gathered: Vec<Gathered<'_>>) -> Vec<&str> {
+        gathered.sort_unstable();
+        let mut bytes = newest;
+        let kept = gathered.iter().rev().take(self.cookies.saturating_sub(1));
+        let kept = kept.take_while(|one| {
+            bytes += one.bytes;
+            bytes <= self.bytes
+        });
+        let surplus = gathered.len() - kept.count();
+        let gone = gathered.into_iter().take(surplus);
+        gone.map(|one| one.name).collect()
+    }
+}
+
+// === impl Gathered ===
+
+impl<'r> Gathered<'r> {
+    /// A cookie, and when what is in it began.
+    pub(super) fn new(name: &'r str, value: &str, began: Option<Timestamp>) -> Self {
+        Self {
+            began,
+            name,
+            bytes: name.len() + value.len(),
+        }
+    }
+}
 
 // === impl CookieJar ===
 

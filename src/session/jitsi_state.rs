@@ -106,6 +106,8 @@ const MAX_KEY: usize = 100;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -156,5 +158,21 @@ mod tests {
         assert_eq!((state.options.as_str(), state.app), ("", None));
         let long = format!(r#"{{"room":"x","config.a":"{}"}}"#, "y".repeat(2000));
         assert_eq!(JitsiState::parse(&long).options, "");
+    }
+
+    proptest! {
+        #[test]
+        fn options_are_plain_whatever_the_state_says(
+            key in "(config\\.|interfaceConfig\\.|hosts\\.)?\\PC{0,12}",
+            value in "\\PC{0,20}",
+            text in "\\PC{0,40}",
+        ) {
+            let _ = JitsiState::parse(&text);
+            let state = json!({ "room": "x", "ios": true, (key): value });
+            let options = JitsiState::parse(&state.to_string()).options;
+            // They stand in a fragment, in an address of an app, in a header.
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._-%=&*".contains(c);
+            prop_assert!(options.chars().all(plain), "{}", options);
+        }
     }
 }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use http::HeaderValue;
 
-use super::{CookieJar, MAX_COOKIE_BYTES, Session, SessionError, SessionId, cookies};
+use super::{
+    CookieJar, MAX_COOKIE_BYTES, Session, SessionError, SessionId,
+    cookies::{self, Gathered, Limits},
+};
 use crate::{
     clock::{Clock, Timestamp},
     identity::{GUEST_PREFIX, Identity, Standing},
@@ -93,21 +96,16 @@ impl Passes {
             Place::Tab => cookies::set(&name, &sealed, lifetime),
             Place::Frame => cookies::set_in_frame(&name, &sealed, lifetime),
         };
-        let mut headers = vec![own];
-        let mut others: Vec<_> = jar
+        let others = jar
             .with_prefix(prefix(place))
             .filter(|(other, _)| *other != name)
-            .map(|(other, value)| (self.open(value).map(|pass| pass.began), other))
-            .collect();
-        others.sort_unstable();
-        let surplus = (others.len() + 1).saturating_sub(MAX_PASSES);
-        headers.extend(
-            others
-                .iter()
-                .take(surplus)
-                .map(|(_, other)| expire(other, place)),
-        );
-        Ok(headers)
+            .map(|(other, value)| {
+                let began = self.open(value).map(|pass| pass.began);
+                Gathered::new(other, value, began)
+            });
+        let gone = GATHERED.surplus(name.len() + sealed.len(), others.collect());
+        let gone = gone.into_iter().map(|other| expire(other, place));
+        Ok(std::iter::once(own).chain(gone).collect())
     }
 
     /// Takes all passes away from a browser: those that count, to be revoked, and the `Set-Cookie`
@@ -183,8 +181,11 @@ const PREFIX: &str = "__Host-gateway-pass-";
 const ROOM_BYTES: usize = 8;
 
 /// All of a request's head should stay well below what proxies in front take (8 KiB); a pass of a
-/// guest has 400 bytes.
-const MAX_PASSES: usize = 6;
+/// guest has 400 bytes, one of somebody from another system in a long-named room up to 3800.
+const GATHERED: Limits = Limits {
+    cookies: 6,
+    bytes: 4 * 1024,
+};
 
 #[cfg(test)]
 mod tests {
@@ -266,18 +267,47 @@ mod tests {
     }
 
     #[test]
+    fn large_passes_make_room_sooner() {
+        let passes = Passes::new(&Keyring::of([1; 32]), "o", Clock::system());
+        let mut kept = HeaderMap::new();
+        for n in 0..GATHERED.cookies {
+            let room = format!("{n}{}", "x".repeat(500));
+            let given = passes.give(&guest(&passes, &room), Place::Tab, CookieJar::new(&kept));
+            kept = browser(&kept, &given.unwrap());
+        }
+        let bytes: usize = kept.values().map(HeaderValue::len).sum();
+        assert!(bytes <= 4 * 1024, "{bytes}");
+        let newest = room(&format!("{}{}", GATHERED.cookies - 1, "x".repeat(500)));
+        assert!(passes.find(&newest, CookieJar::new(&kept)).is_some());
+    }
+
+    /// The cookies of a browser after another answer.
+    fn browser(before: &HeaderMap, given: &[HeaderValue]) -> HeaderMap {
+        let name = |pair: &HeaderValue| {
+            let text = pair.to_str().unwrap();
+            text.split('=').next().unwrap().to_owned()
+        };
+        let given = request(given);
+        let is_given = |kept: &HeaderValue| given.values().any(|new| name(new) == name(kept));
+        let kept = before.values().filter(|kept| !is_given(kept));
+        let new = given.values().filter(|new| !new.as_bytes().ends_with(b"="));
+        let pairs = kept.chain(new).cloned();
+        pairs.map(|pair| (header::COOKIE, pair)).collect()
+    }
+
+    #[test]
     fn the_oldest_pass_makes_room() {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
         let passes = Passes::new(&Keyring::of([1; 32]), "o", clock);
         let mut kept: Vec<HeaderValue> = Vec::new();
-        for n in 0..=MAX_PASSES {
+        for n in 0..=GATHERED.cookies {
             let head = request(&kept);
             let pass = guest(&passes, &format!("room-{n}"));
             let mut given = passes
                 .give(&pass, Place::Tab, CookieJar::new(&head))
                 .unwrap();
             kept.push(given.remove(0));
-            assert_eq!(given.len(), usize::from(n == MAX_PASSES));
+            assert_eq!(given.len(), usize::from(n == GATHERED.cookies));
             if let Some(gone) = given.first() {
                 let oldest = name_of(&room("room-0"), Place::Tab);
                 assert!(gone.to_str().unwrap().starts_with(&format!("{oldest}=;")));

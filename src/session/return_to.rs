@@ -99,6 +99,8 @@ const MAX_BYTES: usize = 2000;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -184,5 +186,23 @@ mod tests {
             ReturnTo::parse(&format!("/{}", "é".repeat(900))).as_str(),
             "/"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_leads_to_a_page_of_this_site(
+            text in "[/\\\\a-z%0-9A-F.?&=#:@ _é-]{0,40}",
+            room in "\\PC{0,20}",
+        ) {
+            let origin = url::Url::parse("https://meet.example.org/x/y?z").unwrap();
+            for target in [ReturnTo::parse(&text), ReturnTo::of_room(None, &room), ReturnTo::of_room(Some(&text), &room)] {
+                let url = origin.join(target.as_str()).unwrap();
+                prop_assert_eq!(url.origin(), origin.origin(), "{:?}", target);
+                prop_assert!(!url.path().starts_with("/_gateway"), "{:?}", target);
+                prop_assert!(http::HeaderValue::try_from(target.as_str()).is_ok(), "{:?}", target);
+                // Read again, as from a cookie, it is the same.
+                prop_assert_eq!(ReturnTo::parse(target.as_str()), target);
+            }
+        }
     }
 }

@@ -5,7 +5,11 @@ use std::time::Duration;
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
-use super::{App, CookieJar, ReturnTo, expire, set};
+use super::{
+    App, CookieJar, ReturnTo,
+    cookies::{Gathered, Limits},
+    expire, set,
+};
 use crate::{
     clock::{Clock, Timestamp},
     random::Random,
@@ -118,29 +122,15 @@ impl SignInCookies {
     pub fn remember(&self, sign_in: &SignIn, jar: CookieJar<'_>) -> Vec<HeaderValue> {
         let plain = serde_json::to_vec(sign_in).unwrap_or_default();
         let (name, sealed) = (cookie_name(&sign_in.state), self.sealer.seal(&plain));
-        let mut headers = vec![set(&name, &sealed, LIFETIME)];
-        let mut others: Vec<_> = jar
-            .with_prefix(PREFIX)
-            .map(|(name, value)| {
-                let began = self.open(value).map_or(0, |old| old.began.as_unix());
-                (began, name, name.len() + value.len())
-            })
-            .collect();
-        others.sort_unstable();
-        let mut bytes = name.len() + sealed.len();
-        let kept = others.iter().rev().take(MAX_UNDER_WAY - 1);
-        let kept = kept.take_while(|(_, _, size)| {
-            bytes += size;
-            bytes <= MAX_BYTES
+        let others = jar.with_prefix(PREFIX).map(|(name, value)| {
+            let began = self.open(value).map(|old| old.began);
+            Gathered::new(name, value, began)
         });
-        let too_many = others.len() - kept.count();
-        headers.extend(
-            others
-                .iter()
-                .take(too_many)
-                .map(|(_, name, _)| expire(name)),
-        );
-        headers
+        let gone = GATHERED.surplus(name.len() + sealed.len(), others.collect());
+        let own = set(&name, &sealed, LIFETIME);
+        std::iter::once(own)
+            .chain(gone.into_iter().map(expire))
+            .collect()
     }
 
     /// Finds the sign-in that a `state` belongs to.
@@ -183,12 +173,12 @@ const PREFIX: &str = "__Host-gateway-signin-";
 /// Long enough to find a phone for the second factor.
 const LIFETIME: Duration = Duration::from_mins(15);
 
-/// Nobody has more tabs waiting at the provider at once.
-const MAX_UNDER_WAY: usize = 12;
-
-/// Twelve cookies of about 400 bytes fit; a page of another site that opens one long address after
-/// the other must not fill the request head.
-const MAX_BYTES: usize = 8 * 1024;
+/// Nobody has more tabs waiting at the provider at once. Twelve cookies of about 400 bytes fit; a
+/// page of another site that opens one long address after the other must not fill the request head.
+const GATHERED: Limits = Limits {
+    cookies: 12,
+    bytes: 8 * 1024,
+};
 
 #[cfg(test)]
 mod tests {
@@ -259,7 +249,7 @@ mod tests {
         let cookies = cookies(&clock);
         let mut answers = Vec::new();
         let mut tabs = Vec::new();
-        for _ in 0..=MAX_UNDER_WAY {
+        for _ in 0..=GATHERED.cookies {
             let tab = SignIn::begin(
                 ReturnTo::default(),
                 Afterwards::Page,
@@ -286,7 +276,7 @@ mod tests {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(50));
         let cookies = cookies(&clock);
         let mut answers = Vec::new();
-        for n in 0..2 * MAX_UNDER_WAY {
+        for n in 0..2 * GATHERED.cookies {
             let target = ReturnTo::parse(&format!("/{n}{}", "a".repeat(1900)));
             let tab = SignIn::begin(target, Afterwards::Page, &Random::system(), &clock);
             let headers = browser(&answers);

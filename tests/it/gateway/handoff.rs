@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 /// The token of the deep link that a room's sign-in ends with.
-async fn handoff(browser: &mut Browser, room: &str) -> String {
+pub(super) async fn handoff(browser: &mut Browser, room: &str) -> String {
     let state = format!(r#"{{"room":"{room}","ios":true}}"#);
     let path = format!("/_gateway/login?state={}", encode(&state));
     let text = browser.navigate(&path).await.text();

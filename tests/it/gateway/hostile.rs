@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use jitsi_auth_gateway::dev::meeting::Kind;
 use url::Url;
 
 use crate::support::{
@@ -205,4 +206,58 @@ async fn forms_of_other_sites_do_nothing() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn signalling_clients_never_get_a_page_or_a_way_elsewhere() {
+    let site = site().await;
+    let forged = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJzY2hvb2wiLCJyb29tIjoieCJ9.AA";
+    let long = "a".repeat(9000);
+    let queries = [
+        String::new(),
+        "room=".to_owned(),
+        "room=*".to_owned(),
+        "room=a&room=b".to_owned(),
+        "room=%00".to_owned(),
+        format!("room={long}"),
+        format!("room=x&token={forged}"),
+        format!("room=x&token={forged}&token={forged}"),
+        format!("room=x&jwt={forged}"),
+        "room=x&invite=abc".to_owned(),
+        "room=x&previd=%0d%0a".to_owned(),
+    ];
+    // As a browser that navigates, as a page of ours and of others, and as an app.
+    let mut senders = vec![HeaderMap::new(), navigation()];
+    for origin in [ORIGIN, "https://evil.test", "null"] {
+        let mut headers = navigation();
+        headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+        senders.push(headers);
+    }
+    let mut line = Line::new(site.browser());
+    for path in [
+        "/http-bind",
+        "/acme/http-bind",
+        "/xmpp-websocket",
+        "/http-bind/",
+    ] {
+        for query in &queries {
+            let url = address(&format!("{path}?{query}"));
+            for headers in &senders {
+                for method in [Method::POST, Method::PUT, Method::OPTIONS] {
+                    let page = line.send(method.clone(), &url, headers).await;
+                    let what = format!("{method} {path}?{query:.40} {headers:?}");
+                    assert!(!page.status.is_redirection(), "{what}: {page:?}");
+                    assert!(!page.status.is_server_error(), "{what}: {page:?}");
+                    let kind = page.headers.get(header::CONTENT_TYPE);
+                    let html = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+                    // A path that is not signalling's is answered as any other.
+                    assert!(!html || path.ends_with('/'), "{what}: {page:?}");
+                    let cookie = page.headers.contains_key(header::SET_COOKIE);
+                    assert!(!cookie, "{what}: {page:?}");
+                }
+            }
+        }
+    }
+    let received = site.meeting.received();
+    assert!(received.iter().all(|request| request.kind == Kind::Web));
 }

@@ -60,7 +60,7 @@ fn invitations(page: &Page) -> Vec<String> {
 }
 
 /// Enters by a link, as somebody without an account.
-async fn enter(browser: &mut Browser, link: &str, name: &str) -> Page {
+pub(super) async fn enter(browser: &mut Browser, link: &str, name: &str) -> Page {
     let url = Url::parse(ORIGIN).unwrap().join(link).unwrap();
     let page = browser.load(&url).await;
     assert!(page.text().contains("/_gateway/join"), "{page:?}");
@@ -197,4 +197,45 @@ async fn signing_in_keeps_the_link_that_one_came_by() {
     enter(&mut max, &meeting.host, "Max").await;
     max.sign_in("max", "/robots.txt").await;
     assert!(max.socket(&format!("room={}", meeting.room)).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_a_link_or_a_guest_says_of_somebody_proves_nothing() {
+    let rules = school::RULES.replace(
+        "start = \"host\"",
+        "start = \"host\"\nmoderators = [\"email:mia@example.org\", \"email-domain:example.org\", \
+         \"subject:hanna\", \"group:staff\"]",
+    );
+    let site = Site::with(Wishes {
+        rules: &rules,
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let wanted = json!({"name": "hanna", "email": "mia@example.org"});
+    let link = Link::make(&site, "guest", wanted).await;
+    let refused = StatusCode::FORBIDDEN;
+    let mut mia = site.browser();
+    let page = mia.navigate(&link.path).await;
+    assert!(
+        page.text().contains("/_gateway/events"),
+        "she waits: {page:?}"
+    );
+    assert_eq!(mia.socket("room=school-7b").await.unwrap_err(), refused);
+    let mut guest = site.browser();
+    for name in [
+        "hanna",
+        "mia@example.org",
+        "recorder",
+        "guest:x",
+        "integration:school:t1",
+    ] {
+        let form = [("room", "school-7b"), ("name", name)];
+        let entered = guest.submit("/_gateway/join", &form).await;
+        assert_eq!(entered.status, StatusCode::SEE_OTHER, "{name}");
+        assert_eq!(
+            guest.socket("room=school-7b").await.unwrap_err(),
+            refused,
+            "{name}"
+        );
+    }
 }

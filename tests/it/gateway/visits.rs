@@ -70,7 +70,15 @@ async fn rooms_open_and_close_at_their_time() {
     let open = somebody.navigate("/x").await;
     assert_eq!(open.status, StatusCode::OK);
     assert!(open.text().contains("/_gateway/join"), "{open:?}");
+    let stream = somebody.bosh("room=x", CREATE).await.text();
+    let sid = sid_of(&stream).to_owned();
     site.hand.advance(Duration::from_hours(1));
+    // Whoever is in stays in, as over WebSocket.
+    let bye = format!(
+        "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}' type='terminate'/>"
+    );
+    let bye = somebody.bosh("room=x", &bye).await.text();
+    assert!(!bye.contains("policy-violation"), "{bye}");
     let over = somebody.navigate("/x").await;
     assert_eq!(over.status, StatusCode::FORBIDDEN);
     assert!(

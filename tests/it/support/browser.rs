@@ -40,14 +40,8 @@ pub(crate) struct Browser {
 /// One connection, for many requests with the same cookies.
 pub(crate) struct Line {
     browser: Browser,
-    open: Option<Open>,
+    open: Option<http1::SendRequest<Full<Bytes>>>,
 }
-
-/// What sends requests, and the task that carries them.
-type Open = (
-    http1::SendRequest<Full<Bytes>>,
-    JoinHandle<hyper::Result<()>>,
-);
 
 /// An answer, and where it came from.
 #[derive(Debug)]
@@ -399,15 +393,16 @@ impl Line {
     /// Sends a request; cookies that the answer sets are not kept.
     pub(crate) async fn send(&mut self, method: Method, url: &Url, headers: &HeaderMap) -> Page {
         let ready = match &mut self.open {
-            Some((sender, _)) => sender.ready().await.is_ok(),
+            Some(sender) => sender.ready().await.is_ok(),
             None => false,
         };
         if !ready {
             let io = TokioIo::new(self.browser.connect(url).await);
             let (sender, connection) = http1::handshake(io).await.unwrap();
-            self.open = Some((sender, tokio::spawn(connection)));
+            tokio::spawn(connection);
+            self.open = Some(sender);
         }
-        let (sender, _) = self.open.as_mut().unwrap();
+        let sender = self.open.as_mut().unwrap();
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
         let mut request = Request::builder()
             .method(method)

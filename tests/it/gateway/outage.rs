@@ -1,0 +1,43 @@
+//! The store is away: what has to be counted is not granted, and all else goes on.
+
+use http::StatusCode;
+use serde_json::json;
+
+use super::{CREATE, handoff::handoff, links::enter};
+use crate::support::{
+    school::{self, Link},
+    site::{Site, Wishes},
+};
+
+#[tokio::test]
+async fn what_cannot_be_counted_is_not_granted() {
+    let nobody = "[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:9\"\n";
+    let rules = format!("{nobody}{}", school::RULES);
+    let site = Site::with(Wishes {
+        rules: &rules,
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let once = Link::make(&site, "host", json!({"uses": 1})).await;
+    let mut mia = site.browser();
+    let refused = enter(&mut mia, &once.path, "Mia").await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers.get("set-cookie").is_none());
+    let refused = StatusCode::FORBIDDEN;
+    assert_eq!(mia.socket("room=school-7b").await.unwrap_err(), refused);
+    let mut max = site.signed_in("max").await;
+    let token = handoff(&mut max, "x").await;
+    let query = format!("room=x&token={token}");
+    let socket = site.browser().socket_of_app(&query).await;
+    assert_eq!(socket.unwrap_err(), StatusCode::SERVICE_UNAVAILABLE);
+    let resumed = format!("{query}&previd=abc");
+    let socket = site.browser().socket_of_app(&resumed).await;
+    assert_eq!(socket.unwrap_err(), StatusCode::SERVICE_UNAVAILABLE);
+    let bosh = site.browser().bosh_of_app(&query, CREATE).await.text();
+    assert!(bosh.contains("remote-connection-failed"), "{bosh}");
+    // A link for anybody, and people who sign in, need no store.
+    let open = Link::make(&site, "host", json!({})).await;
+    let entered = enter(&mut mia, &open.path, "Mia").await;
+    assert_eq!(entered.status, StatusCode::SEE_OTHER);
+    assert!(mia.socket("room=school-7b").await.is_ok());
+}
