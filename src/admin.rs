@@ -1,6 +1,9 @@
-//! The admin listener: `/livez`, `/readyz`, `/metrics`, for probes and operators, not for people.
+//! The admin listener: `/livez`, `/readyz`, `/metrics`, `/shards`, for probes and operators, not for
+//! people.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+mod shards;
+
+use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -14,6 +17,7 @@ use tracing::{debug, warn};
 use crate::{
     metrics::Metrics,
     oidc::{RelyingParty, Status},
+    placement::Placement,
     server::Listener,
     store::{State, Store},
 };
@@ -28,6 +32,8 @@ pub struct Admin {
     pub store: Arc<dyn Store>,
     /// Switches that weaken the gateway and are on.
     pub weakened: Vec<&'static str>,
+    /// Which shards there are, if there can be any.
+    pub placement: Option<Arc<Placement>>,
     /// Cancelled when the gateway stops: from then on it is not ready.
     pub draining: CancellationToken,
 }
@@ -43,8 +49,8 @@ impl Admin {
     ) -> io::Result<()> {
         let socket = listener.into_tokio()?;
         while let Some(accepted) = stop.run_until_cancelled(socket.accept()).await {
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match accepted {
+                Ok((stream, peer)) => (stream, peer.ip()),
                 Err(error) => {
                     warn!(%error, "cannot accept connections on the admin listener");
                     tokio::time::sleep(BACK_OFF).await;
@@ -55,8 +61,8 @@ impl Admin {
             let stopped = stop.clone();
             tokio::spawn(async move {
                 let service = service_fn(move |request: Request<Incoming>| {
-                    let answer = admin.answer(request.method(), request.uri().path());
-                    async move { Ok::<_, Infallible>(answer) }
+                    let admin = Arc::clone(&admin);
+                    async move { Ok::<_, Infallible>(admin.reply(request, peer).await) }
                 });
                 let serving = http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -69,6 +75,14 @@ impl Admin {
             });
         }
         Ok(())
+    }
+
+    async fn reply(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        if path == "/shards" || path.starts_with("/shards/") {
+            return self.shards(request, peer).await;
+        }
+        self.answer(request.method(), path)
     }
 
     fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
@@ -86,7 +100,7 @@ impl Admin {
             _ => text(
                 StatusCode::NOT_FOUND,
                 PLAIN,
-                "try /livez, /readyz or /metrics\n".into(),
+                "try /livez, /readyz, /metrics or /shards\n".into(),
             ),
         }
     }
@@ -112,17 +126,26 @@ impl Admin {
                 .iter()
                 .map(|switch| format!("`{switch}` is on")),
         );
+        let view = self.placement.as_ref().map(|placement| placement.view());
+        let shards = view.filter(|view| view.is_sharded());
+        let shards = shards.map(|view| shards::readiness(&view));
+        if let Some((_, lost)) = &shards {
+            reasons.extend_from_slice(lost);
+        }
         let (status, word) = match (draining, reasons.is_empty()) {
             (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             (false, true) => (StatusCode::OK, "ready"),
             (false, false) => (StatusCode::OK, "degraded"),
         };
-        let body = json!({
+        let mut body = json!({
             "status": word,
             "provider": provider.as_str(),
             "store": store.as_str(),
             "reasons": reasons,
         });
+        if let (Some((shards, _)), Some(body)) = (shards, body.as_object_mut()) {
+            body.insert("shards".to_owned(), shards);
+        }
         text(status, "application/json", format!("{body}\n"))
     }
 }

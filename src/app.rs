@@ -20,6 +20,7 @@ use crate::{
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
     pages::Pages,
+    placement::Placement,
     policy::{Enter, Policy},
     presence::Presence,
     random::Random,
@@ -38,6 +39,7 @@ pub struct Running {
     /// Where it listens.
     pub addresses: Addresses,
     gateway: Arc<Gateway>,
+    placement: Option<Arc<Placement>>,
     workers: Arc<Workers>,
     tasks: TaskTracker,
     clock: Clock,
@@ -136,9 +138,22 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     ));
     let store = store::open(&config.store, control_metrics.store.clone(), random.clone())?;
     let presence = Arc::new(Presence::new(&random));
+    let placement = config
+        .jitsi()
+        .map(|jitsi| {
+            let shared = (clock.clone(), random.clone(), Arc::clone(&store));
+            Placement::new(
+                jitsi.shards.clone(),
+                &jitsi.upstream.xmpp_domain,
+                shared,
+                control_metrics.shards.clone(),
+            )
+        })
+        .map(Arc::new);
     let news = News {
         revoked: revocations.watch(),
         presence: presence.changes(),
+        moves: placement.as_ref().map(|placement| placement.moves()),
     };
     let control = Control {
         runtime: Handle::current(),
@@ -155,9 +170,13 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         trusted_proxies: TrustedProxies::new(server.trusted_proxies.clone()),
         session: config.session,
         keyring: config.keyring.clone(),
-        backend: match &config.backend {
-            Backend::Jitsi(jitsi) => gateway::Backend::Jitsi(jitsi.upstream.clone()),
-            Backend::Jaas(settings) => gateway::Backend::Jaas(settings.clone()),
+        backend: match (&config.backend, &placement) {
+            (Backend::Jitsi(jitsi), Some(placement)) => gateway::Backend::Jitsi {
+                upstream: jitsi.upstream.clone(),
+                placement: Arc::clone(placement),
+            },
+            (Backend::Jitsi(_), None) => unreachable!("a Jitsi has a placement"),
+            (Backend::Jaas(settings), _) => gateway::Backend::Jaas(settings.clone()),
         },
         pages: Pages::new(config.pages.brand.clone(), config.pages.languages.clone()),
         start: config.pages.start,
@@ -190,6 +209,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
                 .map(|listener| listener.address),
         },
         gateway,
+        placement: placement.clone(),
         workers,
         tasks: TaskTracker::new(),
         clock,
@@ -204,11 +224,15 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         relying_party: Arc::clone(&relying_party),
         store: Arc::clone(&store),
         weakened: config.weakened.clone(),
+        placement: placement.clone(),
         draining: running.draining.clone(),
     });
     running
         .tasks
         .spawn(relying_party.run(running.stopped.clone()));
+    if let Some(placement) = placement {
+        running.tasks.spawn(placement.run(running.stopped.clone()));
+    }
     let shared = [
         Arc::clone(&store).run(running.stopped.clone()),
         Box::pin(revocations.run(Arc::clone(&store), running.stopped.clone())),
@@ -255,10 +279,14 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
 // === impl Running ===
 
 impl Running {
-    /// Takes over rules and signing keys of a new configuration; everything else needs a restart.
+    /// Takes over rules, signing keys and shards of a new configuration; everything else needs a
+    /// restart.
     pub fn reload(&self, config: &Config) -> Result<(), gateway::SetupError> {
         self.gateway
             .replace_rules(rules(config, self.clock.clone())?);
+        if let (Some(placement), Some(jitsi)) = (&self.placement, config.jitsi()) {
+            placement.replace(jitsi.shards.clone());
+        }
         Ok(())
     }
 

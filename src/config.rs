@@ -30,8 +30,8 @@ pub use self::{
 };
 use self::{problem::Report, sections::Raw, shape::Shape, tree::Place};
 use crate::{
-    gateway, integration, jaas, oidc, pages, policy::Policy, reservation, seal::Keyring, server,
-    session, store, telemetry, token, upstream,
+    gateway, integration, jaas, oidc, pages, placement, policy::Policy, reservation, seal::Keyring,
+    server, session, store, telemetry, token, upstream,
 };
 
 /// Everything that the gateway has to know, checked.
@@ -81,8 +81,10 @@ pub enum Backend {
 /// A Jitsi of one's own.
 #[derive(Clone, Debug)]
 pub struct Jitsi {
-    /// Where it is.
+    /// How it is reached; where there are shards, the first of them.
     pub upstream: upstream::Settings,
+    /// Its shards, or the one set that it is.
+    pub shards: placement::Settings,
     /// How tokens for its Prosody are made.
     pub token: token::Settings,
 }

@@ -141,7 +141,9 @@ async fn inside(
         report.skip(INSIDE, "meetings are at 8x8, or not asked for");
         return Ok((report, dates));
     };
-    let Jitsi { upstream, token } = jitsi;
+    let Jitsi {
+        upstream, token, ..
+    } = jitsi;
     let told = web::examine(
         &Wire::plain(&upstream.web),
         &config.public_url,

@@ -1,6 +1,8 @@
 //! Counters: one shard for each worker, so that no two cores share a cache line on the data path;
 //! summed when they are read.
 
+mod shards;
+
 use std::{
     fmt,
     sync::{
@@ -20,6 +22,8 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+
+pub use self::shards::{ShardLabel, ShardMetrics, ShardStateLabels};
 
 /// What one worker counts.
 #[derive(Debug, Default)]
@@ -45,6 +49,8 @@ pub struct ControlMetrics {
     pub insecure_switches: Gauge,
     /// The store that replicas share.
     pub store: StoreMetrics,
+    /// Shards and their rooms.
+    pub shards: ShardMetrics,
 }
 
 /// What is counted of the store that replicas share.
@@ -175,6 +181,7 @@ impl Metrics {
             "How often a lost connection to the store was replaced",
             control.store.reconnects.clone(),
         );
+        control.shards.register(&mut registry);
         registry.register_collector(Box::new(Shards(workers)));
         Self { registry }
     }
@@ -314,7 +321,7 @@ const ADMISSIONS: &[&str] = &[
 ];
 
 /// `End::as_str`.
-const CUTS: &[&str] = &["revoked", "expired", "shutdown"];
+const CUTS: &[&str] = &["revoked", "expired", "shutdown", "moved"];
 
 #[cfg(test)]
 mod tests {

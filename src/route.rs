@@ -20,7 +20,10 @@ pub enum Route {
     /// A path of a room's shape whose name cannot be a room.
     NoRoom(RoomError),
     /// `[/<tenant>]/config.js`, which apps fetch and pages after a change of shard.
-    Config,
+    Config {
+        /// The tenant of the path.
+        tenant: Option<Tenant>,
+    },
     /// Jitsi's public files.
     Asset,
     /// Prosody: `[/<tenant>]/http-bind` and `[/<tenant>]/xmpp-websocket`.
@@ -123,7 +126,7 @@ impl Route {
             Self::Home => "home",
             Self::Room(_) => "room",
             Self::NoRoom(_) => "no_room",
-            Self::Config => "config",
+            Self::Config { .. } => "config",
             Self::Asset => "asset",
             Self::Signalling {
                 transport: Transport::Bosh,
@@ -207,7 +210,10 @@ impl Route {
     fn of_name(tenant: Option<&str>, name: &str) -> Self {
         match name {
             "" => Self::Asset,
-            "config.js" => Self::Config,
+            "config.js" => match tenant.map(Tenant::parse).transpose() {
+                Ok(tenant) => Self::Config { tenant },
+                Err(error) => Self::NoRoom(error),
+            },
             "http-bind" | "xmpp-websocket" => {
                 let transport = if name == "http-bind" {
                     Transport::Bosh

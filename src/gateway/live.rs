@@ -4,6 +4,7 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use tokio::sync::oneshot;
 
+use super::ways::Spot;
 use crate::{revocation::Revocations, session::Session};
 
 /// The open WebSockets and long polls of one worker.
@@ -19,6 +20,8 @@ pub(crate) enum End {
     Expired,
     /// The gateway stops.
     Shutdown,
+    /// The room is on another shard now.
+    Moved,
 }
 
 /// An open socket or poll; dropping it takes it out of the books.
@@ -39,6 +42,7 @@ struct Entries {
 struct Entry {
     session: Rc<Session>,
     kind: Kind,
+    spot: Option<Spot>,
     end: Option<oneshot::Sender<End>>,
 }
 
@@ -54,8 +58,13 @@ pub(crate) enum Kind {
 // === impl Live ===
 
 impl Live {
-    /// Enters something that was opened for a session.
-    pub(crate) fn register(&self, session: Rc<Session>, kind: Kind) -> Registration {
+    /// Enters something that was opened for a session; on a shard, if there are shards.
+    pub(crate) fn register(
+        &self,
+        session: Rc<Session>,
+        kind: Kind,
+        spot: Option<Spot>,
+    ) -> Registration {
         let (sender, end) = oneshot::channel();
         let mut entries = self.0.borrow_mut();
         let number = entries.next;
@@ -65,6 +74,7 @@ impl Live {
             Entry {
                 session,
                 kind,
+                spot,
                 end: Some(sender),
             },
         );
@@ -83,6 +93,13 @@ impl Live {
     /// Ends the sockets because the gateway stops; polls end by themselves.
     pub(crate) fn end_sockets(&self) {
         self.end_where(End::Shutdown, |entry| entry.kind == Kind::Socket);
+    }
+
+    /// Ends what is where it may not stay.
+    pub(crate) fn end_moved(&self, has_moved: impl Fn(&Spot) -> bool) {
+        self.end_where(End::Moved, |entry| {
+            entry.spot.as_ref().is_some_and(&has_moved)
+        });
     }
 
     fn end_where(&self, why: End, meant: impl Fn(&Entry) -> bool) {
@@ -130,6 +147,7 @@ impl End {
             Self::Revoked => "revoked",
             Self::Expired => "expired",
             Self::Shutdown => "shutdown",
+            Self::Moved => "moved",
         }
     }
 
@@ -142,7 +160,7 @@ impl End {
     pub(crate) const fn close_code(self) -> u16 {
         match self {
             Self::Revoked | Self::Expired => 1008,
-            Self::Shutdown => 1001,
+            Self::Shutdown | Self::Moved => 1001,
         }
     }
 }

@@ -17,9 +17,10 @@ use super::{
 };
 use crate::{
     headers,
+    placement::Stay,
     policy::Grant,
     presence::Attendance,
-    query::SignallingQuery,
+    query::{self, SignallingQuery},
     room::{RoomKey, Tenant},
     session::Session,
     upstream::ProsodyHead,
@@ -32,6 +33,7 @@ struct Socket {
     registration: Registration,
     attendance: Option<Attendance>,
     longest: Option<Duration>,
+    stay: Option<Stay>,
     facts: Facts,
 }
 
@@ -45,24 +47,29 @@ impl Worker {
         facts: Facts,
         tenant: Option<Tenant>,
     ) -> Result<Response<Body>, Failure> {
-        let (jitsi, ways) = self.jitsi()?;
+        let jitsi = self.jitsi()?;
         if !request.headers().contains_key(header::UPGRADE) {
-            return self.keep_alive(request);
+            return self.keep_alive(request, tenant);
         }
         let key = handshake_key(request)?;
-        let query = SignallingQuery::parse(request.uri().query().unwrap_or_default())?;
+        let mut query = SignallingQuery::parse(request.uri().query().unwrap_or_default())?;
         let room = RoomKey::from_query(tenant, query.room().ok_or(Failure::NoRoom)?)?;
         let rules = self.rules();
         let entrant = self.entrant(request, &query, &room, &rules, &facts).await?;
         let session = Rc::clone(&entrant.session);
-        // From here on a revocation finds the socket, even before the handshake is through.
-        let registration = self.live.register(Rc::clone(&session), Kind::Socket);
+        let ways = self.way_to(&room).await?;
+        // From here on a revocation finds the socket, and so does who moves the room, even before
+        // the handshake is through.
+        let registration = self
+            .live
+            .register(Rc::clone(&session), Kind::Socket, ways.spot(&room));
         if self.gateway.revocations.contains(&session) {
             return Err(Failure::SignInFirst);
         }
         let token = self.mint(&rules, &room, &entrant)?;
         audit::admitted(&entrant, &room, "websocket", &facts);
         let expected = accept_of(&key);
+        let xmpp = ways.prosody_for(&mut query);
         let prosody = ProsodyHead {
             xmpp_domain: &jitsi.xmpp_domain,
             query: &query,
@@ -71,10 +78,8 @@ impl Worker {
             from: request.headers(),
         };
         let handshake = prosody.web_socket(token.as_ref(), key);
-        let answer = ways
-            .xmpp
-            .send_apart(handshake, jitsi.upstream.web_timeout)
-            .await?;
+        let answer = xmpp.send_apart(handshake, jitsi.upstream.web_timeout).await;
+        let answer = self.heard(&ways, answer)?;
         check_switch(&answer, &expected)?;
         let client = upgrade::on(request);
         let presence = &self.gateway.presence;
@@ -85,12 +90,15 @@ impl Worker {
             session,
             attendance,
             longest: entrant.grant().and_then(Grant::lifetime),
+            stay: jitsi.placement.stay(&room),
             room,
             registration,
             facts,
         };
-        tokio::task::spawn_local(self.carry(client, upgrade::on(answer), socket));
-        Ok(switch(expected))
+        let mut switched = switch(expected);
+        ways.mark(switched.headers_mut());
+        tokio::task::spawn_local(Rc::clone(&self).carry(client, upgrade::on(answer), socket));
+        Ok(switched)
     }
 
     /// Who wants the socket, and whether the rules let them have it.
@@ -121,7 +129,11 @@ impl Worker {
 
     /// Jitsi's client asks for the address of its WebSocket every minute or two, to learn whether
     /// it was moved to another shard (lib-jitsi-meet `modules/xmpp/XmppConnection.ts`).
-    fn keep_alive(&self, request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
+    fn keep_alive(
+        &self,
+        request: &Request<Incoming>,
+        tenant: Option<Tenant>,
+    ) -> Result<Response<Body>, Failure> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(Failure::Method { allow: "GET" });
         }
@@ -130,6 +142,13 @@ impl Worker {
         answer
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let query = request.uri().query().unwrap_or_default();
+        if let Some(room) = query::room_of(tenant, query) {
+            self.jitsi()?.placement.touch(&room);
+            if let Some(ways) = self.way_towards(&room)? {
+                ways.mark(answer.headers_mut());
+            }
+        }
         if let Some(session) = self.session(request.headers()) {
             self.renew(&session, &mut answer);
         }
@@ -146,6 +165,7 @@ impl Worker {
             registration,
             attendance,
             longest,
+            stay,
             facts,
         }: Socket,
     ) {
@@ -161,7 +181,7 @@ impl Worker {
         let left = ends.since(self.gateway.clock.now());
         let left = longest.map_or(left, |longest| longest.min(left));
         let ended = tunnel::run(client, prosody, registration, left).await;
-        drop(attendance);
+        drop((attendance, stay));
         self.metrics.sockets(-1);
         if let tunnel::Ended::Cut(end) = &ended {
             self.metrics.cut(end.as_str());
