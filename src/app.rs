@@ -14,12 +14,12 @@ use tracing::{info, warn};
 use crate::{
     admin::Admin,
     clock::{Clock, Timestamp},
-    config::{Backend, Config},
+    config::{Backend, Config, Jitsi},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
-    pages::Pages,
+    pages::{self, Pages},
     placement::Placement,
     policy::{Enter, Policy},
     presence::Presence,
@@ -127,29 +127,36 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     control_metrics
         .insecure_switches
         .set(i64::try_from(config.weakened.len()).unwrap_or(i64::MAX));
-    let relying_party = Arc::new(RelyingParty::new(
-        config.oidc.clone(),
-        clock.clone(),
-        random.clone(),
-    )?);
+    let relying_party = config
+        .oidc
+        .clone()
+        .map(|provider| RelyingParty::new(provider, clock.clone(), random.clone()))
+        .transpose()?
+        .map(Arc::new);
     let revocations = Arc::new(Revocations::new(
         config.session.absolute.max(config.guests.lifetime),
         clock.clone(),
     ));
     let store = store::open(&config.store, control_metrics.store.clone(), random.clone())?;
     let presence = Arc::new(Presence::new(&random));
-    let placement = config
-        .jitsi()
-        .map(|jitsi| {
+    let backend = match &config.backend {
+        Backend::Jitsi(Jitsi {
+            upstream, shards, ..
+        }) => {
             let shared = (clock.clone(), random.clone(), Arc::clone(&store));
-            Placement::new(
-                jitsi.shards.clone(),
-                &jitsi.upstream.xmpp_domain,
-                shared,
-                control_metrics.shards.clone(),
-            )
-        })
-        .map(Arc::new);
+            let metrics = control_metrics.shards.clone();
+            let placement = Placement::new(shards.clone(), &upstream.xmpp_domain, shared, metrics);
+            gateway::Backend::Jitsi {
+                upstream: upstream.clone(),
+                placement: Arc::new(placement),
+            }
+        }
+        Backend::Jaas(settings) => gateway::Backend::Jaas(settings.clone()),
+    };
+    let placement = match &backend {
+        gateway::Backend::Jitsi { placement, .. } => Some(Arc::clone(placement)),
+        gateway::Backend::Jaas(_) => None,
+    };
     let news = News {
         revoked: revocations.watch(),
         presence: presence.changes(),
@@ -157,7 +164,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     };
     let control = Control {
         runtime: Handle::current(),
-        relying_party: Arc::clone(&relying_party),
+        relying_party: relying_party.clone(),
         revocations: Arc::clone(&revocations),
         presence: Arc::clone(&presence),
         store: Arc::clone(&store),
@@ -170,15 +177,8 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         trusted_proxies: TrustedProxies::new(server.trusted_proxies.clone()),
         session: config.session,
         keyring: config.keyring.clone(),
-        backend: match (&config.backend, &placement) {
-            (Backend::Jitsi(jitsi), Some(placement)) => gateway::Backend::Jitsi {
-                upstream: jitsi.upstream.clone(),
-                placement: Arc::clone(placement),
-            },
-            (Backend::Jitsi(_), None) => unreachable!("a Jitsi has a placement"),
-            (Backend::Jaas(settings), _) => gateway::Backend::Jaas(settings.clone()),
-        },
-        pages: Pages::new(config.pages.brand.clone(), config.pages.languages.clone()),
+        backend,
+        pages: pages(config),
         start: config.pages.start,
         guests: config.guests.clone(),
         recorders: TrustedProxies::new(server.recorders.clone()),
@@ -221,15 +221,17 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     };
     let admin = Arc::new(Admin {
         metrics,
-        relying_party: Arc::clone(&relying_party),
+        relying_party: relying_party.clone(),
         store: Arc::clone(&store),
         weakened: config.weakened.clone(),
         placement: placement.clone(),
         draining: running.draining.clone(),
     });
-    running
-        .tasks
-        .spawn(relying_party.run(running.stopped.clone()));
+    if let Some(relying_party) = relying_party {
+        running
+            .tasks
+            .spawn(relying_party.run(running.stopped.clone()));
+    }
     if let Some(placement) = placement {
         running.tasks.spawn(placement.run(running.stopped.clone()));
     }
@@ -352,6 +354,19 @@ impl Running {
                 warn!(%error, listener = name, "a listener ended");
             }
         });
+    }
+}
+
+/// The pages, which show no way to sign in where there is none.
+fn pages(config: &Config) -> Pages {
+    let pages::Settings {
+        brand, languages, ..
+    } = config.pages.clone();
+    let pages = Pages::new(brand, languages);
+    if config.oidc.is_some() {
+        pages
+    } else {
+        pages.without_sign_in()
     }
 }
 
