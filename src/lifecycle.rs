@@ -131,7 +131,7 @@ fn take_over(running: &Running, reload: &Reload) {
     };
     match running.reload(&config) {
         Ok(()) => {
-            info!("rules, signing keys and shards were read again; other changes need a restart")
+            info!("rules, signing keys and shards were read again; other changes need a restart");
         }
         Err(error) => warn!(%error, "the new keys cannot be used; the old ones stay"),
     }

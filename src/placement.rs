@@ -309,10 +309,9 @@ impl Placement {
         let (shard, pin, outcome) = match timeout(PATIENCE, self.agree(room)).await {
             Ok(Ok(agreed)) => agreed,
             failed => {
-                match failed {
-                    Ok(Err(error)) => debug!(%error, "a room is placed without the store"),
-                    _ => debug!("a room is placed without the store, which is too slow"),
-                }
+                let error = failed.unwrap_or(Err(StoreError::Timeout)).err();
+                let error = error.map(tracing::field::display);
+                debug!(error, "a room is placed without the store");
                 let shard = Arc::clone(self.view().guess(room));
                 let known = self.copies.get(room);
                 let pin = self.pin(&shard, known.as_ref().map(|known| &known.pin));

@@ -8,6 +8,7 @@
 use std::{fmt, sync::Arc};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use crate::room::RoomKey;
@@ -163,11 +164,12 @@ impl Ring {
             state,
         } in &self.0
         {
-            text.push_str(&format!("{name} {weight} {}\n", state.as_str()));
+            text.extend([name.as_str(), " ", &weight.to_string(), " "]);
+            text.extend([state.as_str(), "\n"]);
         }
         let digest = digest(&SHA256, text.as_bytes());
-        let short = digest.as_ref().iter().take(FINGERPRINT_BYTES);
-        short.map(|byte| format!("{byte:02x}")).collect()
+        let short = digest.as_ref().get(..FINGERPRINT_BYTES);
+        BASE64_URL_SAFE_NO_PAD.encode(short.unwrap_or_default())
     }
 
     fn first(&self, key: &str, may: impl Fn(State) -> bool) -> Option<&ShardName> {

@@ -166,7 +166,7 @@ impl<'a> Talk<'a> {
             self.merge(placed, true);
         }
         if !unsaid.is_empty() {
-            self.save(unsaid);
+            self.save(&unsaid);
         }
     }
 
@@ -296,7 +296,7 @@ impl<'a> Talk<'a> {
                 }
             },
         );
-        self.save(living);
+        self.save(&living);
     }
 
     /// Shows which shards are lost.
@@ -352,7 +352,7 @@ impl<'a> Talk<'a> {
         }
     }
 
-    fn save(&self, pins: Vec<Pinned>) {
+    fn save(&self, pins: &[Pinned]) {
         for pins in pins.chunks(AT_ONCE) {
             let said = write(&self.message(Said::Pins(pins.to_vec())));
             self.put(Line::Save(pins.to_vec(), said));

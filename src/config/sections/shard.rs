@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::upstream::RawUpstream;
+use super::upstream::{Meant, RawUpstream};
 use crate::{
     config::{
         problem::{Fault, Section},
@@ -75,7 +75,7 @@ pub(super) fn resolve(
         let visitors = raw.visitors();
         let mut section = root.table("upstream");
         let visitors = visitor_nodes(visitors, &mut section);
-        let upstream = raw.resolve(None, &mut section)?;
+        let upstream = raw.resolve(Meant::Whole, &mut section)?;
         let shard = ShardSettings {
             name: ShardName::parse(ONLY).expect("the name is one"),
             weight: WEIGHT,
@@ -110,7 +110,7 @@ pub(super) fn resolve(
     let shards: Option<Vec<ShardSettings>> = shards.into_iter().collect();
     let first = shards.as_ref().and_then(|shards| shards.first());
     let upstream = raw.resolve(
-        Some(first.map(|first| &first.place)),
+        Meant::Shared(first.map(|first| &first.place)),
         &mut root.table("upstream"),
     );
     let shards = shards?;

@@ -41,6 +41,15 @@ pub(super) struct RawUpstream {
     visitor: Vec<RawVisitor>,
 }
 
+/// What the section says.
+#[derive(Clone, Copy)]
+pub(super) enum Meant<'s> {
+    /// All of it.
+    Whole,
+    /// What shards have in common; with the place of the first, if it is a good one.
+    Shared(Option<&'s Place>),
+}
+
 // === impl RawUpstream ===
 
 impl RawUpstream {
@@ -49,21 +58,17 @@ impl RawUpstream {
         std::mem::take(&mut self.visitor)
     }
 
-    /// What was meant; where there are shards, with the place of the first.
-    pub(super) fn resolve(
-        self,
-        first: Option<Option<&Place>>,
-        section: &mut Section<'_>,
-    ) -> Option<Settings> {
+    /// The settings of the one Jitsi, or of the first shard.
+    pub(super) fn resolve(self, meant: Meant<'_>, section: &mut Section<'_>) -> Option<Settings> {
         let mut origin = |key: &str, text: Option<String>, example: &str| -> Option<Authority> {
-            match (text, first) {
-                (Some(text), None) => section.keep(key, http_authority(&text)),
-                (Some(_), Some(_)) => {
+            match (text, meant) {
+                (Some(text), Meant::Whole) => section.keep(key, http_authority(&text)),
+                (Some(_), Meant::Shared(_)) => {
                     let remedy = "remove it here, or the shards";
                     section.reject(key, "stands beside [[shard]]", remedy);
                     None
                 }
-                (None, None) => {
+                (None, Meant::Whole) => {
                     section.reject(
                         key,
                         "missing",
@@ -71,16 +76,16 @@ impl RawUpstream {
                     );
                     None
                 }
-                (None, Some(_)) => None,
+                (None, Meant::Shared(_)) => None,
             }
         };
         let web = origin("web", self.web, "http://web:8000");
         let xmpp = origin("xmpp", self.xmpp, "http://prosody:5280");
-        let (web, xmpp) = match first {
-            Some(Some(place)) => (Some(place.web.clone()), Some(place.xmpp.clone())),
+        let (web, xmpp) = match meant {
+            Meant::Shared(Some(place)) => (Some(place.web.clone()), Some(place.xmpp.clone())),
             _ => (web, xmpp),
         };
-        if first.is_some() && !self.visitor.is_empty() {
+        if matches!(meant, Meant::Shared(_)) && !self.visitor.is_empty() {
             let remedy = "write it below its shard, as [[shard.visitor]]";
             section.reject("visitor", "stands beside [[shard]]", remedy);
         }
