@@ -44,7 +44,7 @@ use crate::{
     metrics::{OutcomeLabel, ShardMetrics, ShardStateLabels},
     random::Random,
     room::RoomKey,
-    shard::{ShardName, State},
+    shard::{Member, Ring, ShardName, State},
     store::{Remembered, Store, StoreError},
 };
 
@@ -143,6 +143,20 @@ enum Notice {
     Went(RoomKey),
     Ordered(Order),
     Replaced,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// The ring of the configuration, as long as no operator says otherwise and all is reached.
+    pub fn ring(&self) -> Ring {
+        let member = |shard: &ShardSettings| Member {
+            name: shard.name.clone(),
+            weight: shard.weight,
+            state: shard.state,
+        };
+        Ring::new(self.shards.iter().map(member).collect())
+    }
 }
 
 // === impl Placement ===

@@ -15,6 +15,7 @@ mod backend;
 mod integrations;
 mod mistakes;
 mod policies;
+mod shards;
 
 use self::mistakes::{GOOD, MISTAKES};
 
