@@ -7,14 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{runtime::Handle, task::JoinError};
+use tokio::{runtime::Handle, sync::watch, task::JoinError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
     admin::Admin,
     clock::{Clock, Timestamp},
-    config::{Backend, Config},
+    config::{Backend, Config, Jitsi, fingerprint},
+    doctor::{self, ProbeSettings, Prober},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
@@ -23,6 +24,7 @@ use crate::{
     policy::{Enter, Policy},
     presence::Presence,
     random::Random,
+    replica::{self, Announcement},
     reservation::{Reservations, RoomTerms},
     revocation::Revocations,
     room::RoomKey,
@@ -45,6 +47,10 @@ pub struct Running {
     grace: Duration,
     /// `/readyz` fails.
     draining: CancellationToken,
+    /// What this replica says of itself.
+    announcement: watch::Sender<Announcement>,
+    /// What the probe works with, where there is a Jitsi to probe.
+    probed: Option<watch::Sender<ProbeSettings>>,
     /// Nothing more is accepted.
     closed: CancellationToken,
     /// The control plane ends.
@@ -149,6 +155,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         store: Arc::clone(&store),
         metrics: control_metrics.clone(),
     };
+    let (replica_name, probe_random) = (random.text::<9>(), random.clone());
     let rules = rules(config, clock.clone())?;
     let settings = gateway::Settings {
         origin: config.public_url.origin().to_owned(),
@@ -197,6 +204,8 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         drain_delay: server.drain_delay,
         grace: server.grace,
         draining: CancellationToken::new(),
+        announcement: watch::Sender::new(announcement(config, replica_name)),
+        probed: probed(config).map(watch::Sender::new),
         closed: CancellationToken::new(),
         stopped: CancellationToken::new(),
     };
@@ -204,6 +213,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         metrics,
         relying_party: relying_party.clone(),
         store: Arc::clone(&store),
+        probe: control_metrics.probe.clone(),
         weakened: config.weakened.clone(),
         draining: running.draining.clone(),
     });
@@ -212,8 +222,24 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
             .tasks
             .spawn(relying_party.run(running.stopped.clone()));
     }
+    if let (Some(every), Some(probed)) = (config.probe, &running.probed) {
+        let prober = Prober {
+            every,
+            settings: probed.subscribe(),
+            metrics: control_metrics.probe.clone(),
+            clock: running.clock.clone(),
+            random: probe_random,
+        };
+        running.tasks.spawn(prober.run(running.stopped.clone()));
+    }
+    let announced = running.announcement.subscribe();
     let shared = [
         Arc::clone(&store).run(running.stopped.clone()),
+        Box::pin(replica::announce(
+            Arc::clone(&store),
+            announced,
+            running.stopped.clone(),
+        )),
         Box::pin(revocations.run(Arc::clone(&store), running.stopped.clone())),
         Box::pin(presence.run(store, running.stopped.clone())),
     ];
@@ -262,6 +288,15 @@ impl Running {
     pub fn reload(&self, config: &Config) -> Result<(), gateway::SetupError> {
         self.gateway
             .replace_rules(rules(config, self.clock.clone())?);
+        if let (Some(probed), Some(settings)) = (&self.probed, probed(config)) {
+            probed.send_replace(settings);
+        }
+        self.announcement.send_modify(|own| {
+            *own = Announcement {
+                turn: own.turn + 1,
+                ..announcement(config, std::mem::take(&mut own.replica))
+            };
+        });
         Ok(())
     }
 
@@ -350,6 +385,35 @@ fn rules(config: &Config, clock: Clock) -> Result<Rules, gateway::SetupError> {
     Rules::new(policy, token, config.integrations.clone(), clock)
 }
 
+/// What the probe works with.
+fn probed(config: &Config) -> Option<ProbeSettings> {
+    let Jitsi { upstream, token } = config.jitsi()?;
+    let backend = doctor::Backend {
+        name: THE_ONE.to_owned(),
+        xmpp: upstream.xmpp.clone(),
+        domain: upstream.xmpp_domain.clone(),
+    };
+    Some(ProbeSettings {
+        backends: vec![backend],
+        token: token.clone(),
+    })
+}
+
+/// What a replica of this name says of itself.
+fn announcement(config: &Config, replica: String) -> Announcement {
+    let jitsi = config.jitsi();
+    Announcement {
+        form: replica::FORM,
+        replica,
+        turn: 0,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        settings: config.fingerprint(),
+        cookie_keys: config.keyring.ids(),
+        signing_keys: jitsi.map_or_else(Vec::new, |jitsi| jitsi.token.signing.kids()),
+        ring: fingerprint(&jitsi.map(|jitsi| &jitsi.upstream)),
+    }
+}
+
 /// What the rules say of a room, whoever is in it.
 fn terms(policy: &Policy, room: &RoomKey, now: Timestamp) -> RoomTerms {
     let Some((_, rule)) = policy.rule_of(room) else {
@@ -364,6 +428,9 @@ fn terms(policy: &Policy, room: &RoomKey, now: Timestamp) -> RoomTerms {
         lobby: rule.lobby,
     }
 }
+
+/// The name of a Jitsi that has none, because there is no other.
+const THE_ONE: &str = "jitsi";
 
 /// For close frames to get through.
 const SOCKETS_GRACE: Duration = Duration::from_secs(3);
