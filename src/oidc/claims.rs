@@ -127,7 +127,8 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// Groups: the members of an array, or the words of one text.
+/// Groups: the members of an array, the words of one text, or the names that an object has
+/// something under, as Zitadel tells of roles (`{"staff": {"<organisation>": "example.org"}}`).
 fn many(value: &Value) -> Vec<String> {
     match value {
         Value::Array(values) => values.iter().filter_map(scalar).collect(),
@@ -135,6 +136,11 @@ fn many(value: &Value) -> Vec<String> {
             .split([' ', ','])
             .filter(|word| !word.is_empty())
             .map(str::to_owned)
+            .collect(),
+        Value::Object(names) => names
+            .iter()
+            .filter(|(_, grants)| grants.as_object().is_some_and(|grants| !grants.is_empty()))
+            .map(|(name, _)| name.clone())
             .collect(),
         _ => Vec::new(),
     }

@@ -100,6 +100,14 @@ fn groups_may_be_one_text() {
 }
 
 #[test]
+fn groups_may_be_the_names_of_an_object() {
+    let roles = json!({"sub": "1", "realm_access": {"roles": {
+        "staff": {"2811": "example.org"}, "board": {}, "admin": false, "owner": "no", "all": null,
+    }}});
+    assert_eq!(person(roles, None, &["group:*"]).groups, ["staff"]);
+}
+
+#[test]
 fn a_group_is_never_bent_into_another() {
     let roles = json!([
         "ad\u{0}min",
