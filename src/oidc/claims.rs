@@ -34,6 +34,20 @@ pub(super) fn leaves_open(claims: &Claims, paths: &ClaimPaths, policy: &Policy) 
         .any(|path| find(claims, path).is_none())
 }
 
+/// The claims that rules ask about and the provider only says to keep elsewhere (OpenID Connect Core
+/// § 5.6.2): as Entra ID does with the groups of somebody who is in many.
+pub(super) fn elsewhere<'p>(
+    described: Described<'p>,
+    paths: &'p ClaimPaths,
+    policy: &'p Policy,
+) -> impl Iterator<Item = &'p str> {
+    let names = described.id_token.get("_claim_names");
+    std::iter::once(&*paths.groups)
+        .chain(policy.claim_paths())
+        .filter(move |path| names.is_some_and(|names| names.get(path).is_some()))
+        .filter(move |path| described.find(path).is_none())
+}
+
 /// The person, as far as this deployment wants to know them.
 pub(super) fn identity(
     described: Described<'_>,

@@ -244,3 +244,26 @@ fn the_userinfo_is_asked_only_for_what_is_missing() {
     partial.insert("realm_access".to_owned(), json!({"roles": null}));
     assert!(leaves_open(&partial, &paths, &policy(&[])));
 }
+
+#[test]
+fn what_the_provider_keeps_elsewhere_is_noticed() {
+    let mut settings = settings();
+    settings.claims.groups = "groups".to_owned();
+    let rules = policy(&["claim:dept=x"]);
+    let found = |id_token: Value| {
+        let id_token = claims(id_token);
+        let described = Described {
+            id_token: &id_token,
+            userinfo: None,
+        };
+        let found = elsewhere(described, &settings.claims, &rules);
+        found.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let names = json!({"groups": "src1", "dept": "src1", "address": "src1"});
+    assert_eq!(
+        found(json!({"sub": "1", "_claim_names": names, "dept": "x"})),
+        ["groups"]
+    );
+    assert!(found(json!({"sub": "1"})).is_empty());
+    assert!(found(json!({"sub": "1", "_claim_names": "groups"})).is_empty());
+}
