@@ -22,8 +22,8 @@ use crate::{
 pub struct Admin {
     /// All counters.
     pub metrics: Metrics,
-    /// Whether people can sign in.
-    pub relying_party: Arc<RelyingParty>,
+    /// Whether people can sign in, where they have accounts.
+    pub relying_party: Option<Arc<RelyingParty>>,
     /// What replicas share.
     pub store: Arc<dyn Store>,
     /// Switches that weaken the gateway and are on.
@@ -94,13 +94,16 @@ impl Admin {
     /// Not ready only while stopping. A provider or store that is down is told of, but takes nobody
     /// out of a balancer: meetings go on without it, and no other replica would do better.
     fn readiness(&self) -> Response<Full<Bytes>> {
-        let provider = self.relying_party.status();
+        let provider = self
+            .relying_party
+            .as_ref()
+            .map(|provider| provider.status());
         let draining = self.draining.is_cancelled();
         let mut reasons = Vec::new();
         if draining {
             reasons.push("the gateway is stopping".to_owned());
         }
-        if let Status::NotYet { reason } | Status::Stale { reason } = &provider {
+        if let Some(Status::NotYet { reason } | Status::Stale { reason }) = &provider {
             reasons.push(format!("OpenID provider: {reason}"));
         }
         let store = self.store.state();
@@ -119,7 +122,7 @@ impl Admin {
         };
         let body = json!({
             "status": word,
-            "provider": provider.as_str(),
+            "provider": provider.as_ref().map_or("none", Status::as_str),
             "store": store.as_str(),
             "reasons": reasons,
         });
