@@ -3,7 +3,7 @@
 
 mod shards;
 
-use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    metrics::Metrics,
+    metrics::{Metrics, ProbeMetrics, Verdict},
     oidc::{RelyingParty, Status},
     placement::Placement,
     server::Listener,
@@ -30,6 +30,8 @@ pub struct Admin {
     pub relying_party: Option<Arc<RelyingParty>>,
     /// What replicas share.
     pub store: Arc<dyn Store>,
+    /// Whether people can log in at Prosody.
+    pub probe: ProbeMetrics,
     /// Switches that weaken the gateway and are on.
     pub weakened: Vec<&'static str>,
     /// Which shards there are, if there can be any.
@@ -105,8 +107,9 @@ impl Admin {
         }
     }
 
-    /// Not ready only while stopping. A provider or store that is down is told of, but takes nobody
-    /// out of a balancer: meetings go on without it, and no other replica would do better.
+    /// Not ready only while stopping. A provider, store or Prosody that is down is told of, but takes
+    /// nobody out of a balancer: all replicas have the same ones, so that none would do better, and a
+    /// front door that is gone shows people less than one that says what is wrong.
     fn readiness(&self) -> Response<Full<Bytes>> {
         let provider = self
             .relying_party
@@ -124,6 +127,25 @@ impl Admin {
         if let State::Unreachable { reason } = &store {
             reasons.push(format!("store: {reason}"));
         }
+        let backends = self.probe.verdicts();
+        for (backend, verdict) in &backends {
+            match verdict {
+                Verdict::Ok => {}
+                Verdict::Open => {
+                    reasons.push(format!("{backend}: Prosody lets people in without a token"));
+                }
+                _ => {
+                    let reason = verdict.as_str();
+                    reasons.push(format!(
+                        "{backend}: nobody can log in at Prosody ({reason})"
+                    ));
+                }
+            }
+        }
+        let words = backends.iter();
+        let backends: BTreeMap<_, _> = words
+            .map(|(backend, verdict)| (backend, verdict.as_str()))
+            .collect();
         reasons.extend(
             self.weakened
                 .iter()
@@ -144,6 +166,7 @@ impl Admin {
             "status": word,
             "provider": provider.as_ref().map_or("none", Status::as_str),
             "store": store.as_str(),
+            "backends": backends,
             "reasons": reasons,
         });
         if let (Some((shards, _)), Some(body)) = (shards, body.as_object_mut()) {

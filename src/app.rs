@@ -1,20 +1,21 @@
 //! Assembly: from a checked configuration to a running gateway, and back to nothing.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{runtime::Handle, task::JoinError};
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    task::JoinError,
+    time::{Instant, sleep},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
     admin::Admin,
     clock::{Clock, Timestamp},
-    config::{Backend, Config, Jitsi},
+    config::{Backend, Config, Jitsi, fingerprint},
+    doctor::{self, ProbeSettings, Prober},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
@@ -24,13 +25,15 @@ use crate::{
     policy::{Enter, Policy},
     presence::Presence,
     random::Random,
+    replica::{self, Announcement},
     reservation::{Reservations, RoomTerms},
     revocation::Revocations,
     room::RoomKey,
     server::{
         self, Certificate, CertificateError, ListenError, Listener, News, WorkerError, Workers,
     },
-    store,
+    shard::ShardName,
+    store, upstream,
 };
 
 /// A gateway that runs.
@@ -45,8 +48,13 @@ pub struct Running {
     clock: Clock,
     drain_delay: Duration,
     grace: Duration,
+    drain_window: Duration,
     /// `/readyz` fails.
     draining: CancellationToken,
+    /// What this replica says of itself.
+    announcement: watch::Sender<Announcement>,
+    /// What the probe works with, where there is a Jitsi to probe.
+    probed: Option<watch::Sender<ProbeSettings>>,
     /// Nothing more is accepted.
     closed: CancellationToken,
     /// The control plane ends.
@@ -170,6 +178,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         store: Arc::clone(&store),
         metrics: control_metrics.clone(),
     };
+    let (replica_name, probe_random) = (random.text::<9>(), random.clone());
     let rules = rules(config, clock.clone())?;
     let settings = gateway::Settings {
         origin: config.public_url.origin().to_owned(),
@@ -215,7 +224,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         clock,
         drain_delay: server.drain_delay,
         grace: server.grace,
+        drain_window: server.drain_window,
         draining: CancellationToken::new(),
+        announcement: watch::Sender::new(announcement(config, replica_name)),
+        probed: probed(config).map(watch::Sender::new),
         closed: CancellationToken::new(),
         stopped: CancellationToken::new(),
     };
@@ -223,6 +235,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         metrics,
         relying_party: relying_party.clone(),
         store: Arc::clone(&store),
+        probe: control_metrics.probe.clone(),
         weakened: config.weakened.clone(),
         placement: placement.clone(),
         draining: running.draining.clone(),
@@ -235,8 +248,24 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     if let Some(placement) = placement {
         running.tasks.spawn(placement.run(running.stopped.clone()));
     }
+    if let (Some(every), Some(probed)) = (config.probe, &running.probed) {
+        let prober = Prober {
+            every,
+            settings: probed.subscribe(),
+            metrics: control_metrics.probe.clone(),
+            clock: running.clock.clone(),
+            random: probe_random,
+        };
+        running.tasks.spawn(prober.run(running.stopped.clone()));
+    }
+    let announced = running.announcement.subscribe();
     let shared = [
         Arc::clone(&store).run(running.stopped.clone()),
+        Box::pin(replica::announce(
+            Arc::clone(&store),
+            announced,
+            running.stopped.clone(),
+        )),
         Box::pin(revocations.run(Arc::clone(&store), running.stopped.clone())),
         Box::pin(presence.run(store, running.stopped.clone())),
     ];
@@ -289,26 +318,53 @@ impl Running {
         if let (Some(placement), Some(jitsi)) = (&self.placement, config.jitsi()) {
             placement.replace(jitsi.shards.clone());
         }
+        if let (Some(probed), Some(settings)) = (&self.probed, probed(config)) {
+            probed.send_replace(settings);
+        }
+        self.announcement.send_modify(|own| {
+            *own = Announcement {
+                turn: own.turn + 1,
+                ..announcement(config, std::mem::take(&mut own.replica))
+            };
+        });
         Ok(())
     }
 
-    /// Stops in order: not ready, nothing new, requests under way answered, sockets closed with
-    /// 1001, the rest broken off. `hurry` ends all waiting.
+    /// Stops in order, so that no meeting ends that another replica can carry on:
+    ///
+    /// 1. `/readyz` fails, and balancers have `drain_delay` to notice; all goes on meanwhile.
+    /// 2. Nothing more is accepted. Requests under way are answered, BOSH's long polls in their time,
+    ///    and connections told to go elsewhere. WebSockets are closed with 1001, one after another
+    ///    over `drain_window`.
+    /// 3. When all have gone, or after `grace`, what is left is closed.
+    ///
+    /// `hurry` ends all waiting.
     pub async fn stop(self, hurry: CancellationToken) {
         self.draining.cancel();
         info!("stopping; /readyz says so");
-        let _ = hurry
-            .run_until_cancelled(tokio::time::sleep(self.drain_delay))
-            .await;
+        let _ = hurry.run_until_cancelled(sleep(self.drain_delay)).await;
         self.closed.cancel();
         self.workers.drain();
-        let connections = self.workers.open_connections();
-        info!(connections, grace = ?self.grace, "nothing more is accepted; waiting for requests");
-        self.wait_until(&hurry, self.grace, || self.workers.open_connections() == 0)
+        self.workers.end_sockets(self.drain_window);
+        info!(
+            connections = self.workers.open_connections(),
+            sockets = self.workers.open_sockets(),
+            drain_window = ?self.drain_window,
+            grace = ?self.grace,
+            "nothing more is accepted; waiting for those who are there"
+        );
+        let _ = hurry
+            .run_until_cancelled(until(self.grace, || {
+                self.workers.open_connections() == 0 && self.workers.open_sockets() == 0
+            }))
             .await;
-        self.workers.end_sockets();
-        self.wait_until(&hurry, SOCKETS_GRACE, || self.workers.open_sockets() == 0)
-            .await;
+        self.workers.end_sockets(Duration::ZERO);
+        until(FAREWELL, || self.workers.open_sockets() == 0).await;
+        info!(
+            connections = self.workers.open_connections(),
+            sockets = self.workers.open_sockets(),
+            "closing what is left"
+        );
         self.stopped.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -317,21 +373,6 @@ impl Running {
                 tokio::task::spawn_blocking(move || workers.stop()).await;
         }
         info!("stopped");
-    }
-
-    async fn wait_until(
-        &self,
-        hurry: &CancellationToken,
-        at_most: Duration,
-        done: impl Fn() -> bool,
-    ) {
-        let started = Instant::now();
-        let waiting = async {
-            while !done() && started.elapsed() < at_most {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        let _ = hurry.run_until_cancelled(waiting).await;
     }
 
     fn accept(&self, listener: Listener, tls: bool) {
@@ -370,11 +411,48 @@ fn pages(config: &Config) -> Pages {
     }
 }
 
+/// Waits until something is so, but not for ever.
+async fn until(at_most: Duration, done: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !done() && began.elapsed() < at_most {
+        sleep(LOOK_EVERY).await;
+    }
+}
+
 /// What a reload replaces.
 fn rules(config: &Config, clock: Clock) -> Result<Rules, gateway::SetupError> {
     let policy = Arc::new(config.policy.clone());
     let token = config.jitsi().map(|jitsi| &jitsi.token);
     Rules::new(policy, token, config.integrations.clone(), clock)
+}
+
+/// What the probe works with.
+fn probed(config: &Config) -> Option<ProbeSettings> {
+    let jitsi = config.jitsi()?;
+    let backend = |(shard, upstream): (Option<&ShardName>, upstream::Settings)| doctor::Backend {
+        name: shard.map_or(THE_ONE, ShardName::as_str).to_owned(),
+        xmpp: upstream.xmpp,
+        domain: upstream.xmpp_domain,
+    };
+    Some(ProbeSettings {
+        backends: jitsi.sets().into_iter().map(backend).collect(),
+        token: jitsi.token.clone(),
+    })
+}
+
+/// What a replica of this name says of itself.
+fn announcement(config: &Config, replica: String) -> Announcement {
+    let jitsi = config.jitsi();
+    Announcement {
+        form: replica::FORM,
+        replica,
+        turn: 0,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        settings: config.fingerprint(),
+        cookie_keys: config.keyring.ids(),
+        signing_keys: jitsi.map_or_else(Vec::new, |jitsi| jitsi.token.signing.kids()),
+        ring: fingerprint(&jitsi.map(|jitsi| (&jitsi.upstream, &jitsi.shards))),
+    }
 }
 
 /// What the rules say of a room, whoever is in it.
@@ -392,8 +470,11 @@ fn terms(policy: &Policy, room: &RoomKey, now: Timestamp) -> RoomTerms {
     }
 }
 
-/// For close frames to get through.
-const SOCKETS_GRACE: Duration = Duration::from_secs(3);
+/// The name of a Jitsi that has none, because there is no other.
+const THE_ONE: &str = "jitsi";
+
+/// For the last close frames to get through; a client that does not read is not waited for longer.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How often to look whether everything has ended; only while stopping.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -1,6 +1,7 @@
 //! Counters: one shard for each worker, so that no two cores share a cache line on the data path;
 //! summed when they are read.
 
+mod probe;
 mod shards;
 
 use std::{
@@ -23,7 +24,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-pub use self::shards::{ShardLabel, ShardMetrics, ShardStateLabels};
+pub use self::{
+    probe::{ProbeMetrics, Verdict},
+    shards::{ShardLabel, ShardMetrics, ShardStateLabels},
+};
 
 /// What one worker counts.
 #[derive(Debug, Default)]
@@ -51,6 +55,8 @@ pub struct ControlMetrics {
     pub store: StoreMetrics,
     /// Shards and their rooms.
     pub shards: ShardMetrics,
+    /// Whether people can log in at the backends.
+    pub probe: ProbeMetrics,
 }
 
 /// What is counted of the store that replicas share.
@@ -182,6 +188,7 @@ impl Metrics {
             control.store.reconnects.clone(),
         );
         control.shards.register(&mut registry);
+        control.probe.register(&mut registry);
         registry.register_collector(Box::new(Shards(workers)));
         Self { registry }
     }
