@@ -41,6 +41,7 @@ pub struct Running {
     workers: Arc<Workers>,
     tasks: TaskTracker,
     clock: Clock,
+    metrics: ControlMetrics,
     drain_delay: Duration,
     grace: Duration,
     /// `/readyz` fails.
@@ -121,7 +122,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         .transpose()?
         .map(Arc::new);
 
-    let control_metrics = ControlMetrics::default();
+    let mut control_metrics = ControlMetrics::default();
+    let started = clock.now().as_unix();
+    control_metrics.config.started(started);
+    control_metrics.config_hash.set(&config.fingerprint);
     control_metrics
         .insecure_switches
         .set(i64::try_from(config.weakened.len()).unwrap_or(i64::MAX));
@@ -130,6 +134,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         clock.clone(),
         random.clone(),
     )?);
+    control_metrics.provider = relying_party.metrics().clone();
     let revocations = Arc::new(Revocations::new(
         config.session.absolute.max(config.guests.lifetime),
         clock.clone(),
@@ -177,7 +182,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     let shards: Vec<_> = (0..server.workers.max(1))
         .map(|_| Arc::new(WorkerMetrics::default()))
         .collect();
-    let metrics = Metrics::new(shards.clone(), &control_metrics);
+    let metrics = Metrics::new(shards.clone(), &control_metrics, started);
     let workers = Arc::new(Workers::start(&gateway, tls.as_ref(), &news, shards)?);
 
     let running = Running {
@@ -193,6 +198,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         workers,
         tasks: TaskTracker::new(),
         clock,
+        metrics: control_metrics.clone(),
         drain_delay: server.drain_delay,
         grace: server.grace,
         draining: CancellationToken::new(),
@@ -201,6 +207,8 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     };
     let admin = Arc::new(Admin {
         metrics,
+        control: control_metrics.clone(),
+        presence: Arc::clone(&presence),
         relying_party: Arc::clone(&relying_party),
         store: Arc::clone(&store),
         weakened: config.weakened.clone(),
@@ -218,9 +226,11 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         running.tasks.spawn(task);
     }
     if let Some(certificate) = certificate {
-        running
-            .tasks
-            .spawn(certificate.follow(control_metrics, running.stopped.clone()));
+        running.tasks.spawn(certificate.follow(
+            control_metrics.certificate,
+            running.clock.clone(),
+            running.stopped.clone(),
+        ));
     }
     running.keep(
         "admin",
@@ -257,9 +267,17 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
 impl Running {
     /// Takes over rules and signing keys of a new configuration; everything else needs a restart.
     pub fn reload(&self, config: &Config) -> Result<(), gateway::SetupError> {
+        let rules = rules(config, self.clock.clone());
         self.gateway
-            .replace_rules(rules(config, self.clock.clone())?);
+            .replace_rules(rules.inspect_err(|_| self.reload_failed())?);
+        self.metrics.config.succeeded(self.clock.now().as_unix());
+        self.metrics.config_hash.set(&config.fingerprint);
         Ok(())
+    }
+
+    /// A new configuration cannot be used; the old one stays, and metrics and `/readyz` say so.
+    pub fn reload_failed(&self) {
+        self.metrics.config.failed();
     }
 
     /// Stops in order: not ready, nothing new, requests under way answered, sockets closed with

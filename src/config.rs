@@ -19,6 +19,7 @@ mod values;
 
 use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 
+use aws_lc_rs::digest;
 use zeroize::Zeroizing;
 
 pub use self::{
@@ -65,6 +66,8 @@ pub struct Config {
     pub embedding_sites: Vec<String>,
     /// What is logged, and how.
     pub log: telemetry::Settings,
+    /// Tells one configuration from another, and nothing of what is in it.
+    pub fingerprint: String,
     /// The keys of switches that are on and weaken the gateway, as `oidc.insecure_http_issuer`.
     pub weakened: Vec<&'static str>,
 }
@@ -124,8 +127,13 @@ fn parse(
     root.places("", &mut places);
     report.locate(places);
     shape.prune(&mut root, "", &mut report);
-    let config = match serde_path_to_error::deserialize::<_, Raw>(root.into_json()) {
-        Ok(raw) => raw.resolve(&mut report),
+    let json = root.into_json();
+    let fingerprint = fingerprint(&json);
+    let config = match serde_path_to_error::deserialize::<_, Raw>(json) {
+        Ok(raw) => raw.resolve(&mut report).map(|config| Config {
+            fingerprint,
+            ..config
+        }),
         Err(error) => {
             // The shape was taken from the same types, so this is a mistake of ours; the inner
             // error may quote a secret.
@@ -143,6 +151,15 @@ fn parse(
     }
 }
 
+/// The beginning of a SHA-256 of all keys and values, those of the environment included; what files hold
+/// that are named is not in it.
+fn fingerprint(json: &serde_json::Value) -> String {
+    let text = Zeroizing::new(json.to_string());
+    let hash = digest::digest(&digest::SHA256, text.as_bytes());
+    let beginning = hash.as_ref().iter().take(FINGERPRINT_BYTES);
+    beginning.fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
 fn unreadable(file: &Arc<str>, error: &io::Error) -> Problems {
     let what = if error.kind() == io::ErrorKind::NotFound {
         "no such file".to_owned()
@@ -157,3 +174,6 @@ fn not_utf8(file: &Arc<str>) -> Problems {
     let place = Place::File(Arc::clone(file));
     Problem::new(place, "", "not UTF-8", "write the file as UTF-8").into()
 }
+
+/// Enough to tell configurations apart.
+const FINGERPRINT_BYTES: usize = 6;

@@ -49,6 +49,7 @@ use crate::{
     clock::Clock,
     identity::{Identity, Verified},
     jws::{Claims, Jws, text},
+    metrics::ProviderMetrics,
     policy::Policy,
     random::Random,
 };
@@ -225,6 +226,11 @@ impl RelyingParty {
     /// How well the provider is known.
     pub fn status(&self) -> Status {
         self.provider.status().borrow().clone()
+    }
+
+    /// What is counted of the provider.
+    pub fn metrics(&self) -> &ProviderMetrics {
+        &self.provider.fetcher.metrics
     }
 
     /// Tells when the status changes.

@@ -169,6 +169,7 @@ impl Raw {
             pages: pages?,
             integrations: integrations?,
             log: log?,
+            fingerprint: String::new(),
             weakened: report.weakened.clone(),
         })
     }

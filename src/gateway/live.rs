@@ -4,7 +4,10 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use tokio::sync::oneshot;
 
-use crate::{revocation::Revocations, session::Session};
+use crate::{
+    revocation::{Cause, Revocations},
+    session::Session,
+};
 
 /// The open WebSockets and long polls of one worker.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +17,7 @@ pub(crate) struct Live(Rc<RefCell<Entries>>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// The session was revoked.
-    Revoked,
+    Revoked(Cause),
     /// The session reached its end.
     Expired,
     /// The gateway stops.
@@ -77,23 +80,19 @@ impl Live {
 
     /// Ends everything whose session is revoked.
     pub(crate) fn end_revoked(&self, revocations: &Revocations) {
-        self.end_where(End::Revoked, |entry| revocations.contains(&entry.session));
+        self.end_where(|entry| revocations.cause(&entry.session).map(End::Revoked));
     }
 
     /// Ends the sockets because the gateway stops; polls end by themselves.
     pub(crate) fn end_sockets(&self) {
-        self.end_where(End::Shutdown, |entry| entry.kind == Kind::Socket);
+        self.end_where(|entry| (entry.kind == Kind::Socket).then_some(End::Shutdown));
     }
 
-    fn end_where(&self, why: End, meant: impl Fn(&Entry) -> bool) {
-        for entry in self
-            .0
-            .borrow_mut()
-            .open
-            .values_mut()
-            .filter(|entry| meant(entry))
-        {
-            if let Some(end) = entry.end.take() {
+    fn end_where(&self, why: impl Fn(&Entry) -> Option<End>) {
+        for entry in self.0.borrow_mut().open.values_mut() {
+            if let Some(why) = why(entry)
+                && let Some(end) = entry.end.take()
+            {
                 // Whoever does not listen any more is ending anyway.
                 let _ = end.send(why);
             }
@@ -127,7 +126,7 @@ impl End {
     /// The word for metrics and the audit line.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
-            Self::Revoked => "revoked",
+            Self::Revoked(cause) => cause.as_str(),
             Self::Expired => "expired",
             Self::Shutdown => "shutdown",
         }
@@ -135,13 +134,13 @@ impl End {
 
     /// Whether the client may not come back with what was ended.
     pub(crate) const fn is_for_good(self) -> bool {
-        matches!(self, Self::Revoked | Self::Expired)
+        matches!(self, Self::Revoked(_) | Self::Expired)
     }
 
     /// The close code for WebSockets (RFC 6455 § 7.4.1).
     pub(crate) const fn close_code(self) -> u16 {
         match self {
-            Self::Revoked | Self::Expired => 1008,
+            Self::Revoked(_) | Self::Expired => 1008,
             Self::Shutdown => 1001,
         }
     }
