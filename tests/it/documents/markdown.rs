@@ -156,7 +156,9 @@ impl Page {
                 continue;
             };
             let begin = text[..at].rfind(" [").max(text[..at].rfind("\n["));
-            let begin = begin.max(text[..at].rfind("([")).map_or(0, |begin| begin + 2);
+            let begin = begin
+                .max(text[..at].rfind("(["))
+                .map_or(0, |begin| begin + 2);
             let number = text[at..]
                 .split_once('\u{0}')
                 .and_then(|(_, rest)| rest.split_once('\n'))
