@@ -10,14 +10,16 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::gauge::Gauge;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    metrics::{Metrics, ProbeMetrics, Verdict},
+    metrics::{ControlMetrics, Format, Metrics, ProbeMetrics, Verdict},
     oidc::{RelyingParty, Status},
     placement::Placement,
+    presence::Presence,
     server::Listener,
     store::{State, Store},
 };
@@ -26,6 +28,10 @@ use crate::{
 pub struct Admin {
     /// All counters.
     pub metrics: Metrics,
+    /// Those that are set when somebody reads them.
+    pub control: ControlMetrics,
+    /// Who is in which room.
+    pub presence: Arc<Presence>,
     /// Whether people can sign in, where they have accounts.
     pub relying_party: Option<Arc<RelyingParty>>,
     /// What replicas share.
@@ -84,27 +90,42 @@ impl Admin {
         if path == "/shards" || path.starts_with("/shards/") {
             return self.shards(request, peer).await;
         }
-        self.answer(request.method(), path)
+        self.answer(&request)
     }
 
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        if !matches!(*method, Method::GET | Method::HEAD) {
+    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(
                 StatusCode::METHOD_NOT_ALLOWED,
                 PLAIN,
                 "only GET is answered here\n".into(),
             );
         }
-        match path {
+        match request.uri().path() {
             "/livez" => text(StatusCode::OK, PLAIN, "alive\n".into()),
             "/readyz" => self.readiness(),
-            "/metrics" => text(StatusCode::OK, OPEN_METRICS, self.metrics.encode()),
+            "/metrics" => self.metrics(Format::accepted(request.headers())),
             _ => text(
                 StatusCode::NOT_FOUND,
                 PLAIN,
                 "try /livez, /readyz, /metrics or /shards\n".into(),
             ),
         }
+    }
+
+    fn metrics(&self, format: Format) -> Response<Full<Bytes>> {
+        let set = |gauge: &Gauge, n: usize| gauge.set(i64::try_from(n).unwrap_or(i64::MAX));
+        let (rooms, people) = self.presence.totals();
+        set(&self.control.rooms, rooms);
+        set(&self.control.people, people);
+        // Where there is no provider, none is missing.
+        let provider = self.relying_party.as_ref();
+        let signs_in = provider.is_none_or(|provider| provider.status() == Status::Ready);
+        set(&self.control.provider.ready, usize::from(signs_in));
+        let ready = !self.draining.is_cancelled();
+        set(&self.control.ready, usize::from(ready));
+        let body = self.metrics.encode(format);
+        text(StatusCode::OK, format.content_type(), body)
     }
 
     /// Not ready only while stopping. A provider, store or Prosody that is down is told of, but takes
@@ -151,6 +172,12 @@ impl Admin {
                 .iter()
                 .map(|switch| format!("`{switch}` is on")),
         );
+        if self.control.config.is_failing() {
+            reasons.push("the last reload of the configuration failed; see the log".to_owned());
+        }
+        if self.control.certificate.reloads.is_failing() {
+            reasons.push("the new certificate cannot be used; see the log".to_owned());
+        }
         let view = self.placement.as_ref().map(|placement| placement.view());
         let shards = view.filter(|view| view.is_sharded());
         let shards = shards.map(|view| shards::readiness(&view));
@@ -186,7 +213,6 @@ fn text(status: StatusCode, content_type: &'static str, body: String) -> Respons
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const BACK_OFF: Duration = Duration::from_millis(100);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 16 * 1024;

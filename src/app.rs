@@ -46,6 +46,7 @@ pub struct Running {
     workers: Arc<Workers>,
     tasks: TaskTracker,
     clock: Clock,
+    metrics: ControlMetrics,
     drain_delay: Duration,
     grace: Duration,
     drain_window: Duration,
@@ -131,7 +132,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         .transpose()?
         .map(Arc::new);
 
-    let control_metrics = ControlMetrics::default();
+    let mut control_metrics = ControlMetrics::default();
+    let started = clock.now().as_unix();
+    control_metrics.config.started(started);
+    control_metrics.config_hash.set(&config.fingerprint());
     control_metrics
         .insecure_switches
         .set(i64::try_from(config.weakened.len()).unwrap_or(i64::MAX));
@@ -141,6 +145,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         .map(|provider| RelyingParty::new(provider, clock.clone(), random.clone()))
         .transpose()?
         .map(Arc::new);
+    if let Some(relying_party) = &relying_party {
+        control_metrics.provider = relying_party.metrics().clone();
+    }
     let revocations = Arc::new(Revocations::new(
         config.session.absolute.max(config.guests.lifetime),
         clock.clone(),
@@ -205,7 +212,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     let shards: Vec<_> = (0..server.workers.max(1))
         .map(|_| Arc::new(WorkerMetrics::default()))
         .collect();
-    let metrics = Metrics::new(shards.clone(), &control_metrics);
+    let metrics = Metrics::new(shards.clone(), &control_metrics, started);
     let workers = Arc::new(Workers::start(&gateway, tls.as_ref(), &news, shards)?);
 
     let running = Running {
@@ -222,6 +229,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         workers,
         tasks: TaskTracker::new(),
         clock,
+        metrics: control_metrics.clone(),
         drain_delay: server.drain_delay,
         grace: server.grace,
         drain_window: server.drain_window,
@@ -233,6 +241,8 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     };
     let admin = Arc::new(Admin {
         metrics,
+        control: control_metrics.clone(),
+        presence: Arc::clone(&presence),
         relying_party: relying_party.clone(),
         store: Arc::clone(&store),
         probe: control_metrics.probe.clone(),
@@ -273,9 +283,11 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         running.tasks.spawn(task);
     }
     if let Some(certificate) = certificate {
-        running
-            .tasks
-            .spawn(certificate.follow(control_metrics, running.stopped.clone()));
+        running.tasks.spawn(certificate.follow(
+            control_metrics.certificate,
+            running.clock.clone(),
+            running.stopped.clone(),
+        ));
     }
     running.keep(
         "admin",
@@ -313,8 +325,11 @@ impl Running {
     /// Takes over rules, signing keys and shards of a new configuration; everything else needs a
     /// restart.
     pub fn reload(&self, config: &Config) -> Result<(), gateway::SetupError> {
+        let rules = rules(config, self.clock.clone());
         self.gateway
-            .replace_rules(rules(config, self.clock.clone())?);
+            .replace_rules(rules.inspect_err(|_| self.reload_failed())?);
+        self.metrics.config.succeeded(self.clock.now().as_unix());
+        self.metrics.config_hash.set(&config.fingerprint());
         if let (Some(placement), Some(jitsi)) = (&self.placement, config.jitsi()) {
             placement.replace(jitsi.shards.clone());
         }
@@ -328,6 +343,11 @@ impl Running {
             };
         });
         Ok(())
+    }
+
+    /// A new configuration cannot be used; the old one stays, and metrics and `/readyz` say so.
+    pub fn reload_failed(&self) {
+        self.metrics.config.failed();
     }
 
     /// Stops in order, so that no meeting ends that another replica can carry on:

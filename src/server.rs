@@ -3,6 +3,7 @@
 mod acceptor;
 mod connection;
 mod tls;
+mod validity;
 mod worker;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};

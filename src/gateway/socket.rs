@@ -9,7 +9,8 @@ use hyper_util::rt::TokioIo;
 use tracing::debug;
 
 use super::{
-    Body, Facts, Failure, Rules, Worker, audit,
+    Body, Facts, Failure, Rules, Worker,
+    audit::{self, Who},
     live::{Kind, Registration},
     presented::Occasion,
     tunnel,
@@ -17,11 +18,13 @@ use super::{
 };
 use crate::{
     headers,
+    metrics::{Stream, Upstream},
     placement::Stay,
     policy::Grant,
     presence::Attendance,
     query::{self, SignallingQuery},
     room::{RoomKey, Tenant},
+    route::Transport,
     session::Session,
     upstream::ProsodyHead,
 };
@@ -67,7 +70,7 @@ impl Worker {
             return Err(Failure::SignInFirst);
         }
         let token = self.mint(&rules, &room, &entrant)?;
-        audit::admitted(&entrant, &room, "websocket", &facts);
+        self.record_entry(&entrant, &room, Transport::WebSocket, &facts);
         let expected = accept_of(&key);
         let xmpp = ways.prosody_for(&mut query);
         let prosody = ProsodyHead {
@@ -78,8 +81,9 @@ impl Worker {
             from: request.headers(),
         };
         let handshake = prosody.web_socket(token.as_ref(), key);
-        let answer = xmpp.send_apart(handshake, jitsi.upstream.web_timeout).await;
-        let answer = self.heard(&ways, answer)?;
+        let within = jitsi.upstream.web_timeout;
+        let answer = self.timed(Upstream::Xmpp, xmpp.send_apart(handshake, within));
+        let answer = self.heard(&ways, answer.await)?;
         check_switch(&answer, &expected)?;
         let client = upgrade::on(request);
         let presence = &self.gateway.presence;
@@ -176,17 +180,26 @@ impl Worker {
                 return;
             }
         };
-        self.metrics.sockets(1);
+        let open = self.metrics.open(Stream::WebSocket);
         let ends = self.gateway.sessions.ends_at_latest(&session);
         let left = ends.since(self.gateway.clock.now());
         let left = longest.map_or(left, |longest| longest.min(left));
         let ended = tunnel::run(client, prosody, registration, left).await;
         drop((attendance, stay));
-        self.metrics.sockets(-1);
-        if let tunnel::Ended::Cut(end) = &ended {
-            self.metrics.cut(end.as_str());
+        drop(open);
+        let who = Who {
+            session: &session,
+            room: &room,
+        };
+        let transport = Transport::WebSocket;
+        match ended {
+            tunnel::Ended::Closed => audit::left(&who, transport, "closed", &facts),
+            tunnel::Ended::Broken => audit::left(&who, transport, "broken", &facts),
+            tunnel::Ended::Cut(end) => {
+                self.metrics.cut(transport, end.as_str());
+                audit::cut(&who, transport, end, &facts);
+            }
         }
-        audit::socket_ended(&session, &room, &ended, &facts);
     }
 }
 

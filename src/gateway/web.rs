@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use super::{Body, Facts, Failure, Worker, failure::login_path, ways::Ways};
 use crate::{
     headers::{self, X_JITSI_SHARD},
+    metrics::Upstream,
     page,
     path::CanonicalPath,
     query,
@@ -160,7 +161,8 @@ impl Worker {
         let retry = is_reading(request.method());
         let (Source::Room(ways) | Source::Common(ways)) = from;
         let within = self.jitsi()?.upstream.web_timeout;
-        let answer = ways.web.send(request, within, retry).await;
+        let asking = ways.web.send(request, within, retry);
+        let answer = self.timed(Upstream::Web, asking).await;
         let mut answer = self.heard(ways, answer)?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::UpstreamAnswer("an upgrade that nobody asked for"));
