@@ -22,8 +22,8 @@ use crate::{
 pub struct Admin {
     /// All counters.
     pub metrics: Metrics,
-    /// Whether people can sign in.
-    pub relying_party: Arc<RelyingParty>,
+    /// Whether people can sign in, where they have accounts.
+    pub relying_party: Option<Arc<RelyingParty>>,
     /// What replicas share.
     pub store: Arc<dyn Store>,
     /// Whether people can log in at Prosody.
@@ -97,13 +97,16 @@ impl Admin {
     /// nobody out of a balancer: all replicas have the same ones, so that none would do better, and a
     /// front door that is gone shows people less than one that says what is wrong.
     fn readiness(&self) -> Response<Full<Bytes>> {
-        let provider = self.relying_party.status();
+        let provider = self
+            .relying_party
+            .as_ref()
+            .map(|provider| provider.status());
         let draining = self.draining.is_cancelled();
         let mut reasons = Vec::new();
         if draining {
             reasons.push("the gateway is stopping".to_owned());
         }
-        if let Status::NotYet { reason } | Status::Stale { reason } = &provider {
+        if let Some(Status::NotYet { reason } | Status::Stale { reason }) = &provider {
             reasons.push(format!("OpenID provider: {reason}"));
         }
         let store = self.store.state();
@@ -119,7 +122,9 @@ impl Admin {
                 }
                 _ => {
                     let reason = verdict.as_str();
-                    reasons.push(format!("{backend}: nobody can log in at Prosody ({reason})"));
+                    reasons.push(format!(
+                        "{backend}: nobody can log in at Prosody ({reason})"
+                    ));
                 }
             }
         }
@@ -139,7 +144,7 @@ impl Admin {
         };
         let body = json!({
             "status": word,
-            "provider": provider.as_str(),
+            "provider": provider.as_ref().map_or("none", Status::as_str),
             "store": store.as_str(),
             "backends": backends,
             "reasons": reasons,

@@ -20,7 +20,7 @@ use crate::{
     headers::TrustedProxies,
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
-    pages::Pages,
+    pages::{self, Pages},
     policy::{Enter, Policy},
     presence::Presence,
     random::Random,
@@ -131,11 +131,12 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     control_metrics
         .insecure_switches
         .set(i64::try_from(config.weakened.len()).unwrap_or(i64::MAX));
-    let relying_party = Arc::new(RelyingParty::new(
-        config.oidc.clone(),
-        clock.clone(),
-        random.clone(),
-    )?);
+    let relying_party = config
+        .oidc
+        .clone()
+        .map(|provider| RelyingParty::new(provider, clock.clone(), random.clone()))
+        .transpose()?
+        .map(Arc::new);
     let revocations = Arc::new(Revocations::new(
         config.session.absolute.max(config.guests.lifetime),
         clock.clone(),
@@ -148,7 +149,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     };
     let control = Control {
         runtime: Handle::current(),
-        relying_party: Arc::clone(&relying_party),
+        relying_party: relying_party.clone(),
         revocations: Arc::clone(&revocations),
         presence: Arc::clone(&presence),
         store: Arc::clone(&store),
@@ -166,7 +167,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
             Backend::Jitsi(jitsi) => gateway::Backend::Jitsi(jitsi.upstream.clone()),
             Backend::Jaas(settings) => gateway::Backend::Jaas(settings.clone()),
         },
-        pages: Pages::new(config.pages.brand.clone(), config.pages.languages.clone()),
+        pages: pages(config),
         start: config.pages.start,
         guests: config.guests.clone(),
         recorders: TrustedProxies::new(server.recorders.clone()),
@@ -210,15 +211,17 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     };
     let admin = Arc::new(Admin {
         metrics,
-        relying_party: Arc::clone(&relying_party),
+        relying_party: relying_party.clone(),
         store: Arc::clone(&store),
         probe: control_metrics.probe.clone(),
         weakened: config.weakened.clone(),
         draining: running.draining.clone(),
     });
-    running
-        .tasks
-        .spawn(relying_party.run(running.stopped.clone()));
+    if let Some(relying_party) = relying_party {
+        running
+            .tasks
+            .spawn(relying_party.run(running.stopped.clone()));
+    }
     if let (Some(every), Some(probed)) = (config.probe, &running.probed) {
         let prober = Prober {
             every,
@@ -359,6 +362,19 @@ impl Running {
                 warn!(%error, listener = name, "a listener ended");
             }
         });
+    }
+}
+
+/// The pages, which show no way to sign in where there is none.
+fn pages(config: &Config) -> Pages {
+    let pages::Settings {
+        brand, languages, ..
+    } = config.pages.clone();
+    let pages = Pages::new(brand, languages);
+    if config.oidc.is_some() {
+        pages
+    } else {
+        pages.without_sign_in()
     }
 }
 

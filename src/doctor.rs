@@ -124,8 +124,13 @@ async fn examine_trusting(
             let mut dates = Dates::new(clock.clone());
             let mut provider = Report::default();
             if watch.selection.has_any(&[Check::C3, Check::C4, Check::C5]) {
-                let dates = &mut dates;
-                provider::examine(&config.oidc, random, &watch, &mut provider, dates).await;
+                match &config.oidc {
+                    Some(settings) => {
+                        let dates = &mut dates;
+                        provider::examine(settings, random, &watch, &mut provider, dates).await;
+                    }
+                    None => provider.skip(&[Check::C4, Check::C5], "there is no [oidc]"),
+                }
             }
             (report, (provider, dates))
         },);
@@ -154,10 +159,15 @@ async fn examine_trusting(
     }
     if watch.begins(Check::C3) {
         let lifetime = config.jitsi().map(|jitsi| jitsi.token.lifetime);
+        let leeway = config
+            .oidc
+            .as_ref()
+            .map(|provider| provider.leeway)
+            .unwrap_or_default();
         let dates = [prosody_dates, provider_dates];
         let judged = dates
             .iter()
-            .filter_map(|dates| dates.judged(lifetime.unwrap_or_default(), config.oidc.leeway));
+            .filter_map(|dates| dates.judged(lifetime.unwrap_or_default(), leeway));
         report.clocks(judged);
     }
     Ok(report.sorted().limited_to(&order.selection))
@@ -234,7 +244,10 @@ fn log_levels(token: &token::Settings, watch: &Watch<'_>, report: &mut Report) {
     let lifetime = humantime::format_duration(token.lifetime);
     report.advise(
         Finding::advice(Check::L1, "lifetime")
-            .saw("nothing: this is about token.lifetime", format!("{lifetime}"))
+            .saw(
+                "nothing: this is about token.lifetime",
+                format!("{lifetime}"),
+            )
             .so(
                 "Prosody's plugins write the whole token of whoever they keep out of a room into \
                  the log, where it is good for as long",

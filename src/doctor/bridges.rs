@@ -3,7 +3,11 @@
 use http::{Request, StatusCode, header, uri::Authority};
 use serde_json::Value;
 
-use super::{Check, Finding, Report, reach::JICOFO, wire::{Answer, Wire}};
+use super::{
+    Check, Finding, Report,
+    reach::JICOFO,
+    wire::{Answer, Wire},
+};
 
 /// Asks Jicofo. Media are not the gateway's, so this is never more than a warning.
 pub(super) async fn examine(jicofo: &Authority, report: &mut Report) {
@@ -75,6 +79,9 @@ mod tests {
         let none = r#"{"bridge_selector": {"bridge_count": 2, "operational_bridge_count": 0}}"#;
         assert_eq!(of(none).as_deref(), Some("J5.none"));
         assert_eq!(of("{}").as_deref(), Some("J5.strange"));
-        assert_eq!(id(StatusCode::NOT_FOUND, some).as_deref(), Some("J5.strange"));
+        assert_eq!(
+            id(StatusCode::NOT_FOUND, some).as_deref(),
+            Some("J5.strange")
+        );
     }
 }

@@ -114,7 +114,10 @@ fn judged(look: &Look, now: Timestamp) -> Result<(), Finding> {
     });
     if off > TOLERATED {
         return Err(Finding::warning(Check::R1, "clock")
-            .saw(sent, format!("a clock that is {} s off ours", off.as_secs()))
+            .saw(
+                sent,
+                format!("a clock that is {} s off ours", off.as_secs()),
+            )
             .so(
                 "entries end too early or too late: either this clock or the server's is wrong",
                 "find out which of the two (date -u on both), and let both hosts follow NTP",
@@ -134,16 +137,27 @@ fn is_old(version: &str) -> bool {
 
 /// Whether all replicas are of one kind; what matters most comes first.
 fn alike(replicas: &[Announcement]) -> Result<(), Finding> {
-    let sent = format!("a look at what {} replicas say of themselves", replicas.len());
+    let sent = format!(
+        "a look at what {} replicas say of themselves",
+        replicas.len()
+    );
     let several = |of: &dyn Fn(&Announcement) -> String| {
         let mut counted = std::collections::BTreeMap::<String, usize>::new();
         for replica in replicas {
             *counted.entry(of(replica)).or_default() += 1;
         }
-        let listed = counted.iter().map(|(what, times)| format!("{times} × {what}"));
+        let listed = counted
+            .iter()
+            .map(|(what, times)| format!("{times} × {what}"));
         (counted.len() > 1).then(|| listed.collect::<Vec<_>>().join(", "))
     };
-    let keys = |keys: &[String]| if keys.is_empty() { "none".to_owned() } else { keys.join(" ") };
+    let keys = |keys: &[String]| {
+        if keys.is_empty() {
+            "none".to_owned()
+        } else {
+            keys.join(" ")
+        }
+    };
     if let Some(got) = several(&|own| keys(&own.cookie_keys)) {
         return Err(Finding::error(Check::R2, "cookie-keys").saw(sent, format!("key ids {got}")).so(
             "replicas seal cookies with different keys, so people are signed out whenever another \
@@ -153,10 +167,12 @@ fn alike(replicas: &[Announcement]) -> Result<(), Finding> {
         ));
     }
     if let Some(got) = several(&|own| keys(&own.signing_keys)) {
-        return Err(Finding::error(Check::R2, "signing-keys").saw(sent, format!("key ids {got}")).so(
-            "replicas sign with different keys, so Prosody refuses the tokens of some",
-            "give all of them the same [[token.key]], and reload them (SIGHUP)",
-        ));
+        return Err(Finding::error(Check::R2, "signing-keys")
+            .saw(sent, format!("key ids {got}"))
+            .so(
+                "replicas sign with different keys, so Prosody refuses the tokens of some",
+                "give all of them the same [[token.key]], and reload them (SIGHUP)",
+            ));
     }
     if let Some(got) = several(&|own| own.ring.clone()) {
         return Err(Finding::error(Check::R2, "ring").saw(sent, format!("rings {got}")).so(
@@ -252,7 +268,11 @@ mod tests {
             ),
             (|own| own.ring = "r".to_owned(), "R2.ring", "1 × r"),
             (|own| own.settings = "b".to_owned(), "R2.settings", "2 × a"),
-            (|own| own.version = "2".to_owned(), "R2.version", "2 × 1.0.0"),
+            (
+                |own| own.version = "2".to_owned(),
+                "R2.version",
+                "2 × 1.0.0",
+            ),
         ];
         for (change, id, part) in cases {
             let (found, got) = with(change).unwrap();
@@ -282,11 +302,20 @@ mod tests {
                 (|look| look.forgets = Some("allkeys-lru".into())) as fn(&mut Look),
                 "R1.eviction",
             ),
-            (|look| look.forgets = Some("volatile-lru".into()), "R1.eviction"),
+            (
+                |look| look.forgets = Some("volatile-lru".into()),
+                "R1.eviction",
+            ),
             (|look| look.version = Some("6.0.16".into()), "R1.version"),
             (|look| look.hears = false, "R1.deaf"),
-            (|look| look.now = Some(Timestamp::from_unix(900)), "R1.clock"),
-            (|look| look.now = Some(Timestamp::from_unix(1100)), "R1.clock"),
+            (
+                |look| look.now = Some(Timestamp::from_unix(900)),
+                "R1.clock",
+            ),
+            (
+                |look| look.now = Some(Timestamp::from_unix(1100)),
+                "R1.clock",
+            ),
         ] {
             assert_eq!(id(change).as_deref(), Some(expected));
         }

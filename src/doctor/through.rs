@@ -23,9 +23,7 @@ use super::{
     tokens::Tokens,
     wire::{Answer, Wire, WireError},
 };
-use crate::{
-    clock::Clock, config::Config, identity::Identity, policy::Role, random::Random,
-};
+use crate::{clock::Clock, config::Config, identity::Identity, policy::Role, random::Random};
 
 /// What is examined, and with what.
 pub(super) struct Through<'t> {
@@ -66,9 +64,8 @@ impl Through<'_> {
         let public_url = &self.config.public_url;
         let wire = Wire::tls(public_url.authority(), tls);
         let domain = &jitsi.upstream.xmpp_domain;
-        let target = |wire: Wire, token: &str| {
-            Target::gateway(wire, domain, public_url, room.node(), token)
-        };
+        let target =
+            |wire: Wire, token: &str| Target::gateway(wire, domain, public_url, room.node(), token);
         let door = target(wire.clone(), invited.as_str());
         if !self.same(&door, report).await {
             report.skip(AFTER_S4, "S4 failed");

@@ -115,7 +115,9 @@ fn cut(check: Check, wanted: Duration, after: Duration, how: &str) -> Finding {
     let got = format!("after {:.1} s: {how}", after.as_secs_f64());
     let usual = usual(after).map_or_else(String::new, |whose| format!("; that is {whose}"));
     Finding::error(check, "cut").saw(sent, got).so(
-        format!("a time-out on the way cuts connections, so {what} break off again and again{usual}"),
+        format!(
+            "a time-out on the way cuts connections, so {what} break off again and again{usual}"
+        ),
         "raise the time-outs of every hop before the gateway to an hour for /xmpp-websocket and to \
          150 s for /http-bind (proxy_read_timeout in nginx, timeout tunnel and timeout server in \
          HAProxy, the route's timeout in Envoy, the idle time-out of the cloud's balancer)",
@@ -132,7 +134,10 @@ fn usual(after: Duration) -> Option<&'static str> {
 
 /// Seconds, and what has them as its default.
 const USUAL: [(u64, &str); 4] = [
-    (15, "the default of a route's timeout in Envoy and its Gateways"),
+    (
+        15,
+        "the default of a route's timeout in Envoy and its Gateways",
+    ),
     (
         30,
         "the default of Google Cloud's backend services (timeoutSec)",
