@@ -73,8 +73,8 @@ impl Through<'_> {
         }
         if self.watch.begins(Check::S6) {
             let minted = tokens.good(&room, Role::Moderator).unwrap_or_default();
-            let stolen = target(wire.clone(), &minted);
-            self.forged(&door, &stolen, &minted, report).await;
+            let others = [minted.as_str(), ""].map(|token| target(wire.clone(), token));
+            self.forged(&door, others.each_ref(), &minted, report).await;
         }
         if self.watch.begins(Check::R3) {
             let page = format!("{}?jwt={}", room.page_path(), invited.as_str());
@@ -136,10 +136,18 @@ impl Through<'_> {
 
     /// What clients claim beside what we know them by changes nothing, and what Prosody would
     /// believe is worth nothing here.
-    async fn forged(&self, door: &Target, stolen: &Target, minted: &str, report: &mut Report) {
+    async fn forged(
+        &self,
+        door: &Target,
+        [stolen, nobody]: [&Target; 2],
+        minted: &str,
+        report: &mut Report,
+    ) {
         let bearer = HeaderValue::try_from(format!("Bearer {minted}")).ok();
-        let by_token = self.log_in(stolen, bearer.clone()).await;
-        if by_token.is_ok() {
+        // Where nobody in particular is let in, a token makes no difference.
+        let believed = self.log_in(stolen, bearer).await.is_ok()
+            && self.log_in(nobody, None).await.is_err();
+        if believed {
             report.find(judged::believed());
             return;
         }
