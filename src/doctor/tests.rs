@@ -112,7 +112,8 @@ impl Deployment {
         let report = self.examine(change).await;
         let ids = report.findings().iter().map(|own| own.id.clone());
         // A demonstration's certificate is good for a week, and its provider tells nobody of sign-outs.
-        ids.filter(|id| !["C2.soon", "C5.no-back-channel"].contains(&&**id)).collect()
+        ids.filter(|id| !["C2.soon", "C5.no-back-channel"].contains(&&**id))
+            .collect()
     }
 }
 
