@@ -1,13 +1,13 @@
 //! Assembly: from a checked configuration to a running gateway, and back to nothing.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{runtime::Handle, sync::watch, task::JoinError};
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    task::JoinError,
+    time::{Instant, sleep},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -43,8 +43,10 @@ pub struct Running {
     workers: Arc<Workers>,
     tasks: TaskTracker,
     clock: Clock,
+    metrics: ControlMetrics,
     drain_delay: Duration,
     grace: Duration,
+    drain_window: Duration,
     /// `/readyz` fails.
     draining: CancellationToken,
     /// What this replica says of itself.
@@ -127,7 +129,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         .transpose()?
         .map(Arc::new);
 
-    let control_metrics = ControlMetrics::default();
+    let mut control_metrics = ControlMetrics::default();
+    let started = clock.now().as_unix();
+    control_metrics.config.started(started);
+    control_metrics.config_hash.set(&config.fingerprint());
     control_metrics
         .insecure_switches
         .set(i64::try_from(config.weakened.len()).unwrap_or(i64::MAX));
@@ -137,6 +142,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         .map(|provider| RelyingParty::new(provider, clock.clone(), random.clone()))
         .transpose()?
         .map(Arc::new);
+    if let Some(relying_party) = &relying_party {
+        control_metrics.provider = relying_party.metrics().clone();
+    }
     let revocations = Arc::new(Revocations::new(
         config.session.absolute.max(config.guests.lifetime),
         clock.clone(),
@@ -185,7 +193,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     let shards: Vec<_> = (0..server.workers.max(1))
         .map(|_| Arc::new(WorkerMetrics::default()))
         .collect();
-    let metrics = Metrics::new(shards.clone(), &control_metrics);
+    let metrics = Metrics::new(shards.clone(), &control_metrics, started);
     let workers = Arc::new(Workers::start(&gateway, tls.as_ref(), &news, shards)?);
 
     let running = Running {
@@ -201,8 +209,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         workers,
         tasks: TaskTracker::new(),
         clock,
+        metrics: control_metrics.clone(),
         drain_delay: server.drain_delay,
         grace: server.grace,
+        drain_window: server.drain_window,
         draining: CancellationToken::new(),
         announcement: watch::Sender::new(announcement(config, replica_name)),
         probed: probed(config).map(watch::Sender::new),
@@ -211,6 +221,8 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     };
     let admin = Arc::new(Admin {
         metrics,
+        control: control_metrics.clone(),
+        presence: Arc::clone(&presence),
         relying_party: relying_party.clone(),
         store: Arc::clone(&store),
         probe: control_metrics.probe.clone(),
@@ -247,9 +259,11 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         running.tasks.spawn(task);
     }
     if let Some(certificate) = certificate {
-        running
-            .tasks
-            .spawn(certificate.follow(control_metrics, running.stopped.clone()));
+        running.tasks.spawn(certificate.follow(
+            control_metrics.certificate,
+            running.clock.clone(),
+            running.stopped.clone(),
+        ));
     }
     running.keep(
         "admin",
@@ -286,8 +300,11 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
 impl Running {
     /// Takes over rules and signing keys of a new configuration; everything else needs a restart.
     pub fn reload(&self, config: &Config) -> Result<(), gateway::SetupError> {
+        let rules = rules(config, self.clock.clone());
         self.gateway
-            .replace_rules(rules(config, self.clock.clone())?);
+            .replace_rules(rules.inspect_err(|_| self.reload_failed())?);
+        self.metrics.config.succeeded(self.clock.now().as_unix());
+        self.metrics.config_hash.set(&config.fingerprint());
         if let (Some(probed), Some(settings)) = (&self.probed, probed(config)) {
             probed.send_replace(settings);
         }
@@ -300,23 +317,46 @@ impl Running {
         Ok(())
     }
 
-    /// Stops in order: not ready, nothing new, requests under way answered, sockets closed with
-    /// 1001, the rest broken off. `hurry` ends all waiting.
+    /// A new configuration cannot be used; the old one stays, and metrics and `/readyz` say so.
+    pub fn reload_failed(&self) {
+        self.metrics.config.failed();
+    }
+
+    /// Stops in order, so that no meeting ends that another replica can carry on:
+    ///
+    /// 1. `/readyz` fails, and balancers have `drain_delay` to notice; all goes on meanwhile.
+    /// 2. Nothing more is accepted. Requests under way are answered, BOSH's long polls in their time,
+    ///    and connections told to go elsewhere. WebSockets are closed with 1001, one after another
+    ///    over `drain_window`.
+    /// 3. When all have gone, or after `grace`, what is left is closed.
+    ///
+    /// `hurry` ends all waiting.
     pub async fn stop(self, hurry: CancellationToken) {
         self.draining.cancel();
         info!("stopping; /readyz says so");
-        let _ = hurry
-            .run_until_cancelled(tokio::time::sleep(self.drain_delay))
-            .await;
+        let _ = hurry.run_until_cancelled(sleep(self.drain_delay)).await;
         self.closed.cancel();
         self.workers.drain();
-        let connections = self.workers.open_connections();
-        info!(connections, grace = ?self.grace, "nothing more is accepted; waiting for requests");
-        self.wait_until(&hurry, self.grace, || self.workers.open_connections() == 0)
+        self.workers.end_sockets(self.drain_window);
+        info!(
+            connections = self.workers.open_connections(),
+            sockets = self.workers.open_sockets(),
+            drain_window = ?self.drain_window,
+            grace = ?self.grace,
+            "nothing more is accepted; waiting for those who are there"
+        );
+        let _ = hurry
+            .run_until_cancelled(until(self.grace, || {
+                self.workers.open_connections() == 0 && self.workers.open_sockets() == 0
+            }))
             .await;
-        self.workers.end_sockets();
-        self.wait_until(&hurry, SOCKETS_GRACE, || self.workers.open_sockets() == 0)
-            .await;
+        self.workers.end_sockets(Duration::ZERO);
+        until(FAREWELL, || self.workers.open_sockets() == 0).await;
+        info!(
+            connections = self.workers.open_connections(),
+            sockets = self.workers.open_sockets(),
+            "closing what is left"
+        );
         self.stopped.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -325,21 +365,6 @@ impl Running {
                 tokio::task::spawn_blocking(move || workers.stop()).await;
         }
         info!("stopped");
-    }
-
-    async fn wait_until(
-        &self,
-        hurry: &CancellationToken,
-        at_most: Duration,
-        done: impl Fn() -> bool,
-    ) {
-        let started = Instant::now();
-        let waiting = async {
-            while !done() && started.elapsed() < at_most {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        let _ = hurry.run_until_cancelled(waiting).await;
     }
 
     fn accept(&self, listener: Listener, tls: bool) {
@@ -375,6 +400,14 @@ fn pages(config: &Config) -> Pages {
         pages
     } else {
         pages.without_sign_in()
+    }
+}
+
+/// Waits until something is so, but not for ever.
+async fn until(at_most: Duration, done: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !done() && began.elapsed() < at_most {
+        sleep(LOOK_EVERY).await;
     }
 }
 
@@ -432,8 +465,8 @@ fn terms(policy: &Policy, room: &RoomKey, now: Timestamp) -> RoomTerms {
 /// The name of a Jitsi that has none, because there is no other.
 const THE_ONE: &str = "jitsi";
 
-/// For close frames to get through.
-const SOCKETS_GRACE: Duration = Duration::from_secs(3);
+/// For the last close frames to get through; a client that does not read is not waited for longer.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How often to look whether everything has ended; only while stopping.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

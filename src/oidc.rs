@@ -27,6 +27,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use url::Url;
 
 use self::{
@@ -49,6 +50,7 @@ use crate::{
     clock::Clock,
     identity::{Identity, Verified},
     jws::{Claims, Jws, text},
+    metrics::ProviderMetrics,
     policy::Policy,
     random::Random,
 };
@@ -227,6 +229,11 @@ impl RelyingParty {
         self.provider.status().borrow().clone()
     }
 
+    /// What is counted of the provider.
+    pub fn metrics(&self) -> &ProviderMetrics {
+        &self.provider.fetcher.metrics
+    }
+
     /// Tells when the status changes.
     pub fn watch_status(&self) -> watch::Receiver<Status> {
         self.provider.status()
@@ -284,6 +291,12 @@ impl RelyingParty {
             id_token: &claims,
             userinfo: userinfo.as_ref(),
         };
+        for claim in claims::elsewhere(described, &self.settings.claims, policy) {
+            warn!(
+                claim,
+                "the provider keeps a claim elsewhere, so rules see nothing of it"
+            );
+        }
         let identity = claims::identity(described, &self.settings, policy)?;
         Ok(SignedIn {
             who: Verified::by_provider(identity),

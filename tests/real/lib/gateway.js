@@ -65,6 +65,8 @@ export async function defaults(plan, { web, xmpp, issuer }) {
       http: `127.0.0.1:${plan.ports.http}`,
       https: `127.0.0.1:${plan.ports.https}`,
       admin: `127.0.0.1:${plan.ports.admin}`,
+      // There is no other that people could go to, and no test waits for their going.
+      drain_window: "0s",
     },
     tls: { certificate: plan.certificate.certificate, key: plan.certificate.key },
     upstream: { web, xmpp, xmpp_domain: names.domain },
@@ -139,6 +141,10 @@ export async function startGateway(plan, { neighbours, settings = {}, env = {} }
     log: () => program.output(),
     mustRun: () => program.mustRun(),
     stop,
+    /** Sends it a signal. */
+    signal: (name) => program.signal(name),
+    /** Resolves with code and signal when it has ended. */
+    exited: () => program.exited,
     /** Writes changed settings to the configuration file and asks the gateway to read it again. */
     async reconfigure(changes) {
       current = merge(current, changes);
