@@ -1,5 +1,6 @@
 """Where commands run: what a reader has after the steps before them, and nothing of this machine's."""
 
+import base64
 import pathlib
 import secrets
 import shutil
@@ -63,7 +64,7 @@ def prepare(folder):
         "config/prosody.secret": secrets.token_hex(32),
         "config/odoo.secret": secrets.token_hex(32),
         "config/odoo.api-key": secrets.token_hex(32),
-        "config/session.key": secrets.token_urlsafe(32),
+        "config/session.key": base64.b64encode(secrets.token_bytes(32)).decode() + "\n",
         "claims.json": CLAIMS,
         "prosody.log": PROSODY_LOG,
     }

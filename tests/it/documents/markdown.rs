@@ -156,7 +156,9 @@ impl Page {
                 continue;
             };
             let begin = text[..at].rfind(" [").max(text[..at].rfind("\n["));
-            let begin = begin.max(text[..at].rfind("([")).map_or(0, |begin| begin + 2);
+            let begin = begin
+                .max(text[..at].rfind("(["))
+                .map_or(0, |begin| begin + 2);
             let number = text[at..]
                 .split_once('\u{0}')
                 .and_then(|(_, rest)| rest.split_once('\n'))
@@ -198,5 +200,5 @@ fn a_page_is_read_as_it_is_meant() {
     assert_eq!(page.blocks[0].text, "$ a\n  b\n");
     assert_eq!(page.blocks[0].markers, ["run"]);
     let words: Vec<_> = page.code_words().map(|(_, word)| word).collect();
-    assert_eq!(words, ["name", "k.v", "w"]);
+    assert_eq!(words, ["[[a.b_c]]", "name", "k.v", "w"]);
 }
