@@ -1,6 +1,6 @@
 //! What the documents say of the code and of each other is so.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use jitsi_auth_gateway::{api, config};
 
@@ -72,7 +72,8 @@ fn what_a_link_to_source_names_is_there() {
             }
             seen += 1;
             let text = fs::read_to_string(root().join(&path)).unwrap();
-            let said = if path.ends_with(".rs") && !name.contains(['/', '.', ':']) {
+            let is_rust = Path::new(&path).extension().is_some_and(|end| end == "rs");
+            let said = if is_rust && !name.contains(['/', '.', ':']) {
                 text.contains(&format!(" {name}")) || text.contains(&format!("{name}("))
             } else {
                 path.ends_with(name) || text.contains(name)
