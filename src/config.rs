@@ -17,8 +17,10 @@ mod shape;
 mod tree;
 mod values;
 
-use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc, time::Duration};
 
+use aws_lc_rs::digest;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 pub use self::{
@@ -65,6 +67,8 @@ pub struct Config {
     pub embedding_sites: Vec<String>,
     /// What is logged, and how.
     pub log: telemetry::Settings,
+    /// How often it is tried whether people can log in at Prosody; never if nothing is here.
+    pub probe: Option<Duration>,
     /// The keys of switches that are on and weaken the gateway, as `oidc.insecure_http_issuer`.
     pub weakened: Vec<&'static str>,
 }
@@ -98,6 +102,30 @@ impl Config {
         }
     }
 }
+
+impl Config {
+    /// What tells configurations of one deployment from each other: a hash of what replicas have in
+    /// common, made of what may be printed, so that it tells nothing of secrets.
+    pub fn fingerprint(&self) -> String {
+        let common = (
+            (self.public_url.origin(), &self.backend, &self.oidc),
+            (&self.session, &self.reservation, &self.policy),
+            (&self.pages, &self.integrations, &self.guests),
+            (&self.embedding_sites, &self.weakened),
+        );
+        fingerprint(&common)
+    }
+}
+
+/// A hash of what a value prints for developers, which is the same in all processes of one release.
+pub fn fingerprint(value: &impl std::fmt::Debug) -> String {
+    let hash = digest::digest(&digest::SHA256, format!("{value:?}").as_bytes());
+    let short = hash.as_ref().get(..FINGERPRINT_BYTES).unwrap_or_default();
+    BASE64_URL_SAFE_NO_PAD.encode(short)
+}
+
+/// Enough to tell a handful of configurations apart.
+const FINGERPRINT_BYTES: usize = 9;
 
 /// Reads the file and the environment, and every file that they name.
 pub fn load(path: &Path, environment: &Environment) -> Result<Config, Problems> {

@@ -11,6 +11,7 @@ mod between;
 mod body;
 mod bosh;
 mod call;
+mod counting;
 mod events;
 mod facts;
 mod failure;
@@ -33,7 +34,7 @@ mod web;
 
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Instant};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use self::{
@@ -47,12 +48,13 @@ use self::{
 pub use self::{
     body::Body,
     facts::Connection,
+    live::Spread,
     shared::{Backend, Control, Gateway, Guests, Rules, Settings, SetupError},
 };
 use crate::{
     metrics::WorkerMetrics,
     pages::StartPage,
-    route::{Own, Route, Transport},
+    route::{Label, Own, Route, Transport},
     upstream::Pool,
 };
 
@@ -74,6 +76,8 @@ pub struct Worker {
     metrics: Arc<WorkerMetrics>,
     name: u32,
     requests: Cell<u64>,
+    /// The gateway stops.
+    parting: Cell<bool>,
 }
 
 // === impl Worker ===
@@ -94,10 +98,11 @@ impl Worker {
         Self {
             jitsi,
             live: Live::default(),
-            streams: Streams::default(),
+            streams: Streams::new(Arc::clone(&metrics)),
             listeners: Listeners::default(),
             name: u32::from_be_bytes(gateway.random.bytes()),
             requests: Cell::new(0),
+            parting: Cell::new(false),
             metrics,
             gateway,
         }
@@ -119,12 +124,13 @@ impl Worker {
         let line = self
             .gateway
             .access_log
-            .then(|| audit::AccessLine::of(&request, &facts, started));
+            .then(|| audit::AccessLine::of(&request, &facts));
         let worker = Rc::clone(&self);
         // The HTTP library takes `Transfer-Encoding` over a `Content-Length` beside it without a
         // word; what follows such a body is not taken as another request (RFC 9112 § 6.1).
         let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         let head_only = request.method() == Method::HEAD;
+        let version = request.version();
         let (label, mut answer) = self.answer(request, facts).await;
         if facts.secure {
             answer
@@ -134,14 +140,19 @@ impl Worker {
         if head_only {
             answer = body::without_body(answer);
         }
-        if chunked {
+        // HTTP/2 has `GOAWAY` for it, and a tunnel has left HTTP.
+        let parting = worker.parting.get()
+            && version < Version::HTTP_2
+            && answer.status() != StatusCode::SWITCHING_PROTOCOLS;
+        if chunked || parting {
             answer
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        worker.metrics.answered(label, answer.status());
+        let took = started.elapsed();
+        worker.metrics.answered(label, answer.status(), took);
         if let Some(line) = line {
-            line.write(label, answer.status());
+            line.write(label, answer.status(), took);
         }
         answer
     }
@@ -151,24 +162,29 @@ impl Worker {
         self.live.end_revoked(&self.gateway.revocations);
     }
 
+    /// Asks clients of HTTP/1.1 to come back on other connections, which another replica will take.
+    pub fn part(&self) {
+        self.parting.set(true);
+    }
+
     /// Ends the WebSockets because the gateway stops.
-    pub fn end_sockets(&self) {
-        self.live.end_sockets();
+    pub async fn end_sockets(&self, spread: Spread) {
+        self.live.end_sockets(spread, &self.gateway.random).await;
     }
 
     async fn answer(
         self: Rc<Self>,
         mut request: Request<Incoming>,
         facts: Facts,
-    ) -> (&'static str, Response<Body>) {
+    ) -> (Label, Response<Body>) {
         let (uri, headers) = (request.uri(), request.headers());
         let route = match Route::classify(uri.path()) {
             Ok(route) => route,
             Err(error) => {
                 let asking = Asking::of_page(facts.id, uri, headers);
                 return (
-                    "refused",
-                    self.refuse(&error.into(), "refused", &asking, facts),
+                    Label::Refused,
+                    self.refuse(&error.into(), Label::Refused, &asking, facts),
                 );
             }
         };
@@ -227,12 +243,13 @@ impl Worker {
     fn refuse(
         &self,
         failure: &Failure,
-        label: &'static str,
+        label: Label,
         asking: &Asking,
         facts: Facts,
     ) -> Response<Body> {
-        audit::failed(failure, label, &facts);
-        let sites = (label == "room").then(|| self.sites_shown(failure, asking));
+        audit::failed(failure, label.as_str(), &facts);
+        self.count_failure(failure, label);
+        let sites = (label == Label::Room).then(|| self.sites_shown(failure, asking));
         failure.answer(asking, &self.gateway.pages, sites.as_deref())
     }
 
@@ -262,7 +279,7 @@ impl Worker {
                 answer.headers_mut().insert(header::LOCATION, location);
                 answer
             }
-            _ => self.refuse(&Failure::Misdirected, "refused", asking, facts),
+            _ => self.refuse(&Failure::Misdirected, Label::Refused, asking, facts),
         }
     }
 

@@ -126,6 +126,7 @@ fn take_over(running: &Running, reload: &Reload) {
                     "the new configuration cannot be used; the old one stays"
                 );
             }
+            running.reload_failed();
             return;
         }
     };

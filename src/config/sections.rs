@@ -10,6 +10,7 @@ mod listen;
 mod log;
 mod oidc;
 mod pages;
+mod probe;
 mod reservation;
 mod room;
 mod session;
@@ -29,6 +30,7 @@ use self::{
     log::RawLog,
     oidc::RawOidc,
     pages::RawPages,
+    probe::RawProbe,
     reservation::RawReservation,
     room::RawRoom,
     session::RawSession,
@@ -67,6 +69,7 @@ pub(super) struct Raw {
     token: Option<RawToken>,
     store: RawStore,
     reservation: RawReservation,
+    probe: RawProbe,
     /// The rules: the first whose `match` and `tenant` fit a room decides who may enter it.
     room: Vec<RawRoom>,
     guests: RawGuests,
@@ -159,6 +162,7 @@ impl Raw {
         let guests = self.guests.resolve(&mut report.section("guests"));
         let embedding_sites = self.embed.resolve(&mut report.section("embed"));
         let log = self.log.resolve(&mut report.section("log"));
+        let probe = self.probe.resolve(&mut report.section("probe"));
         let (keyring, session) = session?;
         Some(Config {
             public_url: public_url?,
@@ -179,6 +183,7 @@ impl Raw {
             pages: pages?,
             integrations: integrations?,
             log: log?,
+            probe: probe?,
             weakened: report.weakened.clone(),
         })
     }

@@ -7,7 +7,7 @@ use url::{Host, Origin, Url};
 
 use super::{
     Settings, SetupError,
-    http::{FetchError, Fetcher},
+    http::{FetchError, Fetcher, Wanted},
 };
 use crate::jws::{KeySet, KeySetError};
 
@@ -27,6 +27,8 @@ pub(super) struct Endpoints {
     pub(super) userinfo: Option<Url>,
     /// Whether every answer to the browser carries `iss` (RFC 9207 § 3).
     pub(super) issuer_in_answers: bool,
+    /// Whether the provider tells us of sign-outs elsewhere (Back-Channel Logout 1.0 § 2.1).
+    pub(super) back_channel_logout: bool,
 }
 
 /// Why the provider's description, or its key set, is of no use.
@@ -59,6 +61,8 @@ struct Document {
     end_session_endpoint: Option<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+    #[serde(default)]
+    backchannel_logout_supported: bool,
 }
 
 /// The provider's two faces: the one browsers see, and the one we see.
@@ -76,7 +80,9 @@ impl Endpoints {
         faces: &Faces,
         fetcher: &Fetcher,
     ) -> Result<Self, DiscoveryError> {
-        let document = fetcher.json(&faces.description(), None).await;
+        let document = fetcher
+            .json(Wanted::Description, &faces.description(), None)
+            .await;
         let document = document.map_err(|error| DiscoveryError::Fetch("the description", error))?;
         let document = found("the description", document)?;
         Self::read(&document, issuer, faces)
@@ -84,7 +90,7 @@ impl Endpoints {
 
     /// Fetches the provider's keys.
     pub(super) async fn keys(&self, fetcher: &Fetcher) -> Result<KeySet, DiscoveryError> {
-        let keys = fetcher.json(&self.key_set, None).await;
+        let keys = fetcher.json(Wanted::Keys, &self.key_set, None).await;
         let keys = keys.map_err(|error| DiscoveryError::Fetch("the key set", error))?;
         Ok(KeySet::parse(&found("the key set", keys)?)?)
     }
@@ -112,6 +118,7 @@ impl Endpoints {
                 .map(|url| faces.for_us("userinfo_endpoint", &url))
                 .transpose()?,
             issuer_in_answers: document.authorization_response_iss_parameter_supported,
+            back_channel_logout: document.backchannel_logout_supported,
         })
     }
 }

@@ -11,33 +11,46 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::oneshot,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use crate::gateway::{Connection, Worker};
+use crate::{
+    gateway::{Connection, Worker},
+    metrics::Limit,
+};
 
 /// Serves one connection until it ends, or becomes a tunnel.
 ///
-/// When told to drain, what is under way is answered and nothing more is taken.
+/// When told to drain, what is under way is answered, and so is what the client sent before it knew.
 pub(super) async fn serve(
     worker: Rc<Worker>,
     stream: TcpStream,
     connection: Connection,
     tls: Option<TlsAcceptor>,
-    drain: oneshot::Receiver<()>,
+    drain: oneshot::Receiver<Duration>,
 ) {
     let Some(tls) = tls else {
         return http1_on(worker, stream, connection, drain).await;
     };
     match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-            http2_on(worker, stream, connection, drain).await;
+        Ok(Ok(stream)) => {
+            worker.metrics().handshake("ok");
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                http2_on(worker, stream, connection, drain).await;
+            } else {
+                http1_on(worker, stream, connection, drain).await;
+            }
         }
-        Ok(Ok(stream)) => http1_on(worker, stream, connection, drain).await,
-        Ok(Err(error)) => debug!(%error, client.addr = %connection.peer, "a TLS handshake failed"),
-        Err(_) => debug!(client.addr = %connection.peer, "a TLS handshake took too long"),
+        Ok(Err(error)) => {
+            worker.metrics().handshake("failed");
+            debug!(%error, client.addr = %connection.peer, "a TLS handshake failed");
+        }
+        Err(_) => {
+            worker.metrics().handshake("timeout");
+            debug!(client.addr = %connection.peer, "a TLS handshake took too long");
+        }
     }
 }
 
@@ -45,12 +58,13 @@ async fn http1_on<S>(
     worker: Rc<Worker>,
     stream: S,
     connection: Connection,
-    drain: oneshot::Receiver<()>,
+    drain: oneshot::Receiver<Duration>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let serves = Rc::clone(&worker);
     let service = service_fn(move |request| {
-        let worker = Rc::clone(&worker);
+        let worker = Rc::clone(&serves);
         async move { Ok::<_, Infallible>(worker.handle(request, connection).await) }
     });
     let serving = http1::Builder::new()
@@ -61,14 +75,26 @@ async fn http1_on<S>(
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut serving = pin!(serving);
+    // HTTP/1.1 has no way to say good-bye to a connection that nothing is asked on: a request may be
+    // on its way while it is closed. So it is kept a little, and its next answer says so.
+    let lingering = async {
+        if let Ok(linger) = drain.await {
+            sleep(linger).await;
+        }
+    };
     let outcome = tokio::select! {
         outcome = serving.as_mut() => outcome,
-        _ = drain => {
+        () = lingering => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
     };
     if let Err(error) = outcome {
+        if error.is_parse_too_large() {
+            worker.metrics().limited(Limit::Head);
+        } else if error.is_timeout() {
+            worker.metrics().limited(Limit::HeadTime);
+        }
         debug!(%error, client.addr = %connection.peer, "an HTTP/1.1 connection broke off");
     }
 }
@@ -77,7 +103,7 @@ async fn http2_on<S>(
     worker: Rc<Worker>,
     stream: S,
     connection: Connection,
-    drain: oneshot::Receiver<()>,
+    drain: oneshot::Receiver<Duration>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
