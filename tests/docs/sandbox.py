@@ -84,6 +84,10 @@ def prepare(folder):
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "DOCS_PLACE": str(home / "place"),
+        # Nothing is looked up or asked outside of this machine; nobody listens there.
+        "GATEWAY__OIDC__INTERNAL_URL": "https://127.0.0.1:1",
+        "GATEWAY__UPSTREAM__WEB": "http://127.0.0.1:1",
+        "GATEWAY__UPSTREAM__XMPP": "http://127.0.0.1:1",
     }
     return folder, environment
 
