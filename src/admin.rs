@@ -28,8 +28,8 @@ pub struct Admin {
     pub control: ControlMetrics,
     /// Who is in which room.
     pub presence: Arc<Presence>,
-    /// Whether people can sign in.
-    pub relying_party: Arc<RelyingParty>,
+    /// Whether people can sign in, where they have accounts.
+    pub relying_party: Option<Arc<RelyingParty>>,
     /// What replicas share.
     pub store: Arc<dyn Store>,
     /// Switches that weaken the gateway and are on.
@@ -102,8 +102,10 @@ impl Admin {
         let (rooms, people) = self.presence.totals();
         set(&self.control.rooms, rooms);
         set(&self.control.people, people);
-        let provider = self.relying_party.status() == Status::Ready;
-        set(&self.control.provider.ready, usize::from(provider));
+        if let Some(provider) = &self.relying_party {
+            let ready = provider.status() == Status::Ready;
+            set(&provider.metrics().ready, usize::from(ready));
+        }
         let ready = !self.draining.is_cancelled();
         set(&self.control.ready, usize::from(ready));
         let body = self.metrics.encode(format);
@@ -113,13 +115,16 @@ impl Admin {
     /// Not ready only while stopping. A provider or store that is down is told of, but takes nobody
     /// out of a balancer: meetings go on without it, and no other replica would do better.
     fn readiness(&self) -> Response<Full<Bytes>> {
-        let provider = self.relying_party.status();
+        let provider = self
+            .relying_party
+            .as_ref()
+            .map(|provider| provider.status());
         let draining = self.draining.is_cancelled();
         let mut reasons = Vec::new();
         if draining {
             reasons.push("the gateway is stopping".to_owned());
         }
-        if let Status::NotYet { reason } | Status::Stale { reason } = &provider {
+        if let Some(Status::NotYet { reason } | Status::Stale { reason }) = &provider {
             reasons.push(format!("OpenID provider: {reason}"));
         }
         let store = self.store.state();
@@ -134,7 +139,8 @@ impl Admin {
         if self.control.config.is_failing() {
             reasons.push("the last reload of the configuration failed; see the log".to_owned());
         }
-        if self.control.certificate.reloads.is_failing() {
+        let certificate = self.control.certificate.as_ref();
+        if certificate.is_some_and(|certificate| certificate.reloads.is_failing()) {
             reasons.push("the new certificate cannot be used; see the log".to_owned());
         }
         let (status, word) = match (draining, reasons.is_empty()) {
@@ -144,7 +150,7 @@ impl Admin {
         };
         let body = json!({
             "status": word,
-            "provider": provider.as_str(),
+            "provider": provider.as_ref().map_or("none", Status::as_str),
             "store": store.as_str(),
             "reasons": reasons,
         });

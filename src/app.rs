@@ -17,9 +17,9 @@ use crate::{
     config::{Backend, Config},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
-    metrics::{ControlMetrics, Metrics, WorkerMetrics},
+    metrics::{CertificateMetrics, ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
-    pages::Pages,
+    pages::{self, Pages},
     policy::{Enter, Policy},
     presence::Presence,
     random::Random,
@@ -129,12 +129,14 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     control_metrics
         .insecure_switches
         .set(i64::try_from(config.weakened.len()).unwrap_or(i64::MAX));
-    let relying_party = Arc::new(RelyingParty::new(
-        config.oidc.clone(),
-        clock.clone(),
-        random.clone(),
-    )?);
-    control_metrics.provider = relying_party.metrics().clone();
+    let relying_party = config
+        .oidc
+        .clone()
+        .map(|provider| RelyingParty::new(provider, clock.clone(), random.clone()))
+        .transpose()?
+        .map(Arc::new);
+    control_metrics.provider = relying_party.as_ref().map(|party| party.metrics().clone());
+    control_metrics.certificate = certificate.as_ref().map(|_| CertificateMetrics::default());
     let revocations = Arc::new(Revocations::new(
         config.session.absolute.max(config.guests.lifetime),
         clock.clone(),
@@ -147,7 +149,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     };
     let control = Control {
         runtime: Handle::current(),
-        relying_party: Arc::clone(&relying_party),
+        relying_party: relying_party.clone(),
         revocations: Arc::clone(&revocations),
         presence: Arc::clone(&presence),
         store: Arc::clone(&store),
@@ -164,7 +166,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
             Backend::Jitsi(jitsi) => gateway::Backend::Jitsi(jitsi.upstream.clone()),
             Backend::Jaas(settings) => gateway::Backend::Jaas(settings.clone()),
         },
-        pages: Pages::new(config.pages.brand.clone(), config.pages.languages.clone()),
+        pages: pages(config),
         start: config.pages.start,
         guests: config.guests.clone(),
         recorders: TrustedProxies::new(server.recorders.clone()),
@@ -209,14 +211,16 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         metrics,
         control: control_metrics.clone(),
         presence: Arc::clone(&presence),
-        relying_party: Arc::clone(&relying_party),
+        relying_party: relying_party.clone(),
         store: Arc::clone(&store),
         weakened: config.weakened.clone(),
         draining: running.draining.clone(),
     });
-    running
-        .tasks
-        .spawn(relying_party.run(running.stopped.clone()));
+    if let Some(relying_party) = relying_party {
+        running
+            .tasks
+            .spawn(relying_party.run(running.stopped.clone()));
+    }
     let shared = [
         Arc::clone(&store).run(running.stopped.clone()),
         Box::pin(revocations.run(Arc::clone(&store), running.stopped.clone())),
@@ -225,9 +229,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     for task in shared {
         running.tasks.spawn(task);
     }
-    if let Some(certificate) = certificate {
+    if let (Some(certificate), Some(metrics)) = (certificate, control_metrics.certificate) {
         running.tasks.spawn(certificate.follow(
-            control_metrics.certificate,
+            metrics,
             running.clock.clone(),
             running.stopped.clone(),
         ));
@@ -342,6 +346,19 @@ impl Running {
                 warn!(%error, listener = name, "a listener ended");
             }
         });
+    }
+}
+
+/// The pages, which show no way to sign in where there is none.
+fn pages(config: &Config) -> Pages {
+    let pages::Settings {
+        brand, languages, ..
+    } = config.pages.clone();
+    let pages = Pages::new(brand, languages);
+    if config.oidc.is_some() {
+        pages
+    } else {
+        pages.without_sign_in()
     }
 }
 

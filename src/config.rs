@@ -46,8 +46,8 @@ pub struct Config {
     pub server: server::Settings,
     /// What carries the meetings.
     pub backend: Backend,
-    /// The provider that signs people in.
-    pub oidc: oidc::Settings,
+    /// The provider that signs people in; without one, people have no accounts.
+    pub oidc: Option<oidc::Settings>,
     /// How long sessions live.
     pub session: session::Settings,
     /// Where Prosody asks for rooms, if it does.

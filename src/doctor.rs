@@ -107,8 +107,13 @@ async fn examine_trusting(
             let mut dates = Dates::new(clock.clone());
             let mut provider = Report::default();
             if watch.selection.has_any(&[Check::C3, Check::C4]) {
-                let dates = &mut dates;
-                provider::examine(&config.oidc, random, &watch, &mut provider, dates).await;
+                match &config.oidc {
+                    Some(settings) => {
+                        let dates = &mut dates;
+                        provider::examine(settings, random, &watch, &mut provider, dates).await;
+                    }
+                    None => provider.skip(&[Check::C4], "there is no [oidc]"),
+                }
             }
             (report, (provider, dates))
         },);
@@ -118,10 +123,15 @@ async fn examine_trusting(
     report.append(provider);
     if watch.begins(Check::C3) {
         let lifetime = config.jitsi().map(|jitsi| jitsi.token.lifetime);
+        let leeway = config
+            .oidc
+            .as_ref()
+            .map(|provider| provider.leeway)
+            .unwrap_or_default();
         let dates = [prosody_dates, provider_dates];
         let judged = dates
             .iter()
-            .filter_map(|dates| dates.judged(lifetime.unwrap_or_default(), config.oidc.leeway));
+            .filter_map(|dates| dates.judged(lifetime.unwrap_or_default(), leeway));
         report.clocks(judged);
     }
     Ok(report.sorted().limited_to(&order.selection))

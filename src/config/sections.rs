@@ -46,7 +46,7 @@ use super::{Backend, Config, Jitsi, problem::Report, public_url::PublicUrl, secr
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(
-    extend("required" = ["public_url", "oidc", "session", "room"]),
+    extend("required" = ["public_url", "session", "room"]),
     extend("oneOf" = [
         serde_json::json!({ "required": ["upstream", "token"] }),
         serde_json::json!({ "required": ["jaas"] }),
@@ -62,7 +62,7 @@ pub(super) struct Raw {
     tls: Option<RawTls>,
     upstream: Option<RawUpstream>,
     jaas: Option<RawJaas>,
-    oidc: RawOidc,
+    oidc: Option<RawOidc>,
     session: RawSession,
     token: Option<RawToken>,
     store: RawStore,
@@ -98,9 +98,11 @@ impl Raw {
         let server = self
             .listen
             .resolve(has_tls, tls, &mut report.section("listen"));
-        let oidc = self
-            .oidc
-            .resolve(public_url.as_ref(), secrets, &mut report.section("oidc"));
+        // A section that is there and wrong is not left out.
+        let has_oidc = self.oidc.is_some() || report.section("oidc").is_settled("");
+        let oidc = self.oidc.and_then(|oidc| {
+            oidc.resolve(public_url.as_ref(), secrets, &mut report.section("oidc"))
+        });
         let session = self
             .session
             .resolve(secrets, &mut report.section("session"));
@@ -150,6 +152,10 @@ impl Raw {
         };
         let integrations =
             integration::resolve(self.integration, token, secrets, &mut report.section(""));
+        let nobody_vouches = !has_oidc && integrations.as_ref().is_some_and(Vec::is_empty);
+        if let Some(policy) = policy.as_ref().filter(|_| nobody_vouches) {
+            room::needs_nobody(policy, &mut report.section(""));
+        }
         let guests = self.guests.resolve(&mut report.section("guests"));
         let embedding_sites = self.embed.resolve(&mut report.section("embed"));
         let log = self.log.resolve(&mut report.section("log"));
@@ -159,11 +165,15 @@ impl Raw {
             keyring,
             server: server?,
             backend: backend?,
-            oidc: oidc?,
+            oidc: if has_oidc { Some(oidc?) } else { None },
             session,
             store: store?,
             reservation,
-            policy: policy?,
+            policy: if has_oidc {
+                policy?
+            } else {
+                policy?.without_sign_in()
+            },
             guests: guests?,
             embedding_sites,
             pages: pages?,

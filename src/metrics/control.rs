@@ -14,12 +14,12 @@ use prometheus_client::{
 pub struct ControlMetrics {
     /// Ended sign-ins by outcome.
     pub sign_ins: Family<OutcomeLabel, Counter>,
-    /// What was said with the OpenID provider.
-    pub provider: ProviderMetrics,
+    /// What was said with the OpenID provider, if there is one.
+    pub provider: Option<ProviderMetrics>,
     /// The store that replicas share.
     pub store: StoreMetrics,
-    /// The certificate.
-    pub certificate: CertificateMetrics,
+    /// The certificate, if there is one.
+    pub certificate: Option<CertificateMetrics>,
     /// Reloads of the configuration.
     pub config: ReloadMetrics,
     /// Which configuration is in use.
@@ -124,14 +124,18 @@ impl ControlMetrics {
             "People in rooms, on any replica",
             self.people.clone(),
         );
-        self.provider.register(registry);
+        if let Some(provider) = &self.provider {
+            provider.register(registry);
+        }
         self.store.register(registry);
-        registry.register(
-            "certificate_not_after_seconds",
-            "Until when the certificate is good, in seconds since 1970",
-            self.certificate.not_after.clone(),
-        );
-        self.certificate.reloads.register("certificate", registry);
+        if let Some(certificate) = &self.certificate {
+            registry.register(
+                "certificate_not_after_seconds",
+                "Until when the certificate is good, in seconds since 1970",
+                certificate.not_after.clone(),
+            );
+            certificate.reloads.register("certificate", registry);
+        }
         self.config.register("config", registry);
     }
 }

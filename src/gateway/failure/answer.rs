@@ -82,7 +82,7 @@ impl Failure {
                     room,
                     person,
                     denial: (*refusal).into(),
-                    sign_in: &sign_in,
+                    sign_in: Some(&sign_in),
                 };
                 pages.render(&content, &asked)
             }
@@ -91,7 +91,7 @@ impl Failure {
                     room,
                     person: person.as_deref(),
                     denial: Denial::HostStarts,
-                    sign_in: &sign_in,
+                    sign_in: Some(&sign_in),
                 };
                 pages.render(&content, &asked)
             }
@@ -100,7 +100,7 @@ impl Failure {
                     room,
                     person: None,
                     denial: Denial::NotYet { opens: *opens },
-                    sign_in: &sign_in,
+                    sign_in: Some(&sign_in),
                 };
                 pages.render(&content, &asked)
             }
