@@ -99,6 +99,7 @@ struct RequestLabel {
 
 impl ControlMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
+        begin_at_zero(&self.sign_ins);
         registry.register(
             "sign_ins",
             "Ended sign-ins by outcome",
@@ -192,6 +193,7 @@ impl Default for ProviderMetrics {
 
 impl StoreMetrics {
     fn register(&self, registry: &mut Registry) {
+        begin_at_zero(&self.operations);
         registry.register(
             "store_ready",
             "1 while the store that replicas share can be used",
@@ -277,6 +279,11 @@ impl ConfigHash {
     pub fn set(&self, hash: &str) {
         self.0.store(Arc::new(hash.to_owned()));
     }
+}
+
+/// So that the first event is seen as one.
+fn begin_at_zero(outcomes: &Family<OutcomeLabel, Counter>) {
+    let _ = outcomes.get_or_create(&OutcomeLabel { outcome: "ok" });
 }
 
 fn seconds(unix: u64) -> i64 {

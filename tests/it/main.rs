@@ -8,6 +8,8 @@ mod config;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod monitoring;
+#[cfg(test)]
 mod oidc;
 #[cfg(test)]
 mod support;
