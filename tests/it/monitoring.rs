@@ -1,5 +1,6 @@
 //! What is exported, what is documented, and what dashboard and alerts ask for are the same.
 
+mod audit;
 pub(crate) mod exported;
 mod expressions;
 mod promtool;
