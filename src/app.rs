@@ -30,6 +30,7 @@ use crate::{
         self, Certificate, CertificateError, ListenError, Listener, News, WorkerError, Workers,
     },
     store,
+    traces::{self, Traces},
 };
 
 /// A gateway that runs.
@@ -42,6 +43,7 @@ pub struct Running {
     tasks: TaskTracker,
     clock: Clock,
     metrics: ControlMetrics,
+    traces: Option<Traces>,
     drain_delay: Duration,
     grace: Duration,
     /// `/readyz` fails.
@@ -83,6 +85,9 @@ pub enum StartError {
     /// What replicas share cannot be set up.
     #[error(transparent)]
     Store(#[from] store::SetupError),
+    /// Traces cannot be set up.
+    #[error(transparent)]
+    Traces(#[from] traces::SetupError),
     /// A worker did not start.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -156,6 +161,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         metrics: control_metrics.clone(),
     };
     let rules = rules(config, clock.clone())?;
+    let traces = config.traces.as_ref();
+    let traces = traces.map(|settings| Traces::start(settings, Handle::current()));
+    let traces = traces.transpose()?;
     let settings = gateway::Settings {
         origin: config.public_url.origin().to_owned(),
         authority: config.public_url.authority().to_string(),
@@ -172,6 +180,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         recorders: TrustedProxies::new(server.recorders.clone()),
         embedding_sites: config.embedding_sites.clone(),
         access_log: log.access,
+        traces: traces.clone(),
     };
     let gateway = Arc::new(Gateway::new(
         settings,
@@ -201,6 +210,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         tasks: TaskTracker::new(),
         clock,
         metrics: control_metrics.clone(),
+        traces,
         drain_delay: server.drain_delay,
         grace: server.grace,
         draining: CancellationToken::new(),
@@ -307,6 +317,9 @@ impl Running {
         if let Some(workers) = Arc::into_inner(self.workers) {
             let _: Result<(), JoinError> =
                 tokio::task::spawn_blocking(move || workers.stop()).await;
+        }
+        if let Some(traces) = self.traces {
+            let _: Result<(), JoinError> = tokio::task::spawn_blocking(move || traces.stop()).await;
         }
         info!("stopped");
     }

@@ -32,7 +32,7 @@ pub use self::{
 use self::{problem::Report, sections::Raw, shape::Shape, tree::Place};
 use crate::{
     gateway, integration, jaas, oidc, pages, policy::Policy, reservation, seal::Keyring, server,
-    session, store, telemetry, token, upstream,
+    session, store, telemetry, token, traces, upstream,
 };
 
 /// Everything that the gateway has to know, checked.
@@ -66,6 +66,8 @@ pub struct Config {
     pub embedding_sites: Vec<String>,
     /// What is logged, and how.
     pub log: telemetry::Settings,
+    /// Where traces go, if anywhere.
+    pub traces: Option<traces::Settings>,
     /// Tells one configuration from another, and nothing of what is in it.
     pub fingerprint: String,
     /// The keys of switches that are on and weaken the gateway, as `oidc.insecure_http_issuer`.

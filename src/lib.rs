@@ -38,4 +38,5 @@ pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod token;
+pub mod traces;
 pub mod upstream;

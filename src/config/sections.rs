@@ -16,6 +16,7 @@ mod session;
 mod store;
 mod tls;
 mod token;
+mod traces;
 mod upstream;
 
 use schemars::JsonSchema;
@@ -35,6 +36,7 @@ use self::{
     store::RawStore,
     tls::RawTls,
     token::RawToken,
+    traces::RawTraces,
     upstream::RawUpstream,
 };
 use super::{Backend, Config, Jitsi, problem::Report, public_url::PublicUrl, secret::SecretReader};
@@ -74,6 +76,7 @@ pub(super) struct Raw {
     pages: RawPages,
     integration: Vec<RawIntegration>,
     log: RawLog,
+    traces: RawTraces,
 }
 
 // === impl Raw ===
@@ -159,6 +162,7 @@ impl Raw {
         let guests = self.guests.resolve(&mut report.section("guests"));
         let embedding_sites = self.embed.resolve(&mut report.section("embed"));
         let log = self.log.resolve(&mut report.section("log"));
+        let traces = self.traces.resolve(&mut report.section("traces"));
         let (keyring, session) = session?;
         Some(Config {
             public_url: public_url?,
@@ -179,6 +183,7 @@ impl Raw {
             pages: pages?,
             integrations: integrations?,
             log: log?,
+            traces,
             fingerprint: String::new(),
             weakened: report.weakened.clone(),
         })

@@ -13,3 +13,5 @@ mod monitoring;
 mod oidc;
 #[cfg(test)]
 mod support;
+#[cfg(all(test, feature = "otel"))]
+mod traces;
