@@ -1,6 +1,6 @@
 //! The admin listener: `/livez`, `/readyz`, `/metrics`, for probes and operators, not for people.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    metrics::{ControlMetrics, Format, Metrics},
+    metrics::{ControlMetrics, Format, Metrics, ProbeMetrics, Verdict},
     oidc::{RelyingParty, Status},
     presence::Presence,
     server::Listener,
@@ -32,6 +32,8 @@ pub struct Admin {
     pub relying_party: Option<Arc<RelyingParty>>,
     /// What replicas share.
     pub store: Arc<dyn Store>,
+    /// Whether people can log in at Prosody.
+    pub probe: ProbeMetrics,
     /// Switches that weaken the gateway and are on.
     pub weakened: Vec<&'static str>,
     /// Cancelled when the gateway stops: from then on it is not ready.
@@ -112,8 +114,9 @@ impl Admin {
         text(StatusCode::OK, format.content_type(), body)
     }
 
-    /// Not ready only while stopping. A provider or store that is down is told of, but takes nobody
-    /// out of a balancer: meetings go on without it, and no other replica would do better.
+    /// Not ready only while stopping. A provider, store or Prosody that is down is told of, but takes
+    /// nobody out of a balancer: all replicas have the same ones, so that none would do better, and a
+    /// front door that is gone shows people less than one that says what is wrong.
     fn readiness(&self) -> Response<Full<Bytes>> {
         let provider = self
             .relying_party
@@ -131,6 +134,25 @@ impl Admin {
         if let State::Unreachable { reason } = &store {
             reasons.push(format!("store: {reason}"));
         }
+        let backends = self.probe.verdicts();
+        for (backend, verdict) in &backends {
+            match verdict {
+                Verdict::Ok => {}
+                Verdict::Open => {
+                    reasons.push(format!("{backend}: Prosody lets people in without a token"));
+                }
+                _ => {
+                    let reason = verdict.as_str();
+                    reasons.push(format!(
+                        "{backend}: nobody can log in at Prosody ({reason})"
+                    ));
+                }
+            }
+        }
+        let words = backends.iter();
+        let backends: BTreeMap<_, _> = words
+            .map(|(backend, verdict)| (backend, verdict.as_str()))
+            .collect();
         reasons.extend(
             self.weakened
                 .iter()
@@ -152,6 +174,7 @@ impl Admin {
             "status": word,
             "provider": provider.as_ref().map_or("none", Status::as_str),
             "store": store.as_str(),
+            "backends": backends,
             "reasons": reasons,
         });
         text(status, "application/json", format!("{body}\n"))

@@ -1,20 +1,21 @@
 //! Assembly: from a checked configuration to a running gateway, and back to nothing.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{runtime::Handle, task::JoinError};
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    task::JoinError,
+    time::{Instant, sleep},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
     admin::Admin,
     clock::{Clock, Timestamp},
-    config::{Backend, Config},
+    config::{Backend, Config, Jitsi, fingerprint},
+    doctor::{self, ProbeSettings, Prober},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
     metrics::{CertificateMetrics, ControlMetrics, Metrics, WorkerMetrics},
@@ -23,6 +24,7 @@ use crate::{
     policy::{Enter, Policy},
     presence::Presence,
     random::Random,
+    replica::{self, Announcement},
     reservation::{Reservations, RoomTerms},
     revocation::Revocations,
     room::RoomKey,
@@ -46,8 +48,13 @@ pub struct Running {
     traces: Option<Traces>,
     drain_delay: Duration,
     grace: Duration,
+    drain_window: Duration,
     /// `/readyz` fails.
     draining: CancellationToken,
+    /// What this replica says of itself.
+    announcement: watch::Sender<Announcement>,
+    /// What the probe works with, where there is a Jitsi to probe.
+    probed: Option<watch::Sender<ProbeSettings>>,
     /// Nothing more is accepted.
     closed: CancellationToken,
     /// The control plane ends.
@@ -130,7 +137,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     let mut control_metrics = ControlMetrics::default();
     let started = clock.now().as_unix();
     control_metrics.config.started(started);
-    control_metrics.config_hash.set(&config.fingerprint);
+    control_metrics.config_hash.set(&config.fingerprint());
     control_metrics
         .insecure_switches
         .set(i64::try_from(config.weakened.len()).unwrap_or(i64::MAX));
@@ -160,6 +167,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         store: Arc::clone(&store),
         metrics: control_metrics.clone(),
     };
+    let (replica_name, probe_random) = (random.text::<9>(), random.clone());
     let rules = rules(config, clock.clone())?;
     let traces = config.traces.as_ref();
     let traces = traces.map(|settings| Traces::start(settings, Handle::current()));
@@ -213,7 +221,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         traces,
         drain_delay: server.drain_delay,
         grace: server.grace,
+        drain_window: server.drain_window,
         draining: CancellationToken::new(),
+        announcement: watch::Sender::new(announcement(config, replica_name)),
+        probed: probed(config).map(watch::Sender::new),
         closed: CancellationToken::new(),
         stopped: CancellationToken::new(),
     };
@@ -223,6 +234,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         presence: Arc::clone(&presence),
         relying_party: relying_party.clone(),
         store: Arc::clone(&store),
+        probe: control_metrics.probe.clone(),
         weakened: config.weakened.clone(),
         draining: running.draining.clone(),
     });
@@ -231,8 +243,24 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
             .tasks
             .spawn(relying_party.run(running.stopped.clone()));
     }
+    if let (Some(every), Some(probed)) = (config.probe, &running.probed) {
+        let prober = Prober {
+            every,
+            settings: probed.subscribe(),
+            metrics: control_metrics.probe.clone(),
+            clock: running.clock.clone(),
+            random: probe_random,
+        };
+        running.tasks.spawn(prober.run(running.stopped.clone()));
+    }
+    let announced = running.announcement.subscribe();
     let shared = [
         Arc::clone(&store).run(running.stopped.clone()),
+        Box::pin(replica::announce(
+            Arc::clone(&store),
+            announced,
+            running.stopped.clone(),
+        )),
         Box::pin(revocations.run(Arc::clone(&store), running.stopped.clone())),
         Box::pin(presence.run(store, running.stopped.clone())),
     ];
@@ -285,7 +313,16 @@ impl Running {
         self.gateway
             .replace_rules(rules.inspect_err(|_| self.reload_failed())?);
         self.metrics.config.succeeded(self.clock.now().as_unix());
-        self.metrics.config_hash.set(&config.fingerprint);
+        self.metrics.config_hash.set(&config.fingerprint());
+        if let (Some(probed), Some(settings)) = (&self.probed, probed(config)) {
+            probed.send_replace(settings);
+        }
+        self.announcement.send_modify(|own| {
+            *own = Announcement {
+                turn: own.turn + 1,
+                ..announcement(config, std::mem::take(&mut own.replica))
+            };
+        });
         Ok(())
     }
 
@@ -294,23 +331,41 @@ impl Running {
         self.metrics.config.failed();
     }
 
-    /// Stops in order: not ready, nothing new, requests under way answered, sockets closed with
-    /// 1001, the rest broken off. `hurry` ends all waiting.
+    /// Stops in order, so that no meeting ends that another replica can carry on:
+    ///
+    /// 1. `/readyz` fails, and balancers have `drain_delay` to notice; all goes on meanwhile.
+    /// 2. Nothing more is accepted. Requests under way are answered, BOSH's long polls in their time,
+    ///    and connections told to go elsewhere. WebSockets are closed with 1001, one after another
+    ///    over `drain_window`.
+    /// 3. When all have gone, or after `grace`, what is left is closed.
+    ///
+    /// `hurry` ends all waiting.
     pub async fn stop(self, hurry: CancellationToken) {
         self.draining.cancel();
         info!("stopping; /readyz says so");
-        let _ = hurry
-            .run_until_cancelled(tokio::time::sleep(self.drain_delay))
-            .await;
+        let _ = hurry.run_until_cancelled(sleep(self.drain_delay)).await;
         self.closed.cancel();
         self.workers.drain();
-        let connections = self.workers.open_connections();
-        info!(connections, grace = ?self.grace, "nothing more is accepted; waiting for requests");
-        self.wait_until(&hurry, self.grace, || self.workers.open_connections() == 0)
+        self.workers.end_sockets(self.drain_window);
+        info!(
+            connections = self.workers.open_connections(),
+            sockets = self.workers.open_sockets(),
+            drain_window = ?self.drain_window,
+            grace = ?self.grace,
+            "nothing more is accepted; waiting for those who are there"
+        );
+        let _ = hurry
+            .run_until_cancelled(until(self.grace, || {
+                self.workers.open_connections() == 0 && self.workers.open_sockets() == 0
+            }))
             .await;
-        self.workers.end_sockets();
-        self.wait_until(&hurry, SOCKETS_GRACE, || self.workers.open_sockets() == 0)
-            .await;
+        self.workers.end_sockets(Duration::ZERO);
+        until(FAREWELL, || self.workers.open_sockets() == 0).await;
+        info!(
+            connections = self.workers.open_connections(),
+            sockets = self.workers.open_sockets(),
+            "closing what is left"
+        );
         self.stopped.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -322,21 +377,6 @@ impl Running {
             let _: Result<(), JoinError> = tokio::task::spawn_blocking(move || traces.stop()).await;
         }
         info!("stopped");
-    }
-
-    async fn wait_until(
-        &self,
-        hurry: &CancellationToken,
-        at_most: Duration,
-        done: impl Fn() -> bool,
-    ) {
-        let started = Instant::now();
-        let waiting = async {
-            while !done() && started.elapsed() < at_most {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        let _ = hurry.run_until_cancelled(waiting).await;
     }
 
     fn accept(&self, listener: Listener, tls: bool) {
@@ -375,11 +415,48 @@ fn pages(config: &Config) -> Pages {
     }
 }
 
+/// Waits until something is so, but not for ever.
+async fn until(at_most: Duration, done: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !done() && began.elapsed() < at_most {
+        sleep(LOOK_EVERY).await;
+    }
+}
+
 /// What a reload replaces.
 fn rules(config: &Config, clock: Clock) -> Result<Rules, gateway::SetupError> {
     let policy = Arc::new(config.policy.clone());
     let token = config.jitsi().map(|jitsi| &jitsi.token);
     Rules::new(policy, token, config.integrations.clone(), clock)
+}
+
+/// What the probe works with.
+fn probed(config: &Config) -> Option<ProbeSettings> {
+    let Jitsi { upstream, token } = config.jitsi()?;
+    let backend = doctor::Backend {
+        name: THE_ONE.to_owned(),
+        xmpp: upstream.xmpp.clone(),
+        domain: upstream.xmpp_domain.clone(),
+    };
+    Some(ProbeSettings {
+        backends: vec![backend],
+        token: token.clone(),
+    })
+}
+
+/// What a replica of this name says of itself.
+fn announcement(config: &Config, replica: String) -> Announcement {
+    let jitsi = config.jitsi();
+    Announcement {
+        form: replica::FORM,
+        replica,
+        turn: 0,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        settings: config.fingerprint(),
+        cookie_keys: config.keyring.ids(),
+        signing_keys: jitsi.map_or_else(Vec::new, |jitsi| jitsi.token.signing.kids()),
+        ring: fingerprint(&jitsi.map(|jitsi| &jitsi.upstream)),
+    }
 }
 
 /// What the rules say of a room, whoever is in it.
@@ -397,8 +474,11 @@ fn terms(policy: &Policy, room: &RoomKey, now: Timestamp) -> RoomTerms {
     }
 }
 
-/// For close frames to get through.
-const SOCKETS_GRACE: Duration = Duration::from_secs(3);
+/// The name of a Jitsi that has none, because there is no other.
+const THE_ONE: &str = "jitsi";
+
+/// For the last close frames to get through; a client that does not read is not waited for longer.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How often to look whether everything has ended; only while stopping.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

@@ -17,9 +17,10 @@ mod shape;
 mod tree;
 mod values;
 
-use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc, time::Duration};
 
 use aws_lc_rs::digest;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 pub use self::{
@@ -68,8 +69,8 @@ pub struct Config {
     pub log: telemetry::Settings,
     /// Where traces go, if anywhere.
     pub traces: Option<traces::Settings>,
-    /// Tells one configuration from another, and nothing of what is in it.
-    pub fingerprint: String,
+    /// How often it is tried whether people can log in at Prosody; never if nothing is here.
+    pub probe: Option<Duration>,
     /// The keys of switches that are on and weaken the gateway, as `oidc.insecure_http_issuer`.
     pub weakened: Vec<&'static str>,
 }
@@ -104,6 +105,30 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What tells configurations of one deployment from each other: a hash of what replicas have in
+    /// common, made of what may be printed, so that it tells nothing of secrets.
+    pub fn fingerprint(&self) -> String {
+        let common = (
+            (self.public_url.origin(), &self.backend, &self.oidc),
+            (&self.session, &self.reservation, &self.policy),
+            (&self.pages, &self.integrations, &self.guests),
+            (&self.embedding_sites, &self.weakened),
+        );
+        fingerprint(&common)
+    }
+}
+
+/// A hash of what a value prints for developers, which is the same in all processes of one release.
+pub fn fingerprint(value: &impl std::fmt::Debug) -> String {
+    let hash = digest::digest(&digest::SHA256, format!("{value:?}").as_bytes());
+    let short = hash.as_ref().get(..FINGERPRINT_BYTES).unwrap_or_default();
+    BASE64_URL_SAFE_NO_PAD.encode(short)
+}
+
+/// Enough to tell a handful of configurations apart.
+const FINGERPRINT_BYTES: usize = 9;
+
 /// Reads the file and the environment, and every file that they name.
 pub fn load(path: &Path, environment: &Environment) -> Result<Config, Problems> {
     let file: Arc<str> = path.display().to_string().into();
@@ -129,13 +154,8 @@ fn parse(
     root.places("", &mut places);
     report.locate(places);
     shape.prune(&mut root, "", &mut report);
-    let json = root.into_json();
-    let fingerprint = fingerprint(&json);
-    let config = match serde_path_to_error::deserialize::<_, Raw>(json) {
-        Ok(raw) => raw.resolve(&mut report).map(|config| Config {
-            fingerprint,
-            ..config
-        }),
+    let config = match serde_path_to_error::deserialize::<_, Raw>(root.into_json()) {
+        Ok(raw) => raw.resolve(&mut report),
         Err(error) => {
             // The shape was taken from the same types, so this is a mistake of ours; the inner
             // error may quote a secret.
@@ -153,15 +173,6 @@ fn parse(
     }
 }
 
-/// The beginning of a SHA-256 of all keys and values, those of the environment included; what files hold
-/// that are named is not in it.
-fn fingerprint(json: &serde_json::Value) -> String {
-    let text = Zeroizing::new(json.to_string());
-    let hash = digest::digest(&digest::SHA256, text.as_bytes());
-    let beginning = hash.as_ref().iter().take(FINGERPRINT_BYTES);
-    beginning.fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
-}
-
 fn unreadable(file: &Arc<str>, error: &io::Error) -> Problems {
     let what = if error.kind() == io::ErrorKind::NotFound {
         "no such file".to_owned()
@@ -176,6 +187,3 @@ fn not_utf8(file: &Arc<str>) -> Problems {
     let place = Place::File(Arc::clone(file));
     Problem::new(place, "", "not UTF-8", "write the file as UTF-8").into()
 }
-
-/// Enough to tell configurations apart.
-const FINGERPRINT_BYTES: usize = 6;

@@ -34,7 +34,7 @@ mod web;
 
 use std::{cell::Cell, rc::Rc, sync::Arc, time::Instant};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use self::{
@@ -48,6 +48,7 @@ use self::{
 pub use self::{
     body::Body,
     facts::Connection,
+    live::Spread,
     shared::{Backend, Control, Gateway, Guests, Rules, Settings, SetupError},
 };
 use crate::{
@@ -75,6 +76,8 @@ pub struct Worker {
     metrics: Arc<WorkerMetrics>,
     name: u32,
     requests: Cell<u64>,
+    /// The gateway stops.
+    parting: Cell<bool>,
 }
 
 // === impl Worker ===
@@ -99,6 +102,7 @@ impl Worker {
             listeners: Listeners::default(),
             name: u32::from_be_bytes(gateway.random.bytes()),
             requests: Cell::new(0),
+            parting: Cell::new(false),
             metrics,
             gateway,
         }
@@ -127,6 +131,7 @@ impl Worker {
         // word; what follows such a body is not taken as another request (RFC 9112 § 6.1).
         let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         let head_only = request.method() == Method::HEAD;
+        let version = request.version();
         let (label, mut answer) = self.answer(request, facts).await;
         if facts.secure {
             answer
@@ -136,7 +141,11 @@ impl Worker {
         if head_only {
             answer = body::without_body(answer);
         }
-        if chunked {
+        // HTTP/2 has `GOAWAY` for it, and a tunnel has left HTTP.
+        let parting = worker.parting.get()
+            && version < Version::HTTP_2
+            && answer.status() != StatusCode::SWITCHING_PROTOCOLS;
+        if chunked || parting {
             answer
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -157,9 +166,14 @@ impl Worker {
         self.live.end_revoked(&self.gateway.revocations);
     }
 
+    /// Asks clients of HTTP/1.1 to come back on other connections, which another replica will take.
+    pub fn part(&self) {
+        self.parting.set(true);
+    }
+
     /// Ends the WebSockets because the gateway stops.
-    pub fn end_sockets(&self) {
-        self.live.end_sockets();
+    pub async fn end_sockets(&self, spread: Spread) {
+        self.live.end_sockets(spread, &self.gateway.random).await;
     }
 
     async fn answer(

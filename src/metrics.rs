@@ -6,6 +6,7 @@
 
 mod control;
 mod histogram;
+mod probe;
 mod process;
 mod tally;
 mod text;
@@ -22,6 +23,7 @@ pub use self::{
         CertificateMetrics, ConfigHash, ControlMetrics, OutcomeLabel, ProviderMetrics,
         ReloadMetrics, StoreMetrics,
     },
+    probe::{ProbeMetrics, Verdict},
     text::Format,
     words::{Limit, Stream, Upstream},
     worker::{Open, WorkerMetrics},

@@ -34,8 +34,10 @@ pub struct Settings {
     pub tls: Option<TlsSettings>,
     /// How many threads serve requests.
     pub workers: usize,
-    /// How long open requests and sockets may take to end after SIGTERM.
+    /// How long open requests and sockets may take to end once nothing more is accepted.
     pub grace: Duration,
+    /// Over how long WebSockets are closed, one after another; at most `grace`.
+    pub drain_window: Duration,
     /// How long to go on accepting after SIGTERM while `/readyz` already fails, so that balancers
     /// notice.
     pub drain_delay: Duration,

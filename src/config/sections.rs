@@ -10,6 +10,7 @@ mod listen;
 mod log;
 mod oidc;
 mod pages;
+mod probe;
 mod reservation;
 mod room;
 mod session;
@@ -30,6 +31,7 @@ use self::{
     log::RawLog,
     oidc::RawOidc,
     pages::RawPages,
+    probe::RawProbe,
     reservation::RawReservation,
     room::RawRoom,
     session::RawSession,
@@ -69,6 +71,7 @@ pub(super) struct Raw {
     token: Option<RawToken>,
     store: RawStore,
     reservation: RawReservation,
+    probe: RawProbe,
     /// The rules: the first whose `match` and `tenant` fit a room decides who may enter it.
     room: Vec<RawRoom>,
     guests: RawGuests,
@@ -163,6 +166,7 @@ impl Raw {
         let embedding_sites = self.embed.resolve(&mut report.section("embed"));
         let log = self.log.resolve(&mut report.section("log"));
         let traces = self.traces.resolve(&mut report.section("traces"));
+        let probe = self.probe.resolve(&mut report.section("probe"));
         let (keyring, session) = session?;
         Some(Config {
             public_url: public_url?,
@@ -184,7 +188,7 @@ impl Raw {
             integrations: integrations?,
             log: log?,
             traces,
-            fingerprint: String::new(),
+            probe: probe?,
             weakened: report.weakened.clone(),
         })
     }

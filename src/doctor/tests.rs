@@ -91,6 +91,8 @@ impl Deployment {
         let order = Order {
             selection: Selection::default(),
             deep: true,
+            slow: None,
+            jicofo: None,
             progress: &|_| {},
         };
         let (clock, random) = (Clock::system(), Random::system());
@@ -169,6 +171,8 @@ async fn only_what_was_asked_for_is_told_and_seen() {
     let order = Order {
         selection: "B1,R1".parse().unwrap(),
         deep: false,
+        slow: None,
+        jicofo: None,
         progress: &|check| seen.lock().unwrap().push(check),
     };
     let (clock, random) = (Clock::system(), Random::system());

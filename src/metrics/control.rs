@@ -9,6 +9,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use super::ProbeMetrics;
+
 /// What is counted away from the data path.
 #[derive(Clone, Debug, Default)]
 pub struct ControlMetrics {
@@ -24,6 +26,8 @@ pub struct ControlMetrics {
     pub config: ReloadMetrics,
     /// Which configuration is in use.
     pub config_hash: ConfigHash,
+    /// Whether people can log in at the backends.
+    pub probe: ProbeMetrics,
     /// How many `insecure_…` switches are on.
     pub insecure_switches: Gauge,
     /// 1 unless the gateway is stopping.
@@ -129,6 +133,7 @@ impl ControlMetrics {
             provider.register(registry);
         }
         self.store.register(registry);
+        self.probe.register(registry);
         if let Some(certificate) = &self.certificate {
             registry.register(
                 "certificate_not_after_seconds",

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -73,7 +74,15 @@ pub async fn accept(
 ) -> io::Result<()> {
     let address = listener.address;
     let socket = listener.into_tokio()?;
-    while let Some(accepted) = stop.run_until_cancelled(socket.accept()).await {
+    loop {
+        let accepted = match stop.run_until_cancelled(socket.accept()).await {
+            Some(accepted) => accepted,
+            // Closing the socket would break off who has connected and was not accepted yet.
+            None => match socket.accept().now_or_never() {
+                Some(Ok(accepted)) => Ok(accepted),
+                Some(Err(_)) | None => return Ok(()),
+            },
+        };
         let handed = accepted.and_then(|(stream, peer)| {
             prepare(&stream)?;
             workers.serve(stream.into_std()?, peer.ip(), tls);
@@ -90,7 +99,6 @@ pub async fn accept(
             tokio::time::sleep(BACK_OFF).await;
         }
     }
-    Ok(())
 }
 
 fn prepare(stream: &tokio::net::TcpStream) -> io::Result<()> {

@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::oneshot,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
@@ -23,13 +23,13 @@ use crate::{
 
 /// Serves one connection until it ends, or becomes a tunnel.
 ///
-/// When told to drain, what is under way is answered and nothing more is taken.
+/// When told to drain, what is under way is answered, and so is what the client sent before it knew.
 pub(super) async fn serve(
     worker: Rc<Worker>,
     stream: TcpStream,
     connection: Connection,
     tls: Option<TlsAcceptor>,
-    drain: oneshot::Receiver<()>,
+    drain: oneshot::Receiver<Duration>,
 ) {
     let Some(tls) = tls else {
         return http1_on(worker, stream, connection, drain).await;
@@ -58,7 +58,7 @@ async fn http1_on<S>(
     worker: Rc<Worker>,
     stream: S,
     connection: Connection,
-    drain: oneshot::Receiver<()>,
+    drain: oneshot::Receiver<Duration>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -75,9 +75,16 @@ async fn http1_on<S>(
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut serving = pin!(serving);
+    // HTTP/1.1 has no way to say good-bye to a connection that nothing is asked on: a request may be
+    // on its way while it is closed. So it is kept a little, and its next answer says so.
+    let lingering = async {
+        if let Ok(linger) = drain.await {
+            sleep(linger).await;
+        }
+    };
     let outcome = tokio::select! {
         outcome = serving.as_mut() => outcome,
-        _ = drain => {
+        () = lingering => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
@@ -96,7 +103,7 @@ async fn http2_on<S>(
     worker: Rc<Worker>,
     stream: S,
     connection: Connection,
-    drain: oneshot::Receiver<()>,
+    drain: oneshot::Receiver<Duration>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {

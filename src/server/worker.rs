@@ -8,6 +8,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     thread::JoinHandle,
+    time::Duration,
 };
 
 use rustls::ServerConfig;
@@ -23,7 +24,7 @@ use tracing::warn;
 
 use super::connection::serve;
 use crate::{
-    gateway::{Connection, Gateway, Worker},
+    gateway::{Connection, Gateway, Spread, Worker},
     metrics::{Limit, WorkerMetrics},
     room::RoomKey,
 };
@@ -69,7 +70,7 @@ enum Command {
         tls: bool,
     },
     Drain,
-    EndSockets,
+    EndSockets(Spread),
 }
 
 /// The open connections of one worker, to tell each that it drains.
@@ -77,7 +78,8 @@ enum Command {
 struct Open {
     next: Cell<u64>,
     draining: Cell<bool>,
-    drains: RefCell<HashMap<u64, oneshot::Sender<()>>>,
+    /// Each is told how long to linger.
+    drains: RefCell<HashMap<u64, oneshot::Sender<Duration>>>,
 }
 
 // === impl Workers ===
@@ -105,12 +107,12 @@ impl Workers {
         Ok(Self { workers })
     }
 
-    /// Gives a connection to the worker that has the fewest.
+    /// Gives a connection to the worker that has the fewest, those included that became WebSockets.
     pub fn serve(&self, stream: TcpStream, peer: IpAddr, tls: bool) {
         let least = self
             .workers
             .iter()
-            .min_by_key(|worker| worker.metrics.open_connections());
+            .min_by_key(|worker| worker.metrics.open_connections() + worker.metrics.open_sockets());
         let Some(worker) = least else { return };
         worker.metrics.connections(1);
         if worker
@@ -130,14 +132,14 @@ impl Workers {
         }
     }
 
-    /// Lets what is under way finish, and takes no more requests on open connections.
+    /// Lets what is under way finish, and sends clients away from open connections.
     pub fn drain(&self) {
-        self.tell(|| Command::Drain);
+        self.tell(|_| Command::Drain);
     }
 
-    /// Closes the WebSockets with code 1001.
-    pub fn end_sockets(&self) {
-        self.tell(|| Command::EndSockets);
+    /// Closes the WebSockets with code 1001, one after another over a time.
+    pub fn end_sockets(&self, window: Duration) {
+        self.tell(|head_start| Command::EndSockets(Spread { window, head_start }));
     }
 
     /// How many connections are open.
@@ -170,10 +172,12 @@ impl Workers {
         }
     }
 
-    fn tell(&self, command: impl Fn() -> Command) {
-        for worker in &self.workers {
+    /// Gives each worker a command, made of where it stands among all, from 0 to 1.
+    fn tell(&self, command: impl Fn(f64) -> Command) {
+        let all = f64::from(u32::try_from(self.workers.len()).unwrap_or(u32::MAX));
+        for (number, worker) in (0u32..).zip(&self.workers) {
             // A worker that is gone has nothing to end.
-            let _ = worker.commands.send(command());
+            let _ = worker.commands.send(command(f64::from(number) / all));
         }
     }
 }
@@ -267,10 +271,14 @@ async fn run(
         match command {
             None => return,
             Some(Command::Drain) => {
+                worker.part();
                 open.drain();
                 worker.end_listeners();
             }
-            Some(Command::EndSockets) => worker.end_sockets(),
+            Some(Command::EndSockets(spread)) => {
+                let worker = Rc::clone(&worker);
+                tokio::task::spawn_local(async move { worker.end_sockets(spread).await });
+            }
             Some(Command::Serve {
                 stream,
                 peer,
@@ -316,13 +324,13 @@ impl Drop for Closing {
 // === impl Open ===
 
 impl Open {
-    fn enter(&self) -> (u64, oneshot::Receiver<()>) {
+    fn enter(&self) -> (u64, oneshot::Receiver<Duration>) {
         let number = self.next.get();
         self.next.set(number + 1);
         let (sender, receiver) = oneshot::channel();
         if self.draining.get() {
             // It was accepted just before listening ended, and no other command will come.
-            let _ = sender.send(());
+            let _ = sender.send(LINGER);
         } else {
             self.drains.borrow_mut().insert(number, sender);
         }
@@ -333,10 +341,14 @@ impl Open {
         self.draining.set(true);
         for (_, drain) in self.drains.borrow_mut().drain() {
             // A connection that does not listen any more is ending.
-            let _ = drain.send(());
+            let _ = drain.send(LINGER);
         }
     }
 }
+
+/// How long a connection of HTTP/1.1 is kept on which nothing is under way. A client that is at work asks
+/// sooner; the next request of one that is not has little chance to cross with the end.
+const LINGER: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {
@@ -348,9 +360,9 @@ mod tests {
         let (_, mut before) = open.enter();
         assert!(before.try_recv().is_err());
         open.drain();
-        assert_eq!(before.try_recv(), Ok(()));
+        assert_eq!(before.try_recv(), Ok(LINGER));
         // Accepted before, handed over after.
         let (_, mut after) = open.enter();
-        assert_eq!(after.try_recv(), Ok(()));
+        assert_eq!(after.try_recv(), Ok(LINGER));
     }
 }

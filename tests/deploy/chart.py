@@ -129,6 +129,9 @@ MISTAKES = [
     ({"ingress": {"enabled": True}}, "ingress.host"),
     ({"httpRoute": {"enabled": True, "host": "x"}}, "httpRoute.parentRefs"),
     ({"shutdown": {"graceSeconds": 0}}, "graceSeconds"),
+    ({"shutdown": {"drainWindowSeconds": 80}}, "shutdown.drainWindowSeconds"),
+    ({"shutdown": {"marginSeconds": 0}}, "marginSeconds"),
+    ({"config": {"listen": {"drain_window": "1s"}}}, "drain_window"),
 ]
 
 

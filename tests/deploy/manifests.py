@@ -152,10 +152,35 @@ def configuration(things):
                 complaints.append(f"{who}: {text}")
             config = pathlib.Path(root + file).read_text() if not code else ""
         if config and "terminationGracePeriodSeconds" in spec:
-            grace = sum(int(n) for n in re.findall(r'^(?:grace|drain_delay) = "(\d+)s"$', config, re.M))
-            if not 0 < grace < spec["terminationGracePeriodSeconds"]:
-                complaints.append(f"{who}: killed after {spec['terminationGracePeriodSeconds']} s, wants {grace} s")
+            complaints += [f"{who}: {text}" for text in ending(config, spec["terminationGracePeriodSeconds"])]
     return complaints
+
+
+def ending(config, killed):
+    """What is wrong with how long a pod takes to end: it has to be over before the kubelet kills."""
+    # The chart writes all three down, and whoever gives a whole configuration has to.
+    times = dict(re.findall(r'^(drain_delay|drain_window|grace) = "(\d+)s"', config, re.M))
+    missing = {"drain_delay", "drain_window", "grace"} - set(times)
+    if missing:
+        return [f"no {key} in its configuration" for key in sorted(missing)]
+    delay, window, grace = (int(times[key]) for key in ("drain_delay", "drain_window", "grace"))
+    complaints = []
+    if delay + grace + FAREWELL >= killed:
+        complaints.append(f"killed after {killed} s, wants {delay} + {grace} + {FAREWELL} s")
+    # The readiness probe has to fail twice, and balancers to hear of it.
+    if delay < READINESS:
+        complaints.append(f"nothing more is accepted after {delay} s, balancers need {READINESS} s")
+    if not window <= grace:
+        complaints.append(f"sockets are closed over {window} s, but broken off after {grace} s")
+    if grace < LONG_POLL:
+        complaints.append(f"BOSH requests are held for {LONG_POLL} s, but broken off after {grace} s")
+    return complaints
+
+
+# Seconds: for the last close frames; for two probes of three seconds each; for a BOSH request of Jitsi's client.
+FAREWELL = 2
+READINESS = 6
+LONG_POLL = 60
 
 
 def examine(suite, label, text, versions=KUBERNETES):

@@ -28,6 +28,7 @@ const ORDER: &[&str] = &[
     "metrics",
     "traces",
     "store",
+    "replica",
     "revocation",
     "presence",
     // One neighbour each.

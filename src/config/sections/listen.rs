@@ -1,6 +1,6 @@
 //! `[listen]`: where and how to accept connections.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -39,8 +39,14 @@ pub(super) struct RawListen {
     /// processors.
     #[schemars(range(min = 1, max = MAX_WORKERS), example = 4)]
     workers: Option<i64>,
-    /// How long open requests and sockets may take to end after SIGTERM.
+    /// How long open requests and sockets may take to end after SIGTERM, once nothing more is
+    /// accepted.
     grace: DurationText,
+    /// Over how long WebSockets are closed meanwhile, one after another in random order, so that not
+    /// all clients come back at the same moment; at most `grace`. Unless set, 45s, or `grace` if that
+    /// is shorter. With a single replica, 0s: there is no other that could take the clients.
+    #[schemars(with = "Option<DurationText>", example = "45s")]
+    drain_window: Option<DurationText>,
     /// How long to go on accepting after SIGTERM while `/readyz` already fails, so that balancers
     /// notice.
     drain_delay: DurationText,
@@ -85,6 +91,16 @@ impl RawListen {
         let grace = self
             .grace
             .within(seconds(0)..=seconds(3600), section, "grace");
+        let drain_window = match self.drain_window {
+            Some(text) => text.within(seconds(0)..=seconds(3600), section, "drain_window"),
+            None => Some(grace.map_or(DRAIN_WINDOW, |grace| grace.min(DRAIN_WINDOW))),
+        };
+        if let (Some(window), Some(grace)) = (drain_window, grace)
+            && window > grace
+        {
+            let what = format!("{window:?} is longer than grace, which is {grace:?}");
+            section.reject("drain_window", what, "write at most the value of grace");
+        }
         let drain_delay =
             self.drain_delay
                 .within(seconds(0)..=seconds(600), section, "drain_delay");
@@ -97,6 +113,7 @@ impl RawListen {
             tls,
             workers: workers?,
             grace: grace?,
+            drain_window: drain_window?,
             drain_delay: drain_delay?,
         })
     }
@@ -113,6 +130,7 @@ impl Default for RawListen {
             workers: None,
             // A little more than a BOSH request may be held, so that none is cut.
             grace: "75s".into(),
+            drain_window: None,
             drain_delay: "0s".into(),
         }
     }
@@ -147,6 +165,10 @@ fn refuse_same(listeners: &[(&str, Option<SocketAddr>)], section: &mut Section<'
         earlier.push((key, address));
     }
 }
+
+/// Slow enough for a few hundred people behind one address to pass Prosody's limit on logins, and done
+/// before those BOSH requests end that are under way.
+const DRAIN_WINDOW: Duration = Duration::from_secs(45);
 
 /// More threads than any machine has processors for this; a larger number is a mistake.
 const MAX_WORKERS: usize = 512;

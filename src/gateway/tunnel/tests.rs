@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 use super::*;
 use crate::{
     clock::Clock,
-    gateway::live::{Kind, Live},
+    gateway::live::{Kind, Live, Spread},
     identity::{Identity, Verified},
     random::Random,
     revocation::{Revocations, Selector},
@@ -157,7 +157,7 @@ fn nothing_is_put_inside_of_a_clients_frame_and_a_stop_lets_streams_be_resumed()
                 revocations.revoke(Selector::Session(session.id().clone()));
                 live.end_revoked(&revocations);
             } else {
-                live.end_sockets();
+                live.end_sockets(Spread::AT_ONCE, &Random::system()).await;
             }
             let mut rest = Vec::new();
             prosody.read_to_end(&mut rest).await.unwrap();
@@ -179,7 +179,7 @@ fn a_frame_that_never_becomes_whole_does_not_keep_a_socket_alive() {
         prosody.write_all(&[0x81, 100]).await.unwrap();
         let mut head = [0; 2];
         client.read_exact(&mut head).await.unwrap();
-        live.end_sockets();
+        live.end_sockets(Spread::AT_ONCE, &Random::system()).await;
         let mut rest = Vec::new();
         client.read_to_end(&mut rest).await.unwrap();
         assert!(rest.is_empty());

@@ -73,7 +73,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[listen.tls]",
-        "25: listen.tls: unknown key; known here are admin, drain_delay, grace, http, https, recorders, trusted_proxies, workers",
+        "25: listen.tls: unknown key; known here are admin, drain_delay, drain_window, grace, http, https, recorders, trusted_proxies, workers",
     ),
     (
         "client_id = \"jitsi\"\n",
@@ -139,6 +139,16 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         r#"http = "127.0.0.1:8080""#,
         "http = \"127.0.0.1:8080\"\ngrace = \"a while\"",
         r#"5: listen.grace: "a while" is not a duration; write a duration from 0s to 1h"#,
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\ngrace = \"20s\"\ndrain_window = \"30s\"",
+        "6: listen.drain_window: 30s is longer than grace, which is 20s; write at most the value of grace",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\ndrain_window = \"2h\"",
+        r#"5: listen.drain_window: 2h is too long; write a duration from 0s to 1h"#,
     ),
     (
         r#"http = "127.0.0.1:8080""#,

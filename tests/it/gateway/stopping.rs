@@ -1,22 +1,41 @@
-//! Stopping: not ready, polls answered, sockets closed with 1001, and then an end.
+//! Stopping: not ready, polls answered, sockets closed with 1001 one after another, and then an end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use http::StatusCode;
+use http::{HeaderMap, Method, StatusCode, header};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::{CREATE, sid_of};
-use crate::support::site::{Site, Wishes};
+use crate::support::{
+    browser::{Line, Socket},
+    site::{ORIGIN, Site, Wishes},
+};
+
+async fn site(listen: &str) -> Site {
+    let wishes = Wishes {
+        listen,
+        ..Wishes::default()
+    };
+    Site::with(wishes).await.ready().await
+}
+
+/// The code that a socket is closed with.
+async fn closed(socket: &mut Socket) -> u16 {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Close(Some(frame)))) => return u16::from(frame.code),
+            Some(Ok(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
 
 #[tokio::test]
 async fn a_stop_finishes_what_is_under_way_and_closes_sockets() {
-    let wishes = Wishes {
-        listen: "drain_delay = \"1s\"",
-        ..Wishes::default()
-    };
-    let site = Site::with(wishes).await.ready().await;
+    let site = site("drain_delay = \"1s\"\ndrain_window = \"1s\"").await;
     let mut max = site.signed_in("max").await;
     let mut socket = max.socket("room=x").await.unwrap();
     let create = CREATE.replace("wait='60'", "wait='2'");
@@ -45,20 +64,15 @@ async fn a_stop_finishes_what_is_under_way_and_closes_sockets() {
         .await
         .unwrap();
     assert!(reasons.contains("stopping"), "{reasons}");
+    // Balancers have not noticed yet.
+    drop(tokio::net::TcpStream::connect(gone).await.unwrap());
 
     let answer = poll.await.unwrap();
     assert!(
         answer.starts_with("<body") && !answer.contains("terminate"),
         "{answer}"
     );
-    let closed = loop {
-        match socket.next().await {
-            Some(Ok(Message::Close(Some(frame)))) => break u16::from(frame.code),
-            Some(Ok(_)) => {}
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(closed, 1001);
+    assert_eq!(closed(&mut socket).await, 1001);
     tokio::time::timeout(Duration::from_secs(10), stopping)
         .await
         .unwrap()
@@ -67,14 +81,57 @@ async fn a_stop_finishes_what_is_under_way_and_closes_sockets() {
 }
 
 #[tokio::test]
-async fn who_is_in_a_hurry_does_not_wait() {
-    let site = Site::start().await.ready().await;
+async fn sockets_are_closed_one_after_another_and_meanwhile_requests_are_answered() {
+    let site = site("drain_window = \"2s\"").await;
     let mut max = site.signed_in("max").await;
-    let _socket = max.socket("room=x").await.unwrap();
-    let hurry = CancellationToken::new();
-    hurry.cancel();
+    let mut sockets = Vec::new();
+    for _ in 0..8 {
+        sockets.push(max.socket("room=x").await.unwrap());
+    }
+    let mut line = Line::new(max.clone());
+    let url = Url::parse(&format!("{ORIGIN}/config.js")).unwrap();
+    let kept = line.send(Method::GET, &url, &HeaderMap::new()).await;
+    assert_eq!(kept.headers.get(header::CONNECTION), None);
+    let gone = site.running.addresses.https.unwrap();
+
     let Site { running, .. } = site;
-    tokio::time::timeout(Duration::from_secs(5), running.stop(hurry))
+    let began = Instant::now();
+    let stopping = tokio::spawn(running.stop(CancellationToken::new()));
+    while tokio::net::TcpStream::connect(gone).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    // On the connection that is there, though no other would be taken.
+    let last = line.send(Method::GET, &url, &HeaderMap::new()).await;
+    assert_eq!(last.status, StatusCode::OK);
+    assert_eq!(last.headers.get(header::CONNECTION).unwrap(), "close");
+
+    let times = futures_util::future::join_all(sockets.iter_mut().map(async |socket| {
+        assert_eq!(closed(socket).await, 1001);
+        began.elapsed()
+    }))
+    .await;
+    let mut sorted = times.clone();
+    sorted.sort();
+    // Two workers with about four each: every 250 ms one. A busy machine makes it later, never sooner.
+    let pause = Duration::from_millis(250);
+    for (position, time) in (0u32..).zip(&sorted) {
+        assert!(*time + pause >= pause * position, "{sorted:?}");
+    }
+    stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_in_a_hurry_does_not_wait_and_still_says_good_bye() {
+    let site = site("drain_delay = \"10m\"\ndrain_window = \"10s\"").await;
+    let mut max = site.signed_in("max").await;
+    let mut socket = max.socket("room=x").await.unwrap();
+    let hurry = CancellationToken::new();
+    let Site { running, .. } = site;
+    let stopping = tokio::spawn(running.stop(hurry.clone()));
+    hurry.cancel();
+    assert_eq!(closed(&mut socket).await, 1001);
+    tokio::time::timeout(Duration::from_secs(5), stopping)
         .await
+        .unwrap()
         .unwrap();
 }

@@ -51,6 +51,7 @@ export async function planGateway({ label, publicUrl }) {
     url: `https://localhost:${https}`,
     publicUrl: publicUrl ?? `https://localhost:${https}`,
     certificate: await makeCertificate(directory.path),
+    directory: directory.path,
     remove: directory.remove,
   };
 }
@@ -63,6 +64,8 @@ export async function defaults(plan, { web, xmpp, issuer }) {
       http: `127.0.0.1:${plan.ports.http}`,
       https: `127.0.0.1:${plan.ports.https}`,
       admin: `127.0.0.1:${plan.ports.admin}`,
+      // There is no other that people could go to, and no test waits for their going.
+      drain_window: "0s",
     },
     tls: { certificate: plan.certificate.certificate, key: plan.certificate.key },
     upstream: { web, xmpp, xmpp_domain: names.domain },
@@ -128,10 +131,17 @@ export async function startGateway(plan, { neighbours, settings = {}, env = {} }
     /** TLS options with which a client believes the gateway's certificate. */
     tls: { ca: plan.certificate.pem, servername: "localhost" },
     logFile,
+    /** Its configuration, for other commands of the program. */
+    settingsFile: join(plan.directory, "gateway.toml"),
+    certificateFile: plan.certificate.certificate,
     /** What it wrote since it started last. */
     log: () => program.output(),
     mustRun: () => program.mustRun(),
     stop,
+    /** Sends it a signal. */
+    signal: (name) => program.signal(name),
+    /** Resolves with code and signal when it has ended. */
+    exited: () => program.exited,
     /** Writes changed settings to the configuration file and asks the gateway to read it again. */
     async reconfigure(changes) {
       current = merge(current, changes);

@@ -58,6 +58,7 @@ is another type in TOML. JSON's texts, numbers, truth values and lists of these 
 {{- $_ := set $listen "http" (printf "%s:8080" $address) -}}
 {{- $_ := set $listen "admin" (printf "%s:9090" $address) -}}
 {{- $_ := set $listen "drain_delay" (printf "%ds" (int .Values.shutdown.drainDelaySeconds)) -}}
+{{- $_ := set $listen "drain_window" (printf "%ds" (int .Values.shutdown.drainWindowSeconds)) -}}
 {{- $_ := set $listen "grace" (printf "%ds" (int .Values.shutdown.graceSeconds)) -}}
 {{- if .Values.tls.existingSecret -}}
 {{- $_ := set $listen "https" (printf "%s:8443" $address) -}}

@@ -78,6 +78,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.parentRefs: name the Gateway" -}}
 {{- end -}}
+{{- if gt (int .Values.shutdown.drainWindowSeconds) (int .Values.shutdown.graceSeconds) -}}
+{{- fail "shutdown.drainWindowSeconds: is more than shutdown.graceSeconds" -}}
+{{- end -}}
 {{- $store := dig "store" "kind" "memory" .Values.config -}}
 {{- if and (not .Values.configText) (ne $store "redis") -}}
 {{- if .Values.autoscaling.enabled -}}

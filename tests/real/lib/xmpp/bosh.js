@@ -1,5 +1,6 @@
 import http from "node:http";
 import https from "node:https";
+import { setTimeout as pause } from "node:timers/promises";
 import { parse } from "ltx";
 import { HttpRefused, StreamEnded } from "./errors.js";
 import { Inbox } from "./inbox.js";
@@ -40,9 +41,13 @@ export function post({ url, headers = {}, agent, tls = {}, body, within = 70_000
  * @param {object} [target.tls]
  * @param {number} [target.wait] seconds a poll may be held
  * @param {boolean} [target.poll] whether to keep a request waiting at the server by itself
+ * @param {Inbox} [target.inbox] where elements go
+ * @param {(error: Error) => void} [target.onRetry] is told of requests that broke off and are sent
+ *   again, as browsers and Jitsi's client do; without it they end the stream
  */
-export function prepareBosh({ url, domain, headers = {}, tls = {}, wait = 60, poll = true }) {
-  const inbox = new Inbox();
+export function prepareBosh({
+  url, domain, headers = {}, tls = {}, wait = 60, poll = true, inbox = new Inbox(), onRetry,
+}) {
   const Agent = url.startsWith("https:") ? https.Agent : http.Agent;
   const agent = new Agent({ keepAlive: true, maxSockets: 2, ...tls });
   let rid = Math.floor(Math.random() * 1e9);
@@ -50,12 +55,24 @@ export function prepareBosh({ url, domain, headers = {}, tls = {}, wait = 60, po
   let pending = 0;
   let closing = false;
 
+  async function postAgain(body) {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await post({ url, headers, agent, tls, body });
+      } catch (error) {
+        if (!onRetry || closing || tries > 10) throw error;
+        onRetry(error);
+        await pause(tries === 1 ? 0 : 500);
+      }
+    }
+  }
+
   async function exchange(attributes, content = "") {
     rid += 1;
     pending += 1;
     try {
       const body = `<body rid="${rid}" xmlns="${xmlns}"${sid ? ` sid="${sid}"` : ""} ${attributes}>${content}</body>`;
-      const answer = await post({ url, headers, agent, tls, body });
+      const answer = await postAgain(body);
       if (answer.status !== 200 || !answer.text.startsWith("<body")) {
         throw new HttpRefused(answer.status, answer.headers, answer.text);
       }

@@ -13,9 +13,9 @@ const framing = "urn:ietf:params:xml:ns:xmpp-framing";
  * @param {string} target.domain
  * @param {object} [target.headers]
  * @param {object} [target.tls] options for a TLS socket
+ * @param {Inbox} [target.inbox] where elements go
  */
-export async function openWebSocket({ url, domain, headers = {}, tls = {} }) {
-  const inbox = new Inbox();
+export async function openWebSocket({ url, domain, headers = {}, tls = {}, inbox = new Inbox() }) {
   const socket = new WebSocket(url.replace(/^http/, "ws"), ["xmpp"], { headers, ...tls, followRedirects: false });
   await new Promise((resolve, reject) => {
     socket.once("open", resolve);
