@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::ProbeMetrics;
+use super::{ProbeMetrics, ShardMetrics};
 
 /// What is counted away from the data path.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub struct ControlMetrics {
     pub provider: Option<ProviderMetrics>,
     /// The store that replicas share.
     pub store: StoreMetrics,
+    /// Shards and their rooms.
+    pub shards: ShardMetrics,
     /// The certificate, if there is one.
     pub certificate: Option<CertificateMetrics>,
     /// Reloads of the configuration.
@@ -133,6 +135,7 @@ impl ControlMetrics {
             provider.register(registry);
         }
         self.store.register(registry);
+        self.shards.register(registry);
         self.probe.register(registry);
         if let Some(certificate) = &self.certificate {
             registry.register(
