@@ -18,7 +18,7 @@ use crate::{
     doctor::{self, ProbeSettings, Prober},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
-    metrics::{ControlMetrics, Metrics, WorkerMetrics},
+    metrics::{CertificateMetrics, ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
     pages::{self, Pages},
     placement::Placement,
@@ -33,7 +33,9 @@ use crate::{
         self, Certificate, CertificateError, ListenError, Listener, News, WorkerError, Workers,
     },
     shard::ShardName,
-    store, upstream,
+    store,
+    traces::{self, Traces},
+    upstream,
 };
 
 /// A gateway that runs.
@@ -47,6 +49,7 @@ pub struct Running {
     tasks: TaskTracker,
     clock: Clock,
     metrics: ControlMetrics,
+    traces: Option<Traces>,
     drain_delay: Duration,
     grace: Duration,
     drain_window: Duration,
@@ -93,6 +96,9 @@ pub enum StartError {
     /// What replicas share cannot be set up.
     #[error(transparent)]
     Store(#[from] store::SetupError),
+    /// Traces cannot be set up.
+    #[error(transparent)]
+    Traces(#[from] traces::SetupError),
     /// A worker did not start.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -145,9 +151,8 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         .map(|provider| RelyingParty::new(provider, clock.clone(), random.clone()))
         .transpose()?
         .map(Arc::new);
-    if let Some(relying_party) = &relying_party {
-        control_metrics.provider = relying_party.metrics().clone();
-    }
+    control_metrics.provider = relying_party.as_ref().map(|party| party.metrics().clone());
+    control_metrics.certificate = certificate.as_ref().map(|_| CertificateMetrics::default());
     let revocations = Arc::new(Revocations::new(
         config.session.absolute.max(config.guests.lifetime),
         clock.clone(),
@@ -187,6 +192,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     };
     let (replica_name, probe_random) = (random.text::<9>(), random.clone());
     let rules = rules(config, clock.clone())?;
+    let traces = config.traces.as_ref();
+    let traces = traces.map(|settings| Traces::start(settings, Handle::current()));
+    let traces = traces.transpose()?;
     let settings = gateway::Settings {
         origin: config.public_url.origin().to_owned(),
         authority: config.public_url.authority().to_string(),
@@ -200,6 +208,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         recorders: TrustedProxies::new(server.recorders.clone()),
         embedding_sites: config.embedding_sites.clone(),
         access_log: log.access,
+        traces: traces.clone(),
     };
     let gateway = Arc::new(Gateway::new(
         settings,
@@ -230,6 +239,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         tasks: TaskTracker::new(),
         clock,
         metrics: control_metrics.clone(),
+        traces,
         drain_delay: server.drain_delay,
         grace: server.grace,
         drain_window: server.drain_window,
@@ -282,9 +292,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     for task in shared {
         running.tasks.spawn(task);
     }
-    if let Some(certificate) = certificate {
+    if let (Some(certificate), Some(metrics)) = (certificate, control_metrics.certificate) {
         running.tasks.spawn(certificate.follow(
-            control_metrics.certificate,
+            metrics,
             running.clock.clone(),
             running.stopped.clone(),
         ));
@@ -391,6 +401,9 @@ impl Running {
         if let Some(workers) = Arc::into_inner(self.workers) {
             let _: Result<(), JoinError> =
                 tokio::task::spawn_blocking(move || workers.stop()).await;
+        }
+        if let Some(traces) = self.traces {
+            let _: Result<(), JoinError> = tokio::task::spawn_blocking(move || traces.stop()).await;
         }
         info!("stopped");
     }

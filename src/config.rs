@@ -39,7 +39,7 @@ use crate::{
     seal::Keyring,
     server, session,
     shard::{ShardName, State},
-    store, telemetry, token, upstream,
+    store, telemetry, token, traces, upstream,
 };
 
 /// Everything that the gateway has to know, checked.
@@ -73,6 +73,8 @@ pub struct Config {
     pub embedding_sites: Vec<String>,
     /// What is logged, and how.
     pub log: telemetry::Settings,
+    /// Where traces go, if anywhere.
+    pub traces: Option<traces::Settings>,
     /// How often it is tried whether people can log in at Prosody; never if nothing is here.
     pub probe: Option<Duration>,
     /// The keys of switches that are on and weaken the gateway, as `oidc.insecure_http_issuer`.

@@ -18,6 +18,7 @@ mod shard;
 mod store;
 mod tls;
 mod token;
+mod traces;
 mod upstream;
 
 use schemars::JsonSchema;
@@ -39,6 +40,7 @@ use self::{
     store::RawStore,
     tls::RawTls,
     token::RawToken,
+    traces::RawTraces,
     upstream::RawUpstream,
 };
 use super::{Backend, Config, Jitsi, problem::Report, public_url::PublicUrl, secret::SecretReader};
@@ -80,6 +82,7 @@ pub(super) struct Raw {
     pages: RawPages,
     integration: Vec<RawIntegration>,
     log: RawLog,
+    traces: RawTraces,
 }
 
 // === impl Raw ===
@@ -168,6 +171,7 @@ impl Raw {
         let guests = self.guests.resolve(&mut report.section("guests"));
         let embedding_sites = self.embed.resolve(&mut report.section("embed"));
         let log = self.log.resolve(&mut report.section("log"));
+        let traces = self.traces.resolve(&mut report.section("traces"));
         let probe = self.probe.resolve(&mut report.section("probe"));
         let (keyring, session) = session?;
         Some(Config {
@@ -189,6 +193,7 @@ impl Raw {
             pages: pages?,
             integrations: integrations?,
             log: log?,
+            traces,
             probe: probe?,
             weakened: report.weakened.clone(),
         })

@@ -53,7 +53,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[colours]\nred = 1",
-        "25: colours: unknown key; known here are embed, guests, insecure_readable_secrets, integration, jaas, listen, log, oidc, pages, probe, public_url, reservation, room, session, shard, store, tls, token, upstream",
+        "25: colours: unknown key; known here are embed, guests, insecure_readable_secrets, integration, jaas, listen, log, oidc, pages, probe, public_url, reservation, room, session, shard, store, tls, token, traces, upstream",
     ),
     (
         r#"client_id = "jitsi""#,
@@ -549,5 +549,19 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n\n[session]\nkey_file = \"session.key\"\n\n[token]\napp_id = \"gateway\"\nsecret_file = \"prosody.secret\"\n\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n",
         "[session]\nkey_file = \"session.key\"\n\n[token]\napp_id = \"gateway\"\nsecret_file = \"prosody.secret\"\n\n[[room]]\nmatch = \"*\"\nenter = \"guest\"\n",
         "18: room[1].start: nobody could open the room: there is no [oidc] and no [[integration]]; add [oidc], or write start = \"anyone\"",
+    ),
+    (
+        "",
+        "[traces]\npercent = 101\nendpoint = \"http://collector:4318/v1/traces\"",
+        if jitsi_auth_gateway::traces::ARE_BUILT_IN {
+            "26: traces.percent: more than 100; write a number from 0 to 100"
+        } else {
+            "27: traces.endpoint: this program was built without traces; build it with --features otel, or remove the key"
+        },
+    ),
+    (
+        "",
+        "[log]\naudit_file = \"/tmp\"",
+        "26: log.audit_file: not a file; name a file, or remove the key",
     ),
 ];
