@@ -1,6 +1,11 @@
 //! Assembly: from a checked configuration to a running gateway, and back to nothing.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tokio::{
     runtime::Handle,
@@ -13,7 +18,7 @@ use tracing::{info, warn};
 use crate::{
     admin::Admin,
     clock::{Clock, Timestamp},
-    config::{Backend, Config},
+    config::{Backend, Config, Fingerprint},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
@@ -26,7 +31,8 @@ use crate::{
     revocation::Revocations,
     room::RoomKey,
     server::{
-        self, Certificate, CertificateError, ListenError, Listener, News, WorkerError, Workers,
+        self, Certificate, CertificateError, Door, InheritError, Inherited, ListenError, Listener,
+        News, WorkerError, Workers,
     },
     store,
 };
@@ -40,6 +46,7 @@ pub struct Running {
     workers: Arc<Workers>,
     tasks: TaskTracker,
     clock: Clock,
+    started_with: Fingerprint,
     drain_delay: Duration,
     grace: Duration,
     drain_window: Duration,
@@ -70,6 +77,9 @@ pub enum StartError {
     /// An address is taken, or not ours.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// What a service manager handed over cannot be used.
+    #[error(transparent)]
+    Inherit(#[from] InheritError),
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -88,12 +98,14 @@ pub enum StartError {
 }
 
 /// What a running gateway takes from outside, so that tests can hold it.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Surroundings {
     /// The time.
     pub clock: Clock,
     /// Randomness.
     pub random: Random,
+    /// Sockets that a service manager handed over.
+    pub sockets: Inherited,
 }
 
 /// Starts a gateway. The current runtime becomes its control plane; requests are served on threads
@@ -103,12 +115,22 @@ pub struct Surroundings {
 ///
 /// Outside of a runtime.
 pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, StartError> {
-    let Surroundings { clock, random } = surroundings;
+    let Surroundings {
+        clock,
+        random,
+        mut sockets,
+    } = surroundings;
     let Config { server, log, .. } = config;
-    let bind = |address: Option<SocketAddr>| address.map(server::listen).transpose();
-    let (http, https) = (bind(server.http)?, bind(server.https)?);
-    let admin_listener = server::listen(server.admin)?;
-    let reservation_listener = bind(config.reservation.as_ref().map(|settings| settings.listen))?;
+    let mut bind = |name, address: Option<SocketAddr>| {
+        address
+            .map(|address| sockets.listen(name, address))
+            .transpose()
+    };
+    let (http, https) = (bind("http", server.http)?, bind("https", server.https)?);
+    let reservation = config.reservation.as_ref();
+    let reservation_listener = bind("reservation", reservation.map(|asks| asks.listen))?;
+    let admin_listener = sockets.listen("admin", server.admin)?;
+    sockets.none_left()?;
     let certificate = server
         .tls
         .clone()
@@ -193,6 +215,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         workers,
         tasks: TaskTracker::new(),
         clock,
+        started_with: config.fingerprint.clone(),
         drain_delay: server.drain_delay,
         grace: server.grace,
         drain_window: server.drain_window,
@@ -237,7 +260,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     }
     for (listener, tls) in [(http, false), (https, true)] {
         if let Some(listener) = listener {
-            running.accept(listener, tls);
+            let balancers = server
+                .proxy_protocol
+                .then(|| TrustedProxies::new(server.trusted_proxies.clone()));
+            running.accept(listener, Door { tls, balancers });
         }
     }
     info!(
@@ -256,11 +282,19 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
 // === impl Running ===
 
 impl Running {
-    /// Takes over rules and signing keys of a new configuration; everything else needs a restart.
-    pub fn reload(&self, config: &Config) -> Result<(), gateway::SetupError> {
+    /// Takes over rules, signing keys and integrations of a new configuration, and gives the names of
+    /// sections that have changed since the start and are used only after a restart.
+    pub fn reload<'c>(&'c self, config: &'c Config) -> Result<Vec<&'c str>, gateway::SetupError> {
         self.gateway
             .replace_rules(rules(config, self.clock.clone())?);
-        Ok(())
+        let mut changed = config.fingerprint.differences(&self.started_with);
+        changed.retain(|section| !RELOADED.contains(section));
+        Ok(changed)
+    }
+
+    /// The threads that serve, to see whether they live.
+    pub fn workers(&self) -> Weak<Workers> {
+        Arc::downgrade(&self.workers)
     }
 
     /// Stops in order, so that no meeting ends that another replica can carry on:
@@ -308,14 +342,10 @@ impl Running {
         info!("stopped");
     }
 
-    fn accept(&self, listener: Listener, tls: bool) {
-        let accepting = server::accept(
-            listener,
-            tls,
-            Arc::clone(&self.workers),
-            self.closed.clone(),
-        );
-        self.keep(if tls { "https" } else { "http" }, accepting);
+    fn accept(&self, listener: Listener, door: Door) {
+        let name = if door.tls { "https" } else { "http" };
+        let (workers, closed) = (Arc::clone(&self.workers), self.closed.clone());
+        self.keep(name, server::accept(listener, door, workers, closed));
     }
 
     fn keep(
@@ -360,6 +390,9 @@ fn terms(policy: &Policy, room: &RoomKey, now: Timestamp) -> RoomTerms {
         lobby: rule.lobby,
     }
 }
+
+/// The sections that a reload takes over; see [`rules`].
+const RELOADED: [&str; 3] = ["integration", "room", "token"];
 
 /// For the last close frames to get through; a client that does not read is not waited for longer.
 const FAREWELL: Duration = Duration::from_secs(2);

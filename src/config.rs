@@ -6,6 +6,7 @@
 //! (`sections`). All problems are reported at once, each on one line with its place and remedy.
 
 mod environment;
+mod fingerprint;
 mod nearest;
 mod problem;
 mod public_url;
@@ -17,12 +18,13 @@ mod shape;
 mod tree;
 mod values;
 
-use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc, time::Duration};
 
 use zeroize::Zeroizing;
 
 pub use self::{
     environment::Environment,
+    fingerprint::Fingerprint,
     problem::{Problem, Problems},
     public_url::PublicUrl,
     reference::reference,
@@ -65,6 +67,10 @@ pub struct Config {
     pub embedding_sites: Vec<String>,
     /// What is logged, and how.
     pub log: telemetry::Settings,
+    /// How often to look whether anything of this has changed, if ever.
+    pub reload_every: Option<Duration>,
+    /// What it was made of.
+    pub fingerprint: Fingerprint,
     /// The keys of switches that are on and weaken the gateway, as `oidc.insecure_http_issuer`.
     pub weakened: Vec<&'static str>,
 }
@@ -124,8 +130,13 @@ fn parse(
     root.places("", &mut places);
     report.locate(places);
     shape.prune(&mut root, "", &mut report);
-    let config = match serde_path_to_error::deserialize::<_, Raw>(root.into_json()) {
-        Ok(raw) => raw.resolve(&mut report),
+    let root = root.into_json();
+    let fingerprint = Fingerprint::of(&root);
+    let config = match serde_path_to_error::deserialize::<_, Raw>(root) {
+        Ok(raw) => raw.resolve(&mut report).map(|config| Config {
+            fingerprint,
+            ..config
+        }),
         Err(error) => {
             // The shape was taken from the same types, so this is a mistake of ours; the inner
             // error may quote a secret.

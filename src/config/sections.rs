@@ -18,6 +18,8 @@ mod tls;
 mod token;
 mod upstream;
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -37,7 +39,13 @@ use self::{
     token::RawToken,
     upstream::RawUpstream,
 };
-use super::{Backend, Config, Jitsi, problem::Report, public_url::PublicUrl, secret::SecretReader};
+use super::{
+    Backend, Config, Fingerprint, Jitsi,
+    problem::Report,
+    public_url::PublicUrl,
+    secret::SecretReader,
+    values::{DurationText, seconds},
+};
 
 /// The configuration of jitsi-auth-gateway.
 ///
@@ -58,6 +66,11 @@ pub(super) struct Raw {
     public_url: Option<String>,
     /// Accept files with secrets that every account of the machine can read.
     insecure_readable_secrets: bool,
+    /// How often to look whether this file or one that it names has changed; `0s` is never. What
+    /// has changed is used if all of it is right; the old stays otherwise. SIGHUP looks at once. Rules,
+    /// signing keys and integrations are taken over so; the log names what needs a restart.
+    #[schemars(with = "DurationText", example = "30s")]
+    reload_every: Option<DurationText>,
     listen: RawListen,
     tls: Option<RawTls>,
     upstream: Option<RawUpstream>,
@@ -153,6 +166,13 @@ impl Raw {
         let guests = self.guests.resolve(&mut report.section("guests"));
         let embedding_sites = self.embed.resolve(&mut report.section("embed"));
         let log = self.log.resolve(&mut report.section("log"));
+        let reload_every = self.reload_every.map_or(Some(RELOAD_EVERY), |text| {
+            text.within(
+                seconds(0)..=seconds(86_400),
+                &mut report.section(""),
+                "reload_every",
+            )
+        });
         let (keyring, session) = session?;
         Some(Config {
             public_url: public_url?,
@@ -169,6 +189,8 @@ impl Raw {
             pages: pages?,
             integrations: integrations?,
             log: log?,
+            reload_every: reload_every.filter(|every| !every.is_zero()),
+            fingerprint: Fingerprint::default(),
             weakened: report.weakened.clone(),
         })
     }
@@ -193,3 +215,6 @@ fn jitsi(
         token: token?,
     })
 }
+
+/// Kubernetes itself takes up to a minute to bring a changed object into a pod.
+const RELOAD_EVERY: Duration = Duration::from_secs(30);

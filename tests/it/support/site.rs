@@ -132,6 +132,7 @@ impl Site {
         let surroundings = Surroundings {
             clock,
             random: Random::system(),
+            ..Surroundings::default()
         };
         let running = app::start(&config, surroundings).unwrap();
         Self {
