@@ -148,7 +148,7 @@ enter = "{enter}"
         )
     }
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     #[tokio::test(start_paused = true)]
     async fn swapped_directories_are_noticed_and_what_is_wrong_is_told_once() {

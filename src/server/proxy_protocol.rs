@@ -1,5 +1,5 @@
 //! The PROXY protocol: a balancer that passes TCP on says first whom it is for (version 1, a line of
-//! text, and version 2, binary; the specification is HAProxy's `proxy-protocol.txt`).
+//! text, and version 2, binary; the specification is `proxy-protocol.txt`).
 //!
 //! Exactly the header's bytes are read, so what comes after it is the client's from the first byte.
 
