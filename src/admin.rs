@@ -1,6 +1,6 @@
 //! The admin listener: `/livez`, `/readyz`, `/metrics`, for probes and operators, not for people.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    metrics::Metrics,
+    metrics::{Metrics, ProbeMetrics, Verdict},
     oidc::{RelyingParty, Status},
     server::Listener,
     store::{State, Store},
@@ -22,10 +22,12 @@ use crate::{
 pub struct Admin {
     /// All counters.
     pub metrics: Metrics,
-    /// Whether people can sign in.
-    pub relying_party: Arc<RelyingParty>,
+    /// Whether people can sign in, where they have accounts.
+    pub relying_party: Option<Arc<RelyingParty>>,
     /// What replicas share.
     pub store: Arc<dyn Store>,
+    /// Whether people can log in at Prosody.
+    pub probe: ProbeMetrics,
     /// Switches that weaken the gateway and are on.
     pub weakened: Vec<&'static str>,
     /// Cancelled when the gateway stops: from then on it is not ready.
@@ -91,22 +93,45 @@ impl Admin {
         }
     }
 
-    /// Not ready only while stopping. A provider or store that is down is told of, but takes nobody
-    /// out of a balancer: meetings go on without it, and no other replica would do better.
+    /// Not ready only while stopping. A provider, store or Prosody that is down is told of, but takes
+    /// nobody out of a balancer: all replicas have the same ones, so that none would do better, and a
+    /// front door that is gone shows people less than one that says what is wrong.
     fn readiness(&self) -> Response<Full<Bytes>> {
-        let provider = self.relying_party.status();
+        let provider = self
+            .relying_party
+            .as_ref()
+            .map(|provider| provider.status());
         let draining = self.draining.is_cancelled();
         let mut reasons = Vec::new();
         if draining {
             reasons.push("the gateway is stopping".to_owned());
         }
-        if let Status::NotYet { reason } | Status::Stale { reason } = &provider {
+        if let Some(Status::NotYet { reason } | Status::Stale { reason }) = &provider {
             reasons.push(format!("OpenID provider: {reason}"));
         }
         let store = self.store.state();
         if let State::Unreachable { reason } = &store {
             reasons.push(format!("store: {reason}"));
         }
+        let backends = self.probe.verdicts();
+        for (backend, verdict) in &backends {
+            match verdict {
+                Verdict::Ok => {}
+                Verdict::Open => {
+                    reasons.push(format!("{backend}: Prosody lets people in without a token"));
+                }
+                _ => {
+                    let reason = verdict.as_str();
+                    reasons.push(format!(
+                        "{backend}: nobody can log in at Prosody ({reason})"
+                    ));
+                }
+            }
+        }
+        let words = backends.iter();
+        let backends: BTreeMap<_, _> = words
+            .map(|(backend, verdict)| (backend, verdict.as_str()))
+            .collect();
         reasons.extend(
             self.weakened
                 .iter()
@@ -119,8 +144,9 @@ impl Admin {
         };
         let body = json!({
             "status": word,
-            "provider": provider.as_str(),
+            "provider": provider.as_ref().map_or("none", Status::as_str),
             "store": store.as_str(),
+            "backends": backends,
             "reasons": reasons,
         });
         text(status, "application/json", format!("{body}\n"))

@@ -11,6 +11,7 @@ mod fields;
 pub mod link;
 pub mod meeting;
 mod problem;
+mod reference;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub use self::{
     link::{LinkAnswer, LinkRequest},
     meeting::{Meeting, MeetingAnswer, MeetingRequest, Owner},
     problem::{ApiError, PROBLEM_JSON, Problem},
+    reference::reference,
 };
 
 /// How a room is.

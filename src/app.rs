@@ -9,6 +9,7 @@ use std::{
 
 use tokio::{
     runtime::Handle,
+    sync::watch,
     task::JoinError,
     time::{Instant, sleep},
 };
@@ -18,15 +19,17 @@ use tracing::{info, warn};
 use crate::{
     admin::Admin,
     clock::{Clock, Timestamp},
-    config::{Backend, Config, Fingerprint},
+    config::{Backend, Config, Jitsi, Written, fingerprint},
+    doctor::{self, ProbeSettings, Prober},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
-    pages::Pages,
+    pages::{self, Pages},
     policy::{Enter, Policy},
     presence::Presence,
     random::Random,
+    replica::{self, Announcement},
     reservation::{Reservations, RoomTerms},
     revocation::Revocations,
     room::RoomKey,
@@ -46,12 +49,16 @@ pub struct Running {
     workers: Arc<Workers>,
     tasks: TaskTracker,
     clock: Clock,
-    started_with: Fingerprint,
+    started_with: Written,
     drain_delay: Duration,
     grace: Duration,
     drain_window: Duration,
     /// `/readyz` fails.
     draining: CancellationToken,
+    /// What this replica says of itself.
+    announcement: watch::Sender<Announcement>,
+    /// What the probe works with, where there is a Jitsi to probe.
+    probed: Option<watch::Sender<ProbeSettings>>,
     /// Nothing more is accepted.
     closed: CancellationToken,
     /// The control plane ends.
@@ -147,11 +154,12 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     control_metrics
         .insecure_switches
         .set(i64::try_from(config.weakened.len()).unwrap_or(i64::MAX));
-    let relying_party = Arc::new(RelyingParty::new(
-        config.oidc.clone(),
-        clock.clone(),
-        random.clone(),
-    )?);
+    let relying_party = config
+        .oidc
+        .clone()
+        .map(|provider| RelyingParty::new(provider, clock.clone(), random.clone()))
+        .transpose()?
+        .map(Arc::new);
     let revocations = Arc::new(Revocations::new(
         config.session.absolute.max(config.guests.lifetime),
         clock.clone(),
@@ -164,12 +172,13 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     };
     let control = Control {
         runtime: Handle::current(),
-        relying_party: Arc::clone(&relying_party),
+        relying_party: relying_party.clone(),
         revocations: Arc::clone(&revocations),
         presence: Arc::clone(&presence),
         store: Arc::clone(&store),
         metrics: control_metrics.clone(),
     };
+    let (replica_name, probe_random) = (random.text::<9>(), random.clone());
     let rules = rules(config, clock.clone())?;
     let settings = gateway::Settings {
         origin: config.public_url.origin().to_owned(),
@@ -181,7 +190,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
             Backend::Jitsi(jitsi) => gateway::Backend::Jitsi(jitsi.upstream.clone()),
             Backend::Jaas(settings) => gateway::Backend::Jaas(settings.clone()),
         },
-        pages: Pages::new(config.pages.brand.clone(), config.pages.languages.clone()),
+        pages: pages(config),
         start: config.pages.start,
         guests: config.guests.clone(),
         recorders: TrustedProxies::new(server.recorders.clone()),
@@ -215,26 +224,47 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         workers,
         tasks: TaskTracker::new(),
         clock,
-        started_with: config.fingerprint.clone(),
+        started_with: config.written.clone(),
         drain_delay: server.drain_delay,
         grace: server.grace,
         drain_window: server.drain_window,
         draining: CancellationToken::new(),
+        announcement: watch::Sender::new(announcement(config, replica_name)),
+        probed: probed(config).map(watch::Sender::new),
         closed: CancellationToken::new(),
         stopped: CancellationToken::new(),
     };
     let admin = Arc::new(Admin {
         metrics,
-        relying_party: Arc::clone(&relying_party),
+        relying_party: relying_party.clone(),
         store: Arc::clone(&store),
+        probe: control_metrics.probe.clone(),
         weakened: config.weakened.clone(),
         draining: running.draining.clone(),
     });
-    running
-        .tasks
-        .spawn(relying_party.run(running.stopped.clone()));
+    if let Some(relying_party) = relying_party {
+        running
+            .tasks
+            .spawn(relying_party.run(running.stopped.clone()));
+    }
+    if let (Some(every), Some(probed)) = (config.probe, &running.probed) {
+        let prober = Prober {
+            every,
+            settings: probed.subscribe(),
+            metrics: control_metrics.probe.clone(),
+            clock: running.clock.clone(),
+            random: probe_random,
+        };
+        running.tasks.spawn(prober.run(running.stopped.clone()));
+    }
+    let announced = running.announcement.subscribe();
     let shared = [
         Arc::clone(&store).run(running.stopped.clone()),
+        Box::pin(replica::announce(
+            Arc::clone(&store),
+            announced,
+            running.stopped.clone(),
+        )),
         Box::pin(revocations.run(Arc::clone(&store), running.stopped.clone())),
         Box::pin(presence.run(store, running.stopped.clone())),
     ];
@@ -287,7 +317,16 @@ impl Running {
     pub fn reload<'c>(&'c self, config: &'c Config) -> Result<Vec<&'c str>, gateway::SetupError> {
         self.gateway
             .replace_rules(rules(config, self.clock.clone())?);
-        let mut changed = config.fingerprint.differences(&self.started_with);
+        if let (Some(probed), Some(settings)) = (&self.probed, probed(config)) {
+            probed.send_replace(settings);
+        }
+        self.announcement.send_modify(|own| {
+            *own = Announcement {
+                turn: own.turn + 1,
+                ..announcement(config, std::mem::take(&mut own.replica))
+            };
+        });
+        let mut changed = config.written.differences(&self.started_with);
         changed.retain(|section| !RELOADED.contains(section));
         Ok(changed)
     }
@@ -361,6 +400,19 @@ impl Running {
     }
 }
 
+/// The pages, which show no way to sign in where there is none.
+fn pages(config: &Config) -> Pages {
+    let pages::Settings {
+        brand, languages, ..
+    } = config.pages.clone();
+    let pages = Pages::new(brand, languages);
+    if config.oidc.is_some() {
+        pages
+    } else {
+        pages.without_sign_in()
+    }
+}
+
 /// Waits until something is so, but not for ever.
 async fn until(at_most: Duration, done: impl Fn() -> bool) {
     let began = Instant::now();
@@ -374,6 +426,35 @@ fn rules(config: &Config, clock: Clock) -> Result<Rules, gateway::SetupError> {
     let policy = Arc::new(config.policy.clone());
     let token = config.jitsi().map(|jitsi| &jitsi.token);
     Rules::new(policy, token, config.integrations.clone(), clock)
+}
+
+/// What the probe works with.
+fn probed(config: &Config) -> Option<ProbeSettings> {
+    let Jitsi { upstream, token } = config.jitsi()?;
+    let backend = doctor::Backend {
+        name: THE_ONE.to_owned(),
+        xmpp: upstream.xmpp.clone(),
+        domain: upstream.xmpp_domain.clone(),
+    };
+    Some(ProbeSettings {
+        backends: vec![backend],
+        token: token.clone(),
+    })
+}
+
+/// What a replica of this name says of itself.
+fn announcement(config: &Config, replica: String) -> Announcement {
+    let jitsi = config.jitsi();
+    Announcement {
+        form: replica::FORM,
+        replica,
+        turn: 0,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        settings: config.fingerprint(),
+        cookie_keys: config.keyring.ids(),
+        signing_keys: jitsi.map_or_else(Vec::new, |jitsi| jitsi.token.signing.kids()),
+        ring: fingerprint(&jitsi.map(|jitsi| &jitsi.upstream)),
+    }
 }
 
 /// What the rules say of a room, whoever is in it.
@@ -393,6 +474,8 @@ fn terms(policy: &Policy, room: &RoomKey, now: Timestamp) -> RoomTerms {
 
 /// The sections that a reload takes over; see [`rules`].
 const RELOADED: [&str; 3] = ["integration", "room", "token"];
+/// The name of a Jitsi that has none, because there is no other.
+const THE_ONE: &str = "jitsi";
 
 /// For the last close frames to get through; a client that does not read is not waited for longer.
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -95,7 +95,11 @@ enum ConfigCommand {
     /// Print all options as Markdown.
     Reference,
     /// Print the description of the API (OpenAPI 3.1).
-    Openapi,
+    Openapi {
+        /// Print it as Markdown.
+        #[arg(long)]
+        markdown: bool,
+    },
 }
 
 /// The file that a command works with.
@@ -222,7 +226,10 @@ impl Context<'_, '_> {
                 let schema = format!("{:#}", config::schema());
                 writeln!(self.terminal.output, "{schema}")?;
             }
-            Command::Config(ConfigCommand::Openapi) => {
+            Command::Config(ConfigCommand::Openapi { markdown: true }) => {
+                write!(self.terminal.output, "{}", api::reference())?;
+            }
+            Command::Config(ConfigCommand::Openapi { markdown: false }) => {
                 let document = format!("{:#}", api::document());
                 writeln!(self.terminal.output, "{document}")?;
             }

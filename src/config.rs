@@ -6,7 +6,6 @@
 //! (`sections`). All problems are reported at once, each on one line with its place and remedy.
 
 mod environment;
-mod fingerprint;
 mod nearest;
 mod problem;
 mod public_url;
@@ -17,18 +16,21 @@ mod sections;
 mod shape;
 mod tree;
 mod values;
+mod written;
 
 use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc, time::Duration};
 
+use aws_lc_rs::digest;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 pub use self::{
     environment::Environment,
-    fingerprint::Fingerprint,
     problem::{Problem, Problems},
     public_url::PublicUrl,
     reference::reference,
     schema::schema,
+    written::Written,
 };
 use self::{problem::Report, sections::Raw, shape::Shape, tree::Place};
 use crate::{
@@ -47,8 +49,8 @@ pub struct Config {
     pub server: server::Settings,
     /// What carries the meetings.
     pub backend: Backend,
-    /// The provider that signs people in.
-    pub oidc: oidc::Settings,
+    /// The provider that signs people in; without one, people have no accounts.
+    pub oidc: Option<oidc::Settings>,
     /// How long sessions live.
     pub session: session::Settings,
     /// Where Prosody asks for rooms, if it does.
@@ -70,7 +72,9 @@ pub struct Config {
     /// How often to look whether anything of this has changed, if ever.
     pub reload_every: Option<Duration>,
     /// What it was made of.
-    pub fingerprint: Fingerprint,
+    pub written: Written,
+    /// How often it is tried whether people can log in at Prosody; never if nothing is here.
+    pub probe: Option<Duration>,
     /// The keys of switches that are on and weaken the gateway, as `oidc.insecure_http_issuer`.
     pub weakened: Vec<&'static str>,
 }
@@ -105,6 +109,30 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What tells configurations of one deployment from each other: a hash of what replicas have in
+    /// common, made of what may be printed, so that it tells nothing of secrets.
+    pub fn fingerprint(&self) -> String {
+        let common = (
+            (self.public_url.origin(), &self.backend, &self.oidc),
+            (&self.session, &self.reservation, &self.policy),
+            (&self.pages, &self.integrations, &self.guests),
+            (&self.embedding_sites, &self.weakened),
+        );
+        fingerprint(&common)
+    }
+}
+
+/// A hash of what a value prints for developers, which is the same in all processes of one release.
+pub fn fingerprint(value: &impl std::fmt::Debug) -> String {
+    let hash = digest::digest(&digest::SHA256, format!("{value:?}").as_bytes());
+    let short = hash.as_ref().get(..FINGERPRINT_BYTES).unwrap_or_default();
+    BASE64_URL_SAFE_NO_PAD.encode(short)
+}
+
+/// Enough to tell a handful of configurations apart.
+const FINGERPRINT_BYTES: usize = 9;
+
 /// Reads the file and the environment, and every file that they name.
 pub fn load(path: &Path, environment: &Environment) -> Result<Config, Problems> {
     let file: Arc<str> = path.display().to_string().into();
@@ -131,12 +159,11 @@ fn parse(
     report.locate(places);
     shape.prune(&mut root, "", &mut report);
     let root = root.into_json();
-    let fingerprint = Fingerprint::of(&root);
+    let written = Written::of(&root);
     let config = match serde_path_to_error::deserialize::<_, Raw>(root) {
-        Ok(raw) => raw.resolve(&mut report).map(|config| Config {
-            fingerprint,
-            ..config
-        }),
+        Ok(raw) => raw
+            .resolve(&mut report)
+            .map(|config| Config { written, ..config }),
         Err(error) => {
             // The shape was taken from the same types, so this is a mistake of ours; the inner
             // error may quote a secret.

@@ -9,11 +9,14 @@
 //! [`examine`] is the whole of it; [`explain`] reads logs instead.
 
 mod bosh;
+mod bridges;
 mod certificate;
 mod check;
 mod clocks;
 mod explain;
 mod finding;
+mod person;
+mod probe;
 mod prosody;
 mod provider;
 mod public;
@@ -23,10 +26,16 @@ mod rooms;
 mod store;
 #[cfg(test)]
 mod tests;
+mod through;
 mod tokens;
 mod web;
 mod wire;
 mod xml;
+
+use std::time::Duration;
+
+use http::uri::Authority;
+use humantime_serde::re::humantime;
 
 use self::{
     bosh::Target,
@@ -35,6 +44,7 @@ use self::{
     prosody::{Examination, Signing},
     public::{DOOR, Door},
     rooms::{ROOMS, Rooms},
+    through::{THROUGH, Through},
     tokens::Tokens,
     wire::Wire,
 };
@@ -42,21 +52,27 @@ pub use self::{
     check::{Check, Selection, UnknownCheck},
     explain::{Explanation, explain},
     finding::{Finding, Severity},
+    person::TestPersons,
+    probe::{Backend, ProbeSettings, Prober},
     report::{Outcome, Report},
 };
 use crate::{
     clock::Clock,
     config::{Config, Jitsi},
     random::Random,
-    token::{SignerError, SigningSettings},
+    token::{self, SignerError, SigningSettings},
 };
 
 /// What to examine, and how to tell of it.
 pub struct Order<'o> {
     /// Which checks; what they build upon is looked at as well.
     pub selection: Selection,
-    /// Also what takes two people in a room.
+    /// Also what takes a room, and two people in it.
     pub deep: bool,
+    /// Also whether quiet connections live for so long.
+    pub slow: Option<Duration>,
+    /// Jicofo's HTTP port, to ask for its bridges.
+    pub jicofo: Option<Authority>,
     /// Hears of each check when it begins.
     pub progress: &'o dyn Fn(Check),
 }
@@ -85,7 +101,8 @@ pub async fn examine(
     clock: &Clock,
     random: &Random,
 ) -> Result<Report, DoctorError> {
-    examine_trusting(config, order, &Trust::of_system()?, clock, random).await
+    let trust = Trust::of_system()?;
+    Box::pin(examine_trusting(config, order, &trust, clock, random)).await
 }
 
 async fn examine_trusting(
@@ -103,12 +120,17 @@ async fn examine_trusting(
         tokio::join!(inside(config, order, &watch, clock, random), async {
             let mut report = Report::default();
             door(config, trust, &watch, clock, &mut report).await;
-            store::examine(&config.store, &watch, random, &mut report).await;
+            store::examine(&config.store, &watch, clock, random, &mut report).await;
             let mut dates = Dates::new(clock.clone());
             let mut provider = Report::default();
-            if watch.selection.has_any(&[Check::C3, Check::C4]) {
-                let dates = &mut dates;
-                provider::examine(&config.oidc, random, &watch, &mut provider, dates).await;
+            if watch.selection.has_any(&[Check::C3, Check::C4, Check::C5]) {
+                match &config.oidc {
+                    Some(settings) => {
+                        let dates = &mut dates;
+                        provider::examine(settings, random, &watch, &mut provider, dates).await;
+                    }
+                    None => provider.skip(&[Check::C4, Check::C5], "there is no [oidc]"),
+                }
             }
             (report, (provider, dates))
         },);
@@ -116,12 +138,36 @@ async fn examine_trusting(
     let (provider, provider_dates) = provider;
     report.append(outside);
     report.append(provider);
+    if watch.wants_any(THROUGH) {
+        // What is wrong at either end is found there.
+        let broken = [Check::P1, Check::P2, Check::A1]
+            .into_iter()
+            .find(|check| !report.passed(*check));
+        if let Some(check) = broken {
+            report.skip(THROUGH, &format!("{check} did not pass"));
+        } else {
+            let through = Through {
+                config,
+                trust,
+                clock,
+                random,
+                watch: &watch,
+                slow: order.slow,
+            };
+            through.examine(&mut report).await;
+        }
+    }
     if watch.begins(Check::C3) {
         let lifetime = config.jitsi().map(|jitsi| jitsi.token.lifetime);
+        let leeway = config
+            .oidc
+            .as_ref()
+            .map(|provider| provider.leeway)
+            .unwrap_or_default();
         let dates = [prosody_dates, provider_dates];
         let judged = dates
             .iter()
-            .filter_map(|dates| dates.judged(lifetime.unwrap_or_default(), config.oidc.leeway));
+            .filter_map(|dates| dates.judged(lifetime.unwrap_or_default(), leeway));
         report.clocks(judged);
     }
     Ok(report.sorted().limited_to(&order.selection))
@@ -137,7 +183,8 @@ async fn inside(
 ) -> Result<(Report, Dates), DoctorError> {
     let mut report = Report::default();
     let mut dates = Dates::new(clock.clone());
-    let Some(jitsi) = config.jitsi().filter(|_| watch.selection.has_any(INSIDE)) else {
+    let wanted = watch.selection.has_any(INSIDE) || watch.wants_any(THROUGH);
+    let Some(jitsi) = config.jitsi().filter(|_| wanted) else {
         report.skip(INSIDE, "meetings are at 8x8, or not asked for");
         return Ok((report, dates));
     };
@@ -154,16 +201,18 @@ async fn inside(
     let tokens = Tokens::new(token, clock.clone(), random.clone())?;
     let domain = &upstream.xmpp_domain;
     let prosody = Examination {
-        target: Target {
-            wire: Wire::plain(&upstream.xmpp),
-            domain: domain.clone(),
-        },
+        target: Target::prosody(Wire::plain(&upstream.xmpp), domain),
         tokens: &tokens,
         signing: Signing::from(&token.signing),
         websocket_wanted: told.websocket.is_some(),
         random,
         watch,
     };
+    log_levels(token, watch, &mut report);
+    match &order.jicofo {
+        Some(jicofo) if watch.begins(Check::J5) => bridges::examine(jicofo, &mut report).await,
+        _ => report.skip(&[Check::J5], "--jicofo names the address to ask"),
+    }
     let logs_in = prosody.run(&mut report, &mut dates).await;
     report.explained("W2.domain", &["B1.host", "B2.domain"]);
     if !watch.selection.has_any(ROOMS) {
@@ -183,6 +232,31 @@ async fn inside(
     Ok((report, dates))
 }
 
+/// Prosody's plugins write whole tokens into the log when they refuse somebody.
+fn log_levels(token: &token::Settings, watch: &Watch<'_>, report: &mut Report) {
+    if !watch.begins(Check::L1) {
+        return;
+    }
+    if token.lifetime <= LONG {
+        report.pass(Check::L1);
+        return;
+    }
+    let lifetime = humantime::format_duration(token.lifetime);
+    report.advise(
+        Finding::advice(Check::L1, "lifetime")
+            .saw(
+                "nothing: this is about token.lifetime",
+                format!("{lifetime}"),
+            )
+            .so(
+                "Prosody's plugins write the whole token of whoever they keep out of a room into \
+                 the log, where it is good for as long",
+                "shorten token.lifetime (2m is enough: a token counts as its connection opens), \
+                 and keep Prosody's log from others",
+            ),
+    );
+}
+
 /// The public address.
 async fn door(
     config: &Config,
@@ -191,7 +265,7 @@ async fn door(
     clock: &Clock,
     report: &mut Report,
 ) {
-    if !watch.selection.has_any(DOOR) {
+    if !watch.selection.has_any(DOOR) && !watch.wants_any(THROUGH) {
         return;
     }
     let jitsi = config.jitsi();
@@ -228,6 +302,16 @@ impl std::fmt::Debug for Order<'_> {
 // === impl Watch ===
 
 impl Watch<'_> {
+    /// Whether the check was asked for, or one that builds upon it.
+    fn wants(&self, check: Check) -> bool {
+        let through = matches!(check, Check::A1 | Check::P1 | Check::P2);
+        self.selection.has(check) || (through && self.wants_any(THROUGH))
+    }
+
+    fn wants_any(&self, checks: &[Check]) -> bool {
+        self.selection.has_any(checks)
+    }
+
     /// Tells of a check that begins. Whether it was asked for.
     fn begins(&self, check: Check) -> bool {
         let chosen = self.selection.has(check);
@@ -237,6 +321,9 @@ impl Watch<'_> {
         chosen
     }
 }
+
+/// Long enough for whoever reads a log to use what is in it.
+const LONG: Duration = Duration::from_mins(15);
 
 /// What takes a Jitsi of one's own.
 const INSIDE: &[Check] = &[
@@ -258,7 +345,9 @@ const INSIDE: &[Check] = &[
     Check::J3,
     Check::J4,
     Check::J5,
+    Check::J6,
     Check::S1,
+    Check::L1,
     // Whose clock matters most is found out on the way.
     Check::C3,
 ];

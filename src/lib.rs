@@ -28,6 +28,7 @@ pub mod policy;
 pub mod presence;
 pub mod query;
 pub mod random;
+pub mod replica;
 pub mod reservation;
 pub mod revocation;
 pub mod room;

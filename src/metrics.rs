@@ -1,6 +1,8 @@
 //! Counters: one shard for each worker, so that no two cores share a cache line on the data path;
 //! summed when they are read.
 
+mod probe;
+
 use std::{
     fmt,
     sync::{
@@ -20,6 +22,8 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+
+pub use self::probe::{ProbeMetrics, Verdict};
 
 /// What one worker counts.
 #[derive(Debug, Default)]
@@ -45,6 +49,8 @@ pub struct ControlMetrics {
     pub insecure_switches: Gauge,
     /// The store that replicas share.
     pub store: StoreMetrics,
+    /// Whether people can log in at the backends.
+    pub probe: ProbeMetrics,
 }
 
 /// What is counted of the store that replicas share.
@@ -175,6 +181,7 @@ impl Metrics {
             "How often a lost connection to the store was replaced",
             control.store.reconnects.clone(),
         );
+        control.probe.register(&mut registry);
         registry.register_collector(Box::new(Shards(workers)));
         Self { registry }
     }

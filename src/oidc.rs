@@ -27,6 +27,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use url::Url;
 
 use self::{
@@ -284,6 +285,12 @@ impl RelyingParty {
             id_token: &claims,
             userinfo: userinfo.as_ref(),
         };
+        for claim in claims::elsewhere(described, &self.settings.claims, policy) {
+            warn!(
+                claim,
+                "the provider keeps a claim elsewhere, so rules see nothing of it"
+            );
+        }
         let identity = claims::identity(described, &self.settings, policy)?;
         Ok(SignedIn {
             who: Verified::by_provider(identity),

@@ -62,6 +62,7 @@ pub struct Pages {
     languages: Languages,
     style: String,
     style_hash: String,
+    signs_in: bool,
 }
 
 /// The request that a page answers.
@@ -95,6 +96,16 @@ impl Pages {
             brand,
             languages,
             style,
+            signs_in: true,
+        }
+    }
+
+    /// The same where people have no accounts: no page leads to where they sign in.
+    #[must_use]
+    pub fn without_sign_in(self) -> Self {
+        Self {
+            signs_in: false,
+            ..self
         }
     }
 
@@ -104,7 +115,10 @@ impl Pages {
     ///
     /// Never in practice: the templates show texts only, and writing to a `String` does not fail.
     pub fn render(&self, content: &Content<'_>, asked: &Asked<'_>) -> Page {
-        let content = content.checked();
+        let mut content = content.checked();
+        if !self.signs_in {
+            content = content.without_sign_in();
+        }
         let texts = self.languages.pick(asked.accept_language);
         let has_logo = self.brand.logo.is_some();
         let frame = Frame::new(texts, &self.brand, &self.style, asked.request_id);

@@ -24,6 +24,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     rules: Vec<Rule>,
+    nobody_signs_in: bool,
 }
 
 /// Who stands before a room.
@@ -155,7 +156,19 @@ pub enum Refusal {
 impl Policy {
     /// A policy of these rules.
     pub fn new(rules: Vec<Rule>) -> Self {
-        Self { rules }
+        Self {
+            rules,
+            nobody_signs_in: false,
+        }
+    }
+
+    /// The same where people have no accounts: nobody is asked to sign in.
+    #[must_use]
+    pub fn without_sign_in(self) -> Self {
+        Self {
+            nobody_signs_in: true,
+            ..self
+        }
     }
 
     /// Decides whether the visitor, or nobody in particular, may enter the room.
@@ -180,14 +193,14 @@ impl Policy {
             return Admission::Refuse(refusal);
         }
         let Some(visitor) = visitor else {
-            return for_nobody(conditions, position);
+            return self.for_nobody(conditions, position);
         };
         if !conditions.iter().any(|condition| condition.admits(visitor)) {
             // An account may be able to do what a guest's name or a link cannot.
             let could_sign_in = matches!(visitor.standing, Standing::Guest)
                 || matches!(visitor.standing, Standing::Invited(by) if !by.member);
             return if could_sign_in {
-                for_nobody(conditions, position)
+                self.for_nobody(conditions, position)
             } else {
                 Admission::Refuse(Refusal::NotAllowed { rule: position })
             };
@@ -245,6 +258,19 @@ impl Policy {
     /// The rules, in the order in which they are tried.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// What somebody hears of whom nothing is known.
+    fn for_nobody(&self, conditions: &[Matcher], rule: usize) -> Admission<'static> {
+        if conditions.contains(&Matcher::Open) {
+            Admission::Guest { ask: false }
+        } else if conditions.contains(&Matcher::Guest) {
+            Admission::Guest { ask: true }
+        } else if !self.nobody_signs_in && conditions.iter().any(Matcher::is_about_accounts) {
+            Admission::SignIn
+        } else {
+            Admission::Refuse(Refusal::InvitationOnly { rule })
+        }
     }
 
     fn conditions(&self) -> impl Iterator<Item = &Matcher> {
@@ -356,19 +382,6 @@ impl Refusal {
             Self::Over { .. } => "over",
             Self::Full { .. } => "full",
         }
-    }
-}
-
-/// What somebody hears of whom nothing is known.
-fn for_nobody(conditions: &[Matcher], rule: usize) -> Admission<'static> {
-    if conditions.contains(&Matcher::Open) {
-        Admission::Guest { ask: false }
-    } else if conditions.contains(&Matcher::Guest) {
-        Admission::Guest { ask: true }
-    } else if conditions.iter().any(Matcher::is_about_accounts) {
-        Admission::SignIn
-    } else {
-        Admission::Refuse(Refusal::InvitationOnly { rule })
     }
 }
 

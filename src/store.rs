@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     memory::Memory,
-    redis::{Redis, SetupError},
+    redis::{Look, Redis, SetupError, look},
 };
 use crate::{metrics::StoreMetrics, random::Random};
 

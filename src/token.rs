@@ -56,6 +56,18 @@ pub enum SigningSettings {
     },
 }
 
+// === impl SigningSettings ===
+
+impl SigningSettings {
+    /// The ids of the keys, the one that signs first; none for a secret.
+    pub fn kids(&self) -> Vec<String> {
+        match self {
+            Self::Secret { .. } => Vec::new(),
+            Self::Keys { keys, .. } => keys.iter().map(|key| key.kid.clone()).collect(),
+        }
+    }
+}
+
 /// One RSA key pair.
 #[derive(Clone, Debug)]
 pub struct KeySettings {

@@ -4,9 +4,12 @@ use std::{
     fs,
     io::{self, IsTerminal, Read, Write},
     path::PathBuf,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use clap::{Args, Subcommand};
+use http::uri::Authority;
+use humantime_serde::re::humantime;
 
 use super::{ConfigArgument, Context, Failure};
 use crate::{
@@ -30,12 +33,25 @@ pub(super) struct DoctorArguments {
     /// Only these checks and what they build upon: ids as B1, or letters, with commas between.
     #[arg(long, value_name = "IDS")]
     only: Option<Selection>,
-    /// Also try what takes two people in a test room: roles, and that they see each other.
+    /// Also open a test room with a random name, enter it as two people, and leave it. Without this
+    /// no room is opened.
     #[arg(long)]
     deep: bool,
-    /// Tell of each check when it begins, even if nobody seems to watch.
-    #[arg(long)]
-    progress: bool,
+    /// Also see whether quiet connections through the public address live: 90 seconds, or as long
+    /// as this says.
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true,
+          default_missing_value = "90s", value_parser = quiet)]
+    slow: Option<Duration>,
+    /// Ask Jicofo at this address for its bridges, as `http://jicofo:8888`.
+    #[arg(long, value_name = "URL", value_parser = jicofo)]
+    jicofo: Option<Authority>,
+    /// Look again and again, with so long between, until Ctrl-C; tells only of changes. The exit
+    /// code is that of the last look.
+    #[arg(long, value_name = "DURATION", value_parser = pause)]
+    watch: Option<Duration>,
+    /// Tell of each check when it begins, even if standard error is no terminal.
+    #[arg(long, short = 'v', alias = "progress")]
+    verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,7 +71,7 @@ impl Context<'_, '_> {
             return self.explain_lines(file);
         }
         let (_, config) = arguments.file.load(self.environment)?;
-        let watched = arguments.progress || io::stderr().is_terminal();
+        let watched = arguments.verbose || io::stderr().is_terminal();
         let error = std::cell::RefCell::new(&mut *self.terminal.error);
         let progress = |check: Check| {
             if watched {
@@ -66,6 +82,8 @@ impl Context<'_, '_> {
         let order = Order {
             selection: arguments.only.unwrap_or_default(),
             deep: arguments.deep,
+            slow: arguments.slow,
+            jicofo: arguments.jicofo,
             progress: &progress,
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -73,21 +91,45 @@ impl Context<'_, '_> {
             .build()
             .map_err(unable)?;
         let random = Random::system();
-        let examining = doctor::examine(&config, &order, &self.clock, &random);
-        let report = runtime.block_on(examining).map_err(unable)?;
-        if let Some(file) = arguments.junit {
-            fs::write(&file, report.junit())
-                .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+        let mut said = None;
+        loop {
+            let looking = doctor::examine(&config, &order, &self.clock, &random);
+            let Some(report) = runtime.block_on(until_interrupted(looking)) else {
+                break;
+            };
+            let report = report.map_err(unable)?;
+            if let Some(file) = &arguments.junit {
+                fs::write(file, report.junit())
+                    .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+            }
+            let ids: Vec<_> = report.findings().iter().map(|own| own.id.clone()).collect();
+            // Who watches wants to hear of changes.
+            if said.as_ref().is_none_or(|(_, before)| *before != ids) {
+                if arguments.watch.is_some() && !arguments.json {
+                    let now = UNIX_EPOCH + Duration::from_secs(self.clock.now().as_unix());
+                    let now = humantime::format_rfc3339_seconds(now);
+                    writeln!(self.terminal.output, "== {now}")?;
+                }
+                if arguments.json {
+                    writeln!(self.terminal.output, "{}", report.json())?;
+                } else {
+                    write!(self.terminal.output, "{report}")?;
+                }
+                self.terminal.output.flush()?;
+            }
+            said = Some((report.is_healthy(), ids));
+            let Some(pause) = arguments.watch else {
+                break;
+            };
+            let waiting = until_interrupted(tokio::time::sleep(pause));
+            if runtime.block_on(waiting).is_none() {
+                break;
+            }
         }
-        if arguments.json {
-            writeln!(self.terminal.output, "{}", report.json())?;
-        } else {
-            write!(self.terminal.output, "{report}")?;
-        }
-        if report.is_healthy() {
-            Ok(())
-        } else {
-            Err(Failure::Found)
+        match said {
+            Some((true, _)) => Ok(()),
+            Some((false, _)) => Err(Failure::Found),
+            None => Err(Failure::Usage("interrupted".to_owned())),
         }
     }
 
@@ -118,6 +160,37 @@ impl Context<'_, '_> {
         }
         Err(Failure::Found)
     }
+}
+
+/// What comes of it, unless somebody presses Ctrl-C first.
+async fn until_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        result = work => Some(result),
+        _ = tokio::signal::ctrl_c() => None,
+    }
+}
+
+fn quiet(text: &str) -> Result<Duration, String> {
+    between(text, Duration::from_secs(1), Duration::from_hours(1))
+        .ok_or_else(|| "write a duration from 1s to 1h, as 90s".to_owned())
+}
+
+fn pause(text: &str) -> Result<Duration, String> {
+    between(text, Duration::from_secs(1), Duration::from_hours(24))
+        .ok_or_else(|| "write a duration from 1s to 24h, as 60s".to_owned())
+}
+
+fn between(text: &str, least: Duration, most: Duration) -> Option<Duration> {
+    let duration = humantime::parse_duration(text).ok();
+    duration.filter(|duration| (least..=most).contains(duration))
+}
+
+fn jicofo(text: &str) -> Result<Authority, String> {
+    let address = text.strip_prefix("http://").unwrap_or(text);
+    address
+        .trim_end_matches('/')
+        .parse()
+        .map_err(|_| "write an address as http://jicofo:8888".to_owned())
 }
 
 /// Nothing could be examined, which is another thing than that something is wrong.

@@ -118,10 +118,14 @@ impl Context<'_, '_> {
 /// The person, read from a file of claims.
 fn person(file: &PathBuf, config: &Config) -> Result<Identity, Failure> {
     let wrong = |what: String| Failure::Usage(format!("{}: {what}", file.display()));
+    let Some(provider) = &config.oidc else {
+        let what = "there is no [oidc], so nobody signs in with claims".to_owned();
+        return Err(Failure::Usage(what));
+    };
     let text = fs::read(file).map_err(|error| wrong(error.to_string()))?;
     let claims: Claims = serde_json::from_slice(&text)
         .map_err(|error| wrong(format!("not a JSON object of claims: {error}")))?;
-    oidc::described(&claims, &config.oidc, &config.policy).map_err(|error| wrong(error.to_string()))
+    oidc::described(&claims, provider, &config.policy).map_err(|error| wrong(error.to_string()))
 }
 
 /// Whether a condition is met, which depends on what it is for.

@@ -7,12 +7,12 @@ use humantime_serde::re::humantime;
 
 use super::{ConfigArgument, Context, Failure};
 use crate::{
-    identity::{Identity, Invited, Standing},
-    policy::{Features, Role},
+    doctor::TestPersons,
+    identity::Identity,
+    policy::Role,
     random::Random,
     room::{RoomError, RoomKey},
-    session::Passes,
-    token::{ClientTokenKind, ClientTokens, Minter, prosody},
+    token::{Minter, prosody},
 };
 
 #[derive(Debug, Subcommand)]
@@ -87,28 +87,15 @@ impl Context<'_, '_> {
             .token;
         let minter = Minter::new(settings, self.clock.clone()).map_err(anyhow::Error::from)?;
         let lifetime = arguments.ttl.unwrap_or(settings.lifetime);
-        let random = Random::system();
         let origin = config.public_url.origin();
-        let clients =
-            ClientTokens::new(&config.keyring, origin, self.clock.clone(), random.clone());
-        let passes = Passes::new(&config.keyring, origin, self.clock.clone());
+        let persons = TestPersons::new(&config, self.clock.clone(), Random::system());
         for (index, person) in people.iter().enumerate() {
             let role = arguments.moderator.role(index);
             let token = minter
                 .mint_as(&room, role, person, lifetime)
                 .map_err(anyhow::Error::from)?
                 .into_text_for_operator();
-            // As if a member had come by a host's link, so that the rules give the role.
-            let standing = Standing::Invited(Invited {
-                link: TEST_LINK.to_owned(),
-                host: role == Role::Moderator,
-                member: true,
-            });
-            let ends = self.clock.now().after(lifetime);
-            let pass = passes.issue(&room, standing, person.clone(), ends, &random);
-            let kind = ClientTokenKind::Embed;
-            let features = Features::default();
-            let client = clients.issue(&pass, &room, role, &features, kind, lifetime);
+            let client = persons.invite(&room, role, person, lifetime);
             let link = format!("{origin}{}?jwt={}", room.page_path(), client.as_str());
             let output = &mut self.terminal.output;
             match arguments.print {
@@ -194,9 +181,6 @@ fn ttl(text: &str) -> Result<Duration, String> {
         .filter(|ttl| (Duration::from_secs(1)..=MAX_TTL).contains(ttl))
         .ok_or_else(|| "write a duration from 1s to 24h, as 10m".to_owned())
 }
-
-/// The links of test persons, by which they can be told in the audit log.
-const TEST_LINK: &str = "token-mint";
 
 /// As many as the largest meeting that a load test would try.
 const MAX_COUNT: i64 = 1000;

@@ -200,8 +200,12 @@ impl Setting<'_> {
 }
 
 fn did_you_mean(around: &str, meant: &str) -> String {
-    let path = format!("{around}{meant}").replace('.', SEPARATOR);
-    format!("did you mean {PREFIX}{}", path.to_uppercase())
+    format!("did you mean {}", variable(&format!("{around}{meant}")))
+}
+
+/// The variable that sets the key at this path.
+pub(super) fn variable(path: &str) -> String {
+    format!("{PREFIX}{}", path.replace('.', SEPARATOR).to_uppercase())
 }
 
 /// What to say of a name that goes on below something that has no keys.

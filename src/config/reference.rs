@@ -1,21 +1,21 @@
-//! The reference of all options as Markdown, generated from the schema.
+//! The reference of all options as Markdown, generated from the schema: `docs/configuration.md`.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{schema::schema, tree::join};
+use super::{environment::variable, schema::schema, tree::join};
 
 /// The reference of all options, as Markdown.
 pub fn reference() -> String {
-    let mut page = Page(String::from("# Configuration reference\n"));
-    page.table("", &schema(), Kind::Root);
+    let mut page = Page(PREAMBLE.to_owned());
+    page.table("", &schema(), Kind::Root, true);
     page.0
 }
 
 struct Page(String);
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Root,
     Table,
@@ -25,34 +25,53 @@ enum Kind {
 // === impl Page ===
 
 impl Page {
-    /// One section: its own keys in a table, then the sections in it.
-    fn table(&mut self, path: &str, schema: &Value, kind: Kind) {
-        match kind {
-            Kind::Root => {}
-            Kind::Table => self.line(&format!("\n## `[{path}]`\n")),
-            Kind::List => self.line(&format!("\n## `[[{path}]]`\n")),
-        }
-        if matches!(kind, Kind::Root) {
-            self.line("");
-        }
-        self.line(text(schema, "description"));
+    /// One section: its own keys in a table, then the sections in it. Entries of lists, and what is
+    /// in them, have no variables of their own.
+    fn table(&mut self, path: &str, schema: &Value, kind: Kind, has_variables: bool) {
+        self.heading(path, schema, kind, has_variables);
+        let has_variables = has_variables && kind != Kind::List;
         let properties = schema.get("properties").and_then(Value::as_object);
         let (sections, keys): (Vec<_>, Vec<_>) = properties
             .into_iter()
             .flatten()
             .partition(|(_, schema)| section(schema).is_some());
-        self.line("\n| Key | Type | Default | Meaning |\n|---|---|---|---|");
+        self.line(if has_variables {
+            "\n| Key | Type | Default | Environment | Meaning |\n|---|---|---|---|---|"
+        } else {
+            "\n| Key | Type | Default | Meaning |\n|---|---|---|---|"
+        });
         for (key, option) in keys {
-            self.row(key, option, is_required(schema, key));
+            let variable = has_variables.then(|| variable(&join(path, key)));
+            self.row(key, option, is_required(schema, key), variable);
         }
         for (key, schema) in sections {
             if let Some((schema, kind)) = section(schema) {
-                self.table(&join(path, key), schema, kind);
+                self.table(&join(path, key), schema, kind, has_variables);
             }
         }
     }
 
-    fn row(&mut self, key: &str, option: &Value, required: bool) {
+    fn heading(&mut self, path: &str, schema: &Value, kind: Kind, has_variables: bool) {
+        match kind {
+            Kind::Root => return self.line("\n## The top of the file"),
+            Kind::Table => self.line(&format!("\n## `[{path}]`\n")),
+            Kind::List => self.line(&format!("\n## `[[{path}]]`\n")),
+        }
+        self.line(text(schema, "description"));
+        let top = path.split('.').next().unwrap_or_default();
+        let mut notes = if RELOADED.contains(&top) {
+            String::from("\nRead again at SIGHUP.")
+        } else {
+            String::from("\nRead at the start only.")
+        };
+        if kind == Kind::List && has_variables {
+            write!(notes, " `{}` sets the whole list.", variable(path))
+                .expect("writing to a string does not fail");
+        }
+        self.line(&notes);
+    }
+
+    fn row(&mut self, key: &str, option: &Value, required: bool, variable: Option<String>) {
         let is_empty = |value: &&Value| value.as_array().is_some_and(Vec::is_empty);
         let default = option.get("default").filter(|value| !is_empty(value));
         let mut meaning = text(option, "description").replace('|', "\\|");
@@ -67,7 +86,10 @@ impl Page {
             None => String::new(),
         };
         let kind = kind(option);
-        self.line(&format!("| `{key}` | {kind} | {default} | {meaning} |"));
+        let variable = variable.map_or_else(String::new, |name| format!(" `{name}` |"));
+        self.line(&format!(
+            "| `{key}` | {kind} | {default} |{variable} {meaning} |"
+        ));
     }
 
     fn line(&mut self, line: &str) {
@@ -122,3 +144,27 @@ fn is_required(schema: &Value, key: &str) -> bool {
 fn text<'s>(schema: &'s Value, key: &str) -> &'s str {
     schema.get(key).and_then(Value::as_str).unwrap_or_default()
 }
+
+/// What `Rules` is made of, which a reload replaces; the rest is settled once the gateway listens.
+const RELOADED: &[&str] = &["room", "token", "integration"];
+
+const PREAMBLE: &str = "\
+<!-- Generated: `cargo run -- config reference > docs/configuration.md`; do not edit. -->
+
+# Configuration reference
+
+One TOML file, `config/gateway.toml` unless `--config` or `GATEWAY_CONFIG` names another. An unknown key, a
+value that cannot be meant, or a file that cannot be read is an error that names line and key;
+`jitsi-auth-gateway check` looks for all of them and touches nothing else.
+
+* **Environment.** The variable in the table sets the key, over what the file says. Lists of texts are
+  written with commas, other lists as a TOML array on one line.
+* **Secrets** are better kept in the file that `…_file` names, which only the gateway's account (and
+  group) may read. Either form replaces the other; both at once are an error.
+* **Durations** are written as `90s`, `12h` or `7days`.
+* **Paths** of files count from the working directory.
+* **SIGHUP** reads the file again. Sections marked so take effect at once; changes to the others wait for a
+  restart. If anything in the file is wrong, all of the old stays. Certificates need no signal: they are
+  read again when their files change.
+* Keys that begin with `insecure_` weaken the gateway; `/readyz` names those that are on.
+";

@@ -10,6 +10,7 @@ mod listen;
 mod log;
 mod oidc;
 mod pages;
+mod probe;
 mod reservation;
 mod room;
 mod session;
@@ -31,6 +32,7 @@ use self::{
     log::RawLog,
     oidc::RawOidc,
     pages::RawPages,
+    probe::RawProbe,
     reservation::RawReservation,
     room::RawRoom,
     session::RawSession,
@@ -40,7 +42,7 @@ use self::{
     upstream::RawUpstream,
 };
 use super::{
-    Backend, Config, Fingerprint, Jitsi,
+    Backend, Config, Jitsi, Written,
     problem::Report,
     public_url::PublicUrl,
     secret::SecretReader,
@@ -54,7 +56,7 @@ use super::{
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(
-    extend("required" = ["public_url", "oidc", "session", "room"]),
+    extend("required" = ["public_url", "session", "room"]),
     extend("oneOf" = [
         serde_json::json!({ "required": ["upstream", "token"] }),
         serde_json::json!({ "required": ["jaas"] }),
@@ -66,8 +68,8 @@ pub(super) struct Raw {
     public_url: Option<String>,
     /// Accept files with secrets that every account of the machine can read.
     insecure_readable_secrets: bool,
-    /// How often to look whether this file or one that it names has changed; `0s` is never. What
-    /// has changed is used if all of it is right; the old stays otherwise. SIGHUP looks at once. Rules,
+    /// How often to look whether this file or one that it names has changed; `0s` is never. Unless
+    /// set, 30s. What has changed is used if all of it is right; the old stays otherwise. SIGHUP looks at once. Rules,
     /// signing keys and integrations are taken over so; the log names what needs a restart.
     #[schemars(with = "DurationText", example = "30s")]
     reload_every: Option<DurationText>,
@@ -75,11 +77,12 @@ pub(super) struct Raw {
     tls: Option<RawTls>,
     upstream: Option<RawUpstream>,
     jaas: Option<RawJaas>,
-    oidc: RawOidc,
+    oidc: Option<RawOidc>,
     session: RawSession,
     token: Option<RawToken>,
     store: RawStore,
     reservation: RawReservation,
+    probe: RawProbe,
     /// The rules: the first whose `match` and `tenant` fit a room decides who may enter it.
     room: Vec<RawRoom>,
     guests: RawGuests,
@@ -111,9 +114,11 @@ impl Raw {
         let server = self
             .listen
             .resolve(has_tls, tls, &mut report.section("listen"));
-        let oidc = self
-            .oidc
-            .resolve(public_url.as_ref(), secrets, &mut report.section("oidc"));
+        // A section that is there and wrong is not left out.
+        let has_oidc = self.oidc.is_some() || report.section("oidc").is_settled("");
+        let oidc = self.oidc.and_then(|oidc| {
+            oidc.resolve(public_url.as_ref(), secrets, &mut report.section("oidc"))
+        });
         let session = self
             .session
             .resolve(secrets, &mut report.section("session"));
@@ -163,6 +168,10 @@ impl Raw {
         };
         let integrations =
             integration::resolve(self.integration, token, secrets, &mut report.section(""));
+        let nobody_vouches = !has_oidc && integrations.as_ref().is_some_and(Vec::is_empty);
+        if let Some(policy) = policy.as_ref().filter(|_| nobody_vouches) {
+            room::needs_nobody(policy, &mut report.section(""));
+        }
         let guests = self.guests.resolve(&mut report.section("guests"));
         let embedding_sites = self.embed.resolve(&mut report.section("embed"));
         let log = self.log.resolve(&mut report.section("log"));
@@ -173,24 +182,30 @@ impl Raw {
                 "reload_every",
             )
         });
+        let probe = self.probe.resolve(&mut report.section("probe"));
         let (keyring, session) = session?;
         Some(Config {
             public_url: public_url?,
             keyring,
             server: server?,
             backend: backend?,
-            oidc: oidc?,
+            oidc: if has_oidc { Some(oidc?) } else { None },
             session,
             store: store?,
             reservation,
-            policy: policy?,
+            policy: if has_oidc {
+                policy?
+            } else {
+                policy?.without_sign_in()
+            },
             guests: guests?,
             embedding_sites,
             pages: pages?,
             integrations: integrations?,
             log: log?,
             reload_every: reload_every.filter(|every| !every.is_zero()),
-            fingerprint: Fingerprint::default(),
+            written: Written::default(),
+            probe: probe?,
             weakened: report.weakened.clone(),
         })
     }

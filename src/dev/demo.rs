@@ -111,11 +111,12 @@ impl DemoParts {
         };
         let directory = Directory::create(&random)?;
         let config = plan.write(&directory, clock.now())?;
+        let ours = config.oidc.as_ref().expect("the plan has a provider in it");
         provider.provider().register(Client {
             id: CLIENT_ID.to_owned(),
             secret: Some(plan.client_secret),
-            redirect_uris: vec![config.oidc.redirect_uri.to_string()],
-            post_logout_redirect_uris: vec![config.oidc.signed_out_uri.to_string()],
+            redirect_uris: vec![ours.redirect_uri.to_string()],
+            post_logout_redirect_uris: vec![ours.signed_out_uri.to_string()],
         });
         let jitsi = config.jitsi().expect("the plan has a Jitsi in it");
         let settings = meeting::Settings {

@@ -2,20 +2,30 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, Request, header};
+use http::{HeaderMap, HeaderValue, Request, header};
 use tokio::time::{Instant, timeout_at};
+use url::form_urlencoded;
 
 use super::{
     wire::{Answer, Wire, WireError},
     xml::{Element, escaped},
 };
+use crate::config::PublicUrl;
 
 /// Where and as whom to speak.
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) wire: Wire,
-    /// The XMPP domain, which is the `Host`, too.
+    /// The XMPP domain.
     pub(super) domain: String,
+    /// What goes into `Host`.
+    host: String,
+    /// Behind the path: nothing at Prosody itself, who one is at the gateway.
+    query: String,
+    /// What else a browser would send.
+    pub(super) headers: HeaderMap,
+    /// How long the server may hold a request.
+    wait: Duration,
 }
 
 /// A BOSH session.
@@ -40,6 +50,77 @@ pub(super) enum BoshError {
     Ended(String),
     #[error("nothing came back within {0:?}")]
     Silence(Duration),
+}
+
+// === impl Target ===
+
+impl Target {
+    /// Prosody itself, asked as the gateway asks it.
+    pub(super) fn prosody(wire: Wire, domain: &str) -> Self {
+        Self {
+            wire,
+            domain: domain.to_owned(),
+            host: domain.to_owned(),
+            query: String::new(),
+            headers: HeaderMap::new(),
+            wait: WAIT,
+        }
+    }
+
+    /// The gateway, asked as a page of `public_url` asks it.
+    pub(super) fn gateway(
+        wire: Wire,
+        domain: &str,
+        public_url: &PublicUrl,
+        room: &str,
+        token: &str,
+    ) -> Self {
+        let origin = HeaderValue::try_from(public_url.origin());
+        let origin = origin.expect("an origin has only characters that headers can carry");
+        let mut query = form_urlencoded::Serializer::new(String::from("?"));
+        query.append_pair("room", room);
+        if !token.is_empty() {
+            query.append_pair("token", token);
+        }
+        Self {
+            host: public_url.authority().to_string(),
+            query: query.finish(),
+            headers: HeaderMap::from_iter([(header::ORIGIN, origin)]),
+            ..Self::prosody(wire, domain)
+        }
+    }
+
+    /// The same, but reached on another way.
+    pub(super) fn by(self, wire: Wire) -> Self {
+        Self { wire, ..self }
+    }
+
+    /// The same, but asked with more behind the path.
+    pub(super) fn with_query(self, more: &str) -> Self {
+        Self {
+            query: format!("{}{more}", self.query),
+            ..self
+        }
+    }
+
+    /// The same, but what is empty may wait longer.
+    pub(super) fn waiting(self, wait: Duration) -> Self {
+        Self { wait, ..self }
+    }
+
+    /// A path of the server's, with what is to stand behind it.
+    pub(super) fn path(&self, path: &str) -> String {
+        format!("{path}{}", self.query)
+    }
+
+    /// The head's lines that are the same for every request.
+    pub(super) fn dress(&self, headers: &mut HeaderMap) -> Result<(), WireError> {
+        let host = HeaderValue::try_from(&self.host);
+        let host = host.map_err(|_| WireError::Name(self.host.clone()))?;
+        headers.insert(header::HOST, host);
+        headers.extend(self.headers.clone());
+        Ok(())
+    }
 }
 
 // === impl Session ===
@@ -67,8 +148,9 @@ impl Session {
         };
         let to = escaped(&target.domain);
         let attributes = format!(
-            "to='{to}' ver='1.6' wait='{WAIT_SECONDS}' hold='1' xml:lang='en' \
-             xmpp:version='1.0' xmlns:xmpp='urn:xmpp:xbosh'"
+            "to='{to}' ver='1.6' wait='{}' hold='1' xml:lang='en' \
+             xmpp:version='1.0' xmlns:xmpp='urn:xmpp:xbosh'",
+            target.wait.as_secs()
         );
         let body = session.post(&attributes, "").await?;
         session.sid = body.attribute("sid").unwrap_or_default().to_owned();
@@ -135,6 +217,11 @@ impl Session {
         self.ask_until("", |element| element.name == name).await
     }
 
+    /// Asks for news while there is none: comes back when the server's time to wait is over.
+    pub(super) async fn wait(&mut self) -> Result<(), BoshError> {
+        self.post("", "").await.map(drop)
+    }
+
     /// Ends the session; whatever it was in is left.
     pub(super) async fn close(mut self) {
         if !self.sid.is_empty() {
@@ -155,17 +242,18 @@ impl Session {
             "<body rid='{}' xmlns='{HTTP_BIND}'{sid} {attributes}>{xml}</body>",
             self.rid
         );
-        let mut request = Request::post("/http-bind")
-            .header(header::HOST, self.target.domain.as_str())
+        let mut request = Request::post(self.target.path("/http-bind"))
             .header(header::CONTENT_TYPE, "text/xml; charset=utf-8")
             .body(body)
-            .map_err(|_| WireError::Name(self.target.domain.clone()))?;
+            .map_err(|_| WireError::Name(self.target.host.clone()))?;
+        self.target.dress(request.headers_mut())?;
         if let Some(authorization) = &self.authorization {
             request
                 .headers_mut()
                 .insert(header::AUTHORIZATION, authorization.clone());
         }
-        let answer = self.target.wire.send(request).await?;
+        let at_most = self.target.wait + GRACE;
+        let answer = self.target.wire.send_within(request, at_most).await?;
         let text = answer.text();
         let body = Element::parse(&text).filter(|body| body.name == "body");
         let Some(body) = body.filter(|_| answer.status.is_success()) else {
@@ -252,8 +340,11 @@ const UNKNOWN_MECHANISM: &str =
 const BIND: &str = "<iq xmlns='jabber:client' type='set' id='bind'>\
                     <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
 
-/// How long Prosody may hold a request; shorter than an exchange may last.
-const WAIT_SECONDS: u8 = 3;
+/// How long Prosody may hold a request.
+const WAIT: Duration = Duration::from_secs(3);
+
+/// How much longer than that an answer may be on its way.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// How long to wait for an answer: Prosody may have to fetch a key three times.
 const PATIENCE: Duration = Duration::from_secs(7);

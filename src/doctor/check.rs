@@ -11,6 +11,8 @@ pub enum Check {
     C3,
     /// Discovery, client and redirect address at the OpenID provider.
     C4,
+    /// Signing out at the OpenID provider.
+    C5,
     /// Jitsi's page.
     W1,
     /// Jitsi's `config.js`.
@@ -47,16 +49,32 @@ pub enum Check {
     J3,
     /// Roles are those that tokens say.
     J4,
-    /// Two people in a room see each other, and nobody waits in a lobby.
+    /// Jicofo has a bridge.
     J5,
+    /// Two people in a room see each other, and nobody waits in a lobby.
+    J6,
     /// Prosody's WebSocket.
     S1,
     /// The public address leads to the gateway.
     P1,
     /// Nobody reaches Prosody past the gateway at the public address.
     P2,
+    /// A login through the public address comes to the same as one straight at Prosody.
+    S4,
+    /// What a client claims in headers and parameters changes nothing.
+    S6,
+    /// A WebSocket through the public address lives while nothing is said.
+    S2,
+    /// A BOSH request through the public address may wait.
+    S3,
     /// The store.
     R1,
+    /// All replicas are of one kind.
+    R2,
+    /// The heads of our answers fit through proxies.
+    R3,
+    /// What Prosody's log holds is not good for long.
+    L1,
 }
 
 /// Which checks were asked for.
@@ -65,17 +83,21 @@ pub struct Selection(Vec<Check>);
 
 /// A text that names no check.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no check {0:?}; known are C2 to R1, or a letter for all that begin with it")]
+#[error(
+    "there is no check {0:?}; known are {known}, or a letter for all that begin with it",
+    known = Check::ALL.map(|check| check.to_string()).join(", ")
+)]
 pub struct UnknownCheck(String);
 
 // === impl Check ===
 
 impl Check {
     /// All checks.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 35] = [
         Self::C2,
         Self::C3,
         Self::C4,
+        Self::C5,
         Self::W1,
         Self::W2,
         Self::B1,
@@ -95,10 +117,18 @@ impl Check {
         Self::J3,
         Self::J4,
         Self::J5,
+        Self::J6,
         Self::S1,
         Self::P1,
         Self::P2,
+        Self::S4,
+        Self::S6,
+        Self::S2,
+        Self::S3,
         Self::R1,
+        Self::R2,
+        Self::R3,
+        Self::L1,
     ];
 
     /// What is done, for whoever watches.
@@ -107,6 +137,7 @@ impl Check {
             Self::C2 => "the certificate of the public address",
             Self::C3 => "the neighbours' clocks",
             Self::C4 => "the OpenID provider: description, client and redirect address",
+            Self::C5 => "signing out at the OpenID provider",
             Self::W1 => "Jitsi's page",
             Self::W2 => "Jitsi's config.js",
             Self::B1 => "Prosody's BOSH address",
@@ -125,11 +156,19 @@ impl Check {
             Self::J2 => "a good token enters its room",
             Self::J3 => "a token for another room is refused",
             Self::J4 => "roles are those that tokens say",
-            Self::J5 => "two people in a room see each other",
+            Self::J5 => "Jicofo has a bridge",
+            Self::J6 => "two people in a room see each other",
             Self::S1 => "Prosody's WebSocket",
             Self::P1 => "the public address leads to the gateway",
             Self::P2 => "nobody reaches Prosody past the gateway",
+            Self::S4 => "a login through the public address",
+            Self::S6 => "forged headers and parameters change nothing",
+            Self::S2 => "a WebSocket may be quiet",
+            Self::S3 => "a BOSH request may wait",
             Self::R1 => "the store",
+            Self::R2 => "all replicas are of one kind",
+            Self::R3 => "the heads of our answers are small enough",
+            Self::L1 => "tokens in Prosody's log are not good for long",
         }
     }
 }
@@ -187,7 +226,7 @@ mod tests {
             (Check::B2, false),
             (Check::A3, true),
             (Check::J1, true),
-            (Check::J5, true),
+            (Check::J6, true),
             (Check::R1, false),
         ] {
             assert_eq!(some.has(check), chosen, "{check}");
@@ -198,6 +237,10 @@ mod tests {
             UnknownCheck("Z9".to_owned())
         );
         assert!("".parse::<Selection>().is_err());
+        let text = "Z9".parse::<Selection>().unwrap_err().to_string();
+        for check in Check::ALL {
+            assert!(text.contains(&check.to_string()), "{check} in {text}");
+        }
     }
 
     #[test]

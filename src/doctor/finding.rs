@@ -33,6 +33,8 @@ pub enum Severity {
     Error,
     /// It works, but not for long or not for everybody.
     Warning,
+    /// Nothing is wrong; this is what could be better. It makes no deployment unhealthy.
+    Advice,
 }
 
 // === impl Finding ===
@@ -62,6 +64,10 @@ impl Finding {
         Self::new(check, what, Severity::Warning)
     }
 
+    pub(super) fn advice(check: Check, what: &str) -> Self {
+        Self::new(check, what, Severity::Advice)
+    }
+
     /// What was sent, and what came back.
     #[must_use]
     pub(super) fn saw(mut self, sent: impl Into<String>, got: impl Into<String>) -> Self {
@@ -88,6 +94,7 @@ impl Severity {
             Self::Danger => "danger",
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Advice => "advice",
         }
     }
 }

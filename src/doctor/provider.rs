@@ -1,6 +1,8 @@
 //! The OpenID provider: its description, and whether it knows this client, its secret and its
 //! redirect address, as far as that shows without a person.
 
+mod logout;
+
 use http::{Response, StatusCode, header};
 use url::Url;
 
@@ -10,7 +12,7 @@ use super::{
     wire::quoted,
 };
 use crate::{
-    oidc::{DescriptionError, FetchError, Probe, Settings, SignInFailure},
+    oidc::{Description, DescriptionError, FetchError, Probe, Settings, SignInFailure},
     random::Random,
 };
 
@@ -36,33 +38,45 @@ pub(super) async fn examine(
     dates: &mut Dates,
 ) {
     watch.begins(Check::C4);
-    let result = match Probe::new(settings) {
-        Ok(probe) => look(&probe, settings, random, dates).await,
+    let described = match Probe::new(settings) {
+        Ok(probe) => match probe.describe().await {
+            Ok(described) => Ok((probe, described)),
+            Err(error) => Err(description(settings, &error)),
+        },
         Err(error) => Err(found("settings", "nothing", error.to_string()).so(
             "[oidc] cannot be used",
             "look at oidc.issuer, oidc.internal_url and oidc.ca_file",
         )),
     };
-    report.settle(Check::C4, result);
+    let (probe, described) = match described {
+        Ok(described) => described,
+        Err(finding) => {
+            report.find(finding);
+            report.skip(&[Check::C5], "C4 failed");
+            return;
+        }
+    };
+    dates.note(Neighbour::Provider, &described.headers);
+    let known = look(&probe, &described, settings, random).await;
+    if !report.settle(Check::C4, known) {
+        report.skip(&[Check::C5], "C4 failed");
+    } else if watch.begins(Check::C5) {
+        logout::examine(&probe, &described, settings, report).await;
+    }
 }
 
 async fn look(
     probe: &Probe,
+    described: &Description,
     settings: &Settings,
     random: &Random,
-    dates: &mut Dates,
 ) -> Result<(), Finding> {
-    let described = probe
-        .describe()
-        .await
-        .map_err(|error| description(settings, &error))?;
-    dates.note(Neighbour::Provider, &described.headers);
     let text = || random.text::<32>();
-    let asked = match probe.ask(&described, &text(), &text(), &text()).await {
+    let asked = match probe.ask(described, &text(), &text(), &text()).await {
         Ok(answer) => read(&answer, &settings.redirect_uri),
         Err(_) => Asked::Unknown,
     };
-    let redeemed = probe.redeem(&described, text().into(), &text()).await;
+    let redeemed = probe.redeem(described, text().into(), &text()).await;
     judged(settings, &asked, redeemed.as_ref().err())
 }
 

@@ -67,7 +67,8 @@ impl Door<'_> {
             return;
         }
         self.keys(&wire, report).await;
-        if self.watch.begins(Check::P2) {
+        if self.watch.wants(Check::P2) {
+            self.watch.begins(Check::P2);
             self.past_the_gateway(&wire, report).await;
         }
     }

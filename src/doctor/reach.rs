@@ -72,6 +72,13 @@ pub(super) const PROSODY: Place = Place {
                  <release>-prosody:5280, Debian's at 127.0.0.1:5280 (http_ports, http_interfaces)",
 };
 
+/// Jicofo's HTTP port.
+pub(super) const JICOFO: Place = Place {
+    server: "Jicofo's HTTP port",
+    key: "--jicofo",
+    other_side: "jicofo.rest.enabled (JICOFO_ENABLE_REST=1 in .env) opens it at port 8888",
+};
+
 /// Jitsi's web server.
 pub(super) const WEB: Place = Place {
     server: "Jitsi's web server",

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-use super::{Check, Finding, Selection};
+use super::{Check, Finding, Selection, Severity};
 
 /// What was examined, and what was found wrong, the most causal first.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +53,17 @@ impl Report {
     pub(super) fn find(&mut self, finding: Finding) {
         self.note(finding.check, Outcome::Failed);
         self.findings.push(finding);
+    }
+
+    /// Notes what could be better where nothing is wrong.
+    pub(super) fn advise(&mut self, finding: Finding) {
+        self.note(finding.check, Outcome::Passed);
+        self.findings.push(finding);
+    }
+
+    /// Whether a check was looked at and nothing is wrong.
+    pub(super) fn passed(&self, check: Check) -> bool {
+        self.outcomes.contains(&(check, Outcome::Passed))
     }
 
     /// A check that passed, or what it found.
@@ -144,9 +155,14 @@ impl Report {
         self
     }
 
-    /// Nothing was found wrong.
+    /// Nothing was found wrong; there may be advice.
     pub fn is_healthy(&self) -> bool {
-        self.findings.is_empty()
+        self.wrong() == 0
+    }
+
+    fn wrong(&self) -> usize {
+        let wrong = |own: &&Finding| own.severity != Severity::Advice;
+        self.findings.iter().filter(wrong).count()
     }
 
     /// What was found wrong.
@@ -193,7 +209,7 @@ impl Report {
         for (check, outcome) in &self.outcomes {
             let title = escaped(check.title());
             let inside = match outcome {
-                Outcome::Passed => String::new(),
+                Outcome::Passed => self.advice(*check),
                 Outcome::Skipped { because } => {
                     format!("<skipped message=\"{}\"/>", escaped(because))
                 }
@@ -207,6 +223,18 @@ impl Report {
         }
         text.push_str("</testsuite>\n");
         text
+    }
+
+    fn advice(&self, check: Check) -> String {
+        let given = self.findings.iter().filter(|own| own.check == check);
+        let lines: Vec<_> = given
+            .map(|own| format!("{}: {}; {}", own.id, own.meaning, own.remedy))
+            .collect();
+        if lines.is_empty() {
+            return String::new();
+        }
+        let text = escaped(&lines.join("\n"));
+        format!("<system-out>{text}</system-out>")
     }
 
     fn failures(&self, check: Check) -> String {
@@ -261,7 +289,7 @@ impl fmt::Display for Report {
         for (because, checks) in reasons {
             write!(f, "\nnot examined: {} ({because})", checks.join(", "))?;
         }
-        match self.findings.len() {
+        match self.wrong() {
             0 => writeln!(f, "\nnothing is wrong"),
             1 => writeln!(f, "\none thing is wrong"),
             more => writeln!(f, "\n{more} things are wrong; begin with the first"),

@@ -28,8 +28,47 @@ type Entered = Result<Result<Element, Refusal>, BoshError>;
 // === impl Rooms ===
 
 impl Rooms<'_> {
-    /// Opens a room, enters it, and tries to enter it with a token for another one.
+    /// Looks at rooms; unless it may go deep, without one that anybody opened.
     pub(super) async fn run(&self, deep: bool, report: &mut Report) {
+        if deep {
+            self.opened(report).await;
+            return;
+        }
+        report.skip(OPENED, "they open a room; --deep looks at them");
+        if self.watch.begins(Check::J3) {
+            self.unopened(report).await;
+        }
+    }
+
+    /// A token for another room must not open one that is not there. It is refused before there
+    /// is a room; one exists for a moment only if the door stands open.
+    async fn unopened(&self, report: &mut Report) {
+        let (room, other) = (self.prosody.tokens.room(), self.prosody.tokens.room());
+        let mut session = match self.log_in(&other, Role::Participant).await {
+            Ok(session) => session,
+            Err(error) => {
+                report.skip(&[Check::J3], &format!("a login did not work: {error}"));
+                return;
+            }
+        };
+        if let Some(finding) = self.component(&mut session).await {
+            report.find(finding);
+            report.skip(&[Check::J3], "J2 failed");
+        } else {
+            let entered = self.enter(&mut session, &room, STRANGER).await;
+            match judged::unopened_room(&self.muc, &entered) {
+                Some(result) => {
+                    report.settle(Check::J3, result);
+                }
+                None => report.skip(&[Check::J3], "only --deep can tell"),
+            }
+        }
+        session.close().await;
+    }
+
+    /// Opens a room, enters it, tries to enter it with a token for another one, and then as a
+    /// second person.
+    async fn opened(&self, report: &mut Report) {
         let room = self.prosody.tokens.room();
         let mut first = match self.log_in(&room, Role::Participant).await {
             Ok(session) => session,
@@ -69,11 +108,7 @@ impl Rooms<'_> {
         if self.watch.begins(Check::J3) {
             self.stranger(&room, report).await;
         }
-        if deep {
-            self.second(&room, &mut first, &entered, report).await;
-        } else {
-            report.skip(&[Check::J4, Check::J5], "they are looked at with --deep");
-        }
+        self.second(&room, &mut first, &entered, report).await;
         first.close().await;
     }
 
@@ -108,23 +143,23 @@ impl Rooms<'_> {
         let mut second = match self.log_in(room, Role::Moderator).await {
             Ok(session) => session,
             Err(error) => {
-                report.skip(&[Check::J4, Check::J5], &error.to_string());
+                report.skip(&[Check::J4, Check::J6], &error.to_string());
                 return;
             }
         };
         match self.enter(&mut second, room, SECOND).await {
             Ok(Ok(moderator)) => {
                 report.settle(Check::J4, judged::roles(participant, &moderator));
-                self.watch.begins(Check::J5);
+                self.watch.begins(Check::J6);
                 let address = self.occupant(room, SECOND);
                 let seen = first.ask_until("", |own| is_from(own, &address)).await;
-                report.settle(Check::J5, judged::seen(seen.map(drop)));
+                report.settle(Check::J6, judged::seen(seen.map(drop)));
             }
             Ok(Err(refusal)) => {
                 report.find(judged::second_refused(&refusal));
-                report.skip(&[Check::J4], "J5 failed");
+                report.skip(&[Check::J4], "J6 failed");
             }
-            Err(error) => report.skip(&[Check::J4, Check::J5], &error.to_string()),
+            Err(error) => report.skip(&[Check::J4, Check::J6], &error.to_string()),
         }
         second.close().await;
     }
@@ -218,10 +253,13 @@ const SECOND: &str = "doctor2";
 const STRANGER: &str = "doctor3";
 
 /// What is examined here.
-pub(super) const ROOMS: &[Check] = &[Check::J1, Check::J2, Check::J3, Check::J4, Check::J5];
+pub(super) const ROOMS: &[Check] = &[Check::J1, Check::J2, Check::J3, Check::J4, Check::J6];
 
-const AFTER_J1: &[Check] = &[Check::J2, Check::J3, Check::J4, Check::J5];
+/// What takes a room that is there.
+const OPENED: &[Check] = &[Check::J1, Check::J2, Check::J4, Check::J6];
 
-const AFTER_MUC: &[Check] = &[Check::J1, Check::J3, Check::J4, Check::J5];
+const AFTER_J1: &[Check] = &[Check::J2, Check::J3, Check::J4, Check::J6];
 
-const AFTER_J2: &[Check] = &[Check::J3, Check::J4, Check::J5];
+const AFTER_MUC: &[Check] = &[Check::J1, Check::J3, Check::J4, Check::J6];
+
+const AFTER_J2: &[Check] = &[Check::J3, Check::J4, Check::J6];

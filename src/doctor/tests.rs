@@ -91,6 +91,8 @@ impl Deployment {
         let order = Order {
             selection: Selection::default(),
             deep: true,
+            slow: None,
+            jicofo: None,
             progress: &|_| {},
         };
         let (clock, random) = (Clock::system(), Random::system());
@@ -112,6 +114,11 @@ impl Deployment {
         // Demonstrations' certificates are good for a week.
         ids.filter(|id| id != "C2.soon").collect()
     }
+}
+
+fn oidc(config: &mut Config) -> &mut Settings {
+    let settings = config.oidc.as_mut();
+    settings.expect("the demonstration has a provider")
 }
 
 fn jitsi(config: &mut Config) -> &mut Jitsi {
@@ -143,15 +150,15 @@ async fn a_healthy_deployment_has_no_finding_and_each_mistake_its_own() {
         .await;
     assert_eq!(found, ["W1.refused"]);
     let found = site
-        .found(|config| config.oidc.client_id = "other".to_owned())
+        .found(|config| oidc(config).client_id = "other".to_owned())
         .await;
     assert_eq!(found, ["C4.client"]);
     let found = site
-        .found(|config| config.oidc.client_secret = Some("other".to_owned().into()))
+        .found(|config| oidc(config).client_secret = Some("other".to_owned().into()))
         .await;
     assert_eq!(found, ["C4.secret"]);
     let found = site
-        .found(|config| config.oidc.redirect_uri.set_path("/elsewhere"))
+        .found(|config| oidc(config).redirect_uri.set_path("/elsewhere"))
         .await;
     assert_eq!(found, ["C4.redirect"]);
     site.running.stop(CancellationToken::new()).await;
@@ -164,6 +171,8 @@ async fn only_what_was_asked_for_is_told_and_seen() {
     let order = Order {
         selection: "B1,R1".parse().unwrap(),
         deep: false,
+        slow: None,
+        jicofo: None,
         progress: &|check| seen.lock().unwrap().push(check),
     };
     let (clock, random) = (Clock::system(), Random::system());

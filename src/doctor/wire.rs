@@ -3,7 +3,7 @@
 //! Nothing is pooled: two requests go over two connections, so that several servers behind one
 //! address show.
 
-use std::{error::Error, io, sync::Arc, time::Duration};
+use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header, uri::Authority};
@@ -24,6 +24,8 @@ pub(super) struct Wire {
     host: String,
     port: u16,
     tls: Option<Arc<ClientConfig>>,
+    /// Where to connect instead of where the name leads.
+    at: Option<SocketAddr>,
 }
 
 /// What a server answered.
@@ -63,6 +65,7 @@ impl Wire {
             host: to.host().trim_matches(['[', ']']).to_owned(),
             port: to.port_u16().unwrap_or(80),
             tls: None,
+            at: None,
         }
     }
 
@@ -72,6 +75,14 @@ impl Wire {
             port: to.port_u16().unwrap_or(443),
             tls: Some(config),
             ..Self::plain(to)
+        }
+    }
+
+    /// The same server by name, but reached at this address.
+    pub(super) fn at(self, address: SocketAddr) -> Self {
+        Self {
+            at: Some(address),
+            ..self
         }
     }
 
@@ -99,7 +110,12 @@ impl Wire {
 
     /// Connects without TLS, whatever comes next.
     pub(super) async fn tcp(&self) -> Result<TcpStream, WireError> {
-        let connecting = TcpStream::connect((self.host.as_str(), self.port));
+        let connecting = async {
+            match self.at {
+                Some(address) => TcpStream::connect(address).await,
+                None => TcpStream::connect((self.host.as_str(), self.port)).await,
+            }
+        };
         match timeout(CONNECT, connecting).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(self.unconnected(&error)),
@@ -119,9 +135,18 @@ impl Wire {
 
     /// Sends one request and reads the answer.
     pub(super) async fn send(&self, request: Request<String>) -> Result<Answer, WireError> {
-        match timeout(EXCHANGE, self.exchange(request)).await {
+        self.send_within(request, EXCHANGE).await
+    }
+
+    /// Sends one request and reads the answer, which may take so long.
+    pub(super) async fn send_within(
+        &self,
+        request: Request<String>,
+        at_most: Duration,
+    ) -> Result<Answer, WireError> {
+        match timeout(at_most, self.exchange(request)).await {
             Ok(result) => result,
-            Err(_) => Err(WireError::Timeout(self.address(), EXCHANGE)),
+            Err(_) => Err(WireError::Timeout(self.address(), at_most)),
         }
     }
 
@@ -181,6 +206,19 @@ impl Answer {
                 .trim_start()
                 .to_ascii_lowercase()
                 .starts_with("<!doctype html")
+    }
+
+    /// How many bytes of a proxy's buffer the head takes: its lines, and the cookies among them.
+    pub(super) fn head_bytes(&self) -> (usize, usize) {
+        let line = |name: &header::HeaderName, value: &HeaderValue| {
+            name.as_str().len() + ": \r\n".len() + value.len()
+        };
+        let sum = |cookies: bool| {
+            let lines = self.headers.iter();
+            let lines = lines.filter(|(name, _)| !cookies || *name == header::SET_COOKIE);
+            lines.map(|(name, value)| line(name, value)).sum()
+        };
+        (sum(false), sum(true))
     }
 
     /// The status and the beginning of the body, for messages.

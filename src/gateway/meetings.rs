@@ -41,7 +41,7 @@ impl Worker {
         let room = &query.room;
         let session = match self.hosting(request, room, facts) {
             Err(Failure::SignInFirst | Failure::GuestFirst { .. }) => {
-                return Self::to_sign_in_for(request, &ReturnTo::parse(&room.page_path()));
+                return self.to_sign_in_for(request, &ReturnTo::parse(&room.page_path()));
             }
             outcome => outcome?,
         };

@@ -65,7 +65,10 @@ impl Worker {
                 let presenting = self.presented(token, room, Occasion::Entering, headers, facts);
                 brought = match presenting.await {
                     // The session that it stood for is over.
-                    Err(Failure::SignInFirst) => return Self::to_sign_in(&visit.request),
+                    Err(Failure::SignInFirst) if self.gateway.relying_party.is_some() => {
+                        return self.to_sign_in(&visit.request);
+                    }
+                    Err(Failure::SignInFirst) => return redirect(StatusCode::SEE_OTHER, &here),
                     outcome => outcome?,
                 };
             }
@@ -125,7 +128,7 @@ impl Worker {
                 (Err(failure), _) => failure,
             };
             match failure {
-                Failure::SignInFirst => return Self::to_sign_in(&visit.request),
+                Failure::SignInFirst => return self.to_sign_in(&visit.request),
                 Failure::GuestFirst { ask: true } if person => return Ok(self.choose(&visit, None)),
                 Failure::GuestFirst { ask: false } if person => {
                     let guest = self.new_guest(&visit.room, None);

@@ -103,7 +103,7 @@ pub struct Gateway {
     pub(super) jaas: Option<Jaas>,
     pub(super) completion: Completion,
     pub(super) pages: Pages,
-    pub(super) relying_party: Arc<RelyingParty>,
+    pub(super) relying_party: Option<Arc<RelyingParty>>,
     pub(super) revocations: Arc<Revocations>,
     pub(super) presence: Arc<Presence>,
     pub(super) store: Arc<dyn Store>,
@@ -138,8 +138,8 @@ pub struct Rules {
 pub struct Control {
     /// The runtime that talks to the provider.
     pub runtime: Handle,
-    /// Signs people in.
-    pub relying_party: Arc<RelyingParty>,
+    /// Signs people in, where people have accounts.
+    pub relying_party: Option<Arc<RelyingParty>>,
     /// What is revoked.
     pub revocations: Arc<Revocations>,
     /// Who is in which room.
@@ -236,7 +236,10 @@ impl Gateway {
             embedding_sites: settings.embedding_sites,
             start: settings.start,
             jaas,
-            completion: Completion::new(&origin, &overrides(&settings.guests)),
+            completion: Completion::new(
+                &origin,
+                &overrides(&settings.guests, control.relying_party.is_some()),
+            ),
             guests: settings.guests,
             pages: settings.pages,
             relying_party: control.relying_party,
@@ -273,12 +276,16 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
-/// What guests' configuration asks of Jitsi's: its page has to know where those go who have no token.
-fn overrides(guests: &Guests) -> serde_json::Map<String, serde_json::Value> {
-    let domain = guests.xmpp_domain.as_deref();
-    let hosts = domain.map(|domain| serde_json::json!({ "anonymousdomain": domain }));
-    hosts
-        .map(|hosts| ("hosts".to_owned(), hosts))
-        .into_iter()
-        .collect()
+/// What the configuration asks of Jitsi's: its page has to know where those go who have no token,
+/// and offers to sign in where somebody can.
+fn overrides(guests: &Guests, signs_in: bool) -> serde_json::Map<String, serde_json::Value> {
+    let mut overrides = serde_json::Map::new();
+    if let Some(domain) = &guests.xmpp_domain {
+        let hosts = serde_json::json!({ "anonymousdomain": domain });
+        overrides.insert("hosts".to_owned(), hosts);
+    }
+    if !signs_in {
+        overrides.insert("tokenAuthUrl".to_owned(), serde_json::Value::Null);
+    }
+    overrides
 }

@@ -1,5 +1,7 @@
 //! Signing in: to the provider and back.
 
+use std::sync::Arc;
+
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
@@ -14,7 +16,7 @@ use super::{
 };
 use crate::{
     metrics::OutcomeLabel,
-    oidc::{Callback, FailureClass, Prompt, SignInOptions},
+    oidc::{Callback, FailureClass, Prompt, RelyingParty, SignInOptions},
     pages::{Content, SignInFailure as Told},
     route::OWN_PREFIX,
     session::{
@@ -32,6 +34,7 @@ impl Worker {
         asking: &Asking,
         facts: Facts,
     ) -> Result<Response<Body>, Failure> {
+        let relying_party = self.relying_party()?;
         let query = request.uri().query().unwrap_or_default();
         let wanted = LoginQuery::parse(query);
         let headers = request.headers();
@@ -67,9 +70,7 @@ impl Worker {
             prompt: wanted.switch.then_some(Prompt::SelectAccount),
             ..SignInOptions::default()
         };
-        let address = self
-            .gateway
-            .relying_party
+        let address = relying_party
             .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, &options)
             .map_err(|_| Failure::ProviderUnavailable)?;
         let way = Content::Continue {
@@ -94,6 +95,7 @@ impl Worker {
         asking: &Asking,
         facts: Facts,
     ) -> Result<Response<Body>, Failure> {
+        let relying_party = Arc::clone(self.relying_party()?);
         let jar = CookieJar::new(request.headers());
         let callback = Callback::parse(request.uri().query().unwrap_or_default())
             .map_err(|error| self.sign_in_failed(error.as_str(), Told::Unknown, &error, facts))?;
@@ -112,7 +114,6 @@ impl Worker {
                 return Err(self.sign_in_failed("too_late", Told::Expired, &error, facts));
             }
         };
-        let relying_party = std::sync::Arc::clone(&self.gateway.relying_party);
         let rules = self.rules();
         let (nonce, verifier) = (sign_in.nonce.clone(), sign_in.verifier.clone());
         let finishing = self.gateway.control.spawn(async move {
@@ -161,6 +162,12 @@ impl Worker {
             headers.append(header::SET_COOKIE, hint);
         }
         Ok(answer)
+    }
+
+    /// Who signs people in; where nobody does, none of its addresses is.
+    pub(super) fn relying_party(&self) -> Result<&Arc<RelyingParty>, Failure> {
+        let relying_party = self.gateway.relying_party.as_ref();
+        relying_party.ok_or(Failure::NotFound)
     }
 
     fn sign_in_failed(

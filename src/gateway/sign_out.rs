@@ -1,6 +1,6 @@
 //! Signing out: here, at the provider, and by the provider.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -47,10 +47,9 @@ impl Worker {
             .value(HINT_COOKIE)
             .and_then(|sealed| self.gateway.hints.open(sealed))
             .and_then(|plain| String::from_utf8(plain.to_vec()).ok());
-        let target = self
-            .gateway
-            .relying_party
-            .end_session_url(hint.as_deref(), None);
+        let relying_party = self.gateway.relying_party.as_ref();
+        let target =
+            relying_party.and_then(|provider| provider.end_session_url(hint.as_deref(), None));
         let framed = place_of(request.headers()) == Place::Frame;
         let mut answer = match &target {
             // The provider's page shows in no frame; Jitsi's page waits for a word.
@@ -84,6 +83,7 @@ impl Worker {
         &self,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Failure> {
+        let relying_party = Arc::clone(self.relying_party()?);
         let body = body::whole(request.into_body(), MAX_LOGOUT_BODY).await?;
         let mut tokens = url::form_urlencoded::parse(&body)
             .filter(|(name, _)| name == "logout_token")
@@ -91,7 +91,6 @@ impl Worker {
         let (Some(token), None) = (tokens.next(), tokens.next()) else {
             return Ok(logout_refused());
         };
-        let relying_party = std::sync::Arc::clone(&self.gateway.relying_party);
         let checking = self
             .gateway
             .control

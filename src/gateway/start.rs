@@ -47,7 +47,7 @@ impl Worker {
             person: session
                 .as_ref()
                 .and_then(|session| session.identity().display_name()),
-            sign_in: &sign_in,
+            sign_in: Some(&sign_in),
             may_create: session
                 .as_ref()
                 .is_some_and(|session| self.may_create(session)),
@@ -111,7 +111,7 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let (request, form) = Form::read(request, &self.gateway.origin).await?;
         let Some(session) = self.session(request.headers()) else {
-            return Self::to_sign_in_for(&request, &ReturnTo::default());
+            return self.to_sign_in_for(&request, &ReturnTo::default());
         };
         let wish = form
             .get("name")

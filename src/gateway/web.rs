@@ -54,7 +54,7 @@ impl Worker {
         facts: Facts,
     ) -> Result<Response<Body>, Failure> {
         let Some(session) = self.session(request.headers()) else {
-            return Self::to_sign_in(&request);
+            return self.to_sign_in(&request);
         };
         let own = headers::sender(request.headers(), &self.gateway.origin);
         if !is_reading(request.method()) && own != headers::Sender::Own {
@@ -70,7 +70,10 @@ impl Worker {
     }
 
     /// Sends a navigation to sign in, and back to the same address.
-    pub(super) fn to_sign_in(request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
+    pub(super) fn to_sign_in(
+        &self,
+        request: &Request<Incoming>,
+    ) -> Result<Response<Body>, Failure> {
         if !is_reading(request.method()) {
             return Err(Failure::SignInFirst);
         }
@@ -78,18 +81,20 @@ impl Worker {
             .uri()
             .path_and_query()
             .map_or("/", |target| target.as_str());
-        Self::to_sign_in_for(request, &ReturnTo::parse(target))
+        self.to_sign_in_for(request, &ReturnTo::parse(target))
     }
 
     /// Sends a navigation to sign in, and on to a page; nothing else is ever redirected there. The
     /// answer has no fragment, so the browser keeps the one of the address.
     pub(super) fn to_sign_in_for(
+        &self,
         request: &Request<Incoming>,
         page: &ReturnTo,
     ) -> Result<Response<Body>, Failure> {
         if !headers::is_navigation(request.headers()) {
             return Err(Failure::SignInFirst);
         }
+        self.relying_party()?;
         redirect(StatusCode::SEE_OTHER, &login_path(page, false))
     }
 

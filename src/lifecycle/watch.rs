@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::Reload;
-use crate::config::{Config, Fingerprint, Problems};
+use crate::config::{Config, Problems, Written};
 
 /// Tells when there is something else than what was seen last.
 pub(super) struct Watch<'r> {
@@ -18,7 +18,7 @@ pub(super) struct Watch<'r> {
 /// What a look has found; wrong ones too, so that each is told of once.
 #[derive(PartialEq, Eq)]
 enum Seen {
-    Right(Fingerprint),
+    Right(Written),
     Wrong(Problems),
 }
 
@@ -30,7 +30,7 @@ impl<'r> Watch<'r> {
         Self {
             reload,
             every: config.reload_every.map(interval),
-            seen: Seen::Right(config.fingerprint.clone()),
+            seen: Seen::Right(config.written.clone()),
         }
     }
 
@@ -67,7 +67,7 @@ impl<'r> Watch<'r> {
 impl Seen {
     fn of(found: &Result<Config, Problems>) -> Self {
         match found {
-            Ok(config) => Self::Right(config.fingerprint.clone()),
+            Ok(config) => Self::Right(config.written.clone()),
             Err(problems) => Self::Wrong(problems.clone()),
         }
     }

@@ -34,6 +34,20 @@ pub(super) fn leaves_open(claims: &Claims, paths: &ClaimPaths, policy: &Policy) 
         .any(|path| find(claims, path).is_none())
 }
 
+/// The claims that rules ask about and the provider only says to keep elsewhere (OpenID Connect Core
+/// § 5.6.2): as Entra ID does with the groups of somebody who is in many.
+pub(super) fn elsewhere<'p>(
+    described: Described<'p>,
+    paths: &'p ClaimPaths,
+    policy: &'p Policy,
+) -> impl Iterator<Item = &'p str> {
+    let names = described.id_token.get("_claim_names");
+    std::iter::once(&*paths.groups)
+        .chain(policy.claim_paths())
+        .filter(move |path| names.is_some_and(|names| names.get(path).is_some()))
+        .filter(move |path| described.find(path).is_none())
+}
+
 /// The person, as far as this deployment wants to know them.
 pub(super) fn identity(
     described: Described<'_>,
@@ -127,7 +141,8 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// Groups: the members of an array, or the words of one text.
+/// Groups: the members of an array, the words of one text, or the names that an object has
+/// something under, as Zitadel tells of roles (`{"staff": {"<organisation>": "example.org"}}`).
 fn many(value: &Value) -> Vec<String> {
     match value {
         Value::Array(values) => values.iter().filter_map(scalar).collect(),
@@ -135,6 +150,11 @@ fn many(value: &Value) -> Vec<String> {
             .split([' ', ','])
             .filter(|word| !word.is_empty())
             .map(str::to_owned)
+            .collect(),
+        Value::Object(names) => names
+            .iter()
+            .filter(|(_, grants)| grants.as_object().is_some_and(|grants| !grants.is_empty()))
+            .map(|(name, _)| name.clone())
             .collect(),
         _ => Vec::new(),
     }

@@ -27,6 +27,8 @@ pub(super) struct Endpoints {
     pub(super) userinfo: Option<Url>,
     /// Whether every answer to the browser carries `iss` (RFC 9207 § 3).
     pub(super) issuer_in_answers: bool,
+    /// Whether the provider tells us of sign-outs elsewhere (Back-Channel Logout 1.0 § 2.1).
+    pub(super) back_channel_logout: bool,
 }
 
 /// Why the provider's description, or its key set, is of no use.
@@ -59,6 +61,8 @@ struct Document {
     end_session_endpoint: Option<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+    #[serde(default)]
+    backchannel_logout_supported: bool,
 }
 
 /// The provider's two faces: the one browsers see, and the one we see.
@@ -112,6 +116,7 @@ impl Endpoints {
                 .map(|url| faces.for_us("userinfo_endpoint", &url))
                 .transpose()?,
             issuer_in_answers: document.authorization_response_iss_parameter_supported,
+            back_channel_logout: document.backchannel_logout_supported,
         })
     }
 }

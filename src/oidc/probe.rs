@@ -23,6 +23,8 @@ pub struct Probe {
 pub struct Description {
     /// The heads of its answer.
     pub headers: HeaderMap,
+    /// Whether it says that it tells of sign-outs elsewhere.
+    pub back_channel_logout: bool,
     flow: Flow,
 }
 
@@ -75,7 +77,11 @@ impl Probe {
         keys.map_err(|error| DescriptionError::Keys(in_full(&error)))?;
         let flow = Flow::new(&self.settings, &endpoints)
             .map_err(|error| DescriptionError::Unusable(in_full(&error)))?;
-        Ok(Description { headers, flow })
+        Ok(Description {
+            headers,
+            back_channel_logout: endpoints.back_channel_logout,
+            flow,
+        })
     }
 
     /// Asks as a browser would that is sent to sign somebody in, but for nobody.
@@ -94,6 +100,16 @@ impl Probe {
             .flow
             .authorization_url(state, nonce, verifier, &options);
         self.fetcher.look(&url).await
+    }
+
+    /// Asks as a browser would that is sent to sign out, but whom nobody signed in; `None` if the
+    /// provider has no place for that.
+    pub async fn sign_out(
+        &self,
+        provider: &Description,
+    ) -> Option<Result<Response<Vec<u8>>, FetchError>> {
+        let url = provider.flow.end_session_url(None, None)?;
+        Some(self.fetcher.look(&url).await)
     }
 
     /// Redeems a code that the provider never issued: what it says then tells whether it knows the

@@ -32,6 +32,18 @@ impl Content<'_> {
             },
         }
     }
+
+    /// The same with no way to sign in.
+    pub(super) fn without_sign_in(mut self) -> Self {
+        if let Self::Start { sign_in, .. }
+        | Self::Join { sign_in, .. }
+        | Self::Wait { sign_in, .. }
+        | Self::Refused { sign_in, .. } = &mut self
+        {
+            *sign_in = None;
+        }
+        self
+    }
 }
 
 /// Whether the link opens one of Jitsi's apps and nothing else. An `intent:` says at its end which

@@ -14,7 +14,7 @@ pub enum Content<'c> {
         /// Who is signed in.
         person: Option<&'c str>,
         /// Where to sign in, or sign in as somebody else: a path of this site.
-        sign_in: &'c str,
+        sign_in: Option<&'c str>,
         /// Whether the person may make meetings.
         may_create: bool,
         /// The name that was asked for and cannot be had.
@@ -97,7 +97,7 @@ pub enum Content<'c> {
         /// Why.
         denial: Denial,
         /// Where to sign in, or sign in as somebody else: a path of this site.
-        sign_in: &'c str,
+        sign_in: Option<&'c str>,
     },
     /// An invitation cannot be used.
     LinkRefused {

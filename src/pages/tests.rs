@@ -45,14 +45,14 @@ fn refused<'c>(room: &'c RoomKey, person: Option<&'c str>, denial: Denial) -> Co
         room,
         person,
         denial,
-        sign_in: "/_gateway/login?return_to=/acme/x&switch=1",
+        sign_in: Some("/_gateway/login?return_to=/acme/x&switch=1"),
     }
 }
 
 fn start(name: &str, problem: Option<NameProblem>) -> Content<'_> {
     Content::Start {
         person: Some(name),
-        sign_in: "/_gateway/login",
+        sign_in: Some("/_gateway/login"),
         may_create: true,
         joining: false,
         name: Some(name),

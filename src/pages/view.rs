@@ -30,7 +30,7 @@ struct StartView<'v> {
     frame: Frame<'v>,
     texts: &'v texts::Start,
     person: Option<String>,
-    sign_in: &'v str,
+    sign_in: Option<&'v str>,
     may_create: bool,
     creating: Typed<'v>,
     joining: Typed<'v>,
@@ -172,7 +172,7 @@ impl<'v> Frame<'v> {
                 StartView {
                     texts: &texts.start,
                     person: person.map(shorten),
-                    sign_in: local(sign_in),
+                    sign_in: sign_in.map(local),
                     may_create,
                     creating,
                     joining,

@@ -6,7 +6,7 @@ use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, RandomizedNonceKey},
     hkdf,
 };
-use base64::Engine;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{KEY_BYTES, Purpose, Sealer, Tagger, key_id};
@@ -73,6 +73,13 @@ impl Keyring {
             keys,
             associated: format!("{}\0{origin}", purpose.label()).into_bytes(),
         }
+    }
+
+    /// What tells the keys from each other: the ids that every session cookie carries.
+    pub fn ids(&self) -> Vec<String> {
+        self.secrets(Purpose::Session)
+            .map(|key| BASE64_URL_SAFE_NO_PAD.encode(key_id(&key)))
+            .collect()
     }
 
     /// A tagger for one purpose.

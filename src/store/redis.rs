@@ -4,6 +4,7 @@
 //! fail at once, so that nobody waits for a server that is away. Each operation touches one key and
 //! is one command or one script.
 
+mod look;
 mod operations;
 mod reason;
 mod scripts;
@@ -22,6 +23,7 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
+pub use self::look::{Look, look};
 use self::{reason::reason, scripts::Scripts};
 use super::{EVENTS_KEPT, Event, RedisSettings, StoreError, Topic};
 use crate::{

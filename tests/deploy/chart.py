@@ -114,7 +114,7 @@ MISTAKES = [
     ({"config": {"room": [{"match": "*"}]}}, "enter"),
     ({"config": {"room": [{"match": "*", "enter": "member", "strat": "host"}]}}, "strat"),
     ({"config": {"log": {"format": "xml"}}}, "format"),
-    ({"config": {"oidc": None}}, "oidc"),
+    ({"config": {"room": None}}, "room"),
     ({"config": {"upstream": None}}, "upstream"),
     ({"config": None}, "config"),
     ({"configText": "public_url = 1"}, "configText"),

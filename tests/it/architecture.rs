@@ -27,6 +27,7 @@ const ORDER: &[&str] = &[
     // What is counted, what replicas share, what is over, and who is where.
     "metrics",
     "store",
+    "replica",
     "revocation",
     "presence",
     // One neighbour each.

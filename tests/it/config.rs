@@ -12,6 +12,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 
 mod backend;
+mod documents;
 mod integrations;
 mod mistakes;
 mod policies;
@@ -198,15 +199,16 @@ fn the_environment_sets_keys_of_every_kind() {
     )
     .unwrap();
     assert_eq!(config.public_url.origin(), "https://other.example.org:8443");
+    let provider = config.oidc.as_ref().unwrap();
     assert_eq!(
-        config.oidc.redirect_uri.as_str(),
+        provider.redirect_uri.as_str(),
         "https://other.example.org:8443/_gateway/callback"
     );
     assert_eq!(config.server.workers, 3);
     assert!(config.server.tls.is_some());
     assert_eq!(config.server.trusted_proxies.len(), 2);
-    assert_eq!(config.oidc.scopes, ["openid", "groups"]);
-    assert_eq!(config.oidc.claims.groups, "realm_access.roles");
+    assert_eq!(provider.scopes, ["openid", "groups"]);
+    assert_eq!(provider.claims.groups, "realm_access.roles");
     let token = &config.jitsi().unwrap().token;
     assert_eq!(token.lifetime.as_secs(), 30);
     assert_eq!(token.issuer, "gateway");

@@ -21,6 +21,7 @@ mod sign_in;
 mod stopping;
 mod transport;
 mod visits;
+mod without_provider;
 
 /// A session-creating BOSH body.
 const CREATE: &str = "<body xmlns='http://jabber.org/protocol/httpbind' rid='100' to='meet.jitsi' \

@@ -6,6 +6,8 @@ mod architecture;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod gateway;
 #[cfg(test)]
 mod oidc;

@@ -90,7 +90,7 @@ type Save<'s> = dyn Fn(&str, &Content<'_>) -> anyhow::Result<()> + 's;
 fn ways_in(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     let start = |person, may_create, problem: Option<NameProblem>| Content::Start {
         person,
-        sign_in: texts.path,
+        sign_in: Some(texts.path),
         may_create,
         joining: false,
         name: problem.map(|_| texts.other),
@@ -231,7 +231,7 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
             room,
             person,
             denial,
-            sign_in: texts.path,
+            sign_in: Some(texts.path),
         };
         save(&format!("refused-{name}"), &content(Some(texts.person)))?;
     }
@@ -239,7 +239,7 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
         room,
         person: None,
         denial: Denial::NoGuests,
-        sign_in: texts.path,
+        sign_in: Some(texts.path),
     };
     save("refused-signed-out", &signed_out)?;
     for (name, problem) in [

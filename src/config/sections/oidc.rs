@@ -77,7 +77,8 @@ pub(super) struct RawClaims {
     email_verified: String,
     /// The address of a picture.
     avatar: String,
-    /// Groups: a list of texts, or one text with spaces or commas.
+    /// Groups: a list of texts, one text with spaces or commas, or an object whose names are groups
+    /// if there is an object with something in it under them (Zitadel's roles).
     groups: String,
 }
 

@@ -106,6 +106,35 @@ pub(super) fn resolve(rooms: Vec<RawRoom>, root: &mut Section<'_>) -> Option<Pol
     rules.into_iter().collect::<Option<_>>().map(Policy::new)
 }
 
+/// Where nobody can have an account, rooms that only such people can enter or open stay empty.
+pub(super) fn needs_nobody(policy: &Policy, root: &mut Section<'_>) {
+    let anybody = |conditions: &[Matcher]| {
+        conditions
+            .iter()
+            .any(|one| matches!(one, Matcher::Guest | Matcher::Open))
+    };
+    for (position, rule) in (1..).zip(policy.rules()) {
+        let Enter::Where(entering) = &rule.enter else {
+            continue;
+        };
+        let opened = match &rule.start {
+            Start::Anyone => true,
+            Start::Vouched | Start::Hosts => false,
+            Start::Where(conditions) => anybody(conditions),
+        };
+        let mut entry = root.entry("room", position);
+        if !anybody(entering) {
+            let what = "nobody could enter: there is no [oidc] and no [[integration]]";
+            let remedy = "add [oidc], or write enter = \"guest\" or \"open\"";
+            entry.reject("enter", what, remedy);
+        } else if !opened {
+            let what = "nobody could open the room: there is no [oidc] and no [[integration]]";
+            let remedy = "add [oidc], or write start = \"anyone\"";
+            entry.reject("start", what, remedy);
+        }
+    }
+}
+
 // === impl RawRoom ===
 
 impl RawRoom {

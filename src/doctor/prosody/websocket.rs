@@ -6,20 +6,20 @@ use futures_util::{SinkExt, StreamExt};
 use http::{HeaderValue, StatusCode, header};
 use tokio::time::timeout;
 use tokio_tungstenite::{
-    client_async,
+    WebSocketStream, client_async,
     tungstenite::{Error, Message, client::IntoClientRequest},
 };
 
 use crate::doctor::{
     Check, Finding,
     bosh::{AUTH, Refusal, Target},
-    wire::{WireError, quoted},
+    wire::{Stream, WireError, quoted},
     xml::{Element, escaped},
 };
 
 /// Why a WebSocket is of no use.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(super) enum SocketError {
+pub(in crate::doctor) enum SocketError {
     #[error(transparent)]
     Wire(#[from] WireError),
     #[error("{} instead of 101: {}", .0.as_u16(), quoted(.1))]
@@ -34,27 +34,47 @@ pub(super) enum SocketError {
     Silence,
 }
 
-/// Opens a WebSocket with the token and logs in.
-pub(super) async fn log_in(target: &Target, token: &str) -> Result<(), SocketError> {
+/// A WebSocket on which somebody is logged in.
+pub(in crate::doctor) type Socket = WebSocketStream<Box<dyn Stream>>;
+
+/// Opens a WebSocket with the token, or with what the target says of oneself, and logs in.
+pub(in crate::doctor) async fn log_in(
+    target: &Target,
+    token: Option<&str>,
+) -> Result<Socket, SocketError> {
     timeout(PATIENCE, conversation(target, token))
         .await
         .map_err(|_| SocketError::Silence)?
 }
 
-async fn conversation(target: &Target, token: &str) -> Result<(), SocketError> {
-    let ended = |error: &dyn std::fmt::Display| SocketError::Ended(quoted(&error.to_string()));
-    let mut request = format!("ws://{}/xmpp-websocket", target.wire.address())
+/// Begins the stream anew, as one does after logging in: shows that the server still listens.
+pub(in crate::doctor) async fn still_there(
+    socket: &mut Socket,
+    target: &Target,
+) -> Result<(), SocketError> {
+    let asking = async {
+        let text = Message::text(open(target));
+        socket.send(text).await.map_err(|error| ended(&error))?;
+        next(socket, "features").await.map(drop)
+    };
+    timeout(PATIENCE, asking)
+        .await
+        .map_err(|_| SocketError::Silence)?
+}
+
+async fn conversation(target: &Target, token: Option<&str>) -> Result<Socket, SocketError> {
+    let path = target.path("/xmpp-websocket");
+    let mut request = format!("ws://{}{path}", target.wire.address())
         .into_client_request()
         .map_err(|error| ended(&error))?;
     let headers = request.headers_mut();
-    let mut authorization = HeaderValue::try_from(format!("Bearer {token}"))
-        .expect("a JWT has only characters that headers can carry");
-    authorization.set_sensitive(true);
-    headers.insert(header::AUTHORIZATION, authorization);
-    headers.insert(
-        header::HOST,
-        HeaderValue::try_from(&target.domain).map_err(|error| ended(&error))?,
-    );
+    if let Some(token) = token {
+        let mut authorization = HeaderValue::try_from(format!("Bearer {token}"))
+            .expect("a JWT has only characters that headers can carry");
+        authorization.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, authorization);
+    }
+    target.dress(headers)?;
     headers.insert(
         header::SEC_WEBSOCKET_PROTOCOL,
         HeaderValue::from_static("xmpp"),
@@ -75,16 +95,29 @@ async fn conversation(target: &Target, token: &str) -> Result<(), SocketError> {
     {
         return Err(SocketError::Protocol);
     }
-    let open = format!(
-        "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='{}' version='1.0'/>",
-        escaped(&target.domain)
-    );
-    for text in [open, AUTH.to_owned()] {
+    for text in [open(target), AUTH.to_owned()] {
         socket
             .send(Message::text(text))
             .await
             .map_err(|error| ended(&error))?;
     }
+    next(&mut socket, "success").await?;
+    Ok(socket)
+}
+
+fn open(target: &Target) -> String {
+    format!(
+        "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='{}' version='1.0'/>",
+        escaped(&target.domain)
+    )
+}
+
+fn ended(error: &dyn std::fmt::Display) -> SocketError {
+    SocketError::Ended(quoted(&error.to_string()))
+}
+
+/// The next element of this name, unless the server refuses or goes.
+async fn next(socket: &mut Socket, name: &str) -> Result<Element, SocketError> {
     while let Some(message) = socket.next().await {
         let message = message.map_err(|error| ended(&error))?;
         let Ok(text) = message.to_text() else {
@@ -94,11 +127,7 @@ async fn conversation(target: &Target, token: &str) -> Result<(), SocketError> {
             continue;
         };
         match element.name.as_str() {
-            "success" => {
-                // It is over either way.
-                let _ = socket.close(None).await;
-                return Ok(());
-            }
+            own if own == name => return Ok(element),
             "failure" => return Err(SocketError::Refused(Refusal::of_sasl(&element))),
             "error" | "close" => return Err(ended(&quoted(text))),
             _ => {}

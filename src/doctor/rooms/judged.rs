@@ -132,6 +132,16 @@ pub(super) fn other_room(muc: &str, entered: &Entered) -> Option<Result<(), Find
     Some(Err(finding))
 }
 
+/// What came of entering a room that nobody opened, with a token for another one. The plugin's own
+/// words show that it runs; any others may be those of a room that only Jicofo may open.
+pub(super) fn unopened_room(muc: &str, entered: &Entered) -> Option<Result<(), Finding>> {
+    if let Ok(Err(refusal)) = entered {
+        let own = refusal.marker.starts_with("room-") || refusal.text.contains("Room and token");
+        return own.then_some(Ok(()));
+    }
+    other_room(muc, entered)
+}
+
 /// Whether roles are those of the tokens.
 pub(super) fn roles(participant: &Element, moderator: &Element) -> Result<(), Finding> {
     let affiliation = |presence: &Element| {
@@ -163,7 +173,7 @@ pub(super) fn roles(participant: &Element, moderator: &Element) -> Result<(), Fi
 /// Whether somebody in the room saw the other come in.
 pub(super) fn seen(seen: Result<(), BoshError>) -> Result<(), Finding> {
     seen.map_err(|error| {
-        Finding::error(Check::J5, "alone")
+        Finding::error(Check::J6, "alone")
             .saw("a second person, entering the same room", error.to_string())
             .so(
                 "two people in one room do not see each other",
@@ -175,7 +185,7 @@ pub(super) fn seen(seen: Result<(), BoshError>) -> Result<(), Finding> {
 /// What it means that the second was not let in.
 pub(super) fn second_refused(refusal: &Refusal) -> Finding {
     let found = |what| {
-        Finding::error(Check::J5, what).saw(
+        Finding::error(Check::J6, what).saw(
             "a moderator, entering after a participant",
             refusal.to_string(),
         )
@@ -251,6 +261,20 @@ mod tests {
         assert_eq!(id("my-muc.meet.jitsi"), "J3.muc-name");
         let closed = refused("not-allowed", "", "room-mismatch");
         assert_eq!(other_room("muc.meet.jitsi", &closed), Some(Ok(())));
+    }
+
+    #[test]
+    fn who_guards_a_room_that_is_not_there_shows_by_the_words() {
+        let judged = |entered| unopened_room("muc.meet.jitsi", &entered);
+        let absent = refused("not-allowed", "Room does not exist", "room-does-not-exist");
+        assert_eq!(judged(absent), Some(Ok(())));
+        let old = refused("not-allowed", "Room and token mismatched", "");
+        assert_eq!(judged(old), Some(Ok(())));
+        // Prosody's own refusal where only Jicofo may make rooms.
+        assert_eq!(judged(refused("not-allowed", "", "")), None);
+        assert_eq!(judged(Err(BoshError::Ended("x".to_owned()))), None);
+        let open = judged(Ok(Ok(presence("owner")))).unwrap();
+        assert_eq!(open.unwrap_err().id, "J3.open");
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Failure {
                     room,
                     person,
                     denial: (*refusal).into(),
-                    sign_in: &sign_in,
+                    sign_in: Some(&sign_in),
                 };
                 pages.render(&content, &asked)
             }
@@ -89,7 +89,7 @@ impl Failure {
                     room,
                     person: person.as_deref(),
                     denial: Denial::HostStarts,
-                    sign_in: &sign_in,
+                    sign_in: Some(&sign_in),
                 };
                 pages.render(&content, &asked)
             }
@@ -98,7 +98,7 @@ impl Failure {
                     room,
                     person: None,
                     denial: Denial::NotYet { opens: *opens },
-                    sign_in: &sign_in,
+                    sign_in: Some(&sign_in),
                 };
                 pages.render(&content, &asked)
             }

@@ -100,6 +100,14 @@ fn groups_may_be_one_text() {
 }
 
 #[test]
+fn groups_may_be_the_names_of_an_object() {
+    let roles = json!({"sub": "1", "realm_access": {"roles": {
+        "staff": {"2811": "example.org"}, "board": {}, "admin": false, "owner": "no", "all": null,
+    }}});
+    assert_eq!(person(roles, None, &["group:*"]).groups, ["staff"]);
+}
+
+#[test]
 fn a_group_is_never_bent_into_another() {
     let roles = json!([
         "ad\u{0}min",
@@ -235,4 +243,27 @@ fn the_userinfo_is_asked_only_for_what_is_missing() {
     let mut partial = full;
     partial.insert("realm_access".to_owned(), json!({"roles": null}));
     assert!(leaves_open(&partial, &paths, &policy(&[])));
+}
+
+#[test]
+fn what_the_provider_keeps_elsewhere_is_noticed() {
+    let mut settings = settings();
+    settings.claims.groups = "groups".to_owned();
+    let rules = policy(&["claim:dept=x"]);
+    let found = |id_token: Value| {
+        let id_token = claims(id_token);
+        let described = Described {
+            id_token: &id_token,
+            userinfo: None,
+        };
+        let found = elsewhere(described, &settings.claims, &rules);
+        found.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let names = json!({"groups": "src1", "dept": "src1", "address": "src1"});
+    assert_eq!(
+        found(json!({"sub": "1", "_claim_names": names, "dept": "x"})),
+        ["groups"]
+    );
+    assert!(found(json!({"sub": "1"})).is_empty());
+    assert!(found(json!({"sub": "1", "_claim_names": "groups"})).is_empty());
 }

@@ -5,3 +5,12 @@ for (const [selector, attribute] of [['main a[href^="/_gateway/login"]', "href"]
     element.setAttribute(attribute, element.getAttribute(attribute) + location.hash);
   }
 }
+// A double click sends a form once: a link for one use is used up by the first.
+document.addEventListener("submit", (event) => {
+  if (event.target.dataset.sent) event.preventDefault();
+  event.target.dataset.sent = "yes";
+});
+// Whoever comes back to the page as it was left may send it again.
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form")) delete form.dataset.sent;
+});

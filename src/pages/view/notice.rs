@@ -114,7 +114,13 @@ impl<'v> NoticeView<'v> {
         }
     }
 
-    fn refuse(&mut self, room: &RoomKey, person: Option<&str>, denial: Denial, sign_in: &str) {
+    fn refuse(
+        &mut self,
+        room: &RoomKey,
+        person: Option<&str>,
+        denial: Denial,
+        sign_in: Option<&str>,
+    ) {
         let texts = self.frame.texts;
         let words = &texts.words;
         let (advice, label) = if person.is_some() {
@@ -123,13 +129,15 @@ impl<'v> NoticeView<'v> {
             (&texts.refused.advice_signed_out, &words.sign_in)
         };
         self.say(&texts.refused.title, &[denial.text(texts)]);
-        if denial.may_be_a_mistake() {
+        if denial.may_be_a_mistake() && sign_in.is_some() {
             self.paragraphs.push(advice);
         }
         if denial.can_be_waited_for() {
             self.link(&words.again, &room.page_path());
         }
-        self.link(label, sign_in);
+        if let Some(sign_in) = sign_in {
+            self.link(label, sign_in);
+        }
         self.link(&words.home, "/");
         if let Denial::NotYet { opens } = denial {
             self.time(&texts.refused.opens, opens);

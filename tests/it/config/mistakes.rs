@@ -550,4 +550,14 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         "[store]\nkind = \"redis\"\nurl = \"redis://redis\"\nca_file = \"tls.crt\"",
         "28: store.ca_file: stands beside an address without TLS; write rediss:// in the address, or remove the key",
     ),
+    (
+        "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n\n",
+        "",
+        "20: room[1].enter: nobody could enter: there is no [oidc] and no [[integration]]; add [oidc], or write enter = \"guest\" or \"open\"",
+    ),
+    (
+        "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n\n[session]\nkey_file = \"session.key\"\n\n[token]\napp_id = \"gateway\"\nsecret_file = \"prosody.secret\"\n\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n",
+        "[session]\nkey_file = \"session.key\"\n\n[token]\napp_id = \"gateway\"\nsecret_file = \"prosody.secret\"\n\n[[room]]\nmatch = \"*\"\nenter = \"guest\"\n",
+        "18: room[1].start: nobody could open the room: there is no [oidc] and no [[integration]]; add [oidc], or write start = \"anyone\"",
+    ),
 ];

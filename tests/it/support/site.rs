@@ -52,6 +52,8 @@ pub(crate) struct Wishes<'w> {
     pub(crate) session: &'w str,
     /// More keys of `[listen]`.
     pub(crate) listen: &'w str,
+    /// People have accounts at a provider.
+    pub(crate) oidc: bool,
     /// Meetings are at 8x8, and not at the stand-in for Jitsi.
     pub(crate) jaas: bool,
     /// The clock of gateway, provider and meeting.
@@ -68,6 +70,7 @@ impl Default for Wishes<'_> {
             rules: "[[room]]\nmatch = \"*\"\nenter = \"member\"\nmoderators = [\"group:staff\"]\n",
             session: "",
             listen: "",
+            oidc: true,
             jaas: false,
             clock: None,
         }
@@ -252,6 +255,14 @@ fn configuration(
         "session.secret",
         "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=",
     );
+    let oidc = if wishes.oidc {
+        format!(
+            "[oidc]\nissuer = \"{issuer}\"\nclient_id = \"{CLIENT_ID}\"\n\
+             client_secret_file = \"{client}\"\ninsecure_http_issuer = true\ntimeout = \"2s\"\n"
+        )
+    } else {
+        String::new()
+    };
     let Wishes {
         rules,
         session: more_session,
@@ -271,13 +282,7 @@ grace = "20s"
 [tls]
 certificate = "{certificate}"
 key = "{key}"
-[oidc]
-issuer = "{issuer}"
-client_id = "{CLIENT_ID}"
-client_secret_file = "{client}"
-insecure_http_issuer = true
-timeout = "2s"
-[session]
+{oidc}[session]
 key_file = "{session}"
 {more_session}
 {meetings}

@@ -25,6 +25,7 @@ export async function modulesWithout(name) {
     if (file !== `mod_${name}.lua`) await symlink(join(modules, file), join(directory.path, file));
   }
   return {
+    path: directory.path,
     stop: directory.remove,
     edit: (configuration) => configuration.replace(JSON.stringify(modules), JSON.stringify(directory.path)),
   };

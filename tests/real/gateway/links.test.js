@@ -120,6 +120,27 @@ describe("a link in a browser", () => {
     await guest.context.close();
   });
 
+  test("for one use is not used up by a double click", async () => {
+    const link = await mint("talk-twice", { uses: 1 });
+    const guest = await site.knock(link.url.slice(site.url.length));
+    await guest.page.getByRole("textbox").fill("Gerda Guest");
+    const sent = await guest.page.evaluate(() => {
+      const sent = [];
+      addEventListener("submit", (event) => {
+        sent.push(!event.defaultPrevented);
+        event.preventDefault();
+      });
+      const button = document.querySelector("main form button");
+      button.click();
+      button.click();
+      dispatchEvent(new PageTransitionEvent("pageshow"));
+      button.click();
+      return sent;
+    });
+    assert.deepEqual(sent, [true, false, true], "once, and again by whoever comes back to the page");
+    await guest.context.close();
+  });
+
   test("leaves a member their own name, and a host link makes them owner", async () => {
     for (const [uses, room] of [[undefined, "talk-member"], [1, "talk-member-once"]]) {
       const link = await mint(room, { role: "host", uses, name: "Somebody Else" });

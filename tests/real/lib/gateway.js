@@ -51,6 +51,7 @@ export async function planGateway({ label, publicUrl }) {
     url: `https://localhost:${https}`,
     publicUrl: publicUrl ?? `https://localhost:${https}`,
     certificate: await makeCertificate(directory.path),
+    directory: directory.path,
     remove: directory.remove,
   };
 }
@@ -130,6 +131,9 @@ export async function startGateway(plan, { neighbours, settings = {}, env = {} }
     /** TLS options with which a client believes the gateway's certificate. */
     tls: { ca: plan.certificate.pem, servername: "localhost" },
     logFile,
+    /** Its configuration, for other commands of the program. */
+    settingsFile: join(plan.directory, "gateway.toml"),
+    certificateFile: plan.certificate.certificate,
     /** What it wrote since it started last. */
     log: () => program.output(),
     mustRun: () => program.mustRun(),

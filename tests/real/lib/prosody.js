@@ -155,23 +155,36 @@ export async function startProsody({
       asap_accepted_audiences: audiences,
     },
   })));
-  const program = await run("prosody", ["-F", "--config", file], { logFile, env });
   const url = `http://127.0.0.1:${httpPort}`;
-  const stop = async () => {
-    await program.stop();
-    await directory.remove();
-  };
-  try {
+  let program;
+  const launch = async (append) => {
+    program = await run("prosody", ["-F", "--config", file], { logFile, env, append });
     await untilServes(program, async () => {
       const answer = await fetch(`${url}/test-probe`);
       await answer.arrayBuffer();
       return answer.ok && (await accepts(c2sPort));
     }, { what: "Prosody", within: 15_000 });
+  };
+  const stop = async () => {
+    await program?.stop();
+    await directory.remove();
+  };
+  try {
+    await launch(false);
   } catch (error) {
     await stop();
     throw error;
   }
-  return { url, httpPort, c2sPort, stop, log: program.output, ...probe(url) };
+  return {
+    url, httpPort, c2sPort, stop, ...probe(url),
+    /** What it wrote since it started last. */
+    log: () => program.output(),
+    /** Ends it, and starts it again with the same configuration at the same ports. */
+    async restart() {
+      await program.stop();
+      await launch(true);
+    },
+  };
 }
 
 function probe(url) {

@@ -35,7 +35,8 @@ export async function startSite({
     const plan = await planGateway({ label });
     const { publicUrl } = plan;
     const prosody = keep(await startProsody((await prosodySettings?.(plan)) ?? { secret: appSecret }));
-    const focus = keep(await startFocus(prosody));
+    let focus = await startFocus(prosody);
+    keep({ stop: () => focus.stop() });
     const web = keep(await startWeb({ publicUrl, ...webSettings }));
     const provider = keep(await startProvider({ publicUrl, ca: plan.certificate.pem, ...providerSettings }));
     const relay = breakable ? keep(await startRelay(prosody.httpPort)) : undefined;
@@ -73,7 +74,7 @@ export async function startSite({
     const arrive = async (login, path, options) => finishSignIn(await knock(path, options), login);
 
     return {
-      prosody, focus, web, provider, relay, gateway, browser, stop, knock, arrive, finishSignIn,
+      prosody, web, provider, relay, gateway, browser, stop, knock, arrive, finishSignIn,
       /** Opens a path whose page offers to sign in, and takes the offer. */
       async signInAt(login, path, options) {
         const visitor = await knock(path, options);
@@ -106,6 +107,14 @@ export async function startSite({
         await visitor.page.locator("main form button").click();
         await answered;
         await keepCookiesOutOfLogs(visitor);
+      },
+      get focus() {
+        return focus;
+      },
+      /** Connects the focus anew, as Jicofo does by itself when Prosody was started again. */
+      async refocus() {
+        await focus.stop().catch(() => {});
+        focus = await startFocus(prosody);
       },
       url: publicUrl,
       tls: gateway.tls,

@@ -61,7 +61,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- fail "configText: stands beside config; remove one of the two" -}}
 {{- end -}}
 {{- if not .Values.configText -}}
-{{- $sections := list "public_url" "oidc" "room" -}}
+{{- $sections := list "public_url" "room" -}}
 {{- if not (hasKey .Values.config "jaas") -}}
 {{- $sections = concat $sections (list "upstream" "token") -}}
 {{- end -}}

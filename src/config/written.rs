@@ -8,11 +8,11 @@ use serde_json::Value;
 /// A digest of each section as it was written, the files included that it names. It is compared and
 /// never shown: a short secret could be guessed from it.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Fingerprint(BTreeMap<String, Vec<u8>>);
+pub struct Written(BTreeMap<String, Vec<u8>>);
 
-// === impl Fingerprint ===
+// === impl Written ===
 
-impl Fingerprint {
+impl Written {
     /// Of the root table, variables of the environment laid over it.
     pub(super) fn of(root: &Value) -> Self {
         let digest = |(section, value): (&String, &Value)| {
@@ -36,7 +36,7 @@ impl Fingerprint {
     }
 }
 
-impl fmt::Debug for Fingerprint {
+impl fmt::Debug for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
@@ -91,23 +91,20 @@ mod tests {
                 "room": [{ "match": "*" }],
             })
         };
-        let first = Fingerprint::of(&root("jitsi"));
-        assert_eq!(first, Fingerprint::of(&root("jitsi")));
-        let other = Fingerprint::of(&root("meet"));
+        let first = Written::of(&root("jitsi"));
+        assert_eq!(first, Written::of(&root("jitsi")));
+        let other = Written::of(&root("meet"));
         assert_eq!(first.differences(&other), ["token"]);
         fs::write(&secret, "two").unwrap();
-        assert_eq!(
-            first.differences(&Fingerprint::of(&root("jitsi"))),
-            ["token"]
-        );
-        let less = Fingerprint::of(&json!({ "room": [{ "match": "*" }] }));
+        assert_eq!(first.differences(&Written::of(&root("jitsi"))), ["token"]);
+        let less = Written::of(&json!({ "room": [{ "match": "*" }] }));
         assert_eq!(first.differences(&less), ["public_url", "token"]);
         assert_eq!(format!("{less:?}"), r#"{"room"}"#);
     }
 
     #[test]
     fn values_do_not_run_into_each_other() {
-        let of = |value: Value| Fingerprint::of(&json!({ "x": value }));
+        let of = |value: Value| Written::of(&json!({ "x": value }));
         assert_ne!(of(json!(["ab", "c"])), of(json!(["a", "bc"])));
         assert_ne!(of(json!({ "a": "b" })), of(json!(["a", "b"])));
         assert_ne!(of(json!("1")), of(json!({})));

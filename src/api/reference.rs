@@ -1,0 +1,219 @@
+//! The API as a Markdown page, generated from its OpenAPI document: `docs/api.md`.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+use super::document;
+
+/// The page.
+pub fn reference() -> String {
+    let document = document();
+    let mut page = Page {
+        text: PREAMBLE.to_owned(),
+        document: &document,
+    };
+    page.line("\n## Requests");
+    for (path, operations) in members(&document["paths"]) {
+        for (method, operation) in members(operations) {
+            page.operation(&method.to_uppercase(), path, operation);
+        }
+    }
+    page.line("\n## Bodies");
+    for (name, schema) in members(&document["components"]["schemas"]) {
+        page.schema(name, schema);
+    }
+    page.text
+}
+
+struct Page<'d> {
+    text: String,
+    document: &'d Value,
+}
+
+// === impl Page ===
+
+impl Page<'_> {
+    fn operation(&mut self, method: &str, path: &str, operation: &Value) {
+        let summary = text(operation, "summary");
+        self.line(&format!("\n### `{method} {path}`\n\n{summary}."));
+        if let Some(description) = operation["description"].as_str() {
+            self.line(&format!("\n{description}"));
+        }
+        let document = self.document;
+        let parameters = list(&operation["parameters"]).iter();
+        let parameters: Vec<&Value> = parameters.map(|given| resolved(document, given)).collect();
+        if !parameters.is_empty() {
+            self.line("\n| Parameter | In | Meaning |\n|---|---|---|");
+        }
+        for parameter in parameters {
+            let (name, place) = (text(parameter, "name"), text(parameter, "in"));
+            let meaning = text(parameter, "description");
+            let stop = if meaning.ends_with('.') { "" } else { "." };
+            self.line(&format!("| `{name}` | {place} | {meaning}{stop} |"));
+        }
+        if let Some(body) = body_of(&operation["requestBody"]) {
+            self.line(&format!("\nThe body is a {}.", link(body)));
+        }
+        self.answers(operation);
+    }
+
+    /// Problems share a row: they have the same form.
+    fn answers(&mut self, operation: &Value) {
+        self.line("\n| Status | Answer |\n|---|---|");
+        let mut problems = Vec::new();
+        let mut notes = String::new();
+        for (status, answer) in members(&operation["responses"]) {
+            let answer = resolved(self.document, answer);
+            let body = body_of(answer);
+            let is_problem = body == Some("Problem");
+            for (name, header) in members(&answer["headers"]) {
+                let of = if is_problem {
+                    format!(" of {status}")
+                } else {
+                    String::new()
+                };
+                let header = text(header, "description");
+                write!(notes, " `{name}`{of}: {header}.").expect(NO_FAILURE);
+            }
+            if is_problem {
+                problems.push(status.as_str());
+                continue;
+            }
+            let body = body.map_or_else(String::new, |name| format!(": {}", link(name)));
+            let meaning = text(answer, "description");
+            self.line(&format!("| {status} | {meaning}{body}.{notes} |"));
+            notes.clear();
+        }
+        if !problems.is_empty() {
+            let statuses = problems.join(", ");
+            self.line(&format!("| {statuses} | {}.{notes} |", link("Problem")));
+        }
+    }
+
+    fn schema(&mut self, name: &str, schema: &Value) {
+        self.line(&format!("\n### {name}\n\n{}", text(schema, "description")));
+        self.line("\n| Field | Type | | Meaning |\n|---|---|---|---|");
+        self.fields(schema);
+        // One of several forms: each has fields of its own.
+        for form in list(&schema["oneOf"]) {
+            self.fields(form);
+        }
+    }
+
+    fn fields(&mut self, schema: &Value) {
+        let about_all = text(schema, "description");
+        let required = list(&schema["required"]);
+        for (name, field) in members(&schema["properties"]) {
+            let must = if required.iter().any(|known| known == name) {
+                "required"
+            } else {
+                ""
+            };
+            let meaning = field["description"].as_str().unwrap_or(about_all);
+            let kind = kind(field);
+            let mut row = format!("| `{name}` | {kind} | {must} | {meaning}");
+            if let Some(example) = list(&field["examples"]).first() {
+                write!(row, " For example `{example}`.").expect(NO_FAILURE);
+            }
+            self.line(&format!("{row} |"));
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+}
+
+/// What a reference of the document leads to, or the value itself.
+fn resolved<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
+    let target = value["$ref"].as_str().and_then(|at| at.strip_prefix('#'));
+    target.and_then(|at| document.pointer(at)).unwrap_or(value)
+}
+
+/// The name of the schema of a request's or an answer's body.
+fn body_of(carrier: &Value) -> Option<&str> {
+    let (_, content) = members(&carrier["content"]).next()?;
+    schema_name(&content["schema"])
+}
+
+fn schema_name(schema: &Value) -> Option<&str> {
+    schema["$ref"].as_str()?.rsplit('/').next()
+}
+
+fn link(name: &str) -> String {
+    format!("[{name}](#{})", name.to_lowercase())
+}
+
+fn kind(field: &Value) -> String {
+    if let Some(name) = schema_name(field) {
+        return link(name);
+    }
+    let words = list(&field["oneOf"]).iter();
+    let words: Vec<String> = words
+        .filter_map(|choice| choice["const"].as_str())
+        .map(|word| format!("`\"{word}\"`"))
+        .collect();
+    if !words.is_empty() {
+        return words.join(" or ");
+    }
+    let kind = match &field["type"] {
+        Value::Array(kinds) => kinds.iter().find_map(Value::as_str).unwrap_or_default(),
+        kind => kind.as_str().unwrap_or_default(),
+    };
+    let bound = |key: &str| field[key].as_u64();
+    match (kind, field["format"].as_str()) {
+        ("string", Some("date-time")) => "time".to_owned(),
+        ("string", Some("uri")) => "address".to_owned(),
+        ("string", Some("email")) => "e-mail address".to_owned(),
+        ("string", _) => bound("maxLength").map_or_else(
+            || "text".to_owned(),
+            |most| format!("text, at most {most} characters"),
+        ),
+        ("integer", _) => match (bound("minimum"), bound("maximum")) {
+            (Some(least), Some(most)) => format!("number, {least} to {most}"),
+            _ => "number".to_owned(),
+        },
+        (other, _) => other.to_owned(),
+    }
+}
+
+fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flat_map(Map::iter)
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value[key].as_str().unwrap_or_default()
+}
+
+const NO_FAILURE: &str = "writing to a string does not fail";
+
+const PREAMBLE: &str = "\
+<!-- Generated: `cargo run -- config openapi --markdown > docs/api.md`; do not edit. -->
+
+# The API
+
+For systems that plan meetings. Its base is `<public_url>/_gateway/api/v1`; requests and answers are JSON.
+`config/openapi.json` is the same as OpenAPI 3.1; the gateway serves it at
+`/_gateway/api/v1/openapi.json`.
+
+* **Keys.** Each request carries `Authorization: Bearer KEY`, with a key of an
+  [`[[integration.api_key]]`](configuration.md#integrationapi_key). A key reaches the rooms that its
+  integration speaks for, and `api_requests_per_minute`.
+* **Problems** are `application/problem+json` (RFC 9457): [Problem](#problem). Its `code` stays; its
+  `detail` is for people.
+* **Once only.** A request that may be sent twice carries an `Idempotency-Key`.
+
+<!-- run: gateway -->
+```console
+$ curl --silent --show-error --fail https://meet.example.org/_gateway/api/v1/meetings \\
+      -H \"Authorization: Bearer $(cat config/odoo.api-key)\" -H 'Content-Type: application/json' \\
+      -d '{\"owner\":{\"email\":\"ann@example.org\"},\"slug\":\"odoo-4711\",\"minutes\":30}'
+{\"room\":\"odoo-4711-...\",\"url\":\"https://meet.example.org/odoo-4711-...\",...}
+```
+";

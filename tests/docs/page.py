@@ -1,0 +1,85 @@
+"""Blocks of a page, the commands in them, and what they should print."""
+
+import re
+from dataclasses import dataclass, field
+
+COMMENT = re.compile(r"\s*<!-- (.*) -->\s*")
+HEREDOC = re.compile(r"<<'?(\w+)'?")
+
+
+@dataclass
+class Command:
+    """What is typed, and what is shown of its output; None if nothing is."""
+
+    text: str
+    expected: list = None
+
+
+@dataclass
+class Block:
+    """A fenced block, with the comments directly before it."""
+
+    line: int
+    language: str
+    markers: list
+    text: str = ""
+    commands: list = field(default_factory=list)
+
+
+def blocks_of(path):
+    blocks, markers, block, indent = [], [], None, 0
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        bare = line.lstrip()
+        if block is not None:
+            if line.strip() == "```":
+                block.commands = commands_of(block.text) if block.language == "console" else []
+                blocks.append(block)
+                block = None
+            else:
+                block.text += line[indent:] + "\n"
+        elif bare.startswith("```"):
+            indent = len(line) - len(bare)
+            block = Block(number, bare.removeprefix("```").strip(), markers)
+            markers = []
+        elif comment := COMMENT.fullmatch(line):
+            markers.append(comment[1])
+        elif bare:
+            markers = []
+    return blocks
+
+
+def commands_of(text):
+    commands, ends = [], None
+    going_on = False
+    for line in text.splitlines():
+        if going_on:
+            commands[-1].text += "\n" + line
+        elif line.startswith("$ "):
+            # A comment at the end is for readers; the shell drops it.
+            commands.append(Command(line.removeprefix("$ ")))
+        elif commands:
+            commands[-1].expected = [*(commands[-1].expected or []), line]
+            continue
+        if ends is not None:
+            going_on = line != ends
+            ends = ends if going_on else None
+        elif heredoc := HEREDOC.search(line):
+            ends, going_on = heredoc[1], True
+        else:
+            going_on = line.endswith("\\")
+    return commands
+
+
+def differs(command, said):
+    """A line `...` stands for any lines, `...` in a line for any text in it."""
+    pattern = ""
+    for line in command.expected:
+        if line.strip() == "...":
+            pattern += r"(?:.*\n)*"
+        else:
+            pattern += re.escape(line.rstrip()).replace(r"\.\.\.", ".*") + r"\s*?\n"
+    said = said.rstrip("\n") + "\n"
+    if re.fullmatch(pattern, said):
+        return []
+    expected = "\n".join(command.expected)
+    return [f"$ {command.text}\nshould have printed\n{expected}\nand printed\n{said}"]

@@ -1,0 +1,96 @@
+"""Where commands run: what a reader has after the steps before them, and nothing of this machine's."""
+
+import pathlib
+import secrets
+import shutil
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TOOLS = ROOT / "target" / "deploy-tools"
+
+# What of the repository the commands work on.
+COPIED = ["certs", "config", "deploy", "Cargo.toml", "Cargo.lock", "deny.toml"]
+
+CLAIMS = '{ "sub": "42", "name": "Ann Example", "email": "ann@example.org", "email_verified": true }\n'
+
+PROSODY_LOG = """\
+meet.example.org:auth_token error 'app_id' must not be empty
+c2s55 info No available SASL mechanisms, verify that the configured authentication module is working
+"""
+
+ODOO = """
+[[integration]]
+id = "odoo"
+secret_file = "config/odoo.secret"
+rooms = ["odoo-*"]
+
+[[integration.api_key]]
+id = "2027"
+key_file = "config/odoo.api-key"
+"""
+
+# Each does what the real program would with these words, from what was built already.
+SHIMS = {
+    "cargo": """#!/bin/sh
+# cargo run … -- WORDS: the debug build in the place of the one that would be built.
+[ "$1" = run ] || { echo "only cargo run is here" >&2; exit 1; }
+while [ "$1" != -- ]; do shift; done
+shift
+exec jitsi-auth-gateway "$@"
+""",
+    "docker": """#!/bin/sh
+# docker compose WORDS, without an engine.
+[ "$1" = compose ] || { echo "only docker compose is here" >&2; exit 1; }
+shift
+exec docker-compose "$@"
+""",
+    "helm": '#!/bin/sh\nexec helm4 "$@"\n',
+}
+
+
+def prepare(folder):
+    """A folder with what the pages speak of; gives it and the environment for commands."""
+    folder.mkdir()
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            skip = shutil.ignore_patterns(".env", "secrets", "tls.*", "*.secret", "*.key")
+            shutil.copytree(source, folder / name, ignore=skip)
+        else:
+            shutil.copy(source, folder / name)
+    private = {
+        "config/oidc.secret": secrets.token_hex(16),
+        "config/prosody.secret": secrets.token_hex(32),
+        "config/odoo.secret": secrets.token_hex(32),
+        "config/odoo.api-key": secrets.token_hex(32),
+        "config/session.key": secrets.token_urlsafe(32),
+        "claims.json": CLAIMS,
+        "prosody.log": PROSODY_LOG,
+    }
+    for name, text in private.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
+    shims = folder / ".shims"
+    shims.mkdir()
+    for name, text in SHIMS.items():
+        (shims / name).write_text(text)
+        (shims / name).chmod(0o755)
+    home = folder / ".home"
+    home.mkdir()
+    path = [shims, ROOT / "target" / "debug", TOOLS / "bin", "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"]
+    environment = {
+        "PATH": ":".join(map(str, path)),
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "DOCS_PLACE": str(home / "place"),
+    }
+    return folder, environment
+
+
+def certificate(folder):
+    subprocess.run(
+        [folder / "certs" / "make-development-certificate", "meet.example.org"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )

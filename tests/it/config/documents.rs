@@ -1,0 +1,122 @@
+//! The configuration in the documents: every piece is good in the place of the same piece of a good
+//! file, and the providers' pages decide on the claims that they show.
+
+use std::fs;
+
+use toml::{Table, Value};
+
+use super::{GOOD, OIDC_SECRET, SESSION_KEY, Workplace, text};
+use crate::documents::markdown::{Block, Page, pages};
+
+#[test]
+fn every_piece_of_configuration_is_good() {
+    let mut seen = 0;
+    for page in pages() {
+        for block in page.blocks.iter().filter(|block| block.language == "toml") {
+            let place = Workplace::new();
+            prepare(&place, &page, block);
+            assert_eq!(place.check(&[]), "", "{}:{}", page.path, block.line);
+            seen += 1;
+        }
+    }
+    assert!(seen > 12, "pieces were read: {seen}");
+}
+
+/// `<!-- claims: ROOM: ANSWER -->` before a block of claims says what becomes of that person.
+#[test]
+fn the_providers_pages_decide_as_they_say() {
+    let mut seen = 0;
+    for page in pages() {
+        if !page.path.starts_with("docs/providers/") || page.path.ends_with("README.md") {
+            continue;
+        }
+        let place = Workplace::new();
+        let snippet = page.blocks.iter().find(|block| block.language == "toml");
+        prepare(&place, &page, snippet.unwrap());
+        let before = seen;
+        for block in page.blocks.iter().filter(|block| block.language == "json") {
+            place.open("claims.json", &block.text);
+            for marker in &block.markers {
+                let (room, answer) = marker
+                    .strip_prefix("claims: ")
+                    .and_then(|rest| rest.split_once(": "))
+                    .unwrap_or_else(|| panic!("{}: {marker}", page.path));
+                let explain = ["explain", "--room", room, "--claims", "claims.json"];
+                let output = text(&place.run(&explain, &[]).stdout);
+                let expected = format!("\nanswer   {answer}");
+                assert!(output.contains(&expected), "{}: {output}", page.path);
+                seen += 1;
+            }
+        }
+        assert!(seen > before, "{} decides nothing", page.path);
+    }
+    assert!(seen >= 9, "claims were decided upon: {seen}");
+}
+
+/// Writes the good configuration with this piece in it, and every file that it names.
+fn prepare(place: &Workplace, page: &Page, block: &Block) {
+    let mut whole: Table = GOOD.parse().unwrap();
+    let piece: Table = block
+        .text
+        .parse()
+        .unwrap_or_else(|error| panic!("{}:{}: {error}", page.path, block.line));
+    if piece.contains_key("jaas") {
+        whole.remove("upstream");
+        whole.remove("token");
+    }
+    overlay(&mut whole, piece);
+    let mut files = 0;
+    name_files(place, "", &mut whole, &mut files);
+    place.private("gateway.toml", &whole.to_string());
+}
+
+fn overlay(whole: &mut Table, piece: Table) {
+    for (key, value) in piece {
+        match (whole.get_mut(&key), value) {
+            (Some(Value::Table(there)), Value::Table(more)) => overlay(there, more),
+            (_, value) => {
+                whole.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Files that the documents name are made here, each with what belongs into it.
+fn name_files(place: &Workplace, path: &str, table: &mut Table, files: &mut usize) {
+    for (key, value) in table.iter_mut() {
+        let path = format!("{path}.{key}");
+        match value {
+            Value::Table(table) => name_files(place, &path, table, files),
+            Value::Array(list) => {
+                for entry in list.iter_mut().filter_map(Value::as_table_mut) {
+                    name_files(place, &path, entry, files);
+                }
+            }
+            Value::String(name) => {
+                let Some(content) = content(place, &path, *files) else {
+                    continue;
+                };
+                *files += 1;
+                *name = format!("file-{files}");
+                place.private(name, &content);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What a file has in it, by the option that names it; nothing if the option names none.
+fn content(place: &Workplace, option: &str, number: usize) -> Option<String> {
+    let of = |name: &str| Some(fs::read_to_string(place.0.path().join(name)).unwrap());
+    let rsa = || rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    match option {
+        ".session.key_file" => Some(SESSION_KEY.to_owned()),
+        ".oidc.client_secret_file" => Some(OIDC_SECRET.to_owned()),
+        ".oidc.ca_file" | ".store.ca_file" | ".tls.certificate" => of("tls.crt"),
+        ".tls.key" => of("tls.key"),
+        ".token.key.file" | ".jaas.key_file" => Some(rsa().serialize_pem()),
+        ".store.url_file" => Some("rediss://:a-long-password-of-its-own@redis:6379".to_owned()),
+        option if option.ends_with("_file") => Some(format!("{number:032x}4f0c1b7a9e2d5833")),
+        _ => None,
+    }
+}

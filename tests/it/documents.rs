@@ -1,0 +1,236 @@
+//! What the documents say of the code and of each other is so.
+
+use std::{collections::BTreeSet, fs};
+
+use jitsi_auth_gateway::{api, config};
+
+pub(crate) mod markdown;
+
+use self::markdown::{Page, pages, root};
+
+#[test]
+fn the_configuration_reference_is_fresh() {
+    let written = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let remedy = "run `cargo run -- config reference > docs/configuration.md`";
+    assert!(written == config::reference(), "{remedy}");
+}
+
+#[test]
+fn the_page_on_the_api_is_fresh() {
+    let written = fs::read_to_string(root().join("docs/api.md")).unwrap();
+    let remedy = "run `cargo run -- config openapi --markdown > docs/api.md`";
+    assert!(written == api::reference(), "{remedy}");
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let pages = pages();
+    let mut seen = 0;
+    for page in &pages {
+        for link in &page.links {
+            let Some(target) = page.local_target(link) else {
+                let allowed = ["https://", "mailto:"];
+                let fine = allowed.iter().any(|scheme| link.target.starts_with(scheme));
+                assert!(fine, "{}: {}", page.at(link.line), link.target);
+                continue;
+            };
+            seen += 1;
+            let (path, anchor) = &target;
+            assert!(
+                root().join(path).exists(),
+                "{}: {path} is not there",
+                page.at(link.line)
+            );
+            let Some(anchor) = anchor else { continue };
+            let there = pages.iter().find(|other| other.path == *path);
+            let anchors = there.map(|page| &page.anchors);
+            assert!(
+                anchors.is_some_and(|anchors| anchors.contains(anchor)),
+                "{}: {path} has no heading #{anchor}; it has {anchors:?}",
+                page.at(link.line)
+            );
+        }
+    }
+    assert!(seen > 40, "links were read: {seen}");
+}
+
+/// A link written `[`name`](../tests/it/x.rs)` promises that the file has that name in it: a test, a
+/// type, or the file's own path.
+#[test]
+fn what_a_link_to_source_names_is_there() {
+    let mut seen = 0;
+    for page in pages() {
+        for link in &page.links {
+            let Some((path, None)) = page.local_target(link) else {
+                continue;
+            };
+            let name = link.text.trim_matches('`');
+            let is_code = link.text.starts_with('`') && link.text.ends_with('`');
+            let is_source = [".rs", ".js", ".mjs", ".py", ".lua", "run"];
+            if !is_code || !is_source.iter().any(|end| path.ends_with(end)) {
+                continue;
+            }
+            seen += 1;
+            let text = fs::read_to_string(root().join(&path)).unwrap();
+            let said = if path.ends_with(".rs") && !name.contains(['/', '.', ':']) {
+                text.contains(&format!(" {name}")) || text.contains(&format!("{name}("))
+            } else {
+                path.ends_with(name) || text.contains(name)
+            };
+            assert!(said, "{}: {path} has no {name}", page.at(link.line));
+        }
+    }
+    assert!(seen > 30, "links to source were read: {seen}");
+}
+
+#[test]
+fn every_page_is_in_the_index() {
+    let pages = pages();
+    let index = pages.iter().find(|page| page.path == "docs/README.md");
+    let listed: BTreeSet<String> = index
+        .unwrap()
+        .links
+        .iter()
+        .filter_map(|link| index.unwrap().local_target(link))
+        .map(|(path, _)| path)
+        .collect();
+    for page in &pages {
+        let is_listed = page.path.starts_with("docs/") && page.path != "docs/README.md";
+        assert!(
+            !is_listed || listed.contains(&page.path),
+            "docs/README.md does not list {}",
+            page.path
+        );
+    }
+}
+
+#[test]
+fn every_name_of_an_option_exists() {
+    let schema = config::schema();
+    let mut keys = BTreeSet::new();
+    collect("", &schema, &mut keys);
+    assert!(keys.len() > 80);
+    let sections: BTreeSet<&str> = keys
+        .iter()
+        .filter_map(|key| key.split_once('.').map(|(section, _)| section))
+        .collect();
+    let mut seen = 0;
+    for page in pages() {
+        for (line, word) in page.code_words() {
+            if let Some(name) = word.strip_prefix("GATEWAY__") {
+                let name = name.split('=').next().unwrap_or_default();
+                let key = name.to_lowercase().replace("__", ".");
+                seen += 1;
+                assert!(
+                    keys.contains(&key),
+                    "{}: no option {key} for {word}",
+                    page.at(line)
+                );
+                continue;
+            }
+            let key = word.split([' ', '=']).next().unwrap_or_default();
+            let Some((section, rest)) = key.split_once('.') else {
+                continue;
+            };
+            let is_key = !rest.is_empty()
+                && key
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || "._".contains(c));
+            // Files and hosts are written like options, too.
+            let is_file = [".toml", ".md", ".js", ".json", ".rs", ".yaml", ".conf"]
+                .iter()
+                .any(|end| key.ends_with(end));
+            if !is_key || is_file || !sections.contains(section) || NOT_OPTIONS.contains(&key) {
+                continue;
+            }
+            seen += 1;
+            assert!(
+                keys.contains(key),
+                "{}: there is no option {key}",
+                page.at(line)
+            );
+        }
+    }
+    assert!(seen > 100, "options were read: {seen}");
+}
+
+/// All keys by their dotted paths, sections among them.
+fn collect(path: &str, schema: &serde_json::Value, keys: &mut BTreeSet<String>) {
+    let properties = schema
+        .get("properties")
+        .or_else(|| schema.pointer("/items/properties"));
+    for (key, schema) in properties.and_then(|p| p.as_object()).into_iter().flatten() {
+        let path = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
+        collect(&path, schema, keys);
+        keys.insert(path);
+    }
+}
+
+#[test]
+fn every_block_says_what_it_is() {
+    for page in pages() {
+        for block in &page.blocks {
+            let known = LANGUAGES.contains(&&*block.language);
+            assert!(
+                known,
+                "{}: a block of {:?}; commands are `console`, other text is one of {LANGUAGES:?}",
+                page.at(block.line),
+                block.language
+            );
+            if block.language != "console" {
+                continue;
+            }
+            let says = |marker: &String| marker.starts_with("run") || marker.starts_with("needs: ");
+            assert!(
+                block.markers.iter().any(says),
+                "{}: no <!-- run --> or <!-- needs: … --> before the block; see tests/docs/README.md",
+                page.at(block.line)
+            );
+            assert!(
+                block.text.lines().any(|line| line.starts_with("$ ")),
+                "{}: no line begins with $",
+                page.at(block.line)
+            );
+        }
+    }
+}
+
+#[test]
+fn pages_of_the_repository_are_all_read() {
+    let paths: Vec<String> = pages().into_iter().map(|page| page.path).collect();
+    for path in ["README.md", "CONTRIBUTING.md", "docs/providers/keycloak.md"] {
+        assert!(paths.iter().any(|known| known == path), "{path}");
+    }
+}
+
+#[test]
+fn the_licence_is_what_the_package_says() {
+    let licence = fs::read_to_string(root().join("LICENSE")).unwrap();
+    assert!(licence.contains("Apache License") && licence.contains("Version 2.0, January 2004"));
+    let package = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(package.contains("license = \"Apache-2.0\""));
+    let version = env!("CARGO_PKG_VERSION");
+    let changes = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    assert!(
+        changes.contains(&format!("## [{version}]")) || changes.contains(&format!("## {version}")),
+        "CHANGELOG.md does not tell of {version}"
+    );
+}
+
+impl Page {
+    /// Where in the repository something stands.
+    fn at(&self, line: usize) -> String {
+        format!("{}:{line}", self.path)
+    }
+}
+
+/// Written like an option, and something else.
+const NOT_OPTIONS: &[&str] = &["room.features", "listen.host"];
+
+const LANGUAGES: &[&str] = &[
+    "console", "env", "json", "lua", "mermaid", "nginx", "python", "text", "toml", "yaml",
+];

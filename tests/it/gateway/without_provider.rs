@@ -1,0 +1,103 @@
+//! Deployments in which nobody has an account: open rooms, and people whom another system vouches
+//! for.
+
+use http::{Method, StatusCode};
+use serde_json::json;
+
+use super::CREATE;
+use crate::support::{
+    school::{self, Link},
+    site::{Site, Wishes},
+};
+
+const OPEN: &str = "[[room]]\nmatch = \"named-*\"\nenter = \"guest\"\nstart = \"anyone\"\n\
+                    [[room]]\nmatch = \"*\"\nenter = \"open\"\n";
+
+async fn site(rules: &str) -> Site {
+    Site::with(Wishes {
+        rules,
+        oidc: false,
+        ..Wishes::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn open_rooms_need_no_provider() {
+    let site = site(OPEN).await;
+    let (status, ready) = site.readiness().await;
+    assert_eq!(
+        (status, &ready["status"], &ready["provider"]),
+        (StatusCode::OK, &json!("ready"), &json!("none"))
+    );
+    let mut somebody = site.browser();
+    let page = somebody.navigate("/tea").await;
+    assert_eq!(page.status, StatusCode::OK, "{page:?}");
+    // Jitsi's page does not offer what there is not.
+    assert!(
+        page.text().contains(r#"delete config["tokenAuthUrl"]"#),
+        "{page:?}"
+    );
+    assert!(
+        somebody
+            .bosh("room=tea", CREATE)
+            .await
+            .text()
+            .contains("sid=")
+    );
+    assert!(somebody.socket("room=tea").await.is_ok());
+}
+
+#[tokio::test]
+async fn no_page_leads_to_where_nobody_signs_in() {
+    let site = site(OPEN).await;
+    let mut somebody = site.browser();
+    for path in ["/", "/named-tea"] {
+        let page = somebody.navigate(path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}: {page:?}");
+        assert!(
+            !page.text().contains("href=\"/_gateway/login"),
+            "{path}: {page:?}"
+        );
+    }
+    for path in [
+        "/_gateway/login?return_to=/tea",
+        "/_gateway/callback?code=x&state=y",
+        "/_gateway/meeting?room=tea",
+        "/etherpad/p/tea",
+    ] {
+        let page = somebody.navigate(path).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}: {page:?}");
+    }
+    let url = somebody.navigate("/").await.url;
+    let logout = url.join("/_gateway/backchannel-logout").unwrap();
+    let answer = somebody
+        .send(Method::POST, &logout, http::HeaderMap::new(), "".into())
+        .await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND, "{answer:?}");
+    // Whoever is in can also go: the pass ends.
+    let fields = [("room", "named-tea"), ("name", "Tea")];
+    somebody.submit("/_gateway/join", &fields).await;
+    assert_eq!(somebody.cookie_values().len(), 1);
+    let out = somebody.navigate("/_gateway/logout").await;
+    assert_eq!(out.url.path(), "/_gateway/signed-out", "{out:?}");
+    assert!(somebody.cookie_values().is_empty());
+}
+
+#[tokio::test]
+async fn another_system_alone_decides_who_is_known() {
+    let site = site(&school::RULES.replace("\"guest\"", "\"link\"")).await;
+    let mut stranger = site.browser();
+    let refused = stranger.navigate("/school-7b").await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{refused:?}");
+    assert!(!refused.text().contains("/_gateway/login"), "{refused:?}");
+    let link = Link::make(&site, "host", json!({"name": "Mia"})).await;
+    let mut mia = site.browser();
+    let page = mia.navigate(&link.path).await;
+    assert_eq!(
+        (page.status, page.url.query()),
+        (StatusCode::OK, None),
+        "{page:?}"
+    );
+    assert!(mia.socket("room=school-7b").await.is_ok());
+}
