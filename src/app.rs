@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use crate::{
     admin::Admin,
     clock::{Clock, Timestamp},
-    config::{Backend, Config, Jitsi, Written, fingerprint},
+    config::{self, Backend, Config, Jitsi, Written, fingerprint},
     doctor::{self, ProbeSettings, Prober},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
@@ -327,7 +327,7 @@ impl Running {
             };
         });
         let mut changed = config.written.differences(&self.started_with);
-        changed.retain(|section| !RELOADED.contains(section));
+        changed.retain(|section| !config::RELOADED.contains(section));
         Ok(changed)
     }
 
@@ -472,8 +472,6 @@ fn terms(policy: &Policy, room: &RoomKey, now: Timestamp) -> RoomTerms {
     }
 }
 
-/// The sections that a reload takes over; see [`rules`].
-const RELOADED: [&str; 3] = ["integration", "room", "token"];
 /// The name of a Jitsi that has none, because there is no other.
 const THE_ONE: &str = "jitsi";
 

@@ -28,7 +28,7 @@ pub use self::{
     environment::Environment,
     problem::{Problem, Problems},
     public_url::PublicUrl,
-    reference::reference,
+    reference::{RELOADED, reference},
     schema::schema,
     written::Written,
 };
