@@ -7,13 +7,15 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::gauge::Gauge;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
-    metrics::{Metrics, ProbeMetrics, Verdict},
+    metrics::{ControlMetrics, Format, Metrics, ProbeMetrics, Verdict},
     oidc::{RelyingParty, Status},
+    presence::Presence,
     server::Listener,
     store::{State, Store},
 };
@@ -22,6 +24,10 @@ use crate::{
 pub struct Admin {
     /// All counters.
     pub metrics: Metrics,
+    /// Those that are set when somebody reads them.
+    pub control: ControlMetrics,
+    /// Who is in which room.
+    pub presence: Arc<Presence>,
     /// Whether people can sign in, where they have accounts.
     pub relying_party: Option<Arc<RelyingParty>>,
     /// What replicas share.
@@ -57,7 +63,7 @@ impl Admin {
             let stopped = stop.clone();
             tokio::spawn(async move {
                 let service = service_fn(move |request: Request<Incoming>| {
-                    let answer = admin.answer(request.method(), request.uri().path());
+                    let answer = admin.answer(&request);
                     async move { Ok::<_, Infallible>(answer) }
                 });
                 let serving = http1::Builder::new()
@@ -73,24 +79,39 @@ impl Admin {
         Ok(())
     }
 
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        if !matches!(*method, Method::GET | Method::HEAD) {
+    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(
                 StatusCode::METHOD_NOT_ALLOWED,
                 PLAIN,
                 "only GET is answered here\n".into(),
             );
         }
-        match path {
+        match request.uri().path() {
             "/livez" => text(StatusCode::OK, PLAIN, "alive\n".into()),
             "/readyz" => self.readiness(),
-            "/metrics" => text(StatusCode::OK, OPEN_METRICS, self.metrics.encode()),
+            "/metrics" => self.metrics(Format::accepted(request.headers())),
             _ => text(
                 StatusCode::NOT_FOUND,
                 PLAIN,
                 "try /livez, /readyz or /metrics\n".into(),
             ),
         }
+    }
+
+    fn metrics(&self, format: Format) -> Response<Full<Bytes>> {
+        let set = |gauge: &Gauge, n: usize| gauge.set(i64::try_from(n).unwrap_or(i64::MAX));
+        let (rooms, people) = self.presence.totals();
+        set(&self.control.rooms, rooms);
+        set(&self.control.people, people);
+        // Where there is no provider, none is missing.
+        let provider = self.relying_party.as_ref();
+        let signs_in = provider.is_none_or(|provider| provider.status() == Status::Ready);
+        set(&self.control.provider.ready, usize::from(signs_in));
+        let ready = !self.draining.is_cancelled();
+        set(&self.control.ready, usize::from(ready));
+        let body = self.metrics.encode(format);
+        text(StatusCode::OK, format.content_type(), body)
     }
 
     /// Not ready only while stopping. A provider, store or Prosody that is down is told of, but takes
@@ -137,6 +158,12 @@ impl Admin {
                 .iter()
                 .map(|switch| format!("`{switch}` is on")),
         );
+        if self.control.config.is_failing() {
+            reasons.push("the last reload of the configuration failed; see the log".to_owned());
+        }
+        if self.control.certificate.reloads.is_failing() {
+            reasons.push("the new certificate cannot be used; see the log".to_owned());
+        }
         let (status, word) = match (draining, reasons.is_empty()) {
             (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             (false, true) => (StatusCode::OK, "ready"),
@@ -163,7 +190,6 @@ fn text(status: StatusCode, content_type: &'static str, body: String) -> Respons
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const BACK_OFF: Duration = Duration::from_millis(100);
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 16 * 1024;

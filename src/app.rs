@@ -50,6 +50,7 @@ pub struct Running {
     tasks: TaskTracker,
     clock: Clock,
     started_with: Written,
+    metrics: ControlMetrics,
     drain_delay: Duration,
     grace: Duration,
     drain_window: Duration,
@@ -150,7 +151,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         .transpose()?
         .map(Arc::new);
 
-    let control_metrics = ControlMetrics::default();
+    let mut control_metrics = ControlMetrics::default();
+    let started = clock.now().as_unix();
+    control_metrics.config.started(started);
+    control_metrics.config_hash.set(&config.fingerprint());
     control_metrics
         .insecure_switches
         .set(i64::try_from(config.weakened.len()).unwrap_or(i64::MAX));
@@ -160,6 +164,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         .map(|provider| RelyingParty::new(provider, clock.clone(), random.clone()))
         .transpose()?
         .map(Arc::new);
+    if let Some(relying_party) = &relying_party {
+        control_metrics.provider = relying_party.metrics().clone();
+    }
     let revocations = Arc::new(Revocations::new(
         config.session.absolute.max(config.guests.lifetime),
         clock.clone(),
@@ -208,7 +215,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     let shards: Vec<_> = (0..server.workers.max(1))
         .map(|_| Arc::new(WorkerMetrics::default()))
         .collect();
-    let metrics = Metrics::new(shards.clone(), &control_metrics);
+    let metrics = Metrics::new(shards.clone(), &control_metrics, started);
     let workers = Arc::new(Workers::start(&gateway, tls.as_ref(), &news, shards)?);
 
     let running = Running {
@@ -225,6 +232,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         tasks: TaskTracker::new(),
         clock,
         started_with: config.written.clone(),
+        metrics: control_metrics.clone(),
         drain_delay: server.drain_delay,
         grace: server.grace,
         drain_window: server.drain_window,
@@ -236,6 +244,8 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     };
     let admin = Arc::new(Admin {
         metrics,
+        control: control_metrics.clone(),
+        presence: Arc::clone(&presence),
         relying_party: relying_party.clone(),
         store: Arc::clone(&store),
         probe: control_metrics.probe.clone(),
@@ -272,9 +282,11 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         running.tasks.spawn(task);
     }
     if let Some(certificate) = certificate {
-        running
-            .tasks
-            .spawn(certificate.follow(control_metrics, running.stopped.clone()));
+        running.tasks.spawn(certificate.follow(
+            control_metrics.certificate,
+            running.clock.clone(),
+            running.stopped.clone(),
+        ));
     }
     running.keep(
         "admin",
@@ -315,8 +327,11 @@ impl Running {
     /// Takes over rules, signing keys and integrations of a new configuration, and gives the names of
     /// sections that have changed since the start and are used only after a restart.
     pub fn reload<'c>(&'c self, config: &'c Config) -> Result<Vec<&'c str>, gateway::SetupError> {
+        let rules = rules(config, self.clock.clone());
         self.gateway
-            .replace_rules(rules(config, self.clock.clone())?);
+            .replace_rules(rules.inspect_err(|_| self.reload_failed())?);
+        self.metrics.config.succeeded(self.clock.now().as_unix());
+        self.metrics.config_hash.set(&config.fingerprint());
         if let (Some(probed), Some(settings)) = (&self.probed, probed(config)) {
             probed.send_replace(settings);
         }
@@ -334,6 +349,11 @@ impl Running {
     /// The threads that serve, to see whether they live.
     pub fn workers(&self) -> Weak<Workers> {
         Arc::downgrade(&self.workers)
+    }
+
+    /// A new configuration cannot be used; the old one stays, and metrics and `/readyz` say so.
+    pub fn reload_failed(&self) {
+        self.metrics.config.failed();
     }
 
     /// Stops in order, so that no meeting ends that another replica can carry on:

@@ -212,9 +212,12 @@ impl Context<'_, '_> {
         match command {
             Command::Run(file) => {
                 let (path, config) = file.load(self.environment)?;
-                telemetry::init(&config.log).map_err(anyhow::Error::from)?;
+                let logs = telemetry::init(&config.log).map_err(anyhow::Error::from)?;
                 let environment = self.environment.clone();
-                let reload: Reload = Box::new(move || config::load(&path, &environment));
+                let reload: Reload = Box::new(move || {
+                    logs.reopen();
+                    config::load(&path, &environment)
+                });
                 (commands.run)(&config, &reload)?;
             }
             Command::Demo => (commands.demo)()?,

@@ -11,6 +11,7 @@ mod between;
 mod body;
 mod bosh;
 mod call;
+mod counting;
 mod events;
 mod facts;
 mod failure;
@@ -53,7 +54,7 @@ pub use self::{
 use crate::{
     metrics::WorkerMetrics,
     pages::StartPage,
-    route::{Own, Route, Transport},
+    route::{Label, Own, Route, Transport},
     upstream::Pool,
 };
 
@@ -97,7 +98,7 @@ impl Worker {
         Self {
             jitsi,
             live: Live::default(),
-            streams: Streams::default(),
+            streams: Streams::new(Arc::clone(&metrics)),
             listeners: Listeners::default(),
             name: u32::from_be_bytes(gateway.random.bytes()),
             requests: Cell::new(0),
@@ -123,7 +124,7 @@ impl Worker {
         let line = self
             .gateway
             .access_log
-            .then(|| audit::AccessLine::of(&request, &facts, started));
+            .then(|| audit::AccessLine::of(&request, &facts));
         let worker = Rc::clone(&self);
         // The HTTP library takes `Transfer-Encoding` over a `Content-Length` beside it without a
         // word; what follows such a body is not taken as another request (RFC 9112 § 6.1).
@@ -148,9 +149,10 @@ impl Worker {
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        worker.metrics.answered(label, answer.status());
+        let took = started.elapsed();
+        worker.metrics.answered(label, answer.status(), took);
         if let Some(line) = line {
-            line.write(label, answer.status());
+            line.write(label, answer.status(), took);
         }
         answer
     }
@@ -174,15 +176,15 @@ impl Worker {
         self: Rc<Self>,
         mut request: Request<Incoming>,
         facts: Facts,
-    ) -> (&'static str, Response<Body>) {
+    ) -> (Label, Response<Body>) {
         let (uri, headers) = (request.uri(), request.headers());
         let route = match Route::classify(uri.path()) {
             Ok(route) => route,
             Err(error) => {
                 let asking = Asking::of_page(facts.id, uri, headers);
                 return (
-                    "refused",
-                    self.refuse(&error.into(), "refused", &asking, facts),
+                    Label::Refused,
+                    self.refuse(&error.into(), Label::Refused, &asking, facts),
                 );
             }
         };
@@ -241,12 +243,13 @@ impl Worker {
     fn refuse(
         &self,
         failure: &Failure,
-        label: &'static str,
+        label: Label,
         asking: &Asking,
         facts: Facts,
     ) -> Response<Body> {
-        audit::failed(failure, label, &facts);
-        let sites = (label == "room").then(|| self.sites_shown(failure, asking));
+        audit::failed(failure, label.as_str(), &facts);
+        self.count_failure(failure, label);
+        let sites = (label == Label::Room).then(|| self.sites_shown(failure, asking));
         failure.answer(asking, &self.gateway.pages, sites.as_deref())
     }
 
@@ -276,7 +279,7 @@ impl Worker {
                 answer.headers_mut().insert(header::LOCATION, location);
                 answer
             }
-            _ => self.refuse(&Failure::Misdirected, "refused", asking, facts),
+            _ => self.refuse(&Failure::Misdirected, Label::Refused, asking, facts),
         }
     }
 

@@ -157,6 +157,7 @@ fn take_over(running: &Running, found: Result<Config, Problems>) {
                     "the new configuration cannot be used; the old one stays"
                 );
             }
+            running.reload_failed();
             return;
         }
     };

@@ -50,6 +50,7 @@ use crate::{
     clock::Clock,
     identity::{Identity, Verified},
     jws::{Claims, Jws, text},
+    metrics::ProviderMetrics,
     policy::Policy,
     random::Random,
 };
@@ -226,6 +227,11 @@ impl RelyingParty {
     /// How well the provider is known.
     pub fn status(&self) -> Status {
         self.provider.status().borrow().clone()
+    }
+
+    /// What is counted of the provider.
+    pub fn metrics(&self) -> &ProviderMetrics {
+        &self.provider.fetcher.metrics
     }
 
     /// Tells when the status changes.

@@ -142,6 +142,11 @@ impl Presence {
         self.views.read(room, |view| view.host).unwrap_or(false)
     }
 
+    /// How many rooms have somebody in them, and how many people are in rooms.
+    pub fn totals(&self) -> (usize, usize) {
+        self.views.totals()
+    }
+
     /// Hears of rooms that open or close. Whoever lags has to look at all that they care for.
     pub fn changes(&self) -> broadcast::Receiver<RoomKey> {
         self.changes.subscribe()

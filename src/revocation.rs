@@ -44,6 +44,17 @@ pub enum Selector {
     Link(String),
 }
 
+/// What ended a session before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Its person signed out, or somebody else signed in in their browser.
+    SignOut,
+    /// The provider said so.
+    BackChannel,
+    /// The link that they came by was revoked.
+    Link,
+}
+
 /// What is revoked. Readers take a snapshot and wait for nobody.
 #[derive(Debug)]
 pub struct Revocations {
@@ -56,6 +67,19 @@ pub struct Revocations {
     deaf_since: ArcSwapOption<Timestamp>,
     clock: Clock,
     lifetimes: Lifetimes,
+}
+
+// === impl Cause ===
+
+impl Cause {
+    /// The word for metrics and the audit line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignOut => "sign_out",
+            Self::BackChannel => "back_channel",
+            Self::Link => "link",
+        }
+    }
 }
 
 // === impl Revocations ===
@@ -90,8 +114,13 @@ impl Revocations {
 
     /// Whether a session was revoked.
     pub fn contains(&self, session: &Session) -> bool {
+        self.cause(session).is_some()
+    }
+
+    /// What ended a session, if anything did.
+    pub fn cause(&self, session: &Session) -> Option<Cause> {
         if self.entries.is_empty() {
-            return false;
+            return None;
         }
         let by_provider = || {
             session
@@ -108,7 +137,13 @@ impl Revocations {
             _ => false,
         };
         let id = session.id().as_str();
-        self.entries.get(Kind::Session, id).is_some() || by_provider() || by_subject() || by_link()
+        if self.entries.get(Kind::Session, id).is_some() {
+            Some(Cause::SignOut)
+        } else if by_provider() || by_subject() {
+            Some(Cause::BackChannel)
+        } else {
+            by_link().then_some(Cause::Link)
+        }
     }
 
     /// Whether a link was revoked, and with it the sessions of all who came by it.

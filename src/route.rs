@@ -1,8 +1,10 @@
 //! What a request is for: every path is spelled here once.
 
+mod label;
 #[cfg(test)]
 mod tests;
 
+pub use self::label::Label;
 use crate::{
     path::{CanonicalPath, PathError},
     room::{PageRoom, RoomError, RoomKey, Tenant},
@@ -113,29 +115,6 @@ impl Route {
         } else {
             route
         })
-    }
-
-    /// The word for metrics and logs.
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::Own(Own::Api(_)) => "api",
-            Self::Own(_) => "own",
-            Self::Home => "home",
-            Self::Room(_) => "room",
-            Self::NoRoom(_) => "no_room",
-            Self::Config => "config",
-            Self::Asset => "asset",
-            Self::Signalling {
-                transport: Transport::Bosh,
-                ..
-            } => "bosh",
-            Self::Signalling {
-                transport: Transport::WebSocket,
-                ..
-            } => "websocket",
-            Self::Private => "private",
-            Self::Closed(_) => "closed",
-        }
     }
 
     fn exact(raw_path: &str) -> Option<Self> {
@@ -263,6 +242,14 @@ impl Own {
 // === impl Transport ===
 
 impl Transport {
+    /// The word for metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bosh => "bosh",
+            Self::WebSocket => "websocket",
+        }
+    }
+
     /// The path at Prosody.
     pub const fn path(self) -> &'static str {
         match self {

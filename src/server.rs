@@ -5,6 +5,7 @@ mod connection;
 mod inherited;
 mod proxy_protocol;
 mod tls;
+mod validity;
 mod worker;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};

@@ -199,7 +199,10 @@ pub fn open(
     random: Random,
 ) -> Result<Arc<dyn Store>, SetupError> {
     Ok(match settings {
-        Settings::Memory => Arc::new(Memory::new()),
+        Settings::Memory => {
+            metrics.ready.set(1);
+            Arc::new(Memory::new())
+        }
         Settings::Redis(settings) => Arc::new(Redis::new(settings, metrics, random)?),
     })
 }

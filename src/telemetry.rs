@@ -1,9 +1,14 @@
 //! Logs: what is written, in which form, and that panics are written too.
 
+mod audit_file;
+#[cfg(test)]
+mod tests;
+
 use std::{
     fmt,
     io::{self, IsTerminal},
     panic,
+    path::PathBuf,
     str::FromStr,
 };
 
@@ -12,10 +17,15 @@ use serde::{Deserialize, Serialize};
 use tracing::{
     Dispatch,
     dispatcher::{self, SetGlobalDefaultError},
-    error,
+    error, info,
     level_filters::LevelFilter,
+    warn,
 };
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, filter::Targets, fmt::MakeWriter, layer::SubscriberExt,
+};
+
+use self::audit_file::AuditFile;
 
 /// What is logged, and how.
 #[derive(Clone, Debug)]
@@ -26,6 +36,8 @@ pub struct Settings {
     pub filter: Filter,
     /// Whether each request is logged, whatever the filter says of other things.
     pub access: bool,
+    /// Where audit lines go, if not among the others.
+    pub audit_file: Option<PathBuf>,
 }
 
 /// In which form logs are written.
@@ -43,6 +55,8 @@ pub enum Format {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter(String);
 
+type BoxLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
 /// Why a text is no filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
@@ -57,16 +71,35 @@ pub enum FilterError {
 
 /// Why logging cannot begin.
 #[derive(Debug, thiserror::Error)]
-#[error("logging was set up already")]
-pub struct InitError(#[from] SetGlobalDefaultError);
+pub enum InitError {
+    /// It began before.
+    #[error("logging was set up already")]
+    Again(#[from] SetGlobalDefaultError),
+    /// The file for audit lines cannot be written.
+    #[error("cannot open the audit file {path}")]
+    AuditFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}
 
-/// Begins to log to standard error, for the rest of the process. Panics are logged as errors from
-/// then on.
-pub fn init(settings: &Settings) -> Result<(), InitError> {
+/// What is logged to.
+#[derive(Clone, Debug)]
+pub struct Logs {
+    audit_file: Option<AuditFile>,
+}
+
+/// Begins to log to standard error, and audit lines to their file, for the rest of the process.
+/// Panics are logged as errors from then on.
+pub fn init(settings: &Settings) -> Result<Logs, InitError> {
     let colour = io::stderr().is_terminal();
-    dispatcher::set_global_default(dispatch(settings, io::stderr, colour))?;
+    let logs = Logs::open(settings)?;
+    dispatcher::set_global_default(logs.dispatch(settings, io::stderr, colour))?;
     log_panics();
-    Ok(())
+    Ok(logs)
 }
 
 // === impl Settings ===
@@ -77,7 +110,12 @@ impl Settings {
         let access = if self.access { "info" } else { "off" };
         // Below its warnings the HTTP/2 library prints addresses that it cannot read, queries
         // included.
-        let own = format!("h2=info,{AUDIT_TARGET}=info,{ACCESS_TARGET}={access}");
+        let audit = if self.audit_file.is_some() {
+            "off"
+        } else {
+            "info"
+        };
+        let own = format!("h2=info,{AUDIT_TARGET}={audit},{ACCESS_TARGET}={access}");
         EnvFilter::builder().parse_lossy(format!("{},{own}", self.filter.0))
     }
 }
@@ -114,17 +152,53 @@ impl fmt::Display for Filter {
     }
 }
 
-fn dispatch<W>(settings: &Settings, writer: W, colour: bool) -> Dispatch
-where
-    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
-{
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(settings.filter())
-        .with_writer(writer)
-        .with_ansi(colour);
-    match settings.format {
-        Format::Text => Dispatch::new(builder.finish()),
-        Format::Json => Dispatch::new(builder.json().flatten_event(true).finish()),
+// === impl Logs ===
+
+impl Logs {
+    fn open(settings: &Settings) -> Result<Self, InitError> {
+        let open = |path: &PathBuf| {
+            AuditFile::open(path.clone()).map_err(|source| InitError::AuditFile {
+                path: path.clone(),
+                source,
+            })
+        };
+        let audit_file = settings.audit_file.as_ref().map(open).transpose()?;
+        Ok(Self { audit_file })
+    }
+
+    /// Goes on in a new file where the old one was moved away, as logrotate does.
+    pub fn reopen(&self) {
+        let Some(file) = &self.audit_file else { return };
+        let path = file.path().display();
+        match file.reopen() {
+            Ok(()) => info!(%path, "the audit file was opened anew"),
+            Err(error) => {
+                warn!(%error, %path, "the audit file cannot be opened; the old one is written on");
+            }
+        }
+    }
+
+    fn dispatch<W>(&self, settings: &Settings, writer: W, colour: bool) -> Dispatch
+    where
+        W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    {
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(writer)
+            .with_ansi(colour);
+        let lines = match settings.format {
+            Format::Text => lines.boxed(),
+            Format::Json => lines.json().flatten_event(true).boxed(),
+        };
+        let mut layers: Vec<BoxLayer> = vec![lines.with_filter(settings.filter()).boxed()];
+        if let Some(file) = &self.audit_file {
+            let only = Targets::new().with_target(AUDIT_TARGET, LevelFilter::INFO);
+            let lines = tracing_subscriber::fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_writer(file.clone());
+            layers.push(lines.with_filter(only).boxed());
+        }
+        Dispatch::new(Registry::default().with(layers))
     }
 }
 
@@ -145,93 +219,3 @@ pub const ACCESS_TARGET: &str = "access";
 
 /// The target of the lines about who was let in and who was not, which are always written.
 pub const AUDIT_TARGET: &str = "audit";
-
-#[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use tracing::{debug, info};
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    static ALONE: Mutex<()> = Mutex::new(());
-
-    fn logged(format: Format, filter: &str, access: bool) -> String {
-        let settings = Settings {
-            format,
-            filter: filter.parse().unwrap(),
-            access,
-        };
-        // What tracing remembers of an event is shared by all subscribers of the process.
-        let _alone = ALONE.lock().unwrap();
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let dispatch = dispatch(&settings, move || writer.clone(), false);
-        dispatcher::with_default(&dispatch, || {
-            debug!("fine detail");
-            info!(room = "x\u{1b}[2J\ny", "plain news");
-            info!(target: ACCESS_TARGET, "one request");
-            info!(target: AUDIT_TARGET, "one person");
-        });
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
-    }
-
-    #[test]
-    fn requests_are_logged_by_their_own_switch() {
-        let quiet = logged(Format::Text, "warn", true);
-        assert!(quiet.contains("one request") && !quiet.contains("plain news"));
-        assert!(quiet.contains("one person"));
-        let loud = logged(Format::Text, "debug", false);
-        assert!(loud.contains("fine detail") && !loud.contains("one request"));
-    }
-
-    #[test]
-    fn every_event_is_one_line_without_control_characters() {
-        let text = logged(Format::Text, "info", false);
-        assert_eq!(text.lines().count(), 2, "{text}");
-        assert!(!text.contains('\u{1b}'), "{text}");
-        let json = logged(Format::Json, "info", false);
-        let event: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
-        assert_eq!(event["message"], "plain news");
-        assert_eq!(event["room"], "x\u{1b}[2J\ny");
-    }
-
-    #[test]
-    fn the_http_2_library_never_tells_addresses() {
-        for filter in ["trace", "debug,h2=trace"] {
-            let settings = Settings {
-                format: Format::Text,
-                filter: filter.parse().unwrap(),
-                access: true,
-            };
-            let filter = settings.filter().to_string();
-            assert!(
-                filter.contains("h2=info") && !filter.contains("h2=trace"),
-                "{filter}"
-            );
-        }
-    }
-
-    #[test]
-    fn words_that_are_no_level_are_refused() {
-        for good in ["info", "WARN", "off", "info,hyper=warn", "a::b=debug,error"] {
-            assert!(good.parse::<Filter>().is_ok(), "{good}");
-        }
-        for bad in ["", "infoo", "info,", "hyper=loud", "3", "a=1"] {
-            assert!(bad.parse::<Filter>().is_err(), "{bad}");
-        }
-    }
-}

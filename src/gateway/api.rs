@@ -8,11 +8,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use serde::{Serialize, de::DeserializeOwned};
-use tracing::info;
 use url::form_urlencoded;
 
 use super::{
-    Body, Facts, Failure, Gateway, Worker,
+    Body, Facts, Failure, Gateway, Worker, audit,
     body::{self, Unread},
     failure::plain,
 };
@@ -22,8 +21,10 @@ use crate::{
         MeetingAnswer, MeetingRequest, PROBLEM_JSON, RoomAnswer, Time, link,
     },
     clock::Timestamp,
+    headers::X_REQUEST_ID,
     integration::{Bearer, Caller, Integration, Integrations},
     invitation::Link,
+    metrics::Limit,
     revocation::Selector,
     room::RoomKey,
 };
@@ -48,9 +49,23 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let rules = self.rules();
         let outcome = self.call(&rules.integrations, path, request, facts).await;
-        let mut answer = outcome.unwrap_or_else(|error| refusal(&error, facts));
-        answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+        let mut answer = outcome.unwrap_or_else(|error| {
+            self.count_refusal(&error);
+            refusal(&error, facts)
+        });
+        let headers = answer.headers_mut();
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+        headers.insert(X_REQUEST_ID, facts.id.header_value());
         Ok(answer)
+    }
+
+    fn count_refusal(&self, error: &ApiError) {
+        match error {
+            ApiError::TooMany { .. } => self.metrics.limited(Limit::Api),
+            ApiError::TooLarge => self.metrics.limited(Limit::Body),
+            ApiError::BodyLost => self.metrics.limited(Limit::BodyTime),
+            _ => {}
+        }
     }
 
     async fn call(
@@ -88,16 +103,7 @@ impl Worker {
             Call::Room(room) => (self.room(caller.integration, &room)?, room.to_string()),
             Call::Document => return Err(ApiError::NotFound),
         };
-        info!(
-            target: "audit",
-            event = "api",
-            call = word,
-            about,
-            integration = caller.integration.id(),
-            key = caller.key,
-            client.addr = %facts.client,
-            request = %facts.id,
-        );
+        audit::called(word, &about, &caller, &facts);
         Ok(answer)
     }
 

@@ -3,13 +3,21 @@
 //! No line has a query, a cookie, a header or a token in it. Names of rooms and people are written
 //! as fields, which the subscriber escapes.
 
-use std::time::Instant;
+use std::time::Duration;
 
 use http::{Method, Request, StatusCode};
 use tracing::{debug, info, warn};
 
-use super::{Facts, Failure, live::End, tunnel::Ended, visitor::Entrant};
-use crate::{invitation::Link, policy::Refusal, room::RoomKey, session::Session};
+use super::{Facts, Failure, live::End, visitor::Entrant};
+use crate::{
+    integration::Caller,
+    invitation::Link,
+    policy::Refusal,
+    revocation::Selector,
+    room::RoomKey,
+    route::{Label, Transport},
+    session::Session,
+};
 
 /// One request's line, written when it is answered.
 #[derive(Debug)]
@@ -18,30 +26,35 @@ pub(super) struct AccessLine {
     path: String,
     client: String,
     id: String,
-    started: Instant,
+}
+
+/// Whose visit to which room a line is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Who<'w> {
+    pub(super) session: &'w Session,
+    pub(super) room: &'w RoomKey,
 }
 
 // === impl AccessLine ===
 
 impl AccessLine {
-    pub(super) fn of<B>(request: &Request<B>, facts: &Facts, started: Instant) -> Self {
+    pub(super) fn of<B>(request: &Request<B>, facts: &Facts) -> Self {
         Self {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             client: facts.client.to_string(),
             id: facts.id.to_string(),
-            started,
         }
     }
 
-    pub(super) fn write(self, route: &'static str, status: StatusCode) {
+    pub(super) fn write(self, route: Label, status: StatusCode, took: Duration) {
         info!(
             target: "access",
             method = self.method.as_str(),
             path = self.path,
-            route,
+            route = route.as_str(),
             status = status.as_u16(),
-            milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             client.addr = self.client,
             request = self.id,
         );
@@ -51,8 +64,9 @@ impl AccessLine {
 /// Somebody was let into a room: a token was minted for one connection.
 pub(super) fn admitted(
     entrant: &Entrant<'_>,
+    role: &'static str,
     room: &RoomKey,
-    transport: &'static str,
+    transport: Transport,
     facts: &Facts,
 ) {
     let session = &entrant.session;
@@ -61,12 +75,12 @@ pub(super) fn admitted(
         target: "audit",
         event = "admitted",
         room = %room,
-        role = grant.map_or("recorder", |grant| grant.role().as_str()),
+        role,
         by = grant.map(tracing::field::display),
         standing = session.standing().as_str(),
         subject = session.identity().subject,
         session = session.id().as_str(),
-        transport,
+        transport = transport.as_str(),
         client.addr = %facts.client,
         request = %facts.id,
     );
@@ -115,33 +129,31 @@ pub(super) fn refused(session: &Session, room: &RoomKey, refusal: Refusal, facts
     );
 }
 
-/// A WebSocket ended.
-pub(super) fn socket_ended(session: &Session, room: &RoomKey, ended: &Ended, facts: &Facts) {
-    let how = match ended {
-        Ended::Closed => "closed",
-        Ended::Broken => "broken",
-        Ended::Cut(end) => end.as_str(),
-    };
+/// Somebody's WebSocket or BOSH session ended by itself: `closed` by either side, `broken` off, or
+/// `vanished`, so that Prosody gave it up.
+pub(super) fn left(who: &Who<'_>, transport: Transport, how: &'static str, facts: &Facts) {
     info!(
         target: "audit",
-        event = "socket_ended",
+        event = "left",
         how,
-        room = %room,
-        subject = session.identity().subject,
-        session = session.id().as_str(),
+        room = %who.room,
+        transport = transport.as_str(),
+        subject = who.session.identity().subject,
+        session = who.session.id().as_str(),
         request = %facts.id,
     );
 }
 
-/// The gateway ended a BOSH session.
-pub(super) fn stream_cut(session: &Session, room: &RoomKey, end: End, facts: &Facts) {
+/// The gateway ended somebody's WebSocket or BOSH session.
+pub(super) fn cut(who: &Who<'_>, transport: Transport, end: End, facts: &Facts) {
     info!(
         target: "audit",
-        event = "stream_cut",
-        how = end.as_str(),
-        room = %room,
-        subject = session.identity().subject,
-        session = session.id().as_str(),
+        event = "cut",
+        reason = end.as_str(),
+        room = %who.room,
+        transport = transport.as_str(),
+        subject = who.session.identity().subject,
+        session = who.session.id().as_str(),
         request = %facts.id,
     );
 }
@@ -165,6 +177,38 @@ pub(super) fn signed_out(session: &Session, facts: &Facts) {
         event = "signed_out",
         subject = session.identity().subject,
         session = session.id().as_str(),
+        request = %facts.id,
+    );
+}
+
+/// The provider ended sessions.
+pub(super) fn logged_out_by_provider(selector: &Selector, facts: &Facts) {
+    let (by, id) = match selector {
+        Selector::Session(id) => ("session", id.as_str()),
+        Selector::ProviderSession(id) => ("provider_session", &**id),
+        Selector::ProviderSubject(id) => ("provider_subject", &**id),
+        Selector::Link(id) => ("link", &**id),
+    };
+    info!(
+        target: "audit",
+        event = "backchannel_logout",
+        by,
+        id,
+        client.addr = %facts.client,
+        request = %facts.id,
+    );
+}
+
+/// Another system used the API.
+pub(super) fn called(call: &'static str, about: &str, caller: &Caller<'_>, facts: &Facts) {
+    info!(
+        target: "audit",
+        event = "api",
+        call,
+        about,
+        integration = caller.integration.id(),
+        key = caller.key,
+        client.addr = %facts.client,
         request = %facts.id,
     );
 }

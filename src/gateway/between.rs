@@ -1,13 +1,18 @@
 //! BOSH streams between two requests: nothing is open then that a revocation could end, but the
 //! person is in the room until Prosody misses them.
 
-use std::{cell::RefCell, collections::HashMap, convert::Infallible, rc::Rc};
+use std::{cell::RefCell, collections::HashMap, convert::Infallible, rc::Rc, sync::Arc};
 
 use tokio::sync::oneshot;
 
+use crate::metrics::{self, WorkerMetrics};
+
 /// The streams of one worker that have a request under way, or wait for their next.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Streams(Rc<RefCell<HashMap<String, Stream>>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Streams {
+    open: Rc<RefCell<HashMap<String, Stream>>>,
+    metrics: Arc<WorkerMetrics>,
+}
 
 /// A request of a stream; dropping it takes it out of the books.
 #[derive(Debug)]
@@ -24,20 +29,34 @@ pub(crate) struct Waiting {
     next: oneshot::Receiver<Infallible>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Stream {
     under_way: usize,
     /// Dropped when the next request comes.
     waiting: Option<oneshot::Sender<Infallible>>,
+    _counted: metrics::Open,
 }
 
 // === impl Streams ===
 
 impl Streams {
+    /// No stream yet.
+    pub(crate) fn new(metrics: Arc<WorkerMetrics>) -> Self {
+        Self {
+            open: Rc::default(),
+            metrics,
+        }
+    }
+
     /// Enters a request, for which nobody has to wait any more.
     pub(crate) fn enter(&self, sid: &str) -> UnderWay {
-        let mut streams = self.0.borrow_mut();
-        let stream = streams.entry(sid.to_owned()).or_default();
+        let mut streams = self.open.borrow_mut();
+        let stream = streams.entry(sid.to_owned());
+        let stream = stream.or_insert_with(|| Stream {
+            under_way: 0,
+            waiting: None,
+            _counted: self.metrics.open(metrics::Stream::Bosh),
+        });
         stream.under_way += 1;
         stream.waiting = None;
         UnderWay {
@@ -47,7 +66,7 @@ impl Streams {
     }
 
     fn forget_if_idle(&self, sid: &str) {
-        let mut streams = self.0.borrow_mut();
+        let mut streams = self.open.borrow_mut();
         let idle = streams.get(sid).is_some_and(|stream| {
             let waits = stream.waiting.as_ref();
             stream.under_way == 0 && waits.is_none_or(oneshot::Sender::is_closed)
@@ -63,7 +82,7 @@ impl Streams {
 impl UnderWay {
     /// The request is answered. If it was the stream's only one, somebody should wait for the next.
     pub(crate) fn answered(self) -> Option<Waiting> {
-        let mut streams = self.streams.0.borrow_mut();
+        let mut streams = self.streams.open.borrow_mut();
         let stream = streams.get_mut(&self.sid)?;
         if stream.under_way > 1 {
             return None;
@@ -80,7 +99,7 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        if let Some(stream) = self.streams.0.borrow_mut().get_mut(&self.sid) {
+        if let Some(stream) = self.streams.open.borrow_mut().get_mut(&self.sid) {
             stream.under_way = stream.under_way.saturating_sub(1);
         }
         self.streams.forget_if_idle(&self.sid);
@@ -115,7 +134,8 @@ mod tests {
 
     #[test]
     fn only_the_last_answer_waits_and_only_until_the_next_request() {
-        let streams = Streams::default();
+        let metrics = Arc::<WorkerMetrics>::default();
+        let streams = Streams::new(metrics);
         let (poll, message) = (streams.enter("a"), streams.enter("a"));
         assert!(poll.answered().is_none());
         let mut waiting = message.answered().unwrap();
@@ -125,22 +145,23 @@ mod tests {
         let next = streams.enter("a");
         assert!(waiting.next_request().now_or_never().is_some());
         drop((waiting, other));
-        assert_eq!(streams.0.borrow().len(), 1);
+        assert_eq!(streams.open.borrow().len(), 1);
         drop(next);
-        assert!(streams.0.borrow().is_empty());
+        assert!(streams.open.borrow().is_empty());
     }
 
     #[test]
     fn what_is_not_waited_for_any_more_is_forgotten() {
-        let streams = Streams::default();
+        let metrics = Arc::<WorkerMetrics>::default();
+        let streams = Streams::new(metrics);
         drop(streams.enter("a").answered());
-        assert!(streams.0.borrow().is_empty());
+        assert!(streams.open.borrow().is_empty());
         // A late waiter does not take the place of a newer one.
         let first = streams.enter("a").answered();
         let second = streams.enter("a").answered();
         drop(first);
-        assert_eq!(streams.0.borrow().len(), 1);
+        assert_eq!(streams.open.borrow().len(), 1);
         drop(second);
-        assert!(streams.0.borrow().is_empty());
+        assert!(streams.open.borrow().is_empty());
     }
 }

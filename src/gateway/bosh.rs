@@ -2,7 +2,10 @@
 
 mod answers;
 
-use std::{rc::Rc, time::Duration};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -11,9 +14,11 @@ use tracing::debug;
 
 use self::answers::{answer_of, pass_on};
 use super::{
-    Body, Facts, Failure, Worker, audit,
+    Body, Facts, Failure, Worker,
+    audit::{self, Who},
     between::{UnderWay, Waiting},
     body::{self, Unread},
+    counting::Parting,
     failure::{plain, terminated},
     live::{End, Kind, Registration},
     presented::{Occasion, hash},
@@ -22,8 +27,10 @@ use super::{
 use crate::{
     bosh::{self, Bound, StartTag},
     clock::Timestamp,
+    metrics::Upstream,
     query::SignallingQuery,
     room::{RoomKey, Tenant},
+    route::Transport,
     session::{Session, SessionId},
     upstream::{ProsodyHead, RequestBody, UpstreamBody},
 };
@@ -102,15 +109,33 @@ impl Worker {
             return Ok(terminated("policy-violation"));
         }
         let (jitsi, ways) = self.jitsi()?;
+        let parting = Parting {
+            who: Who {
+                session: &session,
+                room: &room,
+            },
+            facts: &facts,
+            armed: stream.is_some(),
+        };
+        let began = Instant::now();
         let end = tokio::select! {
             answer = ways.xmpp.send(request, jitsi.upstream.bosh_timeout, true) => {
-                let mut answer = match stream {
-                    Some(_) => pass_on(answer?),
-                    None => self.created(answer?, &owner, &room).await?,
+                parting.over();
+                let took = began.elapsed();
+                let answer = answer?;
+                let mut answer = if stream.is_some() {
+                    self.metrics.bosh_waited(took);
+                    pass_on(answer)
+                } else {
+                    self.metrics.upstream_answered(Upstream::Xmpp, took);
+                    self.created(answer, &owner, &room).await?
                 };
                 self.renew(&session, &mut answer);
                 let waiting = under_way.and_then(UnderWay::answered);
-                if let (Some(waiting), Some(stream)) = (waiting, stream) && !stream.ends {
+                if stream.as_ref().is_some_and(|stream| stream.ends) {
+                    let who = Who { session: &session, room: &room };
+                    audit::left(&who, Transport::Bosh, "closed", &facts);
+                } else if let (Some(waiting), Some(stream)) = (waiting, stream) {
                     let watching = Rc::clone(self).watch(waiting, registration, session, room, stream, facts);
                     tokio::task::spawn_local(watching);
                 }
@@ -119,6 +144,7 @@ impl Worker {
             end = registration.told_to_end() => end,
             () = sleep(left) => End::Expired,
         };
+        parting.over();
         self.cut(end, &session, &room, stream.as_ref(), facts);
         Ok(terminated("policy-violation"))
     }
@@ -139,6 +165,8 @@ impl Worker {
             end = registration.told_to_end() => end,
             () = sleep(left.min(INACTIVITY)) => {
                 if left > INACTIVITY {
+                    let who = Who { session: &session, room: &room };
+                    audit::left(&who, Transport::Bosh, "vanished", &facts);
                     return;
                 }
                 End::Expired
@@ -155,9 +183,9 @@ impl Worker {
         stream: Option<&Stream>,
         facts: Facts,
     ) {
-        audit::stream_cut(session, room, end, &facts);
+        audit::cut(&Who { session, room }, Transport::Bosh, end, &facts);
         self.gateway.presence.leave(room, session.id());
-        self.metrics.cut(end.as_str());
+        self.metrics.cut(Transport::Bosh, end.as_str());
         if let Some(Stream {
             sid,
             rid: Some(rid),
@@ -215,7 +243,7 @@ impl Worker {
             self.admit_connection(&rules.policy, &room, visitor, occasion, &facts)?
         };
         let (body, stream, token) = if tag.creates() {
-            audit::admitted(&entrant, &room, "bosh", &facts);
+            self.record_entry(&entrant, &room, Transport::Bosh, &facts);
             (body, None, self.mint(&rules, &room, &entrant)?)
         } else {
             let owner = entrant.owner();

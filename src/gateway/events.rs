@@ -75,7 +75,7 @@ impl Worker {
             }
         }
         let session = session.ok_or(Failure::SignInFirst)?;
-        let entered = self.listeners.enter(&room, session.id());
+        let entered = self.listeners.enter(&room, session.id(), &self.metrics);
         let listener = entered.ok_or(Failure::TooManyStreams)?;
         let (sender, receiver) = mpsc::channel(EVENTS_KEPT);
         let telling = Rc::clone(self).tell(listener, room, session, listening, sender);

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use http::{HeaderMap, Request, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Uri, Version, header};
 
 use super::Failure;
 use crate::headers::{ClientAddr, TrustedProxies, came_by_https};
@@ -55,6 +55,13 @@ impl Facts {
 }
 
 // === impl RequestId ===
+
+impl RequestId {
+    /// For the answer, so that whoever reports a failure can name the line in the log.
+    pub(crate) fn header_value(self) -> HeaderValue {
+        HeaderValue::try_from(self.to_string()).expect("hexadecimal digits can stand in a header")
+    }
+}
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,8 +134,6 @@ impl Authority {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn check(uri: &str, hosts: &[&'static str]) -> Result<(), Failure> {

@@ -7,7 +7,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{random::Random, revocation::Revocations, session::Session};
+use crate::{
+    random::Random,
+    revocation::{Cause, Revocations},
+    session::Session,
+};
 
 /// The open WebSockets and long polls of one worker.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +21,7 @@ pub(crate) struct Live(Rc<RefCell<Entries>>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// The session was revoked.
-    Revoked,
+    Revoked(Cause),
     /// The session reached its end.
     Expired,
     /// The gateway stops.
@@ -93,7 +97,7 @@ impl Live {
 
     /// Ends everything whose session is revoked.
     pub(crate) fn end_revoked(&self, revocations: &Revocations) {
-        self.end_where(End::Revoked, |entry| revocations.contains(&entry.session));
+        self.end_where(|entry| revocations.cause(&entry.session).map(End::Revoked));
     }
 
     /// Ends the sockets because the gateway stops, in an order that nobody chose, so that the people
@@ -115,7 +119,7 @@ impl Live {
             sleep_until(began + spread.window).await;
         }
         self.0.borrow_mut().closed = true;
-        self.end_where(End::Shutdown, |entry| entry.kind == Kind::Socket);
+        self.end_where(|entry| (entry.kind == Kind::Socket).then_some(End::Shutdown));
     }
 
     /// The numbers of the open sockets, by Fisher and Yates.
@@ -134,9 +138,9 @@ impl Live {
         order
     }
 
-    fn end_where(&self, why: End, meant: impl Fn(&Entry) -> bool) {
+    fn end_where(&self, why: impl Fn(&Entry) -> Option<End>) {
         for entry in self.0.borrow_mut().open.values_mut() {
-            if meant(entry) {
+            if let Some(why) = why(entry) {
                 entry.end(why);
             }
         }
@@ -190,7 +194,7 @@ impl End {
     /// The word for metrics and the audit line.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
-            Self::Revoked => "revoked",
+            Self::Revoked(cause) => cause.as_str(),
             Self::Expired => "expired",
             Self::Shutdown => "shutdown",
         }
@@ -198,13 +202,13 @@ impl End {
 
     /// Whether the client may not come back with what was ended.
     pub(crate) const fn is_for_good(self) -> bool {
-        matches!(self, Self::Revoked | Self::Expired)
+        matches!(self, Self::Revoked(_) | Self::Expired)
     }
 
     /// The close code for WebSockets (RFC 6455 § 7.4.1).
     pub(crate) const fn close_code(self) -> u16 {
         match self {
-            Self::Revoked | Self::Expired => 1008,
+            Self::Revoked(_) | Self::Expired => 1008,
             Self::Shutdown => 1001,
         }
     }

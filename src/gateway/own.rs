@@ -26,7 +26,7 @@ impl Worker {
         match own {
             Own::Api(path) => self.api(&path, request, facts).await,
             Own::BackchannelLogout if *request.method() == Method::POST => {
-                self.backchannel_logout(request).await
+                self.backchannel_logout(request, facts).await
             }
             Own::BackchannelLogout => Err(Failure::Method { allow: "POST" }),
             Own::Join => self.join(request, asking, facts).await,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{
     Body, Facts, Failure, Worker, audit, body,
@@ -82,6 +82,7 @@ impl Worker {
     pub(super) async fn backchannel_logout(
         &self,
         request: Request<Incoming>,
+        facts: Facts,
     ) -> Result<Response<Body>, Failure> {
         let relying_party = Arc::clone(self.relying_party()?);
         let body = body::whole(request.into_body(), MAX_LOGOUT_BODY).await?;
@@ -105,7 +106,7 @@ impl Worker {
                     (None, Some(sub)) => Selector::ProviderSubject(sub),
                     (None, None) => return Ok(logout_refused()),
                 };
-                info!(target: "audit", event = "backchannel_logout", by = ?selector);
+                audit::logged_out_by_provider(&selector, &facts);
                 self.gateway.revocations.revoke(selector);
                 let mut answer = plain(StatusCode::OK, "text/plain", "");
                 answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);

@@ -9,7 +9,8 @@ use hyper_util::rt::TokioIo;
 use tracing::debug;
 
 use super::{
-    Body, Facts, Failure, Rules, Worker, audit,
+    Body, Facts, Failure, Rules, Worker,
+    audit::{self, Who},
     live::{Kind, Registration},
     presented::Occasion,
     tunnel,
@@ -17,10 +18,12 @@ use super::{
 };
 use crate::{
     headers,
+    metrics::{Stream, Upstream},
     policy::Grant,
     presence::Attendance,
     query::SignallingQuery,
     room::{RoomKey, Tenant},
+    route::Transport,
     session::Session,
     upstream::ProsodyHead,
 };
@@ -61,7 +64,7 @@ impl Worker {
             return Err(Failure::SignInFirst);
         }
         let token = self.mint(&rules, &room, &entrant)?;
-        audit::admitted(&entrant, &room, "websocket", &facts);
+        self.record_entry(&entrant, &room, Transport::WebSocket, &facts);
         let expected = accept_of(&key);
         let prosody = ProsodyHead {
             xmpp_domain: &jitsi.xmpp_domain,
@@ -71,10 +74,9 @@ impl Worker {
             from: request.headers(),
         };
         let handshake = prosody.web_socket(token.as_ref(), key);
-        let answer = ways
-            .xmpp
-            .send_apart(handshake, jitsi.upstream.web_timeout)
-            .await?;
+        let within = jitsi.upstream.web_timeout;
+        let answer = self.timed(Upstream::Xmpp, ways.xmpp.send_apart(handshake, within));
+        let answer = answer.await?;
         check_switch(&answer, &expected)?;
         let client = upgrade::on(request);
         let presence = &self.gateway.presence;
@@ -156,17 +158,26 @@ impl Worker {
                 return;
             }
         };
-        self.metrics.sockets(1);
+        let open = self.metrics.open(Stream::WebSocket);
         let ends = self.gateway.sessions.ends_at_latest(&session);
         let left = ends.since(self.gateway.clock.now());
         let left = longest.map_or(left, |longest| longest.min(left));
         let ended = tunnel::run(client, prosody, registration, left).await;
         drop(attendance);
-        self.metrics.sockets(-1);
-        if let tunnel::Ended::Cut(end) = &ended {
-            self.metrics.cut(end.as_str());
+        drop(open);
+        let who = Who {
+            session: &session,
+            room: &room,
+        };
+        let transport = Transport::WebSocket;
+        match ended {
+            tunnel::Ended::Closed => audit::left(&who, transport, "closed", &facts),
+            tunnel::Ended::Broken => audit::left(&who, transport, "broken", &facts),
+            tunnel::Ended::Cut(end) => {
+                self.metrics.cut(transport, end.as_str());
+                audit::cut(&who, transport, end, &facts);
+            }
         }
-        audit::socket_ended(&session, &room, &ended, &facts);
     }
 }
 

@@ -96,7 +96,12 @@ impl Worker {
         facts: &Facts,
     ) -> Result<Grant<'p>, Failure> {
         let admission = self.ask_rules_on(policy, room, session, occasion);
-        self.metrics.decided(admission.as_str());
+        // Who stays is asked about with every poll, and enters no room by it.
+        let stays = occasion == Occasion::Polling
+            && matches!(admission, Admission::Admit(_) | Admission::Guest { .. });
+        if !stays {
+            self.metrics.decided(admission.as_str());
+        }
         let person = || {
             session
                 .and_then(|session| session.identity().display_name())
@@ -257,6 +262,7 @@ impl Worker {
         if let Some(value) = self.gateway.sessions.renew(session) {
             let cookie = self.session_cookie(&value);
             answer.headers_mut().append(header::SET_COOKIE, cookie);
+            self.metrics.renewed();
         }
     }
 

@@ -5,7 +5,9 @@ use hyper::body::Incoming;
 
 use super::{Body, Facts, Failure, Worker, failure::login_path};
 use crate::{
-    headers, page,
+    headers,
+    metrics::Upstream,
+    page,
     path::CanonicalPath,
     query,
     session::ReturnTo,
@@ -133,10 +135,8 @@ impl Worker {
     ) -> Result<Response<UpstreamBody>, Failure> {
         let retry = is_reading(request.method());
         let (jitsi, ways) = self.jitsi()?;
-        let mut answer = ways
-            .web
-            .send(request, jitsi.upstream.web_timeout, retry)
-            .await?;
+        let asking = ways.web.send(request, jitsi.upstream.web_timeout, retry);
+        let mut answer = self.timed(Upstream::Web, asking).await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::UpstreamAnswer("an upgrade that nobody asked for"));
         }

@@ -24,8 +24,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    ClientAuth, Prompt, Settings, SetupError, SignInFailure, SignInOptions, discovery::Endpoints,
-    http::Fetcher,
+    ClientAuth, Prompt, Settings, SetupError, SignInFailure, SignInOptions,
+    discovery::Endpoints,
+    http::{Fetcher, Wanted},
 };
 
 /// Builds the requests of one client at one provider.
@@ -142,7 +143,7 @@ impl Flow {
         // The library wants the exchange to outlive any borrow, so it gets a handle of its own.
         let fetch = |request| {
             let fetcher = fetcher.clone();
-            async move { fetcher.fetch(request).await }
+            async move { fetcher.fetch(Wanted::Tokens, request).await }
         };
         let answer = self
             .client

@@ -7,7 +7,7 @@ use url::{Host, Origin, Url};
 
 use super::{
     Settings, SetupError,
-    http::{FetchError, Fetcher},
+    http::{FetchError, Fetcher, Wanted},
 };
 use crate::jws::{KeySet, KeySetError};
 
@@ -80,7 +80,9 @@ impl Endpoints {
         faces: &Faces,
         fetcher: &Fetcher,
     ) -> Result<Self, DiscoveryError> {
-        let document = fetcher.json(&faces.description(), None).await;
+        let document = fetcher
+            .json(Wanted::Description, &faces.description(), None)
+            .await;
         let document = document.map_err(|error| DiscoveryError::Fetch("the description", error))?;
         let document = found("the description", document)?;
         Self::read(&document, issuer, faces)
@@ -88,7 +90,7 @@ impl Endpoints {
 
     /// Fetches the provider's keys.
     pub(super) async fn keys(&self, fetcher: &Fetcher) -> Result<KeySet, DiscoveryError> {
-        let keys = fetcher.json(&self.key_set, None).await;
+        let keys = fetcher.json(Wanted::Keys, &self.key_set, None).await;
         let keys = keys.map_err(|error| DiscoveryError::Fetch("the key set", error))?;
         Ok(KeySet::parse(&found("the key set", keys)?)?)
     }

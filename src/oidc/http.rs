@@ -3,7 +3,11 @@
 //! Everything that is said to the provider goes through [`Fetcher::fetch`], whoever builds the
 //! request.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
@@ -26,12 +30,27 @@ use rustls::{
 use url::Url;
 
 use super::{Settings, SetupError};
+use crate::metrics::ProviderMetrics;
 
 /// Speaks HTTP to the provider; clones share connections.
 #[derive(Clone)]
 pub(super) struct Fetcher {
     way: Way,
     timeout: Duration,
+    pub(super) metrics: ProviderMetrics,
+}
+
+/// What the provider is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Its description of itself.
+    Description,
+    /// Its keys.
+    Keys,
+    /// Tokens for a code.
+    Tokens,
+    /// More claims.
+    Userinfo,
 }
 
 /// Why the provider gave no answer worth reading.
@@ -82,12 +101,14 @@ impl Fetcher {
         Ok(Self {
             way,
             timeout: settings.timeout,
+            metrics: ProviderMetrics::default(),
         })
     }
 
     /// Asks for a JSON document, with credentials if it takes any.
     pub(super) async fn json(
         &self,
+        wanted: Wanted,
         url: &Url,
         authorization: Option<HeaderValue>,
     ) -> Result<Response<Vec<u8>>, FetchError> {
@@ -96,7 +117,7 @@ impl Fetcher {
         let headers = request.headers_mut();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.extend(authorization.map(|value| (header::AUTHORIZATION, value)));
-        self.fetch(request).await
+        self.fetch(wanted, request).await
     }
 
     /// Sends the request and reads the whole answer.
@@ -106,11 +127,20 @@ impl Fetcher {
     /// Redirects, 5xx and 429 are errors; other answers are for the caller to judge.
     pub(super) async fn fetch(
         &self,
+        wanted: Wanted,
         request: Request<Vec<u8>>,
     ) -> Result<Response<Vec<u8>>, FetchError> {
-        tokio::time::timeout(self.timeout, self.exchange(request))
+        let began = Instant::now();
+        let outcome = tokio::time::timeout(self.timeout, self.exchange(request))
             .await
-            .map_err(|_| FetchError::Timeout)?
+            .unwrap_or(Err(FetchError::Timeout));
+        let word = match &outcome {
+            Ok(answer) if answer.status().is_success() => "ok",
+            Ok(_) => "refused",
+            Err(error) => error.as_str(),
+        };
+        self.metrics.asked(wanted.as_str(), word, began.elapsed());
+        outcome
     }
 
     /// What is to be seen at an address, redirects and errors included.
@@ -149,6 +179,20 @@ impl Fetcher {
             }
         };
         answer.map_err(FetchError::of_client)
+    }
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    /// The word for metrics.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Description => "description",
+            Self::Keys => "keys",
+            Self::Tokens => "tokens",
+            Self::Userinfo => "userinfo",
+        }
     }
 }
 

@@ -171,10 +171,16 @@ impl Watch {
             flow: Arc::new(flow),
             keys,
         })));
+        self.note_keys();
         if self.status.send_replace(Status::Ready) != Status::Ready {
             info!(issuer = self.settings.issuer, "the provider is ready");
         }
         Ok(())
+    }
+
+    fn note_keys(&self) {
+        let now = i64::try_from(self.clock.now().as_unix()).unwrap_or(i64::MAX);
+        self.fetcher.metrics.keys_fetched.set(now);
     }
 
     fn note(&self, error: &RefreshError) {
@@ -211,6 +217,7 @@ impl Watch {
                     keys,
                 });
                 self.known.store(Some(Arc::clone(&newer)));
+                self.note_keys();
                 Some(newer)
             }
             Err(error) => {

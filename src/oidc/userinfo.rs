@@ -4,7 +4,10 @@ use http::{HeaderValue, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{SignInFailure, http::Fetcher};
+use super::{
+    SignInFailure,
+    http::{Fetcher, Wanted},
+};
 use crate::jws::{Claims, text};
 
 /// Asks who the access token is about, which has to be the person of the ID token.
@@ -18,7 +21,7 @@ pub(super) async fn ask(
     let mut bearer = HeaderValue::try_from(bearer).map_err(|_| SignInFailure::TokenUnreadable)?;
     bearer.set_sensitive(true);
     let answer = fetcher
-        .json(url, Some(bearer))
+        .json(Wanted::Userinfo, url, Some(bearer))
         .await
         .map_err(SignInFailure::UserinfoEndpoint)?;
     if answer.status() != StatusCode::OK {

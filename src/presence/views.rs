@@ -49,6 +49,18 @@ impl Views {
         stripe.get(room).map(|view| read(view))
     }
 
+    /// How many rooms have somebody in them, and how many people are in rooms.
+    pub(super) fn totals(&self) -> (usize, usize) {
+        let mut totals = (0, 0);
+        for stripe in &self.stripes {
+            for view in stripe.load().values() {
+                totals.0 += usize::from(!view.people.is_empty());
+                totals.1 += view.people.len();
+            }
+        }
+        totals
+    }
+
     /// Replaces views; `None` takes the room out.
     pub(super) fn write(&self, views: Vec<(RoomKey, Option<View>)>) {
         let mut changed: HashMap<usize, Stripe> = HashMap::new();

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn label(path: &str) -> &'static str {
-    Route::classify(path).map_or("refused", |route| route.label())
+    Route::classify(path).map_or("refused", |route| route.label().as_str())
 }
 
 #[test]

@@ -127,6 +127,7 @@ pub async fn accept(
                 continue;
             }
             // Out of file descriptors or memory: trying at once again would only burn the core.
+            workers.not_accepted();
             warn!(%error, %address, "cannot accept connections");
             tokio::time::sleep(BACK_OFF).await;
         }

@@ -17,7 +17,10 @@ use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::{proxy_protocol, worker::Arrival};
-use crate::gateway::{Connection, Worker};
+use crate::{
+    gateway::{Connection, Worker},
+    metrics::Limit,
+};
 
 /// Serves one connection until it ends, or becomes a tunnel.
 ///
@@ -62,12 +65,22 @@ async fn serve_client(
         return http1_on(worker, stream, connection, drain).await;
     };
     match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-            http2_on(worker, stream, connection, drain).await;
+        Ok(Ok(stream)) => {
+            worker.metrics().handshake("ok");
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                http2_on(worker, stream, connection, drain).await;
+            } else {
+                http1_on(worker, stream, connection, drain).await;
+            }
         }
-        Ok(Ok(stream)) => http1_on(worker, stream, connection, drain).await,
-        Ok(Err(error)) => debug!(%error, client.addr = %connection.peer, "a TLS handshake failed"),
-        Err(_) => debug!(client.addr = %connection.peer, "a TLS handshake took too long"),
+        Ok(Err(error)) => {
+            worker.metrics().handshake("failed");
+            debug!(%error, client.addr = %connection.peer, "a TLS handshake failed");
+        }
+        Err(_) => {
+            worker.metrics().handshake("timeout");
+            debug!(client.addr = %connection.peer, "a TLS handshake took too long");
+        }
     }
 }
 
@@ -79,8 +92,9 @@ async fn http1_on<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let serves = Rc::clone(&worker);
     let service = service_fn(move |request| {
-        let worker = Rc::clone(&worker);
+        let worker = Rc::clone(&serves);
         async move { Ok::<_, Infallible>(worker.handle(request, connection).await) }
     });
     let serving = http1::Builder::new()
@@ -106,6 +120,11 @@ async fn http1_on<S>(
         }
     };
     if let Err(error) = outcome {
+        if error.is_parse_too_large() {
+            worker.metrics().limited(Limit::Head);
+        } else if error.is_timeout() {
+            worker.metrics().limited(Limit::HeadTime);
+        }
         debug!(%error, client.addr = %connection.peer, "an HTTP/1.1 connection broke off");
     }
 }

@@ -13,8 +13,8 @@ use rustls::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::TlsSettings;
-use crate::metrics::{ControlMetrics, OutcomeLabel};
+use super::{TlsSettings, validity::not_after};
+use crate::{clock::Clock, metrics::CertificateMetrics};
 
 /// The certificate in use, which handshakes read and reloads replace.
 #[derive(Debug)]
@@ -87,7 +87,14 @@ impl Certificate {
     }
 
     /// Looks at the files again and again, and uses what is new in them once it is whole.
-    pub async fn follow(self: Arc<Self>, metrics: ControlMetrics, stop: CancellationToken) {
+    pub async fn follow(
+        self: Arc<Self>,
+        metrics: CertificateMetrics,
+        clock: Clock,
+        stop: CancellationToken,
+    ) {
+        self.tell_end(&metrics);
+        metrics.reloads.started(clock.now().as_unix());
         // What was tried last, so that a broken pair is told of once.
         let mut tried = Files::read(&self.settings).ok();
         let mut turn = tokio::time::interval(self.settings.check_every);
@@ -98,22 +105,30 @@ impl Certificate {
                 // Between two renames a file may be missing; it is there at the next turn.
                 Err(_) => continue,
             };
-            let outcome = match files.certified(&self.settings, &self.provider) {
+            match files.certified(&self.settings, &self.provider) {
                 Ok(certified) => {
                     self.current.store(Arc::new(certified));
+                    self.tell_end(&metrics);
+                    metrics.reloads.succeeded(clock.now().as_unix());
                     info!("the certificate was read again");
-                    "ok"
                 }
                 Err(error) => {
+                    metrics.reloads.failed();
                     warn!(%error, "the new certificate cannot be used; the old one stays");
-                    "failed"
                 }
-            };
-            metrics
-                .certificate_reloads
-                .get_or_create(&OutcomeLabel { outcome })
-                .inc();
+            }
             tried = Some(files);
+        }
+    }
+}
+
+impl Certificate {
+    /// Tells until when the leaf in use is good.
+    fn tell_end(&self, metrics: &CertificateMetrics) {
+        let current = self.current.load();
+        let end = current.cert.first().and_then(|leaf| not_after(leaf));
+        if let Some(end) = end.and_then(|end| i64::try_from(end).ok()) {
+            metrics.not_after.set(end);
         }
     }
 }
@@ -188,13 +203,6 @@ mod tests {
         }
     }
 
-    fn reloads(metrics: &ControlMetrics, outcome: &'static str) -> u64 {
-        metrics
-            .certificate_reloads
-            .get_or_create(&OutcomeLabel { outcome })
-            .get()
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_new_pair_is_used_and_a_broken_one_is_not() {
         let directory = tempfile::tempdir().unwrap();
@@ -204,15 +212,16 @@ mod tests {
         let leaf = |certificate: &Certificate| certificate.current.load().cert[0].to_vec();
         assert_eq!(leaf(&certificate), first.cert.der().to_vec());
 
-        let metrics = ControlMetrics::default();
+        let metrics = CertificateMetrics::default();
         let stop = CancellationToken::new();
         let following =
-            tokio::spawn(Arc::clone(&certificate).follow(metrics.clone(), stop.clone()));
+            Arc::clone(&certificate).follow(metrics.clone(), Clock::system(), stop.clone());
+        let following = tokio::spawn(following);
         tokio::time::sleep(Duration::from_secs(6)).await;
         let second = write_pair(&settings);
         tokio::time::sleep(Duration::from_secs(6)).await;
         assert_eq!(leaf(&certificate), second.cert.der().to_vec());
-        assert_eq!(reloads(&metrics, "ok"), 1);
+        assert_eq!(metrics.reloads.count_of("ok"), 1);
 
         // A certificate whose key is another one.
         let key = std::fs::read(&settings.key).unwrap();
@@ -220,7 +229,8 @@ mod tests {
         std::fs::write(&settings.key, key).unwrap();
         tokio::time::sleep(Duration::from_secs(16)).await;
         assert_eq!(leaf(&certificate), second.cert.der().to_vec());
-        assert_eq!(reloads(&metrics, "failed"), 1);
+        assert_eq!(metrics.reloads.count_of("failed"), 1);
+        assert!(metrics.reloads.is_failing() && metrics.not_after.get() > 1_800_000_000);
         stop.cancel();
         following.await.unwrap();
     }

@@ -25,7 +25,7 @@ use tracing::warn;
 use super::connection::serve;
 use crate::{
     gateway::{Gateway, Spread, Worker},
-    metrics::WorkerMetrics,
+    metrics::{Limit, WorkerMetrics},
     room::RoomKey,
 };
 
@@ -126,6 +126,13 @@ impl Workers {
         if worker.commands.send(Command::Serve(arrival)).is_err() {
             worker.metrics.connections(-1);
             warn!("a worker is gone; its connection is dropped");
+        }
+    }
+
+    /// Counts a connection for which the system gave no socket.
+    pub fn not_accepted(&self) {
+        if let Some(worker) = self.workers.first() {
+            worker.metrics.limited(Limit::Accept);
         }
     }
 

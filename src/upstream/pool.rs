@@ -171,6 +171,21 @@ impl Pool {
     }
 }
 
+// === impl SendError ===
+
+impl SendError {
+    /// The word for metrics.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Connect(ConnectError::Connect(..)) => "connect",
+            Self::Connect(ConnectError::Timeout(_)) => "connect_timeout",
+            Self::Connect(ConnectError::Handshake(..)) => "handshake",
+            Self::NoAnswer(..) => "no_answer",
+            Self::Timeout(_) => "timeout",
+        }
+    }
+}
+
 // === impl Lease ===
 
 impl Lease {

@@ -1,5 +1,7 @@
 //! `[log]`: what is logged, and how.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -19,6 +21,10 @@ pub(super) struct RawLog {
     level: String,
     /// Whether to write one line for each request.
     access: bool,
+    /// A file for the audit lines, one JSON object a line, added to and opened anew on SIGHUP; or
+    /// `/dev/stdout`. Unless given, they are among the others.
+    #[schemars(example = "/var/log/jitsi-auth-gateway/audit.json")]
+    audit_file: Option<PathBuf>,
 }
 
 // === impl RawLog ===
@@ -31,10 +37,17 @@ impl RawLog {
                 "write error, warn, info, debug or trace, or target=level",
             )
         });
+        let audit_file = match self.audit_file {
+            Some(path) if path.as_os_str().is_empty() || path.is_dir() => {
+                Err(Fault::new("not a file", "name a file, or remove the key"))
+            }
+            path => Ok(path),
+        };
         Some(Settings {
             format: self.format,
             filter: section.keep("level", filter)?,
             access: self.access,
+            audit_file: section.keep("audit_file", audit_file)?,
         })
     }
 }
@@ -45,6 +58,7 @@ impl Default for RawLog {
             format: Format::Text,
             level: "info".to_owned(),
             access: true,
+            audit_file: None,
         }
     }
 }

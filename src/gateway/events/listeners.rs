@@ -1,10 +1,14 @@
 //! The books of who listens on one worker.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use tokio::sync::watch;
 
-use crate::{room::RoomKey, session::SessionId};
+use crate::{
+    metrics::{Open, Stream, WorkerMetrics},
+    room::RoomKey,
+    session::SessionId,
+};
 
 /// Who listens on this worker, by room.
 #[derive(Clone, Debug, Default)]
@@ -26,13 +30,19 @@ pub(super) struct Listener {
     room: RoomKey,
     who: SessionId,
     woken: watch::Receiver<()>,
+    _counted: Open,
 }
 
 // === impl Listeners ===
 
 impl Listeners {
     /// Enters somebody who listens, unless they do already more than enough, or all together do.
-    pub(super) fn enter(&self, room: &RoomKey, who: &SessionId) -> Option<Listener> {
+    pub(super) fn enter(
+        &self,
+        room: &RoomKey,
+        who: &SessionId,
+        metrics: &Arc<WorkerMetrics>,
+    ) -> Option<Listener> {
         let mut books = self.0.borrow_mut();
         let own = books.sessions.get(who).copied().unwrap_or_default();
         if own >= MOST_OF_ONE || books.streams >= MOST {
@@ -52,6 +62,7 @@ impl Listeners {
             room: room.clone(),
             who: who.clone(),
             woken,
+            _counted: metrics.open(Stream::Events),
         })
     }
 
@@ -120,6 +131,10 @@ mod tests {
 
     use super::*;
 
+    fn enter(listeners: &Listeners, room: &RoomKey, who: &SessionId) -> Option<Listener> {
+        listeners.enter(room, who, &Arc::default())
+    }
+
     fn room(name: &str) -> RoomKey {
         RoomKey::from_text(name).unwrap()
     }
@@ -129,12 +144,12 @@ mod tests {
         let listeners = Listeners::default();
         let who = SessionId::from("a");
         let mut own: Vec<_> = (0..MOST_OF_ONE)
-            .map(|n| listeners.enter(&room(&format!("r{n}")), &who).unwrap())
+            .map(|n| enter(&listeners, &room(&format!("r{n}")), &who).unwrap())
             .collect();
-        assert!(listeners.enter(&room("x"), &who).is_none());
-        assert!(listeners.enter(&room("x"), &SessionId::from("b")).is_some());
+        assert!(enter(&listeners, &room("x"), &who).is_none());
+        assert!(enter(&listeners, &room("x"), &SessionId::from("b")).is_some());
         own.pop();
-        assert!(listeners.enter(&room("x"), &who).is_some());
+        assert!(enter(&listeners, &room("x"), &who).is_some());
         own.clear();
         let books = listeners.0.borrow();
         assert!(books.rooms.is_empty() && books.sessions.is_empty() && books.streams == 0);
@@ -143,7 +158,7 @@ mod tests {
     #[test]
     fn all_together_get_some_streams_and_no_more() {
         let listeners = Listeners::default();
-        let enter = |n: usize| listeners.enter(&room("x"), &SessionId::from(&*n.to_string()));
+        let enter = |n: usize| enter(&listeners, &room("x"), &SessionId::from(&*n.to_string()));
         let all: Vec<_> = (0..MOST).map(|n| enter(n).unwrap()).collect();
         assert!(enter(MOST).is_none());
         drop(all);
@@ -154,17 +169,17 @@ mod tests {
     fn whoever_listens_to_a_room_is_woken_for_it_and_ended_with_all() {
         let listeners = Listeners::default();
         let who = SessionId::from("a");
-        let mut first = listeners.enter(&room("x"), &who).unwrap();
-        let mut other = listeners.enter(&room("y"), &who).unwrap();
+        let mut first = enter(&listeners, &room("x"), &who).unwrap();
+        let mut other = enter(&listeners, &room("y"), &who).unwrap();
         // Who leaves a room does not take it from the others.
-        drop(listeners.enter(&room("x"), &who));
+        drop(enter(&listeners, &room("x"), &who));
         listeners.wake(&room("x"));
         assert_eq!(first.woken().now_or_never(), Some(true));
         assert_eq!(other.woken().now_or_never(), None);
         listeners.wake_all();
         assert_eq!(other.woken().now_or_never(), Some(true));
         listeners.close();
-        let mut late = listeners.enter(&room("x"), &who).unwrap();
+        let mut late = enter(&listeners, &room("x"), &who).unwrap();
         for listener in [&mut other, &mut late] {
             assert_eq!(listener.woken().now_or_never(), Some(false));
         }

@@ -7,6 +7,7 @@ use crate::{
     api::{PROBLEM_JSON, Problem},
     bosh::{self, BodyError},
     gateway::{Body, facts::RequestId},
+    headers::X_REQUEST_ID,
     pages::{self, Content, Denial, Pages, Part},
     session::ReturnTo,
 };
@@ -56,6 +57,7 @@ impl Failure {
             _ => {}
         }
         let headers = answer.headers_mut();
+        headers.insert(X_REQUEST_ID, asking.id.header_value());
         if self.closes_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -100,7 +100,7 @@ fn a_revoked_session_loses_its_socket_with_a_close_frame_after_a_whole_frame() {
         let mut rest = Vec::new();
         client.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, [b'c', b'd', 0x88, 2, 0x03, 0xf0]);
-        assert!(matches!(tunnel.await.unwrap(), Ended::Cut(End::Revoked)));
+        assert!(matches!(tunnel.await.unwrap(), Ended::Cut(End::Revoked(_))));
     });
 }
 
@@ -133,7 +133,7 @@ fn prosody_is_told_that_a_revoked_stream_is_over_and_not_merely_lost() {
             plain,
             b"<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"
         );
-        assert!(matches!(tunnel.await.unwrap(), Ended::Cut(End::Revoked)));
+        assert!(matches!(tunnel.await.unwrap(), Ended::Cut(End::Revoked(_))));
     });
 }
 
