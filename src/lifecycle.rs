@@ -163,7 +163,7 @@ fn take_over(running: &Running, found: Result<Config, Problems>) {
     };
     match running.reload(&config) {
         Ok(restart) => {
-            info!("rules, signing keys and integrations were read again");
+            info!("rules, signing keys, integrations and shards were read again");
             if !restart.is_empty() {
                 let sections = restart.join(", ");
                 warn!(

@@ -14,13 +14,13 @@ pub fn reference() -> String {
         document: &document,
     };
     page.line("\n## Requests");
-    for (path, operations) in members(&document["paths"]) {
+    for (path, operations) in members(at(&document, "paths")) {
         for (method, operation) in members(operations) {
             page.operation(&method.to_uppercase(), path, operation);
         }
     }
     page.line("\n## Bodies");
-    for (name, schema) in members(&document["components"]["schemas"]) {
+    for (name, schema) in members(at(at(&document, "components"), "schemas")) {
         page.schema(name, schema);
     }
     page.text
@@ -37,11 +37,11 @@ impl Page<'_> {
     fn operation(&mut self, method: &str, path: &str, operation: &Value) {
         let summary = text(operation, "summary");
         self.line(&format!("\n### `{method} {path}`\n\n{summary}."));
-        if let Some(description) = operation["description"].as_str() {
+        if let Some(description) = at(operation, "description").as_str() {
             self.line(&format!("\n{description}"));
         }
         let document = self.document;
-        let parameters = list(&operation["parameters"]).iter();
+        let parameters = list(at(operation, "parameters")).iter();
         let parameters: Vec<&Value> = parameters.map(|given| resolved(document, given)).collect();
         if !parameters.is_empty() {
             self.line("\n| Parameter | In | Meaning |\n|---|---|---|");
@@ -52,7 +52,7 @@ impl Page<'_> {
             let stop = if meaning.ends_with('.') { "" } else { "." };
             self.line(&format!("| `{name}` | {place} | {meaning}{stop} |"));
         }
-        if let Some(body) = body_of(&operation["requestBody"]) {
+        if let Some(body) = body_of(at(operation, "requestBody")) {
             self.line(&format!("\nThe body is a {}.", link(body)));
         }
         self.answers(operation);
@@ -63,11 +63,11 @@ impl Page<'_> {
         self.line("\n| Status | Answer |\n|---|---|");
         let mut problems = Vec::new();
         let mut notes = String::new();
-        for (status, answer) in members(&operation["responses"]) {
+        for (status, answer) in members(at(operation, "responses")) {
             let answer = resolved(self.document, answer);
             let body = body_of(answer);
             let is_problem = body == Some("Problem");
-            for (name, header) in members(&answer["headers"]) {
+            for (name, header) in members(at(answer, "headers")) {
                 let of = if is_problem {
                     format!(" of {status}")
                 } else {
@@ -96,24 +96,24 @@ impl Page<'_> {
         self.line("\n| Field | Type | | Meaning |\n|---|---|---|---|");
         self.fields(schema);
         // One of several forms: each has fields of its own.
-        for form in list(&schema["oneOf"]) {
+        for form in list(at(schema, "oneOf")) {
             self.fields(form);
         }
     }
 
     fn fields(&mut self, schema: &Value) {
         let about_all = text(schema, "description");
-        let required = list(&schema["required"]);
-        for (name, field) in members(&schema["properties"]) {
+        let required = list(at(schema, "required"));
+        for (name, field) in members(at(schema, "properties")) {
             let must = if required.iter().any(|known| known == name) {
                 "required"
             } else {
                 ""
             };
-            let meaning = field["description"].as_str().unwrap_or(about_all);
+            let meaning = at(field, "description").as_str().unwrap_or(about_all);
             let kind = kind(field);
             let mut row = format!("| `{name}` | {kind} | {must} | {meaning}");
-            if let Some(example) = list(&field["examples"]).first() {
+            if let Some(example) = list(at(field, "examples")).first() {
                 write!(row, " For example `{example}`.").expect(NO_FAILURE);
             }
             self.line(&format!("{row} |"));
@@ -128,18 +128,20 @@ impl Page<'_> {
 
 /// What a reference of the document leads to, or the value itself.
 fn resolved<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
-    let target = value["$ref"].as_str().and_then(|at| at.strip_prefix('#'));
+    let target = at(value, "$ref")
+        .as_str()
+        .and_then(|at| at.strip_prefix('#'));
     target.and_then(|at| document.pointer(at)).unwrap_or(value)
 }
 
 /// The name of the schema of a request's or an answer's body.
 fn body_of(carrier: &Value) -> Option<&str> {
-    let (_, content) = members(&carrier["content"]).next()?;
-    schema_name(&content["schema"])
+    let (_, content) = members(at(carrier, "content")).next()?;
+    schema_name(at(content, "schema"))
 }
 
 fn schema_name(schema: &Value) -> Option<&str> {
-    schema["$ref"].as_str()?.rsplit('/').next()
+    at(schema, "$ref").as_str()?.rsplit('/').next()
 }
 
 fn link(name: &str) -> String {
@@ -150,20 +152,20 @@ fn kind(field: &Value) -> String {
     if let Some(name) = schema_name(field) {
         return link(name);
     }
-    let words = list(&field["oneOf"]).iter();
+    let words = list(at(field, "oneOf")).iter();
     let words: Vec<String> = words
-        .filter_map(|choice| choice["const"].as_str())
+        .filter_map(|choice| at(choice, "const").as_str())
         .map(|word| format!("`\"{word}\"`"))
         .collect();
     if !words.is_empty() {
         return words.join(" or ");
     }
-    let kind = match &field["type"] {
+    let kind = match at(field, "type") {
         Value::Array(kinds) => kinds.iter().find_map(Value::as_str).unwrap_or_default(),
         kind => kind.as_str().unwrap_or_default(),
     };
-    let bound = |key: &str| field[key].as_u64();
-    match (kind, field["format"].as_str()) {
+    let bound = |key: &str| at(field, key).as_u64();
+    match (kind, at(field, "format").as_str()) {
         ("string", Some("date-time")) => "time".to_owned(),
         ("string", Some("uri")) => "address".to_owned(),
         ("string", Some("email")) => "e-mail address".to_owned(),
@@ -187,8 +189,13 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
+/// A member of an object, or null.
+fn at<'v>(value: &'v Value, key: &str) -> &'v Value {
+    value.get(key).unwrap_or(&Value::Null)
+}
+
 fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value[key].as_str().unwrap_or_default()
+    at(value, key).as_str().unwrap_or_default()
 }
 
 const NO_FAILURE: &str = "writing to a string does not fail";

@@ -146,7 +146,7 @@ fn text<'s>(schema: &'s Value, key: &str) -> &'s str {
 }
 
 /// What `Rules` is made of, which a reload replaces; the rest is settled once the gateway listens.
-pub const RELOADED: &[&str] = &["room", "token", "integration"];
+pub const RELOADED: &[&str] = &["room", "shard", "token", "integration"];
 
 const PREAMBLE: &str = "\
 <!-- Generated: `cargo run -- config reference > docs/configuration.md`; do not edit. -->

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 COMMENT = re.compile(r"\s*<!-- (.*) -->\s*")
+HEADING = re.compile(r"#+ ")
 HEREDOC = re.compile(r"<<'?(\w+)'?")
 
 
@@ -22,12 +23,13 @@ class Block:
     line: int
     language: str
     markers: list
+    section: int
     text: str = ""
     commands: list = field(default_factory=list)
 
 
 def blocks_of(path):
-    blocks, markers, block, indent = [], [], None, 0
+    blocks, markers, block, indent, section = [], [], None, 0, 0
     for number, line in enumerate(path.read_text().splitlines(), 1):
         bare = line.lstrip()
         if block is not None:
@@ -39,8 +41,10 @@ def blocks_of(path):
                 block.text += line[indent:] + "\n"
         elif bare.startswith("```"):
             indent = len(line) - len(bare)
-            block = Block(number, bare.removeprefix("```").strip(), markers)
+            block = Block(number, bare.removeprefix("```").strip(), markers, section)
             markers = []
+        elif HEADING.match(line):
+            markers, section = [], section + 1
         elif comment := COMMENT.fullmatch(line):
             markers.append(comment[1])
         elif bare:

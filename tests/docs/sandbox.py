@@ -1,5 +1,6 @@
 """Where commands run: what a reader has after the steps before them, and nothing of this machine's."""
 
+import base64
 import pathlib
 import secrets
 import shutil
@@ -63,7 +64,7 @@ def prepare(folder):
         "config/prosody.secret": secrets.token_hex(32),
         "config/odoo.secret": secrets.token_hex(32),
         "config/odoo.api-key": secrets.token_hex(32),
-        "config/session.key": secrets.token_urlsafe(32),
+        "config/session.key": base64.b64encode(secrets.token_bytes(32)).decode() + "\n",
         "claims.json": CLAIMS,
         "prosody.log": PROSODY_LOG,
     }
@@ -83,6 +84,10 @@ def prepare(folder):
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "DOCS_PLACE": str(home / "place"),
+        # Nothing is looked up or asked outside of this machine; nobody listens there.
+        "GATEWAY__OIDC__INTERNAL_URL": "https://127.0.0.1:1",
+        "GATEWAY__UPSTREAM__WEB": "http://127.0.0.1:1",
+        "GATEWAY__UPSTREAM__XMPP": "http://127.0.0.1:1",
     }
     return folder, environment
 

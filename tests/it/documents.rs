@@ -1,6 +1,6 @@
 //! What the documents say of the code and of each other is so.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use jitsi_auth_gateway::{api, config};
 
@@ -72,7 +72,8 @@ fn what_a_link_to_source_names_is_there() {
             }
             seen += 1;
             let text = fs::read_to_string(root().join(&path)).unwrap();
-            let said = if path.ends_with(".rs") && !name.contains(['/', '.', ':']) {
+            let is_rust = Path::new(&path).extension().is_some_and(|end| end == "rs");
+            let said = if is_rust && !name.contains(['/', '.', ':']) {
                 text.contains(&format!(" {name}")) || text.contains(&format!("{name}("))
             } else {
                 path.ends_with(name) || text.contains(name)
@@ -137,9 +138,11 @@ fn every_name_of_an_option_exists() {
                     .chars()
                     .all(|c| c.is_ascii_lowercase() || "._".contains(c));
             // Files and hosts are written like options, too.
-            let is_file = [".toml", ".md", ".js", ".json", ".rs", ".yaml", ".conf"]
-                .iter()
-                .any(|end| key.ends_with(end));
+            let is_file = [
+                ".toml", ".md", ".js", ".json", ".rs", ".yaml", ".conf", ".crt", ".key",
+            ]
+            .iter()
+            .any(|end| key.ends_with(end));
             if !is_key || is_file || !sections.contains(section) || NOT_OPTIONS.contains(&key) {
                 continue;
             }
@@ -229,7 +232,7 @@ impl Page {
 }
 
 /// Written like an option, and something else.
-const NOT_OPTIONS: &[&str] = &["room.features", "listen.host"];
+const NOT_OPTIONS: &[&str] = &[];
 
 const LANGUAGES: &[&str] = &[
     "console", "env", "json", "lua", "mermaid", "nginx", "python", "text", "toml", "yaml",
