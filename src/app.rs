@@ -1,6 +1,11 @@
 //! Assembly: from a checked configuration to a running gateway, and back to nothing.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tokio::{
     runtime::Handle,
@@ -14,7 +19,7 @@ use tracing::{info, warn};
 use crate::{
     admin::Admin,
     clock::{Clock, Timestamp},
-    config::{Backend, Config, Jitsi, fingerprint},
+    config::{self, Backend, Config, Jitsi, Written, fingerprint},
     doctor::{self, ProbeSettings, Prober},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
@@ -30,7 +35,8 @@ use crate::{
     revocation::Revocations,
     room::RoomKey,
     server::{
-        self, Certificate, CertificateError, ListenError, Listener, News, WorkerError, Workers,
+        self, Certificate, CertificateError, Door, InheritError, Inherited, ListenError, Listener,
+        News, WorkerError, Workers,
     },
     shard::ShardName,
     store,
@@ -48,6 +54,7 @@ pub struct Running {
     workers: Arc<Workers>,
     tasks: TaskTracker,
     clock: Clock,
+    started_with: Written,
     metrics: ControlMetrics,
     traces: Option<Traces>,
     drain_delay: Duration,
@@ -84,6 +91,9 @@ pub enum StartError {
     /// An address is taken, or not ours.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// What a service manager handed over cannot be used.
+    #[error(transparent)]
+    Inherit(#[from] InheritError),
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -105,12 +115,14 @@ pub enum StartError {
 }
 
 /// What a running gateway takes from outside, so that tests can hold it.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Surroundings {
     /// The time.
     pub clock: Clock,
     /// Randomness.
     pub random: Random,
+    /// Sockets that a service manager handed over.
+    pub sockets: Inherited,
 }
 
 /// Starts a gateway. The current runtime becomes its control plane; requests are served on threads
@@ -120,12 +132,22 @@ pub struct Surroundings {
 ///
 /// Outside of a runtime.
 pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, StartError> {
-    let Surroundings { clock, random } = surroundings;
+    let Surroundings {
+        clock,
+        random,
+        mut sockets,
+    } = surroundings;
     let Config { server, log, .. } = config;
-    let bind = |address: Option<SocketAddr>| address.map(server::listen).transpose();
-    let (http, https) = (bind(server.http)?, bind(server.https)?);
-    let admin_listener = server::listen(server.admin)?;
-    let reservation_listener = bind(config.reservation.as_ref().map(|settings| settings.listen))?;
+    let mut bind = |name, address: Option<SocketAddr>| {
+        address
+            .map(|address| sockets.listen(name, address))
+            .transpose()
+    };
+    let (http, https) = (bind("http", server.http)?, bind("https", server.https)?);
+    let reservation = config.reservation.as_ref();
+    let reservation_listener = bind("reservation", reservation.map(|asks| asks.listen))?;
+    let admin_listener = sockets.listen("admin", server.admin)?;
+    sockets.none_left()?;
     let certificate = server
         .tls
         .clone()
@@ -238,6 +260,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         workers,
         tasks: TaskTracker::new(),
         clock,
+        started_with: config.written.clone(),
         metrics: control_metrics.clone(),
         traces,
         drain_delay: server.drain_delay,
@@ -313,7 +336,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     }
     for (listener, tls) in [(http, false), (https, true)] {
         if let Some(listener) = listener {
-            running.accept(listener, tls);
+            let balancers = server
+                .proxy_protocol
+                .then(|| TrustedProxies::new(server.trusted_proxies.clone()));
+            running.accept(listener, Door { tls, balancers });
         }
     }
     info!(
@@ -332,9 +358,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
 // === impl Running ===
 
 impl Running {
-    /// Takes over rules, signing keys and shards of a new configuration; everything else needs a
-    /// restart.
-    pub fn reload(&self, config: &Config) -> Result<(), gateway::SetupError> {
+    /// Takes over rules, signing keys, integrations and shards of a new configuration, and gives the
+    /// names of sections that have changed since the start and are used only after a restart.
+    pub fn reload<'c>(&'c self, config: &'c Config) -> Result<Vec<&'c str>, gateway::SetupError> {
         let rules = rules(config, self.clock.clone());
         self.gateway
             .replace_rules(rules.inspect_err(|_| self.reload_failed())?);
@@ -352,7 +378,14 @@ impl Running {
                 ..announcement(config, std::mem::take(&mut own.replica))
             };
         });
-        Ok(())
+        let mut changed = config.written.differences(&self.started_with);
+        changed.retain(|section| !config::RELOADED.contains(section));
+        Ok(changed)
+    }
+
+    /// The threads that serve, to see whether they live.
+    pub fn workers(&self) -> Weak<Workers> {
+        Arc::downgrade(&self.workers)
     }
 
     /// A new configuration cannot be used; the old one stays, and metrics and `/readyz` say so.
@@ -408,14 +441,10 @@ impl Running {
         info!("stopped");
     }
 
-    fn accept(&self, listener: Listener, tls: bool) {
-        let accepting = server::accept(
-            listener,
-            tls,
-            Arc::clone(&self.workers),
-            self.closed.clone(),
-        );
-        self.keep(if tls { "https" } else { "http" }, accepting);
+    fn accept(&self, listener: Listener, door: Door) {
+        let name = if door.tls { "https" } else { "http" };
+        let (workers, closed) = (Arc::clone(&self.workers), self.closed.clone());
+        self.keep(name, server::accept(listener, door, workers, closed));
     }
 
     fn keep(

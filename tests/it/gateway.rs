@@ -2,6 +2,7 @@
 
 mod api;
 mod apps;
+mod balancers;
 mod doors;
 mod events;
 mod flood;

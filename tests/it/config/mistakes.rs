@@ -53,7 +53,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[colours]\nred = 1",
-        "25: colours: unknown key; known here are embed, guests, insecure_readable_secrets, integration, jaas, listen, log, oidc, pages, probe, public_url, reservation, room, session, shard, store, tls, token, traces, upstream",
+        "25: colours: unknown key; known here are embed, guests, insecure_readable_secrets, integration, jaas, listen, log, oidc, pages, probe, public_url, reload_every, reservation, room, session, shard, store, tls, token, traces, upstream",
     ),
     (
         r#"client_id = "jitsi""#,
@@ -73,7 +73,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[listen.tls]",
-        "25: listen.tls: unknown key; known here are admin, drain_delay, drain_window, grace, http, https, recorders, trusted_proxies, workers",
+        "25: listen.tls: unknown key; known here are admin, drain_delay, drain_window, grace, http, https, proxy_protocol, recorders, trusted_proxies, workers",
     ),
     (
         "client_id = \"jitsi\"\n",
@@ -127,6 +127,16 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nproxy_protocol = true",
+        "5: listen.proxy_protocol: nobody is trusted to tell addresses; add trusted_proxies with the networks of the balancers",
+    ),
+    (
+        r#"public_url = "https://meet.example.org""#,
+        "reload_every = \"2d\"\npublic_url = \"https://meet.example.org\"",
+        "1: reload_every: 2d is too long; write a duration from 0s to 1day",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
         "http = \"127.0.0.1:8080\"\nworkers = 0",
         "5: listen.workers: 0 is out of bounds; write a number from 1 to 512",
     ),
@@ -148,7 +158,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"http = "127.0.0.1:8080""#,
         "http = \"127.0.0.1:8080\"\ndrain_window = \"2h\"",
-        r#"5: listen.drain_window: 2h is too long; write a duration from 0s to 1h"#,
+        r"5: listen.drain_window: 2h is too long; write a duration from 0s to 1h",
     ),
     (
         r#"http = "127.0.0.1:8080""#,
