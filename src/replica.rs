@@ -6,13 +6,13 @@ use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::watch,
+    sync::{broadcast::error::RecvError, watch},
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::store::{Note, State, Store, StoreError};
+use crate::store::{Event, Note, State, Store, StoreError};
 
 /// What a replica says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,12 +46,19 @@ pub async fn announce(
     if store.state() == State::Memory {
         return;
     }
+    let mut events = store.subscribe();
     let mut turns = interval(EVERY);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let speaking = async {
         loop {
             tokio::select! {
                 _ = turns.tick() => {}
+                event = events.recv() => match event {
+                    // What was said to a store that was away was not heard.
+                    Ok(Event::Connected) | Err(RecvError::Lagged(_)) => {}
+                    Ok(Event::Lost | Event::Said { .. }) => continue,
+                    Err(RecvError::Closed) => return,
+                },
                 changed = announcement.changed() => if changed.is_err() {
                     return;
                 },

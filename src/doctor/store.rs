@@ -238,6 +238,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 mod tests {
     use super::*;
 
+    type Change = fn(&mut Announcement);
+
     fn replica(change: impl FnOnce(&mut Announcement)) -> Announcement {
         let mut own = Announcement {
             version: "1.0.0".to_owned(),
@@ -258,7 +260,6 @@ mod tests {
         };
         assert_eq!(with(|_| {}), None);
         assert_eq!(alike(&[replica(|_| {})]), Ok(()));
-        type Change = fn(&mut Announcement);
         let cases: [(Change, &str, &str); 5] = [
             (|own| own.cookie_keys.clear(), "R2.cookie-keys", "1 × none"),
             (

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use http::StatusCode;
+
 use crate::doctor::{Check, Finding, bosh::BoshError};
 
 /// What the gateway on this machine made of the same login, past all hops in front of it.
@@ -31,6 +33,14 @@ pub(super) fn differs(error: &BoshError, local: &Local) -> Finding {
         Finding::error(Check::S4, what)
             .saw("a test person's login by BOSH at the public address", got)
     };
+    if is_misdirected(error) {
+        return found("proxy", error.to_string()).so(
+            "something before the gateway ends TLS, and the gateway does not believe it that people \
+             came by HTTPS",
+            "write that proxy's addresses into listen.trusted_proxies, and let it send \
+             X-Forwarded-Proto: https and the Host that people asked for",
+        );
+    }
     match local {
         Local::Works(address) => found(
             "hop",
@@ -59,6 +69,11 @@ pub(super) fn differs(error: &BoshError, local: &Local) -> Finding {
     }
 }
 
+/// Whether the gateway takes the request for one to somewhere else, or by plain HTTP.
+pub(super) fn is_misdirected(error: &BoshError) -> bool {
+    matches!(error, BoshError::Http(answer) if answer.status == StatusCode::MISDIRECTED_REQUEST)
+}
+
 /// A token for Prosody was believed of a client.
 pub(super) fn believed() -> Finding {
     Finding::danger(Check::S6, "token")
@@ -77,7 +92,7 @@ pub(super) fn believed() -> Finding {
 pub(super) fn changed(error: &BoshError) -> Finding {
     Finding::error(Check::S6, "changed")
         .saw(
-            "the same login with a forged token, prefix and headers beside it",
+            "the same login with a forged Authorization, prefix and other headers beside it",
             error.to_string(),
         )
         .so(
@@ -110,6 +125,7 @@ const MAX_HEAD_BYTES: usize = 4096;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::wire::Answer;
 
     #[test]
     fn the_guilty_hop_is_named() {
@@ -122,6 +138,12 @@ mod tests {
         ] {
             assert_eq!(differs(&ended(), &local).id, expected);
         }
+        let misdirected = BoshError::Http(Box::new(Answer {
+            status: StatusCode::MISDIRECTED_REQUEST,
+            ..Answer::default()
+        }));
+        let local = Local::Works(address);
+        assert_eq!(differs(&misdirected, &local).id, "S4.proxy");
     }
 
     #[test]

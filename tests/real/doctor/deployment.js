@@ -1,12 +1,14 @@
+import { once } from "node:events";
 import { readdir, symlink } from "node:fs/promises";
 import { createServer, request as ask } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { createServer as createTlsServer, request as askTls } from "node:https";
 import { readFile } from "node:fs/promises";
 import { connect, createServer as createTcpServer } from "node:net";
+import { connect as connectTls, createServer as createRawTlsServer } from "node:tls";
 import { join } from "node:path";
 import { startFocus } from "../lib/focus.js";
 import { binary, defaults, planGateway, startGateway } from "../lib/gateway.js";
-import { listen, run, temporaryDirectory } from "../lib/process.js";
+import { freePort, listen, run, temporaryDirectory } from "../lib/process.js";
 import { modules, startProsody } from "../lib/prosody.js";
 import { startProvider } from "../lib/provider.js";
 import { appSecret } from "../lib/tokens.js";
@@ -44,12 +46,16 @@ export async function startBalancer(ports) {
   return { url: `http://127.0.0.1:${port}`, stop: closing(server) };
 }
 
-function forwardTo(target, change) {
+function forwardTo(target, change, adds = {}) {
   return (request, response) => {
     const { url, headers, method } = request;
     const changed = change({ url, headers: { ...headers } });
-    const forward = ask(new URL(changed.url, target(url)), { method, headers: changed.headers }, (answer) => {
-      response.writeHead(answer.statusCode, answer.headers);
+    const to = new URL(changed.url, target(url, headers));
+    const send = to.protocol === "https:" ? askTls : ask;
+    // What is behind shows a certificate for another name, as within a cluster.
+    const options = { method, headers: changed.headers, rejectUnauthorized: false };
+    const forward = send(to, options, (answer) => {
+      response.writeHead(answer.statusCode, { ...answer.headers, ...adds });
       answer.pipe(response);
     });
     forward.on("error", () => response.writeHead(502).end());
@@ -71,6 +77,61 @@ export async function startAnswer(status, type, body) {
   });
   return { url: `http://127.0.0.1:${await listen(server)}`, stop: closing(server) };
 }
+
+/**
+ * A gateway of its own behind a door: somewhere else ends TLS, and passes on what it likes.
+ * @param {(door: {port: number, certificate: object, gateway: string}) => Promise<object>} open
+ *   starts the door at its port; `gateway` is the address of the gateway's own listener
+ * @returns {Promise<object>} what `examine` needs to look at it
+ */
+export async function behind(keep, { neighbours }, open, { args = [], settings = {}, only = "P,S,R3", plain = false } = {}) {
+  const port = await freePort();
+  const plan = await planGateway({ label: "doctor-door", publicUrl: `https://localhost:${port}` });
+  const web = keep(await startWeb({ publicUrl: plan.publicUrl }));
+  keep(await startGateway(plan, { neighbours: { ...neighbours, web: web.url }, settings }));
+  const gateway = plain ? `http://127.0.0.1:${plan.ports.http}` : `https://127.0.0.1:${plan.ports.https}`;
+  keep(await open({ port, certificate: plan.certificate, gateway }));
+  return { plan, settings, changed: { web: web.url }, args: ["--only", only, ...args] };
+}
+
+/** A door that changes requests on the way, sends them elsewhere, or adds to answers. */
+export const meddlingDoor = ({ change = (request) => request, elsewhere = () => undefined, adds = {} }) => (
+  async ({ port, certificate, gateway }) => {
+    const files = { cert: await readFile(certificate.certificate), key: await readFile(certificate.key) };
+    const target = (url, headers) => elsewhere(url, headers) ?? gateway;
+    const server = createTlsServer(files, forwardTo(target, change, adds));
+    server.listen(port, "127.0.0.1");
+    await once(server, "listening");
+    return { stop: closing(server) };
+  }
+);
+
+/** A door that cuts connections on which nothing is said for so long. */
+export const impatientDoor = (milliseconds) => async ({ port, certificate, gateway }) => {
+  const sockets = new Set();
+  const files = { cert: await readFile(certificate.certificate), key: await readFile(certificate.key) };
+  const server = createRawTlsServer(files, (client) => {
+    const backend = connectTls({ port: new URL(gateway).port, host: "127.0.0.1", rejectUnauthorized: false });
+    for (const [one, other] of [[client, backend], [backend, client]]) {
+      sockets.add(one);
+      one.pipe(other);
+      one.setTimeout(milliseconds, () => one.destroy());
+      one.on("error", () => other.destroy());
+      one.on("close", () => {
+        sockets.delete(one);
+        other.destroy();
+      });
+    }
+  });
+  server.listen(port, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    stop: () => new Promise((done) => {
+      server.close(done);
+      sockets.forEach((socket) => socket.destroy());
+    }),
+  };
+};
 
 /** A front door with a certificate that sends paths where it is told. */
 export async function startFrontDoor({ certificate, key }, target) {
@@ -97,19 +158,19 @@ export async function startDeployment() {
     const plan = await planGateway({ label: "doctor" });
     const { publicUrl } = plan;
     const prosody = keep(await startProsody({ secret: appSecret }));
-    keep(await startFocus(prosody));
+    const focus = keep(await startFocus(prosody));
     const web = keep(await startWeb({ publicUrl }));
-    const provider = keep(await startProvider({ publicUrl }));
+    const provider = keep(await startProvider({ publicUrl, backchannelLogout: true, ca: plan.certificate.pem }));
     const neighbours = { web: web.url, xmpp: prosody.url, issuer: provider.issuer };
     const gateway = keep(await startGateway(plan, { neighbours }));
     return {
-      plan, prosody, web, provider, gateway, neighbours, stop,
+      plan, prosody, focus, web, provider, gateway, neighbours, stop,
       /** Runs the doctor with the neighbours and settings changed; answers its report and exit code. */
-      async examine({ changed = {}, settings = {}, args = ["--deep"], trusted = true } = {}) {
-        const own = merge(await defaults(plan, { ...neighbours, ...changed }), settings);
-        const file = await plan.file("doctor.toml", `${toml(own)}\n`);
+      async examine({ changed = {}, settings = {}, args = ["--deep"], trusted = true, plan: at = plan } = {}) {
+        const own = merge(await defaults(at, { ...neighbours, ...changed }), settings);
+        const file = await at.file("doctor.toml", `${toml(own)}\n`);
         const program = await run(binary, ["doctor", "--config", file, "--json", ...args], {
-          env: { SSL_CERT_FILE: trusted ? plan.certificate.certificate : "/dev/null", SSL_CERT_DIR: "/nonexistent" },
+          env: { SSL_CERT_FILE: trusted ? at.certificate.certificate : "/dev/null", SSL_CERT_DIR: "/nonexistent" },
         });
         const { code } = await program.exited;
         let report;

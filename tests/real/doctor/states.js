@@ -4,6 +4,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeCertificate } from "../lib/certificate.js";
+import { planGateway, startGateway } from "../lib/gateway.js";
 import { freePort } from "../lib/process.js";
 import { names, startProsody } from "../lib/prosody.js";
 import { startProvider } from "../lib/provider.js";
@@ -11,7 +12,9 @@ import { startRedis } from "../lib/redis.js";
 import { appSecret, rsaKey, startKeyServer } from "../lib/tokens.js";
 import { startWeb } from "../lib/web.js";
 import { startFocus } from "../lib/focus.js";
-import { modulesWithout, startAnswer, startBalancer, startFrontDoor, startMeddler } from "./deployment.js";
+import {
+  behind, impatientDoor, meddlingDoor, modulesWithout, startAnswer, startBalancer, startFrontDoor, startMeddler,
+} from "./deployment.js";
 
 const clock = (seconds) => ({
   LD_PRELOAD: "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
@@ -55,13 +58,29 @@ const withKey = (publish, settings = {}) => async (keep, { plan }) => {
     changed: { xmpp: part.url },
     settings: { token: { secret_file: undefined, key: [{ kid: "2026-11", file }] } },
     // The gateway that runs has other keys.
-    args: ["--deep", "--only", "B,A,J,S"],
+    args: ["--deep", "--only", "B,A,J,S1"],
   };
 };
 
-const redis = (url) => async (keep, { plan }) => {
-  const server = keep(await startRedis({ password: "the store's own", labels: ["doctor"] }));
+const redis = (url, more = {}) => async (keep, { plan }) => {
+  const server = keep(await startRedis({ password: "the store's own", labels: ["doctor"], ...more }));
   return { settings: { store: { kind: "redis", url_file: await plan.file("redis.secret", url(server)) } } };
+};
+
+const jicofo = async (keep, bridges) => (
+  keep(await startAnswer(200, "application/json", JSON.stringify({ bridge_selector: bridges })))
+);
+
+/** Two gateways at one store; the second is of another kind. */
+const replicas = async (keep, { neighbours, plan: doctors }, { settings = {}, otherKey = false } = {}) => {
+  const server = keep(await startRedis({ password: "the store's own", labels: ["doctor"] }));
+  const store = { kind: "redis", url_file: await doctors.file("redis.secret", server.url) };
+  for (const second of [false, true]) {
+    const plan = await planGateway({ label: `doctor-replica-${second ? 2 : 1}`, publicUrl: doctors.publicUrl });
+    if (!(second && otherKey)) plan.sessionKey = doctors.sessionKey;
+    keep(await startGateway(plan, { neighbours, settings: { store, ...(second && settings) } }));
+  }
+  return { settings: { store }, args: ["--only", "R"] };
 };
 
 /** States in which nothing is wrong. */
@@ -76,6 +95,21 @@ export const healthy = {
     return { changed: { ...bare, ...changed } };
   },
   "a store": redis((server) => server.url),
+  "rooms that are open to everybody": async (keep, deployment) => (
+    behind(keep, deployment, meddlingDoor({}), { settings: { room: [{ match: "*", enter: "open" }] } })
+  ),
+  "a balancer that ends TLS and is trusted": async (keep, deployment) => (
+    behind(keep, deployment, meddlingDoor({
+      change: ({ url, headers }) => ({ url, headers: { ...headers, "x-forwarded-proto": "https" } }),
+    }), { plain: true, settings: { listen: { trusted_proxies: ["127.0.0.1"] } } })
+  ),
+  "a door that waits long enough": async (keep, deployment) => (
+    behind(keep, deployment, impatientDoor(10_000), { args: ["--slow=3s"] })
+  ),
+  "a bridge": async (keep) => (
+    { args: ["--jicofo", (await jicofo(keep, { bridge_count: 2, operational_bridge_count: 1 })).url] }
+  ),
+  "two replicas": async (keep, deployment) => replicas(keep, deployment),
 };
 
 /** States in which something is: what is done, and the id of the first finding. */
@@ -212,4 +246,53 @@ export const broken = {
     const door = keep(await startFrontDoor(plan.certificate, target));
     return { settings: { public_url: door.url }, args: ["--only", "P"] };
   }],
+  "a balancer loses the query": ["S4.hop", async (keep, deployment) => behind(keep, deployment, meddlingDoor({
+    change: ({ url, headers }) => ({ url: url.startsWith("/http-bind") ? "/http-bind" : url, headers }),
+  }))],
+  "a balancer ends TLS and is not trusted": ["S4.proxy", async (keep, deployment) => (
+    behind(keep, deployment, meddlingDoor({}), { plain: true })
+  )],
+  "the gateway that runs has another key for sessions": ["S4.gateway", async (keep, { plan }) => ({
+    settings: { session: { key_file: await plan.file("other.secret", Buffer.alloc(32, "a key of its own").toString("base64")) } },
+  })],
+  "a balancer sends whoever has a token past the gateway": ["S6.token", async (keep, deployment) => (
+    behind(keep, deployment, meddlingDoor({
+      elsewhere: (url, headers) => (headers.authorization?.startsWith("Bearer ey") ? deployment.prosody.url : undefined),
+    }))
+  )],
+  "a balancer sends tenants elsewhere": ["S6.changed", async (keep, deployment) => {
+    const other = keep(await startAnswer(404, "text/html", "no such backend"));
+    const elsewhere = (url) => (url.includes("prefix=elsewhere") ? other.url : undefined);
+    return behind(keep, deployment, meddlingDoor({ elsewhere }));
+  }],
+  "a balancer cuts quiet WebSockets": ["S2.cut", async (keep, deployment) => (
+    behind(keep, deployment, impatientDoor(1_000), { args: ["--slow=3s"], only: "S2" })
+  )],
+  "a balancer cuts waiting requests": ["S3.cut", async (keep, deployment) => (
+    behind(keep, deployment, impatientDoor(1_000), { args: ["--slow=3s"], only: "S3" })
+  )],
+  "a hop adds large cookies": ["R3.size", async (keep, deployment) => (
+    behind(keep, deployment, meddlingDoor({ adds: { "set-cookie": `balancer=${"x".repeat(4000)}` } }))
+  )],
+  "no bridge": ["J5.none", async (keep) => (
+    { args: ["--jicofo", (await jicofo(keep, { bridge_count: 1, operational_bridge_count: 0 })).url] }
+  )],
+  "Jicofo tells nothing": ["J5.refused", async () => ({ args: ["--jicofo", await nobody()] })],
+  "the provider sends nobody back after signing out": ["C5.redirect", async (keep, { plan }) => {
+    const client = { post_logout_redirect_uris: ["https://elsewhere.example.org/"] };
+    const part = keep(await startProvider({ publicUrl: plan.publicUrl, backchannelLogout: true, client }));
+    return { changed: { issuer: part.issuer } };
+  }],
+  "Redis may forget what has to be remembered": ["R1.eviction", redis((server) => server.url, {
+    options: ["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"],
+  })],
+  "replicas have different keys for sessions": ["R2.cookie-keys", async (keep, deployment) => (
+    replicas(keep, deployment, { otherKey: true })
+  )],
+  "replicas have different rules": ["R2.settings", async (keep, deployment) => (
+    replicas(keep, deployment, { settings: { room: [{ match: "*", enter: "guest" }] } })
+  )],
+  "replicas lead to different Prosodys": ["R2.ring", async (keep, deployment) => (
+    replicas(keep, deployment, { settings: { upstream: { xmpp: await nobody() } } })
+  )],
 };

@@ -52,6 +52,7 @@ export async function planGateway({ label, publicUrl }) {
     publicUrl: publicUrl ?? `https://localhost:${https}`,
     certificate: await makeCertificate(directory.path),
     directory: directory.path,
+    sessionKey: randomBytes(32).toString("base64"),
     remove: directory.remove,
   };
 }
@@ -77,13 +78,15 @@ export async function defaults(plan, { web, xmpp, issuer }) {
       scopes: ["openid", "profile", "email"],
       claims: { groups: "groups" },
     },
-    session: { key_file: await plan.file("session.secret", randomBytes(32).toString("base64")) },
+    session: { key_file: await plan.file("session.secret", plan.sessionKey) },
     token: {
       app_id: "gateway",
       secret_file: await plan.file("token.secret", appSecret),
       audience: "jitsi",
       subject: names.domain,
     },
+    // Tests count the sessions that Prosody saw.
+    probe: { enabled: false },
     // Everything that any part of the gateway says: the logs are searched for secrets afterwards.
     log: { level: "trace" },
     room: [{ match: "*", enter: "member", moderators: ["group:staff"] }],

@@ -5,9 +5,11 @@ import { accepts, freePort, run, temporaryDirectory, untilServes } from "./proce
  * Starts a Redis server of the test's own that keeps nothing on disk.
  * @param {object} options
  * @param {string} options.password
+ * @param {string[]} [options.options] more of the server's command line
+ * @param {object} [options.env] more environment
  * @param {string[]} [options.labels] of the gateways in whose logs the password must not be
  */
-export async function startRedis({ password, labels = [] }) {
+export async function startRedis({ password, labels = [], options = [], env }) {
   const directory = await temporaryDirectory("redis");
   const port = await freePort();
   for (const label of labels) await keepOutOfLogs(label, password);
@@ -15,7 +17,8 @@ export async function startRedis({ password, labels = [] }) {
   const launch = async () => {
     program = await run("redis-server", [
       "--port", `${port}`, "--bind", "127.0.0.1", "--requirepass", password, "--save", "", "--appendonly", "no",
-    ], { cwd: directory.path });
+      ...options,
+    ], { cwd: directory.path, env });
     await untilServes(program, () => accepts(port), { what: "Redis" });
   };
   await launch();
