@@ -1,6 +1,9 @@
-//! The admin listener: `/livez`, `/readyz`, `/metrics`, for probes and operators, not for people.
+//! The admin listener: `/livez`, `/readyz`, `/metrics`, `/shards`, for probes and operators, not for
+//! people.
 
-use std::{collections::BTreeMap, convert::Infallible, io, sync::Arc, time::Duration};
+mod shards;
+
+use std::{collections::BTreeMap, convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -15,6 +18,7 @@ use tracing::{debug, warn};
 use crate::{
     metrics::{ControlMetrics, Format, Metrics, ProbeMetrics, Verdict},
     oidc::{RelyingParty, Status},
+    placement::Placement,
     presence::Presence,
     server::Listener,
     store::{State, Store},
@@ -36,6 +40,8 @@ pub struct Admin {
     pub probe: ProbeMetrics,
     /// Switches that weaken the gateway and are on.
     pub weakened: Vec<&'static str>,
+    /// Which shards there are, if there can be any.
+    pub placement: Option<Arc<Placement>>,
     /// Cancelled when the gateway stops: from then on it is not ready.
     pub draining: CancellationToken,
 }
@@ -51,8 +57,8 @@ impl Admin {
     ) -> io::Result<()> {
         let socket = listener.into_tokio()?;
         while let Some(accepted) = stop.run_until_cancelled(socket.accept()).await {
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match accepted {
+                Ok((stream, peer)) => (stream, peer.ip()),
                 Err(error) => {
                     warn!(%error, "cannot accept connections on the admin listener");
                     tokio::time::sleep(BACK_OFF).await;
@@ -63,8 +69,8 @@ impl Admin {
             let stopped = stop.clone();
             tokio::spawn(async move {
                 let service = service_fn(move |request: Request<Incoming>| {
-                    let answer = admin.answer(&request);
-                    async move { Ok::<_, Infallible>(answer) }
+                    let admin = Arc::clone(&admin);
+                    async move { Ok::<_, Infallible>(admin.reply(request, peer).await) }
                 });
                 let serving = http1::Builder::new()
                     .timer(TokioTimer::new())
@@ -77,6 +83,14 @@ impl Admin {
             });
         }
         Ok(())
+    }
+
+    async fn reply(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        if path == "/shards" || path.starts_with("/shards/") {
+            return self.shards(request, peer).await;
+        }
+        self.answer(&request)
     }
 
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
@@ -94,7 +108,7 @@ impl Admin {
             _ => text(
                 StatusCode::NOT_FOUND,
                 PLAIN,
-                "try /livez, /readyz or /metrics\n".into(),
+                "try /livez, /readyz, /metrics or /shards\n".into(),
             ),
         }
     }
@@ -164,18 +178,27 @@ impl Admin {
         if self.control.certificate.reloads.is_failing() {
             reasons.push("the new certificate cannot be used; see the log".to_owned());
         }
+        let view = self.placement.as_ref().map(|placement| placement.view());
+        let shards = view.filter(|view| view.is_sharded());
+        let shards = shards.map(|view| shards::readiness(&view));
+        if let Some((_, lost)) = &shards {
+            reasons.extend_from_slice(lost);
+        }
         let (status, word) = match (draining, reasons.is_empty()) {
             (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             (false, true) => (StatusCode::OK, "ready"),
             (false, false) => (StatusCode::OK, "degraded"),
         };
-        let body = json!({
+        let mut body = json!({
             "status": word,
             "provider": provider.as_ref().map_or("none", Status::as_str),
             "store": store.as_str(),
             "backends": backends,
             "reasons": reasons,
         });
+        if let (Some((shards, _)), Some(body)) = (shards, body.as_object_mut()) {
+            body.insert("shards".to_owned(), shards);
+        }
         text(status, "application/json", format!("{body}\n"))
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     metrics::{ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
     pages::{self, Pages},
+    placement::Placement,
     policy::{Enter, Policy},
     presence::Presence,
     random::Random,
@@ -31,7 +32,8 @@ use crate::{
     server::{
         self, Certificate, CertificateError, ListenError, Listener, News, WorkerError, Workers,
     },
-    store,
+    shard::ShardName,
+    store, upstream,
 };
 
 /// A gateway that runs.
@@ -40,6 +42,7 @@ pub struct Running {
     /// Where it listens.
     pub addresses: Addresses,
     gateway: Arc<Gateway>,
+    placement: Option<Arc<Placement>>,
     workers: Arc<Workers>,
     tasks: TaskTracker,
     clock: Clock,
@@ -151,9 +154,28 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     ));
     let store = store::open(&config.store, control_metrics.store.clone(), random.clone())?;
     let presence = Arc::new(Presence::new(&random));
+    let backend = match &config.backend {
+        Backend::Jitsi(Jitsi {
+            upstream, shards, ..
+        }) => {
+            let shared = (clock.clone(), random.clone(), Arc::clone(&store));
+            let metrics = control_metrics.shards.clone();
+            let placement = Placement::new(shards.clone(), &upstream.xmpp_domain, shared, metrics);
+            gateway::Backend::Jitsi {
+                upstream: upstream.clone(),
+                placement: Arc::new(placement),
+            }
+        }
+        Backend::Jaas(settings) => gateway::Backend::Jaas(settings.clone()),
+    };
+    let placement = match &backend {
+        gateway::Backend::Jitsi { placement, .. } => Some(Arc::clone(placement)),
+        gateway::Backend::Jaas(_) => None,
+    };
     let news = News {
         revoked: revocations.watch(),
         presence: presence.changes(),
+        moves: placement.as_ref().map(|placement| placement.moves()),
     };
     let control = Control {
         runtime: Handle::current(),
@@ -171,10 +193,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         trusted_proxies: TrustedProxies::new(server.trusted_proxies.clone()),
         session: config.session,
         keyring: config.keyring.clone(),
-        backend: match &config.backend {
-            Backend::Jitsi(jitsi) => gateway::Backend::Jitsi(jitsi.upstream.clone()),
-            Backend::Jaas(settings) => gateway::Backend::Jaas(settings.clone()),
-        },
+        backend,
         pages: pages(config),
         start: config.pages.start,
         guests: config.guests.clone(),
@@ -206,6 +225,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
                 .map(|listener| listener.address),
         },
         gateway,
+        placement: placement.clone(),
         workers,
         tasks: TaskTracker::new(),
         clock,
@@ -227,12 +247,16 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         store: Arc::clone(&store),
         probe: control_metrics.probe.clone(),
         weakened: config.weakened.clone(),
+        placement: placement.clone(),
         draining: running.draining.clone(),
     });
     if let Some(relying_party) = relying_party {
         running
             .tasks
             .spawn(relying_party.run(running.stopped.clone()));
+    }
+    if let Some(placement) = placement {
+        running.tasks.spawn(placement.run(running.stopped.clone()));
     }
     if let (Some(every), Some(probed)) = (config.probe, &running.probed) {
         let prober = Prober {
@@ -298,13 +322,17 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
 // === impl Running ===
 
 impl Running {
-    /// Takes over rules and signing keys of a new configuration; everything else needs a restart.
+    /// Takes over rules, signing keys and shards of a new configuration; everything else needs a
+    /// restart.
     pub fn reload(&self, config: &Config) -> Result<(), gateway::SetupError> {
         let rules = rules(config, self.clock.clone());
         self.gateway
             .replace_rules(rules.inspect_err(|_| self.reload_failed())?);
         self.metrics.config.succeeded(self.clock.now().as_unix());
         self.metrics.config_hash.set(&config.fingerprint());
+        if let (Some(placement), Some(jitsi)) = (&self.placement, config.jitsi()) {
+            placement.replace(jitsi.shards.clone());
+        }
         if let (Some(probed), Some(settings)) = (&self.probed, probed(config)) {
             probed.send_replace(settings);
         }
@@ -420,15 +448,15 @@ fn rules(config: &Config, clock: Clock) -> Result<Rules, gateway::SetupError> {
 
 /// What the probe works with.
 fn probed(config: &Config) -> Option<ProbeSettings> {
-    let Jitsi { upstream, token } = config.jitsi()?;
-    let backend = doctor::Backend {
-        name: THE_ONE.to_owned(),
-        xmpp: upstream.xmpp.clone(),
-        domain: upstream.xmpp_domain.clone(),
+    let jitsi = config.jitsi()?;
+    let backend = |(shard, upstream): (Option<&ShardName>, upstream::Settings)| doctor::Backend {
+        name: shard.map_or(THE_ONE, ShardName::as_str).to_owned(),
+        xmpp: upstream.xmpp,
+        domain: upstream.xmpp_domain,
     };
     Some(ProbeSettings {
-        backends: vec![backend],
-        token: token.clone(),
+        backends: jitsi.sets().into_iter().map(backend).collect(),
+        token: jitsi.token.clone(),
     })
 }
 
@@ -443,7 +471,7 @@ fn announcement(config: &Config, replica: String) -> Announcement {
         settings: config.fingerprint(),
         cookie_keys: config.keyring.ids(),
         signing_keys: jitsi.map_or_else(Vec::new, |jitsi| jitsi.token.signing.kids()),
-        ring: fingerprint(&jitsi.map(|jitsi| &jitsi.upstream)),
+        ring: fingerprint(&jitsi.map(|jitsi| (&jitsi.upstream, &jitsi.shards))),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Bound {
     pub sid: String,
     /// When the session began.
     pub began: Timestamp,
+    /// The shard on which it was made, if there were shards.
+    pub shard: Option<String>,
 }
 
 /// Why a body is not taken.
@@ -134,11 +136,17 @@ impl SessionIds {
         Self(tagger)
     }
 
-    /// Prosody's answer to a session's first request, with the id bound to `owner`, `room` and the
-    /// time.
+    /// Prosody's answer to a session's first request, with the id bound to `owner`, `room`, the time
+    /// and the shard, if it has a name.
     ///
     /// An answer that is no BOSH body, or has no id, is given back as it is: it created nothing.
-    pub fn bind(&self, answer: &Bytes, owner: &str, room: &str, now: Timestamp) -> Bytes {
+    pub fn bind(
+        &self,
+        answer: &Bytes,
+        (owner, room): (&str, &str),
+        now: Timestamp,
+        shard: Option<&str>,
+    ) -> Bytes {
         let Ok(StartTag {
             sid: Some(span), ..
         }) = StartTag::parse(answer)
@@ -149,14 +157,19 @@ impl SessionIds {
             return answer.clone();
         };
         let began = now.as_unix().to_string();
-        let tag = self.0.tag(&[sid, &began, owner, room]);
+        let tag = match shard {
+            Some(shard) => self.0.tag(&[sid, &began, owner, room, shard]),
+            None => self.0.tag(&[sid, &began, owner, room]),
+        };
+        let shard = shard.map(|shard| format!("{SEPARATOR}{shard}"));
+        let shard = shard.unwrap_or_default();
         replaced(
             answer,
             Span {
                 start: span.end,
                 end: span.end,
             },
-            &format!("{SEPARATOR}{began}{SEPARATOR}{tag}"),
+            &format!("{shard}{SEPARATOR}{began}{SEPARATOR}{tag}"),
         )
     }
 
@@ -172,13 +185,20 @@ impl SessionIds {
         let bound = text_at(body, span).ok_or(BodyError::Foreign)?;
         let (bound, proof) = bound.rsplit_once(SEPARATOR).ok_or(BodyError::Foreign)?;
         let (sid, began) = bound.rsplit_once(SEPARATOR).ok_or(BodyError::Foreign)?;
-        if !self.0.verify(&[sid, began, owner, room], proof) {
-            return Err(BodyError::Foreign);
-        }
+        let (sid, shard) = if self.0.verify(&[sid, began, owner, room], proof) {
+            (sid, None)
+        } else {
+            let (sid, shard) = sid.rsplit_once(SEPARATOR).ok_or(BodyError::Foreign)?;
+            if !self.0.verify(&[sid, began, owner, room, shard], proof) {
+                return Err(BodyError::Foreign);
+            }
+            (sid, Some(shard.to_owned()))
+        };
         let seconds = began.parse().map_err(|_| BodyError::Foreign)?;
         let known = Bound {
             sid: sid.to_owned(),
             began: Timestamp::from_unix(seconds),
+            shard,
         };
         let cut = Span {
             start: span.start + sid.len(),
@@ -391,9 +411,9 @@ mod tests {
     fn an_id_works_only_for_whom_and_where_it_was_made() {
         let bound = ids().bind(
             &Bytes::from_static(CREATED.as_bytes()),
-            "session-1",
-            "room-a",
+            ("session-1", "room-a"),
             NOW,
+            None,
         );
         let bound = std::str::from_utf8(&bound).unwrap();
         let sid = bound
@@ -439,9 +459,40 @@ mod tests {
     }
 
     #[test]
+    fn an_id_says_on_which_shard_it_was_made_and_nobody_changes_that() {
+        let created = Bytes::from_static(CREATED.as_bytes());
+        let bound = ids().bind(&created, ("session-1", "room-a"), NOW, Some("s1"));
+        let text = std::str::from_utf8(&bound).unwrap();
+        assert!(text.contains("sid='7d3f-1.s1.1000."), "{text}");
+        let unbind = |text: &str| {
+            let body = Bytes::from(text.to_owned());
+            let tag = StartTag::parse(&body).unwrap();
+            ids().unbind(&tag, &body, "session-1", "room-a")
+        };
+        let (plain, own) = unbind(text).unwrap();
+        assert_eq!(plain, created);
+        assert_eq!((&*own.sid, own.shard.as_deref()), ("7d3f-1", Some("s1")));
+        for (what, forged) in [
+            (".s1.", ".s2."),
+            (".s1.", "."),
+            ("-1.s1.", "-1-s1."),
+            ("7d3f", "7d3e"),
+        ] {
+            assert_eq!(
+                unbind(&text.replace(what, forged)),
+                Err(BodyError::Foreign),
+                "{forged}"
+            );
+        }
+    }
+
+    #[test]
     fn answers_without_an_id_are_left_alone() {
         for answer in ["<body type='terminate' condition='x'/>", "not xml", ""] {
-            assert_eq!(ids().bind(&Bytes::from(answer), "s", "r", NOW), answer);
+            assert_eq!(
+                ids().bind(&Bytes::from(answer), ("s", "r"), NOW, None),
+                answer
+            );
         }
     }
 

@@ -32,8 +32,14 @@ pub use self::{
 };
 use self::{problem::Report, sections::Raw, shape::Shape, tree::Place};
 use crate::{
-    gateway, integration, jaas, oidc, pages, policy::Policy, reservation, seal::Keyring, server,
-    session, store, telemetry, token, upstream,
+    gateway, integration, jaas, oidc, pages,
+    placement::{self, ShardSettings},
+    policy::Policy,
+    reservation,
+    seal::Keyring,
+    server, session,
+    shard::{ShardName, State},
+    store, telemetry, token, upstream,
 };
 
 /// Everything that the gateway has to know, checked.
@@ -85,8 +91,10 @@ pub enum Backend {
 /// A Jitsi of one's own.
 #[derive(Clone, Debug)]
 pub struct Jitsi {
-    /// Where it is.
+    /// How it is reached; where there are shards, the first of them.
     pub upstream: upstream::Settings,
+    /// Its shards, or the one set that it is.
+    pub shards: placement::Settings,
     /// How tokens for its Prosody are made.
     pub token: token::Settings,
 }
@@ -126,6 +134,26 @@ pub fn fingerprint(value: &impl std::fmt::Debug) -> String {
 
 /// Enough to tell a handful of configurations apart.
 const FINGERPRINT_BYTES: usize = 9;
+
+// === impl Jitsi ===
+
+impl Jitsi {
+    /// Each set of web server and Prosody that is to work, with the name of its shard if there are
+    /// shards.
+    pub fn sets(&self) -> Vec<(Option<&ShardName>, upstream::Settings)> {
+        if !self.shards.sharded {
+            return vec![(None, self.upstream.clone())];
+        }
+        let shards = self.shards.shards.iter();
+        let meant = shards.filter(|shard| shard.state != State::Down);
+        let set = |shard: &ShardSettings| upstream::Settings {
+            web: shard.place.web.clone(),
+            xmpp: shard.place.xmpp.clone(),
+            ..self.upstream.clone()
+        };
+        meant.map(|shard| (Some(&shard.name), set(shard))).collect()
+    }
+}
 
 /// Reads the file and the environment, and every file that they name.
 pub fn load(path: &Path, environment: &Environment) -> Result<Config, Problems> {

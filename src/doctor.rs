@@ -188,7 +188,38 @@ async fn inside(
         report.skip(INSIDE, "meetings are at 8x8, or not asked for");
         return Ok((report, dates));
     };
-    let Jitsi { upstream, token } = jitsi;
+    log_levels(&jitsi.token, watch, &mut report);
+    match &order.jicofo {
+        Some(jicofo) if watch.begins(Check::J5) => bridges::examine(jicofo, &mut report).await,
+        _ => report.skip(&[Check::J5], "--jicofo names the address to ask"),
+    }
+    for (shard, upstream) in jitsi.sets() {
+        let set = Jitsi {
+            upstream,
+            ..jitsi.clone()
+        };
+        let examined = examine_set(config, &set, order, watch, (clock, random), &mut dates);
+        let own = Box::pin(examined).await?;
+        report.append(match shard {
+            Some(shard) => own.about(shard.as_str()),
+            None => own,
+        });
+    }
+    Ok((report, dates))
+}
+
+/// One web server, its Prosody and its rooms.
+async fn examine_set(
+    config: &Config,
+    Jitsi {
+        upstream, token, ..
+    }: &Jitsi,
+    order: &Order<'_>,
+    watch: &Watch<'_>,
+    (clock, random): (&Clock, &Random),
+    dates: &mut Dates,
+) -> Result<Report, DoctorError> {
+    let mut report = Report::default();
     let told = web::examine(
         &Wire::plain(&upstream.web),
         &config.public_url,
@@ -208,15 +239,10 @@ async fn inside(
         random,
         watch,
     };
-    log_levels(token, watch, &mut report);
-    match &order.jicofo {
-        Some(jicofo) if watch.begins(Check::J5) => bridges::examine(jicofo, &mut report).await,
-        _ => report.skip(&[Check::J5], "--jicofo names the address to ask"),
-    }
-    let logs_in = prosody.run(&mut report, &mut dates).await;
+    let logs_in = prosody.run(&mut report, dates).await;
     report.explained("W2.domain", &["B1.host", "B2.domain"]);
     if !watch.selection.has_any(ROOMS) {
-        return Ok((report, dates));
+        return Ok(report);
     }
     if logs_in {
         let rooms = Rooms {
@@ -229,7 +255,7 @@ async fn inside(
     } else {
         report.skip(ROOMS, "a good token does not log in");
     }
-    Ok((report, dates))
+    Ok(report)
 }
 
 /// Prosody's plugins write whole tokens into the log when they refuse somebody.

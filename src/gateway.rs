@@ -30,9 +30,15 @@ mod socket;
 mod start;
 mod tunnel;
 mod visitor;
+mod ways;
 mod web;
 
-use std::{cell::Cell, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Instant,
+};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
@@ -44,6 +50,7 @@ use self::{
     failure::{Asking, Failure, Reader},
     live::Live,
     shared::Behind,
+    ways::Ways,
 };
 pub use self::{
     body::Body,
@@ -55,21 +62,14 @@ use crate::{
     metrics::WorkerMetrics,
     pages::StartPage,
     route::{Label, Own, Route, Transport},
-    upstream::Pool,
 };
-
-/// A worker's way to a Jitsi behind the gateway.
-#[derive(Debug)]
-struct Ways {
-    web: Pool,
-    xmpp: Pool,
-}
 
 /// One thread's share of the gateway.
 #[derive(Debug)]
 pub struct Worker {
     gateway: Arc<Gateway>,
-    jitsi: Option<Ways>,
+    /// To the shards that were needed so far.
+    ways: RefCell<Vec<Rc<Ways>>>,
     live: Live,
     streams: Streams,
     listeners: Listeners,
@@ -85,18 +85,8 @@ pub struct Worker {
 impl Worker {
     /// A worker on the current thread.
     pub fn new(gateway: Arc<Gateway>, metrics: Arc<WorkerMetrics>) -> Self {
-        let jitsi = gateway.jitsi.as_ref().map(|jitsi| {
-            let settings = &jitsi.upstream;
-            let pool = |to: &http::uri::Authority| {
-                Pool::new(to.clone(), settings.connect_timeout, settings.idle)
-            };
-            Ways {
-                web: pool(&settings.web),
-                xmpp: pool(&settings.xmpp),
-            }
-        });
         Self {
-            jitsi,
+            ways: RefCell::default(),
             live: Live::default(),
             streams: Streams::new(Arc::clone(&metrics)),
             listeners: Listeners::default(),
@@ -224,9 +214,9 @@ impl Worker {
                 },
             ) => self.web_socket(&mut request, facts, tenant).await,
             (Ok(()), Route::Room(room)) => self.room_page(request, &asking, facts, room).await,
-            (Ok(()), Route::Config) => self.config_js(request, facts).await,
+            (Ok(()), Route::Config { tenant }) => self.config_js(request, facts, tenant).await,
             (Ok(()), Route::Home)
-                if self.gateway.start == StartPage::Gateway || self.jitsi.is_none() =>
+                if self.gateway.start == StartPage::Gateway || self.jitsi().is_err() =>
             {
                 self.start_page(&request, &asking)
             }
@@ -284,13 +274,8 @@ impl Worker {
     }
 
     /// The Jitsi behind the gateway; where there is none, none of its addresses is.
-    fn jitsi(&self) -> Result<(&Behind, &Ways), Failure> {
-        let ways = self.jitsi.as_ref();
-        self.gateway
-            .jitsi
-            .as_ref()
-            .zip(ways)
-            .ok_or(Failure::NotFound)
+    fn jitsi(&self) -> Result<&Behind, Failure> {
+        self.gateway.jitsi.as_ref().ok_or(Failure::NotFound)
     }
 
     fn next_id(&self) -> RequestId {

@@ -131,7 +131,9 @@ fn take_over(running: &Running, reload: &Reload) {
         }
     };
     match running.reload(&config) {
-        Ok(()) => info!("rules and signing keys were read again; other changes need a restart"),
+        Ok(()) => {
+            info!("rules, signing keys and shards were read again; other changes need a restart");
+        }
         Err(error) => warn!(%error, "the new keys cannot be used; the old ones stay"),
     }
 }

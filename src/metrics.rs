@@ -8,6 +8,7 @@ mod control;
 mod histogram;
 mod probe;
 mod process;
+mod shards;
 mod tally;
 mod text;
 mod words;
@@ -24,6 +25,7 @@ pub use self::{
         ReloadMetrics, StoreMetrics,
     },
     probe::{ProbeMetrics, Verdict},
+    shards::{ShardLabel, ShardMetrics, ShardStateLabels},
     text::Format,
     words::{Limit, Stream, Upstream},
     worker::{Open, WorkerMetrics},

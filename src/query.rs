@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
-use crate::room::{MAX_NODE_BYTES, Tenant};
+use crate::room::{MAX_NODE_BYTES, RoomKey, Tenant};
 
 /// The parameters of a signalling request that mean something to Prosody and may come from a
 /// client.
@@ -72,6 +72,18 @@ impl SignallingQuery {
         self.passed.iter().any(|(name, _)| *name == "previd")
     }
 
+    /// `vnode`: the Prosody for people who only watch that the client was sent to.
+    pub fn visitor_node(&self) -> Option<&str> {
+        let mut passed = self.passed.iter();
+        let (_, node) = passed.find(|(name, _)| *name == VISITOR_NODE)?;
+        Some(node)
+    }
+
+    /// Passes no `vnode` on.
+    pub fn drop_visitor_node(&mut self) {
+        self.passed.retain(|(name, _)| *name != VISITOR_NODE);
+    }
+
     /// The `room` value, decoded once.
     pub fn room(&self) -> Option<&str> {
         self.room.as_deref()
@@ -128,6 +140,12 @@ pub struct PageQuery {
     pub rest: String,
 }
 
+/// The room of an address that has it in its query, as of `config.js`; if it is one.
+pub fn room_of(tenant: Option<Tenant>, raw: &str) -> Option<RoomKey> {
+    let query = SignallingQuery::parse(raw).ok()?;
+    RoomKey::from_query(tenant, query.room()?).ok()
+}
+
 // === impl PageQuery ===
 
 impl PageQuery {
@@ -171,7 +189,9 @@ pub fn without_tokens(raw: &str) -> Cow<'_, str> {
 
 /// What Jitsi's client adds to the address of its connection, beside `room` and `token`
 /// (lib-jitsi-meet `modules/xmpp/ResumeTask.ts`, jitsi-meet `react/features/base/conference`).
-const PASSED: &[&str] = &["previd", "vnode", "customusername", "release"];
+const PASSED: &[&str] = &["previd", VISITOR_NODE, "customusername", "release"];
+
+const VISITOR_NODE: &str = "vnode";
 
 /// A room of 512 bytes doubly encoded, and the rest with room to spare.
 const MAX_BYTES: usize = 8192;

@@ -22,7 +22,10 @@ pub enum Route {
     /// A path of a room's shape whose name cannot be a room.
     NoRoom(RoomError),
     /// `[/<tenant>]/config.js`, which apps fetch and pages after a change of shard.
-    Config,
+    Config {
+        /// The tenant of the path.
+        tenant: Option<Tenant>,
+    },
     /// Jitsi's public files.
     Asset,
     /// Prosody: `[/<tenant>]/http-bind` and `[/<tenant>]/xmpp-websocket`.
@@ -186,7 +189,10 @@ impl Route {
     fn of_name(tenant: Option<&str>, name: &str) -> Self {
         match name {
             "" => Self::Asset,
-            "config.js" => Self::Config,
+            "config.js" => match tenant.map(Tenant::parse).transpose() {
+                Ok(tenant) => Self::Config { tenant },
+                Err(error) => Self::NoRoom(error),
+            },
             "http-bind" | "xmpp-websocket" => {
                 let transport = if name == "http-bind" {
                     Transport::Bosh

@@ -146,6 +146,8 @@ pub enum Topic {
     Revocation,
     /// Who is in which room.
     Presence,
+    /// Which shard a room is on, and which shards there are.
+    Shard,
 }
 
 /// What a subscriber hears.
@@ -211,13 +213,14 @@ pub fn open(
 
 impl Topic {
     /// All topics.
-    pub const ALL: [Self; 2] = [Self::Revocation, Self::Presence];
+    pub const ALL: [Self; 3] = [Self::Revocation, Self::Presence, Self::Shard];
 
     /// The word in channel names.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Revocation => "revocation",
             Self::Presence => "presence",
+            Self::Shard => "shard",
         }
     }
 }

@@ -17,7 +17,7 @@ pub use self::{
 };
 
 /// Where Jitsi is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Jitsi's web server, `host:port`, plain HTTP.
     pub web: Authority,

@@ -18,6 +18,7 @@ use crate::{
     policy::{Admission, Enter, Grant, Matcher, Rule, Situation, Start, Visitor},
     room::RoomKey,
     seal::Purpose,
+    shard::ShardName,
     token::{Minter, prosody},
 };
 
@@ -76,6 +77,15 @@ impl Context<'_, '_> {
         };
         let output = &mut self.terminal.output;
         writeln!(output, "room     {room} ({})", room.readable())?;
+        if let Some(jitsi) = config.jitsi().filter(|jitsi| jitsi.shards.sharded) {
+            let ring = jitsi.shards.ring();
+            let shard = ring.place(&room).map(ShardName::as_str).unwrap_or_default();
+            let fingerprint = ring.fingerprint();
+            writeln!(
+                output,
+                "shard    {shard} if it begins now (ring {fingerprint})"
+            )?;
+        }
         let Some((position, rule)) = config.policy.rule_of(&room) else {
             writeln!(output, "rule     none is for this room\nanswer   refused")?;
             return Ok(());

@@ -14,6 +14,7 @@ mod probe;
 mod reservation;
 mod room;
 mod session;
+mod shard;
 mod store;
 mod tls;
 mod token;
@@ -34,6 +35,7 @@ use self::{
     reservation::RawReservation,
     room::RawRoom,
     session::RawSession,
+    shard::RawShard,
     store::RawStore,
     tls::RawTls,
     token::RawToken,
@@ -63,6 +65,7 @@ pub(super) struct Raw {
     listen: RawListen,
     tls: Option<RawTls>,
     upstream: Option<RawUpstream>,
+    shard: Vec<RawShard>,
     jaas: Option<RawJaas>,
     oidc: Option<RawOidc>,
     session: RawSession,
@@ -117,6 +120,7 @@ impl Raw {
             Some(jaas) => {
                 for (key, is_there) in [
                     ("upstream", self.upstream.is_some()),
+                    ("shard", !self.shard.is_empty()),
                     ("token", self.token.is_some()),
                     ("reservation", reservation.is_some()),
                 ] {
@@ -132,7 +136,9 @@ impl Raw {
             }
             // What was meant to be 8x8's account needs no other remedy.
             None if report.section("jaas").is_settled("") => None,
-            None => jitsi(self.upstream, self.token, secrets, report).map(Backend::Jitsi),
+            None => {
+                jitsi((self.upstream, self.shard), self.token, secrets, report).map(Backend::Jitsi)
+            }
         };
         let store = self
             .store
@@ -190,21 +196,24 @@ impl Raw {
 }
 
 fn jitsi(
-    upstream: Option<RawUpstream>,
+    (upstream, shards): (Option<RawUpstream>, Vec<RawShard>),
     token: Option<RawToken>,
     secrets: SecretReader,
     report: &mut Report,
 ) -> Option<Jitsi> {
-    let upstream = upstream
-        .unwrap_or_default()
-        .resolve(&mut report.section("upstream"));
-    let xmpp_domain = upstream.as_ref().map(|upstream| &*upstream.xmpp_domain);
+    let upstream = upstream.unwrap_or_default();
+    let resolved = shard::resolve(upstream, shards, &mut report.section(""));
+    let xmpp_domain = resolved
+        .as_ref()
+        .map(|(upstream, _)| &*upstream.xmpp_domain);
     let token =
         token
             .unwrap_or_default()
             .resolve(xmpp_domain, secrets, &mut report.section("token"));
+    let (upstream, shards) = resolved?;
     Some(Jitsi {
-        upstream: upstream?,
+        upstream,
+        shards,
         token: token?,
     })
 }

@@ -96,6 +96,14 @@ impl Report {
         }
     }
 
+    /// The same, about a shard.
+    pub(super) fn about(mut self, shard: &str) -> Self {
+        for finding in &mut self.findings {
+            finding.meaning = format!("shard {shard}: {}", finding.meaning).into();
+        }
+        self
+    }
+
     pub(super) fn append(&mut self, other: Self) {
         self.findings.extend(other.findings);
         for (check, outcome) in other.outcomes {

@@ -23,6 +23,7 @@ use super::{
     live::{End, Kind, Registration},
     presented::{Occasion, hash},
     visitor::{Entrant, Rank},
+    ways::Ways,
 };
 use crate::{
     bosh::{self, Bound, StartTag},
@@ -32,7 +33,8 @@ use crate::{
     room::{RoomKey, Tenant},
     route::Transport,
     session::{Session, SessionId},
-    upstream::{ProsodyHead, RequestBody, UpstreamBody},
+    shard::ShardName,
+    upstream::{Pool, ProsodyHead, RequestBody, UpstreamBody},
 };
 
 /// A BOSH request that was let through, ready for Prosody.
@@ -46,11 +48,16 @@ struct Admitted {
     opens: Option<bool>,
     /// The BOSH session, if it exists already.
     stream: Option<Stream>,
+    ways: Rc<Ways>,
+    /// The Prosody to ask.
+    xmpp: Pool,
 }
 
 /// A BOSH session at Prosody, as of one request.
 struct Stream {
     sid: String,
+    /// Where it is.
+    xmpp: Pool,
     rid: Option<u64>,
     /// The request ends it.
     ends: bool,
@@ -85,7 +92,10 @@ impl Worker {
                 });
             }
         }
-        let admitted = self.admit_bosh(request, facts, tenant).await?;
+        let admitted = match self.admit_bosh(request, facts, tenant).await {
+            Err(Failure::Moved { room }) => return Ok(self.start_again(&room)),
+            admitted => admitted?,
+        };
         let Admitted {
             session,
             room,
@@ -93,8 +103,11 @@ impl Worker {
             owner,
             opens,
             stream,
+            ways,
+            xmpp,
         } = admitted;
-        let mut registration = self.live.register(Rc::clone(&session), Kind::Poll);
+        let spot = ways.spot(&room);
+        let mut registration = self.live.register(Rc::clone(&session), Kind::Poll, spot);
         // The body took its time; a revocation meanwhile found no registration to end.
         if self.gateway.revocations.contains(&session) {
             return Err(Failure::SignInFirst);
@@ -108,7 +121,7 @@ impl Worker {
             self.cut(End::Expired, &session, &room, stream.as_ref(), facts);
             return Ok(terminated("policy-violation"));
         }
-        let (jitsi, ways) = self.jitsi()?;
+        let within = self.jitsi()?.upstream.bosh_timeout;
         let parting = Parting {
             who: Who {
                 session: &session,
@@ -119,17 +132,18 @@ impl Worker {
         };
         let began = Instant::now();
         let end = tokio::select! {
-            answer = ways.xmpp.send(request, jitsi.upstream.bosh_timeout, true) => {
+            answer = xmpp.send(request, within, true) => {
                 parting.over();
                 let took = began.elapsed();
-                let answer = answer?;
+                let answer = self.heard(&ways, answer)?;
                 let mut answer = if stream.is_some() {
                     self.metrics.bosh_waited(took);
                     pass_on(answer)
                 } else {
                     self.metrics.upstream_answered(Upstream::Xmpp, took);
-                    self.created(answer, &owner, &room).await?
+                    self.created(answer, &owner, &room, &ways).await?
                 };
+                ways.mark(answer.headers_mut());
                 self.renew(&session, &mut answer);
                 let waiting = under_way.and_then(UnderWay::answered);
                 if stream.as_ref().is_some_and(|stream| stream.ends) {
@@ -146,7 +160,10 @@ impl Worker {
         };
         parting.over();
         self.cut(end, &session, &room, stream.as_ref(), facts);
-        Ok(terminated("policy-violation"))
+        Ok(match end {
+            End::Moved => self.start_again(&room),
+            _ => terminated("policy-violation"),
+        })
     }
 
     /// Ends a stream at Prosody if its person may not go on, until its next request comes.
@@ -186,13 +203,8 @@ impl Worker {
         audit::cut(&Who { session, room }, Transport::Bosh, end, &facts);
         self.gateway.presence.leave(room, session.id());
         self.metrics.cut(Transport::Bosh, end.as_str());
-        if let Some(Stream {
-            sid,
-            rid: Some(rid),
-            ..
-        }) = stream
-        {
-            self.end_at_prosody(sid, rid.saturating_add(1), room.tenant(), facts);
+        if let Some(stream) = stream {
+            self.end_at_prosody(stream, room.tenant(), facts);
         }
     }
 
@@ -210,8 +222,8 @@ impl Worker {
         tenant: Option<Tenant>,
     ) -> Result<Admitted, Failure> {
         let (head, body) = request.into_parts();
-        let (jitsi, _) = self.jitsi()?;
-        let query = SignallingQuery::parse(head.uri.query().unwrap_or_default())?;
+        let jitsi = self.jitsi()?;
+        let mut query = SignallingQuery::parse(head.uri.query().unwrap_or_default())?;
         let room = RoomKey::from_query(tenant, query.room().ok_or(Failure::NoRoom)?)?;
         let rules = self.rules();
         let mut visitor = self.connecting(&head.headers, &room)?;
@@ -242,12 +254,13 @@ impl Worker {
             }
             self.admit_connection(&rules.policy, &room, visitor, occasion, &facts)?
         };
-        let (body, stream, token) = if tag.creates() {
+        let (body, stream, token, ways) = if tag.creates() {
             self.record_entry(&entrant, &room, Transport::Bosh, &facts);
-            (body, None, self.mint(&rules, &room, &entrant)?)
+            let token = self.mint(&rules, &room, &entrant)?;
+            (body, None, token, self.way_to(&room).await?)
         } else {
             let owner = entrant.owner();
-            let (body, Bound { sid, began }) =
+            let (body, Bound { sid, began, shard }) =
                 self.gateway
                     .bosh_ids
                     .unbind(&tag, &body, owner, &room.to_string())?;
@@ -258,14 +271,17 @@ impl Worker {
                 let named = Session::clone(&entrant.session).named(id);
                 entrant.session = Rc::new(named);
             }
+            let ways = self.way_of_stream(shard.as_deref(), &room).await?;
             let stream = Stream {
                 sid,
+                xmpp: ways.prosody_for(&mut query).clone(),
                 rid: tag.rid(),
                 ends: tag.terminates(),
                 visit_ends: self.visit_ends(&entrant, began),
             };
-            (body, Some(stream), None)
+            (body, Some(stream), None, ways)
         };
+        let xmpp = ways.prosody_for(&mut query).clone();
         let prosody = ProsodyHead {
             xmpp_domain: &jitsi.xmpp_domain,
             query: &query,
@@ -286,6 +302,8 @@ impl Worker {
             room,
             request,
             stream,
+            ways,
+            xmpp,
         })
     }
 
@@ -323,6 +341,7 @@ impl Worker {
         answer: Response<UpstreamBody>,
         owner: &str,
         room: &RoomKey,
+        ways: &Ways,
     ) -> Result<Response<Body>, Failure> {
         let (head, body) = answer.into_parts();
         let body = body::whole(body, MAX_CREATED).await;
@@ -333,15 +352,17 @@ impl Worker {
         self.metrics.bosh_session();
         let now = self.gateway.clock.now();
         let ids = &self.gateway.bosh_ids;
-        let body = ids.bind(&body, owner, &room.to_string(), now);
+        let shard = ways.name().map(ShardName::as_str);
+        let body = ids.bind(&body, (owner, &room.to_string()), now, shard);
         Ok(answer_of(head.status, Body::from(body)))
     }
 
     /// Tells Prosody that a session is over, so that the others in the room see it at once.
-    fn end_at_prosody(&self, sid: &str, rid: u64, tenant: Option<&Tenant>, facts: Facts) {
-        let Ok((jitsi, ways)) = self.jitsi() else {
+    fn end_at_prosody(&self, stream: &Stream, tenant: Option<&Tenant>, facts: Facts) {
+        let (Ok(jitsi), Some(rid)) = (self.jitsi(), stream.rid) else {
             return;
         };
+        let rid = rid.saturating_add(1);
         let none = http::HeaderMap::new();
         let query = SignallingQuery::default();
         let head = ProsodyHead {
@@ -351,8 +372,8 @@ impl Worker {
             client: facts.client,
             from: &none,
         };
-        let request = head.bosh(None, bosh::terminate_request(sid, rid));
-        let xmpp = ways.xmpp.clone();
+        let request = head.bosh(None, bosh::terminate_request(&stream.sid, rid));
+        let xmpp = stream.xmpp.clone();
         tokio::task::spawn_local(async move {
             if let Err(error) = xmpp.send(request, END_TIMEOUT, true).await {
                 debug!(%error, "a BOSH session could not be ended at Prosody; it will time out");

@@ -121,7 +121,7 @@ impl Worker {
         listening: Listening,
         events: mpsc::Sender<Bytes>,
     ) {
-        let mut registration = self.live.register(Rc::clone(&session), Kind::Poll);
+        let mut registration = self.live.register(Rc::clone(&session), Kind::Poll, None);
         let ends = Instant::now() + LONGEST;
         let mut attendance = None;
         let mut next = BEGIN;

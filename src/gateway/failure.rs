@@ -141,6 +141,12 @@ pub(crate) enum Failure {
     /// Not the version of WebSocket that exists.
     #[error("the WebSocket version is not 13")]
     WebSocketVersion,
+    /// The stream's shard is gone, or the room is on another.
+    #[error("the room is on another shard now")]
+    Moved {
+        /// The room.
+        room: RoomKey,
+    },
     /// An upstream gave no answer.
     #[error(transparent)]
     Upstream(#[from] SendError),
@@ -194,7 +200,7 @@ impl Failure {
             | Self::SignIn { .. } => StatusCode::BAD_REQUEST,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotFound | Self::Closed(_) => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::Closed(_) | Self::Moved { .. } => StatusCode::NOT_FOUND,
             Self::ForeignSender
             | Self::Refused { .. }
             | Self::Waiting { .. }

@@ -7,6 +7,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use super::ways::Spot;
 use crate::{
     random::Random,
     revocation::{Cause, Revocations},
@@ -26,6 +27,8 @@ pub(crate) enum End {
     Expired,
     /// The gateway stops.
     Shutdown,
+    /// The room is on another shard now.
+    Moved,
 }
 
 /// An open socket or poll; dropping it takes it out of the books.
@@ -58,6 +61,7 @@ struct Entries {
 struct Entry {
     session: Rc<Session>,
     kind: Kind,
+    spot: Option<Spot>,
     end: Option<oneshot::Sender<End>>,
 }
 
@@ -73,8 +77,13 @@ pub(crate) enum Kind {
 // === impl Live ===
 
 impl Live {
-    /// Enters something that was opened for a session.
-    pub(crate) fn register(&self, session: Rc<Session>, kind: Kind) -> Registration {
+    /// Enters something that was opened for a session; on a shard, if there are shards.
+    pub(crate) fn register(
+        &self,
+        session: Rc<Session>,
+        kind: Kind,
+        spot: Option<Spot>,
+    ) -> Registration {
         let (sender, end) = oneshot::channel();
         let mut entries = self.0.borrow_mut();
         let number = entries.next;
@@ -82,6 +91,7 @@ impl Live {
         let mut entry = Entry {
             session,
             kind,
+            spot,
             end: Some(sender),
         };
         if entries.closed && kind == Kind::Socket {
@@ -120,6 +130,12 @@ impl Live {
         }
         self.0.borrow_mut().closed = true;
         self.end_where(|entry| (entry.kind == Kind::Socket).then_some(End::Shutdown));
+    }
+
+    /// Ends what is where it may not stay.
+    pub(crate) fn end_moved(&self, has_moved: impl Fn(&Spot) -> bool) {
+        let moved = |entry: &Entry| entry.spot.as_ref().is_some_and(&has_moved);
+        self.end_where(|entry| moved(entry).then_some(End::Moved));
     }
 
     /// The numbers of the open sockets, by Fisher and Yates.
@@ -197,6 +213,7 @@ impl End {
             Self::Revoked(cause) => cause.as_str(),
             Self::Expired => "expired",
             Self::Shutdown => "shutdown",
+            Self::Moved => "moved",
         }
     }
 
@@ -209,7 +226,7 @@ impl End {
     pub(crate) const fn close_code(self) -> u16 {
         match self {
             Self::Revoked(_) | Self::Expired => 1008,
-            Self::Shutdown => 1001,
+            Self::Shutdown | Self::Moved => 1001,
         }
     }
 }
@@ -234,7 +251,7 @@ mod tests {
             let began = Instant::now();
             let open: Vec<_> = (0..sockets)
                 .map(|_| {
-                    let mut socket = live.register(Rc::clone(&session), Kind::Socket);
+                    let mut socket = live.register(Rc::clone(&session), Kind::Socket, None);
                     tokio::task::spawn_local(async move {
                         assert_eq!(socket.told_to_end().await, End::Shutdown);
                         began.elapsed()
@@ -319,12 +336,12 @@ mod tests {
                 async move { live.end_sockets(spread, &Random::system()).await }
             });
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let mut late = live.register(Rc::clone(&session), Kind::Socket);
-            let mut poll = live.register(Rc::clone(&session), Kind::Poll);
+            let mut late = live.register(Rc::clone(&session), Kind::Socket, None);
+            let mut poll = live.register(Rc::clone(&session), Kind::Poll, None);
             assert_eq!(late.told_to_end().await, End::Shutdown);
             assert_eq!(began.elapsed(), WINDOW);
             ending.await.unwrap();
-            let mut later = live.register(session, Kind::Socket);
+            let mut later = live.register(session, Kind::Socket, None);
             assert_eq!(later.told_to_end().await, End::Shutdown);
             let polling = tokio::time::timeout(WINDOW, poll.told_to_end()).await;
             assert!(polling.is_err());
@@ -336,7 +353,7 @@ mod tests {
         local(async {
             let (live, session) = (Live::default(), session());
             let mut open: Vec<_> = (0..10)
-                .map(|_| live.register(Rc::clone(&session), Kind::Socket))
+                .map(|_| live.register(Rc::clone(&session), Kind::Socket, None))
                 .collect();
             let spread = Spread {
                 window: WINDOW,

@@ -10,7 +10,7 @@ use super::{
     failure::{Asking, login_path},
     framing::place_of,
     presented::Occasion,
-    web::{only_reading, redirect},
+    web::{Source, only_reading, redirect},
 };
 use crate::{
     headers, page,
@@ -220,7 +220,8 @@ impl Worker {
         };
         let mut request = self.for_web(visit.request, visit.facts)?;
         page::ask_for_whole(request.headers_mut());
-        let answer = self.ask_web(request).await?;
+        let from = Source::Room(self.way_to(&visit.room).await?);
+        let answer = self.ask_web(request, &from).await?;
         let visitor = match &token {
             Some(token) => page::Person::Token(token),
             None => page::Person::Name(session.identity().name.as_deref()),
@@ -240,7 +241,8 @@ impl Worker {
     /// The page as a recorder wants it: it has credentials of its own at Prosody.
     async fn bare_page(&self, visit: Visit<'_>) -> Result<Response<Body>, Failure> {
         let request = self.for_web(visit.request, visit.facts)?;
-        Ok(self.ask_web(request).await?.map(Body::Upstream))
+        let from = Source::Room(self.way_to(&visit.room).await?);
+        Ok(self.ask_web(request, &from).await?.map(Body::Upstream))
     }
 
     /// Whether Prosody is to see somebody without a token, on its guests' domain.

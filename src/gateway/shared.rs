@@ -20,6 +20,7 @@ use crate::{
     owner::OwnerTags,
     page::Completion,
     pages::{Pages, StartPage},
+    placement::Placement,
     policy::Policy,
     presence::Presence,
     random::Random,
@@ -64,7 +65,12 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub enum Backend {
     /// A Jitsi behind the gateway.
-    Jitsi(upstream::Settings),
+    Jitsi {
+        /// What its shards have in common.
+        upstream: upstream::Settings,
+        /// Which shard each room is on.
+        placement: Arc<Placement>,
+    },
     /// 8x8, beside it.
     Jaas(jaas::Settings),
 }
@@ -121,6 +127,7 @@ pub struct Gateway {
 pub(super) struct Behind {
     pub(super) upstream: upstream::Settings,
     pub(super) xmpp_domain: HeaderValue,
+    pub(super) placement: Arc<Placement>,
 }
 
 /// What a reload of the configuration replaces while people are in meetings.
@@ -189,12 +196,13 @@ impl Rules {
 // === impl Behind ===
 
 impl Behind {
-    fn new(upstream: upstream::Settings) -> Result<Self, SetupError> {
+    fn new(upstream: upstream::Settings, placement: Arc<Placement>) -> Result<Self, SetupError> {
         let xmpp_domain = HeaderValue::from_str(&upstream.xmpp_domain)
             .map_err(|_| SetupError::XmppDomain(upstream.xmpp_domain.clone()))?;
         Ok(Self {
             upstream,
             xmpp_domain,
+            placement,
         })
     }
 }
@@ -217,7 +225,10 @@ impl Gateway {
             ..
         } = settings;
         let (jitsi, jaas) = match backend {
-            Backend::Jitsi(upstream) => (Some(Behind::new(upstream)?), None),
+            Backend::Jitsi {
+                upstream,
+                placement,
+            } => (Some(Behind::new(upstream, placement)?), None),
             Backend::Jaas(settings) => (None, Some(Jaas::new(&settings, clock.clone())?)),
         };
         Ok(Self {

@@ -19,9 +19,10 @@ use super::{
 use crate::{
     headers,
     metrics::{Stream, Upstream},
+    placement::Stay,
     policy::Grant,
     presence::Attendance,
-    query::SignallingQuery,
+    query::{self, SignallingQuery},
     room::{RoomKey, Tenant},
     route::Transport,
     session::Session,
@@ -35,6 +36,7 @@ struct Socket {
     registration: Registration,
     attendance: Option<Attendance>,
     longest: Option<Duration>,
+    stay: Option<Stay>,
     facts: Facts,
 }
 
@@ -48,24 +50,29 @@ impl Worker {
         facts: Facts,
         tenant: Option<Tenant>,
     ) -> Result<Response<Body>, Failure> {
-        let (jitsi, ways) = self.jitsi()?;
+        let jitsi = self.jitsi()?;
         if !request.headers().contains_key(header::UPGRADE) {
-            return self.keep_alive(request);
+            return self.keep_alive(request, tenant);
         }
         let key = handshake_key(request)?;
-        let query = SignallingQuery::parse(request.uri().query().unwrap_or_default())?;
+        let mut query = SignallingQuery::parse(request.uri().query().unwrap_or_default())?;
         let room = RoomKey::from_query(tenant, query.room().ok_or(Failure::NoRoom)?)?;
         let rules = self.rules();
         let entrant = self.entrant(request, &query, &room, &rules, &facts).await?;
         let session = Rc::clone(&entrant.session);
-        // From here on a revocation finds the socket, even before the handshake is through.
-        let registration = self.live.register(Rc::clone(&session), Kind::Socket);
+        let ways = self.way_to(&room).await?;
+        // From here on a revocation finds the socket, and so does who moves the room, even before
+        // the handshake is through.
+        let registration = self
+            .live
+            .register(Rc::clone(&session), Kind::Socket, ways.spot(&room));
         if self.gateway.revocations.contains(&session) {
             return Err(Failure::SignInFirst);
         }
         let token = self.mint(&rules, &room, &entrant)?;
         self.record_entry(&entrant, &room, Transport::WebSocket, &facts);
         let expected = accept_of(&key);
+        let xmpp = ways.prosody_for(&mut query);
         let prosody = ProsodyHead {
             xmpp_domain: &jitsi.xmpp_domain,
             query: &query,
@@ -75,8 +82,8 @@ impl Worker {
         };
         let handshake = prosody.web_socket(token.as_ref(), key);
         let within = jitsi.upstream.web_timeout;
-        let answer = self.timed(Upstream::Xmpp, ways.xmpp.send_apart(handshake, within));
-        let answer = answer.await?;
+        let answer = self.timed(Upstream::Xmpp, xmpp.send_apart(handshake, within));
+        let answer = self.heard(&ways, answer.await)?;
         check_switch(&answer, &expected)?;
         let client = upgrade::on(request);
         let presence = &self.gateway.presence;
@@ -87,12 +94,15 @@ impl Worker {
             session,
             attendance,
             longest: entrant.grant().and_then(Grant::lifetime),
+            stay: jitsi.placement.stay(&room),
             room,
             registration,
             facts,
         };
-        tokio::task::spawn_local(self.carry(client, upgrade::on(answer), socket));
-        Ok(switch(expected))
+        let mut switched = switch(expected);
+        ways.mark(switched.headers_mut());
+        tokio::task::spawn_local(Rc::clone(&self).carry(client, upgrade::on(answer), socket));
+        Ok(switched)
     }
 
     /// Who wants the socket, and whether the rules let them have it.
@@ -123,7 +133,11 @@ impl Worker {
 
     /// Jitsi's client asks for the address of its WebSocket every minute or two, to learn whether
     /// it was moved to another shard (lib-jitsi-meet `modules/xmpp/XmppConnection.ts`).
-    fn keep_alive(&self, request: &Request<Incoming>) -> Result<Response<Body>, Failure> {
+    fn keep_alive(
+        &self,
+        request: &Request<Incoming>,
+        tenant: Option<Tenant>,
+    ) -> Result<Response<Body>, Failure> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(Failure::Method { allow: "GET" });
         }
@@ -132,6 +146,13 @@ impl Worker {
         answer
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let query = request.uri().query().unwrap_or_default();
+        if let Some(room) = query::room_of(tenant, query) {
+            self.jitsi()?.placement.touch(&room);
+            if let Some(ways) = self.way_towards(&room)? {
+                ways.mark(answer.headers_mut());
+            }
+        }
         if let Some(session) = self.session(request.headers()) {
             self.renew(&session, &mut answer);
         }
@@ -148,6 +169,7 @@ impl Worker {
             registration,
             attendance,
             longest,
+            stay,
             facts,
         }: Socket,
     ) {
@@ -163,7 +185,7 @@ impl Worker {
         let left = ends.since(self.gateway.clock.now());
         let left = longest.map_or(left, |longest| longest.min(left));
         let ended = tunnel::run(client, prosody, registration, left).await;
-        drop(attendance);
+        drop((attendance, stay));
         drop(open);
         let who = Who {
             session: &session,

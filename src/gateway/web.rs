@@ -1,15 +1,18 @@
 //! Jitsi's web server: room pages, `config.js`, files.
 
+use std::rc::Rc;
+
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 
-use super::{Body, Facts, Failure, Worker, failure::login_path};
+use super::{Body, Facts, Failure, Worker, failure::login_path, ways::Ways};
 use crate::{
-    headers,
+    headers::{self, X_JITSI_SHARD},
     metrics::Upstream,
     page,
     path::CanonicalPath,
     query,
+    room::Tenant,
     session::ReturnTo,
     upstream::{RequestBody, UpstreamBody},
 };
@@ -17,16 +20,18 @@ use crate::{
 // === impl Worker ===
 
 impl Worker {
-    /// Jitsi's configuration, which is nobody's in particular.
+    /// Jitsi's configuration, which is nobody's in particular; but perhaps a room's.
     pub(super) async fn config_js(
         &self,
         request: Request<Incoming>,
         facts: Facts,
+        tenant: Option<Tenant>,
     ) -> Result<Response<Body>, Failure> {
         only_reading(request.method())?;
+        let from = self.source_of(request.uri(), tenant)?;
         let mut request = self.for_web(request, facts)?;
         page::ask_for_whole(request.headers_mut());
-        let answer = self.ask_web(request).await?;
+        let answer = self.ask_web(request, &from).await?;
         let mut answer = self
             .gateway
             .completion
@@ -45,8 +50,14 @@ impl Worker {
         facts: Facts,
     ) -> Result<Response<Body>, Failure> {
         only_reading(request.method())?;
+        // The one that pages ask again and again, to learn whether their room was moved.
+        let from = if request.uri().path() == KEEP_ALIVE {
+            self.source_of(request.uri(), None)?
+        } else {
+            Source::Common(self.common_way()?)
+        };
         let request = self.for_web(request, facts)?;
-        Ok(self.ask_web(request).await?.map(Body::Upstream))
+        Ok(self.ask_web(request, &from).await?.map(Body::Upstream))
     }
 
     /// What only people who signed in may have.
@@ -63,7 +74,8 @@ impl Worker {
             return Err(Failure::ForeignSender);
         }
         let request = self.for_web(request, facts)?;
-        let mut answer = self.ask_web(request).await?.map(Body::Upstream);
+        let from = Source::Common(self.common_way()?);
+        let mut answer = self.ask_web(request, &from).await?.map(Body::Upstream);
         answer
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -129,20 +141,50 @@ impl Worker {
         Ok(request)
     }
 
+    /// Where to ask for what an address means: for a room's at its shard.
+    fn source_of(&self, uri: &Uri, tenant: Option<Tenant>) -> Result<Source, Failure> {
+        let Some(room) = query::room_of(tenant, uri.query().unwrap_or_default()) else {
+            return Ok(Source::Common(self.common_way()?));
+        };
+        self.jitsi()?.placement.touch(&room);
+        Ok(match self.way_towards(&room)? {
+            Some(ways) => Source::Room(ways),
+            None => Source::Common(self.common_way()?),
+        })
+    }
+
     pub(super) async fn ask_web(
         &self,
         request: Request<RequestBody>,
+        from: &Source,
     ) -> Result<Response<UpstreamBody>, Failure> {
         let retry = is_reading(request.method());
-        let (jitsi, ways) = self.jitsi()?;
-        let asking = ways.web.send(request, jitsi.upstream.web_timeout, retry);
-        let mut answer = self.timed(Upstream::Web, asking).await?;
+        let (Source::Room(ways) | Source::Common(ways)) = from;
+        let within = self.jitsi()?.upstream.web_timeout;
+        let asking = ways.web.send(request, within, retry);
+        let answer = self.timed(Upstream::Web, asking).await;
+        let mut answer = self.heard(ways, answer)?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::UpstreamAnswer("an upgrade that nobody asked for"));
         }
         headers::strip_answer(answer.headers_mut());
+        match from {
+            Source::Room(ways) => ways.mark(answer.headers_mut()),
+            // Whoever compares it with that of their room would take it for moved.
+            Source::Common(_) => {
+                answer.headers_mut().remove(X_JITSI_SHARD);
+            }
+        }
         Ok(answer)
     }
+}
+
+/// Which web server is asked, and why.
+pub(super) enum Source {
+    /// That of a room's shard.
+    Room(Rc<Ways>),
+    /// That for what belongs to no room.
+    Common(Rc<Ways>),
 }
 
 /// A redirect; to a path of this site, or to an address that the provider configured.
@@ -176,6 +218,9 @@ pub(super) fn only_reading(method: &Method) -> Result<(), Failure> {
 fn is_reading(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
+
+/// Jitsi's address for pages that have nothing to say (`websocketKeepAliveUrl`).
+const KEEP_ALIVE: &str = "/_unlock";
 
 /// Shared notes and whiteboards send pictures; nothing larger goes through here.
 const MAX_WEB_BODY: u64 = 32 * 1024 * 1024;

@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::ProbeMetrics;
+use super::{ProbeMetrics, ShardMetrics};
 
 /// What is counted away from the data path.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub struct ControlMetrics {
     pub provider: ProviderMetrics,
     /// The store that replicas share.
     pub store: StoreMetrics,
+    /// Shards and their rooms.
+    pub shards: ShardMetrics,
     /// The certificate.
     pub certificate: CertificateMetrics,
     /// Reloads of the configuration.
@@ -130,6 +132,7 @@ impl ControlMetrics {
         );
         self.provider.register(registry);
         self.store.register(registry);
+        self.shards.register(registry);
         self.probe.register(registry);
         registry.register(
             "certificate_not_after_seconds",

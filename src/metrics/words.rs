@@ -142,7 +142,14 @@ pub(super) const ADMISSIONS: [AdmissionWord; 12] = [
 pub(super) const ROLES: [&str; 3] = ["moderator", "participant", "recorder"];
 
 /// Why the gateway ends what is open: `End::as_str`.
-pub(super) const CUTS: [&str; 5] = ["sign_out", "back_channel", "link", "expired", "shutdown"];
+pub(super) const CUTS: [&str; 6] = [
+    "sign_out",
+    "back_channel",
+    "link",
+    "expired",
+    "shutdown",
+    "moved",
+];
 
 /// `SendError::as_str`, and an answer that makes no sense.
 pub(super) const FAILURES: [&str; 6] = [

@@ -80,7 +80,7 @@ impl Route {
             Self::Home => Label::Home,
             Self::Room(_) => Label::Room,
             Self::NoRoom(_) => Label::NoRoom,
-            Self::Config => Label::Config,
+            Self::Config { .. } => Label::Config,
             Self::Asset => Label::Asset,
             Self::Signalling {
                 transport: Transport::Bosh,

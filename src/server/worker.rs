@@ -26,6 +26,7 @@ use super::connection::serve;
 use crate::{
     gateway::{Connection, Gateway, Spread, Worker},
     metrics::{Limit, WorkerMetrics},
+    placement::Move,
     room::RoomKey,
 };
 
@@ -53,6 +54,8 @@ pub struct News {
     pub revoked: watch::Receiver<()>,
     /// A room opened or closed.
     pub presence: broadcast::Receiver<RoomKey>,
+    /// A room or a shard moved, where there can be shards.
+    pub moves: Option<broadcast::Receiver<Move>>,
 }
 
 #[derive(Debug)]
@@ -189,6 +192,7 @@ impl Clone for News {
         Self {
             revoked: self.revoked.clone(),
             presence: self.presence.resubscribe(),
+            moves: self.moves.as_ref().map(broadcast::Receiver::resubscribe),
         }
     }
 }
@@ -245,6 +249,7 @@ async fn run(
     let News {
         mut revoked,
         mut presence,
+        mut moves,
     } = news;
     let worker = Rc::new(Worker::new(gateway, Arc::clone(&metrics)));
     let tls = tls.map(TlsAcceptor::from);
@@ -263,6 +268,14 @@ async fn run(
                 match changed {
                     Ok(room) => worker.presence_changed(&room),
                     Err(RecvError::Lagged(_)) => worker.presence_unknown(),
+                    Err(RecvError::Closed) => return,
+                }
+                continue;
+            }
+            moved = next(&mut moves) => {
+                match moved {
+                    Ok(moved) => worker.end_moved(&moved),
+                    Err(RecvError::Lagged(_)) => worker.end_all_moved(),
                     Err(RecvError::Closed) => return,
                 }
                 continue;
@@ -304,6 +317,13 @@ async fn run(
                 });
             }
         }
+    }
+}
+
+async fn next(moves: &mut Option<broadcast::Receiver<Move>>) -> Result<Move, RecvError> {
+    match moves {
+        Some(moves) => moves.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -9,6 +9,7 @@ const ORDER: &[&str] = &[
     "random",
     "path",
     "room",
+    "shard",
     "identity",
     "policy",
     "seal",
@@ -35,6 +36,8 @@ const ORDER: &[&str] = &[
     "page",
     "pages",
     "upstream",
+    // Which shard each room is on.
+    "placement",
     "api",
     // The request path, and the sockets that it is served on.
     "gateway",
@@ -55,6 +58,7 @@ const ORDER: &[&str] = &[
 const PURE: &[&str] = &[
     "path",
     "room",
+    "shard",
     "identity",
     "policy",
     "seal",

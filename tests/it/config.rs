@@ -16,6 +16,7 @@ mod documents;
 mod integrations;
 mod mistakes;
 mod policies;
+mod shards;
 
 use self::mistakes::{GOOD, MISTAKES};
 

@@ -4,23 +4,26 @@ use http::uri::Authority;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::shard::RawVisitor;
 use crate::{
     config::{
         problem::Section,
         values::{DurationText, domain, http_authority, seconds},
     },
+    placement::Place,
     upstream::Settings,
 };
 
-/// Where Jitsi's web server and Prosody are.
+/// Where Jitsi's web server and Prosody are; with `[[shard]]`, what these have in common.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["web", "xmpp", "xmpp_domain"]))]
+#[schemars(extend("required" = ["xmpp_domain"]))]
 pub(super) struct RawUpstream {
-    /// Jitsi's web server.
+    /// Jitsi's web server; required unless there are shards.
     #[schemars(example = "http://web:8000")]
     web: Option<String>,
-    /// Prosody's HTTP port, reached directly so that no other proxy sees tokens.
+    /// Prosody's HTTP port, reached directly so that no other proxy sees tokens; required unless there
+    /// are shards.
     #[schemars(example = "http://prosody:5280")]
     xmpp: Option<String>,
     /// Prosody's XMPP domain, its `VirtualHost`.
@@ -34,17 +37,58 @@ pub(super) struct RawUpstream {
     bosh_timeout: DurationText,
     /// How long an unused connection is kept; shorter than the upstream keeps it.
     idle: DurationText,
+    /// Prosodys for people who only watch.
+    visitor: Vec<RawVisitor>,
+}
+
+/// What the section says.
+#[derive(Clone, Copy)]
+pub(super) enum Meant<'s> {
+    /// All of it.
+    Whole,
+    /// What shards have in common; with the place of the first, if it is a good one.
+    Shared(Option<&'s Place>),
 }
 
 // === impl RawUpstream ===
 
 impl RawUpstream {
-    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<Settings> {
-        let mut origin = |key: &str, text: Option<String>| -> Option<Authority> {
-            text.and_then(|text| section.keep(key, http_authority(&text)))
+    /// Takes the visitor nodes out.
+    pub(super) fn visitors(&mut self) -> Vec<RawVisitor> {
+        std::mem::take(&mut self.visitor)
+    }
+
+    /// The settings of the one Jitsi, or of the first shard.
+    pub(super) fn resolve(self, meant: Meant<'_>, section: &mut Section<'_>) -> Option<Settings> {
+        let mut origin = |key: &str, text: Option<String>, example: &str| -> Option<Authority> {
+            match (text, meant) {
+                (Some(text), Meant::Whole) => section.keep(key, http_authority(&text)),
+                (Some(_), Meant::Shared(_)) => {
+                    let remedy = "remove it here, or the shards";
+                    section.reject(key, "stands beside [[shard]]", remedy);
+                    None
+                }
+                (None, Meant::Whole) => {
+                    section.reject(
+                        key,
+                        "missing",
+                        format!("add for example {key} = {example:?}"),
+                    );
+                    None
+                }
+                (None, Meant::Shared(_)) => None,
+            }
         };
-        let web = origin("web", self.web);
-        let xmpp = origin("xmpp", self.xmpp);
+        let web = origin("web", self.web, "http://web:8000");
+        let xmpp = origin("xmpp", self.xmpp, "http://prosody:5280");
+        let (web, xmpp) = match meant {
+            Meant::Shared(Some(place)) => (Some(place.web.clone()), Some(place.xmpp.clone())),
+            _ => (web, xmpp),
+        };
+        if matches!(meant, Meant::Shared(_)) && !self.visitor.is_empty() {
+            let remedy = "write it below its shard, as [[shard.visitor]]";
+            section.reject("visitor", "stands beside [[shard]]", remedy);
+        }
         let xmpp_domain = self
             .xmpp_domain
             .and_then(|text| section.keep("xmpp_domain", domain(&text)));
@@ -79,6 +123,7 @@ impl Default for RawUpstream {
             bosh_timeout: "150s".into(),
             // nginx closes after 75 s, Prosody after 60 s.
             idle: "50s".into(),
+            visitor: Vec::new(),
         }
     }
 }

@@ -201,7 +201,7 @@ impl Failure {
             | Self::UsedToken
             | Self::ForeignSender
             | Self::Refused { .. } => terminated("policy-violation"),
-            Self::Bosh(BodyError::Foreign) => terminated("item-not-found"),
+            Self::Bosh(BodyError::Foreign) | Self::Moved { .. } => terminated("item-not-found"),
             Self::Bosh(_) | Self::Room(_) | Self::Query(_) | Self::NoRoom => {
                 let mut answer = terminated("bad-request");
                 *answer.status_mut() = self.status();

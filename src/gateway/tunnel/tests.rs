@@ -30,7 +30,7 @@ fn rig(lifetime: Duration, buffer: usize) -> Rig {
     let who = Verified::by_provider(Identity::default());
     let session = Rc::new(codec.begin(who, None, &Random::system()));
     let live = Live::default();
-    let registration = live.register(Rc::clone(&session), Kind::Socket);
+    let registration = live.register(Rc::clone(&session), Kind::Socket, None);
     let (client, client_end) = duplex(buffer);
     let (prosody, prosody_end) = duplex(buffer);
     let tunnel = tokio::task::spawn_local(run(client_end, prosody_end, registration, lifetime));

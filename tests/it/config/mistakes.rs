@@ -53,7 +53,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[colours]\nred = 1",
-        "25: colours: unknown key; known here are embed, guests, insecure_readable_secrets, integration, jaas, listen, log, oidc, pages, probe, public_url, reservation, room, session, store, tls, token, upstream",
+        "25: colours: unknown key; known here are embed, guests, insecure_readable_secrets, integration, jaas, listen, log, oidc, pages, probe, public_url, reservation, room, session, shard, store, tls, token, upstream",
     ),
     (
         r#"client_id = "jitsi""#,
