@@ -145,8 +145,8 @@ fn text<'s>(schema: &'s Value, key: &str) -> &'s str {
     schema.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// What `Rules` is made of, which a reload replaces; the rest is settled once the gateway listens.
-const RELOADED: &[&str] = &["room", "token", "integration"];
+/// What a reload replaces: `Rules`, and the shards; the rest is settled once the gateway listens.
+const RELOADED: &[&str] = &["room", "token", "integration", "shard"];
 
 const PREAMBLE: &str = "\
 <!-- Generated: `cargo run -- config reference > docs/configuration.md`; do not edit. -->
