@@ -145,7 +145,7 @@ fn text<'s>(schema: &'s Value, key: &str) -> &'s str {
     schema.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// What `Rules` is made of, which a reload replaces; the rest is settled once the gateway listens.
+/// What a reload replaces: `Rules`, and the shards; the rest is settled once the gateway listens.
 pub const RELOADED: &[&str] = &["room", "shard", "token", "integration"];
 
 const PREAMBLE: &str = "\
