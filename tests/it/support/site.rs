@@ -286,6 +286,8 @@ key = "{key}"
 key_file = "{session}"
 {more_session}
 {meetings}
+[probe]
+enabled = false
 {rules}
 "#
     )
