@@ -66,6 +66,12 @@ fn prepare(place: &Workplace, page: &Page, block: &Block) {
         whole.remove("upstream");
         whole.remove("token");
     }
+    if piece.contains_key("shard")
+        && let Some(Value::Table(upstream)) = whole.get_mut("upstream")
+    {
+        upstream.remove("web");
+        upstream.remove("xmpp");
+    }
     overlay(&mut whole, piece);
     let mut files = 0;
     name_files(place, "", &mut whole, &mut files);

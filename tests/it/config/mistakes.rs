@@ -148,7 +148,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"http = "127.0.0.1:8080""#,
         "http = \"127.0.0.1:8080\"\ndrain_window = \"2h\"",
-        r#"5: listen.drain_window: 2h is too long; write a duration from 0s to 1h"#,
+        "5: listen.drain_window: 2h is too long; write a duration from 0s to 1h",
     ),
     (
         r#"http = "127.0.0.1:8080""#,
