@@ -118,10 +118,10 @@ impl Admin {
         let (rooms, people) = self.presence.totals();
         set(&self.control.rooms, rooms);
         set(&self.control.people, people);
-        // Where there is no provider, none is missing.
-        let provider = self.relying_party.as_ref();
-        let signs_in = provider.is_none_or(|provider| provider.status() == Status::Ready);
-        set(&self.control.provider.ready, usize::from(signs_in));
+        if let Some(provider) = &self.relying_party {
+            let ready = provider.status() == Status::Ready;
+            set(&provider.metrics().ready, usize::from(ready));
+        }
         let ready = !self.draining.is_cancelled();
         set(&self.control.ready, usize::from(ready));
         let body = self.metrics.encode(format);
@@ -175,7 +175,8 @@ impl Admin {
         if self.control.config.is_failing() {
             reasons.push("the last reload of the configuration failed; see the log".to_owned());
         }
-        if self.control.certificate.reloads.is_failing() {
+        let certificate = self.control.certificate.as_ref();
+        if certificate.is_some_and(|certificate| certificate.reloads.is_failing()) {
             reasons.push("the new certificate cannot be used; see the log".to_owned());
         }
         let view = self.placement.as_ref().map(|placement| placement.view());

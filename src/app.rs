@@ -1,6 +1,11 @@
 //! Assembly: from a checked configuration to a running gateway, and back to nothing.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tokio::{
     runtime::Handle,
@@ -14,11 +19,11 @@ use tracing::{info, warn};
 use crate::{
     admin::Admin,
     clock::{Clock, Timestamp},
-    config::{Backend, Config, Jitsi, fingerprint},
+    config::{self, Backend, Config, Jitsi, Written, fingerprint},
     doctor::{self, ProbeSettings, Prober},
     gateway::{self, Control, Gateway, Rules},
     headers::TrustedProxies,
-    metrics::{ControlMetrics, Metrics, WorkerMetrics},
+    metrics::{CertificateMetrics, ControlMetrics, Metrics, WorkerMetrics},
     oidc::{self, RelyingParty},
     pages::{self, Pages},
     placement::Placement,
@@ -30,10 +35,13 @@ use crate::{
     revocation::Revocations,
     room::RoomKey,
     server::{
-        self, Certificate, CertificateError, ListenError, Listener, News, WorkerError, Workers,
+        self, Certificate, CertificateError, Door, InheritError, Inherited, ListenError, Listener,
+        News, WorkerError, Workers,
     },
     shard::ShardName,
-    store, upstream,
+    store,
+    traces::{self, Traces},
+    upstream,
 };
 
 /// A gateway that runs.
@@ -46,7 +54,9 @@ pub struct Running {
     workers: Arc<Workers>,
     tasks: TaskTracker,
     clock: Clock,
+    started_with: Written,
     metrics: ControlMetrics,
+    traces: Option<Traces>,
     drain_delay: Duration,
     grace: Duration,
     drain_window: Duration,
@@ -81,6 +91,9 @@ pub enum StartError {
     /// An address is taken, or not ours.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// What a service manager handed over cannot be used.
+    #[error(transparent)]
+    Inherit(#[from] InheritError),
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -93,18 +106,23 @@ pub enum StartError {
     /// What replicas share cannot be set up.
     #[error(transparent)]
     Store(#[from] store::SetupError),
+    /// Traces cannot be set up.
+    #[error(transparent)]
+    Traces(#[from] traces::SetupError),
     /// A worker did not start.
     #[error(transparent)]
     Worker(#[from] WorkerError),
 }
 
 /// What a running gateway takes from outside, so that tests can hold it.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Surroundings {
     /// The time.
     pub clock: Clock,
     /// Randomness.
     pub random: Random,
+    /// Sockets that a service manager handed over.
+    pub sockets: Inherited,
 }
 
 /// Starts a gateway. The current runtime becomes its control plane; requests are served on threads
@@ -114,12 +132,22 @@ pub struct Surroundings {
 ///
 /// Outside of a runtime.
 pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, StartError> {
-    let Surroundings { clock, random } = surroundings;
+    let Surroundings {
+        clock,
+        random,
+        mut sockets,
+    } = surroundings;
     let Config { server, log, .. } = config;
-    let bind = |address: Option<SocketAddr>| address.map(server::listen).transpose();
-    let (http, https) = (bind(server.http)?, bind(server.https)?);
-    let admin_listener = server::listen(server.admin)?;
-    let reservation_listener = bind(config.reservation.as_ref().map(|settings| settings.listen))?;
+    let mut bind = |name, address: Option<SocketAddr>| {
+        address
+            .map(|address| sockets.listen(name, address))
+            .transpose()
+    };
+    let (http, https) = (bind("http", server.http)?, bind("https", server.https)?);
+    let reservation = config.reservation.as_ref();
+    let reservation_listener = bind("reservation", reservation.map(|asks| asks.listen))?;
+    let admin_listener = sockets.listen("admin", server.admin)?;
+    sockets.none_left()?;
     let certificate = server
         .tls
         .clone()
@@ -145,9 +173,8 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         .map(|provider| RelyingParty::new(provider, clock.clone(), random.clone()))
         .transpose()?
         .map(Arc::new);
-    if let Some(relying_party) = &relying_party {
-        control_metrics.provider = relying_party.metrics().clone();
-    }
+    control_metrics.provider = relying_party.as_ref().map(|party| party.metrics().clone());
+    control_metrics.certificate = certificate.as_ref().map(|_| CertificateMetrics::default());
     let revocations = Arc::new(Revocations::new(
         config.session.absolute.max(config.guests.lifetime),
         clock.clone(),
@@ -187,6 +214,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     };
     let (replica_name, probe_random) = (random.text::<9>(), random.clone());
     let rules = rules(config, clock.clone())?;
+    let traces = config.traces.as_ref();
+    let traces = traces.map(|settings| Traces::start(settings, Handle::current()));
+    let traces = traces.transpose()?;
     let settings = gateway::Settings {
         origin: config.public_url.origin().to_owned(),
         authority: config.public_url.authority().to_string(),
@@ -200,6 +230,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         recorders: TrustedProxies::new(server.recorders.clone()),
         embedding_sites: config.embedding_sites.clone(),
         access_log: log.access,
+        traces: traces.clone(),
     };
     let gateway = Arc::new(Gateway::new(
         settings,
@@ -229,7 +260,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         workers,
         tasks: TaskTracker::new(),
         clock,
+        started_with: config.written.clone(),
         metrics: control_metrics.clone(),
+        traces,
         drain_delay: server.drain_delay,
         grace: server.grace,
         drain_window: server.drain_window,
@@ -282,9 +315,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     for task in shared {
         running.tasks.spawn(task);
     }
-    if let Some(certificate) = certificate {
+    if let (Some(certificate), Some(metrics)) = (certificate, control_metrics.certificate) {
         running.tasks.spawn(certificate.follow(
-            control_metrics.certificate,
+            metrics,
             running.clock.clone(),
             running.stopped.clone(),
         ));
@@ -303,7 +336,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     }
     for (listener, tls) in [(http, false), (https, true)] {
         if let Some(listener) = listener {
-            running.accept(listener, tls);
+            let balancers = server
+                .proxy_protocol
+                .then(|| TrustedProxies::new(server.trusted_proxies.clone()));
+            running.accept(listener, Door { tls, balancers });
         }
     }
     info!(
@@ -322,9 +358,9 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
 // === impl Running ===
 
 impl Running {
-    /// Takes over rules, signing keys and shards of a new configuration; everything else needs a
-    /// restart.
-    pub fn reload(&self, config: &Config) -> Result<(), gateway::SetupError> {
+    /// Takes over rules, signing keys, integrations and shards of a new configuration, and gives the
+    /// names of sections that have changed since the start and are used only after a restart.
+    pub fn reload<'c>(&'c self, config: &'c Config) -> Result<Vec<&'c str>, gateway::SetupError> {
         let rules = rules(config, self.clock.clone());
         self.gateway
             .replace_rules(rules.inspect_err(|_| self.reload_failed())?);
@@ -342,7 +378,14 @@ impl Running {
                 ..announcement(config, std::mem::take(&mut own.replica))
             };
         });
-        Ok(())
+        let mut changed = config.written.differences(&self.started_with);
+        changed.retain(|section| !config::RELOADED.contains(section));
+        Ok(changed)
+    }
+
+    /// The threads that serve, to see whether they live.
+    pub fn workers(&self) -> Weak<Workers> {
+        Arc::downgrade(&self.workers)
     }
 
     /// A new configuration cannot be used; the old one stays, and metrics and `/readyz` say so.
@@ -392,17 +435,16 @@ impl Running {
             let _: Result<(), JoinError> =
                 tokio::task::spawn_blocking(move || workers.stop()).await;
         }
+        if let Some(traces) = self.traces {
+            let _: Result<(), JoinError> = tokio::task::spawn_blocking(move || traces.stop()).await;
+        }
         info!("stopped");
     }
 
-    fn accept(&self, listener: Listener, tls: bool) {
-        let accepting = server::accept(
-            listener,
-            tls,
-            Arc::clone(&self.workers),
-            self.closed.clone(),
-        );
-        self.keep(if tls { "https" } else { "http" }, accepting);
+    fn accept(&self, listener: Listener, door: Door) {
+        let name = if door.tls { "https" } else { "http" };
+        let (workers, closed) = (Arc::clone(&self.workers), self.closed.clone());
+        self.keep(name, server::accept(listener, door, workers, closed));
     }
 
     fn keep(

@@ -16,6 +16,7 @@ mod sections;
 mod shape;
 mod tree;
 mod values;
+mod written;
 
 use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc, time::Duration};
 
@@ -27,8 +28,9 @@ pub use self::{
     environment::Environment,
     problem::{Problem, Problems},
     public_url::PublicUrl,
-    reference::reference,
+    reference::{RELOADED, reference},
     schema::schema,
+    written::Written,
 };
 use self::{problem::Report, sections::Raw, shape::Shape, tree::Place};
 use crate::{
@@ -39,7 +41,7 @@ use crate::{
     seal::Keyring,
     server, session,
     shard::{ShardName, State},
-    store, telemetry, token, upstream,
+    store, telemetry, token, traces, upstream,
 };
 
 /// Everything that the gateway has to know, checked.
@@ -73,6 +75,12 @@ pub struct Config {
     pub embedding_sites: Vec<String>,
     /// What is logged, and how.
     pub log: telemetry::Settings,
+    /// Where traces go, if anywhere.
+    pub traces: Option<traces::Settings>,
+    /// How often to look whether anything of this has changed, if ever.
+    pub reload_every: Option<Duration>,
+    /// What it was made of.
+    pub written: Written,
     /// How often it is tried whether people can log in at Prosody; never if nothing is here.
     pub probe: Option<Duration>,
     /// The keys of switches that are on and weaken the gateway, as `oidc.insecure_http_issuer`.
@@ -180,8 +188,12 @@ fn parse(
     root.places("", &mut places);
     report.locate(places);
     shape.prune(&mut root, "", &mut report);
-    let config = match serde_path_to_error::deserialize::<_, Raw>(root.into_json()) {
-        Ok(raw) => raw.resolve(&mut report),
+    let root = root.into_json();
+    let written = Written::of(&root);
+    let config = match serde_path_to_error::deserialize::<_, Raw>(root) {
+        Ok(raw) => raw
+            .resolve(&mut report)
+            .map(|config| Config { written, ..config }),
         Err(error) => {
             // The shape was taken from the same types, so this is a mistake of ours; the inner
             // error may quote a secret.

@@ -105,12 +105,13 @@ impl Worker {
         connection: Connection,
     ) -> Response<Body> {
         let started = Instant::now();
-        let facts = Facts::of(
+        let mut facts = Facts::of(
             &request,
             connection,
             &self.gateway.trusted_proxies,
             self.next_id(),
         );
+        let span = self.traced(&request, connection, &mut facts);
         let line = self
             .gateway
             .access_log
@@ -141,6 +142,9 @@ impl Worker {
         }
         let took = started.elapsed();
         worker.metrics.answered(label, answer.status(), took);
+        if let Some((span, method)) = span {
+            span.end(&method, label, answer.status(), facts.id.to_string());
+        }
         if let Some(line) = line {
             line.write(label, answer.status(), took);
         }

@@ -41,4 +41,5 @@ pub mod shard;
 pub mod store;
 pub mod telemetry;
 pub mod token;
+pub mod traces;
 pub mod upstream;

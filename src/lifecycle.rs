@@ -1,4 +1,8 @@
 //! Signals: SIGHUP reads the configuration again, SIGTERM and SIGINT stop, a second one stops now.
+//! The configuration is also looked at now and then, and a service manager is told what happens.
+
+mod manager;
+mod watch;
 
 use anyhow::Context;
 use tokio::{
@@ -8,12 +12,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::watch::Watch;
 use crate::{
     app::{self, Running, Surroundings},
     clock::Clock,
     config::{Config, Problems},
     dev::demo::{DemoParts, Ports},
     random::Random,
+    server::Inherited,
     telemetry,
 };
 
@@ -24,8 +30,13 @@ pub type Reload = Box<dyn Fn() -> Result<Config, Problems> + Send>;
 pub fn run(config: &Config, reload: &Reload) -> anyhow::Result<()> {
     control_runtime()?.block_on(async {
         let signals = Signals::listen().context("cannot listen to signals")?;
-        let running = app::start(config, Surroundings::default())?;
-        until_stopped(running, signals, Some(reload)).await;
+        let surroundings = Surroundings {
+            sockets: Inherited::from_manager()?,
+            ..Surroundings::default()
+        };
+        let running = app::start(config, surroundings)?;
+        let watch = Watch::new(reload, config);
+        until_stopped(running, signals, Some(watch)).await;
         Ok(())
     })
 }
@@ -71,12 +82,32 @@ enum Told {
 }
 
 /// Keeps a gateway running until a signal stops it, and stops it in order.
-pub async fn until_stopped(running: Running, mut signals: Signals, reload: Option<&Reload>) {
-    while signals.next().await == Told::Reload {
-        if let Some(reload) = reload {
-            take_over(&running, reload);
+async fn until_stopped(running: Running, mut signals: Signals, mut watch: Option<Watch<'_>>) {
+    manager::ready();
+    let beat = manager::heartbeat(&running);
+    loop {
+        let looking = async {
+            match &mut watch {
+                Some(watch) => watch.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        let found = tokio::select! {
+            told = signals.next() => match (told, &mut watch) {
+                (Told::Stop, _) => break,
+                (Told::Reload, Some(watch)) => Some(watch.read()),
+                (Told::Reload, None) => None,
+            },
+            found = looking => Some(found),
+        };
+        if let Some(found) = found {
+            manager::reloading();
+            take_over(&running, found);
+            manager::ready();
         }
     }
+    manager::stopping();
+    drop(beat);
     let hurry = CancellationToken::new();
     let stopping = running.stop(hurry.clone());
     tokio::pin!(stopping);
@@ -116,8 +147,8 @@ impl Signals {
 }
 
 /// Uses a new configuration if it is right, else goes on with the old one.
-fn take_over(running: &Running, reload: &Reload) {
-    let config = match reload() {
+fn take_over(running: &Running, found: Result<Config, Problems>) {
+    let config = match found {
         Ok(config) => config,
         Err(problems) => {
             for line in problems.to_string().lines() {
@@ -131,8 +162,15 @@ fn take_over(running: &Running, reload: &Reload) {
         }
     };
     match running.reload(&config) {
-        Ok(()) => {
-            info!("rules, signing keys and shards were read again; other changes need a restart");
+        Ok(restart) => {
+            info!("rules, signing keys, integrations and shards were read again");
+            if !restart.is_empty() {
+                let sections = restart.join(", ");
+                warn!(
+                    sections,
+                    "these have changed as well, and are used after a restart"
+                );
+            }
         }
         Err(error) => warn!(%error, "the new keys cannot be used; the old ones stay"),
     }

@@ -2,6 +2,8 @@
 
 mod acceptor;
 mod connection;
+mod inherited;
+mod proxy_protocol;
 mod tls;
 mod validity;
 mod worker;
@@ -11,7 +13,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use ipnet::IpNet;
 
 pub use self::{
-    acceptor::{ListenError, Listener, accept, listen},
+    acceptor::{Door, ListenError, Listener, accept, listen},
+    inherited::{InheritError, Inherited},
     tls::{Certificate, CertificateError},
     worker::{News, WorkerError, Workers},
 };
@@ -28,6 +31,8 @@ pub struct Settings {
     pub admin: SocketAddr,
     /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether connections of trusted proxies to `http` and `https` begin with the client's address.
+    pub proxy_protocol: bool,
     /// Where recorders are.
     pub recorders: Vec<IpNet>,
     /// The certificate; there if `https` is.

@@ -60,7 +60,7 @@ impl Page {
         self.line(text(schema, "description"));
         let top = path.split('.').next().unwrap_or_default();
         let mut notes = if RELOADED.contains(&top) {
-            String::from("\nRead again at SIGHUP.")
+            String::from("\nRead again while running.")
         } else {
             String::from("\nRead at the start only.")
         };
@@ -145,8 +145,8 @@ fn text<'s>(schema: &'s Value, key: &str) -> &'s str {
     schema.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// What `Rules` is made of, which a reload replaces; the rest is settled once the gateway listens.
-const RELOADED: &[&str] = &["room", "token", "integration"];
+/// What a reload replaces: `Rules`, and the shards; the rest is settled once the gateway listens.
+pub const RELOADED: &[&str] = &["room", "shard", "token", "integration"];
 
 const PREAMBLE: &str = "\
 <!-- Generated: `cargo run -- config reference > docs/configuration.md`; do not edit. -->
@@ -163,8 +163,8 @@ value that cannot be meant, or a file that cannot be read is an error that names
   group) may read. Either form replaces the other; both at once are an error.
 * **Durations** are written as `90s`, `12h` or `7days`.
 * **Paths** of files count from the working directory.
-* **SIGHUP** reads the file again. Sections marked so take effect at once; changes to the others wait for a
-  restart. If anything in the file is wrong, all of the old stays. Certificates need no signal: they are
-  read again when their files change.
+* **Changes** of the file, and of those that it names, are noticed within `reload_every`, and at SIGHUP.
+  Sections marked so take effect at once; changes to the others wait for a restart, and the log names them.
+  If anything is wrong, all of the old stays.
 * Keys that begin with `insecure_` weaken the gateway; `/readyz` names those that are on.
 ";

@@ -18,7 +18,10 @@ mod shard;
 mod store;
 mod tls;
 mod token;
+mod traces;
 mod upstream;
+
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -39,9 +42,16 @@ use self::{
     store::RawStore,
     tls::RawTls,
     token::RawToken,
+    traces::RawTraces,
     upstream::RawUpstream,
 };
-use super::{Backend, Config, Jitsi, problem::Report, public_url::PublicUrl, secret::SecretReader};
+use super::{
+    Backend, Config, Jitsi, Written,
+    problem::Report,
+    public_url::PublicUrl,
+    secret::SecretReader,
+    values::{DurationText, seconds},
+};
 
 /// The configuration of jitsi-auth-gateway.
 ///
@@ -62,6 +72,11 @@ pub(super) struct Raw {
     public_url: Option<String>,
     /// Accept files with secrets that every account of the machine can read.
     insecure_readable_secrets: bool,
+    /// How often to look whether this file or one that it names has changed; `0s` is never. Unless
+    /// set, 30s. What has changed is used if all of it is right; the old stays otherwise. SIGHUP looks at once. Rules,
+    /// signing keys and integrations are taken over so; the log names what needs a restart.
+    #[schemars(with = "DurationText", example = "30s")]
+    reload_every: Option<DurationText>,
     listen: RawListen,
     tls: Option<RawTls>,
     upstream: Option<RawUpstream>,
@@ -80,6 +95,7 @@ pub(super) struct Raw {
     pages: RawPages,
     integration: Vec<RawIntegration>,
     log: RawLog,
+    traces: RawTraces,
 }
 
 // === impl Raw ===
@@ -168,6 +184,14 @@ impl Raw {
         let guests = self.guests.resolve(&mut report.section("guests"));
         let embedding_sites = self.embed.resolve(&mut report.section("embed"));
         let log = self.log.resolve(&mut report.section("log"));
+        let traces = self.traces.resolve(&mut report.section("traces"));
+        let reload_every = self.reload_every.map_or(Some(RELOAD_EVERY), |text| {
+            text.within(
+                seconds(0)..=seconds(86_400),
+                &mut report.section(""),
+                "reload_every",
+            )
+        });
         let probe = self.probe.resolve(&mut report.section("probe"));
         let (keyring, session) = session?;
         Some(Config {
@@ -189,6 +213,9 @@ impl Raw {
             pages: pages?,
             integrations: integrations?,
             log: log?,
+            traces,
+            reload_every: reload_every.filter(|every| !every.is_zero()),
+            written: Written::default(),
             probe: probe?,
             weakened: report.weakened.clone(),
         })
@@ -217,3 +244,6 @@ fn jitsi(
         token: token?,
     })
 }
+
+/// Kubernetes itself takes up to a minute to bring a changed object into a pod.
+const RELOAD_EVERY: Duration = Duration::from_secs(30);

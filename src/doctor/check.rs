@@ -247,4 +247,71 @@ mod tests {
     fn all_checks_are_listed_once_and_in_order() {
         assert!(Check::ALL.windows(2).all(|pair| pair[0] < pair[1]));
     }
+
+    /// What every finding's id in the sources is made of, besides those of `reach`.
+    fn sources() -> String {
+        let own = concat!(env!("CARGO_MANIFEST_DIR"), "/src/doctor");
+        let mut directories = vec![std::path::PathBuf::from(own)];
+        let mut text = include_str!("../doctor.rs").to_owned();
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    directories.push(path);
+                } else {
+                    let file = std::fs::read_to_string(path).unwrap();
+                    text.push_str(file.split("#[cfg(test)]").next().unwrap());
+                }
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn the_page_and_the_checks_have_the_same_ids() {
+        let page = include_str!("../../docs/doctor.md");
+        let rows = page.lines().filter_map(|line| {
+            let cells: Vec<&str> = line.strip_prefix("| ")?.split(" | ").collect();
+            let id = cells.first()?;
+            let is_id = id.len() == 2 && id.starts_with(|c: char| c.is_ascii_uppercase());
+            is_id.then(|| ((*id).to_owned(), cells.last().unwrap().to_owned()))
+        });
+        let rows: Vec<(String, &str)> = rows.collect();
+        let ids: Vec<_> = rows.iter().map(|(id, _)| id.clone()).collect();
+        assert_eq!(ids, Check::ALL.map(|check| check.to_string()));
+        let sources = sources();
+        for (id, findings) in rows {
+            let words = findings.split('`').skip(1).step_by(2);
+            for word in words.filter(|word| !word.starts_with('-')) {
+                assert!(
+                    sources.contains(&format!("\"{word}\"")),
+                    "{id}.{word} is on the page and in no source"
+                );
+            }
+        }
+        let calls = ["error", "warning", "danger", "advice"];
+        for (id, word) in calls.iter().flat_map(|call| named(&sources, call)) {
+            let row = page
+                .lines()
+                .find(|line| line.starts_with(&format!("| {id} |")));
+            assert!(
+                row.is_some_and(|row| row.contains(&format!("`{word}`"))),
+                "{id}.{word} is in the sources and not on the page"
+            );
+        }
+    }
+
+    /// Ids and words of calls such as `Finding::error(Check::A1, "key")`.
+    fn named<'s>(sources: &'s str, call: &str) -> Vec<(&'s str, &'s str)> {
+        let begins = format!("Finding::{call}(Check::");
+        let rests = sources
+            .match_indices(&begins)
+            .map(|(at, _)| &sources[at + begins.len()..]);
+        rests
+            .filter_map(|rest| {
+                let word = rest[2..].strip_prefix(", \"")?.split('"').next()?;
+                Some((&rest[..2], word))
+            })
+            .collect()
+    }
 }

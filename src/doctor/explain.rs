@@ -1,6 +1,8 @@
 //! Lines of logs and of browsers' consoles, and what they mean.
 
 mod patterns;
+#[cfg(test)]
+mod symptoms;
 
 use std::fmt;
 

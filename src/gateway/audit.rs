@@ -102,6 +102,20 @@ pub(super) fn invited(pass: &Session, room: &RoomKey, link: &Link, facts: &Facts
     );
 }
 
+/// Another system's token vouched for somebody.
+pub(super) fn vouched(pass: &Session, room: &RoomKey, integration: &str, facts: &Facts) {
+    info!(
+        target: "audit",
+        event = "vouched",
+        room = %room,
+        integration,
+        subject = pass.identity().subject,
+        session = pass.id().as_str(),
+        client.addr = %facts.client,
+        request = %facts.id,
+    );
+}
+
 /// Somebody went on from the browser into an app.
 pub(super) fn handed_over(session: &Session, room: &RoomKey, facts: &Facts) {
     info!(

@@ -2,11 +2,14 @@
 
 use std::{future::Future, time::Instant};
 
-use super::{Facts, Failure, Worker, audit, visitor::Entrant};
+use http::{Method, Request};
+
+use super::{Connection, Facts, Failure, Worker, audit, visitor::Entrant};
 use crate::{
     metrics::{Limit, Upstream, WorkerMetrics},
     room::RoomKey,
     route::{Label, Transport},
+    traces::Span,
 };
 
 /// A long poll under way; dropped before it was answered, it says that its connection broke.
@@ -23,6 +26,21 @@ impl Worker {
     /// The counters of this thread.
     pub fn metrics(&self) -> &WorkerMetrics {
         &self.metrics
+    }
+
+    /// The span of a request, if requests are traced. Only a trusted proxy's word on the trace
+    /// counts.
+    pub(super) fn traced<B>(
+        &self,
+        request: &Request<B>,
+        connection: Connection,
+        facts: &mut Facts,
+    ) -> Option<(Span, Method)> {
+        let traces = self.gateway.traces.as_ref()?;
+        let trusted = self.gateway.trusted_proxies.contains(connection.peer);
+        let span = traces.begin(trusted.then(|| request.headers()));
+        facts.trace = Some(span.traceparent());
+        Some((span, request.method().clone()))
     }
 
     /// Somebody was let into a room.

@@ -5,7 +5,10 @@ use std::{fmt, net::IpAddr};
 use http::{HeaderMap, HeaderValue, Request, Uri, Version, header};
 
 use super::Failure;
-use crate::headers::{ClientAddr, TrustedProxies, came_by_https};
+use crate::{
+    headers::{ClientAddr, TrustedProxies, came_by_https},
+    traces::Traceparent,
+};
 
 /// The connection that a request came on.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +28,8 @@ pub(crate) struct Facts {
     pub(crate) secure: bool,
     /// Its name in logs and on error pages.
     pub(crate) id: RequestId,
+    /// Its place in a trace, if it is traced.
+    pub(crate) trace: Option<Traceparent>,
 }
 
 /// The name of a request: unique over replicas and restarts, worth nothing to anybody.
@@ -50,6 +55,7 @@ impl Facts {
             client: ClientAddr::of(connection.peer, headers, trusted),
             secure: connection.tls || came_by_https(connection.peer, headers, trusted),
             id,
+            trace: None,
         }
     }
 }

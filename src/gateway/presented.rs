@@ -9,9 +9,8 @@ use std::{sync::Arc, time::Duration};
 use aws_lc_rs::digest;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, header};
-use tracing::info;
 
-use super::{Facts, Failure, Worker};
+use super::{Facts, Failure, Worker, audit};
 use crate::{
     integration::EmbedError,
     room::RoomKey,
@@ -186,16 +185,7 @@ impl Worker {
         }
         // Each poll of an app shows it again.
         if occasion != Occasion::Polling {
-            info!(
-                target: "audit",
-                event = "vouched",
-                room = %room,
-                integration = vouched.integration,
-                subject = pass.identity().subject,
-                session = pass.id().as_str(),
-                client.addr = %facts.client,
-                request = %facts.id,
-            );
+            audit::vouched(&pass, room, vouched.integration, facts);
         }
         Ok(Some(pass))
     }

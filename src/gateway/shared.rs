@@ -29,6 +29,7 @@ use crate::{
     session::{self, Passes, SessionCodec, SignInCookies},
     store::Store,
     token::{self, ClientTokens, Minter, PublishedKeys, SignerError},
+    traces::Traces,
     upstream,
 };
 
@@ -59,6 +60,8 @@ pub struct Settings {
     pub embedding_sites: Vec<String>,
     /// Whether each request gets a line in the log.
     pub access_log: bool,
+    /// Where each request gets a span, if anywhere.
+    pub traces: Option<Traces>,
 }
 
 /// What carries the meetings.
@@ -120,6 +123,7 @@ pub struct Gateway {
     pub(super) clock: Clock,
     pub(super) random: Random,
     pub(super) access_log: bool,
+    pub(super) traces: Option<Traces>,
 }
 
 /// A Jitsi behind the gateway.
@@ -264,6 +268,7 @@ impl Gateway {
             clock,
             random,
             access_log: settings.access_log,
+            traces: settings.traces,
             origin,
         })
     }

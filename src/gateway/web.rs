@@ -136,6 +136,9 @@ impl Worker {
             &facts.client,
             self.gateway.authority.as_str(),
         );
+        if let Some(trace) = facts.trace {
+            trace.put(request.headers_mut());
+        }
         *request.method_mut() = head.method;
         *request.uri_mut() = uri;
         Ok(request)

@@ -16,14 +16,14 @@ use super::{ProbeMetrics, ShardMetrics};
 pub struct ControlMetrics {
     /// Ended sign-ins by outcome.
     pub sign_ins: Family<OutcomeLabel, Counter>,
-    /// What was said with the OpenID provider.
-    pub provider: ProviderMetrics,
+    /// What was said with the OpenID provider, if there is one.
+    pub provider: Option<ProviderMetrics>,
     /// The store that replicas share.
     pub store: StoreMetrics,
     /// Shards and their rooms.
     pub shards: ShardMetrics,
-    /// The certificate.
-    pub certificate: CertificateMetrics,
+    /// The certificate, if there is one.
+    pub certificate: Option<CertificateMetrics>,
     /// Reloads of the configuration.
     pub config: ReloadMetrics,
     /// Which configuration is in use.
@@ -105,6 +105,7 @@ struct RequestLabel {
 
 impl ControlMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
+        begin_at_zero(&self.sign_ins);
         registry.register(
             "sign_ins",
             "Ended sign-ins by outcome",
@@ -130,16 +131,20 @@ impl ControlMetrics {
             "People in rooms, on any replica",
             self.people.clone(),
         );
-        self.provider.register(registry);
+        if let Some(provider) = &self.provider {
+            provider.register(registry);
+        }
         self.store.register(registry);
         self.shards.register(registry);
         self.probe.register(registry);
-        registry.register(
-            "certificate_not_after_seconds",
-            "Until when the certificate is good, in seconds since 1970",
-            self.certificate.not_after.clone(),
-        );
-        self.certificate.reloads.register("certificate", registry);
+        if let Some(certificate) = &self.certificate {
+            registry.register(
+                "certificate_not_after_seconds",
+                "Until when the certificate is good, in seconds since 1970",
+                certificate.not_after.clone(),
+            );
+            certificate.reloads.register("certificate", registry);
+        }
         self.config.register("config", registry);
     }
 }
@@ -196,6 +201,7 @@ impl Default for ProviderMetrics {
 
 impl StoreMetrics {
     fn register(&self, registry: &mut Registry) {
+        begin_at_zero(&self.operations);
         registry.register(
             "store_ready",
             "1 while the store that replicas share can be used",
@@ -281,6 +287,11 @@ impl ConfigHash {
     pub fn set(&self, hash: &str) {
         self.0.store(Arc::new(hash.to_owned()));
     }
+}
+
+/// So that the first event is seen as one.
+fn begin_at_zero(outcomes: &Family<OutcomeLabel, Counter>) {
+    let _ = outcomes.get_or_create(&OutcomeLabel { outcome: "ok" });
 }
 
 fn seconds(unix: u64) -> i64 {

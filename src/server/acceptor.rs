@@ -12,7 +12,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::Workers;
+use super::{Workers, worker::Arrival};
+use crate::headers::TrustedProxies;
 
 /// A bound socket.
 #[derive(Debug)]
@@ -20,6 +21,15 @@ pub struct Listener {
     socket: TcpListener,
     /// Where it really listens; differs from what was asked for if that was port 0.
     pub address: SocketAddr,
+}
+
+/// What is known of connections by where they come in.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// They are TLS.
+    pub tls: bool,
+    /// Whose connections begin with a PROXY header.
+    pub balancers: Option<TrustedProxies>,
 }
 
 /// Why an address cannot be listened on.
@@ -59,6 +69,20 @@ fn bind(address: SocketAddr) -> io::Result<Listener> {
 // === impl Listener ===
 
 impl Listener {
+    /// A socket that listens already, in place of one that would be bound.
+    pub(super) fn of(socket: TcpListener, instead_of: SocketAddr) -> Result<Self, ListenError> {
+        let taken = socket
+            .set_nonblocking(true)
+            .and_then(|()| socket.local_addr());
+        match taken {
+            Ok(address) => Ok(Self { socket, address }),
+            Err(source) => Err(ListenError {
+                address: instead_of,
+                source,
+            }),
+        }
+    }
+
     /// The socket for the control plane's own servers.
     pub fn into_tokio(self) -> io::Result<tokio::net::TcpListener> {
         tokio::net::TcpListener::from_std(self.socket)
@@ -68,7 +92,7 @@ impl Listener {
 /// Accepts connections and hands them to the workers, until told to stop.
 pub async fn accept(
     listener: Listener,
-    tls: bool,
+    door: Door,
     workers: Arc<Workers>,
     stop: CancellationToken,
 ) -> io::Result<()> {
@@ -85,7 +109,16 @@ pub async fn accept(
         };
         let handed = accepted.and_then(|(stream, peer)| {
             prepare(&stream)?;
-            workers.serve(stream.into_std()?, peer.ip(), tls);
+            let proxied = door
+                .balancers
+                .as_ref()
+                .is_some_and(|balancers| balancers.contains(peer.ip()));
+            workers.serve(Arrival {
+                stream: stream.into_std()?,
+                peer: peer.ip(),
+                tls: door.tls,
+                proxied,
+            });
             Ok(())
         });
         if let Err(error) = handed {

@@ -1,6 +1,6 @@
-//! One client's connection: TLS, then HTTP/1.1 or HTTP/2 by what was agreed on.
+//! One client's connection: whose it is, TLS, then HTTP/1.1 or HTTP/2 by what was agreed on.
 
-use std::{convert::Infallible, pin::pin, rc::Rc, time::Duration};
+use std::{convert::Infallible, io, pin::pin, rc::Rc, time::Duration};
 
 use hyper::{
     server::conn::{http1, http2},
@@ -16,6 +16,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
+use super::{proxy_protocol, worker::Arrival};
 use crate::{
     gateway::{Connection, Worker},
     metrics::Limit,
@@ -25,6 +26,35 @@ use crate::{
 ///
 /// When told to drain, what is under way is answered, and so is what the client sent before it knew.
 pub(super) async fn serve(
+    worker: Rc<Worker>,
+    arrival: Arrival,
+    tls: Option<TlsAcceptor>,
+    drain: oneshot::Receiver<Duration>,
+) -> io::Result<()> {
+    let mut stream = TcpStream::from_std(arrival.stream)?;
+    let mut connection = Connection {
+        peer: arrival.peer,
+        tls: arrival.tls,
+    };
+    if arrival.proxied {
+        match timeout(HEADER_TIMEOUT, proxy_protocol::read(&mut stream)).await {
+            Ok(Ok(Some(client))) => connection.peer = client,
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => {
+                debug!(%error, balancer.addr = %arrival.peer, "a balancer's connection is dropped");
+                return Ok(());
+            }
+            Err(_) => {
+                debug!(balancer.addr = %arrival.peer, "a PROXY header took too long");
+                return Ok(());
+            }
+        }
+    }
+    serve_client(worker, stream, connection, tls, drain).await;
+    Ok(())
+}
+
+async fn serve_client(
     worker: Rc<Worker>,
     stream: TcpStream,
     connection: Connection,
@@ -146,6 +176,9 @@ where
         tokio::task::spawn_local(future);
     }
 }
+
+/// A balancer sends its header before anything else; a health check that sends none is let go.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Slow phones on bad networks are through in two seconds.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -24,7 +24,7 @@ use tracing::warn;
 
 use super::connection::serve;
 use crate::{
-    gateway::{Connection, Gateway, Spread, Worker},
+    gateway::{Gateway, Spread, Worker},
     metrics::{Limit, WorkerMetrics},
     placement::Move,
     room::RoomKey,
@@ -67,13 +67,21 @@ struct Handle {
 
 #[derive(Debug)]
 enum Command {
-    Serve {
-        stream: TcpStream,
-        peer: IpAddr,
-        tls: bool,
-    },
+    Serve(Arrival),
     Drain,
     EndSockets(Spread),
+    Answer(oneshot::Sender<()>),
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) stream: TcpStream,
+    pub(super) peer: IpAddr,
+    /// It is TLS.
+    pub(super) tls: bool,
+    /// It begins with a PROXY header.
+    pub(super) proxied: bool,
 }
 
 /// The open connections of one worker, to tell each that it drains.
@@ -111,18 +119,14 @@ impl Workers {
     }
 
     /// Gives a connection to the worker that has the fewest, those included that became WebSockets.
-    pub fn serve(&self, stream: TcpStream, peer: IpAddr, tls: bool) {
+    pub(super) fn serve(&self, arrival: Arrival) {
         let least = self
             .workers
             .iter()
             .min_by_key(|worker| worker.metrics.open_connections() + worker.metrics.open_sockets());
         let Some(worker) = least else { return };
         worker.metrics.connections(1);
-        if worker
-            .commands
-            .send(Command::Serve { stream, peer, tls })
-            .is_err()
-        {
+        if worker.commands.send(Command::Serve(arrival)).is_err() {
             worker.metrics.connections(-1);
             warn!("a worker is gone; its connection is dropped");
         }
@@ -143,6 +147,17 @@ impl Workers {
     /// Closes the WebSockets with code 1001, one after another over a time.
     pub fn end_sockets(&self, window: Duration) {
         self.tell(|head_start| Command::EndSockets(Spread { window, head_start }));
+    }
+
+    /// Whether every worker does what it is told. Waits for one that is busy.
+    pub async fn are_alive(&self) -> bool {
+        for worker in &self.workers {
+            let (answer, answered) = oneshot::channel();
+            if worker.commands.send(Command::Answer(answer)).is_err() || answered.await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     /// How many connections are open.
@@ -288,16 +303,16 @@ async fn run(
                 open.drain();
                 worker.end_listeners();
             }
+            Some(Command::Answer(answer)) => {
+                // Who asked may have gone meanwhile.
+                let _ = answer.send(());
+            }
             Some(Command::EndSockets(spread)) => {
                 let worker = Rc::clone(&worker);
                 tokio::task::spawn_local(async move { worker.end_sockets(spread).await });
             }
-            Some(Command::Serve {
-                stream,
-                peer,
-                tls: secure,
-            }) => {
-                let tls = tls.clone().filter(|_| secure);
+            Some(Command::Serve(arrival)) => {
+                let tls = tls.clone().filter(|_| arrival.tls);
                 let (number, drain) = open.enter();
                 let (worker, open) = (Rc::clone(&worker), Rc::clone(&open));
                 let closing = Closing {
@@ -307,12 +322,8 @@ async fn run(
                 };
                 tokio::task::spawn_local(async move {
                     let _closing = closing;
-                    match tokio::net::TcpStream::from_std(stream) {
-                        Ok(stream) => {
-                            let connection = Connection { peer, tls: secure };
-                            serve(worker, stream, connection, tls, drain).await;
-                        }
-                        Err(error) => warn!(%error, "a connection could not be taken over"),
+                    if let Err(error) = serve(worker, arrival, tls, drain).await {
+                        warn!(%error, "a connection could not be taken over");
                     }
                 });
             }

@@ -128,6 +128,7 @@ MISTAKES = [
     ),
     ({"ingress": {"enabled": True}}, "ingress.host"),
     ({"httpRoute": {"enabled": True, "host": "x"}}, "httpRoute.parentRefs"),
+    ({"reload": "never"}, "reload"),
     ({"shutdown": {"graceSeconds": 0}}, "graceSeconds"),
     ({"shutdown": {"drainWindowSeconds": 80}}, "shutdown.drainWindowSeconds"),
     ({"shutdown": {"marginSeconds": 0}}, "marginSeconds"),

@@ -25,8 +25,9 @@ const ORDER: &[&str] = &[
     "jws",
     "integration",
     "jaas",
-    // What is counted, what replicas share, what is over, and who is where.
+    // What is counted and traced, what replicas share, what is over, and who is where.
     "metrics",
+    "traces",
     "store",
     "replica",
     "revocation",

@@ -157,6 +157,42 @@ fn every_name_of_an_option_exists() {
     assert!(seen > 100, "options were read: {seen}");
 }
 
+/// `C4.redirect`: a finding of the doctor, by its check and its own word.
+#[test]
+fn every_finding_that_is_named_can_be_found() {
+    let mut source = String::new();
+    let mut folders = vec![root().join("src/doctor")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                source += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let mut seen = 0;
+    for page in pages() {
+        for (line, word) in page.code_words() {
+            let Some((check, found)) = word.split_once('.') else {
+                continue;
+            };
+            let is_check = check.len() == 2
+                && check.starts_with(|c: char| c.is_ascii_uppercase())
+                && check.ends_with(|c: char| c.is_ascii_digit());
+            if !is_check {
+                continue;
+            }
+            seen += 1;
+            let there = source.contains(&format!("Check::{check}"))
+                && source.contains(&format!("\"{found}\""));
+            assert!(there, "{}: there is no finding {word}", page.at(line));
+        }
+    }
+    assert!(seen > 25, "findings were read: {seen}");
+}
+
 /// All keys by their dotted paths, sections among them.
 fn collect(path: &str, schema: &serde_json::Value, keys: &mut BTreeSet<String>) {
     let properties = schema

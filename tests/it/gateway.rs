@@ -2,8 +2,10 @@
 
 mod api;
 mod apps;
+mod balancers;
 mod doors;
 mod events;
+mod flood;
 mod frames;
 mod handoff;
 mod hostile;
@@ -23,7 +25,7 @@ mod visits;
 mod without_provider;
 
 /// A session-creating BOSH body.
-const CREATE: &str = "<body xmlns='http://jabber.org/protocol/httpbind' rid='100' to='meet.jitsi' \
+pub(crate) const CREATE: &str = "<body xmlns='http://jabber.org/protocol/httpbind' rid='100' to='meet.jitsi' \
     ver='1.6' wait='60' hold='1' xml:lang='en' xmpp:version='1.0' xmlns:xmpp='urn:xmpp:xbosh'/>";
 
 /// The id in Prosody's answer to a new BOSH session, as the gateway gives it out.

@@ -10,6 +10,10 @@ mod documents;
 #[cfg(test)]
 mod gateway;
 #[cfg(test)]
+mod monitoring;
+#[cfg(test)]
 mod oidc;
 #[cfg(test)]
 mod support;
+#[cfg(all(test, feature = "otel"))]
+mod traces;

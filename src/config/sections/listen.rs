@@ -31,6 +31,10 @@ pub(super) struct RawListen {
     /// believed.
     #[schemars(example = ["10.0.0.0/8"])]
     trusted_proxies: Vec<String>,
+    /// Whether connections of `trusted_proxies` to `http` and `https` begin with a PROXY header
+    /// (version 1 or 2), as TCP balancers send it to tell the client's address. One that does not is
+    /// dropped. Others' connections are taken as they are, so that nobody can claim to be somebody.
+    proxy_protocol: bool,
     /// Networks of recorders (Jibri) and of telephony by BOSH (Jigasi). They get Jitsi's bare page, and
     /// come to Prosody without a token and with credentials of their own.
     #[schemars(example = ["10.1.2.3/32"])]
@@ -80,6 +84,14 @@ impl RawListen {
             &[("http", http), ("https", https), ("admin", admin)],
             section,
         );
+        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+            let remedy = "add trusted_proxies with the networks of the balancers";
+            section.reject(
+                "proxy_protocol",
+                "nobody is trusted to tell addresses",
+                remedy,
+            );
+        }
         let mut networks = |key: &str, texts: &[String]| {
             let read = |(position, text): (usize, &String)| {
                 section.entry(key, position).keep("", network(text))
@@ -109,6 +121,7 @@ impl RawListen {
             https,
             admin: admin?,
             trusted_proxies,
+            proxy_protocol: self.proxy_protocol,
             recorders,
             tls,
             workers: workers?,
@@ -126,6 +139,7 @@ impl Default for RawListen {
             https: None,
             admin: "127.0.0.1:9090".to_owned(),
             trusted_proxies: Vec::new(),
+            proxy_protocol: false,
             recorders: Vec::new(),
             workers: None,
             // A little more than a BOSH request may be held, so that none is cut.

@@ -134,6 +134,43 @@ pub(super) const PATTERNS: &[Pattern] = &[
         "set JWT_SIGN_TYPE in .env to token.algorithm",
     ),
     pattern(
+        &["iss' claim"],
+        Some("A1"),
+        "Prosody accepts tokens of another issuer, or the token names none",
+        "set JWT_APP_ID and JWT_ACCEPTED_ISSUERS in .env to token.app_id",
+    ),
+    pattern(
+        &["aud' claim"],
+        Some("A1"),
+        "Prosody accepts tokens for another audience, or the token names none",
+        "set JWT_ACCEPTED_AUDIENCES in .env to token.audience",
+    ),
+    pattern(
+        &["room' claim is missing"],
+        Some("A1"),
+        "somebody came with a token that names no room, which is none of the gateway's",
+        "send people through the gateway; token mint makes tokens for tests",
+    ),
+    pattern(
+        &["invalid typ"],
+        Some("A1"),
+        "the token's head does not say JWT: something made or changed it that is not the gateway",
+        "name Prosody itself in upstream.xmpp, and send people through the gateway",
+    ),
+    pattern(
+        &["invalid `exp` value"],
+        Some("C3"),
+        "a token was over by Prosody's clock",
+        "let both hosts follow NTP; Prosody allows for no difference",
+    ),
+    pattern(
+        &["invalid-mechanism"],
+        Some("B4"),
+        "Prosody does not let people log in by tokens: its token module did not start",
+        "set ENABLE_AUTH=1 and AUTH_TYPE=jwt in .env (prosody.extraEnvs in jitsi-helm), and look in \
+         its log for why the module did not load",
+    ),
+    pattern(
         &["'kid' claim"],
         Some("A1"),
         "Prosody fetches public keys, but the token is signed with a secret",
@@ -150,6 +187,12 @@ pub(super) const PATTERNS: &[Pattern] = &[
         &["room and token mismatched"],
         Some("J2"),
         "Prosody compares the token's sub with the XMPP domain, and they differ",
+        "set token.subject to XMPP_DOMAIN, or JWT_ENABLE_DOMAIN_VERIFICATION=false in .env",
+    ),
+    pattern(
+        &["token", "not allowed to join"],
+        Some("J2"),
+        "the token's sub or room is not that of the room",
         "set token.subject to XMPP_DOMAIN, or JWT_ENABLE_DOMAIN_VERIFICATION=false in .env",
     ),
     pattern(
@@ -215,6 +258,24 @@ pub(super) const PATTERNS: &[Pattern] = &[
         "load mod_websocket, or set ENABLE_XMPP_WEBSOCKET=0 in .env",
     ),
     pattern(
+        &["websocket", "unexpected response code: 501"],
+        Some("S1"),
+        "the header Sec-WebSocket-Protocol got lost on the way",
+        "name Prosody itself in upstream.xmpp, without a proxy between",
+    ),
+    pattern(
+        &["timed out", "http-bind"],
+        Some("S3"),
+        "a proxy gave up a BOSH request that waited for news, as it should",
+        "raise proxy_read_timeout (timeout server in HAProxy, the route's timeout in Envoy) to 150 s",
+    ),
+    pattern(
+        &["you have been disconnected"],
+        Some("W2,B,S4"),
+        "the browser does not reach Prosody, or lost it: a wrong address, a proxy, or two Prosodys",
+        "set PUBLIC_URL in .env to public_url, without quotes; the doctor finds which hop it is",
+    ),
+    pattern(
         &["strophe", "error 502"],
         Some("B1"),
         "Prosody was not reached",
@@ -259,6 +320,24 @@ pub(super) const PATTERNS: &[Pattern] = &[
         "look whether the bridge runs and joined the brewery room; its log says to which server",
     ),
     pattern(
+        &["no bridge available"],
+        Some("J5"),
+        "Jicofo has no bridge",
+        "look whether the bridge runs and joined the brewery room (JVB_BREWERY_MUC, JVB_AUTH_PASSWORD)",
+    ),
+    pattern(
+        &["colibri-ws", "403"],
+        None,
+        "the bridge does not know the conference any more: media did not get through before",
+        "open the bridge's UDP port 10000, and set JVB_ADVERTISE_IPS in .env",
+    ),
+    pattern(
+        &["colibri-ws", "504"],
+        None,
+        "the web container does not reach the bridge under the id that the address names",
+        "make the bridge's server id a name or address that web reaches (JVB_WS_SERVER_ID in .env)",
+    ),
+    pattern(
         &["connection.passwordrequired"],
         Some("A1"),
         "Prosody refused the login; the words behind it say why",
@@ -288,6 +367,12 @@ pub(super) const PATTERNS: &[Pattern] = &[
         Some("C4"),
         "the provider does not accept the client id or its secret",
         "copy both again into oidc.client_id and oidc.client_secret_file",
+    ),
+    pattern(
+        &["moved ", ":"],
+        Some("R1"),
+        "Redis is part of a cluster",
+        "name a server that stands alone in store.url",
     ),
     pattern(
         &["wrongpass"],

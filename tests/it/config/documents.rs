@@ -66,11 +66,9 @@ fn prepare(place: &Workplace, page: &Page, block: &Block) {
         whole.remove("upstream");
         whole.remove("token");
     }
-    if piece.contains_key("shard")
-        && let Some(Value::Table(upstream)) = whole.get_mut("upstream")
-    {
-        upstream.remove("web");
-        upstream.remove("xmpp");
+    if piece.contains_key("shard") {
+        let upstream = whole.get_mut("upstream").and_then(Value::as_table_mut);
+        upstream.unwrap().retain(|key, _| key == "xmpp_domain");
     }
     overlay(&mut whole, piece);
     let mut files = 0;

@@ -53,7 +53,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[colours]\nred = 1",
-        "25: colours: unknown key; known here are embed, guests, insecure_readable_secrets, integration, jaas, listen, log, oidc, pages, probe, public_url, reservation, room, session, shard, store, tls, token, upstream",
+        "25: colours: unknown key; known here are embed, guests, insecure_readable_secrets, integration, jaas, listen, log, oidc, pages, probe, public_url, reload_every, reservation, room, session, shard, store, tls, token, traces, upstream",
     ),
     (
         r#"client_id = "jitsi""#,
@@ -73,7 +73,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[listen.tls]",
-        "25: listen.tls: unknown key; known here are admin, drain_delay, drain_window, grace, http, https, recorders, trusted_proxies, workers",
+        "25: listen.tls: unknown key; known here are admin, drain_delay, drain_window, grace, http, https, proxy_protocol, recorders, trusted_proxies, workers",
     ),
     (
         "client_id = \"jitsi\"\n",
@@ -127,6 +127,16 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nproxy_protocol = true",
+        "5: listen.proxy_protocol: nobody is trusted to tell addresses; add trusted_proxies with the networks of the balancers",
+    ),
+    (
+        r#"public_url = "https://meet.example.org""#,
+        "reload_every = \"2d\"\npublic_url = \"https://meet.example.org\"",
+        "1: reload_every: 2d is too long; write a duration from 0s to 1day",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
         "http = \"127.0.0.1:8080\"\nworkers = 0",
         "5: listen.workers: 0 is out of bounds; write a number from 1 to 512",
     ),
@@ -148,7 +158,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"http = "127.0.0.1:8080""#,
         "http = \"127.0.0.1:8080\"\ndrain_window = \"2h\"",
-        "5: listen.drain_window: 2h is too long; write a duration from 0s to 1h",
+        r"5: listen.drain_window: 2h is too long; write a duration from 0s to 1h",
     ),
     (
         r#"http = "127.0.0.1:8080""#,
@@ -549,5 +559,19 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n\n[session]\nkey_file = \"session.key\"\n\n[token]\napp_id = \"gateway\"\nsecret_file = \"prosody.secret\"\n\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n",
         "[session]\nkey_file = \"session.key\"\n\n[token]\napp_id = \"gateway\"\nsecret_file = \"prosody.secret\"\n\n[[room]]\nmatch = \"*\"\nenter = \"guest\"\n",
         "18: room[1].start: nobody could open the room: there is no [oidc] and no [[integration]]; add [oidc], or write start = \"anyone\"",
+    ),
+    (
+        "",
+        "[traces]\npercent = 101\nendpoint = \"http://collector:4318/v1/traces\"",
+        if jitsi_auth_gateway::traces::ARE_BUILT_IN {
+            "26: traces.percent: more than 100; write a number from 0 to 100"
+        } else {
+            "27: traces.endpoint: this program was built without traces; build it with --features otel, or remove the key"
+        },
+    ),
+    (
+        "",
+        "[log]\naudit_file = \"/tmp\"",
+        "26: log.audit_file: not a file; name a file, or remove the key",
     ),
 ];

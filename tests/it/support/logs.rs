@@ -5,11 +5,20 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// Everything logged so far by the tests of this process.
 #[derive(Clone, Default)]
-pub(crate) struct Logs(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Logs {
+    all: Lines,
+    audit: Lines,
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
 
 // === impl Logs ===
 
@@ -19,11 +28,16 @@ impl Logs {
         static KEPT: OnceLock<Logs> = OnceLock::new();
         KEPT.get_or_init(|| {
             let logs = Self::default();
-            tracing_subscriber::fmt()
-                .with_env_filter(EnvFilter::new("trace"))
+            let all = tracing_subscriber::fmt::layer()
                 .with_ansi(false)
-                .with_writer(logs.clone())
-                .init();
+                .with_writer(logs.all.clone())
+                .with_filter(EnvFilter::new("trace"));
+            let audit = tracing_subscriber::fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_writer(logs.audit.clone())
+                .with_filter(Targets::new().with_target("audit", tracing::Level::INFO));
+            tracing_subscriber::registry().with(all).with(audit).init();
             logs
         })
         .clone()
@@ -39,11 +53,24 @@ impl Logs {
     }
 
     pub(crate) fn text(&self) -> String {
+        self.all.text()
+    }
+
+    /// The audit lines, as a file of their own has them.
+    pub(crate) fn audit(&self) -> String {
+        self.audit.text()
+    }
+}
+
+// === impl Lines ===
+
+impl Lines {
+    fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
     }
 }
 
-impl Write for Logs {
+impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -54,7 +81,7 @@ impl Write for Logs {
     }
 }
 
-impl<'w> MakeWriter<'w> for Logs {
+impl<'w> MakeWriter<'w> for Lines {
     type Writer = Self;
 
     fn make_writer(&'w self) -> Self {

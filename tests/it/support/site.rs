@@ -135,6 +135,7 @@ impl Site {
         let surroundings = Surroundings {
             clock,
             random: Random::system(),
+            ..Surroundings::default()
         };
         let running = app::start(&config, surroundings).unwrap();
         Self {

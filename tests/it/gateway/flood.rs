@@ -1,0 +1,148 @@
+//! Whatever clients make up, nothing of it becomes a label: the number of series stays as it was.
+
+use std::process::Command;
+
+use futures_util::{StreamExt, stream};
+use http::{HeaderName, HeaderValue, Method, header};
+use url::Url;
+
+use super::CREATE;
+use crate::{
+    monitoring::exported::series,
+    support::{
+        browser::{Line, navigation},
+        school,
+        site::{Site, Wishes},
+    },
+};
+
+/// How many rooms, hosts and paths are made up.
+const MADE_UP: usize = 10_000;
+
+/// How many people make them up at the same time.
+const PEOPLE: usize = 20;
+
+/// More than the gateway exports after anything whatsoever.
+const MOST_SERIES: usize = 600;
+
+/// In a process of its own, since others would use memory at the same time.
+#[test]
+fn made_up_rooms_hosts_and_paths_add_no_series() {
+    let alone = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "gateway::flood::alone",
+            "--ignored",
+            "--nocapture",
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&alone.stdout);
+    assert!(alone.status.success(), "{said}");
+    let told = said.lines().find(|line| line.contains("made-up"));
+    println!("{}", told.expect("it ran"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by made_up_rooms_hosts_and_paths_add_no_series"]
+async fn alone() {
+    let site = Site::with(Wishes {
+        rules: school::RULES,
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let mut max = site.signed_in("max").await;
+    // A little of everything, so that what begins with its first event has begun.
+    max.navigate("/x").await;
+    max.bosh("room=x", CREATE).await;
+    let _ = max.socket("room=x").await;
+    site.browser()
+        .navigate("/_gateway/callback?state=made-up&code=x")
+        .await;
+    // Memory is compared once all that is kept for reuse is there.
+    flood(&site, 0..MADE_UP / 2).await;
+    let (before, text) = (resident(&site.metrics().await), site.metrics().await);
+    let calm = series(&text);
+    flood(&site, MADE_UP / 2..MADE_UP).await;
+    let text = site.metrics().await;
+    let after = resident(&text);
+    println!(
+        "{MADE_UP} made-up rooms, hosts and paths: {} series, {} bytes; memory {} KiB more after the second half",
+        series(&text),
+        text.len(),
+        after.saturating_sub(before) / 1024,
+    );
+    assert_eq!(series(&text), calm, "{text}");
+    assert!(calm < MOST_SERIES, "{calm}");
+    assert!(!text.contains("made-up"), "{text}");
+    assert!(after < before + 32 * 1024 * 1024, "{before} {after}");
+}
+
+/// Sends requests in which everything is made up, each number once.
+async fn flood(site: &Site, numbers: std::ops::Range<usize>) {
+    let shares = numbers.len() / PEOPLE;
+    let people = (0..PEOPLE).map(|person| {
+        let from = numbers.start + person * shares;
+        send(site, from..from + shares)
+    });
+    stream::iter(people)
+        .buffer_unordered(PEOPLE)
+        .collect::<Vec<()>>()
+        .await;
+}
+
+async fn send(site: &Site, numbers: std::ops::Range<usize>) {
+    let mut line = Line::new(site.browser());
+    for number in numbers {
+        let (path, method) = match number % 10 {
+            0 => (format!("/made-up-{number}"), Method::GET),
+            1 => (
+                format!("/tenant-made-up-{number}/room-made-up-{number}"),
+                Method::GET,
+            ),
+            2 => (format!("/http-bind?room=made-up-{number}"), Method::POST),
+            3 => (
+                format!("/xmpp-websocket?room=made-up-{number}"),
+                Method::GET,
+            ),
+            4 => (format!("/libs/made-up-{number}.js"), Method::GET),
+            5 => (format!("/_gateway/made-up-{number}"), Method::GET),
+            6 => (
+                format!("/made-up-{number}"),
+                Method::from_bytes(b"MADEUP").unwrap(),
+            ),
+            7 => (
+                format!("/_gateway/api/v1/rooms/made-up-{number}"),
+                Method::GET,
+            ),
+            8 => (
+                format!("/made-up-{number}?jwt=e30.e30.e30&vnode=made-up-{number}"),
+                Method::GET,
+            ),
+            _ => (
+                format!("/_gateway/callback?state=made-up-{number}&code=x"),
+                Method::GET,
+            ),
+        };
+        let mut headers = navigation();
+        let value = |text: String| HeaderValue::try_from(text).unwrap();
+        if number % 3 == 0 {
+            headers.insert(header::HOST, value(format!("made-up-{number}.test")));
+        }
+        let bearer = value(format!("Bearer made-up-{number}"));
+        headers.insert(header::AUTHORIZATION, bearer);
+        headers.insert(
+            HeaderName::try_from(format!("x-made-up-{number}")).unwrap(),
+            HeaderValue::from_static("made-up"),
+        );
+        let url = Url::parse(&format!("https://meet.example.org{path}")).unwrap();
+        line.send(method, &url, &headers).await;
+    }
+}
+
+fn resident(metrics: &str) -> usize {
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
+    line.unwrap().parse().unwrap()
+}
