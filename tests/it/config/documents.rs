@@ -15,7 +15,18 @@ fn every_piece_of_configuration_is_good() {
         for block in page.blocks.iter().filter(|block| block.language == "toml") {
             let place = Workplace::new();
             prepare(&place, &page, block);
-            assert_eq!(place.check(&[]), "", "{}:{}", page.path, block.line);
+            let said = place.check(&[]);
+            let lacks = block
+                .markers
+                .iter()
+                .any(|one| one == "needs: --features otel")
+                && !cfg!(feature = "otel");
+            let at = format!("{}:{}: {said}", page.path, block.line);
+            if lacks {
+                assert!(said.contains("build it with --features otel"), "{at}");
+            } else {
+                assert_eq!(said, "", "{at}");
+            }
             seen += 1;
         }
     }

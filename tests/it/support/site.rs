@@ -287,8 +287,6 @@ key = "{key}"
 key_file = "{session}"
 {more_session}
 {meetings}
-[probe]
-enabled = false
 {rules}
 "#
     )
