@@ -41,7 +41,7 @@ async fn every_exported_metric_is_documented_and_the_other_way_round() {
     let words = repository("docs/metrics.md");
     let text = after_some_traffic().await;
     for (label, value) in exported::values(&text) {
-        let free = ["le", "hash", "version"].contains(&&*label);
+        let free = ["le", "hash", "version", "backend", "shard"].contains(&&*label);
         // `1xx` to `5xx` are told as a range.
         let known = free || label == "status" || words.contains(&format!("`{value}`"));
         assert!(known, "{label}={value} is in no list of docs/metrics.md");

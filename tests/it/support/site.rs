@@ -247,7 +247,8 @@ fn configuration(
         format!(
             "[upstream]\nweb = \"http://{backend}\"\nxmpp = \"http://{backend}\"\n\
              xmpp_domain = \"meet.jitsi\"\n\
-             [token]\napp_id = \"gateway\"\nsecret_file = \"{app}\"\n"
+             [token]\napp_id = \"gateway\"\nsecret_file = \"{app}\"\n\
+             [probe]\nenabled = false\n"
         )
     };
     let session = write(
@@ -286,6 +287,8 @@ key = "{key}"
 key_file = "{session}"
 {more_session}
 {meetings}
+[probe]
+enabled = false
 {rules}
 "#
     )
