@@ -207,8 +207,10 @@ mod tests {
         );
     }
 
+    type Script = fn(&str) -> &'static str;
+
     /// A Prosody that answers a session's every request by what the request's head and body are.
-    async fn scripted(answer: fn(&str) -> &'static str) -> Authority {
+    async fn scripted(answer: Script) -> Authority {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async move {
@@ -246,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_prosody_does_is_called_by_its_name() {
-        let prosodys: [(fn(&str) -> &'static str, Verdict); 5] = [
+        let prosodys: [(Script, Verdict); 5] = [
             (by_token, Verdict::Ok),
             (|_| LETS_IN, Verdict::Open),
             (|_| KEEPS_OUT, Verdict::Refused),
