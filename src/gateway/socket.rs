@@ -148,7 +148,6 @@ impl Worker {
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let query = request.uri().query().unwrap_or_default();
         if let Some(room) = query::room_of(tenant, query) {
-            self.jitsi()?.placement.touch(&room);
             if let Some(ways) = self.way_towards(&room)? {
                 ways.mark(answer.headers_mut());
             }
