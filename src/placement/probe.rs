@@ -61,7 +61,7 @@ pub(super) async fn watch(
         sleep(DOUBTFUL_PAUSE).await;
         if !streak.is_doubtful() {
             tokio::select! {
-                () = sleep(PAUSE - DOUBTFUL_PAUSE) => {}
+                () = sleep(CALM) => {}
                 () = shard.doubt.notified() => {}
             }
         }
@@ -99,8 +99,8 @@ pub(super) fn by_http(xmpp_domain: Arc<str>) -> Probe {
     })
 }
 
-/// Between two probes of a shard that is as it was.
-const PAUSE: Duration = Duration::from_secs(5);
+/// How much longer the pause is after a probe of a shard that is as it was: five seconds in all.
+const CALM: Duration = Duration::from_secs(4);
 
 /// Between two probes while it is not known whether something changed; at least, in any case.
 const DOUBTFUL_PAUSE: Duration = Duration::from_secs(1);
