@@ -1,6 +1,8 @@
 //! The admin listener: `/livez`, `/readyz`, `/metrics`, `/shards`, for probes and operators, not for
 //! people.
 
+mod order;
+mod revoke;
 mod shards;
 
 use std::{collections::BTreeMap, convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
@@ -20,6 +22,7 @@ use crate::{
     oidc::{RelyingParty, Status},
     placement::Placement,
     presence::Presence,
+    revocation::Revocations,
     server::Listener,
     store::{State, Store},
 };
@@ -34,6 +37,8 @@ pub struct Admin {
     pub presence: Arc<Presence>,
     /// Whether people can sign in, where they have accounts.
     pub relying_party: Option<Arc<RelyingParty>>,
+    /// Where an operator's word ends sessions.
+    pub revocations: Arc<Revocations>,
     /// What replicas share.
     pub store: Arc<dyn Store>,
     /// Whether people can log in at Prosody.
@@ -90,6 +95,9 @@ impl Admin {
         if path == "/shards" || path.starts_with("/shards/") {
             return self.shards(request, peer).await;
         }
+        if path == "/revoke" {
+            return self.revoke(request, peer).await;
+        }
         self.answer(&request)
     }
 
@@ -108,7 +116,7 @@ impl Admin {
             _ => text(
                 StatusCode::NOT_FOUND,
                 PLAIN,
-                "try /livez, /readyz, /metrics or /shards\n".into(),
+                "try /livez, /readyz, /metrics, /shards or /revoke\n".into(),
             ),
         }
     }

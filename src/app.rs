@@ -277,6 +277,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         control: control_metrics.clone(),
         presence: Arc::clone(&presence),
         relying_party: relying_party.clone(),
+        revocations: Arc::clone(&revocations),
         store: Arc::clone(&store),
         probe: control_metrics.probe.clone(),
         weakened: config.weakened.clone(),

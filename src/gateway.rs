@@ -43,6 +43,7 @@ use std::{
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
+pub(crate) use self::audit::operator_revoked;
 use self::{
     between::Streams,
     events::Listeners,

@@ -42,6 +42,9 @@ pub enum Selector {
     ProviderSubject(String),
     /// All of people who came by a link, by its id; the link is good for nobody any more.
     Link(String),
+    /// What an operator means: all that a person has now, by the subject that audit lines tell, or
+    /// one session by its id, which no subject is.
+    Operator(String),
 }
 
 /// What ended a session before its time.
@@ -53,6 +56,8 @@ pub enum Cause {
     BackChannel,
     /// The link that they came by was revoked.
     Link,
+    /// An operator said so.
+    Operator,
 }
 
 /// What is revoked. Readers take a snapshot and wait for nobody.
@@ -78,6 +83,7 @@ impl Cause {
             Self::SignOut => "sign_out",
             Self::BackChannel => "back_channel",
             Self::Link => "link",
+            Self::Operator => "operator",
         }
     }
 }
@@ -137,10 +143,19 @@ impl Revocations {
             _ => false,
         };
         let id = session.id().as_str();
+        let by_operator = || {
+            let person = self
+                .entries
+                .get(Kind::Operator, &session.identity().subject);
+            person.is_some_and(|at| session.began() <= at)
+                || self.entries.get(Kind::Operator, id).is_some()
+        };
         if self.entries.get(Kind::Session, id).is_some() {
             Some(Cause::SignOut)
         } else if by_provider() || by_subject() {
             Some(Cause::BackChannel)
+        } else if by_operator() {
+            Some(Cause::Operator)
         } else {
             by_link().then_some(Cause::Link)
         }

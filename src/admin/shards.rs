@@ -1,19 +1,21 @@
 //! `/shards`: what shards there are, and an operator's word on their states.
 //!
-//! Whoever reads the admin listener may see the states. Only somebody on this machine may set them
-//! (which is what `kubectl port-forward` is, too), and no page in a browser, which always says
-//! where it comes from: a word here moves meetings.
+//! Whoever reads the admin listener may see the states; setting one moves meetings and is an order.
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Admin, PLAIN, text};
+use super::{
+    Admin,
+    order::{self, refused},
+    text,
+};
 use crate::{
     placement::{Listed, Placement, View},
     shard::State,
@@ -92,25 +94,13 @@ async fn set(
     request: Request<Incoming>,
     peer: IpAddr,
 ) -> Response<Full<Bytes>> {
-    if !peer.to_canonical().is_loopback() {
-        let why = "states are set from this machine only; kubectl port-forward will do";
-        return refused(StatusCode::FORBIDDEN, why);
-    }
-    let headers = request.headers();
-    if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
-        return refused(StatusCode::FORBIDDEN, "states are not set by pages");
-    }
-    let Ok(body) = Limited::new(request.into_body(), MAX_BODY).collect().await else {
-        return refused(
-            StatusCode::BAD_REQUEST,
-            "the body is too large or did not come",
-        );
+    let wanted: Wanted = match order::read(request, peer, HOW).await {
+        Ok(wanted) => wanted,
+        Err(answer) => return answer,
     };
-    let wanted = serde_json::from_slice(&body.to_bytes()).ok();
-    let state = match wanted.as_ref().map(|Wanted { state }| state.as_str()) {
-        Some(CONFIGURED) => None,
-        Some(word) if State::parse(word).is_some() => State::parse(word),
-        _ => return refused(StatusCode::BAD_REQUEST, HOW),
+    let state = match State::parse(&wanted.state) {
+        None if wanted.state != CONFIGURED => return refused(StatusCode::BAD_REQUEST, HOW),
+        state => state,
     };
     match placement.order(name, state) {
         Ok(()) => told(&placement.view()),
@@ -118,13 +108,7 @@ async fn set(
     }
 }
 
-fn refused(status: StatusCode, why: &str) -> Response<Full<Bytes>> {
-    text(status, PLAIN, format!("{why}\n"))
-}
-
 /// Back to what the configuration says.
 const CONFIGURED: &str = "configured";
 
 const HOW: &str = r#"write {"state": "ready"}, "drain", "down" or "configured""#;
-
-const MAX_BODY: usize = 1024;

@@ -202,6 +202,7 @@ pub(super) fn logged_out_by_provider(selector: &Selector, facts: &Facts) {
         Selector::ProviderSession(id) => ("provider_session", &**id),
         Selector::ProviderSubject(id) => ("provider_subject", &**id),
         Selector::Link(id) => ("link", &**id),
+        Selector::Operator(id) => ("operator", &**id),
     };
     info!(
         target: "audit",
@@ -210,6 +211,16 @@ pub(super) fn logged_out_by_provider(selector: &Selector, facts: &Facts) {
         id,
         client.addr = %facts.client,
         request = %facts.id,
+    );
+}
+
+/// An operator put somebody out, or made a link worthless.
+pub(crate) fn operator_revoked(by: &'static str, id: &str) {
+    info!(
+        target: "audit",
+        event = "operator_revoked",
+        by,
+        id,
     );
 }
 

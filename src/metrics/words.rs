@@ -142,10 +142,11 @@ pub(super) const ADMISSIONS: [AdmissionWord; 12] = [
 pub(super) const ROLES: [&str; 3] = ["moderator", "participant", "recorder"];
 
 /// Why the gateway ends what is open: `End::as_str`.
-pub(super) const CUTS: [&str; 6] = [
+pub(super) const CUTS: [&str; 7] = [
     "sign_out",
     "back_channel",
     "link",
+    "operator",
     "expired",
     "shutdown",
     "moved",

@@ -32,6 +32,7 @@ struct Stripe {
     sessions: Revoked,
     provider_sessions: Revoked,
     provider_subjects: Revoked,
+    operators: Revoked,
     links: Revoked,
 }
 
@@ -125,6 +126,7 @@ impl Stripe {
             Kind::ProviderSession => &self.provider_sessions,
             Kind::ProviderSubject => &self.provider_subjects,
             Kind::Link => &self.links,
+            Kind::Operator => &self.operators,
         }
     }
 
@@ -134,6 +136,7 @@ impl Stripe {
             Kind::ProviderSession => &mut self.provider_sessions,
             Kind::ProviderSubject => &mut self.provider_subjects,
             Kind::Link => &mut self.links,
+            Kind::Operator => &mut self.operators,
         }
     }
 

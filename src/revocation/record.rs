@@ -25,6 +25,7 @@ pub(super) enum Kind {
     ProviderSession,
     ProviderSubject,
     Link,
+    Operator,
 }
 
 /// How long revocations matter.
@@ -54,6 +55,7 @@ impl Record {
             Selector::ProviderSession(id) => Self::new(Kind::ProviderSession, id, at),
             Selector::ProviderSubject(id) => Self::new(Kind::ProviderSubject, id, at),
             Selector::Link(id) => Self::new(Kind::Link, id, at),
+            Selector::Operator(id) => Self::new(Kind::Operator, id, at),
         }
     }
 
@@ -99,7 +101,9 @@ impl Lifetimes {
     /// How long records of a kind matter.
     pub(super) fn of(self, kind: Kind) -> Duration {
         match kind {
-            Kind::Session | Kind::ProviderSession | Kind::ProviderSubject => self.session,
+            Kind::Session | Kind::ProviderSession | Kind::ProviderSubject | Kind::Operator => {
+                self.session
+            }
             Kind::Link => self.link,
         }
     }
@@ -108,11 +112,12 @@ impl Lifetimes {
 // === impl Kind ===
 
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 5] = [
         Self::Session,
         Self::ProviderSession,
         Self::ProviderSubject,
         Self::Link,
+        Self::Operator,
     ];
 }
 

@@ -71,6 +71,29 @@ fn exactly_the_meant_sessions_end() {
 }
 
 #[test]
+fn an_operator_ends_a_person_or_a_session() {
+    let (clock, hand) = clock();
+    let revocations = replica(&clock);
+    let operator = |id: &str| revocations.revoke(Selector::Operator(id.to_owned()));
+    let (a, b, c) = (
+        session(&clock, "1", "x"),
+        session(&clock, "1", "y"),
+        session(&clock, "2", "z"),
+    );
+    operator(a.id().as_str());
+    assert_eq!(revocations.cause(&a), Some(Cause::Operator));
+    assert!(!revocations.contains(&b));
+    operator("1");
+    assert_eq!(revocations.cause(&b), Some(Cause::Operator));
+    assert!(!revocations.contains(&c));
+    hand.advance(Duration::from_secs(1));
+    assert!(
+        !revocations.contains(&session(&clock, "1", "w")),
+        "signed in anew"
+    );
+}
+
+#[test]
 fn a_revoked_link_is_good_for_nobody_until_no_such_link_can_live() {
     let (clock, hand) = clock();
     let revocations = replica(&clock);

@@ -11,6 +11,8 @@ from suite import ROOT, complaints_of, run
 
 def check(suite):
     deny = (suite.tool("cargo-deny"), "--offline", "--locked", "--log-level", "error", "check", "--hide-inclusion-graph")
+    # Those of other platforms and features too, which no build here has asked for.
+    suite.check("supply: cargo fetch", lambda: complaints_of("cargo", "fetch", "--locked"))
     for part in ("bans", "licenses", "sources"):
         suite.check(f"supply: cargo deny check {part}", lambda p=part: complaints_of(*deny, p))
     with tempfile.TemporaryDirectory() as folder:

@@ -15,5 +15,6 @@ mod monitoring;
 mod oidc;
 #[cfg(test)]
 mod support;
-#[cfg(all(test, feature = "otel"))]
+#[cfg(feature = "otel")]
+#[cfg(test)]
 mod traces;

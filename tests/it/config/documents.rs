@@ -70,13 +70,9 @@ fn prepare(place: &Workplace, page: &Page, block: &Block) {
     // A key to the API belongs to an integration, which the page shows before.
     let keys_only = block.text.starts_with("[[integration.api_key]]");
     let before = if keys_only { INTEGRATION } else { "" };
-    let mut piece: Table = format!("{before}{}", block.text)
+    let piece: Table = format!("{before}{}", block.text)
         .parse()
         .unwrap_or_else(|error| panic!("{}:{}: {error}", page.path, block.line));
-    // Traces are built in on demand only; without them `check` refuses their section.
-    if !cfg!(feature = "otel") {
-        piece.remove("traces");
-    }
     if piece.contains_key("jaas") {
         whole.remove("upstream");
         whole.remove("token");

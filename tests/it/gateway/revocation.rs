@@ -110,6 +110,47 @@ async fn a_stream_between_two_requests_ends_at_prosody() {
 }
 
 #[tokio::test]
+async fn an_operator_ends_what_somebody_has_open() {
+    let site = Site::start().await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let mut socket = max.socket("room=x").await.unwrap();
+    let mut mia = site.signed_in("mia").await;
+    let _of_mia = mia.socket("room=x").await.unwrap();
+    let page = [("sec-fetch-site", "none")];
+    for (body, headers, expected) in [
+        (r#"{"subject":"max"}"#, &page[..], StatusCode::FORBIDDEN),
+        (r#"{"subject":" "}"#, &[], StatusCode::BAD_REQUEST),
+        (r#"{"name":"max"}"#, &[], StatusCode::BAD_REQUEST),
+        (
+            r#"{"subject":"max","session":"x"}"#,
+            &[],
+            StatusCode::BAD_REQUEST,
+        ),
+        ("", &[], StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(
+            site.order("/revoke", body, headers).await,
+            expected,
+            "{body}"
+        );
+    }
+    let mut again = max.socket("room=x").await.unwrap();
+    let done = site.order("/revoke", r#"{"subject":"max"}"#, &[]).await;
+    assert_eq!(done, StatusCode::OK);
+    for socket in [&mut socket, &mut again] {
+        assert_eq!(closed_with(socket).await, 1008);
+    }
+    let refused = max.socket("room=x").await.unwrap_err();
+    assert_eq!(refused, StatusCode::FORBIDDEN);
+    assert!(mia.socket("room=x").await.is_ok());
+    let cut = "gateway_cuts_total{transport=\"websocket\",reason=\"operator\"} 2";
+    site.wait_for("both are counted", async || {
+        site.metrics().await.contains(cut)
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_provider_can_end_all_sessions_of_a_person() {
     let site = Site::start().await.ready().await;
     let mut devices = [site.signed_in("max").await, site.signed_in("max").await];

@@ -215,6 +215,25 @@ impl Site {
         (answer.status, answer.text())
     }
 
+    /// What an operator's order on the admin listener is answered with.
+    pub(crate) async fn order(
+        &self,
+        path: &str,
+        body: &str,
+        headers: &[(&'static str, &'static str)],
+    ) -> http::StatusCode {
+        let address = self.running.addresses.admin;
+        let url = format!("http://{address}{path}").parse().unwrap();
+        let headers = headers.iter().map(|(name, value)| {
+            let value = http::HeaderValue::from_static(value);
+            (http::HeaderName::from_static(name), value)
+        });
+        let body = body.to_owned().into();
+        let mut sender = self.browser();
+        let answer = sender.send(http::Method::POST, &url, headers.collect(), body);
+        answer.await.status
+    }
+
     /// Waits for something that has no signal of its own, at most five seconds of real time.
     pub(crate) async fn wait_for(&self, what: &str, mut done: impl AsyncFnMut() -> bool) {
         let waiting = async {
