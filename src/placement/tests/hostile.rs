@@ -99,3 +99,22 @@ async fn who_is_on_a_shard_that_gets_another_address_goes_there() {
     assert_eq!(moves.try_recv(), Ok(Move::From(s2)));
     assert!(moves.try_recv().is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_a_slow_store_did_not_take_is_said_again() {
+    let store = Fragile::new();
+    let one = Replica::start(&store, settings(&THREE));
+    let other = Replica::start(&store, settings(&THREE));
+    settle().await;
+    // Nobody hears that it is away, for the connection stays.
+    store.away.store(true, Ordering::Relaxed);
+    one.placement.order("s1", Some(State::Drain)).unwrap();
+    settle().await;
+    store.away.store(false, Ordering::Relaxed);
+    advance(Duration::from_secs(61)).await;
+    settle().await;
+    for replica in [&one, &other] {
+        let state = replica.placement.view().named("s1").unwrap().state;
+        assert_eq!(state, State::Drain);
+    }
+}
