@@ -220,11 +220,6 @@ impl Placement {
         Some(Arc::clone(shard.unwrap_or_else(|| view.place(room))))
     }
 
-    /// Says that a room lives, if it is pinned.
-    pub fn touch(&self, room: &RoomKey) {
-        self.copies.used(room);
-    }
-
     /// The shard of a stream that was made there for a room, if it may go on. A room that nobody
     /// remembers lives where its streams are.
     pub fn again(&self, shard: &str, room: &RoomKey) -> Option<Arc<Shard>> {
@@ -272,12 +267,21 @@ impl Placement {
         self.moves.subscribe()
     }
 
-    /// Takes over other shards.
+    /// Takes over other shards. What is on one whose Prosody has another address now moves there, else
+    /// those who are in a room and those who come would not meet.
     pub fn replace(&self, settings: Settings) {
+        let before = Guard::into_inner(self.view());
         self.sources().replace(settings);
         // Those of shards that are gone.
         self.metrics.rooms.clear();
         self.show();
+        for Listed { shard, .. } in self.view().shards() {
+            let was = before.named(shard.name.as_str());
+            if was.is_some_and(|was| was.shard.place.xmpp != shard.place.xmpp) {
+                // Nobody may be listening.
+                let _ = self.moves.send(Move::From(shard.name.clone()));
+            }
+        }
         self.notice(Notice::Replaced);
     }
 
@@ -296,7 +300,7 @@ impl Placement {
         let before = sources.orders().find(|order| order.shard == name);
         let now = self.clock.now().as_unix();
         let order = Order {
-            number: before.map_or(now, |before| now.max(before.number + 1)),
+            number: before.map_or(now, |before| now.max(before.number.saturating_add(1))),
             shard: name,
             state,
         };
@@ -320,6 +324,11 @@ impl Placement {
 
     /// Pins a room that is not pinned, or not where it can be.
     async fn settle(&self, room: &RoomKey) -> Arc<Shard> {
+        if self.copies.are_full() && self.copies.get(room).is_none() {
+            self.count(Outcome::Unpinned);
+            // Of what is not remembered every replica has to think the same tomorrow.
+            return Arc::clone(self.view().guess(room));
+        }
         let (shard, pin, outcome) = match timeout(PATIENCE, self.agree(room)).await {
             Ok(Ok(agreed)) => agreed,
             failed => {
@@ -332,10 +341,7 @@ impl Placement {
                 (shard, pin, Outcome::Guessed)
             }
         };
-        let outcome_label = OutcomeLabel {
-            outcome: outcome.as_str(),
-        };
-        self.metrics.placements.get_or_create(&outcome_label).inc();
+        self.count(outcome);
         self.notice(Notice::Placed {
             room: room.clone(),
             pin,
@@ -372,12 +378,18 @@ impl Placement {
         Ok((shard, pin, Outcome::Moved))
     }
 
+    fn count(&self, outcome: Outcome) {
+        let outcome = outcome.as_str();
+        let placements = &self.metrics.placements;
+        placements.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
     /// A pin that counts more than the one before.
     fn pin(&self, shard: &Shard, before: Option<&Pin>) -> Pin {
         let now = self.clock.now().as_unix();
         Pin {
             shard: shard.name.clone(),
-            number: before.map_or(now, |before| now.max(before.number + 1)),
+            number: before.map_or(now, |before| now.max(before.number.saturating_add(1))),
         }
     }
 
@@ -451,6 +463,8 @@ enum Outcome {
     Moved,
     /// The store was not there.
     Guessed,
+    /// There are as many pins as can be.
+    Unpinned,
 }
 
 // === impl Outcome ===
@@ -462,6 +476,7 @@ impl Outcome {
             Self::Told => "told",
             Self::Moved => "moved",
             Self::Guessed => "without_store",
+            Self::Unpinned => "unpinned",
         }
     }
 }

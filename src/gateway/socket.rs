@@ -147,11 +147,10 @@ impl Worker {
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let query = request.uri().query().unwrap_or_default();
-        if let Some(room) = query::room_of(tenant, query) {
-            self.jitsi()?.placement.touch(&room);
-            if let Some(ways) = self.way_towards(&room)? {
-                ways.mark(answer.headers_mut());
-            }
+        if let Some(room) = query::room_of(tenant, query)
+            && let Some(ways) = self.way_towards(&room)?
+        {
+            ways.mark(answer.headers_mut());
         }
         if let Some(session) = self.session(request.headers()) {
             self.renew(&session, &mut answer);

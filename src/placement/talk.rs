@@ -93,6 +93,10 @@ impl<'a> Talk<'a> {
                     if count == 0 {
                         return;
                     }
+                    if batch.iter().any(|notice| matches!(notice, Notice::Replaced)) {
+                        // Operators may have said something of a shard before it was known here.
+                        reading = Some(self.read()).into();
+                    }
                     self.take_notice(batch.drain(..));
                 }
                 Some((shard, finding)) = findings.recv() => {
