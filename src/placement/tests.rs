@@ -11,7 +11,8 @@ use tokio::{
 use super::*;
 use crate::{
     clock::Timestamp,
-    store::{Claim, Event, Memory, Note, State as StoreState, Topic},
+    metrics::OutcomeLabel,
+    store::{Claim, Event, Memory, Note, Remembered, State as StoreState, StoreError, Topic},
 };
 
 /// A store that can go away and come back, with or without what was in it.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::placement::{
     copies::MAX_PINS,
-    message::{Message, Said},
+    message::{Message, Said, write},
 };
 
 #[tokio::test(start_paused = true)]
