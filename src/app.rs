@@ -365,6 +365,7 @@ impl Running {
         let rules = rules(config, self.clock.clone());
         self.gateway
             .replace_rules(rules.inspect_err(|_| self.reload_failed())?);
+        self.workers.judge();
         self.metrics.config.succeeded(self.clock.now().as_unix());
         self.metrics.config_hash.set(&config.fingerprint());
         if let (Some(placement), Some(jitsi)) = (&self.placement, config.jitsi()) {

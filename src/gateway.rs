@@ -157,6 +157,12 @@ impl Worker {
         self.live.end_revoked(&self.gateway.revocations);
     }
 
+    /// Ends the WebSockets of whom new rules refuse; BOSH asks them at each request.
+    pub fn judge(&self) {
+        self.live
+            .end_refused(|session, room| !self.may_stay(session, room));
+    }
+
     /// Asks clients of HTTP/1.1 to come back on other connections, which another replica will take.
     pub fn part(&self) {
         self.parting.set(true);

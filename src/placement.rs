@@ -13,6 +13,7 @@ mod copies;
 mod health;
 mod message;
 mod probe;
+mod settle;
 mod speak;
 mod talk;
 mod view;
@@ -25,27 +26,24 @@ use std::{
 
 use arc_swap::{ArcSwap, Guard};
 use http::uri::Authority;
-use tokio::{
-    sync::{broadcast, mpsc},
-    time::timeout,
-};
+use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::info;
 
 pub use self::view::{Listed, Shard, View};
 use self::{
     copies::Copies,
-    message::{Order, Pin, read, write},
+    message::{Order, Pin},
     talk::Talk,
     view::Sources,
 };
 use crate::{
     clock::Clock,
-    metrics::{OutcomeLabel, ShardMetrics, ShardStateLabels},
+    metrics::{ShardMetrics, ShardStateLabels},
     random::Random,
     room::RoomKey,
     shard::{Member, Ring, ShardName, State},
-    store::{Remembered, Store, StoreError},
+    store::Store,
 };
 
 /// The shards of a configuration.
@@ -220,11 +218,6 @@ impl Placement {
         Some(Arc::clone(shard.unwrap_or_else(|| view.place(room))))
     }
 
-    /// Says that a room lives, if it is pinned.
-    pub fn touch(&self, room: &RoomKey) {
-        self.copies.used(room);
-    }
-
     /// The shard of a stream that was made there for a room, if it may go on. A room that nobody
     /// remembers lives where its streams are.
     pub fn again(&self, shard: &str, room: &RoomKey) -> Option<Arc<Shard>> {
@@ -272,12 +265,21 @@ impl Placement {
         self.moves.subscribe()
     }
 
-    /// Takes over other shards.
+    /// Takes over other shards. What is on one whose Prosody has another address now moves there, else
+    /// those who are in a room and those who come would not meet.
     pub fn replace(&self, settings: Settings) {
+        let before = Guard::into_inner(self.view());
         self.sources().replace(settings);
         // Those of shards that are gone.
         self.metrics.rooms.clear();
         self.show();
+        for Listed { shard, .. } in self.view().shards() {
+            let was = before.named(shard.name.as_str());
+            if was.is_some_and(|was| was.shard.place.xmpp != shard.place.xmpp) {
+                // Nobody may be listening.
+                let _ = self.moves.send(Move::From(shard.name.clone()));
+            }
+        }
         self.notice(Notice::Replaced);
     }
 
@@ -296,7 +298,7 @@ impl Placement {
         let before = sources.orders().find(|order| order.shard == name);
         let now = self.clock.now().as_unix();
         let order = Order {
-            number: before.map_or(now, |before| now.max(before.number + 1)),
+            number: before.map_or(now, |before| now.max(before.number.saturating_add(1))),
             shard: name,
             state,
         };
@@ -316,69 +318,6 @@ impl Placement {
             .take();
         let Some(inbox) = inbox else { return };
         Talk::run(&self, inbox, stopped).await;
-    }
-
-    /// Pins a room that is not pinned, or not where it can be.
-    async fn settle(&self, room: &RoomKey) -> Arc<Shard> {
-        let (shard, pin, outcome) = match timeout(PATIENCE, self.agree(room)).await {
-            Ok(Ok(agreed)) => agreed,
-            failed => {
-                let error = failed.unwrap_or(Err(StoreError::Timeout)).err();
-                let error = error.map(tracing::field::display);
-                debug!(error, "a room is placed without the store");
-                let shard = Arc::clone(self.view().guess(room));
-                let known = self.copies.get(room);
-                let pin = self.pin(&shard, known.as_ref().map(|known| &known.pin));
-                (shard, pin, Outcome::Guessed)
-            }
-        };
-        let outcome_label = OutcomeLabel {
-            outcome: outcome.as_str(),
-        };
-        self.metrics.placements.get_or_create(&outcome_label).inc();
-        self.notice(Notice::Placed {
-            room: room.clone(),
-            pin,
-            told: outcome == Outcome::Told,
-        });
-        shard
-    }
-
-    /// Asks the store for a room's pin, or gives it one.
-    async fn agree(&self, room: &RoomKey) -> Result<(Arc<Shard>, Pin, Outcome), StoreError> {
-        let known = self.copies.get(room);
-        let known = known.as_ref().map(|known| &known.pin);
-        let shard = Arc::clone(self.view().place(room));
-        let pin = self.pin(&shard, known);
-        let key = pin_key(room);
-        let text = write(&pin);
-        let before = match self.store.remember(&key, &text, PIN_LIFETIME).await? {
-            Remembered::New => return Ok((shard, pin, Outcome::New)),
-            Remembered::Before(text) => read::<Pin>(&text),
-        };
-        let there = before.as_ref().and_then(|before| {
-            let view = self.view();
-            view.usable(before.shard.as_str()).cloned()
-        });
-        if let (Some(before), Some(there)) = (&before, &there)
-            && known.is_none_or(|known| known <= before)
-        {
-            return Ok((Arc::clone(there), before.clone(), Outcome::Told));
-        }
-        // It was on a shard that is gone: every replica puts it where this one does.
-        let shard = there.unwrap_or(shard);
-        let pin = self.pin(&shard, before.as_ref().max(known));
-        self.store.put(&key, &write(&pin), PIN_LIFETIME).await?;
-        Ok((shard, pin, Outcome::Moved))
-    }
-
-    /// A pin that counts more than the one before.
-    fn pin(&self, shard: &Shard, before: Option<&Pin>) -> Pin {
-        let now = self.clock.now().as_unix();
-        Pin {
-            shard: shard.name.clone(),
-            number: before.map_or(now, |before| now.max(before.number + 1)),
-        }
     }
 
     fn notice(&self, notice: Notice) {
@@ -440,32 +379,6 @@ impl fmt::Debug for Placement {
     }
 }
 
-/// How a room that was not known here got its shard.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    /// It lived nowhere.
-    New,
-    /// Another replica had placed it.
-    Told,
-    /// Its shard was gone.
-    Moved,
-    /// The store was not there.
-    Guessed,
-}
-
-// === impl Outcome ===
-
-impl Outcome {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Told => "told",
-            Self::Moved => "moved",
-            Self::Guessed => "without_store",
-        }
-    }
-}
-
 // === impl Stay ===
 
 impl Drop for Stay {
@@ -480,9 +393,6 @@ fn pin_key(room: &RoomKey) -> String {
 
 /// How long a room without a sign of life keeps its shard; what Jitsi's own balancers have.
 const PIN_LIFETIME: Duration = Duration::from_mins(5);
-
-/// How long a room may wait for the store: people do, and a second is what they notice.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How many moves a listener may be behind: all rooms of a small deployment.
 const MOVES_KEPT: usize = 4096;

@@ -117,9 +117,11 @@ impl Raw {
         let tls = self
             .tls
             .and_then(|tls| tls.resolve(secrets, &mut report.section("tls")));
-        let server = self
-            .listen
-            .resolve(has_tls, tls, &mut report.section("listen"));
+        let server = self.listen.resolve(
+            (has_tls, self.store.is_memory()),
+            tls,
+            &mut report.section("listen"),
+        );
         // A section that is there and wrong is not left out.
         let has_oidc = self.oidc.is_some() || report.section("oidc").is_settled("");
         let oidc = self.oidc.and_then(|oidc| {

@@ -64,7 +64,7 @@ fn take_in(context: &mut Context, key: &str, value: &Value) {
         }
         Value::String(text) => {
             put(text.as_bytes());
-            if key == "file" || key.ends_with("_file") {
+            if (key == "file" || key.ends_with("_file")) && !WRITTEN_BY_US.contains(&key) {
                 // A file that cannot be read is somebody else's to complain of.
                 put(&fs::read(text).unwrap_or_default());
             }
@@ -72,6 +72,10 @@ fn take_in(context: &mut Context, key: &str, value: &Value) {
         other => put(other.to_string().as_bytes()),
     }
 }
+
+/// Keys of files that the gateway writes. What is in them is no configuration, changes all the time,
+/// and may be more than fits into memory.
+const WRITTEN_BY_US: &[&str] = &["audit_file"];
 
 #[cfg(test)]
 mod tests {
@@ -100,6 +104,18 @@ mod tests {
         let less = Written::of(&json!({ "room": [{ "match": "*" }] }));
         assert_eq!(first.differences(&less), ["public_url", "token"]);
         assert_eq!(format!("{less:?}"), r#"{"room"}"#);
+    }
+
+    #[test]
+    fn what_the_gateway_writes_itself_is_no_change() {
+        let files = tempfile::tempdir().unwrap();
+        let audit = files.path().join("audit.log");
+        let of = |path: &std::path::Path| Written::of(&json!({ "log": { "audit_file": path } }));
+        let before = of(&audit);
+        fs::write(&audit, "{\"event\":\"admitted\"}").unwrap();
+        assert_eq!(before, of(&audit));
+        let elsewhere = of(&files.path().join("other.log"));
+        assert_eq!(before.differences(&elsewhere), ["log"]);
     }
 
     #[test]

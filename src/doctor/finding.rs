@@ -71,16 +71,16 @@ impl Finding {
     /// What was sent, and what came back.
     #[must_use]
     pub(super) fn saw(mut self, sent: impl Into<String>, got: impl Into<String>) -> Self {
-        self.sent = sent.into().into();
-        self.got = got.into().into();
+        self.sent = harmless(&sent.into());
+        self.got = harmless(&got.into());
         self
     }
 
     /// What that means, and what to change.
     #[must_use]
     pub(super) fn so(mut self, meaning: impl Into<String>, remedy: impl Into<String>) -> Self {
-        self.meaning = meaning.into().into();
-        self.remedy = remedy.into().into();
+        self.meaning = harmless(&meaning.into());
+        self.remedy = harmless(&remedy.into());
         self
     }
 }
@@ -97,4 +97,17 @@ impl Severity {
             Self::Advice => "advice",
         }
     }
+}
+
+/// Without what terminals obey: part of the text is what servers say, and what anybody may have written
+/// into the store.
+fn harmless(text: &str) -> Box<str> {
+    let shown = |c: char| {
+        if c.is_control() && c != '\n' {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    text.chars().map(shown).collect()
 }

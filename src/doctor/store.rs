@@ -252,6 +252,14 @@ mod tests {
     }
 
     #[test]
+    fn what_anybody_wrote_into_the_store_does_not_write_to_the_terminal() {
+        let liar = replica(|own| own.version = "2\u{1b}]0;owned\u{7}\r\u{9b}2J".to_owned());
+        let found = alike(&[replica(|_| {}), liar]).unwrap_err();
+        assert!(!found.got.chars().any(char::is_control), "{:?}", found.got);
+        assert!(found.got.contains("owned"), "{}", found.got);
+    }
+
+    #[test]
     fn replicas_that_differ_are_found() {
         let with = |change: fn(&mut Announcement)| {
             alike(&[replica(|_| {}), replica(change), replica(|_| {})])

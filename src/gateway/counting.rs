@@ -37,7 +37,8 @@ impl Worker {
         facts: &mut Facts,
     ) -> Option<(Span, Method)> {
         let traces = self.gateway.traces.as_ref()?;
-        let trusted = self.gateway.trusted_proxies.contains(connection.peer);
+        let trusted =
+            !connection.anonymous && self.gateway.trusted_proxies.contains(connection.peer);
         let span = traces.begin(trusted.then(|| request.headers()));
         facts.trace = Some(span.traceparent());
         Some((span, request.method().clone()))

@@ -17,6 +17,9 @@ pub struct Connection {
     pub peer: IpAddr,
     /// Whether we ended TLS.
     pub tls: bool,
+    /// The peer passes on what somebody says whom it does not name; so what they say of where they
+    /// come from is not the peer's word.
+    pub anonymous: bool,
 }
 
 /// Facts of one request.
@@ -51,6 +54,12 @@ impl Facts {
         id: RequestId,
     ) -> Self {
         let headers = request.headers();
+        let nobody = TrustedProxies::default();
+        let trusted = if connection.anonymous {
+            &nobody
+        } else {
+            trusted
+        };
         Self {
             client: ClientAddr::of(connection.peer, headers, trusted),
             secure: connection.tls || came_by_https(connection.peer, headers, trusted),

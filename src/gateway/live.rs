@@ -11,6 +11,7 @@ use super::ways::Spot;
 use crate::{
     random::Random,
     revocation::{Cause, Revocations},
+    room::RoomKey,
     session::Session,
 };
 
@@ -29,6 +30,8 @@ pub(crate) enum End {
     Shutdown,
     /// The room is on another shard now.
     Moved,
+    /// New rules do not let the session into the room.
+    Refused,
 }
 
 /// An open socket or poll; dropping it takes it out of the books.
@@ -62,6 +65,8 @@ struct Entry {
     session: Rc<Session>,
     kind: Kind,
     spot: Option<Spot>,
+    /// The room that the rules let the session into, and may not any more.
+    admitted: Option<RoomKey>,
     end: Option<oneshot::Sender<End>>,
 }
 
@@ -92,6 +97,7 @@ impl Live {
             session,
             kind,
             spot,
+            admitted: None,
             end: Some(sender),
         };
         if entries.closed && kind == Kind::Socket {
@@ -130,6 +136,14 @@ impl Live {
         }
         self.0.borrow_mut().closed = true;
         self.end_where(|entry| (entry.kind == Kind::Socket).then_some(End::Shutdown));
+    }
+
+    /// Ends the sockets of whom the rules do not let into their room any more.
+    pub(crate) fn end_refused(&self, is_refused: impl Fn(&Session, &RoomKey) -> bool) {
+        self.end_where(|entry| {
+            let room = entry.admitted.as_ref()?;
+            is_refused(&entry.session, room).then_some(End::Refused)
+        });
     }
 
     /// Ends what is where it may not stay.
@@ -187,6 +201,14 @@ impl Spread {
 // === impl Registration ===
 
 impl Registration {
+    /// The rules let the session into this room: they are asked again when they change.
+    pub(crate) fn admitted_to(&self, room: &RoomKey) {
+        let mut entries = self.live.0.borrow_mut();
+        if let Some(entry) = entries.open.get_mut(&self.number) {
+            entry.admitted = Some(room.clone());
+        }
+    }
+
     /// Waits to be told to end.
     ///
     /// # Cancel safety
@@ -214,18 +236,19 @@ impl End {
             Self::Expired => "expired",
             Self::Shutdown => "shutdown",
             Self::Moved => "moved",
+            Self::Refused => "rules",
         }
     }
 
     /// Whether the client may not come back with what was ended.
     pub(crate) const fn is_for_good(self) -> bool {
-        matches!(self, Self::Revoked(_) | Self::Expired)
+        matches!(self, Self::Revoked(_) | Self::Expired | Self::Refused)
     }
 
     /// The close code for WebSockets (RFC 6455 § 7.4.1).
     pub(crate) const fn close_code(self) -> u16 {
         match self {
-            Self::Revoked(_) | Self::Expired => 1008,
+            Self::Revoked(_) | Self::Expired | Self::Refused => 1008,
             Self::Shutdown | Self::Moved => 1001,
         }
     }

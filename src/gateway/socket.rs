@@ -1,6 +1,6 @@
 //! XMPP over WebSocket: the handshake, judged here and made anew with Prosody.
 
-use std::{rc::Rc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
@@ -68,6 +68,13 @@ impl Worker {
             .register(Rc::clone(&session), Kind::Socket, ways.spot(&room));
         if self.gateway.revocations.contains(&session) {
             return Err(Failure::SignInFirst);
+        }
+        if entrant.grant().is_some() {
+            registration.admitted_to(&room);
+            // They may have changed while the way was found.
+            if !Arc::ptr_eq(&rules, &self.rules()) && !self.may_stay(&session, &room) {
+                return Err(Failure::SignInFirst);
+            }
         }
         let token = self.mint(&rules, &room, &entrant)?;
         self.record_entry(&entrant, &room, Transport::WebSocket, &facts);
@@ -147,11 +154,10 @@ impl Worker {
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let query = request.uri().query().unwrap_or_default();
-        if let Some(room) = query::room_of(tenant, query) {
-            self.jitsi()?.placement.touch(&room);
-            if let Some(ways) = self.way_towards(&room)? {
-                ways.mark(answer.headers_mut());
-            }
+        if let Some(room) = query::room_of(tenant, query)
+            && let Some(ways) = self.way_towards(&room)?
+        {
+            ways.mark(answer.headers_mut());
         }
         if let Some(session) = self.session(request.headers()) {
             self.renew(&session, &mut answer);

@@ -138,6 +138,13 @@ impl Worker {
         self.ask_rules_on(policy, room, session, Occasion::Entering)
     }
 
+    /// Whether the rules as they are now let somebody stay where they let them in.
+    pub(super) fn may_stay(&self, session: &Session, room: &RoomKey) -> bool {
+        let rules = self.rules();
+        let admission = self.ask_rules_on(&rules.policy, room, Some(session), Occasion::Polling);
+        self.counts(session) && matches!(admission, Admission::Admit(_))
+    }
+
     fn ask_rules_on<'p>(
         &self,
         policy: &'p Policy,

@@ -149,7 +149,6 @@ impl Worker {
         let Some(room) = query::room_of(tenant, uri.query().unwrap_or_default()) else {
             return Ok(Source::Common(self.common_way()?));
         };
-        self.jitsi()?.placement.touch(&room);
         Ok(match self.way_towards(&room)? {
             Some(ways) => Source::Room(ways),
             None => Source::Common(self.common_way()?),

@@ -18,7 +18,7 @@ pub struct ShardMetrics {
     /// Probes that failed, by shard.
     pub probe_failures: Family<ShardLabel, Counter>,
     /// Rooms that this replica did not know and asked the store for, by outcome; `without_store` if
-    /// it could not be asked.
+    /// it could not be asked, `unpinned` if there are too many rooms to remember another one.
     pub placements: Family<OutcomeLabel, Counter>,
 }
 

@@ -142,7 +142,7 @@ pub(super) const ADMISSIONS: [AdmissionWord; 12] = [
 pub(super) const ROLES: [&str; 3] = ["moderator", "participant", "recorder"];
 
 /// Why the gateway ends what is open: `End::as_str`.
-pub(super) const CUTS: [&str; 7] = [
+pub(super) const CUTS: [&str; 8] = [
     "sign_out",
     "back_channel",
     "link",
@@ -150,6 +150,7 @@ pub(super) const CUTS: [&str; 7] = [
     "expired",
     "shutdown",
     "moved",
+    "rules",
 ];
 
 /// `SendError::as_str`, and an answer that makes no sense.

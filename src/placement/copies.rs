@@ -7,7 +7,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -23,6 +23,8 @@ pub(super) struct Copies {
     stripes: [ArcSwap<Stripe>; STRIPES],
     hasher: RandomState,
     began: Instant,
+    /// How many there are, those included that are over and not swept away yet.
+    count: AtomicUsize,
 }
 
 /// A pin, and when it was last heard of. Times are milliseconds since the start.
@@ -56,6 +58,7 @@ impl Copies {
             stripes: std::array::from_fn(|_| ArcSwap::default()),
             hasher: RandomState::new(),
             began: Instant::now(),
+            count: AtomicUsize::new(0),
         }
     }
 
@@ -75,6 +78,11 @@ impl Copies {
             copied.used.store(now, Ordering::Relaxed);
         }
         Some(copied)
+    }
+
+    /// Whether there are as many as may be; no other rooms' are taken then.
+    pub(super) fn are_full(&self) -> bool {
+        self.count.load(Ordering::Relaxed) >= MAX_PINS
     }
 
     /// Takes pins over, as far as they count more than what is known, and tells of each what it
@@ -100,6 +108,10 @@ impl Copies {
             let mut stripe = Stripe::clone(&slot.load());
             let mut changed = false;
             for (room, pin) in pins {
+                let is_new = !stripe.contains_key(&room);
+                if is_new && self.are_full() {
+                    continue;
+                }
                 let known = stripe.get(&room).filter(|known| known.is_alive(now));
                 let what = match known {
                     Some(known) if known.pin >= pin => Merged::Known,
@@ -118,6 +130,7 @@ impl Copies {
                         pin: pin.clone(),
                     };
                     changed = true;
+                    self.count.fetch_add(usize::from(is_new), Ordering::Relaxed);
                     stripe.insert(room.clone(), Arc::new(copied));
                 }
                 merged.push((room, pin.shard, what));
@@ -144,7 +157,10 @@ impl Copies {
             if !stripe.iter().all(|entry| lives(&entry)) {
                 let left = stripe.iter().filter(lives);
                 let left = left.map(|(room, copied)| (room.clone(), Arc::clone(copied)));
-                slot.store(Arc::new(left.collect()));
+                let left: Stripe = left.collect();
+                self.count
+                    .fetch_sub(stripe.len() - left.len(), Ordering::Relaxed);
+                slot.store(Arc::new(left));
             }
             for (room, copied) in stripe.iter().filter(lives) {
                 let used = copied.used.load(Ordering::Relaxed);
@@ -185,6 +201,10 @@ impl Copied {
 
 /// So many that with ten thousand rooms a new pin copies forty entries.
 const STRIPES: usize = 256;
+
+/// More rooms than any deployment has at a time; below a hundred megabytes. Somebody who may enter any
+/// room could fill the memory otherwise.
+pub(super) const MAX_PINS: usize = 200_000;
 
 /// How exactly is known when a room was used last, in milliseconds.
 const USED_STEP: u64 = 1000;
@@ -239,6 +259,23 @@ mod tests {
         assert!(copies.get(&room("team")).is_none());
         // What is over does not hinder what comes, however it counts.
         assert_eq!(merge(&copies, "s2", 0), Merged::New);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_are_never_more_than_may_be_and_what_is_swept_makes_room() {
+        let copies = Copies::new();
+        let rooms = (0..MAX_PINS + 10).map(|n| (room(&n.to_string()), pin("s1", 1)));
+        copies.merge(rooms.collect(), false);
+        let kept = || -> usize { copies.stripes.iter().map(|slot| slot.load().len()).sum() };
+        assert_eq!((kept(), copies.are_full()), (MAX_PINS, true));
+        // Who is there already is heard of all the same.
+        let known = copies.stripes[0].load().keys().next().unwrap().clone();
+        copies.merge(vec![(known.clone(), pin("s2", 2))], false);
+        assert_eq!(copies.get(&known).unwrap().pin.shard.as_str(), "s2");
+        tokio::time::advance(PIN_LIFETIME).await;
+        copies.sweep(|_| false, |_, _, _| {});
+        assert_eq!((kept(), copies.are_full()), (0, false));
+        assert_eq!(merge(&copies, "s1", 1), Merged::New);
     }
 
     #[tokio::test(start_paused = true)]

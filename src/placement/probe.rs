@@ -57,11 +57,11 @@ pub(super) async fn watch(
         if let Some(finding) = streak.observe(outcome.is_ok()) {
             found(&shard, finding);
         }
-        if streak.is_doubtful() {
-            sleep(DOUBTFUL_PAUSE).await;
-        } else {
+        // However many requests fail, Prosody is not asked more often than this.
+        sleep(DOUBTFUL_PAUSE).await;
+        if !streak.is_doubtful() {
             tokio::select! {
-                () = sleep(PAUSE) => {}
+                () = sleep(CALM) => {}
                 () = shard.doubt.notified() => {}
             }
         }
@@ -99,10 +99,10 @@ pub(super) fn by_http(xmpp_domain: Arc<str>) -> Probe {
     })
 }
 
-/// Between two probes of a shard that is as it was.
-const PAUSE: Duration = Duration::from_secs(5);
+/// How much longer the pause is after a probe of a shard that is as it was: five seconds in all.
+const CALM: Duration = Duration::from_secs(4);
 
-/// Between two probes while it is not known whether something changed.
+/// Between two probes while it is not known whether something changed; at least, in any case.
 const DOUBTFUL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Prosody answers within milliseconds, even when it is busy.
@@ -191,6 +191,28 @@ mod tests {
         wait(10).await;
         assert_eq!(found.lock().unwrap().len(), 3);
         assert!(failures.load(Ordering::Relaxed) >= 4);
+        watching.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failing_requests_do_not_make_probes_a_flood() {
+        let probes = Arc::new(AtomicU32::new(0));
+        let probe: Probe = {
+            let probes = Arc::clone(&probes);
+            Arc::new(move |_| {
+                probes.fetch_add(1, Ordering::Relaxed);
+                Box::pin(async { Ok(()) })
+            })
+        };
+        let shard = shard("127.0.0.1:1");
+        let watching = tokio::spawn(watch(Arc::clone(&shard), probe, |_| {}, |_, _| {}));
+        for _ in 0..100 {
+            shard.doubt.notify_one();
+            advance(Duration::from_millis(100)).await;
+            tokio::task::yield_now().await;
+        }
+        let count = probes.load(Ordering::Relaxed);
+        assert!((9..=11).contains(&count), "{count}");
         watching.abort();
     }
 

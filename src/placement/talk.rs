@@ -93,6 +93,10 @@ impl<'a> Talk<'a> {
                     if count == 0 {
                         return;
                     }
+                    if batch.iter().any(|notice| matches!(notice, Notice::Replaced)) {
+                        // Operators may have said something of a shard before it was known here.
+                        reading = Some(self.read()).into();
+                    }
                     self.take_notice(batch.drain(..));
                 }
                 Some((shard, finding)) = findings.recv() => {
@@ -125,7 +129,10 @@ impl<'a> Talk<'a> {
                     self.compare(read);
                 }
                 _ = beats.tick() => self.beat(),
-                _ = renewals.tick() => self.renew(RENEW_EVERY * 2),
+                _ = renewals.tick() => {
+                    self.renew(RENEW_EVERY * 2);
+                    self.repeat_orders();
+                }
                 () = stopped.cancelled() => {
                     self.say(Said::Bye);
                     return;
@@ -297,6 +304,15 @@ impl<'a> Talk<'a> {
             },
         );
         self.save(&living);
+    }
+
+    /// Says anew what operators want: a store that is slow may not have taken it, and says nothing of
+    /// that later.
+    fn repeat_orders(&self) {
+        let orders: Vec<Order> = self.placement.sources().orders().cloned().collect();
+        for order in orders {
+            self.order(order);
+        }
     }
 
     /// Shows which shards are lost.

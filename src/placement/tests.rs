@@ -1,3 +1,5 @@
+mod hostile;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::BoxFuture;
@@ -9,7 +11,8 @@ use tokio::{
 use super::*;
 use crate::{
     clock::Timestamp,
-    store::{Claim, Event, Memory, Note, State as StoreState, Topic},
+    metrics::OutcomeLabel,
+    store::{Claim, Event, Memory, Note, Remembered, State as StoreState, StoreError, Topic},
 };
 
 /// A store that can go away and come back, with or without what was in it.
@@ -465,7 +468,7 @@ async fn a_pin_lives_as_long_as_somebody_is_there() {
     for _ in 0..20 {
         advance(Duration::from_secs(61)).await;
         settle().await;
-        one.placement.touch(&polled);
+        one.placement.again("s1", &polled);
     }
     for room in [&held, &polled] {
         assert_eq!(other.knows(room).as_deref(), Some("s1"));

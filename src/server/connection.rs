@@ -35,11 +35,12 @@ pub(super) async fn serve(
     let mut connection = Connection {
         peer: arrival.peer,
         tls: arrival.tls,
+        anonymous: false,
     };
     if arrival.proxied {
         match timeout(HEADER_TIMEOUT, proxy_protocol::read(&mut stream)).await {
             Ok(Ok(Some(client))) => connection.peer = client,
-            Ok(Ok(None)) => {}
+            Ok(Ok(None)) => connection.anonymous = true,
             Ok(Err(error)) => {
                 debug!(%error, balancer.addr = %arrival.peer, "a balancer's connection is dropped");
                 return Ok(());

@@ -70,6 +70,7 @@ enum Command {
     Serve(Arrival),
     Drain,
     EndSockets(Spread),
+    Judge,
     Answer(oneshot::Sender<()>),
 }
 
@@ -142,6 +143,11 @@ impl Workers {
     /// Lets what is under way finish, and sends clients away from open connections.
     pub fn drain(&self) {
         self.tell(|_| Command::Drain);
+    }
+
+    /// Has new rules asked about whoever is connected.
+    pub fn judge(&self) {
+        self.tell(|_| Command::Judge);
     }
 
     /// Closes the WebSockets with code 1001, one after another over a time.
@@ -303,6 +309,7 @@ async fn run(
                 open.drain();
                 worker.end_listeners();
             }
+            Some(Command::Judge) => worker.judge(),
             Some(Command::Answer(answer)) => {
                 // Who asked may have gone meanwhile.
                 let _ = answer.send(());

@@ -48,7 +48,8 @@ pub(super) struct RawListen {
     grace: DurationText,
     /// Over how long WebSockets are closed meanwhile, one after another in random order, so that not
     /// all clients come back at the same moment; at most `grace`. Unless set, 45s, or `grace` if that
-    /// is shorter. With a single replica, 0s: there is no other that could take the clients.
+    /// is shorter; where `[store]` is memory, 0s: no other replica could take the clients, so that
+    /// they are better off waiting for this one to start again.
     #[schemars(with = "Option<DurationText>", example = "45s")]
     drain_window: Option<DurationText>,
     /// How long to go on accepting after SIGTERM while `/readyz` already fails, so that balancers
@@ -59,10 +60,11 @@ pub(super) struct RawListen {
 // === impl RawListen ===
 
 impl RawListen {
-    /// `has_tls` tells whether there is a `[tls]` section at all, usable or not.
+    /// `has_tls` tells whether there is a `[tls]` section at all, usable or not, and `is_alone` that
+    /// there are no other replicas.
     pub(super) fn resolve(
         self,
-        has_tls: bool,
+        (has_tls, is_alone): (bool, bool),
         tls: Option<TlsSettings>,
         section: &mut Section<'_>,
     ) -> Option<Settings> {
@@ -105,6 +107,7 @@ impl RawListen {
             .within(seconds(0)..=seconds(3600), section, "grace");
         let drain_window = match self.drain_window {
             Some(text) => text.within(seconds(0)..=seconds(3600), section, "drain_window"),
+            None if is_alone => Some(Duration::ZERO),
             None => Some(grace.map_or(DRAIN_WINDOW, |grace| grace.min(DRAIN_WINDOW))),
         };
         if let (Some(window), Some(grace)) = (drain_window, grace)
@@ -186,3 +189,58 @@ const DRAIN_WINDOW: Duration = Duration::from_secs(45);
 
 /// More threads than any machine has processors for this; a larger number is a mistake.
 const MAX_WORKERS: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+    use crate::config::{self, Environment};
+
+    /// Over how long a gateway with such keys closes WebSockets.
+    fn drain_window(listen: &str, store: &str) -> Duration {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("gateway.toml");
+        let text = format!(
+            r#"
+public_url = "https://meet.example.org"
+[listen]
+http = "127.0.0.1:0"
+{listen}
+[store]
+{store}
+[upstream]
+web = "http://127.0.0.1:8000"
+xmpp = "http://127.0.0.1:5280"
+xmpp_domain = "meet.jitsi"
+[session]
+key = "bm9ib2R5IHdpbGwgZ3Vlc3MgdGhpcyBrZXksIGV2ZXI="
+[token]
+app_id = "gateway"
+secret = "long enough for HS256, and more than enough"
+[[room]]
+match = "*"
+enter = "guest"
+start = "anyone"
+"#
+        );
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let config = config::load(&file, &Environment::default());
+        config.expect("the file is good").server.drain_window
+    }
+
+    const REDIS: &str = "kind = \"redis\"\nurl = \"redis://127.0.0.1:1\"";
+
+    #[test]
+    fn sockets_are_closed_slowly_only_where_another_replica_can_take_them() {
+        let window = |listen, store| drain_window(listen, store).as_secs();
+        assert_eq!(window("", ""), 0);
+        assert_eq!(window("", "kind = \"memory\""), 0);
+        assert_eq!(window("", REDIS), 45);
+        assert_eq!(window("grace = \"20s\"", REDIS), 20);
+        // Who says it is believed.
+        assert_eq!(window("drain_window = \"10s\"", ""), 10);
+        assert_eq!(window("drain_window = \"0s\"", REDIS), 0);
+    }
+}

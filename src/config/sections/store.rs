@@ -55,6 +55,11 @@ enum Kind {
 // === impl RawStore ===
 
 impl RawStore {
+    /// Whether nothing is shared, so that there can be one replica only.
+    pub(super) fn is_memory(&self) -> bool {
+        matches!(self.kind, Kind::Memory)
+    }
+
     pub(super) fn resolve(
         self,
         public_url: Option<&PublicUrl>,

@@ -28,6 +28,11 @@ async fn site(trusted: &str) -> Site {
 /// What a room's page is answered with on a connection that begins with some bytes; none if there is
 /// no answer.
 async fn status(site: &Site, begin: &[u8]) -> Option<u16> {
+    status_with(site, begin, "").await
+}
+
+/// The same, with more in the request's head.
+async fn status_with(site: &Site, begin: &[u8], more: &str) -> Option<u16> {
     let mut stream = TcpStream::connect(site.running.addresses.https.unwrap())
         .await
         .unwrap();
@@ -36,8 +41,9 @@ async fn status(site: &Site, begin: &[u8]) -> Option<u16> {
     let name = ServerName::try_from("meet.example.org").unwrap();
     let connector = TlsConnector::from(Arc::new(config));
     let mut stream = connector.connect(name, stream).await.ok()?;
-    let request = b"GET /x HTTP/1.1\r\nhost: meet.example.org\r\nconnection: close\r\n\r\n";
-    stream.write_all(request).await.ok()?;
+    let request =
+        format!("GET /x HTTP/1.1\r\nhost: meet.example.org\r\nconnection: close\r\n{more}\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.ok()?;
     let answer = String::from_utf8_lossy(&answer);
@@ -63,6 +69,18 @@ async fn a_trusted_balancer_tells_the_address_and_others_do_not() {
         assert_eq!(status(&site, stranger).await, Some(403), "{stranger:?}");
     }
     assert_eq!(status(&site, b"").await, None, "no header, no answer");
+}
+
+#[tokio::test]
+async fn whom_a_balancer_does_not_name_is_not_believed_to_be_its_voice() {
+    let site = site("127.0.0.1/32").await;
+    let claim = "x-forwarded-for: 203.0.113.7\r\n";
+    for anonymous in [&b"PROXY UNKNOWN\r\n"[..], b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"] {
+        let status = status_with(&site, anonymous, claim).await;
+        assert_eq!(status, Some(403), "{anonymous:?}");
+    }
+    let named = b"PROXY TCP4 203.0.113.8 192.0.2.1 4096 443\r\n";
+    assert_eq!(status_with(&site, named, claim).await, Some(403));
 }
 
 #[tokio::test]

@@ -56,11 +56,13 @@ async fn whom_nobody_vouches_for_any_more_is_out() {
     let mut tea = site.browser();
     let page = tea.navigate(&format!("/school-7b?jwt={token}")).await;
     assert_eq!((page.status, page.url.query()), (StatusCode::OK, None));
-    assert!(tea.socket("room=school-7b").await.is_ok());
+    let mut socket = tea.socket("room=school-7b").await.unwrap();
     let created = tea.bosh("room=school-7b", CREATE).await.text();
     let sid = sid_of(&created).to_owned();
     // The school's secret is stolen, or the contract ends: its section is taken out.
     site.reload(SCHOOL, "");
+    // New rules are asked about who is connected.
+    assert_eq!(super::revocation::closed_with(&mut socket).await, 1008);
     let refused = StatusCode::FORBIDDEN;
     assert_eq!(tea.socket("room=school-7b").await.unwrap_err(), refused);
     let request =

@@ -17,7 +17,7 @@ use crate::support::{
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// The close code that ends a socket, within a second.
-async fn closed_with(socket: &mut Socket) -> u16 {
+pub(super) async fn closed_with(socket: &mut Socket) -> u16 {
     let closing = async {
         loop {
             match socket.next().await {

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jitsi_auth_gateway::clock::{Clock, Timestamp};
+use tokio_tungstenite::tungstenite::Message;
 
-use super::{CREATE, sid_of};
+use super::{CREATE, revocation::closed_with, sid_of};
 use crate::support::{
     logs::Logs,
     site::{ORIGIN, Site, Wishes},
@@ -228,4 +230,25 @@ async fn an_app_that_comes_with_nothing_stays_no_longer_than_guests_do() {
     let lines = logs.lines_with(own);
     let ours = |line: &&String| line.contains("audit");
     assert_eq!(lines.iter().find(ours), None);
+}
+
+#[tokio::test]
+async fn new_rules_put_out_whom_they_refuse_and_nobody_else() {
+    let site = Site::with(Wishes {
+        rules: "[[room]]\nmatch = \"*\"\nenter = [\"member\", \"guest\"]\nstart = \"anyone\"\n",
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let mut of_max = max.socket("room=x").await.unwrap();
+    let mut guest = site.browser().socket("room=x").await.unwrap();
+    site.reload("[\"member\", \"guest\"]", "[\"member\"]");
+    assert_eq!(closed_with(&mut guest).await, 1008);
+    let ping = Message::Ping(Bytes::from_static(b"?"));
+    of_max.send(ping).await.unwrap();
+    let pong = of_max.next().await.unwrap().unwrap();
+    assert!(matches!(pong, Message::Pong(_)), "{pong:?}");
+    let cut = "gateway_cuts_total{transport=\"websocket\",reason=\"rules\"} 1";
+    site.wait_for("it is counted", async || site.metrics().await.contains(cut))
+        .await;
 }
