@@ -160,6 +160,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
     use super::*;
 
     fn prober(xmpp: Authority) -> Prober {
@@ -200,6 +205,61 @@ mod tests {
             prober.metrics.verdicts().get("main"),
             Some(&Verdict::Unreachable)
         );
+    }
+
+    type Script = fn(&str) -> &'static str;
+
+    /// A Prosody that answers a session's every request by what the request's head and body are.
+    async fn scripted(answer: Script) -> Authority {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = Vec::new();
+                while !request.ends_with(b"</body>") {
+                    stream.read_buf(&mut request).await.unwrap();
+                }
+                let body = answer(std::str::from_utf8(&request).unwrap());
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                    body.len()
+                );
+                let answer = head + body;
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        address.parse().unwrap()
+    }
+
+    const LETS_IN: &str = "<body xmlns='http://jabber.org/protocol/httpbind' sid='s'>\
+        <features/><success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/></body>";
+    const KEEPS_OUT: &str = "<body xmlns='http://jabber.org/protocol/httpbind' sid='s'>\
+        <features/><failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-allowed/></failure></body>";
+    const ENDS: &str = "<body xmlns='http://jabber.org/protocol/httpbind' type='terminate' \
+        condition='internal-server-error'/>";
+
+    fn by_token(request: &str) -> &'static str {
+        if request.contains("authorization: Bearer ey") {
+            LETS_IN
+        } else {
+            KEEPS_OUT
+        }
+    }
+
+    #[tokio::test]
+    async fn what_prosody_does_is_called_by_its_name() {
+        let prosodys: [(Script, Verdict); 5] = [
+            (by_token, Verdict::Ok),
+            (|_| LETS_IN, Verdict::Open),
+            (|_| KEEPS_OUT, Verdict::Refused),
+            (|_| ENDS, Verdict::NoSession),
+            (|_| "<html>It works!</html>", Verdict::NoSession),
+        ];
+        for (answer, expected) in prosodys {
+            let prober = prober(scripted(answer).await);
+            prober.round().await;
+            assert_eq!(prober.metrics.verdicts().get("main"), Some(&expected));
+        }
     }
 
     #[test]

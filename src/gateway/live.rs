@@ -365,7 +365,8 @@ mod tests {
             assert_eq!(began.elapsed(), WINDOW);
             ending.await.unwrap();
             let mut later = live.register(session, Kind::Socket, None);
-            assert_eq!(later.told_to_end().await, End::Shutdown);
+            let later = tokio::time::timeout(WINDOW, later.told_to_end()).await;
+            assert_eq!(later, Ok(End::Shutdown));
             let polling = tokio::time::timeout(WINDOW, poll.told_to_end()).await;
             assert!(polling.is_err());
         });

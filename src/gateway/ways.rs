@@ -87,10 +87,7 @@ impl Worker {
 
     /// Ends what is open where it may not stay.
     pub fn end_moved(&self, moved: &Move) {
-        self.live.end_moved(|Spot { room, shard }| match moved {
-            Move::From(from) => from == shard,
-            Move::Room(moved, to) => moved == room && to != shard,
-        });
+        self.live.end_moved(|spot| spot.is_left(moved));
     }
 
     /// The same, when it is not known what has moved.
@@ -121,6 +118,18 @@ impl Worker {
         let ways = Rc::new(Ways::new(shard, upstream, view.is_sharded()));
         all.push(Rc::clone(&ways));
         Ok(ways)
+    }
+}
+
+// === impl Spot ===
+
+impl Spot {
+    /// Whether what is open there may not stay.
+    fn is_left(&self, moved: &Move) -> bool {
+        match moved {
+            Move::From(from) => *from == self.shard,
+            Move::Room(room, to) => *room == self.room && *to != self.shard,
+        }
     }
 }
 
@@ -173,6 +182,86 @@ impl Ways {
     pub(super) fn mark(&self, headers: &mut HeaderMap<HeaderValue>) {
         if self.named {
             headers.insert(X_JITSI_SHARD, self.shard.header.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        clock::Clock,
+        metrics::ShardMetrics,
+        placement::{Place, Placement, Settings, ShardSettings, VisitorNode},
+        random::Random,
+        shard::State,
+        store::Memory,
+    };
+
+    fn ways() -> Ways {
+        let at = |address: &str| address.parse().unwrap();
+        let shard = ShardSettings {
+            name: ShardName::parse("s1").unwrap(),
+            weight: 100,
+            state: State::Ready,
+            place: Place {
+                web: at("web:80"),
+                xmpp: at("prosody:5280"),
+                visitors: vec![VisitorNode {
+                    name: "v0".to_owned(),
+                    xmpp: at("visitors:5280"),
+                }],
+            },
+        };
+        let settings = Settings {
+            shards: vec![shard],
+            sharded: true,
+        };
+        let shared: (_, _, Arc<dyn crate::store::Store>) =
+            (Clock::system(), Random::system(), Arc::new(Memory::new()));
+        let placement = Placement::new(settings, "meet.jitsi", shared, ShardMetrics::default());
+        let settings = upstream::Settings {
+            web: at("web:80"),
+            xmpp: at("prosody:5280"),
+            xmpp_domain: "meet.jitsi".to_owned(),
+            connect_timeout: Duration::from_secs(1),
+            idle: Duration::from_secs(1),
+            web_timeout: Duration::from_secs(1),
+            bosh_timeout: Duration::from_secs(1),
+        };
+        Ways::new(placement.common(), &settings, true)
+    }
+
+    #[test]
+    fn what_moves_is_what_is_elsewhere_in_the_room_or_on_the_shard_that_is_left() {
+        let name = |name: &str| ShardName::parse(name).unwrap();
+        let room = |name: &str| RoomKey::from_text(name).unwrap();
+        let spot = ways().spot(&room("x")).unwrap();
+        for (moved, left) in [
+            (Move::From(name("s1")), true),
+            (Move::From(name("s2")), false),
+            (Move::Room(room("x"), name("s2")), true),
+            (Move::Room(room("x"), name("s1")), false),
+            (Move::Room(room("y"), name("s2")), false),
+        ] {
+            assert_eq!(spot.is_left(&moved), left, "{moved:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_visitor_node_that_there_is_leads_to_another_prosody() {
+        let ways = ways();
+        for (raw, sent, at) in [
+            ("room=x&vnode=v0", "room=x&vnode=v0", "visitors:5280"),
+            ("room=x&vnode=v1", "room=x", "prosody:5280"),
+            ("room=x", "room=x", "prosody:5280"),
+        ] {
+            let mut query = SignallingQuery::parse(raw).unwrap();
+            let pool = ways.prosody_for(&mut query);
+            assert!(format!("{pool:?}").contains(at), "{raw}: {pool:?}");
+            assert_eq!(query.for_prosody(None), sent);
         }
     }
 }

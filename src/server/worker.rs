@@ -393,6 +393,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn workers_take_turns_with_ending_their_sockets() {
+        let (handles, inboxes): (Vec<_>, Vec<_>) = (0..4)
+            .map(|_| {
+                let (commands, inbox) = mpsc::unbounded_channel();
+                let handle = Handle {
+                    commands,
+                    metrics: Arc::default(),
+                    thread: None,
+                };
+                (handle, inbox)
+            })
+            .unzip();
+        Workers { workers: handles }.end_sockets(LINGER);
+        let spread = |mut inbox: mpsc::UnboundedReceiver<Command>| match inbox.try_recv() {
+            Ok(Command::EndSockets(spread)) => spread,
+            other => panic!("{other:?}"),
+        };
+        let spreads: Vec<_> = inboxes.into_iter().map(spread).collect();
+        let expected = [0.0, 0.25, 0.5, 0.75].map(|head_start| Spread {
+            window: LINGER,
+            head_start,
+        });
+        assert_eq!(spreads, expected);
+    }
+
+    #[test]
     fn who_comes_while_draining_is_told_at_once() {
         let open = Open::default();
         let (_, mut before) = open.enter();

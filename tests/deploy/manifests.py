@@ -109,6 +109,12 @@ def connected(things):
                 expect(port["targetPort"] in ports, f"{who}: no port {port['targetPort']}")
         elif thing["kind"] == "PodDisruptionBudget":
             expect(fits(thing["spec"]["selector"]["matchLabels"], labels), f"{who} misses the gateway's pods")
+        elif thing["kind"] == "HorizontalPodAutoscaler":
+            scaled = thing["spec"]["scaleTargetRef"]
+            expect(
+                (scaled["kind"], scaled["name"]) == ("Deployment", deployments[0]["metadata"]["name"]),
+                f"{who} scales something else",
+            )
         elif thing["kind"] == "NetworkPolicy" and who.endswith("-prosody"):
             rule = thing["spec"]["ingress"][0]
             peers = [peer["podSelector"]["matchLabels"] for peer in rule["from"] if "podSelector" in peer]

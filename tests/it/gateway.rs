@@ -29,7 +29,7 @@ pub(crate) const CREATE: &str = "<body xmlns='http://jabber.org/protocol/httpbin
     ver='1.6' wait='60' hold='1' xml:lang='en' xmpp:version='1.0' xmlns:xmpp='urn:xmpp:xbosh'/>";
 
 /// The id in Prosody's answer to a new BOSH session, as the gateway gives it out.
-fn sid_of(answer: &str) -> &str {
+pub(crate) fn sid_of(answer: &str) -> &str {
     let (_, rest) = answer
         .split_once(" sid=")
         .unwrap_or_else(|| panic!("no id in {answer}"));

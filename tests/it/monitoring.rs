@@ -1,6 +1,7 @@
 //! What is exported, what is documented, and what dashboard and alerts ask for are the same.
 
 mod audit;
+mod counted;
 pub(crate) mod exported;
 mod expressions;
 mod promtool;

@@ -342,6 +342,8 @@ async fn a_key_makes_so_many_requests_and_then_waits() {
     let page = school.get("rooms/school-1").await;
     assert_eq!(problem(&page), told(429, "too_many_requests"));
     assert_eq!(page.headers[header::RETRY_AFTER], "1");
+    let limited = "gateway_limits_total{limit=\"api_requests\"} 1\n";
+    assert!(site.metrics().await.contains(limited));
     let shop = System::with_key(&site, SHOP_KEY);
     assert_eq!(shop.get("rooms/acme/sale").await.status, StatusCode::OK);
     site.hand.advance(Duration::from_secs(1));

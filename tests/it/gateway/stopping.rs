@@ -24,13 +24,17 @@ async fn site(listen: &str) -> Site {
 
 /// The code that a socket is closed with.
 async fn closed(socket: &mut Socket) -> u16 {
-    loop {
-        match socket.next().await {
-            Some(Ok(Message::Close(Some(frame)))) => return u16::from(frame.code),
-            Some(Ok(_)) => {}
-            other => panic!("{other:?}"),
+    let closing = async {
+        loop {
+            match socket.next().await {
+                Some(Ok(Message::Close(Some(frame)))) => return u16::from(frame.code),
+                Some(Ok(_)) => {}
+                other => panic!("{other:?}"),
+            }
         }
-    }
+    };
+    let closing = tokio::time::timeout(Duration::from_secs(30), closing);
+    closing.await.expect("the socket is closed")
 }
 
 #[tokio::test]
@@ -64,8 +68,16 @@ async fn a_stop_finishes_what_is_under_way_and_closes_sockets() {
         .await
         .unwrap();
     assert!(reasons.contains("stopping"), "{reasons}");
+    let metrics = probe.get_plain(&format!("http://{admin}/metrics")).await;
+    assert!(
+        metrics.text().contains("\ngateway_ready 0\n"),
+        "{metrics:?}"
+    );
     // Balancers have not noticed yet.
-    drop(tokio::net::TcpStream::connect(gone).await.unwrap());
+    for _ in 0..3 {
+        let page = probe.navigate("/config.js").await;
+        assert_eq!(page.status, StatusCode::OK, "{page:?}");
+    }
 
     let answer = poll.await.unwrap();
     assert!(
@@ -92,14 +104,20 @@ async fn sockets_are_closed_one_after_another_and_meanwhile_requests_are_answere
     let url = Url::parse(&format!("{ORIGIN}/config.js")).unwrap();
     let kept = line.send(Method::GET, &url, &HeaderMap::new()).await;
     assert_eq!(kept.headers.get(header::CONNECTION), None);
+    let mut idle = Line::new(max.clone());
+    idle.send(Method::GET, &url, &HeaderMap::new()).await;
     let gone = site.running.addresses.https.unwrap();
 
     let Site { running, .. } = site;
     let began = Instant::now();
     let stopping = tokio::spawn(running.stop(CancellationToken::new()));
-    while tokio::net::TcpStream::connect(gone).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    let closing = async {
+        while tokio::net::TcpStream::connect(gone).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let closing = tokio::time::timeout(Duration::from_secs(10), closing).await;
+    closing.expect("it listens no more");
     // On the connection that is there, though no other would be taken.
     let last = line.send(Method::GET, &url, &HeaderMap::new()).await;
     assert_eq!(last.status, StatusCode::OK);
@@ -117,6 +135,31 @@ async fn sockets_are_closed_one_after_another_and_meanwhile_requests_are_answere
     for (position, time) in (0u32..).zip(&sorted) {
         assert!(*time + pause >= pause * position, "{sorted:?}");
     }
+    // Nor is a connection waited for on which nobody asks anything.
+    tokio::time::timeout(Duration::from_secs(10), stopping)
+        .await
+        .unwrap()
+        .unwrap();
+    drop(idle);
+}
+
+#[tokio::test]
+async fn who_listens_is_sent_elsewhere_at_once() {
+    let wishes = Wishes {
+        jaas: true,
+        listen: "drain_delay = \"0s\"\ndrain_window = \"0s\"",
+        ..Wishes::default()
+    };
+    let site = Site::with(wishes).await.ready().await;
+    let max = site.signed_in("max").await;
+    let mut events = max.listen("/_gateway/events?room=x&call=1").await;
+    assert!(events.next().await.is_some());
+    let Site { running, .. } = site;
+    let stopping = tokio::spawn(running.stop(CancellationToken::new()));
+    let ending = async { while events.next().await.is_some() {} };
+    let ended = tokio::time::timeout(Duration::from_secs(10), ending).await;
+    ended.expect("the stream ends");
+    drop(events);
     stopping.await.unwrap();
 }
 

@@ -1,0 +1,145 @@
+//! What happens is counted, each in its place.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+use url::Url;
+
+use crate::{
+    gateway::CREATE,
+    support::site::{ORIGIN, Site},
+};
+
+/// The sum of all samples that begin like this.
+fn total(metrics: &str, sample: &str) -> u64 {
+    let lines = metrics.lines().filter_map(|line| line.strip_prefix(sample));
+    let numbers = lines.filter_map(|rest| rest.rsplit(' ').next()?.parse::<u64>().ok());
+    let numbers: Vec<_> = numbers.collect();
+    assert!(!numbers.is_empty(), "no {sample} in\n{metrics}");
+    numbers.into_iter().sum()
+}
+
+/// Waits until what begins like this has been counted so often.
+async fn counted(site: &Site, sample: &str, times: u64) {
+    site.wait_for(sample, async || {
+        total(&site.metrics().await, sample) == times
+    })
+    .await;
+}
+
+/// Sends what is refused before it is read, so that the answer may be lost.
+async fn send_too_much(site: &Site, method: Method, path: &str, headers: HeaderMap, body: Bytes) {
+    let mut browser = site.browser();
+    let url = Url::parse(&format!("{ORIGIN}{path}")).unwrap();
+    let sending = tokio::spawn(async move { browser.send(method, &url, headers, body).await });
+    let _ = sending.await;
+}
+
+#[tokio::test]
+async fn who_comes_and_what_they_do_is_counted_once() {
+    let site = Site::start().await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let create = CREATE.replace("wait='60'", "wait='1'");
+    let created = max.bosh("room=x", &create).await.text();
+    let sid = crate::gateway::sid_of(&created);
+    let poll = format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
+    max.bosh("room=x", &poll).await;
+    let socket = max.socket("room=x").await.unwrap();
+    for (sample, times) in [
+        ("gateway_entries_total{transport=\"bosh\"", 1),
+        ("gateway_entries_total{transport=\"websocket\"", 1),
+        ("gateway_admissions_total{outcome=\"admitted\"", 2),
+        ("gateway_bosh_sessions_total", 1),
+        ("gateway_bosh_wait_seconds_count", 1),
+        (
+            "gateway_upstream_duration_seconds_count{upstream=\"xmpp\"",
+            2,
+        ),
+        ("gateway_session_renewals_total", 0),
+        ("gateway_provider_ready", 1),
+    ] {
+        let metrics = site.metrics().await;
+        assert_eq!(total(&metrics, sample), times, "{sample} in\n{metrics}");
+    }
+    assert!(
+        total(
+            &site.metrics().await,
+            "gateway_tls_handshakes_total{outcome=\"ok\""
+        ) > 3
+    );
+    drop(socket);
+    site.hand.advance(Duration::from_hours(2));
+    max.navigate("/x").await;
+    counted(&site, "gateway_session_renewals_total", 1).await;
+}
+
+#[tokio::test]
+async fn what_is_too_much_or_no_tls_is_counted() {
+    let site = Site::start().await.ready().await;
+    let max = site.signed_in("max").await;
+    let mut stream = TcpStream::connect(site.running.addresses.https.unwrap())
+        .await
+        .unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let failed = "gateway_tls_handshakes_total{outcome=\"failed\"";
+    counted(&site, failed, 1).await;
+    let long = HeaderValue::try_from("a".repeat(200_000)).unwrap();
+    let headers = HeaderMap::from_iter([(http::header::USER_AGENT, long)]);
+    send_too_much(&site, Method::GET, "/x", headers, Bytes::new()).await;
+    counted(&site, "gateway_limits_total{limit=\"head_size\"", 1).await;
+    let body = format!("<body x='{}'/>", "a".repeat(300_000));
+    let mut sender = max.clone();
+    let _ = tokio::spawn(async move { sender.bosh("room=x", &body).await }).await;
+    counted(&site, "gateway_limits_total{limit=\"body_size\"", 1).await;
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_reached_is_counted() {
+    let site = Site::start().await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let failures = "gateway_upstream_failures_total";
+    for (upstream, times) in [("web", 1), ("xmpp", 2)] {
+        let before = format!("\n{upstream} = \"");
+        site.reload(&before, &format!("{before}http://127.0.0.1:9\" # \""));
+        if upstream == "web" {
+            max.navigate("/x").await;
+        } else {
+            max.bosh("room=x", CREATE).await;
+            max.socket("room=x").await.unwrap_err();
+        }
+        let sample = format!("{failures}{{upstream=\"{upstream}\",kind=\"connect\"");
+        counted(&site, &sample, times).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reload_is_told_whether_it_worked_or_not() {
+    let site = Site::start().await.ready().await;
+    let last = "gateway_config_last_reload_successful";
+    let hash = async || {
+        let metrics = site.metrics().await;
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with("gateway_config_info{"));
+        line.unwrap().to_owned()
+    };
+    let before = hash().await;
+    site.running.reload_failed();
+    counted(&site, "gateway_config_reloads_total{outcome=\"failed\"", 1).await;
+    assert_eq!(total(&site.metrics().await, last), 0);
+    let (_, ready) = site.readiness().await;
+    let reasons = ready["reasons"].to_string();
+    assert!(
+        reasons.contains("reload of the configuration failed"),
+        "{ready}"
+    );
+    assert_eq!(hash().await, before);
+    site.reload("enter = \"member\"", "enter = \"closed\"");
+    counted(&site, "gateway_config_reloads_total{outcome=\"ok\"", 1).await;
+    assert_eq!(total(&site.metrics().await, last), 1);
+    let reasons = site.readiness().await.1["reasons"].to_string();
+    assert!(!reasons.contains("reload"), "{reasons}");
+    assert_ne!(hash().await, before);
+}
