@@ -1,7 +1,14 @@
 //! BOSH streams between two requests: nothing is open then that a revocation could end, but the
 //! person is in the room until Prosody misses them.
 
-use std::{cell::RefCell, collections::HashMap, convert::Infallible, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    convert::Infallible,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::oneshot;
 
@@ -34,6 +41,8 @@ struct Stream {
     under_way: usize,
     /// Dropped when the next request comes.
     waiting: Option<oneshot::Sender<Infallible>>,
+    /// When it was told last that its person is in the room, and whether that opens it.
+    told: Option<(Instant, bool)>,
     _counted: metrics::Open,
 }
 
@@ -55,6 +64,7 @@ impl Streams {
         let stream = stream.or_insert_with(|| Stream {
             under_way: 0,
             waiting: None,
+            told: None,
             _counted: self.metrics.open(metrics::Stream::Bosh),
         });
         stream.under_way += 1;
@@ -80,6 +90,22 @@ impl Streams {
 // === impl UnderWay ===
 
 impl UnderWay {
+    /// Whether it is time to tell that the person is in the room, which is noted as done. Telling
+    /// wakes another thread, so that it would be a good part of what a request costs.
+    pub(crate) fn is_to_tell(&self, opens: bool, now: Instant) -> bool {
+        let mut streams = self.streams.open.borrow_mut();
+        let Some(stream) = streams.get_mut(&self.sid) else {
+            return true;
+        };
+        let recently = stream
+            .told
+            .is_some_and(|(at, before)| before == opens && now.duration_since(at) < TELL_EVERY);
+        if !recently {
+            stream.told = Some((now, opens));
+        }
+        !recently
+    }
+
     /// The request is answered. If it was the stream's only one, somebody should wait for the next.
     pub(crate) fn answered(self) -> Option<Waiting> {
         let mut streams = self.streams.open.borrow_mut();
@@ -126,6 +152,9 @@ impl Drop for Waiting {
     }
 }
 
+/// Often enough for any lease that has to last over a long poll.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
@@ -148,6 +177,19 @@ mod tests {
         assert_eq!(streams.open.borrow().len(), 1);
         drop(next);
         assert!(streams.open.borrow().is_empty());
+    }
+
+    #[test]
+    fn who_is_there_is_told_now_and_then_and_when_it_changes() {
+        let metrics = Arc::<WorkerMetrics>::default();
+        let streams = Streams::new(metrics);
+        let request = streams.enter("a");
+        let now = Instant::now();
+        assert!(request.is_to_tell(true, now));
+        assert!(!streams.enter("a").is_to_tell(true, now + TELL_EVERY / 2));
+        assert!(streams.enter("b").is_to_tell(true, now), "another stream");
+        assert!(request.is_to_tell(true, now + TELL_EVERY));
+        assert!(request.is_to_tell(false, now + TELL_EVERY));
     }
 
     #[test]

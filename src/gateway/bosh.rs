@@ -115,7 +115,11 @@ impl Worker {
         let under_way = stream
             .as_ref()
             .map(|stream| self.streams.enter(&stream.sid));
-        self.keep_presence(&session, &room, opens, stream.as_ref());
+        let is_to_tell = |opens| {
+            let known = under_way.as_ref();
+            known.is_none_or(|request| request.is_to_tell(opens, Instant::now()))
+        };
+        self.keep_presence(&session, &room, opens, stream.as_ref(), is_to_tell);
         let left = self.left_of(&session, stream.as_ref());
         if left.is_zero() {
             self.cut(End::Expired, &session, &room, stream.as_ref(), facts);
@@ -324,14 +328,18 @@ impl Worker {
         room: &RoomKey,
         opens: Option<bool>,
         stream: Option<&Stream>,
+        is_to_tell: impl FnOnce(bool) -> bool,
     ) {
         let presence = &self.gateway.presence;
         match opens {
             Some(_) if stream.is_some_and(|stream| stream.ends) => {
                 presence.leave(room, session.id());
             }
-            Some(opens) => presence.touch(room, session.id(), opens, LEASE),
-            None => {}
+            // Another stream of the same person may have ended what was told.
+            Some(opens) if is_to_tell(opens) || !presence.is_here(room, session.id()) => {
+                presence.touch(room, session.id(), opens, LEASE);
+            }
+            Some(_) | None => {}
         }
     }
 
