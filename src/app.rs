@@ -11,27 +11,23 @@ use tracing::{info, warn};
 
 use self::parts::{announcement, backend, pages, probed, rules, terms};
 pub use self::running::{Addresses, Running};
-use crate::{
-    admin::Admin,
-    clock::Clock,
-    config::Config,
-    doctor::Prober,
-    gateway::{self, Control, Gateway},
-    headers::TrustedProxies,
+use cluster::{presence::Presence, replica, revocation::Revocations, store};
+use config::Config;
+use doctor::Prober;
+use model::{clock::Clock, headers::TrustedProxies, random::Random, room::RoomKey};
+use observe::{
     metrics::{CertificateMetrics, ControlMetrics, Metrics, WorkerMetrics},
-    oidc::{self, RelyingParty},
-    presence::Presence,
-    random::Random,
-    replica,
+    traces::{self, Traces},
+};
+use oidc::{self, RelyingParty};
+use proxy::{
+    admin::Admin,
+    gateway::{self, Control, Gateway},
     reservation::Reservations,
-    revocation::Revocations,
-    room::RoomKey,
     server::{
         Certificate, CertificateError, Door, InheritError, Inherited, ListenError, News,
         WorkerError, Workers,
     },
-    store,
-    traces::{self, Traces},
 };
 
 /// Why a gateway does not start.

@@ -18,13 +18,11 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{
-    api,
-    clock::Clock,
-    config::{self, Config, Environment, Problems},
-    lifecycle::Reload,
-    telemetry,
-};
+use crate::lifecycle::Reload;
+use config::{self, Config, Environment, Problems};
+use model::clock::Clock;
+use observe::telemetry;
+use proxy::api;
 
 /// What the program runs when it is told to serve; given by `main`, which alone knows all parts.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +30,7 @@ pub struct Commands {
     /// Serves with a configuration until it is told to stop.
     pub run: fn(&Config, &Reload) -> anyhow::Result<()>,
     /// Serves a demonstration with everything embedded until it is told to stop.
+    #[cfg(feature = "demo")]
     pub demo: fn() -> anyhow::Result<()>,
 }
 
@@ -72,6 +71,7 @@ enum Command {
     /// Serve until told to stop.
     Run(ConfigArgument),
     /// Serve a demonstration with everything embedded, on loopback, without Jitsi.
+    #[cfg(feature = "demo")]
     Demo,
     /// Check the configuration, its keys and its rules, and touch nothing else.
     Check(ConfigArgument),
@@ -220,6 +220,7 @@ impl Context<'_, '_> {
                 });
                 (commands.run)(&config, &reload)?;
             }
+            #[cfg(feature = "demo")]
             Command::Demo => (commands.demo)()?,
             Command::Check(file) => self.check(file)?,
             Command::Doctor(arguments) => self.doctor(arguments)?,

@@ -1,45 +1,5 @@
-//! The front door of a Jitsi Meet deployment.
+//! The program around the crates of this workspace: command line, assembly, start and stop.
 
-pub mod admin;
-pub mod api;
 pub mod app;
-pub mod bosh;
-pub mod calendar;
 pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod dev;
-pub mod doctor;
-pub mod gateway;
-pub mod headers;
-pub mod identity;
-pub mod integration;
-pub mod invitation;
-pub mod jaas;
-pub mod jws;
 pub mod lifecycle;
-pub mod metrics;
-pub mod oidc;
-pub mod owner;
-pub mod page;
-pub mod pages;
-pub mod path;
-pub mod placement;
-pub mod policy;
-pub mod presence;
-pub mod query;
-pub mod random;
-pub mod replica;
-pub mod reservation;
-pub mod revocation;
-pub mod room;
-pub mod route;
-pub mod seal;
-pub mod server;
-pub mod session;
-pub mod shard;
-pub mod store;
-pub mod telemetry;
-pub mod token;
-pub mod traces;
-pub mod upstream;

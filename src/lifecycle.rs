@@ -13,15 +13,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::watch::Watch;
-use crate::{
-    app::{self, Running, Surroundings},
-    clock::Clock,
-    config::{Config, Problems},
-    dev::demo::{DemoParts, Ports},
-    random::Random,
-    server::Inherited,
-    telemetry,
-};
+use crate::app::{self, Running, Surroundings};
+use config::{Config, Problems};
+#[cfg(feature = "demo")]
+use devkit::demo::{DemoParts, Ports};
+#[cfg(feature = "demo")]
+use model::{clock::Clock, random::Random};
+#[cfg(feature = "demo")]
+use observe::telemetry;
+use proxy::server::Inherited;
 
 /// Reads the configuration again.
 pub type Reload = Box<dyn Fn() -> Result<Config, Problems> + Send>;
@@ -41,6 +41,7 @@ pub fn run(config: &Config, reload: &Reload) -> anyhow::Result<()> {
     })
 }
 
+#[cfg(feature = "demo")]
 /// Serves the demonstration until the process is told to stop.
 pub fn demo() -> anyhow::Result<()> {
     let stop = CancellationToken::new();

@@ -2,15 +2,16 @@
 
 use std::{io, process::ExitCode};
 
+use config::Environment;
 use jitsi_auth_gateway::{
     cli::{self, Commands, Terminal},
-    config::Environment,
     lifecycle,
 };
 
 fn main() -> ExitCode {
     let commands = Commands {
         run: lifecycle::run,
+        #[cfg(feature = "demo")]
         demo: lifecycle::demo,
     };
     let mut terminal = Terminal {

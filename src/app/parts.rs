@@ -2,21 +2,25 @@
 
 use std::sync::Arc;
 
-use crate::{
-    clock::{Clock, Timestamp},
-    config::{Backend, Config, Jitsi, fingerprint},
-    doctor::{self, ProbeSettings},
-    gateway::{self, Rules},
-    metrics::ControlMetrics,
-    pages::{self, Pages},
+use cluster::{
     placement::Placement,
+    replica::{self, Announcement},
+    store::Store,
+};
+use config::{Backend, Config, Jitsi, fingerprint};
+use doctor::{self, ProbeSettings};
+use model::{
+    clock::{Clock, Timestamp},
     policy::{Enter, Policy},
     random::Random,
-    replica::{self, Announcement},
-    reservation::RoomTerms,
     room::RoomKey,
     shard::ShardName,
-    store::Store,
+};
+use observe::metrics::ControlMetrics;
+use pages::{self, Pages};
+use proxy::{
+    gateway::{self, Rules},
+    reservation::RoomTerms,
     upstream,
 };
 

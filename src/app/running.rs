@@ -16,16 +16,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use super::parts::{announcement, probed, rules};
-use crate::{
-    clock::Clock,
-    config::{self, Config, Written},
-    doctor::ProbeSettings,
+use cluster::{placement::Placement, replica::Announcement};
+use config::{self, Config, Written};
+use doctor::ProbeSettings;
+use model::clock::Clock;
+use observe::{metrics::ControlMetrics, traces::Traces};
+use proxy::{
     gateway::{self, Gateway},
-    metrics::ControlMetrics,
-    placement::Placement,
-    replica::Announcement,
     server::{self, Door, Listener, Workers},
-    traces::Traces,
 };
 
 /// A gateway that runs.

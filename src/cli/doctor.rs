@@ -12,10 +12,8 @@ use http::uri::Authority;
 use humantime_serde::re::humantime;
 
 use super::{ConfigArgument, Context, Failure};
-use crate::{
-    doctor::{self, Check, Order, Selection},
-    random::Random,
-};
+use doctor::{self, Check, Order, Selection};
+use model::random::Random;
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]

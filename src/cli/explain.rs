@@ -9,11 +9,10 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use super::{ConfigArgument, Context, Failure, token};
-use crate::{
-    config::Config,
+use config::Config;
+use model::{
     identity::{Identity, Standing},
     jws::Claims,
-    oidc,
     owner::OwnerTags,
     policy::{Admission, Enter, Grant, Matcher, Rule, Situation, Start, Visitor},
     room::RoomKey,

@@ -1,11 +1,8 @@
 //! Commands as they are typed, against the demonstration's configuration.
 
 use super::*;
-use crate::{
-    clock::Clock,
-    dev::demo::{DemoParts, Ports},
-    random::Random,
-};
+use devkit::demo::{DemoParts, Ports};
+use model::{clock::Clock, random::Random};
 
 async fn parts() -> DemoParts {
     DemoParts::prepare(Ports::Free, Clock::system(), Random::system())
@@ -32,6 +29,7 @@ fn command(words: &[&str], input: &str) -> (Exit, String, String) {
     };
     let commands = Commands {
         run: |_, _| Ok(()),
+        #[cfg(feature = "demo")]
         demo: || Ok(()),
     };
     let all = ["gateway"].iter().chain(words);

@@ -6,8 +6,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use humantime_serde::re::humantime;
 
 use super::{ConfigArgument, Context, Failure};
-use crate::{
-    doctor::TestPersons,
+use doctor::TestPersons;
+use model::{
     identity::Identity,
     policy::Role,
     random::Random,

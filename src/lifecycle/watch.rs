@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::Reload;
-use crate::config::{Config, Problems, Written};
+use config::{Config, Problems, Written};
 
 /// Tells when there is something else than what was seen last.
 pub(super) struct Watch<'r> {
@@ -90,7 +90,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::config::{self, Environment};
+    use config::{self, Environment};
 
     /// A directory as the kubelet mounts one: files are links into a directory that is swapped whole.
     struct Mounted(tempfile::TempDir);

@@ -1,199 +1,127 @@
-//! Dependencies point one way: each module may use those above it in this list, and no other.
+//! What Cargo cannot hold of the architecture: which way the crates may depend on each other, and
+//! what the pure ones must not reach.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 
-/// From values without I/O, over what talks to one neighbour each, to what knows everything.
-const ORDER: &[&str] = &[
-    // The pure middle.
-    "clock",
-    "random",
-    "path",
-    "room",
-    "shard",
-    "identity",
-    "policy",
-    "seal",
-    "owner",
-    "query",
-    "route",
-    "session",
-    "invitation",
-    "headers",
-    "bosh",
-    "token",
-    "calendar",
-    "jws",
-    "integration",
-    "jaas",
-    // What is counted and traced, what replicas share, what is over, and who is where.
-    "metrics",
-    "traces",
-    "store",
-    "replica",
-    "revocation",
-    "presence",
-    // One neighbour each.
-    "oidc",
-    "page",
-    "pages",
-    "upstream",
-    // Which shard each room is on.
-    "placement",
-    "api",
-    // The request path, and the sockets that it is served on.
-    "gateway",
-    "server",
-    "admin",
-    "reservation",
-    // Assembly: knows everything, is known by nobody below.
-    "telemetry",
-    "config",
-    "doctor",
-    "app",
-    "dev",
-    "lifecycle",
-    "cli",
-];
+use toml::Table;
 
-/// Modules that open no socket, read no file and wait for nothing.
-const PURE: &[&str] = &[
-    "path",
-    "room",
-    "shard",
-    "identity",
-    "policy",
-    "seal",
-    "owner",
-    "query",
-    "route",
-    "session",
-    "invitation",
-    "headers",
-    "bosh",
-    "token",
-    "calendar",
-    "jws",
-    "integration",
-    "jaas",
+/// The crates, each below those that may use it: an entry's dependencies stand above it.
+const LAYERS: &[&str] = &[
+    "model", "observe", "cluster", "oidc", "pages", "proxy", "config", "doctor", "devkit",
 ];
 
 #[test]
-fn no_module_uses_one_below_it() {
-    let mut seen = 0;
-    for (module, file, text) in sources() {
-        let own = position(&module);
-        // Tests may reach down to build what they need.
-        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-        for used in used_modules(code) {
-            seen += 1;
-            assert!(
-                position(&used) <= own,
-                "{file} uses `{used}`, which is assembled above it"
-            );
+fn each_crate_depends_on_lower_ones_only() {
+    let crates = manifests();
+    assert_eq!(crates.len(), LAYERS.len(), "a crate is in no layer");
+    for (name, manifest) in &crates {
+        let own = layer(name).unwrap_or_else(|| panic!("`{name}` is in no layer"));
+        for table in ["dependencies", "dev-dependencies"] {
+            for used in manifest.get(table).into_iter().flat_map(|t| {
+                let table = t.as_table().unwrap();
+                table.keys().filter_map(|dependency| layer(dependency))
+            }) {
+                assert!(used < own, "`{name}` depends on `{}`", LAYERS[used]);
+            }
         }
     }
-    assert!(seen > 100, "the imports were read: {seen}");
 }
 
 #[test]
-fn the_pure_middle_does_no_io() {
-    for (module, file, text) in sources() {
-        if !PURE.contains(&module.as_str()) {
-            continue;
-        }
-        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+fn the_model_reaches_no_network() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--package", "model", "--edges", "normal"])
+        .args(["--prefix", "none", "--locked", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let packages: Vec<&str> = tree
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert!(packages.contains(&"jsonwebtoken"), "{tree}");
+    for forbidden in ["tokio", "hyper", "rustls", "socket2", "mio"] {
+        assert!(!packages.contains(&forbidden), "`model` uses {forbidden}");
+    }
+}
+
+#[test]
+fn the_model_and_the_pages_read_no_files_and_wait_for_nothing() {
+    for (file, text) in ["model", "pages"].iter().flat_map(|name| sources(name)) {
         for forbidden in [
-            "tokio::",
-            "hyper::",
             "std::fs",
             "std::net::Tcp",
+            "std::thread",
             ".await",
             "async fn",
         ] {
-            assert!(!code.contains(forbidden), "{file} has `{forbidden}`");
+            assert!(!text.contains(forbidden), "{file} has `{forbidden}`");
         }
     }
 }
 
+/// `Verified` is what makes a claim an identity: only the code that checked a proof may make one.
 #[test]
-fn every_module_has_its_place() {
-    for (module, file, _) in sources() {
-        assert!(ORDER.contains(&module.as_str()), "{file} is in no list");
-    }
+fn identities_are_vouched_for_in_one_place() {
+    let callers: Vec<String> = LAYERS
+        .iter()
+        .flat_map(|name| sources(name))
+        .filter(|(_, text)| text.contains("Verified::by_provider("))
+        .map(|(file, _)| file)
+        .collect();
+    assert_eq!(callers, ["src/oidc/src/lib.rs"]);
 }
 
-/// Top-level module, file and text of every source file but tests, `lib.rs` and `main.rs`.
-fn sources() -> Vec<(String, String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut directories = vec![root.clone()];
+/// The manifests of the crates below `src`, by name.
+fn manifests() -> BTreeMap<String, Table> {
+    fs::read_dir(root().join("src"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("Cargo.toml").exists())
+        .map(|path| {
+            let text = fs::read_to_string(path.join("Cargo.toml")).unwrap();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, text.parse().unwrap())
+        })
+        .collect()
+}
+
+/// The path and text of each source file of a crate, without its tests.
+fn sources(name: &str) -> Vec<(String, String)> {
+    let mut directories = vec![root().join("src").join(name).join("src")];
     let mut sources = Vec::new();
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
-            let inside = path
-                .strip_prefix(&root)
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .to_owned();
+            let file = path.strip_prefix(root()).unwrap().to_str().unwrap();
+            let file = file.to_owned();
+            if file.ends_with("tests.rs") || file.ends_with("/tests") {
+                continue;
+            }
             if path.is_dir() {
                 directories.push(path);
-                continue;
+            } else if file.ends_with(".rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                // A module of tests in the file itself is its end.
+                let code = match text.find("mod tests {") {
+                    Some(tests) => text[..tests].to_owned(),
+                    None => text,
+                };
+                sources.push((file, code));
             }
-            let is_test = inside.contains("tests") || inside.contains("testing");
-            if path.extension().is_none_or(|own| own != "rs")
-                || is_test
-                || ["lib.rs", "main.rs"].contains(&&*inside)
-            {
-                continue;
-            }
-            let module = inside.split(['/', '.']).next().unwrap().to_owned();
-            sources.push((module, inside, fs::read_to_string(&path).unwrap()));
         }
     }
-    assert!(sources.len() > 80, "{}", sources.len());
+    assert!(!sources.is_empty(), "`{name}` has no sources");
+    sources.sort();
     sources
 }
 
-/// The modules that `crate::…` and `use crate::{…}` name.
-fn used_modules(code: &str) -> Vec<String> {
-    let word = |text: &str| -> String {
-        text.chars()
-            .take_while(|c| c.is_ascii_lowercase() || *c == '_')
-            .collect()
-    };
-    let mut used = Vec::new();
-    for (_, rest) in code
-        .match_indices("crate::")
-        .map(|(at, name)| (at, &code[at + name.len()..]))
-    {
-        let Some(list) = rest.strip_prefix('{') else {
-            used.push(word(rest));
-            continue;
-        };
-        let mut depth = 0;
-        let mut begins = true;
-        for (at, c) in list.char_indices() {
-            match c {
-                '{' => depth += 1,
-                '}' if depth == 0 => break,
-                '}' => depth -= 1,
-                ',' if depth == 0 => begins = true,
-                c if begins && !c.is_whitespace() => {
-                    used.push(word(&list[at..]));
-                    begins = false;
-                }
-                _ => {}
-            }
-        }
-    }
-    used.retain(|module| !module.is_empty());
-    used
+fn layer(name: &str) -> Option<usize> {
+    LAYERS.iter().position(|known| *known == name)
 }
 
-fn position(module: &str) -> usize {
-    ORDER
-        .iter()
-        .position(|known| *known == module)
-        .unwrap_or_else(|| panic!("`{module}` is in no list"))
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
-use jitsi_auth_gateway::config::{self, Environment};
+use config::{self, Environment};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use jitsi_auth_gateway::{api, config};
+use proxy::api;
 
 pub(crate) mod markdown;
 
@@ -161,7 +161,7 @@ fn every_name_of_an_option_exists() {
 #[test]
 fn every_finding_that_is_named_can_be_found() {
     let mut source = String::new();
-    let mut folders = vec![root().join("src/doctor")];
+    let mut folders = vec![root().join("src/doctor/src")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

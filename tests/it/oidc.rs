@@ -8,14 +8,14 @@ mod sign_in;
 
 use std::{sync::Arc, time::Duration};
 
-use jitsi_auth_gateway::{
+use model::{
     clock::{Clock, Hand, Timestamp},
-    oidc::{
-        Callback, ClaimPaths, ClientAuth, RelyingParty, Settings, SignInFailure, SignInOptions,
-        SignedIn, Status,
-    },
     policy::{Enter, Glob, Policy, Rule},
     random::Random,
+};
+use oidc::{
+    Callback, ClaimPaths, ClientAuth, RelyingParty, Settings, SignInFailure, SignInOptions,
+    SignedIn, Status,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;

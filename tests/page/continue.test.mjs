@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import vm from "node:vm";
 
-const source = readFileSync(new URL("../../src/pages/scripts/continue.js", import.meta.url), "utf8");
+const source = readFileSync(new URL("../../src/pages/src/scripts/continue.js", import.meta.url), "utf8");
 const PROVIDER = "https://sso.test/auth?state=x";
 
 function open({ path, hash, saved, broken = false }) {

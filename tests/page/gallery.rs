@@ -8,15 +8,10 @@ use std::{env, fs, path::Path};
 
 use anyhow::Context as _;
 use http::HeaderValue;
-use jitsi_auth_gateway::{
-    clock::Timestamp,
-    pages::{
-        Asked, Brand, BrandLink, Calendar, Content, Denial, GuestForm, Languages, Link,
-        LinkProblem, Logo, NameProblem, Page, Pages, Part, PopupOutcome, SignInFailure,
-    },
-    policy::Refusal,
-    room::RoomKey,
-    session::ReturnTo,
+use model::{clock::Timestamp, policy::Refusal, room::RoomKey, session::ReturnTo};
+use pages::{
+    Asked, Brand, BrandLink, Calendar, Content, Denial, GuestForm, Languages, Link, LinkProblem,
+    Logo, NameProblem, Page, Pages, Part, PopupOutcome, SignInFailure,
 };
 use serde_json::{Map, Value, json};
 use url::Url;

@@ -1,9 +1,7 @@
 //! A Jitsi of one's own or 8x8's: one of them, and what belongs to each.
 
-use jitsi_auth_gateway::{
-    config::{self, Backend, Config, Environment, Problems},
-    jaas::Feature,
-};
+use config::{self, Backend, Config, Environment, Problems};
+use model::jaas::Feature;
 
 use super::{Workplace, mistakes::GOOD};
 

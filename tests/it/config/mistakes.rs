@@ -513,7 +513,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[pages]\nmessages = [\"misspelt.toml\"]",
-        "26: pages.messages[1]: misspelt.toml: unknown field `wrods`, expected one of `language`, `direction`, `words`, `names`, `start`, `meeting`, `join`, `wait`, `leaving`, `open_app`, `call`, `signed_out`, `refused`, `invitation`, `embed`, `failed`, `unavailable`, `not_found`, `bad_request`, `popup`; correct it; src/pages/texts/en.toml has every key",
+        "26: pages.messages[1]: misspelt.toml: unknown field `wrods`, expected one of `language`, `direction`, `words`, `names`, `start`, `meeting`, `join`, `wait`, `leaving`, `open_app`, `call`, `signed_out`, `refused`, `invitation`, `embed`, `failed`, `unavailable`, `not_found`, `bad_request`, `popup`; correct it; src/pages/src/texts/en.toml has every key",
     ),
     (
         "",
@@ -563,7 +563,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[traces]\npercent = 101\nendpoint = \"http://collector:4318/v1/traces\"",
-        if jitsi_auth_gateway::traces::ARE_BUILT_IN {
+        if observe::traces::ARE_BUILT_IN {
             "26: traces.percent: more than 100; write a number from 0 to 100"
         } else {
             "27: traces.endpoint: this program was built without traces; build it with --features otel, or remove the key"

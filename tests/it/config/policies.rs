@@ -2,9 +2,9 @@
 
 use std::{fs, path::PathBuf};
 
-use jitsi_auth_gateway::{
+use config::{self, Environment};
+use model::{
     clock::Timestamp,
-    config::{self, Environment},
     identity::{Embedded, Identity, Invited, Standing},
     policy::{Admission, Policy, Situation, Visitor},
     room::RoomKey,

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use jitsi_auth_gateway::api;
+use proxy::api;
 use serde_json::{Value, json};
 use url::Url;
 

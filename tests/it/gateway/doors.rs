@@ -1,9 +1,9 @@
 //! Who gets through which door.
 
 use bytes::Bytes;
+use devkit::meeting::Kind;
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use jitsi_auth_gateway::dev::meeting::Kind;
 
 use super::CREATE;
 use crate::support::site::{ORIGIN, Site, Wishes};

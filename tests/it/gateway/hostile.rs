@@ -1,8 +1,8 @@
 //! What nobody who means well sends.
 
 use bytes::Bytes;
+use devkit::meeting::Kind;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use jitsi_auth_gateway::dev::meeting::Kind;
 use url::Url;
 
 use crate::support::{

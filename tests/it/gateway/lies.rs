@@ -1,7 +1,7 @@
 //! A provider that answers wrongly: no session, a readable page, a line with the reason.
 
 use http::StatusCode;
-use jitsi_auth_gateway::clock::{Clock, Timestamp};
+use model::clock::{Clock, Timestamp};
 
 use crate::support::{
     lie::{Lie, TO_SIGN_INS},

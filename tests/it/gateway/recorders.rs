@@ -1,7 +1,7 @@
 //! The recorders' door: by where they are, and for no page of others.
 
+use devkit::meeting::Kind;
 use http::{StatusCode, header};
-use jitsi_auth_gateway::dev::meeting::Kind;
 
 use super::CREATE;
 use crate::support::site::{Site, Wishes};

@@ -1,7 +1,7 @@
 //! One room for each token, and never all of them.
 
+use devkit::meeting::Kind;
 use http::StatusCode;
-use jitsi_auth_gateway::dev::meeting::Kind;
 
 use super::CREATE;
 use crate::support::site::Site;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use jitsi_auth_gateway::clock::{Clock, Timestamp};
+use model::clock::{Clock, Timestamp};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{CREATE, revocation::closed_with, sid_of};

@@ -89,7 +89,7 @@ fn documented() -> Events {
 
 /// Events and their fields, from the calls that write them.
 fn in_the_source() -> Events {
-    let text = repository("src/gateway/audit.rs");
+    let text = repository("src/proxy/src/gateway/audit.rs");
     let calls = text.split("target: \"audit\",").skip(1);
     calls
         .map(|call| {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use jitsi_auth_gateway::oidc::{FailureClass, Status};
+use oidc::{FailureClass, Status};
 
 use super::Pair;
 use crate::support::lie::{ABOUT_ITSELF, Lie, TO_SIGN_INS};
@@ -57,7 +57,7 @@ async fn a_provider_that_lies_about_itself_is_not_used() {
         };
         let status = pair.wait_until(tried).await;
         assert!(!status.is_usable(), "{lie:?} {status:?}");
-        let options = jitsi_auth_gateway::oidc::SignInOptions::default();
+        let options = oidc::SignInOptions::default();
         let address = pair.party.authorization_url("s", "n", "v", &options);
         assert!(address.is_err(), "{lie:?}");
         assert_eq!(pair.party.end_session_url(None, None), None);

@@ -1,7 +1,7 @@
 //! Back-channel logout tokens.
 
-use jitsi_auth_gateway::oidc::{LogoutError, LogoutRequest, TokenError};
 use jsonwebtoken::Algorithm;
+use oidc::{LogoutError, LogoutRequest, TokenError};
 use serde_json::{Value, json};
 
 use super::Pair;

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use jitsi_auth_gateway::{
-    clock::{Clock, Timestamp},
-    oidc::Status,
-};
+use model::clock::{Clock, Timestamp};
+use oidc::Status;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{
     ServerConfig,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jitsi_auth_gateway::oidc::{LogoutError, Status, TokenError};
 use jsonwebtoken::Algorithm;
+use oidc::{LogoutError, Status, TokenError};
 use serde_json::json;
 
 use super::Pair;

@@ -1,7 +1,7 @@
 //! The good path, and what an identity is made of.
 
-use jitsi_auth_gateway::oidc::{ClientAuth, Prompt, SignInOptions};
 use jsonwebtoken::Algorithm;
+use oidc::{ClientAuth, Prompt, SignInOptions};
 use secrecy::ExposeSecret;
 use serde_json::json;
 

@@ -13,8 +13,8 @@ use std::{
 use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use jitsi_auth_gateway::clock::Clock;
 use jsonwebtoken::Algorithm;
+use model::clock::Clock;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncWrite},

@@ -4,14 +4,14 @@ use std::{
     fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration,
 };
 
-use jitsi_auth_gateway::{
-    app::{self, Running, Surroundings},
+use config::{self, Config, Environment};
+use devkit::{
+    meeting::{self, DevMeeting, Kind, Meeting, Received},
+    provider::{self, Account, Client, DevProvider, Provider},
+};
+use jitsi_auth_gateway::app::{self, Running, Surroundings};
+use model::{
     clock::{Clock, Hand, Timestamp},
-    config::{self, Config, Environment},
-    dev::{
-        meeting::{self, DevMeeting, Kind, Meeting, Received},
-        provider::{self, Account, Client, DevProvider, Provider},
-    },
     random::Random,
     token::prosody::{Keys, Rules},
 };

@@ -1,0 +1,104 @@
+//! `[room.features]`: what people may do in a room.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use model::policy::{Allowed, Features};
+
+/// Who may use which of Jitsi's features: `"everyone"`, `"moderators"` or `"nobody"`; what the client
+/// and Prosody's plugins read from `context.features` (jitsi-meet
+/// `react/features/base/jwt/constants.ts`, `resources/prosody-plugins/util.lib.lua`).
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawFeatures {
+    /// The look of the room from a branding service.
+    branding: Option<RawAllowed>,
+    /// Calendar integration.
+    calendar: Option<RawAllowed>,
+    /// Making polls.
+    create_polls: Option<RawAllowed>,
+    /// Sharing files in the chat.
+    file_upload: Option<RawAllowed>,
+    /// Moving a call to another device.
+    flip: Option<RawAllowed>,
+    /// Calls from telephones.
+    inbound_call: Option<RawAllowed>,
+    /// Seeing who watches.
+    list_visitors: Option<RawAllowed>,
+    /// Live translation.
+    live_translation: Option<RawAllowed>,
+    /// Reading live translations.
+    live_translation_subscribe: Option<RawAllowed>,
+    /// Streaming the meeting.
+    livestreaming: Option<RawAllowed>,
+    /// Switching the lobby on.
+    lobby: Option<RawAllowed>,
+    /// Asking people to keep still.
+    moderation: Option<RawAllowed>,
+    /// The name of the account cannot be changed.
+    name_readonly: Option<RawAllowed>,
+    /// Calling telephones.
+    outbound_call: Option<RawAllowed>,
+    /// Recording the meeting.
+    recording: Option<RawAllowed>,
+    /// Being told of the room by its service.
+    room: Option<RawAllowed>,
+    /// Sharing the screen.
+    screen_sharing: Option<RawAllowed>,
+    /// Writing in the chat.
+    send_groupchat: Option<RawAllowed>,
+    /// Calls from SIP devices.
+    sip_inbound_call: Option<RawAllowed>,
+    /// Calling SIP devices.
+    sip_outbound_call: Option<RawAllowed>,
+    /// Transcribing the meeting.
+    transcription: Option<RawAllowed>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum RawAllowed {
+    Everyone,
+    Moderators,
+    Nobody,
+}
+
+// === impl RawFeatures ===
+
+impl From<RawFeatures> for Features {
+    fn from(raw: RawFeatures) -> Self {
+        let all = [
+            ("branding", raw.branding),
+            ("calendar", raw.calendar),
+            ("create-polls", raw.create_polls),
+            ("file-upload", raw.file_upload),
+            ("flip", raw.flip),
+            ("inbound-call", raw.inbound_call),
+            ("list-visitors", raw.list_visitors),
+            ("live-translation", raw.live_translation),
+            ("live-translation-subscribe", raw.live_translation_subscribe),
+            ("livestreaming", raw.livestreaming),
+            ("lobby", raw.lobby),
+            ("moderation", raw.moderation),
+            ("name-readonly", raw.name_readonly),
+            ("outbound-call", raw.outbound_call),
+            ("recording", raw.recording),
+            ("room", raw.room),
+            ("screen-sharing", raw.screen_sharing),
+            ("send-groupchat", raw.send_groupchat),
+            ("sip-inbound-call", raw.sip_inbound_call),
+            ("sip-outbound-call", raw.sip_outbound_call),
+            ("transcription", raw.transcription),
+        ];
+        let allowed = |raw| match raw {
+            RawAllowed::Everyone => Allowed::Everyone,
+            RawAllowed::Moderators => Allowed::Moderators,
+            RawAllowed::Nobody => Allowed::Nobody,
+        };
+        let named = all
+            .into_iter()
+            .filter_map(|(name, raw)| Some((name.to_owned(), allowed(raw?))));
+        Self::new(named.collect())
+    }
+}

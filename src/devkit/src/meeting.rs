@@ -1,0 +1,212 @@
+//! A development meeting backend: it stands in for Jitsi's web server and for Prosody.
+//!
+//! It serves a page that shows who is in the room, and speaks as much XMPP over WebSocket and BOSH
+//! as that takes. Nobody gets in without a backend token that [`model::token::prosody`] accepts, and
+//! roles are what the token says. There is no sound and no picture.
+
+mod bosh;
+mod namespace;
+mod page;
+mod received;
+mod rooms;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod websocket;
+mod xml;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use http::{Request, header};
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::form_urlencoded;
+
+pub use self::received::{Kind, Received};
+use self::{bosh::Sessions, page::Pages, received::Log, rooms::Rooms};
+use super::{
+    DevError,
+    http::{self as server, Answer},
+};
+use model::{
+    clock::Clock,
+    random::Random,
+    token::prosody::{Claims, Refusal, Rules},
+};
+
+/// A meeting backend that listens, but does not answer yet.
+#[derive(Debug)]
+pub struct DevMeeting {
+    listener: TcpListener,
+    address: SocketAddr,
+    meeting: Arc<Meeting>,
+}
+
+/// How the meeting backend is configured.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The XMPP domain; rooms are at `muc.<domain>`.
+    pub xmpp_domain: String,
+    /// Which tokens are accepted.
+    pub rules: Rules,
+}
+
+/// What the backend knows; shared by its connections and whoever watches it.
+#[derive(Debug)]
+pub struct Meeting {
+    settings: Settings,
+    pages: Pages,
+    rooms: Rooms,
+    sessions: Sessions,
+    received: Log,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    clock: Clock,
+    random: Random,
+}
+
+// === impl DevMeeting ===
+
+impl DevMeeting {
+    /// Listens on a loopback address; port 0 picks a free one.
+    pub async fn bind(
+        address: SocketAddr,
+        settings: Settings,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, DevError> {
+        let (listener, address) = server::listen(address).await?;
+        let meeting = Meeting {
+            pages: Pages::new(&settings.xmpp_domain),
+            settings,
+            rooms: Rooms::default(),
+            sessions: Sessions::default(),
+            received: Log::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            clock,
+            random,
+        };
+        Ok(Self {
+            listener,
+            address,
+            meeting: Arc::new(meeting),
+        })
+    }
+
+    /// Where it listens; both the web server and Prosody's HTTP port of a configuration.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the backend knows, to watch while it runs.
+    pub fn meeting(&self) -> Arc<Meeting> {
+        Arc::clone(&self.meeting)
+    }
+
+    /// Answers requests until `stop`; clients are told then that it is over.
+    pub async fn run(self, stop: CancellationToken) {
+        let meeting = Arc::clone(&self.meeting);
+        server::serve(self.listener, stop, move |request| {
+            let meeting = Arc::clone(&meeting);
+            async move { handle(&meeting, request).await }
+        })
+        .await;
+        self.meeting.stop.cancel();
+        self.meeting.tasks.close();
+        self.meeting.tasks.wait().await;
+    }
+}
+
+// === impl Meeting ===
+
+impl Meeting {
+    /// The latest requests, oldest first.
+    pub fn received(&self) -> Vec<Received> {
+        self.received.all()
+    }
+
+    fn verify(&self, token: Option<&str>) -> Result<Claims, Refusal> {
+        self.settings.rules.verify(token, self.clock.now())
+    }
+
+    fn domain(&self) -> &str {
+        &self.settings.xmpp_domain
+    }
+
+    fn rules(&self) -> &Rules {
+        &self.settings.rules
+    }
+
+    fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
+    fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    fn random(&self) -> &Random {
+        &self.random
+    }
+
+    fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+}
+
+async fn handle(meeting: &Arc<Meeting>, request: Request<Incoming>) -> Answer {
+    match request.uri().path() {
+        "/xmpp-websocket" => {
+            let upgrades = request.headers().contains_key(header::UPGRADE);
+            let kind = if upgrades { Kind::WebSocket } else { Kind::Web };
+            meeting.received.add(kind, &request);
+            let token = token(&request);
+            websocket::answer(meeting, token, request)
+        }
+        "/http-bind" => {
+            let token = token(&request);
+            let method = request.method().clone();
+            let mut received = Received::of(Kind::Web, &request);
+            let body = bosh::read(request).await;
+            let bytes = body.as_deref().unwrap_or_default();
+            if method == http::Method::POST {
+                received.kind = if bosh::opens(bytes) {
+                    Kind::BoshSession
+                } else {
+                    Kind::BoshRequest
+                };
+            }
+            meeting.received.push(received);
+            bosh::answer(meeting, token, &method, body).await
+        }
+        _ => {
+            meeting.received.add(Kind::Web, &request);
+            meeting.pages.answer(&request)
+        }
+    }
+}
+
+/// The token, found as Jitsi's `mod_jitsi_session` finds it: the last one of the query, even an
+/// empty one, or else what follows the first seven characters of `Authorization`, whatever the
+/// scheme.
+fn token(request: &Request<Incoming>) -> Option<String> {
+    let query = request.uri().query().unwrap_or_default();
+    let in_query = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == "token")
+        .last()
+        .map(|(_, value)| value.into_owned());
+    in_query.or_else(|| {
+        let value = request.headers().get(header::AUTHORIZATION)?;
+        let text = value.to_str().ok()?;
+        Some(text.get("Bearer ".len()..).unwrap_or_default().to_owned())
+    })
+}
+
+/// The largest message or request: presences and chat are some kilobytes.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;

@@ -1,0 +1,319 @@
+//! One client's XMPP stream, whatever carries it: logging in with the token, binding, joining rooms.
+
+use std::sync::Arc;
+
+use super::{
+    Meeting,
+    namespace::{
+        BIND, CLIENT, DISCO_INFO, FOCUS, JITSI, MUC, PING, SASL, SESSION, STANZA_ERROR, STREAM,
+    },
+    rooms::{JoinError, Occupant, Outbox, RoomAddress},
+    xml::Element,
+};
+use model::token::prosody::Claims;
+
+/// A client's stream. Dropping it leaves its rooms.
+pub(super) struct Stream {
+    meeting: Arc<Meeting>,
+    /// What the connection was opened with; read once, checked when the client logs in.
+    token: Option<String>,
+    phase: Phase,
+    attempts: usize,
+    joined: Vec<RoomAddress>,
+    outbox: Outbox,
+}
+
+/// How far the client is.
+enum Phase {
+    Anonymous,
+    LoggedIn(Claims),
+    Bound { claims: Claims, jid: String },
+}
+
+/// What an iq is answered with when all is well.
+enum IqResult {
+    Empty,
+    Payload(Element),
+}
+
+/// Whether the stream goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    Continue,
+    End,
+}
+
+// === impl Stream ===
+
+impl Stream {
+    pub(super) fn new(meeting: Arc<Meeting>, token: Option<String>, outbox: Outbox) -> Self {
+        Self {
+            meeting,
+            token,
+            phase: Phase::Anonymous,
+            attempts: 0,
+            joined: Vec::new(),
+            outbox,
+        }
+    }
+
+    /// What the client may do next (RFC 6120 § 4.3.2).
+    pub(super) fn features(&self) -> Element {
+        let offered = match &self.phase {
+            Phase::Anonymous => Element::new("mechanisms", SASL)
+                .containing(Element::new("mechanism", SASL).saying("ANONYMOUS")),
+            _ => Element::new("bind", BIND),
+        };
+        Element::new("stream:features", CLIENT)
+            .with("xmlns:stream", STREAM)
+            .containing(offered)
+    }
+
+    /// Takes one stanza; answers go to the outbox.
+    pub(super) fn receive(&mut self, stanza: &Element) -> Flow {
+        if matches!(self.phase, Phase::Anonymous) {
+            return self.log_in(stanza);
+        }
+        match stanza.name() {
+            "iq" => self.receive_iq(stanza),
+            "presence" => self.receive_presence(stanza),
+            "message" => self.receive_message(stanza),
+            _ => return Flow::End,
+        }
+        Flow::Continue
+    }
+
+    fn log_in(&mut self, stanza: &Element) -> Flow {
+        if !stanza.is("auth", SASL) || self.attempts >= MAX_ATTEMPTS {
+            return Flow::End;
+        }
+        self.attempts += 1;
+        let failure = |condition: &str, text: Option<String>| {
+            let text = text.map(|text| Element::new("text", SASL).saying(&text));
+            Element::new("failure", SASL)
+                .containing(Element::new(condition, SASL))
+                .containing_all(text)
+        };
+        if stanza.attribute("mechanism") != Some("ANONYMOUS") {
+            self.outbox.send(&failure("invalid-mechanism", None));
+            return Flow::Continue;
+        }
+        match self.meeting.verify(self.token.as_deref()) {
+            Ok(claims) => {
+                self.phase = Phase::LoggedIn(claims);
+                self.outbox.send(&Element::new("success", SASL));
+            }
+            // Some tokens break the plugin; then there is no answer, here as there.
+            Err(refusal) => {
+                if let Some(condition) = refusal.condition() {
+                    let failure = failure(condition.as_str(), Some(refusal.to_string()));
+                    self.outbox.send(&failure);
+                }
+            }
+        }
+        Flow::Continue
+    }
+
+    fn receive_iq(&mut self, iq: &Element) {
+        if !matches!(iq.attribute("type"), Some("get" | "set")) {
+            return;
+        }
+        let payload = iq.children().next();
+        let answer = payload.and_then(|payload| self.answer_iq(payload));
+        let answered = |kind: &str| {
+            let mut answer = Element::new("iq", CLIENT).with("type", kind);
+            for (name, from) in [("id", "id"), ("from", "to")] {
+                if let Some(value) = iq.attribute(from) {
+                    answer = answer.with(name, value);
+                }
+            }
+            answer
+        };
+        self.outbox.send(&match answer {
+            Some(IqResult::Empty) => answered("result"),
+            Some(IqResult::Payload(payload)) => answered("result").containing(payload),
+            None => answered("error").containing(stanza_error("service-unavailable", None, None)),
+        });
+    }
+
+    /// The payload of a result; `None` for what is not known here.
+    fn answer_iq(&mut self, payload: &Element) -> Option<IqResult> {
+        match (payload.name(), payload.namespace()) {
+            ("bind", BIND) => self.bind().map(IqResult::Payload),
+            ("session", SESSION) | ("ping", PING) => Some(IqResult::Empty),
+            ("query", DISCO_INFO) => {
+                let identity = Element::new("identity", DISCO_INFO)
+                    .with("category", "server")
+                    .with("type", "im")
+                    .with("name", "development meeting");
+                Some(IqResult::Payload(
+                    Element::new("query", DISCO_INFO).containing(identity),
+                ))
+            }
+            // Jicofo's part: rooms here are always ready.
+            ("conference", FOCUS) => {
+                let focus = format!("focus@auth.{}", self.meeting.domain());
+                let ready = Element::new("conference", FOCUS)
+                    .with("ready", "true")
+                    .with("focusjid", &focus);
+                let ready = match payload.attribute("room") {
+                    Some(room) => ready.with("room", room),
+                    None => ready,
+                };
+                Some(IqResult::Payload(ready))
+            }
+            _ => None,
+        }
+    }
+
+    fn bind(&mut self) -> Option<Element> {
+        let Phase::LoggedIn(claims) = &self.phase else {
+            return None;
+        };
+        let name = self.meeting.random().text::<12>();
+        let jid = format!("{name}@{}/{name}", self.meeting.domain());
+        let bound = Element::new("jid", BIND).saying(&jid);
+        self.phase = Phase::Bound {
+            claims: claims.clone(),
+            jid,
+        };
+        Some(Element::new("bind", BIND).containing(bound))
+    }
+
+    fn receive_presence(&mut self, presence: &Element) {
+        let Phase::Bound { claims, jid } = &self.phase else {
+            return;
+        };
+        let Some(to) = presence.attribute("to") else {
+            return;
+        };
+        let domain = self.meeting.domain();
+        let place = RoomAddress::parse(to, domain);
+        let refuse = |error: Element| {
+            let refused = Element::new("presence", CLIENT)
+                .with("type", "error")
+                .with("from", to)
+                .with("to", jid)
+                .containing(error);
+            self.outbox.send(&refused);
+        };
+        let Some((room, Some(nick))) = place else {
+            return refuse(stanza_error("jid-malformed", None, None));
+        };
+        match presence.attribute("type") {
+            Some("unavailable") => {
+                self.meeting.rooms().leave(&room, jid);
+                self.joined.retain(|joined| *joined != room);
+                return;
+            }
+            Some(_) => return,
+            None => {}
+        }
+        if !is_acceptable_nick(nick) || self.joined.len() >= MAX_JOINED {
+            return refuse(stanza_error("not-allowed", None, None));
+        }
+        if let Err(refusal) = self
+            .meeting
+            .rules()
+            .check_room(claims, &room.as_muc_room(domain))
+        {
+            let text = refusal.to_string();
+            return refuse(stanza_error("not-allowed", Some(&text), refusal.marker()));
+        }
+        let occupant = Occupant {
+            nick: nick.to_owned(),
+            jid: jid.clone(),
+            affiliation: claims.affiliation(),
+            identity: identity(claims),
+            extensions: extensions(presence),
+            outbox: self.outbox.clone(),
+        };
+        match self.meeting.rooms().enter(&room, occupant) {
+            Ok(()) if self.joined.contains(&room) => {}
+            Ok(()) => self.joined.push(room),
+            Err(JoinError::NickTaken) => refuse(stanza_error("conflict", None, None)),
+            Err(JoinError::Full) => refuse(stanza_error("service-unavailable", None, None)),
+        }
+    }
+
+    fn receive_message(&self, message: &Element) {
+        let Phase::Bound { jid, .. } = &self.phase else {
+            return;
+        };
+        let to = message.attribute("to").unwrap_or_default();
+        let room = RoomAddress::parse(to, self.meeting.domain());
+        let said = match room {
+            Some((room, None)) if message.attribute("type") == Some("groupchat") => {
+                self.meeting.rooms().say(&room, jid, message)
+            }
+            _ => false,
+        };
+        if !said && message.attribute("type") != Some("error") {
+            let refused = Element::new("message", CLIENT)
+                .with("type", "error")
+                .with("from", to)
+                .with("to", jid)
+                .containing(stanza_error("not-acceptable", None, None));
+            self.outbox.send(&refused);
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Phase::Bound { jid, .. } = &self.phase {
+            for room in &self.joined {
+                self.meeting.rooms().leave(room, jid);
+            }
+        }
+    }
+}
+
+/// What Jitsi's `mod_presence_identity` adds: the person by the token, not by the client.
+fn identity(claims: &Claims) -> Element {
+    let part = |name: &str, value: Option<&str>| {
+        value.map(|value| Element::new(name, CLIENT).saying(value))
+    };
+    let user = Element::new("user", CLIENT)
+        .containing_all(part("id", claims.user_id()))
+        .containing_all(part("name", claims.user_name()));
+    Element::new("identity", CLIENT).containing(user)
+}
+
+/// What others get to see of a client's presence: nothing that only the server may say.
+fn extensions(presence: &Element) -> Vec<Element> {
+    let is_servers =
+        |child: &&Element| child.namespace().starts_with(MUC) || child.name() == "identity";
+    presence
+        .children()
+        .filter(|child| !is_servers(child))
+        .cloned()
+        .collect()
+}
+
+/// An error with its condition, and what Jitsi adds to it.
+fn stanza_error(condition: &str, text: Option<&str>, marker: Option<&str>) -> Element {
+    let text = text.map(|text| Element::new("text", STANZA_ERROR).saying(text));
+    let marker = marker.map(|marker| Element::new(marker, JITSI));
+    Element::new("error", CLIENT)
+        .with("type", "cancel")
+        .containing(Element::new(condition, STANZA_ERROR))
+        .containing_all(text)
+        .containing_all(marker)
+}
+
+/// As Jitsi's `mod_muc_resource_validate` has it.
+fn is_acceptable_nick(nick: &str) -> bool {
+    nick.len() <= MAX_NICK_BYTES
+        && nick.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && nick.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A client tries once; the token does not change.
+const MAX_ATTEMPTS: usize = 5;
+
+/// A client is in one room; a second one while it moves.
+const MAX_JOINED: usize = 4;
+
+/// Jitsi's clients use eight characters.
+const MAX_NICK_BYTES: usize = 64;

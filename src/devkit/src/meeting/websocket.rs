@@ -1,0 +1,205 @@
+//! XMPP over WebSocket (RFC 7395).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::Full;
+use hyper::{
+    body::Incoming,
+    upgrade::{self, Upgraded},
+};
+use hyper_util::rt::TokioIo;
+use tokio::sync::mpsc;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        handshake::derive_accept_key,
+        protocol::{Role, WebSocketConfig},
+    },
+};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{
+    MAX_MESSAGE_BYTES, Meeting,
+    namespace::{FRAMING, STREAM, STREAM_ERROR},
+    rooms::Outbox,
+    stream::{Flow, Stream},
+    xml::Element,
+};
+use crate::http::{self as server, Answer};
+
+/// One client's socket and its stream.
+struct Socket {
+    meeting: Arc<Meeting>,
+    stream: Stream,
+    outbox: Outbox,
+    waiting: mpsc::Receiver<String>,
+    overflow: CancellationToken,
+}
+
+/// Answers a request for `/xmpp-websocket`; one without an upgrade is a client's keep-alive.
+pub(super) fn answer(
+    meeting: &Arc<Meeting>,
+    token: Option<String>,
+    mut request: Request<Incoming>,
+) -> Answer {
+    let headers = request.headers();
+    if request.method() != Method::GET {
+        return server::text(StatusCode::METHOD_NOT_ALLOWED, "GET only");
+    }
+    if !lists(headers, &header::UPGRADE, "websocket") {
+        return server::text(StatusCode::OK, "connect a WebSocket client to this address");
+    }
+    if !lists(headers, &header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {
+        return server::text(StatusCode::NOT_IMPLEMENTED, "the subprotocol is xmpp");
+    }
+    let versioned = lists(headers, &header::SEC_WEBSOCKET_VERSION, "13");
+    let key = headers.get(header::SEC_WEBSOCKET_KEY);
+    let (true, Some(key)) = (versioned, key) else {
+        return server::text(StatusCode::BAD_REQUEST, "not a WebSocket handshake");
+    };
+    let accept = derive_accept_key(key.as_bytes());
+    let socket = Socket::new(Arc::clone(meeting), token);
+    let upgraded = upgrade::on(&mut request);
+    meeting.tasks().spawn(async move {
+        match upgraded.await {
+            Ok(upgraded) => socket.run(upgraded).await,
+            Err(error) => debug!(%error, "a WebSocket handshake was broken off"),
+        }
+    });
+    switching(&accept)
+}
+
+// === impl Socket ===
+
+impl Socket {
+    fn new(meeting: Arc<Meeting>, token: Option<String>) -> Self {
+        let overflow = CancellationToken::new();
+        let (outbox, waiting) = Outbox::new(overflow.clone());
+        Self {
+            stream: Stream::new(Arc::clone(&meeting), token, outbox.clone()),
+            meeting,
+            outbox,
+            waiting,
+            overflow,
+        }
+    }
+
+    async fn run(mut self, upgraded: Upgraded) {
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MAX_MESSAGE_BYTES))
+            .max_frame_size(Some(MAX_MESSAGE_BYTES));
+        let io = TokioIo::new(upgraded);
+        let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+        let stopped = self.meeting.stop().clone();
+        loop {
+            let sent = tokio::select! {
+                () = stopped.cancelled() => break,
+                () = self.overflow.cancelled() => break,
+                Some(stanza) = self.waiting.recv() => socket.send(Message::text(stanza)).await,
+                message = socket.next() => match message {
+                    Some(Ok(Message::Text(text))) => match self.receive(&text) {
+                        Flow::Continue => Ok(()),
+                        Flow::End => break,
+                    },
+                    // The library answers pings and closings by itself, given a chance to write.
+                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_))) => {
+                        socket.flush().await
+                    }
+                    _ => return,
+                },
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+        self.say_goodbye(socket).await;
+    }
+
+    fn receive(&mut self, text: &str) -> Flow {
+        let Ok(element) = Element::parse(text) else {
+            return self.fail("not-well-formed");
+        };
+        match (element.name(), element.namespace()) {
+            ("open", FRAMING) => {
+                let domain = self.meeting.domain();
+                let open = Element::new("open", FRAMING)
+                    .with("from", domain)
+                    .with("id", &self.meeting.random().text::<12>())
+                    .with("version", "1.0")
+                    .with("xml:lang", "en");
+                let known = element.attribute("to") == Some(domain);
+                self.outbox.send(&open);
+                if !known {
+                    return self.fail("host-unknown");
+                }
+                self.outbox.send(&self.stream.features());
+                Flow::Continue
+            }
+            ("close", FRAMING) => Flow::End,
+            _ => match self.stream.receive(&element) {
+                Flow::Continue => Flow::Continue,
+                Flow::End => self.fail("not-authorized"),
+            },
+        }
+    }
+
+    fn fail(&self, condition: &str) -> Flow {
+        let error = Element::new("stream:error", "")
+            .with("xmlns:stream", STREAM)
+            .containing(Element::new(condition, STREAM_ERROR));
+        self.outbox.send(&error);
+        Flow::End
+    }
+
+    /// Sends what is still waiting, then closes the stream (RFC 7395 § 3.6).
+    async fn say_goodbye(mut self, mut socket: WebSocketStream<TokioIo<Upgraded>>) {
+        drop(self.stream);
+        drop(self.outbox);
+        let goodbye = async {
+            while let Ok(stanza) = self.waiting.try_recv() {
+                socket.feed(Message::text(stanza)).await?;
+            }
+            let close = Element::new("close", FRAMING).to_string();
+            socket.send(Message::text(close)).await?;
+            socket.close(None).await
+        };
+        // A client that reads nothing any more is not waited for.
+        if let Ok(Err(error)) = tokio::time::timeout(GOODBYE, goodbye).await {
+            debug!(%error, "a WebSocket client was gone before it was closed");
+        }
+    }
+}
+
+/// Whether a comma-separated header has this word in it.
+fn lists(headers: &HeaderMap, name: &header::HeaderName, word: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|one| one.trim().eq_ignore_ascii_case(word))
+}
+
+fn switching(accept: &str) -> Answer {
+    let mut answer = http::Response::new(Full::new(Bytes::new()));
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(
+        header::SEC_WEBSOCKET_PROTOCOL,
+        HeaderValue::from_static("xmpp"),
+    );
+    if let Ok(accept) = HeaderValue::from_str(accept) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    answer
+}
+
+/// On loopback a client that reads at all takes its last words at once.
+const GOODBYE: std::time::Duration = std::time::Duration::from_secs(1);

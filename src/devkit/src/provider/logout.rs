@@ -1,0 +1,73 @@
+//! Logout that a client starts (OpenID Connect RP-Initiated Logout 1.0).
+
+use http::{HeaderValue, StatusCode, header};
+use url::{Url, form_urlencoded};
+
+use super::{
+    Client, Provider,
+    authorize::SESSION_COOKIE,
+    page::{Notice, html},
+};
+use crate::http::{self as server, Answer};
+use model::session::CookieJar;
+
+// === impl Provider ===
+
+impl Provider {
+    /// Ends the person's session at the provider. Without an ID token of ours as a hint any page
+    /// could have sent the browser here, so then the person is asked first.
+    pub(super) fn log_out(&self, raw: &str, cookies: CookieJar<'_>, confirmed: bool) -> Answer {
+        let parameters: Vec<(String, String)> = form_urlencoded::parse(raw.as_bytes())
+            .into_owned()
+            .collect();
+        let parameter = |name: &str| {
+            let mut found = parameters.iter().filter(|(own, _)| own == name);
+            found.next().map(|(_, value)| value.as_str())
+        };
+        let hint = parameter("id_token_hint").and_then(|token| self.key.open(token));
+        if hint.is_none() && !confirmed {
+            let page = Notice {
+                title: "Sign out?",
+                words: "You would be signed out of the development provider.",
+                logout: Some(&parameters),
+            };
+            return html(StatusCode::OK, &page);
+        }
+        let claim = |name: &str| hint.as_ref()?.get(name)?.as_str();
+        let sid = claim("sid").or_else(|| cookies.value(SESSION_COOKIE));
+        if let Some(sid) = sid {
+            let mut grants = self.grants();
+            grants.sessions.remove_where(|session| session.sid == sid);
+        }
+        let client = claim("aud").or_else(|| parameter("client_id"));
+        let client = client.and_then(|id| self.client(id));
+        let back = back(client.as_ref(), parameter("post_logout_redirect_uri"));
+        let mut answer = if let Some(mut back) = back {
+            let state = parameter("state").map(|state| ("state", state));
+            if state.is_some() {
+                back.query_pairs_mut().extend_pairs(state);
+            }
+            server::redirect(back.as_str())
+        } else {
+            let page = Notice {
+                title: "Signed out",
+                words: "You are signed out of the development provider.",
+                logout: None,
+            };
+            html(StatusCode::OK, &page)
+        };
+        let expired = format!("{SESSION_COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
+        if let Ok(expired) = HeaderValue::try_from(expired) {
+            answer.headers_mut().insert(header::SET_COOKIE, expired);
+        }
+        answer
+    }
+}
+
+/// The address to go back to, if the client registered it.
+fn back(client: Option<&Client>, wanted: Option<&str>) -> Option<Url> {
+    let wanted = wanted?;
+    let registered = &client?.post_logout_redirect_uris;
+    registered.iter().find(|uri| *uri == wanted)?;
+    Url::parse(wanted).ok()
+}

@@ -1,0 +1,153 @@
+//! What the stand-ins' own tests talk with.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use rustls::{ClientConfig, RootCertStore};
+
+/// Where tests listen.
+pub const FREE_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// A browser without a mind: it keeps cookies and follows nothing.
+#[derive(Clone)]
+pub struct Browser {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// By host, which is what separates them in a browser, too.
+    pub cookies: Vec<(String, cookie::Cookie<'static>)>,
+}
+
+/// An answer, read to its end.
+pub struct Page {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, as text.
+    pub body: String,
+}
+
+// === impl Browser ===
+
+impl Default for Browser {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Browser {
+    /// A browser for plain HTTP.
+    pub fn new() -> Self {
+        Self::trusting(RootCertStore::empty())
+    }
+
+    /// A browser for HTTPS, too.
+    pub fn trusting(authorities: RootCertStore) -> Self {
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls(authorities))
+            .https_or_http()
+            .enable_http1()
+            .build();
+        Self {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            cookies: Vec::new(),
+        }
+    }
+
+    /// Navigates to an address.
+    pub async fn get(&mut self, url: &str) -> Page {
+        let request = Request::get(url)
+            .header(header::ACCEPT, "text/html")
+            .header("sec-fetch-mode", "navigate")
+            .header("sec-fetch-dest", "document");
+        self.send(request, "").await
+    }
+
+    /// Submits a form.
+    pub async fn post(&mut self, url: &str, form: &[(&str, &str)]) -> Page {
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let request =
+            Request::post(url).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(request, &form).await
+    }
+
+    /// Sends a request with the cookies of its host, and keeps those of the answer.
+    pub async fn send(&mut self, request: http::request::Builder, body: &str) -> Page {
+        let host = request.uri_ref().unwrap().host().unwrap().to_owned();
+        let request = match self.cookie(&host) {
+            Some(cookie) => request.header(header::COOKIE, cookie),
+            None => request,
+        };
+        let request = request.body(Full::from(body.to_owned())).unwrap();
+        let answer = self.client.request(request).await.unwrap();
+        let (head, body) = answer.into_parts();
+        for set in head.headers.get_all(header::SET_COOKIE) {
+            let set = cookie::Cookie::parse(set.to_str().unwrap().to_owned()).unwrap();
+            self.cookies
+                .retain(|(own, cookie)| *own != host || cookie.name() != set.name());
+            if set.max_age() != Some(cookie::time::Duration::ZERO) {
+                self.cookies.push((host.clone(), set));
+            }
+        }
+        let body = body.collect().await.unwrap().to_bytes();
+        Page {
+            status: head.status,
+            headers: head.headers,
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    /// The `Cookie` header for a host.
+    pub fn cookie(&self, host: &str) -> Option<String> {
+        let cookies = self.cookies.iter().filter(|(own, _)| own == host);
+        let pairs: Vec<_> = cookies
+            .map(|(_, cookie)| format!("{}={}", cookie.name(), cookie.value()))
+            .collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
+    }
+}
+
+/// A client's TLS settings that trust nobody else.
+pub fn tls(authorities: RootCertStore) -> ClientConfig {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(authorities)
+        .with_no_client_auth()
+}
+
+// === impl Page ===
+
+impl Page {
+    /// The body, as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// Where the browser is sent.
+    pub fn location(&self) -> url::Url {
+        let location = self.headers.get(header::LOCATION);
+        let location = location.unwrap_or_else(|| panic!("{} {}", self.status, self.body));
+        url::Url::parse(location.to_str().unwrap()).unwrap()
+    }
+
+    /// A parameter of the address that the browser is sent to.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        let location = self.location();
+        let mut pairs = location.query_pairs();
+        pairs
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.into_owned())
+    }
+}

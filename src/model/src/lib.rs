@@ -1,0 +1,22 @@
+//! Values and the decisions made from them: no sockets, no files, no waiting.
+
+pub mod bosh;
+pub mod calendar;
+pub mod clock;
+pub mod headers;
+pub mod identity;
+pub mod integration;
+pub mod invitation;
+pub mod jaas;
+pub mod jws;
+pub mod owner;
+pub mod path;
+pub mod policy;
+pub mod query;
+pub mod random;
+pub mod room;
+pub mod route;
+pub mod seal;
+pub mod session;
+pub mod shard;
+pub mod token;

@@ -1,0 +1,267 @@
+use std::time::Duration;
+
+use serde_json::json;
+use url::Url;
+
+use super::*;
+use crate::ClientAuth;
+use model::policy::{Enter, Glob, Rule};
+
+fn settings() -> Settings {
+    let path = str::to_owned;
+    Settings {
+        issuer: path("https://sso.example.org"),
+        internal_url: None,
+        client_id: path("jitsi"),
+        client_secret: None,
+        client_auth: ClientAuth::Basic,
+        scopes: Vec::new(),
+        claims: ClaimPaths {
+            id: path("sub"),
+            name: path("name"),
+            email: path("email"),
+            email_verified: path("email_verified"),
+            avatar: path("picture"),
+            groups: path("realm_access.roles"),
+        },
+        algorithms: Vec::new(),
+        ca_pem: None,
+        http_proxy: None,
+        timeout: Duration::from_secs(10),
+        leeway: Duration::from_mins(1),
+        redirect_uri: Url::parse("https://meet.example.org/_gateway/callback").unwrap(),
+        signed_out_uri: Url::parse("https://meet.example.org/").unwrap(),
+        insecure_trust_unverified_email: false,
+    }
+}
+
+fn policy(conditions: &[&str]) -> Policy {
+    let moderators = conditions.iter().map(|text| text.parse().unwrap());
+    Policy::new(vec![Rule {
+        moderators: moderators.collect(),
+        ..Rule::letting_in(
+            Glob::folded("*"),
+            Enter::Where(vec!["member".parse().unwrap()]),
+        )
+    }])
+}
+
+fn claims(value: Value) -> Claims {
+    serde_json::from_value(value).unwrap()
+}
+
+fn person(id_token: Value, userinfo: Option<Value>, conditions: &[&str]) -> Identity {
+    let userinfo = userinfo.map(claims);
+    let described = Described {
+        id_token: &claims(id_token),
+        userinfo: userinfo.as_ref(),
+    };
+    identity(described, &settings(), &policy(conditions)).unwrap()
+}
+
+#[test]
+fn only_what_rules_name_is_kept() {
+    let who = person(
+        json!({
+            "sub": "42", "realm_access": {"roles": ["staff", "staff", "everyone", 7]},
+            "dept": {"code": [5, true, "x", {}]}, "https://example.org/tier": "gold", "ssn": "123",
+        }),
+        None,
+        &[
+            "group:st*",
+            "claim:dept.code=5",
+            "claim:https://example.org/tier=gold",
+            "claim:none=1",
+        ],
+    );
+    assert_eq!(who.groups, ["staff"]);
+    let kept: Vec<_> = who.claims.into_iter().collect();
+    assert_eq!(
+        kept,
+        [
+            (
+                "dept.code".to_owned(),
+                ["5", "true", "x"].map(str::to_owned).to_vec()
+            ),
+            (
+                "https://example.org/tier".to_owned(),
+                vec!["gold".to_owned()]
+            ),
+        ]
+    );
+}
+
+#[test]
+fn groups_may_be_one_text() {
+    let roles = json!({"sub": "1", "realm_access.roles": "a, b  c,,"});
+    assert_eq!(person(roles, None, &["group:*"]).groups, ["a", "b", "c"]);
+}
+
+#[test]
+fn groups_may_be_the_names_of_an_object() {
+    let roles = json!({"sub": "1", "realm_access": {"roles": {
+        "staff": {"2811": "example.org"}, "board": {}, "admin": false, "owner": "no", "all": null,
+    }}});
+    assert_eq!(person(roles, None, &["group:*"]).groups, ["staff"]);
+}
+
+#[test]
+fn a_group_is_never_bent_into_another() {
+    let roles = json!([
+        "ad\u{0}min",
+        "admin\u{202e}",
+        format!("a{}", "x".repeat(300)),
+        "",
+        [],
+        {}
+    ]);
+    let who = person(
+        json!({"sub": "1", "realm_access": {"roles": roles}}),
+        None,
+        &["group:a*"],
+    );
+    assert!(who.groups.is_empty());
+}
+
+#[test]
+fn names_are_cleaned_and_cut() {
+    let name = |text: &str| person(json!({"sub": "1", "name": text}), None, &[]).name;
+    assert_eq!(
+        name(" Zoë \t\n von\u{202e} A\u{7} ").as_deref(),
+        Some("Zoë von A")
+    );
+    assert_eq!(name("👩\u{200d}💻").as_deref(), Some("👩\u{200d}💻"));
+    assert_eq!(name("\u{202e}\u{0}"), None);
+    assert_eq!(name(&"ö".repeat(500)).unwrap().chars().count(), 128);
+}
+
+#[test]
+fn pictures_are_web_addresses() {
+    let avatar = |text: &str| person(json!({"sub": "1", "picture": text}), None, &[]).avatar;
+    assert_eq!(
+        avatar("https://cdn.example/a b.png").as_deref(),
+        Some("https://cdn.example/a%20b.png")
+    );
+    for bad in [
+        "javascript:alert(1)",
+        "data:image/png;base64,AA",
+        "/a.png",
+        "https://u:p@x/",
+        "",
+    ] {
+        assert_eq!(avatar(bad), None, "{bad}");
+    }
+    assert_eq!(avatar(&format!("https://x/{}", "a".repeat(600))), None);
+}
+
+#[test]
+fn an_address_counts_as_verified_only_where_the_provider_says_so() {
+    let verified = |id_token: Value, userinfo: Option<Value>| {
+        let who = person(id_token, userinfo, &[]);
+        (who.email, who.email_verified)
+    };
+    let a = || Some("a@x".to_owned());
+    let id = |verified: Value| json!({"sub": "1", "email": "a@x", "email_verified": verified});
+    assert_eq!(verified(id(json!(true)), None), (a(), true));
+    assert_eq!(verified(id(json!("true")), None), (a(), true));
+    for no in [json!(false), json!("false"), json!(1), json!(null)] {
+        assert_eq!(verified(id(no), None), (a(), false));
+    }
+    let id = json!({"sub": "1", "email": "a@x"});
+    let other = json!({"sub": "1", "email": "b@x", "email_verified": true});
+    assert_eq!(verified(id.clone(), Some(other.clone())), (a(), false));
+    let same = json!({"sub": "1", "email": "a@x", "email_verified": true});
+    assert_eq!(verified(id, Some(same)), (a(), true));
+    let none = json!({"sub": "1"});
+    assert_eq!(
+        verified(none, Some(other)),
+        (Some("b@x".to_owned()), true),
+        "an address that only the userinfo has"
+    );
+    let crossed = json!({"sub": "1", "email_verified": true});
+    let unverified = json!({"sub": "1", "email": "b@x"});
+    assert!(!verified(crossed, Some(unverified)).1);
+    for bad in ["ax", "a @x", "a@\u{202e}x", "a@x\n"] {
+        assert_eq!(
+            verified(
+                json!({"sub": "1", "email": bad, "email_verified": true}),
+                None
+            ),
+            (None, false),
+            "{bad:?}"
+        );
+    }
+}
+
+#[test]
+fn unverified_addresses_can_be_trusted_on_purpose() {
+    let settings = Settings {
+        insecure_trust_unverified_email: true,
+        ..settings()
+    };
+    let id_token = claims(json!({"sub": "1", "email": "a@x"}));
+    let described = Described {
+        id_token: &id_token,
+        userinfo: None,
+    };
+    let who = identity(described, &settings, &policy(&[])).unwrap();
+    assert!(who.email_verified);
+}
+
+#[test]
+fn somebody_without_a_fit_id_is_nobody() {
+    let mut settings = settings();
+    settings.claims.id = "oid".to_owned();
+    for oid in [
+        json!(null),
+        json!(""),
+        json!(["1"]),
+        json!("a\u{0}b"),
+        json!("x".repeat(256)),
+    ] {
+        let id_token = claims(json!({"sub": "1", "oid": oid}));
+        let described = Described {
+            id_token: &id_token,
+            userinfo: None,
+        };
+        let result = identity(described, &settings, &policy(&[]));
+        assert!(matches!(result, Err(SignInFailure::NoId)), "{oid}");
+    }
+}
+
+#[test]
+fn the_userinfo_is_asked_only_for_what_is_missing() {
+    let full = claims(json!({
+        "sub": "1", "name": "A", "email": "a@x", "email_verified": true, "picture": "https://x/",
+        "realm_access": {"roles": []},
+    }));
+    let paths = settings().claims;
+    assert!(!leaves_open(&full, &paths, &policy(&[])));
+    assert!(leaves_open(&full, &paths, &policy(&["claim:dept=x"])));
+    let mut partial = full;
+    partial.insert("realm_access".to_owned(), json!({"roles": null}));
+    assert!(leaves_open(&partial, &paths, &policy(&[])));
+}
+
+#[test]
+fn what_the_provider_keeps_elsewhere_is_noticed() {
+    let mut settings = settings();
+    settings.claims.groups = "groups".to_owned();
+    let rules = policy(&["claim:dept=x"]);
+    let found = |id_token: Value| {
+        let id_token = claims(id_token);
+        let described = Described {
+            id_token: &id_token,
+            userinfo: None,
+        };
+        let found = elsewhere(described, &settings.claims, &rules);
+        found.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let names = json!({"groups": "src1", "dept": "src1", "address": "src1"});
+    assert_eq!(
+        found(json!({"sub": "1", "_claim_names": names, "dept": "x"})),
+        ["groups"]
+    );
+    assert!(found(json!({"sub": "1"})).is_empty());
+    assert!(found(json!({"sub": "1", "_claim_names": "groups"})).is_empty());
+}

@@ -1,0 +1,142 @@
+//! Signing out: here, at the provider, and by the provider.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use secrecy::{ExposeSecret, SecretString};
+use tracing::warn;
+
+use super::{
+    Body, Facts, Failure, Worker, audit, body,
+    failure::{Asking, plain},
+    framing::place_of,
+    room::give_cookies,
+    web::redirect,
+};
+use cluster::revocation::Selector;
+use model::{
+    route::OWN_PREFIX,
+    session::{self, CookieJar, HINT_COOKIE, Place, SESSION_COOKIE, Session},
+};
+use pages::Content;
+
+// === impl Worker ===
+
+impl Worker {
+    pub(super) fn logout(
+        &self,
+        request: &Request<Incoming>,
+        asking: &Asking,
+        facts: Facts,
+    ) -> Result<Response<Body>, Failure> {
+        // A picture on another site must not sign people out.
+        let foreign = request
+            .headers()
+            .get("sec-fetch-site")
+            .is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
+        if foreign {
+            return Err(Failure::ForeignSender);
+        }
+        if let Some(session) = self.session(request.headers()) {
+            audit::signed_out(&session, &facts);
+            self.end(&session);
+        }
+        let passes = self.end_passes(CookieJar::new(request.headers()));
+        let hint = CookieJar::new(request.headers())
+            .value(HINT_COOKIE)
+            .and_then(|sealed| self.gateway.hints.open(sealed))
+            .and_then(|plain| String::from_utf8(plain.to_vec()).ok());
+        let relying_party = self.gateway.relying_party.as_ref();
+        let target =
+            relying_party.and_then(|provider| provider.end_session_url(hint.as_deref(), None));
+        let framed = place_of(request.headers()) == Place::Frame;
+        let mut answer = match &target {
+            // The provider's page shows in no frame; Jitsi's page waits for a word.
+            _ if framed => Ok(self.show(&Content::LogoutFrame, asking)),
+            Some(url) => redirect(StatusCode::SEE_OTHER, url.as_str()),
+            None => redirect(StatusCode::SEE_OTHER, "/_gateway/signed-out"),
+        }?;
+        let headers = answer.headers_mut();
+        headers.append(header::SET_COOKIE, session::expire(SESSION_COOKIE));
+        headers.append(header::SET_COOKIE, forget_hint());
+        give_cookies(&mut answer, passes);
+        Ok(answer)
+    }
+
+    pub(super) fn end(&self, session: &Session) {
+        let id = session.id().clone();
+        self.gateway.revocations.revoke(Selector::Session(id));
+    }
+
+    /// Ends all passes of a browser; gives the headers that take them away.
+    pub(super) fn end_passes(&self, jar: CookieJar<'_>) -> Vec<HeaderValue> {
+        let (passes, cookies) = self.gateway.passes.take_all(jar);
+        for pass in &passes {
+            self.end(pass);
+        }
+        cookies
+    }
+
+    /// The provider says that a session ended (OpenID Connect Back-Channel Logout 1.0 § 2.5).
+    pub(super) async fn backchannel_logout(
+        &self,
+        request: Request<Incoming>,
+        facts: Facts,
+    ) -> Result<Response<Body>, Failure> {
+        let relying_party = Arc::clone(self.relying_party()?);
+        let body = body::whole(request.into_body(), MAX_LOGOUT_BODY).await?;
+        let mut tokens = url::form_urlencoded::parse(&body)
+            .filter(|(name, _)| name == "logout_token")
+            .map(|(_, value)| SecretString::from(value.into_owned()));
+        let (Some(token), None) = (tokens.next(), tokens.next()) else {
+            return Ok(logout_refused());
+        };
+        let checking = self
+            .gateway
+            .control
+            .spawn(async move { relying_party.logout_token(token.expose_secret()).await });
+        let checked = checking
+            .await
+            .map_err(|_| Failure::Internal("the logout was abandoned"))?;
+        match checked {
+            Ok(logout) => {
+                let selector = match (logout.sid, logout.sub) {
+                    (Some(sid), _) => Selector::ProviderSession(sid),
+                    (None, Some(sub)) => Selector::ProviderSubject(sub),
+                    (None, None) => return Ok(logout_refused()),
+                };
+                audit::logged_out_by_provider(&selector, &facts);
+                self.gateway.revocations.revoke(selector);
+                let mut answer = plain(StatusCode::OK, "text/plain", "");
+                answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+                Ok(answer)
+            }
+            // The provider tries again later, if it is told that the fault is passing.
+            Err(error) if error.is_passing() => {
+                warn!(%error, "a back-channel logout cannot be checked now");
+                Err(Failure::ProviderUnavailable)
+            }
+            Err(error) => {
+                warn!(%error, reason = error.as_str(), "a back-channel logout was refused");
+                Ok(logout_refused())
+            }
+        }
+    }
+}
+
+fn forget_hint() -> HeaderValue {
+    session::set_below(HINT_COOKIE, "", Duration::ZERO, OWN_PREFIX)
+}
+
+fn logout_refused() -> Response<Body> {
+    let body = r#"{"error":"invalid_request"}"#;
+    let mut answer = plain(StatusCode::BAD_REQUEST, "application/json", body);
+    answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    answer
+}
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Logout tokens are about a kilobyte.
+const MAX_LOGOUT_BODY: usize = 32 * 1024;
