@@ -21,12 +21,12 @@ use observe::{
 };
 use oidc::{self, RelyingParty};
 use proxy::{
+    Control, MeetingBackend, ProxySettings, ProxySetupError, SharedState,
     admin::Admin,
-    gateway::{self, Control, Gateway},
     reservation::Reservations,
     server::{
-        Certificate, CertificateError, Door, InheritError, Inherited, ListenError, News,
-        WorkerError, Workers,
+        Certificate, CertificateError, InheritError, Inherited, ListenError, ListenerOptions,
+        Notifications, WorkerError, Workers,
     },
 };
 
@@ -47,7 +47,7 @@ pub enum StartError {
     Oidc(#[from] oidc::SetupError),
     /// The request path cannot be set up.
     #[error(transparent)]
-    Gateway(#[from] gateway::SetupError),
+    Gateway(#[from] ProxySetupError),
     /// What replicas share cannot be set up.
     #[error(transparent)]
     Store(#[from] store::SetupError),
@@ -129,10 +129,10 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     let shared = (clock.clone(), random.clone(), Arc::clone(&store));
     let backend = backend(config, shared, &control_metrics);
     let placement = match &backend {
-        gateway::Backend::Jitsi { placement, .. } => Some(Arc::clone(placement)),
-        gateway::Backend::Jaas(_) => None,
+        MeetingBackend::Jitsi { placement, .. } => Some(Arc::clone(placement)),
+        MeetingBackend::Jaas(_) => None,
     };
-    let news = News {
+    let news = Notifications {
         revoked: revocations.watch(),
         presence: presence.changes(),
         moves: placement.as_ref().map(|placement| placement.moves()),
@@ -150,7 +150,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     let traces = config.traces.as_ref();
     let traces = traces.map(|settings| Traces::start(settings, Handle::current()));
     let traces = traces.transpose()?;
-    let settings = gateway::Settings {
+    let settings = ProxySettings {
         origin: config.public_url.origin().to_owned(),
         authority: config.public_url.authority().to_string(),
         trusted_proxies: TrustedProxies::new(server.trusted_proxies.clone()),
@@ -165,7 +165,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         access_log: log.access,
         traces: traces.clone(),
     };
-    let gateway = Arc::new(Gateway::new(
+    let gateway = Arc::new(SharedState::new(
         settings,
         rules,
         control,
@@ -273,7 +273,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
             let balancers = server
                 .proxy_protocol
                 .then(|| TrustedProxies::new(server.trusted_proxies.clone()));
-            running.accept(listener, Door { tls, balancers });
+            running.accept(listener, ListenerOptions { tls, balancers });
         }
     }
     info!(

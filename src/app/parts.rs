@@ -18,11 +18,7 @@ use model::{
 };
 use observe::metrics::ControlMetrics;
 use pages::{self, Pages};
-use proxy::{
-    gateway::{self, Rules},
-    reservation::RoomTerms,
-    upstream,
-};
+use proxy::{MeetingBackend, ProxySetupError, Rules, reservation::RoomTerms, upstream};
 
 /// The pages, which show no way to sign in where there is none.
 pub(super) fn pages(config: &Config) -> Pages {
@@ -42,24 +38,24 @@ pub(super) fn backend(
     config: &Config,
     shared: (Clock, Random, Arc<dyn Store>),
     metrics: &ControlMetrics,
-) -> gateway::Backend {
+) -> MeetingBackend {
     match &config.backend {
         Backend::Jitsi(Jitsi {
             upstream, shards, ..
         }) => {
             let metrics = metrics.shards.clone();
             let placement = Placement::new(shards.clone(), &upstream.xmpp_domain, shared, metrics);
-            gateway::Backend::Jitsi {
+            MeetingBackend::Jitsi {
                 upstream: upstream.clone(),
                 placement: Arc::new(placement),
             }
         }
-        Backend::Jaas(settings) => gateway::Backend::Jaas(settings.clone()),
+        Backend::Jaas(settings) => MeetingBackend::Jaas(settings.clone()),
     }
 }
 
 /// What a reload replaces.
-pub(super) fn rules(config: &Config, clock: Clock) -> Result<Rules, gateway::SetupError> {
+pub(super) fn rules(config: &Config, clock: Clock) -> Result<Rules, ProxySetupError> {
     let policy = Arc::new(config.policy.clone());
     let token = config.jitsi().map(|jitsi| &jitsi.token);
     Rules::new(policy, token, config.integrations.clone(), clock)

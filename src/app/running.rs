@@ -22,8 +22,8 @@ use doctor::ProbeSettings;
 use model::clock::Clock;
 use observe::{metrics::ControlMetrics, traces::Traces};
 use proxy::{
-    gateway::{self, Gateway},
-    server::{self, Door, Listener, Workers},
+    ProxySetupError, SharedState,
+    server::{self, Listener, ListenerOptions, Workers},
 };
 
 /// A gateway that runs.
@@ -31,7 +31,7 @@ use proxy::{
 pub struct Running {
     /// Where it listens.
     pub addresses: Addresses,
-    pub(super) gateway: Arc<Gateway>,
+    pub(super) gateway: Arc<SharedState>,
     pub(super) placement: Option<Arc<Placement>>,
     pub(super) workers: Arc<Workers>,
     pub(super) tasks: TaskTracker,
@@ -72,11 +72,11 @@ pub struct Addresses {
 impl Running {
     /// Takes over rules, signing keys, integrations and shards of a new configuration, and gives the
     /// names of sections that have changed since the start and are used only after a restart.
-    pub fn reload<'c>(&'c self, config: &'c Config) -> Result<Vec<&'c str>, gateway::SetupError> {
+    pub fn reload<'c>(&'c self, config: &'c Config) -> Result<Vec<&'c str>, ProxySetupError> {
         let rules = rules(config, self.clock.clone());
         self.gateway
             .replace_rules(rules.inspect_err(|_| self.reload_failed())?);
-        self.workers.judge();
+        self.workers.reevaluate_admissions();
         self.metrics.config.succeeded(self.clock.now().as_unix());
         self.metrics.config_hash.set(&config.fingerprint());
         if let (Some(placement), Some(jitsi)) = (&self.placement, config.jitsi()) {
@@ -154,7 +154,7 @@ impl Running {
         info!("stopped");
     }
 
-    pub(super) fn accept(&self, listener: Listener, door: Door) {
+    pub(super) fn accept(&self, listener: Listener, door: ListenerOptions) {
         let name = if door.tls { "https" } else { "http" };
         let (workers, closed) = (Arc::clone(&self.workers), self.closed.clone());
         self.keep(name, server::accept(listener, door, workers, closed));

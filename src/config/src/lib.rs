@@ -46,7 +46,7 @@ use model::{
     token,
 };
 use observe::{telemetry, traces};
-use proxy::{gateway, reservation, server, upstream};
+use proxy::{GuestSettings, reservation, server, upstream};
 
 /// Everything that the gateway has to know, checked.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ pub struct Config {
     /// Other systems that send people or use the API.
     pub integrations: Vec<integration::Settings>,
     /// How guests come and stay.
-    pub guests: gateway::Guests,
+    pub guests: GuestSettings,
     /// Origins of sites that may show rooms in frames.
     pub embedding_sites: Vec<String>,
     /// What is logged, and how.

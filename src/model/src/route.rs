@@ -14,7 +14,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// The gateway's own pages.
-    Own(Own),
+    Endpoint(Endpoint),
     /// `/`: Jitsi's welcome page.
     Home,
     /// A room's page, `/<room>` or `/<tenant>/<room>`.
@@ -52,7 +52,7 @@ pub enum Transport {
 
 /// The gateway's own pages, below [`OWN_PREFIX`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Own {
+pub enum Endpoint {
     /// Begin to sign in.
     Login,
     /// The provider's answer.
@@ -111,7 +111,7 @@ impl Route {
         let route = Self::of(&path);
         let protected = matches!(
             route,
-            Self::Own(_) | Self::Signalling { .. } | Self::Private
+            Self::Endpoint(_) | Self::Signalling { .. } | Self::Private
         );
         Ok(if protected && path.was_respelled() {
             Self::Closed(Closed::Spelling)
@@ -140,7 +140,7 @@ impl Route {
         let mut segments = path.segments().peekable();
         let first = segments.next().unwrap_or_default();
         if first.eq_ignore_ascii_case("_gateway") {
-            return Self::Own(Own::of(path.as_str()));
+            return Self::Endpoint(Endpoint::of(path.as_str()));
         }
         match (first, segments.peek()) {
             ("", _) => return Self::Home,
@@ -219,9 +219,9 @@ impl Route {
     }
 }
 
-// === impl Own ===
+// === impl Endpoint ===
 
-impl Own {
+impl Endpoint {
     fn of(path: &str) -> Self {
         match path.strip_prefix(OWN_PREFIX).unwrap_or_default() {
             "login" => Self::Login,

@@ -2,8 +2,8 @@
 
 mod acceptor;
 mod connection;
-mod inherited;
 mod proxy_protocol;
+mod socket_activation;
 mod tls;
 mod validity;
 mod worker;
@@ -13,10 +13,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use ipnet::IpNet;
 
 pub use self::{
-    acceptor::{Door, ListenError, Listener, accept, listen},
-    inherited::{InheritError, Inherited},
+    acceptor::{ListenError, Listener, ListenerOptions, accept, listen},
+    socket_activation::{InheritError, Inherited},
     tls::{Certificate, CertificateError},
-    worker::{News, WorkerError, Workers},
+    worker::{Notifications, WorkerError, Workers},
 };
 
 /// Where and how to listen.

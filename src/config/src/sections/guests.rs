@@ -8,7 +8,7 @@ use crate::{
     problem::Section,
     values::{DurationText, domain, seconds},
 };
-use proxy::gateway::Guests;
+use proxy::GuestSettings;
 
 /// People without an account: guests, holders of links, and people of other systems.
 #[derive(Deserialize, JsonSchema)]
@@ -40,7 +40,7 @@ pub(super) struct RawEmbed {
 // === impl RawGuests ===
 
 impl RawGuests {
-    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<Guests> {
+    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<GuestSettings> {
         let mut within = |key: &str, text: &DurationText, most: u64| {
             text.within(seconds(60)..=seconds(most), section, key)
         };
@@ -51,7 +51,7 @@ impl RawGuests {
             None => Some(None),
             Some(text) => section.keep("xmpp_domain", domain(&text)).map(Some),
         };
-        Some(Guests {
+        Some(GuestSettings {
             lifetime: lifetime?,
             link_lifetime: link_lifetime?,
             host_link_lifetime: host_link_lifetime?,

@@ -1,6 +1,6 @@
 //! The words that metrics and logs have for routes.
 
-use super::{Own, Route, Transport};
+use super::{Endpoint, Route, Transport};
 
 /// A route in one word; of a closed set, whatever is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,7 +18,7 @@ pub enum Label {
     /// `/`.
     Home,
     /// A page of the gateway.
-    Own,
+    Endpoint,
     /// The API.
     Api,
     /// Only for people who signed in.
@@ -42,7 +42,7 @@ impl Label {
         Self::WebSocket,
         Self::Config,
         Self::Home,
-        Self::Own,
+        Self::Endpoint,
         Self::Api,
         Self::Private,
         Self::Closed,
@@ -59,7 +59,7 @@ impl Label {
             Self::WebSocket => "websocket",
             Self::Config => "config",
             Self::Home => "home",
-            Self::Own => "own",
+            Self::Endpoint => "own",
             Self::Api => "api",
             Self::Private => "private",
             Self::Closed => "closed",
@@ -75,8 +75,8 @@ impl Route {
     /// The word for metrics and logs.
     pub const fn label(&self) -> Label {
         match self {
-            Self::Own(Own::Api(_)) => Label::Api,
-            Self::Own(_) => Label::Own,
+            Self::Endpoint(Endpoint::Api(_)) => Label::Api,
+            Self::Endpoint(_) => Label::Endpoint,
             Self::Home => Label::Home,
             Self::Room(_) => Label::Room,
             Self::NoRoom(_) => Label::NoRoom,

@@ -139,13 +139,16 @@ fn names_near_protected_ones_are_rooms_and_forwarded_as_such() {
 #[test]
 fn own_pages() {
     let own = |path: &str| match Route::classify(path) {
-        Ok(Route::Own(own)) => own,
+        Ok(Route::Endpoint(own)) => own,
         other => panic!("{other:?}"),
     };
-    assert_eq!(own("/_gateway/callback"), Own::Callback);
-    assert_eq!(own("/_gateway/asap/ab.pem"), Own::Asap("ab.pem".to_owned()));
-    assert_eq!(own("/_gateway/asap/a/b.pem"), Own::Unknown);
-    assert_eq!(own("/_Gateway/callback"), Own::Unknown);
+    assert_eq!(own("/_gateway/callback"), Endpoint::Callback);
+    assert_eq!(
+        own("/_gateway/asap/ab.pem"),
+        Endpoint::Asap("ab.pem".to_owned())
+    );
+    assert_eq!(own("/_gateway/asap/a/b.pem"), Endpoint::Unknown);
+    assert_eq!(own("/_Gateway/callback"), Endpoint::Unknown);
 }
 
 proptest! {

@@ -14,7 +14,7 @@ use super::{
     order::{self, refused},
     text,
 };
-use crate::gateway::operator_revoked;
+use crate::audit::operator_revoked;
 use cluster::revocation::Selector;
 
 /// Whom or what; the texts are those of the audit lines.

@@ -25,7 +25,7 @@ pub struct Listener {
 
 /// What is known of connections by where they come in.
 #[derive(Clone, Debug)]
-pub struct Door {
+pub struct ListenerOptions {
     /// They are TLS.
     pub tls: bool,
     /// Whose connections begin with a PROXY header.
@@ -92,7 +92,7 @@ impl Listener {
 /// Accepts connections and hands them to the workers, until told to stop.
 pub async fn accept(
     listener: Listener,
-    door: Door,
+    door: ListenerOptions,
     workers: Arc<Workers>,
     stop: CancellationToken,
 ) -> io::Result<()> {

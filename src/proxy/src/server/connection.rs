@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::{proxy_protocol, worker::Arrival};
-use crate::gateway::{Connection, Worker};
+use crate::{Connection, Worker};
 use observe::metrics::Limit;
 
 /// Serves one connection until it ends, or becomes a tunnel.

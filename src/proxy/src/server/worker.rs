@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::warn;
 
 use super::connection::serve;
-use crate::gateway::{Gateway, Spread, Worker};
+use crate::{DrainSchedule, SharedState, Worker};
 use cluster::placement::Move;
 use model::room::RoomKey;
 use observe::metrics::{Limit, WorkerMetrics};
@@ -47,7 +47,7 @@ pub enum WorkerError {
 
 /// What a worker is told of while it serves.
 #[derive(Debug)]
-pub struct News {
+pub struct Notifications {
     /// Something was revoked.
     pub revoked: watch::Receiver<()>,
     /// A room opened or closed.
@@ -67,8 +67,8 @@ struct Handle {
 enum Command {
     Serve(Arrival),
     Drain,
-    EndSockets(Spread),
-    Judge,
+    EndSockets(DrainSchedule),
+    Reevaluate,
     Answer(oneshot::Sender<()>),
 }
 
@@ -97,9 +97,9 @@ struct Open {
 impl Workers {
     /// Starts a thread for each shard of metrics.
     pub fn start(
-        gateway: &Arc<Gateway>,
+        state: &Arc<SharedState>,
         tls: Option<&Arc<ServerConfig>>,
-        news: &News,
+        news: &Notifications,
         shards: Vec<Arc<WorkerMetrics>>,
     ) -> Result<Self, WorkerError> {
         let workers = (0..)
@@ -107,7 +107,7 @@ impl Workers {
             .map(|(number, metrics)| {
                 Handle::start(
                     number,
-                    Arc::clone(gateway),
+                    Arc::clone(state),
                     tls.cloned(),
                     news.clone(),
                     metrics,
@@ -144,13 +144,13 @@ impl Workers {
     }
 
     /// Has new rules asked about whoever is connected.
-    pub fn judge(&self) {
-        self.tell(|_| Command::Judge);
+    pub fn reevaluate_admissions(&self) {
+        self.tell(|_| Command::Reevaluate);
     }
 
     /// Closes the WebSockets with code 1001, one after another over a time.
     pub fn end_sockets(&self, window: Duration) {
-        self.tell(|head_start| Command::EndSockets(Spread { window, head_start }));
+        self.tell(|head_start| Command::EndSockets(DrainSchedule { window, head_start }));
     }
 
     /// Whether every worker does what it is told. Waits for one that is busy.
@@ -204,9 +204,9 @@ impl Workers {
     }
 }
 
-// === impl News ===
+// === impl Notifications ===
 
-impl Clone for News {
+impl Clone for Notifications {
     fn clone(&self) -> Self {
         Self {
             revoked: self.revoked.clone(),
@@ -221,9 +221,9 @@ impl Clone for News {
 impl Handle {
     fn start(
         number: usize,
-        gateway: Arc<Gateway>,
+        state: Arc<SharedState>,
         tls: Option<Arc<ServerConfig>>,
-        news: News,
+        news: Notifications,
         metrics: Arc<WorkerMetrics>,
     ) -> Result<Self, WorkerError> {
         let (commands, inbox) = mpsc::unbounded_channel();
@@ -237,7 +237,7 @@ impl Handle {
                 match runtime.enable_all().build_local(LocalOptions::default()) {
                     Ok(runtime) => {
                         let _ = started.send(Ok(()));
-                        runtime.block_on(run(inbox, gateway, tls, news, shard));
+                        runtime.block_on(run(inbox, state, tls, news, shard));
                     }
                     Err(error) => {
                         let _ = started.send(Err(error));
@@ -260,17 +260,17 @@ impl Handle {
 /// A worker's whole life.
 async fn run(
     mut inbox: mpsc::UnboundedReceiver<Command>,
-    gateway: Arc<Gateway>,
+    state: Arc<SharedState>,
     tls: Option<Arc<ServerConfig>>,
-    news: News,
+    news: Notifications,
     metrics: Arc<WorkerMetrics>,
 ) {
-    let News {
+    let Notifications {
         mut revoked,
         mut presence,
         mut moves,
     } = news;
-    let worker = Rc::new(Worker::new(gateway, Arc::clone(&metrics)));
+    let worker = Rc::new(Worker::new(state, Arc::clone(&metrics)));
     let tls = tls.map(TlsAcceptor::from);
     let open = Rc::new(Open::default());
     loop {
@@ -303,11 +303,11 @@ async fn run(
         match command {
             None => return,
             Some(Command::Drain) => {
-                worker.part();
+                worker.start_draining();
                 open.drain();
                 worker.end_listeners();
             }
-            Some(Command::Judge) => worker.judge(),
+            Some(Command::Reevaluate) => worker.reevaluate_admissions(),
             Some(Command::Answer(answer)) => {
                 // Who asked may have gone meanwhile.
                 let _ = answer.send(());
@@ -409,7 +409,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let spreads: Vec<_> = inboxes.into_iter().map(spread).collect();
-        let expected = [0.0, 0.25, 0.5, 0.75].map(|head_start| Spread {
+        let expected = [0.0, 0.25, 0.5, 0.75].map(|head_start| DrainSchedule {
             window: LINGER,
             head_start,
         });

@@ -1,0 +1,319 @@
+//! The API for other systems: who asks, what for, and what is done about it.
+
+mod idempotency;
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use serde::{Serialize, de::DeserializeOwned};
+use url::form_urlencoded;
+
+use crate::api::{
+    self, ApiError, Call, IdempotencyKey, LinkAnswer, LinkRequest, MAX_BODY_BYTES, MeetingAnswer,
+    MeetingRequest, PROBLEM_JSON, RoomAnswer, Time, link,
+};
+use crate::{
+    Body, RequestContext, RequestError, SharedState, Worker, audit,
+    body::{self, Unread},
+    respond::plain,
+};
+use cluster::revocation::Selector;
+use model::{
+    clock::Timestamp,
+    headers::X_REQUEST_ID,
+    integration::{Bearer, Caller, Integration, Integrations},
+    invitation::Link,
+    room::RoomKey,
+};
+use observe::metrics::Limit;
+
+/// A request with a body, before anybody looks into it.
+struct Written<'r> {
+    caller: Caller<'r>,
+    call: &'static str,
+    key: Option<IdempotencyKey>,
+    body: Bytes,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Answers a request to the API; `path` is the part below `api/v1/`.
+    pub(crate) async fn api(
+        &self,
+        path: &str,
+        request: Request<Incoming>,
+        context: RequestContext,
+    ) -> Result<Response<Body>, RequestError> {
+        let rules = self.rules();
+        let outcome = self.call(&rules.integrations, path, request, context).await;
+        let mut answer = outcome.unwrap_or_else(|error| {
+            self.count_refusal(&error);
+            refusal(&error, context)
+        });
+        let headers = answer.headers_mut();
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+        headers.insert(X_REQUEST_ID, context.id.header_value());
+        Ok(answer)
+    }
+
+    fn count_refusal(&self, error: &ApiError) {
+        match error {
+            ApiError::TooMany { .. } => self.metrics.limited(Limit::Api),
+            ApiError::TooLarge => self.metrics.limited(Limit::Body),
+            ApiError::BodyLost => self.metrics.limited(Limit::BodyTime),
+            _ => {}
+        }
+    }
+
+    async fn call(
+        &self,
+        integrations: &Integrations,
+        path: &str,
+        request: Request<Incoming>,
+        context: RequestContext,
+    ) -> Result<Response<Body>, ApiError> {
+        if !integrations.has_api() {
+            return Err(ApiError::NotFound);
+        }
+        let call = Call::of(request.method(), path)?;
+        if call == Call::Document {
+            return Ok(plain(StatusCode::OK, JSON, DOCUMENT.clone()));
+        }
+        let caller = integrations
+            .caller(&bearer(request.headers())?)
+            .ok_or(ApiError::UnknownKey)?;
+        let now = self.state.clock.now();
+        caller
+            .take(now)
+            .map_err(|wait| ApiError::TooMany { wait })?;
+        let word = call.as_str();
+        let (answer, about) = match call {
+            Call::CreateMeeting => {
+                let written = written(caller, word, request).await?;
+                self.create_meeting(&written, now).await?
+            }
+            Call::CreateLink => {
+                let written = written(caller, word, request).await?;
+                self.create_link(&written, now).await?
+            }
+            Call::RevokeLink(id) => (self.revoke_link(caller.integration, &id)?, id),
+            Call::Room(room) => (self.room(caller.integration, &room)?, room.to_string()),
+            Call::Document => return Err(ApiError::NotFound),
+        };
+        audit::called(word, &about, &caller, &context);
+        Ok(answer)
+    }
+
+    async fn create_meeting(
+        &self,
+        written: &Written<'_>,
+        now: Timestamp,
+    ) -> Result<(Response<Body>, String), ApiError> {
+        let state = &self.state;
+        let integration = written.caller.integration;
+        let meeting = written.read::<MeetingRequest>()?.check(now)?;
+        let room = meeting.room(&state.owners, integration, &state.random)?;
+        let link = |host: bool| Link {
+            id: link::new_id(integration, &state.random),
+            room: room.clone(),
+            host,
+            name: None,
+            email: None,
+            begins: meeting.begins,
+            expires: meeting.expires,
+            uses: None,
+            by: integration.id().to_owned(),
+        };
+        let (host, guest) = (link(true), meeting.guests.then(|| link(false)));
+        let answer = MeetingAnswer {
+            room: room.to_string(),
+            url: state.address(&room),
+            host_url: state.link_address(&host),
+            host_link_id: host.id,
+            guest_url: guest.as_ref().map(|link| state.link_address(link)),
+            guest_link_id: guest.map(|link| link.id),
+            ics_url: state.ics_address(&room, &meeting, now),
+            expires_at: Time(meeting.expires),
+        };
+        let answer = self.answer_once(written, &answer).await?;
+        Ok((answer, room.to_string()))
+    }
+
+    async fn create_link(
+        &self,
+        written: &Written<'_>,
+        now: Timestamp,
+    ) -> Result<(Response<Body>, String), ApiError> {
+        let state = &self.state;
+        let integration = written.caller.integration;
+        let wanted = written.read::<LinkRequest>()?.check(integration, now)?;
+        let about = wanted.room.to_string();
+        let link = Link {
+            id: link::new_id(integration, &state.random),
+            room: wanted.room,
+            host: wanted.host,
+            name: wanted.name,
+            email: wanted.email,
+            begins: None,
+            expires: wanted.expires,
+            uses: wanted.uses,
+            by: integration.id().to_owned(),
+        };
+        let answer = LinkAnswer {
+            url: state.link_address(&link),
+            expires_at: Time(link.expires),
+            id: link.id,
+        };
+        Ok((self.answer_once(written, &answer).await?, about))
+    }
+
+    /// Whatever came of the link: that it is revoked twice, or has expired, makes no difference.
+    fn revoke_link(&self, integration: &Integration, id: &str) -> Result<Response<Body>, ApiError> {
+        if !link::is_of(integration, id) {
+            return Err(ApiError::NotFound);
+        }
+        self.state.revocations.revoke(Selector::Link(id.to_owned()));
+        let mut answer = Response::new(Body::EMPTY);
+        *answer.status_mut() = StatusCode::NO_CONTENT;
+        Ok(answer)
+    }
+
+    fn room(&self, integration: &Integration, room: &RoomKey) -> Result<Response<Body>, ApiError> {
+        if !integration.has_room(room) {
+            return Err(ApiError::ForeignRoom);
+        }
+        let presence = &self.state.presence;
+        let answer = RoomAnswer {
+            room: room.to_string(),
+            open: presence.is_open(room),
+            host_present: presence.host_is_here(room),
+            people: presence.people(room),
+        };
+        Ok(plain(StatusCode::OK, JSON, to_json(&answer)))
+    }
+}
+
+// === impl SharedState ===
+
+impl SharedState {
+    fn address(&self, room: &RoomKey) -> String {
+        format!("{}{}", self.origin, room.page_path())
+    }
+
+    fn link_address(&self, link: &Link) -> String {
+        let token = self.links.issue(link);
+        format!("{}?invite={token}", self.address(&link.room))
+    }
+
+    fn ics_address(&self, room: &RoomKey, meeting: &api::Meeting, now: Timestamp) -> String {
+        let start = Time(meeting.begins.unwrap_or(now)).text();
+        // As the form on the meeting's page writes it: to the minute, in UTC.
+        let start = start.get(..MINUTES).unwrap_or(&start);
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query
+            .append_pair("room", &room.to_string())
+            .append_pair("start", start)
+            .append_pair("minutes", &meeting.minutes.to_string());
+        if let Some(title) = &meeting.title {
+            query.append_pair("title", title);
+        }
+        format!("{}/_gateway/meeting.ics?{}", self.origin, query.finish())
+    }
+}
+
+// === impl Written ===
+
+impl Written<'_> {
+    fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        api::read_body(&self.body)
+    }
+}
+
+/// The one key that a request shows.
+fn bearer(headers: &HeaderMap) -> Result<Bearer, ApiError> {
+    let mut shown = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(one), None) = (shown.next(), shown.next()) else {
+        return Err(ApiError::NoKey);
+    };
+    one.to_str()
+        .ok()
+        .and_then(Bearer::parse)
+        .ok_or(ApiError::NoKey)
+}
+
+async fn written<'r>(
+    caller: Caller<'r>,
+    call: &'static str,
+    request: Request<Incoming>,
+) -> Result<Written<'r>, ApiError> {
+    if !api::is_json(request.headers()) {
+        return Err(ApiError::MediaType);
+    }
+    let key = IdempotencyKey::of(request.headers())?;
+    let body = body::whole(request.into_body(), MAX_BODY_BYTES).await;
+    let body = body.map_err(|unread| match unread {
+        Unread::TooLarge => ApiError::TooLarge,
+        Unread::Lost => ApiError::BodyLost,
+    })?;
+    Ok(Written {
+        caller,
+        call,
+        key,
+        body,
+    })
+}
+
+fn refusal(error: &ApiError, context: RequestContext) -> Response<Body> {
+    let problem = error.problem(context.id.to_string());
+    let mut answer = plain(error.status(), PROBLEM_JSON, problem.to_json());
+    let headers = answer.headers_mut();
+    match error {
+        ApiError::Method { allow } => {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        ApiError::NoKey => {
+            headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+        }
+        // RFC 6750 § 3.1.
+        ApiError::UnknownKey => {
+            headers.insert(header::WWW_AUTHENTICATE, CHALLENGE_AGAIN);
+        }
+        ApiError::TooMany { wait } => {
+            // A whole second at least, or clients come back at once.
+            let seconds = wait.as_secs().max(1);
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        ApiError::StoreAway => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        // What follows on the connection may be the rest of the body.
+        ApiError::TooLarge | ApiError::BodyLost => {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        _ => {}
+    }
+    answer
+}
+
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("texts and numbers always serialize")
+}
+
+/// Asked for by anybody, so it is made once.
+static DOCUMENT: LazyLock<Bytes> =
+    LazyLock::new(|| Bytes::from(format!("{:#}\n", api::document())));
+
+const JSON: &str = "application/json";
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="api""#);
+
+const CHALLENGE_AGAIN: HeaderValue =
+    HeaderValue::from_static(r#"Bearer realm="api", error="invalid_token""#);
+
+/// `2027-01-11T09:30`.
+const MINUTES: usize = 16;

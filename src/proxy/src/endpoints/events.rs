@@ -1,0 +1,216 @@
+//! Server-sent events: who waits for a room hears when it opens.
+
+mod listeners;
+
+use std::{rc::Rc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    time::{Instant, sleep, sleep_until},
+};
+
+use self::listeners::Listener;
+pub(crate) use self::listeners::Listeners;
+use crate::{Body, RequestError, Worker, connections::ConnectionKind};
+use model::{
+    headers::{self, Sender},
+    policy::Admission,
+    room::RoomKey,
+    session::Session,
+};
+
+/// What somebody listens for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listening {
+    /// The room opens.
+    Waiting,
+    /// The call at another provider goes on: as long as somebody listens they are there.
+    Calling,
+}
+
+/// How things stand for somebody who listens.
+enum Heard {
+    /// They may enter.
+    Open {
+        /// And open the room.
+        opens: bool,
+    },
+    /// They wait.
+    Waiting,
+    /// They may not even wait any more.
+    Over,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Answers a request for a room's events, from the page of somebody who waits for it or is in
+    /// it.
+    pub(crate) fn events(
+        self: &Rc<Self>,
+        request: &Request<Incoming>,
+    ) -> Result<Response<Body>, RequestError> {
+        if headers::sender(request.headers(), &self.state.origin) == Sender::Foreign {
+            return Err(RequestError::ForeignSender);
+        }
+        let (room, mut listening) = wanted(request.uri().query().unwrap_or_default())?;
+        if self.state.jaas.is_none() {
+            // Who is in a meeting here is known by their connection to Prosody.
+            listening = Listening::Waiting;
+        }
+        let session = self.visitor(request.headers(), &room);
+        let rules = self.rules();
+        match self.evaluate(&rules.policy, &room, session.as_deref()) {
+            Admission::Wait(_) | Admission::Admit(_) => {}
+            Admission::SignIn | Admission::Guest { .. } => return Err(RequestError::SignInFirst),
+            Admission::Refuse(refusal) => {
+                return Err(RequestError::Refused {
+                    refusal,
+                    room,
+                    person: None,
+                });
+            }
+        }
+        let session = session.ok_or(RequestError::SignInFirst)?;
+        let entered = self.listeners.enter(&room, session.id(), &self.metrics);
+        let listener = entered.ok_or(RequestError::TooManyStreams)?;
+        let (sender, receiver) = mpsc::channel(EVENTS_KEPT);
+        let telling = Rc::clone(self).tell(listener, room, session, listening, sender);
+        tokio::task::spawn_local(telling);
+        let mut answer = Response::new(Body::Events(receiver));
+        *answer.status_mut() = StatusCode::OK;
+        *answer.headers_mut() = HeaderMap::from_iter([
+            (
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/event-stream"),
+            ),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            (
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            ),
+            // For nginx, if one is in front.
+            (X_ACCEL_BUFFERING, HeaderValue::from_static("no")),
+        ]);
+        Ok(answer)
+    }
+
+    /// A room opened or closed.
+    pub fn presence_changed(&self, room: &RoomKey) {
+        self.listeners.wake(room);
+    }
+
+    /// Rooms opened or closed, and nobody knows which.
+    pub fn presence_unknown(&self) {
+        self.listeners.wake_all();
+    }
+
+    /// Ends all streams of events: the gateway stops, and their clients come back to another one.
+    pub fn end_listeners(&self) {
+        self.listeners.close();
+    }
+
+    async fn tell(
+        self: Rc<Self>,
+        mut listener: Listener,
+        room: RoomKey,
+        session: Rc<Session>,
+        listening: Listening,
+        events: mpsc::Sender<Bytes>,
+    ) {
+        let mut registration =
+            self.connections
+                .register(Rc::clone(&session), ConnectionKind::Poll, None);
+        let ends = Instant::now() + LONGEST;
+        let mut attendance = None;
+        let mut next = BEGIN;
+        // Nobody waits for a client that does not read: then the room would stay open for its sake,
+        // and the gateway could not stop.
+        while !matches!(
+            events.try_send(Bytes::from_static(next)),
+            Err(TrySendError::Closed(_))
+        ) {
+            let last = match self.heard_by(&session, &room) {
+                Heard::Over => Some(CLOSE),
+                Heard::Open { opens } if listening == Listening::Calling => {
+                    attendance.get_or_insert_with(|| {
+                        let presence = &self.state.presence;
+                        presence.attend(&room, session.id(), opens)
+                    });
+                    None
+                }
+                Heard::Open { .. } => Some(OPEN),
+                Heard::Waiting => None,
+            };
+            if let Some(last) = last {
+                let _ = events.try_send(Bytes::from_static(last));
+                break;
+            }
+            tokio::select! {
+                goes_on = listener.woken() => if !goes_on {
+                    break;
+                },
+                _ = registration.closed() => {
+                    let _ = events.try_send(Bytes::from_static(CLOSE));
+                    break;
+                }
+                () = sleep(HEARTBEAT.min(self.left_of_session(&session))) => {}
+                () = events.closed() => break,
+                () = sleep_until(ends) => break,
+            }
+            next = BEAT;
+        }
+    }
+
+    fn left_of_session(&self, session: &Session) -> Duration {
+        let ends = self.state.sessions.ends_at_latest(session);
+        ends.since(self.state.clock.now())
+    }
+
+    /// How things stand for somebody who listens.
+    fn heard_by(&self, session: &Session, room: &RoomKey) -> Heard {
+        let state = &self.state;
+        let ended = state.sessions.ends_at_latest(session) <= state.clock.now();
+        if ended || !self.is_valid(session) {
+            return Heard::Over;
+        }
+        match self.evaluate(&self.rules().policy, room, Some(session)) {
+            Admission::Admit(grant) => Heard::Open {
+                opens: grant.opens(),
+            },
+            Admission::Wait(_) => Heard::Waiting,
+            _ => Heard::Over,
+        }
+    }
+}
+
+fn wanted(query: &str) -> Result<(RoomKey, Listening), RequestError> {
+    let (mut room, mut listening) = (None, Listening::Waiting);
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match name.as_ref() {
+            "room" => room = Some(RoomKey::try_from(value.into_owned())?),
+            "call" => listening = Listening::Calling,
+            _ => {}
+        }
+    }
+    Ok((room.ok_or(RequestError::NoRoom)?, listening))
+}
+
+const BEGIN: &[u8] = b"retry: 2000\n\n";
+const BEAT: &[u8] = b":\n\n";
+const OPEN: &[u8] = b"event: open\ndata: open\n\n";
+const CLOSE: &[u8] = b"event: close\ndata: close\n\n";
+
+const X_ACCEL_BUFFERING: header::HeaderName = header::HeaderName::from_static("x-accel-buffering");
+
+/// Proxies in front cut what is silent for a minute.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// Then the client asks anew, and is judged anew.
+const LONGEST: Duration = Duration::from_mins(30);
+
+/// The beginning, a few beats, and the word that matters.
+const EVENTS_KEPT: usize = 8;

@@ -1,0 +1,184 @@
+//! The books of who listens on one worker.
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+
+use tokio::sync::watch;
+
+use model::{room::RoomKey, session::SessionId};
+use observe::metrics::{Open, Stream, WorkerMetrics};
+
+/// Who listens on this worker, by room.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listeners(Rc<RefCell<Books>>);
+
+#[derive(Debug, Default)]
+struct Books {
+    rooms: HashMap<RoomKey, watch::Sender<()>>,
+    /// How many streams each session has.
+    sessions: HashMap<SessionId, usize>,
+    streams: usize,
+    closed: bool,
+}
+
+/// A stream of events; dropping it takes it out of the books.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    listeners: Listeners,
+    room: RoomKey,
+    who: SessionId,
+    woken: watch::Receiver<()>,
+    _counted: Open,
+}
+
+// === impl Listeners ===
+
+impl Listeners {
+    /// Enters somebody who listens, unless they do already more than enough, or all together do.
+    pub(crate) fn enter(
+        &self,
+        room: &RoomKey,
+        who: &SessionId,
+        metrics: &Arc<WorkerMetrics>,
+    ) -> Option<Listener> {
+        let mut books = self.0.borrow_mut();
+        let own = books.sessions.get(who).copied().unwrap_or_default();
+        if own >= MOST_OF_ONE || books.streams >= MOST {
+            return None;
+        }
+        books.streams += 1;
+        books.sessions.insert(who.clone(), own + 1);
+        let woken = if books.closed {
+            // A channel whose sender is gone already.
+            watch::channel(()).1
+        } else {
+            let room = books.rooms.entry(room.clone());
+            room.or_insert_with(|| watch::Sender::new(())).subscribe()
+        };
+        Some(Listener {
+            listeners: self.clone(),
+            room: room.clone(),
+            who: who.clone(),
+            woken,
+            _counted: metrics.open(Stream::Events),
+        })
+    }
+
+    /// Wakes those who listen to a room.
+    pub(crate) fn wake(&self, room: &RoomKey) {
+        if let Some(room) = self.0.borrow().rooms.get(room) {
+            room.send_replace(());
+        }
+    }
+
+    /// Wakes everybody.
+    pub(crate) fn wake_all(&self) {
+        for room in self.0.borrow().rooms.values() {
+            room.send_replace(());
+        }
+    }
+
+    /// Ends all, and whoever comes later.
+    pub(crate) fn close(&self) {
+        let mut books = self.0.borrow_mut();
+        books.closed = true;
+        books.rooms.clear();
+    }
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// Waits until there is something to look at; false if all ends.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub(crate) async fn woken(&mut self) -> bool {
+        self.woken.changed().await.is_ok()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut books = self.listeners.0.borrow_mut();
+        books.streams -= 1;
+        if let Some(own) = books.sessions.get_mut(&self.who) {
+            *own -= 1;
+            if *own == 0 {
+                books.sessions.remove(&self.who);
+            }
+        }
+        // This one's own receiver is still there.
+        let alone = |room: &watch::Sender<()>| room.receiver_count() <= 1;
+        if books.rooms.get(&self.room).is_some_and(alone) {
+            books.rooms.remove(&self.room);
+        }
+    }
+}
+
+/// More tabs than anybody waits in.
+const MOST_OF_ONE: usize = 16;
+
+/// Each costs some kilobytes; two conferences' worth of people who wait.
+const MOST: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn enter(listeners: &Listeners, room: &RoomKey, who: &SessionId) -> Option<Listener> {
+        listeners.enter(room, who, &Arc::default())
+    }
+
+    fn room(name: &str) -> RoomKey {
+        RoomKey::from_text(name).unwrap()
+    }
+
+    #[test]
+    fn one_session_gets_some_streams_and_no_more() {
+        let listeners = Listeners::default();
+        let who = SessionId::from("a");
+        let mut own: Vec<_> = (0..MOST_OF_ONE)
+            .map(|n| enter(&listeners, &room(&format!("r{n}")), &who).unwrap())
+            .collect();
+        assert!(enter(&listeners, &room("x"), &who).is_none());
+        assert!(enter(&listeners, &room("x"), &SessionId::from("b")).is_some());
+        own.pop();
+        assert!(enter(&listeners, &room("x"), &who).is_some());
+        own.clear();
+        let books = listeners.0.borrow();
+        assert!(books.rooms.is_empty() && books.sessions.is_empty() && books.streams == 0);
+    }
+
+    #[test]
+    fn all_together_get_some_streams_and_no_more() {
+        let listeners = Listeners::default();
+        let enter = |n: usize| enter(&listeners, &room("x"), &SessionId::from(&*n.to_string()));
+        let all: Vec<_> = (0..MOST).map(|n| enter(n).unwrap()).collect();
+        assert!(enter(MOST).is_none());
+        drop(all);
+        assert!(enter(MOST).is_some());
+    }
+
+    #[test]
+    fn whoever_listens_to_a_room_is_woken_for_it_and_ended_with_all() {
+        let listeners = Listeners::default();
+        let who = SessionId::from("a");
+        let mut first = enter(&listeners, &room("x"), &who).unwrap();
+        let mut other = enter(&listeners, &room("y"), &who).unwrap();
+        // Who leaves a room does not take it from the others.
+        drop(enter(&listeners, &room("x"), &who));
+        listeners.wake(&room("x"));
+        assert_eq!(first.woken().now_or_never(), Some(true));
+        assert_eq!(other.woken().now_or_never(), None);
+        listeners.wake_all();
+        assert_eq!(other.woken().now_or_never(), Some(true));
+        listeners.close();
+        let mut late = enter(&listeners, &room("x"), &who).unwrap();
+        for listener in [&mut other, &mut late] {
+            assert_eq!(listener.woken().now_or_never(), Some(false));
+        }
+    }
+}

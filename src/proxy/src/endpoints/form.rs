@@ -1,0 +1,58 @@
+//! Forms of our own pages.
+
+use http::{Method, Request, header};
+use hyper::body::Incoming;
+
+use crate::{RequestError, body};
+use model::headers::{self, Sender};
+
+/// What was filled in.
+#[derive(Debug)]
+pub(crate) struct Form(Vec<(String, String)>);
+
+// === impl Form ===
+
+impl Form {
+    /// Reads a form that one of our pages sent; gives the request back without its body. Forms on
+    /// other sites' pages cannot act for somebody here.
+    pub(crate) async fn read(
+        request: Request<Incoming>,
+        own_origin: &str,
+    ) -> Result<(Request<Incoming>, Self), RequestError> {
+        if *request.method() != Method::POST {
+            return Err(RequestError::Method { allow: "POST" });
+        }
+        if headers::sender(request.headers(), own_origin) != Sender::Own {
+            return Err(RequestError::ForeignSender);
+        }
+        let is_form = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok())
+            .and_then(|kind| kind.split(';').next())
+            .is_some_and(|kind| {
+                kind.trim()
+                    .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+            });
+        if !is_form {
+            return Err(RequestError::Form("it is no form"));
+        }
+        let (head, mut body) = request.into_parts();
+        let whole = body::whole(&mut body, MAX_FORM).await?;
+        let fields = url::form_urlencoded::parse(&whole)
+            .take(MAX_FIELDS)
+            .map(|(name, value)| (name.into_owned(), value.into_owned()));
+        Ok((Request::from_parts(head, body), Self(fields.collect())))
+    }
+
+    /// The value of a field; the first if there are several.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let mut fields = self.0.iter();
+        let (_, value) = fields.find(|(own, _)| own == name)?;
+        Some(value)
+    }
+}
+
+/// Our forms have a name, a room and an invitation.
+const MAX_FORM: usize = 16 * 1024;
+const MAX_FIELDS: usize = 16;

@@ -1,0 +1,125 @@
+//! Where somebody goes on who signed in: on the page, in an app, or in the window that waits.
+
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+
+use crate::{
+    Body, RequestContext, RequestError, Worker, respond::Responder, web::assets::redirect,
+};
+use model::{
+    policy::{Admission, Features, Role},
+    room::RoomKey,
+    session::{Afterwards, App, ReturnTo, Session, SignIn},
+    token::{ClientToken, ClientTokenKind, DisplayToken},
+};
+use pages::{Content, PopupOutcome};
+
+// === impl Worker ===
+
+impl Worker {
+    /// Leads on to where the sign-in was begun.
+    pub(crate) fn go_on(
+        &self,
+        session: &Session,
+        target: &ReturnTo,
+        then: &Afterwards,
+        responder: &Responder,
+        context: RequestContext,
+    ) -> Result<Response<Body>, RequestError> {
+        match (then, target.room()) {
+            (Afterwards::App { app, options }, Some(room)) => {
+                let way = (*app, target, options.as_str());
+                self.back_to_app(session, &room, way, responder, &context)
+            }
+            (Afterwards::Popup, Some(room)) => {
+                let (role, features) = self.shown_as(&room, session);
+                let token = DisplayToken::new(&room, role, &features, session.identity());
+                let outcome = PopupOutcome::Success {
+                    access_token: token.as_str(),
+                };
+                Ok(self.show(&Content::Popup { outcome }, responder))
+            }
+            _ => redirect(StatusCode::SEE_OTHER, target.as_str()),
+        }
+    }
+
+    /// Answers a sign-in that failed: where a page waits with a window open, it hears of it.
+    pub(crate) fn give_up(
+        &self,
+        failure: RequestError,
+        sign_in: &SignIn,
+        responder: &Responder,
+    ) -> Result<Response<Body>, RequestError> {
+        match (&sign_in.then, failure) {
+            (Afterwards::Popup, RequestError::SignIn { code, .. }) => {
+                let outcome = PopupOutcome::Failure { error: code };
+                Ok(self.show(&Content::Popup { outcome }, responder))
+            }
+            (_, failure) => Err(failure.leading_to(&sign_in.return_to)),
+        }
+    }
+
+    /// Apps have no cookies of ours: they take a token along that opens the room once.
+    fn back_to_app(
+        &self,
+        session: &Session,
+        room: &RoomKey,
+        (app, target, options): (App, &ReturnTo, &str),
+        responder: &Responder,
+        context: &RequestContext,
+    ) -> Result<Response<Body>, RequestError> {
+        let rules = self.rules();
+        let (role, features) = match self.admit(&rules.policy, room, Some(session), context) {
+            Ok(grant) => (grant.role(), grant.features().clone()),
+            // The app asks until the room is open.
+            Err(RequestError::Waiting { .. }) => (Role::Participant, Features::default()),
+            Err(failure) => return Err(failure),
+        };
+        let kind = ClientTokenKind::Handoff;
+        let token = self
+            .state
+            .client_tokens
+            .issue(session, room, role, &features, kind, HANDOFF);
+        let link = self.deep_link(target, app, options, &token);
+        crate::audit::handed_over(session, room, context);
+        let content = Content::OpenApp {
+            room,
+            link: &link,
+            browser: target.as_str(),
+        };
+        Ok(self.show(&content, responder))
+    }
+
+    /// The address that opens Jitsi's app (jitsi-meet `react/features/mobile`, jitsi-meet-electron).
+    fn deep_link(&self, target: &ReturnTo, app: App, options: &str, token: &ClientToken) -> String {
+        let host = self.state.authority.as_str();
+        // As the app has it, which shows it.
+        let path = target.as_str().split('?').next().unwrap_or_default();
+        let token = token.as_str();
+        let options = match options {
+            "" => String::new(),
+            options => format!("#{options}"),
+        };
+        match app {
+            App::Ios => format!("org.jitsi.meet://{host}{path}?jwt={token}{options}"),
+            App::Electron => format!("jitsi-meet://{host}{path}?jwt={token}{options}"),
+            // The fragment says which app it is for.
+            App::Android => format!(
+                "intent://{host}{path}?jwt={token}#Intent;scheme=org.jitsi.meet;package=org.jitsi.meet;end"
+            ),
+        }
+    }
+
+    /// What Jitsi's page is to show of somebody, until the rules are asked for good.
+    fn shown_as(&self, room: &RoomKey, session: &Session) -> (Role, Features) {
+        let rules = self.rules();
+        match self.evaluate(&rules.policy, room, Some(session)) {
+            Admission::Admit(grant) => (grant.role(), grant.features().clone()),
+            _ => (Role::Participant, Features::default()),
+        }
+    }
+}
+
+/// From the browser to an app on the same machine, with a person and a question in between.
+const HANDOFF: Duration = Duration::from_mins(5);

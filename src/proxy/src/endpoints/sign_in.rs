@@ -1,0 +1,268 @@
+//! Signing in: to the provider and back.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use secrecy::{ExposeSecret, SecretString};
+use tracing::{info, warn};
+
+use crate::{
+    Body, RequestContext, RequestError, Worker, audit,
+    respond::{Responder, login_path},
+    web::assets::redirect,
+    web::embedding::place_of,
+    web::room_page::give_cookies,
+};
+use model::{
+    route::OWN_PREFIX,
+    session::{
+        self, Afterwards, CookieJar, HINT_COOKIE, JitsiState, Place, ReturnTo, SignIn,
+        SignInCookies, SignInError,
+    },
+};
+use observe::metrics::OutcomeLabel;
+use oidc::{Callback, FailureClass, Prompt, RelyingParty, SignInOptions};
+use pages::{Content, SignInFailure as Told};
+
+// === impl Worker ===
+
+impl Worker {
+    pub(crate) fn login(
+        &self,
+        request: &Request<Incoming>,
+        responder: &Responder,
+        context: RequestContext,
+    ) -> Result<Response<Body>, RequestError> {
+        let relying_party = self.relying_party()?;
+        let query = request.uri().query().unwrap_or_default();
+        let wanted = LoginQuery::parse(query);
+        let headers = request.headers();
+        let session = self.session(headers).filter(|_| !wanted.switch);
+        // A redirect can carry the options of Jitsi's `state` in its fragment: to the page, or to
+        // the one on the way to the provider, which keeps it.
+        if wanted.then == Afterwards::Page && !wanted.options.is_empty() {
+            let target = match session {
+                Some(_) => wanted.return_to.as_str().to_owned(),
+                None => login_path(&wanted.return_to, wanted.switch),
+            };
+            return redirect(
+                StatusCode::SEE_OTHER,
+                &format!("{target}#{}", wanted.options),
+            );
+        }
+        if let Some(session) = session {
+            return self.go_on(
+                &session,
+                &wanted.return_to,
+                &wanted.then,
+                responder,
+                context,
+            );
+        }
+        if place_of(headers) == Place::Frame
+            && let Some(page) =
+                self.sign_in_apart(headers, &wanted.return_to, wanted.switch, responder)
+        {
+            return Ok(page);
+        }
+        let sign_in = SignIn::begin(
+            wanted.return_to,
+            wanted.then,
+            &self.state.random,
+            &self.state.clock,
+        );
+        let options = SignInOptions {
+            prompt: wanted.switch.then_some(Prompt::SelectAccount),
+            ..SignInOptions::default()
+        };
+        let address = relying_party
+            .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, &options)
+            .map_err(|_| RequestError::ProviderUnavailable)?;
+        let way = Content::Continue {
+            provider: &address,
+            return_to: &sign_in.return_to,
+        };
+        let mut answer = self.show(&way, responder);
+        let cookies = self
+            .state
+            .sign_ins
+            .remember(&sign_in, CookieJar::new(request.headers()));
+        for cookie in cookies {
+            answer.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        info!(request = %context.id, client.addr = %context.client, "a sign-in begins");
+        Ok(answer)
+    }
+
+    pub(crate) async fn callback(
+        &self,
+        request: &Request<Incoming>,
+        responder: &Responder,
+        context: RequestContext,
+    ) -> Result<Response<Body>, RequestError> {
+        let relying_party = Arc::clone(self.relying_party()?);
+        let jar = CookieJar::new(request.headers());
+        let callback = Callback::parse(request.uri().query().unwrap_or_default())
+            .map_err(|error| self.sign_in_failed(error.as_str(), Told::Unknown, &error, context))?;
+        let state = callback.state().to_owned();
+        let before = self.session(request.headers());
+        let sign_in = match self.state.sign_ins.find(&state, jar) {
+            Ok(sign_in) => sign_in,
+            // The callback was loaded twice, or a second tab was slow: the person is in already.
+            Err(_) if before.is_some() => {
+                return redirect(StatusCode::SEE_OTHER, ReturnTo::default().as_str());
+            }
+            Err(error @ SignInError::Unknown) => {
+                return Err(self.sign_in_failed("unknown_state", Told::Unknown, &error, context));
+            }
+            Err(error @ SignInError::Expired) => {
+                return Err(self.sign_in_failed("too_late", Told::Expired, &error, context));
+            }
+        };
+        let rules = self.rules();
+        let (nonce, verifier) = (sign_in.nonce.clone(), sign_in.verifier.clone());
+        let finishing = self.state.control.spawn(async move {
+            relying_party
+                .finish(&callback, &nonce, &verifier, &rules.policy)
+                .await
+        });
+        let finished = finishing
+            .await
+            .map_err(|_| RequestError::Internal("the sign-in was abandoned"))?;
+        let signed_in = match finished {
+            Ok(signed_in) => signed_in,
+            Err(failure) => {
+                let (code, told) = (failure.as_str(), told(failure.class()));
+                let failed = self.sign_in_failed(code, told, &failure, context);
+                return self.give_up(failed, &sign_in, responder);
+            }
+        };
+        let sessions = &self.state.sessions;
+        let session = sessions.begin(
+            signed_in.who,
+            signed_in.provider_session,
+            &self.state.random,
+        );
+        let sealed = sessions.seal(&session).map_err(|error| {
+            self.sign_in_failed("session_too_large", Told::TooLarge, &error, context)
+        })?;
+        // Somebody else was signed in here before: their sockets end with their session, and what
+        // rooms let them in by is not for their successor.
+        let mut cookies = Vec::new();
+        if let Some(before) = before
+            && before.identity().subject != session.identity().subject
+        {
+            self.end(&before);
+            cookies = self.end_passes(jar);
+        }
+        audit::signed_in(&session, &context);
+        self.count_sign_in("ok");
+        let (target, then) = (&sign_in.return_to, &sign_in.then);
+        let mut answer = self.go_on(&session, target, then, responder, context)?;
+        give_cookies(&mut answer, cookies);
+        let headers = answer.headers_mut();
+        headers.append(header::SET_COOKIE, self.session_cookie(&sealed));
+        headers.append(header::SET_COOKIE, SignInCookies::forget(&state));
+        if let Some(hint) = self.hint_cookie(&signed_in.id_token) {
+            headers.append(header::SET_COOKIE, hint);
+        }
+        Ok(answer)
+    }
+
+    /// Who signs people in; where nobody does, none of its addresses is.
+    pub(crate) fn relying_party(&self) -> Result<&Arc<RelyingParty>, RequestError> {
+        let relying_party = self.state.relying_party.as_ref();
+        relying_party.ok_or(RequestError::NotFound)
+    }
+
+    fn sign_in_failed(
+        &self,
+        code: &'static str,
+        told: Told,
+        error: &dyn std::fmt::Display,
+        context: RequestContext,
+    ) -> RequestError {
+        self.count_sign_in(code);
+        warn!(reason = code, %error, request = %context.id, client.addr = %context.client, "a sign-in failed");
+        RequestError::SignIn {
+            code,
+            told,
+            return_to: ReturnTo::default(),
+        }
+    }
+
+    fn count_sign_in(&self, outcome: &'static str) {
+        self.state
+            .control_metrics
+            .sign_ins
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
+    }
+
+    /// Keeps the ID token for the provider's logout page, if a cookie can hold it.
+    fn hint_cookie(&self, id_token: &SecretString) -> Option<HeaderValue> {
+        let sealed = self.state.hints.seal(id_token.expose_secret().as_bytes());
+        let lifetime = self.state.sessions.cookie_lifetime();
+        (sealed.len() <= session::MAX_COOKIE_BYTES)
+            .then(|| session::set_below(HINT_COOKIE, &sealed, lifetime, OWN_PREFIX))
+    }
+}
+
+/// What a login address asks for.
+struct LoginQuery {
+    return_to: ReturnTo,
+    then: Afterwards,
+    /// Options for the fragment of Jitsi's page.
+    options: String,
+    switch: bool,
+}
+
+// === impl LoginQuery ===
+
+impl LoginQuery {
+    /// Reads `return_to`, or the `state` that Jitsi's client fills into `tokenAuthUrl`: untrusted
+    /// JSON that names room and tenant (jitsi-meet `react/features/authentication`).
+    fn parse(query: &str) -> Self {
+        let mut wanted = Self {
+            return_to: ReturnTo::default(),
+            then: Afterwards::Page,
+            options: String::new(),
+            switch: false,
+        };
+        let mut popup = false;
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()).take(MAX_PARAMETERS) {
+            match name.as_ref() {
+                "return_to" => wanted.return_to = ReturnTo::parse(&value),
+                "state" => {
+                    let state = JitsiState::parse(&value);
+                    wanted.return_to = state.return_to;
+                    wanted.options.clone_from(&state.options);
+                    if let Some(app) = state.app {
+                        let options = state.options;
+                        wanted.then = Afterwards::App { app, options };
+                    }
+                }
+                // Jitsi adds it to the address of the window that it opens (`tokenAuthInline`).
+                "nonce" => popup = true,
+                "switch" => wanted.switch = value == "1",
+                _ => {}
+            }
+        }
+        if popup && wanted.then == Afterwards::Page {
+            wanted.then = Afterwards::Popup;
+        }
+        wanted
+    }
+}
+
+fn told(class: FailureClass) -> Told {
+    match class {
+        FailureClass::Cancelled => Told::Declined,
+        FailureClass::TryAgain => Told::Expired,
+        FailureClass::Unavailable | FailureClass::Provider => Told::Provider,
+    }
+}
+
+/// More parameters than a login address has.
+const MAX_PARAMETERS: usize = 20;

@@ -1,0 +1,109 @@
+//! What the request path counts and records of itself.
+
+use std::{future::Future, time::Instant};
+
+use http::{Method, Request};
+
+use crate::{Connection, RequestContext, RequestError, Worker, audit, authorize::Admitted};
+use model::{
+    room::RoomKey,
+    route::{Label, Transport},
+};
+use observe::{
+    metrics::{Limit, Upstream, WorkerMetrics},
+    traces::Span,
+};
+
+/// A long poll under way; dropped before it was answered, it says that its connection broke.
+#[derive(Debug)]
+pub(crate) struct PollGuard<'p> {
+    pub(crate) who: audit::Who<'p>,
+    pub(crate) context: &'p RequestContext,
+    pub(crate) armed: bool,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// The counters of this thread.
+    pub fn metrics(&self) -> &WorkerMetrics {
+        &self.metrics
+    }
+
+    /// The span of a request, if requests are traced. Only a trusted proxy's word on the trace
+    /// counts.
+    pub(crate) fn traced<B>(
+        &self,
+        request: &Request<B>,
+        connection: Connection,
+        context: &mut RequestContext,
+    ) -> Option<(Span, Method)> {
+        let traces = self.state.traces.as_ref()?;
+        let trusted = !connection.anonymous && self.state.trusted_proxies.contains(connection.peer);
+        let span = traces.begin(trusted.then(|| request.headers()));
+        context.trace = Some(span.traceparent());
+        Some((span, request.method().clone()))
+    }
+
+    /// Somebody was let into a room.
+    pub(crate) fn record_entry(
+        &self,
+        admitted: &Admitted<'_>,
+        room: &RoomKey,
+        transport: Transport,
+        context: &RequestContext,
+    ) {
+        let role = admitted
+            .grant()
+            .map_or("recorder", |grant| grant.role().as_str());
+        self.metrics.entered(transport, role);
+        audit::admitted(admitted, role, room, transport, context);
+    }
+
+    /// Waits for the head of an upstream's answer, and counts how long that took.
+    pub(crate) async fn timed<T, E>(
+        &self,
+        upstream: Upstream,
+        responder: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let began = Instant::now();
+        let outcome = responder.await;
+        if outcome.is_ok() {
+            self.metrics.upstream_answered(upstream, began.elapsed());
+        }
+        outcome
+    }
+
+    /// Counts what a failure says of our neighbours and limits.
+    pub(crate) fn count_failure(&self, failure: &RequestError, route: Label) {
+        let upstream = match route {
+            Label::Bosh | Label::WebSocket => Upstream::Xmpp,
+            _ => Upstream::Web,
+        };
+        match failure {
+            RequestError::Upstream(error) => self.metrics.upstream_failed(upstream, error.as_str()),
+            RequestError::UpstreamAnswer(_) => self.metrics.upstream_failed(upstream, "nonsense"),
+            RequestError::TooLarge => self.metrics.limited(Limit::Body),
+            RequestError::BodyLost => self.metrics.limited(Limit::BodyTime),
+            RequestError::TooManyStreams => self.metrics.limited(Limit::Events),
+            _ => {}
+        }
+    }
+}
+
+// === impl PollGuard ===
+
+impl PollGuard<'_> {
+    /// It was answered, or ended by us.
+    pub(crate) fn over(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for PollGuard<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            audit::left(&self.who, Transport::Bosh, "broken", self.context);
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Every way a request can end without what it asked for, and the one table from there to answers.
+
+mod answer;
+mod responder;
+
+use http::StatusCode;
+
+pub(crate) use self::{
+    answer::{login_path, plain, terminated},
+    responder::{Audience, Responder},
+};
+use crate::body::Unread;
+use crate::upstream::SendError;
+use cluster::store::StoreError;
+use model::{
+    bosh::BodyError,
+    clock::Timestamp,
+    integration::EmbedError,
+    path::PathError,
+    policy::Refusal,
+    query::QueryError,
+    room::{RoomError, RoomKey},
+    route::Closed,
+    session::ReturnTo,
+    token::ClientTokenError,
+};
+use pages::{self, LinkProblem};
+
+/// Why a request is not answered as it was meant.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    /// The path has no one meaning.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The path names no room.
+    #[error(transparent)]
+    Room(#[from] RoomError),
+    /// The signalling query contradicts itself.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The BOSH body is not one, or another's.
+    #[error(transparent)]
+    Bosh(#[from] BodyError),
+    /// The `Host` is missing, there twice, or contradicts the target.
+    #[error("the request does not name one host")]
+    BadHost,
+    /// Another host's request.
+    #[error("the request is for another host")]
+    Misdirected,
+    /// Not a method of this route.
+    #[error("this method is not for this address")]
+    Method {
+        /// What may be used.
+        allow: &'static str,
+    },
+    /// Nothing is there.
+    #[error("nothing is at this address")]
+    NotFound,
+    /// The path is never forwarded.
+    #[error("this address is closed")]
+    Closed(Closed),
+    /// A page of another site sent it.
+    #[error("the request comes from a page of another site")]
+    ForeignSender,
+    /// The room is not open, and who asks may not open it.
+    #[error("the room is not open yet")]
+    Waiting {
+        /// The room.
+        room: RoomKey,
+        /// Who waits.
+        person: Option<String>,
+    },
+    /// Nobody in particular may enter, but as a guest.
+    #[error("this needs somebody who signed in, or a guest")]
+    GuestFirst {
+        /// After saying a name.
+        ask: bool,
+    },
+    /// A link cannot be used.
+    #[error("the link cannot be used")]
+    Link {
+        /// The room of the address.
+        room: RoomKey,
+        /// Why.
+        problem: LinkProblem,
+    },
+    /// A link can be used later.
+    #[error("the link cannot be used yet")]
+    LinkTooEarly {
+        /// The room of the address.
+        room: RoomKey,
+        /// From when.
+        opens: Timestamp,
+    },
+    /// Another system's token was refused.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// A client token of ours was refused.
+    #[error(transparent)]
+    ClientToken(#[from] ClientTokenError),
+    /// A handoff token was used before.
+    #[error("the token was used before")]
+    UsedToken,
+    /// What must be counted cannot be.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Only who hosts a meeting may pass its links on.
+    #[error("only a host of the meeting may see this")]
+    NotHost,
+    /// A form is not one of ours.
+    #[error("the form cannot be read: {0}")]
+    Form(&'static str),
+    /// Only people who signed in get an answer.
+    #[error("this needs somebody who signed in")]
+    SignInFirst,
+    /// The rules refuse.
+    #[error("{refusal}")]
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// Which room.
+        room: RoomKey,
+        /// Whom, by the name that is shown; nobody if nobody signed in.
+        person: Option<String>,
+    },
+    /// Somebody listens to more events than anybody needs, or all together do.
+    #[error("too many streams of events are open")]
+    TooManyStreams,
+    /// Signalling without `room`.
+    #[error("the request does not name a room")]
+    NoRoom,
+    /// The body is too large.
+    #[error("the request body is too large")]
+    TooLarge,
+    /// The body did not come, or broke off.
+    #[error("the request body did not arrive")]
+    BodyLost,
+    /// Not a WebSocket handshake that we take.
+    #[error("the WebSocket handshake is not acceptable: {0}")]
+    Handshake(&'static str),
+    /// Not the version of WebSocket that exists.
+    #[error("the WebSocket version is not 13")]
+    WebSocketVersion,
+    /// The stream's shard is gone, or the room is on another.
+    #[error("the room is on another shard now")]
+    Moved {
+        /// The room.
+        room: RoomKey,
+    },
+    /// An upstream gave no answer.
+    #[error(transparent)]
+    Upstream(#[from] SendError),
+    /// An upstream gave an answer that makes no sense.
+    #[error("the upstream answered with {0}")]
+    UpstreamAnswer(&'static str),
+    /// Our own key does not sign.
+    #[error("the backend token cannot be signed")]
+    Token(#[from] model::token::SignerError),
+    /// The provider's configuration is not known yet.
+    #[error("the OpenID provider is not reachable")]
+    ProviderUnavailable,
+    /// The sign-in did not work.
+    #[error("signing in failed: {code}")]
+    SignIn {
+        /// The word for logs and metrics.
+        code: &'static str,
+        /// What the person is told.
+        told: pages::SignInFailure,
+        /// Where the person wanted to go.
+        return_to: ReturnTo,
+    },
+    /// The gateway is broken.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+}
+
+impl From<Unread> for RequestError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge => Self::TooLarge,
+            Unread::Lost => Self::BodyLost,
+        }
+    }
+}
+
+// === impl RequestError ===
+
+impl RequestError {
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Path(_)
+            | Self::Room(_)
+            | Self::Query(_)
+            | Self::Bosh(BodyError::NotBosh | BodyError::Ambiguous)
+            | Self::BadHost
+            | Self::NoRoom
+            | Self::Form(_)
+            | Self::Handshake(_)
+            | Self::SignIn { .. } => StatusCode::BAD_REQUEST,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotFound | Self::Closed(_) | Self::Moved { .. } => StatusCode::NOT_FOUND,
+            Self::ForeignSender
+            | Self::Refused { .. }
+            | Self::Waiting { .. }
+            | Self::Link { .. }
+            | Self::LinkTooEarly { .. }
+            | Self::Embed(_)
+            | Self::ClientToken(_)
+            | Self::UsedToken
+            | Self::NotHost
+            | Self::Bosh(BodyError::Foreign) => StatusCode::FORBIDDEN,
+            Self::SignInFirst | Self::GuestFirst { .. } => StatusCode::UNAUTHORIZED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyLost => StatusCode::REQUEST_TIMEOUT,
+            Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
+            Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
+            Self::Upstream(SendError::Timeout(_)) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Upstream(_) | Self::UpstreamAnswer(_) => StatusCode::BAD_GATEWAY,
+            Self::ProviderUnavailable | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Token(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The same failure of a sign-in, knowing where it was to lead.
+    #[must_use]
+    pub(crate) fn leading_to(self, target: &ReturnTo) -> Self {
+        match self {
+            Self::SignIn { code, told, .. } => Self::SignIn {
+                code,
+                told,
+                return_to: target.clone(),
+            },
+            other => other,
+        }
+    }
+
+    /// The word for logs, if a token that was brought along is refused.
+    pub(crate) fn token_reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Embed(error) => Some(error.as_str()),
+            Self::ClientToken(error) => Some(error.as_str()),
+            Self::UsedToken => Some("token_used"),
+            _ => None,
+        }
+    }
+
+    /// Whether somebody who runs the gateway should hear of it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.status().is_server_error()
+    }
+
+    /// Whether the connection is not to be used again: what follows on it may not be what it seems.
+    fn closes_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Path(_) | Self::BadHost | Self::TooLarge | Self::BodyLost | Self::Handshake(_)
+        )
+    }
+}

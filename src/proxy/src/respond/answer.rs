@@ -1,0 +1,283 @@
+//! From failures to answers, for whoever reads them.
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::{Audience, RequestError, Responder};
+use crate::{
+    Body,
+    api::{PROBLEM_JSON, Problem},
+    request_context::RequestId,
+};
+use model::{
+    bosh::{self, BodyError},
+    headers::X_REQUEST_ID,
+    session::ReturnTo,
+};
+use pages::{self, Content, Denial, Pages, Part};
+
+// === impl RequestError ===
+
+impl RequestError {
+    /// The answer for whoever asks; a page may be in frames of these sites, if any are given.
+    pub(crate) fn answer(
+        &self,
+        responder: &Responder,
+        pages: &Pages,
+        sites: Option<&str>,
+    ) -> Response<Body> {
+        let mut answer = match responder.audience {
+            Audience::Person => {
+                let page = self.page(responder, pages);
+                let page = match sites {
+                    Some(sites) => page.framed_by(sites),
+                    None => page,
+                };
+                page.into_response().map(Body::from)
+            }
+            Audience::Machine | Audience::Socket => self.word(responder.id),
+            Audience::Bosh => self.bosh(responder.id),
+            Audience::Api => self.problem(responder.id),
+        };
+        let headers = answer.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Self::Method { allow } = self {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if matches!(self, Self::WebSocketVersion) {
+            headers.insert(
+                header::SEC_WEBSOCKET_VERSION,
+                HeaderValue::from_static("13"),
+            );
+        }
+        match (self, responder.audience) {
+            // No challenge can be met within a handshake.
+            (Self::SignInFirst | Self::GuestFirst { .. }, Audience::Socket) => {
+                *answer.status_mut() = StatusCode::FORBIDDEN;
+            }
+            (Self::SignInFirst | Self::GuestFirst { .. }, Audience::Machine) => {
+                headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+            }
+            _ => {}
+        }
+        let headers = answer.headers_mut();
+        headers.insert(X_REQUEST_ID, responder.id.header_value());
+        if self.closes_connection() {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
+    }
+
+    fn page(&self, responder: &Responder, pages: &Pages) -> pages::Page {
+        let id = responder.id.to_string();
+        let asked = responder.asked(&id);
+        let here = responder.return_to.as_str();
+        let reason = self.to_string();
+        let sign_in = login_path(&responder.return_to, true);
+        match self {
+            Self::NotFound | Self::Closed(_) => pages.render(&Content::NotFound, &asked),
+            Self::Refused {
+                refusal,
+                room,
+                person,
+            } => {
+                let person = person.as_deref();
+                let content = Content::Refused {
+                    room,
+                    person,
+                    denial: (*refusal).into(),
+                    sign_in: Some(&sign_in),
+                };
+                pages.render(&content, &asked)
+            }
+            Self::Waiting { room, person, .. } => {
+                let content = Content::Refused {
+                    room,
+                    person: person.as_deref(),
+                    denial: Denial::HostStarts,
+                    sign_in: Some(&sign_in),
+                };
+                pages.render(&content, &asked)
+            }
+            Self::LinkTooEarly { room, opens } => {
+                let content = Content::Refused {
+                    room,
+                    person: None,
+                    denial: Denial::NotYet { opens: *opens },
+                    sign_in: Some(&sign_in),
+                };
+                pages.render(&content, &asked)
+            }
+            Self::Link { room, problem } => {
+                let problem = *problem;
+                pages.render(&Content::LinkRefused { room, problem }, &asked)
+            }
+            Self::Embed(_) | Self::ClientToken(_) | Self::UsedToken => {
+                match responder.return_to.room() {
+                    Some(room) => {
+                        let (room, reason) = (&room, &*reason);
+                        pages.render(&Content::EmbedRefused { room, reason }, &asked)
+                    }
+                    None => pages.render(
+                        &Content::BadRequest {
+                            reason: Some(&reason),
+                        },
+                        &asked,
+                    ),
+                }
+            }
+            Self::SignIn {
+                told, return_to, ..
+            } => {
+                let again = login_path(return_to, false);
+                pages.render(
+                    &Content::SignInFailed {
+                        failure: *told,
+                        again: &again,
+                    },
+                    &asked,
+                )
+            }
+            Self::ProviderUnavailable => {
+                let content = Content::Unavailable {
+                    part: Part::Provider,
+                    again: here,
+                };
+                pages.render(&content, &asked)
+            }
+            Self::Internal(_) | Self::Token(_) | Self::Store(_) => {
+                let content = Content::Unavailable {
+                    part: Part::Gateway,
+                    again: here,
+                };
+                with_status(pages.render(&content, &asked), self.status())
+            }
+            _ if self.is_ours() => {
+                let content = Content::Unavailable {
+                    part: Part::Jitsi,
+                    again: here,
+                };
+                with_status(pages.render(&content, &asked), self.status())
+            }
+            _ => {
+                let content = Content::BadRequest {
+                    reason: Some(&reason),
+                };
+                with_status(pages.render(&content, &asked), self.status())
+            }
+        }
+    }
+
+    fn word(&self, id: RequestId) -> Response<Body> {
+        let text = serde_json::json!({ "error": self.told(), "request": id.to_string() });
+        plain(self.status(), "application/json", text.to_string())
+    }
+
+    fn problem(&self, id: RequestId) -> Response<Body> {
+        let status = self.status();
+        let problem = Problem::new(status, "refused", self.told(), id.to_string());
+        plain(status, PROBLEM_JSON, problem.to_json())
+    }
+
+    /// What machines are told: what is behind us, and where, is for the log.
+    fn told(&self) -> String {
+        if self.is_ours() {
+            "the gateway or a server behind it failed".to_owned()
+        } else {
+            self.to_string()
+        }
+    }
+
+    /// BOSH clients read conditions, not pages; a status other than 200 they take for a fault of
+    /// the network and try again (XEP-0124 § 17.2). What no client sends gets a status as well.
+    fn bosh(&self, id: RequestId) -> Response<Body> {
+        match self {
+            Self::Upstream(_)
+            | Self::UpstreamAnswer(_)
+            | Self::Internal(_)
+            | Self::Store(_)
+            | Self::Token(_) => terminated("remote-connection-failed"),
+            Self::SignInFirst
+            | Self::GuestFirst { .. }
+            | Self::Waiting { .. }
+            | Self::Embed(_)
+            | Self::ClientToken(_)
+            | Self::UsedToken
+            | Self::ForeignSender
+            | Self::Refused { .. } => terminated("policy-violation"),
+            Self::Bosh(BodyError::Foreign) | Self::Moved { .. } => terminated("item-not-found"),
+            Self::Bosh(_) | Self::Room(_) | Self::Query(_) | Self::NoRoom => {
+                let mut answer = terminated("bad-request");
+                *answer.status_mut() = self.status();
+                answer
+            }
+            _ => self.word(id),
+        }
+    }
+}
+
+/// A 401 must say how to do better (RFC 9110 § 11.6.1); the scheme for sessions in cookies.
+const CHALLENGE: HeaderValue = HeaderValue::from_static(
+    r#"Cookie form-action="/_gateway/login", cookie-name="__Host-gateway-session""#,
+);
+
+/// The address that signs in and leads back; `switch` as somebody else.
+pub(crate) fn login_path(return_to: &ReturnTo, switch: bool) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("return_to", return_to.as_str());
+    if switch {
+        query.append_pair("switch", "1");
+    }
+    format!("/_gateway/login?{}", query.finish())
+}
+
+fn with_status(page: pages::Page, status: StatusCode) -> pages::Page {
+    pages::Page { status, ..page }
+}
+
+/// The BOSH answer that ends a session with a condition.
+pub(crate) fn terminated(condition: &str) -> Response<Body> {
+    plain(
+        StatusCode::OK,
+        "text/xml; charset=utf-8",
+        bosh::terminate(condition),
+    )
+}
+
+/// A short answer of ours.
+pub(crate) fn plain(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<bytes::Bytes>,
+) -> Response<Body> {
+    let mut answer = Response::new(Body::from(body));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::upstream::SendError;
+
+    #[tokio::test]
+    async fn what_is_behind_the_gateway_is_for_the_log() {
+        let id = RequestId {
+            worker: 1,
+            number: 2,
+        };
+        let failure =
+            RequestError::Upstream(SendError::Timeout("prosody.internal:5280".parse().unwrap()));
+        let body = failure.word(id).into_body().collect().await.unwrap();
+        let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+        assert!(!body.contains("internal"), "{body}");
+        assert!(body.contains("00000001-2"), "{body}");
+    }
+}

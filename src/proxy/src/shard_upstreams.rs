@@ -1,0 +1,277 @@
+//! A worker's upstreams to the Jitsis behind the gateway, one for each shard.
+
+use std::{rc::Rc, sync::Arc};
+
+use http::{HeaderMap, HeaderValue, Response};
+
+use crate::upstream::{self, Pool, SendError};
+use crate::{Body, RequestError, Worker, respond::terminated, state::JitsiBackend};
+use cluster::placement::{Move, Shard};
+use model::{headers::X_JITSI_SHARD, query::SignallingQuery, room::RoomKey, shard::ShardName};
+
+/// One worker's connections to one shard.
+#[derive(Debug)]
+pub(crate) struct ShardUpstreams {
+    shard: Arc<Shard>,
+    pub(crate) web: Pool,
+    pub(crate) xmpp: Pool,
+    visitors: Vec<Pool>,
+    /// There are shards; else there is one Jitsi, which has no name here.
+    named: bool,
+}
+
+/// Where something is open: in which room, on which shard.
+#[derive(Clone, Debug)]
+pub(crate) struct RoomShard {
+    room: RoomKey,
+    shard: ShardName,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// The way to the shard of a room in which somebody was let.
+    pub(crate) async fn upstreams_of_room(
+        &self,
+        room: &RoomKey,
+    ) -> Result<Rc<ShardUpstreams>, RequestError> {
+        let shard = self.jitsi()?.placement.place(room).await;
+        self.upstreams(shard)
+    }
+
+    /// The way to where a room is or would begin, of which nothing is known but the address; none
+    /// if its shard is not configured any more.
+    pub(crate) fn locate_upstreams(
+        &self,
+        room: &RoomKey,
+    ) -> Result<Option<Rc<ShardUpstreams>>, RequestError> {
+        let shard = self.jitsi()?.placement.locate(room);
+        shard.map(|shard| self.upstreams(shard)).transpose()
+    }
+
+    /// The way for what belongs to no room.
+    pub(crate) fn default_upstreams(&self) -> Result<Rc<ShardUpstreams>, RequestError> {
+        let shard = self.jitsi()?.placement.common();
+        self.upstreams(shard)
+    }
+
+    /// The way to where a stream was made; to the room's, if there were no shards then.
+    pub(crate) async fn upstreams_of_stream(
+        &self,
+        shard: Option<&str>,
+        room: &RoomKey,
+    ) -> Result<Rc<ShardUpstreams>, RequestError> {
+        let Some(name) = shard else {
+            return self.upstreams_of_room(room).await;
+        };
+        let shard = self.jitsi()?.placement.again(name, room);
+        self.upstreams(shard.ok_or_else(|| RequestError::Moved { room: room.clone() })?)
+    }
+
+    /// The answer to a stream whose room is elsewhere now: Jitsi's client begins again when it reads
+    /// another shard than its own with it.
+    pub(crate) fn start_again(&self, room: &RoomKey) -> Response<Body> {
+        let mut answer = terminated("item-not-found");
+        if let Ok(Some(upstreams)) = self.locate_upstreams(room) {
+            upstreams.set_shard_header(answer.headers_mut());
+        }
+        answer
+    }
+
+    /// What an upstream answered; one that cannot be reached is looked at now.
+    pub(crate) fn note_outcome<T>(
+        &self,
+        upstreams: &ShardUpstreams,
+        answer: Result<T, SendError>,
+    ) -> Result<T, RequestError> {
+        if let (Err(_), Ok(JitsiBackend { placement, .. })) = (&answer, self.jitsi()) {
+            placement.doubt(&upstreams.shard);
+        }
+        answer.map_err(RequestError::from)
+    }
+
+    /// Ends what is open where it may not stay.
+    pub fn end_moved(&self, moved: &Move) {
+        self.connections
+            .end_moved(|room_shard| room_shard.is_left(moved));
+    }
+
+    /// The same, when it is not known what has moved.
+    pub fn end_all_moved(&self) {
+        let Ok(JitsiBackend { placement, .. }) = self.jitsi() else {
+            return;
+        };
+        self.connections.end_moved(|room_shard| {
+            placement
+                .again(room_shard.shard.as_str(), &room_shard.room)
+                .is_none()
+        });
+    }
+
+    fn upstreams(&self, shard: Arc<Shard>) -> Result<Rc<ShardUpstreams>, RequestError> {
+        let mut all = self.upstreams.borrow_mut();
+        if let Some(upstreams) = all
+            .iter()
+            .find(|upstreams| Arc::ptr_eq(&upstreams.shard, &shard))
+        {
+            return Ok(Rc::clone(upstreams));
+        }
+        let JitsiBackend {
+            upstream,
+            placement,
+            ..
+        } = self.jitsi()?;
+        let view = placement.view();
+        // Whoever is under way to a shard that is gone has its upstreams.
+        all.retain(|upstreams| {
+            let mut shards = view.shards().iter();
+            shards.any(|listed| Arc::ptr_eq(&listed.shard, &upstreams.shard))
+        });
+        let upstreams = Rc::new(ShardUpstreams::new(shard, upstream, view.is_sharded()));
+        all.push(Rc::clone(&upstreams));
+        Ok(upstreams)
+    }
+}
+
+// === impl RoomShard ===
+
+impl RoomShard {
+    /// Whether what is open there may not stay.
+    fn is_left(&self, moved: &Move) -> bool {
+        match moved {
+            Move::From(from) => *from == self.shard,
+            Move::Room(room, to) => *room == self.room && *to != self.shard,
+        }
+    }
+}
+
+// === impl ShardUpstreams ===
+
+impl ShardUpstreams {
+    fn new(shard: Arc<Shard>, settings: &upstream::Settings, named: bool) -> Self {
+        let pool = |to: &http::uri::Authority| {
+            Pool::new(to.clone(), settings.connect_timeout, settings.idle)
+        };
+        let place = &shard.place;
+        Self {
+            web: pool(&place.web),
+            xmpp: pool(&place.xmpp),
+            visitors: place.visitors.iter().map(|node| pool(&node.xmpp)).collect(),
+            named,
+            shard,
+        }
+    }
+
+    /// The Prosody for a query: a visitor node, if it names one that there is; else what it names
+    /// is dropped.
+    pub(crate) fn prosody_for(&self, query: &mut SignallingQuery) -> &Pool {
+        let nodes = self.shard.place.visitors.iter().zip(&self.visitors);
+        let named = query.visitor_node();
+        let known = nodes
+            .filter(|(node, _)| named.is_some_and(|named| node.name == named))
+            .map(|(_, pool)| pool)
+            .next();
+        if known.is_none() {
+            query.drop_visitor_node();
+        }
+        known.unwrap_or(&self.xmpp)
+    }
+
+    /// The name of the shard, where there are shards.
+    pub(crate) fn name(&self) -> Option<&ShardName> {
+        self.named.then_some(&self.shard.name)
+    }
+
+    /// Where something of a room is open that goes this way.
+    pub(crate) fn room_shard(&self, room: &RoomKey) -> Option<RoomShard> {
+        self.name().map(|shard| RoomShard {
+            room: room.clone(),
+            shard: shard.clone(),
+        })
+    }
+
+    /// Tells Jitsi's client which shard its room is on: when that changes, it connects anew.
+    pub(crate) fn set_shard_header(&self, headers: &mut HeaderMap<HeaderValue>) {
+        if self.named {
+            headers.insert(X_JITSI_SHARD, self.shard.header.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use cluster::{
+        placement::{Place, Placement, Settings, ShardSettings, VisitorNode},
+        store::Memory,
+    };
+    use model::{clock::Clock, random::Random, shard::State};
+    use observe::metrics::ShardMetrics;
+
+    fn upstreams() -> ShardUpstreams {
+        let at = |address: &str| address.parse().unwrap();
+        let shard = ShardSettings {
+            name: ShardName::parse("s1").unwrap(),
+            weight: 100,
+            state: State::Ready,
+            place: Place {
+                web: at("web:80"),
+                xmpp: at("prosody:5280"),
+                visitors: vec![VisitorNode {
+                    name: "v0".to_owned(),
+                    xmpp: at("visitors:5280"),
+                }],
+            },
+        };
+        let settings = Settings {
+            shards: vec![shard],
+            sharded: true,
+        };
+        let shared: (_, _, Arc<dyn cluster::store::Store>) =
+            (Clock::system(), Random::system(), Arc::new(Memory::new()));
+        let placement = Placement::new(settings, "meet.jitsi", shared, ShardMetrics::default());
+        let settings = upstream::Settings {
+            web: at("web:80"),
+            xmpp: at("prosody:5280"),
+            xmpp_domain: "meet.jitsi".to_owned(),
+            connect_timeout: Duration::from_secs(1),
+            idle: Duration::from_secs(1),
+            web_timeout: Duration::from_secs(1),
+            bosh_timeout: Duration::from_secs(1),
+        };
+        ShardUpstreams::new(placement.common(), &settings, true)
+    }
+
+    #[test]
+    fn what_moves_is_what_is_elsewhere_in_the_room_or_on_the_shard_that_is_left() {
+        let name = |name: &str| ShardName::parse(name).unwrap();
+        let room = |name: &str| RoomKey::from_text(name).unwrap();
+        let room_shard = upstreams().room_shard(&room("x")).unwrap();
+        for (moved, left) in [
+            (Move::From(name("s1")), true),
+            (Move::From(name("s2")), false),
+            (Move::Room(room("x"), name("s2")), true),
+            (Move::Room(room("x"), name("s1")), false),
+            (Move::Room(room("y"), name("s2")), false),
+        ] {
+            assert_eq!(room_shard.is_left(&moved), left, "{moved:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_visitor_node_that_there_is_leads_to_another_prosody() {
+        let upstreams = upstreams();
+        for (raw, sent, at) in [
+            ("room=x&vnode=v0", "room=x&vnode=v0", "visitors:5280"),
+            ("room=x&vnode=v1", "room=x", "prosody:5280"),
+            ("room=x", "room=x", "prosody:5280"),
+        ] {
+            let mut query = SignallingQuery::parse(raw).unwrap();
+            let pool = upstreams.prosody_for(&mut query);
+            assert!(format!("{pool:?}").contains(at), "{raw}: {pool:?}");
+            assert_eq!(query.for_prosody(None), sent);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! What all workers share, and how it is put together.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+use tokio::runtime::Handle;
+
+use crate::request_context::Authority;
+use crate::upstream;
+use cluster::{placement::Placement, presence::Presence, revocation::Revocations, store::Store};
+use model::{
+    bosh::SessionIds,
+    clock::Clock,
+    headers::TrustedProxies,
+    integration::{self, Integrations},
+    invitation::Links,
+    jaas::{self, Jaas},
+    jws::KeySetError,
+    owner::OwnerTags,
+    policy::Policy,
+    random::Random,
+    seal::{Keyring, Purpose, Sealer},
+    session::{self, Passes, SessionCodec, SignInCookies},
+    token::{self, ClientTokens, Minter, PublishedKeys, SignerError},
+};
+use observe::{metrics::ControlMetrics, traces::Traces};
+use oidc::RelyingParty;
+use pages::{Pages, StartPage, inject::Completion};
+
+/// What the request path needs to know.
+#[derive(Debug)]
+pub struct ProxySettings {
+    /// `https://host[:port]`, no slash at the end.
+    pub origin: String,
+    /// `host[:port]`.
+    pub authority: String,
+    /// Peers whose word on the client is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// How long sessions live.
+    pub session: session::Settings,
+    /// Seals cookies.
+    pub keyring: Keyring,
+    /// What carries the meetings.
+    pub backend: MeetingBackend,
+    /// The gateway's own pages.
+    pub pages: Pages,
+    /// What is at `/`.
+    pub start: StartPage,
+    /// How guests come and stay.
+    pub guests: GuestSettings,
+    /// Where recorders are, which come without signing in and have credentials of their own.
+    pub recorders: TrustedProxies,
+    /// Origins of sites that may show rooms in frames, besides those of integrations.
+    pub embedding_sites: Vec<String>,
+    /// Whether each request gets a line in the log.
+    pub access_log: bool,
+    /// Where each request gets a span, if anywhere.
+    pub traces: Option<Traces>,
+}
+
+/// What carries the meetings.
+#[derive(Clone, Debug)]
+pub enum MeetingBackend {
+    /// A Jitsi behind the gateway.
+    Jitsi {
+        /// What its shards have in common.
+        upstream: upstream::Settings,
+        /// Which shard each room is on.
+        placement: Arc<Placement>,
+    },
+    /// 8x8, beside it.
+    Jaas(jaas::Settings),
+}
+
+/// How guests come and stay.
+#[derive(Clone, Debug)]
+pub struct GuestSettings {
+    /// How long a guest, or anybody else with a pass to one room, is known.
+    pub lifetime: Duration,
+    /// How long a guest link can be used.
+    pub link_lifetime: Duration,
+    /// How long a host link can be used.
+    pub host_link_lifetime: Duration,
+    /// Prosody's domain for guests, where they come without a token.
+    pub xmpp_domain: Option<String>,
+}
+
+/// What all workers share: read-only but for the rules, which a reload swaps whole.
+pub struct SharedState {
+    pub(crate) origin: String,
+    pub(crate) authority: Authority,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) rules: ArcSwap<Rules>,
+    pub(crate) sessions: SessionCodec,
+    pub(crate) sign_ins: SignInCookies,
+    pub(crate) hints: Sealer,
+    pub(crate) bosh_ids: SessionIds,
+    pub(crate) passes: Passes,
+    pub(crate) owners: OwnerTags,
+    pub(crate) links: Links,
+    pub(crate) client_tokens: ClientTokens,
+    pub(crate) guests: GuestSettings,
+    pub(crate) recorders: TrustedProxies,
+    pub(crate) embedding_sites: Vec<String>,
+    pub(crate) start: StartPage,
+    pub(crate) jaas: Option<Jaas>,
+    pub(crate) completion: Completion,
+    pub(crate) pages: Pages,
+    pub(crate) relying_party: Option<Arc<RelyingParty>>,
+    pub(crate) revocations: Arc<Revocations>,
+    pub(crate) presence: Arc<Presence>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) jitsi: Option<JitsiBackend>,
+    pub(crate) api_answers: Sealer,
+    pub(crate) control: Handle,
+    pub(crate) control_metrics: ControlMetrics,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+    pub(crate) access_log: bool,
+    pub(crate) traces: Option<Traces>,
+}
+
+/// A Jitsi behind the gateway.
+#[derive(Debug)]
+pub(crate) struct JitsiBackend {
+    pub(crate) upstream: upstream::Settings,
+    pub(crate) xmpp_domain: HeaderValue,
+    pub(crate) placement: Arc<Placement>,
+}
+
+/// What a reload of the configuration replaces while people are in meetings.
+#[derive(Debug)]
+pub struct Rules {
+    pub(crate) policy: Arc<Policy>,
+    /// None where no Prosody is behind us.
+    pub(crate) minter: Option<Minter>,
+    pub(crate) integrations: Integrations,
+    pub(crate) published: PublishedKeys,
+}
+
+/// The parts of the control plane that requests reach.
+#[derive(Clone)]
+pub struct Control {
+    /// The runtime that talks to the provider.
+    pub runtime: Handle,
+    /// Signs people in, where people have accounts.
+    pub relying_party: Option<Arc<RelyingParty>>,
+    /// What is revoked.
+    pub revocations: Arc<Revocations>,
+    /// Who is in which room.
+    pub presence: Arc<Presence>,
+    /// What replicas share.
+    pub store: Arc<dyn Store>,
+    /// Counters away from the data path.
+    pub metrics: ControlMetrics,
+}
+
+/// Why the request path cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxySetupError {
+    /// The XMPP domain cannot stand in a `Host` header.
+    #[error("the XMPP domain {0:?} is not a host name")]
+    XmppDomain(String),
+    /// A signing key cannot be used.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// The public keys of an integration cannot be used.
+    #[error("the public keys of an integration cannot be used")]
+    Integration(#[from] KeySetError),
+}
+
+// === impl Rules ===
+
+impl Rules {
+    /// Rules and keys of a configuration.
+    pub fn new(
+        policy: Arc<Policy>,
+        token: Option<&token::Settings>,
+        integrations: Vec<integration::Settings>,
+        clock: Clock,
+    ) -> Result<Self, ProxySetupError> {
+        Ok(Self {
+            policy,
+            minter: token.map(|token| Minter::new(token, clock)).transpose()?,
+            integrations: Integrations::new(integrations)?,
+            published: token
+                .map(|token| PublishedKeys::new(&token.signing))
+                .transpose()?
+                .unwrap_or_default(),
+        })
+    }
+}
+
+// === impl JitsiBackend ===
+
+impl JitsiBackend {
+    fn new(
+        upstream: upstream::Settings,
+        placement: Arc<Placement>,
+    ) -> Result<Self, ProxySetupError> {
+        let xmpp_domain = HeaderValue::from_str(&upstream.xmpp_domain)
+            .map_err(|_| ProxySetupError::XmppDomain(upstream.xmpp_domain.clone()))?;
+        Ok(Self {
+            upstream,
+            xmpp_domain,
+            placement,
+        })
+    }
+}
+
+// === impl SharedState ===
+
+impl SharedState {
+    /// Puts the request path together.
+    pub fn new(
+        settings: ProxySettings,
+        rules: Rules,
+        control: Control,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, ProxySetupError> {
+        let ProxySettings {
+            origin,
+            keyring,
+            backend,
+            ..
+        } = settings;
+        let (jitsi, jaas) = match backend {
+            MeetingBackend::Jitsi {
+                upstream,
+                placement,
+            } => (Some(JitsiBackend::new(upstream, placement)?), None),
+            MeetingBackend::Jaas(settings) => (None, Some(Jaas::new(&settings, clock.clone())?)),
+        };
+        Ok(Self {
+            authority: Authority::new(settings.authority),
+            trusted_proxies: settings.trusted_proxies,
+            rules: ArcSwap::from_pointee(rules),
+            sessions: SessionCodec::new(&keyring, &origin, settings.session, clock.clone()),
+            sign_ins: SignInCookies::new(&keyring, &origin, clock.clone()),
+            hints: keyring.sealer(Purpose::LogoutHint, &origin),
+            bosh_ids: SessionIds::new(keyring.tagger(Purpose::BoshSession)),
+            passes: Passes::new(&keyring, &origin, clock.clone()),
+            owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
+            links: Links::new(&keyring, &origin),
+            client_tokens: ClientTokens::new(&keyring, &origin, clock.clone(), random.clone()),
+            recorders: settings.recorders,
+            embedding_sites: settings.embedding_sites,
+            start: settings.start,
+            jaas,
+            completion: Completion::new(
+                &origin,
+                &overrides(&settings.guests, control.relying_party.is_some()),
+            ),
+            guests: settings.guests,
+            pages: settings.pages,
+            relying_party: control.relying_party,
+            revocations: control.revocations,
+            presence: control.presence,
+            store: control.store,
+            jitsi,
+            api_answers: keyring.sealer(Purpose::ApiAnswer, &origin),
+            control: control.runtime,
+            control_metrics: control.metrics,
+            clock,
+            random,
+            access_log: settings.access_log,
+            traces: settings.traces,
+            origin,
+        })
+    }
+
+    /// The rules as they are now.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.rules.load().policy)
+    }
+
+    /// Swaps rules and keys; requests under way finish with the old ones.
+    pub fn replace_rules(&self, rules: Rules) {
+        self.rules.store(Arc::new(rules));
+    }
+}
+
+impl std::fmt::Debug for SharedState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedState")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the configuration asks of Jitsi's: its page has to know where those go who have no token,
+/// and offers to sign in where somebody can.
+fn overrides(guests: &GuestSettings, signs_in: bool) -> serde_json::Map<String, serde_json::Value> {
+    let mut overrides = serde_json::Map::new();
+    if let Some(domain) = &guests.xmpp_domain {
+        let hosts = serde_json::json!({ "anonymousdomain": domain });
+        overrides.insert("hosts".to_owned(), hosts);
+    }
+    if !signs_in {
+        overrides.insert("tokenAuthUrl".to_owned(), serde_json::Value::Null);
+    }
+    overrides
+}

@@ -1,0 +1,42 @@
+//! Meetings at 8x8 in place of a Jitsi of one's own: our page, their frame.
+
+use http::Response;
+
+use crate::{
+    Body, RequestError, Worker,
+    web::room_page::{RoomPageRequest, events_path, give_cookies},
+};
+use model::{jaas::Jaas, policy::Grant, session::Session};
+use pages::Content;
+
+// === impl Worker ===
+
+impl Worker {
+    /// The page with the meeting in it. Its token opens this one room at 8x8; there is nobody
+    /// between their script and their servers who could add it later.
+    pub(crate) fn call_page(
+        &self,
+        jaas: &Jaas,
+        visit: RoomPageRequest<'_>,
+        session: &Session,
+        grant: &Grant<'_>,
+    ) -> Result<Response<Body>, RequestError> {
+        let token = jaas.token(&visit.room, grant.role(), session.identity())?;
+        let script = jaas.script_url();
+        let script = script
+            .parse()
+            .map_err(|_| RequestError::Internal("the address of a script is none"))?;
+        let options = jaas.options(&visit.room, &token, None);
+        let events = format!("{}&call=1", events_path(&visit.room));
+        let content = Content::Call {
+            room: &visit.room,
+            script: &script,
+            options: &options,
+            events: &events,
+        };
+        let mut answer = self.show_in_room(&content, visit.responder, &visit.room);
+        give_cookies(&mut answer, visit.cookies);
+        self.renew(session, &mut answer);
+        Ok(answer)
+    }
+}

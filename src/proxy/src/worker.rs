@@ -1,0 +1,87 @@
+//! One thread's share of the gateway.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
+
+use observe::metrics::WorkerMetrics;
+
+use crate::{
+    DrainSchedule, SharedState, connections::ConnectionRegistry, endpoints::events::Listeners,
+    request_context::RequestId, respond::RequestError, shard_upstreams::ShardUpstreams,
+    signalling::BoshStreams, state::JitsiBackend,
+};
+
+/// One thread's share of the gateway.
+#[derive(Debug)]
+pub struct Worker {
+    pub(crate) state: Arc<SharedState>,
+    /// To the shards that were needed so far.
+    pub(crate) upstreams: RefCell<Vec<Rc<ShardUpstreams>>>,
+    pub(crate) connections: ConnectionRegistry,
+    pub(crate) streams: BoshStreams,
+    pub(crate) listeners: Listeners,
+    pub(crate) metrics: Arc<WorkerMetrics>,
+    name: u32,
+    requests: Cell<u64>,
+    /// The gateway stops.
+    pub(crate) draining: Cell<bool>,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// A worker on the current thread.
+    pub fn new(state: Arc<SharedState>, metrics: Arc<WorkerMetrics>) -> Self {
+        Self {
+            upstreams: RefCell::default(),
+            connections: ConnectionRegistry::default(),
+            streams: BoshStreams::new(Arc::clone(&metrics)),
+            listeners: Listeners::default(),
+            name: u32::from_be_bytes(state.random.bytes()),
+            requests: Cell::new(0),
+            draining: Cell::new(false),
+            metrics,
+            state,
+        }
+    }
+
+    /// Ends what is open for revoked sessions.
+    pub fn end_revoked(&self) {
+        self.connections.end_revoked(&self.state.revocations);
+    }
+
+    /// Ends the WebSockets of whom new rules refuse; BOSH asks them at each request.
+    pub fn reevaluate_admissions(&self) {
+        self.connections
+            .end_refused(|session, room| !self.may_stay(session, room));
+    }
+
+    /// Asks clients of HTTP/1.1 to come back on other connections, which another replica will take.
+    pub fn start_draining(&self) {
+        self.draining.set(true);
+    }
+
+    /// Ends the WebSockets because the gateway stops.
+    pub async fn end_sockets(&self, spread: DrainSchedule) {
+        self.connections
+            .end_sockets(spread, &self.state.random)
+            .await;
+    }
+
+    /// The Jitsi behind the gateway; where there is none, none of its addresses is.
+    pub(crate) fn jitsi(&self) -> Result<&JitsiBackend, RequestError> {
+        self.state.jitsi.as_ref().ok_or(RequestError::NotFound)
+    }
+
+    pub(crate) fn next_id(&self) -> RequestId {
+        let number = self.requests.get() + 1;
+        self.requests.set(number);
+        RequestId {
+            worker: self.name,
+            number,
+        }
+    }
+}
