@@ -27,8 +27,7 @@ use self::{
 use crate::store::Store;
 use model::{
     clock::{Clock, Timestamp},
-    identity::Standing,
-    session::{Session, SessionId},
+    session::{Credential, Principal, SessionId},
 };
 
 /// Which sessions end.
@@ -118,39 +117,43 @@ impl Revocations {
         let _ = self.unshared.send(record);
     }
 
-    /// Whether a session was revoked.
-    pub fn contains(&self, session: &Session) -> bool {
-        self.cause(session).is_some()
+    /// Whether any of a principal's credentials was revoked.
+    pub fn contains(&self, principal: &Principal) -> bool {
+        self.cause(principal.credentials()).is_some()
     }
 
-    /// What ended a session, if anything did.
-    pub fn cause(&self, session: &Session) -> Option<Cause> {
+    /// What ended the first revoked one of these credentials, if any is revoked.
+    pub fn cause<'c>(
+        &self,
+        credentials: impl IntoIterator<Item = Credential<'c>>,
+    ) -> Option<Cause> {
         if self.entries.is_empty() {
             return None;
         }
+        credentials
+            .into_iter()
+            .find_map(|credential| self.cause_of(&credential))
+    }
+
+    fn cause_of(&self, credential: &Credential<'_>) -> Option<Cause> {
+        let entries = &self.entries;
         let by_provider = || {
-            session
-                .provider_session()
-                .is_some_and(|sid| self.entries.get(Kind::ProviderSession, sid).is_some())
+            let sid = credential.provider_session;
+            sid.is_some_and(|sid| entries.get(Kind::ProviderSession, sid).is_some())
         };
         let by_subject = || {
-            self.entries
-                .get(Kind::ProviderSubject, session.identity().provider_subject())
-                .is_some_and(|at| session.began() <= at)
+            let subject = credential.identity.provider_subject();
+            let revoked = entries.get(Kind::ProviderSubject, subject);
+            revoked.is_some_and(|at| credential.began <= at)
         };
-        let by_link = || match session.standing() {
-            Standing::Invited(invited) => self.matches_link(&invited.link),
-            _ => false,
-        };
-        let id = session.id().as_str();
+        let id = credential.id.as_str();
         let by_operator = || {
-            let person = self
-                .entries
-                .get(Kind::Operator, &session.identity().subject);
-            person.is_some_and(|at| session.began() <= at)
-                || self.entries.get(Kind::Operator, id).is_some()
+            let person = entries.get(Kind::Operator, &credential.identity.subject);
+            person.is_some_and(|at| credential.began <= at)
+                || entries.get(Kind::Operator, id).is_some()
         };
-        if self.entries.get(Kind::Session, id).is_some() {
+        let by_link = || credential.link.is_some_and(|link| self.matches_link(link));
+        if entries.get(Kind::Session, id).is_some() {
             Some(Cause::SignOut)
         } else if by_provider() || by_subject() {
             Some(Cause::BackChannel)

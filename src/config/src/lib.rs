@@ -62,7 +62,7 @@ pub struct Config {
     /// The provider that signs people in; without one, people have no accounts.
     pub oidc: Option<oidc::Settings>,
     /// How long sessions live.
-    pub session: session::Settings,
+    pub session: session::SessionSettings,
     /// Where Prosody asks for rooms, if it does.
     pub reservation: Option<reservation::Settings>,
     /// What replicas share.

@@ -30,7 +30,7 @@ use super::{
     DevError,
     http::{self as server, Answer},
 };
-use model::{clock::Clock, random::Random, session::CookieJar};
+use model::{clock::Clock, random::Random, session::RequestCookies};
 
 /// A provider that listens, but does not answer yet.
 #[derive(Debug)]
@@ -178,7 +178,7 @@ impl Provider {
             return server::text(StatusCode::METHOD_NOT_ALLOWED, "GET and POST only");
         }
         let parameters = if posted { &form } else { &query };
-        let own = CookieJar::new(&head.headers);
+        let own = RequestCookies::new(&head.headers);
         match head.uri.path() {
             "/.well-known/openid-configuration" => self.discovery(),
             "/jwks" => server::answer(StatusCode::OK, JSON, self.key.jwks().to_owned()),

@@ -9,7 +9,7 @@ use model::{
     policy::{Admission, Features, Role, Situation, Visitor},
     random::Random,
     room::RoomKey,
-    session::Passes,
+    session::Pass,
     token::{ClientToken, ClientTokenKind, ClientTokens},
 };
 
@@ -17,7 +17,6 @@ use model::{
 #[derive(Debug)]
 pub struct TestPersons {
     tokens: ClientTokens,
-    passes: Passes,
     clock: Clock,
     random: Random,
 }
@@ -30,7 +29,6 @@ impl TestPersons {
         let origin = config.public_url.origin();
         Self {
             tokens: ClientTokens::new(&config.keyring, origin, clock.clone(), random.clone()),
-            passes: Passes::new(&config.keyring, origin, clock.clone()),
             clock,
             random,
         }
@@ -44,13 +42,11 @@ impl TestPersons {
         person: &Identity,
         lifetime: Duration,
     ) -> ClientToken {
-        let ends = self.clock.now().after(lifetime);
-        let pass = self
-            .passes
-            .issue(room, standing(role), person.clone(), ends, &self.random);
+        let now = self.clock.now();
+        let validity = now..now.after(lifetime);
+        let pass = Pass::issue(room, standing(role), person.clone(), validity, &self.random);
         let (features, kind) = (Features::default(), ClientTokenKind::Embed);
-        self.tokens
-            .issue(&pass, room, role, &features, kind, lifetime)
+        self.tokens.issue(&pass, role, &features, kind, lifetime)
     }
 }
 

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 pub use self::client::{ClientAddr, TrustedProxies, came_by_https};
 use crate::{
     query,
-    session::{CookieJar, is_own_cookie},
+    session::{RequestCookies, is_own_cookie},
 };
 
 /// The head of a request for Jitsi's web server.
@@ -23,7 +23,7 @@ pub fn for_web(from: &HeaderMap, client: &ClientAddr, authority: &str) -> Header
             to.append(name.clone(), value.clone());
         }
     }
-    if let Some(cookies) = CookieJar::new(from).foreign() {
+    if let Some(cookies) = RequestCookies::new(from).foreign() {
         to.insert(header::COOKIE, cookies);
     }
     if let Some(page) = referer(from) {

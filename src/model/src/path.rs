@@ -1,12 +1,12 @@
 //! One spelling for every path, so that the path that was matched is the path that is forwarded.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 /// A path in canonical form: begins with `/`, has no dot segments, no empty ones but a last one, no
 /// encoded separators or control characters, unreserved characters plain and escapes in upper case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CanonicalPath {
-    text: String,
+    text: Cow<'static, str>,
     respelled: bool,
 }
 
@@ -49,7 +49,18 @@ impl CanonicalPath {
             }
         }
         let respelled = text != raw;
-        Ok(Self { text, respelled })
+        Ok(Self {
+            text: text.into(),
+            respelled,
+        })
+    }
+
+    /// A path that is canonical as it is written in the source.
+    pub(crate) const fn known(text: &'static str) -> Self {
+        Self {
+            text: Cow::Borrowed(text),
+            respelled: false,
+        }
     }
 
     /// The canonical text.

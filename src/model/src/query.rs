@@ -1,32 +1,45 @@
-//! The query of signalling requests: read, judged, and written anew for Prosody.
+//! Queries of signalling requests, taken apart and written anew for Prosody.
 //!
-//! Prosody decodes parameter names before it compares them, and of a repeated one takes the last; a
-//! `token` in the query beats the one in the head even when it is empty. So nothing of the client's
-//! query is passed on as it came.
+//! Prosody decodes parameter names before it compares them, and takes the last of a repeated one; a
+//! `token` in the query beats the one in the head even when it is empty. No byte of a client's query
+//! is therefore forwarded: [`SignallingQuery::parse`] reads it into values, and
+//! [`ForwardedParameters::with_room`] writes a new one.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
-use crate::room::{MAX_NODE_BYTES, RoomKey, Tenant};
+use crate::room::{MAX_NODE_BYTES, RoomError, RoomKey, Tenant};
 
-/// The parameters of a signalling request that mean something to Prosody and may come from a
-/// client.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// The query of a BOSH request or WebSocket handshake.
+#[derive(Clone, PartialEq, Eq)]
 pub struct SignallingQuery {
-    room: Option<String>,
-    token: Option<String>,
-    passed: Vec<(&'static str, String)>,
+    /// The room, in the one spelling that policy, token and Prosody get.
+    pub room: RoomKey,
+    /// The client's `token`, to be verified by the gateway and never forwarded.
+    pub token: Option<String>,
+    /// What Prosody gets of the other parameters.
+    pub forwarded: ForwardedParameters,
 }
+
+/// The parameters of a client that Prosody's modules read, apart from `room` and `token`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ForwardedParameters(Vec<(&'static str, String)>);
 
 /// Why a signalling query is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
+    /// There is no `room`.
+    #[error("the query names no room")]
+    NoRoom,
+    /// `room` is no room's name.
+    #[error(transparent)]
+    Room(#[from] RoomError),
     /// `room` comes twice with different values.
     #[error("the query names two rooms")]
     TwoRooms,
-    /// The query is longer than any client makes.
+    /// The query is longer than any client's.
     #[error("the query is too long")]
     TooLong,
 }
@@ -34,102 +47,98 @@ pub enum QueryError {
 // === impl SignallingQuery ===
 
 impl SignallingQuery {
-    /// Reads a raw query.
-    pub fn parse(raw: &str) -> Result<Self, QueryError> {
+    /// Parses a raw query; the tenant is the one of the path.
+    pub fn parse(tenant: Option<Tenant>, raw: &str) -> Result<Self, QueryError> {
         if raw.len() > MAX_BYTES {
             return Err(QueryError::TooLong);
         }
-        let mut query = Self::default();
-        let mut tokens = 0;
+        let (mut room, mut token, mut tokens) = (None, None, 0);
+        let mut forwarded = ForwardedParameters::default();
         for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
             match name.as_ref() {
-                // Clients send the node or its readable form, which is shorter. More would make
-                // the head longer than Prosody reads, whatever short name it comes down to.
+                // Clients send the node or its readable form, which is shorter.
                 "room" if value.len() > MAX_NODE_BYTES => return Err(QueryError::TooLong),
-                "room" => match &query.room {
+                "room" => match &room {
                     Some(other) if *other != value => return Err(QueryError::TwoRooms),
-                    _ => query.room = Some(value.into_owned()),
+                    _ => room = Some(value),
                 },
                 "token" => {
                     tokens += 1;
-                    query.token = Some(value.into_owned());
+                    token = Some(value.into_owned());
                 }
-                name => query.pass(name, &value),
+                name => forwarded.push(name, &value),
             }
         }
-        // Which of two was meant, nobody knows.
-        query.token = query.token.filter(|token| tokens == 1 && !token.is_empty());
-        Ok(query)
+        Ok(Self {
+            room: RoomKey::from_query(tenant, &room.ok_or(QueryError::NoRoom)?)?,
+            // Repeated tokens are ambiguous: none of them is used.
+            token: token.filter(|token| tokens == 1 && !token.is_empty()),
+            forwarded,
+        })
     }
+}
 
-    /// The client's `token`, if it has one: to be verified by us, never to be passed on.
-    pub fn token(&self) -> Option<&str> {
-        self.token.as_deref()
+/// Omits the token.
+impl std::fmt::Debug for SignallingQuery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignallingQuery")
+            .field("room", &self.room)
+            .field("forwarded", &self.forwarded)
+            .finish_non_exhaustive()
     }
+}
 
-    /// Whether the connection takes up an earlier one (XEP-0198 § 5).
+// === impl ForwardedParameters ===
+
+impl ForwardedParameters {
+    /// Whether the connection resumes an earlier stream (`previd`, XEP-0198 § 5).
     pub fn resumes(&self) -> bool {
-        self.passed.iter().any(|(name, _)| *name == "previd")
+        self.0.iter().any(|(name, _)| *name == "previd")
     }
 
-    /// `vnode`: the Prosody for people who only watch that the client was sent to.
+    /// `vnode`: the visitor node that the client was sent to.
     pub fn visitor_node(&self) -> Option<&str> {
-        let mut passed = self.passed.iter();
-        let (_, node) = passed.find(|(name, _)| *name == VISITOR_NODE)?;
+        let mut parameters = self.0.iter();
+        let (_, node) = parameters.find(|(name, _)| *name == VISITOR_NODE)?;
         Some(node)
     }
 
-    /// Passes no `vnode` on.
+    /// Removes `vnode`.
     pub fn drop_visitor_node(&mut self) {
-        self.passed.retain(|(name, _)| *name != VISITOR_NODE);
+        self.0.retain(|(name, _)| *name != VISITOR_NODE);
     }
 
-    /// The `room` value, decoded once.
-    pub fn room(&self) -> Option<&str> {
-        self.room.as_deref()
-    }
-
-    /// The query for Prosody: each parameter once, ours last.
-    pub fn for_prosody(&self, tenant: Option<&Tenant>) -> String {
+    /// The query for Prosody: the room's node as the token's `room` claim and the MUC have it, each
+    /// parameter once, and the tenant as `prefix`. Jitsi's modules look rooms up by this `room`
+    /// (`get_room_by_name_and_subdomain` in jitsi-meet `resources/prosody-plugins/util.lib.lua`).
+    pub fn with_room(&self, room: &RoomKey) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        if let Some(room) = &self.room {
-            query.append_pair("room", room);
-        }
-        for (name, value) in &self.passed {
+        query.append_pair("room", room.node());
+        for (name, value) in &self.0 {
             query.append_pair(name, value);
         }
-        if let Some(tenant) = tenant {
+        if let Some(tenant) = room.tenant() {
             query.append_pair("prefix", tenant.as_str());
         }
         query.finish()
     }
 
-    fn pass(&mut self, name: &str, value: &str) {
-        let Some(&name) = PASSED.iter().find(|known| **known == name) else {
+    fn push(&mut self, name: &str, value: &str) {
+        let Some(&name) = FORWARDED.iter().find(|known| **known == name) else {
             return;
         };
-        // Ids and node names; anything else in them is somebody trying something.
+        // Ids and node names; any other character is an attempt to inject.
         let plain =
             |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '=' | '+' | '/');
         if value.is_empty() || value.len() > MAX_VALUE_BYTES || !value.chars().all(plain) {
             return;
         }
-        self.passed.retain(|(known, _)| *known != name);
-        self.passed.push((name, value.to_owned()));
+        self.0.retain(|(known, _)| *known != name);
+        self.0.push((name, value.to_owned()));
     }
 }
 
-/// Without the token.
-impl std::fmt::Debug for SignallingQuery {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SignallingQuery")
-            .field("room", &self.room)
-            .field("passed", &self.passed)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The query of a page's address: what it brings along for us, and the rest for Jitsi.
+/// The query of a page's address: credentials for the gateway, and the rest for Jitsi.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct PageQuery {
     /// `jwt`: a token of an integration, or a client token of ours.
@@ -140,16 +149,16 @@ pub struct PageQuery {
     pub rest: String,
 }
 
-/// The room of an address that has it in its query, as of `config.js`; if it is one.
+/// The room that an address names in its query, such as that of `config.js`.
 pub fn room_of(tenant: Option<Tenant>, raw: &str) -> Option<RoomKey> {
-    let query = SignallingQuery::parse(raw).ok()?;
-    RoomKey::from_query(tenant, query.room()?).ok()
+    let query = SignallingQuery::parse(tenant, raw).ok()?;
+    Some(query.room)
 }
 
 // === impl PageQuery ===
 
 impl PageQuery {
-    /// Takes a raw query apart. What comes twice is nobody's.
+    /// Parses a raw query. A repeated credential is ambiguous and ignored.
     pub fn parse(raw: &str) -> Self {
         let only = |wanted: &str| {
             let mut values = form_urlencoded::parse(raw.as_bytes())
@@ -172,7 +181,8 @@ impl std::fmt::Debug for PageQuery {
     }
 }
 
-/// A query without what only we may say: tokens and tenants. The rest stays as it was written.
+/// Removes the parameters that only the gateway may set, tokens and tenants; the rest stays as it was
+/// written.
 pub fn without_tokens(raw: &str) -> Cow<'_, str> {
     let is_ours = |pair: &&str| {
         let name = pair.split('=').next().unwrap_or_default();
@@ -189,7 +199,7 @@ pub fn without_tokens(raw: &str) -> Cow<'_, str> {
 
 /// What Jitsi's client adds to the address of its connection, beside `room` and `token`
 /// (lib-jitsi-meet `modules/xmpp/ResumeTask.ts`, jitsi-meet `react/features/base/conference`).
-const PASSED: &[&str] = &["previd", VISITOR_NODE, "customusername", "release"];
+const FORWARDED: &[&str] = &["previd", VISITOR_NODE, "customusername", "release"];
 
 const VISITOR_NODE: &str = "vnode";
 
@@ -206,18 +216,26 @@ mod tests {
     use super::*;
 
     fn rebuilt(raw: &str) -> String {
-        SignallingQuery::parse(raw).unwrap().for_prosody(None)
+        let query = SignallingQuery::parse(None, raw).unwrap();
+        query.forwarded.with_room(&query.room)
     }
 
     #[test]
-    fn what_means_something_is_kept_and_nothing_else() {
+    fn known_parameters_are_kept_and_no_others() {
         assert_eq!(
             rebuilt("room=team%20call&previd=abc&vnode=v0&customusername=u-1&release=9&x=1"),
-            "room=team+call&previd=abc&vnode=v0&customusername=u-1&release=9"
+            "room=team%2520call&previd=abc&vnode=v0&customusername=u-1&release=9"
         );
-        assert_eq!(rebuilt("room=caf%25c3%25a9"), "room=caf%25c3%25a9");
-        assert_eq!(rebuilt(""), "");
-        assert_eq!(rebuilt("&&;="), "");
+    }
+
+    #[test]
+    fn prosody_gets_the_room_in_the_spelling_of_the_token() {
+        for raw in ["room=Caf%C3%A9", "room=caf%25c3%25a9", "room=CAF%25C3%2589"] {
+            let query = SignallingQuery::parse(None, raw).unwrap();
+            assert_eq!(query.room.node(), "caf%c3%a9");
+            let forwarded = query.forwarded.with_room(&query.room);
+            assert_eq!(forwarded, "room=caf%25c3%25a9", "{raw}");
+        }
     }
 
     #[test]
@@ -243,21 +261,23 @@ mod tests {
             assert_eq!(query, "room=r", "{raw}");
         }
         let acme = Tenant::parse("acme").unwrap();
-        let query = SignallingQuery::parse("prefix=other&room=r").unwrap();
-        assert_eq!(query.for_prosody(Some(&acme)), "room=r&prefix=acme");
+        let query = SignallingQuery::parse(Some(acme), "prefix=other&room=r").unwrap();
+        let forwarded = query.forwarded.with_room(&query.room);
+        assert_eq!(forwarded, "room=r&prefix=acme");
     }
 
     #[test]
-    fn two_rooms_are_no_room() {
-        assert_eq!(
-            SignallingQuery::parse("room=a&room=b"),
-            Err(QueryError::TwoRooms)
-        );
-        assert_eq!(
-            SignallingQuery::parse("room=a&%72oom=b"),
-            Err(QueryError::TwoRooms)
-        );
-        assert!(SignallingQuery::parse(&"a".repeat(9000)).is_err());
+    fn queries_without_exactly_one_room_are_refused() {
+        for (raw, error) in [
+            ("", QueryError::NoRoom),
+            ("&&;=", QueryError::NoRoom),
+            ("room=", QueryError::Room(RoomError::Empty)),
+            ("room=a&room=b", QueryError::TwoRooms),
+            ("room=a&%72oom=b", QueryError::TwoRooms),
+        ] {
+            assert_eq!(SignallingQuery::parse(None, raw), Err(error), "{raw}");
+        }
+        assert!(SignallingQuery::parse(None, &"a".repeat(9000)).is_err());
     }
 
     #[test]
@@ -270,10 +290,10 @@ mod tests {
     proptest! {
         #[test]
         fn no_query_smuggles_a_token_or_prefix(raw in "[ -~]{0,60}") {
-            if let Ok(query) = SignallingQuery::parse(&raw) {
-                let rebuilt = query.for_prosody(None);
+            if let Ok(query) = SignallingQuery::parse(None, &format!("room=r&{raw}")) {
+                let rebuilt = query.forwarded.with_room(&query.room);
                 for (name, _) in form_urlencoded::parse(rebuilt.as_bytes()) {
-                    prop_assert!(name == "room" || PASSED.contains(&name.as_ref()));
+                    prop_assert!(name == "room" || FORWARDED.contains(&name.as_ref()));
                 }
             }
         }

@@ -10,6 +10,15 @@ use crate::{
     room::{PageRoom, RoomError, RoomKey, Tenant},
 };
 
+/// A route with the path that was matched, which is the path that is forwarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// What the request is for.
+    pub route: Route,
+    /// The canonical path.
+    pub path: CanonicalPath,
+}
+
 /// What a request is for, by its path alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -101,11 +110,12 @@ pub enum Closed {
 // === impl Route ===
 
 impl Route {
-    /// Reads what a raw path is for.
-    pub fn classify(raw_path: &str) -> Result<Self, PathError> {
-        // Data path first: the paths of a meeting's traffic are few and spelled one way.
-        if let Some(route) = Self::exact(raw_path) {
-            return Ok(route);
+    /// Classifies a raw path.
+    pub fn classify(raw_path: &str) -> Result<Routed, PathError> {
+        // The paths of a meeting's traffic are few and spelled one way: no allocation for them.
+        if let Some((path, route)) = Self::exact(raw_path) {
+            let path = CanonicalPath::known(path);
+            return Ok(Routed { route, path });
         }
         let path = CanonicalPath::parse(raw_path)?;
         let route = Self::of(&path);
@@ -113,20 +123,21 @@ impl Route {
             route,
             Self::Endpoint(_) | Self::Signalling { .. } | Self::Private
         );
-        Ok(if protected && path.was_respelled() {
+        let route = if protected && path.was_respelled() {
             Self::Closed(Closed::Spelling)
         } else {
             route
-        })
+        };
+        Ok(Routed { route, path })
     }
 
-    fn exact(raw_path: &str) -> Option<Self> {
-        match raw_path {
-            "/" => Some(Self::Home),
-            "/http-bind" => Some(Self::signalling(Transport::Bosh)),
-            "/xmpp-websocket" => Some(Self::signalling(Transport::WebSocket)),
-            _ => None,
-        }
+    fn exact(raw_path: &str) -> Option<(&'static str, Self)> {
+        Some(match raw_path {
+            "/" => ("/", Self::Home),
+            "/http-bind" => ("/http-bind", Self::signalling(Transport::Bosh)),
+            "/xmpp-websocket" => ("/xmpp-websocket", Self::signalling(Transport::WebSocket)),
+            _ => return None,
+        })
     }
 
     fn signalling(transport: Transport) -> Self {

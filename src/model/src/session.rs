@@ -1,10 +1,14 @@
-//! The session of somebody who signed in: a sealed cookie, so that any replica can read it.
+//! Sessions of members: what a sealed cookie says of a person who signed in, so that any replica
+//! can read it. [`Pass`]es are the same for one room; [`Visitor`] is what a request's cookies amount
+//! to.
 
 mod cookies;
 mod jitsi_state;
 mod pass;
+mod pass_cookies;
 mod return_to;
 mod sign_in;
+mod visitor;
 
 use std::time::Duration;
 
@@ -12,15 +16,17 @@ use serde::{Deserialize, Serialize};
 use tracing::debug;
 
 pub use self::{
-    cookies::{CookieJar, expire, is_own_cookie, set, set_below, set_in_frame},
+    cookies::{RequestCookies, expire, is_own_cookie, set, set_below, set_in_frame},
     jitsi_state::{App, JitsiState},
-    pass::{Passes, Place},
+    pass::Pass,
+    pass_cookies::{BrowsingContext, PassCookies},
     return_to::ReturnTo,
     sign_in::{Afterwards, SignIn, SignInCookies, SignInError},
+    visitor::{Credential, Principal, Visitor},
 };
 use crate::{
     clock::{Clock, Timestamp},
-    identity::{Identity, Invited, Standing, Verified},
+    identity::{Identity, Verified},
     random::Random,
     room::RoomKey,
     seal::{Keyring, Purpose, Sealer},
@@ -28,17 +34,16 @@ use crate::{
 
 /// How long sessions live.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct SessionSettings {
     /// Without any request for this long the session is over.
     pub idle: Duration,
     /// This long after signing in the session is over, whatever happens.
     pub absolute: Duration,
 }
 
-/// Somebody who signed in, or holds a pass to one room; until when, and who vouched for them.
+/// The session of a person who signed in with the provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// Random name of this session; what revocation and the socket registry go by.
     #[serde(rename = "i")]
     id: SessionId,
     /// The provider's id of its own session (`sid`), for back-channel logout.
@@ -48,16 +53,9 @@ pub struct Session {
     identity: Identity,
     #[serde(rename = "b")]
     began: Timestamp,
+    /// When the cookie was sealed last: idling counts from here.
     #[serde(rename = "l")]
     seen: Timestamp,
-    #[serde(rename = "k", default, skip_serializing_if = "is_member")]
-    standing: Standing,
-    /// The one room that a pass is for; none for sessions of people who signed in.
-    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
-    room: Option<RoomKey>,
-    /// When a pass ends.
-    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
-    ends: Option<Timestamp>,
 }
 
 /// The random name of a session.
@@ -69,7 +67,7 @@ pub struct SessionId(String);
 #[derive(Debug)]
 pub struct SessionCodec {
     sealer: Sealer,
-    settings: Settings,
+    settings: SessionSettings,
     clock: Clock,
 }
 
@@ -86,74 +84,37 @@ pub enum SessionError {
 // === impl Session ===
 
 impl Session {
-    /// The session's random name.
+    /// The random name that revocations and the connection registry go by.
     pub fn id(&self) -> &SessionId {
         &self.id
     }
 
-    /// Who it is.
+    /// The person's identity, as the provider proved it.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// The provider's id of its session, if it gave one.
-    pub fn provider_session(&self) -> Option<&str> {
-        self.provider_session.as_deref()
-    }
-
-    /// When the person signed in, or got the pass.
+    /// The time of the sign-in.
     pub fn began(&self) -> Timestamp {
         self.began
     }
 
-    /// On what grounds the person is here.
-    pub fn standing(&self) -> &Standing {
-        &self.standing
-    }
-
-    /// The one room that a pass is for.
-    pub fn room(&self) -> Option<&RoomKey> {
-        self.room.as_ref()
-    }
-
-    /// Whether the session counts in a room.
-    pub fn is_for(&self, room: &RoomKey) -> bool {
-        self.room.as_ref().is_none_or(|own| own == room)
-    }
-
-    /// The same session under another id.
-    #[must_use]
-    pub fn named(self, id: SessionId) -> Self {
-        Self { id, ..self }
-    }
-
-    /// A session that counts in one room only, and until then.
-    #[must_use]
-    pub fn only_in(self, room: &RoomKey, ends: Timestamp) -> Self {
-        Self {
-            room: Some(room.clone()),
-            ends: Some(ends),
-            ..self
+    /// What revocations may name of this session.
+    pub fn credential(&self) -> Credential<'_> {
+        Credential {
+            id: &self.id,
+            provider_session: self.provider_session.as_deref(),
+            identity: &self.identity,
+            began: self.began,
+            link: None,
         }
     }
 
-    /// The session of somebody who signed in and holds a link, too: their own name and groups, and
-    /// what the link says. It ends with either.
+    /// The member's pass to one room: for a client that keeps no cookie of the session, and must not
+    /// get one for all rooms.
     #[must_use]
-    pub fn with_link(&self, pass: &Self) -> Self {
-        let standing = match &pass.standing {
-            Standing::Invited(invited) => Standing::Invited(Invited {
-                member: true,
-                ..invited.clone()
-            }),
-            _ => self.standing.clone(),
-        };
-        Self {
-            standing,
-            room: pass.room.clone(),
-            ends: pass.ends,
-            ..self.clone()
-        }
+    pub fn pass_to(&self, room: &RoomKey, ends: Timestamp) -> Pass {
+        Pass::of_member(self, room, ends)
     }
 }
 
@@ -176,7 +137,7 @@ impl From<&str> for SessionId {
 
 impl SessionCodec {
     /// A codec for the deployment at `origin`.
-    pub fn new(keyring: &Keyring, origin: &str, settings: Settings, clock: Clock) -> Self {
+    pub fn new(keyring: &Keyring, origin: &str, settings: SessionSettings, clock: Clock) -> Self {
         Self {
             sealer: keyring.sealer(Purpose::Session, origin),
             settings,
@@ -184,7 +145,7 @@ impl SessionCodec {
         }
     }
 
-    /// Begins the session of somebody whom a provider vouched for.
+    /// Begins the session of a person whose identity the provider proved.
     pub fn begin(
         &self,
         who: Verified,
@@ -198,9 +159,6 @@ impl SessionCodec {
             identity: who.into_inner(),
             began: now,
             seen: now,
-            standing: Standing::Member,
-            room: None,
-            ends: None,
         }
     }
 
@@ -223,17 +181,12 @@ impl SessionCodec {
         let session: Session = serde_json::from_slice(&plain)
             .inspect_err(|error| debug!(%error, "a session cookie of another version was ignored"))
             .ok()?;
-        // Passes are sealed for a purpose of their own.
-        debug_assert!(session.room.is_none(), "a pass was sealed as a session");
         (self.clock.now() < self.ends(&session)).then_some(session)
     }
 
     /// The cookie's new value when the session was last seen so long ago that idling would soon end
     /// it, else `None`.
     pub fn renew(&self, session: &Session) -> Option<String> {
-        if session.room.is_some() {
-            return None;
-        }
         let now = self.clock.now();
         let stale = now.since(session.seen) >= self.settings.idle / RENEWALS_PER_IDLE;
         if !stale {
@@ -246,28 +199,38 @@ impl SessionCodec {
         .ok()
     }
 
-    /// When the session is over if nobody comes back.
+    /// The end of a session that makes no further request.
     pub fn ends(&self, session: &Session) -> Timestamp {
-        session
-            .seen
-            .after(self.settings.idle)
-            .min(self.ends_at_latest(session))
+        let idle = session.seen.after(self.settings.idle);
+        idle.min(self.latest_end_of(session))
     }
 
-    /// When the session is over in any case.
-    pub fn ends_at_latest(&self, session: &Session) -> Timestamp {
-        let absolute = session.began.after(self.settings.absolute);
-        session.ends.map_or(absolute, |ends| ends.min(absolute))
+    /// The end of a session, however active it is.
+    pub fn latest_end_of(&self, session: &Session) -> Timestamp {
+        session.began.after(self.settings.absolute)
+    }
+
+    /// The end of a principal's stay, however active: of the session, of the pass, or of the one
+    /// that ends first.
+    pub fn latest_end(&self, principal: &Principal) -> Timestamp {
+        match principal {
+            Principal::Member(session) => self.latest_end_of(session),
+            Principal::Pass(pass) => self.latest_end_of_pass(pass),
+            Principal::MemberWithPass { member, pass } => {
+                self.latest_end_of(member).min(pass.ends())
+            }
+        }
+    }
+
+    /// The end of a pass; no pass outlives a session that began with it.
+    pub fn latest_end_of_pass(&self, pass: &Pass) -> Timestamp {
+        pass.ends().min(pass.began().after(self.settings.absolute))
     }
 
     /// How long the browser should keep the cookie.
     pub fn cookie_lifetime(&self) -> Duration {
         self.settings.idle.min(self.settings.absolute)
     }
-}
-
-fn is_member(standing: &Standing) -> bool {
-    *standing == Standing::Member
 }
 
 /// The session cookie's name. `__Host-` makes browsers refuse it from other hosts of the domain
@@ -290,7 +253,7 @@ mod tests {
     use super::*;
 
     fn codec(clock: &Clock) -> SessionCodec {
-        let settings = Settings {
+        let settings = SessionSettings {
             idle: Duration::from_hours(12),
             absolute: Duration::from_hours(24),
         };

@@ -16,7 +16,7 @@ use model::{
     policy::Refusal,
     room::RoomKey,
     route::{Label, Transport},
-    session::Session,
+    session::{Pass, Principal, Session},
 };
 
 /// One request's line, written when it is answered.
@@ -31,7 +31,7 @@ pub(crate) struct AccessLine {
 /// Whose visit to which room a line is about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Who<'w> {
-    pub(crate) session: &'w Session,
+    pub(crate) principal: &'w Principal,
     pub(crate) room: &'w RoomKey,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn admitted(
     transport: Transport,
     context: &RequestContext,
 ) {
-    let session = &admitted.session;
+    let principal = &admitted.principal;
     let grant = admitted.grant();
     info!(
         target: "audit",
@@ -77,9 +77,9 @@ pub(crate) fn admitted(
         room = %room,
         role,
         by = grant.map(tracing::field::display),
-        standing = session.standing().as_str(),
-        subject = session.identity().subject,
-        session = session.id().as_str(),
+        standing = principal.standing().as_str(),
+        subject = principal.identity().subject,
+        session = principal.id().as_str(),
         transport = transport.as_str(),
         client.addr = %context.client,
         request = %context.id,
@@ -87,7 +87,7 @@ pub(crate) fn admitted(
 }
 
 /// Somebody used a link.
-pub(crate) fn invited(pass: &Session, room: &RoomKey, link: &Link, context: &RequestContext) {
+pub(crate) fn invited(pass: &Pass, room: &RoomKey, link: &Link, context: &RequestContext) {
     info!(
         target: "audit",
         event = "invited",
@@ -103,7 +103,7 @@ pub(crate) fn invited(pass: &Session, room: &RoomKey, link: &Link, context: &Req
 }
 
 /// Another system's token vouched for somebody.
-pub(crate) fn vouched(pass: &Session, room: &RoomKey, integration: &str, context: &RequestContext) {
+pub(crate) fn vouched(pass: &Pass, room: &RoomKey, integration: &str, context: &RequestContext) {
     info!(
         target: "audit",
         event = "vouched",
@@ -117,13 +117,13 @@ pub(crate) fn vouched(pass: &Session, room: &RoomKey, integration: &str, context
 }
 
 /// Somebody went on from the browser into an app.
-pub(crate) fn handed_over(session: &Session, room: &RoomKey, context: &RequestContext) {
+pub(crate) fn handed_over(principal: &Principal, room: &RoomKey, context: &RequestContext) {
     info!(
         target: "audit",
         event = "handed_over",
         room = %room,
-        subject = session.identity().subject,
-        session = session.id().as_str(),
+        subject = principal.identity().subject,
+        session = principal.id().as_str(),
         client.addr = %context.client,
         request = %context.id,
     );
@@ -131,7 +131,7 @@ pub(crate) fn handed_over(session: &Session, room: &RoomKey, context: &RequestCo
 
 /// Somebody was not let in.
 pub(crate) fn refused(
-    session: &Session,
+    principal: &Principal,
     room: &RoomKey,
     refusal: Refusal,
     context: &RequestContext,
@@ -141,8 +141,8 @@ pub(crate) fn refused(
         event = "refused",
         room = %room,
         reason = %refusal,
-        subject = session.identity().subject,
-        session = session.id().as_str(),
+        subject = principal.identity().subject,
+        session = principal.id().as_str(),
         client.addr = %context.client,
         request = %context.id,
     );
@@ -162,8 +162,8 @@ pub(crate) fn left(
         how,
         room = %who.room,
         transport = transport.as_str(),
-        subject = who.session.identity().subject,
-        session = who.session.id().as_str(),
+        subject = who.principal.identity().subject,
+        session = who.principal.id().as_str(),
         request = %context.id,
     );
 }
@@ -176,8 +176,8 @@ pub(crate) fn cut(who: &Who<'_>, transport: Transport, end: CloseReason, context
         reason = end.as_str(),
         room = %who.room,
         transport = transport.as_str(),
-        subject = who.session.identity().subject,
-        session = who.session.id().as_str(),
+        subject = who.principal.identity().subject,
+        session = who.principal.id().as_str(),
         request = %context.id,
     );
 }

@@ -1,286 +1,232 @@
-//! Who makes a request, and whether the rules let them into its room.
+//! The authorization phase: from a visitor and a room to a grant or a denial, by the policy.
+//!
+//! [`Authorizer::evaluate`] decides and leaves no trace; `Worker::authorize` also counts and audits.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
-use http::{HeaderMap, HeaderValue, Response, header};
-
-use crate::{Body, RequestContext, RequestError, Rules, Worker, audit, credentials::Intent};
+use cluster::presence::Presence;
 use model::{
-    headers::{self, Sender},
-    identity::{GUEST_PREFIX, Identity, RECORDER_PREFIX, Standing},
-    policy::{Admission, Grant, Policy, Situation, Visitor},
+    clock::Clock,
+    identity::{GUEST_PREFIX, RECORDER_PREFIX, Standing},
+    owner::OwnerTags,
+    policy::{self, Admission, Grant, Policy, Refusal, Situation},
     room::RoomKey,
-    session::{self, CookieJar, SESSION_COOKIE, Session},
-    token::BackendToken,
+    session::{Principal, Visitor},
 };
 
-/// Somebody who was let into a room, with a connection to Prosody.
+use crate::{RequestContext, RequestError, Worker, audit, credentials::Intent};
+
+/// What the policy needs besides the visitor and the room.
+#[derive(Debug)]
+pub(crate) struct Authorizer {
+    /// Tells the creator of a room by the tag in its name.
+    pub(crate) owners: OwnerTags,
+    /// Which rooms are open, and who is in them.
+    pub(crate) presence: Arc<Presence>,
+    pub(crate) clock: Clock,
+}
+
+/// Why a visitor does not get into a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Denial {
+    /// The rule wants an account.
+    SignIn,
+    /// The rule lets guests in; `ask` says that they name themselves first.
+    Guest {
+        /// Whether a name is asked for.
+        ask: bool,
+    },
+    /// No host has opened the room.
+    Waiting,
+    /// The rule refuses.
+    Refused(Refusal),
+}
+
+/// A principal with a right to a connection to Prosody.
+#[derive(Debug)]
 pub(crate) struct Admitted<'p> {
-    pub(crate) session: Rc<Session>,
+    /// The person.
+    pub(crate) principal: Rc<Principal>,
+    /// What the person is to Prosody.
     pub(crate) privilege: Privilege<'p>,
 }
 
-/// What an admitted is to Prosody.
+/// What an admitted principal is to Prosody.
+#[derive(Debug)]
 pub(crate) enum Privilege<'p> {
-    /// Somebody whom the rules let in.
+    /// Granted to somebody with credentials.
     Granted(Grant<'p>),
-    /// The same, but they came with nothing, and will with each request: a native app where the
-    /// rule lets guests in.
-    Passing(Grant<'p>),
-    /// A recorder, which has credentials of its own.
+    /// Granted to an anonymous client, such as an app, where the rule lets guests in: each of its
+    /// requests is anonymous.
+    Anonymous(Grant<'p>),
+    /// A recorder, which has credentials of its own at Prosody.
     Recorder,
+}
+
+// === impl Authorizer ===
+
+impl Authorizer {
+    /// The policy's answer.
+    pub(crate) fn evaluate<'p>(
+        &self,
+        policy: &'p Policy,
+        room: &RoomKey,
+        principal: Option<&Principal>,
+        intent: Intent,
+    ) -> Admission<'p> {
+        let situation = self.situation(room, principal, intent);
+        self.evaluate_in(policy, room, principal, &situation)
+    }
+
+    /// The situation in a room. `Intent::Poll` is of a connection that exists: its person stays when
+    /// the room would make others wait or is full, even if a restart lost the presence.
+    fn situation(
+        &self,
+        room: &RoomKey,
+        principal: Option<&Principal>,
+        intent: Intent,
+    ) -> Situation {
+        let presence = &self.presence;
+        let present = principal.is_some_and(|principal| presence.is_here(room, principal.id()));
+        Situation {
+            now: self.clock.now(),
+            open: presence.is_open(room),
+            others: presence.people(room).saturating_sub(u32::from(present)),
+            staying: intent == Intent::Poll,
+        }
+    }
+
+    fn evaluate_in<'p>(
+        &self,
+        policy: &'p Policy,
+        room: &RoomKey,
+        principal: Option<&Principal>,
+        situation: &Situation,
+    ) -> Admission<'p> {
+        let visitor = principal
+            .filter(|principal| principal.is_for(room))
+            .map(|principal| policy::Visitor {
+                identity: principal.identity(),
+                standing: principal.standing(),
+                // A guest may claim any identity.
+                owner: has_account(principal.standing())
+                    && self.owners.is_owner(room, principal.identity()),
+            });
+        policy.decide(room, visitor.as_ref(), situation)
+    }
+}
+
+// === impl Denial ===
+
+impl Denial {
+    /// Splits an admission: a grant is only one to a principal.
+    pub(crate) fn of<'p>(
+        admission: Admission<'p>,
+        principal: Option<&Principal>,
+    ) -> Result<Grant<'p>, Self> {
+        match admission {
+            Admission::Admit(grant) if principal.is_some() => Ok(grant),
+            Admission::Admit(_) | Admission::SignIn => Err(Self::SignIn),
+            Admission::Guest { ask } => Err(Self::Guest { ask }),
+            Admission::Wait(_) => Err(Self::Waiting),
+            Admission::Refuse(refusal) => Err(Self::Refused(refusal)),
+        }
+    }
+
+    /// The error for the request.
+    pub(crate) fn into_error(self, room: &RoomKey, principal: Option<&Principal>) -> RequestError {
+        let person = || principal?.identity().display_name().map(ToOwned::to_owned);
+        match self {
+            Self::SignIn => RequestError::SignInFirst,
+            Self::Guest { ask } => RequestError::GuestFirst { ask },
+            Self::Waiting => RequestError::Waiting {
+                room: room.clone(),
+                person: person(),
+            },
+            Self::Refused(refusal) => RequestError::Refused {
+                refusal,
+                room: room.clone(),
+                person: person(),
+            },
+        }
+    }
 }
 
 // === impl Worker ===
 
 impl Worker {
-    /// The session of somebody who signed in, if it is alive.
-    pub(crate) fn session(&self, headers: &HeaderMap) -> Option<Rc<Session>> {
-        let value = CookieJar::new(headers).value(SESSION_COOKIE)?;
-        let session = self.state.sessions.open(value)?;
-        self.is_valid(&session).then(|| Rc::new(session))
-    }
-
-    /// Who stands before a room, by the cookies of the request: what an integration says of them in
-    /// this room comes first, then their own account, with what a link adds to it.
-    pub(crate) fn visitor(&self, headers: &HeaderMap, room: &RoomKey) -> Option<Rc<Session>> {
-        let Some(pass) = self.pass(headers, room) else {
-            return self.session(headers);
-        };
-        if let Standing::Embedded(_) = pass.standing() {
-            return Some(Rc::new(pass));
-        }
-        match (self.session(headers), pass.standing()) {
-            (Some(member), Standing::Invited(_)) => Some(Rc::new(member.with_link(&pass))),
-            (Some(member), _) => Some(member),
-            (None, _) => Some(Rc::new(pass)),
-        }
-    }
-
-    /// The pass to a room that somebody holds, if it counts.
-    pub(crate) fn pass(&self, headers: &HeaderMap, room: &RoomKey) -> Option<Session> {
-        let pass = self.state.passes.find(room, CookieJar::new(headers))?;
-        self.is_valid(&pass).then_some(pass)
-    }
-
-    /// Whether a session or pass that is not over still counts: nobody revoked it, and who vouched
-    /// for it still may.
-    pub(crate) fn is_valid(&self, session: &Session) -> bool {
-        let vouched = match (session.standing(), session.room()) {
-            (Standing::Embedded(by), Some(room)) => {
-                self.rules().integrations.may_vouch(&by.integration, room)
-            }
-            (Standing::Embedded(_), None) => false,
-            _ => true,
-        };
-        vouched && !self.state.revocations.contains(session)
-    }
-
-    /// Asks the rules, counts and records the answer.
-    pub(crate) fn admit<'p>(
+    /// Asks the policy, counts the answer, and audits a refusal.
+    pub(crate) fn authorize<'p>(
         &self,
         policy: &'p Policy,
         room: &RoomKey,
-        session: Option<&Session>,
-        context: &RequestContext,
-    ) -> Result<Grant<'p>, RequestError> {
-        self.authorize_for(policy, room, session, Intent::Connect, context)
-    }
-
-    fn authorize_for<'p>(
-        &self,
-        policy: &'p Policy,
-        room: &RoomKey,
-        session: Option<&Session>,
+        visitor: &Visitor,
         intent: Intent,
         context: &RequestContext,
     ) -> Result<Grant<'p>, RequestError> {
-        let admission = self.evaluate_for(policy, room, session, intent);
-        // Who stays is asked about with every poll, and enters no room by it.
-        let stays = intent == Intent::Poll
+        let principal = visitor.principal().map(|principal| &**principal);
+        let admission = self
+            .state
+            .authorizer
+            .evaluate(policy, room, principal, intent);
+        // Each poll is evaluated; only the one that does not continue counts.
+        let continues = intent == Intent::Poll
             && matches!(admission, Admission::Admit(_) | Admission::Guest { .. });
-        if !stays {
+        if !continues {
             self.metrics.decided(admission.as_str());
         }
-        let person = || {
-            session
-                .and_then(|session| session.identity().display_name())
-                .map(ToOwned::to_owned)
-        };
-        match admission {
-            Admission::Admit(grant) => Ok(grant),
-            Admission::Wait(_) => Err(RequestError::Waiting {
-                room: room.clone(),
-                person: person(),
-            }),
-            Admission::SignIn => Err(RequestError::SignInFirst),
-            Admission::Guest { ask } => Err(RequestError::GuestFirst { ask }),
-            Admission::Refuse(refusal) => {
-                if let Some(session) = session {
-                    audit::refused(session, room, refusal, context);
-                }
-                Err(RequestError::Refused {
-                    refusal,
-                    room: room.clone(),
-                    person: person(),
-                })
+        Denial::of(admission, principal).map_err(|denial| {
+            if let (Denial::Refused(refusal), Some(principal)) = (&denial, principal) {
+                audit::refused(principal, room, *refusal, context);
             }
-        }
+            denial.into_error(room, principal)
+        })
     }
 
-    /// What the rules say, without a trace of the question.
-    pub(crate) fn evaluate<'p>(
+    /// Authorizes a connection to Prosody. An anonymous client is a guest where guests may enter: an
+    /// app has no page of the gateway to state a name on, and asks for one itself.
+    pub(crate) fn authorize_connection<'p>(
         &self,
         policy: &'p Policy,
         room: &RoomKey,
-        session: Option<&Session>,
-    ) -> Admission<'p> {
-        self.evaluate_for(policy, room, session, Intent::Connect)
-    }
-
-    /// Whether the rules as they are now let somebody stay where they let them in.
-    pub(crate) fn may_stay(&self, session: &Session, room: &RoomKey) -> bool {
-        let rules = self.rules();
-        let admission = self.evaluate_for(&rules.policy, room, Some(session), Intent::Poll);
-        self.is_valid(session) && matches!(admission, Admission::Admit(_))
-    }
-
-    fn evaluate_for<'p>(
-        &self,
-        policy: &'p Policy,
-        room: &RoomKey,
-        session: Option<&Session>,
-        intent: Intent,
-    ) -> Admission<'p> {
-        let state = &self.state;
-        let visitor = session
-            .filter(|session| session.is_for(room))
-            .map(|session| Visitor {
-                identity: session.identity(),
-                standing: session.standing(),
-                // Others could say that they are whoever they like.
-                owner: has_account(session.standing())
-                    && state.owners.is_owner(room, session.identity()),
-            });
-        let presence = &state.presence;
-        let here = session.is_some_and(|session| presence.is_here(room, session.id()));
-        let situation = Situation {
-            now: state.clock.now(),
-            open: presence.is_open(room),
-            others: presence.people(room).saturating_sub(u32::from(here)),
-            // Even if a restart made us forget who is there.
-            staying: intent == Intent::Poll,
-        };
-        policy.decide(room, visitor.as_ref(), &situation)
-    }
-
-    /// Who connects, by their cookies. They count only if a page of ours sent them: WebSockets know
-    /// no same-origin rule, and Prosody allows every origin.
-    pub(crate) fn connecting(
-        &self,
-        headers: &HeaderMap,
-        room: &RoomKey,
-    ) -> Result<Option<Rc<Session>>, RequestError> {
-        match headers::sender(headers, &self.state.origin) {
-            Sender::Own => Ok(self.visitor(headers, room)),
-            Sender::Foreign => Err(RequestError::ForeignSender),
-            Sender::NoPage => Ok(None),
-        }
-    }
-
-    /// The recorder's place in a room.
-    pub(crate) fn admit_recorder(&self, room: &RoomKey) -> Admitted<'static> {
-        let session = Rc::new(self.new_guest(room, Some("recorder".to_owned())));
-        Admitted {
-            session,
-            privilege: Privilege::Recorder,
-        }
-    }
-
-    /// The token for an admitted's connection; none for whom Prosody is to know otherwise.
-    pub(crate) fn mint(
-        &self,
-        rules: &Rules,
-        room: &RoomKey,
-        admitted: &Admitted<'_>,
-    ) -> Result<Option<BackendToken>, RequestError> {
-        let session = &admitted.session;
-        match admitted.grant() {
-            Some(grant) if !self.is_tokenless(session, grant.role()) => {
-                let minter = rules.minter.as_ref().ok_or(RequestError::NotFound)?;
-                Ok(Some(minter.mint(room, grant, session.identity())?))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Asks the rules about somebody who connects. Whoever comes with nothing is a guest where
-    /// guests may enter: an app has no page of ours to say a name on, and asks for one itself.
-    pub(crate) fn admit_connection<'p>(
-        &self,
-        policy: &'p Policy,
-        room: &RoomKey,
-        visitor: Option<Rc<Session>>,
+        visitor: &Visitor,
         intent: Intent,
         context: &RequestContext,
     ) -> Result<Admitted<'p>, RequestError> {
-        let admitted = self.authorize_for(policy, room, visitor.as_deref(), intent, context);
-        match (admitted, visitor) {
-            (Ok(grant), Some(session)) => Ok(Admitted {
-                session,
+        let granted = self.authorize(policy, room, visitor, intent, context);
+        match (granted, visitor) {
+            (Ok(grant), Visitor::Known(principal)) => Ok(Admitted {
+                principal: Rc::clone(principal),
                 privilege: Privilege::Granted(grant),
             }),
             (Err(RequestError::GuestFirst { .. }), _) => {
-                let guest = Rc::new(self.new_guest(room, None));
-                let grant = self.authorize_for(policy, room, Some(&guest), intent, context)?;
+                let guest = Rc::new(Principal::Pass(self.new_guest(room, None)));
+                let visitor = Visitor::Known(Rc::clone(&guest));
+                let grant = self.authorize(policy, room, &visitor, intent, context)?;
                 Ok(Admitted {
-                    session: guest,
-                    privilege: Privilege::Passing(grant),
+                    principal: guest,
+                    privilege: Privilege::Anonymous(grant),
                 })
             }
-            (outcome, _) => {
-                outcome?;
-                // The policy admits nobody in particular.
-                Err(RequestError::SignInFirst)
-            }
+            (Err(error), _) => Err(error),
+            (Ok(_), Visitor::Anonymous) => Err(RequestError::SignInFirst),
         }
     }
 
-    /// A pass for somebody of whom nothing is known but perhaps a name.
-    pub(crate) fn new_guest(&self, room: &RoomKey, name: Option<String>) -> Session {
-        let state = &self.state;
-        let identity = Identity {
-            name,
-            ..Identity::default()
-        };
-        let ends = state.clock.now().after(state.guests.lifetime);
-        state
-            .passes
-            .issue(room, Standing::Guest, identity, ends, &state.random)
-    }
-
-    /// The rules as they are now; one request sees one state of them.
-    pub(crate) fn rules(&self) -> std::sync::Arc<Rules> {
-        self.state.rules.load_full()
-    }
-
-    /// Adds a renewed session cookie to an answer, when it is time.
-    pub(crate) fn renew(&self, session: &Session, answer: &mut Response<Body>) {
-        if let Some(value) = self.state.sessions.renew(session) {
-            let cookie = self.session_cookie(&value);
-            answer.headers_mut().append(header::SET_COOKIE, cookie);
-            self.metrics.renewed();
-        }
-    }
-
-    /// The `Set-Cookie` header for a sealed session.
-    pub(crate) fn session_cookie(&self, value: &str) -> HeaderValue {
-        session::set(SESSION_COOKIE, value, self.state.sessions.cookie_lifetime())
+    /// Whether the policy in force keeps a connected principal in a room.
+    pub(crate) fn may_stay(&self, principal: &Principal, room: &RoomKey) -> bool {
+        let rules = self.rules();
+        let authenticator = &self.state.authenticator;
+        let admission =
+            self.state
+                .authorizer
+                .evaluate(&rules.policy, room, Some(principal), Intent::Poll);
+        authenticator.is_valid(principal, &rules.integrations)
+            && matches!(admission, Admission::Admit(_))
     }
 }
 
-/// Whether an identity was proved by the provider, or by a system that is trusted with e-mail
-/// addresses.
+/// Whether the provider proved an identity, or a system that is trusted with e-mail addresses.
 fn has_account(standing: &Standing) -> bool {
     standing.is_member() || matches!(standing, Standing::Embedded(_))
 }
@@ -288,25 +234,28 @@ fn has_account(standing: &Standing) -> bool {
 // === impl Admitted ===
 
 impl Admitted<'_> {
-    /// What the rules gave.
+    /// The policy's grant; recorders need none.
     pub(crate) fn grant(&self) -> Option<&Grant<'_>> {
         match &self.privilege {
-            Privilege::Granted(grant) | Privilege::Passing(grant) => Some(grant),
+            Privilege::Granted(grant) | Privilege::Anonymous(grant) => Some(grant),
             Privilege::Recorder => None,
         }
     }
 
-    /// Whether their presence opens the room for those who wait.
+    /// Whether the principal's presence opens the room for those who wait.
     pub(crate) fn opens(&self) -> bool {
         self.grant().is_some_and(Grant::opens)
     }
 
-    /// Whom a BOSH session belongs to.
+    /// The owner that a BOSH session id is bound to.
     pub(crate) fn owner(&self) -> &str {
         match self.privilege {
-            Privilege::Granted(_) => &self.session.identity().subject,
-            Privilege::Passing(_) => GUEST_PREFIX,
+            Privilege::Granted(_) => &self.principal.identity().subject,
+            Privilege::Anonymous(_) => GUEST_PREFIX,
             Privilege::Recorder => RECORDER_PREFIX,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

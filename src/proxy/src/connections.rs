@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::shard_upstreams::RoomShard;
 use cluster::revocation::{Cause, Revocations};
-use model::{random::Random, room::RoomKey, session::Session};
+use model::{random::Random, room::RoomKey, session::Principal};
 
 /// The open WebSockets and long polls of one worker.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +58,7 @@ struct Entries {
 
 #[derive(Debug)]
 struct Entry {
-    session: Rc<Session>,
+    principal: Rc<Principal>,
     kind: ConnectionKind,
     room_shard: Option<RoomShard>,
     /// The room that the rules let the session into, and may not any more.
@@ -81,7 +81,7 @@ impl ConnectionRegistry {
     /// Enters something that was opened for a session; on a shard, if there are shards.
     pub(crate) fn register(
         &self,
-        session: Rc<Session>,
+        principal: Rc<Principal>,
         kind: ConnectionKind,
         room_shard: Option<RoomShard>,
     ) -> Registration {
@@ -90,7 +90,7 @@ impl ConnectionRegistry {
         let number = entries.next;
         entries.next += 1;
         let mut entry = Entry {
-            session,
+            principal,
             kind,
             room_shard,
             admitted: None,
@@ -109,7 +109,11 @@ impl ConnectionRegistry {
 
     /// Ends everything whose session is revoked.
     pub(crate) fn end_revoked(&self, revocations: &Revocations) {
-        self.end_where(|entry| revocations.cause(&entry.session).map(CloseReason::Revoked));
+        self.end_where(|entry| {
+            revocations
+                .cause(entry.principal.credentials())
+                .map(CloseReason::Revoked)
+        });
     }
 
     /// Ends the sockets because the gateway stops, in an order that nobody chose, so that the people
@@ -137,10 +141,10 @@ impl ConnectionRegistry {
     }
 
     /// Ends the sockets of whom the rules do not let into their room any more.
-    pub(crate) fn end_refused(&self, is_refused: impl Fn(&Session, &RoomKey) -> bool) {
+    pub(crate) fn end_refused(&self, is_refused: impl Fn(&Principal, &RoomKey) -> bool) {
         self.end_where(|entry| {
             let room = entry.admitted.as_ref()?;
-            is_refused(&entry.session, room).then_some(CloseReason::Refused)
+            is_refused(&entry.principal, room).then_some(CloseReason::Refused)
         });
     }
 
@@ -257,12 +261,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use model::{
-        clock::Clock,
-        identity::{Identity, Verified},
-        seal::Keyring,
-        session::{SessionCodec, Settings},
-    };
+    use crate::testing::principal;
 
     /// When each of so many sockets was ended, in the order in which they were opened, and how long
     /// ending all took.
@@ -290,14 +289,8 @@ mod tests {
         })
     }
 
-    fn session() -> Rc<Session> {
-        let settings = Settings {
-            idle: Duration::from_hours(1),
-            absolute: Duration::from_hours(1),
-        };
-        let codec = SessionCodec::new(&Keyring::of([1; 32]), "o", settings, Clock::system());
-        let who = Verified::by_provider(Identity::default());
-        Rc::new(codec.begin(who, None, &Random::system()))
+    fn session() -> Rc<Principal> {
+        principal()
     }
 
     fn local<T>(test: impl Future<Output = T>) -> T {

@@ -1,8 +1,8 @@
-//! Tokens that a client brings along: in the address of a page, or of its connection.
+//! Tokens that a client carries in an address: of a page, or of its connection.
 //!
-//! A client token of ours stands for a sealed session; an integration's token vouches for a person.
-//! Either counts in one room, and only there where it is looked for: nothing else of what a client
-//! says about itself is believed.
+//! A client token of the gateway stands for a sealed pass; an integration's token vouches for a
+//! person. Either is valid in one room, and only where it is looked for: nothing else that a client
+//! states about itself is used.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,21 +10,22 @@ use aws_lc_rs::digest;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, header};
 
-use crate::{RequestContext, RequestError, Worker, audit};
 use cluster::store::Remembered;
 use model::{
     integration::EmbedError,
     room::RoomKey,
-    session::{CookieJar, Session, SessionId},
+    session::{Pass, SessionId},
     token::{ClientTokenError, ClientTokenKind, DisplayToken, Presented},
 };
 
-/// What a token is brought along for.
+use crate::{RequestContext, RequestError, Worker, audit};
+
+/// What a request wants of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Intent {
     /// A page, or a new connection.
     Connect,
-    /// A connection that takes up an earlier one (XEP-0198 § 5).
+    /// A connection that resumes an earlier stream (XEP-0198 § 5).
     Resume,
     /// A request within a BOSH session, whose id is bound to its owner.
     Poll,
@@ -33,69 +34,72 @@ pub(crate) enum Intent {
 // === impl Worker ===
 
 impl Worker {
-    /// The pass to a room that a brought token stands for; none if it is no more than a display
-    /// token, which everybody has.
-    pub(crate) async fn presented(
+    /// The pass that a token stands for; none for a display token, which proves nothing.
+    pub(crate) async fn pass_of_token(
         &self,
         token: &str,
         room: &RoomKey,
         intent: Intent,
         headers: &HeaderMap,
         context: &RequestContext,
-    ) -> Result<Option<Session>, RequestError> {
+    ) -> Result<Option<Pass>, RequestError> {
         if DisplayToken::is_one(token) {
             return Ok(None);
         }
         match self.state.client_tokens.recognize(token) {
             Ok(presented) => self
-                .client_session(presented, room, intent, headers, context)
+                .pass_of_client_token(presented, room, intent, headers, context)
                 .await
                 .map(Some),
-            Err(ClientTokenError::Foreign) => self.vouched(token, room, intent, context),
+            Err(ClientTokenError::Foreign) => {
+                self.pass_of_integration(token, room, intent, context)
+            }
             Err(error) => Err(RequestError::ClientToken(error)),
         }
     }
 
-    /// The pass that somebody got for this token when they brought it first: an address with it may
-    /// be loaded again when the token has been used, or its time is over.
-    pub(crate) fn pass_for(
+    /// The pass that this browser got when it showed the token first: its address can be loaded again
+    /// after the token has been used or has expired.
+    pub(crate) fn pass_from_earlier_use(
         &self,
         token: &str,
         room: &RoomKey,
         headers: &HeaderMap,
-    ) -> Option<Session> {
+    ) -> Option<Pass> {
         let state = &self.state;
-        let pass = state.passes.find(room, CookieJar::new(headers))?;
+        let rules = self.rules();
+        let pass = state
+            .authenticator
+            .pass(headers, room, &rules.integrations)?;
         let same = match state.client_tokens.recognize(token) {
-            Ok(presented) => pass.id() == presented.session.id(),
+            Ok(presented) => pass.id() == presented.pass.id(),
             Err(_) => *pass.id() == id_of(token),
         };
-        (same && self.is_valid(&pass)).then_some(pass)
+        same.then_some(pass)
     }
 
-    async fn client_session(
+    async fn pass_of_client_token(
         &self,
         presented: Presented,
         room: &RoomKey,
         intent: Intent,
         headers: &HeaderMap,
         context: &RequestContext,
-    ) -> Result<Session, RequestError> {
-        if presented.room != *room {
+    ) -> Result<Pass, RequestError> {
+        let pass = &presented.pass;
+        if pass.room() != room {
             return Err(RequestError::Embed(EmbedError::OtherRoom));
         }
-        let state = &self.state;
-        let session = &presented.session;
-        let left = state
-            .sessions
-            .ends_at_latest(session)
-            .since(state.clock.now());
-        if left.is_zero() || !self.is_valid(session) {
+        let (state, now) = (&self.state, self.state.clock.now());
+        let authenticator = &state.authenticator;
+        let left = authenticator.sessions.latest_end_of_pass(pass).since(now);
+        let rules = self.rules();
+        if left.is_zero() || !authenticator.is_valid_pass(pass, &rules.integrations) {
             return Err(RequestError::SignInFirst);
         }
-        let in_time = presented.is_good_at(state.clock.now());
+        let in_time = presented.is_good_at(now);
         match (presented.kind, intent) {
-            // Its BOSH session was begun with it in time.
+            // The BOSH session began with the token in time.
             (_, Intent::Poll) => {}
             (ClientTokenKind::Embed, _) => in_time?,
             (ClientTokenKind::Handoff, Intent::Connect) => {
@@ -108,14 +112,11 @@ impl Worker {
                     .await?;
             }
         }
-        // Whoever has the token has this one room: a session for all must not come back as a
-        // cookie with some answer.
-        let ends = state.sessions.ends_at_latest(&presented.session);
-        Ok(presented.session.only_in(room, ends))
+        Ok(presented.pass)
     }
 
-    /// Uses up a handoff token. Whoever used it may come back with it after a break of their
-    /// connection, which the same address and program vouch for.
+    /// Uses up a handoff token. A client that resumes shows it again, from the same address and with
+    /// the same `User-Agent`.
     async fn use_once(
         &self,
         presented: &Presented,
@@ -138,25 +139,25 @@ impl Worker {
             .spawn(async move { store.remember(&key, &claimed, left).await });
         let outcome = claiming
             .await
-            .map_err(|_| RequestError::Internal("a claim was abandoned"))??;
+            .map_err(|_| RequestError::Internal("the store task ended before it answered"))??;
         match outcome {
-            // A resumption of what never was: the first use is lost, or on another replica without
-            // a shared store. The token's own time decides.
+            // The first use is not in the store: it was lost, or made at a replica without a shared
+            // store. The token's own time decides.
             Remembered::New => Ok(presented.is_good_at(self.state.clock.now())?),
             Remembered::Before(before) if resumes && before == value => Ok(()),
             Remembered::Before(_) => Err(RequestError::UsedToken),
         }
     }
 
-    /// Whom an integration's token vouches for. Where no integration is configured such tokens mean
-    /// nothing, as before one was.
-    fn vouched(
+    /// The pass of the person that an integration's token vouches for. Without configured
+    /// integrations such tokens are ignored.
+    fn pass_of_integration(
         &self,
         token: &str,
         room: &RoomKey,
         intent: Intent,
         context: &RequestContext,
-    ) -> Result<Option<Session>, RequestError> {
+    ) -> Result<Option<Pass>, RequestError> {
         let rules = self.rules();
         if rules.integrations.is_empty() {
             return Ok(None);
@@ -164,21 +165,24 @@ impl Worker {
         let state = &self.state;
         let now = state.clock.now();
         let vouched = match intent {
-            // Its BOSH session was begun with it in time.
+            // The BOSH session began with the token in time.
             Intent::Poll => rules.integrations.verify_again(token, room)?,
             Intent::Connect | Intent::Resume => rules.integrations.verify(token, room, now)?,
         };
-        let ends = now.after(state.guests.lifetime);
-        let pass = state.passes.issue(
+        let validity = now..now.after(state.guests.lifetime);
+        let pass = Pass::issue(
             room,
             vouched.standing,
             vouched.identity,
-            ends,
+            validity,
             &state.random,
         );
         // One token is one person in the room, however often it is shown.
         let pass = pass.named(id_of(token));
-        if state.revocations.contains(&pass) {
+        if !state
+            .authenticator
+            .is_valid_pass(&pass, &rules.integrations)
+        {
             return Err(RequestError::SignInFirst);
         }
         // Each poll of an app shows it again.
@@ -189,12 +193,12 @@ impl Worker {
     }
 }
 
-/// What a person is known by whom an integration's token vouches for.
+/// The id of a pass that an integration's token vouches for.
 fn id_of(token: &str) -> SessionId {
     SessionId::from(hash(&[token.as_bytes()]).as_str())
 }
 
-/// A short stand-in for texts that must not be told.
+/// A short digest of texts that must not be disclosed.
 pub(crate) fn hash(parts: &[&[u8]]) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {
@@ -205,5 +209,5 @@ pub(crate) fn hash(parts: &[&[u8]]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(hash.as_ref().get(..HASH_BYTES).unwrap_or_default())
 }
 
-/// Nobody finds two texts with the same 128 bits.
+/// 128 bits: collisions cannot be found.
 const HASH_BYTES: usize = 16;

@@ -13,8 +13,9 @@ use crate::{
     Body, Connection, Worker, audit, body,
     request_context::{RequestContext, check_authority},
     respond::{Audience, RequestError, Responder},
+    signalling,
 };
-use model::route::{Endpoint, Label, Route, Transport};
+use model::route::{Endpoint, Label, Route, Routed, Transport};
 use pages::StartPage;
 
 // === impl Worker ===
@@ -75,72 +76,70 @@ impl Worker {
 
     async fn answer(
         self: Rc<Self>,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         context: RequestContext,
     ) -> (Label, Response<Body>) {
         let (uri, headers) = (request.uri(), request.headers());
-        let route = match Route::classify(uri.path()) {
-            Ok(route) => route,
+        let routed = match Route::classify(uri.path()) {
+            Ok(routed) => routed,
             Err(error) => {
-                let responder = Responder::of_page(context.id, uri, headers);
-                return (
-                    Label::Refused,
-                    self.refuse(&error.into(), Label::Refused, &responder, context),
-                );
+                let responder = Responder::of_bad_path(context.id, uri.path(), headers);
+                let answer = self.refuse(&error.into(), Label::Refused, &responder, context);
+                return (Label::Refused, answer);
             }
         };
-        let label = route.label();
-        let responder = match &route {
-            Route::Signalling {
-                transport: Transport::Bosh,
-                ..
-            } => Responder::of(Audience::Bosh, context.id, uri, headers),
-            Route::Signalling { .. } => Responder::of(Audience::Socket, context.id, uri, headers),
-            _ => Responder::of_page(context.id, uri, headers),
-        };
-        // Public keys are public: Prosody fetches them by whatever name and scheme it knows us.
-        if let Route::Endpoint(own @ (Endpoint::Jwks | Endpoint::Asap(_))) = &route {
-            return (label, self.published_keys(own, &responder));
+        let label = routed.route.label();
+        let responder = Responder::of(&routed, context.id, uri.query(), headers);
+        // Prosody fetches the public keys by an internal name and without TLS: neither is checked.
+        if let Route::Endpoint(endpoint @ (Endpoint::Jwks | Endpoint::Asap(_))) = &routed.route {
+            return (label, self.published_keys(endpoint, &responder));
         }
         if !context.secure {
             return (label, self.to_https(&request, &responder, context));
         }
         let host = check_authority(uri, request.version(), headers, &self.state.authority);
         let worker = Rc::clone(&self);
-        let outcome = match (host, route) {
-            (Err(failure), _) => Err(failure),
-            (Ok(()), Route::Endpoint(own)) => {
-                self.endpoint(own, request, &responder, context).await
+        let outcome = match host {
+            Ok(()) => {
+                self.call_handler(routed, request, &responder, context)
+                    .await
             }
-            (
-                Ok(()),
-                Route::Signalling {
-                    transport: Transport::Bosh,
-                    tenant,
-                },
-            ) => self.bosh(request, context, tenant).await,
-            (
-                Ok(()),
-                Route::Signalling {
-                    transport: Transport::WebSocket,
-                    tenant,
-                },
-            ) => self.web_socket(&mut request, context, tenant).await,
-            (Ok(()), Route::Room(room)) => self.room_page(request, &responder, context, room).await,
-            (Ok(()), Route::Config { tenant }) => self.config_js(request, context, tenant).await,
-            (Ok(()), Route::Home)
-                if self.state.start == StartPage::Gateway || self.jitsi().is_err() =>
-            {
-                self.start_page(&request, &responder)
-            }
-            (Ok(()), Route::Home | Route::Asset) => self.public(request, context).await,
-            (Ok(()), Route::Private) => self.private(request, context).await,
-            (Ok(()), Route::NoRoom(error)) => Err(error.into()),
-            (Ok(()), Route::Closed(closed)) => Err(RequestError::Closed(closed)),
+            Err(error) => Err(error),
         };
         let answer =
             outcome.unwrap_or_else(|failure| worker.refuse(&failure, label, &responder, context));
         (label, answer)
+    }
+
+    /// Calls the handler of a route.
+    async fn call_handler(
+        self: Rc<Self>,
+        Routed { route, path }: Routed,
+        mut request: Request<Incoming>,
+        responder: &Responder,
+        context: RequestContext,
+    ) -> Result<Response<Body>, RequestError> {
+        match route {
+            Route::Endpoint(endpoint) => self.endpoint(endpoint, request, responder, context).await,
+            Route::Signalling { transport, tenant } => match transport {
+                Transport::Bosh => signalling::bosh::answer(&self, request, context, tenant).await,
+                Transport::WebSocket => {
+                    signalling::websocket::answer(&self, &mut request, context, tenant).await
+                }
+            },
+            Route::Room(room) => {
+                self.room_page(request, &path, responder, context, room)
+                    .await
+            }
+            Route::Config { tenant } => self.config_js(request, &path, context, tenant).await,
+            Route::Home if self.state.start == StartPage::Gateway || self.jitsi().is_err() => {
+                self.start_page(&request, responder)
+            }
+            Route::Home | Route::Asset => self.public(request, &path, context).await,
+            Route::Private => self.private(request, &path, context).await,
+            Route::NoRoom(error) => Err(error.into()),
+            Route::Closed(closed) => Err(RequestError::Closed(closed)),
+        }
     }
 
     fn refuse(
@@ -169,7 +168,8 @@ impl Worker {
             .uri()
             .path_and_query()
             .map_or("/", |target| target.as_str());
-        let location = HeaderValue::try_from(format!("{}{target}", self.state.origin));
+        let location =
+            HeaderValue::try_from(format!("{}{target}", self.state.authenticator.origin));
         match location {
             // A key to the API is shown to nobody twice.
             Ok(location)

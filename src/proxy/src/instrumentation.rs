@@ -4,11 +4,8 @@ use std::{future::Future, time::Instant};
 
 use http::{Method, Request};
 
-use crate::{Connection, RequestContext, RequestError, Worker, audit, authorize::Admitted};
-use model::{
-    room::RoomKey,
-    route::{Label, Transport},
-};
+use crate::{Connection, RequestContext, RequestError, Worker, audit};
+use model::route::{Label, Transport};
 use observe::{
     metrics::{Limit, Upstream, WorkerMetrics},
     traces::Span,
@@ -43,21 +40,6 @@ impl Worker {
         let span = traces.begin(trusted.then(|| request.headers()));
         context.trace = Some(span.traceparent());
         Some((span, request.method().clone()))
-    }
-
-    /// Somebody was let into a room.
-    pub(crate) fn record_entry(
-        &self,
-        admitted: &Admitted<'_>,
-        room: &RoomKey,
-        transport: Transport,
-        context: &RequestContext,
-    ) {
-        let role = admitted
-            .grant()
-            .map_or("recorder", |grant| grant.role().as_str());
-        self.metrics.entered(transport, role);
-        audit::admitted(admitted, role, room, transport, context);
     }
 
     /// Waits for the head of an upstream's answer, and counts how long that took.

@@ -18,6 +18,7 @@
 pub mod admin;
 pub mod api;
 mod audit;
+mod authenticate;
 mod authorize;
 mod body;
 mod connections;
@@ -32,6 +33,8 @@ pub mod server;
 mod shard_upstreams;
 mod signalling;
 mod state;
+#[cfg(test)]
+mod testing;
 pub mod upstream;
 mod web;
 mod worker;

@@ -1,6 +1,7 @@
 //! Every way a request can end without what it asked for, and the one table from there to answers.
 
 mod answer;
+mod renewal;
 mod responder;
 
 use http::StatusCode;
@@ -126,7 +127,7 @@ pub(crate) enum RequestError {
     /// Somebody listens to more events than anybody needs, or all together do.
     #[error("too many streams of events are open")]
     TooManyStreams,
-    /// Signalling without `room`.
+    /// The query names no room.
     #[error("the request does not name a room")]
     NoRoom,
     /// The body is too large.

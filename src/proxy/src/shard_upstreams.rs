@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Response};
 use crate::upstream::{self, Pool, SendError};
 use crate::{Body, RequestError, Worker, respond::terminated, state::JitsiBackend};
 use cluster::placement::{Move, Shard};
-use model::{headers::X_JITSI_SHARD, query::SignallingQuery, room::RoomKey, shard::ShardName};
+use model::{headers::X_JITSI_SHARD, query::ForwardedParameters, room::RoomKey, shard::ShardName};
 
 /// One worker's connections to one shard.
 #[derive(Debug)]
@@ -164,7 +164,7 @@ impl ShardUpstreams {
 
     /// The Prosody for a query: a visitor node, if it names one that there is; else what it names
     /// is dropped.
-    pub(crate) fn prosody_for(&self, query: &mut SignallingQuery) -> &Pool {
+    pub(crate) fn prosody_for(&self, query: &mut ForwardedParameters) -> &Pool {
         let nodes = self.shard.place.visitors.iter().zip(&self.visitors);
         let named = query.visitor_node();
         let known = nodes
@@ -207,6 +207,7 @@ mod tests {
         placement::{Place, Placement, Settings, ShardSettings, VisitorNode},
         store::Memory,
     };
+    use model::query::SignallingQuery;
     use model::{clock::Clock, random::Random, shard::State};
     use observe::metrics::ShardMetrics;
 
@@ -268,10 +269,11 @@ mod tests {
             ("room=x&vnode=v1", "room=x", "prosody:5280"),
             ("room=x", "room=x", "prosody:5280"),
         ] {
-            let mut query = SignallingQuery::parse(raw).unwrap();
-            let pool = upstreams.prosody_for(&mut query);
+            let query = SignallingQuery::parse(None, raw).unwrap();
+            let mut parameters = query.forwarded;
+            let pool = upstreams.prosody_for(&mut parameters);
             assert!(format!("{pool:?}").contains(at), "{raw}: {pool:?}");
-            assert_eq!(query.for_prosody(None), sent);
+            assert_eq!(parameters.with_room(&query.room), sent);
         }
     }
 }

@@ -1,8 +1,9 @@
-//! XMPP for Prosody: BOSH requests and WebSockets, admitted by one function and carried on.
+//! XMPP to Prosody: BOSH requests and WebSockets, admitted in one order and carried until they end.
 
+mod admission;
 pub(crate) mod bosh;
-pub(crate) mod bosh_streams;
-pub(crate) mod tunnel;
+mod bosh_streams;
+mod tunnel;
 pub(crate) mod websocket;
 
 pub(crate) use self::bosh_streams::BoshStreams;

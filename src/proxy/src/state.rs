@@ -6,8 +6,10 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tokio::runtime::Handle;
 
-use crate::request_context::Authority;
-use crate::upstream;
+use crate::{
+    authenticate::Authenticator, authorize::Authorizer, request_context::Authority,
+    signalling::BoshStreams, upstream,
+};
 use cluster::{placement::Placement, presence::Presence, revocation::Revocations, store::Store};
 use model::{
     bosh::SessionIds,
@@ -21,7 +23,7 @@ use model::{
     policy::Policy,
     random::Random,
     seal::{Keyring, Purpose, Sealer},
-    session::{self, Passes, SessionCodec, SignInCookies},
+    session::{PassCookies, SessionCodec, SessionSettings, SignInCookies},
     token::{self, ClientTokens, Minter, PublishedKeys, SignerError},
 };
 use observe::{metrics::ControlMetrics, traces::Traces};
@@ -38,7 +40,7 @@ pub struct ProxySettings {
     /// Peers whose word on the client is believed.
     pub trusted_proxies: TrustedProxies,
     /// How long sessions live.
-    pub session: session::Settings,
+    pub session: SessionSettings,
     /// Seals cookies.
     pub keyring: Keyring,
     /// What carries the meetings.
@@ -88,16 +90,18 @@ pub struct GuestSettings {
 
 /// What all workers share: read-only but for the rules, which a reload swaps whole.
 pub struct SharedState {
-    pub(crate) origin: String,
     pub(crate) authority: Authority,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) rules: ArcSwap<Rules>,
-    pub(crate) sessions: SessionCodec,
+    /// Phase "authenticate": cookies.
+    pub(crate) authenticator: Authenticator,
+    /// Phase "authorize": the policy's situation.
+    pub(crate) authorizer: Authorizer,
     pub(crate) sign_ins: SignInCookies,
     pub(crate) hints: Sealer,
     pub(crate) bosh_ids: SessionIds,
-    pub(crate) passes: Passes,
-    pub(crate) owners: OwnerTags,
+    /// All workers' BOSH streams: a stream's requests may come on any connection.
+    pub(crate) bosh_streams: BoshStreams,
     pub(crate) links: Links,
     pub(crate) client_tokens: ClientTokens,
     pub(crate) guests: GuestSettings,
@@ -108,8 +112,6 @@ pub struct SharedState {
     pub(crate) completion: Completion,
     pub(crate) pages: Pages,
     pub(crate) relying_party: Option<Arc<RelyingParty>>,
-    pub(crate) revocations: Arc<Revocations>,
-    pub(crate) presence: Arc<Presence>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) jitsi: Option<JitsiBackend>,
     pub(crate) api_answers: Sealer,
@@ -237,12 +239,21 @@ impl SharedState {
             authority: Authority::new(settings.authority),
             trusted_proxies: settings.trusted_proxies,
             rules: ArcSwap::from_pointee(rules),
-            sessions: SessionCodec::new(&keyring, &origin, settings.session, clock.clone()),
+            authenticator: Authenticator {
+                sessions: SessionCodec::new(&keyring, &origin, settings.session, clock.clone()),
+                passes: PassCookies::new(&keyring, &origin, clock.clone()),
+                revocations: control.revocations,
+                origin: origin.clone(),
+            },
+            authorizer: Authorizer {
+                owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
+                presence: Arc::clone(&control.presence),
+                clock: clock.clone(),
+            },
             sign_ins: SignInCookies::new(&keyring, &origin, clock.clone()),
             hints: keyring.sealer(Purpose::LogoutHint, &origin),
+            bosh_streams: BoshStreams::default(),
             bosh_ids: SessionIds::new(keyring.tagger(Purpose::BoshSession)),
-            passes: Passes::new(&keyring, &origin, clock.clone()),
-            owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
             links: Links::new(&keyring, &origin),
             client_tokens: ClientTokens::new(&keyring, &origin, clock.clone(), random.clone()),
             recorders: settings.recorders,
@@ -256,8 +267,6 @@ impl SharedState {
             guests: settings.guests,
             pages: settings.pages,
             relying_party: control.relying_party,
-            revocations: control.revocations,
-            presence: control.presence,
             store: control.store,
             jitsi,
             api_answers: keyring.sealer(Purpose::ApiAnswer, &origin),
@@ -267,7 +276,6 @@ impl SharedState {
             random,
             access_log: settings.access_log,
             traces: settings.traces,
-            origin,
         })
     }
 
@@ -285,7 +293,7 @@ impl SharedState {
 impl std::fmt::Debug for SharedState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SharedState")
-            .field("origin", &self.origin)
+            .field("origin", &self.authenticator.origin)
             .finish_non_exhaustive()
     }
 }

@@ -6,12 +6,17 @@ use std::{
     sync::Arc,
 };
 
+use model::{
+    identity::{Identity, Standing},
+    room::RoomKey,
+    session::Pass,
+};
 use observe::metrics::WorkerMetrics;
 
 use crate::{
-    DrainSchedule, SharedState, connections::ConnectionRegistry, endpoints::events::Listeners,
-    request_context::RequestId, respond::RequestError, shard_upstreams::ShardUpstreams,
-    signalling::BoshStreams, state::JitsiBackend,
+    DrainSchedule, Rules, SharedState, connections::ConnectionRegistry,
+    endpoints::events::Listeners, request_context::RequestId, respond::RequestError,
+    shard_upstreams::ShardUpstreams, state::JitsiBackend,
 };
 
 /// One thread's share of the gateway.
@@ -21,7 +26,6 @@ pub struct Worker {
     /// To the shards that were needed so far.
     pub(crate) upstreams: RefCell<Vec<Rc<ShardUpstreams>>>,
     pub(crate) connections: ConnectionRegistry,
-    pub(crate) streams: BoshStreams,
     pub(crate) listeners: Listeners,
     pub(crate) metrics: Arc<WorkerMetrics>,
     name: u32,
@@ -38,7 +42,6 @@ impl Worker {
         Self {
             upstreams: RefCell::default(),
             connections: ConnectionRegistry::default(),
-            streams: BoshStreams::new(Arc::clone(&metrics)),
             listeners: Listeners::default(),
             name: u32::from_be_bytes(state.random.bytes()),
             requests: Cell::new(0),
@@ -50,13 +53,14 @@ impl Worker {
 
     /// Ends what is open for revoked sessions.
     pub fn end_revoked(&self) {
-        self.connections.end_revoked(&self.state.revocations);
+        self.connections
+            .end_revoked(&self.state.authenticator.revocations);
     }
 
     /// Ends the WebSockets of whom new rules refuse; BOSH asks them at each request.
     pub fn reevaluate_admissions(&self) {
         self.connections
-            .end_refused(|session, room| !self.may_stay(session, room));
+            .end_refused(|principal, room| !self.may_stay(principal, room));
     }
 
     /// Asks clients of HTTP/1.1 to come back on other connections, which another replica will take.
@@ -83,5 +87,22 @@ impl Worker {
             worker: self.name,
             number,
         }
+    }
+
+    /// The rules in force; one request sees one state of them.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.state.rules.load_full()
+    }
+
+    /// A guest's pass, with the name that the guest stated, if any.
+    pub(crate) fn new_guest(&self, room: &RoomKey, name: Option<String>) -> Pass {
+        let state = &self.state;
+        let identity = Identity {
+            name,
+            ..Identity::default()
+        };
+        let now = state.clock.now();
+        let validity = now..now.after(state.guests.lifetime);
+        Pass::issue(room, Standing::Guest, identity, validity, &state.random)
     }
 }

@@ -10,11 +10,11 @@ use model::{
     identity::{Identity, Verified},
     random::Random,
     seal::Keyring,
-    session::{SessionCodec, Settings},
+    session::{Principal, SessionCodec, SessionSettings},
 };
 
-fn session(clock: &Clock, subject: &str, sid: &str) -> Session {
-    let settings = Settings {
+fn session(clock: &Clock, subject: &str, sid: &str) -> Principal {
+    let settings = SessionSettings {
         idle: Duration::from_hours(1),
         absolute: Duration::from_hours(24),
     };
@@ -23,11 +23,11 @@ fn session(clock: &Clock, subject: &str, sid: &str) -> Session {
         subject: subject.to_owned(),
         ..Identity::default()
     };
-    codec.begin(
+    Principal::Member(codec.begin(
         Verified::by_provider(who),
         Some(sid.to_owned()),
         &Random::system(),
-    )
+    ))
 }
 
 fn replica(clock: &Clock) -> Arc<Revocations> {
@@ -81,10 +81,10 @@ fn an_operator_ends_a_person_or_a_session() {
         session(&clock, "2", "z"),
     );
     operator(a.id().as_str());
-    assert_eq!(revocations.cause(&a), Some(Cause::Operator));
+    assert_eq!(revocations.cause(a.credentials()), Some(Cause::Operator));
     assert!(!revocations.contains(&b));
     operator("1");
-    assert_eq!(revocations.cause(&b), Some(Cause::Operator));
+    assert_eq!(revocations.cause(b.credentials()), Some(Cause::Operator));
     assert!(!revocations.contains(&c));
     hand.advance(Duration::from_secs(1));
     assert!(

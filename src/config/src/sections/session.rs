@@ -9,7 +9,7 @@ use crate::{
     secret::{RawSecret, SecretReader},
     values::{DurationText, seconds},
 };
-use model::{seal::Keyring, session::Settings};
+use model::{seal::Keyring, session::SessionSettings};
 
 /// How long people stay signed in, and what their cookies are sealed with.
 #[derive(Deserialize, JsonSchema)]
@@ -35,7 +35,7 @@ impl RawSession {
         self,
         secrets: SecretReader,
         section: &mut Section<'_>,
-    ) -> Option<(Keyring, Settings)> {
+    ) -> Option<(Keyring, SessionSettings)> {
         let raw = RawSecret {
             inline: self.key,
             file: self.key_file,
@@ -68,7 +68,7 @@ impl RawSession {
         }
         Some((
             keyring?,
-            Settings {
+            SessionSettings {
                 idle: idle?,
                 absolute: absolute?,
             },

@@ -11,7 +11,7 @@ use super::{
     page::{Notice, SignInPage, html},
 };
 use crate::http::{self as server, Answer};
-use model::session::CookieJar;
+use model::session::RequestCookies;
 
 /// An authorization request that may be answered.
 struct AuthorizationRequest {
@@ -46,7 +46,7 @@ enum Step {
 
 impl Provider {
     /// Answers with a code if the person is known already, else with the page to choose on.
-    pub(super) fn authorize(&self, raw: &str, cookies: CookieJar<'_>) -> Answer {
+    pub(super) fn authorize(&self, raw: &str, cookies: RequestCookies<'_>) -> Answer {
         let request = match self.read(raw) {
             Ok(request) => request,
             Err(error) => return refuse(error),
@@ -85,7 +85,7 @@ impl Provider {
     }
 
     /// The id of the provider's own session that the browser brings.
-    pub(super) fn sso_session(&self, cookies: CookieJar<'_>) -> Option<SsoSession> {
+    pub(super) fn sso_session(&self, cookies: RequestCookies<'_>) -> Option<SsoSession> {
         let sid = cookies.value(SESSION_COOKIE)?;
         let grants = self.grants();
         grants.sessions.find(sid, self.clock.now()).cloned()
@@ -146,7 +146,7 @@ impl Provider {
 
     /// A `login_hint` that names somebody signs them in without the page: there is no password to
     /// ask for, and tests need no form.
-    fn step(&self, request: &AuthorizationRequest, cookies: CookieJar<'_>) -> Step {
+    fn step(&self, request: &AuthorizationRequest, cookies: RequestCookies<'_>) -> Step {
         let prompts = |prompt: &str| {
             let asked = request.prompt.as_deref().unwrap_or_default();
             asked.split(' ').any(|one| one == prompt)

@@ -9,14 +9,19 @@ use super::{
     page::{Notice, html},
 };
 use crate::http::{self as server, Answer};
-use model::session::CookieJar;
+use model::session::RequestCookies;
 
 // === impl Provider ===
 
 impl Provider {
     /// Ends the person's session at the provider. Without an ID token of ours as a hint any page
     /// could have sent the browser here, so then the person is asked first.
-    pub(super) fn log_out(&self, raw: &str, cookies: CookieJar<'_>, confirmed: bool) -> Answer {
+    pub(super) fn log_out(
+        &self,
+        raw: &str,
+        cookies: RequestCookies<'_>,
+        confirmed: bool,
+    ) -> Answer {
         let parameters: Vec<(String, String)> = form_urlencoded::parse(raw.as_bytes())
             .into_owned()
             .collect();

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn label(path: &str) -> &'static str {
-    Route::classify(path).map_or("refused", |route| route.label().as_str())
+    Route::classify(path).map_or("refused", |routed| routed.route.label().as_str())
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn other_spellings_of_protected_paths_reach_nothing() {
         "/acme/HTTP-bind",
     ];
     for path in spellings {
-        let route = Route::classify(path).unwrap();
+        let route = Route::classify(path).unwrap().route;
         assert!(
             matches!(route, Route::Closed(Closed::Spelling)),
             "{path} is {route:?}"
@@ -138,7 +138,7 @@ fn names_near_protected_ones_are_rooms_and_forwarded_as_such() {
 
 #[test]
 fn own_pages() {
-    let own = |path: &str| match Route::classify(path) {
+    let own = |path: &str| match Route::classify(path).map(|routed| routed.route) {
         Ok(Route::Endpoint(own)) => own,
         other => panic!("{other:?}"),
     };
@@ -154,7 +154,7 @@ fn own_pages() {
 proptest! {
     #[test]
     fn a_protected_route_is_reached_by_its_own_spelling_only(path in "/[a-zA-Z%0-9/._-]{0,24}") {
-        if let Ok(Route::Signalling { .. }) = Route::classify(&path) {
+        if let Ok(Routed { route: Route::Signalling { .. }, .. }) = Route::classify(&path) {
             prop_assert!(path.ends_with("/http-bind") || path.ends_with("/xmpp-websocket"));
             prop_assert!(!path.contains('%') && !path.contains("//"));
         }

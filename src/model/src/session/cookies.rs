@@ -9,11 +9,11 @@ use crate::clock::Timestamp;
 
 /// The cookies of one request.
 #[derive(Clone, Copy, Debug)]
-pub struct CookieJar<'r>(&'r HeaderMap);
+pub struct RequestCookies<'r>(&'r HeaderMap);
 
 /// How much of one kind a browser is to keep for us: every request carries all of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct CookieBudget {
     /// How many cookies.
     pub(super) cookies: usize,
     /// How many bytes of names and values.
@@ -22,19 +22,19 @@ pub(super) struct Limits {
 
 /// One of several cookies of a kind that a browser has gathered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Gathered<'r> {
+pub(super) struct StoredCookie<'r> {
     /// None for what cannot be read any more.
     began: Option<Timestamp>,
     name: &'r str,
     bytes: usize,
 }
 
-// === impl Limits ===
+// === impl CookieBudget ===
 
-impl Limits {
+impl CookieBudget {
     /// The names of those cookies, the oldest first, that have to go when one of so many bytes
     /// comes to them.
-    pub(super) fn surplus(self, newest: usize, mut gathered: Vec<Gathered<'_>>) -> Vec<&str> {
+    pub(super) fn evicted(self, newest: usize, mut gathered: Vec<StoredCookie<'_>>) -> Vec<&str> {
         gathered.sort_unstable();
         let mut bytes = newest;
         let kept = gathered.iter().rev().take(self.cookies.saturating_sub(1));
@@ -48,9 +48,9 @@ impl Limits {
     }
 }
 
-// === impl Gathered ===
+// === impl StoredCookie ===
 
-impl<'r> Gathered<'r> {
+impl<'r> StoredCookie<'r> {
     /// A cookie, and when what is in it began.
     pub(super) fn new(name: &'r str, value: &str, began: Option<Timestamp>) -> Self {
         Self {
@@ -61,9 +61,9 @@ impl<'r> Gathered<'r> {
     }
 }
 
-// === impl CookieJar ===
+// === impl RequestCookies ===
 
-impl<'r> CookieJar<'r> {
+impl<'r> RequestCookies<'r> {
     /// The cookies that the request's head carries.
     pub fn new(headers: &'r HeaderMap) -> Self {
         Self(headers)
@@ -198,17 +198,23 @@ mod tests {
     fn a_planted_twin_makes_both_worthless() {
         let one = headers(&["a=1; __Host-gateway-session=x"]);
         assert_eq!(
-            CookieJar::new(&one).value("__Host-gateway-session"),
+            RequestCookies::new(&one).value("__Host-gateway-session"),
             Some("x")
         );
         let two = headers(&["__Host-gateway-session=x", "b=2;__Host-gateway-session=y"]);
-        assert_eq!(CookieJar::new(&two).value("__Host-gateway-session"), None);
+        assert_eq!(
+            RequestCookies::new(&two).value("__Host-gateway-session"),
+            None
+        );
         let odd = headers(&[
             ";;;;",
             "=__Host-gateway-session=x",
             "__host-gateway-session=x; $Version=1",
         ]);
-        assert_eq!(CookieJar::new(&odd).value("__Host-gateway-session"), None);
+        assert_eq!(
+            RequestCookies::new(&odd).value("__Host-gateway-session"),
+            None
+        );
     }
 
     #[test]
@@ -216,24 +222,30 @@ mod tests {
         let line =
             HeaderValue::from_bytes(b"a=\xe9; __Host-gateway-session=x; b=Zo\xc3\xab").unwrap();
         let mixed: HeaderMap = [(header::COOKIE, line)].into_iter().collect();
-        let jar = CookieJar::new(&mixed);
+        let jar = RequestCookies::new(&mixed);
         assert_eq!(jar.value("__Host-gateway-session"), Some("x"));
         assert_eq!(jar.foreign().unwrap().as_bytes(), b"a=\xe9; b=Zo\xc3\xab");
         // Nor does one that would be ours.
         let line = HeaderValue::from_bytes(b"__Host-gateway-session=\xe9; c=1").unwrap();
         let odd: HeaderMap = [(header::COOKIE, line)].into_iter().collect();
-        assert_eq!(CookieJar::new(&odd).value("__Host-gateway-session"), None);
-        assert_eq!(CookieJar::new(&odd).foreign().unwrap(), "c=1");
+        assert_eq!(
+            RequestCookies::new(&odd).value("__Host-gateway-session"),
+            None
+        );
+        assert_eq!(RequestCookies::new(&odd).foreign().unwrap(), "c=1");
     }
 
     #[test]
     fn our_cookies_never_go_upstream() {
         let mixed = headers(&["a=1; __Host-gateway-session=x; __host-GATEWAY-y=1; b=\"q\""]);
-        assert_eq!(CookieJar::new(&mixed).foreign().unwrap(), "a=1; b=\"q\"");
+        assert_eq!(
+            RequestCookies::new(&mixed).foreign().unwrap(),
+            "a=1; b=\"q\""
+        );
         let hint = headers(&["__Secure-gateway-hint=x; c=1"]);
-        assert_eq!(CookieJar::new(&hint).foreign().unwrap(), "c=1");
+        assert_eq!(RequestCookies::new(&hint).foreign().unwrap(), "c=1");
         assert!(
-            CookieJar::new(&headers(&["__Host-gateway-session=x"]))
+            RequestCookies::new(&headers(&["__Host-gateway-session=x"]))
                 .foreign()
                 .is_none()
         );
@@ -264,7 +276,7 @@ mod tests {
         .into_iter()
         .collect();
         assert_eq!(
-            CookieJar::new(&headers).value("__Host-gateway-session"),
+            RequestCookies::new(&headers).value("__Host-gateway-session"),
             None
         );
     }

@@ -62,7 +62,15 @@ impl ReturnTo {
         let (path, query) = text
             .split_once('?')
             .map_or((text, None), |(p, q)| (p, Some(q)));
-        let path = CanonicalPath::parse(path).ok()?;
+        Self::of_path(&CanonicalPath::parse(path).ok()?, query)
+    }
+
+    /// The address of a canonical path with the query of its request.
+    pub fn of_request(path: &CanonicalPath, query: Option<&str>) -> Self {
+        Self::of_path(path, query).unwrap_or_default()
+    }
+
+    fn of_path(path: &CanonicalPath, query: Option<&str>) -> Option<Self> {
         // A path of our own would sign in, or out, in a circle.
         if path.as_str().starts_with("/_gateway") {
             return None;

@@ -6,8 +6,8 @@ use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    App, CookieJar, ReturnTo,
-    cookies::{Gathered, Limits},
+    App, RequestCookies, ReturnTo,
+    cookies::{CookieBudget, StoredCookie},
     expire, set,
 };
 use crate::{
@@ -119,14 +119,14 @@ impl SignInCookies {
 
     /// The `Set-Cookie` headers that remember a sign-in: its own, and deletions of the oldest ones
     /// if the browser has gathered too many.
-    pub fn remember(&self, sign_in: &SignIn, jar: CookieJar<'_>) -> Vec<HeaderValue> {
+    pub fn remember(&self, sign_in: &SignIn, jar: RequestCookies<'_>) -> Vec<HeaderValue> {
         let plain = serde_json::to_vec(sign_in).unwrap_or_default();
         let (name, sealed) = (cookie_name(&sign_in.state), self.sealer.seal(&plain));
         let others = jar.with_prefix(PREFIX).map(|(name, value)| {
             let began = self.open(value).map(|old| old.began);
-            Gathered::new(name, value, began)
+            StoredCookie::new(name, value, began)
         });
-        let gone = GATHERED.surplus(name.len() + sealed.len(), others.collect());
+        let gone = GATHERED.evicted(name.len() + sealed.len(), others.collect());
         let own = set(&name, &sealed, LIFETIME);
         std::iter::once(own)
             .chain(gone.into_iter().map(expire))
@@ -134,7 +134,7 @@ impl SignInCookies {
     }
 
     /// Finds the sign-in that a `state` belongs to.
-    pub fn find(&self, state: &str, jar: CookieJar<'_>) -> Result<SignIn, SignInError> {
+    pub fn find(&self, state: &str, jar: RequestCookies<'_>) -> Result<SignIn, SignInError> {
         let sealed = jar.value(&cookie_name(state)).ok_or(SignInError::Unknown)?;
         let sign_in = self.open(sealed).ok_or(SignInError::Unknown)?;
         let same = aws_lc_rs::constant_time::verify_slices_are_equal(
@@ -175,7 +175,7 @@ const LIFETIME: Duration = Duration::from_mins(15);
 
 /// Nobody has more tabs waiting at the provider at once. Twelve cookies of about 400 bytes fit; a
 /// page of another site that opens one long address after the other must not fill the request head.
-const GATHERED: Limits = Limits {
+const GATHERED: CookieBudget = CookieBudget {
     cookies: 12,
     bytes: 8 * 1024,
 };
@@ -232,12 +232,14 @@ mod tests {
         let none = HeaderMap::new();
         let answers: Vec<_> = tabs
             .iter()
-            .flat_map(|tab| cookies.remember(tab, CookieJar::new(&none)))
+            .flat_map(|tab| cookies.remember(tab, RequestCookies::new(&none)))
             .collect();
         let headers = browser(&answers);
         for tab in tabs.iter().rev() {
             assert_eq!(
-                cookies.find(&tab.state, CookieJar::new(&headers)).unwrap(),
+                cookies
+                    .find(&tab.state, RequestCookies::new(&headers))
+                    .unwrap(),
                 *tab
             );
         }
@@ -257,12 +259,12 @@ mod tests {
                 &clock,
             );
             let headers = browser(&answers);
-            answers.extend(cookies.remember(&tab, CookieJar::new(&headers)));
+            answers.extend(cookies.remember(&tab, RequestCookies::new(&headers)));
             tabs.push(tab);
             hand.advance(Duration::from_secs(1));
         }
         let headers = browser(&answers);
-        let jar = CookieJar::new(&headers);
+        let jar = RequestCookies::new(&headers);
         assert_eq!(cookies.find(&tabs[0].state, jar), Err(SignInError::Unknown));
         assert!(
             tabs[1..]
@@ -280,12 +282,16 @@ mod tests {
             let target = ReturnTo::parse(&format!("/{n}{}", "a".repeat(1900)));
             let tab = SignIn::begin(target, Afterwards::Page, &Random::system(), &clock);
             let headers = browser(&answers);
-            let jar = CookieJar::new(&headers);
+            let jar = RequestCookies::new(&headers);
             answers.extend(cookies.remember(&tab, jar));
             let headers = browser(&answers);
             // Every request has to carry them all, beside a session and other people's cookies.
             assert!(headers[header::COOKIE].len() <= 12 * 1024, "{n}");
-            assert!(cookies.find(&tab.state, CookieJar::new(&headers)).is_ok());
+            assert!(
+                cookies
+                    .find(&tab.state, RequestCookies::new(&headers))
+                    .is_ok()
+            );
             hand.advance(Duration::from_secs(1));
         }
     }
@@ -301,8 +307,8 @@ mod tests {
             &clock,
         );
         let none = HeaderMap::new();
-        let headers = browser(&cookies.remember(&mine, CookieJar::new(&none)));
-        let jar = CookieJar::new(&headers);
+        let headers = browser(&cookies.remember(&mine, RequestCookies::new(&none)));
+        let jar = RequestCookies::new(&headers);
         let twisted = format!("{}x", mine.state);
         for state in [
             "",

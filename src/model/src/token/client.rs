@@ -18,9 +18,8 @@ use crate::{
     clock::{Clock, Timestamp},
     policy::{Features, Role},
     random::Random,
-    room::RoomKey,
     seal::{Keyring, Purpose, Sealer},
-    session::Session,
+    session::Pass,
 };
 
 /// Issues client tokens and verifies them.
@@ -55,10 +54,8 @@ pub struct Presented {
     pub id: String,
     /// What it is for.
     pub kind: ClientTokenKind,
-    /// The one room that it is for.
-    pub room: RoomKey,
-    /// The session that it stands for; its own end is still to be looked at.
-    pub session: Session,
+    /// The pass that it stands for; the pass may have ended before the token.
+    pub pass: Pass,
     /// When the token begins.
     pub begins: Timestamp,
     /// When the token ends.
@@ -109,20 +106,16 @@ struct SignedClaims {
 struct Sealing<'s> {
     #[serde(rename = "k")]
     kind: ClientTokenKind,
-    #[serde(rename = "r")]
-    room: &'s RoomKey,
     #[serde(rename = "s")]
-    session: &'s Session,
+    pass: &'s Pass,
 }
 
 #[derive(Deserialize)]
 struct Sealed {
     #[serde(rename = "k")]
     kind: ClientTokenKind,
-    #[serde(rename = "r")]
-    room: RoomKey,
     #[serde(rename = "s")]
-    session: Session,
+    pass: Pass,
 }
 
 // === impl ClientTokens ===
@@ -153,31 +146,26 @@ impl ClientTokens {
         }
     }
 
-    /// A token by which the session is known in this one room for so long.
+    /// A token that stands for a pass, valid for `lifetime`.
     pub fn issue(
         &self,
-        session: &Session,
-        room: &RoomKey,
+        pass: &Pass,
         role: Role,
         features: &Features,
         kind: ClientTokenKind,
         lifetime: Duration,
     ) -> ClientToken {
         let now = self.clock.now();
-        let sealing = Sealing {
-            kind,
-            room,
-            session,
-        };
+        let sealing = Sealing { kind, pass };
         let plain = serde_json::to_vec(&sealing).expect("texts and numbers always serialize");
         let claims = Claims {
             iss: &self.issuer,
             aud: AUDIENCE,
-            room: room.node(),
+            room: pass.room().node(),
             nbf: now.before(CLOCK_TOLERANCE).as_unix(),
             exp: now.after(lifetime).as_unix(),
             jti: &self.random.text::<16>(),
-            context: Context::new(session.identity(), role, features),
+            context: Context::new(pass.identity(), role, features),
             gateway: self.sealer.seal(&plain),
         };
         let text = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing)
@@ -198,11 +186,7 @@ impl ClientTokens {
             return Err(ClientTokenError::Foreign);
         }
         let claims = self.signed_claims(text)?;
-        let Sealed {
-            kind,
-            room,
-            session,
-        } = self
+        let Sealed { kind, pass } = self
             .sealer
             .open(&claims.gateway)
             .and_then(|plain| serde_json::from_slice(&plain).ok())
@@ -210,8 +194,7 @@ impl ClientTokens {
         Ok(Presented {
             id: claims.jti,
             kind,
-            room,
-            session,
+            pass,
             begins: Timestamp::from_unix(claims.nbf),
             expires: Timestamp::from_unix(claims.exp),
         })

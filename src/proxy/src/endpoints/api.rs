@@ -115,7 +115,7 @@ impl Worker {
         let state = &self.state;
         let integration = written.caller.integration;
         let meeting = written.read::<MeetingRequest>()?.check(now)?;
-        let room = meeting.room(&state.owners, integration, &state.random)?;
+        let room = meeting.room(&state.authorizer.owners, integration, &state.random)?;
         let link = |host: bool| Link {
             id: link::new_id(integration, &state.random),
             room: room.clone(),
@@ -175,7 +175,10 @@ impl Worker {
         if !link::is_of(integration, id) {
             return Err(ApiError::NotFound);
         }
-        self.state.revocations.revoke(Selector::Link(id.to_owned()));
+        self.state
+            .authenticator
+            .revocations
+            .revoke(Selector::Link(id.to_owned()));
         let mut answer = Response::new(Body::EMPTY);
         *answer.status_mut() = StatusCode::NO_CONTENT;
         Ok(answer)
@@ -185,7 +188,7 @@ impl Worker {
         if !integration.has_room(room) {
             return Err(ApiError::ForeignRoom);
         }
-        let presence = &self.state.presence;
+        let presence = &self.state.authorizer.presence;
         let answer = RoomAnswer {
             room: room.to_string(),
             open: presence.is_open(room),
@@ -200,7 +203,7 @@ impl Worker {
 
 impl SharedState {
     fn address(&self, room: &RoomKey) -> String {
-        format!("{}{}", self.origin, room.page_path())
+        format!("{}{}", self.authenticator.origin, room.page_path())
     }
 
     fn link_address(&self, link: &Link) -> String {
@@ -220,7 +223,11 @@ impl SharedState {
         if let Some(title) = &meeting.title {
             query.append_pair("title", title);
         }
-        format!("{}/_gateway/meeting.ics?{}", self.origin, query.finish())
+        format!(
+            "{}/_gateway/meeting.ics?{}",
+            self.authenticator.origin,
+            query.finish()
+        )
     }
 }
 

@@ -14,12 +14,12 @@ use tokio::{
 
 use self::listeners::Listener;
 pub(crate) use self::listeners::Listeners;
-use crate::{Body, RequestError, Worker, connections::ConnectionKind};
+use crate::{Body, RequestError, Worker, connections::ConnectionKind, credentials::Intent};
 use model::{
     headers::{self, Sender},
     policy::Admission,
     room::RoomKey,
-    session::Session,
+    session::Principal,
 };
 
 /// What somebody listens for.
@@ -53,7 +53,7 @@ impl Worker {
         self: &Rc<Self>,
         request: &Request<Incoming>,
     ) -> Result<Response<Body>, RequestError> {
-        if headers::sender(request.headers(), &self.state.origin) == Sender::Foreign {
+        if headers::sender(request.headers(), &self.state.authenticator.origin) == Sender::Foreign {
             return Err(RequestError::ForeignSender);
         }
         let (room, mut listening) = wanted(request.uri().query().unwrap_or_default())?;
@@ -61,9 +61,19 @@ impl Worker {
             // Who is in a meeting here is known by their connection to Prosody.
             listening = Listening::Waiting;
         }
-        let session = self.visitor(request.headers(), &room);
         let rules = self.rules();
-        match self.evaluate(&rules.policy, &room, session.as_deref()) {
+        let state = &self.state;
+        let visitor = state
+            .authenticator
+            .visitor(request.headers(), &room, &rules.integrations);
+        let principal = visitor.principal();
+        let admission = state.authorizer.evaluate(
+            &rules.policy,
+            &room,
+            principal.map(|principal| &**principal),
+            Intent::Connect,
+        );
+        match admission {
             Admission::Wait(_) | Admission::Admit(_) => {}
             Admission::SignIn | Admission::Guest { .. } => return Err(RequestError::SignInFirst),
             Admission::Refuse(refusal) => {
@@ -74,11 +84,11 @@ impl Worker {
                 });
             }
         }
-        let session = session.ok_or(RequestError::SignInFirst)?;
-        let entered = self.listeners.enter(&room, session.id(), &self.metrics);
+        let principal = Rc::clone(principal.ok_or(RequestError::SignInFirst)?);
+        let entered = self.listeners.enter(&room, principal.id(), &self.metrics);
         let listener = entered.ok_or(RequestError::TooManyStreams)?;
         let (sender, receiver) = mpsc::channel(EVENTS_KEPT);
-        let telling = Rc::clone(self).tell(listener, room, session, listening, sender);
+        let telling = Rc::clone(self).tell(listener, room, principal, listening, sender);
         tokio::task::spawn_local(telling);
         let mut answer = Response::new(Body::Events(receiver));
         *answer.status_mut() = StatusCode::OK;
@@ -117,13 +127,13 @@ impl Worker {
         self: Rc<Self>,
         mut listener: Listener,
         room: RoomKey,
-        session: Rc<Session>,
+        principal: Rc<Principal>,
         listening: Listening,
         events: mpsc::Sender<Bytes>,
     ) {
         let mut registration =
             self.connections
-                .register(Rc::clone(&session), ConnectionKind::Poll, None);
+                .register(Rc::clone(&principal), ConnectionKind::Poll, None);
         let ends = Instant::now() + LONGEST;
         let mut attendance = None;
         let mut next = BEGIN;
@@ -133,12 +143,12 @@ impl Worker {
             events.try_send(Bytes::from_static(next)),
             Err(TrySendError::Closed(_))
         ) {
-            let last = match self.heard_by(&session, &room) {
+            let last = match self.heard_by(&principal, &room) {
                 Heard::Over => Some(CLOSE),
                 Heard::Open { opens } if listening == Listening::Calling => {
                     attendance.get_or_insert_with(|| {
-                        let presence = &self.state.presence;
-                        presence.attend(&room, session.id(), opens)
+                        let presence = &self.state.authorizer.presence;
+                        presence.attend(&room, principal.id(), opens)
                     });
                     None
                 }
@@ -157,7 +167,7 @@ impl Worker {
                     let _ = events.try_send(Bytes::from_static(CLOSE));
                     break;
                 }
-                () = sleep(HEARTBEAT.min(self.left_of_session(&session))) => {}
+                () = sleep(HEARTBEAT.min(self.left_of(&principal))) => {}
                 () = events.closed() => break,
                 () = sleep_until(ends) => break,
             }
@@ -165,19 +175,23 @@ impl Worker {
         }
     }
 
-    fn left_of_session(&self, session: &Session) -> Duration {
-        let ends = self.state.sessions.ends_at_latest(session);
+    fn left_of(&self, principal: &Principal) -> Duration {
+        let ends = self.state.authenticator.sessions.latest_end(principal);
         ends.since(self.state.clock.now())
     }
 
-    /// How things stand for somebody who listens.
-    fn heard_by(&self, session: &Session, room: &RoomKey) -> Heard {
-        let state = &self.state;
-        let ended = state.sessions.ends_at_latest(session) <= state.clock.now();
-        if ended || !self.is_valid(session) {
+    /// What a listener is told.
+    fn heard_by(&self, principal: &Principal, room: &RoomKey) -> Heard {
+        let (state, rules) = (&self.state, self.rules());
+        let ended = self.left_of(principal).is_zero();
+        if ended || !state.authenticator.is_valid(principal, &rules.integrations) {
             return Heard::Over;
         }
-        match self.evaluate(&self.rules().policy, room, Some(session)) {
+        let intent = Intent::Connect;
+        match state
+            .authorizer
+            .evaluate(&rules.policy, room, Some(principal), intent)
+        {
             Admission::Admit(grant) => Heard::Open {
                 opens: grant.opens(),
             },

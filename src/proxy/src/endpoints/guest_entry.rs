@@ -7,19 +7,21 @@ use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
+    credentials::Intent,
     endpoints::form::Form,
     respond::Responder,
     web::assets::redirect,
     web::embedding::place_of,
-    web::room_page::{JOIN, RoomPageRequest, give_cookies},
+    web::room_page::{JOIN, RoomPageRequest, append_cookies},
 };
 use cluster::store::Claim;
 use model::{
     identity::{Identity, Invited, Standing, is_blank, is_plain},
     invitation::{Link, LinkError},
+    path::CanonicalPath,
     policy::Admission,
     room::RoomKey,
-    session::{Place, Session},
+    session::{BrowsingContext, Pass, Principal, Visitor},
     token::ClientTokenKind,
 };
 use pages::{GuestForm, LinkProblem, NameProblem};
@@ -41,9 +43,10 @@ impl Worker {
         if self.came_by(&link, headers) {
             return redirect(StatusCode::SEE_OTHER, here);
         }
-        let member = self.session(headers);
+        let member = self.state.authenticator.session(headers);
         if link.uses.is_none() && (member.is_some() || link.name.is_some()) {
-            return self.admit_by_link(&link, None, here, visit);
+            let pass = self.pass_by_link(&link, None, &visit.room);
+            return self.admit_by_link(&link, &pass, here, visit);
         }
         let known = member
             .as_ref()
@@ -66,11 +69,13 @@ impl Worker {
         responder: &Responder,
         context: RequestContext,
     ) -> Result<Response<Body>, RequestError> {
-        let (request, form) = Form::read(request, &self.state.origin).await?;
+        let (request, form) = Form::read(request, &self.state.authenticator.origin).await?;
         let room = form.get("room").unwrap_or_default().to_owned();
         let room = RoomKey::try_from(room)?;
+        let path = CanonicalPath::parse(&room.page_path())?;
         let visit = RoomPageRequest {
             request,
+            path,
             responder,
             context,
             room,
@@ -92,7 +97,12 @@ impl Worker {
             Ok(name) => Some(name),
             // Who is known otherwise need not say a name.
             Err(NameProblem::Empty)
-                if link.is_some() && self.session(visit.request.headers()).is_some() =>
+                if link.is_some()
+                    && self
+                        .state
+                        .authenticator
+                        .session(visit.request.headers())
+                        .is_some() =>
             {
                 None
             }
@@ -108,25 +118,49 @@ impl Worker {
             }
         };
         if let Some(link) = link {
-            self.use_link(&link).await?;
-            return self.admit_by_link(&link, name, &here, &visit);
+            return self.use_and_admit(&link, name, &here, visit).await;
         }
         let guest = self.new_guest(&visit.room, name);
-        let rules = self.rules();
-        match self.evaluate(&rules.policy, &visit.room, Some(&guest)) {
-            Admission::Admit(_) | Admission::Wait(_) => self.let_in(&guest, &here, &visit),
-            // The rules changed, or somebody made the form up: the page says what is the matter.
-            _ => self.enter(visit, None).await,
+        if self.could_enter(&visit.room, &Principal::Pass(guest.clone())) {
+            self.let_in(&guest, &here, &visit)
+        } else {
+            // The rules changed, or the form is not from a page of the gateway: the page says why.
+            self.enter(visit, Visitor::Anonymous).await
         }
     }
 
-    fn admit_by_link(
+    /// Uses a link whose holder the rules let in; a refusal, or a full room, costs no use.
+    async fn use_and_admit(
         &self,
         link: &Link,
         name: Option<String>,
         here: &str,
-        visit: &RoomPageRequest<'_>,
+        visit: RoomPageRequest<'_>,
     ) -> Result<Response<Body>, RequestError> {
+        let pass = self.pass_by_link(link, name, &visit.room);
+        let member = self.state.authenticator.session(visit.request.headers());
+        let principal = match member {
+            Some(member) => Principal::combine(member, pass.clone()),
+            None => Principal::Pass(pass.clone()),
+        };
+        if !self.could_enter(&visit.room, &principal) {
+            return self.enter(visit, principal.into()).await;
+        }
+        self.use_link(link).await?;
+        self.admit_by_link(link, &pass, here, &visit)
+    }
+
+    /// Whether the rules let a principal in, now or when a host comes.
+    fn could_enter(&self, room: &RoomKey, principal: &Principal) -> bool {
+        let rules = self.rules();
+        let authorizer = &self.state.authorizer;
+        let admission = authorizer.evaluate(&rules.policy, room, Some(principal), Intent::Connect);
+        matches!(admission, Admission::Admit(_) | Admission::Wait(_))
+    }
+
+    /// The pass of a link's holder. It lasts as long as a guest may stay, even if the link ends
+    /// before.
+    fn pass_by_link(&self, link: &Link, name: Option<String>, room: &RoomKey) -> Pass {
         let state = &self.state;
         let identity = Identity {
             name: name.or_else(|| link.name.clone()),
@@ -138,39 +172,46 @@ impl Worker {
             host: link.host,
             member: false,
         });
-        // Whoever came in by a link stays as long as a guest may, also when the link ends before.
-        let ends = state.clock.now().after(state.guests.lifetime);
-        let pass = state
-            .passes
-            .issue(&visit.room, standing, identity, ends, &state.random);
-        crate::audit::invited(&pass, &visit.room, link, &visit.context);
-        self.let_in(&pass, here, visit)
+        let now = state.clock.now();
+        let validity = now..now.after(state.guests.lifetime);
+        Pass::issue(room, standing, identity, validity, &state.random)
+    }
+
+    fn admit_by_link(
+        &self,
+        link: &Link,
+        pass: &Pass,
+        here: &str,
+        visit: &RoomPageRequest<'_>,
+    ) -> Result<Response<Body>, RequestError> {
+        crate::audit::invited(pass, &visit.room, link, &visit.context);
+        self.let_in(pass, here, visit)
     }
 
     fn let_in(
         &self,
-        pass: &Session,
+        pass: &Pass,
         here: &str,
         visit: &RoomPageRequest<'_>,
     ) -> Result<Response<Body>, RequestError> {
         let headers = visit.request.headers();
         let place = place_of(headers);
-        let cookies = self.give(pass, place, headers)?;
+        let cookies = self.pass_cookies(pass, place, headers)?;
         let here = match place {
-            Place::Tab => here.to_owned(),
+            BrowsingContext::TopLevel => here.to_owned(),
             // The cookie may not come back out of a frame.
-            Place::Frame => {
+            BrowsingContext::EmbeddedFrame => {
                 let tokens = &self.state.client_tokens;
                 let role = model::policy::Role::Participant;
                 let kind = ClientTokenKind::Embed;
                 let features = model::policy::Features::default();
-                let token = tokens.issue(pass, &visit.room, role, &features, kind, HANDOVER);
+                let token = tokens.issue(pass, role, &features, kind, HANDOVER);
                 let mark = if here.contains('?') { '&' } else { '?' };
                 format!("{here}{mark}jwt={}", token.as_str())
             }
         };
         let mut answer = redirect(StatusCode::SEE_OTHER, &here)?;
-        give_cookies(&mut answer, cookies);
+        append_cookies(&mut answer, cookies);
         Ok(answer)
     }
 
@@ -194,7 +235,7 @@ impl Worker {
         if link.room != *room {
             return Err(refused(LinkProblem::OtherRoom));
         }
-        if state.revocations.matches_link(&link.id) {
+        if state.authenticator.revocations.matches_link(&link.id) {
             return Err(refused(LinkProblem::Revoked));
         }
         Ok(link)
@@ -203,7 +244,9 @@ impl Worker {
     /// Whether somebody is in by this link already, or by one that makes more of them: opening it
     /// again uses nothing up, and makes no host a guest.
     fn came_by(&self, link: &Link, headers: &HeaderMap) -> bool {
-        let pass = self.pass(headers, &link.room);
+        let rules = self.rules();
+        let authenticator = &self.state.authenticator;
+        let pass = authenticator.pass(headers, &link.room, &rules.integrations);
         pass.is_some_and(|pass| match pass.standing() {
             Standing::Invited(by) => by.link == link.id || by.host && !link.host,
             _ => false,
@@ -223,7 +266,7 @@ impl Worker {
             .spawn(async move { store.claim(&key, limit, left).await });
         let claimed = claiming
             .await
-            .map_err(|_| RequestError::Internal("a claim was abandoned"))??;
+            .map_err(|_| RequestError::Internal("the store task ended before it answered"))??;
         match claimed {
             Claim::Granted { .. } => Ok(()),
             Claim::Exhausted => Err(RequestError::Link {

@@ -41,7 +41,7 @@ impl Worker {
         joining: bool,
         wrong: Option<(&str, NameProblem)>,
     ) -> Response<Body> {
-        let session = self.session(request.headers());
+        let session = self.state.authenticator.session(request.headers());
         let sign_in = login_path(&ReturnTo::default(), session.is_some());
         let content = Content::Start {
             person: session
@@ -97,7 +97,7 @@ impl Worker {
             .map_or(address, |(_, rest)| rest);
         let url = Url::parse(&format!("https://{rest}")).ok()?;
         let plain = url.username().is_empty() && url.password().is_none();
-        let own = plain && url.origin().ascii_serialization() == self.state.origin;
+        let own = plain && url.origin().ascii_serialization() == self.state.authenticator.origin;
         let target = ReturnTo::parse(&url[url::Position::BeforePath..url::Position::AfterQuery]);
         let path = target.as_str().split('?').next()?;
         (own && is_room(path)).then_some(target)
@@ -109,8 +109,8 @@ impl Worker {
         request: Request<Incoming>,
         responder: &Responder,
     ) -> Result<Response<Body>, RequestError> {
-        let (request, form) = Form::read(request, &self.state.origin).await?;
-        let Some(session) = self.session(request.headers()) else {
+        let (request, form) = Form::read(request, &self.state.authenticator.origin).await?;
+        let Some(session) = self.state.authenticator.session(request.headers()) else {
             return self.to_sign_in_for(&request, &ReturnTo::default());
         };
         let wish = form
@@ -120,6 +120,7 @@ impl Worker {
         let owner = Owner::Subject(&session.identity().subject);
         let named = self
             .state
+            .authorizer
             .owners
             .name(None, wish, &owner, &self.state.random);
         let wrong = match named {
@@ -141,7 +142,11 @@ impl Worker {
     fn may_create(&self, session: &Session) -> bool {
         let owner = Owner::Subject(&session.identity().subject);
         let random = &self.state.random;
-        let room = self.state.owners.name(None, None, &owner, random);
+        let room = self
+            .state
+            .authorizer
+            .owners
+            .name(None, None, &owner, random);
         room.is_ok_and(|room| self.would_host(&room, session.identity()))
     }
 
@@ -158,7 +163,7 @@ impl Worker {
 
 /// Whether a path is a room's page, and nothing else that has the shape of one.
 fn is_room(path: &str) -> bool {
-    matches!(Route::classify(path), Ok(Route::Room(_)))
+    Route::classify(path).is_ok_and(|routed| matches!(routed.route, Route::Room(_)))
 }
 
 fn problem(error: RoomError) -> NameProblem {

@@ -1,12 +1,13 @@
 //! The meetings that people made: their addresses, and what calendars want.
 
-use std::{rc::Rc, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
+    credentials::Intent,
     respond::{Responder, plain},
 };
 use model::{
@@ -16,7 +17,7 @@ use model::{
     invitation::Link,
     policy::{Admission, Role, Situation, Visitor},
     room::RoomKey,
-    session::{ReturnTo, Session},
+    session::{Principal, ReturnTo, Session},
 };
 use pages::{self, Content};
 
@@ -104,7 +105,7 @@ impl Worker {
     /// lets holders of links in.
     pub(crate) fn addresses(&self, room: &RoomKey, by: &str) -> Addresses {
         let state = &self.state;
-        let url = format!("{}{}", state.origin, room.page_path());
+        let url = format!("{}{}", state.authenticator.origin, room.page_path());
         let link = |host: bool, lifetime: Duration| {
             let expires = state.clock.now().after(lifetime);
             let link = Link {
@@ -140,13 +141,15 @@ impl Worker {
         request: &Request<Incoming>,
         room: &RoomKey,
         context: &RequestContext,
-    ) -> Result<Rc<Session>, RequestError> {
-        let member = self.session(request.headers());
-        let visitor = member
-            .clone()
-            .or_else(|| self.visitor(request.headers(), room));
-        let rules = self.rules();
-        let grant = self.admit(&rules.policy, room, visitor.as_deref(), context)?;
+    ) -> Result<Session, RequestError> {
+        let (rules, headers) = (self.rules(), request.headers());
+        let authenticator = &self.state.authenticator;
+        let member = authenticator.session(headers);
+        let visitor = match &member {
+            Some(member) => Principal::Member(member.clone()).into(),
+            None => authenticator.visitor(headers, room, &rules.integrations),
+        };
+        let grant = self.authorize(&rules.policy, room, &visitor, Intent::Connect, context)?;
         member
             .filter(|_| grant.role() == Role::Moderator)
             .ok_or(RequestError::NotHost)

@@ -5,12 +5,13 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 
 use crate::{
-    Body, RequestContext, RequestError, Worker, respond::Responder, web::assets::redirect,
+    Body, RequestContext, RequestError, Worker, credentials::Intent, respond::Responder,
+    web::assets::redirect,
 };
 use model::{
     policy::{Admission, Features, Role},
     room::RoomKey,
-    session::{Afterwards, App, ReturnTo, Session, SignIn},
+    session::{Afterwards, App, Principal, ReturnTo, Session, SignIn},
     token::{ClientToken, ClientTokenKind, DisplayToken},
 };
 use pages::{Content, PopupOutcome};
@@ -70,19 +71,24 @@ impl Worker {
         context: &RequestContext,
     ) -> Result<Response<Body>, RequestError> {
         let rules = self.rules();
-        let (role, features) = match self.admit(&rules.policy, room, Some(session), context) {
+        let visitor = Principal::Member(session.clone()).into();
+        let granted = self.authorize(&rules.policy, room, &visitor, Intent::Connect, context);
+        let (role, features) = match granted {
             Ok(grant) => (grant.role(), grant.features().clone()),
             // The app asks until the room is open.
             Err(RequestError::Waiting { .. }) => (Role::Participant, Features::default()),
             Err(failure) => return Err(failure),
         };
+        // The app has this one room: a session for all rooms must not come back as a cookie.
+        let ends = self.state.authenticator.sessions.latest_end_of(session);
+        let pass = session.pass_to(room, ends);
         let kind = ClientTokenKind::Handoff;
         let token = self
             .state
             .client_tokens
-            .issue(session, room, role, &features, kind, HANDOFF);
+            .issue(&pass, role, &features, kind, HANDOFF);
         let link = self.deep_link(target, app, options, &token);
-        crate::audit::handed_over(session, room, context);
+        crate::audit::handed_over(&Principal::Pass(pass), room, context);
         let content = Content::OpenApp {
             room,
             link: &link,
@@ -114,7 +120,9 @@ impl Worker {
     /// What Jitsi's page is to show of somebody, until the rules are asked for good.
     fn shown_as(&self, room: &RoomKey, session: &Session) -> (Role, Features) {
         let rules = self.rules();
-        match self.evaluate(&rules.policy, room, Some(session)) {
+        let member = Principal::Member(session.clone());
+        let authorizer = &self.state.authorizer;
+        match authorizer.evaluate(&rules.policy, room, Some(&member), Intent::Connect) {
             Admission::Admit(grant) => (grant.role(), grant.features().clone()),
             _ => (Role::Participant, Features::default()),
         }

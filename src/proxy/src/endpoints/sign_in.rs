@@ -12,13 +12,13 @@ use crate::{
     respond::{Responder, login_path},
     web::assets::redirect,
     web::embedding::place_of,
-    web::room_page::give_cookies,
+    web::room_page::append_cookies,
 };
 use model::{
     route::OWN_PREFIX,
     session::{
-        self, Afterwards, CookieJar, HINT_COOKIE, JitsiState, Place, ReturnTo, SignIn,
-        SignInCookies, SignInError,
+        self, Afterwards, BrowsingContext, HINT_COOKIE, JitsiState, RequestCookies, ReturnTo,
+        SignIn, SignInCookies, SignInError,
     },
 };
 use observe::metrics::OutcomeLabel;
@@ -38,7 +38,11 @@ impl Worker {
         let query = request.uri().query().unwrap_or_default();
         let wanted = LoginQuery::parse(query);
         let headers = request.headers();
-        let session = self.session(headers).filter(|_| !wanted.switch);
+        let session = self
+            .state
+            .authenticator
+            .session(headers)
+            .filter(|_| !wanted.switch);
         // A redirect can carry the options of Jitsi's `state` in its fragment: to the page, or to
         // the one on the way to the provider, which keeps it.
         if wanted.then == Afterwards::Page && !wanted.options.is_empty() {
@@ -60,7 +64,7 @@ impl Worker {
                 context,
             );
         }
-        if place_of(headers) == Place::Frame
+        if place_of(headers) == BrowsingContext::EmbeddedFrame
             && let Some(page) =
                 self.sign_in_apart(headers, &wanted.return_to, wanted.switch, responder)
         {
@@ -87,7 +91,7 @@ impl Worker {
         let cookies = self
             .state
             .sign_ins
-            .remember(&sign_in, CookieJar::new(request.headers()));
+            .remember(&sign_in, RequestCookies::new(request.headers()));
         for cookie in cookies {
             answer.headers_mut().append(header::SET_COOKIE, cookie);
         }
@@ -102,11 +106,11 @@ impl Worker {
         context: RequestContext,
     ) -> Result<Response<Body>, RequestError> {
         let relying_party = Arc::clone(self.relying_party()?);
-        let jar = CookieJar::new(request.headers());
+        let jar = RequestCookies::new(request.headers());
         let callback = Callback::parse(request.uri().query().unwrap_or_default())
             .map_err(|error| self.sign_in_failed(error.as_str(), Told::Unknown, &error, context))?;
         let state = callback.state().to_owned();
-        let before = self.session(request.headers());
+        let before = self.state.authenticator.session(request.headers());
         let sign_in = match self.state.sign_ins.find(&state, jar) {
             Ok(sign_in) => sign_in,
             // The callback was loaded twice, or a second tab was slow: the person is in already.
@@ -138,7 +142,7 @@ impl Worker {
                 return self.give_up(failed, &sign_in, responder);
             }
         };
-        let sessions = &self.state.sessions;
+        let sessions = &self.state.authenticator.sessions;
         let session = sessions.begin(
             signed_in.who,
             signed_in.provider_session,
@@ -153,14 +157,14 @@ impl Worker {
         if let Some(before) = before
             && before.identity().subject != session.identity().subject
         {
-            self.end(&before);
-            cookies = self.end_passes(jar);
+            self.revoke(before.id());
+            cookies = self.revoke_passes(jar);
         }
         audit::signed_in(&session, &context);
         self.count_sign_in("ok");
         let (target, then) = (&sign_in.return_to, &sign_in.then);
         let mut answer = self.go_on(&session, target, then, responder, context)?;
-        give_cookies(&mut answer, cookies);
+        append_cookies(&mut answer, cookies);
         let headers = answer.headers_mut();
         headers.append(header::SET_COOKIE, self.session_cookie(&sealed));
         headers.append(header::SET_COOKIE, SignInCookies::forget(&state));
@@ -203,7 +207,7 @@ impl Worker {
     /// Keeps the ID token for the provider's logout page, if a cookie can hold it.
     fn hint_cookie(&self, id_token: &SecretString) -> Option<HeaderValue> {
         let sealed = self.state.hints.seal(id_token.expose_secret().as_bytes());
-        let lifetime = self.state.sessions.cookie_lifetime();
+        let lifetime = self.state.authenticator.sessions.cookie_lifetime();
         (sealed.len() <= session::MAX_COOKIE_BYTES)
             .then(|| session::set_below(HINT_COOKIE, &sealed, lifetime, OWN_PREFIX))
     }

@@ -12,12 +12,12 @@ use crate::{
     respond::{Responder, plain},
     web::assets::redirect,
     web::embedding::place_of,
-    web::room_page::give_cookies,
+    web::room_page::append_cookies,
 };
 use cluster::revocation::Selector;
 use model::{
     route::OWN_PREFIX,
-    session::{self, CookieJar, HINT_COOKIE, Place, SESSION_COOKIE, Session},
+    session::{self, BrowsingContext, HINT_COOKIE, RequestCookies, SESSION_COOKIE, SessionId},
 };
 use pages::Content;
 
@@ -38,19 +38,19 @@ impl Worker {
         if foreign {
             return Err(RequestError::ForeignSender);
         }
-        if let Some(session) = self.session(request.headers()) {
+        if let Some(session) = self.state.authenticator.session(request.headers()) {
             audit::signed_out(&session, &context);
-            self.end(&session);
+            self.revoke(session.id());
         }
-        let passes = self.end_passes(CookieJar::new(request.headers()));
-        let hint = CookieJar::new(request.headers())
+        let passes = self.revoke_passes(RequestCookies::new(request.headers()));
+        let hint = RequestCookies::new(request.headers())
             .value(HINT_COOKIE)
             .and_then(|sealed| self.state.hints.open(sealed))
             .and_then(|plain| String::from_utf8(plain.to_vec()).ok());
         let relying_party = self.state.relying_party.as_ref();
         let target =
             relying_party.and_then(|provider| provider.end_session_url(hint.as_deref(), None));
-        let framed = place_of(request.headers()) == Place::Frame;
+        let framed = place_of(request.headers()) == BrowsingContext::EmbeddedFrame;
         let mut answer = match &target {
             // The provider's page shows in no frame; Jitsi's page waits for a word.
             _ if framed => Ok(self.show(&Content::LogoutFrame, responder)),
@@ -60,22 +60,23 @@ impl Worker {
         let headers = answer.headers_mut();
         headers.append(header::SET_COOKIE, session::expire(SESSION_COOKIE));
         headers.append(header::SET_COOKIE, forget_hint());
-        give_cookies(&mut answer, passes);
+        append_cookies(&mut answer, passes);
         Ok(answer)
     }
 
-    pub(crate) fn end(&self, session: &Session) {
-        let id = session.id().clone();
-        self.state.revocations.revoke(Selector::Session(id));
+    /// Revokes a session or pass.
+    pub(crate) fn revoke(&self, id: &SessionId) {
+        let selector = Selector::Session(id.clone());
+        self.state.authenticator.revocations.revoke(selector);
     }
 
-    /// Ends all passes of a browser; gives the headers that take them away.
-    pub(crate) fn end_passes(&self, jar: CookieJar<'_>) -> Vec<HeaderValue> {
-        let (passes, cookies) = self.state.passes.take_all(jar);
+    /// Revokes all passes of a browser; gives the headers that delete their cookies.
+    pub(crate) fn revoke_passes(&self, cookies: RequestCookies<'_>) -> Vec<HeaderValue> {
+        let (passes, deletions) = self.state.authenticator.passes.revoke_all(cookies);
         for pass in &passes {
-            self.end(pass);
+            self.revoke(pass.id());
         }
-        cookies
+        deletions
     }
 
     /// The provider says that a session ended (OpenID Connect Back-Channel Logout 1.0 § 2.5).
@@ -107,7 +108,7 @@ impl Worker {
                     (None, None) => return Ok(logout_refused()),
                 };
                 audit::logged_out_by_provider(&selector, &context);
-                self.state.revocations.revoke(selector);
+                self.state.authenticator.revocations.revoke(selector);
                 let mut answer = plain(StatusCode::OK, "text/plain", "");
                 answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
                 Ok(answer)

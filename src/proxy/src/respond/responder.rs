@@ -1,9 +1,14 @@
 //! Whom an answer is for.
 
-use http::{HeaderMap, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use crate::request_context::RequestId;
-use model::{headers, room::RoomKey, route::API_PREFIX, session::ReturnTo};
+use model::{
+    headers,
+    room::RoomKey,
+    route::{API_PREFIX, Route, Routed, Transport},
+    session::ReturnTo,
+};
 use pages::Asked;
 
 /// Whom an answer is for, taken from the request before it is used up.
@@ -15,6 +20,7 @@ pub(crate) struct Responder {
     pub(crate) id: RequestId,
     pub(crate) accept_language: Option<HeaderValue>,
     pub(crate) return_to: ReturnTo,
+    room: Option<RoomKey>,
 }
 
 /// Who reads the answer.
@@ -35,40 +41,53 @@ pub(crate) enum Audience {
 // === impl Responder ===
 
 impl Responder {
-    pub(crate) fn of(audience: Audience, id: RequestId, uri: &Uri, headers: &HeaderMap) -> Self {
-        // Only people are shown pages, so only for them is more remembered.
-        let (accept_language, return_to) = match audience {
-            Audience::Person => (
-                headers.get(header::ACCEPT_LANGUAGE).cloned(),
-                ReturnTo::parse(uri.path_and_query().map_or("/", |target| target.as_str())),
-            ),
-            Audience::Machine | Audience::Api | Audience::Bosh | Audience::Socket => {
-                (None, ReturnTo::default())
-            }
+    /// For a request whose route is known.
+    pub(crate) fn of(
+        routed: &Routed,
+        id: RequestId,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Self {
+        let audience = match &routed.route {
+            Route::Signalling {
+                transport: Transport::Bosh,
+                ..
+            } => Audience::Bosh,
+            Route::Signalling { .. } => Audience::Socket,
+            _ => Audience::of_page(routed.path.as_str(), headers),
         };
+        // Only pages need more than the audience.
+        let person = audience == Audience::Person;
         Self {
             audience,
             id,
-            accept_language,
-            return_to,
+            accept_language: accept_language(headers).filter(|_| person),
+            return_to: if person {
+                ReturnTo::of_request(&routed.path, query)
+            } else {
+                ReturnTo::default()
+            },
+            room: match &routed.route {
+                Route::Room(room) if person => Some(room.key.clone()),
+                _ => None,
+            },
         }
     }
 
-    /// For a route whose answers people read if a browser navigates there.
-    pub(crate) fn of_page(id: RequestId, uri: &Uri, headers: &HeaderMap) -> Self {
-        let audience = if uri.path().starts_with(API_PREFIX) {
-            Audience::Api
-        } else if headers::is_navigation(headers) {
-            Audience::Person
-        } else {
-            Audience::Machine
-        };
-        Self::of(audience, id, uri, headers)
+    /// For a request whose path has no canonical form.
+    pub(crate) fn of_bad_path(id: RequestId, raw_path: &str, headers: &HeaderMap) -> Self {
+        Self {
+            audience: Audience::of_page(raw_path, headers),
+            id,
+            accept_language: accept_language(headers),
+            return_to: ReturnTo::default(),
+            room: None,
+        }
     }
 
-    /// The room whose page a person asks for.
-    pub(crate) fn room(&self) -> Option<RoomKey> {
-        self.return_to.room()
+    /// The room whose page a person requested.
+    pub(crate) fn room(&self) -> Option<&RoomKey> {
+        self.room.as_ref()
     }
 
     /// The request as pages want it, with its name spelled out in `id`.
@@ -78,4 +97,23 @@ impl Responder {
             request_id: id,
         }
     }
+}
+
+// === impl Audience ===
+
+impl Audience {
+    /// The audience of a path that a browser may navigate to.
+    fn of_page(path: &str, headers: &HeaderMap) -> Self {
+        if path.starts_with(API_PREFIX) {
+            Self::Api
+        } else if headers::is_navigation(headers) {
+            Self::Person
+        } else {
+            Self::Machine
+        }
+    }
+}
+
+fn accept_language(headers: &HeaderMap) -> Option<HeaderValue> {
+    headers.get(header::ACCEPT_LANGUAGE).cloned()
 }

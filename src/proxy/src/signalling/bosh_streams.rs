@@ -1,34 +1,38 @@
-//! BOSH streams between two requests: nothing is open then that a revocation could end, but the
-//! person is in the room until Prosody misses them.
+//! BOSH streams and their requests, across all workers.
+//!
+//! A stream's requests arrive on any of a client's connections, and each connection belongs to one
+//! worker; so all workers share this registry. Between two requests nothing is open that a revocation
+//! could end, but the person stays in the room until Prosody's inactivity limit: whoever answers a
+//! stream's last in-flight request therefore holds an [`IdleWatch`] until the next request, which any
+//! worker may get.
+//!
+//! The registry is striped by stream id. A lock is held for a few instructions and never across an
+//! await; two workers meet at one only when they handle requests of streams of the same stripe in the
+//! same moment.
 
 use std::{
-    cell::RefCell,
     collections::HashMap,
     convert::Infallible,
-    rc::Rc,
-    sync::Arc,
+    hash::BuildHasher,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
+use observe::metrics::{self, WorkerMetrics};
 use tokio::sync::oneshot;
 
-use observe::metrics::{self, WorkerMetrics};
+/// The streams that have a request in flight, or an [`IdleWatch`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BoshStreams(Arc<Registry>);
 
-/// The streams of one worker that have a request under way, or wait for their next.
-#[derive(Clone, Debug)]
-pub(crate) struct BoshStreams {
-    open: Rc<RefCell<HashMap<String, Stream>>>,
-    metrics: Arc<WorkerMetrics>,
-}
-
-/// A request of a stream; dropping it takes it out of the books.
+/// A request of a stream; deregisters on drop.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     streams: BoshStreams,
     sid: String,
 }
 
-/// A stream that waits for its next request.
+/// A stream without a request in flight; deregisters on drop.
 #[derive(Debug)]
 pub(crate) struct IdleWatch {
     streams: BoshStreams,
@@ -37,52 +41,118 @@ pub(crate) struct IdleWatch {
 }
 
 #[derive(Debug)]
-struct Stream {
+struct Registry {
+    stripes: [Mutex<HashMap<String, BoshStream>>; STRIPES],
+    hasher: std::hash::RandomState,
+}
+
+#[derive(Debug)]
+struct BoshStream {
     in_flight: usize,
     /// Dropped when the next request comes.
-    waiting: Option<oneshot::Sender<Infallible>>,
-    /// When it was told last that its person is in the room, and whether that opens it.
-    told: Option<(Instant, bool)>,
+    idle: Option<oneshot::Sender<Infallible>>,
+    /// The last renewal of the presence lease, and whether it opens the room.
+    refreshed: Option<(Instant, bool)>,
+    /// The highest request id that was seen.
+    rid: Option<u64>,
+    /// The gateway ended the stream.
+    ended: bool,
     _counted: metrics::Open,
 }
 
 // === impl BoshStreams ===
 
 impl BoshStreams {
-    /// No stream yet.
-    pub(crate) fn new(metrics: Arc<WorkerMetrics>) -> Self {
-        Self {
-            open: Rc::default(),
-            metrics,
-        }
-    }
-
-    /// Enters a request, for which nobody has to wait any more.
-    pub(crate) fn enter(&self, sid: &str) -> InFlight {
-        let mut streams = self.open.borrow_mut();
+    /// Registers a request that goes to Prosody, and cancels the stream's idle watch.
+    pub(crate) fn register(
+        &self,
+        sid: &str,
+        rid: Option<u64>,
+        metrics: &Arc<WorkerMetrics>,
+    ) -> InFlight {
+        let mut streams = self.0.stripe(sid);
         let stream = streams.entry(sid.to_owned());
-        let stream = stream.or_insert_with(|| Stream {
+        let stream = stream.or_insert_with(|| BoshStream {
             in_flight: 0,
-            waiting: None,
-            told: None,
-            _counted: self.metrics.open(metrics::Stream::Bosh),
+            idle: None,
+            refreshed: None,
+            rid: None,
+            ended: false,
+            _counted: metrics.open(metrics::Stream::Bosh),
         });
         stream.in_flight += 1;
-        stream.waiting = None;
+        stream.idle = None;
+        stream.rid = stream.rid.max(rid);
         InFlight {
             streams: self.clone(),
             sid: sid.to_owned(),
         }
     }
 
-    fn forget_if_idle(&self, sid: &str) {
-        let mut streams = self.open.borrow_mut();
-        let idle = streams.get(sid).is_some_and(|stream| {
-            let waits = stream.waiting.as_ref();
-            stream.in_flight == 0 && waits.is_none_or(oneshot::Sender::is_closed)
+    /// Marks a stream as ended by the gateway. Gives its highest request id to the first caller, who
+    /// is to end it at Prosody; several requests of a stream may find out at once.
+    pub(crate) fn end(&self, sid: &str) -> Ending {
+        let mut streams = self.0.stripe(sid);
+        match streams.get_mut(sid) {
+            Some(stream) if stream.ended => Ending::AlreadyEnded,
+            Some(stream) => {
+                stream.ended = true;
+                Ending::First { rid: stream.rid }
+            }
+            None => Ending::First { rid: None },
+        }
+    }
+
+    fn remove_if_unused(&self, sid: &str) {
+        let mut streams = self.0.stripe(sid);
+        let unused = streams.get(sid).is_some_and(|stream| {
+            let idle = stream.idle.as_ref();
+            stream.in_flight == 0 && idle.is_none_or(oneshot::Sender::is_closed)
         });
-        if idle {
+        if unused {
             streams.remove(sid);
+        }
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        let lengths = self
+            .0
+            .stripes
+            .iter()
+            .map(|stripe| stripe.lock().unwrap().len());
+        lengths.sum()
+    }
+}
+
+/// The outcome of [`BoshStreams::end`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The stream ends by this call.
+    First {
+        /// Its highest request id, if it is registered and a request had one.
+        rid: Option<u64>,
+    },
+    /// An earlier call ended it.
+    AlreadyEnded,
+}
+
+// === impl Registry ===
+
+impl Registry {
+    fn stripe(&self, sid: &str) -> MutexGuard<'_, HashMap<String, BoshStream>> {
+        let hash = usize::try_from(self.hasher.hash_one(sid) % STRIPES as u64).unwrap_or_default();
+        let stripe = self.stripes.get(hash).expect("the hash is below STRIPES");
+        // No code that can panic runs under the lock.
+        stripe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            stripes: std::array::from_fn(|_| Mutex::default()),
+            hasher: std::hash::RandomState::new(),
         }
     }
 }
@@ -90,31 +160,31 @@ impl BoshStreams {
 // === impl InFlight ===
 
 impl InFlight {
-    /// Whether it is time to tell that the person is in the room, which is noted as done. Telling
-    /// wakes another thread, so that it would be a good part of what a request costs.
+    /// Whether the presence lease of the stream's person is to be renewed now; if so, notes that it
+    /// was. A renewal wakes the control runtime, which costs about as much as the request itself.
     pub(crate) fn presence_refresh_due(&self, opens: bool, now: Instant) -> bool {
-        let mut streams = self.streams.open.borrow_mut();
+        let mut streams = self.streams.0.stripe(&self.sid);
         let Some(stream) = streams.get_mut(&self.sid) else {
             return true;
         };
-        let recently = stream
-            .told
-            .is_some_and(|(at, before)| before == opens && now.duration_since(at) < TELL_EVERY);
+        let recently = stream.refreshed.is_some_and(|(at, before)| {
+            before == opens && now.duration_since(at) < PRESENCE_REFRESH
+        });
         if !recently {
-            stream.told = Some((now, opens));
+            stream.refreshed = Some((now, opens));
         }
         !recently
     }
 
-    /// The request is answered. If it was the stream's only one, somebody should wait for the next.
+    /// The request is answered. Gives an idle watch if it was the stream's only request in flight.
     pub(crate) fn answered(self) -> Option<IdleWatch> {
-        let mut streams = self.streams.open.borrow_mut();
+        let mut streams = self.streams.0.stripe(&self.sid);
         let stream = streams.get_mut(&self.sid)?;
-        if stream.in_flight > 1 {
+        if stream.in_flight > 1 || stream.ended {
             return None;
         }
         let (sender, next) = oneshot::channel();
-        stream.waiting = Some(sender);
+        stream.idle = Some(sender);
         Some(IdleWatch {
             streams: self.streams.clone(),
             sid: self.sid.clone(),
@@ -125,17 +195,17 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if let Some(stream) = self.streams.open.borrow_mut().get_mut(&self.sid) {
-            stream.in_flight = stream.in_flight.saturating_sub(1);
+        if let Some(stream) = self.streams.0.stripe(&self.sid).get_mut(&self.sid) {
+            stream.in_flight -= 1;
         }
-        self.streams.forget_if_idle(&self.sid);
+        self.streams.remove_if_unused(&self.sid);
     }
 }
 
 // === impl IdleWatch ===
 
 impl IdleWatch {
-    /// Waits for the stream's next request.
+    /// Waits for the stream's next request, at whatever worker.
     ///
     /// # Cancel safety
     ///
@@ -148,12 +218,16 @@ impl IdleWatch {
 impl Drop for IdleWatch {
     fn drop(&mut self) {
         self.next.close();
-        self.streams.forget_if_idle(&self.sid);
+        self.streams.remove_if_unused(&self.sid);
     }
 }
 
-/// Often enough for any lease that has to last over a long poll.
-const TELL_EVERY: Duration = Duration::from_secs(10);
+/// Several times the number of cores of any machine that this runs on, so that two workers rarely
+/// want the same lock.
+const STRIPES: usize = 64;
+
+/// Often enough for a lease that has to outlive a long poll.
+const PRESENCE_REFRESH: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -161,56 +235,84 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn only_the_last_answer_waits_and_only_until_the_next_request() {
-        let metrics = Arc::<WorkerMetrics>::default();
-        let streams = BoshStreams::new(metrics);
-        let (poll, message) = (streams.enter("a"), streams.enter("a"));
-        assert!(poll.answered().is_none());
-        let mut waiting = message.answered().unwrap();
-        assert!(waiting.next_request().now_or_never().is_none());
-        let other = streams.enter("b");
-        assert!(waiting.next_request().now_or_never().is_none());
-        let next = streams.enter("a");
-        assert!(waiting.next_request().now_or_never().is_some());
-        drop((waiting, other));
-        assert_eq!(streams.open.borrow().len(), 1);
-        drop(next);
-        assert!(streams.open.borrow().is_empty());
+    /// The registry, with the metrics of two workers.
+    fn registry() -> (BoshStreams, [Arc<WorkerMetrics>; 2]) {
+        (BoshStreams::default(), [Arc::default(), Arc::default()])
     }
 
     #[test]
-    fn who_is_there_is_told_now_and_then_and_when_it_changes() {
-        let metrics = Arc::<WorkerMetrics>::default();
-        let streams = BoshStreams::new(metrics);
-        let request = streams.enter("a");
-        let now = Instant::now();
-        assert!(request.presence_refresh_due(true, now));
+    fn only_the_last_request_in_flight_gives_an_idle_watch() {
+        let (streams, [first, second]) = registry();
+        let poll = streams.register("a", Some(1), &first);
+        let message = streams.register("a", Some(2), &second);
+        assert!(poll.answered().is_none());
+        assert!(message.answered().is_some());
+    }
+
+    #[test]
+    fn a_request_at_another_worker_ends_the_idle_watch() {
+        let (streams, [first, second]) = registry();
+        let mut idle = streams.register("a", None, &first).answered().unwrap();
+        let other = streams.register("b", None, &second);
         assert!(
-            !streams
-                .enter("a")
-                .presence_refresh_due(true, now + TELL_EVERY / 2)
-        );
-        assert!(
-            streams.enter("b").presence_refresh_due(true, now),
+            idle.next_request().now_or_never().is_none(),
             "another stream"
         );
-        assert!(request.presence_refresh_due(true, now + TELL_EVERY));
-        assert!(request.presence_refresh_due(false, now + TELL_EVERY));
+        let next = streams.register("a", None, &second);
+        assert!(idle.next_request().now_or_never().is_some());
+        drop((idle, other, next));
+        assert_eq!(streams.len(), 0);
     }
 
     #[test]
-    fn what_is_not_waited_for_any_more_is_forgotten() {
-        let metrics = Arc::<WorkerMetrics>::default();
-        let streams = BoshStreams::new(metrics);
-        drop(streams.enter("a").answered());
-        assert!(streams.open.borrow().is_empty());
-        // A late waiter does not take the place of a newer one.
-        let first = streams.enter("a").answered();
-        let second = streams.enter("a").answered();
-        drop(first);
-        assert_eq!(streams.open.borrow().len(), 1);
-        drop(second);
-        assert!(streams.open.borrow().is_empty());
+    fn a_stream_is_counted_once_however_many_workers_see_it() {
+        let (streams, [first, second]) = registry();
+        let requests = [
+            streams.register("a", None, &first),
+            streams.register("a", None, &second),
+        ];
+        assert_eq!(streams.len(), 1);
+        drop(requests);
+        assert_eq!(streams.len(), 0);
+    }
+
+    #[test]
+    fn only_the_first_end_counts_and_it_knows_the_highest_request_id() {
+        let (streams, [first, second]) = registry();
+        let requests = [
+            streams.register("a", Some(8), &first),
+            streams.register("a", Some(7), &second),
+        ];
+        assert_eq!(streams.end("a"), Ending::First { rid: Some(8) });
+        assert_eq!(streams.end("a"), Ending::AlreadyEnded);
+        let [poll, message] = requests;
+        drop(poll);
+        assert!(message.answered().is_none(), "nothing to watch any more");
+        assert_eq!(streams.len(), 0);
+    }
+
+    #[test]
+    fn presence_is_refreshed_now_and_then_and_when_it_changes() {
+        let (streams, [first, second]) = registry();
+        let request = streams.register("a", None, &first);
+        let now = Instant::now();
+        assert!(request.presence_refresh_due(true, now));
+        let elsewhere = streams.register("a", None, &second);
+        assert!(!elsewhere.presence_refresh_due(true, now + PRESENCE_REFRESH / 2));
+        let other = streams.register("b", None, &first);
+        assert!(other.presence_refresh_due(true, now), "another stream");
+        assert!(request.presence_refresh_due(true, now + PRESENCE_REFRESH));
+        assert!(request.presence_refresh_due(false, now + PRESENCE_REFRESH));
+    }
+
+    #[test]
+    fn a_late_watch_does_not_take_the_place_of_a_newer_one() {
+        let (streams, [first, _]) = registry();
+        let earlier = streams.register("a", None, &first).answered();
+        let later = streams.register("a", None, &first).answered();
+        drop(earlier);
+        assert_eq!(streams.len(), 1);
+        drop(later);
+        assert_eq!(streams.len(), 0);
     }
 }

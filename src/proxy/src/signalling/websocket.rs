@@ -1,311 +1,188 @@
-//! XMPP over WebSocket: the handshake, judged here and made anew with Prosody.
+//! XMPP over WebSocket (RFC 7395): the client's handshake is checked here, and made anew with Prosody.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+mod handshake;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use std::{rc::Rc, time::Duration};
+
+use cluster::{placement::Stay, presence::Attendance};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, upgrade};
 use hyper_util::rt::TokioIo;
-use tracing::debug;
-
-use crate::upstream::ProsodyHead;
-use crate::{
-    Body, RequestContext, RequestError, Rules, Worker,
-    audit::{self, Who},
-    authorize::Admitted,
-    connections::{ConnectionKind, Registration},
-    credentials::Intent,
-    signalling::tunnel,
-};
-use cluster::{placement::Stay, presence::Attendance};
 use model::{
-    headers,
     policy::Grant,
     query::{self, SignallingQuery},
     room::{RoomKey, Tenant},
     route::Transport,
-    session::Session,
+    session::Principal,
 };
 use observe::metrics::{Stream, Upstream};
+use tracing::debug;
 
-/// A WebSocket that was let through.
-struct Socket {
-    session: Rc<Session>,
+use self::handshake::{accept_of, check_switch, client_key, switching_protocols};
+use super::{
+    admission::{self, Admission, Claimant, record_entry},
+    tunnel,
+};
+use crate::{
+    Body, RequestContext, RequestError, Worker,
+    audit::{self, Who},
+    authorize::Admitted,
+    connections::{ConnectionKind, Registration},
+    credentials::Intent,
+    upstream::ProsodyHead,
+};
+
+/// A WebSocket that Prosody accepted.
+struct AcceptedSocket {
+    principal: Rc<Principal>,
     room: RoomKey,
     registration: Registration,
     attendance: Option<Attendance>,
+    /// The longest visit that the rule allows.
     longest: Option<Duration>,
     stay: Option<Stay>,
     context: RequestContext,
 }
 
-// === impl Worker ===
-
-impl Worker {
-    /// Answers a request to `/xmpp-websocket`: a handshake, or the client's keep-alive.
-    pub(crate) async fn web_socket(
-        self: Rc<Self>,
-        request: &mut Request<Incoming>,
-        context: RequestContext,
-        tenant: Option<Tenant>,
-    ) -> Result<Response<Body>, RequestError> {
-        let jitsi = self.jitsi()?;
-        if !request.headers().contains_key(header::UPGRADE) {
-            return self.keep_alive(request, tenant);
-        }
-        let key = handshake_key(request)?;
-        let mut query = SignallingQuery::parse(request.uri().query().unwrap_or_default())?;
-        let room = RoomKey::from_query(tenant, query.room().ok_or(RequestError::NoRoom)?)?;
-        let rules = self.rules();
-        let admitted = self
-            .admitted(request, &query, &room, &rules, &context)
-            .await?;
-        let session = Rc::clone(&admitted.session);
-        let upstreams = self.upstreams_of_room(&room).await?;
-        // From here on a revocation finds the socket, and so does who moves the room, even before
-        // the handshake is through.
-        let registration = self.connections.register(
-            Rc::clone(&session),
-            ConnectionKind::Socket,
-            upstreams.room_shard(&room),
-        );
-        if self.state.revocations.contains(&session) {
-            return Err(RequestError::SignInFirst);
-        }
-        if admitted.grant().is_some() {
-            registration.admitted_to(&room);
-            // They may have changed while the way was found.
-            if !Arc::ptr_eq(&rules, &self.rules()) && !self.may_stay(&session, &room) {
-                return Err(RequestError::SignInFirst);
-            }
-        }
-        let token = self.mint(&rules, &room, &admitted)?;
-        self.record_entry(&admitted, &room, Transport::WebSocket, &context);
-        let expected = accept_of(&key);
-        let xmpp = upstreams.prosody_for(&mut query);
-        let prosody = ProsodyHead {
-            xmpp_domain: &jitsi.xmpp_domain,
-            query: &query,
-            tenant: room.tenant(),
-            client: context.client,
-            from: request.headers(),
-        };
-        let handshake = prosody.web_socket(token.as_ref(), key);
-        let within = jitsi.upstream.web_timeout;
-        let answer = self.timed(Upstream::Xmpp, xmpp.send_apart(handshake, within));
-        let answer = self.note_outcome(&upstreams, answer.await)?;
-        check_switch(&answer, &expected)?;
-        let client = upgrade::on(request);
-        let presence = &self.state.presence;
-        let attendance = admitted
-            .grant()
-            .map(|grant| presence.attend(&room, session.id(), grant.opens()));
-        let socket = Socket {
-            session,
-            attendance,
-            longest: admitted.grant().and_then(Grant::lifetime),
-            stay: jitsi.placement.stay(&room),
-            room,
-            registration,
-            context,
-        };
-        let mut switched = switch(expected);
-        upstreams.set_shard_header(switched.headers_mut());
-        tokio::task::spawn_local(Rc::clone(&self).carry(client, upgrade::on(answer), socket));
-        Ok(switched)
+/// Answers a request to `/xmpp-websocket`: a handshake, or the client's keep-alive.
+pub(crate) async fn answer(
+    worker: &Rc<Worker>,
+    request: &mut Request<Incoming>,
+    context: RequestContext,
+    tenant: Option<Tenant>,
+) -> Result<Response<Body>, RequestError> {
+    let jitsi = worker.jitsi()?;
+    if !request.headers().contains_key(header::UPGRADE) {
+        return keep_alive(worker, request, tenant);
     }
-
-    /// Who wants the socket, and whether the rules let them have it.
-    async fn admitted<'p>(
-        &self,
-        request: &Request<Incoming>,
-        query: &SignallingQuery,
-        room: &RoomKey,
-        rules: &'p Rules,
-        context: &RequestContext,
-    ) -> Result<Admitted<'p>, RequestError> {
+    let key = client_key(request)?;
+    let mut query = SignallingQuery::parse(tenant, request.uri().query().unwrap_or_default())?;
+    let rules = worker.rules();
+    let Admission {
+        admitted,
+        upstreams,
+        registration,
+        token,
+    } = {
         let headers = request.headers();
-        let mut visitor = self.connecting(headers, room)?;
-        if self.is_recorder(context) {
-            return Ok(self.admit_recorder(room));
-        }
-        let intent = if query.resumes() {
+        let claimant = Claimant::identify(worker, &rules, &query, headers, &context)?;
+        let intent = if query.forwarded.resumes() {
             Intent::Resume
         } else {
             Intent::Connect
         };
-        if let (None, Some(token)) = (&visitor, query.token()) {
-            let brought = self.presented(token, room, intent, headers, context);
-            visitor = brought.await?.map(Rc::new);
-        }
-        self.admit_connection(&rules.policy, room, visitor, intent, context)
-    }
-
-    /// Jitsi's client asks for the address of its WebSocket every minute or two, to learn whether
-    /// it was moved to another shard (lib-jitsi-meet `modules/xmpp/XmppConnection.ts`).
-    fn keep_alive(
-        &self,
-        request: &Request<Incoming>,
-        tenant: Option<Tenant>,
-    ) -> Result<Response<Body>, RequestError> {
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Err(RequestError::Method { allow: "GET" });
-        }
-        let mut answer = Response::new(Body::EMPTY);
-        *answer.status_mut() = StatusCode::NO_CONTENT;
-        answer
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let query = request.uri().query().unwrap_or_default();
-        if let Some(room) = query::room_of(tenant, query)
-            && let Some(upstreams) = self.locate_upstreams(&room)?
-        {
-            upstreams.set_shard_header(answer.headers_mut());
-        }
-        if let Some(session) = self.session(request.headers()) {
-            self.renew(&session, &mut answer);
-        }
-        Ok(answer)
-    }
-
-    async fn carry(
-        self: Rc<Self>,
-        client: upgrade::OnUpgrade,
-        prosody: upgrade::OnUpgrade,
-        Socket {
-            session,
-            room,
-            registration,
-            attendance,
-            longest,
-            stay,
-            context,
-        }: Socket,
-    ) {
-        let (client, prosody) = match tokio::try_join!(client, prosody) {
-            Ok((client, prosody)) => (TokioIo::new(client), TokioIo::new(prosody)),
-            Err(error) => {
-                debug!(%error, request = %context.id, "a client left during the handshake");
-                return;
-            }
-        };
-        let open = self.metrics.open(Stream::WebSocket);
-        let ends = self.state.sessions.ends_at_latest(&session);
-        let left = ends.since(self.state.clock.now());
-        let left = longest.map_or(left, |longest| longest.min(left));
-        let ended = tunnel::run(client, prosody, registration, left).await;
-        drop((attendance, stay));
-        drop(open);
-        let who = Who {
-            session: &session,
-            room: &room,
-        };
-        let transport = Transport::WebSocket;
-        match ended {
-            tunnel::Ended::Closed => audit::left(&who, transport, "closed", &context),
-            tunnel::Ended::Broken => audit::left(&who, transport, "broken", &context),
-            tunnel::Ended::Cut(end) => {
-                self.metrics.cut(transport, end.as_str());
-                audit::cut(&who, transport, end, &context);
-            }
-        }
-    }
+        let locate = async |_: &mut Admitted<'_>| worker.upstreams_of_room(&query.room).await;
+        let kind = (intent, ConnectionKind::Socket);
+        admission::admit(worker, &rules, claimant, kind, locate).await?
+    };
+    let expected = accept_of(&key);
+    let xmpp = upstreams.prosody_for(&mut query.forwarded);
+    let prosody = ProsodyHead {
+        xmpp_domain: &jitsi.xmpp_domain,
+        room: &query.room,
+        parameters: &query.forwarded,
+        client: context.client,
+        from: request.headers(),
+    };
+    let handshake = prosody.web_socket(token.as_ref(), key);
+    let within = jitsi.upstream.web_timeout;
+    let answer = worker.timed(Upstream::Xmpp, xmpp.send_apart(handshake, within));
+    let answer = worker.note_outcome(&upstreams, answer.await)?;
+    check_switch(&answer, &expected)?;
+    let room = query.room;
+    record_entry(worker, &admitted, &room, Transport::WebSocket, &context);
+    let client = upgrade::on(request);
+    let principal = Rc::clone(&admitted.principal);
+    let presence = &worker.state.authorizer.presence;
+    let socket = AcceptedSocket {
+        attendance: admitted
+            .grant()
+            .map(|grant| presence.attend(&room, principal.id(), grant.opens())),
+        longest: admitted.grant().and_then(Grant::lifetime),
+        stay: jitsi.placement.stay(&room),
+        principal,
+        room,
+        registration,
+        context,
+    };
+    let mut switched = switching_protocols(expected);
+    upstreams.set_shard_header(switched.headers_mut());
+    tokio::task::spawn_local(carry(
+        Rc::clone(worker),
+        client,
+        upgrade::on(answer),
+        socket,
+    ));
+    Ok(switched)
 }
 
-/// Checks a client's handshake (RFC 6455 § 4.2.1, RFC 7395 § 3.1) and gives its key. What Prosody
-/// would let pass (any version, no key) never reaches it.
-fn handshake_key(request: &Request<Incoming>) -> Result<HeaderValue, RequestError> {
-    let headers = request.headers();
-    if *request.method() != Method::GET || request.version() != Version::HTTP_11 {
-        return Err(RequestError::Handshake("it is no HTTP/1.1 GET"));
+/// Jitsi's client requests the address of its WebSocket every minute or two, to learn whether it was
+/// moved to another shard (lib-jitsi-meet `modules/xmpp/XmppConnection.ts`).
+fn keep_alive(
+    worker: &Worker,
+    request: &Request<Incoming>,
+    tenant: Option<Tenant>,
+) -> Result<Response<Body>, RequestError> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(RequestError::Method { allow: "GET" });
     }
-    let plain = !headers.contains_key(header::CONTENT_LENGTH)
-        && !headers.contains_key(header::TRANSFER_ENCODING);
-    if !plain {
-        return Err(RequestError::Handshake("it has a body"));
-    }
-    let upgrades = headers::lists(headers, &header::UPGRADE, "websocket")
-        && headers::lists(headers, &header::CONNECTION, "upgrade");
-    if !upgrades {
-        return Err(RequestError::Handshake("it does not ask for a WebSocket"));
-    }
-    if single(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(RequestError::WebSocketVersion);
-    }
-    if !headers::lists(headers, &header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {
-        return Err(RequestError::Handshake(
-            "it does not offer the subprotocol xmpp",
-        ));
-    }
-    let key = single(headers, &header::SEC_WEBSOCKET_KEY)
-        .ok_or(RequestError::Handshake("it has no key"))?;
-    match BASE64_STANDARD.decode(key.as_bytes()) {
-        Ok(bytes) if bytes.len() == KEY_BYTES => Ok(key.clone()),
-        _ => Err(RequestError::Handshake("its key is not 16 bytes of base64")),
-    }
-}
-
-fn single<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    values.next().filter(|_| values.next().is_none())
-}
-
-/// Checks that Prosody took the handshake; anything else never becomes a tunnel.
-fn check_switch(answer: &Response<Incoming>, expected: &HeaderValue) -> Result<(), RequestError> {
-    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(RequestError::UpstreamAnswer(
-            "a refusal of the WebSocket; is `mod_websocket` loaded?",
-        ));
-    }
-    let headers = answer.headers();
-    let right = headers::lists(headers, &header::UPGRADE, "websocket")
-        && headers.get(header::SEC_WEBSOCKET_ACCEPT) == Some(expected)
-        && headers
-            .get(header::SEC_WEBSOCKET_PROTOCOL)
-            .is_some_and(|protocol| protocol == "xmpp");
-    if right {
-        Ok(())
-    } else {
-        Err(RequestError::UpstreamAnswer(
-            "another WebSocket's handshake",
-        ))
-    }
-}
-
-fn switch(accept: HeaderValue) -> Response<Body> {
     let mut answer = Response::new(Body::EMPTY);
-    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = answer.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    headers.insert(
-        header::SEC_WEBSOCKET_PROTOCOL,
-        HeaderValue::from_static("xmpp"),
-    );
+    *answer.status_mut() = StatusCode::NO_CONTENT;
     answer
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let query = request.uri().query().unwrap_or_default();
+    if let Some(room) = query::room_of(tenant, query)
+        && let Some(upstreams) = worker.locate_upstreams(&room)?
+    {
+        upstreams.set_shard_header(answer.headers_mut());
+    }
+    worker.renew_session_of(request.headers(), &mut answer);
+    Ok(answer)
 }
 
-/// What the server answers to a key (RFC 6455 § 4.2.2).
-fn accept_of(key: &HeaderValue) -> HeaderValue {
-    use aws_lc_rs::digest;
-    let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
-    context.update(key.as_bytes());
-    context.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    HeaderValue::try_from(BASE64_STANDARD.encode(context.finish().as_ref()))
-        .expect("base64 can stand in a header")
-}
-
-const KEY_BYTES: usize = 16;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_accept_value_is_the_standards_example() {
-        // RFC 6455 § 1.3
-        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
-        assert_eq!(accept_of(&key), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// Carries the socket's bytes until it ends, then records how it ended.
+async fn carry(
+    worker: Rc<Worker>,
+    client: upgrade::OnUpgrade,
+    prosody: upgrade::OnUpgrade,
+    socket: AcceptedSocket,
+) {
+    let AcceptedSocket {
+        principal,
+        room,
+        registration,
+        attendance,
+        longest,
+        stay,
+        context,
+    } = socket;
+    let who = Who {
+        principal: &principal,
+        room: &room,
+    };
+    let transport = Transport::WebSocket;
+    let (client, prosody) = match tokio::try_join!(client, prosody) {
+        Ok((client, prosody)) => (TokioIo::new(client), TokioIo::new(prosody)),
+        Err(error) => {
+            debug!(%error, request = %context.id, "a client left during the handshake");
+            audit::left(&who, transport, "broken", &context);
+            return;
+        }
+    };
+    let open = worker.metrics.open(Stream::WebSocket);
+    let ends = worker.state.authenticator.sessions.latest_end(&principal);
+    let left = ends.since(worker.state.clock.now());
+    let left = longest.map_or(left, |longest| longest.min(left));
+    let ended = tunnel::run(client, prosody, registration, left).await;
+    drop((attendance, stay));
+    drop(open);
+    match ended {
+        tunnel::Ended::Closed => audit::left(&who, transport, "closed", &context),
+        tunnel::Ended::Broken => audit::left(&who, transport, "broken", &context),
+        tunnel::Ended::Cut(reason) => {
+            worker.metrics.cut(transport, reason.as_str());
+            audit::cut(&who, transport, reason, &context);
+        }
     }
 }

@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use super::RequestBody;
 use model::{
     headers::{ClientAddr, X_FORWARDED_FOR, X_FORWARDED_PROTO},
-    query::SignallingQuery,
-    room::Tenant,
+    query::ForwardedParameters,
+    room::RoomKey,
     route::Transport,
     token::BackendToken,
 };
@@ -22,10 +22,10 @@ use model::{
 pub struct ProsodyHead<'r> {
     /// Prosody's virtual host.
     pub xmpp_domain: &'r HeaderValue,
-    /// The client's query.
-    pub query: &'r SignallingQuery,
-    /// The tenant of the path.
-    pub tenant: Option<&'r Tenant>,
+    /// The room, which the query names with its tenant.
+    pub room: &'r RoomKey,
+    /// The other parameters of the client's query.
+    pub parameters: &'r ForwardedParameters,
     /// Whose request it is.
     pub client: ClientAddr,
     /// The client's head, for the few fields that are read from it.
@@ -89,13 +89,8 @@ impl ProsodyHead<'_> {
     }
 
     fn uri(&self, transport: Transport) -> Uri {
-        let query = self.query.for_prosody(self.tenant);
-        let path = transport.path();
-        let target = if query.is_empty() {
-            path.to_owned()
-        } else {
-            format!("{path}?{query}")
-        };
+        let query = self.parameters.with_room(self.room);
+        let target = format!("{}?{query}", transport.path());
         Uri::try_from(target).expect("a form-encoded query is a valid one")
     }
 }
@@ -114,20 +109,27 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use model::{query::MAX_VALUE_BYTES, room::MAX_NODE_BYTES};
+    use model::{
+        query::{MAX_VALUE_BYTES, SignallingQuery},
+        room::{MAX_NODE_BYTES, Tenant},
+    };
 
     #[test]
     fn the_largest_head_stays_below_what_prosody_hangs_at() {
         // Decoded twice each of these 20 bytes is one letter of a room's name.
+        let tenant = Tenant::parse(&"t".repeat(63)).unwrap();
+        let parse = |raw: &str| SignallingQuery::parse(Some(tenant.clone()), raw);
         let room = "%25f0%259d%2590%259a".repeat(400);
-        assert!(SignallingQuery::parse(&format!("room={room}")).is_err());
-        let room = "%".repeat(MAX_NODE_BYTES);
+        assert!(parse(&format!("room={room}")).is_err());
+        // A node of percent-encoded bytes only, which the query encodes once more.
+        let room = "\u{e9}".repeat(MAX_NODE_BYTES / "%c3%a9".len());
         let id = "/".repeat(MAX_VALUE_BYTES);
-        let query = SignallingQuery::parse(&format!(
+        let query = parse(&format!(
             "room={}&previd={id}&customusername={id}&vnode={id}&release={id}",
             percent_encoding::utf8_percent_encode(&room, percent_encoding::NON_ALPHANUMERIC),
         ))
         .unwrap();
+        assert!(query.room.node().len() > MAX_NODE_BYTES - "%c3%a9".len());
         let from = [(
             header::USER_AGENT,
             HeaderValue::try_from("u".repeat(300)).unwrap(),
@@ -135,11 +137,10 @@ mod tests {
         .into_iter()
         .collect();
         let domain = HeaderValue::from_static("meet.jitsi");
-        let tenant = Tenant::parse(&"t".repeat(63)).unwrap();
         let head = ProsodyHead {
             xmpp_domain: &domain,
-            query: &query,
-            tenant: Some(&tenant),
+            room: &query.room,
+            parameters: &query.forwarded,
             client: ClientAddr::from(IpAddr::from([0xffff; 8])),
             from: &from,
         };

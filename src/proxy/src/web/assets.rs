@@ -27,12 +27,13 @@ impl Worker {
     pub(crate) async fn config_js(
         &self,
         request: Request<Incoming>,
+        path: &CanonicalPath,
         context: RequestContext,
         tenant: Option<Tenant>,
     ) -> Result<Response<Body>, RequestError> {
         only_reading(request.method())?;
         let from = self.source_of(request.uri(), tenant)?;
-        let mut request = self.for_web(request, context)?;
+        let mut request = self.for_web(request, path, context)?;
         inject::ask_for_whole(request.headers_mut());
         let answer = self.ask_web(request, &from).await?;
         let mut answer = self
@@ -50,39 +51,51 @@ impl Worker {
     pub(crate) async fn public(
         &self,
         request: Request<Incoming>,
+        path: &CanonicalPath,
         context: RequestContext,
     ) -> Result<Response<Body>, RequestError> {
         only_reading(request.method())?;
-        // The one that pages ask again and again, to learn whether their room was moved.
-        let from = if request.uri().path() == KEEP_ALIVE {
+        // Jitsi's page requests this address again and again while it is in a meeting.
+        let keeps_alive = path.as_str() == KEEP_ALIVE;
+        let from = if keeps_alive {
             self.source_of(request.uri(), None)?
         } else {
             Source::Common(self.default_upstreams()?)
         };
-        let request = self.for_web(request, context)?;
-        Ok(self.ask_web(request, &from).await?.map(Body::Upstream))
+        let session = if keeps_alive {
+            self.state.authenticator.session(request.headers())
+        } else {
+            None
+        };
+        let request = self.for_web(request, path, context)?;
+        let mut answer = self.ask_web(request, &from).await?.map(Body::Upstream);
+        if let Some(session) = session {
+            self.renew_session(&session, &mut answer);
+        }
+        Ok(answer)
     }
 
     /// What only people who signed in may have.
     pub(crate) async fn private(
         &self,
         request: Request<Incoming>,
+        path: &CanonicalPath,
         context: RequestContext,
     ) -> Result<Response<Body>, RequestError> {
-        let Some(session) = self.session(request.headers()) else {
+        let Some(session) = self.state.authenticator.session(request.headers()) else {
             return self.to_sign_in(&request);
         };
-        let own = headers::sender(request.headers(), &self.state.origin);
+        let own = headers::sender(request.headers(), &self.state.authenticator.origin);
         if !is_reading(request.method()) && own != headers::Sender::Own {
             return Err(RequestError::ForeignSender);
         }
-        let request = self.for_web(request, context)?;
+        let request = self.for_web(request, path, context)?;
         let from = Source::Common(self.default_upstreams()?);
         let mut answer = self.ask_web(request, &from).await?.map(Body::Upstream);
         answer
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        self.renew(&session, &mut answer);
+        self.renew_session(&session, &mut answer);
         Ok(answer)
     }
 
@@ -119,10 +132,10 @@ impl Worker {
     pub(crate) fn for_web(
         &self,
         request: Request<Incoming>,
+        path: &CanonicalPath,
         context: RequestContext,
     ) -> Result<Request<RequestBody>, RequestError> {
         let (head, body) = request.into_parts();
-        let path = CanonicalPath::parse(head.uri.path())?;
         let uri = Uri::try_from(with_query(path.as_str(), &head.uri))
             .map_err(|_| RequestError::Internal("a canonical path is not a target"))?;
         let body = if hyper::body::Body::is_end_stream(&body) {

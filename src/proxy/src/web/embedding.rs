@@ -10,7 +10,7 @@ use crate::{
 };
 use model::{
     room::RoomKey,
-    session::{App, JitsiState, Place, ReturnTo},
+    session::{App, BrowsingContext, JitsiState, ReturnTo},
 };
 use pages::Content;
 
@@ -74,7 +74,7 @@ impl Worker {
         let room = responder
             .room()
             .filter(|_| failure.token_reason().is_none());
-        self.embedding_sites(room.as_ref())
+        self.embedding_sites(room)
     }
 
     /// Whose pages may have a frame with the room in it; with any room, if none is named.
@@ -88,10 +88,12 @@ impl Worker {
 
 /// Where the browser shows the answer. Within a frame nobody tells whose page is around it, so
 /// every frame counts as one in another site's page.
-pub(crate) fn place_of(headers: &HeaderMap) -> Place {
+pub(crate) fn place_of(headers: &HeaderMap) -> BrowsingContext {
     match headers.get("sec-fetch-dest").map(HeaderValue::as_bytes) {
-        Some(b"iframe" | b"frame" | b"embed" | b"object" | b"fencedframe") => Place::Frame,
-        _ => Place::Tab,
+        Some(b"iframe" | b"frame" | b"embed" | b"object" | b"fencedframe") => {
+            BrowsingContext::EmbeddedFrame
+        }
+        _ => BrowsingContext::TopLevel,
     }
 }
 

@@ -1,12 +1,12 @@
-//! Meetings at 8x8 in place of a Jitsi of one's own: our page, their frame.
+//! JaaS (8x8) mode: a page that embeds the hosted meeting in an iframe.
 
 use http::Response;
 
 use crate::{
     Body, RequestError, Worker,
-    web::room_page::{RoomPageRequest, events_path, give_cookies},
+    web::room_page::{RoomPageRequest, append_cookies, events_path},
 };
-use model::{jaas::Jaas, policy::Grant, session::Session};
+use model::{jaas::Jaas, policy::Grant, session::Principal};
 use pages::Content;
 
 // === impl Worker ===
@@ -18,14 +18,14 @@ impl Worker {
         &self,
         jaas: &Jaas,
         visit: RoomPageRequest<'_>,
-        session: &Session,
+        principal: &Principal,
         grant: &Grant<'_>,
     ) -> Result<Response<Body>, RequestError> {
-        let token = jaas.token(&visit.room, grant.role(), session.identity())?;
+        let token = jaas.token(&visit.room, grant.role(), principal.identity())?;
         let script = jaas.script_url();
         let script = script
             .parse()
-            .map_err(|_| RequestError::Internal("the address of a script is none"))?;
+            .map_err(|_| RequestError::Internal("script URL is not a valid URI"))?;
         let options = jaas.options(&visit.room, &token, None);
         let events = format!("{}&call=1", events_path(&visit.room));
         let content = Content::Call {
@@ -35,8 +35,8 @@ impl Worker {
             events: &events,
         };
         let mut answer = self.show_in_room(&content, visit.responder, &visit.room);
-        give_cookies(&mut answer, visit.cookies);
-        self.renew(session, &mut answer);
+        append_cookies(&mut answer, visit.cookies);
+        self.renew(principal, &mut answer);
         Ok(answer)
     }
 }

@@ -1,7 +1,5 @@
 //! A room's page: for whom the rules let in; the upstreams to get there for everybody else.
 
-use std::rc::Rc;
-
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
@@ -14,10 +12,12 @@ use crate::{
 };
 use model::{
     headers,
+    identity::Standing,
+    path::CanonicalPath,
     policy::{Grant, Role},
     query::PageQuery,
     room::{PageRoom, RoomKey},
-    session::{CookieJar, Place, ReturnTo, Session},
+    session::{BrowsingContext, Pass, Principal, RequestCookies, ReturnTo, Visitor},
     token::{ClientTokenKind, DisplayToken},
 };
 use pages::{Content, GuestForm, inject};
@@ -25,6 +25,7 @@ use pages::{Content, GuestForm, inject};
 /// A request for a room's page, on its way through the rules.
 pub(crate) struct RoomPageRequest<'a> {
     pub(crate) request: Request<Incoming>,
+    pub(crate) path: CanonicalPath,
     pub(crate) responder: &'a Responder,
     pub(crate) context: RequestContext,
     pub(crate) room: RoomKey,
@@ -39,6 +40,7 @@ impl Worker {
     pub(crate) async fn room_page(
         &self,
         request: Request<Incoming>,
+        path: &CanonicalPath,
         responder: &Responder,
         context: RequestContext,
         room: PageRoom,
@@ -49,10 +51,10 @@ impl Worker {
             "" => path.to_owned(),
             rest => format!("{path}?{rest}"),
         };
-        let path = room.respelled.as_deref().unwrap_or(request.uri().path());
-        let here = clean(path);
+        let here = clean(room.respelled.as_deref().unwrap_or(request.uri().path()));
         let visit = RoomPageRequest {
             request,
+            path: path.clone(),
             responder,
             context,
             room: room.key,
@@ -60,9 +62,9 @@ impl Worker {
         };
         if let Some(token) = &query.jwt {
             let (headers, context, room) = (visit.request.headers(), &visit.context, &visit.room);
-            let mut brought = self.pass_for(token, room, headers);
+            let mut brought = self.pass_from_earlier_use(token, room, headers);
             if brought.is_none() {
-                let presenting = self.presented(token, room, Intent::Connect, headers, context);
+                let presenting = self.pass_of_token(token, room, Intent::Connect, headers, context);
                 brought = match presenting.await {
                     // The session that it stood for is over.
                     Err(RequestError::SignInFirst) if self.state.relying_party.is_some() => {
@@ -87,7 +89,12 @@ impl Worker {
         if self.is_recorder(&visit.context) {
             return self.bare_page(visit).await;
         }
-        let visitor = self.visitor(visit.request.headers(), &visit.room);
+        let rules = self.rules();
+        let visitor = self.state.authenticator.visitor(
+            visit.request.headers(),
+            &visit.room,
+            &rules.integrations,
+        );
         self.enter(visit, visitor).await
     }
 
@@ -96,16 +103,16 @@ impl Worker {
     async fn arrive(
         &self,
         mut visit: RoomPageRequest<'_>,
-        pass: Session,
+        pass: Pass,
         here: &str,
     ) -> Result<Response<Body>, RequestError> {
         let place = place_of(visit.request.headers());
-        visit.cookies = self.give(&pass, place, visit.request.headers())?;
+        visit.cookies = self.pass_cookies(&pass, place, visit.request.headers())?;
         match place {
-            Place::Frame => self.enter(visit, Some(Rc::new(pass))).await,
-            Place::Tab => {
+            BrowsingContext::EmbeddedFrame => self.enter(visit, Principal::Pass(pass).into()).await,
+            BrowsingContext::TopLevel => {
                 let mut answer = redirect(StatusCode::SEE_OTHER, here)?;
-                give_cookies(&mut answer, visit.cookies);
+                append_cookies(&mut answer, visit.cookies);
                 Ok(answer)
             }
         }
@@ -115,23 +122,18 @@ impl Worker {
     pub(crate) async fn enter(
         &self,
         mut visit: RoomPageRequest<'_>,
-        mut visitor: Option<Rc<Session>>,
+        mut visitor: Visitor,
     ) -> Result<Response<Body>, RequestError> {
         let rules = self.rules();
         loop {
-            let admitted = self.admit(
-                &rules.policy,
-                &visit.room,
-                visitor.as_deref(),
-                &visit.context,
-            );
+            let (room, context) = (&visit.room, &visit.context);
+            let granted = self.authorize(&rules.policy, room, &visitor, Intent::Connect, context);
             let person = headers::is_navigation(visit.request.headers());
-            let failure = match (admitted, &visitor) {
-                (Ok(grant), Some(session)) => {
-                    return self.show_room(visit, session, &grant).await;
+            let failure = match (granted, &visitor) {
+                (Ok(grant), Visitor::Known(principal)) => {
+                    return self.show_room(visit, principal, &grant).await;
                 }
-                // The policy admits nobody in particular.
-                (Ok(_), None) => RequestError::SignInFirst,
+                (Ok(_), Visitor::Anonymous) => RequestError::SignInFirst,
                 (Err(failure), _) => failure,
             };
             match failure {
@@ -142,11 +144,11 @@ impl Worker {
                 RequestError::GuestFirst { ask: false } if person => {
                     let guest = self.new_guest(&visit.room, None);
                     let headers = visit.request.headers();
-                    visit.cookies = self.give(&guest, place_of(headers), headers)?;
-                    visitor = Some(Rc::new(guest));
+                    visit.cookies = self.pass_cookies(&guest, place_of(headers), headers)?;
+                    visitor = Principal::Pass(guest).into();
                 }
                 RequestError::Waiting { .. } if person => {
-                    return Ok(self.wait(visit, visitor.as_deref()));
+                    return Ok(self.wait(visit, &visitor));
                 }
                 failure => return Err(failure),
             }
@@ -175,20 +177,21 @@ impl Worker {
         self.show_in_room(&content, visit.responder, &visit.room)
     }
 
-    fn wait(&self, visit: RoomPageRequest<'_>, session: Option<&Session>) -> Response<Body> {
-        let member = session.is_some_and(|session| session.standing().is_member());
+    fn wait(&self, visit: RoomPageRequest<'_>, visitor: &Visitor) -> Response<Body> {
+        let principal = visitor.principal();
+        let member = principal.is_some_and(|principal| principal.is_member());
         let return_to = ReturnTo::parse(&visit.room.page_path());
         let sign_in = login_path(&return_to, member);
         let events = events_path(&visit.room);
         let content = Content::Wait {
             room: &visit.room,
-            person: session.and_then(|session| session.identity().display_name()),
+            person: principal.and_then(|principal| principal.identity().display_name()),
             awaited: None,
             sign_in: Some(&sign_in),
             events: &events,
         };
         let mut answer = self.show_in_room(&content, visit.responder, &visit.room);
-        give_cookies(&mut answer, visit.cookies);
+        append_cookies(&mut answer, visit.cookies);
         answer
     }
 
@@ -197,47 +200,25 @@ impl Worker {
     async fn show_room(
         &self,
         visit: RoomPageRequest<'_>,
-        session: &Session,
+        principal: &Principal,
         grant: &Grant<'_>,
     ) -> Result<Response<Body>, RequestError> {
         if let Some(jaas) = &self.state.jaas {
-            return self.call_page(jaas, visit, session, grant);
+            return self.call_page(jaas, visit, principal, grant);
         }
         let state = &self.state;
-        let framed = place_of(visit.request.headers()) == Place::Frame;
-        let tokenless = self.is_tokenless(session, grant.role());
-        let token = match session.room() {
-            _ if tokenless => None,
-            Some(room) if framed => {
-                let left = state
-                    .sessions
-                    .ends_at_latest(session)
-                    .since(state.clock.now());
-                let kind = ClientTokenKind::Embed;
-                let token = state.client_tokens.issue(
-                    session,
-                    room,
-                    grant.role(),
-                    grant.features(),
-                    kind,
-                    left,
-                );
-                Some(token.as_str().to_owned())
-            }
-            _ => {
-                let features = grant.features();
-                let token =
-                    DisplayToken::new(&visit.room, grant.role(), features, session.identity());
-                Some(token.as_str().to_owned())
-            }
+        let token = if self.is_tokenless(principal, grant.role()) {
+            None
+        } else {
+            Some(self.page_token(&visit, principal, grant))
         };
-        let mut request = self.for_web(visit.request, visit.context)?;
+        let mut request = self.for_web(visit.request, &visit.path, visit.context)?;
         inject::ask_for_whole(request.headers_mut());
         let from = Source::Room(self.upstreams_of_room(&visit.room).await?);
         let answer = self.ask_web(request, &from).await?;
         let visitor = match &token {
             Some(token) => inject::Person::Token(token),
-            None => inject::Person::Name(session.identity().name.as_deref()),
+            None => inject::Person::Name(principal.identity().name.as_deref()),
         };
         let mut answer = state
             .completion
@@ -246,24 +227,48 @@ impl Worker {
         let headers = answer.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         self.allow_framing(headers, &visit.room);
-        give_cookies(&mut answer, visit.cookies);
-        self.renew(session, &mut answer);
+        append_cookies(&mut answer, visit.cookies);
+        self.renew(principal, &mut answer);
         Ok(answer)
+    }
+
+    /// The token in the page: a display token, which proves nothing. In a frame, where the browser
+    /// may withhold the pass's cookie, the holder of a pass gets a client token in its place.
+    fn page_token(
+        &self,
+        visit: &RoomPageRequest<'_>,
+        principal: &Principal,
+        grant: &Grant<'_>,
+    ) -> String {
+        let (role, features) = (grant.role(), grant.features());
+        let framed = place_of(visit.request.headers()) == BrowsingContext::EmbeddedFrame;
+        if !framed || matches!(principal, Principal::Member(_)) {
+            let identity = principal.identity();
+            let token = DisplayToken::new(&visit.room, role, features, identity);
+            return token.as_str().to_owned();
+        }
+        let sessions = &self.state.authenticator.sessions;
+        let ends = sessions.latest_end(principal);
+        let left = ends.since(self.state.clock.now());
+        let pass = principal.to_pass(&visit.room, ends);
+        let kind = ClientTokenKind::Embed;
+        let tokens = &self.state.client_tokens;
+        let token = tokens.issue(&pass, role, features, kind, left);
+        token.as_str().to_owned()
     }
 
     /// The page as a recorder wants it: it has credentials of its own at Prosody.
     async fn bare_page(&self, visit: RoomPageRequest<'_>) -> Result<Response<Body>, RequestError> {
-        let request = self.for_web(visit.request, visit.context)?;
+        let request = self.for_web(visit.request, &visit.path, visit.context)?;
         let from = Source::Room(self.upstreams_of_room(&visit.room).await?);
         Ok(self.ask_web(request, &from).await?.map(Body::Upstream))
     }
 
-    /// Whether Prosody is to see somebody without a token, on its guests' domain.
-    pub(crate) fn is_tokenless(&self, session: &Session, role: Role) -> bool {
-        use model::identity::Standing;
+    /// Whether Prosody is to see a principal without a token, on its guests' domain.
+    pub(crate) fn is_tokenless(&self, principal: &Principal, role: Role) -> bool {
         self.state.guests.xmpp_domain.is_some()
             && role == Role::Participant
-            && match session.standing() {
+            && match principal.standing() {
                 Standing::Guest => true,
                 Standing::Invited(invited) => !invited.member,
                 Standing::Member | Standing::Embedded(_) => false,
@@ -276,20 +281,20 @@ impl Worker {
     }
 
     /// The `Set-Cookie` headers that give a pass.
-    pub(crate) fn give(
+    pub(crate) fn pass_cookies(
         &self,
-        pass: &Session,
-        place: Place,
+        pass: &Pass,
+        place: BrowsingContext,
         headers: &HeaderMap,
     ) -> Result<Vec<HeaderValue>, RequestError> {
-        let passes = &self.state.passes;
+        let passes = &self.state.authenticator.passes;
         passes
-            .give(pass, place, CookieJar::new(headers))
+            .issue(pass, place, RequestCookies::new(headers))
             .map_err(|_| RequestError::Internal("a pass is too large for a cookie"))
     }
 }
 
-pub(crate) fn give_cookies(answer: &mut Response<Body>, cookies: Vec<HeaderValue>) {
+pub(crate) fn append_cookies(answer: &mut Response<Body>, cookies: Vec<HeaderValue>) {
     for cookie in cookies {
         answer.headers_mut().append(header::SET_COOKIE, cookie);
     }

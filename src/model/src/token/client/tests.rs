@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     clock::Hand,
-    identity::{Identity, Verified},
+    identity::{Identity, Standing},
     policy::Features,
-    session::{self, SessionCodec},
+    room::RoomKey,
+    session::Pass,
     token::{
         DisplayToken, Minter, Settings, SigningSettings,
         prosody::{Refusal, Rules},
@@ -34,22 +35,16 @@ impl Bench {
         }
     }
 
-    fn session(&self) -> Session {
-        let settings = session::Settings {
-            idle: Duration::from_hours(1),
-            absolute: Duration::from_hours(8),
-        };
-        SessionCodec::new(&ring(&[KEY]), ORIGIN, settings, self.clock.clone()).begin(
-            Verified::by_provider(zoe()),
-            None,
-            &Random::predictable(1),
-        )
+    fn pass(&self) -> Pass {
+        let now = self.clock.now();
+        let validity = now..now.after(Duration::from_hours(8));
+        let random = Random::predictable(1);
+        Pass::issue(&room(), Standing::Guest, zoe(), validity, &random)
     }
 
     fn issue(&self) -> ClientToken {
         self.tokens.issue(
-            &self.session(),
-            &room(),
+            &self.pass(),
             Role::Participant,
             &Features::default(),
             ClientTokenKind::Handoff,
@@ -101,8 +96,8 @@ fn a_client_token_comes_back_as_what_it_was() {
     let bench = Bench::new();
     let token = bench.issue();
     let presented = bench.tokens.verify(token.as_str()).unwrap();
-    assert_eq!(presented.session, bench.session());
-    assert_eq!(presented.room, room());
+    assert_eq!(presented.pass, bench.pass());
+    assert_eq!(*presented.pass.room(), room());
     assert_eq!(presented.kind, ClientTokenKind::Handoff);
     assert_eq!(presented.expires, Timestamp::from_unix(1_000_300));
     assert_ne!(
@@ -212,8 +207,7 @@ fn what_others_sign_is_foreign() {
             .to_owned(),
         tokens(&[NEWER_KEY], ORIGIN, &bench.clock)
             .issue(
-                &bench.session(),
-                &room(),
+                &bench.pass(),
                 Role::Moderator,
                 &Features::default(),
                 ClientTokenKind::Embed,
@@ -223,8 +217,7 @@ fn what_others_sign_is_foreign() {
             .to_owned(),
         tokens(&[KEY], "https://other.example.org", &bench.clock)
             .issue(
-                &bench.session(),
-                &room(),
+                &bench.pass(),
                 Role::Moderator,
                 &Features::default(),
                 ClientTokenKind::Embed,
@@ -283,8 +276,7 @@ fn an_older_key_still_verifies_and_the_newer_signs() {
     let both = tokens(&[NEWER_KEY, KEY], ORIGIN, &bench.clock);
     assert!(both.verify(bench.issue().as_str()).is_ok());
     let newer = both.issue(
-        &bench.session(),
-        &room(),
+        &bench.pass(),
         Role::Moderator,
         &Features::default(),
         ClientTokenKind::Embed,

@@ -3,44 +3,40 @@
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
-use crate::{Body, Worker, upstream::UpstreamBody};
+use crate::{Body, upstream::UpstreamBody};
 use model::headers::{self, Sender};
 
-// === impl Worker ===
-
-impl Worker {
-    /// A preflight (Fetch § 3.2.2): pages of ours send none, pages of others get nothing.
-    pub(crate) fn preflight(&self, request: &Request<Incoming>) -> Response<Body> {
-        let mut answer = Response::new(Body::EMPTY);
-        *answer.status_mut() = StatusCode::NO_CONTENT;
-        let headers = answer.headers_mut();
-        headers.insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
-        if headers::sender(request.headers(), &self.state.origin) == Sender::Own
-            && let Ok(origin) = HeaderValue::from_str(&self.state.origin)
-        {
-            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            headers.insert(
-                header::ACCESS_CONTROL_ALLOW_METHODS,
-                HeaderValue::from_static("POST, OPTIONS"),
-            );
-            headers.insert(
-                header::ACCESS_CONTROL_ALLOW_HEADERS,
-                HeaderValue::from_static("Content-Type"),
-            );
-        }
-        headers.insert(header::VARY, HeaderValue::from_static("Origin"));
-        answer
+/// Answers a preflight (Fetch § 3.2.2): pages of this site send none, pages of others get nothing.
+pub(super) fn preflight(request: &Request<Incoming>, own_origin: &str) -> Response<Body> {
+    let mut answer = Response::new(Body::EMPTY);
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    let headers = answer.headers_mut();
+    headers.insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+    if headers::sender(request.headers(), own_origin) == Sender::Own
+        && let Ok(origin) = HeaderValue::from_str(own_origin)
+    {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("POST, OPTIONS"),
+        );
+        headers.insert(
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            HeaderValue::from_static("Content-Type"),
+        );
     }
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    answer
 }
 
-/// Prosody's answer, as it comes.
-pub(crate) fn pass_on(answer: Response<UpstreamBody>) -> Response<Body> {
+/// Prosody's answer; its body is streamed.
+pub(super) fn pass_on(answer: Response<UpstreamBody>) -> Response<Body> {
     let (head, body) = answer.into_parts();
     answer_of(head.status, Body::Upstream(body))
 }
 
-/// Of Prosody's head only the status goes on: its CORS headers would allow every page.
-pub(crate) fn answer_of(status: StatusCode, body: Body) -> Response<Body> {
+/// Only the status of Prosody's head is forwarded: its CORS headers would allow every origin.
+pub(super) fn answer_of(status: StatusCode, body: Body) -> Response<Body> {
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     let headers = answer.headers_mut();

@@ -5,30 +5,20 @@ use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 use super::*;
 use crate::connections::{ConnectionKind, ConnectionRegistry, DrainSchedule};
 use cluster::revocation::{Revocations, Selector};
-use model::{
-    clock::Clock,
-    identity::{Identity, Verified},
-    random::Random,
-    seal::Keyring,
-    session::{Session, SessionCodec, Settings},
-};
+use model::{clock::Clock, random::Random, session::Principal};
+
+use crate::testing::principal;
 
 struct Rig {
     connections: ConnectionRegistry,
-    session: Rc<Session>,
+    session: Rc<Principal>,
     client: DuplexStream,
     prosody: DuplexStream,
     tunnel: tokio::task::JoinHandle<Ended>,
 }
 
 fn rig(lifetime: Duration, buffer: usize) -> Rig {
-    let settings = Settings {
-        idle: lifetime,
-        absolute: lifetime,
-    };
-    let codec = SessionCodec::new(&Keyring::of([1; 32]), "o", settings, Clock::system());
-    let who = Verified::by_provider(Identity::default());
-    let session = Rc::new(codec.begin(who, None, &Random::system()));
+    let session = principal();
     let connections = ConnectionRegistry::default();
     let registration = connections.register(Rc::clone(&session), ConnectionKind::Socket, None);
     let (client, client_end) = duplex(buffer);

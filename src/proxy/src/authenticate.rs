@@ -1,0 +1,114 @@
+//! The authentication phase: from a request's cookies to a [`Visitor`].
+//!
+//! It reads values and answers with values; it neither waits nor writes. Tokens in addresses are the
+//! business of `credentials`, because a handoff token is used up in the store.
+
+use std::sync::Arc;
+
+use cluster::revocation::Revocations;
+use http::HeaderMap;
+use model::{
+    headers::{self, Sender},
+    identity::Standing,
+    integration::Integrations,
+    room::RoomKey,
+    session::{
+        Pass, PassCookies, Principal, RequestCookies, SESSION_COOKIE, Session, SessionCodec,
+        Visitor,
+    },
+};
+
+/// What cookies are checked with.
+#[derive(Debug)]
+pub(crate) struct Authenticator {
+    /// Opens, seals and renews session cookies.
+    pub(crate) sessions: SessionCodec,
+    /// Opens and seals the cookies of passes.
+    pub(crate) passes: PassCookies,
+    /// Sessions, passes and links that are over before their time.
+    pub(crate) revocations: Arc<Revocations>,
+    /// `https://host[:port]` of this site.
+    pub(crate) origin: String,
+}
+
+/// The cookies were sent by a page of another site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ForeignOrigin;
+
+// === impl Authenticator ===
+
+impl Authenticator {
+    /// The member's session, if the request carries one that is neither over nor revoked.
+    pub(crate) fn session(&self, headers: &HeaderMap) -> Option<Session> {
+        let value = RequestCookies::new(headers).value(SESSION_COOKIE)?;
+        let session = self.sessions.open(value)?;
+        let revoked = self.revocations.cause([session.credential()]).is_some();
+        (!revoked).then_some(session)
+    }
+
+    /// The pass to a room, if the request carries one that is neither over nor revoked, and its
+    /// integration may still vouch for people in that room.
+    pub(crate) fn pass(
+        &self,
+        headers: &HeaderMap,
+        room: &RoomKey,
+        integrations: &Integrations,
+    ) -> Option<Pass> {
+        let pass = self.passes.find(room, RequestCookies::new(headers))?;
+        self.is_valid_pass(&pass, integrations).then_some(pass)
+    }
+
+    /// The sender of a request that is about a room.
+    pub(crate) fn visitor(
+        &self,
+        headers: &HeaderMap,
+        room: &RoomKey,
+        integrations: &Integrations,
+    ) -> Visitor {
+        let pass = self.pass(headers, room, integrations);
+        match (self.session(headers), pass) {
+            (Some(member), Some(pass)) => Principal::combine(member, pass).into(),
+            (Some(member), None) => Principal::Member(member).into(),
+            (None, Some(pass)) => Principal::Pass(pass).into(),
+            (None, None) => Visitor::Anonymous,
+        }
+    }
+
+    /// The sender of a signalling request. Its cookies count only if a page of this site sent it:
+    /// WebSockets know no same-origin rule, and Prosody allows every origin. Clients that send no
+    /// `Origin` are apps, which keep no cookies.
+    pub(crate) fn signalling_visitor(
+        &self,
+        headers: &HeaderMap,
+        room: &RoomKey,
+        integrations: &Integrations,
+    ) -> Result<Visitor, ForeignOrigin> {
+        match headers::sender(headers, &self.origin) {
+            Sender::Own => Ok(self.visitor(headers, room, integrations)),
+            Sender::Foreign => Err(ForeignOrigin),
+            Sender::NoPage => Ok(Visitor::Anonymous),
+        }
+    }
+
+    /// Whether a principal that was authenticated earlier still is one.
+    pub(crate) fn is_valid(&self, principal: &Principal, integrations: &Integrations) -> bool {
+        match principal {
+            Principal::Pass(pass) => self.is_valid_pass(pass, integrations),
+            Principal::Member(_) | Principal::MemberWithPass { .. } => {
+                !self.revocations.contains(principal)
+            }
+        }
+    }
+
+    /// Whether a pass is neither revoked nor from an integration that may not vouch any more.
+    pub(crate) fn is_valid_pass(&self, pass: &Pass, integrations: &Integrations) -> bool {
+        let vouched = match pass.standing() {
+            Standing::Embedded(by) => integrations.may_vouch(&by.integration, pass.room()),
+            Standing::Member | Standing::Guest | Standing::Invited(_) => true,
+        };
+        vouched && self.revocations.cause([pass.credential()]).is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests;

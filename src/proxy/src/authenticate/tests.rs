@@ -1,0 +1,166 @@
+use cluster::revocation::Selector;
+use http::{HeaderMap, HeaderValue, header};
+use model::{
+    identity::Standing,
+    session::{Principal, Visitor},
+};
+
+use super::*;
+use crate::testing::{Deployment, ORIGIN, embedded, invited, key, no_integrations};
+
+/// What a visitor is, as a word.
+fn kind(visitor: &Visitor) -> &'static str {
+    match visitor.principal().map(|principal| &**principal) {
+        None => "anonymous",
+        Some(Principal::Member(_)) => "member",
+        Some(Principal::Pass(_)) => "pass",
+        Some(Principal::MemberWithPass { .. }) => "member with pass",
+    }
+}
+
+#[test]
+fn cookies_and_rooms_make_visitors() {
+    let deployment = Deployment::new();
+    let member = deployment.session("ann");
+    let guest = deployment.pass("x", Standing::Guest);
+    let link = deployment.pass("x", invited("l1"));
+    let of_member = member.pass_to(&key("x"), deployment.clock.now().after(HOUR));
+    let unconfigured = deployment.pass("x", embedded("shop"));
+    for (session, pass, room, expected) in [
+        (None, None, "x", "anonymous"),
+        (Some(&member), None, "x", "member"),
+        (Some(&member), None, "acme/y", "member"),
+        (None, Some(&guest), "x", "pass"),
+        (None, Some(&guest), "y", "anonymous"),
+        (None, Some(&guest), "acme/x", "anonymous"),
+        (None, Some(&link), "x", "pass"),
+        (None, Some(&of_member), "x", "pass"),
+        (None, Some(&of_member), "y", "anonymous"),
+        // A name that a guest chose adds nothing to an account.
+        (Some(&member), Some(&guest), "x", "member"),
+        (Some(&member), Some(&of_member), "x", "member"),
+        (Some(&member), Some(&link), "x", "member with pass"),
+        (Some(&member), Some(&link), "y", "member"),
+        // An integration that is not configured any more vouches for no one.
+        (None, Some(&unconfigured), "x", "anonymous"),
+        (Some(&member), Some(&unconfigured), "x", "member"),
+    ] {
+        let headers = deployment.cookies(session, pass);
+        let visitor = deployment
+            .authenticator
+            .visitor(&headers, &key(room), &no_integrations());
+        assert_eq!(kind(&visitor), expected, "{session:?} {pass:?} {room}");
+    }
+}
+
+#[test]
+fn each_credential_of_a_member_with_a_link_can_be_revoked() {
+    let revoke: [(Selector, &str); 4] = [
+        (Selector::ProviderSession("op-ann".to_owned()), "pass"),
+        (Selector::ProviderSubject("ann".to_owned()), "pass"),
+        (Selector::Operator("ann".to_owned()), "pass"),
+        (Selector::Link("l1".to_owned()), "member"),
+    ];
+    for (selector, expected) in revoke {
+        let deployment = Deployment::new();
+        let (member, link) = (
+            deployment.session("ann"),
+            deployment.pass("x", invited("l1")),
+        );
+        let headers = deployment.cookies(Some(&member), Some(&link));
+        let authenticator = &deployment.authenticator;
+        let earlier = authenticator.visitor(&headers, &key("x"), &no_integrations());
+        let earlier = earlier.principal().unwrap();
+        assert!(authenticator.is_valid(earlier, &no_integrations()));
+        authenticator.revocations.revoke(selector.clone());
+        assert!(
+            !authenticator.is_valid(earlier, &no_integrations()),
+            "{selector:?}"
+        );
+        let now = authenticator.visitor(&headers, &key("x"), &no_integrations());
+        assert_eq!(kind(&now), expected, "{selector:?}");
+    }
+}
+
+#[test]
+fn the_pass_itself_can_be_revoked_too() {
+    let deployment = Deployment::new();
+    let (member, link) = (
+        deployment.session("ann"),
+        deployment.pass("x", invited("l1")),
+    );
+    let authenticator = &deployment.authenticator;
+    let principal = Principal::combine(member, link.clone());
+    let selector = Selector::Session(link.id().clone());
+    authenticator.revocations.revoke(selector);
+    assert!(!authenticator.is_valid(&principal, &no_integrations()));
+}
+
+#[test]
+fn a_member_with_a_link_is_renewed_like_any_member() {
+    let deployment = Deployment::new();
+    let member = deployment.session("ann");
+    let pass = deployment.pass("x", invited("l1"));
+    let principal = Principal::combine(member.clone(), pass.clone());
+    deployment.hand.advance(HOUR / 12);
+    let sessions = &deployment.authenticator.sessions;
+    assert_eq!(principal.renewable(), Some(&member));
+    assert!(sessions.renew(principal.renewable().unwrap()).is_some());
+    assert_eq!(Principal::Pass(pass).renewable(), None);
+}
+
+#[test]
+fn what_ends_first_ends_a_member_with_a_link() {
+    let deployment = Deployment::new();
+    let (member, pass) = (
+        deployment.session("ann"),
+        deployment.pass("x", invited("l1")),
+    );
+    let sessions = &deployment.authenticator.sessions;
+    let combined = Principal::combine(member.clone(), pass.clone());
+    assert_eq!(sessions.latest_end(&combined), pass.ends());
+    let member = Principal::Member(member);
+    assert_eq!(
+        sessions.latest_end(&member),
+        deployment.clock.now().after(HOUR * 24)
+    );
+}
+
+#[test]
+fn signalling_takes_cookies_from_pages_of_this_site_only() {
+    let deployment = Deployment::new();
+    let member = deployment.session("ann");
+    let visitor = |origin: Option<&str>| {
+        let mut headers: HeaderMap = deployment.cookies(Some(&member), None);
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
+        }
+        let visitor =
+            deployment
+                .authenticator
+                .signalling_visitor(&headers, &key("x"), &no_integrations());
+        visitor.map(|visitor| kind(&visitor))
+    };
+    assert_eq!(visitor(Some(ORIGIN)), Ok("member"));
+    assert_eq!(visitor(Some("https://evil.example")), Err(ForeignOrigin));
+    assert_eq!(visitor(Some("null")), Err(ForeignOrigin));
+    assert_eq!(visitor(None), Ok("anonymous"), "an app");
+}
+
+#[test]
+fn sessions_end_when_they_idle_and_when_they_are_revoked() {
+    let deployment = Deployment::new();
+    let member = deployment.session("ann");
+    let headers = deployment.cookies(Some(&member), None);
+    let authenticator = &deployment.authenticator;
+    assert!(authenticator.session(&headers).is_some());
+    deployment.hand.advance(HOUR / 4);
+    assert!(authenticator.session(&headers).is_none(), "idle");
+    let member = deployment.session("ann");
+    let headers = deployment.cookies(Some(&member), None);
+    let selector = Selector::Session(member.id().clone());
+    authenticator.revocations.revoke(selector);
+    assert!(authenticator.session(&headers).is_none(), "revoked");
+}
+
+const HOUR: std::time::Duration = std::time::Duration::from_hours(1);

@@ -1,0 +1,165 @@
+use model::{
+    identity::Standing,
+    owner::Owner,
+    policy::{Enter, Glob, Matcher, Rule, Start},
+    random::Random,
+};
+
+use super::*;
+use crate::testing::{Deployment, invited, key};
+
+/// A rule for every room, by the words of the configuration.
+fn policy(enter: &[&str], moderators: &[&str], start: Start, max_people: Option<u32>) -> Policy {
+    let parse = |texts: &[&str]| -> Vec<Matcher> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    };
+    Policy::new(vec![Rule {
+        moderators: parse(moderators),
+        hosts: parse(&["owner"]),
+        start,
+        max_people,
+        ..Rule::letting_in(Glob::folded("*"), Enter::Where(parse(enter)))
+    }])
+}
+
+/// The outcome as a word.
+fn outcome(admission: Admission<'_>, principal: Option<&Principal>) -> String {
+    match Denial::of(admission, principal) {
+        Ok(grant) => grant.role().as_str().to_owned(),
+        Err(Denial::SignIn) => "sign in".to_owned(),
+        Err(Denial::Guest { ask }) => format!("guest, ask {ask}"),
+        Err(Denial::Waiting) => "waiting".to_owned(),
+        Err(Denial::Refused(refusal)) => format!("refused: {refusal}"),
+    }
+}
+
+#[test]
+fn visitors_rules_and_situations_make_grants_and_denials() {
+    let deployment = Deployment::new();
+    let member = Principal::Member(deployment.session("ann"));
+    let guest = Principal::Pass(deployment.pass("x", Standing::Guest));
+    let holder = Principal::Pass(deployment.pass("x", invited("l1")));
+    let both = Principal::combine(
+        deployment.session("bob"),
+        deployment.pass("x", invited("l1")),
+    );
+    let elsewhere = Principal::Pass(deployment.pass("y", Standing::Guest));
+    let members = policy(&["member"], &["id:ann"], Start::Anyone, None);
+    let guests = policy(&["guest"], &["id:ann"], Start::Hosts, Some(2));
+    let links = policy(&["link"], &[], Start::Anyone, None);
+    let empty = Situation::default();
+    let open = Situation {
+        open: true,
+        ..empty
+    };
+    let full = Situation {
+        open: true,
+        others: 2,
+        ..empty
+    };
+    let polling = Situation {
+        others: 2,
+        staying: true,
+        ..empty
+    };
+    for (policy, principal, situation, expected) in [
+        (&members, None, empty, "sign in"),
+        (&members, Some(&member), empty, "moderator"),
+        (&members, Some(&both), empty, "participant"),
+        (&members, Some(&guest), empty, "sign in"),
+        (&members, Some(&holder), empty, "sign in"),
+        (&guests, None, empty, "guest, ask true"),
+        (&guests, Some(&member), empty, "moderator"),
+        (&guests, Some(&guest), empty, "waiting"),
+        (&guests, Some(&guest), open, "participant"),
+        (&guests, Some(&both), empty, "waiting"),
+        (
+            &guests,
+            Some(&guest),
+            full,
+            "refused: rule 1 has no place left in this room",
+        ),
+        (&guests, Some(&member), full, "moderator"),
+        // Present people stay, whatever has become of the room meanwhile.
+        (&guests, Some(&guest), polling, "participant"),
+        // A pass to another room is none.
+        (&guests, Some(&elsewhere), open, "guest, ask true"),
+        (&links, Some(&holder), empty, "participant"),
+        (&links, Some(&both), empty, "participant"),
+        (&links, Some(&guest), empty, "sign in"),
+    ] {
+        let authorizer = &deployment.authorizer;
+        let admission = authorizer.evaluate_in(policy, &key("x"), principal, &situation);
+        let came = outcome(admission, principal);
+        assert_eq!(came, expected, "{principal:?} {situation:?}");
+    }
+}
+
+#[test]
+fn the_creator_of_a_room_hosts_it_and_no_guest_can_claim_to_be_the_creator() {
+    let deployment = Deployment::new();
+    let authorizer = &deployment.authorizer;
+    let named = authorizer.owners.name(
+        None,
+        Some("talk"),
+        &Owner::Subject("ann"),
+        &Random::system(),
+    );
+    let room = named.unwrap();
+    let policy = policy(&["guest"], &[], Start::Hosts, None);
+    let creator = Principal::Member(deployment.session("ann"));
+    let other = Principal::Member(deployment.session("bob"));
+    let now = deployment.clock.now();
+    let impostor = model::session::Pass::issue(
+        &room,
+        Standing::Guest,
+        crate::testing::person("ann"),
+        now..now.after(std::time::Duration::from_hours(1)),
+        &Random::system(),
+    );
+    let impostor = Principal::Pass(impostor);
+    for (principal, expected) in [
+        (&creator, "moderator"),
+        (&other, "waiting"),
+        (&impostor, "waiting"),
+    ] {
+        let admission = authorizer.evaluate(&policy, &room, Some(principal), Intent::Connect);
+        assert_eq!(
+            outcome(admission, Some(principal)),
+            expected,
+            "{principal:?}"
+        );
+    }
+}
+
+#[test]
+fn a_bosh_stream_belongs_to_the_person_or_to_anonymous_clients() {
+    let deployment = Deployment::new();
+    let policy = policy(&["guest"], &[], Start::Anyone, None);
+    let member = Rc::new(Principal::Member(deployment.session("ann")));
+    let admission =
+        deployment
+            .authorizer
+            .evaluate(&policy, &key("x"), Some(&member), Intent::Connect);
+    let grant = Denial::of(admission, Some(&member)).unwrap();
+    let owner = |privilege| {
+        let principal = Rc::clone(&member);
+        let admitted = Admitted {
+            principal,
+            privilege,
+        };
+        (admitted.owner().to_owned(), admitted.opens())
+    };
+    assert_eq!(
+        owner(Privilege::Granted(grant.clone())),
+        ("ann".to_owned(), true)
+    );
+    assert_eq!(
+        owner(Privilege::Anonymous(grant)),
+        (GUEST_PREFIX.to_owned(), true)
+    );
+    assert_eq!(
+        owner(Privilege::Recorder),
+        (RECORDER_PREFIX.to_owned(), false)
+    );
+}

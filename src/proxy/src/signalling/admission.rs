@@ -1,0 +1,197 @@
+//! Admission of a BOSH request or WebSocket handshake to Prosody, in one order for both:
+//!
+//! 1. credentials: cookies of a page of this site, else the token of the query;
+//! 2. policy: may this principal enter, resume or stay?
+//! 3. upstream: the shard that has the room, or the BOSH stream;
+//! 4. registry: from here on a revocation, a moved room and a stop find the connection;
+//! 5. recheck: revocations and rules may have changed while 1 to 3 waited;
+//! 6. backend token, for connections that are new to Prosody.
+//!
+//! That the connection exists is recorded later, when Prosody has answered ([`record_entry`]).
+
+use std::{rc::Rc, sync::Arc};
+
+use http::HeaderMap;
+use model::{
+    query::SignallingQuery,
+    room::RoomKey,
+    route::Transport,
+    session::{Principal, Visitor},
+    token::BackendToken,
+};
+
+use crate::{
+    RequestContext, RequestError, Rules, Worker, audit,
+    authorize::{Admitted, Privilege},
+    connections::{ConnectionKind, Registration},
+    credentials::Intent,
+    shard_upstreams::ShardUpstreams,
+};
+
+/// The sender of a signalling request, before its token is looked at.
+pub(super) struct Claimant<'r, 'p> {
+    pub(super) query: &'r SignallingQuery,
+    pub(super) headers: &'r HeaderMap,
+    pub(super) context: &'r RequestContext,
+    visitor: Visitor,
+    /// It comes from a recorder's address.
+    recorder: bool,
+    /// The policy's answer for [`Intent::Poll`], if it was asked early.
+    staying: Option<Admitted<'p>>,
+}
+
+/// A request that may go to Prosody.
+pub(super) struct Admission<'p> {
+    pub(super) admitted: Admitted<'p>,
+    pub(super) upstreams: Rc<ShardUpstreams>,
+    pub(super) registration: Registration,
+    /// None for polls, and for people whom Prosody is to see without one.
+    pub(super) token: Option<BackendToken>,
+}
+
+// === impl Claimant ===
+
+impl<'r, 'p> Claimant<'r, 'p> {
+    /// Reads the cookies.
+    pub(super) fn identify(
+        worker: &Worker,
+        rules: &Rules,
+        query: &'r SignallingQuery,
+        headers: &'r HeaderMap,
+        context: &'r RequestContext,
+    ) -> Result<Self, RequestError> {
+        let authenticator = &worker.state.authenticator;
+        let visitor = authenticator
+            .signalling_visitor(headers, &query.room, &rules.integrations)
+            .map_err(|_| RequestError::ForeignSender)?;
+        Ok(Self {
+            query,
+            headers,
+            context,
+            visitor,
+            recorder: worker.is_recorder(context),
+            staying: None,
+        })
+    }
+
+    /// Refuses a sender who may not even stay in the room, before the body is read. What a body asks
+    /// for, to enter or to stay, only the body says; and a token says more than the cookies.
+    pub(super) fn refuse_early(
+        &mut self,
+        worker: &Worker,
+        rules: &'p Rules,
+    ) -> Result<(), RequestError> {
+        let undecided = self.visitor.principal().is_none() && self.query.token.is_some();
+        if !self.recorder && !undecided {
+            self.staying = Some(self.ask(worker, rules, Intent::Poll)?);
+        }
+        Ok(())
+    }
+
+    async fn authorize(
+        mut self,
+        worker: &Worker,
+        rules: &'p Rules,
+        intent: Intent,
+    ) -> Result<Admitted<'p>, RequestError> {
+        if self.recorder {
+            let guest = worker.new_guest(&self.query.room, Some("recorder".to_owned()));
+            return Ok(Admitted {
+                principal: Rc::new(Principal::Pass(guest)),
+                privilege: Privilege::Recorder,
+            });
+        }
+        if intent == Intent::Poll
+            && let Some(staying) = self.staying.take()
+        {
+            return Ok(staying);
+        }
+        if let (Visitor::Anonymous, Some(token)) = (&self.visitor, &self.query.token) {
+            let room = &self.query.room;
+            let pass = worker.pass_of_token(token, room, intent, self.headers, self.context);
+            self.visitor = pass.await?.map(Principal::Pass).into();
+        }
+        self.ask(worker, rules, intent)
+    }
+
+    fn ask(
+        &self,
+        worker: &Worker,
+        rules: &'p Rules,
+        intent: Intent,
+    ) -> Result<Admitted<'p>, RequestError> {
+        let (room, visitor) = (&self.query.room, &self.visitor);
+        worker.authorize_connection(&rules.policy, room, visitor, intent, self.context)
+    }
+}
+
+/// Admits a request; `locate` finds its upstream, and may refine the principal (the id of a BOSH
+/// stream is known only to its owner).
+pub(super) async fn admit<'p>(
+    worker: &Worker,
+    rules: &'p Arc<Rules>,
+    claimant: Claimant<'_, 'p>,
+    (intent, kind): (Intent, ConnectionKind),
+    locate: impl AsyncFnOnce(&mut Admitted<'p>) -> Result<Rc<ShardUpstreams>, RequestError>,
+) -> Result<Admission<'p>, RequestError> {
+    let room = &claimant.query.room;
+    let mut admitted = claimant.authorize(worker, rules, intent).await?;
+    let upstreams = locate(&mut admitted).await?;
+    let principal = &admitted.principal;
+    let registration =
+        worker
+            .connections
+            .register(Rc::clone(principal), kind, upstreams.room_shard(room));
+    if worker.state.authenticator.revocations.contains(principal) {
+        return Err(RequestError::SignInFirst);
+    }
+    if admitted.grant().is_some() {
+        registration.admitted_to(room);
+        let replaced = !Arc::ptr_eq(rules, &worker.rules());
+        if replaced && !worker.may_stay(principal, room) {
+            return Err(RequestError::SignInFirst);
+        }
+    }
+    let token = match intent {
+        Intent::Poll => None,
+        Intent::Connect | Intent::Resume => mint(worker, rules, room, &admitted)?,
+    };
+    Ok(Admission {
+        admitted,
+        upstreams,
+        registration,
+        token,
+    })
+}
+
+/// The token for a new connection; none for guests whom Prosody knows without one, and recorders.
+fn mint(
+    worker: &Worker,
+    rules: &Rules,
+    room: &RoomKey,
+    admitted: &Admitted<'_>,
+) -> Result<Option<BackendToken>, RequestError> {
+    let principal = &admitted.principal;
+    match admitted.grant() {
+        Some(grant) if !worker.is_tokenless(principal, grant.role()) => {
+            let minter = rules.minter.as_ref().ok_or(RequestError::NotFound)?;
+            Ok(Some(minter.mint(room, grant, principal.identity())?))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Counts and audits a connection that Prosody accepted.
+pub(super) fn record_entry(
+    worker: &Worker,
+    admitted: &Admitted<'_>,
+    room: &RoomKey,
+    transport: Transport,
+    context: &RequestContext,
+) {
+    let role = admitted
+        .grant()
+        .map_or("recorder", |grant| grant.role().as_str());
+    worker.metrics.entered(transport, role);
+    audit::admitted(admitted, role, room, transport, context);
+}

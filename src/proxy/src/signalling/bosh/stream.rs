@@ -1,0 +1,190 @@
+//! A BOSH session at Prosody, as one of its requests sees it: whose it is, how long it may last, and
+//! how the gateway ends it.
+
+use std::{rc::Rc, time::Duration};
+
+use http::HeaderMap;
+use model::{
+    bosh::{self, Bound, StartTag},
+    clock::Timestamp,
+    query::ForwardedParameters,
+    room::RoomKey,
+    route::Transport,
+    session::{Principal, SessionId},
+};
+use tokio::time::sleep;
+use tracing::debug;
+
+use crate::{
+    RequestContext, Worker,
+    audit::{self, Who},
+    authorize::{Admitted, Privilege},
+    connections::{CloseReason, Registration},
+    credentials::hash,
+    signalling::bosh_streams::{Ending, IdleWatch},
+    upstream::{Pool, ProsodyHead},
+};
+
+/// A BOSH session at Prosody.
+pub(super) struct LiveStream {
+    /// The id that Prosody knows.
+    pub(super) sid: String,
+    pub(super) principal: Rc<Principal>,
+    pub(super) room: RoomKey,
+    /// The request id of the request.
+    pub(super) rid: Option<u64>,
+    /// The request ends the session.
+    pub(super) terminates: bool,
+    /// The end of the visit, if it is limited.
+    pub(super) visit_ends: Option<Timestamp>,
+    /// Whether the person's presence opens the room; none for recorders, who are not counted.
+    opens: Option<bool>,
+    xmpp: Pool,
+}
+
+// === impl LiveStream ===
+
+impl LiveStream {
+    pub(super) fn new(
+        worker: &Worker,
+        admitted: &Admitted<'_>,
+        room: &RoomKey,
+        tag: &StartTag,
+        bound: Bound,
+        xmpp: Pool,
+    ) -> Self {
+        Self {
+            sid: bound.sid,
+            principal: Rc::clone(&admitted.principal),
+            room: room.clone(),
+            rid: tag.rid(),
+            terminates: tag.terminates(),
+            visit_ends: visit_ends(worker, admitted, bound.began),
+            opens: match admitted.privilege {
+                Privilege::Granted(_) | Privilege::Anonymous(_) => Some(admitted.opens()),
+                Privilege::Recorder => None,
+            },
+            xmpp,
+        }
+    }
+
+    pub(super) fn who(&self) -> Who<'_> {
+        Who {
+            principal: &self.principal,
+            room: &self.room,
+        }
+    }
+
+    /// Renews or ends the presence lease: a stream counts until its next request is overdue, or it
+    /// ends.
+    pub(super) fn refresh_presence(&self, worker: &Worker, is_due: impl FnOnce(bool) -> bool) {
+        let presence = &worker.state.authorizer.presence;
+        let (room, id) = (&self.room, self.principal.id());
+        match self.opens {
+            Some(_) if self.terminates => presence.leave(room, id),
+            // Another stream of the same person may have ended the lease.
+            Some(opens) if is_due(opens) || !presence.is_here(room, id) => {
+                presence.touch(room, id, opens, PRESENCE_LEASE);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// Ends the stream if its person may not go on, until its next request comes.
+    pub(super) async fn watch(
+        self,
+        worker: Rc<Worker>,
+        mut idle: IdleWatch,
+        mut registration: Registration,
+        context: RequestContext,
+    ) {
+        let left = remaining(&worker, &self.principal, self.visit_ends);
+        let reason = tokio::select! {
+            () = idle.next_request() => return,
+            reason = registration.closed() => reason,
+            () = sleep(left.min(INACTIVITY)) => {
+                if left > INACTIVITY {
+                    audit::left(&self.who(), Transport::Bosh, "vanished", &context);
+                    return;
+                }
+                CloseReason::Expired
+            }
+        };
+        self.cut(&worker, reason, &context);
+    }
+
+    /// Ends the stream: in audit and presence, and at Prosody, so that the others in the room see it
+    /// at once.
+    pub(super) fn cut(&self, worker: &Worker, reason: CloseReason, context: &RequestContext) {
+        let Ending::First { rid } = worker.state.bosh_streams.end(&self.sid) else {
+            return;
+        };
+        audit::cut(&self.who(), Transport::Bosh, reason, context);
+        worker.metrics.cut(Transport::Bosh, reason.as_str());
+        let presence = &worker.state.authorizer.presence;
+        presence.leave(&self.room, self.principal.id());
+        if let Some(rid) = rid.max(self.rid) {
+            self.terminate(worker, rid.saturating_add(1), context);
+        }
+    }
+
+    fn terminate(&self, worker: &Worker, rid: u64, context: &RequestContext) {
+        let Ok(jitsi) = worker.jitsi() else { return };
+        let head = ProsodyHead {
+            xmpp_domain: &jitsi.xmpp_domain,
+            room: &self.room,
+            parameters: &ForwardedParameters::default(),
+            client: context.client,
+            from: &HeaderMap::new(),
+        };
+        let request = head.bosh(None, bosh::terminate_request(&self.sid, rid));
+        let xmpp = self.xmpp.clone();
+        tokio::task::spawn_local(async move {
+            if let Err(error) = xmpp.send(request, TERMINATE_TIMEOUT, true).await {
+                debug!(%error, "cannot terminate a BOSH session at Prosody; it will time out");
+            }
+        });
+    }
+}
+
+/// The time that a principal may still stay.
+pub(super) fn remaining(
+    worker: &Worker,
+    principal: &Principal,
+    visit_ends: Option<Timestamp>,
+) -> Duration {
+    let latest = worker.state.authenticator.sessions.latest_end(principal);
+    let ends = visit_ends.map_or(latest, |visit| visit.min(latest));
+    ends.since(worker.state.clock.now())
+}
+
+/// Gives a principal without credentials of its own an id by its stream. The stream's id itself is
+/// what Prosody takes as a credential, so a digest of it is used.
+pub(super) fn name_anonymous(admitted: &mut Admitted<'_>, sid: &str) {
+    let Principal::Pass(pass) = &*admitted.principal else {
+        return;
+    };
+    if !matches!(admitted.privilege, Privilege::Granted(_)) {
+        let id = SessionId::from(hash(&[sid.as_bytes()]).as_str());
+        admitted.principal = Rc::new(Principal::Pass(pass.clone().named(id)));
+    }
+}
+
+/// The end of a visit that began at `began`. A guest, or the holder of another system's token, gets
+/// a pass with each request, whose own end always lies ahead. Recorders have no limit.
+fn visit_ends(worker: &Worker, admitted: &Admitted<'_>, began: Timestamp) -> Option<Timestamp> {
+    let grant = admitted.grant()?;
+    let as_guest = (!admitted.principal.is_member()).then_some(worker.state.guests.lifetime);
+    let longest = grant.lifetime().into_iter().chain(as_guest).min()?;
+    Some(began.after(longest))
+}
+
+/// After this long without a request Prosody ends a stream by itself (`bosh_max_inactivity`, 60 s
+/// unless configured, and some more for its own pace).
+const INACTIVITY: Duration = Duration::from_secs(90);
+
+/// A poll lasts a minute, and the next one follows at once unless the network is bad.
+pub(super) const PRESENCE_LEASE: Duration = Duration::from_secs(100);
+
+/// For a request that needs no answer.
+const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,108 @@
+//! The WebSocket handshake (RFC 6455 § 4) with the subprotocol `xmpp` (RFC 7395 § 3.1).
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use model::headers;
+
+use crate::{Body, RequestError};
+
+/// Checks a client's handshake (RFC 6455 § 4.2.1, RFC 7395 § 3.1) and gives its key. Prosody
+/// itself accepts any version and no key.
+pub(super) fn client_key<B>(request: &Request<B>) -> Result<HeaderValue, RequestError> {
+    let headers = request.headers();
+    if *request.method() != Method::GET || request.version() != Version::HTTP_11 {
+        return Err(RequestError::Handshake("it is not an HTTP/1.1 GET"));
+    }
+    let plain = !headers.contains_key(header::CONTENT_LENGTH)
+        && !headers.contains_key(header::TRANSFER_ENCODING);
+    if !plain {
+        return Err(RequestError::Handshake("it has a body"));
+    }
+    let upgrades = headers::lists(headers, &header::UPGRADE, "websocket")
+        && headers::lists(headers, &header::CONNECTION, "upgrade");
+    if !upgrades {
+        return Err(RequestError::Handshake("it does not ask for a WebSocket"));
+    }
+    if single(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(RequestError::WebSocketVersion);
+    }
+    if !headers::lists(headers, &header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {
+        return Err(RequestError::Handshake(
+            "it does not offer the subprotocol xmpp",
+        ));
+    }
+    let key = single(headers, &header::SEC_WEBSOCKET_KEY)
+        .ok_or(RequestError::Handshake("it has no key"))?;
+    match BASE64_STANDARD.decode(key.as_bytes()) {
+        Ok(bytes) if bytes.len() == KEY_BYTES => Ok(key.clone()),
+        _ => Err(RequestError::Handshake("its key is not 16 bytes of base64")),
+    }
+}
+
+fn single<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Checks that Prosody accepted the handshake; any other answer never becomes a tunnel.
+pub(super) fn check_switch<B>(
+    answer: &Response<B>,
+    expected: &HeaderValue,
+) -> Result<(), RequestError> {
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(RequestError::UpstreamAnswer(
+            "a refusal of the WebSocket handshake; is `mod_websocket` loaded?",
+        ));
+    }
+    let headers = answer.headers();
+    let right = headers::lists(headers, &header::UPGRADE, "websocket")
+        && headers.get(header::SEC_WEBSOCKET_ACCEPT) == Some(expected)
+        && headers
+            .get(header::SEC_WEBSOCKET_PROTOCOL)
+            .is_some_and(|protocol| protocol == "xmpp");
+    if right {
+        Ok(())
+    } else {
+        Err(RequestError::UpstreamAnswer(
+            "a handshake that does not match the request",
+        ))
+    }
+}
+
+pub(super) fn switching_protocols(accept: HeaderValue) -> Response<Body> {
+    let mut answer = Response::new(Body::EMPTY);
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    headers.insert(
+        header::SEC_WEBSOCKET_PROTOCOL,
+        HeaderValue::from_static("xmpp"),
+    );
+    answer
+}
+
+/// The `Sec-WebSocket-Accept` value of a key (RFC 6455 § 4.2.2).
+pub(super) fn accept_of(key: &HeaderValue) -> HeaderValue {
+    use aws_lc_rs::digest;
+    let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    context.update(key.as_bytes());
+    context.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    HeaderValue::try_from(BASE64_STANDARD.encode(context.finish().as_ref()))
+        .expect("base64 can stand in a header")
+}
+
+const KEY_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_accept_value_is_the_standards_example() {
+        // RFC 6455 § 1.3
+        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(accept_of(&key), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+}

@@ -1,0 +1,135 @@
+//! What the unit tests of several phases need: people, rooms and the state of a small deployment.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use cluster::{presence::Presence, revocation::Revocations};
+use http::{HeaderMap, HeaderValue, header};
+use model::{
+    clock::{Clock, Hand, Timestamp},
+    identity::{Embedded, Identity, Invited, Standing, Verified},
+    integration::Integrations,
+    owner::OwnerTags,
+    random::Random,
+    room::RoomKey,
+    seal::{Keyring, Purpose},
+    session::{
+        BrowsingContext, Pass, PassCookies, Principal, RequestCookies, SESSION_COOKIE, Session,
+        SessionCodec, SessionSettings,
+    },
+};
+
+use crate::{authenticate::Authenticator, authorize::Authorizer};
+
+/// The public origin of the deployment.
+pub(crate) const ORIGIN: &str = "https://meet.example.org";
+
+/// A deployment without sockets: keys, a clock, nobody revoked.
+pub(crate) struct Deployment {
+    pub(crate) authenticator: Authenticator,
+    pub(crate) authorizer: Authorizer,
+    pub(crate) clock: Clock,
+    pub(crate) hand: Hand,
+}
+
+// === impl Deployment ===
+
+impl Deployment {
+    pub(crate) fn new() -> Self {
+        let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
+        let keyring = Keyring::of([7; 32]);
+        let settings = SessionSettings {
+            idle: Duration::from_mins(15),
+            absolute: Duration::from_hours(24),
+        };
+        let longest = Duration::from_hours(24);
+        Self {
+            authenticator: Authenticator {
+                sessions: SessionCodec::new(&keyring, ORIGIN, settings, clock.clone()),
+                passes: PassCookies::new(&keyring, ORIGIN, clock.clone()),
+                revocations: Arc::new(Revocations::new(longest, clock.clone())),
+                origin: ORIGIN.to_owned(),
+            },
+            authorizer: Authorizer {
+                owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
+                presence: Arc::new(Presence::new(&Random::system())),
+                clock: clock.clone(),
+            },
+            clock,
+            hand,
+        }
+    }
+
+    /// A member's session.
+    pub(crate) fn session(&self, subject: &str) -> Session {
+        let who = Verified::by_provider(person(subject));
+        let sid = Some(format!("op-{subject}"));
+        self.authenticator
+            .sessions
+            .begin(who, sid, &Random::system())
+    }
+
+    /// A pass to a room, for an hour.
+    pub(crate) fn pass(&self, room: &str, standing: Standing) -> Pass {
+        let now = self.clock.now();
+        let validity = now..now.after(Duration::from_hours(1));
+        let identity = Identity::default();
+        Pass::issue(&key(room), standing, identity, validity, &Random::system())
+    }
+
+    /// The `Cookie` headers of a browser with a session and a pass.
+    pub(crate) fn cookies(&self, session: Option<&Session>, pass: Option<&Pass>) -> HeaderMap {
+        let mut pairs = Vec::new();
+        if let Some(session) = session {
+            let sealed = self.authenticator.sessions.seal(session).unwrap();
+            pairs.push(format!("{SESSION_COOKIE}={sealed}"));
+        }
+        if let Some(pass) = pass {
+            let none = HeaderMap::new();
+            let issued = self.authenticator.passes.issue(
+                pass,
+                BrowsingContext::TopLevel,
+                RequestCookies::new(&none),
+            );
+            let cookie = issued.unwrap().remove(0);
+            let pair = cookie.to_str().unwrap().split(';').next().unwrap();
+            pairs.push(pair.to_owned());
+        }
+        let value = HeaderValue::try_from(pairs.join("; ")).unwrap();
+        HeaderMap::from_iter([(header::COOKIE, value)])
+    }
+}
+
+/// A signed-in person, for what only needs any principal.
+pub(crate) fn principal() -> Rc<Principal> {
+    Rc::new(Principal::Member(Deployment::new().session("someone")))
+}
+
+pub(crate) fn person(subject: &str) -> Identity {
+    Identity {
+        subject: subject.to_owned(),
+        ..Identity::default()
+    }
+}
+
+pub(crate) fn key(room: &str) -> RoomKey {
+    RoomKey::from_text(room).unwrap()
+}
+
+pub(crate) fn invited(link: &str) -> Standing {
+    Standing::Invited(Invited {
+        link: link.to_owned(),
+        host: false,
+        member: false,
+    })
+}
+
+pub(crate) fn embedded(integration: &str) -> Standing {
+    Standing::Embedded(Embedded {
+        integration: integration.to_owned(),
+        host: false,
+    })
+}
+
+pub(crate) fn no_integrations() -> Integrations {
+    Integrations::new(Vec::new()).unwrap()
+}
