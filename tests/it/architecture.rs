@@ -62,13 +62,13 @@ fn the_model_and_the_pages_read_no_files_and_wait_for_nothing() {
     }
 }
 
-/// `Verified` is what makes a claim an identity: only the code that checked a proof may make one.
+/// `VerifiedIdentity` is what makes a claim an identity: only the code that checked a proof may make one.
 #[test]
 fn identities_are_vouched_for_in_one_place() {
     let callers: Vec<String> = LAYERS
         .iter()
         .flat_map(|name| sources(name))
-        .filter(|(_, text)| text.contains("Verified::by_provider("))
+        .filter(|(_, text)| text.contains("VerifiedIdentity::by_provider("))
         .map(|(file, _)| file)
         .collect();
     assert_eq!(callers, ["src/oidc/src/lib.rs"]);

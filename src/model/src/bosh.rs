@@ -18,11 +18,11 @@ pub struct StartTag {
 
 /// Binds BOSH session ids to the gateway session and room that they were made for.
 #[derive(Debug)]
-pub struct SessionIds(Tagger);
+pub struct BoshSessionIds(Tagger);
 
 /// What a bound session id says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bound {
+pub struct BoshSessionId {
     /// The id as Prosody knows it.
     pub sid: String,
     /// When the session began.
@@ -33,7 +33,7 @@ pub struct Bound {
 
 /// Why a body is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BodyError {
+pub enum BoshBodyError {
     /// Not an XML document whose root is `body`, in UTF-8.
     #[error("the body is not a BOSH body")]
     NotBosh,
@@ -62,7 +62,7 @@ struct Reader<'t> {
 
 impl StartTag {
     /// Reads the start tag of a BOSH body.
-    pub fn parse(body: &[u8]) -> Result<Self, BodyError> {
+    pub fn parse(body: &[u8]) -> Result<Self, BoshBodyError> {
         // Only the tag has to be text for us; what follows is Prosody's to judge.
         let head = body
             .get(..body.len().min(MAX_TAG_BYTES))
@@ -70,14 +70,14 @@ impl StartTag {
         let end = head
             .iter()
             .position(|byte| *byte == b'<')
-            .ok_or(BodyError::NotBosh)?;
+            .ok_or(BoshBodyError::NotBosh)?;
         let text = match std::str::from_utf8(head) {
             Ok(text) => text,
             Err(error) if error.valid_up_to() > end => {
                 std::str::from_utf8(head.get(..error.valid_up_to()).unwrap_or_default())
-                    .map_err(|_| BodyError::NotBosh)?
+                    .map_err(|_| BoshBodyError::NotBosh)?
             }
-            Err(_) => return Err(BodyError::NotBosh),
+            Err(_) => return Err(BoshBodyError::NotBosh),
         };
         let mut reader = Reader { text, at: 0 };
         reader.skip_declaration()?;
@@ -91,7 +91,7 @@ impl StartTag {
         while let Some((name, value)) = reader.attribute()? {
             let text = reader.text.get(value.start..value.end).unwrap_or_default();
             if matches!(name, "sid" | "rid" | "type") && text.contains('&') {
-                return Err(BodyError::Ambiguous);
+                return Err(BoshBodyError::Ambiguous);
             }
             let again = match name {
                 "sid" => tag.sid.replace(value).is_some(),
@@ -106,7 +106,7 @@ impl StartTag {
                 _ => false,
             };
             if again {
-                return Err(BodyError::Ambiguous);
+                return Err(BoshBodyError::Ambiguous);
             }
         }
         Ok(tag)
@@ -128,9 +128,9 @@ impl StartTag {
     }
 }
 
-// === impl SessionIds ===
+// === impl BoshSessionIds ===
 
-impl SessionIds {
+impl BoshSessionIds {
     /// Binds ids with this tagger.
     pub fn new(tagger: Tagger) -> Self {
         Self(tagger)
@@ -180,22 +180,22 @@ impl SessionIds {
         body: &Bytes,
         owner: &str,
         room: &str,
-    ) -> Result<(Bytes, Bound), BodyError> {
-        let span = tag.sid.ok_or(BodyError::Foreign)?;
-        let bound = text_at(body, span).ok_or(BodyError::Foreign)?;
-        let (bound, proof) = bound.rsplit_once(SEPARATOR).ok_or(BodyError::Foreign)?;
-        let (sid, began) = bound.rsplit_once(SEPARATOR).ok_or(BodyError::Foreign)?;
+    ) -> Result<(Bytes, BoshSessionId), BoshBodyError> {
+        let span = tag.sid.ok_or(BoshBodyError::Foreign)?;
+        let bound = text_at(body, span).ok_or(BoshBodyError::Foreign)?;
+        let (bound, proof) = bound.rsplit_once(SEPARATOR).ok_or(BoshBodyError::Foreign)?;
+        let (sid, began) = bound.rsplit_once(SEPARATOR).ok_or(BoshBodyError::Foreign)?;
         let (sid, shard) = if self.0.verify(&[sid, began, owner, room], proof) {
             (sid, None)
         } else {
-            let (sid, shard) = sid.rsplit_once(SEPARATOR).ok_or(BodyError::Foreign)?;
+            let (sid, shard) = sid.rsplit_once(SEPARATOR).ok_or(BoshBodyError::Foreign)?;
             if !self.0.verify(&[sid, began, owner, room, shard], proof) {
-                return Err(BodyError::Foreign);
+                return Err(BoshBodyError::Foreign);
             }
             (sid, Some(shard.to_owned()))
         };
-        let seconds = began.parse().map_err(|_| BodyError::Foreign)?;
-        let known = Bound {
+        let seconds = began.parse().map_err(|_| BoshBodyError::Foreign)?;
+        let known = BoshSessionId {
             sid: sid.to_owned(),
             began: Timestamp::from_unix(seconds),
             shard,
@@ -222,24 +222,24 @@ impl<'t> Reader<'t> {
         white > 0
     }
 
-    fn skip_exactly(&mut self, expected: &str) -> Result<(), BodyError> {
+    fn skip_exactly(&mut self, expected: &str) -> Result<(), BoshBodyError> {
         self.rest()
             .strip_prefix(expected)
-            .ok_or(BodyError::NotBosh)?;
+            .ok_or(BoshBodyError::NotBosh)?;
         self.at += expected.len();
         Ok(())
     }
 
     /// `<?xml …?>`: only in the one encoding that XMPP has.
-    fn skip_declaration(&mut self) -> Result<(), BodyError> {
+    fn skip_declaration(&mut self) -> Result<(), BoshBodyError> {
         self.skip_white();
         let Some(declaration) = self.rest().strip_prefix("<?xml") else {
             return Ok(());
         };
-        let (inside, _) = declaration.split_once("?>").ok_or(BodyError::NotBosh)?;
+        let (inside, _) = declaration.split_once("?>").ok_or(BoshBodyError::NotBosh)?;
         let encoding = inside.to_ascii_lowercase();
         if encoding.contains("encoding") && !encoding.contains("utf-8") {
-            return Err(BodyError::NotBosh);
+            return Err(BoshBodyError::NotBosh);
         }
         self.at += "<?xml".len() + inside.len() + "?>".len();
         self.skip_white();
@@ -247,22 +247,22 @@ impl<'t> Reader<'t> {
     }
 
     /// The next attribute's name and where its value is; `None` at the end of the tag.
-    fn attribute(&mut self) -> Result<Option<(&'t str, Span)>, BodyError> {
+    fn attribute(&mut self) -> Result<Option<(&'t str, Span)>, BoshBodyError> {
         let separated = self.skip_white();
         let rest = self.rest();
         if rest.starts_with('>') || rest.starts_with("/>") {
             return Ok(None);
         }
         if !separated {
-            return Err(BodyError::NotBosh);
+            return Err(BoshBodyError::NotBosh);
         }
         let length = rest
             .find(|c: char| WHITE.contains(&c) || matches!(c, '=' | '<' | '>' | '/' | '"' | '\''))
-            .ok_or(BodyError::NotBosh)?;
+            .ok_or(BoshBodyError::NotBosh)?;
         let name = rest
             .get(..length)
             .filter(|name| !name.is_empty())
-            .ok_or(BodyError::NotBosh)?;
+            .ok_or(BoshBodyError::NotBosh)?;
         self.at += length;
         self.skip_white();
         self.skip_exactly("=")?;
@@ -272,16 +272,16 @@ impl<'t> Reader<'t> {
             .chars()
             .next()
             .filter(|c| matches!(c, '"' | '\''));
-        let quote = quote.ok_or(BodyError::NotBosh)?;
+        let quote = quote.ok_or(BoshBodyError::NotBosh)?;
         self.at += 1;
         let start = self.at;
-        let length = self.rest().find(quote).ok_or(BodyError::NotBosh)?;
+        let length = self.rest().find(quote).ok_or(BoshBodyError::NotBosh)?;
         if self
             .rest()
             .get(..length)
             .is_some_and(|value| value.contains('<'))
         {
-            return Err(BodyError::NotBosh);
+            return Err(BoshBodyError::NotBosh);
         }
         self.at += length + 1;
         Ok(Some((
@@ -341,8 +341,8 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_unix(1000);
     use crate::seal::{Keyring, Purpose};
 
-    fn ids() -> SessionIds {
-        SessionIds::new(Keyring::of([9; 32]).tagger(Purpose::BoshSession))
+    fn ids() -> BoshSessionIds {
+        BoshSessionIds::new(Keyring::single([9; 32]).tagger(Purpose::BoshSession))
     }
 
     const CREATED: &str = "<body xmlns='http://jabber.org/protocol/httpbind' wait='60' \
@@ -374,7 +374,7 @@ mod tests {
         for body in ambiguous {
             assert_eq!(
                 StartTag::parse(body.as_bytes()),
-                Err(BodyError::Ambiguous),
+                Err(BoshBodyError::Ambiguous),
                 "{body}"
             );
         }
@@ -400,11 +400,14 @@ mod tests {
         for body in not {
             assert_eq!(
                 StartTag::parse(body.as_bytes()),
-                Err(BodyError::NotBosh),
+                Err(BoshBodyError::NotBosh),
                 "{body}"
             );
         }
-        assert_eq!(StartTag::parse(b"\xff\xfe<\0b\0"), Err(BodyError::NotBosh));
+        assert_eq!(
+            StartTag::parse(b"\xff\xfe<\0b\0"),
+            Err(BoshBodyError::NotBosh)
+        );
     }
 
     #[test]
@@ -438,7 +441,7 @@ mod tests {
         let tag_of_later = StartTag::parse(&later).unwrap();
         assert_eq!(
             ids().unbind(&tag_of_later, &later, "session-1", "room-a"),
-            Err(BodyError::Foreign)
+            Err(BoshBodyError::Foreign)
         );
         for (owner, room) in [
             ("session-2", "room-a"),
@@ -447,14 +450,14 @@ mod tests {
         ] {
             assert_eq!(
                 ids().unbind(&tag, &body, owner, room),
-                Err(BodyError::Foreign)
+                Err(BoshBodyError::Foreign)
             );
         }
         let raw = Bytes::from_static(b"<body rid='2' sid='7d3f-1'/>");
         let tag = StartTag::parse(&raw).unwrap();
         assert_eq!(
             ids().unbind(&tag, &raw, "session-1", "room-a"),
-            Err(BodyError::Foreign)
+            Err(BoshBodyError::Foreign)
         );
     }
 
@@ -480,7 +483,7 @@ mod tests {
         ] {
             assert_eq!(
                 unbind(&text.replace(what, forged)),
-                Err(BodyError::Foreign),
+                Err(BoshBodyError::Foreign),
                 "{forged}"
             );
         }

@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 
 /// One meeting. Its texts are hostile; its address is ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct CalendarEvent {
     /// Names the event for ever: importing it again changes it in place of adding another.
     pub uid: String,
     /// What it is called.
@@ -38,9 +38,9 @@ pub enum Outlook {
     Personal,
 }
 
-// === impl Event ===
+// === impl CalendarEvent ===
 
-impl Event {
+impl CalendarEvent {
     /// The iCalendar file (RFC 5545), made at `stamp`.
     pub fn ics(&self, stamp: Timestamp) -> String {
         ics::file(self, stamp)

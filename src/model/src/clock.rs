@@ -25,7 +25,7 @@ pub struct Timestamp(u64);
 
 /// Moves the time of a [`Clock`] made by [`Clock::manual`].
 #[derive(Clone, Debug)]
-pub struct Hand(Arc<AtomicU64>);
+pub struct ClockControl(Arc<AtomicU64>);
 
 #[derive(Clone, Debug, Default)]
 enum Source {
@@ -43,9 +43,12 @@ impl Clock {
     }
 
     /// A clock that stands still until its hand is moved.
-    pub fn manual(start: Timestamp) -> (Self, Hand) {
+    pub fn manual(start: Timestamp) -> (Self, ClockControl) {
         let seconds = Arc::new(AtomicU64::new(start.0));
-        (Self(Source::Manual(Arc::clone(&seconds))), Hand(seconds))
+        (
+            Self(Source::Manual(Arc::clone(&seconds))),
+            ClockControl(seconds),
+        )
     }
 
     /// The current time; a machine clock before 1970 reads as 1970.
@@ -121,9 +124,9 @@ impl fmt::Display for Timestamp {
     }
 }
 
-// === impl Hand ===
+// === impl ClockControl ===
 
-impl Hand {
+impl ClockControl {
     /// Moves the clock forward.
     pub fn advance(&self, duration: Duration) {
         self.0.fetch_add(duration.as_secs(), Ordering::Relaxed);

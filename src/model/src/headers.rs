@@ -4,11 +4,11 @@
 //! Towards Jitsi's web server everything goes on but what would lie about who asks, and back to the
 //! client everything but what belongs to the connection (RFC 9110 § 7.6.1).
 
-mod client;
+mod client_addr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-pub use self::client::{ClientAddr, TrustedProxies, came_by_https};
+pub use self::client_addr::{ClientAddr, TrustedProxies, forwarded_https};
 use crate::{
     query,
     session::{CookieJar, is_own_cookie},
@@ -39,7 +39,7 @@ pub fn for_web(from: &HeaderMap, client: &ClientAddr, authority: &str) -> Header
 }
 
 /// Removes from an upstream's answer what belongs to the connection or would speak in our name.
-pub fn strip_answer(headers: &mut HeaderMap) {
+pub fn strip_response(headers: &mut HeaderMap) {
     let nominated = nominated(headers);
     let dropped: Vec<HeaderName> = headers
         .keys()
@@ -66,7 +66,7 @@ pub fn strip_answer(headers: &mut HeaderMap) {
 }
 
 /// Whether a list header names a token, as `Connection: keep-alive, Upgrade`.
-pub fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+pub fn list_contains(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     headers
         .get_all(name)
         .iter()
@@ -77,17 +77,17 @@ pub fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 
 /// Where a request says that it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sender {
+pub enum RequestOrigin {
     /// A page of this site.
-    Own,
+    SameOrigin,
     /// A page of another site, or one that hides.
-    Foreign,
+    CrossOrigin,
     /// No page: a native app or a tool. Browsers always tell on what is not a plain GET.
-    NoPage,
+    Absent,
 }
 
 /// Judges by `Origin`, else by `Sec-Fetch-Site`, who a WebSocket or BOSH request comes from.
-pub fn sender(headers: &HeaderMap, own_origin: &str) -> Sender {
+pub fn request_origin(headers: &HeaderMap, own_origin: &str) -> RequestOrigin {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     match (origins.next(), origins.next()) {
         (Some(origin), None)
@@ -95,13 +95,13 @@ pub fn sender(headers: &HeaderMap, own_origin: &str) -> Sender {
                 .as_bytes()
                 .eq_ignore_ascii_case(own_origin.as_bytes()) =>
         {
-            Sender::Own
+            RequestOrigin::SameOrigin
         }
-        (Some(_), _) => Sender::Foreign,
+        (Some(_), _) => RequestOrigin::CrossOrigin,
         (None, _) => match headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes) {
-            Some(b"same-origin") => Sender::Own,
-            Some(_) => Sender::Foreign,
-            None => Sender::NoPage,
+            Some(b"same-origin") => RequestOrigin::SameOrigin,
+            Some(_) => RequestOrigin::CrossOrigin,
+            None => RequestOrigin::Absent,
         },
     }
 }
@@ -320,7 +320,7 @@ mod tests {
             ("set-cookie", "lang=de"),
             ("x-jitsi-shard", "s1"),
         ]);
-        strip_answer(&mut answer);
+        strip_response(&mut answer);
         assert_eq!(answer.len(), 2);
         assert_eq!(answer["set-cookie"], "lang=de");
     }
@@ -335,7 +335,7 @@ mod tests {
         ] {
             answer.append(header::SET_COOKIE, HeaderValue::from_bytes(line).unwrap());
         }
-        strip_answer(&mut answer);
+        strip_response(&mut answer);
         let left: Vec<_> = answer.get_all(header::SET_COOKIE).iter().collect();
         assert_eq!(left, [&b"lang=\xe9"[..]]);
     }
@@ -343,8 +343,11 @@ mod tests {
     #[test]
     fn only_own_pages_are_own() {
         let own = "https://meet.example.org";
-        let by_origin = |origin: &'static str| sender(&map(&[("origin", origin)]), own);
-        assert_eq!(by_origin("https://meet.example.org"), Sender::Own);
+        let by_origin = |origin: &'static str| request_origin(&map(&[("origin", origin)]), own);
+        assert_eq!(
+            by_origin("https://meet.example.org"),
+            RequestOrigin::SameOrigin
+        );
         for foreign in [
             "null",
             "",
@@ -354,21 +357,21 @@ mod tests {
             "https://meet.example.org:8443",
             "https://x.meet.example.org",
         ] {
-            assert_eq!(by_origin(foreign), Sender::Foreign, "{foreign}");
+            assert_eq!(by_origin(foreign), RequestOrigin::CrossOrigin, "{foreign}");
         }
         let twice = map(&[
             ("origin", "https://meet.example.org"),
             ("origin", "https://evil.test"),
         ]);
-        assert_eq!(sender(&twice, own), Sender::Foreign);
-        assert_eq!(sender(&map(&[]), own), Sender::NoPage);
+        assert_eq!(request_origin(&twice, own), RequestOrigin::CrossOrigin);
+        assert_eq!(request_origin(&map(&[]), own), RequestOrigin::Absent);
         assert_eq!(
-            sender(&map(&[("sec-fetch-site", "same-origin")]), own),
-            Sender::Own
+            request_origin(&map(&[("sec-fetch-site", "same-origin")]), own),
+            RequestOrigin::SameOrigin
         );
         assert_eq!(
-            sender(&map(&[("sec-fetch-site", "same-site")]), own),
-            Sender::Foreign
+            request_origin(&map(&[("sec-fetch-site", "same-site")]), own),
+            RequestOrigin::CrossOrigin
         );
     }
 

@@ -1,12 +1,14 @@
 //! Who somebody is, as far as rules and tokens need to know.
 
-mod harmless;
+mod untrusted_text;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::harmless::{is_blank, is_email, is_plain, is_reserved, picture, shown_name};
+pub use self::untrusted_text::{
+    is_blank, is_email, is_plain, is_reserved_subject, parse_picture_url, sanitize_display_name,
+};
 
 /// A person as an OpenID provider described them, cut down to what this deployment uses.
 ///
@@ -83,7 +85,7 @@ pub struct Embedded {
 /// An identity that a provider proved: only signing in makes one, and only from one can a session
 /// begin.
 #[derive(Clone, Debug)]
-pub struct Verified(Identity);
+pub struct VerifiedIdentity(Identity);
 
 // === impl Identity ===
 
@@ -128,9 +130,9 @@ impl Standing {
     }
 }
 
-// === impl Verified ===
+// === impl VerifiedIdentity ===
 
-impl Verified {
+impl VerifiedIdentity {
     /// To be called by the code that checked the provider's proof, and by nobody else.
     pub fn by_provider(identity: Identity) -> Self {
         Self(identity)
@@ -142,7 +144,7 @@ impl Verified {
     }
 }
 
-impl std::ops::Deref for Verified {
+impl std::ops::Deref for VerifiedIdentity {
     type Target = Identity;
 
     fn deref(&self) -> &Identity {
@@ -183,10 +185,10 @@ mod tests {
     #[test]
     fn no_account_has_an_id_of_those_that_we_make_up() {
         for id in ["guest:", "guest:x", "recorder:", "integration:school:1"] {
-            assert!(is_reserved(id), "{id}");
+            assert!(is_reserved_subject(id), "{id}");
         }
         for id in ["guest", "42", "x:guest:"] {
-            assert!(!is_reserved(id), "{id}");
+            assert!(!is_reserved_subject(id), "{id}");
         }
     }
 }

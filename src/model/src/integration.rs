@@ -1,7 +1,7 @@
 //! Integrations: other systems that send their people into rooms with tokens of their own.
 //!
 //! Such a system signs with a key that only it and the gateway know of; [`Integrations::verify`]
-//! turns its token into [`Vouched`]: one person in one room for a limited time. What Prosody gets is
+//! turns its token into [`EmbeddedUser`]: one person in one room for a limited time. What Prosody gets is
 //! minted anew from that, so Prosody's own secret is in no other system.
 
 mod api_key;
@@ -30,13 +30,13 @@ use crate::{
 
 /// One `[[integration]]` of the configuration.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct IntegrationSettings {
     /// Its name, in logs, subjects and rules.
     pub id: String,
     /// The `iss` of its tokens.
     pub app_id: String,
     /// What its tokens are signed with; `None` if it only uses the API.
-    pub signing: Option<SigningSettings>,
+    pub signing: Option<VerificationSettings>,
     /// What `aud` has to name, if anything.
     pub audience: Option<String>,
     /// Its rooms, by their readable canonical name.
@@ -44,7 +44,7 @@ pub struct Settings {
     /// The tenants of its rooms.
     pub tenant: TenantScope,
     /// Whom it may call a moderator.
-    pub moderators: Moderators,
+    pub moderators: ModeratorPolicy,
     /// The longest time from now to `exp`.
     pub max_lifetime: Duration,
     /// Whether the e-mail addresses in its tokens count as verified.
@@ -59,7 +59,7 @@ pub struct Settings {
 
 /// What the tokens of an integration are signed with.
 #[derive(Clone, Debug)]
-pub enum SigningSettings {
+pub enum VerificationSettings {
     /// A secret shared with it.
     Secret {
         /// Of HS256, HS384, HS512.
@@ -78,7 +78,7 @@ pub enum SigningSettings {
 
 /// Whom an integration may call a moderator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Moderators {
+pub enum ModeratorPolicy {
     /// Whom the token calls one.
     #[default]
     AsClaimed,
@@ -94,14 +94,14 @@ pub struct Integrations(Vec<Integration>);
 
 /// One other system, and what it may do.
 pub struct Integration {
-    settings: Settings,
+    settings: IntegrationSettings,
     verifier: Option<Verifier>,
     rates: Vec<api_key::Rate>,
 }
 
 /// What a good token says: who may be in which room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Vouched<'i> {
+pub struct EmbeddedUser<'i> {
     /// The name of the integration.
     pub integration: &'i str,
     /// The person, by a subject that no member can have.
@@ -131,7 +131,7 @@ enum Verifier {
 
 impl Integrations {
     /// Prepares the keys of integrations whose `app_id`s differ.
-    pub fn new(settings: Vec<Settings>) -> Result<Self, KeySetError> {
+    pub fn new(settings: Vec<IntegrationSettings>) -> Result<Self, KeySetError> {
         let integrations = settings.into_iter().map(Integration::new);
         integrations.collect::<Result<_, _>>().map(Self)
     }
@@ -142,12 +142,16 @@ impl Integrations {
         token: &str,
         page: &RoomKey,
         now: Timestamp,
-    ) -> Result<Vouched<'_>, EmbedError> {
+    ) -> Result<EmbeddedUser<'_>, EmbedError> {
         self.verify_at(token, page, Some(now))
     }
 
     /// The same for somebody who came in by the token in its time, and shows it again.
-    pub fn verify_again(&self, token: &str, page: &RoomKey) -> Result<Vouched<'_>, EmbedError> {
+    pub fn verify_untimed(
+        &self,
+        token: &str,
+        page: &RoomKey,
+    ) -> Result<EmbeddedUser<'_>, EmbedError> {
         self.verify_at(token, page, None)
     }
 
@@ -156,7 +160,7 @@ impl Integrations {
         token: &str,
         page: &RoomKey,
         now: Option<Timestamp>,
-    ) -> Result<Vouched<'_>, EmbedError> {
+    ) -> Result<EmbeddedUser<'_>, EmbedError> {
         // Before anything is decoded: it came in an address.
         if token.len() > MAX_TOKEN_BYTES {
             return Err(EmbedError::TooLong);
@@ -212,7 +216,7 @@ impl Integrations {
     }
 
     /// Origins of the pages that may frame this room, or any room at all if none is named.
-    pub fn embedding<'s>(&'s self, room: Option<&'s RoomKey>) -> impl Iterator<Item = &'s str> {
+    pub fn embed_origins<'s>(&'s self, room: Option<&'s RoomKey>) -> impl Iterator<Item = &'s str> {
         self.0
             .iter()
             .filter(move |integration| room.is_none_or(|room| integration.has_room(room)))
@@ -224,7 +228,7 @@ impl Integrations {
 // === impl Integration ===
 
 impl Integration {
-    fn new(settings: Settings) -> Result<Self, KeySetError> {
+    fn new(settings: IntegrationSettings) -> Result<Self, KeySetError> {
         let verifier = settings.signing.as_ref().map(Verifier::new).transpose()?;
         let rate = |_| api_key::Rate::per_minute(settings.api_requests_per_minute);
         Ok(Self {
@@ -247,7 +251,7 @@ impl Integration {
     }
 
     /// What the names of its rooms begin with, where anything may follow.
-    pub fn beginnings(&self) -> impl Iterator<Item = String> {
+    pub fn room_prefixes(&self) -> impl Iterator<Item = String> {
         self.settings.rooms.iter().filter_map(|pattern| {
             let pattern = pattern.to_string();
             let beginning = pattern.strip_suffix('*')?;
@@ -260,7 +264,7 @@ impl Integration {
         token: &str,
         page: &RoomKey,
         now: Option<Timestamp>,
-    ) -> Result<Vouched<'_>, EmbedError> {
+    ) -> Result<EmbeddedUser<'_>, EmbedError> {
         let verifier = self.verifier.as_ref().ok_or(EmbedError::UnknownIssuer)?;
         let claims = verifier.open(token)?;
         claims.addressed_to(self.settings.audience.as_deref())?;
@@ -272,7 +276,7 @@ impl Integration {
             return Err(EmbedError::ForeignRoom);
         }
         let (identity, standing) = claims.person(&self.settings, token)?;
-        Ok(Vouched {
+        Ok(EmbeddedUser {
             integration: &self.settings.id,
             identity,
             standing,
@@ -301,13 +305,13 @@ impl Caller<'_> {
 // === impl Verifier ===
 
 impl Verifier {
-    fn new(settings: &SigningSettings) -> Result<Self, KeySetError> {
+    fn new(settings: &VerificationSettings) -> Result<Self, KeySetError> {
         Ok(match settings {
-            SigningSettings::Secret { algorithms, secret } => {
+            VerificationSettings::Secret { algorithms, secret } => {
                 let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
                 Self::Secret(algorithms.clone(), key)
             }
-            SigningSettings::Keys {
+            VerificationSettings::Keys {
                 algorithms,
                 document,
             } => Self::Keys(algorithms.clone(), KeySet::parse(document)?),

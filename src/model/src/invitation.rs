@@ -1,4 +1,4 @@
-//! Links that let their holder into one room: `https://HOST/<room>?invite=<token>`.
+//! InvitationLinks that let their holder into one room: `https://HOST/<room>?invite=<token>`.
 //!
 //! All that a link says is sealed into its token, so that any replica reads it without a store; only
 //! counting uses and revoking need one, by the link's id.
@@ -15,7 +15,7 @@ use crate::{
 
 /// What a link says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
+pub struct InvitationLink {
     /// Random name of the link, by which it is counted and revoked.
     #[serde(rename = "i")]
     pub id: String,
@@ -46,7 +46,7 @@ pub struct Link {
 }
 
 /// Makes tokens of links and reads them.
-pub struct Links {
+pub struct InvitationLinks {
     sealer: Sealer,
 }
 
@@ -64,9 +64,9 @@ pub enum LinkError {
     TooEarly(Timestamp),
 }
 
-// === impl Links ===
+// === impl InvitationLinks ===
 
-impl Links {
+impl InvitationLinks {
     /// For links of the deployment at `origin`.
     pub fn new(keyring: &Keyring, origin: &str) -> Self {
         Self {
@@ -75,18 +75,18 @@ impl Links {
     }
 
     /// The link's token: base64url, so that it stands in an address as it is.
-    pub fn issue(&self, link: &Link) -> String {
+    pub fn issue(&self, link: &InvitationLink) -> String {
         let plain = serde_json::to_vec(link).expect("texts and numbers always serialize");
         self.sealer.seal(&plain)
     }
 
     /// The link of a token, if its time has come and is not over. Whether it is used up or revoked,
     /// the store knows.
-    pub fn open(&self, token: &str, now: Timestamp) -> Result<Link, LinkError> {
+    pub fn open(&self, token: &str, now: Timestamp) -> Result<InvitationLink, LinkError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(LinkError::Unreadable);
         }
-        let link: Link = self
+        let link: InvitationLink = self
             .sealer
             .open(token)
             .and_then(|plain| serde_json::from_slice(&plain).ok())
@@ -101,9 +101,9 @@ impl Links {
     }
 }
 
-impl fmt::Debug for Links {
+impl fmt::Debug for InvitationLinks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Links")
+        f.write_str("InvitationLinks")
     }
 }
 
@@ -120,12 +120,12 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 
-    fn links(key: u8, origin: &str) -> Links {
-        Links::new(&Keyring::of([key; 32]), origin)
+    fn links(key: u8, origin: &str) -> InvitationLinks {
+        InvitationLinks::new(&Keyring::single([key; 32]), origin)
     }
 
-    fn link() -> Link {
-        Link {
+    fn link() -> InvitationLink {
+        InvitationLink {
             id: "lU4mSxTwQ0uJ3n2b".to_owned(),
             room: RoomKey::from_text("acme/calm-otter-4821-k7qd3m2a").unwrap(),
             host: false,
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_link_comes_back_until_it_expires() {
         let links = links(1, "https://a");
-        let full = Link {
+        let full = InvitationLink {
             host: true,
             name: Some("Zoë <b>".to_owned()),
             email: Some("zoe@example.org".to_owned()),
@@ -161,7 +161,7 @@ mod tests {
     fn a_link_may_begin_later() {
         let links = links(1, "https://a");
         let begins = NOW.after(Duration::from_mins(5));
-        let later = Link {
+        let later = InvitationLink {
             begins: Some(begins),
             ..link()
         };
@@ -182,7 +182,7 @@ mod tests {
     fn the_longest_link_that_can_be_made_opens() {
         // In a script of three bytes a letter, as the API takes names and addresses.
         let room = format!("{}/{}", "t".repeat(63), "%e4%bc%9a".repeat(56));
-        let longest = Link {
+        let longest = InvitationLink {
             id: format!("{}.{}", "i".repeat(32), "r".repeat(16)),
             room: RoomKey::try_from(room).unwrap(),
             host: true,
@@ -201,10 +201,10 @@ mod tests {
     fn links_of_other_deployments_and_other_sealed_texts_open_nothing() {
         let ours = links(1, "https://a");
         let plain = serde_json::to_vec(&link()).unwrap();
-        let cookie = Keyring::of([1; 32])
+        let cookie = Keyring::single([1; 32])
             .sealer(Purpose::Session, "https://a")
             .seal(&plain);
-        let other_text = Keyring::of([1; 32])
+        let other_text = Keyring::single([1; 32])
             .sealer(Purpose::Link, "https://a")
             .seal(b"{}");
         for token in [

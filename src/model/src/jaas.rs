@@ -22,7 +22,7 @@ use crate::{
 
 /// Which account at 8x8, and what its meetings offer.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct JaasSettings {
     /// The account's app id, `vpaas-magic-cookie-…`.
     pub app_id: String,
     /// The id of the key whose public half is registered there.
@@ -34,14 +34,14 @@ pub struct Settings {
     /// How long a token is good for. The page keeps it for reconnecting.
     pub lifetime: Duration,
     /// What moderators may use.
-    pub features: Vec<Feature>,
+    pub features: Vec<JaasFeature>,
 }
 
 /// What 8x8 lets people do by their token, and may charge for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
-pub enum Feature {
+pub enum JaasFeature {
     /// Stream to the public.
     Livestreaming,
     /// Record to 8x8's storage.
@@ -69,7 +69,7 @@ pub struct Jaas {
     app_id: String,
     host: Authority,
     lifetime: Duration,
-    features: Vec<Feature>,
+    features: Vec<JaasFeature>,
 }
 
 /// A token that 8x8 accepts: shown to its holder and to nobody else.
@@ -108,13 +108,13 @@ struct User<'c> {
 }
 
 /// Every feature by name, so that none is on because it is not there.
-struct Features<'c>(&'c [Feature]);
+struct Features<'c>(&'c [JaasFeature]);
 
 // === impl Jaas ===
 
 impl Jaas {
     /// For the account of the settings.
-    pub fn new(settings: &Settings, clock: Clock) -> Result<Self, SignerError> {
+    pub fn new(settings: &JaasSettings, clock: Clock) -> Result<Self, SignerError> {
         let signing = SigningSettings::Keys {
             algorithm: jsonwebtoken::Algorithm::RS256,
             keys: vec![KeySettings {
@@ -221,9 +221,9 @@ impl fmt::Debug for JaasToken {
     }
 }
 
-// === impl Feature ===
+// === impl JaasFeature ===
 
-impl Feature {
+impl JaasFeature {
     const ALL: [Self; 9] = [
         Self::Livestreaming,
         Self::Recording,
@@ -257,7 +257,7 @@ impl Feature {
 impl Serialize for Features<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for feature in Feature::ALL {
+        for feature in JaasFeature::ALL {
             map.serialize_entry(feature.as_str(), truth(self.0.contains(&feature)))?;
         }
         for name in FOR_EVERYBODY {

@@ -15,7 +15,7 @@ pub use self::keys::{KeySet, KeySetError};
 use crate::clock::Timestamp;
 
 /// What a token says, by the names of the claims.
-pub type Claims = Map<String, Value>;
+pub type ClaimsSet = Map<String, Value>;
 
 /// A token in compact form (RFC 7515 § 3.1), its signature not yet checked.
 #[derive(Debug)]
@@ -208,7 +208,7 @@ pub fn claimed_issuer(token: &str) -> Result<Option<String>, TokenError> {
 }
 
 /// A claim that is a text with something in it.
-pub fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
+pub fn text<'c>(claims: &'c ClaimsSet, name: &str) -> Option<&'c str> {
     claims
         .get(name)
         .and_then(Value::as_str)
@@ -216,12 +216,12 @@ pub fn text<'c>(claims: &'c Claims, name: &str) -> Option<&'c str> {
 }
 
 /// A `NumericDate` (RFC 7519 § 2), which may have a fraction; nothing else is a time.
-pub fn time(claims: &Claims, name: &str) -> Option<Timestamp> {
-    number_as_time(claims.get(name)?)
+pub fn time(claims: &ClaimsSet, name: &str) -> Option<Timestamp> {
+    numeric_date(claims.get(name)?)
 }
 
 /// A `NumericDate` by its value.
-pub fn number_as_time(value: &Value) -> Option<Timestamp> {
+pub fn numeric_date(value: &Value) -> Option<Timestamp> {
     let number = value.as_number()?;
     #[expect(
         clippy::cast_possible_truncation,

@@ -4,8 +4,8 @@
 //! the name, the tenant and the owner, made with a key that only the gateway has: whoever signs in
 //! and gives the same tag is the owner, and nobody else can make up a name that gives theirs.
 
-mod fold;
-mod words;
+mod slug;
+mod word_list;
 
 use crate::{
     identity::Identity,
@@ -22,7 +22,7 @@ pub struct OwnerTags {
 
 /// Whom a room is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner<'o> {
+pub enum RoomOwner<'o> {
     /// Somebody by the id that rules go by ([`Identity::subject`]).
     Subject(&'o str),
     /// Somebody by an e-mail address, who may never have signed in yet; case does not matter.
@@ -47,12 +47,12 @@ impl OwnerTags {
         &self,
         tenant: Option<&Tenant>,
         wish: Option<&str>,
-        owner: &Owner<'_>,
+        owner: &RoomOwner<'_>,
         random: &Random,
     ) -> Result<RoomKey, RoomError> {
         let stem = match wish.map(str::trim).filter(|wish| !wish.is_empty()) {
-            Some(wish) => fold::readable(wish),
-            None => words::pick(random),
+            Some(wish) => slug::slugify(wish),
+            None => word_list::random_slug(random),
         };
         let named = |name: &str| RoomKey::from_query(tenant.cloned(), name);
         // The tag is over the canonical form, which is what comes back from an address.
@@ -70,14 +70,17 @@ impl OwnerTags {
             return false;
         };
         let email = who.email.as_deref().filter(|_| who.email_verified);
-        [Some(Owner::Subject(&who.subject)), email.map(Owner::Email)]
-            .into_iter()
-            .flatten()
-            .any(|owner| {
-                let (kind, id) = owner.parts();
-                let parts = [kind, &id, stem, tenant_part(room.tenant())];
-                !id.is_empty() && self.tagger.verify_short(&parts, tag)
-            })
+        [
+            Some(RoomOwner::Subject(&who.subject)),
+            email.map(RoomOwner::Email),
+        ]
+        .into_iter()
+        .flatten()
+        .any(|owner| {
+            let (kind, id) = owner.parts();
+            let parts = [kind, &id, stem, tenant_part(room.tenant())];
+            !id.is_empty() && self.tagger.verify_short(&parts, tag)
+        })
     }
 
     /// Whether the room's name could end in a tag, so that it may have an owner.
@@ -85,16 +88,16 @@ impl OwnerTags {
         split(room).is_some()
     }
 
-    fn tag(&self, stem: &str, tenant: Option<&Tenant>, owner: &Owner<'_>) -> String {
+    fn tag(&self, stem: &str, tenant: Option<&Tenant>, owner: &RoomOwner<'_>) -> String {
         let (kind, id) = owner.parts();
         self.tagger
             .short_tag(&[kind, &id, stem, tenant_part(tenant)])
     }
 }
 
-// === impl Owner ===
+// === impl RoomOwner ===
 
-impl Owner<'_> {
+impl RoomOwner<'_> {
     /// The kind, so that no address is taken for a subject, and the id.
     fn parts(&self) -> (&'static str, String) {
         match self {
@@ -124,7 +127,7 @@ mod tests {
     use super::*;
     use crate::seal::{Keyring, Purpose};
 
-    const HANNA: Owner<'_> = Owner::Subject("4711");
+    const HANNA: RoomOwner<'_> = RoomOwner::Subject("4711");
 
     fn tags(keys: &[&str]) -> OwnerTags {
         let ring = Keyring::parse(&keys.join("\n")).unwrap();
@@ -149,7 +152,12 @@ mod tests {
         }
     }
 
-    fn wish(tags: &OwnerTags, tenant: Option<&Tenant>, wish: &str, owner: &Owner<'_>) -> RoomKey {
+    fn wish(
+        tags: &OwnerTags,
+        tenant: Option<&Tenant>,
+        wish: &str,
+        owner: &RoomOwner<'_>,
+    ) -> RoomKey {
         tags.name(tenant, Some(wish), owner, &Random::predictable(1))
             .unwrap()
     }
@@ -209,7 +217,7 @@ mod tests {
     #[test]
     fn an_address_counts_when_the_provider_verified_it() {
         let tags = tags(&[OLD]);
-        let room = wish(&tags, None, "plan", &Owner::Email("Hanna@Example.org"));
+        let room = wish(&tags, None, "plan", &RoomOwner::Email("Hanna@Example.org"));
         assert!(tags.is_owner(&room, &with_email("1", "hanna@example.ORG", true)));
         assert!(!tags.is_owner(&room, &with_email("1", "hanna@example.org", false)));
         assert!(!tags.is_owner(&room, &with_email("1", "max@example.org", true)));
@@ -244,7 +252,7 @@ mod tests {
             subject in "\\PC{1,40}",
         ) {
             let tags = tags(&[NEW]);
-            let owner = Owner::Subject(&subject);
+            let owner = RoomOwner::Subject(&subject);
             if let Ok(room) = tags.name(None, Some(&text), &owner, &Random::predictable(1)) {
                 prop_assert!(tags.is_owner(&room, &member(&subject)));
                 let page = RoomKey::from_page(None, room.node()).unwrap();

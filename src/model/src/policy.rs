@@ -3,16 +3,16 @@
 //! [`Policy::decide`] is the only place where an [`Admission`] is made, from values alone: no clock,
 //! no I/O. Rules are tried in order and the first whose room and tenant fit decides.
 
+mod condition;
 mod glob;
-mod matcher;
 mod rule;
 
 use std::{fmt, time::Duration};
 
 pub use self::{
+    condition::{Condition, ConditionError},
     glob::Glob,
-    matcher::{Matcher, MatcherError},
-    rule::{Allowed, Enter, Features, Rule, Start, TenantScope, Window},
+    rule::{EntryRule, FeatureAccess, Features, Rule, StartRule, TenantScope, TimeWindow},
 };
 use crate::{
     clock::Timestamp,
@@ -56,9 +56,9 @@ pub struct Situation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Admission<'p> {
-    /// Enter, in this role.
+    /// EntryRule, in this role.
     Admit(Grant<'p>),
-    /// Enter as soon as the room is open.
+    /// EntryRule as soon as the room is open.
     Wait(Waiting),
     /// Only somebody who signed in can be told more.
     SignIn,
@@ -87,7 +87,7 @@ pub struct Grant<'p> {
     role: Role,
     opens: bool,
     rule: usize,
-    by: Option<&'p Matcher>,
+    by: Option<&'p Condition>,
     features: &'p Features,
     lifetime: Option<Duration>,
 }
@@ -178,10 +178,10 @@ impl Policy {
         visitor: Option<&Visitor<'_>>,
         situation: &Situation,
     ) -> Admission<'_> {
-        let Some((position, rule)) = self.rule_of(room) else {
+        let Some((position, rule)) = self.rule_for(room) else {
             return Admission::Refuse(Refusal::NoRule);
         };
-        let Enter::Where(conditions) = &rule.enter else {
+        let EntryRule::Where(conditions) = &rule.enter else {
             return Admission::Refuse(Refusal::Closed { rule: position });
         };
         let coming = !situation.staying;
@@ -214,7 +214,7 @@ impl Policy {
         if coming && !opens && !situation.open {
             return Admission::Wait(Waiting {
                 rule: position,
-                for_host: rule.start == Start::Hosts,
+                for_host: rule.start == StartRule::Hosts,
             });
         }
         let full = |most: &u32| coming && situation.others >= *most && role != Role::Moderator;
@@ -235,14 +235,14 @@ impl Policy {
     }
 
     /// The rule that decides on a room, and its position from 1.
-    pub fn rule_of(&self, room: &RoomKey) -> Option<(usize, &Rule)> {
+    pub fn rule_for(&self, room: &RoomKey) -> Option<(usize, &Rule)> {
         (1..).zip(&self.rules).find(|(_, rule)| rule.is_for(room))
     }
 
     /// Whether some rule asks about this group, so that a session has to remember it.
     pub fn names_group(&self, group: &str) -> bool {
         self.conditions().any(|condition| match condition {
-            Matcher::Group(pattern) => pattern.matches(group),
+            Condition::Group(pattern) => pattern.matches(group),
             _ => false,
         })
     }
@@ -250,7 +250,7 @@ impl Policy {
     /// The paths of the claims that some rule asks about.
     pub fn claim_paths(&self) -> impl Iterator<Item = &str> {
         self.conditions().filter_map(|condition| match condition {
-            Matcher::Claim { path, .. } => Some(path.as_str()),
+            Condition::Claim { path, .. } => Some(path.as_str()),
             _ => None,
         })
     }
@@ -261,19 +261,19 @@ impl Policy {
     }
 
     /// What somebody hears of whom nothing is known.
-    fn for_nobody(&self, conditions: &[Matcher], rule: usize) -> Admission<'static> {
-        if conditions.contains(&Matcher::Open) {
+    fn for_nobody(&self, conditions: &[Condition], rule: usize) -> Admission<'static> {
+        if conditions.contains(&Condition::Open) {
             Admission::Guest { ask: false }
-        } else if conditions.contains(&Matcher::Guest) {
+        } else if conditions.contains(&Condition::Guest) {
             Admission::Guest { ask: true }
-        } else if !self.nobody_signs_in && conditions.iter().any(Matcher::is_about_accounts) {
+        } else if !self.nobody_signs_in && conditions.iter().any(Condition::is_about_accounts) {
             Admission::SignIn
         } else {
             Admission::Refuse(Refusal::InvitationOnly { rule })
         }
     }
 
-    fn conditions(&self) -> impl Iterator<Item = &Matcher> {
+    fn conditions(&self) -> impl Iterator<Item = &Condition> {
         self.rules.iter().flat_map(Rule::conditions)
     }
 }
@@ -291,9 +291,9 @@ impl<'v> Visitor<'v> {
     }
 }
 
-// === impl Window ===
+// === impl TimeWindow ===
 
-impl Window {
+impl TimeWindow {
     fn refuses(self, now: Timestamp, rule: usize) -> Option<Refusal> {
         let early = self.opens.filter(|opens| now < *opens);
         let late = self.closes.filter(|closes| now >= *closes);

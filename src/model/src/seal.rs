@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn ring(byte: u8) -> Keyring {
-        Keyring::of([byte; 32])
+        Keyring::single([byte; 32])
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub use self::{
 };
 use crate::{
     clock::{Clock, Timestamp},
-    identity::{Identity, Invited, Standing, Verified},
+    identity::{Identity, Invited, Standing, VerifiedIdentity},
     random::Random,
     room::RoomKey,
     seal::{Keyring, Purpose, Sealer},
@@ -187,7 +187,7 @@ impl SessionCodec {
     /// Begins the session of somebody whom a provider vouched for.
     pub fn begin(
         &self,
-        who: Verified,
+        who: VerifiedIdentity,
         provider_session: Option<String>,
         random: &Random,
     ) -> Session {
@@ -295,7 +295,7 @@ mod tests {
             absolute: Duration::from_hours(24),
         };
         SessionCodec::new(
-            &Keyring::of([3; 32]),
+            &Keyring::single([3; 32]),
             "https://meet.example.org",
             settings,
             clock.clone(),
@@ -310,7 +310,7 @@ mod tests {
             ..Identity::default()
         };
         codec.begin(
-            Verified::by_provider(identity),
+            VerifiedIdentity::by_provider(identity),
             Some("op-session".to_owned()),
             &Random::system(),
         )

@@ -26,7 +26,7 @@ pub struct ShardNameError;
 /// What a shard is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum ShardState {
     /// Rooms live there, and new ones may begin there.
     Ready,
     /// Rooms that live there stay; no new ones begin there.
@@ -37,18 +37,18 @@ pub enum State {
 
 /// A shard's place in the ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
+pub struct ShardEntry {
     /// Its name.
     pub name: ShardName,
     /// Its share of the rooms, relative to the others'.
     pub weight: u32,
     /// What it is good for.
-    pub state: State,
+    pub state: ShardState,
 }
 
 /// All shards with weights and states.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ring(Vec<Member>);
+pub struct ShardSet(Vec<ShardEntry>);
 
 // === impl ShardName ===
 
@@ -96,9 +96,9 @@ impl fmt::Debug for ShardName {
     }
 }
 
-// === impl State ===
+// === impl ShardState ===
 
-impl State {
+impl ShardState {
     /// All states.
     pub const ALL: [Self; 3] = [Self::Ready, Self::Drain, Self::Down];
 
@@ -117,17 +117,17 @@ impl State {
     }
 }
 
-// === impl Ring ===
+// === impl ShardSet ===
 
-impl Ring {
+impl ShardSet {
     /// A ring; the order of its members means nothing.
-    pub fn new(mut members: Vec<Member>) -> Self {
+    pub fn new(mut members: Vec<ShardEntry>) -> Self {
         members.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Self(members)
     }
 
     /// The members, by name.
-    pub fn members(&self) -> &[Member] {
+    pub fn members(&self) -> &[ShardEntry] {
         &self.0
     }
 
@@ -135,7 +135,7 @@ impl Ring {
     /// drains; if there is none either, on any: a request that may fail is better than none.
     pub fn place(&self, room: &RoomKey) -> Option<&ShardName> {
         let key = room.to_string();
-        State::ALL
+        ShardState::ALL
             .into_iter()
             .find_map(|state| self.first(&key, |of| of == state))
     }
@@ -144,13 +144,13 @@ impl Ring {
     /// that is ready, or that was before it was to drain.
     pub fn guess(&self, room: &RoomKey) -> Option<&ShardName> {
         let key = room.to_string();
-        self.first(&key, |state| state != State::Down)
+        self.first(&key, |state| state != ShardState::Down)
             .or_else(|| self.first(&key, |_| true))
     }
 
     /// The shard for what belongs to no room, the same for everybody.
     pub fn common(&self) -> Option<&ShardName> {
-        State::ALL
+        ShardState::ALL
             .into_iter()
             .find_map(|state| self.first("", |of| of == state))
     }
@@ -158,7 +158,7 @@ impl Ring {
     /// What replicas can compare: equal if they have the same shards, weights and states.
     pub fn fingerprint(&self) -> String {
         let mut text = String::new();
-        for Member {
+        for ShardEntry {
             name,
             weight,
             state,
@@ -172,7 +172,7 @@ impl Ring {
         BASE64_URL_SAFE_NO_PAD.encode(short.unwrap_or_default())
     }
 
-    fn first(&self, key: &str, may: impl Fn(State) -> bool) -> Option<&ShardName> {
+    fn first(&self, key: &str, may: impl Fn(ShardState) -> bool) -> Option<&ShardName> {
         self.0
             .iter()
             .filter(|member| may(member.state))
@@ -182,9 +182,9 @@ impl Ring {
     }
 }
 
-// === impl Member ===
+// === impl ShardEntry ===
 
-impl Member {
+impl ShardEntry {
     /// Weighted rendezvous: of exponentially distributed times the shortest wins, with a rate that
     /// is the weight; so each shard wins in proportion to its weight.
     fn score(&self, key: &str) -> f64 {

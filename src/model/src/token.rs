@@ -15,15 +15,15 @@ pub(crate) use self::signer::Signer;
 #[cfg(test)]
 pub(crate) use self::signer::tests as testing;
 pub use self::{
-    backend::{BackendToken, Minter, Person},
-    client::{ClientToken, ClientTokenError, ClientTokenKind, ClientTokens, Presented},
+    backend::{BackendToken, ContextUser, Minter},
+    client::{ClientToken, ClientTokenError, ClientTokenKind, ClientTokens, OpenedClientToken},
     display::DisplayToken,
     signer::{PublishedKeys, SignerError},
 };
 
 /// How backend tokens are made.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct TokenSettings {
     /// The `iss` claim; Prosody's `asap_accepted_issuers`, usually the app id.
     pub issuer: String,
     /// The `aud` claim; Prosody's `asap_accepted_audiences`.

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::{Event, basic, clean};
+use super::{CalendarEvent, basic, clean};
 use crate::clock::Timestamp;
 
 /// A file of one event.
 ///
 /// There is no `METHOD`: it would make the file a message of a scheduling protocol, which wants an
 /// organizer and attendees (RFC 5546 § 3.2). Without one, programs just add the event.
-pub(super) fn file(event: &Event, stamp: Timestamp) -> String {
+pub(super) fn file(event: &CalendarEvent, stamp: Timestamp) -> String {
     let mut lines = Lines(String::new());
     lines.push("BEGIN:VCALENDAR");
     lines.push("VERSION:2.0");

@@ -5,8 +5,8 @@ use super::*;
 
 const STAMP: Timestamp = Timestamp::from_unix(1_795_000_000);
 
-fn event(title: &str, description: &str) -> Event {
-    Event {
+fn event(title: &str, description: &str) -> CalendarEvent {
+    CalendarEvent {
         uid: "calm-otter-4821-k7qd3m2a@meet.example.org".to_owned(),
         title: title.to_owned(),
         start: Timestamp::from_unix(1_800_000_000),
@@ -100,7 +100,7 @@ fn addresses_open_filled_in_forms() {
 
 #[test]
 fn long_texts_and_far_times_do_no_harm() {
-    let far = Event {
+    let far = CalendarEvent {
         start: Timestamp::from_unix(u64::MAX),
         ..event(&"ä".repeat(10_000), &"\u{1f389}".repeat(10_000))
     };

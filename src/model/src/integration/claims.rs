@@ -8,13 +8,14 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{EmbedError, Moderators, Settings};
+use super::{EmbedError, IntegrationSettings, ModeratorPolicy};
 use crate::{
     clock::Timestamp,
     identity::{
-        Embedded, INTEGRATION_PREFIX, Identity, Standing, is_email, is_plain, picture, shown_name,
+        Embedded, INTEGRATION_PREFIX, Identity, Standing, is_email, is_plain, parse_picture_url,
+        sanitize_display_name,
     },
-    jws::{TokenError, number_as_time},
+    jws::{TokenError, numeric_date},
     room::{RoomKey, Tenant},
 };
 
@@ -76,7 +77,7 @@ impl Claims {
 
     /// The token's time has come, and ends soon.
     pub(super) fn live_at(&self, now: Timestamp, at_most: Duration) -> Result<(), EmbedError> {
-        let expires = number_as_time(&self.exp).ok_or(TokenError::NoExpiry)?;
+        let expires = numeric_date(&self.exp).ok_or(TokenError::NoExpiry)?;
         if expires <= now {
             return Err(TokenError::Expired.into());
         }
@@ -84,7 +85,7 @@ impl Claims {
             return Err(EmbedError::LongLived);
         }
         let began = |claim: &Value| {
-            claim.is_null() || number_as_time(claim).is_some_and(|time| time <= now.after(LEEWAY))
+            claim.is_null() || numeric_date(claim).is_some_and(|time| time <= now.after(LEEWAY))
         };
         if !began(&self.nbf) {
             return Err(TokenError::NotYetValid.into());
@@ -125,25 +126,25 @@ impl Claims {
     /// The person, and what the integration says of them.
     pub(super) fn person(
         self,
-        integration: &Settings,
+        integration: &IntegrationSettings,
         token: &str,
     ) -> Result<(Identity, Standing), EmbedError> {
         let user = self.context.and_then(|context| context.user);
         let user = user.unwrap_or_default();
         let host = match integration.moderators {
-            Moderators::AsClaimed => user.is_moderator(),
-            Moderators::Always => true,
-            Moderators::Never => false,
+            ModeratorPolicy::AsClaimed => user.is_moderator(),
+            ModeratorPolicy::Always => true,
+            ModeratorPolicy::Never => false,
         };
         let email = user.email.as_str().filter(|text| is_email(text));
         let avatar = [&user.avatar, &user.avatar_url];
         let mut avatar = avatar
             .into_iter()
-            .filter_map(|value| picture(value.as_str()?));
+            .filter_map(|value| parse_picture_url(value.as_str()?));
         let id = user.own_id(token)?;
         let identity = Identity {
             subject: format!("{INTEGRATION_PREFIX}{}:{id}", integration.id),
-            name: user.name.as_str().and_then(shown_name),
+            name: user.name.as_str().and_then(sanitize_display_name),
             email_verified: email.is_some() && integration.emails_verified,
             email: email.map(str::to_owned),
             // The page is shown by HTTPS, so its pictures are, too.

@@ -14,18 +14,18 @@ use crate::{identity::Embedded, jws::TokenError, room::RoomError};
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 const SECRET: &str = "secret of the school's own server, long enough";
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> IntegrationSettings {
+    IntegrationSettings {
         id: "school".to_owned(),
         app_id: "moodle".to_owned(),
-        signing: Some(SigningSettings::Secret {
+        signing: Some(VerificationSettings::Secret {
             algorithms: vec![Algorithm::HS256],
             secret: SECRET.into(),
         }),
         audience: None,
         rooms: vec![Glob::folded("School-*"), Glob::folded("aula")],
         tenant: TenantScope::Any,
-        moderators: Moderators::AsClaimed,
+        moderators: ModeratorPolicy::AsClaimed,
         max_lifetime: Duration::from_hours(1),
         emails_verified: false,
         embed: vec!["https://moodle.example.org".to_owned()],
@@ -34,7 +34,7 @@ fn settings() -> Settings {
     }
 }
 
-fn of(settings: Settings) -> Integrations {
+fn of(settings: IntegrationSettings) -> Integrations {
     Integrations::new(vec![settings]).unwrap()
 }
 
@@ -83,7 +83,7 @@ fn refusal(integrations: &Integrations, token: &str, page: &str) -> EmbedError {
     integrations.verify(token, &room(page), NOW).unwrap_err()
 }
 
-fn user(settings: Settings, user: &Value) -> Vouched<'static> {
+fn user(settings: IntegrationSettings, user: &Value) -> EmbeddedUser<'static> {
     let integrations: &'static Integrations = Box::leak(Box::new(of(settings)));
     let token = token(&json!({"context": {"user": user}}));
     integrations
@@ -192,7 +192,7 @@ fn tokens_of_other_shapes_are_refused() {
 fn tokens_of_other_systems_are_refused() {
     let mut other = settings();
     (other.id, other.app_id) = ("shop".to_owned(), "odoo".to_owned());
-    other.signing = Some(SigningSettings::Secret {
+    other.signing = Some(VerificationSettings::Secret {
         algorithms: vec![Algorithm::HS256],
         secret: "secret of the shop's own server, long enough".into(),
     });
@@ -268,7 +268,7 @@ fn keys_of_a_set_verify_and_are_no_secrets() {
     let jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
     let document = json!({"keys": [jwk]}).to_string();
     let mut with_keys = settings();
-    with_keys.signing = Some(SigningSettings::Keys {
+    with_keys.signing = Some(VerificationSettings::Keys {
         algorithms: vec![Algorithm::ES256, Algorithm::RS256],
         document: document.clone().into_bytes(),
     });
@@ -292,7 +292,7 @@ fn keys_of_a_set_verify_and_are_no_secrets() {
 #[test]
 fn pages_are_framed_only_where_rooms_are_the_integrations() {
     let integrations = of(settings());
-    let origins = |name: &str| integrations.embedding(Some(&room(name))).count();
+    let origins = |name: &str| integrations.embed_origins(Some(&room(name))).count();
     assert_eq!((origins("school-1"), origins("board")), (1, 0));
 }
 

@@ -7,8 +7,8 @@ use crate::{clock::Timestamp, token::testing::rsa_pem};
 
 const APP_ID: &str = "vpaas-magic-cookie-0123456789abcdef0123456789abcdef";
 
-fn settings(features: &[Feature]) -> Settings {
-    Settings {
+fn settings(features: &[JaasFeature]) -> JaasSettings {
+    JaasSettings {
         app_id: APP_ID.to_owned(),
         key_id: "4f4910".to_owned(),
         pem: rsa_pem(),
@@ -18,7 +18,7 @@ fn settings(features: &[Feature]) -> Settings {
     }
 }
 
-fn jaas(settings: &Settings) -> Jaas {
+fn jaas(settings: &JaasSettings) -> Jaas {
     let (clock, _) = Clock::manual(Timestamp::from_unix(1_000_000));
     Jaas::new(settings, clock).unwrap()
 }
@@ -44,7 +44,7 @@ fn part(token: &JaasToken, index: usize) -> Value {
 
 #[test]
 fn a_moderators_token_is_field_by_field_as_published() {
-    let settings = settings(&[Feature::Recording, Feature::SipOutboundCall]);
+    let settings = settings(&[JaasFeature::Recording, JaasFeature::SipOutboundCall]);
     let token = jaas(&settings)
         .token(&room("team"), Role::Moderator, &zoe())
         .unwrap();
@@ -99,7 +99,7 @@ fn participants_get_no_feature_that_costs_and_nothing_is_null() {
         subject: "7".to_owned(),
         ..Identity::default()
     };
-    let token = jaas(&settings(&Feature::ALL))
+    let token = jaas(&settings(&JaasFeature::ALL))
         .token(&room("team"), Role::Participant, &nobody)
         .unwrap();
     let claims = part(&token, 1);
@@ -174,7 +174,7 @@ fn what_the_page_needs() {
 
 #[test]
 fn an_unfit_key_is_named() {
-    let settings = Settings {
+    let settings = JaasSettings {
         pem: "x".to_owned().into(),
         ..settings(&[])
     };

@@ -141,7 +141,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::jws::Claims;
+    use crate::jws::ClaimsSet;
 
     struct Signer {
         key: EncodingKey,
@@ -175,7 +175,7 @@ mod tests {
 
     fn open(keys: &KeySet, token: &str) -> Result<(), TokenError> {
         let jws = Jws::parse(token, &[Algorithm::ES256]).unwrap();
-        keys.open::<Claims>(&jws).map(drop)
+        keys.open::<ClaimsSet>(&jws).map(drop)
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Glob, Matcher, Role, Visitor};
+use super::{Condition, Glob, Role, Visitor};
 use crate::{clock::Timestamp, identity::Standing, room::RoomKey};
 
 /// One `[[room]]` of the configuration.
@@ -13,19 +13,19 @@ pub struct Rule {
     /// Which tenants.
     pub tenant: TenantScope,
     /// Who may enter.
-    pub enter: Enter,
+    pub enter: EntryRule,
     /// Who is host among those who may enter: a moderator for whom others may have to wait.
-    pub hosts: Vec<Matcher>,
+    pub hosts: Vec<Condition>,
     /// Who else is moderator; anybody whom one condition fits.
-    pub moderators: Vec<Matcher>,
+    pub moderators: Vec<Condition>,
     /// Who may open the room; the others wait until it is open.
-    pub start: Start,
+    pub start: StartRule,
     /// What people may do in the room, if the deployment does not leave that to Jitsi.
     pub features: Features,
     /// How long one visit may last.
     pub lifetime: Option<Duration>,
     /// When the room may be entered.
-    pub window: Window,
+    pub window: TimeWindow,
     /// How many people there may be at once, as far as the gateway sees them; moderators always
     /// find a place.
     pub max_people: Option<u32>,
@@ -46,16 +46,16 @@ pub enum TenantScope {
 
 /// Who may enter a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Enter {
+pub enum EntryRule {
     /// Nobody.
     Closed,
     /// Anybody whom one of the conditions fits.
-    Where(Vec<Matcher>),
+    Where(Vec<Condition>),
 }
 
 /// Who may open a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Start {
+pub enum StartRule {
     /// Whoever comes first.
     Anyone,
     /// Somebody with an account here or at an integration; not guests, not holders of a link.
@@ -63,12 +63,12 @@ pub enum Start {
     /// Hosts and moderators only.
     Hosts,
     /// Hosts, and anybody whom one of the conditions fits.
-    Where(Vec<Matcher>),
+    Where(Vec<Condition>),
 }
 
 /// When a room may be entered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Window {
+pub struct TimeWindow {
     /// Not before this.
     pub opens: Option<Timestamp>,
     /// Not from this on.
@@ -80,11 +80,11 @@ pub struct Window {
 /// Empty leaves all to Jitsi: moderators may everything. Once a token names any feature, those that
 /// it does not name are forbidden, so tokens then name them all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Features(BTreeMap<String, Allowed>);
+pub struct Features(BTreeMap<String, FeatureAccess>);
 
 /// Who may use a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allowed {
+pub enum FeatureAccess {
     /// Everybody in the room.
     Everyone,
     /// Moderators.
@@ -116,17 +116,21 @@ impl TenantScope {
 
 impl Rule {
     /// A rule that lets some people in and has nothing else to say.
-    pub fn letting_in(room: Glob, enter: Enter) -> Self {
+    pub fn new(room: Glob, enter: EntryRule) -> Self {
         Self {
             room,
             tenant: TenantScope::Any,
             enter,
-            hosts: vec![Matcher::Owner, Matcher::Link, Matcher::Integration(None)],
+            hosts: vec![
+                Condition::Owner,
+                Condition::Link,
+                Condition::Integration(None),
+            ],
             moderators: Vec::new(),
-            start: Start::Vouched,
+            start: StartRule::Vouched,
             features: Features::default(),
             lifetime: None,
-            window: Window::default(),
+            window: TimeWindow::default(),
             max_people: None,
             lobby: false,
         }
@@ -137,7 +141,7 @@ impl Rule {
     }
 
     /// What makes the visitor a host or moderator.
-    pub(super) fn elevating(&self, visitor: &Visitor<'_>) -> Option<&Matcher> {
+    pub(super) fn elevating(&self, visitor: &Visitor<'_>) -> Option<&Condition> {
         let mut all = self.hosts.iter().chain(&self.moderators);
         all.find(|matcher| matcher.elevates(visitor))
     }
@@ -146,23 +150,23 @@ impl Rule {
     pub(super) fn may_start(&self, visitor: &Visitor<'_>, role: Role) -> bool {
         role == Role::Moderator
             || match &self.start {
-                Start::Anyone => true,
-                Start::Vouched => {
+                StartRule::Anyone => true,
+                StartRule::Vouched => {
                     visitor.standing.is_member()
                         || matches!(visitor.standing, Standing::Embedded(_))
                 }
-                Start::Hosts => false,
-                Start::Where(conditions) => conditions.iter().any(|one| one.admits(visitor)),
+                StartRule::Hosts => false,
+                StartRule::Where(conditions) => conditions.iter().any(|one| one.admits(visitor)),
             }
     }
 
-    pub(super) fn conditions(&self) -> impl Iterator<Item = &Matcher> {
-        let entering: &[Matcher] = match &self.enter {
-            Enter::Closed => &[],
-            Enter::Where(conditions) => conditions,
+    pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let entering: &[Condition] = match &self.enter {
+            EntryRule::Closed => &[],
+            EntryRule::Where(conditions) => conditions,
         };
-        let starting: &[Matcher] = match &self.start {
-            Start::Where(conditions) => conditions,
+        let starting: &[Condition] = match &self.start {
+            StartRule::Where(conditions) => conditions,
             _ => &[],
         };
         entering
@@ -177,7 +181,7 @@ impl Rule {
 
 impl Features {
     /// These features for these people.
-    pub fn new(features: BTreeMap<String, Allowed>) -> Self {
+    pub fn new(features: BTreeMap<String, FeatureAccess>) -> Self {
         Self(features)
     }
 
@@ -190,9 +194,9 @@ impl Features {
     pub fn of(&self, role: Role) -> impl Iterator<Item = (&str, bool)> {
         self.0.iter().map(move |(name, allowed)| {
             let allowed = match allowed {
-                Allowed::Everyone => true,
-                Allowed::Moderators => role == Role::Moderator,
-                Allowed::Nobody => false,
+                FeatureAccess::Everyone => true,
+                FeatureAccess::Moderators => role == Role::Moderator,
+                FeatureAccess::Nobody => false,
             };
             (name.as_str(), allowed)
         })

@@ -5,16 +5,16 @@ use crate::identity::{Embedded, Invited};
 
 fn rule(room: &str, enter: &[&str], moderators: &[&str]) -> Rule {
     let enter = match parse(enter) {
-        conditions if conditions.is_empty() => Enter::Closed,
-        conditions => Enter::Where(conditions),
+        conditions if conditions.is_empty() => EntryRule::Closed,
+        conditions => EntryRule::Where(conditions),
     };
     Rule {
         moderators: parse(moderators),
-        ..Rule::letting_in(Glob::folded(room), enter)
+        ..Rule::new(Glob::folded(room), enter)
     }
 }
 
-fn parse(texts: &[&str]) -> Vec<Matcher> {
+fn parse(texts: &[&str]) -> Vec<Condition> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
@@ -174,27 +174,31 @@ fn outcome(policy: &Policy, who: &str, open: bool) -> char {
 fn who_waits_for_whom_and_who_needs_what() {
     let rules = [
         // enter, start, and what becomes of each while the room is closed, then while it is open
-        ("company only", rule("*", &["member"], &[]), Start::Vouched),
+        (
+            "company only",
+            rule("*", &["member"], &[]),
+            StartRule::Vouched,
+        ),
         (
             "guests wait",
             rule("*", &["member", "integration", "link", "guest"], &[]),
-            Start::Vouched,
+            StartRule::Vouched,
         ),
         (
             "wait for the host",
             rule("*", &["member", "integration", "link", "guest"], &[]),
-            Start::Hosts,
+            StartRule::Hosts,
         ),
-        ("public", rule("*", &["open"], &[]), Start::Anyone),
+        ("public", rule("*", &["open"], &[]), StartRule::Anyone),
         (
             "invited",
             rule("*", &["link", "integration"], &[]),
-            Start::Hosts,
+            StartRule::Hosts,
         ),
         (
             "staff starts",
             rule("*", &["member", "link"], &[]),
-            Start::Where(parse(&["group:staff"])),
+            StartRule::Where(parse(&["group:staff"])),
         ),
     ];
     let people = [
@@ -244,7 +248,7 @@ fn windows_and_places_are_kept() {
     };
     let at = Timestamp::from_unix;
     let policy = Policy::new(vec![Rule {
-        window: Window {
+        window: TimeWindow {
             opens: Some(at(100)),
             closes: Some(at(200)),
         },
@@ -285,9 +289,9 @@ fn windows_and_places_are_kept() {
 #[test]
 fn named_features_are_all_in_the_token() {
     let allowed = [
-        ("recording", Allowed::Moderators),
-        ("screen-sharing", Allowed::Everyone),
-        ("livestreaming", Allowed::Nobody),
+        ("recording", FeatureAccess::Moderators),
+        ("screen-sharing", FeatureAccess::Everyone),
+        ("livestreaming", FeatureAccess::Nobody),
     ];
     let features = Features::new(allowed.map(|(name, who)| (name.to_owned(), who)).into());
     let of = |role| features.of(role).collect::<Vec<_>>();

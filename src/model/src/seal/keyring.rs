@@ -53,7 +53,7 @@ impl Keyring {
     }
 
     /// A ring of one key, for development and tests.
-    pub fn of(key: [u8; KEY_BYTES]) -> Self {
+    pub fn single(key: [u8; KEY_BYTES]) -> Self {
         Self(vec![Zeroizing::new(key)])
     }
 
@@ -165,12 +165,12 @@ mod tests {
             Keyring::parse(&zeros).unwrap_err(),
             KeyringError::Placeholder(1)
         );
-        assert_eq!(format!("{:?}", Keyring::of([1; 32])), "Keyring(1 keys)");
+        assert_eq!(format!("{:?}", Keyring::single([1; 32])), "Keyring(1 keys)");
     }
 
     #[test]
     fn an_older_key_still_opens_and_the_newer_seals() {
-        let (old, new) = (Keyring::of([1; 32]), Keyring::of([2; 32]));
+        let (old, new) = (Keyring::single([1; 32]), Keyring::single([2; 32]));
         let both = Keyring([new.0, old.0.clone()].concat()).sealer(Purpose::Session, "o");
         let old = old.sealer(Purpose::Session, "o");
         assert!(both.open(&old.seal(b"x")).is_some());

@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn tags_bind_their_parts() {
-        let tagger = Keyring::of([1; 32]).tagger(Purpose::BoshSession);
+        let tagger = Keyring::single([1; 32]).tagger(Purpose::BoshSession);
         let tag = tagger.tag(&["ab", "c"]);
         assert_eq!(tag.len(), 22);
         assert!(tagger.verify(&["ab", "c"], &tag));
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn short_tags_are_eight_plain_characters() {
-        let tagger = Keyring::of([1; 32]).tagger(Purpose::Owner);
+        let tagger = Keyring::single([1; 32]).tagger(Purpose::Owner);
         let tag = tagger.short_tag(&["a"]);
         assert!(is_short_tag(&tag), "{tag}");
         assert!(tagger.verify_short(&["a"], &tag) && !tagger.verify_short(&["b"], &tag));

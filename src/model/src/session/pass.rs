@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn a_pass_is_for_its_room_and_ends() {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
-        let passes = Passes::new(&Keyring::of([1; 32]), "o", clock);
+        let passes = Passes::new(&Keyring::single([1; 32]), "o", clock);
         let pass = guest(&passes, "a");
         assert!(pass.identity().subject.starts_with("guest:"));
         for place in [Place::Tab, Place::Frame] {
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_pass_is_no_session_and_a_session_no_pass() {
-        let keyring = Keyring::of([1; 32]);
+        let keyring = Keyring::single([1; 32]);
         let passes = Passes::new(&keyring, "o", Clock::system());
         let settings = super::super::Settings {
             idle: Duration::from_hours(1),
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn large_passes_make_room_sooner() {
-        let passes = Passes::new(&Keyring::of([1; 32]), "o", Clock::system());
+        let passes = Passes::new(&Keyring::single([1; 32]), "o", Clock::system());
         let mut kept = HeaderMap::new();
         for n in 0..GATHERED.cookies {
             let room = format!("{n}{}", "x".repeat(500));
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn the_oldest_pass_makes_room() {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
-        let passes = Passes::new(&Keyring::of([1; 32]), "o", clock);
+        let passes = Passes::new(&Keyring::single([1; 32]), "o", clock);
         let mut kept: Vec<HeaderValue> = Vec::new();
         for n in 0..=GATHERED.cookies {
             let head = request(&kept);

@@ -2,17 +2,17 @@ use std::collections::HashMap;
 
 use super::*;
 
-fn member(name: &str, weight: u32, state: State) -> Member {
-    Member {
+fn member(name: &str, weight: u32, state: ShardState) -> ShardEntry {
+    ShardEntry {
         name: ShardName::parse(name).unwrap(),
         weight,
         state,
     }
 }
 
-fn ring(members: &[(&str, u32, State)]) -> Ring {
+fn ring(members: &[(&str, u32, ShardState)]) -> ShardSet {
     let members = members.iter();
-    Ring::new(
+    ShardSet::new(
         members
             .map(|(name, weight, state)| member(name, *weight, *state))
             .collect(),
@@ -25,7 +25,7 @@ fn rooms() -> Vec<RoomKey> {
         .collect()
 }
 
-fn placed(ring: &Ring) -> HashMap<RoomKey, String> {
+fn placed(ring: &ShardSet) -> HashMap<RoomKey, String> {
     let place = |room: RoomKey| {
         let shard = ring.place(&room).unwrap().to_string();
         (room, shard)
@@ -41,7 +41,7 @@ fn counts(placed: &HashMap<RoomKey, String>) -> HashMap<&str, usize> {
     counts
 }
 
-use State::{Down, Drain, Ready};
+use ShardState::{Down, Drain, Ready};
 
 #[test]
 fn two_thousand_rooms_are_spread_within_a_tenth_of_the_weights() {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use http::HeaderValue;
 use serde::Serialize;
 
-use super::{Settings, SignerError, signer::Signer};
+use super::{SignerError, TokenSettings, signer::Signer};
 use crate::{
     clock::Clock,
     identity::Identity,
@@ -28,7 +28,7 @@ pub struct BackendToken(String);
 
 /// What tokens say of a person: bounded, and without anything that `null` could stand for.
 #[derive(Clone, Debug, Serialize)]
-pub struct Person<'i> {
+pub struct ContextUser<'i> {
     id: &'i str,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'i str>,
@@ -58,7 +58,7 @@ struct Claims<'c> {
 
 #[derive(Serialize)]
 pub(super) struct Context<'c> {
-    pub(super) user: Person<'c>,
+    pub(super) user: ContextUser<'c>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) features: Option<BTreeMap<&'c str, bool>>,
 }
@@ -67,7 +67,7 @@ pub(super) struct Context<'c> {
 
 impl Minter {
     /// A minter with the settings' newest key.
-    pub fn new(settings: &Settings, clock: Clock) -> Result<Self, SignerError> {
+    pub fn new(settings: &TokenSettings, clock: Clock) -> Result<Self, SignerError> {
         Ok(Self {
             signer: Signer::new(&settings.signing)?,
             clock,
@@ -171,15 +171,15 @@ impl<'c> Context<'c> {
     /// What a token says of somebody in a room.
     pub(super) fn new(who: &'c Identity, role: Role, features: &'c Features) -> Self {
         Self {
-            user: Person::new(who, role),
+            user: ContextUser::new(who, role),
             features: (!features.is_empty()).then(|| features.of(role).collect()),
         }
     }
 }
 
-// === impl Person ===
+// === impl ContextUser ===
 
-impl<'i> Person<'i> {
+impl<'i> ContextUser<'i> {
     /// The person in a role.
     pub fn new(who: &'i Identity, role: Role) -> Self {
         let moderator = role == Role::Moderator;
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        policy::{Admission, Enter, Glob, Matcher, Policy, Rule, Situation, Visitor},
+        policy::{Admission, Condition, EntryRule, Glob, Policy, Rule, Situation, Visitor},
         token::SigningSettings,
     };
 
@@ -215,7 +215,7 @@ mod tests {
     }
 
     fn mint(room: &RoomKey, who: &Identity) -> BackendToken {
-        let settings = Settings {
+        let settings = TokenSettings {
             issuer: "gateway".to_owned(),
             audience: "jitsi".to_owned(),
             subject: "meet.jitsi".to_owned(),
@@ -228,7 +228,7 @@ mod tests {
         let (clock, _) = Clock::manual(Timestamp::from_unix(1_000_000));
         let policy = Policy::new(vec![Rule {
             moderators: vec!["group:staff".parse().unwrap()],
-            ..Rule::letting_in(Glob::folded("*"), Enter::Where(vec![Matcher::Member]))
+            ..Rule::new(Glob::folded("*"), EntryRule::Where(vec![Condition::Member]))
         }]);
         let Admission::Admit(grant) =
             policy.decide(room, Some(&Visitor::member(who)), &Situation::default())
@@ -290,7 +290,7 @@ mod tests {
             subject: "guest:Vc1PiQWwnhrl".to_owned(),
             ..Identity::default()
         };
-        let user = serde_json::to_value(Person::new(&who, Role::Participant)).unwrap();
+        let user = serde_json::to_value(ContextUser::new(&who, Role::Participant)).unwrap();
         assert!(user.get("name").is_none(), "{user}");
     }
 }

@@ -50,7 +50,7 @@ pub enum ClientTokenKind {
 /// A client token that was presented and is good. Whether a [`ClientTokenKind::Handoff`] was used
 /// before, the store knows by its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Presented {
+pub struct OpenedClientToken {
     /// The token's random name.
     pub id: String,
     /// What it is for.
@@ -186,14 +186,14 @@ impl ClientTokens {
     }
 
     /// Whose token it is and what for, if it is one of ours and its time has come and not passed.
-    pub fn verify(&self, text: &str) -> Result<Presented, ClientTokenError> {
-        let presented = self.recognize(text)?;
-        presented.is_good_at(self.clock.now())?;
+    pub fn verify(&self, text: &str) -> Result<OpenedClientToken, ClientTokenError> {
+        let presented = self.open(text)?;
+        presented.check_time(self.clock.now())?;
         Ok(presented)
     }
 
     /// Whose token it is and what for, if it is one of ours, whatever the time.
-    pub fn recognize(&self, text: &str) -> Result<Presented, ClientTokenError> {
+    pub fn open(&self, text: &str) -> Result<OpenedClientToken, ClientTokenError> {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(ClientTokenError::Foreign);
         }
@@ -207,7 +207,7 @@ impl ClientTokens {
             .open(&claims.gateway)
             .and_then(|plain| serde_json::from_slice(&plain).ok())
             .ok_or(ClientTokenError::Unreadable)?;
-        Ok(Presented {
+        Ok(OpenedClientToken {
             id: claims.jti,
             kind,
             room,
@@ -236,11 +236,11 @@ impl fmt::Debug for ClientTokens {
     }
 }
 
-// === impl Presented ===
+// === impl OpenedClientToken ===
 
-impl Presented {
+impl OpenedClientToken {
     /// Whether the token's time has come and not passed.
-    pub fn is_good_at(&self, now: Timestamp) -> Result<(), ClientTokenError> {
+    pub fn check_time(&self, now: Timestamp) -> Result<(), ClientTokenError> {
         if now >= self.expires {
             Err(ClientTokenError::Expired)
         } else if now < self.begins {

@@ -24,7 +24,7 @@ use model::{
     clock::Timestamp,
     headers::X_REQUEST_ID,
     integration::{Bearer, Caller, Integration, Integrations},
-    invitation::Link,
+    invitation::InvitationLink,
     room::RoomKey,
 };
 use observe::metrics::Limit;
@@ -116,7 +116,7 @@ impl Worker {
         let integration = written.caller.integration;
         let meeting = written.read::<MeetingRequest>()?.check(now)?;
         let room = meeting.room(&gateway.owners, integration, &gateway.random)?;
-        let link = |host: bool| Link {
+        let link = |host: bool| InvitationLink {
             id: link::new_id(integration, &gateway.random),
             room: room.clone(),
             host,
@@ -151,7 +151,7 @@ impl Worker {
         let integration = written.caller.integration;
         let wanted = written.read::<LinkRequest>()?.check(integration, now)?;
         let about = wanted.room.to_string();
-        let link = Link {
+        let link = InvitationLink {
             id: link::new_id(integration, &gateway.random),
             room: wanted.room,
             host: wanted.host,
@@ -205,7 +205,7 @@ impl Gateway {
         format!("{}{}", self.origin, room.page_path())
     }
 
-    fn link_address(&self, link: &Link) -> String {
+    fn link_address(&self, link: &InvitationLink) -> String {
         let token = self.links.issue(link);
         format!("{}?invite={token}", self.address(&link.room))
     }

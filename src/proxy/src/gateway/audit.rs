@@ -12,7 +12,7 @@ use super::{Facts, Failure, live::End, visitor::Entrant};
 use cluster::revocation::Selector;
 use model::{
     integration::Caller,
-    invitation::Link,
+    invitation::InvitationLink,
     policy::Refusal,
     room::RoomKey,
     route::{Label, Transport},
@@ -87,7 +87,7 @@ pub(super) fn admitted(
 }
 
 /// Somebody used a link.
-pub(super) fn invited(pass: &Session, room: &RoomKey, link: &Link, facts: &Facts) {
+pub(super) fn invited(pass: &Session, room: &RoomKey, link: &InvitationLink, facts: &Facts) {
     info!(
         target: "audit",
         event = "invited",

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::upstream::{Pool, ProsodyHead, RequestBody, UpstreamBody};
 use model::{
-    bosh::{self, Bound, StartTag},
+    bosh::{self, BoshSessionId, StartTag},
     clock::Timestamp,
     query::SignallingQuery,
     room::{RoomKey, Tenant},
@@ -264,7 +264,7 @@ impl Worker {
             (body, None, token, self.way_to(&room).await?)
         } else {
             let owner = entrant.owner();
-            let (body, Bound { sid, began, shard }) =
+            let (body, BoshSessionId { sid, began, shard }) =
                 self.gateway
                     .bosh_ids
                     .unbind(&tag, &body, owner, &room.to_string())?;

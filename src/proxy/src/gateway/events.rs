@@ -16,7 +16,7 @@ use self::listeners::Listener;
 pub(super) use self::listeners::Listeners;
 use super::{Body, Failure, Worker, live::Kind};
 use model::{
-    headers::{self, Sender},
+    headers::{self, RequestOrigin},
     policy::Admission,
     room::RoomKey,
     session::Session,
@@ -53,7 +53,9 @@ impl Worker {
         self: &Rc<Self>,
         request: &Request<Incoming>,
     ) -> Result<Response<Body>, Failure> {
-        if headers::sender(request.headers(), &self.gateway.origin) == Sender::Foreign {
+        if headers::request_origin(request.headers(), &self.gateway.origin)
+            == RequestOrigin::CrossOrigin
+        {
             return Err(Failure::ForeignSender);
         }
         let (room, mut listening) = wanted(request.uri().query().unwrap_or_default())?;

@@ -13,7 +13,7 @@ use super::body::Unread;
 use crate::upstream::SendError;
 use cluster::store::StoreError;
 use model::{
-    bosh::BodyError,
+    bosh::BoshBodyError,
     clock::Timestamp,
     integration::EmbedError,
     path::PathError,
@@ -40,7 +40,7 @@ pub(crate) enum Failure {
     Query(#[from] QueryError),
     /// The BOSH body is not one, or another's.
     #[error(transparent)]
-    Bosh(#[from] BodyError),
+    Bosh(#[from] BoshBodyError),
     /// The `Host` is missing, there twice, or contradicts the target.
     #[error("the request does not name one host")]
     BadHost,
@@ -192,7 +192,7 @@ impl Failure {
             Self::Path(_)
             | Self::Room(_)
             | Self::Query(_)
-            | Self::Bosh(BodyError::NotBosh | BodyError::Ambiguous)
+            | Self::Bosh(BoshBodyError::NotBosh | BoshBodyError::Ambiguous)
             | Self::BadHost
             | Self::NoRoom
             | Self::Form(_)
@@ -210,7 +210,7 @@ impl Failure {
             | Self::ClientToken(_)
             | Self::UsedToken
             | Self::NotHost
-            | Self::Bosh(BodyError::Foreign) => StatusCode::FORBIDDEN,
+            | Self::Bosh(BoshBodyError::Foreign) => StatusCode::FORBIDDEN,
             Self::SignInFirst | Self::GuestFirst { .. } => StatusCode::UNAUTHORIZED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyLost => StatusCode::REQUEST_TIMEOUT,

@@ -16,7 +16,7 @@ use super::{
 use cluster::store::Claim;
 use model::{
     identity::{Identity, Invited, Standing, is_blank, is_plain},
-    invitation::{Link, LinkError},
+    invitation::{InvitationLink, LinkError},
     policy::Admission,
     room::RoomKey,
     session::{Place, Session},
@@ -122,7 +122,7 @@ impl Worker {
 
     fn admit_by_link(
         &self,
-        link: &Link,
+        link: &InvitationLink,
         name: Option<String>,
         here: &str,
         visit: &Visit<'_>,
@@ -174,7 +174,7 @@ impl Worker {
         Ok(answer)
     }
 
-    fn link(&self, invite: &str, room: &RoomKey) -> Result<Link, Failure> {
+    fn link(&self, invite: &str, room: &RoomKey) -> Result<InvitationLink, Failure> {
         let gateway = &self.gateway;
         let refused = |problem| Failure::Link {
             room: room.clone(),
@@ -203,7 +203,7 @@ impl Worker {
 
     /// Whether somebody is in by this link already, or by one that makes more of them: opening it
     /// again uses nothing up, and makes no host a guest.
-    fn came_by(&self, link: &Link, headers: &HeaderMap) -> bool {
+    fn came_by(&self, link: &InvitationLink, headers: &HeaderMap) -> bool {
         let pass = self.pass(headers, &link.room);
         pass.is_some_and(|pass| match pass.standing() {
             Standing::Invited(by) => by.link == link.id || by.host && !link.host,
@@ -211,7 +211,7 @@ impl Worker {
         })
     }
 
-    async fn use_link(&self, link: &Link) -> Result<(), Failure> {
+    async fn use_link(&self, link: &InvitationLink) -> Result<(), Failure> {
         let Some(limit) = link.uses else {
             return Ok(());
         };

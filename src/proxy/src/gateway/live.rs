@@ -257,7 +257,7 @@ mod tests {
     use super::*;
     use model::{
         clock::Clock,
-        identity::{Identity, Verified},
+        identity::{Identity, VerifiedIdentity},
         seal::Keyring,
         session::{SessionCodec, Settings},
     };
@@ -292,8 +292,8 @@ mod tests {
             idle: Duration::from_hours(1),
             absolute: Duration::from_hours(1),
         };
-        let codec = SessionCodec::new(&Keyring::of([1; 32]), "o", settings, Clock::system());
-        let who = Verified::by_provider(Identity::default());
+        let codec = SessionCodec::new(&Keyring::single([1; 32]), "o", settings, Clock::system());
+        let who = VerifiedIdentity::by_provider(Identity::default());
         Rc::new(codec.begin(who, None, &Random::system()))
     }
 

@@ -10,10 +10,10 @@ use super::{
     failure::{Asking, plain},
 };
 use model::{
-    calendar::{Event, Outlook},
+    calendar::{CalendarEvent, Outlook},
     clock::Timestamp,
     identity::{Identity, Invited, Standing},
-    invitation::Link,
+    invitation::InvitationLink,
     policy::{Admission, Role, Situation, Visitor},
     room::RoomKey,
     session::{ReturnTo, Session},
@@ -107,7 +107,7 @@ impl Worker {
         let url = format!("{}{}", gateway.origin, room.page_path());
         let link = |host: bool, lifetime: Duration| {
             let expires = gateway.clock.now().after(lifetime);
-            let link = Link {
+            let link = InvitationLink {
                 id: gateway.random.text::<9>(),
                 room: room.clone(),
                 host,
@@ -177,11 +177,16 @@ impl Worker {
         }
     }
 
-    fn event(&self, query: &MeetingQuery, start: Timestamp, addresses: &Addresses) -> Event {
+    fn event(
+        &self,
+        query: &MeetingQuery,
+        start: Timestamp,
+        addresses: &Addresses,
+    ) -> CalendarEvent {
         let guest = addresses.guest.as_ref().map(|(url, _)| url);
         let url = guest.unwrap_or(&addresses.room);
         let title = query.title.clone().unwrap_or_else(|| query.room.readable());
-        Event {
+        CalendarEvent {
             uid: format!("{}@{}", query.room, self.gateway.authority.as_str()),
             title,
             start,

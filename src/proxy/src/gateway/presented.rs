@@ -16,7 +16,7 @@ use model::{
     integration::EmbedError,
     room::RoomKey,
     session::{CookieJar, Session, SessionId},
-    token::{ClientTokenError, ClientTokenKind, DisplayToken, Presented},
+    token::{ClientTokenError, ClientTokenKind, DisplayToken, OpenedClientToken},
 };
 
 /// What a token is brought along for.
@@ -46,7 +46,7 @@ impl Worker {
         if DisplayToken::is_one(token) {
             return Ok(None);
         }
-        match self.gateway.client_tokens.recognize(token) {
+        match self.gateway.client_tokens.open(token) {
             Ok(presented) => self
                 .client_session(presented, room, occasion, headers, facts)
                 .await
@@ -66,7 +66,7 @@ impl Worker {
     ) -> Option<Session> {
         let gateway = &self.gateway;
         let pass = gateway.passes.find(room, CookieJar::new(headers))?;
-        let same = match gateway.client_tokens.recognize(token) {
+        let same = match gateway.client_tokens.open(token) {
             Ok(presented) => pass.id() == presented.session.id(),
             Err(_) => *pass.id() == id_of(token),
         };
@@ -75,7 +75,7 @@ impl Worker {
 
     async fn client_session(
         &self,
-        presented: Presented,
+        presented: OpenedClientToken,
         room: &RoomKey,
         occasion: Occasion,
         headers: &HeaderMap,
@@ -93,7 +93,7 @@ impl Worker {
         if left.is_zero() || !self.counts(session) {
             return Err(Failure::SignInFirst);
         }
-        let in_time = presented.is_good_at(gateway.clock.now());
+        let in_time = presented.check_time(gateway.clock.now());
         match (presented.kind, occasion) {
             // Its BOSH session was begun with it in time.
             (_, Occasion::Polling) => {}
@@ -118,7 +118,7 @@ impl Worker {
     /// connection, which the same address and program vouch for.
     async fn use_once(
         &self,
-        presented: &Presented,
+        presented: &OpenedClientToken,
         left: Duration,
         resumes: bool,
         headers: &HeaderMap,
@@ -142,7 +142,7 @@ impl Worker {
         match outcome {
             // A resumption of what never was: the first use is lost, or on another replica without
             // a shared store. The token's own time decides.
-            Remembered::New => Ok(presented.is_good_at(self.gateway.clock.now())?),
+            Remembered::New => Ok(presented.check_time(self.gateway.clock.now())?),
             Remembered::Before(before) if resumes && before == value => Ok(()),
             Remembered::Before(_) => Err(Failure::UsedToken),
         }
@@ -165,7 +165,7 @@ impl Worker {
         let now = gateway.clock.now();
         let vouched = match occasion {
             // Its BOSH session was begun with it in time.
-            Occasion::Polling => rules.integrations.verify_again(token, room)?,
+            Occasion::Polling => rules.integrations.verify_untimed(token, room)?,
             Occasion::Entering | Occasion::Resuming => {
                 rules.integrations.verify(token, room, now)?
             }

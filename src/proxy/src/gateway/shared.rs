@@ -10,11 +10,11 @@ use super::facts::Authority;
 use crate::upstream;
 use cluster::{placement::Placement, presence::Presence, revocation::Revocations, store::Store};
 use model::{
-    bosh::SessionIds,
+    bosh::BoshSessionIds,
     clock::Clock,
     headers::TrustedProxies,
     integration::{self, Integrations},
-    invitation::Links,
+    invitation::InvitationLinks,
     jaas::{self, Jaas},
     jws::KeySetError,
     owner::OwnerTags,
@@ -70,7 +70,7 @@ pub enum Backend {
         placement: Arc<Placement>,
     },
     /// 8x8, beside it.
-    Jaas(jaas::Settings),
+    Jaas(jaas::JaasSettings),
 }
 
 /// How guests come and stay.
@@ -95,10 +95,10 @@ pub struct Gateway {
     pub(super) sessions: SessionCodec,
     pub(super) sign_ins: SignInCookies,
     pub(super) hints: Sealer,
-    pub(super) bosh_ids: SessionIds,
+    pub(super) bosh_ids: BoshSessionIds,
     pub(super) passes: Passes,
     pub(super) owners: OwnerTags,
-    pub(super) links: Links,
+    pub(super) links: InvitationLinks,
     pub(super) client_tokens: ClientTokens,
     pub(super) guests: Guests,
     pub(super) recorders: TrustedProxies,
@@ -176,8 +176,8 @@ impl Rules {
     /// Rules and keys of a configuration.
     pub fn new(
         policy: Arc<Policy>,
-        token: Option<&token::Settings>,
-        integrations: Vec<integration::Settings>,
+        token: Option<&token::TokenSettings>,
+        integrations: Vec<integration::IntegrationSettings>,
         clock: Clock,
     ) -> Result<Self, SetupError> {
         Ok(Self {
@@ -237,10 +237,10 @@ impl Gateway {
             sessions: SessionCodec::new(&keyring, &origin, settings.session, clock.clone()),
             sign_ins: SignInCookies::new(&keyring, &origin, clock.clone()),
             hints: keyring.sealer(Purpose::LogoutHint, &origin),
-            bosh_ids: SessionIds::new(keyring.tagger(Purpose::BoshSession)),
+            bosh_ids: BoshSessionIds::new(keyring.tagger(Purpose::BoshSession)),
             passes: Passes::new(&keyring, &origin, clock.clone()),
             owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
-            links: Links::new(&keyring, &origin),
+            links: InvitationLinks::new(&keyring, &origin),
             client_tokens: ClientTokens::new(&keyring, &origin, clock.clone(), random.clone()),
             recorders: settings.recorders,
             embedding_sites: settings.embedding_sites,

@@ -220,15 +220,15 @@ fn handshake_key(request: &Request<Incoming>) -> Result<HeaderValue, Failure> {
     if !plain {
         return Err(Failure::Handshake("it has a body"));
     }
-    let upgrades = headers::lists(headers, &header::UPGRADE, "websocket")
-        && headers::lists(headers, &header::CONNECTION, "upgrade");
+    let upgrades = headers::list_contains(headers, &header::UPGRADE, "websocket")
+        && headers::list_contains(headers, &header::CONNECTION, "upgrade");
     if !upgrades {
         return Err(Failure::Handshake("it does not ask for a WebSocket"));
     }
     if single(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(Failure::WebSocketVersion);
     }
-    if !headers::lists(headers, &header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {
+    if !headers::list_contains(headers, &header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {
         return Err(Failure::Handshake("it does not offer the subprotocol xmpp"));
     }
     let key =
@@ -252,7 +252,7 @@ fn check_switch(answer: &Response<Incoming>, expected: &HeaderValue) -> Result<(
         ));
     }
     let headers = answer.headers();
-    let right = headers::lists(headers, &header::UPGRADE, "websocket")
+    let right = headers::list_contains(headers, &header::UPGRADE, "websocket")
         && headers.get(header::SEC_WEBSOCKET_ACCEPT) == Some(expected)
         && headers
             .get(header::SEC_WEBSOCKET_PROTOCOL)

@@ -13,7 +13,7 @@ use super::{
 };
 use model::{
     identity::Identity,
-    owner::Owner,
+    owner::RoomOwner,
     policy::{Admission, Role, Visitor},
     room::{RoomError, RoomKey},
     route::Route,
@@ -117,7 +117,7 @@ impl Worker {
             .get("name")
             .map(str::trim)
             .filter(|name| !name.is_empty());
-        let owner = Owner::Subject(&session.identity().subject);
+        let owner = RoomOwner::Subject(&session.identity().subject);
         let named = self
             .gateway
             .owners
@@ -139,7 +139,7 @@ impl Worker {
     }
 
     fn may_create(&self, session: &Session) -> bool {
-        let owner = Owner::Subject(&session.identity().subject);
+        let owner = RoomOwner::Subject(&session.identity().subject);
         let random = &self.gateway.random;
         let room = self.gateway.owners.name(None, None, &owner, random);
         room.is_ok_and(|room| self.would_host(&room, session.identity()))

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Response, header};
 
 use super::{Body, Facts, Failure, Rules, Worker, audit, presented::Occasion};
 use model::{
-    headers::{self, Sender},
+    headers::{self, RequestOrigin},
     identity::{GUEST_PREFIX, Identity, RECORDER_PREFIX, Standing},
     policy::{Admission, Grant, Policy, Situation, Visitor},
     room::RoomKey,
@@ -181,10 +181,10 @@ impl Worker {
         headers: &HeaderMap,
         room: &RoomKey,
     ) -> Result<Option<Rc<Session>>, Failure> {
-        match headers::sender(headers, &self.gateway.origin) {
-            Sender::Own => Ok(self.visitor(headers, room)),
-            Sender::Foreign => Err(Failure::ForeignSender),
-            Sender::NoPage => Ok(None),
+        match headers::request_origin(headers, &self.gateway.origin) {
+            RequestOrigin::SameOrigin => Ok(self.visitor(headers, room)),
+            RequestOrigin::CrossOrigin => Err(Failure::ForeignSender),
+            RequestOrigin::Absent => Ok(None),
         }
     }
 

@@ -190,7 +190,7 @@ mod tests {
         placement::{Place, Placement, Settings, ShardSettings, VisitorNode},
         store::Memory,
     };
-    use model::{clock::Clock, random::Random, shard::State};
+    use model::{clock::Clock, random::Random, shard::ShardState};
     use observe::metrics::ShardMetrics;
 
     fn ways() -> Ways {
@@ -198,7 +198,7 @@ mod tests {
         let shard = ShardSettings {
             name: ShardName::parse("s1").unwrap(),
             weight: 100,
-            state: State::Ready,
+            state: ShardState::Ready,
             place: Place {
                 web: at("web:80"),
                 xmpp: at("prosody:5280"),

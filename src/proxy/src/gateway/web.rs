@@ -69,8 +69,8 @@ impl Worker {
         let Some(session) = self.session(request.headers()) else {
             return self.to_sign_in(&request);
         };
-        let own = headers::sender(request.headers(), &self.gateway.origin);
-        if !is_reading(request.method()) && own != headers::Sender::Own {
+        let own = headers::request_origin(request.headers(), &self.gateway.origin);
+        if !is_reading(request.method()) && own != headers::RequestOrigin::SameOrigin {
             return Err(Failure::ForeignSender);
         }
         let request = self.for_web(request, facts)?;
@@ -169,7 +169,7 @@ impl Worker {
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::UpstreamAnswer("an upgrade that nobody asked for"));
         }
-        headers::strip_answer(answer.headers_mut());
+        headers::strip_response(answer.headers_mut());
         match from {
             Source::Room(ways) => ways.mark(answer.headers_mut()),
             // Whoever compares it with that of their room would take it for moved.

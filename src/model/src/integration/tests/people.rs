@@ -19,8 +19,11 @@ fn moderators_are_whom_the_configuration_lets_be_called_so() {
         json!({"affiliation": "moderator"}),
         json!({"affiliation": "teacher"}),
     ] {
-        assert!(host(Moderators::AsClaimed, claimed.clone()), "{claimed}");
-        assert!(!host(Moderators::Never, claimed));
+        assert!(
+            host(ModeratorPolicy::AsClaimed, claimed.clone()),
+            "{claimed}"
+        );
+        assert!(!host(ModeratorPolicy::Never, claimed));
     }
     for not in [
         json!({}),
@@ -32,8 +35,8 @@ fn moderators_are_whom_the_configuration_lets_be_called_so() {
         json!({"affiliation": ["owner"]}),
         json!({"role": "moderator"}),
     ] {
-        assert!(!host(Moderators::AsClaimed, not.clone()), "{not}");
-        assert!(host(Moderators::Always, not));
+        assert!(!host(ModeratorPolicy::AsClaimed, not.clone()), "{not}");
+        assert!(host(ModeratorPolicy::Always, not));
     }
 }
 

@@ -3,13 +3,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    clock::Hand,
-    identity::{Identity, Verified},
+    clock::ClockControl,
+    identity::{Identity, VerifiedIdentity},
     policy::Features,
     session::{self, SessionCodec},
     token::{
-        DisplayToken, Minter, Settings, SigningSettings,
-        prosody::{Refusal, Rules},
+        DisplayToken, Minter, SigningSettings, TokenSettings,
+        prosody::{ProsodyRefusal, ProsodyRules},
     },
 };
 
@@ -21,7 +21,7 @@ const NEWER_KEY: &str = "3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs";
 struct Bench {
     tokens: ClientTokens,
     clock: Clock,
-    hand: Hand,
+    hand: ClockControl,
 }
 
 impl Bench {
@@ -40,7 +40,7 @@ impl Bench {
             absolute: Duration::from_hours(8),
         };
         SessionCodec::new(&ring(&[KEY]), ORIGIN, settings, self.clock.clone()).begin(
-            Verified::by_provider(zoe()),
+            VerifiedIdentity::by_provider(zoe()),
             None,
             &Random::predictable(1),
         )
@@ -78,8 +78,8 @@ fn room() -> RoomKey {
     RoomKey::from_text("acme/team").unwrap()
 }
 
-fn prosody(issuer: &str, audience: &str) -> Settings {
-    Settings {
+fn prosody(issuer: &str, audience: &str) -> TokenSettings {
+    TokenSettings {
         issuer: issuer.to_owned(),
         audience: audience.to_owned(),
         subject: "meet.jitsi".to_owned(),
@@ -155,34 +155,34 @@ fn it_ends_on_time() {
 fn prosody_refuses_it() {
     let bench = Bench::new();
     let token = bench.issue();
-    let rules = |settings: &Settings| Rules::for_tokens_of(settings).unwrap();
-    let refusal = |rules: &Rules| {
+    let rules = |settings: &TokenSettings| ProsodyRules::for_tokens_of(settings).unwrap();
+    let refusal = |rules: &ProsodyRules| {
         rules
             .verify(Some(token.as_str()), bench.clock.now())
             .unwrap_err()
     };
     assert_eq!(
         refusal(&rules(&prosody("gateway", "jitsi"))),
-        Refusal::InvalidSignature
+        ProsodyRefusal::InvalidSignature
     );
     // However much a Prosody accepts.
-    let lax = Rules {
+    let lax = ProsodyRules {
         issuers: vec!["*".to_owned()],
         audiences: vec!["*".to_owned()],
         room_required: false,
         ..rules(&prosody("gateway", "gateway"))
     };
-    assert_eq!(refusal(&lax), Refusal::InvalidSignature);
+    assert_eq!(refusal(&lax), ProsodyRefusal::InvalidSignature);
     // Not even if its signature were Prosody's own.
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let claims = part(token.as_str(), 1);
     let resigned = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
-    let typical = Rules {
+    let typical = ProsodyRules {
         issuers: vec!["gateway".to_owned(), ORIGIN.to_owned()],
         ..rules(&prosody("gateway", "jitsi"))
     };
     let refused = typical.verify(Some(&resigned), bench.clock.now());
-    assert_eq!(refused.unwrap_err(), Refusal::InvalidAudience);
+    assert_eq!(refused.unwrap_err(), ProsodyRefusal::InvalidAudience);
 }
 
 #[test]

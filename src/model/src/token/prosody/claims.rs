@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-/// Claims as they came; [`super::Rules::verify`] hands out only those that it accepted.
+/// ProsodyClaims as they came; [`super::ProsodyRules::verify`] hands out only those that it accepted.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Claims(Map<String, Value>);
+pub struct ProsodyClaims(Map<String, Value>);
 
 /// What `mod_token_affiliation` makes of somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +15,9 @@ pub enum Affiliation {
     Member,
 }
 
-// === impl Claims ===
+// === impl ProsodyClaims ===
 
-impl Claims {
+impl ProsodyClaims {
     pub(super) fn new(claims: Map<String, Value>) -> Self {
         Self(claims)
     }

@@ -2,7 +2,7 @@
 
 /// Why a connection may not log in; displays as the plugin's own text.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub enum Refusal {
+pub enum ProsodyRefusal {
     /// Neither the query nor the head has a token.
     #[error("token required")]
     TokenRequired,
@@ -103,9 +103,9 @@ pub enum SaslCondition {
     NotAuthorized,
 }
 
-// === impl Refusal ===
+// === impl ProsodyRefusal ===
 
-impl Refusal {
+impl ProsodyRefusal {
     /// The failure that the client gets; `None` when it gets no answer at all.
     pub const fn condition(&self) -> Option<SaslCondition> {
         match self {

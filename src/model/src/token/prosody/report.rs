@@ -4,18 +4,21 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{ANY, Claims, Keys, MAX_TOKEN_BYTES, Parts, Refusal, Rules, broken_in_head};
+use super::{
+    ANY, MAX_TOKEN_BYTES, Parts, ProsodyClaims, ProsodyKeys, ProsodyRefusal, ProsodyRules,
+    broken_in_head,
+};
 use crate::clock::Timestamp;
 
 /// What can be told of a token without its key. It shows the claims, never the token.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+pub struct TokenReport {
     /// The token's head, if it can be read.
     pub head: Option<Map<String, Value>>,
     /// The token's claims, if they can be read.
-    pub claims: Option<Claims>,
+    pub claims: Option<ProsodyClaims>,
     /// Every rule that the token breaks, in the order in which Prosody would notice.
-    pub broken: Vec<Refusal>,
+    pub broken: Vec<ProsodyRefusal>,
     /// What Prosody accepts, or some Prosody would, but nobody wants.
     pub cautions: Vec<Caution>,
 }
@@ -47,8 +50,8 @@ pub enum Caution {
 
 /// Tells which of Prosody's rules a token breaks, the signature and the lists of issuers and
 /// audiences aside: those need a configuration.
-pub fn inspect(token: &str, now: Timestamp) -> Report {
-    let unreadable = |refusal| Report {
+pub fn inspect(token: &str, now: Timestamp) -> TokenReport {
+    let unreadable = |refusal| TokenReport {
         head: None,
         claims: None,
         broken: vec![refusal],
@@ -56,17 +59,17 @@ pub fn inspect(token: &str, now: Timestamp) -> Report {
     };
     let token = token.trim();
     if token.len() > MAX_TOKEN_BYTES {
-        return unreadable(Refusal::InvalidToken);
+        return unreadable(ProsodyRefusal::InvalidToken);
     }
     let parts = match Parts::split(token) {
         Ok(parts) => parts,
         Err(refusal) => return unreadable(refusal),
     };
     let rules = lenient();
-    let claims = Claims::new(parts.body);
+    let claims = ProsodyClaims::new(parts.body);
     let mut broken = broken_in_head(&parts.head, is_known);
     broken.extend(rules.broken_in_claims(&claims, now));
-    Report {
+    TokenReport {
         broken,
         cautions: cautions(&claims),
         head: Some(parts.head),
@@ -74,9 +77,9 @@ pub fn inspect(token: &str, now: Timestamp) -> Report {
     }
 }
 
-// === impl Report ===
+// === impl TokenReport ===
 
-impl Report {
+impl TokenReport {
     /// Whether a Prosody that knows the signature, the issuer and the audience would accept the
     /// token now.
     pub fn is_acceptable(&self) -> bool {
@@ -85,7 +88,7 @@ impl Report {
 }
 
 /// Head and claims as JSON, then one line for every finding.
-impl fmt::Display for Report {
+impl fmt::Display for TokenReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut section = |title: &str, map: &Map<String, Value>| {
             let json = serde_json::to_string_pretty(map).unwrap_or_default();
@@ -113,10 +116,10 @@ impl fmt::Display for Report {
     }
 }
 
-/// Rules that any issuer and any audience pass.
-fn lenient() -> Rules {
-    Rules {
-        keys: Keys::Public {
+/// ProsodyRules that any issuer and any audience pass.
+fn lenient() -> ProsodyRules {
+    ProsodyRules {
+        keys: ProsodyKeys::Public {
             algorithm: jsonwebtoken::Algorithm::RS256,
             by_kid: std::collections::HashMap::new(),
         },
@@ -133,7 +136,7 @@ fn is_known(algorithm: jsonwebtoken::Algorithm) -> bool {
     matches!(algorithm, HS256 | HS384 | HS512 | RS256 | RS384 | RS512)
 }
 
-fn cautions(claims: &Claims) -> Vec<Caution> {
+fn cautions(claims: &ProsodyClaims) -> Vec<Caution> {
     let mut cautions = Vec::new();
     let not_text = |name: &str| claims.get(name).is_some_and(|value| !value.is_string());
     let has_features = claims

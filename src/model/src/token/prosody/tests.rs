@@ -9,7 +9,7 @@ mod joining;
 const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// Claims as the gateway mints them, changed by the case.
+/// ProsodyClaims as the gateway mints them, changed by the case.
 fn claims(change: impl FnOnce(&mut Map<String, Value>)) -> Value {
     let mut claims = json!({
         "iss": "gateway", "aud": "jitsi", "sub": "meet.jitsi", "room": "team",
@@ -33,8 +33,8 @@ fn signed(claims: &Value) -> String {
     sign_with(&head, claims, Algorithm::HS256, &key)
 }
 
-fn settings(signing: SigningSettings) -> Settings {
-    Settings {
+fn settings(signing: SigningSettings) -> TokenSettings {
+    TokenSettings {
         issuer: "gateway".to_owned(),
         audience: "jitsi".to_owned(),
         subject: "meet.jitsi".to_owned(),
@@ -43,8 +43,8 @@ fn settings(signing: SigningSettings) -> Settings {
     }
 }
 
-fn rules() -> Rules {
-    Rules::for_tokens_of(&settings(SigningSettings::Secret {
+fn rules() -> ProsodyRules {
+    ProsodyRules::for_tokens_of(&settings(SigningSettings::Secret {
         algorithm: Algorithm::HS256,
         secret: SECRET.to_owned().into(),
     }))
@@ -52,7 +52,7 @@ fn rules() -> Rules {
 }
 
 /// The refusal's condition and text, as a client gets them.
-fn answer(rules: &Rules, token: Option<&str>) -> String {
+fn answer(rules: &ProsodyRules, token: Option<&str>) -> String {
     match rules.verify(token, NOW) {
         Ok(_) => "success".to_owned(),
         Err(refusal) => match refusal.condition() {
@@ -150,7 +150,7 @@ fn the_first_broken_rule_is_the_one_that_is_told() {
     }));
     assert_eq!(
         rules().verify(Some(&token), NOW).unwrap_err(),
-        Refusal::NotYet
+        ProsodyRefusal::NotYet
     );
     let other_key = EncodingKey::from_secret(b"another secret");
     let head = json!({"typ": "JWT", "alg": "HS256"});
@@ -219,8 +219,8 @@ fn the_form_is_judged_before_the_claims() {
 #[test]
 fn every_algorithm_that_the_plugin_knows_can_be_the_accepted_one() {
     for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
-        let rules = Rules {
-            keys: Keys::Secret {
+        let rules = ProsodyRules {
+            keys: ProsodyKeys::Secret {
                 algorithm,
                 secret: SECRET.to_owned().into(),
             },
@@ -242,7 +242,7 @@ fn public_keys_are_found_by_kid() {
     };
     let (pem, other_pem) = (pair(), pair());
     for algorithm in [RS256, Algorithm::RS384, Algorithm::RS512] {
-        let rules = Rules::for_tokens_of(&settings(SigningSettings::Keys {
+        let rules = ProsodyRules::for_tokens_of(&settings(SigningSettings::Keys {
             algorithm,
             keys: vec![KeySettings {
                 kid: "k1".to_owned(),
@@ -299,7 +299,7 @@ fn public_keys_are_found_by_kid() {
 
 #[test]
 fn any_issuer_and_any_audience_can_be_accepted() {
-    let rules = Rules {
+    let rules = ProsodyRules {
         issuers: vec!["*".to_owned()],
         audiences: vec!["*".to_owned()],
         room_required: false,
@@ -341,10 +341,10 @@ fn inspection_lists_every_broken_rule_without_a_key() {
     assert_eq!(
         report.broken,
         [
-            Refusal::InvalidType,
-            Refusal::InvalidAlgorithm,
-            Refusal::NotBeforeNotNumber,
-            Refusal::SubjectMissing,
+            ProsodyRefusal::InvalidType,
+            ProsodyRefusal::InvalidAlgorithm,
+            ProsodyRefusal::NotBeforeNotNumber,
+            ProsodyRefusal::SubjectMissing,
         ]
     );
     assert_eq!(
@@ -362,5 +362,5 @@ fn inspection_lists_every_broken_rule_without_a_key() {
         shown.contains("refused: sub claim is missing") && shown.contains("caution: `exp`"),
         "{shown}"
     );
-    assert_eq!(inspect("x", NOW).broken, [Refusal::InvalidToken]);
+    assert_eq!(inspect("x", NOW).broken, [ProsodyRefusal::InvalidToken]);
 }

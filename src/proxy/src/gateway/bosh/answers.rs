@@ -7,7 +7,7 @@ use crate::{
     gateway::{Body, Worker},
     upstream::UpstreamBody,
 };
-use model::headers::{self, Sender};
+use model::headers::{self, RequestOrigin};
 
 // === impl Worker ===
 
@@ -18,7 +18,8 @@ impl Worker {
         *answer.status_mut() = StatusCode::NO_CONTENT;
         let headers = answer.headers_mut();
         headers.insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
-        if headers::sender(request.headers(), &self.gateway.origin) == Sender::Own
+        if headers::request_origin(request.headers(), &self.gateway.origin)
+            == RequestOrigin::SameOrigin
             && let Ok(origin) = HeaderValue::from_str(&self.gateway.origin)
         {
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

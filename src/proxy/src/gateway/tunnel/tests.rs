@@ -7,7 +7,7 @@ use crate::gateway::live::{Kind, Live, Spread};
 use cluster::revocation::{Revocations, Selector};
 use model::{
     clock::Clock,
-    identity::{Identity, Verified},
+    identity::{Identity, VerifiedIdentity},
     random::Random,
     seal::Keyring,
     session::{Session, SessionCodec, Settings},
@@ -26,8 +26,8 @@ fn rig(lifetime: Duration, buffer: usize) -> Rig {
         idle: lifetime,
         absolute: lifetime,
     };
-    let codec = SessionCodec::new(&Keyring::of([1; 32]), "o", settings, Clock::system());
-    let who = Verified::by_provider(Identity::default());
+    let codec = SessionCodec::new(&Keyring::single([1; 32]), "o", settings, Clock::system());
+    let who = VerifiedIdentity::by_provider(Identity::default());
     let session = Rc::new(codec.begin(who, None, &Random::system()));
     let live = Live::default();
     let registration = live.register(Rc::clone(&session), Kind::Socket, None);

@@ -33,7 +33,7 @@ fn joining_compares_the_room_claim_with_the_node() {
 
 #[test]
 fn domain_verification_compares_the_subject_too() {
-    let rules = Rules {
+    let rules = ProsodyRules {
         domain_verification: true,
         ..rules()
     };

@@ -6,7 +6,7 @@ use crate::random::Random;
 ///
 /// Two words out of 256 and a number out of 9000 are 29 bits, so that one owner hardly ever gets a
 /// name twice; with the 40 bits of the owner's tag behind it, nobody guesses a meeting.
-pub(super) fn pick(random: &Random) -> String {
+pub(super) fn random_slug(random: &Random) -> String {
     let [adjective, noun, number @ ..] = random.bytes::<6>();
     let word = |byte: u8, column: usize| {
         LIST.lines()
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn names_differ_and_have_their_form() {
         let random = Random::predictable(7);
-        let names: HashSet<String> = (0..1000).map(|_| pick(&random)).collect();
+        let names: HashSet<String> = (0..1000).map(|_| random_slug(&random)).collect();
         assert!(names.len() > 990, "{}", names.len());
         for name in names {
             let parts: Vec<&str> = name.split('-').collect();

@@ -17,14 +17,14 @@ pub fn is_email(text: &str) -> bool {
 
 /// Whether an id has the form of those that we make up: nobody who signs in may have one, or rules
 /// and revocation would take two people for one.
-pub fn is_reserved(subject: &str) -> bool {
+pub fn is_reserved_subject(subject: &str) -> bool {
     [INTEGRATION_PREFIX, GUEST_PREFIX, RECORDER_PREFIX]
         .iter()
         .any(|prefix| subject.starts_with(prefix))
 }
 
 /// A name is only shown, so it is cleaned and cut.
-pub fn shown_name(text: &str) -> Option<String> {
+pub fn sanitize_display_name(text: &str) -> Option<String> {
     let visible: String = text
         .chars()
         .map(|c| if c.is_whitespace() { ' ' } else { c })
@@ -48,7 +48,7 @@ pub fn is_blank(text: &str) -> bool {
 }
 
 /// An address that a page may load a picture from.
-pub fn picture(text: &str) -> Option<String> {
+pub fn parse_picture_url(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
     let web = matches!(url.scheme(), "https" | "http") && url.username().is_empty();
     let url = String::from(url);

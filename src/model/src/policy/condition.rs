@@ -7,7 +7,7 @@ use crate::identity::{Embedded, Identity, Invited, Standing};
 
 /// A condition on a visitor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Matcher {
+pub enum Condition {
     /// `member`: anybody who signed in.
     Member,
     /// `guest`: anybody, after saying a name.
@@ -40,7 +40,7 @@ pub enum Matcher {
 
 /// Why a text is no condition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MatcherError {
+pub enum ConditionError {
     /// The part before the colon is not known.
     #[error(
         "unknown condition {0:?}; known are member, guest, open, link, integration, \
@@ -59,9 +59,9 @@ pub enum MatcherError {
     Email(String, &'static str),
 }
 
-// === impl Matcher ===
+// === impl Condition ===
 
-impl Matcher {
+impl Condition {
     /// Whether the visitor meets the condition to enter.
     pub fn admits(&self, visitor: &Visitor<'_>) -> bool {
         match (self, visitor.standing) {
@@ -119,10 +119,10 @@ impl Matcher {
     }
 }
 
-impl FromStr for Matcher {
-    type Err = MatcherError;
+impl FromStr for Condition {
+    type Err = ConditionError;
 
-    fn from_str(text: &str) -> Result<Self, MatcherError> {
+    fn from_str(text: &str) -> Result<Self, ConditionError> {
         match text {
             "member" => return Ok(Self::Member),
             "guest" => return Ok(Self::Guest),
@@ -132,31 +132,31 @@ impl FromStr for Matcher {
             "owner" => return Ok(Self::Owner),
             _ => {}
         }
-        let unknown = || MatcherError::Unknown(text.to_owned());
+        let unknown = || ConditionError::Unknown(text.to_owned());
         let (kind, value) = text.split_once(':').ok_or_else(unknown)?;
         if value.trim().is_empty() {
-            return Err(MatcherError::Empty(text.to_owned()));
+            return Err(ConditionError::Empty(text.to_owned()));
         }
         match kind {
             "group" => Ok(Self::Group(Glob::exact_case(value))),
             "subject" => Ok(Self::Subject(value.to_owned())),
             "integration" => Ok(Self::Integration(Some(value.to_owned()))),
             "email" if domain_of(value).is_some() => Ok(Self::Email(value.to_lowercase())),
-            "email" => Err(MatcherError::Email(value.to_owned(), "address")),
+            "email" => Err(ConditionError::Email(value.to_owned(), "address")),
             "email-domain" => {
                 let domain = value.trim_start_matches('@').to_lowercase();
                 let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-');
                 if domain.chars().all(plain) && !domain.starts_with('.') && !domain.is_empty() {
                     Ok(Self::EmailDomain(domain))
                 } else {
-                    Err(MatcherError::Email(value.to_owned(), "domain"))
+                    Err(ConditionError::Email(value.to_owned(), "domain"))
                 }
             }
             "claim" => {
                 let (path, value) = value
                     .split_once('=')
                     .filter(|(path, value)| !path.is_empty() && !value.is_empty())
-                    .ok_or_else(|| MatcherError::Claim(text.to_owned()))?;
+                    .ok_or_else(|| ConditionError::Claim(text.to_owned()))?;
                 Ok(Self::Claim {
                     path: path.to_owned(),
                     value: Glob::exact_case(value),
@@ -167,7 +167,7 @@ impl FromStr for Matcher {
     }
 }
 
-impl fmt::Display for Matcher {
+impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Member => f.write_str("member"),
@@ -242,11 +242,14 @@ mod tests {
         ];
         let person = Visitor::member(&person);
         for text in yes {
-            let matcher: Matcher = text.parse().unwrap();
+            let matcher: Condition = text.parse().unwrap();
             assert!(matcher.admits(&person), "{text}");
         }
         for text in no {
-            assert!(!text.parse::<Matcher>().unwrap().admits(&person), "{text}");
+            assert!(
+                !text.parse::<Condition>().unwrap().admits(&person),
+                "{text}"
+            );
         }
     }
 
@@ -290,7 +293,7 @@ mod tests {
                 standing: &standing,
                 owner: false,
             };
-            let matcher: Matcher = text.parse().unwrap();
+            let matcher: Condition = text.parse().unwrap();
             assert_eq!(matcher.to_string(), text);
             assert_eq!(matcher.admits(&visitor), admits, "{text} {standing:?}");
             assert_eq!(matcher.elevates(&visitor), elevates, "{text} {standing:?}");
@@ -299,7 +302,7 @@ mod tests {
 
     #[test]
     fn addresses_count_only_when_verified_and_unambiguous() {
-        let rule: Matcher = "email-domain:company.com".parse().unwrap();
+        let rule: Condition = "email-domain:company.com".parse().unwrap();
         let fits = |email, verified| rule.admits(&Visitor::member(&person(email, verified)));
         assert!(fits("a@company.com", true));
         for hostile in [
@@ -333,7 +336,7 @@ mod tests {
             "Member",
             "integration:",
         ] {
-            let error = text.parse::<Matcher>().unwrap_err();
+            let error = text.parse::<Condition>().unwrap_err();
             assert!(!error.to_string().is_empty(), "{text}");
         }
     }

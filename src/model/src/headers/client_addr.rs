@@ -88,7 +88,7 @@ impl TrustedProxies {
 }
 
 /// Whether a trusted proxy says that the client came by HTTPS.
-pub fn came_by_https(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> bool {
+pub fn forwarded_https(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> bool {
     trusted.contains(peer)
         && headers
             .get_all(X_FORWARDED_PROTO)
@@ -196,9 +196,9 @@ mod tests {
                 .collect::<HeaderMap>()
         };
         let ten = "10.0.0.1".parse().unwrap();
-        assert!(came_by_https(ten, &headers("https"), &trusted));
-        assert!(!came_by_https(ten, &headers("https, http"), &trusted));
-        assert!(!came_by_https(
+        assert!(forwarded_https(ten, &headers("https"), &trusted));
+        assert!(!forwarded_https(ten, &headers("https, http"), &trusted));
+        assert!(!forwarded_https(
             "192.0.2.1".parse().unwrap(),
             &headers("https"),
             &trusted

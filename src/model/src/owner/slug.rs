@@ -6,7 +6,7 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 ///
 /// Latin letters lose their accents, so that most addresses are plain ASCII; other scripts stay as
 /// they are, which browsers show as text.
-pub(super) fn readable(wish: &str) -> String {
+pub(super) fn slugify(wish: &str) -> String {
     let mut name = String::new();
     let mut gap = false;
     let mut base_is_latin = false;
@@ -80,14 +80,14 @@ mod tests {
             ("\u{301}", ""),
         ];
         for (wish, name) in cases {
-            assert_eq!(readable(wish), name, "{wish}");
+            assert_eq!(slugify(wish), name, "{wish}");
         }
     }
 
     #[test]
     fn long_names_are_cut() {
-        assert_eq!(readable(&"a".repeat(1000)).len(), MAX_CHARS);
-        assert_eq!(readable(&"a b".repeat(1000)).chars().count(), MAX_CHARS);
-        assert_eq!(readable(&format!("{} b", "a".repeat(39))).len(), 39);
+        assert_eq!(slugify(&"a".repeat(1000)).len(), MAX_CHARS);
+        assert_eq!(slugify(&"a b".repeat(1000)).chars().count(), MAX_CHARS);
+        assert_eq!(slugify(&format!("{} b", "a".repeat(39))).len(), 39);
     }
 }
