@@ -27,7 +27,7 @@ use super::{
 };
 use crate::upstream::{Pool, ProsodyHead, RequestBody, UpstreamBody};
 use model::{
-    bosh::{self, BoshSessionId, StartTag},
+    bosh::{self, BoshBinding, BoshSessionId, StartTag},
     clock::Timestamp,
     query::SignallingQuery,
     room::{RoomKey, Tenant},
@@ -267,7 +267,7 @@ impl Worker {
             let (body, BoshSessionId { sid, began, shard }) =
                 self.gateway
                     .bosh_ids
-                    .unbind(&tag, &body, owner, &room.to_string())?;
+                    .unbind(&tag, &body, &BoshBinding { owner, room: &room })?;
             if !matches!(entrant.rank, Rank::Granted(_)) {
                 // Who comes with nothing is known by the stream, not by a session of their own; and
                 // not by the stream's id itself, which at Prosody is all that it takes.
@@ -361,7 +361,7 @@ impl Worker {
         let now = self.gateway.clock.now();
         let ids = &self.gateway.bosh_ids;
         let shard = ways.name().map(ShardName::as_str);
-        let body = ids.bind(&body, (owner, &room.to_string()), now, shard);
+        let body = ids.bind(&body, &BoshBinding { owner, room }, now, shard);
         Ok(answer_of(head.status, Body::from(body)))
     }
 
