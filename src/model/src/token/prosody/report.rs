@@ -1,4 +1,4 @@
-//! What an operator wants to know of a token: everything that is wrong with it, at once.
+//! The inspection of a token for an operator: all broken rules at once.
 
 use std::fmt;
 
@@ -6,50 +6,50 @@ use serde_json::{Map, Value};
 
 use super::{
     ANY, MAX_TOKEN_BYTES, Parts, ProsodyClaims, ProsodyKeys, ProsodyRefusal, ProsodyRules,
-    broken_in_head,
+    broken_in_header,
 };
 use crate::clock::Timestamp;
 
-/// What can be told of a token without its key. It shows the claims, never the token.
+/// The result of an inspection without the token's key. It contains the claims, never the token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenReport {
-    /// The token's head, if it can be read.
+    /// The token's header, if it can be decoded.
     pub head: Option<Map<String, Value>>,
-    /// The token's claims, if they can be read.
+    /// The token's claims, if they can be decoded.
     pub claims: Option<ProsodyClaims>,
-    /// Every rule that the token breaks, in the order in which Prosody would notice.
+    /// All rules that the token breaks, in Prosody's order.
     pub broken: Vec<ProsodyRefusal>,
-    /// What Prosody accepts, or some Prosody would, but nobody wants.
+    /// Risks of a token that Prosody accepts.
     pub cautions: Vec<Caution>,
 }
 
-/// Something about a token that is allowed and still asks for trouble.
+/// A risk of a token that is formally acceptable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Caution {
-    /// `aud` is not a text.
+    /// `aud` is not a string.
     #[error("`aud` is not a text, which only a Prosody accepts that accepts any audience")]
     AudienceNotText,
-    /// No `exp`.
+    /// `exp` is missing.
     #[error("`exp` is missing, so the token is good for ever")]
     NeverExpires,
-    /// A `room` that is every room.
+    /// `room` is `*`.
     #[error("`room` is `*`, so the token is good for every room")]
     EveryRoom,
-    /// A `room` that is a number, say.
+    /// `room` is not a string.
     #[error("`room` is not a text, so no room can be joined")]
     RoomNotText,
-    /// A `null` somewhere in the claims.
+    /// The claim at this path is `null`.
     #[error("`{0}` is null, on which Jitsi's modules can fail; leave it out")]
     Null(String),
-    /// `context.features` is there.
+    /// `context.features` is present.
     #[error(
         "`context.features` is there, so Prosody no longer grants moderators the usual features"
     )]
     Features,
 }
 
-/// Tells which of Prosody's rules a token breaks, the signature and the lists of issuers and
-/// audiences aside: those need a configuration.
+/// Checks a token against Prosody's rules, except for its signature, issuer and audience, which need
+/// a configuration.
 pub fn inspect(token: &str, now: Timestamp) -> TokenReport {
     let unreadable = |refusal| TokenReport {
         head: None,
@@ -67,12 +67,12 @@ pub fn inspect(token: &str, now: Timestamp) -> TokenReport {
     };
     let rules = lenient();
     let claims = ProsodyClaims::new(parts.body);
-    let mut broken = broken_in_head(&parts.head, is_known);
+    let mut broken = broken_in_header(&parts.header, is_known);
     broken.extend(rules.broken_in_claims(&claims, now));
     TokenReport {
         broken,
         cautions: cautions(&claims),
-        head: Some(parts.head),
+        head: Some(parts.header),
         claims: Some(claims),
     }
 }
@@ -80,14 +80,13 @@ pub fn inspect(token: &str, now: Timestamp) -> TokenReport {
 // === impl TokenReport ===
 
 impl TokenReport {
-    /// Whether a Prosody that knows the signature, the issuer and the audience would accept the
-    /// token now.
+    /// Whether a Prosody with the right key, issuer and audience would accept the token now.
     pub fn is_acceptable(&self) -> bool {
         self.broken.is_empty()
     }
 }
 
-/// Head and claims as JSON, then one line for every finding.
+/// Header and claims as JSON, then one line for every finding.
 impl fmt::Display for TokenReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut section = |title: &str, map: &Map<String, Value>| {
@@ -116,7 +115,7 @@ impl fmt::Display for TokenReport {
     }
 }
 
-/// ProsodyRules that any issuer and any audience pass.
+/// Rules that accept any issuer and any audience.
 fn lenient() -> ProsodyRules {
     ProsodyRules {
         keys: ProsodyKeys::Public {
@@ -130,7 +129,7 @@ fn lenient() -> ProsodyRules {
     }
 }
 
-/// What `signature_algorithm` can be.
+/// Whether `signature_algorithm` can have this value.
 fn is_known(algorithm: jsonwebtoken::Algorithm) -> bool {
     use jsonwebtoken::Algorithm::{HS256, HS384, HS512, RS256, RS384, RS512};
     matches!(algorithm, HS256 | HS384 | HS512 | RS256 | RS384 | RS512)
@@ -153,7 +152,7 @@ fn cautions(claims: &ProsodyClaims) -> Vec<Caution> {
     cautions
 }
 
-/// Bounded by `serde_json`, which reads no deeper than 128 levels.
+/// The recursion is bounded: `serde_json` parses at most 128 levels.
 fn find_nulls(path: &str, value: &Value, cautions: &mut Vec<Caution>) {
     match value {
         Value::Null => cautions.push(Caution::Null(path.to_owned())),

@@ -1,15 +1,16 @@
-use jsonwebtoken::Header;
+use base64::Engine;
+use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 
-use super::*;
-use crate::token::KeySettings;
+use super::{parts::BASE64, *};
+use crate::token::{KeySettings, SigningSettings};
 
 mod joining;
 
 const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// ProsodyClaims as the gateway mints them, changed by the case.
+/// Claims as the gateway mints them, with a change.
 fn claims(change: impl FnOnce(&mut Map<String, Value>)) -> Value {
     let mut claims = json!({
         "iss": "gateway", "aud": "jitsi", "sub": "meet.jitsi", "room": "team",
@@ -51,7 +52,7 @@ fn rules() -> ProsodyRules {
     .unwrap()
 }
 
-/// The refusal's condition and text, as a client gets them.
+/// The refusal's condition and text, as a client receives them.
 fn answer(rules: &ProsodyRules, token: Option<&str>) -> String {
     match rules.verify(token, NOW) {
         Ok(_) => "success".to_owned(),
@@ -63,7 +64,7 @@ fn answer(rules: &ProsodyRules, token: Option<&str>) -> String {
 }
 
 #[test]
-fn claims_are_judged_in_the_plugins_words() {
+fn claims_are_refused_with_the_messages_of_the_plugin() {
     let cases: Vec<(&str, Value)> = vec![
         ("success", claims(|_| {})),
         ("success", claims(|c| drop(c.remove("exp")))),
@@ -142,7 +143,7 @@ fn claims_are_judged_in_the_plugins_words() {
 }
 
 #[test]
-fn the_first_broken_rule_is_the_one_that_is_told() {
+fn the_first_broken_rule_is_reported() {
     let token = signed(&claims(|c| {
         c.remove("sub");
         c["iss"] = json!("other");
@@ -167,7 +168,7 @@ fn the_first_broken_rule_is_the_one_that_is_told() {
 }
 
 #[test]
-fn the_form_is_judged_before_the_claims() {
+fn the_form_is_checked_before_the_claims() {
     let good = signed(&claims(|_| {}));
     let (message, signature) = good.rsplit_once('.').unwrap();
     let key = EncodingKey::from_secret(SECRET.as_bytes());
@@ -217,7 +218,7 @@ fn the_form_is_judged_before_the_claims() {
 }
 
 #[test]
-fn every_algorithm_that_the_plugin_knows_can_be_the_accepted_one() {
+fn every_algorithm_of_the_plugin_can_be_accepted() {
     for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
         let rules = ProsodyRules {
             keys: ProsodyKeys::Secret {
@@ -233,7 +234,7 @@ fn every_algorithm_that_the_plugin_knows_can_be_the_accepted_one() {
 }
 
 #[test]
-fn public_keys_are_found_by_kid() {
+fn public_keys_are_selected_by_kid() {
     use jsonwebtoken::Algorithm::RS256;
     let pair = || {
         rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256)
