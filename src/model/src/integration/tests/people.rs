@@ -1,9 +1,9 @@
-//! Whom a token is about.
+//! The user in a token.
 
 use super::*;
 
 #[test]
-fn moderators_are_whom_the_configuration_lets_be_called_so() {
+fn moderators_depend_on_the_claim_and_the_configuration() {
     let host = |moderators, person: Value| {
         let mut settings = settings();
         settings.moderators = moderators;
@@ -41,7 +41,7 @@ fn moderators_are_whom_the_configuration_lets_be_called_so() {
 }
 
 #[test]
-fn people_are_kept_apart_and_made_harmless() {
+fn users_have_distinct_subjects_and_sanitized_attributes() {
     let subject = |person: Value| user(settings(), &person).identity.subject;
     assert_eq!(subject(json!({"id": 12})), "integration:school:12");
     let by_address = subject(json!({"email": "a@example.org"}));
