@@ -1,7 +1,7 @@
 //! Signed tokens (JWS, RFC 7515) of other issuers: ID tokens, logout tokens, tokens of integrations.
 //!
-//! [`Jws::parse`] or [`Jws::parse_shared`] reads the header and nothing else; [`KeySet::open`]
-//! verifies the signature and only then returns claims.
+//! [`Jws::parse`] reads the header and nothing else; [`KeySet::open`] verifies the signature and only
+//! then returns claims.
 
 mod error;
 mod keys;
@@ -65,7 +65,7 @@ impl<'t> Jws<'t> {
     /// # Errors
     ///
     /// As for [`Jws::parse`].
-    pub fn parse_shared(token: &'t str, allowed: &[Algorithm]) -> Result<Self, TokenError> {
+    pub(crate) fn parse_shared(token: &'t str, allowed: &[Algorithm]) -> Result<Self, TokenError> {
         let jws = Self::read(token, allowed)?;
         if jws.algorithm.family() != AlgorithmFamily::Hmac {
             return Err(TokenError::Algorithm);

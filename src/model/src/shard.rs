@@ -101,8 +101,9 @@ impl ShardSet {
             text.extend([name.as_str(), " ", &weight.to_string(), " "]);
             text.extend([state.as_str(), "\n"]);
         }
-        let [a, b, c, d, e, f, ..] = sha256(text.as_bytes());
-        BASE64_URL_SAFE_NO_PAD.encode([a, b, c, d, e, f])
+        let hash = sha256(text.as_bytes());
+        let (short, _) = hash.split_at(FINGERPRINT_BYTES);
+        BASE64_URL_SAFE_NO_PAD.encode(short)
     }
 
     fn best_by_preference(&self, key: &str) -> Option<&ShardName> {
@@ -130,8 +131,10 @@ impl ShardEntry {
     /// smallest of such variables belongs to each shard with a probability proportional to its weight.
     fn score(&self, key: &str) -> f64 {
         let text = format!("{}\n{key}", self.name);
-        let [a, b, c, d, e, f, g, h, ..] = sha256(text.as_bytes());
-        let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let number = sha256(text.as_bytes())
+            .into_iter()
+            .take(size_of::<u64>())
+            .fold(0_u64, |number, byte| number << 8 | u64::from(byte));
         // A float holds 53 bits exactly. The half keeps `uniform` away from 0, which has no
         // logarithm, and from 1, whose logarithm is 0.
         #[expect(clippy::cast_precision_loss, reason = "numbers below 2^53 are exact")]
@@ -139,6 +142,9 @@ impl ShardEntry {
         -f64::from(self.weight) / uniform.ln()
     }
 }
+
+/// Enough for operators to compare.
+const FINGERPRINT_BYTES: usize = 6;
 
 #[cfg(test)]
 mod tests;

@@ -65,15 +65,12 @@ impl BoshSessionIds {
         };
         let began = now.as_unix().to_string();
         let room = binding.room.to_string();
-        let suffix = match shard {
-            Some(shard) => {
-                let tag = self.0.tag(&[sid, &began, binding.owner, &room, shard]);
-                format!("{SEPARATOR}{shard}{SEPARATOR}{began}{SEPARATOR}{tag}")
-            }
-            None => {
-                let tag = self.0.tag(&[sid, &began, binding.owner, &room]);
-                format!("{SEPARATOR}{began}{SEPARATOR}{tag}")
-            }
+        let suffix = if let Some(shard) = shard {
+            let tag = self.0.tag(&[sid, &began, binding.owner, &room, shard]);
+            format!("{SEPARATOR}{shard}{SEPARATOR}{began}{SEPARATOR}{tag}")
+        } else {
+            let tag = self.0.tag(&[sid, &began, binding.owner, &room]);
+            format!("{SEPARATOR}{began}{SEPARATOR}{tag}")
         };
         let end = Span {
             start: span.end,

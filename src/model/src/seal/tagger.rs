@@ -37,12 +37,12 @@ impl Tagger {
     /// Creates a tag for names that people type: [`SHORT_TAG_CHARS`] of lower-case base32.
     ///
     /// 40 bits resist only online guessing. An offline search is impossible without the key.
-    pub fn short_tag(&self, parts: &[&str]) -> String {
+    pub(crate) fn short_tag(&self, parts: &[&str]) -> String {
         self.newest(parts, short_text)
     }
 
     /// Whether the short tag is that of the parts by any key; constant time.
-    pub fn verify_short(&self, parts: &[&str], tag: &str) -> bool {
+    pub(crate) fn verify_short(&self, parts: &[&str], tag: &str) -> bool {
         self.matches_any(parts, tag, short_text)
     }
 
