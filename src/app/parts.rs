@@ -11,7 +11,7 @@ use config::{Backend, Config, Jitsi, fingerprint};
 use doctor::{self, ProbeSettings};
 use model::{
     clock::{Clock, Timestamp},
-    policy::{Enter, Policy},
+    policy::{EntryRule, Policy},
     random::Random,
     room::RoomKey,
     shard::ShardName,
@@ -92,13 +92,13 @@ pub(super) fn announcement(config: &Config, replica: String) -> Announcement {
 
 /// What the rules say of a room, whoever is in it.
 pub(super) fn terms(policy: &Policy, room: &RoomKey, now: Timestamp) -> RoomTerms {
-    let Some((_, rule)) = policy.rule_of(room) else {
+    let Some((_, rule)) = policy.rule_for(room) else {
         return RoomTerms::default();
     };
     let early = rule.window.opens.is_some_and(|opens| now < opens);
     let late = rule.window.closes.is_some_and(|closes| now >= closes);
     RoomTerms {
-        allowed: rule.enter != Enter::Closed && !early && !late,
+        allowed: rule.enter != EntryRule::Closed && !early && !late,
         duration: rule.window.closes.map(|closes| closes.since(now)),
         max_people: rule.max_people,
         lobby: rule.lobby,

@@ -12,9 +12,9 @@ use super::{ConfigArgument, Context, Failure, token};
 use config::Config;
 use model::{
     identity::{Identity, Standing},
-    jws::Claims,
+    jws::ClaimsSet,
     owner::OwnerTags,
-    policy::{Admission, Enter, Grant, Matcher, Rule, Situation, Start, Visitor},
+    policy::{Admission, Condition, EntryRule, Grant, Rule, Situation, StartRule, Visitor},
     room::RoomKey,
     seal::Purpose,
     shard::ShardName,
@@ -85,7 +85,7 @@ impl Context<'_, '_> {
                 "shard    {shard} if it begins now (ring {fingerprint})"
             )?;
         }
-        let Some((position, rule)) = config.policy.rule_of(&room) else {
+        let Some((position, rule)) = config.policy.rule_for(&room) else {
             writeln!(output, "rule     none is for this room\nanswer   refused")?;
             return Ok(());
         };
@@ -132,13 +132,13 @@ fn person(file: &PathBuf, config: &Config) -> Result<Identity, Failure> {
         return Err(Failure::Usage(what));
     };
     let text = fs::read(file).map_err(|error| wrong(error.to_string()))?;
-    let claims: Claims = serde_json::from_slice(&text)
+    let claims: ClaimsSet = serde_json::from_slice(&text)
         .map_err(|error| wrong(format!("not a JSON object of claims: {error}")))?;
     oidc::described(&claims, provider, &config.policy).map_err(|error| wrong(error.to_string()))
 }
 
 /// Whether a condition is met, which depends on what it is for.
-type Meets<'m> = &'m dyn Fn(&Matcher, &Visitor<'_>) -> bool;
+type Meets<'m> = &'m dyn Fn(&Condition, &Visitor<'_>) -> bool;
 
 /// The rule's conditions, and which of them are met.
 fn conditions(
@@ -146,20 +146,20 @@ fn conditions(
     rule: &Rule,
     visitor: Option<&Visitor<'_>>,
 ) -> io::Result<()> {
-    let entering: &[Matcher] = match &rule.enter {
-        Enter::Closed => {
+    let entering: &[Condition] = match &rule.enter {
+        EntryRule::Closed => {
             writeln!(output, "enter    closed")?;
             &[]
         }
-        Enter::Where(conditions) => conditions,
+        EntryRule::Where(conditions) => conditions,
     };
-    let starting: &[Matcher] = match &rule.start {
-        Start::Where(conditions) => conditions,
+    let starting: &[Condition] = match &rule.start {
+        StartRule::Where(conditions) => conditions,
         _ => &[],
     };
-    let admits = |one: &Matcher, visitor: &Visitor<'_>| one.admits(visitor);
-    let elevates = |one: &Matcher, visitor: &Visitor<'_>| one.elevates(visitor);
-    let groups: [(&str, &[Matcher], Meets<'_>); 4] = [
+    let admits = |one: &Condition, visitor: &Visitor<'_>| one.admits(visitor);
+    let elevates = |one: &Condition, visitor: &Visitor<'_>| one.elevates(visitor);
+    let groups: [(&str, &[Condition], Meets<'_>); 4] = [
         ("enter", entering, &admits),
         ("host", &rule.hosts, &elevates),
         ("moderator", &rule.moderators, &elevates),
@@ -176,10 +176,10 @@ fn conditions(
         }
     }
     match &rule.start {
-        Start::Anyone => writeln!(output, "  start     anyone"),
-        Start::Vouched => writeln!(output, "  start     whoever has an account, and hosts"),
-        Start::Hosts => writeln!(output, "  start     hosts and moderators"),
-        Start::Where(_) => Ok(()),
+        StartRule::Anyone => writeln!(output, "  start     anyone"),
+        StartRule::Vouched => writeln!(output, "  start     whoever has an account, and hosts"),
+        StartRule::Hosts => writeln!(output, "  start     hosts and moderators"),
+        StartRule::Where(_) => Ok(()),
     }
 }
 

@@ -9,8 +9,8 @@ mod sign_in;
 use std::{sync::Arc, time::Duration};
 
 use model::{
-    clock::{Clock, Hand, Timestamp},
-    policy::{Enter, Glob, Policy, Rule},
+    clock::{Clock, ClockControl, Timestamp},
+    policy::{EntryRule, Glob, Policy, Rule},
     random::Random,
 };
 use oidc::{
@@ -29,7 +29,7 @@ use crate::support::{
 struct Pair {
     provider: LyingProvider,
     party: Arc<RelyingParty>,
-    hand: Hand,
+    hand: ClockControl,
     _stop: DropGuard,
 }
 
@@ -53,7 +53,7 @@ impl Pair {
         Self::join(provider, settings, clock, hand)
     }
 
-    fn join(provider: LyingProvider, settings: Settings, clock: Clock, hand: Hand) -> Self {
+    fn join(provider: LyingProvider, settings: Settings, clock: Clock, hand: ClockControl) -> Self {
         let party = RelyingParty::new(settings, clock, Random::predictable(1)).unwrap();
         let party = Arc::new(party);
         let stop = CancellationToken::new();
@@ -150,9 +150,9 @@ fn policy(conditions: &[&str]) -> Policy {
     let moderators = conditions.iter().map(|text| text.parse().unwrap());
     Policy::new(vec![Rule {
         moderators: moderators.collect(),
-        ..Rule::letting_in(
+        ..Rule::new(
             Glob::folded("*"),
-            Enter::Where(vec!["member".parse().unwrap()]),
+            EntryRule::Where(vec!["member".parse().unwrap()]),
         )
     }])
 }

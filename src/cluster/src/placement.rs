@@ -42,7 +42,7 @@ use model::{
     clock::Clock,
     random::Random,
     room::RoomKey,
-    shard::{Member, Ring, ShardName, State},
+    shard::{ShardEntry, ShardName, ShardSet, ShardState},
 };
 use observe::metrics::{ShardMetrics, ShardStateLabels};
 
@@ -63,7 +63,7 @@ pub struct ShardSettings {
     /// Its share of the rooms, relative to the others'.
     pub weight: u32,
     /// What it is good for.
-    pub state: State,
+    pub state: ShardState,
     /// Where it is.
     pub place: Place,
 }
@@ -147,13 +147,13 @@ enum Notice {
 
 impl Settings {
     /// The ring of the configuration, as long as no operator says otherwise and all is reached.
-    pub fn ring(&self) -> Ring {
-        let member = |shard: &ShardSettings| Member {
+    pub fn ring(&self) -> ShardSet {
+        let member = |shard: &ShardSettings| ShardEntry {
             name: shard.name.clone(),
             weight: shard.weight,
             state: shard.state,
         };
-        Ring::new(self.shards.iter().map(member).collect())
+        ShardSet::new(self.shards.iter().map(member).collect())
     }
 }
 
@@ -285,7 +285,7 @@ impl Placement {
 
     /// Sets a state over the configured one, on all replicas, until another is set; none to go back
     /// to the configured one.
-    pub fn order(&self, shard: &str, state: Option<State>) -> Result<(), UnknownShard> {
+    pub fn order(&self, shard: &str, state: Option<ShardState>) -> Result<(), UnknownShard> {
         let name = self
             .view()
             .named(shard)
@@ -293,7 +293,7 @@ impl Placement {
         let name = name
             .filter(|_| self.view().is_sharded())
             .ok_or(UnknownShard)?;
-        info!(shard = %name, state = state.map(State::as_str), "an operator sets a shard's state");
+        info!(shard = %name, state = state.map(ShardState::as_str), "an operator sets a shard's state");
         let mut sources = self.sources();
         let before = sources.orders().find(|order| order.shard == name);
         let now = self.clock.now().as_unix();
@@ -344,7 +344,7 @@ impl Placement {
                 info!(shard = %name, state, ring = fingerprint, "a shard changed its state");
             }
             let gone = view.usable(name.as_str()).is_none();
-            if gone && was.is_some_and(|was| was != State::Down) {
+            if gone && was.is_some_and(|was| was != ShardState::Down) {
                 // Nobody may be listening.
                 let _ = self.moves.send(Move::From(name.clone()));
             }
@@ -358,7 +358,7 @@ impl Placement {
         let metrics = &self.metrics;
         metrics.states.clear();
         for listed in view.shards().iter().filter(|_| view.is_sharded()) {
-            for state in State::ALL {
+            for state in ShardState::ALL {
                 let shard = listed.shard.name.to_string();
                 let labels = ShardStateLabels {
                     shard,

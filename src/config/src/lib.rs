@@ -42,7 +42,7 @@ use model::{
     policy::Policy,
     seal::Keyring,
     session,
-    shard::{ShardName, State},
+    shard::{ShardName, ShardState},
     token,
 };
 use observe::{telemetry, traces};
@@ -72,7 +72,7 @@ pub struct Config {
     /// What the gateway's own pages look like and say.
     pub pages: pages::Settings,
     /// Other systems that send people or use the API.
-    pub integrations: Vec<integration::Settings>,
+    pub integrations: Vec<integration::IntegrationSettings>,
     /// How guests come and stay.
     pub guests: GuestSettings,
     /// Origins of sites that may show rooms in frames.
@@ -97,7 +97,7 @@ pub enum Backend {
     /// A Jitsi of one's own.
     Jitsi(Jitsi),
     /// 8x8's.
-    Jaas(jaas::Settings),
+    Jaas(jaas::JaasSettings),
 }
 
 /// A Jitsi of one's own.
@@ -108,7 +108,7 @@ pub struct Jitsi {
     /// Its shards, or the one set that it is.
     pub shards: placement::Settings,
     /// How tokens for its Prosody are made.
-    pub token: token::Settings,
+    pub token: token::TokenSettings,
 }
 
 // === impl Config ===
@@ -157,7 +157,7 @@ impl Jitsi {
             return vec![(None, self.upstream.clone())];
         }
         let shards = self.shards.shards.iter();
-        let meant = shards.filter(|shard| shard.state != State::Down);
+        let meant = shards.filter(|shard| shard.state != ShardState::Down);
         let set = |shard: &ShardSettings| upstream::Settings {
             web: shard.place.web.clone(),
             xmpp: shard.place.xmpp.clone(),

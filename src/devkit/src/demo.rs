@@ -28,7 +28,7 @@ use config::{self, Config, Environment, Problems};
 use model::{
     clock::{Clock, Timestamp},
     random::Random,
-    token::prosody::Rules,
+    token::prosody::ProsodyRules,
 };
 
 /// Everything that a demonstration needs; only the gateway has still to be started.
@@ -121,7 +121,7 @@ impl DemoParts {
         let jitsi = config.jitsi().expect("the plan has a Jitsi in it");
         let settings = meeting::Settings {
             xmpp_domain: jitsi.upstream.xmpp_domain.clone(),
-            rules: Rules::for_tokens_of(&jitsi.token).map_err(DevError::from)?,
+            rules: ProsodyRules::for_tokens_of(&jitsi.token).map_err(DevError::from)?,
         };
         let meeting = DevMeeting::bind(upstream, settings, clock, random).await?;
         let neighbours = Neighbours {

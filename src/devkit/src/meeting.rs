@@ -32,7 +32,7 @@ use super::{
 use model::{
     clock::Clock,
     random::Random,
-    token::prosody::{Claims, Refusal, Rules},
+    token::prosody::{ProsodyClaims, ProsodyRefusal, ProsodyRules},
 };
 
 /// A meeting backend that listens, but does not answer yet.
@@ -49,7 +49,7 @@ pub struct Settings {
     /// The XMPP domain; rooms are at `muc.<domain>`.
     pub xmpp_domain: String,
     /// Which tokens are accepted.
-    pub rules: Rules,
+    pub rules: ProsodyRules,
 }
 
 /// What the backend knows; shared by its connections and whoever watches it.
@@ -127,7 +127,7 @@ impl Meeting {
         self.received.all()
     }
 
-    fn verify(&self, token: Option<&str>) -> Result<Claims, Refusal> {
+    fn verify(&self, token: Option<&str>) -> Result<ProsodyClaims, ProsodyRefusal> {
         self.settings.rules.verify(token, self.clock.now())
     }
 
@@ -135,7 +135,7 @@ impl Meeting {
         &self.settings.xmpp_domain
     }
 
-    fn rules(&self) -> &Rules {
+    fn rules(&self) -> &ProsodyRules {
         &self.settings.rules
     }
 

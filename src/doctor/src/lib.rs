@@ -260,7 +260,7 @@ async fn examine_set(
 }
 
 /// Prosody's plugins write whole tokens into the log when they refuse somebody.
-fn log_levels(token: &token::Settings, watch: &Watch<'_>, report: &mut Report) {
+fn log_levels(token: &token::TokenSettings, watch: &Watch<'_>, report: &mut Report) {
     if !watch.begins(Check::L1) {
         return;
     }

@@ -37,7 +37,7 @@ pub struct ProbeSettings {
     /// Who is probed.
     pub backends: Vec<Backend>,
     /// How tokens are made.
-    pub token: token::Settings,
+    pub token: token::TokenSettings,
 }
 
 /// Probes the backends again and again.
@@ -102,7 +102,7 @@ impl Prober {
     }
 
     /// Logs in without a token first: that it works is worse than that nothing does.
-    async fn ask(&self, backend: &Backend, settings: &token::Settings) -> Verdict {
+    async fn ask(&self, backend: &Backend, settings: &token::TokenSettings) -> Verdict {
         let wire = Wire::plain(&backend.xmpp);
         let target = Target::prosody(wire, &backend.domain);
         match self.log_in(&target, None).await {
@@ -169,7 +169,7 @@ mod tests {
                 xmpp,
                 domain: "meet.jitsi".to_owned(),
             }],
-            token: token::Settings {
+            token: token::TokenSettings {
                 issuer: "gateway".to_owned(),
                 audience: "jitsi".to_owned(),
                 subject: "meet.jitsi".to_owned(),

@@ -2,12 +2,10 @@
 //! past it.
 
 use std::{
-    fmt::Write as _,
     path::Path,
     time::{Duration, UNIX_EPOCH},
 };
 
-use aws_lc_rs::digest;
 use http::{Request, StatusCode, header};
 use humantime_serde::re::humantime::format_rfc3339_seconds;
 use rustls::{
@@ -23,7 +21,7 @@ use super::{
     xml::Element,
 };
 use config::PublicUrl;
-use model::clock::Timestamp;
+use model::{clock::Timestamp, digest::sha256_hex};
 
 /// What is examined, and with what.
 pub(super) struct Door<'d> {
@@ -141,13 +139,7 @@ impl Door<'_> {
         }
         self.watch.begins(Check::K1);
         for kid in &self.kids {
-            let hash = digest::digest(&digest::SHA256, kid.as_bytes());
-            let mut name = String::new();
-            for byte in hash.as_ref() {
-                // Writing to a string does not fail.
-                let _ = write!(name, "{byte:02x}");
-            }
-            let path = format!("/_gateway/asap/{name}.pem");
+            let path = format!("/_gateway/asap/{}.pem", sha256_hex(kid.as_bytes()));
             let answer = self.get(wire, &path).await;
             let result = key(&self.sent(&path), kid, answer.as_ref());
             if !report.settle(Check::K1, result) {

@@ -13,12 +13,12 @@ use model::{
     policy::Role,
     random::Random,
     room::RoomKey,
-    token::{Minter, Settings, SignerError, SigningSettings},
+    token::{Minter, SignerError, SigningSettings, TokenSettings},
 };
 
 /// Makes the tokens of one examination.
 pub(super) struct Tokens {
-    settings: Settings,
+    settings: TokenSettings,
     minter: Minter,
     clock: Clock,
     random: Random,
@@ -28,7 +28,7 @@ pub(super) struct Tokens {
 
 impl Tokens {
     pub(super) fn new(
-        settings: &Settings,
+        settings: &TokenSettings,
         clock: Clock,
         random: Random,
     ) -> Result<Self, SignerError> {
@@ -143,7 +143,7 @@ impl Tokens {
     fn changed(
         &self,
         room: &RoomKey,
-        change: impl FnOnce(&mut Settings),
+        change: impl FnOnce(&mut TokenSettings),
     ) -> Result<String, SignerError> {
         let mut settings = self.settings.clone();
         change(&mut settings);

@@ -1,6 +1,6 @@
-//! One meeting as calendars take it: an iCalendar file, and the addresses that open a filled-in form.
+//! Calendar entries of a meeting: an iCalendar file, and addresses of prefilled web forms.
 //!
-//! Nothing here knows an account or sends anything; the person whose calendar it is does.
+//! No calendar account is involved; the visitor imports the file or submits the form.
 
 mod ics;
 
@@ -12,41 +12,41 @@ use url::Url;
 
 use crate::clock::Timestamp;
 
-/// One meeting. Its texts are hostile; its address is ours.
+/// One meeting. Title and description are hostile texts; the URL is the gateway's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Names the event for ever: importing it again changes it in place of adding another.
+pub struct CalendarEvent {
+    /// The stable id (RFC 5545 § 3.8.4.7): a second import updates the entry.
     pub uid: String,
-    /// What it is called.
+    /// The title; one line.
     pub title: String,
-    /// When it begins.
+    /// The start time.
     pub start: Timestamp,
-    /// How long it takes.
+    /// The duration.
     pub duration: Duration,
     /// The meeting's page.
     pub url: Url,
-    /// What else is to be said; may have lines.
+    /// Further text; may have several lines.
     pub description: String,
 }
 
-/// Whose Outlook on the web.
+/// An edition of Outlook on the web.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outlook {
-    /// An organisation's (Microsoft 365).
+    /// Microsoft 365, of an organization.
     Work,
-    /// A person's own (Outlook.com).
+    /// Outlook.com, of a person.
     Personal,
 }
 
-// === impl Event ===
+// === impl CalendarEvent ===
 
-impl Event {
-    /// The iCalendar file (RFC 5545), made at `stamp`.
+impl CalendarEvent {
+    /// The iCalendar file (RFC 5545); `stamp` is its creation time.
     pub fn ics(&self, stamp: Timestamp) -> String {
         ics::file(self, stamp)
     }
 
-    /// The address of Google Calendar's form.
+    /// The address of Google Calendar's prefilled form.
     pub fn google_url(&self) -> String {
         let dates = format!("{}/{}", basic(self.start), basic(self.end()));
         address(
@@ -61,10 +61,10 @@ impl Event {
         )
     }
 
-    /// The address of Outlook's form.
-    pub fn outlook_url(&self, whose: Outlook) -> String {
+    /// The address of Outlook's prefilled form.
+    pub fn outlook_url(&self, edition: Outlook) -> String {
         address(
-            whose.form(),
+            edition.form(),
             &[
                 ("path", "/calendar/action/compose"),
                 ("rru", "addevent"),
@@ -81,7 +81,7 @@ impl Event {
         self.start.after(self.duration)
     }
 
-    /// A description with the address below it, because not everything shows the place as a link.
+    /// The description followed by the URL: some programs do not show the location as a link.
     fn details(&self, description: &str) -> String {
         if description.is_empty() {
             self.url.to_string()
@@ -102,7 +102,7 @@ impl Outlook {
     }
 }
 
-/// Spaces as `%20`: Outlook shows the form's `+` as it is.
+/// Appends a query, with `%20` for spaces: Outlook shows `+` literally.
 fn address(form: &str, query: &[(&str, &str)]) -> String {
     let pairs: Vec<String> = query
         .iter()
@@ -111,12 +111,12 @@ fn address(form: &str, query: &[(&str, &str)]) -> String {
     format!("{form}?{}", pairs.join("&"))
 }
 
-/// What of a text goes into an address: no control characters but line feeds, and not too much.
+/// Cleans a text and truncates it for an address.
 fn shortened(text: &str) -> String {
     clean(text).chars().take(MAX_IN_ADDRESS).collect()
 }
 
-/// Line feeds for every kind of line end, and no other control characters.
+/// Replaces every kind of line end by a line feed and removes other control characters.
 fn clean(text: &str) -> String {
     text.replace("\r\n", "\n")
         .replace(['\r', '\u{85}', '\u{2028}', '\u{2029}'], "\n")
@@ -125,29 +125,29 @@ fn clean(text: &str) -> String {
         .collect()
 }
 
-/// `2026-11-21T09:30:00Z`.
+/// Formats as `2026-11-21T09:30:00Z` (RFC 3339).
 fn extended(time: Timestamp) -> String {
     let seconds = time.as_unix().min(LAST_SECOND);
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }
 
-/// `20261121T093000Z`.
+/// Formats as `20261121T093000Z` (RFC 5545 § 3.3.5).
 fn basic(time: Timestamp) -> String {
     extended(time).replace(['-', ':'], "")
 }
 
-/// The unreserved characters stay (RFC 3986 § 2.3).
+/// All but the unreserved characters (RFC 3986 § 2.3).
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
 
-/// Browsers and servers take addresses of 8000 characters; one of ours has two texts of up to 9
-/// characters for each of theirs.
+/// Keeps an address below the 8000 characters that browsers and servers accept: it has two such
+/// texts, and a character becomes up to 12.
 const MAX_IN_ADDRESS: usize = 300;
 
-/// 9999-12-31T23:59:59Z: years have four digits (RFC 3339 § 1).
+/// 9999-12-31T23:59:59Z, the end of four-digit years (RFC 3339 § 1).
 const LAST_SECOND: u64 = 253_402_300_799;
 
 #[cfg(test)]

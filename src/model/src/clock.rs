@@ -1,4 +1,4 @@
-//! The time of day as a parameter, so that lifetimes can be tested without waiting.
+//! The system time as a parameter: lifetimes are tested without waiting.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use std::{
 use humantime_serde::re::humantime;
 use serde::{Deserialize, Serialize};
 
-/// Tells the time; cheap to clone and to share between threads.
+/// A source of the current time; cheap to clone and to share between threads.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 
@@ -23,9 +23,9 @@ pub struct Clock(Source);
 #[serde(transparent)]
 pub struct Timestamp(u64);
 
-/// Moves the time of a [`Clock`] made by [`Clock::manual`].
+/// Advances a [`Clock`] created by [`Clock::manual`].
 #[derive(Clone, Debug)]
-pub struct Hand(Arc<AtomicU64>);
+pub struct ClockControl(Arc<AtomicU64>);
 
 #[derive(Clone, Debug, Default)]
 enum Source {
@@ -37,18 +37,21 @@ enum Source {
 // === impl Clock ===
 
 impl Clock {
-    /// The machine's clock.
+    /// Reads the system clock.
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A clock that stands still until its hand is moved.
-    pub fn manual(start: Timestamp) -> (Self, Hand) {
+    /// Creates a clock that stands still until its control advances it, for tests.
+    pub fn manual(start: Timestamp) -> (Self, ClockControl) {
         let seconds = Arc::new(AtomicU64::new(start.0));
-        (Self(Source::Manual(Arc::clone(&seconds))), Hand(seconds))
+        (
+            Self(Source::Manual(Arc::clone(&seconds))),
+            ClockControl(seconds),
+        )
     }
 
-    /// The current time; a machine clock before 1970 reads as 1970.
+    /// The current time; a system clock before 1970 reads as 1970.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Source::System => Timestamp::from_system(),
@@ -60,13 +63,13 @@ impl Clock {
 // === impl Timestamp ===
 
 impl Timestamp {
-    /// A time by its seconds since 1970.
+    /// Creates a timestamp from seconds since 1970.
     pub const fn from_unix(seconds: u64) -> Self {
         Self(seconds)
     }
 
-    /// A time as people and browsers write it, in UTC: `2027-01-11T08:00:00Z`, where seconds and
-    /// the `Z` may be missing.
+    /// Parses RFC 3339 in UTC, `2027-01-11T08:00:00Z`. Seconds and `Z` are optional, as in the value
+    /// of an HTML `datetime-local` field.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let text = text.strip_suffix('Z').unwrap_or(text);
@@ -97,14 +100,14 @@ impl Timestamp {
         Self(self.0.saturating_sub(duration.as_secs()))
     }
 
-    /// How long from `earlier` to this time; zero if `earlier` is later.
+    /// The duration from `earlier` to this time; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the one place that asks the machine"
+        reason = "the only read of the system clock"
     )]
     fn from_system() -> Self {
         Self(
@@ -121,10 +124,10 @@ impl fmt::Display for Timestamp {
     }
 }
 
-// === impl Hand ===
+// === impl ClockControl ===
 
-impl Hand {
-    /// Moves the clock forward.
+impl ClockControl {
+    /// Moves the clock forward, by whole seconds.
     pub fn advance(&self, duration: Duration) {
         self.0.fetch_add(duration.as_secs(), Ordering::Relaxed);
     }
@@ -135,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_as_people_and_browsers_write_them() {
+    fn timestamps_parse_with_and_without_seconds_and_zone() {
         let eight = Timestamp::from_unix(1_799_654_400);
         for text in [
             "2027-01-11T08:00:00Z",
@@ -158,10 +161,10 @@ mod tests {
     }
 
     #[test]
-    fn a_manual_clock_moves_only_by_its_hand() {
-        let (clock, hand) = Clock::manual(Timestamp::from_unix(100));
+    fn a_manual_clock_moves_only_by_its_control() {
+        let (clock, control) = Clock::manual(Timestamp::from_unix(100));
         assert_eq!(clock.now().as_unix(), 100);
-        hand.advance(Duration::from_secs(7));
+        control.advance(Duration::from_secs(7));
         assert_eq!(
             clock.now().since(Timestamp::from_unix(100)),
             Duration::from_secs(7)

@@ -1,100 +1,102 @@
-//! Who somebody is, as far as rules and tokens need to know.
+//! Identities: the attributes of a person that rules and tokens use, and how they were proved.
 
-mod harmless;
+mod untrusted_text;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::harmless::{is_blank, is_email, is_plain, is_reserved, picture, shown_name};
+pub use self::untrusted_text::{
+    is_blank, is_email, is_plain, is_reserved_subject, parse_picture_url, sanitize_display_name,
+};
 
-/// A person as an OpenID provider described them, cut down to what this deployment uses.
+/// The attributes of a person, reduced to those that this deployment uses.
 ///
-/// Every text in it is hostile: it was chosen by its owner or by somebody else's directory.
+/// Every text in it is hostile: its owner or a foreign directory chose it. The short field names
+/// keep the session cookie small.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The provider's stable id of the person (`sub` unless configured otherwise).
+    /// The provider's stable id of the person: `sub` unless configured otherwise.
     #[serde(rename = "s")]
     pub subject: String,
-    /// The provider's own name for the person, its `sub`, where that is not the id that rules go by:
-    /// what its logouts name.
+    /// The provider's `sub`, if `subject` is another claim. Logout tokens name the `sub`.
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub provider_subject: Option<String>,
-    /// The name to show.
+    /// The display name.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The e-mail address.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// Whether the provider vouches for the address; rules on addresses need it.
+    /// Whether the provider verified the address; conditions on addresses require it.
     #[serde(rename = "v", default)]
     pub email_verified: bool,
-    /// The address of a picture.
+    /// The URL of a picture.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub avatar: Option<String>,
-    /// The groups that some rule names; others are not kept.
+    /// The groups that some condition names; others are dropped.
     #[serde(rename = "g", default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
-    /// The values of the claims that some rule names, by the path the rule gives.
+    /// The values of the claims that some condition names, by the condition's path.
     #[serde(rename = "c", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub claims: BTreeMap<String, Vec<String>>,
 }
 
-/// On what grounds somebody stands before a room.
+/// The proof behind a visitor's identity.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Standing {
     /// Signed in with the provider.
     #[default]
     Member,
-    /// Nobody in particular, under a name of their own choice.
+    /// Unauthenticated, under a self-chosen name.
     Guest,
     /// Holds a link to one room.
     Invited(Invited),
-    /// An integration vouches for them in one room.
+    /// Vouched for by an integration, in one room.
     Embedded(Embedded),
 }
 
-/// What a link says of whoever holds it.
+/// The proof of a visitor who holds a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invited {
-    /// The link's id, by which it is revoked.
+    /// The link's id, for revocation.
     #[serde(rename = "l")]
     pub link: String,
-    /// It is a host link.
+    /// Whether it is a host link.
     #[serde(rename = "h", default)]
     pub host: bool,
-    /// The holder is signed in, too.
+    /// Whether the holder is signed in, too.
     #[serde(rename = "m", default)]
     pub member: bool,
 }
 
-/// What an integration says of a person.
+/// The proof of a visitor for whom an integration vouches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Embedded {
-    /// The integration's name in the configuration.
+    /// The integration's id in the configuration.
     #[serde(rename = "i")]
     pub integration: String,
-    /// It calls the person a moderator, and may.
+    /// Whether the integration claims a moderator and has the right to.
     #[serde(rename = "h", default)]
     pub host: bool,
 }
 
-/// An identity that a provider proved: only signing in makes one, and only from one can a session
-/// begin.
+/// An identity with a verified ID token. Only a sign-in creates one, and only from one begins a
+/// member's session.
 #[derive(Clone, Debug)]
-pub struct Verified(Identity);
+pub struct VerifiedIdentity(Identity);
 
 // === impl Identity ===
 
 impl Identity {
-    /// The `sub` by which the provider knows the person.
+    /// The provider's `sub`.
     pub fn provider_subject(&self) -> &str {
         self.provider_subject.as_deref().unwrap_or(&self.subject)
     }
 
-    /// The name to show, or the best stand-in for one; none of nobody in particular, whom Jitsi
-    /// asks for a name itself.
+    /// The display name, else the local part of the e-mail address, else the subject; `None` for a
+    /// guest without a name, whom Jitsi's page asks for one.
     pub fn display_name(&self) -> Option<&str> {
         let email_name = || {
             self.email
@@ -109,7 +111,7 @@ impl Identity {
 // === impl Standing ===
 
 impl Standing {
-    /// The word for logs and metrics.
+    /// The name in logs and metrics.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Member => "member",
@@ -119,7 +121,7 @@ impl Standing {
         }
     }
 
-    /// Whether the person signed in with the provider.
+    /// Whether the visitor is signed in with the provider.
     pub const fn is_member(&self) -> bool {
         matches!(
             self,
@@ -128,21 +130,21 @@ impl Standing {
     }
 }
 
-// === impl Verified ===
+// === impl VerifiedIdentity ===
 
-impl Verified {
-    /// To be called by the code that checked the provider's proof, and by nobody else.
+impl VerifiedIdentity {
+    /// Marks an identity as verified. The caller has verified the ID token; a test allows one caller.
     pub fn by_provider(identity: Identity) -> Self {
         Self(identity)
     }
 
-    /// Gives the identity up.
+    /// Returns the identity without the mark.
     pub fn into_inner(self) -> Identity {
         self.0
     }
 }
 
-impl std::ops::Deref for Verified {
+impl std::ops::Deref for VerifiedIdentity {
     type Target = Identity;
 
     fn deref(&self) -> &Identity {
@@ -150,13 +152,13 @@ impl std::ops::Deref for Verified {
     }
 }
 
-/// Begins the subjects of people whom integrations vouch for: `integration:<its id>:<their id>`.
+/// Prefix of the subjects of embedded users: `integration:<integration's id>:<user's id>`.
 pub(crate) const INTEGRATION_PREFIX: &str = "integration:";
 
-/// Begins the subjects of people of whom nobody vouched for anything; random text follows.
+/// Prefix of the subjects of guests; random text follows.
 pub const GUEST_PREFIX: &str = "guest:";
 
-/// Stands for the subjects of recorders.
+/// Prefix of the subjects of recorders (Jibri).
 pub const RECORDER_PREFIX: &str = "recorder:";
 
 #[cfg(test)]
@@ -164,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_that_is_known_of_somebody_is_their_name() {
+    fn the_display_name_falls_back_to_email_then_subject() {
         let mut who = Identity {
             subject: "42".to_owned(),
             name: Some("Zoë".to_owned()),
@@ -181,12 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn no_account_has_an_id_of_those_that_we_make_up() {
+    fn generated_subjects_are_reserved() {
         for id in ["guest:", "guest:x", "recorder:", "integration:school:1"] {
-            assert!(is_reserved(id), "{id}");
+            assert!(is_reserved_subject(id), "{id}");
         }
         for id in ["guest", "42", "x:guest:"] {
-            assert!(!is_reserved(id), "{id}");
+            assert!(!is_reserved_subject(id), "{id}");
         }
     }
 }

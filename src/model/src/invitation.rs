@@ -1,7 +1,7 @@
-//! Links that let their holder into one room: `https://HOST/<room>?invite=<token>`.
+//! Invitation links: `https://HOST/<room>?invite=<token>` admits its holder to one room.
 //!
-//! All that a link says is sealed into its token, so that any replica reads it without a store; only
-//! counting uses and revoking need one, by the link's id.
+//! The token is the sealed link itself, so any replica opens it without a store. Only use counts and
+//! revocation need the store, by the link's id.
 
 use std::fmt;
 
@@ -13,80 +13,84 @@ use crate::{
     seal::{Keyring, Purpose, Sealer},
 };
 
-/// What a link says.
+/// The content of an invitation link. The short field names keep the token short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
-    /// Random name of the link, by which it is counted and revoked.
+pub struct InvitationLink {
+    /// The random id, for use counts and revocation.
     #[serde(rename = "i")]
     pub id: String,
-    /// The one room that it is for.
+    /// The room that it opens.
     #[serde(rename = "r")]
     pub room: RoomKey,
-    /// Whether its holder is a host.
+    /// Whether the holder is a host.
     #[serde(rename = "h", default, skip_serializing_if = "std::ops::Not::not")]
     pub host: bool,
-    /// The holder's name, if it is for somebody in particular.
+    /// The name of its recipient, if it is personal.
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The holder's e-mail address, if it is for somebody in particular.
+    /// The e-mail address of its recipient, if it is personal.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// Before then it opens nothing yet.
+    /// The first second of its validity; `None` is at once.
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub begins: Option<Timestamp>,
-    /// From then on it opens nothing.
+    /// The first second after its validity.
     #[serde(rename = "x")]
     pub expires: Timestamp,
-    /// How often it can be used; unless set, any number of times.
+    /// The number of uses; `None` is unlimited.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub uses: Option<u32>,
-    /// Who made it: a member's subject or an integration's name, for the audit log.
+    /// Its creator for the audit log: a member's subject or an integration's id.
     #[serde(rename = "b")]
     pub by: String,
 }
 
-/// Makes tokens of links and reads them.
-pub struct Links {
+/// Issues and opens tokens of invitation links.
+pub struct InvitationLinks {
     sealer: Sealer,
 }
 
-/// Why a link opens nothing.
+/// Why a link is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
-    /// Changed, cut off, made elsewhere, or by a key that is gone.
+    /// The token was changed or truncated, or sealed by another deployment or a removed key.
     #[error("the link is not one of this deployment")]
     Unreadable,
-    /// Its time is over.
+    /// The link's validity has ended.
     #[error("the link has expired")]
     Expired,
-    /// Its time has not come.
+    /// The link's validity begins at this time.
     #[error("the link opens the room only later")]
     TooEarly(Timestamp),
 }
 
-// === impl Links ===
+// === impl InvitationLinks ===
 
-impl Links {
-    /// For links of the deployment at `origin`.
+impl InvitationLinks {
+    /// Creates the issuer of the deployment at `origin`.
     pub fn new(keyring: &Keyring, origin: &str) -> Self {
         Self {
             sealer: keyring.sealer(Purpose::Link, origin),
         }
     }
 
-    /// The link's token: base64url, so that it stands in an address as it is.
-    pub fn issue(&self, link: &Link) -> String {
+    /// Issues the link's token: base64url, which needs no encoding in a query.
+    pub fn issue(&self, link: &InvitationLink) -> String {
+        // Infallible: the fields are texts, numbers and booleans.
         let plain = serde_json::to_vec(link).expect("texts and numbers always serialize");
         self.sealer.seal(&plain)
     }
 
-    /// The link of a token, if its time has come and is not over. Whether it is used up or revoked,
-    /// the store knows.
-    pub fn open(&self, token: &str, now: Timestamp) -> Result<Link, LinkError> {
+    /// Opens a token. Use count and revocation are left to the store.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError`].
+    pub fn open(&self, token: &str, now: Timestamp) -> Result<InvitationLink, LinkError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(LinkError::Unreadable);
         }
-        let link: Link = self
+        let link: InvitationLink = self
             .sealer
             .open(token)
             .and_then(|plain| serde_json::from_slice(&plain).ok())
@@ -101,13 +105,13 @@ impl Links {
     }
 }
 
-impl fmt::Debug for Links {
+impl fmt::Debug for InvitationLinks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Links")
+        f.write_str("InvitationLinks")
     }
 }
 
-/// Ours have about 200; one with the longest names and addresses that the API takes has 3000.
+/// Typical tokens have 200 bytes; with the longest name and address of the API they have 3000.
 const MAX_TOKEN_BYTES: usize = 4096;
 
 #[cfg(test)]
@@ -120,12 +124,12 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 
-    fn links(key: u8, origin: &str) -> Links {
-        Links::new(&Keyring::of([key; 32]), origin)
+    fn links(key: u8, origin: &str) -> InvitationLinks {
+        InvitationLinks::new(&Keyring::single([key; 32]), origin)
     }
 
-    fn link() -> Link {
-        Link {
+    fn link() -> InvitationLink {
+        InvitationLink {
             id: "lU4mSxTwQ0uJ3n2b".to_owned(),
             room: RoomKey::from_text("acme/calm-otter-4821-k7qd3m2a").unwrap(),
             host: false,
@@ -139,9 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn a_link_comes_back_until_it_expires() {
+    fn a_token_opens_as_the_issued_link_until_it_expires() {
         let links = links(1, "https://a");
-        let full = Link {
+        let full = InvitationLink {
             host: true,
             name: Some("Zoë <b>".to_owned()),
             email: Some("zoe@example.org".to_owned()),
@@ -158,10 +162,10 @@ mod tests {
     }
 
     #[test]
-    fn a_link_may_begin_later() {
+    fn a_link_opens_from_its_begin() {
         let links = links(1, "https://a");
         let begins = NOW.after(Duration::from_mins(5));
-        let later = Link {
+        let later = InvitationLink {
             begins: Some(begins),
             ..link()
         };
@@ -171,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn links_stay_short_and_plain() {
+    fn tokens_are_short_and_url_safe() {
         let token = links(1, "https://a").issue(&link());
         assert!(token.len() <= 200, "{}", token.len());
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -179,10 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_link_that_can_be_made_opens() {
-        // In a script of three bytes a letter, as the API takes names and addresses.
+    fn the_longest_link_of_the_api_opens() {
+        // A script with three bytes per character, at the limits of the API.
         let room = format!("{}/{}", "t".repeat(63), "%e4%bc%9a".repeat(56));
-        let longest = Link {
+        let longest = InvitationLink {
             id: format!("{}.{}", "i".repeat(32), "r".repeat(16)),
             room: RoomKey::try_from(room).unwrap(),
             host: true,
@@ -198,13 +202,13 @@ mod tests {
     }
 
     #[test]
-    fn links_of_other_deployments_and_other_sealed_texts_open_nothing() {
+    fn tokens_of_other_deployments_keys_and_purposes_are_refused() {
         let ours = links(1, "https://a");
         let plain = serde_json::to_vec(&link()).unwrap();
-        let cookie = Keyring::of([1; 32])
+        let cookie = Keyring::single([1; 32])
             .sealer(Purpose::Session, "https://a")
             .seal(&plain);
-        let other_text = Keyring::of([1; 32])
+        let other_text = Keyring::single([1; 32])
             .sealer(Purpose::Link, "https://a")
             .seal(b"{}");
         for token in [
@@ -221,7 +225,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_token_that_was_touched_opens_nothing(at: usize, to in "[A-Za-z0-9_-]", cut: usize) {
+        fn a_changed_or_truncated_token_is_refused(at: usize, to in "[A-Za-z0-9_-]", cut: usize) {
             let links = links(1, "https://a");
             let token = links.issue(&link());
             let at = at % token.len();

@@ -1,8 +1,8 @@
-//! 8x8's Jitsi as a service in place of one's own: its tokens, and what its `IFrame` API is told.
+//! Jitsi as a Service (`JaaS`, 8x8): tokens, and the options of the `IFrame` API.
 //!
-//! After the same sign-in and by the same rules, the meeting opens in a page of ours that loads
-//! 8x8's script. There is no connection that we could put the token on, so the browser gets it, and
-//! it is worth as little as it can be: for one person, one room and a short time.
+//! After the same sign-in and policy, a page of the gateway loads 8x8's script. No connection passes
+//! through the gateway, so the browser itself gets the token: for one person, one room and a short
+//! time.
 
 use std::{fmt, time::Duration};
 
@@ -20,28 +20,28 @@ use crate::{
     token::{KeySettings, Signer, SignerError, SigningSettings},
 };
 
-/// Which account at 8x8, and what its meetings offer.
+/// The account at 8x8 and the features of its meetings.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct JaasSettings {
     /// The account's app id, `vpaas-magic-cookie-…`.
     pub app_id: String,
-    /// The id of the key whose public half is registered there.
+    /// The id of the key pair whose public key is registered at 8x8.
     pub key_id: String,
     /// The private key as PEM text (PKCS #8 or PKCS #1, RSA).
     pub pem: SecretString,
-    /// Where 8x8 serves meetings.
+    /// The host that serves meetings, usually `8x8.vc`.
     pub host: Authority,
-    /// How long a token is good for. The page keeps it for reconnecting.
+    /// The lifetime of a token. The page uses it again to reconnect.
     pub lifetime: Duration,
-    /// What moderators may use.
-    pub features: Vec<Feature>,
+    /// The features for moderators.
+    pub features: Vec<JaasFeature>,
 }
 
-/// What 8x8 lets people do by their token, and may charge for.
+/// A feature that 8x8 enables by token and may charge for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
-pub enum Feature {
+pub enum JaasFeature {
     /// Stream to the public.
     Livestreaming,
     /// Record to 8x8's storage.
@@ -62,20 +62,20 @@ pub enum Feature {
     ListVisitors,
 }
 
-/// Makes what a browser needs to open a meeting at 8x8.
+/// Creates the token, the script URL and the options that open a meeting at 8x8.
 pub struct Jaas {
     signer: Signer,
     clock: Clock,
     app_id: String,
     host: Authority,
     lifetime: Duration,
-    features: Vec<Feature>,
+    features: Vec<JaasFeature>,
 }
 
-/// A token that 8x8 accepts: shown to its holder and to nobody else.
+/// A token that 8x8 accepts. A secret of its holder.
 pub struct JaasToken(String);
 
-/// The claims in the form that 8x8 publishes, with its texts for truth values.
+/// The claims as 8x8 documents them: booleans are the strings `"true"` and `"false"`.
 #[derive(Serialize)]
 struct Claims<'c> {
     aud: &'static str,
@@ -107,14 +107,18 @@ struct User<'c> {
     hidden_from_recorder: &'static str,
 }
 
-/// Every feature by name, so that none is on because it is not there.
-struct Features<'c>(&'c [Feature]);
+/// All features by name: 8x8 enables some that a token leaves out.
+struct Features<'c>(&'c [JaasFeature]);
 
 // === impl Jaas ===
 
 impl Jaas {
-    /// For the account of the settings.
-    pub fn new(settings: &Settings, clock: Clock) -> Result<Self, SignerError> {
+    /// Prepares the account's key.
+    ///
+    /// # Errors
+    ///
+    /// [`SignerError`], for an unusable key.
+    pub fn new(settings: &JaasSettings, clock: Clock) -> Result<Self, SignerError> {
         let signing = SigningSettings::Keys {
             algorithm: jsonwebtoken::Algorithm::RS256,
             keys: vec![KeySettings {
@@ -132,7 +136,11 @@ impl Jaas {
         })
     }
 
-    /// The token of one person in one room.
+    /// Mints the token of one visitor in one room.
+    ///
+    /// # Errors
+    ///
+    /// [`SignerError::Sign`].
     pub fn token(
         &self,
         room: &RoomKey,
@@ -163,26 +171,26 @@ impl Jaas {
         self.signer.sign(&claims).map(JaasToken)
     }
 
-    /// The origin of 8x8's script and frames, for our page's content security policy.
+    /// The origin of 8x8's script and frames, for the page's content security policy.
     pub fn origin(&self) -> String {
         format!("https://{}", self.host)
     }
 
-    /// The address of the `IFrame` API's script.
+    /// The URL of the `IFrame` API's script.
     pub fn script_url(&self) -> String {
         format!("{}/{}/external_api.js", self.origin(), self.app_id)
     }
 
-    /// The room as the `IFrame` API calls it, ready to stand in its address.
+    /// The `roomName` of the `IFrame` API, percent-encoded.
     pub fn room_name(&self, room: &RoomKey) -> String {
         let name = within_app(room);
         let readable = percent_encoding::percent_decode_str(&name).decode_utf8_lossy();
-        // The script puts it into a path as it is, where Jitsi's client drops what is not encoded.
+        // The script inserts it into a path unchanged, and Jitsi's client drops what is not encoded.
         let spelled = utf8_percent_encode(&readable, ENCODED_IN_PATH);
         format!("{}/{spelled}", self.app_id)
     }
 
-    /// The options of the `IFrame` API, but for the element that it fills.
+    /// The options of the `IFrame` API, except for `parentNode`.
     pub fn options(&self, room: &RoomKey, token: &JaasToken, language: Option<&str>) -> Value {
         let mut options = json!({
             "roomName": self.room_name(room),
@@ -209,7 +217,7 @@ impl fmt::Debug for Jaas {
 // === impl JaasToken ===
 
 impl JaasToken {
-    /// The text, for the page of the one whom it is for.
+    /// The text, for the holder's page.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -221,9 +229,9 @@ impl fmt::Debug for JaasToken {
     }
 }
 
-// === impl Feature ===
+// === impl JaasFeature ===
 
-impl Feature {
+impl JaasFeature {
     const ALL: [Self; 9] = [
         Self::Livestreaming,
         Self::Recording,
@@ -257,7 +265,7 @@ impl Feature {
 impl Serialize for Features<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for feature in Feature::ALL {
+        for feature in JaasFeature::ALL {
             map.serialize_entry(feature.as_str(), truth(self.0.contains(&feature)))?;
         }
         for name in FOR_EVERYBODY {
@@ -267,10 +275,11 @@ impl Serialize for Features<'_> {
     }
 }
 
-/// The room's name within the account, which is one tenant there: ours has to go into the name.
+/// The room's name within the account. The account is a single tenant at 8x8, so the gateway's
+/// tenant becomes a part of the name.
 ///
-/// `tenant.acme.x` is the room `x` of `acme`. A room that has no tenant and begins like that gets an
-/// empty one, which no tenant can be, so that two rooms never share a name.
+/// `tenant.acme.x` is the room `x` of `acme`. A room without a tenant whose name begins like that
+/// gets an empty tenant, so two rooms never share a name.
 fn within_app(room: &RoomKey) -> String {
     match room.tenant() {
         Some(tenant) => format!("{TENANT_MARK}{tenant}.{}", room.node()),
@@ -285,16 +294,16 @@ const fn truth(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }
 
-/// What people take for granted, and what would go away if the token had features and not these.
+/// The features of all occupants, which 8x8 denies if a token has features but not these.
 const FOR_EVERYBODY: [&str; 2] = ["send-groupchat", "create-polls"];
 
-/// A tenant has no dot in its canonical form, so the next one ends it.
+/// The next dot ends the tenant: a canonical tenant has none.
 const TENANT_MARK: &str = "tenant.";
 
-/// 8x8's clock may be this much behind ours.
+/// `nbf` allows for a server of 8x8 whose clock is this much behind.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
-/// The unreserved characters stay (RFC 3986 § 2.3).
+/// All but the unreserved characters (RFC 3986 § 2.3).
 const ENCODED_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')

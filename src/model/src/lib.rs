@@ -1,8 +1,9 @@
-//! Values and the decisions made from them: no sockets, no files, no waiting.
+//! Values and pure decisions: no sockets, no files, no async.
 
 pub mod bosh;
 pub mod calendar;
 pub mod clock;
+pub mod digest;
 pub mod headers;
 pub mod identity;
 pub mod integration;

@@ -1,11 +1,11 @@
-//! Whose room it is, told by the room's name alone, so that any replica knows it without a store.
+//! Room owners, encoded in the room's name: any replica recognizes them without a store.
 //!
-//! A meeting that somebody makes is named `calm-otter-4821-k7qd3m2a`. The last part is a tag over
-//! the name, the tenant and the owner, made with a key that only the gateway has: whoever signs in
-//! and gives the same tag is the owner, and nobody else can make up a name that gives theirs.
+//! A meeting is named `calm-otter-4821-k7qd3m2a`. The last part is a MAC over slug, tenant and
+//! owner's id, by a key of the gateway. A member whose id yields the same tag is the owner; without
+//! the key a name with a given owner cannot be found.
 
-mod fold;
-mod words;
+mod slug;
+mod word_list;
 
 use crate::{
     identity::Identity,
@@ -14,18 +14,18 @@ use crate::{
     seal::{Tagger, is_short_tag},
 };
 
-/// Names rooms for their owners, and knows owners by the names.
+/// Creates names with owner tags, and verifies them.
 #[derive(Debug)]
 pub struct OwnerTags {
     tagger: Tagger,
 }
 
-/// Whom a room is made for.
+/// The owner of a new room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner<'o> {
-    /// Somebody by the id that rules go by ([`Identity::subject`]).
+pub enum RoomOwner<'o> {
+    /// By subject ([`Identity::subject`]).
     Subject(&'o str),
-    /// Somebody by an e-mail address, who may never have signed in yet; case does not matter.
+    /// By e-mail address in any case; the owner may never have signed in yet.
     Email(&'o str),
 }
 
@@ -37,65 +37,62 @@ impl OwnerTags {
         Self { tagger }
     }
 
-    /// A name for a room of this owner: memorable random words, or what they wished for folded to
-    /// what is readable in an address; and the tag.
+    /// Creates the key of a new room: the slug of the wished name, or random words, and the tag.
     ///
     /// # Errors
     ///
-    /// [`RoomError::Empty`] when nothing of the wish can stand in an address. An empty wish is none.
+    /// [`RoomError::Empty`] if the slug of the wish is empty. A blank wish counts as none.
     pub fn name(
         &self,
         tenant: Option<&Tenant>,
         wish: Option<&str>,
-        owner: &Owner<'_>,
+        owner: &RoomOwner<'_>,
         random: &Random,
     ) -> Result<RoomKey, RoomError> {
-        let stem = match wish.map(str::trim).filter(|wish| !wish.is_empty()) {
-            Some(wish) => fold::readable(wish),
-            None => words::pick(random),
+        let slug = match wish.map(str::trim).filter(|wish| !wish.is_empty()) {
+            Some(wish) => slug::slugify(wish),
+            None => word_list::random_slug(random),
         };
         let named = |name: &str| RoomKey::from_query(tenant.cloned(), name);
-        // The tag is over the canonical form, which is what comes back from an address.
-        let stem = named(&stem)?;
-        let tag = self.tag(stem.node(), tenant, owner);
-        named(&format!("{}{SEPARATOR}{tag}", stem.node()))
+        // The tag covers the canonical form, because an address is parsed into that.
+        let slug = named(&slug)?;
+        let tag = self.tag(slug.node(), tenant, owner);
+        named(&format!("{}{SEPARATOR}{tag}", slug.node()))
     }
 
-    /// Whether the room was made for this person.
+    /// Whether the room's tag is that of this identity.
     ///
-    /// Only for people whom the provider vouches for: an integration or a guest could claim any
+    /// The caller passes identities of members only: an integration or a guest could claim any
     /// subject.
     pub fn is_owner(&self, room: &RoomKey, who: &Identity) -> bool {
-        let Some((stem, tag)) = split(room) else {
+        let Some((slug, tag)) = split(room) else {
             return false;
         };
         let email = who.email.as_deref().filter(|_| who.email_verified);
-        [Some(Owner::Subject(&who.subject)), email.map(Owner::Email)]
-            .into_iter()
-            .flatten()
-            .any(|owner| {
-                let (kind, id) = owner.parts();
-                let parts = [kind, &id, stem, tenant_part(room.tenant())];
-                !id.is_empty() && self.tagger.verify_short(&parts, tag)
-            })
+        [
+            Some(RoomOwner::Subject(&who.subject)),
+            email.map(RoomOwner::Email),
+        ]
+        .into_iter()
+        .flatten()
+        .any(|owner| {
+            let (kind, id) = owner.parts();
+            let parts = [kind, &id, slug, tenant_part(room.tenant())];
+            !id.is_empty() && self.tagger.verify_short(&parts, tag)
+        })
     }
 
-    /// Whether the room's name could end in a tag, so that it may have an owner.
-    pub fn shaped(room: &RoomKey) -> bool {
-        split(room).is_some()
-    }
-
-    fn tag(&self, stem: &str, tenant: Option<&Tenant>, owner: &Owner<'_>) -> String {
+    fn tag(&self, slug: &str, tenant: Option<&Tenant>, owner: &RoomOwner<'_>) -> String {
         let (kind, id) = owner.parts();
         self.tagger
-            .short_tag(&[kind, &id, stem, tenant_part(tenant)])
+            .short_tag(&[kind, &id, slug, tenant_part(tenant)])
     }
 }
 
-// === impl Owner ===
+// === impl RoomOwner ===
 
-impl Owner<'_> {
-    /// The kind, so that no address is taken for a subject, and the id.
+impl RoomOwner<'_> {
+    /// The kind, so that no address counts as a subject, and the id.
     fn parts(&self) -> (&'static str, String) {
         match self {
             Self::Subject(subject) => ("subject", (*subject).to_owned()),
@@ -104,13 +101,13 @@ impl Owner<'_> {
     }
 }
 
-/// The stem of a room's name, and what has the shape of a tag.
+/// Splits a room's name into slug and tag, if its end has the form of a tag.
 fn split(room: &RoomKey) -> Option<(&str, &str)> {
-    let (stem, tag) = room.node().rsplit_once(SEPARATOR)?;
-    (!stem.is_empty() && is_short_tag(tag)).then_some((stem, tag))
+    let (slug, tag) = room.node().rsplit_once(SEPARATOR)?;
+    (!slug.is_empty() && is_short_tag(tag)).then_some((slug, tag))
 }
 
-/// No tenant is the empty one, which no tenant can be.
+/// The tenant in the tag's input; no tenant is empty, so `""` stands for none.
 fn tenant_part(tenant: Option<&Tenant>) -> &str {
     tenant.map_or("", Tenant::as_str)
 }
@@ -124,7 +121,7 @@ mod tests {
     use super::*;
     use crate::seal::{Keyring, Purpose};
 
-    const HANNA: Owner<'_> = Owner::Subject("4711");
+    const HANNA: RoomOwner<'_> = RoomOwner::Subject("4711");
 
     fn tags(keys: &[&str]) -> OwnerTags {
         let ring = Keyring::parse(&keys.join("\n")).unwrap();
@@ -149,7 +146,12 @@ mod tests {
         }
     }
 
-    fn wish(tags: &OwnerTags, tenant: Option<&Tenant>, wish: &str, owner: &Owner<'_>) -> RoomKey {
+    fn wish(
+        tags: &OwnerTags,
+        tenant: Option<&Tenant>,
+        wish: &str,
+        owner: &RoomOwner<'_>,
+    ) -> RoomKey {
         tags.name(tenant, Some(wish), owner, &Random::predictable(1))
             .unwrap()
     }
@@ -161,20 +163,18 @@ mod tests {
     }
 
     #[test]
-    fn only_the_owner_is_the_owner() {
+    fn a_room_belongs_only_to_the_subject_in_its_tag() {
         let tags = tags(&[OLD]);
         let room = wish(&tags, None, "Team Call", &HANNA);
         assert!(room.node().starts_with("team-call-"), "{room}");
-        assert!(OwnerTags::shaped(&room));
         assert!(tags.is_owner(&room, &member("4711")));
         assert!(!tags.is_owner(&room, &member("4712")));
         assert!(!tags.is_owner(&room, &member("")));
-        // Not by calling an address what is a subject.
         assert!(!tags.is_owner(&room, &with_email("1", "4711", true)));
     }
 
     #[test]
-    fn a_changed_tag_stem_or_tenant_has_no_owner() {
+    fn a_changed_tag_slug_or_tenant_has_no_owner() {
         let tags = tags(&[OLD]);
         let acme = Tenant::parse("acme").unwrap();
         let room = wish(&tags, Some(&acme), "plan", &HANNA);
@@ -192,13 +192,13 @@ mod tests {
             changed(&room, "acme/", "acne/"),
             changed(&room, "acme/", ""),
         ] {
-            assert!(OwnerTags::shaped(&room), "{room}");
+            assert!(split(&room).is_some(), "{room}");
             assert!(!tags.is_owner(&room, &hanna), "{room}");
         }
     }
 
     #[test]
-    fn a_room_keeps_its_owner_when_keys_rotate_until_the_old_one_is_gone() {
+    fn a_room_keeps_its_owner_until_its_key_leaves_the_keyring() {
         let room = wish(&tags(&[OLD]), None, "plan", &HANNA);
         assert!(tags(&[NEW, OLD]).is_owner(&room, &member("4711")));
         assert!(!tags(&[NEW]).is_owner(&room, &member("4711")));
@@ -207,9 +207,9 @@ mod tests {
     }
 
     #[test]
-    fn an_address_counts_when_the_provider_verified_it() {
+    fn an_owner_by_address_needs_a_verified_address() {
         let tags = tags(&[OLD]);
-        let room = wish(&tags, None, "plan", &Owner::Email("Hanna@Example.org"));
+        let room = wish(&tags, None, "plan", &RoomOwner::Email("Hanna@Example.org"));
         assert!(tags.is_owner(&room, &with_email("1", "hanna@example.ORG", true)));
         assert!(!tags.is_owner(&room, &with_email("1", "hanna@example.org", false)));
         assert!(!tags.is_owner(&room, &with_email("1", "max@example.org", true)));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn no_wish_gives_words_and_an_impossible_one_nothing() {
+    fn a_blank_wish_gives_random_words_and_an_unusable_one_an_error() {
         let tags = tags(&[OLD]);
         let named = |wish| tags.name(None, wish, &HANNA, &Random::predictable(3));
         let room = named(None).unwrap();
@@ -228,23 +228,23 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_rooms_have_no_owner() {
+    fn names_without_a_tag_have_no_owner() {
         let tags = tags(&[OLD]);
         for name in ["team", "team-call", "k7qd3m2a", "a-k7qd3m2", "a-k7qd3m2l"] {
             let room = RoomKey::from_text(name).unwrap();
-            assert!(!OwnerTags::shaped(&room), "{name}");
+            assert!(split(&room).is_none(), "{name}");
             assert!(!tags.is_owner(&room, &member("4711")), "{name}");
         }
     }
 
     proptest! {
         #[test]
-        fn whatever_is_wished_for_is_the_owners_in_every_spelling(
+        fn every_spelling_of_a_named_room_has_its_owner(
             text in "\\PC{1,80}",
             subject in "\\PC{1,40}",
         ) {
             let tags = tags(&[NEW]);
-            let owner = Owner::Subject(&subject);
+            let owner = RoomOwner::Subject(&subject);
             if let Ok(room) = tags.name(None, Some(&text), &owner, &Random::predictable(1)) {
                 prop_assert!(tags.is_owner(&room, &member(&subject)));
                 let page = RoomKey::from_page(None, room.node()).unwrap();

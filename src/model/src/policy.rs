@@ -1,18 +1,18 @@
-//! The rules: who may enter which room, and as what.
+//! Room policy: decides whether a visitor may enter a room, and in which role.
 //!
-//! [`Policy::decide`] is the only place where an [`Admission`] is made, from values alone: no clock,
-//! no I/O. Rules are tried in order and the first whose room and tenant fit decides.
+//! [`Policy::decide`] is the only maker of an [`Admission`], from values alone: no clock, no I/O.
+//! Rules are tried in order; the first that matches the room and its tenant decides.
 
+mod admission;
+mod condition;
 mod glob;
-mod matcher;
 mod rule;
 
-use std::{fmt, time::Duration};
-
 pub use self::{
+    admission::{Admission, Grant, Refusal, Role, Waiting},
+    condition::{Condition, ConditionError},
     glob::Glob,
-    matcher::{Matcher, MatcherError},
-    rule::{Allowed, Enter, Features, Rule, Start, TenantScope, Window},
+    rule::{EntryRule, FeatureAccess, Features, Rule, StartRule, TenantScope, TimeWindow},
 };
 use crate::{
     clock::Timestamp,
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     rules: Vec<Rule>,
-    nobody_signs_in: bool,
+    can_sign_in: bool,
 }
 
 /// Who stands before a room.
@@ -38,169 +38,67 @@ pub struct Visitor<'v> {
     pub owner: bool,
 }
 
-/// How things stand in a room.
+/// The state of a room, as far as rules depend on it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Situation {
-    /// The time.
+    /// The current time.
     pub now: Timestamp,
-    /// Somebody who may open the room is there, or was and others are still there.
+    /// An occupant who may open the room is present, or was and other occupants still are.
     pub open: bool,
-    /// How many people are there, without the visitor.
+    /// The number of occupants without the visitor.
     pub others: u32,
-    /// The visitor is there already: when a room may be entered, who opens it and how many fit in
-    /// is for those who come.
+    /// The visitor is an occupant already. Time window, opening and occupancy limit apply only to
+    /// new occupants.
     pub staying: bool,
-}
-
-/// The policy's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Admission<'p> {
-    /// Enter, in this role.
-    Admit(Grant<'p>),
-    /// Enter as soon as the room is open.
-    Wait(Waiting),
-    /// Only somebody who signed in can be told more.
-    SignIn,
-    /// Nobody in particular may enter as a guest, or sign in.
-    Guest {
-        /// A name is asked for, and the way to sign in shown.
-        ask: bool,
-    },
-    /// Not this person, not this room, not now.
-    Refuse(Refusal),
-}
-
-/// Somebody who may enter once the room is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// Position of the rule, from 1.
-    pub rule: usize,
-    /// Only a host is waited for, not just any member.
-    pub for_host: bool,
-}
-
-/// The permission to enter one room. Only [`Policy::decide`] makes one, and tokens are minted only
-/// from one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant<'p> {
-    role: Role,
-    opens: bool,
-    rule: usize,
-    by: Option<&'p Matcher>,
-    features: &'p Features,
-    lifetime: Option<Duration>,
-}
-
-/// What somebody is in a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// May mute, remove, record; in XMPP terms an owner of the room.
-    Moderator,
-    /// Anybody else.
-    Participant,
-}
-
-/// Why somebody may not enter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Refusal {
-    /// No rule is for the room.
-    #[error("no rule is for this room")]
-    NoRule,
-    /// The rule that is for the room closes it.
-    #[error("rule {rule} closes this room")]
-    Closed {
-        /// Position of the rule, from 1.
-        rule: usize,
-    },
-    /// The person meets none of the rule's conditions.
-    #[error("rule {rule} lets other people in")]
-    NotAllowed {
-        /// Position of the rule, from 1.
-        rule: usize,
-    },
-    /// Signing in would not help: the room is entered by link or from another system.
-    #[error("rule {rule} lets in by invitation only")]
-    InvitationOnly {
-        /// Position of the rule, from 1.
-        rule: usize,
-    },
-    /// The room is entered later.
-    #[error("rule {rule} opens this room later")]
-    NotYet {
-        /// Position of the rule, from 1.
-        rule: usize,
-        /// When it may be entered.
-        opens: Timestamp,
-    },
-    /// The room is over.
-    #[error("rule {rule} has closed this room")]
-    Over {
-        /// Position of the rule, from 1.
-        rule: usize,
-        /// Since when.
-        closed: Timestamp,
-    },
-    /// No more people fit in.
-    #[error("rule {rule} lets in {most} people at once")]
-    Full {
-        /// Position of the rule, from 1.
-        rule: usize,
-        /// How many there may be.
-        most: u32,
-    },
 }
 
 // === impl Policy ===
 
 impl Policy {
-    /// A policy of these rules.
+    /// Creates a policy of rules in the order of the configuration.
     pub fn new(rules: Vec<Rule>) -> Self {
         Self {
             rules,
-            nobody_signs_in: false,
+            can_sign_in: true,
         }
     }
 
-    /// The same where people have no accounts: nobody is asked to sign in.
+    /// The same policy for a deployment without a provider: it never answers
+    /// [`Admission::SignIn`].
     #[must_use]
     pub fn without_sign_in(self) -> Self {
         Self {
-            nobody_signs_in: true,
+            can_sign_in: false,
             ..self
         }
     }
 
-    /// Decides whether the visitor, or nobody in particular, may enter the room.
+    /// Decides whether the visitor may enter the room; `None` is an anonymous visitor.
     pub fn decide(
         &self,
         room: &RoomKey,
         visitor: Option<&Visitor<'_>>,
         situation: &Situation,
     ) -> Admission<'_> {
-        let Some((position, rule)) = self.rule_of(room) else {
+        let Some((position, rule)) = self.rule_for(room) else {
             return Admission::Refuse(Refusal::NoRule);
         };
-        let Enter::Where(conditions) = &rule.enter else {
+        let EntryRule::Where(conditions) = &rule.enter else {
             return Admission::Refuse(Refusal::Closed { rule: position });
         };
-        let coming = !situation.staying;
-        if let Some(refusal) = rule
-            .window
-            .refuses(situation.now, position)
-            .filter(|_| coming)
-        {
+        let entering = !situation.staying;
+        if entering && let Some(refusal) = rule.window.check(situation.now, position) {
             return Admission::Refuse(refusal);
         }
         let Some(visitor) = visitor else {
-            return self.for_nobody(conditions, position);
+            return self.decide_anonymous(conditions, position);
         };
         if !conditions.iter().any(|condition| condition.admits(visitor)) {
-            // An account may be able to do what a guest's name or a link cannot.
+            // An account could meet a condition that a guest or the holder of a link does not.
             let could_sign_in = matches!(visitor.standing, Standing::Guest)
                 || matches!(visitor.standing, Standing::Invited(by) if !by.member);
             return if could_sign_in {
-                self.for_nobody(conditions, position)
+                self.decide_anonymous(conditions, position)
             } else {
                 Admission::Refuse(Refusal::NotAllowed { rule: position })
             };
@@ -211,13 +109,13 @@ impl Policy {
             None => Role::Participant,
         };
         let opens = rule.may_start(visitor, role);
-        if coming && !opens && !situation.open {
+        if entering && !opens && !situation.open {
             return Admission::Wait(Waiting {
                 rule: position,
-                for_host: rule.start == Start::Hosts,
+                for_host: rule.start == StartRule::Hosts,
             });
         }
-        let full = |most: &u32| coming && situation.others >= *most && role != Role::Moderator;
+        let full = |most: &u32| entering && situation.others >= *most && role != Role::Moderator;
         if let Some(most) = rule.max_people.filter(full) {
             return Admission::Refuse(Refusal::Full {
                 rule: position,
@@ -234,46 +132,45 @@ impl Policy {
         })
     }
 
-    /// The rule that decides on a room, and its position from 1.
-    pub fn rule_of(&self, room: &RoomKey) -> Option<(usize, &Rule)> {
-        (1..).zip(&self.rules).find(|(_, rule)| rule.is_for(room))
+    /// The rule that decides on a room, and its position, from 1.
+    pub fn rule_for(&self, room: &RoomKey) -> Option<(usize, &Rule)> {
+        (1..).zip(&self.rules).find(|(_, rule)| rule.matches(room))
     }
 
-    /// Whether some rule asks about this group, so that a session has to remember it.
+    /// Whether a condition names this group. Sessions keep no other groups: their cookie is small.
     pub fn names_group(&self, group: &str) -> bool {
         self.conditions().any(|condition| match condition {
-            Matcher::Group(pattern) => pattern.matches(group),
+            Condition::Group(pattern) => pattern.matches(group),
             _ => false,
         })
     }
 
-    /// The paths of the claims that some rule asks about.
+    /// The paths of the claims that conditions name; sessions keep no other claims.
     pub fn claim_paths(&self) -> impl Iterator<Item = &str> {
         self.conditions().filter_map(|condition| match condition {
-            Matcher::Claim { path, .. } => Some(path.as_str()),
+            Condition::Claim { path, .. } => Some(path.as_str()),
             _ => None,
         })
     }
 
-    /// The rules, in the order in which they are tried.
+    /// The rules in the order of the configuration.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
-    /// What somebody hears of whom nothing is known.
-    fn for_nobody(&self, conditions: &[Matcher], rule: usize) -> Admission<'static> {
-        if conditions.contains(&Matcher::Open) {
+    fn decide_anonymous(&self, conditions: &[Condition], rule: usize) -> Admission<'static> {
+        if conditions.contains(&Condition::Open) {
             Admission::Guest { ask: false }
-        } else if conditions.contains(&Matcher::Guest) {
+        } else if conditions.contains(&Condition::Guest) {
             Admission::Guest { ask: true }
-        } else if !self.nobody_signs_in && conditions.iter().any(Matcher::is_about_accounts) {
+        } else if self.can_sign_in && conditions.iter().any(Condition::is_about_accounts) {
             Admission::SignIn
         } else {
             Admission::Refuse(Refusal::InvitationOnly { rule })
         }
     }
 
-    fn conditions(&self) -> impl Iterator<Item = &Matcher> {
+    fn conditions(&self) -> impl Iterator<Item = &Condition> {
         self.rules.iter().flat_map(Rule::conditions)
     }
 }
@@ -287,100 +184,6 @@ impl<'v> Visitor<'v> {
             identity,
             standing: &Standing::Member,
             owner: false,
-        }
-    }
-}
-
-// === impl Window ===
-
-impl Window {
-    fn refuses(self, now: Timestamp, rule: usize) -> Option<Refusal> {
-        let early = self.opens.filter(|opens| now < *opens);
-        let late = self.closes.filter(|closes| now >= *closes);
-        early
-            .map(|opens| Refusal::NotYet { rule, opens })
-            .or_else(|| late.map(|closed| Refusal::Over { rule, closed }))
-    }
-}
-
-// === impl Admission ===
-
-impl Admission<'_> {
-    /// The word for metrics.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Admit(grant) => grant.role.as_str(),
-            Self::Wait(_) => "wait",
-            Self::SignIn => "sign_in",
-            Self::Guest { .. } => "guest",
-            Self::Refuse(refusal) => refusal.as_str(),
-        }
-    }
-}
-
-// === impl Grant ===
-
-impl Grant<'_> {
-    /// The role in the room.
-    pub fn role(&self) -> Role {
-        self.role
-    }
-
-    /// The person's presence opens the room for those who wait.
-    pub fn opens(&self) -> bool {
-        self.opens
-    }
-
-    /// The position of the rule that decided, from 1.
-    pub fn rule(&self) -> usize {
-        self.rule
-    }
-
-    /// What the person may do, if that is not left to Jitsi.
-    pub fn features(&self) -> &Features {
-        self.features
-    }
-
-    /// How long the visit may last.
-    pub fn lifetime(&self) -> Option<Duration> {
-        self.lifetime
-    }
-}
-
-/// What decided, in words for the audit line.
-impl fmt::Display for Grant<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rule {}", self.rule)?;
-        self.by
-            .map_or(Ok(()), |by| write!(f, ", moderator by {by}"))
-    }
-}
-
-// === impl Role ===
-
-impl Role {
-    /// The word for logs, metrics and pages.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Moderator => "moderator",
-            Self::Participant => "participant",
-        }
-    }
-}
-
-// === impl Refusal ===
-
-impl Refusal {
-    /// The word for metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NoRule => "no_rule",
-            Self::Closed { .. } => "closed",
-            Self::NotAllowed { .. } => "not_allowed",
-            Self::InvitationOnly { .. } => "invitation_only",
-            Self::NotYet { .. } => "not_yet",
-            Self::Over { .. } => "over",
-            Self::Full { .. } => "full",
         }
     }
 }

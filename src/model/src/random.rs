@@ -1,14 +1,15 @@
-//! Randomness as a parameter: the operating system's in production, a counter in tests.
+//! Randomness as a parameter: the operating system's generator in production, a counter in tests.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-use aws_lc_rs::digest;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-/// Makes unguessable values; cheap to clone and to share between threads.
+use crate::digest::sha256;
+
+/// A source of unguessable values; cheap to clone and to share between threads.
 #[derive(Clone, Debug, Default)]
 pub struct Random(Source);
 
@@ -22,21 +23,21 @@ enum Source {
 // === impl Random ===
 
 impl Random {
-    /// The operating system's generator.
+    /// Uses the operating system's generator.
     pub fn system() -> Self {
         Self(Source::System)
     }
 
-    /// A predictable sequence, for tests only.
+    /// Yields the same sequence for the same seed, for tests only.
     pub fn predictable(seed: u64) -> Self {
         Self(Source::Counter(Arc::new(AtomicU64::new(seed))))
     }
 
-    /// `N` random bytes, `N` ≤ 32 for the predictable source.
+    /// Generates `N` bytes; `N` ≤ 32 for the predictable source.
     ///
     /// # Panics
     ///
-    /// When the operating system has no randomness to give: nothing safe can be done without it.
+    /// If the operating system's generator fails: no key or id would be safe.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         match &self.0 {
@@ -44,17 +45,17 @@ impl Random {
                 .expect("the operating system's random generator does not fail"),
             Source::Counter(counter) => {
                 let count = counter.fetch_add(1, Ordering::Relaxed);
-                let hash = digest::digest(&digest::SHA256, &count.to_be_bytes());
+                let hash = sha256(&count.to_be_bytes());
                 bytes
                     .iter_mut()
-                    .zip(hash.as_ref())
-                    .for_each(|(byte, hashed)| *byte = *hashed);
+                    .zip(hash)
+                    .for_each(|(byte, hashed)| *byte = hashed);
             }
         }
         bytes
     }
 
-    /// `N` random bytes as unpadded base64url text.
+    /// Generates `N` bytes as unpadded base64url text.
     pub fn text<const N: usize>(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(self.bytes::<N>())
     }
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_differ_and_have_the_length_asked_for() {
+    fn system_values_differ_and_predictable_ones_repeat() {
         let random = Random::system();
         assert_ne!(random.bytes::<32>(), random.bytes::<32>());
         assert_eq!(random.text::<16>().len(), 22);

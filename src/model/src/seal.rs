@@ -1,25 +1,24 @@
-//! Sealed texts: what we hand to a browser to keep for us, unreadable and unchangeable by it.
+//! Sealed texts: authenticated encryption of state that a browser stores for the gateway.
 //!
 //! AES-256-GCM-SIV, because a repeated nonce under it reveals only that two plaintexts were equal
-//! (RFC 8452 § 1). A sealed text is base64url of `version, key id, nonce, ciphertext and tag`; what
-//! it is for is bound in as associated data, so that one kind never opens as another.
+//! (RFC 8452 § 1). A sealed text is base64url of version, key id, nonce, ciphertext and tag. Purpose
+//! and deployment are associated data, so a text of one purpose never opens as another's.
 
 mod keyring;
 mod tagger;
 
 use std::fmt;
 
-use aws_lc_rs::{
-    aead::{Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
-    digest,
-};
+use aws_lc_rs::aead::{Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
+pub(crate) use self::tagger::is_short_tag;
 pub use self::{
     keyring::{Keyring, KeyringError},
-    tagger::{SHORT_TAG_CHARS, Tagger, is_short_tag},
+    tagger::Tagger,
 };
+use crate::digest::sha256;
 
 /// Seals and opens texts of one purpose.
 pub struct Sealer {
@@ -27,28 +26,28 @@ pub struct Sealer {
     associated: Vec<u8>,
 }
 
-/// What a derived key is for. No two purposes share a key.
+/// The use of a derived key. No two purposes share a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The session cookie.
     Session,
-    /// The cookie of a sign-in under way.
+    /// The cookie of a sign-in in progress.
     SignIn,
-    /// The cookie that keeps the ID token for the provider's logout.
+    /// The cookie that stores the ID token for the provider's logout (`id_token_hint`).
     LogoutHint,
     /// The tag on a BOSH session id.
     BoshSession,
-    /// The cookie of somebody whom one room's rule, link or integration lets in.
+    /// The cookie of a visitor whom a link, an integration or a guest form admitted to one room.
     Pass,
-    /// The tag in a room's name by which its owner is known.
+    /// The owner tag in a room's name.
     Owner,
-    /// An invitation's token.
+    /// The token of an invitation link.
     Link,
-    /// The session within a client token.
+    /// The sealed session within a client token.
     ClientToken,
     /// The signature of client tokens.
     ClientSignature,
-    /// What the API answered, to be answered again.
+    /// The stored response to an idempotent API request.
     ApiAnswer,
 }
 
@@ -58,14 +57,12 @@ type KeyId = [u8; KEY_ID_BYTES];
 
 impl Sealer {
     /// Seals with the newest key.
-    ///
-    /// # Panics
-    ///
-    /// Never in practice: texts are far below the algorithm's limit of 2³⁶ bytes.
     pub fn seal(&self, plain: &[u8]) -> String {
+        // Infallible: a `Keyring` is never empty.
         let (id, key) = self.keys.first().expect("a keyring has at least one key");
         let mut sealed = Vec::with_capacity(HEAD_BYTES + plain.len() + key.algorithm().tag_len());
         let mut body = plain.to_vec();
+        // Infallible: texts are far below the algorithm's limit of 2³⁶ bytes.
         let nonce = key
             .seal_in_place_append_tag(Aad::from(&self.associated), &mut body)
             .expect("the text is short enough to seal");
@@ -76,8 +73,8 @@ impl Sealer {
         BASE64_URL_SAFE_NO_PAD.encode(sealed)
     }
 
-    /// Opens a sealed text; `None` if it was changed, made for another purpose or deployment, or
-    /// by a key that is gone.
+    /// Opens a sealed text; `None` if it was changed, was sealed for another purpose or deployment,
+    /// or by a key that is no longer in the keyring.
     pub fn open(&self, text: &str) -> Option<Zeroizing<Vec<u8>>> {
         let sealed = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
         let (head, body) = sealed.split_at_checked(HEAD_BYTES)?;
@@ -126,12 +123,8 @@ impl Purpose {
 fn key_id(key: &[u8; KEY_BYTES]) -> KeyId {
     let mut input = Zeroizing::new(b"key-id\0".to_vec());
     input.extend_from_slice(key);
-    let mut id = [0; KEY_ID_BYTES];
-    let hash = digest::digest(&digest::SHA256, &input);
-    id.iter_mut()
-        .zip(hash.as_ref())
-        .for_each(|(byte, hashed)| *byte = *hashed);
-    id
+    let [a, b, c, d, ..] = sha256(&input);
+    [a, b, c, d]
 }
 
 const VERSION: u8 = 1;
@@ -146,11 +139,11 @@ mod tests {
     use super::*;
 
     fn ring(byte: u8) -> Keyring {
-        Keyring::of([byte; 32])
+        Keyring::single([byte; 32])
     }
 
     #[test]
-    fn sealed_texts_open_only_as_what_they_were() {
+    fn sealed_texts_open_only_with_their_key_purpose_and_origin() {
         let sealer = ring(1).sealer(Purpose::Session, "https://a");
         let sealed = sealer.seal(b"hello");
         assert_eq!(sealer.open(&sealed).unwrap().as_slice(), b"hello");
@@ -177,7 +170,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_comes_back_and_any_change_is_noticed(plain: Vec<u8>, at: usize, bit in 0u8..6) {
+        fn any_text_opens_again_and_any_changed_bit_is_detected(plain: Vec<u8>, at: usize, bit in 0u8..6) {
             let sealer = ring(7).sealer(Purpose::SignIn, "o");
             let sealed = sealer.seal(&plain);
             prop_assert_eq!(sealer.open(&sealed).unwrap().to_vec(), plain);
@@ -188,7 +181,7 @@ mod tests {
         }
 
         #[test]
-        fn garbage_never_opens(text in "\\PC{0,80}") {
+        fn arbitrary_texts_do_not_open(text in "\\PC{0,80}") {
             prop_assert!(ring(7).sealer(Purpose::SignIn, "o").open(&text).is_none());
         }
     }

@@ -26,7 +26,7 @@ pub use self::{
 };
 use crate::{
     clock::{Clock, Timestamp},
-    identity::{Identity, Verified},
+    identity::{Identity, VerifiedIdentity},
     random::Random,
     room::RoomKey,
     seal::{Keyring, Purpose, Sealer},
@@ -148,7 +148,7 @@ impl SessionCodec {
     /// Begins the session of a person whose identity the provider proved.
     pub fn begin(
         &self,
-        who: Verified,
+        who: VerifiedIdentity,
         provider_session: Option<String>,
         random: &Random,
     ) -> Session {
@@ -258,7 +258,7 @@ mod tests {
             absolute: Duration::from_hours(24),
         };
         SessionCodec::new(
-            &Keyring::of([3; 32]),
+            &Keyring::single([3; 32]),
             "https://meet.example.org",
             settings,
             clock.clone(),
@@ -273,7 +273,7 @@ mod tests {
             ..Identity::default()
         };
         codec.begin(
-            Verified::by_provider(identity),
+            VerifiedIdentity::by_provider(identity),
             Some("op-session".to_owned()),
             &Random::system(),
         )

@@ -1,108 +1,52 @@
-//! Shards: which of several Jitsis a room belongs to, as a function of names, weights and states.
+//! Shards: which of several Jitsi installations a new room is assigned to.
 //!
-//! Rooms are spread by a weighted rendezvous hash: for each room every shard has a score, and the
-//! highest wins. A shard that is added takes its share of rooms from all others, one that goes
-//! leaves its rooms to all others, and no other room moves. The hash is fixed, so replicas of any
-//! release agree. What is known of rooms that live already is `placement`'s.
+//! A weighted rendezvous hash gives each shard a score for each room, and the highest score wins. A
+//! new shard takes its share of rooms evenly from all others, a removed one leaves its rooms evenly
+//! to all others, and no other room moves. The hash never changes, so replicas of all releases
+//! agree. Rooms that exist already are pinned; that is the task of `cluster::placement`.
 
-use std::{fmt, sync::Arc};
+mod name;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use crate::room::RoomKey;
+pub use self::name::{ShardName, ShardNameError};
+use crate::{digest::sha256, room::RoomKey};
 
-/// The name of a shard: in the configuration, in `X-Jitsi-Shard`, in logs and metrics.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct ShardName(Arc<str>);
-
-/// A text is no shard's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a shard's name is 1 to 64 letters, digits, dashes and underscores")]
-pub struct ShardNameError;
-
-/// What a shard is good for.
+/// The state of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Rooms live there, and new ones may begin there.
+pub enum ShardState {
+    /// Serves its rooms and accepts new ones.
     Ready,
-    /// Rooms that live there stay; no new ones begin there.
+    /// Serves its rooms and accepts no new ones.
     Drain,
-    /// No room is there; those that were begin again elsewhere.
+    /// Serves no room; its rooms start again on other shards.
     Down,
 }
 
-/// A shard's place in the ring.
+/// A shard with its weight and state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Its name.
+pub struct ShardEntry {
+    /// The shard's name.
     pub name: ShardName,
-    /// Its share of the rooms, relative to the others'.
+    /// Its share of new rooms, relative to the other shards' weights.
     pub weight: u32,
-    /// What it is good for.
-    pub state: State,
+    /// Its state.
+    pub state: ShardState,
 }
 
-/// All shards with weights and states.
+/// All shards of the deployment, sorted by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ring(Vec<Member>);
+pub struct ShardSet(Vec<ShardEntry>);
 
-// === impl ShardName ===
+// === impl ShardState ===
 
-impl ShardName {
-    /// Reads a name.
-    pub fn parse(text: &str) -> Result<Self, ShardNameError> {
-        // No dot: it separates the parts of BOSH session ids.
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        if (1..=MAX_NAME_BYTES).contains(&text.len()) && text.chars().all(fits) {
-            Ok(Self(text.into()))
-        } else {
-            Err(ShardNameError)
-        }
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<ShardName> for String {
-    fn from(name: ShardName) -> Self {
-        name.as_str().to_owned()
-    }
-}
-
-impl TryFrom<String> for ShardName {
-    type Error = ShardNameError;
-
-    fn try_from(text: String) -> Result<Self, ShardNameError> {
-        Self::parse(&text)
-    }
-}
-
-impl fmt::Display for ShardName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for ShardName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ShardName({self})")
-    }
-}
-
-// === impl State ===
-
-impl State {
-    /// All states.
+impl ShardState {
+    /// All states, from the most to the least preferred for a new room.
     pub const ALL: [Self; 3] = [Self::Ready, Self::Drain, Self::Down];
 
-    /// The word for the configuration, `/readyz` and metrics.
+    /// The name in the configuration, `/readyz` and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ready => "ready",
@@ -111,54 +55,44 @@ impl State {
         }
     }
 
-    /// The state that a word means.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    /// Parses the name of a state.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 }
 
-// === impl Ring ===
+// === impl ShardSet ===
 
-impl Ring {
-    /// A ring; the order of its members means nothing.
-    pub fn new(mut members: Vec<Member>) -> Self {
-        members.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Self(members)
+impl ShardSet {
+    /// Creates a set; the order of the entries does not matter.
+    pub fn new(mut entries: Vec<ShardEntry>) -> Self {
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Self(entries)
     }
 
-    /// The members, by name.
-    pub fn members(&self) -> &[Member] {
-        &self.0
-    }
-
-    /// Where a room that lives nowhere begins: on a ready shard. If there is none, on one that
-    /// drains; if there is none either, on any: a request that may fail is better than none.
+    /// The shard for a new room: a ready one, else a draining one, else one that is down, because a
+    /// request that may fail is better than a certain refusal.
     pub fn place(&self, room: &RoomKey) -> Option<&ShardName> {
-        let key = room.to_string();
-        State::ALL
-            .into_iter()
-            .find_map(|state| self.first(&key, |of| of == state))
+        self.best_by_preference(&room.to_string())
     }
 
-    /// Where a room is likely to be, of which cannot be asked whether it lives already: on a shard
-    /// that is ready, or that was before it was to drain.
+    /// The probable shard of a room that may exist, when the store cannot tell: rooms on a draining
+    /// shard stay there, so it counts like a ready one.
     pub fn guess(&self, room: &RoomKey) -> Option<&ShardName> {
         let key = room.to_string();
-        self.first(&key, |state| state != State::Down)
-            .or_else(|| self.first(&key, |_| true))
+        self.best(&key, |state| state != ShardState::Down)
+            .or_else(|| self.best(&key, |_| true))
     }
 
-    /// The shard for what belongs to no room, the same for everybody.
+    /// The shard for requests that belong to no room; all replicas choose the same one.
     pub fn common(&self) -> Option<&ShardName> {
-        State::ALL
-            .into_iter()
-            .find_map(|state| self.first("", |of| of == state))
+        self.best_by_preference("")
     }
 
-    /// What replicas can compare: equal if they have the same shards, weights and states.
+    /// A short digest of names, weights and states. Operators compare it between replicas.
     pub fn fingerprint(&self) -> String {
         let mut text = String::new();
-        for Member {
+        for ShardEntry {
             name,
             weight,
             state,
@@ -167,46 +101,49 @@ impl Ring {
             text.extend([name.as_str(), " ", &weight.to_string(), " "]);
             text.extend([state.as_str(), "\n"]);
         }
-        let digest = digest(&SHA256, text.as_bytes());
-        let short = digest.as_ref().get(..FINGERPRINT_BYTES);
-        BASE64_URL_SAFE_NO_PAD.encode(short.unwrap_or_default())
+        let hash = sha256(text.as_bytes());
+        let (short, _) = hash.split_at(FINGERPRINT_BYTES);
+        BASE64_URL_SAFE_NO_PAD.encode(short)
     }
 
-    fn first(&self, key: &str, may: impl Fn(State) -> bool) -> Option<&ShardName> {
+    fn best_by_preference(&self, key: &str) -> Option<&ShardName> {
+        ShardState::ALL
+            .into_iter()
+            .find_map(|state| self.best(key, |of| of == state))
+    }
+
+    fn best(&self, key: &str, is_eligible: impl Fn(ShardState) -> bool) -> Option<&ShardName> {
         self.0
             .iter()
-            .filter(|member| may(member.state))
-            .map(|member| (member.score(key), &member.name))
+            .filter(|entry| is_eligible(entry.state))
+            .map(|entry| (entry.score(key), &entry.name))
             .max_by(|(a, _), (b, _)| a.total_cmp(b))
             .map(|(_, name)| name)
     }
 }
 
-// === impl Member ===
+// === impl ShardEntry ===
 
-impl Member {
-    /// Weighted rendezvous: of exponentially distributed times the shortest wins, with a rate that
-    /// is the weight; so each shard wins in proportion to its weight.
+impl ShardEntry {
+    /// The score of the shard for a key: −weight ÷ ln(u), with u uniform in (0, 1) from the hash.
+    ///
+    /// The inverse, −ln(u) ÷ weight, is exponentially distributed with the weight as its rate. The
+    /// smallest of such variables belongs to each shard with a probability proportional to its weight.
     fn score(&self, key: &str) -> f64 {
         let text = format!("{}\n{key}", self.name);
-        let digest = digest(&SHA256, text.as_bytes());
-        let number = digest
-            .as_ref()
-            .iter()
-            .take(8)
-            .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        // 53 bits are what a float holds exactly; the half keeps it off 0 and 1, where there is no
-        // logarithm or no quotient.
+        let number = sha256(text.as_bytes())
+            .into_iter()
+            .take(size_of::<u64>())
+            .fold(0_u64, |number, byte| number << 8 | u64::from(byte));
+        // A float holds 53 bits exactly. The half keeps `uniform` away from 0, which has no
+        // logarithm, and from 1, whose logarithm is 0.
         #[expect(clippy::cast_precision_loss, reason = "numbers below 2^53 are exact")]
         let uniform = ((number >> 11) as f64 + 0.5) / (1_u64 << 53) as f64;
         -f64::from(self.weight) / uniform.ln()
     }
 }
 
-/// Longer than any name of a region, a zone and a number.
-const MAX_NAME_BYTES: usize = 64;
-
-/// Enough for people to compare.
+/// Enough for operators to compare.
 const FINGERPRINT_BYTES: usize = 6;
 
 #[cfg(test)]

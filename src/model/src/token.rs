@@ -1,5 +1,5 @@
-//! Tokens: the backend token for Prosody, the display token for Jitsi's page, and client tokens that
-//! only the gateway accepts.
+//! Tokens that the gateway mints: backend tokens for Prosody, display tokens for Jitsi's page, and
+//! client tokens that only the gateway accepts.
 
 mod backend;
 mod client;
@@ -15,28 +15,28 @@ pub(crate) use self::signer::Signer;
 #[cfg(test)]
 pub(crate) use self::signer::tests as testing;
 pub use self::{
-    backend::{BackendToken, Minter, Person},
-    client::{ClientToken, ClientTokenError, ClientTokenKind, ClientTokens, Presented},
+    backend::{BackendToken, ContextUser, Minter},
+    client::{ClientToken, ClientTokenError, ClientTokenKind, ClientTokens, OpenedClientToken},
     display::DisplayToken,
     signer::{PublishedKeys, SignerError},
 };
 
-/// How backend tokens are made.
+/// The claims and the signature of backend tokens.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct TokenSettings {
     /// The `iss` claim; Prosody's `asap_accepted_issuers`, usually the app id.
     pub issuer: String,
     /// The `aud` claim; Prosody's `asap_accepted_audiences`.
     pub audience: String,
-    /// The `sub` claim of rooms without a tenant; Prosody's XMPP domain.
+    /// The `sub` claim for rooms without a tenant; Prosody's XMPP domain.
     pub subject: String,
-    /// From minting to `exp`; a connection outlives its token.
+    /// The time from minting to `exp`. A connection outlives its token.
     pub lifetime: Duration,
-    /// With what to sign.
+    /// The signing key.
     pub signing: SigningSettings,
 }
 
-/// With what backend tokens are signed. Prosody's plugin takes one algorithm, and of these only.
+/// The key of backend tokens. Prosody's plugin accepts exactly one algorithm, and only of these.
 #[derive(Clone, Debug)]
 pub enum SigningSettings {
     /// A secret shared with Prosody (`app_secret`).
@@ -46,12 +46,12 @@ pub enum SigningSettings {
         /// The shared secret.
         secret: SecretString,
     },
-    /// Key pairs, whose public halves Prosody fetches from us (`asap_key_server`,
+    /// Key pairs; Prosody fetches the public keys from the gateway (`asap_key_server`,
     /// `cache_keys_url`).
     Keys {
         /// One of RS256, RS384, RS512.
         algorithm: jsonwebtoken::Algorithm,
-        /// The first signs, all are published.
+        /// The first signs; all are published.
         keys: Vec<KeySettings>,
     },
 }
@@ -59,7 +59,7 @@ pub enum SigningSettings {
 // === impl SigningSettings ===
 
 impl SigningSettings {
-    /// The ids of the keys, the one that signs first; none for a secret.
+    /// The ids of the key pairs, the signing one first; empty for a secret.
     pub fn kids(&self) -> Vec<String> {
         match self {
             Self::Secret { .. } => Vec::new(),
@@ -71,7 +71,7 @@ impl SigningSettings {
 /// One RSA key pair.
 #[derive(Clone, Debug)]
 pub struct KeySettings {
-    /// The key's id, the `kid` of the token's head.
+    /// The `kid` in the token's header.
     pub kid: String,
     /// The private key as PEM text (PKCS #8 or PKCS #1).
     pub pem: SecretString,

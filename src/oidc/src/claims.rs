@@ -5,20 +5,22 @@ use serde_json::Value;
 
 use super::{ClaimPaths, Settings, SignInFailure, id_token::MAX_SUBJECT_BYTES};
 use model::{
-    identity::{Identity, is_email, is_plain, is_reserved, picture, shown_name},
-    jws::{self, Claims},
+    identity::{
+        Identity, is_email, is_plain, is_reserved_subject, parse_picture_url, sanitize_display_name,
+    },
+    jws::{self, ClaimsSet},
     policy::Policy,
 };
 
 /// What the provider said: in the ID token, and beneath it in the userinfo.
 #[derive(Clone, Copy)]
 pub(super) struct Described<'c> {
-    pub(super) id_token: &'c Claims,
-    pub(super) userinfo: Option<&'c Claims>,
+    pub(super) id_token: &'c ClaimsSet,
+    pub(super) userinfo: Option<&'c ClaimsSet>,
 }
 
 /// Whether the ID token leaves something open that the configuration or a rule asks about.
-pub(super) fn leaves_open(claims: &Claims, paths: &ClaimPaths, policy: &Policy) -> bool {
+pub(super) fn leaves_open(claims: &ClaimsSet, paths: &ClaimPaths, policy: &Policy) -> bool {
     let ClaimPaths {
         id,
         name,
@@ -59,7 +61,7 @@ pub(super) fn identity(
         .find(&paths.id)
         .and_then(scalar)
         .filter(|id| id.len() <= MAX_SUBJECT_BYTES && is_plain(id, MAX_SUBJECT_BYTES))
-        .filter(|id| !is_reserved(id))
+        .filter(|id| !is_reserved_subject(id))
         .ok_or(SignInFailure::NoId)?;
     let provider_subject = jws::text(described.id_token, "sub").filter(|sub| *sub != subject);
     let email = described
@@ -81,10 +83,10 @@ pub(super) fn identity(
     Ok(Identity {
         provider_subject: provider_subject.map(str::to_owned),
         subject,
-        name: described.text(&paths.name).and_then(shown_name),
+        name: described.text(&paths.name).and_then(sanitize_display_name),
         email: email.map(str::to_owned),
         email_verified: email.is_some() && verified,
-        avatar: described.text(&paths.avatar).and_then(picture),
+        avatar: described.text(&paths.avatar).and_then(parse_picture_url),
         groups: kept,
         claims: claims.collect(),
     })
@@ -121,7 +123,7 @@ impl<'c> Described<'c> {
 }
 
 /// The claim of this name, or else what the dotted path leads to; `null` is nothing.
-fn find<'c>(claims: &'c Claims, path: &str) -> Option<&'c Value> {
+fn find<'c>(claims: &'c ClaimsSet, path: &str) -> Option<&'c Value> {
     let whole = claims.get(path);
     let found = whole.or_else(|| {
         let mut steps = path.split('.');

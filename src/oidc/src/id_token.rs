@@ -8,13 +8,13 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 
 use super::{SignInFailure, registered::Expected};
-use model::jws::{Claims, text};
+use model::jws::{ClaimsSet, text};
 
 /// Checks the claims of an ID token whose signature was found good, by the steps of OpenID Connect
 /// Core 1.0 § 3.1.3.7. Steps 1 and 6 to 8 (encryption, signature, algorithm) came before; 12 and 13
 /// (`acr`, `auth_time`) are about things that we do not ask for. Gives the person's `sub`.
 pub(super) fn check<'c>(
-    claims: &'c Claims,
+    claims: &'c ClaimsSet,
     algorithm: Algorithm,
     expected: Expected<'_>,
     nonce: &str,

@@ -1,7 +1,7 @@
 //! The relying party: signing people in by OpenID Connect.
 //!
 //! [`RelyingParty`] sends a browser to the provider, takes the provider's answer, and is the only
-//! maker of a [`Verified`] identity. Discovery and keys are looked after by [`RelyingParty::run`];
+//! maker of a [`VerifiedIdentity`] identity. Discovery and keys are looked after by [`RelyingParty::run`];
 //! the provider may be down when the gateway starts, and at any time later.
 //!
 //! The way of a sign-in: `callback` (what the browser brought) → `client` (the code redeemed at
@@ -48,8 +48,8 @@ pub use self::{
 pub use model::jws::TokenError;
 use model::{
     clock::Clock,
-    identity::{Identity, Verified},
-    jws::{Claims, Jws, text},
+    identity::{Identity, VerifiedIdentity},
+    jws::{ClaimsSet, Jws, text},
     policy::Policy,
     random::Random,
 };
@@ -150,7 +150,7 @@ pub enum Prompt {
 #[derive(Debug)]
 pub struct SignedIn {
     /// The person.
-    pub who: Verified,
+    pub who: VerifiedIdentity,
     /// The provider's id of its own session (`sid`), for back-channel logout.
     pub provider_session: Option<String>,
     /// The ID token as it came, for signing out at the provider later.
@@ -298,7 +298,7 @@ impl RelyingParty {
         }
         let identity = claims::identity(described, &self.settings, policy)?;
         Ok(SignedIn {
-            who: Verified::by_provider(identity),
+            who: VerifiedIdentity::by_provider(identity),
             provider_session: session_id(&claims),
             id_token: tokens.id,
         })
@@ -345,7 +345,7 @@ impl RelyingParty {
 /// The person whom claims describe: as if the provider had said all this in the ID token. For
 /// whoever wants to see what rules make of it; nothing is verified, so nobody is signed in.
 pub fn described(
-    claims: &Claims,
+    claims: &ClaimsSet,
     settings: &Settings,
     policy: &Policy,
 ) -> Result<Identity, SignInFailure> {
@@ -357,7 +357,7 @@ pub fn described(
 }
 
 /// The provider's session, if it has a name that a session of ours can remember.
-fn session_id(claims: &Claims) -> Option<String> {
+fn session_id(claims: &ClaimsSet) -> Option<String> {
     text(claims, "sid")
         .filter(|sid| sid.len() <= id_token::MAX_SUBJECT_BYTES)
         .map(str::to_owned)

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{RelyingParty, id_token::MAX_SUBJECT_BYTES, registered::Expected};
 use model::{
     clock::Timestamp,
-    jws::{Claims, Jws, TokenError, text, time},
+    jws::{ClaimsSet, Jws, TokenError, text, time},
 };
 
 /// Whose sessions to end.
@@ -163,7 +163,7 @@ impl SeenTokens {
 
 /// Until when the token can be taken. Providers from before `exp` became mandatory leave it out;
 /// their tokens live as long as § 2.4 recommends, counted from `iat`.
-fn end_of_life(claims: &Claims, expected: Expected<'_>) -> Result<Timestamp, TokenError> {
+fn end_of_life(claims: &ClaimsSet, expected: Expected<'_>) -> Result<Timestamp, TokenError> {
     let issued = expected.issued(claims)?;
     if claims.contains_key("exp") {
         expected.still_valid(claims)?;
@@ -177,7 +177,7 @@ fn end_of_life(claims: &Claims, expected: Expected<'_>) -> Result<Timestamp, Tok
     Ok(ends)
 }
 
-fn name(claims: &Claims, claim: &str) -> Result<Option<String>, LogoutError> {
+fn name(claims: &ClaimsSet, claim: &str) -> Result<Option<String>, LogoutError> {
     if !claims.contains_key(claim) {
         return Ok(None);
     }

@@ -18,7 +18,7 @@ use super::{
 };
 use model::{
     clock::{Clock, Timestamp},
-    jws::{Claims, Jws, KeySet, TokenError},
+    jws::{ClaimsSet, Jws, KeySet, TokenError},
     random::Random,
 };
 
@@ -146,7 +146,7 @@ impl Watch {
         self: &Arc<Self>,
         provider: &Arc<Provider>,
         token: &Jws<'_>,
-    ) -> Result<Claims, TokenError> {
+    ) -> Result<ClaimsSet, TokenError> {
         let result = provider.keys.open(token);
         if !matches!(result, Err(TokenError::UnknownKey | TokenError::Signature)) {
             return result;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use model::{
     clock::Timestamp,
-    jws::{Claims, TokenError, text, time},
+    jws::{ClaimsSet, TokenError, text, time},
 };
 
 /// What the registered claims of a token have to be.
@@ -24,14 +24,14 @@ pub(super) struct Expected<'a> {
 
 impl Expected<'_> {
     /// `iss` is exactly our provider.
-    pub(super) fn issuer(&self, claims: &Claims) -> Result<(), TokenError> {
+    pub(super) fn issuer(&self, claims: &ClaimsSet) -> Result<(), TokenError> {
         let same = text(claims, "iss") == Some(self.issuer);
         same.then_some(()).ok_or(TokenError::Issuer)
     }
 
     /// `aud` names us. Other audiences beside us are taken only if `azp` says that the token was
     /// issued to us, and an `azp` must never name anybody else.
-    pub(super) fn audience(&self, claims: &Claims) -> Result<(), TokenError> {
+    pub(super) fn audience(&self, claims: &ClaimsSet) -> Result<(), TokenError> {
         let others = match claims.get("aud") {
             Some(Value::String(one)) if one == self.client_id => false,
             Some(Value::Array(several)) => {
@@ -51,7 +51,7 @@ impl Expected<'_> {
     }
 
     /// `exp` lies ahead, `nbf` does not.
-    pub(super) fn still_valid(&self, claims: &Claims) -> Result<(), TokenError> {
+    pub(super) fn still_valid(&self, claims: &ClaimsSet) -> Result<(), TokenError> {
         let expires = time(claims, "exp").ok_or(TokenError::NoExpiry)?;
         if expires.after(self.leeway) <= self.now {
             return Err(TokenError::Expired);
@@ -64,7 +64,7 @@ impl Expected<'_> {
     }
 
     /// `iat`, which does not lie ahead.
-    pub(super) fn issued(&self, claims: &Claims) -> Result<Timestamp, TokenError> {
+    pub(super) fn issued(&self, claims: &ClaimsSet) -> Result<Timestamp, TokenError> {
         let issued = time(claims, "iat").ok_or(TokenError::NoIssueTime)?;
         if issued > self.now.after(self.leeway) {
             return Err(TokenError::IssuedInFuture);
@@ -86,7 +86,7 @@ mod tests {
         leeway: Duration::from_mins(1),
     };
 
-    fn claims(value: Value) -> Claims {
+    fn claims(value: Value) -> ClaimsSet {
         serde_json::from_value(value).unwrap()
     }
 

@@ -8,7 +8,7 @@ use super::{
     SignInFailure,
     http::{Fetcher, Wanted},
 };
-use model::jws::{Claims, text};
+use model::jws::{ClaimsSet, text};
 
 /// Asks who the access token is about, which has to be the person of the ID token.
 pub(super) async fn ask(
@@ -16,7 +16,7 @@ pub(super) async fn ask(
     url: &Url,
     access_token: &SecretString,
     subject: &str,
-) -> Result<Claims, SignInFailure> {
+) -> Result<ClaimsSet, SignInFailure> {
     let bearer = format!("Bearer {}", access_token.expose_secret());
     let mut bearer = HeaderValue::try_from(bearer).map_err(|_| SignInFailure::TokenUnreadable)?;
     bearer.set_sensitive(true);
@@ -27,7 +27,7 @@ pub(super) async fn ask(
     if answer.status() != StatusCode::OK {
         return Err(SignInFailure::UserinfoStatus(answer.status()));
     }
-    let claims: Claims =
+    let claims: ClaimsSet =
         serde_json::from_slice(answer.body()).map_err(|_| SignInFailure::UserinfoUnreadable)?;
     // § 5.3.2: or the access token was swapped for somebody else's.
     if text(&claims, "sub") != Some(subject) {

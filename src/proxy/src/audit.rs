@@ -12,7 +12,7 @@ use crate::{RequestContext, RequestError, authorize::Admitted, connections::Clos
 use cluster::revocation::Selector;
 use model::{
     integration::Caller,
-    invitation::Link,
+    invitation::InvitationLink,
     policy::Refusal,
     room::RoomKey,
     route::{Label, Transport},
@@ -87,7 +87,12 @@ pub(crate) fn admitted(
 }
 
 /// Somebody used a link.
-pub(crate) fn invited(pass: &Pass, room: &RoomKey, link: &Link, context: &RequestContext) {
+pub(crate) fn invited(
+    pass: &Pass,
+    room: &RoomKey,
+    link: &InvitationLink,
+    context: &RequestContext,
+) {
     info!(
         target: "audit",
         event = "invited",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cluster::revocation::Revocations;
 use http::HeaderMap;
 use model::{
-    headers::{self, Sender},
+    headers::{self, RequestOrigin},
     identity::Standing,
     integration::Integrations,
     room::RoomKey,
@@ -83,10 +83,10 @@ impl Authenticator {
         room: &RoomKey,
         integrations: &Integrations,
     ) -> Result<Visitor, ForeignOrigin> {
-        match headers::sender(headers, &self.origin) {
-            Sender::Own => Ok(self.visitor(headers, room, integrations)),
-            Sender::Foreign => Err(ForeignOrigin),
-            Sender::NoPage => Ok(Visitor::Anonymous),
+        match headers::request_origin(headers, &self.origin) {
+            RequestOrigin::SameOrigin => Ok(self.visitor(headers, room, integrations)),
+            RequestOrigin::CrossOrigin => Err(ForeignOrigin),
+            RequestOrigin::Absent => Ok(Visitor::Anonymous),
         }
     }
 

@@ -15,7 +15,7 @@ use model::{
     integration::EmbedError,
     room::RoomKey,
     session::{Pass, SessionId},
-    token::{ClientTokenError, ClientTokenKind, DisplayToken, Presented},
+    token::{ClientTokenError, ClientTokenKind, DisplayToken, OpenedClientToken},
 };
 
 use crate::{RequestContext, RequestError, Worker, audit};
@@ -46,7 +46,7 @@ impl Worker {
         if DisplayToken::is_one(token) {
             return Ok(None);
         }
-        match self.state.client_tokens.recognize(token) {
+        match self.state.client_tokens.open(token) {
             Ok(presented) => self
                 .pass_of_client_token(presented, room, intent, headers, context)
                 .await
@@ -71,7 +71,7 @@ impl Worker {
         let pass = state
             .authenticator
             .pass(headers, room, &rules.integrations)?;
-        let same = match state.client_tokens.recognize(token) {
+        let same = match state.client_tokens.open(token) {
             Ok(presented) => pass.id() == presented.pass.id(),
             Err(_) => *pass.id() == id_of(token),
         };
@@ -80,7 +80,7 @@ impl Worker {
 
     async fn pass_of_client_token(
         &self,
-        presented: Presented,
+        presented: OpenedClientToken,
         room: &RoomKey,
         intent: Intent,
         headers: &HeaderMap,
@@ -97,7 +97,7 @@ impl Worker {
         if left.is_zero() || !authenticator.is_valid_pass(pass, &rules.integrations) {
             return Err(RequestError::SignInFirst);
         }
-        let in_time = presented.is_good_at(now);
+        let in_time = presented.check_time(now);
         match (presented.kind, intent) {
             // The BOSH session began with the token in time.
             (_, Intent::Poll) => {}
@@ -119,7 +119,7 @@ impl Worker {
     /// the same `User-Agent`.
     async fn use_once(
         &self,
-        presented: &Presented,
+        presented: &OpenedClientToken,
         left: Duration,
         resumes: bool,
         headers: &HeaderMap,
@@ -143,7 +143,7 @@ impl Worker {
         match outcome {
             // The first use is not in the store: it was lost, or made at a replica without a shared
             // store. The token's own time decides.
-            Remembered::New => Ok(presented.is_good_at(self.state.clock.now())?),
+            Remembered::New => Ok(presented.check_time(self.state.clock.now())?),
             Remembered::Before(before) if resumes && before == value => Ok(()),
             Remembered::Before(_) => Err(RequestError::UsedToken),
         }
@@ -166,7 +166,7 @@ impl Worker {
         let now = state.clock.now();
         let vouched = match intent {
             // The BOSH session began with the token in time.
-            Intent::Poll => rules.integrations.verify_again(token, room)?,
+            Intent::Poll => rules.integrations.verify_untimed(token, room)?,
             Intent::Connect | Intent::Resume => rules.integrations.verify(token, room, now)?,
         };
         let validity = now..now.after(state.guests.lifetime);

@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use http::{HeaderMap, HeaderValue, Request, Uri, Version, header};
 
 use crate::RequestError;
-use model::headers::{ClientAddr, TrustedProxies, came_by_https};
+use model::headers::{ClientAddr, TrustedProxies, forwarded_https};
 use observe::traces::Traceparent;
 
 /// The connection that a request came on.
@@ -60,7 +60,7 @@ impl RequestContext {
         };
         Self {
             client: ClientAddr::of(connection.peer, headers, trusted),
-            secure: connection.tls || came_by_https(connection.peer, headers, trusted),
+            secure: connection.tls || forwarded_https(connection.peer, headers, trusted),
             id,
             trace: None,
         }

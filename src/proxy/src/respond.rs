@@ -14,7 +14,7 @@ use crate::body::Unread;
 use crate::upstream::SendError;
 use cluster::store::StoreError;
 use model::{
-    bosh::BodyError,
+    bosh::BoshBodyError,
     clock::Timestamp,
     integration::EmbedError,
     path::PathError,
@@ -41,7 +41,7 @@ pub(crate) enum RequestError {
     Query(#[from] QueryError),
     /// The BOSH body is not one, or another's.
     #[error(transparent)]
-    Bosh(#[from] BodyError),
+    Bosh(#[from] BoshBodyError),
     /// The `Host` is missing, there twice, or contradicts the target.
     #[error("the request does not name one host")]
     BadHost,
@@ -193,7 +193,7 @@ impl RequestError {
             Self::Path(_)
             | Self::Room(_)
             | Self::Query(_)
-            | Self::Bosh(BodyError::NotBosh | BodyError::Ambiguous)
+            | Self::Bosh(BoshBodyError::NotBosh | BoshBodyError::Ambiguous)
             | Self::BadHost
             | Self::NoRoom
             | Self::Form(_)
@@ -211,7 +211,7 @@ impl RequestError {
             | Self::ClientToken(_)
             | Self::UsedToken
             | Self::NotHost
-            | Self::Bosh(BodyError::Foreign) => StatusCode::FORBIDDEN,
+            | Self::Bosh(BoshBodyError::Foreign) => StatusCode::FORBIDDEN,
             Self::SignInFirst | Self::GuestFirst { .. } => StatusCode::UNAUTHORIZED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyLost => StatusCode::REQUEST_TIMEOUT,

@@ -208,7 +208,7 @@ mod tests {
         store::Memory,
     };
     use model::query::SignallingQuery;
-    use model::{clock::Clock, random::Random, shard::State};
+    use model::{clock::Clock, random::Random, shard::ShardState};
     use observe::metrics::ShardMetrics;
 
     fn upstreams() -> ShardUpstreams {
@@ -216,7 +216,7 @@ mod tests {
         let shard = ShardSettings {
             name: ShardName::parse("s1").unwrap(),
             weight: 100,
-            state: State::Ready,
+            state: ShardState::Ready,
             place: Place {
                 web: at("web:80"),
                 xmpp: at("prosody:5280"),

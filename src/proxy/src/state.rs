@@ -12,11 +12,11 @@ use crate::{
 };
 use cluster::{placement::Placement, presence::Presence, revocation::Revocations, store::Store};
 use model::{
-    bosh::SessionIds,
+    bosh::BoshSessionIds,
     clock::Clock,
     headers::TrustedProxies,
     integration::{self, Integrations},
-    invitation::Links,
+    invitation::InvitationLinks,
     jaas::{self, Jaas},
     jws::KeySetError,
     owner::OwnerTags,
@@ -72,7 +72,7 @@ pub enum MeetingBackend {
         placement: Arc<Placement>,
     },
     /// 8x8, beside it.
-    Jaas(jaas::Settings),
+    Jaas(jaas::JaasSettings),
 }
 
 /// How guests come and stay.
@@ -99,10 +99,10 @@ pub struct SharedState {
     pub(crate) authorizer: Authorizer,
     pub(crate) sign_ins: SignInCookies,
     pub(crate) hints: Sealer,
-    pub(crate) bosh_ids: SessionIds,
+    pub(crate) bosh_ids: BoshSessionIds,
     /// All workers' BOSH streams: a stream's requests may come on any connection.
     pub(crate) bosh_streams: BoshStreams,
-    pub(crate) links: Links,
+    pub(crate) links: InvitationLinks,
     pub(crate) client_tokens: ClientTokens,
     pub(crate) guests: GuestSettings,
     pub(crate) recorders: TrustedProxies,
@@ -178,8 +178,8 @@ impl Rules {
     /// Rules and keys of a configuration.
     pub fn new(
         policy: Arc<Policy>,
-        token: Option<&token::Settings>,
-        integrations: Vec<integration::Settings>,
+        token: Option<&token::TokenSettings>,
+        integrations: Vec<integration::IntegrationSettings>,
         clock: Clock,
     ) -> Result<Self, ProxySetupError> {
         Ok(Self {
@@ -253,8 +253,8 @@ impl SharedState {
             sign_ins: SignInCookies::new(&keyring, &origin, clock.clone()),
             hints: keyring.sealer(Purpose::LogoutHint, &origin),
             bosh_streams: BoshStreams::default(),
-            bosh_ids: SessionIds::new(keyring.tagger(Purpose::BoshSession)),
-            links: Links::new(&keyring, &origin),
+            bosh_ids: BoshSessionIds::new(keyring.tagger(Purpose::BoshSession)),
+            links: InvitationLinks::new(&keyring, &origin),
             client_tokens: ClientTokens::new(&keyring, &origin, clock.clone(), random.clone()),
             recorders: settings.recorders,
             embedding_sites: settings.embedding_sites,

@@ -5,8 +5,8 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 use cluster::{presence::Presence, revocation::Revocations};
 use http::{HeaderMap, HeaderValue, header};
 use model::{
-    clock::{Clock, Hand, Timestamp},
-    identity::{Embedded, Identity, Invited, Standing, Verified},
+    clock::{Clock, ClockControl, Timestamp},
+    identity::{Embedded, Identity, Invited, Standing, VerifiedIdentity},
     integration::Integrations,
     owner::OwnerTags,
     random::Random,
@@ -28,7 +28,7 @@ pub(crate) struct Deployment {
     pub(crate) authenticator: Authenticator,
     pub(crate) authorizer: Authorizer,
     pub(crate) clock: Clock,
-    pub(crate) hand: Hand,
+    pub(crate) hand: ClockControl,
 }
 
 // === impl Deployment ===
@@ -36,7 +36,7 @@ pub(crate) struct Deployment {
 impl Deployment {
     pub(crate) fn new() -> Self {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
-        let keyring = Keyring::of([7; 32]);
+        let keyring = Keyring::single([7; 32]);
         let settings = SessionSettings {
             idle: Duration::from_mins(15),
             absolute: Duration::from_hours(24),
@@ -61,7 +61,7 @@ impl Deployment {
 
     /// A member's session.
     pub(crate) fn session(&self, subject: &str) -> Session {
-        let who = Verified::by_provider(person(subject));
+        let who = VerifiedIdentity::by_provider(person(subject));
         let sid = Some(format!("op-{subject}"));
         self.authenticator
             .sessions

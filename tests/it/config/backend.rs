@@ -1,7 +1,7 @@
 //! A Jitsi of one's own or 8x8's: one of them, and what belongs to each.
 
 use config::{self, Backend, Config, Environment, Problems};
-use model::jaas::Feature;
+use model::jaas::JaasFeature;
 
 use super::{Workplace, mistakes::GOOD};
 
@@ -61,7 +61,10 @@ fn with_an_account_at_8x8_no_jitsi_is_wanted() {
     assert_eq!(jaas.key_id, "4f4910");
     assert_eq!(jaas.host, "stage.8x8.vc");
     assert_eq!(jaas.lifetime.as_secs(), 1800);
-    assert_eq!(jaas.features, [Feature::Recording, Feature::SipInboundCall]);
+    assert_eq!(
+        jaas.features,
+        [JaasFeature::Recording, JaasFeature::SipInboundCall]
+    );
 }
 
 #[test]

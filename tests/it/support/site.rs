@@ -11,9 +11,9 @@ use devkit::{
 };
 use jitsi_auth_gateway::app::{self, Running, Surroundings};
 use model::{
-    clock::{Clock, Hand, Timestamp},
+    clock::{Clock, ClockControl, Timestamp},
     random::Random,
-    token::prosody::{Keys, Rules},
+    token::prosody::{ProsodyKeys, ProsodyRules},
 };
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -32,7 +32,7 @@ pub(crate) struct Site {
     pub(crate) running: Running,
     pub(crate) provider: Arc<Provider>,
     pub(crate) meeting: Arc<Meeting>,
-    pub(crate) hand: Hand,
+    pub(crate) hand: ClockControl,
     clock: Clock,
     issuer: String,
     text: String,
@@ -57,7 +57,7 @@ pub(crate) struct Wishes<'w> {
     /// Meetings are at 8x8, and not at the stand-in for Jitsi.
     pub(crate) jaas: bool,
     /// The clock of gateway, provider and meeting.
-    pub(crate) clock: Option<(Clock, Hand)>,
+    pub(crate) clock: Option<(Clock, ClockControl)>,
 }
 
 // === impl Wishes ===
@@ -106,8 +106,8 @@ impl Site {
             .await
             .unwrap();
         let issuer = provider.issuer().to_owned();
-        let rules = Rules {
-            keys: Keys::Secret {
+        let rules = ProsodyRules {
+            keys: ProsodyKeys::Secret {
                 algorithm: jsonwebtoken::Algorithm::HS256,
                 secret: APP_SECRET.to_owned().into(),
             },

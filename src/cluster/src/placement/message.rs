@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use model::{
     room::RoomKey,
-    shard::{ShardName, State},
+    shard::{ShardName, ShardState},
 };
 
 /// Where a room is. Of two pins of a room the greater counts, on every replica.
@@ -31,7 +31,7 @@ pub(super) struct Pinned {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Order {
     pub(super) shard: ShardName,
-    pub(super) state: Option<State>,
+    pub(super) state: Option<ShardState>,
     /// The later counts.
     pub(super) number: u64,
 }

@@ -193,8 +193,8 @@ impl Replica {
 
 /// Shards whose Prosodys nobody can reach; probes find that out after three failures, all of them,
 /// which makes no shard count as lost.
-fn settings(shards: &[(&str, State)]) -> Settings {
-    let shard = |(name, state): &(&str, State)| ShardSettings {
+fn settings(shards: &[(&str, ShardState)]) -> Settings {
+    let shard = |(name, state): &(&str, ShardState)| ShardSettings {
         name: ShardName::parse(name).unwrap(),
         weight: 100,
         state: *state,
@@ -222,10 +222,10 @@ async fn settle() {
     sleep(Duration::from_millis(1)).await;
 }
 
-const THREE: [(&str, State); 3] = [
-    ("s1", State::Ready),
-    ("s2", State::Ready),
-    ("s3", State::Ready),
+const THREE: [(&str, ShardState); 3] = [
+    ("s1", ShardState::Ready),
+    ("s2", ShardState::Ready),
+    ("s3", ShardState::Ready),
 ];
 const ROOMS: usize = 300;
 
@@ -264,7 +264,7 @@ async fn adding_or_draining_a_shard_moves_no_room_that_lives() {
         before.push(one.place(&room(number)).await);
     }
     settle().await;
-    let drained = [("s1", State::Drain), THREE[1], THREE[2]];
+    let drained = [("s1", ShardState::Drain), THREE[1], THREE[2]];
     one.placement.replace(settings(&drained));
     other.placement.replace(settings(&drained));
     assert_eq!(one.placement.view().ring(), other.placement.view().ring());
@@ -282,7 +282,7 @@ async fn adding_or_draining_a_shard_moves_no_room_that_lives() {
 #[tokio::test(start_paused = true)]
 async fn without_the_store_known_rooms_stay_and_replicas_agree_on_the_others() {
     let store = Fragile::new();
-    let drained = [THREE[0], ("s2", State::Drain), THREE[2]];
+    let drained = [THREE[0], ("s2", ShardState::Drain), THREE[2]];
     let (one, other) = (
         Replica::start(&store, settings(&THREE)),
         Replica::start(&store, settings(&THREE)),
@@ -339,10 +339,13 @@ async fn an_order_that_only_one_replica_knows_of_parts_no_room_without_the_store
     );
     settle().await;
     store.goes();
-    one.placement.order("s2", Some(State::Drain)).unwrap();
+    one.placement.order("s2", Some(ShardState::Drain)).unwrap();
     settle().await;
     let state = |replica: &Replica| replica.placement.view().named("s2").unwrap().state;
-    assert_eq!((state(&one), state(&other)), (State::Drain, State::Ready));
+    assert_eq!(
+        (state(&one), state(&other)),
+        (ShardState::Drain, ShardState::Ready)
+    );
     for number in 0..ROOMS {
         let room = room(number);
         assert_eq!(one.place(&room).await, other.place(&room).await, "{room}");
@@ -398,7 +401,7 @@ async fn rooms_of_a_shard_that_is_down_move_to_one_place_and_who_was_there_is_to
     }
     settle().await;
     let mut moves = other.placement.moves();
-    one.placement.order("s2", Some(State::Down)).unwrap();
+    one.placement.order("s2", Some(ShardState::Down)).unwrap();
     settle().await;
     let s2 = ShardName::parse("s2").unwrap();
     assert_eq!(moves.try_recv(), Ok(Move::From(s2)));
@@ -434,22 +437,31 @@ async fn an_operators_word_outlives_restarts_and_outages_of_the_store() {
     let other = Replica::start(&store, settings(&THREE));
     let state = |replica: &Replica| replica.placement.view().named("s1").unwrap().state;
     settle().await;
-    one.placement.order("s1", Some(State::Drain)).unwrap();
+    one.placement.order("s1", Some(ShardState::Drain)).unwrap();
     settle().await;
-    assert_eq!(state(&other), State::Drain);
+    assert_eq!(state(&other), ShardState::Drain);
     one.stop().await;
     other.stop().await;
     let one = Replica::start(&store, settings(&THREE));
     let other = Replica::start(&store, settings(&THREE));
     settle().await;
-    assert_eq!((state(&one), state(&other)), (State::Drain, State::Drain));
+    assert_eq!(
+        (state(&one), state(&other)),
+        (ShardState::Drain, ShardState::Drain)
+    );
     store.goes();
     one.placement.order("s1", None).unwrap();
     settle().await;
-    assert_eq!((state(&one), state(&other)), (State::Ready, State::Drain));
+    assert_eq!(
+        (state(&one), state(&other)),
+        (ShardState::Ready, ShardState::Drain)
+    );
     store.returns();
     settle().await;
-    assert_eq!((state(&one), state(&other)), (State::Ready, State::Ready));
+    assert_eq!(
+        (state(&one), state(&other)),
+        (ShardState::Ready, ShardState::Ready)
+    );
     let unknown = one.placement.order("s9", None);
     assert_eq!(unknown, Err(UnknownShard));
 }
@@ -529,7 +541,9 @@ async fn a_stream_stays_where_it_was_made_and_its_room_with_it() {
     assert_eq!(one.place(&room).await, elsewhere);
     assert_eq!(again(&ranked), None, "the room is not there");
     assert_eq!(again("s9"), None);
-    one.placement.order(elsewhere, Some(State::Down)).unwrap();
+    one.placement
+        .order(elsewhere, Some(ShardState::Down))
+        .unwrap();
     assert_eq!(again(elsewhere), None);
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use super::{Place, Settings, ShardSettings, message::Order};
 use model::{
     room::RoomKey,
-    shard::{Member, Ring, ShardName, State},
+    shard::{ShardEntry, ShardName, ShardSet, ShardState},
 };
 
 /// One web server, Prosody and focus, for as long as its addresses are configured.
@@ -32,7 +32,7 @@ pub struct Shard {
 #[derive(Debug)]
 pub struct View {
     shards: Vec<Listed>,
-    ring: Ring,
+    ring: ShardSet,
     sharded: bool,
 }
 
@@ -44,13 +44,13 @@ pub struct Listed {
     /// Its share of rooms.
     pub weight: u32,
     /// What the configuration says.
-    pub configured: State,
+    pub configured: ShardState,
     /// What an operator said over it.
-    pub ordered: Option<State>,
+    pub ordered: Option<ShardState>,
     /// No replica reaches it.
     pub lost: bool,
     /// What comes of it.
-    pub state: State,
+    pub state: ShardState,
 }
 
 /// What a view is made of.
@@ -66,7 +66,7 @@ pub(super) struct Sources {
 struct Configured {
     shard: Arc<Shard>,
     weight: u32,
-    state: State,
+    state: ShardState,
 }
 
 // === impl Shard ===
@@ -97,7 +97,7 @@ impl View {
     }
 
     /// Names, weights and states.
-    pub fn ring(&self) -> &Ring {
+    pub fn ring(&self) -> &ShardSet {
         &self.ring
     }
 
@@ -110,7 +110,7 @@ impl View {
     /// The shard of a name, if rooms may be there.
     pub fn usable(&self, name: &str) -> Option<&Arc<Shard>> {
         self.named(name)
-            .filter(|listed| listed.state != State::Down || self.is_all_down())
+            .filter(|listed| listed.state != ShardState::Down || self.is_all_down())
             .map(|listed| &listed.shard)
     }
 
@@ -129,7 +129,7 @@ impl View {
     /// If there is nothing else, what is down has to do.
     fn is_all_down(&self) -> bool {
         let mut shards = self.shards.iter();
-        shards.all(|listed| listed.state == State::Down)
+        shards.all(|listed| listed.state == ShardState::Down)
     }
 
     fn of(&self, name: Option<&ShardName>) -> &Arc<Shard> {
@@ -198,12 +198,13 @@ impl Sources {
     }
 
     pub(super) fn view(&self) -> View {
-        let ordered = |of: &Configured| -> Option<State> { self.orders.get(&of.shard.name)?.state };
+        let ordered =
+            |of: &Configured| -> Option<ShardState> { self.orders.get(&of.shard.name)?.state };
         let wanted = |of: &Configured| ordered(of).unwrap_or(of.state);
         let is_lost = |of: &Configured| self.lost.contains(&of.shard.name);
         // If nothing is reached, the fault is more likely here than everywhere else: rooms stay
         // where they are, and requests are sent all the same.
-        let reached = |of: &Configured| wanted(of) != State::Down && !is_lost(of);
+        let reached = |of: &Configured| wanted(of) != ShardState::Down && !is_lost(of);
         let any_reached = self.shards.iter().any(reached);
         let listed = |of: &Configured| Listed {
             shard: Arc::clone(&of.shard),
@@ -212,19 +213,19 @@ impl Sources {
             ordered: ordered(of),
             lost: is_lost(of),
             state: if is_lost(of) && any_reached {
-                State::Down
+                ShardState::Down
             } else {
                 wanted(of)
             },
         };
         let shards: Vec<Listed> = self.shards.iter().map(listed).collect();
-        let member = |listed: &Listed| Member {
+        let member = |listed: &Listed| ShardEntry {
             name: listed.shard.name.clone(),
             weight: listed.weight,
             state: listed.state,
         };
         View {
-            ring: Ring::new(shards.iter().map(member).collect()),
+            ring: ShardSet::new(shards.iter().map(member).collect()),
             shards,
             sharded: self.sharded,
         }

@@ -6,8 +6,8 @@ use crate::store::{
     testing::{Server, until, until_within},
 };
 use model::{
-    clock::Hand,
-    identity::{Identity, Verified},
+    clock::ClockControl,
+    identity::{Identity, VerifiedIdentity},
     random::Random,
     seal::Keyring,
     session::{Principal, SessionCodec, SessionSettings},
@@ -18,13 +18,13 @@ fn session(clock: &Clock, subject: &str, sid: &str) -> Principal {
         idle: Duration::from_hours(1),
         absolute: Duration::from_hours(24),
     };
-    let codec = SessionCodec::new(&Keyring::of([1; 32]), "o", settings, clock.clone());
+    let codec = SessionCodec::new(&Keyring::single([1; 32]), "o", settings, clock.clone());
     let who = Identity {
         subject: subject.to_owned(),
         ..Identity::default()
     };
     Principal::Member(codec.begin(
-        Verified::by_provider(who),
+        VerifiedIdentity::by_provider(who),
         Some(sid.to_owned()),
         &Random::system(),
     ))
@@ -34,7 +34,7 @@ fn replica(clock: &Clock) -> Arc<Revocations> {
     Arc::new(Revocations::new(Duration::from_hours(24), clock.clone()))
 }
 
-fn clock() -> (Clock, Hand) {
+fn clock() -> (Clock, ClockControl) {
     Clock::manual(Timestamp::from_unix(1_000_000))
 }
 

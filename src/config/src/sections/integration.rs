@@ -21,7 +21,7 @@ use crate::{
     values::{DurationText, name, plain_url, seconds},
 };
 use model::{
-    integration::{ApiKey, Moderators, Settings},
+    integration::{ApiKey, IntegrationSettings, ModeratorPolicy},
     policy::{Glob, TenantScope},
     token,
 };
@@ -93,11 +93,11 @@ enum RawModerators {
 /// Reads all integrations; `token` is ours, whose secret must be nobody else's.
 pub(super) fn resolve(
     raw: Vec<RawIntegration>,
-    token: Option<&token::Settings>,
+    token: Option<&token::TokenSettings>,
     secrets: SecretReader,
     root: &mut Section<'_>,
-) -> Option<Vec<Settings>> {
-    let all: Vec<Option<Settings>> = (1..)
+) -> Option<Vec<IntegrationSettings>> {
+    let all: Vec<Option<IntegrationSettings>> = (1..)
         .zip(raw)
         .map(|(position, raw)| raw.resolve(secrets, &mut root.entry("integration", position)))
         .collect();
@@ -113,7 +113,11 @@ pub(super) fn resolve(
 // === impl RawIntegration ===
 
 impl RawIntegration {
-    fn resolve(self, secrets: SecretReader, section: &mut Section<'_>) -> Option<Settings> {
+    fn resolve(
+        self,
+        secrets: SecretReader,
+        section: &mut Section<'_>,
+    ) -> Option<IntegrationSettings> {
         section.weaken("integration.insecure_all_rooms", self.insecure_all_rooms);
         let id = self.id.and_then(|text| section.keep("id", id(text)));
         let app_id = match self.app_id {
@@ -153,7 +157,7 @@ impl RawIntegration {
             let remedy = "add secret_file, jwks_file, or an [[integration.api_key]]";
             section.reject("", "can neither send people nor use the API", remedy);
         }
-        Some(Settings {
+        Some(IntegrationSettings {
             id: id?,
             app_id: app_id?,
             signing: match signing {
@@ -198,7 +202,7 @@ impl Default for RawIntegration {
 
 // === impl RawModerators ===
 
-impl From<RawModerators> for Moderators {
+impl From<RawModerators> for ModeratorPolicy {
     fn from(raw: RawModerators) -> Self {
         match raw {
             RawModerators::AsClaimed => Self::AsClaimed,

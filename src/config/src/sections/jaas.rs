@@ -11,7 +11,7 @@ use crate::{
     secret::SecretReader,
     values::{DurationText, seconds},
 };
-use model::jaas::{Feature, Settings};
+use model::jaas::{JaasFeature, JaasSettings};
 
 /// 8x8's Jitsi as a service, in place of `[upstream]` and `[token]`: the meetings are there, and
 /// people sign in here.
@@ -34,7 +34,7 @@ pub(super) struct RawJaas {
     lifetime: DurationText,
     /// What moderators may use. 8x8 charges for some of it.
     #[schemars(example = ["recording"])]
-    features: Vec<Feature>,
+    features: Vec<JaasFeature>,
 }
 
 // === impl RawJaas ===
@@ -44,7 +44,7 @@ impl RawJaas {
         self,
         secrets: SecretReader,
         section: &mut Section<'_>,
-    ) -> Option<Settings> {
+    ) -> Option<JaasSettings> {
         let app_id = self
             .app_id
             .and_then(|id| section.keep("app_id", app_id(&id)));
@@ -58,7 +58,7 @@ impl RawJaas {
         let lifetime = self
             .lifetime
             .within(seconds(60)..=seconds(86_400), section, "lifetime");
-        Some(Settings {
+        Some(JaasSettings {
             app_id: app_id?,
             key_id: key_id?,
             pem: pem?,

@@ -12,7 +12,10 @@ use crate::{
 };
 use model::{
     clock::Timestamp,
-    policy::{Enter, Glob, Matcher, MatcherError, Policy, Rule, Start, TenantScope, Window},
+    policy::{
+        Condition, ConditionError, EntryRule, Glob, Policy, Rule, StartRule, TenantScope,
+        TimeWindow,
+    },
 };
 
 /// One rule: which rooms it is for, who may enter them, who is host, who may open them. Patterns
@@ -108,19 +111,19 @@ pub(super) fn resolve(rooms: Vec<RawRoom>, root: &mut Section<'_>) -> Option<Pol
 
 /// Where nobody can have an account, rooms that only such people can enter or open stay empty.
 pub(super) fn needs_nobody(policy: &Policy, root: &mut Section<'_>) {
-    let anybody = |conditions: &[Matcher]| {
+    let anybody = |conditions: &[Condition]| {
         conditions
             .iter()
-            .any(|one| matches!(one, Matcher::Guest | Matcher::Open))
+            .any(|one| matches!(one, Condition::Guest | Condition::Open))
     };
     for (position, rule) in (1..).zip(policy.rules()) {
-        let Enter::Where(entering) = &rule.enter else {
+        let EntryRule::Where(entering) = &rule.enter else {
             continue;
         };
         let opened = match &rule.start {
-            Start::Anyone => true,
-            Start::Vouched | Start::Hosts => false,
-            Start::Where(conditions) => anybody(conditions),
+            StartRule::Anyone => true,
+            StartRule::Vouched | StartRule::Hosts => false,
+            StartRule::Where(conditions) => anybody(conditions),
         };
         let mut entry = root.entry("room", position);
         if !anybody(entering) {
@@ -154,17 +157,19 @@ impl RawRoom {
         let enter = self.enter.and_then(|enter| enter.entering(section));
         let hosts = match self.host {
             None => Some(vec![
-                Matcher::Owner,
-                Matcher::Link,
-                Matcher::Integration(None),
+                Condition::Owner,
+                Condition::Link,
+                Condition::Integration(None),
             ]),
             Some(host) => host.list("host", section),
         };
         let moderators = conditions(&self.moderators, "moderators", section);
         let start = match (self.start, &enter) {
             (Some(start), _) => start.starting(section),
-            (None, Some(Enter::Where(all))) if all.contains(&Matcher::Open) => Some(Start::Anyone),
-            (None, _) => Some(Start::Vouched),
+            (None, Some(EntryRule::Where(all))) if all.contains(&Condition::Open) => {
+                Some(StartRule::Anyone)
+            }
+            (None, _) => Some(StartRule::Vouched),
         };
         let lifetime = match self.lifetime {
             None => Some(None),
@@ -199,27 +204,31 @@ impl RawRoom {
 // === impl Conditions ===
 
 impl Conditions {
-    fn entering(self, section: &mut Section<'_>) -> Option<Enter> {
-        let words: &[Matcher] = match &self {
+    fn entering(self, section: &mut Section<'_>) -> Option<EntryRule> {
+        let words: &[Condition] = match &self {
             Self::One(word) => match word.as_str() {
-                "closed" => return Some(Enter::Closed),
-                "member" => &[Matcher::Member, Matcher::Integration(None)],
-                "link" => &[Matcher::Member, Matcher::Integration(None), Matcher::Link],
+                "closed" => return Some(EntryRule::Closed),
+                "member" => &[Condition::Member, Condition::Integration(None)],
+                "link" => &[
+                    Condition::Member,
+                    Condition::Integration(None),
+                    Condition::Link,
+                ],
                 "guest" => &[
-                    Matcher::Member,
-                    Matcher::Integration(None),
-                    Matcher::Link,
-                    Matcher::Guest,
+                    Condition::Member,
+                    Condition::Integration(None),
+                    Condition::Link,
+                    Condition::Guest,
                 ],
                 "open" => &[
-                    Matcher::Member,
-                    Matcher::Integration(None),
-                    Matcher::Link,
-                    Matcher::Open,
+                    Condition::Member,
+                    Condition::Integration(None),
+                    Condition::Link,
+                    Condition::Open,
                 ],
                 text if text.contains(':') => {
                     let condition = section.keep("enter", condition(text));
-                    return condition.map(|one| Enter::Where(vec![one]));
+                    return condition.map(|one| EntryRule::Where(vec![one]));
                 }
                 _ => {
                     let what = format!("unknown word {word:?}");
@@ -236,17 +245,17 @@ impl Conditions {
                 }
                 return None;
             }
-            Self::Many(texts) => return conditions(texts, "enter", section).map(Enter::Where),
+            Self::Many(texts) => return conditions(texts, "enter", section).map(EntryRule::Where),
         };
-        Some(Enter::Where(words.to_vec()))
+        Some(EntryRule::Where(words.to_vec()))
     }
 
-    fn starting(self, section: &mut Section<'_>) -> Option<Start> {
+    fn starting(self, section: &mut Section<'_>) -> Option<StartRule> {
         match &self {
             Self::One(word) => match word.as_str() {
-                "host" => Some(Start::Hosts),
-                "member" => Some(Start::Vouched),
-                "anyone" => Some(Start::Anyone),
+                "host" => Some(StartRule::Hosts),
+                "member" => Some(StartRule::Vouched),
+                "anyone" => Some(StartRule::Anyone),
                 _ => {
                     let what = format!("unknown word {word:?}");
                     let remedy = "write host, member or anyone, or a list of conditions as \
@@ -255,11 +264,11 @@ impl Conditions {
                     None
                 }
             },
-            Self::Many(_) => self.list("start", section).map(Start::Where),
+            Self::Many(_) => self.list("start", section).map(StartRule::Where),
         }
     }
 
-    fn list(self, key: &str, section: &mut Section<'_>) -> Option<Vec<Matcher>> {
+    fn list(self, key: &str, section: &mut Section<'_>) -> Option<Vec<Condition>> {
         match self {
             Self::One(text) => section.keep(key, condition(&text)).map(|one| vec![one]),
             Self::Many(texts) => conditions(&texts, key, section),
@@ -271,13 +280,13 @@ fn window(
     opens: Option<String>,
     closes: Option<String>,
     section: &mut Section<'_>,
-) -> Option<Window> {
+) -> Option<TimeWindow> {
     let mut time = |key: &str, text: Option<String>| match text {
         None => Some(None),
         Some(text) => section.keep(key, timestamp(&text)).map(Some),
     };
     let (opens, closes) = (time("opens", opens), time("closes", closes));
-    let window = Window {
+    let window = TimeWindow {
         opens: opens?,
         closes: closes?,
     };
@@ -302,8 +311,8 @@ fn timestamp(text: &str) -> Result<Timestamp, Fault> {
 }
 
 /// Reads every condition, so that every mistake is found.
-fn conditions(texts: &[String], key: &str, section: &mut Section<'_>) -> Option<Vec<Matcher>> {
-    let read: Vec<Option<Matcher>> = (1..)
+fn conditions(texts: &[String], key: &str, section: &mut Section<'_>) -> Option<Vec<Condition>> {
+    let read: Vec<Option<Condition>> = (1..)
         .zip(texts)
         .map(|(position, text)| {
             let condition = condition(text);
@@ -313,8 +322,8 @@ fn conditions(texts: &[String], key: &str, section: &mut Section<'_>) -> Option<
     read.into_iter().collect()
 }
 
-fn condition(text: &str) -> Result<Matcher, Fault> {
-    text.parse().map_err(|error: MatcherError| {
+fn condition(text: &str) -> Result<Condition, Fault> {
+    text.parse().map_err(|error: ConditionError| {
         let error = error.to_string();
         let (what, remedy) = error
             .split_once("; ")

@@ -11,7 +11,7 @@ use crate::{
     values::http_authority,
 };
 use cluster::placement::{Place, Settings, ShardSettings, VisitorNode};
-use model::shard::{ShardName, State};
+use model::shard::{ShardName, ShardState};
 use proxy::upstream;
 
 /// One of several sets of web server, Prosody and Jicofo: each room is on one of them. Instead of
@@ -77,7 +77,7 @@ pub(super) fn resolve(
         let shard = ShardSettings {
             name: ShardName::parse(ONLY).expect("the name is one"),
             weight: WEIGHT,
-            state: State::Ready,
+            state: ShardState::Ready,
             place: Place {
                 web: upstream.web.clone(),
                 xmpp: upstream.xmpp.clone(),
@@ -150,9 +150,9 @@ impl RawShard {
             name: name?,
             weight: weight?,
             state: match self.state {
-                RawState::Ready => State::Ready,
-                RawState::Drain => State::Drain,
-                RawState::Down => State::Down,
+                RawState::Ready => ShardState::Ready,
+                RawState::Drain => ShardState::Drain,
+                RawState::Down => ShardState::Down,
             },
             place: Place {
                 web: web?,

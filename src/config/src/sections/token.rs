@@ -11,7 +11,7 @@ use crate::{
     secret::{RawSecret, SecretReader},
     values::{DurationText, name, seconds},
 };
-use model::token::{KeySettings, PublishedKeys, Settings, SignerError, SigningSettings};
+use model::token::{KeySettings, PublishedKeys, SignerError, SigningSettings, TokenSettings};
 
 /// The tokens for Prosody: the same as its `app_id`, `app_secret` and the like. Needs `secret_file`
 /// (or `secret`), or at least one `[[token.key]]`.
@@ -78,7 +78,7 @@ impl RawToken {
         xmpp_domain: Option<&str>,
         secrets: SecretReader,
         section: &mut Section<'_>,
-    ) -> Option<Settings> {
+    ) -> Option<TokenSettings> {
         let mut text = |key: &str, text: String| section.keep(key, name(&text));
         let app_id = self.app_id.and_then(|id| text("app_id", id));
         let issuer = match self.issuer {
@@ -99,7 +99,7 @@ impl RawToken {
         };
         let signing = signing(self.algorithm, raw, self.key, secrets, section);
         app_id?;
-        Some(Settings {
+        Some(TokenSettings {
             issuer: issuer?,
             audience: audience?,
             subject: subject?,

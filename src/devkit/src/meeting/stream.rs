@@ -10,7 +10,7 @@ use super::{
     rooms::{JoinError, Occupant, Outbox, RoomAddress},
     xml::Element,
 };
-use model::token::prosody::Claims;
+use model::token::prosody::ProsodyClaims;
 
 /// A client's stream. Dropping it leaves its rooms.
 pub(super) struct Stream {
@@ -26,8 +26,8 @@ pub(super) struct Stream {
 /// How far the client is.
 enum Phase {
     Anonymous,
-    LoggedIn(Claims),
-    Bound { claims: Claims, jid: String },
+    LoggedIn(ProsodyClaims),
+    Bound { claims: ProsodyClaims, jid: String },
 }
 
 /// What an iq is answered with when all is well.
@@ -270,7 +270,7 @@ impl Drop for Stream {
 }
 
 /// What Jitsi's `mod_presence_identity` adds: the person by the token, not by the client.
-fn identity(claims: &Claims) -> Element {
+fn identity(claims: &ProsodyClaims) -> Element {
     let part = |name: &str, value: Option<&str>| {
         value.map(|value| Element::new(name, CLIENT).saying(value))
     };

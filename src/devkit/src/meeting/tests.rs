@@ -14,7 +14,7 @@ use super::{
 };
 use crate::testing::{Browser, FREE_PORT};
 use model::{
-    clock::{Hand, Timestamp},
+    clock::{ClockControl, Timestamp},
     token::{self, SigningSettings},
 };
 
@@ -25,13 +25,13 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 struct Setup {
     address: SocketAddr,
     meeting: Arc<Meeting>,
-    hand: Hand,
+    hand: ClockControl,
     stop: CancellationToken,
     done: tokio::task::JoinHandle<()>,
 }
 
 async fn start() -> Setup {
-    let tokens = token::Settings {
+    let tokens = token::TokenSettings {
         issuer: "gateway".to_owned(),
         audience: "jitsi".to_owned(),
         subject: "meet.test".to_owned(),
@@ -43,7 +43,7 @@ async fn start() -> Setup {
     };
     let settings = Settings {
         xmpp_domain: "meet.test".to_owned(),
-        rules: Rules::for_tokens_of(&tokens).unwrap(),
+        rules: ProsodyRules::for_tokens_of(&tokens).unwrap(),
     };
     let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
     let meeting = DevMeeting::bind(FREE_PORT, settings, clock, Random::system())

@@ -2,11 +2,8 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
-use base64::{
-    Engine,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
-};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -17,6 +14,7 @@ use super::{
     grants::{ACCESS_LIFETIME, Access, Code},
 };
 use crate::http::{self as server, Answer};
+use model::digest::sha256_base64url;
 
 type Form<'f> = HashMap<Cow<'f, str>, Cow<'f, str>>;
 
@@ -135,7 +133,7 @@ fn form_decode(text: &str) -> String {
 }
 
 fn challenge(verifier: &str) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.as_bytes()))
+    sha256_base64url(verifier.as_bytes())
 }
 
 fn refuse(status: StatusCode, error: &'static str) -> Answer {

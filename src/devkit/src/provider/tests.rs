@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::testing::{Browser, FREE_PORT, Page};
-use model::clock::{Hand, Timestamp};
+use model::clock::{ClockControl, Timestamp};
 
 mod signing_out;
 
@@ -20,7 +20,7 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 struct Setup {
     issuer: String,
     provider: Arc<Provider>,
-    hand: Hand,
+    hand: ClockControl,
     _stop: tokio_util::sync::DropGuard,
 }
 

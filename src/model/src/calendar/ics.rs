@@ -1,15 +1,15 @@
-//! iCalendar files (RFC 5545).
+//! The iCalendar format (RFC 5545), as far as one event needs it.
 
 use std::fmt::Write as _;
 
-use super::{Event, basic, clean};
+use super::{CalendarEvent, basic, clean};
 use crate::clock::Timestamp;
 
-/// A file of one event.
+/// Formats a file of one event.
 ///
-/// There is no `METHOD`: it would make the file a message of a scheduling protocol, which wants an
-/// organizer and attendees (RFC 5546 § 3.2). Without one, programs just add the event.
-pub(super) fn file(event: &Event, stamp: Timestamp) -> String {
+/// Without `METHOD`, programs add the event. With one, the file would be a message of the scheduling
+/// protocol iTIP, which requires an organizer and attendees (RFC 5546 § 3.2).
+pub(super) fn file(event: &CalendarEvent, stamp: Timestamp) -> String {
     let mut lines = Lines(String::new());
     lines.push("BEGIN:VCALENDAR");
     lines.push("VERSION:2.0");
@@ -21,10 +21,10 @@ pub(super) fn file(event: &Event, stamp: Timestamp) -> String {
     lines.push(&format!("DTEND:{}", basic(event.end())));
     lines.text("SUMMARY", &event.title);
     lines.text("DESCRIPTION", &event.details(&event.description));
-    // Many programs show the place and neither of the two below.
+    // Many programs show `LOCATION` and neither `URL` nor `CONFERENCE`.
     lines.text("LOCATION", event.url.as_str());
     lines.push(&format!("URL:{}", event.url));
-    // RFC 7986 § 5.11; `VALUE` has to be there.
+    // RFC 7986 § 5.11, which requires `VALUE`.
     lines.push(&format!(
         "CONFERENCE;VALUE=URI;FEATURE=AUDIO,VIDEO:{}",
         event.url
@@ -34,13 +34,13 @@ pub(super) fn file(event: &Event, stamp: Timestamp) -> String {
     lines.0
 }
 
-/// Content lines, folded.
+/// Folded content lines (RFC 5545 § 3.1).
 struct Lines(String);
 
 // === impl Lines ===
 
 impl Lines {
-    /// A property whose value is a text (RFC 5545 § 3.3.11).
+    /// Appends a property with an escaped text value (RFC 5545 § 3.3.11).
     fn text(&mut self, name: &str, value: &str) {
         let mut line = format!("{name}:");
         for c in clean(value).chars() {
@@ -53,8 +53,7 @@ impl Lines {
         self.push(&line);
     }
 
-    /// A line, folded so that none is longer than 75 octets and no character is torn
-    /// (RFC 5545 § 3.1).
+    /// Appends a line, folded at 75 octets and never within a character.
     fn push(&mut self, line: &str) {
         let mut octets = 0;
         for c in line.chars() {
@@ -71,5 +70,5 @@ impl Lines {
 
 const PRODUCT: &str = "PRODID:-//jitsi-auth-gateway//EN";
 
-/// Without the line break.
+/// The octets of a folded line without its line break (RFC 5545 § 3.1).
 const MAX_OCTETS: usize = 75;

@@ -5,8 +5,8 @@ use super::*;
 
 const STAMP: Timestamp = Timestamp::from_unix(1_795_000_000);
 
-fn event(title: &str, description: &str) -> Event {
-    Event {
+fn event(title: &str, description: &str) -> CalendarEvent {
+    CalendarEvent {
         uid: "calm-otter-4821-k7qd3m2a@meet.example.org".to_owned(),
         title: title.to_owned(),
         start: Timestamp::from_unix(1_800_000_000),
@@ -16,7 +16,7 @@ fn event(title: &str, description: &str) -> Event {
     }
 }
 
-/// What another program reads in our file.
+/// The event that another implementation parses from the file.
 fn read(file: &str) -> icalendar::Event {
     let calendar: Calendar = file.parse().unwrap();
     let [CalendarComponent::Event(event)] = calendar.components.as_slice() else {
@@ -26,7 +26,7 @@ fn read(file: &str) -> icalendar::Event {
 }
 
 #[test]
-fn the_file_says_what_the_event_is() {
+fn the_file_has_the_properties_of_the_event() {
     assert_eq!(
         event("Plan", "Bring tea").ics(STAMP).replace("\r\n", "\n"),
         "BEGIN:VCALENDAR\n\
@@ -48,7 +48,7 @@ fn the_file_says_what_the_event_is() {
 }
 
 #[test]
-fn hostile_texts_stay_texts() {
+fn hostile_texts_add_no_property() {
     let hostile = [
         "a\r\nATTENDEE:mailto:x@example.org",
         "a\nEND:VEVENT",
@@ -75,7 +75,7 @@ fn hostile_texts_stay_texts() {
 }
 
 #[test]
-fn addresses_open_filled_in_forms() {
+fn addresses_prefill_the_forms() {
     let event = event("Tea & \"talk\" #1\r\n+x", "50% off?");
     let expected = "https://meet.example.org/calm-otter-4821-k7qd3m2a";
     let google = Url::parse(&event.google_url()).unwrap();
@@ -84,11 +84,11 @@ fn addresses_open_filled_in_forms() {
     assert_eq!(field(&google, "dates"), "20270115T080000Z/20270115T084500Z");
     assert_eq!(field(&google, "details"), format!("50% off?\n\n{expected}"));
     assert_eq!(google.fragment(), None);
-    for (whose, host) in [
+    for (edition, host) in [
         (Outlook::Work, "outlook.office.com"),
         (Outlook::Personal, "outlook.live.com"),
     ] {
-        let outlook = Url::parse(&event.outlook_url(whose)).unwrap();
+        let outlook = Url::parse(&event.outlook_url(edition)).unwrap();
         assert_eq!(outlook.host_str(), Some(host));
         assert_eq!(field(&outlook, "subject"), "Tea & \"talk\" #1\n+x");
         assert_eq!(field(&outlook, "startdt"), "2027-01-15T08:00:00Z");
@@ -99,8 +99,8 @@ fn addresses_open_filled_in_forms() {
 }
 
 #[test]
-fn long_texts_and_far_times_do_no_harm() {
-    let far = Event {
+fn long_texts_and_far_times_stay_within_limits() {
+    let far = CalendarEvent {
         start: Timestamp::from_unix(u64::MAX),
         ..event(&"ä".repeat(10_000), &"\u{1f389}".repeat(10_000))
     };
@@ -110,7 +110,7 @@ fn long_texts_and_far_times_do_no_harm() {
 
 proptest! {
     #[test]
-    fn another_program_reads_back_any_title(title in "\\PC{0,120}", description: String) {
+    fn another_implementation_parses_any_title(title in "\\PC{0,120}", description: String) {
         let file = event(&title, &description).ics(STAMP);
         for line in file.split_terminator("\r\n") {
             prop_assert!(line.len() <= 75, "{line:?}");

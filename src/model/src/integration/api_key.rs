@@ -1,32 +1,25 @@
-//! Keys to the API: what they look like, how they are compared, how often they may be used.
+//! API keys, stored as hashes and compared in constant time.
 
-use std::{
-    fmt,
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::fmt;
 
-use aws_lc_rs::{
-    constant_time::verify_slices_are_equal,
-    digest::{self, SHA256, SHA256_OUTPUT_LEN},
-};
+use aws_lc_rs::{constant_time::verify_slices_are_equal, digest::SHA256_OUTPUT_LEN};
 
-use crate::clock::Timestamp;
+use crate::digest::sha256;
 
-/// A key to the API, of which only a hash is kept.
+/// An API key of which only the SHA-256 is kept.
 #[derive(Clone)]
 pub struct ApiKey {
     id: String,
     hash: Hash,
 }
 
-/// A key that somebody showed, which may be anybody's.
+/// The unverified key of a request.
 pub struct Bearer(Hash);
 
-/// Why a text is no key.
+/// Why a configured key is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiKeyError {
-    /// Too few characters to be out of anybody's reach.
+    /// Too short to resist guessing.
     #[error("{0} characters are too few for a key; write one with `openssl rand -base64 32`")]
     Short(usize),
     /// Characters that an `Authorization` header cannot carry.
@@ -39,23 +32,16 @@ pub enum ApiKeyError {
     Hash,
 }
 
-/// Requests that a key may make: so many a minute, and as many at once.
-///
-/// A clock of its own runs ahead of the real one by an interval with each request (the generic cell
-/// rate algorithm), so that one number is the whole state.
-#[derive(Debug)]
-pub(super) struct Rate {
-    /// Microseconds since 1970.
-    ahead: AtomicU64,
-    interval: u64,
-}
-
 type Hash = [u8; SHA256_OUTPUT_LEN];
 
 // === impl ApiKey ===
 
 impl ApiKey {
-    /// A key that is written out.
+    /// Creates a key from its text.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiKeyError::Short`] and [`ApiKeyError::Characters`].
     pub fn of_text(id: String, key: &str) -> Result<Self, ApiKeyError> {
         if key.len() < MIN_KEY_BYTES {
             return Err(ApiKeyError::Short(key.len()));
@@ -65,11 +51,15 @@ impl ApiKey {
         }
         Ok(Self {
             id,
-            hash: hash(key),
+            hash: sha256(key.as_bytes()),
         })
     }
 
-    /// A key of which only the SHA-256 is known, in hexadecimal.
+    /// Creates a key from its SHA-256 in hexadecimal.
+    ///
+    /// # Errors
+    ///
+    /// [`ApiKeyError::Hash`].
     pub fn of_hash(id: String, hex: &str) -> Result<Self, ApiKeyError> {
         let digits: Option<Vec<u8>> = hex
             .chars()
@@ -84,19 +74,19 @@ impl ApiKey {
         }
     }
 
-    /// The name of the key.
+    /// The name of the key in the audit log.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Whether two names stand for one key.
+    /// Whether both have the same key, whatever their names.
     pub fn is_same(&self, other: &Self) -> bool {
         self.hash == other.hash
     }
 
-    /// Whether this is what was shown; takes as long for any answer.
-    pub(super) fn is(&self, shown: &Bearer) -> bool {
-        verify_slices_are_equal(&self.hash, &shown.0).is_ok()
+    /// Whether the request has this key; constant time.
+    pub(super) fn matches(&self, bearer: &Bearer) -> bool {
+        verify_slices_are_equal(&self.hash, &bearer.0).is_ok()
     }
 }
 
@@ -109,12 +99,12 @@ impl fmt::Debug for ApiKey {
 // === impl Bearer ===
 
 impl Bearer {
-    /// Reads an `Authorization` header (RFC 6750 § 2.1).
+    /// Parses the value of an `Authorization` field (RFC 6750 § 2.1).
     pub fn parse(header: &str) -> Option<Self> {
         let (scheme, key) = header.split_once(' ')?;
         let key = key.trim_start_matches(' ');
         let plain = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
-        (plain && scheme.eq_ignore_ascii_case("bearer")).then(|| Self(hash(key)))
+        (plain && scheme.eq_ignore_ascii_case("bearer")).then(|| Self(sha256(key.as_bytes())))
     }
 }
 
@@ -124,41 +114,5 @@ impl fmt::Debug for Bearer {
     }
 }
 
-// === impl Rate ===
-
-impl Rate {
-    /// So many requests a minute, at least one.
-    pub(super) fn per_minute(requests: u32) -> Self {
-        Self {
-            ahead: AtomicU64::new(0),
-            interval: MINUTE / u64::from(requests.max(1)),
-        }
-    }
-
-    /// Takes one request, or says how long until the next.
-    pub(super) fn take(&self, now: Timestamp) -> Result<(), Duration> {
-        let now = now.as_unix().saturating_mul(SECOND);
-        let taken = self
-            .ahead
-            .try_update(Ordering::Relaxed, Ordering::Relaxed, |ahead| {
-                let next = ahead.max(now).saturating_add(self.interval);
-                (next <= now.saturating_add(MINUTE)).then_some(next)
-            });
-        taken.map(drop).map_err(|ahead| {
-            let wait = ahead.saturating_add(self.interval).saturating_sub(now);
-            Duration::from_micros(wait.saturating_sub(MINUTE))
-        })
-    }
-}
-
-fn hash(key: &str) -> Hash {
-    let mut hash = Hash::default();
-    hash.copy_from_slice(digest::digest(&SHA256, key.as_bytes()).as_ref());
-    hash
-}
-
-/// What 32 random bytes have at least in any spelling; also more than anybody would type.
+/// 32 random bytes are longer in any encoding.
 const MIN_KEY_BYTES: usize = 32;
-
-const SECOND: u64 = 1_000_000;
-const MINUTE: u64 = 60 * SECOND;

@@ -1,25 +1,26 @@
-//! What an integration's token says, in the form that Jitsi gave such tokens (lib-jitsi-meet
-//! `doc/tokens.md`), and what of it is believed.
+//! The claims of an integration's token, in the form of Jitsi's tokens (lib-jitsi-meet
+//! `doc/tokens.md`), and their checks.
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{self, SHA256};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{EmbedError, Moderators, Settings};
+use super::{EmbedError, IntegrationSettings, ModeratorPolicy};
 use crate::{
     clock::Timestamp,
+    digest::sha256,
     identity::{
-        Embedded, INTEGRATION_PREFIX, Identity, Standing, is_email, is_plain, picture, shown_name,
+        Embedded, INTEGRATION_PREFIX, Identity, Standing, is_email, is_plain, parse_picture_url,
+        sanitize_display_name,
     },
-    jws::{TokenError, number_as_time},
+    jws::{TokenError, numeric_date},
     room::{RoomKey, Tenant},
 };
 
-/// The claims that mean something to us. That they are fields makes a claim that is there twice an
-/// error; that they are of any kind lets each error have its words. `null` is as good as nothing.
+/// The claims that the gateway reads. Named fields make a duplicate claim an error; values of any
+/// type leave the error message to the check of each claim. `null` counts as absent.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Claims {
@@ -61,8 +62,8 @@ struct RoomOptions {
 // === impl Claims ===
 
 impl Claims {
-    /// `aud` names whom it has to.
-    pub(super) fn addressed_to(&self, audience: Option<&str>) -> Result<(), EmbedError> {
+    /// Checks that `aud` contains the configured audience.
+    pub(super) fn check_audience(&self, audience: Option<&str>) -> Result<(), EmbedError> {
         let Some(audience) = audience else {
             return Ok(());
         };
@@ -74,9 +75,9 @@ impl Claims {
         named.then_some(()).ok_or(TokenError::Audience.into())
     }
 
-    /// The token's time has come, and ends soon.
-    pub(super) fn live_at(&self, now: Timestamp, at_most: Duration) -> Result<(), EmbedError> {
-        let expires = number_as_time(&self.exp).ok_or(TokenError::NoExpiry)?;
+    /// Checks the validity period, and that it ends within `at_most`.
+    pub(super) fn check_time(&self, now: Timestamp, at_most: Duration) -> Result<(), EmbedError> {
+        let expires = numeric_date(&self.exp).ok_or(TokenError::NoExpiry)?;
         if expires <= now {
             return Err(TokenError::Expired.into());
         }
@@ -84,7 +85,7 @@ impl Claims {
             return Err(EmbedError::LongLived);
         }
         let began = |claim: &Value| {
-            claim.is_null() || number_as_time(claim).is_some_and(|time| time <= now.after(LEEWAY))
+            claim.is_null() || numeric_date(claim).is_some_and(|time| time <= now.after(LEEWAY))
         };
         if !began(&self.nbf) {
             return Err(TokenError::NotYetValid.into());
@@ -95,7 +96,7 @@ impl Claims {
         Ok(())
     }
 
-    /// The one room of the token, which has to be that of the page.
+    /// The one room of the token, which must be that of the page.
     pub(super) fn room(&self, page: &RoomKey) -> Result<RoomKey, EmbedError> {
         let name = match &self.room {
             Value::String(name) if !name.is_empty() => name,
@@ -107,7 +108,7 @@ impl Claims {
         if is_pattern || name.contains('*') {
             return Err(EmbedError::Pattern);
         }
-        // The claim has no tenant in it; where the address has one, `sub` says the same.
+        // `room` has no tenant. If the address has one, `sub` must name it.
         if let Some(tenant) = page.tenant() {
             let named = self.sub.as_str().and_then(|sub| Tenant::parse(sub).ok());
             if named.as_ref() != Some(tenant) {
@@ -122,31 +123,31 @@ impl Claims {
         }
     }
 
-    /// The person, and what the integration says of them.
+    /// The user's identity, and the role that the integration claims.
     pub(super) fn person(
         self,
-        integration: &Settings,
+        integration: &IntegrationSettings,
         token: &str,
     ) -> Result<(Identity, Standing), EmbedError> {
         let user = self.context.and_then(|context| context.user);
         let user = user.unwrap_or_default();
         let host = match integration.moderators {
-            Moderators::AsClaimed => user.is_moderator(),
-            Moderators::Always => true,
-            Moderators::Never => false,
+            ModeratorPolicy::AsClaimed => user.is_moderator(),
+            ModeratorPolicy::Always => true,
+            ModeratorPolicy::Never => false,
         };
         let email = user.email.as_str().filter(|text| is_email(text));
         let avatar = [&user.avatar, &user.avatar_url];
         let mut avatar = avatar
             .into_iter()
-            .filter_map(|value| picture(value.as_str()?));
-        let id = user.own_id(token)?;
+            .filter_map(|value| parse_picture_url(value.as_str()?));
+        let id = user.unique_id(token)?;
         let identity = Identity {
             subject: format!("{INTEGRATION_PREFIX}{}:{id}", integration.id),
-            name: user.name.as_str().and_then(shown_name),
+            name: user.name.as_str().and_then(sanitize_display_name),
             email_verified: email.is_some() && integration.emails_verified,
             email: email.map(str::to_owned),
-            // The page is shown by HTTPS, so its pictures are, too.
+            // The page is served over HTTPS, so browsers block pictures over HTTP.
             avatar: avatar.find(|address| address.starts_with("https:")),
             ..Identity::default()
         };
@@ -161,7 +162,7 @@ impl Claims {
 // === impl User ===
 
 impl User {
-    /// As Prosody's `mod_token_affiliation` reads it (jitsi-contrib/prosody-plugins).
+    /// The rule of Prosody's `mod_token_affiliation` (jitsi-contrib/prosody-plugins).
     fn is_moderator(&self) -> bool {
         let claimed = match &self.moderator {
             Value::Bool(claimed) => *claimed,
@@ -172,8 +173,8 @@ impl User {
         claimed || matches!(affiliation, Some("owner" | "moderator" | "teacher"))
     }
 
-    /// What tells the integration's people apart. `sub` does not: it is the deployment or tenant.
-    fn own_id(&self, token: &str) -> Result<String, EmbedError> {
+    /// The id of the user within the integration. `sub` is no such id: it is the deployment or tenant.
+    fn unique_id(&self, token: &str) -> Result<String, EmbedError> {
         let id = match &self.id {
             Value::String(id) if !id.is_empty() => id.clone(),
             Value::Number(id) => id.to_string(),
@@ -181,7 +182,7 @@ impl User {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 let (name, email) = (text(&self.name), text(&self.email));
                 return Ok(if name.is_empty() && email.is_empty() {
-                    // Nobody in particular: each token is somebody else.
+                    // An anonymous user: each token is another person.
                     fingerprint(&[token])
                 } else {
                     fingerprint(&[&email, &name])
@@ -197,18 +198,18 @@ impl User {
     }
 }
 
-/// A short stand-in for an id.
+/// An id derived from other attributes.
 fn fingerprint(parts: &[&str]) -> String {
-    let hash = digest::digest(&SHA256, parts.join("\0").as_bytes());
-    let (short, _) = hash.as_ref().split_at(FINGERPRINT_BYTES);
+    let hash = sha256(parts.join("\0").as_bytes());
+    let (short, _) = hash.split_at(FINGERPRINT_BYTES);
     format!("~{}", BASE64_URL_SAFE_NO_PAD.encode(short))
 }
 
-/// How far the other system's clock may be off.
+/// The tolerated difference between the integration's clock and the gateway's.
 const LEEWAY: Duration = Duration::from_mins(1);
 
-/// As long as the subjects of members may be, less the name of the integration.
+/// The limit of a member's subject, less the id of the integration.
 const MAX_ID_CHARS: usize = 128;
 
-/// Enough that two people of one integration never meet by chance.
+/// 128 bits: no collision between users of one integration.
 const FINGERPRINT_BYTES: usize = 16;

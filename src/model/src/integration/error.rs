@@ -1,47 +1,47 @@
-//! Why the token of an integration is not taken.
+//! Why an integration's token is refused.
 
 use crate::{jws::TokenError, room::RoomError};
 
-/// Why a token does not open a room. Each says so in words for the page, with no secret in them.
+/// Why a token admits its user to no room. The page shows the message; it contains no secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmbedError {
-    /// Longer than an address should be.
+    /// Longer than an address may be.
     #[error("the token is too long")]
     TooLong,
-    /// No three parts of base64url and JSON, or a head that is not allowed.
+    /// A fault of its form, its header or its standard claims.
     #[error(transparent)]
     Token(TokenError),
-    /// The `typ` says that it is something else.
+    /// `typ` is not `JWT`.
     #[error("the token is of another kind")]
     Kind,
-    /// `iss` is missing or nobody that is configured.
+    /// `iss` is missing or names no configured integration.
     #[error("the token is of a system that is not known here")]
     UnknownIssuer,
-    /// The signature is not of the integration's key: Prosody's own secret, or an old one.
+    /// The signature is not by the integration's key; usually by Prosody's secret or an old key.
     #[error("the token is signed with another key")]
     OtherKey,
-    /// `exp` lies further ahead than this integration may go.
+    /// `exp` is later than `max_lifetime` allows.
     #[error("the token lives longer than is allowed")]
     LongLived,
-    /// No `room`.
+    /// `room` is missing or not a string.
     #[error("the token names no room")]
     NoRoom,
-    /// `*`, or a pattern.
+    /// `room` is `*` or a pattern.
     #[error("the token is for more than one room")]
     Pattern,
-    /// A `room` that is none.
+    /// `room` is not a valid room name.
     #[error("the token's room is not usable: {0}")]
     Room(RoomError),
-    /// A room other than that of the page.
+    /// `room` is not the room of the page.
     #[error("the token is for another room")]
     OtherRoom,
-    /// The room has a tenant, and `sub` does not name it.
+    /// `sub` does not name the tenant of the page.
     #[error("the token is for another tenant")]
     OtherTenant,
-    /// A room that is not among the integration's.
+    /// The room is not one of the integration's.
     #[error("the system that issued the token has no right to this room")]
     ForeignRoom,
-    /// An id of the person that cannot be kept apart from others.
+    /// `context.user.id` is not a short plain text or a number.
     #[error("the token's user id is not usable")]
     UserId,
 }
@@ -49,7 +49,7 @@ pub enum EmbedError {
 // === impl EmbedError ===
 
 impl EmbedError {
-    /// The word for logs and metrics.
+    /// The name in logs and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TooLong => "token_too_long",

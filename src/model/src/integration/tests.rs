@@ -3,29 +3,34 @@ mod people;
 mod rooms;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use jsonwebtoken::{EncodingKey, Header, jwk::Jwk};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use proptest::prelude::*;
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{identity::Embedded, jws::TokenError, room::RoomError};
+use crate::{
+    identity::Embedded,
+    jws::TokenError,
+    policy::{Glob, TenantScope},
+    room::RoomError,
+};
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 const SECRET: &str = "secret of the school's own server, long enough";
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> IntegrationSettings {
+    IntegrationSettings {
         id: "school".to_owned(),
         app_id: "moodle".to_owned(),
-        signing: Some(SigningSettings::Secret {
+        signing: Some(VerificationSettings::Secret {
             algorithms: vec![Algorithm::HS256],
             secret: SECRET.into(),
         }),
         audience: None,
         rooms: vec![Glob::folded("School-*"), Glob::folded("aula")],
         tenant: TenantScope::Any,
-        moderators: Moderators::AsClaimed,
+        moderators: ModeratorPolicy::AsClaimed,
         max_lifetime: Duration::from_hours(1),
         emails_verified: false,
         embed: vec!["https://moodle.example.org".to_owned()],
@@ -34,7 +39,7 @@ fn settings() -> Settings {
     }
 }
 
-fn of(settings: Settings) -> Integrations {
+fn of(settings: IntegrationSettings) -> Integrations {
     Integrations::new(vec![settings]).unwrap()
 }
 
@@ -42,7 +47,7 @@ fn room(name: &str) -> RoomKey {
     RoomKey::from_text(name).unwrap()
 }
 
-/// The claims of a good token, some of them otherwise; `null` takes one out.
+/// The claims of a valid token with changes; `null` removes a claim.
 fn claims(changes: &Value) -> Value {
     let mut claims = json!({
         "iss": "moodle", "aud": "jitsi", "sub": "meet.jitsi", "room": "school-7b",
@@ -70,7 +75,7 @@ fn token(changes: &Value) -> String {
     sign(Algorithm::HS256, SECRET, &claims(changes))
 }
 
-/// A token with this head and body letter by letter, signed with the right secret.
+/// A token with exactly this header and body, signed with the right secret.
 fn raw(head: &str, body: &str) -> String {
     let head = BASE64_URL_SAFE_NO_PAD.encode(head);
     let message = format!("{head}.{}", BASE64_URL_SAFE_NO_PAD.encode(body));
@@ -83,7 +88,7 @@ fn refusal(integrations: &Integrations, token: &str, page: &str) -> EmbedError {
     integrations.verify(token, &room(page), NOW).unwrap_err()
 }
 
-fn user(settings: Settings, user: &Value) -> Vouched<'static> {
+fn user(settings: IntegrationSettings, user: &Value) -> EmbeddedUser<'static> {
     let integrations: &'static Integrations = Box::leak(Box::new(of(settings)));
     let token = token(&json!({"context": {"user": user}}));
     integrations
@@ -92,7 +97,7 @@ fn user(settings: Settings, user: &Value) -> Vouched<'static> {
 }
 
 #[test]
-fn a_good_token_vouches_for_one_person_in_one_room() {
+fn a_valid_token_admits_one_user_to_one_room() {
     let integrations = of(settings());
     let vouched = integrations
         .verify(&token(&json!({})), &room("School-7B"), NOW)
@@ -118,7 +123,7 @@ fn a_good_token_vouches_for_one_person_in_one_room() {
 }
 
 #[test]
-fn tokens_of_other_shapes_are_refused() {
+fn tokens_of_other_forms_are_refused() {
     let integrations = of(settings());
     let good = claims(&json!({})).to_string();
     let head = r#"{"alg":"HS256","typ":"JWT"}"#;
@@ -192,7 +197,7 @@ fn tokens_of_other_shapes_are_refused() {
 fn tokens_of_other_systems_are_refused() {
     let mut other = settings();
     (other.id, other.app_id) = ("shop".to_owned(), "odoo".to_owned());
-    other.signing = Some(SigningSettings::Secret {
+    other.signing = Some(VerificationSettings::Secret {
         algorithms: vec![Algorithm::HS256],
         secret: "secret of the shop's own server, long enough".into(),
     });
@@ -226,7 +231,7 @@ fn tokens_of_other_systems_are_refused() {
     }
     let message = EmbedError::OtherKey.to_string();
     assert_eq!(message, "the token is signed with another key");
-    // Its own key does not open the other's rooms.
+    // A valid key does not open the other integration's rooms.
     let token = token(&json!({"room": "shop-1"}));
     assert_eq!(
         refusal(&integrations, &token, "shop-1"),
@@ -235,7 +240,7 @@ fn tokens_of_other_systems_are_refused() {
 }
 
 #[test]
-fn an_audience_counts_where_it_is_configured() {
+fn a_configured_audience_is_required() {
     let mut strict = settings();
     strict.audience = Some("jitsi".to_owned());
     let integrations = of(strict);
@@ -262,13 +267,13 @@ fn an_audience_counts_where_it_is_configured() {
 }
 
 #[test]
-fn keys_of_a_set_verify_and_are_no_secrets() {
+fn public_keys_verify_and_are_not_hmac_secrets() {
     let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
     let key = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes()).unwrap();
     let jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
     let document = json!({"keys": [jwk]}).to_string();
     let mut with_keys = settings();
-    with_keys.signing = Some(SigningSettings::Keys {
+    with_keys.signing = Some(VerificationSettings::Keys {
         algorithms: vec![Algorithm::ES256, Algorithm::RS256],
         document: document.clone().into_bytes(),
     });
@@ -290,15 +295,15 @@ fn keys_of_a_set_verify_and_are_no_secrets() {
 }
 
 #[test]
-fn pages_are_framed_only_where_rooms_are_the_integrations() {
+fn only_rooms_of_the_integration_have_its_embed_origins() {
     let integrations = of(settings());
-    let origins = |name: &str| integrations.embedding(Some(&room(name))).count();
+    let origins = |name: &str| integrations.embed_origins(Some(&room(name))).count();
     assert_eq!((origins("school-1"), origins("board")), (1, 0));
 }
 
 proptest! {
     #[test]
-    fn no_text_panics(text in "\\PC{0,200}", payload in "\\PC{0,80}") {
+    fn arbitrary_texts_do_not_panic(text in "\\PC{0,200}", payload in "\\PC{0,80}") {
         let integrations = of(settings());
         let _ = integrations.verify(&text, &room("school-7b"), NOW);
         let token = raw(r#"{"alg":"HS256"}"#, &payload);

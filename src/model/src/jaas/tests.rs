@@ -7,8 +7,8 @@ use crate::{clock::Timestamp, token::testing::rsa_pem};
 
 const APP_ID: &str = "vpaas-magic-cookie-0123456789abcdef0123456789abcdef";
 
-fn settings(features: &[Feature]) -> Settings {
-    Settings {
+fn settings(features: &[JaasFeature]) -> JaasSettings {
+    JaasSettings {
         app_id: APP_ID.to_owned(),
         key_id: "4f4910".to_owned(),
         pem: rsa_pem(),
@@ -18,7 +18,7 @@ fn settings(features: &[Feature]) -> Settings {
     }
 }
 
-fn jaas(settings: &Settings) -> Jaas {
+fn jaas(settings: &JaasSettings) -> Jaas {
     let (clock, _) = Clock::manual(Timestamp::from_unix(1_000_000));
     Jaas::new(settings, clock).unwrap()
 }
@@ -43,8 +43,8 @@ fn part(token: &JaasToken, index: usize) -> Value {
 }
 
 #[test]
-fn a_moderators_token_is_field_by_field_as_published() {
-    let settings = settings(&[Feature::Recording, Feature::SipOutboundCall]);
+fn a_moderators_token_has_the_documented_claims() {
+    let settings = settings(&[JaasFeature::Recording, JaasFeature::SipOutboundCall]);
     let token = jaas(&settings)
         .token(&room("team"), Role::Moderator, &zoe())
         .unwrap();
@@ -94,12 +94,12 @@ fn the_registered_key_verifies_the_token() {
 }
 
 #[test]
-fn participants_get_no_feature_that_costs_and_nothing_is_null() {
+fn participants_get_no_configured_feature_and_no_claim_is_null() {
     let nobody = Identity {
         subject: "7".to_owned(),
         ..Identity::default()
     };
-    let token = jaas(&settings(&Feature::ALL))
+    let token = jaas(&settings(&JaasFeature::ALL))
         .token(&room("team"), Role::Participant, &nobody)
         .unwrap();
     let claims = part(&token, 1);
@@ -139,12 +139,12 @@ fn two_rooms_never_share_a_name() {
 }
 
 #[test]
-fn the_api_is_told_a_room_that_comes_out_as_the_tokens() {
+fn the_room_name_of_the_api_decodes_to_the_room_of_the_token() {
     let jaas = jaas(&settings(&[]));
     for name in ["team", "Café!", "50% off (new)", "acme/Team Call", "a*b"] {
         let room = room(name);
-        let told = jaas.room_name(&room);
-        let segment = told.strip_prefix(&format!("{APP_ID}/")).unwrap();
+        let named = jaas.room_name(&room);
+        let segment = named.strip_prefix(&format!("{APP_ID}/")).unwrap();
         let opened = RoomKey::from_page(None, segment).unwrap().key;
         let token = jaas.token(&room, Role::Participant, &zoe()).unwrap();
         assert_eq!(part(&token, 1)["room"], opened.node(), "{name}");
@@ -152,7 +152,7 @@ fn the_api_is_told_a_room_that_comes_out_as_the_tokens() {
 }
 
 #[test]
-fn what_the_page_needs() {
+fn the_page_gets_script_url_and_options() {
     let mut settings = settings(&[]);
     settings.host = Authority::from_static("stage.8x8.vc:8443");
     let jaas = jaas(&settings);
@@ -173,8 +173,8 @@ fn what_the_page_needs() {
 }
 
 #[test]
-fn an_unfit_key_is_named() {
-    let settings = Settings {
+fn an_unusable_key_is_refused_by_name() {
+    let settings = JaasSettings {
         pem: "x".to_owned().into(),
         ..settings(&[])
     };

@@ -1,4 +1,4 @@
-//! An issuer's public keys (RFC 7517), and which of them has to have signed a token.
+//! An issuer's public keys (JWK Set, RFC 7517 § 5), and the choice of the one that signed a token.
 
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey,
@@ -9,23 +9,23 @@ use serde_json::Value;
 
 use super::{Jws, TokenError};
 
-/// The keys that may sign tokens; never an empty set, never a symmetric key.
+/// The keys that may sign tokens; never empty, never with a symmetric key.
 pub struct KeySet(Vec<Key>);
 
-/// A document that is no usable key set.
+/// Why a document is not a usable key set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
     /// Not `{"keys": […]}`.
     #[error("the key set is not of the expected form")]
     Malformed,
-    /// No key in it can sign tokens that we would take.
+    /// It has no asymmetric signing key of a supported kind.
     #[error("the key set has no usable key")]
     Empty,
 }
 
 struct Key {
     kid: Option<String>,
-    /// What the key is for, if the issuer says so.
+    /// The only algorithm of the key, if the issuer restricts it.
     algorithm: Option<KeyAlgorithm>,
     kind: Kind,
     key: DecodingKey,
@@ -47,7 +47,11 @@ struct Document {
 // === impl KeySet ===
 
 impl KeySet {
-    /// Reads a key set; keys of unknown kinds or for other uses are passed over.
+    /// Parses a key set. Keys of unknown kinds or for other uses are skipped (RFC 7517 § 5).
+    ///
+    /// # Errors
+    ///
+    /// [`KeySetError`].
     pub fn parse(document: &[u8]) -> Result<Self, KeySetError> {
         let document: Document =
             serde_json::from_slice(document).map_err(|_| KeySetError::Malformed)?;
@@ -63,15 +67,19 @@ impl KeySet {
         Ok(Self(keys))
     }
 
-    /// The token's claims, if the one key that had to sign it did.
+    /// Verifies the token by the one key that fits its `kid` and algorithm, and returns the claims.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::UnknownKey`], [`TokenError::AmbiguousKey`], and those of the signature.
     pub fn open<C: DeserializeOwned>(&self, token: &Jws<'_>) -> Result<C, TokenError> {
-        let fits = |key: &&Key| {
-            key.is_for(token.algorithm())
+        let candidate = |key: &&Key| {
+            key.fits(token.algorithm())
                 && (token.kid().is_none() || key.kid.as_deref() == token.kid())
         };
-        let mut fitting = self.0.iter().filter(fits);
-        let key = fitting.next().ok_or(TokenError::UnknownKey)?;
-        if fitting.next().is_some() {
+        let mut candidates = self.0.iter().filter(candidate);
+        let key = candidates.next().ok_or(TokenError::UnknownKey)?;
+        if candidates.next().is_some() {
             return Err(TokenError::AmbiguousKey);
         }
         token.verified_by(&key.key)
@@ -104,7 +112,7 @@ impl Key {
             AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
                 (Kind::Ed25519, DecodingKey::from_ed_components(&pair.x)?)
             }
-            // A symmetric key that is published is everybody's.
+            // A published symmetric key is no secret.
             _ => return Ok(None),
         };
         let key = Self {
@@ -116,7 +124,7 @@ impl Key {
         Ok((signs && verifies).then_some(key))
     }
 
-    fn is_for(&self, algorithm: Algorithm) -> bool {
+    fn fits(&self, algorithm: Algorithm) -> bool {
         let kind = match (algorithm, algorithm.family()) {
             (_, AlgorithmFamily::Rsa) => Kind::Rsa,
             (Algorithm::ES256, _) => Kind::P256,
@@ -127,7 +135,7 @@ impl Key {
         self.kind == kind
             && self
                 .algorithm
-                .is_none_or(|own| own == KeyAlgorithm::from(algorithm))
+                .is_none_or(|only| only == KeyAlgorithm::from(algorithm))
     }
 }
 
@@ -141,7 +149,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::jws::Claims;
+    use crate::jws::ClaimsSet;
 
     struct Signer {
         key: EncodingKey,
@@ -175,11 +183,11 @@ mod tests {
 
     fn open(keys: &KeySet, token: &str) -> Result<(), TokenError> {
         let jws = Jws::parse(token, &[Algorithm::ES256]).unwrap();
-        keys.open::<Claims>(&jws).map(drop)
+        keys.open::<ClaimsSet>(&jws).map(drop)
     }
 
     #[test]
-    fn the_key_is_found_by_its_id() {
+    fn the_key_is_selected_by_its_id() {
         let (one, two) = (Signer::new(Some("1")), Signer::new(Some("2")));
         let keys = set(&[&one.jwk, &two.jwk]).unwrap();
         assert_eq!(open(&keys, &two.sign(Some("2"))), Ok(()));
@@ -195,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_id_a_single_fitting_key_will_do() {
+    fn a_token_without_a_key_id_verifies_by_the_only_fitting_key() {
         let signer = Signer::new(None);
         let rsa = json!({"kty": "RSA", "n": "sXch", "e": "AQAB"});
         let keys = set(&[&rsa, &signer.jwk]).unwrap();
@@ -203,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_id_that_is_there_twice_decides_nothing() {
+    fn a_duplicate_key_id_is_ambiguous() {
         let (one, two) = (Signer::new(Some("1")), Signer::new(Some("1")));
         let keys = set(&[&one.jwk, &two.jwk]).unwrap();
         let token = one.sign(Some("1"));
@@ -211,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn unusable_keys_are_passed_over() {
+    fn unusable_keys_are_skipped() {
         let signer = Signer::new(Some("1"));
         let with = |name: &str, value: Value| {
             let mut key = signer.jwk.clone();

@@ -1,22 +1,22 @@
-//! Patterns with `*` (any run of characters) and `?` (one character), and nothing else.
+//! Glob patterns: `*` matches any run of characters, `?` one character, all others themselves.
 
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 
-/// A pattern; matching takes time proportional to pattern times text at worst.
+/// A pattern. Matching takes at most time proportional to pattern length × text length.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Glob(Vec<char>);
 
 // === impl Glob ===
 
 impl Glob {
-    /// A pattern that is compared as it stands.
+    /// A case-sensitive pattern.
     pub fn exact_case(pattern: &str) -> Self {
         Self(pattern.chars().collect())
     }
 
-    /// A pattern for texts in a room's canonical form: NFKC and lower case.
+    /// A pattern in the canonical form of room names: NFKC and lower case.
     pub fn folded(pattern: &str) -> Self {
         Self(
             pattern
@@ -28,11 +28,11 @@ impl Glob {
         )
     }
 
-    /// Whether the whole text fits the pattern.
+    /// Whether the whole text matches.
     pub fn matches(&self, text: &str) -> bool {
         let mut pattern = self.0.as_slice();
         let mut text = text.chars();
-        // Where to go on when a guess about the last `*` was too short.
+        // The state to return to when the last `*` has to match one more character.
         let mut resume: Option<(&[char], std::str::Chars<'_>)> = None;
         loop {
             match pattern.split_first() {
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stars_and_question_marks() {
+    fn stars_match_runs_and_question_marks_one_character() {
         let yes = [
             ("*", ""),
             ("*", "x"),
@@ -122,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_matches_itself_and_any_cut_of_it_with_a_star(text in "[a-z ]{0,12}", at in 0usize..12) {
+        fn a_text_matches_itself_with_a_star_inserted_anywhere(text in "[a-z ]{0,12}", at in 0usize..12) {
             prop_assert!(Glob::exact_case(&text).matches(&text));
             let cut = at.min(text.len());
             let starred = format!("{}*{}", &text[..cut], &text[cut..]);

@@ -1,108 +1,108 @@
-//! One rule, and what it gives to those whom it lets in.
+//! One `[[room]]` rule of the configuration: which rooms, who enters, who hosts, and the limits.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Glob, Matcher, Role, Visitor};
+use super::{Condition, Glob, Refusal, Role, Visitor};
 use crate::{clock::Timestamp, identity::Standing, room::RoomKey};
 
 /// One `[[room]]` of the configuration.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// Which rooms, by their readable canonical name.
+    /// Matches the rooms, by their percent-decoded canonical name.
     pub room: Glob,
-    /// Which tenants.
+    /// Matches the rooms' tenants.
     pub tenant: TenantScope,
-    /// Who may enter.
-    pub enter: Enter,
-    /// Who is host among those who may enter: a moderator for whom others may have to wait.
-    pub hosts: Vec<Matcher>,
-    /// Who else is moderator; anybody whom one condition fits.
-    pub moderators: Vec<Matcher>,
-    /// Who may open the room; the others wait until it is open.
-    pub start: Start,
-    /// What people may do in the room, if the deployment does not leave that to Jitsi.
+    /// The condition to enter.
+    pub enter: EntryRule,
+    /// A visitor who may enter and meets one of these conditions is a host: a moderator whose
+    /// presence opens the room.
+    pub hosts: Vec<Condition>,
+    /// A visitor who may enter and meets one of these conditions is a moderator too.
+    pub moderators: Vec<Condition>,
+    /// The condition to open the room; other visitors wait until it is open.
+    pub start: StartRule,
+    /// The features of Jitsi that the rule controls; empty leaves all to Jitsi.
     pub features: Features,
-    /// How long one visit may last.
+    /// The longest duration of one visit.
     pub lifetime: Option<Duration>,
-    /// When the room may be entered.
-    pub window: Window,
-    /// How many people there may be at once, as far as the gateway sees them; moderators always
-    /// find a place.
+    /// The time in which the room may be entered.
+    pub window: TimeWindow,
+    /// The number of occupants from which only moderators may enter. Occupants that did not come
+    /// through a gateway are not counted.
     pub max_people: Option<u32>,
-    /// People knock and are let in by a moderator; enforced by Prosody, which asks for it.
+    /// Whether the room has a lobby. Prosody enforces it and asks the gateway for the setting.
     pub lobby: bool,
 }
 
-/// Which tenants a rule is for.
+/// The tenants that a rule matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TenantScope {
     /// Any tenant, and rooms without one.
     Any,
     /// Only rooms without a tenant.
     None,
-    /// Tenants that fit.
+    /// Tenants that match the pattern.
     Matching(Glob),
 }
 
-/// Who may enter a room.
+/// The condition to enter a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Enter {
-    /// Nobody.
+pub enum EntryRule {
+    /// No visitor enters.
     Closed,
-    /// Anybody whom one of the conditions fits.
-    Where(Vec<Matcher>),
+    /// Visitors who meet one of the conditions enter.
+    Where(Vec<Condition>),
 }
 
-/// Who may open a room.
+/// The condition to open a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// Whoever comes first.
+pub enum StartRule {
+    /// The first visitor opens it.
     Anyone,
-    /// Somebody with an account here or at an integration; not guests, not holders of a link.
+    /// Members and embedded users open it; guests and holders of a link do not.
     Vouched,
-    /// Hosts and moderators only.
+    /// Only hosts and moderators open it.
     Hosts,
-    /// Hosts, and anybody whom one of the conditions fits.
-    Where(Vec<Matcher>),
+    /// Hosts, moderators and visitors who meet one of the conditions open it.
+    Where(Vec<Condition>),
 }
 
-/// When a room may be entered.
+/// The time in which a room may be entered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Window {
-    /// Not before this.
+pub struct TimeWindow {
+    /// The first second; `None` is any time in the past.
     pub opens: Option<Timestamp>,
-    /// Not from this on.
+    /// The first second after it; `None` is never.
     pub closes: Option<Timestamp>,
 }
 
-/// Who may use which of Jitsi's features (jitsi-meet `react/features/base/jwt/constants.ts`).
+/// Access to features of Jitsi by name (jitsi-meet `react/features/base/jwt/constants.ts`).
 ///
-/// Empty leaves all to Jitsi: moderators may everything. Once a token names any feature, those that
-/// it does not name are forbidden, so tokens then name them all.
+/// Without any, Jitsi allows moderators everything. As soon as a token names one feature, Jitsi
+/// forbids all that the token does not name, so the map is then complete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Features(BTreeMap<String, Allowed>);
+pub struct Features(BTreeMap<String, FeatureAccess>);
 
-/// Who may use a feature.
+/// Access to one feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allowed {
-    /// Everybody in the room.
+pub enum FeatureAccess {
+    /// All occupants.
     Everyone,
-    /// Moderators.
+    /// Moderators only.
     Moderators,
-    /// Nobody.
+    /// No occupant.
     Nobody,
 }
 
 // === impl TenantScope ===
 
 impl TenantScope {
-    /// Tenants that fit a pattern, which may have dots where [tenants](crate::room::Tenant) have
-    /// underscores.
+    /// Parses a pattern; its dots match the underscores of [tenants](crate::room::Tenant).
     pub fn matching(pattern: &str) -> Self {
         Self::Matching(Glob::folded(&pattern.replace('.', "_")))
     }
 
-    /// Whether it is for this room's tenant.
+    /// Whether the room's tenant is in scope.
     pub fn includes(&self, room: &RoomKey) -> bool {
         match (self, room.tenant()) {
             (Self::Any, _) | (Self::None, None) => true,
@@ -115,54 +115,58 @@ impl TenantScope {
 // === impl Rule ===
 
 impl Rule {
-    /// A rule that lets some people in and has nothing else to say.
-    pub fn letting_in(room: Glob, enter: Enter) -> Self {
+    /// A rule with the defaults of the configuration.
+    pub fn new(room: Glob, enter: EntryRule) -> Self {
         Self {
             room,
             tenant: TenantScope::Any,
             enter,
-            hosts: vec![Matcher::Owner, Matcher::Link, Matcher::Integration(None)],
+            hosts: vec![
+                Condition::Owner,
+                Condition::Link,
+                Condition::Integration(None),
+            ],
             moderators: Vec::new(),
-            start: Start::Vouched,
+            start: StartRule::Vouched,
             features: Features::default(),
             lifetime: None,
-            window: Window::default(),
+            window: TimeWindow::default(),
             max_people: None,
             lobby: false,
         }
     }
 
-    pub(super) fn is_for(&self, room: &RoomKey) -> bool {
+    pub(super) fn matches(&self, room: &RoomKey) -> bool {
         self.tenant.includes(room) && self.room.matches(&room.readable())
     }
 
-    /// What makes the visitor a host or moderator.
-    pub(super) fn elevating(&self, visitor: &Visitor<'_>) -> Option<&Matcher> {
+    /// The condition that makes the visitor a host or moderator.
+    pub(super) fn elevating(&self, visitor: &Visitor<'_>) -> Option<&Condition> {
         let mut all = self.hosts.iter().chain(&self.moderators);
         all.find(|matcher| matcher.elevates(visitor))
     }
 
-    /// Whether the visitor may open the room.
+    /// Whether the visitor's presence opens the room.
     pub(super) fn may_start(&self, visitor: &Visitor<'_>, role: Role) -> bool {
         role == Role::Moderator
             || match &self.start {
-                Start::Anyone => true,
-                Start::Vouched => {
+                StartRule::Anyone => true,
+                StartRule::Vouched => {
                     visitor.standing.is_member()
                         || matches!(visitor.standing, Standing::Embedded(_))
                 }
-                Start::Hosts => false,
-                Start::Where(conditions) => conditions.iter().any(|one| one.admits(visitor)),
+                StartRule::Hosts => false,
+                StartRule::Where(conditions) => conditions.iter().any(|one| one.admits(visitor)),
             }
     }
 
-    pub(super) fn conditions(&self) -> impl Iterator<Item = &Matcher> {
-        let entering: &[Matcher] = match &self.enter {
-            Enter::Closed => &[],
-            Enter::Where(conditions) => conditions,
+    pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let entering: &[Condition] = match &self.enter {
+            EntryRule::Closed => &[],
+            EntryRule::Where(conditions) => conditions,
         };
-        let starting: &[Matcher] = match &self.start {
-            Start::Where(conditions) => conditions,
+        let starting: &[Condition] = match &self.start {
+            StartRule::Where(conditions) => conditions,
             _ => &[],
         };
         entering
@@ -173,26 +177,39 @@ impl Rule {
     }
 }
 
+// === impl TimeWindow ===
+
+impl TimeWindow {
+    /// The refusal by rule number `rule`, if `now` is outside the window.
+    pub(super) fn check(self, now: Timestamp, rule: usize) -> Option<Refusal> {
+        match (self.opens, self.closes) {
+            (Some(opens), _) if now < opens => Some(Refusal::NotYet { rule, opens }),
+            (_, Some(closed)) if now >= closed => Some(Refusal::Over { rule, closed }),
+            _ => None,
+        }
+    }
+}
+
 // === impl Features ===
 
 impl Features {
-    /// These features for these people.
-    pub fn new(features: BTreeMap<String, Allowed>) -> Self {
+    /// Creates the map from each feature's name.
+    pub fn new(features: BTreeMap<String, FeatureAccess>) -> Self {
         Self(features)
     }
 
-    /// Whether all is left to Jitsi.
+    /// Whether the rule controls no feature.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What a token says to somebody in this role: every named feature, and whether it is allowed.
+    /// The `context.features` of a token: each feature's name, and whether the role may use it.
     pub fn of(&self, role: Role) -> impl Iterator<Item = (&str, bool)> {
         self.0.iter().map(move |(name, allowed)| {
             let allowed = match allowed {
-                Allowed::Everyone => true,
-                Allowed::Moderators => role == Role::Moderator,
-                Allowed::Nobody => false,
+                FeatureAccess::Everyone => true,
+                FeatureAccess::Moderators => role == Role::Moderator,
+                FeatureAccess::Nobody => false,
             };
             (name.as_str(), allowed)
         })

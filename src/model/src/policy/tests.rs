@@ -1,20 +1,18 @@
-//! Rules, visitors and what becomes of them.
-
 use super::*;
 use crate::identity::{Embedded, Invited};
 
 fn rule(room: &str, enter: &[&str], moderators: &[&str]) -> Rule {
     let enter = match parse(enter) {
-        conditions if conditions.is_empty() => Enter::Closed,
-        conditions => Enter::Where(conditions),
+        conditions if conditions.is_empty() => EntryRule::Closed,
+        conditions => EntryRule::Where(conditions),
     };
     Rule {
         moderators: parse(moderators),
-        ..Rule::letting_in(Glob::folded(room), enter)
+        ..Rule::new(Glob::folded(room), enter)
     }
 }
 
-fn parse(texts: &[&str]) -> Vec<Matcher> {
+fn parse(texts: &[&str]) -> Vec<Condition> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
@@ -43,7 +41,7 @@ fn role(admission: &Admission<'_>) -> Option<Role> {
 }
 
 #[test]
-fn the_first_rule_that_fits_decides() {
+fn the_first_matching_rule_decides() {
     let policy = Policy::new(vec![
         rule("Board *", &["group:board"], &["group:board"]),
         rule("old-*", &[], &[]),
@@ -78,7 +76,7 @@ fn the_first_rule_that_fits_decides() {
 }
 
 #[test]
-fn no_rule_means_nobody() {
+fn a_room_without_a_rule_admits_no_visitor() {
     let policy = Policy::new(vec![rule("a", &["member"], &[])]);
     let admission = decide(&policy, &room(None, "b"), Some(&person(&[])));
     assert_eq!(admission, Admission::Refuse(Refusal::NoRule));
@@ -89,7 +87,7 @@ fn no_rule_means_nobody() {
 }
 
 #[test]
-fn tenants_scope_rules() {
+fn rules_match_only_rooms_of_their_tenants() {
     let scoped = |tenant| {
         Policy::new(vec![Rule {
             tenant,
@@ -109,7 +107,7 @@ fn tenants_scope_rules() {
 }
 
 #[test]
-fn a_policy_knows_what_sessions_have_to_remember() {
+fn a_policy_lists_the_groups_and_claims_that_its_conditions_name() {
     let policy = Policy::new(vec![rule(
         "*",
         &["group:a*", "claim:dept=x"],
@@ -139,12 +137,12 @@ fn standing(text: &str) -> Standing {
     }
 }
 
-/// What becomes of visitors in words: `m` moderator, `p` participant, `w` wait, `s` sign in, `g`
-/// asked for a guest's name, `o` let in as a guest, `x` refused.
+/// The admission as a letter: `m` moderator, `p` participant, `w` wait, `s` sign in, `g` guest
+/// after a question, `o` guest without one, `x` refused.
 fn outcome(policy: &Policy, who: &str, open: bool) -> char {
     let owner = who == "owner";
-    let nobody = who == "nobody";
-    let standing = standing(if owner || nobody { "member" } else { who });
+    let anonymous = who == "anonymous";
+    let standing = standing(if owner || anonymous { "member" } else { who });
     let identity = person(if standing.is_member() {
         &["staff"]
     } else {
@@ -159,7 +157,11 @@ fn outcome(policy: &Policy, who: &str, open: bool) -> char {
         open,
         ..Situation::default()
     };
-    match policy.decide(&room(None, "x"), (!nobody).then_some(&visitor), &situation) {
+    match policy.decide(
+        &room(None, "x"),
+        (!anonymous).then_some(&visitor),
+        &situation,
+    ) {
         Admission::Admit(grant) if grant.role() == Role::Moderator => 'm',
         Admission::Admit(_) => 'p',
         Admission::Wait(_) => 'w',
@@ -171,34 +173,37 @@ fn outcome(policy: &Policy, who: &str, open: bool) -> char {
 }
 
 #[test]
-fn who_waits_for_whom_and_who_needs_what() {
+fn admissions_by_rule_visitor_and_whether_the_room_is_open() {
     let rules = [
-        // enter, start, and what becomes of each while the room is closed, then while it is open
-        ("company only", rule("*", &["member"], &[]), Start::Vouched),
+        (
+            "company only",
+            rule("*", &["member"], &[]),
+            StartRule::Vouched,
+        ),
         (
             "guests wait",
             rule("*", &["member", "integration", "link", "guest"], &[]),
-            Start::Vouched,
+            StartRule::Vouched,
         ),
         (
             "wait for the host",
             rule("*", &["member", "integration", "link", "guest"], &[]),
-            Start::Hosts,
+            StartRule::Hosts,
         ),
-        ("public", rule("*", &["open"], &[]), Start::Anyone),
+        ("public", rule("*", &["open"], &[]), StartRule::Anyone),
         (
             "invited",
             rule("*", &["link", "integration"], &[]),
-            Start::Hosts,
+            StartRule::Hosts,
         ),
         (
             "staff starts",
             rule("*", &["member", "link"], &[]),
-            Start::Where(parse(&["group:staff"])),
+            StartRule::Where(parse(&["group:staff"])),
         ),
     ];
     let people = [
-        "nobody",
+        "anonymous",
         "guest",
         "member",
         "owner",
@@ -235,7 +240,7 @@ fn who_waits_for_whom_and_who_needs_what() {
 }
 
 #[test]
-fn windows_and_places_are_kept() {
+fn time_windows_and_occupancy_limits_apply_to_new_occupants_only() {
     let identity = person(&[]);
     let visitor = Visitor::member(&identity);
     let owner = Visitor {
@@ -244,7 +249,7 @@ fn windows_and_places_are_kept() {
     };
     let at = Timestamp::from_unix;
     let policy = Policy::new(vec![Rule {
-        window: Window {
+        window: TimeWindow {
             opens: Some(at(100)),
             closes: Some(at(200)),
         },
@@ -271,7 +276,6 @@ fn windows_and_places_are_kept() {
     assert_eq!(decide(Some(&visitor), 199, 2), "full");
     assert_eq!(decide(Some(&owner), 199, 2), "admit");
     assert_eq!(decide(Some(&owner), 200, 0), "over");
-    // Whoever is in already stays in.
     let staying = Situation {
         now: at(200),
         others: 5,
@@ -283,11 +287,11 @@ fn windows_and_places_are_kept() {
 }
 
 #[test]
-fn named_features_are_all_in_the_token() {
+fn every_named_feature_is_in_the_token_with_its_access_by_role() {
     let allowed = [
-        ("recording", Allowed::Moderators),
-        ("screen-sharing", Allowed::Everyone),
-        ("livestreaming", Allowed::Nobody),
+        ("recording", FeatureAccess::Moderators),
+        ("screen-sharing", FeatureAccess::Everyone),
+        ("livestreaming", FeatureAccess::Nobody),
     ];
     let features = Features::new(allowed.map(|(name, who)| (name.to_owned(), who)).into());
     let of = |role| features.of(role).collect::<Vec<_>>();

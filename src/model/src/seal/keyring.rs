@@ -1,4 +1,4 @@
-//! The master keys, and what is derived from them.
+//! The master keys, and the keys derived from them (HKDF, RFC 5869).
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{KEY_BYTES, Purpose, Sealer, Tagger, key_id};
 
-/// The master keys: the first seals, all open. Rotation is to put a new one in front.
+/// The master keys; never empty. The first seals, all open: a rotation prepends a new key.
 #[derive(Clone)]
 pub struct Keyring(Vec<Zeroizing<[u8; KEY_BYTES]>>);
 
-/// Why a key file cannot be used.
+/// Why a key file is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyringError {
-    /// The file has no key in it.
+    /// The file has no key.
     #[error("no key; write one with `openssl rand -base64 32`")]
     Empty,
     /// A line is not base64.
@@ -27,7 +27,7 @@ pub enum KeyringError {
     /// A key is not 32 bytes long.
     #[error("line {0} holds {1} bytes instead of 32; write a key with `openssl rand -base64 32`")]
     Length(usize, usize),
-    /// A key that is one byte over and over, or counts up: a placeholder.
+    /// A key repeats one byte or counts up.
     #[error(
         "line {0} is a placeholder, not a random key; write one with `openssl rand -base64 32`"
     )]
@@ -37,7 +37,11 @@ pub enum KeyringError {
 // === impl Keyring ===
 
 impl Keyring {
-    /// Reads a key file: one base64 key a line, `#` begins a comment.
+    /// Parses a key file: one base64 or base64url key per line, `#` begins a comment.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyringError`], with the line number.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
         let keys = (1..)
             .zip(text.lines())
@@ -52,18 +56,19 @@ impl Keyring {
         }
     }
 
-    /// A ring of one key, for development and tests.
-    pub fn of(key: [u8; KEY_BYTES]) -> Self {
+    /// Creates a keyring of one key, for the demo and tests.
+    pub fn single(key: [u8; KEY_BYTES]) -> Self {
         Self(vec![Zeroizing::new(key)])
     }
 
-    /// A sealer for one purpose of the deployment at `origin`.
+    /// Derives the sealer of one purpose for the deployment at `origin`.
     pub fn sealer(&self, purpose: Purpose, origin: &str) -> Sealer {
         let keys = self
             .0
             .iter()
             .map(|master| {
                 let key = derive(master, purpose);
+                // Infallible: both lengths are 32 bytes.
                 let sealing = RandomizedNonceKey::new(&AES_256_GCM_SIV, key.as_ref())
                     .expect("the derived key has the algorithm's length");
                 (key_id(&key), sealing)
@@ -75,19 +80,19 @@ impl Keyring {
         }
     }
 
-    /// What tells the keys from each other: the ids that every session cookie carries.
+    /// The ids of the keys, as session cookies carry them; operators compare them between replicas.
     pub fn ids(&self) -> Vec<String> {
         self.secrets(Purpose::Session)
             .map(|key| BASE64_URL_SAFE_NO_PAD.encode(key_id(&key)))
             .collect()
     }
 
-    /// A tagger for one purpose.
+    /// Derives the tagger of one purpose.
     pub fn tagger(&self, purpose: Purpose) -> Tagger {
         Tagger::new(self.secrets(purpose))
     }
 
-    /// The keys of one purpose, the newest first, for a library that signs by itself.
+    /// The derived keys of one purpose, the newest first.
     pub(crate) fn secrets(
         &self,
         purpose: Purpose,
@@ -119,13 +124,13 @@ fn parse_key(number: usize, line: &str) -> Result<Zeroizing<[u8; KEY_BYTES]>, Ke
         .try_into()
         .map_err(|_| KeyringError::Length(number, bytes.len()))?;
     bytes.zeroize();
-    let steady = key.windows(2).all(|pair| pair.first() == pair.last());
+    let constant = key.windows(2).all(|pair| pair.first() == pair.last());
     let counting = key.windows(2).all(|pair| {
         pair.first()
             .zip(pair.last())
             .is_some_and(|(low, high)| low.checked_add(1) == Some(*high))
     });
-    if steady || counting {
+    if constant || counting {
         Err(KeyringError::Placeholder(number))
     } else {
         Ok(Zeroizing::new(key))
@@ -138,6 +143,7 @@ fn derive(master: &[u8; KEY_BYTES], purpose: Purpose) -> Zeroizing<[u8; KEY_BYTE
         .extract(master)
         .expand(&[purpose.label().as_bytes()], hkdf::HKDF_SHA256)
         .and_then(|derived| derived.fill(key.as_mut_slice()))
+        // Infallible: HKDF-SHA256 yields up to 255 × 32 bytes.
         .expect("HKDF-SHA256 gives 32 bytes");
     key
 }
@@ -147,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn key_files() {
+    fn key_files_parse_or_name_the_faulty_line() {
         let good = "# new\nq83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=  # comment\n\
                     3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs\n";
         assert_eq!(Keyring::parse(good).unwrap().0.len(), 2);
@@ -165,12 +171,12 @@ mod tests {
             Keyring::parse(&zeros).unwrap_err(),
             KeyringError::Placeholder(1)
         );
-        assert_eq!(format!("{:?}", Keyring::of([1; 32])), "Keyring(1 keys)");
+        assert_eq!(format!("{:?}", Keyring::single([1; 32])), "Keyring(1 keys)");
     }
 
     #[test]
     fn an_older_key_still_opens_and_the_newer_seals() {
-        let (old, new) = (Keyring::of([1; 32]), Keyring::of([2; 32]));
+        let (old, new) = (Keyring::single([1; 32]), Keyring::single([2; 32]));
         let both = Keyring([new.0, old.0.clone()].concat()).sealer(Purpose::Session, "o");
         let old = old.sealer(Purpose::Session, "o");
         assert!(both.open(&old.seal(b"x")).is_some());

@@ -1,4 +1,4 @@
-//! Tags: for what is public but must not be invented.
+//! Tags: message authentication codes (HMAC-SHA256) over public texts.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::KEY_BYTES;
 
-/// Makes and checks tags of one purpose.
+/// Creates and verifies tags of one purpose.
 pub struct Tagger {
     keys: Vec<hmac::Key>,
 }
@@ -24,35 +24,35 @@ impl Tagger {
         }
     }
 
-    /// The tag of the parts by the newest key: 22 characters of base64url.
+    /// Creates the tag of the parts with the newest key: 22 characters of base64url.
     pub fn tag(&self, parts: &[&str]) -> String {
         self.newest(parts, text)
     }
 
-    /// Whether the tag is right by any key, in constant time.
+    /// Whether the tag is that of the parts by any key; constant time.
     pub fn verify(&self, parts: &[&str], tag: &str) -> bool {
-        self.is_any(parts, tag, text)
+        self.matches_any(parts, tag, text)
     }
 
-    /// A tag that people can read to each other: [`SHORT_TAG_CHARS`] of lower-case base32.
+    /// Creates a tag for names that people type: [`SHORT_TAG_CHARS`] of lower-case base32.
     ///
-    /// Only for what a forger has to ask us about, one guess at a time: 40 bits stand against that,
-    /// and not against trying in private, which the key stands against.
-    pub fn short_tag(&self, parts: &[&str]) -> String {
+    /// 40 bits resist only online guessing. An offline search is impossible without the key.
+    pub(crate) fn short_tag(&self, parts: &[&str]) -> String {
         self.newest(parts, short_text)
     }
 
-    /// Whether the short tag is right by any key, in constant time.
-    pub fn verify_short(&self, parts: &[&str], tag: &str) -> bool {
-        self.is_any(parts, tag, short_text)
+    /// Whether the short tag is that of the parts by any key; constant time.
+    pub(crate) fn verify_short(&self, parts: &[&str], tag: &str) -> bool {
+        self.matches_any(parts, tag, short_text)
     }
 
     fn newest(&self, parts: &[&str], form: fn(&[u8]) -> String) -> String {
+        // Infallible: a `Keyring` is never empty.
         let key = self.keys.first().expect("a keyring has at least one key");
         form(sign(key, parts).as_ref())
     }
 
-    fn is_any(&self, parts: &[&str], tag: &str, form: fn(&[u8]) -> String) -> bool {
+    fn matches_any(&self, parts: &[&str], tag: &str, form: fn(&[u8]) -> String) -> bool {
         self.keys.iter().any(|key| {
             let expected = form(sign(key, parts).as_ref());
             aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_bytes(), tag.as_bytes())
@@ -68,14 +68,14 @@ impl fmt::Debug for Tagger {
 }
 
 /// Whether a text has the form of a short tag.
-pub fn is_short_tag(text: &str) -> bool {
+pub(crate) fn is_short_tag(text: &str) -> bool {
     text.len() == SHORT_TAG_CHARS && text.bytes().all(|byte| ALPHABET.contains(&byte))
 }
 
 fn sign(key: &hmac::Key, parts: &[&str]) -> hmac::Tag {
     let mut context = hmac::Context::with_key(key);
     for part in parts {
-        // Length first, so that no characters can move from one part to the next.
+        // Length prefixes: no character can move from one part to the next.
         context.update(&(part.len() as u64).to_be_bytes());
         context.update(part.as_bytes());
     }
@@ -96,21 +96,22 @@ fn short_text(signature: &[u8]) -> String {
         .map(|at| {
             let digit = (bits >> (at * BITS_PER_CHAR)) % ALPHABET.len() as u64;
             let letter = usize::try_from(digit).ok().and_then(|at| ALPHABET.get(at));
+            // Infallible: the remainder is below the alphabet's length.
             char::from(*letter.expect("the remainder is a place in the alphabet"))
         })
         .collect()
 }
 
-/// 128 bits, what RFC 2104 § 5 gives as the shortest sensible HMAC-SHA256.
+/// 128 bits, half of the hash: the shortest truncation of RFC 2104 § 5.
 const TAG_BYTES: usize = 16;
 
-/// 40 bits: a thousand guesses a second take 17 years to be right once in two.
-pub const SHORT_TAG_CHARS: usize = 8;
+/// 40 bits: at a thousand guesses per second, 17 years to a success of even odds.
+pub(super) const SHORT_TAG_CHARS: usize = 8;
 
 const BITS_PER_CHAR: usize = 5;
 
-/// Crockford's base32 in lower case: without `i`, `l` and `o`, which look like digits, and `u`,
-/// without which there are fewer rude words.
+/// Crockford's base32 in lower case, without `i`, `l`, `o` and `u`: three look like digits, and the
+/// fourth spells obscene words.
 const ALPHABET: &[u8; 1 << BITS_PER_CHAR] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 #[cfg(test)]
@@ -119,8 +120,8 @@ mod tests {
     use crate::seal::{Keyring, Purpose};
 
     #[test]
-    fn tags_bind_their_parts() {
-        let tagger = Keyring::of([1; 32]).tagger(Purpose::BoshSession);
+    fn a_tag_verifies_only_its_own_parts() {
+        let tagger = Keyring::single([1; 32]).tagger(Purpose::BoshSession);
         let tag = tagger.tag(&["ab", "c"]);
         assert_eq!(tag.len(), 22);
         assert!(tagger.verify(&["ab", "c"], &tag));
@@ -129,8 +130,8 @@ mod tests {
     }
 
     #[test]
-    fn short_tags_are_eight_plain_characters() {
-        let tagger = Keyring::of([1; 32]).tagger(Purpose::Owner);
+    fn short_tags_are_eight_base32_characters() {
+        let tagger = Keyring::single([1; 32]).tagger(Purpose::Owner);
         let tag = tagger.short_tag(&["a"]);
         assert!(is_short_tag(&tag), "{tag}");
         assert!(tagger.verify_short(&["a"], &tag) && !tagger.verify_short(&["b"], &tag));
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn all_forty_bits_are_in_a_short_tag() {
+    fn a_short_tag_encodes_all_forty_bits() {
         assert_eq!(short_text(&[0; 32]), "00000000");
         assert_eq!(short_text(&[0xff; 32]), "zzzzzzzz");
         assert_eq!(short_text(&[0x08, 0x86, 0x42, 0x98, 0xe8]), "12345678");

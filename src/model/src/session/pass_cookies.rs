@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        identity::{Identity, Standing, Verified},
+        identity::{Identity, Standing, VerifiedIdentity},
         random::Random,
     };
 
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_pass_is_for_its_room_and_ends() {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
-        let passes = PassCookies::new(&Keyring::of([1; 32]), "o", clock);
+        let passes = PassCookies::new(&Keyring::single([1; 32]), "o", clock);
         let pass = guest(&passes, "a");
         assert!(pass.identity().subject.starts_with("guest:"));
         for place in [BrowsingContext::TopLevel, BrowsingContext::EmbeddedFrame] {
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_pass_is_no_session_and_a_session_no_pass() {
-        let keyring = Keyring::of([1; 32]);
+        let keyring = Keyring::single([1; 32]);
         let passes = PassCookies::new(&keyring, "o", Clock::system());
         let settings = super::super::SessionSettings {
             idle: Duration::from_hours(1),
@@ -237,14 +237,14 @@ mod tests {
         let sessions = super::super::SessionCodec::new(&keyring, "o", settings, Clock::system());
         let pass = guest(&passes, "a");
         assert!(sessions.open(&passes.seal(&pass)).is_none());
-        let who = Verified::by_provider(Identity::default());
+        let who = VerifiedIdentity::by_provider(Identity::default());
         let session = sessions.begin(who, None, &Random::system());
         assert!(passes.open(&sessions.seal(&session).unwrap()).is_none());
     }
 
     #[test]
     fn large_passes_make_room_sooner() {
-        let passes = PassCookies::new(&Keyring::of([1; 32]), "o", Clock::system());
+        let passes = PassCookies::new(&Keyring::single([1; 32]), "o", Clock::system());
         let mut kept = HeaderMap::new();
         for n in 0..PASS_BUDGET.cookies {
             let room = format!("{n}{}", "x".repeat(500));
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn the_oldest_pass_makes_room() {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
-        let passes = PassCookies::new(&Keyring::of([1; 32]), "o", clock);
+        let passes = PassCookies::new(&Keyring::single([1; 32]), "o", clock);
         let mut kept: Vec<HeaderValue> = Vec::new();
         for n in 0..=PASS_BUDGET.cookies {
             let head = request(&kept);

@@ -208,7 +208,7 @@ mod tests {
 
     fn cookies(clock: &Clock) -> SignInCookies {
         SignInCookies::new(
-            &Keyring::of([5; 32]),
+            &Keyring::single([5; 32]),
             "https://meet.example.org",
             clock.clone(),
         )

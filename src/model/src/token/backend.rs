@@ -1,11 +1,12 @@
-//! The token that Prosody accepts: minted for one connection, never shown to anybody else.
+//! Backend tokens: what Prosody accepts, minted for one upstream connection and never sent to a
+//! client.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use http::HeaderValue;
 use serde::Serialize;
 
-use super::{Settings, SignerError, signer::Signer};
+use super::{SignerError, TokenSettings, signer::Signer};
 use crate::{
     clock::Clock,
     identity::Identity,
@@ -23,12 +24,12 @@ pub struct Minter {
     lifetime: Duration,
 }
 
-/// A token that Prosody accepts. It can become an `Authorization` header and nothing else.
+/// A token that Prosody accepts. No `Display`, no `Serialize`: it becomes an `Authorization` header.
 pub struct BackendToken(String);
 
-/// What tokens say of a person: bounded, and without anything that `null` could stand for.
+/// The `context.user` claim. Absent values are left out: a `null` can hang Prosody's plugin.
 #[derive(Clone, Debug, Serialize)]
-pub struct Person<'i> {
+pub struct ContextUser<'i> {
     id: &'i str,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'i str>,
@@ -37,13 +38,13 @@ pub struct Person<'i> {
     #[serde(skip_serializing_if = "Option::is_none")]
     avatar: Option<&'i str>,
     moderator: bool,
-    /// What Prosody's `token_affiliation` makes of the person: `owner` or `member`.
+    /// The MUC affiliation that Prosody's `token_affiliation` sets: `owner` or `member`.
     affiliation: &'static str,
 }
 
-/// The claims in the form that Prosody's plugin checks: `aud` a text, times numbers, `iss`, `sub`
-/// and `room` always there, never a `null` (it would hang the plugin), no `features` unless the
-/// rules name some (with any, the server stops offering moderators the default ones).
+/// The claims in the form that Prosody's plugin checks: `aud` is a string, times are numbers, `iss`,
+/// `sub` and `room` are always present, nothing is `null`. `context.features` is absent unless the
+/// rule names some: with any, Prosody stops granting moderators the default features.
 #[derive(Serialize)]
 struct Claims<'c> {
     iss: &'c str,
@@ -53,12 +54,12 @@ struct Claims<'c> {
     iat: u64,
     nbf: u64,
     exp: u64,
-    context: Context<'c>,
+    context: TokenContext<'c>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Context<'c> {
-    pub(super) user: Person<'c>,
+pub(super) struct TokenContext<'c> {
+    pub(super) user: ContextUser<'c>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) features: Option<BTreeMap<&'c str, bool>>,
 }
@@ -66,8 +67,12 @@ pub(super) struct Context<'c> {
 // === impl Minter ===
 
 impl Minter {
-    /// A minter with the settings' newest key.
-    pub fn new(settings: &Settings, clock: Clock) -> Result<Self, SignerError> {
+    /// Creates a minter that signs with the newest key.
+    ///
+    /// # Errors
+    ///
+    /// [`SignerError`], for an unusable key.
+    pub fn new(settings: &TokenSettings, clock: Clock) -> Result<Self, SignerError> {
         Ok(Self {
             signer: Signer::new(&settings.signing)?,
             clock,
@@ -78,7 +83,11 @@ impl Minter {
         })
     }
 
-    /// Mints the token for one connection of one person to one room.
+    /// Mints the token for one connection of one visitor to one room.
+    ///
+    /// # Errors
+    ///
+    /// [`SignerError::Sign`].
     pub fn mint(
         &self,
         room: &RoomKey,
@@ -87,12 +96,16 @@ impl Minter {
     ) -> Result<BackendToken, SignerError> {
         self.sign(
             room,
-            Context::new(who, grant.role(), grant.features()),
+            TokenContext::new(who, grant.role(), grant.features()),
             self.lifetime,
         )
     }
 
-    /// Mints a token for a test that an operator makes by hand: the role is given, not decided.
+    /// Mints a token for an operator's test, with a given role instead of a policy's grant.
+    ///
+    /// # Errors
+    ///
+    /// [`SignerError::Sign`].
     pub fn mint_as(
         &self,
         room: &RoomKey,
@@ -102,7 +115,7 @@ impl Minter {
     ) -> Result<BackendToken, SignerError> {
         self.sign(
             room,
-            Context::new(who, role, &Features::default()),
+            TokenContext::new(who, role, &Features::default()),
             lifetime,
         )
     }
@@ -110,7 +123,7 @@ impl Minter {
     fn sign(
         &self,
         room: &RoomKey,
-        context: Context<'_>,
+        context: TokenContext<'_>,
         lifetime: Duration,
     ) -> Result<BackendToken, SignerError> {
         let now = self.clock.now();
@@ -141,19 +154,16 @@ impl std::fmt::Debug for Minter {
 // === impl BackendToken ===
 
 impl BackendToken {
-    /// The value of the `Authorization` header for Prosody.
-    ///
-    /// # Panics
-    ///
-    /// Never: a JWT is base64url and dots.
+    /// The value of the `Authorization` header for Prosody; marked as sensitive.
     pub fn authorization(&self) -> HeaderValue {
+        // Infallible: a JWT is base64url and dots.
         let mut value = HeaderValue::try_from(format!("Bearer {}", self.0))
             .expect("a JWT has only characters that headers can carry");
         value.set_sensitive(true);
         value
     }
 
-    /// Hands the text to the operator who asked for it on the command line.
+    /// The text, for the command line's output.
     pub fn into_text_for_operator(self) -> String {
         self.0
     }
@@ -165,22 +175,22 @@ impl std::fmt::Debug for BackendToken {
     }
 }
 
-// === impl Context ===
+// === impl TokenContext ===
 
-impl<'c> Context<'c> {
-    /// What a token says of somebody in a room.
+impl<'c> TokenContext<'c> {
+    /// Creates the context of a visitor in a role.
     pub(super) fn new(who: &'c Identity, role: Role, features: &'c Features) -> Self {
         Self {
-            user: Person::new(who, role),
+            user: ContextUser::new(who, role),
             features: (!features.is_empty()).then(|| features.of(role).collect()),
         }
     }
 }
 
-// === impl Person ===
+// === impl ContextUser ===
 
-impl<'i> Person<'i> {
-    /// The person in a role.
+impl<'i> ContextUser<'i> {
+    /// Creates the claim for a role.
     pub fn new(who: &'i Identity, role: Role) -> Self {
         let moderator = role == Role::Moderator;
         Self {
@@ -194,7 +204,7 @@ impl<'i> Person<'i> {
     }
 }
 
-/// Prosody's plugin has no leeway, so `nbf` allows for its clock being this much behind ours.
+/// Prosody's plugin has no leeway: `nbf` allows for a Prosody whose clock is this much behind.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
@@ -205,7 +215,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        policy::{Admission, Enter, Glob, Matcher, Policy, Rule, Situation, Visitor},
+        policy::{Admission, Condition, EntryRule, Glob, Policy, Rule, Situation, Visitor},
         token::SigningSettings,
     };
 
@@ -215,7 +225,7 @@ mod tests {
     }
 
     fn mint(room: &RoomKey, who: &Identity) -> BackendToken {
-        let settings = Settings {
+        let settings = TokenSettings {
             issuer: "gateway".to_owned(),
             audience: "jitsi".to_owned(),
             subject: "meet.jitsi".to_owned(),
@@ -228,7 +238,7 @@ mod tests {
         let (clock, _) = Clock::manual(Timestamp::from_unix(1_000_000));
         let policy = Policy::new(vec![Rule {
             moderators: vec!["group:staff".parse().unwrap()],
-            ..Rule::letting_in(Glob::folded("*"), Enter::Where(vec![Matcher::Member]))
+            ..Rule::new(Glob::folded("*"), EntryRule::Where(vec![Condition::Member]))
         }]);
         let Admission::Admit(grant) =
             policy.decide(room, Some(&Visitor::member(who)), &Situation::default())
@@ -242,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_is_what_prosody_checks() {
+    fn claims_have_the_form_that_prosody_checks() {
         let who = Identity {
             subject: "42".to_owned(),
             name: Some("Zoë \"Z\" \u{1f389}".to_owned()),
@@ -269,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_is_the_subject_and_nothing_is_null() {
+    fn the_tenant_is_the_subject_and_no_claim_is_null() {
         let who = Identity {
             subject: "7".to_owned(),
             ..Identity::default()
@@ -285,12 +295,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_in_particular_has_no_name() {
+    fn a_guest_without_a_name_has_no_name_claim() {
         let who = Identity {
             subject: "guest:Vc1PiQWwnhrl".to_owned(),
             ..Identity::default()
         };
-        let user = serde_json::to_value(Person::new(&who, Role::Participant)).unwrap();
+        let user = serde_json::to_value(ContextUser::new(&who, Role::Participant)).unwrap();
         assert!(user.get("name").is_none(), "{user}");
     }
 }

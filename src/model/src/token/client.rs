@@ -1,9 +1,8 @@
-//! Tokens for Jitsi's clients that only the gateway accepts.
+//! Client tokens: accepted only by the gateway, for clients without its cookies.
 //!
-//! Where no cookie goes, in an app or in a page within another site's page, the client has to hold
-//! something itself. It gets a text that has the form of Jitsi's tokens, so that it shows the right
-//! name and picture, and that carries a sealed session for one room. Prosody refuses it: its
-//! signature is by a key that Prosody has not, and it is for another audience.
+//! Native apps and pages in another site's frame send no cookie. They get a JWT with Jitsi's
+//! `context`, so that they show the right name and picture, which carries a sealed pass to one
+//! room. Prosody refuses it: another key signs it, and its audience is another.
 
 use std::{fmt, time::Duration};
 
@@ -13,7 +12,7 @@ use jsonwebtoken::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::backend::Context;
+use super::backend::TokenContext;
 use crate::{
     clock::{Clock, Timestamp},
     policy::{Features, Role},
@@ -22,7 +21,7 @@ use crate::{
     session::Pass,
 };
 
-/// Issues client tokens and verifies them.
+/// Issues and opens client tokens.
 pub struct ClientTokens {
     signing: EncodingKey,
     verifying: Vec<DecodingKey>,
@@ -33,53 +32,57 @@ pub struct ClientTokens {
     random: Random,
 }
 
-/// A token that the gateway accepts in place of a cookie. Shown to its holder and to nobody else.
+/// A token that the gateway accepts in place of a cookie. A secret of its holder.
 pub struct ClientToken(String);
 
-/// What a client token is for.
+/// The use of a client token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientTokenKind {
-    /// To be used once, within minutes: a deep link from the browser into an app.
+    /// Used once, within minutes: a deep link from the browser into an app.
     Handoff,
-    /// To be used until it ends: a page in a frame, which gets no cookie of ours.
+    /// Used until it expires: a page in another site's frame.
     Embed,
 }
 
-/// A client token that was presented and is good. Whether a [`ClientTokenKind::Handoff`] was used
-/// before, the store knows by its id.
+/// A client token with a valid signature and an opened pass.
+///
+/// Its validity period is not checked yet, and neither is whether a [`ClientTokenKind::Handoff`] was
+/// used before: the store records that by the id.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Presented {
-    /// The token's random name.
+pub struct OpenedClientToken {
+    /// The token's random id, `jti`.
     pub id: String,
-    /// What it is for.
+    /// The token's use.
     pub kind: ClientTokenKind,
-    /// The pass that it stands for; the pass may have ended before the token.
+    /// The pass of its holder, for the room that the token is valid in. The pass's own end is not
+    /// checked yet.
     pub pass: Pass,
-    /// When the token begins.
+    /// The first second of its validity.
     pub begins: Timestamp,
-    /// When the token ends.
+    /// The first second after its validity.
     pub expires: Timestamp,
 }
 
-/// Why a presented token is no good.
+/// Why a client token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientTokenError {
-    /// Not one of ours: an integration's, Prosody's, a display token, or anything else.
+    /// Not a client token of this deployment: of an integration, of Prosody, a display token, …
     #[error("the token is not one of the gateway's")]
     Foreign,
-    /// Signed by us, but what is sealed in it does not open: of another version, for example.
+    /// The signature is valid, but the sealed pass does not open; for example, another release
+    /// wrote it.
     #[error("the token cannot be read")]
     Unreadable,
-    /// Its time is over.
+    /// The token has expired.
     #[error("the token has expired")]
     Expired,
-    /// Its time has not come, so some clock is wrong.
-    #[error("the token is not good yet")]
+    /// The token is not valid yet: the clocks of two replicas differ.
+    #[error("the token is not valid yet")]
     NotYet,
 }
 
-/// What everybody can read of a token. Jitsi's clients look at the room, the times and the context.
+/// The claims when signing. Jitsi's clients read `room`, the times and `context`.
 #[derive(Serialize)]
 struct Claims<'c> {
     iss: &'c str,
@@ -88,12 +91,12 @@ struct Claims<'c> {
     nbf: u64,
     exp: u64,
     jti: &'c str,
-    context: Context<'c>,
-    /// What counts, sealed.
+    context: TokenContext<'c>,
+    /// The sealed [`Sealing`], the only claim that the gateway trusts.
     gateway: String,
 }
 
-/// What is read back.
+/// The claims when verifying.
 #[derive(Deserialize)]
 struct SignedClaims {
     nbf: u64,
@@ -121,15 +124,16 @@ struct Sealed {
 // === impl ClientTokens ===
 
 impl ClientTokens {
-    /// For tokens of the deployment at `origin`.
+    /// Creates the issuer of the deployment at `origin`.
     pub fn new(keyring: &Keyring, origin: &str, clock: Clock, random: Random) -> Self {
         let secrets: Vec<_> = keyring.secrets(Purpose::ClientSignature).collect();
+        // Infallible: a `Keyring` is never empty.
         let newest = secrets.first().expect("a keyring has at least one key");
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[origin]);
         validation.set_required_spec_claims(&["aud", "iss"]);
-        // The library has a clock of its own; ours looks at the times below.
+        // The library reads the system clock; `check_time` uses the clock of the gateway.
         validation.validate_exp = false;
         validation.validate_nbf = false;
         Self {
@@ -146,7 +150,7 @@ impl ClientTokens {
         }
     }
 
-    /// A token that stands for a pass, valid for `lifetime`.
+    /// Issues a token that stands for a pass.
     pub fn issue(
         &self,
         pass: &Pass,
@@ -157,6 +161,7 @@ impl ClientTokens {
     ) -> ClientToken {
         let now = self.clock.now();
         let sealing = Sealing { kind, pass };
+        // Infallible: the fields are texts, numbers and booleans.
         let plain = serde_json::to_vec(&sealing).expect("texts and numbers always serialize");
         let claims = Claims {
             iss: &self.issuer,
@@ -165,23 +170,21 @@ impl ClientTokens {
             nbf: now.before(CLOCK_TOLERANCE).as_unix(),
             exp: now.after(lifetime).as_unix(),
             jti: &self.random.text::<16>(),
-            context: Context::new(pass.identity(), role, features),
+            context: TokenContext::new(pass.identity(), role, features),
             gateway: self.sealer.seal(&plain),
         };
+        // Infallible: an HMAC signs any text.
         let text = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing)
             .expect("HMAC signs any text");
         ClientToken(text)
     }
 
-    /// Whose token it is and what for, if it is one of ours and its time has come and not passed.
-    pub fn verify(&self, text: &str) -> Result<Presented, ClientTokenError> {
-        let presented = self.recognize(text)?;
-        presented.is_good_at(self.clock.now())?;
-        Ok(presented)
-    }
-
-    /// Whose token it is and what for, if it is one of ours, whatever the time.
-    pub fn recognize(&self, text: &str) -> Result<Presented, ClientTokenError> {
+    /// Verifies a token's signature and opens its pass, whatever the time.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientTokenError::Foreign`] and [`ClientTokenError::Unreadable`].
+    pub fn open(&self, text: &str) -> Result<OpenedClientToken, ClientTokenError> {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(ClientTokenError::Foreign);
         }
@@ -191,7 +194,7 @@ impl ClientTokens {
             .open(&claims.gateway)
             .and_then(|plain| serde_json::from_slice(&plain).ok())
             .ok_or(ClientTokenError::Unreadable)?;
-        Ok(Presented {
+        Ok(OpenedClientToken {
             id: claims.jti,
             kind,
             pass,
@@ -200,7 +203,7 @@ impl ClientTokens {
         })
     }
 
-    /// The claims of a token that is signed by any key of ours.
+    /// Verifies the signature by any key of the keyring.
     fn signed_claims(&self, text: &str) -> Result<SignedClaims, ClientTokenError> {
         for key in &self.verifying {
             match jsonwebtoken::decode::<SignedClaims>(text, key, &self.validation) {
@@ -219,11 +222,15 @@ impl fmt::Debug for ClientTokens {
     }
 }
 
-// === impl Presented ===
+// === impl OpenedClientToken ===
 
-impl Presented {
-    /// Whether the token's time has come and not passed.
-    pub fn is_good_at(&self, now: Timestamp) -> Result<(), ClientTokenError> {
+impl OpenedClientToken {
+    /// Checks the validity period.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientTokenError::Expired`] and [`ClientTokenError::NotYet`].
+    pub fn check_time(&self, now: Timestamp) -> Result<(), ClientTokenError> {
         if now >= self.expires {
             Err(ClientTokenError::Expired)
         } else if now < self.begins {
@@ -237,7 +244,7 @@ impl Presented {
 // === impl ClientTokenError ===
 
 impl ClientTokenError {
-    /// The word for logs.
+    /// The name in logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Foreign => "token_foreign",
@@ -251,7 +258,7 @@ impl ClientTokenError {
 // === impl ClientToken ===
 
 impl ClientToken {
-    /// The text, for the page or deep link of the one whom it is for.
+    /// The text, for the holder's page or deep link.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -263,18 +270,18 @@ impl fmt::Debug for ClientToken {
     }
 }
 
-/// Another key may have made the signature.
+/// Whether another key may have made the signature.
 fn is_signature(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidSignature)
 }
 
-/// Whom client tokens are for. Prosody is told to accept another audience.
+/// The audience of client tokens; the one of backend tokens is another.
 const AUDIENCE: &str = "gateway";
 
-/// Another replica's clock may be this much behind ours.
+/// `nbf` allows for a replica whose clock is this much behind.
 const CLOCK_TOLERANCE: Duration = Duration::from_mins(1);
 
-/// What a request head has room for.
+/// The limit of a request head.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]

@@ -1,37 +1,38 @@
-//! The token for Jitsi's page: the same context, worthless to Prosody and to us.
+//! Display tokens: the backend token's context for Jitsi's page, without a valid signature.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Serialize;
 
-use super::backend::Context;
+use super::backend::TokenContext;
 use crate::{
     identity::Identity,
     policy::{Features, Role},
     room::RoomKey,
 };
 
-/// A JWT-shaped text that Jitsi's page reads names, pictures and roles from.
+/// A text in the form of a JWT from which Jitsi's page reads name, picture and role.
 ///
-/// Its algorithm is `none` and its signature is three words, so nothing that checks signatures
-/// accepts it. It has no `exp`, so the page never thinks that it ran out.
+/// Its algorithm is `none` and its signature a constant text, so no verifier accepts it. It has no
+/// `exp`, so the page never treats it as expired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisplayToken(String);
 
 #[derive(Serialize)]
 struct Claims<'c> {
     room: &'c str,
-    context: Context<'c>,
+    context: TokenContext<'c>,
 }
 
 // === impl DisplayToken ===
 
 impl DisplayToken {
-    /// The display token of one person in one room.
+    /// Creates the token of one visitor in one room.
     pub fn new(room: &RoomKey, role: Role, features: &Features, who: &Identity) -> Self {
         let claims = Claims {
             room: room.node(),
-            context: Context::new(who, role, features),
+            context: TokenContext::new(who, role, features),
         };
+        // Infallible: the fields are texts and booleans.
         let claims = serde_json::to_vec(&claims).expect("texts and booleans always serialize");
         let part = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         Self(format!(
@@ -42,7 +43,7 @@ impl DisplayToken {
         ))
     }
 
-    /// Whether a text is such a token: worth nothing, and meant to be.
+    /// Whether a text is a display token, from any deployment.
     pub fn is_one(text: &str) -> bool {
         let mut parts = text.split('.');
         let head = parts
@@ -62,7 +63,7 @@ impl DisplayToken {
 
 const HEADER: &[u8] = br#"{"typ":"JWT","alg":"none"}"#;
 
-/// Not empty, because parsers want three parts.
+/// Not empty: Jitsi's parser requires three parts.
 const SIGNATURE: &[u8] = b"for display only";
 
 #[cfg(test)]
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_display_token_has_the_context_and_nothing_to_verify() {
+    fn a_display_token_has_the_context_and_no_valid_signature() {
         let room = RoomKey::from_page(None, "x").unwrap().key;
         let who = Identity {
             subject: "1".to_owned(),

@@ -1,97 +1,68 @@
-//! What Prosody's token plugins make of a backend token: their checks, in their order, in their
-//! words.
+//! Prosody's token checks: those of Jitsi's plugins, in their order and with their messages.
 //!
-//! A connection's token is checked when it logs in ([`Rules::verify`], Jitsi's `mod_auth_token`) and
-//! when it joins a room ([`Rules::check_room`], `mod_token_verification`). The development meeting
-//! runs on these rules, tests hold the gateway's tokens against them, and [`inspect`] tells an
-//! operator which of them a token breaks.
+//! A connection's token is checked at login ([`ProsodyRules::verify`], Jitsi's `mod_auth_token`) and
+//! when it joins a room ([`ProsodyRules::check_room`], `mod_token_verification`). The stand-in for
+//! Prosody runs on these rules, tests check the gateway's tokens against them, and [`inspect`]
+//! reports to an operator which rules a token breaks.
 
 mod claims;
+mod keys;
+mod parts;
 mod refusal;
 mod report;
 
-use std::collections::HashMap;
-
-use base64::{
-    Engine,
-    alphabet::URL_SAFE,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, jwk::Jwk};
-use secrecy::{ExposeSecret, SecretString};
+use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
+use self::parts::Parts;
 pub use self::{
-    claims::{Affiliation, Claims},
-    refusal::{Refusal, RoomRefusal, SaslCondition},
-    report::{Caution, Report, inspect},
+    claims::{Affiliation, ProsodyClaims},
+    keys::ProsodyKeys,
+    refusal::{ProsodyRefusal, RoomRefusal, SaslCondition},
+    report::{Caution, TokenReport, inspect},
 };
-use super::{Settings, SigningSettings};
+use super::TokenSettings;
 use crate::clock::Timestamp;
 
-/// How a Prosody is configured, as far as tokens go.
+/// The token options of a Prosody.
 #[derive(Clone, Debug)]
-pub struct Rules {
-    /// With what signatures are checked.
-    pub keys: Keys,
+pub struct ProsodyRules {
+    /// The keys of accepted signatures.
+    pub keys: ProsodyKeys,
     /// `asap_accepted_issuers`; `*` accepts any.
     pub issuers: Vec<String>,
     /// `asap_accepted_audiences`; `*` accepts any.
     pub audiences: Vec<String>,
     /// `asap_require_room_claim`.
     pub room_required: bool,
-    /// `enable_domain_verification`: `sub` has to be the XMPP domain, or the room's tenant. Rooms
-    /// by pattern (`context.room.regex`) are not known here, because the gateway never mints them.
+    /// `enable_domain_verification`: `sub` must be the XMPP domain, or the room's tenant. Rooms by
+    /// pattern (`context.room.regex`) are not supported, because the gateway never mints them.
     pub domain_verification: bool,
 }
 
-/// With what signatures are checked: exactly one algorithm.
-#[derive(Clone)]
-pub enum Keys {
-    /// `app_secret`.
-    Secret {
-        /// `signature_algorithm`: one of HS256, HS384, HS512.
-        algorithm: Algorithm,
-        /// The shared secret.
-        secret: SecretString,
-    },
-    /// `asap_key_server` or `cache_keys_url`.
-    Public {
-        /// `signature_algorithm`: one of RS256, RS384, RS512.
-        algorithm: Algorithm,
-        /// The public keys by their `kid`.
-        by_kid: HashMap<String, DecodingKey>,
-    },
-}
-
-/// The room that a connection wants to join.
+/// The room that a connection joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MucRoom<'r> {
-    /// The address's local part, without the tenant.
+    /// The local part of its address, without the tenant.
     pub node: &'r str,
-    /// The tenant that `mod_muc_domain_mapper` read from the address.
+    /// The tenant that `mod_muc_domain_mapper` extracts from the address.
     pub tenant: Option<&'r str>,
-    /// The XMPP domain that the room component belongs to.
+    /// The XMPP domain of the MUC component.
     pub domain: &'r str,
 }
 
-/// A token taken apart, before anything in it is believed.
-struct Parts<'t> {
-    /// What was signed.
-    message: String,
-    head: Map<String, Value>,
-    body: Map<String, Value>,
-    signature: &'t str,
-}
+// === impl ProsodyRules ===
 
-// === impl Rules ===
-
-impl Rules {
-    /// The rules of a Prosody that is configured for tokens of these settings, and otherwise as
-    /// Jitsi's Docker images are.
-    pub fn for_tokens_of(settings: &Settings) -> Result<Self, jsonwebtoken::errors::Error> {
+impl ProsodyRules {
+    /// The rules of a Prosody that accepts tokens of these settings, with the other options of
+    /// Jitsi's Docker images.
+    ///
+    /// # Errors
+    ///
+    /// If the public key cannot be derived from a private one.
+    pub fn for_tokens_of(settings: &TokenSettings) -> Result<Self, jsonwebtoken::errors::Error> {
         Ok(Self {
-            keys: Keys::for_signing(&settings.signing)?,
+            keys: ProsodyKeys::for_signing(&settings.signing)?,
             issuers: vec![settings.issuer.clone()],
             audiences: vec![settings.audience.clone()],
             room_required: true,
@@ -99,28 +70,42 @@ impl Rules {
         })
     }
 
-    /// Checks the token of a connection that logs in, as `mod_auth_token` does without
-    /// `allow_empty_token`.
-    pub fn verify(&self, token: Option<&str>, now: Timestamp) -> Result<Claims, Refusal> {
-        let token = token.ok_or(Refusal::TokenRequired)?;
+    /// Checks the token of a login as `mod_auth_token` does without `allow_empty_token`.
+    ///
+    /// # Errors
+    ///
+    /// The first broken rule.
+    pub fn verify(
+        &self,
+        token: Option<&str>,
+        now: Timestamp,
+    ) -> Result<ProsodyClaims, ProsodyRefusal> {
+        let token = token.ok_or(ProsodyRefusal::TokenRequired)?;
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(Refusal::InvalidToken);
+            return Err(ProsodyRefusal::InvalidToken);
         }
         let (key, algorithm) = self.keys.choose(token)?;
         let parts = Parts::split(token)?;
-        let head_refusal = broken_in_head(&parts.head, |named| named == algorithm);
-        head_refusal.into_iter().next().map_or(Ok(()), Err)?;
+        let header_refusal = broken_in_header(&parts.header, |named| named == algorithm);
+        header_refusal.into_iter().next().map_or(Ok(()), Err)?;
         parts.check_signature(&key, algorithm)?;
-        let claims = Claims::new(parts.body);
+        let claims = ProsodyClaims::new(parts.body);
         match self.broken_in_claims(&claims, now).into_iter().next() {
             Some(refusal) => Err(refusal),
             None => Ok(claims),
         }
     }
 
-    /// Checks whether a connection that logged in may join the room, as `mod_token_verification`
-    /// does.
-    pub fn check_room(&self, claims: &Claims, room: &MucRoom<'_>) -> Result<(), RoomRefusal> {
+    /// Checks a logged-in connection that joins a room, as `mod_token_verification` does.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomRefusal`].
+    pub fn check_room(
+        &self,
+        claims: &ProsodyClaims,
+        room: &MucRoom<'_>,
+    ) -> Result<(), RoomRefusal> {
         let claim = claims.room().map(str::to_ascii_lowercase);
         let named = claim.as_deref() == Some(ANY) || claim.as_deref() == Some(room.node);
         if !self.domain_verification {
@@ -140,165 +125,77 @@ impl Rules {
         }
     }
 
-    /// Every rule that the claims break, in the order in which the plugin would notice.
-    fn broken_in_claims(&self, claims: &Claims, now: Timestamp) -> Vec<Refusal> {
+    /// All rules that the claims break, in the plugin's order.
+    fn broken_in_claims(&self, claims: &ProsodyClaims, now: Timestamp) -> Vec<ProsodyRefusal> {
         let accepted = |list: &[String], value: &Value| {
             list.iter()
                 .any(|one| one == ANY || value.as_str() == Some(one))
         };
         let issuer = match claims.get("iss") {
-            None => Some(Refusal::IssuerMissing),
-            Some(value) => (!accepted(&self.issuers, value)).then_some(Refusal::InvalidIssuer),
+            None => Some(ProsodyRefusal::IssuerMissing),
+            Some(value) => {
+                (!accepted(&self.issuers, value)).then_some(ProsodyRefusal::InvalidIssuer)
+            }
         };
         let audience = match claims.get("aud") {
-            None => Some(Refusal::AudienceMissing),
-            Some(value) => (!accepted(&self.audiences, value)).then_some(Refusal::InvalidAudience),
+            None => Some(ProsodyRefusal::AudienceMissing),
+            Some(value) => {
+                (!accepted(&self.audiences, value)).then_some(ProsodyRefusal::InvalidAudience)
+            }
         };
         let missing = |name: &str| claims.get(name).is_none();
         let mut broken = broken_in_times(claims, now);
         broken.extend(issuer);
         broken.extend(audience);
-        broken.extend((self.room_required && missing("room")).then_some(Refusal::RoomMissing));
-        broken.extend(missing("sub").then_some(Refusal::SubjectMissing));
-        // Lua cannot look into these; the error ends the handler before it answers.
+        broken
+            .extend((self.room_required && missing("room")).then_some(ProsodyRefusal::RoomMissing));
+        broken.extend(missing("sub").then_some(ProsodyRefusal::SubjectMissing));
+        // Lua cannot index these values; the error ends the plugin's handler without an answer.
         let opaque = matches!(
             claims.get("context"),
             Some(Value::Null | Value::Bool(_) | Value::Number(_))
         );
-        broken.extend(opaque.then_some(Refusal::NoAnswer));
+        broken.extend(opaque.then_some(ProsodyRefusal::NoAnswer));
         broken
     }
 }
 
-// === impl Keys ===
-
-impl Keys {
-    /// The keys that check what these settings sign.
-    fn for_signing(signing: &SigningSettings) -> Result<Self, jsonwebtoken::errors::Error> {
-        match signing {
-            SigningSettings::Secret { algorithm, secret } => Ok(Self::Secret {
-                algorithm: *algorithm,
-                secret: secret.clone(),
-            }),
-            SigningSettings::Keys { algorithm, keys } => {
-                let public = |pem: &SecretString| {
-                    let private = EncodingKey::from_rsa_pem(pem.expose_secret().as_bytes())?;
-                    DecodingKey::from_jwk(&Jwk::from_encoding_key(&private, *algorithm)?)
-                };
-                let by_kid = keys
-                    .iter()
-                    .map(|key| Ok((key.kid.clone(), public(&key.pem)?)))
-                    .collect::<Result<_, jsonwebtoken::errors::Error>>()?;
-                Ok(Self::Public {
-                    algorithm: *algorithm,
-                    by_kid,
-                })
-            }
-        }
-    }
-
-    /// The key for a token: the secret, or what its head asks for.
-    fn choose(&self, token: &str) -> Result<(DecodingKey, Algorithm), Refusal> {
-        let (algorithm, by_kid) = match self {
-            Self::Secret { algorithm, secret } => {
-                let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
-                return Ok((key, *algorithm));
-            }
-            Self::Public { algorithm, by_kid } => (*algorithm, by_kid),
-        };
-        let (head, _) = token.split_once('.').ok_or(Refusal::InvalidToken)?;
-        let head = decode_object(head).ok_or(Refusal::BadTokenFormat)?;
-        let kid = head.get("kid").ok_or(Refusal::KidMissing)?;
-        let named = head.get("alg").ok_or(Refusal::AlgorithmMissing)?;
-        if !named.as_str().is_some_and(|name| name.starts_with("RS")) {
-            return Err(Refusal::KidWithoutRsa);
-        }
-        let key = kid.as_str().and_then(|kid| by_kid.get(kid));
-        Ok((key.cloned().ok_or(Refusal::KeyUnavailable)?, algorithm))
-    }
-}
-
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Secret { algorithm, .. } => write!(f, "Keys({algorithm:?} by secret)"),
-            Self::Public { algorithm, by_kid } => {
-                write!(f, "Keys({algorithm:?} by {:?})", by_kid.keys())
-            }
-        }
-    }
-}
-
-// === impl Parts ===
-
-impl<'t> Parts<'t> {
-    /// Takes a token apart as the plugin does: empty parts do not count.
-    fn split(token: &'t str) -> Result<Self, Refusal> {
-        let mut parts = token.split('.').filter(|part| !part.is_empty());
-        let (Some(head), Some(body), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(Refusal::InvalidToken);
-        };
-        Ok(Self {
-            message: format!("{head}.{body}"),
-            head: decode_object(head).ok_or(Refusal::InvalidHeader)?,
-            body: decode_object(body).ok_or(Refusal::InvalidBody)?,
-            signature,
-        })
-    }
-
-    fn check_signature(&self, key: &DecodingKey, algorithm: Algorithm) -> Result<(), Refusal> {
-        let message = self.message.as_bytes();
-        match jsonwebtoken::crypto::verify(self.signature, message, key, algorithm) {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(Refusal::InvalidSignature),
-        }
-    }
-}
-
-/// Every rule that the head breaks.
-fn broken_in_head(head: &Map<String, Value>, fits: impl Fn(Algorithm) -> bool) -> Vec<Refusal> {
-    let text = |name: &str| head.get(name).and_then(Value::as_str);
+/// All rules that the header breaks.
+fn broken_in_header(
+    header: &Map<String, Value>,
+    fits: impl Fn(Algorithm) -> bool,
+) -> Vec<ProsodyRefusal> {
+    let text = |name: &str| header.get(name).and_then(Value::as_str);
     let algorithm = text("alg").and_then(|name| name.parse().ok());
-    let typ = (text("typ") != Some("JWT")).then_some(Refusal::InvalidType);
-    let algorithm = (!algorithm.is_some_and(fits)).then_some(Refusal::InvalidAlgorithm);
+    let typ = (text("typ") != Some("JWT")).then_some(ProsodyRefusal::InvalidType);
+    let algorithm = (!algorithm.is_some_and(fits)).then_some(ProsodyRefusal::InvalidAlgorithm);
     typ.into_iter().chain(algorithm).collect()
 }
 
-/// Every rule on times that the claims break. There is no leeway.
-fn broken_in_times(claims: &Claims, now: Timestamp) -> Vec<Refusal> {
+/// All rules on times that the claims break. The plugin has no leeway.
+fn broken_in_times(claims: &ProsodyClaims, now: Timestamp) -> Vec<ProsodyRefusal> {
     let number = |name: &str| claims.get(name).map(Value::as_f64);
     let now = std::time::Duration::from_secs(now.as_unix()).as_secs_f64();
     let (expires, not_before) = (number("exp"), number("nbf"));
     let mut broken = Vec::new();
-    broken.extend((expires == Some(None)).then_some(Refusal::ExpiryNotNumber));
-    broken.extend((not_before == Some(None)).then_some(Refusal::NotBeforeNotNumber));
+    broken.extend((expires == Some(None)).then_some(ProsodyRefusal::ExpiryNotNumber));
+    broken.extend((not_before == Some(None)).then_some(ProsodyRefusal::NotBeforeNotNumber));
     if let Some(expires) = expires.flatten().filter(|expires| now >= *expires) {
-        broken.push(Refusal::Expired {
+        broken.push(ProsodyRefusal::Expired {
             seconds_ago: now - expires,
             valid_for: number("iat").flatten().map(|issued| expires - issued),
         });
     }
     let early = not_before.flatten().is_some_and(|begins| now < begins);
-    broken.extend(early.then_some(Refusal::NotYet));
+    broken.extend(early.then_some(ProsodyRefusal::NotYet));
     broken
 }
 
-fn decode_object(part: &str) -> Option<Map<String, Value>> {
-    serde_json::from_slice(&BASE64.decode(part).ok()?).ok()
-}
-
+/// Accepts any value: in options of Prosody and in the claims `room` and `sub`.
 const ANY: &str = "*";
 
-/// More than fits into a request head that Prosody reads, in a query or in a header.
+/// More than Prosody accepts as a request head.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
-
-/// The plugin pads by itself, so padding does not matter.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &URL_SAFE,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,15 @@
-//! Signing keys, and the public halves that Prosody fetches.
+//! Signing keys, and the public keys that Prosody fetches.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::collections::HashMap;
 
-use aws_lc_rs::{digest, encoding::AsDer, rsa, signature::KeyPair};
+use aws_lc_rs::{encoding::AsDer, rsa, signature::KeyPair};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use pem::{EncodeConfig, LineEnding, Pem};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
 use super::{KeySettings, SigningSettings};
+use crate::digest::sha256_hex;
 
 /// Signs claims with the deployment's newest key.
 pub(crate) struct Signer {
@@ -16,7 +17,7 @@ pub(crate) struct Signer {
     key: EncodingKey,
 }
 
-/// What the gateway publishes of its signing keys; empty when a secret is shared.
+/// The public keys that the gateway serves; empty if it shares a secret with Prosody.
 #[derive(Clone, Debug)]
 pub struct PublishedKeys {
     /// A JSON Web Key Set (RFC 7517 § 5), for Prosody's `cache_keys_url`.
@@ -26,10 +27,10 @@ pub struct PublishedKeys {
     pems: HashMap<String, String>,
 }
 
-/// Why a key cannot be used to sign.
+/// Why a key cannot sign.
 #[derive(Debug, thiserror::Error)]
 pub enum SignerError {
-    /// Not an RSA private key in PEM, or one that the library finds too short.
+    /// Not an RSA private key in PEM, or shorter than 2048 bits.
     #[error(
         "key {kid:?} is not an RSA private key of 2048 bits or more in PEM form; make one with `openssl genrsa 2048`"
     )]
@@ -37,15 +38,15 @@ pub enum SignerError {
         /// The key's id.
         kid: String,
     },
-    /// No key to sign with.
+    /// The list of keys is empty.
     #[error("there is no signing key")]
     None,
-    /// The algorithm is for another kind of key.
+    /// The algorithm needs another kind of key.
     #[error(
         "algorithm {0:?} does not fit the kind of key; Prosody takes HS256, HS384, HS512 with a secret and RS256, RS384, RS512 with a key"
     )]
     Algorithm(Algorithm),
-    /// The signing library refused.
+    /// The signing library failed.
     #[error("the key cannot sign")]
     Sign(#[from] jsonwebtoken::errors::Error),
 }
@@ -97,7 +98,11 @@ impl Signer {
 // === impl PublishedKeys ===
 
 impl PublishedKeys {
-    /// The public halves of all keys, the newest first.
+    /// Derives the public keys, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`SignerError::NotRsa`] and [`SignerError::Sign`].
     pub fn new(settings: &SigningSettings) -> Result<Self, SignerError> {
         let SigningSettings::Keys { algorithm, keys } = settings else {
             return Ok(Self::default());
@@ -116,13 +121,13 @@ impl PublishedKeys {
             jwk.common.key_id = Some(key.kid.clone());
             jwk.common.public_key_use = Some(jsonwebtoken::jwk::PublicKeyUse::Signature);
             jwks.push(jwk);
-            pems.insert(asap_name(&key.kid), public_pem(key)?);
+            pems.insert(sha256_hex(key.kid.as_bytes()), public_pem(key)?);
         }
         let jwks = serde_json::json!({ "keys": jwks }).to_string();
         Ok(Self { jwks, pems })
     }
 
-    /// The PEM for a path's last segment, `<sha256(kid)>.pem`.
+    /// The PEM for the last segment of a key server's path, `<sha256(kid)>.pem`.
     pub fn asap(&self, file: &str) -> Option<&str> {
         self.pems
             .get(file.strip_suffix(".pem")?)
@@ -137,17 +142,6 @@ impl Default for PublishedKeys {
             pems: HashMap::new(),
         }
     }
-}
-
-/// The name under which Prosody's plugin looks a key up.
-fn asap_name(kid: &str) -> String {
-    let hash = digest::digest(&digest::SHA256, kid.as_bytes());
-    hash.as_ref()
-        .iter()
-        .fold(String::with_capacity(64), |mut name, byte| {
-            write!(name, "{byte:02x}").expect("writing to a string does not fail");
-            name
-        })
 }
 
 fn public_pem(key: &KeySettings) -> Result<String, SignerError> {
@@ -176,7 +170,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A fresh key as PEM.
+    /// Generates a key as PEM.
     pub(crate) fn rsa_pem() -> SecretString {
         let pair = rsa::KeyPair::generate(KeySize::Rsa2048).unwrap();
         let der: aws_lc_rs::encoding::Pkcs8V1Der<'_> = pair.as_der().unwrap();
@@ -185,7 +179,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn public_halves_are_found_by_the_hash_of_their_id() {
+    fn public_keys_are_served_by_the_hash_of_their_id() {
         let key = |kid: &str| KeySettings {
             kid: kid.to_owned(),
             pem: rsa_pem(),
@@ -196,14 +190,14 @@ pub(crate) mod tests {
             keys,
         })
         .unwrap();
-        let file = format!("{}.pem", asap_name("old"));
+        let file = format!("{}.pem", sha256_hex(b"old"));
         assert!(
             published
                 .asap(&file)
                 .unwrap()
                 .starts_with("-----BEGIN PUBLIC KEY-----\nMII")
         );
-        assert!(published.asap(&asap_name("old")).is_none());
+        assert!(published.asap(&sha256_hex(b"old")).is_none());
         let jwks: serde_json::Value = serde_json::from_str(&published.jwks).unwrap();
         assert_eq!(jwks["keys"].as_array().unwrap().len(), 2);
         assert_eq!(jwks["keys"][1]["kid"], "old");
@@ -216,16 +210,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_name_is_the_plugins() {
-        // printf abc | sha256sum (FIPS 180-2, appendix B.1)
-        assert_eq!(
-            asap_name("abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
-    }
-
-    #[test]
-    fn unfit_keys_are_named() {
+    fn unusable_keys_are_refused_by_name() {
         let keys = |pem: &str| SigningSettings::Keys {
             algorithm: Algorithm::RS256,
             keys: vec![KeySettings {

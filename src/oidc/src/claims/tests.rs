@@ -5,7 +5,7 @@ use url::Url;
 
 use super::*;
 use crate::ClientAuth;
-use model::policy::{Enter, Glob, Rule};
+use model::policy::{EntryRule, Glob, Rule};
 
 fn settings() -> Settings {
     let path = str::to_owned;
@@ -39,14 +39,14 @@ fn policy(conditions: &[&str]) -> Policy {
     let moderators = conditions.iter().map(|text| text.parse().unwrap());
     Policy::new(vec![Rule {
         moderators: moderators.collect(),
-        ..Rule::letting_in(
+        ..Rule::new(
             Glob::folded("*"),
-            Enter::Where(vec!["member".parse().unwrap()]),
+            EntryRule::Where(vec!["member".parse().unwrap()]),
         )
     }])
 }
 
-fn claims(value: Value) -> Claims {
+fn claims(value: Value) -> ClaimsSet {
     serde_json::from_value(value).unwrap()
 }
 

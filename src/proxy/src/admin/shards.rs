@@ -17,7 +17,7 @@ use super::{
     text,
 };
 use cluster::placement::{Listed, Placement, View};
-use model::shard::State;
+use model::shard::ShardState;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,7 +96,7 @@ async fn set(
         Ok(wanted) => wanted,
         Err(answer) => return answer,
     };
-    let state = match State::parse(&wanted.state) {
+    let state = match ShardState::parse(&wanted.state) {
         None if wanted.state != CONFIGURED => return refused(StatusCode::BAD_REQUEST, HOW),
         state => state,
     };

@@ -11,7 +11,7 @@ use super::{
 };
 use model::{
     clock::Timestamp,
-    identity::{is_plain, is_reserved},
+    identity::{is_plain, is_reserved_subject},
     integration::Integration,
     owner::{self, OwnerTags},
     random::Random,
@@ -111,7 +111,7 @@ impl MeetingRequest {
     pub fn check(self, now: Timestamp) -> Result<Meeting, ApiError> {
         match &self.owner {
             Owner::Email(address) => email(address, "/owner/email")?,
-            Owner::Subject(subject) if is_plain(subject, 255) && !is_reserved(subject) => {}
+            Owner::Subject(subject) if is_plain(subject, 255) && !is_reserved_subject(subject) => {}
             Owner::Subject(_) => {
                 let what = "not an id that somebody who signs in can have";
                 return Err(ApiError::invalid("/owner/subject", what));
@@ -156,8 +156,8 @@ impl Meeting {
         random: &Random,
     ) -> Result<RoomKey, ApiError> {
         let owner = match &self.owner {
-            Owner::Email(address) => owner::Owner::Email(address),
-            Owner::Subject(subject) => owner::Owner::Subject(subject),
+            Owner::Email(address) => owner::RoomOwner::Email(address),
+            Owner::Subject(subject) => owner::RoomOwner::Subject(subject),
         };
         let named = |wish: Option<&str>| owners.name(self.tenant.as_ref(), wish, &owner, random);
         let slug = |error: RoomError| ApiError::invalid("/slug", error.to_string());
@@ -171,7 +171,7 @@ impl Meeting {
         // What was made up, behind what the integration's rooms begin with.
         let (words, _) = room.node().rsplit_once('-').unwrap_or_default();
         integration
-            .beginnings()
+            .room_prefixes()
             .filter_map(|beginning| named(Some(&format!("{beginning}{words}"))).ok())
             .find(|room| integration.has_room(room))
             .ok_or(ApiError::ForeignRoom)

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::*;
 use model::{
     clock::Timestamp,
-    integration::{Integration, Integrations, Moderators, Settings},
+    identity::Identity,
+    integration::{Integration, IntegrationSettings, Integrations, ModeratorPolicy},
     owner::OwnerTags,
     policy::{Glob, TenantScope},
     random::Random,
@@ -17,14 +18,14 @@ use model::{
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
 
 fn integrations(rooms: &[&str]) -> Integrations {
-    Integrations::new(vec![Settings {
+    Integrations::new(vec![IntegrationSettings {
         id: "school".to_owned(),
         app_id: "school".to_owned(),
         signing: None,
         audience: None,
         rooms: rooms.iter().map(|pattern| Glob::folded(pattern)).collect(),
         tenant: TenantScope::Any,
-        moderators: Moderators::AsClaimed,
+        moderators: ModeratorPolicy::AsClaimed,
         max_lifetime: Duration::from_hours(1),
         emails_verified: false,
         embed: Vec::new(),
@@ -131,7 +132,7 @@ fn bodies_that_are_no_json_are_told_apart_from_wrong_ones() {
 
 #[test]
 fn rooms_are_the_integrations_whether_named_or_made_up() {
-    let owners = OwnerTags::new(Keyring::of([7; 32]).tagger(Purpose::Owner));
+    let owners = OwnerTags::new(Keyring::single([7; 32]).tagger(Purpose::Owner));
     let random = Random::predictable(1);
     let named = |patterns: &[&str], slug: Option<&str>| {
         let body = json!({"owner": {"subject": "4711"}, "slug": slug, "tenant": "acme"});
@@ -148,7 +149,11 @@ fn rooms_are_the_integrations_whether_named_or_made_up() {
     );
     let room = named(&["aula", "school-*"], None).unwrap();
     assert!(room.starts_with("acme/school-"), "{room}");
-    assert!(OwnerTags::shaped(&RoomKey::from_text(&room).unwrap()));
+    let owner = Identity {
+        subject: "4711".to_owned(),
+        ..Identity::default()
+    };
+    assert!(owners.is_owner(&RoomKey::from_text(&room).unwrap(), &owner));
     assert_eq!(named(&["aula"], None), Err(ApiError::ForeignRoom));
     assert_eq!(pointer(named(&["school-*"], Some("?!"))), "/slug");
 }

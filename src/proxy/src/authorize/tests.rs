@@ -1,7 +1,7 @@
 use model::{
     identity::Standing,
-    owner::Owner,
-    policy::{Enter, Glob, Matcher, Rule, Start},
+    owner::RoomOwner,
+    policy::{Condition, EntryRule, Glob, Rule, Start},
     random::Random,
 };
 
@@ -10,7 +10,7 @@ use crate::testing::{Deployment, invited, key};
 
 /// A rule for every room, by the words of the configuration.
 fn policy(enter: &[&str], moderators: &[&str], start: Start, max_people: Option<u32>) -> Policy {
-    let parse = |texts: &[&str]| -> Vec<Matcher> {
+    let parse = |texts: &[&str]| -> Vec<Condition> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     };
     Policy::new(vec![Rule {
@@ -18,7 +18,7 @@ fn policy(enter: &[&str], moderators: &[&str], start: Start, max_people: Option<
         hosts: parse(&["owner"]),
         start,
         max_people,
-        ..Rule::letting_in(Glob::folded("*"), Enter::Where(parse(enter)))
+        ..Rule::new(Glob::folded("*"), EntryRule::Where(parse(enter)))
     }])
 }
 

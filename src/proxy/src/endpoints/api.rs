@@ -24,7 +24,7 @@ use model::{
     clock::Timestamp,
     headers::X_REQUEST_ID,
     integration::{Bearer, Caller, Integration, Integrations},
-    invitation::Link,
+    invitation::InvitationLink,
     room::RoomKey,
 };
 use observe::metrics::Limit;
@@ -116,7 +116,7 @@ impl Worker {
         let integration = written.caller.integration;
         let meeting = written.read::<MeetingRequest>()?.check(now)?;
         let room = meeting.room(&state.authorizer.owners, integration, &state.random)?;
-        let link = |host: bool| Link {
+        let link = |host: bool| InvitationLink {
             id: link::new_id(integration, &state.random),
             room: room.clone(),
             host,
@@ -151,7 +151,7 @@ impl Worker {
         let integration = written.caller.integration;
         let wanted = written.read::<LinkRequest>()?.check(integration, now)?;
         let about = wanted.room.to_string();
-        let link = Link {
+        let link = InvitationLink {
             id: link::new_id(integration, &state.random),
             room: wanted.room,
             host: wanted.host,
@@ -206,7 +206,7 @@ impl SharedState {
         format!("{}{}", self.authenticator.origin, room.page_path())
     }
 
-    fn link_address(&self, link: &Link) -> String {
+    fn link_address(&self, link: &InvitationLink) -> String {
         let token = self.links.issue(link);
         format!("{}?invite={token}", self.address(&link.room))
     }

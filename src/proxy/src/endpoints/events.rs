@@ -16,7 +16,7 @@ use self::listeners::Listener;
 pub(crate) use self::listeners::Listeners;
 use crate::{Body, RequestError, Worker, connections::ConnectionKind, credentials::Intent};
 use model::{
-    headers::{self, Sender},
+    headers::{self, RequestOrigin},
     policy::Admission,
     room::RoomKey,
     session::Principal,
@@ -53,7 +53,9 @@ impl Worker {
         self: &Rc<Self>,
         request: &Request<Incoming>,
     ) -> Result<Response<Body>, RequestError> {
-        if headers::sender(request.headers(), &self.state.authenticator.origin) == Sender::Foreign {
+        if headers::request_origin(request.headers(), &self.state.authenticator.origin)
+            == RequestOrigin::CrossOrigin
+        {
             return Err(RequestError::ForeignSender);
         }
         let (room, mut listening) = wanted(request.uri().query().unwrap_or_default())?;

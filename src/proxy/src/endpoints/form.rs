@@ -4,7 +4,7 @@ use http::{Method, Request, header};
 use hyper::body::Incoming;
 
 use crate::{RequestError, body};
-use model::headers::{self, Sender};
+use model::headers::{self, RequestOrigin};
 
 /// What was filled in.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Form {
         if *request.method() != Method::POST {
             return Err(RequestError::Method { allow: "POST" });
         }
-        if headers::sender(request.headers(), own_origin) != Sender::Own {
+        if headers::request_origin(request.headers(), own_origin) != RequestOrigin::SameOrigin {
             return Err(RequestError::ForeignSender);
         }
         let is_form = request

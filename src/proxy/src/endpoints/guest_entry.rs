@@ -17,7 +17,7 @@ use crate::{
 use cluster::store::Claim;
 use model::{
     identity::{Identity, Invited, Standing, is_blank, is_plain},
-    invitation::{Link, LinkError},
+    invitation::{InvitationLink, LinkError},
     path::CanonicalPath,
     policy::Admission,
     room::RoomKey,
@@ -132,7 +132,7 @@ impl Worker {
     /// Uses a link whose holder the rules let in; a refusal, or a full room, costs no use.
     async fn use_and_admit(
         &self,
-        link: &Link,
+        link: &InvitationLink,
         name: Option<String>,
         here: &str,
         visit: RoomPageRequest<'_>,
@@ -160,7 +160,7 @@ impl Worker {
 
     /// The pass of a link's holder. It lasts as long as a guest may stay, even if the link ends
     /// before.
-    fn pass_by_link(&self, link: &Link, name: Option<String>, room: &RoomKey) -> Pass {
+    fn pass_by_link(&self, link: &InvitationLink, name: Option<String>, room: &RoomKey) -> Pass {
         let state = &self.state;
         let identity = Identity {
             name: name.or_else(|| link.name.clone()),
@@ -179,7 +179,7 @@ impl Worker {
 
     fn admit_by_link(
         &self,
-        link: &Link,
+        link: &InvitationLink,
         pass: &Pass,
         here: &str,
         visit: &RoomPageRequest<'_>,
@@ -215,7 +215,7 @@ impl Worker {
         Ok(answer)
     }
 
-    fn link(&self, invite: &str, room: &RoomKey) -> Result<Link, RequestError> {
+    fn link(&self, invite: &str, room: &RoomKey) -> Result<InvitationLink, RequestError> {
         let state = &self.state;
         let refused = |problem| RequestError::Link {
             room: room.clone(),
@@ -243,7 +243,7 @@ impl Worker {
 
     /// Whether somebody is in by this link already, or by one that makes more of them: opening it
     /// again uses nothing up, and makes no host a guest.
-    fn came_by(&self, link: &Link, headers: &HeaderMap) -> bool {
+    fn came_by(&self, link: &InvitationLink, headers: &HeaderMap) -> bool {
         let rules = self.rules();
         let authenticator = &self.state.authenticator;
         let pass = authenticator.pass(headers, &link.room, &rules.integrations);
@@ -253,7 +253,7 @@ impl Worker {
         })
     }
 
-    async fn use_link(&self, link: &Link) -> Result<(), RequestError> {
+    async fn use_link(&self, link: &InvitationLink) -> Result<(), RequestError> {
         let Some(limit) = link.uses else {
             return Ok(());
         };

@@ -13,7 +13,7 @@ use crate::{
 };
 use model::{
     identity::Identity,
-    owner::Owner,
+    owner::RoomOwner,
     policy::{Admission, Role, Visitor},
     room::{RoomError, RoomKey},
     route::Route,
@@ -117,7 +117,7 @@ impl Worker {
             .get("name")
             .map(str::trim)
             .filter(|name| !name.is_empty());
-        let owner = Owner::Subject(&session.identity().subject);
+        let owner = RoomOwner::Subject(&session.identity().subject);
         let named = self
             .state
             .authorizer
@@ -140,7 +140,7 @@ impl Worker {
     }
 
     fn may_create(&self, session: &Session) -> bool {
-        let owner = Owner::Subject(&session.identity().subject);
+        let owner = RoomOwner::Subject(&session.identity().subject);
         let random = &self.state.random;
         let room = self
             .state

@@ -11,10 +11,10 @@ use crate::{
     respond::{Responder, plain},
 };
 use model::{
-    calendar::{Event, Outlook},
+    calendar::{CalendarEvent, Outlook},
     clock::Timestamp,
     identity::{Identity, Invited, Standing},
-    invitation::Link,
+    invitation::InvitationLink,
     policy::{Admission, Role, Situation, Visitor},
     room::RoomKey,
     session::{Principal, ReturnTo, Session},
@@ -108,7 +108,7 @@ impl Worker {
         let url = format!("{}{}", state.authenticator.origin, room.page_path());
         let link = |host: bool, lifetime: Duration| {
             let expires = state.clock.now().after(lifetime);
-            let link = Link {
+            let link = InvitationLink {
                 id: state.random.text::<9>(),
                 room: room.clone(),
                 host,
@@ -180,11 +180,16 @@ impl Worker {
         }
     }
 
-    fn event(&self, query: &MeetingQuery, start: Timestamp, addresses: &Addresses) -> Event {
+    fn event(
+        &self,
+        query: &MeetingQuery,
+        start: Timestamp,
+        addresses: &Addresses,
+    ) -> CalendarEvent {
         let guest = addresses.guest.as_ref().map(|(url, _)| url);
         let url = guest.unwrap_or(&addresses.room);
         let title = query.title.clone().unwrap_or_else(|| query.room.readable());
-        Event {
+        CalendarEvent {
             uid: format!("{}@{}", query.room, self.state.authority.as_str()),
             title,
             start,

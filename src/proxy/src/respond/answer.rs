@@ -9,7 +9,7 @@ use crate::{
     request_context::RequestId,
 };
 use model::{
-    bosh::{self, BodyError},
+    bosh::{self, BoshBodyError},
     headers::X_REQUEST_ID,
     session::ReturnTo,
 };
@@ -204,7 +204,7 @@ impl RequestError {
             | Self::UsedToken
             | Self::ForeignSender
             | Self::Refused { .. } => terminated("policy-violation"),
-            Self::Bosh(BodyError::Foreign) | Self::Moved { .. } => terminated("item-not-found"),
+            Self::Bosh(BoshBodyError::Foreign) | Self::Moved { .. } => terminated("item-not-found"),
             Self::Bosh(_) | Self::Room(_) | Self::Query(_) | Self::NoRoom => {
                 let mut answer = terminated("bad-request");
                 *answer.status_mut() = self.status();

@@ -20,7 +20,11 @@ use std::{
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use model::{
-    bosh::StartTag, query::SignallingQuery, room::Tenant, route::Transport, shard::ShardName,
+    bosh::{BoshBinding, StartTag},
+    query::SignallingQuery,
+    room::Tenant,
+    route::Transport,
+    shard::ShardName,
 };
 use observe::metrics::Upstream;
 use tokio::time::sleep;
@@ -108,9 +112,11 @@ impl Exchange<'_> {
         }
         let mut unbound = None;
         let locate = async |admitted: &mut Admitted<'_>| {
-            let owner = admitted.owner();
-            let ids = &worker.state.bosh_ids;
-            let (body, bound) = ids.unbind(&tag, &body, owner, &room.to_string())?;
+            let binding = BoshBinding {
+                owner: admitted.owner(),
+                room,
+            };
+            let (body, bound) = worker.state.bosh_ids.unbind(&tag, &body, &binding)?;
             stream::name_anonymous(admitted, &bound.sid);
             let (_, bound) = unbound.insert((body, bound));
             let shard = bound.shard.as_deref();
@@ -198,8 +204,9 @@ impl Exchange<'_> {
         }
         let now = worker.state.clock.now();
         let shard = upstreams.name().map(ShardName::as_str);
-        let owner = (admitted.owner(), &*room.to_string());
-        let body = worker.state.bosh_ids.bind(&body, owner, now, shard);
+        let owner = admitted.owner();
+        let binding = BoshBinding { owner, room };
+        let body = worker.state.bosh_ids.bind(&body, &binding, now, shard);
         let mut answer = answer_of(head.status, Body::from(body));
         upstreams.set_shard_header(answer.headers_mut());
         worker.renew(principal, &mut answer);

@@ -85,8 +85,8 @@ impl Worker {
         let Some(session) = self.state.authenticator.session(request.headers()) else {
             return self.to_sign_in(&request);
         };
-        let own = headers::sender(request.headers(), &self.state.authenticator.origin);
-        if !is_reading(request.method()) && own != headers::Sender::Own {
+        let own = headers::request_origin(request.headers(), &self.state.authenticator.origin);
+        if !is_reading(request.method()) && own != headers::RequestOrigin::SameOrigin {
             return Err(RequestError::ForeignSender);
         }
         let request = self.for_web(request, path, context)?;
@@ -187,7 +187,7 @@ impl Worker {
                 "an upgrade that nobody asked for",
             ));
         }
-        headers::strip_answer(answer.headers_mut());
+        headers::strip_response(answer.headers_mut());
         match from {
             Source::Room(upstreams) => upstreams.set_shard_header(answer.headers_mut()),
             // Whoever compares it with that of their room would take it for moved.

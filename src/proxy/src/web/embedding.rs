@@ -81,7 +81,7 @@ impl Worker {
     fn embedding_sites(&self, room: Option<&RoomKey>) -> String {
         let rules = self.rules();
         let sites = self.state.embedding_sites.iter().map(String::as_str);
-        let sites = sites.chain(rules.integrations.embedding(room));
+        let sites = sites.chain(rules.integrations.embed_origins(room));
         sites.collect::<Vec<_>>().join(" ")
     }
 }

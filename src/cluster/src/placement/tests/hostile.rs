@@ -25,7 +25,9 @@ async fn who_may_enter_any_room_does_not_fill_the_memory() {
     assert_eq!(store.get(&pin_key(&late)).await, Ok(None));
     // It is where everybody would look for it, also when its shard is to drain.
     assert_eq!(other.place(&late).await, shard);
-    one.placement.order(&shard, Some(State::Drain)).unwrap();
+    one.placement
+        .order(&shard, Some(ShardState::Drain))
+        .unwrap();
     assert_eq!(one.place(&late).await, shard);
     assert_eq!(one.place(&room(7)).await, "s1");
 }
@@ -39,7 +41,7 @@ async fn numbers_that_nobody_can_count_beyond_end_nothing() {
     let number = u64::MAX;
     let order = Order {
         shard: s1,
-        state: Some(State::Drain),
+        state: Some(ShardState::Drain),
         number,
     };
     let replica = "stranger".to_owned();
@@ -69,7 +71,7 @@ async fn what_was_ordered_of_a_shard_before_it_was_configured_here_counts() {
     let store = Fragile::new();
     let one = Replica::start(&store, settings(&THREE));
     settle().await;
-    one.placement.order("s3", Some(State::Drain)).unwrap();
+    one.placement.order("s3", Some(ShardState::Drain)).unwrap();
     settle().await;
     // It starts when s3 is taken out, and is there when it comes back.
     let other = Replica::start(&store, settings(&THREE[..2]));
@@ -80,7 +82,7 @@ async fn what_was_ordered_of_a_shard_before_it_was_configured_here_counts() {
     assert_eq!(rings[0], rings[1]);
     assert_eq!(
         other.placement.view().named("s3").unwrap().state,
-        State::Drain
+        ShardState::Drain
     );
 }
 
@@ -108,13 +110,13 @@ async fn an_order_that_a_slow_store_did_not_take_is_said_again() {
     settle().await;
     // Nobody hears that it is away, for the connection stays.
     store.away.store(true, Ordering::Relaxed);
-    one.placement.order("s1", Some(State::Drain)).unwrap();
+    one.placement.order("s1", Some(ShardState::Drain)).unwrap();
     settle().await;
     store.away.store(false, Ordering::Relaxed);
     advance(Duration::from_secs(61)).await;
     settle().await;
     for replica in [&one, &other] {
         let state = replica.placement.view().named("s1").unwrap().state;
-        assert_eq!(state, State::Drain);
+        assert_eq!(state, ShardState::Drain);
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     problem::{Fault, Section},
     secret::{RawSecret, SecretReader, read},
 };
-use model::{integration::SigningSettings, jws::KeySet};
+use model::{integration::VerificationSettings, jws::KeySet};
 
 /// A secret or public keys, and what they may be used with.
 pub(super) struct RawSigning {
@@ -49,7 +49,7 @@ impl RawSigning {
         self,
         secrets: SecretReader,
         section: &mut Section<'_>,
-    ) -> Option<SigningSettings> {
+    ) -> Option<VerificationSettings> {
         let algorithms = self.algorithms;
         match (self.secret.is_absent(), self.jwks_file) {
             (true, None) => None,
@@ -103,7 +103,7 @@ fn shared(
     raw: RawSecret,
     secrets: SecretReader,
     section: &mut Section<'_>,
-) -> Option<SigningSettings> {
+) -> Option<VerificationSettings> {
     let key = if raw.inline.is_some() {
         "secret"
     } else {
@@ -124,7 +124,7 @@ fn shared(
         section.reject(key, what, "write one with openssl rand -hex 32");
         return None;
     }
-    Some(SigningSettings::Secret {
+    Some(VerificationSettings::Secret {
         algorithms: algorithms.into_iter().map(Into::into).collect(),
         secret,
     })
@@ -134,7 +134,7 @@ fn public(
     algorithms: Option<Vec<Algorithm>>,
     file: &str,
     section: &mut Section<'_>,
-) -> Option<SigningSettings> {
+) -> Option<VerificationSettings> {
     let document = section.keep("jwks_file", key_set(file));
     let algorithms = algorithms.unwrap_or_else(|| vec![Algorithm::RS256, Algorithm::ES256]);
     let fit = algorithms.iter().all(|one| one.secret_bytes().is_none());
@@ -143,7 +143,7 @@ fn public(
         unfit("not for public keys", remedy, section);
         return None;
     }
-    Some(SigningSettings::Keys {
+    Some(VerificationSettings::Keys {
         algorithms: algorithms.into_iter().map(Into::into).collect(),
         document: document?,
     })

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::problem::Section;
 use model::{
-    integration::{ApiKey, Settings, SigningSettings},
+    integration::{ApiKey, IntegrationSettings, VerificationSettings},
     token,
 };
 
@@ -23,7 +23,7 @@ pub(super) struct Unique {
 
 impl Unique {
     /// Integrations beside `[token]`, whose secret must stay between Prosody and us.
-    pub(super) fn beside(token: Option<&token::Settings>) -> Self {
+    pub(super) fn beside(token: Option<&token::TokenSettings>) -> Self {
         let secret = match token.map(|token| &token.signing) {
             Some(token::SigningSettings::Secret { secret, .. }) => Some(secret),
             _ => None,
@@ -38,7 +38,7 @@ impl Unique {
     }
 
     /// Reports what the integration has in common with those before.
-    pub(super) fn compare(&mut self, settings: &Settings, section: &mut Section<'_>) {
+    pub(super) fn compare(&mut self, settings: &IntegrationSettings, section: &mut Section<'_>) {
         let remedy = "write another";
         if !self.ids.insert(settings.id.clone()) {
             section.reject("id", "the id of another integration", remedy);
@@ -46,7 +46,7 @@ impl Unique {
         if settings.signing.is_some() && !self.app_ids.insert(settings.app_id.clone()) {
             section.reject("app_id", "the app_id of another integration", remedy);
         }
-        if let Some(SigningSettings::Secret { secret, .. }) = &settings.signing {
+        if let Some(VerificationSettings::Secret { secret, .. }) = &settings.signing {
             let same = |(other, _): &&(SecretString, String)| {
                 other.expose_secret() == secret.expose_secret()
             };

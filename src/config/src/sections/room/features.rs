@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use model::policy::{Allowed, Features};
+use model::policy::{FeatureAccess, Features};
 
 /// Who may use which of Jitsi's features: `"everyone"`, `"moderators"` or `"nobody"`; what the client
 /// and Prosody's plugins read from `context.features` (jitsi-meet
@@ -92,9 +92,9 @@ impl From<RawFeatures> for Features {
             ("transcription", raw.transcription),
         ];
         let allowed = |raw| match raw {
-            RawAllowed::Everyone => Allowed::Everyone,
-            RawAllowed::Moderators => Allowed::Moderators,
-            RawAllowed::Nobody => Allowed::Nobody,
+            RawAllowed::Everyone => FeatureAccess::Everyone,
+            RawAllowed::Moderators => FeatureAccess::Moderators,
+            RawAllowed::Nobody => FeatureAccess::Nobody,
         };
         let named = all
             .into_iter()

@@ -1,9 +1,9 @@
-//! Keys to the API.
+//! API keys.
 
 use super::*;
 
 #[test]
-fn keys_to_the_api_are_found_and_limited() {
+fn an_api_key_finds_its_integration_and_rate_limit() {
     let key = "k3y/k3y+k3y-k3y_k3y.k3y~k3y=k3y!k3y";
     let mut with_keys = settings();
     let hash = "8f2e1c6a3d".repeat(7)[..64].to_owned();
@@ -33,7 +33,6 @@ fn keys_to_the_api_are_found_and_limited() {
         assert!(bearer(header.to_owned()).is_none(), "{header}");
     }
 
-    // Sixty at once, then one a second.
     assert!((0..60).all(|_| caller.take(NOW).is_ok()));
     assert_eq!(caller.take(NOW), Err(Duration::from_secs(1)));
     let later = NOW.after(Duration::from_secs(2));
@@ -42,7 +41,7 @@ fn keys_to_the_api_are_found_and_limited() {
 }
 
 #[test]
-fn a_hash_stands_for_its_key() {
+fn a_key_equals_its_configured_hash() {
     let key = "0123456789abcdef0123456789abcdef";
     // printf %s 0123456789abcdef0123456789abcdef | sha256sum
     let hash = "3eb1bd439947eb762998e566ccc2e099c791118b2f40579cc4f7da2b5061b7f9";

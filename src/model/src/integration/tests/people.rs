@@ -1,9 +1,9 @@
-//! Whom a token is about.
+//! The user in a token.
 
 use super::*;
 
 #[test]
-fn moderators_are_whom_the_configuration_lets_be_called_so() {
+fn moderators_depend_on_the_claim_and_the_configuration() {
     let host = |moderators, person: Value| {
         let mut settings = settings();
         settings.moderators = moderators;
@@ -19,8 +19,11 @@ fn moderators_are_whom_the_configuration_lets_be_called_so() {
         json!({"affiliation": "moderator"}),
         json!({"affiliation": "teacher"}),
     ] {
-        assert!(host(Moderators::AsClaimed, claimed.clone()), "{claimed}");
-        assert!(!host(Moderators::Never, claimed));
+        assert!(
+            host(ModeratorPolicy::AsClaimed, claimed.clone()),
+            "{claimed}"
+        );
+        assert!(!host(ModeratorPolicy::Never, claimed));
     }
     for not in [
         json!({}),
@@ -32,13 +35,13 @@ fn moderators_are_whom_the_configuration_lets_be_called_so() {
         json!({"affiliation": ["owner"]}),
         json!({"role": "moderator"}),
     ] {
-        assert!(!host(Moderators::AsClaimed, not.clone()), "{not}");
-        assert!(host(Moderators::Always, not));
+        assert!(!host(ModeratorPolicy::AsClaimed, not.clone()), "{not}");
+        assert!(host(ModeratorPolicy::Always, not));
     }
 }
 
 #[test]
-fn people_are_kept_apart_and_made_harmless() {
+fn users_have_distinct_subjects_and_sanitized_attributes() {
     let subject = |person: Value| user(settings(), &person).identity.subject;
     assert_eq!(subject(json!({"id": 12})), "integration:school:12");
     let by_address = subject(json!({"email": "a@example.org"}));

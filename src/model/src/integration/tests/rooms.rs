@@ -1,4 +1,4 @@
-//! Where and until when a token counts.
+//! The room and the validity period of a token.
 
 use super::*;
 
@@ -56,7 +56,7 @@ fn lifetimes_are_bounded() {
 }
 
 #[test]
-fn the_room_is_one_and_the_pages() {
+fn the_room_of_the_token_must_be_that_of_the_page() {
     let integrations = of(settings());
     let cases = [
         (json!({"room": "SCHOOL-7b"}), "school-7b", None),

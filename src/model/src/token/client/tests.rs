@@ -3,14 +3,14 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    clock::Hand,
+    clock::ClockControl,
     identity::{Identity, Standing},
     policy::Features,
     room::RoomKey,
     session::Pass,
     token::{
-        DisplayToken, Minter, Settings, SigningSettings,
-        prosody::{Refusal, Rules},
+        DisplayToken, Minter, SigningSettings, TokenSettings,
+        prosody::{ProsodyRefusal, ProsodyRules},
     },
 };
 
@@ -22,16 +22,16 @@ const NEWER_KEY: &str = "3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs";
 struct Bench {
     tokens: ClientTokens,
     clock: Clock,
-    hand: Hand,
+    control: ClockControl,
 }
 
 impl Bench {
     fn new() -> Self {
-        let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
+        let (clock, control) = Clock::manual(Timestamp::from_unix(1_000_000));
         Self {
             tokens: tokens(&[KEY], ORIGIN, &clock),
             clock,
-            hand,
+            control,
         }
     }
 
@@ -40,6 +40,10 @@ impl Bench {
         let validity = now..now.after(Duration::from_hours(8));
         let random = Random::predictable(1);
         Pass::issue(&room(), Standing::Guest, zoe(), validity, &random)
+    }
+
+    fn verify(&self, text: &str) -> Result<OpenedClientToken, ClientTokenError> {
+        verify(&self.tokens, text, &self.clock)
     }
 
     fn issue(&self) -> ClientToken {
@@ -51,6 +55,16 @@ impl Bench {
             Duration::from_mins(5),
         )
     }
+}
+
+fn verify(
+    tokens: &ClientTokens,
+    text: &str,
+    clock: &Clock,
+) -> Result<OpenedClientToken, ClientTokenError> {
+    let opened = tokens.open(text)?;
+    opened.check_time(clock.now())?;
+    Ok(opened)
 }
 
 fn ring(keys: &[&str]) -> Keyring {
@@ -73,8 +87,8 @@ fn room() -> RoomKey {
     RoomKey::from_text("acme/team").unwrap()
 }
 
-fn prosody(issuer: &str, audience: &str) -> Settings {
-    Settings {
+fn prosody(issuer: &str, audience: &str) -> TokenSettings {
+    TokenSettings {
         issuer: issuer.to_owned(),
         audience: audience.to_owned(),
         subject: "meet.jitsi".to_owned(),
@@ -92,23 +106,20 @@ fn part(token: &str, index: usize) -> Value {
 }
 
 #[test]
-fn a_client_token_comes_back_as_what_it_was() {
+fn a_token_opens_as_it_was_issued() {
     let bench = Bench::new();
     let token = bench.issue();
-    let presented = bench.tokens.verify(token.as_str()).unwrap();
-    assert_eq!(presented.pass, bench.pass());
-    assert_eq!(*presented.pass.room(), room());
-    assert_eq!(presented.kind, ClientTokenKind::Handoff);
-    assert_eq!(presented.expires, Timestamp::from_unix(1_000_300));
-    assert_ne!(
-        bench.tokens.verify(bench.issue().as_str()).unwrap().id,
-        presented.id
-    );
+    let opened = bench.verify(token.as_str()).unwrap();
+    assert_eq!(opened.pass, bench.pass());
+    assert_eq!(*opened.pass.room(), room());
+    assert_eq!(opened.kind, ClientTokenKind::Handoff);
+    assert_eq!(opened.expires, Timestamp::from_unix(1_000_300));
+    assert_ne!(bench.verify(bench.issue().as_str()).unwrap().id, opened.id);
     assert_eq!(format!("{token:?}"), "ClientToken");
 }
 
 #[test]
-fn clients_read_of_it_what_they_read_of_the_display_token() {
+fn clients_read_the_same_context_as_from_a_display_token() {
     let bench = Bench::new();
     let token = bench.issue();
     let display = DisplayToken::new(&room(), Role::Participant, &Features::default(), &zoe());
@@ -124,7 +135,6 @@ fn clients_read_of_it_what_they_read_of_the_display_token() {
         (&claims["nbf"], &claims["exp"]),
         (&json!(999_940), &json!(1_000_300))
     );
-    // The rest is a random name and what is sealed.
     let rest = claims.as_object_mut().unwrap();
     for known in ["context", "room", "aud", "nbf", "exp", "iss", "jti"] {
         assert!(rest.remove(known).is_some(), "{known}");
@@ -133,55 +143,55 @@ fn clients_read_of_it_what_they_read_of_the_display_token() {
 }
 
 #[test]
-fn it_ends_on_time() {
+fn a_token_is_refused_before_and_after_its_validity() {
     let bench = Bench::new();
     let token = bench.issue();
-    bench.hand.advance(Duration::from_secs(299));
-    assert!(bench.tokens.verify(token.as_str()).is_ok());
-    bench.hand.advance(Duration::from_secs(1));
-    let ended = bench.tokens.verify(token.as_str());
+    bench.control.advance(Duration::from_secs(299));
+    assert!(bench.verify(token.as_str()).is_ok());
+    bench.control.advance(Duration::from_secs(1));
+    let ended = bench.verify(token.as_str());
     assert_eq!(ended.unwrap_err(), ClientTokenError::Expired);
     let (behind, _) = Clock::manual(Timestamp::from_unix(999_000));
-    let early = tokens(&[KEY], ORIGIN, &behind).verify(token.as_str());
+    let early = verify(&tokens(&[KEY], ORIGIN, &behind), token.as_str(), &behind);
     assert_eq!(early.unwrap_err(), ClientTokenError::NotYet);
 }
 
 #[test]
-fn prosody_refuses_it() {
+fn prosody_refuses_a_client_token() {
     let bench = Bench::new();
     let token = bench.issue();
-    let rules = |settings: &Settings| Rules::for_tokens_of(settings).unwrap();
-    let refusal = |rules: &Rules| {
+    let rules = |settings: &TokenSettings| ProsodyRules::for_tokens_of(settings).unwrap();
+    let refusal = |rules: &ProsodyRules| {
         rules
             .verify(Some(token.as_str()), bench.clock.now())
             .unwrap_err()
     };
     assert_eq!(
         refusal(&rules(&prosody("gateway", "jitsi"))),
-        Refusal::InvalidSignature
+        ProsodyRefusal::InvalidSignature
     );
-    // However much a Prosody accepts.
-    let lax = Rules {
+    // Even with the laxest rules.
+    let lax = ProsodyRules {
         issuers: vec!["*".to_owned()],
         audiences: vec!["*".to_owned()],
         room_required: false,
         ..rules(&prosody("gateway", "gateway"))
     };
-    assert_eq!(refusal(&lax), Refusal::InvalidSignature);
-    // Not even if its signature were Prosody's own.
+    assert_eq!(refusal(&lax), ProsodyRefusal::InvalidSignature);
+    // Even if Prosody's own key had signed it.
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let claims = part(token.as_str(), 1);
     let resigned = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
-    let typical = Rules {
+    let typical = ProsodyRules {
         issuers: vec!["gateway".to_owned(), ORIGIN.to_owned()],
         ..rules(&prosody("gateway", "jitsi"))
     };
     let refused = typical.verify(Some(&resigned), bench.clock.now());
-    assert_eq!(refused.unwrap_err(), Refusal::InvalidAudience);
+    assert_eq!(refused.unwrap_err(), ProsodyRefusal::InvalidAudience);
 }
 
 #[test]
-fn what_others_sign_is_foreign() {
+fn tokens_of_other_keys_and_deployments_are_foreign() {
     let bench = Bench::new();
     let sign = |claims: &Value, secret: &[u8], algorithm| {
         let key = EncodingKey::from_secret(secret);
@@ -230,13 +240,13 @@ fn what_others_sign_is_foreign() {
         "A".repeat(100_000),
     ];
     for text in foreign {
-        let refused = bench.tokens.verify(&text);
+        let refused = bench.verify(&text);
         assert_eq!(refused.unwrap_err(), ClientTokenError::Foreign, "{text}");
     }
 }
 
 #[test]
-fn our_signature_under_other_claims_does_not_help() {
+fn changed_claims_are_refused_even_with_a_valid_signature() {
     let bench = Bench::new();
     let ours = |claims: &Value, algorithm| {
         let secret = ring(&[KEY])
@@ -251,7 +261,7 @@ fn our_signature_under_other_claims_does_not_help() {
         change(&mut claims);
         claims
     };
-    let verify = |claims: &Value, algorithm| bench.tokens.verify(&ours(claims, algorithm));
+    let verify = |claims: &Value, algorithm| bench.verify(&ours(claims, algorithm));
     assert!(verify(&claims(&|_| {}), Algorithm::HS256).is_ok());
     for changed in [
         claims(&|c| c["aud"] = json!("jitsi")),
@@ -271,10 +281,10 @@ fn our_signature_under_other_claims_does_not_help() {
 }
 
 #[test]
-fn an_older_key_still_verifies_and_the_newer_signs() {
+fn the_newest_key_signs_and_older_keys_verify() {
     let bench = Bench::new();
     let both = tokens(&[NEWER_KEY, KEY], ORIGIN, &bench.clock);
-    assert!(both.verify(bench.issue().as_str()).is_ok());
+    assert!(verify(&both, bench.issue().as_str(), &bench.clock).is_ok());
     let newer = both.issue(
         &bench.pass(),
         Role::Moderator,
@@ -282,6 +292,6 @@ fn an_older_key_still_verifies_and_the_newer_signs() {
         ClientTokenKind::Embed,
         Duration::from_mins(5),
     );
-    assert!(both.verify(newer.as_str()).is_ok());
-    assert!(bench.tokens.verify(newer.as_str()).is_err());
+    assert!(verify(&both, newer.as_str(), &bench.clock).is_ok());
+    assert!(bench.verify(newer.as_str()).is_err());
 }

@@ -1,23 +1,23 @@
-//! The claims of a token, read as Jitsi's modules read them.
+//! The claims of a token, interpreted as Jitsi's modules do.
 
 use serde_json::{Map, Value};
 
-/// Claims as they came; [`super::Rules::verify`] hands out only those that it accepted.
+/// A token's claims. [`super::ProsodyRules::verify`] returns only accepted ones.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Claims(Map<String, Value>);
+pub struct ProsodyClaims(Map<String, Value>);
 
-/// What `mod_token_affiliation` makes of somebody.
+/// The MUC affiliation that `mod_token_affiliation` sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Affiliation {
-    /// Moderator in Jitsi's words.
+    /// Jitsi's moderator.
     Owner,
-    /// Anybody else with a token.
+    /// Any other occupant with a token.
     Member,
 }
 
-// === impl Claims ===
+// === impl ProsodyClaims ===
 
-impl Claims {
+impl ProsodyClaims {
     pub(super) fn new(claims: Map<String, Value>) -> Self {
         Self(claims)
     }
@@ -27,17 +27,17 @@ impl Claims {
         self.0.get(name)
     }
 
-    /// The room that the token is for, as the token writes it.
+    /// The `room` claim, not canonicalized.
     pub fn room(&self) -> Option<&str> {
         self.get("room")?.as_str()
     }
 
-    /// The XMPP domain or tenant that the token is for.
+    /// The `sub` claim: the XMPP domain or the tenant.
     pub fn subject(&self) -> Option<&str> {
         self.get("sub")?.as_str()
     }
 
-    /// The person's id: `context.user.id`, or `user_id` of a token without a context.
+    /// `context.user.id`, or `user_id` of a token without a context.
     pub fn user_id(&self) -> Option<&str> {
         match self.get("context") {
             Some(_) => self.user("id")?.as_str(),
@@ -45,12 +45,12 @@ impl Claims {
         }
     }
 
-    /// The person's name.
+    /// `context.user.name`.
     pub fn user_name(&self) -> Option<&str> {
         self.user("name")?.as_str()
     }
 
-    /// The role in the room.
+    /// The affiliation by `context.user.affiliation` and `context.user.moderator`.
     pub fn affiliation(&self) -> Affiliation {
         let named = self.user("affiliation").and_then(Value::as_str);
         let flagged = match self.user("moderator") {
@@ -66,7 +66,7 @@ impl Claims {
     }
 
     /// All claims.
-    pub fn as_map(&self) -> &Map<String, Value> {
+    pub(super) fn as_map(&self) -> &Map<String, Value> {
         &self.0
     }
 
@@ -78,7 +78,7 @@ impl Claims {
 // === impl Affiliation ===
 
 impl Affiliation {
-    /// The word of XEP-0045.
+    /// The attribute value of XEP-0045.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Owner => "owner",

@@ -1,31 +1,31 @@
-//! The plugins' refusals: their texts, and what a client sees of them.
+//! The plugins' refusals: their messages, and the failures that clients receive.
 
-/// Why a connection may not log in; displays as the plugin's own text.
+/// Why a login fails; displays as the plugin's message.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub enum Refusal {
-    /// Neither the query nor the head has a token.
+pub enum ProsodyRefusal {
+    /// Neither the query nor the request head has a token.
     #[error("token required")]
     TokenRequired,
-    /// Not three parts, or longer than any head may be.
+    /// Not three parts, or longer than a request head.
     #[error("Invalid token")]
     InvalidToken,
-    /// The head is not base64url of a JSON object (with public keys, where it is read first).
+    /// The header is not base64url of a JSON object; with public keys, which need it first.
     #[error("bad token format")]
     BadTokenFormat,
-    /// With public keys: the head names no key.
+    /// The header names no key; with public keys.
     #[error("'kid' claim is missing")]
     KidMissing,
-    /// With public keys: the head names no algorithm.
+    /// The header names no algorithm; with public keys.
     #[error("'alg' claim is missing")]
     AlgorithmMissing,
-    /// With public keys: the algorithm is none of RS256, RS384, RS512.
+    /// The algorithm is none of RS256, RS384, RS512; with public keys.
     #[error("'kid' claim only support with RS family")]
     KidWithoutRsa,
-    /// The key that the head names is not to be had. A Prosody with `cache_keys_url` only gives no
-    /// answer at all here.
+    /// The key that the header names is not available. A Prosody with nothing but `cache_keys_url`
+    /// does not answer at all here.
     #[error("could not obtain public key")]
     KeyUnavailable,
-    /// The head is not base64url of a JSON object.
+    /// The header is not base64url of a JSON object.
     #[error("Invalid header")]
     InvalidHeader,
     /// The claims are not base64url of a JSON object.
@@ -34,16 +34,16 @@ pub enum Refusal {
     /// `typ` is not exactly `JWT`.
     #[error("Invalid typ")]
     InvalidType,
-    /// `alg` is not the one algorithm that is accepted.
+    /// `alg` is not the accepted algorithm.
     #[error("Invalid or incorrect alg")]
     InvalidAlgorithm,
-    /// Signed with another key, or changed.
+    /// Another key signed the token, or it was changed.
     #[error("Invalid signature")]
     InvalidSignature,
-    /// `exp` is a text, say.
+    /// `exp` is not a number.
     #[error("exp must be number")]
     ExpiryNotNumber,
-    /// `nbf` is a text, say.
+    /// `nbf` is not a number.
     #[error("nbf must be number")]
     NotBeforeNotNumber,
     /// `exp` is not in the future.
@@ -52,44 +52,45 @@ pub enum Refusal {
         valid_for.map(|seconds| format!(", valid for:{seconds:?} sec")).unwrap_or_default()
     )]
     Expired {
-        /// How long ago it expired.
+        /// The time since it expired.
         seconds_ago: f64,
-        /// How long it was valid, if it says when it was issued.
+        /// The time from `iat` to `exp`, if there is an `iat`.
         valid_for: Option<f64>,
     },
     /// `nbf` is in the future.
     #[error("Not acceptable by nbf")]
     NotYet,
-    /// No `iss`.
+    /// `iss` is missing.
     #[error("'iss' claim is missing")]
     IssuerMissing,
     /// `iss` is not among `asap_accepted_issuers`.
     #[error("invalid 'iss' claim")]
     InvalidIssuer,
-    /// No `aud`.
+    /// `aud` is missing.
     #[error("'aud' claim is missing")]
     AudienceMissing,
-    /// `aud` is not a text among `asap_accepted_audiences`; an array never is.
+    /// `aud` is not a string among `asap_accepted_audiences`; an array never is.
     #[error("invalid 'aud' claim")]
     InvalidAudience,
-    /// No `room`.
+    /// `room` is missing.
     #[error("room claim is missing")]
     RoomMissing,
-    /// No `sub`.
+    /// `sub` is missing.
     #[error("sub claim is missing")]
     SubjectMissing,
-    /// The plugin fails on the token and never answers: `context` is `null`, say. The text is ours.
+    /// The plugin fails on the token and never answers, for example if `context` is `null`. This
+    /// message is not the plugin's.
     #[error("the plugin fails on `context` and gives no answer")]
     NoAnswer,
 }
 
-/// Why a connection may not join a room; displays as the plugin's own text.
+/// Why a connection cannot join a room; displays as the plugin's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RoomRefusal {
     /// The `room` claim is for another room.
     #[error("Room does not match the room from token")]
     RoomMismatch,
-    /// With domain verification: the `room` or the `sub` claim is for another room.
+    /// The `room` or the `sub` claim is for another room; with domain verification.
     #[error("Room and token mismatched")]
     RoomAndTokenMismatch,
 }
@@ -97,16 +98,16 @@ pub enum RoomRefusal {
 /// The defined condition of a SASL failure (RFC 6120 § 6.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaslCondition {
-    /// `<not-allowed/>`, Prosody's own; Jitsi's client shows the text of no other.
+    /// `<not-allowed/>`, not of the RFC; Jitsi's client shows the text of no other condition.
     NotAllowed,
     /// `<not-authorized/>`.
     NotAuthorized,
 }
 
-// === impl Refusal ===
+// === impl ProsodyRefusal ===
 
-impl Refusal {
-    /// The failure that the client gets; `None` when it gets no answer at all.
+impl ProsodyRefusal {
+    /// The condition of the SASL failure; `None` if Prosody does not answer.
     pub const fn condition(&self) -> Option<SaslCondition> {
         match self {
             Self::NoAnswer => None,
@@ -119,7 +120,7 @@ impl Refusal {
 // === impl RoomRefusal ===
 
 impl RoomRefusal {
-    /// The element in Jitsi's namespace by which clients tell refusals apart, if there is one.
+    /// The element in Jitsi's namespace by which clients distinguish refusals, if there is one.
     pub const fn marker(self) -> Option<&'static str> {
         match self {
             Self::RoomMismatch => Some("room-mismatch"),

@@ -1,54 +1,57 @@
-//! What an operator wants to know of a token: everything that is wrong with it, at once.
+//! The inspection of a token for an operator: all broken rules at once.
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{ANY, Claims, Keys, MAX_TOKEN_BYTES, Parts, Refusal, Rules, broken_in_head};
+use super::{
+    ANY, MAX_TOKEN_BYTES, Parts, ProsodyClaims, ProsodyKeys, ProsodyRefusal, ProsodyRules,
+    broken_in_header,
+};
 use crate::clock::Timestamp;
 
-/// What can be told of a token without its key. It shows the claims, never the token.
+/// The result of an inspection without the token's key. It contains the claims, never the token.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// The token's head, if it can be read.
+pub struct TokenReport {
+    /// The token's header, if it can be decoded.
     pub head: Option<Map<String, Value>>,
-    /// The token's claims, if they can be read.
-    pub claims: Option<Claims>,
-    /// Every rule that the token breaks, in the order in which Prosody would notice.
-    pub broken: Vec<Refusal>,
-    /// What Prosody accepts, or some Prosody would, but nobody wants.
+    /// The token's claims, if they can be decoded.
+    pub claims: Option<ProsodyClaims>,
+    /// All rules that the token breaks, in Prosody's order.
+    pub broken: Vec<ProsodyRefusal>,
+    /// Risks of a token that Prosody accepts.
     pub cautions: Vec<Caution>,
 }
 
-/// Something about a token that is allowed and still asks for trouble.
+/// A risk of a token that is formally acceptable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Caution {
-    /// `aud` is not a text.
+    /// `aud` is not a string.
     #[error("`aud` is not a text, which only a Prosody accepts that accepts any audience")]
     AudienceNotText,
-    /// No `exp`.
+    /// `exp` is missing.
     #[error("`exp` is missing, so the token is good for ever")]
     NeverExpires,
-    /// A `room` that is every room.
+    /// `room` is `*`.
     #[error("`room` is `*`, so the token is good for every room")]
     EveryRoom,
-    /// A `room` that is a number, say.
+    /// `room` is not a string.
     #[error("`room` is not a text, so no room can be joined")]
     RoomNotText,
-    /// A `null` somewhere in the claims.
+    /// The claim at this path is `null`.
     #[error("`{0}` is null, on which Jitsi's modules can fail; leave it out")]
     Null(String),
-    /// `context.features` is there.
+    /// `context.features` is present.
     #[error(
         "`context.features` is there, so Prosody no longer grants moderators the usual features"
     )]
     Features,
 }
 
-/// Tells which of Prosody's rules a token breaks, the signature and the lists of issuers and
-/// audiences aside: those need a configuration.
-pub fn inspect(token: &str, now: Timestamp) -> Report {
-    let unreadable = |refusal| Report {
+/// Checks a token against Prosody's rules, except for its signature, issuer and audience, which need
+/// a configuration.
+pub fn inspect(token: &str, now: Timestamp) -> TokenReport {
+    let unreadable = |refusal| TokenReport {
         head: None,
         claims: None,
         broken: vec![refusal],
@@ -56,36 +59,35 @@ pub fn inspect(token: &str, now: Timestamp) -> Report {
     };
     let token = token.trim();
     if token.len() > MAX_TOKEN_BYTES {
-        return unreadable(Refusal::InvalidToken);
+        return unreadable(ProsodyRefusal::InvalidToken);
     }
     let parts = match Parts::split(token) {
         Ok(parts) => parts,
         Err(refusal) => return unreadable(refusal),
     };
     let rules = lenient();
-    let claims = Claims::new(parts.body);
-    let mut broken = broken_in_head(&parts.head, is_known);
+    let claims = ProsodyClaims::new(parts.body);
+    let mut broken = broken_in_header(&parts.header, is_known);
     broken.extend(rules.broken_in_claims(&claims, now));
-    Report {
+    TokenReport {
         broken,
         cautions: cautions(&claims),
-        head: Some(parts.head),
+        head: Some(parts.header),
         claims: Some(claims),
     }
 }
 
-// === impl Report ===
+// === impl TokenReport ===
 
-impl Report {
-    /// Whether a Prosody that knows the signature, the issuer and the audience would accept the
-    /// token now.
+impl TokenReport {
+    /// Whether a Prosody with the right key, issuer and audience would accept the token now.
     pub fn is_acceptable(&self) -> bool {
         self.broken.is_empty()
     }
 }
 
-/// Head and claims as JSON, then one line for every finding.
-impl fmt::Display for Report {
+/// Header and claims as JSON, then one line for every finding.
+impl fmt::Display for TokenReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut section = |title: &str, map: &Map<String, Value>| {
             let json = serde_json::to_string_pretty(map).unwrap_or_default();
@@ -113,10 +115,10 @@ impl fmt::Display for Report {
     }
 }
 
-/// Rules that any issuer and any audience pass.
-fn lenient() -> Rules {
-    Rules {
-        keys: Keys::Public {
+/// Rules that accept any issuer and any audience.
+fn lenient() -> ProsodyRules {
+    ProsodyRules {
+        keys: ProsodyKeys::Public {
             algorithm: jsonwebtoken::Algorithm::RS256,
             by_kid: std::collections::HashMap::new(),
         },
@@ -127,13 +129,13 @@ fn lenient() -> Rules {
     }
 }
 
-/// What `signature_algorithm` can be.
+/// Whether `signature_algorithm` can have this value.
 fn is_known(algorithm: jsonwebtoken::Algorithm) -> bool {
     use jsonwebtoken::Algorithm::{HS256, HS384, HS512, RS256, RS384, RS512};
     matches!(algorithm, HS256 | HS384 | HS512 | RS256 | RS384 | RS512)
 }
 
-fn cautions(claims: &Claims) -> Vec<Caution> {
+fn cautions(claims: &ProsodyClaims) -> Vec<Caution> {
     let mut cautions = Vec::new();
     let not_text = |name: &str| claims.get(name).is_some_and(|value| !value.is_string());
     let has_features = claims
@@ -150,7 +152,7 @@ fn cautions(claims: &Claims) -> Vec<Caution> {
     cautions
 }
 
-/// Bounded by `serde_json`, which reads no deeper than 128 levels.
+/// The recursion is bounded: `serde_json` parses at most 128 levels.
 fn find_nulls(path: &str, value: &Value, cautions: &mut Vec<Caution>) {
     match value {
         Value::Null => cautions.push(Caution::Null(path.to_owned())),

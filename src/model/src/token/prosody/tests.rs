@@ -1,15 +1,16 @@
-use jsonwebtoken::Header;
+use base64::Engine;
+use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 
-use super::*;
-use crate::token::KeySettings;
+use super::{parts::BASE64, *};
+use crate::token::{KeySettings, SigningSettings};
 
 mod joining;
 
 const NOW: Timestamp = Timestamp::from_unix(1_000_000);
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// Claims as the gateway mints them, changed by the case.
+/// Claims as the gateway mints them, with a change.
 fn claims(change: impl FnOnce(&mut Map<String, Value>)) -> Value {
     let mut claims = json!({
         "iss": "gateway", "aud": "jitsi", "sub": "meet.jitsi", "room": "team",
@@ -33,8 +34,8 @@ fn signed(claims: &Value) -> String {
     sign_with(&head, claims, Algorithm::HS256, &key)
 }
 
-fn settings(signing: SigningSettings) -> Settings {
-    Settings {
+fn settings(signing: SigningSettings) -> TokenSettings {
+    TokenSettings {
         issuer: "gateway".to_owned(),
         audience: "jitsi".to_owned(),
         subject: "meet.jitsi".to_owned(),
@@ -43,16 +44,16 @@ fn settings(signing: SigningSettings) -> Settings {
     }
 }
 
-fn rules() -> Rules {
-    Rules::for_tokens_of(&settings(SigningSettings::Secret {
+fn rules() -> ProsodyRules {
+    ProsodyRules::for_tokens_of(&settings(SigningSettings::Secret {
         algorithm: Algorithm::HS256,
         secret: SECRET.to_owned().into(),
     }))
     .unwrap()
 }
 
-/// The refusal's condition and text, as a client gets them.
-fn answer(rules: &Rules, token: Option<&str>) -> String {
+/// The refusal's condition and text, as a client receives them.
+fn answer(rules: &ProsodyRules, token: Option<&str>) -> String {
     match rules.verify(token, NOW) {
         Ok(_) => "success".to_owned(),
         Err(refusal) => match refusal.condition() {
@@ -63,7 +64,7 @@ fn answer(rules: &Rules, token: Option<&str>) -> String {
 }
 
 #[test]
-fn claims_are_judged_in_the_plugins_words() {
+fn claims_are_refused_with_the_messages_of_the_plugin() {
     let cases: Vec<(&str, Value)> = vec![
         ("success", claims(|_| {})),
         ("success", claims(|c| drop(c.remove("exp")))),
@@ -142,7 +143,7 @@ fn claims_are_judged_in_the_plugins_words() {
 }
 
 #[test]
-fn the_first_broken_rule_is_the_one_that_is_told() {
+fn the_first_broken_rule_is_reported() {
     let token = signed(&claims(|c| {
         c.remove("sub");
         c["iss"] = json!("other");
@@ -150,7 +151,7 @@ fn the_first_broken_rule_is_the_one_that_is_told() {
     }));
     assert_eq!(
         rules().verify(Some(&token), NOW).unwrap_err(),
-        Refusal::NotYet
+        ProsodyRefusal::NotYet
     );
     let other_key = EncodingKey::from_secret(b"another secret");
     let head = json!({"typ": "JWT", "alg": "HS256"});
@@ -167,7 +168,7 @@ fn the_first_broken_rule_is_the_one_that_is_told() {
 }
 
 #[test]
-fn the_form_is_judged_before_the_claims() {
+fn the_form_is_checked_before_the_claims() {
     let good = signed(&claims(|_| {}));
     let (message, signature) = good.rsplit_once('.').unwrap();
     let key = EncodingKey::from_secret(SECRET.as_bytes());
@@ -217,10 +218,10 @@ fn the_form_is_judged_before_the_claims() {
 }
 
 #[test]
-fn every_algorithm_that_the_plugin_knows_can_be_the_accepted_one() {
+fn every_algorithm_of_the_plugin_can_be_accepted() {
     for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
-        let rules = Rules {
-            keys: Keys::Secret {
+        let rules = ProsodyRules {
+            keys: ProsodyKeys::Secret {
                 algorithm,
                 secret: SECRET.to_owned().into(),
             },
@@ -233,7 +234,7 @@ fn every_algorithm_that_the_plugin_knows_can_be_the_accepted_one() {
 }
 
 #[test]
-fn public_keys_are_found_by_kid() {
+fn public_keys_are_selected_by_kid() {
     use jsonwebtoken::Algorithm::RS256;
     let pair = || {
         rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256)
@@ -242,7 +243,7 @@ fn public_keys_are_found_by_kid() {
     };
     let (pem, other_pem) = (pair(), pair());
     for algorithm in [RS256, Algorithm::RS384, Algorithm::RS512] {
-        let rules = Rules::for_tokens_of(&settings(SigningSettings::Keys {
+        let rules = ProsodyRules::for_tokens_of(&settings(SigningSettings::Keys {
             algorithm,
             keys: vec![KeySettings {
                 kid: "k1".to_owned(),
@@ -299,7 +300,7 @@ fn public_keys_are_found_by_kid() {
 
 #[test]
 fn any_issuer_and_any_audience_can_be_accepted() {
-    let rules = Rules {
+    let rules = ProsodyRules {
         issuers: vec!["*".to_owned()],
         audiences: vec!["*".to_owned()],
         room_required: false,
@@ -341,10 +342,10 @@ fn inspection_lists_every_broken_rule_without_a_key() {
     assert_eq!(
         report.broken,
         [
-            Refusal::InvalidType,
-            Refusal::InvalidAlgorithm,
-            Refusal::NotBeforeNotNumber,
-            Refusal::SubjectMissing,
+            ProsodyRefusal::InvalidType,
+            ProsodyRefusal::InvalidAlgorithm,
+            ProsodyRefusal::NotBeforeNotNumber,
+            ProsodyRefusal::SubjectMissing,
         ]
     );
     assert_eq!(
@@ -362,5 +363,5 @@ fn inspection_lists_every_broken_rule_without_a_key() {
         shown.contains("refused: sub claim is missing") && shown.contains("caution: `exp`"),
         "{shown}"
     );
-    assert_eq!(inspect("x", NOW).broken, [Refusal::InvalidToken]);
+    assert_eq!(inspect("x", NOW).broken, [ProsodyRefusal::InvalidToken]);
 }

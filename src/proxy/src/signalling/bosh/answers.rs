@@ -4,7 +4,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::{Body, upstream::UpstreamBody};
-use model::headers::{self, Sender};
+use model::headers::{self, RequestOrigin};
 
 /// Answers a preflight (Fetch § 3.2.2): pages of this site send none, pages of others get nothing.
 pub(super) fn preflight(request: &Request<Incoming>, own_origin: &str) -> Response<Body> {
@@ -12,7 +12,7 @@ pub(super) fn preflight(request: &Request<Incoming>, own_origin: &str) -> Respon
     *answer.status_mut() = StatusCode::NO_CONTENT;
     let headers = answer.headers_mut();
     headers.insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
-    if headers::sender(request.headers(), own_origin) == Sender::Own
+    if headers::request_origin(request.headers(), own_origin) == RequestOrigin::SameOrigin
         && let Ok(origin) = HeaderValue::from_str(own_origin)
     {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

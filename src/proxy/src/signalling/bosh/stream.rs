@@ -5,7 +5,7 @@ use std::{rc::Rc, time::Duration};
 
 use http::HeaderMap;
 use model::{
-    bosh::{self, Bound, StartTag},
+    bosh::{self, BoshSessionId, StartTag},
     clock::Timestamp,
     query::ForwardedParameters,
     room::RoomKey,
@@ -50,7 +50,7 @@ impl LiveStream {
         admitted: &Admitted<'_>,
         room: &RoomKey,
         tag: &StartTag,
-        bound: Bound,
+        bound: BoshSessionId,
         xmpp: Pool,
     ) -> Self {
         Self {

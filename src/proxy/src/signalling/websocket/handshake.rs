@@ -18,15 +18,15 @@ pub(super) fn client_key<B>(request: &Request<B>) -> Result<HeaderValue, Request
     if !plain {
         return Err(RequestError::Handshake("it has a body"));
     }
-    let upgrades = headers::lists(headers, &header::UPGRADE, "websocket")
-        && headers::lists(headers, &header::CONNECTION, "upgrade");
+    let upgrades = headers::list_contains(headers, &header::UPGRADE, "websocket")
+        && headers::list_contains(headers, &header::CONNECTION, "upgrade");
     if !upgrades {
         return Err(RequestError::Handshake("it does not ask for a WebSocket"));
     }
     if single(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(RequestError::WebSocketVersion);
     }
-    if !headers::lists(headers, &header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {
+    if !headers::list_contains(headers, &header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {
         return Err(RequestError::Handshake(
             "it does not offer the subprotocol xmpp",
         ));
@@ -55,7 +55,7 @@ pub(super) fn check_switch<B>(
         ));
     }
     let headers = answer.headers();
-    let right = headers::lists(headers, &header::UPGRADE, "websocket")
+    let right = headers::list_contains(headers, &header::UPGRADE, "websocket")
         && headers.get(header::SEC_WEBSOCKET_ACCEPT) == Some(expected)
         && headers
             .get(header::SEC_WEBSOCKET_PROTOCOL)

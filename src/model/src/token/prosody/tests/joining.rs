@@ -1,4 +1,4 @@
-//! What accepted claims are good for.
+//! Joining rooms with accepted claims.
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn joining_compares_the_room_claim_with_the_node() {
 
 #[test]
 fn domain_verification_compares_the_subject_too() {
-    let rules = Rules {
+    let rules = ProsodyRules {
         domain_verification: true,
         ..rules()
     };
@@ -56,7 +56,7 @@ fn domain_verification_compares_the_subject_too() {
 }
 
 #[test]
-fn affiliations_are_those_of_token_affiliation() {
+fn affiliations_are_those_of_mod_token_affiliation() {
     let affiliation = |context: Value| {
         let token = signed(&claims(|c| c["context"] = context));
         rules().verify(Some(&token), NOW).unwrap().affiliation()

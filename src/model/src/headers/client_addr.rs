@@ -1,4 +1,4 @@
-//! Where a request really comes from, when balancers stand before us.
+//! The client's address and scheme, behind trusted load balancers.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -7,21 +7,25 @@ use ipnet::IpNet;
 
 use super::{X_FORWARDED_FOR, X_FORWARDED_PROTO};
 
-/// The client's address: the peer's, or what trusted proxies say of it.
+/// The client's address: the peer's, or the one that trusted proxies forwarded.
+///
+/// Never an IPv4-mapped IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAddr(IpAddr);
 
-/// Proxies whose word on the client's address is believed.
+/// The networks of proxies whose `X-Forwarded-*` fields are trusted.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
 // === impl ClientAddr ===
 
 impl ClientAddr {
-    /// The address of whoever sent a request, by the connection's peer and what trusted proxies
-    /// appended to `X-Forwarded-For`: the last one that is not a trusted proxy itself.
+    /// Determines a request's client address from the connection's peer and `X-Forwarded-For`.
+    ///
+    /// Each trusted proxy appends its peer's address, so the list is read from its end: the first
+    /// address that is not a trusted proxy is the client. Addresses before it may be forged.
     pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
-        let peer = plain(peer);
+        let peer = unmapped(peer);
         if !trusted.contains(peer) {
             return Self(peer);
         }
@@ -33,7 +37,7 @@ impl ClientAddr {
             .flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','))
             .take(MAX_HOPS);
         for hop in hops {
-            // What cannot be read ends the chain: it says nothing that can be believed.
+            // An unreadable entry ends the chain: everything before it may be forged.
             let Some(address) = std::str::from_utf8(hop).ok().and_then(parse_hop) else {
                 break;
             };
@@ -51,18 +55,15 @@ impl ClientAddr {
     }
 
     /// The value for an upstream's `X-Forwarded-For`.
-    ///
-    /// # Panics
-    ///
-    /// Never: addresses are ASCII.
     pub fn header_value(&self) -> HeaderValue {
+        // Infallible: addresses are ASCII.
         HeaderValue::try_from(self.0.to_string()).expect("an address is plain ASCII")
     }
 }
 
 impl From<IpAddr> for ClientAddr {
     fn from(address: IpAddr) -> Self {
-        Self(plain(address))
+        Self(unmapped(address))
     }
 }
 
@@ -75,20 +76,20 @@ impl std::fmt::Display for ClientAddr {
 // === impl TrustedProxies ===
 
 impl TrustedProxies {
-    /// These networks, and nobody else.
+    /// Trusts these networks only.
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
 
-    /// Whether the address is a trusted proxy's.
+    /// Whether the address is in a trusted network.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = plain(address);
+        let address = unmapped(address);
         self.0.iter().any(|network| network.contains(&address))
     }
 }
 
-/// Whether a trusted proxy says that the client came by HTTPS.
-pub fn came_by_https(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> bool {
+/// Whether the peer is a trusted proxy and its `X-Forwarded-Proto` ends in `https`.
+pub fn forwarded_https(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> bool {
     trusted.contains(peer)
         && headers
             .get_all(X_FORWARDED_PROTO)
@@ -99,30 +100,33 @@ pub fn came_by_https(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies
             .is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
 }
 
-/// IPv4 written as IPv6 means IPv4 (CVE-2024-24790 was a network rule that missed this).
-fn plain(address: IpAddr) -> IpAddr {
+/// Unwraps an IPv4-mapped IPv6 address: network rules for IPv4 would miss it (CVE-2024-24790).
+fn unmapped(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
         IpAddr::V4(_) => address,
     }
 }
 
-/// An address, perhaps with a port, perhaps in brackets.
+/// Parses `address`, `address:port`, `[address]` or `[address]:port`.
 fn parse_hop(hop: &str) -> Option<IpAddr> {
     let hop = hop.trim();
     if let Ok(address) = hop.parse::<IpAddr>() {
-        return Some(plain(address));
+        return Some(unmapped(address));
     }
     if let Some(rest) = hop.strip_prefix('[') {
         let (address, _) = rest.split_once(']')?;
-        return address.parse::<Ipv6Addr>().ok().map(|v6| plain(v6.into()));
+        return address
+            .parse::<Ipv6Addr>()
+            .ok()
+            .map(|v6| unmapped(v6.into()));
     }
     let (address, port) = hop.split_once(':')?;
     port.parse::<u16>().ok()?;
     address.parse().ok().map(IpAddr::V4)
 }
 
-/// More proxies than anybody chains.
+/// Bounds the work on a forged list; real chains have two or three proxies.
 const MAX_HOPS: usize = 16;
 
 #[cfg(test)]
@@ -142,13 +146,13 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_not_believed() {
+    fn forwarded_addresses_of_untrusted_peers_are_ignored() {
         assert_eq!(client("192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
         assert_eq!(client("::ffff:192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
     }
 
     #[test]
-    fn the_last_address_that_no_trusted_proxy_has_is_the_client() {
+    fn the_last_address_outside_the_trusted_networks_is_the_client() {
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
         assert_eq!(
@@ -168,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_ends_the_chain() {
+    fn an_unreadable_entry_ends_the_chain() {
         for line in ["a", "_hidden", "unknown", "1.2.3", "1.2.3.4:x", "[::1", ""] {
             assert_eq!(
                 client("10.0.0.1", &[&format!("6.6.6.6, {line}")]),
@@ -188,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn https_is_believed_of_trusted_proxies_only() {
+    fn a_forwarded_scheme_counts_only_from_trusted_proxies() {
         let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
         let headers = |text: &'static str| {
             [(X_FORWARDED_PROTO, HeaderValue::from_static(text))]
@@ -196,9 +200,9 @@ mod tests {
                 .collect::<HeaderMap>()
         };
         let ten = "10.0.0.1".parse().unwrap();
-        assert!(came_by_https(ten, &headers("https"), &trusted));
-        assert!(!came_by_https(ten, &headers("https, http"), &trusted));
-        assert!(!came_by_https(
+        assert!(forwarded_https(ten, &headers("https"), &trusted));
+        assert!(!forwarded_https(ten, &headers("https, http"), &trusted));
+        assert!(!forwarded_https(
             "192.0.2.1".parse().unwrap(),
             &headers("https"),
             &trusted

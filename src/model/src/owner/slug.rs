@@ -1,16 +1,17 @@
-//! What people call a meeting, as an address can have it.
+//! Slugs: names of meetings reduced to characters that are readable in an address.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// Letters and digits in lower case, with one hyphen for all that is between them.
+/// Reduces a name to lower-case letters and digits, with one hyphen for each run of other
+/// characters; empty if there are none.
 ///
-/// Latin letters lose their accents, so that most addresses are plain ASCII; other scripts stay as
-/// they are, which browsers show as text.
-pub(super) fn readable(wish: &str) -> String {
+/// Latin letters lose their accents, so most addresses are plain ASCII. Other scripts stay: browsers
+/// show them decoded.
+pub(super) fn slugify(wish: &str) -> String {
     let mut name = String::new();
     let mut gap = false;
     let mut base_is_latin = false;
-    // Only so much is looked at, however long a text is sent.
+    // Bounds the work on a long text.
     for c in wish.nfkd().take(4 * MAX_CHARS).flat_map(char::to_lowercase) {
         if is_combining_mark(c) {
             if !base_is_latin && !gap && !name.is_empty() {
@@ -32,12 +33,12 @@ pub(super) fn readable(wish: &str) -> String {
             None => name.push(c),
         }
     }
-    // Composed again, as the canonical form of rooms has it.
+    // Composed again: the canonical form of rooms is NFKC.
     let name: String = name.nfkc().take(MAX_CHARS).collect();
     name.trim_end_matches('-').to_owned()
 }
 
-/// Latin letters that are not a plain one with an accent.
+/// The ASCII spelling of Latin letters that do not decompose.
 fn spelled_out(c: char) -> Option<&'static str> {
     Some(match c {
         'ß' => "ss",
@@ -52,8 +53,8 @@ fn spelled_out(c: char) -> Option<&'static str> {
     })
 }
 
-/// As long as a name may be said in one breath; in any script it leaves room for the tag (12 bytes
-/// a character are the most that percent-encoding makes, 512 a room may have).
+/// Leaves space for the tag in any script: percent-encoding makes at most 12 bytes of a character,
+/// and a node has at most 512.
 const MAX_CHARS: usize = 40;
 
 #[cfg(test)]
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_become_readable_addresses() {
+    fn names_become_slugs() {
         let cases = [
             ("Team Call", "team-call"),
             ("  Jörgs Café — Straße №5 ", "jorgs-cafe-strasse-no5"),
@@ -80,14 +81,14 @@ mod tests {
             ("\u{301}", ""),
         ];
         for (wish, name) in cases {
-            assert_eq!(readable(wish), name, "{wish}");
+            assert_eq!(slugify(wish), name, "{wish}");
         }
     }
 
     #[test]
-    fn long_names_are_cut() {
-        assert_eq!(readable(&"a".repeat(1000)).len(), MAX_CHARS);
-        assert_eq!(readable(&"a b".repeat(1000)).chars().count(), MAX_CHARS);
-        assert_eq!(readable(&format!("{} b", "a".repeat(39))).len(), 39);
+    fn long_names_are_cut_without_a_trailing_hyphen() {
+        assert_eq!(slugify(&"a".repeat(1000)).len(), MAX_CHARS);
+        assert_eq!(slugify(&"a b".repeat(1000)).chars().count(), MAX_CHARS);
+        assert_eq!(slugify(&format!("{} b", "a".repeat(39))).len(), 39);
     }
 }

@@ -1,27 +1,28 @@
-//! Random names that people can remember, say and type.
+//! Random room names that are easy to remember and to type.
 
 use crate::random::Random;
 
-/// An adjective, a noun and a number: `calm-otter-4821`.
+/// Generates an adjective, a noun and a number: `calm-otter-4821`.
 ///
-/// Two words out of 256 and a number out of 9000 are 29 bits, so that one owner hardly ever gets a
-/// name twice; with the 40 bits of the owner's tag behind it, nobody guesses a meeting.
-pub(super) fn pick(random: &Random) -> String {
+/// Two words out of 256 and a number out of 9000 are 29 bits, enough against repetition for one
+/// owner. Together with the 40 bits of the owner's tag a name cannot be guessed.
+pub(super) fn random_slug(random: &Random) -> String {
     let [adjective, noun, number @ ..] = random.bytes::<6>();
     let word = |byte: u8, column: usize| {
         LIST.lines()
             .nth(byte.into())
             .and_then(|line| line.split(' ').nth(column))
+            // Infallible: a test counts the lines and words of the list.
             .expect("the list has a line of two words for each byte")
     };
     let number = LOWEST + u32::from_be_bytes(number) % NUMBERS;
     format!("{}-{}-{number}", word(adjective, 0), word(noun, 1))
 }
 
-/// An adjective and a noun a line, one line for each value of a byte.
+/// 256 lines of an adjective and a noun.
 const LIST: &str = include_str!("words.txt");
 
-/// Four digits, the first of them no zero, which would get lost.
+/// Numbers have four digits and no leading zero, which people omit.
 const LOWEST: u32 = 1000;
 const NUMBERS: u32 = 9000;
 
@@ -32,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_has_a_short_plain_word_for_every_byte() {
+    fn the_list_has_two_short_unique_words_for_every_byte() {
         let lines: Vec<Vec<&str>> = LIST.lines().map(|line| line.split(' ').collect()).collect();
         assert_eq!(lines.len(), 256);
         assert!(lines.iter().all(|line| line.len() == 2));
@@ -45,9 +46,9 @@ mod tests {
     }
 
     #[test]
-    fn names_differ_and_have_their_form() {
+    fn random_names_differ_and_have_three_parts() {
         let random = Random::predictable(7);
-        let names: HashSet<String> = (0..1000).map(|_| pick(&random)).collect();
+        let names: HashSet<String> = (0..1000).map(|_| random_slug(&random)).collect();
         assert!(names.len() > 990, "{}", names.len());
         for name in names {
             let parts: Vec<&str> = name.split('-').collect();

@@ -1,0 +1,136 @@
+use super::*;
+
+fn person(email: &str, verified: bool) -> Identity {
+    Identity {
+        subject: "42".to_owned(),
+        email: Some(email.to_owned()),
+        email_verified: verified,
+        groups: vec!["staff".to_owned(), "Eng/Core".to_owned()],
+        claims: [("dept".to_owned(), vec!["sales".to_owned()])].into(),
+        ..Identity::default()
+    }
+}
+
+#[test]
+fn each_condition_matches_only_its_own_attribute() {
+    let person = person("Ann@Example.org", true);
+    let yes = [
+        "member",
+        "group:staff",
+        "group:Eng/*",
+        "email:ann@example.org",
+        "email-domain:example.org",
+        "email-domain:@Example.org",
+        "subject:42",
+        "claim:dept=sal*",
+    ];
+    let no = [
+        "group:Staff",
+        "group:eng/*",
+        "email-domain:ample.org",
+        "email-domain:org",
+        "subject:4",
+        "claim:dept=x",
+        "claim:other=sales",
+        "email:bob@example.org",
+    ];
+    let person = Visitor::member(&person);
+    for text in yes {
+        let matcher: Condition = text.parse().unwrap();
+        assert!(matcher.admits(&person), "{text}");
+    }
+    for text in no {
+        assert!(
+            !text.parse::<Condition>().unwrap().admits(&person),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn links_and_integrations_elevate_only_hosts() {
+    let identity = Identity::default();
+    let invited = |host, member| {
+        Standing::Invited(Invited {
+            link: "l".to_owned(),
+            host,
+            member,
+        })
+    };
+    let embedded = |host| {
+        Standing::Embedded(Embedded {
+            integration: "shop".to_owned(),
+            host,
+        })
+    };
+    let (y, n) = (true, false);
+    for (text, standing, admits, elevates) in [
+        ("member", Standing::Guest, n, n),
+        ("member", invited(y, n), n, n),
+        ("member", invited(n, y), y, y),
+        ("member", embedded(y), n, n),
+        ("guest", Standing::Guest, y, y),
+        ("guest", Standing::Member, y, y),
+        ("link", Standing::Guest, n, n),
+        ("link", Standing::Member, n, n),
+        ("link", invited(n, n), y, n),
+        ("link", invited(y, n), y, y),
+        ("integration", embedded(n), y, n),
+        ("integration", embedded(y), y, y),
+        ("integration:shop", embedded(y), y, y),
+        ("integration:crm", embedded(y), n, n),
+        ("integration", Standing::Member, n, n),
+        ("owner", Standing::Member, n, n),
+    ] {
+        let visitor = Visitor {
+            identity: &identity,
+            standing: &standing,
+            owner: false,
+        };
+        let matcher: Condition = text.parse().unwrap();
+        assert_eq!(matcher.to_string(), text);
+        assert_eq!(matcher.admits(&visitor), admits, "{text} {standing:?}");
+        assert_eq!(matcher.elevates(&visitor), elevates, "{text} {standing:?}");
+    }
+}
+
+#[test]
+fn only_verified_and_unambiguous_addresses_match_a_domain() {
+    let rule: Condition = "email-domain:company.com".parse().unwrap();
+    let fits = |email, verified| rule.admits(&Visitor::member(&person(email, verified)));
+    assert!(fits("a@company.com", true));
+    for hostile in [
+        "a@evil.com@company.com",
+        "\"a@evil.com\"@company.com",
+        "a@company.com.",
+        "@company.com",
+        "a@evilcompany.com",
+        "a@sub.company.com",
+        "company.com",
+    ] {
+        assert!(!fits(hostile, true), "{hostile}");
+    }
+    assert!(!fits("a@company.com", false));
+}
+
+#[test]
+fn texts_that_are_not_conditions_are_refused() {
+    for text in [
+        "",
+        "staff",
+        "group:",
+        "group: ",
+        "claim:x",
+        "claim:=y",
+        "claim:x=",
+        "email:x",
+        "email-domain:.",
+        "email-domain:a b",
+        "grp:x",
+        "Member",
+        "integration:",
+    ] {
+        let error = text.parse::<Condition>().unwrap_err();
+        assert!(!error.to_string().is_empty(), "{text}");
+    }
+}

@@ -1,0 +1,109 @@
+//! The canonical form of a room's name: the node of its MUC address.
+
+use std::{borrow::Cow, sync::Arc};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use unicode_normalization::UnicodeNormalization;
+
+use super::RoomError;
+
+/// Computes the MUC node of a percent-decoded room name: NFKC, lower case, `encodeURIComponent`,
+/// lower case again.
+pub(super) fn node(name: &str) -> Result<Arc<str>, RoomError> {
+    let name: String = name.nfkc().collect::<String>().to_lowercase();
+    if let Some(character) = name
+        .chars()
+        .find(|c| c.is_control() || NOT_IN_ROOMS.contains(*c))
+    {
+        return Err(RoomError::Character(character));
+    }
+    if name.trim().is_empty() {
+        return Err(RoomError::Empty);
+    }
+    if name.starts_with(RESERVED_PREFIX) || name == ANY_ROOM {
+        return Err(RoomError::Reserved);
+    }
+    let node = utf8_percent_encode(&name, ENCODED_BY_CLIENT)
+        .to_string()
+        .to_ascii_lowercase();
+    if node.len() > MAX_NODE_BYTES {
+        return Err(RoomError::TooLong);
+    }
+    Ok(node.into())
+}
+
+/// Removes the characters that the client deletes from a path segment before it decodes it.
+pub(super) fn without_dropped(text: &str) -> String {
+    text.chars()
+        .filter(|c| !DROPPED_BY_CLIENT.contains(*c))
+        .collect()
+}
+
+/// Percent-decodes a whole text; `None` for a broken escape or text that is not UTF-8.
+pub(super) fn decode(text: &str) -> Option<String> {
+    if !has_whole_escapes(text) {
+        return None;
+    }
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.ok().map(Cow::into_owned)
+}
+
+/// Percent-decodes a text a second time; `None` if it holds nothing that is still encoded.
+pub(super) fn decode_again(text: &str) -> Option<String> {
+    if text.contains('%') {
+        decode(text).filter(|decoded| decoded != text)
+    } else {
+        None
+    }
+}
+
+/// Encodes a readable name as a path segment from which the client reads the same name.
+pub(super) fn path_segment(name: &str) -> String {
+    utf8_percent_encode(name, ENCODED_IN_PATH).to_string()
+}
+
+fn has_whole_escapes(text: &str) -> bool {
+    text.split('%').skip(1).all(|rest| {
+        let mut hex = rest.bytes();
+        matches!((hex.next(), hex.next()),
+            (Some(high), Some(low)) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
+    })
+}
+
+/// `_ROOM_EXCLUDE_PATTERN` in jitsi-meet `react/features/base/util/uri.ts`.
+const DROPPED_BY_CLIENT: &str = ":?#[]@!$&'()*+,;=></\"";
+
+/// Decoded characters that no room can have: a path separator would give a room two addresses, and
+/// an XMPP node cannot contain an apostrophe (RFC 7622 § 3.3.1), which `encodeURIComponent` leaves
+/// unencoded.
+const NOT_IN_ROOMS: &str = "/\\'";
+
+/// Prosody's room names for Jicofo's health checks.
+const RESERVED_PREFIX: &str = "__jicofo-health-check";
+
+/// The `room` claim of a token for every room (jitsi-meet
+/// `resources/prosody-plugins/token/util.lib.lua`); 8x8 reads it the same way.
+const ANY_ROOM: &str = "*";
+
+/// The length limit of a room's node: half of an XMPP node's (1023 bytes, RFC 7622 § 3.1), so that
+/// the prefix `[tenant]` fits too and the token stays small.
+pub const MAX_NODE_BYTES: usize = 512;
+
+/// JavaScript's `encodeURIComponent` leaves letters, digits and `-_.!~*'()` (ECMA-262 § 19.2.6.4).
+const ENCODED_BY_CLIENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// All but the unreserved characters (RFC 3986 § 2.3): the client would delete the others.
+const ENCODED_IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
