@@ -71,7 +71,7 @@ fn identities_are_vouched_for_in_one_place() {
         .filter(|(_, text)| text.contains("Verified::by_provider("))
         .map(|(file, _)| file)
         .collect();
-    assert_eq!(callers, ["src/oidc/src/lib.rs"]);
+    assert_eq!(callers, ["src/oidc/src/relying_party.rs"]);
 }
 
 /// The manifests of the crates below `src`, by name.

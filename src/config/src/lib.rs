@@ -60,7 +60,7 @@ pub struct Config {
     /// What carries the meetings.
     pub backend: Backend,
     /// The provider that signs people in; without one, people have no accounts.
-    pub oidc: Option<oidc::Settings>,
+    pub oidc: Option<oidc::OidcSettings>,
     /// How long sessions live.
     pub session: session::Settings,
     /// Where Prosody asks for rooms, if it does.

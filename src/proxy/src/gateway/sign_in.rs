@@ -22,7 +22,7 @@ use model::{
     },
 };
 use observe::metrics::OutcomeLabel;
-use oidc::{Callback, FailureClass, Prompt, RelyingParty, SignInOptions};
+use oidc::{AuthenticationErrorClass, Callback, Prompt, RelyingParty};
 use pages::{Content, SignInFailure as Told};
 
 // === impl Worker ===
@@ -66,12 +66,9 @@ impl Worker {
             &self.gateway.random,
             &self.gateway.clock,
         );
-        let options = SignInOptions {
-            prompt: wanted.switch.then_some(Prompt::SelectAccount),
-            ..SignInOptions::default()
-        };
+        let prompt = wanted.switch.then_some(Prompt::SelectAccount);
         let address = relying_party
-            .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, &options)
+            .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, prompt)
             .map_err(|_| Failure::ProviderUnavailable)?;
         let way = Content::Continue {
             provider: &address,
@@ -134,7 +131,7 @@ impl Worker {
         };
         let sessions = &self.gateway.sessions;
         let session = sessions.begin(
-            signed_in.who,
+            signed_in.identity,
             signed_in.provider_session,
             &self.gateway.random,
         );
@@ -250,11 +247,13 @@ impl LoginQuery {
     }
 }
 
-fn told(class: FailureClass) -> Told {
+fn told(class: AuthenticationErrorClass) -> Told {
     match class {
-        FailureClass::Cancelled => Told::Declined,
-        FailureClass::TryAgain => Told::Expired,
-        FailureClass::Unavailable | FailureClass::Provider => Told::Provider,
+        AuthenticationErrorClass::Cancelled => Told::Declined,
+        AuthenticationErrorClass::TryAgain => Told::Expired,
+        AuthenticationErrorClass::Unavailable | AuthenticationErrorClass::Provider => {
+            Told::Provider
+        }
     }
 }
 
