@@ -26,7 +26,7 @@ use proxy::{
 
 /// The pages, which show no way to sign in where there is none.
 pub(super) fn pages(config: &Config) -> Pages {
-    let pages::Settings {
+    let pages::PagesSettings {
         brand, languages, ..
     } = config.pages.clone();
     let pages = Pages::new(brand, languages);

@@ -70,7 +70,7 @@ pub struct Config {
     /// Who may enter which room, and as what.
     pub policy: Policy,
     /// What the gateway's own pages look like and say.
-    pub pages: pages::Settings,
+    pub pages: pages::PagesSettings,
     /// Other systems that send people or use the API.
     pub integrations: Vec<integration::Settings>,
     /// How guests come and stay.

@@ -219,16 +219,16 @@ impl Worker {
             }
         };
         let mut request = self.for_web(visit.request, visit.facts)?;
-        inject::ask_for_whole(request.headers_mut());
+        inject::request_full_representation(request.headers_mut());
         let from = Source::Room(self.way_to(&visit.room).await?);
         let answer = self.ask_web(request, &from).await?;
         let visitor = match &token {
-            Some(token) => inject::Person::Token(token),
-            None => inject::Person::Name(session.identity().name.as_deref()),
+            Some(token) => inject::PageIdentity::Token(token),
+            None => inject::PageIdentity::Name(session.identity().name.as_deref()),
         };
         let mut answer = gateway
-            .completion
-            .page(answer, visitor)
+            .injector
+            .inject_page(answer, visitor)
             .map(|body| Body::Completed(Box::new(body)));
         let headers = answer.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -26,7 +26,7 @@ use model::{
 };
 use observe::{metrics::ControlMetrics, traces::Traces};
 use oidc::RelyingParty;
-use pages::{Pages, StartPage, inject::Completion};
+use pages::{Pages, StartPage, inject::Injector};
 
 /// What the request path needs to know.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ pub struct Gateway {
     pub(super) embedding_sites: Vec<String>,
     pub(super) start: StartPage,
     pub(super) jaas: Option<Jaas>,
-    pub(super) completion: Completion,
+    pub(super) injector: Injector,
     pub(super) pages: Pages,
     pub(super) relying_party: Option<Arc<RelyingParty>>,
     pub(super) revocations: Arc<Revocations>,
@@ -246,7 +246,7 @@ impl Gateway {
             embedding_sites: settings.embedding_sites,
             start: settings.start,
             jaas,
-            completion: Completion::new(
+            injector: Injector::new(
                 &origin,
                 &overrides(&settings.guests, control.relying_party.is_some()),
             ),

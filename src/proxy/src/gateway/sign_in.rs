@@ -23,7 +23,7 @@ use model::{
 };
 use observe::metrics::OutcomeLabel;
 use oidc::{AuthenticationErrorClass, Callback, Prompt, RelyingParty};
-use pages::{Content, SignInFailure as Told};
+use pages::{Content, SignInProblem as Told};
 
 // === impl Worker ===
 

@@ -12,7 +12,7 @@ use model::{
     headers::X_REQUEST_ID,
     session::ReturnTo,
 };
-use pages::{self, Content, Denial, Pages, Part};
+use pages::{self, Component, Content, Denial, Pages};
 
 // === impl Failure ===
 
@@ -28,7 +28,7 @@ impl Failure {
             Reader::Person => {
                 let page = self.page(asking, pages);
                 let page = match sites {
-                    Some(sites) => page.framed_by(sites),
+                    Some(sites) => page.with_frame_ancestors(sites),
                     None => page,
                 };
                 page.into_response().map(Body::from)
@@ -66,7 +66,7 @@ impl Failure {
         answer
     }
 
-    fn page(&self, asking: &Asking, pages: &Pages) -> pages::Page {
+    fn page(&self, asking: &Asking, pages: &Pages) -> pages::RenderedPage {
         let id = asking.id.to_string();
         let asked = asking.asked(&id);
         let here = asking.return_to.as_str();
@@ -138,21 +138,21 @@ impl Failure {
             }
             Self::ProviderUnavailable => {
                 let content = Content::Unavailable {
-                    part: Part::Provider,
+                    component: Component::Provider,
                     again: here,
                 };
                 pages.render(&content, &asked)
             }
             Self::Internal(_) | Self::Token(_) | Self::Store(_) => {
                 let content = Content::Unavailable {
-                    part: Part::Gateway,
+                    component: Component::Gateway,
                     again: here,
                 };
                 with_status(pages.render(&content, &asked), self.status())
             }
             _ if self.is_ours() => {
                 let content = Content::Unavailable {
-                    part: Part::Jitsi,
+                    component: Component::Jitsi,
                     again: here,
                 };
                 with_status(pages.render(&content, &asked), self.status())
@@ -229,8 +229,8 @@ pub(crate) fn login_path(return_to: &ReturnTo, switch: bool) -> String {
     format!("/_gateway/login?{}", query.finish())
 }
 
-fn with_status(page: pages::Page, status: StatusCode) -> pages::Page {
-    pages::Page { status, ..page }
+fn with_status(page: pages::RenderedPage, status: StatusCode) -> pages::RenderedPage {
+    pages::RenderedPage { status, ..page }
 }
 
 /// The BOSH answer that ends a session with a condition.

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 
 use crate::gateway::facts::RequestId;
 use model::{headers, room::RoomKey, route::API_PREFIX, session::ReturnTo};
-use pages::Asked;
+use pages::PageRequest;
 
 /// Whom an answer is for, taken from the request before it is used up.
 #[derive(Debug)]
@@ -72,8 +72,8 @@ impl Asking {
     }
 
     /// The request as pages want it, with its name spelled out in `id`.
-    pub(crate) fn asked<'a>(&'a self, id: &'a str) -> Asked<'a> {
-        Asked {
+    pub(crate) fn asked<'a>(&'a self, id: &'a str) -> PageRequest<'a> {
+        PageRequest {
             accept_language: self.accept_language.as_ref(),
             request_id: id,
         }
