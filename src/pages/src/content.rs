@@ -81,7 +81,7 @@ pub enum Content<'c> {
         /// Path on this site to continue in the browser.
         browser: &'c str,
     },
-    /// A meeting at 8x8 (JaaS), embedded by its `external_api.js`.
+    /// A meeting at 8x8 (Jitsi as a Service), embedded by its `external_api.js`.
     Call {
         /// The room.
         room: &'c RoomKey,

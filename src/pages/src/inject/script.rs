@@ -67,10 +67,10 @@ impl fmt::Debug for InjectedScript {
 impl Overrides {
     /// From a JSON merge patch (RFC 7396) of `config`.
     pub(super) fn new(patch: &Map<String, Value>) -> Self {
-        let mut statements = String::from("if(typeof config===\"object\"&&config){");
-        patch_object(&mut statements, "config", patch);
-        statements.push('}');
-        Self(statements)
+        let statements = patch_object("config", patch);
+        Self(format!(
+            "if(typeof config===\"object\"&&config){{{statements}}}"
+        ))
     }
 
     /// The statements as a text that can follow the end of `config.js`, which may be a comment or
@@ -80,20 +80,22 @@ impl Overrides {
     }
 }
 
-fn patch_object(statements: &mut String, target: &str, patch: &Map<String, Value>) {
-    for (key, value) in patch {
-        let member = format!("{target}[{}]", embed(&Value::from(key.as_str())));
-        match value {
-            Value::Null => statements.push_str(&format!("delete {member};")),
-            Value::Object(inner) => {
-                statements.push_str(&format!(
-                    "if(typeof {member}!==\"object\"||!{member}){member}={{}};"
-                ));
-                patch_object(statements, &member, inner);
+/// Statements that apply the members of `patch` to the object `target`.
+fn patch_object(target: &str, patch: &Map<String, Value>) -> String {
+    patch
+        .iter()
+        .map(|(key, value)| {
+            let member = format!("{target}[{}]", embed(&Value::from(key.as_str())));
+            match value {
+                Value::Null => format!("delete {member};"),
+                Value::Object(inner) => format!(
+                    "if(typeof {member}!==\"object\"||!{member}){member}={{}};{}",
+                    patch_object(&member, inner)
+                ),
+                plain => format!("{member}={};", embed(plain)),
             }
-            plain => statements.push_str(&format!("{member}={};", embed(plain))),
-        }
-    }
+        })
+        .collect()
 }
 
 /// The value as JSON that is also ECMAScript, in ASCII, and without characters that could end the

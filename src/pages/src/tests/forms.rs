@@ -29,7 +29,7 @@ fn a_meeting_shows_expiry_and_maximum_users_of_its_links() {
     let html = text(&page);
     assert_eq!(html.matches(">2026-11-21 10:00 UTC</time>").count(), 2);
     assert_eq!(
-        html.matches("<dt>People who can use it</dt><dd>3</dd>")
+        html.matches("<dt>Maximum number of people</dt><dd>3</dd>")
             .count(),
         1
     );

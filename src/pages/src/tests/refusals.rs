@@ -12,9 +12,9 @@ fn a_refusal_shows_room_user_rule_and_reason() {
         "<dt>Room</dt><dd><bdi>acme/board meeting</bdi></dd>",
         "<dt>Signed in as</dt><dd><bdi>Ada</bdi></dd>",
         "<dt>Rule</dt><dd><bdi>3</bdi></dd>",
-        "<dt>Request id</dt><dd><bdi>01JD-7F3A</bdi></dd>",
-        "<p>Your account is not among those that may enter.</p>",
-        "href=\"/_gateway/login?return_to=/acme/x&#38;switch=1\">Sign in as somebody else</a>",
+        "<dt>Request ID</dt><dd><bdi>01JD-7F3A</bdi></dd>",
+        "<p>Your account is not allowed to enter this room.</p>",
+        "href=\"/_gateway/login?return_to=/acme/x&#38;switch=1\">Use another account</a>",
     ] {
         assert!(text(&page).contains(fact), "{fact}\n{}", text(&page));
     }
