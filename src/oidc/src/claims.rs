@@ -126,8 +126,8 @@ impl<'c> ClaimSources<'c> {
     }
 
     /// Whether the provider verified the address that [`find`](Self::find) returns. The userinfo's
-    /// `email_verified` counts only if the userinfo has that same address: it says nothing about
-    /// another one in the ID token.
+    /// `email_verified` counts only if the userinfo has that same address: it does not
+    /// apply to another one in the ID token.
     fn is_email_verified(self, paths: &ClaimPaths) -> bool {
         let is_true = |value: &Value| match value {
             Value::Bool(verified) => *verified,

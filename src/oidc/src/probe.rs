@@ -113,8 +113,8 @@ impl ProviderProbe {
         Some(self.fetcher.get(&url).await)
     }
 
-    /// Redeems a code that the provider never issued. The error tells an unknown client or a wrong
-    /// secret ([`AuthenticationError::ClientRefused`]) from a refused code.
+    /// Redeems a code that the provider never issued. The error distinguishes an unknown client
+    /// or a wrong secret ([`AuthenticationError::ClientRefused`]) from a refused code.
     pub async fn redeem(
         &self,
         provider: &ProviderDescription,

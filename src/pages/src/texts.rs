@@ -121,7 +121,7 @@ impl Texts {
         }
         let mut all = parse_table(built_in(language).unwrap_or(ENGLISH))?;
         merge(&mut all, own);
-        all.try_into().map_err(|error| form(&error))
+        all.try_into().map_err(|error| form_error(&error))
     }
 
     /// The language's tag (RFC 5646).
@@ -166,11 +166,11 @@ fn built_in(language: &str) -> Option<&'static str> {
 }
 
 fn parse_table(file: &str) -> Result<Table, TextsError> {
-    file.parse().map_err(|error| form(&error))
+    file.parse().map_err(|error| form_error(&error))
 }
 
 /// The error on one line, without the excerpt of the file.
-fn form(error: &toml::de::Error) -> TextsError {
+fn form_error(error: &toml::de::Error) -> TextsError {
     TextsError::Form(error.message().replace('\n', ", "))
 }
 

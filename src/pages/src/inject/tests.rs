@@ -102,7 +102,7 @@ fn golden_files_match() {
         |identity| String::from_utf8(injector.script(identity).element().to_vec()).unwrap();
     assert_golden("signed_in.html", &script(PageIdentity::Token("aa.bb.cc")));
     assert_golden("hostile.html", &script(PageIdentity::Token(hostile)));
-    assert_golden("nobody.html", &script(PageIdentity::Name(None)));
+    assert_golden("anonymous.html", &script(PageIdentity::Name(None)));
     assert_golden("guest.html", &script(PageIdentity::Name(Some(hostile))));
     let appendix = std::str::from_utf8(&injector.appendix).unwrap();
     assert_golden("config.js", appendix);

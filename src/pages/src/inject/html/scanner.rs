@@ -126,8 +126,8 @@ impl Scanner {
 
     /// The end of the page, if a script there would run.
     ///
-    /// A probe tells: a library script after the last byte. The tokenizer reports it unless the
-    /// page ends inside a comment, a tag or another script.
+    /// Determined by a probe, a library script after the last byte: the tokenizer reports it unless
+    /// the page ends inside a comment, a tag or another script.
     pub(super) fn finish(&mut self) -> Option<Position> {
         if self.received == 0 {
             return None;
