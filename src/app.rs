@@ -44,7 +44,7 @@ pub enum StartError {
     Certificate(#[from] CertificateError),
     /// The relying party cannot be set up.
     #[error(transparent)]
-    Oidc(#[from] oidc::SetupError),
+    Oidc(#[from] oidc::OidcSetupError),
     /// The request path cannot be set up.
     #[error(transparent)]
     Gateway(#[from] ProxySetupError),

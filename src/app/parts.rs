@@ -22,7 +22,7 @@ use proxy::{MeetingBackend, ProxySetupError, Rules, reservation::RoomTerms, upst
 
 /// The pages, which show no way to sign in where there is none.
 pub(super) fn pages(config: &Config) -> Pages {
-    let pages::Settings {
+    let pages::PagesSettings {
         brand, languages, ..
     } = config.pages.clone();
     let pages = Pages::new(brand, languages);

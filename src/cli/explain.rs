@@ -134,7 +134,8 @@ fn person(file: &PathBuf, config: &Config) -> Result<Identity, Failure> {
     let text = fs::read(file).map_err(|error| wrong(error.to_string()))?;
     let claims: ClaimsSet = serde_json::from_slice(&text)
         .map_err(|error| wrong(format!("not a JSON object of claims: {error}")))?;
-    oidc::described(&claims, provider, &config.policy).map_err(|error| wrong(error.to_string()))
+    oidc::identity_from_claims(&claims, provider, &config.policy)
+        .map_err(|error| wrong(error.to_string()))
 }
 
 /// Whether a condition is met, which depends on what it is for.

@@ -7,7 +7,7 @@ use devkit::demo::{DemoParts, Ports};
 use doctor::{Check, Order, Report, Selection, Trust, examine_trusting};
 use jitsi_auth_gateway::app::{self, Surroundings};
 use model::{clock::Clock, random::Random};
-use oidc::Settings;
+use oidc::OidcSettings;
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
@@ -87,7 +87,7 @@ impl Deployment {
     }
 }
 
-fn oidc(config: &mut Config) -> &mut Settings {
+fn oidc(config: &mut Config) -> &mut OidcSettings {
     let settings = config.oidc.as_mut();
     settings.expect("the demonstration has a provider")
 }

@@ -1,4 +1,4 @@
-//! The relying party against a provider that lies.
+//! The relying party against a provider that violates the specification.
 
 mod lies;
 mod logout;
@@ -14,8 +14,8 @@ use model::{
     random::Random,
 };
 use oidc::{
-    Callback, ClaimPaths, ClientAuth, RelyingParty, Settings, SignInFailure, SignInOptions,
-    SignedIn, Status,
+    AuthenticatedUser, AuthenticationError, Callback, ClaimPaths, ClientAuth, OidcSettings,
+    ProviderStatus, RelyingParty,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
@@ -40,11 +40,11 @@ impl Pair {
         Self::with(lie, |builder| builder, |_, _| {}).await
     }
 
-    /// With changes to how the provider begins, and to the settings for it.
+    /// Starts a pair with a changed provider and changed settings.
     async fn with(
         lie: Lie,
         provider: impl FnOnce(Builder) -> Builder,
-        change: impl FnOnce(&mut Settings, &LyingProvider),
+        change: impl FnOnce(&mut OidcSettings, &LyingProvider),
     ) -> Self {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(1_800_000_000));
         let provider = provider(LyingProvider::builder(&clock)).start(lie).await;
@@ -53,7 +53,12 @@ impl Pair {
         Self::join(provider, settings, clock, hand)
     }
 
-    fn join(provider: LyingProvider, settings: Settings, clock: Clock, hand: ClockControl) -> Self {
+    fn join(
+        provider: LyingProvider,
+        settings: OidcSettings,
+        clock: Clock,
+        hand: ClockControl,
+    ) -> Self {
         let party = RelyingParty::new(settings, clock, Random::predictable(1)).unwrap();
         let party = Arc::new(party);
         let stop = CancellationToken::new();
@@ -66,34 +71,40 @@ impl Pair {
         }
     }
 
-    /// Waits until the provider is known.
+    /// Waits for the first successful discovery.
     async fn ready(self) -> Self {
-        self.wait_until(|status| *status == Status::Ready).await;
+        self.wait_until(|status| *status == ProviderStatus::Ready)
+            .await;
         self
     }
 
-    async fn wait_until(&self, wanted: impl FnMut(&Status) -> bool) -> Status {
-        let mut status = self.party.watch_status();
-        let reached = tokio::time::timeout(Duration::from_secs(20), status.wait_for(wanted));
-        let reached = reached.await;
-        reached
+    /// Yields to the relying party's task until its status is as wanted.
+    async fn wait_until(&self, wanted: impl Fn(&ProviderStatus) -> bool) -> ProviderStatus {
+        let reached = async {
+            loop {
+                let status = self.party.status();
+                if wanted(&status) {
+                    return status;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), reached)
+            .await
             .unwrap_or_else(|_| panic!("the status stayed {:?}", self.party.status()))
-            .unwrap()
-            .clone()
     }
 
-    /// Goes to the provider and comes back with its answer.
+    /// The provider's response to an authorization request.
     fn visit_provider(&self) -> Callback {
-        let options = SignInOptions::default();
         let address = self
             .party
-            .authorization_url(STATE, NONCE, VERIFIER, &options)
+            .authorization_url(STATE, NONCE, VERIFIER, None)
             .unwrap();
         Callback::parse(&self.provider.authorize(&address)).unwrap()
     }
 
-    /// As the gateway does it: on a task of its own, which nobody's leaving ends.
-    async fn finish(&self, answer: &Callback) -> Result<SignedIn, SignInFailure> {
+    /// On a separate task, as the gateway does, so that a disconnecting client does not cancel it.
+    async fn finish(&self, answer: &Callback) -> Result<AuthenticatedUser, AuthenticationError> {
         let (party, answer) = (Arc::clone(&self.party), answer.clone());
         let finishing = tokio::spawn(async move {
             let policy = policy(&["group:*"]);
@@ -102,22 +113,22 @@ impl Pair {
         finishing.await.unwrap()
     }
 
-    async fn sign_in(&self) -> Result<SignedIn, SignInFailure> {
+    async fn sign_in(&self) -> Result<AuthenticatedUser, AuthenticationError> {
         self.finish(&self.visit_provider()).await
     }
 
-    /// The code of a failure that has to happen.
+    /// The code of an expected failure.
     async fn failure(&self) -> &'static str {
         match self.sign_in().await {
-            Ok(signed_in) => panic!("{} was signed in", signed_in.who.subject),
+            Ok(signed_in) => panic!("{} was signed in", signed_in.identity.subject),
             Err(failure) => failure.as_str(),
         }
     }
 }
 
-fn settings(issuer: &str) -> Settings {
+fn settings(issuer: &str) -> OidcSettings {
     let text = str::to_owned;
-    Settings {
+    OidcSettings {
         issuer: text(issuer),
         internal_url: None,
         client_id: text(CLIENT_ID),

@@ -10,8 +10,8 @@ use anyhow::Context as _;
 use http::HeaderValue;
 use model::{clock::Timestamp, policy::Refusal, room::RoomKey, session::ReturnTo};
 use pages::{
-    Asked, Brand, BrandLink, Calendar, Content, Denial, GuestForm, Languages, Link, LinkProblem,
-    Logo, NameProblem, Page, Pages, Part, PopupOutcome, SignInFailure,
+    Brand, BrandLink, CalendarForm, Component, Content, Denial, GuestForm, Languages, LinkProblem,
+    Logo, NameProblem, PageLink, PageRequest, Pages, PopupOutcome, RenderedPage, SignInProblem,
 };
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -60,7 +60,7 @@ fn write_all(to: &Path, language: &str, texts: &Texts, script: &Url) -> anyhow::
     fs::create_dir_all(to)?;
     let pages = Pages::new(brand(texts)?, Languages::default());
     let accept = HeaderValue::from_str(language)?;
-    let asked = Asked {
+    let request = PageRequest {
         accept_language: Some(&accept),
         request_id: if texts.person == HOSTILE {
             HOSTILE
@@ -69,7 +69,7 @@ fn write_all(to: &Path, language: &str, texts: &Texts, script: &Url) -> anyhow::
         },
     };
     let save = |name: &str, content: &Content<'_>| {
-        let page = pages.render(content, &asked);
+        let page = pages.render(content, &request);
         fs::write(to.join(format!("{name}.json")), head(&page)?)?;
         fs::write(to.join(format!("{name}.html")), &page.body)?;
         Ok(())
@@ -155,7 +155,7 @@ fn ways_in(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
 
 fn ways_on(texts: &Texts, script: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     let room = &texts.room;
-    let link = |uses| Link {
+    let link = |uses| PageLink {
         url: texts.address,
         expires: EXPIRES,
         uses,
@@ -166,7 +166,7 @@ fn ways_on(texts: &Texts, script: &Url, save: &Save<'_>) -> anyhow::Result<()> {
         room_url: &room_url,
         host_link: link(Some(2)),
         guest_link,
-        calendar: Calendar {
+        calendar: CalendarForm {
             start: EXPIRES,
             minutes: 60,
             google: "https://calendar.google.com/calendar/render?action=TEMPLATE",
@@ -261,25 +261,25 @@ fn notices(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     let reason = Some(texts.reason);
     save("bad-request", &Content::BadRequest { reason })?;
     for (name, failure) in [
-        ("unknown", SignInFailure::Unknown),
-        ("expired", SignInFailure::Expired),
-        ("declined", SignInFailure::Declined),
-        ("provider", SignInFailure::Provider),
-        ("too-large", SignInFailure::TooLarge),
+        ("unknown", SignInProblem::Unknown),
+        ("expired", SignInProblem::Expired),
+        ("declined", SignInProblem::Declined),
+        ("provider", SignInProblem::Provider),
+        ("too-large", SignInProblem::TooLarge),
     ] {
         save(
             &format!("failed-{name}"),
             &Content::SignInFailed { failure, again },
         )?;
     }
-    for (name, part) in [
-        ("provider", Part::Provider),
-        ("jitsi", Part::Jitsi),
-        ("gateway", Part::Gateway),
+    for (name, component) in [
+        ("provider", Component::Provider),
+        ("jitsi", Component::Jitsi),
+        ("gateway", Component::Gateway),
     ] {
         save(
             &format!("unavailable-{name}"),
-            &Content::Unavailable { part, again },
+            &Content::Unavailable { component, again },
         )?;
     }
     let access_token = texts.person;
@@ -298,8 +298,8 @@ fn brand(texts: &Texts) -> anyhow::Result<Brand> {
         let logo =
             format!("<svg xmlns='http://www.w3.org/2000/svg' onload='canary=1'>{SVG_SCRIPT}</svg>");
         return Ok(Brand {
-            logo: Some(Logo::of(logo.as_bytes())?),
-            ..Brand::of_name(HOSTILE)
+            logo: Some(Logo::parse(logo.as_bytes())?),
+            ..Brand::from_name(HOSTILE)
         });
     }
     let link = |label: &str, url| -> anyhow::Result<BrandLink> {
@@ -308,16 +308,16 @@ fn brand(texts: &Texts) -> anyhow::Result<Brand> {
         Ok(BrandLink { label, url })
     };
     Ok(Brand {
-        logo: Some(Logo::of(LOGO.as_bytes())?),
+        logo: Some(Logo::parse(LOGO.as_bytes())?),
         links: vec![
             link("Imprint", "https://www.example.org/imprint")?,
             link("Privacy", "https://www.example.org/privacy")?,
         ],
-        ..Brand::of_name("Meet at Example")
+        ..Brand::from_name("Meet at Example")
     })
 }
 
-fn head(page: &Page) -> anyhow::Result<String> {
+fn head(page: &RenderedPage) -> anyhow::Result<String> {
     let mut headers = Map::new();
     for (name, value) in &page.headers {
         headers.insert(name.to_string(), Value::from(value.to_str()?));

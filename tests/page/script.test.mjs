@@ -91,7 +91,7 @@ test("tokens of others make way for ours", () => {
 
 test("a visitor without a token keeps the address as it is", () => {
   for (const rest of ["", "?jwt=q&a=1#config.a=1&jwt=%22x.y.z%22", "#jwt=%22", "#jwt=1", "#jwt"]) {
-    const page = open(ROOM + rest).run("nobody.html");
+    const page = open(ROOM + rest).run("anonymous.html");
     assert.equal(page.url.href, ROOM + rest);
     assert.equal(page.replaced, 0);
     assert.equal(page.timers.size, 0);
@@ -100,12 +100,12 @@ test("a visitor without a token keeps the address as it is", () => {
 
 test("a display token of an earlier session does not outlive it", () => {
   const head = btoa('{"typ":"JWT","alg":"none"}');
-  const page = open(`${ROOM}#config.a=1&jwt=%22${head}.e30.x%22&config.b=2`).run("nobody.html");
+  const page = open(`${ROOM}#config.a=1&jwt=%22${head}.e30.x%22&config.b=2`).run("anonymous.html");
   assert.equal(page.url.href, `${ROOM}#config.a=1&config.b=2`);
 });
 
 test("the fragment from before signing in comes back", () => {
-  for (const [file, rest] of [["signed_in.html", `&${JWT}`], ["nobody.html", ""]]) {
+  for (const [file, rest] of [["signed_in.html", `&${JWT}`], ["anonymous.html", ""]]) {
     const page = open(ROOM, { saved: save("#config.a=%22%C3%A9%22") }).run(file);
     assert.equal(page.url.href, `${ROOM}#config.a=%22%C3%A9%22${rest}`);
     assert.equal(page.stored.size, 0);
@@ -113,8 +113,8 @@ test("the fragment from before signing in comes back", () => {
 });
 
 test("a fragment of another page, or beside an own one, is dropped", () => {
-  const elsewhere = open(ROOM, { saved: save("#x=1", "/other") }).run("nobody.html");
-  const own = open(`${ROOM}#y=2`, { saved: save("#x=1") }).run("nobody.html");
+  const elsewhere = open(ROOM, { saved: save("#x=1", "/other") }).run("anonymous.html");
+  const own = open(`${ROOM}#y=2`, { saved: save("#x=1") }).run("anonymous.html");
   assert.equal(elsewhere.url.href, ROOM);
   assert.equal(own.url.href, `${ROOM}#y=2`);
   assert.equal(elsewhere.stored.size + own.stored.size, 0);
@@ -124,7 +124,7 @@ test("nonsense in the storage is dropped", () => {
   const path = "/acme/Caf%C3%A9";
   for (const saved of ["", "{", "null", "1", "[]", "{}", JSON.stringify({ path, hash: 1 }),
     JSON.stringify({ path, hash: "javascript:1" }), JSON.stringify({ path })]) {
-    const page = open(ROOM, { saved }).run("nobody.html");
+    const page = open(ROOM, { saved }).run("anonymous.html");
     assert.equal(page.url.href, ROOM);
     assert.equal(page.stored.size, 0);
   }

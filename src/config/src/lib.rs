@@ -60,7 +60,7 @@ pub struct Config {
     /// What carries the meetings.
     pub backend: Backend,
     /// The provider that signs people in; without one, people have no accounts.
-    pub oidc: Option<oidc::Settings>,
+    pub oidc: Option<oidc::OidcSettings>,
     /// How long sessions live.
     pub session: session::SessionSettings,
     /// Where Prosody asks for rooms, if it does.
@@ -70,7 +70,7 @@ pub struct Config {
     /// Who may enter which room, and as what.
     pub policy: Policy,
     /// What the gateway's own pages look like and say.
-    pub pages: pages::Settings,
+    pub pages: pages::PagesSettings,
     /// Other systems that send people or use the API.
     pub integrations: Vec<integration::IntegrationSettings>,
     /// How guests come and stay.

@@ -12,7 +12,10 @@ use super::{
     wire::quoted,
 };
 use model::random::Random;
-use oidc::{Description, DescriptionError, FetchError, Probe, Settings, SignInFailure};
+use oidc::{
+    AuthenticationError, FetchError, OidcSettings, ProviderDescription, ProviderProbe,
+    ProviderProbeError,
+};
 
 /// How the provider took an authorization request that asks for nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,14 +32,14 @@ enum Asked {
 
 /// Looks at the provider.
 pub(super) async fn examine(
-    settings: &Settings,
+    settings: &OidcSettings,
     random: &Random,
     watch: &Watch<'_>,
     report: &mut Report,
     dates: &mut Dates,
 ) {
     watch.begins(Check::C4);
-    let described = match Probe::new(settings) {
+    let described = match ProviderProbe::new(settings) {
         Ok(probe) => match probe.describe().await {
             Ok(described) => Ok((probe, described)),
             Err(error) => Err(description(settings, &error)),
@@ -64,13 +67,13 @@ pub(super) async fn examine(
 }
 
 async fn look(
-    probe: &Probe,
-    described: &Description,
-    settings: &Settings,
+    probe: &ProviderProbe,
+    described: &ProviderDescription,
+    settings: &OidcSettings,
     random: &Random,
 ) -> Result<(), Finding> {
     let text = || random.text::<32>();
-    let asked = match probe.ask(described, &text(), &text(), &text()).await {
+    let asked = match probe.authorize(described, &text(), &text(), &text()).await {
         Ok(answer) => read(&answer, &settings.redirect_uri),
         Err(_) => Asked::Unknown,
     };
@@ -82,32 +85,32 @@ fn found(what: &str, sent: impl Into<String>, got: impl Into<String>) -> Finding
     Finding::error(Check::C4, what).saw(sent, got)
 }
 
-fn description(settings: &Settings, error: &DescriptionError) -> Finding {
+fn description(settings: &OidcSettings, error: &ProviderProbeError) -> Finding {
     let sent = format!("a request for the description of {}", settings.issuer);
     let reach = "look at name resolution, firewalls and proxies here; oidc.internal_url names another \
                  way to the provider, oidc.ca_file its authority, oidc.http_proxy a proxy";
     match error {
-        DescriptionError::Unreachable(why) => found("unreached", sent, why).so(
+        ProviderProbeError::Unreachable(why) => found("unreached", sent, why).so(
             "the provider cannot be reached from here, so nobody signs in",
             reach,
         ),
-        DescriptionError::Issuer { found: theirs } => found("issuer", sent, format!("issuer {theirs:?}")).so(
+        ProviderProbeError::Issuer { found: theirs } => found("issuer", sent, format!("issuer {theirs:?}")).so(
             "the provider calls itself something else, so its tokens are not believed",
             format!(
                 "write oidc.issuer = {theirs:?} exactly so, slash at the end or not; if that is an \
                  internal name, set the provider's own public address (KC_HOSTNAME in Keycloak)"
             ),
         ),
-        DescriptionError::Answer(status) => found("description", sent, status.to_string()).so(
+        ProviderProbeError::Status(status) => found("description", sent, status.to_string()).so(
             "there is no description of a provider at this address",
             "look at oidc.issuer: the address before /.well-known/openid-configuration, for Keycloak \
              https://HOST/realms/REALM",
         ),
-        DescriptionError::Unusable(why) => found("description", sent, why).so(
+        ProviderProbeError::Unusable(why) => found("description", sent, why).so(
             "the provider's description cannot be used",
             "look at oidc.issuer, and at what it describes",
         ),
-        DescriptionError::Keys(why) => found("keys", sent, why).so(
+        ProviderProbeError::Keys(why) => found("keys", sent, why).so(
             "the provider's keys cannot be fetched or used, so its tokens are not believed",
             reach,
         ),
@@ -156,11 +159,11 @@ fn read(answer: &Response<Vec<u8>>, redirect_uri: &Url) -> Asked {
 }
 
 fn judged(
-    settings: &Settings,
+    settings: &OidcSettings,
     asked: &Asked,
-    refusal: Option<&SignInFailure>,
+    refusal: Option<&AuthenticationError>,
 ) -> Result<(), Finding> {
-    let Settings {
+    let OidcSettings {
         client_id: client,
         redirect_uri,
         scopes,
@@ -168,7 +171,7 @@ fn judged(
     } = settings;
     let code = "a code that nobody issued, to the token endpoint";
     let request = "an authorization request that asks for nobody (prompt=none)";
-    if matches!(refusal, Some(SignInFailure::ClientRefused)) {
+    if matches!(refusal, Some(AuthenticationError::ClientRefused)) {
         return Err(match asked {
             Asked::Page(page) => found("client", request, page).so(
                 format!("the provider does not know the client {client:?}"),
@@ -215,7 +218,7 @@ fn judged(
         _ => {}
     }
     match refusal {
-        Some(SignInFailure::TokenEndpoint(
+        Some(AuthenticationError::TokenEndpoint(
             error @ (FetchError::Unreachable(_) | FetchError::Timeout | FetchError::Redirected(_)),
         )) => Err(found("token-endpoint", code, error.to_string()).so(
             "the token endpoint cannot be reached from here, so nobody signs in",
@@ -299,30 +302,42 @@ mod tests {
         let page = || Asked::Page("no".to_owned());
         let back = |error: &str| Asked::Back(error.to_owned());
         let cases = [
-            (page(), SignInFailure::ClientRefused, Some("C4.client")),
+            (
+                page(),
+                AuthenticationError::ClientRefused,
+                Some("C4.client"),
+            ),
             (
                 back("login_required"),
-                SignInFailure::ClientRefused,
+                AuthenticationError::ClientRefused,
                 Some("C4.secret"),
             ),
-            (page(), SignInFailure::CodeRefused, Some("C4.redirect")),
+            (
+                page(),
+                AuthenticationError::CodeRefused,
+                Some("C4.redirect"),
+            ),
             (
                 back("invalid_scope"),
-                SignInFailure::CodeRefused,
+                AuthenticationError::CodeRefused,
                 Some("C4.scope"),
             ),
             (
                 back("unauthorized_client"),
-                SignInFailure::CodeRefused,
+                AuthenticationError::CodeRefused,
                 Some("C4.flow"),
             ),
             (
                 Asked::Unknown,
-                SignInFailure::TokenEndpoint(FetchError::Timeout),
+                AuthenticationError::TokenEndpoint(FetchError::Timeout),
                 Some("C4.token-endpoint"),
             ),
-            (back("login_required"), SignInFailure::CodeRefused, None),
-            (Asked::SignIn, SignInFailure::CodeRefused, None),
+            (
+                back("login_required"),
+                AuthenticationError::CodeRefused,
+                None,
+            ),
+            (Asked::SignIn, AuthenticationError::CodeRefused, None),
         ];
         for (asked, redeemed, expected) in cases {
             assert_eq!(id(asked, redeemed).as_deref(), expected);

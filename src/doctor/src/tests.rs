@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use oidc::{ClaimPaths, ClientAuth, Settings};
+use oidc::{ClaimPaths, ClientAuth, OidcSettings};
 use url::Url;
 
-pub(super) fn oidc_settings() -> Settings {
+pub(super) fn oidc_settings() -> OidcSettings {
     let path = str::to_owned;
-    Settings {
+    OidcSettings {
         issuer: path("https://sso.example.org"),
         internal_url: None,
         client_id: path("jitsi"),

@@ -1,104 +1,106 @@
-//! The provider's answer as the browser brings it: the query of `/_gateway/callback`.
+//! The authorization response: the query of `/_gateway/callback`.
 
 use secrecy::SecretString;
 use url::form_urlencoded;
 
-/// What the browser brought back from the provider. Nothing in it is believed before
-/// [`RelyingParty::finish`](super::RelyingParty::finish) has looked at it.
+/// A parsed authorization response (OpenID Connect Core 1.0 § 3.1.2.5 and § 3.1.2.6).
+///
+/// Anyone can send one. [`RelyingParty::finish`](crate::RelyingParty::finish) checks it.
 #[derive(Clone, Debug)]
 pub struct Callback {
     state: String,
-    pub(super) outcome: Outcome,
-    pub(super) issuer: Option<String>,
+    pub(crate) outcome: CallbackOutcome,
+    pub(crate) issuer: Option<String>,
     description: Option<String>,
 }
 
-/// Why a query is no provider's answer.
+/// Why a query is not an authorization response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallbackError {
-    /// The query, or a parameter in it, is longer than any provider makes it.
-    #[error("the answer is too long")]
+    /// The query or one of its parameters exceeds its limit.
+    #[error("the authorization response is too long")]
     TooLong,
-    /// A parameter of the protocol is there twice (RFC 6749 § 3.1).
-    #[error("the answer has the parameter {0} twice")]
+    /// A parameter of the protocol is repeated (RFC 6749 § 3.1).
+    #[error("the authorization response repeats the parameter {0}")]
     Duplicate(&'static str),
-    /// There is no `state`, so it belongs to no sign-in.
-    #[error("the answer has no state")]
+    /// No `state`, so the sign-in cannot be found.
+    #[error("the authorization response has no state")]
     NoState,
-    /// There is neither a `code` nor an `error`.
-    #[error("the answer has neither code nor error")]
+    /// Neither `code` nor `error`.
+    #[error("the authorization response has neither code nor error")]
     Neither,
-    /// There is both a `code` and an `error`.
-    #[error("the answer has both code and error")]
+    /// Both `code` and `error`.
+    #[error("the authorization response has both code and error")]
     Both,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Outcome {
+pub(crate) enum CallbackOutcome {
     Code(SecretString),
     Error(String),
 }
 
-/// Takes a parameter once.
+/// A parameter that must not be repeated.
 #[derive(Default)]
-struct Once(Option<String>);
+struct SingleParameter(Option<String>);
 
 // === impl Callback ===
 
 impl Callback {
-    /// Reads the query of the callback's URL (OpenID Connect Core 1.0 § 3.1.2.5 and § 3.1.2.6).
+    /// Parses the query of the callback URL. Unknown parameters are ignored and may repeat.
     pub fn parse(query: &str) -> Result<Self, CallbackError> {
         if query.len() > MAX_QUERY_BYTES {
             return Err(CallbackError::TooLong);
         }
-        let [mut state, mut code, mut error] = [const { Once(None) }; 3];
-        let [mut issuer, mut description] = [const { Once(None) }; 2];
+        let [mut state, mut code, mut error] = [const { SingleParameter(None) }; 3];
+        let [mut issuer, mut description] = [const { SingleParameter(None) }; 2];
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
-                "state" => state.take("state", &value, MAX_STATE_BYTES)?,
-                "code" => code.take("code", &value, MAX_CODE_BYTES)?,
-                "error" => error.take("error", &value, MAX_ERROR_BYTES)?,
-                "iss" => issuer.take("iss", &value, MAX_ISSUER_BYTES)?,
+                "state" => state.set("state", &value, MAX_STATE_BYTES)?,
+                "code" => code.set("code", &value, MAX_CODE_BYTES)?,
+                "error" => error.set("error", &value, MAX_ERROR_BYTES)?,
+                "iss" => issuer.set("iss", &value, MAX_ISSUER_BYTES)?,
                 "error_description" => {
-                    description.take("error_description", &value, MAX_QUERY_BYTES)?;
+                    description.set("error_description", &value, MAX_QUERY_BYTES)?;
                 }
                 _ => {}
             }
         }
-        let filled = |once: Once| once.0.filter(|value| !value.is_empty());
-        let outcome = match (filled(code), filled(error)) {
-            (Some(code), None) => Outcome::Code(code.into()),
-            (None, Some(error)) => Outcome::Error(error),
+        let non_empty = |parameter: SingleParameter| parameter.0.filter(|value| !value.is_empty());
+        let outcome = match (non_empty(code), non_empty(error)) {
+            (Some(code), None) => CallbackOutcome::Code(code.into()),
+            (None, Some(error)) => CallbackOutcome::Error(error),
             (None, None) => return Err(CallbackError::Neither),
             (Some(_), Some(_)) => return Err(CallbackError::Both),
         };
         Ok(Self {
-            state: filled(state).ok_or(CallbackError::NoState)?,
+            state: non_empty(state).ok_or(CallbackError::NoState)?,
             outcome,
-            // An empty one stays: it is a wrong issuer, not a missing one.
+            // An empty `iss` is kept: it is a wrong issuer, not a missing one.
             issuer: issuer.0,
-            description: filled(description),
+            description: non_empty(description),
         })
     }
 
-    /// By which the sign-in under way is found.
+    /// `state`, which identifies the pending sign-in.
     pub fn state(&self) -> &str {
         &self.state
     }
 
-    /// What the provider says about an error, for logs and never for pages: whoever makes up the
-    /// link writes this text.
+    /// `error_description` without control characters, cut to 200 characters. For logs only, never
+    /// for pages: anyone can craft a callback link with any text.
     pub fn description(&self) -> Option<String> {
-        let shown = |c: &char| !c.is_control();
+        let is_printable = |c: &char| !c.is_control();
         let text = self.description.as_deref()?;
-        Some(text.chars().filter(shown).take(MAX_SHOWN).collect())
+        let text = text.chars().filter(is_printable);
+        Some(text.take(MAX_DESCRIPTION_CHARS).collect())
     }
 }
 
 // === impl CallbackError ===
 
 impl CallbackError {
-    /// The word for logs and metrics.
+    /// Value for logs and metrics; stable.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TooLong => "callback_too_long",
@@ -110,10 +112,10 @@ impl CallbackError {
     }
 }
 
-// === impl Once ===
+// === impl SingleParameter ===
 
-impl Once {
-    fn take(&mut self, name: &'static str, value: &str, max: usize) -> Result<(), CallbackError> {
+impl SingleParameter {
+    fn set(&mut self, name: &'static str, value: &str, max: usize) -> Result<(), CallbackError> {
         if self.0.is_some() {
             return Err(CallbackError::Duplicate(name));
         }
@@ -125,19 +127,19 @@ impl Once {
     }
 }
 
-/// Codes are the long part: some providers put a sealed session of 2 KiB into them.
+/// Dominated by the code: some providers put an encrypted session of 2 KiB into it.
 const MAX_QUERY_BYTES: usize = 8 * 1024;
 const MAX_CODE_BYTES: usize = 6 * 1024;
 const MAX_ISSUER_BYTES: usize = 1024;
 
-/// Our own states have 31 bytes.
+/// The gateway's states have 31 bytes.
 const MAX_STATE_BYTES: usize = 128;
 
 /// The longest registered error name has 30 bytes.
 const MAX_ERROR_BYTES: usize = 128;
 
-/// Enough of a description to look it up.
-const MAX_SHOWN: usize = 200;
+/// Limit of a description in the log.
+const MAX_DESCRIPTION_CHARS: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -150,12 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_with_a_code() {
+    fn response_with_a_code_is_parsed() {
         let query = "code=a%2Bb&state=s.t&session_state=x&session_state=y&iss=https%3A%2F%2Fsso";
         let callback = Callback::parse(query).unwrap();
         assert_eq!(callback.state(), "s.t");
         assert_eq!(callback.issuer.as_deref(), Some("https://sso"));
-        let Outcome::Code(code) = &callback.outcome else {
+        let CallbackOutcome::Code(code) = &callback.outcome else {
             unreachable!()
         };
         assert_eq!(code.expose_secret(), "a+b");
@@ -163,15 +165,17 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_with_an_error() {
-        let query = "error=access_denied&error_description=no%0A%1b[31m+way&state=s";
+    fn response_with_an_error_is_parsed() {
+        let query = "error=access_denied&error_description=no%0A%1b[31m+consent&state=s";
         let callback = Callback::parse(query).unwrap();
-        assert!(matches!(&callback.outcome, Outcome::Error(error) if error == "access_denied"));
-        assert_eq!(callback.description().as_deref(), Some("no[31m way"));
+        assert!(
+            matches!(&callback.outcome, CallbackOutcome::Error(error) if error == "access_denied")
+        );
+        assert_eq!(callback.description().as_deref(), Some("no[31m consent"));
     }
 
     #[test]
-    fn parameters_of_the_protocol_come_once() {
+    fn repeated_protocol_parameters_are_refused() {
         for name in ["code", "state", "iss", "error", "error_description"] {
             let query = format!("code=1&state=2&{name}=x&{name}=x");
             assert_eq!(
@@ -187,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn incomplete_and_oversized_answers_are_refused() {
+    fn incomplete_and_oversized_responses_are_refused() {
         assert_eq!(refused("code=x"), CallbackError::NoState);
         assert_eq!(refused("code=x&state="), CallbackError::NoState);
         assert_eq!(refused("state=x"), CallbackError::Neither);

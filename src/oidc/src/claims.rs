@@ -1,9 +1,8 @@
-//! From claims to an identity: what the provider says of the person, cut down to what rules and
-//! Jitsi use, and made harmless.
+//! The user's identity from the provider's claims, reduced to what the room rules and Jitsi use.
+//!
+//! Every claim is untrusted text: users edit their names, and some providers pass on claims of
+//! others. Values that are not plain text, or too long, are dropped.
 
-use serde_json::Value;
-
-use super::{ClaimPaths, Settings, SignInFailure, id_token::MAX_SUBJECT_BYTES};
 use model::{
     identity::{
         Identity, is_email, is_plain, is_reserved_subject, parse_picture_url, sanitize_display_name,
@@ -11,16 +10,33 @@ use model::{
     jws::{self, ClaimsSet},
     policy::Policy,
 };
+use serde_json::Value;
 
-/// What the provider said: in the ID token, and beneath it in the userinfo.
+use crate::{AuthenticationError, ClaimPaths, OidcSettings, id_token::MAX_SUBJECT_BYTES};
+
+/// ClaimsSet of the ID token, and of the userinfo for those that the ID token lacks.
 #[derive(Clone, Copy)]
-pub(super) struct Described<'c> {
-    pub(super) id_token: &'c ClaimsSet,
-    pub(super) userinfo: Option<&'c ClaimsSet>,
+pub(crate) struct ClaimSources<'c> {
+    pub(crate) id_token: &'c ClaimsSet,
+    pub(crate) userinfo: Option<&'c ClaimsSet>,
 }
 
-/// Whether the ID token leaves something open that the configuration or a rule asks about.
-pub(super) fn leaves_open(claims: &ClaimsSet, paths: &ClaimPaths, policy: &Policy) -> bool {
+/// The identity that these claims of an ID token would give. Verifies nothing: for `explain`, which
+/// shows what the room rules make of a user.
+pub fn identity_from_claims(
+    claims: &ClaimsSet,
+    settings: &OidcSettings,
+    policy: &Policy,
+) -> Result<Identity, AuthenticationError> {
+    let sources = ClaimSources {
+        id_token: claims,
+        userinfo: None,
+    };
+    sources.identity(settings, policy)
+}
+
+/// Whether the ID token lacks a claim that the configuration or a room rule names.
+pub(crate) fn needs_userinfo(claims: &ClaimsSet, paths: &ClaimPaths, policy: &Policy) -> bool {
     let ClaimPaths {
         id,
         name,
@@ -36,65 +52,59 @@ pub(super) fn leaves_open(claims: &ClaimsSet, paths: &ClaimPaths, policy: &Polic
         .any(|path| find(claims, path).is_none())
 }
 
-/// The claims that rules ask about and the provider only says to keep elsewhere (OpenID Connect Core
-/// § 5.6.2): as Entra ID does with the groups of somebody who is in many.
-pub(super) fn elsewhere<'p>(
-    described: Described<'p>,
-    paths: &'p ClaimPaths,
-    policy: &'p Policy,
-) -> impl Iterator<Item = &'p str> {
-    let names = described.id_token.get("_claim_names");
-    std::iter::once(&*paths.groups)
-        .chain(policy.claim_paths())
-        .filter(move |path| names.is_some_and(|names| names.get(path).is_some()))
-        .filter(move |path| described.find(path).is_none())
-}
+// === impl ClaimSources ===
 
-/// The person, as far as this deployment wants to know them.
-pub(super) fn identity(
-    described: Described<'_>,
-    settings: &Settings,
-    policy: &Policy,
-) -> Result<Identity, SignInFailure> {
-    let paths = &settings.claims;
-    let subject = described
-        .find(&paths.id)
-        .and_then(scalar)
-        .filter(|id| id.len() <= MAX_SUBJECT_BYTES && is_plain(id, MAX_SUBJECT_BYTES))
-        .filter(|id| !is_reserved_subject(id))
-        .ok_or(SignInFailure::NoId)?;
-    let provider_subject = jws::text(described.id_token, "sub").filter(|sub| *sub != subject);
-    let email = described
-        .text(&paths.email)
-        .filter(|&email| is_email(email));
-    let verified = settings.insecure_trust_unverified_email || described.email_verified(paths);
-    let groups = described.find(&paths.groups).map(many);
-    let mut kept = Vec::new();
-    for group in groups.into_iter().flatten().take(MAX_VALUES) {
-        if is_plain(&group, MAX_VALUE_CHARS) && policy.names_group(&group) && !kept.contains(&group)
-        {
-            kept.push(group);
-        }
+impl<'c> ClaimSources<'c> {
+    /// The user's identity, with those groups and claims that a room rule names.
+    pub(crate) fn identity(
+        self,
+        settings: &OidcSettings,
+        policy: &Policy,
+    ) -> Result<Identity, AuthenticationError> {
+        let paths = &settings.claims;
+        let subject = self
+            .find(&paths.id)
+            .and_then(scalar)
+            .filter(|id| id.len() <= MAX_SUBJECT_BYTES && is_plain(id, MAX_SUBJECT_BYTES))
+            .filter(|id| !is_reserved_subject(id))
+            .ok_or(AuthenticationError::NoId)?;
+        let provider_subject = jws::text(self.id_token, "sub").filter(|sub| *sub != subject);
+        let email = self.text(&paths.email).filter(|&email| is_email(email));
+        let verified = settings.insecure_trust_unverified_email || self.is_email_verified(paths);
+        Ok(Identity {
+            provider_subject: provider_subject.map(str::to_owned),
+            subject,
+            name: self.text(&paths.name).and_then(sanitize_display_name),
+            email: email.map(str::to_owned),
+            email_verified: email.is_some() && verified,
+            avatar: self.text(&paths.avatar).and_then(parse_picture_url),
+            groups: self.groups(&paths.groups, policy),
+            claims: policy
+                .claim_paths()
+                .filter_map(|path| Some((path.to_owned(), values(self.find(path)?))))
+                .filter(|(_, values)| !values.is_empty())
+                .collect(),
+        })
     }
-    let claims = policy.claim_paths().filter_map(|path| {
-        let values = values(described.find(path)?);
-        (!values.is_empty()).then(|| (path.to_owned(), values))
-    });
-    Ok(Identity {
-        provider_subject: provider_subject.map(str::to_owned),
-        subject,
-        name: described.text(&paths.name).and_then(sanitize_display_name),
-        email: email.map(str::to_owned),
-        email_verified: email.is_some() && verified,
-        avatar: described.text(&paths.avatar).and_then(parse_picture_url),
-        groups: kept,
-        claims: claims.collect(),
-    })
-}
 
-// === impl Described ===
+    /// ClaimsSet that the room rules need and that the provider sends by reference only (distributed
+    /// claims, OpenID Connect Core 1.0 § 5.6.2). Entra ID does this with the groups of a user who
+    /// is in more than 200.
+    pub(crate) fn distributed_claims<'p>(
+        self,
+        paths: &'p ClaimPaths,
+        policy: &'p Policy,
+    ) -> impl Iterator<Item = &'p str>
+    where
+        'c: 'p,
+    {
+        let names = self.id_token.get("_claim_names");
+        std::iter::once(&*paths.groups)
+            .chain(policy.claim_paths())
+            .filter(move |path| names.is_some_and(|names| names.get(path).is_some()))
+            .filter(move |path| self.find(path).is_none())
+    }
 
-impl<'c> Described<'c> {
     fn find(self, path: &str) -> Option<&'c Value> {
         find(self.id_token, path).or_else(|| find(self.userinfo?, path))
     }
@@ -103,54 +113,72 @@ impl<'c> Described<'c> {
         self.find(path).and_then(Value::as_str)
     }
 
-    /// Whether the provider vouches for the address that counts: what the userinfo says of another
-    /// address than the ID token's is not about that one.
-    fn email_verified(self, paths: &ClaimPaths) -> bool {
-        let yes = |value: &Value| match value {
-            Value::Bool(yes) => *yes,
+    fn groups(self, path: &str, policy: &Policy) -> Vec<String> {
+        let all = self.find(path).map(group_names).unwrap_or_default();
+        let mut groups = Vec::new();
+        for group in all.into_iter().take(MAX_VALUES) {
+            if is_plain(&group, MAX_VALUE_CHARS)
+                && policy.names_group(&group)
+                && !groups.contains(&group)
+            {
+                groups.push(group);
+            }
+        }
+        groups
+    }
+
+    /// Whether the provider verified the address that [`find`](Self::find) returns. The userinfo's
+    /// `email_verified` counts only if the userinfo has that same address: it does not
+    /// apply to another one in the ID token.
+    fn is_email_verified(self, paths: &ClaimPaths) -> bool {
+        let is_true = |value: &Value| match value {
+            Value::Bool(verified) => *verified,
+            // Some providers send booleans as strings.
             Value::String(text) => text.eq_ignore_ascii_case("true"),
             _ => false,
         };
         if let Some(verified) = find(self.id_token, &paths.email_verified) {
-            return find(self.id_token, &paths.email).is_some() && yes(verified);
+            return find(self.id_token, &paths.email).is_some() && is_true(verified);
         }
         let Some(userinfo) = self.userinfo else {
             return false;
         };
         find(userinfo, &paths.email) == self.find(&paths.email)
-            && find(userinfo, &paths.email_verified).is_some_and(yes)
+            && find(userinfo, &paths.email_verified).is_some_and(is_true)
     }
 }
 
-/// The claim of this name, or else what the dotted path leads to; `null` is nothing.
+/// The claim named `path`, or else the one at the dotted path; `null` counts as absent.
 fn find<'c>(claims: &'c ClaimsSet, path: &str) -> Option<&'c Value> {
-    let whole = claims.get(path);
-    let found = whole.or_else(|| {
-        let mut steps = path.split('.');
-        let first = claims.get(steps.next()?)?;
-        steps.try_fold(first, |value, step| value.as_object()?.get(step))
-    });
-    found.filter(|value| !value.is_null())
+    let at_path = || {
+        let mut members = path.split('.');
+        let first = claims.get(members.next()?)?;
+        members.try_fold(first, |value, member| value.as_object()?.get(member))
+    };
+    claims
+        .get(path)
+        .or_else(at_path)
+        .filter(|value| !value.is_null())
 }
 
-/// A text, number or truth value as text.
+/// A string, number or boolean as text.
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Bool(boolean) => Some(boolean.to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 
-/// Groups: the members of an array, the words of one text, or the names that an object has
-/// something under, as Zitadel tells of roles (`{"staff": {"<organisation>": "example.org"}}`).
-fn many(value: &Value) -> Vec<String> {
+/// Groups from an array, from one string with spaces or commas, or from the names of an object's
+/// non-empty members, which is how Zitadel sends roles (`{"staff": {"<org id>": "example.org"}}`).
+fn group_names(value: &Value) -> Vec<String> {
     match value {
         Value::Array(values) => values.iter().filter_map(scalar).collect(),
         Value::String(text) => text
             .split([' ', ','])
-            .filter(|word| !word.is_empty())
+            .filter(|name| !name.is_empty())
             .map(str::to_owned)
             .collect(),
         Value::Object(names) => names
@@ -162,13 +190,13 @@ fn many(value: &Value) -> Vec<String> {
     }
 }
 
-/// What a rule on a claim is compared with: the value, or each of several.
+/// The values that a `claim:` condition is compared with: the claim, or each element of an array.
 fn values(value: &Value) -> Vec<String> {
-    let several = match value {
-        Value::Array(several) => several.as_slice(),
-        one => std::slice::from_ref(one),
+    let elements = match value {
+        Value::Array(elements) => elements.as_slice(),
+        single => std::slice::from_ref(single),
     };
-    several
+    elements
         .iter()
         .filter_map(scalar)
         .filter(|text| is_plain(text, MAX_VALUE_CHARS))
@@ -176,10 +204,10 @@ fn values(value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Directories allow distinguished names of about this length as groups.
+/// About the length of distinguished names, which directories send as groups.
 const MAX_VALUE_CHARS: usize = 256;
 
-/// More groups than any rule could want; also bounds the work of comparing.
+/// Bounds the work of comparing groups with rules.
 const MAX_VALUES: usize = 2000;
 
 #[cfg(test)]

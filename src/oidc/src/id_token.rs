@@ -1,4 +1,4 @@
-//! The ID token: proof that the provider's answer is about this sign-in and this person.
+//! ClaimsSet of the ID token that bind it to this sign-in (OpenID Connect Core 1.0 § 3.1.3.7).
 
 use aws_lc_rs::{
     constant_time::verify_slices_are_equal,
@@ -6,49 +6,51 @@ use aws_lc_rs::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
-
-use super::{SignInFailure, registered::Expected};
 use model::jws::{ClaimsSet, text};
 
-/// Checks the claims of an ID token whose signature was found good, by the steps of OpenID Connect
-/// Core 1.0 § 3.1.3.7. Steps 1 and 6 to 8 (encryption, signature, algorithm) came before; 12 and 13
-/// (`acr`, `auth_time`) are about things that we do not ask for. Gives the person's `sub`.
-pub(super) fn check<'c>(
+use crate::{AuthenticationError, claims_validation::ClaimsValidation};
+
+/// Validates the claims of an ID token with a verified signature and returns its `sub`.
+///
+/// The numbers are the steps of OpenID Connect Core 1.0 § 3.1.3.7. [`Jws`](model::jws::Jws) did 1
+/// and 6 to 8 (encryption, signature, algorithm); 12 and 13 (`acr`, `auth_time`) do not apply, as
+/// the gateway does not request them.
+pub(crate) fn validate<'c>(
     claims: &'c ClaimsSet,
     algorithm: Algorithm,
-    expected: Expected<'_>,
+    validation: ClaimsValidation<'_>,
     nonce: &str,
     access_token: &str,
-) -> Result<&'c str, SignInFailure> {
-    // 2. The issuer is ours.
-    expected.issuer(claims)?;
-    // 3. to 5. The token is for us, and was issued to us.
-    expected.audience(claims)?;
-    // 9. It has not expired,
-    expected.still_valid(claims)?;
-    // 10. and was not issued in the future.
-    expected.issued(claims)?;
-    // 11. It answers the request that this browser was sent away with.
-    let answered = text(claims, "nonce").ok_or(SignInFailure::Nonce)?;
-    verify_slices_are_equal(answered.as_bytes(), nonce.as_bytes())
-        .map_err(|_| SignInFailure::Nonce)?;
-    // § 3.1.3.8: the access token, if the ID token speaks of it, is the one that came along.
+) -> Result<&'c str, AuthenticationError> {
+    // 2. `iss` is the configured issuer.
+    validation.check_issuer(claims)?;
+    // 3. to 5. `aud` and `azp` name this client.
+    validation.check_audience(claims)?;
+    // 9. The token has not expired.
+    validation.check_lifetime(claims)?;
+    // 10. It was not issued in the future.
+    validation.check_issue_time(claims)?;
+    // 11. `nonce` is the one of this browser's authorization request.
+    let returned = text(claims, "nonce").ok_or(AuthenticationError::Nonce)?;
+    verify_slices_are_equal(returned.as_bytes(), nonce.as_bytes())
+        .map_err(|_| AuthenticationError::Nonce)?;
+    // § 3.1.3.8: `at_hash`, if present, matches the access token of the same response.
     if claims.contains_key("at_hash") {
         let hash = text(claims, "at_hash").unwrap_or_default();
         if hash != half_hash(algorithm, access_token) {
-            return Err(SignInFailure::AccessTokenHash);
+            return Err(AuthenticationError::AccessTokenHash);
         }
     }
-    // § 2: the person has an id of sensible length.
-    let subject = text(claims, "sub").ok_or(SignInFailure::NoSubject)?;
+    // § 2: `sub` is present and within its length limit.
+    let subject = text(claims, "sub").ok_or(AuthenticationError::NoSubject)?;
     if subject.len() > MAX_SUBJECT_BYTES {
-        return Err(SignInFailure::SubjectTooLong);
+        return Err(AuthenticationError::SubjectTooLong);
     }
     Ok(subject)
 }
 
-/// The left half of the hash that goes with the signature algorithm (§ 3.1.3.6). Ed25519 goes with
-/// SHA-512, which it uses inside.
+/// Left half of the access token's hash, by the hash function of the signature algorithm
+/// (§ 3.1.3.6). For `EdDSA`, which the specification leaves open, SHA-512 as Ed25519 itself uses.
 fn half_hash(algorithm: Algorithm, access_token: &str) -> String {
     let hash = match algorithm {
         Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => &SHA256,
@@ -61,14 +63,14 @@ fn half_hash(algorithm: Algorithm, access_token: &str) -> String {
 }
 
 /// OpenID Connect Core 1.0 § 2: a `sub` has at most 255 characters.
-pub(super) const MAX_SUBJECT_BYTES: usize = 255;
+pub(crate) const MAX_SUBJECT_BYTES: usize = 255;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_access_token_hash_is_that_of_the_specification() {
+    fn access_token_hash_matches_the_example_of_the_specification() {
         // OpenID Connect Core 1.0 § A.3, an example signed with RS256.
         let access_token = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
         assert_eq!(

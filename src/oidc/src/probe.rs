@@ -1,152 +1,159 @@
-//! A look at the provider without a person, for whoever sets a deployment up.
+//! Checks of a provider that need no user, for `doctor`.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, Response, StatusCode};
 use secrecy::SecretString;
 
-use super::{
-    FetchError, Prompt, Settings, SetupError, SignInFailure, SignInOptions,
-    client::Flow,
-    discovery::{DiscoveryError, Endpoints, Faces},
-    http::{Fetcher, in_full},
+use crate::{
+    AuthenticationError, FetchError, OidcSettings, OidcSetupError, Prompt,
+    code_flow::CodeFlow,
+    discovery::{DiscoveryError, Document, ProviderMetadata},
+    endpoint_rewriter::EndpointRewriter,
+    error_chain::error_chain,
+    http::Fetcher,
 };
 
-/// Asks a provider what can be asked without signing in.
-pub struct Probe {
-    settings: Arc<Settings>,
-    faces: Faces,
+/// Sends single requests to the provider as the gateway or a browser would.
+pub struct ProviderProbe {
+    settings: Arc<OidcSettings>,
+    rewriter: EndpointRewriter,
     fetcher: Fetcher,
 }
 
-/// What the provider says of itself.
-pub struct Description {
-    /// The heads of its answer.
+/// Result of [`ProviderProbe::describe`].
+pub struct ProviderDescription {
+    /// Headers of the response with the discovery document.
     pub headers: HeaderMap,
-    /// Whether it says that it tells of sign-outs elsewhere.
+    /// `backchannel_logout_supported`.
     pub back_channel_logout: bool,
-    flow: Flow,
+    flow: CodeFlow,
 }
 
-/// Why the provider's description, or its key set, is of no use.
+/// Why the provider's discovery document or key set cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DescriptionError {
-    /// There is no way to the provider.
+pub enum ProviderProbeError {
+    /// No response; the error with its causes.
     #[error("{0}")]
     Unreachable(String),
-    /// Something else is there.
-    #[error("the description was answered with {0}")]
-    Answer(StatusCode),
-    /// The provider is another one, by its own words.
-    #[error("the description is of issuer {found:?}")]
+    /// Another status than 200: the URL is probably not an issuer.
+    #[error("the request for the discovery document was answered with {0}")]
+    Status(StatusCode),
+    /// The document is of another issuer than the configured one.
+    #[error("the discovery document is of issuer {found:?}")]
     Issuer {
-        /// What it calls itself.
+        /// `issuer` of the document.
         found: String,
     },
-    /// The description cannot be used.
+    /// The document is malformed or has a refused endpoint.
     #[error("{0}")]
     Unusable(String),
-    /// The key set cannot be had or used.
+    /// The key set cannot be fetched, or has no usable key.
     #[error("{0}")]
     Keys(String),
 }
 
-// === impl Probe ===
+// === impl ProviderProbe ===
 
-impl Probe {
-    /// Connects to nothing yet.
-    pub fn new(settings: &Settings) -> Result<Self, SetupError> {
+impl ProviderProbe {
+    /// Reads certificate authorities; connects to nothing.
+    pub fn new(settings: &OidcSettings) -> Result<Self, OidcSetupError> {
         Ok(Self {
-            faces: Faces::new(settings)?,
+            rewriter: EndpointRewriter::new(settings)?,
             fetcher: Fetcher::new(settings)?,
             settings: Arc::new(settings.clone()),
         })
     }
 
-    /// Fetches the description and the keys.
-    pub async fn describe(&self) -> Result<Description, DescriptionError> {
-        let head = self.fetcher.look(&self.faces.description()).await;
-        let headers = match head {
-            Ok(answer) => answer.headers().clone(),
-            Err(error) => return Err(DescriptionError::Unreachable(in_full(&error))),
+    /// Fetches the discovery document and the key set.
+    pub async fn describe(&self) -> Result<ProviderDescription, ProviderProbeError> {
+        let response = self.fetcher.get(&self.rewriter.discovery_url()).await;
+        let headers = match response {
+            Ok(response) => response.headers().clone(),
+            Err(error) => return Err(ProviderProbeError::Unreachable(error_chain(&error))),
         };
-        let endpoints = Endpoints::discover(&self.settings.issuer, &self.faces, &self.fetcher);
-        let endpoints = endpoints.await.map_err(DescriptionError::of)?;
-        let keys = endpoints.keys(&self.fetcher).await;
-        keys.map_err(|error| DescriptionError::Keys(in_full(&error)))?;
-        let flow = Flow::new(&self.settings, &endpoints)
-            .map_err(|error| DescriptionError::Unusable(in_full(&error)))?;
-        Ok(Description {
+        let metadata =
+            ProviderMetadata::discover(&self.settings.issuer, &self.rewriter, &self.fetcher)
+                .await
+                .map_err(ProviderProbeError::from_discovery)?;
+        metadata
+            .fetch_keys(&self.fetcher)
+            .await
+            .map_err(|error| ProviderProbeError::Keys(error_chain(&error)))?;
+        let flow = CodeFlow::new(&self.settings, &metadata)
+            .map_err(|error| ProviderProbeError::Unusable(error_chain(&error)))?;
+        Ok(ProviderDescription {
             headers,
-            back_channel_logout: endpoints.back_channel_logout,
+            back_channel_logout: metadata.back_channel_logout,
             flow,
         })
     }
 
-    /// Asks as a browser would that is sent to sign somebody in, but for nobody.
-    pub async fn ask(
+    /// Sends an authorization request with `prompt=none`, without any session at the provider.
+    pub async fn authorize(
         &self,
-        provider: &Description,
+        provider: &ProviderDescription,
         state: &str,
         nonce: &str,
         verifier: &str,
     ) -> Result<Response<Vec<u8>>, FetchError> {
-        let options = SignInOptions {
-            prompt: Some(Prompt::None),
-            login_hint: None,
-        };
         let url = provider
             .flow
-            .authorization_url(state, nonce, verifier, &options);
-        self.fetcher.look(&url).await
+            .authorization_url(state, nonce, verifier, Some(Prompt::None));
+        self.fetcher.get(&url).await
     }
 
-    /// Asks as a browser would that is sent to sign out, but whom nobody signed in; `None` if the
-    /// provider has no place for that.
-    pub async fn sign_out(
+    /// Sends a logout request without a session; `None` if the provider has no
+    /// `end_session_endpoint`.
+    pub async fn end_session(
         &self,
-        provider: &Description,
+        provider: &ProviderDescription,
     ) -> Option<Result<Response<Vec<u8>>, FetchError>> {
         let url = provider.flow.end_session_url(None, None)?;
-        Some(self.fetcher.look(&url).await)
+        Some(self.fetcher.get(&url).await)
     }
 
-    /// Redeems a code that the provider never issued: what it says then tells whether it knows the
-    /// client and its secret.
+    /// Redeems a code that the provider never issued. The error distinguishes an unknown client
+    /// or a wrong secret ([`AuthenticationError::ClientRefused`]) from a refused code.
     pub async fn redeem(
         &self,
-        provider: &Description,
+        provider: &ProviderDescription,
         code: SecretString,
         verifier: &str,
-    ) -> Result<(), SignInFailure> {
-        let redeemed = provider.flow.redeem(&code, verifier, &self.fetcher).await;
-        redeemed.map(drop)
+    ) -> Result<(), AuthenticationError> {
+        provider
+            .flow
+            .redeem(&code, verifier, &self.fetcher)
+            .await
+            .map(drop)
     }
 }
 
-impl std::fmt::Debug for Probe {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Probe({})", self.settings.issuer)
+impl fmt::Debug for ProviderProbe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProviderProbe({})", self.settings.issuer)
     }
 }
 
-// === impl Description ===
+// === impl ProviderDescription ===
 
-impl std::fmt::Debug for Description {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Description")
+impl fmt::Debug for ProviderDescription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ProviderDescription")
     }
 }
 
-// === impl DescriptionError ===
+// === impl ProviderProbeError ===
 
-impl DescriptionError {
-    fn of(error: DiscoveryError) -> Self {
+impl ProviderProbeError {
+    fn from_discovery(error: DiscoveryError) -> Self {
         match error {
-            DiscoveryError::Fetch(_, error) => Self::Unreachable(in_full(&error)),
-            DiscoveryError::Status(_, status) => Self::Answer(status),
+            DiscoveryError::Fetch(Document::Metadata, error) => {
+                Self::Unreachable(error_chain(&error))
+            }
+            DiscoveryError::Status(Document::Metadata, status) => Self::Status(status),
             DiscoveryError::Issuer { found, .. } => Self::Issuer { found },
-            other => Self::Unusable(in_full(&other)),
+            other => Self::Unusable(error_chain(&other)),
         }
     }
 }

@@ -1,37 +1,37 @@
-//! The userinfo endpoint (OpenID Connect Core 1.0 § 5.3): claims that did not fit the ID token.
+//! The userinfo endpoint (OpenID Connect Core 1.0 § 5.3): claims that the ID token does not carry.
 
 use http::{HeaderValue, StatusCode};
+use model::jws::{ClaimsSet, text};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{
-    SignInFailure,
-    http::{Fetcher, Wanted},
+use crate::{
+    AuthenticationError,
+    http::{Endpoint, Fetcher},
 };
-use model::jws::{ClaimsSet, text};
 
-/// Asks who the access token is about, which has to be the person of the ID token.
-pub(super) async fn ask(
+/// Fetches the claims of the access token's subject, which must be the ID token's.
+pub(crate) async fn fetch(
     fetcher: &Fetcher,
     url: &Url,
     access_token: &SecretString,
     subject: &str,
-) -> Result<ClaimsSet, SignInFailure> {
-    let bearer = format!("Bearer {}", access_token.expose_secret());
-    let mut bearer = HeaderValue::try_from(bearer).map_err(|_| SignInFailure::TokenUnreadable)?;
+) -> Result<ClaimsSet, AuthenticationError> {
+    let mut bearer = HeaderValue::try_from(format!("Bearer {}", access_token.expose_secret()))
+        .map_err(|_| AuthenticationError::TokenUnreadable)?;
     bearer.set_sensitive(true);
-    let answer = fetcher
-        .json(Wanted::Userinfo, url, Some(bearer))
+    let response = fetcher
+        .json(Endpoint::Userinfo, url, Some(bearer))
         .await
-        .map_err(SignInFailure::UserinfoEndpoint)?;
-    if answer.status() != StatusCode::OK {
-        return Err(SignInFailure::UserinfoStatus(answer.status()));
+        .map_err(AuthenticationError::UserinfoEndpoint)?;
+    if response.status() != StatusCode::OK {
+        return Err(AuthenticationError::UserinfoStatus(response.status()));
     }
-    let claims: ClaimsSet =
-        serde_json::from_slice(answer.body()).map_err(|_| SignInFailure::UserinfoUnreadable)?;
-    // § 5.3.2: or the access token was swapped for somebody else's.
+    let claims: ClaimsSet = serde_json::from_slice(response.body())
+        .map_err(|_| AuthenticationError::UserinfoUnreadable)?;
+    // § 5.3.2: another `sub` means that the access token was replaced by another user's.
     if text(&claims, "sub") != Some(subject) {
-        return Err(SignInFailure::UserinfoSubject);
+        return Err(AuthenticationError::UserinfoSubject);
     }
     Ok(claims)
 }

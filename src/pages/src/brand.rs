@@ -1,4 +1,4 @@
-//! What makes the pages those of one deployment: its name, logo, colours and links.
+//! Branding of the pages: name, logo, colours and links.
 
 use std::fmt::Write as _;
 
@@ -7,76 +7,76 @@ use url::Url;
 
 use super::{Colour, STYLE};
 
-/// What makes the pages those of one deployment.
+/// Branding of one deployment.
 #[derive(Clone, Debug, Default)]
 pub struct Brand {
-    /// The name of the site.
+    /// Name of the site, in the header and the title.
     pub name: String,
-    /// The picture beside it.
+    /// Image beside the name.
     pub logo: Option<Logo>,
-    /// The colour of buttons and links.
+    /// Colour of buttons and links.
     pub accent: Option<Colour>,
-    /// The same in the dark scheme; unless set, a brighter `accent`.
+    /// `accent` in the dark scheme; by default a brightened `accent`.
     pub accent_dark: Option<Colour>,
-    /// Links at the foot of every page, such as the imprint.
+    /// Links in the footer, such as the imprint.
     pub links: Vec<BrandLink>,
-    /// A style sheet after ours.
+    /// Additional style sheet.
     pub style: Option<StyleSheet>,
 }
 
-/// A link at the foot of every page.
+/// A link in the footer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrandLink {
-    /// Its text.
+    /// Displayed text.
     pub label: String,
-    /// Where it leads.
+    /// Target.
     pub url: Url,
 }
 
-/// A picture, ready to stand in a page.
+/// An image as a `data:` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logo {
     data_url: String,
 }
 
-/// Why a file cannot be a logo.
+/// Why a file is refused as a logo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogoError {
-    /// Every page would carry it.
+    /// Over [`MAX_LOGO_BYTES`].
     #[error("{0} bytes are more than {MAX_LOGO_BYTES}")]
     TooLarge(usize),
-    /// It is neither of the two kinds.
-    #[error("neither an SVG nor a PNG picture")]
+    /// Neither SVG nor PNG, by its content.
+    #[error("neither an SVG nor a PNG image")]
     Kind,
 }
 
-/// CSS that can stand in a page.
+/// CSS for a `<style>` element.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StyleSheet(String);
 
-/// Why a text cannot be a style sheet.
+/// Why a text is refused as a style sheet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StyleSheetError {
-    /// Every page would carry it.
+    /// Over [`MAX_STYLE_BYTES`].
     #[error("{0} bytes are more than {MAX_STYLE_BYTES}")]
     TooLarge(usize),
-    /// It would end the element that it stands in.
-    #[error("has </style in it")]
+    /// Contains `</style`, which ends the element.
+    #[error("contains </style")]
     EndTag,
 }
 
 // === impl Brand ===
 
 impl Brand {
-    /// A name and nothing else.
-    pub fn of_name(name: impl Into<String>) -> Self {
+    /// A brand with a name only.
+    pub fn from_name(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             ..Self::default()
         }
     }
 
-    /// The style of every page.
+    /// The style sheet of every page.
     pub(super) fn style(&self) -> String {
         let mut style = STYLE.to_owned();
         let dark = self
@@ -88,7 +88,8 @@ impl Brand {
                 style,
                 "{open}:root {{ --accent: {colour}; --on-accent: {text}; }}{close}"
             )
-            .expect("writing to a string does not fail");
+            // Infallible: writing to a `String`.
+            .expect("a String accepts any text");
         };
         if let Some(colour) = self.accent {
             accent(colour, ["", ""]);
@@ -106,9 +107,9 @@ impl Brand {
 // === impl Logo ===
 
 impl Logo {
-    /// A logo of an SVG or PNG file's content. Neither can run anything: as the source of an image
-    /// an SVG has no scripts and loads nothing.
-    pub fn of(file: &[u8]) -> Result<Self, LogoError> {
+    /// From the content of an SVG or PNG file. SVG in an `<img>` element runs no scripts and loads
+    /// nothing.
+    pub fn parse(file: &[u8]) -> Result<Self, LogoError> {
         if file.len() > MAX_LOGO_BYTES {
             return Err(LogoError::TooLarge(file.len()));
         }
@@ -125,7 +126,7 @@ impl Logo {
         })
     }
 
-    /// The picture as an address.
+    /// The image as a `data:` URL.
     pub(super) fn data_url(&self) -> &str {
         &self.data_url
     }
@@ -134,8 +135,8 @@ impl Logo {
 // === impl StyleSheet ===
 
 impl StyleSheet {
-    /// A style sheet of this text. What it would load, the pages' policy forbids.
-    pub fn of(text: String) -> Result<Self, StyleSheetError> {
+    /// Checks size and content. The pages' policy blocks everything that the CSS would load.
+    pub fn parse(text: String) -> Result<Self, StyleSheetError> {
         if text.len() > MAX_STYLE_BYTES {
             Err(StyleSheetError::TooLarge(text.len()))
         } else if text.to_ascii_lowercase().contains("</style") {
@@ -146,7 +147,7 @@ impl StyleSheet {
     }
 }
 
-/// Whether the first element is an `svg`, after what may stand before it.
+/// Whether the root element is `svg`, after XML declaration, comments and document type.
 fn is_svg(file: &[u8]) -> bool {
     let Ok(mut text) = std::str::from_utf8(file) else {
         return false;
@@ -172,10 +173,10 @@ fn is_svg(file: &[u8]) -> bool {
 /// The first bytes of every PNG file (PNG, third edition, § 5.2).
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// Every page carries the logo: more would make people wait.
+/// Limit of a logo, which every page contains.
 pub const MAX_LOGO_BYTES: usize = 64 * 1024;
 
-/// As much as any style of a few pages needs.
+/// Limit of a style sheet, which every page contains.
 pub const MAX_STYLE_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
@@ -183,8 +184,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn logos_are_known_by_their_content() {
-        let url = |file: &[u8]| Logo::of(file).map(|logo| logo.data_url);
+    fn logo_kind_is_detected_by_content() {
+        let url = |file: &[u8]| Logo::parse(file).map(|logo| logo.data_url);
         assert_eq!(
             url(b"\x89PNG\r\n\x1a\nx").unwrap(),
             "data:image/png;base64,iVBORw0KGgp4"
@@ -218,32 +219,32 @@ mod tests {
     }
 
     #[test]
-    fn style_sheets_cannot_end_their_element() {
-        assert!(StyleSheet::of("a > b { color: red }".to_owned()).is_ok());
+    fn style_sheets_with_an_end_tag_are_refused() {
+        assert!(StyleSheet::parse("a > b { color: red }".to_owned()).is_ok());
         for text in ["</style>", "/* </STYLE */"] {
             assert_eq!(
-                StyleSheet::of(text.to_owned()),
+                StyleSheet::parse(text.to_owned()),
                 Err(StyleSheetError::EndTag)
             );
         }
         let long = "x".repeat(MAX_STYLE_BYTES + 1);
         assert_eq!(
-            StyleSheet::of(long),
+            StyleSheet::parse(long),
             Err(StyleSheetError::TooLarge(MAX_STYLE_BYTES + 1))
         );
     }
 
     #[test]
-    fn an_accent_is_set_in_both_schemes() {
+    fn accent_is_set_in_both_colour_schemes() {
         let brand = Brand {
             accent: Some("#004400".parse().unwrap()),
-            style: Some(StyleSheet::of("p { margin: 0 }".to_owned()).unwrap()),
-            ..Brand::of_name("x")
+            style: Some(StyleSheet::parse("p { margin: 0 }".to_owned()).unwrap()),
+            ..Brand::from_name("x")
         };
         let style = brand.style();
         let added = style.strip_prefix(STYLE).unwrap();
         assert!(added.starts_with(":root { --accent: #004400; --on-accent: #ffffff; }\n@media"));
         assert!(added.ends_with("; } }\np { margin: 0 }"), "{added}");
-        assert_eq!(Brand::of_name("x").style(), STYLE);
+        assert_eq!(Brand::from_name("x").style(), STYLE);
     }
 }

@@ -1,4 +1,4 @@
-//! Colours, and whether people can tell them apart.
+//! sRGB colours and their contrast (WCAG 2.2).
 
 use std::{fmt, str::FromStr};
 
@@ -10,37 +10,37 @@ pub struct Colour {
     blue: u8,
 }
 
-/// A text that is not a colour.
+/// The text is not of the form `#1455b8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a colour")]
-pub struct NotAColour;
+pub struct ColourError;
 
 // === impl Colour ===
 
 impl Colour {
     pub(super) const WHITE: Self = Self::new(0xff, 0xff, 0xff);
-    /// The ground of cards in the dark scheme; `style.css` has it as `--card`.
+    /// Background of cards in the dark scheme: `--card` of `style.css`.
     pub(super) const DARK_CARD: Self = Self::new(0x1a, 0x21, 0x2b);
-    /// What is written on bright colours.
+    /// Text on bright colours.
     const INK: Self = Self::new(0x0b, 0x12, 0x1c);
 
     const fn new(red: u8, green: u8, blue: u8) -> Self {
         Self { red, green, blue }
     }
 
-    /// The contrast ratio of the two, from 1 to 21 (WCAG 2.2, "contrast ratio").
-    pub fn contrast(self, other: Self) -> f64 {
+    /// Contrast ratio from 1 to 21 (WCAG 2.2, "contrast ratio").
+    fn contrast(self, other: Self) -> f64 {
         let (own, other) = (self.luminance(), other.luminance());
         (own.max(other) + 0.05) / (own.min(other) + 0.05)
     }
 
-    /// The contrast where it is least: in the light scheme the colour is read on white cards, in
-    /// the dark one on dark cards.
+    /// Contrast with the background of cards, in the light or the dark scheme. It is lower than on
+    /// any other background of the scheme.
     pub fn contrast_on_cards(self, dark: bool) -> f64 {
         self.contrast(if dark { Self::DARK_CARD } else { Self::WHITE })
     }
 
-    /// White or ink, whichever is read better on this colour.
+    /// Colour of text on this colour: white or near black, by the higher contrast.
     pub(super) fn text_on(self) -> Self {
         if self.contrast(Self::WHITE) >= self.contrast(Self::INK) {
             Self::WHITE
@@ -49,11 +49,11 @@ impl Colour {
         }
     }
 
-    /// The colour, as much brighter as it has to be in the dark scheme.
+    /// The colour, brightened until it has [`MIN_CONTRAST`] in the dark scheme.
     pub(super) fn brightened(self) -> Self {
         (0..=STEPS)
             .map(|step| self.towards_white(step))
-            .find(|colour| colour.contrast_on_cards(true) >= LEAST_CONTRAST)
+            .find(|colour| colour.contrast_on_cards(true) >= MIN_CONTRAST)
             .unwrap_or(Self::WHITE)
     }
 
@@ -79,17 +79,17 @@ impl Colour {
     }
 }
 
-/// `#1455b8`, and no other of CSS's many ways.
+/// Parses `#1455b8`, and none of the other forms of CSS.
 impl FromStr for Colour {
-    type Err = NotAColour;
+    type Err = ColourError;
 
-    fn from_str(text: &str) -> Result<Self, NotAColour> {
-        let digits = text.strip_prefix('#').ok_or(NotAColour)?;
+    fn from_str(text: &str) -> Result<Self, ColourError> {
+        let digits = text.strip_prefix('#').ok_or(ColourError)?;
         let hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         if digits.len() != 6 || !hexadecimal {
-            return Err(NotAColour);
+            return Err(ColourError);
         }
-        let number = u32::from_str_radix(digits, 16).map_err(|_| NotAColour)?;
+        let number = u32::from_str_radix(digits, 16).map_err(|_| ColourError)?;
         let [_, red, green, blue] = number.to_be_bytes();
         Ok(Self::new(red, green, blue))
     }
@@ -101,10 +101,10 @@ impl fmt::Display for Colour {
     }
 }
 
-/// What text needs against its ground (WCAG 2.2 § 1.4.3).
-pub const LEAST_CONTRAST: f64 = 4.5;
+/// Least contrast of text with its background (WCAG 2.2 § 1.4.3).
+pub const MIN_CONTRAST: f64 = 4.5;
 
-/// Fine enough that nobody sees a difference to the least change.
+/// Resolution of [`Colour::brightened`].
 const STEPS: u16 = 64;
 
 #[cfg(test)]
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn contrasts_are_those_of_the_standard() {
+    fn contrast_matches_known_values() {
         for (one, other, expected) in [
             ("#000000", "#ffffff", 21.0),
             ("#ffffff", "#ffffff", 1.0),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_have_one_spelling() {
+    fn only_six_hexadecimal_digits_are_parsed() {
         assert_eq!(colour("#1455B8").to_string(), "#1455b8");
         for text in [
             "",
@@ -147,12 +147,12 @@ mod tests {
             "#+455b8",
             "#é45b8",
         ] {
-            assert_eq!(text.parse::<Colour>(), Err(NotAColour), "{text}");
+            assert_eq!(text.parse::<Colour>(), Err(ColourError), "{text}");
         }
     }
 
     #[test]
-    fn the_dark_card_is_that_of_the_style() {
+    fn dark_card_matches_the_style_sheet() {
         let dark = crate::STYLE
             .split("prefers-color-scheme: dark")
             .nth(1)
@@ -162,18 +162,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_colour_can_be_written_on_and_read_in_the_dark(red: u8, green: u8, blue: u8) {
+        fn every_colour_gets_readable_text_and_a_readable_bright_variant(red: u8, green: u8, blue: u8) {
             let colour = Colour::new(red, green, blue);
             prop_assert!(colour.contrast(colour.text_on()) >= 4.0);
             let bright = colour.brightened();
-            prop_assert!(bright.contrast_on_cards(true) >= LEAST_CONTRAST);
-            prop_assert!(bright.contrast(bright.text_on()) >= LEAST_CONTRAST);
+            prop_assert!(bright.contrast_on_cards(true) >= MIN_CONTRAST);
+            prop_assert!(bright.contrast(bright.text_on()) >= MIN_CONTRAST);
         }
 
         #[test]
-        fn an_accent_that_is_read_on_white_can_be_written_on(red: u8, green: u8, blue: u8) {
+        fn an_accent_readable_on_white_has_white_text(red: u8, green: u8, blue: u8) {
             let colour = Colour::new(red, green, blue);
-            if colour.contrast_on_cards(false) >= LEAST_CONTRAST {
+            if colour.contrast_on_cards(false) >= MIN_CONTRAST {
                 prop_assert_eq!(colour.text_on(), Colour::WHITE);
             }
         }

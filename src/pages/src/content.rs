@@ -1,275 +1,205 @@
-//! What a page is about: values only, no wording.
+//! What a page is about, as values without wording.
+
+use std::fmt;
 
 use http::StatusCode;
+use model::{clock::Timestamp, room::RoomKey, session::ReturnTo};
 use serde_json::Value;
 use url::Url;
 
-use model::{clock::Timestamp, policy::Refusal, room::RoomKey, session::ReturnTo};
+use crate::problem::{Component, Denial, LinkProblem, NameProblem, SignInProblem};
 
 /// What a page is about.
+///
+/// Fields of a path on this site replace any other URL by `/`.
 #[derive(Clone, Copy, Debug)]
 pub enum Content<'c> {
-    /// `/`: begin a meeting or go to one.
+    /// The start page: create or join a meeting.
     Start {
-        /// Who is signed in.
+        /// Display name of the signed-in user.
         person: Option<&'c str>,
-        /// Where to sign in, or sign in as somebody else: a path of this site.
+        /// Path on this site to sign in, or to switch the account.
         sign_in: Option<&'c str>,
-        /// Whether the person may make meetings.
+        /// Whether the user may create meetings.
         may_create: bool,
-        /// The name that was asked for and cannot be had.
+        /// The rejected input, if a form was submitted.
         name: Option<&'c str>,
-        /// It was that of a meeting to join, not to make.
+        /// Whether the submitted form was the one to join a meeting.
         joining: bool,
-        /// What is wrong with it.
+        /// Why the input was rejected.
         problem: Option<NameProblem>,
     },
-    /// A meeting that the reader hosts: its addresses, to be passed on.
+    /// Links of a meeting, for its host.
     Meeting {
         /// The room.
         room: &'c RoomKey,
-        /// The room's public address, which everybody uses who may enter anyway.
+        /// The room's public URL, for users whom the room rules admit.
         room_url: &'c str,
-        /// Makes whoever has it a host.
-        host_link: Link<'c>,
-        /// Lets people in who have no account.
-        guest_link: Option<Link<'c>>,
-        /// What the calendar form begins with.
-        calendar: Calendar<'c>,
+        /// Makes every holder a host.
+        host_link: PageLink<'c>,
+        /// Admits guests without an account.
+        guest_link: Option<PageLink<'c>>,
+        /// Initial values of the calendar form.
+        calendar: CalendarForm<'c>,
     },
-    /// A choice of how to enter: sign in, or as a guest.
+    /// Entry to a room: sign in, or enter as a guest.
     Join {
         /// The room.
         room: &'c RoomKey,
-        /// Where to sign in: a path of this site.
+        /// Path on this site to sign in.
         sign_in: Option<&'c str>,
-        /// How to enter as a guest.
+        /// Entry as a guest, if the room rules allow guests.
         guest: Option<GuestForm<'c>>,
     },
-    /// Until the host comes.
+    /// Waiting for the host.
     Wait {
         /// The room.
         room: &'c RoomKey,
-        /// Who waits.
+        /// Display name of the waiting user.
         person: Option<&'c str>,
-        /// Who is awaited, if it is known.
+        /// Display name of the host, if known.
         awaited: Option<&'c str>,
-        /// Where a host signs in: a path of this site.
+        /// Path on this site where a host signs in.
         sign_in: Option<&'c str>,
-        /// The event stream that says `open`: a path of this site.
+        /// Path on this site of the event stream that sends `open`.
         events: &'c str,
     },
-    /// On the way to the provider; keeps the address's fragment, which no redirect could.
+    /// Redirect to the provider by script, which saves the URL fragment in the browser first: the
+    /// fragment holds options of Jitsi's page, and no HTTP redirect returns it.
     Continue {
-        /// The provider's address, with everything that asks for a sign-in.
+        /// URL of the authorization request.
         provider: &'c Url,
-        /// The page to come back to.
+        /// The page to return to.
         return_to: &'c ReturnTo,
     },
-    /// Back to the app that asked for the sign-in.
+    /// Return to the mobile app that requested the sign-in.
     OpenApp {
         /// The room.
         room: &'c RoomKey,
-        /// The deep link; only the schemes of Jitsi's apps are opened.
+        /// Deep link; only schemes of Jitsi's apps are opened.
         link: &'c str,
-        /// Where to go on in the browser instead: a path of this site.
+        /// Path on this site to continue in the browser.
         browser: &'c str,
     },
-    /// A meeting at 8x8, shown by its `external_api.js`.
+    /// A meeting at 8x8 (Jitsi as a Service), embedded by its `external_api.js`.
     Call {
         /// The room.
         room: &'c RoomKey,
-        /// The address of `external_api.js`; the meeting is on the same host.
+        /// URL of `external_api.js`; the meeting is on the same host.
         script: &'c Url,
-        /// The options of `JitsiMeetExternalAPI`, but for its parent node.
+        /// Options of `JitsiMeetExternalAPI` except `parentNode`.
         options: &'c Value,
-        /// The event stream that says `close` when the person's session ends: a path of this site.
+        /// Path on this site of the event stream that sends `close` when the session ends.
         events: &'c str,
     },
-    /// After signing out.
+    /// After a sign-out.
     SignedOut,
-    /// The policy refuses somebody a room.
+    /// The room rules deny entry.
     Refused {
         /// The room.
         room: &'c RoomKey,
-        /// Who; nobody if nobody signed in.
+        /// Display name of the signed-in user.
         person: Option<&'c str>,
-        /// Why.
+        /// The reason.
         denial: Denial,
-        /// Where to sign in, or sign in as somebody else: a path of this site.
+        /// Path on this site to sign in, or to switch the account.
         sign_in: Option<&'c str>,
     },
-    /// An invitation cannot be used.
+    /// An invitation link is refused.
     LinkRefused {
-        /// The room of the address.
+        /// The requested room.
         room: &'c RoomKey,
-        /// Why.
+        /// The reason.
         problem: LinkProblem,
     },
-    /// A token of another system was refused.
+    /// A token of an integration is refused.
     EmbedRefused {
-        /// The room of the address.
+        /// The requested room.
         room: &'c RoomKey,
-        /// Why, in English; for whoever runs that system.
+        /// The reason, in English, for the operator of the embedding system.
         reason: &'c str,
     },
-    /// Signing in did not work.
+    /// A sign-in failed.
     SignInFailed {
-        /// Why.
-        failure: SignInFailure,
-        /// Where to try again: a path of this site.
+        /// The reason.
+        failure: SignInProblem,
+        /// Path on this site to try again.
         again: &'c str,
     },
-    /// What the gateway stands in front of, or beside, cannot be reached, or the gateway itself
-    /// is at fault.
+    /// A component is down, or the gateway had an internal error.
     Unavailable {
-        /// Which of them.
-        part: Part,
-        /// Where to try again: a path of this site.
+        /// The component.
+        component: Component,
+        /// Path on this site to try again.
         again: &'c str,
     },
-    /// Nothing is at this address.
+    /// No page has this URL.
     NotFound,
-    /// The request cannot be understood.
+    /// The request is malformed.
     BadRequest {
-        /// Why, in English; an error's text.
+        /// The error message, in English.
         reason: Option<&'c str>,
     },
-    /// In the window that Jitsi's page opened for a sign-in: tells that page, and closes.
+    /// In the popup that Jitsi's page opened for a sign-in: reports the outcome to that page and
+    /// closes.
     Popup {
-        /// How it ended.
+        /// The outcome.
         outcome: PopupOutcome<'c>,
     },
-    /// In the hidden frame that Jitsi's page opened for signing out: tells that page.
+    /// In the hidden frame that Jitsi's page opened for a sign-out: reports the end to that page.
     LogoutFrame,
 }
 
-/// An address to pass on.
+/// An invitation link.
 #[derive(Clone, Copy, Debug)]
-pub struct Link<'c> {
-    /// The whole address.
+pub struct PageLink<'c> {
+    /// Absolute URL.
     pub url: &'c str,
-    /// Until when it can be used.
+    /// Expiry.
     pub expires: Timestamp,
-    /// How many people can use it; any number if there is none.
+    /// Maximum number of users; `None` for no limit.
     pub uses: Option<u32>,
 }
 
-/// What the calendar form begins with.
+/// Initial values of the calendar form.
 #[derive(Clone, Copy, Debug)]
-pub struct Calendar<'c> {
-    /// The proposed beginning.
+pub struct CalendarForm<'c> {
+    /// Proposed start.
     pub start: Timestamp,
-    /// The proposed length.
+    /// Proposed duration.
     pub minutes: u32,
-    /// The address that opens this meeting in Google Calendar.
+    /// URL of the prefilled event in Google Calendar.
     pub google: &'c str,
-    /// The address that opens this meeting in Outlook on the web.
+    /// URL of the prefilled event in Outlook on the web.
     pub outlook: &'c str,
 }
 
-/// How to enter as a guest.
+/// Form to enter as a guest.
 #[derive(Clone, Copy, Debug)]
 pub struct GuestForm<'c> {
-    /// Where the form is sent to: a path of this site.
+    /// Path on this site that receives the form.
     pub action: &'c str,
-    /// The invitation to be used.
+    /// The invitation, if the guest has one.
     pub invite: Option<&'c str>,
-    /// The name to begin with.
+    /// Initial name.
     pub name: Option<&'c str>,
-    /// What is wrong with it.
+    /// Why the name was rejected.
     pub problem: Option<NameProblem>,
-    /// Whether the invitation makes a host.
+    /// Whether the invitation makes the guest a host.
     pub host: bool,
 }
 
-/// What is wrong with a name of a meeting or a guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NameProblem {
-    /// There is none.
-    Empty,
-    /// It is too long.
-    TooLong,
-    /// It means something else already.
-    Reserved,
-    /// It has characters that no name can have.
-    Characters,
-    /// Somebody else has it.
-    Taken,
-}
-
-/// Why somebody may not enter, as far as the person can make use of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denial {
-    /// The rules say so.
-    Policy(Refusal),
-    /// The room opens later.
-    NotYet {
-        /// When.
-        opens: Timestamp,
-    },
-    /// The room was open, and is no more.
-    Over,
-    /// As many people are in the room as may be.
-    Full,
-    /// The room is for people with an account.
-    NoGuests,
-    /// Somebody else has to open the room.
-    HostStarts,
-}
-
-/// Why an invitation cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkProblem {
-    /// It is not whole, or not ours.
-    Unreadable,
-    /// Its time is over.
-    Expired,
-    /// As many people used it as may.
-    UsedUp,
-    /// The host took it back.
-    Revoked,
-    /// It is for another room.
-    OtherRoom,
-}
-
-/// Why signing in did not work, as far as the person can make use of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignInFailure {
-    /// The browser has no sign-in under way that the answer belongs to.
-    Unknown,
-    /// It took too long.
-    Expired,
-    /// The person or the provider declined.
-    Declined,
-    /// The provider's answer is wrong.
-    Provider,
-    /// The account does not fit into a session.
-    TooLarge,
-}
-
-/// What does not work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The identity provider.
-    Provider,
-    /// Jitsi's web server or Prosody.
-    Jitsi,
-    /// The gateway.
-    Gateway,
-}
-
-/// How a sign-in in a window of Jitsi's page ended.
+/// Outcome of a sign-in in a popup.
 #[derive(Clone, Copy)]
 pub enum PopupOutcome<'c> {
-    /// With a token for Jitsi's page.
+    /// The user is signed in.
     Success {
-        /// The token; worthless to Prosody.
+        /// Display token for Jitsi's page, which Prosody refuses.
         access_token: &'c str,
     },
-    /// With nothing.
+    /// The sign-in failed.
     Failure {
-        /// A word for the page's log.
+        /// Error code for the console of Jitsi's page.
         error: &'c str,
     },
 }
@@ -277,7 +207,7 @@ pub enum PopupOutcome<'c> {
 // === impl Content ===
 
 impl Content<'_> {
-    pub(super) fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Start {
                 problem: Some(_), ..
@@ -308,51 +238,11 @@ impl Content<'_> {
     }
 }
 
-// === impl Denial ===
-
-impl From<Refusal> for Denial {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NotYet { opens, .. } => Self::NotYet { opens },
-            Refusal::Over { .. } => Self::Over,
-            Refusal::Full { .. } => Self::Full,
-            Refusal::InvitationOnly { .. } => Self::NoGuests,
-            Refusal::NoRule | Refusal::Closed { .. } | Refusal::NotAllowed { .. } => {
-                Self::Policy(refusal)
-            }
-        }
-    }
-}
-
-// === impl LinkProblem ===
-
-impl LinkProblem {
-    fn status(self) -> StatusCode {
-        match self {
-            Self::Unreadable => StatusCode::BAD_REQUEST,
-            Self::Expired | Self::UsedUp | Self::Revoked => StatusCode::GONE,
-            Self::OtherRoom => StatusCode::FORBIDDEN,
-        }
-    }
-}
-
-// === impl SignInFailure ===
-
-impl SignInFailure {
-    fn status(self) -> StatusCode {
-        match self {
-            Self::Unknown | Self::Expired => StatusCode::BAD_REQUEST,
-            Self::Declined | Self::TooLarge => StatusCode::FORBIDDEN,
-            Self::Provider => StatusCode::BAD_GATEWAY,
-        }
-    }
-}
-
 // === impl PopupOutcome ===
 
 /// Without the token.
-impl std::fmt::Debug for PopupOutcome<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for PopupOutcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Success { .. } => f.write_str("Success"),
             Self::Failure { error } => write!(f, "Failure({error:?})"),
@@ -365,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_not_printed() {
+    fn debug_output_hides_the_token() {
         let access_token = "secret";
         let outcome = PopupOutcome::Success { access_token };
         assert!(!format!("{:?}", Content::Popup { outcome }).contains(access_token));

@@ -1,4 +1,4 @@
-//! The heads of pages: above all what a page may run, load and send.
+//! Response headers of the pages, above all the content security policy.
 
 use http::{
     HeaderMap, HeaderValue,
@@ -8,15 +8,19 @@ use http::{
     },
 };
 
-use super::Content;
+use crate::Content;
 
-/// The head of the page about the content.
-///
-/// `style` is the hash of the page's style, `has_logo` whether the page shows one.
-pub(super) fn of(content: &Content<'_>, language: &str, style: &str, has_logo: bool) -> HeaderMap {
+/// All header fields of a page. `style_hash` is a source expression of the policy.
+pub(super) fn response_headers(
+    content: &Content<'_>,
+    language: &str,
+    style_hash: &str,
+    has_logo: bool,
+) -> HeaderMap {
     let fixed = |text: &'static str| HeaderValue::from_static(text);
-    let policy = policy(content, style, has_logo);
-    let policy = HeaderValue::try_from(policy).expect("hashes, origins and our words are text");
+    let policy = HeaderValue::try_from(policy(content, style_hash, has_logo))
+        // Infallible: keywords, hashes and origins are ASCII.
+        .expect("policies are ASCII");
     let mut headers = HeaderMap::from_iter([
         (CONTENT_TYPE, fixed("text/html; charset=utf-8")),
         (CONTENT_SECURITY_POLICY, policy),
@@ -33,14 +37,14 @@ pub(super) fn of(content: &Content<'_>, language: &str, style: &str, has_logo: b
     headers
 }
 
-/// The policy with other sites that may show the page in a frame, besides their own pages.
-pub(super) fn allow_framing(policy: &HeaderValue, sites: &str) -> Option<HeaderValue> {
+/// Extends the policy by sites that may show the page in a frame, and by the gateway's own origin.
+pub(super) fn add_frame_ancestors(policy: &HeaderValue, sites: &str) -> Option<HeaderValue> {
     let policy = policy.to_str().ok()?;
     let ancestors = format!("frame-ancestors 'self' {sites};");
     HeaderValue::try_from(policy.replacen(NO_ANCESTORS, &ancestors, 1)).ok()
 }
 
-fn policy(content: &Content<'_>, style: &str, has_logo: bool) -> String {
+fn policy(content: &Content<'_>, style_hash: &str, has_logo: bool) -> String {
     let mut scripts = content
         .script()
         .map_or("'none'", |script| script.hash())
@@ -53,7 +57,7 @@ fn policy(content: &Content<'_>, style: &str, has_logo: bool) -> String {
         more.push_str("connect-src 'self'; ");
     }
     if let Content::Call { script, .. } = content {
-        // The meeting is on the host that its script comes from.
+        // The script embeds the meeting from its own host.
         let origin = script.origin().ascii_serialization();
         scripts.push(' ');
         scripts.push_str(&origin);
@@ -66,14 +70,14 @@ fn policy(content: &Content<'_>, style: &str, has_logo: bool) -> String {
         _ => NO_ANCESTORS,
     };
     format!(
-        "default-src 'none'; style-src {style}; script-src {scripts}; {more}form-action 'self'; \
+        "default-src 'none'; style-src {style_hash}; script-src {scripts}; {more}form-action 'self'; \
          {ancestors} base-uri 'none'"
     )
 }
 
-/// Forms that change something are answered only if they come from this site, and browsers hide
-/// where they come from where no referrer is allowed (Fetch § 3.2.6). The address of such a page may
-/// hold a link, which Jitsi's web server and page need not know: it is not a part of the origin.
+/// Pages with forms send their origin: the gateway checks the `Origin` of a POST, and browsers send
+/// `null` under `no-referrer` (Fetch § 3.2.6). The URL of such a page may contain an invitation, so
+/// no page sends more than the origin.
 fn referrer_policy(content: &Content<'_>) -> &'static str {
     match content {
         Content::Start { .. } | Content::Join { .. } => "strict-origin",
@@ -83,5 +87,5 @@ fn referrer_policy(content: &Content<'_>) -> &'static str {
 
 const NO_ANCESTORS: &str = "frame-ancestors 'none';";
 
-/// Long enough for a restart, short enough to wait for.
+/// Covers a restart.
 const RETRY_SECONDS: &str = "10";

@@ -1,75 +1,67 @@
-//! Completion of Jitsi's page and `config.js`: what this deployment adds to them on their way out.
+//! Injection of the gateway's script into Jitsi's page, and of its options into `config.js`.
 //!
-//! Jitsi's web server puts `config.js` into its page, so one script in the page's head sets our
-//! options there; it also tells the page who signed in, by a display token in the address's
-//! fragment, which is where the page reads one. `config.js` itself, which apps fetch, gets the same
-//! options at its end. Everything here is pure: answers in, answers out.
+//! Jitsi's web server inlines `config.js` into the page (SSI), so one script in the page's head can
+//! set options there. The same script puts a display token into the URL fragment, where Jitsi's page
+//! reads tokens. Mobile apps fetch `config.js` itself, which gets the same options appended.
+//!
+//! Everything here is pure: a response goes in, a response comes out.
 
 mod body;
 mod csp;
-mod gunzip;
-mod head;
+mod headers;
 mod html;
 mod script;
 
-use bytes::Bytes;
-use http::Response;
-use serde_json::{Map, Value};
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
-pub(crate) use self::script::csp_hash;
+use bytes::Bytes;
+use http::{Response, header::CONTENT_ENCODING, response::Parts};
+use serde_json::{Map, Value};
+use tracing::warn;
+
 use self::{
-    body::Completing,
-    head::{Kind, completable, complete},
-    html::Selectors,
-    script::Overrides,
+    body::Injection,
+    headers::MediaKind,
+    html::{HtmlInjector, Selectors},
+    script::{InjectedScript, Overrides},
 };
 pub use self::{
-    body::{CompletedBody, CompletedBodyError},
-    head::{Coding, ask_for_whole},
-    html::{HtmlCompleter, Placement},
-    script::Script,
+    body::{InjectedBody, InjectedBodyError},
+    headers::request_full_representation,
+    html::UnsafeHtml,
 };
 
-/// What one deployment adds to Jitsi's answers.
-pub struct Completion {
+/// What one deployment injects into Jitsi's responses.
+pub struct Injector {
     overrides: Overrides,
     appendix: Bytes,
     selectors: Selectors,
+    /// Whether an encoded response was logged already.
+    encoding_logged: AtomicBool,
 }
 
-/// Why an answer could not be completed.
-#[derive(Debug, thiserror::Error)]
-pub enum CompletionError {
-    /// The HTML is ambiguous, or has a tag beyond all measure.
-    #[error("the page cannot be read safely")]
-    Html,
-    /// The gzip stream is broken.
-    #[error("the gzip stream is broken")]
-    Gzip(#[source] std::io::Error),
-    /// The answer unpacks to more than any page of Jitsi's.
-    #[error("the answer unpacks to too much")]
-    TooLarge,
-}
-
-/// Whom Jitsi's page is for.
+/// The user that Jitsi's page is rendered for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Person<'p> {
-    /// Somebody of whom a token tells.
+pub enum PageIdentity<'p> {
+    /// A user with a display token.
     Token(&'p str),
-    /// Somebody without a token, with a name if it is known.
+    /// A user without one, with a display name if it is known.
     Name(Option<&'p str>),
 }
 
-// === impl Completion ===
+// === impl Injector ===
 
-impl Completion {
-    /// For the deployment at `public_origin` (`https://meet.example.org`, no slash at its end).
+impl Injector {
+    /// For the deployment at `public_origin` (`https://meet.example.org`, without a final slash).
     ///
-    /// `overrides` is a JSON merge patch (RFC 7396) for Jitsi's `config`: objects are merged, `null`
-    /// removes an option. It has the last word over what the gateway sets by itself.
+    /// `overrides` is a JSON merge patch (RFC 7396) of Jitsi's `config`: objects are merged, `null`
+    /// removes an option. It takes precedence over the options that the gateway sets itself.
     pub fn new(public_origin: &str, overrides: &Map<String, Value>) -> Self {
         let mut patch = Map::new();
-        // Absolute, because apps open it outside of the page; Jitsi fills in the state.
+        // Absolute, because mobile apps open it outside the page; Jitsi replaces `{state}`.
         let login = format!("{public_origin}/_gateway/login?state={{state}}");
         patch.insert("tokenAuthUrl".to_owned(), login.into());
         let logout = format!("{public_origin}/_gateway/logout");
@@ -80,66 +72,70 @@ impl Completion {
             appendix: overrides.appendix(),
             overrides,
             selectors: Selectors::new(),
+            encoding_logged: AtomicBool::new(false),
         }
     }
 
-    /// The script for one visitor's page; nobody in particular has no display token.
-    pub fn script(&self, person: Person<'_>) -> Script {
-        Script::new(&self.overrides, person)
-    }
-
-    /// Puts the script into a page that comes in pieces.
-    pub fn html(&self, script: &Script) -> HtmlCompleter {
-        HtmlCompleter::new(&self.selectors, script)
-    }
-
-    /// What belongs behind the end of `config.js`.
-    pub fn config_js(&self) -> &Bytes {
-        &self.appendix
-    }
-
-    /// Completes the answer to a request for Jitsi's page, head and body; an answer that is no page
-    /// (a redirect, an error, a picture) is passed on as it is.
+    /// Injects the script into a response with Jitsi's page. Any other response (a redirect, an
+    /// error, an image) passes unchanged.
     ///
-    /// The request has to have been made with [`ask_for_whole`].
-    pub fn page<B>(&self, answer: Response<B>, person: Person<'_>) -> Response<CompletedBody<B>> {
-        let (mut head, body) = answer.into_parts();
-        let body = match completable(head.status, &head.headers, Kind::Html) {
-            Some(coding) => {
-                let script = self.script(person);
-                complete(&mut head.headers, Some(&script));
-                self.html_body(&script, coding, body)
-            }
-            None => CompletedBody::untouched(body),
+    /// The request must have been prepared by [`request_full_representation`].
+    pub fn inject_page<B>(
+        &self,
+        response: Response<B>,
+        identity: PageIdentity<'_>,
+    ) -> Response<InjectedBody<B>> {
+        let (mut head, body) = response.into_parts();
+        let body = if self.is_injectable(&head, MediaKind::Html) {
+            let script = self.script(identity);
+            headers::adapt_response(&mut head.headers, Some(&script));
+            InjectedBody::new(body, Injection::Html(self.html(&script)))
+        } else {
+            InjectedBody::unchanged(body)
         };
         Response::from_parts(head, body)
     }
 
-    /// Completes the answer to a request for `config.js`, as [`Self::page`] does for the page.
-    pub fn config<B>(&self, answer: Response<B>) -> Response<CompletedBody<B>> {
-        let (mut head, body) = answer.into_parts();
-        let body = match completable(head.status, &head.headers, Kind::JavaScript) {
-            Some(coding) => {
-                complete(&mut head.headers, None);
-                self.config_body(coding, body)
-            }
-            None => CompletedBody::untouched(body),
+    /// Appends the options to a response with `config.js`, like [`inject_page`](Self::inject_page).
+    pub fn inject_config_js<B>(&self, response: Response<B>) -> Response<InjectedBody<B>> {
+        let (mut head, body) = response.into_parts();
+        let body = if self.is_injectable(&head, MediaKind::JavaScript) {
+            headers::adapt_response(&mut head.headers, None);
+            InjectedBody::new(body, Injection::Append(self.appendix.clone()))
+        } else {
+            InjectedBody::unchanged(body)
         };
         Response::from_parts(head, body)
     }
 
-    fn html_body<B>(&self, script: &Script, coding: Coding, body: B) -> CompletedBody<B> {
-        CompletedBody::new(body, coding, Completing::Html(self.html(script)))
+    fn is_injectable(&self, head: &Parts, kind: MediaKind) -> bool {
+        if !headers::is_complete(head.status, &head.headers, kind) {
+            return false;
+        }
+        let encoded = headers::is_encoded(&head.headers);
+        if encoded && !self.encoding_logged.swap(true, Ordering::Relaxed) {
+            // Once per process: each visitor of a room would repeat it.
+            warn!(
+                content_encoding = ?head.headers.get(CONTENT_ENCODING),
+                "upstream encodes Jitsi's page or config.js although `identity` was requested; \
+                 such responses pass unchanged, without the gateway's options and user names"
+            );
+        }
+        !encoded
     }
 
-    fn config_body<B>(&self, coding: Coding, body: B) -> CompletedBody<B> {
-        CompletedBody::new(body, coding, Completing::Append(self.appendix.clone()))
+    fn script(&self, identity: PageIdentity<'_>) -> InjectedScript {
+        InjectedScript::new(&self.overrides, identity)
+    }
+
+    fn html(&self, script: &InjectedScript) -> HtmlInjector {
+        HtmlInjector::new(&self.selectors, script)
     }
 }
 
-impl std::fmt::Debug for Completion {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Completion")
+impl fmt::Debug for Injector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Injector")
     }
 }
 

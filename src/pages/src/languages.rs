@@ -1,34 +1,34 @@
-//! Which language somebody reads the pages in.
+//! Language negotiation (`Accept-Language`).
 
 use http::HeaderValue;
 
-use super::texts::{Texts, primary};
+use crate::texts::{Texts, primary_subtag};
 
-/// The languages that a deployment has texts in.
+/// The languages that a deployment offers.
 #[derive(Clone, Debug)]
 pub struct Languages {
-    /// For people who want none of them.
+    /// For requests that accept none of the languages.
     default: Texts,
     others: Vec<Texts>,
 }
 
-/// A language that was asked for and has no texts.
+/// A configured language without texts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{language:?} has no texts")]
 pub struct UnknownLanguage {
-    /// Its tag.
+    /// Its tag (RFC 5646).
     pub language: String,
-    /// Its position among those that were asked for, from 1.
+    /// Its position in the configured order, from 1.
     pub position: usize,
-    /// The tags of those that have texts.
+    /// Tags of the languages with texts.
     pub known: Vec<String>,
 }
 
 // === impl Languages ===
 
 impl Languages {
-    /// The languages of `order`, the first for people who want none of them, or else all that there
-    /// are: our own, of which `more` replaces some, and `more`.
+    /// The languages of `order`, the first of them as default; all languages if `order` is empty,
+    /// with English as default. `more` adds to the built-in languages or replaces them.
     pub fn new(more: Vec<Texts>, order: &[String]) -> Result<Self, UnknownLanguage> {
         let mut all = Texts::built_in();
         for texts in more {
@@ -39,28 +39,30 @@ impl Languages {
             }
         }
         if !order.is_empty() {
-            all = chosen(&all, order)?;
+            all = select(&all, order)?;
         }
         let others = all.split_off(1);
-        let default = all.pop().expect("there are at least our own");
+        // Infallible: `order` is not empty, or `all` has the built-in languages.
+        let default = all.pop().expect("there is at least one language");
         Ok(Self { default, others })
     }
 
-    /// The language that a browser likes best, by its `Accept-Language`.
+    /// The language that `Accept-Language` prefers.
     ///
-    /// A range stands for every language that it is a beginning of, and for the one that is a
-    /// beginning of it (RFC 4647 § 3.4, a lookup in both directions).
-    pub fn pick(&self, accept: Option<&HeaderValue>) -> &Texts {
+    /// A range without an exact match selects a language with the same primary subtag: `pt`
+    /// selects `pt-BR`, and `de-AT` selects `de` (RFC 4647 § 3.4, extended to more specific
+    /// languages).
+    pub fn negotiate(&self, accept: Option<&HeaderValue>) -> &Texts {
         let accept = accept.and_then(|value| value.to_str().ok());
-        let mut wanted: Vec<(u16, &str)> = accept
+        let mut ranges: Vec<(u16, &str)> = accept
             .unwrap_or_default()
             .split(',')
             .take(MAX_RANGES)
-            .filter_map(read_range)
+            .filter_map(parse_range)
             .collect();
-        // Stable: among equals the order of the header counts.
-        wanted.sort_by_key(|&(weight, _)| std::cmp::Reverse(weight));
-        wanted
+        // The sort is stable: ranges of equal weight keep their order.
+        ranges.sort_by_key(|&(weight, _)| std::cmp::Reverse(weight));
+        ranges
             .iter()
             .find_map(|&(_, range)| self.find(range))
             .unwrap_or(&self.default)
@@ -68,7 +70,8 @@ impl Languages {
 
     fn find(&self, range: &str) -> Option<&Texts> {
         let exact = |texts: &&Texts| is_same(texts.language(), range);
-        let related = |texts: &&Texts| is_same(primary(texts.language()), primary(range));
+        let related =
+            |texts: &&Texts| is_same(primary_subtag(texts.language()), primary_subtag(range));
         let all = || std::iter::once(&self.default).chain(&self.others);
         if range == "*" {
             return Some(&self.default);
@@ -79,11 +82,12 @@ impl Languages {
 
 impl Default for Languages {
     fn default() -> Self {
-        Self::new(Vec::new(), &[]).expect("no order names no unknown language")
+        // Infallible: an empty order names no unknown language.
+        Self::new(Vec::new(), &[]).expect("the built-in languages are valid")
     }
 }
 
-fn chosen(all: &[Texts], order: &[String]) -> Result<Vec<Texts>, UnknownLanguage> {
+fn select(all: &[Texts], order: &[String]) -> Result<Vec<Texts>, UnknownLanguage> {
     let find = |(position, language): (usize, &String)| {
         let found = all.iter().find(|own| is_same(own.language(), language));
         found.cloned().ok_or_else(|| UnknownLanguage {
@@ -99,8 +103,8 @@ fn is_same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
-/// One language range and its weight in thousandths; nothing if it is unwanted or unreadable.
-fn read_range(text: &str) -> Option<(u16, &str)> {
+/// A language range and its weight in thousandths; `None` if its weight is 0 or it is malformed.
+fn parse_range(text: &str) -> Option<(u16, &str)> {
     let (range, parameters) = text.split_once(';').unwrap_or((text, ""));
     let weight = match parameters.trim().strip_prefix("q=") {
         Some(weight) => thousandths(weight)?,
@@ -110,7 +114,7 @@ fn read_range(text: &str) -> Option<(u16, &str)> {
     (weight > 0 && !range.is_empty()).then_some((weight, range))
 }
 
-/// A weight (RFC 9110 § 12.4.2) without floating point.
+/// A weight (RFC 9110 § 12.4.2) in thousandths.
 fn thousandths(weight: &str) -> Option<u16> {
     let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
     let digits = whole.len() == 1 && fraction.len() <= 3;
@@ -118,7 +122,7 @@ fn thousandths(weight: &str) -> Option<u16> {
     (digits && number <= 1000).then_some(number)
 }
 
-/// More wishes than people have; the header may be as long as a head may be.
+/// Bounds the work for a long header.
 const MAX_RANGES: usize = 20;
 
 #[cfg(test)]
@@ -126,15 +130,15 @@ mod tests {
     use super::*;
 
     fn languages(order: &[&str]) -> Result<Languages, UnknownLanguage> {
-        let brazilian = Texts::read("language = 'pt-BR'").unwrap();
+        let brazilian = Texts::parse("language = 'pt-BR'").unwrap();
         let order: Vec<String> = order.iter().map(|&tag| tag.to_owned()).collect();
         Languages::new(vec![brazilian], &order)
     }
 
     #[test]
-    fn the_language_wanted_most_is_picked() {
+    fn the_language_with_the_highest_weight_is_selected() {
         let languages = languages(&["de", "pt-br", "en"]).unwrap();
-        for (accept, picked) in [
+        for (accept, expected) in [
             ("", "de"),
             ("fr", "de"),
             ("en", "en"),
@@ -150,34 +154,34 @@ mod tests {
         ] {
             let accept = HeaderValue::from_static(accept);
             assert_eq!(
-                languages.pick(Some(&accept)).language(),
-                picked,
+                languages.negotiate(Some(&accept)).language(),
+                expected,
                 "{accept:?}"
             );
         }
-        assert_eq!(languages.pick(None).language(), "de");
+        assert_eq!(languages.negotiate(None).language(), "de");
         let not_text = HeaderValue::from_bytes(b"\xff").unwrap();
-        assert_eq!(languages.pick(Some(&not_text)).language(), "de");
-        assert_eq!(Languages::default().pick(None).language(), "en");
+        assert_eq!(languages.negotiate(Some(&not_text)).language(), "de");
+        assert_eq!(Languages::default().negotiate(None).language(), "en");
     }
 
     #[test]
-    fn without_an_order_there_are_all_and_english_is_first() {
+    fn without_an_order_all_languages_are_offered_and_english_is_the_default() {
         let languages = languages(&[]).unwrap();
-        assert_eq!(languages.pick(None).language(), "en");
+        assert_eq!(languages.negotiate(None).language(), "en");
         let accept = HeaderValue::from_static("pt");
-        assert_eq!(languages.pick(Some(&accept)).language(), "pt-BR");
+        assert_eq!(languages.negotiate(Some(&accept)).language(), "pt-BR");
     }
 
     #[test]
-    fn a_file_replaces_our_own() {
-        let own = Texts::read("language = 'en'\n[words]\nhome = 'Home'").unwrap();
+    fn a_file_replaces_built_in_texts() {
+        let own = Texts::parse("language = 'en'\n[words]\nhome = 'Home'").unwrap();
         let languages = Languages::new(vec![own], &[]).unwrap();
-        assert_eq!(languages.pick(None).words.home, "Home");
+        assert_eq!(languages.negotiate(None).words.home, "Home");
     }
 
     #[test]
-    fn an_order_names_languages_that_are_there() {
+    fn an_order_with_an_unknown_language_is_refused() {
         let unknown = languages(&["de", "tlh"]).unwrap_err();
         assert_eq!((unknown.position, &*unknown.language), (2, "tlh"));
         assert_eq!(unknown.known, ["en", "de", "fr", "es", "ar", "pt-BR"]);

@@ -1,95 +1,95 @@
-//! The gateway's own pages: short, of one look, and with nothing from elsewhere in them.
+//! The gateway's own HTML pages, and the [injection](inject) into Jitsi's page.
 //!
-//! [`Pages::render`] makes an answer from values alone. Every text from outside is escaped by the
-//! template and stands in a `<bdi>`; each page's policy allows exactly the style and script that it
-//! has. They work without a script, but for the one in which a meeting is shown.
+//! [`Pages::render`] is a pure function of a [`Content`] and a [`PageRequest`]. The templates escape
+//! every text from outside and isolate its direction with `<bdi>`. A page is self-contained: its
+//! content security policy allows the hashes of its own style and script and nothing else. All
+//! pages but [`Content::Call`] work without JavaScript.
 
-mod addresses;
 mod brand;
 mod colour;
 mod content;
+mod csp;
 mod headers;
+mod html_time;
 pub mod inject;
 mod languages;
-mod moment;
-mod script;
+mod page_script;
+mod problem;
+mod target_urls;
 mod texts;
 mod view;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_SECURITY_POLICY};
 
-use self::view::Frame;
 pub use self::{
     brand::{
         Brand, BrandLink, Logo, LogoError, MAX_LOGO_BYTES, MAX_STYLE_BYTES, StyleSheet,
         StyleSheetError,
     },
-    colour::{Colour, LEAST_CONTRAST, NotAColour},
-    content::{
-        Calendar, Content, Denial, GuestForm, Link, LinkProblem, NameProblem, Part, PopupOutcome,
-        SignInFailure,
-    },
+    colour::{Colour, ColourError, MIN_CONTRAST},
+    content::{CalendarForm, Content, GuestForm, PageLink, PopupOutcome},
     languages::{Languages, UnknownLanguage},
-    texts::{Direction, Texts, TextsError},
+    problem::{Component, Denial, LinkProblem, NameProblem, SignInProblem},
+    texts::{Texts, TextsError},
 };
-use crate::inject::csp_hash;
+use self::{csp::csp_hash, view::Frame};
 
-/// What the pages of one deployment look like and say.
+/// Configuration of the pages.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct PagesSettings {
     /// Name, logo, colours and links.
     pub brand: Brand,
-    /// What they can be read in.
+    /// Offered languages.
     pub languages: Languages,
-    /// What is at `/`.
+    /// The page at `/`.
     pub start: StartPage,
 }
 
-/// What people find at `/`.
+/// The page at `/`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StartPage {
-    /// Our own page.
+    /// [`Content::Start`].
     #[default]
     Gateway,
-    /// Jitsi's.
+    /// Jitsi's welcome page.
     Jitsi,
 }
 
-/// Makes the pages of one deployment.
+/// Renders the pages of one deployment.
 #[derive(Clone, Debug)]
 pub struct Pages {
     brand: Brand,
     languages: Languages,
     style: String,
     style_hash: String,
-    signs_in: bool,
+    has_sign_in: bool,
 }
 
-/// The request that a page answers.
+/// The parts of a request that its page depends on.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
-    /// Its `Accept-Language`.
+pub struct PageRequest<'a> {
+    /// `Accept-Language`.
     pub accept_language: Option<&'a HeaderValue>,
-    /// Its name in our logs.
+    /// Id of the request in the logs, shown on error pages.
     pub request_id: &'a str,
 }
 
-/// A finished page.
+/// A rendered page.
 #[derive(Clone, Debug)]
-pub struct Page {
-    /// The status; the caller may know a better one of the same class.
+pub struct RenderedPage {
+    /// Default status of the content; the caller may choose another of the same class.
     pub status: StatusCode,
-    /// The head; the caller may add to it.
+    /// All header fields that the page needs.
     pub headers: HeaderMap,
-    /// The document.
+    /// The HTML document.
     pub body: Bytes,
 }
 
 // === impl Pages ===
 
 impl Pages {
-    /// Pages of this look that speak these languages.
+    /// Pages with this brand in these languages.
     pub fn new(brand: Brand, languages: Languages) -> Self {
         let style = brand.style();
         Self {
@@ -97,67 +97,67 @@ impl Pages {
             brand,
             languages,
             style,
-            signs_in: true,
+            has_sign_in: true,
         }
     }
 
-    /// The same where people have no accounts: no page leads to where they sign in.
+    /// For a deployment without a provider: no page links to a sign-in.
     #[must_use]
     pub fn without_sign_in(self) -> Self {
         Self {
-            signs_in: false,
+            has_sign_in: false,
             ..self
         }
     }
 
-    /// Makes a page in the language that the request asks for.
-    ///
-    /// # Panics
-    ///
-    /// Never in practice: the templates show texts only, and writing to a `String` does not fail.
-    pub fn render(&self, content: &Content<'_>, asked: &Asked<'_>) -> Page {
-        let mut content = content.checked();
-        if !self.signs_in {
+    /// Renders a page in the language that `Accept-Language` prefers.
+    pub fn render(&self, content: &Content<'_>, request: &PageRequest<'_>) -> RenderedPage {
+        let mut content = content.with_safe_targets();
+        if !self.has_sign_in {
             content = content.without_sign_in();
         }
-        let texts = self.languages.pick(asked.accept_language);
-        let has_logo = self.brand.logo.is_some();
-        let frame = Frame::new(texts, &self.brand, &self.style, asked.request_id);
-        let body = frame.render(&content).expect("templates show texts only");
-        Page {
+        let texts = self.languages.negotiate(request.accept_language);
+        let frame = Frame::new(texts, &self.brand, &self.style, request.request_id);
+        // Infallible: the templates display strings and numbers, into a `String`.
+        let body = frame.render(&content).expect("templates are infallible");
+        RenderedPage {
             status: content.status(),
-            headers: headers::of(&content, texts.language(), &self.style_hash, has_logo),
+            headers: headers::response_headers(
+                &content,
+                texts.language(),
+                &self.style_hash,
+                self.brand.logo.is_some(),
+            ),
             body: body.into(),
         }
     }
 }
 
-// === impl Page ===
+// === impl RenderedPage ===
 
-impl Page {
-    /// The page, to be shown in frames of these sites too: origins with spaces between them. What
-    /// it asks of people must then be harmless, as the site around it can lead them to press
-    /// anything.
+impl RenderedPage {
+    /// Allows these sites (origins separated by spaces) to show the page in a frame. Only for pages
+    /// whose buttons are harmless, as the embedding site can trick users into clicking them.
     #[must_use]
-    pub fn framed_by(mut self, sites: &str) -> Self {
+    pub fn with_frame_ancestors(mut self, sites: &str) -> Self {
         if let Some(policy) = self.headers.get_mut(CONTENT_SECURITY_POLICY)
-            && let Some(wider) = headers::allow_framing(policy, sites)
+            && let Some(extended) = headers::add_frame_ancestors(policy, sites)
         {
-            *policy = wider;
+            *policy = extended;
         }
         self
     }
 
-    /// The page as an answer.
+    /// The page as an HTTP response.
     pub fn into_response(self) -> Response<Bytes> {
-        let mut answer = Response::new(self.body);
-        *answer.status_mut() = self.status;
-        *answer.headers_mut() = self.headers;
-        answer
+        let mut response = Response::new(self.body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
     }
 }
 
-/// The style of every page.
+/// Style of every page, before the brand's.
 const STYLE: &str = include_str!("style.css");
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
-//! What the pages say, by language.
+//! Texts of the pages, by language.
 
 use serde::Deserialize;
 use toml::{Table, Value};
 
-/// All texts in one language, read from a message file.
+/// All texts in one language, from a message file.
 ///
-/// No text has a placeholder, as what varies stands beside the text: no grammar has to fit a name.
+/// No text has a placeholder: names and numbers stand beside the texts, so that translations need
+/// no grammar for them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Texts {
     /// The language's tag (RFC 5646), as `en` or `pt-BR`.
     pub(super) language: String,
-    /// The direction of its writing.
+    /// Its writing direction.
     pub(super) direction: Direction,
     pub(super) words: Words,
     pub(super) names: Names,
@@ -33,32 +34,30 @@ pub struct Texts {
     pub(super) popup: Popup,
 }
 
-/// Which way a language is written.
+/// Writing direction of a language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// From left to right.
+pub(crate) enum Direction {
     Ltr,
-    /// From right to left.
     Rtl,
 }
 
 /// Why a message file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TextsError {
-    /// It is not TOML, has a text that no page has, or something else than a text.
+    /// Not TOML, an unknown key, or a value that is not a string.
     #[error("{0}")]
     Form(String),
-    /// It does not say of which language it is.
+    /// `language` is missing.
     #[error("the language is missing")]
     NoLanguage,
-    /// The language is not a tag as `pt-BR`.
+    /// `language` is not a tag such as `pt-BR`.
     #[error("{0:?} is not the tag of a language")]
     Language(String),
 }
 
-/// Sections of texts: what each is for, the English file shows best. One that no page shows is a
-/// field that is never read, which the compiler reports.
+/// One struct per section of the message file; `en.toml` shows what each text is for. The compiler
+/// reports a text that no page uses as a dead field.
 macro_rules! sections {
     ($($section:ident { $($text:ident)* })*) => {$(
         #[derive(Clone, Debug, Deserialize)]
@@ -107,37 +106,36 @@ sections! {
 // === impl Texts ===
 
 impl Texts {
-    /// Reads a message file. What it leaves out is as in our own file of its language, or else in
-    /// English.
-    pub fn read(file: &str) -> Result<Self, TextsError> {
-        let own = parse(file)?;
+    /// Parses a message file. Missing texts come from the built-in file of its language, or else
+    /// from the English one.
+    pub fn parse(file: &str) -> Result<Self, TextsError> {
+        let own = parse_table(file)?;
         let language = own.get("language").ok_or(TextsError::NoLanguage)?;
         let language = language.as_str().unwrap_or_default();
         let subtags = || language.split('-');
         let is_subtag = |tag: &str| {
             (1..=8).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric())
         };
-        if !subtags().all(is_subtag) || primary(language).len() < 2 {
+        if !subtags().all(is_subtag) || primary_subtag(language).len() < 2 {
             return Err(TextsError::Language(language.to_owned()));
         }
-        let mut all = parse(built_in(language).unwrap_or(ENGLISH))?;
-        lay_over(&mut all, own);
-        all.try_into().map_err(|error| form(&error))
+        let mut all = parse_table(built_in(language).unwrap_or(ENGLISH))?;
+        merge(&mut all, own);
+        all.try_into().map_err(|error| form_error(&error))
     }
 
     /// The language's tag (RFC 5646).
-    pub fn language(&self) -> &str {
+    pub(crate) fn language(&self) -> &str {
         &self.language
     }
 
-    /// Our own texts, English first.
-    ///
-    /// # Panics
-    ///
-    /// Never in practice: the files are a part of this program.
-    pub fn built_in() -> Vec<Self> {
-        let read = |file: &&str| Self::read(file).expect("our own files are whole");
-        BUILT_IN.iter().map(read).collect()
+    /// The built-in texts, English first.
+    pub(crate) fn built_in() -> Vec<Self> {
+        BUILT_IN
+            .iter()
+            // Infallible: the files are compiled in, and a test parses them.
+            .map(|file| Self::parse(file).expect("the built-in files are valid"))
+            .collect()
     }
 }
 
@@ -145,7 +143,7 @@ impl Texts {
 
 impl Direction {
     /// The value of the `dir` attribute.
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Ltr => "ltr",
             Self::Rtl => "rtl",
@@ -153,32 +151,35 @@ impl Direction {
     }
 }
 
-/// The first part of a language's tag.
-pub(super) fn primary(tag: &str) -> &str {
+/// The first subtag of a language tag.
+pub(crate) fn primary_subtag(tag: &str) -> &str {
     tag.split('-').next().unwrap_or_default()
 }
 
 fn built_in(language: &str) -> Option<&'static str> {
-    let own = format!("language = \"{}\"", primary(language).to_ascii_lowercase());
+    let own = format!(
+        "language = \"{}\"",
+        primary_subtag(language).to_ascii_lowercase()
+    );
     let is_own = |file: &&&str| file.lines().any(|line| line == own);
     BUILT_IN.iter().find(is_own).copied()
 }
 
-fn parse(file: &str) -> Result<Table, TextsError> {
-    file.parse().map_err(|error| form(&error))
+fn parse_table(file: &str) -> Result<Table, TextsError> {
+    file.parse().map_err(|error| form_error(&error))
 }
 
-/// On one line, without the picture of the place.
-fn form(error: &toml::de::Error) -> TextsError {
+/// The error on one line, without the excerpt of the file.
+fn form_error(error: &toml::de::Error) -> TextsError {
     TextsError::Form(error.message().replace('\n', ", "))
 }
 
-fn lay_over(below: &mut Table, above: Table) {
-    for (key, value) in above {
-        match (below.get_mut(&key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) => lay_over(below, above),
+fn merge(base: &mut Table, changes: Table) {
+    for (key, value) in changes {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(base)), Value::Table(changes)) => merge(base, changes),
             (_, value) => {
-                below.insert(key, value);
+                base.insert(key, value);
             }
         }
     }
@@ -200,10 +201,10 @@ mod tests {
 
     use super::*;
 
-    /// Every key with its section, and what it says.
+    /// Every key with its section; checks that no text is empty.
     fn keys(file: &str) -> BTreeSet<String> {
         let mut keys = BTreeSet::new();
-        for (section, value) in parse(file).unwrap() {
+        for (section, value) in parse_table(file).unwrap() {
             match value {
                 Value::Table(texts) => {
                     for (key, text) in texts {
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn every_language_has_every_text_and_no_other() {
+    fn every_language_has_exactly_the_same_keys() {
         for file in BUILT_IN {
             assert_eq!(keys(file), keys(ENGLISH));
         }
@@ -231,10 +232,10 @@ mod tests {
     }
 
     #[test]
-    fn no_language_was_copied_from_another() {
-        let english = parse(ENGLISH).unwrap();
+    fn no_section_is_left_untranslated() {
+        let english = parse_table(ENGLISH).unwrap();
         for file in &BUILT_IN[1..] {
-            let same: Vec<String> = parse(file)
+            let same: Vec<String> = parse_table(file)
                 .unwrap()
                 .into_iter()
                 .filter(|(section, texts)| english[section] == *texts)
@@ -246,12 +247,12 @@ mod tests {
     }
 
     #[test]
-    fn a_message_file_may_leave_texts_out_but_not_misspell_them() {
+    fn missing_texts_have_defaults_and_unknown_ones_are_refused() {
         let hebrew = "language = 'he'\ndirection = 'rtl'\n[words]\nroom = 'חדר'";
-        let texts = Texts::read(hebrew).unwrap();
+        let texts = Texts::parse(hebrew).unwrap();
         assert_eq!((&*texts.words.room, &*texts.words.rule), ("חדר", "Rule"));
         assert_eq!(texts.direction.as_str(), "rtl");
-        let austrian = Texts::read("language = 'de-AT'\n[words]\nhome = 'Heim'").unwrap();
+        let austrian = Texts::parse("language = 'de-AT'\n[words]\nhome = 'Heim'").unwrap();
         assert_eq!(
             (&*austrian.words.home, &*austrian.words.rule),
             ("Heim", "Regel")
@@ -269,8 +270,8 @@ mod tests {
             ("language = 1", "is not the tag"),
             ("language", "key with no value"),
         ] {
-            let told = Texts::read(file).unwrap_err().to_string();
-            assert!(told.contains(error), "{file}: {told}");
+            let message = Texts::parse(file).unwrap_err().to_string();
+            assert!(message.contains(error), "{file}: {message}");
         }
     }
 }

@@ -25,7 +25,7 @@ use cluster::{
     store::{State, Store},
 };
 use observe::metrics::{ControlMetrics, Format, Metrics, ProbeMetrics, Verdict};
-use oidc::{RelyingParty, Status};
+use oidc::{ProviderStatus, RelyingParty};
 
 /// What the admin listener tells.
 pub struct Admin {
@@ -127,7 +127,7 @@ impl Admin {
         set(&self.control.rooms, rooms);
         set(&self.control.people, people);
         if let Some(provider) = &self.relying_party {
-            let ready = provider.status() == Status::Ready;
+            let ready = provider.status() == ProviderStatus::Ready;
             set(&provider.metrics().ready, usize::from(ready));
         }
         let ready = !self.draining.is_cancelled();
@@ -149,7 +149,9 @@ impl Admin {
         if draining {
             reasons.push("the gateway is stopping".to_owned());
         }
-        if let Some(Status::NotYet { reason } | Status::Stale { reason }) = &provider {
+        if let Some(ProviderStatus::NeverReached { reason } | ProviderStatus::Stale { reason }) =
+            &provider
+        {
             reasons.push(format!("OpenID provider: {reason}"));
         }
         let store = self.store.state();
@@ -200,7 +202,7 @@ impl Admin {
         };
         let mut body = json!({
             "status": word,
-            "provider": provider.as_ref().map_or("none", Status::as_str),
+            "provider": provider.as_ref().map_or("none", ProviderStatus::as_str),
             "store": store.as_str(),
             "backends": backends,
             "reasons": reasons,

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::upstream::UpstreamBody;
-use pages::inject::CompletedBody;
+use pages::inject::InjectedBody;
 
 /// The body of an answer to a client.
 #[expect(
@@ -26,7 +26,7 @@ pub enum Body {
     /// An upstream's, as it comes.
     Upstream(UpstreamBody),
     /// Jitsi's page, completed on its way.
-    Completed(Box<CompletedBody<UpstreamBody>>),
+    Completed(Box<InjectedBody<UpstreamBody>>),
     /// Server-sent events, as they happen.
     Events(mpsc::Receiver<Bytes>),
 }

@@ -166,7 +166,7 @@ pub(crate) enum RequestError {
         /// The word for logs and metrics.
         code: &'static str,
         /// What the person is told.
-        told: pages::SignInFailure,
+        told: pages::SignInProblem,
         /// Where the person wanted to go.
         return_to: ReturnTo,
     },

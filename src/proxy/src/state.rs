@@ -28,7 +28,7 @@ use model::{
 };
 use observe::{metrics::ControlMetrics, traces::Traces};
 use oidc::RelyingParty;
-use pages::{Pages, StartPage, inject::Completion};
+use pages::{Pages, StartPage, inject::Injector};
 
 /// What the request path needs to know.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ pub struct SharedState {
     pub(crate) embedding_sites: Vec<String>,
     pub(crate) start: StartPage,
     pub(crate) jaas: Option<Jaas>,
-    pub(crate) completion: Completion,
+    pub(crate) injector: Injector,
     pub(crate) pages: Pages,
     pub(crate) relying_party: Option<Arc<RelyingParty>>,
     pub(crate) store: Arc<dyn Store>,
@@ -260,7 +260,7 @@ impl SharedState {
             embedding_sites: settings.embedding_sites,
             start: settings.start,
             jaas,
-            completion: Completion::new(
+            injector: Injector::new(
                 &origin,
                 &overrides(&settings.guests, control.relying_party.is_some()),
             ),

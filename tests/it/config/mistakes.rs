@@ -493,12 +493,12 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[pages]\nlogo = \"logo.gif\"",
-        "26: pages.logo: logo.gif: neither an SVG nor a PNG picture; name an SVG or PNG file",
+        "26: pages.logo: logo.gif: neither an SVG nor a PNG image; name an SVG or PNG file",
     ),
     (
         "",
         "[pages]\nstyle = \"end.css\"",
-        "26: pages.style: end.css: has </style in it; write CSS only, without the element around it",
+        "26: pages.style: end.css: contains </style; write CSS only, without the element around it",
     ),
     (
         "",

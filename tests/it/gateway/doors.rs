@@ -38,9 +38,9 @@ async fn the_rules_decide_and_say_so() {
         StatusCode::OK
     );
     for (path, words) in [
-        ("/Board%20Meeting", "not among those that may enter"),
-        ("/old-room", "closed for everybody"),
-        ("/acme/room", "no rule for rooms of this name"),
+        ("/Board%20Meeting", "not allowed to enter this room"),
+        ("/old-room", "closed to everyone"),
+        ("/acme/room", "no rule for rooms with this name"),
     ] {
         let page = max.navigate(path).await;
         assert_eq!(page.status, StatusCode::FORBIDDEN, "{path}");
@@ -49,7 +49,7 @@ async fn the_rules_decide_and_say_so() {
             text.contains(words) && text.contains("Max Member"),
             "{text}"
         );
-        assert!(text.contains("Request id"), "{text}");
+        assert!(text.contains("Request ID"), "{text}");
     }
     assert_eq!(
         max.socket("room=board%20meeting").await.unwrap_err(),

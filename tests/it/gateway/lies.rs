@@ -50,7 +50,7 @@ async fn no_lie_makes_a_session_and_each_is_told_and_logged_without_secrets() {
             "{lie:?}"
         );
         let text = page.text();
-        assert!(text.contains("Signing in did not work"), "{lie:?} {text}");
+        assert!(text.contains("Sign-in failed"), "{lie:?} {text}");
         let id = request_id(&text);
         let lines = logs.lines_with(&format!("request={id}"));
         let reason = format!("reason=\"{code}\"");
@@ -88,7 +88,7 @@ async fn no_lie_makes_a_session_and_each_is_told_and_logged_without_secrets() {
 
 fn request_id(page: &str) -> &str {
     let (_, rest) = page
-        .split_once("Request id")
+        .split_once("Request ID")
         .unwrap_or_else(|| panic!("{page}"));
     rest.split(['<', '>', ' ', '\n'])
         .find(|word| word.len() > 9 && word.chars().nth(8) == Some('-'))

@@ -87,7 +87,7 @@ async fn an_answer_counts_once_and_only_in_its_own_browser() {
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
     assert!(other.cookie("__Host-gateway-session").is_none());
     assert!(
-        page.text().contains("no sign-in under way"),
+        page.text().contains("no sign-in in progress"),
         "{}",
         page.text()
     );
@@ -126,7 +126,7 @@ async fn callbacks_that_make_no_sense_are_refused_with_a_page() {
             .navigate(&format!("/_gateway/callback?{query}"))
             .await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{query}");
-        assert!(page.text().contains("Request id"), "{query}");
+        assert!(page.text().contains("Request ID"), "{query}");
     }
 }
 

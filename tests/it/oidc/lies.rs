@@ -1,14 +1,14 @@
-//! Each lie: nobody is signed in, and the failure has its name.
+//! Each protocol violation of the provider: the sign-in fails with a specific code.
 
 use std::{collections::BTreeSet, time::Duration};
 
-use oidc::{FailureClass, Status};
+use oidc::{AuthenticationErrorClass, ProviderStatus};
 
 use super::Pair;
 use crate::support::lie::{ABOUT_ITSELF, Lie, TO_SIGN_INS};
 
 #[tokio::test]
-async fn no_lie_signs_anybody_in() {
+async fn each_protocol_violation_fails_the_sign_in_with_its_code() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     pair.sign_in().await.unwrap();
     for &(lie, code) in TO_SIGN_INS {
@@ -26,52 +26,55 @@ async fn no_lie_signs_anybody_in() {
 }
 
 #[tokio::test]
-async fn a_provider_that_hangs_is_given_up() {
+async fn an_unresponsive_endpoint_times_out_as_unavailable() {
     for lie in [Lie::TokenHang, Lie::UserinfoHang] {
-        let impatient = |settings: &mut super::Settings, _: &_| {
+        let impatient = |settings: &mut super::OidcSettings, _: &_| {
             settings.timeout = Duration::from_millis(300);
         };
         let pair = Pair::with(Lie::Honest, |builder| builder, impatient).await;
         let pair = pair.ready().await;
         pair.provider.mind().lie = lie;
         let failure = pair.sign_in().await.unwrap_err();
-        assert_eq!(failure.class(), FailureClass::Unavailable);
-        let expected = TO_SIGN_INS.iter().find(|(told, _)| *told == lie).unwrap().1;
+        assert_eq!(failure.class(), AuthenticationErrorClass::Unavailable);
+        let expected = TO_SIGN_INS
+            .iter()
+            .find(|(other, _)| *other == lie)
+            .unwrap()
+            .1;
         assert_eq!(failure.as_str(), expected);
     }
 }
 
 #[tokio::test]
-async fn kid_absent_multiple_jwks() {
+async fn a_token_without_kid_is_ambiguous_if_several_keys_fit() {
     let pair = Pair::start(Lie::KidAbsentMultipleJwks).await.ready().await;
     assert_eq!(pair.failure().await, "key_ambiguous");
 }
 
 #[tokio::test]
-async fn a_provider_that_lies_about_itself_is_not_used() {
+async fn a_provider_with_invalid_metadata_or_keys_is_not_used() {
     for &(lie, part) in ABOUT_ITSELF {
         let pair = Pair::start(lie).await;
-        let tried = |status: &Status| match status {
-            Status::NotYet { reason } => reason.contains(part),
+        let tried = |status: &ProviderStatus| match status {
+            ProviderStatus::NeverReached { reason } => reason.contains(part),
             _ => true,
         };
         let status = pair.wait_until(tried).await;
         assert!(!status.is_usable(), "{lie:?} {status:?}");
-        let options = oidc::SignInOptions::default();
-        let address = pair.party.authorization_url("s", "n", "v", &options);
+        let address = pair.party.authorization_url("s", "n", "v", None);
         assert!(address.is_err(), "{lie:?}");
         assert_eq!(pair.party.end_session_url(None, None), None);
     }
 }
 
 #[tokio::test]
-async fn a_code_is_good_once_and_for_its_own_browser() {
+async fn a_code_is_accepted_once_and_only_with_its_own_verifier_and_nonce() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let answer = pair.visit_provider();
     pair.finish(&answer).await.unwrap();
     let again = pair.finish(&answer).await.unwrap_err();
     assert_eq!(again.as_str(), "code_refused");
-    assert_eq!(again.class(), FailureClass::TryAgain);
+    assert_eq!(again.class(), AuthenticationErrorClass::TryAgain);
 
     let answer = pair.visit_provider();
     let policy = super::policy(&[]);
@@ -89,19 +92,19 @@ async fn a_code_is_good_once_and_for_its_own_browser() {
 }
 
 #[tokio::test]
-async fn a_wrong_client_secret_is_the_operators_affair() {
-    let wrong = |settings: &mut super::Settings, _: &_| {
+async fn a_wrong_client_secret_is_classed_as_a_provider_error() {
+    let wrong = |settings: &mut super::OidcSettings, _: &_| {
         settings.client_secret = Some("wrong".into());
     };
     let pair = Pair::with(Lie::Honest, |builder| builder, wrong).await;
     let pair = pair.ready().await;
     let failure = pair.sign_in().await.unwrap_err();
     assert_eq!(failure.as_str(), "client_refused");
-    assert_eq!(failure.class(), FailureClass::Provider);
+    assert_eq!(failure.class(), AuthenticationErrorClass::Provider);
 }
 
 #[tokio::test]
-async fn failures_tell_nothing_of_what_was_said() {
+async fn errors_contain_no_response_bodies_and_no_secrets() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let mut codes = BTreeSet::new();
     for lie in [
@@ -112,9 +115,9 @@ async fn failures_tell_nothing_of_what_was_said() {
     ] {
         pair.provider.mind().lie = lie;
         let failure = pair.sign_in().await.unwrap_err();
-        let told = format!("{failure} {failure:?}");
+        let text = format!("{failure} {failure:?}");
         for secret in ["access", "Sorry", "eyJ", "code-", super::NONCE] {
-            assert!(!told.contains(secret), "{lie:?}: {told}");
+            assert!(!text.contains(secret), "{lie:?}: {text}");
         }
         codes.insert(failure.as_str());
     }

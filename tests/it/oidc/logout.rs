@@ -1,7 +1,7 @@
 //! Back-channel logout tokens.
 
 use jsonwebtoken::Algorithm;
-use oidc::{LogoutError, LogoutRequest, TokenError};
+use oidc::{LogoutRequest, LogoutTokenError, TokenError};
 use serde_json::{Value, json};
 
 use super::Pair;
@@ -11,56 +11,71 @@ use crate::support::{
     signing_key::{SigningKey, message},
 };
 
-async fn told(pair: &Pair, head: Value, claims: Value) -> Result<LogoutRequest, LogoutError> {
+async fn validate(
+    pair: &Pair,
+    head: Value,
+    claims: Value,
+) -> Result<LogoutRequest, LogoutTokenError> {
     let token = pair.provider.logout_token(&head, &claims);
-    pair.party.logout_token(&token).await
+    pair.party.validate_logout_token(&token).await
 }
 
 #[tokio::test]
-async fn a_good_token_names_whose_sessions_end() {
+async fn a_valid_token_names_the_sessions_to_end() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
-    let request = told(&pair, json!({}), json!({})).await.unwrap();
+    let request = validate(&pair, json!({}), json!({})).await.unwrap();
     assert_eq!(request.sub.as_deref(), Some(SUBJECT));
     assert_eq!(request.sid.as_deref(), Some("session-1"));
     let only_sub = json!({ "jti": "2", "sid": null });
-    let request = told(&pair, json!({}), only_sub).await.unwrap();
+    let request = validate(&pair, json!({}), only_sub).await.unwrap();
     assert_eq!((request.sub.as_deref(), request.sid), (Some(SUBJECT), None));
     let only_sid = json!({ "jti": "3", "sub": null });
-    let request = told(&pair, json!({ "typ": "JWT" }), only_sid)
+    let request = validate(&pair, json!({ "typ": "JWT" }), only_sid)
         .await
         .unwrap();
     assert_eq!(request.sub, None);
     let no_exp = json!({ "jti": "4", "exp": null });
-    told(&pair, json!({ "typ": null }), no_exp).await.unwrap();
+    validate(&pair, json!({ "typ": null }), no_exp)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
-async fn every_deviation_is_refused() {
+async fn each_deviation_from_the_specification_is_refused() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let now = 1_800_000_000;
-    let token = LogoutError::Token;
+    let token = LogoutTokenError::Token;
     let cases = [
         // rp-backchannel-wrong-iss, -wrong-aud, -no-event, -wrong-event, -with-nonce
         (json!({ "iss": "https://other" }), token(TokenError::Issuer)),
         (json!({ "aud": "other" }), token(TokenError::Audience)),
         (json!({ "aud": null }), token(TokenError::Audience)),
-        (json!({ "events": null }), LogoutError::Event),
-        (json!({ "events": { "other": {} } }), LogoutError::Event),
+        (json!({ "events": null }), LogoutTokenError::Event),
+        (
+            json!({ "events": { "other": {} } }),
+            LogoutTokenError::Event,
+        ),
         (
             json!({ "events": ["http://schemas.openid.net/event/backchannel-logout"] }),
-            LogoutError::Event,
+            LogoutTokenError::Event,
         ),
         (
             json!({ "events": { "http://schemas.openid.net/event/backchannel-logout": true } }),
-            LogoutError::Event,
+            LogoutTokenError::Event,
         ),
-        (json!({ "nonce": "n" }), LogoutError::Nonce),
-        (json!({ "jti": null }), LogoutError::NoId),
-        (json!({ "jti": 5 }), LogoutError::NoId),
-        (json!({ "sub": null, "sid": null }), LogoutError::Nobody),
-        (json!({ "sub": 5 }), LogoutError::Nobody),
-        (json!({ "sub": "" }), LogoutError::Nobody),
-        (json!({ "sid": "x".repeat(300) }), LogoutError::Nobody),
+        (json!({ "nonce": "n" }), LogoutTokenError::Nonce),
+        (json!({ "jti": null }), LogoutTokenError::NoId),
+        (json!({ "jti": 5 }), LogoutTokenError::NoId),
+        (
+            json!({ "sub": null, "sid": null }),
+            LogoutTokenError::NoSubject,
+        ),
+        (json!({ "sub": 5 }), LogoutTokenError::NoSubject),
+        (json!({ "sub": "" }), LogoutTokenError::NoSubject),
+        (
+            json!({ "sid": "x".repeat(300) }),
+            LogoutTokenError::NoSubject,
+        ),
         (json!({ "iat": null }), token(TokenError::NoIssueTime)),
         (
             json!({ "iat": now + 600 }),
@@ -74,28 +89,28 @@ async fn every_deviation_is_refused() {
         ),
     ];
     for (claims, expected) in cases {
-        let result = told(&pair, json!({}), claims.clone()).await;
+        let result = validate(&pair, json!({}), claims.clone()).await;
         assert_eq!(result, Err(expected), "{claims}");
     }
     for typ in ["at+jwt", "dpop+jwt", ""] {
-        let result = told(&pair, json!({ "typ": typ }), json!({})).await;
-        assert_eq!(result, Err(LogoutError::Type), "{typ}");
+        let result = validate(&pair, json!({ "typ": typ }), json!({})).await;
+        assert_eq!(result, Err(LogoutTokenError::Type), "{typ}");
     }
 }
 
 #[tokio::test]
-async fn a_token_counts_once() {
+async fn a_repeated_token_is_refused() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
-    told(&pair, json!({}), json!({})).await.unwrap();
-    let again = told(&pair, json!({}), json!({})).await;
-    assert_eq!(again, Err(LogoutError::Replayed));
-    told(&pair, json!({}), json!({ "jti": "other" }))
+    validate(&pair, json!({}), json!({})).await.unwrap();
+    let again = validate(&pair, json!({}), json!({})).await;
+    assert_eq!(again, Err(LogoutTokenError::Replayed));
+    validate(&pair, json!({}), json!({ "jti": "other" }))
         .await
         .unwrap();
 }
 
 #[tokio::test]
-async fn foreign_signatures_end_no_session() {
+async fn tokens_without_a_valid_signature_are_refused() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let good = pair.provider.logout_token(&json!({}), &json!({}));
     let payload = good.split('.').nth(1).unwrap();
@@ -114,28 +129,28 @@ async fn foreign_signatures_end_no_session() {
         (String::new(), TokenError::Malformed),
     ];
     for (token, expected) in cases {
-        let result = pair.party.logout_token(&token).await;
-        assert_eq!(result, Err(LogoutError::Token(expected)));
+        let result = pair.party.validate_logout_token(&token).await;
+        assert_eq!(result, Err(LogoutTokenError::Token(expected)));
     }
-    pair.party.logout_token(&good).await.unwrap();
+    pair.party.validate_logout_token(&good).await.unwrap();
 }
 
 #[tokio::test]
-async fn an_id_token_is_no_logout_token() {
+async fn an_id_token_is_refused_as_a_logout_token() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let id_token = pair.sign_in().await.unwrap().id_token;
     let result = pair
         .party
-        .logout_token(secrecy::ExposeSecret::expose_secret(&id_token))
+        .validate_logout_token(secrecy::ExposeSecret::expose_secret(&id_token))
         .await;
-    assert_eq!(result, Err(LogoutError::Event));
+    assert_eq!(result, Err(LogoutTokenError::Event));
 }
 
 #[tokio::test]
-async fn before_the_provider_is_known_nothing_can_be_told() {
+async fn before_the_first_discovery_tokens_are_refused_as_transient() {
     let pair = Pair::start(Lie::Down).await;
     let token = pair.provider.logout_token(&json!({}), &json!({}));
-    let result = pair.party.logout_token(&token).await;
-    assert_eq!(result, Err(LogoutError::NotReady));
-    assert!(result.unwrap_err().is_passing());
+    let result = pair.party.validate_logout_token(&token).await;
+    assert_eq!(result, Err(LogoutTokenError::NotReady));
+    assert!(result.unwrap_err().is_transient());
 }

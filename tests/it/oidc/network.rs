@@ -1,9 +1,9 @@
-//! Ways to the provider: two faces, a private authority, a proxy.
+//! Network paths to the provider: an internal address, a private authority, a proxy.
 
 use std::sync::Arc;
 
 use model::clock::{Clock, Timestamp};
-use oidc::Status;
+use oidc::ProviderStatus;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{
     ServerConfig,
@@ -17,7 +17,7 @@ use super::Pair;
 use crate::support::{connect_proxy::ConnectProxy, lie::Lie, lying_provider::LyingProvider};
 
 #[tokio::test]
-async fn a_provider_may_have_another_address_inside() {
+async fn an_internal_url_is_used_by_the_gateway_and_not_shown_to_browsers() {
     let pair = Pair::with(
         Lie::Down,
         |builder| builder.issuer("https://sso.example.org/realms/main"),
@@ -27,15 +27,14 @@ async fn a_provider_may_have_another_address_inside() {
         },
     );
     let pair = pair.await;
-    // Some providers write what they are called by into some of the endpoints.
+    // Some providers use the host of the request in some of the endpoints.
     let inside = format!("http://{}/realms/main/authorize", pair.provider.address);
     pair.provider.mind().description = json!({ "authorization_endpoint": inside });
     pair.provider.mind().lie = Lie::Honest;
     let pair = pair.ready().await;
-    let options = super::SignInOptions::default();
     let url = pair
         .party
-        .authorization_url(super::STATE, super::NONCE, super::VERIFIER, &options)
+        .authorization_url(super::STATE, super::NONCE, super::VERIFIER, None)
         .unwrap();
     assert!(
         url.as_str()
@@ -56,7 +55,7 @@ async fn a_provider_may_have_another_address_inside() {
 }
 
 #[tokio::test]
-async fn a_private_authority_is_trusted_when_configured() {
+async fn a_private_authority_is_trusted_only_if_configured() {
     let (authority, tls) = private_tls();
     let pair = Pair::with(
         Lie::Honest,
@@ -75,8 +74,8 @@ async fn a_private_authority_is_trusted_when_configured() {
             |settings, _| settings.ca_pem = ca_pem,
         );
         let pair = pair.await;
-        let untrusted = |status: &Status| match status {
-            Status::NotYet { reason } => {
+        let untrusted = |status: &ProviderStatus| match status {
+            ProviderStatus::NeverReached { reason } => {
                 reason.contains("cannot be reached") && reason.contains("certificate")
             }
             _ => true,
@@ -86,9 +85,9 @@ async fn a_private_authority_is_trusted_when_configured() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_asked_for_a_tunnel() {
+async fn requests_go_through_the_configured_proxy_by_connect() {
     let (clock, hand) = Clock::manual(Timestamp::from_unix(1_800_000_000));
-    // The name leads nowhere: only the proxy knows the way.
+    // The name does not resolve; only the proxy maps it to the provider.
     let builder = LyingProvider::builder(&clock).issuer("http://idp.test/realms/main");
     let provider = builder.start(Lie::Honest).await;
     let mut proxy = ConnectProxy::to(provider.address).await;

@@ -1,20 +1,20 @@
-//! The provider goes, comes back, and changes its keys.
+//! Outages of the provider, and rotation of its keys.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use jsonwebtoken::Algorithm;
-use oidc::{LogoutError, Status, TokenError};
+use oidc::{LogoutTokenError, ProviderStatus, TokenError};
 use serde_json::json;
 
 use super::Pair;
 use crate::support::{lie::Lie, signing_key::SigningKey};
 
 #[tokio::test]
-async fn a_provider_that_is_down_at_first_is_used_when_it_comes() {
+async fn a_provider_that_is_down_at_startup_is_used_once_it_is_up() {
     let pair = Pair::start(Lie::Down).await;
-    let tried = |status: &Status| match status {
-        Status::NotYet { reason } => reason.contains("broke off"),
+    let tried = |status: &ProviderStatus| match status {
+        ProviderStatus::NeverReached { reason } => reason.contains("broke off"),
         _ => false,
     };
     pair.wait_until(tried).await;
@@ -24,12 +24,12 @@ async fn a_provider_that_is_down_at_first_is_used_when_it_comes() {
 }
 
 #[tokio::test]
-async fn a_provider_that_goes_is_remembered_until_it_is_back() {
+async fn metadata_stays_in_use_while_the_provider_is_down() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     pair.provider.mind().lie = Lie::Down;
     tokio::time::pause();
     tokio::time::advance(Duration::from_hours(1)).await;
-    let stale = |status: &Status| matches!(status, Status::Stale { .. });
+    let stale = |status: &ProviderStatus| matches!(status, ProviderStatus::Stale { .. });
     assert!(pair.wait_until(stale).await.is_usable());
     tokio::time::resume();
     pair.provider.mind().lie = Lie::Honest;
@@ -38,13 +38,13 @@ async fn a_provider_that_goes_is_remembered_until_it_is_back() {
 }
 
 #[tokio::test]
-async fn rotated_keys_are_fetched_when_they_are_first_used() {
+async fn a_rotated_key_is_fetched_at_its_first_token() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let new = SigningKey::new("key-2", Algorithm::ES256);
     pair.provider.mind().keys.insert(0, new);
     pair.sign_in().await.unwrap();
     assert_eq!(pair.provider.asked("jwks"), 2);
-    // The old key was taken out of the set, so nothing signed with it is good any more.
+    // Once the old key is not in the set, tokens signed with it are refused.
     let old = pair.provider.mind().keys.remove(1);
     pair.hand.advance(Duration::from_secs(61));
     pair.provider
@@ -57,26 +57,26 @@ async fn rotated_keys_are_fetched_when_they_are_first_used() {
 }
 
 #[tokio::test]
-async fn another_key_under_the_same_id_is_found_out() {
+async fn a_key_replaced_under_the_same_id_is_refetched() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     pair.provider.mind().keys = vec![SigningKey::new("key-1", Algorithm::EdDSA)];
     pair.sign_in().await.unwrap();
 }
 
 #[tokio::test]
-async fn made_up_key_ids_are_not_requests_to_the_provider() {
+async fn unknown_key_ids_cause_one_key_refetch_a_minute() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let flood = |round: usize| {
         let pair = &pair;
         join_all((0..300).map(move |n| async move {
             let head = json!({ "kid": format!("made-up-{round}-{n}") });
             let token = pair.provider.logout_token(&head, &json!({}));
-            pair.party.logout_token(&token).await
+            pair.party.validate_logout_token(&token).await
         }))
     };
     for round in 1..=3 {
         for result in flood(round).await {
-            let unknown = LogoutError::Token(TokenError::UnknownKey);
+            let unknown = LogoutTokenError::Token(TokenError::UnknownKey);
             assert_eq!(result.unwrap_err(), unknown);
         }
         assert_eq!(pair.provider.asked("jwks"), 1 + round);
@@ -88,22 +88,52 @@ async fn made_up_key_ids_are_not_requests_to_the_provider() {
     pair.sign_in().await.unwrap();
 }
 
+/// Anyone can send a logout token. Its unknown key must not delay a sign-in after a key rotation.
 #[tokio::test]
-async fn somebody_who_hangs_up_does_not_spend_the_one_request_for_keys() {
+async fn logout_tokens_with_unknown_keys_do_not_use_up_the_key_refetch_of_sign_ins() {
+    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let head = json!({ "kid": "made-up" });
+    let forged = pair.provider.logout_token(&head, &json!({}));
+    let unknown = LogoutTokenError::Token(TokenError::UnknownKey);
+    assert_eq!(
+        pair.party.validate_logout_token(&forged).await,
+        Err(unknown)
+    );
+    assert_eq!(pair.provider.asked("jwks"), 2);
+
+    pair.provider.mind().keys = vec![SigningKey::new("key-2", Algorithm::ES256)];
+    pair.sign_in().await.unwrap();
+    assert_eq!(pair.provider.asked("jwks"), 3);
+}
+
+#[tokio::test]
+async fn sign_ins_do_not_use_up_the_key_refetch_of_logout_tokens() {
+    let pair = Pair::start(Lie::Honest).await.ready().await;
+    pair.provider.mind().keys = vec![SigningKey::new("key-2", Algorithm::ES256)];
+    pair.sign_in().await.unwrap();
+
+    pair.provider.mind().keys = vec![SigningKey::new("key-3", Algorithm::ES256)];
+    let token = pair.provider.logout_token(&json!({}), &json!({}));
+    pair.party.validate_logout_token(&token).await.unwrap();
+    assert_eq!(pair.provider.asked("jwks"), 3);
+}
+
+#[tokio::test]
+async fn a_cancelled_validation_still_completes_the_key_refetch() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     pair.provider.mind().keys = vec![SigningKey::new("key-2", Algorithm::ES256)];
     let token = pair.provider.logout_token(&json!({}), &json!({}));
     {
-        let mut impatient = Box::pin(pair.party.logout_token(&token));
-        let once = futures_util::poll!(&mut impatient);
+        let mut cancelled = Box::pin(pair.party.validate_logout_token(&token));
+        let once = futures_util::poll!(&mut cancelled);
         assert!(once.is_pending());
     }
-    pair.party.logout_token(&token).await.unwrap();
+    pair.party.validate_logout_token(&token).await.unwrap();
     assert_eq!(pair.provider.asked("jwks"), 2);
 }
 
 #[tokio::test]
-async fn the_last_good_keys_outlive_a_bad_key_set() {
+async fn the_last_good_keys_stay_in_use_after_a_bad_key_set() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     for lie in [
         Lie::JwksEmpty,
@@ -115,8 +145,8 @@ async fn the_last_good_keys_outlive_a_bad_key_set() {
         let token = pair
             .provider
             .logout_token(&json!({ "kid": "new" }), &json!({}));
-        let result = pair.party.logout_token(&token).await;
-        assert_eq!(result, Err(LogoutError::Token(TokenError::UnknownKey)));
+        let result = pair.party.validate_logout_token(&token).await;
+        assert_eq!(result, Err(LogoutTokenError::Token(TokenError::UnknownKey)));
         pair.hand.advance(Duration::from_mins(1));
     }
     pair.provider.mind().lie = Lie::Honest;

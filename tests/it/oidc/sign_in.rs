@@ -1,7 +1,7 @@
-//! The good path, and what an identity is made of.
+//! Successful sign-ins, and how the identity is composed.
 
 use jsonwebtoken::Algorithm;
-use oidc::{ClientAuth, Prompt, SignInOptions};
+use oidc::{ClientAuth, Prompt};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use super::{NONCE, Pair, STATE, VERIFIER, policy};
 use crate::support::{lie::Lie, lying_provider::SUBJECT};
 
 #[tokio::test]
-async fn somebody_signs_in() {
+async fn a_sign_in_succeeds_with_each_signature_algorithm() {
     for algorithm in [
         Algorithm::RS256,
         Algorithm::PS256,
@@ -24,8 +24,8 @@ async fn somebody_signs_in() {
         );
         let pair = pair.await.ready().await;
         let signed_in = pair.sign_in().await.unwrap();
-        assert_eq!(signed_in.who.subject, SUBJECT);
-        assert_eq!(signed_in.who.display_name(), Some("Zoë"));
+        assert_eq!(signed_in.identity.subject, SUBJECT);
+        assert_eq!(signed_in.identity.display_name(), Some("Zoë"));
         assert_eq!(signed_in.provider_session.as_deref(), Some("session-1"));
         assert!(signed_in.id_token.expose_secret().starts_with("ey"));
         assert!(!format!("{signed_in:?}").contains("eyJ"), "{algorithm:?}");
@@ -33,15 +33,14 @@ async fn somebody_signs_in() {
 }
 
 #[tokio::test]
-async fn the_browser_is_sent_with_everything_it_needs() {
+async fn the_authorization_request_has_exactly_the_expected_parameters() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
-    let plain = SignInOptions::default();
-    let url = |options| {
+    let url = |prompt| {
         pair.party
-            .authorization_url(STATE, NONCE, VERIFIER, options)
+            .authorization_url(STATE, NONCE, VERIFIER, prompt)
             .unwrap()
     };
-    let mut parameters: Vec<_> = url(&plain).query_pairs().into_owned().collect();
+    let mut parameters: Vec<_> = url(None).query_pairs().into_owned().collect();
     parameters.sort();
     let names: Vec<_> = parameters.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(
@@ -58,26 +57,21 @@ async fn the_browser_is_sent_with_everything_it_needs() {
         ]
     );
     assert!(parameters.contains(&("scope".to_owned(), "openid profile".to_owned())));
-    assert!(!url(&plain).as_str().contains(VERIFIER));
-    let choosing = SignInOptions {
-        prompt: Some(Prompt::SelectAccount),
-        login_hint: Some("zoe@example.org".to_owned()),
-    };
-    let choosing = url(&choosing);
-    let parameters: Vec<_> = choosing.query_pairs().collect();
+    assert!(!url(None).as_str().contains(VERIFIER));
+    let select_account = url(Some(Prompt::SelectAccount));
+    let parameters: Vec<_> = select_account.query_pairs().collect();
     assert!(parameters.contains(&("prompt".into(), "select_account".into())));
-    assert!(parameters.contains(&("login_hint".into(), "zoe@example.org".into())));
 }
 
 #[tokio::test]
-async fn several_audiences_are_fine_if_the_token_was_issued_to_us() {
+async fn several_audiences_are_accepted_if_azp_is_this_client() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     pair.provider.mind().id_token = json!({ "aud": ["jitsi", "account"], "azp": "jitsi" });
     pair.sign_in().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_clock_may_be_a_little_off() {
+async fn clock_differences_within_the_leeway_are_accepted() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let now = 1_800_000_000;
     pair.provider.mind().id_token = json!({ "iat": now + 60, "nbf": now + 60 });
@@ -87,7 +81,7 @@ async fn a_clock_may_be_a_little_off() {
 }
 
 #[tokio::test]
-async fn the_userinfo_fills_in_and_does_not_overrule() {
+async fn userinfo_adds_claims_and_does_not_override_the_id_token() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     {
         let mut mind = pair.provider.mind();
@@ -97,57 +91,57 @@ async fn the_userinfo_fills_in_and_does_not_overrule() {
     let answer = pair.visit_provider();
     let rules = policy(&["group:staff"]);
     let signed_in = pair.party.finish(&answer, NONCE, VERIFIER, &rules).await;
-    let who = signed_in.unwrap().who;
-    assert_eq!(who.name.as_deref(), Some("From the token"));
-    assert_eq!(who.groups, ["staff"]);
+    let identity = signed_in.unwrap().identity;
+    assert_eq!(identity.name.as_deref(), Some("From the token"));
+    assert_eq!(identity.groups, ["staff"]);
     assert_eq!(pair.provider.asked("userinfo"), 1);
 }
 
 #[tokio::test]
-async fn the_userinfo_is_not_asked_when_the_token_says_all() {
+async fn userinfo_is_not_fetched_if_the_id_token_has_every_claim() {
     let pair = Pair::start(Lie::UserinfoInvalidSub).await.ready().await;
     pair.provider.mind().id_token = json!({
         "name": "Zoë", "email": "zoe@example.org", "email_verified": true,
         "picture": "https://example.org/zoe.png", "groups": [],
     });
-    let who = pair.sign_in().await.unwrap().who;
-    assert!(who.email_verified);
+    let identity = pair.sign_in().await.unwrap().identity;
+    assert!(identity.email_verified);
     assert_eq!(pair.provider.asked("userinfo"), 0);
 }
 
 #[tokio::test]
-async fn a_provider_without_userinfo_will_do() {
+async fn a_provider_without_userinfo_endpoint_is_usable() {
     let pair = Pair::with(Lie::Down, |builder| builder, |_, _| {}).await;
     pair.provider.mind().description = json!({ "userinfo_endpoint": null });
     pair.provider.mind().lie = Lie::Honest;
     let pair = pair.ready().await;
-    let who = pair.sign_in().await.unwrap().who;
-    assert_eq!(who.display_name(), Some(SUBJECT));
+    let identity = pair.sign_in().await.unwrap().identity;
+    assert_eq!(identity.display_name(), Some(SUBJECT));
 }
 
 #[tokio::test]
-async fn somebody_without_the_configured_id_is_nobody() {
-    let other_id = |settings: &mut super::Settings, _: &_| {
+async fn a_sign_in_without_the_configured_id_claim_fails() {
+    let other_id = |settings: &mut super::OidcSettings, _: &_| {
         settings.claims.id = "employee.number".to_owned();
     };
     let pair = Pair::with(Lie::Honest, |builder| builder, other_id).await;
     let pair = pair.ready().await;
     assert_eq!(pair.failure().await, "id_claim_missing");
     pair.provider.mind().id_token = json!({ "employee": { "number": 17 } });
-    assert_eq!(pair.sign_in().await.unwrap().who.subject, "17");
+    assert_eq!(pair.sign_in().await.unwrap().identity.subject, "17");
 }
 
 #[tokio::test]
-async fn the_secret_travels_as_configured() {
-    let post = |settings: &mut super::Settings, _: &_| settings.client_auth = ClientAuth::Post;
+async fn the_client_secret_is_sent_as_configured() {
+    let post = |settings: &mut super::OidcSettings, _: &_| settings.client_auth = ClientAuth::Post;
     let pair = Pair::with(Lie::Honest, |builder| builder, post).await;
     let pair = pair.ready().await;
-    // This provider takes the other way only.
+    // This provider accepts `client_secret_basic` only.
     assert_eq!(pair.failure().await, "client_refused");
 }
 
 #[tokio::test]
-async fn signing_out_at_the_provider() {
+async fn the_logout_request_has_exactly_the_expected_parameters() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let url = pair
         .party

@@ -153,14 +153,14 @@ pub(crate) const TO_SIGN_INS: &[(Lie, &str)] = &[
 
 /// Every lie that makes the provider itself unusable, and a part of the reason that is given.
 pub(crate) const ABOUT_ITSELF: &[(Lie, &str)] = &[
-    (Lie::Down, "the description cannot be fetched"),
+    (Lie::Down, "the discovery document cannot be fetched"),
     (Lie::DiscoveryIssuerMismatch, "is of issuer"),
-    (Lie::DiscoveryHtml, "not of the expected form"),
+    (Lie::DiscoveryHtml, "the discovery document is malformed"),
     (Lie::DiscoveryMissing, "answered with 404"),
     (Lie::DiscoveryRedirect, "answered with a redirect"),
     (
         Lie::DiscoveryWithoutTokenEndpoint,
-        "not of the expected form",
+        "the discovery document is malformed",
     ),
     (
         Lie::DiscoveryKeysOnLinkLocalAddress,

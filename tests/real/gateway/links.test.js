@@ -282,7 +282,7 @@ describe("a link that was revoked", () => {
       for (const { person } of holders) {
         for (const gateway of [site.gateway, second]) {
           await assert.rejects(meet(person, room, { gateway }), HttpRefused, "the pass is good for nothing");
-          refused(await person.open(gateway, link.url), 410, /taken the link back/);
+          refused(await person.open(gateway, link.url), 410, /revoked the link/);
         }
       }
       assert.equal(bystander.stream.inbox.ended, undefined);
@@ -295,7 +295,7 @@ describe("a link that was revoked", () => {
     await revoke(site.gateway, link);
     for (const gateway of [site.gateway, second]) {
       await until(async () => (await somebody(site.url).open(gateway, link.url)).status === 410);
-      refused(await say(somebody(site.url), gateway, link), 410, /taken the link back/);
+      refused(await say(somebody(site.url), gateway, link), 410, /revoked the link/);
     }
   });
 

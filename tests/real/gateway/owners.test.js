@@ -74,7 +74,7 @@ describe("a meeting that a member makes", () => {
     const { page } = creator;
     await page.goto(site.url, { waitUntil: "commit" });
     await page.getByLabel("Or choose a name").fill("Board Meeting");
-    await page.getByRole("button", { name: "Begin", exact: true }).click();
+    await page.getByRole("button", { name: "Start", exact: true }).click();
     await page.getByText("This name is taken.").waitFor();
   });
 
@@ -174,7 +174,7 @@ describe("the page of a meeting", () => {
       const { page } = creator;
       await page.getByLabel("Title").fill(title);
       await page.getByLabel("Date and time").fill("2027-01-11T09:30");
-      await page.getByLabel("Length in minutes").fill("45");
+      await page.getByLabel("Duration in minutes").fill("45");
     });
 
     /** Somebody without an account, who comes by an address in the entry, gets into the meeting. */

@@ -291,14 +291,14 @@ test("who waits is let in, with the fragment of the address, and the page says s
   await tabTo(page, "a:focus");
   const loaded = gallery.requests.filter(({ url }) => url === "/en/wait").length;
   gallery.say("open");
-  await page.waitForFunction(() => document.title === "The meeting begins!");
-  assert.equal(await page.locator("[role=status]").textContent(), "The meeting begins. Opening it…");
+  await page.waitForFunction(() => document.title === "The meeting is starting!");
+  assert.equal(await page.locator("[role=status]").textContent(), "The meeting is starting. Opening it…");
   await until(() => gallery.requests.filter(({ url }) => url === "/en/wait").length > loaded, { what: "it loads again" });
   await until(() => gallery.streams.size === 1, { what: "and listens again" });
   assert.equal(new URL(page.url()).hash, "#config.startWithAudioMuted=true");
 
   for (const stream of gallery.streams) stream.destroy();
-  await page.getByText("The connection is interrupted").waitFor();
+  await page.getByText("Connection lost").waitFor();
   await page.getByText("Waiting for the host").waitFor({ timeout: 20_000 });
   assert.deepEqual(problems, []);
   await context.close();
@@ -367,7 +367,7 @@ test("a call is shown in a frame, and its end on our page", async () => {
   await page.frameLocator("iframe").locator("h1").waitFor();
   await until(() => gallery.streams.size === 1, { what: "the page listens" });
   gallery.say("close");
-  await page.getByText("Your sign-in has ended").waitFor();
+  await page.getByText("Your session has ended").waitFor();
   assert.equal(await page.locator("iframe").count(), 0);
 
   await page.route(`${gallery.calls}/**`, (route) => route.abort());

@@ -105,9 +105,9 @@ for (const transport of ["websocket", "bosh"]) {
 
     test("and then waits on a page that says for whom", async () => {
       const { page } = guest;
-      await page.getByRole("heading", { level: 1, name: "The meeting has not begun yet" }).waitFor();
+      await page.getByRole("heading", { level: 1, name: "The meeting has not started yet" }).waitFor();
       assert.equal(await page.getByRole("status").textContent(), "Waiting for the host…");
-      assert.match(await page.locator("main").textContent(), /It begins when the host comes/);
+      assert.match(await page.locator("main").textContent(), /It starts when the host arrives/);
       assert.ok((await page.locator("main").textContent()).includes(guestName), "the guest's name is text");
       const way = await page.getByRole("link", { name: "I am the host" }).getAttribute("href");
       assert.equal(way, `/_gateway/login?return_to=%2F${path.slice(1)}`, "with the fragment");

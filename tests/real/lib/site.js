@@ -89,7 +89,7 @@ export async function startSite({
         await page.goto(publicUrl, { waitUntil: "commit" });
         if (name) {
           await page.getByLabel("Or choose a name").fill(name);
-          await page.getByRole("button", { name: "Begin", exact: true }).click();
+          await page.getByRole("button", { name: "Start", exact: true }).click();
         } else {
           await page.getByRole("button", { name: "New meeting" }).click();
         }

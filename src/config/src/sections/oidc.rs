@@ -13,7 +13,7 @@ use crate::{
     secret::{RawSecret, SecretReader},
     values::{DurationText, authorities, name, plain_url, seconds},
 };
-use oidc::{ClaimPaths, ClientAuth, Settings};
+use oidc::{ClaimPaths, ClientAuth, OidcSettings};
 
 /// The OpenID Connect provider. Register `<public_url>/_gateway/callback` there as redirect address
 /// and `<public_url>/_gateway/signed-out` as the one after signing out.
@@ -111,7 +111,7 @@ impl RawOidc {
         public_url: Option<&PublicUrl>,
         secrets: SecretReader,
         section: &mut Section<'_>,
-    ) -> Option<Settings> {
+    ) -> Option<OidcSettings> {
         section.weaken("oidc.insecure_http_issuer", self.insecure_http_issuer);
         section.weaken(
             "oidc.insecure_trust_unverified_email",
@@ -155,7 +155,7 @@ impl RawOidc {
         let leeway = self
             .leeway
             .within(seconds(0)..=seconds(300), section, "leeway");
-        Some(Settings {
+        Some(OidcSettings {
             issuer: issuer?,
             internal_url,
             client_id: client_id?,

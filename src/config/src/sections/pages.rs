@@ -12,8 +12,8 @@ use crate::{
     values::{name, plain_url},
 };
 use pages::{
-    Brand, BrandLink, Colour, LEAST_CONTRAST, Languages, Logo, LogoError, MAX_LOGO_BYTES,
-    MAX_STYLE_BYTES, Settings, StartPage, StyleSheet, StyleSheetError, Texts, TextsError,
+    Brand, BrandLink, Colour, Languages, Logo, LogoError, MAX_LOGO_BYTES, MAX_STYLE_BYTES,
+    MIN_CONTRAST, PagesSettings, StartPage, StyleSheet, StyleSheetError, Texts, TextsError,
 };
 
 /// The gateway's own pages: name, logo, colours, links, languages.
@@ -74,7 +74,11 @@ enum Start {
 
 impl RawPages {
     /// `host` is what the site is called unless it has a name.
-    pub(super) fn resolve(self, host: Option<&str>, section: &mut Section<'_>) -> Option<Settings> {
+    pub(super) fn resolve(
+        self,
+        host: Option<&str>,
+        section: &mut Section<'_>,
+    ) -> Option<PagesSettings> {
         let own_name = self
             .name
             .as_deref()
@@ -95,7 +99,7 @@ impl RawPages {
             .filter_map(|(position, link)| link.resolve(&mut section.entry("links", position)))
             .collect();
         let languages = languages(&self.messages, &self.languages, section);
-        Some(Settings {
+        Some(PagesSettings {
             brand: Brand {
                 name: own_name.unwrap_or_else(|| host.map(ToOwned::to_owned))?,
                 logo,
@@ -140,7 +144,7 @@ fn https(text: &str) -> Result<Url, Fault> {
 
 fn logo(file: &Path) -> Result<Logo, Fault> {
     let content = secret::read(file)?;
-    Logo::of(&content).map_err(|error| {
+    Logo::parse(&content).map_err(|error| {
         let remedy = match error {
             LogoError::TooLarge(_) => format!("name a file of at most {MAX_LOGO_BYTES} bytes"),
             LogoError::Kind => "name an SVG or PNG file".to_owned(),
@@ -150,7 +154,7 @@ fn logo(file: &Path) -> Result<Logo, Fault> {
 }
 
 fn style(file: &Path) -> Result<StyleSheet, Fault> {
-    StyleSheet::of(text(file)?).map_err(|error| {
+    StyleSheet::parse(text(file)?).map_err(|error| {
         let remedy = match error {
             StyleSheetError::TooLarge(_) => {
                 format!("name a file of at most {MAX_STYLE_BYTES} bytes")
@@ -167,7 +171,7 @@ fn accent(text: &str, dark: bool) -> Result<Colour, Fault> {
         Fault::new(format!("{text:?} is {error}"), remedy)
     })?;
     let contrast = colour.contrast_on_cards(dark);
-    if contrast >= LEAST_CONTRAST {
+    if contrast >= MIN_CONTRAST {
         return Ok(colour);
     }
     let (ground, direction) = if dark {
@@ -207,7 +211,7 @@ fn languages(
 }
 
 fn texts(file: &Path) -> Result<Texts, Fault> {
-    Texts::read(&text(file)?).map_err(|error| {
+    Texts::parse(&text(file)?).map_err(|error| {
         let remedy = match error {
             TextsError::Form(_) => "correct it; src/pages/src/texts/en.toml has every key",
             TextsError::NoLanguage => "begin it with for example language = \"pt-BR\"",

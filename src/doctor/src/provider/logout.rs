@@ -4,7 +4,7 @@ use http::Response;
 
 use super::{quoted, without_tags};
 use crate::{Check, Finding, Report};
-use oidc::{Description, Probe, Settings};
+use oidc::{OidcSettings, ProviderDescription, ProviderProbe};
 
 /// What came of signing nobody out.
 enum SignOut {
@@ -18,12 +18,12 @@ enum SignOut {
 
 /// Looks at what is said when somebody signs out.
 pub(super) async fn examine(
-    probe: &Probe,
-    described: &Description,
-    settings: &Settings,
+    probe: &ProviderProbe,
+    described: &ProviderDescription,
+    settings: &OidcSettings,
     report: &mut Report,
 ) {
-    let told = match probe.sign_out(described).await {
+    let told = match probe.end_session(described).await {
         None => SignOut::Nowhere,
         Some(Err(_)) => SignOut::Unknown,
         Some(Ok(answer)) => SignOut::Answered(answer),
@@ -38,7 +38,7 @@ pub(super) async fn examine(
 fn judged(
     told: &SignOut,
     back_channel: bool,
-    settings: &Settings,
+    settings: &OidcSettings,
 ) -> (Result<(), Finding>, Vec<Finding>) {
     let mut advice = Vec::new();
     let described = "a request for the provider's description";

@@ -1,15 +1,15 @@
 use std::time::Duration;
 
+use model::policy::{EntryRule, Glob, Rule};
 use serde_json::json;
 use url::Url;
 
 use super::*;
 use crate::ClientAuth;
-use model::policy::{EntryRule, Glob, Rule};
 
-fn settings() -> Settings {
+fn settings() -> OidcSettings {
     let path = str::to_owned;
-    Settings {
+    OidcSettings {
         issuer: path("https://sso.example.org"),
         internal_url: None,
         client_id: path("jitsi"),
@@ -52,15 +52,15 @@ fn claims(value: Value) -> ClaimsSet {
 
 fn person(id_token: Value, userinfo: Option<Value>, conditions: &[&str]) -> Identity {
     let userinfo = userinfo.map(claims);
-    let described = Described {
+    let sources = ClaimSources {
         id_token: &claims(id_token),
         userinfo: userinfo.as_ref(),
     };
-    identity(described, &settings(), &policy(conditions)).unwrap()
+    sources.identity(&settings(), &policy(conditions)).unwrap()
 }
 
 #[test]
-fn only_what_rules_name_is_kept() {
+fn only_groups_and_claims_that_rules_name_are_kept() {
     let who = person(
         json!({
             "sub": "42", "realm_access": {"roles": ["staff", "staff", "everyone", 7]},
@@ -92,13 +92,13 @@ fn only_what_rules_name_is_kept() {
 }
 
 #[test]
-fn groups_may_be_one_text() {
+fn groups_are_read_from_one_string() {
     let roles = json!({"sub": "1", "realm_access.roles": "a, b  c,,"});
     assert_eq!(person(roles, None, &["group:*"]).groups, ["a", "b", "c"]);
 }
 
 #[test]
-fn groups_may_be_the_names_of_an_object() {
+fn groups_are_read_from_the_names_of_an_object() {
     let roles = json!({"sub": "1", "realm_access": {"roles": {
         "staff": {"2811": "example.org"}, "board": {}, "admin": false, "owner": "no", "all": null,
     }}});
@@ -106,7 +106,7 @@ fn groups_may_be_the_names_of_an_object() {
 }
 
 #[test]
-fn a_group_is_never_bent_into_another() {
+fn groups_with_control_characters_are_dropped_not_cleaned() {
     let roles = json!([
         "ad\u{0}min",
         "admin\u{202e}",
@@ -124,7 +124,7 @@ fn a_group_is_never_bent_into_another() {
 }
 
 #[test]
-fn names_are_cleaned_and_cut() {
+fn names_are_sanitized_and_cut() {
     let name = |text: &str| person(json!({"sub": "1", "name": text}), None, &[]).name;
     assert_eq!(
         name(" Zoë \t\n von\u{202e} A\u{7} ").as_deref(),
@@ -136,7 +136,7 @@ fn names_are_cleaned_and_cut() {
 }
 
 #[test]
-fn pictures_are_web_addresses() {
+fn pictures_are_web_urls() {
     let avatar = |text: &str| person(json!({"sub": "1", "picture": text}), None, &[]).avatar;
     assert_eq!(
         avatar("https://cdn.example/a b.png").as_deref(),
@@ -155,7 +155,7 @@ fn pictures_are_web_addresses() {
 }
 
 #[test]
-fn an_address_counts_as_verified_only_where_the_provider_says_so() {
+fn email_is_verified_only_if_the_provider_says_so_of_this_address() {
     let verified = |id_token: Value, userinfo: Option<Value>| {
         let who = person(id_token, userinfo, &[]);
         (who.email, who.email_verified)
@@ -194,22 +194,22 @@ fn an_address_counts_as_verified_only_where_the_provider_says_so() {
 }
 
 #[test]
-fn unverified_addresses_can_be_trusted_on_purpose() {
-    let settings = Settings {
+fn unverified_email_is_trusted_if_configured() {
+    let settings = OidcSettings {
         insecure_trust_unverified_email: true,
         ..settings()
     };
     let id_token = claims(json!({"sub": "1", "email": "a@x"}));
-    let described = Described {
+    let sources = ClaimSources {
         id_token: &id_token,
         userinfo: None,
     };
-    let who = identity(described, &settings, &policy(&[])).unwrap();
+    let who = sources.identity(&settings, &policy(&[])).unwrap();
     assert!(who.email_verified);
 }
 
 #[test]
-fn somebody_without_a_fit_id_is_nobody() {
+fn an_invalid_user_id_is_refused() {
     let mut settings = settings();
     settings.claims.id = "oid".to_owned();
     for oid in [
@@ -220,42 +220,44 @@ fn somebody_without_a_fit_id_is_nobody() {
         json!("x".repeat(256)),
     ] {
         let id_token = claims(json!({"sub": "1", "oid": oid}));
-        let described = Described {
+        let sources = ClaimSources {
             id_token: &id_token,
             userinfo: None,
         };
-        let result = identity(described, &settings, &policy(&[]));
-        assert!(matches!(result, Err(SignInFailure::NoId)), "{oid}");
+        let result = sources.identity(&settings, &policy(&[]));
+        assert!(matches!(result, Err(AuthenticationError::NoId)), "{oid}");
     }
 }
 
 #[test]
-fn the_userinfo_is_asked_only_for_what_is_missing() {
+fn userinfo_is_needed_only_for_missing_claims() {
     let full = claims(json!({
         "sub": "1", "name": "A", "email": "a@x", "email_verified": true, "picture": "https://x/",
         "realm_access": {"roles": []},
     }));
     let paths = settings().claims;
-    assert!(!leaves_open(&full, &paths, &policy(&[])));
-    assert!(leaves_open(&full, &paths, &policy(&["claim:dept=x"])));
+    assert!(!needs_userinfo(&full, &paths, &policy(&[])));
+    assert!(needs_userinfo(&full, &paths, &policy(&["claim:dept=x"])));
     let mut partial = full;
     partial.insert("realm_access".to_owned(), json!({"roles": null}));
-    assert!(leaves_open(&partial, &paths, &policy(&[])));
+    assert!(needs_userinfo(&partial, &paths, &policy(&[])));
 }
 
 #[test]
-fn what_the_provider_keeps_elsewhere_is_noticed() {
+fn distributed_claims_that_rules_need_are_found() {
     let mut settings = settings();
     settings.claims.groups = "groups".to_owned();
     let rules = policy(&["claim:dept=x"]);
     let found = |id_token: Value| {
         let id_token = claims(id_token);
-        let described = Described {
+        let sources = ClaimSources {
             id_token: &id_token,
             userinfo: None,
         };
-        let found = elsewhere(described, &settings.claims, &rules);
-        found.map(str::to_owned).collect::<Vec<_>>()
+        sources
+            .distributed_claims(&settings.claims, &rules)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let names = json!({"groups": "src1", "dept": "src1", "address": "src1"});
     assert_eq!(

@@ -1,4 +1,4 @@
-//! A response body that is completed while it streams through.
+//! A response body that is changed while it streams through.
 
 use std::{
     fmt,
@@ -6,76 +6,69 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tracing::warn;
 
-use super::{Coding, CompletionError, HtmlCompleter, Placement, gunzip::Gunzip};
+use super::html::{HtmlInjector, ScriptPlacement, UnsafeHtml};
 
-/// An upstream's body, completed.
-pub struct CompletedBody<B> {
+/// An upstream's body with the injection.
+pub struct InjectedBody<B> {
     upstream: B,
-    work: Work,
+    state: State,
 }
 
-/// Why a completed body broke off.
+/// Why the body broke off.
 #[derive(Debug, thiserror::Error)]
-pub enum CompletedBodyError<E> {
-    /// The upstream's body did.
+pub enum InjectedBodyError<E> {
+    /// The upstream's body broke off.
     #[error("the upstream's body broke off")]
     Upstream(#[source] E),
-    /// It could not be completed.
+    /// The page cannot be parsed.
     #[error(transparent)]
-    Completion(#[from] CompletionError),
+    Html(#[from] UnsafeHtml),
 }
 
-enum Work {
-    /// Passes everything on, trailers too.
-    Untouched,
-    Completing(Box<Task>),
-    Over,
-}
-
-/// Boxed, because most bodies are untouched and should stay small.
-struct Task {
-    gunzip: Option<Gunzip>,
-    completing: Completing,
-}
-
-/// What is done to the unpacked body.
-pub(super) enum Completing {
-    /// The page gets its script.
-    Html(HtmlCompleter),
-    /// A text is added at the end.
+/// What is injected into the body.
+pub(super) enum Injection {
+    /// The script, into the page.
+    Html(HtmlInjector),
+    /// A text, after the last byte.
     Append(Bytes),
 }
 
-// === impl CompletedBody ===
+enum State {
+    /// Passes all frames, trailers included.
+    Unchanged,
+    /// Boxed to keep unchanged bodies, the majority, small.
+    Injecting(Box<Injection>),
+    Ended,
+}
 
-impl<B> CompletedBody<B> {
-    pub(super) fn new(upstream: B, coding: Coding, completing: Completing) -> Self {
-        let gunzip = (coding == Coding::Gzip).then(Gunzip::new);
+// === impl InjectedBody ===
+
+impl<B> InjectedBody<B> {
+    pub(super) fn new(upstream: B, injection: Injection) -> Self {
         Self {
             upstream,
-            work: Work::Completing(Box::new(Task { gunzip, completing })),
+            state: State::Injecting(Box::new(injection)),
         }
     }
 
-    /// A body that is passed on as it is.
-    pub fn untouched(upstream: B) -> Self {
+    pub(super) fn unchanged(upstream: B) -> Self {
         Self {
             upstream,
-            work: Work::Untouched,
+            state: State::Unchanged,
         }
     }
 }
 
-impl<B> Body for CompletedBody<B>
+impl<B> Body for InjectedBody<B>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     type Data = Bytes;
-    type Error = CompletedBodyError<B::Error>;
+    type Error = InjectedBodyError<B::Error>;
 
     fn poll_frame(
         self: Pin<&mut Self>,
@@ -83,116 +76,95 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
         loop {
-            if matches!(this.work, Work::Over) {
+            if matches!(this.state, State::Ended) {
                 return Poll::Ready(None);
             }
             let frame = ready!(Pin::new(&mut this.upstream).poll_frame(context)).transpose();
-            let outcome = match frame {
-                Ok(Some(frame)) => this.work.take_frame(frame)?,
-                Ok(None) => std::mem::replace(&mut this.work, Work::Over).finish()?,
+            let output = match frame {
+                Ok(Some(frame)) => this.state.push(frame)?,
+                Ok(None) => std::mem::replace(&mut this.state, State::Ended).finish()?,
                 Err(error) => {
-                    this.work = Work::Over;
-                    return Poll::Ready(Some(Err(CompletedBodyError::Upstream(error))));
+                    this.state = State::Ended;
+                    return Poll::Ready(Some(Err(InjectedBodyError::Upstream(error))));
                 }
             };
-            if let Some(frame) = outcome {
+            if let Some(frame) = output {
                 return Poll::Ready(Some(Ok(frame)));
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.work {
-            Work::Untouched => self.upstream.is_end_stream(),
-            Work::Completing(_) => false,
-            Work::Over => true,
+        match &self.state {
+            State::Unchanged => self.upstream.is_end_stream(),
+            State::Injecting(_) => false,
+            State::Ended => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.work {
-            Work::Untouched => self.upstream.size_hint(),
-            Work::Completing(_) => SizeHint::default(),
-            Work::Over => SizeHint::with_exact(0),
+        match &self.state {
+            State::Unchanged => self.upstream.size_hint(),
+            State::Injecting(_) => SizeHint::default(),
+            State::Ended => SizeHint::with_exact(0),
         }
     }
 }
 
-/// What streams through is somebody's page, which does not belong into logs.
-impl<B> fmt::Debug for CompletedBody<B> {
+/// Without the content, which may be private.
+impl<B> fmt::Debug for InjectedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let work = match &self.work {
-            Work::Untouched => "untouched",
-            Work::Completing(_) => "completing",
-            Work::Over => "over",
+        let state = match &self.state {
+            State::Unchanged => "unchanged",
+            State::Injecting(_) => "injecting",
+            State::Ended => "ended",
         };
-        write!(f, "CompletedBody({work})")
+        write!(f, "InjectedBody({state})")
     }
 }
 
-// === impl Work ===
+// === impl State ===
 
-impl Work {
-    fn take_frame(&mut self, frame: Frame<Bytes>) -> Result<Option<Frame<Bytes>>, CompletionError> {
-        let Self::Completing(task) = self else {
+impl State {
+    fn push(&mut self, frame: Frame<Bytes>) -> Result<Option<Frame<Bytes>>, UnsafeHtml> {
+        let Self::Injecting(injection) = self else {
             return Ok(Some(frame));
         };
-        // Trailers are left out: they would describe another body.
+        // Drops trailers, such as digests, which describe the upstream's body.
         let Ok(data) = frame.into_data() else {
             return Ok(None);
         };
-        match task.push(data) {
-            Ok(data) => Ok(non_empty(data)),
-            Err(error) => {
-                *self = Self::Over;
-                Err(error)
-            }
+        let result = injection.push(data);
+        if result.is_err() {
+            *self = Self::Ended;
         }
+        result.map(non_empty)
     }
 
-    fn finish(self) -> Result<Option<Frame<Bytes>>, CompletionError> {
+    fn finish(self) -> Result<Option<Frame<Bytes>>, UnsafeHtml> {
         match self {
-            Self::Completing(task) => task.finish().map(non_empty),
-            Self::Untouched | Self::Over => Ok(None),
+            Self::Injecting(injection) => injection.finish().map(non_empty),
+            Self::Unchanged | Self::Ended => Ok(None),
         }
     }
 }
 
-// === impl Task ===
+// === impl Injection ===
 
-impl Task {
-    fn push(&mut self, data: Bytes) -> Result<Bytes, CompletionError> {
-        let plain = match &mut self.gunzip {
-            Some(gunzip) => gunzip.push(&data)?,
-            None => data,
-        };
-        self.completing.push(plain)
-    }
-
-    fn finish(mut self) -> Result<Bytes, CompletionError> {
-        let unpacked = self.gunzip.map_or(Ok(Bytes::new()), Gunzip::finish)?;
-        let mut last = BytesMut::from(self.completing.push(unpacked)?);
-        last.extend_from_slice(&self.completing.finish()?);
-        Ok(last.freeze())
-    }
-}
-
-// === impl Completing ===
-
-impl Completing {
-    fn push(&mut self, data: Bytes) -> Result<Bytes, CompletionError> {
+impl Injection {
+    fn push(&mut self, data: Bytes) -> Result<Bytes, UnsafeHtml> {
         match self {
-            Self::Html(completer) => completer.push(data),
+            Self::Html(injector) => injector.push(data),
             Self::Append(_) => Ok(data),
         }
     }
 
-    fn finish(self) -> Result<Bytes, CompletionError> {
+    fn finish(self) -> Result<Bytes, UnsafeHtml> {
         match self {
-            Self::Html(completer) => {
-                let (rest, placement) = completer.finish()?;
-                if placement == Placement::Nowhere {
-                    warn!("the page of the upstream has no place for the gateway's script");
+            Self::Html(injector) => {
+                let (rest, placement) = injector.finish()?;
+                if placement == ScriptPlacement::Nowhere {
+                    warn!("upstream's page has no place for the gateway's script");
                 }
                 Ok(rest)
             }
@@ -207,23 +179,25 @@ fn non_empty(data: Bytes) -> Option<Frame<Bytes>> {
 
 #[cfg(test)]
 mod tests {
-    use std::{convert::Infallible, io::Write, rc::Rc};
+    use std::{convert::Infallible, rc::Rc};
 
-    use flate2::{Compression, write::GzEncoder};
     use futures_util::stream;
     use http::HeaderMap;
-    use http_body_util::{BodyExt, StreamBody};
+    use http_body_util::{BodyExt, Full, StreamBody};
     use serde_json::Map;
 
-    use super::{super::Completion, *};
+    use super::{
+        super::{Injector, PageIdentity},
+        *,
+    };
 
     type Frames = Vec<Result<Frame<Bytes>, &'static str>>;
 
+    /// A body that is not `Send`, as those of a single-threaded runtime.
     fn body(frames: Frames) -> impl Body<Data = Bytes, Error = &'static str> + Unpin {
-        // Not `Send`, as bodies of a single-threaded runtime may be.
-        let witness = Rc::new(());
+        let not_send = Rc::new(());
         StreamBody::new(stream::iter(frames.into_iter().inspect(move |_| {
-            let _ = &witness;
+            let _ = &not_send;
         })))
     }
 
@@ -231,17 +205,12 @@ mod tests {
         Frame::data(Bytes::copy_from_slice(bytes))
     }
 
-    fn gzip(plain: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(plain).unwrap();
-        encoder.finish().unwrap()
+    fn html() -> Injection {
+        let injector = Injector::new("https://meet.test", &Map::new());
+        Injection::Html(injector.html(&injector.script(PageIdentity::Name(None))))
     }
 
-    fn completion() -> Completion {
-        Completion::new("https://meet.test", &Map::new())
-    }
-
-    async fn text<B>(body: CompletedBody<B>) -> Result<String, CompletedBodyError<B::Error>>
+    async fn text<B>(body: InjectedBody<B>) -> Result<String, InjectedBodyError<B::Error>>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -250,82 +219,43 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn plain_and_packed_pages_come_out_the_same() {
-        let completion = completion();
-        let script = completion.script(crate::inject::Person::Name(None));
+    async fn script_is_injected_into_a_chunked_page() {
         let page = b"<html><head></head><body>x</body></html>";
-        let plain = body(page.chunks(3).map(data).map(Ok).collect());
-        let plain = text(completion.html_body(&script, Coding::Identity, plain))
-            .await
-            .unwrap();
-        let packed = body(gzip(page).chunks(3).map(data).map(Ok).collect());
-        let packed = text(completion.html_body(&script, Coding::Gzip, packed))
-            .await
-            .unwrap();
-        assert_eq!(plain, packed);
-        assert!(plain.starts_with("<html><head><script>"));
-        assert!(plain.ends_with("</script></head><body>x</body></html>"));
+        let page = body(page.chunks(3).map(data).map(Ok).collect());
+        let injected = text(InjectedBody::new(page, html())).await.unwrap();
+        assert!(injected.starts_with("<html><head><script>"));
+        assert!(injected.ends_with("</script></head><body>x</body></html>"));
     }
 
     #[tokio::test]
-    async fn the_configuration_gets_the_overrides_at_its_end() {
-        let completion = completion();
-        let config = b"var config = {};\n// end";
-        for coding in [Coding::Identity, Coding::Gzip] {
-            let bytes = if coding == Coding::Gzip {
-                gzip(config)
-            } else {
-                config.to_vec()
-            };
-            let body = body(vec![
-                Ok(data(&bytes)),
-                Ok(Frame::trailers(HeaderMap::new())),
-            ]);
-            let text = text(completion.config_body(coding, body)).await.unwrap();
-            let appendix = std::str::from_utf8(completion.config_js()).unwrap();
-            assert_eq!(text, format!("var config = {{}};\n// end{appendix}"));
-        }
+    async fn text_is_appended_and_trailers_are_dropped() {
+        let body = body(vec![
+            Ok(data(b"var config = {};")),
+            Ok(Frame::trailers(HeaderMap::new())),
+        ]);
+        let append = Injection::Append(Bytes::from_static(b"\n;x"));
+        let collected = InjectedBody::new(body, append).collect().await.unwrap();
+        assert!(collected.trailers().is_none());
+        assert_eq!(collected.to_bytes(), "var config = {};\n;x");
     }
 
     #[tokio::test]
-    async fn a_body_that_breaks_off_stays_broken() {
-        let completion = completion();
+    async fn body_ends_after_an_error_of_the_upstream() {
         let body = body(vec![Ok(data(b"<p>")), Err("reset")]);
-        let mut body = completion.html_body(
-            &completion.script(crate::inject::Person::Name(None)),
-            Coding::Identity,
-            body,
-        );
+        let mut body = InjectedBody::new(body, html());
         assert!(body.frame().await.unwrap().is_ok());
         let error = body.frame().await.unwrap().unwrap_err();
-        assert!(matches!(error, CompletedBodyError::Upstream("reset")));
+        assert!(matches!(error, InjectedBodyError::Upstream("reset")));
         assert!(body.frame().await.is_none() && body.is_end_stream());
     }
 
     #[tokio::test]
-    async fn a_broken_packing_ends_the_body_with_an_error() {
-        let completion = completion();
-        let mut packed = gzip(b"<html><head></head>");
-        packed.truncate(12);
-        let body = body(vec![Ok(data(&packed))]);
-        let body = completion.html_body(
-            &completion.script(crate::inject::Person::Name(None)),
-            Coding::Gzip,
-            body,
-        );
-        assert!(matches!(
-            text(body).await.unwrap_err(),
-            CompletedBodyError::Completion(CompletionError::Gzip(_))
-        ));
-    }
-
-    #[tokio::test]
-    async fn an_untouched_body_keeps_its_length_and_trailers() {
-        let full = http_body_util::Full::new(Bytes::from_static(b"<head></head>"));
-        let body = CompletedBody::untouched(full);
+    async fn unchanged_body_keeps_its_length() {
+        let full = Full::new(Bytes::from_static(b"<head></head>"));
+        let body = InjectedBody::unchanged(full);
         assert_eq!(body.size_hint().exact(), Some(13));
         let bytes = body.collect().await.unwrap().to_bytes();
         assert_eq!(bytes, "<head></head>");
-        let _: CompletedBodyError<Infallible> = CompletionError::Html.into();
+        let _: InjectedBodyError<Infallible> = UnsafeHtml.into();
     }
 }

@@ -1,13 +1,13 @@
-//! Content security policies of the upstream: they have to allow the script that is put in.
+//! Content security policies of the upstream, extended by the injected script.
 
 use http::HeaderValue;
 
-use super::Script;
+use super::InjectedScript;
 
-/// The policies of one header with the script allowed in each that would stop it.
+/// Allows the script in each policy of one header that would block it.
 ///
-/// A header that is not text is left as it is; browsers do not read it either.
-pub(super) fn allow(header: HeaderValue, script: &Script) -> HeaderValue {
+/// A header that is not text stays unchanged; browsers ignore it.
+pub(super) fn allow_script(header: HeaderValue, script: &InjectedScript) -> HeaderValue {
     let Ok(text) = header.to_str() else {
         return header;
     };
@@ -41,8 +41,9 @@ fn allow_in_policy(policy: &str, source: &str) -> String {
     directives.join(";")
 }
 
-/// Whether any inline script runs: `'unsafe-inline'` counts only where no hash, nonce or
-/// `'strict-dynamic'` is (CSP Level 3 § 6.7.3.2). Adding a hash would then forbid the others.
+/// Whether the directive allows every inline script. Such a directive must stay unchanged: a hash
+/// would disable `'unsafe-inline'` for the page's own scripts, as do nonces and `'strict-dynamic'`
+/// (CSP Level 3 § 6.7.3.2).
 fn allows_inline(directive: &str) -> bool {
     let sources = || {
         directive
@@ -50,16 +51,16 @@ fn allows_inline(directive: &str) -> bool {
             .skip(1)
             .map(str::to_ascii_lowercase)
     };
-    let overruled = sources().any(|source| {
+    let is_overridden = sources().any(|source| {
         source == "'strict-dynamic'"
             || ["'nonce-", "'sha256-", "'sha384-", "'sha512-"]
                 .iter()
                 .any(|prefix| source.starts_with(prefix))
     });
-    !overruled && sources().any(|source| source == "'unsafe-inline'")
+    !is_overridden && sources().any(|source| source == "'unsafe-inline'")
 }
 
-/// The directive with one more source; `'none'` means nothing beside another.
+/// The directive with one more source, without `'none'`, which is invalid beside another.
 fn add(directive: &str, source: &str) -> String {
     let indent = directive.len() - directive.trim_ascii_start().len();
     let (space, rest) = directive.split_at(indent);
@@ -71,7 +72,8 @@ fn add(directive: &str, source: &str) -> String {
     format!("{space}{}", kept.join(" "))
 }
 
-/// The first that a policy has decides on inline scripts (CSP Level 3 § 6.8.3).
+/// Directives for inline scripts; the first of these that a policy has applies (CSP Level 3
+/// § 6.8.3).
 const GOVERNING: [&str; 3] = ["script-src-elem", "script-src", "default-src"];
 
 #[cfg(test)]
@@ -83,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_directive_that_governs_is_widened() {
+    fn source_is_added_to_the_directive_that_applies_to_inline_scripts() {
         for (before, after) in [
             (
                 "script-src 'self'; img-src *",
@@ -98,7 +100,7 @@ mod tests {
                 "script-src a; script-src-elem 'none'",
                 "script-src a; script-src-elem 'H'",
             ),
-            // Of two the first counts.
+            // Of a repeated directive, the first applies.
             (
                 "script-src a; script-src b",
                 "script-src a 'H'; script-src b",
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_allows_the_script_already_is_left_alone() {
+    fn policies_that_allow_inline_scripts_stay_unchanged() {
         for policy in [
             "",
             "img-src *; frame-ancestors 'none'",

@@ -5,18 +5,18 @@
 
   const show = (search, options) => {
     const hash = options.length > 0 ? "#" + options.join("&") : "";
-    // With the origin, because a path that begins with two slashes would name another host.
+    // With the origin: a path that starts with two slashes would name another host.
     const address = location.origin + location.pathname + search + hash;
     try {
       if (address !== location.href) {
         history.replaceState(history.state, "", address);
       }
     } catch (_) {
-      // Browsers limit how often the address may change; the page works without it.
+      // Browsers limit the rate of changes; the page works without this one.
     }
   };
 
-  // Signing in leaves the page, and the fragment is what no server can bring back.
+  // The sign-in leaves the page; `continue.js` saved the fragment, which no redirect returns.
   const savedHash = () => {
     try {
       const text = sessionStorage.getItem("gateway.fragment");
@@ -30,7 +30,7 @@
 
   const isJwt = (option) => option.split("=")[0] === "jwt";
 
-  // One that an earlier sign-in left behind; tokens of others are signed.
+  // A display token of an earlier sign-in (`alg` is `none`); other systems' tokens are signed.
   const isDisplayToken = (option) => {
     try {
       const jwt = isJwt(option) && JSON.parse(decodeURIComponent(option.slice(4)));
@@ -61,7 +61,7 @@
   const query = pairs.filter((pair) => !/^(jwt|token)(=|$)/.test(pair)).join("&");
   show(query && "?" + query, options.filter((o) => !isJwt(o)).concat(added));
 
-  // Once the app has read the token, it need not be in every copied address.
+  // Removes the token from the URL once the app has read it, so that users do not copy it.
   const deadline = Date.now() + 30000;
   const timer = setInterval(() => {
     let read = false;

@@ -1,34 +1,33 @@
-//! The text of what is put into Jitsi's page and its `config.js`.
+//! Source text of the script for Jitsi's page and of the statements for `config.js`.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
-use aws_lc_rs::digest;
-use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::Person;
+use super::PageIdentity;
+use crate::csp::csp_hash;
 
-/// The one script that completes one answer.
+/// The script element of one response.
 ///
-/// ASCII only, so that it reads the same in whatever encoding the page has.
+/// ASCII only, so that it is the same text in any encoding of the page.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Script(Bytes);
+pub(super) struct InjectedScript(Bytes);
 
 /// Statements that set options of Jitsi's global `config`.
 ///
-/// Pure ECMAScript without functions or browser objects: Jitsi evaluates `config.js` in a worker
-/// and passes the outcome through JSON.
+/// Without functions and browser objects: mobile apps evaluate `config.js` outside a page and pass
+/// the result through JSON.
 #[derive(Clone)]
 pub(super) struct Overrides(String);
 
-// === impl Script ===
+// === impl InjectedScript ===
 
-impl Script {
-    pub(super) fn new(overrides: &Overrides, person: Person<'_>) -> Self {
-        let (token, name) = match person {
-            Person::Token(token) => (Some(token), None),
-            Person::Name(name) => (None, name),
+impl InjectedScript {
+    pub(super) fn new(overrides: &Overrides, identity: PageIdentity<'_>) -> Self {
+        let (token, name) = match identity {
+            PageIdentity::Token(token) => (Some(token), None),
+            PageIdentity::Name(name) => (None, name),
         };
         let [token, name] = [token, name].map(|text| embed(&text.map_or(Value::Null, Value::from)));
         Self(Bytes::from(format!(
@@ -38,93 +37,87 @@ impl Script {
         )))
     }
 
-    /// The whole element.
-    pub fn element(&self) -> &Bytes {
+    /// The script with its tags.
+    pub(super) fn element(&self) -> &Bytes {
         &self.0
     }
 
-    /// The source expression that allows exactly this script (CSP Level 3 § 2.3.1).
-    pub fn csp_source(&self) -> String {
+    /// Source expression that allows exactly this script (CSP Level 3 § 2.3.1).
+    pub(super) fn csp_source(&self) -> String {
         csp_hash(self.text())
     }
 
     fn text(&self) -> &[u8] {
         self.0
             .get(OPEN.len()..self.0.len() - CLOSE.len())
-            .expect("the element is built with both tags")
+            // Infallible: `new` adds both tags.
+            .expect("the element has both tags")
     }
 }
 
-/// A display token has somebody's name in it, which does not belong into logs.
-impl std::fmt::Debug for Script {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Script({} bytes)", self.0.len())
+/// Without the display token, which contains the user's name.
+impl fmt::Debug for InjectedScript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InjectedScript({} bytes)", self.0.len())
     }
 }
 
 // === impl Overrides ===
 
 impl Overrides {
-    /// Statements that apply a JSON merge patch (RFC 7396) to `config`.
+    /// From a JSON merge patch (RFC 7396) of `config`.
     pub(super) fn new(patch: &Map<String, Value>) -> Self {
-        let mut statements = String::from("if(typeof config===\"object\"&&config){");
-        patch_object(&mut statements, "config", patch);
-        statements.push('}');
-        Self(statements)
+        let statements = patch_object("config", patch);
+        Self(format!(
+            "if(typeof config===\"object\"&&config){{{statements}}}"
+        ))
     }
 
-    /// What to put behind the end of `config.js`.
+    /// The statements as a text that can follow the end of `config.js`, which may be a comment or
+    /// lack a semicolon.
     pub(super) fn appendix(&self) -> Bytes {
-        // The file may end in a comment or without a semicolon.
         Bytes::from(format!("\n;{}\n", self.0))
     }
 }
 
-/// The source expression for an inline script or style with this content.
-pub(crate) fn csp_hash(content: &[u8]) -> String {
-    let hash = digest::digest(&digest::SHA256, content);
-    format!("'sha256-{}'", BASE64_STANDARD.encode(hash))
-}
-
-fn patch_object(statements: &mut String, target: &str, patch: &Map<String, Value>) {
-    for (key, value) in patch {
-        let member = format!("{target}[{}]", embed(&Value::from(key.as_str())));
-        match value {
-            Value::Null => write!(statements, "delete {member};"),
-            Value::Object(inner) => {
-                write!(
-                    statements,
-                    "if(typeof {member}!==\"object\"||!{member}){member}={{}};"
-                )
-                .expect("writing to a String does not fail");
-                patch_object(statements, &member, inner);
-                Ok(())
+/// Statements that apply the members of `patch` to the object `target`.
+fn patch_object(target: &str, patch: &Map<String, Value>) -> String {
+    patch
+        .iter()
+        .map(|(key, value)| {
+            let member = format!("{target}[{}]", embed(&Value::from(key.as_str())));
+            match value {
+                Value::Null => format!("delete {member};"),
+                Value::Object(inner) => format!(
+                    "if(typeof {member}!==\"object\"||!{member}){member}={{}};{}",
+                    patch_object(&member, inner)
+                ),
+                plain => format!("{member}={};", embed(plain)),
             }
-            plain => write!(statements, "{member}={};", embed(plain)),
-        }
-        .expect("writing to a String does not fail");
-    }
+        })
+        .collect()
 }
 
-/// JSON that is the same value as ECMAScript and cannot end a script element or begin a comment in
-/// one, in ASCII.
+/// The value as JSON that is also ECMAScript, in ASCII, and without characters that could end the
+/// script element or start an HTML comment in it.
 fn embed(value: &Value) -> String {
     let json = value.to_string();
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
-        // Outside strings JSON has none of these.
+        // The characters to escape occur in JSON within strings only.
         if c.is_ascii_graphic() && !matches!(c, '<' | '>' | '&') || c == ' ' {
             text.push(c);
         } else {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                write!(text, "\\u{unit:04x}").expect("writing to a String does not fail");
+                // Infallible: writing to a `String`.
+                write!(text, "\\u{unit:04x}").expect("a String accepts any text");
             }
         }
     }
     text
 }
 
-/// The source without indentation and comments; it has no text that spans lines.
+/// The source without indentation and comment lines. It has no string literal over several lines.
 fn compact(source: &str) -> String {
     source
         .lines()
@@ -150,13 +143,13 @@ mod tests {
     }
 
     fn script(token: Option<&str>) -> String {
-        let person = token.map_or(Person::Name(None), Person::Token);
-        let script = Script::new(&overrides(&json!({"a": 1})), person);
+        let identity = token.map_or(PageIdentity::Name(None), PageIdentity::Token);
+        let script = InjectedScript::new(&overrides(&json!({"a": 1})), identity);
         String::from_utf8(script.element().to_vec()).unwrap()
     }
 
     #[test]
-    fn overrides_are_a_merge_patch() {
+    fn overrides_become_statements_of_a_merge_patch() {
         let patch = json!({"gone": null, "list": [1, "x"], "deep": {"a": false, "b": {"c": "d"}}});
         assert_eq!(
             overrides(&patch).0,
@@ -172,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_indentation_stay_behind() {
+    fn script_has_no_comments_and_no_indentation() {
         let script = script(None);
         assert!(!script.contains("//") && !script.contains("\n "));
         assert!(script.ends_with(
@@ -181,33 +174,27 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_of_the_text_between_the_tags() {
-        // Computed with `printf 'alert(1)' | openssl dgst -sha256 -binary | base64`.
-        assert_eq!(
-            csp_hash(b"alert(1)"),
-            "'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI='"
-        );
-        let script = Script::new(&overrides(&json!({})), Person::Token("a"));
+    fn hash_covers_the_text_between_the_tags() {
+        let script = InjectedScript::new(&overrides(&json!({})), PageIdentity::Token("a"));
         assert!(script.text().starts_with(b"if((") && script.text().ends_with(b"}"));
         assert_eq!(script.csp_source(), csp_hash(script.text()));
     }
 
     #[test]
-    fn the_script_is_not_shown_in_logs() {
-        let script = Script::new(&overrides(&json!({})), Person::Token("secret"));
+    fn debug_output_hides_the_token() {
+        let script = InjectedScript::new(&overrides(&json!({})), PageIdentity::Token("secret"));
         assert!(!format!("{script:?}").contains("secret"));
     }
 
     proptest! {
         #[test]
-        fn no_text_breaks_out(text in ".*|.*</script>.*|.*<!--<script>.*|[\u{2028}\u{2029}\"\\\\<>&']*") {
+        fn embedded_text_cannot_end_the_script(text in ".*|.*</script>.*|.*<!--<script>.*|[\u{2028}\u{2029}\"\\\\<>&']*") {
             let plain = script(Some(""));
             let hostile = script(Some(&text));
             prop_assert!(hostile.is_ascii());
             prop_assert_eq!(hostile.matches('<').count(), plain.matches('<').count());
             let patch = overrides(&json!({(text.clone()): text.clone(), "o": {"k": [text.clone()]}})).0;
             prop_assert!(patch.is_ascii() && !patch.contains('<') && !patch.contains("-->"));
-            // The same value comes out again.
             let embedded = embed(&Value::from(text.as_str()));
             prop_assert_eq!(serde_json::from_str::<String>(&embedded).unwrap(), text);
         }

@@ -2,23 +2,23 @@ use std::path::Path;
 
 use http::{
     HeaderMap, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
+    header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
 };
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
 
 use super::*;
 
-fn completion() -> Completion {
+fn injector() -> Injector {
     let overrides = json!({
         "prejoinConfig": {"enabled": false},
         "hosts": {"anonymousdomain": null},
         "defaultLanguage": "</script>\u{2028}é",
     });
-    Completion::new("https://meet.example.org", overrides.as_object().unwrap())
+    Injector::new("https://meet.example.org", overrides.as_object().unwrap())
 }
 
-fn answer(content_type: &str, body: &'static str) -> Response<Full<Bytes>> {
+fn response(content_type: &str, body: &'static str) -> Response<Full<Bytes>> {
     Response::builder()
         .header(CONTENT_TYPE, content_type)
         .header(CONTENT_LENGTH, body.len())
@@ -26,15 +26,18 @@ fn answer(content_type: &str, body: &'static str) -> Response<Full<Bytes>> {
         .unwrap()
 }
 
-async fn read(answer: Response<CompletedBody<Full<Bytes>>>) -> (HeaderMap, String) {
-    let (head, body) = answer.into_parts();
+async fn read(response: Response<InjectedBody<Full<Bytes>>>) -> (HeaderMap, String) {
+    let (head, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     (head.headers, String::from_utf8(body.to_vec()).unwrap())
 }
 
 #[tokio::test]
-async fn a_page_is_completed_head_and_body() {
-    let page = completion().page(answer("text/html", "<head></head>"), Person::Token("a.b.c"));
+async fn script_is_injected_into_the_page() {
+    let page = injector().inject_page(
+        response("text/html", "<head></head>"),
+        PageIdentity::Token("a.b.c"),
+    );
     let (headers, body) = read(page).await;
     assert!(body.starts_with("<head><script>") && body.contains(r#"("a.b.c",null)"#));
     assert_eq!(headers[CACHE_CONTROL], "no-store");
@@ -42,51 +45,66 @@ async fn a_page_is_completed_head_and_body() {
 }
 
 #[tokio::test]
-async fn the_configuration_is_completed_head_and_body() {
-    let config = answer("application/javascript", "var config = {};");
-    let (headers, body) = read(completion().config(config)).await;
+async fn options_are_appended_to_config_js() {
+    let config = response("application/javascript", "var config = {};");
+    let (headers, body) = read(injector().inject_config_js(config)).await;
     assert!(body.starts_with("var config = {};\n;if(typeof config"));
     assert_eq!(headers[CACHE_CONTROL], "no-store");
 }
 
 #[tokio::test]
-async fn other_answers_are_passed_on() {
-    let picture = completion().page(answer("image/png", "x"), Person::Token("a.b.c"));
+async fn other_responses_pass_unchanged() {
+    let picture = injector().inject_page(response("image/png", "x"), PageIdentity::Token("a.b.c"));
     let (headers, body) = read(picture).await;
     assert_eq!(
         (body.as_str(), &headers[CONTENT_LENGTH]),
         ("x", &"1".parse().unwrap())
     );
-    let mut redirect = answer("text/html", "<head></head>");
+    let mut redirect = response("text/html", "<head></head>");
     *redirect.status_mut() = StatusCode::FOUND;
     redirect
         .headers_mut()
         .insert(LOCATION, "/x".parse().unwrap());
-    let (headers, body) = read(completion().page(redirect, Person::Name(None))).await;
+    let (headers, body) = read(injector().inject_page(redirect, PageIdentity::Name(None))).await;
     assert_eq!(body, "<head></head>");
     assert!(!headers.contains_key(CACHE_CONTROL));
 }
 
+#[tokio::test]
+async fn encoded_responses_pass_unchanged() {
+    for coding in ["gzip", "br"] {
+        let mut page = response("text/html", "\u{1f}packed");
+        page.headers_mut()
+            .insert(CONTENT_ENCODING, coding.parse().unwrap());
+        let (headers, body) = read(injector().inject_page(page, PageIdentity::Name(None))).await;
+        assert_eq!(body, "\u{1f}packed");
+        assert_eq!(headers[CONTENT_ENCODING], coding);
+        assert_eq!(headers[CONTENT_LENGTH], "7");
+    }
+}
+
 #[test]
-fn the_operator_has_the_last_word() {
+fn configured_overrides_take_precedence() {
     let overrides = json!({"tokenAuthUrl": "https://other.test/{state}"});
-    let completion = Completion::new("https://meet.test", overrides.as_object().unwrap());
-    let appendix = std::str::from_utf8(completion.config_js()).unwrap();
+    let injector = Injector::new("https://meet.test", overrides.as_object().unwrap());
+    let appendix = std::str::from_utf8(&injector.appendix).unwrap();
     assert!(appendix.contains(r#"config["tokenAuthUrl"]="https://other.test/{state}";"#));
     assert_eq!(appendix.matches("tokenAuthUrl").count(), 1);
 }
 
-/// What `tests/page/*.test.mjs` runs is what is sent; `UPDATE_GOLDEN=1 cargo test golden` renews it.
+/// `tests/page/*.test.mjs` runs these files. `UPDATE_GOLDEN=1 cargo test -p pages golden` rewrites
+/// them.
 #[test]
-fn golden_files_are_fresh() {
-    let completion = completion();
+fn golden_files_match() {
+    let injector = injector();
     let hostile = "aa.\"</script><!--\u{2028}é&.cc";
-    let script = |person| String::from_utf8(completion.script(person).element().to_vec()).unwrap();
-    assert_golden("signed_in.html", &script(Person::Token("aa.bb.cc")));
-    assert_golden("hostile.html", &script(Person::Token(hostile)));
-    assert_golden("nobody.html", &script(Person::Name(None)));
-    assert_golden("guest.html", &script(Person::Name(Some(hostile))));
-    let appendix = std::str::from_utf8(completion.config_js()).unwrap();
+    let script =
+        |identity| String::from_utf8(injector.script(identity).element().to_vec()).unwrap();
+    assert_golden("signed_in.html", &script(PageIdentity::Token("aa.bb.cc")));
+    assert_golden("hostile.html", &script(PageIdentity::Token(hostile)));
+    assert_golden("anonymous.html", &script(PageIdentity::Name(None)));
+    assert_golden("guest.html", &script(PageIdentity::Name(Some(hostile))));
+    let appendix = std::str::from_utf8(&injector.appendix).unwrap();
     assert_golden("config.js", appendix);
 }
 

@@ -1,6 +1,6 @@
-// A meeting at 8x8, in a frame that fills the window.
+// Embeds a meeting of 8x8 over the whole window.
 {
-  const PATIENCE_MS = 20_000;
+  const LOAD_TIMEOUT_MS = 20_000;
 
   const call = document.getElementById("call");
   const { script: address, options, events } = call.dataset;
@@ -13,14 +13,14 @@
     }
     for (const part of parts) {
       const element = document.getElementById(part);
-      // The frame has to be laid out while it loads.
+      // Never hidden: the frame needs a layout while it loads.
       element.hidden = part !== shown && part !== "frame";
       if (part === shown && part !== "frame") element.focus();
     }
   };
 
-  const begin = () => {
-    clearTimeout(patience);
+  const embed = () => {
+    clearTimeout(loadTimeout);
     try {
       api = new JitsiMeetExternalAPI(new URL(address).host, {
         ...JSON.parse(options),
@@ -28,7 +28,7 @@
         width: "100%",
         height: "100%",
       });
-      // What readers of the screen say of the frame.
+      // For screen readers.
       api.getIFrame().title = document.title;
       api.addListener("readyToClose", () => show("over"));
       show("frame");
@@ -39,21 +39,21 @@
 
   document.querySelector("#loading .status").hidden = false;
   const script = document.createElement("script");
-  const patience = setTimeout(() => {
+  const loadTimeout = setTimeout(() => {
     script.remove();
     show("failed");
-  }, PATIENCE_MS);
+  }, LOAD_TIMEOUT_MS);
   script.addEventListener("load", () => {
-    if (script.isConnected) begin();
+    if (script.isConnected) embed();
   });
   script.addEventListener("error", () => {
-    clearTimeout(patience);
+    clearTimeout(loadTimeout);
     show("failed");
   });
   script.src = address;
   document.head.append(script);
 
-  // Says when the person's session is over: 8x8 knows nothing of it.
+  // The gateway reports the end of the session, which 8x8 does not know.
   new EventSource(events).addEventListener("close", (event) => {
     event.target.close();
     show("ended");

@@ -9,7 +9,7 @@
       sessionStorage.removeItem(key);
     }
   } catch (_) {
-    // A browser that keeps nothing can sign in all the same.
+    // Without session storage the fragment is lost, but the sign-in works.
   }
   location.replace(provider);
 }

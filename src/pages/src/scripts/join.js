@@ -1,16 +1,16 @@
-// Takes the fragment along, which holds options of Jitsi's page: it stays over redirects, but neither
-// links nor forms have it by themselves.
+// Adds the fragment, which holds options of Jitsi's page, to links and forms. Browsers keep it across
+// redirects.
 for (const [selector, attribute] of [['main a[href^="/_gateway/login"]', "href"], ["main form", "action"]]) {
   for (const element of document.querySelectorAll(selector)) {
     element.setAttribute(attribute, element.getAttribute(attribute) + location.hash);
   }
 }
-// A double click sends a form once: a link for one use is used up by the first.
+// Ignores a double click: the first request uses up an invitation for one user.
 document.addEventListener("submit", (event) => {
   if (event.target.dataset.sent) event.preventDefault();
   event.target.dataset.sent = "yes";
 });
-// Whoever comes back to the page as it was left may send it again.
+// Allows another submission after a return from the back/forward cache.
 addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form")) delete form.dataset.sent;
 });

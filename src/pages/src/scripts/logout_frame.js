@@ -1,2 +1,2 @@
-// Tells the page of the same site that this frame is in that the person is signed out.
+// Reports the sign-out to the embedding page of the same origin.
 if (window.parent !== window) window.parent.postMessage({ type: "logout-success" }, location.origin);

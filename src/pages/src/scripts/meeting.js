@@ -1,4 +1,4 @@
-// Copying, the reader's own time, and the list of recent meetings.
+// Copy buttons, local times, and the list of recent meetings.
 {
   const language = document.documentElement.lang;
   const time = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "short" });
@@ -11,7 +11,7 @@
     try {
       await navigator.clipboard.writeText(field.value);
     } catch (_) {
-      // Without permission, or without TLS: the old way.
+      // Without permission or TLS, where the Clipboard API is unavailable.
       if (!document.execCommand("copy")) return false;
     }
     return true;
@@ -22,12 +22,12 @@
     button.addEventListener("click", async () => {
       for (const other of document.querySelectorAll(".copied")) other.textContent = "";
       if (await copy(document.getElementById(button.dataset.copies))) {
-        status.textContent = status.dataset.said;
+        status.textContent = status.dataset.copied;
       }
     });
   }
 
-  // The field has the reader's time; the server reads UTC.
+  // The input has local time; the server expects UTC.
   const form = document.getElementById("calendar");
   const begin = document.getElementById("begin");
   const two = (number) => String(number).padStart(2, "0");
@@ -72,6 +72,6 @@
     const others = Array.isArray(known) ? known.filter((room) => room?.conference !== conference) : [];
     localStorage.setItem(KEY, JSON.stringify([...others, { conference, date: Date.now() }].slice(-MOST)));
   } catch (_) {
-    // A browser that keeps nothing shows no recent meetings.
+    // Without local storage there is no list of recent meetings.
   }
 }

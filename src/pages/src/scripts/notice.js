@@ -1,4 +1,4 @@
-// Times are shown as the reader's own.
+// Shows times in the local time zone.
 {
   const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "full", timeStyle: "short" });
   for (const element of document.querySelectorAll("time")) {

@@ -1,2 +1,2 @@
-// Opens the app at once; the button stays for browsers that want to be asked.
+// Opens the app at once; some browsers require a click on the button.
 location.href = document.getElementById("open").href;

@@ -1,4 +1,4 @@
-// Tells the page of the same site that opened this window how the sign-in ended.
+// Reports the outcome of the sign-in to the opener of the same origin.
 {
   const { token, error } = document.querySelector("main > .card").dataset;
   const message = token === undefined

@@ -1,6 +1,6 @@
-// Recent meetings, as far as this browser remembers them.
+// Recent meetings, from local storage.
 {
-  // Ours, and the list that Jitsi's page keeps.
+  // The gateway's list, and that of Jitsi's page.
   const KEYS = ["gateway.rooms", "features/recent-list"];
   const MOST = 6;
 
@@ -13,7 +13,7 @@
     }
   };
 
-  // A room of this site and when it was visited; the query, which may hold a token, is left out.
+  // A room of this site and the time of the visit. Without the query, which may hold a token.
   const room = (entry) => {
     try {
       const { origin, pathname } = new URL(entry.conference);

@@ -1,6 +1,6 @@
-// Opens the meeting when the host comes.
+// Opens the meeting once the event stream reports that it is open.
 {
-  const AGAIN_MS = 15_000;
+  const RETRY_MS = 15_000;
   const TONE_MS = 600;
   const SPREAD_MS = 300;
 
@@ -10,11 +10,11 @@
   const waiting = status.textContent;
   const sound = document.getElementById("sound");
   sound.closest("p").hidden = false;
-  // The fragment holds options of Jitsi's page; links do not have it by themselves.
-  const way = page.querySelector('a[href^="/_gateway/login"]');
-  way?.setAttribute("href", way.getAttribute("href") + location.hash);
+  // Adds the fragment, which holds options of Jitsi's page.
+  const signIn = page.querySelector('a[href^="/_gateway/login"]');
+  signIn?.setAttribute("href", signIn.getAttribute("href") + location.hash);
 
-  // Whatever people do here makes the page theirs to sound in; switching the sound on is one of it.
+  // Browsers allow sound after a user action; the click on the checkbox is one.
   let audio;
   sound.addEventListener("change", () => {
     if (sound.checked) audio ??= new AudioContext();
@@ -29,26 +29,26 @@
     tone.stop(audio.currentTime + TONE_MS / 1000);
   };
 
-  // Keeps the fragment. A little apart, so that not everybody who waits comes at once.
-  const again = (after) => setTimeout(() => location.reload(), after);
-  const say = (text) => {
+  // A reload keeps the fragment. The delay is random, so that not all waiting users load Jitsi at once.
+  const reload = (after) => setTimeout(() => location.reload(), after);
+  const showStatus = (text) => {
     if (status.textContent !== text) status.textContent = text;
   };
 
   const stream = new EventSource(events);
-  // Two things have this name: the connection, and the server's word that the meeting is open.
+  // `open` is fired by the connection, and by the server's event that the meeting is open.
   stream.addEventListener("open", (event) => {
-    if (!(event instanceof MessageEvent)) return say(waiting);
+    if (!(event instanceof MessageEvent)) return showStatus(waiting);
     stream.close();
-    say(open);
+    showStatus(open);
     document.title = title;
     const rings = sound.checked && audio;
     if (rings) ring();
-    again(rings ? TONE_MS : Math.random() * SPREAD_MS);
+    reload(rings ? TONE_MS : Math.random() * SPREAD_MS);
   });
   stream.addEventListener("error", () => {
-    say(lost);
-    // The browser tries again by itself, unless the answer was none.
-    if (stream.readyState === EventSource.CLOSED) again(AGAIN_MS * (1 + Math.random()));
+    showStatus(lost);
+    // The browser reconnects by itself, except after an error response.
+    if (stream.readyState === EventSource.CLOSED) reload(RETRY_MS * (1 + Math.random()));
   });
 }

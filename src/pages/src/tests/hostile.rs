@@ -1,19 +1,19 @@
-//! Texts and addresses that want more than to be shown.
+//! Hostile texts and URLs.
 
 use super::*;
 
 #[test]
-fn hostile_texts_are_shown_and_nothing_else() {
+fn hostile_texts_are_escaped() {
     let hostile = "</bdi></style></script><script>alert(1)</script><img src=x onerror=a>\"' \u{202e}&lt;{{7*7}}";
     let escaped = "&#60;/bdi&#62;&#60;/style&#62;&#60;/script&#62;&#60;script&#62;alert(1)\
                    &#60;/script&#62;&#60;img src=x onerror=a&#62;&#34;&#39; \u{202e}&#38;lt;{{7*7}}";
-    // Rooms cannot have angle brackets or quotes, but an ampersand and what is left of a tag.
+    // Room names cannot contain angle brackets or quotes, but `&` and `%`.
     let room = &room("%26lt;b%26%2522");
     let options = json!({ "userInfo": { "displayName": hostile } });
     let script = Url::parse("https://8x8.vc/</script>").unwrap();
-    let named = Pages::new(Brand::of_name(hostile), Languages::default());
+    let named = Pages::new(Brand::from_name(hostile), Languages::default());
     let pages = [
-        named.render(&Content::NotFound, &asked("x")),
+        named.render(&Content::NotFound, &request("x")),
         render(&refused(room, Some(hostile), Refusal::NoRule.into())),
         render(&Content::BadRequest {
             reason: Some(hostile),
@@ -56,7 +56,7 @@ fn hostile_texts_are_shown_and_nothing_else() {
 }
 
 #[test]
-fn links_lead_nowhere_else() {
+fn targets_on_other_sites_are_replaced_by_the_start_page() {
     for again in [
         "//evil.test",
         "/\\evil.test",
@@ -66,9 +66,9 @@ fn links_lead_nowhere_else() {
         "/\t/evil.test",
         "\n//evil.test",
     ] {
-        let failure = SignInFailure::Expired;
+        let failure = SignInProblem::Expired;
         let content = Content::SignInFailed { failure, again };
-        let page = pages().render(&content, &asked("x"));
+        let page = pages().render(&content, &request("x"));
         assert!(
             text(&page).contains("href=\"/\">Try again</a>"),
             "{again:?}"
@@ -77,7 +77,7 @@ fn links_lead_nowhere_else() {
 }
 
 #[test]
-fn a_provider_whose_address_would_run_is_not_opened() {
+fn a_provider_url_with_another_scheme_is_not_opened() {
     let return_to = ReturnTo::parse("/x");
     for address in [
         "javascript:alert(1)",
@@ -96,7 +96,7 @@ fn a_provider_whose_address_would_run_is_not_opened() {
 }
 
 #[test]
-fn a_deep_link_that_opens_something_else_is_not_opened() {
+fn a_deep_link_with_another_scheme_is_not_opened() {
     let content = Content::OpenApp {
         room: &room("x"),
         link: "javascript:alert(1)",
@@ -108,12 +108,12 @@ fn a_deep_link_that_opens_something_else_is_not_opened() {
 }
 
 #[test]
-fn texts_without_end_are_cut() {
+fn long_texts_are_cut() {
     let long = "é".repeat(100_000);
     let content = Content::BadRequest {
         reason: Some(&long),
     };
-    let page = pages().render(&content, &asked(&long));
+    let page = pages().render(&content, &request(&long));
     assert!(page.body.len() < 20_000);
     assert!(text(&page).contains("é…</bdi>"));
 }

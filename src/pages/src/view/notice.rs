@@ -1,41 +1,44 @@
-//! Pages that only tell something.
+//! Pages with a message, links and details, without a template of their own.
 
 use askama::Template;
-
-use super::{Frame, Moment, local, room_name, shorten};
-use crate::{Content, Denial, LinkProblem, Part, PopupOutcome, SignInFailure, Texts};
 use model::{clock::Timestamp, policy::Refusal, room::RoomKey};
 
-/// What the template of notices shows.
+use super::{Frame, local_path, room_name, shorten};
+use crate::{
+    Component, Content, Denial, LinkProblem, PopupOutcome, SignInProblem, Texts,
+    html_time::HtmlTime,
+};
+
+/// Values of `notice.html`.
 #[derive(Template)]
 #[template(path = "notice.html", config = "askama.toml")]
 pub(super) struct NoticeView<'v> {
     frame: Frame<'v>,
-    /// For the page's script.
+    /// `data-` attributes for the page's script.
     data: Vec<(&'static str, &'v str)>,
     paragraphs: Vec<&'v str>,
     detail: Option<String>,
-    links: Vec<Link<'v>>,
+    buttons: Vec<Button<'v>>,
     facts: Vec<Fact<'v>>,
 }
 
-/// Something that varies, beside the word for it.
+/// A link in the style of a button; the first one is emphasized.
+struct Button<'v> {
+    label: &'v str,
+    target: String,
+}
+
+/// A value with its label.
 struct Fact<'v> {
     label: &'v str,
     value: String,
-    /// The value for machines, if it is a time.
+    /// `datetime` attribute, if the value is a time.
     time: Option<String>,
-}
-
-struct Link<'v> {
-    label: &'v str,
-    target: String,
 }
 
 // === impl NoticeView ===
 
 impl<'v> NoticeView<'v> {
-    /// Says what the content has to say.
     pub(super) fn new(frame: Frame<'v>, content: &Content<'v>) -> Self {
         let texts = frame.texts;
         let request_id = frame.request_id;
@@ -44,73 +47,79 @@ impl<'v> NoticeView<'v> {
             data: Vec::new(),
             paragraphs: Vec::new(),
             detail: None,
-            links: Vec::new(),
+            buttons: Vec::new(),
             facts: Vec::new(),
         };
-        view.fill(content, texts);
-        let goes_well = matches!(
+        view.add_content(content);
+        let is_error = !matches!(
             content,
             Content::SignedOut | Content::Popup { .. } | Content::LogoutFrame
         );
-        if !goes_well {
-            view.fact(&texts.words.request_id, request_id);
+        if is_error {
+            view.add_fact(&texts.words.request_id, request_id);
         }
         view
     }
 
-    fn fill(&mut self, content: &Content<'v>, texts: &'v Texts) {
+    fn add_content(&mut self, content: &Content<'v>) {
+        let texts = self.frame.texts;
+        let words = &texts.words;
         match *content {
             Content::Refused {
                 room,
                 person,
                 denial,
                 sign_in,
-            } => self.refuse(room, person, denial, sign_in),
+            } => self.add_refusal(room, person, denial, sign_in),
             Content::LinkRefused { room, problem } => {
-                let (invitation, words) = (&texts.invitation, &texts.words);
-                let why = problem.text(texts);
-                self.say(&invitation.title, &[why, &invitation.advice]);
-                self.link(&invitation.without, &room.page_path());
-                self.link(&words.home, "/");
-                self.fact(&words.room, &room_name(room));
+                let invitation = &texts.invitation;
+                self.set_message(
+                    &invitation.title,
+                    &[problem.text(texts), &invitation.advice],
+                );
+                self.add_button(&invitation.without, &room.page_path());
+                self.add_button(&words.home, "/");
+                self.add_fact(&words.room, &room_name(room));
             }
             Content::EmbedRefused { room, reason } => {
                 let embed = &texts.embed;
-                self.say(&embed.title, &[&embed.text, &embed.advice]);
+                self.set_message(&embed.title, &[&embed.text, &embed.advice]);
                 self.detail = Some(shorten(reason));
-                self.fact(&texts.words.room, &room_name(room));
+                self.add_fact(&words.room, &room_name(room));
             }
             Content::SignInFailed { failure, again } => {
                 let failed = &texts.failed;
-                self.say(&failed.title, &[failure.text(texts), &failed.advice]);
-                self.link(&texts.words.again, again);
+                self.set_message(&failed.title, &[failure.text(texts), &failed.advice]);
+                self.add_button(&words.again, again);
             }
-            Content::Unavailable { part, again } => {
+            Content::Unavailable { component, again } => {
                 let unavailable = &texts.unavailable;
-                let why = part.text(texts);
-                self.say(&unavailable.title, &[why, &unavailable.advice]);
-                self.link(&texts.words.again, again);
+                self.set_message(
+                    &unavailable.title,
+                    &[component.text(texts), &unavailable.advice],
+                );
+                self.add_button(&words.again, again);
             }
             Content::BadRequest { reason } => {
                 let bad_request = &texts.bad_request;
-                self.say(&bad_request.title, &[&bad_request.text]);
+                self.set_message(&bad_request.title, &[&bad_request.text]);
                 self.detail = reason.map(shorten);
-                self.link(&texts.words.home, "/");
+                self.add_button(&words.home, "/");
             }
-            Content::Popup { outcome } => self.popup(outcome),
+            Content::Popup { outcome } => self.add_popup_outcome(outcome),
             Content::SignedOut | Content::LogoutFrame => {
-                self.say(&texts.signed_out.title, &[&texts.signed_out.text]);
-                self.link(&texts.words.home, "/");
+                self.set_message(&texts.signed_out.title, &[&texts.signed_out.text]);
+                self.add_button(&words.home, "/");
             }
-            // The others have templates of their own.
+            // `Frame::render` passes on no other content than these and `NotFound`.
             _ => {
-                self.say(&texts.not_found.title, &[&texts.not_found.text]);
-                self.link(&texts.words.home, "/");
+                self.set_message(&texts.not_found.title, &[&texts.not_found.text]);
+                self.add_button(&words.home, "/");
             }
         }
     }
 
-    fn refuse(
+    fn add_refusal(
         &mut self,
         room: &RoomKey,
         person: Option<&str>,
@@ -124,65 +133,67 @@ impl<'v> NoticeView<'v> {
         } else {
             (&texts.refused.advice_signed_out, &words.sign_in)
         };
-        self.say(&texts.refused.title, &[denial.text(texts)]);
-        if denial.may_be_a_mistake() && sign_in.is_some() {
+        self.set_message(&texts.refused.title, &[denial.text(texts)]);
+        if denial.has_advice() && sign_in.is_some() {
             self.paragraphs.push(advice);
         }
-        if denial.can_be_waited_for() {
-            self.link(&words.again, &room.page_path());
+        if denial.is_temporary() {
+            self.add_button(&words.again, &room.page_path());
         }
         if let Some(sign_in) = sign_in {
-            self.link(label, sign_in);
+            self.add_button(label, sign_in);
         }
-        self.link(&words.home, "/");
+        self.add_button(&words.home, "/");
         if let Denial::NotYet { opens } = denial {
-            self.time(&texts.refused.opens, opens);
+            self.add_time(&texts.refused.opens, opens);
         }
-        self.fact(&words.room, &room_name(room));
+        self.add_fact(&words.room, &room_name(room));
         if let Some(person) = person {
-            self.fact(&words.person, person);
+            self.add_fact(&words.person, person);
         }
         if let Some(rule) = denial.rule() {
-            self.fact(&words.rule, &rule.to_string());
+            self.add_fact(&words.rule, &rule.to_string());
         }
     }
 
-    fn popup(&mut self, outcome: PopupOutcome<'v>) {
+    fn add_popup_outcome(&mut self, outcome: PopupOutcome<'v>) {
         let popup = &self.frame.texts.popup;
         match outcome {
             PopupOutcome::Success { access_token } => {
-                self.say(&popup.title, &[&popup.text]);
+                self.set_message(&popup.title, &[&popup.text]);
                 self.data.push(("token", access_token));
             }
             PopupOutcome::Failure { error } => {
-                self.say(&popup.failed_title, &[&popup.failed_text]);
+                self.set_message(&popup.failed_title, &[&popup.failed_text]);
                 self.data.push(("error", error));
             }
         }
     }
 
-    fn say(&mut self, title: &str, paragraphs: &[&'v str]) {
+    fn set_message(&mut self, title: &str, paragraphs: &[&'v str]) {
         title.clone_into(&mut self.frame.title);
         self.paragraphs.extend(paragraphs);
     }
 
-    fn link(&mut self, label: &'v str, target: &str) {
-        let target = local(target).to_owned();
-        self.links.push(Link { label, target });
+    fn add_button(&mut self, label: &'v str, target: &str) {
+        let target = local_path(target).to_owned();
+        self.buttons.push(Button { label, target });
     }
 
-    fn fact(&mut self, label: &'v str, value: &str) {
-        let value = shorten(value);
-        let time = None;
-        self.facts.push(Fact { label, value, time });
-    }
-
-    fn time(&mut self, label: &'v str, time: Timestamp) {
-        let moment = Moment::of(time);
+    fn add_fact(&mut self, label: &'v str, value: &str) {
         self.facts.push(Fact {
             label,
-            value: moment.human,
-            time: Some(moment.machine),
+            value: shorten(value),
+            time: None,
+        });
+    }
+
+    fn add_time(&mut self, label: &'v str, time: Timestamp) {
+        let time = HtmlTime::new(time);
+        self.facts.push(Fact {
+            label,
+            value: time.text,
+            time: Some(time.datetime),
         });
     }
 }
@@ -204,7 +215,7 @@ impl Denial {
         }
     }
 
-    /// The position of the rule that decided, from 1.
+    /// Position of the room rule that denied entry, from 1.
     fn rule(self) -> Option<usize> {
         match self {
             Self::Policy(Refusal::Closed { rule } | Refusal::NotAllowed { rule }) => Some(rule),
@@ -212,13 +223,13 @@ impl Denial {
         }
     }
 
-    /// Whether somebody could have to change a rule.
-    fn may_be_a_mistake(self) -> bool {
+    /// Whether the page advises to contact the operator, who could change the room rules.
+    fn has_advice(self) -> bool {
         matches!(self, Self::Policy(_) | Self::Over)
     }
 
-    /// Whether the answer changes by itself.
-    fn can_be_waited_for(self) -> bool {
+    /// Whether a later attempt may succeed without a change of the room rules.
+    fn is_temporary(self) -> bool {
         matches!(self, Self::NotYet { .. } | Self::Full | Self::HostStarts)
     }
 }
@@ -238,9 +249,9 @@ impl LinkProblem {
     }
 }
 
-// === impl SignInFailure ===
+// === impl SignInProblem ===
 
-impl SignInFailure {
+impl SignInProblem {
     fn text(self, texts: &Texts) -> &str {
         let failed = &texts.failed;
         match self {
@@ -253,9 +264,9 @@ impl SignInFailure {
     }
 }
 
-// === impl Part ===
+// === impl Component ===
 
-impl Part {
+impl Component {
     fn text(self, texts: &Texts) -> &str {
         let unavailable = &texts.unavailable;
         match self {

@@ -1,7 +1,7 @@
 use model::{
     identity::Standing,
     owner::RoomOwner,
-    policy::{Condition, EntryRule, Glob, Rule, Start},
+    policy::{Condition, EntryRule, Glob, Rule, StartRule},
     random::Random,
 };
 
@@ -9,7 +9,12 @@ use super::*;
 use crate::testing::{Deployment, invited, key};
 
 /// A rule for every room, by the words of the configuration.
-fn policy(enter: &[&str], moderators: &[&str], start: Start, max_people: Option<u32>) -> Policy {
+fn policy(
+    enter: &[&str],
+    moderators: &[&str],
+    start: StartRule,
+    max_people: Option<u32>,
+) -> Policy {
     let parse = |texts: &[&str]| -> Vec<Condition> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     };
@@ -44,9 +49,9 @@ fn visitors_rules_and_situations_make_grants_and_denials() {
         deployment.pass("x", invited("l1")),
     );
     let elsewhere = Principal::Pass(deployment.pass("y", Standing::Guest));
-    let members = policy(&["member"], &["id:ann"], Start::Anyone, None);
-    let guests = policy(&["guest"], &["id:ann"], Start::Hosts, Some(2));
-    let links = policy(&["link"], &[], Start::Anyone, None);
+    let members = policy(&["member"], &["id:ann"], StartRule::Anyone, None);
+    let guests = policy(&["guest"], &["id:ann"], StartRule::Hosts, Some(2));
+    let links = policy(&["link"], &[], StartRule::Anyone, None);
     let empty = Situation::default();
     let open = Situation {
         open: true,
@@ -102,11 +107,11 @@ fn the_creator_of_a_room_hosts_it_and_no_guest_can_claim_to_be_the_creator() {
     let named = authorizer.owners.name(
         None,
         Some("talk"),
-        &Owner::Subject("ann"),
+        &RoomOwner::Subject("ann"),
         &Random::system(),
     );
     let room = named.unwrap();
-    let policy = policy(&["guest"], &[], Start::Hosts, None);
+    let policy = policy(&["guest"], &[], StartRule::Hosts, None);
     let creator = Principal::Member(deployment.session("ann"));
     let other = Principal::Member(deployment.session("bob"));
     let now = deployment.clock.now();
@@ -135,7 +140,7 @@ fn the_creator_of_a_room_hosts_it_and_no_guest_can_claim_to_be_the_creator() {
 #[test]
 fn a_bosh_stream_belongs_to_the_person_or_to_anonymous_clients() {
     let deployment = Deployment::new();
-    let policy = policy(&["guest"], &[], Start::Anyone, None);
+    let policy = policy(&["guest"], &[], StartRule::Anyone, None);
     let member = Rc::new(Principal::Member(deployment.session("ann")));
     let admission =
         deployment

@@ -56,17 +56,17 @@ impl Worker {
         let content = Content::Meeting {
             room,
             room_url: &addresses.room,
-            host_link: pages::Link {
+            host_link: pages::PageLink {
                 url: &host_url,
                 expires: host_expires,
                 uses: None,
             },
-            guest_link: guest.as_ref().map(|(url, expires)| pages::Link {
+            guest_link: guest.as_ref().map(|(url, expires)| pages::PageLink {
                 url,
                 expires: *expires,
                 uses: None,
             }),
-            calendar: pages::Calendar {
+            calendar: pages::CalendarForm {
                 start,
                 minutes: query.minutes,
                 google: &google,

@@ -22,8 +22,8 @@ use model::{
     },
 };
 use observe::metrics::OutcomeLabel;
-use oidc::{Callback, FailureClass, Prompt, RelyingParty, SignInOptions};
-use pages::{Content, SignInFailure as Told};
+use oidc::{AuthenticationErrorClass, Callback, Prompt, RelyingParty};
+use pages::{Content, SignInProblem as Told};
 
 // === impl Worker ===
 
@@ -76,12 +76,9 @@ impl Worker {
             &self.state.random,
             &self.state.clock,
         );
-        let options = SignInOptions {
-            prompt: wanted.switch.then_some(Prompt::SelectAccount),
-            ..SignInOptions::default()
-        };
+        let prompt = wanted.switch.then_some(Prompt::SelectAccount);
         let address = relying_party
-            .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, &options)
+            .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, prompt)
             .map_err(|_| RequestError::ProviderUnavailable)?;
         let way = Content::Continue {
             provider: &address,
@@ -144,7 +141,7 @@ impl Worker {
         };
         let sessions = &self.state.authenticator.sessions;
         let session = sessions.begin(
-            signed_in.who,
+            signed_in.identity,
             signed_in.provider_session,
             &self.state.random,
         );
@@ -260,11 +257,13 @@ impl LoginQuery {
     }
 }
 
-fn told(class: FailureClass) -> Told {
+fn told(class: AuthenticationErrorClass) -> Told {
     match class {
-        FailureClass::Cancelled => Told::Declined,
-        FailureClass::TryAgain => Told::Expired,
-        FailureClass::Unavailable | FailureClass::Provider => Told::Provider,
+        AuthenticationErrorClass::Cancelled => Told::Declined,
+        AuthenticationErrorClass::TryAgain => Told::Expired,
+        AuthenticationErrorClass::Unavailable | AuthenticationErrorClass::Provider => {
+            Told::Provider
+        }
     }
 }
 

@@ -93,10 +93,11 @@ impl Worker {
         let (Some(token), None) = (tokens.next(), tokens.next()) else {
             return Ok(logout_refused());
         };
-        let checking = self
-            .state
-            .control
-            .spawn(async move { relying_party.logout_token(token.expose_secret()).await });
+        let checking = self.state.control.spawn(async move {
+            relying_party
+                .validate_logout_token(token.expose_secret())
+                .await
+        });
         let checked = checking
             .await
             .map_err(|_| RequestError::Internal("the logout was abandoned"))?;
@@ -114,7 +115,7 @@ impl Worker {
                 Ok(answer)
             }
             // The provider tries again later, if it is told that the fault is passing.
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_transient() => {
                 warn!(%error, "a back-channel logout cannot be checked now");
                 Err(RequestError::ProviderUnavailable)
             }

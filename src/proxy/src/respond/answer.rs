@@ -13,7 +13,7 @@ use model::{
     headers::X_REQUEST_ID,
     session::ReturnTo,
 };
-use pages::{self, Content, Denial, Pages, Part};
+use pages::{self, Component, Content, Denial, Pages};
 
 // === impl RequestError ===
 
@@ -29,7 +29,7 @@ impl RequestError {
             Audience::Person => {
                 let page = self.page(responder, pages);
                 let page = match sites {
-                    Some(sites) => page.framed_by(sites),
+                    Some(sites) => page.with_frame_ancestors(sites),
                     None => page,
                 };
                 page.into_response().map(Body::from)
@@ -67,7 +67,7 @@ impl RequestError {
         answer
     }
 
-    fn page(&self, responder: &Responder, pages: &Pages) -> pages::Page {
+    fn page(&self, responder: &Responder, pages: &Pages) -> pages::RenderedPage {
         let id = responder.id.to_string();
         let asked = responder.asked(&id);
         let here = responder.return_to.as_str();
@@ -139,21 +139,21 @@ impl RequestError {
             }
             Self::ProviderUnavailable => {
                 let content = Content::Unavailable {
-                    part: Part::Provider,
+                    component: Component::Provider,
                     again: here,
                 };
                 pages.render(&content, &asked)
             }
             Self::Internal(_) | Self::Token(_) | Self::Store(_) => {
                 let content = Content::Unavailable {
-                    part: Part::Gateway,
+                    component: Component::Gateway,
                     again: here,
                 };
                 with_status(pages.render(&content, &asked), self.status())
             }
             _ if self.is_ours() => {
                 let content = Content::Unavailable {
-                    part: Part::Jitsi,
+                    component: Component::Jitsi,
                     again: here,
                 };
                 with_status(pages.render(&content, &asked), self.status())
@@ -230,8 +230,8 @@ pub(crate) fn login_path(return_to: &ReturnTo, switch: bool) -> String {
     format!("/_gateway/login?{}", query.finish())
 }
 
-fn with_status(page: pages::Page, status: StatusCode) -> pages::Page {
-    pages::Page { status, ..page }
+fn with_status(page: pages::RenderedPage, status: StatusCode) -> pages::RenderedPage {
+    pages::RenderedPage { status, ..page }
 }
 
 /// The BOSH answer that ends a session with a condition.

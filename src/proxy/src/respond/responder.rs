@@ -9,7 +9,7 @@ use model::{
     route::{API_PREFIX, Route, Routed, Transport},
     session::ReturnTo,
 };
-use pages::Asked;
+use pages::PageRequest;
 
 /// Whom an answer is for, taken from the request before it is used up.
 #[derive(Debug)]
@@ -91,8 +91,8 @@ impl Responder {
     }
 
     /// The request as pages want it, with its name spelled out in `id`.
-    pub(crate) fn asked<'a>(&'a self, id: &'a str) -> Asked<'a> {
-        Asked {
+    pub(crate) fn asked<'a>(&'a self, id: &'a str) -> PageRequest<'a> {
+        PageRequest {
             accept_language: self.accept_language.as_ref(),
             request_id: id,
         }

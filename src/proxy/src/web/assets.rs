@@ -34,12 +34,12 @@ impl Worker {
         only_reading(request.method())?;
         let from = self.source_of(request.uri(), tenant)?;
         let mut request = self.for_web(request, path, context)?;
-        inject::ask_for_whole(request.headers_mut());
+        inject::request_full_representation(request.headers_mut());
         let answer = self.ask_web(request, &from).await?;
         let mut answer = self
             .state
-            .completion
-            .config(answer)
+            .injector
+            .inject_config_js(answer)
             .map(|body| Body::Completed(Box::new(body)));
         answer
             .headers_mut()

@@ -26,7 +26,7 @@ impl Worker {
     ) -> Response<Body> {
         let id = responder.id.to_string();
         let page = self.state.pages.render(content, &responder.asked(&id));
-        let page = page.framed_by(&self.embedding_sites(Some(room)));
+        let page = page.with_frame_ancestors(&self.embedding_sites(Some(room)));
         page.into_response().map(Body::from)
     }
 

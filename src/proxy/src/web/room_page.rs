@@ -213,16 +213,16 @@ impl Worker {
             Some(self.page_token(&visit, principal, grant))
         };
         let mut request = self.for_web(visit.request, &visit.path, visit.context)?;
-        inject::ask_for_whole(request.headers_mut());
+        inject::request_full_representation(request.headers_mut());
         let from = Source::Room(self.upstreams_of_room(&visit.room).await?);
         let answer = self.ask_web(request, &from).await?;
         let visitor = match &token {
-            Some(token) => inject::Person::Token(token),
-            None => inject::Person::Name(principal.identity().name.as_deref()),
+            Some(token) => inject::PageIdentity::Token(token),
+            None => inject::PageIdentity::Name(principal.identity().name.as_deref()),
         };
         let mut answer = state
-            .completion
-            .page(answer, visitor)
+            .injector
+            .inject_page(answer, visitor)
             .map(|body| Body::Completed(Box::new(body)));
         let headers = answer.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,17 +1,22 @@
 use proptest::prelude::*;
 use serde_json::Map;
 
-use super::{super::Completion, *};
+use super::{
+    super::{Injector, PageIdentity},
+    scanner::MAX_MEMORY,
+    *,
+};
 
-fn complete(chunks: &[&[u8]]) -> Result<(String, Placement), CompletionError> {
-    let completion = Completion::new("https://meet.test", &Map::new());
-    let script = completion.script(crate::inject::Person::Token("token"));
-    let mut completer = completion.html(&script);
+/// Injects into a page that arrives in these chunks; `[HERE]` stands for the script.
+fn inject(chunks: &[&[u8]]) -> Result<(String, ScriptPlacement), UnsafeHtml> {
+    let injector = Injector::new("https://meet.test", &Map::new());
+    let script = injector.script(PageIdentity::Token("token"));
+    let mut html = injector.html(&script);
     let mut out = Vec::new();
     for chunk in chunks {
-        out.extend_from_slice(&completer.push(Bytes::copy_from_slice(chunk))?);
+        out.extend_from_slice(&html.push(Bytes::copy_from_slice(chunk))?);
     }
-    let (rest, placement) = completer.finish()?;
+    let (rest, placement) = html.finish()?;
     out.extend_from_slice(&rest);
     let element = String::from_utf8(script.element().to_vec()).unwrap();
     let text = String::from_utf8(out).unwrap();
@@ -19,14 +24,14 @@ fn complete(chunks: &[&[u8]]) -> Result<(String, Placement), CompletionError> {
     Ok((text.replace(&element, "[HERE]"), placement))
 }
 
-fn placed(document: &str) -> (String, Placement) {
-    complete(&[document.as_bytes()]).unwrap()
+fn inject_whole(document: &str) -> (String, ScriptPlacement) {
+    inject(&[document.as_bytes()]).unwrap()
 }
 
 #[test]
-fn the_script_stands_before_the_library() {
-    let (text, placement) = placed(JITSI);
-    assert_eq!(placement, Placement::BeforeLibrary);
+fn script_is_inserted_before_the_library() {
+    let (text, placement) = inject_whole(JITSI);
+    assert_eq!(placement, ScriptPlacement::BeforeLibrary);
     assert_eq!(
         text,
         JITSI.replacen("<script src=\"libs/lib", "[HERE]<script src=\"libs/lib", 1)
@@ -34,9 +39,9 @@ fn the_script_stands_before_the_library() {
 }
 
 #[test]
-fn without_a_library_it_ends_the_head() {
-    let (text, placement) = placed("<html><head><title>x</title></head><body></body></html>");
-    assert_eq!(placement, Placement::BeforeHeadEnd);
+fn script_is_inserted_before_the_head_end_without_a_library() {
+    let (text, placement) = inject_whole("<html><head><title>x</title></head><body></body></html>");
+    assert_eq!(placement, ScriptPlacement::BeforeHeadEnd);
     assert_eq!(
         text,
         "<html><head><title>x</title>[HERE]</head><body></body></html>"
@@ -44,26 +49,26 @@ fn without_a_library_it_ends_the_head() {
 }
 
 #[test]
-fn without_a_head_it_ends_the_document() {
+fn script_is_appended_without_a_head() {
     for document in [
         "<p>x",
         "text",
         "<!doctype html><html><body></body></html>\n",
     ] {
         let expected = format!("{document}[HERE]");
-        assert_eq!(placed(document), (expected, Placement::AtEnd));
+        assert_eq!(inject_whole(document), (expected, ScriptPlacement::AtEnd));
     }
 }
 
 #[test]
-fn a_library_without_a_head_tag_is_found() {
-    let (text, placement) = placed("<script src=/x/lib-jitsi-meet.js></script><p>");
+fn library_is_found_without_a_head_tag() {
+    let (text, placement) = inject_whole("<script src=/x/lib-jitsi-meet.js></script><p>");
     assert_eq!(text, "[HERE]<script src=/x/lib-jitsi-meet.js></script><p>");
-    assert_eq!(placement, Placement::BeforeLibrary);
+    assert_eq!(placement, ScriptPlacement::BeforeLibrary);
 }
 
 #[test]
-fn what_only_looks_like_a_library_is_passed_over() {
+fn library_in_comments_text_and_templates_is_ignored() {
     let library = "<script src=\"lib-jitsi-meet.js\"></script>";
     for wrong in [
         format!("<!-- {library} -->"),
@@ -76,17 +81,17 @@ fn what_only_looks_like_a_library_is_passed_over() {
         "<script>'</head>'</script><!-- </head> -->".to_owned(),
         "<meta content='</head><script src=\"lib-jitsi-meet.js\">'>".to_owned(),
     ] {
-        let (text, placement) = placed(&format!("<head>{wrong}{library}</head>"));
+        let (text, placement) = inject_whole(&format!("<head>{wrong}{library}</head>"));
         assert_eq!(text, format!("<head>{wrong}[HERE]{library}</head>"));
-        assert_eq!(placement, Placement::BeforeLibrary);
-        let (text, placement) = placed(&format!("<head>{wrong}</head>{library}"));
+        assert_eq!(placement, ScriptPlacement::BeforeLibrary);
+        let (text, placement) = inject_whole(&format!("<head>{wrong}</head>{library}"));
         assert_eq!(text, format!("<head>{wrong}[HERE]</head>{library}"));
-        assert_eq!(placement, Placement::BeforeHeadEnd);
+        assert_eq!(placement, ScriptPlacement::BeforeHeadEnd);
     }
 }
 
 #[test]
-fn a_document_that_ends_inside_of_something_is_left_alone() {
+fn page_that_ends_inside_a_construct_stays_unchanged() {
     for document in [
         "",
         "<!-- open",
@@ -98,37 +103,40 @@ fn a_document_that_ends_inside_of_something_is_left_alone() {
         "<template><p>",
     ] {
         assert_eq!(
-            placed(document),
-            (document.to_owned(), Placement::Nowhere),
+            inject_whole(document),
+            (document.to_owned(), ScriptPlacement::Nowhere),
             "{document:?}"
         );
     }
 }
 
 #[test]
-fn a_tag_without_end_is_no_reason_to_grow() {
+fn memory_for_an_incomplete_tag_is_bounded() {
     let tag = format!("<script src=\"{}", "x".repeat(2 * MAX_MEMORY));
-    let (text, placement) = placed(&tag);
-    assert_eq!((text.len(), placement), (tag.len(), Placement::Nowhere));
+    let (text, placement) = inject_whole(&tag);
+    assert_eq!(
+        (text.len(), placement),
+        (tag.len(), ScriptPlacement::Nowhere)
+    );
     let halves = tag.as_bytes().split_at(MAX_MEMORY);
     let first: &[u8] = b"<p>";
-    assert!(complete(&[first, halves.0, halves.1]).is_err());
+    assert!(inject(&[first, halves.0, halves.1]).is_err());
 }
 
 #[test]
-fn what_comes_after_the_place_is_not_read() {
-    // A tag that would be ambiguous, and one that would be too long.
+fn bytes_after_the_place_are_not_parsed() {
+    // Ambiguous markup, and a tag over the limit.
     let behind = format!(
         "<select><xmp><script></xmp></select><p title=\"{}\">",
         "x".repeat(2 * MAX_MEMORY)
     );
-    let (text, _) = placed(&format!("<head></head>{behind}"));
+    let (text, _) = inject_whole(&format!("<head></head>{behind}"));
     assert_eq!(text, format!("<head>[HERE]</head>{behind}"));
 }
 
 proptest! {
     #[test]
-    fn chunks_make_no_difference(
+    fn chunk_boundaries_make_no_difference(
         document in prop_oneof![Just(JITSI.to_owned()), pieces()],
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
     ) {
@@ -137,13 +145,13 @@ proptest! {
         cuts.sort_unstable();
         let bytes = document.as_bytes();
         let chunks: Vec<_> = cuts.windows(2).map(|cut| &bytes[cut[0]..cut[1]]).collect();
-        let whole = complete(&[bytes]).unwrap();
+        let whole = inject(&[bytes]).unwrap();
         prop_assert_eq!(&whole.0.replace("[HERE]", ""), &document);
-        prop_assert_eq!(complete(&chunks).unwrap(), whole);
+        prop_assert_eq!(inject(&chunks).unwrap(), whole);
     }
 }
 
-/// Documents of fragments that matter, in any order.
+/// Random sequences of relevant fragments.
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "<head>",
@@ -165,7 +173,7 @@ fn pieces() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// The shape of Jitsi's page once its web server has filled it in.
+/// Structure of Jitsi's page after SSI.
 const JITSI: &str = r#"<!DOCTYPE html>
 <html><head><meta charset="utf-8"><base href="/" />
 <link rel="preload" href="libs/lib-jitsi-meet.min.js?v=1" as="script">

@@ -1,38 +1,37 @@
-//! The claims that say whose a token is, for whom, and when (RFC 7519 § 4.1): the same questions
-//! for ID tokens and logout tokens.
+//! Checks of `iss`, `aud`, `azp`, `exp`, `nbf` and `iat` (RFC 7519 § 4.1), shared by ID tokens and
+//! logout tokens.
 
 use std::time::Duration;
-
-use serde_json::Value;
 
 use model::{
     clock::Timestamp,
     jws::{ClaimsSet, TokenError, text, time},
 };
+use serde_json::Value;
 
-/// What the registered claims of a token have to be.
+/// What the registered claims of a token are compared with.
 #[derive(Clone, Copy)]
-pub(super) struct Expected<'a> {
-    pub(super) issuer: &'a str,
-    pub(super) client_id: &'a str,
-    pub(super) now: Timestamp,
-    /// How far the provider's clock may be off.
-    pub(super) leeway: Duration,
+pub(crate) struct ClaimsValidation<'a> {
+    pub(crate) issuer: &'a str,
+    pub(crate) client_id: &'a str,
+    pub(crate) now: Timestamp,
+    /// Tolerated clock difference.
+    pub(crate) leeway: Duration,
 }
 
-// === impl Expected ===
+// === impl ClaimsValidation ===
 
-impl Expected<'_> {
-    /// `iss` is exactly our provider.
-    pub(super) fn issuer(&self, claims: &ClaimsSet) -> Result<(), TokenError> {
+impl ClaimsValidation<'_> {
+    /// `iss` equals the configured issuer.
+    pub(crate) fn check_issuer(&self, claims: &ClaimsSet) -> Result<(), TokenError> {
         let same = text(claims, "iss") == Some(self.issuer);
         same.then_some(()).ok_or(TokenError::Issuer)
     }
 
-    /// `aud` names us. Other audiences beside us are taken only if `azp` says that the token was
-    /// issued to us, and an `azp` must never name anybody else.
-    pub(super) fn audience(&self, claims: &ClaimsSet) -> Result<(), TokenError> {
-        let others = match claims.get("aud") {
+    /// `aud` contains the client id. Additional audiences require `azp`, and `azp`, if present, must
+    /// equal the client id (OpenID Connect Core 1.0 § 3.1.3.7, 3. to 5.).
+    pub(crate) fn check_audience(&self, claims: &ClaimsSet) -> Result<(), TokenError> {
+        let has_others = match claims.get("aud") {
             Some(Value::String(one)) if one == self.client_id => false,
             Some(Value::Array(several)) => {
                 let ours = |audience: &Value| audience.as_str() == Some(self.client_id);
@@ -45,13 +44,13 @@ impl Expected<'_> {
         };
         match claims.get("azp") {
             Some(party) if party.as_str() == Some(self.client_id) => Ok(()),
-            None if !others => Ok(()),
+            None if !has_others => Ok(()),
             _ => Err(TokenError::AuthorizedParty),
         }
     }
 
-    /// `exp` lies ahead, `nbf` does not.
-    pub(super) fn still_valid(&self, claims: &ClaimsSet) -> Result<(), TokenError> {
+    /// `exp` is in the future, and `nbf`, if present, is not.
+    pub(crate) fn check_lifetime(&self, claims: &ClaimsSet) -> Result<(), TokenError> {
         let expires = time(claims, "exp").ok_or(TokenError::NoExpiry)?;
         if expires.after(self.leeway) <= self.now {
             return Err(TokenError::Expired);
@@ -63,8 +62,8 @@ impl Expected<'_> {
         }
     }
 
-    /// `iat`, which does not lie ahead.
-    pub(super) fn issued(&self, claims: &ClaimsSet) -> Result<Timestamp, TokenError> {
+    /// Returns `iat`, which must not be in the future.
+    pub(crate) fn check_issue_time(&self, claims: &ClaimsSet) -> Result<Timestamp, TokenError> {
         let issued = time(claims, "iat").ok_or(TokenError::NoIssueTime)?;
         if issued > self.now.after(self.leeway) {
             return Err(TokenError::IssuedInFuture);
@@ -79,7 +78,7 @@ mod tests {
 
     use super::*;
 
-    const EXPECTED: Expected<'_> = Expected {
+    const VALIDATION: ClaimsValidation<'_> = ClaimsValidation {
         issuer: "https://sso.example.org",
         client_id: "jitsi",
         now: Timestamp::from_unix(1000),
@@ -91,9 +90,9 @@ mod tests {
     }
 
     #[test]
-    fn the_issuer_is_compared_letter_by_letter() {
+    fn issuer_is_compared_byte_by_byte() {
         assert_eq!(
-            EXPECTED.issuer(&claims(json!({"iss": EXPECTED.issuer}))),
+            VALIDATION.check_issuer(&claims(json!({"iss": VALIDATION.issuer}))),
             Ok(())
         );
         for iss in [
@@ -102,13 +101,13 @@ mod tests {
             json!(["https://sso.example.org"]),
             json!(null),
         ] {
-            let result = EXPECTED.issuer(&claims(json!({"iss": iss})));
+            let result = VALIDATION.check_issuer(&claims(json!({"iss": iss})));
             assert_eq!(result, Err(TokenError::Issuer));
         }
     }
 
     #[test]
-    fn audiences_and_the_authorized_party() {
+    fn additional_audiences_require_the_authorized_party() {
         let cases = [
             (json!({"aud": "jitsi"}), Ok(())),
             (json!({"aud": ["jitsi"]}), Ok(())),
@@ -137,7 +136,7 @@ mod tests {
         ];
         for (given, expected) in cases {
             assert_eq!(
-                EXPECTED.audience(&claims(given.clone())),
+                VALIDATION.check_audience(&claims(given.clone())),
                 expected,
                 "{given}"
             );
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn times_have_a_leeway_and_no_odd_forms() {
+    fn times_are_checked_with_leeway_and_must_be_numbers() {
         let cases = [
             (json!({"exp": 1001}), Ok(())),
             (json!({"exp": 941}), Ok(())),
@@ -168,10 +167,10 @@ mod tests {
             ),
         ];
         for (given, expected) in cases {
-            let result = EXPECTED.still_valid(&claims(given.clone()));
+            let result = VALIDATION.check_lifetime(&claims(given.clone()));
             assert_eq!(result, expected, "{given}");
         }
-        let issued = |iat: Value| EXPECTED.issued(&claims(json!({ "iat": iat })));
+        let issued = |iat: Value| VALIDATION.check_issue_time(&claims(json!({ "iat": iat })));
         assert_eq!(issued(json!(1060)), Ok(Timestamp::from_unix(1060)));
         assert_eq!(issued(json!(1061)), Err(TokenError::IssuedInFuture));
         assert_eq!(issued(json!("5")), Err(TokenError::NoIssueTime));

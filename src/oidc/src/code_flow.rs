@@ -1,18 +1,18 @@
-//! The code flow in the words of the `openidconnect` crate, which no other file sees.
+//! The authorization code flow, by the `openidconnect` crate; no other module uses that crate.
 //!
-//! The crate builds the requests (PKCE, client authentication, logout) and reads the answers of the
-//! token endpoint. The tokens themselves are checked by [`jws`](super::jws) and
-//! [`id_token`](super::id_token): we need the same checks for logout tokens, which it does not know,
-//! and a claim of an unforeseen type must not end a sign-in as an unreadable answer.
+//! It builds the requests (PKCE, client authentication, logout) and parses token responses. The
+//! tokens are validated by [`jws`](model::jws) and [`id_token`](crate::id_token) instead: logout
+//! tokens, which the crate does not support, need the same checks, and the crate would refuse a
+//! whole token response for one claim of an unexpected type.
 
 use std::fmt;
 
 use openidconnect::{
     AdditionalClaims, AuthType, AuthUrl, AuthenticationFlow, AuthorizationCode, ClientId,
     ClientSecret, CsrfToken, EndSessionUrl, EndpointNotSet, EndpointSet, ExtraTokenFields, IdToken,
-    IssuerUrl, JsonWebKeySet, LoginHint, LogoutRequest, Nonce, OAuth2TokenResponse,
-    PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl, RedirectUrl, RequestTokenError,
-    Scope, StandardErrorResponse, StandardTokenResponse, TokenResponse, TokenUrl,
+    IssuerUrl, JsonWebKeySet, LogoutRequest, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
+    PkceCodeVerifier, PostLogoutRedirectUrl, RedirectUrl, RequestTokenError, Scope,
+    StandardErrorResponse, StandardTokenResponse, TokenResponse, TokenUrl,
     core::{
         CoreAuthDisplay, CoreAuthPrompt, CoreErrorResponseType, CoreGenderClaim, CoreJsonWebKey,
         CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreResponseType,
@@ -23,24 +23,34 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{
-    ClientAuth, Prompt, Settings, SetupError, SignInFailure, SignInOptions,
-    discovery::Endpoints,
-    http::{Fetcher, Wanted},
+use crate::{
+    AuthenticationError, ClientAuth, OidcSettings, OidcSetupError,
+    discovery::ProviderMetadata,
+    http::{Endpoint, Fetcher},
 };
 
+/// `prompt` of an authorization request (OpenID Connect Core 1.0 § 3.1.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    /// No page: the provider answers at once, with an error if it would need one.
+    None,
+    /// A choice of accounts.
+    SelectAccount,
+}
+
 /// Builds the requests of one client at one provider.
-pub(super) struct Flow {
+pub(crate) struct CodeFlow {
     client: Client,
     scopes: Vec<Scope>,
     end_session: Option<EndSessionUrl>,
     signed_out: PostLogoutRedirectUrl,
 }
 
-/// What the token endpoint gave for a code.
-pub(super) struct Tokens {
-    pub(super) access: SecretString,
-    pub(super) id: SecretString,
+/// The tokens of a token response.
+pub(crate) struct Tokens {
+    pub(crate) access: SecretString,
+    /// In compact form, not verified yet.
+    pub(crate) id: SecretString,
 }
 
 type Client = openidconnect::Client<
@@ -51,7 +61,7 @@ type Client = openidconnect::Client<
     CoreJsonWebKey,
     CoreAuthPrompt,
     StandardErrorResponse<CoreErrorResponseType>,
-    TokenAnswer,
+    TokenResponseBody,
     openidconnect::core::CoreTokenIntrospectionResponse,
     CoreRevocableToken,
     openidconnect::core::CoreRevocationErrorResponse,
@@ -63,27 +73,30 @@ type Client = openidconnect::Client<
     EndpointNotSet,
 >;
 
-type TokenAnswer = StandardTokenResponse<RawIdToken, CoreTokenType>;
+type TokenResponseBody = StandardTokenResponse<RawIdToken, CoreTokenType>;
 
-/// The ID token as the text it came as.
+/// The ID token of a token response, unparsed.
 #[derive(Deserialize, Serialize)]
 struct RawIdToken {
     id_token: Option<String>,
 }
 
-/// Claims are read by us, not by the crate.
+/// Additional claims as the crate would parse them: none.
 #[derive(Debug, Deserialize, Serialize)]
 struct NoClaims {}
 
-// === impl Flow ===
+// === impl CodeFlow ===
 
-impl Flow {
-    pub(super) fn new(settings: &Settings, endpoints: &Endpoints) -> Result<Self, SetupError> {
-        let issuer = IssuerUrl::new(settings.issuer.clone()).map_err(|_| SetupError::Issuer)?;
+impl CodeFlow {
+    pub(crate) fn new(
+        settings: &OidcSettings,
+        metadata: &ProviderMetadata,
+    ) -> Result<Self, OidcSetupError> {
+        let issuer = IssuerUrl::new(settings.issuer.clone()).map_err(|_| OidcSetupError::Issuer)?;
         let id = ClientId::new(settings.client_id.clone());
         let mut client = openidconnect::Client::new(id, issuer, JsonWebKeySet::default())
-            .set_auth_uri(AuthUrl::from_url(endpoints.authorization.clone()))
-            .set_token_uri(TokenUrl::from_url(endpoints.token.clone()))
+            .set_auth_uri(AuthUrl::from_url(metadata.authorization.clone()))
+            .set_token_uri(TokenUrl::from_url(metadata.token.clone()))
             .set_redirect_uri(RedirectUrl::from_url(settings.redirect_uri.clone()))
             .set_auth_type(match settings.client_auth {
                 ClientAuth::Basic => AuthType::BasicAuth,
@@ -94,7 +107,7 @@ impl Flow {
             client = client.set_client_secret(secret);
         }
         let scopes = settings.scopes.iter().filter(|&scope| scope != OPENID);
-        let end_session = endpoints.end_session.clone().map(EndSessionUrl::from_url);
+        let end_session = metadata.end_session.clone().map(EndSessionUrl::from_url);
         Ok(Self {
             client,
             scopes: scopes.cloned().map(Scope::new).collect(),
@@ -103,13 +116,13 @@ impl Flow {
         })
     }
 
-    /// Where to send the browser.
-    pub(super) fn authorization_url(
+    /// URL of an authorization request with PKCE (RFC 7636, S256).
+    pub(crate) fn authorization_url(
         &self,
         state: &str,
         nonce: &str,
         verifier: &str,
-        options: &SignInOptions,
+        prompt: Option<Prompt>,
     ) -> Url {
         let verifier = PkceCodeVerifier::new(verifier.to_owned());
         let (state, nonce) = (state.to_owned(), nonce.to_owned());
@@ -119,61 +132,57 @@ impl Flow {
             .authorize_url(flow, || CsrfToken::new(state), || Nonce::new(nonce))
             .add_scopes(self.scopes.iter().cloned())
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
-        if let Some(prompt) = options.prompt {
+        if let Some(prompt) = prompt {
             request = request.add_prompt(match prompt {
                 Prompt::None => CoreAuthPrompt::None,
-                Prompt::Login => CoreAuthPrompt::Login,
                 Prompt::SelectAccount => CoreAuthPrompt::SelectAccount,
             });
-        }
-        if let Some(hint) = &options.login_hint {
-            request = request.set_login_hint(LoginHint::new(hint.clone()));
         }
         let (url, _, _) = request.url();
         url
     }
 
-    /// Redeems a code (OpenID Connect Core 1.0 § 3.1.3).
-    pub(super) async fn redeem(
+    /// Exchanges the code for tokens (OpenID Connect Core 1.0 § 3.1.3).
+    pub(crate) async fn redeem(
         &self,
         code: &SecretString,
         verifier: &str,
         fetcher: &Fetcher,
-    ) -> Result<Tokens, SignInFailure> {
-        // The library wants the exchange to outlive any borrow, so it gets a handle of its own.
+    ) -> Result<Tokens, AuthenticationError> {
+        // The crate requires the returned future not to borrow from the closure.
         let fetch = |request| {
             let fetcher = fetcher.clone();
-            async move { fetcher.fetch(Wanted::Tokens, request).await }
+            async move { fetcher.fetch(Endpoint::Token, request).await }
         };
-        let answer = self
+        let response = self
             .client
             .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()))
             .request_async(&fetch)
             .await
             .map_err(|error| match error {
-                RequestTokenError::Request(error) => SignInFailure::TokenEndpoint(error),
-                RequestTokenError::ServerResponse(answer) => {
-                    SignInFailure::of_token_error(answer.error().as_ref())
+                RequestTokenError::Request(error) => AuthenticationError::TokenEndpoint(error),
+                RequestTokenError::ServerResponse(response) => {
+                    AuthenticationError::from_token_error(response.error().as_ref())
                 }
-                // Both may quote the answer, which may contain tokens.
+                // Both may quote the response body, which may contain tokens.
                 RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-                    SignInFailure::TokenUnreadable
+                    AuthenticationError::TokenUnreadable
                 }
             })?;
-        if *answer.token_type() != CoreTokenType::Bearer {
-            return Err(SignInFailure::TokenUnreadable);
+        if *response.token_type() != CoreTokenType::Bearer {
+            return Err(AuthenticationError::TokenUnreadable);
         }
-        let id = answer.extra_fields().id_token.clone();
+        let id = response.extra_fields().id_token.clone();
         Ok(Tokens {
-            access: answer.access_token().secret().clone().into(),
-            id: id.ok_or(SignInFailure::NoIdToken)?.into(),
+            access: response.access_token().secret().clone().into(),
+            id: id.ok_or(AuthenticationError::NoIdToken)?.into(),
         })
     }
 
-    /// Where to send the browser to end the provider's session as well (RP-Initiated Logout 1.0
-    /// § 2), if the provider has such a place.
-    pub(super) fn end_session_url(
+    /// URL of a logout request (RP-Initiated Logout 1.0 § 2); `None` if the provider has no
+    /// `end_session_endpoint`.
+    pub(crate) fn end_session_url(
         &self,
         id_token_hint: Option<&str>,
         state: Option<&str>,
@@ -186,7 +195,7 @@ impl Flow {
         }
         let mut url = request.http_get_url();
         if let Some(hint) = id_token_hint {
-            // The crate would parse the token, and it is ours to hand back as it came.
+            // Not by the crate, which would parse and re-encode the token.
             url.query_pairs_mut().append_pair("id_token_hint", hint);
         }
         Some(url)
@@ -209,7 +218,7 @@ impl
         CoreGenderClaim,
         CoreJweContentEncryptionAlgorithm,
         CoreJwsSigningAlgorithm,
-    > for TokenAnswer
+    > for TokenResponseBody
 {
     fn id_token(
         &self,
@@ -229,5 +238,5 @@ impl
 
 impl AdditionalClaims for NoClaims {}
 
-/// The crate adds this scope by itself.
+/// The crate adds this scope itself.
 const OPENID: &str = "openid";

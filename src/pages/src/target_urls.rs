@@ -1,39 +1,41 @@
-//! Addresses that a page opens by itself: none may run, or come from whoever is on the way.
+//! Checks of the URLs that a page opens without a click.
 
 use url::Url;
 
-use super::{Content, Part};
+use crate::{Component, Content};
 
 // === impl Content ===
 
 impl Content<'_> {
-    /// Leads nobody to an address that would run instead of being opened: discovery has the
-    /// provider's from somebody else's document, and a deep link starts a program.
-    pub(super) fn checked(self) -> Self {
-        let sound = match self {
+    /// Replaces content with an unsafe URL by an error page.
+    ///
+    /// The authorization endpoint comes from the provider's discovery document and may have the
+    /// scheme `javascript:`; a deep link starts a program; a script could be changed in transit.
+    pub(super) fn with_safe_targets(self) -> Self {
+        let is_safe = match self {
             Self::Continue { provider, .. } => matches!(provider.scheme(), "https" | "http"),
             Self::OpenApp { link, .. } => is_deep_link(link),
-            Self::Call { script, .. } => is_trustworthy(script),
+            Self::Call { script, .. } => is_authentic(script),
             _ => true,
         };
         match self {
-            content if sound => content,
+            content if is_safe => content,
             Self::Continue { return_to, .. } => Self::Unavailable {
-                part: Part::Provider,
+                component: Component::Provider,
                 again: return_to.as_str(),
             },
             Self::OpenApp { browser, .. } => Self::Unavailable {
-                part: Part::Gateway,
+                component: Component::Gateway,
                 again: browser,
             },
             _ => Self::Unavailable {
-                part: Part::Gateway,
+                component: Component::Gateway,
                 again: "/",
             },
         }
     }
 
-    /// The same with no way to sign in.
+    /// The content without links to sign in.
     pub(super) fn without_sign_in(mut self) -> Self {
         if let Self::Start { sign_in, .. }
         | Self::Join { sign_in, .. }
@@ -46,8 +48,8 @@ impl Content<'_> {
     }
 }
 
-/// Whether the link opens one of Jitsi's apps and nothing else. An `intent:` says at its end which
-/// app it opens, and could name any.
+/// Whether the link opens one of Jitsi's mobile apps and nothing else. The fragment of an `intent:`
+/// URL names the app, and could name any.
 fn is_deep_link(link: &str) -> bool {
     let Ok(url) = Url::parse(link) else {
         return false;
@@ -62,8 +64,8 @@ fn is_deep_link(link: &str) -> bool {
     }
 }
 
-/// Whether nobody on the way could have changed the script.
-fn is_trustworthy(script: &Url) -> bool {
+/// Whether the script arrives by TLS or from this host, so that it cannot be changed in transit.
+fn is_authentic(script: &Url) -> bool {
     match (script.scheme(), script.host()) {
         ("https", Some(_)) => true,
         ("http", Some(url::Host::Ipv4(address))) => address.is_loopback(),
@@ -76,8 +78,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deep_links_open_jitsi_and_nothing_else() {
-        for (link, opens) in [
+    fn only_links_of_jitsis_apps_are_deep_links() {
+        for (link, expected) in [
             ("org.jitsi.meet://meet.test/x?jwt=a", true),
             ("jitsi-meet://meet.test/x?jwt=a", true),
             (
@@ -89,21 +91,21 @@ mod tests {
             ("https://evil.test/", false),
             ("/x", false),
         ] {
-            assert_eq!(is_deep_link(link), opens, "{link}");
+            assert_eq!(is_deep_link(link), expected, "{link}");
         }
     }
 
     #[test]
-    fn scripts_come_over_tls() {
-        for (script, loads) in [
+    fn scripts_are_loaded_by_tls_or_from_loopback() {
+        for (script, expected) in [
             ("https://8x8.vc/vpaas-magic-cookie-1/external_api.js", true),
             ("http://127.0.0.1:8080/external_api.js", true),
             ("http://8x8.vc/external_api.js", false),
             ("data:text/javascript,1", false),
         ] {
             assert_eq!(
-                is_trustworthy(&Url::parse(script).unwrap()),
-                loads,
+                is_authentic(&Url::parse(script).unwrap()),
+                expected,
                 "{script}"
             );
         }

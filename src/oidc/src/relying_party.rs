@@ -1,0 +1,233 @@
+//! The sign-in of one user, from the authorization request to the verified identity.
+
+use std::sync::Arc;
+
+use jsonwebtoken::{Algorithm, AlgorithmFamily};
+use model::{
+    clock::Clock,
+    identity::VerifiedIdentity,
+    jws::{ClaimsSet, Jws, text},
+    policy::Policy,
+    random::Random,
+};
+use observe::metrics::ProviderMetrics;
+use secrecy::{ExposeSecret, SecretString};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+use url::Url;
+
+use crate::{
+    AuthenticationError, Callback, OidcSettings, OidcSetupError, Prompt, ProviderStatus,
+    callback::CallbackOutcome,
+    claims::{self, ClaimSources},
+    claims_validation::ClaimsValidation,
+    id_token,
+    logout_token::ReplayCache,
+    provider_cache::{ProviderCache, ProviderSnapshot, TokenSource},
+    userinfo,
+};
+
+/// Signs users in at one provider. Shared by all workers.
+pub struct RelyingParty {
+    settings: Arc<OidcSettings>,
+    pub(crate) algorithms: Vec<Algorithm>,
+    clock: Clock,
+    pub(crate) provider: Arc<ProviderCache>,
+    pub(crate) replay_cache: ReplayCache,
+}
+
+/// Result of a successful sign-in.
+#[derive(Debug)]
+pub struct AuthenticatedUser {
+    /// The identity that the provider asserts.
+    pub identity: VerifiedIdentity,
+    /// `sid`: the provider's session, which back-channel logout may name.
+    pub provider_session: Option<String>,
+    /// The ID token in compact form, as `id_token_hint` of a later logout request.
+    pub id_token: SecretString,
+}
+
+/// No discovery has succeeded since startup, so the authorization endpoint is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the provider has not been reached yet")]
+pub struct ProviderUnavailable;
+
+// === impl RelyingParty ===
+
+impl RelyingParty {
+    /// Creates a relying party without provider metadata; [`run`](Self::run) fetches it. Reads the
+    /// system's certificate authorities, but connects to nothing.
+    pub fn new(
+        settings: OidcSettings,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, OidcSetupError> {
+        let settings = Arc::new(settings);
+        Ok(Self {
+            algorithms: parse_algorithms(&settings.algorithms)?,
+            provider: Arc::new(ProviderCache::new(
+                Arc::clone(&settings),
+                clock.clone(),
+                random,
+            )?),
+            settings,
+            clock,
+            replay_cache: ReplayCache::default(),
+        })
+    }
+
+    /// Fetches the provider's metadata and keys and keeps them fresh, until `stop`. The last good
+    /// ones stay in use while the provider fails.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        self.provider.run(stop).await;
+    }
+
+    /// State of the provider's metadata.
+    pub fn status(&self) -> ProviderStatus {
+        self.provider.status()
+    }
+
+    /// Metrics of the requests to the provider.
+    pub fn metrics(&self) -> &ProviderMetrics {
+        &self.provider.fetcher.metrics
+    }
+
+    /// URL of an authorization request for the code flow with PKCE (RFC 7636, S256). `state`,
+    /// `nonce` and `verifier` are the secrets of the pending sign-in.
+    ///
+    /// # Panics
+    ///
+    /// If `verifier` has not 43 to 128 characters (RFC 7636 § 4.1); that of a
+    /// [`SignIn`](model::session::SignIn) has 43.
+    pub fn authorization_url(
+        &self,
+        state: &str,
+        nonce: &str,
+        verifier: &str,
+        prompt: Option<Prompt>,
+    ) -> Result<Url, ProviderUnavailable> {
+        let provider = self.provider.current().ok_or(ProviderUnavailable)?;
+        let flow = &provider.flow;
+        Ok(flow.authorization_url(state, nonce, verifier, prompt))
+    }
+
+    /// Completes a sign-in. `nonce` and `verifier` are the secrets of the pending sign-in that the
+    /// caller found in this browser's cookies by [`Callback::state`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: the code may be redeemed already, and the user has to sign in again.
+    pub async fn finish(
+        &self,
+        callback: &Callback,
+        nonce: &str,
+        verifier: &str,
+        policy: &Policy,
+    ) -> Result<AuthenticatedUser, AuthenticationError> {
+        let provider = self
+            .provider
+            .current()
+            .ok_or(AuthenticationError::NotReady)?;
+        let code = self.code(callback, &provider)?;
+        let fetcher = &self.provider.fetcher;
+        let tokens = provider.flow.redeem(code, verifier, fetcher).await?;
+
+        let jws = Jws::parse(tokens.id.expose_secret(), &self.algorithms)?;
+        let claims = self
+            .provider
+            .verify(&provider, &jws, TokenSource::TokenEndpoint)
+            .await?;
+        let subject = id_token::validate(
+            &claims,
+            jws.algorithm(),
+            self.claims_validation(),
+            nonce,
+            tokens.access.expose_secret(),
+        )?;
+
+        let paths = &self.settings.claims;
+        let userinfo = match &provider.metadata.userinfo {
+            Some(url) if claims::needs_userinfo(&claims, paths, policy) => {
+                Some(userinfo::fetch(fetcher, url, &tokens.access, subject).await?)
+            }
+            _ => None,
+        };
+        let sources = ClaimSources {
+            id_token: &claims,
+            userinfo: userinfo.as_ref(),
+        };
+        for claim in sources.distributed_claims(paths, policy) {
+            warn!(
+                claim,
+                "provider sends a claim by reference only; rules treat it as missing"
+            );
+        }
+        let identity = sources.identity(&self.settings, policy)?;
+        Ok(AuthenticatedUser {
+            identity: VerifiedIdentity::by_provider(identity),
+            provider_session: session_id(&claims),
+            id_token: tokens.id,
+        })
+    }
+
+    /// URL of a logout request at the provider, which redirects the browser back with `state`.
+    /// `None` if the provider is unknown or has no `end_session_endpoint`.
+    pub fn end_session_url(&self, id_token_hint: Option<&str>, state: Option<&str>) -> Option<Url> {
+        let provider = self.provider.current()?;
+        provider.flow.end_session_url(id_token_hint, state)
+    }
+
+    pub(crate) fn claims_validation(&self) -> ClaimsValidation<'_> {
+        ClaimsValidation {
+            issuer: &self.settings.issuer,
+            client_id: &self.settings.client_id,
+            now: self.clock.now(),
+            leeway: self.settings.leeway,
+        }
+    }
+
+    /// The code of the callback, after the check of `iss` (RFC 9207 § 2.4).
+    fn code<'a>(
+        &self,
+        callback: &'a Callback,
+        provider: &ProviderSnapshot,
+    ) -> Result<&'a SecretString, AuthenticationError> {
+        match &callback.issuer {
+            Some(issuer) if *issuer != self.settings.issuer => {
+                return Err(AuthenticationError::ResponseIssuer);
+            }
+            None if provider.metadata.issuer_in_responses => {
+                return Err(AuthenticationError::ResponseWithoutIssuer);
+            }
+            _ => {}
+        }
+        match &callback.outcome {
+            CallbackOutcome::Code(code) => Ok(code),
+            CallbackOutcome::Error(error) => {
+                Err(AuthenticationError::from_authorization_error(error))
+            }
+        }
+    }
+}
+
+fn parse_algorithms(names: &[String]) -> Result<Vec<Algorithm>, OidcSetupError> {
+    if names.is_empty() {
+        return Err(OidcSetupError::NoAlgorithm);
+    }
+    names
+        .iter()
+        .map(|name| {
+            name.parse()
+                .ok()
+                .filter(|algorithm: &Algorithm| algorithm.family() != AlgorithmFamily::Hmac)
+                .ok_or_else(|| OidcSetupError::Algorithm(name.clone()))
+        })
+        .collect()
+}
+
+/// `sid`, unless it is too long for a session cookie.
+fn session_id(claims: &ClaimsSet) -> Option<String> {
+    text(claims, "sid")
+        .filter(|sid| sid.len() <= id_token::MAX_SUBJECT_BYTES)
+        .map(str::to_owned)
+}

@@ -1,0 +1,99 @@
+//! Configuration of the relying party.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+/// The provider, and the gateway's client registration there.
+#[derive(Clone, Debug)]
+pub struct OidcSettings {
+    /// Issuer identifier; compared byte by byte with `iss`.
+    pub issuer: String,
+    /// Base URL of the provider on the internal network, if it differs from the issuer.
+    pub internal_url: Option<Url>,
+    /// `client_id` of the registration.
+    pub client_id: String,
+    /// `client_secret`; `None` for a public client.
+    pub client_secret: Option<SecretString>,
+    /// How the token endpoint receives the secret.
+    pub client_auth: ClientAuth,
+    /// Requested scopes, including `openid`.
+    pub scopes: Vec<String>,
+    /// Claims that the identity is read from.
+    pub claims: ClaimPaths,
+    /// Accepted signature algorithms by JOSE name (`RS256`). `none` and HS* are refused.
+    pub algorithms: Vec<String>,
+    /// PEM certificates of authorities that replace the system's.
+    pub ca_pem: Option<Vec<u8>>,
+    /// HTTP proxy for requests to the provider.
+    pub http_proxy: Option<Url>,
+    /// Limit of one request to the provider, from connecting to the last byte of the response.
+    pub timeout: Duration,
+    /// Tolerated difference between the provider's clock and the gateway's.
+    pub leeway: Duration,
+    /// `redirect_uri`: `<public_url>/_gateway/callback`.
+    pub redirect_uri: Url,
+    /// `post_logout_redirect_uri` of RP-initiated logout.
+    pub signed_out_uri: Url,
+    /// Accepts e-mail addresses without the provider's `email_verified`. Weakens e-mail rules.
+    pub insecure_trust_unverified_email: bool,
+}
+
+/// Client authentication at the token endpoint (OpenID Connect Core 1.0 § 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// `client_secret_basic`.
+    Basic,
+    /// `client_secret_post`.
+    Post,
+}
+
+/// Dotted paths of claims, such as `realm_access.roles`.
+///
+/// A claim whose name is the whole path takes precedence, so that namespaced claims
+/// (`https://example.org/groups`) can be named.
+#[derive(Clone, Debug)]
+pub struct ClaimPaths {
+    /// Stable user id.
+    pub id: String,
+    /// Display name.
+    pub name: String,
+    /// E-mail address.
+    pub email: String,
+    /// Whether the provider verified the address.
+    pub email_verified: String,
+    /// URL of a picture.
+    pub avatar: String,
+    /// Groups: an array of strings, one string with spaces or commas, or an object.
+    pub groups: String,
+}
+
+/// Why a relying party cannot be created from the settings.
+#[derive(Debug, thiserror::Error)]
+pub enum OidcSetupError {
+    /// `issuer`: another scheme than http or https, or a query.
+    #[error("the issuer is not an http or https URL without a query")]
+    Issuer,
+    /// `internal_url`: another scheme than http or https, or a query.
+    #[error("the internal URL is not an http or https URL without a query")]
+    InternalUrl,
+    /// `algorithms` has an unknown or symmetric algorithm, or `none`.
+    #[error("{0:?} is not an algorithm that an id token may be signed with")]
+    Algorithm(String),
+    /// `algorithms` is empty.
+    #[error("no algorithm is allowed for id tokens")]
+    NoAlgorithm,
+    /// `ca_pem` is not PEM.
+    #[error("the certificate authorities are not valid PEM")]
+    AuthorityPem(#[source] rustls::pki_types::pem::Error),
+    /// `ca_pem` has no certificate.
+    #[error("the file of certificate authorities has no certificate")]
+    NoAuthority,
+    /// rustls refuses a certificate or the protocol versions.
+    #[error("tls cannot be set up")]
+    Tls(#[source] rustls::Error),
+    /// `http_proxy`: another scheme than http, or no host.
+    #[error("the proxy is not an http URL")]
+    Proxy,
+}

@@ -1,0 +1,120 @@
+//! Reasons for a refusal or an error, as far as users can act on them.
+
+use http::StatusCode;
+use model::{clock::Timestamp, policy::Refusal};
+
+/// Why a name of a meeting or a guest is rejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameProblem {
+    /// No name was entered.
+    Empty,
+    /// The name exceeds its length limit.
+    TooLong,
+    /// The name is a path of the gateway or of Jitsi.
+    Reserved,
+    /// The name contains a forbidden character.
+    Characters,
+    /// Another meeting has the name.
+    Taken,
+}
+
+/// Why a user may not enter a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// The room rules do not admit this user.
+    Policy(Refusal),
+    /// The room opens later.
+    NotYet {
+        /// When.
+        opens: Timestamp,
+    },
+    /// The room has closed.
+    Over,
+    /// The room has reached its maximum number of people.
+    Full,
+    /// Guests may not enter.
+    NoGuests,
+    /// The host has not started the meeting.
+    HostStarts,
+}
+
+/// Why an invitation link is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkProblem {
+    /// Truncated, changed, or of another deployment.
+    Unreadable,
+    /// Expired.
+    Expired,
+    /// The maximum number of users is reached.
+    UsedUp,
+    /// Revoked by the host.
+    Revoked,
+    /// For another room.
+    OtherRoom,
+}
+
+/// Why a sign-in failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInProblem {
+    /// The browser has no pending sign-in with this `state`.
+    Unknown,
+    /// The sign-in took too long.
+    Expired,
+    /// The user or the provider declined.
+    Declined,
+    /// The provider's response is invalid.
+    Provider,
+    /// The account has too many groups for a session cookie.
+    TooLarge,
+}
+
+/// A component that is unavailable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// The OpenID provider.
+    Provider,
+    /// Jitsi's web server or Prosody.
+    Jitsi,
+    /// The gateway itself.
+    Gateway,
+}
+
+// === impl Denial ===
+
+impl From<Refusal> for Denial {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotYet { opens, .. } => Self::NotYet { opens },
+            Refusal::Over { .. } => Self::Over,
+            Refusal::Full { .. } => Self::Full,
+            Refusal::InvitationOnly { .. } => Self::NoGuests,
+            Refusal::NoRule | Refusal::Closed { .. } | Refusal::NotAllowed { .. } => {
+                Self::Policy(refusal)
+            }
+        }
+    }
+}
+
+// === impl LinkProblem ===
+
+impl LinkProblem {
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::Unreadable => StatusCode::BAD_REQUEST,
+            Self::Expired | Self::UsedUp | Self::Revoked => StatusCode::GONE,
+            Self::OtherRoom => StatusCode::FORBIDDEN,
+        }
+    }
+}
+
+// === impl SignInProblem ===
+
+impl SignInProblem {
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::Unknown | Self::Expired => StatusCode::BAD_REQUEST,
+            Self::Declined | Self::TooLarge => StatusCode::FORBIDDEN,
+            Self::Provider => StatusCode::BAD_GATEWAY,
+        }
+    }
+}

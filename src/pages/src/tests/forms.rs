@@ -1,0 +1,64 @@
+//! Forms and links of the pages.
+
+use super::*;
+
+#[test]
+fn a_rejected_name_is_explained_at_its_field() {
+    let problem = Some(NameProblem::Taken);
+    let form = Content::Join {
+        room: &room("x"),
+        sign_in: None,
+        guest: Some(guest("Bob \"x", problem)),
+    };
+    for content in [start("Bob \"x", problem), form] {
+        let page = render(&content);
+        assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+        for part in [
+            "<p class=\"wrong\" id=\"name-problem\">This name is taken. Please choose another.</p>",
+            " value=\"Bob &#34;x\" aria-invalid=\"true\"",
+            "aria-describedby=\"name-problem",
+        ] {
+            assert!(text(&page).contains(part), "{part}\n{}", text(&page));
+        }
+    }
+}
+
+#[test]
+fn a_meeting_shows_expiry_and_maximum_users_of_its_links() {
+    let page = render(&meeting(&room("x"), "https://meet.test/x?a&b"));
+    let html = text(&page);
+    assert_eq!(html.matches(">2026-11-21 10:00 UTC</time>").count(), 2);
+    assert_eq!(
+        html.matches("<dt>Maximum number of people</dt><dd>3</dd>")
+            .count(),
+        1
+    );
+    assert!(html.contains("value=\"2026-11-21T10:00\"") && html.contains("value=\"acme/x\""));
+    assert_eq!(
+        html.matches("value=\"https://meet.test/x?a&#38;b\"")
+            .count(),
+        3
+    );
+}
+
+#[test]
+fn the_redirect_to_the_provider_works_with_and_without_javascript() {
+    every_page(|name, _, page| {
+        if name != "continue" {
+            return;
+        }
+        let html = text(page);
+        let provider = "https://sso.test/auth?client_id=x&#38;state=a%27b&#38;q=%27%22%3E";
+        for redirect in [
+            format!(
+                "<script data-provider=\"{provider}\" data-path=\"/acme/Board%20Meeting?lang=de\">"
+            ),
+            format!(
+                "<noscript><meta http-equiv=\"refresh\" content=\"0; url={provider}\"></noscript>"
+            ),
+            format!("href=\"{provider}\">Continue to sign in</a>"),
+        ] {
+            assert!(html.contains(&redirect), "{redirect}\n{html}");
+        }
+    });
+}

@@ -1,0 +1,70 @@
+//! Pages of refusals.
+
+use super::*;
+
+#[test]
+fn a_refusal_shows_room_user_rule_and_reason() {
+    let room = room("Board%20Meeting");
+    let content = refused(&room, Some("Ada"), Refusal::NotAllowed { rule: 3 }.into());
+    let page = render(&content);
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    for fact in [
+        "<dt>Room</dt><dd><bdi>acme/board meeting</bdi></dd>",
+        "<dt>Signed in as</dt><dd><bdi>Ada</bdi></dd>",
+        "<dt>Rule</dt><dd><bdi>3</bdi></dd>",
+        "<dt>Request ID</dt><dd><bdi>01JD-7F3A</bdi></dd>",
+        "<p>Your account is not allowed to enter this room.</p>",
+        "href=\"/_gateway/login?return_to=/acme/x&#38;switch=1\">Use another account</a>",
+    ] {
+        assert!(text(&page).contains(fact), "{fact}\n{}", text(&page));
+    }
+    let signed_out = render(&refused(&room, None, Refusal::NoRule.into()));
+    assert!(
+        !text(&signed_out).contains("Signed in as") && text(&signed_out).contains(">Sign in</a>")
+    );
+    let opens = Timestamp::from_unix(1_795_255_200);
+    let early = render(&refused(&room, None, Denial::NotYet { opens }));
+    let time = "<time datetime=\"2026-11-21T10:00:00Z\">2026-11-21 10:00 UTC</time>";
+    assert!(text(&early).contains(time) && text(&early).contains("href=\"/acme/board%20meeting\""));
+}
+
+#[test]
+fn each_reason_has_a_different_page() {
+    let room = room("x");
+    let denials = [
+        Refusal::NoRule.into(),
+        Refusal::Closed { rule: 1 }.into(),
+        Refusal::NotAllowed { rule: 1 }.into(),
+        Denial::NotYet {
+            opens: Timestamp::from_unix(0),
+        },
+        Denial::Over,
+        Denial::Full,
+        Denial::NoGuests,
+        Denial::HostStarts,
+    ];
+    let denials = denials.map(|denial| refused(&room, None, denial));
+    let problems = [
+        LinkProblem::Unreadable,
+        LinkProblem::Expired,
+        LinkProblem::UsedUp,
+        LinkProblem::Revoked,
+        LinkProblem::OtherRoom,
+    ];
+    let problems = problems.map(|problem| Content::LinkRefused {
+        room: &room,
+        problem,
+    });
+    let names = [
+        NameProblem::Empty,
+        NameProblem::TooLong,
+        NameProblem::Reserved,
+        NameProblem::Characters,
+        NameProblem::Taken,
+    ];
+    let names = names.map(|problem| start("x", Some(problem)));
+    let mut seen = std::collections::HashSet::new();
+    for content in denials.iter().chain(&problems).chain(&names) {
+        assert!(seen.insert(render(content).body), "{content:?}");
+    }
+}

@@ -1,0 +1,63 @@
+//! The page of a meeting at 8x8.
+
+use askama::Template;
+use model::room::RoomKey;
+use serde_json::Value;
+use url::Url;
+
+use super::{Frame, local_path, room_name};
+use crate::texts;
+
+/// Values of `call.html`.
+#[derive(Template)]
+#[template(path = "call.html", config = "askama.toml")]
+pub(super) struct CallView<'v> {
+    frame: Frame<'v>,
+    texts: &'v texts::Call,
+    room: String,
+    script: &'v str,
+    options: String,
+    events: &'v str,
+    again: String,
+    overlays: [Overlay<'v>; 3],
+}
+
+/// A message that replaces the meeting; `call.js` shows one of them by its id.
+struct Overlay<'v> {
+    id: &'static str,
+    title: &'v str,
+    text: Option<&'v str>,
+}
+
+// === impl CallView ===
+
+impl<'v> CallView<'v> {
+    pub(super) fn new(
+        frame: Frame<'v>,
+        room: &RoomKey,
+        script: &'v Url,
+        options: &Value,
+        events: &'v str,
+    ) -> Self {
+        let texts = &frame.texts.call;
+        Self {
+            texts,
+            room: room_name(room),
+            script: script.as_str(),
+            options: options.to_string(),
+            events: local_path(events),
+            again: room.page_path(),
+            overlays: overlays(texts),
+            frame: frame.with_title(&room_name(room)),
+        }
+    }
+}
+
+fn overlays(texts: &texts::Call) -> [Overlay<'_>; 3] {
+    let overlay = |id, title, text| Overlay { id, title, text };
+    [
+        overlay("failed", &*texts.failed_title, Some(&*texts.failed_text)),
+        overlay("over", &*texts.over_title, None),
+        overlay("ended", &*texts.ended_title, Some(&*texts.ended_text)),
+    ]
+}
