@@ -33,7 +33,7 @@ fn command(words: &[&str], input: &str) -> (Exit, String, String) {
         demo: || Ok(()),
     };
     let all = ["gateway"].iter().chain(words);
-    let environment = Environment::of::<&str, &str>([]);
+    let environment = Environment::from_variables::<&str, &str>([]);
     let exit = run(all, &environment, commands, &mut terminal);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (exit, text(output), text(error))

@@ -177,7 +177,7 @@ fn the_environment_sets_keys_of_every_kind() {
     let session = place.0.path().join("session.key");
     let config = config::load(
         &path,
-        &Environment::of([
+        &Environment::from_variables([
             ("GATEWAY__PUBLIC_URL", "https://other.example.org:8443"),
             ("GATEWAY__LISTEN__WORKERS", "3"),
             ("GATEWAY__LISTEN__HTTPS", "[::1]:0"),
@@ -215,7 +215,10 @@ fn the_environment_sets_keys_of_every_kind() {
     assert_eq!(token.issuer, "gateway");
     assert_eq!(token.subject, "meet.jitsi");
     assert_eq!(config.policy.rules().len(), 2);
-    assert_eq!(config.weakened, ["oidc.insecure_trust_unverified_email"]);
+    assert_eq!(
+        config.insecure_switches,
+        ["oidc.insecure_trust_unverified_email"]
+    );
 }
 
 #[test]
@@ -285,7 +288,7 @@ fn mistakes_in_the_environment_name_the_variable() {
 fn secrets_are_never_shown() {
     let place = Workplace::new();
     let path = place.0.path().join("gateway.toml");
-    let environment = Environment::of([
+    let environment = Environment::from_variables([
         ("GATEWAY__OIDC__CLIENT_SECRET", OIDC_SECRET),
         ("GATEWAY__SESSION__KEY", SESSION_KEY),
         ("GATEWAY__TOKEN__SECRET", PROSODY_SECRET),
@@ -416,7 +419,7 @@ fn the_schema_in_the_repository_is_fresh() {
 fn the_example_in_the_repository_is_good() {
     let place = Workplace::new();
     let path = repository("config/gateway.toml");
-    let environment = Environment::of([
+    let environment = Environment::from_variables([
         (
             "GATEWAY__OIDC__CLIENT_SECRET_FILE",
             at(&place, "oidc.secret"),
@@ -425,7 +428,7 @@ fn the_example_in_the_repository_is_good() {
         ("GATEWAY__TOKEN__SECRET_FILE", at(&place, "prosody.secret")),
     ]);
     let config = config::load(Path::new(&path), &environment).unwrap();
-    assert!(config.weakened.is_empty());
+    assert!(config.insecure_switches.is_empty());
 }
 
 #[test]

@@ -1,15 +1,10 @@
 //! The public address as people meet it: its certificate, and that it leads to the gateway and not
 //! past it.
 
-use std::{
-    fmt::Write as _,
-    path::Path,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{fmt::Write as _, path::Path, time::Duration};
 
 use aws_lc_rs::digest;
 use http::{Request, StatusCode, header};
-use humantime_serde::re::humantime::format_rfc3339_seconds;
 use rustls::{
     CertificateError, Error,
     pki_types::{CertificateDer, pem::PemObject},
@@ -23,7 +18,7 @@ use super::{
     xml::Element,
 };
 use config::PublicUrl;
-use model::clock::Timestamp;
+use model::{clock::Timestamp, time_format};
 
 /// What is examined, and with what.
 pub(super) struct Door<'d> {
@@ -198,11 +193,8 @@ fn in_words(error: &Error) -> String {
         Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => not_after,
         other => return other.to_string(),
     };
-    let until = UNIX_EPOCH + Duration::from_secs(until.as_secs());
-    format!(
-        "a certificate that is good until {}",
-        format_rfc3339_seconds(until)
-    )
+    let until = time_format::format_rfc3339(until.as_secs());
+    format!("a certificate that is good until {until}")
 }
 
 fn ours(sent: &str, answer: Result<&Answer, &WireError>) -> Result<(), Finding> {

@@ -1,10 +1,6 @@
 //! Times as pages show them. Scripts turn them into the reader's own; without one they are in UTC.
 
-use std::time::{Duration, UNIX_EPOCH};
-
-use humantime_serde::re::humantime::format_rfc3339_seconds;
-
-use model::clock::Timestamp;
+use model::{clock::Timestamp, time_format};
 
 /// A time, for machines and for people.
 pub(super) struct Moment {
@@ -20,8 +16,7 @@ pub(super) struct Moment {
 
 impl Moment {
     pub(super) fn of(time: Timestamp) -> Self {
-        let seconds = time.as_unix().min(LAST);
-        let machine = format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
+        let machine = time_format::format_rfc3339(time.as_unix());
         // `2026-11-21T10:00:00Z`: the text is ASCII and never shorter.
         let (date, time) = machine.split_once('T').unwrap_or_default();
         let minutes = time.get(..5).unwrap_or_default();
@@ -32,9 +27,6 @@ impl Moment {
         }
     }
 }
-
-/// The end of the year 9999, after which dates have no agreed form (RFC 3339 § 1).
-const LAST: u64 = 253_402_300_799;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! A Jitsi of one's own or 8x8's: one of them, and what belongs to each.
 
-use config::{self, Backend, Config, Environment, Problems};
+use config::{self, BackendConfig, Config, ConfigProblems, Environment};
 use model::jaas::Feature;
 
 use super::{Workplace, mistakes::GOOD};
@@ -29,7 +29,7 @@ fn without_jitsi(instead: &str) -> String {
     format!("{before}[oidc]{middle}[[room]]{after}{instead}")
 }
 
-fn load(place: &Workplace) -> Result<Config, Problems> {
+fn load(place: &Workplace) -> Result<Config, ConfigProblems> {
     let key = place.0.path().join("jaas.key");
     let session = place.0.path().join("session.key");
     let secret = place.0.path().join("prosody.secret");
@@ -46,7 +46,7 @@ fn load(place: &Workplace) -> Result<Config, Problems> {
         .map(|(name, path)| (name, path.to_str().unwrap().to_owned()));
     config::load(
         &place.0.path().join("gateway.toml"),
-        &Environment::of(variables),
+        &Environment::from_variables(variables),
     )
 }
 
@@ -55,7 +55,7 @@ fn with_an_account_at_8x8_no_jitsi_is_wanted() {
     let more = "host = \"stage.8x8.vc\"\nlifetime = \"30m\"\nfeatures = [\"recording\", \"sip-inbound-call\"]\n";
     let config = load(&place(&without_jitsi(&format!("{JAAS}{more}")))).unwrap();
     assert!(config.jitsi().is_none());
-    let Backend::Jaas(jaas) = config.backend else {
+    let BackendConfig::Jaas(jaas) = config.backend else {
         panic!("{:?}", config.backend);
     };
     assert_eq!(jaas.key_id, "4f4910");
@@ -71,7 +71,7 @@ fn a_key_id_may_be_written_as_the_console_shows_it() {
         "\"vpaas-magic-cookie-0123456789abcdef/4f4910\"",
     );
     let config = load(&place(&without_jitsi(&shown))).unwrap();
-    let Backend::Jaas(jaas) = config.backend else {
+    let BackendConfig::Jaas(jaas) = config.backend else {
         panic!("{:?}", config.backend);
     };
     assert_eq!((&*jaas.key_id, jaas.host.as_str()), ("4f4910", "8x8.vc"));
