@@ -143,7 +143,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
 fn a_good_file_is_good() {
     let place = Workplace::new();
     let output = place.run(&["check"], &[]);
-    assert_eq!(text(&output.stdout), "gateway.toml is good\n");
+    assert_eq!(text(&output.stdout), "gateway.toml is valid\n");
     assert_eq!(output.status.code(), Some(0));
     place.change(
         "secret_file = \"prosody.secret\"",
@@ -228,7 +228,7 @@ fn mistakes_in_the_environment_name_the_variable() {
         (
             "GATEWAY__OIDC__ISSUER",
             "http://sso",
-            "oidc.issuer: not https, so anybody on the way could sign in as anybody; use https, or \
+            "oidc.issuer: not https, so that an attacker on the network path could sign in as any user; use https, or \
              set insecure_http_issuer = true for a test",
         ),
         (
@@ -265,7 +265,7 @@ fn mistakes_in_the_environment_name_the_variable() {
         (
             "GATEWAY__ROOM",
             "[{ match = 3, enter = \"member\" }]",
-            "room[1].match: expected a text, found a number; write for example \"*\"",
+            "room[1].match: expected a string, found an integer; write for example \"*\"",
         ),
     ] {
         assert_eq!(

@@ -139,7 +139,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Fault {
         io::ErrorKind::PermissionDenied => "make it readable for the gateway's account",
         _ => "name a readable file",
     };
-    // Without the number of the system error, which tells nothing more.
+    // The number of the system error adds nothing to its text.
     let text = error.to_string();
     let reason = text.split(" (os error").next().unwrap_or_default();
     let what = format!(

@@ -107,7 +107,7 @@ pub(super) struct RawConfig {
 
 /// An optional value is invalid, and the diagnostics have the problem.
 ///
-/// `Result<Option<T>, Reported>` tells a value that is not set from one that is invalid.
+/// `Result<Option<T>, Reported>` distinguishes a value that is not set from an invalid one.
 #[derive(Clone, Copy, Debug)]
 struct Reported;
 

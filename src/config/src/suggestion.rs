@@ -4,7 +4,7 @@ use strsim::levenshtein;
 
 /// The closest known word, if any is close.
 pub(super) fn suggest<'w>(typed: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    // Misspellings keep the first letter; requiring it tells ES256 from HS256.
+    // Misspellings keep the first letter; requiring it separates ES256 from HS256.
     let same_initial = |word: &&str| {
         let initial = |text: &str| text.chars().next().map(|c| c.to_ascii_lowercase());
         initial(word) == initial(typed)

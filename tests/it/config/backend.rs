@@ -98,7 +98,7 @@ fn mistakes_with_8x8_are_named() {
         (
             "\"jaas.key\"",
             "\"prosody.secret\"",
-            "20: jaas.key_file: prosody.secret is not an RSA private key in PEM form; make one with openssl genrsa 2048",
+            "20: jaas.key_file: prosody.secret is not an RSA private key in PEM form; create one with openssl genrsa 2048",
         ),
         (
             "key_id = \"4f4910\"\n",
@@ -118,7 +118,7 @@ fn mistakes_with_8x8_are_named() {
         (
             "key_file = \"jaas.key\"\n",
             "key_file = \"jaas.key\"\nfeatures = [\"recordings\"]\n",
-            "21: jaas.features[1]: \"recordings\" is not known here; did you mean \"recording\"",
+            "21: jaas.features[1]: unknown value \"recordings\"; did you mean \"recording\"",
         ),
     ] {
         assert_eq!(JAAS.matches(from).count(), 1, "{from}");
@@ -155,7 +155,7 @@ fn without_either_the_jitsi_is_asked_for() {
     let said = place(&format!("jaas = 3\n{}", without_jitsi(""))).check(&[]);
     assert_eq!(
         said,
-        "gateway.toml:1: jaas: expected a table, found a number; write a table\n"
+        "gateway.toml:1: jaas: expected a table, found an integer; write a table\n"
     );
 }
 

@@ -91,7 +91,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"secret_file = "moodle.secret""#,
         "secret_file = \"moodle.secret\"\nalgorithms = [\"none\"]",
-        r#"29: integration[1].algorithms[1]: "none" is not known here; write "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384" or "EdDSA""#,
+        r#"29: integration[1].algorithms[1]: unknown value "none"; write "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384" or "EdDSA""#,
     ),
     (
         r#"secret_file = "moodle.secret""#,
@@ -111,7 +111,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#""https://moodle.example.org""#,
         r#""https://moodle.example.org", "http://moodle.example.org""#,
-        "30: integration[1].embed[2]: not an https address; write it as https://moodle.example.org",
+        "30: integration[1].embed[2]: not an https URL; write it as https://moodle.example.org",
     ),
     (
         r#""https://moodle.example.org""#,
@@ -141,7 +141,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"rooms = ["school-*"]"#,
         "rooms = [\"school-*\"]\nmoderators = \"all\"",
-        r#"30: integration[1].moderators: "all" is not known here; write "as-claimed", "always" or "never""#,
+        r#"30: integration[1].moderators: unknown value "all"; write "as-claimed", "always" or "never""#,
     ),
     (
         r#"key_file = "moodle.key""#,

@@ -54,7 +54,7 @@ fn what_is_wrong_with_a_shard_is_told_by_its_number() {
         (
             "name",
             "state = \"gone\"\nname",
-            "10: shard[1].state: \"gone\" is not known here; write \"ready\", \"drain\" or \"down\"",
+            "10: shard[1].state: unknown value \"gone\"; write \"ready\", \"drain\" or \"down\"",
         ),
         (
             "name",

@@ -42,7 +42,7 @@ pub(super) struct RawRoom {
     #[schemars(example = &"member")]
     enter: Option<Conditions>,
     /// Who is a host, and therefore a moderator: a condition or a list of conditions. `owner` is the
-    /// creator of the meeting, `link` a holder of its host link, `integration` a user whom an
+    /// creator of the meeting, `link` a holder of its host link, `integration` a user that an
     /// integration declares a moderator. Default: these three.
     #[schemars(example = &"owner")]
     host: Option<Conditions>,
@@ -93,7 +93,7 @@ pub(super) fn resolve(
         let remedy = "add for example [[room]] with match = \"*\" and enter = \"member\"";
         root.reject("room", "no rule, so that no room can be entered", remedy);
     }
-    // All rules are resolved before one is dropped: a valid rule may hide another valid one.
+    // Invalid rules keep their positions, so that messages count rules as the file does.
     let rules: Vec<Option<Rule>> = (1..)
         .zip(rooms)
         .map(|(position, room)| room.resolve(&mut root.entry("room", position)))

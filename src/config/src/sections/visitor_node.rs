@@ -7,7 +7,7 @@ use crate::{diagnostics::Section, problem::Fault, values::parse_http_authority};
 use cluster::placement::VisitorNode;
 use model::shard::ShardName;
 
-/// A Prosody for view-only occupants, whom Jicofo redirects to it by name.
+/// A Prosody for view-only occupants, to which Jicofo redirects clients by name.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "xmpp"]))]
