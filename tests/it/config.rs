@@ -106,7 +106,7 @@ fn every_mistake_is_one_line_with_file_line_key_and_remedy() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+fn all_problems_are_reported_in_the_order_of_the_file() {
     let place = Workplace::new();
     place.private(
         "gateway.toml",
@@ -140,7 +140,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
-fn a_good_file_is_good() {
+fn a_valid_file_passes_the_check() {
     let place = Workplace::new();
     let output = place.run(&["check"], &[]);
     assert_eq!(text(&output.stdout), "gateway.toml is valid\n");
@@ -159,7 +159,7 @@ fn a_good_file_is_good() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn a_missing_file_is_named() {
     let place = Workplace::new();
     let output = place.run(&["check", "--config", "none.toml"], &[]);
     assert_eq!(output.status.code(), Some(2));
@@ -239,7 +239,7 @@ fn mistakes_in_the_environment_name_the_variable() {
         (
             "GATEWAY__LISTEN__WORKERS",
             "many",
-            "listen.workers: not a whole number; write digits only",
+            "listen.workers: not an integer; write digits only",
         ),
         (
             "GATEWAY__LOG__ACCESS",
@@ -260,7 +260,7 @@ fn mistakes_in_the_environment_name_the_variable() {
         (
             "GATEWAY__PUBLIC_URL__X",
             "x",
-            "public_url.x: unknown key; remove what follows the last two underscores",
+            "public_url.x: unknown key; remove the part after the last two underscores",
         ),
         (
             "GATEWAY__ROOM",
@@ -279,7 +279,7 @@ fn mistakes_in_the_environment_name_the_variable() {
     ];
     assert_eq!(
         place.check(&both),
-        "environment GATEWAY__TOKEN__SECRET_FILE: token.secret_file: stands beside secret; remove \
+        "environment GATEWAY__TOKEN__SECRET_FILE: token.secret_file: conflicts with secret; remove \
          one of the two\n"
     );
 }
@@ -319,7 +319,7 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
-fn a_secret_belongs_in_a_private_file() {
+fn a_secret_in_a_world_accessible_file_is_rejected() {
     let place = Workplace::new();
     let inline = GOOD.replace(
         "secret_file = \"prosody.secret\"",
@@ -357,7 +357,7 @@ fn wrong_command_lines_and_help_have_their_exit_codes() {
 }
 
 #[test]
-fn minted_tokens_say_what_was_asked_for() {
+fn minted_tokens_have_the_requested_claims() {
     let place = Workplace::new();
     let arguments = [
         "token",
@@ -394,7 +394,7 @@ fn minted_tokens_say_what_was_asked_for() {
 }
 
 #[test]
-fn a_token_that_prosody_would_refuse_is_explained() {
+fn inspect_explains_why_prosody_rejects_a_token() {
     // {"typ":"JWT","alg":"none"} and {"room":"x"}
     let token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0.eyJyb29tIjoieCJ9.x";
     let output = Workplace::new().run(&["token", "inspect", token], &[]);
@@ -416,7 +416,7 @@ fn the_schema_in_the_repository_is_fresh() {
 }
 
 #[test]
-fn the_example_in_the_repository_is_good() {
+fn the_example_in_the_repository_is_valid() {
     let place = Workplace::new();
     let path = repository("config/gateway.toml");
     let environment = Environment::from_variables([
@@ -432,7 +432,7 @@ fn the_example_in_the_repository_is_good() {
 }
 
 #[test]
-fn the_reference_tells_of_every_key() {
+fn the_reference_contains_every_key() {
     let reference = config::reference();
     let mut keys = Vec::new();
     collect_keys(&config::schema(), &mut keys);
