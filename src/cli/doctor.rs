@@ -162,10 +162,7 @@ impl CommandContext<'_, '_> {
 
 impl RunSummary {
     fn of(report: &Report) -> Self {
-        let ids = report
-            .findings()
-            .iter()
-            .map(|finding| finding.id.to_string());
+        let ids = report.findings().iter().map(|finding| finding.id.clone());
         Self {
             healthy: report.is_healthy(),
             findings: ids.collect(),

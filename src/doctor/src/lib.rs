@@ -271,10 +271,7 @@ fn log_levels(token: &token::Settings, watch: &Watch<'_>, report: &mut Report) {
     let lifetime = time_format::format_duration(token.lifetime);
     report.advise(
         Finding::advice(Check::L1, "lifetime")
-            .saw(
-                "nothing: this is about token.lifetime",
-                format!("{lifetime}"),
-            )
+            .saw("nothing: this is about token.lifetime", lifetime)
             .so(
                 "Prosody's plugins write the whole token of whoever they keep out of a room into \
                  the log, where it is good for as long",

@@ -1,4 +1,4 @@
-//! The backend: a self-hosted Jitsi or JaaS, and the sections of each.
+//! The backend: a self-hosted Jitsi or `JaaS`, and the sections of each.
 
 use config::{self, BackendConfig, Config, ConfigProblems, Environment};
 use model::jaas::Feature;

@@ -204,8 +204,9 @@ mod tests {
         diagnostics.set_locations([(String::new(), Location::File("f".into()))].into());
         let rule = raw.resolve(&mut diagnostics.section("room[1]"))?;
         let conditions = match (key, rule.enter, rule.start) {
-            ("enter", Enter::Where(conditions), _) => conditions,
-            ("start", _, Start::Where(conditions)) => conditions,
+            ("enter", Enter::Where(conditions), _) | ("start", _, Start::Where(conditions)) => {
+                conditions
+            }
             ("host", ..) => rule.hosts,
             ("moderators", ..) => rule.moderators,
             _ => return None,
