@@ -330,8 +330,8 @@ fn a_secret_in_a_world_accessible_file_is_rejected() {
     place.open("gateway.toml", &inline);
     assert_eq!(
         place.check(&[]),
-        "gateway.toml:20: token.secret: stands in a file that is open to every account of the \
-         machine; run chmod o-rwx on it, or use secret_file\n"
+        "gateway.toml:20: token.secret: a secret in a file that every account of the machine can \
+         access; run chmod o-rwx on the file, or use secret_file\n"
     );
 }
 
