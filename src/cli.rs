@@ -1,10 +1,10 @@
-//! The command line: what can be asked of the program, and how it answers.
+//! The command line: arguments, output and exit codes.
 //!
-//! Nothing here prints by itself: what people and scripts read goes to the [`Terminal`] that the
-//! caller gives.
+//! All output goes to the [`Terminal`] that the caller passes.
 
 mod doctor;
 mod explain;
+mod help;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -19,48 +19,54 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::lifecycle::Reload;
-use config::{self, Config, Environment, Problems};
+use config::{Config, ConfigProblems, Environment};
 use model::clock::Clock;
 use observe::telemetry;
 use proxy::api;
 
-/// What the program runs when it is told to serve; given by `main`, which alone knows all parts.
+/// The commands that serve. `main` passes them; tests pass functions that return at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Commands {
-    /// Serves with a configuration until it is told to stop.
+    /// Serves with a configuration until a signal stops the process.
     pub run: fn(&Config, &Reload) -> anyhow::Result<()>,
-    /// Serves a demonstration with everything embedded until it is told to stop.
+    /// Serves the demonstration until a signal stops the process.
     #[cfg(feature = "demo")]
     pub demo: fn() -> anyhow::Result<()>,
 }
 
-/// Where a command reads and writes.
+/// The standard streams of a command.
 pub struct Terminal<'t> {
     /// Standard input.
     pub input: &'t mut dyn Read,
-    /// Standard output: what was asked for.
+    /// Standard output: the results.
     pub output: &'t mut dyn Write,
-    /// Standard error: what went wrong, and notes.
+    /// Standard error: errors, warnings and progress.
     pub error: &'t mut dyn Write,
 }
 
-/// How the program ended.
+/// The exit code of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// As asked; 0.
+    /// 0: the command succeeded.
     Done,
-    /// It began, and something failed; 1.
+    /// 1: the command ran and failed, or found something wrong.
     Failed,
-    /// The configuration or the command line is wrong, so nothing began; 2.
+    /// 2: the configuration or the command line is invalid; nothing was done.
     Refused,
 }
 
-/// The front door of a Jitsi Meet deployment.
+/// An authenticating reverse proxy for Jitsi Meet.
 ///
-/// Ends TLS, signs people in by OpenID Connect, decides who may enter which room, and puts fresh
-/// tokens on the traffic to Prosody.
+/// Terminates TLS, signs users in with OpenID Connect, applies room rules, and adds a freshly signed
+/// token to each connection to Prosody.
 #[derive(Debug, Parser)]
-#[command(name = "jitsi-auth-gateway", version, subcommand_required = true)]
+#[command(
+    name = "jitsi-auth-gateway",
+    version,
+    subcommand_required = true,
+    after_help = "Exit codes: 0 success; 1 the command failed or found a problem; 2 the \
+                  configuration or the command line is invalid."
+)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -68,73 +74,80 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve until told to stop.
+    /// Run the gateway until SIGTERM or SIGINT.
+    ///
+    /// SIGHUP reloads the configuration. A second SIGTERM or SIGINT skips the graceful shutdown.
+    #[command(after_help = help::RUN)]
     Run(ConfigArgument),
-    /// Serve a demonstration with everything embedded, on loopback, without Jitsi.
+    /// Run a demonstration on loopback, with an embedded provider and a simulated Jitsi.
     #[cfg(feature = "demo")]
+    #[command(after_help = help::DEMO)]
     Demo,
-    /// Check the configuration, its keys and its rules, and touch nothing else.
+    /// Check the configuration and all files that it names.
+    ///
+    /// Prints every problem with its location and remedy. Opens no connections and binds no ports.
+    #[command(after_help = help::CHECK)]
     Check(ConfigArgument),
-    /// Look at the deployment from here, with good tokens and bad ones, and say what to change. Exit
-    /// code 1 if something is wrong, 2 if nothing could be looked at.
+    /// Test the deployment from this machine, with valid and invalid tokens, and print remedies.
+    #[command(after_help = help::DOCTOR)]
     Doctor(doctor::DoctorArguments),
-    /// Say which rule decides on a person and a room, and why.
+    /// Show which rule applies to a user and a room, and why.
+    #[command(after_help = help::EXPLAIN)]
     Explain(explain::ExplainArguments),
-    /// Make tokens for tests, or look into one.
-    #[command(subcommand)]
+    /// Create tokens for tests, or inspect one.
+    #[command(subcommand, after_help = help::TOKEN)]
     Token(token::TokenCommand),
-    /// Describe the configuration file and the API.
-    #[command(subcommand)]
+    /// Print the schema or the reference of the configuration file or the API.
+    #[command(subcommand, after_help = help::CONFIG)]
     Config(ConfigCommand),
 }
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Print the JSON schema.
+    /// Print the JSON schema of the configuration file.
     Schema,
-    /// Print all options as Markdown.
+    /// Print the reference of all options as Markdown.
     Reference,
-    /// Print the description of the API (OpenAPI 3.1).
+    /// Print the OpenAPI 3.1 document of the API.
     Openapi {
-        /// Print it as Markdown.
+        /// Print a reference as Markdown instead.
         #[arg(long)]
         markdown: bool,
     },
 }
 
-/// The file that a command works with.
-#[derive(Debug, Args)]
+/// The configuration file of a command.
+#[derive(Clone, Debug, Args)]
 struct ConfigArgument {
-    /// The configuration file; unless given, what `GATEWAY_CONFIG` names, or
-    /// `config/gateway.toml`.
+    /// The configuration file [default: `$GATEWAY_CONFIG` or `config/gateway.toml`].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-/// Why a command did not end as asked.
+/// Why a command did not succeed.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum CommandError {
     #[error(transparent)]
-    Config(#[from] Problems),
+    Config(#[from] ConfigProblems),
     #[error("error: {0}")]
     Usage(String),
-    /// All is said already.
+    /// The command found something wrong and has printed it.
     #[error("")]
-    Found,
+    Findings,
     #[error("error: {0:#}")]
     Run(#[from] anyhow::Error),
-    #[error("error: cannot write: {0}")]
+    #[error("error: cannot read or write: {0}")]
     Terminal(#[from] io::Error),
 }
 
-/// What all commands have at hand.
-struct Context<'c, 't> {
+/// The environment, clock and streams of a command.
+struct CommandContext<'c, 't> {
     environment: &'c Environment,
     clock: Clock,
     terminal: &'c mut Terminal<'t>,
 }
 
-/// Runs one command line, the program's name included.
+/// Runs a command line; the first argument is the name of the program.
 pub fn run<A: Into<OsString> + Clone>(
     arguments: impl IntoIterator<Item = A>,
     environment: &Environment,
@@ -143,21 +156,21 @@ pub fn run<A: Into<OsString> + Clone>(
 ) -> Exit {
     let parsed = match CommandLine::try_parse_from(arguments) {
         Ok(parsed) => parsed,
-        Err(answer) => return tell(&answer, terminal),
+        Err(error) => return print_clap_error(&error, terminal),
     };
-    let mut context = Context {
+    let mut context = CommandContext {
         environment,
         clock: Clock::system(),
         terminal,
     };
     match context.run(parsed.command, commands) {
         Ok(()) => Exit::Done,
-        Err(failure) => {
-            if !matches!(failure, Failure::Found) {
-                // Nobody is left to tell if this cannot be written either.
-                let _ = writeln!(context.terminal.error, "{failure}");
+        Err(error) => {
+            if !matches!(error, CommandError::Findings) {
+                // A failure to write to standard error cannot be reported.
+                let _ = writeln!(context.terminal.error, "{error}");
             }
-            failure.exit()
+            error.exit()
         }
     }
 }
@@ -185,7 +198,7 @@ impl From<Exit> for ExitCode {
 // === impl ConfigArgument ===
 
 impl ConfigArgument {
-    fn load(self, environment: &Environment) -> Result<(PathBuf, Config), Problems> {
+    fn load(self, environment: &Environment) -> Result<(PathBuf, Config), ConfigProblems> {
         let path = self
             .config
             .or_else(|| environment.config_file())
@@ -194,21 +207,21 @@ impl ConfigArgument {
     }
 }
 
-// === impl Failure ===
+// === impl CommandError ===
 
-impl Failure {
+impl CommandError {
     fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Usage(_) => Exit::Refused,
-            Self::Found | Self::Run(_) | Self::Terminal(_) => Exit::Failed,
+            Self::Findings | Self::Run(_) | Self::Terminal(_) => Exit::Failed,
         }
     }
 }
 
-// === impl Context ===
+// === impl CommandContext ===
 
-impl Context<'_, '_> {
-    fn run(&mut self, command: Command, commands: Commands) -> Result<(), Failure> {
+impl CommandContext<'_, '_> {
+    fn run(&mut self, command: Command, commands: Commands) -> Result<(), CommandError> {
         match command {
             Command::Run(file) => {
                 let (path, config) = file.load(self.environment)?;
@@ -244,30 +257,26 @@ impl Context<'_, '_> {
         Ok(())
     }
 
-    fn check(&mut self, file: ConfigArgument) -> Result<(), Failure> {
+    fn check(&mut self, file: ConfigArgument) -> Result<(), CommandError> {
         let (path, config) = file.load(self.environment)?;
-        for switch in &config.weakened {
+        for switch in &config.insecure_switches {
             writeln!(self.terminal.error, "warning: {switch} is on")?;
         }
-        writeln!(self.terminal.output, "{} is good", path.display())?;
+        writeln!(self.terminal.output, "{} is valid", path.display())?;
         Ok(())
     }
 }
 
-/// Answers a command line that is wrong, or one that asks for help or the version.
-fn tell(answer: &clap::Error, terminal: &mut Terminal<'_>) -> Exit {
-    let text = answer.render();
-    let written = if answer.use_stderr() {
-        write!(terminal.error, "{text}")
+/// Prints a usage error, or the help or version that was requested.
+fn print_clap_error(error: &clap::Error, terminal: &mut Terminal<'_>) -> Exit {
+    let text = error.render();
+    let (written, exit) = if error.use_stderr() {
+        (write!(terminal.error, "{text}"), Exit::Refused)
     } else {
-        write!(terminal.output, "{text}")
+        (write!(terminal.output, "{text}"), Exit::Done)
     };
-    match (written, answer.use_stderr()) {
-        (Ok(()), true) => Exit::Refused,
-        (Ok(()), false) => Exit::Done,
-        (Err(_), _) => Exit::Failed,
-    }
+    written.map_or(Exit::Failed, |()| exit)
 }
 
-/// Where the configuration is in a checkout and in the container.
+/// The path in a checkout and in the container.
 const DEFAULT_CONFIG: &str = "config/gateway.toml";

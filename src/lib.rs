@@ -1,4 +1,4 @@
-//! The program around the crates of this workspace: command line, assembly, start and stop.
+//! The program: command line, assembly of the crates, start and shutdown.
 
 pub mod app;
 pub mod cli;

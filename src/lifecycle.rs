@@ -1,20 +1,24 @@
-//! Signals: SIGHUP reads the configuration again, SIGTERM and SIGINT stop, a second one stops now.
-//! The configuration is also looked at now and then, and a service manager is told what happens.
+//! The life of the process: SIGHUP reloads the configuration, SIGTERM and SIGINT shut down
+//! gracefully, a second one at once.
+//!
+//! The configuration is also polled for changes, and a service manager is notified of each phase.
 
-mod manager;
-mod watch;
+mod config_watcher;
+mod systemd;
+
+use std::future;
 
 use anyhow::Context;
 use tokio::{
-    runtime::Runtime,
-    signal::unix::{Signal, SignalKind, signal},
+    runtime::{Builder, Runtime},
+    signal::unix::{self, SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use self::watch::Watch;
-use crate::app::{self, Running, Surroundings};
-use config::{Config, Problems};
+use self::config_watcher::ConfigWatcher;
+use crate::app::{self, GatewayHandle, StartOptions};
+use config::{Config, ConfigProblems};
 #[cfg(feature = "demo")]
 use devkit::demo::{DemoParts, Ports};
 #[cfg(feature = "demo")]
@@ -23,159 +27,165 @@ use model::{clock::Clock, random::Random};
 use observe::telemetry;
 use proxy::server::Inherited;
 
-/// Reads the configuration again.
-pub type Reload = Box<dyn Fn() -> Result<Config, Problems> + Send>;
+/// Loads the configuration again, from the same file and environment.
+pub type Reload = Box<dyn Fn() -> Result<Config, ConfigProblems> + Send>;
 
-/// Serves with a configuration until the process is told to stop.
-pub fn run(config: &Config, reload: &Reload) -> anyhow::Result<()> {
-    control_runtime()?.block_on(async {
-        let signals = Signals::listen().context("cannot listen to signals")?;
-        let surroundings = Surroundings {
-            sockets: Inherited::from_manager()?,
-            ..Surroundings::default()
-        };
-        let running = app::start(config, surroundings)?;
-        let watch = Watch::new(reload, config);
-        until_stopped(running, signals, Some(watch)).await;
-        Ok(())
-    })
-}
-
-#[cfg(feature = "demo")]
-/// Serves the demonstration until the process is told to stop.
-pub fn demo() -> anyhow::Result<()> {
-    let stop = CancellationToken::new();
-    control_runtime()?.block_on(async {
-        let signals = Signals::listen().context("cannot listen to signals")?;
-        let parts = DemoParts::prepare(Ports::Usual, Clock::system(), Random::system()).await?;
-        telemetry::init(&parts.config.log)?;
-        let running = app::start(&parts.config, Surroundings::default())?;
-        parts.announce(&mut std::io::stdout())?;
-        let neighbours = tokio::spawn(parts.neighbours.run(stop.clone()));
-        until_stopped(running, signals, None).await;
-        stop.cancel();
-        neighbours.await.context("a stand-in ended in a panic")
-    })
-}
-
-fn control_runtime() -> anyhow::Result<Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(CONTROL_THREADS)
-        .thread_name("control")
-        .enable_all()
-        .build()
-        .context("cannot start the control plane's runtime")
-}
-
-/// The signals that mean something to us.
+/// The signals that the process handles. While it exists, they do not terminate the process.
 #[derive(Debug)]
 pub struct Signals {
-    hang_up: Signal,
-    terminate: Signal,
-    interrupt: Signal,
+    hangup: unix::Signal,
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
 }
 
-/// What a signal means.
+/// The meaning of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum Signal {
     Reload,
     Stop,
 }
 
-/// Keeps a gateway running until a signal stops it, and stops it in order.
-async fn until_stopped(running: Running, mut signals: Signals, mut watch: Option<Watch<'_>>) {
-    manager::ready();
-    let beat = manager::heartbeat(&running);
+/// Serves until a signal stops the process.
+pub fn run(config: &Config, reload: &Reload) -> anyhow::Result<()> {
+    control_runtime()?.block_on(async {
+        let signals = Signals::listen().context("cannot install signal handlers")?;
+        let options = StartOptions {
+            sockets: Inherited::from_manager()?,
+            ..StartOptions::default()
+        };
+        let gateway = app::start(config, options)?;
+        let watcher = ConfigWatcher::new(reload, config);
+        serve_until_stopped(gateway, signals, Some(watcher)).await;
+        Ok(())
+    })
+}
+
+/// Serves the demonstration until a signal stops the process.
+#[cfg(feature = "demo")]
+pub fn demo() -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    control_runtime()?.block_on(async {
+        let signals = Signals::listen().context("cannot install signal handlers")?;
+        let parts = DemoParts::prepare(Ports::Usual, Clock::system(), Random::system()).await?;
+        telemetry::init(&parts.config.log)?;
+        let gateway = app::start(&parts.config, StartOptions::default())?;
+        parts.announce(&mut std::io::stdout())?;
+        let neighbours = tokio::spawn(parts.neighbours.run(stop.clone()));
+        serve_until_stopped(gateway, signals, None).await;
+        stop.cancel();
+        neighbours.await.context("a stand-in panicked")
+    })
+}
+
+fn control_runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("cannot start the runtime of the control plane")
+}
+
+/// Handles reloads until a signal stops the gateway, then shuts it down.
+async fn serve_until_stopped(
+    gateway: GatewayHandle,
+    mut signals: Signals,
+    mut watcher: Option<ConfigWatcher<'_>>,
+) {
+    systemd::notify_ready();
+    let heartbeat = systemd::start_heartbeat(&gateway);
     loop {
-        let looking = async {
-            match &mut watch {
-                Some(watch) => watch.next().await,
-                None => std::future::pending().await,
+        let changed = async {
+            match &mut watcher {
+                Some(watcher) => watcher.changed().await,
+                None => future::pending().await,
             }
         };
-        let found = tokio::select! {
-            told = signals.next() => match (told, &mut watch) {
-                (Told::Stop, _) => break,
-                (Told::Reload, Some(watch)) => Some(watch.read()),
-                (Told::Reload, None) => None,
+        let loaded = tokio::select! {
+            signal = signals.recv() => match (signal, &mut watcher) {
+                (Signal::Stop, _) => break,
+                (Signal::Reload, Some(watcher)) => Some(watcher.load()),
+                (Signal::Reload, None) => None,
             },
-            found = looking => Some(found),
+            loaded = changed => Some(loaded),
         };
-        if let Some(found) = found {
-            manager::reloading();
-            take_over(&running, found);
-            manager::ready();
+        if let Some(loaded) = loaded {
+            systemd::notify_reloading();
+            apply_reload(&gateway, loaded);
+            systemd::notify_ready();
         }
     }
-    manager::stopping();
-    drop(beat);
+    systemd::notify_stopping();
+    drop(heartbeat);
+    stop(gateway, signals).await;
+}
+
+/// Shuts down gracefully, or at once if another signal arrives meanwhile.
+async fn stop(gateway: GatewayHandle, mut signals: Signals) {
     let hurry = CancellationToken::new();
-    let stopping = running.stop(hurry.clone());
+    let stopping = gateway.stop(hurry.clone());
     tokio::pin!(stopping);
     tokio::select! {
         () = &mut stopping => {}
-        () = signals.told_to_stop() => {
-            warn!("told to stop again; what is open breaks off");
+        () = signals.stop_requested() => {
+            warn!("second stop signal; open connections are closed at once");
             hurry.cancel();
             stopping.await;
         }
     }
 }
 
+/// Applies a valid configuration; with an invalid one the previous stays in use.
+fn apply_reload(gateway: &GatewayHandle, loaded: Result<Config, ConfigProblems>) {
+    let config = match loaded {
+        Ok(config) => config,
+        Err(problems) => {
+            for problem in problems.iter() {
+                warn!(
+                    %problem,
+                    "the new configuration is invalid; the previous one stays in use"
+                );
+            }
+            gateway.reload_failed();
+            return;
+        }
+    };
+    match gateway.reload(&config) {
+        Ok(restart) => {
+            info!("rules, signing keys, integrations and shards were reloaded");
+            if !restart.is_empty() {
+                let sections = restart.join(", ");
+                warn!(sections, "changed sections require a restart");
+            }
+        }
+        Err(error) => warn!(%error, "the new keys cannot be used; the previous ones stay in use"),
+    }
+}
+
 // === impl Signals ===
 
 impl Signals {
-    /// Begins to listen; from now on these signals do not end the process by themselves.
+    /// Installs the signal handlers.
     pub fn listen() -> std::io::Result<Self> {
         Ok(Self {
-            hang_up: signal(SignalKind::hangup())?,
+            hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
-    async fn next(&mut self) -> Told {
+    async fn recv(&mut self) -> Signal {
         tokio::select! {
-            _ = self.hang_up.recv() => Told::Reload,
-            _ = self.terminate.recv() => Told::Stop,
-            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hangup.recv() => Signal::Reload,
+            _ = self.terminate.recv() => Signal::Stop,
+            _ = self.interrupt.recv() => Signal::Stop,
         }
     }
 
-    async fn told_to_stop(&mut self) {
-        while self.next().await == Told::Reload {}
-    }
-}
-
-/// Uses a new configuration if it is right, else goes on with the old one.
-fn take_over(running: &Running, found: Result<Config, Problems>) {
-    let config = match found {
-        Ok(config) => config,
-        Err(problems) => {
-            for line in problems.to_string().lines() {
-                warn!(
-                    problem = line,
-                    "the new configuration cannot be used; the old one stays"
-                );
-            }
-            running.reload_failed();
-            return;
-        }
-    };
-    match running.reload(&config) {
-        Ok(restart) => {
-            info!("rules, signing keys, integrations and shards were read again");
-            if !restart.is_empty() {
-                let sections = restart.join(", ");
-                warn!(
-                    sections,
-                    "these have changed as well, and are used after a restart"
-                );
-            }
-        }
-        Err(error) => warn!(%error, "the new keys cannot be used; the old ones stay"),
+    async fn stop_requested(&mut self) {
+        while self.recv().await == Signal::Reload {}
     }
 }
 
-/// Sign-ins, probes and metrics: one thread would do, two keep probes quick during a slow sign-in.
+/// One thread would suffice; with two, probes are answered during a slow sign-in.
 const CONTROL_THREADS: usize = 2;

@@ -1,4 +1,4 @@
-//! The program: gives the command line its parts.
+//! The program: passes arguments, environment and standard streams to the command line.
 
 use std::{io, process::ExitCode};
 
@@ -19,6 +19,6 @@ fn main() -> ExitCode {
         output: &mut io::stdout(),
         error: &mut io::stderr(),
     };
-    let environment = Environment::of_process();
+    let environment = Environment::from_process();
     cli::run(std::env::args_os(), &environment, commands, &mut terminal).into()
 }

@@ -1,19 +1,20 @@
-//! `doctor`: what is wrong with a deployment, and `doctor explain`: what a log says.
+//! `doctor`: tests a deployment. `doctor explain`: explains log lines.
 
 use std::{
+    cell::RefCell,
     fs,
     io::{self, IsTerminal, Read, Write},
     path::PathBuf,
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
 use clap::{Args, Subcommand};
 use http::uri::Authority;
-use humantime_serde::re::humantime;
+use tokio::runtime::Builder;
 
-use super::{ConfigArgument, Context, Failure};
-use doctor::{self, Check, Order, Selection};
-use model::random::Random;
+use super::{CommandContext, CommandError, ConfigArgument, help};
+use doctor::{Check, Order, Report, Selection};
+use model::{clock::Timestamp, random::Random, time_format};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -25,29 +26,29 @@ pub(super) struct DoctorArguments {
     /// Print JSON instead of text.
     #[arg(long)]
     json: bool,
-    /// Also write `JUnit`'s XML to this file.
+    /// Also write the results as `JUnit` XML to this file.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Only these checks and what they build upon: ids as B1, or letters, with commas between.
+    /// Run only these checks and those they depend on: comma-separated ids (`B1`) or groups (`B`).
     #[arg(long, value_name = "IDS")]
     only: Option<Selection>,
-    /// Also open a test room with a random name, enter it as two people, and leave it. Without this
-    /// no room is opened.
+    /// Also enter a test room with a random name as two participants, and leave it. By default no
+    /// room is opened.
     #[arg(long)]
     deep: bool,
-    /// Also see whether quiet connections through the public address live: 90 seconds, or as long
-    /// as this says.
+    /// Also test whether idle connections through the public address stay open: for 90 seconds, or
+    /// the given duration.
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true,
-          default_missing_value = "90s", value_parser = quiet)]
+          default_missing_value = "90s", value_parser = parse_idle_duration)]
     slow: Option<Duration>,
-    /// Ask Jicofo at this address for its bridges, as `http://jicofo:8888`.
-    #[arg(long, value_name = "URL", value_parser = jicofo)]
+    /// Ask Jicofo at this URL for its bridges, as `http://jicofo:8888`.
+    #[arg(long, value_name = "URL", value_parser = parse_jicofo)]
     jicofo: Option<Authority>,
-    /// Look again and again, with so long between, until Ctrl-C; tells only of changes. The exit
-    /// code is that of the last look.
-    #[arg(long, value_name = "DURATION", value_parser = pause)]
+    /// Repeat with this pause until Ctrl-C, and print only changes. The exit code is that of the last
+    /// run.
+    #[arg(long, value_name = "DURATION", value_parser = parse_pause)]
     watch: Option<Duration>,
-    /// Tell of each check when it begins, even if standard error is no terminal.
+    /// Print each check when it begins, even if standard error is not a terminal.
     #[arg(long, short = 'v', alias = "progress")]
     verbose: bool,
 }
@@ -55,91 +56,88 @@ pub(super) struct DoctorArguments {
 #[derive(Debug, Subcommand)]
 enum DoctorCommand {
     /// Explain lines of Prosody's or Jicofo's log, or of a browser's console.
+    #[command(after_help = help::DOCTOR_EXPLAIN)]
     Explain {
-        /// The file with the lines; unless given, standard input.
+        /// The file with the lines [default: standard input].
         file: Option<PathBuf>,
     },
 }
 
-// === impl Context ===
+/// The result of one run, to which the next is compared.
+struct RunSummary {
+    healthy: bool,
+    findings: Vec<String>,
+}
 
-impl Context<'_, '_> {
-    pub(super) fn doctor(&mut self, arguments: DoctorArguments) -> Result<(), Failure> {
+// === impl CommandContext ===
+
+impl CommandContext<'_, '_> {
+    pub(super) fn doctor(&mut self, arguments: DoctorArguments) -> Result<(), CommandError> {
         if let Some(DoctorCommand::Explain { file }) = arguments.command {
             return self.explain_lines(file);
         }
-        let (_, config) = arguments.file.load(self.environment)?;
-        let watched = arguments.verbose || io::stderr().is_terminal();
-        let error = std::cell::RefCell::new(&mut *self.terminal.error);
+        let (_, config) = arguments.file.clone().load(self.environment)?;
+        let shows_progress = arguments.verbose || io::stderr().is_terminal();
+        let error = RefCell::new(&mut *self.terminal.error);
         let progress = |check: Check| {
-            if watched {
-                // What is found is what counts.
+            if shows_progress {
+                // Progress that cannot be written is no reason to stop.
                 let _ = writeln!(error.borrow_mut(), "{check} {}", check.title());
             }
         };
         let order = Order {
-            selection: arguments.only.unwrap_or_default(),
+            selection: arguments.only.clone().unwrap_or_default(),
             deep: arguments.deep,
             slow: arguments.slow,
-            jicofo: arguments.jicofo,
+            jicofo: arguments.jicofo.clone(),
             progress: &progress,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
+        let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(unable)?;
+            .map_err(not_examined)?;
         let random = Random::system();
-        let mut said = None;
+        let mut last: Option<RunSummary> = None;
         loop {
-            let looking = doctor::examine(&config, &order, &self.clock, &random);
-            let Some(report) = runtime.block_on(until_interrupted(looking)) else {
+            let examination = doctor::examine(&config, &order, &self.clock, &random);
+            let Some(report) = runtime.block_on(unless_interrupted(examination)) else {
                 break;
             };
-            let report = report.map_err(unable)?;
+            let report = report.map_err(not_examined)?;
             if let Some(file) = &arguments.junit {
                 fs::write(file, report.junit())
-                    .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
+                    .map_err(|error| CommandError::Usage(format!("{}: {error}", file.display())))?;
             }
-            let ids: Vec<_> = report.findings().iter().map(|own| own.id.clone()).collect();
-            // Who watches wants to hear of changes.
-            if said.as_ref().is_none_or(|(_, before)| *before != ids) {
-                if arguments.watch.is_some() && !arguments.json {
-                    let now = UNIX_EPOCH + Duration::from_secs(self.clock.now().as_unix());
-                    let now = humantime::format_rfc3339_seconds(now);
-                    writeln!(self.terminal.output, "== {now}")?;
-                }
-                if arguments.json {
-                    writeln!(self.terminal.output, "{}", report.json())?;
-                } else {
-                    write!(self.terminal.output, "{report}")?;
-                }
-                self.terminal.output.flush()?;
+            let outcome = RunSummary::of(&report);
+            if last
+                .as_ref()
+                .is_none_or(|last| last.findings != outcome.findings)
+            {
+                let now = self.clock.now();
+                print_report(&mut *self.terminal.output, &report, &arguments, now)?;
             }
-            said = Some((report.is_healthy(), ids));
+            last = Some(outcome);
             let Some(pause) = arguments.watch else {
                 break;
             };
-            let waiting = until_interrupted(tokio::time::sleep(pause));
-            if runtime.block_on(waiting).is_none() {
+            let pause = unless_interrupted(tokio::time::sleep(pause));
+            if runtime.block_on(pause).is_none() {
                 break;
             }
         }
-        match said {
-            Some((true, _)) => Ok(()),
-            Some((false, _)) => Err(Failure::Found),
-            None => Err(Failure::Usage("interrupted".to_owned())),
+        match last {
+            Some(RunSummary { healthy: true, .. }) => Ok(()),
+            Some(RunSummary { healthy: false, .. }) => Err(CommandError::Findings),
+            None => Err(CommandError::Usage("interrupted".to_owned())),
         }
     }
 
-    fn explain_lines(&mut self, file: Option<PathBuf>) -> Result<(), Failure> {
+    fn explain_lines(&mut self, file: Option<PathBuf>) -> Result<(), CommandError> {
         let mut bytes = Vec::new();
         if let Some(file) = file {
-            let unreadable =
-                |error: io::Error| Failure::Usage(format!("{}: {error}", file.display()));
-            let open = fs::File::open(&file).map_err(unreadable)?;
-            open.take(MAX_LOG_BYTES)
-                .read_to_end(&mut bytes)
-                .map_err(unreadable)?;
+            fs::File::open(&file)
+                .and_then(|open| open.take(MAX_LOG_BYTES).read_to_end(&mut bytes))
+                .map_err(|error| CommandError::Usage(format!("{}: {error}", file.display())))?;
         } else {
             let input = &mut *self.terminal.input;
             input.take(MAX_LOG_BYTES).read_to_end(&mut bytes)?;
@@ -149,52 +147,82 @@ impl Context<'_, '_> {
         if explanations.is_empty() {
             writeln!(
                 output,
-                "none of these lines is known; doctor looks at the deployment itself"
+                "none of these lines is known; `doctor` without `explain` tests the deployment"
             )?;
             return Ok(());
         }
         for explanation in explanations {
             writeln!(output, "{explanation}")?;
         }
-        Err(Failure::Found)
+        Err(CommandError::Findings)
     }
 }
 
-/// What comes of it, unless somebody presses Ctrl-C first.
-async fn until_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {
+// === impl RunSummary ===
+
+impl RunSummary {
+    fn of(report: &Report) -> Self {
+        let ids = report.findings().iter().map(|finding| finding.id.clone());
+        Self {
+            healthy: report.is_healthy(),
+            findings: ids.collect(),
+        }
+    }
+}
+
+fn print_report(
+    output: &mut dyn Write,
+    report: &Report,
+    arguments: &DoctorArguments,
+    now: Timestamp,
+) -> io::Result<()> {
+    if arguments.json {
+        writeln!(output, "{}", report.json())?;
+    } else {
+        if arguments.watch.is_some() {
+            writeln!(output, "== {}", time_format::format_rfc3339(now.as_unix()))?;
+        }
+        write!(output, "{report}")?;
+    }
+    output.flush()
+}
+
+/// The result of the work; `None` after Ctrl-C.
+async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         result = work => Some(result),
         _ = tokio::signal::ctrl_c() => None,
     }
 }
 
-fn quiet(text: &str) -> Result<Duration, String> {
-    between(text, Duration::from_secs(1), Duration::from_hours(1))
+fn parse_idle_duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text, Duration::from_hours(1))
         .ok_or_else(|| "write a duration from 1s to 1h, as 90s".to_owned())
 }
 
-fn pause(text: &str) -> Result<Duration, String> {
-    between(text, Duration::from_secs(1), Duration::from_hours(24))
+fn parse_pause(text: &str) -> Result<Duration, String> {
+    parse_duration(text, Duration::from_hours(24))
         .ok_or_else(|| "write a duration from 1s to 24h, as 60s".to_owned())
 }
 
-fn between(text: &str, least: Duration, most: Duration) -> Option<Duration> {
-    let duration = humantime::parse_duration(text).ok();
-    duration.filter(|duration| (least..=most).contains(duration))
+/// Parses a duration from one second to `longest`.
+fn parse_duration(text: &str, longest: Duration) -> Option<Duration> {
+    time_format::parse_duration(text)
+        .filter(|duration| (Duration::from_secs(1)..=longest).contains(duration))
 }
 
-fn jicofo(text: &str) -> Result<Authority, String> {
-    let address = text.strip_prefix("http://").unwrap_or(text);
-    address
+fn parse_jicofo(text: &str) -> Result<Authority, String> {
+    text.strip_prefix("http://")
+        .unwrap_or(text)
         .trim_end_matches('/')
         .parse()
-        .map_err(|_| "write an address as http://jicofo:8888".to_owned())
+        .map_err(|_| "write a URL as http://jicofo:8888".to_owned())
 }
 
-/// Nothing could be examined, which is another thing than that something is wrong.
-fn unable(error: impl Into<anyhow::Error>) -> Failure {
-    Failure::Usage(format!("{:#}", error.into()))
+/// Exit code 2: nothing was examined, as opposed to findings.
+fn not_examined(error: impl Into<anyhow::Error>) -> CommandError {
+    CommandError::Usage(format!("{:#}", error.into()))
 }
 
-/// A day's log of a busy Prosody.
+/// One day of a busy Prosody's log.
 const MAX_LOG_BYTES: u64 = 64 << 20;

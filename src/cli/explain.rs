@@ -1,4 +1,4 @@
-//! `explain`: what the rules make of a person and a room, and why.
+//! `explain`: which rule applies to a user and a room, and why.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{ConfigArgument, Context, Failure, token};
+use super::{CommandContext, CommandError, ConfigArgument, token};
 use config::Config;
 use model::{
     identity::{Identity, Standing},
@@ -28,40 +28,39 @@ pub(super) struct ExplainArguments {
     /// The room, as ROOM or TENANT/ROOM.
     #[arg(long)]
     room: String,
-    /// What the provider says of the person: a file with a JSON object of claims. Unless given,
-    /// nobody in particular comes.
+    /// A JSON file with the user's claims from the provider [default: an anonymous visitor].
     #[arg(long, value_name = "FILE")]
     claims: Option<PathBuf>,
-    /// As what the person comes.
-    #[arg(long = "as", value_enum, default_value_t = Comes::Member)]
-    comes: Comes,
-    /// The room is open: somebody who may open it is there.
+    /// The standing of the user.
+    #[arg(long = "as", value_enum, default_value_t = VisitorKind::Member)]
+    kind: VisitorKind,
+    /// The room is open already.
     #[arg(long)]
     open: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Comes {
-    /// Signed in.
+enum VisitorKind {
+    /// A signed-in user.
     Member,
-    /// Under a name of their own choice.
+    /// A guest, who has entered a name.
     Guest,
 }
 
-// === impl Context ===
+// === impl CommandContext ===
 
-impl Context<'_, '_> {
-    pub(super) fn explain(&mut self, arguments: ExplainArguments) -> Result<(), Failure> {
-        let room = token::room(&arguments.room)
-            .map_err(|error| Failure::Usage(format!("{error}; name another with --room")))?;
+impl CommandContext<'_, '_> {
+    pub(super) fn explain(&mut self, arguments: ExplainArguments) -> Result<(), CommandError> {
+        let room = token::parse_room(&arguments.room)
+            .map_err(|error| CommandError::Usage(format!("{error}; name another with --room")))?;
         let (_, config) = arguments.file.load(self.environment)?;
         let person = match &arguments.claims {
-            Some(file) => Some(person(file, &config)?),
+            Some(file) => Some(read_identity(file, &config)?),
             None => None,
         };
-        let standing = match arguments.comes {
-            Comes::Member => Standing::Member,
-            Comes::Guest => Standing::Guest,
+        let standing = match arguments.kind {
+            VisitorKind::Member => Standing::Member,
+            VisitorKind::Guest => Standing::Guest,
         };
         let owners = OwnerTags::new(config.keyring.tagger(Purpose::Owner));
         let visitor = person.as_ref().map(|identity| Visitor {
@@ -82,11 +81,11 @@ impl Context<'_, '_> {
             let fingerprint = ring.fingerprint();
             writeln!(
                 output,
-                "shard    {shard} if it begins now (ring {fingerprint})"
+                "shard    {shard}, if the room is opened now (ring {fingerprint})"
             )?;
         }
         let Some((position, rule)) = config.policy.rule_for(&room) else {
-            writeln!(output, "rule     none is for this room\nanswer   refused")?;
+            writeln!(output, "rule     none matches this room\nanswer   refused")?;
             return Ok(());
         };
         writeln!(
@@ -94,23 +93,23 @@ impl Context<'_, '_> {
             "rule     {position} of {}",
             config.policy.rules().len()
         )?;
-        conditions(output, rule, visitor.as_ref())?;
+        print_conditions(output, rule, visitor.as_ref())?;
         let admission = config.policy.decide(&room, visitor.as_ref(), &situation);
-        writeln!(output, "answer   {}", in_words(&admission))?;
+        writeln!(output, "answer   {}", describe(&admission))?;
         if let (Admission::Admit(grant), Some(person)) = (&admission, &person) {
-            self.token_of(&config, &room, grant, person)?;
+            self.print_claims(&config, &room, grant, person)?;
         }
         Ok(())
     }
 
-    /// What the token for Prosody would say; not the token.
-    fn token_of(
+    /// Prints the claims of the token for Prosody, but not the token.
+    fn print_claims(
         &mut self,
         config: &Config,
         room: &RoomKey,
         grant: &Grant<'_>,
         person: &Identity,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandError> {
         let Some(jitsi) = config.jitsi() else {
             return Ok(());
         };
@@ -124,25 +123,25 @@ impl Context<'_, '_> {
     }
 }
 
-/// The person, read from a file of claims.
-fn person(file: &PathBuf, config: &Config) -> Result<Identity, Failure> {
-    let wrong = |what: String| Failure::Usage(format!("{}: {what}", file.display()));
+/// Reads the user from a file of claims.
+fn read_identity(file: &PathBuf, config: &Config) -> Result<Identity, CommandError> {
+    let invalid = |what: String| CommandError::Usage(format!("{}: {what}", file.display()));
     let Some(provider) = &config.oidc else {
-        let what = "there is no [oidc], so nobody signs in with claims".to_owned();
-        return Err(Failure::Usage(what));
+        let what = "--claims requires [oidc]".to_owned();
+        return Err(CommandError::Usage(what));
     };
-    let text = fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    let text = fs::read(file).map_err(|error| invalid(error.to_string()))?;
     let claims: ClaimsSet = serde_json::from_slice(&text)
-        .map_err(|error| wrong(format!("not a JSON object of claims: {error}")))?;
+        .map_err(|error| invalid(format!("not a JSON object of claims: {error}")))?;
     oidc::identity_from_claims(&claims, provider, &config.policy)
-        .map_err(|error| wrong(error.to_string()))
+        .map_err(|error| invalid(error.to_string()))
 }
 
-/// Whether a condition is met, which depends on what it is for.
+/// Whether a visitor meets a condition: links and integrations admit and elevate differently.
 type Meets<'m> = &'m dyn Fn(&Condition, &Visitor<'_>) -> bool;
 
-/// The rule's conditions, and which of them are met.
-fn conditions(
+/// Prints the conditions of the rule, and which of them the visitor meets.
+fn print_conditions(
     output: &mut dyn Write,
     rule: &Rule,
     visitor: Option<&Visitor<'_>>,
@@ -171,29 +170,29 @@ fn conditions(
             let met = match visitor {
                 Some(visitor) if meets(condition, visitor) => "met",
                 Some(_) => "not met",
-                None => "not looked at: nobody in particular",
+                None => "not evaluated for an anonymous visitor",
             };
             writeln!(output, "  {label:<9} {condition}: {met}")?;
         }
     }
     match &rule.start {
         StartRule::Anyone => writeln!(output, "  start     anyone"),
-        StartRule::Vouched => writeln!(output, "  start     whoever has an account, and hosts"),
+        StartRule::Vouched => writeln!(output, "  start     members, hosts and moderators"),
         StartRule::Hosts => writeln!(output, "  start     hosts and moderators"),
         StartRule::Where(_) => Ok(()),
     }
 }
 
-fn in_words(admission: &Admission<'_>) -> String {
+fn describe(admission: &Admission<'_>) -> String {
     match admission {
         Admission::Admit(grant) => {
             format!("enters as {} ({grant})", grant.role().as_str())
         }
         Admission::Wait(waiting) if waiting.for_host => "waits for a host".to_owned(),
-        Admission::Wait(_) => "waits until somebody with an account opens the room".to_owned(),
+        Admission::Wait(_) => "waits until a member opens the room".to_owned(),
         Admission::SignIn => "has to sign in".to_owned(),
-        Admission::Guest { ask: true } => "may enter as a guest after saying a name".to_owned(),
-        Admission::Guest { ask: false } => "may enter as a guest without being asked".to_owned(),
+        Admission::Guest { ask: true } => "may enter as a guest, with a name".to_owned(),
+        Admission::Guest { ask: false } => "may enter as a guest, without a name".to_owned(),
         Admission::Refuse(refusal) => format!("refused: {refusal}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Commands as they are typed, against the demonstration's configuration.
+//! Whole command lines, against the configuration of the demonstration.
 
 use super::*;
 use devkit::demo::{DemoParts, Ports};
@@ -10,7 +10,7 @@ async fn parts() -> DemoParts {
         .unwrap()
 }
 
-/// The file that the demonstration wrote its configuration to.
+/// The configuration file of the demonstration.
 fn config_file(parts: &DemoParts) -> String {
     let certificate = &parts.config.server.tls.as_ref().unwrap().certificate;
     certificate
@@ -19,7 +19,7 @@ fn config_file(parts: &DemoParts) -> String {
         .to_string()
 }
 
-/// Runs one command line; answers how it ended and what it wrote.
+/// Runs a command line; returns the exit code, standard output and standard error.
 fn command(words: &[&str], input: &str) -> (Exit, String, String) {
     let (mut output, mut error) = (Vec::new(), Vec::new());
     let mut terminal = Terminal {
@@ -33,14 +33,14 @@ fn command(words: &[&str], input: &str) -> (Exit, String, String) {
         demo: || Ok(()),
     };
     let all = ["gateway"].iter().chain(words);
-    let environment = Environment::of::<&str, &str>([]);
+    let environment = Environment::from_variables::<&str, &str>([]);
     let exit = run(all, &environment, commands, &mut terminal);
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (exit, text(output), text(error))
 }
 
 #[tokio::test]
-async fn test_persons_get_links_and_tokens() {
+async fn token_mint_prints_a_link_and_a_token_for_each_user() {
     let parts = parts().await;
     let file = config_file(&parts);
     let mint = [
@@ -76,7 +76,7 @@ async fn test_persons_get_links_and_tokens() {
 }
 
 #[tokio::test]
-async fn rules_are_explained() {
+async fn explain_prints_the_conditions_and_the_decision_without_a_token() {
     let parts = parts().await;
     let file = config_file(&parts);
     let directory = tempfile::tempdir().unwrap();
@@ -104,7 +104,7 @@ async fn rules_are_explained() {
 }
 
 #[test]
-fn logs_are_explained_from_standard_input() {
+fn doctor_explain_reads_standard_input() {
     let (exit, output, _) = command(&["doctor", "explain"], "'app_id' must not be empty\n");
     assert_eq!(exit, Exit::Failed);
     assert!(output.contains("JWT_APP_ID"), "{output}");
@@ -113,7 +113,7 @@ fn logs_are_explained_from_standard_input() {
 }
 
 #[test]
-fn a_doctor_that_cannot_begin_says_so() {
+fn a_doctor_without_configuration_or_checks_is_refused() {
     let (exit, _, error) = command(&["doctor", "--config", "/nonexistent"], "");
     assert_eq!(exit, Exit::Refused, "{error}");
     let (exit, _, error) = command(&["doctor", "--only", "Z"], "");

@@ -1,28 +1,33 @@
-//! `token mint` and `token inspect`: tokens for tests, and what a token says.
+//! `token mint` creates tokens for tests, `token inspect` prints the claims of one.
 
 use std::{io::Read, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
-use humantime_serde::re::humantime;
 
-use super::{ConfigArgument, Context, Failure};
+use super::{CommandContext, CommandError, ConfigArgument, help};
 use doctor::TestPersons;
 use model::{
     identity::Identity,
     policy::Role,
     random::Random,
     room::{RoomError, RoomKey},
+    time_format,
     token::{Minter, prosody},
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum TokenCommand {
-    /// Print a link into the room and a token that Prosody accepts for each of some test persons.
-    /// Keep both as secret as keys.
+    /// Create test users: for each, a link into the room and a token for Prosody.
+    ///
+    /// Both admit their holder; treat them as secrets.
+    #[command(after_help = help::TOKEN_MINT)]
     Mint(MintArguments),
-    /// Print what a token says, and which of Prosody's rules it breaks. Its signature is not checked.
+    /// Print the claims of a token, and which of Prosody's rules they violate.
+    ///
+    /// The signature is not verified.
+    #[command(after_help = help::TOKEN_INSPECT)]
     Inspect {
-        /// The token, or `-` to read it from standard input, where no other process can see it.
+        /// The token, or `-` for standard input, which other processes cannot read.
         token: String,
     },
 }
@@ -34,26 +39,26 @@ pub(super) struct MintArguments {
     /// The room, as ROOM or TENANT/ROOM.
     #[arg(long)]
     room: String,
-    /// How many tokens, each for another person; unless given, as many as names.
+    /// The number of users [default: the number of names, or 1].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=MAX_COUNT))]
     count: Option<u16>,
-    /// Who of them is a moderator.
+    /// Which of the users are moderators.
     #[arg(long, value_enum, default_value_t = Moderators::First)]
     moderator: Moderators,
-    /// How long the tokens are good for; unless given, what `token.lifetime` says.
-    #[arg(long, value_name = "DURATION", value_parser = ttl)]
+    /// The lifetime of the tokens [default: `token.lifetime`].
+    #[arg(long, value_name = "DURATION", value_parser = parse_ttl)]
     ttl: Option<Duration>,
-    /// The name of a person; may be given several times.
+    /// The name of a user; may be repeated.
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
-    /// Print only this, one a line, for scripts.
+    /// Print only links or only tokens, one per line.
     #[arg(long, value_enum)]
     print: Option<Part>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Links through the gateway, good in browsers and frames.
+    /// Links through the gateway, for browsers and frames.
     Links,
     /// Tokens for Prosody.
     Tokens,
@@ -66,24 +71,26 @@ enum Moderators {
     None,
 }
 
-// === impl Context ===
+// === impl CommandContext ===
 
-impl Context<'_, '_> {
-    pub(super) fn token(&mut self, command: TokenCommand) -> Result<(), Failure> {
+impl CommandContext<'_, '_> {
+    pub(super) fn token(&mut self, command: TokenCommand) -> Result<(), CommandError> {
         match command {
             TokenCommand::Mint(arguments) => self.mint(arguments),
             TokenCommand::Inspect { token } => self.inspect(token),
         }
     }
 
-    fn mint(&mut self, arguments: MintArguments) -> Result<(), Failure> {
-        let room = room(&arguments.room)
-            .map_err(|error| Failure::Usage(format!("{error}; name another with --room")))?;
+    fn mint(&mut self, arguments: MintArguments) -> Result<(), CommandError> {
+        let room = parse_room(&arguments.room)
+            .map_err(|error| CommandError::Usage(format!("{error}; name another with --room")))?;
         let people = arguments.people();
         let (_, config) = arguments.file.load(self.environment)?;
         let settings = &config
             .jitsi()
-            .ok_or_else(|| Failure::Usage("with [jaas] there is no Prosody to mint for".into()))?
+            .ok_or_else(|| {
+                CommandError::Usage("tokens for Prosody cannot be created with [jaas]".into())
+            })?
             .token;
         let minter = Minter::new(settings, self.clock.clone()).map_err(anyhow::Error::from)?;
         let lifetime = arguments.ttl.unwrap_or(settings.lifetime);
@@ -111,7 +118,7 @@ impl Context<'_, '_> {
         Ok(())
     }
 
-    fn inspect(&mut self, token: String) -> Result<(), Failure> {
+    fn inspect(&mut self, token: String) -> Result<(), CommandError> {
         let token = if token == "-" {
             let mut text = String::new();
             let input = &mut *self.terminal.input;
@@ -122,14 +129,14 @@ impl Context<'_, '_> {
         };
         let report = prosody::inspect(&token, self.clock.now());
         if report.claims.is_none() {
-            let remedy = "not a JWT; it has three parts of base64url with dots between them";
-            return Err(Failure::Usage(remedy.to_owned()));
+            let message = "not a JWT; a JWT is three parts of base64url, separated by dots";
+            return Err(CommandError::Usage(message.to_owned()));
         }
         write!(self.terminal.output, "{report}")?;
         if report.is_acceptable() {
             return Ok(());
         }
-        Err(anyhow::anyhow!("Prosody would refuse this token").into())
+        Err(anyhow::anyhow!("Prosody would reject this token").into())
     }
 }
 
@@ -165,7 +172,8 @@ impl Moderators {
     }
 }
 
-pub(super) fn room(text: &str) -> Result<RoomKey, RoomError> {
+/// Parses `ROOM` or `TENANT/ROOM`.
+pub(super) fn parse_room(text: &str) -> Result<RoomKey, RoomError> {
     let (tenant, name) = text
         .split_once('/')
         .map_or((None, text), |(tenant, name)| (Some(tenant), name));
@@ -175,20 +183,19 @@ pub(super) fn room(text: &str) -> Result<RoomKey, RoomError> {
     RoomKey::from_page(tenant, name).map(|page| page.key)
 }
 
-fn ttl(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .ok()
+fn parse_ttl(text: &str) -> Result<Duration, String> {
+    time_format::parse_duration(text)
         .filter(|ttl| (Duration::from_secs(1)..=MAX_TTL).contains(ttl))
         .ok_or_else(|| "write a duration from 1s to 24h, as 10m".to_owned())
 }
 
-/// As many as the largest meeting that a load test would try.
+/// The size of the largest load test.
 const MAX_COUNT: i64 = 1000;
 
-/// Longer than any test; tokens cannot be taken back.
+/// Longer than any test: tokens cannot be revoked.
 const MAX_TTL: Duration = Duration::from_hours(24);
 
-/// Many times what any HTTP server takes as a header.
+/// Far beyond the header limit of any HTTP server.
 const MAX_TOKEN_BYTES: u64 = 1 << 20;
 
 #[cfg(test)]
@@ -196,12 +203,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rooms_are_written_with_or_without_a_tenant() {
+    fn a_room_has_an_optional_tenant() {
         assert_eq!(
-            room("Board Meeting").unwrap().to_string(),
+            parse_room("Board Meeting").unwrap().to_string(),
             "board%20meeting"
         );
-        assert_eq!(room("Acme/x").unwrap().to_string(), "acme/x");
-        assert!(room("").is_err() && room("a/b/c").is_err());
+        assert_eq!(parse_room("Acme/x").unwrap().to_string(), "acme/x");
+        assert!(parse_room("").is_err() && parse_room("a/b/c").is_err());
     }
 }

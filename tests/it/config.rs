@@ -106,7 +106,7 @@ fn every_mistake_is_one_line_with_file_line_key_and_remedy() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+fn all_problems_are_reported_in_the_order_of_the_file() {
     let place = Workplace::new();
     place.private(
         "gateway.toml",
@@ -140,10 +140,10 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
-fn a_good_file_is_good() {
+fn a_valid_file_passes_the_check() {
     let place = Workplace::new();
     let output = place.run(&["check"], &[]);
-    assert_eq!(text(&output.stdout), "gateway.toml is good\n");
+    assert_eq!(text(&output.stdout), "gateway.toml is valid\n");
     assert_eq!(output.status.code(), Some(0));
     place.change(
         "secret_file = \"prosody.secret\"",
@@ -159,7 +159,7 @@ fn a_good_file_is_good() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn a_missing_file_is_named() {
     let place = Workplace::new();
     let output = place.run(&["check", "--config", "none.toml"], &[]);
     assert_eq!(output.status.code(), Some(2));
@@ -177,7 +177,7 @@ fn the_environment_sets_keys_of_every_kind() {
     let session = place.0.path().join("session.key");
     let config = config::load(
         &path,
-        &Environment::of([
+        &Environment::from_variables([
             ("GATEWAY__PUBLIC_URL", "https://other.example.org:8443"),
             ("GATEWAY__LISTEN__WORKERS", "3"),
             ("GATEWAY__LISTEN__HTTPS", "[::1]:0"),
@@ -215,7 +215,10 @@ fn the_environment_sets_keys_of_every_kind() {
     assert_eq!(token.issuer, "gateway");
     assert_eq!(token.subject, "meet.jitsi");
     assert_eq!(config.policy.rules().len(), 2);
-    assert_eq!(config.weakened, ["oidc.insecure_trust_unverified_email"]);
+    assert_eq!(
+        config.insecure_switches,
+        ["oidc.insecure_trust_unverified_email"]
+    );
 }
 
 #[test]
@@ -225,7 +228,7 @@ fn mistakes_in_the_environment_name_the_variable() {
         (
             "GATEWAY__OIDC__ISSUER",
             "http://sso",
-            "oidc.issuer: not https, so anybody on the way could sign in as anybody; use https, or \
+            "oidc.issuer: not https, so that an attacker on the network path could sign in as any user; use https, or \
              set insecure_http_issuer = true for a test",
         ),
         (
@@ -236,7 +239,7 @@ fn mistakes_in_the_environment_name_the_variable() {
         (
             "GATEWAY__LISTEN__WORKERS",
             "many",
-            "listen.workers: not a whole number; write digits only",
+            "listen.workers: not an integer; write digits only",
         ),
         (
             "GATEWAY__LOG__ACCESS",
@@ -257,12 +260,12 @@ fn mistakes_in_the_environment_name_the_variable() {
         (
             "GATEWAY__PUBLIC_URL__X",
             "x",
-            "public_url.x: unknown key; remove what follows the last two underscores",
+            "public_url.x: unknown key; remove the part after the last two underscores",
         ),
         (
             "GATEWAY__ROOM",
             "[{ match = 3, enter = \"member\" }]",
-            "room[1].match: expected a text, found a number; write for example \"*\"",
+            "room[1].match: expected a string, found an integer; write for example \"*\"",
         ),
     ] {
         assert_eq!(
@@ -276,7 +279,7 @@ fn mistakes_in_the_environment_name_the_variable() {
     ];
     assert_eq!(
         place.check(&both),
-        "environment GATEWAY__TOKEN__SECRET_FILE: token.secret_file: stands beside secret; remove \
+        "environment GATEWAY__TOKEN__SECRET_FILE: token.secret_file: conflicts with secret; remove \
          one of the two\n"
     );
 }
@@ -285,7 +288,7 @@ fn mistakes_in_the_environment_name_the_variable() {
 fn secrets_are_never_shown() {
     let place = Workplace::new();
     let path = place.0.path().join("gateway.toml");
-    let environment = Environment::of([
+    let environment = Environment::from_variables([
         ("GATEWAY__OIDC__CLIENT_SECRET", OIDC_SECRET),
         ("GATEWAY__SESSION__KEY", SESSION_KEY),
         ("GATEWAY__TOKEN__SECRET", PROSODY_SECRET),
@@ -316,7 +319,7 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
-fn a_secret_belongs_in_a_private_file() {
+fn a_secret_in_a_world_accessible_file_is_rejected() {
     let place = Workplace::new();
     let inline = GOOD.replace(
         "secret_file = \"prosody.secret\"",
@@ -327,8 +330,8 @@ fn a_secret_belongs_in_a_private_file() {
     place.open("gateway.toml", &inline);
     assert_eq!(
         place.check(&[]),
-        "gateway.toml:20: token.secret: stands in a file that is open to every account of the \
-         machine; run chmod o-rwx on it, or use secret_file\n"
+        "gateway.toml:20: token.secret: a secret in a file that every account of the machine can \
+         access; run chmod o-rwx on the file, or use secret_file\n"
     );
 }
 
@@ -354,7 +357,7 @@ fn wrong_command_lines_and_help_have_their_exit_codes() {
 }
 
 #[test]
-fn minted_tokens_say_what_was_asked_for() {
+fn minted_tokens_have_the_requested_claims() {
     let place = Workplace::new();
     let arguments = [
         "token",
@@ -391,7 +394,7 @@ fn minted_tokens_say_what_was_asked_for() {
 }
 
 #[test]
-fn a_token_that_prosody_would_refuse_is_explained() {
+fn inspect_explains_why_prosody_rejects_a_token() {
     // {"typ":"JWT","alg":"none"} and {"room":"x"}
     let token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0.eyJyb29tIjoieCJ9.x";
     let output = Workplace::new().run(&["token", "inspect", token], &[]);
@@ -413,10 +416,10 @@ fn the_schema_in_the_repository_is_fresh() {
 }
 
 #[test]
-fn the_example_in_the_repository_is_good() {
+fn the_example_in_the_repository_is_valid() {
     let place = Workplace::new();
     let path = repository("config/gateway.toml");
-    let environment = Environment::of([
+    let environment = Environment::from_variables([
         (
             "GATEWAY__OIDC__CLIENT_SECRET_FILE",
             at(&place, "oidc.secret"),
@@ -425,11 +428,11 @@ fn the_example_in_the_repository_is_good() {
         ("GATEWAY__TOKEN__SECRET_FILE", at(&place, "prosody.secret")),
     ]);
     let config = config::load(Path::new(&path), &environment).unwrap();
-    assert!(config.weakened.is_empty());
+    assert!(config.insecure_switches.is_empty());
 }
 
 #[test]
-fn the_reference_tells_of_every_key() {
+fn the_reference_contains_every_key() {
     let reference = config::reference();
     let mut keys = Vec::new();
     collect_keys(&config::schema(), &mut keys);

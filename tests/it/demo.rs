@@ -19,7 +19,7 @@ use devkit::{
     meeting,
     testing::{Browser, Page, tls},
 };
-use jitsi_auth_gateway::app::{self, Surroundings};
+use jitsi_auth_gateway::app::{self, StartOptions};
 use model::{clock::Clock, random::Random};
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +29,7 @@ struct Setup {
     origin: String,
     https: SocketAddr,
     authorities: RootCertStore,
-    running: app::Running,
+    running: app::GatewayHandle,
     meeting: std::sync::Arc<meeting::Meeting>,
     _stop: tokio_util::sync::DropGuard,
 }
@@ -47,7 +47,7 @@ async fn start() -> Setup {
     let meeting = parts.neighbours.meeting.meeting();
     let origin = parts.config.public_url.origin().to_owned();
     tokio::spawn(parts.neighbours.run(stop.clone()));
-    let running = app::start(&parts.config, Surroundings::default()).unwrap();
+    let running = app::start(&parts.config, StartOptions::default()).unwrap();
     Setup {
         origin,
         https: running.addresses.https.unwrap(),

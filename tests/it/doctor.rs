@@ -2,10 +2,10 @@
 
 use std::sync::Mutex;
 
-use config::{Config, Jitsi};
+use config::{Config, JitsiConfig};
 use devkit::demo::{DemoParts, Ports};
 use doctor::{Check, Order, Report, Selection, Trust, examine_trusting};
-use jitsi_auth_gateway::app::{self, Surroundings};
+use jitsi_auth_gateway::app::{self, StartOptions};
 use model::{clock::Clock, random::Random};
 use oidc::OidcSettings;
 use rustls::{
@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 struct Deployment {
     config: Config,
     trust: Trust,
-    running: app::Running,
+    running: app::GatewayHandle,
     _stop: DropGuard,
 }
 
@@ -44,7 +44,7 @@ impl Deployment {
         roots
             .add(CertificateDer::from_pem_file(file).unwrap())
             .unwrap();
-        let running = app::start(&parts.config, Surroundings::default()).ok()?;
+        let running = app::start(&parts.config, StartOptions::default()).ok()?;
         let stop = CancellationToken::new();
         tokio::spawn(parts.neighbours.run(stop.clone()));
         Some(Self {
@@ -92,10 +92,10 @@ fn oidc(config: &mut Config) -> &mut OidcSettings {
     settings.expect("the demonstration has a provider")
 }
 
-fn jitsi(config: &mut Config) -> &mut Jitsi {
+fn jitsi(config: &mut Config) -> &mut JitsiConfig {
     match &mut config.backend {
-        config::Backend::Jitsi(jitsi) => jitsi,
-        config::Backend::Jaas(_) => unreachable!("the demonstration has a Jitsi"),
+        config::BackendConfig::Jitsi(jitsi) => jitsi,
+        config::BackendConfig::Jaas(_) => unreachable!("the demonstration has a Jitsi"),
     }
 }
 

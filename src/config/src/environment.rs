@@ -1,167 +1,197 @@
 //! `GATEWAY__SECTION__KEY`: environment variables that set keys of the configuration.
 //!
-//! The only module that reads the process's environment.
+//! The only module that reads the environment of the process.
 
 use std::{
     collections::BTreeMap,
+    env,
     ffi::{OsStr, OsString},
+    fmt,
     path::PathBuf,
     sync::Arc,
 };
 
 use super::{
-    problem::{Fault, Report},
-    shape::{Shape, unknown},
-    tree::{self, Node, Place, Table, Value},
+    diagnostics::Diagnostics,
+    location::Location,
+    problem::Fault,
+    provenance::{self, Node, Table, Value},
+    schema_check::{ExpectedType, UnknownKey},
 };
 
-/// The variables of an environment that are for the gateway.
+/// The environment variables whose names begin with `GATEWAY_`.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, OsString>);
 
-/// One variable on its way into the tree.
-struct Setting<'s> {
-    place: Place,
+/// A variable that sets the key at `path`.
+struct Override<'v> {
+    location: Location,
     path: String,
-    text: &'s str,
+    text: &'v str,
+}
+
+/// The position of a key in the tree, and the type that its value has to have.
+struct Slot<'k, 'n, 's> {
+    table: &'n mut Table,
+    key: &'k str,
+    expected: &'s ExpectedType,
 }
 
 // === impl Environment ===
 
 impl Environment {
-    /// The process's own environment.
-    pub fn of_process() -> Self {
-        Self::of(std::env::vars_os())
+    /// Reads the environment of the process.
+    pub fn from_process() -> Self {
+        Self::from_variables(env::vars_os())
     }
 
-    /// An environment of these variables.
-    pub fn of<N: Into<OsString>, V: Into<OsString>>(
+    /// Keeps the gateway's variables among these; names that are not UTF-8 are ignored.
+    pub fn from_variables<N: Into<OsString>, V: Into<OsString>>(
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        let ours = variables.into_iter().filter_map(|(name, value)| {
+        let gateway = variables.into_iter().filter_map(|(name, value)| {
             let name = name.into().into_string().ok()?;
             name.starts_with("GATEWAY_").then(|| (name, value.into()))
         });
-        Self(ours.collect())
+        Self(gateway.collect())
     }
 
-    /// The configuration file that `GATEWAY_CONFIG` names.
+    /// The configuration file in `GATEWAY_CONFIG`; `None` if it is unset or empty.
     pub fn config_file(&self) -> Option<PathBuf> {
         let path = self.0.get("GATEWAY_CONFIG")?;
         (!path.is_empty()).then(|| PathBuf::from(path))
     }
 
-    /// Sets the keys that variables name, over what the file says.
-    pub(super) fn overlay(&self, root: &mut Node, shape: &Shape, report: &mut Report) {
+    /// Sets the keys that variables name. A variable takes precedence over the file.
+    pub(super) fn overlay(
+        &self,
+        root: &mut Node,
+        expected: &ExpectedType,
+        diagnostics: &mut Diagnostics,
+    ) {
         for (name, value) in &self.0 {
             let Some(path) = name.strip_prefix(PREFIX) else {
                 continue;
             };
             let path = path.to_lowercase().replace(SEPARATOR, ".");
-            let place = Place::Variable(Arc::from(name.as_str()));
-            if let Err(fault) = Self::set(root, shape, place.clone(), &path, value) {
-                report.reject_at(place, &path, fault);
+            let location = Location::Variable(Arc::from(name.as_str()));
+            let applied = Override::new(location.clone(), path.clone(), value)
+                .and_then(|variable| variable.apply(root, expected));
+            if let Err(fault) = applied {
+                diagnostics.reject_at(location, &path, fault);
             }
         }
     }
-
-    fn set(
-        root: &mut Node,
-        shape: &Shape,
-        place: Place,
-        path: &str,
-        value: &OsStr,
-    ) -> Result<(), Fault> {
-        let text = value
-            .to_str()
-            .ok_or_else(|| Fault::new("not UTF-8", "write the value as UTF-8"))?;
-        let setting = Setting {
-            place,
-            path: path.to_owned(),
-            text,
-        };
-        let (table, key, shape) = setting.find(root, shape)?;
-        let node = setting.parse(shape)?;
-        // Either form of a secret replaces the other that the file has; two variables are for the
-        // reader of the secret to refuse.
-        let sibling = sibling(key);
-        table.retain(|key, node| *key != sibling || matches!(node.place, Place::Variable(_)));
-        table.insert(key.to_owned(), node);
-        Ok(())
-    }
 }
 
-/// Names only: the values may be secrets.
-impl std::fmt::Debug for Environment {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// Prints names only; the values may be secrets.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-// === impl Setting ===
+// === impl Override ===
 
-impl Setting<'_> {
-    /// The table that the key goes into, made on the way if need be, and the key's shape.
-    fn find<'p, 'n, 'h>(
-        &'p self,
+impl<'v> Override<'v> {
+    fn new(location: Location, path: String, value: &'v OsStr) -> Result<Self, Fault> {
+        let text = value
+            .to_str()
+            .ok_or_else(|| Fault::new("not UTF-8", "write the value as UTF-8"))?;
+        Ok(Self {
+            location,
+            path,
+            text,
+        })
+    }
+
+    fn apply(&self, root: &mut Node, expected: &ExpectedType) -> Result<(), Fault> {
+        let Slot {
+            table,
+            key,
+            expected,
+        } = self.locate(root, expected)?;
+        let node = self.parse(expected)?;
+        // `x` in a variable replaces `x_file` in the file, and vice versa. Two variables stay: the
+        // reader of the secret rejects them.
+        let sibling = secret_sibling(key);
+        table.retain(|key, node| *key != sibling || matches!(node.location, Location::Variable(_)));
+        table.insert(key.to_owned(), node);
+        Ok(())
+    }
+
+    /// Finds the key's table; missing tables are created.
+    fn locate<'k, 'n, 's>(
+        &'k self,
         root: &'n mut Node,
-        shape: &'h Shape,
-    ) -> Result<(&'n mut Table, &'p str, &'h Shape), Fault> {
-        let (mut node, mut shape) = (root, shape);
+        expected: &'s ExpectedType,
+    ) -> Result<Slot<'k, 'n, 's>, Fault> {
+        let (mut node, mut expected) = (root, expected);
         let mut rest = self.path.as_str();
         loop {
-            let Shape::Table(fields) = shape else {
-                return Err(beneath(shape));
+            let ExpectedType::Table(keys) = expected else {
+                return Err(no_keys_below(expected));
             };
-            let (key, deeper) = rest
+            let (name, deeper) = rest
                 .split_once('.')
-                .map_or((rest, None), |(key, deeper)| (key, Some(deeper)));
-            let field = fields.get(key).ok_or_else(|| {
-                let (remedy, meant) = unknown(key, fields);
-                let around = self.path.strip_suffix(rest).unwrap_or_default();
-                let remedy = meant.map_or(remedy, |meant| did_you_mean(around, meant));
+                .map_or((rest, None), |(name, deeper)| (name, Some(deeper)));
+            let key = keys.get(name).ok_or_else(|| {
+                let unknown = UnknownKey::new(name, keys);
+                let parent = self.path.strip_suffix(rest).unwrap_or_default();
+                let remedy = unknown.suggestion.map_or(unknown.remedy, |suggestion| {
+                    let name = variable_name(&format!("{parent}{suggestion}"));
+                    format!("did you mean {name}")
+                });
                 Fault::new("unknown key", remedy)
             })?;
             if !matches!(node.value, Value::Table(_)) {
-                // The file has something else here; that is reported unless it is replaced.
-                *node = Node::table(self.place.clone());
+                // The file has a value of another type here, which the variable replaces.
+                *node = Node::empty_table(self.location.clone());
             }
             let Value::Table(table) = &mut node.value else {
-                unreachable!("it was made a table")
+                unreachable!("the node was made a table")
             };
             let Some(deeper) = deeper else {
-                return Ok((table, key, &field.shape));
+                return Ok(Slot {
+                    table,
+                    key: name,
+                    expected: &key.expected,
+                });
             };
             node = table
-                .entry(key.to_owned())
-                .or_insert_with(|| Node::table(self.place.clone()));
-            shape = &field.shape;
+                .entry(name.to_owned())
+                .or_insert_with(|| Node::empty_table(self.location.clone()));
+            expected = &key.expected;
             rest = deeper;
         }
     }
 
-    /// Reads the text as what the key has to be.
-    fn parse(&self, shape: &Shape) -> Result<Node, Fault> {
-        let value = match shape {
-            Shape::Integer => Value::Integer(
+    /// Parses the text as the type that the key has to have.
+    fn parse(&self, expected: &ExpectedType) -> Result<Node, Fault> {
+        let value = match expected {
+            ExpectedType::Integer => Value::Integer(
                 self.text
                     .trim()
                     .parse()
-                    .map_err(|_| Fault::new("not a whole number", "write digits only"))?,
+                    .map_err(|_| Fault::new("not an integer", "write digits only"))?,
             ),
-            Shape::Boolean => Value::Boolean(
+            ExpectedType::Boolean => Value::Boolean(
                 self.text
                     .trim()
                     .parse()
                     .map_err(|_| Fault::new("neither true nor false", "write true or false"))?,
             ),
-            Shape::List(item) if self.is_toml() || !matches!(item.shape, Shape::Text) => {
-                return self.parse_toml();
+            ExpectedType::List(item)
+                if self.is_toml_array() || !matches!(item.expected, ExpectedType::Text) =>
+            {
+                return self.parse_toml_array();
             }
-            Shape::List(_) => self.parse_commas(),
-            Shape::Either(_) if self.is_toml() => return self.parse_toml(),
-            Shape::Text | Shape::Word(_) | Shape::Either(_) => Value::Text(self.text.to_owned()),
-            Shape::Table(_) => {
+            ExpectedType::List(_) => self.parse_comma_separated(),
+            ExpectedType::AnyOf(_) if self.is_toml_array() => return self.parse_toml_array(),
+            ExpectedType::Text | ExpectedType::Word(_) | ExpectedType::AnyOf(_) => {
+                Value::Text(self.text.to_owned())
+            }
+            ExpectedType::Table(_) => {
                 let remedy = "add two underscores and the name of a key";
                 return Err(Fault::new("a section, not a key", remedy));
             }
@@ -169,19 +199,19 @@ impl Setting<'_> {
         Ok(self.node(value))
     }
 
-    fn is_toml(&self) -> bool {
+    fn is_toml_array(&self) -> bool {
         self.text.trim_start().starts_with('[')
     }
 
-    fn parse_toml(&self) -> Result<Node, Fault> {
-        tree::read_value(&self.place, self.text).map_err(|message| {
+    fn parse_toml_array(&self) -> Result<Node, Fault> {
+        provenance::parse_value(&self.location, self.text).map_err(|message| {
             let remedy =
                 "write a TOML array on one line, as [{ match = \"*\", enter = \"member\" }]";
             Fault::new(format!("not a TOML array: {message}"), remedy)
         })
     }
 
-    fn parse_commas(&self) -> Value {
+    fn parse_comma_separated(&self) -> Value {
         let entries = self.text.split(',').map(str::trim);
         Value::List(
             entries
@@ -193,36 +223,30 @@ impl Setting<'_> {
 
     fn node(&self, value: Value) -> Node {
         Node {
-            place: self.place.clone(),
+            location: self.location.clone(),
             value,
         }
     }
 }
 
-fn did_you_mean(around: &str, meant: &str) -> String {
-    format!("did you mean {}", variable(&format!("{around}{meant}")))
-}
-
-/// The variable that sets the key at this path.
-pub(super) fn variable(path: &str) -> String {
+/// The name of the variable that sets the key at `path`.
+pub(super) fn variable_name(path: &str) -> String {
     format!("{PREFIX}{}", path.replace('.', SEPARATOR).to_uppercase())
 }
 
-/// What to say of a name that goes on below something that has no keys.
-fn beneath(shape: &Shape) -> Fault {
-    if matches!(shape, Shape::List(_)) {
+/// The fault of a variable whose name continues below a key that is not a table.
+fn no_keys_below(expected: &ExpectedType) -> Fault {
+    if matches!(expected, ExpectedType::List(_)) {
         let remedy = "set the whole list as a TOML array in one variable";
         Fault::new("one entry of a list cannot be set", remedy)
     } else {
-        Fault::new(
-            "unknown key",
-            "remove what follows the last two underscores",
-        )
+        let remedy = "remove the part after the last two underscores";
+        Fault::new("unknown key", remedy)
     }
 }
 
-/// The other way to give the same secret.
-fn sibling(key: &str) -> String {
+/// The other key of the same secret: `secret_file` for `secret`, and vice versa.
+fn secret_sibling(key: &str) -> String {
     key.strip_suffix("_file")
         .map_or_else(|| format!("{key}_file"), ToOwned::to_owned)
 }

@@ -1,4 +1,4 @@
-//! The deployment's public address.
+//! The public origin of the deployment.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use url::{Position, Url};
 
 use super::problem::Fault;
 
-/// Where people reach the deployment: an HTTPS origin, nothing more.
+/// The public origin of the deployment: `https`, host and port.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicUrl {
     url: Url,
@@ -18,15 +18,15 @@ pub struct PublicUrl {
 // === impl PublicUrl ===
 
 impl PublicUrl {
-    /// Reads `https://host[:port]`.
+    /// Parses `https://host[:port]`.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         let fault = |what: &str| Fault::new(what, "write it as https://meet.example.org");
-        let url = Url::parse(text).map_err(|_| fault("not an address"))?;
+        let url = Url::parse(text).map_err(|_| fault("not a URL"))?;
         if url.scheme() != "https" {
-            return Err(fault("not an https address"));
+            return Err(fault("not an https URL"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(fault("has a user name in it"));
+            return Err(fault("contains a user name or password"));
         }
         if url[Position::BeforePath..] != *"/" {
             return Err(fault("has more than a host and a port"));
@@ -46,12 +46,12 @@ impl PublicUrl {
         &self.origin
     }
 
-    /// The host, and the port unless it is HTTPS's own.
+    /// Host and port; the port is omitted if it is 443.
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    /// The address of a path, which begins with `/` and has no query.
+    /// The URL of a path, which begins with `/` and has no query.
     pub fn join(&self, path: &str) -> Url {
         let mut url = self.url.clone();
         url.set_path(path);
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_taken_apart() {
+    fn an_origin_has_a_normalised_host_and_port() {
         let url = PublicUrl::parse("https://Meet.Example.org:443/").unwrap();
         assert_eq!(url.origin(), "https://meet.example.org");
         assert_eq!(url.authority(), "meet.example.org");
@@ -88,7 +88,7 @@ mod tests {
             joined.as_str(),
             "https://meet.example.org:8443/_gateway/callback"
         );
-        // A path that begins with two slashes must not become another host.
+        // `//host` in a path must not change the host.
         assert_eq!(
             url.join("//evil.example").host_str(),
             Some("meet.example.org")
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_more_or_less_than_an_origin_is_refused() {
+    fn a_url_that_is_not_an_https_origin_is_rejected() {
         for text in [
             "",
             "meet.example.org",

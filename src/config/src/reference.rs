@@ -4,19 +4,19 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{environment::variable, schema::schema, tree::join};
+use super::{environment::variable_name, location::child_path, schema::schema};
 
-/// The reference of all options, as Markdown.
+/// Renders the reference of all options as Markdown.
 pub fn reference() -> String {
     let mut page = Page(PREAMBLE.to_owned());
-    page.table("", &schema(), Kind::Root, true);
+    page.table("", &schema(), SectionKind::Root, true);
     page.0
 }
 
 struct Page(String);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum SectionKind {
     Root,
     Table,
     List,
@@ -25,11 +25,11 @@ enum Kind {
 // === impl Page ===
 
 impl Page {
-    /// One section: its own keys in a table, then the sections in it. Entries of lists, and what is
-    /// in them, have no variables of their own.
-    fn table(&mut self, path: &str, schema: &Value, kind: Kind, has_variables: bool) {
+    /// Renders a section: a table of its keys, then the sections in it. Keys within list entries have
+    /// no variables.
+    fn table(&mut self, path: &str, schema: &Value, kind: SectionKind, has_variables: bool) {
         self.heading(path, schema, kind, has_variables);
-        let has_variables = has_variables && kind != Kind::List;
+        let has_variables = has_variables && kind != SectionKind::List;
         let properties = schema.get("properties").and_then(Value::as_object);
         let (sections, keys): (Vec<_>, Vec<_>) = properties
             .into_iter()
@@ -41,32 +41,33 @@ impl Page {
             "\n| Key | Type | Default | Meaning |\n|---|---|---|---|"
         });
         for (key, option) in keys {
-            let variable = has_variables.then(|| variable(&join(path, key)));
+            let variable = has_variables.then(|| variable_name(&child_path(path, key)));
             self.row(key, option, is_required(schema, key), variable);
         }
         for (key, schema) in sections {
             if let Some((schema, kind)) = section(schema) {
-                self.table(&join(path, key), schema, kind, has_variables);
+                self.table(&child_path(path, key), schema, kind, has_variables);
             }
         }
     }
 
-    fn heading(&mut self, path: &str, schema: &Value, kind: Kind, has_variables: bool) {
+    fn heading(&mut self, path: &str, schema: &Value, kind: SectionKind, has_variables: bool) {
         match kind {
-            Kind::Root => return self.line("\n## The top of the file"),
-            Kind::Table => self.line(&format!("\n## `[{path}]`\n")),
-            Kind::List => self.line(&format!("\n## `[[{path}]]`\n")),
+            SectionKind::Root => return self.line("\n## The top of the file"),
+            SectionKind::Table => self.line(&format!("\n## `[{path}]`\n")),
+            SectionKind::List => self.line(&format!("\n## `[[{path}]]`\n")),
         }
         self.line(text(schema, "description"));
         let top = path.split('.').next().unwrap_or_default();
-        let mut notes = if RELOADED.contains(&top) {
-            String::from("\nRead again while running.")
+        let mut notes = if RELOADABLE_SECTIONS.contains(&top) {
+            String::from("\nReloaded while running.")
         } else {
-            String::from("\nRead at the start only.")
+            String::from("\nChanges require a restart.")
         };
-        if kind == Kind::List && has_variables {
-            write!(notes, " `{}` sets the whole list.", variable(path))
-                .expect("writing to a string does not fail");
+        if kind == SectionKind::List && has_variables {
+            write!(notes, " `{}` sets the whole list.", variable_name(path))
+                // Infallible: writing to a string.
+                .expect("a string accepts writes");
         }
         self.line(&notes);
     }
@@ -78,7 +79,8 @@ impl Page {
         let example = option.get("examples").and_then(|list| list.get(0));
         if let Some(example) = example.filter(|_| default.is_none()) {
             write!(meaning, " For example `{example}`.")
-                .expect("writing to a string does not fail");
+                // Infallible: writing to a string.
+                .expect("a string accepts writes");
         }
         let default = match default {
             Some(default) => format!("`{default}`"),
@@ -99,13 +101,13 @@ impl Page {
 }
 
 /// The schema of the section that a key holds, if it holds one.
-fn section(schema: &Value) -> Option<(&Value, Kind)> {
+fn section(schema: &Value) -> Option<(&Value, SectionKind)> {
     match text(schema, "type") {
-        "object" => Some((schema, Kind::Table)),
+        "object" => Some((schema, SectionKind::Table)),
         "array" => schema
             .get("items")
             .filter(|items| text(items, "type") == "object")
-            .map(|items| (items, Kind::List)),
+            .map(|items| (items, SectionKind::List)),
         _ => None,
     }
 }
@@ -131,7 +133,7 @@ fn kind(schema: &Value) -> String {
             schema.get("items").map_or_else(String::new, kind)
         ),
         "string" if schema.get("pattern").is_some() => "duration".to_owned(),
-        "string" => "text".to_owned(),
+        "string" => "string".to_owned(),
         other => other.to_owned(),
     }
 }
@@ -145,26 +147,27 @@ fn text<'s>(schema: &'s Value, key: &str) -> &'s str {
     schema.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// What a reload replaces: `Rules`, and the shards; the rest is settled once the gateway listens.
-pub const RELOADED: &[&str] = &["room", "shard", "token", "integration"];
+/// The sections that a reload replaces: rules, tokens, integrations and shards.
+pub const RELOADABLE_SECTIONS: &[&str] = &["room", "shard", "token", "integration"];
 
 const PREAMBLE: &str = "\
 <!-- Generated: `cargo run -- config reference > docs/configuration.md`; do not edit. -->
 
 # Configuration reference
 
-One TOML file, `config/gateway.toml` unless `--config` or `GATEWAY_CONFIG` names another. An unknown key, a
-value that cannot be meant, or a file that cannot be read is an error that names line and key;
-`jitsi-auth-gateway check` looks for all of them and touches nothing else.
+The configuration is one TOML file: `config/gateway.toml`, unless `--config` or `GATEWAY_CONFIG` names
+another. Unknown keys, invalid values and unreadable files are errors that name line and key.
+`jitsi-auth-gateway check` reports all of them at once and changes nothing.
 
-* **Environment.** The variable in the table sets the key, over what the file says. Lists of texts are
-  written with commas, other lists as a TOML array on one line.
-* **Secrets** are better kept in the file that `…_file` names, which only the gateway's account (and
-  group) may read. Either form replaces the other; both at once are an error.
+* **Environment.** The variable in the table sets the key and takes precedence over the file. Lists of
+  strings are separated by commas; other lists are TOML arrays on one line.
+* **Secrets** should be kept in separate files, named by the key with `_file`, which only the gateway's
+  account and group may access. Setting both keys is an error. A variable for either replaces both in the
+  file.
 * **Durations** are written as `90s`, `12h` or `7days`.
-* **Paths** of files count from the working directory.
-* **Changes** of the file, and of those that it names, are noticed within `reload_every`, and at SIGHUP.
-  Sections marked so take effect at once; changes to the others wait for a restart, and the log names them.
-  If anything is wrong, all of the old stays.
-* Keys that begin with `insecure_` weaken the gateway; `/readyz` names those that are on.
+* **Paths** are relative to the working directory.
+* **Changes** of the file, and of the files that it names, are detected within `reload_every`, and at
+  SIGHUP. Sections marked as reloaded take effect at once. Changes of other sections require a restart, and
+  the log names them. If anything is invalid, the whole previous configuration stays in use.
+* Keys that begin with `insecure_` weaken the gateway's security; `/readyz` names those that are set.
 ";

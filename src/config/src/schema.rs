@@ -1,25 +1,23 @@
-//! The JSON schema of the file, for editors, for the reference, and for [`Shape`].
-//!
-//! [`Shape`]: super::shape::Shape
+//! The JSON schema of the file: for editors, for the reference, and for `schema_check`.
 
 use schemars::{Schema, generate::SchemaSettings, transform::transform_subschemas};
 use serde_json::Value;
 
-use super::sections::Raw;
+use super::sections::RawConfig;
 
-/// The JSON schema of the configuration file.
+/// The JSON schema (draft 2020-12) of the configuration file, without references.
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.inline_subschemas = true)
-        .with_transform(for_toml);
+        .with_transform(adapt_to_toml);
     settings
         .into_generator()
-        .into_root_schema_for::<Raw>()
+        .into_root_schema_for::<RawConfig>()
         .into()
 }
 
-/// TOML has no null: what may be left out is simply not required.
-fn for_toml(schema: &mut Schema) {
+/// Removes `null`, which TOML does not have: optional keys are those that are not required.
+fn adapt_to_toml(schema: &mut Schema) {
     let is_null = |value: &Value| value == "null";
     if let Some(kinds) = schema.get_mut("type").and_then(Value::as_array_mut) {
         kinds.retain(|kind| !is_null(kind));
@@ -37,7 +35,7 @@ fn for_toml(schema: &mut Schema) {
             let only = only.clone();
             schema.remove("anyOf");
             for (key, value) in only {
-                // What is said at the key counts more than what is said of its kind.
+                // The doc comment of the key takes precedence over that of its type.
                 if schema.get(&key).is_none() {
                     schema.insert(key, value);
                 }
@@ -45,7 +43,7 @@ fn for_toml(schema: &mut Schema) {
         }
     }
     if let Some(Value::String(text)) = schema.get_mut("description") {
-        // Doc comments are wrapped; editors wrap for themselves.
+        // Unwraps the lines of a paragraph; editors wrap by themselves.
         *text = text
             .replace("\n\n", "\0")
             .replace('\n', " ")
@@ -54,5 +52,5 @@ fn for_toml(schema: &mut Schema) {
     if schema.get("default").is_some_and(Value::is_null) {
         schema.remove("default");
     }
-    transform_subschemas(&mut for_toml, schema);
+    transform_subschemas(&mut adapt_to_toml, schema);
 }

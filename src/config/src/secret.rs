@@ -1,20 +1,20 @@
-//! Secrets: written in the configuration or, better, kept in a file of their own.
+//! Secrets, written in the configuration or in files of their own.
 
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::problem::{Fault, Section};
+use super::{diagnostics::Section, problem::Fault};
 
-/// How secrets are read.
+/// Reads secrets and checks the permissions of their files.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SecretReader {
-    /// Whether files that every account of the machine can read are taken all the same.
-    pub(super) allow_readable: bool,
+    /// Accepts files that every account of the machine can access.
+    pub(super) allow_world_accessible: bool,
 }
 
-/// A secret as the raw configuration has it: at most one of the two.
+/// A secret as the raw configuration has it; at most one of the two may be set.
 pub(super) struct RawSecret {
     pub(super) inline: Option<SecretString>,
     pub(super) file: Option<String>,
@@ -23,7 +23,8 @@ pub(super) struct RawSecret {
 // === impl SecretReader ===
 
 impl SecretReader {
-    /// The secret at `key` or `<key>_file`; `None` if there is none or something is wrong with it.
+    /// Reads the secret at `key` or `<key>_file`; `None` if neither is set or a problem was
+    /// reported.
     pub(super) fn read(
         self,
         section: &mut Section<'_>,
@@ -35,26 +36,26 @@ impl SecretReader {
             (Some(_), Some(_)) => {
                 section.reject(
                     &file_key,
-                    format!("stands beside {key}"),
+                    format!("conflicts with {key}"),
                     "remove one of the two",
                 );
                 None
             }
             (Some(secret), None) => {
-                if section.is_exposed(key) && !self.allow_readable {
+                if section.is_in_world_accessible_file(key) && !self.allow_world_accessible {
                     section.reject(
                         key,
-                        "stands in a file that is open to every account of the machine",
-                        format!("run chmod o-rwx on it, or use {file_key}"),
+                        "a secret in a file that every account of the machine can access",
+                        format!("run chmod o-rwx on the file, or use {file_key}"),
                     );
                 }
-                let checked = refuse_placeholder(secret.expose_secret()).map(|()| secret);
+                let checked = reject_placeholder(secret.expose_secret()).map(|()| secret);
                 section.keep(key, checked)
             }
             (None, Some(file)) => {
-                let secret = self.read_file(Path::new(&file)).and_then(|text| {
+                let secret = self.read_text(Path::new(&file)).and_then(|text| {
                     let secret = text.trim_end_matches(['\r', '\n']);
-                    refuse_placeholder(secret)?;
+                    reject_placeholder(secret)?;
                     Ok(SecretString::from(secret))
                 });
                 section.keep(&file_key, secret)
@@ -63,10 +64,10 @@ impl SecretReader {
         }
     }
 
-    /// The text of a secret file.
-    pub(super) fn read_file(self, path: &Path) -> Result<Zeroizing<String>, Fault> {
-        let bytes = read(path)?;
-        self.refuse_readable(path)?;
+    /// Reads the text of a secret file, line feeds included.
+    pub(super) fn read_text(self, path: &Path) -> Result<Zeroizing<String>, Fault> {
+        let bytes = read_file(path)?;
+        self.check_permissions(path)?;
         let text = String::from_utf8(bytes).map_err(|error| {
             error.into_bytes().zeroize();
             Fault::new(
@@ -82,15 +83,14 @@ impl SecretReader {
         Ok(text)
     }
 
-    /// Refuses a file that any account of the machine can read.
-    pub(super) fn refuse_readable(self, path: &Path) -> Result<(), Fault> {
-        let open = is_open(path).map_err(|error| unreadable(path, &error))?;
-        if self.allow_readable || !open {
+    fn check_permissions(self, path: &Path) -> Result<(), Fault> {
+        let accessible = is_world_accessible(path).map_err(|error| unreadable(path, &error))?;
+        if self.allow_world_accessible || !accessible {
             return Ok(());
         }
         let path = path.display();
         Err(Fault::new(
-            format!("{path} holds a secret and is open to every account of the machine"),
+            format!("{path} contains a secret and every account of the machine can access it"),
             format!(
                 "run chmod o-rwx {path} (in Kubernetes: defaultMode 0440 and an fsGroup), or set \
                  insecure_readable_secrets = true"
@@ -102,44 +102,56 @@ impl SecretReader {
 // === impl RawSecret ===
 
 impl RawSecret {
-    /// Whether neither form is there.
     pub(super) fn is_absent(&self) -> bool {
         self.inline.is_none() && self.file.is_none()
+    }
+
+    /// The key that holds the secret: `key` if it is written inline, else `file_key`.
+    pub(super) fn written_key<'k>(&self, key: &'k str, file_key: &'k str) -> &'k str {
+        if self.inline.is_some() { key } else { file_key }
     }
 }
 
 /// Reads a file; the fault names it.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Fault> {
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, Fault> {
     fs::read(path).map_err(|error| unreadable(path, &error))
 }
 
-/// Whether every account of the machine may do something with the file.
-pub(super) fn is_open(path: &Path) -> io::Result<bool> {
+/// Reads a UTF-8 file that is no secret; the fault names it.
+pub(super) fn read_text_file(path: &Path) -> Result<String, Fault> {
+    String::from_utf8(read_file(path)?).map_err(|_| {
+        let what = format!("{} is not text", path.display());
+        Fault::new(what, "name a file of UTF-8 text")
+    })
+}
+
+/// Whether accounts other than the owner and the group have any permission.
+pub(super) fn is_world_accessible(path: &Path) -> io::Result<bool> {
     fs::metadata(path).map(|metadata| metadata.permissions().mode() & OTHERS != 0)
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Fault {
-    let shown = path.display();
     let remedy = match error.kind() {
         io::ErrorKind::NotFound if path.is_relative() => {
-            "write the file, or correct its path, which counts from the working directory"
+            "create the file, or correct its path, which is relative to the working directory"
         }
-        io::ErrorKind::NotFound => "write the file, or correct its path",
-        io::ErrorKind::PermissionDenied => "let the gateway's account read it",
+        io::ErrorKind::NotFound => "create the file, or correct its path",
+        io::ErrorKind::PermissionDenied => "make it readable for the gateway's account",
         _ => "name a readable file",
     };
-    Fault::new(format!("{shown} cannot be read: {}", plain(error)), remedy)
-}
-
-/// The error without the number that the system gives it.
-fn plain(error: &io::Error) -> String {
+    // The number of the system error adds nothing to its text.
     let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    text.to_lowercase()
+    let reason = text.split(" (os error").next().unwrap_or_default();
+    let what = format!(
+        "{} cannot be read: {}",
+        path.display(),
+        reason.to_lowercase()
+    );
+    Fault::new(what, remedy)
 }
 
-/// Refuses what documentation and templates write where a secret belongs.
-fn refuse_placeholder(secret: &str) -> Result<(), Fault> {
+/// Rejects the placeholders of documentation and templates.
+fn reject_placeholder(secret: &str) -> Result<(), Fault> {
     let remedy = "write the real secret";
     let lower = secret.trim().to_lowercase();
     if lower.is_empty() {
@@ -152,18 +164,18 @@ fn refuse_placeholder(secret: &str) -> Result<(), Fault> {
         || letters.starts_with("changeme")
         || letters.starts_with("your")
         || letters.starts_with("replaceme");
-    let steady = lower.chars().skip(1).all(|c| lower.starts_with(c));
-    if bracketed || known || steady {
+    let one_character_repeated = lower.chars().skip(1).all(|c| lower.starts_with(c));
+    if bracketed || known || one_character_repeated {
         Err(Fault::new("a placeholder, not a secret", remedy))
     } else {
         Ok(())
     }
 }
 
-/// The mode bits of accounts that are neither owner nor of the group.
+/// The mode bits of accounts that are neither the owner nor in the group.
 const OTHERS: u32 = 0o007;
 
-/// What people write to have written something.
+/// Common placeholders, without separators.
 const PLACEHOLDERS: [&str; 9] = [
     "secret",
     "password",
@@ -181,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_are_no_secrets() {
+    fn placeholders_are_rejected() {
         for text in [
             "",
             " ",
@@ -194,47 +206,38 @@ mod tests {
             "your-256-bit-secret",
             "my_app_secret",
         ] {
-            assert!(refuse_placeholder(text).is_err(), "{text}");
+            assert!(reject_placeholder(text).is_err(), "{text}");
         }
         for text in [
             "dGhpcyBpcyBhIHNlY3JldA",
             "correct horse battery staple",
             "a1",
         ] {
-            assert!(refuse_placeholder(text).is_ok(), "{text}");
+            assert!(reject_placeholder(text).is_ok(), "{text}");
         }
     }
 
     #[test]
-    fn files_of_secrets_are_private_and_not_empty() {
+    fn secret_files_have_to_be_private_and_not_empty() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         let strict = SecretReader {
-            allow_readable: false,
+            allow_world_accessible: false,
         };
-        let fault = strict.read_file(&path).unwrap_err();
-        assert!(
-            fault
-                .what
-                .ends_with("cannot be read: no such file or directory")
-        );
+        let what = |reader: SecretReader| reader.read_text(&path).unwrap_err().what;
+        let missing = what(strict);
+        assert!(missing.ends_with("cannot be read: no such file or directory"));
         fs::write(&path, "\n").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(
-            strict
-                .read_file(&path)
-                .unwrap_err()
-                .what
-                .ends_with("is empty")
-        );
+        assert!(what(strict).ends_with("is empty"));
         fs::write(&path, "hush\n").unwrap();
-        assert_eq!(strict.read_file(&path).unwrap().as_str(), "hush\n");
+        assert_eq!(strict.read_text(&path).unwrap().as_str(), "hush\n");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
-        let fault = strict.read_file(&path).unwrap_err();
+        let fault = strict.read_text(&path).unwrap_err();
         assert!(fault.remedy.starts_with("run chmod o-rwx "));
         let lax = SecretReader {
-            allow_readable: true,
+            allow_world_accessible: true,
         };
-        assert!(lax.read_file(&path).is_ok());
+        assert!(lax.read_text(&path).is_ok());
     }
 }

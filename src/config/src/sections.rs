@@ -1,8 +1,9 @@
-//! The sections of the file: what was written, and what it means.
+//! The sections of the file.
 //!
-//! Each module has one section's raw form, which is also its documentation, and turns it into the
-//! settings of the part that it is for.
+//! Each module has the raw form of one section, whose doc comments are the reference
+//! (docs/configuration.md), and resolves it into the settings of the crate that it configures.
 
+mod backend;
 mod guests;
 mod integration;
 mod jaas;
@@ -20,6 +21,7 @@ mod tls;
 mod token;
 mod traces;
 mod upstream;
+mod visitor_node;
 
 use std::time::Duration;
 
@@ -27,16 +29,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::{
+    backend::RawBackend,
     guests::{RawEmbed, RawGuests},
     integration::RawIntegration,
     jaas::RawJaas,
-    listen::RawListen,
+    listen::{ListenContext, RawListen},
     log::RawLog,
     oidc::RawOidc,
     pages::RawPages,
     probe::RawProbe,
     reservation::RawReservation,
-    room::RawRoom,
+    room::{RawRoom, RoomContext},
     session::RawSession,
     shard::RawShard,
     store::RawStore,
@@ -46,35 +49,39 @@ use self::{
     upstream::RawUpstream,
 };
 use super::{
-    Backend, Config, Jitsi, Written,
-    problem::Report,
+    diagnostics::{Diagnostics, Section},
     public_url::PublicUrl,
     secret::SecretReader,
-    values::{DurationText, seconds},
+    section_digests::SectionDigests,
+    settings::Config,
+    values::{DAY, DurationText, seconds},
 };
+use proxy::server;
 
 /// The configuration of jitsi-auth-gateway.
 ///
 /// Every key can also be set by an environment variable: `GATEWAY__OIDC__CLIENT_ID` sets
-/// `oidc.client_id`. Paths of files count from the working directory.
+/// `oidc.client_id`. Paths of files are relative to the working directory.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(
+    title = "Configuration of jitsi-auth-gateway",
     extend("required" = ["public_url", "session", "room"]),
     extend("oneOf" = [
         serde_json::json!({ "required": ["upstream", "token"] }),
         serde_json::json!({ "required": ["jaas"] }),
     ]),
 )]
-pub(super) struct Raw {
-    /// Where people reach the deployment: `https://`, a host, and a port if it is not 443.
+pub(super) struct RawConfig {
+    /// The public origin of the deployment: `https://`, a host, and a port if it is not 443.
     #[schemars(example = "https://meet.example.org")]
     public_url: Option<String>,
-    /// Accept files with secrets that every account of the machine can read.
+    /// Accept secrets in files that every account of the machine can access.
     insecure_readable_secrets: bool,
-    /// How often to look whether this file or one that it names has changed; `0s` is never. Unless
-    /// set, 30s. What has changed is used if all of it is right; the old stays otherwise. SIGHUP looks at once. Rules,
-    /// signing keys and integrations are taken over so; the log names what needs a restart.
+    /// How often this file and the files that it names are checked for changes; `0s` disables it.
+    /// Default: 30s. Rules, signing keys, integrations and shards are reloaded; the log names changed
+    /// sections that require a restart. If anything is invalid, the whole previous configuration
+    /// stays in use. SIGHUP reloads at once.
     #[schemars(with = "DurationText", example = "30s")]
     reload_every: Option<DurationText>,
     listen: RawListen,
@@ -88,7 +95,7 @@ pub(super) struct Raw {
     store: RawStore,
     reservation: RawReservation,
     probe: RawProbe,
-    /// The rules: the first whose `match` and `tenant` fit a room decides who may enter it.
+    /// The rules: the first whose `match` and `tenant` match a room applies to it.
     room: Vec<RawRoom>,
     guests: RawGuests,
     embed: RawEmbed,
@@ -98,154 +105,152 @@ pub(super) struct Raw {
     traces: RawTraces,
 }
 
-// === impl Raw ===
+/// An optional value is invalid, and the diagnostics have the problem.
+///
+/// `Result<Option<T>, Reported>` distinguishes a value that is not set from an invalid one.
+#[derive(Clone, Copy, Debug)]
+struct Reported;
 
-impl Raw {
-    /// What it all means; `None` if there is a problem that the report then has.
-    pub(super) fn resolve(self, report: &mut Report) -> Option<Config> {
+// === impl RawConfig ===
+
+impl RawConfig {
+    /// Resolves every section, so that all problems are found; `None` if the diagnostics have one.
+    pub(super) fn resolve(
+        self,
+        section_digests: SectionDigests,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Config> {
         let secrets = SecretReader {
-            allow_readable: self.insecure_readable_secrets,
+            allow_world_accessible: self.insecure_readable_secrets,
         };
-        report
-            .section("")
-            .weaken("insecure_readable_secrets", self.insecure_readable_secrets);
-        let public_url = self.public_url.and_then(|text| {
-            let url = PublicUrl::parse(&text);
-            report.section("").keep("public_url", url)
-        });
-        let has_tls = self.tls.is_some() || report.section("tls").is_settled("");
-        let tls = self
-            .tls
-            .and_then(|tls| tls.resolve(secrets, &mut report.section("tls")));
-        let server = self.listen.resolve(
-            (has_tls, self.store.is_memory()),
-            tls,
-            &mut report.section("listen"),
+        let mut root = diagnostics.section("");
+        root.note_insecure("insecure_readable_secrets", self.insecure_readable_secrets);
+        let public_url = root.parse("public_url", self.public_url, PublicUrl::parse);
+        let reload_every = resolve_reload_every(self.reload_every, &mut root);
+        let server = resolve_server(
+            self.listen,
+            self.tls,
+            self.store.is_memory(),
+            secrets,
+            diagnostics,
         );
-        // A section that is there and wrong is not left out.
-        let has_oidc = self.oidc.is_some() || report.section("oidc").is_settled("");
-        let oidc = self.oidc.and_then(|oidc| {
-            oidc.resolve(public_url.as_ref(), secrets, &mut report.section("oidc"))
-        });
+        let oidc = resolve_oidc(self.oidc, public_url.as_ref(), secrets, diagnostics);
         let session = self
             .session
-            .resolve(secrets, &mut report.section("session"));
-        let prosody_asks = self.reservation.is_on();
+            .resolve(secrets, &mut diagnostics.section("session"));
+        let store = self.store.resolve(
+            public_url.as_ref(),
+            secrets,
+            &mut diagnostics.section("store"),
+        );
+        let reservation_enabled = self.reservation.is_enabled();
         let reservation = self
             .reservation
-            .resolve(secrets, &mut report.section("reservation"));
-        let backend = match self.jaas {
-            Some(jaas) => {
-                for (key, is_there) in [
-                    ("upstream", self.upstream.is_some()),
-                    ("shard", !self.shard.is_empty()),
-                    ("token", self.token.is_some()),
-                    ("reservation", reservation.is_some()),
-                ] {
-                    if is_there {
-                        let remedy = format!("remove [jaas] or [{key}]");
-                        report
-                            .section("")
-                            .reject(key, "stands beside [jaas]", remedy);
-                    }
-                }
-                jaas.resolve(secrets, &mut report.section("jaas"))
-                    .map(Backend::Jaas)
-            }
-            // What was meant to be 8x8's account needs no other remedy.
-            None if report.section("jaas").is_settled("") => None,
-            None => {
-                jitsi((self.upstream, self.shard), self.token, secrets, report).map(Backend::Jitsi)
-            }
+            .resolve(secrets, &mut diagnostics.section("reservation"));
+        let backend = RawBackend {
+            jaas: self.jaas,
+            upstream: self.upstream,
+            shards: self.shard,
+            token: self.token,
+            has_reservation: reservation.is_some(),
         };
-        let store = self
-            .store
-            .resolve(public_url.as_ref(), secrets, &mut report.section("store"));
-        let policy = room::resolve(self.room, &mut report.section(""));
-        if let Some(policy) = policy.as_ref().filter(|_| !prosody_asks) {
-            let lobbies = (1..).zip(policy.rules()).filter(|(_, rule)| rule.lobby);
-            for (position, _) in lobbies {
-                let remedy = "add [reservation] with listen, or remove the key";
-                let mut root = report.section("");
-                root.entry("room", position)
-                    .reject("lobby", "Prosody does not ask for it", remedy);
-            }
-        }
+        let backend = backend.resolve(secrets, diagnostics);
+        let jitsi = backend.as_ref().and_then(|backend| backend.jitsi());
+        let integrations = integration::resolve(
+            self.integration,
+            jitsi.map(|jitsi| &jitsi.token),
+            secrets,
+            &mut diagnostics.section(""),
+        );
+        let has_integrations = !integrations.as_ref().is_some_and(Vec::is_empty);
+        let context = RoomContext {
+            has_accounts: has_integrations || !matches!(oidc, Ok(None)),
+            has_reservation: reservation_enabled,
+        };
+        let policy = room::resolve(self.room, context, &mut diagnostics.section(""));
+        let guests = self.guests.resolve(&mut diagnostics.section("guests"));
+        let embedding_sites = self.embed.resolve(&mut diagnostics.section("embed"));
         let host = public_url.as_ref().map(|url| url.authority().as_str());
-        let pages = self.pages.resolve(host, &mut report.section("pages"));
-        let token = match &backend {
-            Some(Backend::Jitsi(jitsi)) => Some(&jitsi.token),
-            _ => None,
-        };
-        let integrations =
-            integration::resolve(self.integration, token, secrets, &mut report.section(""));
-        let nobody_vouches = !has_oidc && integrations.as_ref().is_some_and(Vec::is_empty);
-        if let Some(policy) = policy.as_ref().filter(|_| nobody_vouches) {
-            room::needs_nobody(policy, &mut report.section(""));
-        }
-        let guests = self.guests.resolve(&mut report.section("guests"));
-        let embedding_sites = self.embed.resolve(&mut report.section("embed"));
-        let log = self.log.resolve(&mut report.section("log"));
-        let traces = self.traces.resolve(&mut report.section("traces"));
-        let reload_every = self.reload_every.map_or(Some(RELOAD_EVERY), |text| {
-            text.within(
-                seconds(0)..=seconds(86_400),
-                &mut report.section(""),
-                "reload_every",
-            )
-        });
-        let probe = self.probe.resolve(&mut report.section("probe"));
-        let (keyring, session) = session?;
+        let pages = self.pages.resolve(host, &mut diagnostics.section("pages"));
+        let log = self.log.resolve(&mut diagnostics.section("log"));
+        let traces = self.traces.resolve(&mut diagnostics.section("traces"));
+        let probe = self.probe.resolve(&mut diagnostics.section("probe"));
+
+        let (oidc, session, policy) = (oidc.ok()?, session?, policy?);
         Some(Config {
             public_url: public_url?,
-            keyring,
+            keyring: session.keyring,
             server: server?,
             backend: backend?,
-            oidc: if has_oidc { Some(oidc?) } else { None },
-            session,
-            store: store?,
-            reservation,
-            policy: if has_oidc {
-                policy?
+            policy: if oidc.is_some() {
+                policy
             } else {
-                policy?.without_sign_in()
+                policy.without_sign_in()
             },
-            guests: guests?,
-            embedding_sites,
+            oidc,
+            session: session.settings,
+            reservation,
+            store: store?,
             pages: pages?,
             integrations: integrations?,
+            guests: guests?,
+            embedding_sites: embedding_sites?,
             log: log?,
             traces,
-            reload_every: reload_every.filter(|every| !every.is_zero()),
-            written: Written::default(),
-            probe: probe?,
-            weakened: report.weakened.clone(),
+            reload_every: reload_every.ok()?,
+            section_digests,
+            probe: probe.ok()?,
+            insecure_switches: diagnostics.insecure_switches.clone(),
         })
     }
 }
 
-fn jitsi(
-    (upstream, shards): (Option<RawUpstream>, Vec<RawShard>),
-    token: Option<RawToken>,
+/// Resolves `[tls]` and `[listen]`.
+fn resolve_server(
+    listen: RawListen,
+    tls: Option<RawTls>,
+    single_replica: bool,
     secrets: SecretReader,
-    report: &mut Report,
-) -> Option<Jitsi> {
-    let upstream = upstream.unwrap_or_default();
-    let resolved = shard::resolve(upstream, shards, &mut report.section(""));
-    let xmpp_domain = resolved
-        .as_ref()
-        .map(|(upstream, _)| &*upstream.xmpp_domain);
-    let token =
-        token
-            .unwrap_or_default()
-            .resolve(xmpp_domain, secrets, &mut report.section("token"));
-    let (upstream, shards) = resolved?;
-    Some(Jitsi {
-        upstream,
-        shards,
-        token: token?,
-    })
+    diagnostics: &mut Diagnostics,
+) -> Option<server::Settings> {
+    let context = ListenContext {
+        has_tls_section: tls.is_some() || diagnostics.is_reported("tls"),
+        tls: tls.and_then(|tls| tls.resolve(secrets, &mut diagnostics.section("tls"))),
+        single_replica,
+    };
+    listen.resolve(context, &mut diagnostics.section("listen"))
 }
 
-/// Kubernetes itself takes up to a minute to bring a changed object into a pod.
+/// Resolves `[oidc]`. An invalid section is `Err`, also if the schema check has removed it.
+fn resolve_oidc(
+    oidc: Option<RawOidc>,
+    public_url: Option<&PublicUrl>,
+    secrets: SecretReader,
+    diagnostics: &mut Diagnostics,
+) -> Result<Option<::oidc::OidcSettings>, Reported> {
+    match oidc {
+        Some(oidc) => oidc
+            .resolve(public_url, secrets, &mut diagnostics.section("oidc"))
+            .map(Some)
+            .ok_or(Reported),
+        None if diagnostics.is_reported("oidc") => Err(Reported),
+        None => Ok(None),
+    }
+}
+
+/// The interval of `reload_every`; `None` if it is zero.
+fn resolve_reload_every(
+    text: Option<DurationText>,
+    root: &mut Section<'_>,
+) -> Result<Option<Duration>, Reported> {
+    let every = match text {
+        Some(text) => text
+            .within(seconds(0)..=DAY, root, "reload_every")
+            .ok_or(Reported)?,
+        None => RELOAD_EVERY,
+    };
+    Ok(Some(every).filter(|every| !every.is_zero()))
+}
+
+/// Kubernetes takes up to a minute to update a mounted object; shorter intervals gain little.
 const RELOAD_EVERY: Duration = Duration::from_secs(30);

@@ -14,8 +14,8 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use cookie::time::OffsetDateTime;
 use secrecy::{ExposeSecret, SecretString};
+use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use self::directory::Directory;
@@ -24,7 +24,7 @@ use super::{
     meeting::{self, DevMeeting},
     provider::{self, Account, Client, DevProvider},
 };
-use config::{self, Config, Environment, Problems};
+use config::{self, Config, ConfigProblems, Environment};
 use model::{
     clock::{Clock, Timestamp},
     random::Random,
@@ -73,7 +73,7 @@ pub enum DemoError {
     Files(#[from] io::Error),
     /// The demonstration's own configuration is not accepted.
     #[error("the demonstration's configuration is not accepted: {0}")]
-    Config(#[from] Problems),
+    Config(#[from] ConfigProblems),
 }
 
 /// What goes into the configuration file.

@@ -95,7 +95,7 @@ impl Browser {
             let set = cookie::Cookie::parse(set.to_str().unwrap().to_owned()).unwrap();
             self.cookies
                 .retain(|(own, cookie)| *own != host || cookie.name() != set.name());
-            if set.max_age() != Some(cookie::time::Duration::ZERO) {
+            if set.max_age() != Some(time::Duration::ZERO) {
                 self.cookies.push((host.clone(), set));
             }
         }

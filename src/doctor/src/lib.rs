@@ -35,7 +35,6 @@ mod xml;
 use std::time::Duration;
 
 use http::uri::Authority;
-use humantime_serde::re::humantime;
 
 use self::{
     bosh::Target,
@@ -56,10 +55,11 @@ pub use self::{
     probe::{Backend, ProbeSettings, Prober},
     report::{Outcome, Report},
 };
-use config::{Config, Jitsi};
+use config::{Config, JitsiConfig};
 use model::{
     clock::Clock,
     random::Random,
+    time_format,
     token::{self, SignerError, SigningSettings},
 };
 
@@ -194,8 +194,8 @@ async fn inside(
         Some(jicofo) if watch.begins(Check::J5) => bridges::examine(jicofo, &mut report).await,
         _ => report.skip(&[Check::J5], "--jicofo names the address to ask"),
     }
-    for (shard, upstream) in jitsi.sets() {
-        let set = Jitsi {
+    for (shard, upstream) in jitsi.active_upstreams() {
+        let set = JitsiConfig {
             upstream,
             ..jitsi.clone()
         };
@@ -212,9 +212,9 @@ async fn inside(
 /// One web server, its Prosody and its rooms.
 async fn examine_set(
     config: &Config,
-    Jitsi {
+    JitsiConfig {
         upstream, token, ..
-    }: &Jitsi,
+    }: &JitsiConfig,
     order: &Order<'_>,
     watch: &Watch<'_>,
     (clock, random): (&Clock, &Random),
@@ -268,13 +268,10 @@ fn log_levels(token: &token::TokenSettings, watch: &Watch<'_>, report: &mut Repo
         report.pass(Check::L1);
         return;
     }
-    let lifetime = humantime::format_duration(token.lifetime);
+    let lifetime = time_format::format_duration(token.lifetime);
     report.advise(
         Finding::advice(Check::L1, "lifetime")
-            .saw(
-                "nothing: this is about token.lifetime",
-                format!("{lifetime}"),
-            )
+            .saw("nothing: this is about token.lifetime", lifetime)
             .so(
                 "Prosody's plugins write the whole token of whoever they keep out of a room into \
                  the log, where it is good for as long",

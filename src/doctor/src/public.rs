@@ -1,13 +1,9 @@
 //! The public address as people meet it: its certificate, and that it leads to the gateway and not
 //! past it.
 
-use std::{
-    path::Path,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{path::Path, time::Duration};
 
 use http::{Request, StatusCode, header};
-use humantime_serde::re::humantime::format_rfc3339_seconds;
 use rustls::{
     CertificateError, Error,
     pki_types::{CertificateDer, pem::PemObject},
@@ -190,10 +186,9 @@ fn in_words(error: &Error) -> String {
         Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => not_after,
         other => return other.to_string(),
     };
-    let until = UNIX_EPOCH + Duration::from_secs(until.as_secs());
     format!(
         "a certificate that is good until {}",
-        format_rfc3339_seconds(until)
+        model::time_format::format_rfc3339(until.as_secs())
     )
 }
 

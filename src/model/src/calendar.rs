@@ -4,13 +4,12 @@
 
 mod ics;
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use humantime_serde::re::humantime;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, time_format};
 
 /// One meeting. Title and description are hostile texts; the URL is the gateway's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,8 +126,7 @@ fn clean(text: &str) -> String {
 
 /// Formats as `2026-11-21T09:30:00Z` (RFC 3339).
 fn extended(time: Timestamp) -> String {
-    let seconds = time.as_unix().min(LAST_SECOND);
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
+    time_format::format_rfc3339(time.as_unix())
 }
 
 /// Formats as `20261121T093000Z` (RFC 5545 § 3.3.5).
@@ -146,9 +144,6 @@ const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC
 /// Keeps an address below the 8000 characters that browsers and servers accept: it has two such
 /// texts, and a character becomes up to 12.
 const MAX_IN_ADDRESS: usize = 300;
-
-/// 9999-12-31T23:59:59Z, the end of four-digit years (RFC 3339 § 1).
-const LAST_SECOND: u64 = 253_402_300_799;
 
 #[cfg(test)]
 mod tests;

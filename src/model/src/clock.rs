@@ -9,8 +9,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use humantime_serde::re::humantime;
 use serde::{Deserialize, Serialize};
+
+use super::time_format;
 
 /// A source of the current time; cheap to clone and to share between threads.
 #[derive(Clone, Debug, Default)]
@@ -78,9 +79,7 @@ impl Timestamp {
         } else {
             text.to_owned()
         };
-        let time = humantime::parse_rfc3339_weak(&whole).ok()?;
-        let since = time.duration_since(UNIX_EPOCH).ok()?;
-        Some(Self(since.as_secs()))
+        time_format::parse_rfc3339_lenient(&whole).map(Self)
     }
 
     /// Seconds since 1970.

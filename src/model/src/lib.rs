@@ -20,4 +20,5 @@ pub mod route;
 pub mod seal;
 pub mod session;
 pub mod shard;
+pub mod time_format;
 pub mod token;

@@ -1,10 +1,6 @@
 //! Times in HTML: in UTC; the pages' scripts convert them to the reader's time zone.
 
-use std::time::{Duration, UNIX_EPOCH};
-
-use humantime_serde::re::humantime::format_rfc3339_seconds;
-
-use model::clock::Timestamp;
+use model::{clock::Timestamp, time_format};
 
 /// A time in the forms that HTML needs.
 pub(super) struct HtmlTime {
@@ -20,9 +16,7 @@ pub(super) struct HtmlTime {
 
 impl HtmlTime {
     pub(super) fn new(time: Timestamp) -> Self {
-        let seconds = time.as_unix().min(LAST);
-        let datetime =
-            format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
+        let datetime = time_format::format_rfc3339(time.as_unix());
         let (date, time) = datetime.split_once('T').unwrap_or_default();
         let minutes = time.get(..5).unwrap_or_default();
         Self {
@@ -32,9 +26,6 @@ impl HtmlTime {
         }
     }
 }
-
-/// End of the year 9999, the last in RFC 3339 (§ 1).
-const LAST: u64 = 253_402_300_799;
 
 #[cfg(test)]
 mod tests {

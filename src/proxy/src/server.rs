@@ -1,11 +1,11 @@
 //! Sockets and bytes: listening, accepting, TLS, and one single-threaded runtime per core.
 
 mod acceptor;
+mod certificate_expiry;
 mod connection;
 mod proxy_protocol;
 mod socket_activation;
 mod tls;
-mod validity;
 mod worker;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};

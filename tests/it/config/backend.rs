@@ -1,6 +1,6 @@
-//! A Jitsi of one's own or 8x8's: one of them, and what belongs to each.
+//! The backend: a self-hosted Jitsi or `JaaS`, and the sections of each.
 
-use config::{self, Backend, Config, Environment, Problems};
+use config::{self, BackendConfig, Config, ConfigProblems, Environment};
 use model::jaas::JaasFeature;
 
 use super::{Workplace, mistakes::GOOD};
@@ -29,7 +29,7 @@ fn without_jitsi(instead: &str) -> String {
     format!("{before}[oidc]{middle}[[room]]{after}{instead}")
 }
 
-fn load(place: &Workplace) -> Result<Config, Problems> {
+fn load(place: &Workplace) -> Result<Config, ConfigProblems> {
     let key = place.0.path().join("jaas.key");
     let session = place.0.path().join("session.key");
     let secret = place.0.path().join("prosody.secret");
@@ -46,16 +46,16 @@ fn load(place: &Workplace) -> Result<Config, Problems> {
         .map(|(name, path)| (name, path.to_str().unwrap().to_owned()));
     config::load(
         &place.0.path().join("gateway.toml"),
-        &Environment::of(variables),
+        &Environment::from_variables(variables),
     )
 }
 
 #[test]
-fn with_an_account_at_8x8_no_jitsi_is_wanted() {
+fn jaas_requires_no_upstream_and_no_token() {
     let more = "host = \"stage.8x8.vc\"\nlifetime = \"30m\"\nfeatures = [\"recording\", \"sip-inbound-call\"]\n";
     let config = load(&place(&without_jitsi(&format!("{JAAS}{more}")))).unwrap();
     assert!(config.jitsi().is_none());
-    let Backend::Jaas(jaas) = config.backend else {
+    let BackendConfig::Jaas(jaas) = config.backend else {
         panic!("{:?}", config.backend);
     };
     assert_eq!(jaas.key_id, "4f4910");
@@ -74,14 +74,14 @@ fn a_key_id_may_be_written_as_the_console_shows_it() {
         "\"vpaas-magic-cookie-0123456789abcdef/4f4910\"",
     );
     let config = load(&place(&without_jitsi(&shown))).unwrap();
-    let Backend::Jaas(jaas) = config.backend else {
+    let BackendConfig::Jaas(jaas) = config.backend else {
         panic!("{:?}", config.backend);
     };
     assert_eq!((&*jaas.key_id, jaas.host.as_str()), ("4f4910", "8x8.vc"));
 }
 
 #[test]
-fn mistakes_with_8x8_are_named() {
+fn every_mistake_in_jaas_is_one_line() {
     for (from, to, expected) in [
         (
             "vpaas-magic-cookie-0123456789abcdef",
@@ -91,17 +91,17 @@ fn mistakes_with_8x8_are_named() {
         (
             "4f4910",
             "vpaas-magic-cookie-other/4f4910",
-            "19: jaas.key_id: the key of another AppID; write what stands behind the slash in 8x8's console",
+            "19: jaas.key_id: the key of another AppID; copy the part after the slash from 8x8's console",
         ),
         (
             "4f4910",
             "4f 4910",
-            "19: jaas.key_id: not the id of a key; write what stands behind the slash in 8x8's console",
+            "19: jaas.key_id: not a key id; copy the part after the slash from 8x8's console",
         ),
         (
             "\"jaas.key\"",
             "\"prosody.secret\"",
-            "20: jaas.key_file: prosody.secret is not an RSA private key in PEM form; make one with openssl genrsa 2048",
+            "20: jaas.key_file: prosody.secret is not an RSA private key in PEM form; create one with openssl genrsa 2048",
         ),
         (
             "key_id = \"4f4910\"\n",
@@ -121,7 +121,7 @@ fn mistakes_with_8x8_are_named() {
         (
             "key_file = \"jaas.key\"\n",
             "key_file = \"jaas.key\"\nfeatures = [\"recordings\"]\n",
-            "21: jaas.features[1]: \"recordings\" is not known here; did you mean \"recording\"",
+            "21: jaas.features[1]: unknown value \"recordings\"; did you mean \"recording\"",
         ),
     ] {
         assert_eq!(JAAS.matches(from).count(), 1, "{from}");
@@ -132,38 +132,38 @@ fn mistakes_with_8x8_are_named() {
 }
 
 #[test]
-fn only_one_of_both_can_be() {
+fn jaas_conflicts_with_upstream_token_and_reservation() {
     let said = place(&format!("{GOOD}{JAAS}")).check(&[]);
     assert_eq!(
         said,
-        "gateway.toml:6: upstream: stands beside [jaas]; remove [jaas] or [upstream]\n\
-         gateway.toml:18: token: stands beside [jaas]; remove [jaas] or [token]\n"
+        "gateway.toml:6: upstream: conflicts with [jaas]; remove [jaas] or [upstream]\n\
+         gateway.toml:18: token: conflicts with [jaas]; remove [jaas] or [token]\n"
     );
     let listen = "[reservation]\nlisten = \"127.0.0.1:9091\"\n";
     let said = place(&without_jitsi(&format!("{JAAS}{listen}"))).check(&[]);
     assert_eq!(
         said,
-        "gateway.toml:21: reservation: stands beside [jaas]; remove [jaas] or [reservation]\n"
+        "gateway.toml:21: reservation: conflicts with [jaas]; remove [jaas] or [reservation]\n"
     );
 }
 
 #[test]
-fn without_either_the_jitsi_is_asked_for() {
+fn without_jaas_upstream_and_token_are_required() {
     let said = place(&without_jitsi("")).check(&[]);
     for key in ["upstream.web", "upstream.xmpp_domain", "token.app_id"] {
         assert!(said.contains(&format!("{key}: missing")), "{said}");
     }
     assert!(!said.contains("jaas"), "{said}");
-    // Whoever means 8x8 is not asked for a Jitsi.
+    // An invalid [jaas] makes [upstream] and [token] no requirement.
     let said = place(&format!("jaas = 3\n{}", without_jitsi(""))).check(&[]);
     assert_eq!(
         said,
-        "gateway.toml:1: jaas: expected a table, found a number; write a table\n"
+        "gateway.toml:1: jaas: expected a table, found an integer; write a table\n"
     );
 }
 
 #[test]
-fn prosody_is_answered_only_when_asked_for() {
+fn reservation_requires_an_address() {
     assert!(load(&place(GOOD)).unwrap().reservation.is_none());
     let text =
         format!("{GOOD}[reservation]\nlisten = \"127.0.0.1:9091\"\nsecret = \"wXyZ-7f3kq-11\"\n");

@@ -46,17 +46,17 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"["school-*"]"#,
         "[]",
-        r#"29: integration[1].rooms: no pattern, so no room would be its own; write for example rooms = ["school-*"]"#,
+        r#"29: integration[1].rooms: no pattern, so that it has no rooms; write for example rooms = ["school-*"]"#,
     ),
     (
         r#"["school-*"]"#,
         r#"["school-*", "*"]"#,
-        "29: integration[1].rooms[2]: every room would be its own; write a beginning that only its rooms have, or set insecure_all_rooms = true",
+        "29: integration[1].rooms[2]: matches every room; write a prefix that only its rooms have, or set insecure_all_rooms = true",
     ),
     (
         r#"["school-*"]"#,
         r#"["?*"]"#,
-        "29: integration[1].rooms[1]: every room would be its own; write a beginning that only its rooms have, or set insecure_all_rooms = true",
+        "29: integration[1].rooms[1]: matches every room; write a prefix that only its rooms have, or set insecure_all_rooms = true",
     ),
     (
         r#"["school-*"]"#,
@@ -66,37 +66,37 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"secret_file = "moodle.secret""#,
         r#"secret_file = "prosody.secret""#,
-        "28: integration[1].secret_file: the secret of [token], too: either could sign for the other; write a secret of its own with openssl rand -hex 32",
+        "28: integration[1].secret_file: the secret of [token], too: each could sign for the other; create a separate secret with openssl rand -hex 32",
     ),
     (
         r#"secret_file = "shop.secret""#,
         r#"secret_file = "moodle.secret""#,
-        "37: integration[2].secret_file: the secret of integration \"school\", too: either could sign for the other; write a secret of its own with openssl rand -hex 32",
+        "37: integration[2].secret_file: the secret of integration \"school\", too: each could sign for the other; create a separate secret with openssl rand -hex 32",
     ),
     (
         r#"secret_file = "moodle.secret""#,
         r#"secret_file = "oidc.secret""#,
-        "28: integration[1].secret_file: 10 bytes are too few, the algorithm wants 32; write one with openssl rand -hex 32",
+        "28: integration[1].secret_file: 10 bytes are too few, the algorithm needs 32; create one with openssl rand -hex 32",
     ),
     (
         r#"secret_file = "moodle.secret""#,
         "secret_file = \"moodle.secret\"\nalgorithms = [\"HS256\", \"HS512\"]",
-        "28: integration[1].secret_file: 41 bytes are too few, the algorithm wants 64; write one with openssl rand -hex 32",
+        "28: integration[1].secret_file: 41 bytes are too few, the algorithm needs 64; create one with openssl rand -hex 32",
     ),
     (
         r#"secret_file = "moodle.secret""#,
         "secret_file = \"moodle.secret\"\nalgorithms = [\"HS256\", \"RS256\"]",
-        "29: integration[1].algorithms: not for a secret; write one or more of HS256, HS384 and HS512",
+        "29: integration[1].algorithms: requires a key pair, not a secret; write one or more of HS256, HS384 and HS512",
     ),
     (
         r#"secret_file = "moodle.secret""#,
         "secret_file = \"moodle.secret\"\nalgorithms = [\"none\"]",
-        r#"29: integration[1].algorithms[1]: "none" is not known here; write "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384" or "EdDSA""#,
+        r#"29: integration[1].algorithms[1]: unknown value "none"; write "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384" or "EdDSA""#,
     ),
     (
         r#"secret_file = "moodle.secret""#,
         "secret_file = \"moodle.secret\"\njwks_file = \"empty.jwks\"",
-        "29: integration[1].jwks_file: stands beside a secret; remove the secret or the keys",
+        "29: integration[1].jwks_file: conflicts with the secret; remove the secret or the keys",
     ),
     (
         r#"secret_file = "moodle.secret""#,
@@ -106,12 +106,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"secret_file = "shop.secret""#,
         "",
-        "35: integration[2]: can neither send people nor use the API; add secret_file, jwks_file, or an [[integration.api_key]]",
+        "35: integration[2]: can neither send users nor use the API; add secret_file, jwks_file, or an [[integration.api_key]]",
     ),
     (
         r#""https://moodle.example.org""#,
         r#""https://moodle.example.org", "http://moodle.example.org""#,
-        "30: integration[1].embed[2]: not an https address; write it as https://moodle.example.org",
+        "30: integration[1].embed[2]: not an https URL; write it as https://moodle.example.org",
     ),
     (
         r#""https://moodle.example.org""#,
@@ -121,12 +121,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#""https://moodle.example.org""#,
         r#""https://*; script-src *""#,
-        "30: integration[1].embed[1]: not an address; write it as https://moodle.example.org",
+        "30: integration[1].embed[1]: not a URL; write it as https://moodle.example.org",
     ),
     (
         r#""https://moodle.example.org""#,
         r#""https://*.example.org""#,
-        "30: integration[1].embed[1]: has no usable host; write it as https://moodle.example.org",
+        "30: integration[1].embed[1]: has an invalid host; write it as https://moodle.example.org",
     ),
     (
         r#"rooms = ["school-*"]"#,
@@ -136,12 +136,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"rooms = ["school-*"]"#,
         "rooms = [\"school-*\"]\napi_requests_per_minute = 0",
-        "30: integration[1].api_requests_per_minute: out of bounds; write a number from 1 to 100000",
+        "30: integration[1].api_requests_per_minute: out of range; write a number from 1 to 100000",
     ),
     (
         r#"rooms = ["school-*"]"#,
         "rooms = [\"school-*\"]\nmoderators = \"all\"",
-        r#"30: integration[1].moderators: "all" is not known here; write "as-claimed", "always" or "never""#,
+        r#"30: integration[1].moderators: unknown value "all"; write "as-claimed", "always" or "never""#,
     ),
     (
         r#"key_file = "moodle.key""#,
@@ -161,7 +161,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"key_file = "moodle.key""#,
         "key_file = \"moodle.key\"\n[[integration.api_key]]\nid = \"b\"\nkey_file = \"moodle.key\"",
-        "34: integration[1].api_key[2]: the same as another key, so nobody could tell whose it is; write another",
+        "34: integration[1].api_key[2]: equals another key, so that its owner is ambiguous; write another",
     ),
 ];
 
@@ -175,7 +175,7 @@ fn place() -> Workplace {
 }
 
 #[test]
-fn good_integrations_are_good() {
+fn valid_integrations_pass_the_check() {
     let place = place();
     place.change("", &format!("{INTEGRATION}{OTHER}"));
     assert_eq!(place.check(&[]), "");
@@ -196,7 +196,7 @@ fn every_mistake_with_an_integration_is_one_line() {
 }
 
 #[test]
-fn an_integration_for_all_rooms_is_a_weakness_that_shows() {
+fn an_integration_for_all_rooms_is_an_insecure_switch() {
     let place = place();
     let all = INTEGRATION.replace(r#"["school-*"]"#, "[\"*\"]\ninsecure_all_rooms = true");
     place.change("", &all);

@@ -1,6 +1,6 @@
-//! A good configuration, and what can be wrong with it.
+//! A valid configuration and its possible mistakes.
 
-/// A configuration without a mistake.
+/// A valid configuration.
 pub(super) const GOOD: &str = r#"public_url = "https://meet.example.org"
 
 [listen]
@@ -27,18 +27,17 @@ match = "*"
 enter = "member"
 "#;
 
-/// A text of the good configuration, what stands there instead, and what is said of it after the
-/// file's name.
+/// A text of the valid configuration, its replacement, and the printed problem without the file name.
 pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"http = "127.0.0.1:8080""#,
         r#"http = "127.0.0.1:8080"#,
-        r#"4:23: invalid basic string, expected `"`; see https://toml.io for how TOML is written"#,
+        r#"4:23: invalid basic string, expected `"`; see https://toml.io for the syntax of TOML"#,
     ),
     (
         r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\nclient_id = \"b\"",
-        "14:1: duplicate key; see https://toml.io for how TOML is written",
+        "14:1: duplicate key; see https://toml.io for the syntax of TOML",
     ),
     (
         r#"client_id = "jitsi""#,
@@ -53,17 +52,17 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[colours]\nred = 1",
-        "25: colours: unknown key; known here are embed, guests, insecure_readable_secrets, integration, jaas, listen, log, oidc, pages, probe, public_url, reload_every, reservation, room, session, shard, store, tls, token, traces, upstream",
+        "25: colours: unknown key; known keys are embed, guests, insecure_readable_secrets, integration, jaas, listen, log, oidc, pages, probe, public_url, reload_every, reservation, room, session, shard, store, tls, token, traces, upstream",
     ),
     (
         r#"client_id = "jitsi""#,
         "client_id = 5",
-        r#"13: oidc.client_id: expected a text, found a number; write for example "jitsi""#,
+        r#"13: oidc.client_id: expected a string, found an integer; write for example "jitsi""#,
     ),
     (
         r#"match = "*""#,
         r#"match = ["*"]"#,
-        r#"23: room[1].match: expected a text, found a list; write for example "*""#,
+        r#"23: room[1].match: expected a string, found a list; write for example "*""#,
     ),
     (
         "[[room]]",
@@ -73,7 +72,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[listen.tls]",
-        "25: listen.tls: unknown key; known here are admin, drain_delay, drain_window, grace, http, https, proxy_protocol, recorders, trusted_proxies, workers",
+        "25: listen.tls: unknown key; known keys are admin, drain_delay, drain_window, grace, http, https, proxy_protocol, recorders, trusted_proxies, workers",
     ),
     (
         "client_id = \"jitsi\"\n",
@@ -88,7 +87,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#""https://meet.example.org""#,
         r#""http://meet.example.org""#,
-        "1: public_url: not an https address; write it as https://meet.example.org",
+        "1: public_url: not an https URL; write it as https://meet.example.org",
     ),
     (
         r#""https://meet.example.org""#,
@@ -98,12 +97,12 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#""https://meet.example.org""#,
         r#""meet.example.org""#,
-        "1: public_url: not an address; write it as https://meet.example.org",
+        "1: public_url: not a URL; write it as https://meet.example.org",
     ),
     (
         r#"http = "127.0.0.1:8080""#,
         r#"grace = "1m""#,
-        r#"3: listen: neither http nor https is there; add for example http = "0.0.0.0:8080""#,
+        r#"3: listen: neither http nor https is set; add for example http = "0.0.0.0:8080""#,
     ),
     (
         r#"http = "127.0.0.1:8080""#,
@@ -113,22 +112,22 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"http = "127.0.0.1:8080""#,
         r#"http = "127.0.0.1:9090""#,
-        "3: listen.admin: 127.0.0.1:9090 is the address of http already; write another port",
+        "3: listen.admin: 127.0.0.1:9090 is the address of http, too; write another port",
     ),
     (
         r#"http = "127.0.0.1:8080""#,
         r#"https = "127.0.0.1:8443""#,
-        "4: listen.https: there is no certificate; add [tls] with certificate and key",
+        "4: listen.https: requires a certificate; add [tls] with certificate and key",
     ),
     (
         r#"http = "127.0.0.1:8080""#,
         "http = \"127.0.0.1:8080\"\ntrusted_proxies = [\"10.0.0.0/8\", \"0.0.0.0/0\"]",
-        "5: listen.trusted_proxies[2]: trusts everybody; write the networks of the proxies in front of the gateway only",
+        "5: listen.trusted_proxies[2]: contains every address; write only the networks of the proxies in front of the gateway",
     ),
     (
         r#"http = "127.0.0.1:8080""#,
         "http = \"127.0.0.1:8080\"\nproxy_protocol = true",
-        "5: listen.proxy_protocol: nobody is trusted to tell addresses; add trusted_proxies with the networks of the balancers",
+        "5: listen.proxy_protocol: requires trusted_proxies; add trusted_proxies with the networks of the load balancers",
     ),
     (
         r#"public_url = "https://meet.example.org""#,
@@ -138,12 +137,12 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"http = "127.0.0.1:8080""#,
         "http = \"127.0.0.1:8080\"\nworkers = 0",
-        "5: listen.workers: 0 is out of bounds; write a number from 1 to 512",
+        "5: listen.workers: 0 is out of range; write a number from 1 to 512",
     ),
     (
         r#"http = "127.0.0.1:8080""#,
         "http = \"127.0.0.1:8080\"\nworkers = 1.5",
-        "5: listen.workers: expected a whole number, found a number with a fraction; write for example 4",
+        "5: listen.workers: expected an integer, found a float; write for example 4",
     ),
     (
         r#"http = "127.0.0.1:8080""#,
@@ -163,7 +162,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"http = "127.0.0.1:8080""#,
         "http = \"127.0.0.1:8080\"\ngrace = 75",
-        r#"5: listen.grace: expected a text, found a number; write for example "90s""#,
+        r#"5: listen.grace: expected a string, found an integer; write for example "90s""#,
     ),
     (
         "",
@@ -173,22 +172,22 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[tls]\ncertificate = \"tls.crt\"\nkey = \"other.key\"",
-        "27: tls.key: not the key of the certificate; name the two files that were made together",
+        "27: tls.key: does not belong to the certificate; name a certificate and a key that were created together",
     ),
     (
         "",
         "[tls]\ncertificate = \"none.crt\"\nkey = \"tls.key\"",
-        "26: tls.certificate: none.crt cannot be read: no such file or directory; write the file, or correct its path, which counts from the working directory",
+        "26: tls.certificate: none.crt cannot be read: no such file or directory; create the file, or correct its path, which is relative to the working directory",
     ),
     (
         "",
         "[tls]\ncertificate = \"tls.key\"\nkey = \"tls.key\"",
-        "26: tls.certificate: tls.key has no certificate; write a PEM chain into it, the host's own certificate first",
+        "26: tls.certificate: tls.key contains no certificate; write a PEM chain into it, the server's certificate first",
     ),
     (
         "",
         "[tls]\ncertificate = \"tls.crt\"\nkey = \"tls.crt\"",
-        "27: tls.key: tls.crt has no private key; write one into it as PEM, not encrypted",
+        "27: tls.key: tls.crt contains no private key; write one into it as PEM, not encrypted",
     ),
     (
         r#""http://web:8000""#,
@@ -203,7 +202,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#""http://prosody:5280""#,
         r#""prosody:5280""#,
-        "8: upstream.xmpp: not an http address; write it as http://host:port",
+        "8: upstream.xmpp: not an http URL; write it as http://host:port",
     ),
     (
         r#""meet.jitsi""#,
@@ -218,17 +217,17 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#""https://sso.example.org/realms/main""#,
         r#""http://sso.example.org/realms/main""#,
-        "12: oidc.issuer: not https, so anybody on the way could sign in as anybody; use https, or set insecure_http_issuer = true for a test",
+        "12: oidc.issuer: not https, so that an attacker on the network path could sign in as any user; use https, or set insecure_http_issuer = true for a test",
     ),
     (
         r#""https://sso.example.org/realms/main""#,
         r#""sso.example.org""#,
-        "12: oidc.issuer: not an address; write it as https://sso.example.org/realms/main",
+        "12: oidc.issuer: not a URL; write it as https://sso.example.org/realms/main",
     ),
     (
         r#"client_id = "jitsi""#,
         r#"client_id = " jitsi""#,
-        "13: oidc.client_id: has spaces or line breaks where none belong; write printable characters without spaces around them",
+        "13: oidc.client_id: begins or ends with a space, or contains a control character; write printable characters without spaces around them",
     ),
     (
         r#"client_id = "jitsi""#,
@@ -238,12 +237,12 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\nclient_secret = \"a7Hq\"\nclient_secret_file = \"oidc.secret\"",
-        "15: oidc.client_secret_file: stands beside client_secret; remove one of the two",
+        "15: oidc.client_secret_file: conflicts with client_secret; remove one of the two",
     ),
     (
         r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\nclient_secret_file = \"none.secret\"",
-        "14: oidc.client_secret_file: none.secret cannot be read: no such file or directory; write the file, or correct its path, which counts from the working directory",
+        "14: oidc.client_secret_file: none.secret cannot be read: no such file or directory; create the file, or correct its path, which is relative to the working directory",
     ),
     (
         r#"client_id = "jitsi""#,
@@ -253,22 +252,22 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\nclient_auth = \"basic\"",
-        r#"14: oidc.client_auth: "basic" is not known here; write "client_secret_basic" or "client_secret_post""#,
+        r#"14: oidc.client_auth: unknown value "basic"; write "client_secret_basic" or "client_secret_post""#,
     ),
     (
         r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\nscopes = [\"profile\"]",
-        r#"14: oidc.scopes: without openid it is not OpenID Connect; add "openid""#,
+        r#"14: oidc.scopes: openid is missing, without which it is not OpenID Connect; add "openid""#,
     ),
     (
         r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\nalgorithms = [\"HS256\"]",
-        r#"14: oidc.algorithms[1]: "HS256" is not known here; write "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384" or "EdDSA""#,
+        r#"14: oidc.algorithms[1]: unknown value "HS256"; write "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384" or "EdDSA""#,
     ),
     (
         r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\nalgorithms = []",
-        r#"14: oidc.algorithms: no algorithm, so nobody could sign in; remove the key, or write algorithms = ["RS256"]"#,
+        r#"14: oidc.algorithms: no algorithm is accepted; remove the key, or write algorithms = ["RS256"]"#,
     ),
     (
         r#"client_id = "jitsi""#,
@@ -278,7 +277,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\nhttp_proxy = \"http://u:p@proxy:3128\"",
-        "14: oidc.http_proxy: has a user name or password in it; write it as http://proxy.internal:3128",
+        "14: oidc.http_proxy: contains a user name or password; write it as http://proxy.internal:3128",
     ),
     (
         r#"client_id = "jitsi""#,
@@ -293,7 +292,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"key_file = "session.key""#,
         r#"idle = "1h""#,
-        r#"15: session.key_file: missing; write one with openssl rand -base64 32 > config/session.key and add key_file = "config/session.key""#,
+        r#"15: session.key_file: missing; create one with openssl rand -base64 32 > config/session.key and add key_file = "config/session.key""#,
     ),
     (
         r#"key_file = "session.key""#,
@@ -308,17 +307,17 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"key_file = "session.key""#,
         "key_file = \"session.key\"\nidle = \"48h\"",
-        "15: session.absolute: shorter than idle; write an absolute time that is not shorter than idle",
+        "15: session.absolute: shorter than idle; write a duration that is not shorter than idle",
     ),
     (
         r#"secret_file = "prosody.secret""#,
         r#"secret_file = "oidc.secret""#,
-        "20: token.secret_file: 10 bytes are too few for HS256, which wants 32; write one with openssl rand -hex 32, and give it to Prosody too",
+        "20: token.secret_file: 10 bytes are too few for HS256, which needs 32; create one with openssl rand -hex 32, and write it into Prosody's configuration, too",
     ),
     (
         r#"secret_file = "prosody.secret""#,
         r#"secret_file = "open.secret""#,
-        "20: token.secret_file: open.secret holds a secret and is open to every account of the machine; run chmod o-rwx open.secret (in Kubernetes: defaultMode 0440 and an fsGroup), or set insecure_readable_secrets = true",
+        "20: token.secret_file: open.secret contains a secret and every account of the machine can access it; run chmod o-rwx open.secret (in Kubernetes: defaultMode 0440 and an fsGroup), or set insecure_readable_secrets = true",
     ),
     (
         "secret_file = \"prosody.secret\"\n",
@@ -338,17 +337,17 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"secret_file = "prosody.secret""#,
         "secret_file = \"prosody.secret\"\nalgorithm = \"HS512\"",
-        "20: token.secret_file: 32 bytes are too few for HS512, which wants 64; write one with openssl rand -hex 32, and give it to Prosody too",
+        "20: token.secret_file: 32 bytes are too few for HS512, which needs 64; create one with openssl rand -hex 32, and write it into Prosody's configuration, too",
     ),
     (
         r#"secret_file = "prosody.secret""#,
         "secret_file = \"prosody.secret\"\nalgorithm = \"RS256\"",
-        "21: token.algorithm: RS256 takes no secret; write HS256, HS384 or HS512, or use [[token.key]]",
+        "21: token.algorithm: RS256 requires a key pair, not a secret; write HS256, HS384 or HS512, or use [[token.key]]",
     ),
     (
         r#"secret_file = "prosody.secret""#,
         "secret_file = \"prosody.secret\"\nalgorithm = \"none\"",
-        r#"21: token.algorithm: "none" is not known here; write "HS256", "HS384", "HS512", "RS256", "RS384" or "RS512""#,
+        r#"21: token.algorithm: unknown value "none"; write "HS256", "HS384", "HS512", "RS256", "RS384" or "RS512""#,
     ),
     (
         r#"secret_file = "prosody.secret""#,
@@ -358,12 +357,12 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"secret_file = "prosody.secret""#,
         "secret_file = \"prosody.secret\"\n[[token.key]]\nkid = \"a\"\nfile = \"tls.key\"",
-        "21: token.key: stands beside a secret; remove the secret or every [[token.key]]",
+        "21: token.key: conflicts with the secret; remove the secret or every [[token.key]]",
     ),
     (
         r#"secret_file = "prosody.secret""#,
         "[[token.key]]\nkid = \"a\"\nfile = \"tls.key\"",
-        "22: token.key[1].file: tls.key is not an RSA private key in PEM form; make one with openssl genrsa 2048",
+        "22: token.key[1].file: tls.key is not an RSA private key in PEM form; create one with openssl genrsa 2048",
     ),
     (
         "[[room]]\nmatch = \"*\"\nenter = \"member\"\n",
@@ -373,7 +372,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"match = "*""#,
         r#"match = """#,
-        r#"23: room[1].match: fits no room; write "*" for all"#,
+        r#"23: room[1].match: matches no room; write "*" for all"#,
     ),
     (
         r#"match = "*""#,
@@ -388,17 +387,17 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"enter = "member""#,
         r#"enter = "closd""#,
-        r#"24: room[1].enter: unknown word "closd"; write member, link, guest, open or closed, or a list of conditions as ["group:staff"]"#,
+        r#"24: room[1].enter: unknown word "closd"; write member, link, guest, open or closed, or conditions as ["group:staff"]"#,
     ),
     (
         r#"enter = "member""#,
         "enter = []",
-        r#"24: room[1].enter: an empty list lets nobody in; write "closed" if that is meant, or a condition"#,
+        r#"24: room[1].enter: an empty list admits no visitor; write "closed" if that is intended, or a condition"#,
     ),
     (
         r#"enter = "member""#,
         "enter = [1]",
-        "24: room[1].enter[1]: expected a text, found a number; write it in quotes",
+        "24: room[1].enter[1]: expected a string, found an integer; write it in quotes",
     ),
     (
         r#"enter = "member""#,
@@ -408,17 +407,17 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"enter = "member""#,
         "enter = \"everybody\"",
-        r#"24: room[1].enter: unknown word "everybody"; write member, link, guest, open or closed, or a list of conditions as ["group:staff"]"#,
+        r#"24: room[1].enter: unknown word "everybody"; write member, link, guest, open or closed, or conditions as ["group:staff"]"#,
     ),
     (
         r#"enter = "member""#,
         "enter = \"member\"\nstart = \"owner\"",
-        r#"25: room[1].start: unknown word "owner"; write host, member or anyone, or a list of conditions as ["group:staff"]"#,
+        r#"25: room[1].start: unknown word "owner"; write host, member or anyone, or conditions as ["group:staff"]"#,
     ),
     (
         r#"enter = "member""#,
         "enter = \"member\"\nopens = \"tomorrow\"",
-        r#"25: room[1].opens: "tomorrow" is no time in UTC; write it as 2027-01-11T08:00:00Z"#,
+        r#"25: room[1].opens: "tomorrow" is not a time in UTC; write it as 2027-01-11T08:00:00Z"#,
     ),
     (
         r#"enter = "member""#,
@@ -428,12 +427,12 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"enter = "member""#,
         "enter = \"member\"\nlobby = true",
-        "25: room[1].lobby: Prosody does not ask for it; add [reservation] with listen, or remove the key",
+        "25: room[1].lobby: requires [reservation]; add [reservation] with listen, or remove the key",
     ),
     (
         r#"enter = "member""#,
         "enter = \"member\"\nmax_people = 0",
-        r#"25: room[1].max_people: nobody would fit in; write enter = "closed" instead"#,
+        r#"25: room[1].max_people: admits no occupant; write enter = "closed" instead"#,
     ),
     (
         r#"enter = "member""#,
@@ -448,22 +447,22 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[[room]]\nmatch = \"board\"\nenter = \"closed\"",
-        "25: room[2]: never reached: rule 1 fits all of its rooms; move it above rule 1, or remove it",
+        "25: room[2]: never reached: rule 1 matches all of its rooms; move it above rule 1, or remove it",
     ),
     (
         r#"match = "*""#,
         "match = \"board\"\nenter = \"closed\"\n[[room]]\nmatch = \"BOARD\"",
-        "25: room[2]: never reached: rule 1 fits all of its rooms; move it above rule 1, or remove it",
+        "25: room[2]: never reached: rule 1 matches all of its rooms; move it above rule 1, or remove it",
     ),
     (
         r#"match = "*""#,
         "tenant = \"\"\nmatch = \"*\"\nenter = \"closed\"\n[[room]]\nmatch = \"a*\"\ntenant = \"\"",
-        "26: room[2]: never reached: rule 1 fits all of its rooms; move it above rule 1, or remove it",
+        "26: room[2]: never reached: rule 1 matches all of its rooms; move it above rule 1, or remove it",
     ),
     (
         "",
         "[log]\nformat = \"xml\"",
-        r#"26: log.format: "xml" is not known here; write "text" or "json""#,
+        r#"26: log.format: unknown value "xml"; write "text" or "json""#,
     ),
     (
         "",
@@ -478,32 +477,32 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[pages]\naccent = \"#777777\"",
-        "26: pages.accent: #777777 has a contrast of 4.4:1 on white, and people need 4.5:1; choose a darker colour",
+        "26: pages.accent: #777777 has a contrast of 4.4:1 on white, less than 4.5:1; choose a darker colour",
     ),
     (
         "",
         "[pages]\naccent_dark = \"#1455b8\"",
-        "26: pages.accent_dark: #1455b8 has a contrast of 2.3:1 on the dark ground, and people need 4.5:1; choose a brighter colour",
+        "26: pages.accent_dark: #1455b8 has a contrast of 2.3:1 on the dark background, less than 4.5:1; choose a brighter colour",
     ),
     (
         "",
         "[pages]\nlogo = \"none.svg\"",
-        "26: pages.logo: none.svg cannot be read: no such file or directory; write the file, or correct its path, which counts from the working directory",
+        "26: pages.logo: none.svg cannot be read: no such file or directory; create the file, or correct its path, which is relative to the working directory",
     ),
     (
         "",
         "[pages]\nlogo = \"logo.gif\"",
-        "26: pages.logo: logo.gif: neither an SVG nor a PNG image; name an SVG or PNG file",
+        "26: pages.logo: logo.gif: neither an SVG nor a PNG picture; name an SVG or PNG file",
     ),
     (
         "",
         "[pages]\nstyle = \"end.css\"",
-        "26: pages.style: end.css: contains </style; write CSS only, without the element around it",
+        "26: pages.style: end.css: has </style in it; write only CSS, without the style element",
     ),
     (
         "",
         "[pages]\nstart = \"jisti\"",
-        "26: pages.start: \"jisti\" is not known here; did you mean \"jitsi\"",
+        "26: pages.start: unknown value \"jisti\"; did you mean \"jitsi\"",
     ),
     (
         "",
@@ -518,7 +517,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[[pages.links]]\nlabel = \"Imprint\"\nurl = \"http://example.org\"",
-        "27: pages.links[1].url: not an https address; write it as https://www.example.org/imprint",
+        "27: pages.links[1].url: not an https URL; write it as https://www.example.org/imprint",
     ),
     (
         "",
@@ -528,37 +527,37 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[store]\nkind = \"redis\"",
-        "25: store.url: missing; add url = \"redis://redis:6379\", or url_file if there is a password in it",
+        "25: store.url: missing; add url = \"redis://redis:6379\", or url_file if it contains a password",
     ),
     (
         "",
         "[store]\nurl = \"redis://redis\"",
-        "25: store.kind: memory stands beside an address; write kind = \"redis\", or remove the address",
+        "25: store.kind: memory conflicts with url; write kind = \"redis\", or remove the URL",
     ),
     (
         "",
         "[store]\nkind = \"redis\"\nurl = \"http://redis\"",
-        "27: store.url: not a redis or rediss address; write it as redis://host:6379, rediss://user:password@host:6379/0 or the like",
+        "27: store.url: not a redis or rediss URL; write it as redis://host:6379 or rediss://user:password@host:6379/0",
     ),
     (
         "",
         "[store]\nkind = \"redis\"\nurl = \"redis://redis\"\nnamespace = \"a b\"",
-        "28: store.namespace: \"a b\" is not a name for keys; write letters, digits, dots, dashes, underscores or colons",
+        "28: store.namespace: \"a b\" is not a key prefix; write letters, digits, dots, dashes, underscores or colons",
     ),
     (
         "",
         "[store]\nkind = \"redis\"\nurl = \"redis://redis\"\nca_file = \"tls.crt\"",
-        "28: store.ca_file: stands beside an address without TLS; write rediss:// in the address, or remove the key",
+        "28: store.ca_file: the URL is without TLS; write rediss:// in the URL, or remove the key",
     ),
     (
         "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n\n",
         "",
-        "20: room[1].enter: nobody could enter: there is no [oidc] and no [[integration]]; add [oidc], or write enter = \"guest\" or \"open\"",
+        "20: room[1].enter: no visitor could enter: there is no [oidc] and no [[integration]]; add [oidc], or write enter = \"guest\" or \"open\"",
     ),
     (
         "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n\n[session]\nkey_file = \"session.key\"\n\n[token]\napp_id = \"gateway\"\nsecret_file = \"prosody.secret\"\n\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n",
         "[session]\nkey_file = \"session.key\"\n\n[token]\napp_id = \"gateway\"\nsecret_file = \"prosody.secret\"\n\n[[room]]\nmatch = \"*\"\nenter = \"guest\"\n",
-        "18: room[1].start: nobody could open the room: there is no [oidc] and no [[integration]]; add [oidc], or write start = \"anyone\"",
+        "18: room[1].start: no visitor could open the room: there is no [oidc] and no [[integration]]; add [oidc], or write start = \"anyone\"",
     ),
     (
         "",

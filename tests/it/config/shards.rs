@@ -19,7 +19,7 @@ fn check(text: &str) -> String {
 const ONE: &str = "[[shard]]\nname = \"s1\"\nweb = \"http://web-1\"\nxmpp = \"http://prosody-1\"\n";
 
 #[test]
-fn shards_take_the_place_of_the_one_jitsi() {
+fn shards_replace_web_and_xmpp_of_the_upstream() {
     let another = ONE.replace("-1", "-2").replace("s1", "s2");
     let visitors = "[[shard.visitor]]\nname = \"v0\"\nxmpp = \"http://visitors-2\"\n";
     let more = format!("{ONE}weight = 50\nstate = \"drain\"\n{another}{visitors}");
@@ -29,12 +29,12 @@ fn shards_take_the_place_of_the_one_jitsi() {
 }
 
 #[test]
-fn what_is_wrong_with_a_shard_is_told_by_its_number() {
+fn a_problem_with_a_shard_names_its_position() {
     for (from, to, expected) in [
         (
             "\"s1\"",
             "\"eu.1\"",
-            "10: shard[1].name: \"eu.1\" is not a shard's name; write 1 to 64 letters, digits, dashes or underscores",
+            "10: shard[1].name: \"eu.1\" is not a shard name; write 1 to 64 letters, digits, dashes or underscores",
         ),
         (
             "name = \"s1\"\n",
@@ -49,17 +49,17 @@ fn what_is_wrong_with_a_shard_is_told_by_its_number() {
         (
             "name",
             "weight = 0\nname",
-            "10: shard[1].weight: 0 is out of range; write a number from 1 to 10000; to keep rooms away, write state = \"drain\"",
+            "10: shard[1].weight: 0 is out of range; write a number from 1 to 10000; to accept no new rooms, write state = \"drain\"",
         ),
         (
             "name",
             "state = \"gone\"\nname",
-            "10: shard[1].state: \"gone\" is not known here; write \"ready\", \"drain\" or \"down\"",
+            "10: shard[1].state: unknown value \"gone\"; write \"ready\", \"drain\" or \"down\"",
         ),
         (
             "name",
             "visitor = [{ name = \"v 0\", xmpp = \"http://v\" }]\nname",
-            "10: shard[1].visitor[1].name: \"v 0\" is not a node's name; write letters, digits, dashes or underscores, as v0",
+            "10: shard[1].visitor[1].name: \"v 0\" is not a node name; write letters, digits, dashes or underscores, as v0",
         ),
     ] {
         let said = check(&with_shards(&ONE.replace(from, to)));
@@ -68,15 +68,15 @@ fn what_is_wrong_with_a_shard_is_told_by_its_number() {
 }
 
 #[test]
-fn two_shards_have_two_names_and_no_jitsi_stands_beside_them() {
+fn shard_names_are_unique_and_upstream_has_no_addresses() {
     assert_eq!(
         check(&with_shards(&format!("{ONE}\n{ONE}"))),
-        "gateway.toml:15: shard[2].name: \"s1\" is there twice; give each shard a name of its own\n"
+        "gateway.toml:15: shard[2].name: \"s1\" is the name of another shard; give each shard its own name\n"
     );
     assert_eq!(
         check(&format!("{GOOD}{ONE}")),
-        "gateway.toml:7: upstream.web: stands beside [[shard]]; remove it here, or the shards\n\
-         gateway.toml:8: upstream.xmpp: stands beside [[shard]]; remove it here, or the shards\n"
+        "gateway.toml:7: upstream.web: conflicts with [[shard]]; remove it here, or remove the shards\n\
+         gateway.toml:8: upstream.xmpp: conflicts with [[shard]]; remove it here, or remove the shards\n"
     );
     let text = with_shards(ONE).replace(
         "xmpp_domain",
@@ -84,6 +84,6 @@ fn two_shards_have_two_names_and_no_jitsi_stands_beside_them() {
     );
     assert_eq!(
         check(&text),
-        "gateway.toml:7: upstream.visitor: stands beside [[shard]]; write it below its shard, as [[shard.visitor]]\n"
+        "gateway.toml:7: upstream.visitor: conflicts with [[shard]]; move it below its shard, as [[shard.visitor]]\n"
     );
 }

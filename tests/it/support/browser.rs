@@ -368,10 +368,7 @@ impl Browser {
             .or_default();
         for line in headers.get_all(header::SET_COOKIE) {
             let cookie = cookie::Cookie::parse(line.to_str().unwrap().to_owned()).unwrap();
-            if cookie
-                .max_age()
-                .is_some_and(cookie::time::Duration::is_zero)
-            {
+            if cookie.max_age().is_some_and(time::Duration::is_zero) {
                 jar.remove(cookie.name());
             } else {
                 jar.insert(cookie.name().to_owned(), cookie.value().to_owned());

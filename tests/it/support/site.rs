@@ -9,7 +9,7 @@ use devkit::{
     meeting::{self, DevMeeting, Kind, Meeting, Received},
     provider::{self, Account, Client, DevProvider, Provider},
 };
-use jitsi_auth_gateway::app::{self, Running, Surroundings};
+use jitsi_auth_gateway::app::{self, GatewayHandle, StartOptions};
 use model::{
     clock::{Clock, ClockControl, Timestamp},
     random::Random,
@@ -29,7 +29,7 @@ const APP_SECRET: &str = "secret shared with Prosody in tests, long enough";
 
 /// A deployment that runs.
 pub(crate) struct Site {
-    pub(crate) running: Running,
+    pub(crate) running: GatewayHandle,
     pub(crate) provider: Arc<Provider>,
     pub(crate) meeting: Arc<Meeting>,
     pub(crate) hand: ClockControl,
@@ -132,10 +132,10 @@ impl Site {
         let text = configuration(&files, wishes.issuer.unwrap_or(&issuer), backend, &wishes);
         let config = load(files.path(), &text);
         let now = clock.clone();
-        let surroundings = Surroundings {
+        let surroundings = StartOptions {
             clock,
             random: Random::system(),
-            ..Surroundings::default()
+            ..StartOptions::default()
         };
         let running = app::start(&config, surroundings).unwrap();
         Self {

@@ -196,7 +196,7 @@ test("both replicas are replaced while 300 people meet, and nobody notices", { t
     const inOneSecond = Math.max(...own.map((at) => own.filter((other) => other >= at && other < at + 1_000).length));
     context.diagnostic(`${own.length} sockets were closed within ${(own.at(-1) - own[0]) / 1000} s, at most ${inOneSecond} in a second`);
     assert.ok(own.at(-1) - own[0] > 7_000 && inOneSecond < own.length / 4, "spread over the drain window");
-    context.diagnostic(`a replica ended after ${seconds.toFixed(1)} s: ${log.match(/nothing more is accepted.*/)?.[0]}`);
+    context.diagnostic(`a replica ended after ${seconds.toFixed(1)} s: ${log.match(/no more connections are accepted.*/)?.[0]}`);
     assert.equal(code, 0);
     assert.ok(seconds < longest, `${seconds} s`);
   }

@@ -1,38 +1,38 @@
-//! `[guests]` and `[embed]`: people without an account, and rooms in other sites' pages.
+//! `[guests]` and `[embed]`: visitors without an account, and rooms in frames of other sites.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::integration::origin;
+use super::Reported;
 use crate::{
-    problem::Section,
-    values::{DurationText, domain, seconds},
+    diagnostics::Section,
+    values::{DAY, DurationText, MINUTE, parse_domain, parse_https_origin},
 };
 use proxy::GuestSettings;
 
-/// People without an account: guests, holders of links, and people of other systems.
+/// Visitors without an account: guests, holders of links, and users of integrations.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawGuests {
-    /// How long such a person is known in a room; then they have to come in anew.
+    /// How long such a visitor is remembered in a room; after that they have to enter again.
     lifetime: DurationText,
-    /// How long the guest link of a meeting can be used.
+    /// How long the guest link of a meeting is valid.
     link_lifetime: DurationText,
-    /// How long the host link of a meeting can be used.
+    /// How long the host link of a meeting is valid.
     host_link_lifetime: DurationText,
-    /// Prosody's domain for guests. With it, guests come to Prosody without a token, as in a Jitsi
-    /// with `ENABLE_GUESTS=1`; unless written, they have tokens of their own and Prosody can refuse
-    /// whoever comes without.
+    /// Prosody's domain for guests. If set, guests connect to Prosody without a token, as in a Jitsi
+    /// with `ENABLE_GUESTS=1`. By default they have tokens, and Prosody can refuse connections
+    /// without one.
     #[schemars(example = "guest.meet.jitsi")]
     xmpp_domain: Option<String>,
 }
 
-/// Rooms in frames of other sites' pages.
+/// Rooms in frames of other sites.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawEmbed {
-    /// Origins of sites that may show rooms in frames, besides those that an `[[integration]]`
-    /// names; `"*"` is every site.
+    /// Origins of the sites that may embed rooms, in addition to those of each `[[integration]]`;
+    /// `"*"` allows every site.
     #[schemars(example = ["https://intranet.example.org"])]
     sites: Vec<String>,
 }
@@ -41,21 +41,24 @@ pub(super) struct RawEmbed {
 
 impl RawGuests {
     pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<GuestSettings> {
-        let mut within = |key: &str, text: &DurationText, most: u64| {
-            text.within(seconds(60)..=seconds(most), section, key)
-        };
+        let mut within =
+            |key: &str, text: &DurationText, longest| text.within(MINUTE..=longest, section, key);
         let lifetime = within("lifetime", &self.lifetime, 7 * DAY);
         let link_lifetime = within("link_lifetime", &self.link_lifetime, 400 * DAY);
         let host_link_lifetime = within("host_link_lifetime", &self.host_link_lifetime, 400 * DAY);
-        let xmpp_domain = match self.xmpp_domain {
-            None => Some(None),
-            Some(text) => section.keep("xmpp_domain", domain(&text)).map(Some),
-        };
+        let xmpp_domain = self
+            .xmpp_domain
+            .map(|text| {
+                section
+                    .keep("xmpp_domain", parse_domain(&text))
+                    .ok_or(Reported)
+            })
+            .transpose();
         Some(GuestSettings {
             lifetime: lifetime?,
             link_lifetime: link_lifetime?,
             host_link_lifetime: host_link_lifetime?,
-            xmpp_domain: xmpp_domain?,
+            xmpp_domain: xmpp_domain.ok()?,
         })
     }
 }
@@ -74,17 +77,11 @@ impl Default for RawGuests {
 // === impl RawEmbed ===
 
 impl RawEmbed {
-    pub(super) fn resolve(self, section: &mut Section<'_>) -> Vec<String> {
-        let read = |(position, text): (usize, &String)| {
-            let site = if text == "*" {
-                Ok(text.clone())
-            } else {
-                origin(text)
-            };
-            section.entry("sites", position).keep("", site)
-        };
-        (1..).zip(&self.sites).filter_map(read).collect()
+    /// The sources of `frame-ancestors`.
+    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<Vec<String>> {
+        section.parse_list("sites", self.sites, |text| match text {
+            "*" => Ok(text.to_owned()),
+            _ => parse_https_origin(text),
+        })
     }
 }
-
-const DAY: u64 = 86_400;

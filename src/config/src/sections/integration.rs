@@ -1,83 +1,83 @@
-//! `[[integration]]`: other systems that send people, or use the API.
+//! `[[integration]]`: other systems that send users into rooms or use the API.
 
 mod api_key;
 mod signing;
-mod unique;
+mod uniqueness;
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
-use url::Url;
 
 use self::{
     api_key::RawApiKey,
     signing::{Algorithm, RawSigning},
-    unique::Unique,
+    uniqueness::UniquenessCheck,
 };
-use super::room::pattern;
+use super::Reported;
 use crate::{
-    problem::{Fault, Section},
+    diagnostics::Section,
+    problem::Fault,
     secret::{RawSecret, SecretReader},
-    values::{DurationText, name, plain_url, seconds},
+    values::{DAY, DurationText, MINUTE, check_pattern, parse_https_origin, parse_name},
 };
 use model::{
-    integration::{ApiKey, IntegrationSettings, ModeratorPolicy},
+    integration::{IntegrationSettings, ModeratorPolicy},
     policy::{Glob, TenantScope},
     token,
 };
 
-/// Another system (Odoo, Nextcloud, Moodle, …) that sends its people into rooms with tokens of its
-/// own, or uses the API. Its tokens are verified and replaced; Prosody's secret stays here.
+/// Another system (Odoo, Nextcloud, Moodle, …) that sends its users into rooms with its own tokens,
+/// or uses the API. The gateway verifies its tokens and replaces them; the system does not get
+/// Prosody's secret.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["id", "rooms"]))]
 pub(super) struct RawIntegration {
-    /// Its name here, in rules (`integration:ID`), logs and people's ids: lower-case letters,
-    /// digits and `-`.
+    /// The id in rules (`integration:ID`), logs and user ids: lower-case letters, digits and `-`.
     #[schemars(example = &"school")]
     id: Option<String>,
-    /// The `iss` of its tokens, which it calls its app id; unless set, its `id`.
+    /// The `iss` of its tokens, which other systems call the app id. Default: the `id`.
     #[schemars(example = &"moodle")]
     app_id: Option<String>,
-    /// The secret that it signs with, shared with nobody else. Better kept in `secret_file`.
+    /// The secret that signs its tokens, shared with no other system. Preferably in `secret_file`.
     #[schemars(with = "Option<String>")]
     secret: Option<SecretString>,
-    /// The file of that secret.
+    /// The file of the secret.
     #[schemars(example = "config/moodle.secret")]
     secret_file: Option<String>,
     /// The file of its public keys, a JSON Web Key Set, if it signs with a private key.
     #[schemars(example = "config/moodle.jwks.json")]
     jwks_file: Option<String>,
-    /// What it signs with; unless set, HS256 with a secret, RS256 and ES256 with keys.
+    /// The accepted signature algorithms. Default: HS256 with a secret, RS256 and ES256 with keys.
     #[schemars(example = ["HS256"])]
     algorithms: Option<Vec<Algorithm>>,
-    /// What the `aud` of its tokens has to name; unless set, it is not looked at.
+    /// The required audience (`aud`) of its tokens. By default the audience is not checked.
     #[schemars(example = &"jitsi")]
     audience: Option<String>,
-    /// Patterns for the names of its rooms, compared without case.
+    /// Patterns for the names of its rooms, matched without case.
     #[schemars(example = ["school-*"])]
     rooms: Vec<String>,
-    /// Take `*` as a pattern for its rooms: it then speaks for every room there is.
+    /// Accept `*` as a pattern for its rooms. The integration can then admit users to every room.
     insecure_all_rooms: bool,
-    /// A pattern for the tenants of its rooms; empty for rooms without a tenant. Unless written,
-    /// any and none. The `sub` of a token for a room with a tenant has to name that tenant.
+    /// A pattern for the tenants of its rooms; empty for rooms without a tenant. Default: rooms of
+    /// any tenant and of none. For a room with a tenant, the token's `sub` has to be that tenant.
     #[schemars(example = &"acme")]
     tenant: Option<String>,
-    /// Whom it may make a moderator: `as-claimed` is whom its token calls one
+    /// Which of its users are moderators: `as-claimed` are those whose token claims it
     /// (`context.user.moderator`, or `affiliation` `owner`, `moderator` or `teacher`).
     moderators: RawModerators,
-    /// The longest time that a token may still be valid for.
+    /// The longest remaining lifetime of an accepted token.
     max_lifetime: DurationText,
-    /// Whether e-mail addresses in its tokens count as verified, for rules on addresses and for
-    /// the owners of meetings.
+    /// Whether e-mail addresses in its tokens are treated as verified, for rules on addresses and
+    /// for the owners of meetings.
     emails_verified: bool,
-    /// Origins of the pages that may show its rooms in a frame.
+    /// Origins of the sites that may embed its rooms.
     #[schemars(example = ["https://moodle.example.org"])]
     embed: Vec<String>,
-    /// How many requests to the API each of its keys may make in a minute.
+    /// The API rate limit per key, in requests per minute.
     #[schemars(range(min = 1, max = 100_000))]
     api_requests_per_minute: u32,
-    /// Its keys to the API. Each needs one of `key_file`, `key` and `sha256`.
+    /// Its API keys. Each requires one of `key_file`, `key` and `sha256`.
     api_key: Vec<RawApiKey>,
 }
 
@@ -90,24 +90,19 @@ enum RawModerators {
     Never,
 }
 
-/// Reads all integrations; `token` is ours, whose secret must be nobody else's.
+/// Resolves all integrations. None may use the secret of `token`.
 pub(super) fn resolve(
     raw: Vec<RawIntegration>,
     token: Option<&token::TokenSettings>,
     secrets: SecretReader,
     root: &mut Section<'_>,
 ) -> Option<Vec<IntegrationSettings>> {
-    let all: Vec<Option<IntegrationSettings>> = (1..)
-        .zip(raw)
-        .map(|(position, raw)| raw.resolve(secrets, &mut root.entry("integration", position)))
-        .collect();
-    let mut unique = Unique::beside(token);
-    for (position, settings) in (1..).zip(&all) {
-        if let Some(settings) = settings {
-            unique.compare(settings, &mut root.entry("integration", position));
-        }
-    }
-    all.into_iter().collect()
+    let mut uniqueness = UniquenessCheck::new(token);
+    root.resolve_list("integration", raw, |raw, section| {
+        let settings = raw.resolve(secrets, section)?;
+        uniqueness.check(&settings, section);
+        Some(settings)
+    })
 }
 
 // === impl RawIntegration ===
@@ -118,13 +113,13 @@ impl RawIntegration {
         secrets: SecretReader,
         section: &mut Section<'_>,
     ) -> Option<IntegrationSettings> {
-        section.weaken("integration.insecure_all_rooms", self.insecure_all_rooms);
-        let id = self.id.and_then(|text| section.keep("id", id(text)));
+        section.note_insecure("integration.insecure_all_rooms", self.insecure_all_rooms);
+        let id = section.parse("id", self.id, parse_id);
         let app_id = match self.app_id {
-            Some(text) => section.keep("app_id", name(&text)),
+            Some(text) => section.keep("app_id", parse_name(&text)),
             None => id.clone(),
         };
-        let raw = RawSigning {
+        let signing = RawSigning {
             secret: RawSecret {
                 inline: self.secret,
                 file: self.secret_file,
@@ -132,47 +127,45 @@ impl RawIntegration {
             jwks_file: self.jwks_file,
             algorithms: self.algorithms,
         };
-        let signs = !raw.is_absent();
-        let signing = signs.then(|| raw.resolve(secrets, section));
-        let audience = match self.audience {
-            Some(text) => section.keep("audience", name(&text)).map(Some),
-            None => Some(None),
-        };
-        let rooms = rooms(&self.rooms, self.insecure_all_rooms, section);
-        let tenant = tenant(self.tenant.as_deref(), section);
-        let max_lifetime =
-            self.max_lifetime
-                .within(seconds(60)..=seconds(24 * 3600), section, "max_lifetime");
-        let embed = each(self.embed, "embed", section, |text| origin(&text));
-        let per_minute = self.api_requests_per_minute;
-        if !(1..=100_000).contains(&per_minute) {
+        let signs_tokens = !signing.is_absent();
+        let signing = signs_tokens
+            .then(|| signing.resolve(secrets, section).ok_or(Reported))
+            .transpose();
+        let audience = self
+            .audience
+            .map(|text| section.keep("audience", parse_name(&text)).ok_or(Reported))
+            .transpose();
+        let rooms = resolve_rooms(&self.rooms, self.insecure_all_rooms, section);
+        let tenant = resolve_tenant(self.tenant.as_deref(), section);
+        let max_lifetime = self
+            .max_lifetime
+            .within(MINUTE..=DAY, section, "max_lifetime");
+        let embed = section.parse_list("embed", self.embed, parse_https_origin);
+        if !(1..=100_000).contains(&self.api_requests_per_minute) {
             let remedy = "write a number from 1 to 100000";
-            section.reject("api_requests_per_minute", "out of bounds", remedy);
+            section.reject("api_requests_per_minute", "out of range", remedy);
         }
-        let api_keys: Vec<Option<ApiKey>> = (1..)
-            .zip(self.api_key)
-            .map(|(position, key)| key.resolve(secrets, &mut section.entry("api_key", position)))
-            .collect();
-        if !signs && api_keys.is_empty() && !section.is_settled("") {
+        let has_api_key = !self.api_key.is_empty();
+        let api_keys = section.resolve_list("api_key", self.api_key, |key, section| {
+            key.resolve(secrets, section)
+        });
+        if !signs_tokens && !has_api_key && !section.is_reported("") {
             let remedy = "add secret_file, jwks_file, or an [[integration.api_key]]";
-            section.reject("", "can neither send people nor use the API", remedy);
+            section.reject("", "can neither send users nor use the API", remedy);
         }
         Some(IntegrationSettings {
             id: id?,
             app_id: app_id?,
-            signing: match signing {
-                Some(signing) => Some(signing?),
-                None => None,
-            },
-            audience: audience?,
+            signing: signing.ok()?,
+            audience: audience.ok()?,
             rooms: rooms?,
             tenant: tenant?,
             moderators: self.moderators.into(),
             max_lifetime: max_lifetime?,
             emails_verified: self.emails_verified,
             embed: embed?,
-            api_keys: api_keys.into_iter().collect::<Option<_>>()?,
-            api_requests_per_minute: per_minute,
+            api_keys: api_keys?,
+            api_requests_per_minute: self.api_requests_per_minute,
         })
     }
 }
@@ -212,74 +205,46 @@ impl From<RawModerators> for ModeratorPolicy {
     }
 }
 
-fn id(text: String) -> Result<String, Fault> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if (1..=32).contains(&text.len()) && text.chars().all(plain) {
-        Ok(text)
+fn parse_id(text: &str) -> Result<String, Fault> {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if (1..=32).contains(&text.len()) && text.chars().all(is_allowed) {
+        Ok(text.to_owned())
     } else {
         let remedy = "write up to 32 lower-case letters, digits and -";
         Err(Fault::new(format!("{text:?} is not an id"), remedy))
     }
 }
 
-fn rooms(texts: &[String], all: bool, section: &mut Section<'_>) -> Option<Vec<Glob>> {
-    if texts.is_empty() && !section.is_settled("rooms") {
+fn resolve_rooms(
+    patterns: &[String],
+    allow_all: bool,
+    section: &mut Section<'_>,
+) -> Option<Vec<Glob>> {
+    if patterns.is_empty() && !section.is_reported("rooms") {
         let remedy = "write for example rooms = [\"school-*\"]";
-        section.reject("rooms", "no pattern, so no room would be its own", remedy);
+        section.reject("rooms", "no pattern, so that it has no rooms", remedy);
         return None;
     }
-    each(texts.to_vec(), "rooms", section, |text| {
-        pattern(&text)?;
-        if !all && text.chars().all(|c| matches!(c, '*' | '?')) && text.contains('*') {
-            let remedy = "write a beginning that only its rooms have, or set \
-                          insecure_all_rooms = true";
-            return Err(Fault::new("every room would be its own", remedy));
+    section.parse_list("rooms", patterns, |text| {
+        check_pattern(text)?;
+        let matches_all = text.contains('*') && text.chars().all(|c| matches!(c, '*' | '?'));
+        if matches_all && !allow_all {
+            let remedy = "write a prefix that only its rooms have, or set insecure_all_rooms = \
+                          true";
+            return Err(Fault::new("matches every room", remedy));
         }
-        Ok(Glob::folded(&text))
+        Ok(Glob::folded(text))
     })
 }
 
-fn tenant(text: Option<&str>, section: &mut Section<'_>) -> Option<TenantScope> {
+/// The tenants of a rule or an integration.
+pub(super) fn resolve_tenant(text: Option<&str>, section: &mut Section<'_>) -> Option<TenantScope> {
     match text {
         None => Some(TenantScope::Any),
         Some("") => Some(TenantScope::None),
         Some(text) => {
-            let tenant = pattern(text).map(|()| TenantScope::matching(text));
+            let tenant = check_pattern(text).map(|()| TenantScope::matching(text));
             section.keep("tenant", tenant)
         }
     }
-}
-
-/// Reads every entry of a list, so that every mistake is found.
-fn each<T>(
-    texts: Vec<String>,
-    key: &str,
-    section: &mut Section<'_>,
-    read: impl Fn(String) -> Result<T, Fault>,
-) -> Option<Vec<T>> {
-    let all: Vec<Option<T>> = (1..)
-        .zip(texts)
-        .map(|(position, text)| section.entry(key, position).keep("", read(text)))
-        .collect();
-    all.into_iter().collect()
-}
-
-/// An origin as a frame's `Content-Security-Policy` wants it.
-pub(super) fn origin(text: &str) -> Result<String, Fault> {
-    let form = "write it as https://moodle.example.org";
-    let url: Url = plain_url(text, form)?;
-    if url.scheme() != "https" {
-        return Err(Fault::new("not an https address", form));
-    }
-    let plain = |host: &str| {
-        host.chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']'))
-    };
-    if !url.host_str().is_some_and(plain) {
-        return Err(Fault::new("has no usable host", form));
-    }
-    if url.path() != "/" || url.query().is_some() {
-        return Err(Fault::new("has more than a host and a port", form));
-    }
-    Ok(url.origin().ascii_serialization())
 }

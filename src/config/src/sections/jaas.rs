@@ -1,38 +1,40 @@
-//! `[jaas]`: 8x8's Jitsi as a service in place of one's own.
+//! `[jaas]`: Jitsi as a Service (8x8) instead of a self-hosted Jitsi.
 
 use http::uri::Authority;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
-use super::token::key_file;
+use super::token::read_rsa_key;
 use crate::{
-    problem::{Fault, Section},
+    diagnostics::Section,
+    problem::Fault,
     secret::SecretReader,
-    values::{DurationText, seconds},
+    values::{DAY, DurationText, MINUTE},
 };
 use model::jaas::{JaasFeature, JaasSettings};
 
-/// 8x8's Jitsi as a service, in place of `[upstream]` and `[token]`: the meetings are there, and
-/// people sign in here.
+/// Jitsi as a Service (8x8), which hosts the meetings; the gateway signs users in. Replaces
+/// `[upstream]` and `[token]`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["app_id", "key_id", "key_file"]))]
 pub(super) struct RawJaas {
-    /// The account's `AppID`, from 8x8's console.
+    /// The account's `AppID` in 8x8's console.
     #[schemars(example = &"vpaas-magic-cookie-0123456789abcdef0123456789abcdef")]
     app_id: Option<String>,
-    /// The API key's id, as 8x8's console shows it when the public key is added.
+    /// The id of the API key, which 8x8's console shows when the public key is added.
     #[schemars(example = &"4f4910")]
     key_id: Option<String>,
-    /// The file of the private key: PEM, RSA, 2048 bits or more.
+    /// The private key: a PEM file, RSA, 2048 bits or more.
     #[schemars(example = &"config/jaas.key")]
     key_file: Option<String>,
     /// The host that serves meetings.
     host: String,
-    /// How long a token is good for. Browsers keep it for reconnecting; a new one needs a new page.
+    /// The lifetime of a token. Browsers keep the token for reconnecting; a new one requires a reload
+    /// of the page.
     lifetime: DurationText,
-    /// What moderators may use. 8x8 charges for some of it.
+    /// The features of moderators. 8x8 charges for some of them.
     #[schemars(example = ["recording"])]
     features: Vec<JaasFeature>,
 }
@@ -45,19 +47,15 @@ impl RawJaas {
         secrets: SecretReader,
         section: &mut Section<'_>,
     ) -> Option<JaasSettings> {
-        let app_id = self
-            .app_id
-            .and_then(|id| section.keep("app_id", app_id(&id)));
-        let key_id = self
-            .key_id
-            .and_then(|id| section.keep("key_id", key_id(&id, app_id.as_deref())));
-        let pem = self
-            .key_file
-            .and_then(|file| section.keep("key_file", key_file(&file, secrets)));
-        let host = section.keep("host", host(&self.host));
-        let lifetime = self
-            .lifetime
-            .within(seconds(60)..=seconds(86_400), section, "lifetime");
+        let app_id = section.parse("app_id", self.app_id, parse_app_id);
+        let key_id = section.parse("key_id", self.key_id, |text| {
+            parse_key_id(text, app_id.as_deref())
+        });
+        let pem = section.parse("key_file", self.key_file, |file| {
+            read_rsa_key(file, secrets)
+        });
+        let host = section.keep("host", parse_host(&self.host));
+        let lifetime = self.lifetime.within(MINUTE..=DAY, section, "lifetime");
         Some(JaasSettings {
             app_id: app_id?,
             key_id: key_id?,
@@ -76,17 +74,17 @@ impl Default for RawJaas {
             key_id: None,
             key_file: None,
             host: "8x8.vc".to_owned(),
-            // Most meetings are over by then.
+            // Longer than most meetings.
             lifetime: "2h".into(),
             features: Vec::new(),
         }
     }
 }
 
-fn app_id(text: &str) -> Result<String, Fault> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+fn parse_app_id(text: &str) -> Result<String, Fault> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
     match text.strip_prefix(APP_ID_PREFIX) {
-        Some(rest) if !rest.is_empty() && rest.chars().all(plain) => Ok(text.to_owned()),
+        Some(rest) if !rest.is_empty() && rest.chars().all(is_allowed) => Ok(text.to_owned()),
         _ => Err(Fault::new(
             "not an AppID",
             format!("copy it from 8x8's console; it begins with {APP_ID_PREFIX}"),
@@ -94,26 +92,28 @@ fn app_id(text: &str) -> Result<String, Fault> {
     }
 }
 
-/// The console shows the id behind the `AppID` and a slash, as tokens have it.
-fn key_id(text: &str, app_id: Option<&str>) -> Result<String, Fault> {
+/// The console shows `<AppID>/<key id>`, as the `kid` of tokens; both forms are accepted.
+fn parse_key_id(text: &str, app_id: Option<&str>) -> Result<String, Fault> {
     let (owner, id) = match text.split_once('/') {
         Some((owner, id)) => (Some(owner), id),
         None => (None, text),
     };
-    let remedy = "write what stands behind the slash in 8x8's console";
-    if owner.is_some_and(|owner| app_id.is_some_and(|app_id| app_id != owner)) {
+    let remedy = "copy the part after the slash from 8x8's console";
+    if let (Some(owner), Some(app_id)) = (owner, app_id)
+        && owner != app_id
+    {
         return Err(Fault::new("the key of another AppID", remedy));
     }
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if !id.is_empty() && id.chars().all(plain) {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !id.is_empty() && id.chars().all(is_allowed) {
         Ok(id.to_owned())
     } else {
-        Err(Fault::new("not the id of a key", remedy))
+        Err(Fault::new("not a key id", remedy))
     }
 }
 
-fn host(text: &str) -> Result<Authority, Fault> {
-    // Parsed as what it becomes, and taken only if nothing of it became anything else.
+fn parse_host(text: &str) -> Result<Authority, Fault> {
+    // Accepted only if the URL parser changes nothing.
     Url::parse(&format!("https://{text}/"))
         .ok()
         .filter(|url| url.authority() == text && url.username().is_empty() && url.path() == "/")

@@ -1,134 +1,120 @@
-//! `[listen]`: where and how to accept connections.
+//! `[listen]`: listeners, trusted proxies, workers and shutdown.
 
-use std::{net::SocketAddr, time::Duration};
+mod shutdown;
+
+use std::{net::SocketAddr, thread};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::shutdown::Shutdown;
 use crate::{
-    problem::{Fault, Section},
-    values::{DurationText, address, network, seconds},
+    diagnostics::Section,
+    problem::Fault,
+    values::{DurationText, parse_network, parse_socket_address},
 };
 use proxy::server::{Settings, TlsSettings};
 
-/// Where the gateway listens, and how it stops.
+/// Listeners, trusted proxies, worker threads, and the shutdown.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawListen {
-    /// Address and port for plain HTTP, behind a proxy that ends TLS, or to redirect to HTTPS. At
-    /// least one of `http` and `https` has to be there.
+    /// Address and port for plain HTTP: behind a proxy that terminates TLS, or to redirect to HTTPS.
+    /// At least one of `http` and `https` is required.
     #[schemars(example = "0.0.0.0:8080")]
     http: Option<String>,
-    /// Address and port for HTTPS; needs `[tls]`.
+    /// Address and port for HTTPS; requires `[tls]`.
     #[schemars(example = "0.0.0.0:8443")]
     https: Option<String>,
     /// Address and port of `/livez`, `/readyz` and `/metrics`. Keep it private.
     #[schemars(example = "127.0.0.1:9090")]
     admin: String,
-    /// Networks of the proxies in front, whose `X-Forwarded-For` and `X-Forwarded-Proto` are
-    /// believed.
+    /// Networks of the proxies in front, whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
     #[schemars(example = ["10.0.0.0/8"])]
     trusted_proxies: Vec<String>,
-    /// Whether connections of `trusted_proxies` to `http` and `https` begin with a PROXY header
-    /// (version 1 or 2), as TCP balancers send it to tell the client's address. One that does not is
-    /// dropped. Others' connections are taken as they are, so that nobody can claim to be somebody.
+    /// Whether connections from `trusted_proxies` to `http` and `https` begin with a PROXY header
+    /// (version 1 or 2), by which TCP load balancers pass on the client's address. Connections from
+    /// them without the header are dropped. Headers from other addresses are never interpreted.
     proxy_protocol: bool,
-    /// Networks of recorders (Jibri) and of telephony by BOSH (Jigasi). They get Jitsi's bare page, and
-    /// come to Prosody without a token and with credentials of their own.
+    /// Networks of recorders (Jibri) and of telephony gateways that use BOSH (Jigasi). They get
+    /// Jitsi's page without sign-in, and connect to Prosody without a token, with their own
+    /// credentials.
     #[schemars(example = ["10.1.2.3/32"])]
     recorders: Vec<String>,
-    /// How many threads serve requests; unless set, as many as the machine or container has
-    /// processors.
+    /// The number of threads that serve requests. Default: the number of processors that the machine
+    /// or container may use.
     #[schemars(range(min = 1, max = MAX_WORKERS), example = 4)]
     workers: Option<i64>,
-    /// How long open requests and sockets may take to end after SIGTERM, once nothing more is
-    /// accepted.
+    /// How long in-flight requests and WebSockets may continue after SIGTERM, once no more
+    /// connections are accepted.
     grace: DurationText,
-    /// Over how long WebSockets are closed meanwhile, one after another in random order, so that not
-    /// all clients come back at the same moment; at most `grace`. Unless set, 45s, or `grace` if that
-    /// is shorter; where `[store]` is memory, 0s: no other replica could take the clients, so that
-    /// they are better off waiting for this one to start again.
+    /// The period over which WebSockets are closed during the shutdown, in random order, so that
+    /// clients do not reconnect all at once; at most `grace`. Default: 45s, or `grace` if that is
+    /// shorter; with `[store] kind = "memory"` 0s, because no other replica could accept the clients.
     #[schemars(with = "Option<DurationText>", example = "45s")]
     drain_window: Option<DurationText>,
-    /// How long to go on accepting after SIGTERM while `/readyz` already fails, so that balancers
-    /// notice.
+    /// How long connections are still accepted after SIGTERM while `/readyz` fails, so that load
+    /// balancers notice.
     drain_delay: DurationText,
+}
+
+/// The parts of other sections that listeners depend on.
+pub(super) struct ListenContext {
+    /// Whether there is a `[tls]` section, valid or not.
+    pub(super) has_tls_section: bool,
+    pub(super) tls: Option<TlsSettings>,
+    /// The store is in memory, so that there are no other replicas.
+    pub(super) single_replica: bool,
 }
 
 // === impl RawListen ===
 
 impl RawListen {
-    /// `has_tls` tells whether there is a `[tls]` section at all, usable or not, and `is_alone` that
-    /// there are no other replicas.
     pub(super) fn resolve(
         self,
-        (has_tls, is_alone): (bool, bool),
-        tls: Option<TlsSettings>,
+        context: ListenContext,
         section: &mut Section<'_>,
     ) -> Option<Settings> {
-        let is_open = self.http.is_some() || self.https.is_some();
-        if !is_open && !section.is_settled("http") && !section.is_settled("https") {
+        let has_listener = self.http.is_some() || self.https.is_some();
+        if !has_listener && !section.is_reported("http") && !section.is_reported("https") {
             let remedy = "add for example http = \"0.0.0.0:8080\"";
-            section.reject("", "neither http nor https is there", remedy);
+            section.reject("", "neither http nor https is set", remedy);
         }
-        if self.https.is_some() && !has_tls {
+        if self.https.is_some() && !context.has_tls_section {
             let remedy = "add [tls] with certificate and key";
-            section.reject("https", "there is no certificate", remedy);
+            section.reject("https", "requires a certificate", remedy);
         }
-        let mut listener = |key: &str, text: &str| section.keep(key, address(text));
-        let http = self.http.and_then(|text| listener("http", &text));
-        let https = self.https.and_then(|text| listener("https", &text));
-        let admin = listener("admin", &self.admin);
-        let workers = workers(self.workers, section);
-        refuse_same(
-            &[("http", http), ("https", https), ("admin", admin)],
-            section,
-        );
+        let http = section.parse("http", self.http, parse_socket_address);
+        let https = section.parse("https", self.https, parse_socket_address);
+        let admin = section.parse("admin", Some(self.admin), parse_socket_address);
+        let workers = section.keep("workers", worker_count(self.workers));
+        let listeners = [("http", http), ("https", https), ("admin", admin)];
+        reject_same_address(&listeners, section);
         if self.proxy_protocol && self.trusted_proxies.is_empty() {
-            let remedy = "add trusted_proxies with the networks of the balancers";
-            section.reject(
-                "proxy_protocol",
-                "nobody is trusted to tell addresses",
-                remedy,
-            );
+            let remedy = "add trusted_proxies with the networks of the load balancers";
+            section.reject("proxy_protocol", "requires trusted_proxies", remedy);
         }
-        let mut networks = |key: &str, texts: &[String]| {
-            let read = |(position, text): (usize, &String)| {
-                section.entry(key, position).keep("", network(text))
-            };
-            (1..).zip(texts).filter_map(read).collect()
+        let trusted_proxies =
+            section.parse_list("trusted_proxies", self.trusted_proxies, parse_network);
+        let recorders = section.parse_list("recorders", self.recorders, parse_network);
+        let shutdown = Shutdown {
+            grace: self.grace,
+            drain_window: self.drain_window,
+            drain_delay: self.drain_delay,
         };
-        let trusted_proxies = networks("trusted_proxies", &self.trusted_proxies);
-        let recorders = networks("recorders", &self.recorders);
-        let grace = self
-            .grace
-            .within(seconds(0)..=seconds(3600), section, "grace");
-        let drain_window = match self.drain_window {
-            Some(text) => text.within(seconds(0)..=seconds(3600), section, "drain_window"),
-            None if is_alone => Some(Duration::ZERO),
-            None => Some(grace.map_or(DRAIN_WINDOW, |grace| grace.min(DRAIN_WINDOW))),
-        };
-        if let (Some(window), Some(grace)) = (drain_window, grace)
-            && window > grace
-        {
-            let what = format!("{window:?} is longer than grace, which is {grace:?}");
-            section.reject("drain_window", what, "write at most the value of grace");
-        }
-        let drain_delay =
-            self.drain_delay
-                .within(seconds(0)..=seconds(600), section, "drain_delay");
+        let shutdown = shutdown.resolve(context.single_replica, section)?;
         Some(Settings {
             http,
             https,
             admin: admin?,
-            trusted_proxies,
+            trusted_proxies: trusted_proxies?,
             proxy_protocol: self.proxy_protocol,
-            recorders,
-            tls,
+            recorders: recorders?,
+            tls: context.tls,
             workers: workers?,
-            grace: grace?,
-            drain_window: drain_window?,
-            drain_delay: drain_delay?,
+            grace: shutdown.grace,
+            drain_window: shutdown.drain_window,
+            drain_delay: shutdown.drain_delay,
         })
     }
 }
@@ -143,7 +129,7 @@ impl Default for RawListen {
             proxy_protocol: false,
             recorders: Vec::new(),
             workers: None,
-            // A little more than a BOSH request may be held, so that none is cut.
+            // Longer than the usual `wait` of BOSH (60 s), so that no request is cut.
             grace: "75s".into(),
             drain_window: None,
             drain_delay: "0s".into(),
@@ -151,94 +137,34 @@ impl Default for RawListen {
     }
 }
 
-fn workers(count: Option<i64>, section: &mut Section<'_>) -> Option<usize> {
+fn worker_count(count: Option<i64>) -> Result<usize, Fault> {
     let Some(count) = count else {
-        // It knows of CPU masks and of cgroup quotas.
-        return Some(std::thread::available_parallelism().map_or(1, Into::into));
+        // Takes CPU masks and cgroup quotas into account.
+        return Ok(thread::available_parallelism().map_or(1, Into::into));
     };
-    let workers = usize::try_from(count)
+    usize::try_from(count)
         .ok()
         .filter(|count| (1..=MAX_WORKERS).contains(count))
         .ok_or_else(|| {
             let remedy = format!("write a number from 1 to {MAX_WORKERS}");
-            Fault::new(format!("{count} is out of bounds"), remedy)
-        });
-    section.keep("workers", workers)
+            Fault::new(format!("{count} is out of range"), remedy)
+        })
 }
 
-/// Two listeners cannot share an address, unless the system chooses the port.
-fn refuse_same(listeners: &[(&str, Option<SocketAddr>)], section: &mut Section<'_>) {
+/// Rejects two listeners with one address, unless the system assigns the port (0).
+fn reject_same_address(listeners: &[(&str, Option<SocketAddr>)], section: &mut Section<'_>) {
     let mut earlier: Vec<(&str, SocketAddr)> = Vec::new();
     for &(key, address) in listeners {
         let Some(address) = address.filter(|address| address.port() != 0) else {
             continue;
         };
-        if let Some((other, _)) = earlier.iter().find(|(_, taken)| *taken == address) {
-            let what = format!("{address} is the address of {other} already");
+        if let Some((other, _)) = earlier.iter().find(|(_, used)| *used == address) {
+            let what = format!("{address} is the address of {other}, too");
             section.reject(key, what, "write another port");
         }
         earlier.push((key, address));
     }
 }
 
-/// Slow enough for a few hundred people behind one address to pass Prosody's limit on logins, and done
-/// before those BOSH requests end that are under way.
-const DRAIN_WINDOW: Duration = Duration::from_secs(45);
-
-/// More threads than any machine has processors for this; a larger number is a mistake.
+/// Beyond the processors of any machine that runs a gateway; larger numbers are mistakes.
 const MAX_WORKERS: usize = 512;
-
-#[cfg(test)]
-mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
-
-    use super::*;
-    use crate::Environment;
-
-    /// Over how long a gateway with such keys closes WebSockets.
-    fn drain_window(listen: &str, store: &str) -> Duration {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("gateway.toml");
-        let text = format!(
-            r#"
-public_url = "https://meet.example.org"
-[listen]
-http = "127.0.0.1:0"
-{listen}
-[store]
-{store}
-[upstream]
-web = "http://127.0.0.1:8000"
-xmpp = "http://127.0.0.1:5280"
-xmpp_domain = "meet.jitsi"
-[session]
-key = "bm9ib2R5IHdpbGwgZ3Vlc3MgdGhpcyBrZXksIGV2ZXI="
-[token]
-app_id = "gateway"
-secret = "long enough for HS256, and more than enough"
-[[room]]
-match = "*"
-enter = "guest"
-start = "anyone"
-"#
-        );
-        fs::write(&file, text).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        let config = crate::load(&file, &Environment::default());
-        config.expect("the file is good").server.drain_window
-    }
-
-    const REDIS: &str = "kind = \"redis\"\nurl = \"redis://127.0.0.1:1\"";
-
-    #[test]
-    fn sockets_are_closed_slowly_only_where_another_replica_can_take_them() {
-        let window = |listen, store| drain_window(listen, store).as_secs();
-        assert_eq!(window("", ""), 0);
-        assert_eq!(window("", "kind = \"memory\""), 0);
-        assert_eq!(window("", REDIS), 45);
-        assert_eq!(window("grace = \"20s\"", REDIS), 20);
-        // Who says it is believed.
-        assert_eq!(window("drain_window = \"10s\"", ""), 10);
-        assert_eq!(window("drain_window = \"0s\"", REDIS), 0);
-    }
-}

@@ -1,26 +1,26 @@
-//! `[log]`: what is logged, and how.
+//! `[log]`: log format, filter and files.
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::problem::{Fault, Section};
+use crate::{diagnostics::Section, problem::Fault};
 use observe::telemetry::{Filter, Format, Settings};
 
-/// What is logged, and how. Logs go to standard error.
+/// Log format, filter and files. Logs go to standard error.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawLog {
-    /// For people, or one JSON object a line for machines.
+    /// `text` for reading, `json` for one JSON object per line.
     format: Format,
-    /// The least severe level to log, `error`, `warn`, `info`, `debug` or `trace`; or directives
+    /// The lowest level that is logged: `error`, `warn`, `info`, `debug` or `trace`; or directives
     /// such as `info,jitsi_auth_gateway::oidc=debug`.
     level: String,
-    /// Whether to write one line for each request.
+    /// Whether each request is logged.
     access: bool,
-    /// A file for the audit lines, one JSON object a line, added to and opened anew on SIGHUP; or
-    /// `/dev/stdout`. Unless given, they are among the others.
+    /// A file for audit events, one JSON object per line: appended to, and reopened on SIGHUP; or
+    /// `/dev/stdout`. Default: audit events go to standard error with the other logs.
     #[schemars(example = "/var/log/jitsi-auth-gateway/audit.json")]
     audit_file: Option<PathBuf>,
 }
@@ -30,10 +30,8 @@ pub(super) struct RawLog {
 impl RawLog {
     pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<Settings> {
         let filter = self.level.parse::<Filter>().map_err(|error| {
-            Fault::new(
-                error.to_string(),
-                "write error, warn, info, debug or trace, or target=level",
-            )
+            let remedy = "write error, warn, info, debug or trace, or target=level";
+            Fault::new(error.to_string(), remedy)
         });
         let audit_file = match self.audit_file {
             Some(path) if path.as_os_str().is_empty() || path.is_dir() => {
@@ -41,11 +39,13 @@ impl RawLog {
             }
             path => Ok(path),
         };
+        let filter = section.keep("level", filter);
+        let audit_file = section.keep("audit_file", audit_file);
         Some(Settings {
             format: self.format,
-            filter: section.keep("level", filter)?,
+            filter: filter?,
             access: self.access,
-            audit_file: section.keep("audit_file", audit_file)?,
+            audit_file: audit_file?,
         })
     }
 }

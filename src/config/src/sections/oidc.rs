@@ -1,22 +1,24 @@
-//! `[oidc]`: the provider that signs people in.
+//! `[oidc]`: the OpenID provider.
 
-use std::path::Path;
+mod claims;
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
+use self::claims::RawClaims;
 use crate::{
-    problem::{Fault, Section},
+    diagnostics::Section,
+    problem::Fault,
     public_url::PublicUrl,
     secret::{RawSecret, SecretReader},
-    values::{DurationText, authorities, name, plain_url, seconds},
+    values::{DurationText, MINUTE, parse_name, parse_url, read_ca_file, seconds},
 };
-use oidc::{ClaimPaths, ClientAuth, OidcSettings};
+use oidc::{ClientAuth, OidcSettings};
 
-/// The OpenID Connect provider. Register `<public_url>/_gateway/callback` there as redirect address
-/// and `<public_url>/_gateway/signed-out` as the one after signing out.
+/// The OpenID provider. Register `<public_url>/_gateway/callback` there as redirect URI, and
+/// `<public_url>/_gateway/signed-out` as post-logout redirect URI.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["issuer", "client_id"]))]
@@ -24,60 +26,40 @@ pub(super) struct RawOidc {
     /// The issuer, exactly as the provider writes it.
     #[schemars(example = "https://sso.example.org/realms/main")]
     issuer: Option<String>,
-    /// Where the provider is reached from the gateway, if not at the issuer's own address.
+    /// The URL at which the gateway reaches the provider, if it is not the issuer's.
     #[schemars(example = "https://keycloak.internal:8443/realms/main")]
     internal_url: Option<String>,
-    /// The gateway's id at the provider.
+    /// The gateway's client id at the provider.
     #[schemars(example = &"jitsi")]
     client_id: Option<String>,
-    /// The gateway's secret at the provider; a public client has none. Better kept in
-    /// `client_secret_file`.
+    /// The gateway's client secret; a public client has none. Preferably in `client_secret_file`.
     #[schemars(with = "Option<String>")]
     client_secret: Option<SecretString>,
     /// The file of the client secret.
     #[schemars(example = "config/oidc.secret")]
     client_secret_file: Option<String>,
-    /// How the secret is sent to the provider.
+    /// How the client secret is sent to the token endpoint.
     client_auth: RawClientAuth,
-    /// What to ask the provider for; `openid` has to be among it.
+    /// The requested scopes; `openid` is required.
     scopes: Vec<String>,
     claims: RawClaims,
-    /// Signature algorithms that ID tokens may have.
+    /// The accepted signature algorithms of ID tokens.
     algorithms: Vec<Algorithm>,
-    /// A PEM file of certificate authorities to trust instead of the system's.
+    /// A PEM file of certificate authorities that are trusted instead of the system's.
     #[schemars(example = "certs/internal-ca.crt")]
     ca_file: Option<String>,
-    /// An HTTP proxy to reach the provider through.
+    /// An HTTP proxy for requests to the provider.
     #[schemars(example = "http://proxy.internal:3128")]
     http_proxy: Option<String>,
-    /// How long one request to the provider may take.
+    /// The timeout for a request to the provider.
     timeout: DurationText,
-    /// How far the provider's clock may be off.
+    /// The accepted difference between the clocks of the provider and the gateway.
     leeway: DurationText,
-    /// Accept a provider without TLS. Whoever is on the way to it can then sign in as anybody.
+    /// Accept a provider without TLS. An attacker on the network path can then sign in as any user.
     insecure_http_issuer: bool,
-    /// Treat e-mail addresses as verified although the provider does not say so. People can then
+    /// Treat e-mail addresses as verified although the provider does not claim it. Users can then
     /// claim addresses that rules name.
     insecure_trust_unverified_email: bool,
-}
-
-/// Where in the claims things are: dotted paths, as `realm_access.roles`.
-#[derive(Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct RawClaims {
-    /// The person's stable id.
-    id: String,
-    /// The name to show.
-    name: String,
-    /// The e-mail address.
-    email: String,
-    /// Whether the address is verified.
-    email_verified: String,
-    /// The address of a picture.
-    avatar: String,
-    /// Groups: a list of texts, one text with spaces or commas, or an object whose names are groups
-    /// if there is an object with something in it under them (Zitadel's roles).
-    groups: String,
 }
 
 #[derive(Clone, Copy, Deserialize, serde::Serialize, JsonSchema)]
@@ -88,7 +70,7 @@ enum RawClientAuth {
     ClientSecretPost,
 }
 
-/// What an ID token may be signed with: public keys only.
+/// Signature algorithms of ID tokens: with public keys only.
 #[derive(Clone, Copy, Debug, Deserialize, serde::Serialize, JsonSchema)]
 #[schemars(inline)]
 enum Algorithm {
@@ -112,49 +94,35 @@ impl RawOidc {
         secrets: SecretReader,
         section: &mut Section<'_>,
     ) -> Option<OidcSettings> {
-        section.weaken("oidc.insecure_http_issuer", self.insecure_http_issuer);
-        section.weaken(
+        section.note_insecure("oidc.insecure_http_issuer", self.insecure_http_issuer);
+        section.note_insecure(
             "oidc.insecure_trust_unverified_email",
             self.insecure_trust_unverified_email,
         );
-        let insecure = self.insecure_http_issuer;
-        let issuer = self.issuer.and_then(|text| {
-            let issuer = provider_url(&text, insecure).map(|_| text);
-            section.keep("issuer", issuer)
-        });
-        let internal_url = self
-            .internal_url
-            .and_then(|text| section.keep("internal_url", provider_url(&text, insecure)));
-        let http_proxy = self
-            .http_proxy
-            .and_then(|text| section.keep("http_proxy", proxy(&text)));
-        let client_id = self
-            .client_id
-            .and_then(|text| section.keep("client_id", name(&text)));
-        let raw = RawSecret {
+        let provider_url = |text: &str| parse_provider_url(text, self.insecure_http_issuer);
+        // The text stays as it was written: issuers are compared character by character.
+        let issuer = self
+            .issuer
+            .and_then(|text| section.keep("issuer", provider_url(&text).map(|_| text)));
+        let internal_url = section.parse("internal_url", self.internal_url, provider_url);
+        let http_proxy = section.parse("http_proxy", self.http_proxy, parse_proxy_url);
+        let client_id = section.parse("client_id", self.client_id, parse_name);
+        let client_secret = RawSecret {
             inline: self.client_secret,
             file: self.client_secret_file,
         };
-        let client_secret = secrets.read(section, "client_secret", raw);
-        let ca_pem = self
-            .ca_file
-            .and_then(|file| section.keep("ca_file", authorities(Path::new(&file))));
-        let scopes = scopes(self.scopes, section);
-        if self.algorithms.is_empty() && !section.is_settled("algorithms") {
+        let client_secret = secrets.read(section, "client_secret", client_secret);
+        let ca_pem = section.parse("ca_file", self.ca_file, read_ca_file);
+        let scopes = section.keep("scopes", check_scopes(self.scopes));
+        if self.algorithms.is_empty() && !section.is_reported("algorithms") {
             let remedy = "remove the key, or write algorithms = [\"RS256\"]";
-            section.reject(
-                "algorithms",
-                "no algorithm, so nobody could sign in",
-                remedy,
-            );
+            section.reject("algorithms", "no algorithm is accepted", remedy);
         }
         let claims = self.claims.resolve(&mut section.table("claims"));
-        let timeout = self
-            .timeout
-            .within(seconds(1)..=seconds(60), section, "timeout");
+        let timeout = self.timeout.within(seconds(1)..=MINUTE, section, "timeout");
         let leeway = self
             .leeway
-            .within(seconds(0)..=seconds(300), section, "leeway");
+            .within(seconds(0)..=5 * MINUTE, section, "leeway");
         Some(OidcSettings {
             issuer: issuer?,
             internal_url,
@@ -177,7 +145,7 @@ impl RawOidc {
 
 impl Default for RawOidc {
     fn default() -> Self {
-        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        let scopes = ["openid", "profile", "email"];
         Self {
             issuer: None,
             internal_url: None,
@@ -185,7 +153,7 @@ impl Default for RawOidc {
             client_secret: None,
             client_secret_file: None,
             client_auth: RawClientAuth::ClientSecretBasic,
-            scopes: texts(&["openid", "profile", "email"]),
+            scopes: scopes.map(ToOwned::to_owned).into(),
             claims: RawClaims::default(),
             algorithms: vec![
                 Algorithm::RS256,
@@ -203,42 +171,6 @@ impl Default for RawOidc {
     }
 }
 
-// === impl RawClaims ===
-
-impl RawClaims {
-    fn resolve(self, section: &mut Section<'_>) -> Option<ClaimPaths> {
-        let mut path = |key: &str, text: String| section.keep(key, name(&text));
-        let id = path("id", self.id);
-        let shown = path("name", self.name);
-        let email = path("email", self.email);
-        let email_verified = path("email_verified", self.email_verified);
-        let avatar = path("avatar", self.avatar);
-        let groups = path("groups", self.groups);
-        Some(ClaimPaths {
-            id: id?,
-            name: shown?,
-            email: email?,
-            email_verified: email_verified?,
-            avatar: avatar?,
-            groups: groups?,
-        })
-    }
-}
-
-/// The standard claims (OpenID Connect Core § 5.1); groups have no standard.
-impl Default for RawClaims {
-    fn default() -> Self {
-        Self {
-            id: "sub".to_owned(),
-            name: "name".to_owned(),
-            email: "email".to_owned(),
-            email_verified: "email_verified".to_owned(),
-            avatar: "picture".to_owned(),
-            groups: "groups".to_owned(),
-        }
-    }
-}
-
 // === impl RawClientAuth ===
 
 impl From<RawClientAuth> for ClientAuth {
@@ -250,51 +182,51 @@ impl From<RawClientAuth> for ClientAuth {
     }
 }
 
-fn provider_url(text: &str, insecure: bool) -> Result<Url, Fault> {
+fn parse_provider_url(text: &str, allow_http: bool) -> Result<Url, Fault> {
     let form = "write it as https://sso.example.org/realms/main";
-    let url = plain_url(text, form)?;
+    let url = parse_url(text, form)?;
     match url.scheme() {
         _ if url.query().is_some() => Err(Fault::new("has a query", form)),
         "https" => Ok(url),
-        "http" if insecure => Ok(url),
+        "http" if allow_http => Ok(url),
         "http" => Err(Fault::new(
-            "not https, so anybody on the way could sign in as anybody",
+            "not https, so that an attacker on the network path could sign in as any user",
             "use https, or set insecure_http_issuer = true for a test",
         )),
-        _ => Err(Fault::new("not an https address", form)),
+        _ => Err(Fault::new("not an https URL", form)),
     }
 }
 
-fn proxy(text: &str) -> Result<Url, Fault> {
+fn parse_proxy_url(text: &str) -> Result<Url, Fault> {
     let form = "write it as http://proxy.internal:3128";
-    let url = plain_url(text, form)?;
+    let url = parse_url(text, form)?;
     if url.scheme() == "http" && url.has_host() {
         Ok(url)
     } else {
-        Err(Fault::new("not an http address", form))
+        Err(Fault::new("not an http URL", form))
     }
 }
 
-fn scopes(scopes: Vec<String>, section: &mut Section<'_>) -> Option<Vec<String>> {
+fn check_scopes(scopes: Vec<String>) -> Result<Vec<String>, Fault> {
     if !scopes.iter().any(|scope| scope == "openid") {
-        let remedy = "add \"openid\"";
-        section.reject("scopes", "without openid it is not OpenID Connect", remedy);
-        return None;
+        let what = "openid is missing, without which it is not OpenID Connect";
+        return Err(Fault::new(what, "add \"openid\""));
     }
-    // RFC 6749 § 3.3 has the characters of a scope.
-    let is_token = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
-    let odd = scopes
+    // The characters of a scope token (RFC 6749 § 3.3).
+    let is_scope_char = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
+    let invalid = scopes
         .iter()
-        .find(|scope| scope.is_empty() || !scope.chars().all(is_token));
-    if let Some(odd) = odd {
-        let remedy = "write each scope as an entry of its own";
-        section.reject("scopes", format!("{odd:?} is not a scope"), remedy);
-        return None;
+        .find(|scope| scope.is_empty() || !scope.chars().all(is_scope_char));
+    match invalid {
+        Some(invalid) => Err(Fault::new(
+            format!("{invalid:?} is not a scope"),
+            "write each scope as its own list entry",
+        )),
+        None => Ok(scopes),
     }
-    Some(scopes)
 }
 
-/// Where the provider sends people back to.
+/// The path of the redirect URI.
 const CALLBACK_PATH: &str = "/_gateway/callback";
-/// Where the provider sends people after signing out.
+/// The path of the post-logout redirect URI.
 const SIGNED_OUT_PATH: &str = "/_gateway/signed-out";

@@ -1,15 +1,15 @@
-//! `[pages]`: what the gateway's own pages look like and say.
+//! `[pages]`: branding, style and languages of the gateway's own pages.
 
 use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use url::Url;
 
 use crate::{
-    problem::{Fault, Section},
-    secret,
-    values::{name, plain_url},
+    diagnostics::Section,
+    problem::Fault,
+    secret::{read_file, read_text_file},
+    values::{parse_https_url, parse_name},
 };
 use pages::{
     Brand, BrandLink, Colour, Languages, Logo, LogoError, MAX_LOGO_BYTES, MAX_STYLE_BYTES,
@@ -20,43 +20,43 @@ use pages::{
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawPages {
-    /// The name of the site; unless set, its host.
+    /// The name of the site. Default: the host of `public_url`.
     #[schemars(example = &"Meet at Example")]
     name: Option<String>,
-    /// A picture beside the name: an SVG or PNG file of at most 64 KiB.
+    /// A logo beside the name: an SVG or PNG file of at most 64 KiB.
     #[schemars(example = "config/pages/logo.svg")]
     logo: Option<String>,
-    /// The colour of buttons and links; dark enough to be read on white.
+    /// The colour of buttons and links, with a contrast of at least 4.5:1 on white.
     #[schemars(example = "#1455b8")]
     accent: Option<String>,
-    /// The same where people have set their system to dark; unless set, a brighter `accent`.
+    /// The colour of buttons and links in dark mode. Default: a brighter `accent`.
     #[schemars(example = "#8ab8ff")]
     accent_dark: Option<String>,
-    /// A file of CSS that follows the gateway's own.
+    /// A CSS file that is applied after the gateway's own style.
     #[schemars(example = "config/pages/style.css")]
     style: Option<String>,
-    /// What people find at `/`: the gateway's start page, or Jitsi's.
-    start: Start,
-    /// The languages that people can read, by their tags; the first is for those who read none of
-    /// them. Unless set, all that there are, English first.
+    /// The page at `/`: the gateway's start page or Jitsi's.
+    start: RawStartPage,
+    /// The tags of the offered languages; the first is the fallback. Default: all known languages,
+    /// English first.
     #[schemars(example = ["de", "en"])]
     languages: Vec<String>,
-    /// Files with texts in more languages, or with other texts.
+    /// Files with texts for further languages, or with replacements for the gateway's texts.
     #[schemars(example = ["config/pages/pt.toml"])]
     messages: Vec<String>,
-    /// Links at the foot of every page, as to the imprint.
+    /// Links in the footer, such as the imprint.
     links: Vec<RawLink>,
 }
 
-/// A link at the foot of every page.
+/// A link in the footer.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["label", "url"]))]
 pub(super) struct RawLink {
-    /// Its text.
+    /// The text of the link.
     #[schemars(example = &"Imprint")]
     label: Option<String>,
-    /// Where it leads.
+    /// The target of the link.
     #[schemars(example = "https://www.example.org/imprint")]
     url: Option<String>,
 }
@@ -64,56 +64,64 @@ pub(super) struct RawLink {
 #[derive(Clone, Copy, Default, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
-enum Start {
+enum RawStartPage {
     #[default]
     Gateway,
     Jitsi,
 }
 
+#[derive(Clone, Copy)]
+enum ColourScheme {
+    Light,
+    Dark,
+}
+
 // === impl RawPages ===
 
 impl RawPages {
-    /// `host` is what the site is called unless it has a name.
+    /// `host` is the default name.
     pub(super) fn resolve(
         self,
         host: Option<&str>,
         section: &mut Section<'_>,
     ) -> Option<PagesSettings> {
-        let own_name = self
-            .name
-            .as_deref()
-            .map(|text| section.keep("name", name(text)));
-        let logo = self
-            .logo
-            .and_then(|file| section.keep("logo", logo(Path::new(&file))));
-        let mut colour = |key, text: Option<String>, dark| {
-            text.and_then(|text| section.keep(key, accent(&text, dark)))
+        let name = match &self.name {
+            Some(text) => section.keep("name", parse_name(text)),
+            None => host.map(ToOwned::to_owned),
         };
-        let accent = colour("accent", self.accent, false);
-        let accent_dark = colour("accent_dark", self.accent_dark, true);
-        let style = self
-            .style
-            .and_then(|file| section.keep("style", style(Path::new(&file))));
-        let links = (1..)
-            .zip(self.links)
-            .filter_map(|(position, link)| link.resolve(&mut section.entry("links", position)))
-            .collect();
-        let languages = languages(&self.messages, &self.languages, section);
+        let logo = section.parse("logo", self.logo, |file| read_logo(Path::new(file)));
+        let accent = section.parse("accent", self.accent, |text| {
+            parse_accent(text, ColourScheme::Light)
+        });
+        let accent_dark = section.parse("accent_dark", self.accent_dark, |text| {
+            parse_accent(text, ColourScheme::Dark)
+        });
+        let style = section.parse("style", self.style, |file| read_style(Path::new(file)));
+        let links = section.resolve_list("links", self.links, RawLink::resolve);
+        let languages = resolve_languages(&self.messages, &self.languages, section);
         Some(PagesSettings {
             brand: Brand {
-                name: own_name.unwrap_or_else(|| host.map(ToOwned::to_owned))?,
+                name: name?,
                 logo,
                 accent,
                 accent_dark,
-                links,
+                links: links?,
                 style,
             },
             languages: languages?,
-            start: match self.start {
-                Start::Gateway => StartPage::Gateway,
-                Start::Jitsi => StartPage::Jitsi,
-            },
+            start: self.start.into(),
         })
+    }
+}
+
+// === impl RawStartPage ===
+
+impl From<RawStartPage> for StartPage {
+    fn from(raw: RawStartPage) -> Self {
+        match raw {
+            RawStartPage::Gateway => Self::Gateway,
+            RawStartPage::Jitsi => Self::Jitsi,
+        }
     }
 }
 
@@ -121,10 +129,10 @@ impl RawPages {
 
 impl RawLink {
     fn resolve(self, section: &mut Section<'_>) -> Option<BrandLink> {
-        let label = self
-            .label
-            .and_then(|text| section.keep("label", name(&text)));
-        let url = self.url.and_then(|text| section.keep("url", https(&text)));
+        let label = section.parse("label", self.label, parse_name);
+        let url = section.parse("url", self.url, |text| {
+            parse_https_url(text, "write it as https://www.example.org/imprint")
+        });
         Some(BrandLink {
             label: label?,
             url: url?,
@@ -132,19 +140,8 @@ impl RawLink {
     }
 }
 
-fn https(text: &str) -> Result<Url, Fault> {
-    let form = "write it as https://www.example.org/imprint";
-    let url = plain_url(text, form)?;
-    if url.scheme() == "https" {
-        Ok(url)
-    } else {
-        Err(Fault::new("not an https address", form))
-    }
-}
-
-fn logo(file: &Path) -> Result<Logo, Fault> {
-    let content = secret::read(file)?;
-    Logo::parse(&content).map_err(|error| {
+fn read_logo(file: &Path) -> Result<Logo, Fault> {
+    Logo::parse(&read_file(file)?).map_err(|error| {
         let remedy = match error {
             LogoError::TooLarge(_) => format!("name a file of at most {MAX_LOGO_BYTES} bytes"),
             LogoError::Kind => "name an SVG or PNG file".to_owned(),
@@ -153,55 +150,46 @@ fn logo(file: &Path) -> Result<Logo, Fault> {
     })
 }
 
-fn style(file: &Path) -> Result<StyleSheet, Fault> {
-    StyleSheet::parse(text(file)?).map_err(|error| {
+fn read_style(file: &Path) -> Result<StyleSheet, Fault> {
+    StyleSheet::parse(read_text_file(file)?).map_err(|error| {
         let remedy = match error {
             StyleSheetError::TooLarge(_) => {
                 format!("name a file of at most {MAX_STYLE_BYTES} bytes")
             }
-            StyleSheetError::EndTag => "write CSS only, without the element around it".to_owned(),
+            StyleSheetError::EndTag => "write only CSS, without the style element".to_owned(),
         };
         Fault::new(format!("{}: {error}", file.display()), remedy)
     })
 }
 
-fn accent(text: &str, dark: bool) -> Result<Colour, Fault> {
-    let colour: Colour = text.parse().map_err(|error| {
-        let remedy = "write it as #1455b8";
-        Fault::new(format!("{text:?} is {error}"), remedy)
-    })?;
-    let contrast = colour.contrast_on_cards(dark);
+fn parse_accent(text: &str, scheme: ColourScheme) -> Result<Colour, Fault> {
+    let colour: Colour = text
+        .parse()
+        .map_err(|error| Fault::new(format!("{text:?} is {error}"), "write it as #1455b8"))?;
+    let (is_dark, background, direction) = match scheme {
+        ColourScheme::Light => (false, "white", "darker"),
+        ColourScheme::Dark => (true, "the dark background", "brighter"),
+    };
+    let contrast = colour.contrast_on_cards(is_dark);
     if contrast >= MIN_CONTRAST {
         return Ok(colour);
     }
-    let (ground, direction) = if dark {
-        ("the dark ground", "brighter")
-    } else {
-        ("white", "darker")
-    };
-    // Cut, not rounded: 4.49 must not read 4.5.
+    // Rounded down: 4.49 must not be printed as 4.5.
     let shown = (contrast * 10.0).floor() / 10.0;
     Err(Fault::new(
-        format!("{colour} has a contrast of {shown:.1}:1 on {ground}, and people need 4.5:1"),
+        format!("{colour} has a contrast of {shown:.1}:1 on {background}, less than 4.5:1"),
         format!("choose a {direction} colour"),
     ))
 }
 
-fn languages(
+fn resolve_languages(
     messages: &[String],
     order: &[String],
     section: &mut Section<'_>,
 ) -> Option<Languages> {
-    let read: Vec<Option<Texts>> = (1..)
-        .zip(messages)
-        .map(|(position, file)| {
-            let texts = texts(Path::new(file));
-            section.entry("messages", position).keep("", texts)
-        })
-        .collect();
-    // A language may be missing only because its file is wrong.
-    let read: Vec<Texts> = read.into_iter().collect::<Option<_>>()?;
-    Languages::new(read, order)
+    let texts = section.parse_list("messages", messages, |file| read_texts(Path::new(file)));
+    // If a file is invalid, its language would be reported as unknown, too.
+    Languages::new(texts?, order)
         .map_err(|error| {
             let remedy = format!("write some of {}", error.known.join(", "));
             let mut entry = section.entry("languages", error.position);
@@ -210,20 +198,13 @@ fn languages(
         .ok()
 }
 
-fn texts(file: &Path) -> Result<Texts, Fault> {
-    Texts::parse(&text(file)?).map_err(|error| {
+fn read_texts(file: &Path) -> Result<Texts, Fault> {
+    Texts::parse(&read_text_file(file)?).map_err(|error| {
         let remedy = match error {
             TextsError::Form(_) => "correct it; src/pages/src/texts/en.toml has every key",
             TextsError::NoLanguage => "begin it with for example language = \"pt-BR\"",
             TextsError::Language(_) => "write it as pt or pt-BR",
         };
         Fault::new(format!("{}: {error}", file.display()), remedy)
-    })
-}
-
-fn text(file: &Path) -> Result<String, Fault> {
-    String::from_utf8(secret::read(file)?).map_err(|_| {
-        let what = format!("{} is not text", file.display());
-        Fault::new(what, "name a file of UTF-8 text")
     })
 }

@@ -1,36 +1,37 @@
-//! `[probe]`: how often the gateway tries whether people can log in at Prosody.
+//! `[probe]`: periodic test logins at Prosody.
 
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::Reported;
 use crate::{
-    problem::Section,
-    values::{DurationText, seconds},
+    diagnostics::Section,
+    values::{DurationText, HOUR, seconds},
 };
 
-/// How often the gateway tries whether people can log in at Prosody. It logs in with a token and
-/// without, opens no room, and tells what came of it in `/metrics` and `/readyz`.
+/// Periodic test logins at Prosody, with a token and without. They open no room; the results are in
+/// `/metrics` and `/readyz`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawProbe {
-    /// Whether it is tried at all.
+    /// Whether the gateway probes at all.
     enabled: bool,
-    /// How often, from 5 seconds to an hour.
+    /// The interval, from 5 seconds to one hour.
     every: DurationText,
 }
 
 // === impl RawProbe ===
 
 impl RawProbe {
-    /// How often to try; `Some(None)` for never.
-    #[expect(clippy::option_option, reason = "the outer one is for a problem")]
-    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<Option<Duration>> {
+    /// The interval; `None` if probes are disabled.
+    pub(super) fn resolve(self, section: &mut Section<'_>) -> Result<Option<Duration>, Reported> {
         let every = self
             .every
-            .within(seconds(5)..=seconds(3600), section, "every")?;
-        Some(self.enabled.then_some(every))
+            .within(seconds(5)..=HOUR, section, "every")
+            .ok_or(Reported)?;
+        Ok(self.enabled.then_some(every))
     }
 }
 
@@ -38,7 +39,7 @@ impl Default for RawProbe {
     fn default() -> Self {
         Self {
             enabled: true,
-            // As often as most monitoring looks.
+            // The usual scrape interval of monitoring.
             every: "60s".into(),
         }
     }

@@ -1,27 +1,27 @@
-//! `[reservation]`: where Prosody asks before it opens a room.
+//! `[reservation]`: the endpoint for Prosody's `mod_reservations`.
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::{
-    problem::Section,
+    diagnostics::Section,
     secret::{RawSecret, SecretReader},
-    values::address,
+    values::parse_socket_address,
 };
 use proxy::reservation::Settings;
 
-/// Where Prosody's `mod_reservations` asks before it opens a room, so that it enforces what rules
-/// say of a room's duration, size and lobby. Off unless `listen` is there.
+/// The endpoint for Prosody's `mod_reservations`, which asks it before it creates a room and then
+/// enforces the duration, size and lobby of the room's rule. Disabled unless `listen` is set.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawReservation {
-    /// Address and port; `reservations_api_prefix` in Prosody is `http://` and these. Keep it
-    /// private.
+    /// Address and port. Prosody's `reservations_api_prefix` is `http://` followed by this address.
+    /// Keep it private.
     #[schemars(example = "127.0.0.1:9091")]
     listen: Option<String>,
-    /// What Prosody has to send as bearer token, by its `reservations_api_headers`; unless set,
-    /// whoever reaches the address is answered. Better kept in `secret_file`.
+    /// The bearer token that Prosody has to send, set in its `reservations_api_headers`. Without it
+    /// every request is answered. Preferably in `secret_file`.
     #[schemars(with = "Option<String>")]
     secret: Option<SecretString>,
     /// The file of the secret.
@@ -32,13 +32,12 @@ pub(super) struct RawReservation {
 // === impl RawReservation ===
 
 impl RawReservation {
-    /// Whether Prosody is to be answered.
-    pub(super) fn is_on(&self) -> bool {
+    /// Whether the endpoint is enabled.
+    pub(super) fn is_enabled(&self) -> bool {
         self.listen.is_some()
     }
 
-    /// `None` if Prosody is not to be answered; or if something is wrong, of which the report then
-    /// has a problem.
+    /// `None` if the endpoint is disabled or a problem was reported.
     pub(super) fn resolve(
         self,
         secrets: SecretReader,
@@ -48,12 +47,11 @@ impl RawReservation {
             inline: self.secret,
             file: self.secret_file,
         };
-        if self.listen.is_none() && !raw.is_absent() && !section.is_settled("listen") {
-            let remedy = "add for example listen = \"127.0.0.1:9091\"";
-            section.reject("listen", "missing", remedy);
+        if self.listen.is_none() && !raw.is_absent() {
+            section.require("listen", "add for example listen = \"127.0.0.1:9091\"");
         }
         let secret = secrets.read(section, "secret", raw);
-        let listen = section.keep("listen", address(&self.listen?))?;
+        let listen = section.parse("listen", self.listen, parse_socket_address)?;
         Some(Settings { listen, secret })
     }
 }

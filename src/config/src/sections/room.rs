@@ -1,187 +1,147 @@
-//! `[[room]]`: the rules.
+//! `[[room]]`: the room rules.
 
+mod checks;
+mod conditions;
 mod features;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use self::features::RawFeatures;
+use self::{conditions::Conditions, features::RawFeatures};
+use super::{Reported, integration::resolve_tenant};
 use crate::{
-    problem::{Fault, Section},
-    values::{DurationText, seconds},
+    diagnostics::Section,
+    problem::Fault,
+    values::{DAY, DurationText, MINUTE, check_pattern},
 };
 use model::{
     clock::Timestamp,
-    policy::{
-        Condition, ConditionError, EntryRule, Glob, Policy, Rule, StartRule, TenantScope,
-        TimeWindow,
-    },
+    policy::{Glob, Policy, Rule, TimeWindow},
 };
 
-/// One rule: which rooms it is for, who may enter them, who is host, who may open them. Patterns
-/// know `*` and `?`. The first rule that fits a room decides.
+/// A rule: its rooms, who may enter them, who is host, and who may open them. Patterns may contain
+/// `*` and `?`. The first rule that matches a room applies.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["match", "enter"]))]
 pub(super) struct RawRoom {
-    /// A pattern for the names of rooms, compared without case.
+    /// A pattern for room names, matched without case.
     #[serde(rename = "match")]
     #[schemars(example = "*")]
     pattern: Option<String>,
-    /// A pattern for tenants, compared without case; empty for rooms without a tenant. Unless
-    /// written, the rule is for rooms of any tenant and of none.
+    /// A pattern for tenants, matched without case; empty for rooms without a tenant. Default: rooms
+    /// of any tenant and of none.
     #[schemars(example = &"acme")]
     tenant: Option<String>,
-    /// Who may enter. A word: `"member"` is anybody with an account here or at an integration;
-    /// `"link"` is these, and whoever holds a link; `"guest"` is these, and anybody who says a
-    /// name; `"open"` is everybody, unasked; `"closed"` is nobody. Or a list of conditions of which
+    /// Who may enter. A word: `"member"` admits users with an account here or at an integration;
+    /// `"link"` also holders of a link; `"guest"` also guests, who enter a name; `"open"` everyone,
+    /// without asking for a name; `"closed"` no one. Or a condition or a list of conditions, of which
     /// one has to be met: `member`, `guest`, `open`, `link`, `integration`, `integration:ID`,
     /// `owner`, `group:NAME`, `email:ADDRESS`, `email-domain:DOMAIN`, `subject:ID`,
     /// `claim:PATH=VALUE`.
     #[schemars(example = &"member")]
     enter: Option<Conditions>,
-    /// Who is host, and so moderator: one condition or a list. `owner` is who made the meeting,
-    /// `link` is who holds a host link, `integration` is whom an integration calls a moderator.
-    /// Unless written, these three.
+    /// Who is a host, and therefore a moderator: a condition or a list of conditions. `owner` is the
+    /// creator of the meeting, `link` a holder of its host link, `integration` a user that an
+    /// integration declares a moderator. Default: these three.
     #[schemars(example = &"owner")]
     host: Option<Conditions>,
-    /// Conditions of which one makes somebody who may enter a moderator besides the hosts.
-    #[schemars(example = ["group:staff"])]
-    moderators: Vec<String>,
-    /// Who may open the room, besides moderators; the others wait for them. A word: `"host"` is
-    /// nobody else, `"member"` is anybody with an account here or at an integration, `"anyone"` is
-    /// whoever comes first. Or a list of conditions. Unless written, `"anyone"` where rooms are
-    /// open, else `"member"`.
+    /// Who is a moderator in addition to the hosts: a condition or a list of conditions.
+    #[schemars(example = &"group:staff")]
+    moderators: Option<Conditions>,
+    /// Who may open the room, in addition to moderators; others wait. A word: `"host"` is no one
+    /// else, `"member"` users with an account here or at an integration, `"anyone"` the first to
+    /// enter. Or a condition or a list of conditions. Default: `"anyone"` if `enter` contains `open`,
+    /// otherwise `"member"`.
     #[schemars(example = &"host")]
     start: Option<Conditions>,
-    /// Who may use which of Jitsi's features: `"everyone"`, `"moderators"` or `"nobody"`. Unless any
-    /// is named, Jitsi decides; once one is named, those not named are forbidden.
+    /// Who may use which of Jitsi's features: `"everyone"`, `"moderators"` or `"nobody"`. If none is
+    /// set, Jitsi decides; if any is set, the others are forbidden.
     features: RawFeatures,
-    /// How long one visit may last.
+    /// The maximum duration of one visit.
     #[schemars(example = &"4h")]
     lifetime: Option<DurationText>,
-    /// From when the room may be entered, in UTC.
+    /// The time from which the room may be entered, in UTC.
     #[schemars(example = &"2027-01-11T08:00:00Z")]
     opens: Option<String>,
-    /// Until when the room may be entered, in UTC.
+    /// The time until which the room may be entered, in UTC.
     #[schemars(example = &"2027-01-11T18:00:00Z")]
     closes: Option<String>,
-    /// How many people may be in the room at once, as far as they come through the gateway;
-    /// moderators always find a place.
+    /// The maximum number of occupants that the gateway admits; moderators are always admitted.
     #[schemars(range(min = 1))]
     max_people: Option<u32>,
-    /// Prosody opens the room with a lobby, where people knock; needs `[reservation]`.
+    /// Prosody opens the room with a lobby, where occupants knock; requires `[reservation]`.
     lobby: bool,
 }
 
-/// One word, or a list of conditions.
-#[derive(Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
-#[schemars(inline)]
-enum Conditions {
-    One(String),
-    Many(Vec<String>),
+/// The parts of other sections that rules depend on.
+#[derive(Clone, Copy)]
+pub(super) struct RoomContext {
+    /// Whether there is a provider or an integration, so that members exist.
+    pub(super) has_accounts: bool,
+    /// Whether `[reservation]` is enabled.
+    pub(super) has_reservation: bool,
 }
 
-/// Reads all rules.
-pub(super) fn resolve(rooms: Vec<RawRoom>, root: &mut Section<'_>) -> Option<Policy> {
-    if rooms.is_empty() && !root.is_settled("room") {
+/// Resolves all rules and checks them against each other and the context.
+pub(super) fn resolve(
+    rooms: Vec<RawRoom>,
+    context: RoomContext,
+    root: &mut Section<'_>,
+) -> Option<Policy> {
+    if rooms.is_empty() && !root.is_reported("room") {
         let remedy = "add for example [[room]] with match = \"*\" and enter = \"member\"";
-        root.reject("room", "no rule, so nobody could enter any room", remedy);
+        root.reject("room", "no rule, so that no room can be entered", remedy);
     }
+    // Invalid rules keep their positions, so that messages count rules as the file does.
     let rules: Vec<Option<Rule>> = (1..)
         .zip(rooms)
         .map(|(position, room)| room.resolve(&mut root.entry("room", position)))
         .collect();
-    for (index, rule) in rules.iter().enumerate() {
-        let earlier = rules.iter().take(index).position(|other| {
-            other
-                .as_ref()
-                .zip(rule.as_ref())
-                .is_some_and(|(other, rule)| covers(other, rule))
-        });
-        if let Some(other) = earlier {
-            let what = format!("never reached: rule {} fits all of its rooms", other + 1);
-            let remedy = format!("move it above rule {}, or remove it", other + 1);
-            root.entry("room", index + 1).reject("", what, remedy);
-        }
+    checks::reject_unreachable(&rules, root);
+    let policy = Policy::new(rules.into_iter().collect::<Option<_>>()?);
+    if !context.has_reservation {
+        checks::reject_lobbies(&policy, root);
     }
-    rules.into_iter().collect::<Option<_>>().map(Policy::new)
-}
-
-/// Where nobody can have an account, rooms that only such people can enter or open stay empty.
-pub(super) fn needs_nobody(policy: &Policy, root: &mut Section<'_>) {
-    let anybody = |conditions: &[Condition]| {
-        conditions
-            .iter()
-            .any(|one| matches!(one, Condition::Guest | Condition::Open))
-    };
-    for (position, rule) in (1..).zip(policy.rules()) {
-        let EntryRule::Where(entering) = &rule.enter else {
-            continue;
-        };
-        let opened = match &rule.start {
-            StartRule::Anyone => true,
-            StartRule::Vouched | StartRule::Hosts => false,
-            StartRule::Where(conditions) => anybody(conditions),
-        };
-        let mut entry = root.entry("room", position);
-        if !anybody(entering) {
-            let what = "nobody could enter: there is no [oidc] and no [[integration]]";
-            let remedy = "add [oidc], or write enter = \"guest\" or \"open\"";
-            entry.reject("enter", what, remedy);
-        } else if !opened {
-            let what = "nobody could open the room: there is no [oidc] and no [[integration]]";
-            let remedy = "add [oidc], or write start = \"anyone\"";
-            entry.reject("start", what, remedy);
-        }
+    if !context.has_accounts {
+        checks::require_rooms_without_accounts(&policy, root);
     }
+    Some(policy)
 }
 
 // === impl RawRoom ===
 
 impl RawRoom {
     fn resolve(self, section: &mut Section<'_>) -> Option<Rule> {
-        let room = self.pattern.and_then(|text| {
-            let pattern = pattern(&text).map(|()| Glob::folded(&text));
-            section.keep("match", pattern)
+        let room = section.parse("match", self.pattern, |text| {
+            check_pattern(text).map(|()| Glob::folded(text))
         });
-        let tenant = match self.tenant.as_deref() {
-            None => Some(TenantScope::Any),
-            Some("") => Some(TenantScope::None),
-            Some(text) => {
-                let tenant = pattern(text).map(|()| TenantScope::matching(text));
-                section.keep("tenant", tenant)
-            }
-        };
-        let enter = self.enter.and_then(|enter| enter.entering(section));
+        let tenant = resolve_tenant(self.tenant.as_deref(), section);
+        let enter = self.enter.and_then(|raw| raw.resolve_enter(section));
         let hosts = match self.host {
-            None => Some(vec![
-                Condition::Owner,
-                Condition::Link,
-                Condition::Integration(None),
-            ]),
-            Some(host) => host.list("host", section),
+            Some(raw) => raw.resolve_list("host", section),
+            None => Some(conditions::default_hosts()),
         };
-        let moderators = conditions(&self.moderators, "moderators", section);
-        let start = match (self.start, &enter) {
-            (Some(start), _) => start.starting(section),
-            (None, Some(EntryRule::Where(all))) if all.contains(&Condition::Open) => {
-                Some(StartRule::Anyone)
-            }
-            (None, _) => Some(StartRule::Vouched),
+        let moderators = match self.moderators {
+            Some(raw) => raw.resolve_list("moderators", section),
+            None => Some(Vec::new()),
         };
-        let lifetime = match self.lifetime {
-            None => Some(None),
-            Some(text) => text
-                .within(seconds(60)..=seconds(7 * 86_400), section, "lifetime")
-                .map(Some),
+        let start = match self.start {
+            Some(raw) => raw.resolve_start(section),
+            None => Some(conditions::default_start(enter.as_ref())),
         };
-        let window = window(self.opens, self.closes, section);
-        let max_people = self.max_people.map(|most| {
-            let fault = Fault::new("nobody would fit in", "write enter = \"closed\" instead");
-            section.keep("max_people", (most > 0).then_some(most).ok_or(fault))
-        });
+        let lifetime = self
+            .lifetime
+            .map(|text| {
+                text.within(MINUTE..=7 * DAY, section, "lifetime")
+                    .ok_or(Reported)
+            })
+            .transpose();
+        let window = resolve_window(self.opens, self.closes, section);
+        if self.max_people == Some(0) {
+            let remedy = "write enter = \"closed\" instead";
+            section.reject("max_people", "admits no occupant", remedy);
+        }
         Some(Rule {
             room: room?,
             tenant: tenant?,
@@ -190,110 +150,30 @@ impl RawRoom {
             moderators: moderators?,
             start: start?,
             features: self.features.into(),
-            lifetime: lifetime?,
+            lifetime: lifetime.ok()?,
             window: window?,
-            max_people: match max_people {
-                Some(most) => Some(most?),
-                None => None,
-            },
+            max_people: self.max_people,
             lobby: self.lobby,
         })
     }
 }
 
-// === impl Conditions ===
-
-impl Conditions {
-    fn entering(self, section: &mut Section<'_>) -> Option<EntryRule> {
-        let words: &[Condition] = match &self {
-            Self::One(word) => match word.as_str() {
-                "closed" => return Some(EntryRule::Closed),
-                "member" => &[Condition::Member, Condition::Integration(None)],
-                "link" => &[
-                    Condition::Member,
-                    Condition::Integration(None),
-                    Condition::Link,
-                ],
-                "guest" => &[
-                    Condition::Member,
-                    Condition::Integration(None),
-                    Condition::Link,
-                    Condition::Guest,
-                ],
-                "open" => &[
-                    Condition::Member,
-                    Condition::Integration(None),
-                    Condition::Link,
-                    Condition::Open,
-                ],
-                text if text.contains(':') => {
-                    let condition = section.keep("enter", condition(text));
-                    return condition.map(|one| EntryRule::Where(vec![one]));
-                }
-                _ => {
-                    let what = format!("unknown word {word:?}");
-                    let remedy = "write member, link, guest, open or closed, or a list of \
-                                  conditions as [\"group:staff\"]";
-                    section.reject("enter", what, remedy);
-                    return None;
-                }
-            },
-            Self::Many(texts) if texts.is_empty() => {
-                if !section.is_settled("enter") {
-                    let remedy = "write \"closed\" if that is meant, or a condition";
-                    section.reject("enter", "an empty list lets nobody in", remedy);
-                }
-                return None;
-            }
-            Self::Many(texts) => return conditions(texts, "enter", section).map(EntryRule::Where),
-        };
-        Some(EntryRule::Where(words.to_vec()))
-    }
-
-    fn starting(self, section: &mut Section<'_>) -> Option<StartRule> {
-        match &self {
-            Self::One(word) => match word.as_str() {
-                "host" => Some(StartRule::Hosts),
-                "member" => Some(StartRule::Vouched),
-                "anyone" => Some(StartRule::Anyone),
-                _ => {
-                    let what = format!("unknown word {word:?}");
-                    let remedy = "write host, member or anyone, or a list of conditions as \
-                                  [\"group:staff\"]";
-                    section.reject("start", what, remedy);
-                    None
-                }
-            },
-            Self::Many(_) => self.list("start", section).map(StartRule::Where),
-        }
-    }
-
-    fn list(self, key: &str, section: &mut Section<'_>) -> Option<Vec<Condition>> {
-        match self {
-            Self::One(text) => section.keep(key, condition(&text)).map(|one| vec![one]),
-            Self::Many(texts) => conditions(&texts, key, section),
-        }
-    }
-}
-
-fn window(
+fn resolve_window(
     opens: Option<String>,
     closes: Option<String>,
     section: &mut Section<'_>,
 ) -> Option<TimeWindow> {
-    let mut time = |key: &str, text: Option<String>| match text {
-        None => Some(None),
-        Some(text) => section.keep(key, timestamp(&text)).map(Some),
+    let mut time = |key: &str, text: Option<String>| {
+        text.map(|text| section.keep(key, parse_time(&text)).ok_or(Reported))
+            .transpose()
     };
     let (opens, closes) = (time("opens", opens), time("closes", closes));
     let window = TimeWindow {
-        opens: opens?,
-        closes: closes?,
+        opens: opens.ok()?,
+        closes: closes.ok()?,
     };
-    if window
-        .opens
-        .zip(window.closes)
-        .is_some_and(|(opens, closes)| closes <= opens)
+    if let (Some(opens), Some(closes)) = (window.opens, window.closes)
+        && closes <= opens
     {
         section.reject("closes", "not after opens", "write a later time");
         return None;
@@ -301,62 +181,46 @@ fn window(
     Some(window)
 }
 
-fn timestamp(text: &str) -> Result<Timestamp, Fault> {
+fn parse_time(text: &str) -> Result<Timestamp, Fault> {
     Timestamp::parse(text).ok_or_else(|| {
-        Fault::new(
-            format!("{text:?} is no time in UTC"),
-            "write it as 2027-01-11T08:00:00Z",
-        )
+        let remedy = "write it as 2027-01-11T08:00:00Z";
+        Fault::new(format!("{text:?} is not a time in UTC"), remedy)
     })
 }
 
-/// Reads every condition, so that every mistake is found.
-fn conditions(texts: &[String], key: &str, section: &mut Section<'_>) -> Option<Vec<Condition>> {
-    let read: Vec<Option<Condition>> = (1..)
-        .zip(texts)
-        .map(|(position, text)| {
-            let condition = condition(text);
-            section.entry(key, position).keep("", condition)
-        })
-        .collect();
-    read.into_iter().collect()
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-fn condition(text: &str) -> Result<Condition, Fault> {
-    text.parse().map_err(|error: ConditionError| {
-        let error = error.to_string();
-        let (what, remedy) = error
-            .split_once("; ")
-            .unwrap_or((&error, "write it as group:NAME or email-domain:DOMAIN"));
-        Fault::new(what, remedy)
-    })
-}
+    use super::*;
+    use crate::{diagnostics::Diagnostics, location::Location};
+    use model::policy::{EntryRule, StartRule};
 
-pub(super) fn pattern(text: &str) -> Result<(), Fault> {
-    if text.trim().is_empty() {
-        Err(Fault::new("fits no room", "write \"*\" for all"))
-    } else if text.contains('/') {
-        let remedy = "write the room in match and the tenant in tenant";
-        Err(Fault::new("names have no slash", remedy))
-    } else {
-        Ok(())
+    /// The conditions of a rule's key.
+    fn conditions(key: &str, value: &serde_json::Value) -> Option<Vec<String>> {
+        let raw = json!({ "match": "*", "enter": "member", key: value });
+        let raw: RawRoom = serde_json::from_value(raw).ok()?;
+        let mut diagnostics = Diagnostics::new(false);
+        diagnostics.set_locations([(String::new(), Location::File("f".into()))].into());
+        let rule = raw.resolve(&mut diagnostics.section("room[1]"))?;
+        let conditions = match (key, rule.enter, rule.start) {
+            ("enter", EntryRule::Where(conditions), _)
+            | ("start", _, StartRule::Where(conditions)) => conditions,
+            ("host", ..) => rule.hosts,
+            ("moderators", ..) => rule.moderators,
+            _ => return None,
+        };
+        Some(conditions.iter().map(ToString::to_string).collect())
     }
-}
 
-/// Whether `earlier` fits every room that `later` could fit, as far as that is easily seen.
-fn covers(earlier: &Rule, later: &Rule) -> bool {
-    let rooms = is_all(&earlier.room) || earlier.room == later.room;
-    let tenants = match (&earlier.tenant, &later.tenant) {
-        (TenantScope::Any, _) => true,
-        (TenantScope::Matching(earlier), TenantScope::Matching(later)) => {
-            is_all(earlier) || earlier == later
+    #[test]
+    fn every_key_of_conditions_takes_one_condition_or_a_list() {
+        let staff = Some(vec!["group:staff".to_owned()]);
+        for key in ["enter", "host", "moderators", "start"] {
+            assert_eq!(conditions(key, &json!("group:staff")), staff, "{key}");
+            assert_eq!(conditions(key, &json!(["group:staff"])), staff, "{key}");
+            assert_eq!(conditions(key, &json!("group")), None, "{key}");
         }
-        (earlier, later) => earlier == later,
-    };
-    rooms && tenants
-}
-
-fn is_all(pattern: &Glob) -> bool {
-    let text = pattern.to_string();
-    !text.is_empty() && text.chars().all(|c| c == '*')
+        assert_eq!(conditions("moderators", &json!([])), Some(Vec::new()));
+    }
 }

@@ -1,31 +1,38 @@
-//! `[session]`: how long people stay signed in, and the keys that seal cookies.
+//! `[session]`: session lifetimes, and the keys that seal cookies.
 
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{
-    problem::{Fault, Section},
+    diagnostics::Section,
+    problem::Fault,
     secret::{RawSecret, SecretReader},
-    values::{DurationText, seconds},
+    values::{DAY, DurationText, MINUTE},
 };
 use model::{seal::Keyring, session::SessionSettings};
 
-/// How long people stay signed in, and what their cookies are sealed with.
+/// Session lifetimes, and the keys that seal cookies.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawSession {
-    /// The key for cookies: 32 random bytes in base64. Better kept in `key_file`.
+    /// The key that seals cookies: 32 random bytes in base64. Preferably in `key_file`.
     #[schemars(with = "Option<String>")]
     key: Option<SecretString>,
-    /// A file of such keys, one a line: the first seals, all open. The same on every replica.
-    /// `openssl rand -base64 32` writes one.
+    /// A file of keys, one per line: the first seals, all open. The same on every replica.
+    /// `openssl rand -base64 32` creates a key.
     #[schemars(example = "config/session.key")]
     key_file: Option<String>,
-    /// A session ends after so long without a request.
+    /// A session ends after this time without a request.
     idle: DurationText,
-    /// A session ends so long after signing in, whatever happens.
+    /// A session ends this long after the sign-in, even if it is in use.
     absolute: DurationText,
+}
+
+/// The keys and the lifetimes.
+pub(super) struct ResolvedSession {
+    pub(super) keyring: Keyring,
+    pub(super) settings: SessionSettings,
 }
 
 // === impl RawSession ===
@@ -35,44 +42,36 @@ impl RawSession {
         self,
         secrets: SecretReader,
         section: &mut Section<'_>,
-    ) -> Option<(Keyring, SessionSettings)> {
+    ) -> Option<ResolvedSession> {
         let raw = RawSecret {
             inline: self.key,
             file: self.key_file,
         };
-        let key = if raw.inline.is_some() {
-            "key"
-        } else {
-            "key_file"
-        };
-        if raw.is_absent() && !section.is_settled("key") {
-            let remedy = "write one with openssl rand -base64 32 > config/session.key and add \
+        if raw.is_absent() && !section.is_reported("key") {
+            let remedy = "create one with openssl rand -base64 32 > config/session.key and add \
                           key_file = \"config/session.key\"";
             section.reject("key_file", "missing", remedy);
         }
-        let keyring = secrets.read(section, "key", raw).and_then(|text| {
-            let keyring = Keyring::parse(text.expose_secret());
-            section.keep(key, keyring.map_err(|error| fault(&error.to_string())))
-        });
-        let most = seconds(30 * 86_400);
-        let idle = self.idle.within(seconds(60)..=most, section, "idle");
-        let absolute = self
-            .absolute
-            .within(seconds(60)..=most, section, "absolute");
-        if idle
-            .zip(absolute)
-            .is_some_and(|(idle, absolute)| idle > absolute)
+        let key = raw.written_key("key", "key_file");
+        let keyring = secrets
+            .read(section, "key", raw)
+            .and_then(|text| section.keep(key, parse_keyring(text.expose_secret())));
+        let bounds = MINUTE..=30 * DAY;
+        let idle = self.idle.within(bounds.clone(), section, "idle");
+        let absolute = self.absolute.within(bounds, section, "absolute");
+        if let (Some(idle), Some(absolute)) = (idle, absolute)
+            && idle > absolute
         {
-            let remedy = "write an absolute time that is not shorter than idle";
+            let remedy = "write a duration that is not shorter than idle";
             section.reject("absolute", "shorter than idle", remedy);
         }
-        Some((
-            keyring?,
-            SessionSettings {
+        Some(ResolvedSession {
+            keyring: keyring?,
+            settings: SessionSettings {
                 idle: idle?,
                 absolute: absolute?,
             },
-        ))
+        })
     }
 }
 
@@ -87,10 +86,7 @@ impl Default for RawSession {
     }
 }
 
-/// The keyring's errors have their remedy behind a semicolon already.
-fn fault(error: &str) -> Fault {
-    let (what, remedy) = error
-        .split_once("; ")
-        .unwrap_or((error, "write a key with `openssl rand -base64 32`"));
-    Fault::new(what, remedy)
+fn parse_keyring(text: &str) -> Result<Keyring, Fault> {
+    Keyring::parse(text)
+        .map_err(|error| Fault::from_error(&error, "create a key with `openssl rand -base64 32`"))
 }

@@ -1,44 +1,44 @@
-//! `[[shard]]`: several Jitsis behind one gateway.
+//! `[[shard]]`: several Jitsi deployments behind one gateway.
 
 use std::collections::HashSet;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::upstream::{Meant, RawUpstream};
-use crate::{
-    problem::{Fault, Section},
-    values::http_authority,
+use super::{
+    upstream::{RawUpstream, UpstreamRole},
+    visitor_node::{self, RawVisitorNode},
 };
-use cluster::placement::{Place, Settings, ShardSettings, VisitorNode};
+use crate::{diagnostics::Section, problem::Fault, values::parse_http_authority};
+use cluster::placement::{Place, Settings, ShardSettings};
 use model::shard::{ShardName, ShardState};
 use proxy::upstream;
 
-/// One of several sets of web server, Prosody and Jicofo: each room is on one of them. Instead of
-/// `web` and `xmpp` in `[upstream]`, which says what they have in common. A reload adds, changes and
+/// A set of web server, Prosody and Jicofo; each room is on one shard. With shards, `[upstream]` has
+/// only the keys that they have in common, without `web` and `xmpp`. A reload adds, changes and
 /// removes shards.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "web", "xmpp"]))]
 pub(super) struct RawShard {
-    /// Its name in `X-Jitsi-Shard`, logs and metrics: letters, digits, `-` and `_`. The same as what
-    /// this set says itself (`DEPLOYMENTINFO_SHARD`), if it says something.
+    /// The name in `X-Jitsi-Shard`, logs and metrics: letters, digits, `-` and `_`. It has to equal
+    /// the shard's own `DEPLOYMENTINFO_SHARD`, if that is set.
     #[schemars(example = &"s1")]
     name: Option<String>,
-    /// Its web server.
+    /// The URL of the web server.
     #[schemars(example = "http://web-1:8000")]
     web: Option<String>,
-    /// Its Prosody's HTTP port.
+    /// The URL of Prosody's HTTP port.
     #[schemars(example = "http://prosody-1:5280")]
     xmpp: Option<String>,
-    /// Its share of new rooms, relative to the others'.
+    /// The share of new rooms, relative to the weights of the other shards.
     #[schemars(range(min = 1, max = 10_000))]
     weight: u32,
-    /// `ready` for new rooms, `drain` for those that are there only, or `down`: what is there begins
-    /// again elsewhere. What an operator sets on the admin listener counts more.
+    /// `ready` accepts new rooms, `drain` keeps only its current rooms, and the rooms of a shard that
+    /// is `down` start again on another shard. A state set on the admin listener takes precedence.
     state: RawState,
-    /// Its Prosodys for people who only watch.
-    visitor: Vec<RawVisitor>,
+    /// Prosody instances for view-only occupants.
+    visitor: Vec<RawVisitorNode>,
 }
 
 #[derive(Clone, Copy, Deserialize, serde::Serialize, JsonSchema)]
@@ -50,110 +50,89 @@ enum RawState {
     Down,
 }
 
-/// A Prosody for people who only watch, to which Jicofo sends them by name.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["name", "xmpp"]))]
-pub(super) struct RawVisitor {
-    /// What Jicofo calls it (`vnode`); signalling that names another goes to the main Prosody.
-    #[schemars(example = &"v0")]
-    name: Option<String>,
-    /// Its HTTP port.
-    #[schemars(example = "http://visitors-1:5280")]
-    xmpp: Option<String>,
+/// The upstream and its shards.
+pub(super) struct Shards {
+    /// The common settings, with the addresses of the first shard.
+    pub(super) upstream: upstream::Settings,
+    pub(super) placement: Settings,
 }
 
-/// Reads what Jitsi there is, in one set or several.
+/// Resolves `[upstream]` and `[[shard]]` together; without shards, the upstream is the only one.
 pub(super) fn resolve(
-    mut raw: RawUpstream,
+    upstream: RawUpstream,
     shards: Vec<RawShard>,
     root: &mut Section<'_>,
-) -> Option<(upstream::Settings, Settings)> {
-    if shards.is_empty() && !root.is_settled("shard") {
-        let visitors = raw.visitors();
-        let mut section = root.table("upstream");
-        let visitors = visitor_nodes(visitors, &mut section);
-        let upstream = raw.resolve(Meant::Whole, &mut section)?;
-        let shard = ShardSettings {
-            name: ShardName::parse(ONLY).expect("the name is one"),
-            weight: WEIGHT,
-            state: ShardState::Ready,
-            place: Place {
-                web: upstream.web.clone(),
-                xmpp: upstream.xmpp.clone(),
-                visitors: visitors?,
-            },
-        };
-        let settings = Settings {
+) -> Option<Shards> {
+    if shards.is_empty() && !root.is_reported("shard") {
+        resolve_unsharded(upstream, &mut root.table("upstream"))
+    } else {
+        resolve_sharded(upstream, shards, root)
+    }
+}
+
+fn resolve_unsharded(mut raw: RawUpstream, section: &mut Section<'_>) -> Option<Shards> {
+    let visitors = visitor_node::resolve(raw.take_visitor_nodes(), section);
+    let upstream = raw.resolve(UpstreamRole::Only, section)?;
+    let shard = ShardSettings {
+        // Infallible: five letters are a shard name.
+        name: ShardName::parse(UNSHARDED_NAME).expect("a valid shard name"),
+        weight: DEFAULT_WEIGHT,
+        state: ShardState::Ready,
+        place: Place {
+            web: upstream.web.clone(),
+            xmpp: upstream.xmpp.clone(),
+            visitors: visitors?,
+        },
+    };
+    Some(Shards {
+        upstream,
+        placement: Settings {
             shards: vec![shard],
             sharded: false,
-        };
-        return Some((upstream, settings));
-    }
-    let mut names = HashSet::new();
-    let mut resolve = |(position, raw): (usize, RawShard)| {
-        let mut section = root.entry("shard", position);
-        let settings = raw.resolve(&mut section)?;
-        if !names.insert(settings.name.clone()) {
-            let remedy = "give each shard a name of its own";
-            section.reject(
-                "name",
-                format!("{:?} is there twice", settings.name.as_str()),
-                remedy,
-            );
-        }
-        Some(settings)
-    };
-    let shards: Vec<_> = (1..).zip(shards).map(&mut resolve).collect();
-    let shards: Option<Vec<ShardSettings>> = shards.into_iter().collect();
-    let first = shards.as_ref().and_then(|shards| shards.first());
-    let upstream = raw.resolve(
-        Meant::Shared(first.map(|first| &first.place)),
-        &mut root.table("upstream"),
-    );
-    let shards = shards?;
-    Some((
-        upstream?,
-        Settings {
-            shards,
-            sharded: true,
         },
-    ))
+    })
+}
+
+fn resolve_sharded(
+    raw: RawUpstream,
+    shards: Vec<RawShard>,
+    root: &mut Section<'_>,
+) -> Option<Shards> {
+    let mut names = HashSet::new();
+    let shards = root.resolve_list("shard", shards, |raw, section| {
+        let shard = raw.resolve(section)?;
+        if !names.insert(shard.name.clone()) {
+            let what = format!("{:?} is the name of another shard", shard.name.as_str());
+            section.reject("name", what, "give each shard its own name");
+        }
+        Some(shard)
+    });
+    let first = shards.as_ref().and_then(|shards| shards.first());
+    let role = UpstreamRole::Common(first.map(|first| &first.place));
+    let upstream = raw.resolve(role, &mut root.table("upstream"));
+    let placement = Settings {
+        shards: shards?,
+        sharded: true,
+    };
+    Some(Shards {
+        upstream: upstream?,
+        placement,
+    })
 }
 
 // === impl RawShard ===
 
 impl RawShard {
     fn resolve(self, section: &mut Section<'_>) -> Option<ShardSettings> {
-        let name = self.name.and_then(|text| {
-            let name = ShardName::parse(&text);
-            let remedy = "write 1 to 64 letters, digits, dashes or underscores";
-            let fault = |_| Fault::new(format!("{text:?} is not a shard's name"), remedy);
-            section.keep("name", name.map_err(fault))
-        });
-        let mut origin = |key: &str, text: Option<String>| {
-            text.and_then(|text| section.keep(key, http_authority(&text)))
-        };
-        let web = origin("web", self.web);
-        let xmpp = origin("xmpp", self.xmpp);
-        let weight = if (1..=MAX_WEIGHT).contains(&self.weight) {
-            Some(self.weight)
-        } else {
-            let remedy = format!(
-                "write a number from 1 to {MAX_WEIGHT}; to keep rooms away, write state = \"drain\""
-            );
-            section.reject("weight", format!("{} is out of range", self.weight), remedy);
-            None
-        };
-        let visitors = visitor_nodes(self.visitor, section);
+        let name = section.parse("name", self.name, parse_shard_name);
+        let web = section.parse("web", self.web, parse_http_authority);
+        let xmpp = section.parse("xmpp", self.xmpp, parse_http_authority);
+        let weight = section.keep("weight", check_weight(self.weight));
+        let visitors = visitor_node::resolve(self.visitor, section);
         Some(ShardSettings {
             name: name?,
             weight: weight?,
-            state: match self.state {
-                RawState::Ready => ShardState::Ready,
-                RawState::Drain => ShardState::Drain,
-                RawState::Down => ShardState::Down,
-            },
+            state: self.state.into(),
             place: Place {
                 web: web?,
                 xmpp: xmpp?,
@@ -169,39 +148,47 @@ impl Default for RawShard {
             name: None,
             web: None,
             xmpp: None,
-            weight: WEIGHT,
+            weight: DEFAULT_WEIGHT,
             state: RawState::Ready,
             visitor: Vec::new(),
         }
     }
 }
 
-fn visitor_nodes(raw: Vec<RawVisitor>, section: &mut Section<'_>) -> Option<Vec<VisitorNode>> {
-    let nodes: Vec<_> = (1..)
-        .zip(raw)
-        .map(|(position, raw)| {
-            let mut section = section.entry("visitor", position);
-            let name = raw.name.and_then(|text| {
-                let remedy = "write letters, digits, dashes or underscores, as v0";
-                let fault = |_| Fault::new(format!("{text:?} is not a node's name"), remedy);
-                section.keep("name", ShardName::parse(&text).map_err(fault))
-            });
-            let xmpp = raw.xmpp;
-            let xmpp = xmpp.and_then(|text| section.keep("xmpp", http_authority(&text)));
-            Some(VisitorNode {
-                name: String::from(name?),
-                xmpp: xmpp?,
-            })
-        })
-        .collect();
-    nodes.into_iter().collect()
+// === impl RawState ===
+
+impl From<RawState> for ShardState {
+    fn from(raw: RawState) -> Self {
+        match raw {
+            RawState::Ready => Self::Ready,
+            RawState::Drain => Self::Drain,
+            RawState::Down => Self::Down,
+        }
+    }
 }
 
-/// The name of the one Jitsi where there are no shards; nobody sees it.
-const ONLY: &str = "jitsi";
+fn parse_shard_name(text: &str) -> Result<ShardName, Fault> {
+    ShardName::parse(text).map_err(|_| {
+        let remedy = "write 1 to 64 letters, digits, dashes or underscores";
+        Fault::new(format!("{text:?} is not a shard name"), remedy)
+    })
+}
 
-/// So that shards can be made lighter and heavier.
-const WEIGHT: u32 = 100;
+fn check_weight(weight: u32) -> Result<u32, Fault> {
+    if (1..=MAX_WEIGHT).contains(&weight) {
+        return Ok(weight);
+    }
+    let remedy = format!(
+        "write a number from 1 to {MAX_WEIGHT}; to accept no new rooms, write state = \"drain\""
+    );
+    Err(Fault::new(format!("{weight} is out of range"), remedy))
+}
 
-/// Beyond this a weight is a mistake.
+/// The internal name of the only upstream; it appears in no header, log or metric.
+const UNSHARDED_NAME: &str = "jitsi";
+
+/// In the middle of the range, so that single shards can have less or more.
+const DEFAULT_WEIGHT: u32 = 100;
+
+/// Larger weights are assumed to be mistakes.
 const MAX_WEIGHT: u32 = 10_000;

@@ -1,51 +1,51 @@
-//! `[store]`: what replicas share.
-
-use std::path::Path;
+//! `[store]`: the state that replicas share.
 
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+use super::Reported;
 use crate::{
-    problem::{Fault, Section},
+    diagnostics::Section,
+    problem::Fault,
     public_url::PublicUrl,
     secret::{RawSecret, SecretReader},
-    values::{DurationText, authorities, seconds},
+    values::{DurationText, MINUTE, read_ca_file, seconds},
 };
 use cluster::store::{RedisSettings, Settings};
 
-/// What replicas share: used-up links, revoked sessions, who is in which room. One replica needs
-/// nothing else than memory, several need a Redis or Valkey server.
+/// The state that replicas share: used links, revoked sessions, occupants. A single replica needs
+/// only memory; several replicas need a Redis or Valkey server.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawStore {
-    /// `memory`, which ends with the process, or `redis`.
-    kind: Kind,
-    /// The server, version 6.2 or later: `redis://`, or `rediss://` for TLS, and its database if it
-    /// is not 0. With a password in it, better kept in `url_file`.
+    /// `memory`, which is lost at exit, or `redis`.
+    kind: StoreKind,
+    /// The server, version 6.2 or later: `redis://`, or `rediss://` for TLS, and the number of the
+    /// database if it is not 0. If it contains a password, preferably in `url_file`.
     #[schemars(with = "Option<String>", example = "redis://redis:6379")]
     url: Option<SecretString>,
-    /// The file of the server's address.
+    /// The file of the server's URL.
     #[schemars(example = "config/redis.secret")]
     url_file: Option<String>,
-    /// A PEM file of certificate authorities to trust instead of the system's.
+    /// A PEM file of certificate authorities that are trusted instead of the system's.
     #[schemars(example = "certs/internal-ca.crt")]
     ca_file: Option<String>,
-    /// What keeps deployments on one server apart, the same on every replica; unless set, the host
-    /// and port of `public_url`.
+    /// The prefix of the gateway's keys, the same on every replica; it separates deployments on one
+    /// server. Default: host and port of `public_url`.
     #[schemars(example = &"meet")]
     namespace: Option<String>,
-    /// How long connecting may take.
+    /// The timeout for connecting.
     connect_timeout: DurationText,
-    /// How long an operation may take.
+    /// The timeout for an operation.
     timeout: DurationText,
 }
 
-#[derive(Clone, Copy, Deserialize, serde::Serialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
-enum Kind {
+enum StoreKind {
     Memory,
     Redis,
 }
@@ -53,9 +53,9 @@ enum Kind {
 // === impl RawStore ===
 
 impl RawStore {
-    /// Whether nothing is shared, so that there can be one replica only.
+    /// Whether nothing is shared, so that there can be only one replica.
     pub(super) fn is_memory(&self) -> bool {
-        matches!(self.kind, Kind::Memory)
+        self.kind == StoreKind::Memory
     }
 
     pub(super) fn resolve(
@@ -64,39 +64,39 @@ impl RawStore {
         secrets: SecretReader,
         section: &mut Section<'_>,
     ) -> Option<Settings> {
-        let raw = RawSecret {
+        let kind = self.kind;
+        let url = RawSecret {
             inline: self.url,
             file: self.url_file,
         };
         let connect_timeout =
             self.connect_timeout
-                .within(seconds(1)..=seconds(60), section, "connect_timeout");
-        // A second is what a revocation may take.
-        let timeout = self
-            .timeout
-            .within(seconds(1)..=seconds(60), section, "timeout");
+                .within(seconds(1)..=MINUTE, section, "connect_timeout");
+        // At least one second: a revocation may take as long.
+        let timeout = self.timeout.within(seconds(1)..=MINUTE, section, "timeout");
         let namespace = match self.namespace {
-            Some(text) => section.keep("namespace", namespace(&text)),
+            Some(text) => section.keep("namespace", parse_namespace(&text)),
             None => public_url.map(|url| url.authority().to_string()),
         };
         let ca_pem = self
             .ca_file
-            .map(|file| section.keep("ca_file", authorities(Path::new(&file))));
-        if matches!(self.kind, Kind::Memory) {
-            if !raw.is_absent() {
-                let remedy = "write kind = \"redis\", or remove the address";
-                section.reject("kind", "memory stands beside an address", remedy);
+            .map(|file| section.keep("ca_file", read_ca_file(&file)).ok_or(Reported))
+            .transpose();
+        if kind == StoreKind::Memory {
+            if !url.is_absent() {
+                let remedy = "write kind = \"redis\", or remove the URL";
+                section.reject("kind", "memory conflicts with url", remedy);
             }
             return Some(Settings::Memory);
         }
-        let url = server(raw, secrets, section)?;
-        if ca_pem.is_some() && !url.expose_secret().starts_with("rediss:") {
-            let remedy = "write rediss:// in the address, or remove the key";
-            section.reject("ca_file", "stands beside an address without TLS", remedy);
+        let url = resolve_url(url, secrets, section)?;
+        if !matches!(ca_pem, Ok(None)) && !url.expose_secret().starts_with("rediss:") {
+            let remedy = "write rediss:// in the URL, or remove the key";
+            section.reject("ca_file", "the URL is without TLS", remedy);
         }
         Some(Settings::Redis(RedisSettings {
             url,
-            ca_pem: ca_pem.flatten(),
+            ca_pem: ca_pem.ok()?,
             namespace: namespace?,
             connect_timeout: connect_timeout?,
             timeout: timeout?,
@@ -107,7 +107,7 @@ impl RawStore {
 impl Default for RawStore {
     fn default() -> Self {
         Self {
-            kind: Kind::Memory,
+            kind: StoreKind::Memory,
             url: None,
             url_file: None,
             ca_file: None,
@@ -118,62 +118,56 @@ impl Default for RawStore {
     }
 }
 
-/// The server's address, which is a secret only if there is a password in it.
-fn server(
+/// The server's URL. It is a secret only if it contains a password: the checks of secrets are
+/// skipped for an inline URL without one.
+fn resolve_url(
     raw: RawSecret,
     secrets: SecretReader,
     section: &mut Section<'_>,
 ) -> Option<SecretString> {
     if raw.is_absent() {
-        if !section.is_settled("url") && !section.is_settled("url_file") {
-            let remedy =
-                "add url = \"redis://redis:6379\", or url_file if there is a password in it";
+        if !section.is_reported("url") && !section.is_reported("url_file") {
+            let remedy = "add url = \"redis://redis:6379\", or url_file if it contains a password";
             section.reject("url", "missing", remedy);
         }
         return None;
     }
-    let key = if raw.inline.is_some() {
-        "url"
-    } else {
-        "url_file"
-    };
-    let open = raw
+    let key = raw.written_key("url", "url_file");
+    let without_password = raw
         .inline
         .as_ref()
-        .filter(|text| raw.file.is_none() && !has_password(text.expose_secret()))
+        .filter(|text| raw.file.is_none() && !may_contain_password(text.expose_secret()))
         .cloned();
-    let text = match open {
-        Some(text) => text,
+    let url = match without_password {
+        Some(url) => url,
         None => secrets.read(section, "url", raw)?,
     };
-    let checked = check(text.expose_secret()).map(|()| text);
+    let checked = check_url(url.expose_secret()).map(|()| url);
     section.keep(key, checked)
 }
 
-fn has_password(text: &str) -> bool {
-    // What cannot be read as an address may still hold one.
+/// True for texts that are not URLs, too: they may be misspelt URLs with a password.
+fn may_contain_password(text: &str) -> bool {
     !Url::parse(text).is_ok_and(|url| url.has_host() && url.password().is_none())
 }
 
-/// The faults quote nothing of the address.
-fn check(text: &str) -> Result<(), Fault> {
-    let form = "write it as redis://host:6379, rediss://user:password@host:6379/0 or the like";
-    let url = Url::parse(text).map_err(|_| Fault::new("not an address", form))?;
+/// The faults do not quote the URL, which may contain a password.
+fn check_url(text: &str) -> Result<(), Fault> {
+    let form = "write it as redis://host:6379 or rediss://user:password@host:6379/0";
+    let url = Url::parse(text).map_err(|_| Fault::new("not a URL", form))?;
     if !matches!(url.scheme(), "redis" | "rediss") {
-        return Err(Fault::new("not a redis or rediss address", form));
+        return Err(Fault::new("not a redis or rediss URL", form));
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Err(Fault::new("has no host", form));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Fault::new(
-            "has more than a host, a port and a database",
-            form,
-        ));
+        let what = "has more than a host, a port and a database";
+        return Err(Fault::new(what, form));
     }
     let database = url.path().trim_start_matches('/');
     if !database.is_empty() && database.parse::<u8>().is_err() {
-        return Err(Fault::new("has a path that is no database", form));
+        return Err(Fault::new("the path is not the number of a database", form));
     }
     if url.password().is_none() && !url.username().is_empty() {
         return Err(Fault::new("has a user name without a password", form));
@@ -181,13 +175,13 @@ fn check(text: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-fn namespace(text: &str) -> Result<String, Fault> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-    if (1..=255).contains(&text.len()) && text.chars().all(fits) {
+fn parse_namespace(text: &str) -> Result<String, Fault> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+    if (1..=255).contains(&text.len()) && text.chars().all(is_allowed) {
         Ok(text.to_owned())
     } else {
         Err(Fault::new(
-            format!("{text:?} is not a name for keys"),
+            format!("{text:?} is not a key prefix"),
             "write letters, digits, dots, dashes, underscores or colons",
         ))
     }
@@ -198,14 +192,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_of_redis() {
+    fn a_url_is_a_redis_url_without_options() {
         for good in [
             "redis://redis",
             "redis://:secret@redis:6379",
             "rediss://user:secret@redis.example.org:6380/3",
             "redis://[::1]:6379/0",
         ] {
-            assert!(check(good).is_ok(), "{good}");
+            assert!(check_url(good).is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -219,25 +213,25 @@ mod tests {
             "rediss://redis#insecure",
             "redis://user@redis",
         ] {
-            assert!(check(bad).is_err(), "{bad}");
+            assert!(check_url(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn an_address_is_secret_if_there_is_a_password_in_it() {
-        assert!(!has_password("redis://redis:6379"));
-        assert!(has_password("redis://:secret@redis"));
-        assert!(has_password("redis:secret@redis :"));
+    fn a_url_with_a_password_is_a_secret() {
+        assert!(!may_contain_password("redis://redis:6379"));
+        assert!(may_contain_password("redis://:secret@redis"));
+        assert!(may_contain_password("redis:secret@redis :"));
     }
 
     #[test]
-    fn namespaces_are_part_of_keys() {
+    fn a_namespace_has_no_spaces_and_no_wildcards() {
         assert_eq!(
-            namespace("meet.example.org:8443").unwrap(),
+            parse_namespace("meet.example.org:8443").unwrap(),
             "meet.example.org:8443"
         );
         for bad in ["", "a b", "*", "{a}", "é"] {
-            assert!(namespace(bad).is_err(), "{bad}");
+            assert!(parse_namespace(bad).is_err(), "{bad}");
         }
     }
 }

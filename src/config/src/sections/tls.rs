@@ -1,4 +1,4 @@
-//! `[tls]`: the certificate.
+//! `[tls]`: the certificate of `listen.https`.
 
 use std::path::{Path, PathBuf};
 
@@ -12,24 +12,25 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    problem::{Fault, Section},
-    secret::{self, SecretReader},
-    values::{DurationText, seconds},
+    diagnostics::Section,
+    problem::Fault,
+    secret::{SecretReader, read_file},
+    values::{DAY, DurationText, seconds},
 };
 use proxy::server::TlsSettings;
 
-/// The certificate for `listen.https`. The files are read again when they change.
+/// The certificate of `listen.https`. Changed files are loaded while running.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["certificate", "key"]))]
 pub(super) struct RawTls {
-    /// The file of the certificate chain: PEM, the host's own certificate first.
+    /// The certificate chain: a PEM file, the server's certificate first.
     #[schemars(example = "certs/tls.crt")]
     certificate: Option<String>,
-    /// The file of the private key: PEM, not encrypted.
+    /// The private key: a PEM file, not encrypted.
     #[schemars(example = "certs/tls.key")]
     key: Option<String>,
-    /// How often to look whether the files changed.
+    /// How often the files are checked for changes.
     check_every: DurationText,
 }
 
@@ -49,11 +50,11 @@ impl RawTls {
         let private = key
             .as_deref()
             .and_then(|path| section.keep("key", read_key(path, secrets)));
-        let check_every =
-            self.check_every
-                .within(seconds(1)..=seconds(86_400), section, "check_every");
+        let check_every = self
+            .check_every
+            .within(seconds(1)..=DAY, section, "check_every");
         if let Some((chain, private)) = chain.zip(private) {
-            section.keep("key", refuse_strangers(chain, private));
+            section.keep("key", check_pair(chain, private));
         }
         Some(TlsSettings {
             certificate: certificate?,
@@ -74,41 +75,43 @@ impl Default for RawTls {
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
-    let remedy = "write a PEM chain into it, the host's own certificate first";
-    let shown = path.display();
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&secret::read(path)?)
+    let remedy = "write a PEM chain into it, the server's certificate first";
+    let file = path.display();
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&read_file(path)?)
         .collect::<Result<_, _>>()
-        .map_err(|_| Fault::new(format!("{shown} is not PEM"), remedy))?;
+        .map_err(|_| Fault::new(format!("{file} is not PEM"), remedy))?;
     if chain.is_empty() {
-        return Err(Fault::new(format!("{shown} has no certificate"), remedy));
+        return Err(Fault::new(
+            format!("{file} contains no certificate"),
+            remedy,
+        ));
     }
     Ok(chain)
 }
 
 fn read_key(path: &Path, secrets: SecretReader) -> Result<PrivateKeyDer<'static>, Fault> {
-    let text = secrets.read_file(path)?;
+    let text = secrets.read_text(path)?;
     PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| {
         Fault::new(
-            format!("{} has no private key", path.display()),
+            format!("{} contains no private key", path.display()),
             "write one into it as PEM, not encrypted",
         )
     })
 }
 
-/// Refuses a key that is not the certificate's.
-fn refuse_strangers(
+fn check_pair(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<(), Fault> {
     match CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()) {
         Ok(_) => Ok(()),
         Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(Fault::new(
-            "not the key of the certificate",
-            "name the two files that were made together",
+            "does not belong to the certificate",
+            "name a certificate and a key that were created together",
         )),
         Err(error) => Err(Fault::new(
             format!("cannot be used: {error}"),
-            "make a new key and certificate",
+            "create a new key and certificate",
         )),
     }
 }

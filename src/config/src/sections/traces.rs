@@ -1,22 +1,22 @@
-//! `[traces]`: where OpenTelemetry traces go.
+//! `[traces]`: OpenTelemetry traces.
 
 use http::Uri;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::problem::{Fault, Section};
+use crate::{diagnostics::Section, problem::Fault};
 use observe::traces::{ARE_BUILT_IN, Settings};
 
-/// A span for each request, for an OpenTelemetry collector (OTLP over HTTP). Only in programs that
-/// are built with the feature `otel`, and off unless `endpoint` is there.
+/// Exports a span for each request to an OpenTelemetry collector (OTLP over HTTP). Requires a build
+/// with the feature `otel`. Disabled unless `endpoint` is set.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawTraces {
-    /// The collector's address for traces, without TLS.
+    /// The collector's URL for traces, without TLS.
     #[schemars(example = "http://collector:4318/v1/traces")]
     endpoint: Option<String>,
-    /// How many of a hundred requests are traced. What a trusted proxy has decided for a request
-    /// comes first.
+    /// The percentage of requests that is sampled. The sampling decision of a trusted proxy takes
+    /// precedence.
     #[schemars(range(max = 100))]
     percent: u8,
 }
@@ -24,15 +24,17 @@ pub(super) struct RawTraces {
 // === impl RawTraces ===
 
 impl RawTraces {
+    /// `None` if traces are disabled or a problem was reported.
     pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<Settings> {
-        let endpoint = section.keep("endpoint", endpoint(&self.endpoint?))?;
-        let percent = if self.percent <= 100 {
-            Ok(self.percent)
-        } else {
-            Err(Fault::new("more than 100", "write a number from 0 to 100"))
-        };
-        let percent = section.keep("percent", percent)?;
-        Some(Settings { endpoint, percent })
+        let endpoint = section.parse("endpoint", self.endpoint, parse_endpoint)?;
+        if self.percent > 100 {
+            section.reject("percent", "more than 100", "write a number from 0 to 100");
+            return None;
+        }
+        Some(Settings {
+            endpoint,
+            percent: self.percent,
+        })
     }
 }
 
@@ -45,19 +47,19 @@ impl Default for RawTraces {
     }
 }
 
-fn endpoint(text: &str) -> Result<Uri, Fault> {
+fn parse_endpoint(text: &str) -> Result<Uri, Fault> {
     if !ARE_BUILT_IN {
         return Err(Fault::new(
             "this program was built without traces",
             "build it with --features otel, or remove the key",
         ));
     }
-    let uri = text.parse::<Uri>().ok();
-    let plain = |uri: &Uri| uri.scheme_str() == Some("http") && uri.host().is_some();
-    uri.filter(plain).ok_or_else(|| {
-        Fault::new(
-            "not an http:// address",
-            "write for example http://collector:4318/v1/traces",
-        )
-    })
+    let is_plain_http = |uri: &Uri| uri.scheme_str() == Some("http") && uri.host().is_some();
+    text.parse::<Uri>()
+        .ok()
+        .filter(is_plain_http)
+        .ok_or_else(|| {
+            let remedy = "write for example http://collector:4318/v1/traces";
+            Fault::new("not an http:// URL", remedy)
+        })
 }

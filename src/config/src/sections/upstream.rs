@@ -1,105 +1,95 @@
-//! `[upstream]`: where Jitsi is.
+//! `[upstream]`: Jitsi's web server and Prosody.
 
 use http::uri::Authority;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::shard::RawVisitor;
+use super::visitor_node::RawVisitorNode;
 use crate::{
-    problem::Section,
-    values::{DurationText, domain, http_authority, seconds},
+    diagnostics::Section,
+    values::{DurationText, HOUR, MINUTE, parse_domain, parse_http_authority, seconds},
 };
 use cluster::placement::Place;
 use proxy::upstream::Settings;
 
-/// Where Jitsi's web server and Prosody are; with `[[shard]]`, what these have in common.
+/// Jitsi's web server and Prosody; with `[[shard]]`, the keys that all shards have in common.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["xmpp_domain"]))]
 pub(super) struct RawUpstream {
-    /// Jitsi's web server; required unless there are shards.
+    /// The URL of Jitsi's web server; required unless there are shards.
     #[schemars(example = "http://web:8000")]
     web: Option<String>,
-    /// Prosody's HTTP port, reached directly so that no other proxy sees tokens; required unless there
-    /// are shards.
+    /// The URL of Prosody's HTTP port. Connect to it directly, so that no other proxy sees tokens.
+    /// Required unless there are shards.
     #[schemars(example = "http://prosody:5280")]
     xmpp: Option<String>,
-    /// Prosody's XMPP domain, its `VirtualHost`.
+    /// Prosody's main `VirtualHost`.
     #[schemars(example = "meet.jitsi")]
     xmpp_domain: Option<String>,
-    /// How long connecting may take.
+    /// The timeout for connecting.
     connect_timeout: DurationText,
-    /// How long the web server may take to begin an answer.
+    /// The timeout for the web server's response headers.
     web_timeout: DurationText,
-    /// How long Prosody may hold a BOSH request; longer than the longest `wait` of a client.
+    /// The timeout for Prosody's response to a BOSH request; longer than the longest `wait` of any
+    /// client.
     bosh_timeout: DurationText,
-    /// How long an unused connection is kept; shorter than the upstream keeps it.
+    /// How long an idle connection is kept; shorter than the upstream keeps it.
     idle: DurationText,
-    /// Prosodys for people who only watch.
-    visitor: Vec<RawVisitor>,
+    /// Prosody instances for view-only occupants.
+    visitor: Vec<RawVisitorNode>,
 }
 
-/// What the section says.
+/// The role of the section, which decides whether `web` and `xmpp` belong into it.
 #[derive(Clone, Copy)]
-pub(super) enum Meant<'s> {
-    /// All of it.
-    Whole,
-    /// What shards have in common; with the place of the first, if it is a good one.
-    Shared(Option<&'s Place>),
+pub(super) enum UpstreamRole<'p> {
+    /// The only upstream.
+    Only,
+    /// The settings that shards have in common; with the addresses of the first shard, if valid.
+    Common(Option<&'p Place>),
 }
 
 // === impl RawUpstream ===
 
 impl RawUpstream {
-    /// Takes the visitor nodes out.
-    pub(super) fn visitors(&mut self) -> Vec<RawVisitor> {
+    /// Takes the visitor nodes, which belong to the only shard.
+    pub(super) fn take_visitor_nodes(&mut self) -> Vec<RawVisitorNode> {
         std::mem::take(&mut self.visitor)
     }
 
-    /// The settings of the one Jitsi, or of the first shard.
-    pub(super) fn resolve(self, meant: Meant<'_>, section: &mut Section<'_>) -> Option<Settings> {
-        let mut origin = |key: &str, text: Option<String>, example: &str| -> Option<Authority> {
-            match (text, meant) {
-                (Some(text), Meant::Whole) => section.keep(key, http_authority(&text)),
-                (Some(_), Meant::Shared(_)) => {
-                    let remedy = "remove it here, or the shards";
-                    section.reject(key, "stands beside [[shard]]", remedy);
-                    None
+    pub(super) fn resolve(
+        self,
+        role: UpstreamRole<'_>,
+        section: &mut Section<'_>,
+    ) -> Option<Settings> {
+        let addresses = match role {
+            UpstreamRole::Only => only_upstream(self.web, self.xmpp, section),
+            UpstreamRole::Common(first) => {
+                for (key, is_set) in [("web", self.web.is_some()), ("xmpp", self.xmpp.is_some())] {
+                    if is_set {
+                        let remedy = "remove it here, or remove the shards";
+                        section.reject(key, "conflicts with [[shard]]", remedy);
+                    }
                 }
-                (None, Meant::Whole) => {
-                    section.reject(
-                        key,
-                        "missing",
-                        format!("add for example {key} = {example:?}"),
-                    );
-                    None
+                if !self.visitor.is_empty() {
+                    let remedy = "move it below its shard, as [[shard.visitor]]";
+                    section.reject("visitor", "conflicts with [[shard]]", remedy);
                 }
-                (None, Meant::Shared(_)) => None,
+                first.map(|first| (first.web.clone(), first.xmpp.clone()))
             }
         };
-        let web = origin("web", self.web, "http://web:8000");
-        let xmpp = origin("xmpp", self.xmpp, "http://prosody:5280");
-        let (web, xmpp) = match meant {
-            Meant::Shared(Some(place)) => (Some(place.web.clone()), Some(place.xmpp.clone())),
-            _ => (web, xmpp),
+        let xmpp_domain = section.parse("xmpp_domain", self.xmpp_domain, parse_domain);
+        let mut timeout = |key: &str, text: &DurationText, longest| {
+            text.within(seconds(1)..=longest, section, key)
         };
-        if matches!(meant, Meant::Shared(_)) && !self.visitor.is_empty() {
-            let remedy = "write it below its shard, as [[shard.visitor]]";
-            section.reject("visitor", "stands beside [[shard]]", remedy);
-        }
-        let xmpp_domain = self
-            .xmpp_domain
-            .and_then(|text| section.keep("xmpp_domain", domain(&text)));
-        let mut duration = |key: &str, text: &DurationText, most: u64| {
-            text.within(seconds(1)..=seconds(most), section, key)
-        };
-        let connect_timeout = duration("connect_timeout", &self.connect_timeout, 60);
-        let web_timeout = duration("web_timeout", &self.web_timeout, 3600);
-        let bosh_timeout = duration("bosh_timeout", &self.bosh_timeout, 3600);
-        let idle = duration("idle", &self.idle, 3600);
+        let connect_timeout = timeout("connect_timeout", &self.connect_timeout, MINUTE);
+        let web_timeout = timeout("web_timeout", &self.web_timeout, HOUR);
+        let bosh_timeout = timeout("bosh_timeout", &self.bosh_timeout, HOUR);
+        let idle = timeout("idle", &self.idle, HOUR);
+        let (web, xmpp) = addresses?;
         Some(Settings {
-            web: web?,
-            xmpp: xmpp?,
+            web,
+            xmpp,
             xmpp_domain: xmpp_domain?,
             connect_timeout: connect_timeout?,
             web_timeout: web_timeout?,
@@ -117,11 +107,29 @@ impl Default for RawUpstream {
             xmpp_domain: None,
             connect_timeout: "5s".into(),
             web_timeout: "60s".into(),
-            // Strophe asks for 60 s, and clients may ask Prosody for more.
+            // Strophe asks for 60 s; other clients may ask for more.
             bosh_timeout: "150s".into(),
-            // nginx closes after 75 s, Prosody after 60 s.
+            // nginx closes idle connections after 75 s, Prosody after 60 s.
             idle: "50s".into(),
             visitor: Vec::new(),
         }
     }
+}
+
+/// The addresses of web server and Prosody, both required.
+fn only_upstream(
+    web: Option<String>,
+    xmpp: Option<String>,
+    section: &mut Section<'_>,
+) -> Option<(Authority, Authority)> {
+    let mut authority = |key: &str, text: Option<String>, example: &str| {
+        if text.is_none() {
+            let remedy = format!("add for example {key} = {example:?}");
+            section.reject(key, "missing", remedy);
+        }
+        section.parse(key, text, parse_http_authority)
+    };
+    let web = authority("web", web, "http://web:8000");
+    let xmpp = authority("xmpp", xmpp, "http://prosody:5280");
+    web.zip(xmpp)
 }

@@ -153,7 +153,7 @@ fn cookie<'c>(name: &'c str, value: &'c str, lifetime: Duration, path: &'c str) 
         .http_only(true)
         // Lax, so that the provider's redirect back brings the sign-in cookie along.
         .same_site(SameSite::Lax)
-        .max_age(cookie::time::Duration::seconds(seconds))
+        .max_age(time::Duration::seconds(seconds))
         .build()
 }
 

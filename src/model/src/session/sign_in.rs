@@ -192,7 +192,7 @@ mod tests {
         for answer in answers {
             let cookie = cookie::Cookie::parse(answer.to_str().unwrap().to_owned()).unwrap();
             kept.retain(|(name, _)| name != cookie.name());
-            if cookie.max_age() != Some(cookie::time::Duration::ZERO) {
+            if cookie.max_age() != Some(time::Duration::ZERO) {
                 kept.push((cookie.name().to_owned(), cookie.value().to_owned()));
             }
         }

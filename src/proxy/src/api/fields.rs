@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use cookie::time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -10,6 +9,7 @@ use super::ApiError;
 use model::{
     clock::Timestamp,
     identity::{is_email, is_plain},
+    time_format,
 };
 
 /// A point in time, written as RFC 3339 has it; answers are in UTC.
@@ -20,20 +20,13 @@ pub struct Time(pub Timestamp);
 
 impl Time {
     fn parse(text: &str) -> Option<Self> {
-        let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-        // What was before 1970 is over either way.
-        let seconds = u64::try_from(time.unix_timestamp()).unwrap_or_default();
+        let seconds = time_format::parse_rfc3339(text)?;
         Some(Self(Timestamp::from_unix(seconds)))
     }
 
     /// As RFC 3339 has it; years have four digits there.
     pub fn text(self) -> String {
-        let seconds = self.0.as_unix().min(LAST_SECOND);
-        i64::try_from(seconds)
-            .ok()
-            .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
-            .and_then(|time| time.format(&Rfc3339).ok())
-            .expect("a time within four digits of years has a form")
+        time_format::format_rfc3339(self.0.as_unix())
     }
 }
 
@@ -101,6 +94,3 @@ pub(super) fn end(time: Timestamp, at: &'static str, now: Timestamp) -> Result<(
         Ok(())
     }
 }
-
-/// 9999-12-31T23:59:59Z.
-const LAST_SECOND: u64 = 253_402_300_799;

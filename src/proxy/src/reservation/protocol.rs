@@ -3,13 +3,9 @@
 //! It compares the `name` of the answer with the room's, wants `id`, `mail_owner`, `start_time` and
 //! a number for `duration` in every answer, and takes the room away when the time is over.
 
-use std::{
-    borrow::Cow,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{borrow::Cow, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use humantime_serde::re::humantime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -18,6 +14,7 @@ use super::RoomTerms;
 use model::{
     clock::Timestamp,
     room::{RoomKey, Tenant},
+    time_format,
 };
 
 /// A room that Prosody wants to open, or has open.
@@ -161,13 +158,13 @@ fn is_time(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_digit() || matches!(c, '-' | ':' | '.' | 'T' | 'Z');
     text.len() <= MAX_TIME_CHARS
         && text.chars().all(plain)
-        && humantime::parse_rfc3339(text).is_ok()
+        && text.ends_with('Z')
+        && time_format::parse_rfc3339(text).is_some()
 }
 
 /// `2026-11-21T09:30:00.000Z`.
 fn time_text(time: Timestamp) -> String {
-    let time = UNIX_EPOCH + Duration::from_secs(time.as_unix());
-    humantime::format_rfc3339_millis(time).to_string()
+    time_format::format_rfc3339_millis(time.as_unix())
 }
 
 /// Longer than any meeting: Prosody has no word for "until everybody has left".

@@ -13,7 +13,7 @@ use rustls::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{TlsSettings, validity::not_after};
+use super::{TlsSettings, certificate_expiry::not_after};
 use model::clock::Clock;
 use observe::metrics::CertificateMetrics;
 

@@ -1,4 +1,4 @@
-//! What an integration signs its tokens with.
+//! The secret or the keys that verify an integration's tokens.
 
 use std::path::Path;
 
@@ -7,12 +7,13 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use crate::{
-    problem::{Fault, Section},
-    secret::{RawSecret, SecretReader, read},
+    diagnostics::Section,
+    problem::Fault,
+    secret::{RawSecret, SecretReader, read_file},
 };
 use model::{integration::VerificationSettings, jws::KeySet};
 
-/// A secret or public keys, and what they may be used with.
+/// Either a secret or public keys, and the accepted algorithms.
 pub(super) struct RawSigning {
     pub(super) secret: RawSecret,
     pub(super) jwks_file: Option<String>,
@@ -44,7 +45,6 @@ impl RawSigning {
         self.secret.is_absent() && self.jwks_file.is_none()
     }
 
-    /// What was written.
     pub(super) fn resolve(
         self,
         secrets: SecretReader,
@@ -55,11 +55,11 @@ impl RawSigning {
             (true, None) => None,
             (false, Some(_)) => {
                 let remedy = "remove the secret or the keys";
-                section.reject("jwks_file", "stands beside a secret", remedy);
+                section.reject("jwks_file", "conflicts with the secret", remedy);
                 None
             }
-            (false, None) => shared(algorithms, self.secret, secrets, section),
-            (true, Some(file)) => public(algorithms, &file, section),
+            (false, None) => resolve_secret(algorithms, self.secret, secrets, section),
+            (true, Some(file)) => resolve_keys(algorithms, &file, section),
         }
     }
 }
@@ -67,9 +67,9 @@ impl RawSigning {
 // === impl Algorithm ===
 
 impl Algorithm {
-    /// How long a secret has to be: no shorter than the hash (RFC 7518 § 3.2). `None` if the
-    /// algorithm takes a key pair.
-    fn secret_bytes(self) -> Option<usize> {
+    /// The minimum length of a secret: that of the hash (RFC 7518 § 3.2). `None` if the algorithm
+    /// requires a key pair.
+    fn min_secret_bytes(self) -> Option<usize> {
         match self {
             Self::HS256 => Some(32),
             Self::HS384 => Some(48),
@@ -98,30 +98,26 @@ impl From<Algorithm> for jsonwebtoken::Algorithm {
     }
 }
 
-fn shared(
+fn resolve_secret(
     algorithms: Option<Vec<Algorithm>>,
     raw: RawSecret,
     secrets: SecretReader,
     section: &mut Section<'_>,
 ) -> Option<VerificationSettings> {
-    let key = if raw.inline.is_some() {
-        "secret"
-    } else {
-        "secret_file"
-    };
+    let key = raw.written_key("secret", "secret_file");
     let secret = secrets.read(section, "secret", raw);
     let algorithms = algorithms.unwrap_or_else(|| vec![Algorithm::HS256]);
-    let least: Option<Vec<usize>> = algorithms.iter().map(|one| one.secret_bytes()).collect();
-    let Some(least) = least.and_then(|all| all.into_iter().max()) else {
+    let lengths: Option<Vec<usize>> = algorithms.iter().map(|a| a.min_secret_bytes()).collect();
+    let Some(min_bytes) = lengths.and_then(|lengths| lengths.into_iter().max()) else {
         let remedy = "write one or more of HS256, HS384 and HS512";
-        unfit("not for a secret", remedy, section);
+        reject_algorithms("requires a key pair, not a secret", remedy, section);
         return None;
     };
     let secret = secret?;
     let length = secret.expose_secret().len();
-    if length < least {
-        let what = format!("{length} bytes are too few, the algorithm wants {least}");
-        section.reject(key, what, "write one with openssl rand -hex 32");
+    if length < min_bytes {
+        let what = format!("{length} bytes are too few, the algorithm needs {min_bytes}");
+        section.reject(key, what, "create one with openssl rand -hex 32");
         return None;
     }
     Some(VerificationSettings::Secret {
@@ -130,17 +126,17 @@ fn shared(
     })
 }
 
-fn public(
+fn resolve_keys(
     algorithms: Option<Vec<Algorithm>>,
     file: &str,
     section: &mut Section<'_>,
 ) -> Option<VerificationSettings> {
-    let document = section.keep("jwks_file", key_set(file));
+    let document = section.keep("jwks_file", read_key_set(file));
     let algorithms = algorithms.unwrap_or_else(|| vec![Algorithm::RS256, Algorithm::ES256]);
-    let fit = algorithms.iter().all(|one| one.secret_bytes().is_none());
-    if algorithms.is_empty() || !fit {
+    let asymmetric = algorithms.iter().all(|a| a.min_secret_bytes().is_none());
+    if algorithms.is_empty() || !asymmetric {
         let remedy = "write one or more of RS256, PS256, ES256, EdDSA and the like";
-        unfit("not for public keys", remedy, section);
+        reject_algorithms("requires a secret, not a key pair", remedy, section);
         return None;
     }
     Some(VerificationSettings::Keys {
@@ -149,15 +145,15 @@ fn public(
     })
 }
 
-/// Unless words that are no algorithms were the mistake.
-fn unfit(what: &str, remedy: &str, section: &mut Section<'_>) {
-    if !section.is_settled("algorithms") {
+/// Rejects the list as a whole, unless one of its entries was rejected.
+fn reject_algorithms(what: &str, remedy: &str, section: &mut Section<'_>) {
+    if !section.is_reported("algorithms") {
         section.reject("algorithms", what, remedy);
     }
 }
 
-fn key_set(file: &str) -> Result<Vec<u8>, Fault> {
-    let document = read(Path::new(file))?;
+fn read_key_set(file: &str) -> Result<Vec<u8>, Fault> {
+    let document = read_file(Path::new(file))?;
     KeySet::parse(&document).map_err(|error| {
         let what = format!("{file}: {error}");
         Fault::new(what, "write {\"keys\": […]} with its public keys")

@@ -1,53 +1,53 @@
-//! `[room.features]`: what people may do in a room.
+//! `[room.features]`: Jitsi's features in a room.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use model::policy::{FeatureAccess, Features};
 
-/// Who may use which of Jitsi's features: `"everyone"`, `"moderators"` or `"nobody"`; what the client
-/// and Prosody's plugins read from `context.features` (jitsi-meet
+/// Who may use which of Jitsi's features: `"everyone"`, `"moderators"` or `"nobody"`. The client and
+/// Prosody's plugins read them from `context.features` (jitsi-meet
 /// `react/features/base/jwt/constants.ts`, `resources/prosody-plugins/util.lib.lua`).
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RawFeatures {
-    /// The look of the room from a branding service.
+    /// The branding of the room by a branding service.
     branding: Option<RawAllowed>,
     /// Calendar integration.
     calendar: Option<RawAllowed>,
-    /// Making polls.
+    /// Creating polls.
     create_polls: Option<RawAllowed>,
     /// Sharing files in the chat.
     file_upload: Option<RawAllowed>,
     /// Moving a call to another device.
     flip: Option<RawAllowed>,
-    /// Calls from telephones.
+    /// Joining by telephone.
     inbound_call: Option<RawAllowed>,
-    /// Seeing who watches.
+    /// The list of view-only occupants.
     list_visitors: Option<RawAllowed>,
     /// Live translation.
     live_translation: Option<RawAllowed>,
-    /// Reading live translations.
+    /// Receiving live translations.
     live_translation_subscribe: Option<RawAllowed>,
     /// Streaming the meeting.
     livestreaming: Option<RawAllowed>,
-    /// Switching the lobby on.
+    /// Enabling the lobby.
     lobby: Option<RawAllowed>,
-    /// Asking people to keep still.
+    /// Audio and video moderation.
     moderation: Option<RawAllowed>,
-    /// The name of the account cannot be changed.
+    /// The display name is that of the account and cannot be changed.
     name_readonly: Option<RawAllowed>,
-    /// Calling telephones.
+    /// Calling telephone numbers.
     outbound_call: Option<RawAllowed>,
     /// Recording the meeting.
     recording: Option<RawAllowed>,
-    /// Being told of the room by its service.
+    /// Information about the room from the room service.
     room: Option<RawAllowed>,
     /// Sharing the screen.
     screen_sharing: Option<RawAllowed>,
     /// Writing in the chat.
     send_groupchat: Option<RawAllowed>,
-    /// Calls from SIP devices.
+    /// Joining by SIP device.
     sip_inbound_call: Option<RawAllowed>,
     /// Calling SIP devices.
     sip_outbound_call: Option<RawAllowed>,
@@ -96,9 +96,9 @@ impl From<RawFeatures> for Features {
             RawAllowed::Moderators => FeatureAccess::Moderators,
             RawAllowed::Nobody => FeatureAccess::Nobody,
         };
-        let named = all
+        let set = all
             .into_iter()
             .filter_map(|(name, raw)| Some((name.to_owned(), allowed(raw?))));
-        Self::new(named.collect())
+        Self::new(set.collect())
     }
 }

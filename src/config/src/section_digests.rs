@@ -1,29 +1,30 @@
-//! What a configuration was made of, to tell whether it changed, and what of it.
+//! Digests of the sections of a configuration, to detect which of them have changed.
 
 use std::{collections::BTreeMap, fmt, fs};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use serde_json::Value;
 
-/// A digest of each section as it was written, the files included that it names. It is compared and
-/// never shown: a short secret could be guessed from it.
+/// A SHA-256 digest of each section, including the files that it names.
+///
+/// It is compared and never shown: a short secret could be guessed from it.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Written(BTreeMap<String, Vec<u8>>);
+pub struct SectionDigests(BTreeMap<String, Vec<u8>>);
 
-// === impl Written ===
+// === impl SectionDigests ===
 
-impl Written {
-    /// Of the root table, variables of the environment laid over it.
-    pub(super) fn of(root: &Value) -> Self {
+impl SectionDigests {
+    /// Digests the root table, after the environment has been applied.
+    pub(super) fn compute(root: &Value) -> Self {
         let digest = |(section, value): (&String, &Value)| {
             let mut context = Context::new(&SHA256);
-            take_in(&mut context, section, value);
+            update(&mut context, section, value);
             (section.clone(), context.finish().as_ref().to_vec())
         };
         Self(root.as_object().into_iter().flatten().map(digest).collect())
     }
 
-    /// The sections that are not the same in another.
+    /// The names of the sections that differ, sorted.
     pub fn differences<'f>(&'f self, other: &'f Self) -> Vec<&'f str> {
         let mut names: Vec<_> = self.0.keys().chain(other.0.keys()).collect();
         names.sort_unstable();
@@ -36,14 +37,15 @@ impl Written {
     }
 }
 
-impl fmt::Debug for Written {
+/// Prints the names of the sections.
+impl fmt::Debug for SectionDigests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-/// Every text with its length before it, so that no two values look the same.
-fn take_in(context: &mut Context, key: &str, value: &Value) {
+/// Adds a value. Length prefixes keep different values from having the same encoding.
+fn update(context: &mut Context, key: &str, value: &Value) {
     let mut put = |bytes: &[u8]| {
         context.update(&(bytes.len() as u64).to_be_bytes());
         context.update(bytes);
@@ -53,19 +55,19 @@ fn take_in(context: &mut Context, key: &str, value: &Value) {
         Value::Object(entries) => {
             put(b"{");
             for (key, value) in entries {
-                take_in(context, key, value);
+                update(context, key, value);
             }
         }
         Value::Array(entries) => {
             put(b"[");
             for value in entries {
-                take_in(context, key, value);
+                update(context, key, value);
             }
         }
         Value::String(text) => {
             put(text.as_bytes());
-            if (key == "file" || key.ends_with("_file")) && !WRITTEN_BY_US.contains(&key) {
-                // A file that cannot be read is somebody else's to complain of.
+            if (key == "file" || key.ends_with("_file")) && !OUTPUT_FILES.contains(&key) {
+                // The section's own check reports a file that cannot be read.
                 put(&fs::read(text).unwrap_or_default());
             }
         }
@@ -73,9 +75,9 @@ fn take_in(context: &mut Context, key: &str, value: &Value) {
     }
 }
 
-/// Keys of files that the gateway writes. What is in them is no configuration, changes all the time,
-/// and may be more than fits into memory.
-const WRITTEN_BY_US: &[&str] = &["audit_file"];
+/// Keys of files that the gateway writes: their content is not configuration, changes with each
+/// request, and may exceed the memory.
+const OUTPUT_FILES: &[&str] = &["audit_file"];
 
 #[cfg(test)]
 mod tests {
@@ -84,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_is_named_and_what_files_hold_counts() {
+    fn differences_name_sections_whose_keys_or_files_changed() {
         let files = tempfile::tempdir().unwrap();
         let secret = files.path().join("secret");
         fs::write(&secret, "one").unwrap();
@@ -95,34 +97,37 @@ mod tests {
                 "room": [{ "match": "*" }],
             })
         };
-        let first = Written::of(&root("jitsi"));
-        assert_eq!(first, Written::of(&root("jitsi")));
-        let other = Written::of(&root("meet"));
+        let first = SectionDigests::compute(&root("jitsi"));
+        assert_eq!(first, SectionDigests::compute(&root("jitsi")));
+        let other = SectionDigests::compute(&root("meet"));
         assert_eq!(first.differences(&other), ["token"]);
         fs::write(&secret, "two").unwrap();
-        assert_eq!(first.differences(&Written::of(&root("jitsi"))), ["token"]);
-        let less = Written::of(&json!({ "room": [{ "match": "*" }] }));
+        let changed_file = SectionDigests::compute(&root("jitsi"));
+        assert_eq!(first.differences(&changed_file), ["token"]);
+        let less = SectionDigests::compute(&json!({ "room": [{ "match": "*" }] }));
         assert_eq!(first.differences(&less), ["public_url", "token"]);
         assert_eq!(format!("{less:?}"), r#"{"room"}"#);
     }
 
     #[test]
-    fn what_the_gateway_writes_itself_is_no_change() {
+    fn the_content_of_the_audit_file_is_ignored() {
         let files = tempfile::tempdir().unwrap();
         let audit = files.path().join("audit.log");
-        let of = |path: &std::path::Path| Written::of(&json!({ "log": { "audit_file": path } }));
-        let before = of(&audit);
+        let digests = |path: &std::path::Path| {
+            SectionDigests::compute(&json!({ "log": { "audit_file": path } }))
+        };
+        let before = digests(&audit);
         fs::write(&audit, "{\"event\":\"admitted\"}").unwrap();
-        assert_eq!(before, of(&audit));
-        let elsewhere = of(&files.path().join("other.log"));
+        assert_eq!(before, digests(&audit));
+        let elsewhere = digests(&files.path().join("other.log"));
         assert_eq!(before.differences(&elsewhere), ["log"]);
     }
 
     #[test]
-    fn values_do_not_run_into_each_other() {
-        let of = |value: Value| Written::of(&json!({ "x": value }));
-        assert_ne!(of(json!(["ab", "c"])), of(json!(["a", "bc"])));
-        assert_ne!(of(json!({ "a": "b" })), of(json!(["a", "b"])));
-        assert_ne!(of(json!("1")), of(json!({})));
+    fn different_values_have_different_encodings() {
+        let digests = |value: Value| SectionDigests::compute(&json!({ "x": value }));
+        assert_ne!(digests(json!(["ab", "c"])), digests(json!(["a", "bc"])));
+        assert_ne!(digests(json!({ "a": "b" })), digests(json!(["a", "b"])));
+        assert_ne!(digests(json!("1")), digests(json!({})));
     }
 }

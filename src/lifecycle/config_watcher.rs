@@ -1,80 +1,82 @@
-//! Looks at the configuration and the files that it names, again and again: a mounted `ConfigMap` or
-//! Secret changes without a signal.
+//! Polls the configuration and the files that it names: a mounted `ConfigMap` or Secret changes
+//! without a signal.
 
-use std::time::Duration;
+use std::{future, time::Duration};
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::Reload;
-use config::{Config, Problems, Written};
+use config::{Config, ConfigProblems, SectionDigests};
 
-/// Tells when there is something else than what was seen last.
-pub(super) struct Watch<'r> {
+/// Detects changes of the configuration.
+pub(super) struct ConfigWatcher<'r> {
     reload: &'r Reload,
-    every: Option<tokio::time::Interval>,
-    seen: Seen,
+    /// `None` if `reload_every` is `0s`.
+    interval: Option<Interval>,
+    last: Version,
 }
 
-/// What a look has found; wrong ones too, so that each is told of once.
+/// A version of the configuration, valid or not: an invalid one is reported only once.
 #[derive(PartialEq, Eq)]
-enum Seen {
-    Right(Written),
-    Wrong(Problems),
+enum Version {
+    Valid(SectionDigests),
+    Invalid(ConfigProblems),
 }
 
-// === impl Watch ===
+// === impl ConfigWatcher ===
 
-impl<'r> Watch<'r> {
-    /// Begins with the configuration in use.
+impl<'r> ConfigWatcher<'r> {
+    /// `config` is the configuration in use.
     pub(super) fn new(reload: &'r Reload, config: &Config) -> Self {
         Self {
             reload,
-            every: config.reload_every.map(interval),
-            seen: Seen::Right(config.written.clone()),
+            interval: config.reload_every.map(delayed_interval),
+            last: Version::Valid(config.section_digests.clone()),
         }
     }
 
-    /// Reads it now, whether it changed or not.
-    pub(super) fn read(&mut self) -> Result<Config, Problems> {
-        let found = (self.reload)();
-        self.seen = Seen::of(&found);
-        found
+    /// Loads the configuration now, changed or not.
+    pub(super) fn load(&mut self) -> Result<Config, ConfigProblems> {
+        let loaded = (self.reload)();
+        self.last = Version::of(&loaded);
+        loaded
     }
 
-    /// Waits until it is another than before, right or wrong.
+    /// Waits until the configuration differs from the last version.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub(super) async fn next(&mut self) -> Result<Config, Problems> {
+    pub(super) async fn changed(&mut self) -> Result<Config, ConfigProblems> {
         loop {
-            match &mut self.every {
-                Some(every) => every.tick().await,
-                None => std::future::pending().await,
+            match &mut self.interval {
+                Some(interval) => interval.tick().await,
+                None => future::pending().await,
             };
-            let found = (self.reload)();
-            let seen = Seen::of(&found);
-            if seen != self.seen {
-                self.seen = seen;
-                return found;
+            let loaded = (self.reload)();
+            let version = Version::of(&loaded);
+            if version != self.last {
+                self.last = version;
+                return loaded;
             }
         }
     }
 }
 
-// === impl Seen ===
+// === impl Version ===
 
-impl Seen {
-    fn of(found: &Result<Config, Problems>) -> Self {
-        match found {
-            Ok(config) => Self::Right(config.written.clone()),
-            Err(problems) => Self::Wrong(problems.clone()),
+impl Version {
+    fn of(loaded: &Result<Config, ConfigProblems>) -> Self {
+        match loaded {
+            Ok(config) => Self::Valid(config.section_digests.clone()),
+            Err(problems) => Self::Invalid(problems.clone()),
         }
     }
 }
 
-fn interval(every: Duration) -> tokio::time::Interval {
-    let mut interval = interval_at(Instant::now() + every, every);
+/// The configuration has just been loaded: the first tick is one period from now.
+fn delayed_interval(period: Duration) -> Interval {
+    let mut interval = interval_at(Instant::now() + period, period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
 }
@@ -92,7 +94,7 @@ mod tests {
     use super::*;
     use config::{self, Environment};
 
-    /// A directory as the kubelet mounts one: files are links into a directory that is swapped whole.
+    /// A directory as the kubelet mounts it: files are links into a directory that is swapped as a whole.
     struct Mounted(tempfile::TempDir);
 
     impl Mounted {
@@ -151,48 +153,48 @@ enter = "{enter}"
     const MINUTE: Duration = Duration::from_mins(1);
 
     #[tokio::test(start_paused = true)]
-    async fn swapped_directories_are_noticed_and_what_is_wrong_is_told_once() {
+    async fn a_swapped_directory_is_detected_and_an_invalid_version_is_reported_once() {
         let first = "the first secret, long enough for HS256";
         let secret = Mounted::new("..1", &[("app-secret", first)]);
         let of = |enter: &str| text(secret.path(), enter, "");
         let config = Mounted::new("..1", &[("gateway.toml", &of("member"))]);
         let file = config.path().join("gateway.toml");
         let reload: Reload = Box::new(move || config::load(&file, &Environment::default()));
-        let mut watch = Watch::new(&reload, &reload().unwrap());
+        let mut watcher = ConfigWatcher::new(&reload, &reload().unwrap());
         assert!(
-            timeout(MINUTE, watch.next()).await.is_err(),
+            timeout(MINUTE, watcher.changed()).await.is_err(),
             "nothing changed"
         );
 
         config.swap("..2", &[("gateway.toml", &of("link"))]);
         let began = Instant::now();
-        watch.next().await.unwrap();
+        watcher.changed().await.unwrap();
         assert!(began.elapsed() <= Duration::from_secs(30));
 
         secret.swap(
             "..2",
             &[("app-secret", "the second secret, long enough for HS256")],
         );
-        watch.next().await.unwrap();
+        watcher.changed().await.unwrap();
         assert!(
-            timeout(MINUTE, watch.next()).await.is_err(),
-            "it is told once"
+            timeout(MINUTE, watcher.changed()).await.is_err(),
+            "each version is reported once"
         );
 
         config.swap("..3", &[("gateway.toml", &of("nobody at all"))]);
-        let problems = watch.next().await.unwrap_err().to_string();
+        let problems = watcher.changed().await.unwrap_err().to_string();
         assert!(problems.contains("room[1].enter"), "{problems}");
         assert!(
-            timeout(MINUTE, watch.next()).await.is_err(),
-            "it is told once"
+            timeout(MINUTE, watcher.changed()).await.is_err(),
+            "each version is reported once"
         );
-        // Back to what is in use: that is news again, because it was wrong in between.
+        // The valid version counts as changed again after the invalid one.
         config.swap("..4", &[("gateway.toml", &of("link"))]);
-        assert!(watch.next().await.is_ok());
+        assert!(watcher.changed().await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_wants_no_looking_is_left_alone() {
+    async fn an_interval_of_zero_disables_polling() {
         let secret = Mounted::new(
             "..1",
             &[("app-secret", "a secret, long enough for HS256, yes")],
@@ -201,9 +203,9 @@ enter = "{enter}"
         let config = Mounted::new("..1", &[("gateway.toml", &of("member"))]);
         let file = config.path().join("gateway.toml");
         let reload: Reload = Box::new(move || config::load(&file, &Environment::default()));
-        let mut watch = Watch::new(&reload, &reload().unwrap());
+        let mut watcher = ConfigWatcher::new(&reload, &reload().unwrap());
         config.swap("..2", &[("gateway.toml", &of("link"))]);
-        assert!(timeout(MINUTE * 60, watch.next()).await.is_err());
-        assert!(watch.read().is_ok());
+        assert!(timeout(MINUTE * 60, watcher.changed()).await.is_err());
+        assert!(watcher.load().is_ok());
     }
 }

@@ -1,0 +1,166 @@
+//! The services of the control plane: state and tasks that all workers share.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::{StartError, handle::GatewayHandle};
+use cluster::{
+    placement::Placement,
+    presence::Presence,
+    replica,
+    revocation::Revocations,
+    store::{self, Store},
+};
+use config::Config;
+use doctor::Prober;
+use model::{clock::Clock, random::Random};
+use observe::metrics::{CertificateMetrics, ControlMetrics, Metrics};
+use oidc::RelyingParty;
+use proxy::{
+    Control,
+    admin::Admin,
+    server::{Certificate, Notifications},
+};
+
+/// The services of the control plane.
+pub(super) struct ControlPlane {
+    pub(super) metrics: ControlMetrics,
+    pub(super) certificate: Option<Arc<Certificate>>,
+    /// `None` with `[jaas]`.
+    pub(super) placement: Option<Arc<Placement>>,
+    relying_party: Option<Arc<RelyingParty>>,
+    revocations: Arc<Revocations>,
+    presence: Arc<Presence>,
+    store: Arc<dyn Store>,
+}
+
+// === impl ControlPlane ===
+
+impl ControlPlane {
+    pub(super) fn new(
+        config: &Config,
+        certificate: Option<Arc<Certificate>>,
+        clock: &Clock,
+        random: &Random,
+    ) -> Result<Self, StartError> {
+        let mut metrics = initial_metrics(config, clock);
+        metrics.certificate = certificate.as_ref().map(|_| CertificateMetrics::default());
+        let relying_party = match config.oidc.clone() {
+            Some(settings) => {
+                let party = RelyingParty::new(settings, clock.clone(), random.clone())?;
+                metrics.provider = Some(party.metrics().clone());
+                Some(Arc::new(party))
+            }
+            None => None,
+        };
+        // A revocation has to outlive every session that it may concern.
+        let longest_session = config.session.absolute.max(config.guests.lifetime);
+        let revocations = Arc::new(Revocations::new(longest_session, clock.clone()));
+        let store = store::open(&config.store, metrics.store.clone(), random.clone())?;
+        let placement = config.jitsi().map(|jitsi| {
+            Arc::new(Placement::new(
+                jitsi.shards.clone(),
+                &jitsi.upstream.xmpp_domain,
+                (clock.clone(), random.clone(), Arc::clone(&store)),
+                metrics.shards.clone(),
+            ))
+        });
+        Ok(Self {
+            metrics,
+            certificate,
+            placement,
+            relying_party,
+            revocations,
+            presence: Arc::new(Presence::new(random)),
+            store,
+        })
+    }
+
+    /// The services that requests use.
+    pub(super) fn for_requests(&self) -> Control {
+        Control {
+            runtime: Handle::current(),
+            relying_party: self.relying_party.clone(),
+            revocations: Arc::clone(&self.revocations),
+            presence: Arc::clone(&self.presence),
+            store: Arc::clone(&self.store),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    /// The events that workers react to.
+    pub(super) fn notifications(&self) -> Notifications {
+        Notifications {
+            revoked: self.revocations.watch(),
+            presence: self.presence.changes(),
+            moves: self.placement.as_ref().map(|placement| placement.moves()),
+        }
+    }
+
+    /// The service of the admin listener.
+    pub(super) fn admin(
+        &self,
+        metrics: Metrics,
+        config: &Config,
+        draining: CancellationToken,
+    ) -> Admin {
+        Admin {
+            metrics,
+            control: self.metrics.clone(),
+            presence: Arc::clone(&self.presence),
+            relying_party: self.relying_party.clone(),
+            revocations: Arc::clone(&self.revocations),
+            store: Arc::clone(&self.store),
+            probe: self.metrics.probe.clone(),
+            weakened: config.insecure_switches.clone(),
+            placement: self.placement.clone(),
+            draining,
+        }
+    }
+
+    /// Spawns the tasks of all services; each ends when the gateway has stopped.
+    pub(super) fn spawn(self, config: &Config, random: Random, handle: &GatewayHandle) {
+        let GatewayHandle { tasks, stopped, .. } = handle;
+        if let Some(relying_party) = self.relying_party {
+            tasks.spawn(relying_party.run(stopped.clone()));
+        }
+        if let Some(placement) = self.placement {
+            tasks.spawn(placement.run(stopped.clone()));
+        }
+        if let (Some(every), Some(settings)) = (config.probe, &handle.probe_settings) {
+            let prober = Prober {
+                every,
+                settings: settings.subscribe(),
+                metrics: self.metrics.probe.clone(),
+                clock: handle.clock.clone(),
+                random,
+            };
+            tasks.spawn(prober.run(stopped.clone()));
+        }
+        if let (Some(certificate), Some(metrics)) = (self.certificate, self.metrics.certificate) {
+            let clock = handle.clock.clone();
+            tasks.spawn(certificate.follow(metrics, clock, stopped.clone()));
+        }
+        let store = self.store;
+        tasks.spawn(Arc::clone(&store).run(stopped.clone()));
+        let announcement = handle.announcement.subscribe();
+        tasks.spawn(replica::announce(
+            Arc::clone(&store),
+            announcement,
+            stopped.clone(),
+        ));
+        tasks.spawn(self.revocations.run(Arc::clone(&store), stopped.clone()));
+        tasks.spawn(self.presence.run(store, stopped.clone()));
+    }
+}
+
+fn initial_metrics(config: &Config, clock: &Clock) -> ControlMetrics {
+    let metrics = ControlMetrics::default();
+    metrics.config.started(clock.now().as_unix());
+    metrics.config_hash.set(&config.fingerprint());
+    let insecure = i64::try_from(config.insecure_switches.len()).unwrap_or(i64::MAX);
+    metrics.insecure_switches.set(insecure);
+    metrics
+}

@@ -1,0 +1,183 @@
+//! The handle of a running gateway: reload and shutdown.
+
+use std::{
+    io,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    task::JoinError,
+    time::{Instant, sleep},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use super::{listeners::ListenAddresses, settings};
+use cluster::{placement::Placement, replica::Announcement};
+use config::{Config, RELOADABLE_SECTIONS, SectionDigests};
+use doctor::ProbeSettings;
+use model::clock::Clock;
+use observe::{metrics::ControlMetrics, traces::Traces};
+use proxy::{
+    ProxySetupError, SharedState,
+    server::{self, Listener, ListenerOptions, Workers},
+};
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct GatewayHandle {
+    /// The local addresses of the listeners.
+    pub addresses: ListenAddresses,
+    pub(super) gateway: Arc<SharedState>,
+    pub(super) placement: Option<Arc<Placement>>,
+    pub(super) workers: Arc<Workers>,
+    pub(super) tasks: TaskTracker,
+    pub(super) clock: Clock,
+    /// The configuration at the start, to which reloads are compared.
+    pub(super) initial_digests: SectionDigests,
+    pub(super) metrics: ControlMetrics,
+    pub(super) traces: Option<Traces>,
+    pub(super) drain_delay: Duration,
+    pub(super) grace: Duration,
+    pub(super) drain_window: Duration,
+    /// Cancelled when the shutdown begins: `/readyz` fails.
+    pub(super) draining: CancellationToken,
+    pub(super) announcement: watch::Sender<Announcement>,
+    /// `None` with `[jaas]`.
+    pub(super) probe_settings: Option<watch::Sender<ProbeSettings>>,
+    /// Cancelled when no more connections are accepted.
+    pub(super) closed: CancellationToken,
+    /// Cancelled when the tasks of the control plane end.
+    pub(super) stopped: CancellationToken,
+}
+
+// === impl GatewayHandle ===
+
+impl GatewayHandle {
+    /// Replaces rules, signing keys, integrations and shards. Returns the names of the sections that
+    /// differ from those at the start and require a restart.
+    pub fn reload<'c>(&'c self, config: &'c Config) -> Result<Vec<&'c str>, ProxySetupError> {
+        let rules = settings::rules(config, self.clock.clone());
+        self.gateway
+            .replace_rules(rules.inspect_err(|_| self.reload_failed())?);
+        self.workers.reevaluate_admissions();
+        self.metrics.config.succeeded(self.clock.now().as_unix());
+        self.metrics.config_hash.set(&config.fingerprint());
+        if let (Some(placement), Some(jitsi)) = (&self.placement, config.jitsi()) {
+            placement.replace(jitsi.shards.clone());
+        }
+        if let (Some(sender), Some(settings)) = (&self.probe_settings, settings::probe(config)) {
+            sender.send_replace(settings);
+        }
+        self.announcement.send_modify(|current| {
+            let replica = std::mem::take(&mut current.replica);
+            *current = Announcement {
+                turn: current.turn + 1,
+                ..settings::announcement(config, replica)
+            };
+        });
+        let mut changed = config.section_digests.differences(&self.initial_digests);
+        changed.retain(|section| !RELOADABLE_SECTIONS.contains(section));
+        Ok(changed)
+    }
+
+    /// The worker threads, for liveness checks.
+    pub fn workers(&self) -> Weak<Workers> {
+        Arc::downgrade(&self.workers)
+    }
+
+    /// Records a reload whose configuration is invalid, for metrics and `/readyz`.
+    pub fn reload_failed(&self) {
+        self.metrics.config.failed();
+    }
+
+    /// Shuts down gracefully, so that other replicas can continue the meetings:
+    ///
+    /// 1. `/readyz` fails. For `drain_delay` requests are served as before, until load balancers
+    ///    notice.
+    /// 2. No more connections are accepted. In-flight requests are answered, including BOSH long
+    ///    polls, and idle connections are closed. WebSockets are closed with 1001, spread over
+    ///    `drain_window`.
+    /// 3. When all are closed, or after `grace`, the remaining connections are closed.
+    ///
+    /// Cancelling `hurry` ends all waiting.
+    pub async fn stop(self, hurry: CancellationToken) {
+        self.draining.cancel();
+        info!("shutdown begins; /readyz fails");
+        let _ = hurry.run_until_cancelled(sleep(self.drain_delay)).await;
+        self.drain(&hurry).await;
+        self.stopped.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        if let Some(workers) = Arc::into_inner(self.workers) {
+            let _: Result<(), JoinError> =
+                tokio::task::spawn_blocking(move || workers.stop()).await;
+        }
+        if let Some(traces) = self.traces {
+            let _: Result<(), JoinError> = tokio::task::spawn_blocking(move || traces.stop()).await;
+        }
+        info!("stopped");
+    }
+
+    /// Closes the listeners, and the connections over `grace`.
+    async fn drain(&self, hurry: &CancellationToken) {
+        self.closed.cancel();
+        self.workers.drain();
+        self.workers.end_sockets(self.drain_window);
+        info!(
+            connections = self.workers.open_connections(),
+            sockets = self.workers.open_sockets(),
+            drain_window = ?self.drain_window,
+            grace = ?self.grace,
+            "no more connections are accepted; waiting for the open ones"
+        );
+        let all_closed =
+            || self.workers.open_connections() == 0 && self.workers.open_sockets() == 0;
+        let _ = hurry
+            .run_until_cancelled(wait_until(all_closed, self.grace))
+            .await;
+        self.workers.end_sockets(Duration::ZERO);
+        wait_until(|| self.workers.open_sockets() == 0, CLOSE_FRAME_TIMEOUT).await;
+        info!(
+            connections = self.workers.open_connections(),
+            sockets = self.workers.open_sockets(),
+            "closing the remaining connections"
+        );
+    }
+
+    /// Spawns the accept loop of a public listener.
+    pub(super) fn spawn_acceptor(&self, listener: Listener, door: ListenerOptions) {
+        let name = if door.tls { "https" } else { "http" };
+        let (workers, closed) = (Arc::clone(&self.workers), self.closed.clone());
+        self.spawn_listener(name, server::accept(listener, door, workers, closed));
+    }
+
+    /// Spawns the task of a listener and logs its failure.
+    pub(super) fn spawn_listener(
+        &self,
+        name: &'static str,
+        serving: impl Future<Output = io::Result<()>> + Send + 'static,
+    ) {
+        self.tasks.spawn(async move {
+            if let Err(error) = serving.await {
+                warn!(%error, listener = name, "a listener failed");
+            }
+        });
+    }
+}
+
+/// Polls the condition until it holds or the timeout has passed.
+async fn wait_until(condition: impl Fn() -> bool, timeout: Duration) {
+    let began = Instant::now();
+    while !condition() && began.elapsed() < timeout {
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Enough for close frames to reach clients that read; other clients are not waited for.
+const CLOSE_FRAME_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Used only during the shutdown, where 20 ms are not noticed.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);

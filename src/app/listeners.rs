@@ -1,0 +1,100 @@
+//! The sockets of a gateway: bound first, served once all parts exist.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use super::{StartError, handle::GatewayHandle, settings};
+use config::Config;
+use model::{headers::TrustedProxies, room::RoomKey};
+use proxy::{
+    admin::Admin,
+    reservation::{self, Reservations},
+    server::{Inherited, Listener, ListenerOptions},
+};
+
+/// The bound sockets.
+pub(super) struct Listeners {
+    http: Option<Listener>,
+    https: Option<Listener>,
+    admin: Listener,
+    reservation: Option<Listener>,
+}
+
+/// The local addresses of a gateway's listeners.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenAddresses {
+    /// `listen.http`.
+    pub http: Option<SocketAddr>,
+    /// `listen.https`.
+    pub https: Option<SocketAddr>,
+    /// `listen.admin`.
+    pub admin: SocketAddr,
+    /// `reservation.listen`.
+    pub reservation: Option<SocketAddr>,
+}
+
+// === impl Listeners ===
+
+impl Listeners {
+    /// Takes the sockets that the service manager passed and binds the others. It is an error if a
+    /// passed socket is left over.
+    pub(super) fn bind(config: &Config, mut sockets: Inherited) -> Result<Self, StartError> {
+        let server = &config.server;
+        let reservation = config.reservation.as_ref();
+        let mut bind = |name, address: Option<SocketAddr>| {
+            address
+                .map(|address| sockets.listen(name, address))
+                .transpose()
+        };
+        let http = bind("http", server.http)?;
+        let https = bind("https", server.https)?;
+        let reservation = bind("reservation", reservation.map(|settings| settings.listen))?;
+        let admin = sockets.listen("admin", server.admin)?;
+        sockets.none_left()?;
+        Ok(Self {
+            http,
+            https,
+            admin,
+            reservation,
+        })
+    }
+
+    pub(super) fn addresses(&self) -> ListenAddresses {
+        let address = |listener: &Option<Listener>| listener.as_ref().map(|it| it.address);
+        ListenAddresses {
+            http: address(&self.http),
+            https: address(&self.https),
+            admin: self.admin.address,
+            reservation: address(&self.reservation),
+        }
+    }
+
+    /// Spawns the accept loops.
+    pub(super) fn serve(self, config: &Config, admin: Admin, handle: &GatewayHandle) {
+        let serving = Arc::new(admin).serve(self.admin, handle.stopped.clone());
+        handle.spawn_listener("admin", serving);
+        if let (Some(listener), Some(settings)) = (self.reservation, &config.reservation) {
+            serve_reservations(listener, settings, handle);
+        }
+        for (listener, tls) in [(self.http, false), (self.https, true)] {
+            let Some(listener) = listener else { continue };
+            let balancers = config
+                .server
+                .proxy_protocol
+                .then(|| TrustedProxies::new(config.server.trusted_proxies.clone()));
+            handle.spawn_acceptor(listener, ListenerOptions { tls, balancers });
+        }
+    }
+}
+
+fn serve_reservations(
+    listener: Listener,
+    settings: &reservation::Settings,
+    handle: &GatewayHandle,
+) {
+    let (gateway, clock) = (Arc::clone(&handle.gateway), handle.clock.clone());
+    let terms = move |room: &RoomKey| settings::room_terms(&gateway.policy(), room, clock.now());
+    let secret = settings.secret.clone();
+    let reservations = Arc::new(Reservations::new(secret, handle.clock.clone(), terms));
+    let serving = reservations.serve(listener, handle.stopped.clone());
+    handle.spawn_listener("reservation", serving);
+}

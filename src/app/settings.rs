@@ -1,0 +1,123 @@
+//! Translates the configuration into the settings of the parts of a gateway.
+
+use std::sync::Arc;
+
+use cluster::{
+    placement::Placement,
+    replica::{self, Announcement},
+};
+use config::{BackendConfig, Config, fingerprint};
+use doctor::ProbeSettings;
+use model::{
+    clock::{Clock, Timestamp},
+    headers::TrustedProxies,
+    policy::{EntryRule, Policy},
+    room::RoomKey,
+    shard::ShardName,
+};
+use observe::traces::Traces;
+use pages::Pages;
+use proxy::{
+    MeetingBackend, ProxySettings, ProxySetupError, Rules, reservation::RoomTerms, upstream,
+};
+
+/// The settings of the request path.
+pub(super) fn gateway(
+    config: &Config,
+    placement: Option<&Arc<Placement>>,
+    traces: Option<Traces>,
+) -> ProxySettings {
+    ProxySettings {
+        origin: config.public_url.origin().to_owned(),
+        authority: config.public_url.authority().to_string(),
+        trusted_proxies: TrustedProxies::new(config.server.trusted_proxies.clone()),
+        session: config.session,
+        keyring: config.keyring.clone(),
+        backend: backend(config, placement),
+        pages: pages(config),
+        start: config.pages.start,
+        guests: config.guests.clone(),
+        recorders: TrustedProxies::new(config.server.recorders.clone()),
+        embedding_sites: config.embedding_sites.clone(),
+        access_log: config.log.access,
+        traces,
+    }
+}
+
+/// The parts of the configuration that a reload replaces.
+pub(super) fn rules(config: &Config, clock: Clock) -> Result<Rules, ProxySetupError> {
+    let policy = Arc::new(config.policy.clone());
+    let token = config.jitsi().map(|jitsi| &jitsi.token);
+    Rules::new(policy, token, config.integrations.clone(), clock)
+}
+
+/// The settings of the prober; `None` with `[jaas]`.
+pub(super) fn probe(config: &Config) -> Option<ProbeSettings> {
+    let jitsi = config.jitsi()?;
+    let backend = |(shard, upstream): (Option<&ShardName>, upstream::Settings)| doctor::Backend {
+        name: shard.map_or(UNSHARDED_NAME, ShardName::as_str).to_owned(),
+        xmpp: upstream.xmpp,
+        domain: upstream.xmpp_domain,
+    };
+    Some(ProbeSettings {
+        backends: jitsi.active_upstreams().into_iter().map(backend).collect(),
+        token: jitsi.token.clone(),
+    })
+}
+
+/// The first announcement of this replica to the others.
+pub(super) fn announcement(config: &Config, replica: String) -> Announcement {
+    let jitsi = config.jitsi();
+    Announcement {
+        form: replica::FORM,
+        replica,
+        turn: 0,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        settings: config.fingerprint(),
+        cookie_keys: config.keyring.ids(),
+        signing_keys: jitsi.map_or_else(Vec::new, |jitsi| jitsi.token.signing.kids()),
+        ring: fingerprint(&jitsi.map(|jitsi| (&jitsi.upstream, &jitsi.shards))),
+    }
+}
+
+/// The terms on which Prosody may create a room: those of the room's rule, for any occupant.
+pub(super) fn room_terms(policy: &Policy, room: &RoomKey, now: Timestamp) -> RoomTerms {
+    let Some((_, rule)) = policy.rule_for(room) else {
+        return RoomTerms::default();
+    };
+    let early = rule.window.opens.is_some_and(|opens| now < opens);
+    let late = rule.window.closes.is_some_and(|closes| now >= closes);
+    RoomTerms {
+        allowed: rule.enter != EntryRule::Closed && !early && !late,
+        duration: rule.window.closes.map(|closes| closes.since(now)),
+        max_people: rule.max_people,
+        lobby: rule.lobby,
+    }
+}
+
+fn backend(config: &Config, placement: Option<&Arc<Placement>>) -> MeetingBackend {
+    match (&config.backend, placement) {
+        (BackendConfig::Jaas(settings), _) => MeetingBackend::Jaas(settings.clone()),
+        (BackendConfig::Jitsi(jitsi), Some(placement)) => MeetingBackend::Jitsi {
+            upstream: jitsi.upstream.clone(),
+            placement: Arc::clone(placement),
+        },
+        (BackendConfig::Jitsi(_), None) => {
+            unreachable!("the control plane has a placement for a self-hosted Jitsi")
+        }
+    }
+}
+
+/// The pages; without a provider they offer no sign-in.
+fn pages(config: &Config) -> Pages {
+    let settings = config.pages.clone();
+    let pages = Pages::new(settings.brand, settings.languages);
+    if config.oidc.is_some() {
+        pages
+    } else {
+        pages.without_sign_in()
+    }
+}
+
+/// The label of the only upstream in the probe's metrics.
+const UNSHARDED_NAME: &str = "jitsi";

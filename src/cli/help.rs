@@ -1,0 +1,52 @@
+//! The texts below the options of `--help`: exit codes and an example of each command.
+
+pub(super) const RUN: &str = "\
+Exit codes: 0 stopped by a signal; 1 the gateway could not start; 2 the configuration is invalid.
+
+Example: jitsi-auth-gateway run --config /etc/jitsi-auth-gateway/gateway.toml";
+
+#[cfg(feature = "demo")]
+pub(super) const DEMO: &str = "\
+Exit codes: 0 stopped by a signal; 1 the demonstration could not start.
+
+Example: jitsi-auth-gateway demo";
+
+pub(super) const CHECK: &str = "\
+Exit codes: 0 the configuration is valid; 2 it has problems.
+
+Example: jitsi-auth-gateway check --config /etc/jitsi-auth-gateway/gateway.toml";
+
+pub(super) const DOCTOR: &str = "\
+Exit codes: 0 no findings; 1 findings; 2 the deployment could not be examined.
+
+Example: jitsi-auth-gateway doctor --only B,P1 --json";
+
+pub(super) const DOCTOR_EXPLAIN: &str = "\
+Exit codes: 0 no line is known; 1 at least one line is explained.
+
+Example: docker logs prosody 2>&1 | jitsi-auth-gateway doctor explain";
+
+pub(super) const EXPLAIN: &str = "\
+Exit codes: 0 the decision was printed, whatever it is; 2 the room or the claims are invalid.
+
+Example: jitsi-auth-gateway explain --room acme/board --claims claims.json --open";
+
+pub(super) const TOKEN: &str = "\
+Exit codes: 0 success; 1 Prosody would reject the token; 2 the arguments are invalid.
+
+Example: jitsi-auth-gateway token mint --room test --count 2";
+
+pub(super) const TOKEN_MINT: &str = "\
+Exit codes: 0 success; 1 a token could not be signed; 2 the arguments are invalid.
+
+Example: jitsi-auth-gateway token mint --room test --name Ada --print links";
+
+pub(super) const TOKEN_INSPECT: &str = "\
+Exit codes: 0 Prosody would accept the claims; 1 it would reject them; 2 not a JWT.
+
+Example: jitsi-auth-gateway token inspect - < token.jwt";
+
+pub(super) const CONFIG: &str = "\
+Exit codes: 0 success; 1 the output could not be written.
+
+Example: jitsi-auth-gateway config schema > config/gateway.schema.json";

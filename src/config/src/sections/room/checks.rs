@@ -1,0 +1,81 @@
+//! Checks of rules against each other and against other sections.
+
+use crate::diagnostics::Section;
+use model::policy::{Condition, EntryRule, Glob, Policy, Rule, StartRule, TenantScope};
+
+/// Rejects rules whose rooms are all matched by one earlier rule.
+pub(super) fn reject_unreachable(rules: &[Option<Rule>], root: &mut Section<'_>) {
+    for (index, rule) in rules.iter().enumerate() {
+        let Some(rule) = rule else { continue };
+        let earlier = rules
+            .iter()
+            .take(index)
+            .position(|other| other.as_ref().is_some_and(|other| covers(other, rule)));
+        if let Some(earlier) = earlier {
+            let position = earlier + 1;
+            let what = format!("never reached: rule {position} matches all of its rooms");
+            let remedy = format!("move it above rule {position}, or remove it");
+            root.entry("room", index + 1).reject("", what, remedy);
+        }
+    }
+}
+
+/// Rejects rules with a lobby, which Prosody learns only through `[reservation]`.
+pub(super) fn reject_lobbies(policy: &Policy, root: &mut Section<'_>) {
+    for (position, rule) in (1..).zip(policy.rules()) {
+        if rule.lobby {
+            let remedy = "add [reservation] with listen, or remove the key";
+            root.entry("room", position)
+                .reject("lobby", "requires [reservation]", remedy);
+        }
+    }
+}
+
+/// Rejects rules whose rooms no visitor could enter or open, if there are neither accounts nor
+/// integrations. Closed rooms are intended.
+pub(super) fn require_rooms_without_accounts(policy: &Policy, root: &mut Section<'_>) {
+    for (position, rule) in (1..).zip(policy.rules()) {
+        let EntryRule::Where(conditions) = &rule.enter else {
+            continue;
+        };
+        let can_be_opened = match &rule.start {
+            StartRule::Anyone => true,
+            StartRule::Vouched | StartRule::Hosts => false,
+            StartRule::Where(conditions) => admits_anonymous(conditions),
+        };
+        let mut entry = root.entry("room", position);
+        if !admits_anonymous(conditions) {
+            let what = "no visitor could enter: there is no [oidc] and no [[integration]]";
+            let remedy = "add [oidc], or write enter = \"guest\" or \"open\"";
+            entry.reject("enter", what, remedy);
+        } else if !can_be_opened {
+            let what = "no visitor could open the room: there is no [oidc] and no [[integration]]";
+            let remedy = "add [oidc], or write start = \"anyone\"";
+            entry.reject("start", what, remedy);
+        }
+    }
+}
+
+fn admits_anonymous(conditions: &[Condition]) -> bool {
+    conditions
+        .iter()
+        .any(|condition| matches!(condition, Condition::Guest | Condition::Open))
+}
+
+/// Whether `earlier` matches every room of `later`. Only equal patterns and `*` are recognised.
+fn covers(earlier: &Rule, later: &Rule) -> bool {
+    let rooms = matches_all(&earlier.room) || earlier.room == later.room;
+    let tenants = match (&earlier.tenant, &later.tenant) {
+        (TenantScope::Any, _) => true,
+        (TenantScope::Matching(earlier), TenantScope::Matching(later)) => {
+            matches_all(earlier) || earlier == later
+        }
+        (earlier, later) => earlier == later,
+    };
+    rooms && tenants
+}
+
+fn matches_all(pattern: &Glob) -> bool {
+    let text = pattern.to_string();
+    !text.is_empty() && text.chars().all(|c| c == '*')
+}

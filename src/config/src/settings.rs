@@ -1,0 +1,137 @@
+//! The checked configuration: the settings of every crate.
+
+use std::time::Duration;
+
+use cluster::{
+    placement::{self, ShardSettings},
+    store,
+};
+use model::{
+    integration, jaas,
+    policy::Policy,
+    seal::Keyring,
+    session,
+    shard::{ShardName, ShardState},
+    token,
+};
+use observe::{telemetry, traces};
+use proxy::{GuestSettings, reservation, server, upstream};
+
+use super::{fingerprint::fingerprint, public_url::PublicUrl, section_digests::SectionDigests};
+
+/// The checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The public HTTPS origin of the deployment.
+    pub public_url: PublicUrl,
+    /// The keys that seal cookies.
+    pub keyring: Keyring,
+    /// Listeners, TLS and shutdown.
+    pub server: server::Settings,
+    /// The deployment that hosts the meetings.
+    pub backend: BackendConfig,
+    /// The OpenID provider; `None` if there are no accounts.
+    pub oidc: Option<oidc::OidcSettings>,
+    /// Session lifetimes.
+    pub session: session::SessionSettings,
+    /// The endpoint for Prosody's `mod_reservations`.
+    pub reservation: Option<reservation::Settings>,
+    /// The state that replicas share.
+    pub store: store::Settings,
+    /// The room rules.
+    pub policy: Policy,
+    /// Branding and languages of the gateway's own pages.
+    pub pages: pages::PagesSettings,
+    /// Other systems that send visitors or use the API.
+    pub integrations: Vec<integration::IntegrationSettings>,
+    /// Lifetimes of guests and links.
+    pub guests: GuestSettings,
+    /// Origins of the sites that may embed rooms.
+    pub embedding_sites: Vec<String>,
+    /// Log format, filter and files.
+    pub log: telemetry::Settings,
+    /// The trace exporter.
+    pub traces: Option<traces::Settings>,
+    /// The interval at which the configuration is checked for changes; `None` disables it.
+    pub reload_every: Option<Duration>,
+    /// The digests of the sections as they were written.
+    pub section_digests: SectionDigests,
+    /// The interval of probe logins at Prosody; `None` disables them.
+    pub probe: Option<Duration>,
+    /// The keys of the insecure switches that are on, as `oidc.insecure_http_issuer`.
+    pub insecure_switches: Vec<&'static str>,
+}
+
+/// The deployment that hosts the meetings.
+#[derive(Clone, Debug)]
+pub enum BackendConfig {
+    /// A self-hosted Jitsi.
+    Jitsi(JitsiConfig),
+    /// Jitsi as a Service (8x8).
+    Jaas(jaas::JaasSettings),
+}
+
+/// A self-hosted Jitsi.
+#[derive(Clone, Debug)]
+pub struct JitsiConfig {
+    /// Web server and Prosody; with shards, those of the first shard.
+    pub upstream: upstream::Settings,
+    /// The shards; without `[[shard]]`, the only one.
+    pub shards: placement::Settings,
+    /// How tokens for Prosody are signed.
+    pub token: token::TokenSettings,
+}
+
+// === impl Config ===
+
+impl Config {
+    /// The self-hosted Jitsi; `None` with `[jaas]`.
+    pub fn jitsi(&self) -> Option<&JitsiConfig> {
+        self.backend.jitsi()
+    }
+
+    /// A hash of the settings that all replicas have to have in common. It reveals no secrets.
+    pub fn fingerprint(&self) -> String {
+        let common = (
+            (self.public_url.origin(), &self.backend, &self.oidc),
+            (&self.session, &self.reservation, &self.policy),
+            (&self.pages, &self.integrations, &self.guests),
+            (&self.embedding_sites, &self.insecure_switches),
+        );
+        fingerprint(&common)
+    }
+}
+
+// === impl BackendConfig ===
+
+impl BackendConfig {
+    /// The self-hosted Jitsi, if it is one.
+    pub fn jitsi(&self) -> Option<&JitsiConfig> {
+        match self {
+            Self::Jitsi(jitsi) => Some(jitsi),
+            Self::Jaas(_) => None,
+        }
+    }
+}
+
+// === impl JitsiConfig ===
+
+impl JitsiConfig {
+    /// The upstreams of all shards that are not down, with the shard's name if there are shards.
+    pub fn active_upstreams(&self) -> Vec<(Option<&ShardName>, upstream::Settings)> {
+        if !self.shards.sharded {
+            return vec![(None, self.upstream.clone())];
+        }
+        let upstream = |shard: &ShardSettings| upstream::Settings {
+            web: shard.place.web.clone(),
+            xmpp: shard.place.xmpp.clone(),
+            ..self.upstream.clone()
+        };
+        self.shards
+            .shards
+            .iter()
+            .filter(|shard| shard.state != ShardState::Down)
+            .map(|shard| (Some(&shard.name), upstream(shard)))
+            .collect()
+    }
+}
