@@ -11,7 +11,9 @@ use tracing::{info, warn};
 
 use self::parts::{announcement, backend, pages, probed, rules, terms};
 pub use self::running::{Addresses, Running};
-use cluster::{presence::Presence, replica, revocation::Revocations, store};
+use cluster::{
+    placement::PlacementContext, presence::Presence, replica, revocation::Revocations, store,
+};
 use config::Config;
 use doctor::Prober;
 use model::{clock::Clock, headers::TrustedProxies, random::Random, room::RoomKey};
@@ -50,7 +52,7 @@ pub enum StartError {
     Gateway(#[from] gateway::SetupError),
     /// What replicas share cannot be set up.
     #[error(transparent)]
-    Store(#[from] store::SetupError),
+    Store(#[from] store::RedisSetupError),
     /// Traces cannot be set up.
     #[error(transparent)]
     Traces(#[from] traces::SetupError),
@@ -120,14 +122,19 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         .map(Arc::new);
     control_metrics.provider = relying_party.as_ref().map(|party| party.metrics().clone());
     control_metrics.certificate = certificate.as_ref().map(|_| CertificateMetrics::default());
-    let revocations = Arc::new(Revocations::new(
+    let (revocations, revocation_sync) = Revocations::new(
         config.session.absolute.max(config.guests.lifetime),
         clock.clone(),
-    ));
+    );
     let store = store::open(&config.store, control_metrics.store.clone(), random.clone())?;
-    let presence = Arc::new(Presence::new(&random));
-    let shared = (clock.clone(), random.clone(), Arc::clone(&store));
-    let backend = backend(config, shared, &control_metrics);
+    let (presence, presence_sync) = Presence::new(&random);
+    let context = PlacementContext {
+        clock: clock.clone(),
+        random: random.clone(),
+        store: Arc::clone(&store),
+        metrics: control_metrics.shards.clone(),
+    };
+    let (backend, placement_sync) = backend(config, context);
     let placement = match &backend {
         gateway::Backend::Jitsi { placement, .. } => Some(Arc::clone(placement)),
         gateway::Backend::Jaas(_) => None,
@@ -222,8 +229,8 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
             .tasks
             .spawn(relying_party.run(running.stopped.clone()));
     }
-    if let Some(placement) = placement {
-        running.tasks.spawn(placement.run(running.stopped.clone()));
+    if let Some(sync) = placement_sync {
+        running.tasks.spawn(sync.run(running.stopped.clone()));
     }
     if let (Some(every), Some(probed)) = (config.probe, &running.probed) {
         let prober = Prober {
@@ -243,8 +250,8 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
             announced,
             running.stopped.clone(),
         )),
-        Box::pin(revocations.run(Arc::clone(&store), running.stopped.clone())),
-        Box::pin(presence.run(store, running.stopped.clone())),
+        Box::pin(revocation_sync.run(Arc::clone(&store), running.stopped.clone())),
+        Box::pin(presence_sync.run(store, running.stopped.clone())),
     ];
     for task in shared {
         running.tasks.spawn(task);

@@ -3,20 +3,17 @@
 use std::sync::Arc;
 
 use cluster::{
-    placement::Placement,
+    placement::{Placement, PlacementContext, PlacementSync},
     replica::{self, Announcement},
-    store::Store,
 };
 use config::{Backend, Config, Jitsi, fingerprint};
 use doctor::{self, ProbeSettings};
 use model::{
     clock::{Clock, Timestamp},
     policy::{Enter, Policy},
-    random::Random,
     room::RoomKey,
     shard::ShardName,
 };
-use observe::metrics::ControlMetrics;
 use pages::{self, Pages};
 use proxy::{
     gateway::{self, Rules},
@@ -40,21 +37,20 @@ pub(super) fn pages(config: &Config) -> Pages {
 /// What carries the meetings; with the places of rooms, if it is a Jitsi of one's own.
 pub(super) fn backend(
     config: &Config,
-    shared: (Clock, Random, Arc<dyn Store>),
-    metrics: &ControlMetrics,
-) -> gateway::Backend {
+    context: PlacementContext,
+) -> (gateway::Backend, Option<PlacementSync>) {
     match &config.backend {
         Backend::Jitsi(Jitsi {
             upstream, shards, ..
         }) => {
-            let metrics = metrics.shards.clone();
-            let placement = Placement::new(shards.clone(), &upstream.xmpp_domain, shared, metrics);
-            gateway::Backend::Jitsi {
+            let (placement, sync) = Placement::new(shards.clone(), &upstream.xmpp_domain, context);
+            let backend = gateway::Backend::Jitsi {
                 upstream: upstream.clone(),
-                placement: Arc::new(placement),
-            }
+                placement,
+            };
+            (backend, Some(sync))
         }
-        Backend::Jaas(settings) => gateway::Backend::Jaas(settings.clone()),
+        Backend::Jaas(settings) => (gateway::Backend::Jaas(settings.clone()), None),
     }
 }
 
@@ -83,9 +79,9 @@ pub(super) fn probed(config: &Config) -> Option<ProbeSettings> {
 pub(super) fn announcement(config: &Config, replica: String) -> Announcement {
     let jitsi = config.jitsi();
     Announcement {
-        form: replica::FORM,
+        format_version: replica::FORMAT_VERSION,
         replica,
-        turn: 0,
+        revision: 0,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         settings: config.fingerprint(),
         cookie_keys: config.keyring.ids(),

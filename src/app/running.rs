@@ -87,7 +87,7 @@ impl Running {
         }
         self.announcement.send_modify(|own| {
             *own = Announcement {
-                turn: own.turn + 1,
+                revision: own.revision + 1,
                 ..announcement(config, std::mem::take(&mut own.replica))
             };
         });

@@ -66,7 +66,7 @@ pub struct Config {
     /// Where Prosody asks for rooms, if it does.
     pub reservation: Option<reservation::Settings>,
     /// What replicas share.
-    pub store: store::Settings,
+    pub store: store::StoreSettings,
     /// Who may enter which room, and as what.
     pub policy: Policy,
     /// What the gateway's own pages look like and say.
@@ -106,7 +106,7 @@ pub struct Jitsi {
     /// How it is reached; where there are shards, the first of them.
     pub upstream: upstream::Settings,
     /// Its shards, or the one set that it is.
-    pub shards: placement::Settings,
+    pub shards: placement::PlacementSettings,
     /// How tokens for its Prosody are made.
     pub token: token::Settings,
 }
@@ -159,8 +159,8 @@ impl Jitsi {
         let shards = self.shards.shards.iter();
         let meant = shards.filter(|shard| shard.state != State::Down);
         let set = |shard: &ShardSettings| upstream::Settings {
-            web: shard.place.web.clone(),
-            xmpp: shard.place.xmpp.clone(),
+            web: shard.endpoints.web.clone(),
+            xmpp: shard.endpoints.xmpp.clone(),
             ..self.upstream.clone()
         };
         meant.map(|shard| (Some(&shard.name), set(shard))).collect()

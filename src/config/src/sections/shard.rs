@@ -10,7 +10,7 @@ use crate::{
     problem::{Fault, Section},
     values::http_authority,
 };
-use cluster::placement::{Place, Settings, ShardSettings, VisitorNode};
+use cluster::placement::{PlacementSettings, ShardEndpoints, ShardSettings, VisitorNode};
 use model::shard::{ShardName, State};
 use proxy::upstream;
 
@@ -68,7 +68,7 @@ pub(super) fn resolve(
     mut raw: RawUpstream,
     shards: Vec<RawShard>,
     root: &mut Section<'_>,
-) -> Option<(upstream::Settings, Settings)> {
+) -> Option<(upstream::Settings, PlacementSettings)> {
     if shards.is_empty() && !root.is_settled("shard") {
         let visitors = raw.visitors();
         let mut section = root.table("upstream");
@@ -78,13 +78,13 @@ pub(super) fn resolve(
             name: ShardName::parse(ONLY).expect("the name is one"),
             weight: WEIGHT,
             state: State::Ready,
-            place: Place {
+            endpoints: ShardEndpoints {
                 web: upstream.web.clone(),
                 xmpp: upstream.xmpp.clone(),
                 visitors: visitors?,
             },
         };
-        let settings = Settings {
+        let settings = PlacementSettings {
             shards: vec![shard],
             sharded: false,
         };
@@ -108,13 +108,13 @@ pub(super) fn resolve(
     let shards: Option<Vec<ShardSettings>> = shards.into_iter().collect();
     let first = shards.as_ref().and_then(|shards| shards.first());
     let upstream = raw.resolve(
-        Meant::Shared(first.map(|first| &first.place)),
+        Meant::Shared(first.map(|first| &first.endpoints)),
         &mut root.table("upstream"),
     );
     let shards = shards?;
     Some((
         upstream?,
-        Settings {
+        PlacementSettings {
             shards,
             sharded: true,
         },
@@ -154,7 +154,7 @@ impl RawShard {
                 RawState::Drain => State::Drain,
                 RawState::Down => State::Down,
             },
-            place: Place {
+            endpoints: ShardEndpoints {
                 web: web?,
                 xmpp: xmpp?,
                 visitors: visitors?,

@@ -13,7 +13,7 @@ use crate::{
     secret::{RawSecret, SecretReader},
     values::{DurationText, authorities, seconds},
 };
-use cluster::store::{RedisSettings, Settings};
+use cluster::store::{RedisSettings, StoreSettings};
 
 /// What replicas share: used-up links, revoked sessions, who is in which room. One replica needs
 /// nothing else than memory, several need a Redis or Valkey server.
@@ -63,7 +63,7 @@ impl RawStore {
         public_url: Option<&PublicUrl>,
         secrets: SecretReader,
         section: &mut Section<'_>,
-    ) -> Option<Settings> {
+    ) -> Option<StoreSettings> {
         let raw = RawSecret {
             inline: self.url,
             file: self.url_file,
@@ -87,14 +87,14 @@ impl RawStore {
                 let remedy = "write kind = \"redis\", or remove the address";
                 section.reject("kind", "memory stands beside an address", remedy);
             }
-            return Some(Settings::Memory);
+            return Some(StoreSettings::Memory);
         }
         let url = server(raw, secrets, section)?;
         if ca_pem.is_some() && !url.expose_secret().starts_with("rediss:") {
             let remedy = "write rediss:// in the address, or remove the key";
             section.reject("ca_file", "stands beside an address without TLS", remedy);
         }
-        Some(Settings::Redis(RedisSettings {
+        Some(StoreSettings::Redis(RedisSettings {
             url,
             ca_pem: ca_pem.flatten(),
             namespace: namespace?,

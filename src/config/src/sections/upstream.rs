@@ -9,7 +9,7 @@ use crate::{
     problem::Section,
     values::{DurationText, domain, http_authority, seconds},
 };
-use cluster::placement::Place;
+use cluster::placement::ShardEndpoints;
 use proxy::upstream::Settings;
 
 /// Where Jitsi's web server and Prosody are; with `[[shard]]`, what these have in common.
@@ -45,7 +45,7 @@ pub(super) enum Meant<'s> {
     /// All of it.
     Whole,
     /// What shards have in common; with the place of the first, if it is a good one.
-    Shared(Option<&'s Place>),
+    Shared(Option<&'s ShardEndpoints>),
 }
 
 // === impl RawUpstream ===

@@ -205,7 +205,7 @@ impl Worker {
         facts: Facts,
     ) {
         audit::cut(&Who { session, room }, Transport::Bosh, end, &facts);
-        self.gateway.presence.leave(room, session.id());
+        self.gateway.presence.end_lease(room, session.id());
         self.metrics.cut(Transport::Bosh, end.as_str());
         if let Some(stream) = stream {
             self.end_at_prosody(stream, room.tenant(), facts);
@@ -333,11 +333,11 @@ impl Worker {
         let presence = &self.gateway.presence;
         match opens {
             Some(_) if stream.is_some_and(|stream| stream.ends) => {
-                presence.leave(room, session.id());
+                presence.end_lease(room, session.id());
             }
             // Another stream of the same person may have ended what was told.
-            Some(opens) if is_to_tell(opens) || !presence.is_here(room, session.id()) => {
-                presence.touch(room, session.id(), opens, LEASE);
+            Some(opens) if is_to_tell(opens) || !presence.is_present(room, session.id()) => {
+                presence.renew_lease(room, session.id(), opens, LEASE);
             }
             Some(_) | None => {}
         }

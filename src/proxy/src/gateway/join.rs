@@ -13,7 +13,7 @@ use super::{
     room::{JOIN, Visit, give_cookies},
     web::redirect,
 };
-use cluster::store::Claim;
+use cluster::store::UseOutcome;
 use model::{
     identity::{Identity, Invited, Standing, is_blank, is_plain},
     invitation::{Link, LinkError},
@@ -195,7 +195,7 @@ impl Worker {
         if link.room != *room {
             return Err(refused(LinkProblem::OtherRoom));
         }
-        if gateway.revocations.matches_link(&link.id) {
+        if gateway.revocations.is_link_revoked(&link.id) {
             return Err(refused(LinkProblem::Revoked));
         }
         Ok(link)
@@ -221,13 +221,13 @@ impl Worker {
         let claiming = self
             .gateway
             .control
-            .spawn(async move { store.claim(&key, limit, left).await });
+            .spawn(async move { store.consume_use(&key, limit, left).await });
         let claimed = claiming
             .await
             .map_err(|_| Failure::Internal("a claim was abandoned"))??;
         match claimed {
-            Claim::Granted { .. } => Ok(()),
-            Claim::Exhausted => Err(Failure::Link {
+            UseOutcome::Granted { .. } => Ok(()),
+            UseOutcome::Exhausted => Err(Failure::Link {
                 room: link.room.clone(),
                 problem: LinkProblem::UsedUp,
             }),

@@ -11,7 +11,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, header};
 
 use super::{Facts, Failure, Worker, audit};
-use cluster::store::Remembered;
+use cluster::store::PutOutcome;
 use model::{
     integration::EmbedError,
     room::RoomKey,
@@ -135,16 +135,16 @@ impl Worker {
         let claiming = self
             .gateway
             .control
-            .spawn(async move { store.remember(&key, &claimed, left).await });
+            .spawn(async move { store.put_if_absent(&key, &claimed, left).await });
         let outcome = claiming
             .await
             .map_err(|_| Failure::Internal("a claim was abandoned"))??;
         match outcome {
             // A resumption of what never was: the first use is lost, or on another replica without
             // a shared store. The token's own time decides.
-            Remembered::New => Ok(presented.is_good_at(self.gateway.clock.now())?),
-            Remembered::Before(before) if resumes && before == value => Ok(()),
-            Remembered::Before(_) => Err(Failure::UsedToken),
+            PutOutcome::Stored => Ok(presented.is_good_at(self.gateway.clock.now())?),
+            PutOutcome::Existing(before) if resumes && before == value => Ok(()),
+            PutOutcome::Existing(_) => Err(Failure::UsedToken),
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
     visitor::Entrant,
 };
 use crate::upstream::ProsodyHead;
-use cluster::{placement::Stay, presence::Attendance};
+use cluster::{placement::RoomGuard, presence::Attendance};
 use model::{
     headers,
     policy::Grant,
@@ -35,7 +35,7 @@ struct Socket {
     registration: Registration,
     attendance: Option<Attendance>,
     longest: Option<Duration>,
-    stay: Option<Stay>,
+    stay: Option<RoomGuard>,
     facts: Facts,
 }
 
@@ -100,7 +100,7 @@ impl Worker {
             session,
             attendance,
             longest: entrant.grant().and_then(Grant::lifetime),
-            stay: jitsi.placement.stay(&room),
+            stay: jitsi.placement.hold(&room),
             room,
             registration,
             facts,

@@ -163,11 +163,13 @@ impl Worker {
                     && gateway.owners.is_owner(room, session.identity()),
             });
         let presence = &gateway.presence;
-        let here = session.is_some_and(|session| presence.is_here(room, session.id()));
+        let here = session.is_some_and(|session| presence.is_present(room, session.id()));
         let situation = Situation {
             now: gateway.clock.now(),
             open: presence.is_open(room),
-            others: presence.people(room).saturating_sub(u32::from(here)),
+            others: presence
+                .occupant_count(room)
+                .saturating_sub(u32::from(here)),
             // Even if a restart made us forget who is there.
             staying: occasion == Occasion::Polling,
         };

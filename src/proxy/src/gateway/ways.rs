@@ -45,7 +45,7 @@ impl Worker {
 
     /// The way for what belongs to no room.
     pub(super) fn common_way(&self) -> Result<Rc<Ways>, Failure> {
-        let shard = self.jitsi()?.placement.common();
+        let shard = self.jitsi()?.placement.default_shard();
         self.ways(shard)
     }
 
@@ -58,7 +58,7 @@ impl Worker {
         let Some(name) = shard else {
             return self.way_to(room).await;
         };
-        let shard = self.jitsi()?.placement.again(name, room);
+        let shard = self.jitsi()?.placement.shard_for_stream(name, room);
         self.ways(shard.ok_or_else(|| Failure::Moved { room: room.clone() })?)
     }
 
@@ -75,7 +75,7 @@ impl Worker {
     /// What an upstream answered; one that cannot be reached is looked at now.
     pub(super) fn heard<T>(&self, ways: &Ways, answer: Result<T, SendError>) -> Result<T, Failure> {
         if let (Err(_), Ok(Behind { placement, .. })) = (&answer, self.jitsi()) {
-            placement.doubt(&ways.shard);
+            placement.request_probe(&ways.shard);
         }
         answer.map_err(Failure::from)
     }
@@ -90,8 +90,11 @@ impl Worker {
         let Ok(Behind { placement, .. }) = self.jitsi() else {
             return;
         };
-        self.live
-            .end_moved(|spot| placement.again(spot.shard.as_str(), &spot.room).is_none());
+        self.live.end_moved(|spot| {
+            placement
+                .shard_for_stream(spot.shard.as_str(), &spot.room)
+                .is_none()
+        });
     }
 
     fn ways(&self, shard: Arc<Shard>) -> Result<Rc<Ways>, Failure> {
@@ -104,7 +107,7 @@ impl Worker {
             placement,
             ..
         } = self.jitsi()?;
-        let view = placement.view();
+        let view = placement.shard_map();
         // Whoever is under way to a shard that is gone has its ways.
         all.retain(|ways| {
             let mut shards = view.shards().iter();
@@ -135,7 +138,7 @@ impl Ways {
         let pool = |to: &http::uri::Authority| {
             Pool::new(to.clone(), settings.connect_timeout, settings.idle)
         };
-        let place = &shard.place;
+        let place = &shard.endpoints;
         Self {
             web: pool(&place.web),
             xmpp: pool(&place.xmpp),
@@ -148,7 +151,7 @@ impl Ways {
     /// The Prosody for a query: a visitor node, if it names one that there is; else what it names
     /// is dropped.
     pub(super) fn prosody_for(&self, query: &mut SignallingQuery) -> &Pool {
-        let nodes = self.shard.place.visitors.iter().zip(&self.visitors);
+        let nodes = self.shard.endpoints.visitors.iter().zip(&self.visitors);
         let named = query.visitor_node();
         let known = nodes
             .filter(|(node, _)| named.is_some_and(|named| node.name == named))
@@ -187,8 +190,11 @@ mod tests {
 
     use super::*;
     use cluster::{
-        placement::{Place, Placement, Settings, ShardSettings, VisitorNode},
-        store::Memory,
+        placement::{
+            Placement, PlacementContext, PlacementSettings, ShardEndpoints, ShardSettings,
+            VisitorNode,
+        },
+        store::MemoryStore,
     };
     use model::{clock::Clock, random::Random, shard::State};
     use observe::metrics::ShardMetrics;
@@ -199,7 +205,7 @@ mod tests {
             name: ShardName::parse("s1").unwrap(),
             weight: 100,
             state: State::Ready,
-            place: Place {
+            endpoints: ShardEndpoints {
                 web: at("web:80"),
                 xmpp: at("prosody:5280"),
                 visitors: vec![VisitorNode {
@@ -208,13 +214,17 @@ mod tests {
                 }],
             },
         };
-        let settings = Settings {
+        let settings = PlacementSettings {
             shards: vec![shard],
             sharded: true,
         };
-        let shared: (_, _, Arc<dyn cluster::store::Store>) =
-            (Clock::system(), Random::system(), Arc::new(Memory::new()));
-        let placement = Placement::new(settings, "meet.jitsi", shared, ShardMetrics::default());
+        let context = PlacementContext {
+            clock: Clock::system(),
+            random: Random::system(),
+            store: Arc::new(MemoryStore::new()),
+            metrics: ShardMetrics::default(),
+        };
+        let (placement, _sync) = Placement::new(settings, "meet.jitsi", context);
         let settings = upstream::Settings {
             web: at("web:80"),
             xmpp: at("prosody:5280"),
@@ -224,7 +234,7 @@ mod tests {
             web_timeout: Duration::from_secs(1),
             bosh_timeout: Duration::from_secs(1),
         };
-        Ways::new(placement.common(), &settings, true)
+        Ways::new(placement.default_shard(), &settings, true)
     }
 
     #[test]
