@@ -14,6 +14,7 @@ mod health;
 mod message;
 mod pin_cache;
 mod probe;
+mod probe_set;
 mod publisher;
 mod resolve_pin;
 mod settings;

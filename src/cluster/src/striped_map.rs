@@ -213,7 +213,9 @@ mod tests {
     }
 
     fn insert(map: &StripedMap<u32, u32>, entries: impl IntoIterator<Item = (u32, u32)>) {
-        map.update(entries, |stripe, key, value| stripe.insert(key, value));
+        map.update(entries, |stripe, key, value| {
+            stripe.insert(key, value);
+        });
     }
 
     fn count(map: &StripedMap<u32, u32>) -> usize {
@@ -229,7 +231,7 @@ mod tests {
         assert_eq!((map.len(), count(&map)), (150, 150));
         assert_eq!((map.get(&49), map.get(&50)), (Some(49), Some(0)));
         map.update([(7, ()), (7, ()), (999, ())], |stripe, key, ()| {
-            stripe.remove(&key)
+            stripe.remove(&key);
         });
         assert_eq!((map.len(), count(&map), map.get(&7)), (149, 149, None));
         map.retain(|_, value| *value != 0);

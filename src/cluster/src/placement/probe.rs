@@ -68,8 +68,8 @@ pub(super) async fn watch(
     }
 }
 
-/// Probes by a GET of the BOSH endpoint, to which Prosody's mod_bosh responds with a page; 403 also
-/// proves that it is alive.
+/// Probes by a GET of the BOSH endpoint, to which Prosody's `mod_bosh` responds with a page; 403
+/// also proves that it is alive.
 pub(super) fn by_http(xmpp_domain: Arc<str>) -> Probe {
     Arc::new(move |shard| {
         let host = Arc::clone(&xmpp_domain);

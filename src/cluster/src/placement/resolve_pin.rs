@@ -21,7 +21,7 @@ enum Outcome {
     New,
     /// Another replica had pinned the room.
     Existing,
-    /// The shard of its pin was gone.
+    /// The shard of its pin was down or no longer configured.
     Moved,
     /// The store did not respond.
     WithoutStore,
@@ -74,7 +74,7 @@ impl Placement {
     ///    two replicas that do this at once the second finds the pin of the first.
     /// 2. A pin in the store to a usable shard wins, unless this replica knows a greater one: then
     ///    the room has moved and the store does not know it yet.
-    /// 3. Otherwise the shard of the pin is gone, and every replica chooses the same next one, by
+    /// 3. Otherwise the shard of the pin is unusable, and every replica chooses the same next one, by
     ///    the ring. The new pin is greater than both known ones and replaces them everywhere.
     async fn agree(&self, room: &RoomKey) -> Result<Agreement, StoreError> {
         let cached = self.pins.get(room);
@@ -147,7 +147,7 @@ impl Outcome {
     const fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
-            Self::Existing => "told",
+            Self::Existing => "existing",
             Self::Moved => "moved",
             Self::WithoutStore => "without_store",
             Self::Unpinned => "unpinned",

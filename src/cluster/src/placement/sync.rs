@@ -13,7 +13,7 @@ use std::{
 use model::{room::RoomKey, shard::ShardName};
 use observe::metrics::ShardLabel;
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{
@@ -21,9 +21,8 @@ use super::{
     health::{Finding, Health},
     message::{Message, Override, Payload, RoomPin, from_json, to_json},
     pin_cache::PinOrigin,
-    probe,
+    probe_set::ProbeSet,
     publisher::{SavedPins, Snapshot, read_snapshot, save_override, save_pins},
-    shard_map::Shard,
 };
 use crate::{
     replication::{Outbox, Replication, StateMachine},
@@ -41,17 +40,11 @@ pub(super) struct Machine {
     health: Health,
     /// Numbers of open WebSockets on this replica, for rooms that have any.
     sockets: HashMap<RoomKey, usize>,
-    probes: HashMap<ShardName, RunningProbe>,
+    probes: ProbeSet,
     /// Shards with an override of this replica's operator that is not saved yet.
     unsaved_overrides: HashSet<ShardName>,
     next_heartbeat: Instant,
     next_renewal: Instant,
-}
-
-/// The probe of a shard; dropping it ends the probe.
-struct RunningProbe {
-    shard: Arc<Shard>,
-    _stop: DropGuard,
 }
 
 pub(super) enum Completion {
@@ -86,7 +79,7 @@ impl Machine {
             placement,
             health: Health::default(),
             sockets: HashMap::new(),
-            probes: HashMap::new(),
+            probes: ProbeSet::default(),
             unsaved_overrides: HashSet::new(),
             next_heartbeat: now,
             next_renewal: now,
@@ -173,49 +166,6 @@ impl Machine {
     fn recompute_lost(&self) {
         if self.placement.facts().set_lost(self.health.lost()) {
             self.placement.publish_shard_map();
-        }
-    }
-
-    /// Starts probes of new shards and ends those of removed ones.
-    fn update_probes(&mut self) {
-        let facts = self.placement.facts();
-        let wanted: Vec<_> = facts.probed().cloned().collect();
-        drop(facts);
-        let health = &mut self.health;
-        self.probes.retain(|name, probe| {
-            let stays = wanted.iter().any(|shard| Arc::ptr_eq(shard, &probe.shard));
-            if !stays {
-                health.remove_shard(name);
-            }
-            stays
-        });
-        for shard in wanted {
-            if !self.probes.contains_key(&shard.name) {
-                let probe = self.start_probe(Arc::clone(&shard));
-                self.probes.insert(shard.name.clone(), probe);
-            }
-        }
-    }
-
-    fn start_probe(&self, shard: Arc<Shard>) -> RunningProbe {
-        let failures = self.placement.metrics.probe_failures.clone();
-        let count_failure = move |shard: &Shard| {
-            let shard = shard.name.to_string();
-            failures.get_or_create(&ShardLabel { shard }).inc();
-        };
-        let inbox = self.placement.inbox.clone();
-        let report = move |shard: &Shard, finding| {
-            let shard = shard.name.clone();
-            // Fails at stop only, when the task has ended.
-            let _ = inbox.send(Notice::Probed { shard, finding });
-        };
-        let probe = probe::by_http(Arc::clone(&self.placement.xmpp_domain));
-        let probing = probe::watch(Arc::clone(&shard), probe, count_failure, report);
-        let stop = CancellationToken::new();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(probing));
-        RunningProbe {
-            shard,
-            _stop: stop.drop_guard(),
         }
     }
 
@@ -317,7 +267,9 @@ impl StateMachine for Machine {
                     self.save_override(new, outbox);
                 }
                 Notice::Reconfigured => {
-                    self.update_probes();
+                    for shard in self.probes.update(&self.placement) {
+                        self.health.remove_shard(&shard);
+                    }
                     self.recompute_lost();
                     // There may be overrides of shards that are new here.
                     self.read_snapshot(outbox);

@@ -45,8 +45,8 @@ impl PresenceSync {
         Self(replication)
     }
 
-    /// Keeps the roster until `stopped`, then tells the other replicas that this one has no
-    /// occupants any more.
+    /// Keeps the roster until `stopped`, then publishes a message by which peers remove the
+    /// occupants of this replica.
     pub async fn run(self, store: Arc<dyn Store>, stopped: CancellationToken) {
         self.0.run(store, stopped).await;
     }

@@ -2,7 +2,7 @@
 //!
 //! A peer numbers its changes. After a gap this replica goes on applying them, since each stands for
 //! itself, and reads the peer's list at its next heartbeat. Changes that arrive during the read are
-//! kept and applied after the list; the list's number tells which of them it includes already.
+//! kept and applied after the list; by its number, those that it includes are skipped.
 
 use std::{
     collections::{HashMap, HashSet},
