@@ -47,7 +47,7 @@ pub enum StartError {
     Gateway(#[from] ProxySetupError),
     /// The shared store cannot be opened.
     #[error(transparent)]
-    Store(#[from] store::SetupError),
+    Store(#[from] store::RedisSetupError),
     /// The trace exporter cannot be set up.
     #[error(transparent)]
     Traces(#[from] traces::SetupError),

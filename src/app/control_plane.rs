@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{StartError, handle::GatewayHandle};
 use cluster::{
-    placement::Placement,
-    presence::Presence,
+    placement::{Placement, PlacementContext, PlacementSync},
+    presence::{Presence, PresenceSync},
     replica,
-    revocation::Revocations,
+    revocation::{RevocationSync, Revocations},
     store::{self, Store},
 };
 use config::Config;
@@ -34,6 +34,14 @@ pub(super) struct ControlPlane {
     revocations: Arc<Revocations>,
     presence: Arc<Presence>,
     store: Arc<dyn Store>,
+    replication: Replication,
+}
+
+/// The tasks that share state with the other replicas.
+struct Replication {
+    revocations: RevocationSync,
+    presence: PresenceSync,
+    placement: Option<PlacementSync>,
 }
 
 // === impl ControlPlane ===
@@ -57,24 +65,32 @@ impl ControlPlane {
         };
         // A revocation has to outlive every session that it may concern.
         let longest_session = config.session.absolute.max(config.guests.lifetime);
-        let revocations = Arc::new(Revocations::new(longest_session, clock.clone()));
+        let (revocations, revocation_sync) = Revocations::new(longest_session, clock.clone());
+        let (presence, presence_sync) = Presence::new(random);
         let store = store::open(&config.store, metrics.store.clone(), random.clone())?;
         let placement = config.jitsi().map(|jitsi| {
-            Arc::new(Placement::new(
-                jitsi.shards.clone(),
-                &jitsi.upstream.xmpp_domain,
-                (clock.clone(), random.clone(), Arc::clone(&store)),
-                metrics.shards.clone(),
-            ))
+            let context = PlacementContext {
+                clock: clock.clone(),
+                random: random.clone(),
+                store: Arc::clone(&store),
+                metrics: metrics.shards.clone(),
+            };
+            Placement::new(jitsi.shards.clone(), &jitsi.upstream.xmpp_domain, context)
         });
+        let (placement, placement_sync) = placement.unzip();
         Ok(Self {
             metrics,
             certificate,
             placement,
             relying_party,
             revocations,
-            presence: Arc::new(Presence::new(random)),
+            presence,
             store,
+            replication: Replication {
+                revocations: revocation_sync,
+                presence: presence_sync,
+                placement: placement_sync,
+            },
         })
     }
 
@@ -126,7 +142,7 @@ impl ControlPlane {
         if let Some(relying_party) = self.relying_party {
             tasks.spawn(relying_party.run(stopped.clone()));
         }
-        if let Some(placement) = self.placement {
+        if let Some(placement) = self.replication.placement {
             tasks.spawn(placement.run(stopped.clone()));
         }
         if let (Some(every), Some(settings)) = (config.probe, &handle.probe_settings) {
@@ -151,8 +167,13 @@ impl ControlPlane {
             announcement,
             stopped.clone(),
         ));
-        tasks.spawn(self.revocations.run(Arc::clone(&store), stopped.clone()));
-        tasks.spawn(self.presence.run(store, stopped.clone()));
+        let Replication {
+            revocations,
+            presence,
+            ..
+        } = self.replication;
+        tasks.spawn(revocations.run(Arc::clone(&store), stopped.clone()));
+        tasks.spawn(presence.run(store, stopped.clone()));
     }
 }
 

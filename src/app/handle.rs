@@ -74,7 +74,7 @@ impl GatewayHandle {
         self.announcement.send_modify(|current| {
             let replica = std::mem::take(&mut current.replica);
             *current = Announcement {
-                turn: current.turn + 1,
+                revision: current.revision + 1,
                 ..settings::announcement(config, replica)
             };
         });

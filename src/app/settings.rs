@@ -69,9 +69,9 @@ pub(super) fn probe(config: &Config) -> Option<ProbeSettings> {
 pub(super) fn announcement(config: &Config, replica: String) -> Announcement {
     let jitsi = config.jitsi();
     Announcement {
-        form: replica::FORM,
+        format_version: replica::FORMAT_VERSION,
         replica,
-        turn: 0,
+        revision: 0,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         settings: config.fingerprint(),
         cookie_keys: config.keyring.ids(),

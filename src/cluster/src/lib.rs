@@ -1,7 +1,13 @@
-//! State that replicas share: the store, revoked sessions, presence, and the placement of rooms on shards.
+//! State that replicas share: the store, revocation, presence, placement of rooms on shards.
+//!
+//! [`store`] is the shared storage with publish/subscribe. `replication` keeps one state machine per
+//! topic in sync with the other replicas; [`revocation`], [`presence`] and [`placement`] are those
+//! state machines, each with a handle for the request path that reads a `StripedMap` without locks.
 
 pub mod placement;
 pub mod presence;
 pub mod replica;
+mod replication;
 pub mod revocation;
 pub mod store;
+mod striped_map;

@@ -1,22 +1,25 @@
-//! Which shard each room is on.
+//! The shard of each room.
 //!
-//! A room that lives is pinned to its shard; where one begins, the ring says (`shard`). Pins are in
-//! the store for five minutes, and longer while the room lives; each replica has a copy of all of
-//! them, which the request path reads without waiting. Only a room that is not known yet waits for
-//! the store, so that of two replicas one decides. Without the store known rooms stay where they
-//! are, others begin where every replica would guess them, and nobody is refused.
+//! A room without a pin begins on the shard that the ring names (`model::shard`); from then on it is
+//! pinned there. A pin lives in the store for five minutes after the room was last used, and every
+//! replica caches all pins. Only for a room without a cached pin does a request wait for the store,
+//! where one of several replicas decides. While the store is unreachable, known rooms stay where they
+//! are, and every replica computes the same shard for others.
 //!
-//! One task on the control plane ([`Placement::run`]) writes pins, tells the other replicas of
-//! them, and probes the shards.
+//! Three parts: the [`ShardMap`] (shards and their states), the pin cache (rooms and their shards),
+//! and a task on the control plane ([`PlacementSync::run`]) that saves pins, exchanges them with the
+//! other replicas, and probes the shards.
 
-mod copies;
 mod health;
 mod message;
+mod pin_cache;
 mod probe;
-mod settle;
-mod speak;
-mod talk;
-mod view;
+mod probe_set;
+mod publisher;
+mod resolve_pin;
+mod settings;
+mod shard_map;
+mod sync;
 
 use std::{
     fmt,
@@ -25,347 +28,299 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Guard};
-use http::uri::Authority;
-use tokio::sync::{broadcast, mpsc};
-use tokio_util::sync::CancellationToken;
-use tracing::info;
-
-pub use self::view::{Listed, Shard, View};
-use self::{
-    copies::Copies,
-    message::{Order, Pin},
-    talk::Talk,
-    view::Sources,
-};
-use crate::store::Store;
 use model::{
     clock::Clock,
-    random::Random,
     room::RoomKey,
-    shard::{ShardEntry, ShardName, ShardSet, ShardState},
+    shard::{ShardName, ShardState},
 };
 use observe::metrics::{ShardMetrics, ShardStateLabels};
+use tokio::sync::{broadcast, mpsc::UnboundedSender};
+use tracing::info;
 
-/// The shards of a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// At least one.
-    pub shards: Vec<ShardSettings>,
-    /// Whether they are called shards; else there is one Jitsi and nothing to place.
-    pub sharded: bool,
-}
+use self::{
+    health::Finding,
+    message::{Override, Pin},
+    pin_cache::PinCache,
+    shard_map::ShardFacts,
+    sync::Machine,
+};
+pub use self::{
+    settings::{PlacementContext, PlacementSettings, ShardEndpoints, ShardSettings, VisitorNode},
+    shard_map::{Shard, ShardMap, ShardStatus},
+    sync::PlacementSync,
+};
+use crate::{
+    replication::{self, Replication},
+    store::Store,
+};
 
-/// One shard of a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShardSettings {
-    /// Its name.
-    pub name: ShardName,
-    /// Its share of the rooms, relative to the others'.
-    pub weight: u32,
-    /// What it is good for.
-    pub state: ShardState,
-    /// Where it is.
-    pub place: Place,
-}
-
-/// Where a shard is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Its web server.
-    pub web: Authority,
-    /// Its Prosody.
-    pub xmpp: Authority,
-    /// More Prosodys, for people who only watch.
-    pub visitors: Vec<VisitorNode>,
-}
-
-/// A Prosody for people who only watch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VisitorNode {
-    /// What clients call it, in `vnode`.
-    pub name: String,
-    /// Its HTTP port.
-    pub xmpp: Authority,
-}
-
-/// Which shard each room is on; shared by all workers.
+/// The shards of all rooms; shared by all workers.
 pub struct Placement {
-    view: ArcSwap<View>,
-    /// Written by the control plane only.
-    sources: Mutex<Sources>,
-    copies: Copies,
-    notices: mpsc::UnboundedSender<Notice>,
-    /// For the task, which takes it.
-    inbox: Mutex<Option<mpsc::UnboundedReceiver<Notice>>>,
+    shard_map: ArcSwap<ShardMap>,
+    /// Locked by the control plane only.
+    facts: Mutex<ShardFacts>,
+    pins: PinCache,
+    inbox: UnboundedSender<Notice>,
     moves: broadcast::Sender<Move>,
     store: Arc<dyn Store>,
     /// The `Host` of probes.
     xmpp_domain: Arc<str>,
-    /// This replica's random name.
+    /// Random name of this replica, new at each start.
     replica: String,
     clock: Clock,
     metrics: ShardMetrics,
 }
 
-/// What must not stay where it is.
+/// Connections that must not stay on their shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Move {
-    /// All that is on this shard.
+    /// All connections on this shard.
     From(ShardName),
-    /// Of this room, all that is not on this shard.
+    /// All connections of this room on another shard than this one.
     Room(RoomKey, ShardName),
 }
 
-/// Somebody's WebSocket in a room; while there is one, the room stays on its shard.
+/// A WebSocket in a room; the pin of the room is renewed until all of them are dropped.
 #[derive(Debug)]
-pub struct Stay {
-    notices: mpsc::UnboundedSender<Notice>,
+pub struct RoomGuard {
+    inbox: UnboundedSender<Notice>,
     room: RoomKey,
 }
 
-/// An operator named a shard that there is not.
+/// There is no shard of this name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no such shard")]
 pub struct UnknownShard;
 
-/// What the task is told.
+/// A change on this replica.
 #[derive(Debug)]
 enum Notice {
-    /// A room was placed; `told` if another replica did it.
+    /// A request was sent to the shard of this pin. `is_published` if the pin is another replica's.
     Placed {
         room: RoomKey,
         pin: Pin,
-        told: bool,
+        is_published: bool,
     },
-    Came(RoomKey),
-    Went(RoomKey),
-    Ordered(Order),
-    Replaced,
-}
-
-// === impl Settings ===
-
-impl Settings {
-    /// The ring of the configuration, as long as no operator says otherwise and all is reached.
-    pub fn ring(&self) -> ShardSet {
-        let member = |shard: &ShardSettings| ShardEntry {
-            name: shard.name.clone(),
-            weight: shard.weight,
-            state: shard.state,
-        };
-        ShardSet::new(self.shards.iter().map(member).collect())
-    }
+    /// A WebSocket opened.
+    Joined(RoomKey),
+    /// A WebSocket closed.
+    Left(RoomKey),
+    Overridden(Override),
+    Reconfigured,
+    Probed {
+        shard: ShardName,
+        finding: Finding,
+    },
 }
 
 // === impl Placement ===
 
 impl Placement {
-    /// Nothing is placed yet.
+    /// Creates a placement without pins, and the task that keeps and replicates it.
     pub fn new(
-        settings: Settings,
+        settings: PlacementSettings,
         xmpp_domain: &str,
-        (clock, random, store): (Clock, Random, Arc<dyn Store>),
-        metrics: ShardMetrics,
-    ) -> Self {
-        let (notices, inbox) = mpsc::unbounded_channel();
-        let sources = Sources::new(settings);
-        let placement = Self {
-            view: ArcSwap::from_pointee(sources.view()),
-            sources: Mutex::new(sources),
-            copies: Copies::new(),
-            notices,
-            inbox: Mutex::new(Some(inbox)),
-            moves: broadcast::Sender::new(MOVES_KEPT),
+        context: PlacementContext,
+    ) -> (Arc<Self>, PlacementSync) {
+        let PlacementContext {
+            clock,
+            random,
             store,
+            metrics,
+        } = context;
+        let (inbox, inputs) = replication::inbox();
+        let facts = ShardFacts::new(settings);
+        let placement = Arc::new(Self {
+            shard_map: ArcSwap::from_pointee(facts.shard_map()),
+            facts: Mutex::new(facts),
+            pins: PinCache::new(),
+            inbox,
+            moves: broadcast::Sender::new(MOVE_CAPACITY),
+            store: Arc::clone(&store),
             xmpp_domain: xmpp_domain.into(),
             replica: random.text::<9>(),
             clock,
             metrics,
-        };
-        placement.show();
-        placement
+        });
+        placement.publish_shard_map();
+        // Starts the probes.
+        placement.notify(Notice::Reconfigured);
+        let machine = Machine::new(Arc::clone(&placement));
+        let sync = PlacementSync::new(Replication::new(machine, inputs), store);
+        (placement, sync)
     }
 
-    /// The shards as they are now.
-    pub fn view(&self) -> Guard<Arc<View>> {
-        self.view.load()
+    /// The shards in their current states.
+    pub fn shard_map(&self) -> Guard<Arc<ShardMap>> {
+        self.shard_map.load()
     }
 
-    /// The shard of a room that somebody enters, or is in.
+    /// The shard of a room for a request to that room; pins the room.
     pub async fn place(&self, room: &RoomKey) -> Arc<Shard> {
-        let view = self.view();
-        if !view.is_sharded() {
-            return Arc::clone(view.common());
+        let map = self.shard_map();
+        if !map.is_sharded() {
+            return Arc::clone(map.default_shard());
         }
-        if let Some(known) = self.copies.used(room)
-            && let Some(shard) = view.usable(known.pin.shard.as_str())
+        if let Some(cached) = self.pins.touch(room)
+            && let Some(shard) = map.usable(cached.pin.shard.as_str())
         {
             return Arc::clone(shard);
         }
-        drop(view);
-        self.settle(room).await
+        drop(map);
+        self.resolve_pin(room).await
     }
 
-    /// Where a room is or would begin; nothing is pinned. None if it is on a shard that is not
-    /// configured any more: whoever is there may stay.
+    /// The shard of a room, or the one on which it would begin; does not pin. `None` if the pinned
+    /// shard is no longer configured: established connections to it may stay.
     pub fn locate(&self, room: &RoomKey) -> Option<Arc<Shard>> {
-        let view = self.view();
-        let Some(known) = self.copies.get(room).filter(|_| view.is_sharded()) else {
-            return Some(Arc::clone(view.place(room)));
+        let map = self.shard_map();
+        let Some(cached) = self.pins.get(room).filter(|_| map.is_sharded()) else {
+            return Some(Arc::clone(map.place(room)));
         };
-        view.named(known.pin.shard.as_str())?;
-        let shard = view.usable(known.pin.shard.as_str());
-        Some(Arc::clone(shard.unwrap_or_else(|| view.place(room))))
+        map.named(cached.pin.shard.as_str())?;
+        let shard = map.usable(cached.pin.shard.as_str());
+        Some(Arc::clone(shard.unwrap_or_else(|| map.place(room))))
     }
 
-    /// The shard of a stream that was made there for a room, if it may go on. A room that nobody
-    /// remembers lives where its streams are.
-    pub fn again(&self, shard: &str, room: &RoomKey) -> Option<Arc<Shard>> {
-        let view = self.view();
-        let shard = view.usable(shard)?;
-        match self.copies.used(room) {
-            Some(known) if known.pin.shard == shard.name => {}
-            // The room was moved, and the stream with it.
-            Some(known) if view.usable(known.pin.shard.as_str()).is_some() => return None,
-            _ => self.notice(Notice::Placed {
+    /// The shard of an established BOSH stream, `None` if its room has moved. A room without a pin
+    /// is pinned to the shard of its stream.
+    pub fn shard_for_stream(&self, shard: &str, room: &RoomKey) -> Option<Arc<Shard>> {
+        let map = self.shard_map();
+        let shard = map.usable(shard)?;
+        match self.pins.touch(room) {
+            Some(cached) if cached.pin.shard == shard.name => {}
+            Some(cached) if map.usable(cached.pin.shard.as_str()).is_some() => return None,
+            _ => self.notify(Notice::Placed {
                 room: room.clone(),
+                // Loses against any pin of which this replica does not know.
                 pin: Pin {
-                    number: 0,
+                    version: 0,
                     shard: shard.name.clone(),
                 },
-                told: false,
+                is_published: false,
             }),
         }
         Some(Arc::clone(shard))
     }
 
-    /// The shard for what belongs to no room.
-    pub fn common(&self) -> Arc<Shard> {
-        Arc::clone(self.view().common())
+    /// The shard for requests without a room.
+    pub fn default_shard(&self) -> Arc<Shard> {
+        Arc::clone(self.shard_map().default_shard())
     }
 
-    /// Keeps a room where it is until the answer is dropped.
-    pub fn stay(&self, room: &RoomKey) -> Option<Stay> {
-        self.view().is_sharded().then(|| {
-            self.notice(Notice::Came(room.clone()));
-            Stay {
-                notices: self.notices.clone(),
+    /// Keeps the pin of a room alive until the result is dropped. `None` where there is one Jitsi.
+    pub fn hold(&self, room: &RoomKey) -> Option<RoomGuard> {
+        self.shard_map().is_sharded().then(|| {
+            self.notify(Notice::Joined(room.clone()));
+            RoomGuard {
+                inbox: self.inbox.clone(),
                 room: room.clone(),
             }
         })
     }
 
-    /// Somebody could not connect to a shard: it is looked at now.
-    pub fn doubt(&self, shard: &Shard) {
-        shard.doubt.notify_one();
+    /// Requests a probe of a shard, because a connection to it failed.
+    pub fn request_probe(&self, shard: &Shard) {
+        shard.probe_requested.notify_one();
     }
 
-    /// Hears of what has to move. Whoever lags looks at all that they have.
+    /// Subscribes to moves. On `Lagged`, check all connections.
     pub fn moves(&self) -> broadcast::Receiver<Move> {
         self.moves.subscribe()
     }
 
-    /// Takes over other shards. What is on one whose Prosody has another address now moves there, else
-    /// those who are in a room and those who come would not meet.
-    pub fn replace(&self, settings: Settings) {
-        let before = Guard::into_inner(self.view());
-        self.sources().replace(settings);
-        // Those of shards that are gone.
+    /// Replaces the configured shards. Connections to a shard whose Prosody has another address move
+    /// there; otherwise they and new occupants of the same room would not meet.
+    pub fn replace(&self, settings: PlacementSettings) {
+        let before = Guard::into_inner(self.shard_map());
+        self.facts().reconfigure(settings);
+        // Removes those of removed shards; the next heartbeat sets the others.
         self.metrics.rooms.clear();
-        self.show();
-        for Listed { shard, .. } in self.view().shards() {
-            let was = before.named(shard.name.as_str());
-            if was.is_some_and(|was| was.shard.place.xmpp != shard.place.xmpp) {
-                // Nobody may be listening.
-                let _ = self.moves.send(Move::From(shard.name.clone()));
+        self.publish_shard_map();
+        for ShardStatus { shard, .. } in self.shard_map().shards() {
+            let earlier = before.named(shard.name.as_str());
+            if earlier.is_some_and(|earlier| earlier.shard.endpoints.xmpp != shard.endpoints.xmpp) {
+                self.publish_move(Move::From(shard.name.clone()));
             }
         }
-        self.notice(Notice::Replaced);
+        self.notify(Notice::Reconfigured);
     }
 
-    /// Sets a state over the configured one, on all replicas, until another is set; none to go back
-    /// to the configured one.
-    pub fn order(&self, shard: &str, state: Option<ShardState>) -> Result<(), UnknownShard> {
-        let name = self
-            .view()
-            .named(shard)
-            .map(|listed| listed.shard.name.clone());
-        let name = name
-            .filter(|_| self.view().is_sharded())
-            .ok_or(UnknownShard)?;
-        info!(shard = %name, state = state.map(ShardState::as_str), "an operator sets a shard's state");
-        let mut sources = self.sources();
-        let before = sources.orders().find(|order| order.shard == name);
-        let now = self.clock.now().as_unix();
-        let order = Order {
-            number: before.map_or(now, |before| now.max(before.number.saturating_add(1))),
+    /// Overrides the configured state of a shard on all replicas until the next override; `None`
+    /// returns to the configured state.
+    pub fn set_override(&self, shard: &str, state: Option<ShardState>) -> Result<(), UnknownShard> {
+        let map = self.shard_map();
+        let status = map.named(shard).filter(|_| map.is_sharded());
+        let name = status.ok_or(UnknownShard)?.shard.name.clone();
+        info!(shard = %name, state = state.map(ShardState::as_str), "an operator sets the state of a shard");
+        let mut facts = self.facts();
+        let before = facts.overrides().find(|known| known.shard == name);
+        let new = Override {
+            version: self.next_version(before.map(|before| before.version)),
             shard: name,
             state,
         };
-        sources.order(order.clone());
-        drop(sources);
-        self.show();
-        self.notice(Notice::Ordered(order));
+        facts.apply_override(new.clone());
+        drop(facts);
+        self.publish_shard_map();
+        self.notify(Notice::Overridden(new));
         Ok(())
     }
 
-    /// Keeps pins and probes shards until told to stop.
-    pub async fn run(self: Arc<Self>, stopped: CancellationToken) {
-        let inbox = self
-            .inbox
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(inbox) = inbox else { return };
-        Talk::run(&self, inbox, stopped).await;
+    /// The version of a pin or override that wins over an earlier one: the time, which also wins over
+    /// those of which this replica does not know, unless that is not greater.
+    fn next_version(&self, before: Option<u64>) -> u64 {
+        let now = self.clock.now().as_unix();
+        before.map_or(now, |before| now.max(before.saturating_add(1)))
     }
 
-    fn notice(&self, notice: Notice) {
-        // The task is gone only when everything stops.
-        let _ = self.notices.send(notice);
+    fn notify(&self, notice: Notice) {
+        // Fails at stop only, when the task has ended.
+        let _ = self.inbox.send(notice);
     }
 
-    fn sources(&self) -> MutexGuard<'_, Sources> {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    fn facts(&self) -> MutexGuard<'_, ShardFacts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows the sources as they are, and moves what is on shards that went down.
-    fn show(&self) {
-        let sources = self.sources();
-        let view = Arc::new(sources.view());
-        let before = self.view.swap(Arc::clone(&view));
-        drop(sources);
-        self.count_states(&view);
-        for listed in view.shards() {
-            let name = &listed.shard.name;
-            let was = before.named(name.as_str()).map(|listed| listed.state);
-            if was.is_some_and(|was| was != listed.state) {
-                let (fingerprint, state) = (view.ring().fingerprint(), listed.state.as_str());
-                info!(shard = %name, state, ring = fingerprint, "a shard changed its state");
+    /// Recomputes the map from the facts, and moves connections off shards that went down.
+    fn publish_shard_map(&self) {
+        let facts = self.facts();
+        let map = Arc::new(facts.shard_map());
+        let before = self.shard_map.swap(Arc::clone(&map));
+        drop(facts);
+        self.update_state_metrics(&map);
+        for status in map.shards() {
+            let name = &status.shard.name;
+            let earlier = before.named(name.as_str()).map(|status| status.state);
+            if earlier.is_some_and(|earlier| earlier != status.state) {
+                let (ring, state) = (map.ring().fingerprint(), status.state.as_str());
+                info!(shard = %name, state, ring, "the state of a shard changed");
             }
-            let gone = view.usable(name.as_str()).is_none();
-            if gone && was.is_some_and(|was| was != ShardState::Down) {
-                // Nobody may be listening.
-                let _ = self.moves.send(Move::From(name.clone()));
+            let is_usable = map.usable(name.as_str()).is_some();
+            if !is_usable && earlier.is_some_and(|earlier| earlier != ShardState::Down) {
+                self.publish_move(Move::From(name.clone()));
             }
         }
     }
-}
 
-impl Placement {
-    /// What the metrics say of states; nothing of shards that are gone.
-    fn count_states(&self, view: &View) {
-        let metrics = &self.metrics;
-        metrics.states.clear();
-        for listed in view.shards().iter().filter(|_| view.is_sharded()) {
+    fn publish_move(&self, moved: Move) {
+        // Fails without subscribers.
+        let _ = self.moves.send(moved);
+    }
+
+    fn update_state_metrics(&self, map: &ShardMap) {
+        let states = &self.metrics.states;
+        // Removes those of removed shards.
+        states.clear();
+        for status in map.shards().iter().filter(|_| map.is_sharded()) {
             for state in ShardState::ALL {
-                let shard = listed.shard.name.to_string();
                 let labels = ShardStateLabels {
-                    shard,
+                    shard: status.shard.name.to_string(),
                     state: state.as_str(),
                 };
-                let is = i64::from(state == listed.state);
-                metrics.states.get_or_create(&labels).set(is);
+                let value = i64::from(state == status.state);
+                states.get_or_create(&labels).set(value);
             }
         }
     }
@@ -374,28 +329,24 @@ impl Placement {
 impl fmt::Debug for Placement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Placement")
-            .field("view", &self.view())
+            .field("shard_map", &self.shard_map())
             .finish_non_exhaustive()
     }
 }
 
-// === impl Stay ===
+// === impl RoomGuard ===
 
-impl Drop for Stay {
+impl Drop for RoomGuard {
     fn drop(&mut self) {
-        let _ = self.notices.send(Notice::Went(self.room.clone()));
+        let _ = self.inbox.send(Notice::Left(self.room.clone()));
     }
 }
 
-fn pin_key(room: &RoomKey) -> String {
-    format!("pin:{room}")
-}
-
-/// How long a room without a sign of life keeps its shard; what Jitsi's own balancers have.
+/// Lifetime of an unused room's pin; Jitsi's own load balancers use the same.
 const PIN_LIFETIME: Duration = Duration::from_mins(5);
 
-/// How many moves a listener may be behind: all rooms of a small deployment.
-const MOVES_KEPT: usize = 4096;
+/// Capacity of a subscription to moves: all rooms of a small deployment.
+const MOVE_CAPACITY: usize = 4096;
 
 #[cfg(test)]
 mod tests;

@@ -1,181 +1,200 @@
-//! Who is in which room, on this replica and on the others: whether a meeting is open, whether its
-//! host is there, how many people are in it.
+//! The occupants of rooms, on this replica and the others: whether a meeting is open, whether its
+//! host is present, how many people are in it.
 //!
-//! The request path says who comes and goes and reads views; it waits for nobody. One task on the
-//! control plane ([`Presence::run`]) keeps the book, publishes the views, and talks with the other
-//! replicas through the store. Without the store this replica's own knowledge goes on.
+//! The request path reports who enters and leaves, and reads views; it waits for nothing. One task on
+//! the control plane ([`PresenceSync::run`]) keeps the roster, publishes views, and exchanges changes
+//! with the other replicas. While the store is unreachable the knowledge of this replica goes on.
 
-mod book;
 mod message;
-mod talk;
-mod views;
+mod roster;
+mod sync;
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use model::{random::Random, room::RoomKey, session::SessionId};
+use tokio::sync::{broadcast, mpsc::UnboundedSender};
+
+pub use self::sync::PresenceSync;
+use self::{roster::Roster, sync::Machine};
+use crate::{
+    replication::{self, Replication},
+    striped_map::StripedMap,
 };
 
-use tokio::sync::{broadcast, mpsc};
-use tokio_util::sync::CancellationToken;
-
-use self::{book::Book, talk::Talk, views::Views};
-use crate::store::Store;
-use model::{random::Random, room::RoomKey, session::SessionId};
-
-/// Who is in which room; shared by all workers.
+/// The occupants of all rooms; shared by all workers.
 #[derive(Debug)]
 pub struct Presence {
-    views: Views,
-    happenings: mpsc::UnboundedSender<Happening>,
-    /// For the task, which takes it.
-    inbox: Mutex<Option<mpsc::UnboundedReceiver<Happening>>>,
+    views: StripedMap<RoomKey, Arc<RoomView>>,
+    inbox: UnboundedSender<PresenceEvent>,
     changes: broadcast::Sender<RoomKey>,
-    /// This replica's random name.
+    /// Random name of this replica, new at each start.
     replica: String,
 }
 
-/// Somebody's WebSocket in a room; dropping it is leaving.
+/// A person's WebSocket in a room; dropping it reports the end.
 #[derive(Debug)]
 pub struct Attendance {
-    happenings: mpsc::UnboundedSender<Happening>,
+    inbox: UnboundedSender<PresenceEvent>,
     room: RoomKey,
-    who: Who,
-    opens: bool,
+    person: PersonId,
+    is_host: bool,
 }
 
-/// The text of a [`SessionId`]: one person in one browser, however many connections.
-type Who = Arc<str>;
+/// Numbers for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PresenceTotals {
+    /// Rooms with at least one occupant.
+    pub rooms: usize,
+    /// Occupants of all rooms.
+    pub occupants: usize,
+}
 
-/// What the request path tells the book.
+/// The state of one room. A view is immutable; a change replaces it.
 #[derive(Debug)]
-enum Happening {
-    Came {
+struct RoomView {
+    is_open: bool,
+    has_host: bool,
+    /// Occupants on all replicas.
+    people: HashSet<PersonId>,
+}
+
+/// The text of a [`SessionId`]: one person in one browser, with any number of connections.
+type PersonId = Arc<str>;
+
+/// A change on this replica. `is_host` if the person may start the meeting.
+#[derive(Debug)]
+enum PresenceEvent {
+    SocketOpened {
         room: RoomKey,
-        who: Who,
-        opens: bool,
+        person: PersonId,
+        is_host: bool,
     },
-    Went {
+    SocketClosed {
         room: RoomKey,
-        who: Who,
-        opens: bool,
+        person: PersonId,
+        is_host: bool,
     },
-    Polled {
+    LeaseRenewed {
         room: RoomKey,
-        who: Who,
-        opens: bool,
+        person: PersonId,
+        is_host: bool,
         lease: Duration,
     },
-    Left {
+    LeaseEnded {
         room: RoomKey,
-        who: Who,
+        person: PersonId,
     },
 }
 
 // === impl Presence ===
 
 impl Presence {
-    /// Nobody anywhere.
-    pub fn new(random: &Random) -> Self {
-        let (happenings, inbox) = mpsc::unbounded_channel();
-        Self {
-            views: Views::new(),
-            happenings,
-            inbox: Mutex::new(Some(inbox)),
-            changes: broadcast::Sender::new(CHANGES_KEPT),
+    /// Creates an empty registry and the task that keeps and replicates it.
+    pub fn new(random: &Random) -> (Arc<Self>, PresenceSync) {
+        let (inbox, inputs) = replication::inbox();
+        let presence = Arc::new(Self {
+            views: StripedMap::new(STRIPES),
+            inbox,
+            changes: broadcast::Sender::new(CHANGE_CAPACITY),
             replica: random.text::<9>(),
-        }
+        });
+        let machine = Machine::new(Arc::clone(&presence));
+        let sync = PresenceSync::new(Replication::new(machine, inputs));
+        (presence, sync)
     }
 
-    /// Somebody is in a room until the answer is dropped. `opens` if they may start the meeting.
-    pub fn attend(&self, room: &RoomKey, who: &SessionId, opens: bool) -> Attendance {
+    /// Makes a person an occupant until the result is dropped.
+    pub fn attend(&self, room: &RoomKey, session: &SessionId, is_host: bool) -> Attendance {
         let attendance = Attendance {
-            happenings: self.happenings.clone(),
+            inbox: self.inbox.clone(),
             room: room.clone(),
-            who: who.as_str().into(),
-            opens,
+            person: session.as_str().into(),
+            is_host,
         };
-        self.happened(Happening::Came {
+        self.report(PresenceEvent::SocketOpened {
             room: attendance.room.clone(),
-            who: Arc::clone(&attendance.who),
-            opens,
+            person: Arc::clone(&attendance.person),
+            is_host,
         });
         attendance
     }
 
-    /// Somebody is in a room for as long as the lease lasts: a BOSH stream says so with each poll.
-    pub fn touch(&self, room: &RoomKey, who: &SessionId, opens: bool, lease: Duration) {
-        self.happened(Happening::Polled {
+    /// Makes a person an occupant for the duration of the lease. A BOSH stream renews it with its
+    /// requests.
+    pub fn renew_lease(&self, room: &RoomKey, session: &SessionId, is_host: bool, lease: Duration) {
+        self.report(PresenceEvent::LeaseRenewed {
             room: room.clone(),
-            who: who.as_str().into(),
-            opens,
+            person: session.as_str().into(),
+            is_host,
             lease,
         });
     }
 
-    /// Ends a lease before its time.
-    pub fn leave(&self, room: &RoomKey, who: &SessionId) {
-        self.happened(Happening::Left {
+    /// Ends a lease early.
+    pub fn end_lease(&self, room: &RoomKey, session: &SessionId) {
+        self.report(PresenceEvent::LeaseEnded {
             room: room.clone(),
-            who: who.as_str().into(),
+            person: session.as_str().into(),
         });
     }
 
-    /// Whether the meeting goes on: somebody who may start it is there; or was, and people still
-    /// are, or were less than a minute ago.
+    /// Whether the meeting is open: a host is present, or was and the room has not been empty for a
+    /// minute since.
     pub fn is_open(&self, room: &RoomKey) -> bool {
-        self.views.read(room, |view| view.open).unwrap_or(false)
+        self.read(room, |view| view.is_open)
     }
 
-    /// Whether somebody is there, on any replica.
-    pub fn is_here(&self, room: &RoomKey, who: &SessionId) -> bool {
-        let here = |view: &views::View| view.people.contains(who.as_str());
-        self.views.read(room, here).unwrap_or(false)
+    /// Whether a person is an occupant, on any replica.
+    pub fn is_present(&self, room: &RoomKey, session: &SessionId) -> bool {
+        self.read(room, |view| view.people.contains(session.as_str()))
     }
 
-    /// How many people are there; each counts once, whatever they have open wherever.
-    pub fn people(&self, room: &RoomKey) -> u32 {
-        let count = |view: &views::View| u32::try_from(view.people.len()).unwrap_or(u32::MAX);
-        self.views.read(room, count).unwrap_or(0)
+    /// The number of occupants; a person with several connections counts once.
+    pub fn occupant_count(&self, room: &RoomKey) -> u32 {
+        let count = self.read(room, |view| view.people.len());
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    /// Whether somebody who may start the meeting is there.
-    pub fn host_is_here(&self, room: &RoomKey) -> bool {
-        self.views.read(room, |view| view.host).unwrap_or(false)
+    /// Whether a person who may start the meeting is an occupant.
+    pub fn is_host_present(&self, room: &RoomKey) -> bool {
+        self.read(room, |view| view.has_host)
     }
 
-    /// How many rooms have somebody in them, and how many people are in rooms.
-    pub fn totals(&self) -> (usize, usize) {
-        self.views.totals()
+    /// Counts rooms and occupants.
+    pub fn totals(&self) -> PresenceTotals {
+        let mut totals = PresenceTotals::default();
+        self.views.for_each(|_, view| {
+            totals.rooms += usize::from(!view.people.is_empty());
+            totals.occupants += view.people.len();
+        });
+        totals
     }
 
-    /// Hears of rooms that open or close. Whoever lags has to look at all that they care for.
+    /// Subscribes to rooms that open or close. On `Lagged`, check all rooms of interest.
     pub fn changes(&self) -> broadcast::Receiver<RoomKey> {
         self.changes.subscribe()
     }
 
-    /// Keeps the book until told to stop; says goodbye to the other replicas then.
-    pub async fn run(self: Arc<Self>, store: Arc<dyn Store>, stopped: CancellationToken) {
-        let inbox = self
-            .inbox
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(inbox) = inbox else { return };
-        let book = Book::new();
-        Talk::new(&self, store, book).run(inbox, stopped).await;
+    fn read<T: Default>(&self, room: &RoomKey, read: impl FnOnce(&RoomView) -> T) -> T {
+        self.views.read(room, |view| read(view)).unwrap_or_default()
     }
 
-    fn happened(&self, happening: Happening) {
-        // The task is gone only when everything stops.
-        let _ = self.happenings.send(happening);
+    fn report(&self, event: PresenceEvent) {
+        // Fails at stop only, when the task has ended.
+        let _ = self.inbox.send(event);
     }
 
-    /// Shows what the book says now of the rooms in which something changed.
-    fn show(&self, book: &mut Book) {
-        let (views, changed) = book.take_views();
-        self.views.write(views);
-        for room in changed {
-            // Nobody may be listening.
+    /// Publishes the views of rooms that changed, then the rooms that opened or closed. In this
+    /// order a subscriber that reads a view on a change finds the new one.
+    fn publish(&self, roster: &mut Roster) {
+        let changes = roster.take_view_changes();
+        self.views
+            .update(changes.views, |stripe, room, view| match view {
+                Some(view) => stripe.insert(room, Arc::new(view)),
+                None => stripe.remove(&room),
+            });
+        for room in changes.toggled {
+            // Fails without subscribers.
             let _ = self.changes.send(room);
         }
     }
@@ -185,16 +204,19 @@ impl Presence {
 
 impl Drop for Attendance {
     fn drop(&mut self) {
-        let _ = self.happenings.send(Happening::Went {
+        let _ = self.inbox.send(PresenceEvent::SocketClosed {
             room: self.room.clone(),
-            who: Arc::clone(&self.who),
-            opens: self.opens,
+            person: Arc::clone(&self.person),
+            is_host: self.is_host,
         });
     }
 }
 
-/// How many changes a listener may be behind: more than rooms open in a second.
-const CHANGES_KEPT: usize = 1024;
+/// With ten thousand rooms a change copies about forty entries.
+const STRIPES: usize = 256;
+
+/// Capacity of a subscription to changes: more rooms than open in a second.
+const CHANGE_CAPACITY: usize = 1024;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
-//! What each replica says of itself in the store, so that the doctor sees whether all are of one kind.
+//! Announcements: each replica describes itself in the store, so that the doctor can compare the
+//! replicas of a deployment.
 //!
-//! Nothing in it is secret: ids of keys and fingerprints of what may be printed.
+//! An announcement contains no secrets: ids of keys and fingerprints of the configuration.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,82 +13,85 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use crate::store::{Event, Note, State, Store, StoreError};
+use crate::store::{ListItem, Store, StoreError, StoreEvent, StoreState};
 
-/// What a replica says of itself.
+/// The description of one replica.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcement {
-    /// The form of this text.
+    /// Version of the JSON form; [`FORMAT_VERSION`] for this release.
     #[serde(rename = "v")]
-    pub form: u32,
-    /// Which replica: a random name, new with every start.
+    pub format_version: u32,
+    /// Random name of the replica, new at each start.
     pub replica: String,
-    /// How often it has changed what it says, which tells the newest of its texts.
-    pub turn: u64,
-    /// The release that it runs.
+    /// Number of earlier announcements that differ; the highest is the current one.
+    #[serde(rename = "turn")]
+    pub revision: u64,
+    /// Version of the program.
     pub version: String,
-    /// The fingerprint of its configuration.
+    /// Fingerprint of the configuration.
     pub settings: String,
-    /// The ids of the keys that it opens cookies with, the newest first.
+    /// Ids of the keys that open cookies, newest first.
     pub cookie_keys: Vec<String>,
-    /// The ids of the keys that it signs with; none for a shared secret.
+    /// Ids of the signing keys; empty for a shared secret.
     pub signing_keys: Vec<String>,
-    /// The fingerprint of where it sends rooms.
+    /// Fingerprint of the shards' ring.
     pub ring: String,
 }
 
-/// Says it again and again until told to stop, and anew when it has changed.
+/// Writes the announcement every 15 seconds and after each change, until `stopped`.
 pub async fn announce(
     store: Arc<dyn Store>,
     mut announcement: watch::Receiver<Announcement>,
     stopped: CancellationToken,
 ) {
-    // Nobody else reads this process's memory.
-    if store.state() == State::Memory {
+    // No other process can read a store in memory.
+    if store.state() == StoreState::Memory {
         return;
     }
     let mut events = store.subscribe();
-    let mut turns = interval(EVERY);
-    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let speaking = async {
+    let mut renewals = interval(INTERVAL);
+    renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let announcing = async {
         loop {
             tokio::select! {
-                _ = turns.tick() => {}
+                _ = renewals.tick() => {}
                 event = events.recv() => match event {
-                    // What was said to a store that was away was not heard.
-                    Ok(Event::Connected) | Err(RecvError::Lagged(_)) => {}
-                    Ok(Event::Lost | Event::Said { .. }) => continue,
+                    // The store may have come back empty.
+                    Ok(StoreEvent::Connected) | Err(RecvError::Lagged(_)) => {}
+                    Ok(StoreEvent::Lost | StoreEvent::Message { .. }) => continue,
                     Err(RecvError::Closed) => return,
                 },
                 changed = announcement.changed() => if changed.is_err() {
                     return;
                 },
             }
-            let text = announcement.borrow_and_update().text();
-            let note = Note {
-                text,
+            let item = ListItem {
+                text: announcement.borrow_and_update().to_json(),
                 lifetime: LIFETIME,
             };
-            if let Err(error) = store.note(LIST, &[note]).await {
-                debug!(%error, "nobody hears what this replica says of itself");
+            if let Err(error) = store.list_add(LIST, &[item]).await {
+                debug!(%error, "cannot write the announcement of this replica");
             }
         }
     };
-    stopped.run_until_cancelled(speaking).await;
+    stopped.run_until_cancelled(announcing).await;
 }
 
-/// What the replicas said last, those that have run within the last minute.
-pub async fn announced(store: &dyn Store) -> Result<Vec<Announcement>, StoreError> {
+/// Reads the latest announcement of each replica that ran within the last 50 seconds.
+pub async fn list_announcements(store: &dyn Store) -> Result<Vec<Announcement>, StoreError> {
     let mut newest: Vec<Announcement> = Vec::new();
-    for text in store.notes(LIST).await? {
-        // A later release may say it in another form.
-        let Ok(own) = serde_json::from_str::<Announcement>(&text) else {
+    for text in store.list_members(LIST).await? {
+        // Another release may use another form.
+        let Ok(read) = serde_json::from_str::<Announcement>(&text) else {
             continue;
         };
-        match newest.iter_mut().find(|known| known.replica == own.replica) {
-            Some(known) if known.turn < own.turn => *known = own,
+        match newest
+            .iter_mut()
+            .find(|known| known.replica == read.replica)
+        {
+            Some(known) if known.revision < read.revision => *known = read,
             Some(_) => {}
-            None => newest.push(own),
+            None => newest.push(read),
         }
     }
     Ok(newest)
@@ -96,63 +100,67 @@ pub async fn announced(store: &dyn Store) -> Result<Vec<Announcement>, StoreErro
 // === impl Announcement ===
 
 impl Announcement {
-    /// # Panics
-    ///
-    /// Never: texts and numbers always serialize.
-    fn text(&self) -> String {
-        serde_json::to_string(self).expect("texts and numbers always serialize")
+    fn to_json(&self) -> String {
+        // Infallible: the type has string keys and no fallible `Serialize`.
+        serde_json::to_string(self).expect("announcements serialize to JSON")
     }
 }
 
+/// The key of the list.
 const LIST: &str = "replicas";
 
-const EVERY: Duration = Duration::from_secs(15);
+/// Pause between two writes of an unchanged announcement.
+const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Three times missed is gone; what ended without a word is forgotten soon.
+/// An announcement survives three missed writes; a replica that crashed is listed no longer.
 const LIFETIME: Duration = Duration::from_secs(50);
 
-/// The form that this release writes.
-pub const FORM: u32 = 1;
+/// The version that this release writes.
+pub const FORMAT_VERSION: u32 = 1;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Memory;
+    use crate::store::MemoryStore;
 
-    fn own(replica: &str, turn: u64, settings: &str) -> Announcement {
+    fn announcement(replica: &str, revision: u64, settings: &str) -> Announcement {
         Announcement {
-            form: FORM,
+            format_version: FORMAT_VERSION,
             replica: replica.to_owned(),
-            turn,
+            revision,
             settings: settings.to_owned(),
             ..Announcement::default()
         }
     }
 
     #[tokio::test]
-    async fn the_newest_word_of_each_replica_counts() {
-        let store = Memory::new();
+    async fn the_latest_revision_of_each_replica_is_listed() {
+        let store = MemoryStore::new();
         for text in [
-            own("a", 0, "old").text(),
-            own("a", 1, "new").text(),
-            own("b", 0, "new").text(),
+            announcement("a", 0, "old").to_json(),
+            announcement("a", 1, "new").to_json(),
+            announcement("b", 0, "new").to_json(),
             "{\"v\": 2}".to_owned(),
             "?".to_owned(),
         ] {
             let lifetime = LIFETIME;
-            store.note(LIST, &[Note { text, lifetime }]).await.unwrap();
+            let item = ListItem { text, lifetime };
+            store.list_add(LIST, &[item]).await.unwrap();
         }
-        let mut said = announced(&store).await.unwrap();
-        said.sort_by(|one, other| one.replica.cmp(&other.replica));
-        assert_eq!(said, [own("a", 1, "new"), own("b", 0, "new")]);
+        let mut listed = list_announcements(&store).await.unwrap();
+        listed.sort_by(|one, other| one.replica.cmp(&other.replica));
+        assert_eq!(
+            listed,
+            [announcement("a", 1, "new"), announcement("b", 0, "new")]
+        );
     }
 
     #[tokio::test]
-    async fn memory_is_nobody_elses() {
-        let store = Arc::new(Memory::new());
-        let (_sender, receiver) = watch::channel(own("a", 0, "x"));
+    async fn nothing_is_announced_in_a_memory_store() {
+        let store = Arc::new(MemoryStore::new());
+        let (_sender, receiver) = watch::channel(announcement("a", 0, "x"));
         let stopped = CancellationToken::new();
         announce(Arc::clone(&store) as Arc<dyn Store>, receiver, stopped).await;
-        assert!(announced(&*store).await.unwrap().is_empty());
+        assert!(list_announcements(&*store).await.unwrap().is_empty());
     }
 }

@@ -1,74 +1,66 @@
-//! Sessions that are over before their time: signed out, logged out at the provider, revoked by an
-//! operator, here or on another replica.
+//! Revoked sessions and links: by sign-out, by back-channel logout, by an operator, on this replica
+//! or another.
 //!
-//! [`Revocations::revoke`] takes effect here at once. A task on the control plane
-//! ([`Revocations::run`]) writes it to the store and says it to the other replicas, and applies
-//! what they say. While the store is away each replica goes on with what it knows; what was revoked
-//! meanwhile is exchanged when it is back.
+//! [`Revocations::revoke`] takes effect on this replica at once. A task on the control plane
+//! ([`RevocationSync::run`]) writes it to the store, publishes it, and applies what other replicas
+//! publish. While the store is unreachable each replica goes on with what it knows.
 
-mod entries;
 mod record;
-mod share;
+mod sync;
+mod table;
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use arc_swap::ArcSwapOption;
-use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
-
-use self::{
-    entries::Entries,
-    record::{Kind, Lifetimes, Record},
-    share::Sharing,
-};
-use crate::store::Store;
 use model::{
-    clock::{Clock, Timestamp},
+    clock::Clock,
     session::{Credential, Principal, SessionId},
 };
+use tokio::sync::{mpsc::UnboundedSender, watch};
+use tracing::error;
 
-/// Which sessions end.
+pub use self::sync::RevocationSync;
+use self::{
+    record::{Kind, Lifetimes, Record},
+    sync::Machine,
+    table::RevocationTable,
+};
+use crate::replication::{self, Replication};
+
+/// The sessions that a revocation ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Selector {
-    /// This one session of ours.
+    /// One gateway session by id.
     Session(SessionId),
-    /// All that came from one session at the provider (its `sid`).
+    /// All sessions from one session at the provider, by its `sid`.
     ProviderSession(String),
-    /// All that a person has now, by the provider's `sub`; one begun later is not meant.
+    /// All sessions of a person by the provider's `sub`, except those that begin later.
     ProviderSubject(String),
-    /// All of people who came by a link, by its id; the link is good for nobody any more.
+    /// All sessions that began with a link, by the link's id; the link itself is revoked, too.
     Link(String),
-    /// What an operator means: all that a person has now, by the subject that audit lines tell, or
-    /// one session by its id, which no subject is.
+    /// By order of an operator: all sessions of a person by the subject in audit lines, except those
+    /// that begin later, or one session by id. No subject is a session id.
     Operator(String),
 }
 
-/// What ended a session before its time.
+/// The origin of a revocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Its person signed out, or somebody else signed in in their browser.
+    /// Sign-out, or a sign-in of another person in the same browser.
     SignOut,
-    /// The provider said so.
+    /// OpenID Connect Back-Channel Logout.
     BackChannel,
-    /// The link that they came by was revoked.
+    /// Revocation of the link with which the session began.
     Link,
-    /// An operator said so.
+    /// An operator's order.
     Operator,
 }
 
-/// What is revoked. Readers take a snapshot and wait for nobody.
+/// All revocations that this replica knows. Readers take no locks.
 #[derive(Debug)]
 pub struct Revocations {
-    entries: Entries,
+    table: RevocationTable,
     changed: watch::Sender<()>,
-    unshared: mpsc::UnboundedSender<Record>,
-    /// For the task, which takes it.
-    outbox: Mutex<Option<mpsc::UnboundedReceiver<Record>>>,
-    /// Since when other replicas' revocations have not been heard of.
-    deaf_since: ArcSwapOption<Timestamp>,
+    inbox: UnboundedSender<Record>,
     clock: Clock,
     lifetimes: Lifetimes,
 }
@@ -76,7 +68,7 @@ pub struct Revocations {
 // === impl Cause ===
 
 impl Cause {
-    /// The word for metrics and the audit line.
+    /// The value in metrics and audit lines.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SignOut => "sign_out",
@@ -90,44 +82,46 @@ impl Cause {
 // === impl Revocations ===
 
 impl Revocations {
-    /// Nothing revoked yet. No session lives longer than that, so no revocation of one has to be
-    /// remembered longer.
-    pub fn new(longest_session: Duration, clock: Clock) -> Self {
-        let (unshared, outbox) = mpsc::unbounded_channel();
-        Self {
-            entries: Entries::new(),
+    /// Creates an empty set of revocations and the task that replicates it. A revocation is kept
+    /// for `longest_session`, after which no session can be alive that it ends.
+    pub fn new(longest_session: Duration, clock: Clock) -> (Arc<Self>, RevocationSync) {
+        let (inbox, inputs) = replication::inbox();
+        let revocations = Arc::new(Self {
+            table: RevocationTable::new(),
             changed: watch::Sender::new(()),
-            unshared,
-            outbox: Mutex::new(Some(outbox)),
-            deaf_since: ArcSwapOption::empty(),
+            inbox,
             clock,
             lifetimes: Lifetimes {
                 session: longest_session,
                 link: LONGEST_LINK,
             },
+        });
+        let machine = Machine::new(Arc::clone(&revocations));
+        let sync = RevocationSync::new(Replication::new(machine, inputs));
+        (revocations, sync)
+    }
+
+    /// Ends sessions from now on and wakes the holders of their WebSockets. Other replicas learn of
+    /// it as soon as the store is reachable.
+    pub fn revoke(&self, selector: Selector) {
+        let record = Record::of(selector, self.clock.now());
+        self.insert([record.clone()]);
+        if self.inbox.send(record).is_err() {
+            error!("a revocation is not shared with other replicas: replication has stopped");
         }
     }
 
-    /// Ends sessions from now on, and wakes whoever holds their sockets; other replicas learn of it
-    /// as soon as the store can be reached.
-    pub fn revoke(&self, selector: Selector) {
-        let record = Record::of(selector, self.clock.now());
-        self.apply([record.clone()]);
-        // The task is gone only when everything stops.
-        let _ = self.unshared.send(record);
-    }
-
-    /// Whether any of a principal's credentials was revoked.
+    /// Whether any of a principal's credentials is revoked.
     pub fn contains(&self, principal: &Principal) -> bool {
         self.cause(principal.credentials()).is_some()
     }
 
-    /// What ended the first revoked one of these credentials, if any is revoked.
+    /// The cause of the first revoked one of these credentials; `None` if none is revoked.
     pub fn cause<'c>(
         &self,
         credentials: impl IntoIterator<Item = Credential<'c>>,
     ) -> Option<Cause> {
-        if self.entries.is_empty() {
+        if self.table.is_empty() {
             return None;
         }
         credentials
@@ -136,24 +130,28 @@ impl Revocations {
     }
 
     fn cause_of(&self, credential: &Credential<'_>) -> Option<Cause> {
-        let entries = &self.entries;
+        let table = &self.table;
         let by_provider = || {
             let sid = credential.provider_session;
-            sid.is_some_and(|sid| entries.get(Kind::ProviderSession, sid).is_some())
+            sid.is_some_and(|sid| table.get(Kind::ProviderSession, sid).is_some())
         };
         let by_subject = || {
             let subject = credential.identity.provider_subject();
-            let revoked = entries.get(Kind::ProviderSubject, subject);
+            let revoked = table.get(Kind::ProviderSubject, subject);
             revoked.is_some_and(|at| credential.began <= at)
         };
         let id = credential.id.as_str();
         let by_operator = || {
-            let person = entries.get(Kind::Operator, &credential.identity.subject);
+            let person = table.get(Kind::Operator, &credential.identity.subject);
             person.is_some_and(|at| credential.began <= at)
-                || entries.get(Kind::Operator, id).is_some()
+                || table.get(Kind::Operator, id).is_some()
         };
-        let by_link = || credential.link.is_some_and(|link| self.matches_link(link));
-        if entries.get(Kind::Session, id).is_some() {
+        let by_link = || {
+            credential
+                .link
+                .is_some_and(|link| self.is_link_revoked(link))
+        };
+        if table.get(Kind::Session, id).is_some() {
             Some(Cause::SignOut)
         } else if by_provider() || by_subject() {
             Some(Cause::BackChannel)
@@ -164,56 +162,30 @@ impl Revocations {
         }
     }
 
-    /// Whether a link was revoked, and with it the sessions of all who came by it.
-    pub fn matches_link(&self, link: &str) -> bool {
-        self.entries.get(Kind::Link, link).is_some()
+    /// Whether a link is revoked, and with it all sessions that began with it.
+    pub fn is_link_revoked(&self, link: &str) -> bool {
+        self.table.get(Kind::Link, link).is_some()
     }
 
-    /// For how long revocations on other replicas may have gone unheard because the store is away.
-    pub fn deaf_for(&self) -> Option<Duration> {
-        let since = self.deaf_since.load();
-        since.as_deref().map(|since| self.clock.now().since(*since))
-    }
-
-    /// Is told of every change.
+    /// Subscribes to changes.
     pub fn watch(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// Shares revocations with the other replicas until told to stop.
-    pub async fn run(self: Arc<Self>, store: Arc<dyn Store>, stopped: CancellationToken) {
-        let outbox = self
-            .outbox
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(outbox) = outbox else { return };
-        Sharing::new(&self, store).run(outbox, stopped).await;
-    }
-
-    /// Takes records over; whoever watches is told if any was new.
-    fn apply(&self, records: impl IntoIterator<Item = Record>) {
+    /// Adds records that have not expired and notifies watchers if any is new.
+    fn insert(&self, records: impl IntoIterator<Item = Record>) {
         let now = self.clock.now();
         let live = records
             .into_iter()
             .filter(|record| self.lifetimes.remaining(record, now).is_some());
-        let forget = |kind| now.before(self.lifetimes.of(kind));
-        if self.entries.insert(live, forget) {
+        let expired_up_to = |kind| now.before(self.lifetimes.of(kind));
+        if self.table.insert(live, expired_up_to) {
             self.changed.send_replace(());
-        }
-    }
-
-    /// Notes whether other replicas are heard.
-    fn deaf(&self, deaf: bool) {
-        match (deaf, self.deaf_since.load().is_some()) {
-            (true, false) => self.deaf_since.store(Some(Arc::new(self.clock.now()))),
-            (false, true) => self.deaf_since.store(None),
-            _ => {}
         }
     }
 }
 
-/// How long the revocation of a link is remembered: no link may be good for longer.
+/// Lifetime of a link's revocation: no link is valid for longer.
 pub const LONGEST_LINK: Duration = Duration::from_hours(400 * 24);
 
 #[cfg(test)]

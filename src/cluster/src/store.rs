@@ -1,9 +1,9 @@
-//! What replicas share: used-up links, what is revoked, who is where; nothing that a meeting needs
-//! to go on.
+//! The store: what replicas share (used-up links, revocations, presence, pins of rooms). A running
+//! meeting needs none of it.
 //!
-//! One replica keeps it in [`Memory`], several in one [`Redis`]. Whoever uses the store decides
-//! what its absence means: revocation and presence go on with what this replica knows, a use that
-//! cannot be counted is not granted.
+//! A single replica keeps it in a [`MemoryStore`], several share a [`RedisStore`]. Each caller
+//! decides what an outage of the store means: revocation and presence go on with the knowledge of
+//! this replica, a use that cannot be counted is not granted.
 
 mod memory;
 mod redis;
@@ -13,68 +13,69 @@ pub(crate) mod testing;
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
+use model::random::Random;
+use observe::metrics::StoreMetrics;
 use secrecy::SecretString;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    memory::Memory,
-    redis::{Look, Redis, SetupError, look},
+    memory::MemoryStore,
+    redis::{RedisSetupError, RedisStore, StoreDiagnostics, diagnose},
 };
-use model::random::Random;
-use observe::metrics::StoreMetrics;
 
-/// Where to keep what replicas share.
+/// The kind of store.
 #[derive(Clone, Debug)]
-pub enum Settings {
-    /// In this process, until it ends.
+pub enum StoreSettings {
+    /// The memory of this process, lost at its end.
     Memory,
-    /// In a Redis or Valkey server.
+    /// A Redis or Valkey server.
     Redis(RedisSettings),
 }
 
-/// How to reach a Redis or Valkey server.
+/// The connection to a Redis or Valkey server.
 #[derive(Clone, Debug)]
 pub struct RedisSettings {
-    /// `redis://` or `rediss://`, with user name and password if the server wants them.
+    /// `redis://` or `rediss://`, with user name and password if the server requires them.
     pub url: SecretString,
-    /// Authorities to trust instead of the system's, in PEM.
+    /// Certificate authorities in PEM, in place of the system's.
     pub ca_pem: Option<Vec<u8>>,
-    /// What keeps deployments on one server apart.
+    /// Prefix of all keys and channels; it separates deployments on one server.
     pub namespace: String,
-    /// How long connecting may take.
+    /// Limit for establishing a connection.
     pub connect_timeout: Duration,
-    /// How long an operation may take.
+    /// Limit for one operation.
     pub timeout: Duration,
 }
 
-/// Keeps what replicas share. Keys and values are the callers'; values are JSON texts with a
-/// version field `v`, so that replicas of two releases understand each other.
+/// A key-value store with counters, lists and publish/subscribe. The callers choose keys and values;
+/// values are JSON texts with a version field `v`, so that replicas of two releases can share a
+/// store.
 ///
-/// A lifetime counts as one millisecond at least and ten years at most: nothing is kept for ever.
+/// Lifetimes are clamped to between one millisecond and ten years: every entry expires.
 pub trait Store: fmt::Debug + Send + Sync {
-    /// Counts a use of something that may be used `limit` times, as one step: of two replicas that
-    /// claim the last use, exactly one gets it. The count is forgotten `lifetime` after the last
-    /// granted use.
-    fn claim<'a>(
+    /// Counts one use of something that may be used `limit` times. Atomic: of two replicas that
+    /// consume the last use, one succeeds. The counter expires `lifetime` after the last granted
+    /// use.
+    fn consume_use<'a>(
         &'a self,
         key: &'a str,
         limit: u32,
         lifetime: Duration,
-    ) -> BoxFuture<'a, Result<Claim, StoreError>>;
+    ) -> BoxFuture<'a, Result<UseOutcome, StoreError>>;
 
-    /// Keeps a value unless there is one already, as one step.
-    fn remember<'a>(
+    /// Stores a value unless the key has one. Atomic.
+    fn put_if_absent<'a>(
         &'a self,
         key: &'a str,
         value: &'a str,
         lifetime: Duration,
-    ) -> BoxFuture<'a, Result<Remembered, StoreError>>;
+    ) -> BoxFuture<'a, Result<PutOutcome, StoreError>>;
 
-    /// Reads a value.
+    /// Reads a value; `None` if there is none or it has expired.
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
 
-    /// Keeps a value, whatever was there before.
+    /// Stores a value, replacing an earlier one.
     fn put<'a>(
         &'a self,
         key: &'a str,
@@ -82,131 +83,131 @@ pub trait Store: fmt::Debug + Send + Sync {
         lifetime: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Forgets a value.
+    /// Removes a value if there is one.
     fn remove<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Adds texts to a list, each for a lifetime of its own; one that is there lives the longer of
-    /// the two.
-    fn note<'a>(
+    /// Adds items to a list. An item that is on the list already keeps the later of the two ends.
+    fn list_add<'a>(
         &'a self,
         list: &'a str,
-        notes: &'a [Note],
+        items: &'a [ListItem],
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// What is on a list, in no order.
-    fn notes<'a>(&'a self, list: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>>;
+    /// Reads the texts on a list that have not expired, in no particular order.
+    fn list_members<'a>(&'a self, list: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>>;
 
-    /// Says something to all replicas, this one included.
+    /// Sends a message to all subscribers, those of this replica included. A message is delivered
+    /// at most once; nothing keeps it for later.
     fn publish<'a>(&'a self, topic: Topic, text: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Hears what is said from now on. Whoever lags has to look at everything again, as after
-    /// [`Event::Connected`].
-    fn subscribe(&self) -> broadcast::Receiver<Event>;
+    /// Subscribes to messages of all topics and to changes of the connection. After
+    /// [`StoreEvent::Connected`] and after `Lagged`, messages may be missing.
+    fn subscribe(&self) -> broadcast::Receiver<StoreEvent>;
 
-    /// Whether the store is there.
-    fn state(&self) -> State;
+    /// The state of the connection.
+    fn state(&self) -> StoreState;
 
-    /// Keeps the connection up until told to stop; operations fail before it runs.
+    /// Maintains the connection until `stopped`. Operations fail before it runs.
     fn run(self: Arc<Self>, stopped: CancellationToken) -> BoxFuture<'static, ()>;
 }
 
-/// Whether a use was granted.
+/// The result of [`Store::consume_use`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// It was, as the so manieth.
+pub enum UseOutcome {
+    /// Granted; `used` includes this use.
     Granted {
-        /// How often it has been used now.
+        /// The number of uses so far.
         used: u32,
     },
-    /// All uses are taken.
+    /// The limit is reached.
     Exhausted,
 }
 
-/// Whether a value is the first.
+/// The result of [`Store::put_if_absent`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Remembered {
-    /// It is, and is kept.
-    New,
-    /// There is this one already.
-    Before(String),
+pub enum PutOutcome {
+    /// The key had no value and has this one now.
+    Stored,
+    /// The key has this earlier value, which stays.
+    Existing(String),
 }
 
 /// A text on a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// The text.
+pub struct ListItem {
+    /// The text; equal texts are one item.
     pub text: String,
-    /// How long it stays.
+    /// Time until it expires.
     pub lifetime: Duration,
 }
 
-/// What replicas talk about.
+/// The subject of a message; one publish/subscribe channel each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topic {
-    /// Sessions that end.
+    /// Revoked sessions and links.
     Revocation,
-    /// Who is in which room.
+    /// Occupants of rooms.
     Presence,
-    /// Which shard a room is on, and which shards there are.
+    /// Pins of rooms, states and reachability of shards.
     Shard,
 }
 
-/// What a subscriber hears.
+/// What a subscriber receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The store is reached, again perhaps: what was said before was not heard.
+pub enum StoreEvent {
+    /// The connection is established. Messages that were published before are lost.
     Connected,
-    /// The store is not reached any more.
+    /// The connection is lost.
     Lost,
-    /// A replica said something.
-    Said {
-        /// About what.
+    /// A replica published a message.
+    Message {
+        /// The subject.
         topic: Topic,
-        /// What it said.
+        /// The JSON text.
         text: Arc<str>,
     },
 }
 
-/// Whether the store is there.
+/// The state of the connection to a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It is part of this process.
+pub enum StoreState {
+    /// The store is part of this process.
     Memory,
-    /// It is connected.
+    /// Connected.
     Ready,
-    /// It is not connected.
+    /// Not connected.
     Unreachable {
-        /// Why, and what to do about it.
+        /// Cause and remedy for the operator.
         reason: Arc<str>,
     },
 }
 
-/// Why the store did not do something. The texts are for operators and name no secret.
+/// An operation of the store failed. The texts are for operators and contain no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// There is no connection.
+    /// There is no connection; the operation had no effect.
     #[error("the store is not reached: {0}")]
     Unreachable(Arc<str>),
-    /// It may or may not have been done.
+    /// No response in time; the operation may or may not have taken effect.
     #[error("the store did not answer in time")]
     Timeout,
-    /// The server did not want to.
+    /// The server rejected the operation.
     #[error("the store refused: {0}")]
     Refused(Arc<str>),
 }
 
-/// Opens a store; whether it is there shows when it runs.
+/// Creates a store. It connects when [`Store::run`] runs.
 pub fn open(
-    settings: &Settings,
+    settings: &StoreSettings,
     metrics: StoreMetrics,
     random: Random,
-) -> Result<Arc<dyn Store>, SetupError> {
+) -> Result<Arc<dyn Store>, RedisSetupError> {
     Ok(match settings {
-        Settings::Memory => {
+        StoreSettings::Memory => {
             metrics.ready.set(1);
-            Arc::new(Memory::new())
+            Arc::new(MemoryStore::new())
         }
-        Settings::Redis(settings) => Arc::new(Redis::new(settings, metrics, random)?),
+        StoreSettings::Redis(settings) => Arc::new(RedisStore::new(settings, metrics, random)?),
     })
 }
 
@@ -216,7 +217,7 @@ impl Topic {
     /// All topics.
     pub const ALL: [Self; 3] = [Self::Revocation, Self::Presence, Self::Shard];
 
-    /// The word in channel names.
+    /// The last part of the channel's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Revocation => "revocation",
@@ -226,10 +227,10 @@ impl Topic {
     }
 }
 
-// === impl State ===
+// === impl StoreState ===
 
-impl State {
-    /// The word for `/readyz`.
+impl StoreState {
+    /// The value in `/readyz`.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Memory => "memory",
@@ -242,7 +243,7 @@ impl State {
 // === impl StoreError ===
 
 impl StoreError {
-    /// The word for metrics.
+    /// The `outcome` label in metrics.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
@@ -252,8 +253,7 @@ impl StoreError {
     }
 }
 
-/// What a lifetime counts as: at least what Redis can express, at most ten years, so that adding it
-/// to any time is safe.
+/// Clamps a lifetime to what Redis can express and what can be added to any time.
 fn bounded(lifetime: Duration) -> Duration {
     lifetime.clamp(
         Duration::from_millis(1),
@@ -261,6 +261,6 @@ fn bounded(lifetime: Duration) -> Duration {
     )
 }
 
-/// How many events a subscriber may be behind: more than a burst of sign-outs, less than would
-/// hold much memory.
-const EVENTS_KEPT: usize = 4096;
+/// Capacity of a subscription: more than a burst of sign-outs, little memory. A subscriber that
+/// falls behind receives `Lagged` and resynchronises.
+const EVENT_CAPACITY: usize = 4096;

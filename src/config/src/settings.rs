@@ -37,7 +37,7 @@ pub struct Config {
     /// The endpoint for Prosody's `mod_reservations`.
     pub reservation: Option<reservation::Settings>,
     /// The state that replicas share.
-    pub store: store::Settings,
+    pub store: store::StoreSettings,
     /// The room rules.
     pub policy: Policy,
     /// Branding and languages of the gateway's own pages.
@@ -77,7 +77,7 @@ pub struct JitsiConfig {
     /// Web server and Prosody; with shards, those of the first shard.
     pub upstream: upstream::Settings,
     /// The shards; without `[[shard]]`, the only one.
-    pub shards: placement::Settings,
+    pub shards: placement::PlacementSettings,
     /// How tokens for Prosody are signed.
     pub token: token::TokenSettings,
 }
@@ -123,8 +123,8 @@ impl JitsiConfig {
             return vec![(None, self.upstream.clone())];
         }
         let upstream = |shard: &ShardSettings| upstream::Settings {
-            web: shard.place.web.clone(),
-            xmpp: shard.place.xmpp.clone(),
+            web: shard.endpoints.web.clone(),
+            xmpp: shard.endpoints.xmpp.clone(),
             ..self.upstream.clone()
         };
         self.shards

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Check, Finding, Report, Watch};
 use cluster::{
     replica::{self, Announcement},
-    store::{self, Look, RedisSettings, Settings, State, Store},
+    store::{self, RedisSettings, Store, StoreDiagnostics, StoreSettings, StoreState},
 };
 use model::{
     clock::{Clock, Timestamp},
@@ -18,7 +18,7 @@ use observe::metrics::StoreMetrics;
 
 /// Connects, writes, reads, and lets go.
 pub(super) async fn examine(
-    settings: &Settings,
+    settings: &StoreSettings,
     watch: &Watch<'_>,
     clock: &Clock,
     random: &Random,
@@ -27,7 +27,7 @@ pub(super) async fn examine(
     if !watch.wants_any(STORE) {
         return;
     }
-    let Settings::Redis(redis) = settings else {
+    let StoreSettings::Redis(redis) = settings else {
         report.skip(STORE, "the store is the process's own memory");
         return;
     };
@@ -43,18 +43,18 @@ pub(super) async fn examine(
     let stop = CancellationToken::new();
     let running = tokio::spawn(Arc::clone(&store).run(stop.clone()));
     let result = match settled(&*store, redis).await {
-        State::Ready | State::Memory => match store::look(redis, random).await {
+        StoreState::Ready | StoreState::Memory => match store::diagnose(redis, random).await {
             Ok(look) => judged(&look, clock.now()),
             Err(reason) => Err(unusable(&reason)),
         },
-        State::Unreachable { reason } => Err(unusable(&reason)),
+        StoreState::Unreachable { reason } => Err(unusable(&reason)),
     };
     let usable = !matches!(&result, Err(own) if own.severity < super::Severity::Warning);
     report.settle(Check::R1, result);
     if !usable {
         report.skip(&[Check::R2], "R1 failed");
     } else if watch.begins(Check::R2) {
-        match replica::announced(&*store).await {
+        match replica::list_announcements(&*store).await {
             Ok(replicas) if replicas.is_empty() => {
                 report.skip(&[Check::R2], "no replica says that it runs");
             }
@@ -70,7 +70,7 @@ pub(super) async fn examine(
 
 /// The store's state once it has tried. The first attempt settles it; a store tells nobody that one
 /// failed.
-async fn settled(store: &dyn Store, settings: &RedisSettings) -> State {
+async fn settled(store: &dyn Store, settings: &RedisSettings) -> StoreState {
     let untried = store.state();
     let patience = settings.connect_timeout + settings.timeout * 2;
     let settling = tokio::time::timeout(patience, async {
@@ -83,9 +83,9 @@ async fn settled(store: &dyn Store, settings: &RedisSettings) -> State {
 }
 
 /// What the server is like.
-fn judged(look: &Look, now: Timestamp) -> Result<(), Finding> {
+fn judged(look: &StoreDiagnostics, now: Timestamp) -> Result<(), Finding> {
     let sent = "a connection to the store, and questions to it";
-    if !look.hears {
+    if !look.delivers_messages {
         return Err(Finding::error(Check::R1, "deaf")
             .saw(sent, "what was published did not come back")
             .so(
@@ -102,7 +102,11 @@ fn judged(look: &Look, now: Timestamp) -> Result<(), Finding> {
                 "update it, or use Valkey",
             ));
     }
-    if let Some(policy) = look.forgets.as_deref().filter(|own| !KEEPING.contains(own)) {
+    if let Some(policy) = look
+        .eviction_policy
+        .as_deref()
+        .filter(|own| !KEEPING.contains(own))
+    {
         return Err(Finding::warning(Check::R1, "eviction")
             .saw(sent, format!("maxmemory-policy {policy}"))
             .so(
@@ -295,30 +299,34 @@ mod tests {
     #[test]
     fn servers_that_forget_or_are_old_are_found() {
         let now = Timestamp::from_unix(1000);
-        let good = Look {
+        let good = StoreDiagnostics {
             version: Some("7.0.15".to_owned()),
-            hears: true,
+            delivers_messages: true,
             now: Some(now),
-            ..Look::default()
+            ..StoreDiagnostics::default()
         };
-        let id = |change: fn(&mut Look)| {
+        let id = |change: fn(&mut StoreDiagnostics)| {
             let mut look = good.clone();
             change(&mut look);
             judged(&look, now).err().map(|own| own.id)
         };
         assert_eq!(id(|_| {}), None);
-        assert_eq!(id(|look| look.forgets = Some("volatile-ttl".into())), None);
+        assert_eq!(
+            id(|look| look.eviction_policy = Some("volatile-ttl".into())),
+            None
+        );
         for (change, expected) in [
             (
-                (|look| look.forgets = Some("allkeys-lru".into())) as fn(&mut Look),
+                (|look| look.eviction_policy = Some("allkeys-lru".into()))
+                    as fn(&mut StoreDiagnostics),
                 "R1.eviction",
             ),
             (
-                |look| look.forgets = Some("volatile-lru".into()),
+                |look| look.eviction_policy = Some("volatile-lru".into()),
                 "R1.eviction",
             ),
             (|look| look.version = Some("6.0.16".into()), "R1.version"),
-            (|look| look.hears = false, "R1.deaf"),
+            (|look| look.delivers_messages = false, "R1.deaf"),
             (
                 |look| look.now = Some(Timestamp::from_unix(900)),
                 "R1.clock",

@@ -22,7 +22,7 @@ use cluster::{
     placement::Placement,
     presence::Presence,
     revocation::Revocations,
-    store::{State, Store},
+    store::{Store, StoreState},
 };
 use observe::metrics::{ControlMetrics, Format, Metrics, ProbeMetrics, Verdict};
 use oidc::{ProviderStatus, RelyingParty};
@@ -123,7 +123,8 @@ impl Admin {
 
     fn metrics(&self, format: Format) -> Response<Full<Bytes>> {
         let set = |gauge: &Gauge, n: usize| gauge.set(i64::try_from(n).unwrap_or(i64::MAX));
-        let (rooms, people) = self.presence.totals();
+        let totals = self.presence.totals();
+        let (rooms, people) = (totals.rooms, totals.occupants);
         set(&self.control.rooms, rooms);
         set(&self.control.people, people);
         if let Some(provider) = &self.relying_party {
@@ -155,7 +156,7 @@ impl Admin {
             reasons.push(format!("OpenID provider: {reason}"));
         }
         let store = self.store.state();
-        if let State::Unreachable { reason } = &store {
+        if let StoreState::Unreachable { reason } = &store {
             reasons.push(format!("store: {reason}"));
         }
         let backends = self.probe.verdicts();
@@ -189,7 +190,10 @@ impl Admin {
         if certificate.is_some_and(|certificate| certificate.reloads.is_failing()) {
             reasons.push("the new certificate cannot be used; see the log".to_owned());
         }
-        let view = self.placement.as_ref().map(|placement| placement.view());
+        let view = self
+            .placement
+            .as_ref()
+            .map(|placement| placement.shard_map());
         let shards = view.filter(|view| view.is_sharded());
         let shards = shards.map(|view| shards::readiness(&view));
         if let Some((_, lost)) = &shards {

@@ -87,11 +87,13 @@ impl Authorizer {
         intent: Intent,
     ) -> Situation {
         let presence = &self.presence;
-        let present = principal.is_some_and(|principal| presence.is_here(room, principal.id()));
+        let present = principal.is_some_and(|principal| presence.is_present(room, principal.id()));
         Situation {
             now: self.clock.now(),
             open: presence.is_open(room),
-            others: presence.people(room).saturating_sub(u32::from(present)),
+            others: presence
+                .occupant_count(room)
+                .saturating_sub(u32::from(present)),
             staying: intent == Intent::Poll,
         }
     }

@@ -10,7 +10,7 @@ use aws_lc_rs::digest;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, header};
 
-use cluster::store::Remembered;
+use cluster::store::PutOutcome;
 use model::{
     integration::EmbedError,
     room::RoomKey,
@@ -136,16 +136,16 @@ impl Worker {
         let claiming = self
             .state
             .control
-            .spawn(async move { store.remember(&key, &claimed, left).await });
+            .spawn(async move { store.put_if_absent(&key, &claimed, left).await });
         let outcome = claiming
             .await
             .map_err(|_| RequestError::Internal("the store task ended before it answered"))??;
         match outcome {
             // The first use is not in the store: it was lost, or made at a replica without a shared
             // store. The token's own time decides.
-            Remembered::New => Ok(presented.check_time(self.state.clock.now())?),
-            Remembered::Before(before) if resumes && before == value => Ok(()),
-            Remembered::Before(_) => Err(RequestError::UsedToken),
+            PutOutcome::Stored => Ok(presented.check_time(self.state.clock.now())?),
+            PutOutcome::Existing(before) if resumes && before == value => Ok(()),
+            PutOutcome::Existing(_) => Err(RequestError::UsedToken),
         }
     }
 

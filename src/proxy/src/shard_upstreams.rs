@@ -51,7 +51,7 @@ impl Worker {
 
     /// The way for what belongs to no room.
     pub(crate) fn default_upstreams(&self) -> Result<Rc<ShardUpstreams>, RequestError> {
-        let shard = self.jitsi()?.placement.common();
+        let shard = self.jitsi()?.placement.default_shard();
         self.upstreams(shard)
     }
 
@@ -64,7 +64,7 @@ impl Worker {
         let Some(name) = shard else {
             return self.upstreams_of_room(room).await;
         };
-        let shard = self.jitsi()?.placement.again(name, room);
+        let shard = self.jitsi()?.placement.shard_for_stream(name, room);
         self.upstreams(shard.ok_or_else(|| RequestError::Moved { room: room.clone() })?)
     }
 
@@ -85,7 +85,7 @@ impl Worker {
         answer: Result<T, SendError>,
     ) -> Result<T, RequestError> {
         if let (Err(_), Ok(JitsiBackend { placement, .. })) = (&answer, self.jitsi()) {
-            placement.doubt(&upstreams.shard);
+            placement.request_probe(&upstreams.shard);
         }
         answer.map_err(RequestError::from)
     }
@@ -103,7 +103,7 @@ impl Worker {
         };
         self.connections.end_moved(|room_shard| {
             placement
-                .again(room_shard.shard.as_str(), &room_shard.room)
+                .shard_for_stream(room_shard.shard.as_str(), &room_shard.room)
                 .is_none()
         });
     }
@@ -121,7 +121,7 @@ impl Worker {
             placement,
             ..
         } = self.jitsi()?;
-        let view = placement.view();
+        let view = placement.shard_map();
         // Whoever is under way to a shard that is gone has its upstreams.
         all.retain(|upstreams| {
             let mut shards = view.shards().iter();
@@ -152,7 +152,7 @@ impl ShardUpstreams {
         let pool = |to: &http::uri::Authority| {
             Pool::new(to.clone(), settings.connect_timeout, settings.idle)
         };
-        let place = &shard.place;
+        let place = &shard.endpoints;
         Self {
             web: pool(&place.web),
             xmpp: pool(&place.xmpp),
@@ -165,7 +165,7 @@ impl ShardUpstreams {
     /// The Prosody for a query: a visitor node, if it names one that there is; else what it names
     /// is dropped.
     pub(crate) fn prosody_for(&self, query: &mut ForwardedParameters) -> &Pool {
-        let nodes = self.shard.place.visitors.iter().zip(&self.visitors);
+        let nodes = self.shard.endpoints.visitors.iter().zip(&self.visitors);
         let named = query.visitor_node();
         let known = nodes
             .filter(|(node, _)| named.is_some_and(|named| node.name == named))
@@ -204,8 +204,11 @@ mod tests {
 
     use super::*;
     use cluster::{
-        placement::{Place, Placement, Settings, ShardSettings, VisitorNode},
-        store::Memory,
+        placement::{
+            Placement, PlacementContext, PlacementSettings, ShardEndpoints, ShardSettings,
+            VisitorNode,
+        },
+        store::MemoryStore,
     };
     use model::query::SignallingQuery;
     use model::{clock::Clock, random::Random, shard::ShardState};
@@ -217,7 +220,7 @@ mod tests {
             name: ShardName::parse("s1").unwrap(),
             weight: 100,
             state: ShardState::Ready,
-            place: Place {
+            endpoints: ShardEndpoints {
                 web: at("web:80"),
                 xmpp: at("prosody:5280"),
                 visitors: vec![VisitorNode {
@@ -226,13 +229,17 @@ mod tests {
                 }],
             },
         };
-        let settings = Settings {
+        let settings = PlacementSettings {
             shards: vec![shard],
             sharded: true,
         };
-        let shared: (_, _, Arc<dyn cluster::store::Store>) =
-            (Clock::system(), Random::system(), Arc::new(Memory::new()));
-        let placement = Placement::new(settings, "meet.jitsi", shared, ShardMetrics::default());
+        let context = PlacementContext {
+            clock: Clock::system(),
+            random: Random::system(),
+            store: Arc::new(MemoryStore::new()),
+            metrics: ShardMetrics::default(),
+        };
+        let (placement, _sync) = Placement::new(settings, "meet.jitsi", context);
         let settings = upstream::Settings {
             web: at("web:80"),
             xmpp: at("prosody:5280"),
@@ -242,7 +249,7 @@ mod tests {
             web_timeout: Duration::from_secs(1),
             bosh_timeout: Duration::from_secs(1),
         };
-        ShardUpstreams::new(placement.common(), &settings, true)
+        ShardUpstreams::new(placement.default_shard(), &settings, true)
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the unit tests of several phases need: people, rooms and the state of a small deployment.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, time::Duration};
 
 use cluster::{presence::Presence, revocation::Revocations};
 use http::{HeaderMap, HeaderValue, header};
@@ -46,12 +46,12 @@ impl Deployment {
             authenticator: Authenticator {
                 sessions: SessionCodec::new(&keyring, ORIGIN, settings, clock.clone()),
                 passes: PassCookies::new(&keyring, ORIGIN, clock.clone()),
-                revocations: Arc::new(Revocations::new(longest, clock.clone())),
+                revocations: Revocations::new(longest, clock.clone()).0,
                 origin: ORIGIN.to_owned(),
             },
             authorizer: Authorizer {
                 owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
-                presence: Arc::new(Presence::new(&Random::system())),
+                presence: Presence::new(&Random::system()).0,
                 clock: clock.clone(),
             },
             clock,

@@ -1,153 +1,153 @@
-//! Which shards are lost: what probes here found, and what other replicas say of theirs.
+//! Which shards are lost, by the probes of this replica and the reports of its peers.
 //!
-//! A shard is lost when this replica does not reach it and no other does: else rooms would be torn
-//! apart between replicas of which one has trouble with its network.
+//! A shard is lost if this replica does not reach it and no peer does. One replica with a broken
+//! network alone must not move rooms that the others still serve.
 
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
 };
 
+use model::shard::ShardName;
 use tokio::time::Instant;
 
 use super::message::Reach;
-use model::shard::ShardName;
 
-/// What probes say of one shard.
+/// Whether a shard is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
     Reached,
     Lost,
 }
 
-/// The last probes of one shard.
+/// The last probes of one shard, which turn single results into a stable finding.
 #[derive(Debug, Default)]
 pub(super) struct Streak {
     finding: Option<Finding>,
-    /// How many probes in a row say something else.
-    against: u32,
+    /// Number of successive probes that contradict the finding.
+    contradictions: u32,
 }
 
-/// What is known of all shards.
+/// The findings of this replica and its peers.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     own: HashMap<ShardName, Finding>,
-    others: HashMap<String, Heard>,
+    peers: HashMap<String, PeerReach>,
 }
 
 #[derive(Debug)]
-struct Heard {
+struct PeerReach {
     reach: Reach,
-    at: Instant,
+    received: Instant,
 }
 
 // === impl Streak ===
 
 impl Streak {
-    /// Takes a probe in; tells the finding if it is another now.
+    /// Counts a probe; returns the finding if it changes.
     pub(super) fn observe(&mut self, answered: bool) -> Option<Finding> {
-        let (found, enough) = if answered {
-            (Finding::Reached, BACK_AFTER)
+        let (found, threshold) = if answered {
+            (Finding::Reached, RECOVERY_THRESHOLD)
         } else {
-            (Finding::Lost, LOST_AFTER)
+            (Finding::Lost, LOSS_THRESHOLD)
         };
         if self.finding == Some(found) {
-            self.against = 0;
+            self.contradictions = 0;
             return None;
         }
-        self.against += 1;
-        // What was never lost does not have to come back twice.
+        self.contradictions += 1;
+        // The first finding needs one response only: the shard was not lost before.
         let first = answered && self.finding.is_none();
-        if self.against < enough && !first {
+        if self.contradictions < threshold && !first {
             return None;
         }
         *self = Self {
             finding: Some(found),
-            against: 0,
+            contradictions: 0,
         };
         Some(found)
     }
 
-    /// Whether the next probe should come soon.
-    pub(super) fn is_doubtful(&self) -> bool {
-        self.against > 0
+    /// Whether probes contradict the finding, so that the next one should be soon.
+    pub(super) fn is_contested(&self) -> bool {
+        self.contradictions > 0
     }
 }
 
 // === impl Health ===
 
 impl Health {
-    /// Probes here found something.
-    pub(super) fn found(&mut self, shard: ShardName, finding: Finding) {
+    /// Records a finding of this replica.
+    pub(super) fn record(&mut self, shard: ShardName, finding: Finding) {
         self.own.insert(shard, finding);
     }
 
-    /// Forgets a shard, for it is another one now.
-    pub(super) fn forget(&mut self, shard: &ShardName) {
+    /// Removes a shard whose addresses changed.
+    pub(super) fn remove_shard(&mut self, shard: &ShardName) {
         self.own.remove(shard);
     }
 
-    /// Another replica said what it reaches.
-    pub(super) fn hear(&mut self, replica: String, reach: Reach, at: Instant) {
-        self.others.insert(replica, Heard { reach, at });
+    /// Records a peer's report.
+    pub(super) fn record_peer(&mut self, replica: String, reach: Reach, received: Instant) {
+        self.peers.insert(replica, PeerReach { reach, received });
     }
 
-    /// Another replica stopped.
-    pub(super) fn bye(&mut self, replica: &str) {
-        self.others.remove(replica);
+    /// Removes a peer that stops.
+    pub(super) fn remove_peer(&mut self, replica: &str) {
+        self.peers.remove(replica);
     }
 
-    /// Nobody is heard any more.
-    pub(super) fn deafen(&mut self) {
-        self.others.clear();
+    /// Removes all peers: without the store their reports become stale.
+    pub(super) fn clear_peers(&mut self) {
+        self.peers.clear();
     }
 
-    /// Forgets replicas that say nothing.
-    pub(super) fn look(&mut self, now: Instant) {
-        let speaks = |heard: &Heard| now.duration_since(heard.at) < SILENCE;
-        self.others.retain(|_, heard| speaks(heard));
+    /// Removes peers without a report within [`PEER_TIMEOUT`].
+    pub(super) fn expire_peers(&mut self, now: Instant) {
+        let is_live = |peer: &PeerReach| now.duration_since(peer.received) < PEER_TIMEOUT;
+        self.peers.retain(|_, peer| is_live(peer));
     }
 
-    /// What to tell other replicas.
+    /// The report of this replica.
     pub(super) fn reach(&self) -> Reach {
-        let those = |wanted: Finding| {
+        let names = |wanted: Finding| {
             let found = self.own.iter().filter(|(_, found)| **found == wanted);
             let mut names: Vec<_> = found.map(|(name, _)| name.clone()).collect();
             names.sort_unstable();
             names
         };
         Reach {
-            reached: those(Finding::Reached),
-            lost: those(Finding::Lost),
+            reached: names(Finding::Reached),
+            lost: names(Finding::Lost),
         }
     }
 
-    /// The shards that nobody reaches. Of one that was not probed to the end here, others know.
+    /// The shards that no replica reaches. The peers alone decide on one without a finding here.
     pub(super) fn lost(&self) -> HashSet<ShardName> {
-        let others = || self.others.values().map(|heard| &heard.reach);
-        let said = others().flat_map(|reach| &reach.lost);
-        let said = said.filter(|name| !self.own.contains_key(name));
+        let peers = || self.peers.values().map(|peer| &peer.reach);
+        let reported = peers().flat_map(|reach| &reach.lost);
+        let reported = reported.filter(|name| !self.own.contains_key(name));
         let found = self
             .own
             .iter()
             .filter(|(_, found)| **found == Finding::Lost);
         found
             .map(|(name, _)| name)
-            .chain(said)
-            .filter(|name| !others().any(|reach| reach.reached.contains(name)))
+            .chain(reported)
+            .filter(|name| !peers().any(|reach| reach.reached.contains(name)))
             .cloned()
             .collect()
     }
 }
 
-/// After so many failures in a row a shard is lost: one may be a restart, two bad luck.
-const LOST_AFTER: u32 = 3;
+/// Successive failures until a shard is lost: a restart of Prosody may fail one or two probes.
+const LOSS_THRESHOLD: u32 = 3;
 
-/// After so many answers in a row it is back.
-const BACK_AFTER: u32 = 2;
+/// Successive responses until a lost shard is reached again.
+const RECOVERY_THRESHOLD: u32 = 2;
 
-/// After this long a replica that says nothing is gone: three times what is between two beats.
-const SILENCE: Duration = Duration::from_secs(30);
+/// A peer without a report for this long counts as dead: three heartbeats.
+const PEER_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn three_failures_in_a_row_are_a_loss_and_two_answers_a_return() {
+    fn three_successive_failures_lose_a_shard_and_two_responses_recover_it() {
         let mut streak = Streak::default();
         let mut findings = String::new();
         for answered in "yynnynnnnnynyynny".chars() {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn at_first_nothing_is_known_and_only_three_failures_are_a_loss() {
+    fn a_shard_that_never_responded_is_lost_after_three_failures() {
         let mut streak = Streak::default();
         let findings = [false, false, false].map(|answered| streak.observe(answered));
         assert_eq!(findings, [None, None, Some(Finding::Lost)]);
@@ -190,28 +190,28 @@ mod tests {
     async fn a_shard_is_lost_when_no_replica_reaches_it() {
         let mut health = Health::default();
         let now = Instant::now();
-        health.hear("b".to_owned(), reach(&["s1", "s2"], &[]), now);
-        health.found(name("s1"), Finding::Lost);
-        health.found(name("s2"), Finding::Reached);
-        assert!(health.lost().is_empty(), "the other reaches it");
-        health.hear("b".to_owned(), reach(&["s2"], &["s1"]), now);
+        health.record_peer("b".to_owned(), reach(&["s1", "s2"], &[]), now);
+        health.record(name("s1"), Finding::Lost);
+        health.record(name("s2"), Finding::Reached);
+        assert!(health.lost().is_empty(), "a peer reaches it");
+        health.record_peer("b".to_owned(), reach(&["s2"], &["s1"]), now);
         assert_eq!(health.lost(), [name("s1")].into());
         assert_eq!(health.reach(), reach(&["s2"], &["s1"]));
-        health.hear("c".to_owned(), reach(&["s1"], &[]), now);
+        health.record_peer("c".to_owned(), reach(&["s1"], &[]), now);
         assert!(health.lost().is_empty());
-        health.look(now + SILENCE);
+        health.expire_peers(now + PEER_TIMEOUT);
         assert_eq!(health.lost(), [name("s1")].into());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_has_not_probed_yet_believes_the_others() {
+    async fn peers_decide_on_a_shard_that_is_not_probed_yet() {
         let mut health = Health::default();
-        health.hear("b".to_owned(), reach(&["s2"], &["s1"]), Instant::now());
+        health.record_peer("b".to_owned(), reach(&["s2"], &["s1"]), Instant::now());
         assert_eq!(health.lost(), [name("s1")].into());
-        health.found(name("s1"), Finding::Reached);
+        health.record(name("s1"), Finding::Reached);
         assert!(health.lost().is_empty());
-        health.forget(&name("s1"));
-        health.bye("b");
+        health.remove_shard(&name("s1"));
+        health.remove_peer("b");
         assert!(health.lost().is_empty());
     }
 }

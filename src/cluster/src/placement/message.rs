@@ -1,129 +1,155 @@
-//! What replicas write of shards for each other, in JSON.
-
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+//! The JSON form of pins, overrides and reachability, in the store and in messages.
 
 use model::{
     room::RoomKey,
     shard::{ShardName, ShardState},
 };
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// Where a room is. Of two pins of a room the greater counts, on every replica.
+/// The shard of a room. Of two pins of a room the greater wins, on every replica.
+///
+/// The derived order compares the version first: a replica that moves a room gives its pin a greater
+/// version, so the move wins over what others still know. Equal versions arise when two replicas
+/// place a room in the same second without the store; then the name decides, the same everywhere.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Pin {
-    // The order of the fields is that of the pins.
-    /// Greater than that of the pin it took the place of; else the time.
+    // The derived order depends on the order of the fields.
+    /// Unix time in seconds, or one more than the version of the replaced pin if that is greater: a
+    /// clock that runs behind does not make a pin lose.
     #[serde(rename = "n")]
-    pub(super) number: u64,
+    pub(super) version: u64,
     #[serde(rename = "s")]
     pub(super) shard: ShardName,
 }
 
-/// A room and its pin.
+/// A room with its pin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Pinned {
+pub(super) struct RoomPin {
     #[serde(rename = "r")]
     pub(super) room: RoomKey,
     #[serde(flatten)]
     pub(super) pin: Pin,
 }
 
-/// A state that an operator set over the configured one, or took back.
+/// An operator's order to give a shard another state than the configured one, or to return to that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Order {
+pub(super) struct Override {
     pub(super) shard: ShardName,
+    /// `None` for the configured state.
     pub(super) state: Option<ShardState>,
-    /// The later counts.
-    pub(super) number: u64,
+    /// Of two overrides of a shard the greater version wins; made as that of a [`Pin`].
+    #[serde(rename = "number")]
+    pub(super) version: u64,
 }
 
-/// Which shards a replica reaches, and which it does not; of others it does not know.
+/// The results of a replica's probes. A shard in neither list is not probed yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Reach {
     pub(super) reached: Vec<ShardName>,
     pub(super) lost: Vec<ShardName>,
 }
 
-/// One thing that a replica says.
+/// A message of one replica to all.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Message {
-    /// Who says it.
+    /// Name of the sender.
     pub(super) replica: String,
     #[serde(flatten)]
-    pub(super) said: Said,
+    pub(super) payload: Payload,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Said {
-    /// These rooms live.
-    Pins(Vec<Pinned>),
-    /// An operator wants this.
-    Order(Order),
-    /// I am here, and reach these.
+pub(super) enum Payload {
+    /// Pins of live rooms.
+    Pins(Vec<RoomPin>),
+    /// An override.
+    #[serde(rename = "order")]
+    Override(Override),
+    /// The heartbeat: what the sender reaches.
     Reach(Reach),
-    /// Tell me what you reach.
-    Who,
-    /// I stop.
-    Bye,
+    /// Asks all replicas for a heartbeat.
+    #[serde(rename = "who")]
+    ReachRequest,
+    /// The sender stops.
+    #[serde(rename = "bye")]
+    Leave,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Versioned<T> {
     #[serde(rename = "v")]
-    version: u32,
+    form: u32,
     #[serde(flatten)]
-    what: T,
+    value: T,
 }
 
-pub(super) fn write(what: &impl Serialize) -> String {
-    let version = VERSION;
-    serde_json::to_string(&Versioned { version, what }).expect("texts, numbers and lists are JSON")
+/// Formats a value with the version of its form.
+pub(super) fn to_json(value: &impl Serialize) -> String {
+    let form = FORM;
+    // Infallible: the types have string keys and no fallible `Serialize`.
+    serde_json::to_string(&Versioned { form, value }).expect("placement types serialize to JSON")
 }
 
-/// `None` for what another release wrote.
-pub(super) fn read<T: DeserializeOwned>(text: &str) -> Option<T> {
-    let read: Versioned<T> = serde_json::from_str(text).ok()?;
-    (read.version == VERSION).then_some(read.what)
+/// Parses a value; `None` if it is malformed or of another version.
+pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Option<T> {
+    let versioned: Versioned<T> = serde_json::from_str(text).ok()?;
+    (versioned.form == FORM).then_some(versioned.value)
 }
 
-const VERSION: u32 = 1;
+const FORM: u32 = 1;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_and_other_versions_are_not() {
-        let pinned = Pinned {
+    fn values_round_trip_and_other_versions_are_rejected() {
+        let room_pin = RoomPin {
             room: RoomKey::from_text("acme/café").unwrap(),
             pin: Pin {
-                number: 7,
+                version: 7,
                 shard: ShardName::parse("s1").unwrap(),
             },
         };
-        let order = Order {
+        let drain = Override {
             shard: ShardName::parse("s1").unwrap(),
             state: None,
-            number: 3,
+            version: 3,
         };
-        assert_eq!(read::<Pin>(&write(&pinned.pin)).as_ref(), Some(&pinned.pin));
-        assert_eq!(read::<Pinned>(&write(&pinned)).as_ref(), Some(&pinned));
-        assert_eq!(read::<Order>(&write(&order)).as_ref(), Some(&order));
-        let said = [
-            Said::Pins(vec![pinned]),
-            Said::Order(order),
-            Said::Reach(Reach::default()),
-            Said::Who,
-            Said::Bye,
-        ];
-        for said in said {
+        assert_eq!(
+            from_json::<Pin>(&to_json(&room_pin.pin)).as_ref(),
+            Some(&room_pin.pin)
+        );
+        assert_eq!(
+            from_json::<RoomPin>(&to_json(&room_pin)).as_ref(),
+            Some(&room_pin)
+        );
+        assert_eq!(
+            from_json::<Override>(&to_json(&drain)).as_ref(),
+            Some(&drain)
+        );
+        for (payload, wire) in [
+            (Payload::Pins(vec![room_pin]), "\"pins\":[{\"r\":"),
+            (
+                Payload::Override(drain),
+                "\"order\":{\"shard\":\"s1\",\"state\":null,\"number\":3}",
+            ),
+            (Payload::Reach(Reach::default()), "\"reach\":{"),
+            (Payload::ReachRequest, "\"who\""),
+            (Payload::Leave, "\"bye\""),
+        ] {
             let replica = "a".to_owned();
-            let message = Message { replica, said };
-            let text = write(&message);
-            assert_eq!(read(&text), Some(message));
-            assert_eq!(read::<Message>(&text.replace("\"v\":1", "\"v\":2")), None);
+            let message = Message { replica, payload };
+            let text = to_json(&message);
+            assert!(text.contains(wire), "{text}");
+            assert_eq!(from_json(&text), Some(message));
+            assert_eq!(
+                from_json::<Message>(&text.replace("\"v\":1", "\"v\":2")),
+                None
+            );
         }
-        assert_eq!(read::<Pin>("no JSON"), None);
-        assert_eq!(read::<Pin>(r#"{"v":1,"n":1,"s":"a b"}"#), None);
+        assert_eq!(from_json::<Pin>("no JSON"), None);
+        assert_eq!(from_json::<Pin>(r#"{"v":1,"n":1,"s":"a b"}"#), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Probes: whether a shard's Prosody answers.
+//! Probes of a shard's Prosody over HTTP.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -16,30 +16,30 @@ use tracing::debug;
 
 use super::{
     health::{Finding, Streak},
-    view::Shard,
+    shard_map::Shard,
 };
 
-/// Asks a shard for a sign of life.
+/// Sends one probe to a shard.
 pub(super) type Probe =
     Arc<dyn Fn(Arc<Shard>) -> BoxFuture<'static, Result<(), ProbeError>> + Send + Sync>;
 
-/// Why a shard gave no sign of life.
+/// A probe failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProbeError {
     #[error("cannot connect")]
     Connect(#[from] std::io::Error),
-    #[error("no HTTP answer")]
+    #[error("no HTTP response")]
     Http(#[from] hyper::Error),
-    #[error("the XMPP domain is no host name")]
+    #[error("the XMPP domain is not a valid `Host`")]
     Host(#[from] http::Error),
-    #[error("answers with {0}")]
+    #[error("responded with {0}")]
     Status(StatusCode),
-    #[error("no answer in time")]
+    #[error("no response in time")]
     Timeout,
 }
 
-/// Probes a shard for ever, sooner while it is in doubt, and tells what was found whenever that is
-/// something else.
+/// Probes a shard for ever and reports each change of the finding. The pause is shorter while
+/// probes contradict the finding.
 pub(super) async fn watch(
     shard: Arc<Shard>,
     probe: Probe,
@@ -48,8 +48,8 @@ pub(super) async fn watch(
 ) {
     let mut streak = Streak::default();
     loop {
-        let answer = timeout(PROBE_TIMEOUT, probe(Arc::clone(&shard))).await;
-        let outcome = answer.unwrap_or(Err(ProbeError::Timeout));
+        let response = timeout(PROBE_TIMEOUT, probe(Arc::clone(&shard))).await;
+        let outcome = response.unwrap_or(Err(ProbeError::Timeout));
         if let Err(error) = &outcome {
             debug!(shard = %shard.name, %error, "a probe failed");
             failed(&shard);
@@ -57,23 +57,24 @@ pub(super) async fn watch(
         if let Some(finding) = streak.observe(outcome.is_ok()) {
             found(&shard, finding);
         }
-        // However many requests fail, Prosody is not asked more often than this.
-        sleep(DOUBTFUL_PAUSE).await;
-        if !streak.is_doubtful() {
+        // The minimum, however many requests fail and ask for a probe.
+        sleep(CONTESTED_PAUSE).await;
+        if !streak.is_contested() {
             tokio::select! {
-                () = sleep(CALM) => {}
-                () = shard.doubt.notified() => {}
+                () = sleep(FURTHER_PAUSE) => {}
+                () = shard.probe_requested.notified() => {}
             }
         }
     }
 }
 
-/// Prosody's BOSH module answers a GET with a page. 403 is an answer, too: somebody is there.
+/// Probes by a GET of the BOSH endpoint, to which Prosody's `mod_bosh` responds with a page; 403
+/// also proves that it is alive.
 pub(super) fn by_http(xmpp_domain: Arc<str>) -> Probe {
     Arc::new(move |shard| {
         let host = Arc::clone(&xmpp_domain);
         Box::pin(async move {
-            let to = &shard.place.xmpp;
+            let to = &shard.endpoints.xmpp;
             let address = (
                 to.host().trim_matches(['[', ']']),
                 to.port_u16().unwrap_or(80),
@@ -82,16 +83,16 @@ pub(super) fn by_http(xmpp_domain: Arc<str>) -> Probe {
             let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
             let request = Request::get("/http-bind").header(header::HOST, &*host);
             let request = request.body(Empty::<Bytes>::new())?;
-            let mut answering = pin!(sender.send_request(request));
-            // The connection is driven until the head is there; the rest nobody wants.
-            let answer = tokio::select! {
-                answer = &mut answering => answer,
+            let mut responding = pin!(sender.send_request(request));
+            // Drives the connection until the head has arrived; the body is not read.
+            let response = tokio::select! {
+                response = &mut responding => response,
                 ended = connection => {
                     ended?;
-                    answering.await
+                    responding.await
                 }
             }?;
-            match answer.status() {
+            match response.status() {
                 StatusCode::OK | StatusCode::FORBIDDEN => Ok(()),
                 other => Err(ProbeError::Status(other)),
             }
@@ -99,13 +100,13 @@ pub(super) fn by_http(xmpp_domain: Arc<str>) -> Probe {
     })
 }
 
-/// How much longer the pause is after a probe of a shard that is as it was: five seconds in all.
-const CALM: Duration = Duration::from_secs(4);
+/// Added to the pause while probes confirm the finding: five seconds in all.
+const FURTHER_PAUSE: Duration = Duration::from_secs(4);
 
-/// Between two probes while it is not known whether something changed; at least, in any case.
-const DOUBTFUL_PAUSE: Duration = Duration::from_secs(1);
+/// Pause while probes contradict the finding, and the minimum otherwise.
+const CONTESTED_PAUSE: Duration = Duration::from_secs(1);
 
-/// Prosody answers within milliseconds, even when it is busy.
+/// Limit for one probe; a busy Prosody responds within milliseconds.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
@@ -116,6 +117,7 @@ mod tests {
     };
 
     use http::uri::Authority;
+    use model::shard::ShardName;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
@@ -123,21 +125,20 @@ mod tests {
     };
 
     use super::*;
-    use crate::placement::Place;
-    use model::shard::ShardName;
+    use crate::placement::ShardEndpoints;
 
     fn shard(xmpp: &str) -> Arc<Shard> {
         let xmpp: Authority = xmpp.parse().unwrap();
-        let place = Place {
+        let endpoints = ShardEndpoints {
             web: xmpp.clone(),
             xmpp,
             visitors: vec![],
         };
-        Arc::new(Shard::new(ShardName::parse("s1").unwrap(), place))
+        Arc::new(Shard::new(ShardName::parse("s1").unwrap(), endpoints))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_shard_is_lost_after_three_failures_and_back_after_two_answers() {
+    async fn findings_change_after_three_failures_and_two_responses() {
         let (up, probes) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU32::new(0)));
         let probe: Probe = {
             let (up, probes) = (Arc::clone(&up), Arc::clone(&probes));
@@ -151,17 +152,17 @@ mod tests {
         let began = Instant::now();
         let found = Arc::new(Mutex::new(Vec::new()));
         let shard = shard("127.0.0.1:1");
-        let notes = Arc::clone(&found);
-        let note = move |_: &Shard, finding| {
+        let sink = Arc::clone(&found);
+        let record = move |_: &Shard, finding| {
             let after = began.elapsed().as_secs();
-            notes.lock().unwrap().push((finding, after));
+            sink.lock().unwrap().push((finding, after));
         };
         let failures = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&failures);
         let count = move |_: &Shard| {
             counted.fetch_add(1, Ordering::Relaxed);
         };
-        let watching = tokio::spawn(watch(Arc::clone(&shard), probe, count, note));
+        let watching = tokio::spawn(watch(Arc::clone(&shard), probe, count, record));
         let wait = async |seconds| {
             for _ in 0..seconds {
                 advance(Duration::from_secs(1)).await;
@@ -172,9 +173,9 @@ mod tests {
         wait(12).await;
         assert_eq!(*found.lock().unwrap(), [(Finding::Reached, 0)]);
         assert_eq!(probes.load(Ordering::Relaxed), 3);
-        // Somebody cannot connect: the next probe is not waited for, and the loss is soon.
+        // A request for a probe ends the long pause.
         up.store(false, Ordering::Relaxed);
-        shard.doubt.notify_one();
+        shard.probe_requested.notify_one();
         wait(3).await;
         assert_eq!(found.lock().unwrap().last(), Some(&(Finding::Lost, 15)));
         up.store(true, Ordering::Relaxed);
@@ -184,9 +185,9 @@ mod tests {
             matches!(back, Some((Finding::Reached, 18..=22))),
             "{back:?}"
         );
-        // One answer that is missing is nothing.
+        // One failed probe changes nothing.
         up.store(false, Ordering::Relaxed);
-        shard.doubt.notify_one();
+        shard.probe_requested.notify_one();
         wait(1).await;
         up.store(true, Ordering::Relaxed);
         wait(10).await;
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failing_requests_do_not_make_probes_a_flood() {
+    async fn requested_probes_are_limited_to_one_per_second() {
         let probes = Arc::new(AtomicU32::new(0));
         let probe: Probe = {
             let probes = Arc::clone(&probes);
@@ -208,7 +209,7 @@ mod tests {
         let shard = shard("127.0.0.1:1");
         let watching = tokio::spawn(watch(Arc::clone(&shard), probe, |_| {}, |_, _| {}));
         for _ in 0..100 {
-            shard.doubt.notify_one();
+            shard.probe_requested.notify_one();
             advance(Duration::from_millis(100)).await;
             tokio::task::yield_now().await;
         }
@@ -217,23 +218,23 @@ mod tests {
         watching.abort();
     }
 
-    /// Answers each connection with a status line, and notes what it was asked.
-    async fn answers(status: &'static str) -> (String, tokio::task::JoinHandle<String>) {
+    /// Responds to one connection with a status line; the task returns the request.
+    async fn respond(status: &'static str) -> (String, tokio::task::JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let asked = tokio::spawn(async move {
+        let request = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 1024];
             let count = stream.read(&mut request).await.unwrap();
-            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
-            stream.write_all(answer.as_bytes()).await.unwrap();
+            let response = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            stream.write_all(response.as_bytes()).await.unwrap();
             String::from_utf8(request[..count].to_vec()).unwrap()
         });
-        (address, asked)
+        (address, request)
     }
 
     #[tokio::test]
-    async fn prosody_is_asked_for_its_domain_and_a_refusal_is_a_sign_of_life() {
+    async fn a_probe_sends_the_xmpp_domain_and_accepts_200_and_403() {
         let probe = by_http("meet.jitsi".into());
         for (status, alive) in [
             ("200 OK", true),
@@ -241,16 +242,19 @@ mod tests {
             ("404 Not Found", false),
             ("502 Bad Gateway", false),
         ] {
-            let (address, asked) = answers(status).await;
+            let (address, request) = respond(status).await;
             let outcome = probe(shard(&address)).await;
             assert_eq!(outcome.is_ok(), alive, "{status}: {outcome:?}");
-            let asked = asked.await.unwrap();
-            assert!(asked.starts_with("GET /http-bind HTTP/1.1\r\n"), "{asked}");
-            assert!(asked.contains("host: meet.jitsi\r\n"), "{asked}");
+            let request = request.await.unwrap();
+            assert!(
+                request.starts_with("GET /http-bind HTTP/1.1\r\n"),
+                "{request}"
+            );
+            assert!(request.contains("host: meet.jitsi\r\n"), "{request}");
         }
-        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = nobody.local_addr().unwrap().to_string();
-        drop(nobody);
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = closed.local_addr().unwrap().to_string();
+        drop(closed);
         assert!(probe(shard(&address)).await.is_err());
     }
 }

@@ -1,39 +1,38 @@
-//! What replicas say to each other of presence, as JSON.
-//!
-//! Each numbers what it says of changes. Now and then, and when asked, it writes its whole list
-//! under a key of its own and says up to which number the list goes: whoever missed something
-//! reads it.
-
-use serde::{Deserialize, Serialize};
+//! The JSON form of presence: messages between replicas, and the list of each replica in the store.
 
 use model::room::RoomKey;
+use serde::{Deserialize, Serialize};
 
-/// One thing that a replica says.
+/// A message of one replica to all.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Message {
     #[serde(rename = "v")]
     version: u32,
-    /// Who says it.
+    /// Name of the sender.
     pub(super) replica: String,
     #[serde(flatten)]
-    pub(super) said: Said,
+    pub(super) payload: Payload,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Said {
-    /// People came and went.
+pub(super) enum Payload {
+    /// People entered or left.
     Changes(Changes),
-    /// I am here, and my list goes up to this number.
-    Beat(u64),
-    /// Tell me of your lists.
-    Who,
-    /// I stop; nobody is here any more.
-    Bye,
+    /// The sender is alive; its list in the store includes the changes up to this number.
+    #[serde(rename = "beat")]
+    Heartbeat(u64),
+    /// Asks all replicas for a heartbeat.
+    #[serde(rename = "who")]
+    HeartbeatRequest,
+    /// The sender stops and has no occupants any more.
+    #[serde(rename = "bye")]
+    Leave,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Changes {
+    /// One more than that of the sender's previous batch.
     #[serde(rename = "n")]
     pub(super) number: u64,
     #[serde(rename = "c")]
@@ -45,34 +44,35 @@ pub(super) struct Change {
     #[serde(rename = "r")]
     pub(super) room: RoomKey,
     #[serde(rename = "w")]
-    pub(super) who: String,
-    /// Whether they are there, and if so, whether they may start the meeting.
+    pub(super) person: String,
+    /// `None` if the person has left; else whether they may start the meeting.
     #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
-    pub(super) here: Option<bool>,
-    /// The replica takes the meeting for open.
+    pub(super) presence: Option<bool>,
+    /// Whether the meeting is open according to the sender.
     #[serde(rename = "o", default)]
     pub(super) open: bool,
 }
 
-/// All that a replica knows of its own.
+/// All occupants of one replica.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct List {
     #[serde(rename = "v")]
     version: u32,
+    /// Number of the last change that the list includes.
     #[serde(rename = "n")]
     pub(super) number: u64,
     #[serde(rename = "r")]
-    pub(super) rooms: Vec<Listed>,
+    pub(super) rooms: Vec<ListedRoom>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Listed {
+pub(super) struct ListedRoom {
     #[serde(rename = "r")]
     pub(super) room: RoomKey,
     #[serde(rename = "o", default)]
     pub(super) open: bool,
-    /// Who is there, and whether they may start the meeting. Nobody is in an open room that was
-    /// left a moment ago.
+    /// Occupants, and whether each may start the meeting. Empty for an open room whose occupants
+    /// left within the grace period.
     #[serde(rename = "p", default)]
     pub(super) people: Vec<(String, bool)>,
 }
@@ -80,16 +80,16 @@ pub(super) struct Listed {
 // === impl Message ===
 
 impl Message {
-    pub(super) fn write(replica: &str, said: Said) -> String {
-        to_json(&Self {
+    pub(super) fn to_json(replica: &str, payload: Payload) -> String {
+        json(&Self {
             version: VERSION,
             replica: replica.to_owned(),
-            said,
+            payload,
         })
     }
 
-    /// `None` for what another release says.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    /// Parses a message; `None` if it is malformed or of another version.
+    pub(super) fn from_json(text: &str) -> Option<Self> {
         let message: Self = serde_json::from_str(text).ok()?;
         (message.version == VERSION).then_some(message)
     }
@@ -98,7 +98,7 @@ impl Message {
 // === impl List ===
 
 impl List {
-    pub(super) fn new(number: u64, rooms: Vec<Listed>) -> Self {
+    pub(super) fn new(number: u64, rooms: Vec<ListedRoom>) -> Self {
         Self {
             version: VERSION,
             number,
@@ -106,19 +106,20 @@ impl List {
         }
     }
 
-    pub(super) fn write(&self) -> String {
-        to_json(self)
+    pub(super) fn to_json(&self) -> String {
+        json(self)
     }
 
-    /// `None` for what another release wrote.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    /// Parses a list; `None` if it is malformed or of another version.
+    pub(super) fn from_json(text: &str) -> Option<Self> {
         let list: Self = serde_json::from_str(text).ok()?;
         (list.version == VERSION).then_some(list)
     }
 }
 
-fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("texts, numbers and lists are JSON")
+fn json(value: &impl Serialize) -> String {
+    // Infallible: the types have string keys and no fallible `Serialize`.
+    serde_json::to_string(value).expect("messages serialize to JSON")
 }
 
 const VERSION: u32 = 1;
@@ -128,27 +129,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_and_other_versions_are_not() {
+    fn messages_round_trip_and_other_versions_are_rejected() {
         let change = Change {
             room: RoomKey::from_text("acme/café").unwrap(),
-            who: "id".to_owned(),
-            here: Some(true),
+            person: "id".to_owned(),
+            presence: Some(true),
             open: true,
         };
-        for said in [
-            Said::Changes(Changes {
-                number: 7,
-                changes: vec![change],
-            }),
-            Said::Beat(3),
-            Said::Who,
-            Said::Bye,
+        let changes = Changes {
+            number: 7,
+            changes: vec![change],
+        };
+        for (payload, wire) in [
+            (Payload::Changes(changes), "\"changes\":{"),
+            (Payload::Heartbeat(3), "\"beat\":3"),
+            (Payload::HeartbeatRequest, "\"who\""),
+            (Payload::Leave, "\"bye\""),
         ] {
-            let text = Message::write("a", said);
-            let message = Message::read(&text).unwrap();
-            assert_eq!(Message::write("a", message.said), text);
-            assert!(Message::read(&text.replace("\"v\":1", "\"v\":2")).is_none());
+            let text = Message::to_json("a", payload);
+            assert!(text.contains(wire), "{text}");
+            let message = Message::from_json(&text).unwrap();
+            assert_eq!(Message::to_json("a", message.payload), text);
+            assert!(Message::from_json(&text.replace("\"v\":1", "\"v\":2")).is_none());
         }
-        assert!(Message::read("no JSON").is_none());
+        assert!(Message::from_json("no JSON").is_none());
     }
 }

@@ -1,28 +1,43 @@
 //! Replicas over one store, in paused time.
 
-use tokio::time::{advance, sleep};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, advance, sleep},
+};
+use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::store::{Memory, Topic, testing::Server};
+use crate::store::{
+    MemoryStore, Store, StoreState, Topic,
+    testing::{RedisServer, until},
+};
 
-/// A replica whose task runs.
+/// Presence whose task runs.
 struct Replica {
     presence: Arc<Presence>,
     stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+    task: JoinHandle<()>,
+}
+
+/// The state of a room on one replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    open: bool,
+    host: bool,
+    occupants: u32,
 }
 
 // === impl Replica ===
 
 impl Replica {
     fn start(store: &Arc<dyn Store>) -> Self {
-        let presence = Arc::new(Presence::new(&Random::system()));
+        let (presence, sync) = Presence::new(&Random::system());
         let stop = CancellationToken::new();
-        let running = Arc::clone(&presence).run(Arc::clone(store), stop.clone());
+        let task = tokio::spawn(sync.run(Arc::clone(store), stop.clone()));
         Self {
             presence,
             stop,
-            task: tokio::spawn(running),
+            task,
         }
     }
 
@@ -31,19 +46,48 @@ impl Replica {
         self.task.await.unwrap();
     }
 
-    /// Open, host is here, people.
-    fn sees(&self, room: &RoomKey) -> (bool, bool, u32) {
-        let presence = &self.presence;
-        (
-            presence.is_open(room),
-            presence.host_is_here(room),
-            presence.people(room),
-        )
+    fn seen(&self, room: &RoomKey) -> Seen {
+        Seen {
+            open: self.presence.is_open(room),
+            host: self.presence.is_host_present(room),
+            occupants: self.presence.occupant_count(room),
+        }
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// A host is present.
+    fn hosted(occupants: u32) -> Self {
+        Self {
+            open: true,
+            host: true,
+            occupants,
+        }
+    }
+
+    /// A host opened the meeting and has left.
+    fn open(occupants: u32) -> Self {
+        Self {
+            open: true,
+            host: false,
+            occupants,
+        }
+    }
+
+    /// No host has opened the meeting.
+    fn closed(occupants: u32) -> Self {
+        Self {
+            open: false,
+            host: false,
+            occupants,
+        }
     }
 }
 
 fn memory() -> Arc<dyn Store> {
-    Arc::new(Memory::new())
+    Arc::new(MemoryStore::new())
 }
 
 fn room(name: &str) -> RoomKey {
@@ -54,9 +98,9 @@ fn person(name: &str) -> SessionId {
     SessionId::from(name)
 }
 
-/// Lets every task do what it can do now.
+/// Lets every task run until it waits.
 async fn settle() {
-    // The clock stands still but for this, and moves when nothing else is left to do.
+    // The clock moves by this sleep only, and when nothing else is left to do.
     sleep(Duration::from_millis(50)).await;
 }
 
@@ -74,91 +118,95 @@ async fn a_host_opens_the_room_and_guests_keep_it_open() {
     let (r, presence) = (room("r"), &replica.presence);
     let guest = presence.attend(&r, &person("guest"), false);
     settle().await;
-    assert_eq!(replica.sees(&r), (false, false, 1));
+    assert_eq!(replica.seen(&r), Seen::closed(1));
     let host = presence.attend(&r, &person("host"), true);
     settle().await;
-    assert_eq!(replica.sees(&r), (true, true, 2));
+    assert_eq!(replica.seen(&r), Seen::hosted(2));
     assert_eq!(changes.try_recv(), Ok(r.clone()));
-    assert!(presence.is_here(&r, &person("host")) && !presence.is_here(&r, &person("x")));
+    assert!(presence.is_present(&r, &person("host")) && !presence.is_present(&r, &person("x")));
     drop(host);
     pass(600).await;
-    assert_eq!(replica.sees(&r), (true, false, 1));
+    assert_eq!(replica.seen(&r), Seen::open(1));
     drop(guest);
     pass(50).await;
-    assert_eq!(replica.sees(&r), (true, false, 0));
+    assert_eq!(replica.seen(&r), Seen::open(0));
     assert!(changes.try_recv().is_err());
     pass(15).await;
-    assert_eq!(replica.sees(&r), (false, false, 0));
+    assert_eq!(replica.seen(&r), Seen::closed(0));
     assert_eq!(changes.try_recv(), Ok(r));
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_back_within_a_minute_finds_the_room_open() {
+async fn an_empty_room_stays_open_for_a_minute() {
     let replica = Replica::start(&memory());
     let (r, presence) = (room("r"), &replica.presence);
     drop(presence.attend(&r, &person("host"), true));
     pass(50).await;
     let guest = presence.attend(&r, &person("guest"), false);
     pass(300).await;
-    assert_eq!(replica.sees(&r), (true, false, 1));
+    assert_eq!(replica.seen(&r), Seen::open(1));
     drop(guest);
     pass(61).await;
-    assert_eq!(replica.sees(&r), (false, false, 0));
+    assert_eq!(replica.seen(&r), Seen::closed(0));
     let _guest = presence.attend(&r, &person("guest"), false);
     settle().await;
-    assert_eq!(replica.sees(&r), (false, false, 1), "a meeting of its own");
+    assert_eq!(
+        replica.seen(&r),
+        Seen::closed(1),
+        "a new meeting without a host"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bosh_stream_is_there_while_it_polls() {
+async fn a_lease_makes_an_occupant_until_it_expires_or_ends() {
     let replica = Replica::start(&memory());
     let (r, presence) = (room("r"), &replica.presence);
     let (host, lease) = (person("host"), Duration::from_secs(30));
     for _ in 0..5 {
-        presence.touch(&r, &host, true, lease);
+        presence.renew_lease(&r, &host, true, lease);
         pass(20).await;
-        assert_eq!(replica.sees(&r), (true, true, 1));
+        assert_eq!(replica.seen(&r), Seen::hosted(1));
     }
     pass(15).await;
-    assert_eq!(replica.sees(&r), (true, false, 0));
-    presence.touch(&r, &host, true, lease);
+    assert_eq!(replica.seen(&r), Seen::open(0));
+    presence.renew_lease(&r, &host, true, lease);
     settle().await;
     let socket = presence.attend(&r, &host, false);
-    presence.leave(&r, &host);
+    presence.end_lease(&r, &host);
     settle().await;
     assert_eq!(
-        replica.sees(&r),
-        (true, false, 1),
-        "one person all the while"
+        replica.seen(&r),
+        Seen::open(1),
+        "one person with two connections"
     );
     drop(socket);
     settle().await;
-    assert_eq!(replica.sees(&r), (true, false, 0));
+    assert_eq!(replica.seen(&r), Seen::open(0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn leases_and_rooms_that_are_over_leave_nothing_behind() {
-    let mut book = Book::new();
-    let now = tokio::time::Instant::now();
+async fn the_roster_forgets_expired_leases_and_empty_rooms() {
+    let mut roster = Roster::default();
+    let now = Instant::now();
     let lease = Duration::from_secs(30);
     for n in 0..1000_u64 {
-        let polled = Happening::Polled {
+        let renewed = PresenceEvent::LeaseRenewed {
             room: room(&format!("r{}", n % 10)),
-            who: format!("{}", n % 3).into(),
-            opens: true,
+            person: format!("{}", n % 3).into(),
+            is_host: true,
             lease,
         };
-        book.happened(polled, now + Duration::from_secs(n));
+        roster.apply_own(renewed, now + Duration::from_secs(n));
     }
-    book.look(now + Duration::from_secs(1100));
-    book.look(now + Duration::from_mins(20));
-    book.take_views();
-    assert!(format!("{book:?}").contains("rooms: {}, "), "{book:?}");
-    assert_eq!(book.next_due(), None);
+    roster.expire(now + Duration::from_secs(1100));
+    roster.expire(now + Duration::from_mins(20));
+    roster.take_view_changes();
+    assert!(format!("{roster:?}").contains("rooms: {}, "), "{roster:?}");
+    assert_eq!(roster.next_due(), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn replicas_see_each_others_people() {
+async fn occupants_of_all_replicas_count_and_a_person_on_two_counts_once() {
     let store = memory();
     let (a, b) = (Replica::start(&store), Replica::start(&store));
     settle().await;
@@ -166,27 +214,23 @@ async fn replicas_see_each_others_people() {
     let r = room("acme/r");
     let host = a.presence.attend(&r, &person("host"), true);
     settle().await;
-    assert_eq!(b.sees(&r), (true, true, 1));
+    assert_eq!(b.seen(&r), Seen::hosted(1));
     assert_eq!(changes.try_recv(), Ok(r.clone()));
-    // The same person, elsewhere too, is the same person.
     let again = b.presence.attend(&r, &person("host"), true);
     settle().await;
-    assert_eq!((a.sees(&r), b.sees(&r)), ((true, true, 1), (true, true, 1)));
+    assert_eq!((a.seen(&r), b.seen(&r)), (Seen::hosted(1), Seen::hosted(1)));
     drop(host);
     settle().await;
-    assert_eq!((a.sees(&r), b.sees(&r)), ((true, true, 1), (true, true, 1)));
+    assert_eq!((a.seen(&r), b.seen(&r)), (Seen::hosted(1), Seen::hosted(1)));
     drop(again);
     settle().await;
-    assert_eq!(a.sees(&r), (true, false, 0));
+    assert_eq!(a.seen(&r), Seen::open(0));
     pass(61).await;
-    assert_eq!(
-        (a.sees(&r), b.sees(&r)),
-        ((false, false, 0), (false, false, 0))
-    );
+    assert_eq!((a.seen(&r), b.seen(&r)), (Seen::closed(0), Seen::closed(0)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_replica_learns_who_is_there() {
+async fn a_new_replica_learns_the_occupants() {
     let store = memory();
     let a = Replica::start(&store);
     let (r, left) = (room("r"), room("left"));
@@ -196,19 +240,15 @@ async fn a_new_replica_learns_who_is_there() {
     settle().await;
     let b = Replica::start(&store);
     settle().await;
-    assert_eq!(
-        b.sees(&r),
-        (true, false, 1),
-        "the meeting was begun by a host"
-    );
-    assert_eq!(b.sees(&left), (true, false, 0), "left a moment ago");
+    assert_eq!(b.seen(&r), Seen::open(1), "a host opened the meeting");
+    assert_eq!(b.seen(&left), Seen::open(0), "within the grace period");
     pass(61).await;
-    assert_eq!(b.sees(&left), (false, false, 0));
-    assert_eq!(b.sees(&r), (true, false, 1));
+    assert_eq!(b.seen(&left), Seen::closed(0));
+    assert_eq!(b.seen(&r), Seen::open(1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replica_that_stops_or_dies_takes_its_people_along() {
+async fn occupants_of_a_replica_that_stops_or_dies_are_removed() {
     let store = memory();
     let (a, b, c) = (
         Replica::start(&store),
@@ -219,51 +259,51 @@ async fn a_replica_that_stops_or_dies_takes_its_people_along() {
     let of_a = a.presence.attend(&r, &person("a"), true);
     let of_b = b.presence.attend(&r, &person("b"), false);
     settle().await;
-    assert_eq!(c.sees(&r), (true, true, 2));
+    assert_eq!(c.seen(&r), Seen::hosted(2));
     a.stop().await;
     settle().await;
-    assert_eq!(c.sees(&r), (true, false, 1), "it said goodbye");
+    assert_eq!(c.seen(&r), Seen::open(1), "at the farewell");
     b.task.abort();
     pass(25).await;
-    assert_eq!(c.sees(&r), (true, false, 1));
+    assert_eq!(c.seen(&r), Seen::open(1));
     pass(10).await;
-    assert_eq!(c.sees(&r), (true, false, 0), "it fell silent");
+    assert_eq!(c.seen(&r), Seen::open(0), "after the timeout");
     drop((of_a, of_b));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_missed_is_made_good() {
+async fn a_missed_change_is_repaired_by_the_next_heartbeat() {
     let store = memory();
     let (a, b) = (Replica::start(&store), Replica::start(&store));
     let r = room("r");
     settle().await;
     let host = a.presence.attend(&r, &person("host"), true);
     settle().await;
-    // Somebody speaks in a's name, so that b believes to have missed something, and wrongly.
+    // A forged message in the name of `a` makes a gap in its numbers.
     let change = message::Change {
         room: r.clone(),
-        who: "ghost".to_owned(),
-        here: Some(true),
+        person: "ghost".to_owned(),
+        presence: Some(true),
         open: true,
     };
     let changes = message::Changes {
         number: 77,
         changes: vec![change],
     };
-    let said = message::Said::Changes(changes);
-    let text = message::Message::write(&a.presence.replica, said);
+    let payload = message::Payload::Changes(changes);
+    let text = message::Message::to_json(&a.presence.replica, payload);
     store.publish(Topic::Presence, &text).await.unwrap();
     settle().await;
-    assert_eq!(b.sees(&r), (true, true, 2));
+    assert_eq!(b.seen(&r), Seen::hosted(2));
     pass(10).await;
-    assert_eq!(b.sees(&r), (true, true, 1));
+    assert_eq!(b.seen(&r), Seen::hosted(1));
     drop(host);
     settle().await;
-    assert_eq!(b.sees(&r), (true, false, 0), "and goes on at once");
+    assert_eq!(b.seen(&r), Seen::open(0), "and later changes apply at once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn nonsense_on_the_channel_is_ignored() {
+async fn invalid_messages_are_ignored() {
     let store = memory();
     let a = Replica::start(&store);
     let r = room("r");
@@ -272,14 +312,13 @@ async fn nonsense_on_the_channel_is_ignored() {
         store.publish(Topic::Presence, text).await.unwrap();
     }
     settle().await;
-    assert_eq!(a.sees(&r), (true, true, 1));
+    assert_eq!(a.seen(&r), Seen::hosted(1));
 }
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn replicas_meet_over_redis_and_again_after_an_outage() {
-    use crate::store::testing::until;
-    let mut server = Server::start(&[]);
+async fn presence_flows_over_redis_and_is_repaired_after_an_outage() {
+    let mut server = RedisServer::start(&[]);
     let stores = [server.store("", "n"), server.store("", "n")];
     let [a, b] = stores
         .each_ref()
@@ -288,21 +327,21 @@ async fn replicas_meet_over_redis_and_again_after_an_outage() {
     stores[1].until_ready().await;
     let r = room("r");
     let host = a.presence.attend(&r, &person("host"), true);
-    let began = tokio::time::Instant::now();
-    until(|| (b.sees(&r) == (true, true, 1)).then_some(())).await;
+    let began = Instant::now();
+    until(|| (b.seen(&r) == Seen::hosted(1)).then_some(())).await;
     assert!(began.elapsed() < Duration::from_secs(1));
 
     server.kill().await;
-    let lost = |state: &crate::store::State| *state != crate::store::State::Ready;
+    let lost = |state: &StoreState| *state != StoreState::Ready;
     stores[0].until(lost).await;
     stores[1].until(lost).await;
     drop(host);
     let guest = b.presence.attend(&r, &person("guest"), false);
-    until(|| (a.sees(&r) == (true, false, 0)).then_some(())).await;
-    until(|| (b.sees(&r) == (true, true, 2)).then_some(())).await;
+    until(|| (a.seen(&r) == Seen::open(0)).then_some(())).await;
+    until(|| (b.seen(&r) == Seen::hosted(2)).then_some(())).await;
     server.launch();
-    until(|| (a.sees(&r) == (true, false, 1)).then_some(())).await;
-    until(|| (b.sees(&r) == (true, false, 1)).then_some(())).await;
+    until(|| (a.seen(&r) == Seen::open(1)).then_some(())).await;
+    until(|| (b.seen(&r) == Seen::open(1)).then_some(())).await;
     drop(guest);
     a.stop().await;
     b.stop().await;

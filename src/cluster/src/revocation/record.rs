@@ -1,13 +1,13 @@
-//! What replicas write of revocations for each other, in JSON.
+//! The JSON form of revocations, in the store and in messages.
 
 use std::time::Duration;
 
+use model::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Selector;
-use model::clock::Timestamp;
 
-/// What was revoked when.
+/// One revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
     #[serde(rename = "v")]
@@ -17,7 +17,7 @@ pub(super) struct Record {
     pub(super) at: Timestamp,
 }
 
-/// What an id is the id of.
+/// The kind of a revoked id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
@@ -28,12 +28,12 @@ pub(super) enum Kind {
     Operator,
 }
 
-/// How long revocations matter.
+/// How long revocations are kept, by kind.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lifetimes {
-    /// No session lives longer.
+    /// The longest lifetime of a session.
     pub(super) session: Duration,
-    /// No link lives longer.
+    /// The longest lifetime of a link.
     pub(super) link: Duration,
 }
 
@@ -59,23 +59,23 @@ impl Record {
         }
     }
 
-    pub(super) fn write(&self) -> String {
-        to_json(self)
+    pub(super) fn to_json(&self) -> String {
+        json(self)
     }
 
-    /// `None` for what another release wrote.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    /// Parses a record; `None` if it is malformed or of another version.
+    pub(super) fn from_json(text: &str) -> Option<Self> {
         let record = serde_json::from_str(text).ok()?;
         Some(record).filter(Self::is_known)
     }
 
-    /// Several records as one message.
-    pub(super) fn write_all(records: &[Self]) -> String {
-        to_json(&records)
+    /// Formats a message of several records.
+    pub(super) fn list_to_json(records: &[Self]) -> String {
+        json(&records)
     }
 
-    /// The records of a message, without those that another release wrote.
-    pub(super) fn read_all(text: &str) -> Vec<Self> {
+    /// Parses a message; skips records that are malformed or of another version.
+    pub(super) fn list_from_json(text: &str) -> Vec<Self> {
         let records: Vec<serde_json::Value> = serde_json::from_str(text).unwrap_or_default();
         records
             .into_iter()
@@ -92,13 +92,13 @@ impl Record {
 // === impl Lifetimes ===
 
 impl Lifetimes {
-    /// How long a record still matters, if it does.
+    /// Time until a record expires; `None` if it has expired.
     pub(super) fn remaining(self, record: &Record, now: Timestamp) -> Option<Duration> {
         let remaining = record.at.after(self.of(record.kind)).since(now);
         (!remaining.is_zero()).then_some(remaining)
     }
 
-    /// How long records of a kind matter.
+    /// The lifetime of records of a kind.
     pub(super) fn of(self, kind: Kind) -> Duration {
         match kind {
             Kind::Session | Kind::ProviderSession | Kind::ProviderSubject | Kind::Operator => {
@@ -121,8 +121,9 @@ impl Kind {
     ];
 }
 
-fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("texts and numbers are JSON")
+fn json(value: &impl Serialize) -> String {
+    // Infallible: the types have string keys and no fallible `Serialize`.
+    serde_json::to_string(value).expect("records serialize to JSON")
 }
 
 const VERSION: u32 = 1;
@@ -132,13 +133,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_another_release_writes_is_left_out() {
+    fn records_of_other_versions_or_kinds_are_skipped() {
         let records =
             Kind::ALL.map(|kind| Record::new(kind, "naïve \"id\"", Timestamp::from_unix(5)));
-        let text = Record::write_all(&records);
-        assert_eq!(Record::read_all(&text), records);
+        let text = Record::list_to_json(&records);
+        assert_eq!(Record::list_from_json(&text), records);
         let [first, rest @ ..] = &records;
-        assert_eq!(Record::read(&first.write()).as_ref(), Some(first));
+        assert_eq!(Record::from_json(&first.to_json()).as_ref(), Some(first));
         for (word, other) in [
             (
                 "\"v\":1,\"kind\":\"session\"",
@@ -146,9 +147,12 @@ mod tests {
             ),
             ("\"kind\":\"session\"", "\"kind\":\"device\""),
         ] {
-            assert_eq!(Record::read_all(&text.replace(word, other)), rest);
-            assert_eq!(Record::read(&first.write().replace(word, other)), None);
+            assert_eq!(Record::list_from_json(&text.replace(word, other)), rest);
+            assert_eq!(
+                Record::from_json(&first.to_json().replace(word, other)),
+                None
+            );
         }
-        assert!(Record::read_all("no list").is_empty());
+        assert!(Record::list_from_json("no list").is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! The store of a single replica: this process's memory.
+//! The store of a single replica, in the memory of this process.
 
 use std::{
     collections::HashMap,
@@ -11,92 +11,91 @@ use tokio::{sync::broadcast, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Claim, EVENTS_KEPT, Event, Note, Remembered, State, Store, StoreError, Topic, bounded,
+    EVENT_CAPACITY, ListItem, PutOutcome, Store, StoreError, StoreEvent, StoreState, Topic,
+    UseOutcome, bounded,
 };
 
-/// Keeps everything in this process, until it ends.
+/// A store that ends with this process.
 #[derive(Debug)]
-pub struct Memory {
-    kept: Mutex<Kept>,
-    events: broadcast::Sender<Event>,
+pub struct MemoryStore {
+    content: Mutex<Content>,
+    events: broadcast::Sender<StoreEvent>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    counts: HashMap<String, Lasting<u32>>,
-    values: HashMap<String, Lasting<String>>,
+struct Content {
+    counts: HashMap<String, Expiring<u32>>,
+    values: HashMap<String, Expiring<String>>,
     lists: HashMap<String, HashMap<String, Instant>>,
-    /// When to look for what is over next, by the number of entries.
+    /// Number of entries that triggers the next sweep.
     sweep_at: usize,
 }
 
 #[derive(Debug)]
-struct Lasting<T> {
+struct Expiring<T> {
     value: T,
-    until: Instant,
+    expires: Instant,
 }
 
-// === impl Memory ===
+// === impl MemoryStore ===
 
-impl Memory {
-    /// An empty store.
+impl MemoryStore {
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self {
-            kept: Mutex::default(),
-            events: broadcast::Sender::new(EVENTS_KEPT),
+            content: Mutex::default(),
+            events: broadcast::Sender::new(EVENT_CAPACITY),
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.sweep();
-        kept
+    fn content(&self) -> MutexGuard<'_, Content> {
+        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        content.sweep();
+        content
     }
 }
 
-impl Default for Memory {
+impl Default for MemoryStore {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Store for Memory {
-    fn claim<'a>(
+impl Store for MemoryStore {
+    fn consume_use<'a>(
         &'a self,
         key: &'a str,
         limit: u32,
         lifetime: Duration,
-    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
-        let mut kept = self.kept();
-        let used = live(&kept.counts, key).copied().unwrap_or(0);
-        let claim = if used < limit {
-            let used = used + 1;
-            kept.counts
-                .insert(key.to_owned(), Lasting::new(used, lifetime));
-            Claim::Granted { used }
-        } else {
-            Claim::Exhausted
-        };
-        done(claim)
+    ) -> BoxFuture<'a, Result<UseOutcome, StoreError>> {
+        let mut content = self.content();
+        let used = live(&content.counts, key).copied().unwrap_or(0);
+        if used >= limit {
+            return done(UseOutcome::Exhausted);
+        }
+        let used = used + 1;
+        let count = Expiring::new(used, lifetime);
+        content.counts.insert(key.to_owned(), count);
+        done(UseOutcome::Granted { used })
     }
 
-    fn remember<'a>(
+    fn put_if_absent<'a>(
         &'a self,
         key: &'a str,
         value: &'a str,
         lifetime: Duration,
-    ) -> BoxFuture<'a, Result<Remembered, StoreError>> {
-        let mut kept = self.kept();
-        if let Some(before) = live(&kept.values, key) {
-            return done(Remembered::Before(before.clone()));
+    ) -> BoxFuture<'a, Result<PutOutcome, StoreError>> {
+        let mut content = self.content();
+        if let Some(existing) = live(&content.values, key) {
+            return done(PutOutcome::Existing(existing.clone()));
         }
-        let lasting = Lasting::new(value.to_owned(), lifetime);
-        kept.values.insert(key.to_owned(), lasting);
-        done(Remembered::New)
+        let value = Expiring::new(value.to_owned(), lifetime);
+        content.values.insert(key.to_owned(), value);
+        done(PutOutcome::Stored)
     }
 
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>> {
-        done(live(&self.kept().values, key).cloned())
+        done(live(&self.content().values, key).cloned())
     }
 
     fn put<'a>(
@@ -105,57 +104,53 @@ impl Store for Memory {
         value: &'a str,
         lifetime: Duration,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        let lasting = Lasting::new(value.to_owned(), lifetime);
-        self.kept().values.insert(key.to_owned(), lasting);
+        let value = Expiring::new(value.to_owned(), lifetime);
+        self.content().values.insert(key.to_owned(), value);
         done(())
     }
 
     fn remove<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.kept().values.remove(key);
+        self.content().values.remove(key);
         done(())
     }
 
-    fn note<'a>(
+    fn list_add<'a>(
         &'a self,
         list: &'a str,
-        notes: &'a [Note],
+        items: &'a [ListItem],
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         let now = Instant::now();
-        let mut kept = self.kept();
-        let list = kept.lists.entry(list.to_owned()).or_default();
-        for note in notes {
-            let until = now + bounded(note.lifetime);
-            let entry = list.entry(note.text.clone()).or_insert(until);
-            *entry = until.max(*entry);
+        let mut content = self.content();
+        let list = content.lists.entry(list.to_owned()).or_default();
+        for item in items {
+            let expires = now + bounded(item.lifetime);
+            let entry = list.entry(item.text.clone()).or_insert(expires);
+            *entry = expires.max(*entry);
         }
         done(())
     }
 
-    fn notes<'a>(&'a self, list: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
+    fn list_members<'a>(&'a self, list: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
         let now = Instant::now();
-        let kept = self.kept();
-        let notes = kept.lists.get(list).into_iter().flatten();
-        done(
-            notes
-                .filter(|(_, until)| now < **until)
-                .map(|(text, _)| text.clone())
-                .collect(),
-        )
+        let content = self.content();
+        let items = content.lists.get(list).into_iter().flatten();
+        let live = items.filter(|(_, expires)| now < **expires);
+        done(live.map(|(text, _)| text.clone()).collect())
     }
 
     fn publish<'a>(&'a self, topic: Topic, text: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         let text = text.into();
-        // Nobody may be listening.
-        let _ = self.events.send(Event::Said { topic, text });
+        // Fails without subscribers.
+        let _ = self.events.send(StoreEvent::Message { topic, text });
         done(())
     }
 
-    fn subscribe(&self) -> broadcast::Receiver<Event> {
+    fn subscribe(&self) -> broadcast::Receiver<StoreEvent> {
         self.events.subscribe()
     }
 
-    fn state(&self) -> State {
-        State::Memory
+    fn state(&self) -> StoreState {
+        StoreState::Memory
     }
 
     fn run(self: Arc<Self>, stopped: CancellationToken) -> BoxFuture<'static, ()> {
@@ -163,50 +158,53 @@ impl Store for Memory {
     }
 }
 
-// === impl Kept ===
+// === impl Content ===
 
-impl Kept {
-    /// Throws out what is over whenever the store has doubled, so that it holds at most twice what
-    /// it has to and sweeping costs each entry a constant.
+impl Content {
+    /// Removes expired entries whenever the number of entries has doubled: memory stays within
+    /// twice the live entries, at a constant cost per entry.
     fn sweep(&mut self) {
-        let entries = |kept: &Self| {
-            let noted: usize = kept.lists.values().map(HashMap::len).sum();
-            kept.counts.len() + kept.values.len() + noted
-        };
-        if entries(self) < self.sweep_at.max(SWEEP_AT_LEAST) {
+        if self.len() < self.sweep_at.max(MIN_SWEEP) {
             return;
         }
         let now = Instant::now();
-        self.counts.retain(|_, lasting| now < lasting.until);
-        self.values.retain(|_, lasting| now < lasting.until);
+        self.counts.retain(|_, entry| now < entry.expires);
+        self.values.retain(|_, entry| now < entry.expires);
         self.lists.retain(|_, list| {
-            list.retain(|_, until| now < *until);
+            list.retain(|_, expires| now < *expires);
             !list.is_empty()
         });
-        self.sweep_at = entries(self) * 2;
+        self.sweep_at = self.len() * 2;
+    }
+
+    fn len(&self) -> usize {
+        let items: usize = self.lists.values().map(HashMap::len).sum();
+        self.counts.len() + self.values.len() + items
     }
 }
 
-// === impl Lasting ===
+// === impl Expiring ===
 
-impl<T> Lasting<T> {
+impl<T> Expiring<T> {
     fn new(value: T, lifetime: Duration) -> Self {
-        let until = Instant::now() + bounded(lifetime);
-        Self { value, until }
+        Self {
+            value,
+            expires: Instant::now() + bounded(lifetime),
+        }
     }
 }
 
-fn live<'a, T>(kept: &'a HashMap<String, Lasting<T>>, key: &str) -> Option<&'a T> {
-    let lasting = kept.get(key)?;
-    (Instant::now() < lasting.until).then_some(&lasting.value)
+fn live<'a, T>(entries: &'a HashMap<String, Expiring<T>>, key: &str) -> Option<&'a T> {
+    let entry = entries.get(key)?;
+    (Instant::now() < entry.expires).then_some(&entry.value)
 }
 
 fn done<T: Send + 'static>(value: T) -> BoxFuture<'static, Result<T, StoreError>> {
     std::future::ready(Ok(value)).boxed()
 }
 
-/// Below this many entries nothing is thrown out: it is not worth the look.
-const SWEEP_AT_LEAST: usize = 1024;
+/// The smallest number of entries that is swept.
+const MIN_SWEEP: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -214,37 +212,37 @@ mod tests {
     use crate::store::testing;
 
     #[tokio::test]
-    async fn it_keeps_the_promises_of_a_store() {
-        testing::keeps_promises(&Memory::new()).await;
+    async fn memory_store_fulfils_the_contract() {
+        testing::check_contract(&MemoryStore::new()).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn everything_ends() {
-        let store = Memory::new();
+    async fn counters_values_and_list_items_expire() {
+        let store = MemoryStore::new();
         let minute = Duration::from_mins(1);
-        let note = Note {
+        let item = ListItem {
             text: "a".to_owned(),
             lifetime: minute,
         };
-        assert!(store.claim("k", 1, minute).await.is_ok());
+        assert!(store.consume_use("k", 1, minute).await.is_ok());
         store.put("k", "v", minute).await.unwrap();
-        store.note("k", &[note]).await.unwrap();
+        store.list_add("k", &[item]).await.unwrap();
         tokio::time::advance(minute).await;
-        let again = store.claim("k", 1, minute).await;
-        assert_eq!(again, Ok(Claim::Granted { used: 1 }));
+        let outcome = store.consume_use("k", 1, minute).await;
+        assert_eq!(outcome, Ok(UseOutcome::Granted { used: 1 }));
         assert_eq!(store.get("k").await, Ok(None));
-        assert_eq!(store.notes("k").await, Ok(vec![]));
+        assert_eq!(store.list_members("k").await, Ok(vec![]));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_has_ended_does_not_pile_up() {
-        let store = Memory::new();
-        for n in 0..100 * SWEEP_AT_LEAST {
+    async fn expired_entries_do_not_accumulate() {
+        let store = MemoryStore::new();
+        for n in 0..100 * MIN_SWEEP {
             let lifetime = Duration::from_secs(1);
             store.put(&n.to_string(), "", lifetime).await.unwrap();
             tokio::time::advance(Duration::from_millis(100)).await;
         }
-        let kept = store.kept.lock().unwrap().values.len();
-        assert!(kept <= SWEEP_AT_LEAST, "{kept}");
+        let count = store.content.lock().unwrap().values.len();
+        assert!(count <= MIN_SWEEP, "{count}");
     }
 }

@@ -1,10 +1,10 @@
 //! The store of several replicas: one Redis or Valkey server.
 //!
-//! One connection carries operations and subscriptions. A task keeps it up; without it operations
-//! fail at once, so that nobody waits for a server that is away. Each operation touches one key and
-//! is one command or one script.
+//! One RESP3 connection carries operations and subscriptions. A task maintains it. While it is down,
+//! operations fail at once instead of waiting for a reconnect. Each operation touches one key and is
+//! one command or one script.
 
-mod look;
+mod diagnostics;
 mod operations;
 mod reason;
 mod scripts;
@@ -12,6 +12,8 @@ mod scripts;
 use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use model::random::Random;
+use observe::metrics::{OutcomeLabel, StoreMetrics};
 use redis::{
     AsyncConnectionConfig, Client, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
     RedisError, RedisResult, TlsCertificates, Value, aio::MultiplexedConnection,
@@ -23,35 +25,33 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
-pub use self::look::{Look, look};
+pub use self::diagnostics::{StoreDiagnostics, diagnose};
 use self::{reason::reason, scripts::Scripts};
-use super::{EVENTS_KEPT, Event, RedisSettings, StoreError, Topic};
-use model::random::Random;
-use observe::metrics::{OutcomeLabel, StoreMetrics};
+use super::{EVENT_CAPACITY, RedisSettings, StoreError, StoreEvent, Topic};
 
-/// Keeps everything in a Redis or Valkey server, version 6.2 or later.
-pub struct Redis {
+/// A store on a Redis or Valkey server, version 6.2 or later.
+pub struct RedisStore {
     client: Client,
-    /// For messages: no user name, no password.
+    /// For log and error texts: without user name and password.
     address: String,
-    /// Before every key and channel.
+    /// Prefix of every key and channel.
     prefix: String,
     connect_timeout: Duration,
     timeout: Duration,
     link: ArcSwap<Link>,
-    /// Somebody saw the connection fail.
-    doubt: Notify,
-    events: broadcast::Sender<Event>,
+    /// Wakes the task for a probe, because an operation failed.
+    probe_requested: Notify,
+    events: broadcast::Sender<StoreEvent>,
     scripts: Scripts,
     metrics: StoreMetrics,
     random: Random,
 }
 
-/// Why a store cannot be set up.
+/// A store cannot be created.
 #[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// The URL or the authorities cannot be used.
-    #[error("the store's address or its authorities cannot be used")]
+pub enum RedisSetupError {
+    /// The URL or the certificate authorities are invalid.
+    #[error("the store's URL or its certificate authorities are not valid")]
     Client(#[source] RedisError),
 }
 
@@ -60,16 +60,16 @@ enum Link {
     Down(Arc<str>),
 }
 
-// === impl Redis ===
+// === impl RedisStore ===
 
-impl Redis {
-    /// A store that is not connected yet.
+impl RedisStore {
+    /// Creates a store that is not connected yet.
     pub fn new(
         settings: &RedisSettings,
         metrics: StoreMetrics,
         random: Random,
-    ) -> Result<Self, SetupError> {
-        let client = client(settings).map_err(SetupError::Client)?;
+    ) -> Result<Self, RedisSetupError> {
+        let client = client(settings).map_err(RedisSetupError::Client)?;
         Ok(Self {
             address: client.get_connection_info().addr().to_string(),
             client,
@@ -77,8 +77,8 @@ impl Redis {
             connect_timeout: settings.connect_timeout,
             timeout: settings.timeout,
             link: ArcSwap::from_pointee(Link::Down("not tried yet".into())),
-            doubt: Notify::new(),
-            events: broadcast::Sender::new(EVENTS_KEPT),
+            probe_requested: Notify::new(),
+            events: broadcast::Sender::new(EVENT_CAPACITY),
             scripts: Scripts::new(),
             metrics,
             random,
@@ -89,31 +89,31 @@ impl Redis {
         let mut failures = 0;
         let mut was_up = false;
         loop {
-            let (sender, mut heard) = mpsc::unbounded_channel();
+            let (sender, mut pushes) = mpsc::unbounded_channel();
             let lost = match self.connect(sender).await {
                 Ok(connection) => {
                     failures = 0;
-                    self.up(connection.clone(), was_up);
+                    self.set_up(connection.clone(), was_up);
                     was_up = true;
-                    self.listen(connection, &mut heard).await
+                    self.serve(connection, &mut pushes).await
                 }
                 Err(error) => error,
             };
-            self.down(reason(&lost, &self.address).into());
+            self.set_down(reason(&lost, &self.address).into());
             sleep(self.back_off(failures)).await;
             failures = failures.saturating_add(1);
         }
     }
 
-    /// A connection on which everything was tried that the gateway needs.
+    /// Connects, subscribes and probes, so that a connection that is up supports every operation.
     async fn connect(
         &self,
-        heard: mpsc::UnboundedSender<PushInfo>,
+        pushes: mpsc::UnboundedSender<PushInfo>,
     ) -> RedisResult<MultiplexedConnection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(self.timeout))
-            .set_push_sender(heard);
+            .set_push_sender(pushes);
         let mut connection = self
             .client
             .get_multiplexed_async_connection_with_config(&config)
@@ -127,31 +127,31 @@ impl Redis {
         Ok(connection)
     }
 
-    /// Writes: a server that only reads, or whose memory is full, is of no use.
+    /// Probes with a write: a read-only replica or a server without free memory fails it.
     async fn probe(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         let key = self.key("probe");
         self.scripts
-            .claim(connection, &key, u32::MAX, PROBE_EVERY * 2)
+            .consume_use(connection, &key, u32::MAX, PROBE_EVERY * 2)
             .await
             .map(drop)
     }
 
-    /// Passes on what is said until the connection is lost; tells why it was.
-    async fn listen(
+    /// Forwards messages and probes the connection until it is lost; returns the cause.
+    async fn serve(
         &self,
         mut connection: MultiplexedConnection,
-        heard: &mut mpsc::UnboundedReceiver<PushInfo>,
+        pushes: &mut mpsc::UnboundedReceiver<PushInfo>,
     ) -> RedisError {
         let mut probes = interval(PROBE_EVERY);
         probes.reset();
         loop {
             tokio::select! {
-                push = heard.recv() => match push {
-                    Some(push) if push.kind == PushKind::Message => self.pass_on(&push),
+                push = pushes.recv() => match push {
+                    Some(push) if push.kind == PushKind::Message => self.forward(&push),
                     Some(push) if push.kind != PushKind::Disconnection => {}
                     _ => return std::io::Error::from(std::io::ErrorKind::ConnectionReset).into(),
                 },
-                () = self.doubt.notified() => probes.reset_immediately(),
+                () = self.probe_requested.notified() => probes.reset_immediately(),
                 _ = probes.tick() => if let Err(error) = self.probe(&mut connection).await {
                     return error;
                 },
@@ -159,7 +159,7 @@ impl Redis {
         }
     }
 
-    fn pass_on(&self, push: &PushInfo) {
+    fn forward(&self, push: &PushInfo) {
         let [Value::BulkString(channel), Value::BulkString(text)] = push.data.as_slice() else {
             return;
         };
@@ -167,25 +167,25 @@ impl Redis {
             .into_iter()
             .find(|topic| self.channel(*topic).as_bytes() == channel.as_slice());
         let (Some(topic), Ok(text)) = (topic, str::from_utf8(text)) else {
-            debug!("something that no replica says was published on the store");
+            debug!("ignored a message that is not UTF-8 or has an unknown channel");
             return;
         };
         let text = text.into();
-        // Nobody may be listening.
-        let _ = self.events.send(Event::Said { topic, text });
+        // Fails without subscribers.
+        let _ = self.events.send(StoreEvent::Message { topic, text });
     }
 
-    fn up(&self, connection: MultiplexedConnection, again: bool) {
+    fn set_up(&self, connection: MultiplexedConnection, is_reconnect: bool) {
         info!(store = self.address, "the store is reached");
         self.link.store(Arc::new(Link::Up(connection)));
         self.metrics.ready.set(1);
-        if again {
+        if is_reconnect {
             self.metrics.reconnects.inc();
         }
-        let _ = self.events.send(Event::Connected);
+        let _ = self.events.send(StoreEvent::Connected);
     }
 
-    fn down(&self, reason: Arc<str>) {
+    fn set_down(&self, reason: Arc<str>) {
         let known = matches!(&**self.link.load(), Link::Down(known) if *known == reason);
         if known {
             debug!(%reason, "the store is still not reached");
@@ -195,11 +195,11 @@ impl Redis {
         let before = self.link.swap(Arc::new(Link::Down(reason)));
         self.metrics.ready.set(0);
         if matches!(*before, Link::Up(_)) {
-            let _ = self.events.send(Event::Lost);
+            let _ = self.events.send(StoreEvent::Lost);
         }
     }
 
-    /// Doubles up to a maximum, and is spread so that replicas do not come all at once.
+    /// Exponential back-off with jitter, so that replicas do not reconnect all at once.
     fn back_off(&self, failures: u32) -> Duration {
         let longest = BACK_OFF
             .saturating_mul(2_u32.saturating_pow(failures))
@@ -221,9 +221,8 @@ impl Redis {
 
     fn finish<T>(&self, outcome: RedisResult<T>) -> Result<T, StoreError> {
         let outcome = outcome.map_err(|error| {
-            // Whatever it is, the next probe tells whether the connection is still good for
-            // something.
-            self.doubt.notify_one();
+            // The probe finds out whether the connection as such has failed.
+            self.probe_requested.notify_one();
             if error.is_timeout() {
                 return StoreError::Timeout;
             }
@@ -254,9 +253,9 @@ impl Redis {
     }
 }
 
-impl fmt::Debug for Redis {
+impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis")
+        f.debug_struct("RedisStore")
             .field("address", &self.address)
             .finish_non_exhaustive()
     }
@@ -267,7 +266,7 @@ fn client(settings: &RedisSettings) -> RedisResult<Client> {
     let server = info
         .redis_settings()
         .clone()
-        // Subscriptions share the connection.
+        // RESP2 would need a second connection for subscriptions.
         .set_protocol(ProtocolVersion::RESP3)
         .set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
     let info = info.set_redis_settings(server);
@@ -287,15 +286,13 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// How often the connection is tried: half of it is how long a silent loss goes unnoticed on
-/// average.
+/// Interval of probes; a silent loss goes unnoticed for half of it on average.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
-/// The first wait before connecting again: a server that restarts is back within moments.
+/// The first pause before a reconnect: a restarting server is back within moments.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// The longest such wait: how long a revocation on another replica may go unheard after the store
-/// is back.
+/// The longest such pause. It delays revocations of other replicas after the store's return.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(3);
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::{
     visitor_node::{self, RawVisitorNode},
 };
 use crate::{diagnostics::Section, problem::Fault, values::parse_http_authority};
-use cluster::placement::{Place, Settings, ShardSettings};
+use cluster::placement::{PlacementSettings, ShardEndpoints, ShardSettings};
 use model::shard::{ShardName, ShardState};
 use proxy::upstream;
 
@@ -54,7 +54,7 @@ enum RawState {
 pub(super) struct Shards {
     /// The common settings, with the addresses of the first shard.
     pub(super) upstream: upstream::Settings,
-    pub(super) placement: Settings,
+    pub(super) placement: PlacementSettings,
 }
 
 /// Resolves `[upstream]` and `[[shard]]` together; without shards, the upstream is the only one.
@@ -78,7 +78,7 @@ fn resolve_unsharded(mut raw: RawUpstream, section: &mut Section<'_>) -> Option<
         name: ShardName::parse(UNSHARDED_NAME).expect("a valid shard name"),
         weight: DEFAULT_WEIGHT,
         state: ShardState::Ready,
-        place: Place {
+        endpoints: ShardEndpoints {
             web: upstream.web.clone(),
             xmpp: upstream.xmpp.clone(),
             visitors: visitors?,
@@ -86,7 +86,7 @@ fn resolve_unsharded(mut raw: RawUpstream, section: &mut Section<'_>) -> Option<
     };
     Some(Shards {
         upstream,
-        placement: Settings {
+        placement: PlacementSettings {
             shards: vec![shard],
             sharded: false,
         },
@@ -108,9 +108,9 @@ fn resolve_sharded(
         Some(shard)
     });
     let first = shards.as_ref().and_then(|shards| shards.first());
-    let role = UpstreamRole::Common(first.map(|first| &first.place));
+    let role = UpstreamRole::Common(first.map(|first| &first.endpoints));
     let upstream = raw.resolve(role, &mut root.table("upstream"));
-    let placement = Settings {
+    let placement = PlacementSettings {
         shards: shards?,
         sharded: true,
     };
@@ -133,7 +133,7 @@ impl RawShard {
             name: name?,
             weight: weight?,
             state: self.state.into(),
-            place: Place {
+            endpoints: ShardEndpoints {
                 web: web?,
                 xmpp: xmpp?,
                 visitors: visitors?,

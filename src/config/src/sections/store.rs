@@ -13,7 +13,7 @@ use crate::{
     secret::{RawSecret, SecretReader},
     values::{DurationText, MINUTE, read_ca_file, seconds},
 };
-use cluster::store::{RedisSettings, Settings};
+use cluster::store::{RedisSettings, StoreSettings};
 
 /// The state that replicas share: used links, revoked sessions, occupants. A single replica needs
 /// only memory; several replicas need a Redis or Valkey server.
@@ -63,7 +63,7 @@ impl RawStore {
         public_url: Option<&PublicUrl>,
         secrets: SecretReader,
         section: &mut Section<'_>,
-    ) -> Option<Settings> {
+    ) -> Option<StoreSettings> {
         let kind = self.kind;
         let url = RawSecret {
             inline: self.url,
@@ -87,14 +87,14 @@ impl RawStore {
                 let remedy = "write kind = \"redis\", or remove the URL";
                 section.reject("kind", "memory conflicts with url", remedy);
             }
-            return Some(Settings::Memory);
+            return Some(StoreSettings::Memory);
         }
         let url = resolve_url(url, secrets, section)?;
         if !matches!(ca_pem, Ok(None)) && !url.expose_secret().starts_with("rediss:") {
             let remedy = "write rediss:// in the URL, or remove the key";
             section.reject("ca_file", "the URL is without TLS", remedy);
         }
-        Some(Settings::Redis(RedisSettings {
+        Some(StoreSettings::Redis(RedisSettings {
             url,
             ca_pem: ca_pem.ok()?,
             namespace: namespace?,

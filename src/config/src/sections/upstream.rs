@@ -9,7 +9,7 @@ use crate::{
     diagnostics::Section,
     values::{DurationText, HOUR, MINUTE, parse_domain, parse_http_authority, seconds},
 };
-use cluster::placement::Place;
+use cluster::placement::ShardEndpoints;
 use proxy::upstream::Settings;
 
 /// Jitsi's web server and Prosody; with `[[shard]]`, the keys that all shards have in common.
@@ -46,7 +46,7 @@ pub(super) enum UpstreamRole<'p> {
     /// The only upstream.
     Only,
     /// The settings that shards have in common; with the addresses of the first shard, if valid.
-    Common(Option<&'p Place>),
+    Common(Option<&'p ShardEndpoints>),
 }
 
 // === impl RawUpstream ===

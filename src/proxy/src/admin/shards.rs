@@ -16,7 +16,7 @@ use super::{
     order::{self, refused},
     text,
 };
-use cluster::placement::{Listed, Placement, View};
+use cluster::placement::{Placement, ShardMap, ShardStatus};
 use model::shard::ShardState;
 
 #[derive(Deserialize)]
@@ -35,13 +35,14 @@ impl Admin {
         peer: IpAddr,
     ) -> Response<Full<Bytes>> {
         let placement = self.placement.as_ref();
-        let Some(placement) = placement.filter(|placement| placement.view().is_sharded()) else {
+        let Some(placement) = placement.filter(|placement| placement.shard_map().is_sharded())
+        else {
             return refused(StatusCode::NOT_FOUND, "there are no shards");
         };
         let path = request.uri().path().to_owned();
         let name = path.strip_prefix("/shards").unwrap_or_default();
         match (request.method().clone(), name.strip_prefix('/')) {
-            (Method::GET | Method::HEAD, None) => told(&placement.view()),
+            (Method::GET | Method::HEAD, None) => told(&placement.shard_map()),
             (Method::POST, Some(name)) => set(placement, name, request, peer).await,
             _ => refused(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -52,14 +53,14 @@ impl Admin {
 }
 
 /// What `/readyz` says of shards, and the reasons not to be content.
-pub(super) fn readiness(view: &View) -> (Value, Vec<String>) {
+pub(super) fn readiness(view: &ShardMap) -> (Value, Vec<String>) {
     let states = view.shards().iter();
     let states = states.map(|listed| (listed.shard.name.to_string(), listed.state.as_str().into()));
     let lost = view.shards().iter().filter(|listed| listed.lost);
-    let reason = |listed: &Listed| {
+    let reason = |listed: &ShardStatus| {
         format!(
             "shard {}: no replica reaches its Prosody at {}",
-            listed.shard.name, listed.shard.place.xmpp
+            listed.shard.name, listed.shard.endpoints.xmpp
         )
     };
     let shards = json!({
@@ -69,19 +70,19 @@ pub(super) fn readiness(view: &View) -> (Value, Vec<String>) {
     (shards, lost.map(reason).collect())
 }
 
-fn told(view: &View) -> Response<Full<Bytes>> {
+fn told(view: &ShardMap) -> Response<Full<Bytes>> {
     let shards: Vec<Value> = view.shards().iter().map(describe).collect();
     let body = json!({ "ring": view.ring().fingerprint(), "shards": shards });
     text(StatusCode::OK, "application/json", format!("{body:#}\n"))
 }
 
-fn describe(listed: &Listed) -> Value {
+fn describe(listed: &ShardStatus) -> Value {
     json!({
         "name": listed.shard.name,
         "weight": listed.weight,
         "state": listed.state,
         "configured": listed.configured,
-        "ordered": listed.ordered,
+        "ordered": listed.override_state,
         "reached": !listed.lost,
     })
 }
@@ -100,8 +101,8 @@ async fn set(
         None if wanted.state != CONFIGURED => return refused(StatusCode::BAD_REQUEST, HOW),
         state => state,
     };
-    match placement.order(name, state) {
-        Ok(()) => told(&placement.view()),
+    match placement.set_override(name, state) {
+        Ok(()) => told(&placement.shard_map()),
         Err(error) => refused(StatusCode::NOT_FOUND, &error.to_string()),
     }
 }

@@ -192,8 +192,8 @@ impl Worker {
         let answer = RoomAnswer {
             room: room.to_string(),
             open: presence.is_open(room),
-            host_present: presence.host_is_here(room),
-            people: presence.people(room),
+            host_present: presence.is_host_present(room),
+            people: presence.occupant_count(room),
         };
         Ok(plain(StatusCode::OK, JSON, to_json(&answer)))
     }

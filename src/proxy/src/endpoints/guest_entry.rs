@@ -14,7 +14,7 @@ use crate::{
     web::embedding::place_of,
     web::room_page::{JOIN, RoomPageRequest, append_cookies},
 };
-use cluster::store::Claim;
+use cluster::store::UseOutcome;
 use model::{
     identity::{Identity, Invited, Standing, is_blank, is_plain},
     invitation::{InvitationLink, LinkError},
@@ -235,7 +235,7 @@ impl Worker {
         if link.room != *room {
             return Err(refused(LinkProblem::OtherRoom));
         }
-        if state.authenticator.revocations.matches_link(&link.id) {
+        if state.authenticator.revocations.is_link_revoked(&link.id) {
             return Err(refused(LinkProblem::Revoked));
         }
         Ok(link)
@@ -263,13 +263,13 @@ impl Worker {
         let claiming = self
             .state
             .control
-            .spawn(async move { store.claim(&key, limit, left).await });
+            .spawn(async move { store.consume_use(&key, limit, left).await });
         let claimed = claiming
             .await
             .map_err(|_| RequestError::Internal("the store task ended before it answered"))??;
         match claimed {
-            Claim::Granted { .. } => Ok(()),
-            Claim::Exhausted => Err(RequestError::Link {
+            UseOutcome::Granted { .. } => Ok(()),
+            UseOutcome::Exhausted => Err(RequestError::Link {
                 room: link.room.clone(),
                 problem: LinkProblem::UsedUp,
             }),

@@ -199,7 +199,7 @@ impl Exchange<'_> {
             if let Privilege::Granted(_) = admitted.privilege {
                 let (id, opens) = (principal.id(), admitted.opens());
                 let presence = &worker.state.authorizer.presence;
-                presence.touch(room, id, opens, stream::PRESENCE_LEASE);
+                presence.renew_lease(room, id, opens, stream::PRESENCE_LEASE);
             }
         }
         let now = worker.state.clock.now();

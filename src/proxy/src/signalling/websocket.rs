@@ -4,7 +4,7 @@ mod handshake;
 
 use std::{rc::Rc, time::Duration};
 
-use cluster::{placement::Stay, presence::Attendance};
+use cluster::{placement::RoomGuard, presence::Attendance};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, upgrade};
 use hyper_util::rt::TokioIo;
@@ -40,7 +40,7 @@ struct AcceptedSocket {
     attendance: Option<Attendance>,
     /// The longest visit that the rule allows.
     longest: Option<Duration>,
-    stay: Option<Stay>,
+    stay: Option<RoomGuard>,
     context: RequestContext,
 }
 
@@ -99,7 +99,7 @@ pub(crate) async fn answer(
             .grant()
             .map(|grant| presence.attend(&room, principal.id(), grant.opens())),
         longest: admitted.grant().and_then(Grant::lifetime),
-        stay: jitsi.placement.stay(&room),
+        stay: jitsi.placement.hold(&room),
         principal,
         room,
         registration,

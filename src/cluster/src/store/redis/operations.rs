@@ -1,4 +1,4 @@
-//! What the store promises, each as one command or one script.
+//! The operations of [`RedisStore`], each one command or one script.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,47 +6,49 @@ use futures_util::{FutureExt, future::BoxFuture};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
-use super::{Link, Redis, milliseconds};
-use crate::store::{Claim, Event, Note, Remembered, State, Store, StoreError, Topic, bounded};
+use super::{Link, RedisStore, milliseconds};
+use crate::store::{
+    ListItem, PutOutcome, Store, StoreError, StoreEvent, StoreState, Topic, UseOutcome, bounded,
+};
 
-impl Store for Redis {
-    fn claim<'a>(
+impl Store for RedisStore {
+    fn consume_use<'a>(
         &'a self,
         key: &'a str,
         limit: u32,
         lifetime: Duration,
-    ) -> BoxFuture<'a, Result<Claim, StoreError>> {
+    ) -> BoxFuture<'a, Result<UseOutcome, StoreError>> {
         async move {
             let mut connection = self.connection()?;
             let key = self.key(key);
             let used = self
                 .scripts
-                .claim(&mut connection, &key, limit, bounded(lifetime))
+                .consume_use(&mut connection, &key, limit, bounded(lifetime))
                 .await;
             Ok(match self.finish(used)? {
-                Some(used) => Claim::Granted { used },
-                None => Claim::Exhausted,
+                Some(used) => UseOutcome::Granted { used },
+                None => UseOutcome::Exhausted,
             })
         }
         .boxed()
     }
 
-    fn remember<'a>(
+    fn put_if_absent<'a>(
         &'a self,
         key: &'a str,
         value: &'a str,
         lifetime: Duration,
-    ) -> BoxFuture<'a, Result<Remembered, StoreError>> {
+    ) -> BoxFuture<'a, Result<PutOutcome, StoreError>> {
         async move {
             let mut connection = self.connection()?;
             let key = self.key(key);
-            let before = self
+            let existing = self
                 .scripts
-                .remember(&mut connection, &key, value, bounded(lifetime))
+                .put_if_absent(&mut connection, &key, value, bounded(lifetime))
                 .await;
             Ok(self
-                .finish(before)?
-                .map_or(Remembered::New, Remembered::Before))
+                .finish(existing)?
+                .map_or(PutOutcome::Stored, PutOutcome::Existing))
         }
         .boxed()
     }
@@ -55,8 +57,8 @@ impl Store for Redis {
         async move {
             let mut connection = self.connection()?;
             let mut command = redis::cmd("GET");
-            let asked = command.arg(self.key(key));
-            self.finish(asked.query_async(&mut connection).await)
+            let command = command.arg(self.key(key));
+            self.finish(command.query_async(&mut connection).await)
         }
         .boxed()
     }
@@ -70,9 +72,9 @@ impl Store for Redis {
         async move {
             let mut connection = self.connection()?;
             let mut command = redis::cmd("SET");
-            let asked = command.arg(self.key(key)).arg(value);
-            let asked = asked.arg("PX").arg(milliseconds(bounded(lifetime)));
-            self.finish(asked.query_async(&mut connection).await)
+            let command = command.arg(self.key(key)).arg(value);
+            let command = command.arg("PX").arg(milliseconds(bounded(lifetime)));
+            self.finish(command.query_async(&mut connection).await)
         }
         .boxed()
     }
@@ -81,36 +83,36 @@ impl Store for Redis {
         async move {
             let mut connection = self.connection()?;
             let mut command = redis::cmd("DEL");
-            let asked = command.arg(self.key(key));
-            self.finish(asked.query_async(&mut connection).await)
+            let command = command.arg(self.key(key));
+            self.finish(command.query_async(&mut connection).await)
         }
         .boxed()
     }
 
-    fn note<'a>(
+    fn list_add<'a>(
         &'a self,
         list: &'a str,
-        notes: &'a [Note],
+        items: &'a [ListItem],
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         async move {
             let mut connection = self.connection()?;
             let key = self.key(list);
-            // A script keeps everybody else waiting.
-            for notes in notes.chunks(NOTES_AT_ONCE) {
-                let noted = self.scripts.note(&mut connection, &key, notes).await;
-                self.finish(noted)?;
+            // A script blocks the server for all clients.
+            for items in items.chunks(ITEMS_PER_SCRIPT) {
+                let added = self.scripts.list_add(&mut connection, &key, items).await;
+                self.finish(added)?;
             }
             Ok(())
         }
         .boxed()
     }
 
-    fn notes<'a>(&'a self, list: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
+    fn list_members<'a>(&'a self, list: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
         async move {
             let mut connection = self.connection()?;
             let key = self.key(list);
-            let notes = self.scripts.notes(&mut connection, &key).await;
-            self.finish(notes)
+            let members = self.scripts.list_members(&mut connection, &key).await;
+            self.finish(members)
         }
         .boxed()
     }
@@ -119,26 +121,26 @@ impl Store for Redis {
         async move {
             let mut connection = self.connection()?;
             let mut command = redis::cmd("PUBLISH");
-            let asked = command.arg(self.channel(topic)).arg(text);
-            self.finish(asked.query_async(&mut connection).await)
+            let command = command.arg(self.channel(topic)).arg(text);
+            self.finish(command.query_async(&mut connection).await)
         }
         .boxed()
     }
 
-    fn subscribe(&self) -> broadcast::Receiver<Event> {
+    fn subscribe(&self) -> broadcast::Receiver<StoreEvent> {
         self.events.subscribe()
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> StoreState {
         match &**self.link.load() {
-            Link::Up(_) => State::Ready,
-            Link::Down(reason) => State::Unreachable {
+            Link::Up(_) => StoreState::Ready,
+            Link::Down(reason) => StoreState::Unreachable {
                 reason: Arc::clone(reason),
             },
         }
     }
 
-    /// The connection outlives the task, so that others can say goodbye while everything stops.
+    /// The connection outlives the task, so that farewell messages can be sent during the stop.
     fn run(self: Arc<Self>, stopped: CancellationToken) -> BoxFuture<'static, ()> {
         async move {
             stopped.run_until_cancelled(self.keep_connected()).await;
@@ -147,5 +149,5 @@ impl Store for Redis {
     }
 }
 
-/// How many notes one script writes: a millisecond's worth.
-const NOTES_AT_ONCE: usize = 500;
+/// Items that one script adds, which takes about a millisecond.
+const ITEMS_PER_SCRIPT: usize = 500;

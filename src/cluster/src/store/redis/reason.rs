@@ -1,10 +1,10 @@
-//! Why the server is of no use, and what to do about it, in words for the operator.
+//! Texts for the operator: why the server cannot be used, and the remedy.
 
 use std::{error::Error, io, sync::Arc};
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-/// One line without secrets: what is wrong at `address`, and the remedy.
+/// Formats one line without secrets: the fault at `address` and the remedy.
 pub(super) fn reason(error: &RedisError, address: &str) -> String {
     let (what, remedy) = match error.code() {
         Some("NOAUTH") => (
@@ -64,7 +64,7 @@ fn other(error: &RedisError, address: &str) -> String {
     format!("{address} {what}: {remedy}")
 }
 
-/// What the way to the server says.
+/// The text for an error of DNS, TCP or TLS.
 fn transport(error: &RedisError, address: &str) -> String {
     // The library's source is the shared pointer to the cause.
     let shared = error
@@ -93,7 +93,7 @@ fn transport(error: &RedisError, address: &str) -> String {
         ),
         (None, Some(io::ErrorKind::TimedOut)) => (
             "does not answer in time".to_owned(),
-            // A server without TLS waits for the end of what it takes for a command.
+            // A server without TLS takes the ClientHello for an incomplete command and waits.
             "look at its load, at firewalls on the way, and whether it speaks TLS as store.url says",
         ),
         (

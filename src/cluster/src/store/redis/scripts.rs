@@ -1,17 +1,17 @@
-//! What has to be one step on the server, as scripts; each touches one key.
+//! Lua scripts for the operations that must be atomic. Each touches one key.
 
 use std::time::Duration;
 
 use redis::{RedisResult, Script, aio::MultiplexedConnection};
 
 use super::milliseconds;
-use crate::store::{Note, bounded};
+use crate::store::{ListItem, bounded};
 
-/// The scripts, hashed once.
+/// The scripts with their SHA-1 digests, computed once.
 pub(super) struct Scripts {
-    claim: Script,
-    remember: Script,
-    note: Script,
+    consume_use: Script,
+    put_if_absent: Script,
+    list_add: Script,
 }
 
 // === impl Scripts ===
@@ -19,21 +19,21 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            claim: Script::new(CLAIM),
-            remember: Script::new(REMEMBER),
-            note: Script::new(NOTE),
+            consume_use: Script::new(CONSUME_USE),
+            put_if_absent: Script::new(PUT_IF_ABSENT),
+            list_add: Script::new(LIST_ADD),
         }
     }
 
-    /// The number of the use, or `None` if all are taken.
-    pub(super) async fn claim(
+    /// Returns the number of uses, or `None` if the limit is reached.
+    pub(super) async fn consume_use(
         &self,
         connection: &mut MultiplexedConnection,
         key: &str,
         limit: u32,
         lifetime: Duration,
     ) -> RedisResult<Option<u32>> {
-        self.claim
+        self.consume_use
             .key(key)
             .arg(limit)
             .arg(milliseconds(lifetime))
@@ -41,15 +41,15 @@ impl Scripts {
             .await
     }
 
-    /// The value that was there before.
-    pub(super) async fn remember(
+    /// Returns the existing value, if there is one.
+    pub(super) async fn put_if_absent(
         &self,
         connection: &mut MultiplexedConnection,
         key: &str,
         value: &str,
         lifetime: Duration,
     ) -> RedisResult<Option<String>> {
-        self.remember
+        self.put_if_absent
             .key(key)
             .arg(value)
             .arg(milliseconds(lifetime))
@@ -57,25 +57,25 @@ impl Scripts {
             .await
     }
 
-    /// Adds notes to a list.
-    pub(super) async fn note(
+    /// Adds items to a list.
+    pub(super) async fn list_add(
         &self,
         connection: &mut MultiplexedConnection,
         key: &str,
-        notes: &[Note],
+        items: &[ListItem],
     ) -> RedisResult<()> {
-        let mut script = self.note.key(key);
-        for note in notes {
+        let mut script = self.list_add.key(key);
+        for item in items {
             script
-                .arg(milliseconds(bounded(note.lifetime)))
-                .arg(&note.text);
+                .arg(milliseconds(bounded(item.lifetime)))
+                .arg(&item.text);
         }
         script.invoke_async(connection).await
     }
 
-    /// What is on a list, page by page, so that the server answers others in between. What stays
-    /// on the list is found for certain; what comes meanwhile perhaps.
-    pub(super) async fn notes(
+    /// Reads a list page by page, so that the server serves other clients in between. `ZSCAN`
+    /// guarantees items that are on the list throughout, not those that are added meanwhile.
+    pub(super) async fn list_members(
         &self,
         connection: &mut MultiplexedConnection,
         key: &str,
@@ -85,39 +85,39 @@ impl Scripts {
         let now = seconds
             .saturating_mul(1000)
             .saturating_add(microseconds / 1000);
-        let mut notes = Vec::new();
+        let mut members = Vec::new();
         let mut cursor = 0_u64;
         loop {
             let mut command = redis::cmd("ZSCAN");
-            let asked = command.arg(key).arg(cursor).arg("COUNT").arg(PAGE);
-            let (next, page): (u64, Vec<(String, u64)>) = asked.query_async(connection).await?;
+            let command = command.arg(key).arg(cursor).arg("COUNT").arg(PAGE);
+            let (next, page): (u64, Vec<(String, u64)>) = command.query_async(connection).await?;
             let live = page.into_iter().filter(|(_, until)| now < *until);
-            notes.extend(live.map(|(text, _)| text));
+            members.extend(live.map(|(text, _)| text));
             if next == 0 {
-                return Ok(notes);
+                return Ok(members);
             }
             cursor = next;
         }
     }
 }
 
-/// Counts a use if there is one left.
-const CLAIM: &str = "
+/// Counts a use unless the limit is reached.
+const CONSUME_USE: &str = "
 if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then return false end
 local used = redis.call('INCR', KEYS[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return used";
 
-/// Keeps a value unless there is one. (`SET … NX GET` in one command needs Redis 7.)
-const REMEMBER: &str = "
-local before = redis.call('GET', KEYS[1])
-if before then return before end
+/// Stores a value unless there is one. (`SET … NX GET` in one command needs Redis 7.)
+const PUT_IF_ABSENT: &str = "
+local existing = redis.call('GET', KEYS[1])
+if existing then return existing end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return false";
 
-/// Adds pairs of lifetime and text to a sorted set by when they end, takes out what has ended, and
-/// lets the set live as long as the longest of what is in it.
-const NOTE: &str = "
+/// Adds pairs of lifetime and text to a sorted set whose scores are the times of expiry, removes
+/// expired members, and lets the key expire with its last member.
+const LIST_ADD: &str = "
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -129,5 +129,5 @@ end
 redis.call('PEXPIRE', KEYS[1], longest)
 return true";
 
-/// How many entries the server looks at for one page.
+/// The `COUNT` of `ZSCAN`: members that the server visits for one page.
 const PAGE: u32 = 1000;

@@ -1,56 +1,63 @@
-//! Against a real server.
+//! Tests against a real server.
 
 use std::time::Duration;
 
 use super::*;
 use crate::store::{
-    Claim, State, Store,
-    testing::{Connected, Server, free_port, is_unreachable, keeps_promises, said},
+    Store, StoreState, UseOutcome,
+    testing::{
+        ConnectedStore, RedisServer, check_contract, free_port, is_unreachable, next_message,
+    },
 };
 
-async fn reason_of(server: &Server, login: &str) -> String {
+async fn reason_of(server: &RedisServer, login: &str) -> String {
     reason_at(&server.store(login, "n")).await
 }
 
-async fn reason_at(connected: &Connected) -> String {
+async fn reason_at(connected: &ConnectedStore) -> String {
     // The server may still be starting.
     let state = connected
         .until(|state| match state {
-            State::Unreachable { reason } => !["not tried", "refuses connections", "is starting"]
-                .iter()
-                .any(|early| reason.contains(early)),
+            StoreState::Unreachable { reason } => {
+                !["not tried", "refuses connections", "is starting"]
+                    .iter()
+                    .any(|early| reason.contains(early))
+            }
             _ => true,
         })
         .await;
     match state {
-        State::Unreachable { reason } => reason.to_string(),
+        StoreState::Unreachable { reason } => reason.to_string(),
         other => panic!("{other:?}"),
     }
 }
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn redis_keeps_the_promises_of_a_store() {
-    let server = Server::start(&[]);
+async fn redis_store_fulfils_the_contract() {
+    let server = RedisServer::start(&[]);
     let connected = server.store("", "n");
     connected.until_ready().await;
-    keeps_promises(&*connected.store).await;
+    check_contract(&*connected.store).await;
     assert_eq!(connected.metrics.ready.get(), 1);
 }
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn everything_in_redis_has_an_end_and_its_namespace() {
-    let server = Server::start(&[]);
+async fn every_redis_key_expires_and_has_the_namespace_prefix() {
+    let server = RedisServer::start(&[]);
     let (one, other) = (server.store("", "one"), server.store("", "other"));
     one.until_ready().await;
     other.until_ready().await;
-    keeps_promises(&*one.store).await;
+    check_contract(&*one.store).await;
     assert_eq!(other.store.get("first").await, Ok(None));
-    let mut heard = other.store.subscribe();
+    let mut events = other.store.subscribe();
     one.store.publish(Topic::Presence, "mine").await.unwrap();
     other.store.publish(Topic::Presence, "own").await.unwrap();
-    assert_eq!(said(&mut heard).await, (Topic::Presence, "own".into()));
+    assert_eq!(
+        next_message(&mut events).await,
+        (Topic::Presence, "own".into())
+    );
     let mut connection = one.store.connection().unwrap();
     let keys: Vec<String> = redis::cmd("KEYS")
         .arg("*")
@@ -74,8 +81,8 @@ async fn everything_in_redis_has_an_end_and_its_namespace() {
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn two_replicas_share_the_last_use() {
-    let server = Server::start(&[]);
+async fn of_two_replicas_one_consumes_the_last_use() {
+    let server = RedisServer::start(&[]);
     let (a, b) = (server.store("", "n"), server.store("", "n"));
     a.until_ready().await;
     b.until_ready().await;
@@ -83,46 +90,52 @@ async fn two_replicas_share_the_last_use() {
         let key = format!("link:{round}");
         let minute = Duration::from_mins(1);
         let (a, b) = tokio::join!(
-            a.store.claim(&key, 1, minute),
-            b.store.claim(&key, 1, minute)
+            a.store.consume_use(&key, 1, minute),
+            b.store.consume_use(&key, 1, minute)
         );
-        let mut claims = [a.unwrap(), b.unwrap()];
-        claims.sort_by_key(|claim| *claim == Claim::Exhausted);
-        assert_eq!(claims, [Claim::Granted { used: 1 }, Claim::Exhausted]);
+        let mut outcomes = [a.unwrap(), b.unwrap()];
+        outcomes.sort_by_key(|outcome| *outcome == UseOutcome::Exhausted);
+        assert_eq!(
+            outcomes,
+            [UseOutcome::Granted { used: 1 }, UseOutcome::Exhausted]
+        );
     }
 }
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn a_server_that_was_away_is_used_again() {
-    let mut server = Server::start(&[]);
+async fn store_reconnects_after_a_server_restart() {
+    let mut server = RedisServer::start(&[]);
     let connected = server.store("", "n");
     connected.until_ready().await;
     let mut events = connected.store.subscribe();
     server.kill().await;
-    assert_eq!(events.recv().await, Ok(Event::Lost));
+    assert_eq!(events.recv().await, Ok(StoreEvent::Lost));
     connected
         .until(|state| {
-            matches!(state, State::Unreachable { reason } if reason.contains("refuses connections"))
+            matches!(state, StoreState::Unreachable { reason } if reason.contains("refuses connections"))
         })
         .await;
     assert!(is_unreachable(&connected.store.get("k").await));
     assert_eq!(connected.metrics.ready.get(), 0);
     server.launch();
-    assert_eq!(events.recv().await, Ok(Event::Connected));
+    assert_eq!(events.recv().await, Ok(StoreEvent::Connected));
     connected
         .store
         .publish(Topic::Revocation, "again")
         .await
         .unwrap();
-    assert_eq!(said(&mut events).await, (Topic::Revocation, "again".into()));
+    assert_eq!(
+        next_message(&mut events).await,
+        (Topic::Revocation, "again".into())
+    );
     assert_eq!(connected.metrics.reconnects.get(), 1);
 }
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn refusals_say_what_to_do() {
-    let server = Server::start(&["--requirepass", "right"]);
+async fn login_failures_name_the_remedy() {
+    let server = RedisServer::start(&["--requirepass", "right"]);
     let none = reason_of(&server, "").await;
     assert!(
         none.contains("wants a password: write it into store.url"),
@@ -141,25 +154,25 @@ async fn refusals_say_what_to_do() {
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn the_rights_that_the_reason_names_are_enough() {
+async fn permissions_named_by_the_reason_suffice() {
     let users = "--user few on >pw ~gw:* &gw:* +@connection \
                  --user gateway on >pw ~gw:* &gw:* +@read +@write +@scripting +@pubsub \
                  +@connection +time";
-    let server = Server::start(&users.split_whitespace().collect::<Vec<_>>());
+    let server = RedisServer::start(&users.split_whitespace().collect::<Vec<_>>());
     let few = reason_of(&server, "few:pw@").await;
     assert!(few.contains("does not let the user do"), "{few}");
     let connected = server.store("gateway:pw@", "n");
     connected.until_ready().await;
-    keeps_promises(&*connected.store).await;
+    check_contract(&*connected.store).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn a_server_that_cannot_write_is_not_ready() {
-    let full = Server::start(&["--maxmemory", "1", "--maxmemory-policy", "noeviction"]);
+async fn a_server_that_rejects_writes_is_not_ready() {
+    let full = RedisServer::start(&["--maxmemory", "1", "--maxmemory-policy", "noeviction"]);
     let reason = reason_of(&full, "").await;
     assert!(reason.contains("has no memory left"), "{reason}");
-    let replica = Server::start(&["--replicaof", "127.0.0.1 1"]);
+    let replica = RedisServer::start(&["--replicaof", "127.0.0.1 1"]);
     let reason = reason_of(&replica, "").await;
     assert!(
         reason.contains("only reads") || reason.contains("is starting"),
@@ -169,15 +182,15 @@ async fn a_server_that_cannot_write_is_not_ready() {
 
 #[tokio::test]
 #[ignore = "needs a redis-server, named by GATEWAY_TEST_REDIS"]
-async fn tls_is_checked_and_its_faults_say_what_to_do() {
+async fn tls_failures_name_the_remedy() {
     let key = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let files = tempfile::tempdir().unwrap();
     let (certificate, private) = (files.path().join("crt"), files.path().join("key"));
     std::fs::write(&certificate, key.cert.pem()).unwrap();
     std::fs::write(&private, key.signing_key.serialize_pem()).unwrap();
-    let plain = Server::start(&[]);
+    let plain = RedisServer::start(&[]);
     let tls_port = free_port().to_string();
-    let server = Server::start(&[
+    let server = RedisServer::start(&[
         "--tls-port",
         &tls_port,
         "--tls-cert-file",
@@ -189,11 +202,11 @@ async fn tls_is_checked_and_its_faults_say_what_to_do() {
     ]);
     server.store("", "n").until_ready().await;
     let ca = Some(key.cert.pem().into_bytes());
-    let at = |url: String, ca: &Option<Vec<u8>>| Connected::to(&url, ca.clone(), "n");
+    let at = |url: String, ca: &Option<Vec<u8>>| ConnectedStore::connect(&url, ca.clone(), "n");
 
     let trusted = at(format!("rediss://localhost:{tls_port}"), &ca);
     trusted.until_ready().await;
-    keeps_promises(&*trusted.store).await;
+    check_contract(&*trusted.store).await;
 
     for (url, ca, expected) in [
         (

@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::{JSON, Written, to_json};
 use crate::{Body, Worker, api::ApiError, respond::plain};
-use cluster::store::Remembered;
+use cluster::store::PutOutcome;
 
 /// What is kept of an answer, so that it can be given again. It holds links, so it is sealed.
 #[derive(Serialize, Deserialize)]
@@ -51,11 +51,11 @@ impl Worker {
         let remembering = self
             .state
             .control
-            .spawn(async move { store.remember(&key, &kept, ANSWERS_KEPT).await });
+            .spawn(async move { store.put_if_absent(&key, &kept, ANSWERS_KEPT).await });
         let remembered = remembering.await.map_err(|_| ApiError::StoreAway)?;
         match remembered {
-            Ok(Remembered::New) => Ok(plain(StatusCode::CREATED, JSON, text)),
-            Ok(Remembered::Before(before)) => self.answer_again(&before, &request),
+            Ok(PutOutcome::Stored) => Ok(plain(StatusCode::CREATED, JSON, text)),
+            Ok(PutOutcome::Existing(before)) => self.answer_again(&before, &request),
             Err(error) => {
                 warn!(%error, "an idempotency key cannot be looked up");
                 Err(ApiError::StoreAway)

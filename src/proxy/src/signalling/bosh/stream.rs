@@ -81,10 +81,10 @@ impl LiveStream {
         let presence = &worker.state.authorizer.presence;
         let (room, id) = (&self.room, self.principal.id());
         match self.opens {
-            Some(_) if self.terminates => presence.leave(room, id),
+            Some(_) if self.terminates => presence.end_lease(room, id),
             // Another stream of the same person may have ended the lease.
-            Some(opens) if is_due(opens) || !presence.is_here(room, id) => {
-                presence.touch(room, id, opens, PRESENCE_LEASE);
+            Some(opens) if is_due(opens) || !presence.is_present(room, id) => {
+                presence.renew_lease(room, id, opens, PRESENCE_LEASE);
             }
             Some(_) | None => {}
         }
@@ -122,7 +122,7 @@ impl LiveStream {
         audit::cut(&self.who(), Transport::Bosh, reason, context);
         worker.metrics.cut(Transport::Bosh, reason.as_str());
         let presence = &worker.state.authorizer.presence;
-        presence.leave(&self.room, self.principal.id());
+        presence.end_lease(&self.room, self.principal.id());
         if let Some(rid) = rid.max(self.rid) {
             self.terminate(worker, rid.saturating_add(1), context);
         }

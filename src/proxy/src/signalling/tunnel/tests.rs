@@ -82,7 +82,7 @@ fn a_revoked_session_loses_its_socket_with_a_close_frame_after_a_whole_frame() {
         prosody.write_all(&[0x81, 4, b'a', b'b']).await.unwrap();
         let mut half = [0; 4];
         client.read_exact(&mut half).await.unwrap();
-        let revocations = Revocations::new(Duration::from_hours(1), Clock::system());
+        let (revocations, _sync) = Revocations::new(Duration::from_hours(1), Clock::system());
         connections.end_revoked(&revocations);
         revocations.revoke(Selector::Session(session.id().clone()));
         connections.end_revoked(&revocations);
@@ -107,7 +107,7 @@ fn prosody_is_told_that_a_revoked_stream_is_over_and_not_merely_lost() {
             mut prosody,
             tunnel,
         } = rig(Duration::from_hours(1), 4);
-        let revocations = Revocations::new(Duration::from_hours(1), Clock::system());
+        let (revocations, _sync) = Revocations::new(Duration::from_hours(1), Clock::system());
         revocations.revoke(Selector::Session(session.id().clone()));
         connections.end_revoked(&revocations);
         let mut received = Vec::new();
@@ -149,7 +149,8 @@ fn nothing_is_put_inside_of_a_clients_frame_and_a_stop_lets_streams_be_resumed()
             let mut received = vec![0; sent.len()];
             prosody.read_exact(&mut received).await.unwrap();
             if half {
-                let revocations = Revocations::new(Duration::from_hours(1), Clock::system());
+                let (revocations, _sync) =
+                    Revocations::new(Duration::from_hours(1), Clock::system());
                 revocations.revoke(Selector::Session(session.id().clone()));
                 connections.end_revoked(&revocations);
             } else {

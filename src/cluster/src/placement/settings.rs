@@ -1,0 +1,83 @@
+//! The shards of a configuration, and what placement works with.
+
+use std::sync::Arc;
+
+use http::uri::Authority;
+use model::{
+    clock::Clock,
+    random::Random,
+    shard::{ShardEntry, ShardName, ShardSet, ShardState},
+};
+use observe::metrics::ShardMetrics;
+
+use crate::store::Store;
+
+/// All shards of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacementSettings {
+    /// At least one.
+    pub shards: Vec<ShardSettings>,
+    /// Whether the configuration has `[[shard]]` sections; otherwise there is one Jitsi and nothing
+    /// to place.
+    pub sharded: bool,
+}
+
+/// One shard of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardSettings {
+    /// The unique name.
+    pub name: ShardName,
+    /// The share of rooms, relative to those of the other shards.
+    pub weight: u32,
+    /// The state without an operator's override.
+    pub state: ShardState,
+    /// The addresses.
+    pub endpoints: ShardEndpoints,
+}
+
+/// The addresses of a shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardEndpoints {
+    /// Jitsi's web server.
+    pub web: Authority,
+    /// Prosody's HTTP port.
+    pub xmpp: Authority,
+    /// Further Prosodys for visitors who only watch.
+    pub visitors: Vec<VisitorNode>,
+}
+
+/// A Prosody for visitors who only watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VisitorNode {
+    /// The name that clients send in the query parameter `vnode`.
+    pub name: String,
+    /// Prosody's HTTP port.
+    pub xmpp: Authority,
+}
+
+/// What placement works with, besides its settings.
+#[derive(Clone, Debug)]
+pub struct PlacementContext {
+    /// The source of pin versions.
+    pub clock: Clock,
+    /// The source of this replica's name.
+    pub random: Random,
+    /// The store for pins and overrides.
+    pub store: Arc<dyn Store>,
+    /// Metrics of shards and placements.
+    pub metrics: ShardMetrics,
+}
+
+// === impl PlacementSettings ===
+
+impl PlacementSettings {
+    /// The ring without overrides and with all shards reachable.
+    pub fn ring(&self) -> ShardSet {
+        let member = |shard: &ShardSettings| ShardEntry {
+            name: shard.name.clone(),
+            weight: shard.weight,
+            state: shard.state,
+        };
+        ShardSet::new(self.shards.iter().map(member).collect())
+    }
+}

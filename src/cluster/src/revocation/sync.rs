@@ -1,0 +1,220 @@
+//! Replication of revocations.
+//!
+//! Each revocation is added to a list in the store and then published. A resync compares the list
+//! with the table: what only the list has is applied, what only the table has is written. So a
+//! revocation survives an outage of the store, and a store that comes back empty.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::{Record, Revocations};
+use crate::{
+    replication::{Outbox, Replication, StateMachine},
+    store::{ListItem, Store, StoreError, Topic},
+};
+
+/// The task that shares revocations; see [`RevocationSync::run`].
+pub struct RevocationSync(Replication<Machine>);
+
+pub(super) struct Machine {
+    revocations: Arc<Revocations>,
+    /// Records that the store lacks, as far as this replica knows.
+    unsent: VecDeque<Record>,
+    /// Number of records in the write that is in flight.
+    in_flight: usize,
+    /// The last exchange with the store succeeded.
+    in_sync: bool,
+    retry_at: Option<Instant>,
+}
+
+pub(super) enum Completion {
+    Listed(Result<Vec<String>, StoreError>),
+    Shared {
+        records: Vec<Record>,
+        result: Result<(), StoreError>,
+    },
+}
+
+// === impl RevocationSync ===
+
+impl RevocationSync {
+    pub(super) fn new(replication: Replication<Machine>) -> Self {
+        Self(replication)
+    }
+
+    /// Shares revocations with the other replicas until `stopped`. Revocations that are queued then
+    /// are delivered first, within two seconds; a failure to do so is logged with their number.
+    pub async fn run(self, store: Arc<dyn Store>, stopped: CancellationToken) {
+        self.0.run(store, stopped).await;
+    }
+}
+
+// === impl Machine ===
+
+impl Machine {
+    pub(super) fn new(revocations: Arc<Revocations>) -> Self {
+        Self {
+            revocations,
+            unsent: VecDeque::new(),
+            in_flight: 0,
+            in_sync: true,
+            retry_at: None,
+        }
+    }
+
+    /// Writes the next records unless a write is in flight.
+    fn send(&mut self, outbox: &mut Outbox<Completion>) {
+        if self.in_flight > 0 || self.unsent.is_empty() {
+            return;
+        }
+        let count = self.unsent.len().min(MAX_RECORDS);
+        let records: Vec<_> = self.unsent.drain(..count).collect();
+        self.in_flight = count;
+        let items = self.list_items(&records);
+        outbox.write(|store| async move {
+            let result = share(&*store, &items, &records).await;
+            Completion::Shared { records, result }
+        });
+    }
+
+    fn list_items(&self, records: &[Record]) -> Vec<ListItem> {
+        let Revocations {
+            clock, lifetimes, ..
+        } = &*self.revocations;
+        let now = clock.now();
+        let item = |record: &Record| {
+            Some(ListItem {
+                text: record.to_json(),
+                lifetime: lifetimes.remaining(record, now)?,
+            })
+        };
+        records.iter().filter_map(item).collect()
+    }
+
+    /// Puts records back. An unreachable store resyncs when it is back; any other failure leads to
+    /// a resync, at once for the first and after [`RETRY`] for further ones.
+    fn restore(
+        &mut self,
+        records: Vec<Record>,
+        error: &StoreError,
+        outbox: &mut Outbox<Completion>,
+    ) {
+        for record in records.into_iter().rev() {
+            self.unsent.push_front(record);
+        }
+        warn!(%error, pending = self.unsent.len(), "revocations are not shared with other replicas yet");
+        if matches!(error, StoreError::Unreachable(_)) {
+            return;
+        }
+        if self.in_sync {
+            self.in_sync = false;
+            self.resync(outbox);
+        } else {
+            self.retry_at.get_or_insert_with(|| Instant::now() + RETRY);
+        }
+    }
+
+    fn reconcile(&mut self, listed: Vec<String>, outbox: &mut Outbox<Completion>) {
+        debug!(count = listed.len(), "read revocations from the store");
+        let listed: HashSet<_> = listed.into_iter().collect();
+        // The table has all of `unsent`, so the difference replaces it.
+        let ours = self.revocations.table.records().into_iter();
+        self.unsent = ours
+            .filter(|record| !listed.contains(&record.to_json()))
+            .collect();
+        let theirs = listed.iter().filter_map(|text| Record::from_json(text));
+        self.revocations.insert(theirs);
+        self.in_sync = self.unsent.is_empty();
+        self.retry_at = None;
+        self.send(outbox);
+    }
+}
+
+impl StateMachine for Machine {
+    const TOPIC: Topic = Topic::Revocation;
+
+    type Input = Record;
+    type Completion = Completion;
+
+    fn apply(&mut self, inputs: Vec<Record>, outbox: &mut Outbox<Completion>) {
+        self.unsent.extend(inputs);
+        self.send(outbox);
+    }
+
+    fn receive(&mut self, text: &str, _outbox: &mut Outbox<Completion>) {
+        self.revocations.insert(Record::list_from_json(text));
+    }
+
+    fn resync(&mut self, outbox: &mut Outbox<Completion>) {
+        outbox.read_snapshot(
+            |store| async move { Completion::Listed(store.list_members(LIST).await) },
+        );
+    }
+
+    fn complete(&mut self, completion: Completion, outbox: &mut Outbox<Completion>) {
+        match completion {
+            Completion::Listed(Ok(listed)) => self.reconcile(listed, outbox),
+            Completion::Listed(Err(StoreError::Unreachable(_))) => {}
+            Completion::Listed(Err(error)) => {
+                warn!(%error, "cannot read revocations from the store");
+                self.retry_at = Some(Instant::now() + RETRY);
+            }
+            Completion::Shared { records, result } => {
+                self.in_flight = 0;
+                match result {
+                    Ok(()) => {
+                        self.in_sync = true;
+                        self.send(outbox);
+                    }
+                    Err(error) => self.restore(records, &error, outbox),
+                }
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    fn expire(&mut self, now: Instant, outbox: &mut Outbox<Completion>) {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            self.resync(outbox);
+        }
+    }
+
+    fn farewell(&mut self, outbox: &mut Outbox<Completion>) {
+        self.send(outbox);
+    }
+
+    fn undelivered(&self) -> usize {
+        self.unsent.len() + self.in_flight
+    }
+}
+
+/// Writes before it publishes, so that a replica that misses the message finds the list complete.
+async fn share(
+    store: &dyn Store,
+    items: &[ListItem],
+    records: &[Record],
+) -> Result<(), StoreError> {
+    store.list_add(LIST, items).await?;
+    let text = Record::list_to_json(records);
+    store.publish(Topic::Revocation, &text).await
+}
+
+/// The key of the list.
+const LIST: &str = "revoked";
+
+/// Records in one write and one message.
+const MAX_RECORDS: usize = 500;
+
+/// Pause before the next exchange with a store that is connected and fails operations.
+const RETRY: Duration = Duration::from_secs(5);
