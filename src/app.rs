@@ -21,12 +21,13 @@ use observe::{
 };
 use oidc::{self, RelyingParty};
 use proxy::{
-    Control, MeetingBackend, ProxySettings, ProxySetupError, SharedState,
-    admin::Admin,
-    reservation::Reservations,
+    Control, MeetingBackend, Notifications, ProxySettings, ProxySetupError, SharedState,
+    WorkerFactory,
+    admin::AdminServer,
+    reservation::ReservationServer,
     server::{
-        Certificate, CertificateError, InheritError, Inherited, ListenError, ListenerOptions,
-        Notifications, WorkerError, Workers,
+        InheritedSockets, ListenError, ListenerOptions, ServerCertificate, ServerCertificateError,
+        SocketActivationError, WorkerPool, WorkerStartError,
     },
 };
 
@@ -38,10 +39,10 @@ pub enum StartError {
     Listen(#[from] ListenError),
     /// What a service manager handed over cannot be used.
     #[error(transparent)]
-    Inherit(#[from] InheritError),
+    Inherit(#[from] SocketActivationError),
     /// The certificate cannot be used.
     #[error(transparent)]
-    Certificate(#[from] CertificateError),
+    Certificate(#[from] ServerCertificateError),
     /// The relying party cannot be set up.
     #[error(transparent)]
     Oidc(#[from] oidc::SetupError),
@@ -56,7 +57,7 @@ pub enum StartError {
     Traces(#[from] traces::SetupError),
     /// A worker did not start.
     #[error(transparent)]
-    Worker(#[from] WorkerError),
+    Worker(#[from] WorkerStartError),
 }
 
 /// What a running gateway takes from outside, so that tests can hold it.
@@ -67,7 +68,7 @@ pub struct Surroundings {
     /// Randomness.
     pub random: Random,
     /// Sockets that a service manager handed over.
-    pub sockets: Inherited,
+    pub sockets: InheritedSockets,
 }
 
 /// Starts a gateway. The current runtime becomes its control plane; requests are served on threads
@@ -92,16 +93,16 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
     let reservation = config.reservation.as_ref();
     let reservation_listener = bind("reservation", reservation.map(|asks| asks.listen))?;
     let admin_listener = sockets.listen("admin", server.admin)?;
-    sockets.none_left()?;
+    sockets.ensure_all_used()?;
     let certificate = server
         .tls
         .clone()
-        .map(Certificate::load)
+        .map(ServerCertificate::load)
         .transpose()?
         .map(Arc::new);
     let tls = certificate
         .as_ref()
-        .map(Certificate::server_config)
+        .map(ServerCertificate::server_config)
         .transpose()?
         .map(Arc::new);
 
@@ -132,7 +133,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         MeetingBackend::Jitsi { placement, .. } => Some(Arc::clone(placement)),
         MeetingBackend::Jaas(_) => None,
     };
-    let news = Notifications {
+    let notifications = Notifications {
         revoked: revocations.watch(),
         presence: presence.changes(),
         moves: placement.as_ref().map(|placement| placement.moves()),
@@ -177,7 +178,11 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         .map(|_| Arc::new(WorkerMetrics::default()))
         .collect();
     let metrics = Metrics::new(shards.clone(), &control_metrics, started);
-    let workers = Arc::new(Workers::start(&gateway, tls.as_ref(), &news, shards)?);
+    let factory = WorkerFactory {
+        state: Arc::clone(&gateway),
+        notifications,
+    };
+    let workers = Arc::new(WorkerPool::start(&factory, tls.as_ref(), shards)?);
 
     let running = Running {
         addresses: Addresses {
@@ -205,7 +210,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         closed: CancellationToken::new(),
         stopped: CancellationToken::new(),
     };
-    let admin = Arc::new(Admin {
+    let admin = Arc::new(AdminServer {
         metrics,
         control: control_metrics.clone(),
         presence: Arc::clone(&presence),
@@ -213,7 +218,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         revocations: Arc::clone(&revocations),
         store: Arc::clone(&store),
         probe: control_metrics.probe.clone(),
-        weakened: config.weakened.clone(),
+        insecure_switches: config.weakened.clone(),
         placement: placement.clone(),
         draining: running.draining.clone(),
     });
@@ -250,7 +255,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         running.tasks.spawn(task);
     }
     if let (Some(certificate), Some(metrics)) = (certificate, control_metrics.certificate) {
-        running.tasks.spawn(certificate.follow(
+        running.tasks.spawn(certificate.watch_files(
             metrics,
             running.clock.clone(),
             running.stopped.clone(),
@@ -264,16 +269,26 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         let gateway = Arc::clone(&running.gateway);
         let (clock, now) = (running.clock.clone(), running.clock.clone());
         let terms = move |room: &RoomKey| terms(&gateway.policy(), room, now.now());
-        let reservations = Arc::new(Reservations::new(settings.secret.clone(), clock, terms));
+        let reservations = Arc::new(ReservationServer::new(
+            settings.secret.clone(),
+            clock,
+            terms,
+        ));
         let serving = reservations.serve(listener, running.stopped.clone());
         running.keep("reservation", serving);
     }
     for (listener, tls) in [(http, false), (https, true)] {
         if let Some(listener) = listener {
-            let balancers = server
+            let proxy_protocol = server
                 .proxy_protocol
                 .then(|| TrustedProxies::new(server.trusted_proxies.clone()));
-            running.accept(listener, ListenerOptions { tls, balancers });
+            running.accept(
+                listener,
+                ListenerOptions {
+                    tls,
+                    proxy_protocol,
+                },
+            );
         }
     }
     info!(

@@ -21,7 +21,7 @@ use devkit::demo::{DemoParts, Ports};
 use model::{clock::Clock, random::Random};
 #[cfg(feature = "demo")]
 use observe::telemetry;
-use proxy::server::Inherited;
+use proxy::server::InheritedSockets;
 
 /// Reads the configuration again.
 pub type Reload = Box<dyn Fn() -> Result<Config, Problems> + Send>;
@@ -31,7 +31,7 @@ pub fn run(config: &Config, reload: &Reload) -> anyhow::Result<()> {
     control_runtime()?.block_on(async {
         let signals = Signals::listen().context("cannot listen to signals")?;
         let surroundings = Surroundings {
-            sockets: Inherited::from_manager()?,
+            sockets: InheritedSockets::from_environment()?,
             ..Surroundings::default()
         };
         let running = app::start(config, surroundings)?;

@@ -64,11 +64,12 @@ pub(super) fn rules(config: &Config, clock: Clock) -> Result<Rules, ProxySetupEr
 /// What the probe works with.
 pub(super) fn probed(config: &Config) -> Option<ProbeSettings> {
     let jitsi = config.jitsi()?;
-    let backend = |(shard, upstream): (Option<&ShardName>, upstream::Settings)| doctor::Backend {
-        name: shard.map_or(THE_ONE, ShardName::as_str).to_owned(),
-        xmpp: upstream.xmpp,
-        domain: upstream.xmpp_domain,
-    };
+    let backend =
+        |(shard, upstream): (Option<&ShardName>, upstream::UpstreamSettings)| doctor::Backend {
+            name: shard.map_or(THE_ONE, ShardName::as_str).to_owned(),
+            xmpp: upstream.xmpp,
+            domain: upstream.xmpp_domain,
+        };
     Some(ProbeSettings {
         backends: jitsi.sets().into_iter().map(backend).collect(),
         token: jitsi.token.clone(),

@@ -23,7 +23,7 @@ use model::clock::Clock;
 use observe::{metrics::ControlMetrics, traces::Traces};
 use proxy::{
     ProxySetupError, SharedState,
-    server::{self, Listener, ListenerOptions, Workers},
+    server::{BoundListener, ListenerOptions, WorkerPool, accept_connections},
 };
 
 /// A gateway that runs.
@@ -33,7 +33,7 @@ pub struct Running {
     pub addresses: Addresses,
     pub(super) gateway: Arc<SharedState>,
     pub(super) placement: Option<Arc<Placement>>,
-    pub(super) workers: Arc<Workers>,
+    pub(super) workers: Arc<WorkerPool>,
     pub(super) tasks: TaskTracker,
     pub(super) clock: Clock,
     pub(super) started_with: Written,
@@ -76,7 +76,7 @@ impl Running {
         let rules = rules(config, self.clock.clone());
         self.gateway
             .replace_rules(rules.inspect_err(|_| self.reload_failed())?);
-        self.workers.reevaluate_admissions();
+        self.workers.reload();
         self.metrics.config.succeeded(self.clock.now().as_unix());
         self.metrics.config_hash.set(&config.fingerprint());
         if let (Some(placement), Some(jitsi)) = (&self.placement, config.jitsi()) {
@@ -97,7 +97,7 @@ impl Running {
     }
 
     /// The threads that serve, to see whether they live.
-    pub fn workers(&self) -> Weak<Workers> {
+    pub fn workers(&self) -> Weak<WorkerPool> {
         Arc::downgrade(&self.workers)
     }
 
@@ -154,10 +154,10 @@ impl Running {
         info!("stopped");
     }
 
-    pub(super) fn accept(&self, listener: Listener, door: ListenerOptions) {
-        let name = if door.tls { "https" } else { "http" };
+    pub(super) fn accept(&self, listener: BoundListener, options: ListenerOptions) {
+        let name = if options.tls { "https" } else { "http" };
         let (workers, closed) = (Arc::clone(&self.workers), self.closed.clone());
-        self.keep(name, server::accept(listener, door, workers, closed));
+        self.keep(name, accept_connections(listener, options, workers, closed));
     }
 
     pub(super) fn keep(

@@ -56,7 +56,7 @@ pub struct Config {
     /// What cookies are sealed with.
     pub keyring: Keyring,
     /// Where and how to listen.
-    pub server: server::Settings,
+    pub server: server::ServerSettings,
     /// What carries the meetings.
     pub backend: Backend,
     /// The provider that signs people in; without one, people have no accounts.
@@ -64,7 +64,7 @@ pub struct Config {
     /// How long sessions live.
     pub session: session::Settings,
     /// Where Prosody asks for rooms, if it does.
-    pub reservation: Option<reservation::Settings>,
+    pub reservation: Option<reservation::ReservationSettings>,
     /// What replicas share.
     pub store: store::Settings,
     /// Who may enter which room, and as what.
@@ -104,7 +104,7 @@ pub enum Backend {
 #[derive(Clone, Debug)]
 pub struct Jitsi {
     /// How it is reached; where there are shards, the first of them.
-    pub upstream: upstream::Settings,
+    pub upstream: upstream::UpstreamSettings,
     /// Its shards, or the one set that it is.
     pub shards: placement::Settings,
     /// How tokens for its Prosody are made.
@@ -152,13 +152,13 @@ const FINGERPRINT_BYTES: usize = 9;
 impl Jitsi {
     /// Each set of web server and Prosody that is to work, with the name of its shard if there are
     /// shards.
-    pub fn sets(&self) -> Vec<(Option<&ShardName>, upstream::Settings)> {
+    pub fn sets(&self) -> Vec<(Option<&ShardName>, upstream::UpstreamSettings)> {
         if !self.shards.sharded {
             return vec![(None, self.upstream.clone())];
         }
         let shards = self.shards.shards.iter();
         let meant = shards.filter(|shard| shard.state != State::Down);
-        let set = |shard: &ShardSettings| upstream::Settings {
+        let set = |shard: &ShardSettings| upstream::UpstreamSettings {
             web: shard.place.web.clone(),
             xmpp: shard.place.xmpp.clone(),
             ..self.upstream.clone()

@@ -9,7 +9,7 @@ use crate::{
     problem::{Fault, Section},
     values::{DurationText, address, network, seconds},
 };
-use proxy::server::{Settings, TlsSettings};
+use proxy::server::{ServerSettings, TlsSettings};
 
 /// Where the gateway listens, and how it stops.
 #[derive(Deserialize, JsonSchema)]
@@ -65,7 +65,7 @@ impl RawListen {
         (has_tls, is_alone): (bool, bool),
         tls: Option<TlsSettings>,
         section: &mut Section<'_>,
-    ) -> Option<Settings> {
+    ) -> Option<ServerSettings> {
         let is_open = self.http.is_some() || self.https.is_some();
         if !is_open && !section.is_settled("http") && !section.is_settled("https") {
             let remedy = "add for example http = \"0.0.0.0:8080\"";
@@ -117,7 +117,7 @@ impl RawListen {
         let drain_delay =
             self.drain_delay
                 .within(seconds(0)..=seconds(600), section, "drain_delay");
-        Some(Settings {
+        Some(ServerSettings {
             http,
             https,
             admin: admin?,

@@ -9,7 +9,7 @@ use crate::{
     secret::{RawSecret, SecretReader},
     values::address,
 };
-use proxy::reservation::Settings;
+use proxy::reservation::ReservationSettings;
 
 /// Where Prosody's `mod_reservations` asks before it opens a room, so that it enforces what rules
 /// say of a room's duration, size and lobby. Off unless `listen` is there.
@@ -43,7 +43,7 @@ impl RawReservation {
         self,
         secrets: SecretReader,
         section: &mut Section<'_>,
-    ) -> Option<Settings> {
+    ) -> Option<ReservationSettings> {
         let raw = RawSecret {
             inline: self.secret,
             file: self.secret_file,
@@ -54,6 +54,6 @@ impl RawReservation {
         }
         let secret = secrets.read(section, "secret", raw);
         let listen = section.keep("listen", address(&self.listen?))?;
-        Some(Settings { listen, secret })
+        Some(ReservationSettings { listen, secret })
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn resolve(
     mut raw: RawUpstream,
     shards: Vec<RawShard>,
     root: &mut Section<'_>,
-) -> Option<(upstream::Settings, Settings)> {
+) -> Option<(upstream::UpstreamSettings, Settings)> {
     if shards.is_empty() && !root.is_settled("shard") {
         let visitors = raw.visitors();
         let mut section = root.table("upstream");

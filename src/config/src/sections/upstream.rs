@@ -10,7 +10,7 @@ use crate::{
     values::{DurationText, domain, http_authority, seconds},
 };
 use cluster::placement::Place;
-use proxy::upstream::Settings;
+use proxy::upstream::UpstreamSettings;
 
 /// Where Jitsi's web server and Prosody are; with `[[shard]]`, what these have in common.
 #[derive(Deserialize, JsonSchema)]
@@ -57,7 +57,11 @@ impl RawUpstream {
     }
 
     /// The settings of the one Jitsi, or of the first shard.
-    pub(super) fn resolve(self, meant: Meant<'_>, section: &mut Section<'_>) -> Option<Settings> {
+    pub(super) fn resolve(
+        self,
+        meant: Meant<'_>,
+        section: &mut Section<'_>,
+    ) -> Option<UpstreamSettings> {
         let mut origin = |key: &str, text: Option<String>, example: &str| -> Option<Authority> {
             match (text, meant) {
                 (Some(text), Meant::Whole) => section.keep(key, http_authority(&text)),
@@ -97,7 +101,7 @@ impl RawUpstream {
         let web_timeout = duration("web_timeout", &self.web_timeout, 3600);
         let bosh_timeout = duration("bosh_timeout", &self.bosh_timeout, 3600);
         let idle = duration("idle", &self.idle, 3600);
-        Some(Settings {
+        Some(UpstreamSettings {
             web: web?,
             xmpp: xmpp?,
             xmpp_domain: xmpp_domain?,

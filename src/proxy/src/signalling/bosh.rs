@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use self::answers::{answer_of, pass_on};
-use crate::upstream::{Pool, ProsodyHead, RequestBody, UpstreamBody};
+use crate::upstream::{ProsodyHead, RequestBody, UpstreamBody, UpstreamPool};
 use crate::{
     Body, RequestContext, RequestError, Worker,
     audit::{self, Who},
@@ -50,14 +50,14 @@ struct AdmittedRequest {
     stream: Option<Stream>,
     upstreams: Rc<ShardUpstreams>,
     /// The Prosody to ask.
-    xmpp: Pool,
+    xmpp: UpstreamPool,
 }
 
 /// A BOSH session at Prosody, as of one request.
 struct Stream {
     sid: String,
     /// Where it is.
-    xmpp: Pool,
+    xmpp: UpstreamPool,
     rid: Option<u64>,
     /// The request ends it.
     ends: bool,
@@ -307,7 +307,7 @@ impl Worker {
             query: &query,
             tenant: room.tenant(),
             client: context.client,
-            from: &head.headers,
+            client_headers: &head.headers,
         };
         let request = prosody.bosh(token.as_ref(), body);
         let opens = match admitted.privilege {
@@ -394,7 +394,7 @@ impl Worker {
             query: &query,
             tenant,
             client: context.client,
-            from: &none,
+            client_headers: &none,
         };
         let request = head.bosh(None, bosh::terminate_request(&stream.sid, rid));
         let xmpp = stream.xmpp.clone();

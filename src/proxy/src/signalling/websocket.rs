@@ -88,11 +88,11 @@ impl Worker {
             query: &query,
             tenant: room.tenant(),
             client: context.client,
-            from: request.headers(),
+            client_headers: request.headers(),
         };
         let handshake = prosody.web_socket(token.as_ref(), key);
         let within = jitsi.upstream.web_timeout;
-        let answer = self.timed(Upstream::Xmpp, xmpp.send_apart(handshake, within));
+        let answer = self.timed(Upstream::Xmpp, xmpp.send_dedicated(handshake, within));
         let answer = self.note_outcome(&upstreams, answer.await)?;
         check_switch(&answer, &expected)?;
         let client = upgrade::on(request);
