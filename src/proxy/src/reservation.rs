@@ -34,7 +34,7 @@ pub struct ReservationSettings {
     pub secret: Option<SecretString>,
 }
 
-/// The limits of a room, whoever creates it; the default refuses the room.
+/// The limits of a room, independent of its creator; the default refuses the room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RoomTerms {
     /// Whether the room may be created now.

@@ -1,5 +1,5 @@
-//! The PROXY protocol: the header in which a TCP load balancer names the client (`proxy-protocol.txt`
-//! of HAProxy; version 1 is a line of text, version 2 is binary).
+//! The PROXY protocol: the header in which a TCP load balancer names the client (specification:
+//! `proxy-protocol.txt`; version 1 is a line of text, version 2 is binary).
 //!
 //! Exactly the bytes of the header are read. The next byte is the first of the client's TLS or HTTP
 //! bytes, which have a reader of their own, so nothing may be read ahead into a buffer here.
