@@ -21,9 +21,10 @@ use observe::{
     traces::{self, Traces},
 };
 use proxy::{
-    ProxySetupError, SharedState,
+    ProxySetupError, SharedState, WorkerFactory,
     server::{
-        Certificate, CertificateError, InheritError, Inherited, ListenError, WorkerError, Workers,
+        InheritedSockets, ListenError, ServerCertificate, ServerCertificateError,
+        SocketActivationError, WorkerPool, WorkerStartError,
     },
 };
 
@@ -35,10 +36,10 @@ pub enum StartError {
     Listen(#[from] ListenError),
     /// A socket that the service manager passed cannot be used.
     #[error(transparent)]
-    Inherit(#[from] InheritError),
+    Inherit(#[from] SocketActivationError),
     /// The certificate cannot be loaded.
     #[error(transparent)]
-    Certificate(#[from] CertificateError),
+    Certificate(#[from] ServerCertificateError),
     /// The relying party cannot be set up.
     #[error(transparent)]
     Oidc(#[from] oidc::OidcSetupError),
@@ -53,7 +54,7 @@ pub enum StartError {
     Traces(#[from] traces::SetupError),
     /// A worker thread cannot be started.
     #[error(transparent)]
-    Worker(#[from] WorkerError),
+    Worker(#[from] WorkerStartError),
 }
 
 /// The external inputs of a gateway, which tests replace.
@@ -64,7 +65,7 @@ pub struct StartOptions {
     /// The source of ids, nonces and keys.
     pub random: Random,
     /// The sockets that a service manager passed.
-    pub sockets: Inherited,
+    pub sockets: InheritedSockets,
 }
 
 /// Starts a gateway. The current runtime becomes its control plane; worker threads with runtimes of
@@ -81,7 +82,7 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
     } = options;
     let listeners = Listeners::bind(config, sockets)?;
     let certificate = match config.server.tls.clone() {
-        Some(tls) => Some(Arc::new(Certificate::load(tls)?)),
+        Some(tls) => Some(Arc::new(ServerCertificate::load(tls)?)),
         None => None,
     };
     let control = ControlPlane::new(config, certificate, &clock, &random)?;
@@ -109,12 +110,11 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
         Some(certificate) => Some(Arc::new(certificate.server_config()?)),
         None => None,
     };
-    let workers = Workers::start(
-        &gateway,
-        tls.as_ref(),
-        &control.notifications(),
-        worker_metrics,
-    )?;
+    let factory = WorkerFactory {
+        state: Arc::clone(&gateway),
+        notifications: control.notifications(),
+    };
+    let workers = WorkerPool::start(&factory, tls.as_ref(), worker_metrics)?;
 
     let handle = GatewayHandle {
         addresses: listeners.addresses(),

@@ -244,10 +244,10 @@ impl CommandContext<'_, '_> {
                 writeln!(self.terminal.output, "{schema}")?;
             }
             Command::Config(ConfigCommand::Openapi { markdown: true }) => {
-                write!(self.terminal.output, "{}", api::reference())?;
+                write!(self.terminal.output, "{}", api::markdown())?;
             }
             Command::Config(ConfigCommand::Openapi { markdown: false }) => {
-                let document = format!("{:#}", api::document());
+                let document = format!("{:#}", api::openapi());
                 writeln!(self.terminal.output, "{document}")?;
             }
             Command::Config(ConfigCommand::Reference) => {

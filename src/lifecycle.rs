@@ -25,7 +25,7 @@ use devkit::demo::{DemoParts, Ports};
 use model::{clock::Clock, random::Random};
 #[cfg(feature = "demo")]
 use observe::telemetry;
-use proxy::server::Inherited;
+use proxy::server::InheritedSockets;
 
 /// Loads the configuration again, from the same file and environment.
 pub type Reload = Box<dyn Fn() -> Result<Config, ConfigProblems> + Send>;
@@ -50,7 +50,7 @@ pub fn run(config: &Config, reload: &Reload) -> anyhow::Result<()> {
     control_runtime()?.block_on(async {
         let signals = Signals::listen().context("cannot install signal handlers")?;
         let options = StartOptions {
-            sockets: Inherited::from_manager()?,
+            sockets: InheritedSockets::from_environment()?,
             ..StartOptions::default()
         };
         let gateway = app::start(config, options)?;

@@ -18,16 +18,12 @@ use doctor::Prober;
 use model::{clock::Clock, random::Random};
 use observe::metrics::{CertificateMetrics, ControlMetrics, Metrics};
 use oidc::RelyingParty;
-use proxy::{
-    Control,
-    admin::Admin,
-    server::{Certificate, Notifications},
-};
+use proxy::{Control, Notifications, admin::AdminServer, server::ServerCertificate};
 
 /// The services of the control plane.
 pub(super) struct ControlPlane {
     pub(super) metrics: ControlMetrics,
-    pub(super) certificate: Option<Arc<Certificate>>,
+    pub(super) certificate: Option<Arc<ServerCertificate>>,
     /// `None` with `[jaas]`.
     pub(super) placement: Option<Arc<Placement>>,
     relying_party: Option<Arc<RelyingParty>>,
@@ -49,7 +45,7 @@ struct Replication {
 impl ControlPlane {
     pub(super) fn new(
         config: &Config,
-        certificate: Option<Arc<Certificate>>,
+        certificate: Option<Arc<ServerCertificate>>,
         clock: &Clock,
         random: &Random,
     ) -> Result<Self, StartError> {
@@ -121,8 +117,8 @@ impl ControlPlane {
         metrics: Metrics,
         config: &Config,
         draining: CancellationToken,
-    ) -> Admin {
-        Admin {
+    ) -> AdminServer {
+        AdminServer {
             metrics,
             control: self.metrics.clone(),
             presence: Arc::clone(&self.presence),
@@ -130,7 +126,7 @@ impl ControlPlane {
             revocations: Arc::clone(&self.revocations),
             store: Arc::clone(&self.store),
             probe: self.metrics.probe.clone(),
-            weakened: config.insecure_switches.clone(),
+            insecure_switches: config.insecure_switches.clone(),
             placement: self.placement.clone(),
             draining,
         }
@@ -157,7 +153,7 @@ impl ControlPlane {
         }
         if let (Some(certificate), Some(metrics)) = (self.certificate, self.metrics.certificate) {
             let clock = handle.clock.clone();
-            tasks.spawn(certificate.follow(metrics, clock, stopped.clone()));
+            tasks.spawn(certificate.watch_files(metrics, clock, stopped.clone()));
         }
         let store = self.store;
         tasks.spawn(Arc::clone(&store).run(stopped.clone()));

@@ -22,7 +22,7 @@ use model::clock::Clock;
 use observe::{metrics::ControlMetrics, traces::Traces};
 use proxy::{
     ProxySetupError, SharedState,
-    server::{self, Listener, ListenerOptions, Workers},
+    server::{BoundListener, ListenerOptions, WorkerPool, accept_connections},
 };
 
 /// A running gateway.
@@ -32,7 +32,7 @@ pub struct GatewayHandle {
     pub addresses: ListenAddresses,
     pub(super) gateway: Arc<SharedState>,
     pub(super) placement: Option<Arc<Placement>>,
-    pub(super) workers: Arc<Workers>,
+    pub(super) workers: Arc<WorkerPool>,
     pub(super) tasks: TaskTracker,
     pub(super) clock: Clock,
     /// The configuration at the start, to which reloads are compared.
@@ -62,7 +62,7 @@ impl GatewayHandle {
         let rules = settings::rules(config, self.clock.clone());
         self.gateway
             .replace_rules(rules.inspect_err(|_| self.reload_failed())?);
-        self.workers.reevaluate_admissions();
+        self.workers.reload();
         self.metrics.config.succeeded(self.clock.now().as_unix());
         self.metrics.config_hash.set(&config.fingerprint());
         if let (Some(placement), Some(jitsi)) = (&self.placement, config.jitsi()) {
@@ -84,7 +84,7 @@ impl GatewayHandle {
     }
 
     /// The worker threads, for liveness checks.
-    pub fn workers(&self) -> Weak<Workers> {
+    pub fn workers(&self) -> Weak<WorkerPool> {
         Arc::downgrade(&self.workers)
     }
 
@@ -148,10 +148,10 @@ impl GatewayHandle {
     }
 
     /// Spawns the accept loop of a public listener.
-    pub(super) fn spawn_acceptor(&self, listener: Listener, door: ListenerOptions) {
+    pub(super) fn spawn_acceptor(&self, listener: BoundListener, door: ListenerOptions) {
         let name = if door.tls { "https" } else { "http" };
         let (workers, closed) = (Arc::clone(&self.workers), self.closed.clone());
-        self.spawn_listener(name, server::accept(listener, door, workers, closed));
+        self.spawn_listener(name, accept_connections(listener, door, workers, closed));
     }
 
     /// Spawns the task of a listener and logs its failure.

@@ -6,17 +6,17 @@ use super::{StartError, handle::GatewayHandle, settings};
 use config::Config;
 use model::{headers::TrustedProxies, room::RoomKey};
 use proxy::{
-    admin::Admin,
-    reservation::{self, Reservations},
-    server::{Inherited, Listener, ListenerOptions},
+    admin::AdminServer,
+    reservation::{self, ReservationServer},
+    server::{BoundListener, InheritedSockets, ListenerOptions},
 };
 
 /// The bound sockets.
 pub(super) struct Listeners {
-    http: Option<Listener>,
-    https: Option<Listener>,
-    admin: Listener,
-    reservation: Option<Listener>,
+    http: Option<BoundListener>,
+    https: Option<BoundListener>,
+    admin: BoundListener,
+    reservation: Option<BoundListener>,
 }
 
 /// The local addresses of a gateway's listeners.
@@ -37,7 +37,7 @@ pub struct ListenAddresses {
 impl Listeners {
     /// Takes the sockets that the service manager passed and binds the others. It is an error if a
     /// passed socket is left over.
-    pub(super) fn bind(config: &Config, mut sockets: Inherited) -> Result<Self, StartError> {
+    pub(super) fn bind(config: &Config, mut sockets: InheritedSockets) -> Result<Self, StartError> {
         let server = &config.server;
         let reservation = config.reservation.as_ref();
         let mut bind = |name, address: Option<SocketAddr>| {
@@ -49,7 +49,7 @@ impl Listeners {
         let https = bind("https", server.https)?;
         let reservation = bind("reservation", reservation.map(|settings| settings.listen))?;
         let admin = sockets.listen("admin", server.admin)?;
-        sockets.none_left()?;
+        sockets.ensure_all_used()?;
         Ok(Self {
             http,
             https,
@@ -59,7 +59,7 @@ impl Listeners {
     }
 
     pub(super) fn addresses(&self) -> ListenAddresses {
-        let address = |listener: &Option<Listener>| listener.as_ref().map(|it| it.address);
+        let address = |listener: &Option<BoundListener>| listener.as_ref().map(|it| it.address);
         ListenAddresses {
             http: address(&self.http),
             https: address(&self.https),
@@ -69,7 +69,7 @@ impl Listeners {
     }
 
     /// Spawns the accept loops.
-    pub(super) fn serve(self, config: &Config, admin: Admin, handle: &GatewayHandle) {
+    pub(super) fn serve(self, config: &Config, admin: AdminServer, handle: &GatewayHandle) {
         let serving = Arc::new(admin).serve(self.admin, handle.stopped.clone());
         handle.spawn_listener("admin", serving);
         if let (Some(listener), Some(settings)) = (self.reservation, &config.reservation) {
@@ -81,20 +81,26 @@ impl Listeners {
                 .server
                 .proxy_protocol
                 .then(|| TrustedProxies::new(config.server.trusted_proxies.clone()));
-            handle.spawn_acceptor(listener, ListenerOptions { tls, balancers });
+            handle.spawn_acceptor(
+                listener,
+                ListenerOptions {
+                    tls,
+                    proxy_protocol: balancers,
+                },
+            );
         }
     }
 }
 
 fn serve_reservations(
-    listener: Listener,
-    settings: &reservation::Settings,
+    listener: BoundListener,
+    settings: &reservation::ReservationSettings,
     handle: &GatewayHandle,
 ) {
     let (gateway, clock) = (Arc::clone(&handle.gateway), handle.clock.clone());
     let terms = move |room: &RoomKey| settings::room_terms(&gateway.policy(), room, clock.now());
     let secret = settings.secret.clone();
-    let reservations = Arc::new(Reservations::new(secret, handle.clock.clone(), terms));
+    let reservations = Arc::new(ReservationServer::new(secret, handle.clock.clone(), terms));
     let serving = reservations.serve(listener, handle.stopped.clone());
     handle.spawn_listener("reservation", serving);
 }

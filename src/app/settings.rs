@@ -54,11 +54,12 @@ pub(super) fn rules(config: &Config, clock: Clock) -> Result<Rules, ProxySetupEr
 /// The settings of the prober; `None` with `[jaas]`.
 pub(super) fn probe(config: &Config) -> Option<ProbeSettings> {
     let jitsi = config.jitsi()?;
-    let backend = |(shard, upstream): (Option<&ShardName>, upstream::Settings)| doctor::Backend {
-        name: shard.map_or(UNSHARDED_NAME, ShardName::as_str).to_owned(),
-        xmpp: upstream.xmpp,
-        domain: upstream.xmpp_domain,
-    };
+    let backend =
+        |(shard, upstream): (Option<&ShardName>, upstream::UpstreamSettings)| doctor::Backend {
+            name: shard.map_or(UNSHARDED_NAME, ShardName::as_str).to_owned(),
+            xmpp: upstream.xmpp,
+            domain: upstream.xmpp_domain,
+        };
     Some(ProbeSettings {
         backends: jitsi.active_upstreams().into_iter().map(backend).collect(),
         token: jitsi.token.clone(),

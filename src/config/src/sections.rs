@@ -212,7 +212,7 @@ fn resolve_server(
     single_replica: bool,
     secrets: SecretReader,
     diagnostics: &mut Diagnostics,
-) -> Option<server::Settings> {
+) -> Option<server::ServerSettings> {
     let context = ListenContext {
         has_tls_section: tls.is_some() || diagnostics.is_reported("tls"),
         tls: tls.and_then(|tls| tls.resolve(secrets, &mut diagnostics.section("tls"))),

@@ -27,7 +27,7 @@ pub struct Config {
     /// The keys that seal cookies.
     pub keyring: Keyring,
     /// Listeners, TLS and shutdown.
-    pub server: server::Settings,
+    pub server: server::ServerSettings,
     /// The deployment that hosts the meetings.
     pub backend: BackendConfig,
     /// The OpenID provider; `None` if there are no accounts.
@@ -35,7 +35,7 @@ pub struct Config {
     /// Session lifetimes.
     pub session: session::SessionSettings,
     /// The endpoint for Prosody's `mod_reservations`.
-    pub reservation: Option<reservation::Settings>,
+    pub reservation: Option<reservation::ReservationSettings>,
     /// The state that replicas share.
     pub store: store::StoreSettings,
     /// The room rules.
@@ -75,7 +75,7 @@ pub enum BackendConfig {
 #[derive(Clone, Debug)]
 pub struct JitsiConfig {
     /// Web server and Prosody; with shards, those of the first shard.
-    pub upstream: upstream::Settings,
+    pub upstream: upstream::UpstreamSettings,
     /// The shards; without `[[shard]]`, the only one.
     pub shards: placement::PlacementSettings,
     /// How tokens for Prosody are signed.
@@ -118,11 +118,11 @@ impl BackendConfig {
 
 impl JitsiConfig {
     /// The upstreams of all shards that are not down, with the shard's name if there are shards.
-    pub fn active_upstreams(&self) -> Vec<(Option<&ShardName>, upstream::Settings)> {
+    pub fn active_upstreams(&self) -> Vec<(Option<&ShardName>, upstream::UpstreamSettings)> {
         if !self.shards.sharded {
             return vec![(None, self.upstream.clone())];
         }
-        let upstream = |shard: &ShardSettings| upstream::Settings {
+        let upstream = |shard: &ShardSettings| upstream::UpstreamSettings {
             web: shard.endpoints.web.clone(),
             xmpp: shard.endpoints.xmpp.clone(),
             ..self.upstream.clone()

@@ -1,113 +1,89 @@
-//! The admin listener: `/livez`, `/readyz`, `/metrics`, `/shards`, for probes and operators, not for
-//! people.
+//! The admin listener, for probes, Prometheus and operators.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/livez` | 200 while the process serves |
+//! | `/readyz` | readiness and its reasons as JSON: `readiness` |
+//! | `/metrics` | counters of all workers and of the control plane |
+//! | `/shards` | states of shards; `POST /shards/NAME` overrides one: `shards` |
+//! | `/revoke` | `POST` revokes sessions or a link: `revoke` |
+//!
+//! It has no authentication and is bound to loopback by default. What changes state passes
+//! `operator_request`, which admits local clients only.
 
-mod order;
+mod operator_request;
+mod readiness;
 mod revoke;
 mod shards;
 
-use std::{collections::BTreeMap, convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
+use cluster::{placement::Placement, presence::Presence, revocation::Revocations, store::Store};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use prometheus_client::metrics::gauge::Gauge;
-use serde_json::json;
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
-
-use crate::server::Listener;
-use cluster::{
-    placement::Placement,
-    presence::Presence,
-    revocation::Revocations,
-    store::{Store, StoreState},
-};
-use observe::metrics::{ControlMetrics, Format, Metrics, ProbeMetrics, Verdict};
+use hyper::body::Incoming;
+use observe::metrics::{ControlMetrics, Format, Metrics, ProbeMetrics};
 use oidc::{ProviderStatus, RelyingParty};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio_util::sync::CancellationToken;
 
-/// What the admin listener tells.
-pub struct Admin {
-    /// All counters.
+use crate::server::{BoundListener, serve_control_http};
+
+/// The parts of the gateway that the admin listener reports on or changes.
+pub struct AdminServer {
+    /// The registry of all metrics.
     pub metrics: Metrics,
-    /// Those that are set when somebody reads them.
+    /// Gauges of the control plane; some are set when they are read.
     pub control: ControlMetrics,
-    /// Who is in which room.
+    /// Rooms and their occupants.
     pub presence: Arc<Presence>,
-    /// Whether people can sign in, where they have accounts.
+    /// The OIDC client; `None` without accounts.
     pub relying_party: Option<Arc<RelyingParty>>,
-    /// Where an operator's word ends sessions.
+    /// Target of `/revoke`.
     pub revocations: Arc<Revocations>,
-    /// What replicas share.
+    /// The store that replicas share.
     pub store: Arc<dyn Store>,
-    /// Whether people can log in at Prosody.
+    /// Outcomes of the periodic login at Prosody.
     pub probe: ProbeMetrics,
-    /// Switches that weaken the gateway and are on.
-    pub weakened: Vec<&'static str>,
-    /// Which shards there are, if there can be any.
+    /// Names of the `insecure_*` options that are set.
+    pub insecure_switches: Vec<&'static str>,
+    /// Shards; `None` without a Jitsi.
     pub placement: Option<Arc<Placement>>,
-    /// Cancelled when the gateway stops: from then on it is not ready.
+    /// Cancelled at the start of a shutdown; `/readyz` fails from then on.
     pub draining: CancellationToken,
 }
 
-// === impl Admin ===
+// === impl AdminServer ===
 
-impl Admin {
-    /// Answers until told to stop.
+impl AdminServer {
+    /// Serves the listener until cancelled.
     pub async fn serve(
         self: Arc<Self>,
-        listener: Listener,
+        listener: BoundListener,
         stop: CancellationToken,
     ) -> io::Result<()> {
-        let socket = listener.into_tokio()?;
-        while let Some(accepted) = stop.run_until_cancelled(socket.accept()).await {
-            let (stream, peer) = match accepted {
-                Ok((stream, peer)) => (stream, peer.ip()),
-                Err(error) => {
-                    warn!(%error, "cannot accept connections on the admin listener");
-                    tokio::time::sleep(BACK_OFF).await;
-                    continue;
-                }
-            };
+        let handle = move |request, peer| {
             let admin = Arc::clone(&self);
-            let stopped = stop.clone();
-            tokio::spawn(async move {
-                let service = service_fn(move |request: Request<Incoming>| {
-                    let admin = Arc::clone(&admin);
-                    async move { Ok::<_, Infallible>(admin.reply(request, peer).await) }
-                });
-                let serving = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD_TIMEOUT)
-                    .max_buf_size(MAX_HEAD)
-                    .serve_connection(TokioIo::new(stream), service);
-                if let Some(Err(error)) = stopped.run_until_cancelled(serving).await {
-                    debug!(%error, "an admin connection broke off");
-                }
-            });
-        }
-        Ok(())
+            async move { admin.handle(request, peer).await }
+        };
+        serve_control_http("admin", listener, handle, stop).await
     }
 
-    async fn reply(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
-        let path = request.uri().path();
-        if path == "/shards" || path.starts_with("/shards/") {
-            return self.shards(request, peer).await;
+    async fn handle(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
+        match request.uri().path() {
+            "/revoke" => self.revoke(request, peer).await,
+            path if path == "/shards" || path.starts_with("/shards/") => {
+                self.shards(request, peer).await
+            }
+            _ => self.report(&request),
         }
-        if path == "/revoke" {
-            return self.revoke(request, peer).await;
-        }
-        self.answer(&request)
     }
 
-    fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    fn report<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return text(
-                StatusCode::METHOD_NOT_ALLOWED,
-                PLAIN,
-                "only GET is answered here\n".into(),
-            );
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            return text(status, PLAIN, "only GET and HEAD are allowed\n".into());
         }
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, PLAIN, "alive\n".into()),
@@ -136,98 +112,16 @@ impl Admin {
         let body = self.metrics.encode(format);
         text(StatusCode::OK, format.content_type(), body)
     }
-
-    /// Not ready only while stopping. A provider, store or Prosody that is down is told of, but takes
-    /// nobody out of a balancer: all replicas have the same ones, so that none would do better, and a
-    /// front door that is gone shows people less than one that says what is wrong.
-    fn readiness(&self) -> Response<Full<Bytes>> {
-        let provider = self
-            .relying_party
-            .as_ref()
-            .map(|provider| provider.status());
-        let draining = self.draining.is_cancelled();
-        let mut reasons = Vec::new();
-        if draining {
-            reasons.push("the gateway is stopping".to_owned());
-        }
-        if let Some(ProviderStatus::NeverReached { reason } | ProviderStatus::Stale { reason }) =
-            &provider
-        {
-            reasons.push(format!("OpenID provider: {reason}"));
-        }
-        let store = self.store.state();
-        if let StoreState::Unreachable { reason } = &store {
-            reasons.push(format!("store: {reason}"));
-        }
-        let backends = self.probe.verdicts();
-        for (backend, verdict) in &backends {
-            match verdict {
-                Verdict::Ok => {}
-                Verdict::Open => {
-                    reasons.push(format!("{backend}: Prosody lets people in without a token"));
-                }
-                _ => {
-                    let reason = verdict.as_str();
-                    reasons.push(format!(
-                        "{backend}: nobody can log in at Prosody ({reason})"
-                    ));
-                }
-            }
-        }
-        let words = backends.iter();
-        let backends: BTreeMap<_, _> = words
-            .map(|(backend, verdict)| (backend, verdict.as_str()))
-            .collect();
-        reasons.extend(
-            self.weakened
-                .iter()
-                .map(|switch| format!("`{switch}` is on")),
-        );
-        if self.control.config.is_failing() {
-            reasons.push("the last reload of the configuration failed; see the log".to_owned());
-        }
-        let certificate = self.control.certificate.as_ref();
-        if certificate.is_some_and(|certificate| certificate.reloads.is_failing()) {
-            reasons.push("the new certificate cannot be used; see the log".to_owned());
-        }
-        let view = self
-            .placement
-            .as_ref()
-            .map(|placement| placement.shard_map());
-        let shards = view.filter(|view| view.is_sharded());
-        let shards = shards.map(|view| shards::readiness(&view));
-        if let Some((_, lost)) = &shards {
-            reasons.extend_from_slice(lost);
-        }
-        let (status, word) = match (draining, reasons.is_empty()) {
-            (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
-            (false, true) => (StatusCode::OK, "ready"),
-            (false, false) => (StatusCode::OK, "degraded"),
-        };
-        let mut body = json!({
-            "status": word,
-            "provider": provider.as_ref().map_or("none", ProviderStatus::as_str),
-            "store": store.as_str(),
-            "backends": backends,
-            "reasons": reasons,
-        });
-        if let (Some((shards, _)), Some(body)) = (shards, body.as_object_mut()) {
-            body.insert("shards".to_owned(), shards);
-        }
-        text(status, "application/json", format!("{body}\n"))
-    }
 }
 
 fn text(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::from(body));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+    response
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";
-const BACK_OFF: Duration = Duration::from_millis(100);
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-const MAX_HEAD: usize = 16 * 1024;
+const JSON: &str = "application/json";

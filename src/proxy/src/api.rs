@@ -1,45 +1,53 @@
-//! The API for other systems: what can be asked for, what is answered, and the document that
-//! describes both.
+//! The HTTP API for other systems: its types, and the documents generated from them.
 //!
-//! The types here are the API: requests are read into them, answers are written from them, and
-//! [`document`] is generated from them. A request becomes a [`Call`] and, with its body checked, a
-//! [`Meeting`] or a [`Link`](link::Link); what comes of it is the gateway's.
+//! Requests deserialize into the types of this module and answers serialize from them; [`openapi`] is
+//! generated from the same types, so it cannot disagree with the code. A request passes:
+//!
+//! 1. [`ApiRoute::parse`]: method and path.
+//! 2. [`parse_body`]: JSON into a [`MeetingRequest`] or a [`LinkRequest`].
+//! 3. `check`: their values, giving a [`NewMeeting`] or a [`NewLink`](link::NewLink).
+//!
+//! `endpoints::api` authenticates the requests and carries them out.
 
-mod call;
-mod document;
 mod fields;
+mod idempotency_key;
+mod json_body;
 pub mod link;
+mod markdown;
 pub mod meeting;
+mod openapi;
 mod problem;
-mod reference;
+mod route;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    call::{Call, IdempotencyKey, is_json, read_body},
-    document::document,
-    fields::Time,
+    fields::ApiTime,
+    idempotency_key::IdempotencyKey,
+    json_body::{is_json, parse_body},
     link::{LinkAnswer, LinkRequest},
-    meeting::{Meeting, MeetingAnswer, MeetingRequest, Owner},
-    problem::{ApiError, PROBLEM_JSON, Problem},
-    reference::reference,
+    markdown::markdown,
+    meeting::{MeetingAnswer, MeetingOwner, MeetingRequest, NewMeeting},
+    openapi::openapi,
+    problem::{ApiError, PROBLEM_JSON, ProblemDetails},
+    route::ApiRoute,
 };
 
-/// How a room is.
+/// The state of a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RoomAnswer {
-    /// The room, by its canonical name.
+    /// The canonical name of the room.
     pub room: String,
-    /// Whether the meeting goes on.
+    /// Whether the meeting is in progress.
     pub open: bool,
-    /// Whether somebody who may start it is there.
+    /// Whether an occupant who may start the meeting is present.
     pub host_present: bool,
-    /// How many people are there.
+    /// The number of occupants.
     pub people: u32,
 }
 
-/// No body of this API is nearly as long.
+/// Far above any body of this API.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]

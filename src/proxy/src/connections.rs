@@ -1,13 +1,13 @@
 //! What a worker holds open for whom, so that it can be ended.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep_until},
 };
 
-use crate::shard_upstreams::RoomShard;
+use crate::{DrainSchedule, shard_upstreams::RoomShard};
 use cluster::revocation::{Cause, Revocations};
 use model::{random::Random, room::RoomKey, session::Principal};
 
@@ -36,16 +36,6 @@ pub(crate) struct Registration {
     connections: ConnectionRegistry,
     number: u64,
     end: oneshot::Receiver<CloseReason>,
-}
-
-/// How the sockets of all workers are ended: one after another, evenly over a time, so that those who
-/// come back do not come all at once.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DrainSchedule {
-    /// From the first socket to the last.
-    pub window: Duration,
-    /// How far into its first pause this worker begins, from 0 to 1: workers take turns.
-    pub head_start: f64,
 }
 
 #[derive(Debug, Default)]
@@ -190,16 +180,6 @@ impl Entry {
     }
 }
 
-// === impl DrainSchedule ===
-
-impl DrainSchedule {
-    /// All at once.
-    pub const AT_ONCE: Self = Self {
-        window: Duration::ZERO,
-        head_start: 0.0,
-    };
-}
-
 // === impl Registration ===
 
 impl Registration {
@@ -258,6 +238,8 @@ impl CloseReason {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;

@@ -30,6 +30,7 @@ mod request_context;
 pub mod reservation;
 mod respond;
 pub mod server;
+mod service;
 mod shard_upstreams;
 mod signalling;
 mod state;
@@ -41,8 +42,8 @@ mod worker;
 
 pub use self::{
     body::Body,
-    connections::DrainSchedule,
-    request_context::Connection,
+    server::{Connection, DrainSchedule},
+    service::{Notifications, WorkerFactory},
     state::{
         Control, GuestSettings, MeetingBackend, ProxySettings, ProxySetupError, Rules, SharedState,
     },

@@ -1,24 +1,12 @@
 //! The request context: client address, scheme, request id; and the check of the host.
 
-use std::{fmt, net::IpAddr};
+use std::fmt;
 
 use http::{HeaderMap, HeaderValue, Request, Uri, Version, header};
 
-use crate::RequestError;
+use crate::{Connection, RequestError};
 use model::headers::{ClientAddr, TrustedProxies, forwarded_https};
 use observe::traces::Traceparent;
-
-/// The connection that a request came on.
-#[derive(Clone, Copy, Debug)]
-pub struct Connection {
-    /// The peer.
-    pub peer: IpAddr,
-    /// Whether we ended TLS.
-    pub tls: bool,
-    /// The peer passes on what somebody says whom it does not name; so what they say of where they
-    /// come from is not the peer's word.
-    pub anonymous: bool,
-}
 
 /// Properties of a request that every phase may need, taken from its connection and head.
 #[derive(Clone, Copy, Debug)]

@@ -1,61 +1,63 @@
-//! What Prosody is told before it opens a room: whether, for how long, for how many, with a lobby.
+//! The reservation listener: answers of the policy to Prosody before it creates a room.
 //!
-//! Jitsi's `mod_reservations` asks for every room that does not exist yet. Tokens decide who enters;
-//! this listener lets Prosody itself hold to what the rules say of the room. It keeps nothing: all
-//! that it would have to remember is in the id that it gives out.
+//! Jitsi's `mod_reservations` asks for each room that does not exist yet, and gets: whether it may be
+//! created, for how long, for how many occupants, and whether with a lobby. Tokens decide who enters;
+//! this makes Prosody itself enforce the limits of the room.
+//!
+//! The listener is stateless: the id of a reservation encodes all that a later answer needs, so any
+//! replica can give it.
 
 mod protocol;
 
-use std::{convert::Infallible, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::body::Incoming;
+use model::{clock::Clock, room::RoomKey};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
-use self::protocol::{Conference, Unreadable};
-use crate::server::Listener;
-use model::{clock::Clock, room::RoomKey};
+use self::protocol::{Reservation, ReservationError};
+use crate::server::{BoundListener, serve_control_http};
 
-/// Where to answer Prosody.
+/// Address and secret of the reservation listener.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ReservationSettings {
     /// The address to listen on.
     pub listen: SocketAddr,
-    /// What Prosody has to send as bearer token, if anything.
+    /// The bearer token that Prosody sends (`reservations_api_headers`); `None` admits any client.
     pub secret: Option<SecretString>,
 }
 
-/// What the rules say of a room, whoever is in it.
+/// The limits of a room, independent of its creator; the default refuses the room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RoomTerms {
-    /// Whether it may be opened now.
+    /// Whether the room may be created now.
     pub allowed: bool,
-    /// How long it may be open, from now.
+    /// Time from now after which Prosody destroys the room; `None` is unlimited.
     pub duration: Option<Duration>,
-    /// How many may be in it.
+    /// Maximum number of occupants.
     pub max_people: Option<u32>,
-    /// Whether people wait in a lobby until a moderator lets them in.
+    /// Whether occupants wait in a lobby until a moderator admits them.
     pub lobby: bool,
 }
 
-/// Answers Prosody.
-pub struct Reservations {
+/// Answers the requests of `mod_reservations`.
+pub struct ReservationServer {
     terms: Box<dyn Fn(&RoomKey) -> RoomTerms + Send + Sync>,
     secret: Option<SecretString>,
     clock: Clock,
 }
 
-// === impl Reservations ===
+// === impl ReservationServer ===
 
-impl Reservations {
-    /// `terms` is asked for each room, so that it can follow rules that change.
+impl ReservationServer {
+    /// Creates a server; `terms` is called for each request, so that it follows a reloaded policy.
     pub fn new(
         secret: Option<SecretString>,
         clock: Clock,
@@ -68,90 +70,66 @@ impl Reservations {
         }
     }
 
-    /// Answers until told to stop.
+    /// Serves the listener until cancelled.
     pub async fn serve(
         self: Arc<Self>,
-        listener: Listener,
+        listener: BoundListener,
         stop: CancellationToken,
     ) -> io::Result<()> {
-        let socket = listener.into_tokio()?;
-        while let Some(accepted) = stop.run_until_cancelled(socket.accept()).await {
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    warn!(%error, "cannot accept connections on the reservation listener");
-                    tokio::time::sleep(BACK_OFF).await;
-                    continue;
-                }
-            };
-            let reservations = Arc::clone(&self);
-            let stopped = stop.clone();
-            tokio::spawn(async move {
-                let service = service_fn(move |request| {
-                    let reservations = Arc::clone(&reservations);
-                    async move { Ok::<_, Infallible>(reservations.answer(request).await) }
-                });
-                let serving = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(READ_TIMEOUT)
-                    .max_buf_size(MAX_HEAD)
-                    .serve_connection(TokioIo::new(stream), service);
-                if let Some(Err(error)) = stopped.run_until_cancelled(serving).await {
-                    debug!(%error, "a reservation connection broke off");
-                }
-            });
-        }
-        Ok(())
+        let handle = move |request, _| {
+            let server = Arc::clone(&self);
+            async move { server.handle(request).await }
+        };
+        serve_control_http("reservation", listener, handle, stop).await
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        if !self.is_prosody(request.headers()) {
-            let mut answer = refusal(StatusCode::UNAUTHORIZED, "the secret is missing or wrong");
-            let challenge = HeaderValue::from_static("Bearer");
-            answer
+    async fn handle(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        if !self.is_authorized(request.headers()) {
+            let mut response = refusal(StatusCode::UNAUTHORIZED, "the secret is missing or wrong");
+            response
                 .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, challenge);
-            return answer;
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return response;
         }
         let (head, body) = request.into_parts();
         let id = match head.uri.path() {
             "/conference" => None,
             path => match path.strip_prefix("/conference/") {
                 Some(id) => Some(id),
-                None => return refusal(StatusCode::NOT_FOUND, "there is nothing here"),
+                None => return refusal(StatusCode::NOT_FOUND, "unknown path"),
             },
         };
-        let conference = match (&head.method, id) {
+        let reservation = match (&head.method, id) {
             (&Method::POST, None) => {
-                let body = Limited::new(body, MAX_BODY).collect();
-                match tokio::time::timeout(READ_TIMEOUT, body).await {
-                    Ok(Ok(body)) => Conference::from_form(&body.to_bytes(), self.clock.now()),
-                    Ok(Err(_)) | Err(_) => Err(Unreadable::Form),
+                let body = Limited::new(body, MAX_BODY_BYTES).collect();
+                match tokio::time::timeout(BODY_TIMEOUT, body).await {
+                    Ok(Ok(body)) => Reservation::from_form(&body.to_bytes(), self.clock.now()),
+                    Ok(Err(_)) | Err(_) => Err(ReservationError::Form),
                 }
             }
-            (&Method::GET | &Method::DELETE, Some(id)) => Conference::from_id(id),
-            _ => return refusal(StatusCode::METHOD_NOT_ALLOWED, "ask otherwise"),
+            (&Method::GET | &Method::DELETE, Some(id)) => Reservation::from_id(id),
+            _ => return refusal(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
         };
-        match conference {
-            // There is nothing to delete.
+        match reservation {
+            // Stateless: there is nothing to delete.
             Ok(_) if head.method == Method::DELETE => empty(StatusCode::NO_CONTENT),
-            Ok(conference) => self.on_terms(&conference),
-            Err(Unreadable::Id) => refusal(StatusCode::NOT_FOUND, "no such conference"),
+            Ok(reservation) => self.decide(&reservation),
+            Err(ReservationError::Id) => refusal(StatusCode::NOT_FOUND, "no such conference"),
             Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()),
         }
     }
 
-    fn on_terms(&self, conference: &Conference) -> Response<Full<Bytes>> {
-        let terms = (self.terms)(conference.room());
-        let (allowed, name) = (terms.allowed, conference.room());
-        debug!(room = %name, allowed, "Prosody asked for a room");
-        match conference.answer(&terms) {
-            Some(answer) => json_answer(StatusCode::OK, &answer),
+    fn decide(&self, reservation: &Reservation) -> Response<Full<Bytes>> {
+        let room = reservation.room();
+        let terms = (self.terms)(room);
+        debug!(%room, allowed = terms.allowed, "reservation request");
+        match reservation.answer(&terms) {
+            Some(answer) => json_response(StatusCode::OK, &answer),
             None => refusal(StatusCode::FORBIDDEN, "this room cannot be opened now"),
         }
     }
 
-    fn is_prosody(&self, headers: &HeaderMap) -> bool {
+    fn is_authorized(&self, headers: &HeaderMap) -> bool {
         let Some(secret) = &self.secret else {
             return true;
         };
@@ -164,39 +142,41 @@ impl Reservations {
     }
 }
 
-impl fmt::Debug for Reservations {
+impl fmt::Debug for ReservationServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Reservations")
+        f.write_str("ReservationServer")
     }
 }
 
-/// Prosody shows the message to whoever wanted the room.
+/// Makes an error response; Jitsi shows the message to the occupant who wanted the room.
 fn refusal(status: StatusCode, message: &str) -> Response<Full<Bytes>> {
-    json_answer(status, &json!({ "message": message }))
+    json_response(status, &json!({ "message": message }))
 }
 
-fn json_answer(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
-    let mut answer = empty(status);
-    *answer.body_mut() = Full::from(body.to_string());
-    let json = HeaderValue::from_static("application/json");
-    answer.headers_mut().insert(header::CONTENT_TYPE, json);
-    answer
+fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+    let mut response = empty(status);
+    *response.body_mut() = Full::from(body.to_string());
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    response
 }
 
 fn empty(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::default());
-    *answer.status_mut() = status;
-    let no_store = HeaderValue::from_static("no-store");
-    answer.headers_mut().insert(header::CACHE_CONTROL, no_store);
-    answer
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
-const BACK_OFF: Duration = Duration::from_millis(100);
-/// Prosody is near, and gives up after 20 s.
-const READ_TIMEOUT: Duration = Duration::from_secs(10);
-const MAX_HEAD: usize = 16 * 1024;
-/// A room of 512 bytes, an owner and a time, percent-encoded once more.
-const MAX_BODY: usize = 8 * 1024;
+/// Prosody is on the same network, and gives up after 20 s.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A room of 512 bytes, an owner and a time, percent-encoded again.
+const MAX_BODY_BYTES: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests;

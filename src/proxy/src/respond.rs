@@ -11,7 +11,7 @@ pub(crate) use self::{
     responder::{Audience, Responder},
 };
 use crate::body::Unread;
-use crate::upstream::SendError;
+use crate::upstream::UpstreamError;
 use cluster::store::StoreError;
 use model::{
     bosh::BoshBodyError,
@@ -150,7 +150,7 @@ pub(crate) enum RequestError {
     },
     /// An upstream gave no answer.
     #[error(transparent)]
-    Upstream(#[from] SendError),
+    Upstream(#[from] UpstreamError),
     /// An upstream gave an answer that makes no sense.
     #[error("the upstream answered with {0}")]
     UpstreamAnswer(&'static str),
@@ -217,7 +217,7 @@ impl RequestError {
             Self::BodyLost => StatusCode::REQUEST_TIMEOUT,
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
-            Self::Upstream(SendError::Timeout(_)) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Upstream(UpstreamError::Timeout(_)) => StatusCode::GATEWAY_TIMEOUT,
             Self::Upstream(_) | Self::UpstreamAnswer(_) => StatusCode::BAD_GATEWAY,
             Self::ProviderUnavailable | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Token(_) | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

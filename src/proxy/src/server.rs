@@ -1,60 +1,77 @@
-//! Sockets and bytes: listening, accepting, TLS, and one single-threaded runtime per core.
+//! TCP listeners, TLS and HTTP servers.
+//!
+//! The public server: [`accept_connections`] hands each connection to the least loaded thread of a
+//! [`WorkerPool`]. A worker thread has a single-threaded runtime and its own instance of a
+//! [`Service`], so a request takes no lock and never changes threads. The server knows the request
+//! path by that trait only.
+//!
+//! The control server, `control_http`: plain HTTP/1.1 for the admin and the reservation listener, on
+//! the runtime of the control plane.
 
 mod acceptor;
 mod certificate_expiry;
 mod connection;
+mod control_http;
+mod drain_schedule;
+mod listener;
+mod open_connections;
 mod proxy_protocol;
+mod service;
 mod socket_activation;
 mod tls;
-mod worker;
+mod worker_loop;
+mod worker_pool;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
+pub(crate) use self::control_http::serve_control_http;
 pub use self::{
-    acceptor::{ListenError, Listener, ListenerOptions, accept, listen},
-    socket_activation::{InheritError, Inherited},
-    tls::{Certificate, CertificateError},
-    worker::{Notifications, WorkerError, Workers},
+    acceptor::{ListenerOptions, accept_connections},
+    drain_schedule::DrainSchedule,
+    listener::{BoundListener, ListenError},
+    service::{Connection, Service, ServiceFactory},
+    socket_activation::{InheritedSockets, SocketActivationError},
+    tls::{ServerCertificate, ServerCertificateError},
+    worker_pool::{WorkerPool, WorkerStartError},
 };
 
-/// Where and how to listen.
+/// Addresses to listen on, and limits of the listeners.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// Plain HTTP; requests that did not come through a trusted proxy by HTTPS are sent to the
-    /// public address.
+pub struct ServerSettings {
+    /// Plain HTTP; a request that no trusted proxy received by HTTPS is redirected to the public URL.
     pub http: Option<SocketAddr>,
     /// HTTPS.
     pub https: Option<SocketAddr>,
-    /// `/livez`, `/readyz`, `/metrics`.
+    /// `/livez`, `/readyz`, `/metrics`, `/shards`, `/revoke`.
     pub admin: SocketAddr,
-    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Whether connections of trusted proxies to `http` and `https` begin with the client's address.
+    /// Whether connections of trusted proxies to `http` and `https` begin with a PROXY header.
     pub proxy_protocol: bool,
-    /// Where recorders are.
+    /// Networks of recorders (Jibri).
     pub recorders: Vec<IpNet>,
-    /// The certificate; there if `https` is.
+    /// The certificate; required if `https` is set.
     pub tls: Option<TlsSettings>,
-    /// How many threads serve requests.
+    /// Number of worker threads.
     pub workers: usize,
-    /// How long open requests and sockets may take to end once nothing more is accepted.
+    /// Longest time for in-flight requests and open WebSockets to end after the listeners closed.
     pub grace: Duration,
-    /// Over how long WebSockets are closed, one after another; at most `grace`.
+    /// The time over which WebSockets are closed one after another; at most `grace`.
     pub drain_window: Duration,
-    /// How long to go on accepting after SIGTERM while `/readyz` already fails, so that balancers
-    /// notice.
+    /// Time between SIGTERM and the closing of the listeners. `/readyz` already fails during it, so
+    /// that load balancers remove the replica first.
     pub drain_delay: Duration,
 }
 
-/// The certificate's files; they are read again when they change.
+/// Files of the certificate; a change is picked up without a restart.
 #[derive(Clone, Debug)]
 pub struct TlsSettings {
     /// PEM chain, leaf first.
     pub certificate: PathBuf,
     /// PEM private key.
     pub key: PathBuf,
-    /// How often to look whether the files changed.
+    /// Interval between checks of the files.
     pub check_every: Duration,
 }

@@ -4,7 +4,7 @@ use std::{rc::Rc, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Response};
 
-use crate::upstream::{self, Pool, SendError};
+use crate::upstream::{UpstreamError, UpstreamPool, UpstreamSettings};
 use crate::{Body, RequestError, Worker, respond::terminated, state::JitsiBackend};
 use cluster::placement::{Move, Shard};
 use model::{headers::X_JITSI_SHARD, query::ForwardedParameters, room::RoomKey, shard::ShardName};
@@ -13,9 +13,9 @@ use model::{headers::X_JITSI_SHARD, query::ForwardedParameters, room::RoomKey, s
 #[derive(Debug)]
 pub(crate) struct ShardUpstreams {
     shard: Arc<Shard>,
-    pub(crate) web: Pool,
-    pub(crate) xmpp: Pool,
-    visitors: Vec<Pool>,
+    pub(crate) web: UpstreamPool,
+    pub(crate) xmpp: UpstreamPool,
+    visitors: Vec<UpstreamPool>,
     /// There are shards; else there is one Jitsi, which has no name here.
     named: bool,
 }
@@ -82,7 +82,7 @@ impl Worker {
     pub(crate) fn note_outcome<T>(
         &self,
         upstreams: &ShardUpstreams,
-        answer: Result<T, SendError>,
+        answer: Result<T, UpstreamError>,
     ) -> Result<T, RequestError> {
         if let (Err(_), Ok(JitsiBackend { placement, .. })) = (&answer, self.jitsi()) {
             placement.request_probe(&upstreams.shard);
@@ -148,9 +148,9 @@ impl RoomShard {
 // === impl ShardUpstreams ===
 
 impl ShardUpstreams {
-    fn new(shard: Arc<Shard>, settings: &upstream::Settings, named: bool) -> Self {
+    fn new(shard: Arc<Shard>, settings: &UpstreamSettings, named: bool) -> Self {
         let pool = |to: &http::uri::Authority| {
-            Pool::new(to.clone(), settings.connect_timeout, settings.idle)
+            UpstreamPool::new(to.clone(), settings.connect_timeout, settings.idle)
         };
         let place = &shard.endpoints;
         Self {
@@ -164,7 +164,7 @@ impl ShardUpstreams {
 
     /// The Prosody for a query: a visitor node, if it names one that there is; else what it names
     /// is dropped.
-    pub(crate) fn prosody_for(&self, query: &mut ForwardedParameters) -> &Pool {
+    pub(crate) fn prosody_for(&self, query: &mut ForwardedParameters) -> &UpstreamPool {
         let nodes = self.shard.endpoints.visitors.iter().zip(&self.visitors);
         let named = query.visitor_node();
         let known = nodes
@@ -240,7 +240,7 @@ mod tests {
             metrics: ShardMetrics::default(),
         };
         let (placement, _sync) = Placement::new(settings, "meet.jitsi", context);
-        let settings = upstream::Settings {
+        let settings = UpstreamSettings {
             web: at("web:80"),
             xmpp: at("prosody:5280"),
             xmpp_domain: "meet.jitsi".to_owned(),

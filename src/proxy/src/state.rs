@@ -67,7 +67,7 @@ pub enum MeetingBackend {
     /// A Jitsi behind the gateway.
     Jitsi {
         /// What its shards have in common.
-        upstream: upstream::Settings,
+        upstream: upstream::UpstreamSettings,
         /// Which shard each room is on.
         placement: Arc<Placement>,
     },
@@ -126,7 +126,7 @@ pub struct SharedState {
 /// A Jitsi behind the gateway.
 #[derive(Debug)]
 pub(crate) struct JitsiBackend {
-    pub(crate) upstream: upstream::Settings,
+    pub(crate) upstream: upstream::UpstreamSettings,
     pub(crate) xmpp_domain: HeaderValue,
     pub(crate) placement: Arc<Placement>,
 }
@@ -198,7 +198,7 @@ impl Rules {
 
 impl JitsiBackend {
     fn new(
-        upstream: upstream::Settings,
+        upstream: upstream::UpstreamSettings,
         placement: Arc<Placement>,
     ) -> Result<Self, ProxySetupError> {
         let xmpp_domain = HeaderValue::from_str(&upstream.xmpp_domain)

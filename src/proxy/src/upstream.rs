@@ -1,4 +1,4 @@
-//! Connections to Jitsi: its web server and Prosody.
+//! HTTP/1.1 clients of Jitsi: its web server and Prosody.
 
 mod body;
 mod connect;
@@ -11,26 +11,26 @@ use http::uri::Authority;
 
 pub use self::{
     body::{RequestBody, UpstreamBody},
-    connect::ConnectError,
-    pool::{Pool, SendError},
+    connect::UpstreamConnectError,
+    pool::{UpstreamError, UpstreamPool},
     prosody::ProsodyHead,
 };
 
-/// Where Jitsi is.
+/// Addresses and timeouts of one Jitsi installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct UpstreamSettings {
     /// Jitsi's web server, `host:port`, plain HTTP.
     pub web: Authority,
     /// Prosody's HTTP port, `host:port`, plain HTTP.
     pub xmpp: Authority,
-    /// The `Host` that Prosody is asked for: its XMPP domain.
+    /// The `Host` of requests to Prosody: the XMPP domain, which selects its virtual host.
     pub xmpp_domain: String,
-    /// How long connecting may take.
+    /// Longest time to connect, name resolution included.
     pub connect_timeout: Duration,
-    /// How long the web server may take to begin an answer.
+    /// Longest time until the web server sends the head of a response.
     pub web_timeout: Duration,
-    /// How long Prosody may hold a BOSH request; longer than any client's `wait`.
+    /// Longest time for which Prosody holds a BOSH request; above any client's `wait` (XEP-0124 § 7).
     pub bosh_timeout: Duration,
-    /// How long an unused connection is kept; shorter than the upstream keeps it.
+    /// Time for which an idle connection is reused; below the keep-alive timeout of the upstream.
     pub idle: Duration,
 }

@@ -379,7 +379,7 @@ async fn the_document_is_served_and_fresh_in_the_repository() {
         .get("openapi.json")
         .await;
     let served = json_of(&page);
-    assert_eq!(served, api::document());
+    assert_eq!(served, api::openapi());
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/openapi.json");
     let written = fs::read_to_string(path).unwrap();
     let remedy = "run `cargo run -- config openapi > config/openapi.json`";

@@ -13,7 +13,7 @@ use crate::{
     problem::Fault,
     values::{DurationText, parse_network, parse_socket_address},
 };
-use proxy::server::{Settings, TlsSettings};
+use proxy::server::{ServerSettings, TlsSettings};
 
 /// Listeners, trusted proxies, worker threads, and the shutdown.
 #[derive(Deserialize, JsonSchema)]
@@ -74,7 +74,7 @@ impl RawListen {
         self,
         context: ListenContext,
         section: &mut Section<'_>,
-    ) -> Option<Settings> {
+    ) -> Option<ServerSettings> {
         let has_listener = self.http.is_some() || self.https.is_some();
         if !has_listener && !section.is_reported("http") && !section.is_reported("https") {
             let remedy = "add for example http = \"0.0.0.0:8080\"";
@@ -103,7 +103,7 @@ impl RawListen {
             drain_delay: self.drain_delay,
         };
         let shutdown = shutdown.resolve(context.single_replica, section)?;
-        Some(Settings {
+        Some(ServerSettings {
             http,
             https,
             admin: admin?,

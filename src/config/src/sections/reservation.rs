@@ -9,7 +9,7 @@ use crate::{
     secret::{RawSecret, SecretReader},
     values::parse_socket_address,
 };
-use proxy::reservation::Settings;
+use proxy::reservation::ReservationSettings;
 
 /// The endpoint for Prosody's `mod_reservations`, which asks it before it creates a room and then
 /// enforces the duration, size and lobby of the room's rule. Disabled unless `listen` is set.
@@ -42,7 +42,7 @@ impl RawReservation {
         self,
         secrets: SecretReader,
         section: &mut Section<'_>,
-    ) -> Option<Settings> {
+    ) -> Option<ReservationSettings> {
         let raw = RawSecret {
             inline: self.secret,
             file: self.secret_file,
@@ -52,6 +52,6 @@ impl RawReservation {
         }
         let secret = secrets.read(section, "secret", raw);
         let listen = section.parse("listen", self.listen, parse_socket_address)?;
-        Some(Settings { listen, secret })
+        Some(ReservationSettings { listen, secret })
     }
 }

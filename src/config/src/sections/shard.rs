@@ -53,7 +53,7 @@ enum RawState {
 /// The upstream and its shards.
 pub(super) struct Shards {
     /// The common settings, with the addresses of the first shard.
-    pub(super) upstream: upstream::Settings,
+    pub(super) upstream: upstream::UpstreamSettings,
     pub(super) placement: PlacementSettings,
 }
 

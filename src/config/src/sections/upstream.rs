@@ -10,7 +10,7 @@ use crate::{
     values::{DurationText, HOUR, MINUTE, parse_domain, parse_http_authority, seconds},
 };
 use cluster::placement::ShardEndpoints;
-use proxy::upstream::Settings;
+use proxy::upstream::UpstreamSettings;
 
 /// Jitsi's web server and Prosody; with `[[shard]]`, the keys that all shards have in common.
 #[derive(Deserialize, JsonSchema)]
@@ -61,7 +61,7 @@ impl RawUpstream {
         self,
         role: UpstreamRole<'_>,
         section: &mut Section<'_>,
-    ) -> Option<Settings> {
+    ) -> Option<UpstreamSettings> {
         let addresses = match role {
             UpstreamRole::Only => only_upstream(self.web, self.xmpp, section),
             UpstreamRole::Common(first) => {
@@ -87,7 +87,7 @@ impl RawUpstream {
         let bosh_timeout = timeout("bosh_timeout", &self.bosh_timeout, HOUR);
         let idle = timeout("idle", &self.idle, HOUR);
         let (web, xmpp) = addresses?;
-        Some(Settings {
+        Some(UpstreamSettings {
             web,
             xmpp,
             xmpp_domain: xmpp_domain?,

@@ -1,8 +1,9 @@
-//! `/revoke`: an operator puts somebody out, or makes a link worthless, on every replica.
+//! `/revoke`: an operator revokes the sessions of a subject, one session, or a link, on all replicas.
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use cluster::revocation::Selector;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -10,28 +11,27 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Admin,
-    order::{self, refused},
+    AdminServer, JSON,
+    operator_request::{self, refusal},
     text,
 };
 use crate::audit::operator_revoked;
-use cluster::revocation::Selector;
 
-/// Whom or what; the texts are those of the audit lines.
+/// The body of a request; the values are those of the audit log.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum Wanted {
-    /// All sessions of a person.
+enum RevokeRequest {
+    /// All sessions of a subject.
     Subject(String),
-    /// One session.
+    /// One session by its id.
     Session(String),
-    /// A link, and the sessions of all who came by it.
+    /// An invitation link by its id, and the sessions that began with it.
     Link(String),
 }
 
-// === impl Admin ===
+// === impl AdminServer ===
 
-impl Admin {
+impl AdminServer {
     /// Answers a request to `/revoke`.
     pub(super) async fn revoke(
         &self,
@@ -39,27 +39,26 @@ impl Admin {
         peer: IpAddr,
     ) -> Response<Full<Bytes>> {
         if *request.method() != Method::POST {
-            return refused(StatusCode::METHOD_NOT_ALLOWED, "POST /revoke");
+            return refusal(StatusCode::METHOD_NOT_ALLOWED, "POST /revoke");
         }
-        let wanted = match order::read(request, peer, HOW).await {
-            Ok(wanted) => wanted,
-            Err(answer) => return answer,
+        let request = match operator_request::parse(request, peer, USAGE).await {
+            Ok(request) => request,
+            Err(response) => return response,
         };
-        let (what, id, selector) = match wanted {
-            Wanted::Subject(id) => ("subject", id.clone(), Selector::Operator(id)),
-            Wanted::Session(id) => ("session", id.clone(), Selector::Operator(id)),
-            Wanted::Link(id) => ("link", id.clone(), Selector::Link(id)),
+        let (kind, id, selector) = match request {
+            RevokeRequest::Subject(id) => ("subject", id.clone(), Selector::Operator(id)),
+            RevokeRequest::Session(id) => ("session", id.clone(), Selector::Operator(id)),
+            RevokeRequest::Link(id) => ("link", id.clone(), Selector::Link(id)),
         };
-        // What has no subject is many people.
+        // All guests share the empty subject.
         if id.trim().is_empty() {
-            return refused(StatusCode::BAD_REQUEST, HOW);
+            return refusal(StatusCode::BAD_REQUEST, USAGE);
         }
-        operator_revoked(what, &id);
+        operator_revoked(kind, &id);
         self.revocations.revoke(selector);
-        let body = json!({ "revoked": { what: id } });
-        text(StatusCode::OK, "application/json", format!("{body}\n"))
+        let body = json!({ "revoked": { kind: id } });
+        text(StatusCode::OK, JSON, format!("{body}\n"))
     }
 }
 
-const HOW: &str =
-    r#"write {"subject": "…"}, {"session": "…"} or {"link": "…"}, as the audit lines have them"#;
+const USAGE: &str = r#"the body is {"subject": "…"}, {"session": "…"} or {"link": "…"}, with a value of the audit log"#;

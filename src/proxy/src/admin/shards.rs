@@ -1,34 +1,37 @@
-//! `/shards`: what shards there are, and an operator's word on their states.
+//! `/shards`: the states of shards, and overrides of them by operators.
 //!
-//! Whoever reads the admin listener may see the states; setting one moves meetings and is an order.
+//! `GET` is open to any client of the admin listener. `POST /shards/NAME` moves meetings, so it is a
+//! request of an operator.
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use cluster::placement::{Placement, ShardMap, ShardStatus};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use model::shard::ShardState;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Admin,
-    order::{self, refused},
+    AdminServer, JSON,
+    operator_request::{self, refusal},
     text,
 };
-use cluster::placement::{Placement, ShardMap, ShardStatus};
-use model::shard::ShardState;
 
+/// The body of a request.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct ShardRequest {
+    /// A state, or [`CONFIGURED`].
     state: String,
 }
 
-// === impl Admin ===
+// === impl AdminServer ===
 
-impl Admin {
-    /// Answers a request below `/shards`.
+impl AdminServer {
+    /// Answers a request to `/shards` or below.
     pub(super) async fn shards(
         &self,
         request: Request<Incoming>,
@@ -37,14 +40,14 @@ impl Admin {
         let placement = self.placement.as_ref();
         let Some(placement) = placement.filter(|placement| placement.shard_map().is_sharded())
         else {
-            return refused(StatusCode::NOT_FOUND, "there are no shards");
+            return refusal(StatusCode::NOT_FOUND, "no shards are configured");
         };
         let path = request.uri().path().to_owned();
         let name = path.strip_prefix("/shards").unwrap_or_default();
         match (request.method().clone(), name.strip_prefix('/')) {
-            (Method::GET | Method::HEAD, None) => told(&placement.shard_map()),
-            (Method::POST, Some(name)) => set(placement, name, request, peer).await,
-            _ => refused(
+            (Method::GET | Method::HEAD, None) => list(&placement.shard_map()),
+            (Method::POST, Some(name)) => override_state(placement, name, request, peer).await,
+            _ => refusal(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "GET /shards or POST /shards/NAME",
             ),
@@ -52,31 +55,36 @@ impl Admin {
     }
 }
 
-/// What `/readyz` says of shards, and the reasons not to be content.
+/// The part of `/readyz` about shards, and a reason for each unreachable one.
 pub(super) fn readiness(view: &ShardMap) -> (Value, Vec<String>) {
-    let states = view.shards().iter();
-    let states = states.map(|listed| (listed.shard.name.to_string(), listed.state.as_str().into()));
-    let lost = view.shards().iter().filter(|listed| listed.lost);
-    let reason = |listed: &ShardStatus| {
-        format!(
-            "shard {}: no replica reaches its Prosody at {}",
-            listed.shard.name, listed.shard.endpoints.xmpp
-        )
-    };
+    let states = view
+        .shards()
+        .iter()
+        .map(|listed| (listed.shard.name.to_string(), listed.state.as_str().into()))
+        .collect();
+    let unreachable = view
+        .shards()
+        .iter()
+        .filter(|listed| listed.lost)
+        .map(|listed| {
+            let (name, address) = (&listed.shard.name, &listed.shard.endpoints.xmpp);
+            format!("shard {name}: no replica reaches its Prosody at {address}")
+        })
+        .collect();
     let shards = json!({
         "ring": view.ring().fingerprint(),
-        "states": Value::Object(states.collect()),
+        "states": Value::Object(states),
     });
-    (shards, lost.map(reason).collect())
+    (shards, unreachable)
 }
 
-fn told(view: &ShardMap) -> Response<Full<Bytes>> {
-    let shards: Vec<Value> = view.shards().iter().map(describe).collect();
+fn list(view: &ShardMap) -> Response<Full<Bytes>> {
+    let shards: Vec<Value> = view.shards().iter().map(to_json).collect();
     let body = json!({ "ring": view.ring().fingerprint(), "shards": shards });
-    text(StatusCode::OK, "application/json", format!("{body:#}\n"))
+    text(StatusCode::OK, JSON, format!("{body:#}\n"))
 }
 
-fn describe(listed: &ShardStatus) -> Value {
+fn to_json(listed: &ShardStatus) -> Value {
     json!({
         "name": listed.shard.name,
         "weight": listed.weight,
@@ -87,27 +95,27 @@ fn describe(listed: &ShardStatus) -> Value {
     })
 }
 
-async fn set(
+async fn override_state(
     placement: &Placement,
     name: &str,
     request: Request<Incoming>,
     peer: IpAddr,
 ) -> Response<Full<Bytes>> {
-    let wanted: Wanted = match order::read(request, peer, HOW).await {
-        Ok(wanted) => wanted,
-        Err(answer) => return answer,
+    let ShardRequest { state } = match operator_request::parse(request, peer, USAGE).await {
+        Ok(request) => request,
+        Err(response) => return response,
     };
-    let state = match ShardState::parse(&wanted.state) {
-        None if wanted.state != CONFIGURED => return refused(StatusCode::BAD_REQUEST, HOW),
+    let state = match ShardState::parse(&state) {
+        None if state != CONFIGURED => return refusal(StatusCode::BAD_REQUEST, USAGE),
         state => state,
     };
     match placement.set_override(name, state) {
-        Ok(()) => told(&placement.shard_map()),
-        Err(error) => refused(StatusCode::NOT_FOUND, &error.to_string()),
+        Ok(()) => list(&placement.shard_map()),
+        Err(error) => refusal(StatusCode::NOT_FOUND, &error.to_string()),
     }
 }
 
-/// Back to what the configuration says.
+/// Removes the override.
 const CONFIGURED: &str = "configured";
 
-const HOW: &str = r#"write {"state": "ready"}, "drain", "down" or "configured""#;
+const USAGE: &str = r#"the body is {"state": "ready"}, "drain", "down" or "configured""#;

@@ -1,122 +1,124 @@
-//! Links: who holds one enters the room, as a host or a guest.
+//! Requests for invitation links; the holder of a link enters its room as a host or a guest.
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use super::{
-    ApiError, Time,
-    fields::{email, end, words},
-};
 use model::{
     clock::Timestamp,
     integration::Integration,
     random::Random,
     room::{MAX_NODE_BYTES, RoomKey},
 };
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// A link to be made.
+use super::{
+    ApiError, ApiTime,
+    fields::{check_email, check_expiry, check_text},
+};
+
+/// The body of a request for a link.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkRequest {
-    /// The room, by its name, or `tenant/name`.
+    /// The room, as `name` or `tenant/name`.
     #[schemars(length(min = 1, max = 512), example = &"school-7b")]
     pub room: String,
-    /// What the link makes of its holder.
+    /// The role of the holder.
     pub role: LinkRole,
-    /// The holder's name, if the link is for one person.
+    /// The display name of the holder, if the link is for one person.
     #[schemars(length(min = 1, max = 128), example = &"Mia")]
     pub name: Option<String>,
-    /// The holder's e-mail address, if the link is for one person.
+    /// The e-mail address of the holder, if the link is for one person.
     #[schemars(email, length(max = 254), example = &"mia@example.org")]
     pub email: Option<String>,
-    /// How long the link is good for; a day, unless this or `expires_at` is given.
+    /// The lifetime of the link in seconds; one day if neither this nor `expires_at` is given.
     #[schemars(range(min = 60, max = 31_536_000), example = &3600)]
     pub ttl_seconds: Option<u32>,
-    /// When the link ends, no more than a year ahead; with `ttl_seconds`, whichever comes first.
-    pub expires_at: Option<Time>,
-    /// How often the link can be used; unless given, any number of times.
+    /// When the link expires, at most a year ahead; with `ttl_seconds`, the earlier of the two.
+    pub expires_at: Option<ApiTime>,
+    /// How often the link can be used; unlimited if absent.
     #[schemars(range(min = 1, max = 10_000), example = &1)]
     pub uses: Option<u32>,
 }
 
-/// What a link makes of its holder.
+/// The role of the holder of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum LinkRole {
-    /// A host, who is moderator.
+    /// Moderator; may start the meeting.
     Host,
-    /// Somebody who enters without an account.
+    /// Participant without an account.
     Guest,
 }
 
-/// A link that was made.
+/// A created link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LinkAnswer {
-    /// The link's name, by which it is revoked.
+    /// The id of the link, for its revocation.
     pub id: String,
-    /// The address to give to its holder.
+    /// The URL for the holder.
     #[schemars(url)]
     pub url: String,
-    /// When it ends.
-    pub expires_at: Time,
+    /// When the link expires.
+    pub expires_at: ApiTime,
 }
 
-/// A link to be made, checked.
+/// A checked [`LinkRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// The room, which is one of the integration's.
+pub struct NewLink {
+    /// The room; one of the integration.
     pub room: RoomKey,
     /// Whether the holder is a host.
     pub host: bool,
-    /// The holder's name.
+    /// The display name of the holder.
     pub name: Option<String>,
-    /// The holder's address.
+    /// The e-mail address of the holder.
     pub email: Option<String>,
-    /// When it ends.
+    /// When the link expires.
     pub expires: Timestamp,
-    /// How often it can be used.
+    /// How often the link can be used; `None` is unlimited.
     pub uses: Option<u32>,
 }
 
 // === impl LinkRequest ===
 
 impl LinkRequest {
-    /// What is asked for, if this integration may.
-    pub fn check(self, integration: &Integration, now: Timestamp) -> Result<Link, ApiError> {
-        let room = room(&self.room)?;
+    /// Checks all values; the room has to be one of the integration.
+    pub fn check(self, integration: &Integration, now: Timestamp) -> Result<NewLink, ApiError> {
+        let room = parse_room(&self.room)?;
         if !integration.has_room(&room) {
-            return Err(ApiError::ForeignRoom);
+            return Err(ApiError::RoomNotOwned);
         }
         if let Some(address) = &self.email {
-            email(address, "/email")?;
+            check_email(address, "/email")?;
         }
         let lifetime = self
             .ttl_seconds
             .map(|seconds| Duration::from_secs(seconds.into()));
-        if lifetime.is_some_and(|lifetime| !(SHORTEST..=LONGEST).contains(&lifetime)) {
-            let what = "not between a minute and a year";
-            return Err(ApiError::invalid("/ttl_seconds", what));
+        if lifetime.is_some_and(|lifetime| !(MIN_LIFETIME..=MAX_LIFETIME).contains(&lifetime)) {
+            let detail = "not between a minute and a year";
+            return Err(ApiError::invalid("/ttl_seconds", detail));
         }
-        let told = self.expires_at.map(|Time(time)| time);
-        if let Some(time) = told {
-            end(time, "/expires_at", now)?;
+        let expires_at = self.expires_at.map(|ApiTime(time)| time);
+        if let Some(time) = expires_at {
+            check_expiry(time, "/expires_at", now)?;
         }
-        let spent = lifetime.map(|lifetime| now.after(lifetime));
-        let ends = [told, spent].into_iter().flatten().min();
-        let expires = ends.unwrap_or_else(|| now.after(UNLESS_SAID));
+        let expires = [expires_at, lifetime.map(|lifetime| now.after(lifetime))]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(|| now.after(DEFAULT_LIFETIME));
         if self
             .uses
-            .is_some_and(|uses| !(1..=MOST_USES).contains(&uses))
+            .is_some_and(|uses| !(1..=MAX_USES).contains(&uses))
         {
             return Err(ApiError::invalid("/uses", "not between 1 and 10000"));
         }
-        Ok(Link {
+        Ok(NewLink {
             room,
             host: self.role == LinkRole::Host,
-            name: words(self.name, "/name", 128)?,
+            name: check_text(self.name, "/name", 128)?,
             email: self.email,
             expires,
             uses: self.uses,
@@ -124,37 +126,133 @@ impl LinkRequest {
     }
 }
 
-fn room(text: &str) -> Result<RoomKey, ApiError> {
+fn parse_room(text: &str) -> Result<RoomKey, ApiError> {
     if text.chars().count() > MAX_NODE_BYTES {
         return Err(ApiError::invalid("/room", "too long"));
     }
     RoomKey::from_text(text).map_err(|error| ApiError::invalid("/room", error.to_string()))
 }
 
-/// A name for a link of this integration: random, and telling whose it is, so that no other
-/// integration can revoke it.
-pub fn new_id(integration: &Integration, random: &Random) -> String {
-    format!("{}{OWNED}{}", integration.id(), random.text::<12>())
+/// Draws an id for a link of this integration, `<integration>.<random>`; the prefix keeps other
+/// integrations from revoking the link.
+pub fn new_link_id(integration: &Integration, random: &Random) -> String {
+    format!("{}{SEPARATOR}{}", integration.id(), random.text::<12>())
 }
 
-/// Whether a link of this name is the integration's.
-pub fn is_of(integration: &Integration, id: &str) -> bool {
+/// Whether the id is that of a link of this integration.
+pub fn owns_link_id(integration: &Integration, id: &str) -> bool {
     let random = id
         .strip_prefix(integration.id())
-        .and_then(|rest| rest.strip_prefix(OWNED));
+        .and_then(|rest| rest.strip_prefix(SEPARATOR));
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     random.is_some_and(|random| random.len() == 16 && random.chars().all(plain))
 }
 
-/// Between integration and random part; in neither of them.
-const OWNED: char = '.';
+/// Occurs in neither the id of an integration nor the random part.
+const SEPARATOR: char = '.';
 
-const UNLESS_SAID: Duration = Duration::from_hours(24);
+const DEFAULT_LIFETIME: Duration = Duration::from_hours(24);
 
-/// Shorter ones end before they arrive.
-const SHORTEST: Duration = Duration::from_mins(1);
+/// A shorter one expires before its recipient opens it.
+const MIN_LIFETIME: Duration = Duration::from_mins(1);
 
-/// A year: less than revocations are remembered.
-pub(super) const LONGEST: Duration = Duration::from_hours(365 * 24);
+/// A year; below the time for which revocations are kept.
+pub(super) const MAX_LIFETIME: Duration = Duration::from_hours(365 * 24);
 
-const MOST_USES: u32 = 10_000;
+const MAX_USES: u32 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::{
+        parse_body,
+        tests::{NOW, integrations, pointer, school},
+    };
+
+    fn check(body: &Value) -> Result<NewLink, ApiError> {
+        let integrations = integrations(&["school-*"]);
+        parse_body::<LinkRequest>(body.to_string().as_bytes())?.check(school(&integrations), NOW)
+    }
+
+    #[test]
+    fn a_link_without_options_lasts_a_day() {
+        let link = check(&json!({"room": "School-7b", "role": "guest"})).unwrap();
+        assert_eq!(link.room, RoomKey::from_text("school-7b").unwrap());
+        assert_eq!(link.expires, NOW.after(Duration::from_hours(24)));
+        assert!(!link.host && link.uses.is_none());
+    }
+
+    #[test]
+    fn the_earlier_expiry_counts() {
+        let body = json!({"room": "school-7b", "role": "host", "ttl_seconds": 60,
+            "expires_at": "2027-01-16T08:00:00Z"});
+        let link = check(&body).unwrap();
+        assert!(link.host);
+        assert_eq!(link.expires, NOW.after(Duration::from_mins(1)));
+    }
+
+    #[test]
+    fn a_room_of_another_integration_is_refused() {
+        let link = check(&json!({"room": "board", "role": "guest"}));
+        assert_eq!(link, Err(ApiError::RoomNotOwned));
+    }
+
+    #[test]
+    fn the_error_points_at_the_invalid_field() {
+        let cases = [
+            (json!({"role": "guest"}), ""),
+            (json!({"room": "", "role": "guest"}), "/room"),
+            (json!({"room": "a b/c", "role": "guest"}), "/room"),
+            (json!({"room": "*".repeat(513), "role": "guest"}), "/room"),
+            (json!({"room": "school-1", "role": "owner"}), "/role"),
+            (
+                json!({"room": "school-1", "role": "guest", "uses": 0}),
+                "/uses",
+            ),
+            (
+                json!({"room": "school-1", "role": "guest", "uses": 10_001}),
+                "/uses",
+            ),
+            (
+                json!({"room": "school-1", "role": "guest", "ttl_seconds": 59}),
+                "/ttl_seconds",
+            ),
+            (
+                json!({"room": "school-1", "role": "guest", "expires_at": "1969-12-31T00:00:00Z"}),
+                "/expires_at",
+            ),
+            (
+                json!({"room": "school-1", "role": "guest", "email": "x"}),
+                "/email",
+            ),
+            (
+                json!({"room": "school-1", "role": "guest", "name": "a\u{7}"}),
+                "/name",
+            ),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(pointer(check(&body)), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_integration_owns_the_ids_that_it_drew() {
+        let integrations = integrations(&["school-*"]);
+        let id = new_link_id(school(&integrations), &Random::system());
+        assert!(owns_link_id(school(&integrations), &id));
+        for id in [
+            "",
+            "school",
+            "school.",
+            "shop.AAAAAAAAAAAAAAAA",
+            "schools.AAAAAAAAAAAAAAAA",
+            "school.AAAAAAAAAAAAAAA",
+            "school.AAAAAAAAAAAAAAA%",
+            "AAAAAAAAAAAAAAAA",
+        ] {
+            assert!(!owns_link_id(school(&integrations), id), "{id}");
+        }
+    }
+}

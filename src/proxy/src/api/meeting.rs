@@ -1,154 +1,163 @@
-//! Meetings: a room with an owner, and links into it.
+//! Requests for meetings: a room whose name encodes its owner, and links to it.
 
 use std::time::Duration;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use super::{
-    ApiError, Time,
-    fields::{email, end, words},
-};
 use model::{
     clock::Timestamp,
     identity::{is_plain, is_reserved_subject},
     integration::Integration,
-    owner::{self, OwnerTags},
+    owner::{OwnerTags, RoomOwner},
     random::Random,
     room::{RoomError, RoomKey, Tenant},
 };
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-/// A meeting to be created.
+use super::{
+    ApiError, ApiTime,
+    fields::{check_email, check_expiry, check_text},
+};
+
+/// The body of a request for a meeting.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MeetingRequest {
-    /// Who is its host, after signing in; whoever has the host link is one, too.
-    pub owner: Owner,
-    /// Words for the room's name; unless given, some are made up.
+    /// The host, who signs in; the holder of the host link is a host, too.
+    pub owner: MeetingOwner,
+    /// The readable part of the room name; random words if absent.
     #[schemars(length(min = 1, max = 80), example = &"school-parents-7b")]
     pub slug: Option<String>,
-    /// The room's tenant.
+    /// The tenant of the room.
     #[schemars(length(min = 1, max = 63), example = &"acme")]
     pub tenant: Option<String>,
-    /// When the links begin to open the room; unless given, at once.
-    pub not_before: Option<Time>,
-    /// When the links end, at most a year ahead; unless given, a week after they begin.
-    pub expires_at: Option<Time>,
-    /// Whether to make a guest link.
+    /// When the links become valid; immediately if absent.
+    pub not_before: Option<ApiTime>,
+    /// When the links expire, at most a year ahead; a week after they become valid if absent.
+    pub expires_at: Option<ApiTime>,
+    /// Whether to create a guest link.
     #[serde(default)]
     pub guests: bool,
-    /// What the calendar entry is called.
+    /// The title of the calendar entry.
     #[schemars(length(min = 1, max = 200), example = &"Parents' evening 7b")]
     pub title: Option<String>,
-    /// How long the calendar entry is, in minutes; unless given, an hour.
+    /// The duration of the calendar entry in minutes; 60 if absent.
     #[schemars(range(min = 5, max = 1440), example = &60)]
     pub minutes: Option<u32>,
 }
 
-/// The owner of a meeting, in one of two ways.
+/// The owner of a meeting, by one of two claims.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum Owner {
-    /// Whoever signs in and has this e-mail address, verified.
+#[schemars(rename = "Owner")]
+pub enum MeetingOwner {
+    /// The user with this verified e-mail address.
     Email(#[schemars(email, length(max = 254), example = &"hanna@example.org")] String),
-    /// Whoever signs in and is called this by the provider.
+    /// The user with this `sub` claim.
     Subject(#[schemars(length(min = 1, max = 255), example = &"248289761001")] String),
 }
 
-/// A meeting that was created.
+/// A created meeting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MeetingAnswer {
-    /// The room, by its canonical name.
+    /// The canonical name of the room.
     pub room: String,
-    /// The address for everybody.
+    /// The URL of the room, for all participants.
     #[schemars(url)]
     pub url: String,
-    /// The address that makes whoever opens it a host.
+    /// The host link: makes its holder a host.
     #[schemars(url)]
     pub host_url: String,
-    /// The host link's name, by which it is revoked.
+    /// The id of the host link, for its revocation.
     pub host_link_id: String,
-    /// The address that lets whoever opens it in without an account.
+    /// The guest link: admits its holder without an account.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", url)]
     pub guest_url: Option<String>,
-    /// The guest link's name, by which it is revoked.
+    /// The id of the guest link, for its revocation.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub guest_link_id: Option<String>,
-    /// A calendar entry for this one meeting.
+    /// The URL of a calendar entry (iCalendar) for the meeting.
     #[schemars(url)]
     pub ics_url: String,
-    /// When the links end.
-    pub expires_at: Time,
+    /// When the links expire.
+    pub expires_at: ApiTime,
 }
 
-/// A meeting to be created, checked.
+/// A checked [`MeetingRequest`]; its fields have the same names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Meeting {
-    /// Who is its host.
-    pub owner: Owner,
-    /// Words for the room's name.
-    pub wish: Option<String>,
-    /// The room's tenant.
+pub struct NewMeeting {
+    /// The host.
+    pub owner: MeetingOwner,
+    /// The readable part of the room name.
+    pub slug: Option<String>,
+    /// The tenant of the room.
     pub tenant: Option<Tenant>,
-    /// When the links begin.
-    pub begins: Option<Timestamp>,
-    /// When they end.
-    pub expires: Timestamp,
-    /// Whether there is one for guests.
+    /// When the links become valid.
+    pub not_before: Option<Timestamp>,
+    /// When the links expire.
+    pub expires_at: Timestamp,
+    /// Whether to create a guest link.
     pub guests: bool,
-    /// What the calendar entry is called.
+    /// The title of the calendar entry.
     pub title: Option<String>,
-    /// How long it is.
+    /// The duration of the calendar entry in minutes.
     pub minutes: u32,
 }
 
 // === impl MeetingRequest ===
 
 impl MeetingRequest {
-    /// What is asked for.
-    pub fn check(self, now: Timestamp) -> Result<Meeting, ApiError> {
+    /// Checks all values.
+    pub fn check(self, now: Timestamp) -> Result<NewMeeting, ApiError> {
         match &self.owner {
-            Owner::Email(address) => email(address, "/owner/email")?,
-            Owner::Subject(subject) if is_plain(subject, 255) && !is_reserved_subject(subject) => {}
-            Owner::Subject(_) => {
-                let what = "not an id that somebody who signs in can have";
-                return Err(ApiError::invalid("/owner/subject", what));
+            MeetingOwner::Email(address) => check_email(address, "/owner/email")?,
+            MeetingOwner::Subject(subject)
+                if is_plain(subject, 255) && !is_reserved_subject(subject) => {}
+            MeetingOwner::Subject(_) => {
+                let detail = "not a subject that a provider can issue";
+                return Err(ApiError::invalid("/owner/subject", detail));
             }
         }
-        let tenant = self.tenant.as_deref().map(Tenant::parse).transpose();
-        let tenant = tenant.map_err(|error| ApiError::invalid("/tenant", error.to_string()))?;
-        let begins = self.not_before.map(|Time(time)| time);
-        let expires = match self.expires_at {
-            Some(Time(time)) => time,
-            None => begins.unwrap_or(now).max(now).after(UNLESS_SAID),
+        let tenant = self
+            .tenant
+            .as_deref()
+            .map(Tenant::parse)
+            .transpose()
+            .map_err(|error| ApiError::invalid("/tenant", error.to_string()))?;
+        let not_before = self.not_before.map(|ApiTime(time)| time);
+        let expires_at = match self.expires_at {
+            Some(ApiTime(time)) => time,
+            None => not_before.unwrap_or(now).max(now).after(DEFAULT_LIFETIME),
         };
-        end(expires, "/expires_at", now)?;
-        if begins.is_some_and(|begins| begins >= expires) {
+        check_expiry(expires_at, "/expires_at", now)?;
+        if not_before.is_some_and(|begin| begin >= expires_at) {
             return Err(ApiError::invalid("/not_before", "not before expires_at"));
         }
         let minutes = self.minutes.unwrap_or(60);
         if !(5..=1440).contains(&minutes) {
             return Err(ApiError::invalid("/minutes", "not between 5 and 1440"));
         }
-        Ok(Meeting {
+        Ok(NewMeeting {
             owner: self.owner,
-            wish: words(self.slug, "/slug", 80)?,
+            slug: check_text(self.slug, "/slug", 80)?,
             tenant,
-            begins,
-            expires,
+            not_before,
+            expires_at,
             guests: self.guests,
-            title: words(self.title, "/title", 200)?,
+            title: check_text(self.title, "/title", 200)?,
             minutes,
         })
     }
 }
 
-// === impl Meeting ===
+// === impl NewMeeting ===
 
-impl Meeting {
-    /// A room for the meeting, whose name tells its owner, and which is one of the integration's.
+impl NewMeeting {
+    /// Names a room that encodes the owner and is one of the integration's rooms.
+    ///
+    /// Without a slug, random words are tried behind each prefix of the integration's rooms; a slug
+    /// outside its rooms is an error.
     pub fn room(
         &self,
         owners: &OwnerTags,
@@ -156,27 +165,131 @@ impl Meeting {
         random: &Random,
     ) -> Result<RoomKey, ApiError> {
         let owner = match &self.owner {
-            Owner::Email(address) => owner::RoomOwner::Email(address),
-            Owner::Subject(subject) => owner::RoomOwner::Subject(subject),
+            MeetingOwner::Email(address) => RoomOwner::Email(address),
+            MeetingOwner::Subject(subject) => RoomOwner::Subject(subject),
         };
-        let named = |wish: Option<&str>| owners.name(self.tenant.as_ref(), wish, &owner, random);
-        let slug = |error: RoomError| ApiError::invalid("/slug", error.to_string());
-        let room = named(self.wish.as_deref()).map_err(slug)?;
+        let name = |slug: Option<&str>| owners.name(self.tenant.as_ref(), slug, &owner, random);
+        let room = name(self.slug.as_deref())
+            .map_err(|error: RoomError| ApiError::invalid("/slug", error.to_string()))?;
         if integration.has_room(&room) {
             return Ok(room);
         }
-        if self.wish.is_some() {
-            return Err(ApiError::ForeignRoom);
+        if self.slug.is_some() {
+            return Err(ApiError::RoomNotOwned);
         }
-        // What was made up, behind what the integration's rooms begin with.
         let (words, _) = room.node().rsplit_once('-').unwrap_or_default();
         integration
             .room_prefixes()
-            .filter_map(|beginning| named(Some(&format!("{beginning}{words}"))).ok())
+            .filter_map(|prefix| name(Some(&format!("{prefix}{words}"))).ok())
             .find(|room| integration.has_room(room))
-            .ok_or(ApiError::ForeignRoom)
+            .ok_or(ApiError::RoomNotOwned)
     }
 }
 
-/// As long as people plan ahead without a calendar.
-const UNLESS_SAID: Duration = Duration::from_hours(7 * 24);
+/// The lifetime of links without `expires_at`.
+const DEFAULT_LIFETIME: Duration = Duration::from_hours(7 * 24);
+
+#[cfg(test)]
+mod tests {
+    use model::seal::{Keyring, Purpose};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::{
+        parse_body,
+        tests::{NOW, integrations, pointer, school},
+    };
+
+    fn check(body: &Value) -> Result<NewMeeting, ApiError> {
+        parse_body::<MeetingRequest>(body.to_string().as_bytes())?.check(NOW)
+    }
+
+    fn with(field: &str, value: Value) -> Value {
+        let mut body = json!({ "owner": {"email": "hanna@example.org"} });
+        body[field] = value;
+        body
+    }
+
+    #[test]
+    fn only_the_owner_is_required() {
+        let meeting = check(&json!({"owner": {"email": "hanna@example.org"}})).unwrap();
+        assert_eq!(meeting.expires_at, NOW.after(Duration::from_hours(7 * 24)));
+        assert_eq!((meeting.minutes, meeting.guests), (60, false));
+        assert_eq!((meeting.not_before, meeting.tenant), (None, None));
+        assert_eq!(pointer(check(&json!({}))), "");
+    }
+
+    #[test]
+    fn the_error_points_at_the_invalid_field() {
+        let cases = [
+            (json!({"owner": {"email": "nobody"}}), "/owner/email"),
+            (
+                json!({"owner": {"email": "a@b@example.org"}}),
+                "/owner/email",
+            ),
+            (json!({"owner": {"subject": ""}}), "/owner/subject"),
+            (json!({"owner": {"subject": "a\nb"}}), "/owner/subject"),
+            (
+                json!({"owner": {"subject": "integration:school:7"}}),
+                "/owner/subject",
+            ),
+            (json!({"owner": {"phone": "1"}}), "/owner"),
+            (json!({"owner": "hanna@example.org"}), "/owner"),
+            (with("slug", json!("")), "/slug"),
+            (with("slug", json!(" ")), "/slug"),
+            (with("slug", json!("x".repeat(81))), "/slug"),
+            (with("tenant", json!("a b")), "/tenant"),
+            (with("title", json!("a\u{202e}b")), "/title"),
+            (with("minutes", json!(4)), "/minutes"),
+            (with("minutes", json!(1441)), "/minutes"),
+            (with("minutes", json!("60")), "/minutes"),
+            (with("guests", json!("yes")), "/guests"),
+            (with("not_before", json!("tomorrow")), "/not_before"),
+            (with("expires_at", json!("2027-01-15")), "/expires_at"),
+            (
+                with("expires_at", json!("2027-01-15T08:00:00Z")),
+                "/expires_at",
+            ),
+            (
+                with("expires_at", json!("2028-01-16T08:00:00Z")),
+                "/expires_at",
+            ),
+            (with("lobby", json!(true)), "/lobby"),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(pointer(check(&body)), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn links_become_valid_before_they_expire() {
+        let mut body = with("expires_at", json!("2027-01-16T08:00:00Z"));
+        body["not_before"] = json!("2027-01-16T10:00:00+01:00");
+        assert_eq!(pointer(check(&body)), "/not_before");
+        body["not_before"] = json!("2027-01-16T08:59:00+01:00");
+        assert!(check(&body).is_ok());
+    }
+
+    #[test]
+    fn the_room_belongs_to_the_integration() {
+        let owners = OwnerTags::new(Keyring::single([7; 32]).tagger(Purpose::Owner));
+        let random = Random::predictable(1);
+        let room = |patterns: &[&str], slug: Option<&str>| {
+            let body = json!({"owner": {"subject": "4711"}, "slug": slug, "tenant": "acme"});
+            let integrations = integrations(patterns);
+            let room = check(&body)
+                .unwrap()
+                .room(&owners, school(&integrations), &random);
+            room.map(|room| room.to_string())
+        };
+        let with_slug = room(&["school-*"], Some("School 7b")).unwrap();
+        assert!(with_slug.starts_with("acme/school-7b-"), "{with_slug}");
+        let drawn = room(&["aula", "school-*"], None).unwrap();
+        assert!(drawn.starts_with("acme/school-"), "{drawn}");
+
+        let refused = Err(ApiError::RoomNotOwned);
+        assert_eq!(room(&["school-*"], Some("board")), refused);
+        assert_eq!(room(&["aula"], None), refused);
+        assert_eq!(pointer(room(&["school-*"], Some("?!"))), "/slug");
+    }
+}

@@ -1,101 +1,100 @@
-//! What the API says when it does not do what it was asked for (RFC 9457).
+//! Errors of the API, and the problem details in which clients get them (RFC 9457).
 
 use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
+use model::room::RoomError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use model::room::RoomError;
-
-/// Why a request to the API is not answered as meant.
+/// A request to the API failed; the message is for the developer of the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
-    /// Nothing is at this path, or nobody has a key to the API.
-    #[error("nothing is at this address")]
+    /// Unknown path or link, or the configuration has no API keys.
+    #[error("nothing is at this path")]
     NotFound,
-    /// Not a method of this path.
-    #[error("this method is not for this address")]
-    Method {
-        /// What may be used.
+    /// The path exists for other methods.
+    #[error("the method is not allowed for this path")]
+    MethodNotAllowed {
+        /// The value of `Allow`.
         allow: &'static str,
     },
-    /// No `Authorization`, or several, or none with a key.
-    #[error("the request shows no key")]
-    NoKey,
-    /// The key is nobody's.
+    /// No `Authorization: Bearer`, or more than one.
+    #[error("the request has no key")]
+    KeyMissing,
+    /// The key is not that of any integration.
     #[error("the key is not known")]
-    UnknownKey,
-    /// More requests than the key may make.
+    KeyUnknown,
+    /// The rate limit of the key is reached.
     #[error("the key made too many requests")]
-    TooMany {
-        /// Until the next.
+    TooManyRequests {
+        /// Time until the next request is allowed.
         wait: Duration,
     },
-    /// The body is not declared as JSON.
+    /// `Content-Type` is not JSON.
     #[error("the body has to be application/json")]
-    MediaType,
-    /// The body is too large.
+    UnsupportedMediaType,
+    /// The body exceeds [`MAX_BODY_BYTES`](super::MAX_BODY_BYTES).
     #[error("the body is too large")]
-    TooLarge,
-    /// The body did not come, or broke off.
+    BodyTooLarge,
+    /// The body did not arrive in time, or the client closed the connection.
     #[error("the body did not arrive")]
-    BodyLost,
+    BodyIncomplete,
     /// The body is not JSON.
     #[error("the body is not JSON: {0}")]
     Syntax(String),
-    /// A field is missing, unknown, or has a value that it cannot have.
+    /// A field is missing, unknown, or has an invalid value.
     #[error("{detail}")]
     Invalid {
-        /// Which, as a JSON Pointer (RFC 6901).
+        /// The field, as a JSON Pointer (RFC 6901).
         pointer: Cow<'static, str>,
-        /// What is wrong with it.
+        /// The fault of its value.
         detail: Cow<'static, str>,
     },
     /// The path names no room.
     #[error(transparent)]
     Room(#[from] RoomError),
-    /// The room is not one of the integration's.
-    #[error("the room is not one of this integration's")]
-    ForeignRoom,
-    /// No visible ASCII characters, or too many.
-    #[error("the Idempotency-Key is not usable")]
+    /// The integration has no rule for the room.
+    #[error("the room is not one of this integration")]
+    RoomNotOwned,
+    /// The key has other characters than visible ASCII, or is too long.
+    #[error("the Idempotency-Key is not valid")]
     IdempotencyKey,
-    /// The key came with another request before.
+    /// An earlier request with the key had another body.
     #[error("the Idempotency-Key was used for another request")]
-    KeyReused,
-    /// Nobody can tell whether the key was used before.
-    #[error("what was answered before cannot be looked up now")]
-    StoreAway,
+    IdempotencyKeyReused,
+    /// Earlier answers are unknown, because the store is unreachable.
+    #[error("the answers to earlier requests are not available now")]
+    StoreUnavailable,
 }
 
-/// What went wrong.
+/// What went wrong (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Problem {
-    /// `about:blank`: `status` and `code` say it all.
+#[schemars(rename = "Problem")]
+pub struct ProblemDetails {
+    /// Always `about:blank`: `status` and `code` identify the problem.
     #[serde(rename = "type")]
     pub kind: Cow<'static, str>,
-    /// The status in words.
+    /// The reason phrase of the status.
     pub title: Cow<'static, str>,
-    /// The status of the answer.
+    /// The status of the response.
     #[schemars(range(min = 400, max = 599))]
     pub status: u16,
-    /// A word for programs.
+    /// A stable identifier for programs.
     pub code: Cow<'static, str>,
-    /// A sentence for people.
+    /// A description for developers.
     pub detail: String,
-    /// The field it is about, as a JSON Pointer into the body.
+    /// The invalid field, as a JSON Pointer into the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub pointer: Option<Cow<'static, str>>,
-    /// The request's name in the gateway's logs.
+    /// The request id in the logs of the gateway.
     pub request: String,
 }
 
 // === impl ApiError ===
 
 impl ApiError {
-    /// Something is wrong with the field.
     pub(super) fn invalid(pointer: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::Invalid {
             pointer: pointer.into(),
@@ -103,63 +102,63 @@ impl ApiError {
         }
     }
 
-    /// The status of the answer.
+    /// The status of the response.
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NoKey | Self::UnknownKey => StatusCode::UNAUTHORIZED,
-            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyLost => StatusCode::REQUEST_TIMEOUT,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::KeyMissing | Self::KeyUnknown => StatusCode::UNAUTHORIZED,
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyIncomplete => StatusCode::REQUEST_TIMEOUT,
             Self::Syntax(_) | Self::IdempotencyKey => StatusCode::BAD_REQUEST,
-            Self::Invalid { .. } | Self::Room(_) | Self::KeyReused => {
+            Self::Invalid { .. } | Self::Room(_) | Self::IdempotencyKeyReused => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::ForeignRoom => StatusCode::FORBIDDEN,
-            Self::StoreAway => StatusCode::SERVICE_UNAVAILABLE,
+            Self::RoomNotOwned => StatusCode::FORBIDDEN,
+            Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// The word for programs.
+    /// The `code` of the problem details.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::NotFound => "not_found",
-            Self::Method { .. } => "method_not_allowed",
-            Self::NoKey => "key_missing",
-            Self::UnknownKey => "key_unknown",
-            Self::TooMany { .. } => "too_many_requests",
-            Self::MediaType => "not_json_type",
-            Self::TooLarge => "body_too_large",
-            Self::BodyLost => "body_lost",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::KeyMissing => "key_missing",
+            Self::KeyUnknown => "key_unknown",
+            Self::TooManyRequests { .. } => "too_many_requests",
+            Self::UnsupportedMediaType => "not_json_type",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyIncomplete => "body_lost",
             Self::Syntax(_) => "not_json",
             Self::Invalid { .. } => "field_invalid",
             Self::Room(_) => "room_invalid",
-            Self::ForeignRoom => "room_foreign",
+            Self::RoomNotOwned => "room_foreign",
             Self::IdempotencyKey => "idempotency_key_invalid",
-            Self::KeyReused => "idempotency_key_reused",
-            Self::StoreAway => "store_unavailable",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
+            Self::StoreUnavailable => "store_unavailable",
         }
     }
 
-    /// What to say of it.
-    pub fn problem(&self, request: String) -> Problem {
+    /// Describes the error; `request` is the request id.
+    pub fn problem(&self, request: String) -> ProblemDetails {
         let pointer = match self {
             Self::Invalid { pointer, .. } => Some(pointer.clone()),
             _ => None,
         };
-        Problem {
+        ProblemDetails {
             pointer,
-            ..Problem::new(self.status(), self.as_str(), self.to_string(), request)
+            ..ProblemDetails::new(self.status(), self.as_str(), self.to_string(), request)
         }
     }
 }
 
-// === impl Problem ===
+// === impl ProblemDetails ===
 
-impl Problem {
-    /// What to say of a request that ended with this status.
+impl ProblemDetails {
+    /// Describes an error that concerns no field; `request` is the request id.
     pub fn new(status: StatusCode, code: &'static str, detail: String, request: String) -> Self {
         Self {
             kind: "about:blank".into(),
@@ -172,11 +171,35 @@ impl Problem {
         }
     }
 
-    /// The body of the answer.
+    /// Serializes the body of the response.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("texts and numbers always serialize")
+        // Infallible: a struct of strings and numbers always serializes.
+        serde_json::to_string(self).expect("strings and numbers serialize")
     }
 }
 
-/// The media type of problems.
+/// The media type of problem details.
 pub const PROBLEM_JSON: &str = "application/problem+json";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn problem_details_have_the_members_of_the_rfc() {
+        let error = ApiError::invalid("/slug", "too long");
+        let body: Value = serde_json::from_str(&error.problem("7-1".to_owned()).to_json()).unwrap();
+        let expected = json!({
+            "type": "about:blank",
+            "title": "Unprocessable Entity",
+            "status": 422,
+            "code": "field_invalid",
+            "detail": "too long",
+            "pointer": "/slug",
+            "request": "7-1",
+        });
+        assert_eq!(body, expected);
+    }
+}

@@ -11,8 +11,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use url::form_urlencoded;
 
 use crate::api::{
-    self, ApiError, Call, IdempotencyKey, LinkAnswer, LinkRequest, MAX_BODY_BYTES, MeetingAnswer,
-    MeetingRequest, PROBLEM_JSON, RoomAnswer, Time, link,
+    self, ApiError, ApiRoute, ApiTime, IdempotencyKey, LinkAnswer, LinkRequest, MAX_BODY_BYTES,
+    MeetingAnswer, MeetingRequest, PROBLEM_JSON, RoomAnswer, link,
 };
 use crate::{
     Body, RequestContext, RequestError, SharedState, Worker, audit,
@@ -61,9 +61,9 @@ impl Worker {
 
     fn count_refusal(&self, error: &ApiError) {
         match error {
-            ApiError::TooMany { .. } => self.metrics.limited(Limit::Api),
-            ApiError::TooLarge => self.metrics.limited(Limit::Body),
-            ApiError::BodyLost => self.metrics.limited(Limit::BodyTime),
+            ApiError::TooManyRequests { .. } => self.metrics.limited(Limit::Api),
+            ApiError::BodyTooLarge => self.metrics.limited(Limit::Body),
+            ApiError::BodyIncomplete => self.metrics.limited(Limit::BodyTime),
             _ => {}
         }
     }
@@ -78,30 +78,30 @@ impl Worker {
         if !integrations.has_api() {
             return Err(ApiError::NotFound);
         }
-        let call = Call::of(request.method(), path)?;
-        if call == Call::Document {
+        let call = ApiRoute::parse(request.method(), path)?;
+        if call == ApiRoute::OpenApi {
             return Ok(plain(StatusCode::OK, JSON, DOCUMENT.clone()));
         }
         let caller = integrations
             .caller(&bearer(request.headers())?)
-            .ok_or(ApiError::UnknownKey)?;
+            .ok_or(ApiError::KeyUnknown)?;
         let now = self.state.clock.now();
         caller
             .take(now)
-            .map_err(|wait| ApiError::TooMany { wait })?;
+            .map_err(|wait| ApiError::TooManyRequests { wait })?;
         let word = call.as_str();
         let (answer, about) = match call {
-            Call::CreateMeeting => {
+            ApiRoute::CreateMeeting => {
                 let written = written(caller, word, request).await?;
                 self.create_meeting(&written, now).await?
             }
-            Call::CreateLink => {
+            ApiRoute::CreateLink => {
                 let written = written(caller, word, request).await?;
                 self.create_link(&written, now).await?
             }
-            Call::RevokeLink(id) => (self.revoke_link(caller.integration, &id)?, id),
-            Call::Room(room) => (self.room(caller.integration, &room)?, room.to_string()),
-            Call::Document => return Err(ApiError::NotFound),
+            ApiRoute::RevokeLink(id) => (self.revoke_link(caller.integration, &id)?, id),
+            ApiRoute::Room(room) => (self.room(caller.integration, &room)?, room.to_string()),
+            ApiRoute::OpenApi => return Err(ApiError::NotFound),
         };
         audit::called(word, &about, &caller, &context);
         Ok(answer)
@@ -117,13 +117,13 @@ impl Worker {
         let meeting = written.read::<MeetingRequest>()?.check(now)?;
         let room = meeting.room(&state.authorizer.owners, integration, &state.random)?;
         let link = |host: bool| InvitationLink {
-            id: link::new_id(integration, &state.random),
+            id: link::new_link_id(integration, &state.random),
             room: room.clone(),
             host,
             name: None,
             email: None,
-            begins: meeting.begins,
-            expires: meeting.expires,
+            begins: meeting.not_before,
+            expires: meeting.expires_at,
             uses: None,
             by: integration.id().to_owned(),
         };
@@ -136,7 +136,7 @@ impl Worker {
             guest_url: guest.as_ref().map(|link| state.link_address(link)),
             guest_link_id: guest.map(|link| link.id),
             ics_url: state.ics_address(&room, &meeting, now),
-            expires_at: Time(meeting.expires),
+            expires_at: ApiTime(meeting.expires_at),
         };
         let answer = self.answer_once(written, &answer).await?;
         Ok((answer, room.to_string()))
@@ -152,7 +152,7 @@ impl Worker {
         let wanted = written.read::<LinkRequest>()?.check(integration, now)?;
         let about = wanted.room.to_string();
         let link = InvitationLink {
-            id: link::new_id(integration, &state.random),
+            id: link::new_link_id(integration, &state.random),
             room: wanted.room,
             host: wanted.host,
             name: wanted.name,
@@ -164,7 +164,7 @@ impl Worker {
         };
         let answer = LinkAnswer {
             url: state.link_address(&link),
-            expires_at: Time(link.expires),
+            expires_at: ApiTime(link.expires),
             id: link.id,
         };
         Ok((self.answer_once(written, &answer).await?, about))
@@ -172,7 +172,7 @@ impl Worker {
 
     /// Whatever came of the link: that it is revoked twice, or has expired, makes no difference.
     fn revoke_link(&self, integration: &Integration, id: &str) -> Result<Response<Body>, ApiError> {
-        if !link::is_of(integration, id) {
+        if !link::owns_link_id(integration, id) {
             return Err(ApiError::NotFound);
         }
         self.state
@@ -186,7 +186,7 @@ impl Worker {
 
     fn room(&self, integration: &Integration, room: &RoomKey) -> Result<Response<Body>, ApiError> {
         if !integration.has_room(room) {
-            return Err(ApiError::ForeignRoom);
+            return Err(ApiError::RoomNotOwned);
         }
         let presence = &self.state.authorizer.presence;
         let answer = RoomAnswer {
@@ -211,8 +211,8 @@ impl SharedState {
         format!("{}?invite={token}", self.address(&link.room))
     }
 
-    fn ics_address(&self, room: &RoomKey, meeting: &api::Meeting, now: Timestamp) -> String {
-        let start = Time(meeting.begins.unwrap_or(now)).text();
+    fn ics_address(&self, room: &RoomKey, meeting: &api::NewMeeting, now: Timestamp) -> String {
+        let start = ApiTime(meeting.not_before.unwrap_or(now)).to_rfc3339();
         // As the form on the meeting's page writes it: to the minute, in UTC.
         let start = start.get(..MINUTES).unwrap_or(&start);
         let mut query = form_urlencoded::Serializer::new(String::new());
@@ -235,7 +235,7 @@ impl SharedState {
 
 impl Written<'_> {
     fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        api::read_body(&self.body)
+        api::parse_body(&self.body)
     }
 }
 
@@ -243,12 +243,12 @@ impl Written<'_> {
 fn bearer(headers: &HeaderMap) -> Result<Bearer, ApiError> {
     let mut shown = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(one), None) = (shown.next(), shown.next()) else {
-        return Err(ApiError::NoKey);
+        return Err(ApiError::KeyMissing);
     };
     one.to_str()
         .ok()
         .and_then(Bearer::parse)
-        .ok_or(ApiError::NoKey)
+        .ok_or(ApiError::KeyMissing)
 }
 
 async fn written<'r>(
@@ -257,13 +257,13 @@ async fn written<'r>(
     request: Request<Incoming>,
 ) -> Result<Written<'r>, ApiError> {
     if !api::is_json(request.headers()) {
-        return Err(ApiError::MediaType);
+        return Err(ApiError::UnsupportedMediaType);
     }
-    let key = IdempotencyKey::of(request.headers())?;
+    let key = IdempotencyKey::from_headers(request.headers())?;
     let body = body::whole(request.into_body(), MAX_BODY_BYTES).await;
     let body = body.map_err(|unread| match unread {
-        Unread::TooLarge => ApiError::TooLarge,
-        Unread::Lost => ApiError::BodyLost,
+        Unread::TooLarge => ApiError::BodyTooLarge,
+        Unread::Lost => ApiError::BodyIncomplete,
     })?;
     Ok(Written {
         caller,
@@ -278,26 +278,26 @@ fn refusal(error: &ApiError, context: RequestContext) -> Response<Body> {
     let mut answer = plain(error.status(), PROBLEM_JSON, problem.to_json());
     let headers = answer.headers_mut();
     match error {
-        ApiError::Method { allow } => {
+        ApiError::MethodNotAllowed { allow } => {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
-        ApiError::NoKey => {
+        ApiError::KeyMissing => {
             headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
         }
         // RFC 6750 § 3.1.
-        ApiError::UnknownKey => {
+        ApiError::KeyUnknown => {
             headers.insert(header::WWW_AUTHENTICATE, CHALLENGE_AGAIN);
         }
-        ApiError::TooMany { wait } => {
+        ApiError::TooManyRequests { wait } => {
             // A whole second at least, or clients come back at once.
             let seconds = wait.as_secs().max(1);
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        ApiError::StoreAway => {
+        ApiError::StoreUnavailable => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         // What follows on the connection may be the rest of the body.
-        ApiError::TooLarge | ApiError::BodyLost => {
+        ApiError::BodyTooLarge | ApiError::BodyIncomplete => {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         _ => {}
@@ -310,8 +310,7 @@ fn to_json(value: &impl Serialize) -> String {
 }
 
 /// Asked for by anybody, so it is made once.
-static DOCUMENT: LazyLock<Bytes> =
-    LazyLock::new(|| Bytes::from(format!("{:#}\n", api::document())));
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(format!("{:#}\n", api::openapi())));
 
 const JSON: &str = "application/json";
 

@@ -1,46 +1,47 @@
-//! The texts of `mod_reservations`: what it asks, and what it understands.
+//! The messages of `mod_reservations` (Jitsi, `resources/prosody-plugins/mod_reservations.lua`).
 //!
-//! It compares the `name` of the answer with the room's, wants `id`, `mail_owner`, `start_time` and
-//! a number for `duration` in every answer, and takes the room away when the time is over.
+//! A request is a form with `name`, `start_time` and `mail_owner`. An answer has to repeat all three
+//! beside an `id` and a numeric `duration` in seconds; the module compares `name`, and destroys the
+//! room after `duration`.
 
 use std::{borrow::Cow, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use url::form_urlencoded;
-
-use super::RoomTerms;
 use model::{
     clock::Timestamp,
     room::{RoomKey, Tenant},
     time_format,
 };
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use url::form_urlencoded;
 
-/// A room that Prosody wants to open, or has open.
+use super::RoomTerms;
+
+/// A request for a room, or one that was answered before, decoded from its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Conference {
-    asked: Asked,
+pub(super) struct Reservation {
+    fields: EchoedFields,
     room: RoomKey,
 }
 
-/// Why Prosody's request cannot be answered.
+/// A request of Prosody is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unreadable {
-    /// The body is too long, or broke off.
-    #[error("the form cannot be read")]
+pub(super) enum ReservationError {
+    /// The body is too long, late or incomplete.
+    #[error("the form is too long or incomplete")]
     Form,
-    /// No name, or one that is no room's canonical one.
+    /// No name, or not the canonical spelling of a room.
     #[error("the name is not that of a room")]
     Name,
-    /// Not an id of ours.
-    #[error("the id is not known")]
+    /// The id does not decode to a reservation.
+    #[error("unknown id")]
     Id,
 }
 
-/// What the answer has to repeat.
+/// Fields of the request that each answer repeats; as JSON in Base64 they are the id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Asked {
+struct EchoedFields {
     #[serde(rename = "n")]
     name: String,
     #[serde(rename = "s")]
@@ -49,18 +50,18 @@ struct Asked {
     mail_owner: String,
 }
 
-// === impl Conference ===
+// === impl Reservation ===
 
-impl Conference {
-    /// Reads the form of a request for a room that opens now.
-    pub(super) fn from_form(body: &[u8], now: Timestamp) -> Result<Self, Unreadable> {
+impl Reservation {
+    /// Parses the form of a request for a room that is created `now`.
+    pub(super) fn from_form(body: &[u8], now: Timestamp) -> Result<Self, ReservationError> {
         let field = |name: &str| {
             form_urlencoded::parse(body)
                 .find_map(|(key, value)| (key == name).then_some(value))
                 .map(Cow::into_owned)
         };
-        Self::of(Asked {
-            name: field("name").ok_or(Unreadable::Name)?,
+        Self::new(EchoedFields {
+            name: field("name").ok_or(ReservationError::Name)?,
             start_time: field("start_time")
                 .filter(|time| is_time(time))
                 .unwrap_or_else(|| time_text(now)),
@@ -68,43 +69,43 @@ impl Conference {
         })
     }
 
-    /// Reads what an id of ours stands for.
-    pub(super) fn from_id(id: &str) -> Result<Self, Unreadable> {
-        let asked: Asked = BASE64_URL_SAFE_NO_PAD
+    /// Decodes an id that an earlier answer contained.
+    pub(super) fn from_id(id: &str) -> Result<Self, ReservationError> {
+        let fields: EchoedFields = BASE64_URL_SAFE_NO_PAD
             .decode(id)
             .ok()
             .and_then(|json| serde_json::from_slice(&json).ok())
-            .ok_or(Unreadable::Id)?;
-        if !is_time(&asked.start_time) {
-            return Err(Unreadable::Id);
+            .ok_or(ReservationError::Id)?;
+        if !is_time(&fields.start_time) {
+            return Err(ReservationError::Id);
         }
-        Self::of(asked).map_err(|_| Unreadable::Id)
+        Self::new(fields).map_err(|_| ReservationError::Id)
     }
 
-    /// The room.
+    /// The room in question.
     pub(super) fn room(&self) -> &RoomKey {
         &self.room
     }
 
-    /// The answer that lets Prosody open the room; `None` if it may not.
+    /// Makes the answer that permits the room; `None` if the terms refuse it.
     pub(super) fn answer(&self, terms: &RoomTerms) -> Option<Value> {
         let duration = terms.duration.unwrap_or(UNLIMITED);
         if terms.allowed && !duration.is_zero() {
-            Some(self.consent(duration, terms.max_people, terms.lobby))
+            Some(self.permit(duration, terms.max_people, terms.lobby))
         } else if self.is_breakout() {
-            // Nobody comes to it but from a room that they are in.
-            Some(self.consent(UNLIMITED, None, false))
+            // Only occupants of its main room can enter it, and those are within the terms.
+            Some(self.permit(UNLIMITED, None, false))
         } else {
             None
         }
     }
 
-    fn consent(&self, duration: Duration, max_people: Option<u32>, lobby: bool) -> Value {
+    fn permit(&self, duration: Duration, max_people: Option<u32>, lobby: bool) -> Value {
         let mut answer = json!({
             "id": self.id(),
-            "name": self.asked.name,
-            "mail_owner": self.asked.mail_owner,
-            "start_time": self.asked.start_time,
+            "name": self.fields.name,
+            "mail_owner": self.fields.mail_owner,
+            "start_time": self.fields.start_time,
             "duration": duration.as_secs(),
         });
         if let Some(map) = answer.as_object_mut() {
@@ -114,20 +115,22 @@ impl Conference {
         answer
     }
 
-    fn of(asked: Asked) -> Result<Self, Unreadable> {
-        let room = room(&asked.name).ok_or(Unreadable::Name)?;
-        Ok(Self { asked, room })
+    fn new(fields: EchoedFields) -> Result<Self, ReservationError> {
+        let room = parse_room(&fields.name).ok_or(ReservationError::Name)?;
+        Ok(Self { fields, room })
     }
 
-    /// All that an answer is made of: nothing has to be remembered, and any replica can answer.
+    /// Encodes the fields of the request, so that no replica has to store them.
     fn id(&self) -> String {
-        let json = serde_json::to_vec(&self.asked).expect("texts always serialize");
+        // Infallible: a struct of strings always serializes.
+        let json = serde_json::to_vec(&self.fields).expect("strings serialize");
         BASE64_URL_SAFE_NO_PAD.encode(json)
     }
 
-    /// Whether the room's name is one that Prosody gives to breakout rooms: a random UUID. Rules by
-    /// name cannot mean those. A room of one's own with such a name gains nothing: tokens for it are
-    /// minted by its rule.
+    /// Whether the name has the form of a breakout room: Prosody gives those a random UUID, which no
+    /// rule by name can match.
+    ///
+    /// A main room with such a name gains nothing: tokens for it are still minted by its rule.
     fn is_breakout(&self) -> bool {
         let node = self.room.node();
         let hex = |c: char| c.is_ascii_hexdigit() || c == '-';
@@ -135,9 +138,9 @@ impl Conference {
     }
 }
 
-/// The room of a MUC node, in which a tenant stands in brackets; `None` unless it is spelled as
-/// tokens name it.
-fn room(name: &str) -> Option<RoomKey> {
+/// Parses a MUC node, `room` or `[tenant]room`; `None` unless it has the canonical spelling, which is
+/// the one in tokens.
+fn parse_room(name: &str) -> Option<RoomKey> {
     let (tenant, node) = match name.strip_prefix('[') {
         Some(rest) => {
             let (tenant, node) = rest.split_once(']')?;
@@ -146,14 +149,14 @@ fn room(name: &str) -> Option<RoomKey> {
         None => (None, name),
     };
     let room = RoomKey::from_query(tenant, node).ok()?;
-    let spelled = match room.tenant() {
+    let canonical = match room.tenant() {
         Some(tenant) => format!("[{tenant}]{}", room.node()),
         None => room.node().to_owned(),
     };
-    (spelled == name).then_some(room)
+    (canonical == name).then_some(room)
 }
 
-/// Digits and separators of a time in UTC, as Prosody writes it.
+/// Whether the text is a time in UTC as Prosody writes it (RFC 3339).
 fn is_time(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_digit() || matches!(c, '-' | ':' | '.' | 'T' | 'Z');
     text.len() <= MAX_TIME_CHARS
@@ -167,10 +170,10 @@ fn time_text(time: Timestamp) -> String {
     time_format::format_rfc3339_millis(time.as_unix())
 }
 
-/// Longer than any meeting: Prosody has no word for "until everybody has left".
+/// Above any meeting: the protocol cannot express an unlimited duration.
 const UNLIMITED: Duration = Duration::from_hours(365 * 24);
 
-/// A time with milliseconds has 24.
+/// A time with milliseconds has 24 characters.
 const MAX_TIME_CHARS: usize = 32;
 
 #[cfg(test)]
@@ -187,24 +190,24 @@ mod tests {
         lobby: false,
     };
 
-    fn asked(name: &str) -> Result<Conference, Unreadable> {
+    fn request(name: &str) -> Result<Reservation, ReservationError> {
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("name", name)
             .append_pair("start_time", "2027-01-15T08:00:00.000Z")
             .append_pair("mail_owner", "a1b2@meet.jitsi")
             .finish();
-        Conference::from_form(form.as_bytes(), NOW)
+        Reservation::from_form(form.as_bytes(), NOW)
     }
 
     #[test]
-    fn an_answer_repeats_what_was_asked_and_says_the_terms() {
+    fn an_answer_repeats_the_request_and_has_the_terms() {
         let terms = RoomTerms {
             duration: Some(Duration::from_mins(45)),
             max_people: Some(20),
             lobby: true,
             ..OPEN
         };
-        let mut answer = asked("[acme]caf%c3%a9").unwrap().answer(&terms).unwrap();
+        let mut answer = request("[acme]caf%c3%a9").unwrap().answer(&terms).unwrap();
         let id = answer.as_object_mut().unwrap().remove("id").unwrap();
         let expected = json!({
             "name": "[acme]caf%c3%a9", "mail_owner": "a1b2@meet.jitsi",
@@ -212,15 +215,15 @@ mod tests {
             "max_occupants": 20, "lobby": true,
         });
         assert_eq!(answer, expected);
-        let again = Conference::from_id(id.as_str().unwrap()).unwrap();
-        assert_eq!(again.room().to_string(), "acme/caf%c3%a9");
-        assert_eq!(again, asked("[acme]caf%c3%a9").unwrap());
+        let decoded = Reservation::from_id(id.as_str().unwrap()).unwrap();
+        assert_eq!(decoded.room().to_string(), "acme/caf%c3%a9");
+        assert_eq!(decoded, request("[acme]caf%c3%a9").unwrap());
     }
 
     #[test]
-    fn without_terms_nothing_is_limited_and_every_field_is_there() {
-        let conference = Conference::from_form(b"name=team&start_time=soon", NOW).unwrap();
-        let answer = conference.answer(&OPEN).unwrap();
+    fn an_unlimited_answer_has_all_required_fields() {
+        let reservation = Reservation::from_form(b"name=team&start_time=soon", NOW).unwrap();
+        let answer = reservation.answer(&OPEN).unwrap();
         assert_eq!(answer["start_time"], "2027-01-15T08:00:00.000Z");
         assert_eq!(answer["mail_owner"], "");
         assert!(answer["duration"].as_u64().unwrap() > 30 * 86_400);
@@ -228,26 +231,26 @@ mod tests {
     }
 
     #[test]
-    fn rooms_that_may_not_be_are_refused_and_breakout_rooms_are_not() {
+    fn closed_rooms_are_refused_and_breakout_rooms_are_not() {
         let over = RoomTerms {
             duration: Some(Duration::ZERO),
             ..OPEN
         };
-        let team = asked("team").unwrap();
+        let team = request("team").unwrap();
         assert_eq!(team.answer(&RoomTerms::default()), None);
         assert_eq!(team.answer(&over), None);
-        let breakout = asked("6a3f2c8e-54a1-4b9d-8b1e-0f6d2c4a7e95").unwrap();
+        let breakout = request("6a3f2c8e-54a1-4b9d-8b1e-0f6d2c4a7e95").unwrap();
         assert!(breakout.answer(&RoomTerms::default()).is_some());
         for name in [
             "6a3f2c8e-54a1-4b9d-8b1e",
             "xa3f2c8e-54a1-4b9d-8b1e-0f6d2c4a7e95",
         ] {
-            assert_eq!(asked(name).unwrap().answer(&RoomTerms::default()), None);
+            assert_eq!(request(name).unwrap().answer(&RoomTerms::default()), None);
         }
     }
 
     #[test]
-    fn names_that_are_no_rooms_node_are_refused() {
+    fn names_and_ids_of_another_form_are_rejected() {
         for name in [
             "",
             "Team",
@@ -263,20 +266,23 @@ mod tests {
             "%74eam",
             "__jicofo-health-check",
         ] {
-            assert_eq!(asked(name), Err(Unreadable::Name), "{name}");
+            assert_eq!(request(name), Err(ReservationError::Name), "{name}");
         }
-        assert_eq!(asked("(private)").unwrap().room().node(), "(private)");
-        assert_eq!(Conference::from_form(b"", NOW), Err(Unreadable::Name));
+        assert_eq!(request("(private)").unwrap().room().node(), "(private)");
+        assert_eq!(
+            Reservation::from_form(b"", NOW),
+            Err(ReservationError::Name)
+        );
         for id in ["", "x", "e30", "bnVsbA"] {
-            assert_eq!(Conference::from_id(id), Err(Unreadable::Id), "{id}");
+            assert_eq!(Reservation::from_id(id), Err(ReservationError::Id), "{id}");
         }
     }
 
     proptest! {
         #[test]
-        fn any_form_is_read_or_refused(body: Vec<u8>, id in "\\PC{0,60}") {
-            let _ = Conference::from_form(&body, NOW);
-            let _ = Conference::from_id(&id);
+        fn any_form_and_id_is_parsed_or_rejected(body: Vec<u8>, id in "\\PC{0,60}") {
+            let _ = Reservation::from_form(&body, NOW);
+            let _ = Reservation::from_id(&id);
         }
     }
 }

@@ -5,21 +5,21 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 
-use super::*;
-use crate::server;
 use model::clock::Timestamp;
 
-/// Prosody's side.
-struct Prosody {
+use super::*;
+
+/// A reservation server, and a client in the place of Prosody.
+struct ProsodyClient {
     client: Client<HttpConnector, Full<Bytes>>,
     address: SocketAddr,
     stop: CancellationToken,
     serving: tokio::task::JoinHandle<io::Result<()>>,
 }
 
-impl Prosody {
-    fn beside(secret: Option<&str>) -> Self {
-        let listener = server::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+impl ProsodyClient {
+    fn start(secret: Option<&str>) -> Self {
+        let listener = BoundListener::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = listener.address;
         let (clock, _) = Clock::manual(Timestamp::from_unix(1_800_000_000));
         let terms = |room: &RoomKey| RoomTerms {
@@ -28,13 +28,13 @@ impl Prosody {
             max_people: room.tenant().is_some().then_some(5),
             lobby: false,
         };
-        let reservations = Reservations::new(secret.map(SecretString::from), clock, terms);
+        let server = ReservationServer::new(secret.map(SecretString::from), clock, terms);
         let stop = CancellationToken::new();
         Self {
             client: Client::builder(TokioExecutor::new()).build_http(),
             address,
             stop: stop.clone(),
-            serving: tokio::spawn(Arc::new(reservations).serve(listener, stop)),
+            serving: tokio::spawn(Arc::new(server).serve(listener, stop)),
         }
     }
 
@@ -63,7 +63,7 @@ impl Prosody {
         (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 
-    async fn ask(&self, name: &str) -> (StatusCode, Value) {
+    async fn request(&self, name: &str) -> (StatusCode, Value) {
         let form = format!(
             "name={name}&start_time=2027-01-15T08%3A00%3A00.000Z&mail_owner=u%40meet.jitsi"
         );
@@ -72,9 +72,9 @@ impl Prosody {
 }
 
 #[tokio::test]
-async fn a_room_opens_on_its_terms_and_is_given_back() {
-    let prosody = Prosody::beside(None);
-    let (status, answer) = prosody.ask("%5Bacme%5Dteam").await;
+async fn a_room_is_reserved_looked_up_and_deleted() {
+    let prosody = ProsodyClient::start(None);
+    let (status, answer) = prosody.request("%5Bacme%5Dteam").await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(answer["name"], "[acme]team");
     assert_eq!(answer["mail_owner"], "u@meet.jitsi");
@@ -84,22 +84,22 @@ async fn a_room_opens_on_its_terms_and_is_given_back() {
         (&json!(3600), &json!(5))
     );
     let path = format!("/conference/{}", answer["id"].as_str().unwrap());
-    let again = prosody.send(Method::GET, &path, None, "").await;
-    assert_eq!(again, (StatusCode::OK, answer));
-    let gone = prosody.send(Method::DELETE, &path, None, "").await;
-    assert_eq!(gone, (StatusCode::NO_CONTENT, Value::Null));
+    let found = prosody.send(Method::GET, &path, None, "").await;
+    assert_eq!(found, (StatusCode::OK, answer));
+    let deleted = prosody.send(Method::DELETE, &path, None, "").await;
+    assert_eq!(deleted, (StatusCode::NO_CONTENT, Value::Null));
 }
 
 #[tokio::test]
-async fn a_closed_room_is_refused_with_a_message_for_people() {
-    let (status, answer) = Prosody::beside(None).ask("closed").await;
+async fn a_closed_room_is_refused_with_a_message() {
+    let (status, answer) = ProsodyClient::start(None).request("closed").await;
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert_eq!(answer, json!({"message": "this room cannot be opened now"}));
 }
 
 #[tokio::test]
-async fn what_is_not_the_protocol_is_refused() {
-    let prosody = Prosody::beside(None);
+async fn requests_outside_the_protocol_are_rejected() {
+    let prosody = ProsodyClient::start(None);
     let long = format!("name={}", "a".repeat(100_000));
     for (method, path, body, expected) in [
         (Method::POST, "/conference", "", StatusCode::BAD_REQUEST),
@@ -133,8 +133,8 @@ async fn what_is_not_the_protocol_is_refused() {
 }
 
 #[tokio::test]
-async fn with_a_secret_only_prosody_is_answered() {
-    let prosody = Prosody::beside(Some("s3cret"));
+async fn a_configured_secret_is_required() {
+    let prosody = ProsodyClient::start(Some("s3cret"));
     let status = async |secret| {
         let (status, _) = prosody
             .send(Method::POST, "/conference", secret, "name=team")
@@ -147,9 +147,9 @@ async fn with_a_secret_only_prosody_is_answered() {
 }
 
 #[tokio::test]
-async fn it_stops_when_told() {
-    let prosody = Prosody::beside(None);
-    assert_eq!(prosody.ask("team").await.0, StatusCode::OK);
+async fn cancellation_ends_the_server() {
+    let prosody = ProsodyClient::start(None);
+    assert_eq!(prosody.request("team").await.0, StatusCode::OK);
     prosody.stop.cancel();
     prosody.serving.await.unwrap().unwrap();
 }

@@ -5,7 +5,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use super::{Audience, RequestError, Responder};
 use crate::{
     Body,
-    api::{PROBLEM_JSON, Problem},
+    api::{PROBLEM_JSON, ProblemDetails},
     request_context::RequestId,
 };
 use model::{
@@ -174,7 +174,7 @@ impl RequestError {
 
     fn problem(&self, id: RequestId) -> Response<Body> {
         let status = self.status();
-        let problem = Problem::new(status, "refused", self.told(), id.to_string());
+        let problem = ProblemDetails::new(status, "refused", self.told(), id.to_string());
         plain(status, PROBLEM_JSON, problem.to_json())
     }
 
@@ -265,7 +265,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::upstream::SendError;
+    use crate::upstream::UpstreamError;
 
     #[tokio::test]
     async fn what_is_behind_the_gateway_is_for_the_log() {
@@ -273,8 +273,9 @@ mod tests {
             worker: 1,
             number: 2,
         };
-        let failure =
-            RequestError::Upstream(SendError::Timeout("prosody.internal:5280".parse().unwrap()));
+        let failure = RequestError::Upstream(UpstreamError::Timeout(
+            "prosody.internal:5280".parse().unwrap(),
+        ));
         let body = failure.word(id).into_body().collect().await.unwrap();
         let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
         assert!(!body.contains("internal"), "{body}");

@@ -1,99 +1,30 @@
-//! Listening and accepting.
+//! The accept loop of the public listeners.
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use model::headers::TrustedProxies;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Workers, worker::Arrival};
-use model::headers::TrustedProxies;
+use super::{BoundListener, WorkerPool, connection::AcceptedConnection};
 
-/// A bound socket.
-#[derive(Debug)]
-pub struct Listener {
-    socket: TcpListener,
-    /// Where it really listens; differs from what was asked for if that was port 0.
-    pub address: SocketAddr,
-}
-
-/// What is known of connections by where they come in.
+/// Protocols below HTTP on the connections of a listener.
 #[derive(Clone, Debug)]
 pub struct ListenerOptions {
-    /// They are TLS.
+    /// Whether connections are TLS.
     pub tls: bool,
-    /// Whose connections begin with a PROXY header.
-    pub balancers: Option<TrustedProxies>,
+    /// Peers whose connections begin with a PROXY header.
+    pub proxy_protocol: Option<TrustedProxies>,
 }
 
-/// Why an address cannot be listened on.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}")]
-pub struct ListenError {
-    address: SocketAddr,
-    #[source]
-    source: io::Error,
-}
-
-/// Binds an address.
-pub fn listen(address: SocketAddr) -> Result<Listener, ListenError> {
-    bind(address).map_err(|source| ListenError { address, source })
-}
-
-fn bind(address: SocketAddr) -> io::Result<Listener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    // A restart must not wait for connections that the kernel still remembers.
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        // `[::]` means both families, whatever the system's default is.
-        socket.set_only_v6(false)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    socket.set_nonblocking(true)?;
-    let socket = TcpListener::from(socket);
-    let address = socket.local_addr()?;
-    Ok(Listener { socket, address })
-}
-
-// === impl Listener ===
-
-impl Listener {
-    /// A socket that listens already, in place of one that would be bound.
-    pub(super) fn of(socket: TcpListener, instead_of: SocketAddr) -> Result<Self, ListenError> {
-        let taken = socket
-            .set_nonblocking(true)
-            .and_then(|()| socket.local_addr());
-        match taken {
-            Ok(address) => Ok(Self { socket, address }),
-            Err(source) => Err(ListenError {
-                address: instead_of,
-                source,
-            }),
-        }
-    }
-
-    /// The socket for the control plane's own servers.
-    pub fn into_tokio(self) -> io::Result<tokio::net::TcpListener> {
-        tokio::net::TcpListener::from_std(self.socket)
-    }
-}
-
-/// Accepts connections and hands them to the workers, until told to stop.
-pub async fn accept(
-    listener: Listener,
-    door: ListenerOptions,
-    workers: Arc<Workers>,
+/// Accepts connections and hands them to the workers until cancelled.
+pub async fn accept_connections(
+    listener: BoundListener,
+    options: ListenerOptions,
+    workers: Arc<WorkerPool>,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let address = listener.address;
@@ -101,70 +32,88 @@ pub async fn accept(
     loop {
         let accepted = match stop.run_until_cancelled(socket.accept()).await {
             Some(accepted) => accepted,
-            // Closing the socket would break off who has connected and was not accepted yet.
+            // The kernel completed handshakes of connections that wait in the backlog; closing the
+            // socket would reset them. Each is accepted first.
             None => match socket.accept().now_or_never() {
                 Some(Ok(accepted)) => Ok(accepted),
                 Some(Err(_)) | None => return Ok(()),
             },
         };
-        let handed = accepted.and_then(|(stream, peer)| {
-            prepare(&stream)?;
-            let proxied = door
-                .balancers
-                .as_ref()
-                .is_some_and(|balancers| balancers.contains(peer.ip()));
-            workers.serve(Arrival {
+        let dispatched = accepted.and_then(|(stream, peer)| {
+            set_socket_options(&stream)?;
+            let peer = peer.ip();
+            workers.dispatch(AcceptedConnection {
                 stream: stream.into_std()?,
-                peer: peer.ip(),
-                tls: door.tls,
-                proxied,
+                peer,
+                tls: options.tls,
+                proxy_protocol: options
+                    .proxy_protocol
+                    .as_ref()
+                    .is_some_and(|proxies| proxies.contains(peer)),
             });
             Ok(())
         });
-        if let Err(error) = handed {
-            if is_about_one_connection(&error) {
-                debug!(%error, "a connection ended before it was accepted");
+        if let Err(error) = dispatched {
+            if concerns_one_connection(&error) {
+                debug!(%error, "connection ended before it was accepted");
                 continue;
             }
-            // Out of file descriptors or memory: trying at once again would only burn the core.
-            workers.not_accepted();
+            // Out of file descriptors or memory: an immediate retry would only spin.
+            workers.count_accept_failure();
             warn!(%error, %address, "cannot accept connections");
             tokio::time::sleep(BACK_OFF).await;
         }
     }
 }
 
-fn prepare(stream: &tokio::net::TcpStream) -> io::Result<()> {
+fn set_socket_options(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new()
-        .with_time(PROBE_AFTER)
-        .with_interval(PROBE_EVERY)
-        .with_retries(PROBES);
+        .with_time(KEEPALIVE_TIME)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_RETRIES);
     socket.set_tcp_keepalive(&keepalive)?;
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
 
-fn is_about_one_connection(error: &io::Error) -> bool {
+/// Whether the error is that of one connection; otherwise the listener or the process has a problem.
+fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::NotConnected
+            // Setting an option of a connection that was reset meanwhile.
             | io::ErrorKind::InvalidInput
     )
 }
 
-/// A class that opens its meeting at the full hour.
-const BACKLOG: i32 = 1024;
-
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// Phones that vanished are found within a minute: 30 s, then three probes of 10 s.
-const PROBE_AFTER: Duration = Duration::from_secs(30);
-const PROBE_EVERY: Duration = Duration::from_secs(10);
-const PROBES: u32 = 3;
+/// A phone without network is detected within a minute: 30 s, then three probes of 10 s.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
 
-/// How long sent bytes may stay unacknowledged before the connection counts as dead.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+/// Time for which sent bytes may stay unacknowledged before the kernel closes the connection
+/// (`TCP_USER_TIMEOUT`). Keepalive probes are not sent while data is in flight.
+const USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resource_exhaustion_backs_off_and_a_reset_connection_does_not() {
+        let kind = |kind: io::ErrorKind| concerns_one_connection(&kind.into());
+        assert!(kind(io::ErrorKind::ConnectionAborted));
+        assert!(kind(io::ErrorKind::InvalidInput));
+        // EMFILE, ENFILE, ENOMEM.
+        for code in [24, 23, 12] {
+            let error = io::Error::from_raw_os_error(code);
+            assert!(!concerns_one_connection(&error), "{error}");
+        }
+    }
+}

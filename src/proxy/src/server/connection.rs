@@ -1,12 +1,13 @@
-//! One client's connection: whose it is, TLS, then HTTP/1.1 or HTTP/2 by what was agreed on.
+//! One client connection: PROXY header, TLS handshake, then HTTP/1.1 or HTTP/2 by ALPN.
 
-use std::{convert::Infallible, io, pin::pin, rc::Rc, time::Duration};
+use std::{convert::Infallible, io, net::IpAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use observe::metrics::{Limit, WorkerMetrics};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -16,150 +17,188 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use super::{proxy_protocol, worker::Arrival};
-use crate::{Connection, Worker};
-use observe::metrics::Limit;
+use super::{Connection, Service, proxy_protocol};
 
-/// Serves one connection until it ends, or becomes a tunnel.
-///
-/// When told to drain, what is under way is answered, and so is what the client sent before it knew.
-pub(super) async fn serve(
-    worker: Rc<Worker>,
-    arrival: Arrival,
-    tls: Option<TlsAcceptor>,
-    drain: oneshot::Receiver<Duration>,
-) -> io::Result<()> {
-    let mut stream = TcpStream::from_std(arrival.stream)?;
-    let mut connection = Connection {
-        peer: arrival.peer,
-        tls: arrival.tls,
-        anonymous: false,
-    };
-    if arrival.proxied {
-        match timeout(HEADER_TIMEOUT, proxy_protocol::read(&mut stream)).await {
+/// A connection as the acceptor hands it to a worker, where its runtime takes it over.
+#[derive(Debug)]
+pub(super) struct AcceptedConnection {
+    pub(super) stream: std::net::TcpStream,
+    pub(super) peer: IpAddr,
+    /// Whether the listener terminates TLS.
+    pub(super) tls: bool,
+    /// Whether the peer sends a PROXY header first.
+    pub(super) proxy_protocol: bool,
+}
+
+/// Serves the connections of one worker, which share it.
+pub(super) struct ConnectionServer<S> {
+    pub(super) service: Rc<S>,
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) metrics: Arc<WorkerMetrics>,
+}
+
+// === impl ConnectionServer ===
+
+impl<S: Service> ConnectionServer<S> {
+    /// Serves a connection until it ends or leaves HTTP by an upgrade.
+    ///
+    /// After `drain` completes, in-flight requests are answered, and so are those that the client
+    /// sent before it saw the end.
+    pub(super) async fn serve(
+        &self,
+        accepted: AcceptedConnection,
+        drain: oneshot::Receiver<Duration>,
+    ) -> io::Result<()> {
+        let stream = TcpStream::from_std(accepted.stream)?;
+        let connection = Connection {
+            peer: accepted.peer,
+            tls: accepted.tls,
+            anonymous: false,
+        };
+        if accepted.proxy_protocol {
+            self.serve_proxied(stream, connection, drain).await;
+        } else {
+            self.serve_client(stream, connection, drain).await;
+        }
+        Ok(())
+    }
+
+    async fn serve_proxied<IO>(
+        &self,
+        mut stream: IO,
+        mut connection: Connection,
+        drain: oneshot::Receiver<Duration>,
+    ) where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let balancer = connection.peer;
+        match timeout(PROXY_HEADER_TIMEOUT, proxy_protocol::read(&mut stream)).await {
             Ok(Ok(Some(client))) => connection.peer = client,
             Ok(Ok(None)) => connection.anonymous = true,
             Ok(Err(error)) => {
-                debug!(%error, balancer.addr = %arrival.peer, "a balancer's connection is dropped");
-                return Ok(());
+                debug!(%error, balancer.addr = %balancer, "invalid PROXY header");
+                return;
             }
             Err(_) => {
-                debug!(balancer.addr = %arrival.peer, "a PROXY header took too long");
-                return Ok(());
+                debug!(balancer.addr = %balancer, "timeout waiting for a PROXY header");
+                return;
+            }
+        }
+        self.serve_client(stream, connection, drain).await;
+    }
+
+    async fn serve_client<IO>(
+        &self,
+        stream: IO,
+        connection: Connection,
+        drain: oneshot::Receiver<Duration>,
+    ) where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Some(tls) = self.tls.as_ref().filter(|_| connection.tls) else {
+            return self.serve_http1(stream, connection, drain).await;
+        };
+        match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                self.metrics.handshake("ok");
+                if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                    self.serve_http2(stream, connection, drain).await;
+                } else {
+                    self.serve_http1(stream, connection, drain).await;
+                }
+            }
+            Ok(Err(error)) => {
+                self.metrics.handshake("failed");
+                debug!(%error, client.addr = %connection.peer, "TLS handshake failed");
+            }
+            Err(_) => {
+                self.metrics.handshake("timeout");
+                debug!(client.addr = %connection.peer, "TLS handshake timed out");
             }
         }
     }
-    serve_client(worker, stream, connection, tls, drain).await;
-    Ok(())
-}
 
-async fn serve_client(
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    connection: Connection,
-    tls: Option<TlsAcceptor>,
-    drain: oneshot::Receiver<Duration>,
-) {
-    let Some(tls) = tls else {
-        return http1_on(worker, stream, connection, drain).await;
-    };
-    match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => {
-            worker.metrics().handshake("ok");
-            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                http2_on(worker, stream, connection, drain).await;
-            } else {
-                http1_on(worker, stream, connection, drain).await;
+    async fn serve_http1<IO>(
+        &self,
+        stream: IO,
+        connection: Connection,
+        drain: oneshot::Receiver<Duration>,
+    ) where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = Rc::clone(&self.service);
+        let handle = service_fn(move |request| {
+            let service = Rc::clone(&service);
+            async move { Ok::<_, Infallible>(service.handle(request, connection).await) }
+        });
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .max_headers(MAX_FIELDS)
+            .serve_connection(TokioIo::new(stream), handle)
+            .with_upgrades();
+        let mut serving = pin!(serving);
+        // HTTP/1.1 cannot announce the end of an idle connection: a request may cross with the close,
+        // and a browser does not retry a POST. So an idle connection stays open for a while, in which
+        // the next response carries `Connection: close`.
+        let lingering = async {
+            if let Ok(linger) = drain.await {
+                sleep(linger).await;
             }
-        }
-        Ok(Err(error)) => {
-            worker.metrics().handshake("failed");
-            debug!(%error, client.addr = %connection.peer, "a TLS handshake failed");
-        }
-        Err(_) => {
-            worker.metrics().handshake("timeout");
-            debug!(client.addr = %connection.peer, "a TLS handshake took too long");
+        };
+        let outcome = tokio::select! {
+            outcome = serving.as_mut() => outcome,
+            () = lingering => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = outcome {
+            if error.is_parse_too_large() {
+                self.metrics.limited(Limit::Head);
+            } else if error.is_timeout() {
+                self.metrics.limited(Limit::HeadTime);
+            }
+            debug!(%error, client.addr = %connection.peer, "HTTP/1.1 connection failed");
         }
     }
-}
 
-async fn http1_on<S>(
-    worker: Rc<Worker>,
-    stream: S,
-    connection: Connection,
-    drain: oneshot::Receiver<Duration>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let serves = Rc::clone(&worker);
-    let service = service_fn(move |request| {
-        let worker = Rc::clone(&serves);
-        async move { Ok::<_, Infallible>(worker.handle(request, connection).await) }
-    });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_FIELDS)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut serving = pin!(serving);
-    // HTTP/1.1 has no way to say good-bye to a connection that nothing is asked on: a request may be
-    // on its way while it is closed. So it is kept a little, and its next answer says so.
-    let lingering = async {
-        if let Ok(linger) = drain.await {
-            sleep(linger).await;
+    async fn serve_http2<IO>(
+        &self,
+        stream: IO,
+        connection: Connection,
+        drain: oneshot::Receiver<Duration>,
+    ) where
+        IO: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let service = Rc::clone(&self.service);
+        let handle = service_fn(move |request| {
+            let service = Rc::clone(&service);
+            async move { Ok::<_, Infallible>(service.handle(request, connection).await) }
+        });
+        let serving = http2::Builder::new(LocalExecutor)
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEADER_LIST_BYTES)
+            .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), handle);
+        let mut serving = pin!(serving);
+        let outcome = tokio::select! {
+            outcome = serving.as_mut() => outcome,
+            // GOAWAY tells the client which streams are still answered; no lingering is needed.
+            _ = drain => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = outcome {
+            debug!(%error, client.addr = %connection.peer, "HTTP/2 connection failed");
         }
-    };
-    let outcome = tokio::select! {
-        outcome = serving.as_mut() => outcome,
-        () = lingering => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    };
-    if let Err(error) = outcome {
-        if error.is_parse_too_large() {
-            worker.metrics().limited(Limit::Head);
-        } else if error.is_timeout() {
-            worker.metrics().limited(Limit::HeadTime);
-        }
-        debug!(%error, client.addr = %connection.peer, "an HTTP/1.1 connection broke off");
-    }
-}
-
-async fn http2_on<S>(
-    worker: Rc<Worker>,
-    stream: S,
-    connection: Connection,
-    drain: oneshot::Receiver<Duration>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let service = service_fn(move |request| {
-        let worker = Rc::clone(&worker);
-        async move { Ok::<_, Infallible>(worker.handle(request, connection).await) }
-    });
-    let serving = http2::Builder::new(LocalExecutor)
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_LIST)
-        .max_send_buf_size(MAX_UNSENT)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut serving = pin!(serving);
-    let outcome = tokio::select! {
-        outcome = serving.as_mut() => outcome,
-        _ = drain => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
-    };
-    if let Err(error) = outcome {
-        debug!(%error, client.addr = %connection.peer, "an HTTP/2 connection broke off");
     }
 }
 
@@ -176,39 +215,42 @@ where
     }
 }
 
-/// A balancer sends its header before anything else; a health check that sends none is let go.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A load balancer sends the header first; a TCP health check that sends none is cut.
+const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Slow phones on bad networks are through in two seconds.
+/// Slow phones on bad networks need two seconds.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a head may take; also how long an idle HTTP/1.1 connection is kept.
+/// Time for a head to arrive; also the keep-alive time of an idle HTTP/1.1 connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Sixteen cookies of four kilobytes would be twice this; browsers send far less.
-const MAX_HEAD: usize = 32 * 1024;
+/// Browsers send far less, even with several cookies of 4 KiB.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
 
 /// Browsers send about thirty.
 const MAX_FIELDS: usize = 100;
 
-/// As [`MAX_HEAD`].
-const MAX_HEADER_LIST: u32 = 32 * 1024;
+/// As [`MAX_HEAD_BYTES`], for `SETTINGS_MAX_HEADER_LIST_SIZE`.
+const MAX_HEADER_LIST_BYTES: u32 = 32 * 1024;
 
-/// Jitsi's page loads some forty files at once.
+/// Jitsi's page loads about forty files in parallel.
 const MAX_STREAMS: u32 = 100;
 
-/// What is kept for a stream whose client reads slowly; the upstream waits for the rest.
-const MAX_UNSENT: usize = 64 * 1024;
+/// Buffered per stream for a slow client; beyond it the upstream is not read.
+const MAX_SEND_BUFFER_BYTES: usize = 64 * 1024;
 
-/// The protocol's default (RFC 9113 § 6.9.2): what a client may send before it is read. Signalling
+/// The default of RFC 9113 § 6.9.2: bytes that a client may send before they are read. Signalling
 /// bodies are smaller.
-const STREAM_WINDOW: u32 = 65_535;
+const STREAM_WINDOW_BYTES: u32 = 65_535;
 
-/// Sixteen streams' worth.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Sixteen stream windows.
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 
-/// Finds peers that are gone while nothing is sent.
-const PING_EVERY: Duration = Duration::from_secs(30);
+/// Detects dead peers on idle connections.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Two lost packets' worth.
+/// Allows for two lost packets.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests;

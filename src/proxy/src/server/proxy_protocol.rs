@@ -1,37 +1,44 @@
-//! The PROXY protocol: a balancer that passes TCP on says first whom it is for (version 1, a line of
-//! text, and version 2, binary; the specification is `proxy-protocol.txt`).
+//! The PROXY protocol: the header in which a TCP load balancer names the client (specification:
+//! `proxy-protocol.txt`; version 1 is a line of text, version 2 is binary).
 //!
-//! Exactly the header's bytes are read, so what comes after it is the client's from the first byte.
+//! Exactly the bytes of the header are read. The next byte is the first of the client's TLS or HTTP
+//! bytes, which have a reader of their own, so nothing may be read ahead into a buffer here.
 
 use std::{io, net::IpAddr};
 
 use proxy_header::{ParseConfig, ProxyHeader};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Why a connection has no header that can be believed.
+/// The first bytes of a connection are not a PROXY header.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HeaderError {
-    /// It began with something else.
-    #[error("it does not begin with a PROXY header")]
+    /// Neither version's signature; often a health check, or a client that bypasses the balancer.
+    #[error("connection does not begin with a PROXY header")]
     Missing,
-    /// The header is longer than any that has an address in it.
-    #[error("its PROXY header is too long")]
+    /// Longer than [`MAX_V1`] or [`MAX_V2`].
+    #[error("PROXY header is too long")]
     TooLong,
-    /// The header cannot be read.
-    #[error("its PROXY header is malformed")]
+    /// A syntax error, or an unknown version, command or family.
+    #[error("PROXY header is malformed")]
     Malformed(#[source] proxy_header::Error),
-    /// The connection ended within it.
-    #[error("it ended within the PROXY header")]
-    Broken(#[from] io::Error),
+    /// The connection ended within the header.
+    #[error("connection ended within the PROXY header")]
+    Truncated(#[from] io::Error),
 }
 
-/// Reads the header and gives the client's address; none if the balancer speaks for itself, as in
-/// health checks, or does not know.
+/// Reads the header and returns the client's address.
+///
+/// `None` for `UNKNOWN`, `LOCAL` (the balancer's own connection, such as a health check) and
+/// addresses that are not IP.
+///
+/// # Cancel safety
+///
+/// Not cancel safe: bytes that were read are lost, so the connection has to be closed.
 pub(super) async fn read<S>(stream: &mut S) -> Result<Option<IpAddr>, HeaderError>
 where
     S: AsyncRead + Unpin,
 {
-    // Both versions' shortest headers are longer than this.
+    // The shortest header of each version, `PROXY UNKNOWN\r\n` and 16 bytes, is longer.
     let mut header = vec![0; SIGNATURE.len()];
     stream.read_exact(&mut header).await?;
     if header == SIGNATURE {
@@ -53,7 +60,7 @@ where
     Ok(parsed.proxied_address().map(|address| address.source.ip()))
 }
 
-/// Version and command, family, and two bytes of length; then as many bytes as they say (§ 2.2).
+/// Reads version and command, family, two bytes of length, and that many bytes (§ 2.2).
 async fn read_rest_of_v2<S>(stream: &mut S, header: &mut Vec<u8>) -> Result<(), HeaderError>
 where
     S: AsyncRead + Unpin,
@@ -73,7 +80,7 @@ where
     Ok(())
 }
 
-/// Until the end of the line (§ 2.1), byte for byte: the next is the client's.
+/// Reads to the end of the line (§ 2.1), byte by byte: the byte after it is the client's.
 async fn read_rest_of_v1<S>(stream: &mut S, header: &mut Vec<u8>) -> Result<(), HeaderError>
 where
     S: AsyncRead + Unpin,
@@ -87,14 +94,13 @@ where
     Ok(())
 }
 
-/// What version 2 begins with.
+/// The first bytes of version 2 (§ 2.2).
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// The longest line of version 1, its end included (§ 2.1).
+/// The longest line of version 1 with its line end (§ 2.1).
 const MAX_V1: usize = 107;
 
-/// Addresses of sockets in the file system are 216 bytes; what balancers add about TLS and themselves
-/// is some hundred more.
+/// A Unix socket address has 216 bytes; TLVs about TLS and the balancer add some hundred.
 const MAX_V2: usize = 2048;
 
 #[cfg(test)]
@@ -121,13 +127,13 @@ mod tests {
         bytes
     }
 
-    /// What is read from some bytes, which come in pieces, and what is left of them.
+    /// Reads a header from bytes that arrive in pieces; the result, and the bytes that remain.
     fn parsed(bytes: &[u8], piece: usize) -> (Result<Option<IpAddr>, HeaderError>, Vec<u8>) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut stream = tokio_test(bytes, piece);
+            let mut stream = pieces(bytes, piece);
             let outcome = read(&mut stream).await;
             let mut left = Vec::new();
             stream.read_to_end(&mut left).await.unwrap();
@@ -135,13 +141,13 @@ mod tests {
         })
     }
 
-    /// A stream that gives at most so many bytes at a time.
-    fn tokio_test(bytes: &[u8], piece: usize) -> impl AsyncRead + Unpin {
+    /// A stream that yields at most `piece` bytes at a time.
+    fn pieces(bytes: &[u8], piece: usize) -> impl AsyncRead + Unpin {
         let (mut writer, reader) = tokio::io::duplex(piece);
         let bytes = bytes.to_vec();
         tokio::spawn(async move {
             use tokio::io::AsyncWriteExt;
-            // Who stops reading has seen enough.
+            // The reader may stop early.
             let _ = writer.write_all(&bytes).await;
         });
         reader
@@ -153,7 +159,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_versions_give_the_address_and_leave_the_clients_bytes(
+        fn both_versions_yield_the_address_and_leave_the_bytes_after_the_header(
             source: SocketAddr,
             version in 1u8..=2,
             piece in 1usize..200,
@@ -167,22 +173,22 @@ mod tests {
         }
 
         #[test]
-        fn whatever_comes_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn any_bytes_are_parsed_or_rejected(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             for begin in [&b""[..], b"PROXY ", b"PROXY TCP4 ", SIGNATURE, b"\r\n\r\n\0\r\nQUIT\n\x21\x11"] {
                 let _ = parsed(&[begin, &bytes].concat(), 64);
             }
         }
 
         #[test]
-        fn a_header_that_is_cut_is_no_header(source: SocketAddr, version in 1u8..=2, cut: prop::sample::Index) {
+        fn a_truncated_header_is_rejected(source: SocketAddr, version in 1u8..=2, cut: prop::sample::Index) {
             let bytes = header(source, version);
             let cut = &bytes[..cut.index(bytes.len())];
-            prop_assert!(matches!(parsed(cut, 64).0, Err(HeaderError::Broken(_))));
+            prop_assert!(matches!(parsed(cut, 64).0, Err(HeaderError::Truncated(_))));
         }
     }
 
     #[test]
-    fn a_balancer_may_speak_for_itself() {
+    fn local_and_unknown_headers_have_no_address() {
         for bytes in [
             &b"PROXY UNKNOWN\r\n"[..],
             b"PROXY UNKNOWN ::1 ::2 1 2\r\n",
@@ -196,49 +202,52 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_told_apart() {
+    fn each_invalid_header_has_its_error() {
         for (bytes, expected) in [
             (
                 &b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..],
-                "it does not begin with a PROXY header",
+                "connection does not begin with a PROXY header",
             ),
             (
                 b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03xxxx",
-                "it does not begin with a PROXY header",
+                "connection does not begin with a PROXY header",
             ),
-            (b"PROXY TCP4 1.2.3.4", "it ended within the PROXY header"),
+            (
+                b"PROXY TCP4 1.2.3.4",
+                "connection ended within the PROXY header",
+            ),
             (
                 b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2 3\r\n",
-                "its PROXY header is malformed",
+                "PROXY header is malformed",
             ),
             (
                 b"PROXY TCP4 1.2.3.256 5.6.7.8 1 2\r\n",
-                "its PROXY header is malformed",
+                "PROXY header is malformed",
             ),
             (
                 b"PROXY TCP6 1.2.3.4 5.6.7.8 1 2\r\n",
-                "its PROXY header is malformed",
+                "PROXY header is malformed",
             ),
             (
                 b"PROXY TCP4 1.2.3.4 5.6.7.8 1 65536\r\n",
-                "its PROXY header is malformed",
+                "PROXY header is malformed",
             ),
             (
                 b"\r\n\r\n\0\r\nQUIT\n\x11\x11\0\x0cxxxxyyyyaabb",
-                "its PROXY header is malformed",
+                "PROXY header is malformed",
             ),
             (
                 b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x04xxxx",
-                "its PROXY header is malformed",
+                "PROXY header is malformed",
             ),
             (
                 b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff",
-                "its PROXY header is too long",
+                "PROXY header is too long",
             ),
         ] {
             assert_eq!(error(bytes), expected, "{bytes:?}");
         }
         let line = [b"PROXY UNKNOWN ", &[b'x'; 200][..], b"\r\n"].concat();
-        assert_eq!(error(&line), "its PROXY header is too long");
+        assert_eq!(error(&line), "PROXY header is too long");
     }
 }

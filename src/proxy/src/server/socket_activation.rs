@@ -1,5 +1,7 @@
-//! Sockets that a service manager has opened and hands over (`sd_listen_fds(3)`): ports below 1024
-//! need no privileges then, and who connects during a restart waits instead of being refused.
+//! Socket activation: listening sockets that systemd opened (`sd_listen_fds(3)`).
+//!
+//! The gateway then needs no privileges for ports below 1024, and connections that arrive during a
+//! restart wait in the backlog instead of being refused.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -9,76 +11,81 @@ use std::{
 
 use listenfd::ListenFd;
 
-use super::{ListenError, Listener, listen};
+use super::{BoundListener, ListenError};
 
-/// Handed sockets by name: `http`, `https`, `admin` and `reservation`, as the keys of the addresses
-/// in whose place they come.
+/// Inherited sockets by name: `http`, `https`, `admin` or `reservation`, which are also the keys of
+/// the configured addresses that they replace.
 #[derive(Debug, Default)]
-pub struct Inherited(BTreeMap<String, TcpListener>);
+pub struct InheritedSockets(BTreeMap<String, TcpListener>);
 
-/// Why the sockets that were handed over cannot be used.
+/// The inherited sockets do not fit the configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum InheritError {
-    /// The service manager's variables contradict each other.
-    #[error("what the service manager says of its sockets cannot be read")]
+pub enum SocketActivationError {
+    /// `LISTEN_FDS` and `LISTEN_FDNAMES` contradict each other.
+    #[error("LISTEN_FDS and LISTEN_FDNAMES of the service manager are invalid")]
     Variables(#[source] io::Error),
-    /// It is no TCP socket that listens.
-    #[error("the socket named `{name}` is not one that listens for TCP")]
+    /// The file descriptor is something else, such as a datagram socket (`ListenDatagram=`).
+    #[error("the socket named `{name}` is not a listening TCP socket")]
     Kind {
         /// Its name.
         name: String,
-        /// What the system says.
+        /// The error of the system call that inspected it.
         #[source]
         source: io::Error,
     },
-    /// Two sockets have one name.
+    /// Two sockets have one name; a unit without `FileDescriptorName=` takes that of the unit.
     #[error("two sockets are named `{0}`: give each its own FileDescriptorName=")]
-    Twice(String),
-    /// Nothing is to be listened for under this name.
+    Duplicate(String),
+    /// The configuration has no address of this name; its clients would get no answer.
     #[error(
-        "a socket named `{0}` was handed over, and the configuration has no address for it: known \
+        "a socket named `{0}` was handed over, but the configuration has no such address: known \
          are http, https, admin and reservation; set FileDescriptorName= and the address"
     )]
     Unexpected(String),
 }
 
-// === impl Inherited ===
+// === impl InheritedSockets ===
 
-impl Inherited {
-    /// The sockets that were handed to this process, if any.
-    pub fn from_manager() -> Result<Self, InheritError> {
-        let names = sd_notify::listen_fds_with_names().map_err(InheritError::Variables)?;
-        let mut sockets = ListenFd::from_env();
-        let mut socket_activation = BTreeMap::new();
+impl InheritedSockets {
+    /// Takes the sockets that the environment of the process announces, if any.
+    pub fn from_environment() -> Result<Self, SocketActivationError> {
+        let names = sd_notify::listen_fds_with_names().map_err(SocketActivationError::Variables)?;
+        let mut descriptors = ListenFd::from_env();
+        let mut sockets = BTreeMap::new();
         for (position, (_, name)) in names.enumerate() {
-            let kind = |source| InheritError::Kind {
-                name: name.clone(),
-                source,
-            };
-            let socket = sockets
+            let socket = descriptors
                 .take_tcp_listener(position)
                 .and_then(|socket| socket.ok_or_else(|| io::ErrorKind::NotFound.into()))
-                .map_err(kind)?;
-            match socket_activation.entry(name) {
+                .map_err(|source| SocketActivationError::Kind {
+                    name: name.clone(),
+                    source,
+                })?;
+            match sockets.entry(name) {
                 Entry::Vacant(entry) => entry.insert(socket),
-                Entry::Occupied(entry) => return Err(InheritError::Twice(entry.key().clone())),
+                Entry::Occupied(entry) => {
+                    return Err(SocketActivationError::Duplicate(entry.key().clone()));
+                }
             };
         }
-        Ok(Self(socket_activation))
+        Ok(Self(sockets))
     }
 
-    /// The socket of that name if it was handed over, else one that is bound to the address.
-    pub fn listen(&mut self, name: &str, address: SocketAddr) -> Result<Listener, ListenError> {
+    /// Takes the socket of that name; without one, binds the address.
+    pub fn listen(
+        &mut self,
+        name: &str,
+        address: SocketAddr,
+    ) -> Result<BoundListener, ListenError> {
         match self.0.remove(name) {
-            Some(socket) => Listener::of(socket, address),
-            None => listen(address),
+            Some(socket) => BoundListener::inherit(socket, address),
+            None => BoundListener::bind(address),
         }
     }
 
-    /// Refuses sockets that nobody has asked for: somebody waits behind them.
-    pub fn none_left(self) -> Result<(), InheritError> {
+    /// Fails if a socket was not taken: its clients would connect and get no answer.
+    pub fn ensure_all_used(self) -> Result<(), SocketActivationError> {
         match self.0.into_keys().next() {
-            Some(name) => Err(InheritError::Unexpected(name)),
+            Some(name) => Err(SocketActivationError::Unexpected(name)),
             None => Ok(()),
         }
     }
@@ -88,35 +95,31 @@ impl Inherited {
 mod tests {
     use super::*;
 
-    fn socket_activation(names: &[&str]) -> Inherited {
+    fn inherited(names: &[&str]) -> InheritedSockets {
         let socket = |name: &&str| {
             (
                 (*name).to_owned(),
                 TcpListener::bind("127.0.0.1:0").unwrap(),
             )
         };
-        Inherited(names.iter().map(socket).collect())
+        InheritedSockets(names.iter().map(socket).collect())
     }
 
     #[test]
-    fn a_handed_socket_comes_in_place_of_the_address() {
-        let mut socket_activation = socket_activation(&["http", "https"]);
-        let given = socket_activation.0["http"].local_addr().unwrap();
+    fn an_inherited_socket_replaces_the_address_once() {
+        let mut sockets = inherited(&["http", "https"]);
+        let inherited = sockets.0["http"].local_addr().unwrap();
         let loopback = "127.0.0.1:0".parse().unwrap();
-        assert_eq!(
-            socket_activation.listen("http", loopback).unwrap().address,
-            given
-        );
-        // Once.
-        assert_ne!(
-            socket_activation.listen("http", loopback).unwrap().address,
-            given
-        );
-        assert_ne!(
-            socket_activation.listen("admin", loopback).unwrap().address,
-            given
-        );
-        let error = socket_activation.none_left().unwrap_err().to_string();
+        let mut listen = |name| sockets.listen(name, loopback).unwrap().address;
+        assert_eq!(listen("http"), inherited);
+        assert_ne!(listen("http"), inherited);
+        assert_ne!(listen("admin"), inherited);
+    }
+
+    #[test]
+    fn an_unused_socket_is_an_error() {
+        let error = inherited(&["https"]).ensure_all_used().unwrap_err();
+        let error = error.to_string();
         assert!(
             error.starts_with("a socket named `https` was handed over"),
             "{error}"
@@ -124,7 +127,8 @@ mod tests {
     }
 
     #[test]
-    fn a_process_to_which_nothing_was_handed_has_nothing() {
-        assert!(Inherited::from_manager().unwrap().none_left().is_ok());
+    fn a_process_without_inherited_sockets_has_none() {
+        let sockets = InheritedSockets::from_environment().unwrap();
+        assert!(sockets.ensure_all_used().is_ok());
     }
 }

@@ -1,4 +1,7 @@
-//! The certificate: read from files, read again when they change, the old one kept on error.
+//! The server certificate: loaded from files and replaced when they change.
+//!
+//! A pair that cannot be used never replaces a working one: a renewal that writes the certificate
+//! before the key would otherwise break every handshake in between.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -17,56 +20,56 @@ use super::{TlsSettings, certificate_expiry::not_after};
 use model::clock::Clock;
 use observe::metrics::CertificateMetrics;
 
-/// The certificate in use, which handshakes read and reloads replace.
+/// The certificate in use; handshakes read it without a lock, reloads swap it.
 #[derive(Debug)]
-pub struct Certificate {
+pub struct ServerCertificate {
     settings: TlsSettings,
     provider: Arc<CryptoProvider>,
     current: ArcSwap<CertifiedKey>,
 }
 
-/// Why a certificate cannot be used.
+/// The certificate or its key cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum CertificateError {
-    /// A file cannot be read.
+pub enum ServerCertificateError {
+    /// A file is missing or not readable by the gateway's user.
     #[error("cannot read {path}")]
     Read {
         /// The file.
         path: String,
-        /// What the system says.
+        /// The error of the system call.
         #[source]
         source: io::Error,
     },
-    /// A file has no certificate, or no key, in PEM form.
+    /// A file contains no certificate, or no key, in PEM form.
     #[error("{path} has no {what} in PEM form")]
     Pem {
         /// The file.
         path: String,
-        /// What it should have.
+        /// `certificate` or `private key`.
         what: &'static str,
     },
-    /// Key and certificate are not one pair, or of a kind that TLS does not know.
+    /// The key is not that of the leaf certificate, or its algorithm is not supported.
     #[error("the key does not belong to the certificate")]
     Pair(#[source] rustls::Error),
-    /// The TLS library refuses to work.
-    #[error("TLS cannot be set up")]
+    /// The TLS library rejects its own configuration.
+    #[error("cannot set up TLS")]
     Tls(#[source] rustls::Error),
 }
 
-/// The two files' bytes.
+/// The contents of the two files; compared to detect a change.
 #[derive(PartialEq, Eq)]
 struct Files {
     certificate: Vec<u8>,
     key: zeroize::Zeroizing<Vec<u8>>,
 }
 
-// === impl Certificate ===
+// === impl ServerCertificate ===
 
-impl Certificate {
-    /// Reads the certificate for the first time.
-    pub fn load(settings: TlsSettings) -> Result<Self, CertificateError> {
+impl ServerCertificate {
+    /// Loads the certificate at the start; here, unlike at a reload, an error is fatal.
+    pub fn load(settings: TlsSettings) -> Result<Self, ServerCertificateError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let current = Files::read(&settings)?.certified(&settings, &provider)?;
+        let current = Files::read(&settings)?.parse(&settings, &provider)?;
         Ok(Self {
             settings,
             provider,
@@ -74,67 +77,66 @@ impl Certificate {
         })
     }
 
-    /// The configuration for HTTPS: TLS 1.2 and 1.3 with the library's suites, which are those of
-    /// Mozilla's intermediate guideline; no early data, which could be replayed.
-    pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, CertificateError> {
+    /// Returns the configuration for HTTPS: TLS 1.2 and 1.3 with the default cipher suites of rustls,
+    /// which are those of Mozilla's intermediate guideline; no early data, which can be replayed
+    /// (RFC 8446 § 8).
+    pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, ServerCertificateError> {
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .map_err(CertificateError::Tls)?
+            .map_err(ServerCertificateError::Tls)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        config.ticketer = aws_lc_rs::Ticketer::new().map_err(CertificateError::Tls)?;
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(ServerCertificateError::Tls)?;
         Ok(config)
     }
 
-    /// Looks at the files again and again, and uses what is new in them once it is whole.
-    pub async fn follow(
+    /// Checks the files periodically, and swaps the certificate when both form a valid new pair.
+    pub async fn watch_files(
         self: Arc<Self>,
         metrics: CertificateMetrics,
         clock: Clock,
         stop: CancellationToken,
     ) {
-        self.tell_end(&metrics);
+        self.report_expiry(&metrics);
         metrics.reloads.started(clock.now().as_unix());
-        // What was tried last, so that a broken pair is told of once.
+        // The last contents that were tried, so that an invalid pair is logged once.
         let mut tried = Files::read(&self.settings).ok();
-        let mut turn = tokio::time::interval(self.settings.check_every);
-        while stop.run_until_cancelled(turn.tick()).await.is_some() {
+        let mut ticks = tokio::time::interval(self.settings.check_every);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             let files = match Files::read(&self.settings) {
                 Ok(files) if tried.as_ref() == Some(&files) => continue,
                 Ok(files) => files,
-                // Between two renames a file may be missing; it is there at the next turn.
+                // A file may be missing between two renames; the next tick finds it.
                 Err(_) => continue,
             };
-            match files.certified(&self.settings, &self.provider) {
+            match files.parse(&self.settings, &self.provider) {
                 Ok(certified) => {
                     self.current.store(Arc::new(certified));
-                    self.tell_end(&metrics);
+                    self.report_expiry(&metrics);
                     metrics.reloads.succeeded(clock.now().as_unix());
-                    info!("the certificate was read again");
+                    info!("reloaded the certificate");
                 }
                 Err(error) => {
                     metrics.reloads.failed();
-                    warn!(%error, "the new certificate cannot be used; the old one stays");
+                    warn!(%error, "cannot use the new certificate; keeping the old one");
                 }
             }
             tried = Some(files);
         }
     }
-}
 
-impl Certificate {
-    /// Tells until when the leaf in use is good.
-    fn tell_end(&self, metrics: &CertificateMetrics) {
+    /// Sets the expiry metric to that of the leaf in use.
+    fn report_expiry(&self, metrics: &CertificateMetrics) {
         let current = self.current.load();
-        let end = current.cert.first().and_then(|leaf| not_after(leaf));
-        if let Some(end) = end.and_then(|end| i64::try_from(end).ok()) {
-            metrics.not_after.set(end);
+        let expiry = current.cert.first().and_then(|leaf| not_after(leaf));
+        if let Some(expiry) = expiry.and_then(|seconds| i64::try_from(seconds).ok()) {
+            metrics.not_after.set(expiry);
         }
     }
 }
 
-impl ResolvesServerCert for Certificate {
+impl ResolvesServerCert for ServerCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.current.load_full())
     }
@@ -143,9 +145,9 @@ impl ResolvesServerCert for Certificate {
 // === impl Files ===
 
 impl Files {
-    fn read(settings: &TlsSettings) -> Result<Self, CertificateError> {
+    fn read(settings: &TlsSettings) -> Result<Self, ServerCertificateError> {
         let read = |path: &Path| {
-            std::fs::read(path).map_err(|source| CertificateError::Read {
+            std::fs::read(path).map_err(|source| ServerCertificateError::Read {
                 path: path.display().to_string(),
                 source,
             })
@@ -156,12 +158,12 @@ impl Files {
         })
     }
 
-    fn certified(
+    fn parse(
         &self,
         settings: &TlsSettings,
         provider: &CryptoProvider,
-    ) -> Result<CertifiedKey, CertificateError> {
-        let pem = |path: &Path, what| CertificateError::Pem {
+    ) -> Result<CertifiedKey, ServerCertificateError> {
+        let pem = |path: &Path, what| ServerCertificateError::Pem {
             path: path.display().to_string(),
             what,
         };
@@ -176,9 +178,11 @@ impl Files {
         let key = provider
             .key_provider
             .load_private_key(key)
-            .map_err(CertificateError::Pair)?;
+            .map_err(ServerCertificateError::Pair)?;
         let certified = CertifiedKey::new(chain, key);
-        certified.keys_match().map_err(CertificateError::Pair)?;
+        certified
+            .keys_match()
+            .map_err(ServerCertificateError::Pair)?;
         Ok(certified)
     }
 }
@@ -209,22 +213,22 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let settings = settings(directory.path());
         let first = write_pair(&settings);
-        let certificate = Arc::new(Certificate::load(settings.clone()).unwrap());
-        let leaf = |certificate: &Certificate| certificate.current.load().cert[0].to_vec();
+        let certificate = Arc::new(ServerCertificate::load(settings.clone()).unwrap());
+        let leaf = |certificate: &ServerCertificate| certificate.current.load().cert[0].to_vec();
         assert_eq!(leaf(&certificate), first.cert.der().to_vec());
 
         let metrics = CertificateMetrics::default();
         let stop = CancellationToken::new();
-        let following =
-            Arc::clone(&certificate).follow(metrics.clone(), Clock::system(), stop.clone());
-        let following = tokio::spawn(following);
+        let watching =
+            Arc::clone(&certificate).watch_files(metrics.clone(), Clock::system(), stop.clone());
+        let watching = tokio::spawn(watching);
         tokio::time::sleep(Duration::from_secs(6)).await;
         let second = write_pair(&settings);
         tokio::time::sleep(Duration::from_secs(6)).await;
         assert_eq!(leaf(&certificate), second.cert.der().to_vec());
         assert_eq!(metrics.reloads.count_of("ok"), 1);
 
-        // A certificate whose key is another one.
+        // A certificate with the key of another.
         let key = std::fs::read(&settings.key).unwrap();
         write_pair(&settings);
         std::fs::write(&settings.key, key).unwrap();
@@ -233,17 +237,17 @@ mod tests {
         assert_eq!(metrics.reloads.count_of("failed"), 1);
         assert!(metrics.reloads.is_failing() && metrics.not_after.get() > 1_800_000_000);
         stop.cancel();
-        following.await.unwrap();
+        watching.await.unwrap();
     }
 
     #[test]
-    fn unusable_files_are_named() {
+    fn errors_name_the_file() {
         let directory = tempfile::tempdir().unwrap();
         let settings = settings(directory.path());
-        let error = || Certificate::load(settings.clone()).unwrap_err();
-        assert!(matches!(error(), CertificateError::Read { .. }));
+        let error = || ServerCertificate::load(settings.clone()).unwrap_err();
+        assert!(matches!(error(), ServerCertificateError::Read { .. }));
         write_pair(&settings);
-        std::fs::write(&settings.key, "nothing").unwrap();
+        std::fs::write(&settings.key, "no PEM").unwrap();
         assert!(
             error()
                 .to_string()

@@ -43,7 +43,7 @@ use crate::{
     credentials::Intent,
     instrumentation::PollGuard,
     respond::{plain, terminated},
-    upstream::{Pool, ProsodyHead, RequestBody, SendError, UpstreamBody},
+    upstream::{ProsodyHead, RequestBody, UpstreamBody, UpstreamError, UpstreamPool},
 };
 
 /// The parts of a request that outlive its body.
@@ -142,15 +142,15 @@ impl Exchange<'_> {
             room: &self.query.room,
             parameters: &self.query.forwarded,
             client: self.context.client,
-            from: self.headers,
+            client_headers: self.headers,
         })
     }
 
     fn send(
         &self,
-        xmpp: Pool,
+        xmpp: UpstreamPool,
         request: Request<RequestBody>,
-    ) -> impl Future<Output = Result<Response<UpstreamBody>, SendError>> + use<> {
+    ) -> impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>> + use<> {
         let jitsi = self.worker.state.jitsi.as_ref();
         let within = jitsi.map_or(Duration::ZERO, |jitsi| jitsi.upstream.bosh_timeout);
         async move { xmpp.send(request, within, true).await }
@@ -160,7 +160,7 @@ impl Exchange<'_> {
     async fn create(
         self,
         admission: Admission<'_>,
-        sending: impl Future<Output = Result<Response<UpstreamBody>, SendError>>,
+        sending: impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>>,
     ) -> Result<Response<Body>, RequestError> {
         let (worker, room) = (self.worker, &self.query.room);
         let Admission {
@@ -218,7 +218,7 @@ impl Exchange<'_> {
         self,
         admission: Admission<'_>,
         stream: LiveStream,
-        sending: impl Future<Output = Result<Response<UpstreamBody>, SendError>>,
+        sending: impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>>,
     ) -> Result<Response<Body>, RequestError> {
         let worker = self.worker;
         let Admission {

@@ -82,11 +82,11 @@ pub(crate) async fn answer(
         room: &query.room,
         parameters: &query.forwarded,
         client: context.client,
-        from: request.headers(),
+        client_headers: request.headers(),
     };
     let handshake = prosody.web_socket(token.as_ref(), key);
     let within = jitsi.upstream.web_timeout;
-    let answer = worker.timed(Upstream::Xmpp, xmpp.send_apart(handshake, within));
+    let answer = worker.timed(Upstream::Xmpp, xmpp.send_dedicated(handshake, within));
     let answer = worker.note_outcome(&upstreams, answer.await)?;
     check_switch(&answer, &expected)?;
     let room = query.room;

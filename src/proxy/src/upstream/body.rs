@@ -1,4 +1,4 @@
-//! Bodies on their way to and from an upstream.
+//! Request bodies to an upstream, and response bodies that return their connection to the pool.
 
 use std::{
     pin::Pin,
@@ -9,44 +9,43 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::pool::Lease;
+use super::pool::ConnectionLease;
 
-/// A request body for an upstream.
+/// The body of a request to an upstream.
 #[derive(Debug)]
 pub enum RequestBody {
-    /// None.
+    /// No body.
     Empty,
-    /// Whole, and sent with `Content-Length`.
+    /// In memory, sent with `Content-Length`; `None` after it was sent.
     Whole(Option<Bytes>),
-    /// As it comes from the client, no longer than the limit.
+    /// Forwarded as it arrives from the client, up to a limit.
     Streamed {
         /// The client's body.
         body: Incoming,
-        /// How many bytes may still come.
+        /// Bytes left of the limit.
         left: u64,
     },
 }
 
-/// An answer's body; its connection goes back to the pool at the end of it.
+/// A response body; returns its connection to the pool when it was read to the end.
 #[derive(Debug)]
 pub struct UpstreamBody {
     incoming: Incoming,
-    lease: Option<Lease>,
+    lease: Option<ConnectionLease>,
 }
 
-/// The client sent more than the route takes.
+/// The client sent more than the limit of the route.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the request body is larger than this route takes")]
+#[error("request body exceeds the limit of the route")]
 struct BodyTooLarge;
 
-/// Why a body broke off.
+/// An error of a request body, as hyper takes it.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 // === impl RequestBody ===
 
 impl RequestBody {
-    /// The same body once more, if it can be had: for the one retry on a connection that had just
-    /// been closed.
+    /// Returns the same body again, for a retry; `None` if it is streamed.
     pub fn replay(&self) -> Option<Self> {
         match self {
             Self::Empty => Some(Self::Empty),
@@ -73,7 +72,7 @@ impl Body for RequestBody {
                     None => None,
                     Some(Err(error)) => Some(Err(error.into())),
                     Some(Ok(frame)) => match frame.into_data() {
-                        // Trailers end here: nobody behind us should take headers so late.
+                        // Trailers are not forwarded: they would bypass the checks of headers.
                         Err(_) => None,
                         Ok(data) => Some(
                             left.checked_sub(data.len() as u64)
@@ -111,7 +110,7 @@ impl Body for RequestBody {
 // === impl UpstreamBody ===
 
 impl UpstreamBody {
-    pub(super) fn new(incoming: Incoming, lease: Lease) -> Self {
+    pub(super) fn new(incoming: Incoming, lease: ConnectionLease) -> Self {
         let mut body = Self {
             incoming,
             lease: Some(lease),
@@ -128,7 +127,7 @@ impl UpstreamBody {
 
     fn release(&mut self) {
         if let Some(lease) = self.lease.take() {
-            lease.give_back();
+            lease.release();
         }
     }
 }
@@ -145,7 +144,8 @@ impl Body for UpstreamBody {
         match &frame {
             None => self.release(),
             Some(Ok(frame)) if frame.is_data() => self.release_at_end(),
-            // After an error, or with trailers that nobody reads on, the connection is not reused.
+            // An error: the connection is broken. Trailers: the end of the body may never be polled.
+            // The lease is dropped with the body then, which closes the connection.
             Some(_) => {}
         }
         Poll::Ready(frame)

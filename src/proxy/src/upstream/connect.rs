@@ -10,49 +10,49 @@ use tracing::debug;
 
 use super::RequestBody;
 
-/// Why an upstream could not be reached; nothing was sent to it.
+/// No connection to an upstream; no byte of the request was sent.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The address does not resolve, or nobody listens there.
+pub enum UpstreamConnectError {
+    /// The name does not resolve, or the connection was refused or unreachable.
     #[error("cannot connect to {0}")]
     Connect(Authority, #[source] io::Error),
-    /// Nothing answered in time.
-    #[error("connecting to {0} took too long")]
+    /// No TCP connection within the connect timeout; often a firewall that drops packets.
+    #[error("timeout connecting to {0}")]
     Timeout(Authority),
-    /// The HTTP client could not start on the connection.
-    #[error("cannot speak HTTP to {0}")]
+    /// The HTTP client did not start on the connection.
+    #[error("cannot start HTTP on the connection to {0}")]
     Handshake(Authority, #[source] hyper::Error),
 }
 
-/// Opens a connection and drives it on the current local runtime.
+/// Opens a connection to `to` and drives it on the current local runtime.
 pub(super) async fn connect(
     to: &Authority,
     within: Duration,
-) -> Result<SendRequest<RequestBody>, ConnectError> {
+) -> Result<SendRequest<RequestBody>, UpstreamConnectError> {
     let address = (
         to.host().trim_matches(['[', ']']),
         to.port_u16().unwrap_or(80),
     );
     let stream = timeout(within, TcpStream::connect(address))
         .await
-        .map_err(|_| ConnectError::Timeout(to.clone()))?
-        .map_err(|error| ConnectError::Connect(to.clone(), error))?;
-    // Small requests must not wait for acknowledgements (RFC 896).
+        .map_err(|_| UpstreamConnectError::Timeout(to.clone()))?
+        .map_err(|error| UpstreamConnectError::Connect(to.clone(), error))?;
+    // Small requests must not wait for acknowledgements (Nagle's algorithm, RFC 896).
     stream
         .set_nodelay(true)
-        .map_err(|error| ConnectError::Connect(to.clone(), error))?;
+        .map_err(|error| UpstreamConnectError::Connect(to.clone(), error))?;
     let (sender, connection) = http1::Builder::new()
-        .max_buf_size(MAX_ANSWER_HEAD)
+        .max_buf_size(MAX_BUFFER_BYTES)
         .handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| ConnectError::Handshake(to.clone(), error))?;
+        .map_err(|error| UpstreamConnectError::Handshake(to.clone(), error))?;
     tokio::task::spawn_local(async move {
         if let Err(error) = connection.with_upgrades().await {
-            debug!(%error, "an upstream connection ended");
+            debug!(%error, "upstream connection failed");
         }
     });
     Ok(sender)
 }
 
-/// Heads of Jitsi's answers are below 4 KiB; the same buffer holds body chunks.
-const MAX_ANSWER_HEAD: usize = 64 * 1024;
+/// Response heads of Jitsi have less than 4 KiB; the same buffer holds chunks of bodies.
+const MAX_BUFFER_BYTES: usize = 64 * 1024;

@@ -1,9 +1,27 @@
-//! One worker's connections to one upstream, kept open between requests.
+//! One worker's keep-alive connections to one upstream.
 //!
-//! A pool belongs to one thread, so taking a connection costs no lock. The last one given back is
-//! taken first: it is the least likely to have been closed by the upstream meanwhile.
+//! **What is pooled.** Idle HTTP/1.1 connections: those whose last response was read to its end.
+//! [`UpstreamBody`] returns a connection at that moment; a body that is dropped early closes it. A
+//! pool belongs to one thread, so taking a connection takes no lock. Upgrades bypass the pool
+//! ([`UpstreamPool::send_dedicated`]).
+//!
+//! **When a connection is reused.** The pool is a stack: the connection returned last is taken
+//! first, as it is the least likely to have been closed by the upstream meanwhile. If even that one
+//! is older than the idle timeout, all below it are, and the stack is cleared. Below a top that
+//! stays in use, idle connections are not reaped; their number is bounded by
+//! [`MAX_IDLE_CONNECTIONS`], and the upstream closes its ends.
+//!
+//! **When one retry is safe.** The upstream may close an idle connection at the moment at which a
+//! request is sent on it (RFC 9112 § 9.3.1). That request is sent once more, on a new connection, if
+//! all of these hold:
+//!
+//! * The connection was a reused one. A new connection that fails is a fault of the upstream.
+//! * It ended before a response: the upstream may have processed the request, but sent no head.
+//! * The caller says that processing it twice does no harm: a method that is idempotent (RFC 9110
+//!   § 9.2.2), or a BOSH request, whose `rid` lets Prosody detect the duplicate (XEP-0124 § 14).
+//! * The body can be sent again: it is empty or whole in memory, not streamed from the client.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, io, rc::Rc, time::Duration};
 
 use http::{Request, Response, uri::Authority};
 use hyper::{body::Incoming, client::conn::http1::SendRequest};
@@ -12,65 +30,65 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{ConnectError, RequestBody, UpstreamBody, connect::connect};
+use super::{RequestBody, UpstreamBody, UpstreamConnectError, connect::connect};
 
-/// Connections to one upstream.
+/// Keep-alive connections to one upstream; a clone shares them.
 #[derive(Clone, Debug)]
-pub struct Pool(Rc<Inner>);
+pub struct UpstreamPool(Rc<PoolState>);
 
-/// A connection in use; given back when its answer was read to the end.
+/// A connection in use; returned to its pool when its response was read to the end.
 #[derive(Debug)]
-pub(super) struct Lease {
-    pool: Pool,
+pub(super) struct ConnectionLease {
+    pool: UpstreamPool,
     sender: SendRequest<RequestBody>,
 }
 
-/// Why an upstream gave no answer.
+/// An upstream sent no response.
 #[derive(Debug, thiserror::Error)]
-pub enum SendError {
-    /// It could not be reached.
+pub enum UpstreamError {
+    /// No connection.
     #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// It closed the connection, or answered with what is not HTTP.
-    #[error("{0} gave no answer")]
+    Connect(#[from] UpstreamConnectError),
+    /// It closed the connection without a response, or its response is not HTTP.
+    #[error("no response from {0}")]
     NoAnswer(Authority, #[source] hyper::Error),
-    /// It took too long to begin an answer.
-    #[error("{0} took too long to answer")]
+    /// No head of a response in time.
+    #[error("timeout waiting for a response from {0}")]
     Timeout(Authority),
 }
 
 #[derive(Debug)]
-struct Inner {
+struct PoolState {
     to: Authority,
     connect_timeout: Duration,
-    idle: Duration,
-    kept: RefCell<Vec<Kept>>,
+    idle_timeout: Duration,
+    /// A stack; the last is the most recently used.
+    idle: RefCell<Vec<IdleConnection>>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct IdleConnection {
     sender: SendRequest<RequestBody>,
     since: Instant,
 }
 
-// === impl Pool ===
+// === impl UpstreamPool ===
 
-impl Pool {
-    /// An empty pool of connections to `to`.
-    pub fn new(to: Authority, connect_timeout: Duration, idle: Duration) -> Self {
-        Self(Rc::new(Inner {
+impl UpstreamPool {
+    /// Creates an empty pool of connections to `to`.
+    pub fn new(to: Authority, connect_timeout: Duration, idle_timeout: Duration) -> Self {
+        Self(Rc::new(PoolState {
             to,
             connect_timeout,
-            idle,
-            kept: RefCell::default(),
+            idle_timeout,
+            idle: RefCell::default(),
         }))
     }
 
-    /// Sends a request and waits for the head of its answer, at most `within`.
+    /// Sends a request and waits for the head of its response, at most `within`.
     ///
-    /// A kept connection may just have been closed by the upstream. Then the request is sent once
-    /// more on a new one, if `retry` allows: the caller knows that it does no harm (RFC 9110
-    /// § 9.2.2, or a BOSH request, whose `rid` makes it harmless).
+    /// `retry` permits the one retry of the module's description, if the request can be processed
+    /// twice without harm.
     ///
     /// # Cancel safety
     ///
@@ -80,18 +98,18 @@ impl Pool {
         request: Request<RequestBody>,
         within: Duration,
         retry: bool,
-    ) -> Result<Response<UpstreamBody>, SendError> {
-        timeout(within, self.send_unhurried(request, retry))
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        timeout(within, self.send_pooled(request, retry))
             .await
-            .map_err(|_| SendError::Timeout(self.0.to.clone()))?
+            .map_err(|_| UpstreamError::Timeout(self.0.to.clone()))?
     }
 
-    /// Sends a request on a connection of its own, which may become a tunnel.
-    pub async fn send_apart(
+    /// Sends a request on a new connection that never enters the pool, for an upgrade.
+    pub async fn send_dedicated(
         &self,
         request: Request<RequestBody>,
         within: Duration,
-    ) -> Result<Response<Incoming>, SendError> {
+    ) -> Result<Response<Incoming>, UpstreamError> {
         let sending = async {
             let mut sender = connect(&self.0.to, self.0.connect_timeout).await?;
             sender
@@ -101,20 +119,20 @@ impl Pool {
         };
         timeout(within, sending)
             .await
-            .map_err(|_| SendError::Timeout(self.0.to.clone()))?
+            .map_err(|_| UpstreamError::Timeout(self.0.to.clone()))?
     }
 
-    async fn send_unhurried(
+    async fn send_pooled(
         &self,
         request: Request<RequestBody>,
         retry: bool,
-    ) -> Result<Response<UpstreamBody>, SendError> {
-        let Some(kept) = self.take().await else {
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let Some(reused) = self.take_idle().await else {
             return self.send_on_new(request).await;
         };
         let again = if retry { replay(&request) } else { None };
-        match (self.send_on(kept, request).await, again) {
-            (Err(SendError::NoAnswer(_, error)), Some(again)) if was_closed(&error) => {
+        match (self.send_on(reused, request).await, again) {
+            (Err(UpstreamError::NoAnswer(_, error)), Some(again)) if was_closed(&error) => {
                 self.send_on_new(again).await
             }
             (outcome, _) => outcome,
@@ -124,7 +142,7 @@ impl Pool {
     async fn send_on_new(
         &self,
         request: Request<RequestBody>,
-    ) -> Result<Response<UpstreamBody>, SendError> {
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let sender = connect(&self.0.to, self.0.connect_timeout).await?;
         self.send_on(sender, request).await
     }
@@ -133,30 +151,29 @@ impl Pool {
         &self,
         mut sender: SendRequest<RequestBody>,
         request: Request<RequestBody>,
-    ) -> Result<Response<UpstreamBody>, SendError> {
-        let answer = sender
+    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let response = sender
             .send_request(request)
             .await
             .map_err(|error| self.no_answer(error))?;
-        let lease = Lease {
+        let lease = ConnectionLease {
             pool: self.clone(),
             sender,
         };
-        Ok(answer.map(|incoming| UpstreamBody::new(incoming, lease)))
+        Ok(response.map(|incoming| UpstreamBody::new(incoming, lease)))
     }
 
-    /// The freshest kept connection that still works.
-    async fn take(&self) -> Option<SendRequest<RequestBody>> {
+    /// Takes the most recently used connection that is still open.
+    async fn take_idle(&self) -> Option<SendRequest<RequestBody>> {
         loop {
-            let Kept { sender, since } = self.0.kept.borrow_mut().pop()?;
-            if since.elapsed() > self.0.idle {
-                // The ones below are older still.
-                self.0.kept.borrow_mut().clear();
+            let IdleConnection { sender, since } = self.0.idle.borrow_mut().pop()?;
+            if since.elapsed() > self.0.idle_timeout {
+                self.0.idle.borrow_mut().clear();
                 return None;
             }
-            // The connection's task may need a turn to notice that its answer was read. If it is
-            // not ready then, the upstream answered before the request was whole, and the rest may
-            // take its sender any time: that is not waited for.
+            // The task of the connection may need one turn to notice that the response was read.
+            // If it is not ready then, the upstream answered before it had the whole request, and
+            // its client may take any time to send the rest: that connection is dropped.
             if !sender.is_ready() {
                 yield_now().await;
             }
@@ -166,55 +183,61 @@ impl Pool {
         }
     }
 
-    fn no_answer(&self, error: hyper::Error) -> SendError {
-        SendError::NoAnswer(self.0.to.clone(), error)
+    fn add_idle(&self, sender: SendRequest<RequestBody>) {
+        let mut idle = self.0.idle.borrow_mut();
+        if !sender.is_closed() && idle.len() < MAX_IDLE_CONNECTIONS {
+            idle.push(IdleConnection {
+                sender,
+                since: Instant::now(),
+            });
+        }
+    }
+
+    fn no_answer(&self, error: hyper::Error) -> UpstreamError {
+        UpstreamError::NoAnswer(self.0.to.clone(), error)
     }
 }
 
-// === impl SendError ===
+// === impl UpstreamError ===
 
-impl SendError {
-    /// The word for metrics.
+impl UpstreamError {
+    /// The metric label.
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Connect(ConnectError::Connect(..)) => "connect",
-            Self::Connect(ConnectError::Timeout(_)) => "connect_timeout",
-            Self::Connect(ConnectError::Handshake(..)) => "handshake",
+            Self::Connect(UpstreamConnectError::Connect(..)) => "connect",
+            Self::Connect(UpstreamConnectError::Timeout(_)) => "connect_timeout",
+            Self::Connect(UpstreamConnectError::Handshake(..)) => "handshake",
             Self::NoAnswer(..) => "no_answer",
             Self::Timeout(_) => "timeout",
         }
     }
 }
 
-// === impl Lease ===
+// === impl ConnectionLease ===
 
-impl Lease {
-    pub(super) fn give_back(self) {
-        let mut kept = self.pool.0.kept.borrow_mut();
-        if !self.sender.is_closed() && kept.len() < MAX_KEPT {
-            kept.push(Kept {
-                sender: self.sender,
-                since: Instant::now(),
-            });
-        }
+impl ConnectionLease {
+    /// Returns the connection to its pool; dropping the lease closes it.
+    pub(super) fn release(self) {
+        self.pool.add_idle(self.sender);
     }
 }
 
-/// Whether the connection was gone before the upstream began to answer.
+/// Whether the connection ended before the upstream sent a response head.
 fn was_closed(error: &hyper::Error) -> bool {
     error.is_canceled()
         || error.is_closed()
         || error.is_incomplete_message()
         || std::error::Error::source(error)
-            .and_then(|source| source.downcast_ref::<std::io::Error>())
+            .and_then(|source| source.downcast_ref::<io::Error>())
             .is_some_and(|io| {
                 matches!(
                     io.kind(),
-                    std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
                 )
             })
 }
 
+/// Copies a request; `None` if its body is streamed.
 fn replay(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     let mut again = Request::new(request.body().replay()?);
     *again.method_mut() = request.method().clone();
@@ -223,90 +246,8 @@ fn replay(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
     Some(again)
 }
 
-/// More than one worker's share of the long polls of a busy evening; idle ones age out.
-const MAX_KEPT: usize = 512;
+/// Above one worker's share of concurrent long polls.
+const MAX_IDLE_CONNECTIONS: usize = 512;
 
 #[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-
-    use bytes::Bytes;
-    use http_body_util::{BodyExt, Empty};
-    use hyper::{server::conn::http1, service::service_fn};
-    use hyper_util::rt::TokioIo;
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
-        net::TcpListener,
-        runtime::{Builder, LocalOptions},
-        task::spawn_local,
-    };
-
-    use super::*;
-
-    /// Answers each request when its head is there, whatever else comes.
-    async fn hasty_upstream() -> Authority {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        spawn_local(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                spawn_local(async move {
-                    let mut received = [0; 4096];
-                    while stream
-                        .read(&mut received)
-                        .await
-                        .is_ok_and(|count| count > 0)
-                    {
-                        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-                        stream.write_all(answer).await.unwrap();
-                    }
-                });
-            }
-        });
-        address.to_string().parse().unwrap()
-    }
-
-    /// Passes one request on, body and all, as the gateway does.
-    fn front(pool: Pool) -> DuplexStream {
-        let (client, server) = duplex(4096);
-        let service = service_fn(move |request: Request<Incoming>| {
-            let pool = pool.clone();
-            async move {
-                let request = request.map(|body| RequestBody::Streamed { body, left: 1000 });
-                let answer = pool.send(request, Duration::from_secs(5), false).await;
-                answer.unwrap().into_body().collect().await.unwrap();
-                Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
-            }
-        });
-        spawn_local(async move {
-            let serving = http1::Builder::new();
-            let _ = serving
-                .serve_connection(TokioIo::new(server), service)
-                .await;
-        });
-        client
-    }
-
-    #[test]
-    fn nobody_waits_for_the_rest_of_anothers_request() {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build_local(LocalOptions::default())
-            .unwrap();
-        runtime.block_on(async {
-            let seconds = Duration::from_secs;
-            let pool = Pool::new(hasty_upstream().await, seconds(5), seconds(50));
-            let mut slow = front(pool.clone());
-            slow.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\nhalf")
-                .await
-                .unwrap();
-            // Answered, and still sending.
-            slow.read_u8().await.unwrap();
-            for _ in 0..2 {
-                let request = Request::new(RequestBody::Empty);
-                let answer = pool.send(request, seconds(2), true).await.unwrap();
-                answer.into_body().collect().await.unwrap();
-            }
-            assert_eq!(pool.0.kept.borrow().len(), 1, "what works is kept");
-        });
-    }
-}
+mod tests;

@@ -1,14 +1,12 @@
-//! Heads for Prosody, written from scratch.
+//! Request heads for Prosody, built from a closed list of fields.
 //!
-//! Prosody 0.12's HTTP parser ignores `Transfer-Encoding`, takes a repeated `Content-Length` for
-//! none, splits lines at a bare line feed and never answers a head above 10 KiB. So no byte of the
-//! client's head is copied: what goes there is a closed list of fields, from values that were
-//! checked, with one exact `Content-Length`.
+//! Prosody 0.12's HTTP parser ignores `Transfer-Encoding`, treats a repeated `Content-Length` as
+//! absent, splits lines at a bare line feed, and hangs on a head above 10 KiB. A head that is copied
+//! from the client could therefore smuggle a request. No byte of it is copied: each field is written
+//! here from a checked value, with one exact `Content-Length`.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
-
-use super::RequestBody;
 use model::{
     headers::{ClientAddr, X_FORWARDED_FOR, X_FORWARDED_PROTO},
     query::ForwardedParameters,
@@ -17,25 +15,27 @@ use model::{
     token::BackendToken,
 };
 
-/// What both kinds of requests for Prosody have in common.
+use super::RequestBody;
+
+/// The parts that BOSH requests and WebSocket handshakes for Prosody have in common.
 #[derive(Debug)]
 pub struct ProsodyHead<'r> {
-    /// Prosody's virtual host.
+    /// The `Host`; selects Prosody's virtual host.
     pub xmpp_domain: &'r HeaderValue,
     /// The room, which the query names with its tenant.
     pub room: &'r RoomKey,
     /// The other parameters of the client's query.
     pub parameters: &'r ForwardedParameters,
-    /// Whose request it is.
+    /// The client, for `X-Forwarded-For`.
     pub client: ClientAddr,
-    /// The client's head, for the few fields that are read from it.
-    pub from: &'r HeaderMap,
+    /// The client's headers; only `User-Agent` is read.
+    pub client_headers: &'r HeaderMap,
 }
 
 // === impl ProsodyHead ===
 
 impl ProsodyHead<'_> {
-    /// A BOSH request: a POST with this body, and with a token only if it creates a session.
+    /// Builds a BOSH request; `token` only for the creation of a session.
     pub fn bosh(&self, token: Option<&BackendToken>, body: Bytes) -> Request<RequestBody> {
         let mut request = self.request(Transport::Bosh, token);
         *request.method_mut() = Method::POST;
@@ -49,8 +49,8 @@ impl ProsodyHead<'_> {
         request
     }
 
-    /// A WebSocket handshake with the client's key, and nothing of its extensions, which Prosody
-    /// does not have.
+    /// Builds a WebSocket handshake (RFC 6455 § 4.1, subprotocol of RFC 7395) with the client's key.
+    /// Extensions are not offered, as Prosody implements none.
     pub fn web_socket(
         &self,
         token: Option<&BackendToken>,
@@ -79,7 +79,11 @@ impl ProsodyHead<'_> {
         headers.insert(header::HOST, self.xmpp_domain.clone());
         headers.insert(X_FORWARDED_FOR, self.client.header_value());
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
-        if let Some(agent) = self.from.get(header::USER_AGENT).and_then(plain_agent) {
+        if let Some(agent) = self
+            .client_headers
+            .get(header::USER_AGENT)
+            .and_then(forwardable_agent)
+        {
             headers.insert(header::USER_AGENT, agent);
         }
         if let Some(token) = token {
@@ -91,32 +95,34 @@ impl ProsodyHead<'_> {
     fn uri(&self, transport: Transport) -> Uri {
         let query = self.parameters.with_room(self.room);
         let target = format!("{}?{query}", transport.path());
-        Uri::try_from(target).expect("a form-encoded query is a valid one")
+        // Infallible: the path is a constant, and form encoding yields URI characters only.
+        Uri::try_from(target).expect("a form-encoded query is valid in a URI")
     }
 }
 
-/// The client's name for itself, which Prosody keeps for statistics, if it is short plain text.
-fn plain_agent(agent: &HeaderValue) -> Option<HeaderValue> {
+/// Returns the `User-Agent`, which Prosody logs, if it is short visible ASCII.
+fn forwardable_agent(agent: &HeaderValue) -> Option<HeaderValue> {
     let text = agent.to_str().ok()?;
     (text.len() <= MAX_AGENT_BYTES).then(|| agent.clone())
 }
 
-/// Longer than any browser's.
+/// Above that of any browser.
 const MAX_AGENT_BYTES: usize = 300;
 
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
 
-    use super::*;
     use model::{
         query::{MAX_VALUE_BYTES, SignallingQuery},
         room::{MAX_NODE_BYTES, Tenant},
     };
 
+    use super::*;
+
     #[test]
-    fn the_largest_head_stays_below_what_prosody_hangs_at() {
-        // Decoded twice each of these 20 bytes is one letter of a room's name.
+    fn the_largest_head_is_below_the_limit_of_prosody() {
+        // Decoded twice, each of these groups of 20 bytes is one letter of a room name.
         let tenant = Tenant::parse(&"t".repeat(63)).unwrap();
         let parse = |raw: &str| SignallingQuery::parse(Some(tenant.clone()), raw);
         let room = "%25f0%259d%2590%259a".repeat(400);
@@ -129,8 +135,7 @@ mod tests {
             percent_encoding::utf8_percent_encode(&room, percent_encoding::NON_ALPHANUMERIC),
         ))
         .unwrap();
-        assert!(query.room.node().len() > MAX_NODE_BYTES - "%c3%a9".len());
-        let from = [(
+        let client_headers = [(
             header::USER_AGENT,
             HeaderValue::try_from("u".repeat(300)).unwrap(),
         )]
@@ -142,7 +147,7 @@ mod tests {
             room: &query.room,
             parameters: &query.forwarded,
             client: ClientAddr::from(IpAddr::from([0xffff; 8])),
-            from: &from,
+            client_headers: &client_headers,
         };
         let request = head.bosh(None, Bytes::from_static(b"<body/>"));
         let fields: usize = request
@@ -151,11 +156,104 @@ mod tests {
             .map(|(n, v)| n.as_str().len() + v.len() + 4)
             .sum();
         let size = request.uri().to_string().len() + fields + 20;
-        // Of the 9 KiB that are left to a head, the token may take 5: names and addresses in it
-        // are bounded.
+        // The token may take 5 of the 10 KiB: names and addresses in it are bounded.
         assert!(size < 4 * 1024, "{size}");
         assert_eq!(request.headers()["content-length"], "7");
         assert_eq!(request.headers()["host"], "meet.jitsi");
         assert!(!request.headers().contains_key("authorization"));
+    }
+
+    fn headers_of(request: &Request<RequestBody>) -> Vec<&str> {
+        let mut names: Vec<_> = request
+            .headers()
+            .keys()
+            .map(header::HeaderName::as_str)
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn with_head<T>(client_headers: &HeaderMap, test: impl FnOnce(ProsodyHead<'_>) -> T) -> T {
+        test(ProsodyHead {
+            xmpp_domain: &HeaderValue::from_static("meet.jitsi"),
+            room: &RoomKey::from_text("team").unwrap(),
+            parameters: &ForwardedParameters::default(),
+            client: ClientAddr::from(IpAddr::from([203, 0, 113, 9])),
+            client_headers,
+        })
+    }
+
+    /// Fields of a client that must not reach Prosody.
+    fn hostile_headers() -> HeaderMap {
+        [
+            (header::HOST, "other.example"),
+            (header::TRANSFER_ENCODING, "chunked"),
+            (header::CONTENT_LENGTH, "0"),
+            (header::COOKIE, "a=b"),
+            (header::AUTHORIZATION, "Bearer x"),
+            (header::SEC_WEBSOCKET_EXTENSIONS, "permessage-deflate"),
+            (X_FORWARDED_FOR, "10.0.0.1"),
+        ]
+        .map(|(name, value)| (name, HeaderValue::from_static(value)))
+        .into_iter()
+        .collect()
+    }
+
+    #[test]
+    fn a_bosh_head_has_only_the_listed_fields() {
+        with_head(&hostile_headers(), |head| {
+            let request = head.bosh(None, Bytes::from_static(b"<body/>"));
+            assert_eq!(request.uri(), "/http-bind?room=team");
+            assert_eq!(
+                headers_of(&request),
+                [
+                    "content-length",
+                    "content-type",
+                    "host",
+                    "x-forwarded-for",
+                    "x-forwarded-proto",
+                ]
+            );
+            assert_eq!(request.headers()["host"], "meet.jitsi");
+            assert_eq!(request.headers()["x-forwarded-for"], "203.0.113.9");
+            assert_eq!(request.headers()["content-length"], "7");
+        });
+    }
+
+    #[test]
+    fn a_web_socket_head_has_only_the_listed_fields() {
+        with_head(&hostile_headers(), |head| {
+            let request = head.web_socket(None, HeaderValue::from_static("a2V5"));
+            assert_eq!(request.uri(), "/xmpp-websocket?room=team");
+            assert_eq!(
+                headers_of(&request),
+                [
+                    "connection",
+                    "host",
+                    "sec-websocket-key",
+                    "sec-websocket-protocol",
+                    "sec-websocket-version",
+                    "upgrade",
+                    "x-forwarded-for",
+                    "x-forwarded-proto",
+                ]
+            );
+        });
+    }
+
+    #[test]
+    fn a_user_agent_is_forwarded_if_it_is_short_and_visible() {
+        let forwarded = |agent: &[u8]| {
+            let agent = HeaderValue::from_bytes(agent).unwrap();
+            let headers = HeaderMap::from_iter([(header::USER_AGENT, agent)]);
+            with_head(&headers, |head| {
+                let request = head.bosh(None, Bytes::new());
+                request.headers().contains_key(header::USER_AGENT)
+            })
+        };
+        assert!(forwarded(b"Mozilla/5.0"));
+        assert!(forwarded(&[b'u'; MAX_AGENT_BYTES]));
+        assert!(!forwarded(&[b'u'; MAX_AGENT_BYTES + 1]));
+        assert!(!forwarded(b"caf\xe9"));
     }
 }

@@ -52,25 +52,25 @@ impl Worker {
             .state
             .control
             .spawn(async move { store.put_if_absent(&key, &kept, ANSWERS_KEPT).await });
-        let remembered = remembering.await.map_err(|_| ApiError::StoreAway)?;
+        let remembered = remembering.await.map_err(|_| ApiError::StoreUnavailable)?;
         match remembered {
             Ok(PutOutcome::Stored) => Ok(plain(StatusCode::CREATED, JSON, text)),
             Ok(PutOutcome::Existing(before)) => self.answer_again(&before, &request),
             Err(error) => {
                 warn!(%error, "an idempotency key cannot be looked up");
-                Err(ApiError::StoreAway)
+                Err(ApiError::StoreUnavailable)
             }
         }
     }
 
     fn answer_again(&self, kept: &str, request: &str) -> Result<Response<Body>, ApiError> {
-        let kept: Kept = serde_json::from_str(kept).map_err(|_| ApiError::StoreAway)?;
+        let kept: Kept = serde_json::from_str(kept).map_err(|_| ApiError::StoreUnavailable)?;
         if kept.request != request {
-            return Err(ApiError::KeyReused);
+            return Err(ApiError::IdempotencyKeyReused);
         }
         // It does not open when its key is gone meanwhile.
         let text = self.state.api_answers.open(&kept.answer);
-        let text = text.ok_or(ApiError::StoreAway)?.to_vec();
+        let text = text.ok_or(ApiError::StoreUnavailable)?.to_vec();
         let mut answer = plain(StatusCode::CREATED, JSON, text);
         answer
             .headers_mut()

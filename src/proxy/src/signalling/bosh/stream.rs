@@ -22,7 +22,7 @@ use crate::{
     connections::{CloseReason, Registration},
     credentials::hash,
     signalling::bosh_streams::{Ending, IdleWatch},
-    upstream::{Pool, ProsodyHead},
+    upstream::{ProsodyHead, UpstreamPool},
 };
 
 /// A BOSH session at Prosody.
@@ -39,7 +39,7 @@ pub(super) struct LiveStream {
     pub(super) visit_ends: Option<Timestamp>,
     /// Whether the person's presence opens the room; none for recorders, who are not counted.
     opens: Option<bool>,
-    xmpp: Pool,
+    xmpp: UpstreamPool,
 }
 
 // === impl LiveStream ===
@@ -51,7 +51,7 @@ impl LiveStream {
         room: &RoomKey,
         tag: &StartTag,
         bound: BoshSessionId,
-        xmpp: Pool,
+        xmpp: UpstreamPool,
     ) -> Self {
         Self {
             sid: bound.sid,
@@ -135,7 +135,7 @@ impl LiveStream {
             room: &self.room,
             parameters: &ForwardedParameters::default(),
             client: context.client,
-            from: &HeaderMap::new(),
+            client_headers: &HeaderMap::new(),
         };
         let request = head.bosh(None, bosh::terminate_request(&self.sid, rid));
         let xmpp = self.xmpp.clone();

@@ -3,7 +3,10 @@ use std::rc::Rc;
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
 use super::*;
-use crate::connections::{ConnectionKind, ConnectionRegistry, DrainSchedule};
+use crate::{
+    DrainSchedule,
+    connections::{ConnectionKind, ConnectionRegistry},
+};
 use cluster::revocation::{Revocations, Selector};
 use model::{clock::Clock, random::Random, session::Principal};
 

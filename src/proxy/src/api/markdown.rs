@@ -1,15 +1,15 @@
-//! The API as a Markdown page, generated from its OpenAPI document: `docs/api.md`.
+//! `docs/api.md`: the OpenAPI document as a Markdown page.
 
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::document;
+use super::openapi;
 
-/// The page.
-pub fn reference() -> String {
-    let document = document();
-    let mut page = Page {
+/// Generates the page.
+pub fn markdown() -> String {
+    let document = openapi();
+    let mut page = MarkdownPage {
         text: PREAMBLE.to_owned(),
         document: &document,
     };
@@ -26,14 +26,14 @@ pub fn reference() -> String {
     page.text
 }
 
-struct Page<'d> {
+struct MarkdownPage<'d> {
     text: String,
     document: &'d Value,
 }
 
-// === impl Page ===
+// === impl MarkdownPage ===
 
-impl Page<'_> {
+impl MarkdownPage<'_> {
     fn operation(&mut self, method: &str, path: &str, operation: &Value) {
         let summary = text(operation, "summary");
         self.line(&format!("\n### `{method} {path}`\n\n{summary}."));
@@ -41,8 +41,10 @@ impl Page<'_> {
             self.line(&format!("\n{description}"));
         }
         let document = self.document;
-        let parameters = list(at(operation, "parameters")).iter();
-        let parameters: Vec<&Value> = parameters.map(|given| resolved(document, given)).collect();
+        let parameters: Vec<&Value> = list(at(operation, "parameters"))
+            .iter()
+            .map(|parameter| resolve(document, parameter))
+            .collect();
         if !parameters.is_empty() {
             self.line("\n| Parameter | In | Meaning |\n|---|---|---|");
         }
@@ -55,16 +57,16 @@ impl Page<'_> {
         if let Some(body) = body_of(at(operation, "requestBody")) {
             self.line(&format!("\nThe body is a {}.", link(body)));
         }
-        self.answers(operation);
+        self.responses(operation);
     }
 
-    /// Problems share a row: they have the same form.
-    fn answers(&mut self, operation: &Value) {
+    /// Writes the table of responses; problems share a row, as they have the same body.
+    fn responses(&mut self, operation: &Value) {
         self.line("\n| Status | Answer |\n|---|---|");
         let mut problems = Vec::new();
         let mut notes = String::new();
         for (status, answer) in members(at(operation, "responses")) {
-            let answer = resolved(self.document, answer);
+            let answer = resolve(self.document, answer);
             let body = body_of(answer);
             let is_problem = body == Some("Problem");
             for (name, header) in members(at(answer, "headers")) {
@@ -95,24 +97,24 @@ impl Page<'_> {
         self.line(&format!("\n### {name}\n\n{}", text(schema, "description")));
         self.line("\n| Field | Type | | Meaning |\n|---|---|---|---|");
         self.fields(schema);
-        // One of several forms: each has fields of its own.
+        // Variants of an enum, each with its own fields.
         for form in list(at(schema, "oneOf")) {
             self.fields(form);
         }
     }
 
     fn fields(&mut self, schema: &Value) {
-        let about_all = text(schema, "description");
+        let fallback = text(schema, "description");
         let required = list(at(schema, "required"));
         for (name, field) in members(at(schema, "properties")) {
-            let must = if required.iter().any(|known| known == name) {
+            let presence = if required.iter().any(|known| known == name) {
                 "required"
             } else {
                 ""
             };
-            let meaning = at(field, "description").as_str().unwrap_or(about_all);
+            let meaning = at(field, "description").as_str().unwrap_or(fallback);
             let kind = kind(field);
-            let mut row = format!("| `{name}` | {kind} | {must} | {meaning}");
+            let mut row = format!("| `{name}` | {kind} | {presence} | {meaning}");
             if let Some(example) = list(at(field, "examples")).first() {
                 write!(row, " For example `{example}`.").expect(NO_FAILURE);
             }
@@ -126,15 +128,17 @@ impl Page<'_> {
     }
 }
 
-/// What a reference of the document leads to, or the value itself.
-fn resolved<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
+/// Follows a `$ref` of the document; any other value resolves to itself.
+fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
     let target = at(value, "$ref")
         .as_str()
-        .and_then(|at| at.strip_prefix('#'));
-    target.and_then(|at| document.pointer(at)).unwrap_or(value)
+        .and_then(|reference| reference.strip_prefix('#'));
+    target
+        .and_then(|pointer| document.pointer(pointer))
+        .unwrap_or(value)
 }
 
-/// The name of the schema of a request's or an answer's body.
+/// Returns the schema name of the body of a request or response.
 fn body_of(carrier: &Value) -> Option<&str> {
     let (_, content) = members(at(carrier, "content")).next()?;
     schema_name(at(content, "schema"))
@@ -152,13 +156,13 @@ fn kind(field: &Value) -> String {
     if let Some(name) = schema_name(field) {
         return link(name);
     }
-    let words = list(at(field, "oneOf")).iter();
-    let words: Vec<String> = words
-        .filter_map(|choice| at(choice, "const").as_str())
-        .map(|word| format!("`\"{word}\"`"))
+    let variants: Vec<String> = list(at(field, "oneOf"))
+        .iter()
+        .filter_map(|variant| at(variant, "const").as_str())
+        .map(|value| format!("`\"{value}\"`"))
         .collect();
-    if !words.is_empty() {
-        return words.join(" or ");
+    if !variants.is_empty() {
+        return variants.join(" or ");
     }
     let kind = match at(field, "type") {
         Value::Array(kinds) => kinds.iter().find_map(Value::as_str).unwrap_or_default(),
@@ -167,14 +171,14 @@ fn kind(field: &Value) -> String {
     let bound = |key: &str| at(field, key).as_u64();
     match (kind, at(field, "format").as_str()) {
         ("string", Some("date-time")) => "time".to_owned(),
-        ("string", Some("uri")) => "address".to_owned(),
+        ("string", Some("uri")) => "URL".to_owned(),
         ("string", Some("email")) => "e-mail address".to_owned(),
         ("string", _) => bound("maxLength").map_or_else(
             || "text".to_owned(),
-            |most| format!("text, at most {most} characters"),
+            |max| format!("text, at most {max} characters"),
         ),
         ("integer", _) => match (bound("minimum"), bound("maximum")) {
-            (Some(least), Some(most)) => format!("number, {least} to {most}"),
+            (Some(min), Some(max)) => format!("number, {min} to {max}"),
             _ => "number".to_owned(),
         },
         (other, _) => other.to_owned(),
@@ -189,7 +193,7 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// A member of an object, or null.
+/// Returns a member of an object, or null.
 fn at<'v>(value: &'v Value, key: &str) -> &'v Value {
     value.get(key).unwrap_or(&Value::Null)
 }
@@ -198,6 +202,7 @@ fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     at(value, key).as_str().unwrap_or_default()
 }
 
+/// The message of an infallible `expect`.
 const NO_FAILURE: &str = "writing to a string does not fail";
 
 const PREAMBLE: &str = "\
@@ -205,16 +210,16 @@ const PREAMBLE: &str = "\
 
 # The API
 
-For systems that plan meetings. Its base is `<public_url>/_gateway/api/v1`; requests and answers are JSON.
-`config/openapi.json` is the same as OpenAPI 3.1; the gateway serves it at
+Other systems create meetings and links with it. Its base is `<public_url>/_gateway/api/v1`; requests
+and answers are JSON. `config/openapi.json` is the OpenAPI 3.1 document, which the gateway serves at
 `/_gateway/api/v1/openapi.json`.
 
-* **Keys.** Each request carries `Authorization: Bearer KEY`, with a key of an
-  [`[[integration.api_key]]`](configuration.md#integrationapi_key). A key reaches the rooms that its
-  integration speaks for, and `api_requests_per_minute`.
-* **Problems** are `application/problem+json` (RFC 9457): [Problem](#problem). Its `code` stays; its
-  `detail` is for people.
-* **Once only.** A request that may be sent twice carries an `Idempotency-Key`.
+* **Keys.** Each request has the header `Authorization: Bearer KEY`, with a key of an
+  [`[[integration.api_key]]`](configuration.md#integrationapi_key). A key is valid for the rooms of its
+  integration, with a rate limit of `api_requests_per_minute`.
+* **Problems** are `application/problem+json` (RFC 9457): [Problem](#problem). `code` is stable,
+  `detail` is not.
+* **Retries.** A request with an `Idempotency-Key` can be repeated without further effect.
 
 <!-- run: gateway -->
 ```console

@@ -1,0 +1,133 @@
+//! Requests of operators that change state, and who may send them.
+//!
+//! The admin listener has no authentication, so such a request has to come from this host, which
+//! includes `kubectl port-forward`. A browser on this host could send it, too, on behalf of a web
+//! page; three checks exclude that:
+//!
+//! 1. `Origin` and `Sec-Fetch-Site` are absent. Browsers add at least one of them to a cross-site
+//!    POST.
+//! 2. There is one `Host`, and it is `localhost` or an IP address. A page whose own name resolves to
+//!    loopback (DNS rebinding) sends that name.
+//! 3. The body is JSON of the expected shape.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, uri::Authority};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
+
+use super::{PLAIN, text};
+
+/// Checks the sender of a request and parses its body; `usage` is the answer to a body of another
+/// shape.
+pub(super) async fn parse<T: DeserializeOwned>(
+    request: Request<Incoming>,
+    peer: IpAddr,
+    usage: &str,
+) -> Result<T, Response<Full<Bytes>>> {
+    check_sender(peer, request.headers())
+        .map_err(|reason| refusal(StatusCode::FORBIDDEN, reason))?;
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES)
+        .collect()
+        .await
+        .map_err(|_| {
+            refusal(
+                StatusCode::BAD_REQUEST,
+                "the body is too large or incomplete",
+            )
+        })?;
+    serde_json::from_slice(&body.to_bytes()).map_err(|_| refusal(StatusCode::BAD_REQUEST, usage))
+}
+
+fn check_sender(peer: IpAddr, headers: &HeaderMap) -> Result<(), &'static str> {
+    if !peer.to_canonical().is_loopback() {
+        return Err("only clients on this host may change state; use kubectl port-forward or ssh");
+    }
+    if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
+        return Err("web pages may not change state");
+    }
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_local(host) => Ok(()),
+        _ => Err("the host has to be localhost or an IP address"),
+    }
+}
+
+/// Whether a `Host` is `localhost` or an IP address.
+fn is_local(host: &HeaderValue) -> bool {
+    let authority = host.to_str().ok().and_then(|text| text.parse().ok());
+    authority.is_some_and(|authority: Authority| {
+        let name = authority.host().trim_matches(['[', ']']);
+        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+    })
+}
+
+/// Makes a response of one line of plain text.
+pub(super) fn refusal(status: StatusCode, reason: &str) -> Response<Full<Bytes>> {
+    text(status, PLAIN, format!("{reason}\n"))
+}
+
+/// Above any request of an operator.
+const MAX_BODY_BYTES: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(peer: &str, headers: &[(header::HeaderName, &'static str)]) -> bool {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
+            .collect();
+        check_sender(peer.parse().unwrap(), &headers).is_ok()
+    }
+
+    #[test]
+    fn only_local_peers_may_change_state() {
+        let host = [(header::HOST, "localhost:9090")];
+        for peer in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert!(check(peer, &host), "{peer}");
+        }
+        for peer in ["10.0.0.7", "::ffff:10.0.0.7", "2001:db8::1"] {
+            assert!(!check(peer, &host), "{peer}");
+        }
+    }
+
+    #[test]
+    fn web_pages_may_not_change_state() {
+        let host = (header::HOST, "localhost:9090");
+        let fetch = header::HeaderName::from_static("sec-fetch-site");
+        for sent in [(header::ORIGIN, "null"), (fetch, "same-origin")] {
+            assert!(
+                !check("127.0.0.1", &[host.clone(), sent.clone()]),
+                "{sent:?}"
+            );
+        }
+        assert!(!check("127.0.0.1", &[]));
+    }
+
+    #[test]
+    fn site_names_are_not_local_hosts() {
+        let local = |host| is_local(&HeaderValue::from_static(host));
+        for host in [
+            "localhost:9090",
+            "LOCALHOST",
+            "127.0.0.1:9090",
+            "[::1]:9090",
+            "10.0.0.7",
+        ] {
+            assert!(local(host), "{host}");
+        }
+        for host in [
+            "evil.example:9090",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "",
+            "a b",
+        ] {
+            assert!(!local(host), "{host}");
+        }
+    }
+}

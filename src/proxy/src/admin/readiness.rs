@@ -1,0 +1,96 @@
+//! `/readyz`: whether a load balancer should send requests here, and faults for operators.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use cluster::store::StoreState;
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use observe::metrics::Verdict;
+use oidc::ProviderStatus;
+use serde_json::json;
+
+use super::{AdminServer, JSON, shards, text};
+
+// === impl AdminServer ===
+
+impl AdminServer {
+    /// Answers 503 only during a shutdown.
+    ///
+    /// A provider, store or Prosody that is down is a reason, but the status stays 200: all replicas
+    /// share them, so a load balancer would remove every replica, and users would get its error page
+    /// instead of the gateway's, which names the fault.
+    pub(super) fn readiness(&self) -> Response<Full<Bytes>> {
+        let draining = self.draining.is_cancelled();
+        let provider = self
+            .relying_party
+            .as_ref()
+            .map(|provider| provider.status());
+        let store = self.store.state();
+        let verdicts = self.probe.verdicts();
+
+        let mut reasons = Vec::new();
+        if draining {
+            reasons.push("the gateway is stopping".to_owned());
+        }
+        if let Some(ProviderStatus::NeverReached { reason } | ProviderStatus::Stale { reason }) =
+            &provider
+        {
+            reasons.push(format!("OpenID provider: {reason}"));
+        }
+        if let StoreState::Unreachable { reason } = &store {
+            reasons.push(format!("store: {reason}"));
+        }
+        for (backend, verdict) in &verdicts {
+            match verdict {
+                Verdict::Ok => {}
+                Verdict::Open => {
+                    reasons.push(format!("{backend}: Prosody admits clients without a token"));
+                }
+                _ => {
+                    let reason = verdict.as_str();
+                    reasons.push(format!("{backend}: login at Prosody fails ({reason})"));
+                }
+            }
+        }
+        for switch in &self.insecure_switches {
+            reasons.push(format!("`{switch}` is on"));
+        }
+        if self.control.config.is_failing() {
+            reasons.push("the last reload of the configuration failed; see the log".to_owned());
+        }
+        let certificate = self.control.certificate.as_ref();
+        if certificate.is_some_and(|certificate| certificate.reloads.is_failing()) {
+            reasons.push("the new certificate cannot be used; see the log".to_owned());
+        }
+        let placement = self.placement.as_ref();
+        let view = placement.map(|placement| placement.shard_map());
+        let shards = view
+            .filter(|view| view.is_sharded())
+            .map(|view| shards::readiness(&view));
+        if let Some((_, unreachable)) = &shards {
+            reasons.extend_from_slice(unreachable);
+        }
+
+        let (code, status) = match (draining, reasons.is_empty()) {
+            (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+            (false, true) => (StatusCode::OK, "ready"),
+            (false, false) => (StatusCode::OK, "degraded"),
+        };
+        let backends: BTreeMap<_, _> = verdicts
+            .iter()
+            .map(|(backend, verdict)| (backend, verdict.as_str()))
+            .collect();
+        let mut body = json!({
+            "status": status,
+            "provider": provider.as_ref().map_or("none", ProviderStatus::as_str),
+            "store": store.as_str(),
+            "backends": backends,
+            "reasons": reasons,
+        });
+        if let (Some((shards, _)), Some(body)) = (shards, body.as_object_mut()) {
+            body.insert("shards".to_owned(), shards);
+        }
+        text(code, JSON, format!("{body}\n"))
+    }
+}

@@ -1,0 +1,126 @@
+//! Methods and paths of the API.
+
+use http::Method;
+use model::room::RoomKey;
+
+use super::ApiError;
+
+/// The operation that a request names by method and path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiRoute {
+    /// `POST meetings`.
+    CreateMeeting,
+    /// `POST links`.
+    CreateLink,
+    /// `DELETE links/{id}`.
+    RevokeLink(String),
+    /// `GET rooms/{room}`, `GET rooms/{tenant}/{room}`.
+    Room(RoomKey),
+    /// `GET openapi.json`; needs no key.
+    OpenApi,
+}
+
+// === impl ApiRoute ===
+
+impl ApiRoute {
+    /// Parses method and path; the path is the part below `api/v1/`, percent-encoded.
+    pub fn parse(method: &Method, path: &str) -> Result<Self, ApiError> {
+        let segments: Vec<&str> = path.split('/').collect();
+        let (allow, route) = match *segments.as_slice() {
+            ["meetings"] => ("POST", Ok(Self::CreateMeeting)),
+            ["links"] => ("POST", Ok(Self::CreateLink)),
+            ["links", id] if !id.is_empty() => ("DELETE", Ok(Self::RevokeLink(id.to_owned()))),
+            ["rooms", room] if !room.is_empty() => (SAFE_METHODS, Self::room(None, room)),
+            ["rooms", tenant, room] if !room.is_empty() => {
+                (SAFE_METHODS, Self::room(Some(tenant), room))
+            }
+            ["openapi.json"] => (SAFE_METHODS, Ok(Self::OpenApi)),
+            _ => return Err(ApiError::NotFound),
+        };
+        if allow.split(", ").any(|allowed| method == allowed) {
+            route
+        } else {
+            Err(ApiError::MethodNotAllowed { allow })
+        }
+    }
+
+    /// The name in logs.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::CreateMeeting => "create_meeting",
+            Self::CreateLink => "create_link",
+            Self::RevokeLink(_) => "revoke_link",
+            Self::Room(_) => "room",
+            Self::OpenApi => "document",
+        }
+    }
+
+    fn room(tenant: Option<&str>, room: &str) -> Result<Self, ApiError> {
+        Ok(Self::Room(RoomKey::from_page(tenant, room)?.key))
+    }
+}
+
+const SAFE_METHODS: &str = "GET, HEAD";
+
+#[cfg(test)]
+mod tests {
+    use model::room::RoomError;
+
+    use super::*;
+
+    fn parse(method: &str, path: &str) -> Result<ApiRoute, ApiError> {
+        ApiRoute::parse(&method.parse().unwrap(), path)
+    }
+
+    #[test]
+    fn method_and_path_select_the_route() {
+        let room = |text: &str| Ok(ApiRoute::Room(RoomKey::from_text(text).unwrap()));
+        assert_eq!(parse("POST", "meetings"), Ok(ApiRoute::CreateMeeting));
+        assert_eq!(parse("POST", "links"), Ok(ApiRoute::CreateLink));
+        assert_eq!(
+            parse("DELETE", "links/a"),
+            Ok(ApiRoute::RevokeLink("a".to_owned()))
+        );
+        assert_eq!(parse("GET", "rooms/Caf%C3%A9"), room("café"));
+        assert_eq!(parse("HEAD", "rooms/caf%25c3%25a9"), room("café"));
+        assert_eq!(parse("GET", "rooms/acme/x"), room("acme/x"));
+        assert_eq!(parse("GET", "openapi.json"), Ok(ApiRoute::OpenApi));
+    }
+
+    #[test]
+    fn another_method_is_not_allowed() {
+        for (method, path, allow) in [
+            ("GET", "meetings", "POST"),
+            ("PUT", "links", "POST"),
+            ("GET", "links/a", "DELETE"),
+            ("POST", "rooms/x", "GET, HEAD"),
+            ("TRACE", "openapi.json", "GET, HEAD"),
+        ] {
+            let expected = Err(ApiError::MethodNotAllowed { allow });
+            assert_eq!(parse(method, path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn another_path_is_not_found() {
+        for path in [
+            "",
+            "x",
+            "meetings/",
+            "rooms/",
+            "rooms/a/b/c",
+            "links/",
+            "links/a/b",
+        ] {
+            assert_eq!(parse("GET", path), Err(ApiError::NotFound), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_room_is_an_error() {
+        assert_eq!(
+            parse("GET", "rooms/a%27b"),
+            Err(ApiError::Room(RoomError::Character('\'')))
+        );
+    }
+}

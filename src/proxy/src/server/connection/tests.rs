@@ -1,0 +1,259 @@
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1 as client_http1, http2 as client_http2},
+};
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    pki_types::{PrivateKeyDer, ServerName},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    runtime::LocalOptions,
+    task::{JoinHandle, spawn_local},
+    time::Instant,
+};
+use tokio_rustls::TlsConnector;
+
+use super::*;
+use crate::server::DrainSchedule;
+
+/// Answers with the connection's properties and the request's path.
+struct EchoService;
+
+impl Service for EchoService {
+    type Body = Full<Bytes>;
+
+    async fn handle(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        connection: Connection,
+    ) -> Response<Full<Bytes>> {
+        let Connection {
+            peer, anonymous, ..
+        } = connection;
+        let path = request.uri().path();
+        Response::new(Full::from(format!("{peer} {anonymous} {path}")))
+    }
+
+    fn on_reload(&self) {}
+
+    fn start_draining(&self) {}
+
+    async fn end_sockets(self: Rc<Self>, _: DrainSchedule) {}
+}
+
+/// A client's end of a connection, and the task that serves the other end.
+struct Client {
+    stream: DuplexStream,
+    drain: oneshot::Sender<Duration>,
+    serving: JoinHandle<()>,
+}
+
+impl Client {
+    fn connect(tls: Option<TlsAcceptor>, proxy_protocol: bool) -> Self {
+        let (stream, server_end) = duplex(64 * 1024);
+        let (drain, drained) = oneshot::channel();
+        let connection = Connection {
+            peer: [192, 0, 2, 1].into(),
+            tls: tls.is_some(),
+            anonymous: false,
+        };
+        let server = ConnectionServer {
+            service: Rc::new(EchoService),
+            tls,
+            metrics: Arc::default(),
+        };
+        let serving = spawn_local(async move {
+            if proxy_protocol {
+                server.serve_proxied(server_end, connection, drained).await;
+            } else {
+                server.serve_client(server_end, connection, drained).await;
+            }
+        });
+        Self {
+            stream,
+            drain,
+            serving,
+        }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// Reads until the text is there.
+    async fn expect(&mut self, text: &str) {
+        let mut received = Vec::new();
+        while !String::from_utf8_lossy(&received).contains(text) {
+            received.push(self.stream.read_u8().await.unwrap());
+        }
+    }
+
+    /// Reads until the server closes the connection; the time that this took.
+    async fn closed_after(mut self) -> Duration {
+        let began = Instant::now();
+        self.stream.read_to_end(&mut Vec::new()).await.unwrap();
+        self.serving.await.unwrap();
+        began.elapsed()
+    }
+}
+
+/// Runs a test on one thread; time advances when all tasks wait.
+fn with_paused_time<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build_local(LocalOptions::default())
+        .unwrap()
+        .block_on(test)
+}
+
+fn about(time: Duration, expected: Duration) -> bool {
+    time.abs_diff(expected) < Duration::from_millis(10)
+}
+
+#[test]
+fn without_a_proxy_header_the_peer_is_the_client() {
+    with_paused_time(async {
+        let mut client = Client::connect(None, false);
+        client.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        client.expect("192.0.2.1 false /a").await;
+    });
+}
+
+#[test]
+fn the_proxy_header_names_the_client() {
+    with_paused_time(async {
+        let mut client = Client::connect(None, true);
+        client
+            .send(
+                b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 443\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+            )
+            .await;
+        client.expect("203.0.113.9 false /a").await;
+    });
+}
+
+#[test]
+fn a_proxy_header_without_an_address_makes_the_connection_anonymous() {
+    with_paused_time(async {
+        let mut client = Client::connect(None, true);
+        client
+            .send(b"PROXY UNKNOWN\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await;
+        client.expect("192.0.2.1 true /a").await;
+    });
+}
+
+#[test]
+fn a_missing_proxy_header_closes_the_connection() {
+    with_paused_time(async {
+        let mut client = Client::connect(None, true);
+        client.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert_eq!(client.closed_after().await, Duration::ZERO);
+    });
+}
+
+#[test]
+fn a_late_proxy_header_closes_the_connection() {
+    with_paused_time(async {
+        let mut client = Client::connect(None, true);
+        client.send(b"PROXY ").await;
+        assert!(about(client.closed_after().await, PROXY_HEADER_TIMEOUT));
+    });
+}
+
+#[test]
+fn a_late_head_closes_the_connection() {
+    with_paused_time(async {
+        let mut client = Client::connect(None, false);
+        client.send(b"GET /a HTTP/1.1\r\nHost").await;
+        assert!(about(client.closed_after().await, HEAD_TIMEOUT));
+    });
+}
+
+#[test]
+fn a_late_tls_handshake_closes_the_connection() {
+    with_paused_time(async {
+        let (server, _) = tls();
+        let client = Client::connect(Some(server), false);
+        assert!(about(client.closed_after().await, HANDSHAKE_TIMEOUT));
+    });
+}
+
+#[test]
+fn a_draining_connection_answers_for_the_linger_time() {
+    with_paused_time(async {
+        let linger = Duration::from_secs(3);
+        let mut client = Client::connect(None, false);
+        client.send(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        client.expect("/a").await;
+        let (unused, _) = oneshot::channel();
+        let drain = std::mem::replace(&mut client.drain, unused);
+        drain.send(linger).unwrap();
+        client.send(b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        client.expect("/b").await;
+        assert!(about(client.closed_after().await, linger));
+    });
+}
+
+#[test]
+fn alpn_selects_the_http_version() {
+    with_paused_time(async {
+        for (alpn, version) in [
+            (&b"h2"[..], Version::HTTP_2),
+            (b"http/1.1", Version::HTTP_11),
+        ] {
+            let (server, mut config) = tls();
+            config.alpn_protocols = vec![alpn.to_vec()];
+            let client = Client::connect(Some(server), false);
+            let stream = TlsConnector::from(Arc::new(config))
+                .connect(ServerName::try_from("localhost").unwrap(), client.stream)
+                .await
+                .unwrap();
+            let request = Request::get("https://localhost/a")
+                .header("host", "localhost")
+                .body(Empty::<Bytes>::new())
+                .unwrap();
+            let io = TokioIo::new(stream);
+            let response = if version == Version::HTTP_2 {
+                let (mut sender, driver) =
+                    client_http2::handshake(LocalExecutor, io).await.unwrap();
+                spawn_local(driver);
+                sender.send_request(request).await.unwrap()
+            } else {
+                let (mut sender, driver) = client_http1::handshake(io).await.unwrap();
+                spawn_local(driver);
+                sender.send_request(request).await.unwrap()
+            };
+            assert_eq!(response.version(), version);
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(body, "192.0.2.1 false /a");
+        }
+    });
+}
+
+/// A server's acceptor and a configuration that trusts its certificate.
+fn tls() -> (TlsAcceptor, ClientConfig) {
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = PrivateKeyDer::try_from(pair.signing_key.serialize_der()).unwrap();
+    let mut server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![pair.cert.der().clone()], key)
+        .unwrap();
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let mut roots = RootCertStore::empty();
+    roots.add(pair.cert.der().clone()).unwrap();
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    (TlsAcceptor::from(Arc::new(server)), client)
+}

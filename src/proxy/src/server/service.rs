@@ -1,0 +1,61 @@
+//! The boundary between the server and the request path.
+
+use std::{net::IpAddr, rc::Rc, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use observe::metrics::WorkerMetrics;
+
+use super::DrainSchedule;
+
+/// The connection that a request came on.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection {
+    /// Address of the TCP peer, or the source address of the PROXY header.
+    pub peer: IpAddr,
+    /// Whether the gateway terminated TLS.
+    pub tls: bool,
+    /// Whether a PROXY header named no source address. Forwarding headers on such a connection are
+    /// not those of the load balancer, so they are ignored.
+    pub anonymous: bool,
+}
+
+/// Builds one [`Service`] per worker.
+///
+/// Services are `!Send`; the factory crosses to the worker's thread instead.
+pub trait ServiceFactory: Clone + Send + 'static {
+    /// The service of one worker.
+    type Service: Service;
+
+    /// Builds the service of one worker and its background task; runs on the worker's thread.
+    ///
+    /// The worker polls the task beside its commands, and ends when the task completes.
+    fn build(self, metrics: Arc<WorkerMetrics>) -> (Rc<Self::Service>, impl Future<Output = ()>);
+}
+
+/// Answers the requests of one worker; lives on one thread.
+pub trait Service: 'static {
+    /// The body of a response.
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + 'static;
+
+    /// Answers a request; errors have become responses.
+    fn handle(
+        self: Rc<Self>,
+        request: Request<Incoming>,
+        connection: Connection,
+    ) -> impl Future<Output = Response<Self::Body>> + 'static;
+
+    /// Applies reloaded settings to open connections.
+    fn on_reload(&self);
+
+    /// Ends streams that would never end by themselves, and makes responses ask clients of HTTP/1.1
+    /// to use another connection.
+    fn start_draining(&self);
+
+    /// Closes the WebSockets; completes after the last.
+    fn end_sockets(self: Rc<Self>, schedule: DrainSchedule) -> impl Future<Output = ()> + 'static;
+}
+
+/// An error of a response body, as hyper takes it.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,247 @@
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{client::conn::http1 as client_http1, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    net::TcpListener,
+    runtime::{Builder, LocalOptions},
+    task::spawn_local,
+    time::advance,
+};
+
+use super::*;
+
+const WITHIN: Duration = Duration::from_secs(5);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// Runs a test on one thread with time that advances when all tasks wait.
+fn with_paused_time<T>(test: impl Future<Output = T>) -> T {
+    Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build_local(LocalOptions::default())
+        .unwrap()
+        .block_on(test)
+}
+
+/// Runs a test that opens TCP connections, which paused time would time out.
+fn with_network<T>(test: impl Future<Output = T>) -> T {
+    Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .unwrap()
+        .block_on(test)
+}
+
+/// A pool whose upstream refuses new connections.
+fn offline_pool() -> UpstreamPool {
+    UpstreamPool::new("127.0.0.1:1".parse().unwrap(), WITHIN, IDLE_TIMEOUT)
+}
+
+/// Adds an idle connection to a pool; the upstream's end of it.
+async fn add_connection(pool: &UpstreamPool) -> DuplexStream {
+    let (client_end, upstream_end) = duplex(4096);
+    let (mut sender, driver) = client_http1::handshake(TokioIo::new(client_end))
+        .await
+        .unwrap();
+    spawn_local(driver);
+    sender.ready().await.unwrap();
+    pool.add_idle(sender);
+    upstream_end
+}
+
+/// Answers each read with these bytes.
+fn answer_with(mut upstream_end: DuplexStream, response: &'static [u8]) {
+    spawn_local(async move {
+        let mut received = [0; 4096];
+        while upstream_end
+            .read(&mut received)
+            .await
+            .is_ok_and(|count| count > 0)
+        {
+            upstream_end.write_all(response).await.unwrap();
+        }
+    });
+}
+
+async fn send(pool: &UpstreamPool, retry: bool) -> Result<Response<UpstreamBody>, UpstreamError> {
+    pool.send(Request::new(RequestBody::Empty), WITHIN, retry)
+        .await
+}
+
+async fn read(response: Response<UpstreamBody>) -> Bytes {
+    response.into_body().collect().await.unwrap().to_bytes()
+}
+
+fn idle_count(pool: &UpstreamPool) -> usize {
+    pool.0.idle.borrow().len()
+}
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+#[test]
+fn the_most_recently_used_connection_is_reused() {
+    with_paused_time(async {
+        let pool = offline_pool();
+        answer_with(
+            add_connection(&pool).await,
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nolder",
+        );
+        answer_with(
+            add_connection(&pool).await,
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nnewer",
+        );
+        for _ in 0..2 {
+            let response = send(&pool, false).await.unwrap();
+            assert_eq!(idle_count(&pool), 1, "a connection in use is not idle");
+            assert_eq!(read(response).await, "newer");
+            assert_eq!(idle_count(&pool), 2);
+        }
+    });
+}
+
+#[test]
+fn a_connection_is_not_reused_if_its_response_was_not_read() {
+    with_paused_time(async {
+        let pool = offline_pool();
+        answer_with(add_connection(&pool).await, OK);
+        drop(send(&pool, false).await.unwrap());
+        assert_eq!(idle_count(&pool), 0);
+    });
+}
+
+#[test]
+fn idle_connections_expire_together() {
+    with_paused_time(async {
+        let pool = offline_pool();
+        let _open = [add_connection(&pool).await, add_connection(&pool).await];
+        advance(IDLE_TIMEOUT + Duration::from_millis(1)).await;
+        assert!(pool.take_idle().await.is_none());
+        assert_eq!(idle_count(&pool), 0);
+    });
+}
+
+#[test]
+fn a_connection_that_the_upstream_closed_is_skipped() {
+    with_paused_time(async {
+        let pool = offline_pool();
+        answer_with(add_connection(&pool).await, OK);
+        drop(add_connection(&pool).await);
+        // The task of the connection notices the end in its next turn.
+        yield_now().await;
+        let response = send(&pool, false).await.unwrap();
+        assert_eq!(read(response).await, "ok");
+    });
+}
+
+#[test]
+fn an_upstream_that_sends_no_head_times_out() {
+    with_paused_time(async {
+        let pool = offline_pool();
+        let _silent = add_connection(&pool).await;
+        let error = send(&pool, true).await.unwrap_err();
+        assert!(matches!(error, UpstreamError::Timeout(_)), "{error:?}");
+    });
+}
+
+#[test]
+fn a_request_is_not_repeated_without_permission() {
+    with_paused_time(async {
+        let pool = offline_pool();
+        close_at_request(add_connection(&pool).await);
+        let error = send(&pool, false).await.unwrap_err();
+        assert!(matches!(error, UpstreamError::NoAnswer(..)), "{error:?}");
+    });
+}
+
+#[test]
+fn a_request_is_not_repeated_after_an_invalid_response() {
+    with_paused_time(async {
+        let pool = offline_pool();
+        answer_with(add_connection(&pool).await, b"not HTTP\r\n\r\n");
+        let error = send(&pool, true).await.unwrap_err();
+        assert!(matches!(error, UpstreamError::NoAnswer(..)), "{error:?}");
+    });
+}
+
+#[test]
+fn a_request_is_repeated_once_on_a_new_connection() {
+    with_network(async {
+        let pool = UpstreamPool::new(eager_upstream().await, WITHIN, IDLE_TIMEOUT);
+        close_at_request(add_connection(&pool).await);
+        let response = send(&pool, true).await.unwrap();
+        assert_eq!(read(response).await, "ok");
+    });
+}
+
+#[test]
+fn a_connection_that_still_sends_its_request_is_not_reused() {
+    with_network(async {
+        let pool = UpstreamPool::new(eager_upstream().await, WITHIN, IDLE_TIMEOUT);
+        let mut slow_client = forward_one_request(pool.clone());
+        slow_client
+            .write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\nhalf")
+            .await
+            .unwrap();
+        // The response is here; the rest of the request is not.
+        slow_client.read_u8().await.unwrap();
+        for _ in 0..2 {
+            let response = send(&pool, true).await.unwrap();
+            read(response).await;
+        }
+        assert_eq!(idle_count(&pool), 1, "the new connection stays");
+    });
+}
+
+/// Closes the connection after the first bytes of a request.
+fn close_at_request(mut upstream_end: DuplexStream) {
+    spawn_local(async move {
+        upstream_end.read_u8().await.unwrap();
+    });
+}
+
+/// An upstream that answers each request when it has its head, before its body.
+async fn eager_upstream() -> Authority {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    spawn_local(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            spawn_local(async move {
+                let mut received = [0; 4096];
+                while stream
+                    .read(&mut received)
+                    .await
+                    .is_ok_and(|count| count > 0)
+                {
+                    stream.write_all(OK).await.unwrap();
+                }
+            });
+        }
+    });
+    address.to_string().parse().unwrap()
+}
+
+/// Forwards one request with a streamed body, as the gateway does; the client's end.
+fn forward_one_request(pool: UpstreamPool) -> DuplexStream {
+    let (client, server) = duplex(4096);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let pool = pool.clone();
+        async move {
+            let request = request.map(|body| RequestBody::Streamed { body, left: 1000 });
+            assert!(replay(&request).is_none());
+            let response = pool.send(request, WITHIN, false).await;
+            read(response.unwrap()).await;
+            Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+        }
+    });
+    spawn_local(async move {
+        let serving = http1::Builder::new();
+        let _ = serving
+            .serve_connection(TokioIo::new(server), service)
+            .await;
+    });
+    client
+}
