@@ -16,7 +16,7 @@ use self::watch::Watch;
 use crate::app::{self, Running, Surroundings};
 use config::{Config, Problems};
 #[cfg(feature = "demo")]
-use devkit::demo::{DemoParts, Ports};
+use devkit::demo::{Demo, DemoPorts};
 #[cfg(feature = "demo")]
 use model::{clock::Clock, random::Random};
 #[cfg(feature = "demo")]
@@ -47,14 +47,14 @@ pub fn demo() -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     control_runtime()?.block_on(async {
         let signals = Signals::listen().context("cannot listen to signals")?;
-        let parts = DemoParts::prepare(Ports::Usual, Clock::system(), Random::system()).await?;
+        let parts = Demo::prepare(DemoPorts::Usual, Clock::system(), Random::system()).await?;
         telemetry::init(&parts.config.log)?;
         let running = app::start(&parts.config, Surroundings::default())?;
         parts.announce(&mut std::io::stdout())?;
-        let neighbours = tokio::spawn(parts.neighbours.run(stop.clone()));
+        let services = tokio::spawn(parts.services.run(stop.clone()));
         until_stopped(running, signals, None).await;
         stop.cancel();
-        neighbours.await.context("a stand-in ended in a panic")
+        services.await.context("a stand-in ended in a panic")
     })
 }
 

@@ -15,9 +15,9 @@ use tokio_tungstenite::{
 };
 
 use devkit::{
-    demo::{DemoParts, Ports},
+    demo::{Demo, DemoPorts},
     meeting,
-    testing::{Browser, Page, tls},
+    testing::{TestBrowser, TestResponse, tls_config},
 };
 use jitsi_auth_gateway::app::{self, Surroundings};
 use model::{clock::Clock, random::Random};
@@ -30,12 +30,12 @@ struct Setup {
     https: SocketAddr,
     authorities: RootCertStore,
     running: app::Running,
-    meeting: std::sync::Arc<meeting::Meeting>,
+    meeting: std::sync::Arc<meeting::DevMeetingState>,
     _stop: tokio_util::sync::DropGuard,
 }
 
 async fn start() -> Setup {
-    let parts = DemoParts::prepare(Ports::Free, Clock::system(), Random::system())
+    let parts = Demo::prepare(DemoPorts::Free, Clock::system(), Random::system())
         .await
         .unwrap();
     let certificate = &parts.config.server.tls.as_ref().unwrap().certificate;
@@ -44,9 +44,9 @@ async fn start() -> Setup {
         .add(CertificateDer::from_pem_file(certificate).unwrap())
         .unwrap();
     let stop = CancellationToken::new();
-    let meeting = parts.neighbours.meeting.meeting();
+    let meeting = parts.services.meeting.meeting();
     let origin = parts.config.public_url.origin().to_owned();
-    tokio::spawn(parts.neighbours.run(stop.clone()));
+    tokio::spawn(parts.services.run(stop.clone()));
     let running = app::start(&parts.config, Surroundings::default()).unwrap();
     Setup {
         origin,
@@ -62,8 +62,8 @@ async fn start() -> Setup {
 
 impl Setup {
     /// Opens a room's page and signs in on the way.
-    async fn open_as(&self, person: &str, room: &str) -> (Browser, Page) {
-        let mut browser = Browser::trusting(self.authorities.clone());
+    async fn open_as(&self, person: &str, room: &str) -> (TestBrowser, TestResponse) {
+        let mut browser = TestBrowser::trusting(self.authorities.clone());
         let mut address = format!("{}{room}", self.origin);
         for _ in 0..6 {
             let mut page = browser.get(&address).await;
@@ -81,7 +81,7 @@ impl Setup {
     }
 
     /// Where an answer leads on to: by its head, or by the link that a script would follow.
-    fn next(&self, page: &Page) -> Option<String> {
+    fn next(&self, page: &TestResponse) -> Option<String> {
         let location = page.headers.get("location");
         let link = || {
             page.body
@@ -106,8 +106,9 @@ impl Setup {
     /// Opens a WebSocket as a page of the gateway would.
     async fn connect(&self, cookie: Option<String>, room: &str) -> Result<Socket, Error> {
         let stream = TcpStream::connect(self.https).await.unwrap();
-        let tls =
-            tokio_rustls::TlsConnector::from(std::sync::Arc::new(tls(self.authorities.clone())));
+        let tls = tokio_rustls::TlsConnector::from(std::sync::Arc::new(tls_config(
+            self.authorities.clone(),
+        )));
         let name = ServerName::try_from("localhost").unwrap();
         let stream = tls.connect(name, stream).await.unwrap();
         let authority = self.origin.strip_prefix("https://").unwrap();
@@ -169,7 +170,7 @@ async fn people_sign_in_and_meet_in_their_roles() {
         .meeting
         .received()
         .into_iter()
-        .filter(|one| one.kind == meeting::Kind::WebSocket)
+        .filter(|one| one.kind == meeting::RequestKind::WebSocket)
         .collect();
     assert_eq!(sockets.len(), 2);
     for socket in sockets {
@@ -185,14 +186,14 @@ async fn people_sign_in_and_meet_in_their_roles() {
 #[tokio::test]
 async fn files_are_private_and_go_away() {
     use std::os::unix::fs::PermissionsExt;
-    let parts = DemoParts::prepare(Ports::Free, Clock::system(), Random::system())
+    let parts = Demo::prepare(DemoPorts::Free, Clock::system(), Random::system())
         .await
         .unwrap();
     let mut told = Vec::new();
     parts.announce(&mut told).unwrap();
     let told = String::from_utf8(told).unwrap();
     assert!(told.contains(parts.config.public_url.origin()), "{told}");
-    let directory = parts.neighbours.directory().to_owned();
+    let directory = parts.services.directory().to_owned();
     for file in std::fs::read_dir(&directory).unwrap() {
         let mode = file.unwrap().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

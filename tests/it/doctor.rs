@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use config::{Config, Jitsi};
-use devkit::demo::{DemoParts, Ports};
+use devkit::demo::{Demo, DemoPorts};
 use doctor::{Check, Order, Report, Selection, Trust, examine_trusting};
 use jitsi_auth_gateway::app::{self, Surroundings};
 use model::{clock::Clock, random::Random};
@@ -36,7 +36,7 @@ impl Deployment {
     }
 
     async fn try_start() -> Option<Self> {
-        let parts = DemoParts::prepare(Ports::Free, Clock::system(), Random::system())
+        let parts = Demo::prepare(DemoPorts::Free, Clock::system(), Random::system())
             .await
             .ok()?;
         let file = &parts.config.server.tls.as_ref().unwrap().certificate;
@@ -46,7 +46,7 @@ impl Deployment {
             .unwrap();
         let running = app::start(&parts.config, Surroundings::default()).ok()?;
         let stop = CancellationToken::new();
-        tokio::spawn(parts.neighbours.run(stop.clone()));
+        tokio::spawn(parts.services.run(stop.clone()));
         Some(Self {
             running,
             config: parts.config,

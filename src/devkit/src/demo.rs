@@ -4,7 +4,7 @@
 //! The configuration is a file like any other, read by the same code, so that what is shown is what
 //! a deployment would get.
 
-mod directory;
+mod private_directory;
 
 use std::{
     io::{self, Write},
@@ -18,11 +18,11 @@ use cookie::time::OffsetDateTime;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
-use self::directory::Directory;
+use self::private_directory::PrivateDirectory;
 use super::{
-    DevError,
-    meeting::{self, DevMeeting},
-    provider::{self, Account, Client, DevProvider},
+    DevkitError,
+    meeting::{DevMeeting, DevMeetingSettings},
+    provider::{DevAccount, DevClient, DevProvider, DevProviderSettings},
 };
 use config::{self, Config, Environment, Problems};
 use model::{
@@ -33,26 +33,26 @@ use model::{
 
 /// Everything that a demonstration needs; only the gateway has still to be started.
 #[derive(Debug)]
-pub struct DemoParts {
+pub struct Demo {
     /// What to start the gateway with.
     pub config: Config,
     /// The gateway's neighbours; they are wanted as long as it runs.
-    pub neighbours: Neighbours,
+    pub services: DemoServices,
 }
 
 /// The provider, the meeting backend, and the files; these go away with it.
 #[derive(Debug)]
-pub struct Neighbours {
+pub struct DemoServices {
     /// The provider, with the invented people.
     pub provider: DevProvider,
     /// The meeting backend.
     pub meeting: DevMeeting,
-    directory: Directory,
+    directory: PrivateDirectory,
 }
 
 /// On which loopback ports the gateway listens.
 #[derive(Clone, Copy, Debug)]
-pub enum Ports {
+pub enum DemoPorts {
     /// The usual ones, or the next free.
     Usual,
     /// Any that are free, for tests.
@@ -64,7 +64,7 @@ pub enum Ports {
 pub enum DemoError {
     /// A neighbour cannot be started.
     #[error(transparent)]
-    Neighbour(#[from] DevError),
+    Service(#[from] DevkitError),
     /// The usual port and those after it are taken.
     #[error("no port from {0} on is free on the loopback address")]
     Port(u16),
@@ -77,7 +77,7 @@ pub enum DemoError {
 }
 
 /// What goes into the configuration file.
-struct Plan<'p> {
+struct GatewayPlan<'p> {
     https: SocketAddr,
     admin: SocketAddr,
     issuer: &'p str,
@@ -87,20 +87,24 @@ struct Plan<'p> {
     session_key: SecretString,
 }
 
-// === impl DemoParts ===
+// === impl Demo ===
 
-impl DemoParts {
+impl Demo {
     /// Starts to listen for the neighbours and writes the gateway's configuration.
-    pub async fn prepare(ports: Ports, clock: Clock, random: Random) -> Result<Self, DemoError> {
+    pub async fn prepare(
+        ports: DemoPorts,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, DemoError> {
         // The meeting's rules follow from the configuration, which has the meeting's address in it.
         let [https, admin, upstream] = ports.find([HTTPS_PORT, ADMIN_PORT, MEETING_PORT])?;
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let people = provider::Settings {
+        let people = DevProviderSettings {
             clients: Vec::new(),
-            accounts: Account::demonstration(),
+            accounts: DevAccount::demonstration(),
         };
         let provider = DevProvider::bind(any, people, clock.clone(), random.clone()).await?;
-        let plan = Plan {
+        let plan = GatewayPlan {
             https,
             admin,
             issuer: provider.issuer(),
@@ -109,34 +113,34 @@ impl DemoParts {
             app_secret: random.text::<32>().into(),
             session_key: BASE64_STANDARD.encode(random.bytes::<32>()).into(),
         };
-        let directory = Directory::create(&random)?;
+        let directory = PrivateDirectory::create(&random)?;
         let config = plan.write(&directory, clock.now())?;
         let ours = config.oidc.as_ref().expect("the plan has a provider in it");
-        provider.provider().register(Client {
+        provider.provider().register(DevClient {
             id: CLIENT_ID.to_owned(),
             secret: Some(plan.client_secret),
             redirect_uris: vec![ours.redirect_uri.to_string()],
             post_logout_redirect_uris: vec![ours.signed_out_uri.to_string()],
         });
         let jitsi = config.jitsi().expect("the plan has a Jitsi in it");
-        let settings = meeting::Settings {
+        let settings = DevMeetingSettings {
             xmpp_domain: jitsi.upstream.xmpp_domain.clone(),
-            rules: Rules::for_tokens_of(&jitsi.token).map_err(DevError::from)?,
+            rules: Rules::for_tokens_of(&jitsi.token).map_err(DevkitError::from)?,
         };
         let meeting = DevMeeting::bind(upstream, settings, clock, random).await?;
-        let neighbours = Neighbours {
+        let services = DemoServices {
             provider,
             meeting,
             directory,
         };
-        Ok(Self { config, neighbours })
+        Ok(Self { config, services })
     }
 
     /// Tells a person where to look and what to try.
     pub fn announce(&self, out: &mut dyn Write) -> io::Result<()> {
         let public = self.config.public_url.origin();
         let admin = self.config.server.admin;
-        let file = self.neighbours.directory.path().join(CONFIG_FILE);
+        let file = self.services.directory.path().join(CONFIG_FILE);
         write!(
             out,
             "\n  jitsi-auth-gateway, a demonstration on this machine alone.\n\
@@ -159,9 +163,9 @@ impl DemoParts {
     }
 }
 
-// === impl Neighbours ===
+// === impl DemoServices ===
 
-impl Neighbours {
+impl DemoServices {
     /// Where the configuration and its secrets are.
     pub fn directory(&self) -> &Path {
         self.directory.path()
@@ -174,9 +178,9 @@ impl Neighbours {
     }
 }
 
-// === impl Ports ===
+// === impl DemoPorts ===
 
-impl Ports {
+impl DemoPorts {
     /// Free ports, all different. Somebody else could take one before it is used; whoever uses it
     /// then says so.
     fn find<const N: usize>(self, usual: [u16; N]) -> Result<[SocketAddr; N], DemoError> {
@@ -197,19 +201,19 @@ impl Ports {
     }
 }
 
-// === impl Plan ===
+// === impl GatewayPlan ===
 
-impl Plan<'_> {
+impl GatewayPlan<'_> {
     /// Writes certificate and configuration, and reads the configuration as the gateway would.
-    fn write(&self, directory: &Directory, now: Timestamp) -> Result<Config, DemoError> {
+    fn write(&self, directory: &PrivateDirectory, now: Timestamp) -> Result<Config, DemoError> {
         let names = ["localhost", "127.0.0.1"].map(ToOwned::to_owned);
-        let pair = rcgen::KeyPair::generate().map_err(DevError::from)?;
-        let mut parameters = rcgen::CertificateParams::new(names).map_err(DevError::from)?;
+        let pair = rcgen::KeyPair::generate().map_err(DevkitError::from)?;
+        let mut parameters = rcgen::CertificateParams::new(names).map_err(DevkitError::from)?;
         let from = i64::try_from(now.as_unix()).unwrap_or_default();
         let from = OffsetDateTime::from_unix_timestamp(from).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         parameters.not_before = from - CLOCK_TOLERANCE;
         parameters.not_after = from + CERTIFICATE_LIFETIME;
-        let certificate = parameters.self_signed(&pair).map_err(DevError::from)?;
+        let certificate = parameters.self_signed(&pair).map_err(DevkitError::from)?;
         let certificate = directory.write("tls.crt", &certificate.pem())?;
         let key = directory.write("tls.key", &pair.serialize_pem())?;
         let file = directory.write(CONFIG_FILE, &self.configuration(&certificate, &key))?;

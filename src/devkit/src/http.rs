@@ -11,17 +11,17 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::DevError;
+use super::DevkitError;
 
 /// An answer that is complete when it begins.
 pub(super) type Answer = Response<Full<Bytes>>;
 
 /// Listens on a loopback address; port 0 picks a free one.
-pub(super) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), DevError> {
+pub(super) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), DevkitError> {
     if !address.ip().is_loopback() {
-        return Err(DevError::NotLoopback(address));
+        return Err(DevkitError::NotLoopback(address));
     }
-    let failed = |source| DevError::Listen { address, source };
+    let failed = |source| DevkitError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
     Ok((listener, local))

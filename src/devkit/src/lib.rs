@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 
 /// Why a stand-in cannot be started.
 #[derive(Debug, thiserror::Error)]
-pub enum DevError {
+pub enum DevkitError {
     /// Other machines could reach the address.
     #[error("{0} is not a loopback address; the development services have no passwords")]
     NotLoopback(SocketAddr),

@@ -5,15 +5,14 @@
 //! roles are what the token says. There is no sound and no picture.
 
 mod bosh;
-mod namespace;
-mod page;
-mod received;
+mod namespaces;
+mod request_log;
 mod rooms;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod web;
 mod websocket;
-mod xml;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -23,10 +22,10 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::form_urlencoded;
 
-pub use self::received::{Kind, Received};
-use self::{bosh::Sessions, page::Pages, received::Log, rooms::Rooms};
+pub use self::request_log::{ReceivedRequest, RequestKind};
+use self::{bosh::Sessions, request_log::RequestLog, rooms::Rooms, web::Pages};
 use super::{
-    DevError,
+    DevkitError,
     http::{self as server, Answer},
 };
 use model::{
@@ -40,12 +39,12 @@ use model::{
 pub struct DevMeeting {
     listener: TcpListener,
     address: SocketAddr,
-    meeting: Arc<Meeting>,
+    meeting: Arc<DevMeetingState>,
 }
 
 /// How the meeting backend is configured.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct DevMeetingSettings {
     /// The XMPP domain; rooms are at `muc.<domain>`.
     pub xmpp_domain: String,
     /// Which tokens are accepted.
@@ -54,12 +53,12 @@ pub struct Settings {
 
 /// What the backend knows; shared by its connections and whoever watches it.
 #[derive(Debug)]
-pub struct Meeting {
-    settings: Settings,
+pub struct DevMeetingState {
+    settings: DevMeetingSettings,
     pages: Pages,
     rooms: Rooms,
     sessions: Sessions,
-    received: Log,
+    received: RequestLog,
     tasks: TaskTracker,
     stop: CancellationToken,
     clock: Clock,
@@ -72,17 +71,17 @@ impl DevMeeting {
     /// Listens on a loopback address; port 0 picks a free one.
     pub async fn bind(
         address: SocketAddr,
-        settings: Settings,
+        settings: DevMeetingSettings,
         clock: Clock,
         random: Random,
-    ) -> Result<Self, DevError> {
+    ) -> Result<Self, DevkitError> {
         let (listener, address) = server::listen(address).await?;
-        let meeting = Meeting {
+        let meeting = DevMeetingState {
             pages: Pages::new(&settings.xmpp_domain),
             settings,
             rooms: Rooms::default(),
             sessions: Sessions::default(),
-            received: Log::default(),
+            received: RequestLog::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             clock,
@@ -101,7 +100,7 @@ impl DevMeeting {
     }
 
     /// What the backend knows, to watch while it runs.
-    pub fn meeting(&self) -> Arc<Meeting> {
+    pub fn meeting(&self) -> Arc<DevMeetingState> {
         Arc::clone(&self.meeting)
     }
 
@@ -119,11 +118,11 @@ impl DevMeeting {
     }
 }
 
-// === impl Meeting ===
+// === impl DevMeetingState ===
 
-impl Meeting {
+impl DevMeetingState {
     /// The latest requests, oldest first.
-    pub fn received(&self) -> Vec<Received> {
+    pub fn received(&self) -> Vec<ReceivedRequest> {
         self.received.all()
     }
 
@@ -160,11 +159,15 @@ impl Meeting {
     }
 }
 
-async fn handle(meeting: &Arc<Meeting>, request: Request<Incoming>) -> Answer {
+async fn handle(meeting: &Arc<DevMeetingState>, request: Request<Incoming>) -> Answer {
     match request.uri().path() {
         "/xmpp-websocket" => {
             let upgrades = request.headers().contains_key(header::UPGRADE);
-            let kind = if upgrades { Kind::WebSocket } else { Kind::Web };
+            let kind = if upgrades {
+                RequestKind::WebSocket
+            } else {
+                RequestKind::Web
+            };
             meeting.received.add(kind, &request);
             let token = token(&request);
             websocket::answer(meeting, token, request)
@@ -172,21 +175,21 @@ async fn handle(meeting: &Arc<Meeting>, request: Request<Incoming>) -> Answer {
         "/http-bind" => {
             let token = token(&request);
             let method = request.method().clone();
-            let mut received = Received::of(Kind::Web, &request);
+            let mut received = ReceivedRequest::of(RequestKind::Web, &request);
             let body = bosh::read(request).await;
             let bytes = body.as_deref().unwrap_or_default();
             if method == http::Method::POST {
                 received.kind = if bosh::opens(bytes) {
-                    Kind::BoshSession
+                    RequestKind::BoshSession
                 } else {
-                    Kind::BoshRequest
+                    RequestKind::BoshRequest
                 };
             }
             meeting.received.push(received);
             bosh::answer(meeting, token, &method, body).await
         }
         _ => {
-            meeting.received.add(Kind::Web, &request);
+            meeting.received.add(RequestKind::Web, &request);
             meeting.pages.answer(&request)
         }
     }

@@ -5,12 +5,12 @@
 //! by the client. Everything is in memory and bounded.
 
 mod account;
-mod authorize;
-mod exchange;
+mod authorization;
 mod grants;
-mod key;
 mod logout;
-mod page;
+mod pages;
+mod signing_key;
+mod token_endpoint;
 
 use std::{
     net::SocketAddr,
@@ -24,10 +24,10 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use self::account::Account;
-use self::{grants::Grants, key::SigningKey};
+pub use self::account::DevAccount;
+use self::{grants::Grants, signing_key::SigningKey};
 use super::{
-    DevError,
+    DevkitError,
     http::{self as server, Answer},
 };
 use model::{clock::Clock, random::Random, session::CookieJar};
@@ -36,21 +36,21 @@ use model::{clock::Clock, random::Random, session::CookieJar};
 #[derive(Debug)]
 pub struct DevProvider {
     listener: TcpListener,
-    provider: Arc<Provider>,
+    provider: Arc<DevProviderState>,
 }
 
 /// Who may use a provider, and who can sign in.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// Known clients; more can be added by [`Provider::register`].
-    pub clients: Vec<Client>,
+pub struct DevProviderSettings {
+    /// Known clients; more can be added by [`DevProviderState::register`].
+    pub clients: Vec<DevClient>,
     /// The people.
-    pub accounts: Vec<Account>,
+    pub accounts: Vec<DevAccount>,
 }
 
 /// A client, in OpenID Connect's sense.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct DevClient {
     /// The client's id.
     pub id: String,
     /// The client's secret; a public client has none.
@@ -63,11 +63,11 @@ pub struct Client {
 
 /// What the provider knows; shared by its connections and whoever controls it.
 #[derive(Debug)]
-pub struct Provider {
+pub struct DevProviderState {
     issuer: String,
     authorities: [String; 2],
-    accounts: Vec<Account>,
-    clients: Mutex<Vec<Client>>,
+    accounts: Vec<DevAccount>,
+    clients: Mutex<Vec<DevClient>>,
     grants: Mutex<Grants>,
     key: SigningKey,
     clock: Clock,
@@ -80,12 +80,12 @@ impl DevProvider {
     /// Listens on a loopback address; port 0 picks a free one.
     pub async fn bind(
         address: SocketAddr,
-        settings: Settings,
+        settings: DevProviderSettings,
         clock: Clock,
         random: Random,
-    ) -> Result<Self, DevError> {
+    ) -> Result<Self, DevkitError> {
         let (listener, local) = server::listen(address).await?;
-        let provider = Provider {
+        let provider = DevProviderState {
             issuer: format!("http://{local}"),
             authorities: [local.to_string(), format!("localhost:{}", local.port())],
             accounts: settings.accounts,
@@ -107,7 +107,7 @@ impl DevProvider {
     }
 
     /// What the provider knows, to look at and change while it runs.
-    pub fn provider(&self) -> Arc<Provider> {
+    pub fn provider(&self) -> Arc<DevProviderState> {
         Arc::clone(&self.provider)
     }
 
@@ -122,11 +122,11 @@ impl DevProvider {
     }
 }
 
-// === impl Provider ===
+// === impl DevProviderState ===
 
-impl Provider {
+impl DevProviderState {
     /// Adds a client, or replaces the one of the same id.
-    pub fn register(&self, client: Client) {
+    pub fn register(&self, client: DevClient) {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|other| other.id != client.id);
         clients.push(client);
@@ -224,12 +224,12 @@ impl Provider {
         server::answer(StatusCode::OK, JSON, document.to_string())
     }
 
-    fn client(&self, id: &str) -> Option<Client> {
+    fn client(&self, id: &str) -> Option<DevClient> {
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.iter().find(|client| client.id == id).cloned()
     }
 
-    fn account(&self, id: &str) -> Option<&Account> {
+    fn account(&self, id: &str) -> Option<&DevAccount> {
         self.accounts.iter().find(|account| account.id == id)
     }
 

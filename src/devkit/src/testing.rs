@@ -19,14 +19,14 @@ pub const FREE_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr:
 
 /// A browser without a mind: it keeps cookies and follows nothing.
 #[derive(Clone)]
-pub struct Browser {
+pub struct TestBrowser {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     /// By host, which is what separates them in a browser, too.
     pub cookies: Vec<(String, cookie::Cookie<'static>)>,
 }
 
 /// An answer, read to its end.
-pub struct Page {
+pub struct TestResponse {
     /// The status.
     pub status: StatusCode,
     /// The headers.
@@ -35,15 +35,15 @@ pub struct Page {
     pub body: String,
 }
 
-// === impl Browser ===
+// === impl TestBrowser ===
 
-impl Default for Browser {
+impl Default for TestBrowser {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Browser {
+impl TestBrowser {
     /// A browser for plain HTTP.
     pub fn new() -> Self {
         Self::trusting(RootCertStore::empty())
@@ -52,7 +52,7 @@ impl Browser {
     /// A browser for HTTPS, too.
     pub fn trusting(authorities: RootCertStore) -> Self {
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(authorities))
+            .with_tls_config(tls_config(authorities))
             .https_or_http()
             .enable_http1()
             .build();
@@ -63,7 +63,7 @@ impl Browser {
     }
 
     /// Navigates to an address.
-    pub async fn get(&mut self, url: &str) -> Page {
+    pub async fn get(&mut self, url: &str) -> TestResponse {
         let request = Request::get(url)
             .header(header::ACCEPT, "text/html")
             .header("sec-fetch-mode", "navigate")
@@ -72,7 +72,7 @@ impl Browser {
     }
 
     /// Submits a form.
-    pub async fn post(&mut self, url: &str, form: &[(&str, &str)]) -> Page {
+    pub async fn post(&mut self, url: &str, form: &[(&str, &str)]) -> TestResponse {
         let form = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
@@ -82,7 +82,7 @@ impl Browser {
     }
 
     /// Sends a request with the cookies of its host, and keeps those of the answer.
-    pub async fn send(&mut self, request: http::request::Builder, body: &str) -> Page {
+    pub async fn send(&mut self, request: http::request::Builder, body: &str) -> TestResponse {
         let host = request.uri_ref().unwrap().host().unwrap().to_owned();
         let request = match self.cookie(&host) {
             Some(cookie) => request.header(header::COOKIE, cookie),
@@ -100,7 +100,7 @@ impl Browser {
             }
         }
         let body = body.collect().await.unwrap().to_bytes();
-        Page {
+        TestResponse {
             status: head.status,
             headers: head.headers,
             body: String::from_utf8(body.to_vec()).unwrap(),
@@ -118,7 +118,7 @@ impl Browser {
 }
 
 /// A client's TLS settings that trust nobody else.
-pub fn tls(authorities: RootCertStore) -> ClientConfig {
+pub fn tls_config(authorities: RootCertStore) -> ClientConfig {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
@@ -127,9 +127,9 @@ pub fn tls(authorities: RootCertStore) -> ClientConfig {
         .with_no_client_auth()
 }
 
-// === impl Page ===
+// === impl TestResponse ===
 
-impl Page {
+impl TestResponse {
     /// The body, as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap()

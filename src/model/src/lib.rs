@@ -20,3 +20,4 @@ pub mod seal;
 pub mod session;
 pub mod shard;
 pub mod token;
+pub mod xml;

@@ -17,13 +17,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    MAX_MESSAGE_BYTES, Meeting,
-    namespace::{BOSH, BOSH_XMPP},
+    DevMeetingState, MAX_MESSAGE_BYTES,
+    namespaces::{BOSH, BOSH_XMPP},
     rooms::Outbox,
     stream::{Flow, Stream},
-    xml::Element,
 };
 use crate::http::{self as server, Answer};
+use model::xml::Element;
 
 /// The sessions that are open, by their `sid`.
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ pub(super) struct Turn {
 
 /// One session; a task of its own owns it.
 struct Session {
-    meeting: Arc<Meeting>,
+    meeting: Arc<DevMeetingState>,
     sid: String,
     stream: Stream,
     outbox: Outbox,
@@ -58,7 +58,7 @@ struct Session {
 
 /// Answers a request for `/http-bind`.
 pub(super) async fn answer(
-    meeting: &Arc<Meeting>,
+    meeting: &Arc<DevMeetingState>,
     token: Option<String>,
     method: &Method,
     body: Option<Bytes>,
@@ -114,7 +114,7 @@ pub(super) async fn read(request: Request<Incoming>) -> Option<Bytes> {
 }
 
 fn open(
-    meeting: &Arc<Meeting>,
+    meeting: &Arc<DevMeetingState>,
     token: Option<String>,
     body: &Element,
 ) -> Result<mpsc::Sender<Turn>, &'static str> {
@@ -242,7 +242,7 @@ impl Session {
         if opening {
             let opened = self.opened();
             self.reply(&opened);
-        } else if turn.body.attribute("xmpp:restart") == Some("true") {
+        } else if turn.body.attribute_of(BOSH_XMPP, "restart") == Some("true") {
             self.outbox.send(&self.stream.features());
         }
         Flow::Continue
@@ -291,10 +291,9 @@ impl Session {
             .with("requests", &WINDOW.to_string())
             .with("inactivity", &INACTIVITY.as_secs().to_string())
             .with("ver", "1.6")
-            .with("xmlns:xmpp", BOSH_XMPP)
-            .with("xmpp:version", "1.0")
-            .with("xmpp:restartlogic", "true")
-            .containing(self.stream.features())
+            .with_prefixed("xmpp", BOSH_XMPP, "version", "1.0")
+            .with_prefixed("xmpp", BOSH_XMPP, "restartlogic", "true")
+            .with_child(self.stream.features())
     }
 }
 

@@ -9,11 +9,11 @@ use std::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    namespace::{CLIENT, MUC_USER},
+use super::namespaces::{CLIENT, MUC_USER};
+use model::{
+    token::prosody::{Affiliation, MucRoom},
     xml::Element,
 };
-use model::token::prosody::{Affiliation, MucRoom};
 
 /// All rooms; one exists as long as somebody is in it.
 #[derive(Debug, Default)]
@@ -118,7 +118,7 @@ impl Rooms {
                 .with("type", "groupchat")
                 .with("from", &format!("{address}/{}", speaker.nick))
                 .with("to", &receiver.jid)
-                .containing_all(message.children().cloned());
+                .with_children(message.children().cloned());
             receiver.outbox.send(&said);
         }
         true
@@ -189,14 +189,14 @@ impl Occupant {
             .with("role", role);
         let own = (to == self.jid).then(|| Element::new("status", MUC_USER).with("code", "110"));
         let place = Element::new("x", MUC_USER)
-            .containing(item)
-            .containing_all(own);
+            .with_child(item)
+            .with_children(own);
         Element::new("presence", CLIENT)
             .with("from", &format!("{address}/{}", self.nick))
             .with("to", to)
-            .containing_all(self.extensions.iter().cloned())
-            .containing(place)
-            .containing(self.identity.clone())
+            .with_children(self.extensions.iter().cloned())
+            .with_child(place)
+            .with_child(self.identity.clone())
     }
 
     fn role(&self) -> &'static str {

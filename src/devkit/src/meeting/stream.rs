@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use super::{
-    Meeting,
-    namespace::{
+    DevMeetingState,
+    namespaces::{
         BIND, CLIENT, DISCO_INFO, FOCUS, JITSI, MUC, PING, SASL, SESSION, STANZA_ERROR, STREAM,
     },
     rooms::{JoinError, Occupant, Outbox, RoomAddress},
-    xml::Element,
 };
-use model::token::prosody::Claims;
+use model::{token::prosody::Claims, xml::Element};
 
 /// A client's stream. Dropping it leaves its rooms.
 pub(super) struct Stream {
-    meeting: Arc<Meeting>,
+    meeting: Arc<DevMeetingState>,
     /// What the connection was opened with; read once, checked when the client logs in.
     token: Option<String>,
     phase: Phase,
@@ -46,7 +45,11 @@ pub(super) enum Flow {
 // === impl Stream ===
 
 impl Stream {
-    pub(super) fn new(meeting: Arc<Meeting>, token: Option<String>, outbox: Outbox) -> Self {
+    pub(super) fn new(
+        meeting: Arc<DevMeetingState>,
+        token: Option<String>,
+        outbox: Outbox,
+    ) -> Self {
         Self {
             meeting,
             token,
@@ -61,12 +64,10 @@ impl Stream {
     pub(super) fn features(&self) -> Element {
         let offered = match &self.phase {
             Phase::Anonymous => Element::new("mechanisms", SASL)
-                .containing(Element::new("mechanism", SASL).saying("ANONYMOUS")),
+                .with_child(Element::new("mechanism", SASL).with_text("ANONYMOUS")),
             _ => Element::new("bind", BIND),
         };
-        Element::new("stream:features", CLIENT)
-            .with("xmlns:stream", STREAM)
-            .containing(offered)
+        Element::prefixed("stream", "features", STREAM).with_child(offered)
     }
 
     /// Takes one stanza; answers go to the outbox.
@@ -89,10 +90,10 @@ impl Stream {
         }
         self.attempts += 1;
         let failure = |condition: &str, text: Option<String>| {
-            let text = text.map(|text| Element::new("text", SASL).saying(&text));
+            let text = text.map(|text| Element::new("text", SASL).with_text(&text));
             Element::new("failure", SASL)
-                .containing(Element::new(condition, SASL))
-                .containing_all(text)
+                .with_child(Element::new(condition, SASL))
+                .with_children(text)
         };
         if stanza.attribute("mechanism") != Some("ANONYMOUS") {
             self.outbox.send(&failure("invalid-mechanism", None));
@@ -131,8 +132,8 @@ impl Stream {
         };
         self.outbox.send(&match answer {
             Some(IqResult::Empty) => answered("result"),
-            Some(IqResult::Payload(payload)) => answered("result").containing(payload),
-            None => answered("error").containing(stanza_error("service-unavailable", None, None)),
+            Some(IqResult::Payload(payload)) => answered("result").with_child(payload),
+            None => answered("error").with_child(stanza_error("service-unavailable", None, None)),
         });
     }
 
@@ -147,7 +148,7 @@ impl Stream {
                     .with("type", "im")
                     .with("name", "development meeting");
                 Some(IqResult::Payload(
-                    Element::new("query", DISCO_INFO).containing(identity),
+                    Element::new("query", DISCO_INFO).with_child(identity),
                 ))
             }
             // Jicofo's part: rooms here are always ready.
@@ -172,12 +173,12 @@ impl Stream {
         };
         let name = self.meeting.random().text::<12>();
         let jid = format!("{name}@{}/{name}", self.meeting.domain());
-        let bound = Element::new("jid", BIND).saying(&jid);
+        let bound = Element::new("jid", BIND).with_text(&jid);
         self.phase = Phase::Bound {
             claims: claims.clone(),
             jid,
         };
-        Some(Element::new("bind", BIND).containing(bound))
+        Some(Element::new("bind", BIND).with_child(bound))
     }
 
     fn receive_presence(&mut self, presence: &Element) {
@@ -194,7 +195,7 @@ impl Stream {
                 .with("type", "error")
                 .with("from", to)
                 .with("to", jid)
-                .containing(error);
+                .with_child(error);
             self.outbox.send(&refused);
         };
         let Some((room, Some(nick))) = place else {
@@ -253,7 +254,7 @@ impl Stream {
                 .with("type", "error")
                 .with("from", to)
                 .with("to", jid)
-                .containing(stanza_error("not-acceptable", None, None));
+                .with_child(stanza_error("not-acceptable", None, None));
             self.outbox.send(&refused);
         }
     }
@@ -272,12 +273,12 @@ impl Drop for Stream {
 /// What Jitsi's `mod_presence_identity` adds: the person by the token, not by the client.
 fn identity(claims: &Claims) -> Element {
     let part = |name: &str, value: Option<&str>| {
-        value.map(|value| Element::new(name, CLIENT).saying(value))
+        value.map(|value| Element::new(name, CLIENT).with_text(value))
     };
     let user = Element::new("user", CLIENT)
-        .containing_all(part("id", claims.user_id()))
-        .containing_all(part("name", claims.user_name()));
-    Element::new("identity", CLIENT).containing(user)
+        .with_children(part("id", claims.user_id()))
+        .with_children(part("name", claims.user_name()));
+    Element::new("identity", CLIENT).with_child(user)
 }
 
 /// What others get to see of a client's presence: nothing that only the server may say.
@@ -293,13 +294,13 @@ fn extensions(presence: &Element) -> Vec<Element> {
 
 /// An error with its condition, and what Jitsi adds to it.
 fn stanza_error(condition: &str, text: Option<&str>, marker: Option<&str>) -> Element {
-    let text = text.map(|text| Element::new("text", STANZA_ERROR).saying(text));
+    let text = text.map(|text| Element::new("text", STANZA_ERROR).with_text(text));
     let marker = marker.map(|marker| Element::new(marker, JITSI));
     Element::new("error", CLIENT)
         .with("type", "cancel")
-        .containing(Element::new(condition, STANZA_ERROR))
-        .containing_all(text)
-        .containing_all(marker)
+        .with_child(Element::new(condition, STANZA_ERROR))
+        .with_children(text)
+        .with_children(marker)
 }
 
 /// As Jitsi's `mod_muc_resource_validate` has it.

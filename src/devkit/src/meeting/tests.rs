@@ -8,14 +8,14 @@ use tokio_tungstenite::{
 };
 
 use super::{
-    namespace::{BOSH, CLIENT, SASL},
-    xml::Element,
+    namespaces::{BOSH, CLIENT, SASL},
     *,
 };
-use crate::testing::{Browser, FREE_PORT};
+use crate::testing::{FREE_PORT, TestBrowser};
 use model::{
     clock::{Hand, Timestamp},
     token::{self, SigningSettings},
+    xml::Element,
 };
 
 mod bosh;
@@ -24,7 +24,7 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 struct Setup {
     address: SocketAddr,
-    meeting: Arc<Meeting>,
+    meeting: Arc<DevMeetingState>,
     hand: Hand,
     stop: CancellationToken,
     done: tokio::task::JoinHandle<()>,
@@ -41,7 +41,7 @@ async fn start() -> Setup {
             secret: SECRET.to_owned().into(),
         },
     };
-    let settings = Settings {
+    let settings = DevMeetingSettings {
         xmpp_domain: "meet.test".to_owned(),
         rules: Rules::for_tokens_of(&tokens).unwrap(),
     };
@@ -120,14 +120,14 @@ impl Setup {
 
     async fn bosh(&self, query: &str, body: &str) -> Element {
         let request = Request::post(format!("http://{}/http-bind?{query}", self.address));
-        let page = Browser::new().send(request, body).await;
+        let page = TestBrowser::new().send(request, body).await;
         assert_eq!(page.status, StatusCode::OK);
         Element::parse(&page.body).unwrap()
     }
 
-    async fn get(&self, path: &str) -> crate::testing::Page {
+    async fn get(&self, path: &str) -> crate::testing::TestResponse {
         let url = format!("http://{}{path}", self.address);
-        Browser::new().get(&url).await
+        TestBrowser::new().get(&url).await
     }
 }
 
@@ -154,16 +154,15 @@ impl Client {
         )
         .await;
         assert_eq!(self.next().await.name(), "open");
-        assert_eq!(self.next().await.name(), "stream:features");
+        assert_eq!(self.next().await.name(), "features");
     }
 }
 
 /// Nick, name by the token, affiliation, and whether it is one's own presence.
 fn seen(presence: &Element) -> (String, String, String, bool) {
-    const USER: &str = "http://jabber.org/protocol/muc#user";
     assert!(presence.is("presence", CLIENT), "{presence}");
-    let place = presence.child("x", USER).unwrap();
-    let item = place.child("item", USER).unwrap();
+    let place = presence.child("x").unwrap();
+    let item = place.child("item").unwrap();
     let from = presence.attribute("from").unwrap();
     let text = presence.to_string();
     let name = text.split("<name>").nth(1).unwrap();
@@ -171,7 +170,7 @@ fn seen(presence: &Element) -> (String, String, String, bool) {
         from.split_once('/').unwrap().1.to_owned(),
         name.split("</name>").next().unwrap().to_owned(),
         item.attribute("affiliation").unwrap().to_owned(),
-        place.child("status", USER).is_some(),
+        place.child("status").is_some(),
     )
 }
 
@@ -307,7 +306,7 @@ async fn nothing_but_logging_in_is_possible_before_logging_in() {
         .tell("<presence xmlns='jabber:client' to='team@muc.meet.test/x'/>")
         .await;
     let error = client.next().await;
-    assert_eq!(error.name(), "stream:error");
+    assert_eq!(error.name(), "error");
     assert_eq!(client.next().await.name(), "close");
     let mut client = setup.connect("", None).await.unwrap();
     client.tell("<!DOCTYPE x>").await;
@@ -374,10 +373,10 @@ async fn what_came_in_can_be_looked_at() {
     assert_eq!(
         kinds,
         [
-            Kind::BoshSession,
-            Kind::BoshRequest,
-            Kind::WebSocket,
-            Kind::Web
+            RequestKind::BoshSession,
+            RequestKind::BoshRequest,
+            RequestKind::WebSocket,
+            RequestKind::Web
         ]
     );
     assert_eq!(received[0].query.as_deref(), Some("room=team&prefix=acme"));
@@ -439,5 +438,5 @@ async fn other_machines_are_refused() {
     let settings = start().await.meeting.settings.clone();
     let everywhere = "0.0.0.0:0".parse().unwrap();
     let refused = DevMeeting::bind(everywhere, settings, Clock::system(), Random::system()).await;
-    assert!(matches!(refused, Err(DevError::NotLoopback(_))));
+    assert!(matches!(refused, Err(DevkitError::NotLoopback(_))));
 }

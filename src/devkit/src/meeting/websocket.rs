@@ -24,17 +24,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    MAX_MESSAGE_BYTES, Meeting,
-    namespace::{FRAMING, STREAM, STREAM_ERROR},
+    DevMeetingState, MAX_MESSAGE_BYTES,
+    namespaces::{FRAMING, STREAM, STREAM_ERROR},
     rooms::Outbox,
     stream::{Flow, Stream},
-    xml::Element,
 };
 use crate::http::{self as server, Answer};
+use model::xml::Element;
 
 /// One client's socket and its stream.
 struct Socket {
-    meeting: Arc<Meeting>,
+    meeting: Arc<DevMeetingState>,
     stream: Stream,
     outbox: Outbox,
     waiting: mpsc::Receiver<String>,
@@ -43,7 +43,7 @@ struct Socket {
 
 /// Answers a request for `/xmpp-websocket`; one without an upgrade is a client's keep-alive.
 pub(super) fn answer(
-    meeting: &Arc<Meeting>,
+    meeting: &Arc<DevMeetingState>,
     token: Option<String>,
     mut request: Request<Incoming>,
 ) -> Answer {
@@ -77,7 +77,7 @@ pub(super) fn answer(
 // === impl Socket ===
 
 impl Socket {
-    fn new(meeting: Arc<Meeting>, token: Option<String>) -> Self {
+    fn new(meeting: Arc<DevMeetingState>, token: Option<String>) -> Self {
         let overflow = CancellationToken::new();
         let (outbox, waiting) = Outbox::new(overflow.clone());
         Self {
@@ -149,9 +149,8 @@ impl Socket {
     }
 
     fn fail(&self, condition: &str) -> Flow {
-        let error = Element::new("stream:error", "")
-            .with("xmlns:stream", STREAM)
-            .containing(Element::new(condition, STREAM_ERROR));
+        let error = Element::prefixed("stream", "error", STREAM)
+            .with_child(Element::new(condition, STREAM_ERROR));
         self.outbox.send(&error);
         Flow::End
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 /// Somebody who can sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct DevAccount {
     /// The stable id, the `sub` claim; also what `login_hint` names.
     pub id: String,
     /// The name to show.
@@ -15,9 +15,9 @@ pub struct Account {
     pub groups: Vec<String>,
 }
 
-// === impl Account ===
+// === impl DevAccount ===
 
-impl Account {
+impl DevAccount {
     /// Somebody with an address at `example.org`.
     pub fn new(id: &str, name: &str, groups: &[&str]) -> Self {
         Self {

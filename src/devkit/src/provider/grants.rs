@@ -7,9 +7,9 @@ use model::clock::Timestamp;
 /// Everything given out that is still good.
 #[derive(Debug)]
 pub(super) struct Grants {
-    pub(super) codes: Shelf<Code>,
-    pub(super) tokens: Shelf<Access>,
-    pub(super) sessions: Shelf<SsoSession>,
+    pub(super) codes: ExpiringMap<Code>,
+    pub(super) tokens: ExpiringMap<Access>,
+    pub(super) sessions: ExpiringMap<SsoSession>,
 }
 
 /// An authorization code: one use, by one client, for one redirect address.
@@ -41,7 +41,7 @@ pub(super) struct SsoSession {
 /// Values by unguessable names, each for a while. When it is full, the one that would end first
 /// goes.
 #[derive(Debug)]
-pub(super) struct Shelf<V> {
+pub(super) struct ExpiringMap<V> {
     lifetime: Duration,
     values: HashMap<String, (Timestamp, V)>,
 }
@@ -51,16 +51,16 @@ pub(super) struct Shelf<V> {
 impl Default for Grants {
     fn default() -> Self {
         Self {
-            codes: Shelf::new(CODE_LIFETIME),
-            tokens: Shelf::new(ACCESS_LIFETIME),
-            sessions: Shelf::new(SESSION_LIFETIME),
+            codes: ExpiringMap::new(CODE_LIFETIME),
+            tokens: ExpiringMap::new(ACCESS_LIFETIME),
+            sessions: ExpiringMap::new(SESSION_LIFETIME),
         }
     }
 }
 
-// === impl Shelf ===
+// === impl ExpiringMap ===
 
-impl<V> Shelf<V> {
+impl<V> ExpiringMap<V> {
     fn new(lifetime: Duration) -> Self {
         Self {
             lifetime,
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_full_shelf_drops_what_would_end_first() {
-        let mut shelf = Shelf::new(Duration::from_mins(1));
+        let mut shelf = ExpiringMap::new(Duration::from_mins(1));
         let at = |second: usize| Timestamp::from_unix(second as u64);
         for second in 0..=MAX_VALUES {
             shelf.put(second.to_string(), (), at(second / 100));
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn values_end_with_their_time_and_are_taken_once() {
-        let mut shelf = Shelf::new(Duration::from_mins(1));
+        let mut shelf = ExpiringMap::new(Duration::from_mins(1));
         let now = Timestamp::from_unix(100);
         shelf.put("a".to_owned(), 1, now);
         shelf.put("b".to_owned(), 2, now);

@@ -4,16 +4,16 @@ use http::{HeaderValue, StatusCode, header};
 use url::{Url, form_urlencoded};
 
 use super::{
-    Client, Provider,
-    authorize::SESSION_COOKIE,
-    page::{Notice, html},
+    DevClient, DevProviderState,
+    authorization::SESSION_COOKIE,
+    pages::{Notice, html},
 };
 use crate::http::{self as server, Answer};
 use model::session::CookieJar;
 
-// === impl Provider ===
+// === impl DevProviderState ===
 
-impl Provider {
+impl DevProviderState {
     /// Ends the person's session at the provider. Without an ID token of ours as a hint any page
     /// could have sent the browser here, so then the person is asked first.
     pub(super) fn log_out(&self, raw: &str, cookies: CookieJar<'_>, confirmed: bool) -> Answer {
@@ -65,7 +65,7 @@ impl Provider {
 }
 
 /// The address to go back to, if the client registered it.
-fn back(client: Option<&Client>, wanted: Option<&str>) -> Option<Url> {
+fn back(client: Option<&DevClient>, wanted: Option<&str>) -> Option<Url> {
     let wanted = wanted?;
     let registered = &client?.post_logout_redirect_uris;
     registered.iter().find(|uri| *uri == wanted)?;

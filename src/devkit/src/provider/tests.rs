@@ -5,10 +5,10 @@ use jsonwebtoken::{DecodingKey, Validation, jwk::JwkSet};
 use serde_json::Value;
 
 use super::*;
-use crate::testing::{Browser, FREE_PORT, Page};
+use crate::testing::{FREE_PORT, TestBrowser, TestResponse};
 use model::clock::{Hand, Timestamp};
 
-mod signing_out;
+mod logout;
 
 const CALLBACK: &str = "https://localhost:8443/_gateway/callback";
 const SIGNED_OUT: &str = "https://localhost:8443/_gateway/signed-out";
@@ -19,23 +19,23 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 struct Setup {
     issuer: String,
-    provider: Arc<Provider>,
+    provider: Arc<DevProviderState>,
     hand: Hand,
     _stop: tokio_util::sync::DropGuard,
 }
 
 async fn start() -> Setup {
-    start_with(Account::demonstration()).await
+    start_with(DevAccount::demonstration()).await
 }
 
-async fn start_with(accounts: Vec<Account>) -> Setup {
-    let client = Client {
+async fn start_with(accounts: Vec<DevAccount>) -> Setup {
+    let client = DevClient {
         id: "gateway".to_owned(),
         secret: Some(SECRET.to_owned().into()),
         redirect_uris: vec![CALLBACK.to_owned()],
         post_logout_redirect_uris: vec![SIGNED_OUT.to_owned()],
     };
-    let settings = Settings {
+    let settings = DevProviderSettings {
         clients: vec![client],
         accounts,
     };
@@ -80,14 +80,14 @@ impl Setup {
     }
 
     /// A code for a person, without the page.
-    async fn code(&self, browser: &mut Browser, person: &str) -> String {
+    async fn code(&self, browser: &mut TestBrowser, person: &str) -> String {
         let page = browser
             .get(&self.authorize(&[("login_hint", person)]))
             .await;
         page.parameter("code").unwrap()
     }
 
-    async fn exchange(&self, code: &str, verifier: &str, secret: &str) -> Page {
+    async fn exchange(&self, code: &str, verifier: &str, secret: &str) -> TestResponse {
         let form = [
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -97,12 +97,14 @@ impl Setup {
             ("client_secret", secret),
         ];
         let url = format!("{}/token", self.issuer);
-        Browser::new().post(&url, &form).await
+        TestBrowser::new().post(&url, &form).await
     }
 
     /// The claims of an ID token, if a key of the published set signed it.
     async fn claims(&self, token: &str) -> Value {
-        let jwks = Browser::new().get(&format!("{}/jwks", self.issuer)).await;
+        let jwks = TestBrowser::new()
+            .get(&format!("{}/jwks", self.issuer))
+            .await;
         let jwks: JwkSet = serde_json::from_str(&jwks.body).unwrap();
         let head = jsonwebtoken::decode_header(token).unwrap();
         let jwk = jwks.find(&head.kid.unwrap()).unwrap();
@@ -121,7 +123,7 @@ impl Setup {
 #[tokio::test]
 async fn choosing_a_person_on_the_page_leads_to_their_claims() {
     let setup = start().await;
-    let mut browser = Browser::new();
+    let mut browser = TestBrowser::new();
     let page = browser.get(&setup.authorize(&[])).await;
     assert_eq!(page.status, StatusCode::OK);
     for name in ["Hanna Host", "Max Member", "Mia Member"] {
@@ -158,7 +160,11 @@ async fn choosing_a_person_on_the_page_leads_to_their_claims() {
 async fn the_scope_decides_which_claims_there_are() {
     let setup = start().await;
     let url = setup.authorize(&[("scope", "openid"), ("login_hint", "max"), ("nonce", "")]);
-    let code = Browser::new().get(&url).await.parameter("code").unwrap();
+    let code = TestBrowser::new()
+        .get(&url)
+        .await
+        .parameter("code")
+        .unwrap();
     let tokens = setup.exchange(&code, VERIFIER, SECRET).await.json();
     let claims = setup.claims(tokens["id_token"].as_str().unwrap()).await;
     assert_eq!(claims["sub"], "max");
@@ -168,7 +174,7 @@ async fn the_scope_decides_which_claims_there_are() {
 #[tokio::test]
 async fn a_code_is_good_once_for_a_minute_and_for_who_asked() {
     let setup = start().await;
-    let mut browser = Browser::new();
+    let mut browser = TestBrowser::new();
     let code = setup.code(&mut browser, "max").await;
     assert_eq!(
         setup.exchange(&code, VERIFIER, SECRET).await.status,
@@ -195,7 +201,7 @@ async fn a_code_is_good_once_for_a_minute_and_for_who_asked() {
 #[tokio::test]
 async fn the_client_may_use_basic_authentication() {
     let setup = start().await;
-    let code = setup.code(&mut Browser::new(), "mia").await;
+    let code = setup.code(&mut TestBrowser::new(), "mia").await;
     let encode =
         |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
     let credentials = BASE64_STANDARD.encode(format!("gateway:{}", encode(SECRET)));
@@ -205,21 +211,25 @@ async fn the_client_may_use_basic_authentication() {
         "grant_type=authorization_code&code={code}&redirect_uri={}&code_verifier={VERIFIER}",
         encode(CALLBACK)
     );
-    let page = Browser::new().send(request, &form).await;
+    let page = TestBrowser::new().send(request, &form).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.body);
 }
 
 #[tokio::test]
 async fn a_client_without_a_secret_proves_itself_by_its_verifier() {
     let setup = start().await;
-    setup.provider.register(Client {
+    setup.provider.register(DevClient {
         id: "public".to_owned(),
         secret: None,
         redirect_uris: vec![CALLBACK.to_owned()],
         post_logout_redirect_uris: Vec::new(),
     });
     let url = setup.authorize(&[("client_id", "public"), ("login_hint", "max")]);
-    let code = Browser::new().get(&url).await.parameter("code").unwrap();
+    let code = TestBrowser::new()
+        .get(&url)
+        .await
+        .parameter("code")
+        .unwrap();
     let form = [
         ("grant_type", "authorization_code"),
         ("code", code.as_str()),
@@ -228,14 +238,14 @@ async fn a_client_without_a_secret_proves_itself_by_its_verifier() {
         ("client_id", "public"),
     ];
     let url = format!("{}/token", setup.issuer);
-    let page = Browser::new().post(&url, &form).await;
+    let page = TestBrowser::new().post(&url, &form).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.body);
 }
 
 #[tokio::test]
 async fn a_second_tab_needs_no_choice_unless_it_asks_for_one() {
     let setup = start().await;
-    let mut browser = Browser::new();
+    let mut browser = TestBrowser::new();
     let quiet = setup.authorize(&[("prompt", "none")]);
     let page = browser.get(&quiet).await;
     assert_eq!(page.parameter("error").unwrap(), "login_required");
@@ -262,13 +272,13 @@ async fn requests_that_cannot_be_answered_safely_are_told_to_the_person_only() {
         ),
         ("redirect_uri", ""),
     ] {
-        let page = Browser::new().get(&setup.authorize(&[changes])).await;
+        let page = TestBrowser::new().get(&setup.authorize(&[changes])).await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{changes:?}");
         assert!(!page.headers.contains_key(header::LOCATION), "{changes:?}");
     }
     let twice = format!("{}&client_id=gateway", setup.authorize(&[]));
     assert_eq!(
-        Browser::new().get(&twice).await.status,
+        TestBrowser::new().get(&twice).await.status,
         StatusCode::BAD_REQUEST
     );
 }
@@ -285,7 +295,7 @@ async fn requests_that_break_the_protocol_are_told_to_the_client() {
         (("request", "eyJ"), "request_not_supported"),
         (("prompt", "none login"), "invalid_request"),
     ] {
-        let page = Browser::new().get(&setup.authorize(&[change])).await;
+        let page = TestBrowser::new().get(&setup.authorize(&[change])).await;
         assert_eq!(
             page.parameter("error").as_deref(),
             Some(error),
@@ -298,8 +308,8 @@ async fn requests_that_break_the_protocol_are_told_to_the_client() {
 #[tokio::test]
 async fn hostile_names_are_text_on_the_page() {
     let name = "<script>alert(1)</script>\"'&";
-    let setup = start_with(vec![Account::new("\"><i>", name, &["<b>"])]).await;
-    let page = Browser::new()
+    let setup = start_with(vec![DevAccount::new("\"><i>", name, &["<b>"])]).await;
+    let page = TestBrowser::new()
         .get(&setup.authorize(&[("state", "\"><u>")]))
         .await;
     for markup in ["<script>", "<i>", "<b>", "<u>"] {
@@ -313,16 +323,16 @@ async fn other_machines_and_other_names_are_refused() {
     let everywhere = "0.0.0.0:0".parse().unwrap();
     let refused = DevProvider::bind(
         everywhere,
-        Settings::default(),
+        DevProviderSettings::default(),
         Clock::system(),
         Random::system(),
     )
     .await;
-    assert!(matches!(refused, Err(DevError::NotLoopback(_))));
+    assert!(matches!(refused, Err(DevkitError::NotLoopback(_))));
     let setup = start().await;
     let rebound =
         Request::get(format!("{}/jwks", setup.issuer)).header(header::HOST, "evil.example");
-    let page = Browser::new().send(rebound, "").await;
+    let page = TestBrowser::new().send(rebound, "").await;
     assert_eq!(page.status, StatusCode::MISDIRECTED_REQUEST);
 }
 
@@ -330,7 +340,7 @@ async fn other_machines_and_other_names_are_refused() {
 async fn discovery_names_what_there_is() {
     let setup = start().await;
     let url = format!("{}/.well-known/openid-configuration", setup.issuer);
-    let document = Browser::new().get(&url).await.json();
+    let document = TestBrowser::new().get(&url).await.json();
     assert_eq!(document["issuer"], setup.issuer.as_str());
     for endpoint in [
         "authorization_endpoint",
@@ -338,7 +348,7 @@ async fn discovery_names_what_there_is() {
         "jwks_uri",
         "end_session_endpoint",
     ] {
-        let page = Browser::new()
+        let page = TestBrowser::new()
             .get(document[endpoint].as_str().unwrap())
             .await;
         assert_ne!(page.status, StatusCode::NOT_FOUND, "{endpoint}");

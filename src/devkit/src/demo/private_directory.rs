@@ -11,11 +11,11 @@ use model::random::Random;
 
 /// A new directory that only this account can enter. It goes away with its owner.
 #[derive(Debug)]
-pub(super) struct Directory(PathBuf);
+pub(super) struct PrivateDirectory(PathBuf);
 
-// === impl Directory ===
+// === impl PrivateDirectory ===
 
-impl Directory {
+impl PrivateDirectory {
     pub(super) fn create(random: &Random) -> io::Result<Self> {
         let name = format!("jitsi-auth-gateway-{}", random.text::<12>());
         let path = std::env::temp_dir().join(name);
@@ -42,7 +42,7 @@ impl Directory {
     }
 }
 
-impl Drop for Directory {
+impl Drop for PrivateDirectory {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
             tracing::warn!(%error, path = %self.0.display(), "temporary files were not removed");

@@ -3,7 +3,7 @@
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, jwk::Jwk};
 use serde_json::{Value, json};
 
-use crate::DevError;
+use crate::DevkitError;
 use model::random::Random;
 
 /// An RSA key pair that lives as long as the process.
@@ -17,7 +17,7 @@ pub(super) struct SigningKey {
 // === impl SigningKey ===
 
 impl SigningKey {
-    pub(super) fn generate(random: &Random) -> Result<Self, DevError> {
+    pub(super) fn generate(random: &Random) -> Result<Self, DevkitError> {
         let pem = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256)?.serialize_pem();
         let private = EncodingKey::from_rsa_pem(pem.as_bytes())?;
         let kid = random.text::<8>();

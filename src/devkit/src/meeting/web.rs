@@ -83,6 +83,6 @@ const FOLDERS: [&str; 9] = [
     "transcripts",
 ];
 
-const HTML: &str = include_str!("page/index.html");
-const CLIENT: &str = include_str!("page/client.js");
-const APP: &str = include_str!("page/app.js");
+const HTML: &str = include_str!("web/index.html");
+const CLIENT: &str = include_str!("web/client.js");
+const APP: &str = include_str!("web/app.js");

@@ -10,9 +10,9 @@ use http::{HeaderMap, Method, Request};
 
 /// A request as it arrived.
 #[derive(Clone)]
-pub struct Received {
+pub struct ReceivedRequest {
     /// What it asked for.
-    pub kind: Kind,
+    pub kind: RequestKind,
     /// The method.
     pub method: Method,
     /// The path, undecoded.
@@ -25,7 +25,7 @@ pub struct Received {
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum RequestKind {
     /// A page or a file; a keep-alive without an upgrade.
     Web,
     /// A WebSocket: its token is read.
@@ -38,12 +38,12 @@ pub enum Kind {
 
 /// The latest requests.
 #[derive(Debug, Default)]
-pub(super) struct Log(Mutex<VecDeque<Received>>);
+pub(super) struct RequestLog(Mutex<VecDeque<ReceivedRequest>>);
 
-// === impl Received ===
+// === impl ReceivedRequest ===
 
-impl Received {
-    pub(super) fn of<B>(kind: Kind, request: &Request<B>) -> Self {
+impl ReceivedRequest {
+    pub(super) fn of<B>(kind: RequestKind, request: &Request<B>) -> Self {
         Self {
             kind,
             method: request.method().clone(),
@@ -55,20 +55,20 @@ impl Received {
 }
 
 /// Without query and header, which can hold tokens.
-impl fmt::Debug for Received {
+impl fmt::Debug for ReceivedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} {} {}", self.kind, self.method, self.path)
     }
 }
 
-// === impl Log ===
+// === impl RequestLog ===
 
-impl Log {
-    pub(super) fn add<B>(&self, kind: Kind, request: &Request<B>) {
-        self.push(Received::of(kind, request));
+impl RequestLog {
+    pub(super) fn add<B>(&self, kind: RequestKind, request: &Request<B>) {
+        self.push(ReceivedRequest::of(kind, request));
     }
 
-    pub(super) fn push(&self, received: Received) {
+    pub(super) fn push(&self, received: ReceivedRequest) {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if log.len() >= MAX_KEPT {
             log.pop_front();
@@ -76,7 +76,7 @@ impl Log {
         log.push_back(received);
     }
 
-    pub(super) fn all(&self) -> Vec<Received> {
+    pub(super) fn all(&self) -> Vec<ReceivedRequest> {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         log.iter().cloned().collect()
     }

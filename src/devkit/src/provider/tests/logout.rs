@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn signing_out_ends_the_session_and_leads_only_to_registered_addresses() {
     let setup = start().await;
-    let mut browser = Browser::new();
+    let mut browser = TestBrowser::new();
     let code = setup.code(&mut browser, "hanna").await;
     let tokens = setup.exchange(&code, VERIFIER, SECRET).await.json();
     let hint = tokens["id_token"].as_str().unwrap();
@@ -31,7 +31,7 @@ async fn signing_out_ends_the_session_and_leads_only_to_registered_addresses() {
 #[tokio::test]
 async fn signing_out_without_a_hint_is_confirmed_first() {
     let setup = start().await;
-    let mut browser = Browser::new();
+    let mut browser = TestBrowser::new();
     setup.code(&mut browser, "hanna").await;
     let url = format!("{}/logout", setup.issuer);
     let page = browser.get(&format!("{url}?client_id=gateway")).await;

@@ -3,7 +3,7 @@
 use askama::Template;
 use http::{HeaderValue, StatusCode, header};
 
-use super::Account;
+use super::DevAccount;
 use crate::http::{self as server, Answer};
 
 /// The page to choose a person on.
@@ -39,7 +39,7 @@ pub(super) struct SignInPage<'p> {
     /// The authorization request's raw query, to be sent along with the choice.
     pub(super) request: &'p str,
     pub(super) client: &'p str,
-    pub(super) accounts: &'p [Account],
+    pub(super) accounts: &'p [DevAccount],
 }
 
 /// A page that says one thing, with a button if there is something to confirm.

@@ -6,16 +6,16 @@ use http::{HeaderValue, StatusCode, header};
 use url::{Url, form_urlencoded};
 
 use super::{
-    Client, Provider,
+    DevClient, DevProviderState,
     grants::{Code, SsoSession},
-    page::{Notice, SignInPage, html},
+    pages::{Notice, SignInPage, html},
 };
 use crate::http::{self as server, Answer};
 use model::session::CookieJar;
 
 /// An authorization request that may be answered.
 struct AuthorizationRequest {
-    client: Client,
+    client: DevClient,
     /// As the client registered it, letter by letter.
     registered: String,
     redirect_uri: Url,
@@ -42,9 +42,9 @@ enum Step {
     Refuse(&'static str),
 }
 
-// === impl Provider ===
+// === impl DevProviderState ===
 
-impl Provider {
+impl DevProviderState {
     /// Answers with a code if the person is known already, else with the page to choose on.
     pub(super) fn authorize(&self, raw: &str, cookies: CookieJar<'_>) -> Answer {
         let request = match self.read(raw) {

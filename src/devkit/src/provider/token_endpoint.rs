@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::{
-    Client, JSON, Provider,
+    DevClient, DevProviderState, JSON,
     grants::{ACCESS_LIFETIME, Access, Code},
 };
 use crate::http::{self as server, Answer};
 
 type Form<'f> = HashMap<Cow<'f, str>, Cow<'f, str>>;
 
-// === impl Provider ===
+// === impl DevProviderState ===
 
-impl Provider {
+impl DevProviderState {
     /// Gives tokens for a code. A code is used up by the first attempt, right or wrong.
     pub(super) fn exchange(&self, headers: &HeaderMap, form: &str) -> Answer {
         let form: Form<'_> = form_urlencoded::parse(form.as_bytes()).collect();
@@ -62,7 +62,7 @@ impl Provider {
 
     /// The client that the request proves to come from, by `client_secret_basic`,
     /// `client_secret_post`, or by nothing if it has no secret.
-    fn authenticate(&self, headers: &HeaderMap, form: &Form<'_>) -> Option<Client> {
+    fn authenticate(&self, headers: &HeaderMap, form: &Form<'_>) -> Option<DevClient> {
         let field = |name: &str| form.get(name).map(ToString::to_string);
         let (id, secret) = match authorization(headers, "Basic") {
             Some(encoded) => {
