@@ -13,7 +13,7 @@ use self::parts::{announcement, backend, pages, probed, rules, terms};
 pub use self::running::{Addresses, Running};
 use cluster::{presence::Presence, replica, revocation::Revocations, store};
 use config::Config;
-use doctor::Prober;
+use doctor::login_probe::LoginProber;
 use model::{clock::Clock, headers::TrustedProxies, random::Random, room::RoomKey};
 use observe::{
     metrics::{CertificateMetrics, ControlMetrics, Metrics, WorkerMetrics},
@@ -226,7 +226,7 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         running.tasks.spawn(placement.run(running.stopped.clone()));
     }
     if let (Some(every), Some(probed)) = (config.probe, &running.probed) {
-        let prober = Prober {
+        let prober = LoginProber {
             every,
             settings: probed.subscribe(),
             metrics: control_metrics.probe.clone(),

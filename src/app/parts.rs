@@ -8,7 +8,7 @@ use cluster::{
     store::Store,
 };
 use config::{Backend, Config, Jitsi, fingerprint};
-use doctor::{self, ProbeSettings};
+use doctor::login_probe::{LoginProbeSettings, ProbedBackend};
 use model::{
     clock::{Clock, Timestamp},
     policy::{Enter, Policy},
@@ -66,14 +66,14 @@ pub(super) fn rules(config: &Config, clock: Clock) -> Result<Rules, gateway::Set
 }
 
 /// What the probe works with.
-pub(super) fn probed(config: &Config) -> Option<ProbeSettings> {
+pub(super) fn probed(config: &Config) -> Option<LoginProbeSettings> {
     let jitsi = config.jitsi()?;
-    let backend = |(shard, upstream): (Option<&ShardName>, upstream::Settings)| doctor::Backend {
+    let backend = |(shard, upstream): (Option<&ShardName>, upstream::Settings)| ProbedBackend {
         name: shard.map_or(THE_ONE, ShardName::as_str).to_owned(),
         xmpp: upstream.xmpp,
         domain: upstream.xmpp_domain,
     };
-    Some(ProbeSettings {
+    Some(LoginProbeSettings {
         backends: jitsi.sets().into_iter().map(backend).collect(),
         token: jitsi.token.clone(),
     })

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use super::parts::{announcement, probed, rules};
 use cluster::{placement::Placement, replica::Announcement};
 use config::{self, Config, Written};
-use doctor::ProbeSettings;
+use doctor::login_probe::LoginProbeSettings;
 use model::clock::Clock;
 use observe::{metrics::ControlMetrics, traces::Traces};
 use proxy::{
@@ -47,7 +47,7 @@ pub struct Running {
     /// What this replica says of itself.
     pub(super) announcement: watch::Sender<Announcement>,
     /// What the probe works with, where there is a Jitsi to probe.
-    pub(super) probed: Option<watch::Sender<ProbeSettings>>,
+    pub(super) probed: Option<watch::Sender<LoginProbeSettings>>,
     /// Nothing more is accepted.
     pub(super) closed: CancellationToken,
     /// The control plane ends.

@@ -12,7 +12,7 @@ use http::uri::Authority;
 use humantime_serde::re::humantime;
 
 use super::{ConfigArgument, Context, Failure};
-use doctor::{self, Check, Order, Selection};
+use doctor::{self, Check, CheckSelection, DoctorOptions, Finding};
 use model::random::Random;
 
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ pub(super) struct DoctorArguments {
     junit: Option<PathBuf>,
     /// Only these checks and what they build upon: ids as B1, or letters, with commas between.
     #[arg(long, value_name = "IDS")]
-    only: Option<Selection>,
+    only: Option<CheckSelection>,
     /// Also open a test room with a random name, enter it as two people, and leave it. Without this
     /// no room is opened.
     #[arg(long)]
@@ -77,10 +77,10 @@ impl Context<'_, '_> {
                 let _ = writeln!(error.borrow_mut(), "{check} {}", check.title());
             }
         };
-        let order = Order {
+        let options = DoctorOptions {
             selection: arguments.only.unwrap_or_default(),
             deep: arguments.deep,
-            slow: arguments.slow,
+            idle: arguments.slow,
             jicofo: arguments.jicofo,
             progress: &progress,
         };
@@ -91,7 +91,7 @@ impl Context<'_, '_> {
         let random = Random::system();
         let mut said = None;
         loop {
-            let looking = doctor::examine(&config, &order, &self.clock, &random);
+            let looking = doctor::examine(&config, &options, &self.clock, &random);
             let Some(report) = runtime.block_on(until_interrupted(looking)) else {
                 break;
             };
@@ -100,7 +100,7 @@ impl Context<'_, '_> {
                 fs::write(file, report.junit())
                     .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
             }
-            let ids: Vec<_> = report.findings().iter().map(|own| own.id.clone()).collect();
+            let ids: Vec<_> = report.findings().iter().map(Finding::id).collect();
             // Who watches wants to hear of changes.
             if said.as_ref().is_none_or(|(_, before)| *before != ids) {
                 if arguments.watch.is_some() && !arguments.json {
@@ -144,7 +144,7 @@ impl Context<'_, '_> {
             let input = &mut *self.terminal.input;
             input.take(MAX_LOG_BYTES).read_to_end(&mut bytes)?;
         }
-        let explanations = doctor::explain(&String::from_utf8_lossy(&bytes));
+        let explanations = doctor::explain_log(&String::from_utf8_lossy(&bytes));
         let output = &mut self.terminal.output;
         if explanations.is_empty() {
             writeln!(

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use humantime_serde::re::humantime;
 
 use super::{ConfigArgument, Context, Failure};
-use doctor::TestPersons;
+use doctor::TestUsers;
 use model::{
     identity::Identity,
     policy::Role,
@@ -88,7 +88,7 @@ impl Context<'_, '_> {
         let minter = Minter::new(settings, self.clock.clone()).map_err(anyhow::Error::from)?;
         let lifetime = arguments.ttl.unwrap_or(settings.lifetime);
         let origin = config.public_url.origin();
-        let persons = TestPersons::new(&config, self.clock.clone(), Random::system());
+        let persons = TestUsers::new(&config, self.clock.clone(), Random::system());
         for (index, person) in people.iter().enumerate() {
             let role = arguments.moderator.role(index);
             let token = minter

@@ -1,126 +1,133 @@
-//! The OpenID provider: its description, and whether it knows this client, its secret and its
-//! redirect address, as far as that shows without a person.
+//! The OpenID provider: discovery, and whether it accepts the client, its secret and its redirect
+//! URI, as far as that shows without a user.
 
 mod logout;
 
 use http::{Response, StatusCode, header};
+use model::random::Random;
+use oidc::{Description, DescriptionError, FetchError, Probe, Settings, SignInFailure};
 use url::Url;
 
 use super::{
-    Check, Finding, Report, Watch,
-    clocks::{Dates, Neighbour},
-    wire::quoted,
+    Check, DoctorReport, Finding, FindingKind,
+    client::single_line,
+    clocks::{ClockOffsets, ClockSource},
+    options::Progress,
 };
-use model::random::Random;
-use oidc::{Description, DescriptionError, FetchError, Probe, Settings, SignInFailure};
 
-/// How the provider took an authorization request that asks for nobody.
+/// The response to an authorization request with `prompt=none`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Asked {
-    /// It sent the browser back with this error.
-    Back(String),
-    /// It would have somebody sign in.
+enum AuthorizationResponse {
+    /// A redirect to the client with this error.
+    Error(String),
+    /// A sign-in page, or a redirect to one.
     SignIn,
-    /// It showed an error of its own.
+    /// An error page of the provider.
     Page(String),
-    /// It was not to be asked from here.
+    /// No usable response: the endpoint may be reachable by browsers only.
     Unknown,
 }
 
-/// Looks at the provider.
+/// Runs the checks C4 and C5.
 pub(super) async fn examine(
     settings: &Settings,
     random: &Random,
-    watch: &Watch<'_>,
-    report: &mut Report,
-    dates: &mut Dates,
+    progress: &Progress<'_>,
+    report: &mut DoctorReport,
+    offsets: &mut ClockOffsets,
 ) {
-    watch.begins(Check::C4);
+    progress.begins(Check::Provider);
     let described = match Probe::new(settings) {
         Ok(probe) => match probe.describe().await {
             Ok(described) => Ok((probe, described)),
-            Err(error) => Err(description(settings, &error)),
+            Err(error) => Err(discovery_failed(settings, &error)),
         },
-        Err(error) => Err(found("settings", "nothing", error.to_string()).so(
-            "[oidc] cannot be used",
-            "look at oidc.issuer, oidc.internal_url and oidc.ca_file",
-        )),
+        Err(error) => Err(
+            found(FindingKind::ProviderSettings, "nothing", error.to_string()).with_remedy(
+                "[oidc] cannot be used",
+                "correct oidc.issuer, oidc.internal_url and oidc.ca_file",
+            ),
+        ),
     };
     let (probe, described) = match described {
         Ok(described) => described,
         Err(finding) => {
-            report.find(finding);
-            report.skip(&[Check::C5], "C4 failed");
+            report.fail(finding);
+            report.skip_dependents(Check::Provider);
             return;
         }
     };
-    dates.note(Neighbour::Provider, &described.headers);
-    let known = look(&probe, &described, settings, random).await;
-    if !report.settle(Check::C4, known) {
-        report.skip(&[Check::C5], "C4 failed");
-    } else if watch.begins(Check::C5) {
+    offsets.add(ClockSource::Provider, &described.headers);
+    let result = examine_client(&probe, &described, settings, random).await;
+    if !report.record(Check::Provider, result) {
+        report.skip_dependents(Check::Provider);
+    } else if progress.begins(Check::ProviderLogout) {
         logout::examine(&probe, &described, settings, report).await;
     }
 }
 
-async fn look(
+async fn examine_client(
     probe: &Probe,
     described: &Description,
     settings: &Settings,
     random: &Random,
 ) -> Result<(), Finding> {
     let text = || random.text::<32>();
-    let asked = match probe.ask(described, &text(), &text(), &text()).await {
-        Ok(answer) => read(&answer, &settings.redirect_uri),
-        Err(_) => Asked::Unknown,
+    let authorization = match probe.ask(described, &text(), &text(), &text()).await {
+        Ok(response) => classify(&response, &settings.redirect_uri),
+        Err(_) => AuthorizationResponse::Unknown,
     };
     let redeemed = probe.redeem(described, text().into(), &text()).await;
-    judged(settings, &asked, redeemed.as_ref().err())
+    evaluate_client(settings, &authorization, redeemed.as_ref().err())
 }
 
-fn found(what: &str, sent: impl Into<String>, got: impl Into<String>) -> Finding {
-    Finding::error(Check::C4, what).saw(sent, got)
+fn found(kind: FindingKind, sent: impl Into<String>, got: impl Into<String>) -> Finding {
+    Finding::error(kind).with_exchange(sent, got)
 }
 
-fn description(settings: &Settings, error: &DescriptionError) -> Finding {
-    let sent = format!("a request for the description of {}", settings.issuer);
-    let reach = "look at name resolution, firewalls and proxies here; oidc.internal_url names another \
-                 way to the provider, oidc.ca_file its authority, oidc.http_proxy a proxy";
+fn discovery_failed(settings: &Settings, error: &DescriptionError) -> Finding {
+    let sent = format!(
+        "a request for the discovery document of {}",
+        settings.issuer
+    );
+    let reach = "check name resolution, firewalls and proxies here; oidc.internal_url sets another \
+                 address of the provider, oidc.ca_file its certificate authority, oidc.http_proxy a \
+                 proxy";
     match error {
-        DescriptionError::Unreachable(why) => found("unreached", sent, why).so(
-            "the provider cannot be reached from here, so nobody signs in",
+        DescriptionError::Unreachable(why) => found(FindingKind::ProviderUnreached, sent, why).with_remedy(
+            "the provider cannot be reached from here, so sign-in fails",
             reach,
         ),
-        DescriptionError::Issuer { found: theirs } => found("issuer", sent, format!("issuer {theirs:?}")).so(
-            "the provider calls itself something else, so its tokens are not believed",
+        DescriptionError::Issuer { found: theirs } => found(FindingKind::ProviderIssuer, sent, format!("issuer {theirs:?}")).with_remedy(
+            "the provider has another issuer, so its tokens are refused",
             format!(
-                "write oidc.issuer = {theirs:?} exactly so, slash at the end or not; if that is an \
+                "set oidc.issuer = {theirs:?} exactly, with or without a trailing slash; if that is an \
                  internal name, set the provider's own public address (KC_HOSTNAME in Keycloak)"
             ),
         ),
-        DescriptionError::Answer(status) => found("description", sent, status.to_string()).so(
-            "there is no description of a provider at this address",
-            "look at oidc.issuer: the address before /.well-known/openid-configuration, for Keycloak \
+        DescriptionError::Answer(status) => found(FindingKind::ProviderDiscovery, sent, status.to_string()).with_remedy(
+            "there is no discovery document at this address",
+            "correct oidc.issuer: the address before /.well-known/openid-configuration, for Keycloak \
              https://HOST/realms/REALM",
         ),
-        DescriptionError::Unusable(why) => found("description", sent, why).so(
-            "the provider's description cannot be used",
-            "look at oidc.issuer, and at what it describes",
+        DescriptionError::Unusable(why) => found(FindingKind::ProviderDiscovery, sent, why).with_remedy(
+            "the discovery document cannot be used",
+            "correct oidc.issuer, or the provider's discovery document",
         ),
-        DescriptionError::Keys(why) => found("keys", sent, why).so(
-            "the provider's keys cannot be fetched or used, so its tokens are not believed",
+        DescriptionError::Keys(why) => found(FindingKind::ProviderKeys, sent, why).with_remedy(
+            "the provider's keys cannot be fetched or used, so its tokens are refused",
             reach,
         ),
     }
 }
 
-fn read(answer: &Response<Vec<u8>>, redirect_uri: &Url) -> Asked {
-    let location = answer.headers().get(header::LOCATION);
+fn classify(response: &Response<Vec<u8>>, redirect_uri: &Url) -> AuthorizationResponse {
+    let location = response.headers().get(header::LOCATION);
     let location = location
         .and_then(|location| location.to_str().ok())
         .unwrap_or_default();
-    let body = String::from_utf8_lossy(answer.body());
-    if answer.status().is_redirection() {
+    let body = String::from_utf8_lossy(response.body());
+    if response.status().is_redirection() {
         let error = Url::parse(location).ok().and_then(|url| {
             let mut pairs = url.query_pairs();
             pairs
@@ -128,16 +135,20 @@ fn read(answer: &Response<Vec<u8>>, redirect_uri: &Url) -> Asked {
                 .map(|(_, error)| error.into_owned())
         });
         return match error {
-            Some(error) if location.starts_with(redirect_uri.as_str()) => Asked::Back(error),
-            Some(error) => Asked::Page(quoted(&error)),
-            None if location.contains("/error") => Asked::Page(quoted(location)),
-            None => Asked::SignIn,
+            Some(error) if location.starts_with(redirect_uri.as_str()) => {
+                AuthorizationResponse::Error(error)
+            }
+            Some(error) => AuthorizationResponse::Page(single_line(&error)),
+            None if location.contains("/error") => {
+                AuthorizationResponse::Page(single_line(location))
+            }
+            None => AuthorizationResponse::SignIn,
         };
     }
     let brief = format!(
         "{} {}",
-        answer.status().as_u16(),
-        quoted(&without_tags(&body))
+        response.status().as_u16(),
+        single_line(&without_tags(&body))
     );
     let folded = body.to_lowercase();
     let complains = [
@@ -148,16 +159,17 @@ fn read(answer: &Response<Vec<u8>>, redirect_uri: &Url) -> Asked {
     ]
     .iter()
     .any(|part| folded.contains(part));
-    match answer.status() {
-        StatusCode::OK if !complains => Asked::SignIn,
-        status if status.is_server_error() => Asked::Unknown,
-        _ => Asked::Page(brief),
+    match response.status() {
+        StatusCode::OK if !complains => AuthorizationResponse::SignIn,
+        status if status.is_server_error() => AuthorizationResponse::Unknown,
+        _ => AuthorizationResponse::Page(brief),
     }
 }
 
-fn judged(
+/// `refusal` is the token endpoint's response to an invalid code.
+fn evaluate_client(
     settings: &Settings,
-    asked: &Asked,
+    authorization: &AuthorizationResponse,
     refusal: Option<&SignInFailure>,
 ) -> Result<(), Finding> {
     let Settings {
@@ -166,66 +178,71 @@ fn judged(
         scopes,
         ..
     } = settings;
-    let code = "a code that nobody issued, to the token endpoint";
-    let request = "an authorization request that asks for nobody (prompt=none)";
+    let code = "an invalid code, to the token endpoint";
+    let request = "an authorization request with prompt=none";
     if matches!(refusal, Some(SignInFailure::ClientRefused)) {
-        return Err(match asked {
-            Asked::Page(page) => found("client", request, page).so(
+        return Err(match authorization {
+            AuthorizationResponse::Page(page) => found(FindingKind::ProviderClient, request, page).with_remedy(
                 format!("the provider does not know the client {client:?}"),
-                "write the client id as the provider has it into oidc.client_id, and see that the \
-                 client is enabled",
+                "set oidc.client_id to the client id at the provider, and check that the client is enabled",
             ),
-            _ => found("secret", code, "invalid_client").so(
+            _ => found(FindingKind::ProviderSecret, code, "invalid_client").with_remedy(
                 format!("the provider knows the client {client:?}, but refuses its secret"),
-                "copy the client's secret into oidc.client_secret_file again, and look at \
+                "copy the client's secret into oidc.client_secret_file again, and compare \
                  oidc.client_auth: client_secret_basic or client_secret_post",
             ),
         });
     }
-    match asked {
-        Asked::Page(page) => {
-            return Err(found("redirect", request, page).so(
-                "the provider does not accept our redirect address for this client",
+    match authorization {
+        AuthorizationResponse::Page(page) => {
+            return Err(found(FindingKind::ProviderRedirectUri, request, page).with_remedy(
+                "the provider does not accept the gateway's redirect URI for this client",
                 format!(
-                    "register {redirect_uri} as a redirect address of {client:?} (Valid redirect URIs \
+                    "register {redirect_uri} as a redirect URI of {client:?} (Valid redirect URIs \
                      in Keycloak, Authorised redirect URIs at Google)"
                 ),
             ));
         }
-        Asked::Back(error) if error == "invalid_scope" => {
-            return Err(found("scope", request, error).so(
-                "the provider refuses a scope that we ask for",
-                format!(
-                    "take it out of oidc.scopes, or allow it: {}",
-                    scopes.join(" ")
+        AuthorizationResponse::Error(error) if error == "invalid_scope" => {
+            return Err(
+                found(FindingKind::ProviderScope, request, error).with_remedy(
+                    "the provider refuses a scope of oidc.scopes",
+                    format!(
+                        "remove it from oidc.scopes, or allow it at the provider: {}",
+                        scopes.join(" ")
+                    ),
                 ),
-            ));
+            );
         }
-        Asked::Back(error)
+        AuthorizationResponse::Error(error)
             if matches!(
                 error.as_str(),
                 "unauthorized_client" | "unsupported_response_type" | "invalid_request"
             ) =>
         {
-            return Err(found("flow", request, error).so(
-                "the provider refuses the authorization code flow for this client",
-                "enable the code flow (Standard flow in Keycloak) with PKCE by S256",
-            ));
+            return Err(
+                found(FindingKind::ProviderFlow, request, error).with_remedy(
+                    "the provider refuses the authorization code flow for this client",
+                    "enable the code flow (Standard flow in Keycloak) with PKCE by S256",
+                ),
+            );
         }
         _ => {}
     }
     match refusal {
         Some(SignInFailure::TokenEndpoint(
             error @ (FetchError::Unreachable(_) | FetchError::Timeout | FetchError::Redirected(_)),
-        )) => Err(found("token-endpoint", code, error.to_string()).so(
-            "the token endpoint cannot be reached from here, so nobody signs in",
-            "set oidc.internal_url to the provider's address as seen from here",
-        )),
+        )) => Err(
+            found(FindingKind::ProviderTokenEndpoint, code, error.to_string()).with_remedy(
+                "the token endpoint cannot be reached from here, so sign-in fails",
+                "set oidc.internal_url to the provider's address as seen from here",
+            ),
+        ),
         _ => Ok(()),
     }
 }
 
-/// Error pages are full of markup and hold one sentence.
+/// Removes markup: an error page has one sentence of text.
 fn without_tags(html: &str) -> String {
     let body = html.split_once("<body").map_or(html, |(_, body)| body);
     let mut text = String::new();
@@ -248,91 +265,98 @@ fn without_tags(html: &str) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, location: &str, body: &str) -> Response<Vec<u8>> {
-        let answer = Response::builder()
+    fn response(status: u16, location: &str, body: &str) -> Response<Vec<u8>> {
+        let response = Response::builder()
             .status(status)
             .header(header::LOCATION, location);
-        answer.body(body.as_bytes().to_vec()).unwrap()
+        response.body(body.as_bytes().to_vec()).unwrap()
     }
 
     #[test]
-    fn answers_of_many_providers_are_read() {
+    fn responses_of_many_providers_are_classified() {
         let ours = Url::parse("https://meet.example.org/_gateway/callback").unwrap();
         let back = "https://meet.example.org/_gateway/callback?error=login_required&state=x";
         assert_eq!(
-            read(&answer(303, back, ""), &ours),
-            Asked::Back("login_required".to_owned())
+            classify(&response(303, back, ""), &ours),
+            AuthorizationResponse::Error("login_required".to_owned())
         );
-        let page = |answer| matches!(read(&answer, &ours), Asked::Page(_));
+        let page = |response| matches!(classify(&response, &ours), AuthorizationResponse::Page(_));
         // Keycloak, oidc-provider, Google.
-        assert!(page(answer(
+        assert!(page(response(
             400,
             "",
             "<p>Invalid parameter: redirect_uri</p>"
         )));
-        assert!(page(answer(400, "", "<pre>invalid_client</pre>")));
-        assert!(page(answer(
+        assert!(page(response(400, "", "<pre>invalid_client</pre>")));
+        assert!(page(response(
             302,
             "https://sso/signin/oauth/error?authError=Cg",
             ""
         )));
-        // A page to sign in on, and a way to one.
+        // A sign-in page, and a redirect to one.
         assert_eq!(
-            read(&answer(200, "", "<form>Password"), &ours),
-            Asked::SignIn
+            classify(&response(200, "", "<form>Password"), &ours),
+            AuthorizationResponse::SignIn
         );
         assert_eq!(
-            read(&answer(302, "https://sso/login", ""), &ours),
-            Asked::SignIn
+            classify(&response(302, "https://sso/login", ""), &ours),
+            AuthorizationResponse::SignIn
         );
-        assert_eq!(read(&answer(503, "", ""), &ours), Asked::Unknown);
+        assert_eq!(
+            classify(&response(503, "", ""), &ours),
+            AuthorizationResponse::Unknown
+        );
     }
 
     #[test]
-    fn client_secret_and_redirect_are_told_apart() {
-        let settings = crate::tests::oidc_settings();
-        let id = |asked, redeemed| {
-            judged(&settings, &asked, Some(&redeemed))
+    fn client_secret_and_redirect_uri_have_their_own_findings() {
+        let settings = crate::fixtures::oidc_settings();
+        let id = |authorization, redeemed| {
+            evaluate_client(&settings, &authorization, Some(&redeemed))
                 .err()
-                .map(|finding| finding.id)
+                .map(|finding| finding.id())
         };
-        let page = || Asked::Page("no".to_owned());
-        let back = |error: &str| Asked::Back(error.to_owned());
+        let page = || AuthorizationResponse::Page("no".to_owned());
+        let redirect = |error: &str| AuthorizationResponse::Error(error.to_owned());
         let cases = [
             (page(), SignInFailure::ClientRefused, Some("C4.client")),
             (
-                back("login_required"),
+                redirect("login_required"),
                 SignInFailure::ClientRefused,
                 Some("C4.secret"),
             ),
             (page(), SignInFailure::CodeRefused, Some("C4.redirect")),
             (
-                back("invalid_scope"),
+                redirect("invalid_scope"),
                 SignInFailure::CodeRefused,
                 Some("C4.scope"),
             ),
             (
-                back("unauthorized_client"),
+                redirect("unauthorized_client"),
                 SignInFailure::CodeRefused,
                 Some("C4.flow"),
             ),
             (
-                Asked::Unknown,
+                AuthorizationResponse::Unknown,
                 SignInFailure::TokenEndpoint(FetchError::Timeout),
                 Some("C4.token-endpoint"),
             ),
-            (back("login_required"), SignInFailure::CodeRefused, None),
-            (Asked::SignIn, SignInFailure::CodeRefused, None),
+            (redirect("login_required"), SignInFailure::CodeRefused, None),
+            (
+                AuthorizationResponse::SignIn,
+                SignInFailure::CodeRefused,
+                None,
+            ),
         ];
-        for (asked, redeemed, expected) in cases {
-            assert_eq!(id(asked, redeemed).as_deref(), expected);
+        for (authorization, redeemed, expected) in cases {
+            assert_eq!(id(authorization, redeemed).as_deref(), expected);
         }
     }
 
     #[test]
-    fn sentences_are_found_in_pages() {
+    fn text_of_error_pages_is_extracted() {
         let page = "<head><style>p { color: red }</style></head><body class=x><p>Invalid <b>id</b></p></body>";
-        assert_eq!(quoted(&without_tags(page)), "Invalid id");
-        assert_eq!(quoted(&without_tags("plain")), "plain");
+        assert_eq!(single_line(&without_tags(page)), "Invalid id");
+        assert_eq!(single_line(&without_tags("plain")), "plain");
     }
 }

@@ -29,7 +29,8 @@ use rustls::{
 };
 use url::Url;
 
-use super::{Settings, SetupError};
+use super::{Settings, SetupError, system_roots};
+pub(super) use observe::error_chain as in_full;
 use observe::metrics::ProviderMetrics;
 
 /// Speaks HTTP to the provider; clones share connections.
@@ -234,14 +235,6 @@ async fn read(answer: Response<Incoming>) -> Result<Response<Vec<u8>>, FetchErro
     Ok(Response::from_parts(head, body.to_bytes().into()))
 }
 
-/// The error and what caused it, in one line.
-pub(super) fn in_full(error: &dyn Error) -> String {
-    std::iter::successors(Some(error), |&error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
-}
-
 /// A URL that was parsed as one is a URI, too, but for characters that only URLs forgive; those
 /// end up at a place that does not exist.
 fn uri_of(url: &Url) -> Uri {
@@ -291,11 +284,7 @@ fn roots(ca_pem: Option<&[u8]>) -> Result<RootCertStore, SetupError> {
             Ok(roots)
         };
     }
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    Ok(roots)
+    Ok(system_roots())
 }
 
 /// CONNECT for plain HTTP as well: one way through the proxy, whatever the target speaks.

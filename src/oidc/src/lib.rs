@@ -19,6 +19,7 @@ mod logout;
 mod probe;
 mod provider;
 mod registered;
+mod root_store;
 mod userinfo;
 
 use std::{sync::Arc, time::Duration};
@@ -44,6 +45,7 @@ pub use self::{
     logout::{LogoutError, LogoutRequest},
     probe::{Description, DescriptionError, Probe},
     provider::Status,
+    root_store::system_roots,
 };
 pub use model::jws::TokenError;
 use model::{

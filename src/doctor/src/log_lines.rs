@@ -1,4 +1,4 @@
-//! Lines of logs and of browsers' consoles, and what they mean.
+//! Explains known lines of logs and of browsers' consoles.
 
 mod patterns;
 #[cfg(test)]
@@ -6,29 +6,27 @@ mod symptoms;
 
 use std::fmt;
 
-use self::patterns::{PATTERNS, Pattern};
+use self::patterns::{Pattern, patterns};
+use super::client::single_line;
 
-/// A line that is known, and what it means.
+/// A known line with its explanation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Explanation {
-    /// The line's number, from 1.
+pub struct LogExplanation {
+    /// The number of the first such line, from 1.
     pub line: usize,
-    /// How many lines say the same.
+    /// The number of lines with this explanation.
     pub times: usize,
-    /// The line, shortened, without what may be a token.
+    /// The first such line, shortened, with tokens removed.
     pub text: String,
     pattern: &'static Pattern,
 }
 
-/// Explains the lines that are known, each cause once. Causes come before what follows from them.
-pub fn explain(text: &str) -> Vec<Explanation> {
-    let mut explanations: Vec<(usize, Explanation)> = Vec::new();
+/// Explains the known lines of a log, each explanation once. Causes come before consequences.
+pub fn explain_log(text: &str) -> Vec<LogExplanation> {
+    let mut explanations: Vec<(usize, LogExplanation)> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let folded = line.to_lowercase();
-        let known = PATTERNS
-            .iter()
-            .enumerate()
-            .find(|(_, own)| own.fits(&folded));
+        let known = patterns().enumerate().find(|(_, own)| own.matches(&folded));
         let Some((rank, pattern)) = known else {
             continue;
         };
@@ -36,10 +34,10 @@ pub fn explain(text: &str) -> Vec<Explanation> {
             Some((_, explanation)) => explanation.times += 1,
             None => explanations.push((
                 rank,
-                Explanation {
+                LogExplanation {
                     line: number,
                     times: 1,
-                    text: shown(line),
+                    text: shorten_and_redact(line),
                     pattern,
                 },
             )),
@@ -49,26 +47,26 @@ pub fn explain(text: &str) -> Vec<Explanation> {
     explanations.into_iter().map(|(_, own)| own).collect()
 }
 
-// === impl Explanation ===
+// === impl LogExplanation ===
 
-impl Explanation {
-    /// What the line means.
+impl LogExplanation {
+    /// The cause of the line.
     pub fn meaning(&self) -> &'static str {
         self.pattern.meaning
     }
 
-    /// What to change.
+    /// The setting to change.
     pub fn remedy(&self) -> &'static str {
         self.pattern.remedy
     }
 
-    /// The check of the doctor that looks at it, if one does.
-    pub fn check(&self) -> Option<&'static str> {
-        self.pattern.check
+    /// The checks that confirm the explanation, for `--only`.
+    pub fn checks(&self) -> Option<&'static str> {
+        self.pattern.checks
     }
 }
 
-impl fmt::Display for Explanation {
+impl fmt::Display for LogExplanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}", self.line)?;
         if self.times > 1 {
@@ -77,21 +75,21 @@ impl fmt::Display for Explanation {
         writeln!(f, ": {}", self.text)?;
         writeln!(f, "  means   {}", self.meaning())?;
         writeln!(f, "  change  {}", self.remedy())?;
-        if let Some(check) = self.check() {
-            writeln!(f, "  see     doctor --only {check}")?;
+        if let Some(checks) = self.checks() {
+            writeln!(f, "  see     doctor --only {checks}")?;
         }
         Ok(())
     }
 }
 
-/// A line that can be shown to others: short, one line, without tokens.
-fn shown(line: &str) -> String {
+/// Shortens a line and removes tokens, so that it can be passed on.
+fn shorten_and_redact(line: &str) -> String {
     let words = line.split_whitespace().map(|word| match word.find("eyJ") {
-        // The head of every JWT begins with an opening brace and a quotation mark.
+        // The base64url of `{"`, with which the header of every JWT begins.
         Some(at) => format!("{}<token>", word.get(..at).unwrap_or_default()),
         None => word.to_owned(),
     });
-    super::wire::quoted(&words.collect::<Vec<_>>().join(" "))
+    single_line(&words.collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -99,28 +97,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_come_first_and_once() {
+    fn causes_are_listed_first_and_once() {
         let log = "Nov 21 08:00:01 muc.meet.jitsi:token_verification warn Room does not exist\n\
                    nothing to see here\n\
                    startup error 'app_id' must not be empty\n\
                    startup error 'app_id' must not be empty\n";
-        let found = explain(log);
+        let found = explain_log(log);
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].line, found[0].times), (3, 2));
-        assert_eq!(found[0].check(), Some("B4,J3"));
+        assert_eq!(found[0].checks(), Some("B4,J3"));
         let text = found[0].to_string();
         assert!(
             text.starts_with("line 3 and 1 more: startup error 'app_id'"),
             "{text}"
         );
         assert!(text.contains("JWT_APP_ID"), "{text}");
-        assert!(explain("all is well\n").is_empty());
+        assert!(explain_log("all is well\n").is_empty());
     }
 
     #[test]
-    fn tokens_are_not_shown() {
+    fn tokens_are_removed() {
         let line = "Invalid signature for token=eyJhbGciOiJIUzI1NiJ9.e30.c2ln and more";
-        let found = explain(line);
+        let found = explain_log(line);
         assert_eq!(
             found[0].text,
             "Invalid signature for token=<token> and more"

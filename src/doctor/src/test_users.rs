@@ -1,4 +1,4 @@
-//! A test person: somebody whom the gateway lets into one room by a token that only it accepts.
+//! Test users: identities that the gateway admits to one room by a token of its own.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use model::{
     token::{ClientToken, ClientTokenKind, ClientTokens},
 };
 
-/// Makes tokens for test persons of one deployment.
+/// Issues tokens for test users of one deployment.
 #[derive(Debug)]
-pub struct TestPersons {
+pub struct TestUsers {
     tokens: ClientTokens,
     passes: Passes,
     clock: Clock,
     random: Random,
 }
 
-// === impl TestPersons ===
+// === impl TestUsers ===
 
-impl TestPersons {
-    /// Those whom the gateway of this configuration believes.
+impl TestUsers {
+    /// Signs with the keys of the configuration, so that its gateway accepts the tokens.
     pub fn new(config: &Config, clock: Clock, random: Random) -> Self {
         let origin = config.public_url.origin();
         Self {
@@ -36,25 +36,25 @@ impl TestPersons {
         }
     }
 
-    /// A token for a room's address or a connection to it, as `jwt` or `token`.
+    /// A token for one room: `jwt` of its page, `token` of its connections.
     pub fn invite(
         &self,
         room: &RoomKey,
         role: Role,
-        person: &Identity,
+        user: &Identity,
         lifetime: Duration,
     ) -> ClientToken {
         let ends = self.clock.now().after(lifetime);
         let pass = self
             .passes
-            .issue(room, standing(role), person.clone(), ends, &self.random);
+            .issue(room, standing(role), user.clone(), ends, &self.random);
         let (features, kind) = (Features::default(), ClientTokenKind::Embed);
         self.tokens
             .issue(&pass, room, role, &features, kind, lifetime)
     }
 }
 
-/// As if a member had come by a host's link, so that the rules give the role.
+/// That of a member with an invitation, a host link for moderators: the rules derive the role.
 fn standing(role: Role) -> Standing {
     Standing::Invited(Invited {
         link: TEST_LINK.to_owned(),
@@ -63,11 +63,11 @@ fn standing(role: Role) -> Standing {
     })
 }
 
-/// Whether the rules let a test person into the room at once.
-pub(super) fn may_enter(config: &Config, room: &RoomKey, person: &Identity, clock: &Clock) -> bool {
+/// Whether the policy admits a test user to the room without waiting.
+pub(super) fn is_admitted(config: &Config, room: &RoomKey, user: &Identity, clock: &Clock) -> bool {
     let standing = standing(Role::Moderator);
     let visitor = Visitor {
-        identity: person,
+        identity: user,
         standing: &standing,
         owner: false,
     };
@@ -79,5 +79,5 @@ pub(super) fn may_enter(config: &Config, room: &RoomKey, person: &Identity, cloc
     matches!(admission, Admission::Admit(_))
 }
 
-/// The links of test persons, by which they can be told in the audit log.
+/// Marks test users in the audit log.
 const TEST_LINK: &str = "token-mint";

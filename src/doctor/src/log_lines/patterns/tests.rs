@@ -1,7 +1,7 @@
 use super::*;
-use crate::explain::{explain, symptoms::SYMPTOMS};
+use crate::log_lines::{explain_log, symptoms::SYMPTOMS};
 
-/// Lines as the programs write them, and what has to be in their explanation.
+/// Lines as the programs write them, and a part of their explanation.
 const LINES: &[(&str, &str)] = &[
     (
         "muc.meet.jitsi:token_verification error 'app_id' must not be empty",
@@ -114,26 +114,31 @@ const LINES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn every_pattern_explains_a_line_and_every_line_is_explained() {
+fn each_pattern_matches_a_line_and_each_line_has_a_pattern() {
     let mut explained = Vec::new();
     for (line, expected) in LINES.iter().chain(SYMPTOMS) {
-        let found = explain(line);
+        let found = explain_log(line);
         assert_eq!(found.len(), 1, "{line}");
         let text = found[0].to_string();
         assert!(text.contains(expected), "{line}: {text}");
         explained.push(found[0].pattern);
     }
-    for pattern in PATTERNS {
+    for pattern in patterns() {
         assert!(explained.contains(&pattern), "{pattern:?}");
     }
 }
 
 #[test]
-fn patterns_name_checks_that_exist() {
-    for pattern in PATTERNS {
-        assert!(pattern.says.iter().all(|part| *part == part.to_lowercase()));
-        if let Some(checks) = pattern.check {
-            assert!(checks.parse::<crate::Selection>().is_ok(), "{checks}");
+fn parts_are_lower_case_and_checks_exist() {
+    for pattern in patterns() {
+        assert!(
+            pattern
+                .parts
+                .iter()
+                .all(|part| *part == part.to_lowercase())
+        );
+        if let Some(checks) = pattern.checks {
+            assert!(checks.parse::<crate::CheckSelection>().is_ok(), "{checks}");
         }
     }
 }

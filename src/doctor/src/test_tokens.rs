@@ -1,4 +1,4 @@
-//! Good tokens and bad ones, for test rooms with random names.
+//! Valid and bad tokens for test rooms, which have random names.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use model::{
     token::{Minter, Settings, SignerError, SigningSettings},
 };
 
-/// Makes the tokens of one examination.
-pub(super) struct Tokens {
+/// Signs the tokens of one examination with the settings of the gateway.
+pub(super) struct TestTokens {
     settings: Settings,
     minter: Minter,
     clock: Clock,
     random: Random,
 }
 
-// === impl Tokens ===
+// === impl TestTokens ===
 
-impl Tokens {
+impl TestTokens {
     pub(super) fn new(
         settings: &Settings,
         clock: Clock,
@@ -40,53 +40,54 @@ impl Tokens {
         })
     }
 
-    /// A room that nobody else is in.
+    /// A new room that nobody uses.
     pub(super) fn room(&self) -> RoomKey {
         let name = format!(
             "gateway-doctor-{:016x}",
             u64::from_be_bytes(self.random.bytes())
         );
-        RoomKey::from_text(&name).expect("letters, digits and dashes name a room")
+        // Infallible: the name has letters, digits and dashes only.
+        RoomKey::from_text(&name).expect("the name is a room name")
     }
 
-    /// A good token.
-    pub(super) fn good(&self, room: &RoomKey, role: Role) -> Result<String, SignerError> {
-        self.with(&self.minter, room, role)
+    /// A token as the gateway signs it.
+    pub(super) fn valid(&self, room: &RoomKey, role: Role) -> Result<String, SignerError> {
+        self.mint(&self.minter, room, role)
     }
 
-    /// A token of another issuer, otherwise good.
-    pub(super) fn of_other_issuer(&self, room: &RoomKey) -> Result<String, SignerError> {
-        self.changed(room, |settings| {
-            settings.issuer = format!("{STRANGER}-issuer");
+    /// A valid token but for its issuer.
+    pub(super) fn of_foreign_issuer(&self, room: &RoomKey) -> Result<String, SignerError> {
+        self.valid_but(room, |settings| {
+            settings.issuer = format!("{UNKNOWN}-issuer");
         })
     }
 
-    /// A token for another audience, otherwise good.
-    pub(super) fn for_other_audience(&self, room: &RoomKey) -> Result<String, SignerError> {
-        self.changed(room, |settings| {
-            settings.audience = format!("{STRANGER}-audience");
+    /// A valid token but for its audience.
+    pub(super) fn for_foreign_audience(&self, room: &RoomKey) -> Result<String, SignerError> {
+        self.valid_but(room, |settings| {
+            settings.audience = format!("{UNKNOWN}-audience");
         })
     }
 
-    /// A token by another key.
-    pub(super) fn by_other_key(&self, room: &RoomKey) -> Result<String, SignerError> {
+    /// A valid token but for its signature.
+    pub(super) fn forged(&self, room: &RoomKey) -> Result<String, SignerError> {
         match &self.settings.signing {
-            SigningSettings::Secret { .. } => self.changed(room, |settings| {
+            SigningSettings::Secret { .. } => self.valid_but(room, |settings| {
                 if let SigningSettings::Secret { secret, .. } = &mut settings.signing {
                     *secret = self.random.text::<64>().into();
                 }
             }),
-            // The signature is turned around: no other RSA key has to be made for that.
+            // A reversed signature is invalid; generating an RSA key would take seconds.
             SigningSettings::Keys { .. } => {
-                let good = self.good(room, Role::Participant)?;
-                let (message, signature) = good.rsplit_once('.').unwrap_or_default();
-                let turned: String = signature.chars().rev().collect();
-                Ok(format!("{message}.{turned}"))
+                let valid = self.valid(room, Role::Participant)?;
+                let (message, signature) = valid.rsplit_once('.').unwrap_or_default();
+                let reversed: String = signature.chars().rev().collect();
+                Ok(format!("{message}.{reversed}"))
             }
         }
     }
 
-    /// A token that was good until a minute ago, by the right key.
+    /// A token that expired an hour ago, signed by the right key.
     pub(super) fn expired(&self, room: &RoomKey) -> Result<String, SignerError> {
         let now = self.clock.now();
         let claims = self.claims(
@@ -115,7 +116,7 @@ impl Tokens {
         Ok(jsonwebtoken::encode(&header, &claims, &key)?)
     }
 
-    /// A token that says that it needs no signature, and has something in its place.
+    /// A token with the algorithm `none` (RFC 7518 § 3.6) and a signature of one byte.
     pub(super) fn unsigned(&self, room: &RoomKey) -> String {
         let now = self.clock.now();
         let until = now.after(self.settings.lifetime).as_unix();
@@ -140,7 +141,7 @@ impl Tokens {
         })
     }
 
-    fn changed(
+    fn valid_but(
         &self,
         room: &RoomKey,
         change: impl FnOnce(&mut Settings),
@@ -148,26 +149,26 @@ impl Tokens {
         let mut settings = self.settings.clone();
         change(&mut settings);
         let minter = Minter::new(&settings, self.clock.clone())?;
-        self.with(&minter, room, Role::Participant)
+        self.mint(&minter, room, Role::Participant)
     }
 
-    fn with(&self, minter: &Minter, room: &RoomKey, role: Role) -> Result<String, SignerError> {
-        let who = Identity {
+    fn mint(&self, minter: &Minter, room: &RoomKey, role: Role) -> Result<String, SignerError> {
+        let user = Identity {
             subject: SUBJECT.to_owned(),
             name: Some(NAME.to_owned()),
             ..Identity::default()
         };
-        // As short as operations make it: what is tested is what people get.
-        let token = minter.mint_as(room, role, &who, self.settings.lifetime)?;
+        // The lifetime of the gateway's own tokens, so that the same clock differences matter.
+        let token = minter.mint_as(room, role, &user, self.settings.lifetime)?;
         Ok(token.into_text_for_operator())
     }
 }
 
-const STRANGER: &str = "gateway-doctor-stranger";
+const UNKNOWN: &str = "gateway-doctor-stranger";
 
 const SUBJECT: &str = "gateway-doctor";
 
 const NAME: &str = "Gateway doctor";
 
-/// Beyond any clock that is only a little off.
+/// More than small clock differences.
 const EXPIRED_BEFORE: Duration = Duration::from_hours(1);

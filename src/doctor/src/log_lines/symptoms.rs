@@ -1,5 +1,4 @@
-//! What people paste, as they report it, and the key that the answer has to
-//! name.
+//! Lines as users report them, each with the setting that its explanation has to name.
 
 pub(super) const SYMPTOMS: &[(&str, &str)] = &[
     // As Prosody starts.

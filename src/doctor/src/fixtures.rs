@@ -1,4 +1,4 @@
-//! What the tests of several checks need.
+//! Fixtures for tests.
 
 use std::time::Duration;
 

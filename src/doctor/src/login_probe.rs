@@ -1,10 +1,14 @@
-//! The probe that runs beside the gateway: logs in at each backend with a good token and without any,
-//! and leaves. No room is opened, and nobody sees it.
+//! The login probe, which runs beside the gateway: it logs in at each Prosody, with a valid token and
+//! without a token, and leaves.
+//!
+//! It opens no room and is visible to no occupant. The results are metrics and part of `/readyz`.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::uri::Authority;
+use model::{clock::Clock, policy::Role, random::Random, token};
+use observe::metrics::{ProbeMetrics, Verdict};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -13,52 +17,49 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    bosh::{BoshError, Session, Target},
-    tokens::Tokens,
-    wire::Wire,
+    client::{BoshError, BoshSession, Endpoint, XmppServer},
+    test_tokens::TestTokens,
 };
-use model::{clock::Clock, policy::Role, random::Random, token};
-use observe::metrics::{ProbeMetrics, Verdict};
 
-/// A Prosody that is probed.
+/// A Prosody to probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backend {
-    /// The name in metrics.
+pub struct ProbedBackend {
+    /// The value of the metrics' label `backend`.
     pub name: String,
-    /// Prosody's HTTP port.
+    /// Prosody's HTTP endpoint.
     pub xmpp: Authority,
     /// Its XMPP domain.
     pub domain: String,
 }
 
-/// What the probe works with; may change while it runs.
+/// The part of the configuration that the probe uses; a reload may replace it.
 #[derive(Clone, Debug)]
-pub struct ProbeSettings {
-    /// Who is probed.
-    pub backends: Vec<Backend>,
-    /// How tokens are made.
+pub struct LoginProbeSettings {
+    /// One per shard.
+    pub backends: Vec<ProbedBackend>,
+    /// The gateway's own settings for tokens.
     pub token: token::Settings,
 }
 
-/// Probes the backends again and again.
+/// The periodic task.
 #[derive(Debug)]
-pub struct Prober {
-    /// How often, give or take a tenth.
+pub struct LoginProber {
+    /// The mean time between two rounds; each pause differs by up to a tenth.
     pub every: Duration,
-    /// What to probe, and with what.
-    pub settings: watch::Receiver<ProbeSettings>,
-    /// Where to note what was found.
+    /// The latest settings.
+    pub settings: watch::Receiver<LoginProbeSettings>,
+    /// Receives the verdicts.
     pub metrics: ProbeMetrics,
-    /// The time.
+    /// For tokens, and for the time of a verdict.
     pub clock: Clock,
-    /// Randomness.
+    /// For tokens, request ids and pauses.
     pub random: Random,
 }
 
-// === impl Prober ===
+// === impl LoginProber ===
 
-impl Prober {
-    /// Runs until told to stop.
+impl LoginProber {
+    /// Probes until `stopped` is cancelled.
     pub async fn run(self, stopped: CancellationToken) {
         let probing = async {
             loop {
@@ -75,83 +76,85 @@ impl Prober {
         self.metrics.retain(is_known);
         let probing = settings.backends.iter().map(|backend| async {
             let began = Instant::now();
-            // What takes longer than this is no answer to anybody.
-            let asked = timeout(PATIENCE, self.ask(backend, &settings.token));
-            let verdict = asked.await.unwrap_or(Verdict::NoAnswer);
-            self.note(backend, verdict, began.elapsed());
+            let probed = timeout(ROUND_TIMEOUT, self.probe(backend, &settings.token));
+            let verdict = probed.await.unwrap_or(Verdict::NoAnswer);
+            self.record(backend, verdict, began.elapsed());
         });
         join_all(probing).await;
     }
 
-    fn note(&self, Backend { name, xmpp, .. }: &Backend, verdict: Verdict, took: Duration) {
+    /// Updates the metrics, and logs if the verdict changed.
+    fn record(
+        &self,
+        ProbedBackend { name, xmpp, .. }: &ProbedBackend,
+        verdict: Verdict,
+        took: Duration,
+    ) {
         let before = self.metrics.note(name, verdict, took, self.clock.now());
         let reason = verdict.as_str();
         match (before, verdict) {
             (before, now) if before == Some(now) => {}
             (None, Verdict::Ok) => {}
-            (_, Verdict::Ok) => info!(backend = name, "people can log in at Prosody again"),
+            (_, Verdict::Ok) => info!(backend = name, "logins at Prosody work again"),
             (_, Verdict::Open) => warn!(
                 backend = name, %xmpp,
-                "Prosody lets people in without a token; run the doctor"
+                "Prosody accepts logins without a token; run the doctor"
             ),
             _ => warn!(
                 backend = name, %xmpp, reason,
-                "people cannot log in at Prosody; run the doctor"
+                "logins at Prosody fail; run the doctor"
             ),
         }
     }
 
-    /// Logs in without a token first: that it works is worse than that nothing does.
-    async fn ask(&self, backend: &Backend, settings: &token::Settings) -> Verdict {
-        let wire = Wire::plain(&backend.xmpp);
-        let target = Target::prosody(wire, &backend.domain);
-        match self.log_in(&target, None).await {
+    /// Logs in without a token first: an open Prosody is worse than one that is down.
+    async fn probe(&self, backend: &ProbedBackend, settings: &token::Settings) -> Verdict {
+        let server = XmppServer::prosody(Endpoint::plain(&backend.xmpp), &backend.domain);
+        match self.log_in(&server, None).await {
             Verdict::Ok => return Verdict::Open,
             Verdict::Refused => {}
             other => return other,
         }
-        let tokens = Tokens::new(settings, self.clock.clone(), self.random.clone());
-        let token = tokens.and_then(|tokens| tokens.good(&tokens.room(), Role::Participant));
+        let tokens = TestTokens::new(settings, self.clock.clone(), self.random.clone());
+        let token = tokens.and_then(|tokens| tokens.valid(&tokens.room(), Role::Participant));
         match token {
-            Ok(token) => self.log_in(&target, Some(&token)).await,
-            // Without a token of ours nobody logs in.
+            Ok(token) => self.log_in(&server, Some(&token)).await,
+            // Users cannot log in either if no token can be signed.
             Err(_) => Verdict::Refused,
         }
     }
 
-    async fn log_in(&self, target: &Target, token: Option<&str>) -> Verdict {
-        // Far from 0 and from 2^53 (XEP-0124 § 7).
-        let rid = u64::from(u32::from_be_bytes(self.random.bytes()));
-        let mut session = match Session::open(target, token, rid).await {
+    async fn log_in(&self, server: &XmppServer, token: Option<&str>) -> Verdict {
+        let mut session = match BoshSession::open(server, token, &self.random).await {
             Ok(session) => session,
-            Err(error) => return failed(&error),
+            Err(error) => return verdict(&error),
         };
-        let answer = session.log_in().await;
+        let result = session.log_in().await;
         session.close().await;
-        match answer {
+        match result {
             Ok(Ok(())) => Verdict::Ok,
             Ok(Err(_)) => Verdict::Refused,
-            Err(error) => failed(&error),
+            Err(error) => verdict(&error),
         }
     }
 
-    /// Spread, so that replicas that started together do not ask together for ever.
+    /// Random, so that replicas that started together do not probe together for ever.
     fn pause(&self) -> Duration {
         let [spread] = self.random.bytes();
         self.every * 9 / 10 + self.every / 5 * u32::from(spread) / 255
     }
 }
 
-fn failed(error: &BoshError) -> Verdict {
+fn verdict(error: &BoshError) -> Verdict {
     match error {
-        BoshError::Wire(_) => Verdict::Unreachable,
-        BoshError::Http(_) | BoshError::Ended(_) => Verdict::NoSession,
-        BoshError::Silence(_) => Verdict::NoAnswer,
+        BoshError::Http(_) => Verdict::Unreachable,
+        BoshError::NotBosh(_) | BoshError::Terminated(_) => Verdict::NoSession,
+        BoshError::Timeout(_) => Verdict::NoAnswer,
     }
 }
 
-/// Longer than a login that Prosody has to fetch a key for.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than a login for which Prosody has to fetch a key.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {
@@ -162,9 +165,9 @@ mod tests {
 
     use super::*;
 
-    fn prober(xmpp: Authority) -> Prober {
-        let settings = ProbeSettings {
-            backends: vec![Backend {
+    fn prober(xmpp: Authority) -> LoginProber {
+        let settings = LoginProbeSettings {
+            backends: vec![ProbedBackend {
                 name: "main".to_owned(),
                 xmpp,
                 domain: "meet.jitsi".to_owned(),
@@ -180,7 +183,7 @@ mod tests {
                 },
             },
         };
-        Prober {
+        LoginProber {
             every: Duration::from_mins(1),
             settings: watch::Sender::new(settings).subscribe(),
             metrics: ProbeMetrics::default(),
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_not_there_is_unreachable() {
+    async fn a_closed_port_is_unreachable() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         drop(listener);
@@ -202,10 +205,11 @@ mod tests {
         );
     }
 
+    /// Returns the response body for a request, head and body.
     type Script = fn(&str) -> &'static str;
 
-    /// A Prosody that answers a session's every request by what the request's head and body are.
-    async fn scripted(answer: Script) -> Authority {
+    /// Starts a BOSH server that responds to every request by the script.
+    async fn scripted(script: Script) -> Authority {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async move {
@@ -214,51 +218,51 @@ mod tests {
                 while !request.ends_with(b"</body>") {
                     stream.read_buf(&mut request).await.unwrap();
                 }
-                let body = answer(std::str::from_utf8(&request).unwrap());
+                let body = script(std::str::from_utf8(&request).unwrap());
                 let head = format!(
                     "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
                     body.len()
                 );
-                let answer = head + body;
-                stream.write_all(answer.as_bytes()).await.unwrap();
+                let response = head + body;
+                stream.write_all(response.as_bytes()).await.unwrap();
             }
         });
         address.parse().unwrap()
     }
 
-    const LETS_IN: &str = "<body xmlns='http://jabber.org/protocol/httpbind' sid='s'>\
+    const ACCEPTS: &str = "<body xmlns='http://jabber.org/protocol/httpbind' sid='s'>\
         <features/><success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/></body>";
-    const KEEPS_OUT: &str = "<body xmlns='http://jabber.org/protocol/httpbind' sid='s'>\
+    const REFUSES: &str = "<body xmlns='http://jabber.org/protocol/httpbind' sid='s'>\
         <features/><failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-allowed/></failure></body>";
-    const ENDS: &str = "<body xmlns='http://jabber.org/protocol/httpbind' type='terminate' \
+    const TERMINATES: &str = "<body xmlns='http://jabber.org/protocol/httpbind' type='terminate' \
         condition='internal-server-error'/>";
 
     fn by_token(request: &str) -> &'static str {
         if request.contains("authorization: Bearer ey") {
-            LETS_IN
+            ACCEPTS
         } else {
-            KEEPS_OUT
+            REFUSES
         }
     }
 
     #[tokio::test]
-    async fn what_prosody_does_is_called_by_its_name() {
-        let prosodys: [(Script, Verdict); 5] = [
+    async fn each_behaviour_of_prosody_has_its_verdict() {
+        let cases: [(Script, Verdict); 5] = [
             (by_token, Verdict::Ok),
-            (|_| LETS_IN, Verdict::Open),
-            (|_| KEEPS_OUT, Verdict::Refused),
-            (|_| ENDS, Verdict::NoSession),
+            (|_| ACCEPTS, Verdict::Open),
+            (|_| REFUSES, Verdict::Refused),
+            (|_| TERMINATES, Verdict::NoSession),
             (|_| "<html>It works!</html>", Verdict::NoSession),
         ];
-        for (answer, expected) in prosodys {
-            let prober = prober(scripted(answer).await);
+        for (script, expected) in cases {
+            let prober = prober(scripted(script).await);
             prober.round().await;
             assert_eq!(prober.metrics.verdicts().get("main"), Some(&expected));
         }
     }
 
     #[test]
-    fn pauses_are_spread_around_what_was_asked_for() {
+    fn pauses_differ_by_a_tenth_at_most() {
         let prober = prober("127.0.0.1:1".parse().unwrap());
         for _ in 0..100 {
             let pause = prober.pause();
