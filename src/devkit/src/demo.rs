@@ -1,8 +1,8 @@
-//! The demonstration: a provider, a meeting backend, and the configuration that puts a gateway in
-//! front of them. It needs nothing else and leaves nothing behind.
+//! The demonstration: a provider, a meeting backend, and the configuration of a gateway in front of
+//! them, in a temporary directory.
 //!
-//! The configuration is a file like any other, read by the same code, so that what is shown is what
-//! a deployment would get.
+//! The configuration is a file, loaded by the same code as that of a deployment, so that the gateway
+//! behaves the same.
 
 mod private_directory;
 
@@ -31,52 +31,52 @@ use model::{
     token::prosody::Rules,
 };
 
-/// Everything that a demonstration needs; only the gateway has still to be started.
+/// A prepared demonstration, in which only the gateway is not running yet.
 #[derive(Debug)]
 pub struct Demo {
-    /// What to start the gateway with.
+    /// The configuration to start the gateway with.
     pub config: Config,
-    /// The gateway's neighbours; they are wanted as long as it runs.
+    /// The servers that the gateway uses; run them as long as the gateway.
     pub services: DemoServices,
 }
 
-/// The provider, the meeting backend, and the files; these go away with it.
+/// The provider, the meeting backend and the files. Dropping it removes the files.
 #[derive(Debug)]
 pub struct DemoServices {
-    /// The provider, with the invented people.
+    /// The provider, with fictional accounts.
     pub provider: DevProvider,
     /// The meeting backend.
     pub meeting: DevMeeting,
     directory: PrivateDirectory,
 }
 
-/// On which loopback ports the gateway listens.
+/// The choice of loopback ports.
 #[derive(Clone, Copy, Debug)]
 pub enum DemoPorts {
-    /// The usual ones, or the next free.
+    /// 8443, 9090 and 5280, or the next free ones.
     Usual,
-    /// Any that are free, for tests.
+    /// Any free ports, for tests.
     Free,
 }
 
-/// Why there can be no demonstration.
+/// Why the demonstration does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// A neighbour cannot be started.
+    /// The provider or the meeting backend does not start.
     #[error(transparent)]
     Service(#[from] DevkitError),
-    /// The usual port and those after it are taken.
+    /// A usual port and the next ones are in use.
     #[error("no port from {0} on is free on the loopback address")]
     Port(u16),
-    /// The temporary files cannot be written.
+    /// The temporary directory is not writable.
     #[error("cannot write the demonstration's temporary files")]
     Files(#[from] io::Error),
-    /// The demonstration's own configuration is not accepted.
+    /// The generated configuration is invalid: a bug.
     #[error("the demonstration's configuration is not accepted: {0}")]
     Config(#[from] Problems),
 }
 
-/// What goes into the configuration file.
+/// The values of the configuration file.
 struct GatewayPlan<'p> {
     https: SocketAddr,
     admin: SocketAddr,
@@ -90,20 +90,20 @@ struct GatewayPlan<'p> {
 // === impl Demo ===
 
 impl Demo {
-    /// Starts to listen for the neighbours and writes the gateway's configuration.
+    /// Binds the servers' ports, and writes and loads the configuration.
     pub async fn prepare(
         ports: DemoPorts,
         clock: Clock,
         random: Random,
     ) -> Result<Self, DemoError> {
-        // The meeting's rules follow from the configuration, which has the meeting's address in it.
+        // The meeting's rules derive from the configuration, which contains the meeting's address.
         let [https, admin, upstream] = ports.find([HTTPS_PORT, ADMIN_PORT, MEETING_PORT])?;
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let people = DevProviderSettings {
+        let settings = DevProviderSettings {
             clients: Vec::new(),
             accounts: DevAccount::demonstration(),
         };
-        let provider = DevProvider::bind(any, people, clock.clone(), random.clone()).await?;
+        let provider = DevProvider::bind(any, settings, clock.clone(), random.clone()).await?;
         let plan = GatewayPlan {
             https,
             admin,
@@ -115,14 +115,15 @@ impl Demo {
         };
         let directory = PrivateDirectory::create(&random)?;
         let config = plan.write(&directory, clock.now())?;
-        let ours = config.oidc.as_ref().expect("the plan has a provider in it");
+        // Infallible: the generated file has both sections.
+        let oidc = config.oidc.as_ref().expect("the file has [oidc]");
         provider.provider().register(DevClient {
             id: CLIENT_ID.to_owned(),
             secret: Some(plan.client_secret),
-            redirect_uris: vec![ours.redirect_uri.to_string()],
-            post_logout_redirect_uris: vec![ours.signed_out_uri.to_string()],
+            redirect_uris: vec![oidc.redirect_uri.to_string()],
+            post_logout_redirect_uris: vec![oidc.signed_out_uri.to_string()],
         });
-        let jitsi = config.jitsi().expect("the plan has a Jitsi in it");
+        let jitsi = config.jitsi().expect("the file has [upstream]");
         let settings = DevMeetingSettings {
             xmpp_domain: jitsi.upstream.xmpp_domain.clone(),
             rules: Rules::for_tokens_of(&jitsi.token).map_err(DevkitError::from)?,
@@ -136,26 +137,26 @@ impl Demo {
         Ok(Self { config, services })
     }
 
-    /// Tells a person where to look and what to try.
+    /// Writes addresses and instructions for the operator.
     pub fn announce(&self, out: &mut dyn Write) -> io::Result<()> {
         let public = self.config.public_url.origin();
         let admin = self.config.server.admin;
         let file = self.services.directory.path().join(CONFIG_FILE);
         write!(
             out,
-            "\n  jitsi-auth-gateway, a demonstration on this machine alone.\n\
+            "\n  jitsi-auth-gateway, a demonstration for this machine only.\n\
              \n  Open   {public}/\
-             \n         The certificate was made a moment ago, so the browser warns once.\n\
-             \n  Try    {public}/team: sign in as Hanna Host, who is staff and becomes moderator.\
+             \n         The certificate is self-signed, so the browser warns once.\n\
+             \n  Try    {public}/team: sign in as Hanna Host of the staff: a moderator.\
              \n         Open the same address in a private window as Max Member: a participant.\
-             \n         A third browser or profile joins as a guest, by saying a name.\
-             \n         Make a meeting on the start page as Max: he hosts it, and passes its links on.\
-             \n         Sign one of them out: their connection ends at once, and the others see it.\n\
-             \n  Watch  http://{admin}/readyz    what is well, and what is weakened (the demonstration's\
-             \n         provider has no TLS)\
+             \n         A third browser or profile joins as a guest with a name.\
+             \n         Create a meeting on the start page as Max: he is its host, and has its links.\
+             \n         Sign out in one browser: its connection ends at once, and the others see it.\n\
+             \n  Watch  http://{admin}/readyz    the gateway's state; degraded here, as the demonstration's\
+             \n         provider has no TLS\
              \n         http://{admin}/metrics\n\
              \n  Read   {file}\
-             \n         The configuration of this gateway, in the form of any other.\n\
+             \n         The configuration of this gateway.\n\
              \n  Stop   Ctrl-C. Nothing is left behind.\n\n",
             file = file.display(),
         )?;
@@ -166,7 +167,7 @@ impl Demo {
 // === impl DemoServices ===
 
 impl DemoServices {
-    /// Where the configuration and its secrets are.
+    /// The directory of the configuration and its secrets.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -181,8 +182,8 @@ impl DemoServices {
 // === impl DemoPorts ===
 
 impl DemoPorts {
-    /// Free ports, all different. Somebody else could take one before it is used; whoever uses it
-    /// then says so.
+    /// Finds free, different ports. Another process may take one before it is bound; binding then
+    /// fails.
     fn find<const N: usize>(self, usual: [u16; N]) -> Result<[SocketAddr; N], DemoError> {
         let mut found = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
         let mut taken = Vec::with_capacity(N);
@@ -204,7 +205,7 @@ impl DemoPorts {
 // === impl GatewayPlan ===
 
 impl GatewayPlan<'_> {
-    /// Writes certificate and configuration, and reads the configuration as the gateway would.
+    /// Writes certificate and configuration, and loads the configuration.
     fn write(&self, directory: &PrivateDirectory, now: Timestamp) -> Result<Config, DemoError> {
         let names = ["localhost", "127.0.0.1"].map(ToOwned::to_owned);
         let pair = rcgen::KeyPair::generate().map_err(DevkitError::from)?;
@@ -223,7 +224,7 @@ impl GatewayPlan<'_> {
     fn configuration(&self, certificate: &Path, key: &Path) -> String {
         let path = |path: &Path| toml::Value::from(path.display().to_string());
         format!(
-            r#"# What `jitsi-auth-gateway demo` runs with. The secrets were made for this one run.
+            r#"# Configuration of `jitsi-auth-gateway demo`. The secrets were generated for this run.
 public_url = "https://localhost:{port}"
 
 [listen]
@@ -245,7 +246,7 @@ xmpp_domain = "{XMPP_DOMAIN}"
 issuer = "{issuer}"
 client_id = "{CLIENT_ID}"
 client_secret = "{client_secret}"
-insecure_http_issuer = true  # the provider is on this machine, too
+insecure_http_issuer = true  # the provider runs on this machine, too
 
 [session]
 key = "{session_key}"
@@ -254,7 +255,7 @@ key = "{session_key}"
 app_id = "demonstration"
 secret = "{app_secret}"
 
-# Whoever signed in may enter any room; the staff are its moderators.
+# Members enter any room, guests after a host; the staff are moderators.
 [[room]]
 match = "*"
 enter = "guest"
@@ -280,10 +281,10 @@ level = "warn"
 const CONFIG_FILE: &str = "gateway.toml";
 const CLIENT_ID: &str = "gateway";
 
-/// Names below `localhost` lead nowhere else (RFC 6761 § 6.3).
+/// Names below `localhost` resolve to loopback addresses (RFC 6761 § 6.3).
 const XMPP_DOMAIN: &str = "meet.localhost";
 
-/// Customary for HTTPS without privileges.
+/// The usual port for HTTPS without privileges.
 const HTTPS_PORT: u16 = 8443;
 
 /// The default of `listen.admin`.
@@ -292,11 +293,11 @@ const ADMIN_PORT: u16 = 9090;
 /// Prosody's HTTP port.
 const MEETING_PORT: u16 = 5280;
 
-/// Enough to get past a few other programs.
+/// Enough to skip the ports of a few other programs.
 const PORTS_TO_TRY: u16 = 20;
 
-/// For a browser whose clock is a little behind.
+/// For browsers whose clock is behind.
 const CLOCK_TOLERANCE: Duration = Duration::from_hours(1);
 
-/// Longer than any demonstration, short enough that nobody keeps the certificate.
+/// Longer than any demonstration, too short for any other use.
 const CERTIFICATE_LIFETIME: Duration = Duration::from_hours(7 * 24);

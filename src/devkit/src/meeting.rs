@@ -1,8 +1,8 @@
-//! A development meeting backend: it stands in for Jitsi's web server and for Prosody.
+//! A stand-in for Jitsi's web server, Prosody and Jicofo.
 //!
-//! It serves a page that shows who is in the room, and speaks as much XMPP over WebSocket and BOSH
-//! as that takes. Nobody gets in without a backend token that [`model::token::prosody`] accepts, and
-//! roles are what the token says. There is no sound and no picture.
+//! It serves a page that lists the occupants of a room, and implements XMPP over WebSocket and BOSH as
+//! far as the page needs it. Logins need a token that [`model::token::prosody`] accepts, and roles are
+//! those of the token. There is no media.
 
 mod bosh;
 mod namespaces;
@@ -26,7 +26,7 @@ pub use self::request_log::{ReceivedRequest, RequestKind};
 use self::{bosh::Sessions, request_log::RequestLog, rooms::Rooms, web::Pages};
 use super::{
     DevkitError,
-    http::{self as server, Answer},
+    http::{self as server, HttpResponse},
 };
 use model::{
     clock::Clock,
@@ -34,7 +34,7 @@ use model::{
     token::prosody::{Claims, Refusal, Rules},
 };
 
-/// A meeting backend that listens, but does not answer yet.
+/// A meeting backend that is bound, but does not serve yet.
 #[derive(Debug)]
 pub struct DevMeeting {
     listener: TcpListener,
@@ -42,16 +42,16 @@ pub struct DevMeeting {
     meeting: Arc<DevMeetingState>,
 }
 
-/// How the meeting backend is configured.
+/// The configuration of a meeting backend.
 #[derive(Clone, Debug)]
 pub struct DevMeetingSettings {
     /// The XMPP domain; rooms are at `muc.<domain>`.
     pub xmpp_domain: String,
-    /// Which tokens are accepted.
+    /// Verifies the tokens of logins and rooms.
     pub rules: Rules,
 }
 
-/// What the backend knows; shared by its connections and whoever watches it.
+/// The state of a meeting backend, shared by its connections and by tests.
 #[derive(Debug)]
 pub struct DevMeetingState {
     settings: DevMeetingSettings,
@@ -94,17 +94,17 @@ impl DevMeeting {
         })
     }
 
-    /// Where it listens; both the web server and Prosody's HTTP port of a configuration.
+    /// The address for both `upstream.web` and `upstream.xmpp`.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What the backend knows, to watch while it runs.
+    /// The state, to inspect while the backend runs.
     pub fn meeting(&self) -> Arc<DevMeetingState> {
         Arc::clone(&self.meeting)
     }
 
-    /// Answers requests until `stop`; clients are told then that it is over.
+    /// Serves until `stop`, then closes all streams.
     pub async fn run(self, stop: CancellationToken) {
         let meeting = Arc::clone(&self.meeting);
         server::serve(self.listener, stop, move |request| {
@@ -159,7 +159,7 @@ impl DevMeetingState {
     }
 }
 
-async fn handle(meeting: &Arc<DevMeetingState>, request: Request<Incoming>) -> Answer {
+async fn handle(meeting: &Arc<DevMeetingState>, request: Request<Incoming>) -> HttpResponse {
     match request.uri().path() {
         "/xmpp-websocket" => {
             let upgrades = request.headers().contains_key(header::UPGRADE);
@@ -170,7 +170,7 @@ async fn handle(meeting: &Arc<DevMeetingState>, request: Request<Incoming>) -> A
             };
             meeting.received.add(kind, &request);
             let token = token(&request);
-            websocket::answer(meeting, token, request)
+            websocket::upgrade(meeting, token, request)
         }
         "/http-bind" => {
             let token = token(&request);
@@ -179,25 +179,24 @@ async fn handle(meeting: &Arc<DevMeetingState>, request: Request<Incoming>) -> A
             let body = bosh::read(request).await;
             let bytes = body.as_deref().unwrap_or_default();
             if method == http::Method::POST {
-                received.kind = if bosh::opens(bytes) {
+                received.kind = if bosh::opens_session(bytes) {
                     RequestKind::BoshSession
                 } else {
                     RequestKind::BoshRequest
                 };
             }
             meeting.received.push(received);
-            bosh::answer(meeting, token, &method, body).await
+            bosh::handle(meeting, token, &method, body).await
         }
         _ => {
             meeting.received.add(RequestKind::Web, &request);
-            meeting.pages.answer(&request)
+            meeting.pages.handle(&request)
         }
     }
 }
 
-/// The token, found as Jitsi's `mod_jitsi_session` finds it: the last one of the query, even an
-/// empty one, or else what follows the first seven characters of `Authorization`, whatever the
-/// scheme.
+/// The token, by the rules of Jitsi's `mod_jitsi_session`: the last `token` of the query, even if it is
+/// empty; without one, `Authorization` without its first seven characters, in any scheme.
 fn token(request: &Request<Incoming>) -> Option<String> {
     let query = request.uri().query().unwrap_or_default();
     let in_query = form_urlencoded::parse(query.as_bytes())
@@ -211,5 +210,5 @@ fn token(request: &Request<Incoming>) -> Option<String> {
     })
 }
 
-/// The largest message or request: presences and chat are some kilobytes.
+/// The largest message or request body. Presences and chat have some kilobytes.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;

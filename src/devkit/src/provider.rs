@@ -1,8 +1,8 @@
-//! A development OpenID provider: the real protocol, invented people, no passwords.
+//! A stand-in for an OpenID provider, with fictional accounts and without passwords.
 //!
-//! It has discovery, the authorization code flow with PKCE, a page to choose a person on, its own
-//! single sign-on session, ID tokens signed with a key made at start, userinfo, and logout started
-//! by the client. Everything is in memory and bounded.
+//! It implements discovery, the authorization code flow with PKCE, a page to choose an account, single
+//! sign-on, ID tokens signed with a key generated at start, userinfo, and RP-initiated logout
+//! (OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0). All state is in memory and bounded.
 
 mod account;
 mod authorization;
@@ -28,40 +28,40 @@ pub use self::account::DevAccount;
 use self::{grants::Grants, signing_key::SigningKey};
 use super::{
     DevkitError,
-    http::{self as server, Answer},
+    http::{self as server, HttpResponse},
 };
 use model::{clock::Clock, random::Random, session::CookieJar};
 
-/// A provider that listens, but does not answer yet.
+/// A provider that is bound, but does not serve yet.
 #[derive(Debug)]
 pub struct DevProvider {
     listener: TcpListener,
     provider: Arc<DevProviderState>,
 }
 
-/// Who may use a provider, and who can sign in.
+/// Clients and accounts of a provider.
 #[derive(Clone, Debug, Default)]
 pub struct DevProviderSettings {
-    /// Known clients; more can be added by [`DevProviderState::register`].
+    /// More can be added by [`DevProviderState::register`].
     pub clients: Vec<DevClient>,
-    /// The people.
+    /// The accounts on the sign-in page, in its order.
     pub accounts: Vec<DevAccount>,
 }
 
-/// A client, in OpenID Connect's sense.
+/// A client registration (OpenID Connect Core 1.0 § 3.1.2.1).
 #[derive(Clone, Debug)]
 pub struct DevClient {
-    /// The client's id.
+    /// The `client_id`.
     pub id: String,
-    /// The client's secret; a public client has none.
+    /// The `client_secret`; `None` for a public client.
     pub secret: Option<SecretString>,
-    /// Where codes may be sent, compared letter by letter.
+    /// Allowed redirect URIs, compared as strings.
     pub redirect_uris: Vec<String>,
-    /// Where browsers may be sent after signing out, compared letter by letter.
+    /// Allowed redirect URIs after logout, compared as strings.
     pub post_logout_redirect_uris: Vec<String>,
 }
 
-/// What the provider knows; shared by its connections and whoever controls it.
+/// The state of a provider, shared by its connections and by tests.
 #[derive(Debug)]
 pub struct DevProviderState {
     issuer: String,
@@ -101,17 +101,17 @@ impl DevProvider {
         })
     }
 
-    /// The issuer, exactly as it stands in tokens.
+    /// The issuer, exactly as in tokens.
     pub fn issuer(&self) -> &str {
         &self.provider.issuer
     }
 
-    /// What the provider knows, to look at and change while it runs.
+    /// The state, to change while the provider runs.
     pub fn provider(&self) -> Arc<DevProviderState> {
         Arc::clone(&self.provider)
     }
 
-    /// Answers requests until `stop`.
+    /// Serves until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let provider = self.provider;
         server::serve(self.listener, stop, move |request| {
@@ -125,15 +125,15 @@ impl DevProvider {
 // === impl DevProviderState ===
 
 impl DevProviderState {
-    /// Adds a client, or replaces the one of the same id.
+    /// Adds a client, or replaces the one with the same id.
     pub fn register(&self, client: DevClient) {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|other| other.id != client.id);
         clients.push(client);
     }
 
-    /// A logout token for a back-channel logout (OpenID Connect Back-Channel Logout 1.0 § 2.4), to
-    /// be sent to the client by whoever asked for it.
+    /// Issues a logout token (OpenID Connect Back-Channel Logout 1.0 § 2.4). The caller sends it to
+    /// the client.
     pub fn logout_token(
         &self,
         client_id: &str,
@@ -154,12 +154,9 @@ impl DevProviderState {
         self.key.sign("logout+jwt", &claims)
     }
 
-    async fn handle(&self, request: Request<Incoming>) -> Answer {
-        if !self.is_for_us(&request) {
-            return server::text(
-                StatusCode::MISDIRECTED_REQUEST,
-                "not the provider's address",
-            );
+    async fn handle(&self, request: Request<Incoming>) -> HttpResponse {
+        if !self.has_own_authority(&request) {
+            return server::text(StatusCode::MISDIRECTED_REQUEST, "not the provider's host");
         }
         let (head, body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default().to_owned();
@@ -181,7 +178,7 @@ impl DevProviderState {
         let own = CookieJar::new(&head.headers);
         match head.uri.path() {
             "/.well-known/openid-configuration" => self.discovery(),
-            "/jwks" => server::answer(StatusCode::OK, JSON, self.key.jwks().to_owned()),
+            "/jwks" => server::response(StatusCode::OK, JSON, self.key.jwks().to_owned()),
             "/authorize" => self.authorize(parameters, own),
             "/sign-in" if posted && !is_cross_site(&head) => self.sign_in(&form),
             "/token" if posted => self.exchange(&head.headers, &form),
@@ -191,15 +188,14 @@ impl DevProviderState {
         }
     }
 
-    /// Keeps other names for this address away, and with them pages from elsewhere that had their
-    /// own name resolve to this machine.
-    fn is_for_us(&self, request: &Request<Incoming>) -> bool {
+    /// Refuses other host names, which guards against DNS rebinding.
+    fn has_own_authority(&self, request: &Request<Incoming>) -> bool {
         let host = request.headers().get(header::HOST);
         host.and_then(|host| host.to_str().ok())
             .is_some_and(|host| self.authorities.iter().any(|own| own == host))
     }
 
-    fn discovery(&self) -> Answer {
+    fn discovery(&self) -> HttpResponse {
         let at = |path: &str| format!("{}{path}", self.issuer);
         let document = json!({
             "issuer": self.issuer,
@@ -221,7 +217,7 @@ impl DevProviderState {
             "prompt_values_supported": ["none", "login", "select_account"],
             "authorization_response_iss_parameter_supported": true,
         });
-        server::answer(StatusCode::OK, JSON, document.to_string())
+        server::response(StatusCode::OK, JSON, document.to_string())
     }
 
     fn client(&self, id: &str) -> Option<DevClient> {
@@ -238,7 +234,7 @@ impl DevProviderState {
     }
 }
 
-/// Whether a browser says that another site sent the form.
+/// Whether `Sec-Fetch-Site` names another site as the sender of a form.
 fn is_cross_site(head: &http::request::Parts) -> bool {
     let site = head.headers.get("sec-fetch-site");
     site.is_some_and(|site| site != "same-origin" && site != "none")
@@ -246,10 +242,10 @@ fn is_cross_site(head: &http::request::Parts) -> bool {
 
 const JSON: &str = "application/json";
 
-/// Forms here are some hundred bytes; an authorization request travels in one.
+/// The sign-in form contains the authorization request of some hundred bytes.
 const MAX_FORM_BYTES: usize = 16 * 1024;
 
-/// As the specification advises, so that a token cannot be kept for later.
+/// The recommended limit (OpenID Connect Back-Channel Logout 1.0 § 2.4).
 const LOGOUT_TOKEN_SECONDS: u64 = 120;
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// Declares [`Check`] and [`FindingKind`] from one table, so that a finding belongs to one check and
-/// ids cannot differ between the code and its listing.
+use serde::{Serialize, Serializer};
+
+/// Declares [`Check`] and [`FindingKind`] from one table, so that each finding belongs to one check.
 macro_rules! catalogue {
     ($($check:ident $id:literal $title:literal { $($kind:ident $word:literal,)* })*) => {
         /// One thing that the doctor examines. Causes come before their consequences in this order.
@@ -351,6 +352,12 @@ impl fmt::Display for Check {
 impl fmt::Display for FindingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.check(), self.word())
+    }
+}
+
+impl Serialize for FindingKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

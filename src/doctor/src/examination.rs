@@ -100,7 +100,7 @@ impl Examination<'_> {
         let (mut report, prosody_offsets) = jitsi?;
         report.append(outside);
         self.public_login(trust, &mut report).await;
-        self.clocks([prosody_offsets, provider_offsets], &mut report);
+        self.clocks(&[prosody_offsets, provider_offsets], &mut report);
         Ok(report.sorted().limited_to(&self.options.selection))
     }
 
@@ -278,7 +278,7 @@ impl Examination<'_> {
     }
 
     /// C3: the clocks of Prosody and the provider, by the `Date` of their responses.
-    fn clocks(&self, offsets: [ClockOffsets; 2], report: &mut DoctorReport) {
+    fn clocks(&self, offsets: &[ClockOffsets; 2], report: &mut DoctorReport) {
         if !self.progress.begins(Check::Clocks) {
             return;
         }

@@ -1,6 +1,6 @@
 //! A fault that a check found, with what to change.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::FindingKind;
 
@@ -8,7 +8,7 @@ use super::FindingKind;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The check and what it found; serialized as its id, `A1.secret`.
-    #[serde(rename = "id", serialize_with = "serialize_id")]
+    #[serde(rename = "id")]
     pub kind: FindingKind,
     /// How bad it is.
     pub severity: Severity,
@@ -104,10 +104,6 @@ impl Severity {
             Self::Advice => "advice",
         }
     }
-}
-
-fn serialize_id<S: Serializer>(kind: &FindingKind, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(kind)
 }
 
 /// Replaces control characters, which terminals obey: servers and writers to the store choose parts

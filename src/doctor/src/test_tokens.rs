@@ -40,7 +40,7 @@ impl TestTokens {
         })
     }
 
-    /// A new room that nobody uses.
+    /// A new room.
     pub(super) fn room(&self) -> RoomKey {
         let name = format!(
             "gateway-doctor-{:016x}",

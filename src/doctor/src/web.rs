@@ -62,7 +62,7 @@ pub(super) async fn examine(
             .with_exchange(sent, response.summary())
             .with_remedy(
                 "there is no config.js, so clients have no address to connect to",
-                "read the web container's log, and look at its volume /config; set upstream.web to the \
+                "read the web container's log, and check its volume /config; set upstream.web to the \
                  web container itself",
             );
         report.fail(finding);

@@ -9,7 +9,7 @@ use std::{
 
 use model::random::Random;
 
-/// A new directory that only this account can enter. It goes away with its owner.
+/// A new directory with mode 0700. Dropping it removes it with its files.
 #[derive(Debug)]
 pub(super) struct PrivateDirectory(PathBuf);
 
@@ -19,7 +19,7 @@ impl PrivateDirectory {
     pub(super) fn create(random: &Random) -> io::Result<Self> {
         let name = format!("jitsi-auth-gateway-{}", random.text::<12>());
         let path = std::env::temp_dir().join(name);
-        // Fails if somebody else has made it already.
+        // Fails if the directory exists, for example created by another user.
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
@@ -28,7 +28,7 @@ impl PrivateDirectory {
         &self.0
     }
 
-    /// Writes a new file that only this account can read.
+    /// Writes a new file with mode 0600.
     pub(super) fn write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
         let path = self.0.join(name);
         let mut options = OpenOptions::new();
@@ -45,7 +45,7 @@ impl PrivateDirectory {
 impl Drop for PrivateDirectory {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::warn!(%error, path = %self.0.display(), "temporary files were not removed");
+            tracing::warn!(%error, path = %self.0.display(), "cannot remove temporary files");
         }
     }
 }

@@ -14,11 +14,11 @@ pub(super) const STANZA_ERROR: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 pub(super) const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 /// RFC 6120 § 7.
 pub(super) const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
-/// RFC 3921 § 3, still asked for by old clients.
+/// RFC 3921 § 3, requested by old clients.
 pub(super) const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 /// XEP-0045.
 pub(super) const MUC: &str = "http://jabber.org/protocol/muc";
-/// XEP-0045, what the room says of an occupant.
+/// XEP-0045, for presences that the room sends.
 pub(super) const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 /// XEP-0199.
 pub(super) const PING: &str = "urn:xmpp:ping";
@@ -28,7 +28,7 @@ pub(super) const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 pub(super) const BOSH: &str = "http://jabber.org/protocol/httpbind";
 /// XEP-0206.
 pub(super) const BOSH_XMPP: &str = "urn:xmpp:xbosh";
-/// Jitsi's own marks.
+/// Jitsi's own error conditions.
 pub(super) const JITSI: &str = "http://jitsi.org/jitmeet";
 /// Jitsi's conference requests.
 pub(super) const FOCUS: &str = "http://jitsi.org/protocol/focus";

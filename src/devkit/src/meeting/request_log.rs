@@ -1,4 +1,4 @@
-//! What came in, for tests to look at.
+//! The latest requests, for tests.
 
 use std::{
     collections::VecDeque,
@@ -8,35 +8,35 @@ use std::{
 
 use http::{HeaderMap, Method, Request};
 
-/// A request as it arrived.
+/// A request without its body.
 #[derive(Clone)]
 pub struct ReceivedRequest {
-    /// What it asked for.
+    /// The kind, by path and body.
     pub kind: RequestKind,
-    /// The method.
+    /// The HTTP method.
     pub method: Method,
     /// The path, undecoded.
     pub path: String,
     /// The query, undecoded.
     pub query: Option<String>,
-    /// The header fields.
+    /// All headers, unchanged.
     pub headers: HeaderMap,
 }
 
-/// What a request asks for.
+/// The kinds of requests to a meeting backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
-    /// A page or a file; a keep-alive without an upgrade.
+    /// A page or a file, or a keep-alive at a signalling path.
     Web,
-    /// A WebSocket: its token is read.
+    /// An upgrade to WebSocket; its token counts.
     WebSocket,
-    /// A new BOSH session: its token is read.
+    /// A request that opens a BOSH session; its token counts.
     BoshSession,
-    /// A request within a BOSH session.
+    /// A later request of a BOSH session.
     BoshRequest,
 }
 
-/// The latest requests.
+/// The latest requests, at most [`MAX_KEPT`].
 #[derive(Debug, Default)]
 pub(super) struct RequestLog(Mutex<VecDeque<ReceivedRequest>>);
 
@@ -54,7 +54,7 @@ impl ReceivedRequest {
     }
 }
 
-/// Without query and header, which can hold tokens.
+/// Omits query and headers, which may contain tokens.
 impl fmt::Debug for ReceivedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} {} {}", self.kind, self.method, self.path)
@@ -82,5 +82,5 @@ impl RequestLog {
     }
 }
 
-/// More than a test makes, less than a long demonstration would gather.
+/// More requests than a test sends; bounds the memory of a long demonstration.
 const MAX_KEPT: usize = 1024;

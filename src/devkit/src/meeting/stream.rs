@@ -1,4 +1,4 @@
-//! One client's XMPP stream, whatever carries it: logging in with the token, binding, joining rooms.
+//! An XMPP stream over either transport: login by token, resource binding, rooms.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use super::{
 };
 use model::{token::prosody::Claims, xml::Element};
 
-/// A client's stream. Dropping it leaves its rooms.
+/// A client's stream. Dropping it leaves all rooms.
 pub(super) struct Stream {
     meeting: Arc<DevMeetingState>,
-    /// What the connection was opened with; read once, checked when the client logs in.
+    /// The token of the first request, verified at the login.
     token: Option<String>,
     phase: Phase,
     attempts: usize,
@@ -22,20 +22,20 @@ pub(super) struct Stream {
     outbox: Outbox,
 }
 
-/// How far the client is.
+/// The progress of the login.
 enum Phase {
     Anonymous,
     LoggedIn(Claims),
     Bound { claims: Claims, jid: String },
 }
 
-/// What an iq is answered with when all is well.
+/// The result of an iq.
 enum IqResult {
     Empty,
     Payload(Element),
 }
 
-/// Whether the stream goes on.
+/// Whether the stream continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
     Continue,
@@ -60,7 +60,7 @@ impl Stream {
         }
     }
 
-    /// What the client may do next (RFC 6120 § 4.3.2).
+    /// The stream features of the current phase (RFC 6120 § 4.3.2).
     pub(super) fn features(&self) -> Element {
         let offered = match &self.phase {
             Phase::Anonymous => Element::new("mechanisms", SASL)
@@ -70,7 +70,7 @@ impl Stream {
         Element::prefixed("stream", "features", STREAM).with_child(offered)
     }
 
-    /// Takes one stanza; answers go to the outbox.
+    /// Handles one stanza; replies go to the outbox.
     pub(super) fn receive(&mut self, stanza: &Element) -> Flow {
         if matches!(self.phase, Phase::Anonymous) {
             return self.log_in(stanza);
@@ -104,7 +104,7 @@ impl Stream {
                 self.phase = Phase::LoggedIn(claims);
                 self.outbox.send(&Element::new("success", SASL));
             }
-            // Some tokens break the plugin; then there is no answer, here as there.
+            // Some tokens make the plugin fail without a reply.
             Err(refusal) => {
                 if let Some(condition) = refusal.condition() {
                     let failure = failure(condition.as_str(), Some(refusal.to_string()));
@@ -120,7 +120,7 @@ impl Stream {
             return;
         }
         let payload = iq.children().next();
-        let answer = payload.and_then(|payload| self.answer_iq(payload));
+        let answer = payload.and_then(|payload| self.iq_result(payload));
         let answered = |kind: &str| {
             let mut answer = Element::new("iq", CLIENT).with("type", kind);
             for (name, from) in [("id", "id"), ("from", "to")] {
@@ -137,8 +137,8 @@ impl Stream {
         });
     }
 
-    /// The payload of a result; `None` for what is not known here.
-    fn answer_iq(&mut self, payload: &Element) -> Option<IqResult> {
+    /// The result for a payload; `None` for unknown ones.
+    fn iq_result(&mut self, payload: &Element) -> Option<IqResult> {
         match (payload.name(), payload.namespace()) {
             ("bind", BIND) => self.bind().map(IqResult::Payload),
             ("session", SESSION) | ("ping", PING) => Some(IqResult::Empty),
@@ -151,7 +151,7 @@ impl Stream {
                     Element::new("query", DISCO_INFO).with_child(identity),
                 ))
             }
-            // Jicofo's part: rooms here are always ready.
+            // Jicofo's part: rooms are always ready.
             ("conference", FOCUS) => {
                 let focus = format!("focus@auth.{}", self.meeting.domain());
                 let ready = Element::new("conference", FOCUS)
@@ -243,13 +243,13 @@ impl Stream {
         };
         let to = message.attribute("to").unwrap_or_default();
         let room = RoomAddress::parse(to, self.meeting.domain());
-        let said = match room {
+        let sent = match room {
             Some((room, None)) if message.attribute("type") == Some("groupchat") => {
-                self.meeting.rooms().say(&room, jid, message)
+                self.meeting.rooms().broadcast(&room, jid, message)
             }
             _ => false,
         };
-        if !said && message.attribute("type") != Some("error") {
+        if !sent && message.attribute("type") != Some("error") {
             let refused = Element::new("message", CLIENT)
                 .with("type", "error")
                 .with("from", to)
@@ -270,7 +270,7 @@ impl Drop for Stream {
     }
 }
 
-/// What Jitsi's `mod_presence_identity` adds: the person by the token, not by the client.
+/// The element that Jitsi's `mod_presence_identity` adds: the user of the token.
 fn identity(claims: &Claims) -> Element {
     let part = |name: &str, value: Option<&str>| {
         value.map(|value| Element::new(name, CLIENT).with_text(value))
@@ -281,7 +281,7 @@ fn identity(claims: &Claims) -> Element {
     Element::new("identity", CLIENT).with_child(user)
 }
 
-/// What others get to see of a client's presence: nothing that only the server may say.
+/// The children of a presence that are broadcast: all but those that only the server may add.
 fn extensions(presence: &Element) -> Vec<Element> {
     let is_servers =
         |child: &&Element| child.namespace().starts_with(MUC) || child.name() == "identity";
@@ -292,7 +292,7 @@ fn extensions(presence: &Element) -> Vec<Element> {
         .collect()
 }
 
-/// An error with its condition, and what Jitsi adds to it.
+/// A stanza error with text and Jitsi's own condition.
 fn stanza_error(condition: &str, text: Option<&str>, marker: Option<&str>) -> Element {
     let text = text.map(|text| Element::new("text", STANZA_ERROR).with_text(text));
     let marker = marker.map(|marker| Element::new(marker, JITSI));
@@ -303,17 +303,17 @@ fn stanza_error(condition: &str, text: Option<&str>, marker: Option<&str>) -> El
         .with_children(marker)
 }
 
-/// As Jitsi's `mod_muc_resource_validate` has it.
+/// The rule of Jitsi's `mod_muc_resource_validate`.
 fn is_acceptable_nick(nick: &str) -> bool {
     nick.len() <= MAX_NICK_BYTES
         && nick.starts_with(|c: char| c.is_ascii_alphanumeric())
         && nick.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// A client tries once; the token does not change.
+/// Clients try once, since the token does not change.
 const MAX_ATTEMPTS: usize = 5;
 
-/// A client is in one room; a second one while it moves.
+/// Clients are in one room; in a second one while they move.
 const MAX_JOINED: usize = 4;
 
 /// Jitsi's clients use eight characters.

@@ -1,14 +1,13 @@
-//! The page, in the shape of Jitsi's: one HTML file for every room, with the configuration written
-//! into it before the scripts.
+//! Jitsi's web server: one HTML file for every room, with the configuration before the scripts, as
+//! Jitsi's own.
 //!
-//! Nothing of a request gets into an answer; the page's scripts read the address themselves and show
-//! what they read as text.
+//! Responses contain nothing of the request; the page's scripts read the URL and show it as text.
 
 use http::{Method, Request, StatusCode};
 
-use crate::http::{self as server, Answer};
+use crate::http::{self as server, HttpResponse};
 
-/// What the web server part serves.
+/// The prepared page and `config.js`.
 #[derive(Debug)]
 pub(super) struct Pages {
     config: String,
@@ -23,7 +22,7 @@ impl Pages {
             "domain": xmpp_domain,
             "muc": format!("{}{xmpp_domain}", super::rooms::MUC_PREFIX),
         });
-        // The same text stands in a script element, which `</` could end.
+        // The page embeds this text in a script element, which `</` could end.
         let hosts = hosts.to_string().replace('<', "\\u003c");
         let config = format!("var config = {{ hosts: {hosts}, bosh: '/http-bind' }};\n");
         Self {
@@ -32,7 +31,7 @@ impl Pages {
         }
     }
 
-    pub(super) fn answer<B>(&self, request: &Request<B>) -> Answer {
+    pub(super) fn handle<B>(&self, request: &Request<B>) -> HttpResponse {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return server::text(StatusCode::METHOD_NOT_ALLOWED, "GET only");
         }
@@ -46,8 +45,8 @@ impl Pages {
         }
     }
 
-    /// `/`, `/<room>`, `/<tenant>/<room>`, and the configuration at any of these places.
-    fn room_or_file(&self, path: &str) -> Answer {
+    /// The page at `/`, `/<room>` and `/<tenant>/<room>`, and `config.js` in the same folders.
+    fn room_or_file(&self, path: &str) -> HttpResponse {
         let mut segments = path.split('/');
         let (first, second, more) = (segments.next(), segments.next(), segments.next());
         let last = second.or(first).unwrap_or_default();
@@ -58,7 +57,7 @@ impl Pages {
         if is_file || more.is_some() || (last.is_empty() && second.is_some()) {
             return server::text(StatusCode::NOT_FOUND, "nothing here");
         }
-        server::answer(
+        server::response(
             StatusCode::OK,
             "text/html; charset=utf-8",
             self.html.clone(),
@@ -66,11 +65,11 @@ impl Pages {
     }
 }
 
-fn script(text: impl Into<bytes::Bytes>) -> Answer {
-    server::answer(StatusCode::OK, "text/javascript; charset=utf-8", text)
+fn script(text: impl Into<bytes::Bytes>) -> HttpResponse {
+    server::response(StatusCode::OK, "text/javascript; charset=utf-8", text)
 }
 
-/// Folders of Jitsi's web server; the first segment of a room cannot be one of them.
+/// Folders of Jitsi's web server, which are not tenants.
 const FOLDERS: [&str; 9] = [
     "libs",
     "css",

@@ -10,13 +10,13 @@ use super::{
     grants::{Code, SsoSession},
     pages::{Notice, SignInPage, html},
 };
-use crate::http::{self as server, Answer};
+use crate::http::{self as server, HttpResponse};
 use model::session::CookieJar;
 
-/// An authorization request that may be answered.
+/// A valid authorization request.
 struct AuthorizationRequest {
     client: DevClient,
-    /// As the client registered it, letter by letter.
+    /// The redirect URI as registered.
     registered: String,
     redirect_uri: Url,
     state: Option<String>,
@@ -29,31 +29,31 @@ struct AuthorizationRequest {
 
 /// Why an authorization request is refused.
 enum AuthorizationError {
-    /// Nobody knows where to send the browser: the person is told.
-    Told(&'static str),
-    /// The client is told, by sending the browser there (RFC 6749 § 4.1.2.1).
-    Sent(String),
+    /// Client or redirect URI are invalid, so an error page is shown (RFC 6749 § 4.1.2.1).
+    Page(&'static str),
+    /// A redirect to the client with an error.
+    Redirect(String),
 }
 
-/// What is done with an acceptable request.
+/// The response to a valid request.
 enum Step {
     Issue(SsoSession),
-    Ask,
+    ChooseAccount,
     Refuse(&'static str),
 }
 
 // === impl DevProviderState ===
 
 impl DevProviderState {
-    /// Answers with a code if the person is known already, else with the page to choose on.
-    pub(super) fn authorize(&self, raw: &str, cookies: CookieJar<'_>) -> Answer {
+    /// Responds with a code if there is a session, otherwise with the page to choose an account.
+    pub(super) fn authorize(&self, raw: &str, cookies: CookieJar<'_>) -> HttpResponse {
         let request = match self.read(raw) {
             Ok(request) => request,
             Err(error) => return refuse(error),
         };
         match self.step(&request, cookies) {
             Step::Issue(session) => self.issue(&request, session),
-            Step::Ask => {
+            Step::ChooseAccount => {
                 let page = SignInPage {
                     request: raw,
                     client: &request.client.id,
@@ -63,15 +63,15 @@ impl DevProviderState {
             }
             Step::Refuse(error) => {
                 let state = request.state.as_deref();
-                let to = self.address(request.redirect_uri, state, ("error", error));
-                refuse(AuthorizationError::Sent(to))
+                let to = self.redirect_target(request.redirect_uri, state, ("error", error));
+                refuse(AuthorizationError::Redirect(to))
             }
         }
     }
 
-    /// Takes the choice made on the page. The request it belongs to came along and is read anew, so
-    /// that nothing has to be remembered in between.
-    pub(super) fn sign_in(&self, form: &str) -> Answer {
+    /// Handles the form of that page. The form contains the authorization request, so the provider
+    /// keeps no state in between.
+    pub(super) fn sign_in(&self, form: &str) -> HttpResponse {
         let form: HashMap<_, _> = form_urlencoded::parse(form.as_bytes()).collect();
         let field = |name: &str| form.get(name).map_or("", |value| value.as_ref());
         let request = match self.read(field("request")) {
@@ -80,11 +80,11 @@ impl DevProviderState {
         };
         match self.begin_session(field("account")) {
             Some(session) => self.issue(&request, session),
-            None => refuse(AuthorizationError::Told("there is no such person")),
+            None => refuse(AuthorizationError::Page("there is no such account")),
         }
     }
 
-    /// The id of the provider's own session that the browser brings.
+    /// The provider's session of the browser.
     pub(super) fn sso_session(&self, cookies: CookieJar<'_>) -> Option<SsoSession> {
         let sid = cookies.value(SESSION_COOKIE)?;
         let grants = self.grants();
@@ -98,38 +98,42 @@ impl DevProviderState {
                 .insert(name.into_owned(), value.into_owned())
                 .is_some()
             {
-                return Err(AuthorizationError::Told("a parameter comes twice"));
+                return Err(AuthorizationError::Page("duplicate parameter"));
             }
         }
-        let told = AuthorizationError::Told;
+        let page = AuthorizationError::Page;
         let mut take = |name: &str| parameters.remove(name).filter(|value| !value.is_empty());
         let client = take("client_id").and_then(|id| self.client(&id));
-        let client = client.ok_or(told("the client is not known"))?;
+        let client = client.ok_or(page("unknown client"))?;
         let (registered, redirect_uri) = take("redirect_uri")
             .filter(|uri| client.redirect_uris.contains(uri))
             .and_then(|uri| Url::parse(&uri).ok().map(|parsed| (uri, parsed)))
-            .ok_or(told("the redirect address is not the client's"))?;
+            .ok_or(page("the redirect URI is not registered"))?;
         let state = take("state");
-        let sent = |error| {
+        let redirect = |error| {
             let to = redirect_uri.clone();
-            AuthorizationError::Sent(self.address(to, state.as_deref(), ("error", error)))
+            AuthorizationError::Redirect(self.redirect_target(
+                to,
+                state.as_deref(),
+                ("error", error),
+            ))
         };
         if take("response_type").as_deref() != Some("code") {
-            return Err(sent("unsupported_response_type"));
+            return Err(redirect("unsupported_response_type"));
         }
         let scope = take("scope").unwrap_or_default();
         if !scope.split(' ').any(|scope| scope == "openid") {
-            return Err(sent("invalid_scope"));
+            return Err(redirect("invalid_scope"));
         }
         let by_hash = take("code_challenge_method").as_deref() == Some("S256");
         let challenge = take("code_challenge")
             .filter(|challenge| by_hash && challenge.len() == CHALLENGE_CHARS)
-            .ok_or_else(|| sent("invalid_request"))?;
+            .ok_or_else(|| redirect("invalid_request"))?;
         if ["request", "request_uri"]
             .iter()
             .any(|name| take(name).is_some())
         {
-            return Err(sent("request_not_supported"));
+            return Err(redirect("request_not_supported"));
         }
         Ok(AuthorizationRequest {
             nonce: take("nonce"),
@@ -144,8 +148,7 @@ impl DevProviderState {
         })
     }
 
-    /// A `login_hint` that names somebody signs them in without the page: there is no password to
-    /// ask for, and tests need no form.
+    /// A valid `login_hint` replaces the page, so that tests need no form.
     fn step(&self, request: &AuthorizationRequest, cookies: CookieJar<'_>) -> Step {
         let prompts = |prompt: &str| {
             let asked = request.prompt.as_deref().unwrap_or_default();
@@ -160,7 +163,7 @@ impl DevProviderState {
         match known().or_else(hinted) {
             Some(session) => Step::Issue(session),
             None if prompts("none") => Step::Refuse("login_required"),
-            None => Step::Ask,
+            None => Step::ChooseAccount,
         }
     }
 
@@ -176,7 +179,7 @@ impl DevProviderState {
         Some(session)
     }
 
-    fn issue(&self, request: &AuthorizationRequest, session: SsoSession) -> Answer {
+    fn issue(&self, request: &AuthorizationRequest, session: SsoSession) -> HttpResponse {
         let code = self.random.text::<32>();
         let cookie = format!(
             "{SESSION_COOKIE}={}; Path=/; HttpOnly; SameSite=Lax",
@@ -193,7 +196,7 @@ impl DevProviderState {
         let now = self.clock.now();
         self.grants().codes.put(code.clone(), grant, now);
         let state = request.state.as_deref();
-        let to = self.address(request.redirect_uri.clone(), state, ("code", &code));
+        let to = self.redirect_target(request.redirect_uri.clone(), state, ("code", &code));
         let mut answer = server::redirect(&to);
         if let Ok(cookie) = HeaderValue::try_from(cookie) {
             answer.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -201,8 +204,13 @@ impl DevProviderState {
         answer
     }
 
-    /// The client's address with an answer in its query.
-    fn address(&self, mut to: Url, state: Option<&str>, (name, value): (&str, &str)) -> String {
+    /// The client's redirect URI with a response parameter.
+    fn redirect_target(
+        &self,
+        mut to: Url,
+        state: Option<&str>,
+        (name, value): (&str, &str),
+    ) -> String {
         to.query_pairs_mut()
             .append_pair(name, value)
             .extend_pairs(state.map(|state| ("state", state)))
@@ -211,21 +219,21 @@ impl DevProviderState {
     }
 }
 
-fn refuse(error: AuthorizationError) -> Answer {
+fn refuse(error: AuthorizationError) -> HttpResponse {
     match error {
-        AuthorizationError::Told(words) => {
+        AuthorizationError::Page(text) => {
             let page = Notice {
                 title: "Cannot sign in",
-                words,
+                text,
                 logout: None,
             };
             html(StatusCode::BAD_REQUEST, &page)
         }
-        AuthorizationError::Sent(to) => server::redirect(&to),
+        AuthorizationError::Redirect(to) => server::redirect(&to),
     }
 }
 
-/// Not `Secure`, since the provider speaks plain HTTP on loopback.
+/// Not `Secure`: the provider serves plain HTTP on loopback.
 pub(super) const SESSION_COOKIE: &str = "dev-provider-session";
 
 /// A SHA-256 hash in base64url (RFC 7636 § 4.2).

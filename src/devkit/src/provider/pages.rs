@@ -1,12 +1,12 @@
-//! The provider's pages.
+//! HTML pages of the provider.
 
 use askama::Template;
 use http::{HeaderValue, StatusCode, header};
 
 use super::DevAccount;
-use crate::http::{self as server, Answer};
+use crate::http::{self as server, HttpResponse};
 
-/// The page to choose a person on.
+/// The page to choose an account.
 #[derive(Template)]
 #[template(
     ext = "html",
@@ -23,7 +23,7 @@ button:hover, button:focus { background: #8882 }
 small { color: #777 }
 </style>
 <h1>Who are you?</h1>
-<p>This is the development sign-in of <code>jitsi-auth-gateway</code>. The people are invented and
+<p>This is the development sign-in of <code>jitsi-auth-gateway</code>. The accounts are fictional and
 have no passwords; a real deployment asks your OpenID provider here.</p>
 <form method="post" action="/sign-in">
 <input type="hidden" name="request" value="{{ request }}">
@@ -31,18 +31,18 @@ have no passwords; a real deployment asks your OpenID provider here.</p>
 <small>{{ account.email }}{% for group in account.groups %} · group “{{ group }}”{% endfor %}</small>
 </button>
 {% endfor %}</form>
-<p><small>Asked for by {{ client }}</small></p>
+<p><small>Requested by {{ client }}</small></p>
 </html>
 "#
 )]
 pub(super) struct SignInPage<'p> {
-    /// The authorization request's raw query, to be sent along with the choice.
+    /// The raw query of the authorization request, for a hidden field.
     pub(super) request: &'p str,
     pub(super) client: &'p str,
     pub(super) accounts: &'p [DevAccount],
 }
 
-/// A page that says one thing, with a button if there is something to confirm.
+/// A page with one message, and a button if there is a logout to confirm.
 #[derive(Template)]
 #[template(
     ext = "html",
@@ -55,7 +55,7 @@ pub(super) struct SignInPage<'p> {
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 26rem; margin: 12vh auto; padding: 0 1rem }
 </style>
 <h1>{{ title }}</h1>
-<p>{{ words }}</p>
+<p>{{ text }}</p>
 {% if let Some(logout) = logout %}<form method="post" action="/logout">
 {% for (name, value) in logout %}<input type="hidden" name="{{ name }}" value="{{ value }}">
 {% endfor %}<button>Sign out</button>
@@ -65,20 +65,17 @@ body { font: 1rem/1.5 system-ui, sans-serif; max-width: 26rem; margin: 12vh auto
 )]
 pub(super) struct Notice<'p> {
     pub(super) title: &'p str,
-    pub(super) words: &'p str,
+    pub(super) text: &'p str,
     pub(super) logout: Option<&'p [(String, String)]>,
 }
 
-/// The page as an answer that no other page can frame.
-pub(super) fn html(status: StatusCode, page: &impl Template) -> Answer {
+/// A response with the page, which other sites cannot frame.
+pub(super) fn html(status: StatusCode, page: &impl Template) -> HttpResponse {
     let Ok(body) = page.render() else {
-        return server::text(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the page cannot be shown",
-        );
+        return server::text(StatusCode::INTERNAL_SERVER_ERROR, "cannot render the page");
     };
-    let mut answer = server::answer(status, "text/html; charset=utf-8", body);
-    let headers = answer.headers_mut();
+    let mut response = server::response(status, "text/html; charset=utf-8", body);
+    let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(POLICY),
@@ -88,10 +85,9 @@ pub(super) fn html(status: StatusCode, page: &impl Template) -> Answer {
         header::REFERRER_POLICY,
         HeaderValue::from_static("same-origin"),
     );
-    answer
+    response
 }
 
-/// No `form-action`: browsers apply it to the redirect that follows the form, which leads to the
-/// client.
+/// Without `form-action`: browsers would apply it to the redirect after the form, to the client.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::DevkitError;
 use model::random::Random;
 
-/// An RSA key pair that lives as long as the process.
+/// An RSA key pair, generated at start.
 pub(super) struct SigningKey {
     kid: String,
     private: EncodingKey,
@@ -46,17 +46,18 @@ impl SigningKey {
             ..Header::new(Algorithm::RS256)
         };
         jsonwebtoken::encode(&header, claims, &self.private)
-            .expect("a generated RSA key signs, and JSON values serialise")
+            // Infallible: a generated RSA key signs, and JSON values serialize.
+            .expect("a generated key signs JSON")
     }
 
-    /// The claims of a token that this key signed, expired or not.
-    pub(super) fn open(&self, token: &str) -> Option<Value> {
+    /// Verifies the signature of a token and returns its claims, expired or not.
+    pub(super) fn verify(&self, token: &str) -> Option<Value> {
         let mut validation = Validation::new(Algorithm::RS256);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         validation.validate_aud = false;
-        let opened = jsonwebtoken::decode(token, &self.public, &validation).ok()?;
-        Some(opened.claims)
+        let verified = jsonwebtoken::decode(token, &self.public, &validation).ok()?;
+        Some(verified.claims)
     }
 }
 

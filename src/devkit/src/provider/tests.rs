@@ -57,8 +57,7 @@ async fn start_with(accounts: Vec<DevAccount>) -> Setup {
 // === impl Setup ===
 
 impl Setup {
-    /// The address of an authorization request, with parameters changed or, by an empty value, left
-    /// out.
+    /// The URL of an authorization request. `changes` replace parameters; an empty value removes one.
     fn authorize(&self, changes: &[(&str, &str)]) -> String {
         let mut url = url::Url::parse(&format!("{}/authorize", self.issuer)).unwrap();
         let usual = [
@@ -79,7 +78,7 @@ impl Setup {
         url.into()
     }
 
-    /// A code for a person, without the page.
+    /// A code for an account, without the page.
     async fn code(&self, browser: &mut TestBrowser, person: &str) -> String {
         let page = browser
             .get(&self.authorize(&[("login_hint", person)]))
@@ -100,7 +99,7 @@ impl Setup {
         TestBrowser::new().post(&url, &form).await
     }
 
-    /// The claims of an ID token, if a key of the published set signed it.
+    /// Verifies an ID token with the published keys and returns its claims.
     async fn claims(&self, token: &str) -> Value {
         let jwks = TestBrowser::new()
             .get(&format!("{}/jwks", self.issuer))
@@ -111,7 +110,7 @@ impl Setup {
         let mut validation = Validation::new(jsonwebtoken::Algorithm::RS256);
         validation.set_audience(&["gateway"]);
         validation.set_issuer(&[&self.issuer]);
-        // The provider's clock stands still in 1970.
+        // The provider's clock is in 1970.
         validation.validate_exp = false;
         let key = DecodingKey::from_jwk(jwk).unwrap();
         jsonwebtoken::decode(token, &key, &validation)
@@ -121,7 +120,7 @@ impl Setup {
 }
 
 #[tokio::test]
-async fn choosing_a_person_on_the_page_leads_to_their_claims() {
+async fn choosing_an_account_leads_to_its_claims() {
     let setup = start().await;
     let mut browser = TestBrowser::new();
     let page = browser.get(&setup.authorize(&[])).await;
@@ -172,7 +171,7 @@ async fn the_scope_decides_which_claims_there_are() {
 }
 
 #[tokio::test]
-async fn a_code_is_good_once_for_a_minute_and_for_who_asked() {
+async fn a_code_is_valid_once_for_a_minute_and_for_its_verifier() {
     let setup = start().await;
     let mut browser = TestBrowser::new();
     let code = setup.code(&mut browser, "max").await;
@@ -216,7 +215,7 @@ async fn the_client_may_use_basic_authentication() {
 }
 
 #[tokio::test]
-async fn a_client_without_a_secret_proves_itself_by_its_verifier() {
+async fn a_public_client_needs_only_its_verifier() {
     let setup = start().await;
     setup.provider.register(DevClient {
         id: "public".to_owned(),
@@ -243,7 +242,7 @@ async fn a_client_without_a_secret_proves_itself_by_its_verifier() {
 }
 
 #[tokio::test]
-async fn a_second_tab_needs_no_choice_unless_it_asks_for_one() {
+async fn a_session_replaces_the_page_unless_prompt_asks_for_it() {
     let setup = start().await;
     let mut browser = TestBrowser::new();
     let quiet = setup.authorize(&[("prompt", "none")]);
@@ -261,7 +260,7 @@ async fn a_second_tab_needs_no_choice_unless_it_asks_for_one() {
 }
 
 #[tokio::test]
-async fn requests_that_cannot_be_answered_safely_are_told_to_the_person_only() {
+async fn requests_without_a_valid_redirect_uri_get_a_page() {
     let setup = start().await;
     for changes in [
         ("client_id", "other"),
@@ -284,7 +283,7 @@ async fn requests_that_cannot_be_answered_safely_are_told_to_the_person_only() {
 }
 
 #[tokio::test]
-async fn requests_that_break_the_protocol_are_told_to_the_client() {
+async fn invalid_requests_are_redirected_with_an_error() {
     let setup = start().await;
     for (change, error) in [
         (("response_type", "token"), "unsupported_response_type"),
@@ -306,7 +305,7 @@ async fn requests_that_break_the_protocol_are_told_to_the_client() {
 }
 
 #[tokio::test]
-async fn hostile_names_are_text_on_the_page() {
+async fn markup_in_names_is_escaped() {
     let name = "<script>alert(1)</script>\"'&";
     let setup = start_with(vec![DevAccount::new("\"><i>", name, &["<b>"])]).await;
     let page = TestBrowser::new()
@@ -319,7 +318,7 @@ async fn hostile_names_are_text_on_the_page() {
 }
 
 #[tokio::test]
-async fn other_machines_and_other_names_are_refused() {
+async fn other_addresses_and_other_hosts_are_refused() {
     let everywhere = "0.0.0.0:0".parse().unwrap();
     let refused = DevProvider::bind(
         everywhere,
@@ -337,7 +336,7 @@ async fn other_machines_and_other_names_are_refused() {
 }
 
 #[tokio::test]
-async fn discovery_names_what_there_is() {
+async fn discovery_names_existing_endpoints() {
     let setup = start().await;
     let url = format!("{}/.well-known/openid-configuration", setup.issuer);
     let document = TestBrowser::new().get(&url).await.json();

@@ -16,15 +16,15 @@ use super::{
     DevClient, DevProviderState, JSON,
     grants::{ACCESS_LIFETIME, Access, Code},
 };
-use crate::http::{self as server, Answer};
+use crate::http::{self as server, HttpResponse};
 
 type Form<'f> = HashMap<Cow<'f, str>, Cow<'f, str>>;
 
 // === impl DevProviderState ===
 
 impl DevProviderState {
-    /// Gives tokens for a code. A code is used up by the first attempt, right or wrong.
-    pub(super) fn exchange(&self, headers: &HeaderMap, form: &str) -> Answer {
+    /// Exchanges a code for tokens. A failed attempt invalidates the code, too.
+    pub(super) fn exchange(&self, headers: &HeaderMap, form: &str) -> HttpResponse {
         let form: Form<'_> = form_urlencoded::parse(form.as_bytes()).collect();
         let field = |name: &str| form.get(name).map_or("", AsRef::as_ref);
         let Some(client) = self.authenticate(headers, &form) else {
@@ -40,13 +40,13 @@ impl DevProviderState {
                 && code.challenge == challenge(field("code_verifier"))
         };
         match code.filter(fits) {
-            Some(code) => self.give_tokens(code),
+            Some(code) => self.issue_tokens(code),
             None => refuse(StatusCode::BAD_REQUEST, "invalid_grant"),
         }
     }
 
-    /// Tells the claims of the person whom an access token is for.
-    pub(super) fn userinfo(&self, headers: &HeaderMap) -> Answer {
+    /// The claims of the access token's account.
+    pub(super) fn userinfo(&self, headers: &HeaderMap) -> HttpResponse {
         let token = authorization(headers, "Bearer");
         let now = self.clock.now();
         let access = token.and_then(|token| self.grants().tokens.find(token, now).cloned());
@@ -55,13 +55,13 @@ impl DevProviderState {
             Some(Value::Object(account.claims(&access.scope)))
         });
         match claims {
-            Some(claims) => server::answer(StatusCode::OK, JSON, claims.to_string()),
+            Some(claims) => server::response(StatusCode::OK, JSON, claims.to_string()),
             None => refuse(StatusCode::UNAUTHORIZED, "invalid_token"),
         }
     }
 
-    /// The client that the request proves to come from, by `client_secret_basic`,
-    /// `client_secret_post`, or by nothing if it has no secret.
+    /// Authenticates the client: `client_secret_basic`, `client_secret_post`, or `none` for a client
+    /// without a secret.
     fn authenticate(&self, headers: &HeaderMap, form: &Form<'_>) -> Option<DevClient> {
         let field = |name: &str| form.get(name).map(ToString::to_string);
         let (id, secret) = match authorization(headers, "Basic") {
@@ -83,7 +83,7 @@ impl DevProviderState {
         proved.then_some(client)
     }
 
-    fn give_tokens(&self, code: Code) -> Answer {
+    fn issue_tokens(&self, code: Code) -> HttpResponse {
         let Some(account) = self.account(&code.session.account) else {
             return refuse(StatusCode::BAD_REQUEST, "invalid_grant");
         };
@@ -113,18 +113,18 @@ impl DevProviderState {
             "scope": code.scope,
             "id_token": self.key.sign("JWT", &Value::Object(claims)),
         });
-        server::answer(StatusCode::OK, JSON, tokens.to_string())
+        server::response(StatusCode::OK, JSON, tokens.to_string())
     }
 }
 
-/// What follows the scheme, if the request has this scheme.
+/// The credentials of `Authorization`, if it has this scheme.
 fn authorization<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (named, credentials) = value.split_once(' ')?;
     named.eq_ignore_ascii_case(scheme).then_some(credentials)
 }
 
-/// RFC 6749 § 2.3.1 has both halves form-encoded before they are joined.
+/// Decodes id or secret: both are form-encoded in Basic credentials (RFC 6749 § 2.3.1).
 fn form_decode(text: &str) -> String {
     let whole = format!("={text}");
     let mut pairs = form_urlencoded::parse(whole.as_bytes());
@@ -138,8 +138,8 @@ fn challenge(verifier: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.as_bytes()))
 }
 
-fn refuse(status: StatusCode, error: &'static str) -> Answer {
-    let mut answer = server::answer(status, JSON, json!({ "error": error }).to_string());
+fn refuse(status: StatusCode, error: &'static str) -> HttpResponse {
+    let mut answer = server::response(status, JSON, json!({ "error": error }).to_string());
     if status == StatusCode::UNAUTHORIZED {
         let scheme = match error {
             "invalid_token" => "Bearer error=\"invalid_token\"",

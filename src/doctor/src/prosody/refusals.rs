@@ -176,7 +176,7 @@ const REASONS: &[Reason] = &[
         text: "banned",
         kind: FindingKind::TokenBanned,
         meaning: "mod_muc_auth_ban refuses the user of this token",
-        remedy: Remedy::Fixed("look at the response of muc_prosody_jitsi_access_manager_url"),
+        remedy: Remedy::Fixed("check the response of muc_prosody_jitsi_access_manager_url"),
     },
 ];
 

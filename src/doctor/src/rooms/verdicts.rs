@@ -86,7 +86,7 @@ pub(super) fn own_room(muc: &str, result: JoinResult) -> Result<Element, Finding
     } else if text.contains("does not match") {
         found(FindingKind::RoomClaim, got).with_remedy(
             "Prosody reads another room from the token than it was issued for",
-            "use one version of Jitsi's plugins; look at muc_mapper_domain_prefix",
+            "use one version of Jitsi's plugins; check muc_mapper_domain_prefix",
         )
     } else if refusal.condition == "registration-required" {
         found(FindingKind::RoomLobby, got).with_remedy(

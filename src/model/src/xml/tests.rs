@@ -136,11 +136,13 @@ proptest! {
     fn attributes_of_namespaces_are_written_so_that_they_parse(
         namespaces in proptest::collection::vec("[a-c]", 1..4)
     ) {
-        let mut text = String::from("<a");
-        for (index, namespace) in namespaces.iter().enumerate() {
-            text += &format!(" xmlns:ns{index}='{namespace}' ns{index}:v{index}='1'");
-        }
-        let element = Element::parse(&(text + "/>")).unwrap();
+        let attributes: Vec<String> = namespaces
+            .iter()
+            .enumerate()
+            .map(|(index, own)| format!("xmlns:ns{index}='{own}' ns{index}:v{index}='1'"))
+            .collect();
+        let attributes = attributes.join(" ");
+        let element = Element::parse(&format!("<a {attributes}/>")).unwrap();
         prop_assert_eq!(Element::parse(&element.to_string()), Ok(element));
     }
 }

@@ -65,7 +65,7 @@ function roomPage(at, place, token) {
                 people.delete(nick);
                 show();
             },
-            said(nick, words) {
+            message(nick, words) {
                 const row = element('li');
                 row.append(element('b', people.get(nick)?.name || nick), words);
                 at('chat').append(row);
@@ -95,7 +95,7 @@ function roomPage(at, place, token) {
         event.preventDefault();
         const words = at('words').value.trim();
         if (words) {
-            connection.say(words);
+            connection.sendMessage(words);
             at('words').value = '';
         }
     });

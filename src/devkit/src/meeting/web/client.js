@@ -1,7 +1,7 @@
-// A small XMPP client in the place of lib-jitsi-meet: it connects, logs in, joins and talks.
+// A small XMPP client in place of lib-jitsi-meet: connects, logs in, joins a room and sends messages.
 'use strict';
 
-/** The room of an address, named as Jitsi's client names it. */
+/** Tenant and room of a URL path, by the rules of Jitsi's client. */
 function meetingPlace(pathname) {
     const segments = pathname.split('/').slice(1);
     const clean = text => text.replace(/[:?#[\]@!$&'()*+,;=><"]/g, '');
@@ -11,7 +11,7 @@ function meetingPlace(pathname) {
     try {
         decoded = decodeURIComponent(raw);
     } catch {
-        // A name with a broken escape is taken as it stands.
+        // A name with an invalid escape stays as it is.
     }
     const name = decoded.normalize('NFKC').toLowerCase();
     return { tenant: tenant.toLowerCase(), name, node: encodeURIComponent(name).toLowerCase() };
@@ -41,7 +41,7 @@ function claimsOf(token) {
     }
 }
 
-/** One connection to one room. Calls back with `joined`, `left`, `said`, `refused`, `closed`. */
+/** One connection to one room. Calls back with `joined`, `left`, `message`, `refused`, `closed`. */
 class MeetingConnection {
     constructor(config, place, token, on) {
         this.domain = config.hosts.domain;
@@ -72,7 +72,7 @@ class MeetingConnection {
             '<ping xmlns="urn:xmpp:ping"/></iq>'), 10000);
     }
 
-    say(words) {
+    sendMessage(words) {
         this.send(`<message xmlns="jabber:client" type="groupchat" to="${xml(this.room)}">` +
             `<body>${xml(words)}</body></message>`);
     }
@@ -124,10 +124,10 @@ class MeetingConnection {
         } else if (type === 'unavailable') {
             this.on.left(nick);
         } else {
-            const told = stanza.querySelector('identity > user > name');
+            const byToken = stanza.querySelector('identity > user > name');
             this.on.joined({
                 nick,
-                name: told?.textContent || stanza.querySelector('nick')?.textContent || nick,
+                name: byToken?.textContent || stanza.querySelector('nick')?.textContent || nick,
                 affiliation: stanza.querySelector('x > item')?.getAttribute('affiliation'),
                 own: nick === this.nick
             });
@@ -137,7 +137,7 @@ class MeetingConnection {
     message(stanza) {
         const body = stanza.querySelector('body');
         if (stanza.getAttribute('type') === 'groupchat' && body) {
-            this.on.said((stanza.getAttribute('from') || '').split('/')[1], body.textContent);
+            this.on.message((stanza.getAttribute('from') || '').split('/')[1], body.textContent);
         }
     }
 

@@ -1,9 +1,9 @@
-//! The end of sessions.
+//! Logout and logout tokens.
 
 use super::*;
 
 #[tokio::test]
-async fn signing_out_ends_the_session_and_leads_only_to_registered_addresses() {
+async fn logout_ends_the_session_and_redirects_to_registered_uris_only() {
     let setup = start().await;
     let mut browser = TestBrowser::new();
     let code = setup.code(&mut browser, "hanna").await;
@@ -23,13 +23,13 @@ async fn signing_out_ends_the_session_and_leads_only_to_registered_addresses() {
     let page = browser.get(&log_out(SIGNED_OUT)).await;
     assert_eq!(page.location().as_str(), format!("{SIGNED_OUT}?state=x"));
     assert!(browser.cookies.is_empty());
-    // A copy of the cookie is worth nothing either.
+    // A copy of the cookie is invalid, too.
     let page = kept.clone().get(&setup.authorize(&[])).await;
     assert_eq!(page.status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn signing_out_without_a_hint_is_confirmed_first() {
+async fn logout_without_a_hint_needs_a_confirmation() {
     let setup = start().await;
     let mut browser = TestBrowser::new();
     setup.code(&mut browser, "hanna").await;
