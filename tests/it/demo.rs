@@ -1,4 +1,4 @@
-//! The demonstration as one meets it: sign in, enter a room, and find nothing left behind.
+//! The demonstration: sign-in, rooms with roles, and removal of its files.
 
 use std::net::SocketAddr;
 
@@ -61,7 +61,7 @@ async fn start() -> Setup {
 // === impl Setup ===
 
 impl Setup {
-    /// Opens a room's page and signs in on the way.
+    /// Opens a room's page, and signs in when the provider asks for it.
     async fn open_as(&self, person: &str, room: &str) -> (TestBrowser, TestResponse) {
         let mut browser = TestBrowser::trusting(self.authorities.clone());
         let mut address = format!("{}{room}", self.origin);
@@ -80,7 +80,7 @@ impl Setup {
         panic!("no end of redirects at {address}");
     }
 
-    /// Where an answer leads on to: by its head, or by the link that a script would follow.
+    /// The next URL of a response: `Location`, or the link that a script would follow.
     fn next(&self, page: &TestResponse) -> Option<String> {
         let location = page.headers.get("location");
         let link = || {
@@ -103,7 +103,7 @@ impl Setup {
         )
     }
 
-    /// Opens a WebSocket as a page of the gateway would.
+    /// Opens a WebSocket as a page of the gateway does.
     async fn connect(&self, cookie: Option<String>, room: &str) -> Result<Socket, Error> {
         let stream = TcpStream::connect(self.https).await.unwrap();
         let tls = tokio_rustls::TlsConnector::from(std::sync::Arc::new(tls_config(
@@ -133,7 +133,7 @@ impl Setup {
     }
 }
 
-/// The first message that has this text in it.
+/// Reads up to the first message that contains a text.
 async fn read_until(socket: &mut Socket, wanted: &str) -> String {
     loop {
         let message = socket.next().await.unwrap().unwrap();
@@ -146,7 +146,7 @@ async fn read_until(socket: &mut Socket, wanted: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn people_sign_in_and_meet_in_their_roles() {
+async fn users_sign_in_and_have_the_roles_of_their_groups() {
     let setup = start().await;
     for (person, affiliation) in [
         ("hanna", "affiliation='owner'"),
@@ -177,22 +177,22 @@ async fn people_sign_in_and_meet_in_their_roles() {
         assert!(!socket.query.unwrap_or_default().contains("token"));
         assert!(!socket.headers.contains_key("cookie"));
     }
-    // Nobody in particular waits until somebody is there.
+    // Without a host in the room, anonymous visitors are refused.
     let refused = setup.connect(None, "empty").await.unwrap_err();
     assert!(matches!(refused, Error::Http(_)), "{refused}");
     setup.running.stop(CancellationToken::new()).await;
 }
 
 #[tokio::test]
-async fn files_are_private_and_go_away() {
+async fn files_are_private_and_are_removed() {
     use std::os::unix::fs::PermissionsExt;
     let parts = Demo::prepare(DemoPorts::Free, Clock::system(), Random::system())
         .await
         .unwrap();
-    let mut told = Vec::new();
-    parts.announce(&mut told).unwrap();
-    let told = String::from_utf8(told).unwrap();
-    assert!(told.contains(parts.config.public_url.origin()), "{told}");
+    let mut text = Vec::new();
+    parts.announce(&mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains(parts.config.public_url.origin()), "{text}");
     let directory = parts.services.directory().to_owned();
     for file in std::fs::read_dir(&directory).unwrap() {
         let mode = file.unwrap().metadata().unwrap().permissions().mode();

@@ -1,4 +1,4 @@
-//! The doctor against a whole deployment of stand-ins.
+//! The doctor against a deployment of the gateway and stand-ins.
 
 use std::sync::Mutex;
 
@@ -16,7 +16,7 @@ use rustls::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// A deployment of stand-ins.
+/// A running gateway with stand-ins for provider and Jitsi.
 struct Deployment {
     config: Config,
     trust: TrustAnchors,

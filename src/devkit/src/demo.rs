@@ -1,10 +1,8 @@
 //! The demonstration: a provider, a meeting backend, and the configuration of a gateway in front of
 //! them, in a temporary directory.
 //!
-//! The configuration is a file, loaded by the same code as that of a deployment, so that the gateway
-//! behaves the same.
-
-mod private_directory;
+//! The configuration is a file, loaded by the same code as that of a deployment, so that the
+//! gateway behaves the same.
 
 use std::{
     io::{self, Write},
@@ -14,7 +12,13 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use config::{self, Config, Environment, Problems};
 use cookie::time::OffsetDateTime;
+use model::{
+    clock::{Clock, Timestamp},
+    random::Random,
+    token::prosody::Rules,
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
@@ -24,12 +28,8 @@ use super::{
     meeting::{DevMeeting, DevMeetingSettings},
     provider::{DevAccount, DevClient, DevProvider, DevProviderSettings},
 };
-use config::{self, Config, Environment, Problems};
-use model::{
-    clock::{Clock, Timestamp},
-    random::Random,
-    token::prosody::Rules,
-};
+
+mod private_directory;
 
 /// A prepared demonstration, in which only the gateway is not running yet.
 #[derive(Debug)]
@@ -152,8 +152,7 @@ impl Demo {
              \n         A third browser or profile joins as a guest with a name.\
              \n         Create a meeting on the start page as Max: he is its host, and has its links.\
              \n         Sign out in one browser: its connection ends at once, and the others see it.\n\
-             \n  Watch  http://{admin}/readyz    the gateway's state; degraded here, as the demonstration's\
-             \n         provider has no TLS\
+             \n  Watch  http://{admin}/readyz    the gateway's state (degraded: this provider has no TLS)\
              \n         http://{admin}/metrics\n\
              \n  Read   {file}\
              \n         The configuration of this gateway.\n\

@@ -1,8 +1,10 @@
-//! Stand-ins for an OpenID provider ([`provider`]) and for Jitsi ([`meeting`]), for tests and for the
-//! demonstration ([`demo`]).
+//! Stand-ins for an OpenID provider ([`provider`]) and for Jitsi ([`meeting`]), for tests and for
+//! the demonstration ([`demo`]).
 //!
-//! They implement the protocols with the checks of the real servers. They keep all state in memory and
-//! have no passwords, so they listen on loopback addresses only.
+//! They implement the protocols with the checks of the real servers. They keep all state in memory
+//! and have no passwords, so they listen on loopback addresses only.
+
+use std::net::SocketAddr;
 
 pub mod demo;
 mod http;
@@ -10,8 +12,6 @@ pub mod meeting;
 pub mod provider;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-
-use std::net::SocketAddr;
 
 /// Why a stand-in does not start.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,27 @@
 //! A stand-in for Jitsi's web server, Prosody and Jicofo.
 //!
-//! It serves a page that lists the occupants of a room, and implements XMPP over WebSocket and BOSH as
-//! far as the page needs it. Logins need a token that [`model::token::prosody`] accepts, and roles are
-//! those of the token. There is no media.
+//! It serves a page that lists the occupants of a room, and implements XMPP over WebSocket and BOSH
+//! as far as the page needs it. Logins need a token that [`model::token::prosody`] accepts, and
+//! roles are those of the token. There is no media.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use http::{Request, header};
+use hyper::body::Incoming;
+use model::{
+    clock::Clock,
+    random::Random,
+    token::prosody::{Claims, Refusal, Rules},
+};
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::form_urlencoded;
+
+use self::{bosh::Sessions, request_log::RequestLog, rooms::Rooms, web::Pages};
+use super::{
+    DevkitError,
+    http::{self as server, HttpResponse},
+};
 
 mod bosh;
 mod namespaces;
@@ -14,25 +33,7 @@ mod tests;
 mod web;
 mod websocket;
 
-use std::{net::SocketAddr, sync::Arc};
-
-use http::{Request, header};
-use hyper::body::Incoming;
-use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use url::form_urlencoded;
-
 pub use self::request_log::{ReceivedRequest, RequestKind};
-use self::{bosh::Sessions, request_log::RequestLog, rooms::Rooms, web::Pages};
-use super::{
-    DevkitError,
-    http::{self as server, HttpResponse},
-};
-use model::{
-    clock::Clock,
-    random::Random,
-    token::prosody::{Claims, Refusal, Rules},
-};
 
 /// A meeting backend that is bound, but does not serve yet.
 #[derive(Debug)]
@@ -195,8 +196,8 @@ async fn handle(meeting: &Arc<DevMeetingState>, request: Request<Incoming>) -> H
     }
 }
 
-/// The token, by the rules of Jitsi's `mod_jitsi_session`: the last `token` of the query, even if it is
-/// empty; without one, `Authorization` without its first seven characters, in any scheme.
+/// The token, by the rules of Jitsi's `mod_jitsi_session`: the last `token` of the query, even if
+/// it is empty; without one, `Authorization` without its first seven characters, in any scheme.
 fn token(request: &Request<Incoming>) -> Option<String> {
     let query = request.uri().query().unwrap_or_default();
     let in_query = form_urlencoded::parse(query.as_bytes())

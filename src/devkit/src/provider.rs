@@ -1,8 +1,28 @@
 //! A stand-in for an OpenID provider, with fictional accounts and without passwords.
 //!
-//! It implements discovery, the authorization code flow with PKCE, a page to choose an account, single
-//! sign-on, ID tokens signed with a key generated at start, userinfo, and RP-initiated logout
-//! (OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0). All state is in memory and bounded.
+//! It implements discovery, the authorization code flow with PKCE, a page to choose an account,
+//! single sign-on, ID tokens signed with a key generated at start, userinfo, and RP-initiated
+//! logout (OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0). All state is in memory
+//! and bounded.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use http::{Method, Request, StatusCode, header};
+use hyper::body::Incoming;
+use model::{clock::Clock, random::Random, session::CookieJar};
+use secrecy::SecretString;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::{grants::Grants, signing_key::SigningKey};
+use super::{
+    DevkitError,
+    http::{self as server, HttpResponse},
+};
 
 mod account;
 mod authorization;
@@ -12,25 +32,7 @@ mod pages;
 mod signing_key;
 mod token_endpoint;
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
-
-use http::{Method, Request, StatusCode, header};
-use hyper::body::Incoming;
-use secrecy::SecretString;
-use serde_json::json;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
 pub use self::account::DevAccount;
-use self::{grants::Grants, signing_key::SigningKey};
-use super::{
-    DevkitError,
-    http::{self as server, HttpResponse},
-};
-use model::{clock::Clock, random::Random, session::CookieJar};
 
 /// A provider that is bound, but does not serve yet.
 #[derive(Debug)]

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// Declares [`Check`] and [`FindingKind`] from one table, so that each finding belongs to one check.
+mod dependencies;
+
+/// Declares [`Check`] and [`FindingKind`] from one table, so that each finding belongs to one
+/// check.
 macro_rules! catalogue {
     ($($check:ident $id:literal $title:literal { $($kind:ident $word:literal,)* })*) => {
         /// One thing that the doctor examines. Causes come before their consequences in this order.
@@ -268,77 +271,6 @@ pub enum NetworkFault {
 }
 
 // === impl Check ===
-
-impl Check {
-    /// The check that has to pass before this one is meaningful.
-    const fn prerequisite(self) -> Option<Self> {
-        Some(match self {
-            Self::ProviderLogout => Self::Provider,
-            Self::WebConfig => Self::WebPage,
-            Self::BoshSession => Self::BoshEndpoint,
-            Self::BoshAffinity => Self::BoshSession,
-            Self::SaslMechanisms => Self::BoshAffinity,
-            Self::MissingToken
-            | Self::ForgedToken
-            | Self::ExpiredToken
-            | Self::UnsignedToken
-            | Self::ForeignIssuer
-            | Self::ForeignAudience => Self::SaslMechanisms,
-            Self::ValidToken => Self::ForgedToken,
-            Self::WebSocket | Self::RoomCreation | Self::PublicLogin => Self::ValidToken,
-            Self::OwnRoom => Self::RoomCreation,
-            Self::OtherRoom | Self::Roles | Self::SecondOccupant => Self::OwnRoom,
-            Self::PublicAddress => Self::Certificate,
-            Self::PublicKeys | Self::Bypass => Self::PublicAddress,
-            Self::ForgedRequest | Self::IdleWebSocket | Self::IdleBosh | Self::HeadSize => {
-                Self::PublicLogin
-            }
-            Self::Replicas => Self::Store,
-            Self::Certificate
-            | Self::Clocks
-            | Self::Provider
-            | Self::WebPage
-            | Self::BoshEndpoint
-            | Self::Bridges
-            | Self::Store
-            | Self::LoggedTokens => return None,
-        })
-    }
-
-    /// Whether this check is meaningless after `cause` failed.
-    fn depends_on(self, cause: Self) -> bool {
-        let prerequisites = std::iter::successors(self.prerequisite(), |own| own.prerequisite());
-        prerequisites.into_iter().any(|own| own == cause)
-    }
-
-    /// The checks that are meaningless after this one failed, in order.
-    pub(super) fn dependents(self) -> impl Iterator<Item = Self> {
-        let all = Self::ALL.iter().copied();
-        all.filter(move |check| check.depends_on(self))
-    }
-
-    /// This check and its dependents.
-    pub(super) fn with_dependents(self) -> impl Iterator<Item = Self> {
-        std::iter::once(self).chain(self.dependents())
-    }
-
-    /// Whether the check reports a server that it cannot reach as [`FindingKind::Unreached`].
-    pub(super) const fn contacts_server(self) -> bool {
-        matches!(
-            self,
-            Self::Certificate
-                | Self::WebPage
-                | Self::WebConfig
-                | Self::BoshEndpoint
-                | Self::BoshSession
-                | Self::BoshAffinity
-                | Self::PublicKeys
-                | Self::ValidToken
-                | Self::Bridges
-                | Self::PublicAddress
-        )
-    }
-}
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

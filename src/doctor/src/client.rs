@@ -1,5 +1,5 @@
-//! Small clients of HTTP, of XMPP over BOSH and of XMPP over WebSocket, for the checks and the login
-//! probe.
+//! Small clients of HTTP, of XMPP over BOSH and of XMPP over WebSocket, for the checks and the
+//! login probe.
 //!
 //! Each request has a connection of its own, so that several servers behind one address show. Time
 //! and size are bounded, and nothing is retried.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use http::{HeaderMap, header};
+use model::clock::{Clock, Timestamp};
 
 use super::{Finding, FindingKind};
-use model::clock::{Clock, Timestamp};
 
 /// A server whose clock matters: it issues or verifies tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,8 +76,8 @@ fn finding(source: ClockSource, ahead: i64, breaks: bool) -> Finding {
     );
     let meaning = match (source, breaks) {
         (ClockSource::Prosody, true) => {
-            "every token is refused: to Prosody it has expired or is not valid yet, and Prosody tolerates \
-             no difference"
+            "every token is refused: to Prosody it has expired or is not valid yet, and \
+             Prosody tolerates no difference"
         }
         (ClockSource::Provider, true) => {
             "sign-in fails: the provider's tokens have expired or are not valid yet"

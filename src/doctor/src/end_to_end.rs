@@ -1,16 +1,15 @@
-//! Logins through the public address, as browsers make them, by a test user that the gateway admits.
+//! Logins through the public address, as browsers make them, by a test user that the gateway
+//! admits.
 //!
-//! They run after a login directly at Prosody has worked, so a failure is that of the gateway or of a
-//! hop before it. The same login at the gateway's own listener tells the two apart.
-
-mod idle;
-mod verdicts;
+//! They run after a login directly at Prosody has worked, so a failure is that of the gateway or of
+//! a hop before it. The same login at the gateway's own listener tells the two apart.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
+use config::Config;
 use http::{HeaderName, HeaderValue, Request, header};
 use model::{clock::Clock, identity::Identity, policy::Role, random::Random};
 
@@ -25,7 +24,9 @@ use super::{
     test_tokens::TestTokens,
     test_users,
 };
-use config::Config;
+
+mod idle;
+mod verdicts;
 
 /// The checks S4, S6, R3, S2 and S3.
 pub(super) struct EndToEndChecks<'e> {
@@ -156,7 +157,8 @@ impl EndToEndChecks<'_> {
         }
     }
 
-    /// S6: the gateway does not accept tokens for Prosody, and forged headers do not change a login.
+    /// S6: the gateway does not accept tokens for Prosody, and forged headers do not change a
+    /// login.
     async fn forged_requests(&self, requests: &ForgedRequests<'_>, report: &mut DoctorReport) {
         let bearer = HeaderValue::try_from(format!("Bearer {}", requests.prosody_token)).ok();
         // If the rules admit anonymous visitors, an accepted token proves nothing.

@@ -6,7 +6,13 @@
 
 use std::time::Duration;
 
+use config::{Config, Jitsi};
 use humantime_serde::re::humantime;
+use model::{
+    clock::Clock,
+    random::Random,
+    token::{self, SignerError, SigningSettings},
+};
 
 use super::{
     Check, DoctorOptions, DoctorReport, Finding, FindingKind, TrustAnchors, bridges,
@@ -21,12 +27,6 @@ use super::{
     store,
     test_tokens::TestTokens,
     web,
-};
-use config::{Config, Jitsi};
-use model::{
-    clock::Clock,
-    random::Random,
-    token::{self, SignerError, SigningSettings},
 };
 
 /// Why nothing could be examined.
@@ -60,7 +60,8 @@ pub async fn examine(
     Box::pin(examine_trusting(config, options, &trust, clock, random)).await
 }
 
-/// Examines the deployment of a configuration. `trust` verifies the certificate of the public address.
+/// Examines the deployment of a configuration. `trust` verifies the certificate of the public
+/// address.
 pub async fn examine_trusting(
     config: &Config,
     options: &DoctorOptions<'_>,

@@ -1,13 +1,13 @@
 //! Explains known lines of logs and of browsers' consoles.
 
-mod patterns;
-#[cfg(test)]
-mod symptoms;
-
 use std::fmt;
 
 use self::patterns::{Pattern, patterns};
 use super::client::single_line;
+
+mod patterns;
+#[cfg(test)]
+mod symptoms;
 
 /// A known line with its explanation.
 #[derive(Clone, Debug, PartialEq, Eq)]

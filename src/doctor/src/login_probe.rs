@@ -1,5 +1,5 @@
-//! The login probe, which runs beside the gateway: it logs in at each Prosody, with a valid token and
-//! without a token, and leaves.
+//! The login probe, which runs beside the gateway: it logs in at each Prosody, with a valid token
+//! and without a token, and leaves.
 //!
 //! It opens no room and is visible to no occupant. The results are metrics and part of `/readyz`.
 
@@ -231,11 +231,11 @@ mod tests {
     }
 
     const ACCEPTS: &str = "<body xmlns='http://jabber.org/protocol/httpbind' sid='s'>\
-        <features/><success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/></body>";
+                           <features/><success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/></body>";
     const REFUSES: &str = "<body xmlns='http://jabber.org/protocol/httpbind' sid='s'>\
         <features/><failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-allowed/></failure></body>";
     const TERMINATES: &str = "<body xmlns='http://jabber.org/protocol/httpbind' type='terminate' \
-        condition='internal-server-error'/>";
+                              condition='internal-server-error'/>";
 
     fn by_token(request: &str) -> &'static str {
         if request.contains("authorization: Bearer ey") {

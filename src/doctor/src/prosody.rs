@@ -1,10 +1,5 @@
 //! Prosody's BOSH endpoint, its sessions, and which tokens log in there.
 
-mod bad_tokens;
-mod bosh;
-mod refusals;
-mod websocket;
-
 use http::{Request, header};
 use model::{
     policy::Role,
@@ -20,6 +15,11 @@ use super::{
     reachability::PROSODY,
     test_tokens::TestTokens,
 };
+
+mod bad_tokens;
+mod bosh;
+mod refusals;
+mod websocket;
 
 /// The checks B1 to B4, A1 to A7 and S1 of one Prosody.
 pub(super) struct ProsodyChecks<'p> {

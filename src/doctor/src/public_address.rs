@@ -8,6 +8,7 @@ use std::{
 };
 
 use aws_lc_rs::digest;
+use config::PublicUrl;
 use http::{Request, StatusCode, header};
 use humantime_serde::re::humantime::format_rfc3339_seconds;
 use model::{
@@ -26,7 +27,6 @@ use super::{
     options::Progress,
     reachability::PUBLIC,
 };
-use config::PublicUrl;
 
 /// The checks C2, K1, P1 and P2.
 pub(super) struct PublicAddressChecks<'p> {
@@ -95,8 +95,8 @@ impl PublicAddressChecks<'_> {
                     CertificateError::Expired | CertificateError::ExpiredContext { .. },
                 ) => found(FindingKind::CertificateExpired, &error).with_remedy(
                     "the certificate has expired",
-                    "renew it, and check that tls.certificate names the new file; a Secret mounted by \
-                     subPath is never updated",
+                    "renew it, and check that tls.certificate names the new file; a Secret mounted \
+                     by subPath is never updated",
                 ),
                 Error::InvalidCertificate(
                     CertificateError::NotValidForName
@@ -106,9 +106,10 @@ impl PublicAddressChecks<'_> {
                     "use one whose subject alternative names contain the host of public_url",
                 ),
                 _ => found(FindingKind::CertificateTrust, &error).with_remedy(
-                    "no authority that this machine trusts issued the certificate, so browsers warn",
-                    "append the intermediate certificates to tls.certificate; for a private authority, \
-                     set SSL_CERT_FILE for this command",
+                    "no authority that this machine trusts issued the certificate, so browsers \
+                     warn",
+                    "append the intermediate certificates to tls.certificate; for a private \
+                     authority, set SSL_CERT_FILE for this command",
                 ),
             });
         }
@@ -168,8 +169,9 @@ impl PublicAddressChecks<'_> {
         }
     }
 
-    /// P2: the gateway refuses a BOSH session without cookie, token and room; Prosody would open it.
-    /// No room is named, since the policy may admit everyone to one, but never without its name.
+    /// P2: the gateway refuses a BOSH session without cookie, token and room; Prosody would open
+    /// it. No room is named, since the policy may admit everyone to one, but never without its
+    /// name.
     async fn bypass(&self, endpoint: &Endpoint, report: &mut DoctorReport) {
         let body = format!(
             "<body rid='1000' xmlns='http://jabber.org/protocol/httpbind' to='{}' ver='1.6' \
@@ -223,11 +225,14 @@ fn evaluate_jwks(sent: &str, response: Result<&HttpResponse, &HttpError>) -> Res
     if response.status == StatusCode::OK && response.text().starts_with("{\"keys\":") {
         return Ok(());
     }
-    Err(Finding::error(FindingKind::PublicAddressElsewhere).with_exchange(sent, response.summary()).with_remedy(
-        "the public address does not lead to the gateway",
-        "point DNS, the balancer or the Ingress of the web container (web.ingress.enabled=false in \
-         jitsi-helm) at the gateway, for all paths; check public_url",
-    ))
+    Err(Finding::error(FindingKind::PublicAddressElsewhere)
+        .with_exchange(sent, response.summary())
+        .with_remedy(
+            "the public address does not lead to the gateway",
+            "point DNS, the balancer or the Ingress of the web container \
+             (web.ingress.enabled=false in jitsi-helm) at the gateway, for all \
+             paths; check public_url",
+        ))
 }
 
 fn evaluate_key(
@@ -241,11 +246,16 @@ fn evaluate_key(
     {
         return Ok(());
     }
-    Err(Finding::error(FindingKind::KeyUnpublished).with_exchange(sent, response.summary()).with_remedy(
-        format!("Prosody cannot fetch the public key {kid:?}, so it refuses the gateway's tokens"),
-        "the running gateway has other keys than this configuration: reload every replica (SIGHUP); \
-         then set JWT_ASAP_KEYSERVER=<public_url>/_gateway/asap in .env",
-    ))
+    Err(Finding::error(FindingKind::KeyUnpublished)
+        .with_exchange(sent, response.summary())
+        .with_remedy(
+            format!(
+                "Prosody cannot fetch the public key {kid:?}, so it refuses the gateway's tokens"
+            ),
+            "the running gateway has other keys than this configuration: reload every \
+             replica (SIGHUP); then set JWT_ASAP_KEYSERVER=<public_url>/_gateway/asap in \
+             .env",
+        ))
 }
 
 fn evaluate_bypass(response: &HttpResponse) -> Result<(), Finding> {

@@ -59,6 +59,27 @@ impl ServerHints {
     }
 }
 
+// === impl Check ===
+
+impl Check {
+    /// Whether the check reports a server that it cannot reach as [`FindingKind::Unreached`].
+    pub(super) const fn contacts_server(self) -> bool {
+        matches!(
+            self,
+            Self::Certificate
+                | Self::WebPage
+                | Self::WebConfig
+                | Self::BoshEndpoint
+                | Self::BoshSession
+                | Self::BoshAffinity
+                | Self::PublicKeys
+                | Self::ValidToken
+                | Self::Bridges
+                | Self::PublicAddress
+        )
+    }
+}
+
 /// Prosody's HTTP port.
 pub(super) const PROSODY: ServerHints = ServerHints {
     server: "Prosody's HTTP port",
@@ -86,8 +107,9 @@ pub(super) const WEB: ServerHints = ServerHints {
 pub(super) const PUBLIC: ServerHints = ServerHints {
     server: "the public address",
     key: "public_url",
-    other_side: "the gateway listens at listen.https or listen.http; from inside a cluster the load \
-                 balancer's address may not be reachable, then leave out C2, P1 and P2 with --only",
+    other_side: "the gateway listens at listen.https or listen.http; from inside a cluster the \
+                 load balancer's address may not be reachable, then leave out C2, P1 and P2 \
+                 with --only",
 };
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 //! `Display` writes the report for people, [`DoctorReport::json`] for scripts, and
 //! [`DoctorReport::junit`] for CI.
 
-mod junit;
-mod text;
-
 use serde::Serialize;
 
 use super::{Check, CheckSelection, Finding, FindingKind, Severity};
+
+mod junit;
+mod text;
 
 /// The outcome of each check, and all findings: first by severity, then causes before consequences.
 #[derive(Clone, Debug, Default)]

@@ -2,8 +2,6 @@
 //!
 //! The rooms are the doctor's own, with random names; all sessions leave them in the end.
 
-mod verdicts;
-
 use model::{
     policy::Role,
     room::RoomKey,
@@ -16,6 +14,8 @@ use super::{
     options::Progress,
     prosody::ProsodyChecks,
 };
+
+mod verdicts;
 
 /// The checks J1 to J4 and J6.
 pub(super) struct RoomChecks<'r> {

@@ -1,10 +1,7 @@
 //! The store: a connection with reads and writes, as a replica makes it, and the announcements of
 //! replicas.
 
-mod replicas;
-mod server;
-
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use cluster::{
     replica,
@@ -12,10 +9,13 @@ use cluster::{
 };
 use model::{clock::Clock, random::Random};
 use observe::metrics::StoreMetrics;
-use tokio::time::{Duration, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Check, DoctorReport, Finding, FindingKind, Severity, options::Progress};
+
+mod replicas;
+mod server;
 
 /// Runs the checks R1 and R2.
 pub(super) async fn examine(
@@ -71,8 +71,8 @@ pub(super) async fn examine(
     running.abort();
 }
 
-/// The state after the first attempt to connect. A store does not notify of a failed attempt, so this
-/// polls until the state changes or the attempt must have ended.
+/// The state after the first attempt to connect. A store does not notify of a failed attempt, so
+/// this polls until the state changes or the attempt must have ended.
 async fn first_state(store: &dyn Store, settings: &RedisSettings) -> State {
     let initial = store.state();
     let limit = settings.connect_timeout + settings.timeout * 2;
@@ -101,8 +101,8 @@ fn unusable(reason: &str) -> Finding {
     Finding::error(kind)
         .with_exchange("a connection and a write to the store", got)
         .with_remedy(
-            "replicas do not learn of logouts at other replicas, and links with a limited number of \
-             uses do not work",
+            "replicas do not learn of logouts at other replicas, and links with a limited \
+             number of uses do not work",
             remedy,
         )
 }

@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{EncodingKey, Header};
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
-
 use model::{
     clock::Clock,
     identity::Identity,
@@ -15,6 +12,8 @@ use model::{
     room::RoomKey,
     token::{Minter, Settings, SignerError, SigningSettings},
 };
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 
 /// Signs the tokens of one examination with the settings of the gateway.
 pub(super) struct TestTokens {

@@ -1,18 +1,19 @@
 //! Jitsi's web server: its page, and the addresses in its `config.js`.
 
-mod config_js;
-
+use config::PublicUrl;
 use http::{Request, StatusCode, header};
 use url::Url;
 
-pub(super) use self::config_js::ConfigJs;
 use super::{
     Check, DoctorReport, Finding, FindingKind,
     client::{Endpoint, HttpResponse},
     options::Progress,
     reachability::WEB,
 };
-use config::PublicUrl;
+
+mod config_js;
+
+pub(super) use self::config_js::ConfigJs;
 
 /// The values that `config.js` should have, and the request that fetched it.
 struct Expected<'e> {
@@ -62,8 +63,8 @@ pub(super) async fn examine(
             .with_exchange(sent, response.summary())
             .with_remedy(
                 "there is no config.js, so clients have no address to connect to",
-                "read the web container's log, and check its volume /config; set upstream.web to the \
-                 web container itself",
+                "read the web container's log, and check its volume /config; set upstream.web \
+                 to the web container itself",
             );
         report.fail(finding);
         return None;

@@ -1,4 +1,5 @@
-//! XML elements as XMPP exchanges them: parsed by `roxmltree`, written with the namespaces they need.
+//! XML elements as XMPP exchanges them: parsed by `roxmltree`, written with the namespaces they
+//! need.
 //!
 //! [`Element::parse`] reads what peers send. It accepts the subset of XML that XMPP allows
 //! (RFC 6120 § 11.1: no comments, processing instructions, document types or entities of one's own)

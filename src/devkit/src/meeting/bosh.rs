@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
+use model::xml::Element;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -23,7 +24,6 @@ use super::{
     stream::{Flow, Stream},
 };
 use crate::http::{self as server, HttpResponse};
-use model::xml::Element;
 
 /// Open sessions by `sid`.
 #[derive(Debug, Default)]
@@ -248,7 +248,8 @@ impl Session {
         Flow::Continue
     }
 
-    /// Answers the held request with an empty body. Without one, the client was inactive for too long.
+    /// Answers the held request with an empty body. Without one, the client was inactive for too
+    /// long.
     fn deadline_passed(&mut self) -> Flow {
         if self.held.is_none() {
             return Flow::End;

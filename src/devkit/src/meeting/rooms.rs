@@ -6,14 +6,14 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-
-use super::namespaces::{CLIENT, MUC_USER};
 use model::{
     token::prosody::{Affiliation, MucRoom},
     xml::Element,
 };
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::namespaces::{CLIENT, MUC_USER};
 
 /// All rooms. A room exists as long as it has an occupant.
 #[derive(Debug, Default)]
@@ -216,8 +216,8 @@ impl Outbox {
         (Self { stanzas, overflow }, receiver)
     }
 
-    /// Queues a stanza. If the queue is full, the connection ends: a room does not wait for one slow
-    /// reader.
+    /// Queues a stanza. If the queue is full, the connection ends: a room does not wait for one
+    /// slow reader.
     pub(super) fn send(&self, stanza: &Element) {
         if self.stanzas.try_send(stanza.to_string()).is_err() {
             self.overflow.cancel();

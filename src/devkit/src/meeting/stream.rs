@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use model::{token::prosody::Claims, xml::Element};
+
 use super::{
     DevMeetingState,
     namespaces::{
@@ -9,7 +11,6 @@ use super::{
     },
     rooms::{JoinError, Occupant, Outbox, RoomAddress},
 };
-use model::{token::prosody::Claims, xml::Element};
 
 /// A client's stream. Dropping it leaves all rooms.
 pub(super) struct Stream {

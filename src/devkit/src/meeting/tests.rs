@@ -1,6 +1,11 @@
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderValue, StatusCode};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use model::{
+    clock::{Hand, Timestamp},
+    token::{self, SigningSettings},
+    xml::Element,
+};
 use serde_json::json;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream,
@@ -12,11 +17,6 @@ use super::{
     *,
 };
 use crate::testing::{FREE_PORT, TestBrowser};
-use model::{
-    clock::{Hand, Timestamp},
-    token::{self, SigningSettings},
-    xml::Element,
-};
 
 mod bosh;
 mod login;

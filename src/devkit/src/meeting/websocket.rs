@@ -11,6 +11,7 @@ use hyper::{
     upgrade::{Upgraded, on},
 };
 use hyper_util::rt::TokioIo;
+use model::xml::Element;
 use tokio::sync::mpsc;
 use tokio_tungstenite::{
     WebSocketStream,
@@ -30,7 +31,6 @@ use super::{
     stream::{Flow, Stream},
 };
 use crate::http::{self as server, HttpResponse};
-use model::xml::Element;
 
 /// A client's socket and its stream.
 struct Socket {

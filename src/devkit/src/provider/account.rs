@@ -37,8 +37,8 @@ impl DevAccount {
         ]
     }
 
-    /// The claims of a scope (OpenID Connect Core 1.0 § 5.4). Groups, which have no standard scope, are
-    /// part of `profile`.
+    /// The claims of a scope (OpenID Connect Core 1.0 § 5.4). Groups, which have no standard scope,
+    /// are part of `profile`.
     pub(super) fn claims(&self, scope: &str) -> Map<String, Value> {
         let mut claims = Map::new();
         claims.insert("sub".to_owned(), json!(self.id));

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use http::{HeaderValue, StatusCode, header};
+use model::session::CookieJar;
 use url::{Url, form_urlencoded};
 
 use super::{
@@ -11,7 +12,6 @@ use super::{
     pages::{Notice, SignInPage, html},
 };
 use crate::http::{self as server, HttpResponse};
-use model::session::CookieJar;
 
 /// A valid authorization request.
 struct AuthorizationRequest {

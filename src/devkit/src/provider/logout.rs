@@ -1,6 +1,7 @@
 //! The logout endpoint (OpenID Connect RP-Initiated Logout 1.0).
 
 use http::{HeaderValue, StatusCode, header};
+use model::session::CookieJar;
 use url::{Url, form_urlencoded};
 
 use super::{
@@ -9,13 +10,12 @@ use super::{
     pages::{Notice, html},
 };
 use crate::http::{self as server, HttpResponse};
-use model::session::CookieJar;
 
 // === impl DevProviderState ===
 
 impl DevProviderState {
-    /// Ends the browser's session. Without a valid `id_token_hint` any site could have sent the browser,
-    /// so the user has to confirm first.
+    /// Ends the browser's session. Without a valid `id_token_hint` any site could have sent the
+    /// browser, so the user has to confirm first.
     pub(super) fn log_out(
         &self,
         raw: &str,

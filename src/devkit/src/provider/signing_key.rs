@@ -1,10 +1,10 @@
 //! The provider's signing key.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, jwk::Jwk};
+use model::random::Random;
 use serde_json::{Value, json};
 
 use crate::DevkitError;
-use model::random::Random;
 
 /// An RSA key pair, generated at start.
 pub(super) struct SigningKey {

@@ -2,11 +2,11 @@ use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jsonwebtoken::{DecodingKey, Validation, jwk::JwkSet};
+use model::clock::{Hand, Timestamp};
 use serde_json::Value;
 
 use super::*;
 use crate::testing::{FREE_PORT, TestBrowser, TestResponse};
-use model::clock::{Hand, Timestamp};
 
 mod logout;
 
@@ -57,7 +57,8 @@ async fn start_with(accounts: Vec<DevAccount>) -> Setup {
 // === impl Setup ===
 
 impl Setup {
-    /// The URL of an authorization request. `changes` replace parameters; an empty value removes one.
+    /// The URL of an authorization request. `changes` replace parameters; an empty value removes
+    /// one.
     fn authorize(&self, changes: &[(&str, &str)]) -> String {
         let mut url = url::Url::parse(&format!("{}/authorize", self.issuer)).unwrap();
         let usual = [

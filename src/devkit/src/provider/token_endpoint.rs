@@ -60,8 +60,8 @@ impl DevProviderState {
         }
     }
 
-    /// Authenticates the client: `client_secret_basic`, `client_secret_post`, or `none` for a client
-    /// without a secret.
+    /// Authenticates the client: `client_secret_basic`, `client_secret_post`, or `none` for a
+    /// client without a secret.
     fn authenticate(&self, headers: &HeaderMap, form: &Form<'_>) -> Option<DevClient> {
         let field = |name: &str| form.get(name).map(ToString::to_string);
         let (id, secret) = match authorization(headers, "Basic") {

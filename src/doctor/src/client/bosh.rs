@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use http::{HeaderValue, Request, header};
-use tokio::time::{Instant, timeout_at};
-
-use super::{AUTH, HttpError, HttpResponse, REPLY_TIMEOUT, Refusal, XmppServer};
 use model::{
     random::Random,
     xml::{Element, Escaped},
 };
+use tokio::time::{Instant, timeout_at};
+
+use super::{AUTH, HttpError, HttpResponse, REPLY_TIMEOUT, Refusal, XmppServer};
 
 /// A BOSH session.
 pub(crate) struct BoshSession {

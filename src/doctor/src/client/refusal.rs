@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::single_line;
 use model::xml::Element;
+
+use super::single_line;
 
 /// Why a server refused a login or a stanza.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderValue, StatusCode, header};
+use model::xml::{Element, Escaped};
 use tokio::time::timeout;
 use tokio_tungstenite::{
     WebSocketStream, client_async,
@@ -11,7 +12,6 @@ use tokio_tungstenite::{
 };
 
 use super::{AUTH, ByteStream, HttpError, REPLY_TIMEOUT, Refusal, XmppServer, single_line};
-use model::xml::{Element, Escaped};
 
 /// A logged-in XMPP stream over WebSocket.
 pub(crate) struct XmppSocket {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use config::PublicUrl;
 use http::{HeaderMap, HeaderValue, header};
 use url::form_urlencoded;
 
 use super::{Endpoint, HttpError};
-use config::PublicUrl;
 
 /// An XMPP server behind HTTP: Prosody itself, or the gateway in front of it.
 #[derive(Clone)]

@@ -81,14 +81,14 @@ pub(super) const BAD_TOKENS: [BadToken; 6] = [
         kind: FindingKind::UnsignedTokenAccepted,
         sent: "a login with a token whose algorithm is \"none\"",
         meaning: "anyone can write a token that Prosody accepts",
-        remedy: "set JWT_SIGN_TYPE in .env (signature_algorithm in prosody.cfg.lua), and use Jitsi's \
-                 own mod_auth_token and luajwtjitsi",
+        remedy: "set JWT_SIGN_TYPE in .env (signature_algorithm in prosody.cfg.lua), and use \
+                 Jitsi's own mod_auth_token and luajwtjitsi",
     },
     BadToken {
         kind: FindingKind::AnyIssuerAccepted,
         sent: "a login with a valid token of an issuer that does not exist",
-        meaning: "Prosody accepts tokens of any issuer, so every service that shares the key or the \
-                  key server can let users in",
+        meaning: "Prosody accepts tokens of any issuer, so every service that shares the key or \
+                  the key server can let users in",
         remedy: "set JWT_ACCEPTED_ISSUERS in .env (prosody.extraEnvs in jitsi-helm, \
                  asap_accepted_issuers in prosody.cfg.lua) to token.issuer",
     },

@@ -124,8 +124,9 @@ pub(super) fn evaluate_mechanisms(features: Option<&Element>) -> Result<(), Find
         return Err(Finding::error(FindingKind::SaslNone)
             .with_exchange(sent, "no SASL mechanism at all")
             .with_remedy(
-                "Prosody's token module did not start: the module or a library of it is missing, or \
-                 it has no app id. Prosody's log has the reason, as \"'app_id' must not be empty\"",
+                "Prosody's token module did not start: the module or a library of it is \
+                 missing, or it has no app id. Prosody's log has the reason, as \"'app_id' must \
+                 not be empty\"",
                 "mount mod_auth_token.lua and token/util.lib.lua where plugin_paths looks (a \
                  ConfigMap that was never mounted is a frequent cause), and set JWT_APP_ID in \
                  .env (prosody.extraEnvs in jitsi-helm, app_id in prosody.cfg.lua)",

@@ -87,8 +87,8 @@ const REASONS: &[Reason] = &[
         meaning: "Prosody verifies tokens with another secret or key than the gateway signs with",
         remedy: Remedy::Key(
             "make JWT_APP_SECRET in .env (prosody.jwt.secret in jitsi-helm, app_secret in \
-                 prosody.cfg.lua) the same as token.secret_file, and restart Prosody; look for a \
-                 line break at the end of either",
+             prosody.cfg.lua) the same as token.secret_file, and restart Prosody; look for a \
+             line break at the end of either",
         ),
     },
     Reason {
@@ -115,8 +115,8 @@ const REASONS: &[Reason] = &[
         meaning: "Prosody cannot fetch the public key of the token",
         remedy: Remedy::Fixed(
             "set JWT_ASAP_KEYSERVER in .env (asap_key_server in prosody.cfg.lua) to \
-                 <public_url>/_gateway/asap, without a trailing slash, and make sure that \
-                 Prosody's container resolves and trusts that address",
+             <public_url>/_gateway/asap, without a trailing slash, and make sure that \
+             Prosody's container resolves and trusts that address",
         ),
     },
     Reason {
@@ -125,7 +125,7 @@ const REASONS: &[Reason] = &[
         meaning: "Prosody accepts other issuers than the gateway's; with an empty app id, none",
         remedy: Remedy::Fixed(
             "set JWT_APP_ID and JWT_ACCEPTED_ISSUERS in .env (prosody.extraEnvs in jitsi-helm; \
-                 app_id, asap_accepted_issuers in prosody.cfg.lua) to token.app_id",
+             app_id, asap_accepted_issuers in prosody.cfg.lua) to token.app_id",
         ),
     },
     Reason {
@@ -140,7 +140,7 @@ const REASONS: &[Reason] = &[
         meaning: "Prosody accepts other audiences than the one in the gateway's tokens",
         remedy: Remedy::Fixed(
             "set JWT_ACCEPTED_AUDIENCES in .env (prosody.extraEnvs in jitsi-helm, \
-                 asap_accepted_audiences in prosody.cfg.lua) to token.audience",
+             asap_accepted_audiences in prosody.cfg.lua) to token.audience",
         ),
     },
     Reason {
@@ -163,7 +163,7 @@ const REASONS: &[Reason] = &[
         meaning: "the Authorization header with the token did not reach Prosody",
         remedy: Remedy::Fixed(
             "set upstream.xmpp to Prosody itself, without a proxy that removes the header; \
-                 mod_jitsi_session has to be loaded",
+             mod_jitsi_session has to be loaded",
         ),
     },
     Reason {

@@ -3,8 +3,8 @@
 use http::Response;
 use oidc::{Description, Probe, Settings};
 
-use super::{single_line, without_tags};
-use crate::{Check, DoctorReport, Finding, FindingKind};
+use super::without_tags;
+use crate::{Check, DoctorReport, Finding, FindingKind, client::single_line};
 
 /// The response to a logout request without a session.
 enum LogoutResponse {
@@ -47,10 +47,10 @@ fn evaluate(
             Finding::advice(FindingKind::LogoutUnsupported)
                 .with_exchange(described, "no end_session_endpoint")
                 .with_remedy(
-                    "a logout here leaves the session at the provider, so the next sign-in needs no \
-                     password",
-                    "no setting of the gateway changes that; users of shared machines should also sign out at \
-                     the provider",
+                    "a logout here leaves the session at the provider, so the next sign-in \
+                     needs no password",
+                    "no setting of the gateway changes that; users of shared machines should also \
+                     sign out at the provider",
                 ),
         );
     }

@@ -30,12 +30,14 @@ pub(super) fn evaluate(replicas: &[Announcement]) -> Result<(), Finding> {
         }
     };
     if let Some(got) = differing(&|own| keys(&own.cookie_keys)) {
-        return Err(Finding::error(FindingKind::ReplicaCookieKeys).with_exchange(sent, format!("key ids {got}")).with_remedy(
-            "replicas seal cookies with different keys, so users are signed out whenever another \
-             replica responds",
-            "mount the same session.key_file on all of them; for a rotation, add the new key \
-             everywhere before it becomes the first",
-        ));
+        return Err(Finding::error(FindingKind::ReplicaCookieKeys)
+            .with_exchange(sent, format!("key ids {got}"))
+            .with_remedy(
+                "replicas seal cookies with different keys, so users are signed out \
+                 whenever another replica responds",
+                "mount the same session.key_file on all of them; for a rotation, \
+                 add the new key everywhere before it becomes the first",
+            ));
     }
     if let Some(got) = differing(&|own| keys(&own.signing_keys)) {
         return Err(Finding::error(FindingKind::ReplicaSigningKeys)
@@ -46,16 +48,21 @@ pub(super) fn evaluate(replicas: &[Announcement]) -> Result<(), Finding> {
             ));
     }
     if let Some(got) = differing(&|own| own.ring.clone()) {
-        return Err(Finding::error(FindingKind::ReplicaRing).with_exchange(sent, format!("rings {got}")).with_remedy(
-            "replicas send the same room to different shards, so its occupants are separated",
-            "configure the same [upstream] and shards on all of them, and restart outdated ones",
-        ));
+        return Err(Finding::error(FindingKind::ReplicaRing)
+            .with_exchange(sent, format!("rings {got}"))
+            .with_remedy(
+                "replicas send the same room to different shards, so its occupants \
+                 are separated",
+                "configure the same [upstream] and shards on all of them, and \
+                 restart outdated ones",
+            ));
     }
     if let Some(got) = differing(&|own| own.settings.clone()) {
         return Err(Finding::warning(FindingKind::ReplicaSettings)
             .with_exchange(sent, format!("configurations {got}"))
             .with_remedy(
-                "replicas run with different configurations: a change has reached some of them only",
+                "replicas run with different configurations: a change has reached some of them \
+                 only",
                 "finish the rollout (kubectl rollout status), or revert a manual change",
             ));
     }

@@ -1,8 +1,8 @@
 //! The addresses in Jitsi's `config.js`, read without running it.
 //!
-//! Docker's file consists of assignments (`config.bosh = '…' + subdir + 'http-bind'`), Debian's is one
-//! object with server-side includes in its string literals. In both, the literals of one expression
-//! are joined; variables in it stand for the tenant, and are empty without one.
+//! Docker's file consists of assignments (`config.bosh = '…' + subdir + 'http-bind'`), Debian's is
+//! one object with server-side includes in its string literals. In both, the literals of one
+//! expression are joined; variables in it stand for the tenant, and are empty without one.
 
 /// The addresses that clients connect to. An absent or empty setting is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,9 +89,9 @@ mod tests {
     #[test]
     fn assignments_of_docker_are_read() {
         let script = "var config = {};\nconfig.hosts = {};\n\
-             config.hosts.domain = 'meet.jitsi';\n// config.bosh = 'x';\n\
-             config.hosts.muc = 'muc.' + subdomain + 'meet.jitsi';\n\
-             config.bosh = 'https://meet.example.org/' + subdir + 'http-bind';\n";
+                      config.hosts.domain = 'meet.jitsi';\n// config.bosh = 'x';\n\
+                      config.hosts.muc = 'muc.' + subdomain + 'meet.jitsi';\n\
+                      config.bosh = 'https://meet.example.org/' + subdir + 'http-bind';\n";
         let config = ConfigJs::parse(script);
         assert_eq!(config.domain.as_deref(), Some("meet.jitsi"));
         assert_eq!(config.muc.as_deref(), Some("muc.meet.jitsi"));
@@ -105,8 +105,8 @@ mod tests {
     #[test]
     fn an_object_of_debian_with_includes_is_read() {
         let script = "var config = { hosts: { domain: 'x.org',\n anonymousdomain: 'guest.x.org',\n\
-             muc: 'conference.<!--# echo var=\"subdomain\" default=\"\" -->x.org' },\n\
-             bosh: '//x.org/http-bind', }";
+                      muc: 'conference.<!--# echo var=\"subdomain\" default=\"\" -->x.org' },\n\
+                      bosh: '//x.org/http-bind', }";
         let config = ConfigJs::parse(script);
         assert_eq!(config.domain.as_deref(), Some("x.org"));
         // The double quotes within single quotes do not end the literal.

@@ -39,7 +39,8 @@ pub(super) const JICOFO_AND_BRIDGE: &[Pattern] = &[
         &["no bridge available"],
         Some("J5"),
         "Jicofo has no bridge",
-        "check that the bridge runs and joined the brewery room (JVB_BREWERY_MUC, JVB_AUTH_PASSWORD)",
+        "check that the bridge runs and joined the brewery room (JVB_BREWERY_MUC, \
+         JVB_AUTH_PASSWORD)",
     ),
     pattern(
         &["colibri-ws", "403"],

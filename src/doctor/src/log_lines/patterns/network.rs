@@ -19,7 +19,8 @@ pub(super) const ADDRESSES: &[Pattern] = &[
     pattern(
         &["item-not-found", "http-bind"],
         Some("B3"),
-        "a BOSH session is unknown to the Prosody that received its next request: two Prosodys, or a restart",
+        "a BOSH session is unknown to the Prosody that received its next request: two \
+         Prosodys, or a restart",
         "run one Prosody behind one address",
     ),
     pattern(
@@ -38,7 +39,8 @@ pub(super) const ADDRESSES: &[Pattern] = &[
         &["websocket", "unexpected response code: 200"],
         Some("S1"),
         "a web server responded instead of Prosody's WebSocket",
-        "route /xmpp-websocket to the gateway; ENABLE_XMPP_WEBSOCKET=1 in .env, or 0 for BOSH alone",
+        "route /xmpp-websocket to the gateway; ENABLE_XMPP_WEBSOCKET=1 in .env, or 0 \
+         for BOSH alone",
     ),
     pattern(
         &["websocket", "unexpected response code: 403"],
@@ -62,7 +64,8 @@ pub(super) const ADDRESSES: &[Pattern] = &[
         &["timed out", "http-bind"],
         Some("S3"),
         "a proxy aborted a held BOSH request",
-        "raise proxy_read_timeout (timeout server in HAProxy, the route's timeout in Envoy) to 150 s",
+        "raise proxy_read_timeout (timeout server in HAProxy, the route's timeout in \
+         Envoy) to 150 s",
     ),
     pattern(
         &["you have been disconnected"],

@@ -7,8 +7,8 @@ pub(super) const STARTUP: &[Pattern] = &[
     pattern(
         &["'app_id' must not be empty"],
         Some("B4,J3"),
-        "the token module has no app id where it runs; on the rooms' component that leaves every room \
-         open to any token",
+        "the token module has no app id where it runs; on the rooms' component that \
+         leaves every room open to any token",
         "set JWT_APP_ID in .env (prosody.extraEnvs in jitsi-helm). If the line is from the rooms' \
          component only: its name has a hyphen in the first label, so rename it (XMPP_MUC_DOMAIN)",
     ),
@@ -29,8 +29,8 @@ pub(super) const STARTUP: &[Pattern] = &[
         &["unable to load module", "auth_token"],
         Some("B4"),
         "Prosody's token module is missing, so nobody can log in",
-        "mount mod_auth_token.lua where plugin_paths looks; a ConfigMap that was never mounted is a \
-         frequent cause",
+        "mount mod_auth_token.lua where plugin_paths looks; a ConfigMap that was never \
+         mounted is a frequent cause",
     ),
     pattern(
         &["module 'basexx' not found"],
@@ -42,7 +42,8 @@ pub(super) const STARTUP: &[Pattern] = &[
         &["no available sasl mechanisms"],
         Some("B4"),
         "the token module did not start, so nobody can log in",
-        "look for the reason further up: 'app_id' must not be empty, or a module that cannot be loaded",
+        "look for the reason further up: 'app_id' must not be empty, or a module that \
+         cannot be loaded",
     ),
     pattern(
         &["requires a version of prosody with util.async"],
@@ -76,8 +77,8 @@ pub(super) const LOGIN: &[Pattern] = &[
         &["could not obtain public key"],
         Some("A1,K1"),
         "Prosody cannot fetch the public key of a token",
-        "set JWT_ASAP_KEYSERVER in .env to <public_url>/_gateway/asap, and make sure that Prosody's \
-         container resolves and trusts that address",
+        "set JWT_ASAP_KEYSERVER in .env to <public_url>/_gateway/asap, and make sure \
+         that Prosody's container resolves and trusts that address",
     ),
     pattern(
         &["not acceptable by"],
@@ -137,8 +138,8 @@ pub(super) const LOGIN: &[Pattern] = &[
         &["invalid-mechanism"],
         Some("B4"),
         "Prosody does not accept logins by token: its token module did not start",
-        "set ENABLE_AUTH=1 and AUTH_TYPE=jwt in .env (prosody.extraEnvs in jitsi-helm), and look in \
-         its log for the reason",
+        "set ENABLE_AUTH=1 and AUTH_TYPE=jwt in .env (prosody.extraEnvs in jitsi-helm), \
+         and look in its log for the reason",
     ),
     pattern(
         &["'kid' claim"],
