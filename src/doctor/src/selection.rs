@@ -11,7 +11,7 @@ pub struct CheckSelection(Vec<Check>);
 /// A word that is neither a check's id nor the first letter of one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown check {0:?}; known are {known}, or a letter for all that begin with it",
+    "there is no check {0:?}; known are {known}, or a letter for all that begin with it",
     known = known_ids()
 )]
 pub struct UnknownCheck(String);
