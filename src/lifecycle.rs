@@ -20,7 +20,7 @@ use self::config_watcher::ConfigWatcher;
 use crate::app::{self, GatewayHandle, StartOptions};
 use config::{Config, ConfigProblems};
 #[cfg(feature = "demo")]
-use devkit::demo::{DemoParts, Ports};
+use devkit::demo::{Demo, DemoPorts};
 #[cfg(feature = "demo")]
 use model::{clock::Clock, random::Random};
 #[cfg(feature = "demo")]
@@ -66,11 +66,11 @@ pub fn demo() -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     control_runtime()?.block_on(async {
         let signals = Signals::listen().context("cannot install signal handlers")?;
-        let parts = DemoParts::prepare(Ports::Usual, Clock::system(), Random::system()).await?;
+        let parts = Demo::prepare(DemoPorts::Usual, Clock::system(), Random::system()).await?;
         telemetry::init(&parts.config.log)?;
         let gateway = app::start(&parts.config, StartOptions::default())?;
         parts.announce(&mut std::io::stdout())?;
-        let neighbours = tokio::spawn(parts.neighbours.run(stop.clone()));
+        let neighbours = tokio::spawn(parts.services.run(stop.clone()));
         serve_until_stopped(gateway, signals, None).await;
         stop.cancel();
         neighbours.await.context("a stand-in panicked")

@@ -14,7 +14,7 @@ use cluster::{
     store::{self, Store},
 };
 use config::Config;
-use doctor::Prober;
+use doctor::login_probe::LoginProber;
 use model::{clock::Clock, random::Random};
 use observe::metrics::{CertificateMetrics, ControlMetrics, Metrics};
 use oidc::RelyingParty;
@@ -142,7 +142,7 @@ impl ControlPlane {
             tasks.spawn(placement.run(stopped.clone()));
         }
         if let (Some(every), Some(settings)) = (config.probe, &handle.probe_settings) {
-            let prober = Prober {
+            let prober = LoginProber {
                 every,
                 settings: settings.subscribe(),
                 metrics: self.metrics.probe.clone(),

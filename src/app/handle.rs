@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::{listeners::ListenAddresses, settings};
 use cluster::{placement::Placement, replica::Announcement};
 use config::{Config, RELOADABLE_SECTIONS, SectionDigests};
-use doctor::ProbeSettings;
+use doctor::login_probe::LoginProbeSettings;
 use model::clock::Clock;
 use observe::{metrics::ControlMetrics, traces::Traces};
 use proxy::{
@@ -46,7 +46,7 @@ pub struct GatewayHandle {
     pub(super) draining: CancellationToken,
     pub(super) announcement: watch::Sender<Announcement>,
     /// `None` with `[jaas]`.
-    pub(super) probe_settings: Option<watch::Sender<ProbeSettings>>,
+    pub(super) probe_settings: Option<watch::Sender<LoginProbeSettings>>,
     /// Cancelled when no more connections are accepted.
     pub(super) closed: CancellationToken,
     /// Cancelled when the tasks of the control plane end.

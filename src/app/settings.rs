@@ -7,7 +7,7 @@ use cluster::{
     replica::{self, Announcement},
 };
 use config::{BackendConfig, Config, fingerprint};
-use doctor::ProbeSettings;
+use doctor::login_probe::LoginProbeSettings;
 use model::{
     clock::{Clock, Timestamp},
     headers::TrustedProxies,
@@ -52,15 +52,16 @@ pub(super) fn rules(config: &Config, clock: Clock) -> Result<Rules, ProxySetupEr
 }
 
 /// The settings of the prober; `None` with `[jaas]`.
-pub(super) fn probe(config: &Config) -> Option<ProbeSettings> {
+pub(super) fn probe(config: &Config) -> Option<LoginProbeSettings> {
     let jitsi = config.jitsi()?;
-    let backend =
-        |(shard, upstream): (Option<&ShardName>, upstream::UpstreamSettings)| doctor::Backend {
+    let backend = |(shard, upstream): (Option<&ShardName>, upstream::UpstreamSettings)| {
+        doctor::login_probe::ProbedBackend {
             name: shard.map_or(UNSHARDED_NAME, ShardName::as_str).to_owned(),
             xmpp: upstream.xmpp,
             domain: upstream.xmpp_domain,
-        };
-    Some(ProbeSettings {
+        }
+    };
+    Some(LoginProbeSettings {
         backends: jitsi.active_upstreams().into_iter().map(backend).collect(),
         token: jitsi.token.clone(),
     })

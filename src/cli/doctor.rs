@@ -13,7 +13,7 @@ use http::uri::Authority;
 use tokio::runtime::Builder;
 
 use super::{CommandContext, CommandError, ConfigArgument, help};
-use doctor::{Check, Order, Report, Selection};
+use doctor::{Check, CheckSelection, DoctorOptions, DoctorReport};
 use model::{clock::Timestamp, random::Random, time_format};
 
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ pub(super) struct DoctorArguments {
     junit: Option<PathBuf>,
     /// Run only these checks and those they depend on: comma-separated ids (`B1`) or groups (`B`).
     #[arg(long, value_name = "IDS")]
-    only: Option<Selection>,
+    only: Option<CheckSelection>,
     /// Also enter a test room with a random name as two participants, and leave it. By default no
     /// room is opened.
     #[arg(long)]
@@ -85,10 +85,10 @@ impl CommandContext<'_, '_> {
                 let _ = writeln!(error.borrow_mut(), "{check} {}", check.title());
             }
         };
-        let order = Order {
+        let order = DoctorOptions {
             selection: arguments.only.clone().unwrap_or_default(),
             deep: arguments.deep,
-            slow: arguments.slow,
+            idle: arguments.slow,
             jicofo: arguments.jicofo.clone(),
             progress: &progress,
         };
@@ -142,7 +142,7 @@ impl CommandContext<'_, '_> {
             let input = &mut *self.terminal.input;
             input.take(MAX_LOG_BYTES).read_to_end(&mut bytes)?;
         }
-        let explanations = doctor::explain(&String::from_utf8_lossy(&bytes));
+        let explanations = doctor::explain_log(&String::from_utf8_lossy(&bytes));
         let output = &mut self.terminal.output;
         if explanations.is_empty() {
             writeln!(
@@ -161,8 +161,8 @@ impl CommandContext<'_, '_> {
 // === impl RunSummary ===
 
 impl RunSummary {
-    fn of(report: &Report) -> Self {
-        let ids = report.findings().iter().map(|finding| finding.id.clone());
+    fn of(report: &DoctorReport) -> Self {
+        let ids = report.findings().iter().map(doctor::Finding::id);
         Self {
             healthy: report.is_healthy(),
             findings: ids.collect(),
@@ -172,7 +172,7 @@ impl RunSummary {
 
 fn print_report(
     output: &mut dyn Write,
-    report: &Report,
+    report: &DoctorReport,
     arguments: &DoctorArguments,
     now: Timestamp,
 ) -> io::Result<()> {

@@ -1,17 +1,17 @@
 //! Whole command lines, against the configuration of the demonstration.
 
 use super::*;
-use devkit::demo::{DemoParts, Ports};
+use devkit::demo::{Demo, DemoPorts};
 use model::{clock::Clock, random::Random};
 
-async fn parts() -> DemoParts {
-    DemoParts::prepare(Ports::Free, Clock::system(), Random::system())
+async fn parts() -> Demo {
+    Demo::prepare(DemoPorts::Free, Clock::system(), Random::system())
         .await
         .unwrap()
 }
 
 /// The configuration file of the demonstration.
-fn config_file(parts: &DemoParts) -> String {
+fn config_file(parts: &Demo) -> String {
     let certificate = &parts.config.server.tls.as_ref().unwrap().certificate;
     certificate
         .with_file_name("gateway.toml")

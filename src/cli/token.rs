@@ -5,7 +5,7 @@ use std::{io::Read, time::Duration};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{CommandContext, CommandError, ConfigArgument, help};
-use doctor::TestPersons;
+use doctor::TestUsers;
 use model::{
     identity::Identity,
     policy::Role,
@@ -95,7 +95,7 @@ impl CommandContext<'_, '_> {
         let minter = Minter::new(settings, self.clock.clone()).map_err(anyhow::Error::from)?;
         let lifetime = arguments.ttl.unwrap_or(settings.lifetime);
         let origin = config.public_url.origin();
-        let persons = TestPersons::new(&config, self.clock.clone(), Random::system());
+        let persons = TestUsers::new(&config, self.clock.clone(), Random::system());
         for (index, person) in people.iter().enumerate() {
             let role = arguments.moderator.role(index);
             let token = minter

@@ -1,4 +1,4 @@
-//! The demonstration as one meets it: sign in, enter a room, and find nothing left behind.
+//! The demonstration: sign-in, rooms with roles, and removal of its files.
 
 use std::net::SocketAddr;
 
@@ -15,9 +15,9 @@ use tokio_tungstenite::{
 };
 
 use devkit::{
-    demo::{DemoParts, Ports},
+    demo::{Demo, DemoPorts},
     meeting,
-    testing::{Browser, Page, tls},
+    testing::{TestBrowser, TestResponse, tls_config},
 };
 use jitsi_auth_gateway::app::{self, StartOptions};
 use model::{clock::Clock, random::Random};
@@ -30,12 +30,12 @@ struct Setup {
     https: SocketAddr,
     authorities: RootCertStore,
     running: app::GatewayHandle,
-    meeting: std::sync::Arc<meeting::Meeting>,
+    meeting: std::sync::Arc<meeting::DevMeetingState>,
     _stop: tokio_util::sync::DropGuard,
 }
 
 async fn start() -> Setup {
-    let parts = DemoParts::prepare(Ports::Free, Clock::system(), Random::system())
+    let parts = Demo::prepare(DemoPorts::Free, Clock::system(), Random::system())
         .await
         .unwrap();
     let certificate = &parts.config.server.tls.as_ref().unwrap().certificate;
@@ -44,9 +44,9 @@ async fn start() -> Setup {
         .add(CertificateDer::from_pem_file(certificate).unwrap())
         .unwrap();
     let stop = CancellationToken::new();
-    let meeting = parts.neighbours.meeting.meeting();
+    let meeting = parts.services.meeting.meeting();
     let origin = parts.config.public_url.origin().to_owned();
-    tokio::spawn(parts.neighbours.run(stop.clone()));
+    tokio::spawn(parts.services.run(stop.clone()));
     let running = app::start(&parts.config, StartOptions::default()).unwrap();
     Setup {
         origin,
@@ -61,9 +61,9 @@ async fn start() -> Setup {
 // === impl Setup ===
 
 impl Setup {
-    /// Opens a room's page and signs in on the way.
-    async fn open_as(&self, person: &str, room: &str) -> (Browser, Page) {
-        let mut browser = Browser::trusting(self.authorities.clone());
+    /// Opens a room's page, and signs in when the provider asks for it.
+    async fn open_as(&self, person: &str, room: &str) -> (TestBrowser, TestResponse) {
+        let mut browser = TestBrowser::trusting(self.authorities.clone());
         let mut address = format!("{}{room}", self.origin);
         for _ in 0..6 {
             let mut page = browser.get(&address).await;
@@ -80,8 +80,8 @@ impl Setup {
         panic!("no end of redirects at {address}");
     }
 
-    /// Where an answer leads on to: by its head, or by the link that a script would follow.
-    fn next(&self, page: &Page) -> Option<String> {
+    /// The next URL of a response: `Location`, or the link that a script would follow.
+    fn next(&self, page: &TestResponse) -> Option<String> {
         let location = page.headers.get("location");
         let link = || {
             page.body
@@ -103,11 +103,12 @@ impl Setup {
         )
     }
 
-    /// Opens a WebSocket as a page of the gateway would.
+    /// Opens a WebSocket as a page of the gateway does.
     async fn connect(&self, cookie: Option<String>, room: &str) -> Result<Socket, Error> {
         let stream = TcpStream::connect(self.https).await.unwrap();
-        let tls =
-            tokio_rustls::TlsConnector::from(std::sync::Arc::new(tls(self.authorities.clone())));
+        let tls = tokio_rustls::TlsConnector::from(std::sync::Arc::new(tls_config(
+            self.authorities.clone(),
+        )));
         let name = ServerName::try_from("localhost").unwrap();
         let stream = tls.connect(name, stream).await.unwrap();
         let authority = self.origin.strip_prefix("https://").unwrap();
@@ -132,7 +133,7 @@ impl Setup {
     }
 }
 
-/// The first message that has this text in it.
+/// Reads up to the first message that contains a text.
 async fn read_until(socket: &mut Socket, wanted: &str) -> String {
     loop {
         let message = socket.next().await.unwrap().unwrap();
@@ -145,7 +146,7 @@ async fn read_until(socket: &mut Socket, wanted: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn people_sign_in_and_meet_in_their_roles() {
+async fn users_sign_in_and_have_the_roles_of_their_groups() {
     let setup = start().await;
     for (person, affiliation) in [
         ("hanna", "affiliation='owner'"),
@@ -169,30 +170,30 @@ async fn people_sign_in_and_meet_in_their_roles() {
         .meeting
         .received()
         .into_iter()
-        .filter(|one| one.kind == meeting::Kind::WebSocket)
+        .filter(|one| one.kind == meeting::RequestKind::WebSocket)
         .collect();
     assert_eq!(sockets.len(), 2);
     for socket in sockets {
         assert!(!socket.query.unwrap_or_default().contains("token"));
         assert!(!socket.headers.contains_key("cookie"));
     }
-    // Nobody in particular waits until somebody is there.
+    // Without a host in the room, anonymous visitors are refused.
     let refused = setup.connect(None, "empty").await.unwrap_err();
     assert!(matches!(refused, Error::Http(_)), "{refused}");
     setup.running.stop(CancellationToken::new()).await;
 }
 
 #[tokio::test]
-async fn files_are_private_and_go_away() {
+async fn files_are_private_and_are_removed() {
     use std::os::unix::fs::PermissionsExt;
-    let parts = DemoParts::prepare(Ports::Free, Clock::system(), Random::system())
+    let parts = Demo::prepare(DemoPorts::Free, Clock::system(), Random::system())
         .await
         .unwrap();
-    let mut told = Vec::new();
-    parts.announce(&mut told).unwrap();
-    let told = String::from_utf8(told).unwrap();
-    assert!(told.contains(parts.config.public_url.origin()), "{told}");
-    let directory = parts.neighbours.directory().to_owned();
+    let mut text = Vec::new();
+    parts.announce(&mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains(parts.config.public_url.origin()), "{text}");
+    let directory = parts.services.directory().to_owned();
     for file in std::fs::read_dir(&directory).unwrap() {
         let mode = file.unwrap().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);

@@ -1,10 +1,12 @@
-//! The doctor against a whole deployment of stand-ins.
+//! The doctor against a deployment of the gateway and stand-ins.
 
 use std::sync::Mutex;
 
 use config::{Config, JitsiConfig};
-use devkit::demo::{DemoParts, Ports};
-use doctor::{Check, Order, Report, Selection, Trust, examine_trusting};
+use devkit::demo::{Demo, DemoPorts};
+use doctor::{
+    Check, CheckSelection, DoctorOptions, DoctorReport, Finding, TrustAnchors, examine_trusting,
+};
 use jitsi_auth_gateway::app::{self, StartOptions};
 use model::{clock::Clock, random::Random};
 use oidc::OidcSettings;
@@ -14,10 +16,10 @@ use rustls::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// A deployment of stand-ins.
+/// A running gateway with stand-ins for provider and Jitsi.
 struct Deployment {
     config: Config,
-    trust: Trust,
+    trust: TrustAnchors,
     running: app::GatewayHandle,
     _stop: DropGuard,
 }
@@ -25,18 +27,18 @@ struct Deployment {
 // === impl Deployment ===
 
 impl Deployment {
-    /// Free ports are looked for before they are used, so that another test may get there first.
+    /// Retries: between the search for free ports and their use another process may take them.
     async fn start() -> Self {
         for _ in 0..10 {
             if let Some(deployment) = Self::try_start().await {
                 return deployment;
             }
         }
-        panic!("no port stays free");
+        panic!("no free port");
     }
 
     async fn try_start() -> Option<Self> {
-        let parts = DemoParts::prepare(Ports::Free, Clock::system(), Random::system())
+        let parts = Demo::prepare(DemoPorts::Free, Clock::system(), Random::system())
             .await
             .ok()?;
         let file = &parts.config.server.tls.as_ref().unwrap().certificate;
@@ -46,29 +48,29 @@ impl Deployment {
             .unwrap();
         let running = app::start(&parts.config, StartOptions::default()).ok()?;
         let stop = CancellationToken::new();
-        tokio::spawn(parts.neighbours.run(stop.clone()));
+        tokio::spawn(parts.services.run(stop.clone()));
         Some(Self {
             running,
             config: parts.config,
-            trust: Trust::new(roots).unwrap(),
+            trust: TrustAnchors::new(roots).unwrap(),
             _stop: stop.drop_guard(),
         })
     }
 
-    async fn examine(&self, change: impl FnOnce(&mut Config)) -> Report {
+    async fn examine(&self, change: impl FnOnce(&mut Config)) -> DoctorReport {
         let mut config = self.config.clone();
         change(&mut config);
-        let order = Order {
-            selection: Selection::default(),
+        let options = DoctorOptions {
+            selection: CheckSelection::default(),
             deep: true,
-            slow: None,
+            idle: None,
             jicofo: None,
             progress: &|_| {},
         };
         let (clock, random) = (Clock::system(), Random::system());
         Box::pin(examine_trusting(
             &config,
-            &order,
+            &options,
             &self.trust,
             &clock,
             &random,
@@ -77,11 +79,11 @@ impl Deployment {
         .unwrap()
     }
 
-    /// The ids of what is found once something is changed.
+    /// The ids of the findings after a change of the configuration.
     async fn found(&self, change: impl FnOnce(&mut Config)) -> Vec<String> {
         let report = self.examine(change).await;
-        let ids = report.findings().iter().map(|own| own.id.clone());
-        // A demonstration's certificate is good for a week, and its provider tells nobody of sign-outs.
+        let ids = report.findings().iter().map(Finding::id);
+        // The demonstration's certificate expires within a week, and its provider has no back-channel.
         ids.filter(|id| !["C2.soon", "C5.no-back-channel"].contains(&&**id))
             .collect()
     }
@@ -136,20 +138,20 @@ async fn a_healthy_deployment_has_no_finding_and_each_mistake_its_own() {
 }
 
 #[tokio::test]
-async fn only_what_was_asked_for_is_told_and_seen() {
+async fn only_selected_checks_are_reported_and_shown_as_progress() {
     let site = Deployment::start().await;
-    let seen = Mutex::new(Vec::new());
-    let order = Order {
+    let begun = Mutex::new(Vec::new());
+    let options = DoctorOptions {
         selection: "B1,L1".parse().unwrap(),
         deep: false,
-        slow: None,
+        idle: None,
         jicofo: None,
-        progress: &|check| seen.lock().unwrap().push(check),
+        progress: &|check| begun.lock().unwrap().push(check),
     };
     let (clock, random) = (Clock::system(), Random::system());
     let report = Box::pin(examine_trusting(
         &site.config,
-        &order,
+        &options,
         &site.trust,
         &clock,
         &random,
@@ -157,9 +159,9 @@ async fn only_what_was_asked_for_is_told_and_seen() {
     .await
     .unwrap();
     let checks: Vec<_> = report.outcomes().iter().map(|(check, _)| *check).collect();
-    assert_eq!(checks, [Check::B1, Check::L1]);
-    let mut seen = seen.into_inner().unwrap();
-    seen.sort_unstable();
-    assert_eq!(seen, [Check::B1, Check::L1]);
+    assert_eq!(checks, [Check::BoshEndpoint, Check::LoggedTokens]);
+    let mut begun = begun.into_inner().unwrap();
+    begun.sort_unstable();
+    assert_eq!(begun, [Check::BoshEndpoint, Check::LoggedTokens]);
     site.running.stop(CancellationToken::new()).await;
 }

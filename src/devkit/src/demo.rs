@@ -1,10 +1,8 @@
-//! The demonstration: a provider, a meeting backend, and the configuration that puts a gateway in
-//! front of them. It needs nothing else and leaves nothing behind.
+//! The demonstration: a provider, a meeting backend, and the configuration of a gateway in front of
+//! them, in a temporary directory.
 //!
-//! The configuration is a file like any other, read by the same code, so that what is shown is what
-//! a deployment would get.
-
-mod directory;
+//! The configuration is a file, loaded by the same code as that of a deployment, so that the
+//! gateway behaves the same.
 
 use std::{
     io::{self, Write},
@@ -14,70 +12,72 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use secrecy::{ExposeSecret, SecretString};
-use time::OffsetDateTime;
-use tokio_util::sync::CancellationToken;
-
-use self::directory::Directory;
-use super::{
-    DevError,
-    meeting::{self, DevMeeting},
-    provider::{self, Account, Client, DevProvider},
-};
 use config::{self, Config, ConfigProblems, Environment};
+use cookie::time::OffsetDateTime;
 use model::{
     clock::{Clock, Timestamp},
     random::Random,
     token::prosody::ProsodyRules,
 };
+use secrecy::{ExposeSecret, SecretString};
+use tokio_util::sync::CancellationToken;
 
-/// Everything that a demonstration needs; only the gateway has still to be started.
+use self::private_directory::PrivateDirectory;
+use super::{
+    DevkitError,
+    meeting::{DevMeeting, DevMeetingSettings},
+    provider::{DevAccount, DevClient, DevProvider, DevProviderSettings},
+};
+
+mod private_directory;
+
+/// A prepared demonstration, in which only the gateway is not running yet.
 #[derive(Debug)]
-pub struct DemoParts {
-    /// What to start the gateway with.
+pub struct Demo {
+    /// The configuration to start the gateway with.
     pub config: Config,
-    /// The gateway's neighbours; they are wanted as long as it runs.
-    pub neighbours: Neighbours,
+    /// The servers that the gateway uses; run them as long as the gateway.
+    pub services: DemoServices,
 }
 
-/// The provider, the meeting backend, and the files; these go away with it.
+/// The provider, the meeting backend and the files. Dropping it removes the files.
 #[derive(Debug)]
-pub struct Neighbours {
-    /// The provider, with the invented people.
+pub struct DemoServices {
+    /// The provider, with fictional accounts.
     pub provider: DevProvider,
     /// The meeting backend.
     pub meeting: DevMeeting,
-    directory: Directory,
+    directory: PrivateDirectory,
 }
 
-/// On which loopback ports the gateway listens.
+/// The choice of loopback ports.
 #[derive(Clone, Copy, Debug)]
-pub enum Ports {
-    /// The usual ones, or the next free.
+pub enum DemoPorts {
+    /// 8443, 9090 and 5280, or the next free ones.
     Usual,
-    /// Any that are free, for tests.
+    /// Any free ports, for tests.
     Free,
 }
 
-/// Why there can be no demonstration.
+/// Why the demonstration does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// A neighbour cannot be started.
+    /// The provider or the meeting backend does not start.
     #[error(transparent)]
-    Neighbour(#[from] DevError),
-    /// The usual port and those after it are taken.
+    Service(#[from] DevkitError),
+    /// A usual port and the next ones are in use.
     #[error("no port from {0} on is free on the loopback address")]
     Port(u16),
-    /// The temporary files cannot be written.
+    /// The temporary directory is not writable.
     #[error("cannot write the demonstration's temporary files")]
     Files(#[from] io::Error),
-    /// The demonstration's own configuration is not accepted.
+    /// The generated configuration is invalid: a bug.
     #[error("the demonstration's configuration is not accepted: {0}")]
     Config(#[from] ConfigProblems),
 }
 
-/// What goes into the configuration file.
-struct Plan<'p> {
+/// The values of the configuration file.
+struct GatewayPlan<'p> {
     https: SocketAddr,
     admin: SocketAddr,
     issuer: &'p str,
@@ -87,20 +87,24 @@ struct Plan<'p> {
     session_key: SecretString,
 }
 
-// === impl DemoParts ===
+// === impl Demo ===
 
-impl DemoParts {
-    /// Starts to listen for the neighbours and writes the gateway's configuration.
-    pub async fn prepare(ports: Ports, clock: Clock, random: Random) -> Result<Self, DemoError> {
-        // The meeting's rules follow from the configuration, which has the meeting's address in it.
+impl Demo {
+    /// Binds the servers' ports, and writes and loads the configuration.
+    pub async fn prepare(
+        ports: DemoPorts,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, DemoError> {
+        // The meeting's rules derive from the configuration, which contains the meeting's address.
         let [https, admin, upstream] = ports.find([HTTPS_PORT, ADMIN_PORT, MEETING_PORT])?;
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let people = provider::Settings {
+        let settings = DevProviderSettings {
             clients: Vec::new(),
-            accounts: Account::demonstration(),
+            accounts: DevAccount::demonstration(),
         };
-        let provider = DevProvider::bind(any, people, clock.clone(), random.clone()).await?;
-        let plan = Plan {
+        let provider = DevProvider::bind(any, settings, clock.clone(), random.clone()).await?;
+        let plan = GatewayPlan {
             https,
             admin,
             issuer: provider.issuer(),
@@ -109,49 +113,49 @@ impl DemoParts {
             app_secret: random.text::<32>().into(),
             session_key: BASE64_STANDARD.encode(random.bytes::<32>()).into(),
         };
-        let directory = Directory::create(&random)?;
+        let directory = PrivateDirectory::create(&random)?;
         let config = plan.write(&directory, clock.now())?;
-        let ours = config.oidc.as_ref().expect("the plan has a provider in it");
-        provider.provider().register(Client {
+        // Infallible: the generated file has both sections.
+        let oidc = config.oidc.as_ref().expect("the file has [oidc]");
+        provider.provider().register(DevClient {
             id: CLIENT_ID.to_owned(),
             secret: Some(plan.client_secret),
-            redirect_uris: vec![ours.redirect_uri.to_string()],
-            post_logout_redirect_uris: vec![ours.signed_out_uri.to_string()],
+            redirect_uris: vec![oidc.redirect_uri.to_string()],
+            post_logout_redirect_uris: vec![oidc.signed_out_uri.to_string()],
         });
-        let jitsi = config.jitsi().expect("the plan has a Jitsi in it");
-        let settings = meeting::Settings {
+        let jitsi = config.jitsi().expect("the file has [upstream]");
+        let settings = DevMeetingSettings {
             xmpp_domain: jitsi.upstream.xmpp_domain.clone(),
-            rules: ProsodyRules::for_tokens_of(&jitsi.token).map_err(DevError::from)?,
+            rules: ProsodyRules::for_tokens_of(&jitsi.token).map_err(DevkitError::from)?,
         };
         let meeting = DevMeeting::bind(upstream, settings, clock, random).await?;
-        let neighbours = Neighbours {
+        let services = DemoServices {
             provider,
             meeting,
             directory,
         };
-        Ok(Self { config, neighbours })
+        Ok(Self { config, services })
     }
 
-    /// Tells a person where to look and what to try.
+    /// Writes addresses and instructions for the operator.
     pub fn announce(&self, out: &mut dyn Write) -> io::Result<()> {
         let public = self.config.public_url.origin();
         let admin = self.config.server.admin;
-        let file = self.neighbours.directory.path().join(CONFIG_FILE);
+        let file = self.services.directory.path().join(CONFIG_FILE);
         write!(
             out,
-            "\n  jitsi-auth-gateway, a demonstration on this machine alone.\n\
+            "\n  jitsi-auth-gateway, a demonstration for this machine only.\n\
              \n  Open   {public}/\
-             \n         The certificate was made a moment ago, so the browser warns once.\n\
-             \n  Try    {public}/team: sign in as Hanna Host, who is staff and becomes moderator.\
+             \n         The certificate is self-signed, so the browser warns once.\n\
+             \n  Try    {public}/team: sign in as Hanna Host of the staff: a moderator.\
              \n         Open the same address in a private window as Max Member: a participant.\
-             \n         A third browser or profile joins as a guest, by saying a name.\
-             \n         Make a meeting on the start page as Max: he hosts it, and passes its links on.\
-             \n         Sign one of them out: their connection ends at once, and the others see it.\n\
-             \n  Watch  http://{admin}/readyz    what is well, and what is weakened (the demonstration's\
-             \n         provider has no TLS)\
+             \n         A third browser or profile joins as a guest with a name.\
+             \n         Create a meeting on the start page as Max: he is its host, and has its links.\
+             \n         Sign out in one browser: its connection ends at once, and the others see it.\n\
+             \n  Watch  http://{admin}/readyz    the gateway's state (degraded: this provider has no TLS)\
              \n         http://{admin}/metrics\n\
              \n  Read   {file}\
-             \n         The configuration of this gateway, in the form of any other.\n\
+             \n         The configuration of this gateway.\n\
              \n  Stop   Ctrl-C. Nothing is left behind.\n\n",
             file = file.display(),
         )?;
@@ -159,10 +163,10 @@ impl DemoParts {
     }
 }
 
-// === impl Neighbours ===
+// === impl DemoServices ===
 
-impl Neighbours {
-    /// Where the configuration and its secrets are.
+impl DemoServices {
+    /// The directory of the configuration and its secrets.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -174,11 +178,11 @@ impl Neighbours {
     }
 }
 
-// === impl Ports ===
+// === impl DemoPorts ===
 
-impl Ports {
-    /// Free ports, all different. Somebody else could take one before it is used; whoever uses it
-    /// then says so.
+impl DemoPorts {
+    /// Finds free, different ports. Another process may take one before it is bound; binding then
+    /// fails.
     fn find<const N: usize>(self, usual: [u16; N]) -> Result<[SocketAddr; N], DemoError> {
         let mut found = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); N];
         let mut taken = Vec::with_capacity(N);
@@ -197,19 +201,19 @@ impl Ports {
     }
 }
 
-// === impl Plan ===
+// === impl GatewayPlan ===
 
-impl Plan<'_> {
-    /// Writes certificate and configuration, and reads the configuration as the gateway would.
-    fn write(&self, directory: &Directory, now: Timestamp) -> Result<Config, DemoError> {
+impl GatewayPlan<'_> {
+    /// Writes certificate and configuration, and loads the configuration.
+    fn write(&self, directory: &PrivateDirectory, now: Timestamp) -> Result<Config, DemoError> {
         let names = ["localhost", "127.0.0.1"].map(ToOwned::to_owned);
-        let pair = rcgen::KeyPair::generate().map_err(DevError::from)?;
-        let mut parameters = rcgen::CertificateParams::new(names).map_err(DevError::from)?;
+        let pair = rcgen::KeyPair::generate().map_err(DevkitError::from)?;
+        let mut parameters = rcgen::CertificateParams::new(names).map_err(DevkitError::from)?;
         let from = i64::try_from(now.as_unix()).unwrap_or_default();
         let from = OffsetDateTime::from_unix_timestamp(from).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         parameters.not_before = from - CLOCK_TOLERANCE;
         parameters.not_after = from + CERTIFICATE_LIFETIME;
-        let certificate = parameters.self_signed(&pair).map_err(DevError::from)?;
+        let certificate = parameters.self_signed(&pair).map_err(DevkitError::from)?;
         let certificate = directory.write("tls.crt", &certificate.pem())?;
         let key = directory.write("tls.key", &pair.serialize_pem())?;
         let file = directory.write(CONFIG_FILE, &self.configuration(&certificate, &key))?;
@@ -219,7 +223,7 @@ impl Plan<'_> {
     fn configuration(&self, certificate: &Path, key: &Path) -> String {
         let path = |path: &Path| toml::Value::from(path.display().to_string());
         format!(
-            r#"# What `jitsi-auth-gateway demo` runs with. The secrets were made for this one run.
+            r#"# Configuration of `jitsi-auth-gateway demo`. The secrets were generated for this run.
 public_url = "https://localhost:{port}"
 
 [listen]
@@ -241,7 +245,7 @@ xmpp_domain = "{XMPP_DOMAIN}"
 issuer = "{issuer}"
 client_id = "{CLIENT_ID}"
 client_secret = "{client_secret}"
-insecure_http_issuer = true  # the provider is on this machine, too
+insecure_http_issuer = true  # the provider runs on this machine, too
 
 [session]
 key = "{session_key}"
@@ -250,7 +254,7 @@ key = "{session_key}"
 app_id = "demonstration"
 secret = "{app_secret}"
 
-# Whoever signed in may enter any room; the staff are its moderators.
+# Members enter any room, guests after a host; the staff are moderators.
 [[room]]
 match = "*"
 enter = "guest"
@@ -276,10 +280,10 @@ level = "warn"
 const CONFIG_FILE: &str = "gateway.toml";
 const CLIENT_ID: &str = "gateway";
 
-/// Names below `localhost` lead nowhere else (RFC 6761 § 6.3).
+/// Names below `localhost` resolve to loopback addresses (RFC 6761 § 6.3).
 const XMPP_DOMAIN: &str = "meet.localhost";
 
-/// Customary for HTTPS without privileges.
+/// The usual port for HTTPS without privileges.
 const HTTPS_PORT: u16 = 8443;
 
 /// The default of `listen.admin`.
@@ -288,11 +292,11 @@ const ADMIN_PORT: u16 = 9090;
 /// Prosody's HTTP port.
 const MEETING_PORT: u16 = 5280;
 
-/// Enough to get past a few other programs.
+/// Enough to skip the ports of a few other programs.
 const PORTS_TO_TRY: u16 = 20;
 
-/// For a browser whose clock is a little behind.
+/// For browsers whose clock is behind.
 const CLOCK_TOLERANCE: Duration = Duration::from_hours(1);
 
-/// Longer than any demonstration, short enough that nobody keeps the certificate.
+/// Longer than any demonstration, too short for any other use.
 const CERTIFICATE_LIFETIME: Duration = Duration::from_hours(7 * 24);

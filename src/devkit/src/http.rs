@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server on loopback, shared by the stand-ins.
+//! A small HTTP/1.1 server on loopback, for both stand-ins.
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
@@ -11,27 +11,27 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::DevError;
+use super::DevkitError;
 
-/// An answer that is complete when it begins.
-pub(super) type Answer = Response<Full<Bytes>>;
+/// A response whose body is in memory.
+pub(super) type HttpResponse = Response<Full<Bytes>>;
 
 /// Listens on a loopback address; port 0 picks a free one.
-pub(super) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), DevError> {
+pub(super) async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), DevkitError> {
     if !address.ip().is_loopback() {
-        return Err(DevError::NotLoopback(address));
+        return Err(DevkitError::NotLoopback(address));
     }
-    let failed = |source| DevError::Listen { address, source };
+    let failed = |source| DevkitError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
     Ok((listener, local))
 }
 
-/// Answers requests until `stop`; connections that are open then are dropped.
+/// Serves until `stop`, then drops open connections.
 pub(super) async fn serve<H, F>(listener: TcpListener, stop: CancellationToken, handler: H)
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Answer> + Send + 'static,
+    F: Future<Output = HttpResponse> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     loop {
@@ -43,8 +43,8 @@ where
                     let handler = handler.clone();
                     connections.spawn(async move {
                         let service = service_fn(|request| {
-                            let answer = handler(request);
-                            async move { Ok::<_, Infallible>(answer.await) }
+                            let response = handler(request);
+                            async move { Ok::<_, Infallible>(response.await) }
                         });
                         let served = http1::Builder::new()
                             .timer(TokioTimer::new())
@@ -66,50 +66,50 @@ where
     }
 }
 
-/// The request's whole body; `None` if it is larger than `limit` or broken off.
+/// Reads a whole body; `None` if it is larger than `limit` bytes or incomplete.
 pub(super) async fn read(body: Incoming, limit: usize) -> Option<Bytes> {
     let body = Limited::new(body, limit).collect().await.ok()?;
     Some(body.to_bytes())
 }
 
-/// An answer that no cache keeps.
-pub(super) fn answer(
+/// A response with `Cache-Control: no-store`.
+pub(super) fn response(
     status: StatusCode,
     content_type: &'static str,
     body: impl Into<Bytes>,
-) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
+) -> HttpResponse {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    answer
+    response
 }
 
-/// A short answer in words.
-pub(super) fn text(status: StatusCode, words: &'static str) -> Answer {
-    answer(status, "text/plain; charset=utf-8", words)
+/// A response in plain text.
+pub(super) fn text(status: StatusCode, text: &'static str) -> HttpResponse {
+    response(status, "text/plain; charset=utf-8", text)
 }
 
-/// An answer that sends the browser on.
-pub(super) fn redirect(to: &str) -> Answer {
+/// A redirect with 303; 400 if the target is not a header value.
+pub(super) fn redirect(to: &str) -> HttpResponse {
     let Ok(location) = HeaderValue::from_str(to) else {
-        return text(StatusCode::BAD_REQUEST, "no address to go on to");
+        return text(StatusCode::BAD_REQUEST, "invalid redirect target");
     };
-    let mut answer = text(StatusCode::SEE_OTHER, "");
-    answer.headers_mut().insert(header::LOCATION, location);
-    answer
+    let mut response = text(StatusCode::SEE_OTHER, "");
+    response.headers_mut().insert(header::LOCATION, location);
+    response
 }
 
-/// Bounds what one process can be made to hold; a demonstration needs a dozen.
+/// Bounds memory and file descriptors; the demonstration needs a dozen.
 const MAX_CONNECTIONS: usize = 1024;
 
-/// A head from this machine arrives at once or not at all.
+/// Long for a request head from the same machine.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Accepting fails when the process has no file descriptor left; some may be free a little later.
+/// Pause after `accept` failed, usually because the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,9 +1,10 @@
-//! Stand-ins for the neighbours, so that the gateway can be tried and tested with nothing else: an
-//! OpenID provider ([`provider`]), a meeting backend ([`meeting`]), and the two put together
-//! ([`demo`]).
+//! Stand-ins for an OpenID provider ([`provider`]) and for Jitsi ([`meeting`]), for tests and for
+//! the demonstration ([`demo`]).
 //!
-//! They speak the real protocols and check what the real ones check, but keep everything in memory,
-//! have no passwords, and serve this machine only: an address that is not a loopback one is refused.
+//! They implement the protocols with the checks of the real servers. They keep all state in memory
+//! and have no passwords, so they listen on loopback addresses only.
+
+use std::net::SocketAddr;
 
 pub mod demo;
 mod http;
@@ -12,26 +13,24 @@ pub mod provider;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-use std::net::SocketAddr;
-
-/// Why a stand-in cannot be started.
+/// Why a stand-in does not start.
 #[derive(Debug, thiserror::Error)]
-pub enum DevError {
-    /// Other machines could reach the address.
+pub enum DevkitError {
+    /// Other machines could reach a server without passwords.
     #[error("{0} is not a loopback address; the development services have no passwords")]
     NotLoopback(SocketAddr),
-    /// The address cannot be listened on.
+    /// The port is in use, or needs privileges.
     #[error("cannot listen on {address}")]
     Listen {
-        /// The address.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// No signing key or certificate could be made.
-    #[error("cannot make a key pair")]
+    /// Key or certificate generation failed.
+    #[error("cannot generate a key pair")]
     KeyPair(#[from] rcgen::Error),
-    /// A key that was just made cannot be used.
-    #[error("cannot use the key pair that was just made")]
+    /// The JWT library refuses a generated key.
+    #[error("cannot use the generated key pair")]
     Key(#[from] jsonwebtoken::errors::Error),
 }

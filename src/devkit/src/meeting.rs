@@ -1,65 +1,65 @@
-//! A development meeting backend: it stands in for Jitsi's web server and for Prosody.
+//! A stand-in for Jitsi's web server, Prosody and Jicofo.
 //!
-//! It serves a page that shows who is in the room, and speaks as much XMPP over WebSocket and BOSH
-//! as that takes. Nobody gets in without a backend token that [`model::token::prosody`] accepts, and
-//! roles are what the token says. There is no sound and no picture.
-
-mod bosh;
-mod namespace;
-mod page;
-mod received;
-mod rooms;
-mod stream;
-#[cfg(test)]
-mod tests;
-mod websocket;
-mod xml;
+//! It serves a page that lists the occupants of a room, and implements XMPP over WebSocket and BOSH
+//! as far as the page needs it. Logins need a token that [`model::token::prosody`] accepts, and
+//! roles are those of the token. There is no media.
 
 use std::{net::SocketAddr, sync::Arc};
 
 use http::{Request, header};
 use hyper::body::Incoming;
-use tokio::net::TcpListener;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use url::form_urlencoded;
-
-pub use self::received::{Kind, Received};
-use self::{bosh::Sessions, page::Pages, received::Log, rooms::Rooms};
-use super::{
-    DevError,
-    http::{self as server, Answer},
-};
 use model::{
     clock::Clock,
     random::Random,
     token::prosody::{ProsodyClaims, ProsodyRefusal, ProsodyRules},
 };
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::form_urlencoded;
 
-/// A meeting backend that listens, but does not answer yet.
+use self::{bosh::Sessions, request_log::RequestLog, rooms::Rooms, web::Pages};
+use super::{
+    DevkitError,
+    http::{self as server, HttpResponse},
+};
+
+mod bosh;
+mod namespaces;
+mod request_log;
+mod rooms;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod web;
+mod websocket;
+
+pub use self::request_log::{ReceivedRequest, RequestKind};
+
+/// A meeting backend that is bound, but does not serve yet.
 #[derive(Debug)]
 pub struct DevMeeting {
     listener: TcpListener,
     address: SocketAddr,
-    meeting: Arc<Meeting>,
+    meeting: Arc<DevMeetingState>,
 }
 
-/// How the meeting backend is configured.
+/// The configuration of a meeting backend.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct DevMeetingSettings {
     /// The XMPP domain; rooms are at `muc.<domain>`.
     pub xmpp_domain: String,
-    /// Which tokens are accepted.
+    /// Verifies the tokens of logins and rooms.
     pub rules: ProsodyRules,
 }
 
-/// What the backend knows; shared by its connections and whoever watches it.
+/// The state of a meeting backend, shared by its connections and by tests.
 #[derive(Debug)]
-pub struct Meeting {
-    settings: Settings,
+pub struct DevMeetingState {
+    settings: DevMeetingSettings,
     pages: Pages,
     rooms: Rooms,
     sessions: Sessions,
-    received: Log,
+    received: RequestLog,
     tasks: TaskTracker,
     stop: CancellationToken,
     clock: Clock,
@@ -72,17 +72,17 @@ impl DevMeeting {
     /// Listens on a loopback address; port 0 picks a free one.
     pub async fn bind(
         address: SocketAddr,
-        settings: Settings,
+        settings: DevMeetingSettings,
         clock: Clock,
         random: Random,
-    ) -> Result<Self, DevError> {
+    ) -> Result<Self, DevkitError> {
         let (listener, address) = server::listen(address).await?;
-        let meeting = Meeting {
+        let meeting = DevMeetingState {
             pages: Pages::new(&settings.xmpp_domain),
             settings,
             rooms: Rooms::default(),
             sessions: Sessions::default(),
-            received: Log::default(),
+            received: RequestLog::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             clock,
@@ -95,17 +95,17 @@ impl DevMeeting {
         })
     }
 
-    /// Where it listens; both the web server and Prosody's HTTP port of a configuration.
+    /// The address for both `upstream.web` and `upstream.xmpp`.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What the backend knows, to watch while it runs.
-    pub fn meeting(&self) -> Arc<Meeting> {
+    /// The state, to inspect while the backend runs.
+    pub fn meeting(&self) -> Arc<DevMeetingState> {
         Arc::clone(&self.meeting)
     }
 
-    /// Answers requests until `stop`; clients are told then that it is over.
+    /// Serves until `stop`, then closes all streams.
     pub async fn run(self, stop: CancellationToken) {
         let meeting = Arc::clone(&self.meeting);
         server::serve(self.listener, stop, move |request| {
@@ -119,11 +119,11 @@ impl DevMeeting {
     }
 }
 
-// === impl Meeting ===
+// === impl DevMeetingState ===
 
-impl Meeting {
+impl DevMeetingState {
     /// The latest requests, oldest first.
-    pub fn received(&self) -> Vec<Received> {
+    pub fn received(&self) -> Vec<ReceivedRequest> {
         self.received.all()
     }
 
@@ -160,41 +160,44 @@ impl Meeting {
     }
 }
 
-async fn handle(meeting: &Arc<Meeting>, request: Request<Incoming>) -> Answer {
+async fn handle(meeting: &Arc<DevMeetingState>, request: Request<Incoming>) -> HttpResponse {
     match request.uri().path() {
         "/xmpp-websocket" => {
             let upgrades = request.headers().contains_key(header::UPGRADE);
-            let kind = if upgrades { Kind::WebSocket } else { Kind::Web };
+            let kind = if upgrades {
+                RequestKind::WebSocket
+            } else {
+                RequestKind::Web
+            };
             meeting.received.add(kind, &request);
             let token = token(&request);
-            websocket::answer(meeting, token, request)
+            websocket::upgrade(meeting, token, request)
         }
         "/http-bind" => {
             let token = token(&request);
             let method = request.method().clone();
-            let mut received = Received::of(Kind::Web, &request);
+            let mut received = ReceivedRequest::of(RequestKind::Web, &request);
             let body = bosh::read(request).await;
             let bytes = body.as_deref().unwrap_or_default();
             if method == http::Method::POST {
-                received.kind = if bosh::opens(bytes) {
-                    Kind::BoshSession
+                received.kind = if bosh::opens_session(bytes) {
+                    RequestKind::BoshSession
                 } else {
-                    Kind::BoshRequest
+                    RequestKind::BoshRequest
                 };
             }
             meeting.received.push(received);
-            bosh::answer(meeting, token, &method, body).await
+            bosh::handle(meeting, token, &method, body).await
         }
         _ => {
-            meeting.received.add(Kind::Web, &request);
-            meeting.pages.answer(&request)
+            meeting.received.add(RequestKind::Web, &request);
+            meeting.pages.handle(&request)
         }
     }
 }
 
-/// The token, found as Jitsi's `mod_jitsi_session` finds it: the last one of the query, even an
-/// empty one, or else what follows the first seven characters of `Authorization`, whatever the
-/// scheme.
+/// The token, by the rules of Jitsi's `mod_jitsi_session`: the last `token` of the query, even if
+/// it is empty; without one, `Authorization` without its first seven characters, in any scheme.
 fn token(request: &Request<Incoming>) -> Option<String> {
     let query = request.uri().query().unwrap_or_default();
     let in_query = form_urlencoded::parse(query.as_bytes())
@@ -208,5 +211,5 @@ fn token(request: &Request<Incoming>) -> Option<String> {
     })
 }
 
-/// The largest message or request: presences and chat are some kilobytes.
+/// The largest message or request body. Presences and chat have some kilobytes.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;

@@ -1,16 +1,9 @@
-//! A development OpenID provider: the real protocol, invented people, no passwords.
+//! A stand-in for an OpenID provider, with fictional accounts and without passwords.
 //!
-//! It has discovery, the authorization code flow with PKCE, a page to choose a person on, its own
-//! single sign-on session, ID tokens signed with a key made at start, userinfo, and logout started
-//! by the client. Everything is in memory and bounded.
-
-mod account;
-mod authorize;
-mod exchange;
-mod grants;
-mod key;
-mod logout;
-mod page;
+//! It implements discovery, the authorization code flow with PKCE, a page to choose an account,
+//! single sign-on, ID tokens signed with a key generated at start, userinfo, and RP-initiated
+//! logout (OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0). All state is in memory
+//! and bounded.
 
 use std::{
     net::SocketAddr,
@@ -19,55 +12,64 @@ use std::{
 
 use http::{Method, Request, StatusCode, header};
 use hyper::body::Incoming;
+use model::{clock::Clock, random::Random, session::RequestCookies};
 use secrecy::SecretString;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use self::account::Account;
-use self::{grants::Grants, key::SigningKey};
+use self::{grants::Grants, signing_key::SigningKey};
 use super::{
-    DevError,
-    http::{self as server, Answer},
+    DevkitError,
+    http::{self as server, HttpResponse},
 };
-use model::{clock::Clock, random::Random, session::RequestCookies};
 
-/// A provider that listens, but does not answer yet.
+mod account;
+mod authorization;
+mod grants;
+mod logout;
+mod pages;
+mod signing_key;
+mod token_endpoint;
+
+pub use self::account::DevAccount;
+
+/// A provider that is bound, but does not serve yet.
 #[derive(Debug)]
 pub struct DevProvider {
     listener: TcpListener,
-    provider: Arc<Provider>,
+    provider: Arc<DevProviderState>,
 }
 
-/// Who may use a provider, and who can sign in.
+/// Clients and accounts of a provider.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// Known clients; more can be added by [`Provider::register`].
-    pub clients: Vec<Client>,
-    /// The people.
-    pub accounts: Vec<Account>,
+pub struct DevProviderSettings {
+    /// More can be added by [`DevProviderState::register`].
+    pub clients: Vec<DevClient>,
+    /// The accounts on the sign-in page, in its order.
+    pub accounts: Vec<DevAccount>,
 }
 
-/// A client, in OpenID Connect's sense.
+/// A client registration (OpenID Connect Core 1.0 § 3.1.2.1).
 #[derive(Clone, Debug)]
-pub struct Client {
-    /// The client's id.
+pub struct DevClient {
+    /// The `client_id`.
     pub id: String,
-    /// The client's secret; a public client has none.
+    /// The `client_secret`; `None` for a public client.
     pub secret: Option<SecretString>,
-    /// Where codes may be sent, compared letter by letter.
+    /// FeatureAccess redirect URIs, compared as strings.
     pub redirect_uris: Vec<String>,
-    /// Where browsers may be sent after signing out, compared letter by letter.
+    /// FeatureAccess redirect URIs after logout, compared as strings.
     pub post_logout_redirect_uris: Vec<String>,
 }
 
-/// What the provider knows; shared by its connections and whoever controls it.
+/// The state of a provider, shared by its connections and by tests.
 #[derive(Debug)]
-pub struct Provider {
+pub struct DevProviderState {
     issuer: String,
     authorities: [String; 2],
-    accounts: Vec<Account>,
-    clients: Mutex<Vec<Client>>,
+    accounts: Vec<DevAccount>,
+    clients: Mutex<Vec<DevClient>>,
     grants: Mutex<Grants>,
     key: SigningKey,
     clock: Clock,
@@ -80,12 +82,12 @@ impl DevProvider {
     /// Listens on a loopback address; port 0 picks a free one.
     pub async fn bind(
         address: SocketAddr,
-        settings: Settings,
+        settings: DevProviderSettings,
         clock: Clock,
         random: Random,
-    ) -> Result<Self, DevError> {
+    ) -> Result<Self, DevkitError> {
         let (listener, local) = server::listen(address).await?;
-        let provider = Provider {
+        let provider = DevProviderState {
             issuer: format!("http://{local}"),
             authorities: [local.to_string(), format!("localhost:{}", local.port())],
             accounts: settings.accounts,
@@ -101,17 +103,17 @@ impl DevProvider {
         })
     }
 
-    /// The issuer, exactly as it stands in tokens.
+    /// The issuer, exactly as in tokens.
     pub fn issuer(&self) -> &str {
         &self.provider.issuer
     }
 
-    /// What the provider knows, to look at and change while it runs.
-    pub fn provider(&self) -> Arc<Provider> {
+    /// The state, to change while the provider runs.
+    pub fn provider(&self) -> Arc<DevProviderState> {
         Arc::clone(&self.provider)
     }
 
-    /// Answers requests until `stop`.
+    /// Serves until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let provider = self.provider;
         server::serve(self.listener, stop, move |request| {
@@ -122,18 +124,18 @@ impl DevProvider {
     }
 }
 
-// === impl Provider ===
+// === impl DevProviderState ===
 
-impl Provider {
-    /// Adds a client, or replaces the one of the same id.
-    pub fn register(&self, client: Client) {
+impl DevProviderState {
+    /// Adds a client, or replaces the one with the same id.
+    pub fn register(&self, client: DevClient) {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|other| other.id != client.id);
         clients.push(client);
     }
 
-    /// A logout token for a back-channel logout (OpenID Connect Back-Channel Logout 1.0 § 2.4), to
-    /// be sent to the client by whoever asked for it.
+    /// Issues a logout token (OpenID Connect Back-Channel Logout 1.0 § 2.4). The caller sends it to
+    /// the client.
     pub fn logout_token(
         &self,
         client_id: &str,
@@ -154,12 +156,9 @@ impl Provider {
         self.key.sign("logout+jwt", &claims)
     }
 
-    async fn handle(&self, request: Request<Incoming>) -> Answer {
-        if !self.is_for_us(&request) {
-            return server::text(
-                StatusCode::MISDIRECTED_REQUEST,
-                "not the provider's address",
-            );
+    async fn handle(&self, request: Request<Incoming>) -> HttpResponse {
+        if !self.has_own_authority(&request) {
+            return server::text(StatusCode::MISDIRECTED_REQUEST, "not the provider's host");
         }
         let (head, body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default().to_owned();
@@ -181,7 +180,7 @@ impl Provider {
         let own = RequestCookies::new(&head.headers);
         match head.uri.path() {
             "/.well-known/openid-configuration" => self.discovery(),
-            "/jwks" => server::answer(StatusCode::OK, JSON, self.key.jwks().to_owned()),
+            "/jwks" => server::response(StatusCode::OK, JSON, self.key.jwks().to_owned()),
             "/authorize" => self.authorize(parameters, own),
             "/sign-in" if posted && !is_cross_site(&head) => self.sign_in(&form),
             "/token" if posted => self.exchange(&head.headers, &form),
@@ -191,15 +190,14 @@ impl Provider {
         }
     }
 
-    /// Keeps other names for this address away, and with them pages from elsewhere that had their
-    /// own name resolve to this machine.
-    fn is_for_us(&self, request: &Request<Incoming>) -> bool {
+    /// Refuses other host names, which guards against DNS rebinding.
+    fn has_own_authority(&self, request: &Request<Incoming>) -> bool {
         let host = request.headers().get(header::HOST);
         host.and_then(|host| host.to_str().ok())
             .is_some_and(|host| self.authorities.iter().any(|own| own == host))
     }
 
-    fn discovery(&self) -> Answer {
+    fn discovery(&self) -> HttpResponse {
         let at = |path: &str| format!("{}{path}", self.issuer);
         let document = json!({
             "issuer": self.issuer,
@@ -221,15 +219,15 @@ impl Provider {
             "prompt_values_supported": ["none", "login", "select_account"],
             "authorization_response_iss_parameter_supported": true,
         });
-        server::answer(StatusCode::OK, JSON, document.to_string())
+        server::response(StatusCode::OK, JSON, document.to_string())
     }
 
-    fn client(&self, id: &str) -> Option<Client> {
+    fn client(&self, id: &str) -> Option<DevClient> {
         let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.iter().find(|client| client.id == id).cloned()
     }
 
-    fn account(&self, id: &str) -> Option<&Account> {
+    fn account(&self, id: &str) -> Option<&DevAccount> {
         self.accounts.iter().find(|account| account.id == id)
     }
 
@@ -238,7 +236,7 @@ impl Provider {
     }
 }
 
-/// Whether a browser says that another site sent the form.
+/// Whether `Sec-Fetch-Site` names another site as the sender of a form.
 fn is_cross_site(head: &http::request::Parts) -> bool {
     let site = head.headers.get("sec-fetch-site");
     site.is_some_and(|site| site != "same-origin" && site != "none")
@@ -246,10 +244,10 @@ fn is_cross_site(head: &http::request::Parts) -> bool {
 
 const JSON: &str = "application/json";
 
-/// Forms here are some hundred bytes; an authorization request travels in one.
+/// The sign-in form contains the authorization request of some hundred bytes.
 const MAX_FORM_BYTES: usize = 16 * 1024;
 
-/// As the specification advises, so that a token cannot be kept for later.
+/// The recommended limit (OpenID Connect Back-Channel Logout 1.0 § 2.4).
 const LOGOUT_TOKEN_SECONDS: u64 = 120;
 
 #[cfg(test)]

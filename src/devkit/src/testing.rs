@@ -1,6 +1,6 @@
-//! What the stand-ins' own tests talk with.
+//! A browser for tests: cookies per host, no redirects, no scripts.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+#![expect(clippy::unwrap_used, reason = "a failure here fails the test")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -14,45 +14,45 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore};
 
-/// Where tests listen.
+/// A loopback address with port 0, to bind a free port.
 pub const FREE_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// A browser without a mind: it keeps cookies and follows nothing.
+/// Keeps cookies; does not follow redirects.
 #[derive(Clone)]
-pub struct Browser {
+pub struct TestBrowser {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
-    /// By host, which is what separates them in a browser, too.
+    /// Cookies by host name, ports ignored as in browsers (RFC 6265 § 8.5).
     pub cookies: Vec<(String, cookie::Cookie<'static>)>,
 }
 
-/// An answer, read to its end.
-pub struct Page {
-    /// The status.
+/// A response with its body as text.
+pub struct TestResponse {
+    /// The HTTP status.
     pub status: StatusCode,
-    /// The headers.
+    /// All headers.
     pub headers: HeaderMap,
-    /// The body, as text.
+    /// The body; panics on invalid UTF-8.
     pub body: String,
 }
 
-// === impl Browser ===
+// === impl TestBrowser ===
 
-impl Default for Browser {
+impl Default for TestBrowser {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Browser {
-    /// A browser for plain HTTP.
+impl TestBrowser {
+    /// Trusts no certificate authority: for plain HTTP.
     pub fn new() -> Self {
         Self::trusting(RootCertStore::empty())
     }
 
-    /// A browser for HTTPS, too.
+    /// Trusts these certificate authorities.
     pub fn trusting(authorities: RootCertStore) -> Self {
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(authorities))
+            .with_tls_config(tls_config(authorities))
             .https_or_http()
             .enable_http1()
             .build();
@@ -62,8 +62,8 @@ impl Browser {
         }
     }
 
-    /// Navigates to an address.
-    pub async fn get(&mut self, url: &str) -> Page {
+    /// Requests a URL as a navigation.
+    pub async fn get(&mut self, url: &str) -> TestResponse {
         let request = Request::get(url)
             .header(header::ACCEPT, "text/html")
             .header("sec-fetch-mode", "navigate")
@@ -72,7 +72,7 @@ impl Browser {
     }
 
     /// Submits a form.
-    pub async fn post(&mut self, url: &str, form: &[(&str, &str)]) -> Page {
+    pub async fn post(&mut self, url: &str, form: &[(&str, &str)]) -> TestResponse {
         let form = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
@@ -81,16 +81,16 @@ impl Browser {
         self.send(request, &form).await
     }
 
-    /// Sends a request with the cookies of its host, and keeps those of the answer.
-    pub async fn send(&mut self, request: http::request::Builder, body: &str) -> Page {
+    /// Sends a request with the cookies of its host, and stores those of the response.
+    pub async fn send(&mut self, request: http::request::Builder, body: &str) -> TestResponse {
         let host = request.uri_ref().unwrap().host().unwrap().to_owned();
         let request = match self.cookie(&host) {
             Some(cookie) => request.header(header::COOKIE, cookie),
             None => request,
         };
         let request = request.body(Full::from(body.to_owned())).unwrap();
-        let answer = self.client.request(request).await.unwrap();
-        let (head, body) = answer.into_parts();
+        let response = self.client.request(request).await.unwrap();
+        let (head, body) = response.into_parts();
         for set in head.headers.get_all(header::SET_COOKIE) {
             let set = cookie::Cookie::parse(set.to_str().unwrap().to_owned()).unwrap();
             self.cookies
@@ -100,14 +100,14 @@ impl Browser {
             }
         }
         let body = body.collect().await.unwrap().to_bytes();
-        Page {
+        TestResponse {
             status: head.status,
             headers: head.headers,
             body: String::from_utf8(body.to_vec()).unwrap(),
         }
     }
 
-    /// The `Cookie` header for a host.
+    /// The value of `Cookie` for a host; `None` without cookies.
     pub fn cookie(&self, host: &str) -> Option<String> {
         let cookies = self.cookies.iter().filter(|(own, _)| own == host);
         let pairs: Vec<_> = cookies
@@ -117,8 +117,8 @@ impl Browser {
     }
 }
 
-/// A client's TLS settings that trust nobody else.
-pub fn tls(authorities: RootCertStore) -> ClientConfig {
+/// TLS settings of a client that trusts these certificate authorities alone.
+pub fn tls_config(authorities: RootCertStore) -> ClientConfig {
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     ClientConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
@@ -127,22 +127,22 @@ pub fn tls(authorities: RootCertStore) -> ClientConfig {
         .with_no_client_auth()
 }
 
-// === impl Page ===
+// === impl TestResponse ===
 
-impl Page {
-    /// The body, as JSON.
+impl TestResponse {
+    /// Parses the body.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// Where the browser is sent.
+    /// The URL of `Location`; panics without one.
     pub fn location(&self) -> url::Url {
         let location = self.headers.get(header::LOCATION);
         let location = location.unwrap_or_else(|| panic!("{} {}", self.status, self.body));
         url::Url::parse(location.to_str().unwrap()).unwrap()
     }
 
-    /// A parameter of the address that the browser is sent to.
+    /// A query parameter of [`TestResponse::location`].
     pub fn parameter(&self, name: &str) -> Option<String> {
         let location = self.location();
         let mut pairs = location.query_pairs();

@@ -1,61 +1,68 @@
-//! Whether Jicofo has a bridge for media, as its own numbers say.
+//! The number of bridges that Jicofo knows.
 
 use http::{Request, StatusCode, header, uri::Authority};
 use serde_json::Value;
 
 use super::{
-    Check, Finding, Report,
-    reach::JICOFO,
-    wire::{Answer, Wire},
+    Check, DoctorReport, Finding, FindingKind, Severity,
+    client::{Endpoint, HttpResponse},
+    reachability::JICOFO,
 };
 
-/// Asks Jicofo. Media are not the gateway's, so this is never more than a warning.
-pub(super) async fn examine(jicofo: &Authority, report: &mut Report) {
-    let wire = Wire::plain(jicofo);
-    let sent = format!("GET http://{}{STATS}", wire.address());
+/// Queries Jicofo. Findings are warnings: the gateway does not carry media.
+pub(super) async fn examine(jicofo: &Authority, report: &mut DoctorReport) {
+    let endpoint = Endpoint::plain(jicofo);
+    let sent = format!("GET http://{}{STATS}", endpoint.address());
     let request = Request::get(STATS)
         .header(header::HOST, jicofo.as_str())
         .body(String::new())
-        .expect("an address from the command line is a host");
-    let result = match wire.send(request).await {
-        Ok(answer) => judged(&sent, &answer),
+        // Infallible: an `Authority` is a header value.
+        .expect("an authority is a header value");
+    let result = match endpoint.send(request).await {
+        Ok(response) => evaluate(&sent, &response),
         Err(error) => {
-            let mut finding = JICOFO.unreached(Check::J5, &sent, &error);
-            finding.severity = super::Severity::Warning;
+            let mut finding = JICOFO.unreached(Check::Bridges, &sent, &error);
+            finding.severity = Severity::Warning;
             Err(finding)
         }
     };
-    report.settle(Check::J5, result);
+    report.record(Check::Bridges, result);
 }
 
-fn judged(sent: &str, answer: &Answer) -> Result<(), Finding> {
-    let numbers: Option<Value> = serde_json::from_slice(&answer.body).ok();
+fn evaluate(sent: &str, response: &HttpResponse) -> Result<(), Finding> {
+    let statistics: Option<Value> = serde_json::from_slice(&response.body).ok();
     let count = |name: &str| {
-        let selector = numbers.as_ref()?.get("bridge_selector")?;
+        let selector = statistics.as_ref()?.get("bridge_selector")?;
         selector.get(name)?.as_u64()
     };
-    let found = |what, got: String| Finding::warning(Check::J5, what).saw(sent, got);
-    let remedy = "look whether the bridge runs and is logged in: JVB_AUTH_PASSWORD has to be the \
+    let found = |kind, got: String| Finding::warning(kind).with_exchange(sent, got);
+    let remedy = "check that the bridge runs and is logged in: JVB_AUTH_PASSWORD has to be the \
                   same for Prosody and the bridge, JVB_BREWERY_MUC for Jicofo and the bridge";
-    // Since 2020 Jicofo tells of those that it would use; before, of all.
+    // Before 2020 Jicofo reported the number of all bridges only.
     let usable = count("operational_bridge_count").or_else(|| count("bridge_count"));
-    match (answer.status, usable) {
+    match (response.status, usable) {
         (StatusCode::OK, Some(0)) => Err(found(
-            "none",
+            FindingKind::BridgesNone,
             format!(
                 "0 bridges in operation of {}",
                 count("bridge_count").unwrap_or_default()
             ),
         )
-        .so("people meet, but see and hear nobody", remedy)),
-        (StatusCode::OK, Some(_)) => Ok(()),
-        _ => Err(found("strange", answer.brief()).so(
-            "what answers does not say how many bridges Jicofo has",
-            "name Jicofo's own HTTP port in --jicofo, 8888 unless jicofo.rest.port says otherwise",
+        .with_remedy(
+            "participants enter rooms, but see and hear no other",
+            remedy,
         )),
+        (StatusCode::OK, Some(_)) => Ok(()),
+        _ => Err(
+            found(FindingKind::BridgesUnknown, response.summary()).with_remedy(
+                "the response has no number of bridges",
+                "set --jicofo to Jicofo's own HTTP port, by default 8888 (jicofo.rest.port)",
+            ),
+        ),
     }
 }
 
+/// Jicofo's statistics (`jicofo.rest.enabled`).
 const STATS: &str = "/stats";
 
 #[cfg(test)]
@@ -63,14 +70,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bridges_in_operation_count() {
+    fn operational_bridges_are_counted() {
         let id = |status, body: &str| {
-            let answer = Answer {
+            let response = HttpResponse {
                 status,
                 body: body.to_owned().into(),
-                ..Answer::default()
+                ..HttpResponse::default()
             };
-            judged("", &answer).err().map(|own| own.id)
+            evaluate("", &response).err().map(|own| own.id())
         };
         let of = |body| id(StatusCode::OK, body);
         let some = r#"{"bridge_selector": {"bridge_count": 2, "operational_bridge_count": 1}}"#;

@@ -1,4 +1,4 @@
-//! The certificate that an address shows: who vouches for it, for what name, and until when.
+//! The certificate that a server presents: issuer, name and validity.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,50 +9,44 @@ use rustls::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{CryptoProvider, aws_lc_rs},
+    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_rustls::TlsConnector;
 
-use super::wire::{Wire, WireError};
+use super::client::{Endpoint, HttpError};
 
-/// What authorities to believe, and how to speak TLS.
-pub struct Trust {
+/// The certificate authorities that verify the public address.
+pub struct TrustAnchors {
     provider: Arc<CryptoProvider>,
     verifier: Arc<WebPkiServerVerifier>,
     roots: Arc<RootCertStore>,
 }
 
-/// What a server showed.
+/// The certificates of a handshake, unverified.
 #[derive(Debug)]
-pub(super) struct Shown {
+pub(super) struct PresentedChain {
     pub(super) leaf: CertificateDer<'static>,
-    chain: Vec<CertificateDer<'static>>,
+    intermediates: Vec<CertificateDer<'static>>,
 }
 
-/// Looks at what is shown and believes it, to see what it is. Nothing is ever said over such a
-/// connection.
+/// Accepts every certificate and passes it on. No data is sent over such a connection.
 #[derive(Debug)]
-struct Onlooker {
+struct CapturingVerifier {
     provider: Arc<CryptoProvider>,
-    shown: mpsc::UnboundedSender<Shown>,
+    chains: mpsc::UnboundedSender<PresentedChain>,
 }
 
-// === impl Trust ===
+// === impl TrustAnchors ===
 
-impl Trust {
-    /// The system's authorities; in an image without any, Mozilla's as of the build.
+impl TrustAnchors {
+    /// The authorities that sign-in trusts by default as well.
     pub(super) fn of_system() -> Result<Self, Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
-        Self::new(roots)
+        Self::new(oidc::trust::system_roots())
     }
 
-    /// Believes these authorities and no other.
+    /// These authorities and no others.
     pub fn new(roots: RootCertStore) -> Result<Self, Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let roots = Arc::new(roots);
@@ -67,8 +61,8 @@ impl Trust {
         })
     }
 
-    /// For connections on which something is said.
-    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, Error> {
+    /// TLS settings that verify the server.
+    pub(super) fn client_config(&self) -> Result<Arc<ClientConfig>, Error> {
         let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(Arc::clone(&self.roots))
@@ -76,50 +70,59 @@ impl Trust {
         Ok(Arc::new(config))
     }
 
-    /// What the server shows, whatever it is.
-    pub(super) async fn look(&self, wire: &Wire, host: &str) -> Result<Shown, WireError> {
-        let failed = |why: String| WireError::Tls(wire.address(), why);
-        let (sender, mut shown) = mpsc::unbounded_channel();
-        let onlooker = Onlooker {
+    /// Handshakes without verification, and returns the certificates.
+    pub(super) async fn capture(
+        &self,
+        endpoint: &Endpoint,
+        host: &str,
+    ) -> Result<PresentedChain, HttpError> {
+        let failed = |why: String| HttpError::Tls(endpoint.address(), why);
+        let (sender, mut chains) = mpsc::unbounded_channel();
+        let verifier = CapturingVerifier {
             provider: Arc::clone(&self.provider),
-            shown: sender,
+            chains: sender,
         };
         let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| failed(error.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(onlooker))
+            .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
         let name =
             ServerName::try_from(host.to_owned()).map_err(|error| failed(error.to_string()))?;
-        let stream = wire.tcp().await?;
-        let shaking = TlsConnector::from(Arc::new(config)).connect(name, stream);
-        let result = timeout(HANDSHAKE, shaking).await;
-        if let Ok(shown) = shown.try_recv() {
-            return Ok(shown);
+        let stream = endpoint.connect_tcp().await?;
+        let handshake = TlsConnector::from(Arc::new(config)).connect(name, stream);
+        let result = timeout(HANDSHAKE_TIMEOUT, handshake).await;
+        if let Ok(chain) = chains.try_recv() {
+            return Ok(chain);
         }
         match result {
-            Err(_) => Err(WireError::Timeout(wire.address(), HANDSHAKE)),
+            Err(_) => Err(HttpError::Timeout(endpoint.address(), HANDSHAKE_TIMEOUT)),
             Ok(Err(error)) => Err(failed(error.to_string())),
-            Ok(Ok(_)) => Err(failed("no certificate was shown".to_owned())),
+            Ok(Ok(_)) => Err(failed("the server presented no certificate".to_owned())),
         }
     }
 
-    /// Whether the certificate is good for the host at a time.
-    pub(super) fn judge(&self, shown: &Shown, host: &str, at: Duration) -> Result<(), Error> {
+    /// Verifies a chain for a host at a time since 1970.
+    pub(super) fn verify(
+        &self,
+        chain: &PresentedChain,
+        host: &str,
+        at: Duration,
+    ) -> Result<(), Error> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Error::InvalidCertificate(CertificateError::NotValidForName))?;
         let at = UnixTime::since_unix_epoch(at);
-        let verified = self
-            .verifier
-            .verify_server_cert(&shown.leaf, &shown.chain, &name, &[], at);
+        let verified =
+            self.verifier
+                .verify_server_cert(&chain.leaf, &chain.intermediates, &name, &[], at);
         verified.map(drop)
     }
 }
 
-// === impl Onlooker ===
+// === impl CapturingVerifier ===
 
-impl ServerCertVerifier for Onlooker {
+impl ServerCertVerifier for CapturingVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -128,15 +131,12 @@ impl ServerCertVerifier for Onlooker {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let shown = Shown {
-            leaf: end_entity.clone().into_owned(),
-            chain: intermediates
-                .iter()
-                .map(|own| own.clone().into_owned())
-                .collect(),
-        };
-        // Whoever looked has gone if nobody takes it.
-        let _ = self.shown.send(shown);
+        let owned = |certificate: &CertificateDer<'_>| certificate.clone().into_owned();
+        // Fails only if `capture` was cancelled.
+        let _ = self.chains.send(PresentedChain {
+            leaf: owned(end_entity),
+            intermediates: intermediates.iter().map(owned).collect(),
+        });
         Ok(ServerCertVerified::assertion())
     }
 
@@ -147,7 +147,7 @@ impl ServerCertVerifier for Onlooker {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+        verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -157,7 +157,7 @@ impl ServerCertVerifier for Onlooker {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+        verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -171,4 +171,4 @@ impl ServerCertVerifier for Onlooker {
     }
 }
 
-const HANDSHAKE: Duration = Duration::from_secs(4);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(4);

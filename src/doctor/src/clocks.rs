@@ -1,29 +1,30 @@
-//! What time it is elsewhere, by the `Date` of answers.
+//! Clock differences, by the `Date` of responses.
 
 use std::time::Duration;
 
 use http::{HeaderMap, header};
-
-use super::{Check, Finding};
 use model::clock::{Clock, Timestamp};
 
-/// Whose clock matters.
+use super::{Finding, FindingKind};
+
+/// A server whose clock matters: it issues or verifies tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Neighbour {
+pub(super) enum ClockSource {
     Prosody,
     Provider,
 }
 
-/// How far the neighbours' clocks are ahead of ours, in seconds.
+/// Offsets of other clocks.
 #[derive(Clone, Debug)]
-pub(super) struct Dates {
+pub(super) struct ClockOffsets {
     clock: Clock,
-    ahead: Vec<(Neighbour, i64)>,
+    /// Seconds by which the source's clock is ahead of the local one.
+    ahead: Vec<(ClockSource, i64)>,
 }
 
-// === impl Dates ===
+// === impl ClockOffsets ===
 
-impl Dates {
+impl ClockOffsets {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,
@@ -31,67 +32,73 @@ impl Dates {
         }
     }
 
-    /// Notes the answer's date, if it has one.
-    pub(super) fn note(&mut self, whose: Neighbour, headers: &HeaderMap) {
+    /// Adds the offset of a response with a `Date`.
+    pub(super) fn add(&mut self, source: ClockSource, headers: &HeaderMap) {
         let date = headers
             .get(header::DATE)
             .and_then(|date| date.to_str().ok());
         if let Some(theirs) = date.and_then(parse) {
             let seconds = |time: Timestamp| i64::try_from(time.as_unix()).unwrap_or(i64::MAX);
             let ahead = seconds(theirs).saturating_sub(seconds(self.clock.now()));
-            self.ahead.push((whose, ahead));
+            self.ahead.push((source, ahead));
         }
     }
 
-    /// What is wrong with them. A token lives for `lifetime`, and the provider's may be off by
-    /// `leeway`. `None` if no neighbour told the time.
-    pub(super) fn judged(&self, lifetime: Duration, leeway: Duration) -> Option<Vec<Finding>> {
+    /// Evaluates the offsets, given the lifetime of the gateway's tokens and the leeway for the
+    /// provider's. `None` if no response had a `Date`.
+    pub(super) fn evaluate(&self, lifetime: Duration, leeway: Duration) -> Option<Vec<Finding>> {
         if self.ahead.is_empty() {
             return None;
         }
-        let findings = self.ahead.iter().filter_map(|(whose, ahead)| {
+        let findings = self.ahead.iter().filter_map(|(source, ahead)| {
             let off = Duration::from_secs(ahead.unsigned_abs());
-            let most = match (whose, *ahead < 0) {
-                (Neighbour::Prosody, true) => BACKDATED,
-                (Neighbour::Prosody, false) => lifetime,
-                (Neighbour::Provider, _) => leeway,
+            let limit = match (source, *ahead < 0) {
+                (ClockSource::Prosody, true) => BACKDATED,
+                (ClockSource::Prosody, false) => lifetime,
+                (ClockSource::Provider, _) => leeway,
             };
-            (off > TOLERATED).then(|| finding(*whose, *ahead, off, off >= most))
+            (off > TOLERATED).then(|| finding(*source, *ahead, off >= limit))
         });
         Some(findings.collect())
     }
 }
 
-fn finding(whose: Neighbour, ahead: i64, off: Duration, breaks: bool) -> Finding {
-    let (what, name) = match whose {
-        Neighbour::Prosody => ("prosody", "Prosody"),
-        Neighbour::Provider => ("provider", "the OpenID provider"),
+/// `breaks`: tokens are refused already.
+fn finding(source: ClockSource, ahead: i64, breaks: bool) -> Finding {
+    let (kind, name) = match source {
+        ClockSource::Prosody => (FindingKind::ProsodyClock, "Prosody"),
+        ClockSource::Provider => (FindingKind::ProviderClock, "the OpenID provider"),
     };
-    let where_to = if ahead < 0 { "behind" } else { "ahead of" };
-    let got = format!("a Date that is {} s {where_to} our clock", off.as_secs());
-    let meaning = match (whose, breaks) {
-        (Neighbour::Prosody, true) => {
-            "every token is refused: Prosody finds it expired or not good yet, and allows for no \
-             difference"
+    let direction = if ahead < 0 { "behind" } else { "ahead of" };
+    let got = format!(
+        "a Date that is {} s {direction} this clock",
+        ahead.unsigned_abs()
+    );
+    let meaning = match (source, breaks) {
+        (ClockSource::Prosody, true) => {
+            "every token is refused: to Prosody it has expired or is not valid yet, and \
+             Prosody tolerates no difference"
         }
-        (Neighbour::Provider, true) => {
-            "nobody can sign in: the provider's tokens are expired or not good yet"
+        (ClockSource::Provider, true) => {
+            "sign-in fails: the provider's tokens have expired or are not valid yet"
         }
-        (_, false) => "tokens still pass, but not for long if the clocks drift on",
+        (_, false) => "tokens are still accepted, but not if the clocks drift further",
     };
     let finding = if breaks {
-        Finding::error(Check::C3, what)
+        Finding::error(kind)
     } else {
-        Finding::warning(Check::C3, what)
+        Finding::warning(kind)
     };
-    finding.saw(format!("a request to {name}"), got).so(
-        meaning,
-        "find out which of the two is wrong (date -u on both), and let both hosts follow NTP",
-    )
+    finding
+        .with_exchange(format!("a request to {name}"), got)
+        .with_remedy(
+            meaning,
+            "find out which of the two is wrong (date -u on both), and let both hosts follow NTP",
+        )
 }
 
-/// Reads an HTTP date (RFC 9110 § 5.6.7), as `Sun, 06 Nov 1994 08:49:37 GMT`; nobody sends the
-/// obsolete forms any more.
+/// Parses an HTTP date (RFC 9110 § 5.6.7), as `Sun, 06 Nov 1994 08:49:37 GMT`; the obsolete forms
+/// are not supported.
 fn parse(date: &str) -> Option<Timestamp> {
     let mut words = date.split_once(", ")?.1.split(' ');
     let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
@@ -103,10 +110,10 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// Dates are whole seconds, and answers take a while.
+/// `Date` has whole seconds, and responses take a while.
 const TOLERATED: Duration = Duration::from_secs(5);
 
-/// By how much tokens' `nbf` lies in the past.
+/// How far the `nbf` of the gateway's tokens lies in the past.
 const BACKDATED: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
@@ -115,23 +122,23 @@ mod tests {
 
     use super::*;
 
-    fn judged(whose: Neighbour, date: &'static str) -> Vec<(String, &'static str)> {
+    fn evaluate(source: ClockSource, date: &'static str) -> Vec<(String, &'static str)> {
         let now = Timestamp::parse("2026-11-21T08:00:00Z").unwrap();
         let (clock, _) = Clock::manual(now);
-        let mut dates = Dates::new(clock);
+        let mut offsets = ClockOffsets::new(clock);
         let headers = HeaderMap::from_iter([(header::DATE, HeaderValue::from_static(date))]);
-        dates.note(whose, &headers);
+        offsets.add(source, &headers);
         let minute = Duration::from_mins(1);
-        let findings = dates.judged(minute * 2, minute).unwrap();
+        let findings = offsets.evaluate(minute * 2, minute).unwrap();
         findings
             .into_iter()
-            .map(|own| (own.id, own.severity.as_str()))
+            .map(|own| (own.id(), own.severity.as_str()))
             .collect()
     }
 
     #[test]
-    fn clocks_that_are_off_are_found() {
-        let prosody = |date| judged(Neighbour::Prosody, date);
+    fn differences_beyond_the_tolerance_are_findings() {
+        let prosody = |date| evaluate(ClockSource::Prosody, date);
         let error = || vec![("C3.prosody".to_owned(), "error")];
         let warning = || vec![("C3.prosody".to_owned(), "warning")];
         assert!(prosody("Sat, 21 Nov 2026 08:00:04 GMT").is_empty());
@@ -139,18 +146,18 @@ mod tests {
         assert_eq!(prosody("Sat, 21 Nov 2026 08:05:00 GMT"), error());
         assert_eq!(prosody("Sat, 21 Nov 2026 07:59:30 GMT"), warning());
         assert_eq!(prosody("Sat, 21 Nov 2026 07:55:00 GMT"), error());
-        let provider = judged(Neighbour::Provider, "Sat, 21 Nov 2026 07:55:00 GMT");
+        let provider = evaluate(ClockSource::Provider, "Sat, 21 Nov 2026 07:55:00 GMT");
         assert_eq!(provider, [("C3.provider".to_owned(), "error")]);
     }
 
     #[test]
-    fn who_tells_no_time_is_not_judged() {
-        let mut dates = Dates::new(Clock::system());
-        dates.note(Neighbour::Prosody, &HeaderMap::new());
+    fn responses_without_a_valid_date_are_ignored() {
+        let mut offsets = ClockOffsets::new(Clock::system());
+        offsets.add(ClockSource::Prosody, &HeaderMap::new());
         for odd in ["", "now", "Sat, 21 Nox 2026 08:00:00 GMT", "Sat, 21"] {
             let headers = HeaderMap::from_iter([(header::DATE, HeaderValue::from_static(odd))]);
-            dates.note(Neighbour::Prosody, &headers);
+            offsets.add(ClockSource::Prosody, &headers);
         }
-        assert!(dates.judged(BACKDATED, BACKDATED).is_none());
+        assert!(offsets.evaluate(BACKDATED, BACKDATED).is_none());
     }
 }

@@ -1,94 +1,101 @@
-//! What was found wrong.
+//! A fault that a check found, with what to change.
 
 use serde::Serialize;
 
-use super::Check;
+use super::FindingKind;
 
-/// Something that is wrong: what was tried, what came of it, and what to do.
+/// A fault, in the words of the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The check and, behind a dot, what about it, as `A1.secret`. Stable, for scripts.
-    pub id: String,
+    /// The check and what it found; serialized as its id, `A1.secret`.
+    #[serde(rename = "id")]
+    pub kind: FindingKind,
     /// How bad it is.
     pub severity: Severity,
-    /// What was sent.
+    /// What the doctor sent.
     pub sent: Box<str>,
     /// What came back.
     pub got: Box<str>,
-    /// What that means.
+    /// What that means for the deployment.
     pub meaning: Box<str>,
     /// What to change.
     pub remedy: Box<str>,
-    #[serde(skip)]
-    pub(super) check: Check,
 }
 
 /// How bad a finding is, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Somebody gets in who must not.
+    /// A security hole: access without permission.
     Danger,
-    /// Meetings or signing in do not work.
+    /// Meetings or sign-in do not work.
     Error,
-    /// It works, but not for long or not for everybody.
+    /// It works, but not for long or not for everyone.
     Warning,
-    /// Nothing is wrong; this is what could be better. It makes no deployment unhealthy.
+    /// A possible improvement; a deployment with advice alone is healthy.
     Advice,
 }
 
 // === impl Finding ===
 
 impl Finding {
-    pub(super) fn new(check: Check, what: &str, severity: Severity) -> Self {
+    pub(super) fn new(kind: FindingKind, severity: Severity) -> Self {
         Self {
-            id: format!("{check}.{what}"),
+            kind,
             severity,
             sent: Box::default(),
             got: Box::default(),
             meaning: Box::default(),
             remedy: Box::default(),
-            check,
         }
     }
 
-    pub(super) fn danger(check: Check, what: &str) -> Self {
-        Self::new(check, what, Severity::Danger)
+    pub(super) fn danger(kind: FindingKind) -> Self {
+        Self::new(kind, Severity::Danger)
     }
 
-    pub(super) fn error(check: Check, what: &str) -> Self {
-        Self::new(check, what, Severity::Error)
+    pub(super) fn error(kind: FindingKind) -> Self {
+        Self::new(kind, Severity::Error)
     }
 
-    pub(super) fn warning(check: Check, what: &str) -> Self {
-        Self::new(check, what, Severity::Warning)
+    pub(super) fn warning(kind: FindingKind) -> Self {
+        Self::new(kind, Severity::Warning)
     }
 
-    pub(super) fn advice(check: Check, what: &str) -> Self {
-        Self::new(check, what, Severity::Advice)
+    pub(super) fn advice(kind: FindingKind) -> Self {
+        Self::new(kind, Severity::Advice)
     }
 
-    /// What was sent, and what came back.
+    /// Sets [`Finding::sent`] and [`Finding::got`].
     #[must_use]
-    pub(super) fn saw(mut self, sent: impl Into<String>, got: impl Into<String>) -> Self {
-        self.sent = harmless(&sent.into());
-        self.got = harmless(&got.into());
+    pub(super) fn with_exchange(mut self, sent: impl Into<String>, got: impl Into<String>) -> Self {
+        self.sent = printable(&sent.into());
+        self.got = printable(&got.into());
         self
     }
 
-    /// What that means, and what to change.
+    /// Sets [`Finding::meaning`] and [`Finding::remedy`].
     #[must_use]
-    pub(super) fn so(mut self, meaning: impl Into<String>, remedy: impl Into<String>) -> Self {
-        self.meaning = harmless(&meaning.into());
-        self.remedy = harmless(&remedy.into());
+    pub(super) fn with_remedy(
+        mut self,
+        meaning: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        self.meaning = printable(&meaning.into());
+        self.remedy = printable(&remedy.into());
         self
+    }
+
+    /// The stable id, as `A1.secret`.
+    pub fn id(&self) -> String {
+        self.kind.to_string()
     }
 }
 
 // === impl Severity ===
 
 impl Severity {
-    /// The word.
+    /// The word in reports.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Danger => "danger",
@@ -99,9 +106,9 @@ impl Severity {
     }
 }
 
-/// Without what terminals obey: part of the text is what servers say, and what anybody may have written
-/// into the store.
-fn harmless(text: &str) -> Box<str> {
+/// Replaces control characters, which terminals obey: servers and writers to the store choose parts
+/// of the text.
+fn printable(text: &str) -> Box<str> {
     let shown = |c: char| {
         if c.is_control() && c != '\n' {
             char::REPLACEMENT_CHARACTER

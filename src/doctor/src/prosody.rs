@@ -1,238 +1,224 @@
-//! Prosody from the outside: its BOSH address, its sessions, how one logs in there.
-
-mod address;
-mod login;
-mod refusals;
-pub(super) mod websocket;
+//! Prosody's BOSH endpoint, its sessions, and which tokens log in there.
 
 use http::{Request, header};
-
-pub(super) use self::login::Signing;
-use super::{
-    Check, Finding, Report, Watch,
-    bosh::{BoshError, Session, Target},
-    clocks::Dates,
-    reach::PROSODY,
-    tokens::Tokens,
+use model::{
+    policy::Role,
+    random::Random,
+    token::{SignerError, SigningSettings},
 };
-use model::{policy::Role, random::Random};
 
-/// What is examined, and with what.
-pub(super) struct Examination<'e> {
-    pub(super) target: Target,
-    pub(super) tokens: &'e Tokens,
-    pub(super) signing: Signing,
-    /// Whether `config.js` names a WebSocket, so that there should be one.
+use super::{
+    Check, DoctorReport, Finding, FindingKind,
+    client::{BoshError, BoshSession, Refusal, XmppServer, XmppSocket},
+    clocks::{ClockOffsets, ClockSource},
+    options::Progress,
+    reachability::PROSODY,
+    test_tokens::TestTokens,
+};
+
+mod bad_tokens;
+mod bosh;
+mod refusals;
+mod websocket;
+
+/// The checks B1 to B4, A1 to A7 and S1 of one Prosody.
+pub(super) struct ProsodyChecks<'p> {
+    pub(super) server: XmppServer,
+    pub(super) tokens: &'p TestTokens,
+    pub(super) signing: TokenSigning,
+    /// Whether `config.js` names a WebSocket.
     pub(super) websocket_wanted: bool,
-    pub(super) random: &'e Random,
-    pub(super) watch: &'e Watch<'e>,
+    pub(super) random: &'p Random,
+    pub(super) progress: &'p Progress<'p>,
 }
 
-// === impl Examination ===
+/// How the gateway signs tokens, for remedies.
+#[derive(Clone, Debug)]
+pub(super) enum TokenSigning {
+    Secret(jsonwebtoken::Algorithm),
+    Key {
+        algorithm: jsonwebtoken::Algorithm,
+        kid: String,
+    },
+}
 
-impl Examination<'_> {
-    /// Everything up to logging in. Whether going on makes sense: a good token logs in.
-    pub(super) async fn run(&self, report: &mut Report, dates: &mut Dates) -> bool {
-        if !self.address(report, dates).await {
-            report.skip(AFTER_B1, "B1 failed");
+/// The result of a login: accepted, refused, or not answered.
+type LoginResult = Result<Result<(), Refusal>, BoshError>;
+
+// === impl TokenSigning ===
+
+impl From<&SigningSettings> for TokenSigning {
+    fn from(settings: &SigningSettings) -> Self {
+        match settings {
+            SigningSettings::Secret { algorithm, .. } => Self::Secret(*algorithm),
+            SigningSettings::Keys { algorithm, keys } => Self::Key {
+                algorithm: *algorithm,
+                kid: keys.first().map(|key| key.kid.clone()).unwrap_or_default(),
+            },
+        }
+    }
+}
+
+// === impl ProsodyChecks ===
+
+impl ProsodyChecks<'_> {
+    /// Runs the checks. Returns whether a valid token logs in, so that rooms can be examined.
+    pub(super) async fn run(&self, report: &mut DoctorReport, offsets: &mut ClockOffsets) -> bool {
+        if !self.endpoint(report, offsets).await {
+            report.skip_dependents(Check::BoshEndpoint);
             return false;
         }
-        let Some(open) = self.session(report).await else {
-            report.skip(AFTER_B2, "there is no BOSH session to go on with");
+        let Some(session) = self.session(report).await else {
+            let dependents = Check::BoshSession.dependents();
+            report.skip(dependents, "there is no BOSH session to continue with");
             return false;
         };
-        if self.watch.begins(Check::B4)
-            && !report.settle(Check::B4, address::mechanisms(open.features.as_ref()))
-        {
-            open.close().await;
-            report.skip(AFTER_B4, "B4 failed");
+        if self.progress.begins(Check::SaslMechanisms) {
+            let result = bosh::evaluate_mechanisms(session.features.as_ref());
+            if !report.record(Check::SaslMechanisms, result) {
+                session.close().await;
+                report.skip_dependents(Check::SaslMechanisms);
+                return false;
+            }
+        }
+        session.close().await;
+        if !self.bad_tokens(report).await {
+            let dependents = Check::ForgedToken.dependents();
+            report.skip(dependents, bad_tokens::NOT_VERIFIED);
             return false;
         }
-        if !self.bad_tokens(report, open).await {
-            report.skip(
-                &[Check::A1, Check::S1],
-                "A3 failed: tokens are not looked at",
-            );
-            return false;
-        }
-        let good = self.good_token(report).await;
-        if good {
+        let accepted = self.valid_token(report).await;
+        if accepted {
             self.websocket(report).await;
         } else {
-            report.skip(&[Check::S1], "A1 failed");
+            report.skip([Check::WebSocket], "A1 failed");
         }
-        good
+        accepted
     }
 
-    async fn address(&self, report: &mut Report, dates: &mut Dates) -> bool {
-        self.watch.begins(Check::B1);
+    async fn endpoint(&self, report: &mut DoctorReport, offsets: &mut ClockOffsets) -> bool {
+        self.progress.begins(Check::BoshEndpoint);
         let request = Request::get("/http-bind")
-            .header(header::HOST, self.target.domain.as_str())
+            .header(header::HOST, self.server.domain.as_str())
             .body(String::new())
-            .expect("a domain from the configuration is a host");
-        let sent = address::sent(&self.target);
-        let result = match self.target.wire.send(request).await {
-            Ok(answer) => {
-                dates.note(super::clocks::Neighbour::Prosody, &answer.headers);
-                address::judged(&self.target.domain, &sent, &answer)
+            // Infallible: the configuration accepts domains only.
+            .expect("a domain is a header value");
+        let sent = format!(
+            "GET http://{}/http-bind with Host: {}",
+            self.server.endpoint.address(),
+            self.server.domain
+        );
+        let result = match self.server.endpoint.send(request).await {
+            Ok(response) => {
+                offsets.add(ClockSource::Prosody, &response.headers);
+                bosh::evaluate_endpoint(&self.server.domain, &sent, &response)
             }
-            Err(error) => Err(PROSODY.unreached(Check::B1, &sent, &error)),
+            Err(error) => Err(PROSODY.unreached(Check::BoshEndpoint, &sent, &error)),
         };
-        report.settle(Check::B1, result)
+        report.record(Check::BoshEndpoint, result)
     }
 
-    /// Opens a session without a token, and asks for it over several connections.
-    async fn session(&self, report: &mut Report) -> Option<Session> {
-        self.watch.begins(Check::B2);
+    /// Opens a session without a token, and continues it over several connections.
+    async fn session(&self, report: &mut DoctorReport) -> Option<BoshSession> {
+        self.progress.begins(Check::BoshSession);
         let mut session = match self.open(None).await {
             Ok(session) => {
-                report.pass(Check::B2);
+                report.pass(Check::BoshSession);
                 session
             }
             Err(error) => {
-                report.find(address::no_session(&self.target, &error));
+                report.fail(bosh::open_failed(&self.server, &error));
                 return None;
             }
         };
-        self.watch.begins(Check::B3);
-        for _ in 0..RETURNS {
-            if let Err(error) = session.return_to().await {
-                report.find(address::lost_session(&error));
+        self.progress.begins(Check::BoshAffinity);
+        for _ in 0..ROUND_TRIPS {
+            if let Err(error) = session.round_trip().await {
+                report.fail(bosh::session_lost(&error));
                 return None;
             }
         }
-        report.pass(Check::B3);
+        report.pass(Check::BoshAffinity);
         Some(session)
     }
 
-    /// A new session with a token.
-    pub(super) async fn open(&self, token: Option<&str>) -> Result<Session, BoshError> {
-        // Far from 0 and from 2^53 (XEP-0124 § 7).
-        let first = u64::from(u32::from_be_bytes(self.random.bytes()));
-        Session::open(&self.target, token, first).await
+    /// Opens a session, with a token if there is one.
+    pub(super) async fn open(&self, token: Option<&str>) -> Result<BoshSession, BoshError> {
+        BoshSession::open(&self.server, token, self.random).await
     }
 
-    /// Tries what must not log in; `without` is a session without a token. Whether tokens are looked
-    /// at.
-    async fn bad_tokens(&self, report: &mut Report, without: Session) -> bool {
+    async fn log_in(&self, token: Option<&str>) -> LoginResult {
+        let mut session = self.open(token).await?;
+        let result = session.log_in().await;
+        session.close().await;
+        result
+    }
+
+    /// Tries tokens that must not log in. Returns whether Prosody verifies tokens at all.
+    async fn bad_tokens(&self, report: &mut DoctorReport) -> bool {
         let room = self.tokens.room();
-        let mut outcomes = Vec::new();
-        for bad in login::BAD {
-            if !self.watch.begins(bad.check) {
+        let mut results = Vec::new();
+        for bad in bad_tokens::BAD_TOKENS {
+            if !self.progress.begins(bad.check()) {
                 continue;
             }
-            let token = match bad.check {
-                Check::A2 => None,
-                Check::A3 => self.tokens.by_other_key(&room).ok(),
-                Check::A4 => self.tokens.expired(&room).ok(),
-                Check::A5 => Some(self.tokens.unsigned(&room)),
-                Check::A6 => self.tokens.of_other_issuer(&room).ok(),
-                _ => self.tokens.for_other_audience(&room).ok(),
+            let token = match bad.check() {
+                Check::MissingToken => None,
+                Check::ForgedToken => self.tokens.forged(&room).ok(),
+                Check::ExpiredToken => self.tokens.expired(&room).ok(),
+                Check::UnsignedToken => Some(self.tokens.unsigned(&room)),
+                Check::ForeignIssuer => self.tokens.of_foreign_issuer(&room).ok(),
+                _ => self.tokens.for_foreign_audience(&room).ok(),
             };
-            let result = match self.open(token.as_deref()).await {
-                Ok(mut session) => {
-                    let result = session.log_in().await;
-                    session.close().await;
-                    result
-                }
-                Err(error) => Err(error),
-            };
-            outcomes.push((bad, result));
+            results.push((bad, self.log_in(token.as_deref()).await));
         }
-        without.close().await;
-        login::judge_bad(report, outcomes)
+        bad_tokens::evaluate(report, results)
     }
 
-    async fn good_token(&self, report: &mut Report) -> bool {
-        if !self.watch.wants(Check::A1) {
+    async fn valid_token(&self, report: &mut DoctorReport) -> bool {
+        if !self.progress.needs(Check::ValidToken) {
             return true;
         }
-        self.watch.begins(Check::A1);
+        self.progress.begins(Check::ValidToken);
         let room = self.tokens.room();
-        let token = match self.tokens.good(&room, Role::Participant) {
-            Ok(token) => token,
-            Err(error) => {
-                report.find(
-                    Finding::error(Check::A1, "key")
-                        .saw("nothing: no token could be signed", error.to_string())
-                        .so(
-                            "the key in [token] cannot sign",
-                            "replace it, and tell Prosody",
-                        ),
-                );
-                return false;
-            }
+        let result = match self.tokens.valid(&room, Role::Participant) {
+            Ok(token) => match self.log_in(Some(&token)).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(refusal)) => Err(refusals::valid_token_refused(&refusal, &self.signing)),
+                Err(error) => Err(refusals::valid_token_unanswered(&error)),
+            },
+            Err(error) => Err(unusable_key(&error)),
         };
-        let result = match self.open(Some(&token)).await {
-            Ok(mut session) => {
-                let result = session.log_in().await;
-                session.close().await;
-                result
-            }
-            Err(error) => Err(error),
-        };
-        let result = match result {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(refusal)) => Err(refusals::of_good_token(&refusal, &self.signing)),
-            Err(error) => Err(refusals::no_answer(&error)),
-        };
-        report.settle(Check::A1, result)
+        report.record(Check::ValidToken, result)
     }
 
-    async fn websocket(&self, report: &mut Report) {
-        if !self.watch.begins(Check::S1) {
+    async fn websocket(&self, report: &mut DoctorReport) {
+        if !self.progress.begins(Check::WebSocket) {
             return;
         }
         let room = self.tokens.room();
-        let Ok(token) = self.tokens.good(&room, Role::Participant) else {
+        let Ok(token) = self.tokens.valid(&room, Role::Participant) else {
             return;
         };
-        let result = websocket::log_in(&self.target, Some(&token)).await;
-        match websocket::judged(result.map(drop), self.websocket_wanted) {
+        let result = XmppSocket::log_in(&self.server, Some(&token)).await;
+        match websocket::evaluate(result.map(drop), self.websocket_wanted) {
             Some(result) => {
-                report.settle(Check::S1, result);
+                report.record(Check::WebSocket, result);
             }
-            None => report.skip(&[Check::S1], "config.js names no WebSocket"),
+            None => report.skip([Check::WebSocket], "config.js names no WebSocket"),
         }
     }
 }
 
-/// As many as show two servers behind any balancer that takes turns, and most that draw lots.
-const RETURNS: usize = 3;
+fn unusable_key(error: &SignerError) -> Finding {
+    Finding::error(FindingKind::TokenKey)
+        .with_exchange("nothing: no token could be signed", error.to_string())
+        .with_remedy(
+            "the key in [token] cannot sign",
+            "replace the key here and in Prosody's configuration",
+        )
+}
 
-const AFTER_B1: &[Check] = &[
-    Check::B2,
-    Check::B3,
-    Check::B4,
-    Check::A1,
-    Check::A2,
-    Check::A3,
-    Check::A4,
-    Check::A5,
-    Check::A6,
-    Check::A7,
-    Check::S1,
-];
-
-const AFTER_B2: &[Check] = &[
-    Check::B4,
-    Check::A1,
-    Check::A2,
-    Check::A3,
-    Check::A4,
-    Check::A5,
-    Check::A6,
-    Check::A7,
-    Check::S1,
-];
-
-const AFTER_B4: &[Check] = &[
-    Check::A1,
-    Check::A2,
-    Check::A3,
-    Check::A4,
-    Check::A5,
-    Check::A6,
-    Check::A7,
-    Check::S1,
-];
+/// Enough to meet a second server behind a balancer that works round-robin, and behind most that
+/// choose at random.
+const ROUND_TRIPS: usize = 3;

@@ -1,103 +1,111 @@
-//! What came of it all, and how it is written: for people, for scripts, for CI.
-
-use std::fmt::{self, Write as _};
+//! Outcomes and findings of an examination.
+//!
+//! `Display` writes the report for people, [`DoctorReport::json`] for scripts, and
+//! [`DoctorReport::junit`] for CI.
 
 use serde::Serialize;
 
-use super::{Check, Finding, Selection, Severity};
+use super::{Check, CheckSelection, Finding, FindingKind, Severity};
 
-/// What was examined, and what was found wrong, the most causal first.
+mod junit;
+mod text;
+
+/// The outcome of each check, and all findings: first by severity, then causes before consequences.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
-    outcomes: Vec<(Check, Outcome)>,
+pub struct DoctorReport {
+    outcomes: Vec<(Check, CheckOutcome)>,
     findings: Vec<Finding>,
 }
 
-/// What became of a check.
+/// The outcome of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
-pub enum Outcome {
-    /// All is well.
+pub enum CheckOutcome {
+    /// Examined, without a finding other than advice.
     Passed,
-    /// It found something.
+    /// Examined, with a finding.
     Failed,
-    /// It could not be looked at.
+    /// Not examined.
     Skipped {
-        /// Why.
+        /// Why not.
         because: String,
     },
 }
 
 #[derive(Serialize)]
-struct Entry<'r> {
-    id: String,
+struct JsonCheck<'r> {
+    id: &'static str,
     title: &'static str,
     #[serde(flatten)]
-    outcome: &'r Outcome,
+    outcome: &'r CheckOutcome,
 }
 
 #[derive(Serialize)]
-struct Document<'r> {
+struct JsonReport<'r> {
     healthy: bool,
     findings: &'r [Finding],
-    checks: Vec<Entry<'r>>,
+    checks: Vec<JsonCheck<'r>>,
 }
 
-// === impl Report ===
+// === impl DoctorReport ===
 
-impl Report {
+impl DoctorReport {
     pub(super) fn pass(&mut self, check: Check) {
-        self.note(check, Outcome::Passed);
+        self.set(check, CheckOutcome::Passed);
     }
 
-    pub(super) fn find(&mut self, finding: Finding) {
-        self.note(finding.check, Outcome::Failed);
+    pub(super) fn fail(&mut self, finding: Finding) {
+        self.set(finding.kind.check(), CheckOutcome::Failed);
         self.findings.push(finding);
     }
 
-    /// Notes what could be better where nothing is wrong.
+    /// Adds advice; the check passes.
     pub(super) fn advise(&mut self, finding: Finding) {
-        self.note(finding.check, Outcome::Passed);
+        self.set(finding.kind.check(), CheckOutcome::Passed);
         self.findings.push(finding);
     }
 
-    /// Whether a check was looked at and nothing is wrong.
-    pub(super) fn passed(&self, check: Check) -> bool {
-        self.outcomes.contains(&(check, Outcome::Passed))
-    }
-
-    /// A check that passed, or what it found.
-    pub(super) fn settle(&mut self, check: Check, result: Result<(), Finding>) -> bool {
+    /// Passes or fails a check. Returns whether it passed.
+    pub(super) fn record(&mut self, check: Check, result: Result<(), Finding>) -> bool {
         match result {
             Ok(()) => {
                 self.pass(check);
                 true
             }
             Err(finding) => {
-                self.find(finding);
+                self.fail(finding);
                 false
             }
         }
     }
 
-    pub(super) fn skip(&mut self, checks: &[Check], because: &str) {
+    pub(super) fn skip(&mut self, checks: impl IntoIterator<Item = Check>, because: &str) {
         for check in checks {
             let because = because.to_owned();
-            self.note(*check, Outcome::Skipped { because });
+            self.set(check, CheckOutcome::Skipped { because });
         }
     }
 
-    fn note(&mut self, check: Check, outcome: Outcome) {
+    /// Skips the dependents of a failed check.
+    pub(super) fn skip_dependents(&mut self, failed: Check) {
+        self.skip(failed.dependents(), &format!("{failed} failed"));
+    }
+
+    /// A failed check stays failed; otherwise the last outcome counts.
+    fn set(&mut self, check: Check, outcome: CheckOutcome) {
         match self.outcomes.iter_mut().find(|(own, _)| *own == check) {
-            // What was found stays found.
-            Some((_, Outcome::Failed)) => {}
+            Some((_, CheckOutcome::Failed)) => {}
             Some((_, own)) => *own = outcome,
             None => self.outcomes.push((check, outcome)),
         }
     }
 
-    /// The same, about a shard.
-    pub(super) fn about(mut self, shard: &str) -> Self {
+    pub(super) fn has_passed(&self, check: Check) -> bool {
+        self.outcomes.contains(&(check, CheckOutcome::Passed))
+    }
+
+    /// Names the shard that the findings are about.
+    pub(super) fn for_shard(mut self, shard: &str) -> Self {
         for finding in &mut self.findings {
             finding.meaning = format!("shard {shard}: {}", finding.meaning).into();
         }
@@ -107,219 +115,84 @@ impl Report {
     pub(super) fn append(&mut self, other: Self) {
         self.findings.extend(other.findings);
         for (check, outcome) in other.outcomes {
-            self.note(check, outcome);
+            self.set(check, outcome);
         }
     }
 
-    /// Notes what is wrong with clocks, one list for each that was looked at. What Prosody makes of
-    /// a token then follows from its clock.
-    pub(super) fn clocks(&mut self, judged: impl Iterator<Item = Vec<Finding>>) {
-        let mut any = false;
-        for findings in judged {
-            any = true;
-            for finding in findings {
-                if finding.id == "C3.prosody" {
-                    self.findings.retain(|own| own.id != "A1.clock");
-                }
-                self.find(finding);
-            }
-        }
-        if any {
-            self.pass(Check::C3);
-        } else {
-            self.skip(&[Check::C3], "nobody told the time");
-        }
-    }
-
-    /// Takes a finding back that follows from another one.
-    pub(super) fn explained(&mut self, id: &str, by: &[&str]) {
-        let cause = self
-            .findings
-            .iter()
-            .find(|own| by.contains(&own.id.as_str()));
-        let Some(because) = cause.map(|cause| format!("{} says why", cause.id)) else {
+    /// Removes a finding that another one explains; its check counts as skipped.
+    pub(super) fn remove_consequence(&mut self, kind: FindingKind, causes: &[FindingKind]) {
+        let cause = self.findings.iter().find(|own| causes.contains(&own.kind));
+        let Some(because) = cause.map(|cause| format!("explained by {}", cause.kind)) else {
             return;
         };
-        let Some(at) = self.findings.iter().position(|own| own.id == id) else {
-            return;
-        };
-        let check = self.findings.remove(at).check;
-        self.outcomes.retain(|(own, _)| *own != check);
-        self.skip(&[check], &because);
+        if self.findings.iter().any(|own| own.kind == kind) {
+            self.findings.retain(|own| own.kind != kind);
+            self.outcomes.retain(|(check, _)| *check != kind.check());
+            self.skip([kind.check()], &because);
+        }
     }
 
-    /// Leaves out what nobody asked for, unless it is wrong.
-    pub(super) fn limited_to(mut self, selection: &Selection) -> Self {
+    /// Removes the findings of a kind; the outcome of their check stays.
+    pub(super) fn remove_findings(&mut self, kind: FindingKind) {
+        self.findings.retain(|own| own.kind != kind);
+    }
+
+    /// Leaves out checks that were not selected, unless they failed.
+    pub(super) fn limited_to(mut self, selection: &CheckSelection) -> Self {
         self.outcomes
-            .retain(|(check, own)| selection.has(*check) || *own == Outcome::Failed);
+            .retain(|(check, own)| selection.has(*check) || *own == CheckOutcome::Failed);
         self
     }
 
-    /// Puts causes before what follows from them, and the dangerous before all.
     pub(super) fn sorted(mut self) -> Self {
         self.findings
-            .sort_by_key(|finding| (finding.severity, finding.check));
+            .sort_by_key(|finding| (finding.severity, finding.kind.check()));
         self.outcomes.sort_by_key(|(check, _)| *check);
         self
     }
 
-    /// Nothing was found wrong; there may be advice.
+    /// Whether there is no finding other than advice.
     pub fn is_healthy(&self) -> bool {
-        self.wrong() == 0
+        self.faults() == 0
     }
 
-    fn wrong(&self) -> usize {
-        let wrong = |own: &&Finding| own.severity != Severity::Advice;
-        self.findings.iter().filter(wrong).count()
+    /// The number of findings without advice.
+    fn faults(&self) -> usize {
+        let is_fault = |own: &&Finding| own.severity != Severity::Advice;
+        self.findings.iter().filter(is_fault).count()
     }
 
-    /// What was found wrong.
+    /// All findings, advice among them.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// What became of each check.
-    pub fn outcomes(&self) -> &[(Check, Outcome)] {
+    /// The outcome of each check, in the order of [`Check`].
+    pub fn outcomes(&self) -> &[(Check, CheckOutcome)] {
         &self.outcomes
     }
 
-    /// As JSON.
-    ///
-    /// # Panics
-    ///
-    /// Never: texts always serialize.
+    fn findings_of(&self, check: Check) -> impl Iterator<Item = &Finding> {
+        self.findings
+            .iter()
+            .filter(move |own| own.kind.check() == check)
+    }
+
+    /// The report as JSON: `healthy`, `findings`, `checks`.
     pub fn json(&self) -> String {
-        let checks = self.outcomes.iter().map(|(check, outcome)| Entry {
-            id: check.to_string(),
+        let checks = self.outcomes.iter().map(|(check, outcome)| JsonCheck {
+            id: check.id(),
             title: check.title(),
             outcome,
         });
-        let document = Document {
+        let report = JsonReport {
             healthy: self.is_healthy(),
             findings: &self.findings,
             checks: checks.collect(),
         };
-        serde_json::to_string_pretty(&document).expect("texts always serialize")
+        // Infallible: strings and booleans always serialize.
+        serde_json::to_string_pretty(&report).expect("strings always serialize")
     }
-
-    /// As `JUnit`'s XML, a test case for each check.
-    pub fn junit(&self) -> String {
-        let count = |wanted: fn(&Outcome) -> bool| {
-            self.outcomes.iter().filter(|(_, own)| wanted(own)).count()
-        };
-        let failures = count(|own| *own == Outcome::Failed);
-        let skipped = count(|own| matches!(own, Outcome::Skipped { .. }));
-        let mut text = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"doctor\" tests=\"{}\" \
-             failures=\"{failures}\" skipped=\"{skipped}\">\n",
-            self.outcomes.len()
-        );
-        for (check, outcome) in &self.outcomes {
-            let title = escaped(check.title());
-            let inside = match outcome {
-                Outcome::Passed => self.advice(*check),
-                Outcome::Skipped { because } => {
-                    format!("<skipped message=\"{}\"/>", escaped(because))
-                }
-                Outcome::Failed => self.failures(*check),
-            };
-            // Writing to a string does not fail.
-            let _ = writeln!(
-                text,
-                "  <testcase classname=\"doctor\" name=\"{check} {title}\">{inside}</testcase>"
-            );
-        }
-        text.push_str("</testsuite>\n");
-        text
-    }
-
-    fn advice(&self, check: Check) -> String {
-        let given = self.findings.iter().filter(|own| own.check == check);
-        let lines: Vec<_> = given
-            .map(|own| format!("{}: {}; {}", own.id, own.meaning, own.remedy))
-            .collect();
-        if lines.is_empty() {
-            return String::new();
-        }
-        let text = escaped(&lines.join("\n"));
-        format!("<system-out>{text}</system-out>")
-    }
-
-    fn failures(&self, check: Check) -> String {
-        let mut text = String::new();
-        for found in self.findings.iter().filter(|own| own.check == check) {
-            let details = format!(
-                "sent: {}\ngot: {}\nchange: {}",
-                found.sent, found.got, found.remedy
-            );
-            let _ = write!(
-                text,
-                "<failure type=\"{}\" message=\"{}\">{}</failure>",
-                escaped(&found.id),
-                escaped(&found.meaning),
-                escaped(&details)
-            );
-        }
-        text
-    }
-}
-
-/// For people.
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for finding in &self.findings {
-            writeln!(f, "{} {}", finding.severity.as_str(), finding.id)?;
-            for (label, text) in [
-                ("sent", &finding.sent),
-                ("got", &finding.got),
-                ("means", &finding.meaning),
-                ("change", &finding.remedy),
-            ] {
-                writeln!(f, "  {label:<7} {text}")?;
-            }
-            writeln!(f)?;
-        }
-        let passed = self
-            .outcomes
-            .iter()
-            .filter(|(_, own)| *own == Outcome::Passed);
-        write!(f, "{} checks passed", passed.count())?;
-        let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
-        for (check, outcome) in &self.outcomes {
-            let Outcome::Skipped { because } = outcome else {
-                continue;
-            };
-            match reasons.iter_mut().find(|(own, _)| own == because) {
-                Some((_, checks)) => checks.push(check.to_string()),
-                None => reasons.push((because, vec![check.to_string()])),
-            }
-        }
-        for (because, checks) in reasons {
-            write!(f, "\nnot examined: {} ({because})", checks.join(", "))?;
-        }
-        match self.wrong() {
-            0 => writeln!(f, "\nnothing is wrong"),
-            1 => writeln!(f, "\none thing is wrong"),
-            more => writeln!(f, "\n{more} things are wrong; begin with the first"),
-        }
-    }
-}
-
-/// For attributes and text of XML; what XML cannot carry at all becomes a question mark.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' => escaped.push_str("&#10;"),
-            c if c.is_control() => escaped.push('?'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -1,228 +1,248 @@
-//! Rooms: whether a token opens its own, and no other.
+//! Rooms: which tokens enter them, and with which role.
 //!
-//! The rooms are the doctor's own, with random names; whoever is in them leaves at the end.
+//! The rooms are the doctor's own, with random names; all sessions leave them in the end.
 
-mod judged;
+use model::{
+    policy::Role,
+    room::RoomKey,
+    xml::{Element, Escaped},
+};
 
 use super::{
-    Check, Report, Watch,
-    bosh::{BoshError, Refusal, Session},
-    prosody::Examination,
-    xml::{Element, escaped},
+    Check, DoctorReport, Finding,
+    client::{BoshError, BoshSession, Refusal},
+    options::Progress,
+    prosody::ProsodyChecks,
 };
-use model::{policy::Role, room::RoomKey};
 
-/// Where rooms are and who opens them.
-pub(super) struct Rooms<'e> {
-    pub(super) prosody: &'e Examination<'e>,
-    /// The rooms' component, as `muc.meet.jitsi`.
+mod verdicts;
+
+/// The checks J1 to J4 and J6.
+pub(super) struct RoomChecks<'r> {
+    pub(super) prosody: &'r ProsodyChecks<'r>,
+    /// The MUC component, as `muc.meet.jitsi`.
     pub(super) muc: String,
     /// Jicofo's address, as `focus.meet.jitsi`.
     pub(super) focus: String,
-    pub(super) watch: &'e Watch<'e>,
+    pub(super) progress: &'r Progress<'r>,
 }
 
-/// What came of trying to enter: one's own presence, or why not.
-type Entered = Result<Result<Element, Refusal>, BoshError>;
+/// The result of joining a room: the occupant's own presence, a refusal, or no answer.
+type JoinResult = Result<Result<Element, Refusal>, BoshError>;
 
-// === impl Rooms ===
+// === impl RoomChecks ===
 
-impl Rooms<'_> {
-    /// Looks at rooms; unless it may go deep, without one that anybody opened.
-    pub(super) async fn run(&self, deep: bool, report: &mut Report) {
+impl RoomChecks<'_> {
+    /// Runs the checks. Unless `deep`, only those that open no room.
+    pub(super) async fn run(&self, deep: bool, report: &mut DoctorReport) {
         if deep {
-            self.opened(report).await;
+            self.with_room(report).await;
             return;
         }
-        report.skip(OPENED, "they open a room; --deep looks at them");
-        if self.watch.begins(Check::J3) {
-            self.unopened(report).await;
+        let needing_room = Check::RoomCreation
+            .with_dependents()
+            .filter(|check| *check != Check::OtherRoom);
+        report.skip(needing_room, "they open a room; --deep runs them");
+        if self.progress.begins(Check::OtherRoom) {
+            self.without_room(report).await;
         }
     }
 
-    /// A token for another room must not open one that is not there. It is refused before there
-    /// is a room; one exists for a moment only if the door stands open.
-    async fn unopened(&self, report: &mut Report) {
+    /// J3 without a room: a token for another room is refused before the room is created. Only if
+    /// tokens are not verified is there a room, for a moment.
+    async fn without_room(&self, report: &mut DoctorReport) {
         let (room, other) = (self.prosody.tokens.room(), self.prosody.tokens.room());
         let mut session = match self.log_in(&other, Role::Participant).await {
             Ok(session) => session,
             Err(error) => {
-                report.skip(&[Check::J3], &format!("a login did not work: {error}"));
+                report.skip([Check::OtherRoom], &format!("a login failed: {error}"));
                 return;
             }
         };
-        if let Some(finding) = self.component(&mut session).await {
-            report.find(finding);
-            report.skip(&[Check::J3], "J2 failed");
+        if let Some(finding) = self.missing_muc(&mut session).await {
+            report.fail(finding);
+            report.skip([Check::OtherRoom], "J2 failed");
         } else {
-            let entered = self.enter(&mut session, &room, STRANGER).await;
-            match judged::unopened_room(&self.muc, &entered) {
+            let result = self.join(&mut session, &room, THIRD).await;
+            match verdicts::absent_room(&self.muc, &result) {
                 Some(result) => {
-                    report.settle(Check::J3, result);
+                    report.record(Check::OtherRoom, result);
                 }
-                None => report.skip(&[Check::J3], "only --deep can tell"),
+                None => report.skip([Check::OtherRoom], "inconclusive without --deep"),
             }
         }
         session.close().await;
     }
 
-    /// Opens a room, enters it, tries to enter it with a token for another one, and then as a
-    /// second person.
-    async fn opened(&self, report: &mut Report) {
+    /// Opens a room and joins it with its token, with a token for another room, and as a second
+    /// occupant.
+    async fn with_room(&self, report: &mut DoctorReport) {
         let room = self.prosody.tokens.room();
         let mut first = match self.log_in(&room, Role::Participant).await {
             Ok(session) => session,
             Err(error) => {
-                report.skip(ROOMS, &format!("the login did not work again: {error}"));
+                let all = Check::RoomCreation.with_dependents();
+                report.skip(all, &format!("a second login failed: {error}"));
                 return;
             }
         };
-        // Jicofo would try in vain, and say nothing.
-        if let Some(finding) = self.component(&mut first).await {
-            report.find(finding);
-            report.skip(AFTER_MUC, "J2 failed");
-            first.close().await;
-            return;
-        }
-        self.watch.begins(Check::J1);
-        let opened = self.open(&mut first, &room).await;
-        if !report.settle(Check::J1, judged::focus(&self.focus, opened)) {
-            report.skip(AFTER_J1, "J1 failed");
-            first.close().await;
-            return;
-        }
-        self.watch.begins(Check::J2);
-        let entered = self.enter(&mut first, &room, FIRST).await;
-        let entered = match judged::own_room(&self.muc, entered) {
-            Ok(presence) => {
-                report.pass(Check::J2);
-                presence
+        if let Some(participant) = self.open_and_join(&room, &mut first, report).await {
+            if self.progress.begins(Check::OtherRoom) {
+                self.other_room(&room, report).await;
             }
-            Err(finding) => {
-                report.find(finding);
-                report.skip(AFTER_J2, "J2 failed");
-                first.close().await;
-                return;
-            }
-        };
-        if self.watch.begins(Check::J3) {
-            self.stranger(&room, report).await;
+            self.second_occupant(&room, &mut first, &participant, report)
+                .await;
         }
-        self.second(&room, &mut first, &entered, report).await;
         first.close().await;
     }
 
-    /// A token for another room must not open this one.
-    async fn stranger(&self, room: &RoomKey, report: &mut Report) {
-        let other = self.prosody.tokens.room();
-        let entered = match self.log_in(&other, Role::Participant).await {
-            Ok(mut session) => {
-                let entered = self.enter(&mut session, room, STRANGER).await;
-                session.close().await;
-                entered
+    /// J1 and J2. Returns the occupant's own presence.
+    async fn open_and_join(
+        &self,
+        room: &RoomKey,
+        session: &mut BoshSession,
+        report: &mut DoctorReport,
+    ) -> Option<Element> {
+        // Without a MUC component Jicofo would not answer, and J1 would hide the cause.
+        if let Some(finding) = self.missing_muc(session).await {
+            report.fail(finding);
+            report.skip([Check::RoomCreation], "J2 failed");
+            report.skip_dependents(Check::OwnRoom);
+            return None;
+        }
+        self.progress.begins(Check::RoomCreation);
+        let reply = self.open(session, room).await;
+        if !report.record(Check::RoomCreation, verdicts::jicofo(&self.focus, reply)) {
+            report.skip_dependents(Check::RoomCreation);
+            return None;
+        }
+        self.progress.begins(Check::OwnRoom);
+        let result = self.join(session, room, FIRST).await;
+        match verdicts::own_room(&self.muc, result) {
+            Ok(presence) => {
+                report.pass(Check::OwnRoom);
+                Some(presence)
             }
-            Err(error) => Err(error),
-        };
-        match judged::other_room(&self.muc, &entered) {
-            Some(result) => {
-                report.settle(Check::J3, result);
+            Err(finding) => {
+                report.fail(finding);
+                report.skip_dependents(Check::OwnRoom);
+                None
             }
-            None => report.skip(&[Check::J3], "the room gave no answer"),
         }
     }
 
-    /// A moderator comes to where a participant is.
-    async fn second(
+    /// J3: a token for another room must not open this one.
+    async fn other_room(&self, room: &RoomKey, report: &mut DoctorReport) {
+        let other = self.prosody.tokens.room();
+        let result = match self.log_in(&other, Role::Participant).await {
+            Ok(mut session) => {
+                let result = self.join(&mut session, room, THIRD).await;
+                session.close().await;
+                result
+            }
+            Err(error) => Err(error),
+        };
+        match verdicts::other_room(&self.muc, &result) {
+            Some(result) => {
+                report.record(Check::OtherRoom, result);
+            }
+            None => report.skip([Check::OtherRoom], "the room did not answer"),
+        }
+    }
+
+    /// J4 and J6: a moderator joins the participant.
+    async fn second_occupant(
         &self,
         room: &RoomKey,
-        first: &mut Session,
+        first: &mut BoshSession,
         participant: &Element,
-        report: &mut Report,
+        report: &mut DoctorReport,
     ) {
-        self.watch.begins(Check::J4);
+        self.progress.begins(Check::Roles);
+        let checks = [Check::Roles, Check::SecondOccupant];
         let mut second = match self.log_in(room, Role::Moderator).await {
             Ok(session) => session,
             Err(error) => {
-                report.skip(&[Check::J4, Check::J6], &error.to_string());
+                report.skip(checks, &error.to_string());
                 return;
             }
         };
-        match self.enter(&mut second, room, SECOND).await {
+        match self.join(&mut second, room, SECOND).await {
             Ok(Ok(moderator)) => {
-                report.settle(Check::J4, judged::roles(participant, &moderator));
-                self.watch.begins(Check::J6);
+                report.record(Check::Roles, verdicts::roles(participant, &moderator));
+                self.progress.begins(Check::SecondOccupant);
                 let address = self.occupant(room, SECOND);
-                let seen = first.ask_until("", |own| is_from(own, &address)).await;
-                report.settle(Check::J6, judged::seen(seen.map(drop)));
+                let seen = first.request_until("", |own| is_from(own, &address)).await;
+                report.record(Check::SecondOccupant, verdicts::seen(seen.map(drop)));
             }
             Ok(Err(refusal)) => {
-                report.find(judged::second_refused(&refusal));
-                report.skip(&[Check::J4], "J6 failed");
+                report.fail(verdicts::second_refused(&refusal));
+                report.skip([Check::Roles], "J6 failed");
             }
-            Err(error) => report.skip(&[Check::J4, Check::J6], &error.to_string()),
+            Err(error) => report.skip(checks, &error.to_string()),
         }
         second.close().await;
     }
 
-    async fn log_in(&self, room: &RoomKey, role: Role) -> Result<Session, BoshError> {
-        let unsigned = |_| BoshError::Ended("no token could be signed".to_owned());
-        let token = self.prosody.tokens.good(room, role).map_err(unsigned)?;
+    async fn log_in(&self, room: &RoomKey, role: Role) -> Result<BoshSession, BoshError> {
+        let unsigned = |_| BoshError::Terminated("no token could be signed".to_owned());
+        let token = self.prosody.tokens.valid(room, role).map_err(unsigned)?;
         let mut session = self.prosody.open(Some(&token)).await?;
         if let Err(refusal) = session.log_in().await? {
-            return Err(BoshError::Ended(refusal.to_string()));
+            return Err(BoshError::Terminated(refusal.to_string()));
         }
         session.bind().await?;
         Ok(session)
     }
 
-    /// What is wrong if there is nothing at the rooms' address.
-    async fn component(&self, session: &mut Session) -> Option<super::Finding> {
+    /// The finding if there is no MUC component; `None` also if that cannot be determined.
+    async fn missing_muc(&self, session: &mut BoshSession) -> Option<Finding> {
         let request = format!(
             "<iq xmlns='jabber:client' type='get' id='muc' to='{}'>\
              <query xmlns='http://jabber.org/protocol/disco#info'/></iq>",
-            escaped(&self.muc)
+            Escaped(&self.muc)
         );
-        let is_answer = |own: &Element| own.name == "iq" && own.attribute("id") == Some("muc");
-        let answer = session.ask_until(&request, is_answer).await.ok()?;
-        let refusal = Refusal::of_stanza(&answer);
-        // A component that says nothing of itself is there; what is looked for elsewhere is not.
+        let is_reply = |own: &Element| own.name() == "iq" && own.attribute("id") == Some("muc");
+        let reply = session.request_until(&request, is_reply).await.ok()?;
+        let refusal = Refusal::of_stanza(&reply);
+        // A component may refuse the query. Prosody looks for an absent one at a remote server.
         let absent = refusal.condition.starts_with("remote-server")
             || refusal.text.to_lowercase().contains("remote domains");
-        absent.then(|| judged::no_component(&self.muc, &refusal))
+        absent.then(|| verdicts::missing_muc(&self.muc, &refusal))
     }
 
-    /// Asks Jicofo for the room, as clients do before they enter.
-    async fn open(&self, session: &mut Session, room: &RoomKey) -> Result<Element, BoshError> {
+    /// Asks Jicofo for the room, as clients do before they join.
+    async fn open(&self, session: &mut BoshSession, room: &RoomKey) -> Result<Element, BoshError> {
         let request = format!(
             "<iq xmlns='jabber:client' type='set' id='focus' to='{}'>\
              <conference xmlns='http://jitsi.org/protocol/focus' room='{}' \
              machine-uid='gateway-doctor'/></iq>",
-            escaped(&self.focus),
-            escaped(&self.address(room)),
+            Escaped(&self.focus),
+            Escaped(&self.address(room)),
         );
-        let is_answer = |own: &Element| own.name == "iq" && own.attribute("id") == Some("focus");
-        session.ask_until(&request, is_answer).await
+        let is_reply = |own: &Element| own.name() == "iq" && own.attribute("id") == Some("focus");
+        session.request_until(&request, is_reply).await
     }
 
-    async fn enter(&self, session: &mut Session, room: &RoomKey, nick: &str) -> Entered {
+    async fn join(&self, session: &mut BoshSession, room: &RoomKey, nick: &str) -> JoinResult {
         let occupant = self.occupant(room, nick);
         let presence = format!(
             "<presence xmlns='jabber:client' to='{}'>\
              <x xmlns='http://jabber.org/protocol/muc'/></presence>",
-            escaped(&occupant)
+            Escaped(&occupant)
         );
         let room = self.address(room);
-        let is_answer = |own: &Element| {
+        let is_reply = |own: &Element| {
             let from = own.attribute("from").unwrap_or_default();
-            own.name == "presence"
+            own.name() == "presence"
                 && ((own.attribute("type") == Some("error") && from.starts_with(&room))
-                    || (from == occupant && has_status(own, "110")))
+                    || (from == occupant && has_status(own, SELF_PRESENCE)))
         };
-        let answer = session.ask_until(&presence, is_answer).await?;
-        Ok(if answer.attribute("type") == Some("error") {
-            Err(Refusal::of_stanza(&answer))
+        let reply = session.request_until(&presence, is_reply).await?;
+        Ok(if reply.attribute("type") == Some("error") {
+            Err(Refusal::of_stanza(&reply))
         } else {
-            Ok(answer)
+            Ok(reply)
         })
     }
 
@@ -236,30 +256,21 @@ impl Rooms<'_> {
 }
 
 fn is_from(stanza: &Element, address: &str) -> bool {
-    stanza.name == "presence" && stanza.attribute("from") == Some(address)
+    stanza.name() == "presence" && stanza.attribute("from") == Some(address)
 }
 
-/// Whether a presence says this of itself (XEP-0045 § 15.6).
+/// Whether a presence has a status code (XEP-0045 § 15.6).
 fn has_status(presence: &Element, code: &str) -> bool {
-    let mut statuses = presence.children.iter().flat_map(|x| &x.children);
-    statuses.any(|own| own.name == "status" && own.attribute("code") == Some(code))
+    let mut statuses = presence.children().flat_map(Element::children);
+    statuses.any(|own| own.name() == "status" && own.attribute("code") == Some(code))
 }
 
-/// Jitsi takes letters, digits and underscores for nicks (`mod_muc_resource_validate`).
+/// The status code of an occupant's own presence.
+const SELF_PRESENCE: &str = "110";
+
+/// Jitsi accepts letters, digits and underscores as nicks (`mod_muc_resource_validate`).
 const FIRST: &str = "doctor1";
 
 const SECOND: &str = "doctor2";
 
-const STRANGER: &str = "doctor3";
-
-/// What is examined here.
-pub(super) const ROOMS: &[Check] = &[Check::J1, Check::J2, Check::J3, Check::J4, Check::J6];
-
-/// What takes a room that is there.
-const OPENED: &[Check] = &[Check::J1, Check::J2, Check::J4, Check::J6];
-
-const AFTER_J1: &[Check] = &[Check::J2, Check::J3, Check::J4, Check::J6];
-
-const AFTER_MUC: &[Check] = &[Check::J1, Check::J3, Check::J4, Check::J6];
-
-const AFTER_J2: &[Check] = &[Check::J3, Check::J4, Check::J6];
+const THIRD: &str = "doctor3";

@@ -1,79 +1,96 @@
-//! Jitsi's web server: its page, and what its `config.js` tells clients.
+//! Jitsi's web server: its page, and the addresses in its `config.js`.
 
-mod config_js;
-
+use config::PublicUrl;
 use http::{Request, StatusCode, header};
 use url::Url;
 
-pub(super) use self::config_js::Told;
 use super::{
-    Check, Finding, Report, Watch,
-    reach::WEB,
-    wire::{Answer, Wire},
+    Check, DoctorReport, Finding, FindingKind,
+    client::{Endpoint, HttpResponse},
+    options::Progress,
+    reachability::WEB,
 };
-use config::PublicUrl;
 
-/// Looks at the page and at `config.js`; what that tells, if it is there.
+mod config_js;
+
+pub(super) use self::config_js::ConfigJs;
+
+/// The values that `config.js` should have, and the request that fetched it.
+struct Expected<'e> {
+    sent: &'e str,
+    origin: &'e str,
+    /// Host and port of the public URL.
+    authority: &'e str,
+    xmpp_domain: &'e str,
+}
+
+/// Checks the page and `config.js`. Returns the settings of `config.js`, if there is one.
 pub(super) async fn examine(
-    wire: &Wire,
+    endpoint: &Endpoint,
     public_url: &PublicUrl,
     xmpp_domain: &str,
-    watch: &Watch<'_>,
-    report: &mut Report,
-) -> Option<Told> {
-    watch.begins(Check::W1);
+    progress: &Progress<'_>,
+    report: &mut DoctorReport,
+) -> Option<ConfigJs> {
+    progress.begins(Check::WebPage);
     let get = |path: &str| {
         Request::get(path)
             .header(header::HOST, public_url.authority().as_str())
             .body(String::new())
-            .expect("the public address is a host")
+            // Infallible: the authority of a URL is a header value.
+            .expect("an authority is a header value")
     };
-    let sent = |path: &str| format!("GET http://{}{path}", wire.address());
-    let page = match wire.send(get("/")).await {
-        Ok(answer) => page(&sent("/"), &answer),
-        Err(error) => Err(WEB.unreached(Check::W1, &sent("/"), &error)),
+    let sent = |path: &str| format!("GET http://{}{path}", endpoint.address());
+    let page = match endpoint.send(get("/")).await {
+        Ok(response) => evaluate_page(&sent("/"), &response),
+        Err(error) => Err(WEB.unreached(Check::WebPage, &sent("/"), &error)),
     };
-    if !report.settle(Check::W1, page) {
-        report.skip(&[Check::W2], "W1 failed");
+    if !report.record(Check::WebPage, page) {
+        report.skip_dependents(Check::WebPage);
         return None;
     }
-    watch.begins(Check::W2);
+    progress.begins(Check::WebConfig);
     let sent = sent("/config.js");
-    let answer = match wire.send(get("/config.js")).await {
-        Ok(answer) => answer,
+    let response = match endpoint.send(get("/config.js")).await {
+        Ok(response) => response,
         Err(error) => {
-            report.find(WEB.unreached(Check::W2, &sent, &error));
+            report.fail(WEB.unreached(Check::WebConfig, &sent, &error));
             return None;
         }
     };
-    if answer.status != StatusCode::OK || answer.is_html() {
-        let finding = Finding::error(Check::W2, "missing")
-            .saw(sent, answer.brief())
-            .so(
-                "there is no config.js, so clients do not know where to connect",
-                "look at the web container's log and at its volume /config; name the web container \
-             itself in upstream.web",
+    if response.status != StatusCode::OK || response.is_html() {
+        let finding = Finding::error(FindingKind::ConfigMissing)
+            .with_exchange(sent, response.summary())
+            .with_remedy(
+                "there is no config.js, so clients have no address to connect to",
+                "read the web container's log, and check its volume /config; set upstream.web \
+                 to the web container itself",
             );
-        report.find(finding);
+        report.fail(finding);
         return None;
     }
-    let told = Told::read(&answer.text());
-    let public = (public_url.origin(), public_url.authority().as_str());
-    report.settle(Check::W2, judged(&told, &sent, public, xmpp_domain));
-    Some(told)
+    let config_js = ConfigJs::parse(&response.text());
+    let expected = Expected {
+        sent: &sent,
+        origin: public_url.origin(),
+        authority: public_url.authority().as_str(),
+        xmpp_domain,
+    };
+    report.record(Check::WebConfig, evaluate_config(&config_js, &expected));
+    Some(config_js)
 }
 
-fn page(sent: &str, answer: &Answer) -> Result<(), Finding> {
-    let found = |what| Finding::error(Check::W1, what).saw(sent, answer.brief());
-    if answer.status != StatusCode::OK {
-        return Err(found("status").so(
-            "Jitsi's web server does not show its page",
-            "look at its log; name the web container itself in upstream.web",
+fn evaluate_page(sent: &str, response: &HttpResponse) -> Result<(), Finding> {
+    let found = |kind| Finding::error(kind).with_exchange(sent, response.summary());
+    if response.status != StatusCode::OK {
+        return Err(found(FindingKind::PageStatus).with_remedy(
+            "Jitsi's web server does not serve its page",
+            "read its log; set upstream.web to the web container itself",
         ));
     }
-    if !answer.is_html() || !answer.text().to_ascii_lowercase().contains("jitsi") {
-        return Err(found("other").so(
-            "what answers is not Jitsi's web server",
+    if !response.is_html() || !response.text().to_ascii_lowercase().contains("jitsi") {
+        return Err(found(FindingKind::PageForeign).with_remedy(
+            "the server there is not Jitsi's web server",
             "correct upstream.web: Docker's container listens at web:80, jitsi-helm's at \
              <release>-web:80",
         ));
@@ -81,62 +98,71 @@ fn page(sent: &str, answer: &Answer) -> Result<(), Finding> {
     Ok(())
 }
 
-/// `public` is the deployment's origin, and its host and port.
-fn judged(told: &Told, sent: &str, public: (&str, &str), domain: &str) -> Result<(), Finding> {
-    if let Some(theirs) = told.domain.as_deref().filter(|theirs| *theirs != domain) {
-        return Err(Finding::error(Check::W2, "domain")
-            .saw(sent, format!("hosts.domain = {theirs:?}"))
-            .so(
-                format!("clients log in at {theirs}, but tokens are made for {domain}"),
+fn evaluate_config(config_js: &ConfigJs, expected: &Expected<'_>) -> Result<(), Finding> {
+    let domain = expected.xmpp_domain;
+    if let Some(theirs) = config_js.domain.as_deref().filter(|own| *own != domain) {
+        return Err(Finding::error(FindingKind::ConfigDomain)
+            .with_exchange(expected.sent, format!("hosts.domain = {theirs:?}"))
+            .with_remedy(
+                format!("clients log in at {theirs}, but tokens are issued for {domain}"),
                 "make XMPP_DOMAIN in .env and upstream.xmpp_domain the same",
             ));
     }
-    for (key, address) in [("bosh", &told.bosh), ("websocket", &told.websocket)] {
+    for (key, address) in [
+        ("bosh", &config_js.bosh),
+        ("websocket", &config_js.websocket),
+    ] {
         if let Some(address) = address {
-            address_of_clients(key, address, sent, public)?;
+            evaluate_address(key, address, expected)?;
         }
     }
     Ok(())
 }
 
-/// Clients have to come back to the public address.
-fn address_of_clients(
-    key: &str,
-    address: &str,
-    sent: &str,
-    (origin, authority): (&str, &str),
-) -> Result<(), Finding> {
+/// Checks that an address is relative, or has the public URL's scheme and authority.
+fn evaluate_address(key: &str, address: &str, expected: &Expected<'_>) -> Result<(), Finding> {
     if address.starts_with('/') && !address.starts_with("//") {
         return Ok(());
     }
-    let found = |what| Finding::error(Check::W2, what).saw(sent, format!("{key} = {address:?}"));
-    let remedy =
-        format!("set PUBLIC_URL={origin} in .env (publicURL in jitsi-helm), without quotes");
+    let remedy = format!(
+        "set PUBLIC_URL={} in .env (publicURL in jitsi-helm), without quotes",
+        expected.origin
+    );
+    let found = |kind, meaning: &str| {
+        Err(Finding::error(kind)
+            .with_exchange(expected.sent, format!("{key} = {address:?}"))
+            .with_remedy(meaning, &remedy))
+    };
     if address.contains(['"', '\'']) {
-        return Err(found("quotes").so("quotes became part of the address", remedy));
+        return found(
+            FindingKind::ConfigQuotes,
+            "quotes became part of the address",
+        );
     }
     let Ok(url) = Url::parse(address) else {
-        return Err(found("address").so("clients cannot read this address", remedy));
+        return found(
+            FindingKind::ConfigAddress,
+            "clients cannot parse this address",
+        );
     };
-    if &url[url::Position::BeforeHost..url::Position::AfterPort] != authority {
-        let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1"));
-        return Err(if local {
-            found("localhost").so(
-                "PUBLIC_URL is not set, so clients connect to themselves",
-                remedy,
+    if &url[url::Position::BeforeHost..url::Position::AfterPort] != expected.authority {
+        return if matches!(url.host_str(), Some("localhost" | "127.0.0.1")) {
+            found(
+                FindingKind::ConfigLocalhost,
+                "PUBLIC_URL is not set, so clients connect to their own machine",
             )
         } else {
-            found("address").so(
+            found(
+                FindingKind::ConfigAddress,
                 "clients connect past the gateway, to another address",
-                remedy,
             )
-        });
+        };
     }
     if matches!(url.scheme(), "http" | "ws") {
-        return Err(found("scheme").so(
-            "browsers connect to no plain address from a https page",
-            remedy,
-        ));
+        return found(
+            FindingKind::ConfigScheme,
+            "browsers do not connect to plain HTTP from an https page",
+        );
     }
     Ok(())
 }
@@ -146,13 +172,18 @@ mod tests {
     use super::*;
 
     fn id(text: &str) -> Option<String> {
-        let public = ("https://meet.example.org", "meet.example.org");
-        let judged = judged(&Told::read(text), "", public, "meet.jitsi");
-        judged.err().map(|finding| finding.id)
+        let expected = Expected {
+            sent: "",
+            origin: "https://meet.example.org",
+            authority: "meet.example.org",
+            xmpp_domain: "meet.jitsi",
+        };
+        let result = evaluate_config(&ConfigJs::parse(text), &expected);
+        result.err().map(|finding| finding.id())
     }
 
     #[test]
-    fn addresses_lead_back_to_the_gateway() {
+    fn addresses_that_bypass_the_gateway_are_findings() {
         let good = "config.hosts.domain = 'meet.jitsi';\n\
                     config.bosh = 'https://meet.example.org/' + subdir + 'http-bind';\n\
                     config.websocket = 'wss://meet.example.org/' + subdir + 'xmpp-websocket';";
@@ -177,24 +208,24 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_jitsis() {
-        let answer = |status, body: &str| Answer {
+    fn the_page_is_recognized_as_jitsis() {
+        let response = |status, body: &str| HttpResponse {
             status,
             body: body.to_owned().into(),
-            ..Answer::default()
+            ..HttpResponse::default()
         };
         assert!(
-            page(
+            evaluate_page(
                 "",
-                &answer(StatusCode::OK, "<!DOCTYPE html><title>Jitsi Meet")
+                &response(StatusCode::OK, "<!DOCTYPE html><title>Jitsi Meet")
             )
             .is_ok()
         );
-        let id = |answer| page("", &answer).unwrap_err().id;
+        let id = |response| evaluate_page("", &response).unwrap_err().id();
         assert_eq!(
-            id(answer(StatusCode::OK, "<!DOCTYPE html>nginx")),
+            id(response(StatusCode::OK, "<!DOCTYPE html>nginx")),
             "W1.other"
         );
-        assert_eq!(id(answer(StatusCode::BAD_GATEWAY, "")), "W1.status");
+        assert_eq!(id(response(StatusCode::BAD_GATEWAY, "")), "W1.status");
     }
 }

@@ -22,3 +22,4 @@ pub mod session;
 pub mod shard;
 pub mod time_format;
 pub mod token;
+pub mod xml;

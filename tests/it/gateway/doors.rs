@@ -1,7 +1,7 @@
 //! Who gets through which door.
 
 use bytes::Bytes;
-use devkit::meeting::Kind;
+use devkit::meeting::RequestKind;
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
@@ -105,7 +105,7 @@ async fn only_navigations_are_sent_to_sign_in() {
         site.meeting
             .received()
             .iter()
-            .all(|request| request.kind == Kind::Web)
+            .all(|request| request.kind == RequestKind::Web)
     );
 }
 
@@ -132,7 +132,7 @@ async fn cookies_count_only_on_pages_of_ours() {
         site.meeting
             .received()
             .iter()
-            .all(|request| request.kind == Kind::Web)
+            .all(|request| request.kind == RequestKind::Web)
     );
 }
 
@@ -164,7 +164,12 @@ async fn each_connection_has_a_token_of_its_own_and_nothing_of_the_clients() {
     let received = site.meeting.received();
     let connections: Vec<_> = received
         .iter()
-        .filter(|request| matches!(request.kind, Kind::WebSocket | Kind::BoshSession))
+        .filter(|request| {
+            matches!(
+                request.kind,
+                RequestKind::WebSocket | RequestKind::BoshSession
+            )
+        })
         .collect();
     assert_eq!(connections.len(), 2);
     let mut tokens = Vec::new();

@@ -1,7 +1,7 @@
 //! What nobody who means well sends.
 
 use bytes::Bytes;
-use devkit::meeting::Kind;
+use devkit::meeting::RequestKind;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
@@ -259,5 +259,9 @@ async fn signalling_clients_never_get_a_page_or_a_way_elsewhere() {
         }
     }
     let received = site.meeting.received();
-    assert!(received.iter().all(|request| request.kind == Kind::Web));
+    assert!(
+        received
+            .iter()
+            .all(|request| request.kind == RequestKind::Web)
+    );
 }

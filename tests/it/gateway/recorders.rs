@@ -1,6 +1,6 @@
 //! The recorders' door: by where they are, and for no page of others.
 
-use devkit::meeting::Kind;
+use devkit::meeting::RequestKind;
 use http::{StatusCode, header};
 
 use super::CREATE;
@@ -26,15 +26,15 @@ async fn no_page_of_others_uses_the_recorders_door() {
         Some(first.headers.contains_key(header::AUTHORIZATION))
     };
     assert_eq!(
-        untouched(Kind::WebSocket),
+        untouched(RequestKind::WebSocket),
         None,
         "nothing reached the meeting"
     );
     // The stand-in for Prosody takes nobody without a token; what counts is what reaches it.
     let _ = recorder.socket("room=x").await;
     let _ = recorder.bosh("room=x", CREATE).await;
-    assert_eq!(untouched(Kind::WebSocket), Some(false));
-    assert_eq!(untouched(Kind::BoshSession), Some(false));
+    assert_eq!(untouched(RequestKind::WebSocket), Some(false));
+    assert_eq!(untouched(RequestKind::BoshSession), Some(false));
     let page = recorder.navigate("/x").await;
     assert_eq!(page.status, StatusCode::OK);
     assert!(

@@ -1,6 +1,6 @@
 //! One room for each token, and never all of them.
 
-use devkit::meeting::Kind;
+use devkit::meeting::RequestKind;
 use http::StatusCode;
 
 use super::CREATE;
@@ -21,5 +21,9 @@ async fn no_spelling_of_a_room_is_a_token_for_every_room() {
     let page = max.navigate("/%2A").await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
     let received = site.meeting.received();
-    assert!(received.iter().all(|request| request.kind == Kind::Web));
+    assert!(
+        received
+            .iter()
+            .all(|request| request.kind == RequestKind::Web)
+    );
 }

@@ -6,8 +6,8 @@ use std::{
 
 use config::{self, Config, Environment};
 use devkit::{
-    meeting::{self, DevMeeting, Kind, Meeting, Received},
-    provider::{self, Account, Client, DevProvider, Provider},
+    meeting::{DevMeeting, DevMeetingSettings, DevMeetingState, ReceivedRequest, RequestKind},
+    provider::{DevAccount, DevClient, DevProvider, DevProviderSettings, DevProviderState},
 };
 use jitsi_auth_gateway::app::{self, GatewayHandle, StartOptions};
 use model::{
@@ -30,8 +30,8 @@ const APP_SECRET: &str = "secret shared with Prosody in tests, long enough";
 /// A deployment that runs.
 pub(crate) struct Site {
     pub(crate) running: GatewayHandle,
-    pub(crate) provider: Arc<Provider>,
-    pub(crate) meeting: Arc<Meeting>,
+    pub(crate) provider: Arc<DevProviderState>,
+    pub(crate) meeting: Arc<DevMeetingState>,
     pub(crate) hand: ClockControl,
     clock: Clock,
     issuer: String,
@@ -92,15 +92,15 @@ impl Site {
         let stop = CancellationToken::new();
         let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
 
-        let client = Client {
+        let client = DevClient {
             id: CLIENT_ID.to_owned(),
             secret: Some(CLIENT_SECRET.to_owned().into()),
             redirect_uris: vec![format!("{ORIGIN}/_gateway/callback")],
             post_logout_redirect_uris: vec![format!("{ORIGIN}/_gateway/signed-out")],
         };
-        let people = provider::Settings {
+        let people = DevProviderSettings {
             clients: vec![client],
-            accounts: Account::demonstration(),
+            accounts: DevAccount::demonstration(),
         };
         let provider = DevProvider::bind(loopback, people, clock.clone(), Random::system())
             .await
@@ -116,7 +116,7 @@ impl Site {
             room_required: true,
             domain_verification: false,
         };
-        let settings = meeting::Settings {
+        let settings = DevMeetingSettings {
             xmpp_domain: "meet.jitsi".to_owned(),
             rules,
         };
@@ -202,7 +202,7 @@ impl Site {
     /// How many requests of BOSH sessions reached the meeting, those that create them aside.
     pub(crate) fn bosh_requests(&self) -> usize {
         let received = self.meeting.received();
-        let within = |request: &&Received| request.kind == Kind::BoshRequest;
+        let within = |request: &&ReceivedRequest| request.kind == RequestKind::BoshRequest;
         received.iter().filter(within).count()
     }
 

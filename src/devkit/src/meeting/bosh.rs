@@ -1,5 +1,5 @@
-//! XMPP over HTTP requests (BOSH, XEP-0124 and XEP-0206), as far as Jitsi's clients use it: one
-//! request is held at a time, lost answers are given again.
+//! A BOSH server (XEP-0124, XEP-0206), as far as Jitsi's clients need it: one held request, and the
+//! last response is repeated for a repeated request id.
 
 use std::{
     collections::HashMap,
@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
+use model::xml::Element;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -17,52 +18,51 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    MAX_MESSAGE_BYTES, Meeting,
-    namespace::{BOSH, BOSH_XMPP},
+    DevMeetingState, MAX_MESSAGE_BYTES,
+    namespaces::{BOSH, BOSH_XMPP},
     rooms::Outbox,
     stream::{Flow, Stream},
-    xml::Element,
 };
-use crate::http::{self as server, Answer};
+use crate::http::{self as server, HttpResponse};
 
-/// The sessions that are open, by their `sid`.
+/// Open sessions by `sid`.
 #[derive(Debug, Default)]
 pub(super) struct Sessions(Mutex<HashMap<String, mpsc::Sender<Turn>>>);
 
-/// One request of a session, to be answered when there is something to say.
+/// One request of a session. `reply` receives the response body.
 #[derive(Debug)]
 pub(super) struct Turn {
     body: Element,
     reply: oneshot::Sender<String>,
 }
 
-/// One session; a task of its own owns it.
+/// One session, owned by its task.
 struct Session {
-    meeting: Arc<Meeting>,
+    meeting: Arc<DevMeetingState>,
     sid: String,
     stream: Stream,
     outbox: Outbox,
-    waiting: mpsc::Receiver<String>,
+    stanzas: mpsc::Receiver<String>,
     overflow: CancellationToken,
-    /// How long a request may be held.
+    /// For how long a request may be held.
     wait: Duration,
     /// The highest request id so far.
     rid: u64,
     held: Option<(u64, oneshot::Sender<String>)>,
-    /// A request that overtook the one before it.
+    /// A request that arrived before its predecessor.
     early: Option<Turn>,
-    /// The last answer, in case it was lost on the way.
+    /// The last request id and response, for a repeated request.
     answered: Option<(u64, String)>,
     deadline: Instant,
 }
 
-/// Answers a request for `/http-bind`.
-pub(super) async fn answer(
-    meeting: &Arc<Meeting>,
+/// Handles a request for `/http-bind`.
+pub(super) async fn handle(
+    meeting: &Arc<DevMeetingState>,
     token: Option<String>,
     method: &Method,
     body: Option<Bytes>,
-) -> Answer {
+) -> HttpResponse {
     match *method {
         Method::POST => {}
         Method::GET | Method::OPTIONS => {
@@ -97,24 +97,24 @@ pub(super) async fn answer(
         return terminate("item-not-found");
     }
     match answered.await {
-        Ok(body) => server::answer(StatusCode::OK, XML, body),
+        Ok(body) => server::response(StatusCode::OK, XML, body),
         Err(_) => terminate("item-not-found"),
     }
 }
 
-/// Whether the request opens a session: that is when its token is read.
-pub(super) fn opens(body: &[u8]) -> bool {
+/// Whether a body has no `sid`. The token counts for such a request only.
+pub(super) fn opens_session(body: &[u8]) -> bool {
     let parsed = std::str::from_utf8(body).ok().map(Element::parse);
     matches!(parsed, Some(Ok(body)) if body.attribute("sid").is_none())
 }
 
-/// The request's body, if it may have one.
+/// Reads a request body; `None` if it is too large or incomplete.
 pub(super) async fn read(request: Request<Incoming>) -> Option<Bytes> {
     server::read(request.into_body(), MAX_MESSAGE_BYTES).await
 }
 
 fn open(
-    meeting: &Arc<Meeting>,
+    meeting: &Arc<DevMeetingState>,
     token: Option<String>,
     body: &Element,
 ) -> Result<mpsc::Sender<Turn>, &'static str> {
@@ -131,13 +131,13 @@ fn open(
         return Err("policy-violation");
     }
     let overflow = CancellationToken::new();
-    let (outbox, waiting) = Outbox::new(overflow.clone());
+    let (outbox, stanzas) = Outbox::new(overflow.clone());
     let session = Session {
         meeting: Arc::clone(meeting),
         sid,
         stream: Stream::new(Arc::clone(meeting), token, outbox.clone()),
         outbox,
-        waiting,
+        stanzas,
         overflow,
         wait,
         rid: rid - 1,
@@ -184,12 +184,12 @@ impl Session {
             let flow = tokio::select! {
                 () = stopped.cancelled() => Flow::End,
                 () = self.overflow.cancelled() => Flow::End,
-                Some(turn) = turns.recv() => self.take(turn),
-                Some(stanza) = self.waiting.recv(), if self.held.is_some() => {
+                Some(turn) = turns.recv() => self.receive(turn),
+                Some(stanza) = self.stanzas.recv(), if self.held.is_some() => {
                     self.reply_with(stanza);
                     Flow::Continue
                 }
-                () = tokio::time::sleep_until(self.deadline) => self.wait_is_over(),
+                () = tokio::time::sleep_until(self.deadline) => self.deadline_passed(),
             };
             if flow == Flow::End {
                 break;
@@ -199,13 +199,13 @@ impl Session {
         self.reply(&Element::new("body", BOSH).with("type", "terminate"));
     }
 
-    /// Takes a request, in the order of the ids: one that overtook another waits for it.
-    fn take(&mut self, turn: Turn) -> Flow {
+    /// Processes a request in the order of request ids; an early one waits for its predecessor.
+    fn receive(&mut self, turn: Turn) -> Flow {
         let rid = turn.body.attribute("rid").and_then(|rid| rid.parse().ok());
         let next = self.rid + 1;
         match (rid, &self.answered) {
             (Some(rid), Some((last, body))) if rid == *last => {
-                // Whoever asked first is gone by now, and the answer with it.
+                // Ignores a client that has gone.
                 let _ = turn.reply.send(body.clone());
                 Flow::Continue
             }
@@ -242,14 +242,15 @@ impl Session {
         if opening {
             let opened = self.opened();
             self.reply(&opened);
-        } else if turn.body.attribute("xmpp:restart") == Some("true") {
+        } else if turn.body.attribute_of(BOSH_XMPP, "restart") == Some("true") {
             self.outbox.send(&self.stream.features());
         }
         Flow::Continue
     }
 
-    /// A held request is answered with nothing; a client without one is gone.
-    fn wait_is_over(&mut self) -> Flow {
+    /// Answers the held request with an empty body. Without one, the client was inactive for too
+    /// long.
+    fn deadline_passed(&mut self) -> Flow {
         if self.held.is_none() {
             return Flow::End;
         }
@@ -257,10 +258,10 @@ impl Session {
         Flow::Continue
     }
 
-    /// Answers the held request with everything that waits.
+    /// Answers the held request with all queued stanzas.
     fn reply_with(&mut self, first: String) {
         let mut stanzas = first;
-        while let Ok(stanza) = self.waiting.try_recv() {
+        while let Ok(stanza) = self.stanzas.try_recv() {
             stanzas.push_str(&stanza);
         }
         self.reply_text(format!("<body xmlns='{BOSH}'>{stanzas}</body>"));
@@ -280,7 +281,7 @@ impl Session {
         }
     }
 
-    /// The answer that opens the session (XEP-0124 § 7.2, XEP-0206 § 3).
+    /// The response that opens the session (XEP-0124 § 7.2, XEP-0206 § 3).
     fn opened(&self) -> Element {
         Element::new("body", BOSH)
             .with("sid", &self.sid)
@@ -291,10 +292,9 @@ impl Session {
             .with("requests", &WINDOW.to_string())
             .with("inactivity", &INACTIVITY.as_secs().to_string())
             .with("ver", "1.6")
-            .with("xmlns:xmpp", BOSH_XMPP)
-            .with("xmpp:version", "1.0")
-            .with("xmpp:restartlogic", "true")
-            .containing(self.stream.features())
+            .with_prefixed("xmpp", BOSH_XMPP, "version", "1.0")
+            .with_prefixed("xmpp", BOSH_XMPP, "restartlogic", "true")
+            .with_child(self.stream.features())
     }
 }
 
@@ -304,9 +304,9 @@ fn terminated(condition: &str) -> Element {
         .with("condition", condition)
 }
 
-/// Ends a session, or says that there is none; the status is 200, as Prosody's is.
-fn terminate(condition: &str) -> Answer {
-    server::answer(StatusCode::OK, XML, terminated(condition).to_string())
+/// A response that ends a session, or refuses one. The status is 200, as Prosody's.
+fn terminate(condition: &str) -> HttpResponse {
+    server::response(StatusCode::OK, XML, terminated(condition).to_string())
 }
 
 const XML: &str = "text/xml; charset=utf-8";
@@ -317,11 +317,11 @@ const MAX_WAIT: Duration = Duration::from_mins(2);
 /// Prosody's `bosh_max_inactivity`.
 const INACTIVITY: Duration = Duration::from_mins(1);
 
-/// How many requests a client may have under way: the held one, and another that lets it go.
+/// Requests in flight per session (`requests`): a held one, and one that releases it.
 const WINDOW: usize = 2;
 
-/// Request ids stay exact in JavaScript (XEP-0124 § 7.1: up to 2⁵³ − 1), with some left to count.
+/// Request ids must not exceed 2⁵³ − 1 (XEP-0124 § 7.1); leaves room for later requests.
 const MAX_RID: u64 = 1 << 52;
 
-/// Some windows on one machine.
+/// Enough for the browsers of one machine.
 const MAX_SESSIONS: usize = 256;

@@ -1,4 +1,4 @@
-//! The rooms and who is in them.
+//! Rooms (XEP-0045) and their occupants.
 
 use std::{
     collections::HashMap,
@@ -6,16 +6,16 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use model::{
+    token::prosody::{Affiliation, MucRoom},
+    xml::Element,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    namespace::{CLIENT, MUC_USER},
-    xml::Element,
-};
-use model::token::prosody::{Affiliation, MucRoom};
+use super::namespaces::{CLIENT, MUC_USER};
 
-/// All rooms; one exists as long as somebody is in it.
+/// All rooms. A room exists as long as it has an occupant.
 #[derive(Debug, Default)]
 pub(super) struct Rooms(Mutex<HashMap<RoomAddress, Vec<Occupant>>>);
 
@@ -27,29 +27,29 @@ pub(super) struct RoomAddress {
     host: String,
 }
 
-/// Somebody in a room.
+/// An occupant of a room.
 #[derive(Clone, Debug)]
 pub(super) struct Occupant {
     pub(super) nick: String,
-    /// The full address of the connection.
+    /// The full JID of the connection.
     pub(super) jid: String,
     pub(super) affiliation: Affiliation,
-    /// What the server knows of the person, by the token.
+    /// `<identity/>`, from the token.
     pub(super) identity: Element,
-    /// What the client says of itself: everything else of its presence.
+    /// The other children of the client's presence.
     pub(super) extensions: Vec<Element>,
     pub(super) outbox: Outbox,
 }
 
-/// What waits to be sent to one connection.
+/// The queue of stanzas for one connection.
 #[derive(Clone, Debug)]
 pub(super) struct Outbox {
     stanzas: mpsc::Sender<String>,
-    /// Cancelled when the connection reads too slowly to be kept.
+    /// Cancelled if the queue is full.
     overflow: CancellationToken,
 }
 
-/// Why somebody cannot join.
+/// Why an occupant cannot join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JoinError {
     NickTaken,
@@ -59,7 +59,7 @@ pub(super) enum JoinError {
 // === impl Rooms ===
 
 impl Rooms {
-    /// Lets somebody in and tells everybody; who is in already may change their presence.
+    /// Adds an occupant, or updates the presence of one, and broadcasts the presence.
     pub(super) fn enter(&self, address: &RoomAddress, newcomer: Occupant) -> Result<(), JoinError> {
         let mut rooms = self.lock();
         if !rooms.contains_key(address) && rooms.len() >= MAX_ROOMS {
@@ -87,7 +87,7 @@ impl Rooms {
         Ok(())
     }
 
-    /// Lets somebody out and tells everybody.
+    /// Removes an occupant and broadcasts that.
     pub(super) fn leave(&self, address: &RoomAddress, jid: &str) {
         let mut rooms = self.lock();
         let Some(occupants) = rooms.get_mut(address) else {
@@ -106,20 +106,20 @@ impl Rooms {
         }
     }
 
-    /// Says something to everybody in the room; `false` if the speaker is not in it.
-    pub(super) fn say(&self, address: &RoomAddress, jid: &str, message: &Element) -> bool {
+    /// Broadcasts a groupchat message. Returns whether the sender is an occupant.
+    pub(super) fn broadcast(&self, address: &RoomAddress, jid: &str, message: &Element) -> bool {
         let rooms = self.lock();
         let occupants = rooms.get(address).map(Vec::as_slice).unwrap_or_default();
-        let Some(speaker) = occupants.iter().find(|one| one.jid == jid) else {
+        let Some(sender) = occupants.iter().find(|one| one.jid == jid) else {
             return false;
         };
         for receiver in occupants {
-            let said = Element::new("message", CLIENT)
+            let copy = Element::new("message", CLIENT)
                 .with("type", "groupchat")
-                .with("from", &format!("{address}/{}", speaker.nick))
+                .with("from", &format!("{address}/{}", sender.nick))
                 .with("to", &receiver.jid)
-                .containing_all(message.children().cloned());
-            receiver.outbox.send(&said);
+                .with_children(message.children().cloned());
+            receiver.outbox.send(&copy);
         }
         true
     }
@@ -139,7 +139,7 @@ fn announce(address: &RoomAddress, occupants: &[Occupant], who: &Occupant) {
 // === impl RoomAddress ===
 
 impl RoomAddress {
-    /// Reads the address of an occupant or a room; the second part is the nick.
+    /// Parses the JID of a room or an occupant into room and nick.
     pub(super) fn parse<'a>(address: &'a str, domain: &str) -> Option<(Self, Option<&'a str>)> {
         let (bare, nick) = match address.split_once('/') {
             Some((bare, nick)) => (bare, Some(nick)),
@@ -163,7 +163,7 @@ impl RoomAddress {
             .map(|room| (room, nick))
     }
 
-    /// The room as the token rules know it.
+    /// The room, as the token rules expect it.
     pub(super) fn as_muc_room<'r>(&'r self, domain: &'r str) -> MucRoom<'r> {
         MucRoom {
             node: &self.node,
@@ -182,21 +182,21 @@ impl fmt::Display for RoomAddress {
 // === impl Occupant ===
 
 impl Occupant {
-    /// The presence as one receiver sees it; their own is marked (XEP-0045 § 7.2.2).
+    /// The presence for one receiver. Status 110 marks the receiver's own (XEP-0045 § 7.2.2).
     fn presence(&self, address: &RoomAddress, to: &str, role: &str) -> Element {
         let item = Element::new("item", MUC_USER)
             .with("affiliation", self.affiliation.as_str())
             .with("role", role);
         let own = (to == self.jid).then(|| Element::new("status", MUC_USER).with("code", "110"));
         let place = Element::new("x", MUC_USER)
-            .containing(item)
-            .containing_all(own);
+            .with_child(item)
+            .with_children(own);
         Element::new("presence", CLIENT)
             .with("from", &format!("{address}/{}", self.nick))
             .with("to", to)
-            .containing_all(self.extensions.iter().cloned())
-            .containing(place)
-            .containing(self.identity.clone())
+            .with_children(self.extensions.iter().cloned())
+            .with_child(place)
+            .with_child(self.identity.clone())
     }
 
     fn role(&self) -> &'static str {
@@ -210,14 +210,14 @@ impl Occupant {
 // === impl Outbox ===
 
 impl Outbox {
-    /// An outbox and its other end; `overflow` is cancelled when it is full.
+    /// Creates a queue; `overflow` is cancelled if it is full.
     pub(super) fn new(overflow: CancellationToken) -> (Self, mpsc::Receiver<String>) {
         let (stanzas, receiver) = mpsc::channel(MAX_WAITING_STANZAS);
         (Self { stanzas, overflow }, receiver)
     }
 
-    /// Puts a stanza in. Rooms must not wait for one slow reader, so one whose outbox is full loses
-    /// its connection instead.
+    /// Queues a stanza. If the queue is full, the connection ends: a room does not wait for one
+    /// slow reader.
     pub(super) fn send(&self, stanza: &Element) {
         if self.stanzas.try_send(stanza.to_string()).is_err() {
             self.overflow.cancel();
@@ -225,17 +225,17 @@ impl Outbox {
     }
 }
 
-/// Docker's name of the room component.
+/// The MUC component of Docker's setup.
 pub(super) const MUC_PREFIX: &str = "muc.";
 
-/// What an XMPP address may have (RFC 7622 § 3.3).
+/// The longest localpart of a JID (RFC 7622 § 3.3).
 const MAX_NODE_BYTES: usize = 1023;
 
-/// Some windows on one machine.
+/// Enough for the browsers of one machine.
 const MAX_ROOMS: usize = 256;
 
-/// With everybody told of everybody, a room costs its square.
+/// Presences of a room grow with the square of its occupants.
 const MAX_OCCUPANTS: usize = 64;
 
-/// A newcomer to a full room gets one presence of everybody at once, and then some.
+/// A new occupant of a full room receives one presence per occupant at once.
 const MAX_WAITING_STANZAS: usize = 4 * MAX_OCCUPANTS;

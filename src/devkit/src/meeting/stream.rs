@@ -1,21 +1,21 @@
-//! One client's XMPP stream, whatever carries it: logging in with the token, binding, joining rooms.
+//! An XMPP stream over either transport: login by token, resource binding, rooms.
 
 use std::sync::Arc;
 
+use model::{token::prosody::ProsodyClaims, xml::Element};
+
 use super::{
-    Meeting,
-    namespace::{
+    DevMeetingState,
+    namespaces::{
         BIND, CLIENT, DISCO_INFO, FOCUS, JITSI, MUC, PING, SASL, SESSION, STANZA_ERROR, STREAM,
     },
     rooms::{JoinError, Occupant, Outbox, RoomAddress},
-    xml::Element,
 };
-use model::token::prosody::ProsodyClaims;
 
-/// A client's stream. Dropping it leaves its rooms.
+/// A client's stream. Dropping it leaves all rooms.
 pub(super) struct Stream {
-    meeting: Arc<Meeting>,
-    /// What the connection was opened with; read once, checked when the client logs in.
+    meeting: Arc<DevMeetingState>,
+    /// The token of the first request, verified at the login.
     token: Option<String>,
     phase: Phase,
     attempts: usize,
@@ -23,20 +23,20 @@ pub(super) struct Stream {
     outbox: Outbox,
 }
 
-/// How far the client is.
+/// The progress of the login.
 enum Phase {
     Anonymous,
     LoggedIn(ProsodyClaims),
     Bound { claims: ProsodyClaims, jid: String },
 }
 
-/// What an iq is answered with when all is well.
+/// The result of an iq.
 enum IqResult {
     Empty,
     Payload(Element),
 }
 
-/// Whether the stream goes on.
+/// Whether the stream continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
     Continue,
@@ -46,7 +46,11 @@ pub(super) enum Flow {
 // === impl Stream ===
 
 impl Stream {
-    pub(super) fn new(meeting: Arc<Meeting>, token: Option<String>, outbox: Outbox) -> Self {
+    pub(super) fn new(
+        meeting: Arc<DevMeetingState>,
+        token: Option<String>,
+        outbox: Outbox,
+    ) -> Self {
         Self {
             meeting,
             token,
@@ -57,19 +61,17 @@ impl Stream {
         }
     }
 
-    /// What the client may do next (RFC 6120 § 4.3.2).
+    /// The stream features of the current phase (RFC 6120 § 4.3.2).
     pub(super) fn features(&self) -> Element {
         let offered = match &self.phase {
             Phase::Anonymous => Element::new("mechanisms", SASL)
-                .containing(Element::new("mechanism", SASL).saying("ANONYMOUS")),
+                .with_child(Element::new("mechanism", SASL).with_text("ANONYMOUS")),
             _ => Element::new("bind", BIND),
         };
-        Element::new("stream:features", CLIENT)
-            .with("xmlns:stream", STREAM)
-            .containing(offered)
+        Element::prefixed("stream", "features", STREAM).with_child(offered)
     }
 
-    /// Takes one stanza; answers go to the outbox.
+    /// Handles one stanza; replies go to the outbox.
     pub(super) fn receive(&mut self, stanza: &Element) -> Flow {
         if matches!(self.phase, Phase::Anonymous) {
             return self.log_in(stanza);
@@ -89,10 +91,10 @@ impl Stream {
         }
         self.attempts += 1;
         let failure = |condition: &str, text: Option<String>| {
-            let text = text.map(|text| Element::new("text", SASL).saying(&text));
+            let text = text.map(|text| Element::new("text", SASL).with_text(&text));
             Element::new("failure", SASL)
-                .containing(Element::new(condition, SASL))
-                .containing_all(text)
+                .with_child(Element::new(condition, SASL))
+                .with_children(text)
         };
         if stanza.attribute("mechanism") != Some("ANONYMOUS") {
             self.outbox.send(&failure("invalid-mechanism", None));
@@ -103,7 +105,7 @@ impl Stream {
                 self.phase = Phase::LoggedIn(claims);
                 self.outbox.send(&Element::new("success", SASL));
             }
-            // Some tokens break the plugin; then there is no answer, here as there.
+            // Some tokens make the plugin fail without a reply.
             Err(refusal) => {
                 if let Some(condition) = refusal.condition() {
                     let failure = failure(condition.as_str(), Some(refusal.to_string()));
@@ -119,7 +121,7 @@ impl Stream {
             return;
         }
         let payload = iq.children().next();
-        let answer = payload.and_then(|payload| self.answer_iq(payload));
+        let answer = payload.and_then(|payload| self.iq_result(payload));
         let answered = |kind: &str| {
             let mut answer = Element::new("iq", CLIENT).with("type", kind);
             for (name, from) in [("id", "id"), ("from", "to")] {
@@ -131,13 +133,13 @@ impl Stream {
         };
         self.outbox.send(&match answer {
             Some(IqResult::Empty) => answered("result"),
-            Some(IqResult::Payload(payload)) => answered("result").containing(payload),
-            None => answered("error").containing(stanza_error("service-unavailable", None, None)),
+            Some(IqResult::Payload(payload)) => answered("result").with_child(payload),
+            None => answered("error").with_child(stanza_error("service-unavailable", None, None)),
         });
     }
 
-    /// The payload of a result; `None` for what is not known here.
-    fn answer_iq(&mut self, payload: &Element) -> Option<IqResult> {
+    /// The result for a payload; `None` for unknown ones.
+    fn iq_result(&mut self, payload: &Element) -> Option<IqResult> {
         match (payload.name(), payload.namespace()) {
             ("bind", BIND) => self.bind().map(IqResult::Payload),
             ("session", SESSION) | ("ping", PING) => Some(IqResult::Empty),
@@ -147,10 +149,10 @@ impl Stream {
                     .with("type", "im")
                     .with("name", "development meeting");
                 Some(IqResult::Payload(
-                    Element::new("query", DISCO_INFO).containing(identity),
+                    Element::new("query", DISCO_INFO).with_child(identity),
                 ))
             }
-            // Jicofo's part: rooms here are always ready.
+            // Jicofo's part: rooms are always ready.
             ("conference", FOCUS) => {
                 let focus = format!("focus@auth.{}", self.meeting.domain());
                 let ready = Element::new("conference", FOCUS)
@@ -172,12 +174,12 @@ impl Stream {
         };
         let name = self.meeting.random().text::<12>();
         let jid = format!("{name}@{}/{name}", self.meeting.domain());
-        let bound = Element::new("jid", BIND).saying(&jid);
+        let bound = Element::new("jid", BIND).with_text(&jid);
         self.phase = Phase::Bound {
             claims: claims.clone(),
             jid,
         };
-        Some(Element::new("bind", BIND).containing(bound))
+        Some(Element::new("bind", BIND).with_child(bound))
     }
 
     fn receive_presence(&mut self, presence: &Element) {
@@ -194,7 +196,7 @@ impl Stream {
                 .with("type", "error")
                 .with("from", to)
                 .with("to", jid)
-                .containing(error);
+                .with_child(error);
             self.outbox.send(&refused);
         };
         let Some((room, Some(nick))) = place else {
@@ -242,18 +244,18 @@ impl Stream {
         };
         let to = message.attribute("to").unwrap_or_default();
         let room = RoomAddress::parse(to, self.meeting.domain());
-        let said = match room {
+        let sent = match room {
             Some((room, None)) if message.attribute("type") == Some("groupchat") => {
-                self.meeting.rooms().say(&room, jid, message)
+                self.meeting.rooms().broadcast(&room, jid, message)
             }
             _ => false,
         };
-        if !said && message.attribute("type") != Some("error") {
+        if !sent && message.attribute("type") != Some("error") {
             let refused = Element::new("message", CLIENT)
                 .with("type", "error")
                 .with("from", to)
                 .with("to", jid)
-                .containing(stanza_error("not-acceptable", None, None));
+                .with_child(stanza_error("not-acceptable", None, None));
             self.outbox.send(&refused);
         }
     }
@@ -269,18 +271,18 @@ impl Drop for Stream {
     }
 }
 
-/// What Jitsi's `mod_presence_identity` adds: the person by the token, not by the client.
+/// The element that Jitsi's `mod_presence_identity` adds: the user of the token.
 fn identity(claims: &ProsodyClaims) -> Element {
     let part = |name: &str, value: Option<&str>| {
-        value.map(|value| Element::new(name, CLIENT).saying(value))
+        value.map(|value| Element::new(name, CLIENT).with_text(value))
     };
     let user = Element::new("user", CLIENT)
-        .containing_all(part("id", claims.user_id()))
-        .containing_all(part("name", claims.user_name()));
-    Element::new("identity", CLIENT).containing(user)
+        .with_children(part("id", claims.user_id()))
+        .with_children(part("name", claims.user_name()));
+    Element::new("identity", CLIENT).with_child(user)
 }
 
-/// What others get to see of a client's presence: nothing that only the server may say.
+/// The children of a presence that are broadcast: all but those that only the server may add.
 fn extensions(presence: &Element) -> Vec<Element> {
     let is_servers =
         |child: &&Element| child.namespace().starts_with(MUC) || child.name() == "identity";
@@ -291,28 +293,28 @@ fn extensions(presence: &Element) -> Vec<Element> {
         .collect()
 }
 
-/// An error with its condition, and what Jitsi adds to it.
+/// A stanza error with text and Jitsi's own condition.
 fn stanza_error(condition: &str, text: Option<&str>, marker: Option<&str>) -> Element {
-    let text = text.map(|text| Element::new("text", STANZA_ERROR).saying(text));
+    let text = text.map(|text| Element::new("text", STANZA_ERROR).with_text(text));
     let marker = marker.map(|marker| Element::new(marker, JITSI));
     Element::new("error", CLIENT)
         .with("type", "cancel")
-        .containing(Element::new(condition, STANZA_ERROR))
-        .containing_all(text)
-        .containing_all(marker)
+        .with_child(Element::new(condition, STANZA_ERROR))
+        .with_children(text)
+        .with_children(marker)
 }
 
-/// As Jitsi's `mod_muc_resource_validate` has it.
+/// The rule of Jitsi's `mod_muc_resource_validate`.
 fn is_acceptable_nick(nick: &str) -> bool {
     nick.len() <= MAX_NICK_BYTES
         && nick.starts_with(|c: char| c.is_ascii_alphanumeric())
         && nick.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// A client tries once; the token does not change.
+/// Clients try once, since the token does not change.
 const MAX_ATTEMPTS: usize = 5;
 
-/// A client is in one room; a second one while it moves.
+/// Clients are in one room; in a second one while they move.
 const MAX_JOINED: usize = 4;
 
 /// Jitsi's clients use eight characters.

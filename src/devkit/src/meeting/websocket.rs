@@ -1,4 +1,4 @@
-//! XMPP over WebSocket (RFC 7395).
+//! A server of XMPP over WebSocket (RFC 7395).
 
 use std::sync::Arc;
 
@@ -8,9 +8,10 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
-    upgrade::{self, Upgraded},
+    upgrade::{Upgraded, on},
 };
 use hyper_util::rt::TokioIo;
+use model::xml::Element;
 use tokio::sync::mpsc;
 use tokio_tungstenite::{
     WebSocketStream,
@@ -24,29 +25,28 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    MAX_MESSAGE_BYTES, Meeting,
-    namespace::{FRAMING, STREAM, STREAM_ERROR},
+    DevMeetingState, MAX_MESSAGE_BYTES,
+    namespaces::{FRAMING, STREAM, STREAM_ERROR},
     rooms::Outbox,
     stream::{Flow, Stream},
-    xml::Element,
 };
-use crate::http::{self as server, Answer};
+use crate::http::{self as server, HttpResponse};
 
-/// One client's socket and its stream.
+/// A client's socket and its stream.
 struct Socket {
-    meeting: Arc<Meeting>,
+    meeting: Arc<DevMeetingState>,
     stream: Stream,
     outbox: Outbox,
-    waiting: mpsc::Receiver<String>,
+    stanzas: mpsc::Receiver<String>,
     overflow: CancellationToken,
 }
 
-/// Answers a request for `/xmpp-websocket`; one without an upgrade is a client's keep-alive.
-pub(super) fn answer(
-    meeting: &Arc<Meeting>,
+/// Handles a request for `/xmpp-websocket`. Without an upgrade it is a client's keep-alive.
+pub(super) fn upgrade(
+    meeting: &Arc<DevMeetingState>,
     token: Option<String>,
     mut request: Request<Incoming>,
-) -> Answer {
+) -> HttpResponse {
     let headers = request.headers();
     if request.method() != Method::GET {
         return server::text(StatusCode::METHOD_NOT_ALLOWED, "GET only");
@@ -64,27 +64,27 @@ pub(super) fn answer(
     };
     let accept = derive_accept_key(key.as_bytes());
     let socket = Socket::new(Arc::clone(meeting), token);
-    let upgraded = upgrade::on(&mut request);
+    let upgraded = on(&mut request);
     meeting.tasks().spawn(async move {
         match upgraded.await {
             Ok(upgraded) => socket.run(upgraded).await,
-            Err(error) => debug!(%error, "a WebSocket handshake was broken off"),
+            Err(error) => debug!(%error, "WebSocket handshake failed"),
         }
     });
-    switching(&accept)
+    switching_protocols(&accept)
 }
 
 // === impl Socket ===
 
 impl Socket {
-    fn new(meeting: Arc<Meeting>, token: Option<String>) -> Self {
+    fn new(meeting: Arc<DevMeetingState>, token: Option<String>) -> Self {
         let overflow = CancellationToken::new();
-        let (outbox, waiting) = Outbox::new(overflow.clone());
+        let (outbox, stanzas) = Outbox::new(overflow.clone());
         Self {
             stream: Stream::new(Arc::clone(&meeting), token, outbox.clone()),
             meeting,
             outbox,
-            waiting,
+            stanzas,
             overflow,
         }
     }
@@ -100,13 +100,13 @@ impl Socket {
             let sent = tokio::select! {
                 () = stopped.cancelled() => break,
                 () = self.overflow.cancelled() => break,
-                Some(stanza) = self.waiting.recv() => socket.send(Message::text(stanza)).await,
+                Some(stanza) = self.stanzas.recv() => socket.send(Message::text(stanza)).await,
                 message = socket.next() => match message {
                     Some(Ok(Message::Text(text))) => match self.receive(&text) {
                         Flow::Continue => Ok(()),
                         Flow::End => break,
                     },
-                    // The library answers pings and closings by itself, given a chance to write.
+                    // Flushing sends the library's replies to pings and closes.
                     Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_))) => {
                         socket.flush().await
                     }
@@ -117,7 +117,7 @@ impl Socket {
                 return;
             }
         }
-        self.say_goodbye(socket).await;
+        self.close(socket).await;
     }
 
     fn receive(&mut self, text: &str) -> Flow {
@@ -149,46 +149,45 @@ impl Socket {
     }
 
     fn fail(&self, condition: &str) -> Flow {
-        let error = Element::new("stream:error", "")
-            .with("xmlns:stream", STREAM)
-            .containing(Element::new(condition, STREAM_ERROR));
+        let error = Element::prefixed("stream", "error", STREAM)
+            .with_child(Element::new(condition, STREAM_ERROR));
         self.outbox.send(&error);
         Flow::End
     }
 
-    /// Sends what is still waiting, then closes the stream (RFC 7395 § 3.6).
-    async fn say_goodbye(mut self, mut socket: WebSocketStream<TokioIo<Upgraded>>) {
+    /// Sends queued stanzas, then closes the stream (RFC 7395 § 3.6).
+    async fn close(mut self, mut socket: WebSocketStream<TokioIo<Upgraded>>) {
         drop(self.stream);
         drop(self.outbox);
-        let goodbye = async {
-            while let Ok(stanza) = self.waiting.try_recv() {
+        let closing = async {
+            while let Ok(stanza) = self.stanzas.try_recv() {
                 socket.feed(Message::text(stanza)).await?;
             }
             let close = Element::new("close", FRAMING).to_string();
             socket.send(Message::text(close)).await?;
             socket.close(None).await
         };
-        // A client that reads nothing any more is not waited for.
-        if let Ok(Err(error)) = tokio::time::timeout(GOODBYE, goodbye).await {
-            debug!(%error, "a WebSocket client was gone before it was closed");
+        // A client that no longer reads is dropped.
+        if let Ok(Err(error)) = tokio::time::timeout(CLOSE_TIMEOUT, closing).await {
+            debug!(%error, "WebSocket client left before the close");
         }
     }
 }
 
-/// Whether a comma-separated header has this word in it.
-fn lists(headers: &HeaderMap, name: &header::HeaderName, word: &str) -> bool {
+/// Whether a comma-separated header contains a token.
+fn lists(headers: &HeaderMap, name: &header::HeaderName, token: &str) -> bool {
     headers
         .get_all(name)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|one| one.trim().eq_ignore_ascii_case(word))
+        .any(|one| one.trim().eq_ignore_ascii_case(token))
 }
 
-fn switching(accept: &str) -> Answer {
-    let mut answer = http::Response::new(Full::new(Bytes::new()));
-    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = answer.headers_mut();
+fn switching_protocols(accept: &str) -> HttpResponse {
+    let mut response = http::Response::new(Full::new(Bytes::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(
@@ -198,8 +197,8 @@ fn switching(accept: &str) -> Answer {
     if let Ok(accept) = HeaderValue::from_str(accept) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
-    answer
+    response
 }
 
-/// On loopback a client that reads at all takes its last words at once.
-const GOODBYE: std::time::Duration = std::time::Duration::from_secs(1);
+/// Long for a loopback connection.
+const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);

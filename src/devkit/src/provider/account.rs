@@ -1,24 +1,24 @@
-//! The people who can sign in.
+//! Accounts of users.
 
 use serde_json::{Map, Value, json};
 
-/// Somebody who can sign in.
+/// An account and its claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// The stable id, the `sub` claim; also what `login_hint` names.
+pub struct DevAccount {
+    /// The `sub` claim and the value of `login_hint`.
     pub id: String,
-    /// The name to show.
+    /// The `name` claim.
     pub name: String,
-    /// The address, which counts as verified.
+    /// The `email` claim, with `email_verified`.
     pub email: String,
-    /// The groups.
+    /// The `groups` claim.
     pub groups: Vec<String>,
 }
 
-// === impl Account ===
+// === impl DevAccount ===
 
-impl Account {
-    /// Somebody with an address at `example.org`.
+impl DevAccount {
+    /// An account with an email address at `example.org`.
     pub fn new(id: &str, name: &str, groups: &[&str]) -> Self {
         Self {
             id: id.to_owned(),
@@ -28,7 +28,7 @@ impl Account {
         }
     }
 
-    /// The invented people of the demonstration: one of the staff and two others.
+    /// The fictional accounts of the demonstration: one of the staff and two others.
     pub fn demonstration() -> Vec<Self> {
         vec![
             Self::new("hanna", "Hanna Host", &["staff"]),
@@ -37,8 +37,8 @@ impl Account {
         ]
     }
 
-    /// The claims that the scopes ask for (OpenID Connect Core 1.0 § 5.4). Groups have no scope of
-    /// their own; they come with the profile.
+    /// The claims of a scope (OpenID Connect Core 1.0 § 5.4). Groups, which have no standard scope,
+    /// are part of `profile`.
     pub(super) fn claims(&self, scope: &str) -> Map<String, Value> {
         let mut claims = Map::new();
         claims.insert("sub".to_owned(), json!(self.id));

@@ -1,18 +1,18 @@
-//! What the provider has given out: codes, access tokens, sessions.
+//! Codes, access tokens and sessions of the provider.
 
 use std::{collections::HashMap, time::Duration};
 
 use model::clock::Timestamp;
 
-/// Everything given out that is still good.
+/// All valid codes, access tokens and sessions.
 #[derive(Debug)]
 pub(super) struct Grants {
-    pub(super) codes: Shelf<Code>,
-    pub(super) tokens: Shelf<Access>,
-    pub(super) sessions: Shelf<SsoSession>,
+    pub(super) codes: ExpiringMap<Code>,
+    pub(super) tokens: ExpiringMap<Access>,
+    pub(super) sessions: ExpiringMap<SsoSession>,
 }
 
-/// An authorization code: one use, by one client, for one redirect address.
+/// An authorization code, for one use by one client with one redirect URI.
 #[derive(Clone, Debug)]
 pub(super) struct Code {
     pub(super) client_id: String,
@@ -23,14 +23,14 @@ pub(super) struct Code {
     pub(super) session: SsoSession,
 }
 
-/// What an access token is good for.
+/// The account and scope of an access token.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
     pub(super) account: String,
     pub(super) scope: String,
 }
 
-/// Somebody signed in at the provider.
+/// A session at the provider.
 #[derive(Clone, Debug)]
 pub(super) struct SsoSession {
     pub(super) sid: String,
@@ -38,10 +38,9 @@ pub(super) struct SsoSession {
     pub(super) began: Timestamp,
 }
 
-/// Values by unguessable names, each for a while. When it is full, the one that would end first
-/// goes.
+/// Values by random keys, with a lifetime. If it is full, the value that expires first is removed.
 #[derive(Debug)]
-pub(super) struct Shelf<V> {
+pub(super) struct ExpiringMap<V> {
     lifetime: Duration,
     values: HashMap<String, (Timestamp, V)>,
 }
@@ -51,16 +50,16 @@ pub(super) struct Shelf<V> {
 impl Default for Grants {
     fn default() -> Self {
         Self {
-            codes: Shelf::new(CODE_LIFETIME),
-            tokens: Shelf::new(ACCESS_LIFETIME),
-            sessions: Shelf::new(SESSION_LIFETIME),
+            codes: ExpiringMap::new(CODE_LIFETIME),
+            tokens: ExpiringMap::new(ACCESS_LIFETIME),
+            sessions: ExpiringMap::new(SESSION_LIFETIME),
         }
     }
 }
 
-// === impl Shelf ===
+// === impl ExpiringMap ===
 
-impl<V> Shelf<V> {
+impl<V> ExpiringMap<V> {
     fn new(lifetime: Duration) -> Self {
         Self {
             lifetime,
@@ -84,7 +83,7 @@ impl<V> Shelf<V> {
         (now < *ends).then_some(value)
     }
 
-    /// Hands a value out for the last time.
+    /// Removes and returns a value.
     pub(super) fn take(&mut self, name: &str, now: Timestamp) -> Option<V> {
         let (ends, value) = self.values.remove(name)?;
         (now < ends).then_some(value)
@@ -95,16 +94,16 @@ impl<V> Shelf<V> {
     }
 }
 
-/// A client exchanges its code at once; RFC 6749 § 4.1.2 allows at most ten minutes.
+/// Clients exchange a code at once; RFC 6749 § 4.1.2 allows at most ten minutes.
 const CODE_LIFETIME: Duration = Duration::from_mins(1);
 
-/// Long enough for anything a client asks right after signing somebody in.
+/// Long enough for userinfo requests after a sign-in.
 pub(super) const ACCESS_LIFETIME: Duration = Duration::from_mins(10);
 
 /// A working day.
 const SESSION_LIFETIME: Duration = Duration::from_hours(8);
 
-/// Far more than one machine's browsers and tests need.
+/// Far more than the browsers and tests of one machine need.
 const MAX_VALUES: usize = 1024;
 
 #[cfg(test)]
@@ -112,26 +111,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_shelf_drops_what_would_end_first() {
-        let mut shelf = Shelf::new(Duration::from_mins(1));
+    fn a_full_map_drops_the_value_that_expires_first() {
+        let mut map = ExpiringMap::new(Duration::from_mins(1));
         let at = |second: usize| Timestamp::from_unix(second as u64);
         for second in 0..=MAX_VALUES {
-            shelf.put(second.to_string(), (), at(second / 100));
+            map.put(second.to_string(), (), at(second / 100));
         }
-        assert_eq!(shelf.values.len(), MAX_VALUES);
-        assert!(shelf.find(&MAX_VALUES.to_string(), at(10)).is_some());
-        let early = (0..100).filter(|n| shelf.find(&n.to_string(), at(10)).is_none());
+        assert_eq!(map.values.len(), MAX_VALUES);
+        assert!(map.find(&MAX_VALUES.to_string(), at(10)).is_some());
+        let early = (0..100).filter(|n| map.find(&n.to_string(), at(10)).is_none());
         assert_eq!(early.count(), 1);
     }
 
     #[test]
-    fn values_end_with_their_time_and_are_taken_once() {
-        let mut shelf = Shelf::new(Duration::from_mins(1));
+    fn values_expire_and_are_taken_once() {
+        let mut map = ExpiringMap::new(Duration::from_mins(1));
         let now = Timestamp::from_unix(100);
-        shelf.put("a".to_owned(), 1, now);
-        shelf.put("b".to_owned(), 2, now);
-        assert_eq!(shelf.take("a", now), Some(1));
-        assert_eq!(shelf.take("a", now), None);
-        assert_eq!(shelf.find("b", now.after(Duration::from_mins(1))), None);
+        map.put("a".to_owned(), 1, now);
+        map.put("b".to_owned(), 2, now);
+        assert_eq!(map.take("a", now), Some(1));
+        assert_eq!(map.take("a", now), None);
+        assert_eq!(map.find("b", now.after(Duration::from_mins(1))), None);
     }
 }

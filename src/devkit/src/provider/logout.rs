@@ -1,27 +1,27 @@
-//! Logout that a client starts (OpenID Connect RP-Initiated Logout 1.0).
+//! The logout endpoint (OpenID Connect RP-Initiated Logout 1.0).
 
 use http::{HeaderValue, StatusCode, header};
+use model::session::RequestCookies;
 use url::{Url, form_urlencoded};
 
 use super::{
-    Client, Provider,
-    authorize::SESSION_COOKIE,
-    page::{Notice, html},
+    DevClient, DevProviderState,
+    authorization::SESSION_COOKIE,
+    pages::{Notice, html},
 };
-use crate::http::{self as server, Answer};
-use model::session::RequestCookies;
+use crate::http::{self as server, HttpResponse};
 
-// === impl Provider ===
+// === impl DevProviderState ===
 
-impl Provider {
-    /// Ends the person's session at the provider. Without an ID token of ours as a hint any page
-    /// could have sent the browser here, so then the person is asked first.
+impl DevProviderState {
+    /// Ends the browser's session. Without a valid `id_token_hint` any site could have sent the
+    /// browser, so the user has to confirm first.
     pub(super) fn log_out(
         &self,
         raw: &str,
         cookies: RequestCookies<'_>,
         confirmed: bool,
-    ) -> Answer {
+    ) -> HttpResponse {
         let parameters: Vec<(String, String)> = form_urlencoded::parse(raw.as_bytes())
             .into_owned()
             .collect();
@@ -29,11 +29,11 @@ impl Provider {
             let mut found = parameters.iter().filter(|(own, _)| own == name);
             found.next().map(|(_, value)| value.as_str())
         };
-        let hint = parameter("id_token_hint").and_then(|token| self.key.open(token));
+        let hint = parameter("id_token_hint").and_then(|token| self.key.verify(token));
         if hint.is_none() && !confirmed {
             let page = Notice {
                 title: "Sign out?",
-                words: "You would be signed out of the development provider.",
+                text: "You would be signed out of the development provider.",
                 logout: Some(&parameters),
             };
             return html(StatusCode::OK, &page);
@@ -46,31 +46,31 @@ impl Provider {
         }
         let client = claim("aud").or_else(|| parameter("client_id"));
         let client = client.and_then(|id| self.client(id));
-        let back = back(client.as_ref(), parameter("post_logout_redirect_uri"));
-        let mut answer = if let Some(mut back) = back {
+        let redirect_uri = redirect_uri(client.as_ref(), parameter("post_logout_redirect_uri"));
+        let mut response = if let Some(mut redirect_uri) = redirect_uri {
             let state = parameter("state").map(|state| ("state", state));
             if state.is_some() {
-                back.query_pairs_mut().extend_pairs(state);
+                redirect_uri.query_pairs_mut().extend_pairs(state);
             }
-            server::redirect(back.as_str())
+            server::redirect(redirect_uri.as_str())
         } else {
             let page = Notice {
                 title: "Signed out",
-                words: "You are signed out of the development provider.",
+                text: "You are signed out of the development provider.",
                 logout: None,
             };
             html(StatusCode::OK, &page)
         };
         let expired = format!("{SESSION_COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
         if let Ok(expired) = HeaderValue::try_from(expired) {
-            answer.headers_mut().insert(header::SET_COOKIE, expired);
+            response.headers_mut().insert(header::SET_COOKIE, expired);
         }
-        answer
+        response
     }
 }
 
-/// The address to go back to, if the client registered it.
-fn back(client: Option<&Client>, wanted: Option<&str>) -> Option<Url> {
+/// The requested redirect URI, if it is registered.
+fn redirect_uri(client: Option<&DevClient>, wanted: Option<&str>) -> Option<Url> {
     let wanted = wanted?;
     let registered = &client?.post_logout_redirect_uris;
     registered.iter().find(|uri| *uri == wanted)?;

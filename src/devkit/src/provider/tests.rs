@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jsonwebtoken::{DecodingKey, Validation, jwk::JwkSet};
+use model::clock::{ClockControl, Timestamp};
 use serde_json::Value;
 
 use super::*;
-use crate::testing::{Browser, FREE_PORT, Page};
-use model::clock::{ClockControl, Timestamp};
+use crate::testing::{FREE_PORT, TestBrowser, TestResponse};
 
-mod signing_out;
+mod logout;
 
 const CALLBACK: &str = "https://localhost:8443/_gateway/callback";
 const SIGNED_OUT: &str = "https://localhost:8443/_gateway/signed-out";
@@ -19,23 +19,23 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 struct Setup {
     issuer: String,
-    provider: Arc<Provider>,
+    provider: Arc<DevProviderState>,
     hand: ClockControl,
     _stop: tokio_util::sync::DropGuard,
 }
 
 async fn start() -> Setup {
-    start_with(Account::demonstration()).await
+    start_with(DevAccount::demonstration()).await
 }
 
-async fn start_with(accounts: Vec<Account>) -> Setup {
-    let client = Client {
+async fn start_with(accounts: Vec<DevAccount>) -> Setup {
+    let client = DevClient {
         id: "gateway".to_owned(),
         secret: Some(SECRET.to_owned().into()),
         redirect_uris: vec![CALLBACK.to_owned()],
         post_logout_redirect_uris: vec![SIGNED_OUT.to_owned()],
     };
-    let settings = Settings {
+    let settings = DevProviderSettings {
         clients: vec![client],
         accounts,
     };
@@ -57,8 +57,8 @@ async fn start_with(accounts: Vec<Account>) -> Setup {
 // === impl Setup ===
 
 impl Setup {
-    /// The address of an authorization request, with parameters changed or, by an empty value, left
-    /// out.
+    /// The URL of an authorization request. `changes` replace parameters; an empty value removes
+    /// one.
     fn authorize(&self, changes: &[(&str, &str)]) -> String {
         let mut url = url::Url::parse(&format!("{}/authorize", self.issuer)).unwrap();
         let usual = [
@@ -79,15 +79,15 @@ impl Setup {
         url.into()
     }
 
-    /// A code for a person, without the page.
-    async fn code(&self, browser: &mut Browser, person: &str) -> String {
+    /// A code for an account, without the page.
+    async fn code(&self, browser: &mut TestBrowser, person: &str) -> String {
         let page = browser
             .get(&self.authorize(&[("login_hint", person)]))
             .await;
         page.parameter("code").unwrap()
     }
 
-    async fn exchange(&self, code: &str, verifier: &str, secret: &str) -> Page {
+    async fn exchange(&self, code: &str, verifier: &str, secret: &str) -> TestResponse {
         let form = [
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -97,19 +97,21 @@ impl Setup {
             ("client_secret", secret),
         ];
         let url = format!("{}/token", self.issuer);
-        Browser::new().post(&url, &form).await
+        TestBrowser::new().post(&url, &form).await
     }
 
-    /// The claims of an ID token, if a key of the published set signed it.
+    /// Verifies an ID token with the published keys and returns its claims.
     async fn claims(&self, token: &str) -> Value {
-        let jwks = Browser::new().get(&format!("{}/jwks", self.issuer)).await;
+        let jwks = TestBrowser::new()
+            .get(&format!("{}/jwks", self.issuer))
+            .await;
         let jwks: JwkSet = serde_json::from_str(&jwks.body).unwrap();
         let head = jsonwebtoken::decode_header(token).unwrap();
         let jwk = jwks.find(&head.kid.unwrap()).unwrap();
         let mut validation = Validation::new(jsonwebtoken::Algorithm::RS256);
         validation.set_audience(&["gateway"]);
         validation.set_issuer(&[&self.issuer]);
-        // The provider's clock stands still in 1970.
+        // The provider's clock is in 1970.
         validation.validate_exp = false;
         let key = DecodingKey::from_jwk(jwk).unwrap();
         jsonwebtoken::decode(token, &key, &validation)
@@ -119,9 +121,9 @@ impl Setup {
 }
 
 #[tokio::test]
-async fn choosing_a_person_on_the_page_leads_to_their_claims() {
+async fn choosing_an_account_leads_to_its_claims() {
     let setup = start().await;
-    let mut browser = Browser::new();
+    let mut browser = TestBrowser::new();
     let page = browser.get(&setup.authorize(&[])).await;
     assert_eq!(page.status, StatusCode::OK);
     for name in ["Hanna Host", "Max Member", "Mia Member"] {
@@ -158,7 +160,11 @@ async fn choosing_a_person_on_the_page_leads_to_their_claims() {
 async fn the_scope_decides_which_claims_there_are() {
     let setup = start().await;
     let url = setup.authorize(&[("scope", "openid"), ("login_hint", "max"), ("nonce", "")]);
-    let code = Browser::new().get(&url).await.parameter("code").unwrap();
+    let code = TestBrowser::new()
+        .get(&url)
+        .await
+        .parameter("code")
+        .unwrap();
     let tokens = setup.exchange(&code, VERIFIER, SECRET).await.json();
     let claims = setup.claims(tokens["id_token"].as_str().unwrap()).await;
     assert_eq!(claims["sub"], "max");
@@ -166,9 +172,9 @@ async fn the_scope_decides_which_claims_there_are() {
 }
 
 #[tokio::test]
-async fn a_code_is_good_once_for_a_minute_and_for_who_asked() {
+async fn a_code_is_valid_once_for_a_minute_and_for_its_verifier() {
     let setup = start().await;
-    let mut browser = Browser::new();
+    let mut browser = TestBrowser::new();
     let code = setup.code(&mut browser, "max").await;
     assert_eq!(
         setup.exchange(&code, VERIFIER, SECRET).await.status,
@@ -195,7 +201,7 @@ async fn a_code_is_good_once_for_a_minute_and_for_who_asked() {
 #[tokio::test]
 async fn the_client_may_use_basic_authentication() {
     let setup = start().await;
-    let code = setup.code(&mut Browser::new(), "mia").await;
+    let code = setup.code(&mut TestBrowser::new(), "mia").await;
     let encode =
         |text: &str| -> String { url::form_urlencoded::byte_serialize(text.as_bytes()).collect() };
     let credentials = BASE64_STANDARD.encode(format!("gateway:{}", encode(SECRET)));
@@ -205,21 +211,25 @@ async fn the_client_may_use_basic_authentication() {
         "grant_type=authorization_code&code={code}&redirect_uri={}&code_verifier={VERIFIER}",
         encode(CALLBACK)
     );
-    let page = Browser::new().send(request, &form).await;
+    let page = TestBrowser::new().send(request, &form).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.body);
 }
 
 #[tokio::test]
-async fn a_client_without_a_secret_proves_itself_by_its_verifier() {
+async fn a_public_client_needs_only_its_verifier() {
     let setup = start().await;
-    setup.provider.register(Client {
+    setup.provider.register(DevClient {
         id: "public".to_owned(),
         secret: None,
         redirect_uris: vec![CALLBACK.to_owned()],
         post_logout_redirect_uris: Vec::new(),
     });
     let url = setup.authorize(&[("client_id", "public"), ("login_hint", "max")]);
-    let code = Browser::new().get(&url).await.parameter("code").unwrap();
+    let code = TestBrowser::new()
+        .get(&url)
+        .await
+        .parameter("code")
+        .unwrap();
     let form = [
         ("grant_type", "authorization_code"),
         ("code", code.as_str()),
@@ -228,14 +238,14 @@ async fn a_client_without_a_secret_proves_itself_by_its_verifier() {
         ("client_id", "public"),
     ];
     let url = format!("{}/token", setup.issuer);
-    let page = Browser::new().post(&url, &form).await;
+    let page = TestBrowser::new().post(&url, &form).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.body);
 }
 
 #[tokio::test]
-async fn a_second_tab_needs_no_choice_unless_it_asks_for_one() {
+async fn a_session_replaces_the_page_unless_prompt_asks_for_it() {
     let setup = start().await;
-    let mut browser = Browser::new();
+    let mut browser = TestBrowser::new();
     let quiet = setup.authorize(&[("prompt", "none")]);
     let page = browser.get(&quiet).await;
     assert_eq!(page.parameter("error").unwrap(), "login_required");
@@ -251,7 +261,7 @@ async fn a_second_tab_needs_no_choice_unless_it_asks_for_one() {
 }
 
 #[tokio::test]
-async fn requests_that_cannot_be_answered_safely_are_told_to_the_person_only() {
+async fn requests_without_a_valid_redirect_uri_get_a_page() {
     let setup = start().await;
     for changes in [
         ("client_id", "other"),
@@ -262,19 +272,19 @@ async fn requests_that_cannot_be_answered_safely_are_told_to_the_person_only() {
         ),
         ("redirect_uri", ""),
     ] {
-        let page = Browser::new().get(&setup.authorize(&[changes])).await;
+        let page = TestBrowser::new().get(&setup.authorize(&[changes])).await;
         assert_eq!(page.status, StatusCode::BAD_REQUEST, "{changes:?}");
         assert!(!page.headers.contains_key(header::LOCATION), "{changes:?}");
     }
     let twice = format!("{}&client_id=gateway", setup.authorize(&[]));
     assert_eq!(
-        Browser::new().get(&twice).await.status,
+        TestBrowser::new().get(&twice).await.status,
         StatusCode::BAD_REQUEST
     );
 }
 
 #[tokio::test]
-async fn requests_that_break_the_protocol_are_told_to_the_client() {
+async fn invalid_requests_are_redirected_with_an_error() {
     let setup = start().await;
     for (change, error) in [
         (("response_type", "token"), "unsupported_response_type"),
@@ -285,7 +295,7 @@ async fn requests_that_break_the_protocol_are_told_to_the_client() {
         (("request", "eyJ"), "request_not_supported"),
         (("prompt", "none login"), "invalid_request"),
     ] {
-        let page = Browser::new().get(&setup.authorize(&[change])).await;
+        let page = TestBrowser::new().get(&setup.authorize(&[change])).await;
         assert_eq!(
             page.parameter("error").as_deref(),
             Some(error),
@@ -296,10 +306,10 @@ async fn requests_that_break_the_protocol_are_told_to_the_client() {
 }
 
 #[tokio::test]
-async fn hostile_names_are_text_on_the_page() {
+async fn markup_in_names_is_escaped() {
     let name = "<script>alert(1)</script>\"'&";
-    let setup = start_with(vec![Account::new("\"><i>", name, &["<b>"])]).await;
-    let page = Browser::new()
+    let setup = start_with(vec![DevAccount::new("\"><i>", name, &["<b>"])]).await;
+    let page = TestBrowser::new()
         .get(&setup.authorize(&[("state", "\"><u>")]))
         .await;
     for markup in ["<script>", "<i>", "<b>", "<u>"] {
@@ -309,28 +319,28 @@ async fn hostile_names_are_text_on_the_page() {
 }
 
 #[tokio::test]
-async fn other_machines_and_other_names_are_refused() {
+async fn other_addresses_and_other_hosts_are_refused() {
     let everywhere = "0.0.0.0:0".parse().unwrap();
     let refused = DevProvider::bind(
         everywhere,
-        Settings::default(),
+        DevProviderSettings::default(),
         Clock::system(),
         Random::system(),
     )
     .await;
-    assert!(matches!(refused, Err(DevError::NotLoopback(_))));
+    assert!(matches!(refused, Err(DevkitError::NotLoopback(_))));
     let setup = start().await;
     let rebound =
         Request::get(format!("{}/jwks", setup.issuer)).header(header::HOST, "evil.example");
-    let page = Browser::new().send(rebound, "").await;
+    let page = TestBrowser::new().send(rebound, "").await;
     assert_eq!(page.status, StatusCode::MISDIRECTED_REQUEST);
 }
 
 #[tokio::test]
-async fn discovery_names_what_there_is() {
+async fn discovery_names_existing_endpoints() {
     let setup = start().await;
     let url = format!("{}/.well-known/openid-configuration", setup.issuer);
-    let document = Browser::new().get(&url).await.json();
+    let document = TestBrowser::new().get(&url).await.json();
     assert_eq!(document["issuer"], setup.issuer.as_str());
     for endpoint in [
         "authorization_endpoint",
@@ -338,7 +348,7 @@ async fn discovery_names_what_there_is() {
         "jwks_uri",
         "end_session_endpoint",
     ] {
-        let page = Browser::new()
+        let page = TestBrowser::new()
             .get(document[endpoint].as_str().unwrap())
             .await;
         assert_ne!(page.status, StatusCode::NOT_FOUND, "{endpoint}");

@@ -1,162 +1,182 @@
-//! Why Prosody refuses a good token, by the words of Jitsi's plugin.
+//! Why Prosody refuses a valid token, by the reasons that Jitsi's `mod_auth_token` gives.
 
-use super::Signing;
+use super::TokenSigning;
 use crate::{
-    Check, Finding,
-    bosh::{BoshError, Refusal},
-    reach::PROSODY,
+    Check, Finding, FindingKind,
+    client::{BoshError, Refusal},
+    reachability::PROSODY,
 };
 
-/// What the plugin says, and what it means.
-struct Meaning {
-    /// A part of the text.
-    says: &'static str,
-    what: &'static str,
+/// A reason of the plugin and its cause.
+struct Reason {
+    /// A part of the refusal's text, in lower case.
+    text: &'static str,
+    kind: FindingKind,
     meaning: &'static str,
-    remedy: &'static str,
+    remedy: Remedy,
 }
 
-/// The finding for a refusal of a good token.
-pub(super) fn of_good_token(refusal: &Refusal, signing: &Signing) -> Finding {
-    let known = MEANINGS
-        .iter()
-        .find(|known| refusal.text.to_lowercase().contains(known.says));
-    let (what, meaning, remedy) = match known {
-        Some(known) => (known.what, known.meaning.to_owned(), remedy(known, signing)),
-        None => (
-            "refused",
-            "Prosody refuses tokens of this configuration for a reason of its own".to_owned(),
-            "look at Prosody's log, and at modules that listen to pre-jitsi-authentication"
-                .to_owned(),
+enum Remedy {
+    Fixed(&'static str),
+    /// Of [`FindingKind::TokenSecret`]: the text is for a shared secret.
+    Key(&'static str),
+    /// Of [`FindingKind::TokenAlgorithm`].
+    Algorithm,
+}
+
+/// The finding for a valid token that was refused.
+pub(super) fn valid_token_refused(refusal: &Refusal, signing: &TokenSigning) -> Finding {
+    let text = refusal.text.to_lowercase();
+    let reason = REASONS.iter().find(|reason| text.contains(reason.text));
+    let finding = match reason {
+        Some(reason) => {
+            Finding::error(reason.kind).with_remedy(reason.meaning, reason.remedy.text(signing))
+        }
+        None => Finding::error(FindingKind::TokenRefused).with_remedy(
+            "Prosody refuses tokens of this configuration for an unknown reason",
+            "read Prosody's log, and look for modules that handle pre-jitsi-authentication",
         ),
     };
-    Finding::error(Check::A1, what)
-        .saw(SENT, refusal.to_string())
-        .so(meaning, remedy)
+    finding.with_exchange(SENT, refusal.to_string())
 }
 
-/// The finding for no answer to a good token.
-pub(super) fn no_answer(error: &BoshError) -> Finding {
+/// The finding for a login with a valid token that got no reply.
+pub(super) fn valid_token_unanswered(error: &BoshError) -> Finding {
     match error {
-        BoshError::Wire(error) => PROSODY.unreached(Check::A1, SENT, error),
-        _ => Finding::error(Check::A1, "no-answer")
-            .saw(SENT, error.to_string())
-            .so(
-                "the token module broke while it looked at the token; with cache_keys_url alone \
-                 that is a key id it does not know yet",
-                "look at Prosody's log for a Lua error; set JWT_ASAP_KEYSERVER in .env \
+        BoshError::Http(error) => PROSODY.unreached(Check::ValidToken, SENT, error),
+        _ => Finding::error(FindingKind::TokenUnanswered)
+            .with_exchange(SENT, error.to_string())
+            .with_remedy(
+                "the token module failed while it verified the token; with cache_keys_url alone \
+                 that is an unknown key id",
+                "look for a Lua error in Prosody's log; set JWT_ASAP_KEYSERVER in .env \
                  (asap_key_server) to <public_url>/_gateway/asap beside cache_keys_url",
             ),
     }
 }
 
-fn remedy(known: &Meaning, signing: &Signing) -> String {
-    match (known.what, signing) {
-        ("secret", Signing::Key(_, kid)) => format!(
-            "publish the key of token.key kid = {kid:?} under that id; Prosody keeps keys it has \
-             fetched, so restart it after a key was replaced under the same id"
-        ),
-        ("algorithm", Signing::Secret(algorithm)) => format!(
-            "set JWT_SIGN_TYPE={algorithm:?} in .env (signature_algorithm in prosody.cfg.lua) and \
-             unset JWT_ASAP_KEYSERVER, or use [[token.key]]"
-        ),
-        ("algorithm", Signing::Key(algorithm, _)) => format!(
-            "set JWT_SIGN_TYPE={algorithm:?} and JWT_ASAP_KEYSERVER=<public_url>/_gateway/asap in \
-             .env (signature_algorithm, asap_key_server in prosody.cfg.lua)"
-        ),
-        _ => known.remedy.to_owned(),
+// === impl Remedy ===
+
+impl Remedy {
+    fn text(&self, signing: &TokenSigning) -> String {
+        match (self, signing) {
+            (Self::Key(_), TokenSigning::Key { kid, .. }) => format!(
+                "publish the key of token.key kid = {kid:?} under that id; Prosody caches the keys \
+                 that it fetched, so restart it after a key was replaced under the same id"
+            ),
+            (Self::Fixed(text) | Self::Key(text), _) => (*text).to_owned(),
+            (Self::Algorithm, TokenSigning::Secret(algorithm)) => format!(
+                "set JWT_SIGN_TYPE={algorithm:?} in .env (signature_algorithm in prosody.cfg.lua) \
+                 and unset JWT_ASAP_KEYSERVER, or use [[token.key]]"
+            ),
+            (Self::Algorithm, TokenSigning::Key { algorithm, .. }) => format!(
+                "set JWT_SIGN_TYPE={algorithm:?} and JWT_ASAP_KEYSERVER=<public_url>/_gateway/asap \
+                 in .env (signature_algorithm, asap_key_server in prosody.cfg.lua)"
+            ),
+        }
     }
 }
 
-const SENT: &str = "a login with a good token for a test room";
+const SENT: &str = "a login with a valid token for a test room";
 
-/// The first that fits counts.
-const MEANINGS: &[Meaning] = &[
-    Meaning {
-        says: "invalid signature",
-        what: "secret",
-        meaning: "Prosody checks tokens with another secret or key than we sign with",
-        remedy: "make JWT_APP_SECRET in .env (prosody.jwt.secret in jitsi-helm, app_secret in \
-                 prosody.cfg.lua) the same as token.secret_file, and restart Prosody; look for a \
-                 line break at the end of one of them",
+/// The first that matches counts.
+const REASONS: &[Reason] = &[
+    Reason {
+        text: "invalid signature",
+        kind: FindingKind::TokenSecret,
+        meaning: "Prosody verifies tokens with another secret or key than the gateway signs with",
+        remedy: Remedy::Key(
+            "make JWT_APP_SECRET in .env (prosody.jwt.secret in jitsi-helm, app_secret in \
+             prosody.cfg.lua) the same as token.secret_file, and restart Prosody; look for a \
+             line break at the end of either",
+        ),
     },
-    Meaning {
-        says: "incorrect alg",
-        what: "algorithm",
-        meaning: "Prosody accepts another signature algorithm than we sign with",
-        remedy: "",
+    Reason {
+        text: "incorrect alg",
+        kind: FindingKind::TokenAlgorithm,
+        meaning: "Prosody accepts another signature algorithm than the gateway signs with",
+        remedy: Remedy::Algorithm,
     },
-    Meaning {
-        says: "'kid' claim",
-        what: "algorithm",
-        meaning: "Prosody fetches public keys, but we sign with a shared secret",
-        remedy: "",
+    Reason {
+        text: "'kid' claim",
+        kind: FindingKind::TokenAlgorithm,
+        meaning: "Prosody fetches public keys, but the gateway signs with a shared secret",
+        remedy: Remedy::Algorithm,
     },
-    Meaning {
-        says: "verification key is missing",
-        what: "algorithm",
-        meaning: "Prosody has neither a secret nor a key server to check tokens with",
-        remedy: "",
+    Reason {
+        text: "verification key is missing",
+        kind: FindingKind::TokenAlgorithm,
+        meaning: "Prosody has neither a secret nor a key server to verify tokens with",
+        remedy: Remedy::Algorithm,
     },
-    Meaning {
-        says: "could not obtain public key",
-        what: "key-server",
-        meaning: "Prosody does not get the public key for our token",
-        remedy: "set JWT_ASAP_KEYSERVER in .env (asap_key_server in prosody.cfg.lua) to \
-                 <public_url>/_gateway/asap, without a slash at its end, and see that Prosody's \
-                 container resolves and trusts that address",
+    Reason {
+        text: "could not obtain public key",
+        kind: FindingKind::TokenKeyServer,
+        meaning: "Prosody cannot fetch the public key of the token",
+        remedy: Remedy::Fixed(
+            "set JWT_ASAP_KEYSERVER in .env (asap_key_server in prosody.cfg.lua) to \
+             <public_url>/_gateway/asap, without a trailing slash, and make sure that \
+             Prosody's container resolves and trusts that address",
+        ),
     },
-    Meaning {
-        says: "iss' claim",
-        what: "issuer",
-        meaning: "Prosody accepts other issuers than the one in our tokens; if its app id is the \
-                  empty text, none at all",
-        remedy: "set JWT_APP_ID and JWT_ACCEPTED_ISSUERS in .env (prosody.extraEnvs in jitsi-helm; \
-                 app_id, asap_accepted_issuers in prosody.cfg.lua) to token.app_id",
+    Reason {
+        text: "iss' claim",
+        kind: FindingKind::TokenIssuer,
+        meaning: "Prosody accepts other issuers than the gateway's; with an empty app id, none",
+        remedy: Remedy::Fixed(
+            "set JWT_APP_ID and JWT_ACCEPTED_ISSUERS in .env (prosody.extraEnvs in jitsi-helm; \
+             app_id, asap_accepted_issuers in prosody.cfg.lua) to token.app_id",
+        ),
     },
-    Meaning {
-        says: "invalid issuer",
-        what: "issuer",
-        meaning: "Prosody accepts other issuers than the one in our tokens",
-        remedy: "set JWT_APP_ID and JWT_ACCEPTED_ISSUERS in .env to token.app_id",
+    Reason {
+        text: "invalid issuer",
+        kind: FindingKind::TokenIssuer,
+        meaning: "Prosody accepts other issuers than the gateway's",
+        remedy: Remedy::Fixed("set JWT_APP_ID and JWT_ACCEPTED_ISSUERS in .env to token.app_id"),
     },
-    Meaning {
-        says: "aud' claim",
-        what: "audience",
-        meaning: "Prosody accepts other audiences than the one in our tokens",
-        remedy: "set JWT_ACCEPTED_AUDIENCES in .env (prosody.extraEnvs in jitsi-helm, \
-                 asap_accepted_audiences in prosody.cfg.lua) to token.audience",
+    Reason {
+        text: "aud' claim",
+        kind: FindingKind::TokenAudience,
+        meaning: "Prosody accepts other audiences than the one in the gateway's tokens",
+        remedy: Remedy::Fixed(
+            "set JWT_ACCEPTED_AUDIENCES in .env (prosody.extraEnvs in jitsi-helm, \
+             asap_accepted_audiences in prosody.cfg.lua) to token.audience",
+        ),
     },
-    Meaning {
-        says: "invalid audience",
-        what: "audience",
-        meaning: "Prosody accepts other audiences than the one in our tokens",
-        remedy: "set JWT_ACCEPTED_AUDIENCES in .env to token.audience",
+    Reason {
+        text: "invalid audience",
+        kind: FindingKind::TokenAudience,
+        meaning: "Prosody accepts other audiences than the one in the gateway's tokens",
+        remedy: Remedy::Fixed("set JWT_ACCEPTED_AUDIENCES in .env to token.audience"),
     },
-    Meaning {
-        says: "not acceptable by",
-        what: "clock",
-        meaning: "Prosody's clock and ours are apart, and it allows for no difference",
-        remedy: "let both hosts follow NTP (chronyc tracking); token.lifetime may be longer meanwhile",
+    Reason {
+        text: "not acceptable by",
+        kind: FindingKind::TokenClock,
+        meaning: "Prosody's clock differs from this one, and Prosody tolerates no difference",
+        remedy: Remedy::Fixed(
+            "let both hosts follow NTP (chronyc tracking); raise token.lifetime meanwhile",
+        ),
     },
-    Meaning {
-        says: "token required",
-        what: "lost",
-        meaning: "Prosody did not see the token that was sent in the Authorization header",
-        remedy: "name Prosody itself in upstream.xmpp, without a proxy that removes the header; \
-                 mod_jitsi_session has to be loaded",
+    Reason {
+        text: "token required",
+        kind: FindingKind::TokenLost,
+        meaning: "the Authorization header with the token did not reach Prosody",
+        remedy: Remedy::Fixed(
+            "set upstream.xmpp to Prosody itself, without a proxy that removes the header; \
+             mod_jitsi_session has to be loaded",
+        ),
     },
-    Meaning {
-        says: "invalid typ",
-        what: "type",
-        meaning: "something between changed the token",
-        remedy: "name Prosody itself in upstream.xmpp",
+    Reason {
+        text: "invalid typ",
+        kind: FindingKind::TokenType,
+        meaning: "a proxy in between changed the token",
+        remedy: Remedy::Fixed("set upstream.xmpp to Prosody itself"),
     },
-    Meaning {
-        says: "banned",
-        what: "banned",
-        meaning: "mod_muc_auth_ban refuses whoever this token is for",
-        remedy: "look at what muc_prosody_jitsi_access_manager_url answers",
+    Reason {
+        text: "banned",
+        kind: FindingKind::TokenBanned,
+        meaning: "mod_muc_auth_ban refuses the user of this token",
+        remedy: Remedy::Fixed("check the response of muc_prosody_jitsi_access_manager_url"),
     },
 ];
 
@@ -165,8 +185,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_of_the_plugins_words_has_its_cause() {
-        let secret = Signing::Secret(jsonwebtoken::Algorithm::HS256);
+    fn each_reason_of_the_plugin_has_its_cause() {
+        let secret = TokenSigning::Secret(jsonwebtoken::Algorithm::HS256);
         for (text, expected) in [
             ("Invalid signature", "A1.secret"),
             ("invalid 'iss' claim", "A1.issuer"),
@@ -190,22 +210,25 @@ mod tests {
                 text: text.to_owned(),
                 marker: String::new(),
             };
-            let finding = of_good_token(&refusal, &secret);
-            assert_eq!(finding.id, expected, "{text}");
+            let finding = valid_token_refused(&refusal, &secret);
+            assert_eq!(finding.id(), expected, "{text}");
             assert!(!finding.remedy.is_empty(), "{text}");
         }
     }
 
     #[test]
-    fn remedies_name_our_own_key_and_algorithm() {
+    fn remedies_name_the_configured_key_and_algorithm() {
         let refusal = |text: &str| Refusal {
             text: text.to_owned(),
             ..Refusal::default()
         };
-        let key = Signing::Key(jsonwebtoken::Algorithm::RS512, "2026-11".to_owned());
-        let finding = of_good_token(&refusal("Invalid signature"), &key);
+        let key = TokenSigning::Key {
+            algorithm: jsonwebtoken::Algorithm::RS512,
+            kid: "2026-11".to_owned(),
+        };
+        let finding = valid_token_refused(&refusal("Invalid signature"), &key);
         assert!(finding.remedy.contains("2026-11"), "{}", finding.remedy);
-        let finding = of_good_token(&refusal("Invalid or incorrect alg"), &key);
+        let finding = valid_token_refused(&refusal("Invalid or incorrect alg"), &key);
         assert!(
             finding.remedy.contains("JWT_SIGN_TYPE=RS512"),
             "{}",

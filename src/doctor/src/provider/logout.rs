@@ -1,83 +1,85 @@
-//! Signing out: whether the provider can be told, knows where to send people then, and tells us.
+//! Logout: RP-initiated logout with its redirect URI, and back-channel logout.
 
 use http::Response;
-
-use super::{quoted, without_tags};
-use crate::{Check, Finding, Report};
 use oidc::{OidcSettings, ProviderDescription, ProviderProbe};
 
-/// What came of signing nobody out.
-enum SignOut {
-    /// There is no place for that.
-    Nowhere,
-    /// It cannot be asked from here.
+use super::without_tags;
+use crate::{Check, DoctorReport, Finding, FindingKind, client::single_line};
+
+/// The response to a logout request without a session.
+enum LogoutResponse {
+    /// The provider has no `end_session_endpoint`.
+    Unsupported,
+    /// The endpoint is not reachable from here.
     Unknown,
-    /// This.
-    Answered(Response<Vec<u8>>),
+    Received(Response<Vec<u8>>),
 }
 
-/// Looks at what is said when somebody signs out.
+/// Runs the check C5.
 pub(super) async fn examine(
     probe: &ProviderProbe,
     described: &ProviderDescription,
     settings: &OidcSettings,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) {
-    let told = match probe.end_session(described).await {
-        None => SignOut::Nowhere,
-        Some(Err(_)) => SignOut::Unknown,
-        Some(Ok(answer)) => SignOut::Answered(answer),
+    let logout = match probe.end_session(described).await {
+        None => LogoutResponse::Unsupported,
+        Some(Err(_)) => LogoutResponse::Unknown,
+        Some(Ok(response)) => LogoutResponse::Received(response),
     };
-    let (result, advice) = judged(&told, described.back_channel_logout, settings);
-    let passed = report.settle(Check::C5, result);
+    let (result, advice) = evaluate(&logout, described.back_channel_logout, settings);
+    let passed = report.record(Check::ProviderLogout, result);
     for finding in advice.into_iter().filter(|_| passed) {
         report.advise(finding);
     }
 }
 
-fn judged(
-    told: &SignOut,
+/// Returns the result of the check, and advice.
+fn evaluate(
+    logout: &LogoutResponse,
     back_channel: bool,
     settings: &OidcSettings,
 ) -> (Result<(), Finding>, Vec<Finding>) {
     let mut advice = Vec::new();
-    let described = "a request for the provider's description";
-    if matches!(told, SignOut::Nowhere) {
+    let described = "a request for the discovery document";
+    if matches!(logout, LogoutResponse::Unsupported) {
         advice.push(
-            Finding::advice(Check::C5, "no-logout")
-                .saw(described, "no end_session_endpoint")
-                .so(
-                    "who signs out here stays signed in at the provider, so the next sign-in asks \
-                     for nothing",
-                    "nothing can be changed here; tell people to sign out at the provider as well, \
-                     above all on shared machines",
+            Finding::advice(FindingKind::LogoutUnsupported)
+                .with_exchange(described, "no end_session_endpoint")
+                .with_remedy(
+                    "a logout here leaves the session at the provider, so the next sign-in \
+                     needs no password",
+                    "no setting of the gateway changes that; users of shared machines should also \
+                     sign out at the provider",
                 ),
         );
     }
     if !back_channel {
         advice.push(
-            Finding::advice(Check::C5, "no-back-channel")
-                .saw(described, "no backchannel_logout_supported")
-                .so(
-                    "a sign-out or a lock at the provider ends nothing here until the session is \
-                     over",
-                    "keep session.absolute short, and session.idle; where the provider can do it, \
+            Finding::advice(FindingKind::BackChannelUnsupported)
+                .with_exchange(described, "no backchannel_logout_supported")
+                .with_remedy(
+                    "after a logout or a lock at the provider, the session here continues until it \
+                     expires",
+                    "set a short session.absolute and session.idle; if the provider supports it, \
                      register <public_url>/_gateway/backchannel-logout for the client",
                 ),
         );
     }
-    let refused = match told {
-        SignOut::Answered(answer) => refusal(answer),
-        SignOut::Nowhere | SignOut::Unknown => None,
+    let refused = match logout {
+        LogoutResponse::Received(response) => refusal(response),
+        LogoutResponse::Unsupported | LogoutResponse::Unknown => None,
     };
     let result = refused.map_or(Ok(()), |page| {
-        Err(Finding::warning(Check::C5, "redirect")
-            .saw("a sign-out of nobody, with our address to return to", page)
-            .so(
-                "the provider does not send people back here after they sign out: they see an \
-                 error page of its",
+        Err(Finding::warning(FindingKind::LogoutRedirectUri)
+            .with_exchange(
+                "a logout request without a session, with the gateway's redirect URI",
+                page,
+            )
+            .with_remedy(
+                "the provider shows an error page after logout instead of redirecting back",
                 format!(
-                    "register {} as a post-logout redirect address of {:?} (Valid post logout \
+                    "register {} as a post-logout redirect URI of {:?} (Valid post logout \
                      redirect URIs in Keycloak)",
                     settings.signed_out_uri, settings.client_id
                 ),
@@ -86,38 +88,41 @@ fn judged(
     (result, advice)
 }
 
-/// The page by which a provider says that it does not know our address. That nobody is signed in is
-/// no reason to complain, though some do.
-fn refusal(answer: &Response<Vec<u8>>) -> Option<String> {
-    let text = without_tags(&String::from_utf8_lossy(answer.body()));
+/// The text of an error page about the redirect URI. Errors about the missing session are expected
+/// (`id_token_hint`).
+fn refusal(response: &Response<Vec<u8>>) -> Option<String> {
+    let text = without_tags(&String::from_utf8_lossy(response.body()));
     let folded = text.to_lowercase();
     let about = folded.contains("redirect") && !folded.contains("id_token_hint");
-    (answer.status().is_client_error() && about)
-        .then(|| format!("{} {}", answer.status().as_u16(), quoted(&text)))
+    (response.status().is_client_error() && about)
+        .then(|| format!("{} {}", response.status().as_u16(), single_line(&text)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn page(status: u16, body: &str) -> SignOut {
-        let answer = Response::builder().status(status);
-        SignOut::Answered(answer.body(body.as_bytes().to_vec()).unwrap())
+    fn page(status: u16, body: &str) -> LogoutResponse {
+        let response = Response::builder().status(status);
+        LogoutResponse::Received(response.body(body.as_bytes().to_vec()).unwrap())
     }
 
     #[test]
-    fn what_a_provider_cannot_do_is_advice_and_what_it_refuses_a_warning() {
-        let settings = crate::tests::oidc_settings();
-        let ids = |told: SignOut, back_channel| {
-            let (result, advice) = judged(&told, back_channel, &settings);
+    fn a_missing_feature_is_advice_and_a_refused_redirect_uri_a_warning() {
+        let settings = crate::fixtures::oidc_settings();
+        let ids = |logout: LogoutResponse, back_channel| {
+            let (result, advice) = evaluate(&logout, back_channel, &settings);
             let all = result.err().into_iter().chain(advice);
-            all.map(|own| format!("{} {}", own.severity.as_str(), own.id))
+            all.map(|own| format!("{} {}", own.severity.as_str(), own.id()))
                 .collect::<Vec<_>>()
         };
         let done = || page(200, "You are signed out");
         assert!(ids(done(), true).is_empty());
-        assert!(ids(SignOut::Unknown, true).is_empty());
-        assert_eq!(ids(SignOut::Nowhere, true), ["advice C5.no-logout"]);
+        assert!(ids(LogoutResponse::Unknown, true).is_empty());
+        assert_eq!(
+            ids(LogoutResponse::Unsupported, true),
+            ["advice C5.no-logout"]
+        );
         assert_eq!(ids(done(), false), ["advice C5.no-back-channel"]);
         for body in [
             "<body><p>Invalid redirect uri</p>",

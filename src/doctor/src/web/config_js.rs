@@ -1,12 +1,12 @@
-//! What Jitsi's `config.js` says of addresses, read without running it.
+//! The addresses in Jitsi's `config.js`, read without running it.
 //!
-//! Docker's file assigns (`config.bosh = '…' + subdir + 'http-bind'`), Debian's is one object with
-//! server-side includes in its texts. Either way the texts of one expression are put together; what
-//! a variable would add is a tenant's, and empty for everybody else.
+//! Docker's file consists of assignments (`config.bosh = '…' + subdir + 'http-bind'`), Debian's is
+//! one object with server-side includes in its string literals. In both, the literals of one
+//! expression are joined; variables in it stand for the tenant, and are empty without one.
 
-/// Where clients are told to connect.
+/// The addresses that clients connect to. An absent or empty setting is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct ConfigJs {
     pub(crate) domain: Option<String>,
     pub(crate) muc: Option<String>,
     pub(crate) focus: Option<String>,
@@ -14,10 +14,10 @@ pub(crate) struct Told {
     pub(crate) websocket: Option<String>,
 }
 
-// === impl Told ===
+// === impl ConfigJs ===
 
-impl Told {
-    pub(super) fn read(script: &str) -> Self {
+impl ConfigJs {
+    pub(super) fn parse(script: &str) -> Self {
         let kept = script
             .lines()
             .filter(|line| !line.trim_start().starts_with("//"));
@@ -33,7 +33,7 @@ impl Told {
     }
 }
 
-/// The texts that are first assigned to the key.
+/// The joined literals of the first assignment to the key.
 fn value(script: &str, key: &str) -> Option<String> {
     script.match_indices(key).find_map(|(at, _)| {
         let before = script.get(..at)?.chars().next_back();
@@ -46,13 +46,13 @@ fn value(script: &str, key: &str) -> Option<String> {
         if rest.starts_with('=') {
             return None;
         }
-        texts(rest.trim_start())
+        literals(rest.trim_start())
     })
 }
 
-/// The texts of an expression, put together; `None` if it has none.
-fn texts(expression: &str) -> Option<String> {
-    let mut texts = String::new();
+/// The joined literals of an expression; `None` if it has none.
+fn literals(expression: &str) -> Option<String> {
+    let mut joined = String::new();
     let mut any = false;
     let mut rest = expression;
     while let Some(first) = rest.chars().next() {
@@ -60,7 +60,7 @@ fn texts(expression: &str) -> Option<String> {
             '"' | '\'' | '`' => {
                 let inside = rest.get(1..)?;
                 let end = inside.find(first)?;
-                texts.push_str(inside.get(..end)?);
+                joined.push_str(inside.get(..end)?);
                 any = true;
                 rest = inside.get(end + 1..)?;
             }
@@ -68,7 +68,7 @@ fn texts(expression: &str) -> Option<String> {
             c => rest = rest.get(c.len_utf8()..)?,
         }
     }
-    any.then(|| without_includes(&texts))
+    any.then(|| without_includes(&joined))
 }
 
 fn without_includes(text: &str) -> String {
@@ -87,35 +87,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn docker_assigns() {
+    fn assignments_of_docker_are_read() {
         let script = "var config = {};\nconfig.hosts = {};\n\
-             config.hosts.domain = 'meet.jitsi';\n// config.bosh = 'x';\n\
-             config.hosts.muc = 'muc.' + subdomain + 'meet.jitsi';\n\
-             config.bosh = 'https://meet.example.org/' + subdir + 'http-bind';\n";
-        let told = Told::read(script);
-        assert_eq!(told.domain.as_deref(), Some("meet.jitsi"));
-        assert_eq!(told.muc.as_deref(), Some("muc.meet.jitsi"));
+                      config.hosts.domain = 'meet.jitsi';\n// config.bosh = 'x';\n\
+                      config.hosts.muc = 'muc.' + subdomain + 'meet.jitsi';\n\
+                      config.bosh = 'https://meet.example.org/' + subdir + 'http-bind';\n";
+        let config = ConfigJs::parse(script);
+        assert_eq!(config.domain.as_deref(), Some("meet.jitsi"));
+        assert_eq!(config.muc.as_deref(), Some("muc.meet.jitsi"));
         assert_eq!(
-            told.bosh.as_deref(),
+            config.bosh.as_deref(),
             Some("https://meet.example.org/http-bind")
         );
-        assert_eq!(told.websocket, None);
+        assert_eq!(config.websocket, None);
     }
 
     #[test]
-    fn debian_writes_an_object_with_includes() {
+    fn an_object_of_debian_with_includes_is_read() {
         let script = "var config = { hosts: { domain: 'x.org',\n anonymousdomain: 'guest.x.org',\n\
-             muc: 'conference.<!--# echo var=\"subdomain\" default=\"\" -->x.org' },\n\
-             bosh: '//x.org/http-bind', }";
-        let told = Told::read(script);
-        assert_eq!(told.domain.as_deref(), Some("x.org"));
-        // A double quote within single quotes is no end.
-        assert_eq!(told.muc.as_deref(), Some("conference.x.org"));
-        assert_eq!(told.bosh.as_deref(), Some("//x.org/http-bind"));
+                      muc: 'conference.<!--# echo var=\"subdomain\" default=\"\" -->x.org' },\n\
+                      bosh: '//x.org/http-bind', }";
+        let config = ConfigJs::parse(script);
+        assert_eq!(config.domain.as_deref(), Some("x.org"));
+        // The double quotes within single quotes do not end the literal.
+        assert_eq!(config.muc.as_deref(), Some("conference.x.org"));
+        assert_eq!(config.bosh.as_deref(), Some("//x.org/http-bind"));
     }
 
     #[test]
-    fn other_scripts_tell_nothing() {
+    fn scripts_without_literals_have_no_addresses() {
         for script in [
             "",
             "muc",
@@ -125,7 +125,7 @@ mod tests {
             "xmuc: 'a'",
             "muc = f(x);",
         ] {
-            assert_eq!(Told::read(script), Told::default(), "{script}");
+            assert_eq!(ConfigJs::parse(script), ConfigJs::default(), "{script}");
         }
     }
 }

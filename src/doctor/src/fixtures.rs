@@ -1,0 +1,34 @@
+//! Fixtures for tests.
+
+use std::time::Duration;
+
+use oidc::{ClaimPaths, ClientAuth, OidcSettings};
+use url::Url;
+
+pub(super) fn oidc_settings() -> OidcSettings {
+    let path = str::to_owned;
+    OidcSettings {
+        issuer: path("https://sso.example.org"),
+        internal_url: None,
+        client_id: path("jitsi"),
+        client_secret: None,
+        client_auth: ClientAuth::Basic,
+        scopes: vec![path("openid")],
+        claims: ClaimPaths {
+            id: path("sub"),
+            name: path("name"),
+            email: path("email"),
+            email_verified: path("email_verified"),
+            avatar: path("picture"),
+            groups: path("groups"),
+        },
+        algorithms: Vec::new(),
+        ca_pem: None,
+        http_proxy: None,
+        timeout: Duration::from_secs(10),
+        leeway: Duration::from_mins(1),
+        redirect_uri: Url::parse("https://meet.example.org/_gateway/callback").unwrap(),
+        signed_out_uri: Url::parse("https://meet.example.org/").unwrap(),
+        insecure_trust_unverified_email: false,
+    }
+}
