@@ -53,7 +53,7 @@ pub enum StartError {
     Store(#[from] store::SetupError),
     /// Traces cannot be set up.
     #[error(transparent)]
-    Traces(#[from] traces::SetupError),
+    Traces(#[from] traces::TracesSetupError),
     /// A worker did not start.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -143,7 +143,6 @@ pub fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Sta
         revocations: Arc::clone(&revocations),
         presence: Arc::clone(&presence),
         store: Arc::clone(&store),
-        metrics: control_metrics.clone(),
     };
     let (replica_name, probe_random) = (random.text::<9>(), random.clone());
     let rules = rules(config, clock.clone())?;

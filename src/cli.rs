@@ -21,7 +21,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::lifecycle::Reload;
 use config::{self, Config, Environment, Problems};
 use model::clock::Clock;
-use observe::telemetry;
+use observe::logs;
 use proxy::api;
 
 /// What the program runs when it is told to serve; given by `main`, which alone knows all parts.
@@ -212,12 +212,12 @@ impl Context<'_, '_> {
         match command {
             Command::Run(file) => {
                 let (path, config) = file.load(self.environment)?;
-                let logs = telemetry::init(&config.log).map_err(anyhow::Error::from)?;
+                let logs = logs::init(&config.log).map_err(anyhow::Error::from)?;
                 let environment = self.environment.clone();
-                let reload: Reload = Box::new(move || {
-                    logs.reopen();
-                    config::load(&path, &environment)
-                });
+                let reload = Reload {
+                    read: Box::new(move || config::load(&path, &environment)),
+                    reopen_logs: Box::new(move || logs.reopen()),
+                };
                 (commands.run)(&config, &reload)?;
             }
             #[cfg(feature = "demo")]

@@ -20,11 +20,16 @@ use devkit::demo::{DemoParts, Ports};
 #[cfg(feature = "demo")]
 use model::{clock::Clock, random::Random};
 #[cfg(feature = "demo")]
-use observe::telemetry;
+use observe::logs;
 use proxy::server::Inherited;
 
-/// Reads the configuration again.
-pub type Reload = Box<dyn Fn() -> Result<Config, Problems> + Send>;
+/// How a running process gets its configuration and log files again.
+pub struct Reload {
+    /// Reads the configuration; called on SIGHUP and every `reload_every`.
+    pub read: Box<dyn Fn() -> Result<Config, Problems> + Send>,
+    /// Opens the audit file again; called on SIGHUP only, after logrotate(8) renamed it.
+    pub reopen_logs: Box<dyn Fn() + Send>,
+}
 
 /// Serves with a configuration until the process is told to stop.
 pub fn run(config: &Config, reload: &Reload) -> anyhow::Result<()> {
@@ -48,7 +53,7 @@ pub fn demo() -> anyhow::Result<()> {
     control_runtime()?.block_on(async {
         let signals = Signals::listen().context("cannot listen to signals")?;
         let parts = DemoParts::prepare(Ports::Usual, Clock::system(), Random::system()).await?;
-        telemetry::init(&parts.config.log)?;
+        logs::init(&parts.config.log)?;
         let running = app::start(&parts.config, Surroundings::default())?;
         parts.announce(&mut std::io::stdout())?;
         let neighbours = tokio::spawn(parts.neighbours.run(stop.clone()));
@@ -96,7 +101,7 @@ async fn until_stopped(running: Running, mut signals: Signals, mut watch: Option
         let found = tokio::select! {
             told = signals.next() => match (told, &mut watch) {
                 (Told::Stop, _) => break,
-                (Told::Reload, Some(watch)) => Some(watch.read()),
+                (Told::Reload, Some(watch)) => Some(watch.hang_up()),
                 (Told::Reload, None) => None,
             },
             found = looking => Some(found),

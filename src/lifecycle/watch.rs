@@ -34,9 +34,10 @@ impl<'r> Watch<'r> {
         }
     }
 
-    /// Reads it now, whether it changed or not.
-    pub(super) fn read(&mut self) -> Result<Config, Problems> {
-        let found = (self.reload)();
+    /// SIGHUP: reopens the log files and reads the configuration, whether it changed or not.
+    pub(super) fn hang_up(&mut self) -> Result<Config, Problems> {
+        (self.reload.reopen_logs)();
+        let found = (self.reload.read)();
         self.seen = Seen::of(&found);
         found
     }
@@ -52,7 +53,7 @@ impl<'r> Watch<'r> {
                 Some(every) => every.tick().await,
                 None => std::future::pending().await,
             };
-            let found = (self.reload)();
+            let found = (self.reload.read)();
             let seen = Seen::of(&found);
             if seen != self.seen {
                 self.seen = seen;
@@ -84,7 +85,11 @@ mod tests {
     use std::{
         fs,
         os::unix::fs::{PermissionsExt, symlink},
-        path::Path,
+        path::{Path, PathBuf},
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
     };
 
     use tokio::time::timeout;
@@ -148,6 +153,19 @@ enter = "{enter}"
         )
     }
 
+    /// Reads a file, and counts how often logs are reopened.
+    fn reload(file: PathBuf) -> (Reload, Arc<AtomicUsize>) {
+        let reopened = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&reopened);
+        let reload = Reload {
+            read: Box::new(move || config::load(&file, &Environment::default())),
+            reopen_logs: Box::new(move || {
+                count.fetch_add(1, Ordering::Relaxed);
+            }),
+        };
+        (reload, reopened)
+    }
+
     const MINUTE: Duration = Duration::from_mins(1);
 
     #[tokio::test(start_paused = true)]
@@ -157,8 +175,8 @@ enter = "{enter}"
         let of = |enter: &str| text(secret.path(), enter, "");
         let config = Mounted::new("..1", &[("gateway.toml", &of("member"))]);
         let file = config.path().join("gateway.toml");
-        let reload: Reload = Box::new(move || config::load(&file, &Environment::default()));
-        let mut watch = Watch::new(&reload, &reload().unwrap());
+        let (reload, reopened) = reload(file);
+        let mut watch = Watch::new(&reload, &(reload.read)().unwrap());
         assert!(
             timeout(MINUTE, watch.next()).await.is_err(),
             "nothing changed"
@@ -189,6 +207,9 @@ enter = "{enter}"
         // Back to what is in use: that is news again, because it was wrong in between.
         config.swap("..4", &[("gateway.toml", &of("link"))]);
         assert!(watch.next().await.is_ok());
+        assert_eq!(reopened.load(Ordering::Relaxed), 0, "no poll reopens logs");
+        assert!(watch.hang_up().is_ok());
+        assert_eq!(reopened.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -200,10 +221,10 @@ enter = "{enter}"
         let of = |enter: &str| text(secret.path(), enter, "reload_every = \"0s\"");
         let config = Mounted::new("..1", &[("gateway.toml", &of("member"))]);
         let file = config.path().join("gateway.toml");
-        let reload: Reload = Box::new(move || config::load(&file, &Environment::default()));
-        let mut watch = Watch::new(&reload, &reload().unwrap());
+        let (reload, _) = reload(file);
+        let mut watch = Watch::new(&reload, &(reload.read)().unwrap());
         config.swap("..2", &[("gateway.toml", &of("link"))]);
         assert!(timeout(MINUTE * 60, watch.next()).await.is_err());
-        assert!(watch.read().is_ok());
+        assert!(watch.hang_up().is_ok());
     }
 }

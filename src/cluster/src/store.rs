@@ -22,7 +22,7 @@ pub use self::{
     redis::{Look, Redis, SetupError, look},
 };
 use model::random::Random;
-use observe::metrics::StoreMetrics;
+use observe::metrics::{StoreMetrics, StoreOutcome};
 
 /// Where to keep what replicas share.
 #[derive(Clone, Debug)]
@@ -242,12 +242,12 @@ impl State {
 // === impl StoreError ===
 
 impl StoreError {
-    /// The word for metrics.
-    pub const fn as_str(&self) -> &'static str {
+    /// The label of metrics.
+    pub const fn outcome(&self) -> StoreOutcome {
         match self {
-            Self::Unreachable(_) => "unreachable",
-            Self::Timeout => "timeout",
-            Self::Refused(_) => "refused",
+            Self::Unreachable(_) => StoreOutcome::Unreachable,
+            Self::Timeout => StoreOutcome::Timeout,
+            Self::Refused(_) => StoreOutcome::Refused,
         }
     }
 }

@@ -45,7 +45,7 @@ use model::{
     shard::{ShardName, State},
     token,
 };
-use observe::{telemetry, traces};
+use observe::{logs, traces};
 use proxy::{gateway, reservation, server, upstream};
 
 /// Everything that the gateway has to know, checked.
@@ -78,9 +78,9 @@ pub struct Config {
     /// Origins of sites that may show rooms in frames.
     pub embedding_sites: Vec<String>,
     /// What is logged, and how.
-    pub log: telemetry::Settings,
+    pub log: logs::LogSettings,
     /// Where traces go, if anywhere.
-    pub traces: Option<traces::Settings>,
+    pub traces: Option<traces::TracesSettings>,
     /// How often to look whether anything of this has changed, if ever.
     pub reload_every: Option<Duration>,
     /// What it was made of.

@@ -18,7 +18,7 @@ use super::{
     wire::Wire,
 };
 use model::{clock::Clock, policy::Role, random::Random, token};
-use observe::metrics::{ProbeMetrics, Verdict};
+use observe::metrics::{ProbeMetrics, ProbeVerdict};
 
 /// A Prosody that is probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,20 +77,20 @@ impl Prober {
             let began = Instant::now();
             // What takes longer than this is no answer to anybody.
             let asked = timeout(PATIENCE, self.ask(backend, &settings.token));
-            let verdict = asked.await.unwrap_or(Verdict::NoAnswer);
+            let verdict = asked.await.unwrap_or(ProbeVerdict::NoAnswer);
             self.note(backend, verdict, began.elapsed());
         });
         join_all(probing).await;
     }
 
-    fn note(&self, Backend { name, xmpp, .. }: &Backend, verdict: Verdict, took: Duration) {
-        let before = self.metrics.note(name, verdict, took, self.clock.now());
+    fn note(&self, Backend { name, xmpp, .. }: &Backend, verdict: ProbeVerdict, took: Duration) {
+        let before = self.metrics.record(name, verdict, took, self.clock.now());
         let reason = verdict.as_str();
         match (before, verdict) {
             (before, now) if before == Some(now) => {}
-            (None, Verdict::Ok) => {}
-            (_, Verdict::Ok) => info!(backend = name, "people can log in at Prosody again"),
-            (_, Verdict::Open) => warn!(
+            (None, ProbeVerdict::Ok) => {}
+            (_, ProbeVerdict::Ok) => info!(backend = name, "people can log in at Prosody again"),
+            (_, ProbeVerdict::Open) => warn!(
                 backend = name, %xmpp,
                 "Prosody lets people in without a token; run the doctor"
             ),
@@ -102,12 +102,12 @@ impl Prober {
     }
 
     /// Logs in without a token first: that it works is worse than that nothing does.
-    async fn ask(&self, backend: &Backend, settings: &token::Settings) -> Verdict {
+    async fn ask(&self, backend: &Backend, settings: &token::Settings) -> ProbeVerdict {
         let wire = Wire::plain(&backend.xmpp);
         let target = Target::prosody(wire, &backend.domain);
         match self.log_in(&target, None).await {
-            Verdict::Ok => return Verdict::Open,
-            Verdict::Refused => {}
+            ProbeVerdict::Ok => return ProbeVerdict::Open,
+            ProbeVerdict::Refused => {}
             other => return other,
         }
         let tokens = Tokens::new(settings, self.clock.clone(), self.random.clone());
@@ -115,11 +115,11 @@ impl Prober {
         match token {
             Ok(token) => self.log_in(&target, Some(&token)).await,
             // Without a token of ours nobody logs in.
-            Err(_) => Verdict::Refused,
+            Err(_) => ProbeVerdict::Refused,
         }
     }
 
-    async fn log_in(&self, target: &Target, token: Option<&str>) -> Verdict {
+    async fn log_in(&self, target: &Target, token: Option<&str>) -> ProbeVerdict {
         // Far from 0 and from 2^53 (XEP-0124 § 7).
         let rid = u64::from(u32::from_be_bytes(self.random.bytes()));
         let mut session = match Session::open(target, token, rid).await {
@@ -129,8 +129,8 @@ impl Prober {
         let answer = session.log_in().await;
         session.close().await;
         match answer {
-            Ok(Ok(())) => Verdict::Ok,
-            Ok(Err(_)) => Verdict::Refused,
+            Ok(Ok(())) => ProbeVerdict::Ok,
+            Ok(Err(_)) => ProbeVerdict::Refused,
             Err(error) => failed(&error),
         }
     }
@@ -142,11 +142,11 @@ impl Prober {
     }
 }
 
-fn failed(error: &BoshError) -> Verdict {
+fn failed(error: &BoshError) -> ProbeVerdict {
     match error {
-        BoshError::Wire(_) => Verdict::Unreachable,
-        BoshError::Http(_) | BoshError::Ended(_) => Verdict::NoSession,
-        BoshError::Silence(_) => Verdict::NoAnswer,
+        BoshError::Wire(_) => ProbeVerdict::Unreachable,
+        BoshError::Http(_) | BoshError::Ended(_) => ProbeVerdict::NoSession,
+        BoshError::Silence(_) => ProbeVerdict::NoAnswer,
     }
 }
 
@@ -198,7 +198,7 @@ mod tests {
         prober.round().await;
         assert_eq!(
             prober.metrics.verdicts().get("main"),
-            Some(&Verdict::Unreachable)
+            Some(&ProbeVerdict::Unreachable)
         );
     }
 
@@ -243,12 +243,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_prosody_does_is_called_by_its_name() {
-        let prosodys: [(Script, Verdict); 5] = [
-            (by_token, Verdict::Ok),
-            (|_| LETS_IN, Verdict::Open),
-            (|_| KEEPS_OUT, Verdict::Refused),
-            (|_| ENDS, Verdict::NoSession),
-            (|_| "<html>It works!</html>", Verdict::NoSession),
+        let prosodys: [(Script, ProbeVerdict); 5] = [
+            (by_token, ProbeVerdict::Ok),
+            (|_| LETS_IN, ProbeVerdict::Open),
+            (|_| KEEPS_OUT, ProbeVerdict::Refused),
+            (|_| ENDS, ProbeVerdict::NoSession),
+            (|_| "<html>It works!</html>", ProbeVerdict::NoSession),
         ];
         for (answer, expected) in prosodys {
             let prober = prober(scripted(answer).await);

@@ -1,5 +1,5 @@
 //! Metrics, traces and logs.
 
+pub mod logs;
 pub mod metrics;
-pub mod telemetry;
 pub mod traces;

@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use super::http::FetchError;
 use model::jws::TokenError;
+use observe::metrics::SignInReason;
 
 /// Why nobody was signed in. No variant carries a code, a token or an answer's body.
 #[derive(Debug, thiserror::Error)]
@@ -131,6 +132,34 @@ impl SignInFailure {
             Self::UserinfoUnreadable => "userinfo_unreadable",
             Self::UserinfoSubject => "userinfo_subject_wrong",
             Self::NoId => "id_claim_missing",
+        }
+    }
+
+    /// The label of metrics, coarser than `as_str`.
+    pub const fn reason(&self) -> SignInReason {
+        match self {
+            Self::NotReady => SignInReason::ProviderNotReady,
+            Self::AnswerIssuer | Self::AnswerWithoutIssuer => SignInReason::WrongIssuer,
+            Self::Cancelled => SignInReason::Cancelled,
+            Self::InteractionNeeded => SignInReason::InteractionNeeded,
+            Self::ProviderTrouble => SignInReason::ProviderTrouble,
+            Self::RequestRefused => SignInReason::RequestRefused,
+            Self::TokenEndpoint(_) => SignInReason::TokenEndpoint,
+            Self::CodeRefused => SignInReason::CodeRefused,
+            Self::ClientRefused => SignInReason::ClientRefused,
+            Self::TokenRefused | Self::TokenUnreadable | Self::NoIdToken => {
+                SignInReason::TokenRefused
+            }
+            Self::IdToken(_)
+            | Self::Nonce
+            | Self::AccessTokenHash
+            | Self::NoSubject
+            | Self::SubjectTooLong => SignInReason::IdToken,
+            Self::UserinfoEndpoint(_)
+            | Self::UserinfoStatus(_)
+            | Self::UserinfoUnreadable
+            | Self::UserinfoSubject => SignInReason::Userinfo,
+            Self::NoId => SignInReason::IdClaim,
         }
     }
 

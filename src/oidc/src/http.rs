@@ -30,7 +30,7 @@ use rustls::{
 use url::Url;
 
 use super::{Settings, SetupError};
-use observe::metrics::ProviderMetrics;
+use observe::metrics::{ProviderMetrics, ProviderOutcome, ProviderRequest};
 
 /// Speaks HTTP to the provider; clones share connections.
 #[derive(Clone)]
@@ -134,11 +134,12 @@ impl Fetcher {
             .await
             .unwrap_or(Err(FetchError::Timeout));
         let word = match &outcome {
-            Ok(answer) if answer.status().is_success() => "ok",
-            Ok(_) => "refused",
-            Err(error) => error.as_str(),
+            Ok(answer) if answer.status().is_success() => ProviderOutcome::Ok,
+            Ok(_) => ProviderOutcome::Refused,
+            Err(error) => error.outcome(),
         };
-        self.metrics.asked(wanted.as_str(), word, began.elapsed());
+        self.metrics
+            .count_request(wanted.label(), word, began.elapsed());
         outcome
     }
 
@@ -184,13 +185,12 @@ impl Fetcher {
 // === impl Wanted ===
 
 impl Wanted {
-    /// The word for metrics.
-    const fn as_str(self) -> &'static str {
+    const fn label(self) -> ProviderRequest {
         match self {
-            Self::Description => "description",
-            Self::Keys => "keys",
-            Self::Tokens => "tokens",
-            Self::Userinfo => "userinfo",
+            Self::Description => ProviderRequest::Description,
+            Self::Keys => ProviderRequest::Keys,
+            Self::Tokens => ProviderRequest::Tokens,
+            Self::Userinfo => ProviderRequest::Userinfo,
         }
     }
 }
@@ -198,15 +198,14 @@ impl Wanted {
 // === impl FetchError ===
 
 impl FetchError {
-    /// The word for logs and metrics.
-    pub const fn as_str(&self) -> &'static str {
+    const fn outcome(&self) -> ProviderOutcome {
         match self {
-            Self::Unreachable(_) => "unreachable",
-            Self::Broken(_) => "broken_off",
-            Self::Timeout => "timeout",
-            Self::TooLarge => "too_large",
-            Self::Redirected(_) => "redirected",
-            Self::Overloaded(_) => "overloaded",
+            Self::Unreachable(_) => ProviderOutcome::Unreachable,
+            Self::Broken(_) => ProviderOutcome::BrokenOff,
+            Self::Timeout => ProviderOutcome::Timeout,
+            Self::TooLarge => ProviderOutcome::TooLarge,
+            Self::Redirected(_) => ProviderOutcome::Redirected,
+            Self::Overloaded(_) => ProviderOutcome::Overloaded,
         }
     }
 

@@ -24,7 +24,7 @@ use cluster::{
     revocation::Revocations,
     store::{State, Store},
 };
-use observe::metrics::{ControlMetrics, Format, Metrics, ProbeMetrics, Verdict};
+use observe::metrics::{ControlMetrics, Metrics, OPENMETRICS, ProbeMetrics, ProbeVerdict};
 use oidc::{RelyingParty, Status};
 
 /// What the admin listener tells.
@@ -112,7 +112,7 @@ impl Admin {
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, PLAIN, "alive\n".into()),
             "/readyz" => self.readiness(),
-            "/metrics" => self.metrics(Format::accepted(request.headers())),
+            "/metrics" => self.metrics(),
             _ => text(
                 StatusCode::NOT_FOUND,
                 PLAIN,
@@ -121,7 +121,7 @@ impl Admin {
         }
     }
 
-    fn metrics(&self, format: Format) -> Response<Full<Bytes>> {
+    fn metrics(&self) -> Response<Full<Bytes>> {
         let set = |gauge: &Gauge, n: usize| gauge.set(i64::try_from(n).unwrap_or(i64::MAX));
         let (rooms, people) = self.presence.totals();
         set(&self.control.rooms, rooms);
@@ -132,8 +132,7 @@ impl Admin {
         }
         let ready = !self.draining.is_cancelled();
         set(&self.control.ready, usize::from(ready));
-        let body = self.metrics.encode(format);
-        text(StatusCode::OK, format.content_type(), body)
+        text(StatusCode::OK, OPENMETRICS, self.metrics.encode())
     }
 
     /// Not ready only while stopping. A provider, store or Prosody that is down is told of, but takes
@@ -159,8 +158,8 @@ impl Admin {
         let backends = self.probe.verdicts();
         for (backend, verdict) in &backends {
             match verdict {
-                Verdict::Ok => {}
-                Verdict::Open => {
+                ProbeVerdict::Ok => {}
+                ProbeVerdict::Open => {
                     reasons.push(format!("{backend}: Prosody lets people in without a token"));
                 }
                 _ => {

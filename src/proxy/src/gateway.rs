@@ -140,7 +140,7 @@ impl Worker {
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let took = started.elapsed();
-        worker.metrics.answered(label, answer.status(), took);
+        worker.metrics.count_response(label, answer.status(), took);
         if let Some((span, method)) = span {
             span.end(&method, label, answer.status(), facts.id.to_string());
         }
@@ -246,7 +246,7 @@ impl Worker {
         asking: &Asking,
         facts: Facts,
     ) -> Response<Body> {
-        audit::failed(failure, label.as_str(), &facts);
+        audit::failed(failure, label, &facts, || self.permit_line(&facts));
         self.count_failure(failure, label);
         let sites = (label == Label::Room).then(|| self.sites_shown(failure, asking));
         failure.answer(asking, &self.gateway.pages, sites.as_deref())

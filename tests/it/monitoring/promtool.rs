@@ -1,4 +1,4 @@
-//! Prometheus' own judgement, where `GATEWAY_TEST_PROMTOOL` names a `promtool`.
+//! Checks by Prometheus' `promtool`, named by `GATEWAY_TEST_PROMTOOL`.
 
 use std::{
     io::Write,
@@ -30,13 +30,13 @@ fn promtool(arguments: &[&str], input: &str) {
 
 #[test]
 #[ignore = "needs promtool, named by GATEWAY_TEST_PROMTOOL"]
-fn the_alerts_fire_when_they_should() {
+fn alerts_fire_in_the_scenarios_of_alerts_test_yaml() {
     promtool(&["check", "rules", "alerts.yaml"], "");
     promtool(&["test", "rules", "alerts.test.yaml"], "");
 }
 
 #[tokio::test]
 #[ignore = "needs promtool, named by GATEWAY_TEST_PROMTOOL"]
-async fn the_metrics_are_named_as_they_should_be() {
+async fn metric_names_follow_the_conventions_of_prometheus() {
     promtool(&["check", "metrics"], &after_some_traffic().await);
 }

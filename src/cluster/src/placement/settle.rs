@@ -12,7 +12,7 @@ use super::{
 };
 use crate::store::{Remembered, StoreError};
 use model::room::RoomKey;
-use observe::metrics::OutcomeLabel;
+use observe::metrics::{PlacementLabels, PlacementOutcome};
 
 /// How a room that was not known here got its shard.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,9 +89,9 @@ impl Placement {
     }
 
     fn count(&self, outcome: Outcome) {
-        let outcome = outcome.as_str();
+        let outcome = outcome.label();
         let placements = &self.metrics.placements;
-        placements.get_or_create(&OutcomeLabel { outcome }).inc();
+        placements.get_or_create(&PlacementLabels { outcome }).inc();
     }
 
     /// A pin that counts more than the one before.
@@ -107,13 +107,13 @@ impl Placement {
 // === impl Outcome ===
 
 impl Outcome {
-    const fn as_str(self) -> &'static str {
+    const fn label(self) -> PlacementOutcome {
         match self {
-            Self::New => "new",
-            Self::Told => "told",
-            Self::Moved => "moved",
-            Self::Guessed => "without_store",
-            Self::Unpinned => "unpinned",
+            Self::New => PlacementOutcome::New,
+            Self::Told => PlacementOutcome::Existing,
+            Self::Moved => PlacementOutcome::Moved,
+            Self::Guessed => PlacementOutcome::WithoutStore,
+            Self::Unpinned => PlacementOutcome::Unpinned,
         }
     }
 }

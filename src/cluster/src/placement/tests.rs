@@ -13,7 +13,7 @@ use crate::store::{
     Claim, Event, Memory, Note, Remembered, State as StoreState, StoreError, Topic,
 };
 use model::clock::Timestamp;
-use observe::metrics::OutcomeLabel;
+use observe::metrics::{PlacementLabels, PlacementOutcome};
 
 /// A store that can go away and come back, with or without what was in it.
 #[derive(Debug)]
@@ -307,8 +307,8 @@ async fn without_the_store_known_rooms_stay_and_replicas_agree_on_the_others() {
         }
     }
     let without = |replica: &Replica| {
-        let label = OutcomeLabel {
-            outcome: "without_store",
+        let label = PlacementLabels {
+            outcome: PlacementOutcome::WithoutStore,
         };
         replica
             .placement

@@ -27,7 +27,7 @@ pub use self::look::{Look, look};
 use self::{reason::reason, scripts::Scripts};
 use super::{EVENTS_KEPT, Event, RedisSettings, StoreError, Topic};
 use model::random::Random;
-use observe::metrics::{OutcomeLabel, StoreMetrics};
+use observe::metrics::{StoreMetrics, StoreOutcome};
 
 /// Keeps everything in a Redis or Valkey server, version 6.2 or later.
 pub struct Redis {
@@ -213,7 +213,7 @@ impl Redis {
             Link::Up(connection) => Ok(connection.clone()),
             Link::Down(reason) => {
                 let error = StoreError::Unreachable(Arc::clone(reason));
-                self.count(error.as_str());
+                self.metrics.count(error.outcome());
                 Err(error)
             }
         }
@@ -234,15 +234,12 @@ impl Redis {
                 StoreError::Refused(reason)
             }
         });
-        self.count(outcome.as_ref().map_or_else(StoreError::as_str, |_| "ok"));
+        self.metrics.count(
+            outcome
+                .as_ref()
+                .map_or_else(StoreError::outcome, |_| StoreOutcome::Ok),
+        );
         outcome
-    }
-
-    fn count(&self, outcome: &'static str) {
-        self.metrics
-            .operations
-            .get_or_create(&OutcomeLabel { outcome })
-            .inc();
     }
 
     fn key(&self, key: &str) -> String {

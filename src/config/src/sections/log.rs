@@ -6,14 +6,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::problem::{Fault, Section};
-use observe::telemetry::{Filter, Format, Settings};
+use observe::logs::{LogFilter, LogFormat, LogSettings};
 
 /// What is logged, and how. Logs go to standard error.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawLog {
     /// For people, or one JSON object a line for machines.
-    format: Format,
+    format: LogFormat,
     /// The least severe level to log, `error`, `warn`, `info`, `debug` or `trace`; or directives
     /// such as `info,jitsi_auth_gateway::oidc=debug`.
     level: String,
@@ -28,8 +28,8 @@ pub(super) struct RawLog {
 // === impl RawLog ===
 
 impl RawLog {
-    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<Settings> {
-        let filter = self.level.parse::<Filter>().map_err(|error| {
+    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<LogSettings> {
+        let filter = self.level.parse::<LogFilter>().map_err(|error| {
             Fault::new(
                 error.to_string(),
                 "write error, warn, info, debug or trace, or target=level",
@@ -41,7 +41,7 @@ impl RawLog {
             }
             path => Ok(path),
         };
-        Some(Settings {
+        Some(LogSettings {
             format: self.format,
             filter: section.keep("level", filter)?,
             access: self.access,
@@ -53,7 +53,7 @@ impl RawLog {
 impl Default for RawLog {
     fn default() -> Self {
         Self {
-            format: Format::Text,
+            format: LogFormat::Text,
             level: "info".to_owned(),
             access: true,
             audit_file: None,

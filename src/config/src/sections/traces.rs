@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::problem::{Fault, Section};
-use observe::traces::{ARE_BUILT_IN, Settings};
+use observe::traces::{ARE_BUILT_IN, TracesSettings};
 
 /// A span for each request, for an OpenTelemetry collector (OTLP over HTTP). Only in programs that
 /// are built with the feature `otel`, and off unless `endpoint` is there.
@@ -24,7 +24,7 @@ pub(super) struct RawTraces {
 // === impl RawTraces ===
 
 impl RawTraces {
-    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<Settings> {
+    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<TracesSettings> {
         let endpoint = section.keep("endpoint", endpoint(&self.endpoint?))?;
         let percent = if self.percent <= 100 {
             Ok(self.percent)
@@ -32,7 +32,7 @@ impl RawTraces {
             Err(Fault::new("more than 100", "write a number from 0 to 100"))
         };
         let percent = section.keep("percent", percent)?;
-        Some(Settings { endpoint, percent })
+        Some(TracesSettings { endpoint, percent })
     }
 }
 

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::ApiError;
 use model::room::RoomKey;
+use observe::metrics::ApiOperation;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,14 +50,14 @@ impl Call {
         }
     }
 
-    /// The word for logs.
-    pub const fn as_str(&self) -> &'static str {
+    /// The label of metrics and the audit line.
+    pub const fn operation(&self) -> ApiOperation {
         match self {
-            Self::CreateMeeting => "create_meeting",
-            Self::CreateLink => "create_link",
-            Self::RevokeLink(_) => "revoke_link",
-            Self::Room(_) => "room",
-            Self::Document => "document",
+            Self::CreateMeeting => ApiOperation::CreateMeeting,
+            Self::CreateLink => ApiOperation::CreateLink,
+            Self::RevokeLink(_) => ApiOperation::RevokeLink,
+            Self::Room(_) => ApiOperation::Room,
+            Self::Document => ApiOperation::Document,
         }
     }
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use model::room::RoomError;
+use observe::metrics::ApiOutcome;
 
 /// Why a request to the API is not answered as meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +59,10 @@ pub enum ApiError {
     /// The room is not one of the integration's.
     #[error("the room is not one of this integration's")]
     ForeignRoom,
+    /// The link is not one of the integration's. The answer is that of `NotFound`, so that it does
+    /// not tell which links exist.
+    #[error("nothing is at this address")]
+    ForeignLink,
     /// No visible ASCII characters, or too many.
     #[error("the Idempotency-Key is not usable")]
     IdempotencyKey,
@@ -106,7 +111,7 @@ impl ApiError {
     /// The status of the answer.
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::ForeignLink => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoKey | Self::UnknownKey => StatusCode::UNAUTHORIZED,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -125,7 +130,7 @@ impl ApiError {
     /// The word for programs.
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::NotFound => "not_found",
+            Self::NotFound | Self::ForeignLink => "not_found",
             Self::Method { .. } => "method_not_allowed",
             Self::NoKey => "key_missing",
             Self::UnknownKey => "key_unknown",
@@ -140,6 +145,18 @@ impl ApiError {
             Self::IdempotencyKey => "idempotency_key_invalid",
             Self::KeyReused => "idempotency_key_reused",
             Self::StoreAway => "store_unavailable",
+        }
+    }
+
+    /// The label of metrics and the audit line.
+    pub const fn outcome(&self) -> ApiOutcome {
+        match self {
+            Self::NoKey => ApiOutcome::KeyMissing,
+            Self::UnknownKey => ApiOutcome::KeyUnknown,
+            Self::ForeignRoom | Self::ForeignLink => ApiOutcome::Foreign,
+            Self::TooMany { .. } => ApiOutcome::TooMany,
+            Self::StoreAway => ApiOutcome::Unavailable,
+            _ => ApiOutcome::Invalid,
         }
     }
 

@@ -27,12 +27,12 @@ use model::{
     invitation::Link,
     room::RoomKey,
 };
-use observe::metrics::Limit;
+use observe::metrics::{ApiOperation, ApiOutcome, LimitKind};
 
 /// A request with a body, before anybody looks into it.
 struct Written<'r> {
     caller: Caller<'r>,
-    call: &'static str,
+    operation: ApiOperation,
     key: Option<IdempotencyKey>,
     body: Bytes,
 }
@@ -48,8 +48,21 @@ impl Worker {
         facts: Facts,
     ) -> Result<Response<Body>, Failure> {
         let rules = self.rules();
-        let outcome = self.call(&rules.integrations, path, request, facts).await;
-        let mut answer = outcome.unwrap_or_else(|error| {
+        let call = if rules.integrations.has_api() {
+            Call::of(request.method(), path)
+        } else {
+            Err(ApiError::NotFound)
+        };
+        let operation = call.as_ref().map_or(ApiOperation::Unknown, Call::operation);
+        let result = match call {
+            Ok(call) => self.call(&rules.integrations, call, request, facts).await,
+            Err(error) => Err(error),
+        };
+        let outcome = result
+            .as_ref()
+            .map_or_else(ApiError::outcome, |_| ApiOutcome::Ok);
+        self.metrics.count_api_request(operation, outcome);
+        let mut answer = result.unwrap_or_else(|error| {
             self.count_refusal(&error);
             refusal(&error, facts)
         });
@@ -61,9 +74,9 @@ impl Worker {
 
     fn count_refusal(&self, error: &ApiError) {
         match error {
-            ApiError::TooMany { .. } => self.metrics.limited(Limit::Api),
-            ApiError::TooLarge => self.metrics.limited(Limit::Body),
-            ApiError::BodyLost => self.metrics.limited(Limit::BodyTime),
+            ApiError::TooMany { .. } => self.metrics.count_limit(LimitKind::Api),
+            ApiError::TooLarge => self.metrics.count_limit(LimitKind::Body),
+            ApiError::BodyLost => self.metrics.count_limit(LimitKind::BodyTime),
             _ => {}
         }
     }
@@ -71,40 +84,68 @@ impl Worker {
     async fn call(
         &self,
         integrations: &Integrations,
-        path: &str,
+        call: Call,
         request: Request<Incoming>,
         facts: Facts,
     ) -> Result<Response<Body>, ApiError> {
-        if !integrations.has_api() {
-            return Err(ApiError::NotFound);
-        }
-        let call = Call::of(request.method(), path)?;
         if call == Call::Document {
             return Ok(plain(StatusCode::OK, JSON, DOCUMENT.clone()));
         }
-        let caller = integrations
-            .caller(&bearer(request.headers())?)
-            .ok_or(ApiError::UnknownKey)?;
+        let operation = call.operation();
+        let Some(caller) = integrations.caller(&bearer(request.headers())?) else {
+            self.audit_refusal(&ApiError::UnknownKey, operation, None, &facts);
+            return Err(ApiError::UnknownKey);
+        };
         let now = self.gateway.clock.now();
         caller
             .take(now)
             .map_err(|wait| ApiError::TooMany { wait })?;
-        let word = call.as_str();
-        let (answer, about) = match call {
+        let performed = self.perform(call, caller, request, now).await;
+        let (answer, about) = performed.inspect_err(|error| {
+            self.audit_refusal(error, operation, Some(&caller), &facts);
+        })?;
+        audit::called(operation, &about, &caller, &facts);
+        Ok(answer)
+    }
+
+    /// Answers a caller; gives the room or link that it was about, too.
+    async fn perform(
+        &self,
+        call: Call,
+        caller: Caller<'_>,
+        request: Request<Incoming>,
+        now: Timestamp,
+    ) -> Result<(Response<Body>, String), ApiError> {
+        let operation = call.operation();
+        match call {
             Call::CreateMeeting => {
-                let written = written(caller, word, request).await?;
-                self.create_meeting(&written, now).await?
+                let written = written(caller, operation, request).await?;
+                self.create_meeting(&written, now).await
             }
             Call::CreateLink => {
-                let written = written(caller, word, request).await?;
-                self.create_link(&written, now).await?
+                let written = written(caller, operation, request).await?;
+                self.create_link(&written, now).await
             }
-            Call::RevokeLink(id) => (self.revoke_link(caller.integration, &id)?, id),
-            Call::Room(room) => (self.room(caller.integration, &room)?, room.to_string()),
-            Call::Document => return Err(ApiError::NotFound),
-        };
-        audit::called(word, &about, &caller, &facts);
-        Ok(answer)
+            Call::RevokeLink(id) => Ok((self.revoke_link(caller.integration, &id)?, id)),
+            Call::Room(room) => Ok((self.room(caller.integration, &room)?, room.to_string())),
+            Call::Document => Err(ApiError::NotFound),
+        }
+    }
+
+    /// Audits a wrong key, and a right one used for another integration's room or link.
+    fn audit_refusal(
+        &self,
+        error: &ApiError,
+        operation: ApiOperation,
+        caller: Option<&Caller<'_>>,
+        facts: &Facts,
+    ) {
+        let outcome = error.outcome();
+        if matches!(outcome, ApiOutcome::KeyUnknown | ApiOutcome::Foreign)
+            && let Some(suppressed) = self.permit_line(facts)
+        {
+            audit::api_refused(outcome, operation, caller, suppressed, facts);
+        }
     }
 
     async fn create_meeting(
@@ -173,7 +214,7 @@ impl Worker {
     /// Whatever came of the link: that it is revoked twice, or has expired, makes no difference.
     fn revoke_link(&self, integration: &Integration, id: &str) -> Result<Response<Body>, ApiError> {
         if !link::is_of(integration, id) {
-            return Err(ApiError::NotFound);
+            return Err(ApiError::ForeignLink);
         }
         self.gateway
             .revocations
@@ -248,7 +289,7 @@ fn bearer(headers: &HeaderMap) -> Result<Bearer, ApiError> {
 
 async fn written<'r>(
     caller: Caller<'r>,
-    call: &'static str,
+    operation: ApiOperation,
     request: Request<Incoming>,
 ) -> Result<Written<'r>, ApiError> {
     if !api::is_json(request.headers()) {
@@ -262,7 +303,7 @@ async fn written<'r>(
     })?;
     Ok(Written {
         caller,
-        call,
+        operation,
         key,
         body,
     })

@@ -1,7 +1,7 @@
-//! The lines that the request path writes: who entered what as what, what failed, what was asked.
+//! Access and audit lines: admission, refusal, sign-in, revocation, API calls; `docs/logs.md`.
 //!
-//! No line has a query, a cookie, a header or a token in it. Names of rooms and people are written
-//! as fields, which the subscriber escapes.
+//! No line has a query, cookie, header or token. Names of rooms and people are fields, which the
+//! subscriber escapes.
 
 use std::time::Duration;
 
@@ -18,8 +18,9 @@ use model::{
     route::{Label, Transport},
     session::Session,
 };
+use observe::metrics::{ApiOperation, ApiOutcome};
 
-/// One request's line, written when it is answered.
+/// The access line of a request, written with its response.
 #[derive(Debug)]
 pub(super) struct AccessLine {
     method: Method,
@@ -28,7 +29,7 @@ pub(super) struct AccessLine {
     id: String,
 }
 
-/// Whose visit to which room a line is about.
+/// The session and room of a line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Who<'w> {
     pub(super) session: &'w Session,
@@ -61,7 +62,7 @@ impl AccessLine {
     }
 }
 
-/// Somebody was let into a room: a token was minted for one connection.
+/// A visitor was admitted: a backend token was minted for one connection.
 pub(super) fn admitted(
     entrant: &Entrant<'_>,
     role: &'static str,
@@ -86,7 +87,7 @@ pub(super) fn admitted(
     );
 }
 
-/// Somebody used a link.
+/// A link was used.
 pub(super) fn invited(pass: &Session, room: &RoomKey, link: &Link, facts: &Facts) {
     info!(
         target: "audit",
@@ -102,7 +103,7 @@ pub(super) fn invited(pass: &Session, room: &RoomKey, link: &Link, facts: &Facts
     );
 }
 
-/// Another system's token vouched for somebody.
+/// An integration's token vouched for a user.
 pub(super) fn vouched(pass: &Session, room: &RoomKey, integration: &str, facts: &Facts) {
     info!(
         target: "audit",
@@ -116,7 +117,7 @@ pub(super) fn vouched(pass: &Session, room: &RoomKey, integration: &str, facts: 
     );
 }
 
-/// Somebody went on from the browser into an app.
+/// A handoff token was issued, to continue in a native app.
 pub(super) fn handed_over(session: &Session, room: &RoomKey, facts: &Facts) {
     info!(
         target: "audit",
@@ -129,7 +130,7 @@ pub(super) fn handed_over(session: &Session, room: &RoomKey, facts: &Facts) {
     );
 }
 
-/// Somebody was not let in.
+/// The policy refused a visitor with a session.
 pub(super) fn refused(session: &Session, room: &RoomKey, refusal: Refusal, facts: &Facts) {
     info!(
         target: "audit",
@@ -143,8 +144,8 @@ pub(super) fn refused(session: &Session, room: &RoomKey, refusal: Refusal, facts
     );
 }
 
-/// Somebody's WebSocket or BOSH session ended by itself: `closed` by either side, `broken` off, or
-/// `vanished`, so that Prosody gave it up.
+/// A WebSocket or BOSH session ended: `closed` by either side, connection `broken`, or `vanished`
+/// without a request until Prosody's timeout.
 pub(super) fn left(who: &Who<'_>, transport: Transport, how: &'static str, facts: &Facts) {
     info!(
         target: "audit",
@@ -158,12 +159,12 @@ pub(super) fn left(who: &Who<'_>, transport: Transport, how: &'static str, facts
     );
 }
 
-/// The gateway ended somebody's WebSocket or BOSH session.
+/// The gateway closed a WebSocket or BOSH session.
 pub(super) fn cut(who: &Who<'_>, transport: Transport, end: End, facts: &Facts) {
     info!(
         target: "audit",
         event = "cut",
-        reason = end.as_str(),
+        reason = end.reason().as_str(),
         room = %who.room,
         transport = transport.as_str(),
         subject = who.session.identity().subject,
@@ -172,7 +173,7 @@ pub(super) fn cut(who: &Who<'_>, transport: Transport, end: End, facts: &Facts) 
     );
 }
 
-/// A sign-in ended.
+/// A sign-in completed.
 pub(super) fn signed_in(session: &Session, facts: &Facts) {
     info!(
         target: "audit",
@@ -184,7 +185,7 @@ pub(super) fn signed_in(session: &Session, facts: &Facts) {
     );
 }
 
-/// Somebody signed out.
+/// A user signed out.
 pub(super) fn signed_out(session: &Session, facts: &Facts) {
     info!(
         target: "audit",
@@ -195,7 +196,7 @@ pub(super) fn signed_out(session: &Session, facts: &Facts) {
     );
 }
 
-/// The provider ended sessions.
+/// The provider ended sessions by a back-channel logout.
 pub(super) fn logged_out_by_provider(selector: &Selector, facts: &Facts) {
     let (by, id) = match selector {
         Selector::Session(id) => ("session", id.as_str()),
@@ -214,7 +215,7 @@ pub(super) fn logged_out_by_provider(selector: &Selector, facts: &Facts) {
     );
 }
 
-/// An operator put somebody out, or made a link worthless.
+/// An operator revoked sessions or a link.
 pub(crate) fn operator_revoked(by: &'static str, id: &str) {
     info!(
         target: "audit",
@@ -224,12 +225,12 @@ pub(crate) fn operator_revoked(by: &'static str, id: &str) {
     );
 }
 
-/// Another system used the API.
-pub(super) fn called(call: &'static str, about: &str, caller: &Caller<'_>, facts: &Facts) {
+/// A request to the API was carried out.
+pub(super) fn called(operation: ApiOperation, about: &str, caller: &Caller<'_>, facts: &Facts) {
     info!(
         target: "audit",
         event = "api",
-        call,
+        call = operation.as_str(),
         about,
         integration = caller.integration.id(),
         key = caller.key,
@@ -238,23 +239,55 @@ pub(super) fn called(call: &'static str, about: &str, caller: &Caller<'_>, facts
     );
 }
 
-/// A request was not answered as meant. Faults of ours and of our neighbours are for the operator,
-/// and so is why another system's token does not work; those of clients are not.
-pub(super) fn failed(failure: &Failure, route: &'static str, facts: &Facts) {
+/// The API refused a key, or an integration's access to a foreign room or link. `suppressed` lines
+/// of such refusals were not written before this one.
+pub(super) fn api_refused(
+    outcome: ApiOutcome,
+    operation: ApiOperation,
+    caller: Option<&Caller<'_>>,
+    suppressed: u64,
+    facts: &Facts,
+) {
+    info!(
+        target: "audit",
+        event = "api_refused",
+        reason = outcome.as_str(),
+        call = operation.as_str(),
+        integration = caller.map(|caller| caller.integration.id()),
+        key = caller.map(|caller| caller.key),
+        suppressed,
+        client.addr = %facts.client,
+        request = %facts.id,
+    );
+}
+
+/// A request failed. Faults of the gateway and its upstreams are warnings; a refused token of an
+/// integration or app is audited as far as `permit_line` permits; clients' faults are debug, and so
+/// is an unavailable provider, whose own log line and metric tell once what each request would tell.
+pub(super) fn failed(
+    failure: &Failure,
+    route: Label,
+    facts: &Facts,
+    permit_line: impl FnOnce() -> Option<u64>,
+) {
+    let route = route.as_str();
     if let Some(reason) = failure.token_reason() {
-        info!(
-            target: "audit",
-            event = "token_refused",
-            reason,
-            error = %failure,
-            route,
-            client.addr = %facts.client,
-            request = %facts.id,
-        );
-    } else if failure.is_ours() {
+        if let Some(suppressed) = permit_line() {
+            info!(
+                target: "audit",
+                event = "token_refused",
+                reason,
+                error = %failure,
+                route,
+                suppressed,
+                client.addr = %facts.client,
+                request = %facts.id,
+            );
+        }
+    } else if failure.is_ours() && !matches!(failure, Failure::ProviderUnavailable) {
         let cause = std::error::Error::source(failure).map(ToString::to_string);
-        warn!(error = %failure, cause, route, request = %facts.id, "a request failed");
+        warn!(error = %failure, cause, route, request = %facts.id, "request failed");
     } else {
-        debug!(error = %failure, route, client.addr = %facts.client, request = %facts.id, "a request was refused");
+        debug!(error = %failure, route, client.addr = %facts.client, request = %facts.id, "request refused");
     }
 }

@@ -43,7 +43,7 @@ struct Stream {
     waiting: Option<oneshot::Sender<Infallible>>,
     /// When it was told last that its person is in the room, and whether that opens it.
     told: Option<(Instant, bool)>,
-    _counted: metrics::Open,
+    _counted: metrics::OpenStream,
 }
 
 // === impl Streams ===
@@ -65,7 +65,7 @@ impl Streams {
             under_way: 0,
             waiting: None,
             told: None,
-            _counted: self.metrics.open(metrics::Stream::Bosh),
+            _counted: self.metrics.open_stream(metrics::StreamKind::Bosh),
         });
         stream.under_way += 1;
         stream.waiting = None;

@@ -35,7 +35,7 @@ use model::{
     session::{Session, SessionId},
     shard::ShardName,
 };
-use observe::metrics::Upstream;
+use observe::metrics::UpstreamKind;
 
 /// A BOSH request that was let through, ready for Prosody.
 struct Admitted {
@@ -141,10 +141,10 @@ impl Worker {
                 let took = began.elapsed();
                 let answer = self.heard(&ways, answer)?;
                 let mut answer = if stream.is_some() {
-                    self.metrics.bosh_waited(took);
+                    self.metrics.count_poll(took);
                     pass_on(answer)
                 } else {
-                    self.metrics.upstream_answered(Upstream::Xmpp, took);
+                    self.metrics.count_upstream_response(UpstreamKind::Xmpp, took);
                     self.created(answer, &owner, &room, &ways).await?
                 };
                 ways.mark(answer.headers_mut());
@@ -206,7 +206,7 @@ impl Worker {
     ) {
         audit::cut(&Who { session, room }, Transport::Bosh, end, &facts);
         self.gateway.presence.leave(room, session.id());
-        self.metrics.cut(Transport::Bosh, end.as_str());
+        self.metrics.count_cut(Transport::Bosh, end.reason());
         if let Some(stream) = stream {
             self.end_at_prosody(stream, room.tenant(), facts);
         }
@@ -357,7 +357,7 @@ impl Worker {
             Unread::Lost => Failure::UpstreamAnswer("half of a BOSH session"),
             Unread::TooLarge => Failure::UpstreamAnswer("a session that is no BOSH body"),
         })?;
-        self.metrics.bosh_session();
+        self.metrics.count_bosh_session();
         let now = self.gateway.clock.now();
         let ids = &self.gateway.bosh_ids;
         let shard = ways.name().map(ShardName::as_str);

@@ -10,8 +10,8 @@ use model::{
     route::{Label, Transport},
 };
 use observe::{
-    metrics::{Limit, Upstream, WorkerMetrics},
-    traces::Span,
+    metrics::{EntryRole, LimitKind, UpstreamFailure, UpstreamKind, WorkerMetrics},
+    traces::RequestSpan,
 };
 
 /// A long poll under way; dropped before it was answered, it says that its connection broke.
@@ -37,13 +37,19 @@ impl Worker {
         request: &Request<B>,
         connection: Connection,
         facts: &mut Facts,
-    ) -> Option<(Span, Method)> {
+    ) -> Option<(RequestSpan, Method)> {
         let traces = self.gateway.traces.as_ref()?;
         let trusted =
             !connection.anonymous && self.gateway.trusted_proxies.contains(connection.peer);
         let span = traces.begin(trusted.then(|| request.headers()));
         facts.trace = Some(span.traceparent());
         Some((span, request.method().clone()))
+    }
+
+    /// Whether an audit line that a stranger caused may be written, and how many were suppressed.
+    pub(super) fn permit_line(&self, facts: &Facts) -> Option<u64> {
+        let now = self.gateway.clock.now();
+        self.gateway.line_limit.permit(facts.client.ip(), now)
     }
 
     /// Somebody was let into a room.
@@ -56,21 +62,22 @@ impl Worker {
     ) {
         let role = entrant
             .grant()
-            .map_or("recorder", |grant| grant.role().as_str());
-        self.metrics.entered(transport, role);
-        audit::admitted(entrant, role, room, transport, facts);
+            .map_or(EntryRole::Recorder, |grant| grant.role().into());
+        self.metrics.count_entry(transport, role);
+        audit::admitted(entrant, role.as_str(), room, transport, facts);
     }
 
     /// Waits for the head of an upstream's answer, and counts how long that took.
     pub(super) async fn timed<T, E>(
         &self,
-        upstream: Upstream,
+        upstream: UpstreamKind,
         asking: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let began = Instant::now();
         let outcome = asking.await;
         if outcome.is_ok() {
-            self.metrics.upstream_answered(upstream, began.elapsed());
+            self.metrics
+                .count_upstream_response(upstream, began.elapsed());
         }
         outcome
     }
@@ -78,15 +85,18 @@ impl Worker {
     /// Counts what a failure says of our neighbours and limits.
     pub(super) fn count_failure(&self, failure: &Failure, route: Label) {
         let upstream = match route {
-            Label::Bosh | Label::WebSocket => Upstream::Xmpp,
-            _ => Upstream::Web,
+            Label::Bosh | Label::WebSocket => UpstreamKind::Xmpp,
+            _ => UpstreamKind::Web,
         };
         match failure {
-            Failure::Upstream(error) => self.metrics.upstream_failed(upstream, error.as_str()),
-            Failure::UpstreamAnswer(_) => self.metrics.upstream_failed(upstream, "nonsense"),
-            Failure::TooLarge => self.metrics.limited(Limit::Body),
-            Failure::BodyLost => self.metrics.limited(Limit::BodyTime),
-            Failure::TooManyStreams => self.metrics.limited(Limit::Events),
+            Failure::Upstream(error) => self.metrics.count_upstream_failure(upstream, error.kind()),
+            Failure::UpstreamAnswer(_) => {
+                self.metrics
+                    .count_upstream_failure(upstream, UpstreamFailure::InvalidResponse);
+            }
+            Failure::TooLarge => self.metrics.count_limit(LimitKind::Body),
+            Failure::BodyLost => self.metrics.count_limit(LimitKind::BodyTime),
+            Failure::TooManyStreams => self.metrics.count_limit(LimitKind::Events),
             _ => {}
         }
     }

@@ -24,7 +24,7 @@ use model::{
     session::{self, Passes, SessionCodec, SignInCookies},
     token::{self, ClientTokens, Minter, PublishedKeys, SignerError},
 };
-use observe::{metrics::ControlMetrics, traces::Traces};
+use observe::{logs::LineLimit, traces::Traces};
 use oidc::RelyingParty;
 use pages::{Pages, StartPage, inject::Completion};
 
@@ -114,7 +114,8 @@ pub struct Gateway {
     pub(super) jitsi: Option<Behind>,
     pub(super) api_answers: Sealer,
     pub(super) control: Handle,
-    pub(super) control_metrics: ControlMetrics,
+    /// Bounds the audit lines that strangers can cause.
+    pub(super) line_limit: LineLimit,
     pub(super) clock: Clock,
     pub(super) random: Random,
     pub(super) access_log: bool,
@@ -152,8 +153,6 @@ pub struct Control {
     pub presence: Arc<Presence>,
     /// What replicas share.
     pub store: Arc<dyn Store>,
-    /// Counters away from the data path.
-    pub metrics: ControlMetrics,
 }
 
 /// Why the request path cannot be set up.
@@ -259,7 +258,7 @@ impl Gateway {
             jitsi,
             api_answers: keyring.sealer(Purpose::ApiAnswer, &origin),
             control: control.runtime,
-            control_metrics: control.metrics,
+            line_limit: LineLimit::default(),
             clock,
             random,
             access_log: settings.access_log,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use super::{
     Body, Facts, Failure, Worker, audit,
@@ -21,7 +21,7 @@ use model::{
         SignInCookies, SignInError,
     },
 };
-use observe::metrics::OutcomeLabel;
+use observe::metrics::SignInReason;
 use oidc::{Callback, FailureClass, Prompt, RelyingParty, SignInOptions};
 use pages::{Content, SignInFailure as Told};
 
@@ -85,7 +85,8 @@ impl Worker {
         for cookie in cookies {
             answer.headers_mut().append(header::SET_COOKIE, cookie);
         }
-        info!(request = %facts.id, client.addr = %facts.client, "a sign-in begins");
+        self.metrics.count_sign_in_start();
+        debug!(request = %facts.id, client.addr = %facts.client, "sign-in started");
         Ok(answer)
     }
 
@@ -97,8 +98,11 @@ impl Worker {
     ) -> Result<Response<Body>, Failure> {
         let relying_party = Arc::clone(self.relying_party()?);
         let jar = CookieJar::new(request.headers());
-        let callback = Callback::parse(request.uri().query().unwrap_or_default())
-            .map_err(|error| self.sign_in_failed(error.as_str(), Told::Unknown, &error, facts))?;
+        let callback =
+            Callback::parse(request.uri().query().unwrap_or_default()).map_err(|error| {
+                let reason = SignInReason::InvalidCallback;
+                self.sign_in_failed(reason, error.as_str(), Told::Unknown, &error, facts)
+            })?;
         let state = callback.state().to_owned();
         let before = self.session(request.headers());
         let sign_in = match self.gateway.sign_ins.find(&state, jar) {
@@ -108,10 +112,22 @@ impl Worker {
                 return redirect(StatusCode::SEE_OTHER, ReturnTo::default().as_str());
             }
             Err(error @ SignInError::Unknown) => {
-                return Err(self.sign_in_failed("unknown_state", Told::Unknown, &error, facts));
+                return Err(self.sign_in_failed(
+                    SignInReason::UnknownState,
+                    "unknown_state",
+                    Told::Unknown,
+                    &error,
+                    facts,
+                ));
             }
             Err(error @ SignInError::Expired) => {
-                return Err(self.sign_in_failed("too_late", Told::Expired, &error, facts));
+                return Err(self.sign_in_failed(
+                    SignInReason::TooLate,
+                    "too_late",
+                    Told::Expired,
+                    &error,
+                    facts,
+                ));
             }
         };
         let rules = self.rules();
@@ -128,7 +144,7 @@ impl Worker {
             Ok(signed_in) => signed_in,
             Err(failure) => {
                 let (code, told) = (failure.as_str(), told(failure.class()));
-                let failed = self.sign_in_failed(code, told, &failure, facts);
+                let failed = self.sign_in_failed(failure.reason(), code, told, &failure, facts);
                 return self.give_up(failed, &sign_in, asking);
             }
         };
@@ -139,7 +155,8 @@ impl Worker {
             &self.gateway.random,
         );
         let sealed = sessions.seal(&session).map_err(|error| {
-            self.sign_in_failed("session_too_large", Told::TooLarge, &error, facts)
+            let reason = SignInReason::SessionTooLarge;
+            self.sign_in_failed(reason, "session_too_large", Told::TooLarge, &error, facts)
         })?;
         // Somebody else was signed in here before: their sockets end with their session, and what
         // rooms let them in by is not for their successor.
@@ -151,7 +168,7 @@ impl Worker {
             cookies = self.end_passes(jar);
         }
         audit::signed_in(&session, &facts);
-        self.count_sign_in("ok");
+        self.metrics.count_sign_in(SignInReason::None);
         let (target, then) = (&sign_in.return_to, &sign_in.then);
         let mut answer = self.go_on(&session, target, then, asking, facts)?;
         give_cookies(&mut answer, cookies);
@@ -170,28 +187,26 @@ impl Worker {
         relying_party.ok_or(Failure::NotFound)
     }
 
+    /// Any stranger can send a callback that matches no sign-in, so that is no warning.
     fn sign_in_failed(
         &self,
+        reason: SignInReason,
         code: &'static str,
         told: Told,
         error: &dyn std::fmt::Display,
         facts: Facts,
     ) -> Failure {
-        self.count_sign_in(code);
-        warn!(reason = code, %error, request = %facts.id, client.addr = %facts.client, "a sign-in failed");
+        self.metrics.count_sign_in(reason);
+        if reason.is_unmatched() {
+            debug!(reason = code, %error, request = %facts.id, client.addr = %facts.client, "callback without a sign-in");
+        } else {
+            warn!(reason = code, %error, request = %facts.id, client.addr = %facts.client, "sign-in failed");
+        }
         Failure::SignIn {
             code,
             told,
             return_to: ReturnTo::default(),
         }
-    }
-
-    fn count_sign_in(&self, outcome: &'static str) {
-        self.gateway
-            .control_metrics
-            .sign_ins
-            .get_or_create(&OutcomeLabel { outcome })
-            .inc();
     }
 
     /// Keeps the ID token for the provider's logout page, if a cookie can hold it.

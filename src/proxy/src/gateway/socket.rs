@@ -26,7 +26,7 @@ use model::{
     route::Transport,
     session::Session,
 };
-use observe::metrics::{Stream, Upstream};
+use observe::metrics::{StreamKind, UpstreamKind};
 
 /// A WebSocket that was let through.
 struct Socket {
@@ -88,7 +88,7 @@ impl Worker {
         };
         let handshake = prosody.web_socket(token.as_ref(), key);
         let within = jitsi.upstream.web_timeout;
-        let answer = self.timed(Upstream::Xmpp, xmpp.send_apart(handshake, within));
+        let answer = self.timed(UpstreamKind::Xmpp, xmpp.send_apart(handshake, within));
         let answer = self.heard(&ways, answer.await)?;
         check_switch(&answer, &expected)?;
         let client = upgrade::on(request);
@@ -185,7 +185,7 @@ impl Worker {
                 return;
             }
         };
-        let open = self.metrics.open(Stream::WebSocket);
+        let open = self.metrics.open_stream(StreamKind::WebSocket);
         let ends = self.gateway.sessions.ends_at_latest(&session);
         let left = ends.since(self.gateway.clock.now());
         let left = longest.map_or(left, |longest| longest.min(left));
@@ -201,7 +201,7 @@ impl Worker {
             tunnel::Ended::Closed => audit::left(&who, transport, "closed", &facts),
             tunnel::Ended::Broken => audit::left(&who, transport, "broken", &facts),
             tunnel::Ended::Cut(end) => {
-                self.metrics.cut(transport, end.as_str());
+                self.metrics.count_cut(transport, end.reason());
                 audit::cut(&who, transport, end, &facts);
             }
         }

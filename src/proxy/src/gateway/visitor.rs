@@ -100,7 +100,7 @@ impl Worker {
         let stays = occasion == Occasion::Polling
             && matches!(admission, Admission::Admit(_) | Admission::Guest { .. });
         if !stays {
-            self.metrics.decided(admission.as_str());
+            self.metrics.count_admission(&admission);
         }
         let person = || {
             session
@@ -269,7 +269,7 @@ impl Worker {
         if let Some(value) = self.gateway.sessions.renew(session) {
             let cookie = self.session_cookie(&value);
             answer.headers_mut().append(header::SET_COOKIE, cookie);
-            self.metrics.renewed();
+            self.metrics.count_renewal();
         }
     }
 

@@ -14,7 +14,7 @@ use model::{
     room::Tenant,
     session::ReturnTo,
 };
-use observe::metrics::Upstream;
+use observe::metrics::UpstreamKind;
 use pages::inject;
 
 // === impl Worker ===
@@ -164,7 +164,7 @@ impl Worker {
         let (Source::Room(ways) | Source::Common(ways)) = from;
         let within = self.jitsi()?.upstream.web_timeout;
         let asking = ways.web.send(request, within, retry);
-        let answer = self.timed(Upstream::Web, asking).await;
+        let answer = self.timed(UpstreamKind::Web, asking).await;
         let mut answer = self.heard(ways, answer)?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::UpstreamAnswer("an upgrade that nobody asked for"));

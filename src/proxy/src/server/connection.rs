@@ -18,7 +18,7 @@ use tracing::debug;
 
 use super::{proxy_protocol, worker::Arrival};
 use crate::gateway::{Connection, Worker};
-use observe::metrics::Limit;
+use observe::metrics::{Handshake, LimitKind};
 
 /// Serves one connection until it ends, or becomes a tunnel.
 ///
@@ -65,7 +65,7 @@ async fn serve_client(
     };
     match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
         Ok(Ok(stream)) => {
-            worker.metrics().handshake("ok");
+            worker.metrics().count_handshake(Handshake::Ok);
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 http2_on(worker, stream, connection, drain).await;
             } else {
@@ -73,11 +73,11 @@ async fn serve_client(
             }
         }
         Ok(Err(error)) => {
-            worker.metrics().handshake("failed");
+            worker.metrics().count_handshake(Handshake::Failed);
             debug!(%error, client.addr = %connection.peer, "a TLS handshake failed");
         }
         Err(_) => {
-            worker.metrics().handshake("timeout");
+            worker.metrics().count_handshake(Handshake::Timeout);
             debug!(client.addr = %connection.peer, "a TLS handshake took too long");
         }
     }
@@ -120,9 +120,9 @@ async fn http1_on<S>(
     };
     if let Err(error) = outcome {
         if error.is_parse_too_large() {
-            worker.metrics().limited(Limit::Head);
+            worker.metrics().count_limit(LimitKind::Head);
         } else if error.is_timeout() {
-            worker.metrics().limited(Limit::HeadTime);
+            worker.metrics().count_limit(LimitKind::HeadTime);
         }
         debug!(%error, client.addr = %connection.peer, "an HTTP/1.1 connection broke off");
     }

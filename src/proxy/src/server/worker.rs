@@ -26,7 +26,7 @@ use super::connection::serve;
 use crate::gateway::{Gateway, Spread, Worker};
 use cluster::placement::Move;
 use model::room::RoomKey;
-use observe::metrics::{Limit, WorkerMetrics};
+use observe::metrics::{LimitKind, WorkerMetrics};
 
 /// The threads that serve requests.
 #[derive(Debug)]
@@ -124,9 +124,9 @@ impl Workers {
             .iter()
             .min_by_key(|worker| worker.metrics.open_connections() + worker.metrics.open_sockets());
         let Some(worker) = least else { return };
-        worker.metrics.connections(1);
+        worker.metrics.add_connections(1);
         if worker.commands.send(Command::Serve(arrival)).is_err() {
-            worker.metrics.connections(-1);
+            worker.metrics.add_connections(-1);
             warn!("a worker is gone; its connection is dropped");
         }
     }
@@ -134,7 +134,7 @@ impl Workers {
     /// Counts a connection for which the system gave no socket.
     pub fn not_accepted(&self) {
         if let Some(worker) = self.workers.first() {
-            worker.metrics.limited(Limit::Accept);
+            worker.metrics.count_limit(LimitKind::Accept);
         }
     }
 
@@ -353,7 +353,7 @@ struct Closing {
 impl Drop for Closing {
     fn drop(&mut self) {
         self.open.drains.borrow_mut().remove(&self.number);
-        self.metrics.connections(-1);
+        self.metrics.add_connections(-1);
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::{ConnectError, RequestBody, UpstreamBody, connect::connect};
+use observe::metrics::UpstreamFailure;
 
 /// Connections to one upstream.
 #[derive(Clone, Debug)]
@@ -174,14 +175,14 @@ impl Pool {
 // === impl SendError ===
 
 impl SendError {
-    /// The word for metrics.
-    pub const fn as_str(&self) -> &'static str {
+    /// The label of metrics.
+    pub const fn kind(&self) -> UpstreamFailure {
         match self {
-            Self::Connect(ConnectError::Connect(..)) => "connect",
-            Self::Connect(ConnectError::Timeout(_)) => "connect_timeout",
-            Self::Connect(ConnectError::Handshake(..)) => "handshake",
-            Self::NoAnswer(..) => "no_answer",
-            Self::Timeout(_) => "timeout",
+            Self::Connect(ConnectError::Connect(..)) => UpstreamFailure::Connect,
+            Self::Connect(ConnectError::Timeout(_)) => UpstreamFailure::ConnectTimeout,
+            Self::Connect(ConnectError::Handshake(..)) => UpstreamFailure::Handshake,
+            Self::NoAnswer(..) => UpstreamFailure::NoAnswer,
+            Self::Timeout(_) => UpstreamFailure::Timeout,
         }
     }
 }
