@@ -69,9 +69,9 @@ pub enum LogFilterError {
 /// Why logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogSetupError {
-    /// A global subscriber exists.
+    /// The process has a global subscriber.
     #[error("logging is already set up")]
-    Again(#[from] SetGlobalDefaultError),
+    AlreadySet(#[from] SetGlobalDefaultError),
     /// The audit file cannot be opened for appending.
     #[error("cannot open the audit file {path}")]
     AuditFile {
@@ -104,14 +104,14 @@ impl LogSettings {
     /// The operator's filter with the fixed directives of audit, access and `h2` behind it.
     fn filter(&self) -> EnvFilter {
         let access = if self.access { "info" } else { "off" };
-        // At debug level h2 logs malformed request targets, queries included.
         let audit = if self.audit_file.is_some() {
             "off"
         } else {
             "info"
         };
-        let own = format!("h2=info,{AUDIT_TARGET}={audit},{ACCESS_TARGET}={access}");
-        EnvFilter::builder().parse_lossy(format!("{},{own}", self.filter.0))
+        // At debug level h2 logs malformed request targets, queries included.
+        let fixed = format!("h2=info,{AUDIT_TARGET}={audit},{ACCESS_TARGET}={access}");
+        EnvFilter::builder().parse_lossy(format!("{},{fixed}", self.filter.0))
     }
 }
 

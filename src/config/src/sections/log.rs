@@ -15,12 +15,12 @@ pub(super) struct RawLog {
     /// For people, or one JSON object a line for machines.
     format: LogFormat,
     /// The least severe level to log, `error`, `warn`, `info`, `debug` or `trace`; or directives
-    /// such as `info,jitsi_auth_gateway::oidc=debug`.
+    /// such as `info,oidc=debug`.
     level: String,
     /// Whether to write one line for each request.
     access: bool,
-    /// A file for the audit lines, one JSON object a line, added to and opened anew on SIGHUP; or
-    /// `/dev/stdout`. Unless given, they are among the others.
+    /// The file for audit lines, one JSON object per line, appended to and reopened on SIGHUP; or
+    /// `/dev/stdout`. Standard error if not set.
     #[schemars(example = "/var/log/jitsi-auth-gateway/audit.json")]
     audit_file: Option<PathBuf>,
 }

@@ -118,7 +118,8 @@ label_values! {
         InvalidRequest = "invalid_request",
         /// The logout token is invalid.
         TokenRefused = "token_refused",
-        /// The token cannot be checked now: the provider's keys or the store are unavailable.
+        /// The token cannot be checked now: the provider's configuration or the token's key is not
+        /// known.
         Unavailable = "unavailable",
     }
 }
