@@ -59,7 +59,7 @@ impl Metrics {
         Self { registry }
     }
 
-    /// The exposition in the OpenMetrics 1.0 text format, of the media type [`OPENMETRICS`].
+    /// The exposition in the `OpenMetrics` 1.0 text format, of the media type [`OPENMETRICS`].
     pub fn encode(&self) -> String {
         let mut text = String::new();
         match encode(&mut text, &self.registry) {
@@ -70,7 +70,7 @@ impl Metrics {
     }
 }
 
-/// The media type of the exposition (OpenMetrics 1.0 § 4.1.1). Prometheus, `VictoriaMetrics`,
+/// The media type of the exposition (`OpenMetrics` 1.0 § 4.1.1). Prometheus, `VictoriaMetrics`,
 /// Grafana Alloy and the OpenTelemetry Collector read it.
 pub const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

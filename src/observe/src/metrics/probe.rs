@@ -47,6 +47,9 @@ struct LastProbe {
     at: Timestamp,
 }
 
+/// The value of a gauge.
+type Reading = fn(&LastProbe) -> f64;
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct VerdictLabels {
     backend: String,
@@ -114,7 +117,7 @@ impl Collector for ProbeMetrics {
             let ok = ConstGauge::new(i64::from(result.verdict == ProbeVerdict::Ok));
             ok.encode(family.encode_family(&labels)?)?;
         }
-        let gauges: [(&str, &str, fn(&LastProbe) -> f64); 2] = [
+        let gauges: [(&str, &str, Reading); 2] = [
             (
                 "backend_probe_duration",
                 "Duration of the last probe of the backend",

@@ -69,7 +69,7 @@ impl Collector for Process {
     }
 }
 
-/// The value of a line such as `Threads:	7` in `/proc/self/status`.
+/// The value of a line such as `Threads: 7` in `/proc/self/status`.
 fn field<'s>(status: &'s str, name: &str) -> Option<&'s str> {
     let mut lines = status.lines();
     lines
@@ -87,7 +87,7 @@ fn cpu_seconds() -> Option<f64> {
     cpu_of(&fs::read_to_string("/proc/self/stat").ok()?)
 }
 
-/// `utime` and `stime`, fields 14 and 15 of `/proc/self/stat` (proc_pid_stat(5)). The name of the
+/// `utime` and `stime`, fields 14 and 15 of `/proc/self/stat` (`proc_pid_stat(5)`). The name of the
 /// program, field 2, is in parentheses and may have spaces.
 fn cpu_of(stat: &str) -> Option<f64> {
     let (_, fields) = stat.rsplit_once(") ")?;
