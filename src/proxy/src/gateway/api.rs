@@ -287,11 +287,11 @@ fn bearer(headers: &HeaderMap) -> Result<Bearer, ApiError> {
         .ok_or(ApiError::NoKey)
 }
 
-async fn written<'r>(
-    caller: Caller<'r>,
+async fn written(
+    caller: Caller<'_>,
     operation: ApiOperation,
     request: Request<Incoming>,
-) -> Result<Written<'r>, ApiError> {
+) -> Result<Written<'_>, ApiError> {
     if !api::is_json(request.headers()) {
         return Err(ApiError::MediaType);
     }
