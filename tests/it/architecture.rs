@@ -102,7 +102,7 @@ fn sources(name: &str) -> Vec<(String, String)> {
             }
             if path.is_dir() {
                 directories.push(path);
-            } else if file.ends_with(".rs") {
+            } else if path.extension().is_some_and(|own| own == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
                 // A module of tests in the file itself is its end.
                 let code = match text.find("mod tests {") {

@@ -146,8 +146,9 @@ fn other_pages_and_tests_name_documented_metrics_only() {
     ];
     let docs = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
     let docs = docs.filter_map(|entry| {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        name.ends_with(".md").then(|| format!("docs/{name}"))
+        let path = entry.unwrap().path();
+        let is_page = path.extension().is_some_and(|extension| extension == "md");
+        is_page.then(|| format!("docs/{}", path.file_name().unwrap().display()))
     });
     for page in docs.chain(pages.map(ToOwned::to_owned)) {
         let text = repository(&page);

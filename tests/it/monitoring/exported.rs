@@ -1,4 +1,4 @@
-//! Reads the OpenMetrics exposition of `/metrics`.
+//! Reads the `OpenMetrics` exposition of `/metrics`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The PromQL expressions of dashboard and alerts.
+//! The `PromQL` expressions of dashboard and alerts.
 
 use std::collections::BTreeSet;
 

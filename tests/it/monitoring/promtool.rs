@@ -35,8 +35,8 @@ fn alerts_fire_in_the_scenarios_of_alerts_test_yaml() {
     promtool(&["test", "rules", "alerts.test.yaml"], "");
 }
 
-/// `check metrics` reads the older text format only; a backfill uses Prometheus' OpenMetrics parser,
-/// and wants a timestamp at each sample.
+/// `check metrics` reads the older text format only; a backfill uses Prometheus' `OpenMetrics`
+/// parser, and wants a timestamp at each sample.
 #[tokio::test]
 #[ignore = "needs promtool, named by GATEWAY_TEST_PROMTOOL"]
 async fn prometheus_parses_the_exposition_as_openmetrics() {
