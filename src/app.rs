@@ -51,7 +51,7 @@ pub enum StartError {
     Store(#[from] store::RedisSetupError),
     /// The trace exporter cannot be set up.
     #[error(transparent)]
-    Traces(#[from] traces::SetupError),
+    Traces(#[from] traces::TracesSetupError),
     /// A worker thread cannot be started.
     #[error(transparent)]
     Worker(#[from] WorkerStartError),

@@ -21,7 +21,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::lifecycle::Reload;
 use config::{Config, ConfigProblems, Environment};
 use model::clock::Clock;
-use observe::telemetry;
+use observe::logs;
 use proxy::api;
 
 /// The commands that serve. `main` passes them; tests pass functions that return at once.
@@ -225,12 +225,12 @@ impl CommandContext<'_, '_> {
         match command {
             Command::Run(file) => {
                 let (path, config) = file.load(self.environment)?;
-                let logs = telemetry::init(&config.log).map_err(anyhow::Error::from)?;
+                let logs = logs::init(&config.log).map_err(anyhow::Error::from)?;
                 let environment = self.environment.clone();
-                let reload: Reload = Box::new(move || {
-                    logs.reopen();
-                    config::load(&path, &environment)
-                });
+                let reload = Reload {
+                    read: Box::new(move || config::load(&path, &environment)),
+                    reopen_logs: Box::new(move || logs.reopen()),
+                };
                 (commands.run)(&config, &reload)?;
             }
             #[cfg(feature = "demo")]

@@ -24,11 +24,17 @@ use devkit::demo::{Demo, DemoPorts};
 #[cfg(feature = "demo")]
 use model::{clock::Clock, random::Random};
 #[cfg(feature = "demo")]
-use observe::telemetry;
+use observe::logs;
 use proxy::server::InheritedSockets;
 
-/// Loads the configuration again, from the same file and environment.
-pub type Reload = Box<dyn Fn() -> Result<Config, ConfigProblems> + Send>;
+/// How a running process loads its configuration and opens its log files again.
+pub struct Reload {
+    /// Loads the configuration from the same file and environment; called on SIGHUP and every
+    /// `reload_every`.
+    pub read: Box<dyn Fn() -> Result<Config, ConfigProblems> + Send>,
+    /// Opens the audit file again; called on SIGHUP only, after logrotate(8) renamed it.
+    pub reopen_logs: Box<dyn Fn() + Send>,
+}
 
 /// The signals that the process handles. While it exists, they do not terminate the process.
 #[derive(Debug)]
@@ -67,7 +73,7 @@ pub fn demo() -> anyhow::Result<()> {
     control_runtime()?.block_on(async {
         let signals = Signals::listen().context("cannot install signal handlers")?;
         let parts = Demo::prepare(DemoPorts::Usual, Clock::system(), Random::system()).await?;
-        telemetry::init(&parts.config.log)?;
+        logs::init(&parts.config.log)?;
         let gateway = app::start(&parts.config, StartOptions::default())?;
         parts.announce(&mut std::io::stdout())?;
         let neighbours = tokio::spawn(parts.services.run(stop.clone()));
@@ -104,7 +110,7 @@ async fn serve_until_stopped(
         let loaded = tokio::select! {
             signal = signals.recv() => match (signal, &mut watcher) {
                 (Signal::Stop, _) => break,
-                (Signal::Reload, Some(watcher)) => Some(watcher.load()),
+                (Signal::Reload, Some(watcher)) => Some(watcher.hang_up()),
                 (Signal::Reload, None) => None,
             },
             loaded = changed => Some(loaded),

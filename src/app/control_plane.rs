@@ -98,7 +98,6 @@ impl ControlPlane {
             revocations: Arc::clone(&self.revocations),
             presence: Arc::clone(&self.presence),
             store: Arc::clone(&self.store),
-            metrics: self.metrics.clone(),
         }
     }
 

@@ -120,3 +120,40 @@ fn a_doctor_without_configuration_or_checks_is_refused() {
     assert_eq!(exit, Exit::Refused);
     assert!(error.contains("there is no check"), "{error}");
 }
+
+#[tokio::test]
+async fn the_audit_file_is_reopened_on_sighup_and_not_at_each_poll() {
+    let parts = parts().await;
+    let file = config_file(&parts);
+    let directory = tempfile::tempdir().unwrap();
+    let audit_file = directory.path().join("audit.json");
+    let environment = Environment::from_variables([("GATEWAY__LOG__AUDIT_FILE", audit_file.to_str().unwrap())]);
+    let commands = Commands {
+        run: |config, reload| {
+            let path = config.log.audit_file.as_ref().expect("an audit file");
+            std::fs::remove_file(path)?;
+            // As at each poll of `reload_every`.
+            (reload.read)()?;
+            anyhow::ensure!(!path.exists(), "reopened by a poll");
+            // As on SIGHUP.
+            (reload.reopen_logs)();
+            anyhow::ensure!(path.exists(), "not reopened on SIGHUP");
+            Ok(())
+        },
+        #[cfg(feature = "demo")]
+        demo: || Ok(()),
+    };
+    let (mut output, mut error) = (Vec::new(), Vec::new());
+    let mut terminal = Terminal {
+        input: &mut &b""[..],
+        output: &mut output,
+        error: &mut error,
+    };
+    let exit = run(
+        ["gateway", "run", "--config", &file],
+        &environment,
+        commands,
+        &mut terminal,
+    );
+    assert_eq!(exit, Exit::Done, "{}", String::from_utf8_lossy(&error));
+}

@@ -35,9 +35,10 @@ impl<'r> ConfigWatcher<'r> {
         }
     }
 
-    /// Loads the configuration now, changed or not.
-    pub(super) fn load(&mut self) -> Result<Config, ConfigProblems> {
-        let loaded = (self.reload)();
+    /// SIGHUP: reopens the log files, and loads the configuration, changed or not.
+    pub(super) fn hang_up(&mut self) -> Result<Config, ConfigProblems> {
+        (self.reload.reopen_logs)();
+        let loaded = (self.reload.read)();
         self.last = Version::of(&loaded);
         loaded
     }
@@ -53,7 +54,7 @@ impl<'r> ConfigWatcher<'r> {
                 Some(interval) => interval.tick().await,
                 None => future::pending().await,
             };
-            let loaded = (self.reload)();
+            let loaded = (self.reload.read)();
             let version = Version::of(&loaded);
             if version != self.last {
                 self.last = version;
@@ -86,7 +87,11 @@ mod tests {
     use std::{
         fs,
         os::unix::fs::{PermissionsExt, symlink},
-        path::Path,
+        path::{Path, PathBuf},
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
     };
 
     use tokio::time::timeout;
@@ -150,6 +155,19 @@ enter = "{enter}"
         )
     }
 
+    /// Reads a file, and counts how often logs are reopened.
+    fn reload(file: PathBuf) -> (Reload, Arc<AtomicUsize>) {
+        let reopened = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&reopened);
+        let reload = Reload {
+            read: Box::new(move || config::load(&file, &Environment::default())),
+            reopen_logs: Box::new(move || {
+                count.fetch_add(1, Ordering::Relaxed);
+            }),
+        };
+        (reload, reopened)
+    }
+
     const MINUTE: Duration = Duration::from_mins(1);
 
     #[tokio::test(start_paused = true)]
@@ -159,8 +177,8 @@ enter = "{enter}"
         let of = |enter: &str| text(secret.path(), enter, "");
         let config = Mounted::new("..1", &[("gateway.toml", &of("member"))]);
         let file = config.path().join("gateway.toml");
-        let reload: Reload = Box::new(move || config::load(&file, &Environment::default()));
-        let mut watcher = ConfigWatcher::new(&reload, &reload().unwrap());
+        let (reload, reopened) = reload(file);
+        let mut watcher = ConfigWatcher::new(&reload, &(reload.read)().unwrap());
         assert!(
             timeout(MINUTE, watcher.changed()).await.is_err(),
             "nothing changed"
@@ -191,6 +209,9 @@ enter = "{enter}"
         // The valid version counts as changed again after the invalid one.
         config.swap("..4", &[("gateway.toml", &of("link"))]);
         assert!(watcher.changed().await.is_ok());
+        assert_eq!(reopened.load(Ordering::Relaxed), 0, "no poll reopens logs");
+        assert!(watcher.hang_up().is_ok());
+        assert_eq!(reopened.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -202,10 +223,11 @@ enter = "{enter}"
         let of = |enter: &str| text(secret.path(), enter, "reload_every = \"0s\"");
         let config = Mounted::new("..1", &[("gateway.toml", &of("member"))]);
         let file = config.path().join("gateway.toml");
-        let reload: Reload = Box::new(move || config::load(&file, &Environment::default()));
-        let mut watcher = ConfigWatcher::new(&reload, &reload().unwrap());
+        let (reload, reopened) = reload(file);
+        let mut watcher = ConfigWatcher::new(&reload, &(reload.read)().unwrap());
         config.swap("..2", &[("gateway.toml", &of("link"))]);
         assert!(timeout(MINUTE * 60, watcher.changed()).await.is_err());
-        assert!(watcher.load().is_ok());
+        assert!(watcher.hang_up().is_ok());
+        assert_eq!(reopened.load(Ordering::Relaxed), 1);
     }
 }

@@ -20,6 +20,7 @@ mod rooms;
 mod secrets;
 mod sign_in;
 mod stopping;
+mod strangers;
 mod transport;
 mod visits;
 mod without_provider;

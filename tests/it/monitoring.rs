@@ -1,4 +1,4 @@
-//! What is exported, what is documented, and what dashboard and alerts ask for are the same.
+//! The exposition, docs/metrics.md, dashboard, alerts and pages agree on metrics.
 
 mod audit;
 mod counted;
@@ -14,23 +14,29 @@ use std::{
 
 use self::{
     exported::{Exported, Family},
-    expressions::{Expression, alerts, panels},
+    expressions::{Expression, Matcher, alerts, panels},
 };
 use crate::support::site::Site;
 
-/// What is exported only by deployments that have a probe of the backend, or several shards.
-const ELSEWHERE: [&str; 2] = ["gateway_backend_probe_", "gateway_shard_"];
+/// Metrics of deployments with a login probe or several shards, which the test site has not.
+const ELSEWHERE: [&str; 2] = [
+    "jitsi_auth_gateway_backend_probe_",
+    "jitsi_auth_gateway_shard_",
+];
 
-/// Labels that Prometheus adds to what it scrapes, and those that it makes itself.
+/// Labels that Prometheus adds.
 const OF_PROMETHEUS: [&str; 6] = ["job", "namespace", "pod", "instance", "le", "alertname"];
 
 #[tokio::test]
-async fn every_exported_metric_is_documented_and_the_other_way_round() {
+async fn docs_metrics_md_lists_exactly_the_exposed_metrics() {
     let exported = Exported::of(&after_some_traffic().await);
     let documented = documented();
     for (name, family) in &exported.0 {
-        let said = documented.get(name);
-        assert_eq!(said, Some(family), "docs/metrics.md on {name}");
+        assert_eq!(
+            documented.get(name),
+            Some(family),
+            "docs/metrics.md on {name}"
+        );
     }
     for name in documented.keys() {
         let elsewhere = ELSEWHERE.iter().any(|prefix| name.starts_with(prefix));
@@ -43,7 +49,7 @@ async fn every_exported_metric_is_documented_and_the_other_way_round() {
     let text = after_some_traffic().await;
     for (label, value) in exported::values(&text) {
         let free = ["le", "hash", "version", "backend", "shard"].contains(&&*label);
-        // `1xx` to `5xx` are told as a range.
+        // The page has `1xx` to `5xx` as a range.
         let known = free || label == "status" || words.contains(&format!("`{value}`"));
         assert!(known, "{label}={value} is in no list of docs/metrics.md");
     }
@@ -51,8 +57,10 @@ async fn every_exported_metric_is_documented_and_the_other_way_round() {
 }
 
 #[tokio::test]
-async fn dashboard_and_alerts_ask_for_what_there_is() {
-    let mut there = Exported::of(&after_some_traffic().await).0;
+async fn dashboard_and_alerts_use_exposed_metrics_labels_and_values() {
+    let text = after_some_traffic().await;
+    let mut there = Exported::of(&text).0;
+    let known_values = exported::values(&text);
     for (name, family) in documented() {
         if ELSEWHERE.iter().any(|prefix| name.starts_with(prefix)) {
             there.entry(name).or_insert(family);
@@ -65,12 +73,18 @@ async fn dashboard_and_alerts_ask_for_what_there_is() {
         let names = expressions::metrics(text);
         assert!(!names.is_empty(), "{place} asks for nothing: {text}");
         let mut labels: BTreeSet<_> = OF_PROMETHEUS.map(str::to_owned).into();
-        for (name, selected) in names {
+        for (name, matchers) in names {
             let family = family_of(&there, &name);
             let family = family.unwrap_or_else(|| panic!("{place}: there is no {name}"));
-            for label in selected {
+            for Matcher { label, values } in matchers {
                 let known = family.labels.contains(&label) || OF_PROMETHEUS.contains(&&*label);
                 assert!(known, "{place}: {name} has no label {label}");
+                for value in values.iter().filter(|_| family.labels.contains(&label)) {
+                    // Shard states are exposed only with shards.
+                    let exposed =
+                        label == "state" || known_values.contains(&(label.clone(), value.clone()));
+                    assert!(exposed, "{place}: {label} of {name} is never {value}");
+                }
             }
             labels.extend(family.labels.iter().cloned());
             asked.insert(name);
@@ -91,7 +105,7 @@ async fn dashboard_and_alerts_ask_for_what_there_is() {
 }
 
 #[test]
-fn every_alert_says_what_to_do() {
+fn every_alert_has_texts_a_runbook_and_a_test() {
     let text = repository("deploy/monitoring/alerts.yaml");
     let remedies = repository("docs/alerts.md");
     let mut headings = remedies.matches("\n## ").count();
@@ -120,7 +134,43 @@ fn every_alert_says_what_to_do() {
 }
 
 #[test]
-fn the_chart_has_the_same_alerts_and_dashboard() {
+fn other_pages_and_tests_name_documented_metrics_only() {
+    let documented = documented();
+    let mut named = 0;
+    let pages = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "deploy/monitoring/alerts.test.yaml",
+        "deploy/helm/jitsi-auth-gateway/values.yaml",
+        "deploy/helm/jitsi-auth-gateway/values.schema.json",
+    ];
+    let docs = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    let docs = docs.filter_map(|entry| {
+        let path = entry.unwrap().path();
+        let is_page = path.extension().is_some_and(|extension| extension == "md");
+        is_page.then(|| format!("docs/{}", path.file_name().unwrap().display()))
+    });
+    for page in docs.chain(pages.map(ToOwned::to_owned)) {
+        let text = repository(&page);
+        for (at, _) in text.match_indices("jitsi_auth_gateway_") {
+            let name: String = text[at..]
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect();
+            assert!(family_of(&documented, &name).is_some(), "{page}: {name}");
+            named += 1;
+        }
+        let old = text.match_indices("gateway_").filter(|(at, _)| {
+            let before = text[..*at].chars().next_back();
+            before.is_none_or(|c| !c.is_ascii_alphanumeric() && c != '_' && c != '-')
+        });
+        assert_eq!(old.count(), 0, "{page} names a metric without its prefix");
+    }
+    assert!(named > 50, "{named}");
+}
+
+#[test]
+fn the_chart_has_copies_of_alerts_and_dashboard() {
     for name in ["alerts.yaml", "dashboard.json"] {
         let ours = repository(&format!("deploy/monitoring/{name}"));
         let charts = repository(&format!("deploy/helm/jitsi-auth-gateway/files/{name}"));
@@ -131,7 +181,8 @@ fn the_chart_has_the_same_alerts_and_dashboard() {
     }
 }
 
-/// Metrics of a gateway that was used, so that every family has a sample.
+/// The exposition of a gateway after a sign-in, a BOSH session and a WebSocket, so that every family
+/// has a sample.
 async fn after_some_traffic() -> String {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;

@@ -14,7 +14,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use model::random::Random;
-use observe::metrics::StoreMetrics;
+use observe::metrics::{StoreMetrics, StoreOutcome};
 use secrecy::SecretString;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -244,11 +244,11 @@ impl StoreState {
 
 impl StoreError {
     /// The `outcome` label in metrics.
-    pub const fn as_str(&self) -> &'static str {
+    pub const fn outcome(&self) -> StoreOutcome {
         match self {
-            Self::Unreachable(_) => "unreachable",
-            Self::Timeout => "timeout",
-            Self::Refused(_) => "refused",
+            Self::Unreachable(_) => StoreOutcome::Unreachable,
+            Self::Timeout => StoreOutcome::Timeout,
+            Self::Refused(_) => StoreOutcome::Refused,
         }
     }
 }

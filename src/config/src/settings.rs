@@ -14,7 +14,7 @@ use model::{
     shard::{ShardName, ShardState},
     token,
 };
-use observe::{telemetry, traces};
+use observe::{logs, traces};
 use proxy::{GuestSettings, reservation, server, upstream};
 
 use super::{fingerprint::fingerprint, public_url::PublicUrl, section_digests::SectionDigests};
@@ -49,9 +49,9 @@ pub struct Config {
     /// Origins of the sites that may embed rooms.
     pub embedding_sites: Vec<String>,
     /// Log format, filter and files.
-    pub log: telemetry::Settings,
+    pub log: logs::LogSettings,
     /// The trace exporter.
-    pub traces: Option<traces::Settings>,
+    pub traces: Option<traces::TracesSettings>,
     /// The interval at which the configuration is checked for changes; `None` disables it.
     pub reload_every: Option<Duration>,
     /// The digests of the sections as they were written.

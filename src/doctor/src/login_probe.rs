@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use http::uri::Authority;
 use model::{clock::Clock, policy::Role, random::Random, token};
-use observe::metrics::{ProbeMetrics, Verdict};
+use observe::metrics::{ProbeMetrics, ProbeVerdict};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -77,7 +77,7 @@ impl LoginProber {
         let probing = settings.backends.iter().map(|backend| async {
             let began = Instant::now();
             let probed = timeout(ROUND_TIMEOUT, self.probe(backend, &settings.token));
-            let verdict = probed.await.unwrap_or(Verdict::NoAnswer);
+            let verdict = probed.await.unwrap_or(ProbeVerdict::NoAnswer);
             self.record(backend, verdict, began.elapsed());
         });
         join_all(probing).await;
@@ -87,16 +87,16 @@ impl LoginProber {
     fn record(
         &self,
         ProbedBackend { name, xmpp, .. }: &ProbedBackend,
-        verdict: Verdict,
+        verdict: ProbeVerdict,
         took: Duration,
     ) {
-        let before = self.metrics.note(name, verdict, took, self.clock.now());
+        let before = self.metrics.record(name, verdict, took, self.clock.now());
         let reason = verdict.as_str();
         match (before, verdict) {
             (before, now) if before == Some(now) => {}
-            (None, Verdict::Ok) => {}
-            (_, Verdict::Ok) => info!(backend = name, "logins at Prosody work again"),
-            (_, Verdict::Open) => warn!(
+            (None, ProbeVerdict::Ok) => {}
+            (_, ProbeVerdict::Ok) => info!(backend = name, "logins at Prosody work again"),
+            (_, ProbeVerdict::Open) => warn!(
                 backend = name, %xmpp,
                 "Prosody accepts logins without a token; run the doctor"
             ),
@@ -108,11 +108,15 @@ impl LoginProber {
     }
 
     /// Logs in without a token first: an open Prosody is worse than one that is down.
-    async fn probe(&self, backend: &ProbedBackend, settings: &token::TokenSettings) -> Verdict {
+    async fn probe(
+        &self,
+        backend: &ProbedBackend,
+        settings: &token::TokenSettings,
+    ) -> ProbeVerdict {
         let server = XmppServer::prosody(Endpoint::plain(&backend.xmpp), &backend.domain);
         match self.log_in(&server, None).await {
-            Verdict::Ok => return Verdict::Open,
-            Verdict::Refused => {}
+            ProbeVerdict::Ok => return ProbeVerdict::Open,
+            ProbeVerdict::Refused => {}
             other => return other,
         }
         let tokens = TestTokens::new(settings, self.clock.clone(), self.random.clone());
@@ -120,11 +124,11 @@ impl LoginProber {
         match token {
             Ok(token) => self.log_in(&server, Some(&token)).await,
             // Users cannot log in either if no token can be signed.
-            Err(_) => Verdict::Refused,
+            Err(_) => ProbeVerdict::Refused,
         }
     }
 
-    async fn log_in(&self, server: &XmppServer, token: Option<&str>) -> Verdict {
+    async fn log_in(&self, server: &XmppServer, token: Option<&str>) -> ProbeVerdict {
         let mut session = match BoshSession::open(server, token, &self.random).await {
             Ok(session) => session,
             Err(error) => return verdict(&error),
@@ -132,8 +136,8 @@ impl LoginProber {
         let result = session.log_in().await;
         session.close().await;
         match result {
-            Ok(Ok(())) => Verdict::Ok,
-            Ok(Err(_)) => Verdict::Refused,
+            Ok(Ok(())) => ProbeVerdict::Ok,
+            Ok(Err(_)) => ProbeVerdict::Refused,
             Err(error) => verdict(&error),
         }
     }
@@ -145,11 +149,11 @@ impl LoginProber {
     }
 }
 
-fn verdict(error: &BoshError) -> Verdict {
+fn verdict(error: &BoshError) -> ProbeVerdict {
     match error {
-        BoshError::Http(_) => Verdict::Unreachable,
-        BoshError::NotBosh(_) | BoshError::Terminated(_) => Verdict::NoSession,
-        BoshError::Timeout(_) => Verdict::NoAnswer,
+        BoshError::Http(_) => ProbeVerdict::Unreachable,
+        BoshError::NotBosh(_) | BoshError::Terminated(_) => ProbeVerdict::NoSession,
+        BoshError::Timeout(_) => ProbeVerdict::NoAnswer,
     }
 }
 
@@ -201,7 +205,7 @@ mod tests {
         prober.round().await;
         assert_eq!(
             prober.metrics.verdicts().get("main"),
-            Some(&Verdict::Unreachable)
+            Some(&ProbeVerdict::Unreachable)
         );
     }
 
@@ -247,12 +251,12 @@ mod tests {
 
     #[tokio::test]
     async fn each_behaviour_of_prosody_has_its_verdict() {
-        let cases: [(Script, Verdict); 5] = [
-            (by_token, Verdict::Ok),
-            (|_| ACCEPTS, Verdict::Open),
-            (|_| REFUSES, Verdict::Refused),
-            (|_| TERMINATES, Verdict::NoSession),
-            (|_| "<html>It works!</html>", Verdict::NoSession),
+        let cases: [(Script, ProbeVerdict); 5] = [
+            (by_token, ProbeVerdict::Ok),
+            (|_| ACCEPTS, ProbeVerdict::Open),
+            (|_| REFUSES, ProbeVerdict::Refused),
+            (|_| TERMINATES, ProbeVerdict::NoSession),
+            (|_| "<html>It works!</html>", ProbeVerdict::NoSession),
         ];
         for (script, expected) in cases {
             let prober = prober(scripted(script).await);

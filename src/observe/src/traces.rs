@@ -1,8 +1,7 @@
-//! Traces for an OpenTelemetry collector: a span for each request, continued from a proxy that is
-//! trusted and continued by Jitsi's web server.
+//! Traces for an OpenTelemetry collector: a span per request, whose parent may be a trusted proxy's
+//! span and whose child may be a span of Jitsi's web server.
 //!
-//! They are there only in programs that are built with the feature `otel`; in others
-//! [`Traces`] cannot be made, and whoever configures it is told so.
+//! Without the feature `otel`, [`Traces`] has no values and [`Traces::start`] returns an error.
 
 #[cfg(not(feature = "otel"))]
 mod absent;
@@ -14,31 +13,31 @@ use std::fmt;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 #[cfg(not(feature = "otel"))]
-pub use self::absent::{Span, Traces};
+pub use self::absent::{RequestSpan, Traces};
 #[cfg(feature = "otel")]
-pub use self::export::{Span, Traces};
+pub use self::export::{RequestSpan, Traces};
 
-/// Where traces go.
+/// The section `[traces]`.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// The collector's address for traces, as `http://collector:4318/v1/traces`.
+pub struct TracesSettings {
+    /// The collector's OTLP/HTTP endpoint, for example `http://collector:4318/v1/traces`.
     pub endpoint: Uri,
-    /// How many of a hundred requests are traced of which no trusted proxy has decided.
+    /// Percentage of requests traced, where no trusted proxy made the sampling decision.
     pub percent: u8,
 }
 
-/// Why there are no traces.
+/// Why traces cannot be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// The program was built without them.
-    #[error("this program was built without the feature otel, so it sends no traces")]
+pub enum TracesSetupError {
+    /// Built without the feature `otel`.
+    #[error("the program was built without the feature otel")]
     Absent,
-    /// The library cannot use the settings.
-    #[error("traces cannot be set up: {0}")]
+    /// The exporter refused the settings.
+    #[error("cannot set up the trace exporter: {0}")]
     Exporter(String),
 }
 
-/// The place of a span in its trace, as the header `traceparent` (W3C Trace Context § 3.2).
+/// The header `traceparent` (W3C Trace Context § 3.2).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Traceparent {
     trace: [u8; 16],
@@ -49,14 +48,11 @@ pub struct Traceparent {
 // === impl Traceparent ===
 
 impl Traceparent {
-    /// The header for a request that continues the trace. What came as such a header, and what else
-    /// belongs to it, is replaced.
+    /// Sets the header on an upstream request, and removes the client's `tracestate` and `baggage`.
     pub fn put(self, headers: &mut HeaderMap) {
         let value = HeaderValue::try_from(self.to_string());
-        headers.insert(
-            TRACEPARENT,
-            value.expect("hexadecimal digits can stand in a header"),
-        );
+        // Infallible: hexadecimal digits and hyphens.
+        headers.insert(TRACEPARENT, value.expect("visible ASCII"));
         headers.remove("tracestate");
         headers.remove("baggage");
     }
@@ -82,7 +78,7 @@ impl fmt::Debug for Traceparent {
     }
 }
 
-/// Whether a program was built so that it can send traces.
+/// Whether the feature `otel` is enabled.
 pub const ARE_BUILT_IN: bool = cfg!(feature = "otel");
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -92,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_header_replaces_what_came() {
+    fn put_replaces_the_trace_headers_of_the_client() {
         let traceparent = Traceparent {
             trace: [0xab; 16],
             span: [1, 2, 3, 4, 5, 6, 7, 8],

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use model::jws::TokenError;
+use observe::metrics::SignInReason;
 
 use crate::FetchError;
 
@@ -132,6 +133,34 @@ impl AuthenticationError {
             Self::UserinfoUnreadable => "userinfo_unreadable",
             Self::UserinfoSubject => "userinfo_subject_wrong",
             Self::NoId => "id_claim_missing",
+        }
+    }
+
+    /// The label of metrics, coarser than [`Self::as_str`].
+    pub const fn reason(&self) -> SignInReason {
+        match self {
+            Self::NotReady => SignInReason::ProviderNotReady,
+            Self::ResponseIssuer | Self::ResponseWithoutIssuer => SignInReason::WrongIssuer,
+            Self::Cancelled => SignInReason::Cancelled,
+            Self::InteractionNeeded => SignInReason::InteractionNeeded,
+            Self::ProviderTrouble => SignInReason::ProviderTrouble,
+            Self::RequestRefused => SignInReason::RequestRefused,
+            Self::TokenEndpoint(_) => SignInReason::TokenEndpoint,
+            Self::CodeRefused => SignInReason::CodeRefused,
+            Self::ClientRefused => SignInReason::ClientRefused,
+            Self::TokenRefused | Self::TokenUnreadable | Self::NoIdToken => {
+                SignInReason::TokenRefused
+            }
+            Self::IdToken(_)
+            | Self::Nonce
+            | Self::AccessTokenHash
+            | Self::NoSubject
+            | Self::SubjectTooLong => SignInReason::IdToken,
+            Self::UserinfoEndpoint(_)
+            | Self::UserinfoStatus(_)
+            | Self::UserinfoUnreadable
+            | Self::UserinfoSubject => SignInReason::Userinfo,
+            Self::NoId => SignInReason::IdClaim,
         }
     }
 

@@ -17,7 +17,7 @@ use hyper_util::{
     },
     rt::{TokioExecutor, TokioTimer},
 };
-use observe::metrics::ProviderMetrics;
+use observe::metrics::{ProviderMetrics, ProviderOutcome, ProviderRequest};
 use rustls::ClientConfig;
 use url::Url;
 
@@ -124,12 +124,12 @@ impl Fetcher {
             .await
             .unwrap_or(Err(FetchError::Timeout));
         let outcome = match &result {
-            Ok(response) if response.status().is_success() => "ok",
-            Ok(_) => "refused",
-            Err(error) => error.as_str(),
+            Ok(response) if response.status().is_success() => ProviderOutcome::Ok,
+            Ok(_) => ProviderOutcome::Refused,
+            Err(error) => error.outcome(),
         };
         self.metrics
-            .asked(endpoint.as_str(), outcome, start.elapsed());
+            .count_request(endpoint.label(), outcome, start.elapsed());
         result
     }
 
@@ -172,13 +172,13 @@ impl Fetcher {
 // === impl Endpoint ===
 
 impl Endpoint {
-    /// Value of the metric label `request`.
-    const fn as_str(self) -> &'static str {
+    /// The metric label `request`.
+    const fn label(self) -> ProviderRequest {
         match self {
-            Self::Discovery => "description",
-            Self::KeySet => "keys",
-            Self::Token => "tokens",
-            Self::Userinfo => "userinfo",
+            Self::Discovery => ProviderRequest::Description,
+            Self::KeySet => ProviderRequest::Keys,
+            Self::Token => ProviderRequest::Tokens,
+            Self::Userinfo => ProviderRequest::Userinfo,
         }
     }
 }
@@ -186,15 +186,15 @@ impl Endpoint {
 // === impl FetchError ===
 
 impl FetchError {
-    /// Value of the metric label `outcome`; stable.
-    pub const fn as_str(&self) -> &'static str {
+    /// The metric label `outcome`.
+    const fn outcome(&self) -> ProviderOutcome {
         match self {
-            Self::Unreachable(_) => "unreachable",
-            Self::Broken(_) => "broken_off",
-            Self::Timeout => "timeout",
-            Self::TooLarge => "too_large",
-            Self::Redirected(_) => "redirected",
-            Self::Overloaded(_) => "overloaded",
+            Self::Unreachable(_) => ProviderOutcome::Unreachable,
+            Self::Broken(_) => ProviderOutcome::BrokenOff,
+            Self::Timeout => ProviderOutcome::Timeout,
+            Self::TooLarge => ProviderOutcome::TooLarge,
+            Self::Redirected(_) => ProviderOutcome::Redirected,
+            Self::Overloaded(_) => ProviderOutcome::Overloaded,
         }
     }
 

@@ -23,7 +23,7 @@ use cluster::{placement::Placement, presence::Presence, revocation::Revocations,
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use observe::metrics::{ControlMetrics, Format, Metrics, ProbeMetrics};
+use observe::metrics::{ControlMetrics, Metrics, OPENMETRICS, ProbeMetrics};
 use oidc::{ProviderStatus, RelyingParty};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
@@ -88,7 +88,7 @@ impl AdminServer {
         match request.uri().path() {
             "/livez" => text(StatusCode::OK, PLAIN, "alive\n".into()),
             "/readyz" => self.readiness(),
-            "/metrics" => self.metrics(Format::accepted(request.headers())),
+            "/metrics" => self.metrics(),
             _ => text(
                 StatusCode::NOT_FOUND,
                 PLAIN,
@@ -97,7 +97,7 @@ impl AdminServer {
         }
     }
 
-    fn metrics(&self, format: Format) -> Response<Full<Bytes>> {
+    fn metrics(&self) -> Response<Full<Bytes>> {
         let set = |gauge: &Gauge, n: usize| gauge.set(i64::try_from(n).unwrap_or(i64::MAX));
         let totals = self.presence.totals();
         let (rooms, people) = (totals.rooms, totals.occupants);
@@ -109,8 +109,8 @@ impl AdminServer {
         }
         let ready = !self.draining.is_cancelled();
         set(&self.control.ready, usize::from(ready));
-        let body = self.metrics.encode(format);
-        text(StatusCode::OK, format.content_type(), body)
+        let body = self.metrics.encode();
+        text(StatusCode::OK, OPENMETRICS, body)
     }
 }
 

@@ -1,7 +1,7 @@
-//! The lines that the request path writes: who entered what as what, what failed, what was asked.
+//! Access and audit lines: admission, refusal, sign-in, revocation, API calls; `docs/logs.md`.
 //!
-//! No line has a query, a cookie, a header or a token in it. Names of rooms and people are written
-//! as fields, which the subscriber escapes.
+//! No line has a query, cookie, header or token. Names of rooms and people are fields, which the
+//! subscriber escapes.
 
 use std::time::Duration;
 
@@ -18,8 +18,9 @@ use model::{
     route::{Label, Transport},
     session::{Pass, Principal, Session},
 };
+use observe::metrics::{ApiOperation, ApiOutcome};
 
-/// One request's line, written when it is answered.
+/// The access line of a request, written with its response.
 #[derive(Debug)]
 pub(crate) struct AccessLine {
     method: Method,
@@ -28,7 +29,7 @@ pub(crate) struct AccessLine {
     id: String,
 }
 
-/// Whose visit to which room a line is about.
+/// The session and room of a line.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Who<'w> {
     pub(crate) principal: &'w Principal,
@@ -61,7 +62,7 @@ impl AccessLine {
     }
 }
 
-/// Somebody was let into a room: a token was minted for one connection.
+/// A visitor was admitted: a backend token was minted for one connection.
 pub(crate) fn admitted(
     admitted: &Admitted<'_>,
     role: &'static str,
@@ -86,7 +87,7 @@ pub(crate) fn admitted(
     );
 }
 
-/// Somebody used a link.
+/// A link was used.
 pub(crate) fn invited(
     pass: &Pass,
     room: &RoomKey,
@@ -107,7 +108,7 @@ pub(crate) fn invited(
     );
 }
 
-/// Another system's token vouched for somebody.
+/// An integration's token vouched for a user.
 pub(crate) fn vouched(pass: &Pass, room: &RoomKey, integration: &str, context: &RequestContext) {
     info!(
         target: "audit",
@@ -121,7 +122,7 @@ pub(crate) fn vouched(pass: &Pass, room: &RoomKey, integration: &str, context: &
     );
 }
 
-/// Somebody went on from the browser into an app.
+/// A handoff token was issued, to continue in a native app.
 pub(crate) fn handed_over(principal: &Principal, room: &RoomKey, context: &RequestContext) {
     info!(
         target: "audit",
@@ -134,7 +135,7 @@ pub(crate) fn handed_over(principal: &Principal, room: &RoomKey, context: &Reque
     );
 }
 
-/// Somebody was not let in.
+/// The policy refused a visitor with a session.
 pub(crate) fn refused(
     principal: &Principal,
     room: &RoomKey,
@@ -153,8 +154,8 @@ pub(crate) fn refused(
     );
 }
 
-/// Somebody's WebSocket or BOSH session ended by itself: `closed` by either side, `broken` off, or
-/// `vanished`, so that Prosody gave it up.
+/// A WebSocket or BOSH session ended: `closed` by either side, connection `broken`, or `vanished`
+/// without a request until Prosody's timeout.
 pub(crate) fn left(
     who: &Who<'_>,
     transport: Transport,
@@ -173,12 +174,12 @@ pub(crate) fn left(
     );
 }
 
-/// The gateway ended somebody's WebSocket or BOSH session.
+/// The gateway closed a WebSocket or BOSH session.
 pub(crate) fn cut(who: &Who<'_>, transport: Transport, end: CloseReason, context: &RequestContext) {
     info!(
         target: "audit",
         event = "cut",
-        reason = end.as_str(),
+        reason = end.reason().as_str(),
         room = %who.room,
         transport = transport.as_str(),
         subject = who.principal.identity().subject,
@@ -187,7 +188,7 @@ pub(crate) fn cut(who: &Who<'_>, transport: Transport, end: CloseReason, context
     );
 }
 
-/// A sign-in ended.
+/// A sign-in completed.
 pub(crate) fn signed_in(session: &Session, context: &RequestContext) {
     info!(
         target: "audit",
@@ -199,7 +200,7 @@ pub(crate) fn signed_in(session: &Session, context: &RequestContext) {
     );
 }
 
-/// Somebody signed out.
+/// A user signed out.
 pub(crate) fn signed_out(session: &Session, context: &RequestContext) {
     info!(
         target: "audit",
@@ -210,7 +211,7 @@ pub(crate) fn signed_out(session: &Session, context: &RequestContext) {
     );
 }
 
-/// The provider ended sessions.
+/// The provider ended sessions by a back-channel logout.
 pub(crate) fn logged_out_by_provider(selector: &Selector, context: &RequestContext) {
     let (by, id) = match selector {
         Selector::Session(id) => ("session", id.as_str()),
@@ -229,7 +230,7 @@ pub(crate) fn logged_out_by_provider(selector: &Selector, context: &RequestConte
     );
 }
 
-/// An operator put somebody out, or made a link worthless.
+/// An operator revoked sessions or a link.
 pub(crate) fn operator_revoked(by: &'static str, id: &str) {
     info!(
         target: "audit",
@@ -239,9 +240,9 @@ pub(crate) fn operator_revoked(by: &'static str, id: &str) {
     );
 }
 
-/// Another system used the API.
+/// A request to the API was carried out.
 pub(crate) fn called(
-    call: &'static str,
+    operation: ApiOperation,
     about: &str,
     caller: &Caller<'_>,
     context: &RequestContext,
@@ -249,7 +250,7 @@ pub(crate) fn called(
     info!(
         target: "audit",
         event = "api",
-        call,
+        call = operation.as_str(),
         about,
         integration = caller.integration.id(),
         key = caller.key,
@@ -258,23 +259,55 @@ pub(crate) fn called(
     );
 }
 
-/// A request was not answered as meant. Faults of ours and of our neighbours are for the operator,
-/// and so is why another system's token does not work; those of clients are not.
-pub(crate) fn failed(failure: &RequestError, route: &'static str, context: &RequestContext) {
+/// The API refused a key, or an integration's access to a foreign room or link. `suppressed` lines
+/// of such refusals were not written before this one.
+pub(crate) fn api_refused(
+    outcome: ApiOutcome,
+    operation: ApiOperation,
+    caller: Option<&Caller<'_>>,
+    suppressed: u64,
+    context: &RequestContext,
+) {
+    info!(
+        target: "audit",
+        event = "api_refused",
+        reason = outcome.as_str(),
+        call = operation.as_str(),
+        integration = caller.map(|caller| caller.integration.id()),
+        key = caller.map(|caller| caller.key),
+        suppressed,
+        client.addr = %context.client,
+        request = %context.id,
+    );
+}
+
+/// A request failed. Faults of the gateway and its upstreams are warnings; a refused token of an
+/// integration or app is audited as far as `permit_line` permits; clients' faults are debug, and so
+/// is an unavailable provider, whose own log line and metric tell once what each request would tell.
+pub(crate) fn failed(
+    failure: &RequestError,
+    route: Label,
+    context: &RequestContext,
+    permit_line: impl FnOnce() -> Option<u64>,
+) {
+    let route = route.as_str();
     if let Some(reason) = failure.token_reason() {
-        info!(
-            target: "audit",
-            event = "token_refused",
-            reason,
-            error = %failure,
-            route,
-            client.addr = %context.client,
-            request = %context.id,
-        );
-    } else if failure.is_ours() {
+        if let Some(suppressed) = permit_line() {
+            info!(
+                target: "audit",
+                event = "token_refused",
+                reason,
+                error = %failure,
+                route,
+                suppressed,
+                client.addr = %context.client,
+                request = %context.id,
+            );
+        }
+    } else if failure.is_ours() && !matches!(failure, RequestError::ProviderUnavailable) {
         let cause = std::error::Error::source(failure).map(ToString::to_string);
-        warn!(error = %failure, cause, route, request = %context.id, "a request failed");
+        warn!(error = %failure, cause, route, request = %context.id, "request failed");
     } else {
-        debug!(error = %failure, route, client.addr = %context.client, request = %context.id, "a request was refused");
+        debug!(error = %failure, route, client.addr = %context.client, request = %context.id, "request refused");
     }
 }

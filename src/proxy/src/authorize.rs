@@ -175,7 +175,7 @@ impl Worker {
         let continues = intent == Intent::Poll
             && matches!(admission, Admission::Admit(_) | Admission::Guest { .. });
         if !continues {
-            self.metrics.decided(admission.as_str());
+            self.metrics.count_admission(&admission);
         }
         Denial::of(admission, principal).map_err(|denial| {
             if let (Denial::Refused(refusal), Some(principal)) = (&denial, principal) {

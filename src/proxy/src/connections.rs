@@ -10,6 +10,7 @@ use tokio::{
 use crate::{DrainSchedule, shard_upstreams::RoomShard};
 use cluster::revocation::{Cause, Revocations};
 use model::{random::Random, room::RoomKey, session::Principal};
+use observe::metrics::CutReason;
 
 /// The open WebSockets and long polls of one worker.
 #[derive(Clone, Debug, Default)]
@@ -211,14 +212,17 @@ impl Drop for Registration {
 // === impl CloseReason ===
 
 impl CloseReason {
-    /// The word for metrics and the audit line.
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// The label of metrics and the audit line.
+    pub(crate) const fn reason(self) -> CutReason {
         match self {
-            Self::Revoked(cause) => cause.as_str(),
-            Self::Expired => "expired",
-            Self::Shutdown => "shutdown",
-            Self::Moved => "moved",
-            Self::Refused => "rules",
+            Self::Revoked(Cause::SignOut) => CutReason::SignOut,
+            Self::Revoked(Cause::BackChannel) => CutReason::BackChannel,
+            Self::Revoked(Cause::Link) => CutReason::Link,
+            Self::Revoked(Cause::Operator) => CutReason::Operator,
+            Self::Expired => CutReason::Expired,
+            Self::Shutdown => CutReason::Shutdown,
+            Self::Moved => CutReason::Moved,
+            Self::Refused => CutReason::Rules,
         }
     }
 

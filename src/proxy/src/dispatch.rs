@@ -64,7 +64,7 @@ impl Worker {
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let took = started.elapsed();
-        worker.metrics.answered(label, answer.status(), took);
+        worker.metrics.count_response(label, answer.status(), took);
         if let Some((span, method)) = span {
             span.end(&method, label, answer.status(), context.id.to_string());
         }
@@ -149,7 +149,7 @@ impl Worker {
         responder: &Responder,
         context: RequestContext,
     ) -> Response<Body> {
-        audit::failed(failure, label.as_str(), &context);
+        audit::failed(failure, label, &context, || self.permit_line(&context));
         self.count_failure(failure, label);
         let sites = (label == Label::Room).then(|| self.sites_shown(failure, responder));
         failure.answer(responder, &self.state.pages, sites.as_deref())

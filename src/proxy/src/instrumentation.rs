@@ -7,8 +7,8 @@ use http::{Method, Request};
 use crate::{Connection, RequestContext, RequestError, Worker, audit};
 use model::route::{Label, Transport};
 use observe::{
-    metrics::{Limit, Upstream, WorkerMetrics},
-    traces::Span,
+    metrics::{LimitKind, UpstreamFailure, UpstreamKind, WorkerMetrics},
+    traces::RequestSpan,
 };
 
 /// A long poll under way; dropped before it was answered, it says that its connection broke.
@@ -34,7 +34,7 @@ impl Worker {
         request: &Request<B>,
         connection: Connection,
         context: &mut RequestContext,
-    ) -> Option<(Span, Method)> {
+    ) -> Option<(RequestSpan, Method)> {
         let traces = self.state.traces.as_ref()?;
         let trusted = !connection.anonymous && self.state.trusted_proxies.contains(connection.peer);
         let span = traces.begin(trusted.then(|| request.headers()));
@@ -42,16 +42,23 @@ impl Worker {
         Some((span, request.method().clone()))
     }
 
+    /// Whether an audit line that a stranger caused may be written, and how many were suppressed.
+    pub(crate) fn permit_line(&self, context: &RequestContext) -> Option<u64> {
+        let now = self.state.clock.now();
+        self.state.line_limit.permit(context.client.ip(), now)
+    }
+
     /// Waits for the head of an upstream's answer, and counts how long that took.
     pub(crate) async fn timed<T, E>(
         &self,
-        upstream: Upstream,
+        upstream: UpstreamKind,
         responder: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let began = Instant::now();
         let outcome = responder.await;
         if outcome.is_ok() {
-            self.metrics.upstream_answered(upstream, began.elapsed());
+            self.metrics
+                .count_upstream_response(upstream, began.elapsed());
         }
         outcome
     }
@@ -59,15 +66,20 @@ impl Worker {
     /// Counts what a failure says of our neighbours and limits.
     pub(crate) fn count_failure(&self, failure: &RequestError, route: Label) {
         let upstream = match route {
-            Label::Bosh | Label::WebSocket => Upstream::Xmpp,
-            _ => Upstream::Web,
+            Label::Bosh | Label::WebSocket => UpstreamKind::Xmpp,
+            _ => UpstreamKind::Web,
         };
         match failure {
-            RequestError::Upstream(error) => self.metrics.upstream_failed(upstream, error.as_str()),
-            RequestError::UpstreamAnswer(_) => self.metrics.upstream_failed(upstream, "nonsense"),
-            RequestError::TooLarge => self.metrics.limited(Limit::Body),
-            RequestError::BodyLost => self.metrics.limited(Limit::BodyTime),
-            RequestError::TooManyStreams => self.metrics.limited(Limit::Events),
+            RequestError::Upstream(error) => {
+                self.metrics.count_upstream_failure(upstream, error.kind())
+            }
+            RequestError::UpstreamAnswer(_) => {
+                self.metrics
+                    .count_upstream_failure(upstream, UpstreamFailure::InvalidResponse);
+            }
+            RequestError::TooLarge => self.metrics.count_limit(LimitKind::Body),
+            RequestError::BodyLost => self.metrics.count_limit(LimitKind::BodyTime),
+            RequestError::TooManyStreams => self.metrics.count_limit(LimitKind::Events),
             _ => {}
         }
     }

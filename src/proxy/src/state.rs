@@ -26,7 +26,7 @@ use model::{
     session::{PassCookies, SessionCodec, SessionSettings, SignInCookies},
     token::{self, ClientTokens, Minter, PublishedKeys, SignerError},
 };
-use observe::{metrics::ControlMetrics, traces::Traces};
+use observe::{logs::LineLimit, traces::Traces};
 use oidc::RelyingParty;
 use pages::{Pages, StartPage, inject::Injector};
 
@@ -116,7 +116,8 @@ pub struct SharedState {
     pub(crate) jitsi: Option<JitsiBackend>,
     pub(crate) api_answers: Sealer,
     pub(crate) control: Handle,
-    pub(crate) control_metrics: ControlMetrics,
+    /// Bounds the audit lines that strangers can cause.
+    pub(crate) line_limit: LineLimit,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) access_log: bool,
@@ -154,8 +155,6 @@ pub struct Control {
     pub presence: Arc<Presence>,
     /// What replicas share.
     pub store: Arc<dyn Store>,
-    /// Counters away from the data path.
-    pub metrics: ControlMetrics,
 }
 
 /// Why the request path cannot be set up.
@@ -271,7 +270,7 @@ impl SharedState {
             jitsi,
             api_answers: keyring.sealer(Purpose::ApiAnswer, &origin),
             control: control.runtime,
-            control_metrics: control.metrics,
+            line_limit: LineLimit::default(),
             clock,
             random,
             access_log: settings.access_log,

@@ -342,7 +342,7 @@ async fn a_key_makes_so_many_requests_and_then_waits() {
     let page = school.get("rooms/school-1").await;
     assert_eq!(problem(&page), told(429, "too_many_requests"));
     assert_eq!(page.headers[header::RETRY_AFTER], "1");
-    let limited = "gateway_limits_total{limit=\"api_requests\"} 1\n";
+    let limited = "jitsi_auth_gateway_limits_total{limit=\"api_requests\"} 1\n";
     assert!(site.metrics().await.contains(limited));
     let shop = System::with_key(&site, SHOP_KEY);
     assert_eq!(shop.get("rooms/acme/sale").await.status, StatusCode::OK);
@@ -384,4 +384,49 @@ async fn the_document_is_served_and_fresh_in_the_repository() {
     let written = fs::read_to_string(path).unwrap();
     let remedy = "run `cargo run -- config openapi > config/openapi.json`";
     assert!(written == format!("{served:#}\n"), "{remedy}");
+}
+
+#[tokio::test]
+async fn refused_keys_and_foreign_rooms_and_links_are_audited_and_counted() {
+    let logs = Logs::keep();
+    let site = site().await;
+    let guess = "guessed-key-000000000000000000000000000001";
+    for _ in 0..5 {
+        let page = System::with_key(&site, guess).get("rooms/school-1").await;
+        assert_eq!(problem(&page), told(401, "key_unknown"));
+    }
+    // The bound is per address and minute.
+    site.hand.advance(Duration::from_mins(1));
+    let school = System::with_key(&site, SCHOOL_KEY);
+    let page = school.get("rooms/acme/sale").await;
+    assert_eq!(problem(&page), told(403, "room_foreign"));
+    site.hand.advance(Duration::from_mins(1));
+    let foreign = school.send(Method::DELETE, "links/shop_AAAAAAAAAAAAAAAA", "");
+    assert_eq!(problem(&foreign.await), told(404, "not_found"));
+    let metrics = site.metrics().await;
+    for (operation, outcome, times) in [
+        ("room", "key_unknown", 5),
+        ("room", "foreign", 1),
+        ("revoke_link", "foreign", 1),
+        ("room", "ok", 0),
+    ] {
+        let line = format!(
+            "jitsi_auth_gateway_api_requests_total{{operation=\"{operation}\",outcome=\"{outcome}\"}} {times}\n"
+        );
+        assert!(metrics.contains(&line), "{line} in\n{metrics}");
+    }
+    let audit = logs.audit();
+    assert!(!audit.contains(guess));
+    let lines: Vec<Value> = audit
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &Value| line["event"] == "api_refused" && line["suppressed"] != 0)
+        .collect();
+    // Four of the five guesses were left out; the next line has their number.
+    let foreign_room = lines.iter().find(|line| line["suppressed"] == 4);
+    let foreign_room = foreign_room.unwrap_or_else(|| panic!("{audit}"));
+    assert_eq!(foreign_room["reason"], "foreign");
+    assert_eq!(foreign_room["call"], "room");
+    assert_eq!(foreign_room["integration"], "school");
+    assert_eq!(foreign_room["key"], "main");
 }

@@ -59,11 +59,15 @@ async fn the_rules_decide_and_say_so() {
     assert!(refused.contains("policy-violation"), "{refused}");
     let metrics = site.metrics().await;
     assert!(
-        metrics.contains("gateway_admissions_total{outcome=\"refused\",reason=\"not_allowed\"} 3"),
+        metrics.contains(
+            "jitsi_auth_gateway_admissions_total{outcome=\"refused\",reason=\"not_allowed\"} 3"
+        ),
         "{metrics}"
     );
     assert!(
-        metrics.contains("gateway_admissions_total{outcome=\"admitted\",reason=\"moderator\"} 1"),
+        metrics.contains(
+            "jitsi_auth_gateway_admissions_total{outcome=\"admitted\",reason=\"moderator\"} 1"
+        ),
         "{metrics}"
     );
 }

@@ -91,7 +91,7 @@ async fn nobody_listens_more_often_than_anybody_needs() {
         assert!(open.len() <= 32);
     };
     assert_eq!(refused, StatusCode::TOO_MANY_REQUESTS);
-    let limited = "gateway_limits_total{limit=\"event_streams\"} 1\n";
+    let limited = "jitsi_auth_gateway_limits_total{limit=\"event_streams\"} 1\n";
     assert!(site.metrics().await.contains(limited));
     let mia = site.signed_in("mia").await;
     let other = mia.listen("/_gateway/events?room=x&call=1").await;

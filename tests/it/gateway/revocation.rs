@@ -81,10 +81,10 @@ async fn signing_out_ends_sockets_and_polls_of_this_session_only() {
     }
     let metrics = site.metrics().await;
     for line in [
-        "gateway_cuts_total{transport=\"websocket\",reason=\"sign_out\"} 2",
-        "gateway_cuts_total{transport=\"bosh\",reason=\"sign_out\"} 1",
-        "gateway_streams_open{kind=\"websocket\"} 2",
-        "gateway_streams_open{kind=\"bosh\"} 0",
+        "jitsi_auth_gateway_cuts_total{transport=\"websocket\",reason=\"sign_out\"} 2",
+        "jitsi_auth_gateway_cuts_total{transport=\"bosh\",reason=\"sign_out\"} 1",
+        "jitsi_auth_gateway_streams_open{kind=\"websocket\"} 2",
+        "jitsi_auth_gateway_streams_open{kind=\"bosh\"} 0",
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");
     }
@@ -143,7 +143,7 @@ async fn an_operator_ends_what_somebody_has_open() {
     let refused = max.socket("room=x").await.unwrap_err();
     assert_eq!(refused, StatusCode::FORBIDDEN);
     assert!(mia.socket("room=x").await.is_ok());
-    let cut = "gateway_cuts_total{transport=\"websocket\",reason=\"operator\"} 2";
+    let cut = "jitsi_auth_gateway_cuts_total{transport=\"websocket\",reason=\"operator\"} 2";
     site.wait_for("both are counted", async || {
         site.metrics().await.contains(cut)
     })

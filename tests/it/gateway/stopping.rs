@@ -70,7 +70,7 @@ async fn a_stop_finishes_what_is_under_way_and_closes_sockets() {
     assert!(reasons.contains("stopping"), "{reasons}");
     let metrics = probe.get_plain(&format!("http://{admin}/metrics")).await;
     assert!(
-        metrics.text().contains("\ngateway_ready 0\n"),
+        metrics.text().contains("\njitsi_auth_gateway_ready 0\n"),
         "{metrics:?}"
     );
     // Balancers have not noticed yet.

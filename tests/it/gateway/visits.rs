@@ -248,7 +248,7 @@ async fn new_rules_put_out_whom_they_refuse_and_nobody_else() {
     of_max.send(ping).await.unwrap();
     let pong = of_max.next().await.unwrap().unwrap();
     assert!(matches!(pong, Message::Pong(_)), "{pong:?}");
-    let cut = "gateway_cuts_total{transport=\"websocket\",reason=\"rules\"} 1";
+    let cut = "jitsi_auth_gateway_cuts_total{transport=\"websocket\",reason=\"rules\"} 1";
     site.wait_for("it is counted", async || site.metrics().await.contains(cut))
         .await;
 }

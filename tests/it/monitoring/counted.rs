@@ -1,4 +1,4 @@
-//! What happens is counted, each in its place.
+//! Counters move with the events that they count.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     support::site::{ORIGIN, Site},
 };
 
-/// The sum of all samples that begin like this.
+/// The sum of all samples with this prefix.
 fn total(metrics: &str, sample: &str) -> u64 {
     let lines = metrics.lines().filter_map(|line| line.strip_prefix(sample));
     let numbers = lines.filter_map(|rest| rest.rsplit(' ').next()?.parse::<u64>().ok());
@@ -21,7 +21,7 @@ fn total(metrics: &str, sample: &str) -> u64 {
     numbers.into_iter().sum()
 }
 
-/// Waits until what begins like this has been counted so often.
+/// Waits until the samples with this prefix add up to `times`.
 async fn counted(site: &Site, sample: &str, times: u64) {
     site.wait_for(sample, async || {
         total(&site.metrics().await, sample) == times
@@ -29,7 +29,7 @@ async fn counted(site: &Site, sample: &str, times: u64) {
     .await;
 }
 
-/// Sends what is refused before it is read, so that the answer may be lost.
+/// Sends a request that is refused before it is read; the connection may close before the response.
 async fn send_too_much(site: &Site, method: Method, path: &str, headers: HeaderMap, body: Bytes) {
     let mut browser = site.browser();
     let url = Url::parse(&format!("{ORIGIN}{path}")).unwrap();
@@ -38,7 +38,7 @@ async fn send_too_much(site: &Site, method: Method, path: &str, headers: HeaderM
 }
 
 #[tokio::test]
-async fn who_comes_and_what_they_do_is_counted_once() {
+async fn a_sign_in_with_a_bosh_session_and_a_websocket_is_counted() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let create = CREATE.replace("wait='60'", "wait='1'");
@@ -48,17 +48,25 @@ async fn who_comes_and_what_they_do_is_counted_once() {
     max.bosh("room=x", &poll).await;
     let socket = max.socket("room=x").await.unwrap();
     for (sample, times) in [
-        ("gateway_entries_total{transport=\"bosh\"", 1),
-        ("gateway_entries_total{transport=\"websocket\"", 1),
-        ("gateway_admissions_total{outcome=\"admitted\"", 2),
-        ("gateway_bosh_sessions_total", 1),
-        ("gateway_bosh_wait_seconds_count", 1),
+        ("jitsi_auth_gateway_entries_total{transport=\"bosh\"", 1),
         (
-            "gateway_upstream_duration_seconds_count{upstream=\"xmpp\"",
+            "jitsi_auth_gateway_entries_total{transport=\"websocket\"",
+            1,
+        ),
+        (
+            "jitsi_auth_gateway_admissions_total{outcome=\"admitted\"",
             2,
         ),
-        ("gateway_session_renewals_total", 0),
-        ("gateway_provider_ready", 1),
+        ("jitsi_auth_gateway_bosh_sessions_total", 1),
+        ("jitsi_auth_gateway_sign_ins_started_total", 1),
+        ("jitsi_auth_gateway_sign_ins_total{outcome=\"ok\"", 1),
+        ("jitsi_auth_gateway_bosh_wait_seconds_count", 1),
+        (
+            "jitsi_auth_gateway_upstream_duration_seconds_count{upstream=\"xmpp\"",
+            2,
+        ),
+        ("jitsi_auth_gateway_session_renewals_total", 0),
+        ("jitsi_auth_gateway_provider_ready", 1),
     ] {
         let metrics = site.metrics().await;
         assert_eq!(total(&metrics, sample), times, "{sample} in\n{metrics}");
@@ -66,40 +74,50 @@ async fn who_comes_and_what_they_do_is_counted_once() {
     assert!(
         total(
             &site.metrics().await,
-            "gateway_tls_handshakes_total{outcome=\"ok\""
+            "jitsi_auth_gateway_tls_handshakes_total{outcome=\"ok\""
         ) > 3
     );
     drop(socket);
     site.hand.advance(Duration::from_hours(2));
     max.navigate("/x").await;
-    counted(&site, "gateway_session_renewals_total", 1).await;
+    counted(&site, "jitsi_auth_gateway_session_renewals_total", 1).await;
 }
 
 #[tokio::test]
-async fn what_is_too_much_or_no_tls_is_counted() {
+async fn oversized_requests_and_failed_handshakes_are_counted() {
     let site = Site::start().await.ready().await;
     let max = site.signed_in("max").await;
     let mut stream = TcpStream::connect(site.running.addresses.https.unwrap())
         .await
         .unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-    let failed = "gateway_tls_handshakes_total{outcome=\"failed\"";
+    let failed = "jitsi_auth_gateway_tls_handshakes_total{outcome=\"failed\"";
     counted(&site, failed, 1).await;
     let long = HeaderValue::try_from("a".repeat(200_000)).unwrap();
     let headers = HeaderMap::from_iter([(http::header::USER_AGENT, long)]);
     send_too_much(&site, Method::GET, "/x", headers, Bytes::new()).await;
-    counted(&site, "gateway_limits_total{limit=\"head_size\"", 1).await;
+    counted(
+        &site,
+        "jitsi_auth_gateway_limits_total{limit=\"head_size\"",
+        1,
+    )
+    .await;
     let body = format!("<body x='{}'/>", "a".repeat(300_000));
     let mut sender = max.clone();
     let _ = tokio::spawn(async move { sender.bosh("room=x", &body).await }).await;
-    counted(&site, "gateway_limits_total{limit=\"body_size\"", 1).await;
+    counted(
+        &site,
+        "jitsi_auth_gateway_limits_total{limit=\"body_size\"",
+        1,
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_reached_is_counted() {
+async fn unreachable_upstreams_are_counted() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
-    let failures = "gateway_upstream_failures_total";
+    let failures = "jitsi_auth_gateway_upstream_failures_total";
     for (upstream, times) in [("web", 1), ("xmpp", 2)] {
         let before = format!("\n{upstream} = \"");
         site.reload(&before, &format!("{before}http://127.0.0.1:9\" # \""));
@@ -115,19 +133,24 @@ async fn a_server_that_cannot_be_reached_is_counted() {
 }
 
 #[tokio::test]
-async fn a_reload_is_told_whether_it_worked_or_not() {
+async fn reloads_are_counted_by_outcome() {
     let site = Site::start().await.ready().await;
-    let last = "gateway_config_last_reload_successful";
+    let last = "jitsi_auth_gateway_config_last_reload_successful";
     let hash = async || {
         let metrics = site.metrics().await;
         let line = metrics
             .lines()
-            .find(|line| line.starts_with("gateway_config_info{"));
+            .find(|line| line.starts_with("jitsi_auth_gateway_config_info{"));
         line.unwrap().to_owned()
     };
     let before = hash().await;
     site.running.reload_failed();
-    counted(&site, "gateway_config_reloads_total{outcome=\"failed\"", 1).await;
+    counted(
+        &site,
+        "jitsi_auth_gateway_config_reloads_total{outcome=\"failed\"",
+        1,
+    )
+    .await;
     assert_eq!(total(&site.metrics().await, last), 0);
     let (_, ready) = site.readiness().await;
     let reasons = ready["reasons"].to_string();
@@ -137,7 +160,12 @@ async fn a_reload_is_told_whether_it_worked_or_not() {
     );
     assert_eq!(hash().await, before);
     site.reload("enter = \"member\"", "enter = \"closed\"");
-    counted(&site, "gateway_config_reloads_total{outcome=\"ok\"", 1).await;
+    counted(
+        &site,
+        "jitsi_auth_gateway_config_reloads_total{outcome=\"ok\"",
+        1,
+    )
+    .await;
     assert_eq!(total(&site.metrics().await, last), 1);
     let reasons = site.readiness().await.1["reasons"].to_string();
     assert!(!reasons.contains("reload"), "{reasons}");

@@ -1,11 +1,11 @@
-//! What the text of `/metrics` says.
+//! Reads the `OpenMetrics` exposition of `/metrics`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The families of a text.
+/// The metric families of an exposition, by the name of their samples; a histogram's without suffix.
 pub(super) struct Exported(pub(super) BTreeMap<String, Family>);
 
-/// A metric: its type and its labels, but for the bounds of histograms.
+/// Type and labels of a family, without `le`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Family {
     pub(super) kind: String,
@@ -21,7 +21,12 @@ impl Exported {
         for line in text.lines() {
             if let Some(described) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = described.split_once(' ').unwrap();
-                name.clone_into(&mut current);
+                let suffix = match kind {
+                    "counter" => "_total",
+                    "info" => "_info",
+                    _ => "",
+                };
+                current = format!("{name}{suffix}");
                 let family = Family {
                     kind: kind.to_owned(),
                     labels: BTreeSet::new(),
@@ -41,18 +46,18 @@ impl Exported {
     }
 }
 
-/// All labels with all their values.
+/// All pairs of label and value.
 pub(super) fn values(text: &str) -> BTreeSet<(String, String)> {
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     samples.flat_map(pairs).collect()
 }
 
-/// How many samples a text has.
+/// The number of samples.
 pub(crate) fn series(text: &str) -> usize {
     text.lines().filter(|line| !line.starts_with('#')).count()
 }
 
-/// The labels of a sample. Values of ours have no quotes in them.
+/// The labels of a sample. No value has quotes.
 fn pairs(sample: &str) -> Vec<(String, String)> {
     let Some((_, rest)) = sample.split_once('{') else {
         return Vec::new();

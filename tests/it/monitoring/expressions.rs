@@ -1,10 +1,10 @@
-//! What dashboard and alerts ask Prometheus for.
+//! The `PromQL` expressions of dashboard and alerts.
 
 use std::collections::BTreeSet;
 
 use super::repository;
 
-/// A question, and where it stands.
+/// An expression and the alert or panel that has it.
 pub(super) struct Expression {
     pub(super) place: String,
     pub(super) text: String,
@@ -26,7 +26,7 @@ pub(super) fn alerts() -> Vec<Expression> {
         .collect()
 }
 
-/// All that `deploy/monitoring/dashboard.json` asks for, variables and annotations among it.
+/// The expressions of `deploy/monitoring/dashboard.json`, of variables and annotations too.
 pub(super) fn panels() -> Vec<Expression> {
     let dashboard: serde_json::Value =
         serde_json::from_str(&repository("deploy/monitoring/dashboard.json")).unwrap();
@@ -70,29 +70,48 @@ pub(super) fn panels() -> Vec<Expression> {
     found
 }
 
-/// The metrics of an expression, each with the labels that it is selected by.
-pub(super) fn metrics(expression: &str) -> Vec<(String, Vec<String>)> {
+/// A label matcher, such as `outcome!~"ok|cancelled"`.
+pub(super) struct Matcher {
+    pub(super) label: String,
+    /// The alternatives; none if they come from a dashboard variable.
+    pub(super) values: Vec<String>,
+}
+
+/// The metrics of an expression with their label matchers.
+pub(super) fn metrics(expression: &str) -> Vec<(String, Vec<Matcher>)> {
     let mut found = Vec::new();
     let mut rest = expression;
-    while let Some(at) = ["gateway_", "process_"]
+    while let Some(at) = ["jitsi_auth_gateway_", "process_"]
         .iter()
         .filter_map(|begin| rest.find(begin))
         .min()
     {
         let name: String = rest[at..].chars().take_while(|c| is_word(*c)).collect();
         rest = &rest[at + name.len()..];
-        let mut labels = Vec::new();
+        let mut matchers = Vec::new();
         if let Some(selectors) = rest.strip_prefix('{') {
             let (selectors, after) = selectors.split_once('}').unwrap();
             rest = after;
-            labels = selectors
-                .split(", ")
-                .map(|selector| selector.chars().take_while(|c| is_word(*c)).collect())
-                .collect();
+            matchers = selectors.split(", ").map(Matcher::parse).collect();
         }
-        found.push((name, labels));
+        found.push((name, matchers));
     }
     found
+}
+
+// === impl Matcher ===
+
+impl Matcher {
+    fn parse(text: &str) -> Self {
+        let label = text.chars().take_while(|c| is_word(*c)).collect();
+        let value = text.split('"').nth(1).unwrap();
+        let values = if value.contains('$') {
+            Vec::new()
+        } else {
+            value.split('|').map(ToOwned::to_owned).collect()
+        };
+        Self { label, values }
+    }
 }
 
 /// The labels that results are grouped by or matched on.

@@ -57,7 +57,7 @@ test("each Prosody is told apart, and none makes the gateway unready", async () 
 
   const text = await metrics();
   for (const [backend, reason, ok] of [["good", "ok", 1], ["open", "open", 0], ["strict", "refused", 0], ["away", "unreachable", 0]]) {
-    const line = `gateway_backend_probe_ok{backend="${backend}",reason="${reason}"} ${ok}`;
+    const line = `jitsi_auth_gateway_backend_probe_ok{backend="${backend}",reason="${reason}"} ${ok}`;
     assert.ok(text.split("\n").includes(line), `${line} in\n${text}`);
   }
 });
@@ -65,6 +65,6 @@ test("each Prosody is told apart, and none makes the gateway unready", async () 
 test("a Prosody that goes away is told of at the next probe", async () => {
   await good.stop();
   await until(async () => (await ready()).backends.good === "unreachable", { what: "its end is seen", within: 20_000 });
-  const lines = (await metrics()).split("\n").filter((line) => line.startsWith('gateway_backend_probe_ok{backend="good"'));
-  assert.deepEqual(lines, ['gateway_backend_probe_ok{backend="good",reason="unreachable"} 0']);
+  const lines = (await metrics()).split("\n").filter((line) => line.startsWith('jitsi_auth_gateway_backend_probe_ok{backend="good"'));
+  assert.deepEqual(lines, ['jitsi_auth_gateway_backend_probe_ok{backend="good",reason="unreachable"} 0']);
 });

@@ -42,7 +42,7 @@ async function readiness(admin) {
 
 const metric = async ({ admin }, name) => {
   const text = await (await fetch(`${admin}/metrics`)).text();
-  return Number(text.match(new RegExp(`^gateway_${name} (\\S+)$`, "m"))?.[1]);
+  return Number(text.match(new RegExp(`^jitsi_auth_gateway_${name} (\\S+)$`, "m"))?.[1]);
 };
 
 /** Joins over a WebSocket to one replica, which is addressed by the deployment's name. */

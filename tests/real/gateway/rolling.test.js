@@ -210,7 +210,7 @@ test("both replicas are replaced while 300 people meet, and nobody notices", { t
 
 test("a replica is killed, and nobody has to join again", { timeout: 90_000 }, async (context) => {
   const metrics = await (await fetch(`${serving.get("c").admin}/metrics`)).text();
-  const sockets = Number(metrics.match(/^gateway_streams_open\{kind="websocket"\} (\d+)$/m)[1]);
+  const sockets = Number(metrics.match(/^jitsi_auth_gateway_streams_open\{kind="websocket"\} (\d+)$/m)[1]);
   const silence = talk();
   await pause(1_000);
   const { signal } = await end("c", "SIGKILL");

@@ -242,8 +242,8 @@ describe("shards", () => {
     });
     for (const { admin } of replicas) {
       const metrics = await (await fetch(`${admin}/metrics`)).text();
-      assert.match(metrics, /^gateway_shard_placements_total\{outcome="without_store"\} [1-9]/m);
-      assert.match(metrics, /^gateway_shard_state\{shard="s1",state="down"\} 1$/m);
+      assert.match(metrics, /^jitsi_auth_gateway_shard_placements_total\{outcome="without_store"\} [1-9]/m);
+      assert.match(metrics, /^jitsi_auth_gateway_shard_state\{shard="s1",state="down"\} 1$/m);
     }
   });
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use model::room::RoomKey;
-use observe::metrics::OutcomeLabel;
+use observe::metrics::{PlacementLabels, PlacementOutcome};
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -135,22 +135,22 @@ impl Placement {
     }
 
     fn count(&self, outcome: Outcome) {
-        let outcome = outcome.as_str();
+        let outcome = outcome.label();
         let placements = &self.metrics.placements;
-        placements.get_or_create(&OutcomeLabel { outcome }).inc();
+        placements.get_or_create(&PlacementLabels { outcome }).inc();
     }
 }
 
 // === impl Outcome ===
 
 impl Outcome {
-    const fn as_str(self) -> &'static str {
+    const fn label(self) -> PlacementOutcome {
         match self {
-            Self::New => "new",
-            Self::Existing => "existing",
-            Self::Moved => "moved",
-            Self::WithoutStore => "without_store",
-            Self::Unpinned => "unpinned",
+            Self::New => PlacementOutcome::New,
+            Self::Existing => PlacementOutcome::Existing,
+            Self::Moved => PlacementOutcome::Moved,
+            Self::WithoutStore => PlacementOutcome::WithoutStore,
+            Self::Unpinned => PlacementOutcome::Unpinned,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use model::random::Random;
-use observe::metrics::{OutcomeLabel, StoreMetrics};
+use observe::metrics::{StoreMetrics, StoreOutcome};
 use redis::{
     AsyncConnectionConfig, Client, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
     RedisError, RedisResult, TlsCertificates, Value, aio::MultiplexedConnection,
@@ -213,7 +213,7 @@ impl RedisStore {
             Link::Up(connection) => Ok(connection.clone()),
             Link::Down(reason) => {
                 let error = StoreError::Unreachable(Arc::clone(reason));
-                self.count(error.as_str());
+                self.metrics.count(error.outcome());
                 Err(error)
             }
         }
@@ -233,15 +233,11 @@ impl RedisStore {
                 StoreError::Refused(reason)
             }
         });
-        self.count(outcome.as_ref().map_or_else(StoreError::as_str, |_| "ok"));
+        let label = outcome
+            .as_ref()
+            .map_or_else(StoreError::outcome, |_| StoreOutcome::Ok);
+        self.metrics.count(label);
         outcome
-    }
-
-    fn count(&self, outcome: &'static str) {
-        self.metrics
-            .operations
-            .get_or_create(&OutcomeLabel { outcome })
-            .inc();
     }
 
     fn key(&self, key: &str) -> String {

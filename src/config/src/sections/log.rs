@@ -6,16 +6,16 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{diagnostics::Section, problem::Fault};
-use observe::telemetry::{Filter, Format, Settings};
+use observe::logs::{LogFilter, LogFormat, LogSettings};
 
 /// Log format, filter and files. Logs go to standard error.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawLog {
     /// `text` for reading, `json` for one JSON object per line.
-    format: Format,
+    format: LogFormat,
     /// The lowest level that is logged: `error`, `warn`, `info`, `debug` or `trace`; or directives
-    /// such as `info,jitsi_auth_gateway::oidc=debug`.
+    /// such as `info,oidc=debug`.
     level: String,
     /// Whether each request is logged.
     access: bool,
@@ -28,8 +28,8 @@ pub(super) struct RawLog {
 // === impl RawLog ===
 
 impl RawLog {
-    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<Settings> {
-        let filter = self.level.parse::<Filter>().map_err(|error| {
+    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<LogSettings> {
+        let filter = self.level.parse::<LogFilter>().map_err(|error| {
             let remedy = "write error, warn, info, debug or trace, or target=level";
             Fault::new(error.to_string(), remedy)
         });
@@ -41,7 +41,7 @@ impl RawLog {
         };
         let filter = section.keep("level", filter);
         let audit_file = section.keep("audit_file", audit_file);
-        Some(Settings {
+        Some(LogSettings {
             format: self.format,
             filter: filter?,
             access: self.access,
@@ -53,7 +53,7 @@ impl RawLog {
 impl Default for RawLog {
     fn default() -> Self {
         Self {
-            format: Format::Text,
+            format: LogFormat::Text,
             level: "info".to_owned(),
             access: true,
             audit_file: None,

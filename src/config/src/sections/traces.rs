@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{diagnostics::Section, problem::Fault};
-use observe::traces::{ARE_BUILT_IN, Settings};
+use observe::traces::{ARE_BUILT_IN, TracesSettings};
 
 /// Exports a span for each request to an OpenTelemetry collector (OTLP over HTTP). Requires a build
 /// with the feature `otel`. Disabled unless `endpoint` is set.
@@ -25,13 +25,13 @@ pub(super) struct RawTraces {
 
 impl RawTraces {
     /// `None` if traces are disabled or a problem was reported.
-    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<Settings> {
+    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<TracesSettings> {
         let endpoint = section.parse("endpoint", self.endpoint, parse_endpoint)?;
         if self.percent > 100 {
             section.reject("percent", "more than 100", "write a number from 0 to 100");
             return None;
         }
-        Some(Settings {
+        Some(TracesSettings {
             endpoint,
             percent: self.percent,
         })

@@ -1,134 +1,111 @@
-//! What is counted away from the data path, where a lock costs nothing.
+//! Metrics of the control plane: store, certificate, configuration, rooms. None of them is on the
+//! request path, so a lock is acceptable.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
 use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
-    registry::{Registry, Unit},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge, info::Info},
+    registry::Registry,
 };
 
-use super::{ProbeMetrics, ShardMetrics};
+use super::{
+    ProbeMetrics, ProviderMetrics, ShardMetrics,
+    labels::{ReloadOutcome, StoreOutcome},
+};
 
-/// What is counted away from the data path.
+/// Metrics of the control plane.
 #[derive(Clone, Debug, Default)]
 pub struct ControlMetrics {
-    /// Ended sign-ins by outcome.
-    pub sign_ins: Family<OutcomeLabel, Counter>,
-    /// What was said with the OpenID provider, if there is one.
+    /// The OpenID provider; none without `[oidc]`.
     pub provider: Option<ProviderMetrics>,
     /// The store that replicas share.
     pub store: StoreMetrics,
     /// Shards and their rooms.
     pub shards: ShardMetrics,
-    /// The certificate, if there is one.
+    /// The certificate; none without `[tls]`.
     pub certificate: Option<CertificateMetrics>,
     /// Reloads of the configuration.
     pub config: ReloadMetrics,
-    /// Which configuration is in use.
+    /// The configuration in use.
     pub config_hash: ConfigHash,
-    /// Whether people can log in at the backends.
+    /// Results of the login probe.
     pub probe: ProbeMetrics,
-    /// How many `insecure_…` switches are on.
+    /// The number of enabled `insecure_…` switches.
     pub insecure_switches: Gauge,
-    /// 1 unless the gateway is stopping.
+    /// 0 while the gateway stops, else 1.
     pub ready: Gauge,
-    /// Rooms in which somebody is, on any replica.
+    /// Rooms with at least one occupant, on all replicas.
     pub rooms: Gauge,
-    /// People in rooms, on any replica.
+    /// Occupants of rooms, on all replicas.
     pub people: Gauge,
 }
 
-/// What was said with the OpenID provider.
-#[derive(Clone, Debug)]
-pub struct ProviderMetrics {
-    /// 1 while the provider's configuration is known and fresh.
-    pub ready: Gauge,
-    /// When the keys in use were fetched, in seconds since 1970.
-    pub keys_fetched: Gauge,
-    requests: Family<ExchangeLabels, Counter>,
-    durations: Family<RequestLabel, Histogram>,
-}
-
-/// What is counted of the store that replicas share.
+/// Metrics of the store that replicas share.
 #[derive(Clone, Debug, Default)]
 pub struct StoreMetrics {
-    /// 1 while the store can be used.
+    /// 1 while the store is available.
     pub ready: Gauge,
-    /// Operations by outcome.
-    pub operations: Family<OutcomeLabel, Counter>,
-    /// How often a lost connection was replaced.
+    /// Replaced connections.
     pub reconnects: Counter,
+    operations: Family<StoreLabels, Counter>,
 }
 
-/// What is known of the certificate.
+/// Metrics of the certificate.
 #[derive(Clone, Debug, Default)]
 pub struct CertificateMetrics {
-    /// Until when it is good, in seconds since 1970.
+    /// The end of its validity, in seconds since 1970.
     pub not_after: Gauge,
     /// Reloads of its files.
     pub reloads: ReloadMetrics,
 }
 
-/// How reading something again went.
+/// Results of reloading a file.
 #[derive(Clone, Debug, Default)]
 pub struct ReloadMetrics {
-    total: Family<OutcomeLabel, Counter>,
+    total: Family<ReloadLabels, Counter>,
     successful: Gauge,
     succeeded_at: Gauge,
 }
 
-/// The hash of the configuration in use.
+/// The fingerprint of the configuration in use.
 #[derive(Clone, Debug, Default)]
-pub struct ConfigHash(pub(super) Arc<ArcSwap<String>>);
+pub struct ConfigHash(Arc<ArcSwap<String>>);
 
-/// How something ended.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct OutcomeLabel {
-    /// `ok` or the code of the failure.
-    pub outcome: &'static str,
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StoreLabels {
+    outcome: StoreOutcome,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ExchangeLabels {
-    request: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct RequestLabel {
-    request: &'static str,
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReloadLabels {
+    outcome: ReloadOutcome,
 }
 
 // === impl ControlMetrics ===
 
 impl ControlMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
-        begin_at_zero(&self.sign_ins);
-        registry.register(
-            "sign_ins",
-            "Ended sign-ins by outcome",
-            self.sign_ins.clone(),
-        );
         registry.register(
             "insecure_switches",
-            "How many insecure_ switches are on",
+            "Number of enabled insecure_ switches",
             self.insecure_switches.clone(),
         );
         registry.register(
             "ready",
-            "1 unless the gateway is stopping",
+            "0 while the gateway stops, else 1",
             self.ready.clone(),
         );
         registry.register(
             "rooms_open",
-            "Rooms in which somebody is, on any replica",
+            "Rooms with at least one occupant, on all replicas",
             self.rooms.clone(),
         );
         registry.register(
             "people",
-            "People in rooms, on any replica",
+            "Occupants of rooms, on all replicas",
             self.people.clone(),
         );
         if let Some(provider) = &self.provider {
@@ -136,85 +113,49 @@ impl ControlMetrics {
         }
         self.store.register(registry);
         self.shards.register(registry);
-        self.probe.register(registry);
+        registry.register_collector(Box::new(self.probe.clone()));
         if let Some(certificate) = &self.certificate {
             registry.register(
-                "certificate_not_after_seconds",
-                "Until when the certificate is good, in seconds since 1970",
+                "certificate_not_after_timestamp_seconds",
+                "End of the certificate's validity, in seconds since 1970",
                 certificate.not_after.clone(),
             );
             certificate.reloads.register("certificate", registry);
         }
         self.config.register("config", registry);
-    }
-}
-
-// === impl ProviderMetrics ===
-
-impl ProviderMetrics {
-    /// Counts a request to the provider, by what was asked for and what came of it.
-    pub fn asked(&self, request: &'static str, outcome: &'static str, took: Duration) {
-        let labels = ExchangeLabels { request, outcome };
-        self.requests.get_or_create(&labels).inc();
-        let label = RequestLabel { request };
-        let took = took.as_secs_f64();
-        self.durations.get_or_create(&label).observe(took);
-    }
-
-    fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "provider_ready",
-            "1 while the OpenID provider's configuration is known and fresh",
-            self.ready.clone(),
-        );
-        registry.register(
-            "provider_keys_fetched_timestamp_seconds",
-            "When the provider's keys in use were fetched, in seconds since 1970",
-            self.keys_fetched.clone(),
-        );
-        registry.register(
-            "provider_requests",
-            "Requests to the OpenID provider by what was asked for and outcome",
-            self.requests.clone(),
-        );
-        registry.register_with_unit(
-            "provider_request_duration",
-            "Time that requests to the OpenID provider took",
-            Unit::Seconds,
-            self.durations.clone(),
-        );
-    }
-}
-
-impl Default for ProviderMetrics {
-    fn default() -> Self {
-        Self {
-            ready: Gauge::default(),
-            keys_fetched: Gauge::default(),
-            requests: Family::default(),
-            durations: Family::new_with_constructor(|| Histogram::new(PROVIDER_SECONDS)),
-        }
+        registry.register_collector(Box::new(self.config_hash.clone()));
     }
 }
 
 // === impl StoreMetrics ===
 
 impl StoreMetrics {
+    /// Counts an operation.
+    pub fn count(&self, outcome: StoreOutcome) {
+        self.operations
+            .get_or_create(&StoreLabels { outcome })
+            .inc();
+    }
+
     fn register(&self, registry: &mut Registry) {
-        begin_at_zero(&self.operations);
+        for outcome in StoreOutcome::ALL {
+            let _ = self
+                .operations
+                .get_or_create(&StoreLabels { outcome: *outcome });
+        }
         registry.register(
             "store_ready",
-            "1 while the store that replicas share can be used",
+            "1 while the store is available",
             self.ready.clone(),
         );
         registry.register(
             "store_operations",
-            "Operations on the store by outcome",
+            "Store operations by outcome",
             self.operations.clone(),
         );
         registry.register(
             "store_reconnects",
-            "How often a lost connection to the store was replaced",
+            "Replaced connections to the store",
             self.reconnects.clone(),
         );
     }
@@ -223,58 +164,59 @@ impl StoreMetrics {
 // === impl ReloadMetrics ===
 
 impl ReloadMetrics {
-    /// What is in use since the start counts as read well, and not as a reload.
+    /// Notes the version read at the start, which is no reload.
     pub fn started(&self, now_seconds: u64) {
         self.successful.set(1);
-        self.succeeded_at.set(seconds(now_seconds));
-        for outcome in ["ok", "failed"] {
-            let _ = self.total.get_or_create(&OutcomeLabel { outcome });
+        self.succeeded_at.set(gauge_value(now_seconds));
+        for outcome in ReloadOutcome::ALL {
+            let _ = self
+                .total
+                .get_or_create(&ReloadLabels { outcome: *outcome });
         }
     }
 
-    /// What was read is in use.
+    /// Counts a reload whose result is in use since that second.
     pub fn succeeded(&self, now_seconds: u64) {
         self.successful.set(1);
-        self.succeeded_at.set(seconds(now_seconds));
-        self.count("ok");
+        self.succeeded_at.set(gauge_value(now_seconds));
+        self.count(ReloadOutcome::Ok);
     }
 
-    /// What was read cannot be used, and what was there before still is.
+    /// Counts a reload whose result is unusable; the previous version stays in use.
     pub fn failed(&self) {
         self.successful.set(0);
-        self.count("failed");
+        self.count(ReloadOutcome::Failed);
     }
 
-    /// Whether the last reading went wrong.
+    /// Whether the last reload failed.
     pub fn is_failing(&self) -> bool {
-        let ok = OutcomeLabel { outcome: "failed" };
-        self.successful.get() == 0 && self.total.get(&ok).is_some_and(|failed| failed.get() > 0)
+        self.successful.get() == 0 && self.count_of(ReloadOutcome::Failed) > 0
     }
 
-    /// How many ended so.
-    pub fn count_of(&self, outcome: &'static str) -> u64 {
-        let label = OutcomeLabel { outcome };
-        self.total.get(&label).map_or(0, |count| count.get())
+    /// The number of reloads with this outcome.
+    pub fn count_of(&self, outcome: ReloadOutcome) -> u64 {
+        let count = self.total.get(&ReloadLabels { outcome });
+        count.map_or(0, |count| count.get())
     }
 
-    fn count(&self, outcome: &'static str) {
-        self.total.get_or_create(&OutcomeLabel { outcome }).inc();
+    fn count(&self, outcome: ReloadOutcome) {
+        self.total.get_or_create(&ReloadLabels { outcome }).inc();
     }
 
-    fn register(&self, of: &str, registry: &mut Registry) {
+    fn register(&self, subject: &str, registry: &mut Registry) {
         registry.register(
-            format!("{of}_reloads"),
-            format!("Reloads of the {of} by outcome"),
+            format!("{subject}_reloads"),
+            format!("Reloads of the {subject} by outcome"),
             self.total.clone(),
         );
         registry.register(
-            format!("{of}_last_reload_successful"),
-            format!("1 unless the last reload of the {of} failed"),
+            format!("{subject}_last_reload_successful"),
+            format!("0 if the last reload of the {subject} failed, else 1"),
             self.successful.clone(),
         );
         registry.register(
-            format!("{of}_last_reload_success_timestamp_seconds"),
-            format!("When the {of} in use was read, in seconds since 1970"),
+            format!("{subject}_last_reload_success_timestamp_seconds"),
+            format!("When the {subject} in use was read, in seconds since 1970"),
             self.succeeded_at.clone(),
         );
     }
@@ -283,20 +225,21 @@ impl ReloadMetrics {
 // === impl ConfigHash ===
 
 impl ConfigHash {
-    /// Another configuration is in use.
+    /// Replaces the fingerprint.
     pub fn set(&self, hash: &str) {
         self.0.store(Arc::new(hash.to_owned()));
     }
 }
 
-/// So that the first event is seen as one.
-fn begin_at_zero(outcomes: &Family<OutcomeLabel, Counter>) {
-    let _ = outcomes.get_or_create(&OutcomeLabel { outcome: "ok" });
+/// A collector rather than a registered `Info`: after a reload only the new hash is exposed.
+impl Collector for ConfigHash {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "The configuration in use";
+        let metric = encoder.encode_descriptor("config", help, None, MetricType::Info)?;
+        Info::new([("hash", self.0.load_full().to_string())]).encode(metric)
+    }
 }
 
-fn seconds(unix: u64) -> i64 {
-    i64::try_from(unix).unwrap_or(i64::MAX)
+fn gauge_value(seconds: u64) -> i64 {
+    i64::try_from(seconds).unwrap_or(i64::MAX)
 }
-
-/// Providers answer within tens of milliseconds, and are given up after seconds.
-const PROVIDER_SECONDS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];

@@ -1,5 +1,5 @@
-//! How long things take: counters of fixed buckets, so that adding is two additions and reading is
-//! a sum over workers.
+//! Histograms of durations with fixed buckets: adding is two atomic additions, reading is a sum
+//! over workers.
 
 use std::{
     fmt,
@@ -9,18 +9,18 @@ use std::{
 
 use prometheus_client::encoding::{MetricEncoder, NoLabelSet};
 
-use super::tally::Tally;
+use super::label_counters::Count;
 
 /// One worker's share of a histogram of durations.
 #[derive(Debug)]
 pub(super) struct Durations {
     bounds: &'static [u64; BOUNDS],
-    /// How many fell below each bound and not below the one before; the last, above all of them.
-    buckets: Tally<{ BOUNDS + 1 }>,
+    /// Not cumulative; the last bucket is above all bounds.
+    buckets: [Count; BOUNDS + 1],
     nanoseconds: AtomicU64,
 }
 
-/// What all workers' shares come to.
+/// The sum over all workers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Total {
     seconds: f64,
@@ -34,47 +34,46 @@ impl Durations {
     pub(super) fn new(bounds: &'static [u64; BOUNDS]) -> Self {
         Self {
             bounds,
-            buckets: Tally::default(),
+            buckets: std::array::from_fn(|_| Count::default()),
             nanoseconds: AtomicU64::new(0),
         }
     }
 
-    /// For what takes milliseconds unless something is wrong.
-    pub(super) fn of_answers() -> Self {
-        Self::new(&ANSWERS)
+    /// For responses, which take milliseconds.
+    pub(super) fn of_responses() -> Self {
+        Self::new(&RESPONSES)
     }
 
-    /// For what waits for news, a minute at most.
-    pub(super) fn of_waits() -> Self {
-        Self::new(&WAITS)
+    /// For long polls, which last up to a minute.
+    pub(super) fn of_polls() -> Self {
+        Self::new(&POLLS)
     }
 
-    /// Adds one.
     pub(super) fn add(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let at = self.bounds.iter().take_while(|bound| micros > **bound);
-        self.buckets.add(at.count());
-        // After 584 years it begins anew.
+        let index = self.bounds.partition_point(|bound| *bound < micros);
+        // Infallible: there is one bucket more than bounds.
+        self.buckets.get(index).expect("a bucket").increment();
+        // The sum wraps after 584 years.
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.fetch_add(nanos, Ordering::Relaxed);
     }
 
-    /// All shares together.
+    /// Sums the shares of all workers, which have the same bounds.
     pub(super) fn total<'s>(shares: impl Iterator<Item = &'s Self> + Clone) -> Total {
-        let bounds = shares.clone().next().map_or(&ANSWERS, |share| share.bounds);
-        let bounds = bounds
+        let bounds = shares
+            .clone()
+            .next()
+            .map_or(&RESPONSES, |share| share.bounds)
             .iter()
             .map(|micros| Duration::from_micros(*micros).as_secs_f64())
             .chain([f64::INFINITY]);
-        let buckets: Vec<_> = bounds
-            .enumerate()
-            .map(|(at, bound)| {
-                (
-                    bound,
-                    shares.clone().map(|share| share.buckets.get(at)).sum(),
-                )
-            })
-            .collect();
+        let mut buckets: Vec<_> = bounds.map(|bound| (bound, 0)).collect();
+        for share in shares.clone() {
+            for ((_, sum), count) in buckets.iter_mut().zip(&share.buckets) {
+                *sum += count.get();
+            }
+        }
         let nanos = shares.map(|share| share.nanoseconds.load(Ordering::Relaxed));
         Total {
             seconds: Duration::from_nanos(nanos.fold(0, u64::wrapping_add)).as_secs_f64(),
@@ -92,17 +91,16 @@ impl Total {
     }
 }
 
-/// How many bounds a histogram has.
 const BOUNDS: usize = 13;
 
-/// From a file in memory to an upstream that gave up, in microseconds.
-const ANSWERS: [u64; BOUNDS] = [
+/// In microseconds: from a cached file to an upstream's timeout.
+const RESPONSES: [u64; BOUNDS] = [
     1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     10_000_000, 60_000_000,
 ];
 
-/// Jitsi's client lets Prosody wait for 60 s; what is longer is a Prosody that hangs.
-const WAITS: [u64; BOUNDS] = [
+/// In microseconds: Jitsi's client requests 60 s (`wait`), so a longer poll is a hung Prosody.
+const POLLS: [u64; BOUNDS] = [
     10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 5_000_000, 10_000_000,
     20_000_000, 40_000_000, 65_000_000, 90_000_000,
 ];
@@ -112,8 +110,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_fall_into_the_bucket_whose_bound_they_do_not_pass() {
-        let (one, other) = (Durations::of_answers(), Durations::of_answers());
+    fn a_duration_equal_to_a_bound_falls_into_its_bucket() {
+        let (one, other) = (Durations::of_responses(), Durations::of_responses());
         let millis = Duration::from_millis;
         for took in [millis(1), millis(2), millis(100)] {
             one.add(took);
@@ -135,8 +133,8 @@ mod tests {
     }
 
     #[test]
-    fn bounds_rise() {
-        for bounds in [ANSWERS, WAITS] {
+    fn bounds_are_strictly_increasing() {
+        for bounds in [RESPONSES, POLLS] {
             assert!(bounds.is_sorted_by(|a, b| a < b));
         }
     }

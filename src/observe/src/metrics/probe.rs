@@ -1,4 +1,4 @@
-//! What the probe of the backends found last.
+//! Results of the login probe, by backend.
 
 use std::{
     collections::BTreeMap,
@@ -11,181 +11,165 @@ use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
     metrics::{MetricType, gauge::ConstGauge},
-    registry::{Registry, Unit},
+    registry::Unit,
 };
 
+use super::labels::label_values;
 use model::clock::Timestamp;
 
-/// What the probe found of each backend. One truth for metrics and `/readyz`, so that a reason that
-/// does not hold any more leaves no series behind.
+/// The last result of the login probe for each backend, for `/metrics` and `/readyz`. A collector
+/// rather than a `Family`: a backend has one series, whose `reason` changes.
 #[derive(Clone, Debug, Default)]
-pub struct ProbeMetrics(Arc<Mutex<BTreeMap<String, Seen>>>);
+pub struct ProbeMetrics(Arc<Mutex<BTreeMap<String, LastProbe>>>);
 
-/// Whether people can log in at a backend, and nobody else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// A good token logs in, and no token does not.
-    Ok,
-    /// Nothing answers there.
-    Unreachable,
-    /// Something answers, but opens no session.
-    NoSession,
-    /// A good token is refused.
-    Refused,
-    /// A login is not answered.
-    NoAnswer,
-    /// Somebody without a token is let in.
-    Open,
+label_values! {
+    /// Whether a backend admits logins with a token and refuses logins without one.
+    pub enum ProbeVerdict {
+        /// A valid token logs in, an anonymous login is refused.
+        Ok = "ok",
+        /// No connection.
+        Unreachable = "unreachable",
+        /// The server creates no BOSH session.
+        NoSession = "no_session",
+        /// A valid token is refused.
+        Refused = "refused",
+        /// A login gets no response.
+        NoAnswer = "no_answer",
+        /// A login without a token succeeds.
+        Open = "open",
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Seen {
-    verdict: Verdict,
+struct LastProbe {
+    verdict: ProbeVerdict,
     took: Duration,
     at: Timestamp,
 }
 
+/// The value of a gauge.
+type Reading = fn(&LastProbe) -> f64;
+
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct VerdictLabels {
     backend: String,
-    reason: &'static str,
+    reason: ProbeVerdict,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct BackendLabel {
+struct BackendLabels {
     backend: String,
 }
-
-/// How a number is made of what was seen.
-type Reading = fn(&Seen) -> f64;
 
 // === impl ProbeMetrics ===
 
 impl ProbeMetrics {
-    /// Notes what was found; answers what was found before, if anything was.
-    pub fn note(
+    /// Records a result and returns the backend's previous verdict.
+    pub fn record(
         &self,
         backend: &str,
-        verdict: Verdict,
+        verdict: ProbeVerdict,
         took: Duration,
         at: Timestamp,
-    ) -> Option<Verdict> {
-        let seen = Seen { verdict, took, at };
-        let before = self.lock().insert(backend.to_owned(), seen);
-        before.map(|seen| seen.verdict)
+    ) -> Option<ProbeVerdict> {
+        let result = LastProbe { verdict, took, at };
+        let previous = self.lock().insert(backend.to_owned(), result);
+        previous.map(|result| result.verdict)
     }
 
-    /// Forgets all backends but these.
+    /// Removes the backends for which `known` is false.
     pub fn retain(&self, known: impl Fn(&str) -> bool) {
         self.lock().retain(|backend, _| known(backend));
     }
 
-    /// What was found last, by backend.
-    pub fn verdicts(&self) -> BTreeMap<String, Verdict> {
-        let seen = self.lock();
-        seen.iter()
-            .map(|(backend, seen)| (backend.clone(), seen.verdict))
+    /// The last verdict by backend.
+    pub fn verdicts(&self) -> BTreeMap<String, ProbeVerdict> {
+        let results = self.lock();
+        results
+            .iter()
+            .map(|(backend, result)| (backend.clone(), result.verdict))
             .collect()
     }
 
-    /// Has them written out.
-    pub(super) fn register(&self, registry: &mut Registry) {
-        registry.register_collector(Box::new(self.clone()));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Seen>> {
-        // Whoever panicked left whole entries behind.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, LastProbe>> {
+        // Every critical section is one map operation, so a panic leaves no partial entry.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Collector for ProbeMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let seen = self.lock().clone();
-        if seen.is_empty() {
+        let results = self.lock().clone();
+        if results.is_empty() {
             return Ok(());
         }
         let mut family = encoder.encode_descriptor(
             "backend_probe_ok",
-            "1 if a good token logs in at the backend and no token does not, else 0, by reason",
+            "1 if a valid token logs in at the backend and an anonymous login is refused, else 0",
             None,
             MetricType::Gauge,
         )?;
-        for (backend, seen) in &seen {
+        for (backend, result) in &results {
             let labels = VerdictLabels {
                 backend: backend.clone(),
-                reason: seen.verdict.as_str(),
+                reason: result.verdict,
             };
-            let ok = ConstGauge::new(i64::from(seen.verdict == Verdict::Ok));
+            let ok = ConstGauge::new(i64::from(result.verdict == ProbeVerdict::Ok));
             ok.encode(family.encode_family(&labels)?)?;
         }
-        let readings: [(&str, &str, Reading); 2] = [
+        let gauges: [(&str, &str, Reading); 2] = [
             (
                 "backend_probe_duration",
-                "How long the last probe of the backend took",
-                |seen| seen.took.as_secs_f64(),
+                "Duration of the last probe of the backend",
+                |result| result.took.as_secs_f64(),
             ),
             (
-                "backend_probe_time",
-                "When the backend was probed last, in seconds since 1970",
-                |seen| Duration::from_secs(seen.at.as_unix()).as_secs_f64(),
+                "backend_probe_timestamp",
+                "When the backend was last probed, in seconds since 1970",
+                |result| Duration::from_secs(result.at.as_unix()).as_secs_f64(),
             ),
         ];
-        for (name, help, of) in readings {
+        for (name, help, value) in gauges {
             let unit = Some(&Unit::Seconds);
             let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?;
-            for (backend, seen) in &seen {
-                let labels = BackendLabel {
+            for (backend, result) in &results {
+                let labels = BackendLabels {
                     backend: backend.clone(),
                 };
-                ConstGauge::new(of(seen)).encode(family.encode_family(&labels)?)?;
+                ConstGauge::new(value(result)).encode(family.encode_family(&labels)?)?;
             }
         }
         Ok(())
     }
 }
 
-// === impl Verdict ===
-
-impl Verdict {
-    /// The word for metrics and `/readyz`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Unreachable => "unreachable",
-            Self::NoSession => "no_session",
-            Self::Refused => "refused",
-            Self::NoAnswer => "no_answer",
-            Self::Open => "open",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use prometheus_client::{encoding::text::encode, registry::Registry};
+
     use super::*;
 
     #[test]
-    fn one_reason_for_each_backend_and_none_that_is_over() {
+    fn each_backend_has_one_series_with_its_last_reason() {
         let probe = ProbeMetrics::default();
         let mut registry = Registry::default();
-        probe.register(&mut registry);
+        registry.register_collector(Box::new(probe.clone()));
         let at = Timestamp::from_unix(1000);
-        let note = |verdict| probe.note("one", verdict, Duration::from_millis(20), at);
-        assert_eq!(note(Verdict::Refused), None);
-        assert_eq!(note(Verdict::Ok), Some(Verdict::Refused));
-        probe.note("two", Verdict::Open, Duration::from_secs(1), at);
+        let record = |verdict| probe.record("one", verdict, Duration::from_millis(20), at);
+        assert_eq!(record(ProbeVerdict::Refused), None);
+        assert_eq!(record(ProbeVerdict::Ok), Some(ProbeVerdict::Refused));
+        probe.record("two", ProbeVerdict::Open, Duration::from_secs(1), at);
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        encode(&mut text, &registry).unwrap();
         for line in [
             "backend_probe_ok{backend=\"one\",reason=\"ok\"} 1",
             "backend_probe_ok{backend=\"two\",reason=\"open\"} 0",
             "backend_probe_duration_seconds{backend=\"one\"} 0.02",
-            "backend_probe_time_seconds{backend=\"two\"} 1000",
+            "backend_probe_timestamp_seconds{backend=\"two\"} 1000",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
-        assert!(!text.contains("refused"), "{text}");
+        assert!(!text.contains("refused\""), "{text}");
         probe.retain(|backend| backend == "two");
         assert_eq!(probe.verdicts().into_keys().collect::<Vec<_>>(), ["two"]);
     }

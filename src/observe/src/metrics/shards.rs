@@ -1,4 +1,4 @@
-//! What is counted of shards. Their names come from the configuration, so they are few.
+//! Metrics of shards. Shard names come from the configuration, so the number of series is bounded.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -6,50 +6,64 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::OutcomeLabel;
+use super::labels::PlacementOutcome;
 
-/// What is counted of shards; nothing unless there are some.
+/// Metrics of shards; empty with a single, unnamed Jitsi.
 #[derive(Clone, Debug, Default)]
 pub struct ShardMetrics {
-    /// 1 for the state that a shard is in, 0 for the others.
+    /// 1 for the current state of a shard, 0 for its other states.
     pub states: Family<ShardStateLabels, Gauge>,
-    /// Rooms that this replica knows, by shard.
+    /// Rooms pinned to a shard, as far as this replica knows.
     pub rooms: Family<ShardLabel, Gauge>,
-    /// Probes that failed, by shard.
+    /// Failed health probes by shard.
     pub probe_failures: Family<ShardLabel, Counter>,
-    /// Rooms that this replica did not know and asked the store for, by outcome; `without_store` if
-    /// it could not be asked, `unpinned` if there are too many rooms to remember another one.
-    pub placements: Family<OutcomeLabel, Counter>,
+    /// Rooms unknown to this replica that were placed.
+    pub placements: Family<PlacementLabels, Counter>,
 }
 
-/// A shard.
+/// A shard by its configured name.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ShardLabel {
-    /// Its name.
+    /// The name.
     pub shard: String,
 }
 
 /// A shard and one of its states.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ShardStateLabels {
-    /// Its name.
+    /// The name.
     pub shard: String,
-    /// The state's word.
+    /// `model::shard::State::as_str`.
     pub state: &'static str,
+}
+
+/// How a room was placed.
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct PlacementLabels {
+    /// How.
+    pub outcome: PlacementOutcome,
 }
 
 // === impl ShardMetrics ===
 
 impl ShardMetrics {
-    /// Shows all of it.
+    /// Adds the metrics to a registry.
     pub fn register(&self, registry: &mut Registry) {
-        let (help, states) = ("1 for the state that a shard is in", self.states.clone());
-        registry.register("shard_state", help, states);
-        let (help, rooms) = ("Known rooms by shard", self.rooms.clone());
-        registry.register("shard_rooms", help, rooms);
-        let help = "Probes of shards that failed";
-        registry.register("shard_probe_failures", help, self.probe_failures.clone());
-        let help = "Rooms that were placed, by outcome";
-        registry.register("shard_placements", help, self.placements.clone());
+        registry.register(
+            "shard_state",
+            "1 for the current state of a shard",
+            self.states.clone(),
+        );
+        registry.register("shard_rooms", "Known rooms by shard", self.rooms.clone());
+        registry.register(
+            "shard_probe_failures",
+            "Failed health probes by shard",
+            self.probe_failures.clone(),
+        );
+        registry.register(
+            "shard_placements",
+            "Placed rooms by outcome",
+            self.placements.clone(),
+        );
     }
 }

@@ -1,10 +1,9 @@
-//! What one worker counts. On the way of a request there is nothing but additions to memory that no
-//! other core writes.
+//! Counters of one worker. The request path adds to memory that no other core writes.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -13,176 +12,204 @@ use http::StatusCode;
 
 use super::{
     histogram::Durations,
-    tally::Tally,
-    words::{
-        ADMISSIONS, CUTS, FAILURES, HANDSHAKES, Limit, ROLES, STATUS_CLASSES, Stream, TRANSPORTS,
-        UPSTREAMS, Upstream,
+    label_counters::{Count, PerLabel},
+    labels::{
+        AdmissionReason, ApiOperation, ApiOutcome, CutReason, EntryRole, Handshake, LimitKind,
+        LogoutOutcome, SignInReason, StatusClass, StreamKind, UpstreamFailure, UpstreamKind,
     },
 };
-use model::route::{Label, Transport};
+use model::{
+    policy::Admission,
+    route::{Label, Transport},
+};
 
-/// What one worker counts.
+/// Counters of one worker.
 ///
-/// Aligned so that no two workers' counters share a cache line, nor the pair of lines that is
-/// fetched together.
+/// Aligned to two cache lines, which x86 prefetches in pairs, so that no two workers share one.
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct WorkerMetrics {
-    pub(super) requests: [Tally<{ STATUS_CLASSES.len() }>; Label::ALL.len()],
-    pub(super) request_durations: [Durations; Label::ALL.len()],
-    pub(super) admissions: Tally<{ ADMISSIONS.len() }>,
-    pub(super) entries: [Tally<{ ROLES.len() }>; TRANSPORTS],
-    pub(super) cuts: [Tally<{ CUTS.len() }>; TRANSPORTS],
-    pub(super) upstream_durations: [Durations; UPSTREAMS],
-    pub(super) upstream_failures: [Tally<{ FAILURES.len() }>; UPSTREAMS],
+    pub(super) requests: PerLabel<
+        Label,
+        PerLabel<StatusClass, Count, { StatusClass::ALL.len() }>,
+        { Label::ALL.len() },
+    >,
+    pub(super) request_durations: PerLabel<Label, Durations, { Label::ALL.len() }>,
+    pub(super) admissions: PerLabel<AdmissionReason, Count, { AdmissionReason::ALL.len() }>,
+    pub(super) entries:
+        PerLabel<Transport, PerLabel<EntryRole, Count, { EntryRole::ALL.len() }>, TRANSPORTS>,
+    pub(super) cuts:
+        PerLabel<Transport, PerLabel<CutReason, Count, { CutReason::ALL.len() }>, TRANSPORTS>,
+    pub(super) sign_ins_started: Count,
+    pub(super) sign_ins: PerLabel<SignInReason, Count, { SignInReason::ALL.len() }>,
+    pub(super) renewals: Count,
+    pub(super) logouts: PerLabel<LogoutOutcome, Count, { LogoutOutcome::ALL.len() }>,
+    pub(super) api_requests: PerLabel<
+        ApiOperation,
+        PerLabel<ApiOutcome, Count, { ApiOutcome::ALL.len() }>,
+        { ApiOperation::ALL.len() },
+    >,
+    pub(super) upstream_durations: PerLabel<UpstreamKind, Durations, { UpstreamKind::ALL.len() }>,
+    pub(super) upstream_failures: PerLabel<
+        UpstreamKind,
+        PerLabel<UpstreamFailure, Count, { UpstreamFailure::ALL.len() }>,
+        { UpstreamKind::ALL.len() },
+    >,
     pub(super) bosh_waits: Durations,
-    pub(super) bosh_sessions: AtomicU64,
-    pub(super) renewals: AtomicU64,
-    pub(super) limits: Tally<{ Limit::ALL.len() }>,
-    pub(super) handshakes: Tally<{ HANDSHAKES.len() }>,
-    pub(super) streams: [AtomicI64; Stream::ALL.len()],
+    pub(super) bosh_sessions: Count,
+    pub(super) limits: PerLabel<LimitKind, Count, { LimitKind::ALL.len() }>,
+    pub(super) handshakes: PerLabel<Handshake, Count, { Handshake::ALL.len() }>,
+    pub(super) streams: PerLabel<StreamKind, AtomicI64, { StreamKind::ALL.len() }>,
     pub(super) connections: AtomicI64,
 }
 
-/// Something that is open and counted as such until it is dropped.
+/// An open stream; decrements the gauge on drop.
 #[derive(Debug)]
-pub struct Open {
+pub struct OpenStream {
     metrics: Arc<WorkerMetrics>,
-    stream: Stream,
+    kind: StreamKind,
 }
 
 // === impl WorkerMetrics ===
 
 impl WorkerMetrics {
-    /// Counts an answered request, and how long its answer took to begin.
-    pub fn answered(&self, route: Label, status: StatusCode, took: Duration) {
-        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
-        if let Some(row) = self.requests.get(route as usize) {
-            row.add(class);
-        }
-        if let Some(durations) = self.request_durations.get(route as usize) {
-            durations.add(took);
-        }
+    /// Counts a response; `took` lasts from the request's head to the response's head.
+    pub fn count_response(&self, route: Label, status: StatusCode, took: Duration) {
+        self.requests.of(route).of(status.into()).increment();
+        self.request_durations.of(route).add(took);
     }
 
-    /// Counts a decision of the rules, by its word.
-    pub fn decided(&self, word: &'static str) {
-        let at = ADMISSIONS.iter().position(|known| known.word == word);
-        self.admissions.add(at.unwrap_or(usize::MAX));
+    /// Counts a decision of the policy.
+    pub fn count_admission(&self, admission: &Admission<'_>) {
+        self.admissions.of(admission.into()).increment();
     }
 
-    /// Counts a connection to Prosody that somebody got a token for, or needs none.
-    pub fn entered(&self, transport: Transport, role: &'static str) {
-        if let Some(row) = self.entries.get(transport as usize) {
-            row.add_word(&ROLES, role);
-        }
+    /// Counts an admitted connection to Prosody.
+    pub fn count_entry(&self, transport: Transport, role: EntryRole) {
+        self.entries.of(transport).of(role).increment();
     }
 
-    /// Counts a socket or stream that the gateway ended, by the reason.
-    pub fn cut(&self, transport: Transport, reason: &'static str) {
-        if let Some(row) = self.cuts.get(transport as usize) {
-            row.add_word(&CUTS, reason);
-        }
+    /// Counts a WebSocket or BOSH session that the gateway closed.
+    pub fn count_cut(&self, transport: Transport, reason: CutReason) {
+        self.cuts.of(transport).of(reason).increment();
     }
 
-    /// Counts an answer of a server behind us, by how long its head took.
-    pub fn upstream_answered(&self, upstream: Upstream, took: Duration) {
-        if let Some(durations) = self.upstream_durations.get(upstream as usize) {
-            durations.add(took);
-        }
+    /// Counts a redirect to the provider.
+    pub fn count_sign_in_start(&self) {
+        self.sign_ins_started.increment();
     }
 
-    /// Counts a server behind us that gave no answer worth reading, by the kind of failure.
-    pub fn upstream_failed(&self, upstream: Upstream, kind: &'static str) {
-        if let Some(row) = self.upstream_failures.get(upstream as usize) {
-            row.add_word(&FAILURES, kind);
-        }
+    /// Counts the end of a sign-in.
+    pub fn count_sign_in(&self, reason: SignInReason) {
+        self.sign_ins.of(reason).increment();
     }
 
-    /// Counts a long poll that Prosody answered.
-    pub fn bosh_waited(&self, took: Duration) {
+    /// Counts a session cookie that was issued again because its session is in use.
+    pub fn count_renewal(&self) {
+        self.renewals.increment();
+    }
+
+    /// Counts a back-channel logout request.
+    pub fn count_logout(&self, outcome: LogoutOutcome) {
+        self.logouts.of(outcome).increment();
+    }
+
+    /// Counts a request to the API.
+    pub fn count_api_request(&self, operation: ApiOperation, outcome: ApiOutcome) {
+        self.api_requests.of(operation).of(outcome).increment();
+    }
+
+    /// Counts an upstream's response; `took` lasts until its head.
+    pub fn count_upstream_response(&self, upstream: UpstreamKind, took: Duration) {
+        self.upstream_durations.of(upstream).add(took);
+    }
+
+    /// Counts an upstream that gave no usable response.
+    pub fn count_upstream_failure(&self, upstream: UpstreamKind, failure: UpstreamFailure) {
+        self.upstream_failures.of(upstream).of(failure).increment();
+    }
+
+    /// Counts a long poll; `took` lasts until Prosody's response.
+    pub fn count_poll(&self, took: Duration) {
         self.bosh_waits.add(took);
     }
 
-    /// Counts a new BOSH session.
-    pub fn bosh_session(&self) {
-        self.bosh_sessions.fetch_add(1, Ordering::Relaxed);
+    /// Counts a created BOSH session.
+    pub fn count_bosh_session(&self) {
+        self.bosh_sessions.increment();
     }
 
-    /// Counts a session cookie that was made anew because its person is still there.
-    pub fn renewed(&self) {
-        self.renewals.fetch_add(1, Ordering::Relaxed);
+    /// Counts a request or connection that a limit refused.
+    pub fn count_limit(&self, limit: LimitKind) {
+        self.limits.of(limit).increment();
     }
 
-    /// Counts something that was refused because it was too much.
-    pub fn limited(&self, limit: Limit) {
-        self.limits.add(limit as usize);
+    /// Counts a TLS handshake with a client.
+    pub fn count_handshake(&self, outcome: Handshake) {
+        self.handshakes.of(outcome).increment();
     }
 
-    /// Counts a TLS handshake by its outcome.
-    pub fn handshake(&self, outcome: &'static str) {
-        self.handshakes.add_word(&HANDSHAKES, outcome);
-    }
-
-    /// One stream more, until the answer is dropped.
-    pub fn open(self: &Arc<Self>, stream: Stream) -> Open {
-        if let Some(open) = self.streams.get(stream as usize) {
-            open.fetch_add(1, Ordering::Relaxed);
-        }
-        Open {
+    /// Counts a stream as open until the returned guard is dropped.
+    pub fn open_stream(self: &Arc<Self>, kind: StreamKind) -> OpenStream {
+        self.streams.of(kind).fetch_add(1, Ordering::Relaxed);
+        OpenStream {
             metrics: Arc::clone(self),
-            stream,
+            kind,
         }
     }
 
-    /// One connection more, or less.
-    pub fn connections(&self, change: i64) {
+    /// Adds to the number of open connections; negative when some closed.
+    pub fn add_connections(&self, change: i64) {
         self.connections.fetch_add(change, Ordering::Relaxed);
     }
 
-    /// How many WebSockets are open.
+    /// The number of open WebSockets.
     pub fn open_sockets(&self) -> i64 {
-        self.open_streams(Stream::WebSocket)
+        self.open_streams(StreamKind::WebSocket)
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub fn open_connections(&self) -> i64 {
         self.connections.load(Ordering::Relaxed)
     }
 
-    pub(super) fn open_streams(&self, stream: Stream) -> i64 {
-        let open = self.streams.get(stream as usize);
-        open.map_or(0, |open| open.load(Ordering::Relaxed))
+    pub(super) fn open_streams(&self, kind: StreamKind) -> i64 {
+        self.streams.of(kind).load(Ordering::Relaxed)
     }
 }
 
 impl Default for WorkerMetrics {
     fn default() -> Self {
         Self {
-            requests: std::array::from_fn(|_| Tally::default()),
-            request_durations: std::array::from_fn(|_| Durations::of_answers()),
-            admissions: Tally::default(),
-            entries: std::array::from_fn(|_| Tally::default()),
-            cuts: std::array::from_fn(|_| Tally::default()),
-            upstream_durations: std::array::from_fn(|_| Durations::of_answers()),
-            upstream_failures: std::array::from_fn(|_| Tally::default()),
-            bosh_waits: Durations::of_waits(),
-            bosh_sessions: AtomicU64::default(),
-            renewals: AtomicU64::default(),
-            limits: Tally::default(),
-            handshakes: Tally::default(),
-            streams: std::array::from_fn(|_| AtomicI64::default()),
+            requests: PerLabel::default(),
+            request_durations: PerLabel::new(Durations::of_responses),
+            admissions: PerLabel::default(),
+            entries: PerLabel::default(),
+            cuts: PerLabel::default(),
+            sign_ins_started: Count::default(),
+            sign_ins: PerLabel::default(),
+            renewals: Count::default(),
+            logouts: PerLabel::default(),
+            api_requests: PerLabel::default(),
+            upstream_durations: PerLabel::new(Durations::of_responses),
+            upstream_failures: PerLabel::default(),
+            bosh_waits: Durations::of_polls(),
+            bosh_sessions: Count::default(),
+            limits: PerLabel::default(),
+            handshakes: PerLabel::default(),
+            streams: PerLabel::default(),
             connections: AtomicI64::default(),
         }
     }
 }
 
-// === impl Open ===
+// === impl OpenStream ===
 
-impl Drop for Open {
+impl Drop for OpenStream {
     fn drop(&mut self) {
-        if let Some(open) = self.metrics.streams.get(self.stream as usize) {
-            open.fetch_sub(1, Ordering::Relaxed);
-        }
+        let open = self.metrics.streams.of(self.kind);
+        open.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+const TRANSPORTS: usize = 2;

@@ -1,19 +1,13 @@
-//! All workers' counters together, summed when somebody asks.
+//! The counters of all workers, summed when `/metrics` is read.
 //!
-//! Every word of every list is written, at zero if nothing happened yet: so that the number of
-//! series is the same whatever clients do, and a first event is seen as one.
+//! Every value of every label is written, at zero before the first event: the number of series is
+//! constant, and `rate()` sees the first event.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
-};
+use std::{fmt, sync::Arc};
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
     registry::Unit,
 };
@@ -21,238 +15,300 @@ use prometheus_client::{
 use super::{
     WorkerMetrics,
     histogram::Durations,
-    tally::Tally,
-    words::{
-        ADMISSIONS, CUTS, FAILURES, HANDSHAKES, Limit, ROLES, STATUS_CLASSES, Stream, Upstream,
-    },
+    label_counters::{Count, PerLabel},
+    labels::{AdmissionReason, LabelValue, SignInReason, StreamKind},
 };
-use model::route::{Label, Transport};
 
-/// The workers' counters.
+/// The counters of all workers.
 #[derive(Debug)]
 pub(super) struct Workers(pub(super) Vec<Arc<WorkerMetrics>>);
 
-/// Names and values of labels.
-type Labels<'l, const N: usize> = [(&'static str, &'static str); N];
+/// Name and help text of a metric.
+#[derive(Clone, Copy)]
+struct About {
+    name: &'static str,
+    help: &'static str,
+}
 
-/// Where in a worker's counters something is.
-type Cell<T> = fn(&WorkerMetrics) -> &T;
+/// Writes the metrics of all workers.
+struct Writer<'w, 'e> {
+    workers: &'w [Arc<WorkerMetrics>],
+    encoder: DescriptorEncoder<'e>,
+}
 
 // === impl Workers ===
 
-impl Workers {
-    /// A family of counters with two labels, each over a list of words.
-    fn grid<const N: usize>(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        (name, help): (&str, &str),
-        rows: (&'static str, &[&'static str]),
-        columns: (&'static str, &[&'static str; N]),
-        of: impl Fn(&WorkerMetrics, usize) -> Option<&Tally<N>>,
-    ) -> fmt::Result {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (row, row_word) in rows.1.iter().enumerate() {
-            for (column, column_word) in columns.1.iter().enumerate() {
-                let count =
-                    |worker: &WorkerMetrics| of(worker, row).map_or(0, |tally| tally.get(column));
-                let labels: Labels<'_, 2> = [(rows.0, row_word), (columns.0, column_word)];
-                ConstCounter::new(self.sum(count)).encode(family.encode_family(&labels)?)?;
-            }
+impl Collector for Workers {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut writer = Writer {
+            workers: &self.0,
+            encoder,
+        };
+        writer.traffic()?;
+        writer.admissions()?;
+        writer.sign_ins()?;
+        writer.upstreams()
+    }
+}
+
+// === impl Writer ===
+
+impl Writer<'_, '_> {
+    fn traffic(&mut self) -> fmt::Result {
+        self.grid(
+            About {
+                name: "requests",
+                help: "Responses by route and status class",
+            },
+            ["route", "status"],
+            |worker| &worker.requests,
+        )?;
+        self.histograms(
+            About {
+                name: "request_duration",
+                help: "Time from the request head to the response head, by route; for bosh, long \
+                       polls included",
+            },
+            "route",
+            |worker| &worker.request_durations,
+        )?;
+        self.streams()?;
+        let connections = self.encoder.encode_descriptor(
+            "connections_open",
+            "Open client connections",
+            None,
+            MetricType::Gauge,
+        )?;
+        let open = self.workers.iter().map(|worker| worker.open_connections());
+        ConstGauge::new(open.sum::<i64>()).encode(connections)?;
+        self.row(
+            About {
+                name: "tls_handshakes",
+                help: "TLS handshakes with clients by outcome",
+            },
+            "outcome",
+            |worker| &worker.handshakes,
+        )?;
+        self.row(
+            About {
+                name: "limits",
+                help: "Requests, connections and streams that a limit refused",
+            },
+            "limit",
+            |worker| &worker.limits,
+        )?;
+        self.grid(
+            About {
+                name: "api_requests",
+                help: "Requests to the API by operation and outcome",
+            },
+            ["operation", "outcome"],
+            |worker| &worker.api_requests,
+        )
+    }
+
+    fn streams(&mut self) -> fmt::Result {
+        let mut family = self.encoder.encode_descriptor(
+            "streams_open",
+            "Open WebSockets, polling BOSH sessions and event streams",
+            None,
+            MetricType::Gauge,
+        )?;
+        for kind in StreamKind::ALL {
+            let open = self.workers.iter().map(|worker| worker.open_streams(*kind));
+            let gauge = ConstGauge::new(open.sum::<i64>());
+            gauge.encode(family.encode_family(&[("kind", *kind)])?)?;
         }
         Ok(())
     }
 
-    /// A family of counters with one label.
-    fn row<const N: usize>(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        (name, help): (&str, &str),
-        (label, words): (&'static str, &[&'static str; N]),
-        of: Cell<Tally<N>>,
+    fn admissions(&mut self) -> fmt::Result {
+        self.outcomes(
+            About {
+                name: "admissions",
+                help: "Decisions of the room policy on visitors who want to enter",
+            },
+            |worker| &worker.admissions,
+            AdmissionReason::outcome,
+        )?;
+        self.grid(
+            About {
+                name: "entries",
+                help: "Admitted connections to Prosody by transport and role",
+            },
+            ["transport", "role"],
+            |worker| &worker.entries,
+        )?;
+        self.grid(
+            About {
+                name: "cuts",
+                help: "WebSockets and BOSH sessions that the gateway closed, by reason",
+            },
+            ["transport", "reason"],
+            |worker| &worker.cuts,
+        )
+    }
+
+    fn sign_ins(&mut self) -> fmt::Result {
+        self.counter(
+            About {
+                name: "sign_ins_started",
+                help: "Redirects to the OpenID provider",
+            },
+            |worker| &worker.sign_ins_started,
+        )?;
+        self.outcomes(
+            About {
+                name: "sign_ins",
+                help: "Completed and failed sign-ins by outcome and reason",
+            },
+            |worker| &worker.sign_ins,
+            SignInReason::outcome,
+        )?;
+        self.counter(
+            About {
+                name: "session_renewals",
+                help: "Session cookies issued again for sessions in use",
+            },
+            |worker| &worker.renewals,
+        )?;
+        self.row(
+            About {
+                name: "backchannel_logouts",
+                help: "Back-channel logout requests by outcome",
+            },
+            "outcome",
+            |worker| &worker.logouts,
+        )
+    }
+
+    fn upstreams(&mut self) -> fmt::Result {
+        self.histograms(
+            About {
+                name: "upstream_duration",
+                help: "Time to the head of an upstream's response, without long polls",
+            },
+            "upstream",
+            |worker| &worker.upstream_durations,
+        )?;
+        self.grid(
+            About {
+                name: "upstream_failures",
+                help: "Upstream requests without a usable response, by kind of failure",
+            },
+            ["upstream", "kind"],
+            |worker| &worker.upstream_failures,
+        )?;
+        self.counter(
+            About {
+                name: "bosh_sessions",
+                help: "Created BOSH sessions",
+            },
+            |worker| &worker.bosh_sessions,
+        )?;
+        let waits = self.encoder.encode_descriptor(
+            "bosh_wait",
+            "Time until Prosody's response to a long poll",
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        let shares = self.workers.iter().map(|worker| &worker.bosh_waits);
+        Durations::total(shares).encode(waits)
+    }
+
+    fn counter(&mut self, about: About, of: fn(&WorkerMetrics) -> &Count) -> fmt::Result {
+        let metric =
+            self.encoder
+                .encode_descriptor(about.name, about.help, None, MetricType::Counter)?;
+        ConstCounter::new(sum(self.workers, of)).encode(metric)
+    }
+
+    /// A counter with one label.
+    fn row<L: LabelValue, const N: usize>(
+        &mut self,
+        about: About,
+        label: &'static str,
+        of: fn(&WorkerMetrics) -> &PerLabel<L, Count, N>,
     ) -> fmt::Result {
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (at, word) in words.iter().enumerate() {
-            let labels: Labels<'_, 1> = [(label, word)];
-            let count = self.sum(|worker| of(worker).get(at));
+        let workers = self.workers;
+        let series = L::ALL.iter().map(|value| {
+            let count = sum(workers, |worker| of(worker).of(*value));
+            ([(label, value.as_str())], count)
+        });
+        self.counters(about, series)
+    }
+
+    /// A counter with the labels `outcome` and `reason`, where the reason implies the outcome.
+    fn outcomes<L: LabelValue, const N: usize>(
+        &mut self,
+        about: About,
+        of: fn(&WorkerMetrics) -> &PerLabel<L, Count, N>,
+        outcome: fn(L) -> &'static str,
+    ) -> fmt::Result {
+        let workers = self.workers;
+        let series = L::ALL.iter().map(|reason| {
+            let count = sum(workers, |worker| of(worker).of(*reason));
+            let labels = [("outcome", outcome(*reason)), ("reason", reason.as_str())];
+            (labels, count)
+        });
+        self.counters(about, series)
+    }
+
+    /// A counter with two independent labels.
+    fn grid<R: LabelValue, C: LabelValue, const ROWS: usize, const COLUMNS: usize>(
+        &mut self,
+        about: About,
+        [row_label, column_label]: [&'static str; 2],
+        of: fn(&WorkerMetrics) -> &PerLabel<R, PerLabel<C, Count, COLUMNS>, ROWS>,
+    ) -> fmt::Result {
+        let workers = self.workers;
+        let pairs = R::ALL
+            .iter()
+            .flat_map(|row| C::ALL.iter().map(move |column| (*row, *column)));
+        let series = pairs.map(|(row, column)| {
+            let count = sum(workers, |worker| of(worker).of(row).of(column));
+            let labels = [(row_label, row.as_str()), (column_label, column.as_str())];
+            (labels, count)
+        });
+        self.counters(about, series)
+    }
+
+    fn counters<S: EncodeLabelSet>(
+        &mut self,
+        about: About,
+        series: impl Iterator<Item = (S, u64)>,
+    ) -> fmt::Result {
+        let mut family =
+            self.encoder
+                .encode_descriptor(about.name, about.help, None, MetricType::Counter)?;
+        for (labels, count) in series {
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }
 
-    /// Histograms of durations with one label.
-    fn durations(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        (name, help): (&str, &str),
-        (label, words): (&'static str, &[&'static str]),
-        of: impl Fn(&WorkerMetrics, usize) -> Option<&Durations>,
+    /// A histogram of durations with one label.
+    fn histograms<L: LabelValue, const N: usize>(
+        &mut self,
+        about: About,
+        label: &'static str,
+        of: fn(&WorkerMetrics) -> &PerLabel<L, Durations, N>,
     ) -> fmt::Result {
-        let unit = Some(&Unit::Seconds);
-        let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Histogram)?;
-        for (at, word) in words.iter().enumerate() {
-            let labels: Labels<'_, 1> = [(label, word)];
-            let shares = self.0.iter().filter_map(|worker| of(worker, at));
+        let mut family = self.encoder.encode_descriptor(
+            about.name,
+            about.help,
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        for value in L::ALL {
+            let shares = self.workers.iter().map(|worker| of(worker).of(*value));
+            let labels = [(label, value.as_str())];
             Durations::total(shares).encode(family.encode_family(&labels)?)?;
         }
         Ok(())
     }
-
-    fn counter(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        (name, help): (&str, &str),
-        of: Cell<AtomicU64>,
-    ) -> fmt::Result {
-        let count = self.sum(|worker| of(worker).load(Ordering::Relaxed));
-        let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        ConstCounter::new(count).encode(metric)
-    }
-
-    fn gauge(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        (name, help): (&str, &str),
-        of: Cell<AtomicI64>,
-    ) -> fmt::Result {
-        let workers = self.0.iter();
-        let sum: i64 = workers
-            .map(|worker| of(worker).load(Ordering::Relaxed))
-            .sum();
-        let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        ConstGauge::new(sum).encode(metric)
-    }
-
-    fn sum(&self, of: impl Fn(&WorkerMetrics) -> u64) -> u64 {
-        self.0.iter().map(|worker| of(worker)).sum()
-    }
-
-    fn requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let routes = Label::ALL.map(Label::as_str);
-        self.grid(
-            encoder,
-            ("requests", "Answered requests by route and class of status"),
-            ("route", &routes),
-            ("status", &STATUS_CLASSES),
-            |worker, route| worker.requests.get(route),
-        )?;
-        self.durations(
-            encoder,
-            (
-                "request_duration",
-                "Time from the head of a request to the head of its answer, by route; for bosh, \
-                 long polls included",
-            ),
-            ("route", &routes),
-            |worker, route| worker.request_durations.get(route),
-        )
-    }
-
-    fn people(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        {
-            let help = "Decisions of the room rules on people who want to enter";
-            let mut family =
-                encoder.encode_descriptor("admissions", help, None, MetricType::Counter)?;
-            for (at, word) in ADMISSIONS.iter().enumerate() {
-                let labels: Labels<'_, 2> = [("outcome", word.outcome), ("reason", word.reason)];
-                let count = self.sum(|worker| worker.admissions.get(at));
-                ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
-            }
-        }
-        let transports = [Transport::Bosh, Transport::WebSocket].map(Transport::as_str);
-        self.grid(
-            encoder,
-            (
-                "entries",
-                "Connections to Prosody that people were let into a room with",
-            ),
-            ("transport", &transports),
-            ("role", &ROLES),
-            |worker, transport| worker.entries.get(transport),
-        )?;
-        self.grid(
-            encoder,
-            (
-                "cuts",
-                "Sockets and streams that the gateway ended, by reason",
-            ),
-            ("transport", &transports),
-            ("reason", &CUTS),
-            |worker, transport| worker.cuts.get(transport),
-        )?;
-        let renewals = (
-            "session_renewals",
-            "Session cookies made anew for people who are still there",
-        );
-        self.counter(encoder, renewals, |worker| &worker.renewals)
-    }
-
-    fn upstreams(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let upstreams = Upstream::ALL.map(Upstream::as_str);
-        self.durations(
-            encoder,
-            (
-                "upstream_duration",
-                "Time to the head of an upstream's answer, long polls not among them",
-            ),
-            ("upstream", &upstreams),
-            |worker, upstream| worker.upstream_durations.get(upstream),
-        )?;
-        self.grid(
-            encoder,
-            (
-                "upstream_failures",
-                "Upstreams that gave no answer worth reading, by kind of failure",
-            ),
-            ("upstream", &upstreams),
-            ("kind", &FAILURES),
-            |worker, upstream| worker.upstream_failures.get(upstream),
-        )?;
-        let sessions = ("bosh_sessions", "BOSH sessions created");
-        self.counter(encoder, sessions, |worker| &worker.bosh_sessions)?;
-        let help = "How long Prosody took to answer the long polls of BOSH sessions";
-        let unit = Some(&Unit::Seconds);
-        let waits = encoder.encode_descriptor("bosh_wait", help, unit, MetricType::Histogram)?;
-        let shares = self.0.iter().map(|worker| &worker.bosh_waits);
-        Durations::total(shares).encode(waits)
-    }
-
-    fn connections(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        {
-            let help = "Open WebSockets, BOSH sessions that poll, and streams of events";
-            let mut family =
-                encoder.encode_descriptor("streams_open", help, None, MetricType::Gauge)?;
-            for stream in Stream::ALL {
-                let workers = self.0.iter();
-                let sum: i64 = workers.map(|worker| worker.open_streams(stream)).sum();
-                let labels: Labels<'_, 1> = [("kind", stream.as_str())];
-                ConstGauge::new(sum).encode(family.encode_family(&labels)?)?;
-            }
-        }
-        let open = ("connections_open", "Open connections of clients");
-        self.gauge(encoder, open, |worker| &worker.connections)?;
-        self.row(
-            encoder,
-            ("tls_handshakes", "TLS handshakes with clients by outcome"),
-            ("outcome", &HANDSHAKES),
-            |worker| &worker.handshakes,
-        )?;
-        self.row(
-            encoder,
-            (
-                "limits",
-                "What was refused because it was too much, by limit",
-            ),
-            ("limit", &Limit::ALL.map(Limit::as_str)),
-            |worker| &worker.limits,
-        )
-    }
 }
 
-impl Collector for Workers {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        self.requests(&mut encoder)?;
-        self.people(&mut encoder)?;
-        self.upstreams(&mut encoder)?;
-        self.connections(&mut encoder)
-    }
+fn sum(workers: &[Arc<WorkerMetrics>], of: impl Fn(&WorkerMetrics) -> &Count) -> u64 {
+    workers.iter().map(|worker| of(worker).get()).sum()
 }

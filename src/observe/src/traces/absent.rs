@@ -1,49 +1,49 @@
-//! What stands for traces in a program without them: nothing that could ever be made.
+//! Placeholders without values, for programs built without the feature `otel`.
 
 use std::convert::Infallible;
 
 use http::{HeaderMap, Method, StatusCode};
 use tokio::runtime::Handle;
 
-use super::{Settings, SetupError, Traceparent};
+use super::{Traceparent, TracesSettings, TracesSetupError};
 use model::route::Label;
 
-/// Traces; there are none.
+/// Has no values.
 #[derive(Clone, Debug)]
 pub struct Traces(Infallible);
 
-/// A span; there is none.
+/// Has no values.
 #[derive(Debug)]
-pub struct Span(Infallible);
+pub struct RequestSpan(Infallible);
 
 // === impl Traces ===
 
 impl Traces {
-    /// Says that there are none.
-    pub fn start(_settings: &Settings, _runtime: Handle) -> Result<Self, SetupError> {
-        Err(SetupError::Absent)
+    /// Returns [`TracesSetupError::Absent`].
+    pub fn start(_settings: &TracesSettings, _runtime: Handle) -> Result<Self, TracesSetupError> {
+        Err(TracesSetupError::Absent)
     }
 
-    /// Never called.
-    pub fn begin(&self, _continued: Option<&HeaderMap>) -> Span {
+    /// Unreachable.
+    pub fn begin(&self, _continued: Option<&HeaderMap>) -> RequestSpan {
         match self.0 {}
     }
 
-    /// Never called.
+    /// Unreachable.
     pub fn stop(&self) {
         match self.0 {}
     }
 }
 
-// === impl Span ===
+// === impl RequestSpan ===
 
-impl Span {
-    /// Never called.
+impl RequestSpan {
+    /// Unreachable.
     pub fn traceparent(&self) -> Traceparent {
         match self.0 {}
     }
 
-    /// Never called.
+    /// Unreachable.
     pub fn end(self, _method: &Method, _route: Label, _status: StatusCode, _id: String) {
         match self.0 {}
     }

@@ -1,4 +1,4 @@
-//! Spans, and the way that they take to the collector.
+//! Spans, exported to the collector by OTLP over HTTP.
 
 use std::time::Duration;
 
@@ -25,23 +25,23 @@ use opentelemetry_sdk::{
 use tokio::{runtime::Handle, time::timeout};
 use tracing::warn;
 
-use super::{Settings, SetupError, Traceparent};
+use super::{Traceparent, TracesSettings, TracesSetupError};
 use model::route::Label;
 
-/// Makes spans, and sends them in batches from a thread of its own.
+/// Creates spans; a background thread sends them in batches.
 #[derive(Clone, Debug)]
 pub struct Traces {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
 }
 
-/// What is known of one request; told to the collector when it ends.
+/// The span of one request; exported when it ends.
 #[derive(Debug)]
-pub struct Span(SdkSpan);
+pub struct RequestSpan(SdkSpan);
 
-/// Speaks HTTP to the collector, on the control plane.
+/// The HTTP client of the exporter, on the control plane's runtime.
 #[derive(Clone, Debug)]
-struct Sender {
+struct CollectorClient {
     client: Client<HttpConnector, Full<Bytes>>,
     runtime: Handle,
 }
@@ -49,16 +49,16 @@ struct Sender {
 // === impl Traces ===
 
 impl Traces {
-    /// Begins; the collector need not be there.
-    pub fn start(settings: &Settings, runtime: Handle) -> Result<Self, SetupError> {
+    /// Starts the exporter. An unreachable collector is no error.
+    pub fn start(settings: &TracesSettings, runtime: Handle) -> Result<Self, TracesSetupError> {
         let client = Client::builder(TokioExecutor::new()).build_http();
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Sender { client, runtime })
+            .with_http_client(CollectorClient { client, runtime })
             .with_endpoint(settings.endpoint.to_string())
             .with_timeout(SEND_TIMEOUT)
             .build()
-            .map_err(|error| SetupError::Exporter(error.to_string()))?;
+            .map_err(|error| TracesSetupError::Exporter(error.to_string()))?;
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let resource = Resource::builder()
             .with_service_name(env!("CARGO_PKG_NAME"))
@@ -74,8 +74,9 @@ impl Traces {
         Ok(Self { provider, tracer })
     }
 
-    /// A request begins. Its trace is continued from the head if whoever sent that is trusted.
-    pub fn begin(&self, continued: Option<&HeaderMap>) -> Span {
+    /// Starts the span of a request. `continued` is the request's head if its sender may set the
+    /// trace context.
+    pub fn begin(&self, continued: Option<&HeaderMap>) -> RequestSpan {
         let parent = continued.map_or_else(Context::new, |headers| {
             let extractor = HeaderExtractor(headers);
             TraceContextPropagator::new().extract_with_context(&Context::new(), &extractor)
@@ -85,21 +86,21 @@ impl Traces {
             .tracer
             .span_builder("request")
             .with_kind(SpanKind::Server);
-        Span(self.tracer.build_with_context(builder, &parent))
+        RequestSpan(self.tracer.build_with_context(builder, &parent))
     }
 
-    /// Sends what is left, for a few seconds at most. Blocks.
+    /// Flushes the remaining spans, for at most five seconds. Blocks.
     pub fn stop(&self) {
         if let Err(error) = self.provider.shutdown() {
-            warn!(%error, "not all traces were sent");
+            warn!(%error, "cannot flush all traces");
         }
     }
 }
 
-// === impl Span ===
+// === impl RequestSpan ===
 
-impl Span {
-    /// Its place in the trace, for who continues it.
+impl RequestSpan {
+    /// The trace context for upstream requests.
     pub fn traceparent(&self) -> Traceparent {
         let context = self.0.span_context();
         Traceparent {
@@ -109,12 +110,12 @@ impl Span {
         }
     }
 
-    /// The answer begins. Names of rooms, queries and people are not told.
+    /// Ends the span when the response's head is sent. No attribute names a room or a person.
     pub fn end(mut self, method: &Method, route: Label, status: StatusCode, id: String) {
         if !self.0.is_recording() {
             return;
         }
-        let method = known(method);
+        let method = method_name(method);
         self.0.update_name(format!("{method} {}", route.as_str()));
         self.0.set_attributes([
             KeyValue::new("http.request.method", method),
@@ -129,10 +130,10 @@ impl Span {
     }
 }
 
-// === impl Sender ===
+// === impl CollectorClient ===
 
 #[async_trait]
-impl HttpClient for Sender {
+impl HttpClient for CollectorClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.client.clone();
         let exchange = async move {
@@ -141,7 +142,7 @@ impl HttpClient for Sender {
             let body = Limited::new(body, MAX_ANSWER).collect().await?;
             Ok::<_, HttpError>(Response::from_parts(head, body.to_bytes()))
         };
-        // The thread that waits for this has no runtime.
+        // The exporter's thread has no runtime.
         let sending = self
             .runtime
             .spawn(async move { timeout(SEND_TIMEOUT, exchange).await });
@@ -149,15 +150,15 @@ impl HttpClient for Sender {
     }
 }
 
-/// Anything else would be a value that a client made up.
-fn known(method: &Method) -> &'static str {
+/// `_OTHER` for unknown methods (OpenTelemetry HTTP conventions): bounds the attribute's values.
+fn method_name(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let known = KNOWN.into_iter().find(|known| method == known);
     known.unwrap_or("_OTHER")
 }
 
-/// Spans are worth no more waiting; the next batch may get through.
+/// Per batch; later spans go into the next batch.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Collectors answer with next to nothing.
+/// OTLP responses are nearly empty.
 const MAX_ANSWER: usize = 64 * 1024;

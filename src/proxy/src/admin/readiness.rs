@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cluster::store::StoreState;
 use http::{Response, StatusCode};
 use http_body_util::Full;
-use observe::metrics::Verdict;
+use observe::metrics::ProbeVerdict;
 use oidc::ProviderStatus;
 use serde_json::json;
 
@@ -43,8 +43,8 @@ impl AdminServer {
         }
         for (backend, verdict) in &verdicts {
             match verdict {
-                Verdict::Ok => {}
-                Verdict::Open => {
+                ProbeVerdict::Ok => {}
+                ProbeVerdict::Open => {
                     reasons.push(format!("{backend}: Prosody admits clients without a token"));
                 }
                 _ => {

@@ -4,6 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
 use model::room::RoomError;
+use observe::metrics::ApiOutcome;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,10 @@ pub enum ApiError {
     /// The integration has no rule for the room.
     #[error("the room is not one of this integration")]
     RoomNotOwned,
+    /// The link is not one of the integration's. The answer is that of `NotFound`, so that it does
+    /// not disclose which links exist.
+    #[error("nothing is at this address")]
+    LinkNotOwned,
     /// The key has other characters than visible ASCII, or is too long.
     #[error("the Idempotency-Key is not valid")]
     IdempotencyKey,
@@ -105,7 +110,7 @@ impl ApiError {
     /// The status of the response.
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::LinkNotOwned => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::KeyMissing | Self::KeyUnknown => StatusCode::UNAUTHORIZED,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -124,7 +129,7 @@ impl ApiError {
     /// The `code` of the problem details.
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::NotFound => "not_found",
+            Self::NotFound | Self::LinkNotOwned => "not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::KeyMissing => "key_missing",
             Self::KeyUnknown => "key_unknown",
@@ -139,6 +144,18 @@ impl ApiError {
             Self::IdempotencyKey => "idempotency_key_invalid",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::StoreUnavailable => "store_unavailable",
+        }
+    }
+
+    /// The label of metrics and the audit line.
+    pub const fn outcome(&self) -> ApiOutcome {
+        match self {
+            Self::KeyMissing => ApiOutcome::KeyMissing,
+            Self::KeyUnknown => ApiOutcome::KeyUnknown,
+            Self::RoomNotOwned | Self::LinkNotOwned => ApiOutcome::Foreign,
+            Self::TooManyRequests { .. } => ApiOutcome::TooMany,
+            Self::StoreUnavailable => ApiOutcome::Unavailable,
+            _ => ApiOutcome::Invalid,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use http::Method;
 use model::room::RoomKey;
+use observe::metrics::ApiOperation;
 
 use super::ApiError;
 
@@ -44,14 +45,14 @@ impl ApiRoute {
         }
     }
 
-    /// The name in logs.
-    pub const fn as_str(&self) -> &'static str {
+    /// The label of metrics and the audit line.
+    pub const fn operation(&self) -> ApiOperation {
         match self {
-            Self::CreateMeeting => "create_meeting",
-            Self::CreateLink => "create_link",
-            Self::RevokeLink(_) => "revoke_link",
-            Self::Room(_) => "room",
-            Self::OpenApi => "document",
+            Self::CreateMeeting => ApiOperation::CreateMeeting,
+            Self::CreateLink => ApiOperation::CreateLink,
+            Self::RevokeLink(_) => ApiOperation::RevokeLink,
+            Self::Room(_) => ApiOperation::Room,
+            Self::OpenApi => ApiOperation::Document,
         }
     }
 

@@ -27,12 +27,12 @@ use model::{
     invitation::InvitationLink,
     room::RoomKey,
 };
-use observe::metrics::Limit;
+use observe::metrics::{ApiOperation, ApiOutcome, LimitKind};
 
 /// A request with a body, before anybody looks into it.
 struct Written<'r> {
     caller: Caller<'r>,
-    call: &'static str,
+    operation: ApiOperation,
     key: Option<IdempotencyKey>,
     body: Bytes,
 }
@@ -48,8 +48,23 @@ impl Worker {
         context: RequestContext,
     ) -> Result<Response<Body>, RequestError> {
         let rules = self.rules();
-        let outcome = self.call(&rules.integrations, path, request, context).await;
-        let mut answer = outcome.unwrap_or_else(|error| {
+        let call = if rules.integrations.has_api() {
+            ApiRoute::parse(request.method(), path)
+        } else {
+            Err(ApiError::NotFound)
+        };
+        let operation = call
+            .as_ref()
+            .map_or(ApiOperation::Unknown, ApiRoute::operation);
+        let result = match call {
+            Ok(call) => self.call(&rules.integrations, call, request, context).await,
+            Err(error) => Err(error),
+        };
+        let outcome = result
+            .as_ref()
+            .map_or_else(ApiError::outcome, |_| ApiOutcome::Ok);
+        self.metrics.count_api_request(operation, outcome);
+        let mut answer = result.unwrap_or_else(|error| {
             self.count_refusal(&error);
             refusal(&error, context)
         });
@@ -61,9 +76,9 @@ impl Worker {
 
     fn count_refusal(&self, error: &ApiError) {
         match error {
-            ApiError::TooManyRequests { .. } => self.metrics.limited(Limit::Api),
-            ApiError::BodyTooLarge => self.metrics.limited(Limit::Body),
-            ApiError::BodyIncomplete => self.metrics.limited(Limit::BodyTime),
+            ApiError::TooManyRequests { .. } => self.metrics.count_limit(LimitKind::Api),
+            ApiError::BodyTooLarge => self.metrics.count_limit(LimitKind::Body),
+            ApiError::BodyIncomplete => self.metrics.count_limit(LimitKind::BodyTime),
             _ => {}
         }
     }
@@ -71,40 +86,68 @@ impl Worker {
     async fn call(
         &self,
         integrations: &Integrations,
-        path: &str,
+        call: ApiRoute,
         request: Request<Incoming>,
         context: RequestContext,
     ) -> Result<Response<Body>, ApiError> {
-        if !integrations.has_api() {
-            return Err(ApiError::NotFound);
-        }
-        let call = ApiRoute::parse(request.method(), path)?;
         if call == ApiRoute::OpenApi {
             return Ok(plain(StatusCode::OK, JSON, DOCUMENT.clone()));
         }
-        let caller = integrations
-            .caller(&bearer(request.headers())?)
-            .ok_or(ApiError::KeyUnknown)?;
+        let operation = call.operation();
+        let Some(caller) = integrations.caller(&bearer(request.headers())?) else {
+            self.audit_refusal(&ApiError::KeyUnknown, operation, None, &context);
+            return Err(ApiError::KeyUnknown);
+        };
         let now = self.state.clock.now();
         caller
             .take(now)
             .map_err(|wait| ApiError::TooManyRequests { wait })?;
-        let word = call.as_str();
-        let (answer, about) = match call {
+        let performed = self.perform(call, caller, request, now).await;
+        let (answer, about) = performed.inspect_err(|error| {
+            self.audit_refusal(error, operation, Some(&caller), &context);
+        })?;
+        audit::called(operation, &about, &caller, &context);
+        Ok(answer)
+    }
+
+    /// Answers a caller; gives the room or link that it was about, too.
+    async fn perform(
+        &self,
+        call: ApiRoute,
+        caller: Caller<'_>,
+        request: Request<Incoming>,
+        now: Timestamp,
+    ) -> Result<(Response<Body>, String), ApiError> {
+        let operation = call.operation();
+        match call {
             ApiRoute::CreateMeeting => {
-                let written = written(caller, word, request).await?;
-                self.create_meeting(&written, now).await?
+                let written = written(caller, operation, request).await?;
+                self.create_meeting(&written, now).await
             }
             ApiRoute::CreateLink => {
-                let written = written(caller, word, request).await?;
-                self.create_link(&written, now).await?
+                let written = written(caller, operation, request).await?;
+                self.create_link(&written, now).await
             }
-            ApiRoute::RevokeLink(id) => (self.revoke_link(caller.integration, &id)?, id),
-            ApiRoute::Room(room) => (self.room(caller.integration, &room)?, room.to_string()),
-            ApiRoute::OpenApi => return Err(ApiError::NotFound),
-        };
-        audit::called(word, &about, &caller, &context);
-        Ok(answer)
+            ApiRoute::RevokeLink(id) => Ok((self.revoke_link(caller.integration, &id)?, id)),
+            ApiRoute::Room(room) => Ok((self.room(caller.integration, &room)?, room.to_string())),
+            ApiRoute::OpenApi => Err(ApiError::NotFound),
+        }
+    }
+
+    /// Audits a wrong key, and a right one used for another integration's room or link.
+    fn audit_refusal(
+        &self,
+        error: &ApiError,
+        operation: ApiOperation,
+        caller: Option<&Caller<'_>>,
+        context: &RequestContext,
+    ) {
+        let outcome = error.outcome();
+        if matches!(outcome, ApiOutcome::KeyUnknown | ApiOutcome::Foreign)
+            && let Some(suppressed) = self.permit_line(context)
+        {
+            audit::api_refused(outcome, operation, caller, suppressed, context);
+        }
     }
 
     async fn create_meeting(
@@ -173,7 +216,7 @@ impl Worker {
     /// Whatever came of the link: that it is revoked twice, or has expired, makes no difference.
     fn revoke_link(&self, integration: &Integration, id: &str) -> Result<Response<Body>, ApiError> {
         if !link::owns_link_id(integration, id) {
-            return Err(ApiError::NotFound);
+            return Err(ApiError::LinkNotOwned);
         }
         self.state
             .authenticator
@@ -251,11 +294,11 @@ fn bearer(headers: &HeaderMap) -> Result<Bearer, ApiError> {
         .ok_or(ApiError::KeyMissing)
 }
 
-async fn written<'r>(
-    caller: Caller<'r>,
-    call: &'static str,
+async fn written(
+    caller: Caller<'_>,
+    operation: ApiOperation,
     request: Request<Incoming>,
-) -> Result<Written<'r>, ApiError> {
+) -> Result<Written<'_>, ApiError> {
     if !api::is_json(request.headers()) {
         return Err(ApiError::UnsupportedMediaType);
     }
@@ -267,7 +310,7 @@ async fn written<'r>(
     })?;
     Ok(Written {
         caller,
-        call,
+        operation,
         key,
         body,
     })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use crate::{
     Body, RequestContext, RequestError, Worker, audit,
@@ -21,7 +21,7 @@ use model::{
         SignIn, SignInCookies, SignInError,
     },
 };
-use observe::metrics::OutcomeLabel;
+use observe::metrics::SignInReason;
 use oidc::{AuthenticationErrorClass, Callback, Prompt, RelyingParty};
 use pages::{Content, SignInProblem as Told};
 
@@ -92,7 +92,8 @@ impl Worker {
         for cookie in cookies {
             answer.headers_mut().append(header::SET_COOKIE, cookie);
         }
-        info!(request = %context.id, client.addr = %context.client, "a sign-in begins");
+        self.metrics.count_sign_in_start();
+        debug!(request = %context.id, client.addr = %context.client, "sign-in started");
         Ok(answer)
     }
 
@@ -104,8 +105,11 @@ impl Worker {
     ) -> Result<Response<Body>, RequestError> {
         let relying_party = Arc::clone(self.relying_party()?);
         let jar = RequestCookies::new(request.headers());
-        let callback = Callback::parse(request.uri().query().unwrap_or_default())
-            .map_err(|error| self.sign_in_failed(error.as_str(), Told::Unknown, &error, context))?;
+        let callback =
+            Callback::parse(request.uri().query().unwrap_or_default()).map_err(|error| {
+                let reason = SignInReason::InvalidCallback;
+                self.sign_in_failed(reason, error.as_str(), Told::Unknown, &error, context)
+            })?;
         let state = callback.state().to_owned();
         let before = self.state.authenticator.session(request.headers());
         let sign_in = match self.state.sign_ins.find(&state, jar) {
@@ -115,10 +119,22 @@ impl Worker {
                 return redirect(StatusCode::SEE_OTHER, ReturnTo::default().as_str());
             }
             Err(error @ SignInError::Unknown) => {
-                return Err(self.sign_in_failed("unknown_state", Told::Unknown, &error, context));
+                return Err(self.sign_in_failed(
+                    SignInReason::UnknownState,
+                    "unknown_state",
+                    Told::Unknown,
+                    &error,
+                    context,
+                ));
             }
             Err(error @ SignInError::Expired) => {
-                return Err(self.sign_in_failed("too_late", Told::Expired, &error, context));
+                return Err(self.sign_in_failed(
+                    SignInReason::TooLate,
+                    "too_late",
+                    Told::Expired,
+                    &error,
+                    context,
+                ));
             }
         };
         let rules = self.rules();
@@ -135,7 +151,7 @@ impl Worker {
             Ok(signed_in) => signed_in,
             Err(failure) => {
                 let (code, told) = (failure.as_str(), told(failure.class()));
-                let failed = self.sign_in_failed(code, told, &failure, context);
+                let failed = self.sign_in_failed(failure.reason(), code, told, &failure, context);
                 return self.give_up(failed, &sign_in, responder);
             }
         };
@@ -146,7 +162,8 @@ impl Worker {
             &self.state.random,
         );
         let sealed = sessions.seal(&session).map_err(|error| {
-            self.sign_in_failed("session_too_large", Told::TooLarge, &error, context)
+            let reason = SignInReason::SessionTooLarge;
+            self.sign_in_failed(reason, "session_too_large", Told::TooLarge, &error, context)
         })?;
         // Somebody else was signed in here before: their sockets end with their session, and what
         // rooms let them in by is not for their successor.
@@ -158,7 +175,7 @@ impl Worker {
             cookies = self.revoke_passes(jar);
         }
         audit::signed_in(&session, &context);
-        self.count_sign_in("ok");
+        self.metrics.count_sign_in(SignInReason::None);
         let (target, then) = (&sign_in.return_to, &sign_in.then);
         let mut answer = self.go_on(&session, target, then, responder, context)?;
         append_cookies(&mut answer, cookies);
@@ -177,28 +194,26 @@ impl Worker {
         relying_party.ok_or(RequestError::NotFound)
     }
 
+    /// Any stranger can send a callback that matches no sign-in, so that is no warning.
     fn sign_in_failed(
         &self,
+        reason: SignInReason,
         code: &'static str,
         told: Told,
         error: &dyn std::fmt::Display,
         context: RequestContext,
     ) -> RequestError {
-        self.count_sign_in(code);
-        warn!(reason = code, %error, request = %context.id, client.addr = %context.client, "a sign-in failed");
+        self.metrics.count_sign_in(reason);
+        if reason.is_unmatched() {
+            debug!(reason = code, %error, request = %context.id, client.addr = %context.client, "callback without a sign-in");
+        } else {
+            warn!(reason = code, %error, request = %context.id, client.addr = %context.client, "sign-in failed");
+        }
         RequestError::SignIn {
             code,
             told,
             return_to: ReturnTo::default(),
         }
-    }
-
-    fn count_sign_in(&self, outcome: &'static str) {
-        self.state
-            .control_metrics
-            .sign_ins
-            .get_or_create(&OutcomeLabel { outcome })
-            .inc();
     }
 
     /// Keeps the ID token for the provider's logout page, if a cookie can hold it.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use secrecy::{ExposeSecret, SecretString};
-use tracing::warn;
+use tracing::debug;
 
 use crate::{
     Body, RequestContext, RequestError, Worker, audit, body,
@@ -19,6 +19,7 @@ use model::{
     route::OWN_PREFIX,
     session::{self, BrowsingContext, HINT_COOKIE, RequestCookies, SESSION_COOKIE, SessionId},
 };
+use observe::metrics::LogoutOutcome;
 use pages::Content;
 
 // === impl Worker ===
@@ -86,11 +87,14 @@ impl Worker {
         context: RequestContext,
     ) -> Result<Response<Body>, RequestError> {
         let relying_party = Arc::clone(self.relying_party()?);
-        let body = body::whole(request.into_body(), MAX_LOGOUT_BODY).await?;
+        let body = body::whole(request.into_body(), MAX_LOGOUT_BODY).await;
+        let body =
+            body.inspect_err(|_| self.metrics.count_logout(LogoutOutcome::InvalidRequest))?;
         let mut tokens = url::form_urlencoded::parse(&body)
             .filter(|(name, _)| name == "logout_token")
             .map(|(_, value)| SecretString::from(value.into_owned()));
         let (Some(token), None) = (tokens.next(), tokens.next()) else {
+            self.metrics.count_logout(LogoutOutcome::InvalidRequest);
             return Ok(logout_refused());
         };
         let checking = self.state.control.spawn(async move {
@@ -106,8 +110,12 @@ impl Worker {
                 let selector = match (logout.sid, logout.sub) {
                     (Some(sid), _) => Selector::ProviderSession(sid),
                     (None, Some(sub)) => Selector::ProviderSubject(sub),
-                    (None, None) => return Ok(logout_refused()),
+                    (None, None) => {
+                        self.metrics.count_logout(LogoutOutcome::TokenRefused);
+                        return Ok(logout_refused());
+                    }
                 };
+                self.metrics.count_logout(LogoutOutcome::Ok);
                 audit::logged_out_by_provider(&selector, &context);
                 self.state.authenticator.revocations.revoke(selector);
                 let mut answer = plain(StatusCode::OK, "text/plain", "");
@@ -116,11 +124,13 @@ impl Worker {
             }
             // The provider tries again later, if it is told that the fault is passing.
             Err(error) if error.is_transient() => {
-                warn!(%error, "a back-channel logout cannot be checked now");
+                self.metrics.count_logout(LogoutOutcome::Unavailable);
+                debug!(%error, request = %context.id, "cannot check a logout token now");
                 Err(RequestError::ProviderUnavailable)
             }
             Err(error) => {
-                warn!(%error, reason = error.as_str(), "a back-channel logout was refused");
+                self.metrics.count_logout(LogoutOutcome::TokenRefused);
+                debug!(%error, reason = error.as_str(), request = %context.id, "logout token refused");
                 Ok(logout_refused())
             }
         }

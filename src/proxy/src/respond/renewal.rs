@@ -28,7 +28,7 @@ impl Worker {
         if let Some(value) = self.state.authenticator.sessions.renew(session) {
             let cookie = self.session_cookie(&value);
             answer.headers_mut().append(header::SET_COOKIE, cookie);
-            self.metrics.renewed();
+            self.metrics.count_renewal();
         }
     }
 

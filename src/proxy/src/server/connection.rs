@@ -7,7 +7,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use observe::metrics::{Limit, WorkerMetrics};
+use observe::metrics::{Handshake, LimitKind, WorkerMetrics};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -100,7 +100,7 @@ impl<S: Service> ConnectionServer<S> {
         };
         match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
-                self.metrics.handshake("ok");
+                self.metrics.count_handshake(Handshake::Ok);
                 if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                     self.serve_http2(stream, connection, drain).await;
                 } else {
@@ -108,11 +108,11 @@ impl<S: Service> ConnectionServer<S> {
                 }
             }
             Ok(Err(error)) => {
-                self.metrics.handshake("failed");
+                self.metrics.count_handshake(Handshake::Failed);
                 debug!(%error, client.addr = %connection.peer, "TLS handshake failed");
             }
             Err(_) => {
-                self.metrics.handshake("timeout");
+                self.metrics.count_handshake(Handshake::Timeout);
                 debug!(client.addr = %connection.peer, "TLS handshake timed out");
             }
         }
@@ -156,9 +156,9 @@ impl<S: Service> ConnectionServer<S> {
         };
         if let Err(error) = outcome {
             if error.is_parse_too_large() {
-                self.metrics.limited(Limit::Head);
+                self.metrics.count_limit(LimitKind::Head);
             } else if error.is_timeout() {
-                self.metrics.limited(Limit::HeadTime);
+                self.metrics.count_limit(LimitKind::HeadTime);
             }
             debug!(%error, client.addr = %connection.peer, "HTTP/1.1 connection failed");
         }

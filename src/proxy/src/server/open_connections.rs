@@ -77,7 +77,7 @@ impl OpenConnections {
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.connections.drain_signals.borrow_mut().remove(&self.id);
-        self.connections.metrics.connections(-1);
+        self.connections.metrics.add_connections(-1);
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
     fn a_dropped_guard_deregisters_its_connection() {
         let metrics = Arc::new(WorkerMetrics::default());
         let open = Rc::new(OpenConnections::new(Arc::clone(&metrics)));
-        metrics.connections(1);
+        metrics.add_connections(1);
         let (guard, mut signal) = open.register();
         drop(guard);
         assert_eq!(metrics.open_connections(), 0);

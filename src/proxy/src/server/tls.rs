@@ -192,6 +192,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use observe::metrics::ReloadOutcome;
 
     fn write_pair(settings: &TlsSettings) -> rcgen::CertifiedKey<rcgen::KeyPair> {
         let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -226,7 +227,7 @@ mod tests {
         let second = write_pair(&settings);
         tokio::time::sleep(Duration::from_secs(6)).await;
         assert_eq!(leaf(&certificate), second.cert.der().to_vec());
-        assert_eq!(metrics.reloads.count_of("ok"), 1);
+        assert_eq!(metrics.reloads.count_of(ReloadOutcome::Ok), 1);
 
         // A certificate with the key of another.
         let key = std::fs::read(&settings.key).unwrap();
@@ -234,7 +235,7 @@ mod tests {
         std::fs::write(&settings.key, key).unwrap();
         tokio::time::sleep(Duration::from_secs(16)).await;
         assert_eq!(leaf(&certificate), second.cert.der().to_vec());
-        assert_eq!(metrics.reloads.count_of("failed"), 1);
+        assert_eq!(metrics.reloads.count_of(ReloadOutcome::Failed), 1);
         assert!(metrics.reloads.is_failing() && metrics.not_after.get() > 1_800_000_000);
         stop.cancel();
         watching.await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
 
-use observe::metrics::{Limit, WorkerMetrics};
+use observe::metrics::{LimitKind, WorkerMetrics};
 use rustls::ServerConfig;
 use tokio::{
     runtime::{Builder, LocalOptions},
@@ -66,9 +66,9 @@ impl WorkerPool {
             .iter()
             .min_by_key(|worker| worker.metrics.open_connections() + worker.metrics.open_sockets());
         let Some(worker) = least_loaded else { return };
-        worker.metrics.connections(1);
+        worker.metrics.add_connections(1);
         if worker.commands.send(Command::Serve(connection)).is_err() {
-            worker.metrics.connections(-1);
+            worker.metrics.add_connections(-1);
             warn!("a worker thread has ended; dropped a connection");
         }
     }
@@ -76,7 +76,7 @@ impl WorkerPool {
     /// Counts a failed `accept(2)` in the limits metric.
     pub(super) fn count_accept_failure(&self) {
         if let Some(worker) = self.workers.first() {
-            worker.metrics.limited(Limit::Accept);
+            worker.metrics.count_limit(LimitKind::Accept);
         }
     }
 

@@ -20,6 +20,8 @@ use model::{
     token::BackendToken,
 };
 
+use observe::metrics::EntryRole;
+
 use crate::{
     RequestContext, RequestError, Rules, Worker, audit,
     authorize::{Admitted, Privilege},
@@ -191,7 +193,7 @@ pub(super) fn record_entry(
 ) {
     let role = admitted
         .grant()
-        .map_or("recorder", |grant| grant.role().as_str());
-    worker.metrics.entered(transport, role);
-    audit::admitted(admitted, role, room, transport, context);
+        .map_or(EntryRole::Recorder, |grant| grant.role().into());
+    worker.metrics.count_entry(transport, role);
+    audit::admitted(admitted, role.as_str(), room, transport, context);
 }

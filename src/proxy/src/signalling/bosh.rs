@@ -26,7 +26,7 @@ use model::{
     route::Transport,
     shard::ShardName,
 };
-use observe::metrics::Upstream;
+use observe::metrics::UpstreamKind;
 use tokio::time::sleep;
 
 use self::{
@@ -177,12 +177,14 @@ impl Exchange<'_> {
             Err(reason) => {
                 let who = Who { principal, room };
                 audit::cut(&who, Transport::Bosh, reason, &self.context);
-                worker.metrics.cut(Transport::Bosh, reason.as_str());
+                worker.metrics.count_cut(Transport::Bosh, reason.reason());
                 return Ok(self.ended(reason));
             }
         };
         let took = began.elapsed();
-        worker.metrics.upstream_answered(Upstream::Xmpp, took);
+        worker
+            .metrics
+            .count_upstream_response(UpstreamKind::Xmpp, took);
         let (head, body) = answer.into_parts();
         let body = body::whole(body, MAX_CREATED).await;
         let body = body.map_err(|unread| {
@@ -193,7 +195,7 @@ impl Exchange<'_> {
         })?;
         let created = StartTag::parse(&body).is_ok_and(|tag| !tag.creates() && !tag.terminates());
         if created {
-            worker.metrics.bosh_session();
+            worker.metrics.count_bosh_session();
             record_entry(worker, &admitted, room, Transport::Bosh, &self.context);
             // The id of an anonymous client's presence is known from its first poll on.
             if let Privilege::Granted(_) = admitted.privilege {
@@ -251,7 +253,7 @@ impl Exchange<'_> {
                 return Ok(self.ended(reason));
             }
         };
-        worker.metrics.bosh_waited(began.elapsed());
+        worker.metrics.count_poll(began.elapsed());
         let mut answer = pass_on(answer);
         upstreams.set_shard_header(answer.headers_mut());
         worker.renew(&stream.principal, &mut answer);

@@ -57,7 +57,7 @@ struct BoshStream {
     rid: Option<u64>,
     /// The gateway ended the stream.
     ended: bool,
-    _counted: metrics::Open,
+    _counted: metrics::OpenStream,
 }
 
 // === impl BoshStreams ===
@@ -78,7 +78,7 @@ impl BoshStreams {
             refreshed: None,
             rid: None,
             ended: false,
-            _counted: metrics.open(metrics::Stream::Bosh),
+            _counted: metrics.open_stream(metrics::StreamKind::Bosh),
         });
         stream.in_flight += 1;
         stream.idle = None;

@@ -15,7 +15,7 @@ use model::{
     route::Transport,
     session::Principal,
 };
-use observe::metrics::{Stream, Upstream};
+use observe::metrics::{StreamKind, UpstreamKind};
 use tracing::debug;
 
 use self::handshake::{accept_of, check_switch, client_key, switching_protocols};
@@ -86,7 +86,7 @@ pub(crate) async fn answer(
     };
     let handshake = prosody.web_socket(token.as_ref(), key);
     let within = jitsi.upstream.web_timeout;
-    let answer = worker.timed(Upstream::Xmpp, xmpp.send_dedicated(handshake, within));
+    let answer = worker.timed(UpstreamKind::Xmpp, xmpp.send_dedicated(handshake, within));
     let answer = worker.note_outcome(&upstreams, answer.await)?;
     check_switch(&answer, &expected)?;
     let room = query.room;
@@ -170,7 +170,7 @@ async fn carry(
             return;
         }
     };
-    let open = worker.metrics.open(Stream::WebSocket);
+    let open = worker.metrics.open_stream(StreamKind::WebSocket);
     let ends = worker.state.authenticator.sessions.latest_end(&principal);
     let left = ends.since(worker.state.clock.now());
     let left = longest.map_or(left, |longest| longest.min(left));
@@ -181,7 +181,7 @@ async fn carry(
         tunnel::Ended::Closed => audit::left(&who, transport, "closed", &context),
         tunnel::Ended::Broken => audit::left(&who, transport, "broken", &context),
         tunnel::Ended::Cut(reason) => {
-            worker.metrics.cut(transport, reason.as_str());
+            worker.metrics.count_cut(transport, reason.reason());
             audit::cut(&who, transport, reason, &context);
         }
     }

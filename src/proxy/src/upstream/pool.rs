@@ -25,6 +25,7 @@ use std::{cell::RefCell, io, rc::Rc, time::Duration};
 
 use http::{Request, Response, uri::Authority};
 use hyper::{body::Incoming, client::conn::http1::SendRequest};
+use observe::metrics::UpstreamFailure;
 use tokio::{
     task::yield_now,
     time::{Instant, timeout},
@@ -202,13 +203,13 @@ impl UpstreamPool {
 
 impl UpstreamError {
     /// The metric label.
-    pub const fn as_str(&self) -> &'static str {
+    pub const fn kind(&self) -> UpstreamFailure {
         match self {
-            Self::Connect(UpstreamConnectError::Connect(..)) => "connect",
-            Self::Connect(UpstreamConnectError::Timeout(_)) => "connect_timeout",
-            Self::Connect(UpstreamConnectError::Handshake(..)) => "handshake",
-            Self::NoAnswer(..) => "no_answer",
-            Self::Timeout(_) => "timeout",
+            Self::Connect(UpstreamConnectError::Connect(..)) => UpstreamFailure::Connect,
+            Self::Connect(UpstreamConnectError::Timeout(_)) => UpstreamFailure::ConnectTimeout,
+            Self::Connect(UpstreamConnectError::Handshake(..)) => UpstreamFailure::Handshake,
+            Self::NoAnswer(..) => UpstreamFailure::NoAnswer,
+            Self::Timeout(_) => UpstreamFailure::Timeout,
         }
     }
 }

@@ -17,7 +17,7 @@ use model::{
     room::Tenant,
     session::ReturnTo,
 };
-use observe::metrics::Upstream;
+use observe::metrics::UpstreamKind;
 use pages::inject;
 
 // === impl Worker ===
@@ -180,7 +180,7 @@ impl Worker {
         let (Source::Room(upstreams) | Source::Common(upstreams)) = from;
         let within = self.jitsi()?.upstream.web_timeout;
         let responder = upstreams.web.send(request, within, retry);
-        let answer = self.timed(Upstream::Web, responder).await;
+        let answer = self.timed(UpstreamKind::Web, responder).await;
         let mut answer = self.note_outcome(upstreams, answer)?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(RequestError::UpstreamAnswer(

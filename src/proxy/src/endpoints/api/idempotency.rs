@@ -38,7 +38,7 @@ impl Worker {
         let integration = written.caller.integration.id();
         let key = format!(
             "api:{integration}:{}:{}",
-            written.call,
+            written.operation.as_str(),
             hash(key.as_str().as_bytes())
         );
         let request = hash(&written.body);

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 use tokio::sync::watch;
 
 use model::{room::RoomKey, session::SessionId};
-use observe::metrics::{Open, Stream, WorkerMetrics};
+use observe::metrics::{OpenStream, StreamKind, WorkerMetrics};
 
 /// Who listens on this worker, by room.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ pub(crate) struct Listener {
     room: RoomKey,
     who: SessionId,
     woken: watch::Receiver<()>,
-    _counted: Open,
+    _counted: OpenStream,
 }
 
 // === impl Listeners ===
@@ -59,7 +59,7 @@ impl Listeners {
             room: room.clone(),
             who: who.clone(),
             woken,
-            _counted: metrics.open(Stream::Events),
+            _counted: metrics.open_stream(StreamKind::Events),
         })
     }
 

@@ -120,7 +120,7 @@ impl LiveStream {
             return;
         };
         audit::cut(&self.who(), Transport::Bosh, reason, context);
-        worker.metrics.cut(Transport::Bosh, reason.as_str());
+        worker.metrics.count_cut(Transport::Bosh, reason.reason());
         let presence = &worker.state.authorizer.presence;
         presence.end_lease(&self.room, self.principal.id());
         if let Some(rid) = rid.max(self.rid) {

@@ -17,55 +17,55 @@ impl io::Write for Lines {
     }
 }
 
-static ALONE: Mutex<()> = Mutex::new(());
+/// `tracing` caches per process which call sites are enabled, so tests with subscribers run one at a time.
+static SUBSCRIBER: Mutex<()> = Mutex::new(());
 
-fn logged(format: Format, filter: &str, access: bool) -> String {
-    let settings = Settings {
+fn logged(format: LogFormat, filter: &str, access: bool) -> String {
+    let settings = LogSettings {
         format,
         filter: filter.parse().unwrap(),
         access,
         audit_file: None,
     };
-    // What tracing remembers of an event is shared by all subscribers of the process.
-    let _alone = ALONE.lock().unwrap();
+    let _serial = SUBSCRIBER.lock().unwrap();
     let lines = Lines::default();
     let writer = lines.clone();
     let logs = Logs::open(&settings).unwrap();
     let dispatch = logs.dispatch(&settings, move || writer.clone(), false);
     dispatcher::with_default(&dispatch, || {
-        debug!("fine detail");
-        info!(room = "x\u{1b}[2J\ny", "plain news");
-        info!(target: ACCESS_TARGET, "one request");
-        info!(target: AUDIT_TARGET, "one person");
+        debug!("a debug line");
+        info!(room = "x\u{1b}[2J\ny", "an info line");
+        info!(target: ACCESS_TARGET, "an access line");
+        info!(target: AUDIT_TARGET, "an audit line");
     });
     String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
 }
 
 #[test]
-fn requests_are_logged_by_their_own_switch() {
-    let quiet = logged(Format::Text, "warn", true);
-    assert!(quiet.contains("one request") && !quiet.contains("plain news"));
-    assert!(quiet.contains("one person"));
-    let loud = logged(Format::Text, "debug", false);
-    assert!(loud.contains("fine detail") && !loud.contains("one request"));
+fn access_lines_depend_on_their_switch_and_not_on_the_level() {
+    let quiet = logged(LogFormat::Text, "warn", true);
+    assert!(quiet.contains("an access line") && !quiet.contains("an info line"));
+    assert!(quiet.contains("an audit line"));
+    let loud = logged(LogFormat::Text, "debug", false);
+    assert!(loud.contains("a debug line") && !loud.contains("an access line"));
 }
 
 #[test]
 fn every_event_is_one_line_without_control_characters() {
-    let text = logged(Format::Text, "info", false);
+    let text = logged(LogFormat::Text, "info", false);
     assert_eq!(text.lines().count(), 2, "{text}");
     assert!(!text.contains('\u{1b}'), "{text}");
-    let json = logged(Format::Json, "info", false);
+    let json = logged(LogFormat::Json, "info", false);
     let event: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
-    assert_eq!(event["message"], "plain news");
+    assert_eq!(event["message"], "an info line");
     assert_eq!(event["room"], "x\u{1b}[2J\ny");
 }
 
 #[test]
-fn the_http_2_library_never_tells_addresses() {
+fn h2_is_limited_to_info_whatever_the_filter() {
     for filter in ["trace", "debug,h2=trace"] {
-        let settings = Settings {
-            format: Format::Text,
+        let settings = LogSettings {
+            format: LogFormat::Text,
             filter: filter.parse().unwrap(),
             access: true,
             audit_file: None,
@@ -79,26 +79,26 @@ fn the_http_2_library_never_tells_addresses() {
 }
 
 #[test]
-fn words_that_are_no_level_are_refused() {
+fn filters_without_a_valid_level_are_refused() {
     for good in ["info", "WARN", "off", "info,hyper=warn", "a::b=debug,error"] {
-        assert!(good.parse::<Filter>().is_ok(), "{good}");
+        assert!(good.parse::<LogFilter>().is_ok(), "{good}");
     }
     for bad in ["", "infoo", "info,", "hyper=loud", "3", "a=1"] {
-        assert!(bad.parse::<Filter>().is_err(), "{bad}");
+        assert!(bad.parse::<LogFilter>().is_err(), "{bad}");
     }
 }
 
 #[test]
-fn audit_lines_go_to_their_file_and_on_in_a_new_one_when_told() {
+fn audit_lines_go_to_their_file_and_after_reopen_to_the_new_one() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("audit.json");
-    let settings = Settings {
-        format: Format::Text,
+    let settings = LogSettings {
+        format: LogFormat::Text,
         filter: "warn".parse().unwrap(),
         access: true,
         audit_file: Some(path.clone()),
     };
-    let _alone = ALONE.lock().unwrap();
+    let _serial = SUBSCRIBER.lock().unwrap();
     let lines = Lines::default();
     let writer = lines.clone();
     let logs = Logs::open(&settings).unwrap();
@@ -106,7 +106,7 @@ fn audit_lines_go_to_their_file_and_on_in_a_new_one_when_told() {
     let moved = directory.path().join("audit.json.1");
     dispatcher::with_default(&dispatch, || {
         info!(target: AUDIT_TARGET, event = "first", name = "x\ny");
-        info!(target: ACCESS_TARGET, "one request");
+        info!(target: ACCESS_TARGET, "an access line");
         std::fs::rename(&path, &moved).unwrap();
         info!(target: AUDIT_TARGET, event = "second");
         logs.reopen();
@@ -126,15 +126,15 @@ fn audit_lines_go_to_their_file_and_on_in_a_new_one_when_told() {
     assert_eq!(mode & 0o137, 0, "{mode:o}");
     let others = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     assert!(
-        others.contains("one request") && !others.contains("first"),
+        others.contains("an access line") && !others.contains("first"),
         "{others}"
     );
 }
 
 #[test]
-fn an_audit_file_that_cannot_be_opened_is_named() {
-    let settings = Settings {
-        format: Format::Text,
+fn an_audit_file_that_cannot_be_opened_is_an_error_with_its_path() {
+    let settings = LogSettings {
+        format: LogFormat::Text,
         filter: "warn".parse().unwrap(),
         access: true,
         audit_file: Some("/nowhere/audit.json".into()),

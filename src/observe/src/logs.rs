@@ -1,8 +1,7 @@
-//! Logs: what is written, in which form, and that panics are written too.
+//! Logs: format, filter, the audit file, and panics as log lines.
 
 mod audit_file;
-#[cfg(test)]
-mod tests;
+mod line_limit;
 
 use std::{
     fmt,
@@ -26,75 +25,72 @@ use tracing_subscriber::{
 };
 
 use self::audit_file::AuditFile;
+pub use self::line_limit::LineLimit;
 
-/// What is logged, and how.
+/// The section `[log]`.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// In which form.
-    pub format: Format,
-    /// What.
-    pub filter: Filter,
-    /// Whether each request is logged, whatever the filter says of other things.
+pub struct LogSettings {
+    /// The format of lines on standard error.
+    pub format: LogFormat,
+    /// Which events are logged.
+    pub filter: LogFilter,
+    /// Whether each request is logged, independent of `filter`.
     pub access: bool,
-    /// Where audit lines go, if not among the others.
+    /// The file for audit lines; standard error if none.
     pub audit_file: Option<PathBuf>,
 }
 
-/// In which form logs are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-pub enum Format {
-    /// Lines for people.
+pub enum LogFormat {
+    /// Human-readable lines.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Which events are logged: a level, or directives as `info,hyper=warn`.
+/// A level, or directives such as `info,hyper=warn`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter(String);
+pub struct LogFilter(String);
 
-type BoxLayer = Box<dyn Layer<Registry> + Send + Sync>;
-
-/// Why a text is no filter.
+/// Why a text is not a filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FilterError {
-    /// A word that would be taken for a target: everything of it, and nothing else, would be
-    /// logged.
+pub enum LogFilterError {
+    /// Not a level. `tracing` would take the word for a target and enable only that target.
     #[error("{0:?} is not a level")]
     Level(String),
-    /// Not a directive.
+    /// A directive that `tracing` cannot parse.
     #[error("{0:?} is not a directive")]
     Directive(String),
 }
 
-/// Why logging cannot begin.
+/// Why logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum InitError {
-    /// It began before.
-    #[error("logging was set up already")]
-    Again(#[from] SetGlobalDefaultError),
-    /// The file for audit lines cannot be written.
+pub enum LogSetupError {
+    /// The process has a global subscriber.
+    #[error("logging is already set up")]
+    AlreadySet(#[from] SetGlobalDefaultError),
+    /// The audit file cannot be opened for appending.
     #[error("cannot open the audit file {path}")]
     AuditFile {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// What is logged to.
+/// Handle of the process's logs.
 #[derive(Clone, Debug)]
 pub struct Logs {
     audit_file: Option<AuditFile>,
 }
 
-/// Begins to log to standard error, and audit lines to their file, for the rest of the process.
-/// Panics are logged as errors from then on.
-pub fn init(settings: &Settings) -> Result<Logs, InitError> {
+/// Installs the global subscriber: standard error, the audit file, and a hook that logs panics.
+pub fn init(settings: &LogSettings) -> Result<Logs, LogSetupError> {
     let colour = io::stderr().is_terminal();
     let logs = Logs::open(settings)?;
     dispatcher::set_global_default(logs.dispatch(settings, io::stderr, colour))?;
@@ -102,30 +98,29 @@ pub fn init(settings: &Settings) -> Result<Logs, InitError> {
     Ok(logs)
 }
 
-// === impl Settings ===
+// === impl LogSettings ===
 
-impl Settings {
-    /// What the operator wants of other things, and the lines that have rules of their own.
+impl LogSettings {
+    /// The operator's filter with the fixed directives of audit, access and `h2` behind it.
     fn filter(&self) -> EnvFilter {
         let access = if self.access { "info" } else { "off" };
-        // Below its warnings the HTTP/2 library prints addresses that it cannot read, queries
-        // included.
         let audit = if self.audit_file.is_some() {
             "off"
         } else {
             "info"
         };
-        let own = format!("h2=info,{AUDIT_TARGET}={audit},{ACCESS_TARGET}={access}");
-        EnvFilter::builder().parse_lossy(format!("{},{own}", self.filter.0))
+        // At debug level h2 logs malformed request targets, queries included.
+        let fixed = format!("h2=info,{AUDIT_TARGET}={audit},{ACCESS_TARGET}={access}");
+        EnvFilter::builder().parse_lossy(format!("{},{fixed}", self.filter.0))
     }
 }
 
-// === impl Filter ===
+// === impl LogFilter ===
 
-impl FromStr for Filter {
-    type Err = FilterError;
+impl FromStr for LogFilter {
+    type Err = LogFilterError;
 
-    fn from_str(text: &str) -> Result<Self, FilterError> {
+    fn from_str(text: &str) -> Result<Self, LogFilterError> {
         let directives = text.split(',').map(str::trim);
         for directive in directives {
             let level = match directive.rsplit_once('=') {
@@ -133,20 +128,20 @@ impl FromStr for Filter {
                 None if directive.contains('[') => continue,
                 None => directive,
             };
-            // tracing takes the empty text for `error`, and numbers for levels.
+            // `LevelFilter` parses the empty text as `error`, and digits as levels.
             let is_word = level.chars().all(char::is_alphabetic) && !level.is_empty();
             if !is_word || level.parse::<LevelFilter>().is_err() {
-                return Err(FilterError::Level(level.to_owned()));
+                return Err(LogFilterError::Level(level.to_owned()));
             }
         }
         EnvFilter::builder()
             .parse(text)
             .map(|_| Self(text.to_owned()))
-            .map_err(|_| FilterError::Directive(text.to_owned()))
+            .map_err(|_| LogFilterError::Directive(text.to_owned()))
     }
 }
 
-impl fmt::Display for Filter {
+impl fmt::Display for LogFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -155,9 +150,9 @@ impl fmt::Display for Filter {
 // === impl Logs ===
 
 impl Logs {
-    fn open(settings: &Settings) -> Result<Self, InitError> {
+    fn open(settings: &LogSettings) -> Result<Self, LogSetupError> {
         let open = |path: &PathBuf| {
-            AuditFile::open(path.clone()).map_err(|source| InitError::AuditFile {
+            AuditFile::open(path.clone()).map_err(|source| LogSetupError::AuditFile {
                 path: path.clone(),
                 source,
             })
@@ -166,19 +161,19 @@ impl Logs {
         Ok(Self { audit_file })
     }
 
-    /// Goes on in a new file where the old one was moved away, as logrotate does.
+    /// Opens the audit file again by its path, after logrotate(8) renamed it. Call on SIGHUP.
     pub fn reopen(&self) {
         let Some(file) = &self.audit_file else { return };
         let path = file.path().display();
         match file.reopen() {
-            Ok(()) => info!(%path, "the audit file was opened anew"),
+            Ok(()) => info!(%path, "audit file reopened"),
             Err(error) => {
-                warn!(%error, %path, "the audit file cannot be opened; the old one is written on");
+                warn!(%error, %path, "cannot reopen the audit file; audit lines go to the previous file");
             }
         }
     }
 
-    fn dispatch<W>(&self, settings: &Settings, writer: W, colour: bool) -> Dispatch
+    fn dispatch<W>(&self, settings: &LogSettings, writer: W, colour: bool) -> Dispatch
     where
         W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
     {
@@ -186,8 +181,8 @@ impl Logs {
             .with_writer(writer)
             .with_ansi(colour);
         let lines = match settings.format {
-            Format::Text => lines.boxed(),
-            Format::Json => lines.json().flatten_event(true).boxed(),
+            LogFormat::Text => lines.boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
         let mut layers: Vec<BoxLayer> = vec![lines.with_filter(settings.filter()).boxed()];
         if let Some(file) = &self.audit_file {
@@ -202,20 +197,25 @@ impl Logs {
     }
 }
 
-/// A panic ends one connection, and somebody has to hear of it in the form of all other lines.
+/// Tokio contains a panic to one task, so the process goes on; the log line is the only trace of it.
 fn log_panics() {
     panic::set_hook(Box::new(|info| {
         error!(
             panic.message = info.payload_as_str().unwrap_or("no message"),
             panic.location = info.location().map(ToString::to_string),
             panic.thread = std::thread::current().name(),
-            "a task panicked; please report this as a bug"
+            "task panicked; please report this as a bug"
         );
     }));
 }
 
-/// The target of the lines about requests, which have a switch of their own.
+type BoxLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Target of the access lines, switched by `log.access`.
 pub const ACCESS_TARGET: &str = "access";
 
-/// The target of the lines about who was let in and who was not, which are always written.
+/// Target of the audit lines, which `log.level` does not affect.
 pub const AUDIT_TARGET: &str = "audit";
+
+#[cfg(test)]
+mod tests;

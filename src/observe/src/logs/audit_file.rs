@@ -1,25 +1,25 @@
-//! A file of its own for the audit lines.
+//! The file for audit lines.
 
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use arc_swap::ArcSwap;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The file, shared by all who write to it. Each line is one write at the end of the file, so nobody
-/// has to wait for anybody.
+/// The open file, shared by all threads. Each line is one `write` with `O_APPEND`, so lines do not
+/// mix and writers need no lock.
 #[derive(Clone, Debug)]
 pub(super) struct AuditFile {
     path: Arc<PathBuf>,
     open: Arc<ArcSwap<File>>,
 }
 
-/// The file as it is open now.
+/// The file that was open when the line began.
 #[derive(Debug)]
 pub(super) struct Writer(Arc<File>);
 
@@ -32,14 +32,13 @@ impl AuditFile {
         Ok(Self { path, open })
     }
 
-    /// Goes on in the file that has the name now; the old one was moved away. On error it goes on in
-    /// the old one.
+    /// Opens the path again. On error the previous file stays in use.
     pub(super) fn reopen(&self) -> io::Result<()> {
         self.open.store(Arc::new(append(&self.path)?));
         Ok(())
     }
 
-    pub(super) fn path(&self) -> &std::path::Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -64,7 +63,7 @@ impl Write for Writer {
     }
 }
 
-fn append(path: &PathBuf) -> io::Result<File> {
+fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .append(true)
         .create(true)
@@ -72,5 +71,5 @@ fn append(path: &PathBuf) -> io::Result<File> {
         .open(path)
 }
 
-/// For us and for the group that collects logs: names and addresses of people are in it.
+/// No access for others: the lines have names and addresses of people.
 const MODE: u32 = 0o640;

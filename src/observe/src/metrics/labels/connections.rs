@@ -1,0 +1,108 @@
+//! Labels of connections, streams and upstreams.
+
+use http::StatusCode;
+
+use super::label_values;
+
+label_values! {
+    /// The class of a response's status.
+    pub enum StatusClass {
+        /// Informational, `101 Switching Protocols` among them.
+        Informational = "1xx",
+        /// Successful.
+        Success = "2xx",
+        /// Redirection, `304 Not Modified` among them.
+        Redirection = "3xx",
+        /// The client's fault.
+        ClientError = "4xx",
+        /// The gateway's or an upstream's fault.
+        ServerError = "5xx",
+    }
+}
+
+label_values! {
+    /// A limit that a client or the system ran into.
+    pub enum LimitKind {
+        /// A request head was too large or had too many fields.
+        Head = "head_size",
+        /// A request head did not arrive in time; idle HTTP/1.1 connections end this way, too.
+        HeadTime = "head_time",
+        /// A request body was too large.
+        Body = "body_size",
+        /// A request body did not arrive in time, or its connection broke off.
+        BodyTime = "body_time",
+        /// Too many event streams were open, of one session or in all.
+        Events = "event_streams",
+        /// An API key made too many requests.
+        Api = "api_requests",
+        /// The system gave no socket for a connection: no descriptors or memory left.
+        Accept = "accept",
+    }
+}
+
+label_values! {
+    /// A kind of server behind the gateway.
+    pub enum UpstreamKind {
+        /// Jitsi's web server.
+        Web = "web",
+        /// Prosody.
+        Xmpp = "xmpp",
+    }
+}
+
+label_values! {
+    /// Why an upstream gave no usable response.
+    pub enum UpstreamFailure {
+        /// The TCP connection was refused or reset, or the name does not resolve.
+        Connect = "connect",
+        /// The TCP connection took too long.
+        ConnectTimeout = "connect_timeout",
+        /// The HTTP handshake on a new connection failed.
+        Handshake = "handshake",
+        /// The connection ended before the response began.
+        NoAnswer = "no_answer",
+        /// The response took too long to begin.
+        Timeout = "timeout",
+        /// The response violates its protocol.
+        InvalidResponse = "invalid_response",
+    }
+}
+
+label_values! {
+    /// A kind of long-lived stream.
+    pub enum StreamKind {
+        /// A WebSocket to Prosody.
+        WebSocket = "websocket",
+        /// A BOSH session that polls.
+        Bosh = "bosh",
+        /// Server-sent events for a waiting visitor.
+        Events = "events",
+    }
+}
+
+label_values! {
+    /// How a TLS handshake with a client ended.
+    pub enum Handshake {
+        /// Completed.
+        Ok = "ok",
+        /// Refused by either side, or not TLS.
+        Failed = "failed",
+        /// Not completed in time.
+        Timeout = "timeout",
+    }
+}
+
+// === impl StatusClass ===
+
+impl From<StatusCode> for StatusClass {
+    fn from(status: StatusCode) -> Self {
+        match status.as_u16() {
+            100..=199 => Self::Informational,
+            200..=299 => Self::Success,
+            300..=399 => Self::Redirection,
+            400..=499 => Self::ClientError,
+            // hyper parses statuses up to 999; the gateway relays none above 599.
+            _ => Self::ServerError,
+        }
+    }
+}

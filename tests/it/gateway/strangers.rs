@@ -1,0 +1,192 @@
+//! Requests of strangers write nothing above debug, whatever they send and to whichever endpoint;
+//! metrics count them.
+
+use std::process::Command;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use url::Url;
+
+use super::CREATE;
+use crate::support::{
+    logs::Logs,
+    school,
+    site::{ORIGIN, Site, Wishes},
+};
+
+/// A request of a stranger: no cookie, key or token of this site.
+struct Attempt {
+    method: Method,
+    target: &'static str,
+    body: &'static str,
+    header: Option<(&'static str, &'static str)>,
+}
+
+const FORM: Option<(&str, &str)> = Some(("content-type", "application/x-www-form-urlencoded"));
+
+const fn get(target: &'static str) -> Attempt {
+    Attempt {
+        method: Method::GET,
+        target,
+        body: "",
+        header: None,
+    }
+}
+
+const fn post(target: &'static str, body: &'static str) -> Attempt {
+    Attempt {
+        method: Method::POST,
+        target,
+        body,
+        header: FORM,
+    }
+}
+
+const fn with_key(method: Method, target: &'static str, body: &'static str) -> Attempt {
+    Attempt {
+        method,
+        target,
+        body,
+        header: Some((
+            "authorization",
+            "Bearer 0123456789abcdef0123456789abcdef01234567",
+        )),
+    }
+}
+
+const JUNK_TOKEN: &str = "/x?jwt=eyJhbGciOiJub25lIn0.eyJyb29tIjoieCJ9.";
+
+const ATTEMPTS: [Attempt; 40] = [
+    get("/"),
+    get("/robots.txt"),
+    get("/config.js"),
+    get("/x"),
+    get("/tenant/x"),
+    get("/%zz"),
+    get("/%252e%252e/x"),
+    get(JUNK_TOKEN),
+    get("/x?invite=junk"),
+    get("/x?jwt=junk&jwt=junk"),
+    get("/http-bind?room=x"),
+    post("/http-bind?room=x", CREATE),
+    post("/http-bind?room=x&token=junk", CREATE),
+    post("/http-bind?room=x", "<body sid='1' rid='2'/>"),
+    get("/xmpp-websocket?room=x"),
+    get("/xmpp-websocket?room=x&token=junk"),
+    get("/colibri-ws/default/1"),
+    post("/conference-request/v1", "{}"),
+    get("/_unlock"),
+    get("/_gateway/login"),
+    get("/_gateway/login?return_to=/x&switch=1"),
+    get("/_gateway/login?state=%7B%22room%22%3A%22x%22%7D"),
+    get("/_gateway/callback"),
+    get("/_gateway/callback?state=x&code=y"),
+    get("/_gateway/callback?state=x&error=access_denied"),
+    get("/_gateway/callback?state=x&state=y&code=z"),
+    get("/_gateway/logout"),
+    get("/_gateway/signed-out"),
+    post("/_gateway/backchannel-logout", ""),
+    post("/_gateway/backchannel-logout", "logout_token=junk"),
+    post(
+        "/_gateway/backchannel-logout",
+        "logout_token=eyJhbGciOiJSUzI1NiIsImtpZCI6InkifQ.e30.eA",
+    ),
+    get("/_gateway/jwks.json"),
+    get("/_gateway/asap/0000000000000000000000000000000000000000000000000000000000000000.pem"),
+    post("/_gateway/join", "room=x&name=Eve"),
+    post("/_gateway/join", "room=x&invite=junk"),
+    get("/_gateway/go?room=x"),
+    get("/_gateway/meeting?room=x"),
+    get("/_gateway/api/v1/openapi.json"),
+    with_key(Method::GET, "/_gateway/api/v1/rooms/school-1", ""),
+    with_key(Method::POST, "/_gateway/api/v1/links", "{}"),
+];
+
+/// In a process of its own, so that its log has no lines of other tests.
+#[test]
+fn requests_of_strangers_write_nothing_above_debug() {
+    let alone = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "gateway::strangers::alone",
+            "--ignored",
+            "--nocapture",
+        ])
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&alone.stdout);
+    let errors = String::from_utf8_lossy(&alone.stderr);
+    assert!(alone.status.success(), "{output}\n{errors}");
+    assert!(output.contains("attempts of strangers"), "{output}");
+}
+
+#[tokio::test]
+#[ignore = "run by requests_of_strangers_write_nothing_above_debug"]
+async fn alone() {
+    let logs = Logs::keep();
+    let site = Site::with(Wishes {
+        rules: school::RULES,
+        ..Wishes::default()
+    });
+    let site = site.await.ready().await;
+    let loud = || -> Vec<String> {
+        let text = logs.text();
+        let lines = text.lines().filter(|line| {
+            let is_loud = ["INFO", "WARN", "ERROR"]
+                .iter()
+                .any(|level| line.contains(level));
+            // Access lines have a switch, and lines about refused tokens and keys a bound.
+            let is_bounded = ["api_refused", "token_refused"]
+                .iter()
+                .any(|event| line.contains(&format!("audit: event=\"{event}\"")));
+            is_loud && !line.contains(" access: ") && !is_bounded
+        });
+        lines.map(ToOwned::to_owned).collect()
+    };
+    let before = loud().len();
+    for Attempt {
+        method,
+        target,
+        body,
+        header,
+    } in &ATTEMPTS
+    {
+        let url = Url::parse(&format!("{ORIGIN}{target}")).unwrap();
+        let headers = header.iter().map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        });
+        let headers: HeaderMap = headers.collect();
+        let mut browser = site.browser();
+        browser
+            .send(
+                method.clone(),
+                &url,
+                headers,
+                Bytes::from_static(body.as_bytes()),
+            )
+            .await;
+        let lines = loud().split_off(before);
+        assert!(lines.is_empty(), "{method} {target} wrote {lines:#?}");
+    }
+    let metrics = site.metrics().await;
+    for line in [
+        "sign_ins_started_total 3",
+        "sign_ins_total{outcome=\"unmatched\",reason=\"unknown_state\"} 2",
+        "sign_ins_total{outcome=\"unmatched\",reason=\"invalid_callback\"} 2",
+        "backchannel_logouts_total{outcome=\"invalid_request\"} 1",
+        "backchannel_logouts_total{outcome=\"token_refused\"} 1",
+        "backchannel_logouts_total{outcome=\"unavailable\"} 1",
+        "api_requests_total{operation=\"document\",outcome=\"ok\"} 1",
+        "api_requests_total{operation=\"room\",outcome=\"key_unknown\"} 1",
+        "api_requests_total{operation=\"create_link\",outcome=\"key_unknown\"} 1",
+    ] {
+        let line = format!("jitsi_auth_gateway_{line}\n");
+        assert!(metrics.contains(&line), "{line} in\n{metrics}");
+    }
+    let refused = logs.lines_with("event=\"token_refused\"");
+    assert_eq!(refused.len(), 1, "{refused:#?}");
+    println!("{} attempts of strangers", ATTEMPTS.len());
+}
