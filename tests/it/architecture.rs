@@ -48,7 +48,7 @@ fn the_model_reaches_no_network() {
 }
 
 #[test]
-fn the_model_and_the_pages_read_no_files_and_wait_for_nothing() {
+fn the_model_and_the_pages_have_no_io_and_no_async() {
     for (file, text) in ["model", "pages"].iter().flat_map(|name| sources(name)) {
         for forbidden in [
             "std::fs",
@@ -64,7 +64,7 @@ fn the_model_and_the_pages_read_no_files_and_wait_for_nothing() {
 
 /// `Verified` is what makes a claim an identity: only the code that checked a proof may make one.
 #[test]
-fn identities_are_vouched_for_in_one_place() {
+fn identities_are_verified_in_one_place() {
     let callers: Vec<String> = LAYERS
         .iter()
         .flat_map(|name| sources(name))

@@ -106,7 +106,7 @@ fn every_mistake_is_one_line_with_file_line_key_and_remedy() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+fn all_mistakes_are_reported_in_file_order() {
     let place = Workplace::new();
     place.private(
         "gateway.toml",
@@ -140,7 +140,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
 }
 
 #[test]
-fn a_good_file_is_good() {
+fn a_valid_file_is_accepted() {
     let place = Workplace::new();
     let output = place.run(&["check"], &[]);
     assert_eq!(text(&output.stdout), "gateway.toml is good\n");
@@ -159,7 +159,7 @@ fn a_good_file_is_good() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_named() {
+fn a_missing_file_is_named() {
     let place = Workplace::new();
     let output = place.run(&["check", "--config", "none.toml"], &[]);
     assert_eq!(output.status.code(), Some(2));
@@ -316,7 +316,7 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
-fn a_secret_belongs_in_a_private_file() {
+fn secret_files_with_open_permissions_are_refused() {
     let place = Workplace::new();
     let inline = GOOD.replace(
         "secret_file = \"prosody.secret\"",
@@ -333,7 +333,7 @@ fn a_secret_belongs_in_a_private_file() {
 }
 
 #[test]
-fn wrong_command_lines_and_help_have_their_exit_codes() {
+fn usage_errors_and_help_have_documented_exit_codes() {
     let place = Workplace::new();
     for (arguments, code) in [
         (&["--version"][..], 0),
@@ -354,7 +354,7 @@ fn wrong_command_lines_and_help_have_their_exit_codes() {
 }
 
 #[test]
-fn minted_tokens_say_what_was_asked_for() {
+fn minted_tokens_have_the_requested_claims() {
     let place = Workplace::new();
     let arguments = [
         "token",
@@ -391,7 +391,7 @@ fn minted_tokens_say_what_was_asked_for() {
 }
 
 #[test]
-fn a_token_that_prosody_would_refuse_is_explained() {
+fn inspect_explains_why_prosody_would_refuse_a_token() {
     // {"typ":"JWT","alg":"none"} and {"room":"x"}
     let token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0.eyJyb29tIjoieCJ9.x";
     let output = Workplace::new().run(&["token", "inspect", token], &[]);
@@ -413,7 +413,7 @@ fn the_schema_in_the_repository_is_fresh() {
 }
 
 #[test]
-fn the_example_in_the_repository_is_good() {
+fn the_example_in_the_repository_is_valid() {
     let place = Workplace::new();
     let path = repository("config/gateway.toml");
     let environment = Environment::of([
@@ -429,7 +429,7 @@ fn the_example_in_the_repository_is_good() {
 }
 
 #[test]
-fn the_reference_tells_of_every_key() {
+fn the_reference_describes_every_key() {
     let reference = config::reference();
     let mut keys = Vec::new();
     collect_keys(&config::schema(), &mut keys);

@@ -183,7 +183,7 @@ async fn people_sign_in_and_meet_in_their_roles() {
 }
 
 #[tokio::test]
-async fn files_are_private_and_go_away() {
+async fn demo_files_are_private_and_removed_at_exit() {
     use std::os::unix::fs::PermissionsExt;
     let parts = DemoParts::prepare(Ports::Free, Clock::system(), Random::system())
         .await

@@ -100,7 +100,7 @@ fn jitsi(config: &mut Config) -> &mut Jitsi {
 }
 
 #[tokio::test]
-async fn a_healthy_deployment_has_no_finding_and_each_mistake_its_own() {
+async fn each_fault_has_its_finding_and_a_healthy_site_none() {
     let site = Deployment::start().await;
     let found = site.found(|_| {}).await;
     assert!(found.is_empty(), "{found:?}");
@@ -136,7 +136,7 @@ async fn a_healthy_deployment_has_no_finding_and_each_mistake_its_own() {
 }
 
 #[tokio::test]
-async fn only_what_was_asked_for_is_told_and_seen() {
+async fn only_the_selected_checks_run() {
     let site = Deployment::start().await;
     let seen = Mutex::new(Vec::new());
     let order = Order {

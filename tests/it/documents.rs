@@ -23,7 +23,7 @@ fn the_page_on_the_api_is_fresh() {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let pages = pages();
     let mut seen = 0;
     for page in &pages {
@@ -57,7 +57,7 @@ fn every_link_leads_somewhere() {
 /// A link written `[`name`](../tests/it/x.rs)` promises that the file has that name in it: a test, a
 /// type, or the file's own path.
 #[test]
-fn what_a_link_to_source_names_is_there() {
+fn links_to_source_name_existing_items() {
     let mut seen = 0;
     for page in pages() {
         for link in &page.links {
@@ -159,7 +159,7 @@ fn every_name_of_an_option_exists() {
 
 /// `C4.redirect`: a finding of the doctor, by its check and its own word.
 #[test]
-fn every_finding_that_is_named_can_be_found() {
+fn every_named_finding_exists() {
     let mut source = String::new();
     let mut folders = vec![root().join("src/doctor/src")];
     while let Some(folder) = folders.pop() {
@@ -210,7 +210,7 @@ fn collect(path: &str, schema: &serde_json::Value, keys: &mut BTreeSet<String>) 
 }
 
 #[test]
-fn every_block_says_what_it_is() {
+fn every_block_has_a_language_and_a_marker() {
     for page in pages() {
         for block in &page.blocks {
             let known = LANGUAGES.contains(&&*block.language);
@@ -239,7 +239,7 @@ fn every_block_says_what_it_is() {
 }
 
 #[test]
-fn pages_of_the_repository_are_all_read() {
+fn all_pages_of_the_repository_are_read() {
     let paths: Vec<String> = pages().into_iter().map(|page| page.path).collect();
     for path in ["README.md", "CONTRIBUTING.md", "docs/providers/keycloak.md"] {
         assert!(paths.iter().any(|known| known == path), "{path}");

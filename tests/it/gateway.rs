@@ -3,6 +3,7 @@
 mod api;
 mod apps;
 mod balancers;
+mod bosh_streams;
 mod doors;
 mod events;
 mod flood;

@@ -25,7 +25,7 @@ const ELSEWHERE: [&str; 2] = ["gateway_backend_probe_", "gateway_shard_"];
 const OF_PROMETHEUS: [&str; 6] = ["job", "namespace", "pod", "instance", "le", "alertname"];
 
 #[tokio::test]
-async fn every_exported_metric_is_documented_and_the_other_way_round() {
+async fn exported_metrics_match_the_documentation() {
     let exported = Exported::of(&after_some_traffic().await);
     let documented = documented();
     for (name, family) in &exported.0 {
@@ -51,7 +51,7 @@ async fn every_exported_metric_is_documented_and_the_other_way_round() {
 }
 
 #[tokio::test]
-async fn dashboard_and_alerts_ask_for_what_there_is() {
+async fn dashboard_and_alerts_use_existing_metrics() {
     let mut there = Exported::of(&after_some_traffic().await).0;
     for (name, family) in documented() {
         if ELSEWHERE.iter().any(|prefix| name.starts_with(prefix)) {
@@ -91,7 +91,7 @@ async fn dashboard_and_alerts_ask_for_what_there_is() {
 }
 
 #[test]
-fn every_alert_says_what_to_do() {
+fn every_alert_links_to_its_documentation() {
     let text = repository("deploy/monitoring/alerts.yaml");
     let remedies = repository("docs/alerts.md");
     let mut headings = remedies.matches("\n## ").count();

@@ -29,7 +29,7 @@ use crate::support::{
 struct Pair {
     provider: LyingProvider,
     party: Arc<RelyingParty>,
-    hand: Hand,
+    clock_control: Hand,
     _stop: DropGuard,
 }
 
@@ -46,14 +46,19 @@ impl Pair {
         provider: impl FnOnce(Builder) -> Builder,
         change: impl FnOnce(&mut Settings, &LyingProvider),
     ) -> Self {
-        let (clock, hand) = Clock::manual(Timestamp::from_unix(1_800_000_000));
+        let (clock, clock_control) = Clock::manual(Timestamp::from_unix(1_800_000_000));
         let provider = provider(LyingProvider::builder(&clock)).start(lie).await;
         let mut settings = settings(provider.issuer());
         change(&mut settings, &provider);
-        Self::join(provider, settings, clock, hand)
+        Self::join(provider, settings, clock, clock_control)
     }
 
-    fn join(provider: LyingProvider, settings: Settings, clock: Clock, hand: Hand) -> Self {
+    fn join(
+        provider: LyingProvider,
+        settings: Settings,
+        clock: Clock,
+        clock_control: Hand,
+    ) -> Self {
         let party = RelyingParty::new(settings, clock, Random::predictable(1)).unwrap();
         let party = Arc::new(party);
         let stop = CancellationToken::new();
@@ -61,7 +66,7 @@ impl Pair {
         Self {
             provider,
             party,
-            hand,
+            clock_control,
             _stop: stop.drop_guard(),
         }
     }

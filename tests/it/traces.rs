@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::support::{
-    browser::{Line, navigation},
-    site::{ORIGIN, Site, Wishes},
+    browser::{KeepAliveClient, navigation},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
 /// What a collector was sent: paths and bodies, which are protocol buffers.
@@ -62,13 +62,9 @@ async fn traced(collector: &Collector, listen: &str, trace: &str) -> String {
     let endpoint = collector.start().await;
     let rules =
         format!("[[room]]\nmatch = \"*\"\nenter = \"open\"\n[traces]\nendpoint = \"{endpoint}\"\n");
-    let site = Site::with(Wishes {
-        rules: &rules,
-        listen,
-        ..Wishes::default()
-    });
+    let site = Site::with(SiteOptions::default().rules(&rules).listen(listen));
     let site = site.await.ready().await;
-    let mut line = Line::new(site.browser());
+    let mut line = KeepAliveClient::new(site.browser());
     let mut headers = navigation();
     let parent = format!("00-{trace}-1112131415161718-01");
     headers.insert("traceparent", HeaderValue::try_from(parent).unwrap());
@@ -109,7 +105,7 @@ fn bytes_of(hex: &str) -> Vec<u8> {
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 #[tokio::test]
-async fn a_span_for_each_request_is_sent_and_tells_no_secret() {
+async fn each_request_exports_a_span_without_secrets() {
     let collector = Collector::default();
     let passed = traced(&collector, "", TRACE).await;
     let sent = collector.0.lock().unwrap().clone();

@@ -51,7 +51,7 @@ fn load(place: &Workplace) -> Result<Config, Problems> {
 }
 
 #[test]
-fn with_an_account_at_8x8_no_jitsi_is_wanted() {
+fn jaas_needs_no_upstream() {
     let more = "host = \"stage.8x8.vc\"\nlifetime = \"30m\"\nfeatures = [\"recording\", \"sip-inbound-call\"]\n";
     let config = load(&place(&without_jitsi(&format!("{JAAS}{more}")))).unwrap();
     assert!(config.jitsi().is_none());
@@ -78,7 +78,7 @@ fn a_key_id_may_be_written_as_the_console_shows_it() {
 }
 
 #[test]
-fn mistakes_with_8x8_are_named() {
+fn jaas_mistakes_are_reported() {
     for (from, to, expected) in [
         (
             "vpaas-magic-cookie-0123456789abcdef",
@@ -129,7 +129,7 @@ fn mistakes_with_8x8_are_named() {
 }
 
 #[test]
-fn only_one_of_both_can_be() {
+fn jaas_and_upstream_exclude_each_other() {
     let said = place(&format!("{GOOD}{JAAS}")).check(&[]);
     assert_eq!(
         said,
@@ -145,7 +145,7 @@ fn only_one_of_both_can_be() {
 }
 
 #[test]
-fn without_either_the_jitsi_is_asked_for() {
+fn without_jaas_and_upstream_upstream_is_required() {
     let said = place(&without_jitsi("")).check(&[]);
     for key in ["upstream.web", "upstream.xmpp_domain", "token.app_id"] {
         assert!(said.contains(&format!("{key}: missing")), "{said}");
@@ -160,7 +160,7 @@ fn without_either_the_jitsi_is_asked_for() {
 }
 
 #[test]
-fn prosody_is_answered_only_when_asked_for() {
+fn reservation_listens_only_if_configured() {
     assert!(load(&place(GOOD)).unwrap().reservation.is_none());
     let text =
         format!("{GOOD}[reservation]\nlisten = \"127.0.0.1:9091\"\nsecret = \"wXyZ-7f3kq-11\"\n");

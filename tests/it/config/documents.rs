@@ -9,7 +9,7 @@ use super::{GOOD, OIDC_SECRET, SESSION_KEY, Workplace, text};
 use crate::documents::markdown::{Block, Page, pages};
 
 #[test]
-fn every_piece_of_configuration_is_good() {
+fn every_toml_block_in_the_documents_is_valid() {
     let mut seen = 0;
     for page in pages() {
         for block in page.blocks.iter().filter(|block| block.language == "toml") {
@@ -35,7 +35,7 @@ fn every_piece_of_configuration_is_good() {
 
 /// `<!-- claims: ROOM: ANSWER -->` before a block of claims says what becomes of that person.
 #[test]
-fn the_providers_pages_decide_as_they_say() {
+fn provider_pages_decide_as_documented() {
     let mut seen = 0;
     for page in pages() {
         if !page.path.starts_with("docs/providers/") || page.path.ends_with("README.md") {

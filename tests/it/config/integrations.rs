@@ -175,7 +175,7 @@ fn place() -> Workplace {
 }
 
 #[test]
-fn good_integrations_are_good() {
+fn valid_integrations_are_accepted() {
     let place = place();
     place.change("", &format!("{INTEGRATION}{OTHER}"));
     assert_eq!(place.check(&[]), "");
@@ -196,7 +196,7 @@ fn every_mistake_with_an_integration_is_one_line() {
 }
 
 #[test]
-fn an_integration_for_all_rooms_is_a_weakness_that_shows() {
+fn an_integration_for_all_rooms_is_reported_as_insecure() {
     let place = place();
     let all = INTEGRATION.replace(r#"["school-*"]"#, "[\"*\"]\ninsecure_all_rooms = true");
     place.change("", &all);

@@ -102,7 +102,7 @@ const TABLE: &[(&str, &str, People)] = &[
 ];
 
 #[test]
-fn example_policies_decide_as_they_say() {
+fn example_policies_decide_as_documented() {
     let place = Workplace::new();
     let mut seen = 0;
     for (name, room, people) in TABLE {

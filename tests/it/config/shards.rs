@@ -19,7 +19,7 @@ fn check(text: &str) -> String {
 const ONE: &str = "[[shard]]\nname = \"s1\"\nweb = \"http://web-1\"\nxmpp = \"http://prosody-1\"\n";
 
 #[test]
-fn shards_take_the_place_of_the_one_jitsi() {
+fn shards_replace_the_single_upstream() {
     let another = ONE.replace("-1", "-2").replace("s1", "s2");
     let visitors = "[[shard.visitor]]\nname = \"v0\"\nxmpp = \"http://visitors-2\"\n";
     let more = format!("{ONE}weight = 50\nstate = \"drain\"\n{another}{visitors}");
@@ -29,7 +29,7 @@ fn shards_take_the_place_of_the_one_jitsi() {
 }
 
 #[test]
-fn what_is_wrong_with_a_shard_is_told_by_its_number() {
+fn shard_mistakes_name_the_index() {
     for (from, to, expected) in [
         (
             "\"s1\"",
@@ -68,7 +68,7 @@ fn what_is_wrong_with_a_shard_is_told_by_its_number() {
 }
 
 #[test]
-fn two_shards_have_two_names_and_no_jitsi_stands_beside_them() {
+fn shard_names_are_unique_and_exclude_a_single_upstream() {
     assert_eq!(
         check(&with_shards(&format!("{ONE}\n{ONE}"))),
         "gateway.toml:15: shard[2].name: \"s1\" is there twice; give each shard a name of its own\n"

@@ -186,7 +186,7 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
-fn a_page_is_read_as_it_is_meant() {
+fn markdown_pages_are_parsed() {
     let folder = tempfile::tempdir_in(root().join("target")).unwrap();
     let file = folder.path().join("page.md");
     let text = "# `[[a.b_c]]`: x\n\nSee [`name`](../x.rs) and [two\nlines](#ab_c-x).\n\n\

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::CREATE;
-use crate::support::site::{ORIGIN, Site, Wishes};
+use crate::support::site::{ORIGIN, Site, SiteOptions};
 
 const RULES: &str = r#"
 [[room]]
@@ -23,14 +23,11 @@ enter = "member"
 "#;
 
 #[tokio::test]
-async fn the_rules_decide_and_say_so() {
-    let site = Site::with(Wishes {
-        rules: RULES,
-        ..Wishes::default()
-    })
-    .await
-    .ready()
-    .await;
+async fn room_rules_admit_and_refuse_as_configured() {
+    let site = Site::with(SiteOptions::default().rules(RULES))
+        .await
+        .ready()
+        .await;
     let mut hanna = site.signed_in("hanna").await;
     let mut max = site.signed_in("max").await;
     assert_eq!(
@@ -69,7 +66,7 @@ async fn the_rules_decide_and_say_so() {
 }
 
 #[tokio::test]
-async fn only_navigations_are_sent_to_sign_in() {
+async fn only_navigations_are_redirected_to_sign_in() {
     let site = Site::start().await.ready().await;
     let mut browser = site.browser();
     let url = format!("{ORIGIN}/room").parse().unwrap();
@@ -110,7 +107,7 @@ async fn only_navigations_are_sent_to_sign_in() {
 }
 
 #[tokio::test]
-async fn cookies_count_only_on_pages_of_ours() {
+async fn cookies_count_only_with_an_origin_of_this_site() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     for origin in [
@@ -137,7 +134,7 @@ async fn cookies_count_only_on_pages_of_ours() {
 }
 
 #[tokio::test]
-async fn each_connection_has_a_token_of_its_own_and_nothing_of_the_clients() {
+async fn each_connection_gets_its_own_token_and_no_client_credentials() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let mut socket = max
@@ -195,7 +192,7 @@ async fn each_connection_has_a_token_of_its_own_and_nothing_of_the_clients() {
 }
 
 #[tokio::test]
-async fn plain_http_only_leads_to_https() {
+async fn plain_http_redirects_to_https() {
     let site = Site::start().await.ready().await;
     let http = site.running.addresses.http.unwrap();
     let mut browser = site.browser();
@@ -239,7 +236,7 @@ async fn other_hosts_and_closed_paths_are_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_to_head_has_no_body_whatever_carries_it() {
+async fn head_responses_have_no_body_on_any_http_version() {
     let site = Site::start().await.ready().await;
     let browser = site.signed_in("max").await;
     for path in [

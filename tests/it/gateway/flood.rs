@@ -10,9 +10,9 @@ use super::CREATE;
 use crate::{
     monitoring::exported::series,
     support::{
-        browser::{Line, navigation},
+        browser::{KeepAliveClient, navigation},
         school,
-        site::{Site, Wishes},
+        site::{Site, SiteOptions},
     },
 };
 
@@ -27,7 +27,7 @@ const MOST_SERIES: usize = 600;
 
 /// In a process of its own, since others would use memory at the same time.
 #[test]
-fn made_up_rooms_hosts_and_paths_add_no_series() {
+fn random_rooms_hosts_and_paths_add_no_metric_series() {
     let alone = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
@@ -44,12 +44,9 @@ fn made_up_rooms_hosts_and_paths_add_no_series() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "run by made_up_rooms_hosts_and_paths_add_no_series"]
+#[ignore = "run by random_rooms_hosts_and_paths_add_no_metric_series"]
 async fn alone() {
-    let site = Site::with(Wishes {
-        rules: school::RULES,
-        ..Wishes::default()
-    });
+    let site = Site::with(SiteOptions::default().rules(school::RULES));
     let site = site.await.ready().await;
     let mut max = site.signed_in("max").await;
     // A little of everything, so that what begins with its first event has begun.
@@ -92,7 +89,7 @@ async fn flood(site: &Site, numbers: std::ops::Range<usize>) {
 }
 
 async fn send(site: &Site, numbers: std::ops::Range<usize>) {
-    let mut line = Line::new(site.browser());
+    let mut line = KeepAliveClient::new(site.browser());
     for number in numbers {
         let (path, method) = match number % 10 {
             0 => (format!("/made-up-{number}"), Method::GET),

@@ -7,15 +7,12 @@ use url::Url;
 use crate::support::{
     browser::{Browser, Page, navigation},
     school::{self, Link},
-    site::{ORIGIN, Site, Wishes},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
 async fn site() -> Site {
-    let wishes = Wishes {
-        rules: school::RULES,
-        ..Wishes::default()
-    };
-    Site::with(wishes).await.ready().await
+    let options = SiteOptions::default().rules(school::RULES);
+    Site::with(options).await.ready().await
 }
 
 fn of_frame() -> HeaderMap {
@@ -40,7 +37,7 @@ fn shown(page: &Page) -> String {
 }
 
 #[tokio::test]
-async fn a_link_opens_a_frame_that_gets_no_cookies() {
+async fn a_link_works_in_a_frame_without_cookies() {
     let site = site().await;
     let link = Link::make(&site, "host", json!({"name": "Mia"})).await;
     // With an option of Jitsi's in the query.

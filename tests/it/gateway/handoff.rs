@@ -26,7 +26,7 @@ async fn a_handoff_token_never_becomes_a_session_for_all_rooms() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     // Long enough for the session's cookie to be renewed with any answer.
-    site.hand.advance(Duration::from_hours(2));
+    site.clock_control.advance(Duration::from_hours(2));
     let token = handoff(&mut max, "x").await;
     let mut app = site.browser();
     let created = app
@@ -69,7 +69,7 @@ async fn a_handoff_token_opens_its_room_once() {
 
     // Not used in time, or after signing out, it opens nothing at all.
     let late = handoff(&mut max, "x").await;
-    site.hand.advance(Duration::from_mins(5));
+    site.clock_control.advance(Duration::from_mins(5));
     let late = app.socket_of_app(&format!("room=x&token={late}")).await;
     assert_eq!(late.unwrap_err(), refused);
     let token = handoff(&mut max, "x").await;

@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use crate::support::{
-    browser::{Line, encode, navigation},
-    site::{ORIGIN, Site, Wishes},
+    browser::{KeepAliveClient, encode, navigation},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
 /// Links and other systems' tokens are read, and staff moderates.
@@ -99,11 +99,8 @@ fn values() -> Vec<String> {
 }
 
 async fn site() -> Site {
-    let wishes = Wishes {
-        rules: RULES,
-        ..Wishes::default()
-    };
-    Site::with(wishes).await.ready().await
+    let options = SiteOptions::default().rules(RULES);
+    Site::with(options).await.ready().await
 }
 
 fn address(target: &str) -> Url {
@@ -111,10 +108,10 @@ fn address(target: &str) -> Url {
 }
 
 #[tokio::test]
-async fn no_query_is_answered_with_a_fault_of_ours_or_leads_elsewhere() {
+async fn no_query_causes_a_5xx_or_a_redirect_to_another_site() {
     let site = site().await;
     // She is a moderator everywhere, so that all is read.
-    let mut line = Line::new(site.signed_in("hanna").await);
+    let mut line = KeepAliveClient::new(site.signed_in("hanna").await);
     for (before, name) in READ {
         for value in values() {
             let url = address(&format!("{before}{name}={value}"));
@@ -139,13 +136,13 @@ async fn no_query_is_answered_with_a_fault_of_ours_or_leads_elsewhere() {
 }
 
 #[tokio::test]
-async fn every_method_gets_an_answer_that_fits_who_asks() {
+async fn every_method_gets_an_answer_for_its_kind_of_client() {
     let site = site().await;
     let methods = [
         "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW",
     ];
     for path in PATHS {
-        let mut line = Line::new(site.browser());
+        let mut line = KeepAliveClient::new(site.browser());
         for method in methods {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let url = address(&format!("{path}?room=x"));
@@ -182,7 +179,7 @@ async fn every_method_gets_an_answer_that_fits_who_asks() {
 }
 
 #[tokio::test]
-async fn forms_of_other_sites_do_nothing() {
+async fn cross_site_forms_are_refused() {
     let site = site().await;
     let mut hanna = site.signed_in("hanna").await;
     for path in ["/_gateway/join", "/_gateway/meetings"] {
@@ -209,7 +206,7 @@ async fn forms_of_other_sites_do_nothing() {
 }
 
 #[tokio::test]
-async fn signalling_clients_never_get_a_page_or_a_way_elsewhere() {
+async fn signalling_requests_never_get_html_or_a_redirect() {
     let site = site().await;
     let forged = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJzY2hvb2wiLCJyb29tIjoieCJ9.AA";
     let long = "a".repeat(9000);
@@ -233,7 +230,7 @@ async fn signalling_clients_never_get_a_page_or_a_way_elsewhere() {
         headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
         senders.push(headers);
     }
-    let mut line = Line::new(site.browser());
+    let mut line = KeepAliveClient::new(site.browser());
     for path in [
         "/http-bind",
         "/acme/http-bind",

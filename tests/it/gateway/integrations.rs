@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{CREATE, sid_of};
 use crate::support::{
     signing_key::sign_with_secret,
-    site::{Site, Wishes},
+    site::{Site, SiteOptions},
 };
 
 const SECRET: &str = "what only the school and the gateway know";
@@ -31,11 +31,8 @@ start = "host"
 
 async fn site() -> Site {
     let rules = format!("{RULES}{SCHOOL}");
-    let wishes = Wishes {
-        rules: &rules,
-        ..Wishes::default()
-    };
-    Site::with(wishes).await.ready().await
+    let options = SiteOptions::default().rules(&rules);
+    Site::with(options).await.ready().await
 }
 
 /// A token of the school for its room.
@@ -49,7 +46,7 @@ fn token(site: &Site, user: &Value) -> String {
 }
 
 #[tokio::test]
-async fn whom_nobody_vouches_for_any_more_is_out() {
+async fn removing_an_integration_disconnects_its_users() {
     let site = site().await;
     let teacher = json!({"id": "t1", "name": "Tea", "moderator": true});
     let token = token(&site, &teacher);
@@ -60,7 +57,9 @@ async fn whom_nobody_vouches_for_any_more_is_out() {
     let created = tea.bosh("room=school-7b", CREATE).await.text();
     let sid = sid_of(&created).to_owned();
     // The school's secret is stolen, or the contract ends: its section is taken out.
-    site.reload(SCHOOL, "");
+    site.reload(|configuration| {
+        configuration.remove("integration");
+    });
     // New rules are asked about who is connected.
     assert_eq!(super::revocation::closed_with(&mut socket).await, 1008);
     let refused = StatusCode::FORBIDDEN;
@@ -76,7 +75,7 @@ async fn whom_nobody_vouches_for_any_more_is_out() {
 }
 
 #[tokio::test]
-async fn what_a_system_says_of_somebody_counts_for_its_own_hosts_only() {
+async fn moderators_of_an_integration_are_hosts_of_its_rooms_only() {
     let site = site().await;
     let refused = StatusCode::FORBIDDEN;
     // Everybody but hosts waits; nobody of these is one.
@@ -108,7 +107,7 @@ async fn what_a_system_says_of_somebody_counts_for_its_own_hosts_only() {
 }
 
 #[tokio::test]
-async fn a_stream_outlives_the_token_that_began_it() {
+async fn a_stream_continues_after_its_token_expired() {
     let site = site().await;
     let host = token(&site, &json!({"id": "t1", "moderator": true}));
     // An app shows the token with each request.
@@ -116,7 +115,7 @@ async fn a_stream_outlives_the_token_that_began_it() {
     let mut app = site.browser();
     let created = app.bosh_of_app(&query, CREATE).await.text();
     let sid = sid_of(&created).to_owned();
-    site.hand.advance(Duration::from_mins(11));
+    site.clock_control.advance(Duration::from_mins(11));
     let bye = format!(
         "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}' type='terminate'/>"
     );

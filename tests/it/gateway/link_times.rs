@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::support::{
     browser::{Browser, Page, encode},
-    site::{ORIGIN, Site, Wishes},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
 const KEY: &str = "0f9d2b7c5e1a4836b0f9d2b7c5e1a4836b0f9d2b";
@@ -30,11 +30,7 @@ key = "0f9d2b7c5e1a4836b0f9d2b7c5e1a4836b0f9d2b"
 "#;
 
 async fn site() -> Site {
-    Site::with(Wishes {
-        rules: RULES,
-        ..Wishes::default()
-    })
-    .await
+    Site::with(SiteOptions::default().rules(RULES)).await
 }
 
 /// What the API makes.
@@ -76,15 +72,15 @@ async fn join(browser: &mut Browser, link: &Url) -> Page {
 }
 
 #[tokio::test]
-async fn a_link_opens_nothing_once_it_is_over() {
+async fn an_expired_link_is_refused() {
     let site = site().await;
     let minute = json!({"room": "talk", "role": "guest", "ttl_seconds": 60});
     let link = address(&made(&site, "links", &minute).await, "url");
-    site.hand.advance(Duration::from_secs(59));
+    site.clock_control.advance(Duration::from_secs(59));
     assert_eq!(site.browser().load(&link).await.status, StatusCode::OK);
     let mut early = site.browser();
     assert_eq!(join(&mut early, &link).await.status, StatusCode::SEE_OTHER);
-    site.hand.advance(Duration::from_secs(1));
+    site.clock_control.advance(Duration::from_secs(1));
     let page = site.browser().load(&link).await;
     assert_eq!(page.status, StatusCode::GONE);
     assert!(page.text().contains("The link has expired."));
@@ -93,13 +89,13 @@ async fn a_link_opens_nothing_once_it_is_over() {
     assert!(!page.headers.contains_key(header::SET_COOKIE));
     // Whoever was in time may stay as long as guests may.
     assert!(early.socket("room=talk").await.is_ok());
-    site.hand.advance(Duration::from_hours(2));
+    site.clock_control.advance(Duration::from_hours(2));
     let late = early.socket("room=talk").await;
     assert_eq!(late.unwrap_err(), StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
-async fn the_links_of_a_meeting_begin_with_it() {
+async fn links_of_a_meeting_are_valid_from_its_start() {
     let site = site().await;
     // In an hour by the site's clock.
     let begins = "2027-01-15T09:00:00Z";
@@ -115,7 +111,7 @@ async fn the_links_of_a_meeting_begin_with_it() {
         assert_eq!(page.status, StatusCode::FORBIDDEN);
         assert!(!page.headers.contains_key(header::SET_COOKIE));
     }
-    site.hand.advance(Duration::from_hours(1));
+    site.clock_control.advance(Duration::from_hours(1));
     for link in &links {
         let page = join(&mut site.browser(), link).await;
         assert_eq!(page.status, StatusCode::SEE_OTHER);

@@ -7,7 +7,7 @@ use url::Url;
 use crate::support::{
     browser::{Browser, Page},
     school::{self, Link},
-    site::{ORIGIN, Site, Wishes},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
 /// Guests may enter, hosts open.
@@ -21,11 +21,8 @@ struct Meeting {
 }
 
 async fn site() -> Site {
-    let wishes = Wishes {
-        rules: RULES,
-        ..Wishes::default()
-    };
-    Site::with(wishes).await.ready().await
+    let options = SiteOptions::default().rules(RULES);
+    Site::with(options).await.ready().await
 }
 
 async fn make(browser: &mut Browser, name: &str) -> Meeting {
@@ -70,7 +67,7 @@ pub(super) async fn enter(browser: &mut Browser, link: &str, name: &str) -> Page
 }
 
 #[tokio::test]
-async fn a_link_makes_no_other_links() {
+async fn a_host_link_grants_no_further_links() {
     let site = site().await;
     let mut hanna = site.signed_in("hanna").await;
     let meeting = make(&mut hanna, "Plan").await;
@@ -99,11 +96,8 @@ async fn a_link_makes_no_other_links() {
 }
 
 #[tokio::test]
-async fn whoever_came_by_a_link_may_open_it_again() {
-    let site = Site::with(Wishes {
-        rules: school::RULES,
-        ..Wishes::default()
-    });
+async fn a_used_up_link_reopens_for_its_holder() {
+    let site = Site::with(SiteOptions::default().rules(school::RULES));
     let site = site.await.ready().await;
     let Link { path: link, .. } = Link::make(&site, "host", json!({"uses": 1})).await;
     let mut mia = site.browser();
@@ -130,7 +124,7 @@ async fn whoever_came_by_a_link_may_open_it_again() {
 }
 
 #[tokio::test]
-async fn a_guest_link_makes_no_host_a_guest() {
+async fn a_guest_link_does_not_demote_a_host() {
     let site = site().await;
     let mut hanna = site.signed_in("hanna").await;
     let meeting = make(&mut hanna, "Plan").await;
@@ -150,11 +144,10 @@ async fn a_guest_link_makes_no_host_a_guest() {
 }
 
 #[tokio::test]
-async fn signing_out_leaves_no_pass_behind() {
-    let site = Site::with(Wishes {
-        rules: "[[room]]\nmatch = \"*\"\nenter = [\"owner\", \"link\"]\n",
-        ..Wishes::default()
-    });
+async fn sign_out_removes_all_passes() {
+    let site = Site::with(
+        SiteOptions::default().rules("[[room]]\nmatch = \"*\"\nenter = [\"owner\", \"link\"]\n"),
+    );
     let site = site.await.ready().await;
     let mut hanna = site.signed_in("hanna").await;
     let meeting = make(&mut hanna, "Plan").await;
@@ -182,14 +175,14 @@ async fn signing_out_leaves_no_pass_behind() {
     let way = shared
         .navigate("/_gateway/login?return_to=/robots.txt&switch=1")
         .await
-        .way_on();
+        .authorization_url();
     shared.finish("mia", &way).await;
     let refused = shared.socket(&query).await.unwrap_err();
     assert_eq!(refused, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
-async fn signing_in_keeps_the_link_that_one_came_by() {
+async fn sign_in_keeps_the_opened_link() {
     let site = site().await;
     let mut hanna = site.signed_in("hanna").await;
     let meeting = make(&mut hanna, "Plan").await;
@@ -200,16 +193,13 @@ async fn signing_in_keeps_the_link_that_one_came_by() {
 }
 
 #[tokio::test]
-async fn what_a_link_or_a_guest_says_of_somebody_proves_nothing() {
+async fn claims_of_links_and_guests_match_no_account_rule() {
     let rules = school::RULES.replace(
         "start = \"host\"",
         "start = \"host\"\nmoderators = [\"email:mia@example.org\", \"email-domain:example.org\", \
          \"subject:hanna\", \"group:staff\"]",
     );
-    let site = Site::with(Wishes {
-        rules: &rules,
-        ..Wishes::default()
-    });
+    let site = Site::with(SiteOptions::default().rules(&rules));
     let site = site.await.ready().await;
     let wanted = json!({"name": "hanna", "email": "mia@example.org"});
     let link = Link::make(&site, "guest", wanted).await;

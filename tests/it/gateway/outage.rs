@@ -6,17 +6,14 @@ use serde_json::json;
 use super::{CREATE, handoff::handoff, links::enter};
 use crate::support::{
     school::{self, Link},
-    site::{Site, Wishes},
+    site::{Site, SiteOptions},
 };
 
 #[tokio::test]
-async fn what_cannot_be_counted_is_not_granted() {
+async fn counted_uses_are_refused_while_the_store_is_down() {
     let nobody = "[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:9\"\n";
     let rules = format!("{nobody}{}", school::RULES);
-    let site = Site::with(Wishes {
-        rules: &rules,
-        ..Wishes::default()
-    });
+    let site = Site::with(SiteOptions::default().rules(&rules));
     let site = site.await.ready().await;
     let once = Link::make(&site, "host", json!({"uses": 1})).await;
     let mut mia = site.browser();

@@ -4,15 +4,15 @@ use devkit::meeting::Kind;
 use http::{StatusCode, header};
 
 use super::CREATE;
-use crate::support::site::{Site, Wishes};
+use crate::support::site::{Site, SiteOptions};
 
 #[tokio::test]
-async fn no_page_of_others_uses_the_recorders_door() {
-    let site = Site::with(Wishes {
-        rules: "[[room]]\nmatch = \"*\"\nenter = \"closed\"\n",
-        listen: "recorders = [\"127.0.0.1/32\"]",
-        ..Wishes::default()
-    });
+async fn cross_origin_pages_get_no_recorder_access() {
+    let site = Site::with(
+        SiteOptions::default()
+            .rules("[[room]]\nmatch = \"*\"\nenter = \"closed\"\n")
+            .listen("recorders = [\"127.0.0.1/32\"]"),
+    );
     let site = site.await;
     let mut recorder = site.browser();
     for origin in ["https://evil.test", "null"] {

@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::{CREATE, sid_of};
 use crate::support::{
     browser::{Browser, Socket, encode},
-    site::{CLIENT_ID, ORIGIN, Site, Wishes},
+    site::{CLIENT_ID, ORIGIN, Site, SiteOptions},
 };
 
 /// What invariant 7 allows.
@@ -41,7 +41,7 @@ async fn polling(mut browser: Browser) -> tokio::task::JoinHandle<String> {
 }
 
 #[tokio::test]
-async fn signing_out_ends_sockets_and_polls_of_this_session_only() {
+async fn sign_out_closes_websockets_and_polls_of_that_session_only() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let mut other_device = site.signed_in("max").await;
@@ -91,7 +91,7 @@ async fn signing_out_ends_sockets_and_polls_of_this_session_only() {
 }
 
 #[tokio::test]
-async fn a_stream_between_two_requests_ends_at_prosody() {
+async fn revoking_an_idle_bosh_stream_terminates_it_at_prosody() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let created = max.bosh("room=x", CREATE).await;
@@ -110,7 +110,7 @@ async fn a_stream_between_two_requests_ends_at_prosody() {
 }
 
 #[tokio::test]
-async fn an_operator_ends_what_somebody_has_open() {
+async fn an_operators_revocation_closes_all_connections_of_the_subject() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let mut socket = max.socket("room=x").await.unwrap();
@@ -151,7 +151,7 @@ async fn an_operator_ends_what_somebody_has_open() {
 }
 
 #[tokio::test]
-async fn the_provider_can_end_all_sessions_of_a_person() {
+async fn back_channel_logout_closes_all_sessions_of_the_subject() {
     let site = Site::start().await.ready().await;
     let mut devices = [site.signed_in("max").await, site.signed_in("max").await];
     let mut sockets = Vec::new();
@@ -198,17 +198,15 @@ async fn the_provider_can_end_all_sessions_of_a_person() {
     );
     assert!(mia.socket("room=x").await.is_ok());
     // Who signs in anew is welcome; the clock shows a later second by then.
-    site.hand.advance(Duration::from_secs(1));
+    site.clock_control.advance(Duration::from_secs(1));
     assert!(site.signed_in("max").await.socket("room=x").await.is_ok());
 }
 
 #[tokio::test]
-async fn the_provider_names_people_by_its_own_id_whatever_rules_go_by() {
-    let wishes = Wishes {
-        rules: "[oidc.claims]\nid = \"email\"\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n",
-        ..Wishes::default()
-    };
-    let site = Site::with(wishes).await.ready().await;
+async fn back_channel_logout_uses_sub_even_with_another_id_claim() {
+    let options = SiteOptions::default()
+        .rules("[oidc.claims]\nid = \"email\"\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n");
+    let site = Site::with(options).await.ready().await;
     let mut max = site.signed_in("max").await;
     let mut socket = max.socket("room=x").await.unwrap();
     let token = site.provider.logout_token(CLIENT_ID, Some("max"), None);
@@ -225,15 +223,12 @@ async fn the_provider_names_people_by_its_own_id_whatever_rules_go_by() {
 }
 
 #[tokio::test]
-async fn a_session_ends_when_its_time_is_over() {
-    let wishes = Wishes {
-        session: "idle = \"1h\"\nabsolute = \"2h\"",
-        ..Wishes::default()
-    };
-    let site = Site::with(wishes).await.ready().await;
+async fn an_idle_session_expires() {
+    let options = SiteOptions::default().session("idle = \"1h\"\nabsolute = \"2h\"");
+    let site = Site::with(options).await.ready().await;
     let mut browser = site.signed_in("max").await;
     assert!(browser.socket("room=x").await.is_ok());
-    site.hand.advance(Duration::from_mins(61));
+    site.clock_control.advance(Duration::from_mins(61));
     assert_eq!(
         browser.socket("room=x").await.unwrap_err(),
         StatusCode::FORBIDDEN
@@ -242,15 +237,12 @@ async fn a_session_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_socket_ends_with_its_session() {
+async fn a_websocket_closes_when_its_session_expires() {
     // Two seconds of the real clock: sockets wait for their end by the runtime's timer.
-    let wishes = Wishes {
-        session: "idle = \"1m\"\nabsolute = \"1m\"",
-        ..Wishes::default()
-    };
-    let site = Site::with(wishes).await.ready().await;
+    let options = SiteOptions::default().session("idle = \"1m\"\nabsolute = \"1m\"");
+    let site = Site::with(options).await.ready().await;
     let mut browser = site.signed_in("max").await;
-    site.hand.advance(Duration::from_secs(59));
+    site.clock_control.advance(Duration::from_secs(59));
     let mut socket = browser.socket("room=x").await.unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(3), async {
         loop {
@@ -265,7 +257,7 @@ async fn a_socket_ends_with_its_session() {
 }
 
 #[tokio::test]
-async fn a_bosh_session_belongs_to_its_person_and_room() {
+async fn a_bosh_session_is_bound_to_its_owner_and_room() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let created = max.bosh("room=x", CREATE).await;

@@ -7,7 +7,7 @@ use super::CREATE;
 use crate::support::site::Site;
 
 #[tokio::test]
-async fn no_spelling_of_a_room_is_a_token_for_every_room() {
+async fn no_spelling_of_a_room_name_becomes_a_wildcard() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     // Prosody takes the claim `*` for any room (`verify_room`).

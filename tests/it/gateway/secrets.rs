@@ -7,16 +7,13 @@ use super::{CREATE, handoff::handoff, links::enter};
 use crate::support::{
     logs::Logs,
     school::{self, Link},
-    site::{Site, Wishes},
+    site::{Site, SiteOptions},
 };
 
 #[tokio::test]
-async fn links_tokens_and_passes_are_told_to_nobody() {
+async fn links_tokens_and_passes_are_never_logged() {
     let logs = Logs::keep();
-    let site = Site::with(Wishes {
-        rules: school::RULES,
-        ..Wishes::default()
-    });
+    let site = Site::with(SiteOptions::default().rules(school::RULES));
     let site = site.await.ready().await;
     let mut secrets = Vec::new();
     // A link: opened, used, used up.

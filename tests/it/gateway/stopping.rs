@@ -10,16 +10,13 @@ use url::Url;
 
 use super::{CREATE, sid_of};
 use crate::support::{
-    browser::{Line, Socket},
-    site::{ORIGIN, Site, Wishes},
+    browser::{KeepAliveClient, Socket},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
 async fn site(listen: &str) -> Site {
-    let wishes = Wishes {
-        listen,
-        ..Wishes::default()
-    };
-    Site::with(wishes).await.ready().await
+    let options = SiteOptions::default().listen(listen);
+    Site::with(options).await.ready().await
 }
 
 /// The code that a socket is closed with.
@@ -38,7 +35,7 @@ async fn closed(socket: &mut Socket) -> u16 {
 }
 
 #[tokio::test]
-async fn a_stop_finishes_what_is_under_way_and_closes_sockets() {
+async fn stopping_answers_in_flight_polls_and_closes_websockets() {
     let site = site("drain_delay = \"1s\"\ndrain_window = \"1s\"").await;
     let mut max = site.signed_in("max").await;
     let mut socket = max.socket("room=x").await.unwrap();
@@ -93,18 +90,18 @@ async fn a_stop_finishes_what_is_under_way_and_closes_sockets() {
 }
 
 #[tokio::test]
-async fn sockets_are_closed_one_after_another_and_meanwhile_requests_are_answered() {
+async fn draining_closes_websockets_one_by_one_and_still_answers_requests() {
     let site = site("drain_window = \"2s\"").await;
     let mut max = site.signed_in("max").await;
     let mut sockets = Vec::new();
     for _ in 0..8 {
         sockets.push(max.socket("room=x").await.unwrap());
     }
-    let mut line = Line::new(max.clone());
+    let mut line = KeepAliveClient::new(max.clone());
     let url = Url::parse(&format!("{ORIGIN}/config.js")).unwrap();
     let kept = line.send(Method::GET, &url, &HeaderMap::new()).await;
     assert_eq!(kept.headers.get(header::CONNECTION), None);
-    let mut idle = Line::new(max.clone());
+    let mut idle = KeepAliveClient::new(max.clone());
     idle.send(Method::GET, &url, &HeaderMap::new()).await;
     let gone = site.running.addresses.https.unwrap();
 
@@ -144,13 +141,11 @@ async fn sockets_are_closed_one_after_another_and_meanwhile_requests_are_answere
 }
 
 #[tokio::test]
-async fn who_listens_is_sent_elsewhere_at_once() {
-    let wishes = Wishes {
-        jaas: true,
-        listen: "drain_delay = \"0s\"\ndrain_window = \"0s\"",
-        ..Wishes::default()
-    };
-    let site = Site::with(wishes).await.ready().await;
+async fn event_streams_close_when_the_gateway_stops() {
+    let options = SiteOptions::default()
+        .jaas()
+        .listen("drain_delay = \"0s\"\ndrain_window = \"0s\"");
+    let site = Site::with(options).await.ready().await;
     let max = site.signed_in("max").await;
     let mut events = max.listen("/_gateway/events?room=x&call=1").await;
     assert!(events.next().await.is_some());
@@ -164,7 +159,7 @@ async fn who_listens_is_sent_elsewhere_at_once() {
 }
 
 #[tokio::test]
-async fn who_is_in_a_hurry_does_not_wait_and_still_says_good_bye() {
+async fn a_second_signal_skips_the_drain_and_still_closes_websockets() {
     let site = site("drain_delay = \"10m\"\ndrain_window = \"10s\"").await;
     let mut max = site.signed_in("max").await;
     let mut socket = max.socket("room=x").await.unwrap();

@@ -7,19 +7,14 @@ use serde_json::json;
 use super::CREATE;
 use crate::support::{
     school::{self, Link},
-    site::{Site, Wishes},
+    site::{Site, SiteOptions},
 };
 
 const OPEN: &str = "[[room]]\nmatch = \"named-*\"\nenter = \"guest\"\nstart = \"anyone\"\n\
                     [[room]]\nmatch = \"*\"\nenter = \"open\"\n";
 
 async fn site(rules: &str) -> Site {
-    Site::with(Wishes {
-        rules,
-        oidc: false,
-        ..Wishes::default()
-    })
-    .await
+    Site::with(SiteOptions::default().rules(rules).without_provider()).await
 }
 
 #[tokio::test]
@@ -49,7 +44,7 @@ async fn open_rooms_need_no_provider() {
 }
 
 #[tokio::test]
-async fn no_page_leads_to_where_nobody_signs_in() {
+async fn without_a_provider_no_page_links_to_sign_in() {
     let site = site(OPEN).await;
     let mut somebody = site.browser();
     for path in ["/", "/named-tea"] {
@@ -85,7 +80,7 @@ async fn no_page_leads_to_where_nobody_signs_in() {
 }
 
 #[tokio::test]
-async fn another_system_alone_decides_who_is_known() {
+async fn without_a_provider_integrations_identify_people() {
     let site = site(&school::RULES.replace("\"guest\"", "\"link\"")).await;
     let mut stranger = site.browser();
     let refused = stranger.navigate("/school-7b").await;

@@ -38,7 +38,7 @@ async fn send_too_much(site: &Site, method: Method, path: &str, headers: HeaderM
 }
 
 #[tokio::test]
-async fn who_comes_and_what_they_do_is_counted_once() {
+async fn each_event_of_a_visit_is_counted_once() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let create = CREATE.replace("wait='60'", "wait='1'");
@@ -70,13 +70,13 @@ async fn who_comes_and_what_they_do_is_counted_once() {
         ) > 3
     );
     drop(socket);
-    site.hand.advance(Duration::from_hours(2));
+    site.clock_control.advance(Duration::from_hours(2));
     max.navigate("/x").await;
     counted(&site, "gateway_session_renewals_total", 1).await;
 }
 
 #[tokio::test]
-async fn what_is_too_much_or_no_tls_is_counted() {
+async fn exceeded_limits_and_failed_handshakes_are_counted() {
     let site = Site::start().await.ready().await;
     let max = site.signed_in("max").await;
     let mut stream = TcpStream::connect(site.running.addresses.https.unwrap())
@@ -96,13 +96,14 @@ async fn what_is_too_much_or_no_tls_is_counted() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_reached_is_counted() {
+async fn unreachable_upstreams_are_counted() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let failures = "gateway_upstream_failures_total";
     for (upstream, times) in [("web", 1), ("xmpp", 2)] {
-        let before = format!("\n{upstream} = \"");
-        site.reload(&before, &format!("{before}http://127.0.0.1:9\" # \""));
+        site.reload(|configuration| {
+            configuration["upstream"][upstream] = "http://127.0.0.1:9".into();
+        });
         if upstream == "web" {
             max.navigate("/x").await;
         } else {
@@ -115,7 +116,7 @@ async fn a_server_that_cannot_be_reached_is_counted() {
 }
 
 #[tokio::test]
-async fn a_reload_is_told_whether_it_worked_or_not() {
+async fn reload_metrics_show_success_and_failure() {
     let site = Site::start().await.ready().await;
     let last = "gateway_config_last_reload_successful";
     let hash = async || {
@@ -136,7 +137,9 @@ async fn a_reload_is_told_whether_it_worked_or_not() {
         "{ready}"
     );
     assert_eq!(hash().await, before);
-    site.reload("enter = \"member\"", "enter = \"closed\"");
+    site.reload(|configuration| {
+        configuration["room"][0]["enter"] = "closed".into();
+    });
     counted(&site, "gateway_config_reloads_total{outcome=\"ok\"", 1).await;
     assert_eq!(total(&site.metrics().await, last), 1);
     let reasons = site.readiness().await.1["reasons"].to_string();

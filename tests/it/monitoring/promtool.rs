@@ -30,13 +30,13 @@ fn promtool(arguments: &[&str], input: &str) {
 
 #[test]
 #[ignore = "needs promtool, named by GATEWAY_TEST_PROMTOOL"]
-fn the_alerts_fire_when_they_should() {
+fn alerts_fire_on_their_test_series() {
     promtool(&["check", "rules", "alerts.yaml"], "");
     promtool(&["test", "rules", "alerts.test.yaml"], "");
 }
 
 #[tokio::test]
 #[ignore = "needs promtool, named by GATEWAY_TEST_PROMTOOL"]
-async fn the_metrics_are_named_as_they_should_be() {
+async fn metric_names_pass_promtool() {
     promtool(&["check", "metrics"], &after_some_traffic().await);
 }

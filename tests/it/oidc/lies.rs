@@ -8,7 +8,7 @@ use super::Pair;
 use crate::support::lie::{ABOUT_ITSELF, Lie, TO_SIGN_INS};
 
 #[tokio::test]
-async fn no_lie_signs_anybody_in() {
+async fn no_invalid_provider_answer_signs_in() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     pair.sign_in().await.unwrap();
     for &(lie, code) in TO_SIGN_INS {
@@ -26,7 +26,7 @@ async fn no_lie_signs_anybody_in() {
 }
 
 #[tokio::test]
-async fn a_provider_that_hangs_is_given_up() {
+async fn a_provider_that_does_not_answer_times_out() {
     for lie in [Lie::TokenHang, Lie::UserinfoHang] {
         let impatient = |settings: &mut super::Settings, _: &_| {
             settings.timeout = Duration::from_millis(300);
@@ -48,7 +48,7 @@ async fn kid_absent_multiple_jwks() {
 }
 
 #[tokio::test]
-async fn a_provider_that_lies_about_itself_is_not_used() {
+async fn invalid_provider_metadata_is_refused() {
     for &(lie, part) in ABOUT_ITSELF {
         let pair = Pair::start(lie).await;
         let tried = |status: &Status| match status {
@@ -65,7 +65,7 @@ async fn a_provider_that_lies_about_itself_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_code_is_good_once_and_for_its_own_browser() {
+async fn an_authorization_code_works_once_and_in_its_own_browser() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let answer = pair.visit_provider();
     pair.finish(&answer).await.unwrap();
@@ -89,7 +89,7 @@ async fn a_code_is_good_once_and_for_its_own_browser() {
 }
 
 #[tokio::test]
-async fn a_wrong_client_secret_is_the_operators_affair() {
+async fn a_wrong_client_secret_is_reported_as_client_refused() {
     let wrong = |settings: &mut super::Settings, _: &_| {
         settings.client_secret = Some("wrong".into());
     };
@@ -101,7 +101,7 @@ async fn a_wrong_client_secret_is_the_operators_affair() {
 }
 
 #[tokio::test]
-async fn failures_tell_nothing_of_what_was_said() {
+async fn sign_in_errors_contain_nothing_from_the_provider() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let mut codes = BTreeSet::new();
     for lie in [

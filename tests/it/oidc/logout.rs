@@ -17,7 +17,7 @@ async fn told(pair: &Pair, head: Value, claims: Value) -> Result<LogoutRequest, 
 }
 
 #[tokio::test]
-async fn a_good_token_names_whose_sessions_end() {
+async fn a_valid_logout_token_names_the_revoked_sessions() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let request = told(&pair, json!({}), json!({})).await.unwrap();
     assert_eq!(request.sub.as_deref(), Some(SUBJECT));
@@ -35,7 +35,7 @@ async fn a_good_token_names_whose_sessions_end() {
 }
 
 #[tokio::test]
-async fn every_deviation_is_refused() {
+async fn every_invalid_logout_token_is_refused() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let now = 1_800_000_000;
     let token = LogoutError::Token;
@@ -84,7 +84,7 @@ async fn every_deviation_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_counts_once() {
+async fn a_replayed_logout_token_is_refused() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     told(&pair, json!({}), json!({})).await.unwrap();
     let again = told(&pair, json!({}), json!({})).await;
@@ -95,7 +95,7 @@ async fn a_token_counts_once() {
 }
 
 #[tokio::test]
-async fn foreign_signatures_end_no_session() {
+async fn logout_tokens_with_foreign_signatures_are_refused() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let good = pair.provider.logout_token(&json!({}), &json!({}));
     let payload = good.split('.').nth(1).unwrap();
@@ -121,7 +121,7 @@ async fn foreign_signatures_end_no_session() {
 }
 
 #[tokio::test]
-async fn an_id_token_is_no_logout_token() {
+async fn an_id_token_is_refused_as_a_logout_token() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let id_token = pair.sign_in().await.unwrap().id_token;
     let result = pair
@@ -132,7 +132,7 @@ async fn an_id_token_is_no_logout_token() {
 }
 
 #[tokio::test]
-async fn before_the_provider_is_known_nothing_can_be_told() {
+async fn a_logout_token_before_discovery_is_refused_as_unavailable() {
     let pair = Pair::start(Lie::Down).await;
     let token = pair.provider.logout_token(&json!({}), &json!({}));
     let result = pair.party.logout_token(&token).await;

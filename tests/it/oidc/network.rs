@@ -17,7 +17,7 @@ use super::Pair;
 use crate::support::{connect_proxy::ConnectProxy, lie::Lie, lying_provider::LyingProvider};
 
 #[tokio::test]
-async fn a_provider_may_have_another_address_inside() {
+async fn internal_url_replaces_the_address_for_the_gateways_requests() {
     let pair = Pair::with(
         Lie::Down,
         |builder| builder.issuer("https://sso.example.org/realms/main"),
@@ -86,8 +86,8 @@ async fn a_private_authority_is_trusted_when_configured() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_asked_for_a_tunnel() {
-    let (clock, hand) = Clock::manual(Timestamp::from_unix(1_800_000_000));
+async fn requests_to_the_provider_use_connect_on_the_proxy() {
+    let (clock, clock_control) = Clock::manual(Timestamp::from_unix(1_800_000_000));
     // The name leads nowhere: only the proxy knows the way.
     let builder = LyingProvider::builder(&clock).issuer("http://idp.test/realms/main");
     let provider = builder.start(Lie::Honest).await;
@@ -95,7 +95,9 @@ async fn a_proxy_is_asked_for_a_tunnel() {
     let mut settings = super::settings(provider.issuer());
     let address = format!("http://user:p%40ss@{}", proxy.address);
     settings.http_proxy = Some(Url::parse(&address).unwrap());
-    let pair = Pair::join(provider, settings, clock, hand).ready().await;
+    let pair = Pair::join(provider, settings, clock, clock_control)
+        .ready()
+        .await;
     pair.sign_in().await.unwrap();
     let head = proxy.heads.recv().await.unwrap();
     assert_eq!(head[0], "CONNECT idp.test:80 HTTP/1.1");

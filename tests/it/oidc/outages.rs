@@ -11,7 +11,7 @@ use super::Pair;
 use crate::support::{lie::Lie, signing_key::SigningKey};
 
 #[tokio::test]
-async fn a_provider_that_is_down_at_first_is_used_when_it_comes() {
+async fn a_provider_down_at_start_is_used_once_it_answers() {
     let pair = Pair::start(Lie::Down).await;
     let tried = |status: &Status| match status {
         Status::NotYet { reason } => reason.contains("broke off"),
@@ -24,7 +24,7 @@ async fn a_provider_that_is_down_at_first_is_used_when_it_comes() {
 }
 
 #[tokio::test]
-async fn a_provider_that_goes_is_remembered_until_it_is_back() {
+async fn cached_metadata_is_used_during_a_provider_outage() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     pair.provider.mind().lie = Lie::Down;
     tokio::time::pause();
@@ -38,7 +38,7 @@ async fn a_provider_that_goes_is_remembered_until_it_is_back() {
 }
 
 #[tokio::test]
-async fn rotated_keys_are_fetched_when_they_are_first_used() {
+async fn rotated_keys_are_fetched_on_first_use() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let new = SigningKey::new("key-2", Algorithm::ES256);
     pair.provider.mind().keys.insert(0, new);
@@ -46,7 +46,7 @@ async fn rotated_keys_are_fetched_when_they_are_first_used() {
     assert_eq!(pair.provider.asked("jwks"), 2);
     // The old key was taken out of the set, so nothing signed with it is good any more.
     let old = pair.provider.mind().keys.remove(1);
-    pair.hand.advance(Duration::from_secs(61));
+    pair.clock_control.advance(Duration::from_secs(61));
     pair.provider
         .mind()
         .keys
@@ -57,14 +57,14 @@ async fn rotated_keys_are_fetched_when_they_are_first_used() {
 }
 
 #[tokio::test]
-async fn another_key_under_the_same_id_is_found_out() {
+async fn a_replaced_key_with_the_same_kid_is_detected() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     pair.provider.mind().keys = vec![SigningKey::new("key-1", Algorithm::EdDSA)];
     pair.sign_in().await.unwrap();
 }
 
 #[tokio::test]
-async fn made_up_key_ids_are_not_requests_to_the_provider() {
+async fn unknown_key_ids_cause_no_request_per_token() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let flood = |round: usize| {
         let pair = &pair;
@@ -80,16 +80,16 @@ async fn made_up_key_ids_are_not_requests_to_the_provider() {
             assert_eq!(result.unwrap_err(), unknown);
         }
         assert_eq!(pair.provider.asked("jwks"), 1 + round);
-        pair.hand.advance(Duration::from_secs(59));
+        pair.clock_control.advance(Duration::from_secs(59));
         flood(round).await;
         assert_eq!(pair.provider.asked("jwks"), 1 + round);
-        pair.hand.advance(Duration::from_secs(1));
+        pair.clock_control.advance(Duration::from_secs(1));
     }
     pair.sign_in().await.unwrap();
 }
 
 #[tokio::test]
-async fn somebody_who_hangs_up_does_not_spend_the_one_request_for_keys() {
+async fn a_cancelled_sign_in_does_not_use_up_the_key_request() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     pair.provider.mind().keys = vec![SigningKey::new("key-2", Algorithm::ES256)];
     let token = pair.provider.logout_token(&json!({}), &json!({}));
@@ -103,7 +103,7 @@ async fn somebody_who_hangs_up_does_not_spend_the_one_request_for_keys() {
 }
 
 #[tokio::test]
-async fn the_last_good_keys_outlive_a_bad_key_set() {
+async fn an_invalid_key_set_keeps_the_last_valid_one() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     for lie in [
         Lie::JwksEmpty,
@@ -117,7 +117,7 @@ async fn the_last_good_keys_outlive_a_bad_key_set() {
             .logout_token(&json!({ "kid": "new" }), &json!({}));
         let result = pair.party.logout_token(&token).await;
         assert_eq!(result, Err(LogoutError::Token(TokenError::UnknownKey)));
-        pair.hand.advance(Duration::from_mins(1));
+        pair.clock_control.advance(Duration::from_mins(1));
     }
     pair.provider.mind().lie = Lie::Honest;
     pair.sign_in().await.unwrap();

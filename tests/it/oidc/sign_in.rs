@@ -9,7 +9,7 @@ use super::{NONCE, Pair, STATE, VERIFIER, policy};
 use crate::support::{lie::Lie, lying_provider::SUBJECT};
 
 #[tokio::test]
-async fn somebody_signs_in() {
+async fn a_valid_callback_signs_in() {
     for algorithm in [
         Algorithm::RS256,
         Algorithm::PS256,
@@ -33,7 +33,7 @@ async fn somebody_signs_in() {
 }
 
 #[tokio::test]
-async fn the_browser_is_sent_with_everything_it_needs() {
+async fn the_authorization_url_has_all_parameters() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let plain = SignInOptions::default();
     let url = |options| {
@@ -70,14 +70,14 @@ async fn the_browser_is_sent_with_everything_it_needs() {
 }
 
 #[tokio::test]
-async fn several_audiences_are_fine_if_the_token_was_issued_to_us() {
+async fn several_audiences_are_accepted_if_azp_is_the_client() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     pair.provider.mind().id_token = json!({ "aud": ["jitsi", "account"], "azp": "jitsi" });
     pair.sign_in().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_clock_may_be_a_little_off() {
+async fn clock_skew_within_leeway_is_accepted() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let now = 1_800_000_000;
     pair.provider.mind().id_token = json!({ "iat": now + 60, "nbf": now + 60 });
@@ -87,7 +87,7 @@ async fn a_clock_may_be_a_little_off() {
 }
 
 #[tokio::test]
-async fn the_userinfo_fills_in_and_does_not_overrule() {
+async fn userinfo_adds_claims_and_never_overrides_the_id_token() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     {
         let mut mind = pair.provider.mind();
@@ -104,7 +104,7 @@ async fn the_userinfo_fills_in_and_does_not_overrule() {
 }
 
 #[tokio::test]
-async fn the_userinfo_is_not_asked_when_the_token_says_all() {
+async fn userinfo_is_not_requested_if_the_id_token_is_complete() {
     let pair = Pair::start(Lie::UserinfoInvalidSub).await.ready().await;
     pair.provider.mind().id_token = json!({
         "name": "Zoë", "email": "zoe@example.org", "email_verified": true,
@@ -116,7 +116,7 @@ async fn the_userinfo_is_not_asked_when_the_token_says_all() {
 }
 
 #[tokio::test]
-async fn a_provider_without_userinfo_will_do() {
+async fn a_provider_without_userinfo_is_supported() {
     let pair = Pair::with(Lie::Down, |builder| builder, |_, _| {}).await;
     pair.provider.mind().description = json!({ "userinfo_endpoint": null });
     pair.provider.mind().lie = Lie::Honest;
@@ -126,7 +126,7 @@ async fn a_provider_without_userinfo_will_do() {
 }
 
 #[tokio::test]
-async fn somebody_without_the_configured_id_is_nobody() {
+async fn a_missing_id_claim_fails_the_sign_in() {
     let other_id = |settings: &mut super::Settings, _: &_| {
         settings.claims.id = "employee.number".to_owned();
     };
@@ -138,7 +138,7 @@ async fn somebody_without_the_configured_id_is_nobody() {
 }
 
 #[tokio::test]
-async fn the_secret_travels_as_configured() {
+async fn the_client_secret_is_sent_by_the_configured_method() {
     let post = |settings: &mut super::Settings, _: &_| settings.client_auth = ClientAuth::Post;
     let pair = Pair::with(Lie::Honest, |builder| builder, post).await;
     let pair = pair.ready().await;
@@ -147,7 +147,7 @@ async fn the_secret_travels_as_configured() {
 }
 
 #[tokio::test]
-async fn signing_out_at_the_provider() {
+async fn the_end_session_url_has_all_parameters() {
     let pair = Pair::start(Lie::Honest).await.ready().await;
     let url = pair
         .party
