@@ -1,4 +1,4 @@
-//! The demonstration as one meets it: sign in, enter a room, and find nothing left behind.
+//! `jitsi-auth-gateway demo`: sign-in, a room, and no files left after exit.
 
 use std::net::SocketAddr;
 
@@ -61,7 +61,7 @@ async fn start() -> Setup {
 // === impl Setup ===
 
 impl Setup {
-    /// Opens a room's page and signs in on the way.
+    /// Opens a room's page, with a sign-in.
     async fn open_as(&self, person: &str, room: &str) -> (Browser, Page) {
         let mut browser = Browser::trusting(self.authorities.clone());
         let mut address = format!("{}{room}", self.origin);
@@ -80,7 +80,7 @@ impl Setup {
         panic!("no end of redirects at {address}");
     }
 
-    /// Where an answer leads on to: by its head, or by the link that a script would follow.
+    /// The next URL: `Location`, or the link that the page's script would follow.
     fn next(&self, page: &Page) -> Option<String> {
         let location = page.headers.get("location");
         let link = || {
@@ -103,7 +103,7 @@ impl Setup {
         )
     }
 
-    /// Opens a WebSocket as a page of the gateway would.
+    /// Opens a WebSocket as a page of the site does.
     async fn connect(&self, cookie: Option<String>, room: &str) -> Result<Socket, Error> {
         let stream = TcpStream::connect(self.https).await.unwrap();
         let tls =
@@ -132,7 +132,7 @@ impl Setup {
     }
 }
 
-/// The first message that has this text in it.
+/// The first message that contains this text.
 async fn read_until(socket: &mut Socket, wanted: &str) -> String {
     loop {
         let message = socket.next().await.unwrap().unwrap();
@@ -176,7 +176,7 @@ async fn people_sign_in_and_meet_in_their_roles() {
         assert!(!socket.query.unwrap_or_default().contains("token"));
         assert!(!socket.headers.contains_key("cookie"));
     }
-    // Nobody in particular waits until somebody is there.
+    // An anonymous visitor waits for a member.
     let refused = setup.connect(None, "empty").await.unwrap_err();
     assert!(matches!(refused, Error::Http(_)), "{refused}");
     setup.running.stop(CancellationToken::new()).await;

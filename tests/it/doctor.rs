@@ -1,4 +1,4 @@
-//! The doctor against a whole deployment of stand-ins.
+//! The doctor against a deployment of stand-ins.
 
 use std::sync::Mutex;
 
@@ -25,7 +25,7 @@ struct Deployment {
 // === impl Deployment ===
 
 impl Deployment {
-    /// Free ports are looked for before they are used, so that another test may get there first.
+    /// Free ports are chosen before they are bound, so another test may take one in between.
     async fn start() -> Self {
         for _ in 0..10 {
             if let Some(deployment) = Self::try_start().await {
@@ -77,11 +77,11 @@ impl Deployment {
         .unwrap()
     }
 
-    /// The ids of what is found once something is changed.
+    /// The ids of the findings after a change.
     async fn found(&self, change: impl FnOnce(&mut Config)) -> Vec<String> {
         let report = self.examine(change).await;
         let ids = report.findings().iter().map(|own| own.id.clone());
-        // A demonstration's certificate is good for a week, and its provider tells nobody of sign-outs.
+        // The demo's certificate is valid for a week, and its provider has no back-channel logout.
         ids.filter(|id| !["C2.soon", "C5.no-back-channel"].contains(&&**id))
             .collect()
     }

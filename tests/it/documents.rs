@@ -1,4 +1,4 @@
-//! What the documents say of the code and of each other is so.
+//! The documents: links, names of options, findings and source items, freshness of generated pages.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -54,8 +54,8 @@ fn every_link_has_a_target() {
     assert!(seen > 40, "links were read: {seen}");
 }
 
-/// A link written `[`name`](../tests/it/x.rs)` promises that the file has that name in it: a test, a
-/// type, or the file's own path.
+/// The text of a link such as `[`name`](../tests/it/x.rs)` occurs in the file: a test, a type, or
+/// the file's own path.
 #[test]
 fn links_to_source_name_existing_items() {
     let mut seen = 0;
@@ -137,7 +137,7 @@ fn every_name_of_an_option_exists() {
                 && key
                     .chars()
                     .all(|c| c.is_ascii_lowercase() || "._".contains(c));
-            // Files and hosts are written like options, too.
+            // File and host names look like options.
             let is_file = [
                 ".toml", ".md", ".js", ".json", ".rs", ".yaml", ".conf", ".crt", ".key",
             ]
@@ -157,7 +157,7 @@ fn every_name_of_an_option_exists() {
     assert!(seen > 100, "options were read: {seen}");
 }
 
-/// `C4.redirect`: a finding of the doctor, by its check and its own word.
+/// `C4.redirect`: a finding of the doctor, by check and name.
 #[test]
 fn every_named_finding_exists() {
     let mut source = String::new();
@@ -261,13 +261,13 @@ fn the_licence_is_what_the_package_says() {
 }
 
 impl Page {
-    /// Where in the repository something stands.
+    /// Path and line, for messages.
     fn at(&self, line: usize) -> String {
         format!("{}:{line}", self.path)
     }
 }
 
-/// Written like an option, and something else.
+/// Words that look like options.
 const NOT_OPTIONS: &[&str] = &[];
 
 const LANGUAGES: &[&str] = &[

@@ -1,4 +1,4 @@
-//! What is exported, what is documented, and what dashboard and alerts ask for are the same.
+//! Exported metrics, their documentation, the dashboard and the alerts agree.
 
 mod audit;
 mod counted;
@@ -18,10 +18,10 @@ use self::{
 };
 use crate::support::site::Site;
 
-/// What is exported only by deployments that have a probe of the backend, or several shards.
+/// Metrics of deployments with a login probe or several shards only.
 const ELSEWHERE: [&str; 2] = ["gateway_backend_probe_", "gateway_shard_"];
 
-/// Labels that Prometheus adds to what it scrapes, and those that it makes itself.
+/// Labels that Prometheus adds.
 const OF_PROMETHEUS: [&str; 6] = ["job", "namespace", "pod", "instance", "le", "alertname"];
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn exported_metrics_match_the_documentation() {
     let text = after_some_traffic().await;
     for (label, value) in exported::values(&text) {
         let free = ["le", "hash", "version", "backend", "shard"].contains(&&*label);
-        // `1xx` to `5xx` are told as a range.
+        // `1xx` to `5xx` are documented as a range.
         let known = free || label == "status" || words.contains(&format!("`{value}`"));
         assert!(known, "{label}={value} is in no list of docs/metrics.md");
     }
@@ -131,7 +131,7 @@ fn the_chart_has_the_same_alerts_and_dashboard() {
     }
 }
 
-/// Metrics of a gateway that was used, so that every family has a sample.
+/// The metrics of a gateway after some traffic, so that every family has a sample.
 async fn after_some_traffic() -> String {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
@@ -160,7 +160,7 @@ fn documented() -> BTreeMap<String, Family> {
     .collect()
 }
 
-/// A family by its name, or by the name of one of its samples.
+/// A family by its name or the name of one of its samples.
 fn family_of<'f>(families: &'f BTreeMap<String, Family>, name: &str) -> Option<&'f Family> {
     let of_samples = || {
         let ends = ["_bucket", "_sum", "_count"];

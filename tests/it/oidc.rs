@@ -1,4 +1,4 @@
-//! The relying party against a provider that lies.
+//! The relying party against a provider with configurable faults.
 
 mod lies;
 mod logout;
@@ -40,7 +40,7 @@ impl Pair {
         Self::with(lie, |builder| builder, |_, _| {}).await
     }
 
-    /// With changes to how the provider begins, and to the settings for it.
+    /// With changes to the provider and to the settings.
     async fn with(
         lie: Lie,
         provider: impl FnOnce(Builder) -> Builder,
@@ -71,7 +71,7 @@ impl Pair {
         }
     }
 
-    /// Waits until the provider is known.
+    /// Waits until discovery has succeeded.
     async fn ready(self) -> Self {
         self.wait_until(|status| *status == Status::Ready).await;
         self
@@ -87,7 +87,7 @@ impl Pair {
             .clone()
     }
 
-    /// Goes to the provider and comes back with its answer.
+    /// Runs the authorization request and returns the callback.
     fn visit_provider(&self) -> Callback {
         let options = SignInOptions::default();
         let address = self
@@ -97,7 +97,7 @@ impl Pair {
         Callback::parse(&self.provider.authorize(&address)).unwrap()
     }
 
-    /// As the gateway does it: on a task of its own, which nobody's leaving ends.
+    /// Runs the sign-in on a task of its own, as the gateway does: a disconnect does not cancel it.
     async fn finish(&self, answer: &Callback) -> Result<SignedIn, SignInFailure> {
         let (party, answer) = (Arc::clone(&self.party), answer.clone());
         let finishing = tokio::spawn(async move {
@@ -111,7 +111,7 @@ impl Pair {
         self.finish(&self.visit_provider()).await
     }
 
-    /// The code of a failure that has to happen.
+    /// The code of the expected failure.
     async fn failure(&self) -> &'static str {
         match self.sign_in().await {
             Ok(signed_in) => panic!("{} was signed in", signed_in.who.subject),
@@ -150,7 +150,7 @@ fn settings(issuer: &str) -> Settings {
     }
 }
 
-/// Everybody may enter; the conditions make moderators.
+/// A rule that admits everybody and takes moderators by condition.
 fn policy(conditions: &[&str]) -> Policy {
     let moderators = conditions.iter().map(|text| text.parse().unwrap());
     Policy::new(vec![Rule {

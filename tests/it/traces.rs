@@ -1,4 +1,4 @@
-//! Traces, as a collector gets them.
+//! Traces as an OpenTelemetry collector receives them.
 
 use std::{
     convert::Infallible,
@@ -19,14 +19,14 @@ use crate::support::{
     site::{ORIGIN, Site, SiteOptions},
 };
 
-/// What a collector was sent: paths and bodies, which are protocol buffers.
+/// Paths and bodies (protocol buffers) of the requests to a collector.
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Vec<(String, Bytes)>>>);
 
 // === impl Collector ===
 
 impl Collector {
-    /// Begins to collect; gives the address.
+    /// Starts a collector and returns its address.
     async fn start(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -56,8 +56,8 @@ impl Collector {
     }
 }
 
-/// A request for a room's page with a `traceparent` of this trace, and with what is nobody's business;
-/// then the gateway stops. Gives the `traceparent` that Jitsi's web server got.
+/// Requests a room page with this `traceparent` and with secrets, then stops the gateway. Returns
+/// the `traceparent` that Jitsi's web server received.
 async fn traced(collector: &Collector, listen: &str, trace: &str) -> String {
     let endpoint = collector.start().await;
     let rules =
@@ -123,7 +123,7 @@ async fn each_request_exports_a_span_without_secrets() {
     for absent in ["secret", "MADEUP", "stranger"] {
         assert!(!collector.has(absent.as_bytes()), "{absent}");
     }
-    // A stranger's trace is not continued, here or by the web server.
+    // The trace of an untrusted peer is not continued.
     assert!(!collector.has(&bytes_of(TRACE)));
     assert!(!passed.contains(TRACE), "{passed}");
     let [_, trace, span, _] = passed.split('-').collect::<Vec<_>>()[..] else {

@@ -1,4 +1,4 @@
-//! A Jitsi of one's own or 8x8's: one of them, and what belongs to each.
+//! `[upstream]` and `[jaas]`: exactly one of them, and the sections that each requires.
 
 use config::{self, Backend, Config, Environment, Problems};
 use model::jaas::Feature;
@@ -20,7 +20,7 @@ fn place(text: &str) -> Workplace {
     place
 }
 
-/// The good configuration without its Jitsi, and with this instead.
+/// The valid configuration with `[upstream]` and `[token]` replaced.
 fn without_jitsi(instead: &str) -> String {
     let (before, rest) = GOOD.split_once("[upstream]").unwrap();
     let (_, rest) = rest.split_once("[oidc]").unwrap();
@@ -151,7 +151,7 @@ fn without_jaas_and_upstream_upstream_is_required() {
         assert!(said.contains(&format!("{key}: missing")), "{said}");
     }
     assert!(!said.contains("jaas"), "{said}");
-    // Whoever means 8x8 is not asked for a Jitsi.
+    // With `[jaas]`, `[upstream]` is not required.
     let said = place(&format!("jaas = 3\n{}", without_jitsi(""))).check(&[]);
     assert_eq!(
         said,

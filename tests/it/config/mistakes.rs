@@ -1,6 +1,6 @@
-//! A good configuration, and what can be wrong with it.
+//! A valid configuration, and mistakes in it.
 
-/// A configuration without a mistake.
+/// A valid configuration.
 pub(super) const GOOD: &str = r#"public_url = "https://meet.example.org"
 
 [listen]
@@ -27,8 +27,8 @@ match = "*"
 enter = "member"
 "#;
 
-/// A text of the good configuration, what stands there instead, and what is said of it after the
-/// file's name.
+/// A text of the valid configuration, its replacement, and the expected report after the file
+/// name.
 pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"http = "127.0.0.1:8080""#,

@@ -1,4 +1,4 @@
-//! The API for other systems, by its real address.
+//! The API for other systems.
 
 use std::{fs, time::Duration};
 
@@ -36,7 +36,7 @@ id = "main"
 key = "9a3c71e05d2f48b69a3c71e05d2f48b69a3c71e0"
 "#;
 
-/// A system that uses the API.
+/// A client of the API with its key.
 struct System {
     browser: Browser,
     headers: HeaderMap,
@@ -99,7 +99,7 @@ fn json_of(page: &Page) -> Value {
     serde_json::from_str(&page.text()).unwrap()
 }
 
-/// Status and code of a problem.
+/// Status and `code` of a problem response.
 fn problem(page: &Page) -> (u16, String) {
     let text = page.text();
     let problem: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
@@ -198,7 +198,7 @@ async fn a_repeated_idempotency_key_repeats_the_answer() {
     let fresh = school.with("idempotency-key", "a5b2");
     let fresh = fresh.post("meetings", &wanted).await;
     assert_ne!(fresh.text(), first.text());
-    // Another integration's key is another.
+    // Idempotency keys are separate per integration.
     let shop = System::with_key(&site, SHOP_KEY).with("idempotency-key", "a5b1");
     let wanted = json!({"owner": {"subject": "4711"}, "tenant": "acme"});
     let foreign = shop.post("meetings", &wanted).await;
@@ -263,7 +263,7 @@ async fn rooms_and_links_of_others_are_out_of_reach() {
     let link = json!({"room": "acme/shop-1", "role": "host"});
     assert_eq!(problem(&school.post("links", &link).await), foreign);
     assert_eq!(problem(&school.get("rooms/acme/shop-1").await), foreign);
-    // Its own name, but not its tenant.
+    // A room name of its own in another tenant.
     assert_eq!(problem(&shop.get("rooms/shop-1").await), foreign);
 
     let link = json_of(&shop.post("links", &link).await);
@@ -320,7 +320,7 @@ async fn every_api_error_is_a_problem_with_a_code() {
             "{path}"
         );
     }
-    // Another spelling of the path is closed like every other.
+    // Other spellings of the path are refused.
     assert_eq!(
         problem(&school.get("%72ooms/school-1").await),
         told(404, "refused")
@@ -331,7 +331,7 @@ async fn every_api_error_is_a_problem_with_a_code() {
 async fn an_api_key_over_its_rate_is_refused_with_retry_after() {
     let site = site().await;
     let school = System::with_key(&site, SCHOOL_KEY);
-    // Each worker thread shares the one count.
+    // All workers share one rate limiter.
     for _ in 0..60 {
         assert_eq!(school.get("rooms/school-1").await.status, StatusCode::OK);
     }

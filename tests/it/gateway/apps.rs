@@ -1,4 +1,4 @@
-//! Tokens that clients bring along, as time goes by.
+//! Lifetimes of tokens that clients present.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::{
     site::{ORIGIN, Site, SiteOptions},
 };
 
-/// What the app is opened with, for somebody who is signed in.
+/// The handoff token of the deep link, for a signed-in browser.
 async fn handed_over(browser: &mut Browser) -> String {
     let state = json!({ "room": "planning", "ios": true }).to_string();
     let state: String = url::form_urlencoded::byte_serialize(state.as_bytes()).collect();
@@ -54,10 +54,10 @@ async fn an_expired_handoff_token_resumes_only_what_it_opened() {
     assert_eq!(status(app.socket(&query(&late)).await), refused);
     let text = app.bosh(&query(&late), CREATE).await.text();
     assert!(text.contains("policy-violation"), "{text}");
-    // Nobody used it in time, so there is nothing to take up again.
+    // The expired token was never used, so there is nothing to resume.
     let resumed = |token| format!("{}&previd=x", query(token));
     assert_eq!(status(app.socket(&resumed(&late)).await), refused);
-    // Those that were used in time go on.
+    // Tokens used in time resume.
     assert_eq!(status(app.socket(&resumed(&socket)).await), Ok(()));
     let poll = format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
     let before = site.bosh_requests();
@@ -82,7 +82,7 @@ match = "*"
 enter = "member"
 "#;
 
-/// Loads a page within a page of another site.
+/// Loads a page in a frame of another site.
 async fn load_in_frame(browser: &mut Browser, url: &Url) -> Page {
     let headers = [
         (header::ACCEPT.as_str(), "text/html"),
@@ -128,7 +128,7 @@ async fn a_frame_reloads_after_its_token_expired() {
         "{policy}"
     );
 
-    // Guests of any kind are known for so long.
+    // Beyond the guest lifetime.
     site.clock_control.advance(Duration::from_hours(12));
     let over = load_in_frame(&mut frame, &url).await;
     assert_eq!(over.status, StatusCode::FORBIDDEN);

@@ -1,4 +1,4 @@
-//! Balancers that pass TCP on, and say by a PROXY header whom it is for.
+//! TCP load balancers with PROXY protocol headers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::support::site::{Site, SiteOptions};
 
-/// A recorder's address lets its page in; nobody else's does.
+/// A site that only admits the recorder's address, so that the status shows the client address.
 async fn site(trusted: &str) -> Site {
     let listen = format!(
         "proxy_protocol = true\ntrusted_proxies = [\"{trusted}\"]\nrecorders = [\"203.0.113.7/32\"]"
@@ -23,13 +23,12 @@ async fn site(trusted: &str) -> Site {
     Site::with(options).await
 }
 
-/// What a room's page is answered with on a connection that begins with some bytes; none if there is
-/// no answer.
+/// The status of a room page on a connection that begins with `begin`; `None` without a response.
 async fn status(site: &Site, begin: &[u8]) -> Option<u16> {
     status_with(site, begin, "").await
 }
 
-/// The same, with more in the request's head.
+/// As [`status`], with further header lines.
 async fn status_with(site: &Site, begin: &[u8], more: &str) -> Option<u16> {
     let mut stream = TcpStream::connect(site.running.addresses.https.unwrap())
         .await

@@ -1,4 +1,4 @@
-//! Who gets through which door.
+//! Access to rooms and paths: rules, cookies, origins, hosts, plain HTTP.
 
 use bytes::Bytes;
 use devkit::meeting::Kind;
@@ -97,7 +97,7 @@ async fn only_navigations_are_redirected_to_sign_in() {
         .send(Method::GET, &alive, HeaderMap::new(), Bytes::new())
         .await;
     assert_eq!(alive.status, StatusCode::NO_CONTENT);
-    // Nothing of it reached the meeting.
+    // No request reached the meeting.
     assert!(
         site.meeting
             .received()
@@ -199,7 +199,7 @@ async fn plain_http_redirects_to_https() {
     let page = browser.get_plain(&format!("http://{http}/room?x=1")).await;
     assert_eq!(page.status, StatusCode::PERMANENT_REDIRECT);
     assert_eq!(page.headers[header::LOCATION], format!("{ORIGIN}/room?x=1"));
-    // But for the public keys, which Prosody fetches inside the deployment.
+    // Except the public keys, which Prosody fetches inside the deployment.
     let keys = browser
         .get_plain(&format!("http://{http}/_gateway/jwks.json"))
         .await;
@@ -260,7 +260,7 @@ async fn head_responses_have_no_body_on_any_http_version() {
         assert!(body.is_empty(), "{path}: {body:?}");
         let (same, whole) = browser.send_by_http2(Method::GET, path).await.unwrap();
         assert_eq!(head.status, same.status, "{path}");
-        // Refusals name the request, and no two have the same name.
+        // Refusals have a request id, and the ids differ.
         let length = head.headers.get(header::CONTENT_LENGTH);
         if let Some(length) = length.filter(|_| head.status.is_success()) {
             assert_eq!(length.to_str().unwrap(), whole.len().to_string(), "{path}");

@@ -1,4 +1,4 @@
-//! Who waits for a room, and who is in a call elsewhere, hears what happens to it.
+//! Server-sent events for waiting visitors and for meetings at 8x8.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{
     site::{Site, SiteOptions},
 };
 
-/// The events that come within a second, comments aside, until the stream ends.
+/// The events within a second, without comments, until the stream ends.
 async fn heard(events: &mut Events) -> Vec<String> {
     let mut heard = Vec::new();
     let listening = async {
@@ -30,7 +30,7 @@ async fn heard(events: &mut Events) -> Vec<String> {
 async fn event_streams_are_no_presence_with_an_upstream() {
     let site = Site::start().await.ready().await;
     let max = site.signed_in("max").await;
-    // A room that he may open: he need not wait, and is not in it for having asked.
+    // A host need not wait, and an event stream is no presence.
     for path in ["/_gateway/events?room=x", "/_gateway/events?room=x&call=1"] {
         assert_eq!(heard(&mut max.listen(path).await).await, ["open"], "{path}");
     }
@@ -71,7 +71,7 @@ async fn event_streams_per_session_are_limited() {
     let site = site.await.ready().await;
     let max = site.signed_in("max").await;
     let mut open = Vec::new();
-    // Sixteen on each of two workers.
+    // The limit is 16 per worker, and there are two workers.
     let refused = loop {
         let path = format!("/_gateway/events?room=r{}&call=1", open.len());
         let events = max.listen(&path).await;

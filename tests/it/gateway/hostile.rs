@@ -1,4 +1,4 @@
-//! What nobody who means well sends.
+//! Hostile requests: every path with every method, query, kind of client and form.
 
 use bytes::Bytes;
 use devkit::meeting::Kind;
@@ -10,7 +10,7 @@ use crate::support::{
     site::{ORIGIN, Site, SiteOptions},
 };
 
-/// Links and other systems' tokens are read, and staff moderates.
+/// Rules that read links and integration tokens.
 const RULES: &str = r#"
 [[room]]
 match = "*"
@@ -22,7 +22,7 @@ rooms = ["school-*"]
 secret = "what only the school and the gateway know"
 "#;
 
-/// Our own addresses, and a room.
+/// The gateway's own paths, and a room.
 const PATHS: &[&str] = &[
     "/",
     "/x",
@@ -41,7 +41,7 @@ const PATHS: &[&str] = &[
     "/_gateway/none",
 ];
 
-/// What each address reads of its query, beside what comes first.
+/// The query parameters that each path reads.
 const READ: &[(&str, &str)] = &[
     ("/x?", "invite"),
     ("/x?", "jwt"),
@@ -62,7 +62,7 @@ const READ: &[(&str, &str)] = &[
     ("/_gateway/meeting.ics?room=x&", "title"),
 ];
 
-/// Values that no reader expects; as they stand in an address.
+/// Unexpected values, percent-encoded.
 fn values() -> Vec<String> {
     let long = "a".repeat(9000);
     let nested = "[".repeat(3000);
@@ -110,12 +110,12 @@ fn address(target: &str) -> Url {
 #[tokio::test]
 async fn no_query_causes_a_5xx_or_a_redirect_to_another_site() {
     let site = site().await;
-    // She is a moderator everywhere, so that all is read.
+    // A moderator, so that every parameter is read.
     let mut line = KeepAliveClient::new(site.signed_in("hanna").await);
     for (before, name) in READ {
         for value in values() {
             let url = address(&format!("{before}{name}={value}"));
-            // A stream of events ends for nobody who reads it to its end.
+            // An event stream does not end.
             let method = if before.contains("events") {
                 Method::HEAD
             } else {
@@ -161,7 +161,7 @@ async fn every_method_gets_an_answer_for_its_kind_of_client() {
                     person || !html || page.status.is_success(),
                     "{what}: {page:?}"
                 );
-                // Only a navigation is led to signing in.
+                // Only navigations are redirected to sign-in.
                 let led = page.headers.get(header::LOCATION);
                 let led = led.is_some_and(|to| to.as_bytes().starts_with(b"/_gateway/login"));
                 assert!(person || !led, "{what}: {page:?}");
@@ -223,7 +223,7 @@ async fn signalling_requests_never_get_html_or_a_redirect() {
         "room=x&invite=abc".to_owned(),
         "room=x&previd=%0d%0a".to_owned(),
     ];
-    // As a browser that navigates, as a page of ours and of others, and as an app.
+    // A navigation, a page of this site, a page of another site, and an app.
     let mut senders = vec![HeaderMap::new(), navigation()];
     for origin in [ORIGIN, "https://evil.test", "null"] {
         let mut headers = navigation();
@@ -247,7 +247,7 @@ async fn signalling_requests_never_get_html_or_a_redirect() {
                     assert!(!page.status.is_server_error(), "{what}: {page:?}");
                     let kind = page.headers.get(header::CONTENT_TYPE);
                     let html = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-                    // A path that is not signalling's is answered as any other.
+                    // Not a signalling path.
                     assert!(!html || path.ends_with('/'), "{what}: {page:?}");
                     let cookie = page.headers.contains_key(header::SET_COOKIE);
                     assert!(!cookie, "{what}: {page:?}");

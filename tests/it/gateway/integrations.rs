@@ -1,4 +1,4 @@
-//! People whom another system vouches for.
+//! Integrations: people identified by another system's token.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn site() -> Site {
     Site::with(options).await.ready().await
 }
 
-/// A token of the school for its room.
+/// A token of the integration `school` for its room.
 fn token(site: &Site, user: &Value) -> String {
     let now = site.now().as_unix();
     let claims = json!({
@@ -56,11 +56,11 @@ async fn removing_an_integration_disconnects_its_users() {
     let mut socket = tea.socket("room=school-7b").await.unwrap();
     let created = tea.bosh("room=school-7b", CREATE).await.text();
     let sid = sid_of(&created).to_owned();
-    // The school's secret is stolen, or the contract ends: its section is taken out.
+    // The operator removes the integration.
     site.reload(|configuration| {
         configuration.remove("integration");
     });
-    // New rules are asked about who is connected.
+    // The reloaded configuration is applied to open connections.
     assert_eq!(super::revocation::closed_with(&mut socket).await, 1008);
     let refused = StatusCode::FORBIDDEN;
     assert_eq!(tea.socket("room=school-7b").await.unwrap_err(), refused);
@@ -78,7 +78,7 @@ async fn removing_an_integration_disconnects_its_users() {
 async fn moderators_of_an_integration_are_hosts_of_its_rooms_only() {
     let site = site().await;
     let refused = StatusCode::FORBIDDEN;
-    // Everybody but hosts waits; nobody of these is one.
+    // None of these is a host, so all wait.
     for user in [
         json!({"id": "hanna", "name": "Hanna Host"}),
         json!({"id": "a", "groups": ["staff"], "subject": "hanna"}),
@@ -92,7 +92,7 @@ async fn moderators_of_an_integration_are_hosts_of_its_rooms_only() {
         assert!(page.text().contains("/_gateway/events"), "{user}: {page:?}");
         let socket = browser.socket("room=school-7b").await;
         assert_eq!(socket.unwrap_err(), refused, "{user}");
-        // Nor does the pass open another room, or the token another page.
+        // The pass opens no other room, and the token no other page.
         let other = browser.socket("room=school-8b").await;
         assert_eq!(other.unwrap_err(), refused, "{user}");
         let other = browser.navigate(&format!("/school-8b?jwt={token}")).await;
@@ -110,7 +110,7 @@ async fn moderators_of_an_integration_are_hosts_of_its_rooms_only() {
 async fn a_stream_continues_after_its_token_expired() {
     let site = site().await;
     let host = token(&site, &json!({"id": "t1", "moderator": true}));
-    // An app shows the token with each request.
+    // An app sends the token with each request.
     let query = format!("room=school-7b&token={host}");
     let mut app = site.browser();
     let created = app.bosh_of_app(&query, CREATE).await.text();
@@ -121,7 +121,7 @@ async fn a_stream_continues_after_its_token_expired() {
     );
     let answer = app.bosh_of_app(&query, &bye).await.text();
     assert!(!answer.contains("policy-violation"), "{answer}");
-    // It opens nothing more.
+    // The expired token is refused.
     let late = app.bosh_of_app(&query, CREATE).await.text();
     assert!(late.contains("policy-violation"), "{late}");
     let late = app.socket_of_app(&query).await;

@@ -1,4 +1,4 @@
-//! A provider that answers wrongly: no session, a readable page, a line with the reason.
+//! Invalid answers of the provider: no session, a readable page, a log line with the reason.
 
 use http::StatusCode;
 use model::clock::{Clock, Timestamp};

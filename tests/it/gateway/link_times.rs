@@ -1,4 +1,4 @@
-//! Links and passes as time goes by.
+//! Lifetimes of links and passes.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn site() -> Site {
     Site::with(SiteOptions::default().rules(RULES)).await
 }
 
-/// What the API makes.
+/// The API's answer to a new meeting.
 async fn made(site: &Site, path: &str, body: &Value) -> Value {
     let url = Url::parse(&format!("{ORIGIN}/_gateway/api/v1/{path}")).unwrap();
     let bearer = HeaderValue::try_from(format!("Bearer {KEY}")).unwrap();
@@ -53,7 +53,7 @@ fn address(made: &Value, name: &str) -> Url {
     Url::parse(made[name].as_str().unwrap()).unwrap()
 }
 
-/// Sends the form of a link's page.
+/// Submits the form of a link's page.
 async fn join(browser: &mut Browser, link: &Url) -> Page {
     let invite = link.query().unwrap();
     let body = format!(
@@ -87,7 +87,7 @@ async fn an_expired_link_is_refused() {
     let page = join(&mut site.browser(), &link).await;
     assert_eq!(page.status, StatusCode::GONE);
     assert!(!page.headers.contains_key(header::SET_COOKIE));
-    // Whoever was in time may stay as long as guests may.
+    // A pass from a link lasts for the guest lifetime.
     assert!(early.socket("room=talk").await.is_ok());
     site.clock_control.advance(Duration::from_hours(2));
     let late = early.socket("room=talk").await;
@@ -97,7 +97,7 @@ async fn an_expired_link_is_refused() {
 #[tokio::test]
 async fn links_of_a_meeting_are_valid_from_its_start() {
     let site = site().await;
-    // In an hour by the site's clock.
+    // An hour later by the site's clock.
     let begins = "2027-01-15T09:00:00Z";
     let owner = json!({"subject": "1"});
     let meeting = json!({"owner": owner, "slug": "talk", "guests": true, "not_before": begins});

@@ -1,4 +1,4 @@
-//! Links: what their holders may, and no more.
+//! Links: roles, uses, revocation, and their relation to sessions.
 
 use http::StatusCode;
 use serde_json::json;
@@ -10,10 +10,10 @@ use crate::support::{
     site::{ORIGIN, Site, SiteOptions},
 };
 
-/// Guests may enter, hosts open.
+/// Guests may enter, hosts open rooms.
 const RULES: &str = "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"host\"\n";
 
-/// What a meeting's page passes on.
+/// The links on a meeting's page.
 struct Meeting {
     room: String,
     host: String,
@@ -46,7 +46,7 @@ fn token_of(link: &str) -> &str {
     token
 }
 
-/// Path and query of the links on a page, in their order.
+/// Path and query of the links on a page, in order.
 fn invitations(page: &Page) -> Vec<String> {
     let text = page.text();
     let start = format!("value=\"{ORIGIN}");
@@ -56,7 +56,7 @@ fn invitations(page: &Page) -> Vec<String> {
     links.map(ToOwned::to_owned).collect()
 }
 
-/// Enters by a link, as somebody without an account.
+/// Opens a link with a display name, without an account.
 pub(super) async fn enter(browser: &mut Browser, link: &str, name: &str) -> Page {
     let url = Url::parse(ORIGIN).unwrap().join(link).unwrap();
     let page = browser.load(&url).await;
@@ -73,7 +73,7 @@ async fn a_host_link_grants_no_further_links() {
     let meeting = make(&mut hanna, "Plan").await;
     let path = format!("/_gateway/meeting?room={}", meeting.room);
     let file = format!("/_gateway/meeting.ics?room={}", meeting.room);
-    // A link ends and can be revoked; what its holder could make of it would not end with it.
+    // Further links would outlast the expiry or revocation of this one.
     let mut stranger = site.browser();
     let entered = enter(&mut stranger, &meeting.host, "Zoë").await;
     assert_eq!(entered.status, StatusCode::SEE_OTHER);
@@ -103,7 +103,7 @@ async fn a_used_up_link_reopens_for_its_holder() {
     let mut mia = site.browser();
     let entered = enter(&mut mia, &link, "Mia").await;
     assert_eq!(entered.status, StatusCode::SEE_OTHER);
-    // From the same mail again, after closing the tab; and the form once more, after going back.
+    // Opened again, and the form submitted again after going back.
     let again = mia.navigate(&link).await;
     assert_eq!(
         (again.status, again.url.path()),
@@ -117,7 +117,7 @@ async fn a_used_up_link_reopens_for_its_holder() {
     ];
     let posted = mia.submit("/_gateway/join", &form).await;
     assert_eq!(posted.status, StatusCode::SEE_OTHER);
-    // For others it is used up, and pages of others use none up.
+    // Refused for others; cross-site forms consume no use.
     let mut other = site.browser();
     let late = enter(&mut other, &link, "Max").await;
     assert_eq!(late.status, StatusCode::GONE, "{}", late.text());
@@ -130,7 +130,7 @@ async fn a_guest_link_does_not_demote_a_host() {
     let meeting = make(&mut hanna, "Plan").await;
     let mut zoe = site.browser();
     enter(&mut zoe, &meeting.host, "Zoë").await;
-    // She tries out what she is going to pass on, or somebody's page sends her there.
+    // A host opens the guest link, on purpose or by a page of another site.
     assert_eq!(zoe.navigate(&meeting.guest).await.url.query(), None);
     assert!(zoe.socket(&format!("room={}", meeting.room)).await.is_ok());
     let guest = [
@@ -139,7 +139,7 @@ async fn a_guest_link_does_not_demote_a_host() {
         ("name", "Z"),
     ];
     zoe.submit("/_gateway/join", &guest).await;
-    // Nobody else is there: a guest would have to wait.
+    // The room is empty, so a guest would wait.
     assert!(zoe.socket(&format!("room={}", meeting.room)).await.is_ok());
 }
 
@@ -157,7 +157,7 @@ async fn sign_out_removes_all_passes() {
     assert!(max.socket(&query).await.is_ok());
     let before = max.clone();
     max.navigate("/_gateway/logout").await;
-    // Whoever comes to this browser next is nobody, and a copy of its cookies is worth nothing.
+    // The browser has no access, and copies of its cookies are refused.
     let kept = max.cookie_values();
     assert!(
         kept.iter().all(|value| !value.starts_with("AX")),
@@ -168,7 +168,7 @@ async fn sign_out_removes_all_passes() {
         assert_eq!(refused, StatusCode::FORBIDDEN);
     }
 
-    // Nor does somebody else who signs in go on with what the one before was given.
+    // The next account in this browser has no access from the link.
     let mut shared = site.signed_in("max").await;
     assert_eq!(shared.navigate(&meeting.host).await.status, StatusCode::OK);
     assert!(shared.socket(&query).await.is_ok());

@@ -1,4 +1,4 @@
-//! The store is away: what has to be counted is not granted, and all else goes on.
+//! A store outage: counted uses are refused, everything else works.
 
 use http::StatusCode;
 use serde_json::json;
@@ -32,7 +32,7 @@ async fn counted_uses_are_refused_while_the_store_is_down() {
     assert_eq!(socket.unwrap_err(), StatusCode::SERVICE_UNAVAILABLE);
     let bosh = site.browser().bosh_of_app(&query, CREATE).await.text();
     assert!(bosh.contains("remote-connection-failed"), "{bosh}");
-    // A link for anybody, and people who sign in, need no store.
+    // Uncounted links and sign-ins need no store.
     let open = Link::make(&site, "host", json!({})).await;
     let entered = enter(&mut mia, &open.path, "Mia").await;
     assert_eq!(entered.status, StatusCode::SEE_OTHER);

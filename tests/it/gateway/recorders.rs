@@ -1,4 +1,4 @@
-//! The recorders' door: by where they are, and for no page of others.
+//! Recorders: identified by address, without access for cross-origin pages.
 
 use devkit::meeting::Kind;
 use http::{StatusCode, header};
@@ -30,7 +30,7 @@ async fn cross_origin_pages_get_no_recorder_access() {
         None,
         "nothing reached the meeting"
     );
-    // The stand-in for Prosody takes nobody without a token; what counts is what reaches it.
+    // The stand-in for Prosody refuses connections without a token, so check what it received.
     let _ = recorder.socket("room=x").await;
     let _ = recorder.bosh("room=x", CREATE).await;
     assert_eq!(untouched(Kind::WebSocket), Some(false));

@@ -1,4 +1,5 @@
-//! Whoever is signed out loses sockets and streams at once; nobody else does.
+//! Revocation: sign-out, back-channel logout, operator and expiry close connections within a
+//! second.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,10 @@ use crate::support::{
     site::{CLIENT_ID, ORIGIN, Site, SiteOptions},
 };
 
-/// What invariant 7 allows.
+/// The promised time from a revocation to the close.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// The close code that ends a socket, within a second.
+/// The close code of a WebSocket that closes within [`AT_ONCE`].
 pub(super) async fn closed_with(socket: &mut Socket) -> u16 {
     let closing = async {
         loop {
@@ -32,7 +33,7 @@ pub(super) async fn closed_with(socket: &mut Socket) -> u16 {
         .expect("closed within a second")
 }
 
-/// A BOSH session with a long poll under way.
+/// Creates a BOSH session and starts a long poll.
 async fn polling(mut browser: Browser) -> tokio::task::JoinHandle<String> {
     let created = browser.bosh("room=x", CREATE).await;
     let sid = sid_of(&created.text()).to_owned();
@@ -63,12 +64,12 @@ async fn sign_out_closes_websockets_and_polls_of_that_session_only() {
     assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
     assert!(answer.contains("type='terminate'"), "{answer}");
 
-    // The session's cookie opens nothing more.
+    // The session's cookie is refused.
     assert_eq!(
         max.socket("room=x").await.unwrap_err(),
         StatusCode::FORBIDDEN
     );
-    // The others go on: both sockets answer a ping of WebSocket.
+    // Other sessions continue: both WebSockets answer a ping.
     for socket in [&mut of_other_device, &mut of_mia] {
         let ping = Message::Ping(Bytes::from_static(b"?"));
         futures_util::SinkExt::send(socket, ping).await.unwrap();
@@ -96,7 +97,7 @@ async fn revoking_an_idle_bosh_stream_terminates_it_at_prosody() {
     let mut max = site.signed_in("max").await;
     let created = max.bosh("room=x", CREATE).await;
     let sid = sid_of(&created.text()).to_owned();
-    // Answered at once, and no other request follows.
+    // Answered at once; no further request follows.
     let auth = format!(
         "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'>\
          <auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/></body>"
@@ -197,7 +198,7 @@ async fn back_channel_logout_closes_all_sessions_of_the_subject() {
         "a replay"
     );
     assert!(mia.socket("room=x").await.is_ok());
-    // Who signs in anew is welcome; the clock shows a later second by then.
+    // A new sign-in works from the next second on, the precision of `iat`.
     site.clock_control.advance(Duration::from_secs(1));
     assert!(site.signed_in("max").await.socket("room=x").await.is_ok());
 }
@@ -238,7 +239,7 @@ async fn an_idle_session_expires() {
 
 #[tokio::test]
 async fn a_websocket_closes_when_its_session_expires() {
-    // Two seconds of the real clock: sockets wait for their end by the runtime's timer.
+    // Takes one second of real time: WebSockets expire by the runtime's timer.
     let options = SiteOptions::default().session("idle = \"1m\"\nabsolute = \"1m\"");
     let site = Site::with(options).await.ready().await;
     let mut browser = site.signed_in("max").await;

@@ -1,4 +1,4 @@
-//! Signing in: from a room to the provider and back to the same room.
+//! Sign-in and sign-out: from a room to the provider and back to the same room.
 
 use std::time::Duration;
 
@@ -30,11 +30,11 @@ async fn a_room_page_redirects_to_the_provider_once_and_back() {
     );
     assert!(!text.contains(browser.cookie("__Host-gateway-session").unwrap()));
     assert_eq!(back.headers[header::CACHE_CONTROL], "no-store");
-    // No second trip: the session is known.
+    // The session exists, so there is no second redirect.
     assert_eq!(browser.navigate("/other").await.url.path(), "/other");
 }
 
-/// Every order of ten tabs would be 3,628,800; these are chosen to differ in who is first and last.
+/// Ten tabs have 3,628,800 orders; these differ in the first and last.
 const ORDERS: &[[usize; 10]] = &[
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     [9, 8, 7, 6, 5, 4, 3, 2, 1, 0],
@@ -94,7 +94,7 @@ async fn a_callback_works_once_and_in_its_own_browser() {
 
     let page = mine.finish("hanna", &way).await;
     assert_eq!(page.url.path(), "/room");
-    // The callback's address once more, as after going back: the person is in already.
+    // The same callback again, as after going back, with a session.
     let again = mine.navigate("/_gateway/callback?state=x.y&code=z").await;
     assert_eq!(again.url.path(), "/");
 }
@@ -158,13 +158,13 @@ async fn sign_out_ends_the_session_here_and_at_the_provider() {
     let page = browser.navigate("/_gateway/logout").await;
     assert_eq!(page.url.path(), "/_gateway/signed-out");
     assert!(browser.cookie("__Host-gateway-session").is_none());
-    // The cookie, kept by somebody, is worth nothing any more.
+    // A copy of the cookie is refused.
     let mut replayed = before;
     assert_eq!(
         replayed.navigate("/room").await.url.path(),
         "/_gateway/login"
     );
-    // The provider asks again, too: its own session is gone.
+    // The provider's own session has ended as well.
     let way = browser.begin("/room").await;
     let page = browser.follow(way).await;
     assert_ne!(page.url.host_str(), Some("meet.example.org"));

@@ -1,4 +1,4 @@
-//! Stopping: not ready, polls answered, sockets closed with 1001 one after another, and then an end.
+//! Draining: `/readyz` fails, polls are answered, WebSockets are closed one by one with 1001.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ async fn site(listen: &str) -> Site {
     Site::with(options).await.ready().await
 }
 
-/// The code that a socket is closed with.
+/// The close code of a WebSocket.
 async fn closed(socket: &mut Socket) -> u16 {
     let closing = async {
         loop {
@@ -70,7 +70,7 @@ async fn stopping_answers_in_flight_polls_and_closes_websockets() {
         metrics.text().contains("\ngateway_ready 0\n"),
         "{metrics:?}"
     );
-    // Balancers have not noticed yet.
+    // Load balancers have not noticed yet, so connections are accepted.
     for _ in 0..3 {
         let page = probe.navigate("/config.js").await;
         assert_eq!(page.status, StatusCode::OK, "{page:?}");
@@ -115,7 +115,7 @@ async fn draining_closes_websockets_one_by_one_and_still_answers_requests() {
     };
     let closing = tokio::time::timeout(Duration::from_secs(10), closing).await;
     closing.expect("it listens no more");
-    // On the connection that is there, though no other would be taken.
+    // On the existing connection; new ones are refused.
     let last = line.send(Method::GET, &url, &HeaderMap::new()).await;
     assert_eq!(last.status, StatusCode::OK);
     assert_eq!(last.headers.get(header::CONNECTION).unwrap(), "close");
@@ -127,12 +127,12 @@ async fn draining_closes_websockets_one_by_one_and_still_answers_requests() {
     .await;
     let mut sorted = times.clone();
     sorted.sort();
-    // Two workers with about four each: every 250 ms one. A busy machine makes it later, never sooner.
+    // Two workers close about four each, one per 250 ms. Load can delay this, never advance it.
     let pause = Duration::from_millis(250);
     for (position, time) in (0u32..).zip(&sorted) {
         assert!(*time + pause >= pause * position, "{sorted:?}");
     }
-    // Nor is a connection waited for on which nobody asks anything.
+    // An idle connection does not delay the stop.
     tokio::time::timeout(Duration::from_secs(10), stopping)
         .await
         .unwrap()

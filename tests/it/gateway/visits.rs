@@ -1,4 +1,4 @@
-//! How long people may stay, when they may come, and how many.
+//! Limits of visits: duration, opening times, number of occupants.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn a_visit_over_bosh_ends_after_the_lifetime_of_its_rule() {
         let cut = answer.contains("policy-violation");
         assert_eq!(cut, ends, "{room}: {answer}");
     }
-    // The next visit has its whole time again.
+    // A new visit has the full lifetime.
     let again = max.bosh("room=short", CREATE).await.text();
     assert!(again.contains("sid="), "{again}");
     let metrics = site.metrics().await;
@@ -69,14 +69,14 @@ async fn rooms_open_and_close_at_the_configured_times() {
             .contains("policy-violation")
     );
     site.clock_control.advance(Duration::from_mins(1));
-    // A choice: sign in, or say a name.
+    // The page offers a sign-in and a form for the display name.
     let open = somebody.navigate("/x").await;
     assert_eq!(open.status, StatusCode::OK);
     assert!(open.text().contains("/_gateway/join"), "{open:?}");
     let stream = somebody.bosh("room=x", CREATE).await.text();
     let sid = sid_of(&stream).to_owned();
     site.clock_control.advance(Duration::from_hours(1));
-    // Whoever is in stays in, as over WebSocket.
+    // An open stream continues, as over WebSocket.
     let bye = format!(
         "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}' type='terminate'/>"
     );
@@ -113,7 +113,7 @@ async fn a_full_room_takes_moderators_only() {
         StatusCode::FORBIDDEN
     );
     assert!(mia.socket("room=y").await.is_ok());
-    // Whoever is in may come again, and the moderator finds a place.
+    // An occupant may reconnect, and a moderator is admitted.
     assert_eq!(max.navigate("/x").await.status, StatusCode::OK);
     assert!(max.socket("room=x").await.is_ok());
     assert!(hanna.socket("room=x").await.is_ok());
@@ -153,7 +153,7 @@ async fn typed_addresses_lead_to_rooms_of_this_site_only() {
         ("https://meet.example.org/\\evil.example", None),
         ("//evil.example/x", None),
         ("javascript:alert(1)", Some("/javascriptalert1")),
-        // What is something else than a room is no room's name.
+        // Reserved paths are no room names.
         ("_gateway/logout", None),
         ("_gateway", None),
         ("config.js", None),
@@ -196,7 +196,7 @@ async fn occupants_of_an_overfull_room_keep_their_bosh_stream() {
     .await;
     let late = mia.bosh("room=x", CREATE).await.text();
     assert!(late.contains("policy-violation"), "{late}");
-    // Three are there now, and two at most could come in.
+    // Three occupants, with `max_people = 2`.
     let goes_on = max.bosh("room=x", &auth(101, &own)).await.text();
     assert!(goes_on.contains("success"), "{goes_on}");
     let bye = |sid: &str| {
@@ -223,7 +223,7 @@ async fn an_app_without_credentials_is_bound_by_the_guest_lifetime() {
     let poll = format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
     let answer = app.bosh_of_app("room=x", &poll).await.text();
     assert!(answer.contains("policy-violation"), "{answer}");
-    // At Prosody its own id is all that it takes to be somebody.
+    // Prosody's own BOSH id is a credential, so no log line may contain it.
     let (own, _) = sid.split_once('.').unwrap();
     let lines = logs.lines_with(own);
     let ours = |line: &&String| line.contains("audit");

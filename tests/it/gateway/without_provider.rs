@@ -1,5 +1,4 @@
-//! Deployments in which nobody has an account: open rooms, and people whom another system vouches
-//! for.
+//! Deployments without `[oidc]`: open rooms and integrations.
 
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -28,7 +27,7 @@ async fn open_rooms_need_no_provider() {
     let mut somebody = site.browser();
     let page = somebody.navigate("/tea").await;
     assert_eq!(page.status, StatusCode::OK, "{page:?}");
-    // Jitsi's page does not offer what there is not.
+    // Jitsi's page offers no sign-in.
     assert!(
         page.text().contains(r#"delete config["tokenAuthUrl"]"#),
         "{page:?}"
@@ -70,7 +69,7 @@ async fn without_a_provider_no_page_links_to_sign_in() {
         .send(Method::POST, &logout, http::HeaderMap::new(), "".into())
         .await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND, "{answer:?}");
-    // Whoever is in can also go: the pass ends.
+    // Sign-out ends the pass.
     let fields = [("room", "named-tea"), ("name", "Tea")];
     somebody.submit("/_gateway/join", &fields).await;
     assert_eq!(somebody.cookie_values().len(), 1);

@@ -1,4 +1,4 @@
-//! The audit lines are those that `docs/logs.md` describes, in the program and in what it writes.
+//! Audit lines match `docs/logs.md`, in the source and in the output.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{after_some_traffic, repository};
 use crate::support::logs::Logs;
 
-/// What the subscriber adds.
+/// Fields that the subscriber adds.
 const OF_EVERY_LINE: [&str; 3] = ["timestamp", "level", "target"];
 
 type Events = BTreeMap<String, BTreeSet<String>>;
@@ -87,7 +87,7 @@ fn documented() -> Events {
         .collect()
 }
 
-/// Events and their fields, from the calls that write them.
+/// Events and their fields, from the source.
 fn in_the_source() -> Events {
     let text = repository("src/proxy/src/audit.rs");
     let calls = text.split("target: \"audit\",").skip(1);

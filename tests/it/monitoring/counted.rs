@@ -1,4 +1,4 @@
-//! What happens is counted, each in its place.
+//! Each event increments its metric.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{
     support::site::{ORIGIN, Site},
 };
 
-/// The sum of all samples that begin like this.
+/// The sum of the samples with this prefix.
 fn total(metrics: &str, sample: &str) -> u64 {
     let lines = metrics.lines().filter_map(|line| line.strip_prefix(sample));
     let numbers = lines.filter_map(|rest| rest.rsplit(' ').next()?.parse::<u64>().ok());
@@ -21,7 +21,7 @@ fn total(metrics: &str, sample: &str) -> u64 {
     numbers.into_iter().sum()
 }
 
-/// Waits until what begins like this has been counted so often.
+/// Waits until the samples with this prefix have this sum.
 async fn counted(site: &Site, sample: &str, times: u64) {
     site.wait_for(sample, async || {
         total(&site.metrics().await, sample) == times
@@ -29,7 +29,7 @@ async fn counted(site: &Site, sample: &str, times: u64) {
     .await;
 }
 
-/// Sends what is refused before it is read, so that the answer may be lost.
+/// Sends a request that is refused before it is read, so that the response may be lost.
 async fn send_too_much(site: &Site, method: Method, path: &str, headers: HeaderMap, body: Bytes) {
     let mut browser = site.browser();
     let url = Url::parse(&format!("{ORIGIN}{path}")).unwrap();

@@ -1,11 +1,11 @@
-//! What the text of `/metrics` says.
+//! A parser of the text of `/metrics`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The families of a text.
+/// The metric families of a text.
 pub(super) struct Exported(pub(super) BTreeMap<String, Family>);
 
-/// A metric: its type and its labels, but for the bounds of histograms.
+/// A metric family: its type and labels, without the bounds of histograms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Family {
     pub(super) kind: String,
@@ -47,12 +47,12 @@ pub(super) fn values(text: &str) -> BTreeSet<(String, String)> {
     samples.flat_map(pairs).collect()
 }
 
-/// How many samples a text has.
+/// The number of samples.
 pub(crate) fn series(text: &str) -> usize {
     text.lines().filter(|line| !line.starts_with('#')).count()
 }
 
-/// The labels of a sample. Values of ours have no quotes in them.
+/// The labels of a sample; values contain no quotes.
 fn pairs(sample: &str) -> Vec<(String, String)> {
     let Some((_, rest)) = sample.split_once('{') else {
         return Vec::new();

@@ -1,10 +1,10 @@
-//! What dashboard and alerts ask Prometheus for.
+//! The `PromQL` expressions of dashboard and alerts.
 
 use std::collections::BTreeSet;
 
 use super::repository;
 
-/// A question, and where it stands.
+/// An expression and its location.
 pub(super) struct Expression {
     pub(super) place: String,
     pub(super) text: String,
@@ -26,7 +26,7 @@ pub(super) fn alerts() -> Vec<Expression> {
         .collect()
 }
 
-/// All that `deploy/monitoring/dashboard.json` asks for, variables and annotations among it.
+/// The expressions of `deploy/monitoring/dashboard.json`, with variables and annotations.
 pub(super) fn panels() -> Vec<Expression> {
     let dashboard: serde_json::Value =
         serde_json::from_str(&repository("deploy/monitoring/dashboard.json")).unwrap();
@@ -70,7 +70,7 @@ pub(super) fn panels() -> Vec<Expression> {
     found
 }
 
-/// The metrics of an expression, each with the labels that it is selected by.
+/// The metrics of an expression, each with its label matchers.
 pub(super) fn metrics(expression: &str) -> Vec<(String, Vec<String>)> {
     let mut found = Vec::new();
     let mut rest = expression;

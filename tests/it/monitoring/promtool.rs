@@ -1,4 +1,4 @@
-//! Prometheus' own judgement, where `GATEWAY_TEST_PROMTOOL` names a `promtool`.
+//! Checks by `promtool`, if `GATEWAY_TEST_PROMTOOL` names one.
 
 use std::{
     io::Write,

@@ -1,4 +1,4 @@
-//! Each lie: nobody is signed in, and the failure has its name.
+//! Each fault of the provider fails the sign-in with its own code.
 
 use std::{collections::BTreeSet, time::Duration};
 

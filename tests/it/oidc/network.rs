@@ -1,4 +1,4 @@
-//! Ways to the provider: two faces, a private authority, a proxy.
+//! Network paths to the provider: `internal_url`, a private authority, a proxy.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ async fn internal_url_replaces_the_address_for_the_gateways_requests() {
         },
     );
     let pair = pair.await;
-    // Some providers write what they are called by into some of the endpoints.
+    // Some providers write the requested host into some endpoints.
     let inside = format!("http://{}/realms/main/authorize", pair.provider.address);
     pair.provider.mind().description = json!({ "authorization_endpoint": inside });
     pair.provider.mind().lie = Lie::Honest;
@@ -88,7 +88,7 @@ async fn a_private_authority_is_trusted_when_configured() {
 #[tokio::test]
 async fn requests_to_the_provider_use_connect_on_the_proxy() {
     let (clock, clock_control) = Clock::manual(Timestamp::from_unix(1_800_000_000));
-    // The name leads nowhere: only the proxy knows the way.
+    // The name does not resolve; only the proxy knows the address.
     let builder = LyingProvider::builder(&clock).issuer("http://idp.test/realms/main");
     let provider = builder.start(Lie::Honest).await;
     let mut proxy = ConnectProxy::to(provider.address).await;
@@ -104,7 +104,7 @@ async fn requests_to_the_provider_use_connect_on_the_proxy() {
     assert!(head.contains(&"Proxy-Authorization: Basic dXNlcjpwQHNz".to_owned()));
 }
 
-/// A certificate for loopback, and the PEM of the authority that issued it.
+/// A certificate for loopback, and its authority as PEM.
 fn private_tls() -> (String, TlsAcceptor) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

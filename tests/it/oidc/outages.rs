@@ -1,4 +1,4 @@
-//! The provider goes, comes back, and changes its keys.
+//! Outages and key rotation of the provider.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ async fn rotated_keys_are_fetched_on_first_use() {
     pair.provider.mind().keys.insert(0, new);
     pair.sign_in().await.unwrap();
     assert_eq!(pair.provider.asked("jwks"), 2);
-    // The old key was taken out of the set, so nothing signed with it is good any more.
+    // The old key is removed from the set, so its signatures are refused.
     let old = pair.provider.mind().keys.remove(1);
     pair.clock_control.advance(Duration::from_secs(61));
     pair.provider

@@ -1,4 +1,4 @@
-//! The good path, and what an identity is made of.
+//! Successful sign-ins, and how claims become an identity.
 
 use jsonwebtoken::Algorithm;
 use oidc::{ClientAuth, Prompt, SignInOptions};
@@ -142,7 +142,7 @@ async fn the_client_secret_is_sent_by_the_configured_method() {
     let post = |settings: &mut super::Settings, _: &_| settings.client_auth = ClientAuth::Post;
     let pair = Pair::with(Lie::Honest, |builder| builder, post).await;
     let pair = pair.ready().await;
-    // This provider takes the other way only.
+    // This provider accepts the other method only.
     assert_eq!(pair.failure().await, "client_refused");
 }
 

@@ -1,4 +1,4 @@
-//! A whole deployment in this process: provider, meeting backend, gateway.
+//! A whole deployment in this process: provider, stand-in for Jitsi, gateway.
 
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
