@@ -127,7 +127,8 @@ async fn the_audit_file_is_reopened_on_sighup_and_not_at_each_poll() {
     let file = config_file(&parts);
     let directory = tempfile::tempdir().unwrap();
     let audit_file = directory.path().join("audit.json");
-    let environment = Environment::from_variables([("GATEWAY__LOG__AUDIT_FILE", audit_file.to_str().unwrap())]);
+    let environment =
+        Environment::from_variables([("GATEWAY__LOG__AUDIT_FILE", audit_file.to_str().unwrap())]);
     let commands = Commands {
         run: |config, reload| {
             let path = config.log.audit_file.as_ref().expect("an audit file");

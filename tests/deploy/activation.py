@@ -1,4 +1,4 @@
-"""The program under a service manager: sockets that it is handed, and what it tells the manager."""
+"""Socket activation and notifications of the service manager."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ NAMES = ["http", "https", "admin"]
 CONFIG = """
 public_url = "https://meet.example.org"
 [listen]
-# Nobody could listen here without privileges, or at all: the sockets that are handed over come in their place.
+# Ports that cannot be bound: the inherited sockets replace them.
 http = "192.0.2.1:80"
 https = "192.0.2.1:443"
 admin = "192.0.2.1:9090"
@@ -55,12 +55,12 @@ def check(suite):
         config.chmod(0o600)
         suite.check("activation: systemd-socket-activate hands sockets over", lambda: activated(config))
         suite.check("activation: a restart loses no connection attempt", lambda: restarted(config))
-        suite.check("activation: the manager is told of every step", lambda: told(config, folder))
-        suite.check("activation: a socket that nobody asked for is refused by name", lambda: unknown(config))
+        suite.check("activation: every step is notified", lambda: notifies(config, folder))
+        suite.check("activation: an unused socket is refused by name", lambda: unknown_socket(config))
 
 
 def get(port, path="/readyz", tls=False):
-    """The status of an answer."""
+    """The status of a response."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
         context = ssl._create_unverified_context()
         stream = context.wrap_socket(plain) if tls else plain
@@ -87,16 +87,16 @@ def running(command, **options):
 
 
 @contextlib.contextmanager
-def handed(config, sockets, names, **env):
-    """The program with sockets as systemd hands them over, while others keep them open."""
+def start_with_sockets(config, sockets, names, **env):
+    """Starts the program with inherited sockets, as systemd does."""
     def arrange():
-        # Away from where they are to go, first.
+        # Moves the descriptors out of the target range first.
         copies = [os.dup2(thing.fileno(), 100 + n) for n, thing in enumerate(sockets)]
         for n, copy in enumerate(copies):
             os.dup2(copy, 3 + n)
 
     env = {**os.environ, "LISTEN_FDS": str(len(sockets)), "LISTEN_FDNAMES": ":".join(names), **env}
-    # exec keeps the number of the process.
+    # exec keeps the process id.
     command = ["sh", "-c", 'LISTEN_PID=$$ exec "$0" run --config "$1"', GATEWAY, config]
     with running(command, env=env, preexec_fn=arrange, close_fds=False) as program:
         yield program
@@ -135,17 +135,17 @@ def restarted(config):
     servers = listeners(3)
     http, https, admin = map(port, servers)
     complaints = []
-    with handed(config, servers, NAMES) as first:
+    with start_with_sockets(config, servers, NAMES) as first:
         complaints += serves(http, https, admin)
         first.terminate()
-        # While it stops and after it: nobody is refused, and everybody is answered by the next.
+        # During and after the stop no connection is refused; the next process answers them.
         answers = []
         waiting = [threading.Thread(target=lambda: answers.append(get(https, "/x", tls=True))) for _ in range(8)]
         for number, thread in enumerate(waiting):
             if number == 4 and first.wait(30) != 0:
                 complaints.append(f"exit {first.returncode}")
             thread.start()
-    with handed(config, servers, NAMES):
+    with start_with_sockets(config, servers, NAMES):
         for thread in waiting:
             thread.join(20)
         if answers != [401] * 8:
@@ -155,13 +155,13 @@ def restarted(config):
     return complaints
 
 
-def told(config, folder):
+def notifies(config, folder):
     servers = listeners(3)
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(str(folder / "notify"))
     manager.settimeout(15)
 
-    def heard(*wanted):
+    def wait_for(*wanted):
         for _ in range(50):
             lines = manager.recv(4096).decode().splitlines()
             if any(line in lines for line in wanted):
@@ -169,25 +169,25 @@ def told(config, folder):
         raise TimeoutError(wanted)
 
     env = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "400000"}
-    with handed(config, servers, NAMES, **env) as program:
-        heard("READY=1")
-        heard("WATCHDOG=1")
+    with start_with_sockets(config, servers, NAMES, **env) as program:
+        wait_for("READY=1")
+        wait_for("WATCHDOG=1")
         program.send_signal(signal.SIGHUP)
-        if not any(line.startswith("MONOTONIC_USEC=") for line in heard("RELOADING=1")):
+        if not any(line.startswith("MONOTONIC_USEC=") for line in wait_for("RELOADING=1")):
             return ["no time with RELOADING=1"]
-        heard("READY=1")
+        wait_for("READY=1")
         program.terminate()
-        heard("STOPPING=1")
+        wait_for("STOPPING=1")
         return [] if program.wait(30) == 0 else [f"exit {program.returncode}"]
 
 
-def unknown(config):
+def unknown_socket(config):
     servers = listeners(1)
     text = config.read_text().replace("192.0.2.1:443", "127.0.0.1:0").replace("192.0.2.1:9090", "127.0.0.1:0")
     wrong = config.with_name("unknown.toml")
     wrong.write_text(text.replace("192.0.2.1:80", "127.0.0.1:0"))
     wrong.chmod(0o600)
-    with handed(wrong, servers, ["htttp"]) as program:
+    with start_with_sockets(wrong, servers, ["htttp"]) as program:
         text = program.communicate(timeout=20)[1]
     wanted = "a socket named `htttp` was handed over"
     return [] if program.returncode == 1 and wanted in text else [f"exit {program.returncode}: {text}"]

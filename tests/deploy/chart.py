@@ -58,7 +58,7 @@ def check(suite):
 
 
 def documented(suite):
-    """The values in the documents are rendered as they stand there."""
+    """Renders the values in the documents."""
     document = (ROOT / "docs" / "kubernetes.md").read_text()
     blocks = re.findall(r"^ *```yaml\n(.*?)^ *```", document, re.M | re.S)
     suite.check("docs: kubernetes.md has values", [] if blocks else ["none"])
@@ -73,12 +73,12 @@ def documented(suite):
 
 
 def normal(text):
-    """The objects in an order that is the same for every Helm."""
+    """Sorts the objects, because Helm versions differ in order."""
     return yaml.safe_dump(sorted(manifests.load(text), key=lambda thing: (manifests.name(thing), str(thing))))
 
 
 def undocumented():
-    """Values without a comment right above them, where the schema names them."""
+    """Values without a comment directly above them, at the paths in the schema."""
     lines = (CHART / "values.yaml").read_text().splitlines()
     complaints = []
 
@@ -96,7 +96,7 @@ def undocumented():
     return complaints
 
 
-# What somebody may write by mistake: changes to the minimal values, and what the refusal has to name.
+# Mistakes: changes to the minimal values, and the text that the refusal must contain.
 MISTAKES = [
     ({"replicas": 3}, "replicas"),
     ({"service": {"htpPort": 80}}, "htpPort"),
@@ -121,7 +121,7 @@ MISTAKES = [
     ({"replicaCount": 2}, "replicaCount"),
     ({"autoscaling": {"enabled": True}}, "autoscaling.enabled"),
     ({"networkPolicy": {"prosody": {"podLabels": None}}}, "networkPolicy.prosody.podLabels"),
-    # An empty selector would be for every pod of the namespace.
+    # An empty selector matches every pod of the namespace.
     (
         {"networkPolicy": {"prosody": {"podLabels": {"app.kubernetes.io/component": None}}}},
         "podLabels",

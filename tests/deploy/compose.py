@@ -1,4 +1,4 @@
-"""The compose file and what belongs to it."""
+"""The compose file, its environment and its configuration."""
 
 import json
 import pathlib

@@ -11,7 +11,7 @@ from suite import GATEWAY, ROOT, complaints_of, run
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "systemd" / "jitsi-auth-gateway.service"
 
-# What `systemd-analyze security` may find, in tenths: 15 is a service with the network and no privileges.
+# The highest accepted score of `systemd-analyze security`, in tenths: 15 is a service with the network and no privileges.
 EXPOSURE = 16
 
 
@@ -27,7 +27,7 @@ def check(suite):
 
 
 def systemd(suite, folder):
-    # verify looks for the program, too, and for the sockets.
+    # `verify` needs the program and the sockets.
     unit = folder / UNIT.name
     unit.write_text(UNIT.read_text().replace("/usr/bin/jitsi-auth-gateway", str(GATEWAY)))
     sockets = sorted(UNIT.parent.glob("*.socket"))
@@ -38,7 +38,7 @@ def systemd(suite, folder):
 
     def silent():
         code, text = run(*verify)
-        # What it says of other units of the machine is not about ours.
+        # Ignores messages about other units of the machine.
         ours = [line for line in text.splitlines() if UNIT.stem in line]
         return [text] if code or ours else []
 
@@ -59,7 +59,7 @@ def systemd(suite, folder):
     suite.check("systemd: sysusers", lambda: complaints_of("systemd-sysusers", "--dry-run", users))
 
 
-# What has to be in the package, and how.
+# The required files of the package, with mode and owner.
 CONTENT = [
     ("-rwxr-xr-x", "usr/bin/jitsi-auth-gateway"),
     ("-rw-r-----", "etc/jitsi-auth-gateway/gateway.toml"),
@@ -73,13 +73,13 @@ CONTENT = [
 
 
 def package(suite, folder):
-    """A real package, but of the debug program."""
+    """Builds the package with the debug binary."""
     tree = folder / "tree"
     tree.mkdir()
     for thing in ROOT.iterdir():
         if thing.name not in ("Cargo.toml", "target", ".git"):
             (tree / thing.name).symlink_to(thing)
-    # This cargo-deb is older than the edition; to package, the edition does not matter.
+    # This cargo-deb does not know the edition, which packaging does not need.
     manifest = (ROOT / "Cargo.toml").read_text()
     (tree / "Cargo.toml").write_text(manifest.replace('edition = "2024"', 'edition = "2021"', 1))
     program = tree / "target" / "release" / "jitsi-auth-gateway"
@@ -101,7 +101,7 @@ def package(suite, folder):
 
 
 def nginx(suite, folder):
-    """Debian's nginx reads the file that goes in place of Jitsi's."""
+    """Debian's nginx accepts the file that replaces Jitsi's site."""
     config = folder / "nginx.conf"
     site = DEPLOY / "debian" / "nginx-jitsi-web.conf"
     config.write_text(
@@ -125,12 +125,12 @@ def configuration():
         for name, text in content.items():
             (folder / name).write_bytes(text)
             (folder / name).chmod(0o640)
-        # The working directory of the unit is where the file is.
+        # The unit's working directory is the file's directory.
         return complaints_of(GATEWAY, "check", "--config", "gateway.toml", cwd=folder)
 
 
 def build_context():
-    """Every file that Cargo.toml or the source includes by path is let in."""
+    """Every file that Cargo.toml or the source includes by path is in the build context."""
     lines = [line.strip() for line in (ROOT / ".dockerignore").read_text().splitlines()]
     let_in = [line[1:] for line in lines if line.startswith("!")]
     wanted = set(re.findall(r'^path = "([^"]+)"', (ROOT / "Cargo.toml").read_text(), re.M)) | {"Cargo.lock"}

@@ -17,7 +17,7 @@ def main():
     OUTPUT.mkdir(parents=True)
     for part in parts:
         began = time.monotonic()
-        # A part that breaks off has failed; the others still run.
+        # A part that raises has failed; the others still run.
         suite.check(f"{part}: ran to its end", lambda p=part: importlib.import_module(p).check(suite))
         print(f"-- {part}: {time.monotonic() - began:.0f} s")
     print(f"# pass {suite.passed}\n# fail {suite.failed}")

@@ -1,4 +1,4 @@
-"""What every set of Kubernetes objects has to be, wherever it comes from."""
+"""Checks of rendered Kubernetes objects."""
 
 import json
 import pathlib
@@ -14,7 +14,7 @@ from suite import GATEWAY, run
 
 SCHEMAS = pathlib.Path(__file__).parent / "schemas"
 
-# The oldest that is supported, the one in the middle, the newest that has published schemas.
+# The oldest supported version, one in the middle, the newest with published schemas.
 KUBERNETES = ["1.27", "1.31", kubernetes_validate.latest_version()]
 
 
@@ -27,7 +27,7 @@ def name(thing):
 
 
 def by_schema(things, version):
-    """Against the published schema of a Kubernetes version, unknown fields refused."""
+    """Validates against the schema of a Kubernetes version; unknown fields are errors."""
     complaints = []
     for thing in things:
         own = SCHEMAS / f"{thing['kind'].lower()}.json"
@@ -52,7 +52,7 @@ def pods(things):
 
 
 def restricted(things):
-    """What Pod Security calls "restricted", and a little more."""
+    """Pod Security "restricted", and a few stricter rules."""
     complaints = []
     for who, _, spec in pods(things):
         wanted = {
@@ -82,7 +82,7 @@ def restricted(things):
 
 
 def connected(things):
-    """Services, budgets and policies reach the pods that they mean, and no others."""
+    """Services, budgets and policies select the intended pods only."""
     complaints = []
     deployments = [thing for thing in things if thing["kind"] == "Deployment"]
     serving = deployments[0]["spec"]["template"]
@@ -133,7 +133,7 @@ def connected(things):
 
 
 def configuration(things):
-    """The binary takes each pod's configuration, with stand-ins for the Secrets that the pod mounts."""
+    """The binary accepts each pod's configuration, with stand-ins for the mounted Secrets."""
     complaints = []
     maps = {thing["metadata"]["name"]: thing["data"] for thing in things if thing["kind"] == "ConfigMap"}
     for who, _, spec in pods(things):
@@ -163,8 +163,8 @@ def configuration(things):
 
 
 def ending(config, killed):
-    """What is wrong with how long a pod takes to end: it has to be over before the kubelet kills."""
-    # The chart writes all three down, and whoever gives a whole configuration has to.
+    """Checks that a pod stops before the kubelet kills it."""
+    # The chart sets all three; a whole configuration must set them itself.
     times = dict(re.findall(r'^(drain_delay|drain_window|grace) = "(\d+)s"', config, re.M))
     missing = {"drain_delay", "drain_window", "grace"} - set(times)
     if missing:
@@ -173,7 +173,7 @@ def ending(config, killed):
     complaints = []
     if delay + grace + FAREWELL >= killed:
         complaints.append(f"killed after {killed} s, wants {delay} + {grace} + {FAREWELL} s")
-    # The readiness probe has to fail twice, and balancers to hear of it.
+    # The readiness probe must fail twice, and load balancers must notice.
     if delay < READINESS:
         complaints.append(f"nothing more is accepted after {delay} s, balancers need {READINESS} s")
     if not window <= grace:
@@ -183,14 +183,14 @@ def ending(config, killed):
     return complaints
 
 
-# Seconds: for the last close frames; for two probes of three seconds each; for a BOSH request of Jitsi's client.
+# Seconds: the last close frames; two probes of three seconds each; a BOSH request of Jitsi's client.
 FAREWELL = 2
 READINESS = 6
 LONG_POLL = 60
 
 
 def examine(suite, label, text, versions=KUBERNETES):
-    """All of the above on one rendering."""
+    """Runs all checks on one rendering."""
     things = load(text)
     for version in versions:
         suite.check(f"{label}: fields known to Kubernetes {version}", lambda v=version: by_schema(things, v))

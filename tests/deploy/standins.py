@@ -1,4 +1,4 @@
-"""Stand-ins for the files of Secrets, good enough for `jitsi-auth-gateway check`."""
+"""Stand-ins for the files of Secrets, valid for `jitsi-auth-gateway check`."""
 
 import base64
 import functools
@@ -11,7 +11,7 @@ from suite import run
 
 @functools.cache
 def files():
-    """Every entry that a value file names, and its content."""
+    """The entries that the value files name, with contents."""
     with tempfile.TemporaryDirectory() as folder:
         key, certificate = pathlib.Path(folder, "key"), pathlib.Path(folder, "certificate")
         code, text = run(

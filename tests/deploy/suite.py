@@ -1,4 +1,4 @@
-"""A small test runner: checks say their name, what they found, and how many there were."""
+"""A small test runner: prints each check with its complaints, and the totals."""
 
 import pathlib
 import subprocess
@@ -10,7 +10,7 @@ GATEWAY = ROOT / "target" / "debug" / "jitsi-auth-gateway"
 
 
 class Suite:
-    """The checks that ran, and the tools that they use."""
+    """The results of the checks, and the tools that they use."""
 
     def __init__(self, tools):
         self.tools = pathlib.Path(tools).resolve()
@@ -21,7 +21,7 @@ class Suite:
         return str(self.tools / "bin" / name)
 
     def check(self, name, found):
-        """Counts one check; `found` is a list of complaints, or a function that gives one."""
+        """Records one check; `found` is a list of complaints, or a function that returns one."""
         try:
             complaints = found() if callable(found) else found
         except Exception:  # a check that breaks has failed, and the others still run
@@ -37,7 +37,7 @@ class Suite:
 
 
 def run(*command, **options):
-    """Runs a program; gives its code and all that it printed."""
+    """Runs a program; returns its exit code and output."""
     done = subprocess.run(
         [str(word) for word in command],
         cwd=options.pop("cwd", ROOT),
@@ -51,6 +51,6 @@ def run(*command, **options):
 
 
 def complaints_of(*command, **options):
-    """What a validator printed, if it is not content."""
+    """The output of a validator if it failed."""
     code, text = run(*command, **options)
     return [f"{' '.join(map(str, command))}: exit {code}\n{text}"] if code else []

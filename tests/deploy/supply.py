@@ -1,4 +1,4 @@
-"""What the program is made of: against the policy of deny.toml, and in its bill of materials."""
+"""Dependencies: the policy of deny.toml, and the bill of materials."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from suite import ROOT, complaints_of, run
 
 def check(suite):
     deny = (suite.tool("cargo-deny"), "--offline", "--locked", "--log-level", "error", "check", "--hide-inclusion-graph")
-    # Those of other platforms and features too, which no build here has asked for.
+    # With the packages of other platforms and features, which no build here fetched.
     suite.check("supply: cargo fetch", lambda: complaints_of("cargo", "fetch", "--locked"))
     for part in ("bans", "licenses", "sources"):
         suite.check(f"supply: cargo deny check {part}", lambda p=part: complaints_of(*deny, p))
@@ -26,7 +26,7 @@ def check(suite):
 
 
 def bill(text):
-    """Complaints about a bill of materials: what is missing from it, or differs from Cargo.lock."""
+    """Complaints about a bill of materials: missing packages, differences to Cargo.lock."""
     components = json.loads(text)["components"]
     listed = {(part["name"], part["version"]): part for part in components}
     host = run("rustc", "--print", "host-tuple")[1].strip()

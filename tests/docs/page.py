@@ -1,4 +1,4 @@
-"""Blocks of a page, the commands in them, and what they should print."""
+"""The blocks of a page, their commands, and the expected output."""
 
 import re
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ HEREDOC = re.compile(r"<<'?(\w+)'?")
 
 @dataclass
 class Command:
-    """What is typed, and what is shown of its output; None if nothing is."""
+    """A command, and its expected output; None if the page shows none."""
 
     text: str
     expected: list = None
@@ -59,7 +59,7 @@ def commands_of(text):
         if going_on:
             commands[-1].text += "\n" + line
         elif line.startswith("$ "):
-            # A comment at the end is for readers; the shell drops it.
+            # The shell ignores the trailing comment.
             commands.append(Command(line.removeprefix("$ ")))
         elif commands:
             commands[-1].expected = [*(commands[-1].expected or []), line]
@@ -75,7 +75,7 @@ def commands_of(text):
 
 
 def differs(command, said):
-    """A line `...` stands for any lines, `...` in a line for any text in it."""
+    """Compares the output; a line `...` matches any lines, `...` in a line any text."""
     pattern = ""
     for line in command.expected:
         if line.strip() == "...":

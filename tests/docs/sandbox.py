@@ -1,4 +1,4 @@
-"""Where commands run: what a reader has after the steps before them, and nothing of this machine's."""
+"""The sandbox of the commands: the files that a reader has at that point, isolated from the machine."""
 
 import base64
 import pathlib
@@ -9,7 +9,7 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "target" / "deploy-tools"
 
-# What of the repository the commands work on.
+# The parts of the repository that the commands use.
 COPIED = ["certs", "config", "deploy", "Cargo.toml", "Cargo.lock", "deny.toml"]
 
 CLAIMS = '{ "sub": "42", "name": "Ann Example", "email": "ann@example.org", "email_verified": true }\n'
@@ -30,17 +30,17 @@ id = "2027"
 key_file = "config/odoo.api-key"
 """
 
-# Each does what the real program would with these words, from what was built already.
+# Replacements for programs, which use the existing build.
 SHIMS = {
     "cargo": """#!/bin/sh
-# cargo run … -- WORDS: the debug build in the place of the one that would be built.
+# cargo run … -- ARGUMENTS: runs the debug build.
 [ "$1" = run ] || { echo "only cargo run is here" >&2; exit 1; }
 while [ "$1" != -- ]; do shift; done
 shift
 exec jitsi-auth-gateway "$@"
 """,
     "docker": """#!/bin/sh
-# docker compose WORDS, without an engine.
+# docker compose ARGUMENTS, without an engine.
 [ "$1" = compose ] || { echo "only docker compose is here" >&2; exit 1; }
 shift
 exec docker-compose "$@"
@@ -50,7 +50,7 @@ exec docker-compose "$@"
 
 
 def prepare(folder):
-    """A folder with what the pages speak of; gives it and the environment for commands."""
+    """Creates the sandbox; returns its folder and the environment of commands."""
     folder.mkdir()
     for name in COPIED:
         source = ROOT / name
@@ -84,7 +84,7 @@ def prepare(folder):
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "DOCS_PLACE": str(home / "place"),
-        # Nothing is looked up or asked outside of this machine; nobody listens there.
+        # Addresses without a listener, so that no request leaves the machine.
         "GATEWAY__OIDC__INTERNAL_URL": "https://127.0.0.1:1",
         "GATEWAY__UPSTREAM__WEB": "http://127.0.0.1:1",
         "GATEWAY__UPSTREAM__XMPP": "http://127.0.0.1:1",

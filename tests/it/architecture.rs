@@ -1,11 +1,11 @@
-//! What Cargo cannot hold of the architecture: which way the crates may depend on each other, and
-//! what the pure ones must not reach.
+//! Architecture rules that Cargo does not enforce: the order of the crates, and the purity of
+//! `model` and `pages`.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
 
 use toml::Table;
 
-/// The crates, each below those that may use it: an entry's dependencies stand above it.
+/// The crates in order: a crate may depend on earlier entries only.
 const LAYERS: &[&str] = &[
     "model", "observe", "cluster", "oidc", "pages", "proxy", "config", "doctor", "devkit",
 ];
@@ -48,7 +48,7 @@ fn the_model_reaches_no_network() {
 }
 
 #[test]
-fn the_model_and_the_pages_read_no_files_and_wait_for_nothing() {
+fn the_model_and_the_pages_have_no_io_and_no_async() {
     for (file, text) in ["model", "pages"].iter().flat_map(|name| sources(name)) {
         for forbidden in [
             "std::fs",
@@ -62,19 +62,19 @@ fn the_model_and_the_pages_read_no_files_and_wait_for_nothing() {
     }
 }
 
-/// `Verified` is what makes a claim an identity: only the code that checked a proof may make one.
+/// `VerifiedIdentity` turns claims into an identity, so only the code that verifies ID tokens creates one.
 #[test]
-fn identities_are_vouched_for_in_one_place() {
+fn identities_are_verified_in_one_place() {
     let callers: Vec<String> = LAYERS
         .iter()
         .flat_map(|name| sources(name))
-        .filter(|(_, text)| text.contains("Verified::by_provider("))
+        .filter(|(_, text)| text.contains("VerifiedIdentity::by_provider("))
         .map(|(file, _)| file)
         .collect();
     assert_eq!(callers, ["src/oidc/src/lib.rs"]);
 }
 
-/// The manifests of the crates below `src`, by name.
+/// The manifest of each crate in `src`, by crate name.
 fn manifests() -> BTreeMap<String, Table> {
     fs::read_dir(root().join("src"))
         .unwrap()
@@ -88,7 +88,7 @@ fn manifests() -> BTreeMap<String, Table> {
         .collect()
 }
 
-/// The path and text of each source file of a crate, without its tests.
+/// Path and text of each source file of a crate, without tests.
 fn sources(name: &str) -> Vec<(String, String)> {
     let mut directories = vec![root().join("src").join(name).join("src")];
     let mut sources = Vec::new();
@@ -104,7 +104,7 @@ fn sources(name: &str) -> Vec<(String, String)> {
                 directories.push(path);
             } else if path.extension().is_some_and(|own| own == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
-                // A module of tests in the file itself is its end.
+                // An inline test module is the last item of its file.
                 let code = match text.find("mod tests {") {
                     Some(tests) => text[..tests].to_owned(),
                     None => text,

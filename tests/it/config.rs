@@ -1,4 +1,4 @@
-//! The configuration as an operator meets it: through the program.
+//! The configuration through the command line: `check`, `token`, `config`.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ mod shards;
 
 use self::mistakes::{GOOD, MISTAKES};
 
-/// A working directory with a good configuration and every file that it names.
+/// A working directory with a valid configuration and every file that it names.
 struct Workplace(TempDir);
 
 impl Workplace {
@@ -58,7 +58,7 @@ impl Workplace {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// The good configuration with one text replaced; the empty text is put at the end.
+    /// The valid configuration with one text replaced; an empty `from` appends.
     fn change(&self, from: &str, to: &str) {
         let text = if from.is_empty() {
             format!("{GOOD}{to}\n")
@@ -80,7 +80,7 @@ impl Workplace {
             .unwrap()
     }
 
-    /// What `check` says is wrong; nothing if all is good.
+    /// The output of `check`; empty for a valid configuration.
     fn check(&self, environment: &[(&str, &str)]) -> String {
         let output = self.run(&["check"], environment);
         let error = text(&output.stderr);
@@ -298,7 +298,7 @@ fn secrets_are_never_shown() {
     for secret in [OIDC_SECRET, SESSION_KEY, PROSODY_SECRET] {
         assert!(!shown.contains(secret));
     }
-    // Nor in what is said of them when they stand where they do not belong.
+    // Nor in the report of a misplaced secret.
     for (from, to) in [
         ("secret_file = \"prosody.secret\"", "secret = hush-hush"),
         (
@@ -336,7 +336,7 @@ fn a_secret_in_a_world_accessible_file_is_rejected() {
 }
 
 #[test]
-fn wrong_command_lines_and_help_have_their_exit_codes() {
+fn usage_errors_and_help_have_documented_exit_codes() {
     let place = Workplace::new();
     for (arguments, code) in [
         (&["--version"][..], 0),

@@ -102,7 +102,7 @@ fn jitsi(config: &mut Config) -> &mut JitsiConfig {
 }
 
 #[tokio::test]
-async fn a_healthy_deployment_has_no_finding_and_each_mistake_its_own() {
+async fn each_fault_has_its_finding_and_a_healthy_site_none() {
     let site = Deployment::start().await;
     let found = site.found(|_| {}).await;
     assert!(found.is_empty(), "{found:?}");

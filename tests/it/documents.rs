@@ -1,4 +1,4 @@
-//! What the documents say of the code and of each other is so.
+//! The documents: links, names of options, findings and source items, freshness of generated pages.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -24,7 +24,7 @@ fn the_page_on_the_api_is_fresh() {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let pages = pages();
     let mut seen = 0;
     for page in &pages {
@@ -55,10 +55,10 @@ fn every_link_leads_somewhere() {
     assert!(seen > 40, "links were read: {seen}");
 }
 
-/// A link written `[`name`](../tests/it/x.rs)` promises that the file has that name in it: a test, a
-/// type, or the file's own path.
+/// The text of a link such as `[`name`](../tests/it/x.rs)` occurs in the file: a test, a type, or
+/// the file's own path.
 #[test]
-fn what_a_link_to_source_names_is_there() {
+fn links_to_source_name_existing_items() {
     let mut seen = 0;
     for page in pages() {
         for link in &page.links {
@@ -138,7 +138,7 @@ fn every_name_of_an_option_exists() {
                 && key
                     .chars()
                     .all(|c| c.is_ascii_lowercase() || "._".contains(c));
-            // Files and hosts are written like options, too.
+            // File and host names look like options.
             let is_file = [
                 ".toml", ".md", ".js", ".json", ".rs", ".yaml", ".conf", ".crt", ".key",
             ]
@@ -199,7 +199,7 @@ fn collect(path: &str, schema: &serde_json::Value, keys: &mut BTreeSet<String>) 
 }
 
 #[test]
-fn every_block_says_what_it_is() {
+fn every_block_has_a_language_and_a_marker() {
     for page in pages() {
         for block in &page.blocks {
             let known = LANGUAGES.contains(&&*block.language);
@@ -228,7 +228,7 @@ fn every_block_says_what_it_is() {
 }
 
 #[test]
-fn pages_of_the_repository_are_all_read() {
+fn all_pages_of_the_repository_are_read() {
     let paths: Vec<String> = pages().into_iter().map(|page| page.path).collect();
     for path in ["README.md", "CONTRIBUTING.md", "docs/providers/keycloak.md"] {
         assert!(paths.iter().any(|known| known == path), "{path}");
@@ -250,13 +250,13 @@ fn the_licence_is_what_the_package_says() {
 }
 
 impl Page {
-    /// Where in the repository something stands.
+    /// Path and line, for messages.
     fn at(&self, line: usize) -> String {
         format!("{}:{line}", self.path)
     }
 }
 
-/// Written like an option, and something else.
+/// Words that look like options.
 const NOT_OPTIONS: &[&str] = &[];
 
 const LANGUAGES: &[&str] = &[

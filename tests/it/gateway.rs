@@ -1,8 +1,9 @@
-//! The whole gateway, between stand-ins for its neighbours.
+//! The whole gateway with stand-ins for the provider and Jitsi.
 
 mod api;
 mod apps;
 mod balancers;
+mod bosh_streams;
 mod doors;
 mod events;
 mod flood;
@@ -25,11 +26,11 @@ mod transport;
 mod visits;
 mod without_provider;
 
-/// A session-creating BOSH body.
+/// A BOSH body that creates a session.
 pub(crate) const CREATE: &str = "<body xmlns='http://jabber.org/protocol/httpbind' rid='100' to='meet.jitsi' \
     ver='1.6' wait='60' hold='1' xml:lang='en' xmpp:version='1.0' xmlns:xmpp='urn:xmpp:xbosh'/>";
 
-/// The id in Prosody's answer to a new BOSH session, as the gateway gives it out.
+/// The `sid` in the response to `CREATE`, as the gateway issues it.
 pub(crate) fn sid_of(answer: &str) -> &str {
     let (_, rest) = answer
         .split_once(" sid=")

@@ -1,4 +1,5 @@
-//! The gateway's parts together, from outside: real sockets on loopback, hostile peers, no sleeps.
+//! Integration tests: the whole program on loopback sockets, with honest and hostile peers. Tests
+//! wait for conditions with a timeout; there are no fixed sleeps.
 
 // `cfg(test)` is always true here; written out, it tells clippy that helpers are test code as well.
 #[cfg(test)]

@@ -211,7 +211,7 @@ fn documented() -> BTreeMap<String, Family> {
     .collect()
 }
 
-/// A family by its name, or by the name of one of its samples.
+/// A family by its name or the name of one of its samples.
 fn family_of<'f>(families: &'f BTreeMap<String, Family>, name: &str) -> Option<&'f Family> {
     let of_samples = || {
         let ends = ["_bucket", "_sum", "_count"];

@@ -29,7 +29,7 @@ use crate::support::{
 struct Pair {
     provider: LyingProvider,
     party: Arc<RelyingParty>,
-    hand: ClockControl,
+    clock_control: ClockControl,
     _stop: DropGuard,
 }
 
@@ -46,18 +46,18 @@ impl Pair {
         provider: impl FnOnce(Builder) -> Builder,
         change: impl FnOnce(&mut OidcSettings, &LyingProvider),
     ) -> Self {
-        let (clock, hand) = Clock::manual(Timestamp::from_unix(1_800_000_000));
+        let (clock, clock_control) = Clock::manual(Timestamp::from_unix(1_800_000_000));
         let provider = provider(LyingProvider::builder(&clock)).start(lie).await;
         let mut settings = settings(provider.issuer());
         change(&mut settings, &provider);
-        Self::join(provider, settings, clock, hand)
+        Self::join(provider, settings, clock, clock_control)
     }
 
     fn join(
         provider: LyingProvider,
         settings: OidcSettings,
         clock: Clock,
-        hand: ClockControl,
+        clock_control: ClockControl,
     ) -> Self {
         let party = RelyingParty::new(settings, clock, Random::predictable(1)).unwrap();
         let party = Arc::new(party);
@@ -66,7 +66,7 @@ impl Pair {
         Self {
             provider,
             party,
-            hand,
+            clock_control,
             _stop: stop.drop_guard(),
         }
     }
@@ -156,7 +156,7 @@ fn settings(issuer: &str) -> OidcSettings {
     }
 }
 
-/// Everybody may enter; the conditions make moderators.
+/// A rule that admits everybody and takes moderators by condition.
 fn policy(conditions: &[&str]) -> Policy {
     let moderators = conditions.iter().map(|text| text.parse().unwrap());
     Policy::new(vec![Rule {

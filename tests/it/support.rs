@@ -1,4 +1,4 @@
-//! The other side of each conversation.
+//! The test harness: clients, a provider with faults, a whole deployment.
 
 pub(crate) mod answer;
 pub(crate) mod browser;

@@ -1,4 +1,4 @@
-//! Traces, as a collector gets them.
+//! Traces as an OpenTelemetry collector receives them.
 
 use std::{
     convert::Infallible,
@@ -15,18 +15,18 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::support::{
-    browser::{Line, navigation},
-    site::{ORIGIN, Site, Wishes},
+    browser::{KeepAliveClient, navigation},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
-/// What a collector was sent: paths and bodies, which are protocol buffers.
+/// Paths and bodies (protocol buffers) of the requests to a collector.
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Vec<(String, Bytes)>>>);
 
 // === impl Collector ===
 
 impl Collector {
-    /// Begins to collect; gives the address.
+    /// Starts a collector and returns its address.
     async fn start(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -56,19 +56,15 @@ impl Collector {
     }
 }
 
-/// A request for a room's page with a `traceparent` of this trace, and with what is nobody's business;
-/// then the gateway stops. Gives the `traceparent` that Jitsi's web server got.
+/// Requests a room page with this `traceparent` and with secrets, then stops the gateway. Returns
+/// the `traceparent` that Jitsi's web server received.
 async fn traced(collector: &Collector, listen: &str, trace: &str) -> String {
     let endpoint = collector.start().await;
     let rules =
         format!("[[room]]\nmatch = \"*\"\nenter = \"open\"\n[traces]\nendpoint = \"{endpoint}\"\n");
-    let site = Site::with(Wishes {
-        rules: &rules,
-        listen,
-        ..Wishes::default()
-    });
+    let site = Site::with(SiteOptions::default().rules(&rules).listen(listen));
     let site = site.await.ready().await;
-    let mut line = Line::new(site.browser());
+    let mut line = KeepAliveClient::new(site.browser());
     let mut headers = navigation();
     let parent = format!("00-{trace}-1112131415161718-01");
     headers.insert("traceparent", HeaderValue::try_from(parent).unwrap());
@@ -109,7 +105,7 @@ fn bytes_of(hex: &str) -> Vec<u8> {
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 #[tokio::test]
-async fn a_span_for_each_request_is_sent_and_tells_no_secret() {
+async fn each_request_exports_a_span_without_secrets() {
     let collector = Collector::default();
     let passed = traced(&collector, "", TRACE).await;
     let sent = collector.0.lock().unwrap().clone();
@@ -127,7 +123,7 @@ async fn a_span_for_each_request_is_sent_and_tells_no_secret() {
     for absent in ["secret", "MADEUP", "stranger"] {
         assert!(!collector.has(absent.as_bytes()), "{absent}");
     }
-    // A stranger's trace is not continued, here or by the web server.
+    // The trace of an untrusted peer is not continued.
     assert!(!collector.has(&bytes_of(TRACE)));
     assert!(!passed.contains(TRACE), "{passed}");
     let [_, trace, span, _] = passed.split('-').collect::<Vec<_>>()[..] else {

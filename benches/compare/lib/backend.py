@@ -1,4 +1,4 @@
-"""What stands behind every proxy: Jitsi's files and Prosody's BOSH, as far as they cost a proxy."""
+"""The backend of every proxy: responses in the shape of Jitsi's files and Prosody's BOSH."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""The gateway, with somebody signed in by a real provider."""
+"""The gateway, with a session from a real provider."""
 
 import base64
 import html.parser

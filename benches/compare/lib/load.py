@@ -1,4 +1,4 @@
-"""Asks: once and carefully (`probe`), or as often as can be (`run`)."""
+"""Sends one checked request (`probe`), or a load (`run`)."""
 
 import http.client
 import json

@@ -62,7 +62,7 @@ def stat(pid):
 
 
 def core_seconds(core):
-    """What anybody ran on a core, and what the hypervisor took; without interrupts."""
+    """CPU time of all processes on a core and steal time, without interrupts."""
     for line in Path("/proc/stat").read_text().splitlines():
         name, *values = line.split()
         if name == f"cpu{core}":
@@ -73,7 +73,7 @@ def core_seconds(core):
 
 
 def facts(cores, gateway):
-    """What a reader has to know about where the figures are from."""
+    """The facts of the machine that figures depend on."""
     model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.M)
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     found = {

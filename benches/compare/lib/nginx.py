@@ -21,7 +21,7 @@ def start(processes, name, http, ports, core=None):
         f"    {kind}_temp_path {directory}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
-    # Started by root, workers would be somebody who cannot read this directory.
+    # Started by root, the default user of workers could not read this directory.
     user = f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""
     config = directory / "nginx.conf"
     config.write_text(f"""

@@ -9,7 +9,7 @@ def start(processes, name, config, ports, core):
 
 
 def tuned(backend, ports, certificate):
-    """What somebody who knows nginx would write."""
+    """A tuned configuration."""
     return f"""
     keepalive_requests 1000000000;
     keepalive_timeout 1h;
@@ -39,7 +39,7 @@ def tuned(backend, ports, certificate):
 
 
 def jitsi(backend, ports, certificate):
-    """What Jitsi ships for BOSH, for all paths: HTTP/1.0, a connection each, default buffers."""
+    """Jitsi's configuration for BOSH, on all paths: HTTP/1.0, one connection per request, default buffers."""
     return f"""
     server {{
         {listen(ports, certificate)}

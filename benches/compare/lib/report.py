@@ -5,9 +5,9 @@ from statistics import median
 import load
 from rows import TRANSPORTS
 
-# Below that, the load did not saturate the proxy's core, and requests/s tell about the load.
+# Below this share the proxy's core was not saturated, so the load generator limited requests/s.
 SATURATED = 0.90
-# Above that share of the proxy's core, something else on the machine had a say.
+# Above this share of the proxy's core, other load disturbed the measurement.
 DISTURBED = 0.05
 
 
@@ -58,7 +58,7 @@ def row_lines(row, samples, targets, base):
 
 
 def ratios(samples, name, base, key):
-    """Round by round: what the machine did meanwhile was done to both."""
+    """The ratio per round, because background load affects both."""
     if problems_of(samples[base]):
         return []
     return [

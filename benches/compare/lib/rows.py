@@ -1,16 +1,16 @@
-"""What is asked for: each row is one request, repeated."""
+"""The rows: each is one request, repeated."""
 
 from dataclasses import dataclass
 from typing import Callable, Optional
 
 import backend
 
-# What a browser sends along anyway; a proxy has to read it all.
+# Headers that browsers send, which a proxy has to parse.
 COMMON = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "Accept-Language": "en-US,en;q=0.5",
     "Accept-Encoding": "gzip, deflate, br, zstd",
-    # Over plain TCP it stands for the balancer that ended TLS.
+    # Over plain TCP the client acts as the load balancer that terminated TLS.
     "X-Forwarded-Proto": "https",
 }
 

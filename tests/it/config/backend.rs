@@ -20,7 +20,7 @@ fn place(text: &str) -> Workplace {
     place
 }
 
-/// The good configuration without its Jitsi, and with this instead.
+/// The valid configuration with `[upstream]` and `[token]` replaced.
 fn without_jitsi(instead: &str) -> String {
     let (before, rest) = GOOD.split_once("[upstream]").unwrap();
     let (_, rest) = rest.split_once("[oidc]").unwrap();

@@ -1,5 +1,5 @@
-//! The configuration in the documents: every piece is good in the place of the same piece of a good
-//! file, and the providers' pages decide on the claims that they show.
+//! Configuration blocks in the documents: each is valid when it replaces the same sections of a
+//! valid file, and the providers' pages decide as documented on the claims that they show.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use super::{GOOD, OIDC_SECRET, SESSION_KEY, Workplace, text};
 use crate::documents::markdown::{Block, Page, pages};
 
 #[test]
-fn every_piece_of_configuration_is_good() {
+fn every_toml_block_in_the_documents_is_valid() {
     let mut seen = 0;
     for page in pages() {
         for block in page.blocks.iter().filter(|block| block.language == "toml") {
@@ -33,9 +33,9 @@ fn every_piece_of_configuration_is_good() {
     assert!(seen >= 12, "pieces were read: {seen}");
 }
 
-/// `<!-- claims: ROOM: ANSWER -->` before a block of claims says what becomes of that person.
+/// `<!-- claims: ROOM: ANSWER -->` before a block of claims is the expected decision.
 #[test]
-fn the_providers_pages_decide_as_they_say() {
+fn provider_pages_decide_as_documented() {
     let mut seen = 0;
     for page in pages() {
         if !page.path.starts_with("docs/providers/") || page.path.ends_with("README.md") {
@@ -64,10 +64,10 @@ fn the_providers_pages_decide_as_they_say() {
     assert!(seen >= 9, "claims were decided upon: {seen}");
 }
 
-/// Writes the good configuration with this piece in it, and every file that it names.
+/// Writes the valid configuration with the block merged, and every file that it names.
 fn prepare(place: &Workplace, page: &Page, block: &Block) {
     let mut whole: Table = GOOD.parse().unwrap();
-    // A key to the API belongs to an integration, which the page shows before.
+    // An API key belongs to an integration, which the page shows earlier.
     let keys_only = block.text.starts_with("[[integration.api_key]]");
     let before = if keys_only { INTEGRATION } else { "" };
     let piece: Table = format!("{before}{}", block.text)
@@ -98,7 +98,7 @@ fn overlay(whole: &mut Table, piece: Table) {
     }
 }
 
-/// Files that the documents name are made here, each with what belongs into it.
+/// Creates the files that the documents name, with valid contents.
 fn name_files(place: &Workplace, path: &str, table: &mut Table, files: &mut usize) {
     for (key, value) in table.iter_mut() {
         let path = format!("{path}.{key}");
@@ -122,7 +122,7 @@ fn name_files(place: &Workplace, path: &str, table: &mut Table, files: &mut usiz
     }
 }
 
-/// What a file has in it, by the option that names it; nothing if the option names none.
+/// The contents of a file by the option that names it; `None` for other options.
 fn content(place: &Workplace, option: &str, number: usize) -> Option<String> {
     let of = |name: &str| Some(fs::read_to_string(place.0.path().join(name)).unwrap());
     let rsa = || rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();

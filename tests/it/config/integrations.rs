@@ -1,8 +1,8 @@
-//! What can be wrong with `[[integration]]`.
+//! Mistakes in `[[integration]]`.
 
 use super::{PROSODY_SECRET, Workplace, mistakes::GOOD};
 
-/// Without a mistake; the good configuration ends at line 24.
+/// A valid integration; the valid configuration before it ends at line 24.
 const INTEGRATION: &str = r#"[[integration]]
 id = "school"
 app_id = "moodle"
@@ -21,7 +21,7 @@ secret_file = "shop.secret"
 rooms = ["shop-*"]
 "#;
 
-/// A text of the two, what stands there instead, and what is said of it after the file's name.
+/// A text of the two, its replacement, and the expected report after the file name.
 const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"id = "school""#,

@@ -1,4 +1,4 @@
-//! The example policies: each is a configuration, and decides as its comment says.
+//! The example policies: each is valid and decides as its comment describes.
 
 use std::{fs, path::PathBuf};
 
@@ -12,10 +12,10 @@ use model::{
 
 use super::{GOOD, Workplace};
 
-/// Kinds of people, and a word for what becomes of each in the closed and in the open room.
+/// Kinds of visitors, and the decision for each in a closed and in an open room.
 type People = &'static [(&'static str, &'static str, &'static str)];
 
-/// What becomes of people in a room: the file, the room, the people.
+/// A file, a room, and the decision for each kind of visitor.
 const TABLE: &[(&str, &str, People)] = &[
     (
         "company",
@@ -102,7 +102,7 @@ const TABLE: &[(&str, &str, People)] = &[
 ];
 
 #[test]
-fn example_policies_decide_as_they_say() {
+fn example_policies_decide_as_documented() {
     let place = Workplace::new();
     let mut seen = 0;
     for (name, room, people) in TABLE {
@@ -150,14 +150,14 @@ fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config/policies")
 }
 
-/// The policy of an example, in the place of the good configuration's rules.
+/// The policy of an example, which replaces the rules of the valid configuration.
 fn policy(place: &Workplace, name: &str) -> Policy {
     let rules = fs::read_to_string(directory().join(format!("{name}.toml"))).unwrap();
     let (base, _) = GOOD.split_once("[[room]]").unwrap();
     place.private("gateway.toml", &format!("{base}\n{rules}"));
     assert_eq!(place.check(&[]), "", "{name}");
-    // The program reads the files that the configuration names from the working directory; this
-    // process has another one.
+    // Paths in the configuration are relative to the working directory, which this process does
+    // not change.
     let path = place.0.path();
     let text = fs::read_to_string(path.join("gateway.toml")).unwrap();
     let text = text.replace("_file = \"", &format!("_file = \"{}/", path.display()));

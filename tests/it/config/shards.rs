@@ -1,8 +1,8 @@
-//! Several Jitsis behind one gateway.
+//! `[[shard]]`.
 
 use super::{Workplace, mistakes::GOOD};
 
-/// The good configuration with shards in place of its one Jitsi; they begin at line 9.
+/// The valid configuration with shards instead of a single upstream; they begin at line 9.
 fn with_shards(shards: &str) -> String {
     let addresses = "web = \"http://web:8000\"\nxmpp = \"http://prosody:5280\"\n";
     assert_eq!(GOOD.matches(addresses).count(), 1);

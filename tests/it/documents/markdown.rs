@@ -1,4 +1,4 @@
-//! As much of Markdown as the documents use.
+//! A parser of the Markdown subset that the documents use.
 
 use std::{
     fmt::Write as _,
@@ -6,9 +6,9 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// One page.
+/// A parsed page.
 pub(crate) struct Page {
-    /// From the repository's root.
+    /// Relative to the repository's root.
     pub(crate) path: String,
     pub(crate) links: Vec<Link>,
     pub(crate) anchors: Vec<String>,
@@ -28,7 +28,7 @@ pub(crate) struct Block {
     pub(crate) line: usize,
     pub(crate) language: String,
     pub(crate) text: String,
-    /// What the comments directly before it say.
+    /// The HTML comments directly before the block.
     pub(crate) markers: Vec<String>,
 }
 
@@ -112,8 +112,7 @@ impl Page {
         page
     }
 
-    /// The file of the repository that a link leads to, and the heading in it; nothing if it leads
-    /// elsewhere.
+    /// Path and anchor of a link into the repository; `None` for external links.
     pub(crate) fn local_target(&self, link: &Link) -> Option<(String, Option<String>)> {
         if link.target.contains("://") || link.target.starts_with("mailto:") {
             return None;
@@ -136,7 +135,7 @@ impl Page {
         Some((plain.to_str().unwrap().to_owned(), anchor))
     }
 
-    /// What stands between backticks in running text, with the line it is on.
+    /// The inline code spans of the running text, with their lines.
     pub(crate) fn code_words(&self) -> impl Iterator<Item = (usize, &str)> {
         self.prose.iter().flat_map(|(number, line)| {
             let words = line.split('`').skip(1).step_by(2);
@@ -146,7 +145,7 @@ impl Page {
 
     fn find_links(&self) -> Vec<Link> {
         let mut links = Vec::new();
-        // A link's text may be broken over two lines.
+        // A link's text may span two lines.
         let mut text = String::new();
         for (number, line) in &self.prose {
             writeln!(text, "{line}\u{0}{number}").unwrap();
@@ -174,7 +173,7 @@ impl Page {
     }
 }
 
-/// A heading's name in addresses, as forges make it.
+/// The anchor of a heading, as forges compute it.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().to_lowercase();
     let kept = kept.chars().filter_map(|c| match c {
@@ -186,7 +185,7 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
-fn a_page_is_read_as_it_is_meant() {
+fn markdown_pages_are_parsed() {
     let folder = tempfile::tempdir_in(root().join("target")).unwrap();
     let file = folder.path().join("page.md");
     let text = "# `[[a.b_c]]`: x\n\nSee [`name`](../x.rs) and [two\nlines](#ab_c-x).\n\n\

@@ -1,4 +1,4 @@
-//! The API for other systems, by its real address.
+//! The API for other systems.
 
 use std::{fs, time::Duration};
 
@@ -10,7 +10,7 @@ use url::Url;
 use crate::support::{
     browser::{Browser, Page},
     logs::Logs,
-    site::{ORIGIN, Site, Wishes},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
 const SCHOOL_KEY: &str = "0f9d2b7c5e1a4836b0f9d2b7c5e1a4836b0f9d2b";
@@ -36,7 +36,7 @@ id = "main"
 key = "9a3c71e05d2f48b69a3c71e05d2f48b69a3c71e0"
 "#;
 
-/// A system that uses the API.
+/// A client of the API with its key.
 struct System {
     browser: Browser,
     headers: HeaderMap,
@@ -90,11 +90,7 @@ impl System {
 }
 
 async fn site() -> Site {
-    Site::with(Wishes {
-        rules: INTEGRATIONS,
-        ..Wishes::default()
-    })
-    .await
+    Site::with(SiteOptions::default().rules(INTEGRATIONS)).await
 }
 
 fn json_of(page: &Page) -> Value {
@@ -103,7 +99,7 @@ fn json_of(page: &Page) -> Value {
     serde_json::from_str(&page.text()).unwrap()
 }
 
-/// Status and code of a problem.
+/// Status and `code` of a problem response.
 fn problem(page: &Page) -> (u16, String) {
     let text = page.text();
     let problem: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
@@ -124,7 +120,7 @@ fn told(status: u16, code: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_meeting_has_a_room_and_links_of_its_owners() {
+async fn creating_a_meeting_returns_its_room_and_links() {
     let logs = Logs::keep();
     let site = site().await;
     let school = System::with_key(&site, SCHOOL_KEY);
@@ -183,7 +179,7 @@ async fn a_meeting_has_a_room_and_links_of_its_owners() {
 }
 
 #[tokio::test]
-async fn the_same_request_with_the_same_key_is_answered_once() {
+async fn a_repeated_idempotency_key_repeats_the_answer() {
     let site = site().await;
     let school = System::with_key(&site, SCHOOL_KEY).with("idempotency-key", "a5b1");
     let wanted = json!({"owner": {"subject": "4711"}});
@@ -202,7 +198,7 @@ async fn the_same_request_with_the_same_key_is_answered_once() {
     let fresh = school.with("idempotency-key", "a5b2");
     let fresh = fresh.post("meetings", &wanted).await;
     assert_ne!(fresh.text(), first.text());
-    // Another integration's key is another.
+    // Idempotency keys are separate per integration.
     let shop = System::with_key(&site, SHOP_KEY).with("idempotency-key", "a5b1");
     let wanted = json!({"owner": {"subject": "4711"}, "tenant": "acme"});
     let foreign = shop.post("meetings", &wanted).await;
@@ -215,7 +211,7 @@ async fn the_same_request_with_the_same_key_is_answered_once() {
 }
 
 #[tokio::test]
-async fn whoever_shows_no_good_key_gets_nothing() {
+async fn requests_without_a_valid_api_key_are_refused() {
     let site = site().await;
     let school = System::with_key(&site, SCHOOL_KEY);
     let wanted = json!({"owner": {"subject": "4711"}});
@@ -267,7 +263,7 @@ async fn rooms_and_links_of_others_are_out_of_reach() {
     let link = json!({"room": "acme/shop-1", "role": "host"});
     assert_eq!(problem(&school.post("links", &link).await), foreign);
     assert_eq!(problem(&school.get("rooms/acme/shop-1").await), foreign);
-    // Its own name, but not its tenant.
+    // A room name of its own in another tenant.
     assert_eq!(problem(&shop.get("rooms/shop-1").await), foreign);
 
     let link = json_of(&shop.post("links", &link).await);
@@ -284,7 +280,7 @@ async fn rooms_and_links_of_others_are_out_of_reach() {
 }
 
 #[tokio::test]
-async fn every_mistake_is_a_problem_with_a_code() {
+async fn every_api_error_is_a_problem_with_a_code() {
     let site = site().await;
     let school = System::with_key(&site, SCHOOL_KEY);
     let json_type = school.with("content-type", "application/json");
@@ -324,7 +320,7 @@ async fn every_mistake_is_a_problem_with_a_code() {
             "{path}"
         );
     }
-    // Another spelling of the path is closed like every other.
+    // Other spellings of the path are refused.
     assert_eq!(
         problem(&school.get("%72ooms/school-1").await),
         told(404, "refused")
@@ -332,10 +328,10 @@ async fn every_mistake_is_a_problem_with_a_code() {
 }
 
 #[tokio::test]
-async fn a_key_makes_so_many_requests_and_then_waits() {
+async fn an_api_key_over_its_rate_is_refused_with_retry_after() {
     let site = site().await;
     let school = System::with_key(&site, SCHOOL_KEY);
-    // Each worker thread shares the one count.
+    // All workers share one rate limiter.
     for _ in 0..60 {
         assert_eq!(school.get("rooms/school-1").await.status, StatusCode::OK);
     }
@@ -346,7 +342,7 @@ async fn a_key_makes_so_many_requests_and_then_waits() {
     assert!(site.metrics().await.contains(limited));
     let shop = System::with_key(&site, SHOP_KEY);
     assert_eq!(shop.get("rooms/acme/sale").await.status, StatusCode::OK);
-    site.hand.advance(Duration::from_secs(1));
+    site.clock_control.advance(Duration::from_secs(1));
     assert_eq!(school.get("rooms/school-1").await.status, StatusCode::OK);
 }
 
@@ -372,7 +368,7 @@ async fn without_keys_or_tls_there_is_no_api() {
 }
 
 #[tokio::test]
-async fn the_document_is_served_and_fresh_in_the_repository() {
+async fn the_openapi_document_is_served_and_up_to_date() {
     let site = site().await;
     let page = System::with_key(&site, SCHOOL_KEY)
         .without("authorization")
@@ -396,11 +392,11 @@ async fn refused_keys_and_foreign_rooms_and_links_are_audited_and_counted() {
         assert_eq!(problem(&page), told(401, "key_unknown"));
     }
     // The bound is per address and minute.
-    site.hand.advance(Duration::from_mins(1));
+    site.clock_control.advance(Duration::from_mins(1));
     let school = System::with_key(&site, SCHOOL_KEY);
     let page = school.get("rooms/acme/sale").await;
     assert_eq!(problem(&page), told(403, "room_foreign"));
-    site.hand.advance(Duration::from_mins(1));
+    site.clock_control.advance(Duration::from_mins(1));
     let foreign = school.send(Method::DELETE, "links/shop_AAAAAAAAAAAAAAAA", "");
     assert_eq!(problem(&foreign.await), told(404, "not_found"));
     let metrics = site.metrics().await;

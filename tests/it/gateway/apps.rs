@@ -1,4 +1,4 @@
-//! Tokens that clients bring along, as time goes by.
+//! Lifetimes of tokens that clients present.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use url::Url;
 use super::{CREATE, sid_of};
 use crate::support::{
     browser::{Browser, Page},
-    site::{ORIGIN, Site, Wishes},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
-/// What the app is opened with, for somebody who is signed in.
+/// The handoff token of the deep link, for a signed-in browser.
 async fn handed_over(browser: &mut Browser) -> String {
     let state = json!({ "room": "planning", "ios": true }).to_string();
     let state: String = url::form_urlencoded::byte_serialize(state.as_bytes()).collect();
@@ -35,7 +35,7 @@ fn query(token: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_app_has_minutes_to_use_its_token_and_keeps_what_it_opened() {
+async fn an_expired_handoff_token_resumes_only_what_it_opened() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let (socket, bosh, late) = (
@@ -48,16 +48,16 @@ async fn an_app_has_minutes_to_use_its_token_and_keeps_what_it_opened() {
     let created = app.bosh(&query(&bosh), CREATE).await.text();
     let sid = sid_of(&created);
 
-    site.hand.advance(Duration::from_mins(5));
+    site.clock_control.advance(Duration::from_mins(5));
     let refused = Err(StatusCode::FORBIDDEN);
     let status = |outcome: Result<_, _>| outcome.map(|_| ());
     assert_eq!(status(app.socket(&query(&late)).await), refused);
     let text = app.bosh(&query(&late), CREATE).await.text();
     assert!(text.contains("policy-violation"), "{text}");
-    // Nobody used it in time, so there is nothing to take up again.
+    // The expired token was never used, so there is nothing to resume.
     let resumed = |token| format!("{}&previd=x", query(token));
     assert_eq!(status(app.socket(&resumed(&late)).await), refused);
-    // Those that were used in time go on.
+    // Tokens used in time resume.
     assert_eq!(status(app.socket(&resumed(&socket)).await), Ok(()));
     let poll = format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
     let before = site.bosh_requests();
@@ -82,7 +82,7 @@ match = "*"
 enter = "member"
 "#;
 
-/// Loads a page within a page of another site.
+/// Loads a page in a frame of another site.
 async fn load_in_frame(browser: &mut Browser, url: &Url) -> Page {
     let headers = [
         (header::ACCEPT.as_str(), "text/html"),
@@ -98,11 +98,8 @@ async fn load_in_frame(browser: &mut Browser, url: &Url) -> Page {
 }
 
 #[tokio::test]
-async fn a_frame_can_be_loaded_again_when_its_token_is_over() {
-    let rules = Wishes {
-        rules: SCHOOL,
-        ..Wishes::default()
-    };
+async fn a_frame_reloads_after_its_token_expired() {
+    let rules = SiteOptions::default().rules(SCHOOL);
     let site = Site::with(rules).await.ready().await;
     let claims = json!({
         "iss": "school",
@@ -117,7 +114,7 @@ async fn a_frame_can_be_loaded_again_when_its_token_is_over() {
     let page = load_in_frame(&mut frame, &url).await;
     assert_eq!(page.status, StatusCode::OK);
 
-    site.hand.advance(Duration::from_mins(11));
+    site.clock_control.advance(Duration::from_mins(11));
     let again = load_in_frame(&mut frame, &url).await;
     assert_eq!(again.status, StatusCode::OK);
     let refused = load_in_frame(&mut site.browser(), &url).await;
@@ -131,8 +128,8 @@ async fn a_frame_can_be_loaded_again_when_its_token_is_over() {
         "{policy}"
     );
 
-    // Guests of any kind are known for so long.
-    site.hand.advance(Duration::from_hours(12));
+    // Beyond the guest lifetime.
+    site.clock_control.advance(Duration::from_hours(12));
     let over = load_in_frame(&mut frame, &url).await;
     assert_eq!(over.status, StatusCode::FORBIDDEN);
 }

@@ -1,4 +1,4 @@
-//! Balancers that pass TCP on, and say by a PROXY header whom it is for.
+//! TCP load balancers with PROXY protocol headers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,28 +10,25 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::support::site::{Site, Wishes};
+use crate::support::site::{Site, SiteOptions};
 
-/// A recorder's address lets its page in; nobody else's does.
+/// A site that only admits the recorder's address, so that the status shows the client address.
 async fn site(trusted: &str) -> Site {
     let listen = format!(
         "proxy_protocol = true\ntrusted_proxies = [\"{trusted}\"]\nrecorders = [\"203.0.113.7/32\"]"
     );
-    let wishes = Wishes {
-        rules: "[[room]]\nmatch = \"*\"\nenter = \"closed\"\n",
-        listen: &listen,
-        ..Wishes::default()
-    };
-    Site::with(wishes).await
+    let options = SiteOptions::default()
+        .rules("[[room]]\nmatch = \"*\"\nenter = \"closed\"\n")
+        .listen(&listen);
+    Site::with(options).await
 }
 
-/// What a room's page is answered with on a connection that begins with some bytes; none if there is
-/// no answer.
+/// The status of a room page on a connection that begins with `begin`; `None` without a response.
 async fn status(site: &Site, begin: &[u8]) -> Option<u16> {
     status_with(site, begin, "").await
 }
 
-/// The same, with more in the request's head.
+/// As [`status`], with further header lines.
 async fn status_with(site: &Site, begin: &[u8], more: &str) -> Option<u16> {
     let mut stream = TcpStream::connect(site.running.addresses.https.unwrap())
         .await
@@ -54,7 +51,7 @@ const V2_RECORDER: &[u8] =
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xcb\0\x71\x07\xc0\0\x02\x01\x10\0\x01\xbb";
 
 #[tokio::test]
-async fn a_trusted_balancer_tells_the_address_and_others_do_not() {
+async fn a_proxy_header_from_a_trusted_peer_sets_the_client_address() {
     let site = site("127.0.0.1/32").await;
     assert_eq!(
         status(&site, b"PROXY TCP4 203.0.113.7 192.0.2.1 4096 443\r\n").await,
@@ -72,7 +69,7 @@ async fn a_trusted_balancer_tells_the_address_and_others_do_not() {
 }
 
 #[tokio::test]
-async fn whom_a_balancer_does_not_name_is_not_believed_to_be_its_voice() {
+async fn x_forwarded_for_behind_a_proxy_header_is_ignored() {
     let site = site("127.0.0.1/32").await;
     let claim = "x-forwarded-for: 203.0.113.7\r\n";
     for anonymous in [&b"PROXY UNKNOWN\r\n"[..], b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"] {
@@ -84,7 +81,7 @@ async fn whom_a_balancer_does_not_name_is_not_believed_to_be_its_voice() {
 }
 
 #[tokio::test]
-async fn nobody_else_is_asked_for_an_address_or_believed() {
+async fn proxy_headers_from_untrusted_peers_are_refused() {
     let site = site("192.0.2.0/24").await;
     assert_eq!(status(&site, b"").await, Some(403));
     assert_eq!(status(&site, V2_RECORDER).await, None);
@@ -95,7 +92,7 @@ async fn nobody_else_is_asked_for_an_address_or_believed() {
 }
 
 #[tokio::test]
-async fn a_balancer_that_says_nothing_is_not_waited_for() {
+async fn an_incomplete_proxy_header_times_out() {
     let site = site("127.0.0.1/32").await;
     let address = site.running.addresses.https.unwrap();
     let mut silent = TcpStream::connect(address).await.unwrap();

@@ -1,4 +1,4 @@
-//! Who gets through which door.
+//! Access to rooms and paths: rules, cookies, origins, hosts, plain HTTP.
 
 use bytes::Bytes;
 use devkit::meeting::RequestKind;
@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::CREATE;
-use crate::support::site::{ORIGIN, Site, Wishes};
+use crate::support::site::{ORIGIN, Site, SiteOptions};
 
 const RULES: &str = r#"
 [[room]]
@@ -23,14 +23,11 @@ enter = "member"
 "#;
 
 #[tokio::test]
-async fn the_rules_decide_and_say_so() {
-    let site = Site::with(Wishes {
-        rules: RULES,
-        ..Wishes::default()
-    })
-    .await
-    .ready()
-    .await;
+async fn room_rules_admit_and_refuse_as_configured() {
+    let site = Site::with(SiteOptions::default().rules(RULES))
+        .await
+        .ready()
+        .await;
     let mut hanna = site.signed_in("hanna").await;
     let mut max = site.signed_in("max").await;
     assert_eq!(
@@ -73,7 +70,7 @@ async fn the_rules_decide_and_say_so() {
 }
 
 #[tokio::test]
-async fn only_navigations_are_sent_to_sign_in() {
+async fn only_navigations_are_redirected_to_sign_in() {
     let site = Site::start().await.ready().await;
     let mut browser = site.browser();
     let url = format!("{ORIGIN}/room").parse().unwrap();
@@ -104,7 +101,7 @@ async fn only_navigations_are_sent_to_sign_in() {
         .send(Method::GET, &alive, HeaderMap::new(), Bytes::new())
         .await;
     assert_eq!(alive.status, StatusCode::NO_CONTENT);
-    // Nothing of it reached the meeting.
+    // No request reached the meeting.
     assert!(
         site.meeting
             .received()
@@ -114,7 +111,7 @@ async fn only_navigations_are_sent_to_sign_in() {
 }
 
 #[tokio::test]
-async fn cookies_count_only_on_pages_of_ours() {
+async fn cookies_count_only_with_an_origin_of_this_site() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     for origin in [
@@ -141,7 +138,7 @@ async fn cookies_count_only_on_pages_of_ours() {
 }
 
 #[tokio::test]
-async fn each_connection_has_a_token_of_its_own_and_nothing_of_the_clients() {
+async fn each_connection_gets_its_own_token_and_no_client_credentials() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let mut socket = max
@@ -204,14 +201,14 @@ async fn each_connection_has_a_token_of_its_own_and_nothing_of_the_clients() {
 }
 
 #[tokio::test]
-async fn plain_http_only_leads_to_https() {
+async fn plain_http_redirects_to_https() {
     let site = Site::start().await.ready().await;
     let http = site.running.addresses.http.unwrap();
     let mut browser = site.browser();
     let page = browser.get_plain(&format!("http://{http}/room?x=1")).await;
     assert_eq!(page.status, StatusCode::PERMANENT_REDIRECT);
     assert_eq!(page.headers[header::LOCATION], format!("{ORIGIN}/room?x=1"));
-    // But for the public keys, which Prosody fetches inside the deployment.
+    // Except the public keys, which Prosody fetches inside the deployment.
     let keys = browser
         .get_plain(&format!("http://{http}/_gateway/jwks.json"))
         .await;
@@ -248,7 +245,7 @@ async fn other_hosts_and_closed_paths_are_refused() {
 }
 
 #[tokio::test]
-async fn an_answer_to_head_has_no_body_whatever_carries_it() {
+async fn head_responses_have_no_body_on_any_http_version() {
     let site = Site::start().await.ready().await;
     let browser = site.signed_in("max").await;
     for path in [
@@ -272,7 +269,7 @@ async fn an_answer_to_head_has_no_body_whatever_carries_it() {
         assert!(body.is_empty(), "{path}: {body:?}");
         let (same, whole) = browser.send_by_http2(Method::GET, path).await.unwrap();
         assert_eq!(head.status, same.status, "{path}");
-        // Refusals name the request, and no two have the same name.
+        // Refusals have a request id, and the ids differ.
         let length = head.headers.get(header::CONTENT_LENGTH);
         if let Some(length) = length.filter(|_| head.status.is_success()) {
             assert_eq!(length.to_str().unwrap(), whole.len().to_string(), "{path}");

@@ -1,4 +1,4 @@
-//! Who waits for a room, and who is in a call elsewhere, hears what happens to it.
+//! Server-sent events for waiting visitors and for meetings at 8x8.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use serde_json::json;
 use crate::support::{
     browser::Events,
     school::{self, Link},
-    site::{Site, Wishes},
+    site::{Site, SiteOptions},
 };
 
-/// The events that come within a second, comments aside, until the stream ends.
+/// The events within a second, without comments, until the stream ends.
 async fn heard(events: &mut Events) -> Vec<String> {
     let mut heard = Vec::new();
     let listening = async {
@@ -27,21 +27,18 @@ async fn heard(events: &mut Events) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn listening_is_no_presence_where_a_jitsi_knows_who_is_there() {
+async fn event_streams_are_no_presence_with_an_upstream() {
     let site = Site::start().await.ready().await;
     let max = site.signed_in("max").await;
-    // A room that he may open: he need not wait, and is not in it for having asked.
+    // A host need not wait, and an event stream is no presence.
     for path in ["/_gateway/events?room=x", "/_gateway/events?room=x&call=1"] {
         assert_eq!(heard(&mut max.listen(path).await).await, ["open"], "{path}");
     }
 }
 
 #[tokio::test]
-async fn whoever_signs_out_is_out_of_a_call_elsewhere_at_once() {
-    let site = Site::with(Wishes {
-        jaas: true,
-        ..Wishes::default()
-    });
+async fn sign_out_closes_the_event_stream_of_a_jaas_meeting() {
+    let site = Site::with(SiteOptions::default().jaas());
     let site = site.await.ready().await;
     let mut max = site.signed_in("max").await;
     let page = max.navigate("/x").await;
@@ -53,11 +50,8 @@ async fn whoever_signs_out_is_out_of_a_call_elsewhere_at_once() {
 }
 
 #[tokio::test]
-async fn whoever_came_by_a_link_waits_no_longer_once_it_is_revoked() {
-    let site = Site::with(Wishes {
-        rules: school::RULES,
-        ..Wishes::default()
-    });
+async fn a_revoked_link_closes_the_event_streams_of_its_guests() {
+    let site = Site::with(SiteOptions::default().rules(school::RULES));
     let site = site.await.ready().await;
     let link = Link::make(&site, "guest", json!({"name": "Mia"})).await;
     let mut mia = site.browser();
@@ -72,15 +66,12 @@ async fn whoever_came_by_a_link_waits_no_longer_once_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn nobody_listens_more_often_than_anybody_needs() {
-    let site = Site::with(Wishes {
-        jaas: true,
-        ..Wishes::default()
-    });
+async fn event_streams_per_session_are_limited() {
+    let site = Site::with(SiteOptions::default().jaas());
     let site = site.await.ready().await;
     let max = site.signed_in("max").await;
     let mut open = Vec::new();
-    // Sixteen on each of two workers.
+    // The limit is 16 per worker, and there are two workers.
     let refused = loop {
         let path = format!("/_gateway/events?room=r{}&call=1", open.len());
         let events = max.listen(&path).await;

@@ -1,4 +1,4 @@
-//! Rooms in frames of other sites' pages, where the browser may keep cookies away.
+//! Rooms in frames of other sites, where browsers may block cookies.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::json;
@@ -7,15 +7,12 @@ use url::Url;
 use crate::support::{
     browser::{Browser, Page, navigation},
     school::{self, Link},
-    site::{ORIGIN, Site, Wishes},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
 async fn site() -> Site {
-    let wishes = Wishes {
-        rules: school::RULES,
-        ..Wishes::default()
-    };
-    Site::with(wishes).await.ready().await
+    let options = SiteOptions::default().rules(school::RULES);
+    Site::with(options).await.ready().await
 }
 
 fn of_frame() -> HeaderMap {
@@ -24,13 +21,13 @@ fn of_frame() -> HeaderMap {
     headers
 }
 
-/// Opens an address in a frame.
+/// Loads a path in a frame.
 async fn load(browser: &mut Browser, path: &str) -> Page {
     let url = Url::parse(ORIGIN).unwrap().join(path).unwrap();
     browser.send(Method::GET, &url, of_frame(), "".into()).await
 }
 
-/// The token that a completed page shows to Jitsi's client.
+/// The token that the injected script gives to Jitsi's client.
 fn shown(page: &Page) -> String {
     let text = page.text();
     let (_, rest) = text
@@ -40,10 +37,10 @@ fn shown(page: &Page) -> String {
 }
 
 #[tokio::test]
-async fn a_link_opens_a_frame_that_gets_no_cookies() {
+async fn a_link_works_in_a_frame_without_cookies() {
     let site = site().await;
     let link = Link::make(&site, "host", json!({"name": "Mia"})).await;
-    // With an option of Jitsi's in the query.
+    // With an option of Jitsi in the query.
     let framed = link.path.replace('?', "?lang=de&");
     let answer = load(&mut site.browser(), &framed).await;
     let location = answer.headers[header::LOCATION].to_str().unwrap();
@@ -51,7 +48,7 @@ async fn a_link_opens_a_frame_that_gets_no_cookies() {
         location.starts_with("/school-7b?lang=de&jwt="),
         "{location}"
     );
-    // The browser comes back with nothing but the address.
+    // A browser without cookies.
     let page = load(&mut site.browser(), location).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text());
     let token = shown(&page);

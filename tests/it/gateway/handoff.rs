@@ -1,4 +1,4 @@
-//! From the browser into an app, with a token that opens one room once.
+//! Handoff tokens: from the browser into an app, for one room, once.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::support::{
     site::Site,
 };
 
-/// The token of the deep link that a room's sign-in ends with.
+/// The token of the deep link at the end of an app's sign-in.
 pub(super) async fn handoff(browser: &mut Browser, room: &str) -> String {
     let state = format!(r#"{{"room":"{room}","ios":true}}"#);
     let path = format!("/_gateway/login?state={}", encode(&state));
@@ -25,8 +25,8 @@ pub(super) async fn handoff(browser: &mut Browser, room: &str) -> String {
 async fn a_handoff_token_never_becomes_a_session_for_all_rooms() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
-    // Long enough for the session's cookie to be renewed with any answer.
-    site.hand.advance(Duration::from_hours(2));
+    // Long enough for every response to renew the session cookie.
+    site.clock_control.advance(Duration::from_hours(2));
     let token = handoff(&mut max, "x").await;
     let mut app = site.browser();
     let created = app
@@ -35,7 +35,7 @@ async fn a_handoff_token_never_becomes_a_session_for_all_rooms() {
     assert!(created.text().contains("sid="), "{created:?}");
     let given: Vec<_> = created.headers.get_all(header::SET_COOKIE).iter().collect();
     assert!(given.is_empty(), "{given:?}");
-    // In a page it becomes a pass for the room.
+    // In a page it becomes a pass to the room.
     let token = handoff(&mut max, "x").await;
     let mut tab = site.browser();
     let page = tab.navigate(&format!("/x?jwt={token}")).await;
@@ -56,7 +56,7 @@ async fn a_handoff_token_opens_its_room_once() {
     let refused = StatusCode::FORBIDDEN;
     let elsewhere = app.socket_of_app(&format!("room=y&token={token}")).await;
     assert_eq!(elsewhere.unwrap_err(), refused);
-    // From pages of others it counts no more than a cookie does.
+    // Cross-origin requests with it are refused, as with a cookie.
     let query = format!("room=x&token={token}");
     let foreign = app.socket_from(&query, "https://evil.test").await;
     assert_eq!(foreign.unwrap_err(), refused);
@@ -67,9 +67,9 @@ async fn a_handoff_token_opens_its_room_once() {
     let page = site.browser().navigate(&format!("/x?jwt={token}")).await;
     assert_eq!(page.status, refused);
 
-    // Not used in time, or after signing out, it opens nothing at all.
+    // Expired, or after sign-out, it is refused.
     let late = handoff(&mut max, "x").await;
-    site.hand.advance(Duration::from_mins(5));
+    site.clock_control.advance(Duration::from_mins(5));
     let late = app.socket_of_app(&format!("room=x&token={late}")).await;
     assert_eq!(late.unwrap_err(), refused);
     let token = handoff(&mut max, "x").await;

@@ -1,4 +1,4 @@
-//! What nobody who means well sends.
+//! Hostile requests: every path with every method, query, kind of client and form.
 
 use bytes::Bytes;
 use devkit::meeting::RequestKind;
@@ -6,11 +6,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use url::Url;
 
 use crate::support::{
-    browser::{Line, encode, navigation},
-    site::{ORIGIN, Site, Wishes},
+    browser::{KeepAliveClient, encode, navigation},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
-/// Links and other systems' tokens are read, and staff moderates.
+/// Rules that read links and integration tokens.
 const RULES: &str = r#"
 [[room]]
 match = "*"
@@ -22,7 +22,7 @@ rooms = ["school-*"]
 secret = "what only the school and the gateway know"
 "#;
 
-/// Our own addresses, and a room.
+/// The gateway's own paths, and a room.
 const PATHS: &[&str] = &[
     "/",
     "/x",
@@ -41,7 +41,7 @@ const PATHS: &[&str] = &[
     "/_gateway/none",
 ];
 
-/// What each address reads of its query, beside what comes first.
+/// The query parameters that each path reads.
 const READ: &[(&str, &str)] = &[
     ("/x?", "invite"),
     ("/x?", "jwt"),
@@ -62,7 +62,7 @@ const READ: &[(&str, &str)] = &[
     ("/_gateway/meeting.ics?room=x&", "title"),
 ];
 
-/// Values that no reader expects; as they stand in an address.
+/// Unexpected values, percent-encoded.
 fn values() -> Vec<String> {
     let long = "a".repeat(9000);
     let nested = "[".repeat(3000);
@@ -99,11 +99,8 @@ fn values() -> Vec<String> {
 }
 
 async fn site() -> Site {
-    let wishes = Wishes {
-        rules: RULES,
-        ..Wishes::default()
-    };
-    Site::with(wishes).await.ready().await
+    let options = SiteOptions::default().rules(RULES);
+    Site::with(options).await.ready().await
 }
 
 fn address(target: &str) -> Url {
@@ -111,14 +108,14 @@ fn address(target: &str) -> Url {
 }
 
 #[tokio::test]
-async fn no_query_is_answered_with_a_fault_of_ours_or_leads_elsewhere() {
+async fn no_query_causes_a_5xx_or_a_redirect_to_another_site() {
     let site = site().await;
-    // She is a moderator everywhere, so that all is read.
-    let mut line = Line::new(site.signed_in("hanna").await);
+    // A moderator, so that every parameter is read.
+    let mut line = KeepAliveClient::new(site.signed_in("hanna").await);
     for (before, name) in READ {
         for value in values() {
             let url = address(&format!("{before}{name}={value}"));
-            // A stream of events ends for nobody who reads it to its end.
+            // An event stream does not end.
             let method = if before.contains("events") {
                 Method::HEAD
             } else {
@@ -139,13 +136,13 @@ async fn no_query_is_answered_with_a_fault_of_ours_or_leads_elsewhere() {
 }
 
 #[tokio::test]
-async fn every_method_gets_an_answer_that_fits_who_asks() {
+async fn every_method_gets_an_answer_for_its_kind_of_client() {
     let site = site().await;
     let methods = [
         "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW",
     ];
     for path in PATHS {
-        let mut line = Line::new(site.browser());
+        let mut line = KeepAliveClient::new(site.browser());
         for method in methods {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let url = address(&format!("{path}?room=x"));
@@ -164,7 +161,7 @@ async fn every_method_gets_an_answer_that_fits_who_asks() {
                     person || !html || page.status.is_success(),
                     "{what}: {page:?}"
                 );
-                // Only a navigation is led to signing in.
+                // Only navigations are redirected to sign-in.
                 let led = page.headers.get(header::LOCATION);
                 let led = led.is_some_and(|to| to.as_bytes().starts_with(b"/_gateway/login"));
                 assert!(person || !led, "{what}: {page:?}");
@@ -182,7 +179,7 @@ async fn every_method_gets_an_answer_that_fits_who_asks() {
 }
 
 #[tokio::test]
-async fn forms_of_other_sites_do_nothing() {
+async fn cross_site_forms_are_refused() {
     let site = site().await;
     let mut hanna = site.signed_in("hanna").await;
     for path in ["/_gateway/join", "/_gateway/meetings"] {
@@ -209,7 +206,7 @@ async fn forms_of_other_sites_do_nothing() {
 }
 
 #[tokio::test]
-async fn signalling_clients_never_get_a_page_or_a_way_elsewhere() {
+async fn signalling_requests_never_get_html_or_a_redirect() {
     let site = site().await;
     let forged = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJzY2hvb2wiLCJyb29tIjoieCJ9.AA";
     let long = "a".repeat(9000);
@@ -226,14 +223,14 @@ async fn signalling_clients_never_get_a_page_or_a_way_elsewhere() {
         "room=x&invite=abc".to_owned(),
         "room=x&previd=%0d%0a".to_owned(),
     ];
-    // As a browser that navigates, as a page of ours and of others, and as an app.
+    // A navigation, a page of this site, a page of another site, and an app.
     let mut senders = vec![HeaderMap::new(), navigation()];
     for origin in [ORIGIN, "https://evil.test", "null"] {
         let mut headers = navigation();
         headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
         senders.push(headers);
     }
-    let mut line = Line::new(site.browser());
+    let mut line = KeepAliveClient::new(site.browser());
     for path in [
         "/http-bind",
         "/acme/http-bind",
@@ -250,7 +247,7 @@ async fn signalling_clients_never_get_a_page_or_a_way_elsewhere() {
                     assert!(!page.status.is_server_error(), "{what}: {page:?}");
                     let kind = page.headers.get(header::CONTENT_TYPE);
                     let html = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-                    // A path that is not signalling's is answered as any other.
+                    // Not a signalling path.
                     assert!(!html || path.ends_with('/'), "{what}: {page:?}");
                     let cookie = page.headers.contains_key(header::SET_COOKIE);
                     assert!(!cookie, "{what}: {page:?}");

@@ -1,4 +1,4 @@
-//! People whom another system vouches for.
+//! Integrations: people identified by another system's token.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{CREATE, sid_of};
 use crate::support::{
     signing_key::sign_with_secret,
-    site::{Site, Wishes},
+    site::{Site, SiteOptions},
 };
 
 const SECRET: &str = "what only the school and the gateway know";
@@ -31,14 +31,11 @@ start = "host"
 
 async fn site() -> Site {
     let rules = format!("{RULES}{SCHOOL}");
-    let wishes = Wishes {
-        rules: &rules,
-        ..Wishes::default()
-    };
-    Site::with(wishes).await.ready().await
+    let options = SiteOptions::default().rules(&rules);
+    Site::with(options).await.ready().await
 }
 
-/// A token of the school for its room.
+/// A token of the integration `school` for its room.
 fn token(site: &Site, user: &Value) -> String {
     let now = site.now().as_unix();
     let claims = json!({
@@ -49,7 +46,7 @@ fn token(site: &Site, user: &Value) -> String {
 }
 
 #[tokio::test]
-async fn whom_nobody_vouches_for_any_more_is_out() {
+async fn removing_an_integration_disconnects_its_users() {
     let site = site().await;
     let teacher = json!({"id": "t1", "name": "Tea", "moderator": true});
     let token = token(&site, &teacher);
@@ -59,9 +56,11 @@ async fn whom_nobody_vouches_for_any_more_is_out() {
     let mut socket = tea.socket("room=school-7b").await.unwrap();
     let created = tea.bosh("room=school-7b", CREATE).await.text();
     let sid = sid_of(&created).to_owned();
-    // The school's secret is stolen, or the contract ends: its section is taken out.
-    site.reload(SCHOOL, "");
-    // New rules are asked about who is connected.
+    // The operator removes the integration.
+    site.reload(|configuration| {
+        configuration.remove("integration");
+    });
+    // The reloaded configuration is applied to open connections.
     assert_eq!(super::revocation::closed_with(&mut socket).await, 1008);
     let refused = StatusCode::FORBIDDEN;
     assert_eq!(tea.socket("room=school-7b").await.unwrap_err(), refused);
@@ -76,10 +75,10 @@ async fn whom_nobody_vouches_for_any_more_is_out() {
 }
 
 #[tokio::test]
-async fn what_a_system_says_of_somebody_counts_for_its_own_hosts_only() {
+async fn moderators_of_an_integration_are_hosts_of_its_rooms_only() {
     let site = site().await;
     let refused = StatusCode::FORBIDDEN;
-    // Everybody but hosts waits; nobody of these is one.
+    // None of these is a host, so all wait.
     for user in [
         json!({"id": "hanna", "name": "Hanna Host"}),
         json!({"id": "a", "groups": ["staff"], "subject": "hanna"}),
@@ -93,7 +92,7 @@ async fn what_a_system_says_of_somebody_counts_for_its_own_hosts_only() {
         assert!(page.text().contains("/_gateway/events"), "{user}: {page:?}");
         let socket = browser.socket("room=school-7b").await;
         assert_eq!(socket.unwrap_err(), refused, "{user}");
-        // Nor does the pass open another room, or the token another page.
+        // The pass opens no other room, and the token no other page.
         let other = browser.socket("room=school-8b").await;
         assert_eq!(other.unwrap_err(), refused, "{user}");
         let other = browser.navigate(&format!("/school-8b?jwt={token}")).await;
@@ -108,21 +107,21 @@ async fn what_a_system_says_of_somebody_counts_for_its_own_hosts_only() {
 }
 
 #[tokio::test]
-async fn a_stream_outlives_the_token_that_began_it() {
+async fn a_stream_continues_after_its_token_expired() {
     let site = site().await;
     let host = token(&site, &json!({"id": "t1", "moderator": true}));
-    // An app shows the token with each request.
+    // An app sends the token with each request.
     let query = format!("room=school-7b&token={host}");
     let mut app = site.browser();
     let created = app.bosh_of_app(&query, CREATE).await.text();
     let sid = sid_of(&created).to_owned();
-    site.hand.advance(Duration::from_mins(11));
+    site.clock_control.advance(Duration::from_mins(11));
     let bye = format!(
         "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}' type='terminate'/>"
     );
     let answer = app.bosh_of_app(&query, &bye).await.text();
     assert!(!answer.contains("policy-violation"), "{answer}");
-    // It opens nothing more.
+    // The expired token is refused.
     let late = app.bosh_of_app(&query, CREATE).await.text();
     assert!(late.contains("policy-violation"), "{late}");
     let late = app.socket_of_app(&query).await;

@@ -1,4 +1,4 @@
-//! A provider that answers wrongly: no session, a readable page, a line with the reason.
+//! Invalid answers of the provider: no session, a readable page, a log line with the reason.
 
 use http::StatusCode;
 use model::clock::{Clock, Timestamp};
@@ -7,22 +7,20 @@ use crate::support::{
     lie::{Lie, TO_SIGN_INS},
     logs::Logs,
     lying_provider::{CLIENT_SECRET, LyingProvider},
-    site::{Site, Wishes},
+    site::{Site, SiteOptions},
 };
 
 #[tokio::test]
-async fn no_lie_makes_a_session_and_each_is_told_and_logged_without_secrets() {
+async fn invalid_provider_answers_make_no_session_and_log_no_secret() {
     let logs = Logs::keep();
-    let (clock, hand) = Clock::manual(Timestamp::from_unix(1_800_000_000));
+    let (clock, clock_control) = Clock::manual(Timestamp::from_unix(1_800_000_000));
     let provider = LyingProvider::builder(&clock).start(Lie::Honest).await;
     let issuer = provider.issuer().to_owned();
-    let wishes = Wishes {
-        issuer: Some(&issuer),
-        client_secret: CLIENT_SECRET,
-        clock: Some((clock, hand)),
-        ..Wishes::default()
-    };
-    let site = Site::with(wishes).await.ready().await;
+    let options = SiteOptions::default()
+        .issuer(&issuer)
+        .client_secret(CLIENT_SECRET)
+        .clock(clock, clock_control);
+    let site = Site::with(options).await.ready().await;
 
     let mut tried = 0;
     let mut secrets = Vec::new();

@@ -1,4 +1,4 @@
-//! Links and passes as time goes by.
+//! Lifetimes of links and passes.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::support::{
     browser::{Browser, Page, encode},
-    site::{ORIGIN, Site, Wishes},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
 const KEY: &str = "0f9d2b7c5e1a4836b0f9d2b7c5e1a4836b0f9d2b";
@@ -30,14 +30,10 @@ key = "0f9d2b7c5e1a4836b0f9d2b7c5e1a4836b0f9d2b"
 "#;
 
 async fn site() -> Site {
-    Site::with(Wishes {
-        rules: RULES,
-        ..Wishes::default()
-    })
-    .await
+    Site::with(SiteOptions::default().rules(RULES)).await
 }
 
-/// What the API makes.
+/// The API's answer to a new meeting.
 async fn made(site: &Site, path: &str, body: &Value) -> Value {
     let url = Url::parse(&format!("{ORIGIN}/_gateway/api/v1/{path}")).unwrap();
     let bearer = HeaderValue::try_from(format!("Bearer {KEY}")).unwrap();
@@ -57,7 +53,7 @@ fn address(made: &Value, name: &str) -> Url {
     Url::parse(made[name].as_str().unwrap()).unwrap()
 }
 
-/// Sends the form of a link's page.
+/// Submits the form of a link's page.
 async fn join(browser: &mut Browser, link: &Url) -> Page {
     let invite = link.query().unwrap();
     let body = format!(
@@ -76,32 +72,32 @@ async fn join(browser: &mut Browser, link: &Url) -> Page {
 }
 
 #[tokio::test]
-async fn a_link_opens_nothing_once_it_is_over() {
+async fn an_expired_link_is_refused() {
     let site = site().await;
     let minute = json!({"room": "talk", "role": "guest", "ttl_seconds": 60});
     let link = address(&made(&site, "links", &minute).await, "url");
-    site.hand.advance(Duration::from_secs(59));
+    site.clock_control.advance(Duration::from_secs(59));
     assert_eq!(site.browser().load(&link).await.status, StatusCode::OK);
     let mut early = site.browser();
     assert_eq!(join(&mut early, &link).await.status, StatusCode::SEE_OTHER);
-    site.hand.advance(Duration::from_secs(1));
+    site.clock_control.advance(Duration::from_secs(1));
     let page = site.browser().load(&link).await;
     assert_eq!(page.status, StatusCode::GONE);
     assert!(page.text().contains("The link has expired."));
     let page = join(&mut site.browser(), &link).await;
     assert_eq!(page.status, StatusCode::GONE);
     assert!(!page.headers.contains_key(header::SET_COOKIE));
-    // Whoever was in time may stay as long as guests may.
+    // A pass from a link lasts for the guest lifetime.
     assert!(early.socket("room=talk").await.is_ok());
-    site.hand.advance(Duration::from_hours(2));
+    site.clock_control.advance(Duration::from_hours(2));
     let late = early.socket("room=talk").await;
     assert_eq!(late.unwrap_err(), StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
-async fn the_links_of_a_meeting_begin_with_it() {
+async fn links_of_a_meeting_are_valid_from_its_start() {
     let site = site().await;
-    // In an hour by the site's clock.
+    // An hour later by the site's clock.
     let begins = "2027-01-15T09:00:00Z";
     let owner = json!({"subject": "1"});
     let meeting = json!({"owner": owner, "slug": "talk", "guests": true, "not_before": begins});
@@ -115,7 +111,7 @@ async fn the_links_of_a_meeting_begin_with_it() {
         assert_eq!(page.status, StatusCode::FORBIDDEN);
         assert!(!page.headers.contains_key(header::SET_COOKIE));
     }
-    site.hand.advance(Duration::from_hours(1));
+    site.clock_control.advance(Duration::from_hours(1));
     for link in &links {
         let page = join(&mut site.browser(), link).await;
         assert_eq!(page.status, StatusCode::SEE_OTHER);

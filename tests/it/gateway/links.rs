@@ -1,4 +1,4 @@
-//! Links: what their holders may, and no more.
+//! Links: roles, uses, revocation, and their relation to sessions.
 
 use http::StatusCode;
 use serde_json::json;
@@ -7,13 +7,13 @@ use url::Url;
 use crate::support::{
     browser::{Browser, Page},
     school::{self, Link},
-    site::{ORIGIN, Site, Wishes},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
-/// Guests may enter, hosts open.
+/// Guests may enter, hosts open rooms.
 const RULES: &str = "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"host\"\n";
 
-/// What a meeting's page passes on.
+/// The links on a meeting's page.
 struct Meeting {
     room: String,
     host: String,
@@ -21,11 +21,8 @@ struct Meeting {
 }
 
 async fn site() -> Site {
-    let wishes = Wishes {
-        rules: RULES,
-        ..Wishes::default()
-    };
-    Site::with(wishes).await.ready().await
+    let options = SiteOptions::default().rules(RULES);
+    Site::with(options).await.ready().await
 }
 
 async fn make(browser: &mut Browser, name: &str) -> Meeting {
@@ -49,7 +46,7 @@ fn token_of(link: &str) -> &str {
     token
 }
 
-/// Path and query of the links on a page, in their order.
+/// Path and query of the links on a page, in order.
 fn invitations(page: &Page) -> Vec<String> {
     let text = page.text();
     let start = format!("value=\"{ORIGIN}");
@@ -59,7 +56,7 @@ fn invitations(page: &Page) -> Vec<String> {
     links.map(ToOwned::to_owned).collect()
 }
 
-/// Enters by a link, as somebody without an account.
+/// Opens a link with a display name, without an account.
 pub(super) async fn enter(browser: &mut Browser, link: &str, name: &str) -> Page {
     let url = Url::parse(ORIGIN).unwrap().join(link).unwrap();
     let page = browser.load(&url).await;
@@ -70,13 +67,13 @@ pub(super) async fn enter(browser: &mut Browser, link: &str, name: &str) -> Page
 }
 
 #[tokio::test]
-async fn a_link_makes_no_other_links() {
+async fn a_host_link_grants_no_further_links() {
     let site = site().await;
     let mut hanna = site.signed_in("hanna").await;
     let meeting = make(&mut hanna, "Plan").await;
     let path = format!("/_gateway/meeting?room={}", meeting.room);
     let file = format!("/_gateway/meeting.ics?room={}", meeting.room);
-    // A link ends and can be revoked; what its holder could make of it would not end with it.
+    // Further links would outlast the expiry or revocation of this one.
     let mut stranger = site.browser();
     let entered = enter(&mut stranger, &meeting.host, "Zoë").await;
     assert_eq!(entered.status, StatusCode::SEE_OTHER);
@@ -99,17 +96,14 @@ async fn a_link_makes_no_other_links() {
 }
 
 #[tokio::test]
-async fn whoever_came_by_a_link_may_open_it_again() {
-    let site = Site::with(Wishes {
-        rules: school::RULES,
-        ..Wishes::default()
-    });
+async fn a_used_up_link_reopens_for_its_holder() {
+    let site = Site::with(SiteOptions::default().rules(school::RULES));
     let site = site.await.ready().await;
     let Link { path: link, .. } = Link::make(&site, "host", json!({"uses": 1})).await;
     let mut mia = site.browser();
     let entered = enter(&mut mia, &link, "Mia").await;
     assert_eq!(entered.status, StatusCode::SEE_OTHER);
-    // From the same mail again, after closing the tab; and the form once more, after going back.
+    // Opened again, and the form submitted again after going back.
     let again = mia.navigate(&link).await;
     assert_eq!(
         (again.status, again.url.path()),
@@ -123,20 +117,20 @@ async fn whoever_came_by_a_link_may_open_it_again() {
     ];
     let posted = mia.submit("/_gateway/join", &form).await;
     assert_eq!(posted.status, StatusCode::SEE_OTHER);
-    // For others it is used up, and pages of others use none up.
+    // Refused for others; cross-site forms consume no use.
     let mut other = site.browser();
     let late = enter(&mut other, &link, "Max").await;
     assert_eq!(late.status, StatusCode::GONE, "{}", late.text());
 }
 
 #[tokio::test]
-async fn a_guest_link_makes_no_host_a_guest() {
+async fn a_guest_link_does_not_demote_a_host() {
     let site = site().await;
     let mut hanna = site.signed_in("hanna").await;
     let meeting = make(&mut hanna, "Plan").await;
     let mut zoe = site.browser();
     enter(&mut zoe, &meeting.host, "Zoë").await;
-    // She tries out what she is going to pass on, or somebody's page sends her there.
+    // A host opens the guest link, on purpose or by a page of another site.
     assert_eq!(zoe.navigate(&meeting.guest).await.url.query(), None);
     assert!(zoe.socket(&format!("room={}", meeting.room)).await.is_ok());
     let guest = [
@@ -145,16 +139,15 @@ async fn a_guest_link_makes_no_host_a_guest() {
         ("name", "Z"),
     ];
     zoe.submit("/_gateway/join", &guest).await;
-    // Nobody else is there: a guest would have to wait.
+    // The room is empty, so a guest would wait.
     assert!(zoe.socket(&format!("room={}", meeting.room)).await.is_ok());
 }
 
 #[tokio::test]
-async fn signing_out_leaves_no_pass_behind() {
-    let site = Site::with(Wishes {
-        rules: "[[room]]\nmatch = \"*\"\nenter = [\"owner\", \"link\"]\n",
-        ..Wishes::default()
-    });
+async fn sign_out_removes_all_passes() {
+    let site = Site::with(
+        SiteOptions::default().rules("[[room]]\nmatch = \"*\"\nenter = [\"owner\", \"link\"]\n"),
+    );
     let site = site.await.ready().await;
     let mut hanna = site.signed_in("hanna").await;
     let meeting = make(&mut hanna, "Plan").await;
@@ -164,7 +157,7 @@ async fn signing_out_leaves_no_pass_behind() {
     assert!(max.socket(&query).await.is_ok());
     let before = max.clone();
     max.navigate("/_gateway/logout").await;
-    // Whoever comes to this browser next is nobody, and a copy of its cookies is worth nothing.
+    // The browser has no access, and copies of its cookies are refused.
     let kept = max.cookie_values();
     assert!(
         kept.iter().all(|value| !value.starts_with("AX")),
@@ -175,21 +168,21 @@ async fn signing_out_leaves_no_pass_behind() {
         assert_eq!(refused, StatusCode::FORBIDDEN);
     }
 
-    // Nor does somebody else who signs in go on with what the one before was given.
+    // The next account in this browser has no access from the link.
     let mut shared = site.signed_in("max").await;
     assert_eq!(shared.navigate(&meeting.host).await.status, StatusCode::OK);
     assert!(shared.socket(&query).await.is_ok());
     let way = shared
         .navigate("/_gateway/login?return_to=/robots.txt&switch=1")
         .await
-        .way_on();
+        .authorization_url();
     shared.finish("mia", &way).await;
     let refused = shared.socket(&query).await.unwrap_err();
     assert_eq!(refused, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
-async fn signing_in_keeps_the_link_that_one_came_by() {
+async fn sign_in_keeps_the_opened_link() {
     let site = site().await;
     let mut hanna = site.signed_in("hanna").await;
     let meeting = make(&mut hanna, "Plan").await;
@@ -200,16 +193,13 @@ async fn signing_in_keeps_the_link_that_one_came_by() {
 }
 
 #[tokio::test]
-async fn what_a_link_or_a_guest_says_of_somebody_proves_nothing() {
+async fn claims_of_links_and_guests_match_no_account_rule() {
     let rules = school::RULES.replace(
         "start = \"host\"",
         "start = \"host\"\nmoderators = [\"email:mia@example.org\", \"email-domain:example.org\", \
          \"subject:hanna\", \"group:staff\"]",
     );
-    let site = Site::with(Wishes {
-        rules: &rules,
-        ..Wishes::default()
-    });
+    let site = Site::with(SiteOptions::default().rules(&rules));
     let site = site.await.ready().await;
     let wanted = json!({"name": "hanna", "email": "mia@example.org"});
     let link = Link::make(&site, "guest", wanted).await;

@@ -1,4 +1,4 @@
-//! The store is away: what has to be counted is not granted, and all else goes on.
+//! A store outage: counted uses are refused, everything else works.
 
 use http::StatusCode;
 use serde_json::json;
@@ -6,17 +6,14 @@ use serde_json::json;
 use super::{CREATE, handoff::handoff, links::enter};
 use crate::support::{
     school::{self, Link},
-    site::{Site, Wishes},
+    site::{Site, SiteOptions},
 };
 
 #[tokio::test]
-async fn what_cannot_be_counted_is_not_granted() {
+async fn counted_uses_are_refused_while_the_store_is_down() {
     let nobody = "[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:9\"\n";
     let rules = format!("{nobody}{}", school::RULES);
-    let site = Site::with(Wishes {
-        rules: &rules,
-        ..Wishes::default()
-    });
+    let site = Site::with(SiteOptions::default().rules(&rules));
     let site = site.await.ready().await;
     let once = Link::make(&site, "host", json!({"uses": 1})).await;
     let mut mia = site.browser();
@@ -35,7 +32,7 @@ async fn what_cannot_be_counted_is_not_granted() {
     assert_eq!(socket.unwrap_err(), StatusCode::SERVICE_UNAVAILABLE);
     let bosh = site.browser().bosh_of_app(&query, CREATE).await.text();
     assert!(bosh.contains("remote-connection-failed"), "{bosh}");
-    // A link for anybody, and people who sign in, need no store.
+    // Uncounted links and sign-ins need no store.
     let open = Link::make(&site, "host", json!({})).await;
     let entered = enter(&mut mia, &open.path, "Mia").await;
     assert_eq!(entered.status, StatusCode::SEE_OTHER);

@@ -1,18 +1,18 @@
-//! The recorders' door: by where they are, and for no page of others.
+//! Recorders: identified by address, without access for cross-origin pages.
 
 use devkit::meeting::RequestKind;
 use http::{StatusCode, header};
 
 use super::CREATE;
-use crate::support::site::{Site, Wishes};
+use crate::support::site::{Site, SiteOptions};
 
 #[tokio::test]
-async fn no_page_of_others_uses_the_recorders_door() {
-    let site = Site::with(Wishes {
-        rules: "[[room]]\nmatch = \"*\"\nenter = \"closed\"\n",
-        listen: "recorders = [\"127.0.0.1/32\"]",
-        ..Wishes::default()
-    });
+async fn cross_origin_pages_get_no_recorder_access() {
+    let site = Site::with(
+        SiteOptions::default()
+            .rules("[[room]]\nmatch = \"*\"\nenter = \"closed\"\n")
+            .listen("recorders = [\"127.0.0.1/32\"]"),
+    );
     let site = site.await;
     let mut recorder = site.browser();
     for origin in ["https://evil.test", "null"] {
@@ -30,7 +30,7 @@ async fn no_page_of_others_uses_the_recorders_door() {
         None,
         "nothing reached the meeting"
     );
-    // The stand-in for Prosody takes nobody without a token; what counts is what reaches it.
+    // The stand-in for Prosody refuses connections without a token, so check what it received.
     let _ = recorder.socket("room=x").await;
     let _ = recorder.bosh("room=x", CREATE).await;
     assert_eq!(untouched(RequestKind::WebSocket), Some(false));

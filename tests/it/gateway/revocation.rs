@@ -1,4 +1,5 @@
-//! Whoever is signed out loses sockets and streams at once; nobody else does.
+//! Revocation: sign-out, back-channel logout, operator and expiry close connections within a
+//! second.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +11,13 @@ use tokio_tungstenite::tungstenite::Message;
 use super::{CREATE, sid_of};
 use crate::support::{
     browser::{Browser, Socket, encode},
-    site::{CLIENT_ID, ORIGIN, Site, Wishes},
+    site::{CLIENT_ID, ORIGIN, Site, SiteOptions},
 };
 
-/// What invariant 7 allows.
+/// The promised time from a revocation to the close.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// The close code that ends a socket, within a second.
+/// The close code of a WebSocket that closes within [`AT_ONCE`].
 pub(super) async fn closed_with(socket: &mut Socket) -> u16 {
     let closing = async {
         loop {
@@ -32,7 +33,7 @@ pub(super) async fn closed_with(socket: &mut Socket) -> u16 {
         .expect("closed within a second")
 }
 
-/// A BOSH session with a long poll under way.
+/// Creates a BOSH session and starts a long poll.
 async fn polling(mut browser: Browser) -> tokio::task::JoinHandle<String> {
     let created = browser.bosh("room=x", CREATE).await;
     let sid = sid_of(&created.text()).to_owned();
@@ -41,7 +42,7 @@ async fn polling(mut browser: Browser) -> tokio::task::JoinHandle<String> {
 }
 
 #[tokio::test]
-async fn signing_out_ends_sockets_and_polls_of_this_session_only() {
+async fn sign_out_closes_websockets_and_polls_of_that_session_only() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let mut other_device = site.signed_in("max").await;
@@ -63,12 +64,12 @@ async fn signing_out_ends_sockets_and_polls_of_this_session_only() {
     assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
     assert!(answer.contains("type='terminate'"), "{answer}");
 
-    // The session's cookie opens nothing more.
+    // The session's cookie is refused.
     assert_eq!(
         max.socket("room=x").await.unwrap_err(),
         StatusCode::FORBIDDEN
     );
-    // The others go on: both sockets answer a ping of WebSocket.
+    // Other sessions continue: both WebSockets answer a ping.
     for socket in [&mut of_other_device, &mut of_mia] {
         let ping = Message::Ping(Bytes::from_static(b"?"));
         futures_util::SinkExt::send(socket, ping).await.unwrap();
@@ -91,12 +92,12 @@ async fn signing_out_ends_sockets_and_polls_of_this_session_only() {
 }
 
 #[tokio::test]
-async fn a_stream_between_two_requests_ends_at_prosody() {
+async fn revoking_an_idle_bosh_stream_terminates_it_at_prosody() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let created = max.bosh("room=x", CREATE).await;
     let sid = sid_of(&created.text()).to_owned();
-    // Answered at once, and no other request follows.
+    // Answered at once; no further request follows.
     let auth = format!(
         "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'>\
          <auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/></body>"
@@ -110,7 +111,7 @@ async fn a_stream_between_two_requests_ends_at_prosody() {
 }
 
 #[tokio::test]
-async fn an_operator_ends_what_somebody_has_open() {
+async fn an_operators_revocation_closes_all_connections_of_the_subject() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let mut socket = max.socket("room=x").await.unwrap();
@@ -151,7 +152,7 @@ async fn an_operator_ends_what_somebody_has_open() {
 }
 
 #[tokio::test]
-async fn the_provider_can_end_all_sessions_of_a_person() {
+async fn back_channel_logout_closes_all_sessions_of_the_subject() {
     let site = Site::start().await.ready().await;
     let mut devices = [site.signed_in("max").await, site.signed_in("max").await];
     let mut sockets = Vec::new();
@@ -197,18 +198,16 @@ async fn the_provider_can_end_all_sessions_of_a_person() {
         "a replay"
     );
     assert!(mia.socket("room=x").await.is_ok());
-    // Who signs in anew is welcome; the clock shows a later second by then.
-    site.hand.advance(Duration::from_secs(1));
+    // A new sign-in works from the next second on, the precision of `iat`.
+    site.clock_control.advance(Duration::from_secs(1));
     assert!(site.signed_in("max").await.socket("room=x").await.is_ok());
 }
 
 #[tokio::test]
-async fn the_provider_names_people_by_its_own_id_whatever_rules_go_by() {
-    let wishes = Wishes {
-        rules: "[oidc.claims]\nid = \"email\"\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n",
-        ..Wishes::default()
-    };
-    let site = Site::with(wishes).await.ready().await;
+async fn back_channel_logout_uses_sub_even_with_another_id_claim() {
+    let options = SiteOptions::default()
+        .rules("[oidc.claims]\nid = \"email\"\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n");
+    let site = Site::with(options).await.ready().await;
     let mut max = site.signed_in("max").await;
     let mut socket = max.socket("room=x").await.unwrap();
     let token = site.provider.logout_token(CLIENT_ID, Some("max"), None);
@@ -225,15 +224,12 @@ async fn the_provider_names_people_by_its_own_id_whatever_rules_go_by() {
 }
 
 #[tokio::test]
-async fn a_session_ends_when_its_time_is_over() {
-    let wishes = Wishes {
-        session: "idle = \"1h\"\nabsolute = \"2h\"",
-        ..Wishes::default()
-    };
-    let site = Site::with(wishes).await.ready().await;
+async fn an_idle_session_expires() {
+    let options = SiteOptions::default().session("idle = \"1h\"\nabsolute = \"2h\"");
+    let site = Site::with(options).await.ready().await;
     let mut browser = site.signed_in("max").await;
     assert!(browser.socket("room=x").await.is_ok());
-    site.hand.advance(Duration::from_mins(61));
+    site.clock_control.advance(Duration::from_mins(61));
     assert_eq!(
         browser.socket("room=x").await.unwrap_err(),
         StatusCode::FORBIDDEN
@@ -242,15 +238,12 @@ async fn a_session_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_socket_ends_with_its_session() {
-    // Two seconds of the real clock: sockets wait for their end by the runtime's timer.
-    let wishes = Wishes {
-        session: "idle = \"1m\"\nabsolute = \"1m\"",
-        ..Wishes::default()
-    };
-    let site = Site::with(wishes).await.ready().await;
+async fn a_websocket_closes_when_its_session_expires() {
+    // Takes one second of real time: WebSockets expire by the runtime's timer.
+    let options = SiteOptions::default().session("idle = \"1m\"\nabsolute = \"1m\"");
+    let site = Site::with(options).await.ready().await;
     let mut browser = site.signed_in("max").await;
-    site.hand.advance(Duration::from_secs(59));
+    site.clock_control.advance(Duration::from_secs(59));
     let mut socket = browser.socket("room=x").await.unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(3), async {
         loop {
@@ -265,7 +258,7 @@ async fn a_socket_ends_with_its_session() {
 }
 
 #[tokio::test]
-async fn a_bosh_session_belongs_to_its_person_and_room() {
+async fn a_bosh_session_is_bound_to_its_owner_and_room() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let created = max.bosh("room=x", CREATE).await;

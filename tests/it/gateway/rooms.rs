@@ -1,4 +1,4 @@
-//! One room for each token, and never all of them.
+//! A backend token names one room, never the wildcard.
 
 use devkit::meeting::RequestKind;
 use http::StatusCode;
@@ -7,10 +7,10 @@ use super::CREATE;
 use crate::support::site::Site;
 
 #[tokio::test]
-async fn no_spelling_of_a_room_is_a_token_for_every_room() {
+async fn no_spelling_of_a_room_name_becomes_a_wildcard() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
-    // Prosody takes the claim `*` for any room (`verify_room`).
+    // Prosody accepts the claim `*` for any room (`verify_room`).
     for room in ["*", "%2A", "%252A", "%252a", "%EF%BC%8A", "%EF%B9%A1"] {
         let query = format!("room={room}");
         let answer = max.bosh(&query, CREATE).await;

@@ -1,4 +1,4 @@
-//! What opens a room is in no log, at any level, and in no metric.
+//! Secrets appear in no log line, at any level, and in no metric.
 
 use http::header;
 use serde_json::json;
@@ -7,19 +7,16 @@ use super::{CREATE, handoff::handoff, links::enter};
 use crate::support::{
     logs::Logs,
     school::{self, Link},
-    site::{Site, Wishes},
+    site::{Site, SiteOptions},
 };
 
 #[tokio::test]
-async fn links_tokens_and_passes_are_told_to_nobody() {
+async fn links_tokens_and_passes_are_never_logged() {
     let logs = Logs::keep();
-    let site = Site::with(Wishes {
-        rules: school::RULES,
-        ..Wishes::default()
-    });
+    let site = Site::with(SiteOptions::default().rules(school::RULES));
     let site = site.await.ready().await;
     let mut secrets = Vec::new();
-    // A link: opened, used, used up.
+    // A link: opened, used, and refused.
     let link = Link::make(&site, "host", json!({"uses": 1})).await;
     let mut mia = site.browser();
     enter(&mut mia, &link.path, "Mia").await;
@@ -32,7 +29,7 @@ async fn links_tokens_and_passes_are_told_to_nobody() {
             .map(|(_, token)| token.to_owned()),
     );
     secrets.extend(mia.cookie_values());
-    // A handoff: used, and refused.
+    // A handoff token: used, and refused.
     let mut max = site.signed_in("max").await;
     let token = handoff(&mut max, "x").await;
     let query = format!("room=x&token={token}");
@@ -43,7 +40,7 @@ async fn links_tokens_and_passes_are_told_to_nobody() {
     }
     secrets.push(token);
     secrets.extend(max.cookie_values());
-    // What reached the meeting.
+    // Secrets in requests to the meeting.
     for request in site.meeting.received() {
         let token = request.headers.get(header::AUTHORIZATION);
         let token = token.and_then(|value| value.to_str().ok());

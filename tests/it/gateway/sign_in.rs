@@ -1,4 +1,4 @@
-//! Signing in: from a room to the provider and back to the same room.
+//! Sign-in and sign-out: from a room to the provider and back to the same room.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use http::{StatusCode, header};
 
 use crate::support::{
     browser::encode,
-    site::{ORIGIN, Site, Wishes},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
 #[tokio::test]
-async fn a_room_leads_to_the_provider_once_and_back_to_itself() {
+async fn a_room_page_redirects_to_the_provider_once_and_back() {
     let site = Site::start().await.ready().await;
     let mut browser = site.browser();
     let url = format!("{ORIGIN}/acme/Team%20Call%C3%A9?lang=de#config.startWithAudioMuted=true");
     let page = browser.follow(url.parse().unwrap()).await;
     assert_eq!(page.status, StatusCode::OK);
     assert_eq!(page.url.fragment(), Some("config.startWithAudioMuted=true"));
-    let back = browser.finish("hanna", &page.way_on()).await;
+    let back = browser.finish("hanna", &page.authorization_url()).await;
     assert_eq!(
         back.url.as_str(),
         &format!("{ORIGIN}/acme/Team%20Call%C3%A9?lang=de")
@@ -30,11 +30,11 @@ async fn a_room_leads_to_the_provider_once_and_back_to_itself() {
     );
     assert!(!text.contains(browser.cookie("__Host-gateway-session").unwrap()));
     assert_eq!(back.headers[header::CACHE_CONTROL], "no-store");
-    // No second trip: the session is known.
+    // The session exists, so there is no second redirect.
     assert_eq!(browser.navigate("/other").await.url.path(), "/other");
 }
 
-/// Every order of ten tabs would be 3,628,800; these are chosen to differ in who is first and last.
+/// Ten tabs have 3,628,800 orders; these differ in the first and last.
 const ORDERS: &[[usize; 10]] = &[
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     [9, 8, 7, 6, 5, 4, 3, 2, 1, 0],
@@ -45,7 +45,7 @@ const ORDERS: &[[usize; 10]] = &[
 ];
 
 #[tokio::test]
-async fn ten_tabs_sign_in_at_once_in_any_order_and_each_lands_on_its_room() {
+async fn ten_parallel_sign_ins_each_return_to_their_room() {
     let site = Site::start().await.ready().await;
     for order in ORDERS {
         let mut browser = site.browser();
@@ -62,7 +62,7 @@ async fn ten_tabs_sign_in_at_once_in_any_order_and_each_lands_on_its_room() {
 }
 
 #[tokio::test]
-async fn an_abandoned_tab_harms_none() {
+async fn an_abandoned_sign_in_does_not_affect_others() {
     let site = Site::start().await.ready().await;
     for abandoned in 0..10 {
         let mut browser = site.browser();
@@ -78,7 +78,7 @@ async fn an_abandoned_tab_harms_none() {
 }
 
 #[tokio::test]
-async fn an_answer_counts_once_and_only_in_its_own_browser() {
+async fn a_callback_works_once_and_in_its_own_browser() {
     let site = Site::start().await.ready().await;
     let mut mine = site.browser();
     let way = mine.begin("/room").await;
@@ -94,24 +94,24 @@ async fn an_answer_counts_once_and_only_in_its_own_browser() {
 
     let page = mine.finish("hanna", &way).await;
     assert_eq!(page.url.path(), "/room");
-    // The callback's address once more, as after going back: the person is in already.
+    // The same callback again, as after going back, with a session.
     let again = mine.navigate("/_gateway/callback?state=x.y&code=z").await;
     assert_eq!(again.url.path(), "/");
 }
 
 #[tokio::test]
-async fn a_tab_that_took_too_long_does_not_matter_to_somebody_who_is_in() {
+async fn an_expired_callback_leaves_an_existing_session_untouched() {
     let site = Site::start().await.ready().await;
     let mut browser = site.browser();
     let slow = browser.begin("/room").await;
     browser.sign_in("max", "/robots.txt").await;
-    site.hand.advance(Duration::from_mins(16));
+    site.clock_control.advance(Duration::from_mins(16));
     let page = browser.finish("max", &slow).await;
     assert_eq!((page.status, page.url.path()), (StatusCode::OK, "/"));
 }
 
 #[tokio::test]
-async fn callbacks_that_make_no_sense_are_refused_with_a_page() {
+async fn invalid_callbacks_are_refused_with_a_page() {
     let site = Site::start().await.ready().await;
     for query in [
         "",
@@ -131,7 +131,7 @@ async fn callbacks_that_make_no_sense_are_refused_with_a_page() {
 }
 
 #[tokio::test]
-async fn nobody_is_sent_elsewhere() {
+async fn return_addresses_of_other_sites_are_ignored() {
     let site = Site::start().await.ready().await;
     for target in [
         "https://evil.test",
@@ -151,27 +151,27 @@ async fn nobody_is_sent_elsewhere() {
 }
 
 #[tokio::test]
-async fn signing_out_ends_here_and_at_the_provider() {
+async fn sign_out_ends_the_session_here_and_at_the_provider() {
     let site = Site::start().await.ready().await;
     let mut browser = site.signed_in("hanna").await;
     let before = browser.clone();
     let page = browser.navigate("/_gateway/logout").await;
     assert_eq!(page.url.path(), "/_gateway/signed-out");
     assert!(browser.cookie("__Host-gateway-session").is_none());
-    // The cookie, kept by somebody, is worth nothing any more.
+    // A copy of the cookie is refused.
     let mut replayed = before;
     assert_eq!(
         replayed.navigate("/room").await.url.path(),
         "/_gateway/login"
     );
-    // The provider asks again, too: its own session is gone.
+    // The provider's own session has ended as well.
     let way = browser.begin("/room").await;
     let page = browser.follow(way).await;
     assert_ne!(page.url.host_str(), Some("meet.example.org"));
 }
 
 #[tokio::test]
-async fn pages_of_others_sign_nobody_out() {
+async fn cross_site_requests_cannot_sign_out() {
     let site = Site::start().await.ready().await;
     let mut browser = site.signed_in("hanna").await;
     let url = format!("{ORIGIN}/_gateway/logout").parse().unwrap();
@@ -187,12 +187,9 @@ async fn pages_of_others_sign_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_down_keeps_nobody_from_what_needs_no_sign_in() {
-    let wishes = Wishes {
-        issuer: Some("http://127.0.0.1:9/realms/main"),
-        ..Wishes::default()
-    };
-    let site = Site::with(wishes).await;
+async fn with_the_provider_down_public_files_are_served() {
+    let options = SiteOptions::default().issuer("http://127.0.0.1:9/realms/main");
+    let site = Site::with(options).await;
     let (status, readiness) = site.readiness().await;
     assert_eq!(status, StatusCode::OK, "a balancer has no better replica");
     assert_eq!(readiness["status"], "degraded");

@@ -1,4 +1,4 @@
-//! Stopping: not ready, polls answered, sockets closed with 1001 one after another, and then an end.
+//! Draining: `/readyz` fails, polls are answered, WebSockets are closed one by one with 1001.
 
 use std::time::{Duration, Instant};
 
@@ -10,19 +10,16 @@ use url::Url;
 
 use super::{CREATE, sid_of};
 use crate::support::{
-    browser::{Line, Socket},
-    site::{ORIGIN, Site, Wishes},
+    browser::{KeepAliveClient, Socket},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
 async fn site(listen: &str) -> Site {
-    let wishes = Wishes {
-        listen,
-        ..Wishes::default()
-    };
-    Site::with(wishes).await.ready().await
+    let options = SiteOptions::default().listen(listen);
+    Site::with(options).await.ready().await
 }
 
-/// The code that a socket is closed with.
+/// The close code of a WebSocket.
 async fn closed(socket: &mut Socket) -> u16 {
     let closing = async {
         loop {
@@ -38,7 +35,7 @@ async fn closed(socket: &mut Socket) -> u16 {
 }
 
 #[tokio::test]
-async fn a_stop_finishes_what_is_under_way_and_closes_sockets() {
+async fn stopping_answers_in_flight_polls_and_closes_websockets() {
     let site = site("drain_delay = \"1s\"\ndrain_window = \"1s\"").await;
     let mut max = site.signed_in("max").await;
     let mut socket = max.socket("room=x").await.unwrap();
@@ -73,7 +70,7 @@ async fn a_stop_finishes_what_is_under_way_and_closes_sockets() {
         metrics.text().contains("\njitsi_auth_gateway_ready 0\n"),
         "{metrics:?}"
     );
-    // Balancers have not noticed yet.
+    // Load balancers have not noticed yet, so connections are accepted.
     for _ in 0..3 {
         let page = probe.navigate("/config.js").await;
         assert_eq!(page.status, StatusCode::OK, "{page:?}");
@@ -93,18 +90,18 @@ async fn a_stop_finishes_what_is_under_way_and_closes_sockets() {
 }
 
 #[tokio::test]
-async fn sockets_are_closed_one_after_another_and_meanwhile_requests_are_answered() {
+async fn draining_closes_websockets_one_by_one_and_still_answers_requests() {
     let site = site("drain_window = \"2s\"").await;
     let mut max = site.signed_in("max").await;
     let mut sockets = Vec::new();
     for _ in 0..8 {
         sockets.push(max.socket("room=x").await.unwrap());
     }
-    let mut line = Line::new(max.clone());
+    let mut line = KeepAliveClient::new(max.clone());
     let url = Url::parse(&format!("{ORIGIN}/config.js")).unwrap();
     let kept = line.send(Method::GET, &url, &HeaderMap::new()).await;
     assert_eq!(kept.headers.get(header::CONNECTION), None);
-    let mut idle = Line::new(max.clone());
+    let mut idle = KeepAliveClient::new(max.clone());
     idle.send(Method::GET, &url, &HeaderMap::new()).await;
     let gone = site.running.addresses.https.unwrap();
 
@@ -118,7 +115,7 @@ async fn sockets_are_closed_one_after_another_and_meanwhile_requests_are_answere
     };
     let closing = tokio::time::timeout(Duration::from_secs(10), closing).await;
     closing.expect("it listens no more");
-    // On the connection that is there, though no other would be taken.
+    // On the existing connection; new ones are refused.
     let last = line.send(Method::GET, &url, &HeaderMap::new()).await;
     assert_eq!(last.status, StatusCode::OK);
     assert_eq!(last.headers.get(header::CONNECTION).unwrap(), "close");
@@ -130,12 +127,12 @@ async fn sockets_are_closed_one_after_another_and_meanwhile_requests_are_answere
     .await;
     let mut sorted = times.clone();
     sorted.sort();
-    // Two workers with about four each: every 250 ms one. A busy machine makes it later, never sooner.
+    // Two workers close about four each, one per 250 ms. Load can delay this, never advance it.
     let pause = Duration::from_millis(250);
     for (position, time) in (0u32..).zip(&sorted) {
         assert!(*time + pause >= pause * position, "{sorted:?}");
     }
-    // Nor is a connection waited for on which nobody asks anything.
+    // An idle connection does not delay the stop.
     tokio::time::timeout(Duration::from_secs(10), stopping)
         .await
         .unwrap()
@@ -144,13 +141,11 @@ async fn sockets_are_closed_one_after_another_and_meanwhile_requests_are_answere
 }
 
 #[tokio::test]
-async fn who_listens_is_sent_elsewhere_at_once() {
-    let wishes = Wishes {
-        jaas: true,
-        listen: "drain_delay = \"0s\"\ndrain_window = \"0s\"",
-        ..Wishes::default()
-    };
-    let site = Site::with(wishes).await.ready().await;
+async fn event_streams_close_when_the_gateway_stops() {
+    let options = SiteOptions::default()
+        .jaas()
+        .listen("drain_delay = \"0s\"\ndrain_window = \"0s\"");
+    let site = Site::with(options).await.ready().await;
     let max = site.signed_in("max").await;
     let mut events = max.listen("/_gateway/events?room=x&call=1").await;
     assert!(events.next().await.is_some());
@@ -164,7 +159,7 @@ async fn who_listens_is_sent_elsewhere_at_once() {
 }
 
 #[tokio::test]
-async fn who_is_in_a_hurry_does_not_wait_and_still_says_good_bye() {
+async fn a_second_signal_skips_the_drain_and_still_closes_websockets() {
     let site = site("drain_delay = \"10m\"\ndrain_window = \"10s\"").await;
     let mut max = site.signed_in("max").await;
     let mut socket = max.socket("room=x").await.unwrap();

@@ -11,7 +11,7 @@ use super::CREATE;
 use crate::support::{
     logs::Logs,
     school,
-    site::{ORIGIN, Site, Wishes},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
 /// A request of a stranger: no cookie, key or token of this site.
@@ -124,10 +124,7 @@ fn requests_of_strangers_write_nothing_above_debug() {
 #[ignore = "run by requests_of_strangers_write_nothing_above_debug"]
 async fn alone() {
     let logs = Logs::keep();
-    let site = Site::with(Wishes {
-        rules: school::RULES,
-        ..Wishes::default()
-    });
+    let site = Site::with(SiteOptions::default().rules(school::RULES));
     let site = site.await.ready().await;
     let loud = || -> Vec<String> {
         let text = logs.text();

@@ -1,4 +1,4 @@
-//! TLS and HTTP versions at the front door.
+//! TLS and HTTP versions of client connections.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How long people may stay, when they may come, and how many.
+//! Limits of visits: duration, opening times, number of occupants.
 
 use std::time::Duration;
 
@@ -11,23 +11,22 @@ use tokio_tungstenite::tungstenite::Message;
 use super::{CREATE, revocation::closed_with, sid_of};
 use crate::support::{
     logs::Logs,
-    site::{ORIGIN, Site, Wishes},
+    site::{ORIGIN, Site, SiteOptions},
 };
 
 #[tokio::test]
-async fn a_visit_lasts_as_long_as_the_rule_says_over_bosh_too() {
-    let site = Site::with(Wishes {
-        rules: "[[room]]\nmatch = \"short\"\nenter = \"member\"\nlifetime = \"10m\"\n\
+async fn a_visit_over_bosh_ends_after_the_lifetime_of_its_rule() {
+    let site = Site::with(SiteOptions::default().rules(
+        "[[room]]\nmatch = \"short\"\nenter = \"member\"\nlifetime = \"10m\"\n\
                 [[room]]\nmatch = \"*\"\nenter = \"member\"\n",
-        ..Wishes::default()
-    });
+    ));
     let site = site.await.ready().await;
     let mut max = site.signed_in("max").await;
     for (room, ends) in [("short", true), ("long", false)] {
         let query = format!("room={room}");
         let created = max.bosh(&query, CREATE).await.text();
         let sid = sid_of(&created).to_owned();
-        site.hand.advance(Duration::from_mins(11));
+        site.clock_control.advance(Duration::from_mins(11));
         let bye = format!(
             "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}' type='terminate'/>"
         );
@@ -35,7 +34,7 @@ async fn a_visit_lasts_as_long_as_the_rule_says_over_bosh_too() {
         let cut = answer.contains("policy-violation");
         assert_eq!(cut, ends, "{room}: {answer}");
     }
-    // The next visit has its whole time again.
+    // A new visit has the full lifetime.
     let again = max.bosh("room=short", CREATE).await.text();
     assert!(again.contains("sid="), "{again}");
     let metrics = site.metrics().await;
@@ -46,15 +45,17 @@ async fn a_visit_lasts_as_long_as_the_rule_says_over_bosh_too() {
 }
 
 #[tokio::test]
-async fn rooms_open_and_close_at_their_time() {
+async fn rooms_open_and_close_at_the_configured_times() {
     let opens = Timestamp::parse("2027-01-15T08:00Z").unwrap();
-    let clock = Clock::manual(opens.before(Duration::from_mins(1)));
-    let site = Site::with(Wishes {
-        rules: "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"anyone\"\n\
+    let (clock, clock_control) = Clock::manual(opens.before(Duration::from_mins(1)));
+    let site = Site::with(
+        SiteOptions::default()
+            .rules(
+                "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"anyone\"\n\
                 opens = \"2027-01-15T08:00:00Z\"\ncloses = \"2027-01-15T09:00:00Z\"\n",
-        clock: Some(clock),
-        ..Wishes::default()
-    });
+            )
+            .clock(clock, clock_control),
+    );
     let site = site.await.ready().await;
     let mut somebody = site.browser();
     let early = somebody.navigate("/x").await;
@@ -67,15 +68,15 @@ async fn rooms_open_and_close_at_their_time() {
             .text()
             .contains("policy-violation")
     );
-    site.hand.advance(Duration::from_mins(1));
-    // A choice: sign in, or say a name.
+    site.clock_control.advance(Duration::from_mins(1));
+    // The page offers a sign-in and a form for the display name.
     let open = somebody.navigate("/x").await;
     assert_eq!(open.status, StatusCode::OK);
     assert!(open.text().contains("/_gateway/join"), "{open:?}");
     let stream = somebody.bosh("room=x", CREATE).await.text();
     let sid = sid_of(&stream).to_owned();
-    site.hand.advance(Duration::from_hours(1));
-    // Whoever is in stays in, as over WebSocket.
+    site.clock_control.advance(Duration::from_hours(1));
+    // An open stream continues, as over WebSocket.
     let bye = format!(
         "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}' type='terminate'/>"
     );
@@ -94,11 +95,10 @@ async fn rooms_open_and_close_at_their_time() {
 
 #[tokio::test]
 async fn a_full_room_takes_moderators_only() {
-    let site = Site::with(Wishes {
-        rules: "[[room]]\nmatch = \"*\"\nenter = \"member\"\nmax_people = 1\n\
+    let site = Site::with(SiteOptions::default().rules(
+        "[[room]]\nmatch = \"*\"\nenter = \"member\"\nmax_people = 1\n\
                 moderators = [\"group:staff\"]\n",
-        ..Wishes::default()
-    });
+    ));
     let site = site.await.ready().await;
     let mut max = site.signed_in("max").await;
     let mut mia = site.signed_in("mia").await;
@@ -113,7 +113,7 @@ async fn a_full_room_takes_moderators_only() {
         StatusCode::FORBIDDEN
     );
     assert!(mia.socket("room=y").await.is_ok());
-    // Whoever is in may come again, and the moderator finds a place.
+    // An occupant may reconnect, and a moderator is admitted.
     assert_eq!(max.navigate("/x").await.status, StatusCode::OK);
     assert!(max.socket("room=x").await.is_ok());
     assert!(hanna.socket("room=x").await.is_ok());
@@ -121,7 +121,7 @@ async fn a_full_room_takes_moderators_only() {
 }
 
 #[tokio::test]
-async fn what_is_typed_leads_to_rooms_of_this_site_only() {
+async fn typed_addresses_lead_to_rooms_of_this_site_only() {
     let site = Site::start().await.ready().await;
     let mut somebody = site.browser();
     let mode = (
@@ -153,7 +153,7 @@ async fn what_is_typed_leads_to_rooms_of_this_site_only() {
         ("https://meet.example.org/\\evil.example", None),
         ("//evil.example/x", None),
         ("javascript:alert(1)", Some("/javascriptalert1")),
-        // What is something else than a room is no room's name.
+        // Reserved paths are no room names.
         ("_gateway/logout", None),
         ("_gateway", None),
         ("config.js", None),
@@ -168,12 +168,11 @@ async fn what_is_typed_leads_to_rooms_of_this_site_only() {
 }
 
 #[tokio::test]
-async fn whoever_is_in_a_room_that_got_fuller_stays_in_over_bosh() {
-    let site = Site::with(Wishes {
-        rules: "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"anyone\"\n\
+async fn occupants_of_an_overfull_room_keep_their_bosh_stream() {
+    let site = Site::with(SiteOptions::default().rules(
+        "[[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"anyone\"\n\
                 max_people = 2\nmoderators = [\"group:staff\"]\n",
-        ..Wishes::default()
-    });
+    ));
     let site = site.await.ready().await;
     let mut max = site.signed_in("max").await;
     let mut app = site.browser();
@@ -197,7 +196,7 @@ async fn whoever_is_in_a_room_that_got_fuller_stays_in_over_bosh() {
     .await;
     let late = mia.bosh("room=x", CREATE).await.text();
     assert!(late.contains("policy-violation"), "{late}");
-    // Three are there now, and two at most could come in.
+    // Three occupants, with `max_people = 2`.
     let goes_on = max.bosh("room=x", &auth(101, &own)).await.text();
     assert!(goes_on.contains("success"), "{goes_on}");
     let bye = |sid: &str| {
@@ -210,22 +209,21 @@ async fn whoever_is_in_a_room_that_got_fuller_stays_in_over_bosh() {
 }
 
 #[tokio::test]
-async fn an_app_that_comes_with_nothing_stays_no_longer_than_guests_do() {
+async fn an_app_without_credentials_is_bound_by_the_guest_lifetime() {
     let logs = Logs::keep();
-    let site = Site::with(Wishes {
-        rules: "[guests]\nlifetime = \"1h\"\n\
+    let site = Site::with(SiteOptions::default().rules(
+        "[guests]\nlifetime = \"1h\"\n\
                 [[room]]\nmatch = \"*\"\nenter = \"guest\"\nstart = \"anyone\"\n",
-        ..Wishes::default()
-    });
+    ));
     let site = site.await;
     let mut app = site.browser();
     let created = app.bosh_of_app("room=x", CREATE).await.text();
     let sid = sid_of(&created).to_owned();
-    site.hand.advance(Duration::from_mins(61));
+    site.clock_control.advance(Duration::from_mins(61));
     let poll = format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
     let answer = app.bosh_of_app("room=x", &poll).await.text();
     assert!(answer.contains("policy-violation"), "{answer}");
-    // At Prosody its own id is all that it takes to be somebody.
+    // Prosody's own BOSH id is a credential, so no log line may contain it.
     let (own, _) = sid.split_once('.').unwrap();
     let lines = logs.lines_with(own);
     let ours = |line: &&String| line.contains("audit");
@@ -233,16 +231,18 @@ async fn an_app_that_comes_with_nothing_stays_no_longer_than_guests_do() {
 }
 
 #[tokio::test]
-async fn new_rules_put_out_whom_they_refuse_and_nobody_else() {
-    let site = Site::with(Wishes {
-        rules: "[[room]]\nmatch = \"*\"\nenter = [\"member\", \"guest\"]\nstart = \"anyone\"\n",
-        ..Wishes::default()
-    });
+async fn reloaded_rules_disconnect_only_those_they_refuse() {
+    let site =
+        Site::with(SiteOptions::default().rules(
+            "[[room]]\nmatch = \"*\"\nenter = [\"member\", \"guest\"]\nstart = \"anyone\"\n",
+        ));
     let site = site.await.ready().await;
     let mut max = site.signed_in("max").await;
     let mut of_max = max.socket("room=x").await.unwrap();
     let mut guest = site.browser().socket("room=x").await.unwrap();
-    site.reload("[\"member\", \"guest\"]", "[\"member\"]");
+    site.reload(|configuration| {
+        configuration["room"][0]["enter"] = "member".into();
+    });
     assert_eq!(closed_with(&mut guest).await, 1008);
     let ping = Message::Ping(Bytes::from_static(b"?"));
     of_max.send(ping).await.unwrap();

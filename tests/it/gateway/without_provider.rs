@@ -1,5 +1,4 @@
-//! Deployments in which nobody has an account: open rooms, and people whom another system vouches
-//! for.
+//! Deployments without `[oidc]`: open rooms and integrations.
 
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -7,19 +6,14 @@ use serde_json::json;
 use super::CREATE;
 use crate::support::{
     school::{self, Link},
-    site::{Site, Wishes},
+    site::{Site, SiteOptions},
 };
 
 const OPEN: &str = "[[room]]\nmatch = \"named-*\"\nenter = \"guest\"\nstart = \"anyone\"\n\
                     [[room]]\nmatch = \"*\"\nenter = \"open\"\n";
 
 async fn site(rules: &str) -> Site {
-    Site::with(Wishes {
-        rules,
-        oidc: false,
-        ..Wishes::default()
-    })
-    .await
+    Site::with(SiteOptions::default().rules(rules).without_provider()).await
 }
 
 #[tokio::test]
@@ -33,7 +27,7 @@ async fn open_rooms_need_no_provider() {
     let mut somebody = site.browser();
     let page = somebody.navigate("/tea").await;
     assert_eq!(page.status, StatusCode::OK, "{page:?}");
-    // Jitsi's page does not offer what there is not.
+    // Jitsi's page offers no sign-in.
     assert!(
         page.text().contains(r#"delete config["tokenAuthUrl"]"#),
         "{page:?}"
@@ -49,7 +43,7 @@ async fn open_rooms_need_no_provider() {
 }
 
 #[tokio::test]
-async fn no_page_leads_to_where_nobody_signs_in() {
+async fn without_a_provider_no_page_links_to_sign_in() {
     let site = site(OPEN).await;
     let mut somebody = site.browser();
     for path in ["/", "/named-tea"] {
@@ -75,7 +69,7 @@ async fn no_page_leads_to_where_nobody_signs_in() {
         .send(Method::POST, &logout, http::HeaderMap::new(), "".into())
         .await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND, "{answer:?}");
-    // Whoever is in can also go: the pass ends.
+    // Sign-out ends the pass.
     let fields = [("room", "named-tea"), ("name", "Tea")];
     somebody.submit("/_gateway/join", &fields).await;
     assert_eq!(somebody.cookie_values().len(), 1);
@@ -85,7 +79,7 @@ async fn no_page_leads_to_where_nobody_signs_in() {
 }
 
 #[tokio::test]
-async fn another_system_alone_decides_who_is_known() {
+async fn without_a_provider_integrations_identify_people() {
     let site = site(&school::RULES.replace("\"guest\"", "\"link\"")).await;
     let mut stranger = site.browser();
     let refused = stranger.navigate("/school-7b").await;

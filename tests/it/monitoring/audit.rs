@@ -1,4 +1,4 @@
-//! The audit lines are those that `docs/logs.md` describes, in the program and in what it writes.
+//! Audit lines match `docs/logs.md`, in the source and in the output.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,13 +11,13 @@ use serde_json::Value;
 use super::{after_some_traffic, repository};
 use crate::support::logs::Logs;
 
-/// What the subscriber adds.
+/// Fields that the subscriber adds.
 const OF_EVERY_LINE: [&str; 3] = ["timestamp", "level", "target"];
 
 type Events = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
-fn every_audit_event_and_field_is_documented_and_the_other_way_round() {
+fn audit_events_and_fields_match_the_documentation() {
     let (written, documented) = (in_the_source(), documented());
     assert!(written.len() > 10, "{written:?}");
     assert_eq!(written, documented, "source, then docs/logs.md");
@@ -87,7 +87,7 @@ fn documented() -> Events {
         .collect()
 }
 
-/// Events and their fields, from the calls that write them.
+/// Events and their fields, from the source.
 fn in_the_source() -> Events {
     let text = repository("src/proxy/src/audit.rs");
     let calls = text.split("target: \"audit\",").skip(1);

@@ -78,7 +78,7 @@ async fn a_sign_in_with_a_bosh_session_and_a_websocket_is_counted() {
         ) > 3
     );
     drop(socket);
-    site.hand.advance(Duration::from_hours(2));
+    site.clock_control.advance(Duration::from_hours(2));
     max.navigate("/x").await;
     counted(&site, "jitsi_auth_gateway_session_renewals_total", 1).await;
 }
@@ -119,8 +119,9 @@ async fn unreachable_upstreams_are_counted() {
     let mut max = site.signed_in("max").await;
     let failures = "jitsi_auth_gateway_upstream_failures_total";
     for (upstream, times) in [("web", 1), ("xmpp", 2)] {
-        let before = format!("\n{upstream} = \"");
-        site.reload(&before, &format!("{before}http://127.0.0.1:9\" # \""));
+        site.reload(|configuration| {
+            configuration["upstream"][upstream] = "http://127.0.0.1:9".into();
+        });
         if upstream == "web" {
             max.navigate("/x").await;
         } else {
@@ -159,7 +160,7 @@ async fn reloads_are_counted_by_outcome() {
         "{ready}"
     );
     assert_eq!(hash().await, before);
-    site.reload("enter = \"member\"", "enter = \"closed\"");
+    site.reload(|configuration| configuration["room"][0]["enter"] = "closed".into());
     counted(
         &site,
         "jitsi_auth_gateway_config_reloads_total{outcome=\"ok\"",

@@ -86,7 +86,7 @@ async fn a_private_authority_is_trusted_only_if_configured() {
 
 #[tokio::test]
 async fn requests_go_through_the_configured_proxy_by_connect() {
-    let (clock, hand) = Clock::manual(Timestamp::from_unix(1_800_000_000));
+    let (clock, clock_control) = Clock::manual(Timestamp::from_unix(1_800_000_000));
     // The name does not resolve; only the proxy maps it to the provider.
     let builder = LyingProvider::builder(&clock).issuer("http://idp.test/realms/main");
     let provider = builder.start(Lie::Honest).await;
@@ -94,14 +94,16 @@ async fn requests_go_through_the_configured_proxy_by_connect() {
     let mut settings = super::settings(provider.issuer());
     let address = format!("http://user:p%40ss@{}", proxy.address);
     settings.http_proxy = Some(Url::parse(&address).unwrap());
-    let pair = Pair::join(provider, settings, clock, hand).ready().await;
+    let pair = Pair::join(provider, settings, clock, clock_control)
+        .ready()
+        .await;
     pair.sign_in().await.unwrap();
     let head = proxy.heads.recv().await.unwrap();
     assert_eq!(head[0], "CONNECT idp.test:80 HTTP/1.1");
     assert!(head.contains(&"Proxy-Authorization: Basic dXNlcjpwQHNz".to_owned()));
 }
 
-/// A certificate for loopback, and the PEM of the authority that issued it.
+/// A certificate for loopback, and its authority as PEM.
 fn private_tls() -> (String, TlsAcceptor) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

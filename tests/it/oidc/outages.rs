@@ -46,7 +46,7 @@ async fn a_rotated_key_is_fetched_at_its_first_token() {
     assert_eq!(pair.provider.asked("jwks"), 2);
     // Once the old key is not in the set, tokens signed with it are refused.
     let old = pair.provider.mind().keys.remove(1);
-    pair.hand.advance(Duration::from_secs(61));
+    pair.clock_control.advance(Duration::from_secs(61));
     pair.provider
         .mind()
         .keys
@@ -80,10 +80,10 @@ async fn unknown_key_ids_cause_one_key_refetch_a_minute() {
             assert_eq!(result.unwrap_err(), unknown);
         }
         assert_eq!(pair.provider.asked("jwks"), 1 + round);
-        pair.hand.advance(Duration::from_secs(59));
+        pair.clock_control.advance(Duration::from_secs(59));
         flood(round).await;
         assert_eq!(pair.provider.asked("jwks"), 1 + round);
-        pair.hand.advance(Duration::from_secs(1));
+        pair.clock_control.advance(Duration::from_secs(1));
     }
     pair.sign_in().await.unwrap();
 }
@@ -147,7 +147,7 @@ async fn the_last_good_keys_stay_in_use_after_a_bad_key_set() {
             .logout_token(&json!({ "kid": "new" }), &json!({}));
         let result = pair.party.validate_logout_token(&token).await;
         assert_eq!(result, Err(LogoutTokenError::Token(TokenError::UnknownKey)));
-        pair.hand.advance(Duration::from_mins(1));
+        pair.clock_control.advance(Duration::from_mins(1));
     }
     pair.provider.mind().lie = Lie::Honest;
     pair.sign_in().await.unwrap();

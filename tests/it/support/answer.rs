@@ -1,4 +1,4 @@
-//! Answers, good and bad.
+//! HTTP responses of the test provider, valid and invalid.
 
 use std::{convert::Infallible, io};
 
@@ -37,18 +37,18 @@ pub(crate) fn redirect() -> Response<Body> {
     answer
 }
 
-/// Never ends.
+/// A body that never ends.
 pub(crate) fn huge() -> Response<Body> {
     let chunk = Bytes::from(vec![b' '; 64 * 1024]);
     let endless = stream::repeat_with(move || Ok(Frame::data(chunk.clone())));
     streamed(endless)
 }
 
-/// Ends before it said all.
+/// A body shorter than its length.
 pub(crate) fn breaking_off() -> Response<Body> {
     let begin = stream::iter([Ok(Frame::data(Bytes::from_static(b"{\"access_token\":")))]);
     let end = stream::once(async {
-        // The server sends what it has when it is told to wait.
+        // `Pending` makes the server flush.
         tokio::task::yield_now().await;
         Err(io::ErrorKind::ConnectionReset.into())
     });

@@ -1,4 +1,5 @@
-//! A browser, as far as signing in and signalling need one: cookies, redirects, TLS.
+//! An HTTP client with the parts of a browser that sign-in and signalling need: cookies, redirects,
+//! TLS, WebSocket.
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
@@ -26,7 +27,7 @@ use url::Url;
 
 use super::site::ORIGIN;
 
-/// One person's browser; clones share nothing.
+/// A browser profile; a clone has its own cookies.
 #[derive(Clone)]
 pub(crate) struct Browser {
     gateway: SocketAddr,
@@ -37,13 +38,13 @@ pub(crate) struct Browser {
     cookies: HashMap<String, HashMap<String, String>>,
 }
 
-/// One connection, for many requests with the same cookies.
-pub(crate) struct Line {
+/// One kept-alive HTTP/1.1 connection, opened by the first request.
+pub(crate) struct KeepAliveClient {
     browser: Browser,
     open: Option<http1::SendRequest<Full<Bytes>>>,
 }
 
-/// An answer, and where it came from.
+/// A response and the URL that it came from.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) url: Url,
@@ -52,7 +53,7 @@ pub(crate) struct Page {
     pub(crate) body: Bytes,
 }
 
-/// Server-sent events as they come.
+/// An open stream of server-sent events.
 pub(crate) struct Events {
     pub(crate) status: StatusCode,
     body: Incoming,
@@ -79,7 +80,7 @@ impl Browser {
         }
     }
 
-    /// How this browser speaks TLS, with other versions.
+    /// The TLS configuration of this browser with other protocol versions.
     pub(crate) fn tls_config(
         &self,
         versions: &[&'static SupportedProtocolVersion],
@@ -87,20 +88,20 @@ impl Browser {
         tls_config(&self.certificate, versions)
     }
 
-    /// Opens a page of the site and signs in on the way if that is asked for.
+    /// Opens a page of the site by way of the login endpoint, as `account`.
     pub(crate) async fn sign_in(&mut self, account: &str, path: &str) -> Page {
         let way = self.begin(path).await;
         self.finish(account, &way).await
     }
 
-    /// Follows the way to the provider's address, and no further.
+    /// Starts a sign-in and returns the provider's authorization URL without opening it.
     pub(crate) async fn begin(&mut self, path: &str) -> Url {
         let login = format!("/_gateway/login?return_to={}", encode(path));
         let page = self.navigate(&login).await;
-        page.way_on()
+        page.authorization_url()
     }
 
-    /// Signs in at the provider and follows the way back.
+    /// Signs in at the provider and follows the redirects back.
     pub(crate) async fn finish(&mut self, account: &str, way: &Url) -> Page {
         let mut way = way.clone();
         assert_eq!(way.origin(), self.issuer.origin());
@@ -108,13 +109,13 @@ impl Browser {
         self.follow(way).await
     }
 
-    /// Opens an address of the site as a person would.
+    /// Opens a path of the site as a navigation.
     pub(crate) async fn navigate(&mut self, path: &str) -> Page {
         self.follow(Url::parse(ORIGIN).unwrap().join(path).unwrap())
             .await
     }
 
-    /// Opens an address, and all that it redirects to.
+    /// Opens a URL and follows redirects, at most ten.
     pub(crate) async fn follow(&mut self, mut url: Url) -> Page {
         for _ in 0..10 {
             let page = self.load(&url).await;
@@ -123,21 +124,21 @@ impl Browser {
             };
             let fragment = url.fragment().map(ToOwned::to_owned);
             url = url.join(location.to_str().unwrap()).unwrap();
-            // As browsers do: a redirect without a fragment keeps the one there was.
+            // A redirect without a fragment keeps the fragment (RFC 9110 § 10.2.2).
             if url.fragment().is_none() {
                 url.set_fragment(fragment.as_deref());
             }
         }
-        panic!("redirected in a circle at {url}");
+        panic!("more than ten redirects, at {url}");
     }
 
-    /// Opens one address, without following it further.
+    /// Opens a URL without following redirects.
     pub(crate) async fn load(&mut self, url: &Url) -> Page {
         self.send(Method::GET, url, navigation(), Bytes::new())
             .await
     }
 
-    /// Sends a form of a page of the site.
+    /// POSTs a form as a page of the site does.
     pub(crate) async fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let form = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
@@ -152,7 +153,7 @@ impl Browser {
         self.send(Method::POST, &url, headers, form.into()).await
     }
 
-    /// A BOSH request of a page of the site.
+    /// POSTs a BOSH body as a page of the site does, on a connection of its own.
     pub(crate) async fn bosh(&mut self, query: &str, body: &str) -> Page {
         let url = Url::parse(&format!("{ORIGIN}/http-bind?{query}")).unwrap();
         let mut headers = HeaderMap::new();
@@ -170,33 +171,33 @@ impl Browser {
         .await
     }
 
-    /// A BOSH request of an app, which has no page.
+    /// POSTs a BOSH body as an app does, without `Origin`.
     pub(crate) async fn bosh_of_app(&mut self, query: &str, body: &str) -> Page {
         let url = Url::parse(&format!("{ORIGIN}/http-bind?{query}")).unwrap();
         let body = Bytes::copy_from_slice(body.as_bytes());
         self.send(Method::POST, &url, HeaderMap::new(), body).await
     }
 
-    /// Opens the WebSocket of a page of the site.
+    /// Opens a WebSocket as a page of the site does.
     pub(crate) async fn socket(&mut self, query: &str) -> Result<Socket, StatusCode> {
         self.socket_from(query, ORIGIN).await
     }
 
-    /// Opens it from a page of any origin.
+    /// Opens a WebSocket with any `Origin`.
     pub(crate) async fn socket_from(
         &mut self,
         query: &str,
         origin: &'static str,
     ) -> Result<Socket, StatusCode> {
-        self.shake_hands(query, Some(origin)).await
+        self.open_websocket(query, Some(origin)).await
     }
 
-    /// Opens it as an app does, which has no page.
+    /// Opens a WebSocket as an app does, without `Origin`.
     pub(crate) async fn socket_of_app(&mut self, query: &str) -> Result<Socket, StatusCode> {
-        self.shake_hands(query, None).await
+        self.open_websocket(query, None).await
     }
 
-    async fn shake_hands(
+    async fn open_websocket(
         &mut self,
         query: &str,
         origin: Option<&'static str>,
@@ -224,7 +225,7 @@ impl Browser {
         }
     }
 
-    /// A request without cookies, to an address that is not the site's.
+    /// GETs a URL that is not the site's.
     pub(crate) async fn get_plain(&mut self, url: &str) -> Page {
         self.send(
             Method::GET,
@@ -235,7 +236,7 @@ impl Browser {
         .await
     }
 
-    /// Sends any request with the cookies of its host, and keeps the answer's.
+    /// Sends a request with the cookies of its host and stores those of the response.
     pub(crate) async fn send(
         &mut self,
         method: Method,
@@ -269,7 +270,7 @@ impl Browser {
         }
     }
 
-    /// Listens to server-sent events as a page of the site does.
+    /// Opens a stream of server-sent events as a page of the site does.
     pub(crate) async fn listen(&self, path: &str) -> Events {
         let url = Url::parse(&format!("{ORIGIN}{path}")).unwrap();
         let mut request = Request::get(path)
@@ -289,7 +290,7 @@ impl Browser {
         }
     }
 
-    /// A request by HTTP/2, as browsers make them; the answer with its body, if that is whole.
+    /// Sends a request over HTTP/2; an incomplete response is an error.
     pub(crate) async fn send_by_http2(
         &self,
         method: Method,
@@ -326,7 +327,7 @@ impl Browser {
             .map(String::as_str)
     }
 
-    /// Every cookie value of the site, for the search for secrets.
+    /// The values of all cookies, of every host.
     pub(crate) fn cookie_values(&self) -> Vec<String> {
         self.cookies
             .values()
@@ -377,9 +378,9 @@ impl Browser {
     }
 }
 
-// === impl Line ===
+// === impl KeepAliveClient ===
 
-impl Line {
+impl KeepAliveClient {
     pub(crate) fn new(browser: Browser) -> Self {
         Self {
             browser,
@@ -389,6 +390,30 @@ impl Line {
 
     /// Sends a request; cookies that the answer sets are not kept.
     pub(crate) async fn send(&mut self, method: Method, url: &Url, headers: &HeaderMap) -> Page {
+        self.send_body(method, url, headers, Bytes::new()).await
+    }
+
+    /// POSTs a BOSH body as a page of the site does.
+    pub(crate) async fn bosh(&mut self, query: &str, body: &str) -> Page {
+        let url = Url::parse(&format!("{ORIGIN}/http-bind?{query}")).unwrap();
+        let headers = HeaderMap::from_iter([
+            (header::ORIGIN, HeaderValue::from_static(ORIGIN)),
+            (
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/xml; charset=utf-8"),
+            ),
+        ]);
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        self.send_body(Method::POST, &url, &headers, body).await
+    }
+
+    async fn send_body(
+        &mut self,
+        method: Method,
+        url: &Url,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Page {
         let ready = match &mut self.open {
             Some(sender) => sender.ready().await.is_ok(),
             None => false,
@@ -405,7 +430,7 @@ impl Line {
             .method(method)
             .uri(target)
             .header(header::HOST, authority(url))
-            .body(Full::new(Bytes::new()))
+            .body(Full::new(body))
             .unwrap();
         request.headers_mut().extend(headers.clone());
         let cookies = self.browser.cookie_header(url);
@@ -423,7 +448,7 @@ impl Line {
 // === impl Events ===
 
 impl Events {
-    /// What comes next, comments included; none at the end.
+    /// The next event, comments included; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<String> {
         let frame = self.body.frame().await?.unwrap();
         let bytes = frame.into_data().unwrap();
@@ -444,15 +469,15 @@ impl Page {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Where the page on the way to the provider leads.
-    pub(crate) fn way_on(&self) -> Url {
+    /// The authorization URL on the gateway's sign-in page.
+    pub(crate) fn authorization_url(&self) -> Url {
         let text = self.text();
         let link = text
             .split("href=\"")
             .skip(1)
             .filter_map(|rest| rest.split('"').next())
             .find(|link| link.contains("code_challenge"))
-            .unwrap_or_else(|| panic!("no way on in {text}"));
+            .unwrap_or_else(|| panic!("no authorization URL in {text}"));
         Url::parse(&link.replace("&#38;", "&").replace("&amp;", "&")).unwrap()
     }
 }
@@ -470,7 +495,7 @@ fn tls_config(
         .with_no_client_auth()
 }
 
-/// What browsers send when they are going to show the answer.
+/// The headers of a navigation (Fetch Metadata).
 pub(crate) fn navigation() -> HeaderMap {
     HeaderMap::from_iter([
         (header::ACCEPT, HeaderValue::from_static("text/html")),

@@ -1,4 +1,4 @@
-//! An HTTP proxy that knows CONNECT, and leads everywhere to the same place.
+//! An HTTP proxy with CONNECT that connects every request to the same address.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) struct ConnectProxy {
     pub(crate) address: SocketAddr,
-    /// The head of each request, line by line.
+    /// The lines of each request head.
     pub(crate) heads: mpsc::UnboundedReceiver<Vec<String>>,
     _task: AbortOnDropHandle<()>,
 }

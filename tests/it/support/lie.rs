@@ -1,12 +1,12 @@
-//! The ways in which a provider can be wrong.
+//! The faults of the test provider.
 //!
-//! Where the OpenID Foundation's conformance suite has a test of the same kind (its modules are
-//! named `oidcc-client-test-…`), the name is taken from there.
+//! A fault that the OpenID Foundation's conformance suite tests has that test's name (its modules
+//! are `oidcc-client-test-…`).
 
-/// One way of being wrong, or being honest.
+/// One fault, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lie {
-    /// None: everything is right.
+    /// No fault.
     Honest,
 
     // The ID token.
@@ -67,7 +67,7 @@ pub(crate) enum Lie {
     UserinfoHuge,
     UserinfoRedirect,
 
-    // The answer that the browser brings.
+    // The authorization response.
     AnswerIssInvalid,
     AnswerIssMissing,
     AnswerAccessDenied,
@@ -75,7 +75,7 @@ pub(crate) enum Lie {
     AnswerServerError,
     AnswerInvalidRequest,
 
-    // What it says of itself.
+    // The metadata.
     Down,
     DiscoveryIssuerMismatch,
     DiscoveryHtml,
@@ -89,7 +89,7 @@ pub(crate) enum Lie {
     JwksServerError,
 }
 
-/// Every lie that is told to somebody signing in, and the code by which the failure is known.
+/// Every fault during a sign-in, with the code of the failure.
 pub(crate) const TO_SIGN_INS: &[(Lie, &str)] = &[
     (Lie::NonceInvalid, "nonce_wrong"),
     (Lie::NonceMissing, "nonce_wrong"),
@@ -151,7 +151,7 @@ pub(crate) const TO_SIGN_INS: &[(Lie, &str)] = &[
     (Lie::AnswerInvalidRequest, "request_refused"),
 ];
 
-/// Every lie that makes the provider itself unusable, and a part of the reason that is given.
+/// Every fault that makes the provider unusable, with a part of the reason.
 pub(crate) const ABOUT_ITSELF: &[(Lie, &str)] = &[
     (Lie::Down, "the discovery document cannot be fetched"),
     (Lie::DiscoveryIssuerMismatch, "is of issuer"),

@@ -1,4 +1,4 @@
-//! What the process logs, at trace level, kept to be searched.
+//! Captures the logs of the process at trace level.
 
 use std::{
     io::{self, Write},
@@ -10,7 +10,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// Everything logged so far by the tests of this process.
+/// The logs of all tests of this process.
 #[derive(Clone, Default)]
 pub(crate) struct Logs {
     all: Lines,
@@ -23,7 +23,7 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 // === impl Logs ===
 
 impl Logs {
-    /// Begins to keep logs, once for the process.
+    /// Installs the capture, once per process.
     pub(crate) fn keep() -> Self {
         static KEPT: OnceLock<Logs> = OnceLock::new();
         KEPT.get_or_init(|| {
@@ -43,7 +43,7 @@ impl Logs {
         .clone()
     }
 
-    /// The lines that have `text` in them.
+    /// The lines that contain `text`.
     pub(crate) fn lines_with(&self, text: &str) -> Vec<String> {
         self.text()
             .lines()
@@ -56,7 +56,7 @@ impl Logs {
         self.all.text()
     }
 
-    /// The audit lines, as a file of their own has them.
+    /// The audit lines as JSON, as `log.audit_file` has them.
     pub(crate) fn audit(&self) -> String {
         self.audit.text()
     }

@@ -1,4 +1,4 @@
-//! An OpenID provider that is right in everything but one thing.
+//! An OpenID provider with one configurable fault.
 
 mod endpoints;
 mod id_token;
@@ -30,14 +30,14 @@ use super::{
     signing_key::SigningKey,
 };
 
-/// A provider on loopback.
+/// A running provider on loopback.
 pub(crate) struct LyingProvider {
     pub(crate) address: SocketAddr,
     core: Arc<Core>,
     _task: AbortOnDropHandle<()>,
 }
 
-/// How a provider begins.
+/// The initial state of a provider.
 pub(crate) struct Builder {
     issuer: Option<String>,
     tls: Option<TlsAcceptor>,
@@ -45,18 +45,18 @@ pub(crate) struct Builder {
     clock: Clock,
 }
 
-/// What the provider knows and does at the moment; tests change it while it runs.
+/// The current behaviour; tests change it while the provider runs.
 pub(crate) struct Mind {
     pub(crate) lie: Lie,
-    /// The first signs; all are published.
+    /// The signing keys; the first signs, all are published.
     pub(crate) keys: Vec<SigningKey>,
-    /// Laid over the honest claims of the ID token; `null` takes one away.
+    /// Merged over the claims of the ID token; `null` removes a claim.
     pub(crate) id_token: Value,
-    /// What userinfo says beside `sub`.
+    /// The claims of userinfo beside `sub`.
     pub(crate) userinfo: Value,
-    /// Laid over the description.
+    /// Merged over the metadata.
     pub(crate) description: Value,
-    /// How often each endpoint was asked.
+    /// The number of requests per endpoint.
     pub(crate) asked: HashMap<String, usize>,
     codes: HashMap<String, Asked>,
 }
@@ -67,7 +67,7 @@ struct Core {
     mind: Mutex<Mind>,
 }
 
-/// What a code was given for.
+/// The authorization request of a code.
 struct Asked {
     nonce: String,
     challenge: String,
@@ -94,13 +94,12 @@ impl LyingProvider {
         self.core.mind()
     }
 
-    /// How often the endpoint was asked.
+    /// The number of requests to an endpoint.
     pub(crate) fn asked(&self, endpoint: &str) -> usize {
         self.mind().asked.get(endpoint).copied().unwrap_or_default()
     }
 
-    /// Signs in whoever comes with this address: the query of the callback that the browser would
-    /// be sent to.
+    /// Answers an authorization URL with the query of the callback.
     pub(crate) fn authorize(&self, address: &Url) -> String {
         let parameters: HashMap<_, _> = address.query_pairs().into_owned().collect();
         assert_eq!(parameters["response_type"], "code");
@@ -136,7 +135,7 @@ impl LyingProvider {
         query.append_pair("error", error).finish()
     }
 
-    /// A logout token with changes to its honest claims and head.
+    /// A logout token with changes to its claims and header.
     pub(crate) fn logout_token(&self, head: &Value, claims: &Value) -> String {
         let now = self.core.clock.now().as_unix();
         let mut honest = json!({
@@ -156,7 +155,7 @@ impl LyingProvider {
 // === impl Builder ===
 
 impl Builder {
-    /// Calls itself so, wherever it is.
+    /// Sets the issuer, independently of the address.
     pub(crate) fn issuer(self, issuer: &str) -> Self {
         let issuer = Some(issuer.to_owned());
         Self { issuer, ..self }
@@ -245,13 +244,13 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, core: Arc<Core>
 
 async fn serve(socket: impl AsyncRead + AsyncWrite + Unpin, core: Arc<Core>) {
     let service = service_fn(|request| Arc::clone(&core).answer(request));
-    // A connection that ends badly is a lie well told.
+    // Some faults break the connection on purpose.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(socket), service)
         .await;
 }
 
-/// Lays changes over an object; `null` takes a member away.
+/// Merges changes into an object; `null` removes a member.
 fn overlay(object: &mut Value, changes: &Value) {
     let object = object.as_object_mut().unwrap();
     for (name, value) in changes.as_object().unwrap() {
@@ -263,11 +262,11 @@ fn overlay(object: &mut Value, changes: &Value) {
     }
 }
 
-/// The client that the provider knows.
+/// The registered client.
 pub(crate) const CLIENT_ID: &str = "jitsi";
 pub(crate) const CLIENT_SECRET: &str = "correct horse: battery&staple";
 
-/// The person who signs in.
+/// The subject of every sign-in.
 pub(crate) const SUBJECT: &str = "248289761001";
 
 const ACCESS_TOKEN: &str = "access-token-of-zoe";

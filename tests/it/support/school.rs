@@ -1,4 +1,4 @@
-//! Another system, which makes links by the API.
+//! The integration `school`, which creates links with the API.
 
 use http::{HeaderMap, HeaderValue, Method, header};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::{
     site::{ORIGIN, Site},
 };
 
-/// Guests may enter any room, hosts open it; the school makes links to its own.
+/// Guests may enter any room, hosts open it; the integration creates links to its own rooms.
 pub(crate) const RULES: &str = r#"
 [[room]]
 match = "*"
@@ -25,17 +25,17 @@ key = "0f9d2b7c5e1a4836b0f9d2b7c5e1a4836b0f9d2b"
 
 const KEY: &str = "0f9d2b7c5e1a4836b0f9d2b7c5e1a4836b0f9d2b";
 
-/// A link of the school.
+/// A link that the API created.
 pub(crate) struct Link {
     pub(crate) id: String,
-    /// Path and query of the address.
+    /// Path and query of its URL.
     pub(crate) path: String,
 }
 
 // === impl Link ===
 
 impl Link {
-    /// To the room `school-7b`, for this role.
+    /// Creates a link to the room `school-7b` for a role.
     pub(crate) async fn make(site: &Site, role: &str, mut wanted: Value) -> Self {
         wanted["room"] = json!("school-7b");
         wanted["role"] = json!(role);

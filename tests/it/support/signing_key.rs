@@ -1,4 +1,4 @@
-//! Keys of a provider, real ones.
+//! Signing keys of the test provider.
 
 use std::sync::LazyLock;
 
@@ -7,7 +7,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, EncodingKey, crypto, jwk::Jwk};
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 
-/// A key pair with which tokens are signed.
+/// A key pair that signs tokens.
 #[derive(Clone)]
 pub(crate) struct SigningKey {
     pub(crate) kid: String,
@@ -45,7 +45,7 @@ impl SigningKey {
         }
     }
 
-    /// The public half, as in the provider's key set.
+    /// The public key as a JWK.
     pub(crate) fn jwk(&self) -> Value {
         let mut jwk = if self.algorithm == Algorithm::EdDSA {
             let x = BASE64_URL_SAFE_NO_PAD.encode(&self.public);
@@ -63,14 +63,14 @@ impl SigningKey {
         json!({ "alg": format!("{:?}", self.algorithm), "kid": self.kid, "typ": "JWT" })
     }
 
-    /// Signs whatever the head claims.
+    /// Signs with this key, whatever the header says.
     pub(crate) fn sign(&self, head: &Value, claims: &Value) -> String {
         let message = message(head, claims);
         let signature = crypto::sign(message.as_bytes(), &self.private, self.algorithm);
         format!("{message}.{}", signature.unwrap())
     }
 
-    /// Signs symmetrically, with what everybody knows: the public key's text.
+    /// Signs with HS256 and the public key's text as the secret (algorithm confusion).
     pub(crate) fn sign_with_public_key(&self, claims: &Value) -> String {
         sign_with_secret(&self.kid, self.public_pem.as_bytes(), claims)
     }
@@ -99,7 +99,7 @@ fn ec(pair: KeyPair) -> (KeyPair, jsonwebtoken::errors::Result<EncodingKey>) {
     (pair, private)
 }
 
-/// One for all tests: making an RSA key takes longer than any test.
+/// One key for all tests, because generating an RSA key is slow.
 static RSA: LazyLock<String> = LazyLock::new(|| {
     KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256)
         .unwrap()

@@ -1,8 +1,6 @@
-//! A whole deployment in this process: provider, meeting backend, gateway.
+//! A whole deployment in this process: provider, stand-in for Jitsi, gateway.
 
-use std::{
-    fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration,
-};
+use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use config::{self, Config, Environment};
 use devkit::{
@@ -17,75 +15,37 @@ use model::{
 };
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use toml::Table;
 
-use super::{browser::Browser, signing_key::rsa_pem};
+use super::browser::Browser;
 
-/// Where people reach the site; browsers of the tests know at which port it really is.
-pub(crate) const ORIGIN: &str = "https://meet.example.org";
-pub(crate) const CLIENT_ID: &str = "jitsi";
-const CLIENT_SECRET: &str = "client secret of a test, long enough";
-const JAAS_APP: &str = "vpaas-magic-cookie-0123456789abcdef";
-const APP_SECRET: &str = "secret shared with Prosody in tests, long enough";
+mod options;
 
-/// A deployment that runs.
+pub(crate) use self::options::SiteOptions;
+use self::options::{APP_SECRET, CLIENT_SECRET, Upstreams, write};
+
+/// A running deployment; dropping it stops the provider and the meeting.
 pub(crate) struct Site {
     pub(crate) running: GatewayHandle,
     pub(crate) provider: Arc<DevProviderState>,
     pub(crate) meeting: Arc<DevMeetingState>,
-    pub(crate) hand: ClockControl,
+    pub(crate) clock_control: ClockControl,
     clock: Clock,
     issuer: String,
-    text: String,
+    configuration: Table,
     files: TempDir,
     _stop: DropGuard,
-}
-
-/// What of a deployment a test wants otherwise.
-pub(crate) struct Wishes<'w> {
-    /// Another provider than the development one.
-    pub(crate) issuer: Option<&'w str>,
-    /// The secret that goes with it.
-    pub(crate) client_secret: &'w str,
-    /// `[[room]]` and whatever else comes after the sections.
-    pub(crate) rules: &'w str,
-    /// More keys of `[session]`.
-    pub(crate) session: &'w str,
-    /// More keys of `[listen]`.
-    pub(crate) listen: &'w str,
-    /// People have accounts at a provider.
-    pub(crate) oidc: bool,
-    /// Meetings are at 8x8, and not at the stand-in for Jitsi.
-    pub(crate) jaas: bool,
-    /// The clock of gateway, provider and meeting.
-    pub(crate) clock: Option<(Clock, ClockControl)>,
-}
-
-// === impl Wishes ===
-
-impl Default for Wishes<'_> {
-    fn default() -> Self {
-        Self {
-            issuer: None,
-            client_secret: CLIENT_SECRET,
-            rules: "[[room]]\nmatch = \"*\"\nenter = \"member\"\nmoderators = [\"group:staff\"]\n",
-            session: "",
-            listen: "",
-            oidc: true,
-            jaas: false,
-            clock: None,
-        }
-    }
 }
 
 // === impl Site ===
 
 impl Site {
     pub(crate) async fn start() -> Self {
-        Self::with(Wishes::default()).await
+        Self::with(SiteOptions::default()).await
     }
 
-    pub(crate) async fn with(mut wishes: Wishes<'_>) -> Self {
-        let (clock, hand) = wishes
+    pub(crate) async fn with(mut options: SiteOptions) -> Self {
+        let (clock, clock_control) = options
             .clock
             .take()
             .unwrap_or_else(|| Clock::manual(Timestamp::from_unix(1_800_000_000)));
@@ -129,8 +89,12 @@ impl Site {
         tokio::spawn(meeting.run(stop.clone()));
 
         let files = tempfile::tempdir().unwrap();
-        let text = configuration(&files, wishes.issuer.unwrap_or(&issuer), backend, &wishes);
-        let config = load(files.path(), &text);
+        let upstreams = Upstreams {
+            issuer: &issuer,
+            jitsi: backend,
+        };
+        let configuration = options.configuration(files.path(), &upstreams);
+        let config = load(files.path(), &configuration);
         let now = clock.clone();
         let surroundings = StartOptions {
             clock,
@@ -142,28 +106,29 @@ impl Site {
             running,
             provider: known_provider,
             meeting: known_meeting,
-            hand,
+            clock_control,
             clock: now,
             issuer,
-            text,
+            configuration,
             files,
             _stop: stop.drop_guard(),
         }
     }
 
-    /// Takes over other rules, as a reload does.
-    pub(crate) fn reload(&self, before: &str, after: &str) {
-        assert!(self.text.contains(before), "{}", self.text);
-        let config = load(self.files.path(), &self.text.replace(before, after));
+    /// Reloads the configuration with a change.
+    pub(crate) fn reload(&self, change: impl FnOnce(&mut Table)) {
+        let mut configuration = self.configuration.clone();
+        change(&mut configuration);
+        let config = load(self.files.path(), &configuration);
         self.running.reload(&config).unwrap();
     }
 
-    /// The time of gateway, provider and meeting.
+    /// The time of the gateway, the provider and the meeting.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Waits until people can sign in.
+    /// Waits until the gateway has read the provider's metadata.
     pub(crate) async fn ready(self) -> Self {
         self.wait_for("the provider is known", async || {
             self.readiness().await.1["provider"] == "ready"
@@ -181,7 +146,7 @@ impl Site {
         )
     }
 
-    /// Somebody who is signed in.
+    /// A browser with a session of `account`.
     pub(crate) async fn signed_in(&self, account: &str) -> Browser {
         let mut browser = self.browser();
         let page = browser.sign_in(account, "/robots.txt").await;
@@ -199,7 +164,7 @@ impl Site {
         self.admin("/metrics").await.1
     }
 
-    /// How many requests of BOSH sessions reached the meeting, those that create them aside.
+    /// How many requests of existing BOSH sessions the meeting received.
     pub(crate) fn bosh_requests(&self) -> usize {
         let received = self.meeting.received();
         let within = |request: &&ReceivedRequest| request.kind == RequestKind::BoshRequest;
@@ -215,7 +180,7 @@ impl Site {
         (answer.status, answer.text())
     }
 
-    /// What an operator's order on the admin listener is answered with.
+    /// POSTs to the admin listener and returns the status.
     pub(crate) async fn order(
         &self,
         path: &str,
@@ -234,7 +199,7 @@ impl Site {
         answer.await.status
     }
 
-    /// Waits for something that has no signal of its own, at most five seconds of real time.
+    /// Polls a condition that has no signal of its own, for at most five seconds of real time.
     pub(crate) async fn wait_for(&self, what: &str, mut done: impl AsyncFnMut() -> bool) {
         let waiting = async {
             while !done().await {
@@ -243,83 +208,17 @@ impl Site {
         };
         tokio::time::timeout(Duration::from_secs(5), waiting)
             .await
-            .unwrap_or_else(|_| panic!("it never came about that {what}"));
+            .unwrap_or_else(|_| panic!("timed out waiting until {what}"));
     }
 }
 
-fn configuration(
-    files: &TempDir,
-    issuer: &str,
-    backend: SocketAddr,
-    wishes: &Wishes<'_>,
-) -> String {
-    let at = files.path();
-    let pair = rcgen::generate_simple_self_signed(["meet.example.org".to_owned()]).unwrap();
-    let certificate = write(at, "tls.crt", &pair.cert.pem());
-    let key = write(at, "tls.key", &pair.signing_key.serialize_pem());
-    let client = write(at, "client.secret", wishes.client_secret);
-    let app = write(at, "app.secret", APP_SECRET);
-    let meetings = if wishes.jaas {
-        let key = write(at, "jaas.key", rsa_pem());
-        format!("[jaas]\napp_id = \"{JAAS_APP}\"\nkey_id = \"4f4910\"\nkey_file = \"{key}\"\n")
-    } else {
-        format!(
-            "[upstream]\nweb = \"http://{backend}\"\nxmpp = \"http://{backend}\"\n\
-             xmpp_domain = \"meet.jitsi\"\n\
-             [token]\napp_id = \"gateway\"\nsecret_file = \"{app}\"\n\
-             [probe]\nenabled = false\n"
-        )
-    };
-    let session = write(
-        at,
-        "session.secret",
-        "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=",
-    );
-    let oidc = if wishes.oidc {
-        format!(
-            "[oidc]\nissuer = \"{issuer}\"\nclient_id = \"{CLIENT_ID}\"\n\
-             client_secret_file = \"{client}\"\ninsecure_http_issuer = true\ntimeout = \"2s\"\n"
-        )
-    } else {
-        String::new()
-    };
-    let Wishes {
-        rules,
-        session: more_session,
-        listen,
-        ..
-    } = wishes;
-    format!(
-        r#"
-public_url = "{ORIGIN}"
-[listen]
-https = "127.0.0.1:0"
-http = "127.0.0.1:0"
-admin = "127.0.0.1:0"
-workers = 2
-grace = "20s"
-{listen}
-[tls]
-certificate = "{certificate}"
-key = "{key}"
-{oidc}[session]
-key_file = "{session}"
-{more_session}
-{meetings}
-{rules}
-"#
-    )
-}
-
-fn load(at: &Path, text: &str) -> Config {
-    let file = write(at, "gateway.toml", text);
+fn load(files: &Path, configuration: &Table) -> Config {
+    let text = toml::to_string(configuration).unwrap();
+    let file = write(files, "gateway.toml", &text);
     config::load(Path::new(&file), &Environment::default())
         .unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn write(at: &Path, name: &str, text: &str) -> String {
-    let path = at.join(name);
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    path.display().to_string()
-}
+/// The public URL; a [`Browser`] connects it to the port that the gateway has.
+pub(crate) const ORIGIN: &str = "https://meet.example.org";
+pub(crate) const CLIENT_ID: &str = "jitsi";

@@ -1,4 +1,4 @@
-// Run last: what every gateway of the suite wrote, at trace level, is searched for secrets.
+// Runs last: searches the trace logs of every gateway of the suite for secrets.
 
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { logDirectory } from "../lib/gateway.js";
 
-/** Shapes that no log line may have, with an example of each that the search has to find. */
+/** Patterns that no log line may match, each with an example that the search must find. */
 const shapes = {
   "a token": [/eyJ[\w-]{8,}\.[\w-]+\./, "eyJhbGciOiJIUzI1NiJ9.eyJhIjoxfQ.x"],
   "an authorization": [/\b(Bearer|Basic) [\w.~+/=-]{8,}/, "authorization: Bearer abcdefgh12"],
@@ -14,7 +14,7 @@ const shapes = {
   "a query": [/[?&](token|jwt|code|state|room|id_token_hint|code_verifier|client_secret|invite)=[^\s&"]/, "/http-bind?room=planning"],
 };
 
-/** What is wrong with a log, in words that do not repeat the secret. */
+/** The findings in a log, without the secrets themselves. */
 function findings(log, secrets) {
   const shaped = Object.entries(shapes).filter(([, [shape]]) => shape.test(log)).map(([name]) => name);
   const known = secrets.flatMap((secret, index) => (log.includes(secret) ? [`secret ${index + 1}`] : []));

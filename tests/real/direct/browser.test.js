@@ -1,5 +1,5 @@
-// The page, the focus and Prosody's modules work together in a real browser
-// without a gateway, so that what fails later fails at the gateway.
+// The page, the focus and Prosody's modules in a real browser without a gateway,
+// as the control for the tests of the gateway.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

@@ -1,4 +1,4 @@
-// `token inspect` says before the fact what Prosody's plugin says after it.
+// `token inspect` predicts the answer of Prosody's plugin.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -10,7 +10,7 @@ import { login } from "../lib/xmpp-lite.js";
 
 let prosody;
 before(async () => {
-  // Whose token it is and for whom depends on the deployment, which `inspect` does not know.
+  // Issuer and audience depend on the deployment, which `inspect` does not know.
   prosody = await startProsody({
     secret: appSecret,
     audiences: ["*"],
@@ -22,7 +22,7 @@ after(() => prosody?.stop());
 const text = (value) => Buffer.from(value).toString("base64url");
 const good = claims("room");
 
-/** Tokens by what is odd about them. */
+/** Tokens by their fault. */
 const tokens = {
   nothing: () => sign(good),
   "no exp": () => sign(claims("room", { exp: undefined })),

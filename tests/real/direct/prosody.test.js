@@ -1,5 +1,5 @@
-// Our Prosody modules answer as Jitsi's do. No gateway here: the clients speak
-// to Prosody themselves, so that later refusals are known to be Prosody's.
+// The test modules of Prosody answer as Jitsi's plugins do. Clients connect to Prosody
+// directly, as the control for refusals in the tests of the gateway.
 
 import assert from "node:assert/strict";
 import { connect as dial } from "node:net";

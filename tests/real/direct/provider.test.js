@@ -1,5 +1,5 @@
-// The provider signs people in with its real forms in a real browser, and tells
-// about them what the gateway's rules will look at.
+// The provider's own forms in a real browser, and the claims that the gateway's rules
+// use.
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";

@@ -1,5 +1,5 @@
-// The doctor before a real Prosody, an OpenID provider and Redis, in every state that they can
-// easily be broken into: the cause comes first, and nothing healthy is called broken.
+// The doctor against a real Prosody, OpenID provider and Redis, each with typical faults: the
+// cause is the first finding, and a healthy deployment has none.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

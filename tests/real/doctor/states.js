@@ -1,4 +1,4 @@
-// The states that a deployment is put into, and the finding that has to come first.
+// Faults of a deployment, and the expected first finding of each.
 
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -83,7 +83,7 @@ const replicas = async (keep, { neighbours, plan: doctors }, { settings = {}, ot
   return { settings: { store }, args: ["--only", "R"] };
 };
 
-/** States in which nothing is wrong. */
+/** Healthy deployments. */
 export const healthy = {
   "a shared secret": async () => ({}),
   "without --deep": async () => ({ args: [] }),
@@ -112,7 +112,7 @@ export const healthy = {
   "two replicas": async (keep, deployment) => replicas(keep, deployment),
 };
 
-/** States in which something is: what is done, and the id of the first finding. */
+/** Faults: the change, and the id of the first finding. */
 export const broken = {
   "the auth module is not mounted": ["B4.no-mechanism", lacking("auth_token")],
   "the app id is empty": ["B4.no-mechanism", prosody({ edit: replaced('app_id = "gateway"', 'app_id = ""') })],

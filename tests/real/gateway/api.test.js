@@ -1,5 +1,5 @@
-// The API keeps what its description promises: Schemathesis reads config/openapi.json, sends what
-// it allows and what it does not, in any order, and compares the answers.
+// The API against its description: Schemathesis reads config/openapi.json, sends valid and invalid
+// requests in any order, and checks the responses.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
@@ -23,12 +23,12 @@ before(async () => {
   provider = await startProvider({ publicUrl: plan.publicUrl, ca: plan.certificate.pem });
   await keepOutOfLogs(label, key);
   gateway = await startGateway(plan, {
-    // Nobody is forwarded anywhere.
+    // No redirects.
     neighbours: { web: "http://127.0.0.1:9", xmpp: "http://127.0.0.1:9", issuer: provider.issuer },
     settings: {
       integration: [{
         id: "fuzzed",
-        // Made-up names of rooms are to get through to what comes behind.
+        // Random room names must pass the first checks.
         rooms: ["*"],
         insecure_all_rooms: true,
         api_requests_per_minute: 100_000,
@@ -51,7 +51,7 @@ test("every answer is one that the description promises", async () => {
   const { code } = await program.exited;
   gateway.mustRun();
   assert.equal(code, 0, program.output().slice(-8_000));
-  // That nothing came through would be a success, too.
+  // Guards against a run in which every request was refused.
   const log = gateway.log();
   for (const call of ["create_meeting", "create_link", "revoke_link", "room"]) {
     const times = log.split(`call="${call}"`).length - 1;

@@ -1,5 +1,5 @@
-// Jitsi's apps have no cookies of ours: their people sign in with the system's browser, and
-// come back with a token that opens one room once.
+// Jitsi's apps have no cookies of the gateway: people sign in with the system browser, and
+// return with a token that opens one room once.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -1,5 +1,5 @@
-// What another system's token does not open, and where its meetings are not shown: each
-// refusal says why, on the page and in the log, and nothing of it reaches Prosody.
+// Refused integration tokens and refused embedding sites: each refusal has its reason on the
+// page and in the log, and nothing reaches Prosody.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -1,6 +1,6 @@
-// Another system shows meetings in its own pages, as Odoo's, Moodle's and Nextcloud's
-// modules do: it signs a token with its own secret and gives it to Jitsi's
-// `external_api.js`. Browsers may keep cookies from the frame; it works all the same.
+// Another system embeds meetings in its pages, as Odoo's, Moodle's and Nextcloud's modules
+// do: it signs a token with its own secret and passes it to Jitsi's `external_api.js`. It
+// works with and without cookies in the frame.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

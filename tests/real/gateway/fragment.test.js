@@ -1,5 +1,4 @@
-// The part of the address behind the `#` never reaches a server, and survives a
-// sign-in all the same.
+// The fragment of a URL is never sent to a server, and survives a sign-in.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

@@ -1,6 +1,5 @@
-// Prosody's HTTP parser believes almost anything. Each way to make it see other
-// requests than the gateway meant is tried at the gateway, and Prosody's own
-// count of what it executed is the judge.
+// Request smuggling: Prosody's HTTP parser is lax. Each test sends a hostile request to the
+// gateway and compares the requests that Prosody parsed.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -1,5 +1,5 @@
-// What stays quiet stays up: a WebSocket with nothing but pings, and a BOSH poll
-// that is held for a minute.
+// Idle connections stay open: a WebSocket with pings only, and a BOSH poll that is held
+// for a minute.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -1,5 +1,5 @@
-// Signing in and out from within Jitsi's page: in a window that it opens, in a hidden frame,
-// or by leaving the page and coming back to it as it was.
+// Sign-in and sign-out from Jitsi's page: in a window, in a hidden frame, or by leaving the
+// page and returning to it.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -1,5 +1,5 @@
-// 8x8's Jitsi as a service in place of one's own: the same sign-in, the same rules, and a
-// page of the gateway's with the meeting in it. A host of the tests stands for 8x8.
+// 8x8 JaaS: the same sign-in and rules, and a page of the gateway that embeds the meeting.
+// A test server stands in for 8x8.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

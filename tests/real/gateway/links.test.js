@@ -1,5 +1,5 @@
-// Links: what they open and for whom, on two replicas over a real Redis. None opens more than it
-// says, nor for longer, nor for more people, and nothing of it is worth anything to Prosody.
+// Links on two replicas with a real Redis: their room, role, lifetime and number of uses hold, and
+// Prosody accepts none of them.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

@@ -1,5 +1,5 @@
-// Three people sign in and meet, with nothing but a browser. What their browsers
-// hold of tokens is worth nothing to Prosody.
+// Three people sign in and meet in browsers. Prosody accepts none of the tokens in their
+// browsers.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -1,5 +1,5 @@
-// Whoever makes a meeting hosts it, on any replica, after restarts and with new keys; nobody else
-// does. Its page gives the links and the calendar entry to be passed on, and to nobody but hosts.
+// Only the creator of a meeting is its host, on every replica, after restarts and key rotation. The
+// meeting's page shows links and calendar entry to hosts only.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

@@ -1,5 +1,5 @@
-// The gateway's own pages in a browser: can everybody use them, and does nothing that is put into
-// them run? Screenshots stay in tests/output/pages/.
+// The gateway's own pages in a browser: accessibility, and no execution of injected text.
+// Screenshots are written to tests/output/pages/.
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";

@@ -1,5 +1,5 @@
-// The login probe beside a running gateway: what it says of Prosodys that are well, let everybody
-// in, let nobody in, and are away, in /readyz and in metrics.
+// The login probe of a running gateway, in /readyz and metrics: a Prosody that is healthy, accepts
+// every login, refuses every login, or is down.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

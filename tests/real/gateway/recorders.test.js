@@ -1,5 +1,5 @@
-// Those who come to Prosody without a token: recorders, which have a password there, and
-// guests, where the deployment has a domain for them.
+// Connections to Prosody without a token: recorders, which have a password there, and guests,
+// if the deployment has a guest domain.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -1,5 +1,5 @@
-// Whatever a client sends of identity is dropped: what Prosody receives is the
-// gateway's own token for the person the session belongs to.
+// Credentials from clients are dropped: Prosody receives the gateway's own token for the
+// subject of the session.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

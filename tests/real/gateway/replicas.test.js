@@ -1,5 +1,5 @@
-// Two replicas of one deployment over a real Redis: signing out on one ends the
-// sockets on the other, and neither needs Redis for meetings to go on.
+// Two replicas with a real Redis: sign-out on one closes WebSockets on the other, and
+// meetings continue without Redis.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

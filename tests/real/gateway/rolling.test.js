@@ -1,6 +1,6 @@
-// A rolling replacement, as Kubernetes does it with `maxSurge: 1, maxUnavailable: 0`: 300 people are in
-// sixty meetings while both replicas behind a plain TCP balancer are replaced, one by one. Nobody may
-// notice. After that one replica is killed, and nobody may have to join again.
+// A rolling update, as Kubernetes does with `maxSurge: 1, maxUnavailable: 0`: both replicas behind a TCP
+// load balancer are replaced one by one, with 300 people in sixty meetings and no interruption. Then one
+// replica is killed, and its clients resume.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

@@ -1,5 +1,5 @@
-// One room, one name: the page, the token's claim and the MUC agree however the
-// address is spelled.
+// The page, the token's claim and the MUC have the same room for every spelling of its
+// address.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

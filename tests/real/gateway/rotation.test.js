@@ -1,5 +1,5 @@
-// Signing keys change while people join, and nobody is refused: the key that
-// signs next is published before it signs.
+// Rotation of signing keys while people join: no refusals, because a key is published
+// before it signs.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";

@@ -1,5 +1,5 @@
-// Three Jitsis behind two replicas over a real Redis: where rooms begin, and that
-// none moves that need not while shards are added, drained and killed.
+// Three shards behind two replicas with a real Redis: placement of rooms, and no
+// unnecessary moves while shards are added, drained and killed.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

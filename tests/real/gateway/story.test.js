@@ -1,6 +1,5 @@
-// What an operator does after an installation: makes test persons on the command line, opens the
-// printed links in three browsers, and looks whether they meet; and, when they do not, asks the
-// doctor why.
+// An operator's check after an installation: mints test tokens on the command line, opens the
+// printed links in three browsers, sees whether they meet, and otherwise runs the doctor.
 
 import assert from "node:assert/strict";
 import { symlink, unlink } from "node:fs/promises";

@@ -1,5 +1,5 @@
-// Guests wait for the host, and are let in by themselves: in a browser over both transports, across
-// replicas, and without scripts. Before that nothing of theirs reaches Prosody.
+// Guests wait for the host and enter automatically: over both transports, across replicas, and
+// without scripts. Until then no request of theirs reaches Prosody.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";

@@ -13,7 +13,7 @@ export async function makeCertificate(directory) {
     "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
     "-subj", "/CN=localhost",
     "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-    // Strict clients take no authority for a server.
+    // Strict clients refuse a CA certificate as a server certificate.
     "-addext", "basicConstraints=critical,CA:FALSE",
     "-keyout", key, "-out", certificate,
   ]);

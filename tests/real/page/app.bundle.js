@@ -1,6 +1,5 @@
-// What Jitsi's web application does between the page load and the joined room,
-// with the same library underneath and nothing to see or hear. `window.meeting`
-// tells a test how far it came.
+// A stand-in for Jitsi's web application, from the page load to the joined room, with the
+// same library and no user interface. `window.meeting` has its state.
 (() => {
   "use strict";
 

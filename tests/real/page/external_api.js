@@ -1,5 +1,5 @@
-// What Jitsi's `external_api.js` does as far as a gateway can see it: a frame with
-// the address of a room, which has the token twice and every option in its fragment.
+// A stand-in for Jitsi's `external_api.js`, as far as the gateway sees it: a frame with the
+// URL of a room, with the token in query and fragment, and all options in the fragment.
 (() => {
   "use strict";
 

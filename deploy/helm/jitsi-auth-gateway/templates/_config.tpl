@@ -44,7 +44,7 @@ is another type in TOML. JSON's texts, numbers, truth values and lists of these 
 {{- end -}}
 {{- end -}}
 
-{{/* gateway.toml: what the chart knows, over what the values say. */}}
+{{/* gateway.toml: the keys that the chart sets, merged over the values. */}}
 {{- define "gateway.config" -}}
 {{- if .Values.configText -}}
 {{- .Values.configText -}}
@@ -79,7 +79,7 @@ is another type in TOML. JSON's texts, numbers, truth values and lists of these 
 {{- $section := index . 0 -}}
 {{- $key := index . 1 -}}
 {{- $entry := index . 2 -}}
-{{- /* A session is always there; the others are if the values say so. */ -}}
+{{- /* [session] always exists; the other sections only if the values have them. */ -}}
 {{- if and $entry (or (eq $section "session") (hasKey $config $section)) -}}
 {{- $table := deepCopy (default dict (get $config $section)) -}}
 {{- if not (hasKey $table $key) -}}

@@ -1,4 +1,4 @@
-{{/* What runs the doctor: a pod's labels and spec, for `helm test` and for Argo CD. */}}
+{{/* Labels and spec of the pod that runs the doctor, for `helm test` and for Argo CD. */}}
 {{- define "gateway.doctorLabels" -}}
 {{ include "gateway.labels" . }}
 app.kubernetes.io/component: doctor

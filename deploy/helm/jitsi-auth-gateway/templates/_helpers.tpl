@@ -21,13 +21,13 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What all pods of the release have in common: the gateway's and the doctor's. */}}
+{{/* Labels of all pods of the release: the gateway's and the doctor's. */}}
 {{- define "gateway.releaseLabels" -}}
 app.kubernetes.io/name: {{ include "gateway.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{/* What selects the pods that serve. */}}
+{{/* The selector of the serving pods. */}}
 {{- define "gateway.selectorLabels" -}}
 {{ include "gateway.releaseLabels" . }}
 app.kubernetes.io/component: gateway
@@ -52,7 +52,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* What has to be decided and cannot be said in the schema. */}}
+{{/* Checks that the schema cannot express. */}}
 {{- define "gateway.checkValues" -}}
 {{- if and (not .Values.configText) (not .Values.config) -}}
 {{- fail "config: write the gateway's configuration (or configText)" -}}
@@ -116,7 +116,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{/* Directories, never single files: a file that is mounted by subPath is not renewed. */}}
+{{/* Directories, never single files: Kubernetes does not update a file that is mounted with subPath. */}}
 {{- define "gateway.volumeMounts" -}}
 - name: config
   mountPath: /etc/gateway/config
@@ -139,11 +139,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{/* What the gateway's pods and the doctor's have in common, beside containers. */}}
+{{/* The pod spec of the gateway's and the doctor's pods, without containers. */}}
 {{- define "gateway.podSpec" -}}
 serviceAccountName: {{ include "gateway.serviceAccountName" . }}
 automountServiceAccountToken: false
-# Variables of Services would look like settings: GATEWAY_… is read by the gateway.
+# Kubernetes' variables for Services could be taken for configuration: the gateway reads GATEWAY_….
 enableServiceLinks: false
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:

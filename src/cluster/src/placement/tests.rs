@@ -6,7 +6,7 @@ mod pins;
 mod shards;
 
 use model::clock::Timestamp;
-use observe::metrics::OutcomeLabel;
+use observe::metrics::{PlacementLabels, PlacementOutcome};
 use tokio::{
     task::JoinHandle,
     time::{advance, sleep},
@@ -74,9 +74,9 @@ impl Replica {
     }
 
     /// The number of rooms that were placed with an outcome.
-    fn placements(&self, outcome: &'static str) -> u64 {
+    fn placements(&self, outcome: PlacementOutcome) -> u64 {
         let placements = &self.placement.metrics.placements;
-        placements.get_or_create(&OutcomeLabel { outcome }).get()
+        placements.get_or_create(&PlacementLabels { outcome }).get()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What each endpoint answers, and the lies told there.
+//! The endpoints of the provider, with their faults.
 
 use std::{collections::HashMap, io};
 
@@ -92,7 +92,7 @@ impl Core {
         let authorization = request.headers().get(header::AUTHORIZATION).cloned();
         let form = request.collect().await.unwrap().to_bytes();
         let form: HashMap<_, _> = form_urlencoded::parse(&form).into_owned().collect();
-        // RFC 6749 § 2.3.1: both are form-encoded before they are joined.
+        // RFC 6749 § 2.3.1: both parts are form-encoded before they are joined.
         let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect();
         let [id, secret]: [String; 2] = [CLIENT_ID, CLIENT_SECRET].map(encoded);
         let credentials = BASE64_STANDARD.encode(format!("{id}:{secret}"));

@@ -1,4 +1,4 @@
-//! The ID token, and the lies in it.
+//! The ID token, with its faults.
 
 use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};

@@ -1,7 +1,7 @@
--- What Jitsi's token plugin checks in a JWT, in its order and with its words.
+-- The JWT checks of Jitsi's token plugin, in the same order and with the same messages.
 --
--- `new(options)` returns a function that takes a session and answers
--- `true`, or `nil, condition, text` as the SASL failure shall carry them.
+-- `new(options)` returns a function that takes a session and returns
+-- `true`, or `nil, condition, text` for the SASL failure.
 
 local async = require "util.async";
 local base64 = require "util.encodings".base64;
@@ -70,7 +70,7 @@ local function verify(token, alg, key, now)
 	return claims;
 end
 
--- A key server publishes <base>/<sha256 hex of kid>.pem. Answers are kept for good.
+-- A key server publishes <base>/<sha256 hex of kid>.pem. Responses are cached for ever.
 local function key_fetcher(base)
 	local cache = {};
 	local function fetch(url)
@@ -137,7 +137,7 @@ local function new(options)
 		session.jitsi_meet_room = claims.room;
 		session.jitsi_meet_domain = claims.sub;
 		if claims.context ~= nil then
-			-- A `null` context raises here, and the client waits for ever: so it is upstream.
+			-- A `null` context raises an error here and the client gets no answer, as upstream.
 			session.jitsi_meet_context_user = claims.context.user;
 			session.jitsi_meet_context_features = claims.context.features;
 		end

@@ -1,5 +1,5 @@
--- A resumed stream must log in under its old name to be found again: the name, by the id that
--- the client brings along.
+-- The user name of a lost stream by its resumption id: a resumed stream has to log in with the
+-- same name.
 
 local jid = require "util.jid";
 

@@ -1,5 +1,5 @@
--- SASL ANONYMOUS for whoever comes, with nothing asked: the domain of guests. What the session
--- knows of the request, the token's plugin has read.
+-- SASL ANONYMOUS without a token, for the guest domain. The token plugin has stored the request's
+-- parameters in the session.
 
 local new_sasl = require "util.sasl".new;
 

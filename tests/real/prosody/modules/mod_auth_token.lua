@@ -1,5 +1,5 @@
--- SASL ANONYMOUS for whoever brought a good token when the BOSH session or the
--- WebSocket was created. The token is read then, and verified at SASL.
+-- SASL ANONYMOUS for sessions with a valid token. The token is read when the BOSH session or
+-- the WebSocket is created, and verified at SASL.
 
 local formdecode = require "util.http".formdecode;
 local new_sasl = require "util.sasl".new;
@@ -20,7 +20,7 @@ local check = module:require("jwt_check").new({
 local region_header = module:get_option_string("region_header_name", "x_proxy_region");
 local name_of_lost_stream = module:require("lost_stream");
 
--- Fills the session from the request, without believing a word of it.
+-- Stores the request's parameters in the session, unverified.
 local function read_request(event)
 	local session, request = event.session, event.request;
 	local query = request.url.query and formdecode(request.url.query) or {};

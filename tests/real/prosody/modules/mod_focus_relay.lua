@@ -1,5 +1,5 @@
--- The address focus.<domain>: hands conference requests to the focus user that
--- announced itself with a presence, and its answers back to who asked.
+-- The address focus.<domain>: forwards conference requests to the focus user that sent its
+-- presence, and the answers to the requester.
 
 local jid = require "util.jid";
 local st = require "util.stanza";

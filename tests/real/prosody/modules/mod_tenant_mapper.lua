@@ -1,5 +1,5 @@
--- Rooms of a tenant: clients say room@muc.<tenant>.<domain>, the MUC component
--- holds [<tenant>]room@muc.<domain>. Translates both ways on client streams.
+-- Rooms of a tenant: clients use room@muc.<tenant>.<domain>, the MUC component has
+-- [<tenant>]room@muc.<domain>. Translates in both directions on client streams.
 
 local filters = require "util.filters";
 local jid = require "util.jid";
@@ -50,7 +50,7 @@ local function outward(stanza, session)
 	return translate(st.clone(stanza), "from", to_outer);
 end
 
--- The focus is logged in elsewhere and speaks in inner names.
+-- The focus is on another host and uses inner names.
 filters.add_filter_hook(function (session)
 	if session.type ~= "c2s_unauthed" then return; end
 	filters.add_filter(session, "stanzas/in", inward, 10);

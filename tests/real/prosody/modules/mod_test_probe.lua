@@ -1,6 +1,6 @@
--- Remembers what Prosody was sent: the bytes, each HTTP request that its parser
--- took from them, and each BOSH or WebSocket session that came of it.
--- GET /test-probe tells, POST /test-probe/reset forgets. Neither is recorded.
+-- Records the received bytes, the HTTP requests that Prosody parsed from them, and the BOSH and
+-- WebSocket sessions that they created. GET /test-probe returns the record, POST
+-- /test-probe/reset clears it. Neither is recorded.
 
 module:set_global();
 
@@ -52,8 +52,8 @@ local function note_request(connection, request)
 	};
 end
 
--- The HTTP server makes one parser for each connection, by an upvalue of its
--- `onconnect`: taking its place sees every request, also those that no route has.
+-- The HTTP server creates one parser per connection, by an upvalue of its `onconnect`.
+-- Replacing it records every request, also those without a route.
 local function wrap(new_parser)
 	return function (on_request, on_error, ...)
 		connections = connections + 1;

@@ -1,4 +1,4 @@
--- Ties a join to the room the token names. Works on the MUC component.
+-- Refuses a join of another room than the token's. Runs on the MUC component.
 
 local jid = require "util.jid";
 local st = require "util.stanza";
@@ -9,8 +9,8 @@ local muc_prefix = module:get_option_string("muc_mapper_domain_prefix", "confere
 local verify_domain = module:get_option_boolean("enable_domain_verification", false);
 local get_room_from_jid = module:depends("muc").get_room_from_jid;
 
--- The plugin reads its options where the parent domain is, whose name it takes from the component's
--- own by this pattern: a hyphen in the first label leads it elsewhere.
+-- The plugin reads its options from the parent domain, whose name it derives from the component's
+-- name with this pattern; a hyphen in the first label breaks it.
 local parent = module.host:gmatch("%w+.(%w.+)")();
 if not parent then
 	module:log("error", "Failed to start - unable to get parent hostname");

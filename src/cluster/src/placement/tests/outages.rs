@@ -2,6 +2,8 @@
 
 use tokio::time::timeout;
 
+use observe::metrics::PlacementOutcome;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -31,7 +33,7 @@ async fn without_the_store_pinned_rooms_stay_and_replicas_agree_on_others() {
             assert_eq!(*before, places.0);
         }
     }
-    assert_eq!(one.placements("without_store"), ROOMS as u64);
+    assert_eq!(one.placements(PlacementOutcome::WithoutStore), ROOMS as u64);
     // A replica that starts after the outage learns of the rooms placed during it.
     settle().await;
     store.reconnect();

@@ -1,0 +1,208 @@
+//! The options of a site, and the configuration that they make.
+
+use std::{fs, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path};
+
+use model::clock::{Clock, ClockControl};
+use toml::{Table, Value, toml};
+
+use super::{CLIENT_ID, ORIGIN};
+use crate::support::signing_key::rsa_pem;
+
+/// What a test changes of the default deployment; each method sets one option.
+pub(crate) struct SiteOptions {
+    issuer: Option<String>,
+    client_secret: String,
+    provider: bool,
+    jaas: bool,
+    /// Sections and keys that are merged into the configuration last.
+    sections: Table,
+    pub(super) clock: Option<(Clock, ClockControl)>,
+}
+
+/// The addresses of the stand-ins that the configuration names.
+pub(super) struct Upstreams<'u> {
+    pub(super) issuer: &'u str,
+    pub(super) jitsi: SocketAddr,
+}
+
+// === impl SiteOptions ===
+
+impl Default for SiteOptions {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            client_secret: CLIENT_SECRET.to_owned(),
+            provider: true,
+            jaas: false,
+            sections: DEFAULT_RULES.parse().unwrap(),
+            clock: None,
+        }
+    }
+}
+
+impl SiteOptions {
+    /// Sets `oidc.issuer` to another provider than the development one.
+    pub(crate) fn issuer(mut self, issuer: &str) -> Self {
+        self.issuer = Some(issuer.to_owned());
+        self
+    }
+
+    /// Sets the client secret that the gateway presents.
+    pub(crate) fn client_secret(mut self, secret: &str) -> Self {
+        secret.clone_into(&mut self.client_secret);
+        self
+    }
+
+    /// Leaves `[oidc]` out.
+    pub(crate) fn without_provider(mut self) -> Self {
+        self.provider = false;
+        self
+    }
+
+    /// Configures `[jaas]` in place of `[upstream]` and `[token]`.
+    pub(crate) fn jaas(mut self) -> Self {
+        self.jaas = true;
+        self
+    }
+
+    /// Replaces the default `[[room]]`; `text` may have further sections, which are merged.
+    pub(crate) fn rules(mut self, text: &str) -> Self {
+        self.sections.remove("room");
+        merge(&mut self.sections, text.parse().unwrap());
+        self
+    }
+
+    /// Adds keys to `[session]`.
+    pub(crate) fn session(self, keys: &str) -> Self {
+        self.section("session", keys)
+    }
+
+    /// Adds keys to `[listen]`.
+    pub(crate) fn listen(self, keys: &str) -> Self {
+        self.section("listen", keys)
+    }
+
+    /// Sets the clock of the gateway, the provider and the meeting.
+    pub(crate) fn clock(mut self, clock: Clock, control: ClockControl) -> Self {
+        self.clock = Some((clock, control));
+        self
+    }
+
+    fn section(mut self, name: &str, keys: &str) -> Self {
+        let keys: Table = keys.parse().unwrap();
+        merge(
+            &mut self.sections,
+            Table::from_iter([(name.to_owned(), keys.into())]),
+        );
+        self
+    }
+
+    /// Writes the files that the configuration names, and returns the configuration.
+    pub(super) fn configuration(&self, files: &Path, upstreams: &Upstreams<'_>) -> Table {
+        let pair = rcgen::generate_simple_self_signed(["meet.example.org".to_owned()]).unwrap();
+        let certificate = write(files, "tls.crt", &pair.cert.pem());
+        let key = write(files, "tls.key", &pair.signing_key.serialize_pem());
+        let session_key = write(files, "session.secret", SESSION_KEY);
+        let mut configuration = toml! {
+            [listen]
+            https = "127.0.0.1:0"
+            http = "127.0.0.1:0"
+            admin = "127.0.0.1:0"
+            workers = 2
+            grace = "20s"
+        };
+        configuration.insert("public_url".to_owned(), ORIGIN.into());
+        let tls = Table::from_iter([
+            ("certificate".to_owned(), certificate.into()),
+            ("key".to_owned(), key.into()),
+        ]);
+        configuration.insert("tls".to_owned(), tls.into());
+        let session = Table::from_iter([("key_file".to_owned(), session_key.into())]);
+        configuration.insert("session".to_owned(), session.into());
+        if self.provider {
+            let issuer = self.issuer.as_deref().unwrap_or(upstreams.issuer);
+            configuration.insert("oidc".to_owned(), self.oidc(files, issuer).into());
+        }
+        let meetings = if self.jaas {
+            jaas(files)
+        } else {
+            jitsi(files, upstreams.jitsi)
+        };
+        merge(&mut configuration, meetings);
+        merge(&mut configuration, self.sections.clone());
+        configuration
+    }
+
+    fn oidc(&self, files: &Path, issuer: &str) -> Table {
+        let secret = write(files, "client.secret", &self.client_secret);
+        let mut oidc = toml! {
+            insecure_http_issuer = true
+            timeout = "2s"
+        };
+        oidc.insert("issuer".to_owned(), issuer.into());
+        oidc.insert("client_id".to_owned(), CLIENT_ID.into());
+        oidc.insert("client_secret_file".to_owned(), secret.into());
+        oidc
+    }
+}
+
+fn jaas(files: &Path) -> Table {
+    let mut jaas = toml! { key_id = "4f4910" };
+    jaas.insert("app_id".to_owned(), JAAS_APP.into());
+    let key = write(files, "jaas.key", rsa_pem());
+    jaas.insert("key_file".to_owned(), key.into());
+    Table::from_iter([("jaas".to_owned(), jaas.into())])
+}
+
+fn jitsi(files: &Path, address: SocketAddr) -> Table {
+    let url = format!("http://{address}");
+    let upstream = Table::from_iter([
+        ("web".to_owned(), url.clone().into()),
+        ("xmpp".to_owned(), url.into()),
+        ("xmpp_domain".to_owned(), "meet.jitsi".into()),
+    ]);
+    let secret = write(files, "app.secret", APP_SECRET);
+    let token = Table::from_iter([
+        ("app_id".to_owned(), "gateway".into()),
+        ("secret_file".to_owned(), secret.into()),
+    ]);
+    let mut sections = toml! {
+        [probe]
+        enabled = false
+    };
+    sections.insert("upstream".to_owned(), upstream.into());
+    sections.insert("token".to_owned(), token.into());
+    sections
+}
+
+/// Merges tables key by key; any other value of `more` replaces the one of `into`.
+fn merge(into: &mut Table, more: Table) {
+    for (key, value) in more {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(old)), Value::Table(new)) => merge(old, new),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Writes a file with the mode that the gateway demands of secrets, and returns its path.
+pub(super) fn write(directory: &Path, name: &str, text: &str) -> String {
+    let path = directory.join(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    path.display().to_string()
+}
+
+/// The client secret that the development provider knows.
+pub(super) const CLIENT_SECRET: &str = "client secret of a test, long enough";
+pub(super) const APP_SECRET: &str = "secret shared with Prosody in tests, long enough";
+const JAAS_APP: &str = "vpaas-magic-cookie-0123456789abcdef";
+const SESSION_KEY: &str = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA=";
+const DEFAULT_RULES: &str = r#"
+[[room]]
+match = "*"
+enter = "member"
+moderators = ["group:staff"]
+"#;
