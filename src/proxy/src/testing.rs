@@ -104,9 +104,11 @@ pub(crate) fn principal() -> Rc<Principal> {
     Rc::new(Principal::Member(Deployment::new().session("someone")))
 }
 
+/// An identity; its only group has the name of its subject.
 pub(crate) fn person(subject: &str) -> Identity {
     Identity {
         subject: subject.to_owned(),
+        groups: vec![subject.to_owned()],
         ..Identity::default()
     }
 }

@@ -492,7 +492,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[pages]\nlogo = \"logo.gif\"",
-        "26: pages.logo: logo.gif: neither an SVG nor a PNG picture; name an SVG or PNG file",
+        "26: pages.logo: logo.gif: neither an SVG nor a PNG image; name an SVG or PNG file",
     ),
     (
         "",

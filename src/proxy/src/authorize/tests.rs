@@ -49,8 +49,8 @@ fn visitors_rules_and_situations_make_grants_and_denials() {
         deployment.pass("x", invited("l1")),
     );
     let elsewhere = Principal::Pass(deployment.pass("y", Standing::Guest));
-    let members = policy(&["member"], &["id:ann"], StartRule::Anyone, None);
-    let guests = policy(&["guest"], &["id:ann"], StartRule::Hosts, Some(2));
+    let members = policy(&["member"], &["group:ann"], StartRule::Anyone, None);
+    let guests = policy(&["guest"], &["group:ann"], StartRule::Hosts, Some(2));
     let links = policy(&["link"], &[], StartRule::Anyone, None);
     let empty = Situation::default();
     let open = Situation {
