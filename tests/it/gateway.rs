@@ -1,5 +1,6 @@
 //! The whole gateway with stand-ins for the provider and Jitsi.
 
+mod admission;
 mod api;
 mod apps;
 mod balancers;

@@ -57,9 +57,9 @@ pub struct DevClient {
     pub id: String,
     /// The `client_secret`; `None` for a public client.
     pub secret: Option<SecretString>,
-    /// FeatureAccess redirect URIs, compared as strings.
+    /// Allowed redirect URIs, compared as strings.
     pub redirect_uris: Vec<String>,
-    /// FeatureAccess redirect URIs after logout, compared as strings.
+    /// Allowed redirect URIs after logout, compared as strings.
     pub post_logout_redirect_uris: Vec<String>,
 }
 

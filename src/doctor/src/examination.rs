@@ -243,7 +243,7 @@ impl Examination<'_> {
         let lifetime = model::time_format::format_duration(token.lifetime);
         report.advise(
             Finding::advice(FindingKind::TokenLifetime)
-                .with_exchange("nothing: token.lifetime is read", format!("{lifetime}"))
+                .with_exchange("nothing: token.lifetime is read", lifetime.clone())
                 .with_remedy(
                     "Prosody's plugins log the whole token when they refuse it, and it stays valid \
                      for that long",

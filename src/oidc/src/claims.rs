@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{AuthenticationError, ClaimPaths, OidcSettings, id_token::MAX_SUBJECT_BYTES};
 
-/// ClaimsSet of the ID token, and of the userinfo for those that the ID token lacks.
+/// Claims of the ID token, and of the userinfo for those that the ID token lacks.
 #[derive(Clone, Copy)]
 pub(crate) struct ClaimSources<'c> {
     pub(crate) id_token: &'c ClaimsSet,
@@ -87,7 +87,7 @@ impl<'c> ClaimSources<'c> {
         })
     }
 
-    /// ClaimsSet that the room rules need and that the provider sends by reference only (distributed
+    /// Claims that the room rules need and that the provider sends by reference only (distributed
     /// claims, OpenID Connect Core 1.0 § 5.6.2). Entra ID does this with the groups of a user who
     /// is in more than 200.
     pub(crate) fn distributed_claims<'p>(

@@ -1,4 +1,4 @@
-//! ClaimsSet of the ID token that bind it to this sign-in (OpenID Connect Core 1.0 § 3.1.3.7).
+//! Claims of the ID token that bind it to this sign-in (OpenID Connect Core 1.0 § 3.1.3.7).
 
 use aws_lc_rs::{
     constant_time::verify_slices_are_equal,

@@ -1,4 +1,5 @@
-//! What a worker holds open for whom, so that it can be ended.
+//! The registry of a worker's open WebSockets and long polls, by which revocations, moves, reloads and
+//! a stop end them.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
@@ -19,19 +20,19 @@ pub(crate) struct ConnectionRegistry(Rc<RefCell<Entries>>);
 /// Why the gateway ends a socket or stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CloseReason {
-    /// The session was revoked.
+    /// A credential of the principal was revoked.
     Revoked(Cause),
-    /// The session reached its end.
+    /// The session or visit reached its end.
     Expired,
     /// The gateway stops.
     Shutdown,
     /// The room is on another shard now.
     Moved,
-    /// New rules do not let the session into the room.
+    /// Reloaded rules no longer admit the principal.
     Refused,
 }
 
-/// An open socket or poll; dropping it takes it out of the books.
+/// An open socket or poll; deregisters on drop.
 #[derive(Debug)]
 pub(crate) struct Registration {
     connections: ConnectionRegistry,
@@ -43,7 +44,7 @@ pub(crate) struct Registration {
 struct Entries {
     next: u64,
     open: HashMap<u64, Entry>,
-    /// No socket may stay any more.
+    /// The gateway has stopped: new sockets are ended at once.
     closed: bool,
 }
 
@@ -52,7 +53,7 @@ struct Entry {
     principal: Rc<Principal>,
     kind: ConnectionKind,
     room_shard: Option<RoomShard>,
-    /// The room that the rules let the session into, and may not any more.
+    /// The room that the policy admitted the principal to; re-evaluated on reload.
     admitted: Option<RoomKey>,
     end: Option<oneshot::Sender<CloseReason>>,
 }
@@ -60,7 +61,7 @@ struct Entry {
 /// What is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionKind {
-    /// A WebSocket: stays open until somebody ends it.
+    /// A WebSocket: open until either side ends it.
     Socket,
     /// A BOSH request: ends by itself within its `wait`.
     Poll,
@@ -69,7 +70,7 @@ pub(crate) enum ConnectionKind {
 // === impl ConnectionRegistry ===
 
 impl ConnectionRegistry {
-    /// Enters something that was opened for a session; on a shard, if there are shards.
+    /// Registers a connection of a principal; on a shard, if there are shards.
     pub(crate) fn register(
         &self,
         principal: Rc<Principal>,
@@ -98,7 +99,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Ends everything whose session is revoked.
+    /// Ends all connections of revoked principals.
     pub(crate) fn end_revoked(&self, revocations: &Revocations) {
         self.end_where(|entry| {
             revocations
@@ -107,9 +108,9 @@ impl ConnectionRegistry {
         });
     }
 
-    /// Ends the sockets because the gateway stops, in an order that nobody chose, so that the people
-    /// of one meeting do not all reconnect at the same moment. Who comes meanwhile is ended at the
-    /// end. Polls end by themselves.
+    /// Ends the sockets because the gateway stops, in random order, so that the occupants of one
+    /// meeting do not reconnect at the same moment. Sockets opened meanwhile end last. Polls end by
+    /// themselves.
     pub(crate) async fn end_sockets(&self, spread: DrainSchedule, random: &Random) {
         let began = Instant::now();
         if !spread.window.is_zero() {
@@ -131,7 +132,7 @@ impl ConnectionRegistry {
         });
     }
 
-    /// Ends the sockets of whom the rules do not let into their room any more.
+    /// Ends the connections of principals that the policy no longer admits.
     pub(crate) fn end_refused(&self, is_refused: impl Fn(&Principal, &RoomKey) -> bool) {
         self.end_where(|entry| {
             let room = entry.admitted.as_ref()?;
@@ -139,7 +140,7 @@ impl ConnectionRegistry {
         });
     }
 
-    /// Ends what is where it may not stay.
+    /// Ends the connections that are on a shard which they have to leave.
     pub(crate) fn end_moved(&self, has_moved: impl Fn(&RoomShard) -> bool) {
         let moved = |entry: &Entry| entry.room_shard.as_ref().is_some_and(&has_moved);
         self.end_where(|entry| moved(entry).then_some(CloseReason::Moved));
@@ -154,7 +155,7 @@ impl ConnectionRegistry {
             .filter(|(_, entry)| entry.kind == ConnectionKind::Socket);
         let mut order: Vec<u64> = sockets.map(|(number, _)| *number).collect();
         for last in (1..order.len()).rev() {
-            // The bias of the remainder is of no account with 64 bits.
+            // With 64 bits the bias of the remainder is negligible.
             let chosen = u64::from_be_bytes(random.bytes()) % (last as u64 + 1);
             order.swap(last, usize::try_from(chosen).unwrap_or(last));
         }
@@ -175,7 +176,7 @@ impl ConnectionRegistry {
 impl Entry {
     fn end(&mut self, why: CloseReason) {
         if let Some(end) = self.end.take() {
-            // Whoever does not listen any more is ending anyway.
+            // A dropped receiver is ending anyway.
             let _ = end.send(why);
         }
     }
@@ -184,7 +185,7 @@ impl Entry {
 // === impl Registration ===
 
 impl Registration {
-    /// The rules let the session into this room: they are asked again when they change.
+    /// Notes the room that the policy admitted the principal to; a reload re-evaluates it.
     pub(crate) fn admitted_to(&self, room: &RoomKey) {
         let mut entries = self.connections.0.borrow_mut();
         if let Some(entry) = entries.open.get_mut(&self.number) {
@@ -192,7 +193,7 @@ impl Registration {
         }
     }
 
-    /// Waits to be told to end.
+    /// Waits until the connection is to be closed.
     ///
     /// # Cancel safety
     ///
@@ -226,7 +227,7 @@ impl CloseReason {
         }
     }
 
-    /// Whether the client may not come back with what was ended.
+    /// Whether the client may not resume what was ended.
     pub(crate) const fn is_for_good(self) -> bool {
         matches!(self, Self::Revoked(_) | Self::Expired | Self::Refused)
     }

@@ -1,4 +1,4 @@
-//! What the request path counts and records of itself.
+//! Metrics and traces of the request path.
 
 use std::{future::Future, time::Instant};
 
@@ -11,7 +11,7 @@ use observe::{
     traces::RequestSpan,
 };
 
-/// A long poll under way; dropped before it was answered, it says that its connection broke.
+/// An in-flight long poll. Dropping it unanswered audits that the client's connection broke.
 #[derive(Debug)]
 pub(crate) struct PollGuard<'p> {
     pub(crate) who: audit::Who<'p>,
@@ -22,13 +22,13 @@ pub(crate) struct PollGuard<'p> {
 // === impl Worker ===
 
 impl Worker {
-    /// The counters of this thread.
+    /// The counters of this worker.
     pub fn metrics(&self) -> &WorkerMetrics {
         &self.metrics
     }
 
-    /// The span of a request, if requests are traced. Only a trusted proxy's word on the trace
-    /// counts.
+    /// Starts the span of a request, if requests are traced. A trace context counts only from a trusted
+    /// proxy.
     pub(crate) fn traced<B>(
         &self,
         request: &Request<B>,
@@ -48,14 +48,14 @@ impl Worker {
         self.state.line_limit.permit(context.client.ip(), now)
     }
 
-    /// Waits for the head of an upstream's answer, and counts how long that took.
+    /// Waits for the head of an upstream's response and records its latency.
     pub(crate) async fn timed<T, E>(
         &self,
         upstream: UpstreamKind,
-        responder: impl Future<Output = Result<T, E>>,
+        response: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let began = Instant::now();
-        let outcome = responder.await;
+        let outcome = response.await;
         if outcome.is_ok() {
             self.metrics
                 .count_upstream_response(upstream, began.elapsed());
@@ -63,7 +63,7 @@ impl Worker {
         outcome
     }
 
-    /// Counts what a failure says of our neighbours and limits.
+    /// Counts errors of upstreams, and exceeded limits.
     pub(crate) fn count_failure(&self, failure: &RequestError, route: Label) {
         let upstream = match route {
             Label::Bosh | Label::WebSocket => UpstreamKind::Xmpp,
@@ -71,7 +71,7 @@ impl Worker {
         };
         match failure {
             RequestError::Upstream(error) => {
-                self.metrics.count_upstream_failure(upstream, error.kind())
+                self.metrics.count_upstream_failure(upstream, error.kind());
             }
             RequestError::UpstreamAnswer(_) => {
                 self.metrics
@@ -88,7 +88,7 @@ impl Worker {
 // === impl PollGuard ===
 
 impl PollGuard<'_> {
-    /// It was answered, or ended by us.
+    /// Disarms the guard: the poll was answered, or the gateway ended it.
     pub(crate) fn over(mut self) {
         self.armed = false;
     }

@@ -1,4 +1,4 @@
-//! A worker's upstreams to the Jitsis behind the gateway, one for each shard.
+//! A worker's connection pools to the shards: web server, Prosody and visitor nodes of each.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -9,18 +9,18 @@ use crate::{Body, RequestError, Worker, respond::terminated, state::JitsiBackend
 use cluster::placement::{Move, Shard};
 use model::{headers::X_JITSI_SHARD, query::ForwardedParameters, room::RoomKey, shard::ShardName};
 
-/// One worker's connections to one shard.
+/// One worker's connection pools to one shard.
 #[derive(Debug)]
 pub(crate) struct ShardUpstreams {
     shard: Arc<Shard>,
     pub(crate) web: UpstreamPool,
     pub(crate) xmpp: UpstreamPool,
     visitors: Vec<UpstreamPool>,
-    /// There are shards; else there is one Jitsi, which has no name here.
+    /// Whether the deployment has shards; a single Jitsi has no name.
     named: bool,
 }
 
-/// Where something is open: in which room, on which shard.
+/// The room and the shard of an open connection.
 #[derive(Clone, Debug)]
 pub(crate) struct RoomShard {
     room: RoomKey,
@@ -30,7 +30,7 @@ pub(crate) struct RoomShard {
 // === impl Worker ===
 
 impl Worker {
-    /// The way to the shard of a room in which somebody was let.
+    /// Upstream for a room that the visitor may enter; pins the room to a shard.
     pub(crate) async fn upstreams_of_room(
         &self,
         room: &RoomKey,
@@ -39,8 +39,8 @@ impl Worker {
         self.upstreams(shard)
     }
 
-    /// The way to where a room is or would begin, of which nothing is known but the address; none
-    /// if its shard is not configured any more.
+    /// Upstream for the shard that has the room, or would get it; does not pin. None if its shard is
+    /// no longer configured.
     pub(crate) fn locate_upstreams(
         &self,
         room: &RoomKey,
@@ -49,13 +49,14 @@ impl Worker {
         shard.map(|shard| self.upstreams(shard)).transpose()
     }
 
-    /// The way for what belongs to no room.
+    /// Upstream for requests that belong to no room.
     pub(crate) fn default_upstreams(&self) -> Result<Rc<ShardUpstreams>, RequestError> {
         let shard = self.jitsi()?.placement.default_shard();
         self.upstreams(shard)
     }
 
-    /// The way to where a stream was made; to the room's, if there were no shards then.
+    /// Upstream for the shard where a BOSH stream was created; for the room's, if it was created
+    /// before there were shards.
     pub(crate) async fn upstreams_of_stream(
         &self,
         shard: Option<&str>,
@@ -68,8 +69,8 @@ impl Worker {
         self.upstreams(shard.ok_or_else(|| RequestError::Moved { room: room.clone() })?)
     }
 
-    /// The answer to a stream whose room is elsewhere now: Jitsi's client begins again when it reads
-    /// another shard than its own with it.
+    /// The answer to a stream whose room has moved: Jitsi's client reconnects when the response names
+    /// another shard than its own.
     pub(crate) fn start_again(&self, room: &RoomKey) -> Response<Body> {
         let mut answer = terminated("item-not-found");
         if let Ok(Some(upstreams)) = self.locate_upstreams(room) {
@@ -78,7 +79,7 @@ impl Worker {
         answer
     }
 
-    /// What an upstream answered; one that cannot be reached is looked at now.
+    /// Passes an upstream's outcome on; an error requests a probe of the shard.
     pub(crate) fn note_outcome<T>(
         &self,
         upstreams: &ShardUpstreams,
@@ -90,13 +91,13 @@ impl Worker {
         answer.map_err(RequestError::from)
     }
 
-    /// Ends what is open where it may not stay.
+    /// Ends the connections that a move affects.
     pub fn end_moved(&self, moved: &Move) {
         self.connections
             .end_moved(|room_shard| room_shard.is_left(moved));
     }
 
-    /// The same, when it is not known what has moved.
+    /// The same after lost notifications: checks every connection.
     pub fn end_all_moved(&self) {
         let Ok(JitsiBackend { placement, .. }) = self.jitsi() else {
             return;
@@ -122,7 +123,7 @@ impl Worker {
             ..
         } = self.jitsi()?;
         let view = placement.shard_map();
-        // Whoever is under way to a shard that is gone has its upstreams.
+        // In-flight requests keep their `Rc` to a removed shard.
         all.retain(|upstreams| {
             let mut shards = view.shards().iter();
             shards.any(|listed| Arc::ptr_eq(&listed.shard, &upstreams.shard))
@@ -136,7 +137,7 @@ impl Worker {
 // === impl RoomShard ===
 
 impl RoomShard {
-    /// Whether what is open there may not stay.
+    /// Whether a move affects the connection.
     fn is_left(&self, moved: &Move) -> bool {
         match moved {
             Move::From(from) => *from == self.shard,
@@ -162,8 +163,8 @@ impl ShardUpstreams {
         }
     }
 
-    /// The Prosody for a query: a visitor node, if it names one that there is; else what it names
-    /// is dropped.
+    /// The Prosody for a request: the visitor node that it names, if there is one of that name; else
+    /// `vnode` is dropped.
     pub(crate) fn prosody_for(&self, query: &mut ForwardedParameters) -> &UpstreamPool {
         let nodes = self.shard.endpoints.visitors.iter().zip(&self.visitors);
         let named = query.visitor_node();
@@ -177,12 +178,12 @@ impl ShardUpstreams {
         known.unwrap_or(&self.xmpp)
     }
 
-    /// The name of the shard, where there are shards.
+    /// The name of the shard, if the deployment has shards.
     pub(crate) fn name(&self) -> Option<&ShardName> {
         self.named.then_some(&self.shard.name)
     }
 
-    /// Where something of a room is open that goes this way.
+    /// The room and shard of a connection over this upstream.
     pub(crate) fn room_shard(&self, room: &RoomKey) -> Option<RoomShard> {
         self.name().map(|shard| RoomShard {
             room: room.clone(),
@@ -190,7 +191,7 @@ impl ShardUpstreams {
         })
     }
 
-    /// Tells Jitsi's client which shard its room is on: when that changes, it connects anew.
+    /// Names the room's shard to Jitsi's client, which reconnects when it changes.
     pub(crate) fn set_shard_header(&self, headers: &mut HeaderMap<HeaderValue>) {
         if self.named {
             headers.insert(X_JITSI_SHARD, self.shard.header.clone());

@@ -7,7 +7,6 @@ use crate::support::{browser::KeepAliveClient, logs::Logs, site::Site};
 
 /// The acceptor gives a connection to the worker with the fewest, and the site has two workers.
 #[tokio::test]
-#[ignore = "fails until BOSH streams are shared by workers"]
 async fn a_bosh_stream_over_two_workers_is_counted_once_and_cut_once() {
     const ROOM: &str = "bosh-over-two-workers";
     let logs = Logs::keep();
@@ -19,7 +18,7 @@ async fn a_bosh_stream_over_two_workers_is_counted_once_and_cut_once() {
     let sid = sid_of(&created).to_owned();
     let metric = async |sample: &str| site.metrics().await.contains(&format!("\n{sample}\n"));
     site.wait_for("the connections of the sign-in are closed", async || {
-        metric("gateway_connections_open 0").await
+        metric("jitsi_auth_gateway_connections_open 0").await
     })
     .await;
 
@@ -32,15 +31,15 @@ async fn a_bosh_stream_over_two_workers_is_counted_once_and_cut_once() {
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
         assert!(!answer.text().contains("terminate"), "{answer:?}");
     }
-    assert!(metric("gateway_connections_open 2").await);
-    let one_stream = metric("gateway_streams_open{kind=\"bosh\"} 1").await;
+    assert!(metric("jitsi_auth_gateway_connections_open 2").await);
+    let one_stream = metric("jitsi_auth_gateway_streams_open{kind=\"bosh\"} 1").await;
     assert!(one_stream, "{}", site.metrics().await);
 
     let before = site.bosh_requests();
     let revoked = site.order("/revoke", r#"{"subject":"max"}"#, &[]).await;
     assert_eq!(revoked, StatusCode::OK);
     site.wait_for("no stream is open", async || {
-        metric("gateway_streams_open{kind=\"bosh\"} 0").await
+        metric("jitsi_auth_gateway_streams_open{kind=\"bosh\"} 0").await
     })
     .await;
     let cuts = logs.audit();

@@ -17,7 +17,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     task::JoinHandle,
 };
@@ -176,6 +176,22 @@ impl Browser {
         let url = Url::parse(&format!("{ORIGIN}/http-bind?{query}")).unwrap();
         let body = Bytes::copy_from_slice(body.as_bytes());
         self.send(Method::POST, &url, HeaderMap::new(), body).await
+    }
+
+    /// Opens a connection and sends the head of a BOSH request as a page of the site does, with a body
+    /// of `length` to follow.
+    pub(crate) async fn open_bosh(&self, query: &str, length: usize) -> Box<dyn Stream> {
+        let url = Url::parse(&format!("{ORIGIN}/http-bind?{query}")).unwrap();
+        let (_, cookies) = self.cookie_header(&url).unwrap();
+        let head = format!(
+            "POST /http-bind?{query} HTTP/1.1\r\nHost: {}\r\nOrigin: {ORIGIN}\r\nCookie: {}\r\n\
+            Content-Type: text/xml\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",
+            authority(&url),
+            cookies.to_str().unwrap(),
+        );
+        let mut connection = self.connect(&url).await;
+        connection.write_all(head.as_bytes()).await.unwrap();
+        connection
     }
 
     /// Opens a WebSocket as a page of the site does.

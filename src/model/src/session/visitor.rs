@@ -26,12 +26,12 @@ pub enum Principal {
     /// The holder of a pass; its room only.
     Pass(Pass),
     /// A member who also holds a link to the room: the member's identity, with what the link adds.
-    /// Only the pass of a link is ever combined with a session ([`Principal::with_link`]).
+    /// Only the pass of a link is ever combined with a session ([`Principal::combine`]).
     MemberWithPass {
         /// The session, which is renewed like any other.
         member: Session,
-        /// The pass of the link.
-        pass: Pass,
+        /// The pass of the link; boxed, as few members hold one.
+        pass: Box<Pass>,
     },
 }
 
@@ -86,6 +86,7 @@ impl Principal {
             Standing::Embedded(_) => Self::Pass(pass),
             Standing::Invited(invited) => {
                 invited.member = true;
+                let pass = Box::new(pass);
                 Self::MemberWithPass { member, pass }
             }
             Standing::Guest | Standing::Member => Self::Member(member),
@@ -118,7 +119,8 @@ impl Principal {
     pub fn standing(&self) -> &Standing {
         match self {
             Self::Member(_) => &Standing::Member,
-            Self::Pass(pass) | Self::MemberWithPass { pass, .. } => pass.standing(),
+            Self::Pass(pass) => pass.standing(),
+            Self::MemberWithPass { pass, .. } => pass.standing(),
         }
     }
 
@@ -142,7 +144,8 @@ impl Principal {
     pub fn is_for(&self, room: &RoomKey) -> bool {
         match self {
             Self::Member(_) => true,
-            Self::Pass(pass) | Self::MemberWithPass { pass, .. } => pass.room() == room,
+            Self::Pass(pass) => pass.room() == room,
+            Self::MemberWithPass { pass, .. } => pass.room() == room,
         }
     }
 

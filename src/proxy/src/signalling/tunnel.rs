@@ -1,8 +1,7 @@
-//! The tunnel of a WebSocket: bytes both upstreams, unread, until one side or the gateway ends it.
+//! The tunnel of a WebSocket: copies bytes in both directions until one side or the gateway ends it.
 //!
-//! Frames are not parsed but for where they end, so that the gateway's own last frames never land
-//! inside one. While nothing flows a tunnel holds no buffer:
-//! all tunnels of a worker read into one.
+//! Only the boundaries of frames are tracked, so that the gateway's own last frames never land inside
+//! one. An idle tunnel holds no buffer: all tunnels of a worker read into one.
 
 mod frames;
 
@@ -30,21 +29,21 @@ pub(crate) enum Ended {
     Closed,
     /// A side broke off.
     Broken,
-    /// The gateway did.
+    /// The gateway ended it.
     Cut(CloseReason),
 }
 
-/// One direction's bytes that could not be written yet.
+/// Bytes of one direction that the writer did not take yet.
 #[derive(Debug, Default)]
 struct Backlog {
     bytes: Vec<u8>,
     written: usize,
-    /// The reader has ended; what is left is to be written, then the writer closed.
+    /// The reader has ended: after the remaining bytes the writer is closed.
     ended: bool,
     unflushed: bool,
 }
 
-/// Carries bytes between a client and Prosody until the end.
+/// Copies bytes between a client and Prosody until the end of either, of the session, or a stop.
 pub(crate) async fn run<C, P>(
     mut client: C,
     mut prosody: P,
@@ -80,10 +79,10 @@ where
         Err(Err(_)) => Ended::Broken,
         Ok(end) => Ended::Cut(end),
     };
-    // Whatever happens to the other side, neither is waited for longer.
+    // Bounded: neither side may delay the end.
     let farewell = async {
         if let Ended::Cut(end) = ended {
-            // Prosody first: whom it is about may be in no hurry to read.
+            // Prosody first: the client may not be reading.
             if end.is_for_good() && up_frames.is_whole() {
                 let _ = timeout(LAST_WORD, end_stream(&mut prosody, &mut up)).await;
             }
@@ -97,9 +96,8 @@ where
     ended
 }
 
-/// Ends the XMPP stream (RFC 7395 § 3.6). To a connection that merely breaks Prosody holds on for a
-/// minute, in case the client resumes the stream (XEP-0198), and so long the person stays in the
-/// room.
+/// Ends the XMPP stream (RFC 7395 § 3.6). After a broken connection Prosody keeps the stream for a
+/// minute so that the client can resume it (XEP-0198), and the occupant stays in the room that long.
 async fn end_stream<P>(prosody: &mut P, up: &mut Backlog) -> io::Result<()>
 where
     P: AsyncWrite + Unpin,
@@ -109,7 +107,7 @@ where
     prosody.flush().await
 }
 
-/// Carries on towards the client until a frame is whole.
+/// Copies towards the client until a frame is complete.
 async fn finish_frame<C, P>(
     prosody: &mut P,
     client: &mut C,
@@ -122,7 +120,7 @@ where
 {
     poll_fn(|cx| {
         while !(frames.is_whole() && down.is_empty()) {
-            // Ready only when Prosody ends: then no frame will ever be whole.
+            // Ready only when Prosody ends: then the frame stays incomplete.
             if down
                 .poll(cx, prosody, client, |bytes| frames.pass(bytes))?
                 .is_ready()
@@ -157,7 +155,7 @@ impl Backlog {
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
     {
-        // A bound on the turns keeps one busy tunnel from starving its worker's others.
+        // Bounded, so that a busy tunnel does not starve the others of its worker.
         for _ in 0..TURNS {
             if self.poll_write_backlog(cx, writer)?.is_pending() {
                 return Ok(Poll::Pending);
@@ -198,7 +196,7 @@ impl Backlog {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        // Gives the memory back, too: most tunnels never need it again.
+        // Releases the memory: most tunnels never need it again.
         self.bytes = Vec::new();
         self.written = 0;
         Poll::Ready(Ok(()))
@@ -249,21 +247,21 @@ fn close_frame(code: u16) -> [u8; 4] {
 }
 
 thread_local! {
-    /// What this worker's tunnels read into; used within one poll only.
+    /// The read buffer of all tunnels of this worker; used within one poll only.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
 }
 
 /// Four TLS records (RFC 8446 § 5.1).
 const SCRATCH_BYTES: usize = 64 * 1024;
 
-/// How many reads of one direction are done before others get their turn.
+/// Reads of one direction before the tunnel yields.
 const TURNS: usize = 16;
 
-/// A whole text frame: 52 bytes under a mask that changes nothing, as there is nothing in it that
-/// somebody else chose.
+/// A text frame of 52 bytes. The mask is zero: masking protects against chosen payloads (RFC 6455
+/// § 10.3), and this one is fixed.
 const CLOSE_STREAM: &[u8] = b"\x81\xb4\0\0\0\0<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>";
 
-/// Prosody is near and reads at once, or not at all.
+/// Prosody reads at once or not at all.
 const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// Enough for a close frame on a working connection.

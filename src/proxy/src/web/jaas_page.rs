@@ -1,4 +1,4 @@
-//! JaaS (8x8) mode: a page that embeds the hosted meeting in an iframe.
+//! `JaaS` (8x8) mode: a page that embeds the hosted meeting in an iframe.
 
 use http::Response;
 

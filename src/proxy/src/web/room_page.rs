@@ -1,4 +1,5 @@
-//! A room's page: for whom the rules let in; the upstreams to get there for everybody else.
+//! The room page: shown when the policy admits the visitor, otherwise the next step (sign in, guest
+//! form, wait, refusal).
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -22,14 +23,14 @@ use model::{
 };
 use pages::{Content, GuestForm, inject};
 
-/// A request for a room's page, on its way through the rules.
+/// A request for a room's page, before the policy decided.
 pub(crate) struct RoomPageRequest<'a> {
     pub(crate) request: Request<Incoming>,
     pub(crate) path: CanonicalPath,
     pub(crate) responder: &'a Responder,
     pub(crate) context: RequestContext,
     pub(crate) room: RoomKey,
-    /// Cookies that the answer gives.
+    /// `Set-Cookie` headers of the answer.
     pub(crate) cookies: Vec<HeaderValue>,
 }
 
@@ -66,7 +67,7 @@ impl Worker {
             if brought.is_none() {
                 let presenting = self.pass_of_token(token, room, Intent::Connect, headers, context);
                 brought = match presenting.await {
-                    // The session that it stood for is over.
+                    // The session that the token stood for is over.
                     Err(RequestError::SignInFirst) if self.state.relying_party.is_some() => {
                         return self.to_sign_in(&visit.request);
                     }
@@ -98,8 +99,8 @@ impl Worker {
         self.enter(visit, visitor).await
     }
 
-    /// Somebody came with a token: they get a pass, and the address loses the token. In a frame of
-    /// another site's page, where the pass may not come back, the page is answered at once.
+    /// Exchanges a token for a pass and removes it from the address. In a frame of another site's page,
+    /// where the browser may not return the pass, the page is answered at once.
     async fn arrive(
         &self,
         mut visit: RoomPageRequest<'_>,
@@ -118,7 +119,7 @@ impl Worker {
         }
     }
 
-    /// Asks the rules, and shows what they lead to.
+    /// Asks the policy, and shows the page or the next step.
     pub(crate) async fn enter(
         &self,
         mut visit: RoomPageRequest<'_>,
@@ -155,7 +156,7 @@ impl Worker {
         }
     }
 
-    /// Sign in, or enter as a guest.
+    /// The page that offers to sign in, or to enter as a guest.
     pub(crate) fn choose(
         &self,
         visit: &RoomPageRequest<'_>,
@@ -195,8 +196,7 @@ impl Worker {
         answer
     }
 
-    /// Jitsi's page, with a token that it can show: in a frame, one that stands for the pass as
-    /// well, as browsers may keep the cookie from us there.
+    /// Jitsi's page, completed with the principal's token.
     async fn show_room(
         &self,
         visit: RoomPageRequest<'_>,
@@ -257,7 +257,7 @@ impl Worker {
         token.as_str().to_owned()
     }
 
-    /// The page as a recorder wants it: it has credentials of its own at Prosody.
+    /// Jitsi's page as it is, for recorders, which have credentials of their own at Prosody.
     async fn bare_page(&self, visit: RoomPageRequest<'_>) -> Result<Response<Body>, RequestError> {
         let request = self.for_web(visit.request, &visit.path, visit.context)?;
         let from = Source::Room(self.upstreams_of_room(&visit.room).await?);
@@ -275,12 +275,12 @@ impl Worker {
             }
     }
 
-    /// Whether a request comes from where recorders are.
+    /// Whether a request comes from a recorder's address.
     pub(crate) fn is_recorder(&self, context: &RequestContext) -> bool {
         self.state.recorders.contains(context.client.ip())
     }
 
-    /// The `Set-Cookie` headers that give a pass.
+    /// The `Set-Cookie` headers that store a pass.
     pub(crate) fn pass_cookies(
         &self,
         pass: &Pass,
@@ -307,5 +307,5 @@ pub(crate) fn events_path(room: &RoomKey) -> String {
     format!("/_gateway/events?{}", query.finish())
 }
 
-/// Where names of guests are sent to.
+/// The action of the guest form.
 pub(crate) const JOIN: &str = "/_gateway/join";

@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn version_and_eviction_policy_are_read_from_info() {
-        let info = "# Server\r\nredis_version:7.0.15\r\n# MemoryStore\r\nmaxmemory:1048576\r\n\
+        let info = "# Server\r\nredis_version:7.0.15\r\n# Memory\r\nmaxmemory:1048576\r\n\
                      maxmemory_policy:allkeys-lru\r\n";
         let diagnostics = StoreDiagnostics::from_info(info);
         assert_eq!(diagnostics.version.as_deref(), Some("7.0.15"));
