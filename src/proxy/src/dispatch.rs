@@ -1,12 +1,12 @@
-//! The request path: what happens to a request between its head and its answer.
+//! The phases of a request in order: context, route, host, then the handler of the route, which
+//! authenticates and authorizes; then the response.
 //!
-//! [`Worker::handle`] is the order of DESIGN § 3 in code: context, host, route, room, visitor,
-//! admission, token, upstream, answer. A worker lives on one thread; what it shares with the others
-//! is read and not locked.
+//! A worker runs on one thread and takes no lock that another thread holds for longer than a few
+//! instructions.
 
 use std::{rc::Rc, time::Instant};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use crate::{
@@ -21,7 +21,7 @@ use pages::StartPage;
 // === impl Worker ===
 
 impl Worker {
-    /// Answers a request. Every way out of it is counted and logged.
+    /// Answers a request; every answer is counted, traced and logged.
     pub async fn handle(
         self: Rc<Self>,
         request: Request<Incoming>,
@@ -40,8 +40,8 @@ impl Worker {
             .access_log
             .then(|| audit::AccessLine::of(&request, &context));
         let worker = Rc::clone(&self);
-        // The HTTP library takes `Transfer-Encoding` over a `Content-Length` beside it without a
-        // word; what follows such a body is not taken as another request (RFC 9112 § 6.1).
+        // hyper prefers `Transfer-Encoding` to a `Content-Length` beside it; the bytes after such a body
+        // are not read as another request (RFC 9112 § 6.1).
         let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         let head_only = request.method() == Method::HEAD;
         let version = request.version();
@@ -54,15 +54,8 @@ impl Worker {
         if head_only {
             answer = body::without_body(answer);
         }
-        // HTTP/2 has `GOAWAY` for it, and a tunnel has left HTTP.
-        let draining = worker.draining.get()
-            && version < Version::HTTP_2
-            && answer.status() != StatusCode::SWITCHING_PROTOCOLS;
-        if chunked || draining {
-            answer
-                .headers_mut()
-                .insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
+        let draining = worker.draining.get() && answer.status() != StatusCode::SWITCHING_PROTOCOLS;
+        finish_connection_header(answer.headers_mut(), version, chunked || draining);
         let took = started.elapsed();
         worker.metrics.count_response(label, answer.status(), took);
         if let Some((span, method)) = span {
@@ -155,8 +148,8 @@ impl Worker {
         failure.answer(responder, &self.state.pages, sites.as_deref())
     }
 
-    /// Sends a plain HTTP request to where it should have gone. A body or a socket would be lost
-    /// on the way, so only pages are.
+    /// Redirects a plain HTTP request to HTTPS. A body or a WebSocket would be lost, so only reading
+    /// requests are redirected.
     fn to_https(
         &self,
         request: &Request<Incoming>,
@@ -171,7 +164,7 @@ impl Worker {
         let location =
             HeaderValue::try_from(format!("{}{target}", self.state.authenticator.origin));
         match location {
-            // A key to the API is shown to nobody twice.
+            // An API key must not be sent a second time.
             Ok(location)
                 if readable
                     && responder.audience != Audience::Api
@@ -192,5 +185,42 @@ impl Worker {
     }
 }
 
+/// Asks a client of HTTP/1.x to open another connection. HTTP/2 has `GOAWAY` instead, and no
+/// connection-specific header fields (RFC 9113 § 8.2.2).
+fn finish_connection_header(headers: &mut HeaderMap, version: Version, close: bool) {
+    if version >= Version::HTTP_2 {
+        headers.remove(header::CONNECTION);
+    } else if close {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
 /// HSTS of two years, as Mozilla's guideline 6.0 has it.
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_http_1_has_a_connection_header() {
+        for (version, refused, close, expected) in [
+            (Version::HTTP_11, false, false, None),
+            (Version::HTTP_11, false, true, Some("close")),
+            (Version::HTTP_10, true, false, Some("close")),
+            (Version::HTTP_2, false, true, None),
+            // An error asks for it without knowing the version.
+            (Version::HTTP_2, true, false, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            if refused {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            finish_connection_header(&mut headers, version, close);
+            let value = headers
+                .get(header::CONNECTION)
+                .map(|value| value.to_str().unwrap());
+            assert_eq!(value, expected, "{version:?} {refused} {close}");
+        }
+    }
+}

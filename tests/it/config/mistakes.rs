@@ -497,7 +497,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[pages]\nstyle = \"end.css\"",
-        "26: pages.style: end.css: has </style in it; write only CSS, without the style element",
+        "26: pages.style: end.css: contains </style; write only CSS, without the style element",
     ),
     (
         "",

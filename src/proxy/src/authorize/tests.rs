@@ -82,7 +82,7 @@ fn visitors_rules_and_situations_make_grants_and_denials() {
             &guests,
             Some(&guest),
             full,
-            "refused: rule 1 has no place left in this room",
+            "refused: rule 1 lets in 2 people at once",
         ),
         (&guests, Some(&member), full, "moderator"),
         // Present people stay, whatever has become of the room meanwhile.
@@ -91,7 +91,12 @@ fn visitors_rules_and_situations_make_grants_and_denials() {
         (&guests, Some(&elsewhere), open, "guest, ask true"),
         (&links, Some(&holder), empty, "participant"),
         (&links, Some(&both), empty, "participant"),
-        (&links, Some(&guest), empty, "sign in"),
+        (
+            &links,
+            Some(&guest),
+            empty,
+            "refused: rule 1 lets in by invitation only",
+        ),
     ] {
         let authorizer = &deployment.authorizer;
         let admission = authorizer.evaluate_in(policy, &key("x"), principal, &situation);
