@@ -34,7 +34,7 @@ pub enum XmlError {
     /// Comments, processing instructions and document types (RFC 6120 § 11.1).
     #[error("XML that XMPP forbids")]
     Forbidden,
-    /// More than [`MAX_NODES`] nodes, or more than [`MAX_DEPTH`] levels.
+    /// More nodes or levels than any stanza or answer has.
     #[error("XML with too many or too deeply nested elements")]
     TooComplex,
 }

@@ -9,7 +9,7 @@ use std::{
 
 use model::clock::Timestamp;
 
-/// Permits the first line of an address in a minute, and at most [`MAX_LINES`] lines a minute from
+/// Permits the first line of an address in a minute, and at most `MAX_LINES` lines a minute from
 /// all addresses; counts the rest.
 #[derive(Debug, Default)]
 pub struct LineLimit(Mutex<Window>);
