@@ -54,7 +54,7 @@ pub(crate) struct Admitted<'p> {
 /// What an admitted principal is to Prosody.
 #[derive(Debug)]
 pub(crate) enum Privilege<'p> {
-    /// Granted to somebody with credentials.
+    /// Granted to a principal with credentials.
     Granted(Grant<'p>),
     /// Granted to an anonymous client, such as an app, where the rule lets guests in: each of its
     /// requests is anonymous.

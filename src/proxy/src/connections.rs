@@ -58,7 +58,7 @@ struct Entry {
     end: Option<oneshot::Sender<CloseReason>>,
 }
 
-/// What is open.
+/// The kind of an open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectionKind {
     /// A WebSocket: open until either side ends it.
@@ -227,7 +227,7 @@ impl CloseReason {
         }
     }
 
-    /// Whether the client may not resume what was ended.
+    /// Whether the client may not resume the connection.
     pub(crate) const fn is_for_good(self) -> bool {
         matches!(self, Self::Revoked(_) | Self::Expired | Self::Refused)
     }

@@ -58,7 +58,7 @@ impl RequestContext {
 // === impl RequestId ===
 
 impl RequestId {
-    /// For the answer, so that whoever reports a failure can name the line in the log.
+    /// The value of `X-Request-Id`, by which an error report finds its log line.
     pub(crate) fn header_value(self) -> HeaderValue {
         HeaderValue::try_from(self.to_string()).expect("hexadecimal digits can stand in a header")
     }

@@ -1,4 +1,4 @@
-//! Every way a request can end without what it asked for, and the one table from there to answers.
+//! Errors of the request path, and the one table from error to status, connection and log level.
 
 mod answer;
 mod renewal;
@@ -27,7 +27,7 @@ use model::{
 };
 use pages::{self, LinkProblem};
 
-/// Why a request is not answered as it was meant.
+/// Why a request is refused or fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
     /// The path has no one meaning.
@@ -71,7 +71,7 @@ pub(crate) enum RequestError {
         /// Who waits.
         person: Option<String>,
     },
-    /// Nobody in particular may enter, but as a guest.
+    /// Anonymous visitors may enter as guests only.
     #[error("this needs somebody who signed in, or a guest")]
     GuestFirst {
         /// After saying a name.
@@ -121,10 +121,10 @@ pub(crate) enum RequestError {
         refusal: Refusal,
         /// Which room.
         room: RoomKey,
-        /// Whom, by the name that is shown; nobody if nobody signed in.
+        /// The display name of the person; none for an anonymous visitor.
         person: Option<String>,
     },
-    /// Somebody listens to more events than anybody needs, or all together do.
+    /// The session, or the worker, has too many event streams.
     #[error("too many streams of events are open")]
     TooManyStreams,
     /// The query names no room.
@@ -247,7 +247,7 @@ impl RequestError {
         }
     }
 
-    /// Whether somebody who runs the gateway should hear of it.
+    /// Whether the gateway or a server behind it is at fault: logged as a warning.
     pub(crate) fn is_ours(&self) -> bool {
         self.status().is_server_error()
     }

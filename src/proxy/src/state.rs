@@ -47,7 +47,7 @@ pub struct ProxySettings {
     pub backend: MeetingBackend,
     /// The gateway's own pages.
     pub pages: Pages,
-    /// What is at `/`.
+    /// The page at `/`.
     pub start: StartPage,
     /// How guests come and stay.
     pub guests: GuestSettings,
@@ -149,7 +149,7 @@ pub struct Control {
     pub runtime: Handle,
     /// Signs people in, where people have accounts.
     pub relying_party: Option<Arc<RelyingParty>>,
-    /// What is revoked.
+    /// Revoked sessions, passes and links.
     pub revocations: Arc<Revocations>,
     /// Who is in which room.
     pub presence: Arc<Presence>,

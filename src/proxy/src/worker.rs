@@ -51,19 +51,19 @@ impl Worker {
         }
     }
 
-    /// Ends what is open for revoked sessions.
+    /// Ends the connections of revoked principals.
     pub fn end_revoked(&self) {
         self.connections
             .end_revoked(&self.state.authenticator.revocations);
     }
 
-    /// Ends the WebSockets of whom new rules refuse; BOSH asks them at each request.
+    /// Ends the connections that reloaded rules no longer admit.
     pub fn reevaluate_admissions(&self) {
         self.connections
             .end_refused(|principal, room| !self.may_stay(principal, room));
     }
 
-    /// Asks clients of HTTP/1.1 to come back on other connections, which another replica will take.
+    /// Asks HTTP/1.1 clients to reconnect, to another replica.
     pub fn start_draining(&self) {
         self.draining.set(true);
     }
@@ -75,7 +75,7 @@ impl Worker {
             .await;
     }
 
-    /// The Jitsi behind the gateway; where there is none, none of its addresses is.
+    /// The Jitsi behind the gateway; with JaaS its paths do not exist.
     pub(crate) fn jitsi(&self) -> Result<&JitsiBackend, RequestError> {
         self.state.jitsi.as_ref().ok_or(RequestError::NotFound)
     }

@@ -1,4 +1,4 @@
-//! The API for other systems: who asks, what for, and what is done about it.
+//! The API for other systems: authenticates the caller, performs the operation, audits it.
 
 mod idempotency;
 

@@ -1,4 +1,4 @@
-//! Server-sent events: who waits for a room hears when it opens.
+//! Server-sent events: tell waiting visitors that their room opens.
 
 mod listeners;
 
@@ -22,33 +22,32 @@ use model::{
     session::Principal,
 };
 
-/// What somebody listens for.
+/// The purpose of an event stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Listening {
-    /// The room opens.
+    /// The visitor waits for the room to open.
     Waiting,
-    /// The call at another provider goes on: as long as somebody listens they are there.
+    /// The visitor is in a JaaS meeting: the open stream is the visitor's presence.
     Calling,
 }
 
-/// How things stand for somebody who listens.
+/// The state of a listener.
 enum Heard {
-    /// They may enter.
+    /// The listener may enter.
     Open {
-        /// And open the room.
+        /// Whether entering opens the room.
         opens: bool,
     },
-    /// They wait.
+    /// The listener waits.
     Waiting,
-    /// They may not even wait any more.
+    /// The listener may not even wait any more.
     Over,
 }
 
 // === impl Worker ===
 
 impl Worker {
-    /// Answers a request for a room's events, from the page of somebody who waits for it or is in
-    /// it.
+    /// Answers a request for a room's events, from its waiting page or its JaaS page.
     pub(crate) fn events(
         self: &Rc<Self>,
         request: &Request<Incoming>,
@@ -115,7 +114,7 @@ impl Worker {
         self.listeners.wake(room);
     }
 
-    /// Rooms opened or closed, and nobody knows which.
+    /// Rooms opened or closed, and notifications of which were lost.
     pub fn presence_unknown(&self) {
         self.listeners.wake_all();
     }
@@ -139,8 +138,7 @@ impl Worker {
         let ends = Instant::now() + LONGEST;
         let mut attendance = None;
         let mut next = BEGIN;
-        // Nobody waits for a client that does not read: then the room would stay open for its sake,
-        // and the gateway could not stop.
+        // A client that does not read is not waited for: it would keep the room open, and delay a stop.
         while !matches!(
             events.try_send(Bytes::from_static(next)),
             Err(TrySendError::Closed(_))
@@ -222,11 +220,11 @@ const CLOSE: &[u8] = b"event: close\ndata: close\n\n";
 
 const X_ACCEL_BUFFERING: header::HeaderName = header::HeaderName::from_static("x-accel-buffering");
 
-/// Proxies in front cut what is silent for a minute.
+/// Proxies in front close connections that are silent for a minute.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
-/// Then the client asks anew, and is judged anew.
+/// Then the client reconnects, and is authorized anew.
 const LONGEST: Duration = Duration::from_mins(30);
 
-/// The beginning, a few beats, and the word that matters.
+/// The first message, a few heartbeats, and the last message.
 const EVENTS_KEPT: usize = 8;

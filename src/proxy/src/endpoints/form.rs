@@ -6,15 +6,15 @@ use hyper::body::Incoming;
 use crate::{RequestError, body};
 use model::headers::{self, RequestOrigin};
 
-/// What was filled in.
+/// The fields of a submitted form.
 #[derive(Debug)]
 pub(crate) struct Form(Vec<(String, String)>);
 
 // === impl Form ===
 
 impl Form {
-    /// Reads a form that one of our pages sent; gives the request back without its body. Forms on
-    /// other sites' pages cannot act for somebody here.
+    /// Reads a form that one of our pages sent; gives the request back without its body. Forms of
+    /// other sites are refused.
     pub(crate) async fn read(
         request: Request<Incoming>,
         own_origin: &str,

@@ -1,4 +1,4 @@
-//! Entering as a guest, or by a link.
+//! Entry as a guest, or by a link.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,9 +29,8 @@ use pages::{GuestForm, LinkProblem, NameProblem};
 // === impl Worker ===
 
 impl Worker {
-    /// Opens a link: whoever is known, by their account or by the link itself, goes right in; others
-    /// say a name. A link that can be used up is used by that form only, as programs that show
-    /// previews of addresses open them as well.
+    /// Opens a link: a visitor with an account, or with a link that has a name, enters at once; others
+    /// state a name. Only the form uses up a limited link, as link previews open addresses, too.
     pub(crate) fn open_link(
         &self,
         visit: &RoomPageRequest<'_>,
@@ -241,8 +240,8 @@ impl Worker {
         Ok(link)
     }
 
-    /// Whether somebody is in by this link already, or by one that makes more of them: opening it
-    /// again uses nothing up, and makes no host a guest.
+    /// Whether the visitor holds a pass of this link already, or of a host link: opening it again uses
+    /// nothing up, and demotes no host.
     fn came_by(&self, link: &InvitationLink, headers: &HeaderMap) -> bool {
         let rules = self.rules();
         let authenticator = &self.state.authenticator;

@@ -1,4 +1,4 @@
-//! The meetings that people made: their addresses, and what calendars want.
+//! Meetings of members: their addresses, links and calendar entries.
 
 use std::time::Duration;
 
@@ -133,7 +133,7 @@ impl Worker {
         }
     }
 
-    /// The session of whoever may pass a meeting's links on: a host or moderator by their account.
+    /// The session of a host or moderator by account, who may pass a meeting's links on.
     /// A link or another system can make a host for a while; links that such a host made would
     /// outlast that.
     fn hosting(

@@ -1,4 +1,4 @@
-//! Where somebody goes on who signed in: on the page, in an app, or in the window that waits.
+//! Continuation after a sign-in: on the page, in a native app, or in the page that opened a popup.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use pages::{Content, PopupOutcome};
 // === impl Worker ===
 
 impl Worker {
-    /// Leads on to where the sign-in was begun.
+    /// Continues where the sign-in was begun.
     pub(crate) fn go_on(
         &self,
         session: &Session,
@@ -45,7 +45,7 @@ impl Worker {
         }
     }
 
-    /// Answers a sign-in that failed: where a page waits with a window open, it hears of it.
+    /// Answers a failed sign-in; a popup reports it to the page that opened it.
     pub(crate) fn give_up(
         &self,
         failure: RequestError,
@@ -61,7 +61,7 @@ impl Worker {
         }
     }
 
-    /// Apps have no cookies of ours: they take a token along that opens the room once.
+    /// Native apps keep no cookies: a handoff token in the link opens the room once.
     fn back_to_app(
         &self,
         session: &Session,
@@ -117,7 +117,7 @@ impl Worker {
         }
     }
 
-    /// What Jitsi's page is to show of somebody, until the rules are asked for good.
+    /// Role and features for the display token, until the room page is authorized.
     fn shown_as(&self, room: &RoomKey, session: &Session) -> (Role, Features) {
         let rules = self.rules();
         let member = Principal::Member(session.clone());

@@ -165,8 +165,8 @@ impl Worker {
             let reason = SignInReason::SessionTooLarge;
             self.sign_in_failed(reason, "session_too_large", Told::TooLarge, &error, context)
         })?;
-        // Somebody else was signed in here before: their sockets end with their session, and what
-        // rooms let them in by is not for their successor.
+        // Another person was signed in here before: that session ends with its connections, and its
+        // passes are not for the successor.
         let mut cookies = Vec::new();
         if let Some(before) = before
             && before.identity().subject != session.identity().subject
@@ -188,7 +188,7 @@ impl Worker {
         Ok(answer)
     }
 
-    /// Who signs people in; where nobody does, none of its addresses is.
+    /// The relying party; without a provider its endpoints do not exist.
     pub(crate) fn relying_party(&self) -> Result<&Arc<RelyingParty>, RequestError> {
         let relying_party = self.state.relying_party.as_ref();
         relying_party.ok_or(RequestError::NotFound)

@@ -1,4 +1,4 @@
-//! From failures to answers, for whoever reads them.
+//! Responses to errors, by audience.
 
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -18,7 +18,7 @@ use pages::{self, Component, Content, Denial, Pages};
 // === impl RequestError ===
 
 impl RequestError {
-    /// The answer for whoever asks; a page may be in frames of these sites, if any are given.
+    /// The response for the audience; `sites` may embed a page.
     pub(crate) fn answer(
         &self,
         responder: &Responder,
@@ -178,7 +178,7 @@ impl RequestError {
         plain(status, PROBLEM_JSON, problem.to_json())
     }
 
-    /// What machines are told: what is behind us, and where, is for the log.
+    /// The text for machines. Names and addresses of upstreams stay in the log.
     fn told(&self) -> String {
         if self.is_ours() {
             "the gateway or a server behind it failed".to_owned()
@@ -220,7 +220,7 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static(
     r#"Cookie form-action="/_gateway/login", cookie-name="__Host-gateway-session""#,
 );
 
-/// The address that signs in and leads back; `switch` as somebody else.
+/// The login address that returns to a page; `switch` asks for another account.
 pub(crate) fn login_path(return_to: &ReturnTo, switch: bool) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("return_to", return_to.as_str());

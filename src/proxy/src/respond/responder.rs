@@ -1,4 +1,4 @@
-//! Whom an answer is for.
+//! The audience of a response, and what an error page needs of the request.
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -11,10 +11,10 @@ use model::{
 };
 use pages::PageRequest;
 
-/// Whom an answer is for, taken from the request before it is used up.
+/// What an error response needs of its request, which a handler consumes.
 #[derive(Debug)]
 pub(crate) struct Responder {
-    /// Who reads the answer.
+    /// The kind of client.
     pub(crate) audience: Audience,
     /// The request's name.
     pub(crate) id: RequestId,
@@ -23,18 +23,18 @@ pub(crate) struct Responder {
     room: Option<RoomKey>,
 }
 
-/// Who reads the answer.
+/// The kind of client that reads a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audience {
-    /// A person, in a browser.
+    /// A person in a browser: a page.
     Person,
-    /// A script or app, which wants a status and a word.
+    /// A script or app: a status and a JSON word.
     Machine,
-    /// A client of the API, which wants problems as RFC 9457 has them.
+    /// A client of the API: problem details (RFC 9457).
     Api,
-    /// A BOSH client, which wants a terminating body.
+    /// A BOSH client: a terminating body.
     Bosh,
-    /// A WebSocket client, to whom browsers show no more than that it failed.
+    /// A WebSocket client: a status, of which browsers disclose only the failure.
     Socket,
 }
 

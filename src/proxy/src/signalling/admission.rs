@@ -47,7 +47,7 @@ pub(super) struct Admission<'p> {
     pub(super) admitted: Admitted<'p>,
     pub(super) upstreams: Rc<ShardUpstreams>,
     pub(super) registration: Registration,
-    /// None for polls, and for people whom Prosody is to see without one.
+    /// None for polls, recorders, and guests on Prosody's guest domain.
     pub(super) token: Option<BackendToken>,
 }
 
@@ -166,7 +166,7 @@ pub(super) async fn admit<'p>(
     })
 }
 
-/// The token for a new connection; none for guests whom Prosody knows without one, and recorders.
+/// The token for a new connection; none for recorders and guests on Prosody's guest domain.
 fn mint(
     worker: &Worker,
     rules: &Rules,

@@ -2,9 +2,9 @@
 //!
 //! A stream's requests arrive on any of a client's connections, and each connection belongs to one
 //! worker; so all workers share this registry. Between two requests nothing is open that a revocation
-//! could end, but the person stays in the room until Prosody's inactivity limit: whoever answers a
-//! stream's last in-flight request therefore holds an [`IdleWatch`] until the next request, which any
-//! worker may get.
+//! could end, but the occupant stays in the room until Prosody's inactivity limit. The worker that
+//! answers a stream's last in-flight request therefore holds an [`IdleWatch`] until the next request,
+//! which any worker may get.
 //!
 //! The registry is striped by stream id. A lock is held for a few instructions and never across an
 //! await; two workers meet at one only when they handle requests of streams of the same stripe in the

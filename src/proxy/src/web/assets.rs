@@ -23,7 +23,7 @@ use pages::inject;
 // === impl Worker ===
 
 impl Worker {
-    /// Jitsi's configuration, which is nobody's in particular; but perhaps a room's.
+    /// Jitsi's `config.js`; of the room's shard, if the address names a room.
     pub(crate) async fn config_js(
         &self,
         request: Request<Incoming>,
@@ -47,7 +47,7 @@ impl Worker {
         Ok(answer)
     }
 
-    /// Files that anybody may have.
+    /// Jitsi's public files.
     pub(crate) async fn public(
         &self,
         request: Request<Incoming>,
@@ -75,7 +75,7 @@ impl Worker {
         Ok(answer)
     }
 
-    /// What only people who signed in may have.
+    /// Paths for members only.
     pub(crate) async fn private(
         &self,
         request: Request<Incoming>,
@@ -190,7 +190,7 @@ impl Worker {
         headers::strip_response(answer.headers_mut());
         match from {
             Source::Room(upstreams) => upstreams.set_shard_header(answer.headers_mut()),
-            // Whoever compares it with that of their room would take it for moved.
+            // Jitsi's client would compare it with the shard of its room, and reconnect.
             Source::Common(_) => {
                 answer.headers_mut().remove(X_JITSI_SHARD);
             }

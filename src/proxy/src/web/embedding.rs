@@ -1,6 +1,5 @@
-//! Rooms in frames of other sites' pages: whose pages may have one, and what is different there.
-//!
-//! The browser may keep our cookies from a frame, and no provider shows its forms in one.
+//! Rooms in frames of other sites: which sites may embed one (`frame-ancestors`), and what differs in a
+//! frame: the browser may withhold the gateway's cookies, and no provider shows its form in one.
 
 use http::{HeaderMap, HeaderValue, Response, header};
 
@@ -17,7 +16,7 @@ use pages::Content;
 // === impl Worker ===
 
 impl Worker {
-    /// A page of ours in a room's place, which may be in a frame of a site that may show the room.
+    /// A page of the gateway in place of a room's, embeddable like the room.
     pub(crate) fn show_in_room(
         &self,
         content: &Content<'_>,
@@ -30,7 +29,7 @@ impl Worker {
         page.into_response().map(Body::from)
     }
 
-    /// Signing in needs a window of its own: this leads there out of a frame.
+    /// A page in a frame that opens the sign-in in a window of its own.
     pub(crate) fn sign_in_apart(
         &self,
         headers: &HeaderMap,
@@ -58,7 +57,7 @@ impl Worker {
         Some(self.show_in_room(&content, responder, &room))
     }
 
-    /// Allows the sites that may show the room to show this answer.
+    /// Sets `frame-ancestors` to the sites that may embed the room.
     pub(crate) fn allow_framing(&self, headers: &mut HeaderMap, room: &RoomKey) {
         // Beside a policy of Jitsi's web server, which may be stricter: all policies count.
         let sites = self.embedding_sites(Some(room));
@@ -77,7 +76,7 @@ impl Worker {
         self.embedding_sites(room)
     }
 
-    /// Whose pages may have a frame with the room in it; with any room, if none is named.
+    /// The sites that may embed the room; without a room, those that may embed any.
     fn embedding_sites(&self, room: Option<&RoomKey>) -> String {
         let rules = self.rules();
         let sites = self.state.embedding_sites.iter().map(String::as_str);

@@ -12,8 +12,8 @@ use pages::Content;
 // === impl Worker ===
 
 impl Worker {
-    /// The page with the meeting in it. Its token opens this one room at 8x8; there is nobody
-    /// between their script and their servers who could add it later.
+    /// The page that embeds the meeting. Its token opens this one room at 8x8: no proxy stands between
+    /// their script and their servers that could add it later.
     pub(crate) fn call_page(
         &self,
         jaas: &Jaas,

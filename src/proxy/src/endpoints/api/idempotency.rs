@@ -13,7 +13,7 @@ use super::{JSON, Written, to_json};
 use crate::{Body, Worker, api::ApiError, respond::plain};
 use cluster::store::PutOutcome;
 
-/// What is kept of an answer, so that it can be given again. It holds links, so it is sealed.
+/// A stored answer, sealed because it holds links.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     v: u8,

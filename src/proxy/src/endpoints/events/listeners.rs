@@ -1,4 +1,4 @@
-//! The books of who listens on one worker.
+//! The registry of a worker's event streams.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
@@ -7,20 +7,20 @@ use tokio::sync::watch;
 use model::{room::RoomKey, session::SessionId};
 use observe::metrics::{OpenStream, StreamKind, WorkerMetrics};
 
-/// Who listens on this worker, by room.
+/// The event streams of one worker, by room.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listeners(Rc<RefCell<Books>>);
 
 #[derive(Debug, Default)]
 struct Books {
     rooms: HashMap<RoomKey, watch::Sender<()>>,
-    /// How many streams each session has.
+    /// The number of streams of each session.
     sessions: HashMap<SessionId, usize>,
     streams: usize,
     closed: bool,
 }
 
-/// A stream of events; dropping it takes it out of the books.
+/// An event stream; deregisters on drop.
 #[derive(Debug)]
 pub(crate) struct Listener {
     listeners: Listeners,
@@ -33,7 +33,7 @@ pub(crate) struct Listener {
 // === impl Listeners ===
 
 impl Listeners {
-    /// Enters somebody who listens, unless they do already more than enough, or all together do.
+    /// Registers an event stream, unless the session or the worker has too many.
     pub(crate) fn enter(
         &self,
         room: &RoomKey,
@@ -63,21 +63,21 @@ impl Listeners {
         })
     }
 
-    /// Wakes those who listen to a room.
+    /// Wakes the listeners of a room.
     pub(crate) fn wake(&self, room: &RoomKey) {
         if let Some(room) = self.0.borrow().rooms.get(room) {
             room.send_replace(());
         }
     }
 
-    /// Wakes everybody.
+    /// Wakes all listeners.
     pub(crate) fn wake_all(&self) {
         for room in self.0.borrow().rooms.values() {
             room.send_replace(());
         }
     }
 
-    /// Ends all, and whoever comes later.
+    /// Ends all streams, and those that come later.
     pub(crate) fn close(&self) {
         let mut books = self.0.borrow_mut();
         books.closed = true;
