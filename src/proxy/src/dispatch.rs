@@ -142,7 +142,10 @@ impl Worker {
         responder: &Responder,
         context: RequestContext,
     ) -> Response<Body> {
-        audit::failed(failure, label, &context, || self.permit_line(&context));
+        let limit = &self.state.refused_tokens;
+        audit::failed(failure, label, &context, || {
+            self.permit_line(limit, &context)
+        });
         self.count_failure(failure, label);
         let sites = (label == Label::Room).then(|| self.sites_shown(failure, responder));
         failure.answer(responder, &self.state.pages, sites.as_deref())

@@ -7,6 +7,7 @@ use http::{Method, Request};
 use crate::{Connection, RequestContext, RequestError, Worker, audit};
 use model::route::{Label, Transport};
 use observe::{
+    logs::LineLimit,
     metrics::{LimitKind, UpstreamFailure, UpstreamKind, WorkerMetrics},
     traces::RequestSpan,
 };
@@ -43,9 +44,8 @@ impl Worker {
     }
 
     /// Whether an audit line that a stranger caused may be written, and how many were suppressed.
-    pub(crate) fn permit_line(&self, context: &RequestContext) -> Option<u64> {
-        let now = self.state.clock.now();
-        self.state.line_limit.permit(context.client.ip(), now)
+    pub(crate) fn permit_line(&self, limit: &LineLimit, context: &RequestContext) -> Option<u64> {
+        limit.permit(context.client.ip(), self.state.clock.now())
     }
 
     /// Waits for the head of an upstream's response and records its latency.

@@ -117,7 +117,9 @@ pub struct SharedState {
     pub(crate) api_answers: Sealer,
     pub(crate) control: Handle,
     /// Bounds the audit lines that strangers can cause.
-    pub(crate) line_limit: LineLimit,
+    pub(crate) refused_tokens: LineLimit,
+    /// The same for `api_refused`.
+    pub(crate) refused_keys: LineLimit,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) access_log: bool,
@@ -270,7 +272,10 @@ impl SharedState {
             jitsi,
             api_answers: keyring.sealer(Purpose::ApiAnswer, &origin),
             control: control.runtime,
-            line_limit: LineLimit::default(),
+            // One line a second, to see each refusal while an integration is being set up.
+            refused_tokens: LineLimit::new(60, 600),
+            // A wrong key is a mistake that one line tells, or a guess.
+            refused_keys: LineLimit::new(1, 60),
             clock,
             random,
             access_log: settings.access_log,

@@ -1,7 +1,7 @@
 //! A bound on log lines that strangers can cause.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     net::{IpAddr, Ipv6Addr},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -9,36 +9,59 @@ use std::{
 
 use model::clock::Timestamp;
 
-/// Permits the first line of an address in a minute, and at most `MAX_LINES` lines a minute from
-/// all addresses; counts the rest.
-#[derive(Debug, Default)]
-pub struct LineLimit(Mutex<Window>);
+/// Permits so many lines of an address in a minute, and so many of all addresses; counts the rest.
+#[derive(Debug)]
+pub struct LineLimit {
+    of_address: usize,
+    /// Also bounds the memory of the window.
+    of_all: usize,
+    window: Mutex<Window>,
+}
 
 #[derive(Debug, Default)]
 struct Window {
     ends: Option<Timestamp>,
-    seen: HashSet<IpAddr>,
+    /// Lines by address.
+    lines: HashMap<IpAddr, usize>,
+    total: usize,
     suppressed: u64,
 }
 
 // === impl LineLimit ===
 
 impl LineLimit {
+    /// At most `of_address` lines of one address and `of_all` lines in all, in a minute.
+    pub fn new(of_address: usize, of_all: usize) -> Self {
+        Self {
+            of_address,
+            of_all,
+            window: Mutex::default(),
+        }
+    }
+
     /// Whether a line about this client may be written: the number of lines suppressed since the
     /// last permitted one, or `None` if this line is to be suppressed, too.
     pub fn permit(&self, client: IpAddr, now: Timestamp) -> Option<u64> {
         // A panic between two fields would only miscount.
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         if window.ends.is_none_or(|ends| now >= ends) {
             window.ends = Some(now.after(WINDOW));
-            window.seen.clear();
+            window.lines.clear();
+            window.total = 0;
         }
-        if window.seen.len() < MAX_LINES && window.seen.insert(network(client)) {
-            Some(std::mem::take(&mut window.suppressed))
-        } else {
+        let full = window.total >= self.of_all;
+        let lines = window
+            .lines
+            .get(&network(client))
+            .copied()
+            .unwrap_or_default();
+        if full || lines >= self.of_address {
             window.suppressed += 1;
-            None
+            return None;
         }
+        window.lines.insert(network(client), lines + 1);
+        window.total += 1;
+        Some(std::mem::take(&mut window.suppressed))
     }
 }
 
@@ -55,22 +78,33 @@ fn network(client: IpAddr) -> IpAddr {
 
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// Lines from all addresses in one window; also bounds the memory of the window.
-const MAX_LINES: usize = 60;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MAX_LINES_OF_ADDRESS: usize = 3;
+    const MAX_LINES: usize = 60;
+
+    fn limit() -> LineLimit {
+        LineLimit::new(MAX_LINES_OF_ADDRESS, MAX_LINES)
+    }
 
     fn v4(last: u8) -> IpAddr {
         [192, 0, 2, last].into()
     }
 
+    /// Uses up the lines of an address.
+    fn exhaust(limit: &LineLimit, client: IpAddr, at: Timestamp) {
+        for _ in 0..MAX_LINES_OF_ADDRESS {
+            assert!(limit.permit(client, at).is_some());
+        }
+    }
+
     #[test]
-    fn the_first_line_of_an_address_and_minute_is_permitted_with_the_suppressed_count() {
-        let limit = LineLimit::default();
+    fn the_lines_of_an_address_and_minute_are_bounded_and_the_suppressed_ones_counted() {
+        let limit = limit();
         let at = Timestamp::from_unix;
-        assert_eq!(limit.permit(v4(1), at(1000)), Some(0));
+        exhaust(&limit, v4(1), at(1000));
         assert_eq!(limit.permit(v4(1), at(1001)), None);
         assert_eq!(limit.permit(v4(1), at(1059)), None);
         assert_eq!(limit.permit(v4(2), at(1059)), Some(2));
@@ -79,21 +113,22 @@ mod tests {
 
     #[test]
     fn addresses_of_one_ipv6_network_count_as_one() {
-        let limit = LineLimit::default();
+        let limit = limit();
         let at = Timestamp::from_unix(1000);
         let permit = |address: &str| limit.permit(address.parse().unwrap(), at);
-        assert_eq!(permit("2001:db8::1"), Some(0));
+        exhaust(&limit, "2001:db8::1".parse().unwrap(), at);
         assert_eq!(permit("2001:db8::2:1"), None);
         assert_eq!(permit("2001:db8:0:1::1"), Some(1));
-        assert_eq!(permit("192.0.2.1"), Some(0));
+        exhaust(&limit, "192.0.2.1".parse().unwrap(), at);
         assert_eq!(permit("::ffff:192.0.2.1"), None);
     }
 
     #[test]
     fn lines_from_many_addresses_are_bounded() {
-        let limit = LineLimit::default();
+        let limit = limit();
         let at = Timestamp::from_unix(1000);
-        let permitted = (0..=255).filter(|last| limit.permit(v4(*last), at).is_some());
+        let addresses = (0..=255).cycle().take(3 * MAX_LINES);
+        let permitted = addresses.filter(|last| limit.permit(v4(*last), at).is_some());
         assert_eq!(permitted.count(), MAX_LINES);
     }
 }

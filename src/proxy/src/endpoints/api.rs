@@ -144,7 +144,7 @@ impl Worker {
     ) {
         let outcome = error.outcome();
         if matches!(outcome, ApiOutcome::KeyUnknown | ApiOutcome::Foreign)
-            && let Some(suppressed) = self.permit_line(context)
+            && let Some(suppressed) = self.permit_line(&self.state.refused_keys, context)
         {
             audit::api_refused(outcome, operation, caller, suppressed, context);
         }
