@@ -122,6 +122,7 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
         placement: control.placement.clone(),
         workers: Arc::new(workers),
         tasks: TaskTracker::new(),
+        acceptors: TaskTracker::new(),
         clock,
         initial_digests: config.section_digests.clone(),
         metrics: control.metrics.clone(),

@@ -34,6 +34,8 @@ pub struct GatewayHandle {
     pub(super) placement: Option<Arc<Placement>>,
     pub(super) workers: Arc<WorkerPool>,
     pub(super) tasks: TaskTracker,
+    /// The accept loops of the public listeners.
+    pub(super) acceptors: TaskTracker,
     pub(super) clock: Clock,
     /// The configuration at the start, to which reloads are compared.
     pub(super) initial_digests: SectionDigests,
@@ -124,6 +126,9 @@ impl GatewayHandle {
     /// Closes the listeners, and the connections over `grace`.
     async fn drain(&self, hurry: &CancellationToken) {
         self.closed.cancel();
+        // The accept loops empty the backlog first, and those connections count as open, too.
+        self.acceptors.close();
+        self.acceptors.wait().await;
         self.workers.drain();
         self.workers.end_sockets(self.drain_window);
         info!(
@@ -151,20 +156,23 @@ impl GatewayHandle {
     pub(super) fn spawn_acceptor(&self, listener: BoundListener, door: ListenerOptions) {
         let name = if door.tls { "https" } else { "http" };
         let (workers, closed) = (Arc::clone(&self.workers), self.closed.clone());
-        self.spawn_listener(name, accept_connections(listener, door, workers, closed));
+        let accepting = accept_connections(listener, door, workers, closed);
+        self.acceptors.spawn(log_failure(name, accepting));
     }
 
-    /// Spawns the task of a listener and logs its failure.
+    /// Spawns the task of a listener of the control plane and logs its failure.
     pub(super) fn spawn_listener(
         &self,
         name: &'static str,
         serving: impl Future<Output = io::Result<()>> + Send + 'static,
     ) {
-        self.tasks.spawn(async move {
-            if let Err(error) = serving.await {
-                warn!(%error, listener = name, "a listener failed");
-            }
-        });
+        self.tasks.spawn(log_failure(name, serving));
+    }
+}
+
+async fn log_failure(listener: &'static str, serving: impl Future<Output = io::Result<()>>) {
+    if let Err(error) = serving.await {
+        warn!(%error, listener, "a listener failed");
     }
 }
 

@@ -79,9 +79,11 @@ def package(suite, folder):
     for thing in ROOT.iterdir():
         if thing.name not in ("Cargo.toml", "target", ".git"):
             (tree / thing.name).symlink_to(thing)
-    # This cargo-deb does not know the edition, which packaging does not need.
+    # This cargo-deb knows neither the edition nor its resolver; packaging needs neither.
     manifest = (ROOT / "Cargo.toml").read_text()
-    (tree / "Cargo.toml").write_text(manifest.replace('edition = "2024"', 'edition = "2021"', 1))
+    for today, older in (('edition = "2024"', 'edition = "2021"'), ('resolver = "3"', 'resolver = "2"')):
+        manifest = manifest.replace(today, older, 1)
+    (tree / "Cargo.toml").write_text(manifest)
     program = tree / "target" / "release" / "jitsi-auth-gateway"
     program.parent.mkdir(parents=True)
     shutil.copy(GATEWAY, program)

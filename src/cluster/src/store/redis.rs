@@ -264,7 +264,7 @@ fn client(settings: &RedisSettings) -> RedisResult<Client> {
         .clone()
         // RESP2 would need a second connection for subscriptions.
         .set_protocol(ProtocolVersion::RESP3)
-        .set_lib_name(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        .set_lib_name("jitsi-auth-gateway", env!("CARGO_PKG_VERSION"));
     let info = info.set_redis_settings(server);
     match settings.ca_pem.clone() {
         Some(pem) => {

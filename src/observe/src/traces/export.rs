@@ -61,7 +61,7 @@ impl Traces {
             .map_err(|error| TracesSetupError::Exporter(error.to_string()))?;
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let resource = Resource::builder()
-            .with_service_name(env!("CARGO_PKG_NAME"))
+            .with_service_name(SERVICE_NAME)
             .with_attribute(version)
             .build();
         let share = Sampler::TraceIdRatioBased(f64::from(settings.percent) / 100.0);
@@ -70,7 +70,7 @@ impl Traces {
             .with_sampler(Sampler::ParentBased(Box::new(share)))
             .with_resource(resource)
             .build();
-        let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
+        let tracer = provider.tracer(SERVICE_NAME);
         Ok(Self { provider, tracer })
     }
 
@@ -156,6 +156,9 @@ fn method_name(method: &Method) -> &'static str {
     let known = KNOWN.into_iter().find(|known| method == known);
     known.unwrap_or("_OTHER")
 }
+
+/// `service.name` of the resource, as in the OpenTelemetry semantic conventions.
+const SERVICE_NAME: &str = "jitsi-auth-gateway";
 
 /// Per batch; later spans go into the next batch.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
