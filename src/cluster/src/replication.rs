@@ -57,7 +57,7 @@ pub(crate) trait StateMachine: Send {
     /// The time of the next call of [`StateMachine::expire`].
     fn deadline(&self) -> Option<Instant>;
 
-    /// Does what is due.
+    /// Processes the deadlines that have passed at `now`.
     fn expire(&mut self, now: Instant, outbox: &mut Outbox<Self::Completion>);
 
     /// Publishes the effects of one or more of the calls above.
@@ -87,7 +87,7 @@ impl<M: StateMachine> Replication<M> {
         Self { machine, inbox }
     }
 
-    /// Runs until `stopped`, then delivers what is queued within [`FAREWELL_LIMIT`].
+    /// Runs until `stopped`, then delivers the queued messages within [`FAREWELL_LIMIT`].
     pub(crate) async fn run(mut self, store: Arc<dyn Store>, stopped: CancellationToken) {
         // Before the first resync, so that no message falls between the two.
         let mut events = store.subscribe();

@@ -308,7 +308,7 @@ impl Examination<'_> {
     }
 }
 
-/// The checks that need a Jitsi of one's own: C3 among them, since Prosody's clock matters most.
+/// The checks that need a self-hosted Jitsi; C3 is one, as it compares Prosody's clock.
 fn jitsi_checks() -> impl Iterator<Item = Check> {
     Check::WebPage
         .with_dependents()

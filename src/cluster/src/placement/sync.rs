@@ -126,7 +126,7 @@ impl Machine {
         });
     }
 
-    /// Publishes a heartbeat, and drops what has expired.
+    /// Publishes a heartbeat and removes expired peers.
     fn beat(&mut self, outbox: &mut Outbox<Completion>) {
         self.health.expire_peers(Instant::now());
         self.recompute_lost();

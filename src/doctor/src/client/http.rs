@@ -186,7 +186,7 @@ impl Endpoint {
             })
         };
         // Polling `connection` drives `exchange`. If the connection ends first, the exchange still
-        // yields what was read, or the error.
+        // yields the bytes read so far, or the error.
         tokio::pin!(exchange);
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
