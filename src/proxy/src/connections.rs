@@ -46,6 +46,8 @@ struct Entries {
     open: HashMap<u64, Entry>,
     /// The gateway has stopped: new sockets are ended at once.
     closed: bool,
+    /// The number of entries that are held.
+    held: usize,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,8 @@ struct Entry {
     room_shard: Option<RoomShard>,
     /// The room that the policy admitted the principal to; re-evaluated on reload.
     admitted: Option<RoomKey>,
+    /// The client is away; its stream at Prosody is kept.
+    held: bool,
     end: Option<oneshot::Sender<CloseReason>>,
 }
 
@@ -86,6 +90,7 @@ impl ConnectionRegistry {
             kind,
             room_shard,
             admitted: None,
+            held: false,
             end: Some(sender),
         };
         if entries.closed && kind == ConnectionKind::Socket {
@@ -193,6 +198,20 @@ impl Registration {
         }
     }
 
+    /// Whether the stream may be kept while its client is away.
+    pub(crate) fn hold(&self) -> bool {
+        let mut entries = self.connections.0.borrow_mut();
+        let entries = &mut *entries;
+        if entries.held >= MAX_HELD {
+            return false;
+        }
+        if let Some(entry) = entries.open.get_mut(&self.number) {
+            entry.held = true;
+            entries.held += 1;
+        }
+        true
+    }
+
     /// Waits until the connection is to be closed.
     ///
     /// # Cancel safety
@@ -206,7 +225,9 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.connections.0.borrow_mut().open.remove(&self.number);
+        let mut entries = self.connections.0.borrow_mut();
+        let entry = entries.open.remove(&self.number);
+        entries.held -= usize::from(entry.is_some_and(|entry| entry.held));
     }
 }
 
@@ -240,6 +261,10 @@ impl CloseReason {
         }
     }
 }
+
+/// Streams of one worker whose clients are away. Each costs a connection to Prosody; the clients of a
+/// large network that fails together fit in.
+const MAX_HELD: usize = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -176,7 +176,7 @@ impl Exchange<'_> {
             Ok(answer) => worker.note_outcome(&upstreams, answer)?,
             Err(reason) => {
                 let who = Who { principal, room };
-                audit::cut(&who, Transport::Bosh, reason, &self.context);
+                audit::cut(&who, Transport::Bosh, reason.reason(), &self.context);
                 worker.metrics.count_cut(Transport::Bosh, reason.reason());
                 return Ok(self.ended(reason));
             }

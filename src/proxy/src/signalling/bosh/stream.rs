@@ -119,7 +119,7 @@ impl LiveStream {
         let Ending::First { rid } = worker.state.bosh_streams.end(&self.sid) else {
             return;
         };
-        audit::cut(&self.who(), Transport::Bosh, reason, context);
+        audit::cut(&self.who(), Transport::Bosh, reason.reason(), context);
         worker.metrics.count_cut(Transport::Bosh, reason.reason());
         let presence = &worker.state.authorizer.presence;
         presence.end_lease(&self.room, self.principal.id());
