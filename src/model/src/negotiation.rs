@@ -83,10 +83,11 @@ impl StreamPolicy {
         let to = to.unwrap_or_default();
         let allowed = match self {
             Self::Anonymous { domain } => to.eq_ignore_ascii_case(domain),
-            Self::VisitorNode { node } => to
-                .get(..node.len())
-                .is_some_and(|name| name.eq_ignore_ascii_case(node))
-                && to.as_bytes().get(node.len()) == Some(&b'.'),
+            Self::VisitorNode { node } => {
+                to.get(..node.len())
+                    .is_some_and(|name| name.eq_ignore_ascii_case(node))
+                    && to.as_bytes().get(node.len()) == Some(&b'.')
+            }
             Self::Recorder => true,
         };
         allowed.then_some(()).ok_or(NegotiationError::Domain)

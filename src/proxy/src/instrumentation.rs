@@ -4,21 +4,13 @@ use std::{future::Future, time::Instant};
 
 use http::{Method, Request};
 
-use crate::{Connection, RequestContext, RequestError, Worker, audit};
-use model::route::{Label, Transport};
+use crate::{Connection, RequestContext, RequestError, Worker};
+use model::route::Label;
 use observe::{
     logs::LineLimit,
     metrics::{LimitKind, UpstreamFailure, UpstreamKind, WorkerMetrics},
     traces::RequestSpan,
 };
-
-/// An in-flight long poll. Dropping it unanswered audits that the client's connection broke.
-#[derive(Debug)]
-pub(crate) struct PollGuard<'p> {
-    pub(crate) who: audit::Who<'p>,
-    pub(crate) context: &'p RequestContext,
-    pub(crate) armed: bool,
-}
 
 // === impl Worker ===
 
@@ -81,23 +73,6 @@ impl Worker {
             RequestError::BodyLost => self.metrics.count_limit(LimitKind::BodyTime),
             RequestError::TooManyStreams => self.metrics.count_limit(LimitKind::Events),
             _ => {}
-        }
-    }
-}
-
-// === impl PollGuard ===
-
-impl PollGuard<'_> {
-    /// Disarms the guard: the poll was answered, or the gateway ended it.
-    pub(crate) fn over(mut self) {
-        self.armed = false;
-    }
-}
-
-impl Drop for PollGuard<'_> {
-    fn drop(&mut self) {
-        if self.armed {
-            audit::left(&self.who, Transport::Bosh, "broken", self.context);
         }
     }
 }

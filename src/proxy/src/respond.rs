@@ -193,7 +193,9 @@ impl RequestError {
             Self::Path(_)
             | Self::Room(_)
             | Self::Query(_)
-            | Self::Bosh(BoshBodyError::NotBosh | BoshBodyError::Ambiguous)
+            | Self::Bosh(
+                BoshBodyError::NotBosh | BoshBodyError::Ambiguous | BoshBodyError::RequestId,
+            )
             | Self::BadHost
             | Self::NoRoom
             | Self::Form(_)

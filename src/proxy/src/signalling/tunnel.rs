@@ -8,33 +8,27 @@
 //! connection to Prosody ended with the client's, Prosody would keep the stream out of the gateway's
 //! reach: a [`HeldStream`] keeps the connection until the stream is resumed over another one.
 
+mod backlog;
 mod client_frames;
 mod held_stream;
 mod server_frames;
 mod stream_end;
 
-use std::{
-    borrow::Cow,
-    cell::RefCell,
-    future::poll_fn,
-    io,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{borrow::Cow, future::poll_fn, task::Poll, time::Duration};
 
 use model::negotiation::{StreamNegotiation, StreamPolicy};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::{sleep, timeout},
 };
 
+pub(crate) use self::held_stream::HeldStream;
 use self::{
+    backlog::{Backlog, Finished},
     client_frames::{Accepted, ClientEnd, ClientFrames, FrameError},
     server_frames::ServerFrames,
     stream_end::discard,
 };
-pub(crate) use self::held_stream::HeldStream;
 use crate::connections::{CloseReason, Registration};
 
 /// A WebSocket between a client and Prosody.
@@ -43,6 +37,18 @@ pub(crate) struct Tunnel<C, P> {
     pub(crate) prosody: P,
     pub(crate) registration: Registration,
     pub(crate) policy: StreamPolicy,
+}
+
+/// The connections of a tunnel that ended.
+pub(crate) struct EndedTunnel<C, P> {
+    client: C,
+    prosody: P,
+    registration: Registration,
+    inspection: Inspection,
+    up: Backlog,
+    down: Backlog,
+    side: Side,
+    ended: Ended,
 }
 
 /// How a tunnel ended.
@@ -66,31 +72,6 @@ enum Side {
     Gateway,
 }
 
-/// Gives the bytes that may pass.
-type Inspect = for<'b> fn(&mut Inspection, &'b [u8]) -> Accepted<'b>;
-
-/// Bytes of one direction that the writer did not take yet.
-#[derive(Debug)]
-struct Backlog {
-    inspect: Inspect,
-    bytes: Vec<u8>,
-    written: usize,
-    /// Set when nothing follows; reported after the remaining bytes are written.
-    finished: Option<Finished>,
-    unflushed: bool,
-}
-
-/// How one direction ended.
-#[derive(Clone, Copy, Debug)]
-enum Finished {
-    /// The reader's stream ended.
-    Ended,
-    ReadFailed,
-    WriteFailed,
-    /// The reader's frames end the tunnel.
-    Stopped(ClientEnd),
-}
-
 /// What the tunnel knows of the bytes that passed.
 #[derive(Debug)]
 struct Inspection {
@@ -108,9 +89,8 @@ where
     C: AsyncRead + AsyncWrite + Unpin + 'static,
     P: AsyncRead + AsyncWrite + Unpin,
 {
-    /// Copies frames until the end of either side, of the session after `lifetime`, or a stop. If the
-    /// client can resume its stream, the connection to Prosody is returned, too.
-    pub(crate) async fn run(self, lifetime: Duration) -> (Ended, Option<HeldStream<P>>) {
+    /// Copies frames until the end of either side, of the session after `lifetime`, or a stop.
+    pub(crate) async fn run(self, lifetime: Duration) -> (Ended, EndedTunnel<C, P>) {
         let Self {
             mut client,
             mut prosody,
@@ -118,8 +98,8 @@ where
             policy,
         } = self;
         let mut inspection = Inspection::new(policy);
-        let mut up = Backlog::new(Inspection::from_client);
-        let mut down = Backlog::new(Inspection::from_prosody);
+        let mut up = Backlog::new(Inspection::of_client);
+        let mut down = Backlog::new(Inspection::of_prosody);
         let (side, ended) = {
             let copying = poll_fn(|cx| {
                 let moved = up.poll(cx, &mut client, &mut prosody, &mut inspection);
@@ -135,12 +115,46 @@ where
                 () = sleep(lifetime) => (Side::Gateway, Ended::Cut(CloseReason::Expired)),
             }
         };
-        let held = side == Side::Client && inspection.resumable && registration.hold();
+        let tunnel = EndedTunnel {
+            client,
+            prosody,
+            registration,
+            inspection,
+            up,
+            down,
+            side,
+            ended,
+        };
+        (ended, tunnel)
+    }
+}
+
+// === impl EndedTunnel ===
+
+impl<C, P> EndedTunnel<C, P>
+where
+    C: AsyncRead + AsyncWrite + Unpin + 'static,
+    P: AsyncRead + AsyncWrite + Unpin,
+{
+    /// Closes both connections. If the client can resume its stream, the one to Prosody is held
+    /// instead.
+    pub(crate) async fn close(self) -> Option<HeldStream<P>> {
+        let Self {
+            mut client,
+            mut prosody,
+            registration,
+            mut inspection,
+            mut up,
+            mut down,
+            side,
+            ended,
+        } = self;
         if side == Side::Prosody {
-            let _ = client.shutdown().await;
+            let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, client.shutdown()).await;
             linger(client).await;
-            return (ended, None);
+            return None;
         }
+        let held = side == Side::Client && inspection.resumable && registration.hold();
         // Prosody first: the client may not be reading.
         let ends_stream = match ended {
             Ended::Closed | Ended::Broken => !held,
@@ -160,7 +174,7 @@ where
         let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, closing).await;
         if held {
             tokio::task::spawn_local(linger(client));
-            return (ended, Some(HeldStream::new(prosody, up, registration)));
+            return Some(HeldStream::new(prosody, up, registration));
         }
         tokio::join!(linger(client), async {
             if ends_stream {
@@ -168,7 +182,7 @@ where
             }
             let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, prosody.shutdown()).await;
         });
-        (ended, None)
+        None
     }
 }
 
@@ -244,11 +258,11 @@ impl Inspection {
         }
     }
 
-    fn from_client<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
+    fn of_client<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
         self.client.accept(bytes, &mut self.negotiation)
     }
 
-    fn from_prosody<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
+    fn of_prosody<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
         let mut end = None;
         self.server.pass(bytes, |beginning| {
             // XEP-0198 § 3 and § 5.
@@ -262,166 +276,11 @@ impl Inspection {
     }
 }
 
-// === impl Backlog ===
-
-impl Backlog {
-    fn new(inspect: Inspect) -> Self {
-        Self {
-            inspect,
-            bytes: Vec::new(),
-            written: 0,
-            finished: None,
-            unflushed: false,
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// Moves as many bytes as both sides take. Ready when nothing follows and all is written.
-    fn poll<R, W>(
-        &mut self,
-        cx: &mut Context<'_>,
-        reader: &mut R,
-        writer: &mut W,
-        inspection: &mut Inspection,
-    ) -> Poll<Finished>
-    where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
-    {
-        // Bounded, so that a busy tunnel does not starve the others of its worker.
-        for _ in 0..TURNS {
-            match self.poll_once(cx, reader, writer, inspection) {
-                Poll::Ready(Some(finished)) => return Poll::Ready(finished),
-                Poll::Ready(None) => {}
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// Writes what is left, reads once, and writes as much of that as the writer takes.
-    fn poll_once<R, W>(
-        &mut self,
-        cx: &mut Context<'_>,
-        reader: &mut R,
-        writer: &mut W,
-        inspection: &mut Inspection,
-    ) -> Poll<Option<Finished>>
-    where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
-    {
-        if ready!(self.poll_write_backlog(cx, writer)).is_err() {
-            return Poll::Ready(Some(Finished::WriteFailed));
-        }
-        if self.finished.is_some() {
-            return Poll::Ready(self.finished);
-        }
-        match self.poll_read_once(cx, reader, writer, inspection) {
-            Poll::Ready(Ok(())) => Poll::Ready(None),
-            Poll::Ready(Err(failed)) => Poll::Ready(Some(failed)),
-            Poll::Pending => {
-                if self.unflushed {
-                    match Pin::new(writer).poll_flush(cx) {
-                        Poll::Ready(Err(_)) => {
-                            return Poll::Ready(Some(Finished::WriteFailed));
-                        }
-                        flushed => self.unflushed = flushed.is_pending(),
-                    }
-                }
-                Poll::Pending
-            }
-        }
-    }
-
-    fn poll_write_backlog<W>(
-        &mut self,
-        cx: &mut Context<'_>,
-        writer: &mut W,
-    ) -> Poll<io::Result<()>>
-    where
-        W: AsyncWrite + Unpin,
-    {
-        while let Some(left) = self
-            .bytes
-            .get(self.written..)
-            .filter(|left| !left.is_empty())
-        {
-            match Pin::new(&mut *writer).poll_write(cx, left)? {
-                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(count) => self.written += count,
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-        // Releases the memory: most tunnels never need it again.
-        self.bytes = Vec::new();
-        self.written = 0;
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_read_once<R, W>(
-        &mut self,
-        cx: &mut Context<'_>,
-        reader: &mut R,
-        writer: &mut W,
-        inspection: &mut Inspection,
-    ) -> Poll<Result<(), Finished>>
-    where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
-    {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            if ready!(Pin::new(reader).poll_read(cx, &mut buffer)).is_err() {
-                return Poll::Ready(Err(Finished::ReadFailed));
-            }
-            if buffer.filled().is_empty() {
-                self.finished = Some(Finished::Ended);
-                return Poll::Ready(Ok(()));
-            }
-            let Accepted { forward, end } = (self.inspect)(inspection, buffer.filled());
-            self.finished = end.map(Finished::Stopped);
-            let mut data = &*forward;
-            while !data.is_empty() {
-                match Pin::new(&mut *writer).poll_write(cx, data) {
-                    Poll::Ready(Ok(0) | Err(_)) => {
-                        return Poll::Ready(Err(Finished::WriteFailed));
-                    }
-                    Poll::Ready(Ok(count)) => {
-                        self.unflushed = true;
-                        data = data.get(count..).unwrap_or_default();
-                    }
-                    Poll::Pending => {
-                        self.bytes = data.to_vec();
-                        break;
-                    }
-                }
-            }
-            Poll::Ready(Ok(()))
-        })
-    }
-}
-
 /// A close frame from server to client: unmasked, with a code and no reason (RFC 6455 § 5.5.1).
 fn close_frame(code: u16) -> [u8; 4] {
     let [high, low] = code.to_be_bytes();
     [0x88, 2, high, low]
 }
-
-thread_local! {
-    /// The read buffer of all tunnels of this worker; used within one poll only.
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
-}
-
-/// Four TLS records (RFC 8446 § 5.1).
-const SCRATCH_BYTES: usize = 64 * 1024;
-
-/// Reads of one direction before the tunnel yields.
-const TURNS: usize = 16;
 
 /// Enough for a close frame on a working connection.
 const CLOSE_FRAME_TIMEOUT: Duration = Duration::from_millis(700);

@@ -190,9 +190,8 @@ async fn carry(
         policy,
     };
     let began = Instant::now();
-    let (ended, held) = tunnel.run(left).await;
+    let (ended, tunnel) = tunnel.run(left).await;
     drop((attendance, stay));
-    drop(open);
     match ended {
         Ended::Closed => audit::left(&who, transport, "closed", &context),
         Ended::Broken => audit::left(&who, transport, "broken", &context),
@@ -206,6 +205,8 @@ async fn carry(
             audit::cut(&who, transport, CutReason::Protocol, &context);
         }
     }
+    let held = tunnel.close().await;
+    drop(open);
     if let Some(held) = held
         && let Some(reason) = held.watch(left.saturating_sub(began.elapsed())).await
     {
