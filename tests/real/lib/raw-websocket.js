@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { connect } from "node:tls";
+import { connect as connectTcp } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { parse } from "ltx";
 import { Inbox } from "./xmpp/inbox.js";
 
@@ -17,12 +18,13 @@ const framing = "urn:ietf:params:xml:ns:xmpp-framing";
  */
 export async function openRawWebSocket({ url, headers, tls, domain = "meet.jitsi" }) {
   const { hostname, port, host, pathname, search } = new URL(url);
-  const socket = connect({ port, host: hostname, ALPNProtocols: ["http/1.1"], ...tls });
+  const tcp = connectTcp(port, hostname);
+  const socket = connectTls({ socket: tcp, ALPNProtocols: ["http/1.1"], ...tls });
   await once(socket, "secureConnect");
   const inbox = new Inbox();
   let received = Buffer.alloc(0);
   let answered = false;
-  const opened = Promise.withResolvers?.() ?? withResolvers();
+  const opened = withResolvers();
 
   const take = () => {
     if (!answered) {
@@ -72,7 +74,7 @@ export async function openRawWebSocket({ url, headers, tls, domain = "meet.jitsi
     pause: () => socket.pause(),
     /** Ends the TCP connection, with or without a reset. */
     end: () => socket.end(),
-    reset: () => (socket.resetAndDestroy ? socket.resetAndDestroy() : socket.destroy()),
+    reset: () => tcp.resetAndDestroy(),
     async close() {
       socket.destroy();
       await gone;

@@ -54,9 +54,10 @@ const END: [&str; 3] = [
     "<presence xmlns='jabber:client' type='unavailable'/>",
     // RFC 7395 § 3.6.
     "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>",
-    // If the client left an element, an attribute or a CDATA section open, both of the above are text
-    // in it. This ends a CDATA section, and is malformed anywhere else: Prosody ends the stream.
-    "<]]></stream:stream>",
+    // If the client left a construct of XML open, both of the above are text in it. This ends a CDATA
+    // section, a comment and a processing instruction, and is malformed anywhere else. XMPP allows no
+    // comment and no processing instruction, so Prosody ends the stream.
+    "<]]>-->?></stream:stream>",
 ];
 
 /// Prosody reads at once or not at all.

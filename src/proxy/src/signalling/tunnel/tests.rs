@@ -157,7 +157,7 @@ fn stream_end() -> Vec<u8> {
     [
         "<presence xmlns='jabber:client' type='unavailable'/>",
         "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>",
-        "<]]></stream:stream>",
+        "<]]>-->?></stream:stream>",
     ]
     .map(masked)
     .concat()
