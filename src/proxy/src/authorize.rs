@@ -14,7 +14,7 @@ use model::{
     session::{Principal, Visitor},
 };
 
-use crate::{RequestContext, RequestError, Worker, audit, credentials::Intent};
+use crate::{RequestContext, Worker, audit, credentials::Intent};
 
 /// What the policy needs besides the visitor and the room.
 #[derive(Debug)]
@@ -40,6 +40,41 @@ pub(crate) enum Denial {
     Waiting,
     /// The rule refuses.
     Refused(Refusal),
+}
+
+/// Why a request is not from somebody who may have the answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AccessError {
+    /// A page of another site sent it.
+    #[error("the request comes from a page of another site")]
+    ForeignSender,
+    /// Only people who signed in get an answer.
+    #[error("this needs somebody who signed in")]
+    SignInFirst,
+    /// Anonymous visitors may enter as guests only.
+    #[error("this needs somebody who signed in, or a guest")]
+    GuestFirst {
+        /// After saying a name.
+        ask: bool,
+    },
+    /// The room is not open, and who asks may not open it.
+    #[error("the room is not open yet")]
+    Waiting {
+        /// The room.
+        room: RoomKey,
+        /// Who waits.
+        person: Option<String>,
+    },
+    /// The rules refuse.
+    #[error("{refusal}")]
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// Which room.
+        room: RoomKey,
+        /// The display name of the person; none for an anonymous visitor.
+        person: Option<String>,
+    },
 }
 
 /// A principal with a right to a connection to Prosody.
@@ -136,16 +171,16 @@ impl Denial {
     }
 
     /// The error for the request.
-    pub(crate) fn into_error(self, room: &RoomKey, principal: Option<&Principal>) -> RequestError {
+    pub(crate) fn into_error(self, room: &RoomKey, principal: Option<&Principal>) -> AccessError {
         let person = || principal?.identity().display_name().map(ToOwned::to_owned);
         match self {
-            Self::SignIn => RequestError::SignInFirst,
-            Self::Guest { ask } => RequestError::GuestFirst { ask },
-            Self::Waiting => RequestError::Waiting {
+            Self::SignIn => AccessError::SignInFirst,
+            Self::Guest { ask } => AccessError::GuestFirst { ask },
+            Self::Waiting => AccessError::Waiting {
                 room: room.clone(),
                 person: person(),
             },
-            Self::Refused(refusal) => RequestError::Refused {
+            Self::Refused(refusal) => AccessError::Refused {
                 refusal,
                 room: room.clone(),
                 person: person(),
@@ -165,7 +200,7 @@ impl Worker {
         visitor: &Visitor,
         intent: Intent,
         context: &RequestContext,
-    ) -> Result<Grant<'p>, RequestError> {
+    ) -> Result<Grant<'p>, AccessError> {
         let principal = visitor.principal().map(|principal| &**principal);
         let admission = self
             .state
@@ -194,14 +229,14 @@ impl Worker {
         visitor: &Visitor,
         intent: Intent,
         context: &RequestContext,
-    ) -> Result<Admitted<'p>, RequestError> {
+    ) -> Result<Admitted<'p>, AccessError> {
         let granted = self.authorize(policy, room, visitor, intent, context);
         match (granted, visitor) {
             (Ok(grant), Visitor::Known(principal)) => Ok(Admitted {
                 principal: Rc::clone(principal),
                 privilege: Privilege::Granted(grant),
             }),
-            (Err(RequestError::GuestFirst { .. }), _) => {
+            (Err(AccessError::GuestFirst { .. }), _) => {
                 let guest = Rc::new(Principal::Pass(self.new_guest(room, None)));
                 let visitor = Visitor::Known(Rc::clone(&guest));
                 let grant = self.authorize(policy, room, &visitor, intent, context)?;
@@ -211,7 +246,7 @@ impl Worker {
                 })
             }
             (Err(error), _) => Err(error),
-            (Ok(_), Visitor::Anonymous) => Err(RequestError::SignInFirst),
+            (Ok(_), Visitor::Anonymous) => Err(AccessError::SignInFirst),
         }
     }
 

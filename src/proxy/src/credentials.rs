@@ -4,7 +4,7 @@
 //! person. Either is valid in one room, and only where it is looked for: nothing else that a client
 //! states about itself is used.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -31,6 +31,37 @@ pub(crate) enum Intent {
     Poll,
 }
 
+/// Why a token does not stand for a pass.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CredentialError {
+    /// Another system's token was refused.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// A client token of the gateway was refused.
+    #[error(transparent)]
+    ClientToken(#[from] ClientTokenError),
+    /// A handoff token was used before.
+    #[error("the token was used before")]
+    Used,
+    /// The session that the token stands for has ended or is revoked.
+    #[error("this needs somebody who signed in")]
+    Over,
+}
+
+// === impl CredentialError ===
+
+impl CredentialError {
+    /// The word for logs, if it is the token itself that is refused.
+    pub(crate) fn token_reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Embed(error) => Some(error.as_str()),
+            Self::ClientToken(error) => Some(error.as_str()),
+            Self::Used => Some("token_used"),
+            Self::Over => None,
+        }
+    }
+}
+
 // === impl Worker ===
 
 impl Worker {
@@ -54,7 +85,7 @@ impl Worker {
             Err(ClientTokenError::Foreign) => {
                 self.pass_of_integration(token, room, intent, context)
             }
-            Err(error) => Err(RequestError::ClientToken(error)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -88,14 +119,14 @@ impl Worker {
     ) -> Result<Pass, RequestError> {
         let pass = &presented.pass;
         if pass.room() != room {
-            return Err(RequestError::Embed(EmbedError::OtherRoom));
+            return Err(EmbedError::OtherRoom.into());
         }
         let (state, now) = (&self.state, self.state.clock.now());
         let authenticator = &state.authenticator;
         let left = authenticator.sessions.latest_end_of_pass(pass).since(now);
         let rules = self.rules();
         if left.is_zero() || !authenticator.is_valid_pass(pass, &rules.integrations) {
-            return Err(RequestError::SignInFirst);
+            return Err(CredentialError::Over.into());
         }
         let in_time = presented.check_time(now);
         match (presented.kind, intent) {
@@ -131,21 +162,14 @@ impl Worker {
         let user = hash(&[context.client.to_string().as_bytes(), agent]);
         let key = format!("handoff:{}", presented.id);
         let value = serde_json::json!({ "v": 1, "user": user }).to_string();
-        let store = Arc::clone(&self.state.store);
-        let claimed = value.clone();
-        let claiming = self
-            .state
-            .control
-            .spawn(async move { store.put_if_absent(&key, &claimed, left).await });
-        let outcome = claiming
-            .await
-            .map_err(|_| RequestError::Internal("the store task ended before it answered"))??;
+        let claiming = self.state.store.put_if_absent(key, value.clone(), left);
+        let outcome = claiming.await?;
         match outcome {
             // The first use is not in the store: it was lost, or made at a replica without a shared
             // store. The token's own time decides.
             PutOutcome::Stored => Ok(presented.check_time(self.state.clock.now())?),
             PutOutcome::Existing(before) if resumes && before == value => Ok(()),
-            PutOutcome::Existing(_) => Err(RequestError::UsedToken),
+            PutOutcome::Existing(_) => Err(CredentialError::Used.into()),
         }
     }
 
@@ -183,7 +207,7 @@ impl Worker {
             .authenticator
             .is_valid_pass(&pass, &rules.integrations)
         {
-            return Err(RequestError::SignInFirst);
+            return Err(CredentialError::Over.into());
         }
         // Each poll of an app shows it again.
         if intent != Intent::Poll {

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 
 use crate::{
     Body, Connection, Worker, audit, body,
-    request_context::{RequestContext, check_authority},
+    request_context::{ContextError, RequestContext, check_authority},
     respond::{Audience, RequestError, Responder},
     signalling,
 };
@@ -97,7 +97,7 @@ impl Worker {
                 self.call_handler(routed, request, &responder, context)
                     .await
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
         let answer =
             outcome.unwrap_or_else(|failure| worker.refuse(&failure, label, &responder, context));
@@ -131,7 +131,7 @@ impl Worker {
             Route::Home | Route::Asset => self.public(request, &path, context).await,
             Route::Private => self.private(request, &path, context).await,
             Route::NoRoom(error) => Err(error.into()),
-            Route::Closed(closed) => Err(RequestError::Closed(closed)),
+            Route::Closed(closed) => Err(ContextError::Closed(closed).into()),
         }
     }
 
@@ -179,7 +179,7 @@ impl Worker {
                 answer
             }
             _ => self.refuse(
-                &RequestError::Misdirected,
+                &ContextError::Misdirected.into(),
                 Label::Refused,
                 responder,
                 context,

@@ -10,6 +10,8 @@ mod post_login;
 mod sign_in;
 mod sign_out;
 
+pub(crate) use self::sign_in::LoginError;
+
 use std::rc::Rc;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -17,10 +19,28 @@ use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
+    request_context::ContextError,
     respond::{Responder, plain},
 };
 use model::route::Endpoint;
 use pages::Content;
+
+/// Why an endpoint refuses a request.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EndpointError {
+    /// A form or query is not one of the gateway's.
+    #[error("the form cannot be read: {0}")]
+    Form(&'static str),
+    /// The query names no room.
+    #[error("the request does not name a room")]
+    NoRoom,
+    /// Only a host of a meeting may pass its links on.
+    #[error("only a host of the meeting may see this")]
+    NotHost,
+    /// The session, or the worker, has too many event streams.
+    #[error("too many streams of events are open")]
+    TooManyStreams,
+}
 
 // === impl Worker ===
 
@@ -39,11 +59,13 @@ impl Worker {
             Endpoint::BackchannelLogout if *request.method() == Method::POST => {
                 self.backchannel_logout(request, context).await
             }
-            Endpoint::BackchannelLogout => Err(RequestError::Method { allow: "POST" }),
+            Endpoint::BackchannelLogout => Err(ContextError::Method { allow: "POST" }.into()),
             Endpoint::Join => self.join(request, responder, context).await,
             Endpoint::Meetings => self.make_meeting(request, responder).await,
-            Endpoint::Unknown | Endpoint::Jwks | Endpoint::Asap(_) => Err(RequestError::NotFound),
-            _ if !reading => Err(RequestError::Method { allow: "GET, HEAD" }),
+            Endpoint::Unknown | Endpoint::Jwks | Endpoint::Asap(_) => {
+                Err(ContextError::NotFound.into())
+            }
+            _ if !reading => Err(ContextError::Method { allow: "GET, HEAD" }.into()),
             Endpoint::Login => self.login(&request, responder, context),
             Endpoint::Callback => self.callback(&request, responder, context).await,
             Endpoint::Events => self.events(&request),
@@ -65,7 +87,11 @@ impl Worker {
             _ => ("text/plain", None),
         };
         let Some(text) = text else {
-            return RequestError::NotFound.answer(responder, &self.state.pages, None);
+            return RequestError::from(ContextError::NotFound).answer(
+                responder,
+                &self.state.pages,
+                None,
+            );
         };
         let mut answer = plain(StatusCode::OK, content_type, text.to_owned());
         answer

@@ -4,7 +4,10 @@ use std::{future::Future, time::Instant};
 
 use http::{Method, Request};
 
-use crate::{Connection, RequestContext, RequestError, Worker, audit};
+use crate::{
+    Connection, RequestContext, RequestError, Worker, audit, body::Unread,
+    endpoints::EndpointError, shard_upstreams::ForwardingError,
+};
 use model::route::{Label, Transport};
 use observe::{
     logs::LineLimit,
@@ -70,16 +73,18 @@ impl Worker {
             _ => UpstreamKind::Web,
         };
         match failure {
-            RequestError::Upstream(error) => {
+            RequestError::Forwarding(ForwardingError::Upstream(error)) => {
                 self.metrics.count_upstream_failure(upstream, error.kind());
             }
-            RequestError::UpstreamAnswer(_) => {
+            RequestError::Forwarding(ForwardingError::Answer(_)) => {
                 self.metrics
                     .count_upstream_failure(upstream, UpstreamFailure::InvalidResponse);
             }
-            RequestError::TooLarge => self.metrics.count_limit(LimitKind::Body),
-            RequestError::BodyLost => self.metrics.count_limit(LimitKind::BodyTime),
-            RequestError::TooManyStreams => self.metrics.count_limit(LimitKind::Events),
+            RequestError::Body(Unread::TooLarge) => self.metrics.count_limit(LimitKind::Body),
+            RequestError::Body(Unread::Lost) => self.metrics.count_limit(LimitKind::BodyTime),
+            RequestError::Endpoint(EndpointError::TooManyStreams) => {
+                self.metrics.count_limit(LimitKind::Events)
+            }
             _ => {}
         }
     }

@@ -26,6 +26,7 @@ mod credentials;
 mod dispatch;
 mod endpoints;
 mod instrumentation;
+mod invitations;
 mod request_context;
 pub mod reservation;
 mod respond;
@@ -34,6 +35,7 @@ mod service;
 mod shard_upstreams;
 mod signalling;
 mod state;
+mod store_client;
 #[cfg(test)]
 mod testing;
 pub mod upstream;

@@ -5,7 +5,10 @@ use std::{rc::Rc, sync::Arc};
 use http::{HeaderMap, HeaderValue, Response};
 
 use crate::upstream::{UpstreamError, UpstreamPool, UpstreamSettings};
-use crate::{Body, RequestError, Worker, respond::terminated, state::JitsiBackend};
+use crate::{
+    Body, RequestError, Worker, respond::terminated, signalling::SignallingError,
+    state::JitsiBackend,
+};
 use cluster::placement::{Move, Shard};
 use model::{headers::X_JITSI_SHARD, query::ForwardedParameters, room::RoomKey, shard::ShardName};
 
@@ -18,6 +21,17 @@ pub(crate) struct ShardUpstreams {
     visitors: Vec<UpstreamPool>,
     /// Whether the deployment has shards; a single Jitsi has no name.
     named: bool,
+}
+
+/// Why a server behind the gateway has no answer for a client.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ForwardingError {
+    /// It gave none.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// It gave one that makes no sense.
+    #[error("the upstream answered with {0}")]
+    Answer(&'static str),
 }
 
 /// The room and the shard of an open connection.
@@ -66,7 +80,7 @@ impl Worker {
             return self.upstreams_of_room(room).await;
         };
         let shard = self.jitsi()?.placement.shard_for_stream(name, room);
-        self.upstreams(shard.ok_or_else(|| RequestError::Moved { room: room.clone() })?)
+        self.upstreams(shard.ok_or_else(|| SignallingError::Moved { room: room.clone() })?)
     }
 
     /// The answer to a stream whose room has moved: Jitsi's client reconnects when the response names
@@ -84,11 +98,11 @@ impl Worker {
         &self,
         upstreams: &ShardUpstreams,
         answer: Result<T, UpstreamError>,
-    ) -> Result<T, RequestError> {
+    ) -> Result<T, ForwardingError> {
         if let (Err(_), Ok(JitsiBackend { placement, .. })) = (&answer, self.jitsi()) {
             placement.request_probe(&upstreams.shard);
         }
-        answer.map_err(RequestError::from)
+        answer.map_err(ForwardingError::from)
     }
 
     /// Ends the connections that a move affects.

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     authenticate::Authenticator, authorize::Authorizer, request_context::Authority,
-    signalling::BoshStreams, upstream,
+    signalling::BoshStreams, store_client::StoreClient, upstream,
 };
 use cluster::{placement::Placement, presence::Presence, revocation::Revocations, store::Store};
 use model::{
@@ -112,7 +112,7 @@ pub struct SharedState {
     pub(crate) injector: Injector,
     pub(crate) pages: Pages,
     pub(crate) relying_party: Option<Arc<RelyingParty>>,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: StoreClient,
     pub(crate) jitsi: Option<JitsiBackend>,
     pub(crate) api_answers: Sealer,
     pub(crate) control: Handle,
@@ -268,7 +268,7 @@ impl SharedState {
             guests: settings.guests,
             pages: settings.pages,
             relying_party: control.relying_party,
-            store: control.store,
+            store: StoreClient::new(control.store, control.runtime.clone()),
             jitsi,
             api_answers: keyring.sealer(Purpose::ApiAnswer, &origin),
             control: control.runtime,

@@ -15,7 +15,7 @@ use observe::metrics::WorkerMetrics;
 
 use crate::{
     DrainSchedule, Rules, SharedState, connections::ConnectionRegistry,
-    endpoints::events::Listeners, request_context::RequestId, respond::RequestError,
+    endpoints::events::Listeners, request_context::ContextError, request_context::RequestId,
     shard_upstreams::ShardUpstreams, state::JitsiBackend,
 };
 
@@ -76,8 +76,8 @@ impl Worker {
     }
 
     /// The Jitsi behind the gateway; with JaaS its paths do not exist.
-    pub(crate) fn jitsi(&self) -> Result<&JitsiBackend, RequestError> {
-        self.state.jitsi.as_ref().ok_or(RequestError::NotFound)
+    pub(crate) fn jitsi(&self) -> Result<&JitsiBackend, ContextError> {
+        self.state.jitsi.as_ref().ok_or(ContextError::NotFound)
     }
 
     pub(crate) fn next_id(&self) -> RequestId {

@@ -14,7 +14,10 @@ use tokio::{
 
 use self::listeners::Listener;
 pub(crate) use self::listeners::Listeners;
-use crate::{Body, RequestError, Worker, connections::ConnectionKind, credentials::Intent};
+use crate::{
+    Body, RequestError, Worker, authorize::AccessError, connections::ConnectionKind,
+    credentials::Intent, endpoints::EndpointError,
+};
 use model::{
     headers::{self, RequestOrigin},
     policy::Admission,
@@ -55,7 +58,7 @@ impl Worker {
         if headers::request_origin(request.headers(), &self.state.authenticator.origin)
             == RequestOrigin::CrossOrigin
         {
-            return Err(RequestError::ForeignSender);
+            return Err(AccessError::ForeignSender.into());
         }
         let (room, mut listening) = wanted(request.uri().query().unwrap_or_default())?;
         if self.state.jaas.is_none() {
@@ -76,18 +79,21 @@ impl Worker {
         );
         match admission {
             Admission::Wait(_) | Admission::Admit(_) => {}
-            Admission::SignIn | Admission::Guest { .. } => return Err(RequestError::SignInFirst),
+            Admission::SignIn | Admission::Guest { .. } => {
+                return Err(AccessError::SignInFirst.into());
+            }
             Admission::Refuse(refusal) => {
-                return Err(RequestError::Refused {
+                return Err(AccessError::Refused {
                     refusal,
                     room,
                     person: None,
-                });
+                }
+                .into());
             }
         }
-        let principal = Rc::clone(principal.ok_or(RequestError::SignInFirst)?);
+        let principal = Rc::clone(principal.ok_or(AccessError::SignInFirst)?);
         let entered = self.listeners.enter(&room, principal.id(), &self.metrics);
-        let listener = entered.ok_or(RequestError::TooManyStreams)?;
+        let listener = entered.ok_or(EndpointError::TooManyStreams)?;
         let (sender, receiver) = mpsc::channel(EVENTS_KEPT);
         let telling = Rc::clone(self).tell(listener, room, principal, listening, sender);
         tokio::task::spawn_local(telling);
@@ -210,7 +216,7 @@ fn wanted(query: &str) -> Result<(RoomKey, Listening), RequestError> {
             _ => {}
         }
     }
-    Ok((room.ok_or(RequestError::NoRoom)?, listening))
+    Ok((room.ok_or(EndpointError::NoRoom)?, listening))
 }
 
 const BEGIN: &[u8] = b"retry: 2000\n\n";

@@ -1,6 +1,6 @@
 //! Entry as a guest, or by a link.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -9,6 +9,7 @@ use crate::{
     Body, RequestContext, RequestError, Worker,
     credentials::Intent,
     endpoints::form::Form,
+    invitations::InvitationError,
     respond::Responder,
     web::assets::redirect,
     web::embedding::place_of,
@@ -214,9 +215,9 @@ impl Worker {
         Ok(answer)
     }
 
-    fn link(&self, invite: &str, room: &RoomKey) -> Result<InvitationLink, RequestError> {
+    fn link(&self, invite: &str, room: &RoomKey) -> Result<InvitationLink, InvitationError> {
         let state = &self.state;
-        let refused = |problem| RequestError::Link {
+        let refused = |problem| InvitationError::Unusable {
             room: room.clone(),
             problem,
         };
@@ -226,7 +227,7 @@ impl Worker {
             .map_err(|error| match error {
                 LinkError::Unreadable => refused(LinkProblem::Unreadable),
                 LinkError::Expired => refused(LinkProblem::Expired),
-                LinkError::TooEarly(opens) => RequestError::LinkTooEarly {
+                LinkError::TooEarly(opens) => InvitationError::TooEarly {
                     room: room.clone(),
                     opens,
                 },
@@ -256,22 +257,15 @@ impl Worker {
         let Some(limit) = link.uses else {
             return Ok(());
         };
-        let store = Arc::clone(&self.state.store);
         let key = format!("link:{}", link.id);
         let left = link.expires.since(self.state.clock.now());
-        let claiming = self
-            .state
-            .control
-            .spawn(async move { store.consume_use(&key, limit, left).await });
-        let claimed = claiming
-            .await
-            .map_err(|_| RequestError::Internal("the store task ended before it answered"))??;
-        match claimed {
+        match self.state.store.consume_use(key, limit, left).await? {
             UseOutcome::Granted { .. } => Ok(()),
-            UseOutcome::Exhausted => Err(RequestError::Link {
+            UseOutcome::Exhausted => Err(InvitationError::Unusable {
                 room: link.room.clone(),
                 problem: LinkProblem::UsedUp,
-            }),
+            }
+            .into()),
         }
     }
 }

@@ -7,7 +7,9 @@ use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
+    authorize::AccessError,
     credentials::Intent,
+    endpoints::EndpointError,
     respond::{Responder, plain},
 };
 use model::{
@@ -41,7 +43,9 @@ impl Worker {
         let query = MeetingQuery::parse(request.uri().query().unwrap_or_default())?;
         let room = &query.room;
         let session = match self.hosting(request, room, context) {
-            Err(RequestError::SignInFirst | RequestError::GuestFirst { .. }) => {
+            Err(RequestError::Access(
+                AccessError::SignInFirst | AccessError::GuestFirst { .. },
+            )) => {
                 return self.to_sign_in_for(request, &ReturnTo::parse(&room.page_path()));
             }
             outcome => outcome?,
@@ -152,7 +156,7 @@ impl Worker {
         let grant = self.authorize(&rules.policy, room, &visitor, Intent::Connect, context)?;
         member
             .filter(|_| grant.role() == Role::Moderator)
-            .ok_or(RequestError::NotHost)
+            .ok_or_else(|| EndpointError::NotHost.into())
     }
 
     /// Whether the holder of a link could enter.
@@ -219,14 +223,14 @@ impl MeetingQuery {
             match name.as_ref() {
                 "room" => room = Some(RoomKey::try_from(value.into_owned())?),
                 "start" if !value.is_empty() => {
-                    start = Some(Timestamp::parse(&value).ok_or(RequestError::Form("no time"))?);
+                    start = Some(Timestamp::parse(&value).ok_or(EndpointError::Form("no time"))?);
                 }
                 "minutes" if !value.is_empty() => {
                     let read = value
                         .parse()
                         .ok()
                         .filter(|minutes| MINUTES.contains(minutes));
-                    minutes = read.ok_or(RequestError::Form("no length of a meeting"))?;
+                    minutes = read.ok_or(EndpointError::Form("no length of a meeting"))?;
                 }
                 "title" if !value.trim().is_empty() => {
                     title = Some(value.trim().chars().take(MAX_TITLE_CHARS).collect());
@@ -235,7 +239,7 @@ impl MeetingQuery {
             }
         }
         Ok(Self {
-            room: room.ok_or(RequestError::NoRoom)?,
+            room: room.ok_or(EndpointError::NoRoom)?,
             start,
             minutes,
             title,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 
 use crate::{
-    Body, RequestContext, RequestError, Worker, credentials::Intent, respond::Responder,
-    web::assets::redirect,
+    Body, RequestContext, RequestError, Worker, authorize::AccessError, credentials::Intent,
+    endpoints::LoginError, respond::Responder, web::assets::redirect,
 };
 use model::{
     policy::{Admission, Features, Role},
@@ -48,16 +48,16 @@ impl Worker {
     /// Answers a failed sign-in; a popup reports it to the page that opened it.
     pub(crate) fn give_up(
         &self,
-        failure: RequestError,
+        failure: LoginError,
         sign_in: &SignIn,
         responder: &Responder,
     ) -> Result<Response<Body>, RequestError> {
         match (&sign_in.then, failure) {
-            (Afterwards::Popup, RequestError::SignIn { code, .. }) => {
+            (Afterwards::Popup, LoginError::Failed { code, .. }) => {
                 let outcome = PopupOutcome::Failure { error: code };
                 Ok(self.show(&Content::Popup { outcome }, responder))
             }
-            (_, failure) => Err(failure.leading_to(&sign_in.return_to)),
+            (_, failure) => Err(failure.leading_to(&sign_in.return_to).into()),
         }
     }
 
@@ -76,8 +76,8 @@ impl Worker {
         let (role, features) = match granted {
             Ok(grant) => (grant.role(), grant.features().clone()),
             // The app asks until the room is open.
-            Err(RequestError::Waiting { .. }) => (Role::Participant, Features::default()),
-            Err(failure) => return Err(failure),
+            Err(AccessError::Waiting { .. }) => (Role::Participant, Features::default()),
+            Err(failure) => return Err(failure.into()),
         };
         // The app has this one room: a session for all rooms must not come back as a cookie.
         let ends = self.state.authenticator.sessions.latest_end_of(session);

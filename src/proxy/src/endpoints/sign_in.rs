@@ -9,6 +9,7 @@ use tracing::{debug, warn};
 
 use crate::{
     Body, RequestContext, RequestError, Worker, audit,
+    request_context::ContextError,
     respond::{Responder, login_path},
     web::assets::redirect,
     web::embedding::place_of,
@@ -24,6 +25,41 @@ use model::{
 use observe::metrics::SignInReason;
 use oidc::{AuthenticationErrorClass, Callback, Prompt, RelyingParty};
 use pages::{Content, SignInProblem as Told};
+
+/// Why a sign-in or sign-out did not work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoginError {
+    /// The provider's configuration is not known yet, or the provider cannot be asked now.
+    #[error("the OpenID provider is not reachable")]
+    ProviderUnavailable,
+    /// The sign-in failed.
+    #[error("signing in failed: {code}")]
+    Failed {
+        /// The word for logs and metrics.
+        code: &'static str,
+        /// What the person is told.
+        told: Told,
+        /// Where the person wanted to go.
+        return_to: ReturnTo,
+    },
+}
+
+// === impl LoginError ===
+
+impl LoginError {
+    /// The same failure of a sign-in, knowing where it was to lead.
+    #[must_use]
+    pub(super) fn leading_to(self, target: &ReturnTo) -> Self {
+        match self {
+            Self::Failed { code, told, .. } => Self::Failed {
+                code,
+                told,
+                return_to: target.clone(),
+            },
+            Self::ProviderUnavailable => self,
+        }
+    }
+}
 
 // === impl Worker ===
 
@@ -79,7 +115,7 @@ impl Worker {
         let prompt = wanted.switch.then_some(Prompt::SelectAccount);
         let address = relying_party
             .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, prompt)
-            .map_err(|_| RequestError::ProviderUnavailable)?;
+            .map_err(|_| LoginError::ProviderUnavailable)?;
         let way = Content::Continue {
             provider: &address,
             return_to: &sign_in.return_to,
@@ -119,22 +155,26 @@ impl Worker {
                 return redirect(StatusCode::SEE_OTHER, ReturnTo::default().as_str());
             }
             Err(error @ SignInError::Unknown) => {
-                return Err(self.sign_in_failed(
-                    SignInReason::UnknownState,
-                    "unknown_state",
-                    Told::Unknown,
-                    &error,
-                    context,
-                ));
+                return Err(self
+                    .sign_in_failed(
+                        SignInReason::UnknownState,
+                        "unknown_state",
+                        Told::Unknown,
+                        &error,
+                        context,
+                    )
+                    .into());
             }
             Err(error @ SignInError::Expired) => {
-                return Err(self.sign_in_failed(
-                    SignInReason::TooLate,
-                    "too_late",
-                    Told::Expired,
-                    &error,
-                    context,
-                ));
+                return Err(self
+                    .sign_in_failed(
+                        SignInReason::TooLate,
+                        "too_late",
+                        Told::Expired,
+                        &error,
+                        context,
+                    )
+                    .into());
             }
         };
         let rules = self.rules();
@@ -189,9 +229,9 @@ impl Worker {
     }
 
     /// The relying party; without a provider its endpoints do not exist.
-    pub(crate) fn relying_party(&self) -> Result<&Arc<RelyingParty>, RequestError> {
+    pub(crate) fn relying_party(&self) -> Result<&Arc<RelyingParty>, ContextError> {
         let relying_party = self.state.relying_party.as_ref();
-        relying_party.ok_or(RequestError::NotFound)
+        relying_party.ok_or(ContextError::NotFound)
     }
 
     /// Any stranger can send a callback that matches no sign-in, so that is no warning.
@@ -202,14 +242,14 @@ impl Worker {
         told: Told,
         error: &dyn std::fmt::Display,
         context: RequestContext,
-    ) -> RequestError {
+    ) -> LoginError {
         self.metrics.count_sign_in(reason);
         if reason.is_unmatched() {
             debug!(reason = code, %error, request = %context.id, client.addr = %context.client, "callback without a sign-in");
         } else {
             warn!(reason = code, %error, request = %context.id, client.addr = %context.client, "sign-in failed");
         }
-        RequestError::SignIn {
+        LoginError::Failed {
             code,
             told,
             return_to: ReturnTo::default(),

@@ -8,7 +8,10 @@ use secrecy::{ExposeSecret, SecretString};
 use tracing::debug;
 
 use crate::{
-    Body, RequestContext, RequestError, Worker, audit, body,
+    Body, RequestContext, RequestError, Worker, audit,
+    authorize::AccessError,
+    body,
+    endpoints::LoginError,
     respond::{Responder, plain},
     web::assets::redirect,
     web::embedding::place_of,
@@ -37,7 +40,7 @@ impl Worker {
             .get("sec-fetch-site")
             .is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
         if foreign {
-            return Err(RequestError::ForeignSender);
+            return Err(AccessError::ForeignSender.into());
         }
         if let Some(session) = self.state.authenticator.session(request.headers()) {
             audit::signed_out(&session, &context);
@@ -126,7 +129,7 @@ impl Worker {
             Err(error) if error.is_transient() => {
                 self.metrics.count_logout(LogoutOutcome::Unavailable);
                 debug!(%error, request = %context.id, "cannot check a logout token now");
-                Err(RequestError::ProviderUnavailable)
+                Err(LoginError::ProviderUnavailable.into())
             }
             Err(error) => {
                 self.metrics.count_logout(LogoutOutcome::TokenRefused);

@@ -24,10 +24,12 @@ use observe::metrics::EntryRole;
 
 use crate::{
     RequestContext, RequestError, Rules, Worker, audit,
-    authorize::{Admitted, Privilege},
+    authorize::{AccessError, Admitted, Privilege},
     connections::{ConnectionKind, Registration},
     credentials::Intent,
+    request_context::ContextError,
     shard_upstreams::ShardUpstreams,
+    signalling::SignallingError,
 };
 
 /// The sender of a signalling request, before its token is looked at.
@@ -65,7 +67,7 @@ impl<'r, 'p> Claimant<'r, 'p> {
         let authenticator = &worker.state.authenticator;
         let visitor = authenticator
             .signalling_visitor(headers, &query.room, &rules.integrations)
-            .map_err(|_| RequestError::ForeignSender)?;
+            .map_err(|_| AccessError::ForeignSender)?;
         Ok(Self {
             query,
             headers,
@@ -123,7 +125,7 @@ impl<'r, 'p> Claimant<'r, 'p> {
         intent: Intent,
     ) -> Result<Admitted<'p>, RequestError> {
         let (room, visitor) = (&self.query.room, &self.visitor);
-        worker.authorize_connection(&rules.policy, room, visitor, intent, self.context)
+        Ok(worker.authorize_connection(&rules.policy, room, visitor, intent, self.context)?)
     }
 }
 
@@ -145,13 +147,13 @@ pub(super) async fn admit<'p>(
             .connections
             .register(Rc::clone(principal), kind, upstreams.room_shard(room));
     if worker.state.authenticator.revocations.contains(principal) {
-        return Err(RequestError::SignInFirst);
+        return Err(AccessError::SignInFirst.into());
     }
     if admitted.grant().is_some() {
         registration.admitted_to(room);
         let replaced = !Arc::ptr_eq(rules, &worker.rules());
         if replaced && !worker.may_stay(principal, room) {
-            return Err(RequestError::SignInFirst);
+            return Err(AccessError::SignInFirst.into());
         }
     }
     let token = match intent {
@@ -176,8 +178,9 @@ fn mint(
     let principal = &admitted.principal;
     match admitted.grant() {
         Some(grant) if !worker.is_tokenless(principal, grant.role()) => {
-            let minter = rules.minter.as_ref().ok_or(RequestError::NotFound)?;
-            Ok(Some(minter.mint(room, grant, principal.identity())?))
+            let minter = rules.minter.as_ref().ok_or(ContextError::NotFound)?;
+            let token = minter.mint(room, grant, principal.identity());
+            Ok(Some(token.map_err(SignallingError::from)?))
         }
         _ => Ok(None),
     }

@@ -42,7 +42,10 @@ use crate::{
     connections::{CloseReason, ConnectionKind, Registration},
     credentials::Intent,
     instrumentation::PollGuard,
+    request_context::ContextError,
     respond::{plain, terminated},
+    shard_upstreams::ForwardingError,
+    signalling::SignallingError,
     upstream::{ProsodyHead, RequestBody, UpstreamBody, UpstreamError, UpstreamPool},
 };
 
@@ -70,9 +73,8 @@ pub(crate) async fn answer(
             return Ok(plain(StatusCode::OK, "text/plain", text));
         }
         _ => {
-            return Err(RequestError::Method {
-                allow: "POST, OPTIONS, GET, HEAD",
-            });
+            let allow = "POST, OPTIONS, GET, HEAD";
+            return Err(ContextError::Method { allow }.into());
         }
     }
     worker.jitsi()?;
@@ -84,7 +86,9 @@ pub(crate) async fn answer(
         context,
     };
     match exchange.post(body).await {
-        Err(RequestError::Moved { room }) => Ok(worker.start_again(&room)),
+        Err(RequestError::Signalling(SignallingError::Moved { room })) => {
+            Ok(worker.start_again(&room))
+        }
         answer => answer,
     }
 }
@@ -188,7 +192,7 @@ impl Exchange<'_> {
         let (head, body) = answer.into_parts();
         let body = body::whole(body, MAX_CREATED).await;
         let body = body.map_err(|unread| {
-            RequestError::UpstreamAnswer(match unread {
+            ForwardingError::Answer(match unread {
                 Unread::Lost => "a truncated BOSH session creation response",
                 Unread::TooLarge => "a BOSH session creation response that is too long",
             })

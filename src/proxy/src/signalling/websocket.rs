@@ -29,6 +29,7 @@ use crate::{
     authorize::Admitted,
     connections::{ConnectionKind, Registration},
     credentials::Intent,
+    request_context::ContextError,
     upstream::ProsodyHead,
 };
 
@@ -124,7 +125,7 @@ fn keep_alive(
     tenant: Option<Tenant>,
 ) -> Result<Response<Body>, RequestError> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Err(RequestError::Method { allow: "GET" });
+        return Err(ContextError::Method { allow: "GET" }.into());
     }
     let mut answer = Response::new(Body::EMPTY);
     *answer.status_mut() = StatusCode::NO_CONTENT;

@@ -7,8 +7,12 @@ use hyper::body::Incoming;
 
 use crate::upstream::{RequestBody, UpstreamBody};
 use crate::{
-    Body, RequestContext, RequestError, Worker, respond::login_path,
-    shard_upstreams::ShardUpstreams,
+    Body, RequestContext, RequestError, Worker,
+    authorize::AccessError,
+    request_context::ContextError,
+    respond::login_path,
+    shard_upstreams::{ForwardingError, ShardUpstreams},
+    web::WebError,
 };
 use model::{
     headers::{self, X_JITSI_SHARD},
@@ -87,7 +91,7 @@ impl Worker {
         };
         let own = headers::request_origin(request.headers(), &self.state.authenticator.origin);
         if !is_reading(request.method()) && own != headers::RequestOrigin::SameOrigin {
-            return Err(RequestError::ForeignSender);
+            return Err(AccessError::ForeignSender.into());
         }
         let request = self.for_web(request, path, context)?;
         let from = Source::Common(self.default_upstreams()?);
@@ -105,7 +109,7 @@ impl Worker {
         request: &Request<Incoming>,
     ) -> Result<Response<Body>, RequestError> {
         if !is_reading(request.method()) {
-            return Err(RequestError::SignInFirst);
+            return Err(AccessError::SignInFirst.into());
         }
         let target = request
             .uri()
@@ -122,7 +126,7 @@ impl Worker {
         page: &ReturnTo,
     ) -> Result<Response<Body>, RequestError> {
         if !headers::is_navigation(request.headers()) {
-            return Err(RequestError::SignInFirst);
+            return Err(AccessError::SignInFirst.into());
         }
         self.relying_party()?;
         redirect(StatusCode::SEE_OTHER, &login_path(page, false))
@@ -136,8 +140,8 @@ impl Worker {
         context: RequestContext,
     ) -> Result<Request<RequestBody>, RequestError> {
         let (head, body) = request.into_parts();
-        let uri = Uri::try_from(with_query(path.as_str(), &head.uri))
-            .map_err(|_| RequestError::Internal("a canonical path is not a target"))?;
+        let uri =
+            Uri::try_from(with_query(path.as_str(), &head.uri)).map_err(|_| WebError::Target)?;
         let body = if hyper::body::Body::is_end_stream(&body) {
             RequestBody::Empty
         } else {
@@ -183,9 +187,7 @@ impl Worker {
         let answer = self.timed(UpstreamKind::Web, responder).await;
         let mut answer = self.note_outcome(upstreams, answer)?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(RequestError::UpstreamAnswer(
-                "an upgrade that nobody asked for",
-            ));
+            return Err(ForwardingError::Answer("an upgrade that nobody asked for").into());
         }
         headers::strip_response(answer.headers_mut());
         match from {
@@ -227,11 +229,11 @@ fn with_query(path: &str, uri: &Uri) -> String {
     query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
-pub(crate) fn only_reading(method: &Method) -> Result<(), RequestError> {
+pub(crate) fn only_reading(method: &Method) -> Result<(), ContextError> {
     if is_reading(method) {
         Ok(())
     } else {
-        Err(RequestError::Method { allow: "GET, HEAD" })
+        Err(ContextError::Method { allow: "GET, HEAD" })
     }
 }
 

@@ -4,6 +4,7 @@ use http::Response;
 
 use crate::{
     Body, RequestError, Worker,
+    web::WebError,
     web::room_page::{RoomPageRequest, append_cookies, events_path},
 };
 use model::{jaas::Jaas, policy::Grant, session::Principal};
@@ -21,11 +22,11 @@ impl Worker {
         principal: &Principal,
         grant: &Grant<'_>,
     ) -> Result<Response<Body>, RequestError> {
-        let token = jaas.token(&visit.room, grant.role(), principal.identity())?;
+        let token = jaas
+            .token(&visit.room, grant.role(), principal.identity())
+            .map_err(WebError::from)?;
         let script = jaas.script_url();
-        let script = script
-            .parse()
-            .map_err(|_| RequestError::Internal("script URL is not a valid URI"))?;
+        let script = script.parse().map_err(|_| WebError::ScriptUrl)?;
         let options = jaas.options(&visit.room, &token, None);
         let events = format!("{}&call=1", events_path(&visit.room));
         let content = Content::Call {

@@ -6,7 +6,8 @@ use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
-    credentials::Intent,
+    authorize::AccessError,
+    credentials::{CredentialError, Intent},
     respond::{Responder, login_path},
     web::assets::{Source, only_reading, redirect},
     web::embedding::place_of,
@@ -68,10 +69,12 @@ impl Worker {
                 let presenting = self.pass_of_token(token, room, Intent::Connect, headers, context);
                 brought = match presenting.await {
                     // The session that the token stood for is over.
-                    Err(RequestError::SignInFirst) if self.state.relying_party.is_some() => {
+                    Err(RequestError::Credential(CredentialError::Over))
+                        if self.state.relying_party.is_some() =>
+                    {
                         return self.to_sign_in(&visit.request);
                     }
-                    Err(RequestError::SignInFirst) => {
+                    Err(RequestError::Credential(CredentialError::Over)) => {
                         return redirect(StatusCode::SEE_OTHER, &here);
                     }
                     outcome => outcome?,
@@ -134,24 +137,24 @@ impl Worker {
                 (Ok(grant), Visitor::Known(principal)) => {
                     return self.show_room(visit, principal, &grant).await;
                 }
-                (Ok(_), Visitor::Anonymous) => RequestError::SignInFirst,
+                (Ok(_), Visitor::Anonymous) => AccessError::SignInFirst,
                 (Err(failure), _) => failure,
             };
             match failure {
-                RequestError::SignInFirst => return self.to_sign_in(&visit.request),
-                RequestError::GuestFirst { ask: true } if person => {
+                AccessError::SignInFirst => return self.to_sign_in(&visit.request),
+                AccessError::GuestFirst { ask: true } if person => {
                     return Ok(self.choose(&visit, None));
                 }
-                RequestError::GuestFirst { ask: false } if person => {
+                AccessError::GuestFirst { ask: false } if person => {
                     let guest = self.new_guest(&visit.room, None);
                     let headers = visit.request.headers();
                     visit.cookies = self.pass_cookies(&guest, place_of(headers), headers)?;
                     visitor = Principal::Pass(guest).into();
                 }
-                RequestError::Waiting { .. } if person => {
+                AccessError::Waiting { .. } if person => {
                     return Ok(self.wait(visit, &visitor));
                 }
-                failure => return Err(failure),
+                failure => return Err(failure.into()),
             }
         }
     }

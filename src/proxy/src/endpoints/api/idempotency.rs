@@ -1,7 +1,7 @@
 //! The same request with the same `Idempotency-Key` is answered once
 //! (draft-ietf-httpapi-idempotency-key-header), on any replica.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{self, SHA256};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::{JSON, Written, to_json};
-use crate::{Body, Worker, api::ApiError, respond::plain};
+use crate::{Body, Worker, api::ApiError, respond::plain, store_client::StoreCallError};
 use cluster::store::PutOutcome;
 
 /// A stored answer, sealed because it holds links.
@@ -47,16 +47,16 @@ impl Worker {
             request: request.clone(),
             answer: self.state.api_answers.seal(text.as_bytes()),
         });
-        let store = Arc::clone(&self.state.store);
-        let remembering = self
+        match self
             .state
-            .control
-            .spawn(async move { store.put_if_absent(&key, &kept, ANSWERS_KEPT).await });
-        let remembered = remembering.await.map_err(|_| ApiError::StoreUnavailable)?;
-        match remembered {
+            .store
+            .put_if_absent(key, kept, ANSWERS_KEPT)
+            .await
+        {
             Ok(PutOutcome::Stored) => Ok(plain(StatusCode::CREATED, JSON, text)),
             Ok(PutOutcome::Existing(before)) => self.answer_again(&before, &request),
-            Err(error) => {
+            Err(StoreCallError::Abandoned) => Err(ApiError::StoreUnavailable),
+            Err(StoreCallError::Failed(error)) => {
                 warn!(%error, "an idempotency key cannot be looked up");
                 Err(ApiError::StoreUnavailable)
             }
