@@ -1,6 +1,6 @@
 //! The authorization phase: from a visitor and a room to a grant or a denial, by the policy.
 //!
-//! [`Authorizer::evaluate`] decides and leaves no trace; `Worker::authorize` also counts and audits.
+//! [`Authorizer::evaluate`] decides and leaves no trace; [`authorize`] also counts and audits.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -189,77 +189,60 @@ impl Denial {
     }
 }
 
-// === impl Worker ===
-
-impl Worker {
-    /// Asks the policy, counts the answer, and audits a refusal.
-    pub(crate) fn authorize<'p>(
-        &self,
-        policy: &'p Policy,
-        room: &RoomKey,
-        visitor: &Visitor,
-        intent: Intent,
-        context: &RequestContext,
-    ) -> Result<Grant<'p>, AccessError> {
-        let principal = visitor.principal().map(|principal| &**principal);
-        let admission = self
-            .state
-            .authorizer
-            .evaluate(policy, room, principal, intent);
-        // Each poll is evaluated; only the one that does not continue counts.
-        let continues = intent == Intent::Poll
-            && matches!(admission, Admission::Admit(_) | Admission::Guest { .. });
-        if !continues {
-            self.metrics.count_admission(&admission);
-        }
-        Denial::of(admission, principal).map_err(|denial| {
-            if let (Denial::Refused(refusal), Some(principal)) = (&denial, principal) {
-                audit::refused(principal, room, *refusal, context);
-            }
-            denial.into_error(room, principal)
-        })
+/// Asks the policy, counts the answer, and audits a refusal.
+pub(crate) fn authorize<'p>(
+    worker: &Worker,
+    policy: &'p Policy,
+    room: &RoomKey,
+    visitor: &Visitor,
+    intent: Intent,
+    context: &RequestContext,
+) -> Result<Grant<'p>, AccessError> {
+    let principal = visitor.principal().map(|principal| &**principal);
+    let authorizer = &worker.state.authorizer;
+    let admission = authorizer.evaluate(policy, room, principal, intent);
+    // Each poll is evaluated; only the one that does not continue counts.
+    let continues = intent == Intent::Poll
+        && matches!(admission, Admission::Admit(_) | Admission::Guest { .. });
+    if !continues {
+        worker.metrics.count_admission(&admission);
     }
-
-    /// Authorizes a connection to Prosody. An anonymous client is a guest where guests may enter: an
-    /// app has no page of the gateway to state a name on, and asks for one itself.
-    pub(crate) fn authorize_connection<'p>(
-        &self,
-        policy: &'p Policy,
-        room: &RoomKey,
-        visitor: &Visitor,
-        intent: Intent,
-        context: &RequestContext,
-    ) -> Result<Admitted<'p>, AccessError> {
-        let granted = self.authorize(policy, room, visitor, intent, context);
-        match (granted, visitor) {
-            (Ok(grant), Visitor::Known(principal)) => Ok(Admitted {
-                principal: Rc::clone(principal),
-                privilege: Privilege::Granted(grant),
-            }),
-            (Err(AccessError::GuestFirst { .. }), _) => {
-                let guest = Rc::new(Principal::Pass(self.new_guest(room, None)));
-                let visitor = Visitor::Known(Rc::clone(&guest));
-                let grant = self.authorize(policy, room, &visitor, intent, context)?;
-                Ok(Admitted {
-                    principal: guest,
-                    privilege: Privilege::Anonymous(grant),
-                })
-            }
-            (Err(error), _) => Err(error),
-            (Ok(_), Visitor::Anonymous) => Err(AccessError::SignInFirst),
+    Denial::of(admission, principal).map_err(|denial| {
+        if let (Denial::Refused(refusal), Some(principal)) = (&denial, principal) {
+            audit::refused(principal, room, *refusal, context);
         }
-    }
+        denial.into_error(room, principal)
+    })
+}
 
-    /// Whether the policy in force keeps a connected principal in a room.
-    pub(crate) fn may_stay(&self, principal: &Principal, room: &RoomKey) -> bool {
-        let rules = self.rules();
-        let authenticator = &self.state.authenticator;
-        let admission =
-            self.state
-                .authorizer
-                .evaluate(&rules.policy, room, Some(principal), Intent::Poll);
-        authenticator.is_valid(principal, &rules.integrations)
-            && matches!(admission, Admission::Admit(_))
+/// Authorizes a connection to Prosody. An anonymous client is a guest where guests may enter: an
+/// app has no page of the gateway to state a name on, and asks for one itself.
+pub(crate) fn authorize_connection<'p>(
+    worker: &Worker,
+    policy: &'p Policy,
+    room: &RoomKey,
+    visitor: &Visitor,
+    intent: Intent,
+    context: &RequestContext,
+) -> Result<Admitted<'p>, AccessError> {
+    let granted = authorize(worker, policy, room, visitor, intent, context);
+    match (granted, visitor) {
+        (Ok(grant), Visitor::Known(principal)) => Ok(Admitted {
+            principal: Rc::clone(principal),
+            privilege: Privilege::Granted(grant),
+        }),
+        (Err(AccessError::GuestFirst { .. }), _) => {
+            let guest = worker.state.passes.guest(room, None);
+            let guest = Rc::new(Principal::Pass(guest));
+            let visitor = Visitor::Known(Rc::clone(&guest));
+            let grant = authorize(worker, policy, room, &visitor, intent, context)?;
+            Ok(Admitted {
+                principal: guest,
+                privilege: Privilege::Anonymous(grant),
+            })
+        }
+        (Err(error), _) => Err(error),
+        (Ok(_), Visitor::Anonymous) => Err(AccessError::SignInFirst),
     }
 }
 

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 
 use crate::{
     Body, Connection, Worker, audit, body,
+    instrumentation::{begin_span, count_failure},
     request_context::{ContextError, RequestContext, check_authority},
     respond::{Audience, RequestError, Responder},
     signalling,
@@ -34,7 +35,7 @@ impl Worker {
             &self.state.trusted_proxies,
             self.next_id(),
         );
-        let span = self.traced(&request, connection, &mut context);
+        let span = begin_span(&self.state, &request, connection, &mut context);
         let line = self
             .state
             .access_log
@@ -142,11 +143,10 @@ impl Worker {
         responder: &Responder,
         context: RequestContext,
     ) -> Response<Body> {
-        let limit = &self.state.refused_tokens;
         audit::failed(failure, label, &context, || {
-            self.permit_line(limit, &context)
+            self.state.audit_quota.permit_refused_token(&context)
         });
-        self.count_failure(failure, label);
+        count_failure(&self.metrics, failure, label);
         let sites = (label == Label::Room).then(|| self.sites_shown(failure, responder));
         failure.answer(responder, &self.state.pages, sites.as_deref())
     }

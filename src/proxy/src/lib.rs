@@ -27,6 +27,7 @@ mod dispatch;
 mod endpoints;
 mod instrumentation;
 mod invitations;
+mod passes;
 mod request_context;
 pub mod reservation;
 mod respond;

@@ -11,6 +11,7 @@ use http::StatusCode;
 
 pub(crate) use self::{
     answer::{login_path, plain, terminated},
+    renewal::SessionRenewal,
     responder::{Audience, Responder},
 };
 use crate::{

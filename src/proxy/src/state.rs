@@ -7,7 +7,8 @@ use http::HeaderValue;
 use tokio::runtime::Handle;
 
 use crate::{
-    authenticate::Authenticator, authorize::Authorizer, request_context::Authority,
+    RequestContext, authenticate::Authenticator, authorize::Authorizer, credentials::TokenExchange,
+    instrumentation::AuditQuota, passes::PassIssuer, request_context::Authority,
     signalling::BoshStreams, store_client::StoreClient, upstream,
 };
 use cluster::{placement::Placement, presence::Presence, revocation::Revocations, store::Store};
@@ -15,18 +16,19 @@ use model::{
     bosh::BoshSessionIds,
     clock::Clock,
     headers::TrustedProxies,
+    identity::Standing,
     integration::{self, Integrations},
     invitation::InvitationLinks,
     jaas::{self, Jaas},
     jws::KeySetError,
     owner::OwnerTags,
-    policy::Policy,
+    policy::{Policy, Role},
     random::Random,
     seal::{Keyring, Purpose, Sealer},
-    session::{PassCookies, SessionCodec, SessionSettings, SignInCookies},
+    session::{PassCookies, Principal, SessionCodec, SessionSettings, SignInCookies},
     token::{self, ClientTokens, Minter, PublishedKeys, SignerError},
 };
-use observe::{logs::LineLimit, traces::Traces};
+use observe::traces::Traces;
 use oidc::RelyingParty;
 use pages::{Pages, StartPage, inject::Injector};
 
@@ -94,16 +96,19 @@ pub struct SharedState {
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) rules: ArcSwap<Rules>,
     /// Phase "authenticate": cookies.
-    pub(crate) authenticator: Authenticator,
+    pub(crate) authenticator: Arc<Authenticator>,
+    /// Tokens in addresses.
+    pub(crate) tokens: TokenExchange,
+    pub(crate) passes: PassIssuer,
     /// Phase "authorize": the policy's situation.
-    pub(crate) authorizer: Authorizer,
+    pub(crate) authorizer: Arc<Authorizer>,
     pub(crate) sign_ins: SignInCookies,
     pub(crate) hints: Sealer,
     pub(crate) bosh_ids: BoshSessionIds,
     /// All workers' BOSH streams: a stream's requests may come on any connection.
     pub(crate) bosh_streams: BoshStreams,
     pub(crate) links: InvitationLinks,
-    pub(crate) client_tokens: ClientTokens,
+    pub(crate) client_tokens: Arc<ClientTokens>,
     pub(crate) guests: GuestSettings,
     pub(crate) recorders: TrustedProxies,
     pub(crate) embedding_sites: Vec<String>,
@@ -113,13 +118,10 @@ pub struct SharedState {
     pub(crate) pages: Pages,
     pub(crate) relying_party: Option<Arc<RelyingParty>>,
     pub(crate) store: StoreClient,
-    pub(crate) jitsi: Option<JitsiBackend>,
+    pub(crate) jitsi: Option<Arc<JitsiBackend>>,
     pub(crate) api_answers: Sealer,
     pub(crate) control: Handle,
-    /// Bounds the audit lines that strangers can cause.
-    pub(crate) refused_tokens: LineLimit,
-    /// The same for `api_refused`.
-    pub(crate) refused_keys: LineLimit,
+    pub(crate) audit_quota: AuditQuota,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) access_log: bool,
@@ -212,6 +214,21 @@ impl JitsiBackend {
     }
 }
 
+// === impl GuestSettings ===
+
+impl GuestSettings {
+    /// Whether Prosody is to see a principal without a token, on its guests' domain.
+    pub(crate) fn is_tokenless(&self, principal: &Principal, role: Role) -> bool {
+        self.xmpp_domain.is_some()
+            && role == Role::Participant
+            && match principal.standing() {
+                Standing::Guest => true,
+                Standing::Invited(invited) => !invited.member,
+                Standing::Member | Standing::Embedded(_) => false,
+            }
+    }
+}
+
 // === impl SharedState ===
 
 impl SharedState {
@@ -233,30 +250,51 @@ impl SharedState {
             MeetingBackend::Jitsi {
                 upstream,
                 placement,
-            } => (Some(JitsiBackend::new(upstream, placement)?), None),
+            } => (
+                Some(Arc::new(JitsiBackend::new(upstream, placement)?)),
+                None,
+            ),
             MeetingBackend::Jaas(settings) => (None, Some(Jaas::new(&settings, clock.clone())?)),
         };
+        let authenticator = Arc::new(Authenticator {
+            sessions: SessionCodec::new(&keyring, &origin, settings.session, clock.clone()),
+            passes: PassCookies::new(&keyring, &origin, clock.clone()),
+            revocations: control.revocations,
+            origin: origin.clone(),
+        });
+        let authorizer = Arc::new(Authorizer {
+            owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
+            presence: control.presence,
+            clock: clock.clone(),
+        });
+        let passes = PassIssuer {
+            lifetime: settings.guests.lifetime,
+            clock: clock.clone(),
+            random: random.clone(),
+        };
+        let client_tokens = ClientTokens::new(&keyring, &origin, clock.clone(), random.clone());
+        let client_tokens = Arc::new(client_tokens);
+        let store = StoreClient::new(control.store, control.runtime.clone());
         Ok(Self {
             authority: Authority::new(settings.authority),
             trusted_proxies: settings.trusted_proxies,
             rules: ArcSwap::from_pointee(rules),
-            authenticator: Authenticator {
-                sessions: SessionCodec::new(&keyring, &origin, settings.session, clock.clone()),
-                passes: PassCookies::new(&keyring, &origin, clock.clone()),
-                revocations: control.revocations,
-                origin: origin.clone(),
-            },
-            authorizer: Authorizer {
-                owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
-                presence: Arc::clone(&control.presence),
+            tokens: TokenExchange {
+                client_tokens: Arc::clone(&client_tokens),
+                authenticator: Arc::clone(&authenticator),
+                passes: passes.clone(),
+                store: store.clone(),
                 clock: clock.clone(),
             },
+            authenticator,
+            passes,
+            authorizer,
             sign_ins: SignInCookies::new(&keyring, &origin, clock.clone()),
             hints: keyring.sealer(Purpose::LogoutHint, &origin),
             bosh_streams: BoshStreams::default(),
             bosh_ids: BoshSessionIds::new(keyring.tagger(Purpose::BoshSession)),
             links: InvitationLinks::new(&keyring, &origin),
-            client_tokens: ClientTokens::new(&keyring, &origin, clock.clone(), random.clone()),
+            client_tokens,
             recorders: settings.recorders,
             embedding_sites: settings.embedding_sites,
             start: settings.start,
@@ -268,14 +306,11 @@ impl SharedState {
             guests: settings.guests,
             pages: settings.pages,
             relying_party: control.relying_party,
-            store: StoreClient::new(control.store, control.runtime.clone()),
+            store,
             jitsi,
             api_answers: keyring.sealer(Purpose::ApiAnswer, &origin),
             control: control.runtime,
-            // One line a second, to see each refusal while an integration is being set up.
-            refused_tokens: LineLimit::new(60, 600),
-            // A wrong key is a mistake that one line tells, or a guess.
-            refused_keys: LineLimit::new(1, 60),
+            audit_quota: AuditQuota::new(clock.clone()),
             clock,
             random,
             access_log: settings.access_log,
@@ -286,6 +321,11 @@ impl SharedState {
     /// The rules as they are now.
     pub fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.rules.load().policy)
+    }
+
+    /// Whether a request comes from a recorder's address.
+    pub(crate) fn is_recorder(&self, context: &RequestContext) -> bool {
+        self.recorders.contains(context.client.ip())
     }
 
     /// Swaps rules and keys; requests under way finish with the old ones.

@@ -1,6 +1,6 @@
 //! What the unit tests of several phases need: people, rooms and the state of a small deployment.
 
-use std::{rc::Rc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use cluster::{presence::Presence, revocation::Revocations};
 use http::{HeaderMap, HeaderValue, header};
@@ -8,6 +8,7 @@ use model::{
     clock::{Clock, ClockControl, Timestamp},
     identity::{Embedded, Identity, Invited, Standing, VerifiedIdentity},
     integration::Integrations,
+    invitation::InvitationLink,
     owner::OwnerTags,
     random::Random,
     room::RoomKey,
@@ -25,8 +26,9 @@ pub(crate) const ORIGIN: &str = "https://meet.example.org";
 
 /// A deployment without sockets: keys, a clock, nobody revoked.
 pub(crate) struct Deployment {
-    pub(crate) authenticator: Authenticator,
-    pub(crate) authorizer: Authorizer,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) authorizer: Arc<Authorizer>,
+    pub(crate) keyring: Keyring,
     pub(crate) clock: Clock,
     pub(crate) hand: ClockControl,
 }
@@ -43,17 +45,18 @@ impl Deployment {
         };
         let longest = Duration::from_hours(24);
         Self {
-            authenticator: Authenticator {
+            authenticator: Arc::new(Authenticator {
                 sessions: SessionCodec::new(&keyring, ORIGIN, settings, clock.clone()),
                 passes: PassCookies::new(&keyring, ORIGIN, clock.clone()),
                 revocations: Revocations::new(longest, clock.clone()).0,
                 origin: ORIGIN.to_owned(),
-            },
-            authorizer: Authorizer {
+            }),
+            authorizer: Arc::new(Authorizer {
                 owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
                 presence: Presence::new(&Random::system()).0,
                 clock: clock.clone(),
-            },
+            }),
+            keyring,
             clock,
             hand,
         }
@@ -130,6 +133,21 @@ pub(crate) fn embedded(integration: &str) -> Standing {
         integration: integration.to_owned(),
         host: false,
     })
+}
+
+/// An unlimited link to a room, for an hour.
+pub(crate) fn link(id: &str, room: &str) -> InvitationLink {
+    InvitationLink {
+        id: id.to_owned(),
+        room: key(room),
+        host: false,
+        name: None,
+        email: None,
+        begins: None,
+        expires: Timestamp::from_unix(1_003_600),
+        uses: None,
+        by: "moodle".to_owned(),
+    }
 }
 
 pub(crate) fn no_integrations() -> Integrations {

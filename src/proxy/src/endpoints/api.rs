@@ -144,7 +144,7 @@ impl Worker {
     ) {
         let outcome = error.outcome();
         if matches!(outcome, ApiOutcome::KeyUnknown | ApiOutcome::Foreign)
-            && let Some(suppressed) = self.permit_line(&self.state.refused_keys, context)
+            && let Some(suppressed) = self.state.audit_quota.permit_refused_key(context)
         {
             audit::api_refused(outcome, operation, caller, suppressed, context);
         }

@@ -115,21 +115,6 @@ impl Worker {
         Ok(answer)
     }
 
-    /// A room opened or closed.
-    pub fn presence_changed(&self, room: &RoomKey) {
-        self.listeners.wake(room);
-    }
-
-    /// Rooms opened or closed, and notifications of which were lost.
-    pub fn presence_unknown(&self) {
-        self.listeners.wake_all();
-    }
-
-    /// Ends all streams of events: the gateway stops, and their clients come back to another one.
-    pub fn end_listeners(&self) {
-        self.listeners.close();
-    }
-
     async fn tell(
         self: Rc<Self>,
         mut listener: Listener,

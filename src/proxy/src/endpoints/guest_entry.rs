@@ -17,7 +17,7 @@ use crate::{
 };
 use cluster::store::UseOutcome;
 use model::{
-    identity::{Identity, Invited, Standing, is_blank, is_plain},
+    identity::{Standing, is_blank, is_plain},
     invitation::{InvitationLink, LinkError},
     path::CanonicalPath,
     policy::Admission,
@@ -45,7 +45,7 @@ impl Worker {
         }
         let member = self.state.authenticator.session(headers);
         if link.uses.is_none() && (member.is_some() || link.name.is_some()) {
-            let pass = self.pass_by_link(&link, None, &visit.room);
+            let pass = self.state.passes.invited(&link, None);
             return self.admit_by_link(&link, &pass, here, visit);
         }
         let known = member
@@ -120,7 +120,7 @@ impl Worker {
         if let Some(link) = link {
             return self.use_and_admit(&link, name, &here, visit).await;
         }
-        let guest = self.new_guest(&visit.room, name);
+        let guest = self.state.passes.guest(&visit.room, name);
         if self.could_enter(&visit.room, &Principal::Pass(guest.clone())) {
             self.let_in(&guest, &here, &visit)
         } else {
@@ -137,7 +137,7 @@ impl Worker {
         here: &str,
         visit: RoomPageRequest<'_>,
     ) -> Result<Response<Body>, RequestError> {
-        let pass = self.pass_by_link(link, name, &visit.room);
+        let pass = self.state.passes.invited(link, name);
         let member = self.state.authenticator.session(visit.request.headers());
         let principal = match member {
             Some(member) => Principal::combine(member, pass.clone()),
@@ -156,25 +156,6 @@ impl Worker {
         let authorizer = &self.state.authorizer;
         let admission = authorizer.evaluate(&rules.policy, room, Some(principal), Intent::Connect);
         matches!(admission, Admission::Admit(_) | Admission::Wait(_))
-    }
-
-    /// The pass of a link's holder. It lasts as long as a guest may stay, even if the link ends
-    /// before.
-    fn pass_by_link(&self, link: &InvitationLink, name: Option<String>, room: &RoomKey) -> Pass {
-        let state = &self.state;
-        let identity = Identity {
-            name: name.or_else(|| link.name.clone()),
-            email: link.email.clone(),
-            ..Identity::default()
-        };
-        let standing = Standing::Invited(Invited {
-            link: link.id.clone(),
-            host: link.host,
-            member: false,
-        });
-        let now = state.clock.now();
-        let validity = now..now.after(state.guests.lifetime);
-        Pass::issue(room, standing, identity, validity, &state.random)
     }
 
     fn admit_by_link(
@@ -196,7 +177,10 @@ impl Worker {
     ) -> Result<Response<Body>, RequestError> {
         let headers = visit.request.headers();
         let place = place_of(headers);
-        let cookies = self.pass_cookies(pass, place, headers)?;
+        let cookies = self
+            .state
+            .authenticator
+            .pass_cookies(pass, place, headers)?;
         let here = match place {
             BrowsingContext::TopLevel => here.to_owned(),
             // The cookie may not come back out of a frame.

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
-    authorize::AccessError,
+    authorize::{AccessError, authorize},
     credentials::Intent,
     endpoints::EndpointError,
     respond::{Responder, plain},
@@ -153,7 +153,14 @@ impl Worker {
             Some(member) => Principal::Member(member.clone()).into(),
             None => authenticator.visitor(headers, room, &rules.integrations),
         };
-        let grant = self.authorize(&rules.policy, room, &visitor, Intent::Connect, context)?;
+        let grant = authorize(
+            self,
+            &rules.policy,
+            room,
+            &visitor,
+            Intent::Connect,
+            context,
+        )?;
         member
             .filter(|_| grant.role() == Role::Moderator)
             .ok_or_else(|| EndpointError::NotHost.into())

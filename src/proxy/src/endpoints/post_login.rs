@@ -5,8 +5,12 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 
 use crate::{
-    Body, RequestContext, RequestError, Worker, authorize::AccessError, credentials::Intent,
-    endpoints::LoginError, respond::Responder, web::assets::redirect,
+    Body, RequestContext, RequestError, Worker,
+    authorize::{AccessError, authorize},
+    credentials::Intent,
+    endpoints::LoginError,
+    respond::Responder,
+    web::assets::redirect,
 };
 use model::{
     policy::{Admission, Features, Role},
@@ -72,7 +76,14 @@ impl Worker {
     ) -> Result<Response<Body>, RequestError> {
         let rules = self.rules();
         let visitor = Principal::Member(session.clone()).into();
-        let granted = self.authorize(&rules.policy, room, &visitor, Intent::Connect, context);
+        let granted = authorize(
+            self,
+            &rules.policy,
+            room,
+            &visitor,
+            Intent::Connect,
+            context,
+        );
         let (role, features) = match granted {
             Ok(grant) => (grant.role(), grant.features().clone()),
             // The app asks until the room is open.

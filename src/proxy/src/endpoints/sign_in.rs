@@ -211,8 +211,8 @@ impl Worker {
         if let Some(before) = before
             && before.identity().subject != session.identity().subject
         {
-            self.revoke(before.id());
-            cookies = self.revoke_passes(jar);
+            self.state.authenticator.revoke(before.id());
+            cookies = self.state.authenticator.revoke_passes(jar);
         }
         audit::signed_in(&session, &context);
         self.metrics.count_sign_in(SignInReason::None);
@@ -220,7 +220,10 @@ impl Worker {
         let mut answer = self.go_on(&session, target, then, responder, context)?;
         append_cookies(&mut answer, cookies);
         let headers = answer.headers_mut();
-        headers.append(header::SET_COOKIE, self.session_cookie(&sealed));
+        headers.append(
+            header::SET_COOKIE,
+            self.state.authenticator.session_cookie(&sealed),
+        );
         headers.append(header::SET_COOKIE, SignInCookies::forget(&state));
         if let Some(hint) = self.hint_cookie(&signed_in.id_token) {
             headers.append(header::SET_COOKIE, hint);

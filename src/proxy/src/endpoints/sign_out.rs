@@ -20,7 +20,7 @@ use crate::{
 use cluster::revocation::Selector;
 use model::{
     route::OWN_PREFIX,
-    session::{self, BrowsingContext, HINT_COOKIE, RequestCookies, SESSION_COOKIE, SessionId},
+    session::{self, BrowsingContext, HINT_COOKIE, RequestCookies, SESSION_COOKIE},
 };
 use observe::metrics::LogoutOutcome;
 use pages::Content;
@@ -44,9 +44,12 @@ impl Worker {
         }
         if let Some(session) = self.state.authenticator.session(request.headers()) {
             audit::signed_out(&session, &context);
-            self.revoke(session.id());
+            self.state.authenticator.revoke(session.id());
         }
-        let passes = self.revoke_passes(RequestCookies::new(request.headers()));
+        let passes = self
+            .state
+            .authenticator
+            .revoke_passes(RequestCookies::new(request.headers()));
         let hint = RequestCookies::new(request.headers())
             .value(HINT_COOKIE)
             .and_then(|sealed| self.state.hints.open(sealed))
@@ -66,21 +69,6 @@ impl Worker {
         headers.append(header::SET_COOKIE, forget_hint());
         append_cookies(&mut answer, passes);
         Ok(answer)
-    }
-
-    /// Revokes a session or pass.
-    pub(crate) fn revoke(&self, id: &SessionId) {
-        let selector = Selector::Session(id.clone());
-        self.state.authenticator.revocations.revoke(selector);
-    }
-
-    /// Revokes all passes of a browser; gives the headers that delete their cookies.
-    pub(crate) fn revoke_passes(&self, cookies: RequestCookies<'_>) -> Vec<HeaderValue> {
-        let (passes, deletions) = self.state.authenticator.passes.revoke_all(cookies);
-        for pass in &passes {
-            self.revoke(pass.id());
-        }
-        deletions
     }
 
     /// The provider says that a session ended (OpenID Connect Back-Channel Logout 1.0 § 2.5).

@@ -24,9 +24,9 @@ use observe::metrics::EntryRole;
 
 use crate::{
     RequestContext, RequestError, Rules, Worker, audit,
-    authorize::{AccessError, Admitted, Privilege},
+    authorize::{AccessError, Admitted, Privilege, authorize_connection},
     connections::{ConnectionKind, Registration},
-    credentials::Intent,
+    credentials::{Intent, PresentedToken},
     request_context::ContextError,
     shard_upstreams::ShardUpstreams,
     signalling::SignallingError,
@@ -73,7 +73,7 @@ impl<'r, 'p> Claimant<'r, 'p> {
             headers,
             context,
             visitor,
-            recorder: worker.is_recorder(context),
+            recorder: worker.state.is_recorder(context),
             staying: None,
         })
     }
@@ -99,7 +99,10 @@ impl<'r, 'p> Claimant<'r, 'p> {
         intent: Intent,
     ) -> Result<Admitted<'p>, RequestError> {
         if self.recorder {
-            let guest = worker.new_guest(&self.query.room, Some("recorder".to_owned()));
+            let guest = worker
+                .state
+                .passes
+                .guest(&self.query.room, Some("recorder".to_owned()));
             return Ok(Admitted {
                 principal: Rc::new(Principal::Pass(guest)),
                 privilege: Privilege::Recorder,
@@ -111,8 +114,14 @@ impl<'r, 'p> Claimant<'r, 'p> {
             return Ok(staying);
         }
         if let (Visitor::Anonymous, Some(token)) = (&self.visitor, &self.query.token) {
-            let room = &self.query.room;
-            let pass = worker.pass_of_token(token, room, intent, self.headers, self.context);
+            let presented = PresentedToken {
+                token,
+                room: &self.query.room,
+                intent,
+                headers: self.headers,
+                context: self.context,
+            };
+            let pass = worker.state.tokens.pass(&presented, &rules.integrations);
             self.visitor = pass.await?.map(Principal::Pass).into();
         }
         self.ask(worker, rules, intent)
@@ -125,7 +134,14 @@ impl<'r, 'p> Claimant<'r, 'p> {
         intent: Intent,
     ) -> Result<Admitted<'p>, RequestError> {
         let (room, visitor) = (&self.query.room, &self.visitor);
-        Ok(worker.authorize_connection(&rules.policy, room, visitor, intent, self.context)?)
+        Ok(authorize_connection(
+            worker,
+            &rules.policy,
+            room,
+            visitor,
+            intent,
+            self.context,
+        )?)
     }
 }
 
@@ -177,7 +193,7 @@ fn mint(
 ) -> Result<Option<BackendToken>, RequestError> {
     let principal = &admitted.principal;
     match admitted.grant() {
-        Some(grant) if !worker.is_tokenless(principal, grant.role()) => {
+        Some(grant) if !worker.state.guests.is_tokenless(principal, grant.role()) => {
             let minter = rules.minter.as_ref().ok_or(ContextError::NotFound)?;
             let token = minter.mint(room, grant, principal.identity());
             Ok(Some(token.map_err(SignallingError::from)?))

@@ -87,7 +87,7 @@ pub(crate) async fn answer(
     };
     match exchange.post(body).await {
         Err(RequestError::Signalling(SignallingError::Moved { room })) => {
-            Ok(worker.start_again(&room))
+            Ok(worker.upstreams.start_again(&room))
         }
         answer => answer,
     }
@@ -106,7 +106,7 @@ impl Exchange<'_> {
         let tag = StartTag::parse(&body)?;
         let room = &query.room;
         if tag.creates() {
-            let locate = async |_: &mut Admitted<'_>| worker.upstreams_of_room(room).await;
+            let locate = async |_: &mut Admitted<'_>| worker.upstreams.of_room(room).await;
             let kind = (Intent::Connect, ConnectionKind::Poll);
             let admission = admission::admit(worker, &rules, claimant, kind, locate).await?;
             let xmpp = admission.upstreams.prosody_for(&mut self.query.forwarded);
@@ -124,7 +124,7 @@ impl Exchange<'_> {
             stream::name_anonymous(admitted, &bound.sid);
             let (_, bound) = unbound.insert((body, bound));
             let shard = bound.shard.as_deref();
-            worker.upstreams_of_stream(shard, room).await
+            worker.upstreams.of_stream(shard, room).await
         };
         let kind = (Intent::Poll, ConnectionKind::Poll);
         let admission = admission::admit(worker, &rules, claimant, kind, locate).await?;
@@ -177,7 +177,7 @@ impl Exchange<'_> {
         let left = remaining(worker, principal, None);
         let began = Instant::now();
         let answer = match answered(sending, &mut registration, left).await {
-            Ok(answer) => worker.note_outcome(&upstreams, answer)?,
+            Ok(answer) => worker.upstreams.note_outcome(&upstreams, answer)?,
             Err(reason) => {
                 let who = Who { principal, room };
                 audit::cut(&who, Transport::Bosh, reason, &self.context);
@@ -215,7 +215,7 @@ impl Exchange<'_> {
         let body = worker.state.bosh_ids.bind(&body, &binding, now, shard);
         let mut answer = answer_of(head.status, Body::from(body));
         upstreams.set_shard_header(answer.headers_mut());
-        worker.renew(principal, &mut answer);
+        worker.renewal.renew(principal, &mut answer);
         Ok(answer)
     }
 
@@ -251,7 +251,7 @@ impl Exchange<'_> {
         };
         guard.over();
         let answer = match answer {
-            Ok(answer) => worker.note_outcome(&upstreams, answer)?,
+            Ok(answer) => worker.upstreams.note_outcome(&upstreams, answer)?,
             Err(reason) => {
                 stream.cut(worker, reason, &self.context);
                 return Ok(self.ended(reason));
@@ -260,7 +260,7 @@ impl Exchange<'_> {
         worker.metrics.count_poll(began.elapsed());
         let mut answer = pass_on(answer);
         upstreams.set_shard_header(answer.headers_mut());
-        worker.renew(&stream.principal, &mut answer);
+        worker.renewal.renew(&stream.principal, &mut answer);
         if stream.terminates {
             audit::left(&stream.who(), Transport::Bosh, "closed", &self.context);
         } else if let Some(idle) = in_flight.answered() {
@@ -273,7 +273,7 @@ impl Exchange<'_> {
     /// The answer to a request of a stream that the gateway ended.
     fn ended(&self, reason: CloseReason) -> Response<Body> {
         match reason {
-            CloseReason::Moved => self.worker.start_again(&self.query.room),
+            CloseReason::Moved => self.worker.upstreams.start_again(&self.query.room),
             _ => terminated("policy-violation"),
         }
     }

@@ -29,6 +29,7 @@ use crate::{
     authorize::Admitted,
     connections::{ConnectionKind, Registration},
     credentials::Intent,
+    instrumentation::timed,
     request_context::ContextError,
     upstream::ProsodyHead,
 };
@@ -72,7 +73,7 @@ pub(crate) async fn answer(
         } else {
             Intent::Connect
         };
-        let locate = async |_: &mut Admitted<'_>| worker.upstreams_of_room(&query.room).await;
+        let locate = async |_: &mut Admitted<'_>| worker.upstreams.of_room(&query.room).await;
         let kind = (intent, ConnectionKind::Socket);
         admission::admit(worker, &rules, claimant, kind, locate).await?
     };
@@ -87,8 +88,12 @@ pub(crate) async fn answer(
     };
     let handshake = prosody.web_socket(token.as_ref(), key);
     let within = jitsi.upstream.web_timeout;
-    let answer = worker.timed(UpstreamKind::Xmpp, xmpp.send_dedicated(handshake, within));
-    let answer = worker.note_outcome(&upstreams, answer.await)?;
+    let answer = timed(
+        &worker.metrics,
+        UpstreamKind::Xmpp,
+        xmpp.send_dedicated(handshake, within),
+    );
+    let answer = worker.upstreams.note_outcome(&upstreams, answer.await)?;
     check_switch(&answer, &expected)?;
     let room = query.room;
     record_entry(worker, &admitted, &room, Transport::WebSocket, &context);
@@ -134,11 +139,13 @@ fn keep_alive(
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let query = request.uri().query().unwrap_or_default();
     if let Some(room) = query::room_of(tenant, query)
-        && let Some(upstreams) = worker.locate_upstreams(&room)?
+        && let Some(upstreams) = worker.upstreams.locate(&room)?
     {
         upstreams.set_shard_header(answer.headers_mut());
     }
-    worker.renew_session_of(request.headers(), &mut answer);
+    worker
+        .renewal
+        .renew_session_of(request.headers(), &mut answer);
     Ok(answer)
 }
 

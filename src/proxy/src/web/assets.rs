@@ -9,6 +9,7 @@ use crate::upstream::{RequestBody, UpstreamBody};
 use crate::{
     Body, RequestContext, RequestError, Worker,
     authorize::AccessError,
+    instrumentation::timed,
     request_context::ContextError,
     respond::login_path,
     shard_upstreams::{ForwardingError, ShardUpstreams},
@@ -64,7 +65,7 @@ impl Worker {
         let from = if keeps_alive {
             self.source_of(request.uri(), None)?
         } else {
-            Source::Common(self.default_upstreams()?)
+            Source::Common(self.upstreams.default_shard()?)
         };
         let session = if keeps_alive {
             self.state.authenticator.session(request.headers())
@@ -74,7 +75,7 @@ impl Worker {
         let request = self.for_web(request, path, context)?;
         let mut answer = self.ask_web(request, &from).await?.map(Body::Upstream);
         if let Some(session) = session {
-            self.renew_session(&session, &mut answer);
+            self.renewal.renew_session(&session, &mut answer);
         }
         Ok(answer)
     }
@@ -94,12 +95,12 @@ impl Worker {
             return Err(AccessError::ForeignSender.into());
         }
         let request = self.for_web(request, path, context)?;
-        let from = Source::Common(self.default_upstreams()?);
+        let from = Source::Common(self.upstreams.default_shard()?);
         let mut answer = self.ask_web(request, &from).await?.map(Body::Upstream);
         answer
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        self.renew_session(&session, &mut answer);
+        self.renewal.renew_session(&session, &mut answer);
         Ok(answer)
     }
 
@@ -167,11 +168,11 @@ impl Worker {
     /// Where to ask for what an address means: for a room's at its shard.
     fn source_of(&self, uri: &Uri, tenant: Option<Tenant>) -> Result<Source, RequestError> {
         let Some(room) = query::room_of(tenant, uri.query().unwrap_or_default()) else {
-            return Ok(Source::Common(self.default_upstreams()?));
+            return Ok(Source::Common(self.upstreams.default_shard()?));
         };
-        Ok(match self.locate_upstreams(&room)? {
+        Ok(match self.upstreams.locate(&room)? {
             Some(upstreams) => Source::Room(upstreams),
-            None => Source::Common(self.default_upstreams()?),
+            None => Source::Common(self.upstreams.default_shard()?),
         })
     }
 
@@ -184,8 +185,8 @@ impl Worker {
         let (Source::Room(upstreams) | Source::Common(upstreams)) = from;
         let within = self.jitsi()?.upstream.web_timeout;
         let responder = upstreams.web.send(request, within, retry);
-        let answer = self.timed(UpstreamKind::Web, responder).await;
-        let mut answer = self.note_outcome(upstreams, answer)?;
+        let answer = timed(&self.metrics, UpstreamKind::Web, responder).await;
+        let mut answer = self.upstreams.note_outcome(upstreams, answer)?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(ForwardingError::Answer("an upgrade that nobody asked for").into());
         }

@@ -37,7 +37,7 @@ impl Worker {
         };
         let mut answer = self.show_in_room(&content, visit.responder, &visit.room);
         append_cookies(&mut answer, visit.cookies);
-        self.renew(principal, &mut answer);
+        self.renewal.renew(principal, &mut answer);
         Ok(answer)
     }
 }

@@ -1,25 +1,24 @@
 //! The room page: shown when the policy admits the visitor, otherwise the next step (sign in, guest
 //! form, wait, refusal).
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
-    authorize::AccessError,
-    credentials::{CredentialError, Intent},
+    authorize::{AccessError, authorize},
+    credentials::{CredentialError, Intent, PresentedToken},
     respond::{Responder, login_path},
     web::assets::{Source, only_reading, redirect},
     web::embedding::place_of,
 };
 use model::{
     headers,
-    identity::Standing,
     path::CanonicalPath,
-    policy::{Grant, Role},
+    policy::Grant,
     query::PageQuery,
     room::{PageRoom, RoomKey},
-    session::{BrowsingContext, Pass, Principal, RequestCookies, ReturnTo, Visitor},
+    session::{BrowsingContext, Pass, Principal, ReturnTo, Visitor},
     token::{ClientTokenKind, DisplayToken},
 };
 use pages::{Content, GuestForm, inject};
@@ -63,11 +62,17 @@ impl Worker {
             cookies: Vec::new(),
         };
         if let Some(token) = &query.jwt {
-            let (headers, context, room) = (visit.request.headers(), &visit.context, &visit.room);
-            let mut brought = self.pass_from_earlier_use(token, room, headers);
+            let presented = PresentedToken {
+                token,
+                room: &visit.room,
+                intent: Intent::Connect,
+                headers: visit.request.headers(),
+                context: &visit.context,
+            };
+            let (tokens, rules) = (&self.state.tokens, self.rules());
+            let mut brought = tokens.pass_from_earlier_use(&presented, &rules.integrations);
             if brought.is_none() {
-                let presenting = self.pass_of_token(token, room, Intent::Connect, headers, context);
-                brought = match presenting.await {
+                brought = match tokens.pass(&presented, &rules.integrations).await {
                     // The session that the token stood for is over.
                     Err(RequestError::Credential(CredentialError::Over))
                         if self.state.relying_party.is_some() =>
@@ -90,7 +95,7 @@ impl Worker {
         if room.respelled.is_some() {
             return redirect(StatusCode::PERMANENT_REDIRECT, &here);
         }
-        if self.is_recorder(&visit.context) {
+        if self.state.is_recorder(&visit.context) {
             return self.bare_page(visit).await;
         }
         let rules = self.rules();
@@ -111,7 +116,10 @@ impl Worker {
         here: &str,
     ) -> Result<Response<Body>, RequestError> {
         let place = place_of(visit.request.headers());
-        visit.cookies = self.pass_cookies(&pass, place, visit.request.headers())?;
+        visit.cookies =
+            self.state
+                .authenticator
+                .pass_cookies(&pass, place, visit.request.headers())?;
         match place {
             BrowsingContext::EmbeddedFrame => self.enter(visit, Principal::Pass(pass).into()).await,
             BrowsingContext::TopLevel => {
@@ -131,7 +139,14 @@ impl Worker {
         let rules = self.rules();
         loop {
             let (room, context) = (&visit.room, &visit.context);
-            let granted = self.authorize(&rules.policy, room, &visitor, Intent::Connect, context);
+            let granted = authorize(
+                self,
+                &rules.policy,
+                room,
+                &visitor,
+                Intent::Connect,
+                context,
+            );
             let person = headers::is_navigation(visit.request.headers());
             let failure = match (granted, &visitor) {
                 (Ok(grant), Visitor::Known(principal)) => {
@@ -146,9 +161,13 @@ impl Worker {
                     return Ok(self.choose(&visit, None));
                 }
                 AccessError::GuestFirst { ask: false } if person => {
-                    let guest = self.new_guest(&visit.room, None);
+                    let guest = self.state.passes.guest(&visit.room, None);
                     let headers = visit.request.headers();
-                    visit.cookies = self.pass_cookies(&guest, place_of(headers), headers)?;
+                    visit.cookies = self.state.authenticator.pass_cookies(
+                        &guest,
+                        place_of(headers),
+                        headers,
+                    )?;
                     visitor = Principal::Pass(guest).into();
                 }
                 AccessError::Waiting { .. } if person => {
@@ -210,14 +229,14 @@ impl Worker {
             return self.call_page(jaas, visit, principal, grant);
         }
         let state = &self.state;
-        let token = if self.is_tokenless(principal, grant.role()) {
+        let token = if self.state.guests.is_tokenless(principal, grant.role()) {
             None
         } else {
             Some(self.page_token(&visit, principal, grant))
         };
         let mut request = self.for_web(visit.request, &visit.path, visit.context)?;
         inject::request_full_representation(request.headers_mut());
-        let from = Source::Room(self.upstreams_of_room(&visit.room).await?);
+        let from = Source::Room(self.upstreams.of_room(&visit.room).await?);
         let answer = self.ask_web(request, &from).await?;
         let visitor = match &token {
             Some(token) => inject::PageIdentity::Token(token),
@@ -231,7 +250,7 @@ impl Worker {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         self.allow_framing(headers, &visit.room);
         append_cookies(&mut answer, visit.cookies);
-        self.renew(principal, &mut answer);
+        self.renewal.renew(principal, &mut answer);
         Ok(answer)
     }
 
@@ -263,37 +282,8 @@ impl Worker {
     /// Jitsi's page as it is, for recorders, which have credentials of their own at Prosody.
     async fn bare_page(&self, visit: RoomPageRequest<'_>) -> Result<Response<Body>, RequestError> {
         let request = self.for_web(visit.request, &visit.path, visit.context)?;
-        let from = Source::Room(self.upstreams_of_room(&visit.room).await?);
+        let from = Source::Room(self.upstreams.of_room(&visit.room).await?);
         Ok(self.ask_web(request, &from).await?.map(Body::Upstream))
-    }
-
-    /// Whether Prosody is to see a principal without a token, on its guests' domain.
-    pub(crate) fn is_tokenless(&self, principal: &Principal, role: Role) -> bool {
-        self.state.guests.xmpp_domain.is_some()
-            && role == Role::Participant
-            && match principal.standing() {
-                Standing::Guest => true,
-                Standing::Invited(invited) => !invited.member,
-                Standing::Member | Standing::Embedded(_) => false,
-            }
-    }
-
-    /// Whether a request comes from a recorder's address.
-    pub(crate) fn is_recorder(&self, context: &RequestContext) -> bool {
-        self.state.recorders.contains(context.client.ip())
-    }
-
-    /// The `Set-Cookie` headers that store a pass.
-    pub(crate) fn pass_cookies(
-        &self,
-        pass: &Pass,
-        place: BrowsingContext,
-        headers: &HeaderMap,
-    ) -> Result<Vec<HeaderValue>, RequestError> {
-        let passes = &self.state.authenticator.passes;
-        passes
-            .issue(pass, place, RequestCookies::new(headers))
-            .map_err(|_| RequestError::Internal("a pass is too large for a cookie"))
     }
 }
 
