@@ -27,6 +27,7 @@ mod dispatch;
 mod endpoints;
 mod instrumentation;
 mod invitations;
+mod meetings;
 mod passes;
 mod request_context;
 pub mod reservation;

@@ -10,7 +10,7 @@ mod responder;
 use http::StatusCode;
 
 pub(crate) use self::{
-    answer::{login_path, plain, terminated},
+    answer::{append_cookies, login_path, page, plain, redirect, terminated},
     renewal::SessionRenewal,
     responder::{Audience, Responder},
 };

@@ -7,9 +7,23 @@ use http::HeaderValue;
 use tokio::runtime::Handle;
 
 use crate::{
-    RequestContext, authenticate::Authenticator, authorize::Authorizer, credentials::TokenExchange,
-    instrumentation::AuditQuota, passes::PassIssuer, request_context::Authority,
-    signalling::BoshStreams, store_client::StoreClient, upstream,
+    RequestContext,
+    authenticate::Authenticator,
+    authorize::Authorizer,
+    credentials::TokenExchange,
+    endpoints::{
+        SignInFlow,
+        api::{IdempotentAnswers, IntegrationApi},
+    },
+    instrumentation::AuditQuota,
+    invitations::Invitations,
+    meetings::Meetings,
+    passes::PassIssuer,
+    request_context::Authority,
+    signalling::BoshStreams,
+    store_client::StoreClient,
+    upstream,
+    web::embedding::EmbeddingSites,
 };
 use cluster::{placement::Placement, presence::Presence, revocation::Revocations, store::Store};
 use model::{
@@ -24,7 +38,7 @@ use model::{
     owner::OwnerTags,
     policy::{Policy, Role},
     random::Random,
-    seal::{Keyring, Purpose, Sealer},
+    seal::{Keyring, Purpose},
     session::{PassCookies, Principal, SessionCodec, SessionSettings, SignInCookies},
     token::{self, ClientTokens, Minter, PublishedKeys, SignerError},
 };
@@ -102,25 +116,23 @@ pub struct SharedState {
     pub(crate) passes: PassIssuer,
     /// Phase "authorize": the policy's situation.
     pub(crate) authorizer: Arc<Authorizer>,
-    pub(crate) sign_ins: SignInCookies,
-    pub(crate) hints: Sealer,
+    /// None without a provider.
+    pub(crate) sign_ins: Option<SignInFlow>,
     pub(crate) bosh_ids: BoshSessionIds,
     /// All workers' BOSH streams: a stream's requests may come on any connection.
     pub(crate) bosh_streams: BoshStreams,
-    pub(crate) links: InvitationLinks,
+    pub(crate) invitations: Arc<Invitations>,
+    pub(crate) meetings: Meetings,
+    pub(crate) api: IntegrationApi,
     pub(crate) client_tokens: Arc<ClientTokens>,
     pub(crate) guests: GuestSettings,
     pub(crate) recorders: TrustedProxies,
-    pub(crate) embedding_sites: Vec<String>,
+    pub(crate) embedding_sites: EmbeddingSites,
     pub(crate) start: StartPage,
     pub(crate) jaas: Option<Jaas>,
     pub(crate) injector: Injector,
     pub(crate) pages: Pages,
-    pub(crate) relying_party: Option<Arc<RelyingParty>>,
-    pub(crate) store: StoreClient,
     pub(crate) jitsi: Option<Arc<JitsiBackend>>,
-    pub(crate) api_answers: Sealer,
-    pub(crate) control: Handle,
     pub(crate) audit_quota: AuditQuota,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -275,6 +287,22 @@ impl SharedState {
         let client_tokens = ClientTokens::new(&keyring, &origin, clock.clone(), random.clone());
         let client_tokens = Arc::new(client_tokens);
         let store = StoreClient::new(control.store, control.runtime.clone());
+        let invitations = Arc::new(Invitations {
+            links: InvitationLinks::new(&keyring, &origin),
+            revocations: Arc::clone(&authenticator.revocations),
+            store: store.clone(),
+            origin: origin.clone(),
+            clock: clock.clone(),
+        });
+        let sign_ins = control.relying_party.map(|relying_party| SignInFlow {
+            relying_party,
+            cookies: SignInCookies::new(&keyring, &origin, clock.clone()),
+            hints: keyring.sealer(Purpose::LogoutHint, &origin),
+            runtime: control.runtime,
+            clock: clock.clone(),
+            random: random.clone(),
+        });
+        let signs_in = sign_ins.is_some();
         Ok(Self {
             authority: Authority::new(settings.authority),
             trusted_proxies: settings.trusted_proxies,
@@ -288,28 +316,38 @@ impl SharedState {
             },
             authenticator,
             passes,
-            authorizer,
-            sign_ins: SignInCookies::new(&keyring, &origin, clock.clone()),
-            hints: keyring.sealer(Purpose::LogoutHint, &origin),
+            sign_ins,
             bosh_streams: BoshStreams::default(),
             bosh_ids: BoshSessionIds::new(keyring.tagger(Purpose::BoshSession)),
-            links: InvitationLinks::new(&keyring, &origin),
+            api: IntegrationApi {
+                authorizer: Arc::clone(&authorizer),
+                invitations: Arc::clone(&invitations),
+                answers: IdempotentAnswers {
+                    sealer: keyring.sealer(Purpose::ApiAnswer, &origin),
+                    store,
+                },
+                origin: origin.clone(),
+                random: random.clone(),
+            },
+            meetings: Meetings {
+                authorizer: Arc::clone(&authorizer),
+                invitations: Arc::clone(&invitations),
+                link_lifetime: settings.guests.link_lifetime,
+                host_link_lifetime: settings.guests.host_link_lifetime,
+                clock: clock.clone(),
+                random: random.clone(),
+            },
+            authorizer,
+            invitations,
             client_tokens,
             recorders: settings.recorders,
-            embedding_sites: settings.embedding_sites,
+            embedding_sites: EmbeddingSites::new(settings.embedding_sites),
             start: settings.start,
             jaas,
-            injector: Injector::new(
-                &origin,
-                &overrides(&settings.guests, control.relying_party.is_some()),
-            ),
+            injector: Injector::new(&origin, &overrides(&settings.guests, signs_in)),
             guests: settings.guests,
             pages: settings.pages,
-            relying_party: control.relying_party,
-            store,
             jitsi,
-            api_answers: keyring.sealer(Purpose::ApiAnswer, &origin),
-            control: control.runtime,
             audit_quota: AuditQuota::new(clock.clone()),
             clock,
             random,

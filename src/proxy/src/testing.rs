@@ -2,13 +2,17 @@
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use cluster::{presence::Presence, revocation::Revocations};
+use cluster::{
+    presence::Presence,
+    revocation::Revocations,
+    store::{MemoryStore, Store},
+};
 use http::{HeaderMap, HeaderValue, header};
 use model::{
     clock::{Clock, ClockControl, Timestamp},
     identity::{Embedded, Identity, Invited, Standing, VerifiedIdentity},
     integration::Integrations,
-    invitation::InvitationLink,
+    invitation::{InvitationLink, InvitationLinks},
     owner::OwnerTags,
     random::Random,
     room::RoomKey,
@@ -19,7 +23,12 @@ use model::{
     },
 };
 
-use crate::{authenticate::Authenticator, authorize::Authorizer};
+use tokio::runtime::Handle;
+
+use crate::{
+    authenticate::Authenticator, authorize::Authorizer, invitations::Invitations,
+    store_client::StoreClient,
+};
 
 /// The public origin of the deployment.
 pub(crate) const ORIGIN: &str = "https://meet.example.org";
@@ -59,6 +68,18 @@ impl Deployment {
             keyring,
             clock,
             hand,
+        }
+    }
+
+    /// Links of the deployment, whose uses a store in memory counts.
+    pub(crate) fn invitations(&self) -> Invitations {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        Invitations {
+            links: InvitationLinks::new(&self.keyring, ORIGIN),
+            revocations: Arc::clone(&self.authenticator.revocations),
+            store: StoreClient::new(store, Handle::current()),
+            origin: ORIGIN.to_owned(),
+            clock: self.clock.clone(),
         }
     }
 

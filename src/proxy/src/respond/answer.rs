@@ -247,6 +247,32 @@ pub(crate) fn terminated(condition: &str) -> Response<Body> {
     )
 }
 
+/// A page of the gateway.
+pub(crate) fn page(pages: &Pages, content: &Content<'_>, responder: &Responder) -> Response<Body> {
+    let id = responder.id.to_string();
+    let page = pages.render(content, &responder.asked(&id));
+    page.into_response().map(Body::from)
+}
+
+/// A redirect; to a path of this site, or to an address that the provider configured.
+pub(crate) fn redirect(status: StatusCode, path: &str) -> Result<Response<Body>, RequestError> {
+    let location = HeaderValue::try_from(path)
+        .map_err(|_| RequestError::Internal("a path is not a header value"))?;
+    let mut answer = Response::new(Body::EMPTY);
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::LOCATION, location);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
+}
+
+/// Adds `Set-Cookie` headers.
+pub(crate) fn append_cookies(answer: &mut Response<Body>, cookies: Vec<HeaderValue>) {
+    for cookie in cookies {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
 /// A short answer of ours.
 pub(crate) fn plain(
     status: StatusCode,
