@@ -237,3 +237,6 @@ pub(crate) fn hash(parts: &[&[u8]]) -> String {
 
 /// 128 bits: collisions cannot be found.
 const HASH_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,7 @@ pub mod reservation;
 mod respond;
 pub mod server;
 mod service;
+mod settings;
 mod shard_upstreams;
 mod signalling;
 mod state;
@@ -48,9 +49,8 @@ pub use self::{
     body::Body,
     server::{Connection, DrainSchedule},
     service::{Notifications, WorkerFactory},
-    state::{
-        Control, GuestSettings, MeetingBackend, ProxySettings, ProxySetupError, Rules, SharedState,
-    },
+    settings::{GuestSettings, MeetingBackend, ProxySettings},
+    state::{Control, ProxySetupError, Rules, SharedState},
     worker::Worker,
 };
 

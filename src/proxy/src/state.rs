@@ -1,13 +1,13 @@
 //! What all workers share, and how it is put together.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tokio::runtime::Handle;
 
 use crate::{
-    RequestContext,
+    GuestSettings, MeetingBackend, ProxySettings, RequestContext,
     authenticate::Authenticator,
     authorize::Authorizer,
     credentials::TokenExchange,
@@ -30,79 +30,20 @@ use model::{
     bosh::BoshSessionIds,
     clock::Clock,
     headers::TrustedProxies,
-    identity::Standing,
     integration::{self, Integrations},
     invitation::InvitationLinks,
-    jaas::{self, Jaas},
+    jaas::Jaas,
     jws::KeySetError,
     owner::OwnerTags,
-    policy::{Policy, Role},
+    policy::Policy,
     random::Random,
-    seal::{Keyring, Purpose},
-    session::{PassCookies, Principal, SessionCodec, SessionSettings, SignInCookies},
+    seal::Purpose,
+    session::{PassCookies, SessionCodec, SignInCookies},
     token::{self, ClientTokens, Minter, PublishedKeys, SignerError},
 };
 use observe::traces::Traces;
 use oidc::RelyingParty;
 use pages::{Pages, StartPage, inject::Injector};
-
-/// What the request path needs to know.
-#[derive(Debug)]
-pub struct ProxySettings {
-    /// `https://host[:port]`, no slash at the end.
-    pub origin: String,
-    /// `host[:port]`.
-    pub authority: String,
-    /// Peers whose word on the client is believed.
-    pub trusted_proxies: TrustedProxies,
-    /// How long sessions live.
-    pub session: SessionSettings,
-    /// Seals cookies.
-    pub keyring: Keyring,
-    /// What carries the meetings.
-    pub backend: MeetingBackend,
-    /// The gateway's own pages.
-    pub pages: Pages,
-    /// The page at `/`.
-    pub start: StartPage,
-    /// How guests come and stay.
-    pub guests: GuestSettings,
-    /// Where recorders are, which come without signing in and have credentials of their own.
-    pub recorders: TrustedProxies,
-    /// Origins of sites that may show rooms in frames, besides those of integrations.
-    pub embedding_sites: Vec<String>,
-    /// Whether each request gets a line in the log.
-    pub access_log: bool,
-    /// Where each request gets a span, if anywhere.
-    pub traces: Option<Traces>,
-}
-
-/// What carries the meetings.
-#[derive(Clone, Debug)]
-pub enum MeetingBackend {
-    /// A Jitsi behind the gateway.
-    Jitsi {
-        /// What its shards have in common.
-        upstream: upstream::UpstreamSettings,
-        /// Which shard each room is on.
-        placement: Arc<Placement>,
-    },
-    /// 8x8, beside it.
-    Jaas(jaas::JaasSettings),
-}
-
-/// How guests come and stay.
-#[derive(Clone, Debug)]
-pub struct GuestSettings {
-    /// How long a guest, or anybody else with a pass to one room, is known.
-    pub lifetime: Duration,
-    /// How long a guest link can be used.
-    pub link_lifetime: Duration,
-    /// How long a host link can be used.
-    pub host_link_lifetime: Duration,
-    /// Prosody's domain for guests, where they come without a token.
-    pub xmpp_domain: Option<String>,
-}
 
 /// What all workers share: read-only but for the rules, which a reload swaps whole.
 pub struct SharedState {
@@ -223,21 +164,6 @@ impl JitsiBackend {
             xmpp_domain,
             placement,
         })
-    }
-}
-
-// === impl GuestSettings ===
-
-impl GuestSettings {
-    /// Whether Prosody is to see a principal without a token, on its guests' domain.
-    pub(crate) fn is_tokenless(&self, principal: &Principal, role: Role) -> bool {
-        self.xmpp_domain.is_some()
-            && role == Role::Participant
-            && match principal.standing() {
-                Standing::Guest => true,
-                Standing::Invited(invited) => !invited.member,
-                Standing::Member | Standing::Embedded(_) => false,
-            }
     }
 }
 

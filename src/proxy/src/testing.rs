@@ -11,9 +11,10 @@ use http::{HeaderMap, HeaderValue, header};
 use model::{
     clock::{Clock, ClockControl, Timestamp},
     identity::{Embedded, Identity, Invited, Standing, VerifiedIdentity},
-    integration::Integrations,
+    integration::{ApiKey, IntegrationSettings, Integrations, ModeratorPolicy},
     invitation::{InvitationLink, InvitationLinks},
     owner::OwnerTags,
+    policy::{Glob, TenantScope},
     random::Random,
     room::RoomKey,
     seal::{Keyring, Purpose},
@@ -173,4 +174,28 @@ pub(crate) fn link(id: &str, room: &str) -> InvitationLink {
 
 pub(crate) fn no_integrations() -> Integrations {
     Integrations::new(Vec::new()).unwrap()
+}
+
+/// The integrations `school` and `club`, with rooms by that prefix, pages that embed them, and keys.
+pub(crate) fn two_integrations() -> Integrations {
+    let settings = |id: &str| IntegrationSettings {
+        id: id.to_owned(),
+        app_id: id.to_owned(),
+        signing: None,
+        audience: None,
+        rooms: vec![Glob::folded(&format!("{id}-*"))],
+        tenant: TenantScope::Any,
+        moderators: ModeratorPolicy::AsClaimed,
+        max_lifetime: Duration::from_hours(1),
+        emails_verified: false,
+        embed: vec![format!("https://{id}.example.org")],
+        api_keys: vec![ApiKey::of_text("k1".to_owned(), &api_key(id)).unwrap()],
+        api_requests_per_minute: 60,
+    };
+    Integrations::new(vec![settings("school"), settings("club")]).unwrap()
+}
+
+/// The key of an integration for the API.
+pub(crate) fn api_key(integration: &str) -> String {
+    format!("{integration}-{}", "k".repeat(32))
 }

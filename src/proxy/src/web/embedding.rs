@@ -121,3 +121,49 @@ fn is_electron(headers: &HeaderMap) -> bool {
         .and_then(|agent| agent.to_str().ok())
         .is_some_and(|agent| agent.contains(" Electron/"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{key, two_integrations};
+
+    #[test]
+    fn a_room_is_embeddable_by_configured_sites_and_its_integrations() {
+        let sites = EmbeddingSites::new(vec!["https://intranet.example.org".to_owned()]);
+        let integrations = two_integrations();
+        for (room, expected) in [
+            (
+                Some("school-7b"),
+                "https://intranet.example.org https://school.example.org",
+            ),
+            (
+                Some("club-x"),
+                "https://intranet.example.org https://club.example.org",
+            ),
+            (Some("other"), "https://intranet.example.org"),
+            (
+                None,
+                "https://intranet.example.org https://school.example.org https://club.example.org",
+            ),
+        ] {
+            let room = room.map(key);
+            assert_eq!(sites.of(room.as_ref(), &integrations), expected, "{room:?}");
+        }
+    }
+
+    #[test]
+    fn framing_replaces_the_frame_options_of_jitsi() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        let stricter = HeaderValue::from_static("script-src 'self'");
+        headers.insert(header::CONTENT_SECURITY_POLICY, stricter.clone());
+        allow_framing(&mut headers, "https://intranet.example.org");
+        assert!(!headers.contains_key(header::X_FRAME_OPTIONS));
+        let policies: Vec<_> = headers
+            .get_all(header::CONTENT_SECURITY_POLICY)
+            .iter()
+            .collect();
+        let framing = "frame-ancestors 'self' https://intranet.example.org";
+        assert_eq!(policies, [&stricter, &HeaderValue::from_static(framing)]);
+    }
+}

@@ -170,3 +170,6 @@ impl IntegrationApi {
 
 /// `2027-01-11T09:30`.
 const MINUTES: usize = 16;
+
+#[cfg(test)]
+mod tests;
