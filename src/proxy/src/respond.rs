@@ -177,3 +177,6 @@ impl RequestError {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -203,6 +203,7 @@ impl RequestError {
             Self::Forwarding(_)
             | Self::Internal(_)
             | Self::Store(_)
+            | Self::Web(_)
             | Self::Signalling(SignallingError::Token(_)) => terminated("remote-connection-failed"),
             Self::Access(_) | Self::Credential(_) => terminated("policy-violation"),
             Self::Signalling(
