@@ -113,6 +113,17 @@ impl Authorizer {
         self.evaluate_in(policy, room, principal, &situation)
     }
 
+    /// Whether the policy lets a principal in, now or when a host comes.
+    pub(crate) fn could_enter(
+        &self,
+        policy: &Policy,
+        room: &RoomKey,
+        principal: &Principal,
+    ) -> bool {
+        let admission = self.evaluate(policy, room, Some(principal), Intent::Connect);
+        matches!(admission, Admission::Admit(_) | Admission::Wait(_))
+    }
+
     /// The situation in a room. `Intent::Poll` is of a connection that exists: its person stays when
     /// the room would make others wait or is full, even if a restart lost the presence.
     fn situation(

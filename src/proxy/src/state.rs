@@ -52,11 +52,11 @@ pub struct SharedState {
     pub(crate) rules: ArcSwap<Rules>,
     /// Phase "authenticate": cookies.
     pub(crate) authenticator: Arc<Authenticator>,
-    /// Tokens in addresses.
+    /// Phase "authenticate": tokens in addresses.
     pub(crate) tokens: TokenExchange,
-    pub(crate) passes: PassIssuer,
     /// Phase "authorize": the policy's situation.
     pub(crate) authorizer: Arc<Authorizer>,
+    pub(crate) passes: PassIssuer,
     /// None without a provider.
     pub(crate) sign_ins: Option<SignInFlow>,
     pub(crate) bosh_ids: BoshSessionIds,

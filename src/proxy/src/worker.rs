@@ -21,6 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Worker {
     pub(crate) state: Arc<SharedState>,
+    /// Connections to the servers behind the gateway.
     pub(crate) upstreams: ShardPools,
     pub(crate) connections: ConnectionRegistry,
     pub(crate) listeners: Listeners,

@@ -7,19 +7,17 @@ use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
-    credentials::Intent,
     endpoints::form::Form,
-    respond::Responder,
-    respond::append_cookies,
-    respond::redirect,
-    web::embedding::place_of,
-    web::room_page::{self, JOIN, RoomPageRequest},
+    respond::{Responder, append_cookies, redirect},
+    web::{
+        embedding::place_of,
+        room_page::{self, JOIN, RoomPageRequest},
+    },
 };
 use model::{
     identity::{Standing, is_blank, is_plain},
     invitation::InvitationLink,
     path::CanonicalPath,
-    policy::Admission,
     room::RoomKey,
     session::{BrowsingContext, Pass, Principal, Visitor},
     token::ClientTokenKind,
@@ -117,7 +115,8 @@ pub(crate) async fn join(
         return use_and_admit(worker, &link, name, &here, visit).await;
     }
     let guest = worker.state.passes.guest(&visit.room, name);
-    if could_enter(worker, &visit.room, &Principal::Pass(guest.clone())) {
+    let (authorizer, rules) = (&worker.state.authorizer, worker.rules());
+    if authorizer.could_enter(&rules.policy, &visit.room, &Principal::Pass(guest.clone())) {
         let_in(worker, &guest, &here, &visit)
     } else {
         // The rules changed, or the form is not from a page of the gateway: the page says why.
@@ -139,19 +138,12 @@ async fn use_and_admit(
         Some(member) => Principal::combine(member, pass.clone()),
         None => Principal::Pass(pass.clone()),
     };
-    if !could_enter(worker, &visit.room, &principal) {
+    let (authorizer, rules) = (&worker.state.authorizer, worker.rules());
+    if !authorizer.could_enter(&rules.policy, &visit.room, &principal) {
         return room_page::enter(worker, visit, principal.into()).await;
     }
     worker.state.invitations.consume_use(link).await?;
     admit_by_link(worker, link, &pass, here, &visit)
-}
-
-/// Whether the rules let a principal in, now or when a host comes.
-fn could_enter(worker: &Worker, room: &RoomKey, principal: &Principal) -> bool {
-    let rules = worker.rules();
-    let authorizer = &worker.state.authorizer;
-    let admission = authorizer.evaluate(&rules.policy, room, Some(principal), Intent::Connect);
-    matches!(admission, Admission::Admit(_) | Admission::Wait(_))
 }
 
 fn admit_by_link(

@@ -6,8 +6,7 @@ use url::Url;
 
 use crate::{
     Body, RequestError, Worker,
-    endpoints::form::Form,
-    endpoints::meetings::meeting_path,
+    endpoints::{form::Form, meetings::meeting_path},
     respond::{self, Responder, login_path, redirect},
     web::assets::{only_reading, to_sign_in_for},
 };

@@ -10,8 +10,7 @@ use crate::{
     credentials::Intent,
     endpoints::LoginError,
     request_context::Authority,
-    respond::Responder,
-    respond::{self, redirect},
+    respond::{self, Responder, redirect},
 };
 use model::{
     policy::{Admission, Features, Role},

@@ -144,12 +144,7 @@ fn errors() -> Vec<(RequestError, u16, &'static str, bool)> {
         ),
         (StoreCallError::Abandoned.into(), 500, remote, false),
         (WebError::Target.into(), 500, remote, false),
-        (
-            RequestError::Internal("an invariant").into(),
-            500,
-            remote,
-            false,
-        ),
+        (RequestError::Internal("an invariant"), 500, remote, false),
     ]
 }
 
