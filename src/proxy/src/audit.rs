@@ -8,10 +8,7 @@ use std::time::Duration;
 use http::{Method, Request, StatusCode};
 use tracing::{debug, info, warn};
 
-use crate::{
-    RequestContext, RequestError, authorize::Admitted, connections::CloseReason,
-    endpoints::LoginError,
-};
+use crate::{RequestContext, RequestError, authorize::Admitted, connections::CloseReason};
 use cluster::revocation::Selector;
 use model::{
     integration::Caller,
@@ -307,12 +304,7 @@ pub(crate) fn failed(
                 request = %context.id,
             );
         }
-    } else if failure.is_ours()
-        && !matches!(
-            failure,
-            RequestError::Login(LoginError::ProviderUnavailable)
-        )
-    {
+    } else if failure.is_warning() {
         let cause = std::error::Error::source(failure).map(ToString::to_string);
         warn!(error = %failure, cause, route, request = %context.id, "request failed");
     } else {

@@ -157,9 +157,15 @@ impl RequestError {
         }
     }
 
-    /// Whether the gateway or a server behind it is at fault: logged as a warning.
-    pub(crate) fn is_ours(&self) -> bool {
+    /// Whether the gateway or a server behind it is at fault.
+    fn is_ours(&self) -> bool {
         self.status().is_server_error()
+    }
+
+    /// Whether the failure is logged as a warning. An unavailable provider has a log line and a
+    /// metric of its own.
+    pub(crate) fn is_warning(&self) -> bool {
+        self.is_ours() && !matches!(self, Self::Login(LoginError::ProviderUnavailable))
     }
 
     /// Whether a session, or a name as a guest, would help.

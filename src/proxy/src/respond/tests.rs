@@ -208,6 +208,16 @@ async fn every_error_has_one_status_and_the_answer_of_its_audience() {
 }
 
 #[test]
+fn faults_of_the_gateway_are_warnings_and_an_unavailable_provider_is_not() {
+    let provider = RequestError::from(LoginError::ProviderUnavailable);
+    assert!(!provider.is_warning());
+    for (error, status, ..) in errors() {
+        let expected = status >= 500 && error.to_string() != provider.to_string();
+        assert_eq!(error.is_warning(), expected, "{error:?}");
+    }
+}
+
+#[test]
 fn a_refused_method_names_those_that_are_allowed() {
     let pages = Pages::new(Brand::from_name("Meet"), Languages::default());
     let error = RequestError::from(ContextError::Method { allow: "POST" });
