@@ -121,9 +121,14 @@ impl Setup {
             headers.insert("cookie", HeaderValue::try_from(cookie).unwrap());
         }
         let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await?;
+        let open =
+            "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='meet.localhost' version='1.0'/>";
+        let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>";
+        socket.send(Message::text(open)).await?;
+        socket.send(Message::text(auth)).await?;
+        read_until(&mut socket, "<success").await;
         for text in [
-            "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='meet.localhost' version='1.0'/>",
-            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>",
+            open,
             "<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
             &format!("<presence xmlns='jabber:client' to='{room}@muc.meet.localhost/n1'/>"),
         ] {

@@ -23,6 +23,9 @@ pub enum BoshBodyError {
     /// A deciding attribute occurs twice or contains entities, which parsers resolve differently.
     #[error("the BOSH body is ambiguous")]
     Ambiguous,
+    /// The request id is missing, or in a spelling that parsers of numbers read differently.
+    #[error("the request id is not a decimal number below 2^53")]
+    RequestId,
     /// The session id is not bound to the sender's gateway session and room.
     #[error("the BOSH session belongs to another session or room")]
     Foreign,
@@ -36,10 +39,12 @@ pub fn terminate(condition: &str) -> Bytes {
     .into()
 }
 
-/// The request that ends a BOSH session at Prosody in the client's place.
+/// The request that ends a BOSH session at Prosody in the client's place. The occupant leaves its
+/// rooms by the presence, even if Prosody keeps the stream for resumption (XEP-0198).
 pub fn terminate_request(sid: &str, rid: u64) -> Bytes {
     format!(
-        "<body xmlns='http://jabber.org/protocol/httpbind' type='terminate' rid='{rid}' sid='{sid}'/>"
+        "<body xmlns='http://jabber.org/protocol/httpbind' type='terminate' rid='{rid}' sid='{sid}'>\
+         <presence xmlns='jabber:client' type='unavailable'/></body>"
     )
     .into()
 }

@@ -10,6 +10,7 @@ pub mod integration;
 pub mod invitation;
 pub mod jaas;
 pub mod jws;
+pub mod negotiation;
 pub mod owner;
 pub mod path;
 pub mod policy;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::{Method, Request, StatusCode};
 use tracing::{debug, info, warn};
 
-use crate::{RequestContext, RequestError, authorize::Admitted, connections::CloseReason};
+use crate::{RequestContext, RequestError, authorize::Admitted};
 use cluster::revocation::Selector;
 use model::{
     integration::Caller,
@@ -18,7 +18,7 @@ use model::{
     route::{Label, Transport},
     session::{Pass, Principal, Session},
 };
-use observe::metrics::{ApiOperation, ApiOutcome};
+use observe::metrics::{ApiOperation, ApiOutcome, CutReason};
 
 /// The access line of a request, written with its response.
 #[derive(Debug)]
@@ -175,11 +175,16 @@ pub(crate) fn left(
 }
 
 /// The gateway closed a WebSocket or BOSH session.
-pub(crate) fn cut(who: &Who<'_>, transport: Transport, end: CloseReason, context: &RequestContext) {
+pub(crate) fn cut(
+    who: &Who<'_>,
+    transport: Transport,
+    reason: CutReason,
+    context: &RequestContext,
+) {
     info!(
         target: "audit",
         event = "cut",
-        reason = end.reason().as_str(),
+        reason = reason.as_str(),
         room = %who.room,
         transport = transport.as_str(),
         subject = who.principal.identity().subject,

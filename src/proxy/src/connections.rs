@@ -46,6 +46,8 @@ struct Entries {
     open: HashMap<u64, Entry>,
     /// The gateway has stopped: new sockets are ended at once.
     closed: bool,
+    /// The number of entries that are held.
+    held: usize,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,8 @@ struct Entry {
     room_shard: Option<RoomShard>,
     /// The room that the policy admitted the principal to; re-evaluated on reload.
     admitted: Option<RoomKey>,
+    /// The client is away; its stream at Prosody is kept.
+    held: bool,
     end: Option<oneshot::Sender<CloseReason>>,
 }
 
@@ -86,6 +90,7 @@ impl ConnectionRegistry {
             kind,
             room_shard,
             admitted: None,
+            held: false,
             end: Some(sender),
         };
         if entries.closed && kind == ConnectionKind::Socket {
@@ -193,6 +198,20 @@ impl Registration {
         }
     }
 
+    /// Whether the stream may be kept while its client is away.
+    pub(crate) fn hold(&self) -> bool {
+        let mut entries = self.connections.0.borrow_mut();
+        let entries = &mut *entries;
+        if entries.held >= MAX_HELD {
+            return false;
+        }
+        if let Some(entry) = entries.open.get_mut(&self.number) {
+            entry.held = true;
+            entries.held += 1;
+        }
+        true
+    }
+
     /// Waits until the connection is to be closed.
     ///
     /// # Cancel safety
@@ -206,7 +225,9 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.connections.0.borrow_mut().open.remove(&self.number);
+        let mut entries = self.connections.0.borrow_mut();
+        let entry = entries.open.remove(&self.number);
+        entries.held -= usize::from(entry.is_some_and(|entry| entry.held));
     }
 }
 
@@ -241,155 +262,9 @@ impl CloseReason {
     }
 }
 
+/// Streams of one worker whose clients are away. Each costs a connection to Prosody; the clients of a
+/// large network that fails together fit in.
+const MAX_HELD: usize = 1024;
+
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::testing::principal;
-
-    /// When each of so many sockets was ended, in the order in which they were opened, and how long
-    /// ending all took.
-    fn ended(sockets: usize, spread: DrainSchedule, random: &Random) -> (Vec<Duration>, Duration) {
-        local(async {
-            let (live, session) = (ConnectionRegistry::default(), session());
-            let began = Instant::now();
-            let open: Vec<_> = (0..sockets)
-                .map(|_| {
-                    let mut socket =
-                        live.register(Rc::clone(&session), ConnectionKind::Socket, None);
-                    tokio::task::spawn_local(async move {
-                        assert_eq!(socket.closed().await, CloseReason::Shutdown);
-                        began.elapsed()
-                    })
-                })
-                .collect();
-            live.end_sockets(spread, random).await;
-            let all = began.elapsed();
-            let mut times = Vec::new();
-            for socket in open {
-                times.push(socket.await.unwrap());
-            }
-            (times, all)
-        })
-    }
-
-    fn session() -> Rc<Principal> {
-        principal()
-    }
-
-    fn local<T>(test: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build_local(tokio::runtime::LocalOptions::default())
-            .unwrap()
-            .block_on(test)
-    }
-
-    const WINDOW: Duration = Duration::from_secs(45);
-
-    #[test]
-    fn sockets_end_evenly_over_the_window_in_an_order_that_nobody_chose() {
-        let spread = DrainSchedule {
-            window: WINDOW,
-            head_start: 0.5,
-        };
-        let (times, all) = ended(90, spread, &Random::predictable(7));
-        assert_eq!(all, WINDOW);
-        let mut sorted = times.clone();
-        sorted.sort_unstable();
-        for (position, time) in (0u32..).zip(&sorted) {
-            let due = Duration::from_millis(250) + Duration::from_millis(500) * position;
-            let late = time.saturating_sub(due);
-            assert!(
-                *time >= due && late < Duration::from_millis(5),
-                "{position}: {time:?}"
-            );
-        }
-        assert_ne!(times, sorted);
-        // Those who came one after another, as the people of one meeting do, go far apart.
-        let near = times
-            .windows(2)
-            .filter(|pair| pair[0].abs_diff(pair[1]) < WINDOW / 20);
-        assert!(near.count() < 20, "{times:?}");
-        assert_ne!(times, ended(90, spread, &Random::predictable(8)).0);
-    }
-
-    #[test]
-    fn without_a_window_all_end_at_once() {
-        let (times, all) = ended(50, DrainSchedule::AT_ONCE, &Random::system());
-        assert_eq!((times, all), (vec![Duration::ZERO; 50], Duration::ZERO));
-    }
-
-    #[test]
-    fn who_comes_while_sockets_end_may_stay_until_the_end_and_polls_are_left_alone() {
-        local(async {
-            let (live, session) = (ConnectionRegistry::default(), session());
-            let spread = DrainSchedule {
-                window: WINDOW,
-                head_start: 0.0,
-            };
-            let began = Instant::now();
-            let ending = tokio::task::spawn_local({
-                let live = live.clone();
-                async move { live.end_sockets(spread, &Random::system()).await }
-            });
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            let mut late = live.register(Rc::clone(&session), ConnectionKind::Socket, None);
-            let mut poll = live.register(Rc::clone(&session), ConnectionKind::Poll, None);
-            assert_eq!(late.closed().await, CloseReason::Shutdown);
-            assert_eq!(began.elapsed(), WINDOW);
-            ending.await.unwrap();
-            let mut later = live.register(session, ConnectionKind::Socket, None);
-            let later = tokio::time::timeout(WINDOW, later.closed()).await;
-            assert_eq!(later, Ok(CloseReason::Shutdown));
-            let polling = tokio::time::timeout(WINDOW, poll.closed()).await;
-            assert!(polling.is_err());
-        });
-    }
-
-    #[test]
-    fn who_is_in_a_hurry_ends_what_a_spread_has_left() {
-        local(async {
-            let (live, session) = (ConnectionRegistry::default(), session());
-            let mut open: Vec<_> = (0..10)
-                .map(|_| live.register(Rc::clone(&session), ConnectionKind::Socket, None))
-                .collect();
-            let spread = DrainSchedule {
-                window: WINDOW,
-                head_start: 1.0,
-            };
-            tokio::task::spawn_local({
-                let live = live.clone();
-                async move { live.end_sockets(spread, &Random::system()).await }
-            });
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            live.end_sockets(DrainSchedule::AT_ONCE, &Random::system())
-                .await;
-            let began = Instant::now();
-            for socket in &mut open {
-                assert_eq!(socket.closed().await, CloseReason::Shutdown);
-            }
-            assert_eq!(began.elapsed(), Duration::ZERO);
-        });
-    }
-
-    proptest! {
-        #[test]
-        fn none_is_forgotten_and_none_outlives_the_window(
-            sockets in 0usize..200,
-            seconds in 0u64..100,
-            head_start in 0.0f64..=1.0,
-        ) {
-            let window = Duration::from_secs(seconds);
-            let (times, all) = ended(sockets, DrainSchedule { window, head_start }, &Random::system());
-            prop_assert_eq!(times.len(), sockets);
-            // Tokio's clock has steps of a millisecond.
-            let limit = window + Duration::from_millis(2);
-            prop_assert!(all <= limit + window / 100 && times.iter().all(|time| *time <= limit));
-        }
-    }
-}
+mod tests;

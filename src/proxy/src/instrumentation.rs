@@ -5,13 +5,10 @@ use std::{future::Future, time::Instant};
 use http::{Method, Request};
 
 use crate::{
-    Connection, RequestContext, RequestError, SharedState, audit, body::Unread,
-    endpoints::EndpointError, shard_upstreams::ForwardingError,
+    Connection, RequestContext, RequestError, SharedState, body::Unread, endpoints::EndpointError,
+    shard_upstreams::ForwardingError,
 };
-use model::{
-    clock::Clock,
-    route::{Label, Transport},
-};
+use model::{clock::Clock, route::Label};
 use observe::{
     logs::LineLimit,
     metrics::{LimitKind, UpstreamFailure, UpstreamKind, WorkerMetrics},
@@ -24,14 +21,6 @@ pub(crate) struct AuditQuota {
     refused_tokens: LineLimit,
     refused_keys: LineLimit,
     clock: Clock,
-}
-
-/// An in-flight long poll. Dropping it unanswered audits that the client's connection broke.
-#[derive(Debug)]
-pub(crate) struct PollGuard<'p> {
-    pub(crate) who: audit::Who<'p>,
-    pub(crate) context: &'p RequestContext,
-    pub(crate) armed: bool,
 }
 
 // === impl AuditQuota ===
@@ -108,22 +97,5 @@ pub(crate) fn count_failure(metrics: &WorkerMetrics, failure: &RequestError, rou
             metrics.count_limit(LimitKind::Events);
         }
         _ => {}
-    }
-}
-
-// === impl PollGuard ===
-
-impl PollGuard<'_> {
-    /// Disarms the guard: the poll was answered, or the gateway ended it.
-    pub(crate) fn over(mut self) {
-        self.armed = false;
-    }
-}
-
-impl Drop for PollGuard<'_> {
-    fn drop(&mut self) {
-        if self.armed {
-            audit::left(&self.who, Transport::Bosh, "broken", self.context);
-        }
     }
 }

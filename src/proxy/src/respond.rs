@@ -131,7 +131,9 @@ impl RequestError {
             },
             Self::Signalling(error) => match error {
                 SignallingError::Query(_)
-                | SignallingError::Bosh(BoshBodyError::NotBosh | BoshBodyError::Ambiguous)
+                | SignallingError::Bosh(
+                    BoshBodyError::NotBosh | BoshBodyError::Ambiguous | BoshBodyError::RequestId,
+                )
                 | SignallingError::Handshake(_) => StatusCode::BAD_REQUEST,
                 SignallingError::Bosh(BoshBodyError::Foreign) => StatusCode::FORBIDDEN,
                 SignallingError::Moved { .. } => StatusCode::NOT_FOUND,

@@ -80,11 +80,16 @@ async fn sign_out_closes_websockets_and_polls_of_that_session_only() {
             .unwrap();
         assert!(matches!(pong, Message::Pong(_)), "{pong:?}");
     }
+    drop((first, second));
+    site.wait_for("two WebSockets are open", async || {
+        let open = "jitsi_auth_gateway_streams_open{kind=\"websocket\"} 2";
+        site.metrics().await.contains(open)
+    })
+    .await;
     let metrics = site.metrics().await;
     for line in [
         "jitsi_auth_gateway_cuts_total{transport=\"websocket\",reason=\"sign_out\"} 2",
         "jitsi_auth_gateway_cuts_total{transport=\"bosh\",reason=\"sign_out\"} 1",
-        "jitsi_auth_gateway_streams_open{kind=\"websocket\"} 2",
         "jitsi_auth_gateway_streams_open{kind=\"bosh\"} 0",
     ] {
         assert!(metrics.contains(line), "{line} in\n{metrics}");

@@ -10,7 +10,9 @@ use super::BoshBodyError;
 pub struct StartTag {
     pub(super) sid: Option<Span>,
     rid: Option<u64>,
+    to: Option<String>,
     terminates: bool,
+    condition: Option<String>,
 }
 
 /// A range of bytes in a body.
@@ -44,20 +46,21 @@ impl StartTag {
         let mut tag = Self {
             sid: None,
             rid: None,
+            to: None,
             terminates: false,
+            condition: None,
         };
-        let (mut rid_seen, mut type_seen) = (false, false);
+        let mut type_seen = false;
         while let Some((name, value)) = reader.attribute()? {
             let text = reader.text.get(value.start..value.end).unwrap_or_default();
-            if matches!(name, "sid" | "rid" | "type") && text.contains('&') {
+            if DECIDING.contains(&name) && text.contains('&') {
                 return Err(BoshBodyError::Ambiguous);
             }
             let repeated = match name {
                 "sid" => tag.sid.replace(value).is_some(),
-                "rid" => {
-                    tag.rid = text.parse().ok();
-                    std::mem::replace(&mut rid_seen, true)
-                }
+                "rid" => tag.rid.replace(request_id(text)?).is_some(),
+                "to" => tag.to.replace(text.to_owned()).is_some(),
+                "condition" => tag.condition.replace(text.to_owned()).is_some(),
                 "type" => {
                     tag.terminates = text == "terminate";
                     std::mem::replace(&mut type_seen, true)
@@ -76,14 +79,35 @@ impl StartTag {
         self.sid.is_none()
     }
 
-    /// The request id, if it is a number.
+    /// The request id. Answers have none.
     pub fn rid(&self) -> Option<u64> {
         self.rid
+    }
+
+    /// The XMPP domain of a session to be created, or of a stream to be restarted.
+    pub fn to(&self) -> Option<&str> {
+        self.to.as_deref()
     }
 
     /// Whether the body ends the session: `type='terminate'`.
     pub fn terminates(&self) -> bool {
         self.terminates
+    }
+
+    /// Whether an answer of Prosody says that the session is over. It also answers `terminate` to a
+    /// request that it does not take, and the session goes on (Prosody 0.12 `plugins/mod_bosh.lua`,
+    /// "rid out of range" and "Error parsing BOSH payload").
+    pub fn says_over(&self) -> bool {
+        self.terminates
+            && matches!(
+                self.condition.as_deref(),
+                None | Some("remote-stream-error")
+            )
+    }
+
+    /// Whether an answer of Prosody confirms that it took the request.
+    pub fn says_taken(&self) -> bool {
+        !self.terminates || self.says_over()
     }
 }
 
@@ -165,6 +189,16 @@ impl<'t> AttributeReader<'t> {
     }
 }
 
+/// A request id is a decimal number below 2⁵³ (XEP-0124 § 14). Prosody takes other spellings of a
+/// number, too (Lua's `tonumber`), and would count on with what the gateway has not read.
+fn request_id(text: &str) -> Result<u64, BoshBodyError> {
+    let decimal = text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() <= 16;
+    let number = text.parse().ok().filter(|_| decimal);
+    number
+        .filter(|rid| *rid <= MAX_REQUEST_ID)
+        .ok_or(BoshBodyError::RequestId)
+}
+
 /// The front of a body as text. Bytes after the tag may be cut or not UTF-8: only Prosody reads
 /// them.
 fn readable_head(body: &[u8]) -> Result<&str, BoshBodyError> {
@@ -184,6 +218,12 @@ fn readable_head(body: &[u8]) -> Result<&str, BoshBodyError> {
         Err(_) => Err(BoshBodyError::NotBosh),
     }
 }
+
+/// Attributes that decide what Prosody does with a request.
+const DECIDING: &[&str] = &["sid", "rid", "to", "type", "condition"];
+
+/// 2⁵³ − 1, the largest id of XEP-0124 § 14.
+const MAX_REQUEST_ID: u64 = (1 << 53) - 1;
 
 /// White space of XML (XML 1.0 § 2.3).
 const WHITE: &[char] = &[' ', '\t', '\r', '\n'];
@@ -217,12 +257,62 @@ mod tests {
             "<body sid='a' sid='b'/>",
             "<body sid='&#97;'/>",
             "<body rid='1' rid='2'/>",
+            "<body to='a' to='b'/>",
+            "<body to='&#97;'/>",
             "<body type='terminate' type='x'/>",
         ] {
             assert_eq!(
                 StartTag::parse(body.as_bytes()),
                 Err(BoshBodyError::Ambiguous),
                 "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn request_ids_are_decimal_numbers() {
+        for rid in [
+            "",
+            "1.0",
+            "0x3e9",
+            " 1",
+            "1 ",
+            "1e3",
+            "+1",
+            "-1",
+            "1_0",
+            "\u{661}",
+            "9007199254740992",
+            "00000000000000001",
+        ] {
+            let body = format!("<body rid='{rid}' sid='a'/>");
+            let parsed = StartTag::parse(body.as_bytes());
+            assert_eq!(parsed, Err(BoshBodyError::RequestId), "{rid}");
+        }
+        for (rid, number) in [("0", 0), ("9007199254740991", MAX_REQUEST_ID), ("007", 7)] {
+            let tag = StartTag::parse(format!("<body rid='{rid}'/>").as_bytes()).unwrap();
+            assert_eq!(tag.rid(), Some(number));
+        }
+    }
+
+    #[test]
+    fn only_some_terminations_end_a_session() {
+        for (attributes, over, taken) in [
+            ("", false, true),
+            ("type='terminate'", true, true),
+            (
+                "type='terminate' condition='remote-stream-error'",
+                true,
+                true,
+            ),
+            ("type='terminate' condition='item-not-found'", false, false),
+            ("condition='bad-request' type='terminate'", false, false),
+        ] {
+            let tag = StartTag::parse(format!("<body {attributes}/>").as_bytes()).unwrap();
+            assert_eq!(
+                (tag.says_over(), tag.says_taken()),
+                (over, taken),
+                "{attributes}"
             );
         }
     }

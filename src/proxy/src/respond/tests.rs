@@ -120,6 +120,7 @@ fn errors() -> Vec<(RequestError, u16, &'static str, bool)> {
         (QueryError::NoRoom.into(), 400, bad, false),
         (BoshBodyError::NotBosh.into(), 400, bad, false),
         (BoshBodyError::Ambiguous.into(), 400, bad, false),
+        (BoshBodyError::RequestId.into(), 400, bad, false),
         (BoshBodyError::Foreign.into(), 403, missing, false),
         (
             SignallingError::Handshake("it has no key").into(),

@@ -13,7 +13,8 @@ use std::{rc::Rc, sync::Arc};
 
 use http::HeaderMap;
 use model::{
-    query::SignallingQuery,
+    negotiation::StreamPolicy,
+    query::{ForwardedParameters, SignallingQuery},
     room::RoomKey,
     route::Transport,
     session::{Principal, Visitor},
@@ -182,6 +183,32 @@ pub(super) async fn admit<'p>(
         registration,
         token,
     })
+}
+
+/// The XMPP domain of an admission, and how its client authenticates there. `parameters` are those
+/// that Prosody gets: they name a visitors' node only if the client is sent to one.
+pub(super) fn stream_policy(
+    worker: &Worker,
+    admitted: &Admitted<'_>,
+    parameters: &ForwardedParameters,
+) -> Result<StreamPolicy, RequestError> {
+    let Some(grant) = admitted.grant() else {
+        return Ok(StreamPolicy::Recorder);
+    };
+    if let Some(node) = parameters.visitor_node() {
+        let node = node.to_owned();
+        return Ok(StreamPolicy::VisitorNode { node });
+    }
+    let guests = worker.state.guests.xmpp_domain.as_deref();
+    let tokenless = worker
+        .state
+        .guests
+        .is_tokenless(&admitted.principal, grant.role());
+    let domain = match guests.filter(|_| tokenless) {
+        Some(domain) => domain,
+        None => &worker.jitsi()?.upstream.xmpp_domain,
+    };
+    Ok(StreamPolicy::anonymous(domain))
 }
 
 /// The token for a new connection; none for recorders and guests on Prosody's guest domain.

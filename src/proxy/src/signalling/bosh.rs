@@ -20,20 +20,25 @@ use std::{
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use model::{
-    bosh::{BoshBinding, StartTag},
+    bosh::{BoshBinding, BoshBodyError, StartTag},
+    negotiation::NegotiationError,
     query::SignallingQuery,
     room::Tenant,
     route::Transport,
     shard::ShardName,
 };
-use observe::metrics::UpstreamKind;
+use observe::metrics::{CutReason, UpstreamKind};
 use tokio::time::sleep;
+use tracing::info;
 
 use self::{
     answers::{answer_of, pass_on, preflight},
     stream::{LiveStream, remaining},
 };
-use super::admission::{self, Admission, Claimant, record_entry};
+use super::{
+    admission::{self, Admission, Claimant, record_entry, stream_policy},
+    bosh_streams::InFlight,
+};
 use crate::{
     Body, RequestContext, RequestError, Worker,
     audit::{self, Who},
@@ -41,7 +46,6 @@ use crate::{
     body::{self, Unread},
     connections::{CloseReason, ConnectionKind, Registration},
     credentials::Intent,
-    instrumentation::PollGuard,
     request_context::ContextError,
     respond::{plain, terminated},
     shard_upstreams::ForwardingError,
@@ -104,12 +108,16 @@ impl Exchange<'_> {
         claimant.refuse_early(worker, &rules)?;
         let body = body::whole(body, MAX_REQUEST).await?;
         let tag = StartTag::parse(&body)?;
+        let rid = tag.rid().ok_or(BoshBodyError::RequestId)?;
         let room = &query.room;
         if tag.creates() {
             let locate = async |_: &mut Admitted<'_>| worker.upstreams.of_room(room).await;
             let kind = (Intent::Connect, ConnectionKind::Poll);
             let admission = admission::admit(worker, &rules, claimant, kind, locate).await?;
             let xmpp = admission.upstreams.prosody_for(&mut self.query.forwarded);
+            if let Err(error) = self.check_negotiation(&admission, &tag, &body) {
+                return Ok(self.refused_body(&admission, error));
+            }
             let request = self.head()?.bosh(admission.token.as_ref(), body);
             let sending = self.send(xmpp.clone(), request);
             return self.create(admission, sending).await;
@@ -134,10 +142,42 @@ impl Exchange<'_> {
             .upstreams
             .prosody_for(&mut self.query.forwarded)
             .clone();
-        let stream = LiveStream::new(worker, &admission.admitted, room, &tag, bound, xmpp.clone());
+        if let Err(error) = self.check_negotiation(&admission, &tag, &body) {
+            return Ok(self.refused_body(&admission, error));
+        }
+        let stream = LiveStream::new(worker, &admission.admitted, room, bound, xmpp.clone());
         let request = self.head()?.bosh(None, body);
         let sending = self.send(xmpp, request);
-        self.poll(admission, stream, sending).await
+        self.poll(admission, stream, rid, sending).await
+    }
+
+    /// Checks the domain and the SASL mechanism of a body. A restart names the domain again
+    /// (XEP-0206 § 5), other bodies need not.
+    fn check_negotiation(
+        &self,
+        admission: &Admission<'_>,
+        tag: &StartTag,
+        body: &[u8],
+    ) -> Result<(), NegotiationError> {
+        let parameters = &self.query.forwarded;
+        let policy = stream_policy(self.worker, &admission.admitted, parameters)
+            .map_err(|_| NegotiationError::Domain)?;
+        if tag.creates() || tag.to().is_some() {
+            policy.check_domain(tag.to())?;
+        }
+        policy.check_body(body)
+    }
+
+    fn refused_body(&self, admission: &Admission<'_>, error: NegotiationError) -> Response<Body> {
+        let who = Who {
+            principal: &admission.admitted.principal,
+            room: &self.query.room,
+        };
+        info!(%error, request = %self.context.id, "a BOSH body was refused");
+        audit::cut(&who, Transport::Bosh, CutReason::Protocol, &self.context);
+        let metrics = &self.worker.metrics;
+        metrics.count_cut(Transport::Bosh, CutReason::Protocol);
+        terminated("policy-violation")
     }
 
     fn head(&self) -> Result<ProsodyHead<'_>, RequestError> {
@@ -180,7 +220,7 @@ impl Exchange<'_> {
             Ok(answer) => worker.upstreams.note_outcome(&upstreams, answer)?,
             Err(reason) => {
                 let who = Who { principal, room };
-                audit::cut(&who, Transport::Bosh, reason, &self.context);
+                audit::cut(&who, Transport::Bosh, reason.reason(), &self.context);
                 worker.metrics.count_cut(Transport::Bosh, reason.reason());
                 return Ok(self.ended(reason));
             }
@@ -224,47 +264,67 @@ impl Exchange<'_> {
         self,
         admission: Admission<'_>,
         stream: LiveStream,
+        rid: u64,
         sending: impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>>,
     ) -> Result<Response<Body>, RequestError> {
         let worker = self.worker;
         let Admission {
             upstreams,
-            mut registration,
+            registration,
             ..
         } = admission;
         let streams = &worker.state.bosh_streams;
-        let in_flight = streams.register(&stream.sid, stream.rid, &worker.metrics);
+        let Some(in_flight) = streams.register(&stream.sid, rid, &worker.metrics) else {
+            stream.cut(worker, CloseReason::Expired, &self.context);
+            return Ok(terminated("policy-violation"));
+        };
         stream.refresh_presence(worker, |opens| {
             in_flight.presence_refresh_due(opens, Instant::now())
         });
         let left = remaining(worker, &stream.principal, stream.visit_ends);
-        let guard = PollGuard {
-            who: stream.who(),
-            context: &self.context,
-            armed: true,
+        let mut poll = Poll {
+            worker: Rc::clone(worker),
+            context: self.context,
+            parts: Some((stream, in_flight, registration)),
         };
         let began = Instant::now();
-        let answer = if left.is_zero() {
-            Err(CloseReason::Expired)
-        } else {
-            answered(sending, &mut registration, left).await
+        // Boxed: each future around it would have room for it, and a poll is open for a minute.
+        let reading = Box::pin(async {
+            let mut answer = sending.await?;
+            let beginning = answer.body_mut().beginning().await;
+            let tag = beginning.and_then(|beginning| StartTag::parse(beginning).ok());
+            Ok((answer, tag))
+        });
+        let answer = match poll.registration() {
+            Some(registration) if !left.is_zero() => answered(reading, registration, left).await,
+            _ => Err(CloseReason::Expired),
         };
-        guard.over();
+        // Without an answer of Prosody the stream may go on there: `poll` watches it.
         let answer = match answer {
-            Ok(answer) => worker.upstreams.note_outcome(&upstreams, answer)?,
+            Ok(answer) => Ok(worker.upstreams.note_outcome(&upstreams, answer)?),
+            Err(reason) => Err(reason),
+        };
+        let Some((stream, in_flight, registration)) = poll.parts.take() else {
+            return Err(RequestError::Internal("a BOSH request has no stream"));
+        };
+        let (answer, tag) = match answer {
+            Ok(answer) => answer,
             Err(reason) => {
                 stream.cut(worker, reason, &self.context);
                 return Ok(self.ended(reason));
             }
         };
         worker.metrics.count_poll(began.elapsed());
+        if tag.as_ref().is_some_and(StartTag::says_taken) {
+            in_flight.confirm();
+        }
         let mut answer = pass_on(answer);
         upstreams.set_shard_header(answer.headers_mut());
         worker.renewal.renew(&stream.principal, &mut answer);
-        if stream.terminates {
-            audit::left(&stream.who(), Transport::Bosh, "closed", &self.context);
-        } else if let Some(idle) = in_flight.answered() {
-            let watching = stream.watch(Rc::clone(worker), idle, registration, self.context);
+        if tag.is_some_and(|tag| tag.says_over()) {
+            stream.over(worker, &self.context);
+        } else if let Some(idle) = in_flight.over() {
+            let watching = stream.watch(Rc::clone(worker), idle, registration, false, self.context);
             tokio::task::spawn_local(watching);
         }
         Ok(answer)
@@ -275,6 +335,36 @@ impl Exchange<'_> {
         match reason {
             CloseReason::Moved => self.worker.upstreams.start_again(&self.query.room),
             _ => terminated("policy-violation"),
+        }
+    }
+}
+
+/// A request that waits for Prosody's answer. If its client breaks it off, the stream is still at
+/// Prosody and is watched from then on.
+struct Poll {
+    worker: Rc<Worker>,
+    context: RequestContext,
+    parts: Option<(LiveStream, InFlight, Registration)>,
+}
+
+// === impl Poll ===
+
+impl Poll {
+    fn registration(&mut self) -> Option<&mut Registration> {
+        self.parts.as_mut().map(|(_, _, registration)| registration)
+    }
+}
+
+impl Drop for Poll {
+    fn drop(&mut self) {
+        let Some((stream, in_flight, registration)) = self.parts.take() else {
+            return;
+        };
+        audit::left(&stream.who(), Transport::Bosh, "broken", &self.context);
+        if let Some(idle) = in_flight.over() {
+            let worker = Rc::clone(&self.worker);
+            let watching = stream.watch(worker, idle, registration, true, self.context);
+            tokio::task::spawn_local(watching);
         }
     }
 }

@@ -6,20 +6,28 @@
 //! answers a stream's last in-flight request therefore holds an [`IdleWatch`] until the next request,
 //! which any worker may get.
 //!
+//! To end a stream at Prosody takes the request id that Prosody expects next. The registry therefore
+//! follows the ids as Prosody does: an id counts when Prosody's answer confirms it.
+//!
 //! The registry is striped by stream id. A lock is held for a few instructions and never across an
 //! await; two workers meet at one only when they handle requests of streams of the same stripe in the
 //! same moment.
+
+mod request_ids;
 
 use std::{
     collections::HashMap,
     convert::Infallible,
     hash::BuildHasher,
+    ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use observe::metrics::{self, WorkerMetrics};
 use tokio::sync::oneshot;
+
+use self::request_ids::RequestIds;
 
 /// The streams that have a request in flight, or an [`IdleWatch`].
 #[derive(Clone, Debug, Default)]
@@ -30,6 +38,7 @@ pub(crate) struct BoshStreams(Arc<Registry>);
 pub(crate) struct InFlight {
     streams: BoshStreams,
     sid: String,
+    rid: u64,
 }
 
 /// A stream without a request in flight; deregisters on drop.
@@ -53,8 +62,7 @@ struct BoshStream {
     idle: Option<oneshot::Sender<Infallible>>,
     /// The last renewal of the presence lease, and whether it opens the room.
     refreshed: Option<(Instant, bool)>,
-    /// The highest request id that was seen.
-    rid: Option<u64>,
+    ids: RequestIds,
     /// The gateway ended the stream.
     ended: bool,
     _counted: metrics::OpenStream,
@@ -63,44 +71,44 @@ struct BoshStream {
 // === impl BoshStreams ===
 
 impl BoshStreams {
-    /// Registers a request that goes to Prosody, and cancels the stream's idle watch.
+    /// Registers a request that goes to Prosody, and cancels the stream's idle watch. None for a
+    /// client that leaves one request after another unanswered.
     pub(crate) fn register(
         &self,
         sid: &str,
-        rid: Option<u64>,
+        rid: u64,
         metrics: &Arc<WorkerMetrics>,
-    ) -> InFlight {
+    ) -> Option<InFlight> {
         let mut streams = self.0.stripe(sid);
         let stream = streams.entry(sid.to_owned());
         let stream = stream.or_insert_with(|| BoshStream {
             in_flight: 0,
             idle: None,
             refreshed: None,
-            rid: None,
+            ids: RequestIds::starting_with(rid),
             ended: false,
             _counted: metrics.open_stream(metrics::StreamKind::Bosh),
         });
+        stream.ids.send(rid);
+        if stream.ids.is_lost() {
+            return None;
+        }
         stream.in_flight += 1;
         stream.idle = None;
-        stream.rid = stream.rid.max(rid);
-        InFlight {
+        Some(InFlight {
             streams: self.clone(),
             sid: sid.to_owned(),
-        }
+            rid,
+        })
     }
 
-    /// Marks a stream as ended by the gateway. Gives its highest request id to the first caller, who
-    /// is to end it at Prosody; several requests of a stream may find out at once.
-    pub(crate) fn end(&self, sid: &str) -> Ending {
+    /// Marks a stream as ended by the gateway. Gives the request ids that may be the next at Prosody
+    /// to the first caller, who is to end it there; several requests of a stream may find out at once.
+    pub(crate) fn end(&self, sid: &str) -> Option<RangeInclusive<u64>> {
         let mut streams = self.0.stripe(sid);
-        match streams.get_mut(sid) {
-            Some(stream) if stream.ended => Ending::AlreadyEnded,
-            Some(stream) => {
-                stream.ended = true;
-                Ending::First { rid: stream.rid }
-            }
-            None => Ending::First { rid: None },
-        }
+        let stream = streams.get_mut(sid)?;
+        let first = !std::mem::replace(&mut stream.ended, true);
+        first.then(|| stream.ids.next())
     }
 
     fn remove_if_unused(&self, sid: &str) {
@@ -123,18 +131,6 @@ impl BoshStreams {
             .map(|stripe| stripe.lock().unwrap().len());
         lengths.sum()
     }
-}
-
-/// The outcome of [`BoshStreams::end`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// The stream ends by this call.
-    First {
-        /// Its highest request id, if it is registered and a request had one.
-        rid: Option<u64>,
-    },
-    /// An earlier call ended it.
-    AlreadyEnded,
 }
 
 // === impl Registry ===
@@ -176,8 +172,15 @@ impl InFlight {
         !recently
     }
 
-    /// The request is answered. Gives an idle watch if it was the stream's only request in flight.
-    pub(crate) fn answered(self) -> Option<IdleWatch> {
+    /// Prosody's answer says that it took the request.
+    pub(crate) fn confirm(&self) {
+        if let Some(stream) = self.streams.0.stripe(&self.sid).get_mut(&self.sid) {
+            stream.ids.confirm(self.rid);
+        }
+    }
+
+    /// The request is over. Gives an idle watch if it was the stream's only request in flight.
+    pub(crate) fn over(self) -> Option<IdleWatch> {
         let mut streams = self.streams.0.stripe(&self.sid);
         let stream = streams.get_mut(&self.sid)?;
         if stream.in_flight > 1 || stream.ended {
@@ -233,7 +236,7 @@ const PRESENCE_REFRESH: Duration = Duration::from_secs(10);
 mod tests {
     use futures_util::FutureExt;
 
-    use super::*;
+    use super::{request_ids::MAX_UNCONFIRMED, *};
 
     /// The registry, with the metrics of two workers.
     fn registry() -> (BoshStreams, [Arc<WorkerMetrics>; 2]) {
@@ -243,22 +246,22 @@ mod tests {
     #[test]
     fn only_the_last_request_in_flight_gives_an_idle_watch() {
         let (streams, [first, second]) = registry();
-        let poll = streams.register("a", Some(1), &first);
-        let message = streams.register("a", Some(2), &second);
-        assert!(poll.answered().is_none());
-        assert!(message.answered().is_some());
+        let poll = streams.register("a", 1, &first).unwrap();
+        let message = streams.register("a", 2, &second).unwrap();
+        assert!(poll.over().is_none());
+        assert!(message.over().is_some());
     }
 
     #[test]
     fn a_request_at_another_worker_ends_the_idle_watch() {
         let (streams, [first, second]) = registry();
-        let mut idle = streams.register("a", None, &first).answered().unwrap();
-        let other = streams.register("b", None, &second);
+        let mut idle = streams.register("a", 1, &first).unwrap().over().unwrap();
+        let other = streams.register("b", 1, &second).unwrap();
         assert!(
             idle.next_request().now_or_never().is_none(),
             "another stream"
         );
-        let next = streams.register("a", None, &second);
+        let next = streams.register("a", 1, &second).unwrap();
         assert!(idle.next_request().now_or_never().is_some());
         drop((idle, other, next));
         assert_eq!(streams.len(), 0);
@@ -268,8 +271,8 @@ mod tests {
     fn a_stream_is_counted_once_however_many_workers_see_it() {
         let (streams, [first, second]) = registry();
         let requests = [
-            streams.register("a", None, &first),
-            streams.register("a", None, &second),
+            streams.register("a", 1, &first).unwrap(),
+            streams.register("a", 1, &second).unwrap(),
         ];
         assert_eq!(streams.len(), 1);
         drop(requests);
@@ -277,29 +280,38 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_end_counts_and_it_knows_the_highest_request_id() {
+    fn only_the_first_end_counts() {
         let (streams, [first, second]) = registry();
         let requests = [
-            streams.register("a", Some(8), &first),
-            streams.register("a", Some(7), &second),
+            streams.register("a", 7, &first).unwrap(),
+            streams.register("a", 8, &second).unwrap(),
         ];
-        assert_eq!(streams.end("a"), Ending::First { rid: Some(8) });
-        assert_eq!(streams.end("a"), Ending::AlreadyEnded);
+        assert_eq!(streams.end("a"), Some(7..=10));
+        assert_eq!(streams.end("a"), None);
         let [poll, message] = requests;
         drop(poll);
-        assert!(message.answered().is_none(), "nothing to watch any more");
+        assert!(message.over().is_none(), "nothing to watch any more");
         assert_eq!(streams.len(), 0);
+    }
+
+    #[test]
+    fn a_client_that_waits_for_no_answer_is_refused() {
+        let (streams, [first, _]) = registry();
+        let poll = streams.register("a", 1, &first).unwrap();
+        let refused = (2..100).find(|rid| streams.register("a", *rid, &first).is_none());
+        assert_eq!(refused, Some(MAX_UNCONFIRMED + 1));
+        drop(poll);
     }
 
     #[test]
     fn presence_is_refreshed_now_and_then_and_when_it_changes() {
         let (streams, [first, second]) = registry();
-        let request = streams.register("a", None, &first);
+        let request = streams.register("a", 1, &first).unwrap();
         let now = Instant::now();
         assert!(request.presence_refresh_due(true, now));
-        let elsewhere = streams.register("a", None, &second);
+        let elsewhere = streams.register("a", 1, &second).unwrap();
         assert!(!elsewhere.presence_refresh_due(true, now + PRESENCE_REFRESH / 2));
-        let other = streams.register("b", None, &first);
+        let other = streams.register("b", 1, &first).unwrap();
         assert!(other.presence_refresh_due(true, now), "another stream");
         assert!(request.presence_refresh_due(true, now + PRESENCE_REFRESH));
         assert!(request.presence_refresh_due(false, now + PRESENCE_REFRESH));
@@ -308,8 +320,8 @@ mod tests {
     #[test]
     fn a_late_watch_does_not_take_the_place_of_a_newer_one() {
         let (streams, [first, _]) = registry();
-        let earlier = streams.register("a", None, &first).answered();
-        let later = streams.register("a", None, &first).answered();
+        let earlier = streams.register("a", 1, &first).unwrap().over();
+        let later = streams.register("a", 1, &first).unwrap().over();
         drop(earlier);
         assert_eq!(streams.len(), 1);
         drop(later);

@@ -1,29 +1,58 @@
-//! The tunnel of a WebSocket: copies bytes in both directions until one side or the gateway ends it.
+//! The tunnel of a WebSocket: copies frames in both directions until one side or the gateway ends it.
 //!
-//! Only the boundaries of frames are tracked, so that the gateway's own last frames never land inside
-//! one. An idle tunnel holds no buffer: all tunnels of a worker read into one.
+//! Towards the client bytes pass as they come. Towards Prosody only whole frames pass
+//! ([`client_frames`]), so that the gateway can end the stream there at any moment ([`stream_end`]).
+//! An idle tunnel holds no buffer: all tunnels of a worker read into one.
+//!
+//! A client that leaves without closing its stream may come back and resume it (XEP-0198). If its
+//! connection to Prosody ended with the client's, Prosody would keep the stream out of the gateway's
+//! reach: a [`HeldStream`] keeps the connection until the stream is resumed over another one.
 
-mod frames;
+mod backlog;
+mod client_frames;
+mod held_stream;
+mod server_frames;
+mod stream_end;
 
-use std::{
-    cell::RefCell,
-    future::poll_fn,
-    io,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{borrow::Cow, future::poll_fn, task::Poll, time::Duration};
 
+use model::negotiation::{StreamNegotiation, StreamPolicy};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::{sleep, timeout},
 };
 
-use self::frames::FrameBoundary;
+pub(crate) use self::held_stream::HeldStream;
+use self::{
+    backlog::{Backlog, Finished},
+    client_frames::{Accepted, ClientEnd, ClientFrames, FrameError},
+    server_frames::ServerFrames,
+    stream_end::discard,
+};
 use crate::connections::{CloseReason, Registration};
 
+/// A WebSocket between a client and Prosody.
+pub(crate) struct Tunnel<C, P> {
+    pub(crate) client: C,
+    pub(crate) prosody: P,
+    pub(crate) registration: Registration,
+    pub(crate) policy: StreamPolicy,
+}
+
+/// The connections of a tunnel that ended.
+pub(crate) struct EndedTunnel<C, P> {
+    client: C,
+    prosody: P,
+    registration: Registration,
+    inspection: Inspection,
+    up: Backlog,
+    down: Backlog,
+    side: Side,
+    ended: Ended,
+}
+
 /// How a tunnel ended.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Ended {
     /// One of the two sides closed it.
     Closed,
@@ -31,212 +60,219 @@ pub(crate) enum Ended {
     Broken,
     /// The gateway ended it.
     Cut(CloseReason),
+    /// The gateway ended it because of a frame of the client.
+    Refused(FrameError),
 }
 
-/// Bytes of one direction that the writer did not take yet.
-#[derive(Debug, Default)]
-struct Backlog {
-    bytes: Vec<u8>,
-    written: usize,
-    /// The reader has ended: after the remaining bytes the writer is closed.
-    ended: bool,
-    unflushed: bool,
+/// The side that ended a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Client,
+    Prosody,
+    Gateway,
 }
 
-/// Copies bytes between a client and Prosody until the end of either, of the session, or a stop.
-pub(crate) async fn run<C, P>(
-    mut client: C,
-    mut prosody: P,
-    mut registration: Registration,
-    lifetime: Duration,
-) -> Ended
+/// What the tunnel knows of the bytes that passed.
+#[derive(Debug)]
+struct Inspection {
+    client: ClientFrames,
+    server: ServerFrames,
+    negotiation: StreamNegotiation,
+    /// Prosody keeps the stream for resumption when the connection breaks.
+    resumable: bool,
+}
+
+// === impl Tunnel ===
+
+impl<C, P> Tunnel<C, P>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
+    C: AsyncRead + AsyncWrite + Unpin + 'static,
     P: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut up_frames, mut frames) = (FrameBoundary::default(), FrameBoundary::default());
-    let (mut up, mut down) = (Backlog::default(), Backlog::default());
-    let end = {
-        let copying = poll_fn(|cx| {
-            let up = up.poll(cx, &mut client, &mut prosody, |bytes| up_frames.pass(bytes))?;
-            let down = down.poll(cx, &mut prosody, &mut client, |bytes| frames.pass(bytes))?;
-            // The end of one direction is the end of the connection: a WebSocket without answers
-            // is none.
-            if up.is_ready() || down.is_ready() {
-                Poll::Ready(io::Result::Ok(()))
-            } else {
-                Poll::Pending
+    /// Copies frames until the end of either side, of the session after `lifetime`, or a stop.
+    pub(crate) async fn run(self, lifetime: Duration) -> (Ended, EndedTunnel<C, P>) {
+        let Self {
+            mut client,
+            mut prosody,
+            mut registration,
+            policy,
+        } = self;
+        let mut inspection = Inspection::new(policy);
+        let mut up = Backlog::new(Inspection::of_client);
+        let mut down = Backlog::new(Inspection::of_prosody);
+        let (side, ended) = {
+            let copying = poll_fn(|cx| {
+                let moved = up.poll(cx, &mut client, &mut prosody, &mut inspection);
+                if let Poll::Ready(end) = moved {
+                    return Poll::Ready(end.of(Side::Client, Side::Prosody));
+                }
+                down.poll(cx, &mut prosody, &mut client, &mut inspection)
+                    .map(|end| end.of(Side::Prosody, Side::Client))
+            });
+            tokio::select! {
+                outcome = copying => outcome,
+                reason = registration.closed() => (Side::Gateway, Ended::Cut(reason)),
+                () = sleep(lifetime) => (Side::Gateway, Ended::Cut(CloseReason::Expired)),
             }
-        });
-        tokio::select! {
-            outcome = copying => Err(outcome),
-            end = registration.closed() => Ok(end),
-            () = sleep(lifetime) => Ok(CloseReason::Expired),
-        }
-    };
-    let ended = match end {
-        Err(Ok(())) => Ended::Closed,
-        Err(Err(_)) => Ended::Broken,
-        Ok(end) => Ended::Cut(end),
-    };
-    // Bounded: neither side may delay the end.
-    let farewell = async {
-        if let Ended::Cut(end) = ended {
-            // Prosody first: the client may not be reading.
-            if end.is_for_good() && up_frames.is_whole() {
-                let _ = timeout(LAST_WORD, end_stream(&mut prosody, &mut up)).await;
-            }
-            finish_frame(&mut prosody, &mut client, &mut down, &mut frames).await?;
-            client.write_all(&close_frame(end.close_code())).await?;
-        }
-        let _ = tokio::join!(client.shutdown(), prosody.shutdown());
-        io::Result::Ok(())
-    };
-    let _ = timeout(FAREWELL, farewell).await;
-    ended
+        };
+        let tunnel = EndedTunnel {
+            client,
+            prosody,
+            registration,
+            inspection,
+            up,
+            down,
+            side,
+            ended,
+        };
+        (ended, tunnel)
+    }
 }
 
-/// Ends the XMPP stream (RFC 7395 § 3.6). After a broken connection Prosody keeps the stream for a
-/// minute so that the client can resume it (XEP-0198), and the occupant stays in the room that long.
-async fn end_stream<P>(prosody: &mut P, up: &mut Backlog) -> io::Result<()>
+// === impl EndedTunnel ===
+
+impl<C, P> EndedTunnel<C, P>
 where
-    P: AsyncWrite + Unpin,
+    C: AsyncRead + AsyncWrite + Unpin + 'static,
+    P: AsyncRead + AsyncWrite + Unpin,
 {
-    poll_fn(|cx| up.poll_write_backlog(cx, prosody)).await?;
-    prosody.write_all(CLOSE_STREAM).await?;
-    prosody.flush().await
+    /// Closes both connections. If the client can resume its stream, the one to Prosody is held
+    /// instead.
+    pub(crate) async fn close(self) -> Option<HeldStream<P>> {
+        let Self {
+            mut client,
+            mut prosody,
+            registration,
+            mut inspection,
+            mut up,
+            mut down,
+            side,
+            ended,
+        } = self;
+        if side == Side::Prosody {
+            let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, client.shutdown()).await;
+            linger(client).await;
+            return None;
+        }
+        let held = side == Side::Client && inspection.resumable && registration.hold();
+        // Prosody first: the client may not be reading.
+        let ends_stream = match ended {
+            Ended::Closed | Ended::Broken => !held,
+            Ended::Cut(reason) => reason.is_for_good(),
+            Ended::Refused(_) => true,
+        };
+        if ends_stream {
+            stream_end::send(&mut prosody, &mut up).await;
+        }
+        let closing = async {
+            if let Some(code) = ended.close_code() {
+                finish_frame(&mut prosody, &mut client, &mut down, &mut inspection).await;
+                client.write_all(&close_frame(code)).await?;
+            }
+            client.shutdown().await
+        };
+        let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, closing).await;
+        if held {
+            tokio::task::spawn_local(linger(client));
+            return Some(HeldStream::new(prosody, up, registration));
+        }
+        tokio::join!(linger(client), async {
+            if ends_stream {
+                stream_end::wait(&mut prosody).await;
+            }
+            let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, prosody.shutdown()).await;
+        });
+        None
+    }
 }
 
-/// Copies towards the client until a frame is complete.
+/// Reads and drops what a client still sends. A socket that is closed with unread bytes is reset,
+/// and the client may lose the close frame that is under way to it.
+async fn linger<C: AsyncRead + Unpin>(mut client: C) {
+    let _: Result<_, _> = timeout(LINGER, discard(&mut client)).await;
+}
+
+/// Copies towards the client until a frame is complete, or Prosody ends.
 async fn finish_frame<C, P>(
     prosody: &mut P,
     client: &mut C,
     down: &mut Backlog,
-    frames: &mut FrameBoundary,
-) -> io::Result<()>
-where
+    inspection: &mut Inspection,
+) where
     C: AsyncWrite + Unpin,
     P: AsyncRead + Unpin,
 {
     poll_fn(|cx| {
-        while !(frames.is_whole() && down.is_empty()) {
-            // Ready only when Prosody ends: then the frame stays incomplete.
-            if down
-                .poll(cx, prosody, client, |bytes| frames.pass(bytes))?
-                .is_ready()
-            {
-                return Poll::Ready(Ok(()));
+        while !(inspection.server.is_whole() && down.is_empty()) {
+            if down.poll_once(cx, prosody, client, inspection).is_ready() {
+                return Poll::Ready(());
             }
-            if !(frames.is_whole() && down.is_empty()) {
+            if !(inspection.server.is_whole() && down.is_empty()) {
                 return Poll::Pending;
             }
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(())
     })
-    .await
+    .await;
 }
 
-// === impl Backlog ===
+// === impl Ended ===
 
-impl Backlog {
-    fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// Moves as many bytes as both sides take. Ready when the reader ended and all is written.
-    fn poll<R, W>(
-        &mut self,
-        cx: &mut Context<'_>,
-        reader: &mut R,
-        writer: &mut W,
-        mut seen: impl FnMut(&[u8]),
-    ) -> io::Result<Poll<()>>
-    where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
-    {
-        // Bounded, so that a busy tunnel does not starve the others of its worker.
-        for _ in 0..TURNS {
-            if self.poll_write_backlog(cx, writer)?.is_pending() {
-                return Ok(Poll::Pending);
-            }
-            if self.ended {
-                return Ok(Poll::Ready(()));
-            }
-            match self.poll_read_once(cx, reader, writer, &mut seen) {
-                Poll::Ready(outcome) => outcome?,
-                Poll::Pending => {
-                    if self.unflushed {
-                        self.unflushed = Pin::new(writer).poll_flush(cx)?.is_pending();
-                    }
-                    return Ok(Poll::Pending);
-                }
-            }
+impl Ended {
+    /// The code of the gateway's close frame; none when the client is gone.
+    const fn close_code(self) -> Option<u16> {
+        match self {
+            // The answer to the client's close frame.
+            Self::Closed => Some(1000),
+            Self::Broken => None,
+            Self::Cut(reason) => Some(reason.close_code()),
+            Self::Refused(error) => Some(error.close_code()),
         }
-        cx.waker().wake_by_ref();
-        Ok(Poll::Pending)
     }
+}
 
-    fn poll_write_backlog<W>(
-        &mut self,
-        cx: &mut Context<'_>,
-        writer: &mut W,
-    ) -> Poll<io::Result<()>>
-    where
-        W: AsyncWrite + Unpin,
-    {
-        while let Some(left) = self
-            .bytes
-            .get(self.written..)
-            .filter(|left| !left.is_empty())
-        {
-            match Pin::new(&mut *writer).poll_write(cx, left)? {
-                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(count) => self.written += count,
-                Poll::Pending => return Poll::Pending,
-            }
+// === impl Finished ===
+
+impl Finished {
+    /// The side that ended the tunnel, and how.
+    const fn of(self, reader: Side, writer: Side) -> (Side, Ended) {
+        match self {
+            Self::Ended => (reader, Ended::Closed),
+            Self::ReadFailed => (reader, Ended::Broken),
+            Self::WriteFailed => (writer, Ended::Broken),
+            Self::Stopped(ClientEnd::Close) => (Side::Client, Ended::Closed),
+            Self::Stopped(ClientEnd::Refused(error)) => (Side::Gateway, Ended::Refused(error)),
         }
-        // Releases the memory: most tunnels never need it again.
-        self.bytes = Vec::new();
-        self.written = 0;
-        Poll::Ready(Ok(()))
+    }
+}
+
+// === impl Inspection ===
+
+impl Inspection {
+    fn new(policy: StreamPolicy) -> Self {
+        Self {
+            client: ClientFrames::default(),
+            server: ServerFrames::default(),
+            negotiation: StreamNegotiation::new(policy),
+            resumable: false,
+        }
     }
 
-    fn poll_read_once<R, W>(
-        &mut self,
-        cx: &mut Context<'_>,
-        reader: &mut R,
-        writer: &mut W,
-        seen: &mut impl FnMut(&[u8]),
-    ) -> Poll<io::Result<()>>
-    where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
-    {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            ready!(Pin::new(reader).poll_read(cx, &mut buffer))?;
-            let mut data = buffer.filled();
-            if data.is_empty() {
-                self.ended = true;
-                return Poll::Ready(Ok(()));
+    fn of_client<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
+        self.client.accept(bytes, &mut self.negotiation)
+    }
+
+    fn of_prosody<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
+        let mut end = None;
+        self.server.pass(bytes, |beginning| {
+            // XEP-0198 § 3 and § 5.
+            self.resumable |= matches!(beginning, b"<enabled" | b"<resumed");
+            if let Err(error) = self.negotiation.server_sent(beginning) {
+                end = Some(ClientEnd::Refused(error.into()));
             }
-            seen(data);
-            while !data.is_empty() {
-                match Pin::new(&mut *writer).poll_write(cx, data)? {
-                    Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    Poll::Ready(count) => {
-                        self.unflushed = true;
-                        data = data.get(count..).unwrap_or_default();
-                    }
-                    Poll::Pending => {
-                        self.bytes = data.to_vec();
-                        break;
-                    }
-                }
-            }
-            Poll::Ready(Ok(()))
-        })
+        });
+        let forward = Cow::Borrowed(bytes);
+        Accepted { forward, end }
     }
 }
 
@@ -246,26 +282,11 @@ fn close_frame(code: u16) -> [u8; 4] {
     [0x88, 2, high, low]
 }
 
-thread_local! {
-    /// The read buffer of all tunnels of this worker; used within one poll only.
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
-}
-
-/// Four TLS records (RFC 8446 § 5.1).
-const SCRATCH_BYTES: usize = 64 * 1024;
-
-/// Reads of one direction before the tunnel yields.
-const TURNS: usize = 16;
-
-/// A text frame of 52 bytes. The mask is zero: masking protects against chosen payloads (RFC 6455
-/// § 10.3), and this one is fixed.
-const CLOSE_STREAM: &[u8] = b"\x81\xb4\0\0\0\0<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>";
-
-/// Prosody reads at once or not at all.
-const LAST_WORD: Duration = Duration::from_millis(500);
-
 /// Enough for a close frame on a working connection.
-const FAREWELL: Duration = Duration::from_millis(700);
+const CLOSE_FRAME_TIMEOUT: Duration = Duration::from_millis(700);
+
+/// A client answers a close frame within a round trip, and closes the connection.
+const LINGER: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

@@ -2,26 +2,30 @@
 
 mod handshake;
 
-use std::{rc::Rc, time::Duration};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use cluster::{placement::RoomGuard, presence::Attendance};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, upgrade};
 use hyper_util::rt::TokioIo;
 use model::{
+    negotiation::StreamPolicy,
     policy::Grant,
     query::{self, SignallingQuery},
     room::{RoomKey, Tenant},
     route::Transport,
     session::Principal,
 };
-use observe::metrics::{StreamKind, UpstreamKind};
-use tracing::debug;
+use observe::metrics::{CutReason, StreamKind, UpstreamKind};
+use tracing::{debug, info};
 
 use self::handshake::{accept_of, check_switch, client_key, switching_protocols};
 use super::{
-    admission::{self, Admission, Claimant, record_entry},
-    tunnel,
+    admission::{self, Admission, Claimant, record_entry, stream_policy},
+    tunnel::{Ended, Tunnel},
 };
 use crate::{
     Body, RequestContext, RequestError, Worker,
@@ -39,6 +43,7 @@ struct AcceptedSocket {
     principal: Rc<Principal>,
     room: RoomKey,
     registration: Registration,
+    policy: StreamPolicy,
     attendance: Option<Attendance>,
     /// The longest visit that the rule allows.
     longest: Option<Duration>,
@@ -79,6 +84,7 @@ pub(crate) async fn answer(
     };
     let expected = accept_of(&key);
     let xmpp = upstreams.prosody_for(&mut query.forwarded);
+    let policy = stream_policy(worker, &admitted, &query.forwarded)?;
     let prosody = ProsodyHead {
         xmpp_domain: &jitsi.xmpp_domain,
         room: &query.room,
@@ -109,6 +115,7 @@ pub(crate) async fn answer(
         principal,
         room,
         registration,
+        policy,
         context,
     };
     let mut switched = switching_protocols(expected);
@@ -149,7 +156,8 @@ fn keep_alive(
     Ok(answer)
 }
 
-/// Carries the socket's bytes until it ends, then records how it ended.
+/// Carries the socket's frames until it ends, then records how it ended. The stream of a client that
+/// is away is watched until the client is back.
 async fn carry(
     worker: Rc<Worker>,
     client: upgrade::OnUpgrade,
@@ -160,6 +168,7 @@ async fn carry(
         principal,
         room,
         registration,
+        policy,
         attendance,
         longest,
         stay,
@@ -182,15 +191,33 @@ async fn carry(
     let ends = worker.state.authenticator.sessions.latest_end(&principal);
     let left = ends.since(worker.state.clock.now());
     let left = longest.map_or(left, |longest| longest.min(left));
-    let ended = tunnel::run(client, prosody, registration, left).await;
+    let tunnel = Tunnel {
+        client,
+        prosody,
+        registration,
+        policy,
+    };
+    let began = Instant::now();
+    let (ended, tunnel) = tunnel.run(left).await;
     drop((attendance, stay));
-    drop(open);
     match ended {
-        tunnel::Ended::Closed => audit::left(&who, transport, "closed", &context),
-        tunnel::Ended::Broken => audit::left(&who, transport, "broken", &context),
-        tunnel::Ended::Cut(reason) => {
+        Ended::Closed => audit::left(&who, transport, "closed", &context),
+        Ended::Broken => audit::left(&who, transport, "broken", &context),
+        Ended::Cut(reason) => {
             worker.metrics.count_cut(transport, reason.reason());
-            audit::cut(&who, transport, reason, &context);
+            audit::cut(&who, transport, reason.reason(), &context);
         }
+        Ended::Refused(error) => {
+            info!(%error, request = %context.id, "a WebSocket frame was refused");
+            worker.metrics.count_cut(transport, CutReason::Protocol);
+            audit::cut(&who, transport, CutReason::Protocol, &context);
+        }
+    }
+    let held = tunnel.close().await;
+    drop(open);
+    if let Some(held) = held
+        && let Some(reason) = held.watch(left.saturating_sub(began.elapsed())).await
+    {
+        debug!(reason = reason.reason().as_str(), request = %context.id, "a stream ended whose client was away");
     }
 }

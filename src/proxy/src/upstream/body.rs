@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::pool::ConnectionLease;
@@ -31,6 +32,8 @@ pub enum RequestBody {
 #[derive(Debug)]
 pub struct UpstreamBody {
     incoming: Incoming,
+    /// A frame that was read ahead.
+    beginning: Option<Bytes>,
     lease: Option<ConnectionLease>,
 }
 
@@ -113,10 +116,21 @@ impl UpstreamBody {
     pub(super) fn new(incoming: Incoming, lease: ConnectionLease) -> Self {
         let mut body = Self {
             incoming,
+            beginning: None,
             lease: Some(lease),
         };
         body.release_at_end();
         body
+    }
+
+    /// Reads ahead the first frame, which stays part of the body; none if the body is empty or broke
+    /// off.
+    pub(crate) async fn beginning(&mut self) -> Option<&Bytes> {
+        if self.beginning.is_none() {
+            let frame = self.frame().await?.ok()?;
+            self.beginning = Some(frame.into_data().ok()?);
+        }
+        self.beginning.as_ref()
     }
 
     fn release_at_end(&mut self) {
@@ -140,6 +154,9 @@ impl Body for UpstreamBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(beginning) = self.beginning.take() {
+            return Poll::Ready(Some(Ok(Frame::data(beginning))));
+        }
         let frame = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         match &frame {
             None => self.release(),
@@ -152,10 +169,20 @@ impl Body for UpstreamBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.beginning.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        let read = self
+            .beginning
+            .as_ref()
+            .map_or(0, |bytes| bytes.len() as u64);
+        let rest = self.incoming.size_hint();
+        let mut hint = SizeHint::new();
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + read);
+        }
+        hint.set_lower(rest.lower() + read);
+        hint
     }
 }

@@ -109,6 +109,10 @@ export function prepareBosh({
     get rid() {
       return rid;
     },
+    /** Whether no request waits for its answer. */
+    get idle() {
+      return pending === 0;
+    },
     send: (xml) => void background("", xml),
     /** Sends one request and answers the body that came back. */
     exchange,

@@ -64,6 +64,8 @@ label_values! {
         Moved = "moved",
         /// The reloaded policy no longer admits the visitor.
         Rules = "rules",
+        /// The client sent a frame that does not go to Prosody.
+        Protocol = "protocol",
     }
 }
 

@@ -5,7 +5,7 @@ use std::{rc::Rc, time::Duration};
 
 use http::HeaderMap;
 use model::{
-    bosh::{self, BoshSessionId, StartTag},
+    bosh::{self, BoshSessionId},
     clock::Timestamp,
     query::ForwardedParameters,
     room::RoomKey,
@@ -21,7 +21,7 @@ use crate::{
     authorize::{Admitted, Privilege},
     connections::{CloseReason, Registration},
     credentials::hash,
-    signalling::bosh_streams::{Ending, IdleWatch},
+    signalling::bosh_streams::IdleWatch,
     upstream::{ProsodyHead, UpstreamPool},
 };
 
@@ -31,10 +31,6 @@ pub(super) struct LiveStream {
     pub(super) sid: String,
     pub(super) principal: Rc<Principal>,
     pub(super) room: RoomKey,
-    /// The request id of the request.
-    pub(super) rid: Option<u64>,
-    /// The request ends the session.
-    pub(super) terminates: bool,
     /// The end of the visit, if it is limited.
     pub(super) visit_ends: Option<Timestamp>,
     /// Whether the person's presence opens the room; none for recorders, who are not counted.
@@ -49,7 +45,6 @@ impl LiveStream {
         worker: &Worker,
         admitted: &Admitted<'_>,
         room: &RoomKey,
-        tag: &StartTag,
         bound: BoshSessionId,
         xmpp: UpstreamPool,
     ) -> Self {
@@ -57,8 +52,6 @@ impl LiveStream {
             sid: bound.sid,
             principal: Rc::clone(&admitted.principal),
             room: room.clone(),
-            rid: tag.rid(),
-            terminates: tag.terminates(),
             visit_ends: visit_ends(worker, admitted, bound.began),
             opens: match admitted.privilege {
                 Privilege::Granted(_) | Privilege::Anonymous(_) => Some(admitted.opens()),
@@ -75,13 +68,11 @@ impl LiveStream {
         }
     }
 
-    /// Renews or ends the presence lease: a stream counts until its next request is overdue, or it
-    /// ends.
+    /// Renews the presence lease: a stream counts until its next request is overdue, or it ends.
     pub(super) fn refresh_presence(&self, worker: &Worker, is_due: impl FnOnce(bool) -> bool) {
         let presence = &worker.state.authorizer.presence;
         let (room, id) = (&self.room, self.principal.id());
         match self.opens {
-            Some(_) if self.terminates => presence.end_lease(room, id),
             // Another stream of the same person may have ended the lease.
             Some(opens) if is_due(opens) || !presence.is_present(room, id) => {
                 presence.renew_lease(room, id, opens, PRESENCE_LEASE);
@@ -90,12 +81,21 @@ impl LiveStream {
         }
     }
 
-    /// Ends the stream if its person may not go on, until its next request comes.
+    /// Prosody ended the stream.
+    pub(super) fn over(&self, worker: &Worker, context: &RequestContext) {
+        let presence = &worker.state.authorizer.presence;
+        presence.end_lease(&self.room, self.principal.id());
+        audit::left(&self.who(), Transport::Bosh, "closed", context);
+    }
+
+    /// Ends the stream if its person may not go on, until its next request comes. `broken`: the
+    /// client's last request broke off, and its leaving is recorded.
     pub(super) async fn watch(
         self,
         worker: Rc<Worker>,
         mut idle: IdleWatch,
         mut registration: Registration,
+        broken: bool,
         context: RequestContext,
     ) {
         let left = remaining(&worker, &self.principal, self.visit_ends);
@@ -104,7 +104,9 @@ impl LiveStream {
             reason = registration.closed() => reason,
             () = sleep(left.min(INACTIVITY)) => {
                 if left > INACTIVITY {
-                    audit::left(&self.who(), Transport::Bosh, "vanished", &context);
+                    if !broken {
+                        audit::left(&self.who(), Transport::Bosh, "vanished", &context);
+                    }
                     return;
                 }
                 CloseReason::Expired
@@ -116,18 +118,20 @@ impl LiveStream {
     /// Ends the stream: in audit and presence, and at Prosody, so that the others in the room see it
     /// at once.
     pub(super) fn cut(&self, worker: &Worker, reason: CloseReason, context: &RequestContext) {
-        let Ending::First { rid } = worker.state.bosh_streams.end(&self.sid) else {
+        let Some(next) = worker.state.bosh_streams.end(&self.sid) else {
             return;
         };
-        audit::cut(&self.who(), Transport::Bosh, reason, context);
+        audit::cut(&self.who(), Transport::Bosh, reason.reason(), context);
         worker.metrics.count_cut(Transport::Bosh, reason.reason());
         let presence = &worker.state.authorizer.presence;
         presence.end_lease(&self.room, self.principal.id());
-        if let Some(rid) = rid.max(self.rid) {
-            self.terminate(worker, rid.saturating_add(1), context);
+        for rid in next {
+            self.terminate(worker, rid, context);
         }
     }
 
+    /// Ends the stream at Prosody if it expects this request id. It answers other ids from its cache,
+    /// or with an error, and keeps one that is too high by one until its predecessor comes.
     fn terminate(&self, worker: &Worker, rid: u64, context: &RequestContext) {
         let Ok(jitsi) = worker.jitsi() else { return };
         let head = ProsodyHead {

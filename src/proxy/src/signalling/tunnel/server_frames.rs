@@ -1,31 +1,47 @@
-//! Where WebSocket frames end.
+//! WebSocket frames from Prosody to a client: where they end, and with which element they begin.
+//!
+//! They pass as they come. The gateway's own close frame must not land inside of one, and the names
+//! of a few elements tell how far the stream is.
 
-/// Follows a stream of WebSocket frames, any cut of it, to know when one is whole (RFC 6455 § 5.2).
+/// Follows a stream of WebSocket frames, any cut of it (RFC 6455 § 5.2).
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct FrameBoundary {
+pub(super) struct ServerFrames {
     /// The head's bytes so far; two bytes, up to eight of length, up to four of mask.
     head: [u8; MAX_HEAD],
     have: usize,
     payload_left: u64,
+    beginning: Beginning,
 }
 
-// === impl FrameBoundary ===
+/// The first bytes of a message, at most as many as the longest name that is looked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beginning {
+    bytes: [u8; BEGINNING],
+    have: usize,
+}
 
-impl FrameBoundary {
+// === impl ServerFrames ===
+
+impl ServerFrames {
     /// Whether the bytes so far end with a whole frame.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         self.have == 0 && self.payload_left == 0
     }
 
-    /// Takes the next bytes of the stream.
-    pub(crate) fn pass(&mut self, mut bytes: &[u8]) {
+    /// Takes the next bytes of the stream, and gives the first [`BEGINNING`] bytes of each message
+    /// that has as many.
+    pub(super) fn pass(&mut self, mut bytes: &[u8], mut message: impl FnMut(&[u8])) {
         while !bytes.is_empty() {
             if self.payload_left > 0 {
                 let skipped = usize::try_from(self.payload_left)
                     .unwrap_or(usize::MAX)
                     .min(bytes.len());
+                let (payload, rest) = bytes.split_at(skipped);
+                if self.beginning.extend(payload) {
+                    message(&self.beginning.bytes);
+                }
                 self.payload_left -= skipped as u64;
-                bytes = bytes.get(skipped..).unwrap_or_default();
+                bytes = rest;
                 continue;
             }
             let Some((&byte, rest)) = bytes.split_first() else {
@@ -38,6 +54,7 @@ impl FrameBoundary {
             self.have += 1;
             if let Some(payload) = self.payload() {
                 self.payload_left = payload;
+                self.beginning.have = 0;
                 self.have = 0;
             }
         }
@@ -59,6 +76,21 @@ impl FrameBoundary {
     }
 }
 
+// === impl Beginning ===
+
+impl Beginning {
+    /// Takes bytes until there are enough; true when they become enough.
+    fn extend(&mut self, bytes: &[u8]) -> bool {
+        let free = self.bytes.get_mut(self.have..).unwrap_or_default();
+        let taken = free.len().min(bytes.len());
+        for (slot, byte) in free.iter_mut().zip(bytes) {
+            *slot = *byte;
+        }
+        self.have += taken;
+        taken > 0 && self.have == BEGINNING
+    }
+}
+
 fn be(bytes: &[u8]) -> u64 {
     bytes
         .iter()
@@ -66,6 +98,9 @@ fn be(bytes: &[u8]) -> u64 {
 }
 
 const MAX_HEAD: usize = 14;
+
+/// As long as `<success`, `<failure`, `<enabled` and `<resumed`.
+pub(super) const BEGINNING: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -100,15 +135,20 @@ mod tests {
             lengths in prop::collection::vec((prop_oneof![0usize..130, 65_530usize..65_540], any::<bool>()), 1..4),
             cut in 1usize..5000,
         ) {
-            let mut boundary = FrameBoundary::default();
+            let (mut boundary, mut messages) = (ServerFrames::default(), 0);
+            let long = lengths.iter().filter(|(length, _)| *length >= BEGINNING).count();
             for (length, masked) in lengths {
                 let frame = frame(length, masked);
                 for (index, chunk) in frame.chunks(cut).enumerate() {
-                    boundary.pass(chunk);
+                    boundary.pass(chunk, |beginning| {
+                        assert_eq!(beginning, [0x88; BEGINNING]);
+                        messages += 1;
+                    });
                     let whole = (index + 1) * cut >= frame.len();
                     prop_assert_eq!(boundary.is_whole(), whole);
                 }
             }
+            prop_assert_eq!(messages, long);
         }
     }
 }

@@ -1,0 +1,351 @@
+//! Stream negotiation (RFC 6120 § 4.3): which XMPP domain a client opens its stream to, and how it
+//! authenticates there.
+//!
+//! An admission is for one person, and so for one domain of Prosody: the main one for clients with a
+//! backend token, the guests' domain for those without. A Prosody has further domains, where rules of
+//! rooms do not hold (a guests' domain) or passwords can be guessed (`auth.…`, a hidden domain). The
+//! gateway therefore reads what clients say until they are authenticated, and lets nothing else pass.
+
+use crate::xml::Element;
+
+/// The domain and the SASL mechanisms of an admission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamPolicy {
+    /// One domain, where clients are authenticated by the backend token or not at all: SASL
+    /// ANONYMOUS, as lib-jitsi-meet uses for both.
+    Anonymous {
+        /// The domain, in lower case.
+        domain: String,
+    },
+    /// A visitors' node of Prosody, whose domain begins with its name
+    /// (jitsi-meet `react/features/base/conference/functions.ts`, `getVisitorOptions`).
+    VisitorNode {
+        /// The name, such as `v1`.
+        node: String,
+    },
+    /// Any domain, by password: recorders, which the operator names by address.
+    Recorder,
+}
+
+/// The negotiation of one stream over WebSocket.
+#[derive(Debug)]
+pub struct StreamNegotiation {
+    policy: StreamPolicy,
+    stage: Stage,
+    failures: u8,
+}
+
+/// Why the gateway ends a stream during its negotiation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NegotiationError {
+    /// The text is not one element.
+    #[error("not an XML element")]
+    Malformed,
+    /// The stream is for a domain that the admission does not cover.
+    #[error("the stream is for another XMPP domain")]
+    Domain,
+    /// The SASL mechanism is not one of the admission.
+    #[error("this SASL mechanism is not allowed")]
+    Mechanism,
+    /// Only authentication may come next.
+    #[error("the client is not authenticated")]
+    Unauthenticated,
+    /// More failures than a client that was told no has.
+    #[error("too many failed authentications")]
+    TooManyFailures,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The first `<open>` comes next.
+    Opening,
+    /// The stream is open.
+    Authenticating,
+    /// Prosody answered `<success>`; the client opens the stream again.
+    Restarting,
+    /// The client opened the stream again.
+    Over,
+}
+
+// === impl StreamPolicy ===
+
+impl StreamPolicy {
+    /// The policy of a domain with the configuration's spelling.
+    pub fn anonymous(domain: &str) -> Self {
+        Self::Anonymous {
+            domain: domain.to_ascii_lowercase(),
+        }
+    }
+
+    /// Checks the `to` of a stream header. Prosody maps capital letters to small ones (nameprep);
+    /// whatever else nameprep maps is not the domain's spelling in any client.
+    pub fn check_domain(&self, to: Option<&str>) -> Result<(), NegotiationError> {
+        let to = to.unwrap_or_default();
+        let allowed = match self {
+            Self::Anonymous { domain } => to.eq_ignore_ascii_case(domain),
+            Self::VisitorNode { node } => {
+                to.get(..node.len())
+                    .is_some_and(|name| name.eq_ignore_ascii_case(node))
+                    && to.as_bytes().get(node.len()) == Some(&b'.')
+            }
+            Self::Recorder => true,
+        };
+        allowed.then_some(()).ok_or(NegotiationError::Domain)
+    }
+
+    /// Checks the stanzas of a BOSH body: any of them may be of SASL. Other bodies are not parsed.
+    pub fn check_body(&self, body: &[u8]) -> Result<(), NegotiationError> {
+        let sasl = contains(body, b"-sasl");
+        // The namespace may be written with character references.
+        if *self == Self::Recorder || !(sasl || body.contains(&b'&')) {
+            return Ok(());
+        }
+        let text = std::str::from_utf8(body).map_err(|_| NegotiationError::Malformed)?;
+        let body = Element::parse(text.trim()).map_err(|_| NegotiationError::Malformed)?;
+        body.children()
+            .filter(|child| child.namespace() == SASL)
+            .try_for_each(|child| self.check_sasl(child))
+    }
+
+    fn check_sasl(&self, element: &Element) -> Result<(), NegotiationError> {
+        let allowed = *self == Self::Recorder
+            || element.name() == "auth" && element.attribute("mechanism") == Some("ANONYMOUS");
+        allowed.then_some(()).ok_or(NegotiationError::Mechanism)
+    }
+}
+
+// === impl StreamNegotiation ===
+
+impl StreamNegotiation {
+    /// The negotiation of a stream that is not yet open.
+    pub fn new(policy: StreamPolicy) -> Self {
+        Self {
+            policy,
+            stage: Stage::Opening,
+            failures: 0,
+        }
+    }
+
+    /// Whether the client has authenticated and opened its stream again: what follows is not
+    /// checked. Prosody refuses another domain in a later header of the same stream, and SASL after
+    /// success (Prosody 0.12 `plugins/mod_c2s.lua`, `plugins/mod_saslauth.lua`).
+    pub fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
+    /// Checks the next message of the client (RFC 7395 § 3.3: one element).
+    pub fn client_sent(&mut self, message: &[u8]) -> Result<(), NegotiationError> {
+        if self.is_over() {
+            return Ok(());
+        }
+        let text = std::str::from_utf8(message).map_err(|_| NegotiationError::Malformed)?;
+        let element = Element::parse(text).map_err(|_| NegotiationError::Malformed)?;
+        match (self.stage, element.namespace()) {
+            (_, FRAMING) if element.name() == "close" => Ok(()),
+            (Stage::Opening | Stage::Restarting, FRAMING) if element.name() == "open" => {
+                self.policy.check_domain(element.attribute("to"))?;
+                self.stage = match self.stage {
+                    Stage::Opening => Stage::Authenticating,
+                    _ => Stage::Over,
+                };
+                Ok(())
+            }
+            (Stage::Authenticating, SASL) => self.policy.check_sasl(&element),
+            _ => Err(NegotiationError::Unauthenticated),
+        }
+    }
+
+    /// Notes the beginning of a message of Prosody, which has the element's name.
+    pub fn server_sent(&mut self, beginning: &[u8]) -> Result<(), NegotiationError> {
+        if self.stage != Stage::Authenticating {
+            return Ok(());
+        }
+        if beginning.starts_with(b"<success") {
+            self.stage = Stage::Restarting;
+        } else if beginning.starts_with(b"<failure") {
+            self.failures += 1;
+            if self.failures >= MAX_FAILURES {
+                return Err(NegotiationError::TooManyFailures);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// RFC 7395 § 3.3.
+const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
+
+/// RFC 6120 § 6.
+const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+
+/// A client tries the credentials that it has once; RFC 6120 § 6.4.5 suggests two to five.
+const MAX_FAILURES: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn negotiation() -> StreamNegotiation {
+        StreamNegotiation::new(StreamPolicy::anonymous("Meet.jitsi"))
+    }
+
+    fn open(to: &str) -> String {
+        format!("<open xmlns='{FRAMING}' to='{to}' version='1.0'/>")
+    }
+
+    fn auth(mechanism: &str) -> String {
+        format!("<auth xmlns='{SASL}' mechanism='{mechanism}'/>")
+    }
+
+    #[test]
+    fn lib_jitsi_meets_negotiation_passes() {
+        let mut stream = negotiation();
+        for message in [&open("meet.jitsi"), &auth("ANONYMOUS")] {
+            assert_eq!(stream.client_sent(message.as_bytes()), Ok(()), "{message}");
+        }
+        assert_eq!(stream.server_sent(b"<success xmlns="), Ok(()));
+        assert_eq!(stream.client_sent(open("MEET.jitsi").as_bytes()), Ok(()));
+        assert!(stream.is_over());
+        assert_eq!(stream.client_sent(b"\xff"), Ok(()), "no longer checked");
+    }
+
+    #[test]
+    fn what_another_domain_or_mechanism_is_meant_by_is_refused() {
+        use NegotiationError as E;
+        let opened = open("meet.jitsi");
+        let cases = [
+            (vec![], open("guest.meet.jitsi"), E::Domain),
+            (vec![], open("auth.meet.jitsi"), E::Domain),
+            (vec![], open("meet.jitsi."), E::Domain),
+            (vec![], open("\u{ff4d}eet.jitsi"), E::Domain),
+            (vec![], open("&#103;uest.meet.jitsi"), E::Domain),
+            (vec![], format!("<open xmlns='{FRAMING}'/>"), E::Domain),
+            // Prosody's parser takes a bare stream header, too.
+            (
+                vec![],
+                "<stream:stream to='guest.meet.jitsi'>".to_owned(),
+                E::Malformed,
+            ),
+            (
+                vec![],
+                format!("<a:open xmlns:a='{FRAMING}' to='guest.meet.jitsi'/>"),
+                E::Domain,
+            ),
+            (
+                vec![],
+                format!("<open xmlns='{FRAMING}' to='meet.jitsi' to='guest.meet.jitsi'/>"),
+                E::Malformed,
+            ),
+            (vec![], format!("<!-- -->{opened}"), E::Malformed),
+            (
+                vec![],
+                format!("{opened}{}", open("guest.meet.jitsi")),
+                E::Malformed,
+            ),
+            (vec![], auth("ANONYMOUS"), E::Unauthenticated),
+            (vec![&opened], auth("PLAIN"), E::Mechanism),
+            (vec![&opened], auth("anonymous"), E::Mechanism),
+            (
+                vec![&opened],
+                format!("<auth xmlns='{SASL}'/>"),
+                E::Mechanism,
+            ),
+            (
+                vec![&opened],
+                format!("<response xmlns='{SASL}'>eA==</response>"),
+                E::Mechanism,
+            ),
+            (vec![&opened], opened.clone(), E::Unauthenticated),
+            (
+                vec![&opened],
+                "<iq xmlns='jabber:client' type='set'><query xmlns='jabber:iq:auth'/></iq>"
+                    .to_owned(),
+                E::Unauthenticated,
+            ),
+        ];
+        for (before, message, expected) in cases {
+            let mut stream = negotiation();
+            for message in before {
+                stream.client_sent(message.as_bytes()).unwrap();
+            }
+            let answer = stream.client_sent(message.as_bytes());
+            assert_eq!(answer, Err(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_domain_stays_the_same_after_authentication() {
+        let mut stream = negotiation();
+        stream.client_sent(open("meet.jitsi").as_bytes()).unwrap();
+        stream.client_sent(auth("ANONYMOUS").as_bytes()).unwrap();
+        let early = stream.client_sent(open("meet.jitsi").as_bytes());
+        assert_eq!(early, Err(NegotiationError::Unauthenticated));
+        stream.server_sent(b"<success").unwrap();
+        let other = stream.client_sent(open("guest.meet.jitsi").as_bytes());
+        assert_eq!(other, Err(NegotiationError::Domain));
+    }
+
+    #[test]
+    fn failed_authentications_are_bounded() {
+        let mut stream = StreamNegotiation::new(StreamPolicy::Recorder);
+        stream.client_sent(open("hidden.jitsi").as_bytes()).unwrap();
+        stream.client_sent(auth("PLAIN").as_bytes()).unwrap();
+        for _ in 1..MAX_FAILURES {
+            assert_eq!(stream.server_sent(b"<failure"), Ok(()));
+        }
+        let last = stream.server_sent(b"<failure");
+        assert_eq!(last, Err(NegotiationError::TooManyFailures));
+    }
+
+    #[test]
+    fn visitor_nodes_have_domains_of_their_name() {
+        let policy = StreamPolicy::VisitorNode {
+            node: "v1".to_owned(),
+        };
+        for (to, allowed) in [
+            ("v1.meet.jitsi", true),
+            ("V1.meet.jitsi", true),
+            ("v10.meet.jitsi", false),
+            ("meet.jitsi", false),
+            ("v1", false),
+        ] {
+            assert_eq!(policy.check_domain(Some(to)).is_ok(), allowed, "{to}");
+        }
+        assert!(policy.check_domain(None).is_err());
+    }
+
+    #[test]
+    fn bosh_bodies_are_checked_for_sasl_however_it_is_written() {
+        let policy = StreamPolicy::anonymous("meet.jitsi");
+        let body = |inside: &str| format!("<body xmlns='x' rid='1' sid='a'>{inside}</body>");
+        let references = SASL.replace('l', "&#108;").replace("-s", "&#45;s");
+        let cases = [
+            (String::new(), Ok(())),
+            ("<message>&amp; so</message>".to_owned(), Ok(())),
+            (auth("ANONYMOUS"), Ok(())),
+            (auth("PLAIN"), Err(NegotiationError::Mechanism)),
+            (
+                format!("<a:auth xmlns:a='{SASL}' mechanism='PLAIN'/>"),
+                Err(NegotiationError::Mechanism),
+            ),
+            (
+                format!("<auth xmlns='{references}' mechanism='PLAIN'/>"),
+                Err(NegotiationError::Mechanism),
+            ),
+            (
+                format!("{}<message/>{}", auth("ANONYMOUS"), auth("PLAIN")),
+                Err(NegotiationError::Mechanism),
+            ),
+            ("<auth -sasl".to_owned(), Err(NegotiationError::Malformed)),
+        ];
+        for (inside, expected) in cases {
+            let body = body(&inside);
+            assert_eq!(policy.check_body(body.as_bytes()), expected, "{body}");
+            assert_eq!(StreamPolicy::Recorder.check_body(body.as_bytes()), Ok(()));
+        }
+    }
+}
