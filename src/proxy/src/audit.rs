@@ -309,7 +309,7 @@ pub(crate) fn failed(
                 request = %context.id,
             );
         }
-    } else if failure.is_ours() && !matches!(failure, RequestError::ProviderUnavailable) {
+    } else if failure.is_warning() {
         let cause = std::error::Error::source(failure).map(ToString::to_string);
         warn!(error = %failure, cause, route, request = %context.id, "request failed");
     } else {

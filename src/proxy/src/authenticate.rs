@@ -5,18 +5,20 @@
 
 use std::sync::Arc;
 
-use cluster::revocation::Revocations;
-use http::HeaderMap;
+use cluster::revocation::{Revocations, Selector};
+use http::{HeaderMap, HeaderValue};
 use model::{
     headers::{self, RequestOrigin},
     identity::Standing,
     integration::Integrations,
     room::RoomKey,
     session::{
-        Pass, PassCookies, Principal, RequestCookies, SESSION_COOKIE, Session, SessionCodec,
-        Visitor,
+        self, BrowsingContext, Pass, PassCookies, Principal, RequestCookies, SESSION_COOKIE,
+        Session, SessionCodec, SessionId, Visitor,
     },
 };
+
+use crate::RequestError;
 
 /// What cookies are checked with.
 #[derive(Debug)]
@@ -98,6 +100,37 @@ impl Authenticator {
                 !self.revocations.contains(principal)
             }
         }
+    }
+
+    /// The `Set-Cookie` header for a sealed session.
+    pub(crate) fn session_cookie(&self, sealed: &str) -> HeaderValue {
+        session::set(SESSION_COOKIE, sealed, self.sessions.cookie_lifetime())
+    }
+
+    /// The `Set-Cookie` headers that store a pass.
+    pub(crate) fn pass_cookies(
+        &self,
+        pass: &Pass,
+        place: BrowsingContext,
+        headers: &HeaderMap,
+    ) -> Result<Vec<HeaderValue>, RequestError> {
+        self.passes
+            .issue(pass, place, RequestCookies::new(headers))
+            .map_err(|_| RequestError::Internal("a pass is too large for a cookie"))
+    }
+
+    /// Revokes a session or pass.
+    pub(crate) fn revoke(&self, id: &SessionId) {
+        self.revocations.revoke(Selector::Session(id.clone()));
+    }
+
+    /// Revokes all passes of a browser; gives the headers that delete their cookies.
+    pub(crate) fn revoke_passes(&self, cookies: RequestCookies<'_>) -> Vec<HeaderValue> {
+        let (passes, deletions) = self.passes.revoke_all(cookies);
+        for pass in &passes {
+            self.revoke(pass.id());
+        }
+        deletions
     }
 
     /// Whether a pass is neither revoked nor from an integration that may not vouch any more.

@@ -1,6 +1,6 @@
 //! The authorization phase: from a visitor and a room to a grant or a denial, by the policy.
 //!
-//! [`Authorizer::evaluate`] decides and leaves no trace; `Worker::authorize` also counts and audits.
+//! [`Authorizer::evaluate`] decides and leaves no trace; [`authorize`] also counts and audits.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -14,7 +14,7 @@ use model::{
     session::{Principal, Visitor},
 };
 
-use crate::{RequestContext, RequestError, Worker, audit, credentials::Intent};
+use crate::{RequestContext, Worker, audit, credentials::Intent};
 
 /// What the policy needs besides the visitor and the room.
 #[derive(Debug)]
@@ -40,6 +40,41 @@ pub(crate) enum Denial {
     Waiting,
     /// The rule refuses.
     Refused(Refusal),
+}
+
+/// Why a request is not from somebody who may have the answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AccessError {
+    /// A page of another site sent it.
+    #[error("the request comes from a page of another site")]
+    ForeignSender,
+    /// Only people who signed in get an answer.
+    #[error("this needs somebody who signed in")]
+    SignInFirst,
+    /// Anonymous visitors may enter as guests only.
+    #[error("this needs somebody who signed in, or a guest")]
+    GuestFirst {
+        /// After saying a name.
+        ask: bool,
+    },
+    /// The room is not open, and who asks may not open it.
+    #[error("the room is not open yet")]
+    Waiting {
+        /// The room.
+        room: RoomKey,
+        /// Who waits.
+        person: Option<String>,
+    },
+    /// The rules refuse.
+    #[error("{refusal}")]
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// Which room.
+        room: RoomKey,
+        /// The display name of the person; none for an anonymous visitor.
+        person: Option<String>,
+    },
 }
 
 /// A principal with a right to a connection to Prosody.
@@ -76,6 +111,17 @@ impl Authorizer {
     ) -> Admission<'p> {
         let situation = self.situation(room, principal, intent);
         self.evaluate_in(policy, room, principal, &situation)
+    }
+
+    /// Whether the policy lets a principal in, now or when a host comes.
+    pub(crate) fn could_enter(
+        &self,
+        policy: &Policy,
+        room: &RoomKey,
+        principal: &Principal,
+    ) -> bool {
+        let admission = self.evaluate(policy, room, Some(principal), Intent::Connect);
+        matches!(admission, Admission::Admit(_) | Admission::Wait(_))
     }
 
     /// The situation in a room. `Intent::Poll` is of a connection that exists: its person stays when
@@ -136,16 +182,16 @@ impl Denial {
     }
 
     /// The error for the request.
-    pub(crate) fn into_error(self, room: &RoomKey, principal: Option<&Principal>) -> RequestError {
+    pub(crate) fn into_error(self, room: &RoomKey, principal: Option<&Principal>) -> AccessError {
         let person = || principal?.identity().display_name().map(ToOwned::to_owned);
         match self {
-            Self::SignIn => RequestError::SignInFirst,
-            Self::Guest { ask } => RequestError::GuestFirst { ask },
-            Self::Waiting => RequestError::Waiting {
+            Self::SignIn => AccessError::SignInFirst,
+            Self::Guest { ask } => AccessError::GuestFirst { ask },
+            Self::Waiting => AccessError::Waiting {
                 room: room.clone(),
                 person: person(),
             },
-            Self::Refused(refusal) => RequestError::Refused {
+            Self::Refused(refusal) => AccessError::Refused {
                 refusal,
                 room: room.clone(),
                 person: person(),
@@ -154,77 +200,60 @@ impl Denial {
     }
 }
 
-// === impl Worker ===
-
-impl Worker {
-    /// Asks the policy, counts the answer, and audits a refusal.
-    pub(crate) fn authorize<'p>(
-        &self,
-        policy: &'p Policy,
-        room: &RoomKey,
-        visitor: &Visitor,
-        intent: Intent,
-        context: &RequestContext,
-    ) -> Result<Grant<'p>, RequestError> {
-        let principal = visitor.principal().map(|principal| &**principal);
-        let admission = self
-            .state
-            .authorizer
-            .evaluate(policy, room, principal, intent);
-        // Each poll is evaluated; only the one that does not continue counts.
-        let continues = intent == Intent::Poll
-            && matches!(admission, Admission::Admit(_) | Admission::Guest { .. });
-        if !continues {
-            self.metrics.count_admission(&admission);
-        }
-        Denial::of(admission, principal).map_err(|denial| {
-            if let (Denial::Refused(refusal), Some(principal)) = (&denial, principal) {
-                audit::refused(principal, room, *refusal, context);
-            }
-            denial.into_error(room, principal)
-        })
+/// Asks the policy, counts the answer, and audits a refusal.
+pub(crate) fn authorize<'p>(
+    worker: &Worker,
+    policy: &'p Policy,
+    room: &RoomKey,
+    visitor: &Visitor,
+    intent: Intent,
+    context: &RequestContext,
+) -> Result<Grant<'p>, AccessError> {
+    let principal = visitor.principal().map(|principal| &**principal);
+    let authorizer = &worker.state.authorizer;
+    let admission = authorizer.evaluate(policy, room, principal, intent);
+    // Each poll is evaluated; only the one that does not continue counts.
+    let continues = intent == Intent::Poll
+        && matches!(admission, Admission::Admit(_) | Admission::Guest { .. });
+    if !continues {
+        worker.metrics.count_admission(&admission);
     }
-
-    /// Authorizes a connection to Prosody. An anonymous client is a guest where guests may enter: an
-    /// app has no page of the gateway to state a name on, and asks for one itself.
-    pub(crate) fn authorize_connection<'p>(
-        &self,
-        policy: &'p Policy,
-        room: &RoomKey,
-        visitor: &Visitor,
-        intent: Intent,
-        context: &RequestContext,
-    ) -> Result<Admitted<'p>, RequestError> {
-        let granted = self.authorize(policy, room, visitor, intent, context);
-        match (granted, visitor) {
-            (Ok(grant), Visitor::Known(principal)) => Ok(Admitted {
-                principal: Rc::clone(principal),
-                privilege: Privilege::Granted(grant),
-            }),
-            (Err(RequestError::GuestFirst { .. }), _) => {
-                let guest = Rc::new(Principal::Pass(self.new_guest(room, None)));
-                let visitor = Visitor::Known(Rc::clone(&guest));
-                let grant = self.authorize(policy, room, &visitor, intent, context)?;
-                Ok(Admitted {
-                    principal: guest,
-                    privilege: Privilege::Anonymous(grant),
-                })
-            }
-            (Err(error), _) => Err(error),
-            (Ok(_), Visitor::Anonymous) => Err(RequestError::SignInFirst),
+    Denial::of(admission, principal).map_err(|denial| {
+        if let (Denial::Refused(refusal), Some(principal)) = (&denial, principal) {
+            audit::refused(principal, room, *refusal, context);
         }
-    }
+        denial.into_error(room, principal)
+    })
+}
 
-    /// Whether the policy in force keeps a connected principal in a room.
-    pub(crate) fn may_stay(&self, principal: &Principal, room: &RoomKey) -> bool {
-        let rules = self.rules();
-        let authenticator = &self.state.authenticator;
-        let admission =
-            self.state
-                .authorizer
-                .evaluate(&rules.policy, room, Some(principal), Intent::Poll);
-        authenticator.is_valid(principal, &rules.integrations)
-            && matches!(admission, Admission::Admit(_))
+/// Authorizes a connection to Prosody. An anonymous client is a guest where guests may enter: an
+/// app has no page of the gateway to state a name on, and asks for one itself.
+pub(crate) fn authorize_connection<'p>(
+    worker: &Worker,
+    policy: &'p Policy,
+    room: &RoomKey,
+    visitor: &Visitor,
+    intent: Intent,
+    context: &RequestContext,
+) -> Result<Admitted<'p>, AccessError> {
+    let granted = authorize(worker, policy, room, visitor, intent, context);
+    match (granted, visitor) {
+        (Ok(grant), Visitor::Known(principal)) => Ok(Admitted {
+            principal: Rc::clone(principal),
+            privilege: Privilege::Granted(grant),
+        }),
+        (Err(AccessError::GuestFirst { .. }), _) => {
+            let guest = worker.state.passes.guest(room, None);
+            let guest = Rc::new(Principal::Pass(guest));
+            let visitor = Visitor::Known(Rc::clone(&guest));
+            let grant = authorize(worker, policy, room, &visitor, intent, context)?;
+            Ok(Admitted {
+                principal: guest,
+                privilege: Privilege::Anonymous(grant),
+            })
+        }
+        (Err(error), _) => Err(error),
+        (Ok(_), Visitor::Anonymous) => Err(AccessError::SignInFirst),
     }
 }
 

@@ -32,11 +32,13 @@ pub enum Body {
 }
 
 /// Why a body could not be read whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unread {
     /// It is longer than it may be.
+    #[error("the request body is too large")]
     TooLarge,
     /// It did not come in time, or broke off.
+    #[error("the request body did not arrive")]
     Lost,
 }
 

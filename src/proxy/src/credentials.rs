@@ -12,13 +12,17 @@ use http::{HeaderMap, header};
 
 use cluster::store::PutOutcome;
 use model::{
-    integration::EmbedError,
+    clock::Clock,
+    integration::{EmbedError, Integrations},
     room::RoomKey,
     session::{Pass, SessionId},
-    token::{ClientTokenError, ClientTokenKind, DisplayToken, OpenedClientToken},
+    token::{ClientTokenError, ClientTokenKind, ClientTokens, DisplayToken, OpenedClientToken},
 };
 
-use crate::{RequestContext, RequestError, Worker, audit};
+use crate::{
+    RequestContext, RequestError, audit, authenticate::Authenticator, passes::PassIssuer,
+    store_client::StoreClient,
+};
 
 /// What a request wants of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,30 +35,79 @@ pub(crate) enum Intent {
     Poll,
 }
 
-// === impl Worker ===
+/// A token in the address of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct PresentedToken<'r> {
+    pub(crate) token: &'r str,
+    /// The room of the address.
+    pub(crate) room: &'r RoomKey,
+    pub(crate) intent: Intent,
+    pub(crate) headers: &'r HeaderMap,
+    pub(crate) context: &'r RequestContext,
+}
 
-impl Worker {
+/// Exchanges tokens in addresses for passes.
+pub(crate) struct TokenExchange {
+    pub(crate) client_tokens: Arc<ClientTokens>,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) passes: PassIssuer,
+    /// Remembers which handoff tokens were used.
+    pub(crate) store: StoreClient,
+    pub(crate) clock: Clock,
+}
+
+/// Why a token does not stand for a pass.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CredentialError {
+    /// Another system's token was refused.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// A client token of the gateway was refused.
+    #[error(transparent)]
+    ClientToken(#[from] ClientTokenError),
+    /// A handoff token was used before.
+    #[error("the token was used before")]
+    Used,
+    /// The session that the token stands for has ended or is revoked.
+    #[error("this needs somebody who signed in")]
+    Over,
+}
+
+// === impl CredentialError ===
+
+impl CredentialError {
+    /// The word for logs, if it is the token itself that is refused.
+    pub(crate) fn token_reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Embed(error) => Some(error.as_str()),
+            Self::ClientToken(error) => Some(error.as_str()),
+            Self::Used => Some("token_used"),
+            Self::Over => None,
+        }
+    }
+}
+
+// === impl TokenExchange ===
+
+impl TokenExchange {
     /// The pass that a token stands for; none for a display token, which proves nothing.
-    pub(crate) async fn pass_of_token(
+    pub(crate) async fn pass(
         &self,
-        token: &str,
-        room: &RoomKey,
-        intent: Intent,
-        headers: &HeaderMap,
-        context: &RequestContext,
+        presented: &PresentedToken<'_>,
+        integrations: &Integrations,
     ) -> Result<Option<Pass>, RequestError> {
-        if DisplayToken::is_one(token) {
+        if DisplayToken::is_one(presented.token) {
             return Ok(None);
         }
-        match self.state.client_tokens.open(token) {
-            Ok(presented) => self
-                .pass_of_client_token(presented, room, intent, headers, context)
-                .await
-                .map(Some),
-            Err(ClientTokenError::Foreign) => {
-                self.pass_of_integration(token, room, intent, context)
+        match self.client_tokens.open(presented.token) {
+            Ok(opened) => {
+                let pass = self.pass_of_client_token(presented, opened, integrations);
+                pass.await.map(Some)
             }
-            Err(error) => Err(RequestError::ClientToken(error)),
+            Err(ClientTokenError::Foreign) => {
+                Ok(self.pass_of_integration(presented, integrations)?)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -62,17 +115,15 @@ impl Worker {
     /// after the token has been used or has expired.
     pub(crate) fn pass_from_earlier_use(
         &self,
-        token: &str,
-        room: &RoomKey,
-        headers: &HeaderMap,
+        presented: &PresentedToken<'_>,
+        integrations: &Integrations,
     ) -> Option<Pass> {
-        let state = &self.state;
-        let rules = self.rules();
-        let pass = state
+        let PresentedToken { token, headers, .. } = *presented;
+        let pass = self
             .authenticator
-            .pass(headers, room, &rules.integrations)?;
-        let same = match state.client_tokens.open(token) {
-            Ok(presented) => pass.id() == presented.pass.id(),
+            .pass(headers, presented.room, integrations)?;
+        let same = match self.client_tokens.open(token) {
+            Ok(opened) => pass.id() == opened.pass.id(),
             Err(_) => *pass.id() == id_of(token),
         };
         same.then_some(pass)
@@ -80,72 +131,60 @@ impl Worker {
 
     async fn pass_of_client_token(
         &self,
-        presented: OpenedClientToken,
-        room: &RoomKey,
-        intent: Intent,
-        headers: &HeaderMap,
-        context: &RequestContext,
+        presented: &PresentedToken<'_>,
+        opened: OpenedClientToken,
+        integrations: &Integrations,
     ) -> Result<Pass, RequestError> {
-        let pass = &presented.pass;
-        if pass.room() != room {
-            return Err(RequestError::Embed(EmbedError::OtherRoom));
+        let pass = &opened.pass;
+        if pass.room() != presented.room {
+            return Err(EmbedError::OtherRoom.into());
         }
-        let (state, now) = (&self.state, self.state.clock.now());
-        let authenticator = &state.authenticator;
-        let left = authenticator.sessions.latest_end_of_pass(pass).since(now);
-        let rules = self.rules();
-        if left.is_zero() || !authenticator.is_valid_pass(pass, &rules.integrations) {
-            return Err(RequestError::SignInFirst);
+        let now = self.clock.now();
+        let ends = self.authenticator.sessions.latest_end_of_pass(pass);
+        let left = ends.since(now);
+        if left.is_zero() || !self.authenticator.is_valid_pass(pass, integrations) {
+            return Err(CredentialError::Over.into());
         }
-        let in_time = presented.check_time(now);
-        match (presented.kind, intent) {
+        let in_time = opened.check_time(now);
+        match (opened.kind, presented.intent) {
             // The BOSH session began with the token in time.
             (_, Intent::Poll) => {}
             (ClientTokenKind::Embed, _) => in_time?,
             (ClientTokenKind::Handoff, Intent::Connect) => {
                 in_time?;
-                self.use_once(&presented, left, false, headers, context)
-                    .await?;
+                self.use_once(presented, &opened, left).await?;
             }
             (ClientTokenKind::Handoff, Intent::Resume) => {
-                self.use_once(&presented, left, true, headers, context)
-                    .await?;
+                self.use_once(presented, &opened, left).await?;
             }
         }
-        Ok(presented.pass)
+        Ok(opened.pass)
     }
 
     /// Uses up a handoff token. A client that resumes shows it again, from the same address and with
     /// the same `User-Agent`.
     async fn use_once(
         &self,
-        presented: &OpenedClientToken,
+        presented: &PresentedToken<'_>,
+        opened: &OpenedClientToken,
         left: Duration,
-        resumes: bool,
-        headers: &HeaderMap,
-        context: &RequestContext,
     ) -> Result<(), RequestError> {
-        let agent = headers
+        let agent = presented
+            .headers
             .get(header::USER_AGENT)
             .map_or(&b""[..], |agent| agent.as_bytes());
-        let user = hash(&[context.client.to_string().as_bytes(), agent]);
-        let key = format!("handoff:{}", presented.id);
+        let client = presented.context.client.to_string();
+        let user = hash(&[client.as_bytes(), agent]);
+        let key = format!("handoff:{}", opened.id);
         let value = serde_json::json!({ "v": 1, "user": user }).to_string();
-        let store = Arc::clone(&self.state.store);
-        let claimed = value.clone();
-        let claiming = self
-            .state
-            .control
-            .spawn(async move { store.put_if_absent(&key, &claimed, left).await });
-        let outcome = claiming
-            .await
-            .map_err(|_| RequestError::Internal("the store task ended before it answered"))??;
-        match outcome {
+        let claiming = self.store.put_if_absent(key, value.clone(), left);
+        let resumes = presented.intent == Intent::Resume;
+        match claiming.await? {
             // The first use is not in the store: it was lost, or made at a replica without a shared
             // store. The token's own time decides.
-            PutOutcome::Stored => Ok(presented.check_time(self.state.clock.now())?),
+            PutOutcome::Stored => Ok(opened.check_time(self.clock.now())?),
             PutOutcome::Existing(before) if resumes && before == value => Ok(()),
-            PutOutcome::Existing(_) => Err(RequestError::UsedToken),
+            PutOutcome::Existing(_) => Err(CredentialError::Used.into()),
         }
     }
 
@@ -153,41 +192,28 @@ impl Worker {
     /// integrations such tokens are ignored.
     fn pass_of_integration(
         &self,
-        token: &str,
-        room: &RoomKey,
-        intent: Intent,
-        context: &RequestContext,
-    ) -> Result<Option<Pass>, RequestError> {
-        let rules = self.rules();
-        if rules.integrations.is_empty() {
+        presented: &PresentedToken<'_>,
+        integrations: &Integrations,
+    ) -> Result<Option<Pass>, CredentialError> {
+        if integrations.is_empty() {
             return Ok(None);
         }
-        let state = &self.state;
-        let now = state.clock.now();
-        let vouched = match intent {
+        let PresentedToken { token, room, .. } = *presented;
+        let vouched = match presented.intent {
             // The BOSH session began with the token in time.
-            Intent::Poll => rules.integrations.verify_untimed(token, room)?,
-            Intent::Connect | Intent::Resume => rules.integrations.verify(token, room, now)?,
+            Intent::Poll => integrations.verify_untimed(token, room)?,
+            Intent::Connect | Intent::Resume => {
+                integrations.verify(token, room, self.clock.now())?
+            }
         };
-        let validity = now..now.after(state.guests.lifetime);
-        let pass = Pass::issue(
-            room,
-            vouched.standing,
-            vouched.identity,
-            validity,
-            &state.random,
-        );
-        // One token is one person in the room, however often it is shown.
-        let pass = pass.named(id_of(token));
-        if !state
-            .authenticator
-            .is_valid_pass(&pass, &rules.integrations)
-        {
-            return Err(RequestError::SignInFirst);
+        let (standing, identity) = (vouched.standing, vouched.identity);
+        let pass = self.passes.vouched(room, standing, identity, id_of(token));
+        if !self.authenticator.is_valid_pass(&pass, integrations) {
+            return Err(CredentialError::Over);
         }
         // Each poll of an app shows it again.
-        if intent != Intent::Poll {
-            audit::vouched(&pass, room, vouched.integration, context);
+        if presented.intent != Intent::Poll {
+            audit::vouched(&pass, room, vouched.integration, presented.context);
         }
         Ok(Some(pass))
     }
@@ -211,3 +237,6 @@ pub(crate) fn hash(parts: &[&[u8]]) -> String {
 
 /// 128 bits: collisions cannot be found.
 const HASH_BYTES: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -10,10 +10,12 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use hyper::body::Incoming;
 
 use crate::{
-    Body, Connection, Worker, audit, body,
-    request_context::{RequestContext, check_authority},
+    Body, Connection, Worker, audit, body, endpoints,
+    instrumentation::{begin_span, count_failure},
+    request_context::{ContextError, RequestContext, check_authority},
     respond::{Audience, RequestError, Responder},
     signalling,
+    web::{assets, room_page},
 };
 use model::route::{Endpoint, Label, Route, Routed, Transport};
 use pages::StartPage;
@@ -34,18 +36,17 @@ impl Worker {
             &self.state.trusted_proxies,
             self.next_id(),
         );
-        let span = self.traced(&request, connection, &mut context);
+        let span = begin_span(&self.state, &request, connection, &mut context);
         let line = self
             .state
             .access_log
             .then(|| audit::AccessLine::of(&request, &context));
-        let worker = Rc::clone(&self);
         // hyper prefers `Transfer-Encoding` to a `Content-Length` beside it; the bytes after such a body
         // are not read as another request (RFC 9112 § 6.1).
         let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
         let head_only = request.method() == Method::HEAD;
         let version = request.version();
-        let (label, mut answer) = self.answer(request, context).await;
+        let (label, mut answer) = answer(&self, request, context).await;
         if context.secure {
             answer
                 .headers_mut()
@@ -54,10 +55,10 @@ impl Worker {
         if head_only {
             answer = body::without_body(answer);
         }
-        let draining = worker.draining.get() && answer.status() != StatusCode::SWITCHING_PROTOCOLS;
+        let draining = self.draining.get() && answer.status() != StatusCode::SWITCHING_PROTOCOLS;
         finish_connection_header(answer.headers_mut(), version, chunked || draining);
         let took = started.elapsed();
-        worker.metrics.count_response(label, answer.status(), took);
+        self.metrics.count_response(label, answer.status(), took);
         if let Some((span, method)) = span {
             span.end(&method, label, answer.status(), context.id.to_string());
         }
@@ -66,125 +67,132 @@ impl Worker {
         }
         answer
     }
+}
 
-    async fn answer(
-        self: Rc<Self>,
-        request: Request<Incoming>,
-        context: RequestContext,
-    ) -> (Label, Response<Body>) {
-        let (uri, headers) = (request.uri(), request.headers());
-        let routed = match Route::classify(uri.path()) {
-            Ok(routed) => routed,
-            Err(error) => {
-                let responder = Responder::of_bad_path(context.id, uri.path(), headers);
-                let answer = self.refuse(&error.into(), Label::Refused, &responder, context);
-                return (Label::Refused, answer);
-            }
-        };
-        let label = routed.route.label();
-        let responder = Responder::of(&routed, context.id, uri.query(), headers);
-        // Prosody fetches the public keys by an internal name and without TLS: neither is checked.
-        if let Route::Endpoint(endpoint @ (Endpoint::Jwks | Endpoint::Asap(_))) = &routed.route {
-            return (label, self.published_keys(endpoint, &responder));
+async fn answer(
+    worker: &Rc<Worker>,
+    request: Request<Incoming>,
+    context: RequestContext,
+) -> (Label, Response<Body>) {
+    let (uri, headers) = (request.uri(), request.headers());
+    let routed = match Route::classify(uri.path()) {
+        Ok(routed) => routed,
+        Err(error) => {
+            let responder = Responder::of_bad_path(context.id, uri.path(), headers);
+            let answer = refuse(worker, &error.into(), Label::Refused, &responder, context);
+            return (Label::Refused, answer);
         }
-        if !context.secure {
-            return (label, self.to_https(&request, &responder, context));
-        }
-        let host = check_authority(uri, request.version(), headers, &self.state.authority);
-        let worker = Rc::clone(&self);
-        let outcome = match host {
-            Ok(()) => {
-                self.call_handler(routed, request, &responder, context)
-                    .await
-            }
-            Err(error) => Err(error),
-        };
-        let answer =
-            outcome.unwrap_or_else(|failure| worker.refuse(&failure, label, &responder, context));
-        (label, answer)
+    };
+    let label = routed.route.label();
+    let responder = Responder::of(&routed, context.id, uri.query(), headers);
+    // Prosody fetches the public keys by an internal name and without TLS: neither is checked.
+    if let Route::Endpoint(endpoint @ (Endpoint::Jwks | Endpoint::Asap(_))) = &routed.route {
+        return (
+            label,
+            endpoints::published_keys(worker, endpoint, &responder),
+        );
     }
-
-    /// Calls the handler of a route.
-    async fn call_handler(
-        self: Rc<Self>,
-        Routed { route, path }: Routed,
-        mut request: Request<Incoming>,
-        responder: &Responder,
-        context: RequestContext,
-    ) -> Result<Response<Body>, RequestError> {
-        match route {
-            Route::Endpoint(endpoint) => self.endpoint(endpoint, request, responder, context).await,
-            Route::Signalling { transport, tenant } => match transport {
-                Transport::Bosh => signalling::bosh::answer(&self, request, context, tenant).await,
-                Transport::WebSocket => {
-                    signalling::websocket::answer(&self, &mut request, context, tenant).await
-                }
-            },
-            Route::Room(room) => {
-                self.room_page(request, &path, responder, context, room)
-                    .await
-            }
-            Route::Config { tenant } => self.config_js(request, &path, context, tenant).await,
-            Route::Home if self.state.start == StartPage::Gateway || self.jitsi().is_err() => {
-                self.start_page(&request, responder)
-            }
-            Route::Home | Route::Asset => self.public(request, &path, context).await,
-            Route::Private => self.private(request, &path, context).await,
-            Route::NoRoom(error) => Err(error.into()),
-            Route::Closed(closed) => Err(RequestError::Closed(closed)),
-        }
+    if !context.secure {
+        return (label, to_https(worker, &request, &responder, context));
     }
+    let host = check_authority(uri, request.version(), headers, &worker.state.authority);
+    let outcome = match host {
+        Ok(()) => call_handler(worker, routed, request, &responder, context).await,
+        Err(error) => Err(error.into()),
+    };
+    let answer =
+        outcome.unwrap_or_else(|failure| refuse(worker, &failure, label, &responder, context));
+    (label, answer)
+}
 
-    fn refuse(
-        &self,
-        failure: &RequestError,
-        label: Label,
-        responder: &Responder,
-        context: RequestContext,
-    ) -> Response<Body> {
-        let limit = &self.state.refused_tokens;
-        audit::failed(failure, label, &context, || {
-            self.permit_line(limit, &context)
-        });
-        self.count_failure(failure, label);
-        let sites = (label == Label::Room).then(|| self.sites_shown(failure, responder));
-        failure.answer(responder, &self.state.pages, sites.as_deref())
-    }
-
-    /// Redirects a plain HTTP request to HTTPS. A body or a WebSocket would be lost, so only reading
-    /// requests are redirected.
-    fn to_https(
-        &self,
-        request: &Request<Incoming>,
-        responder: &Responder,
-        context: RequestContext,
-    ) -> Response<Body> {
-        let readable = matches!(*request.method(), Method::GET | Method::HEAD);
-        let target = request
-            .uri()
-            .path_and_query()
-            .map_or("/", |target| target.as_str());
-        let location =
-            HeaderValue::try_from(format!("{}{target}", self.state.authenticator.origin));
-        match location {
-            // An API key must not be sent a second time.
-            Ok(location)
-                if readable
-                    && responder.audience != Audience::Api
-                    && !request.headers().contains_key(header::UPGRADE) =>
-            {
-                let mut answer = Response::new(Body::EMPTY);
-                *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
-                answer.headers_mut().insert(header::LOCATION, location);
-                answer
-            }
-            _ => self.refuse(
-                &RequestError::Misdirected,
-                Label::Refused,
-                responder,
-                context,
-            ),
+/// Calls the handler of a route.
+async fn call_handler(
+    worker: &Rc<Worker>,
+    Routed { route, path }: Routed,
+    mut request: Request<Incoming>,
+    responder: &Responder,
+    context: RequestContext,
+) -> Result<Response<Body>, RequestError> {
+    match route {
+        Route::Endpoint(endpoint) => {
+            endpoints::answer(worker, endpoint, request, responder, context).await
         }
+        Route::Signalling { transport, tenant } => match transport {
+            Transport::Bosh => signalling::bosh::answer(worker, request, context, tenant).await,
+            Transport::WebSocket => {
+                signalling::websocket::answer(worker, &mut request, context, tenant).await
+            }
+        },
+        Route::Room(room) => {
+            room_page::answer(worker, request, &path, responder, context, room).await
+        }
+        Route::Config { tenant } => {
+            assets::config_js(worker, request, &path, context, tenant).await
+        }
+        Route::Home if worker.state.start == StartPage::Gateway || worker.jitsi().is_err() => {
+            endpoints::start_page(worker, &request, responder)
+        }
+        Route::Home | Route::Asset => assets::public(worker, request, &path, context).await,
+        Route::Private => assets::private(worker, request, &path, context).await,
+        Route::NoRoom(error) => Err(error.into()),
+        Route::Closed(closed) => Err(ContextError::Closed(closed).into()),
+    }
+}
+
+fn refuse(
+    worker: &Worker,
+    failure: &RequestError,
+    label: Label,
+    responder: &Responder,
+    context: RequestContext,
+) -> Response<Body> {
+    audit::failed(failure, label, &context, || {
+        worker.state.audit_quota.permit_refused_token(&context)
+    });
+    count_failure(&worker.metrics, failure, label);
+    let sites = (label == Label::Room).then(|| {
+        let integrations = &worker.rules().integrations;
+        worker
+            .state
+            .embedding_sites
+            .of_failure(failure, responder, integrations)
+    });
+    failure.answer(responder, &worker.state.pages, sites.as_deref())
+}
+
+/// Redirects a plain HTTP request to HTTPS. A body or a WebSocket would be lost, so only reading
+/// requests are redirected.
+fn to_https(
+    worker: &Worker,
+    request: &Request<Incoming>,
+    responder: &Responder,
+    context: RequestContext,
+) -> Response<Body> {
+    let readable = matches!(*request.method(), Method::GET | Method::HEAD);
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    let location = HeaderValue::try_from(format!("{}{target}", worker.state.authenticator.origin));
+    match location {
+        // An API key must not be sent a second time.
+        Ok(location)
+            if readable
+                && responder.audience != Audience::Api
+                && !request.headers().contains_key(header::UPGRADE) =>
+        {
+            let mut answer = Response::new(Body::EMPTY);
+            *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
+            answer.headers_mut().insert(header::LOCATION, location);
+            answer
+        }
+        _ => refuse(
+            worker,
+            &ContextError::Misdirected.into(),
+            Label::Refused,
+            responder,
+            context,
+        ),
     }
 }
 

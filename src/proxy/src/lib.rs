@@ -7,13 +7,33 @@
 //! | accept | [`server`] | a connection on one worker; TLS, PROXY header, HTTP/1.1 or HTTP/2 |
 //! | request context | `request_context` | client address, scheme, request id; the host is checked |
 //! | route | [`model::route`] | one enum; paths and rooms are parsed here and handed down as values |
-//! | authenticate | `authenticate`, `credentials` | a [`model::session::Visitor`] |
-//! | authorize | `authorize` | a grant or a denial |
+//! | authenticate | `authenticate` (cookies), `credentials` (tokens in addresses) | a [`model::session::Visitor`] |
+//! | authorize | `authorize` | a grant or an error |
 //! | answer | `signalling`, `web`, `endpoints` | Prosody, Jitsi's web server, or a page of the gateway |
 //! | respond | `respond` | errors become a page, a BOSH body, a problem document or a status |
 //!
-//! `dispatch` is that order in code. [`Worker`] is one thread's share of the state, [`SharedState`]
-//! what all workers read.
+//! `dispatch` is that order in code. A handler is a function of its module that coordinates several
+//! parts. Such a part is a component: a type with the state that it needs and no more, which is tested
+//! without a socket:
+//!
+//! | component | module | decides or keeps |
+//! |---|---|---|
+//! | `Authenticator` | `authenticate` | sessions and passes in cookies, and whether they are revoked |
+//! | `TokenExchange` | `credentials` | the pass that a token in an address stands for |
+//! | `Authorizer` | `authorize` | the policy's answer in the situation of a room |
+//! | `PassIssuer` | `passes` | passes of guests, holders of links, and people of other systems |
+//! | `Invitations` | `invitations` | links: their addresses, uses and revocation |
+//! | `Meetings` | `meetings` | rooms and links of members' meetings |
+//! | `SignInFlow` | `endpoints::sign_in` | what is kept of a sign-in, and the calls of the relying party |
+//! | `IntegrationApi` | `endpoints::api` | the operations of the API |
+//! | `EmbeddingSites` | `web::embedding` | the sites that may show a room in a frame |
+//! | `SessionRenewal` | `respond` | when a session's cookie is set again |
+//! | `StoreClient` | `store_client` | calls to the store, on the control runtime |
+//! | `ShardPools` | `shard_upstreams` | a worker's connections to the servers of the shards |
+//!
+//! [`Worker`] is one thread's share: its connections, upstreams, counters, and the [`SharedState`]
+//! that holds the components. Each phase and each group of handlers has an error type beside its
+//! code; `RequestError` is their sum, and `respond` has the one table from error to answer.
 
 pub mod admin;
 pub mod api;
@@ -26,14 +46,19 @@ mod credentials;
 mod dispatch;
 mod endpoints;
 mod instrumentation;
+mod invitations;
+mod meetings;
+mod passes;
 mod request_context;
 pub mod reservation;
 mod respond;
 pub mod server;
 mod service;
+mod settings;
 mod shard_upstreams;
 mod signalling;
 mod state;
+mod store_client;
 #[cfg(test)]
 mod testing;
 pub mod upstream;
@@ -44,9 +69,8 @@ pub use self::{
     body::Body,
     server::{Connection, DrainSchedule},
     service::{Notifications, WorkerFactory},
-    state::{
-        Control, GuestSettings, MeetingBackend, ProxySettings, ProxySetupError, Rules, SharedState,
-    },
+    settings::{GuestSettings, MeetingBackend, ProxySettings},
+    state::{Control, ProxySetupError, Rules, SharedState},
     worker::Worker,
 };
 

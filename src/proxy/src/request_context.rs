@@ -4,8 +4,13 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderValue, Request, Uri, Version, header};
 
-use crate::{Connection, RequestError};
-use model::headers::{ClientAddr, TrustedProxies, forwarded_https};
+use crate::Connection;
+use model::{
+    headers::{ClientAddr, TrustedProxies, forwarded_https},
+    path::PathError,
+    room::RoomError,
+    route::Closed,
+};
 use observe::traces::Traceparent;
 
 /// Properties of a request that every phase may need, taken from its connection and head.
@@ -28,6 +33,35 @@ pub(crate) struct RequestId {
     pub(crate) worker: u32,
     /// Counts the worker's requests.
     pub(crate) number: u64,
+}
+
+/// Why a request reaches no handler.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ContextError {
+    /// The path has no one meaning.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The path names no room.
+    #[error(transparent)]
+    Room(#[from] RoomError),
+    /// The `Host` is missing, there twice, or contradicts the target.
+    #[error("the request does not name one host")]
+    BadHost,
+    /// Another host's request.
+    #[error("the request is for another host")]
+    Misdirected,
+    /// Not a method of this route.
+    #[error("this method is not for this address")]
+    Method {
+        /// What may be used.
+        allow: &'static str,
+    },
+    /// Nothing is there.
+    #[error("nothing is at this address")]
+    NotFound,
+    /// The path is never forwarded.
+    #[error("this address is closed")]
+    Closed(Closed),
 }
 
 // === impl RequestContext ===
@@ -76,28 +110,28 @@ pub(crate) fn check_authority(
     version: Version,
     headers: &HeaderMap,
     own: &Authority,
-) -> Result<(), RequestError> {
+) -> Result<(), ContextError> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = hosts
         .next()
-        .map(|host| host.to_str().map_err(|_| RequestError::BadHost))
+        .map(|host| host.to_str().map_err(|_| ContextError::BadHost))
         .transpose()?;
     if hosts.next().is_some() {
-        return Err(RequestError::BadHost);
+        return Err(ContextError::BadHost);
     }
     let named = match (uri.authority(), host) {
         (Some(target), Some(host)) if !target.as_str().eq_ignore_ascii_case(host) => {
-            return Err(RequestError::BadHost);
+            return Err(ContextError::BadHost);
         }
         (Some(target), _) => target.as_str(),
         (None, Some(host)) => host,
-        (None, None) if version == Version::HTTP_10 => return Err(RequestError::Misdirected),
-        (None, None) => return Err(RequestError::BadHost),
+        (None, None) if version == Version::HTTP_10 => return Err(ContextError::Misdirected),
+        (None, None) => return Err(ContextError::BadHost),
     };
     if own.is(named) {
         Ok(())
     } else {
-        Err(RequestError::Misdirected)
+        Err(ContextError::Misdirected)
     }
 }
 
@@ -137,7 +171,7 @@ impl Authority {
 mod tests {
     use super::*;
 
-    fn check(uri: &str, hosts: &[&'static str]) -> Result<(), RequestError> {
+    fn check(uri: &str, hosts: &[&'static str]) -> Result<(), ContextError> {
         let headers = hosts
             .iter()
             .map(|host| (header::HOST, HeaderValue::from_static(host)))
@@ -166,7 +200,7 @@ mod tests {
                 &own,
             );
             assert!(
-                matches!(checked, Err(RequestError::Misdirected)),
+                matches!(checked, Err(ContextError::Misdirected)),
                 "{foreign}"
             );
         }
@@ -174,14 +208,14 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused() {
-        assert!(matches!(check("/", &[]), Err(RequestError::BadHost)));
+        assert!(matches!(check("/", &[]), Err(ContextError::BadHost)));
         assert!(matches!(
             check("/", &["meet.example.org", "meet.example.org"]),
-            Err(RequestError::BadHost)
+            Err(ContextError::BadHost)
         ));
         assert!(matches!(
             check("http://meet.example.org/", &["evil.test"]),
-            Err(RequestError::BadHost)
+            Err(ContextError::BadHost)
         ));
     }
 }

@@ -80,7 +80,7 @@ impl Service for Worker {
 
     fn start_draining(&self) {
         Self::start_draining(self);
-        self.end_listeners();
+        self.listeners.close();
     }
 
     async fn end_sockets(self: Rc<Self>, schedule: DrainSchedule) {
@@ -104,8 +104,8 @@ async fn apply_notifications(worker: Rc<Worker>, notifications: Notifications) {
                 Err(_) => return,
             },
             room = presence.recv() => match room {
-                Ok(room) => worker.presence_changed(&room),
-                Err(RecvError::Lagged(_)) => worker.presence_unknown(),
+                Ok(room) => worker.listeners.wake(&room),
+                Err(RecvError::Lagged(_)) => worker.listeners.wake_all(),
                 Err(RecvError::Closed) => return,
             },
             moved = next_move(&mut moves) => match moved {

@@ -1,12 +1,15 @@
 //! A worker's connection pools to the shards: web server, Prosody and visitor nodes of each.
 
-use std::{rc::Rc, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Response};
 
 use crate::upstream::{UpstreamError, UpstreamPool, UpstreamSettings};
-use crate::{Body, RequestError, Worker, respond::terminated, state::JitsiBackend};
-use cluster::placement::{Move, Shard};
+use crate::{
+    Body, RequestError, request_context::ContextError, respond::terminated,
+    signalling::SignallingError, state::JitsiBackend,
+};
+use cluster::placement::{Move, Placement, Shard};
 use model::{headers::X_JITSI_SHARD, query::ForwardedParameters, room::RoomKey, shard::ShardName};
 
 /// One worker's connection pools to one shard.
@@ -20,6 +23,25 @@ pub(crate) struct ShardUpstreams {
     named: bool,
 }
 
+/// One worker's connection pools to the shards that were needed so far.
+#[derive(Debug)]
+pub(crate) struct ShardPools {
+    /// With `JaaS` there are no shards, and the paths of Jitsi do not exist.
+    jitsi: Option<Arc<JitsiBackend>>,
+    open: RefCell<Vec<Rc<ShardUpstreams>>>,
+}
+
+/// Why a server behind the gateway has no answer for a client.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ForwardingError {
+    /// It gave none.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// It gave one that makes no sense.
+    #[error("the upstream answered with {0}")]
+    Answer(&'static str),
+}
+
 /// The room and the shard of an open connection.
 #[derive(Clone, Debug)]
 pub(crate) struct RoomShard {
@@ -27,53 +49,58 @@ pub(crate) struct RoomShard {
     shard: ShardName,
 }
 
-// === impl Worker ===
+// === impl ShardPools ===
 
-impl Worker {
+impl ShardPools {
+    pub(crate) fn new(jitsi: Option<Arc<JitsiBackend>>) -> Self {
+        Self {
+            jitsi,
+            open: RefCell::default(),
+        }
+    }
+
     /// Upstream for a room that the visitor may enter; pins the room to a shard.
-    pub(crate) async fn upstreams_of_room(
-        &self,
-        room: &RoomKey,
-    ) -> Result<Rc<ShardUpstreams>, RequestError> {
+    pub(crate) async fn of_room(&self, room: &RoomKey) -> Result<Rc<ShardUpstreams>, RequestError> {
         let shard = self.jitsi()?.placement.place(room).await;
-        self.upstreams(shard)
+        Ok(self.open(shard)?)
     }
 
     /// Upstream for the shard that has the room, or would get it; does not pin. None if its shard is
     /// no longer configured.
-    pub(crate) fn locate_upstreams(
+    pub(crate) fn locate(
         &self,
         room: &RoomKey,
-    ) -> Result<Option<Rc<ShardUpstreams>>, RequestError> {
+    ) -> Result<Option<Rc<ShardUpstreams>>, ContextError> {
         let shard = self.jitsi()?.placement.locate(room);
-        shard.map(|shard| self.upstreams(shard)).transpose()
+        shard.map(|shard| self.open(shard)).transpose()
     }
 
     /// Upstream for requests that belong to no room.
-    pub(crate) fn default_upstreams(&self) -> Result<Rc<ShardUpstreams>, RequestError> {
+    pub(crate) fn default_shard(&self) -> Result<Rc<ShardUpstreams>, ContextError> {
         let shard = self.jitsi()?.placement.default_shard();
-        self.upstreams(shard)
+        self.open(shard)
     }
 
     /// Upstream for the shard where a BOSH stream was created; for the room's, if it was created
     /// before there were shards.
-    pub(crate) async fn upstreams_of_stream(
+    pub(crate) async fn of_stream(
         &self,
         shard: Option<&str>,
         room: &RoomKey,
     ) -> Result<Rc<ShardUpstreams>, RequestError> {
         let Some(name) = shard else {
-            return self.upstreams_of_room(room).await;
+            return self.of_room(room).await;
         };
         let shard = self.jitsi()?.placement.shard_for_stream(name, room);
-        self.upstreams(shard.ok_or_else(|| RequestError::Moved { room: room.clone() })?)
+        let shard = shard.ok_or_else(|| SignallingError::Moved { room: room.clone() })?;
+        Ok(self.open(shard)?)
     }
 
     /// The answer to a stream whose room has moved: Jitsi's client reconnects when the response names
     /// another shard than its own.
     pub(crate) fn start_again(&self, room: &RoomKey) -> Response<Body> {
         let mut answer = terminated("item-not-found");
-        if let Ok(Some(upstreams)) = self.locate_upstreams(room) {
+        if let Ok(Some(upstreams)) = self.locate(room) {
             upstreams.set_shard_header(answer.headers_mut());
         }
         answer
@@ -84,33 +111,19 @@ impl Worker {
         &self,
         upstreams: &ShardUpstreams,
         answer: Result<T, UpstreamError>,
-    ) -> Result<T, RequestError> {
-        if let (Err(_), Ok(JitsiBackend { placement, .. })) = (&answer, self.jitsi()) {
-            placement.request_probe(&upstreams.shard);
+    ) -> Result<T, ForwardingError> {
+        if let (Err(_), Ok(jitsi)) = (&answer, self.jitsi()) {
+            jitsi.placement.request_probe(&upstreams.shard);
         }
-        answer.map_err(RequestError::from)
+        answer.map_err(ForwardingError::from)
     }
 
-    /// Ends the connections that a move affects.
-    pub fn end_moved(&self, moved: &Move) {
-        self.connections
-            .end_moved(|room_shard| room_shard.is_left(moved));
+    fn jitsi(&self) -> Result<&JitsiBackend, ContextError> {
+        self.jitsi.as_deref().ok_or(ContextError::NotFound)
     }
 
-    /// The same after lost notifications: checks every connection.
-    pub fn end_all_moved(&self) {
-        let Ok(JitsiBackend { placement, .. }) = self.jitsi() else {
-            return;
-        };
-        self.connections.end_moved(|room_shard| {
-            placement
-                .shard_for_stream(room_shard.shard.as_str(), &room_shard.room)
-                .is_none()
-        });
-    }
-
-    fn upstreams(&self, shard: Arc<Shard>) -> Result<Rc<ShardUpstreams>, RequestError> {
-        let mut all = self.upstreams.borrow_mut();
+    fn open(&self, shard: Arc<Shard>) -> Result<Rc<ShardUpstreams>, ContextError> {
+        let mut all = self.open.borrow_mut();
         if let Some(upstreams) = all
             .iter()
             .find(|upstreams| Arc::ptr_eq(&upstreams.shard, &shard))
@@ -138,11 +151,17 @@ impl Worker {
 
 impl RoomShard {
     /// Whether a move affects the connection.
-    fn is_left(&self, moved: &Move) -> bool {
+    pub(crate) fn is_left(&self, moved: &Move) -> bool {
         match moved {
             Move::From(from) => *from == self.shard,
             Move::Room(room, to) => *room == self.room && *to != self.shard,
         }
+    }
+
+    /// Whether the room is no longer on the shard.
+    pub(crate) fn is_stale(&self, placement: &Placement) -> bool {
+        let shard = placement.shard_for_stream(self.shard.as_str(), &self.room);
+        shard.is_none()
     }
 }
 
@@ -206,8 +225,7 @@ mod tests {
     use super::*;
     use cluster::{
         placement::{
-            Placement, PlacementContext, PlacementSettings, ShardEndpoints, ShardSettings,
-            VisitorNode,
+            PlacementContext, PlacementSettings, ShardEndpoints, ShardSettings, VisitorNode,
         },
         store::MemoryStore,
     };

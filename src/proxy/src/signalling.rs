@@ -7,3 +7,31 @@ mod tunnel;
 pub(crate) mod websocket;
 
 pub(crate) use self::bosh_streams::BoshStreams;
+
+use model::{bosh::BoshBodyError, query::QueryError, room::RoomKey, token::SignerError};
+
+/// Why a BOSH request or a handshake does not reach Prosody.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SignallingError {
+    /// The query contradicts itself.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The BOSH body is not one, or another's.
+    #[error(transparent)]
+    Bosh(#[from] BoshBodyError),
+    /// Not a WebSocket handshake that the gateway takes.
+    #[error("the WebSocket handshake is not acceptable: {0}")]
+    Handshake(&'static str),
+    /// Not the version of WebSocket that exists.
+    #[error("the WebSocket version is not 13")]
+    WebSocketVersion,
+    /// The stream's shard is gone, or the room is on another.
+    #[error("the room is on another shard now")]
+    Moved {
+        /// The room.
+        room: RoomKey,
+    },
+    /// The gateway's own key does not sign.
+    #[error("the backend token cannot be signed")]
+    Token(#[from] SignerError),
+}

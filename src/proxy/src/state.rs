@@ -1,14 +1,29 @@
 //! What all workers share, and how it is put together.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use tokio::runtime::Handle;
 
 use crate::{
-    authenticate::Authenticator, authorize::Authorizer, request_context::Authority,
-    signalling::BoshStreams, upstream,
+    GuestSettings, MeetingBackend, ProxySettings, RequestContext,
+    authenticate::Authenticator,
+    authorize::Authorizer,
+    credentials::TokenExchange,
+    endpoints::{
+        SignInFlow,
+        api::{IdempotentAnswers, IntegrationApi},
+    },
+    instrumentation::AuditQuota,
+    invitations::Invitations,
+    meetings::Meetings,
+    passes::PassIssuer,
+    request_context::Authority,
+    signalling::BoshStreams,
+    store_client::StoreClient,
+    upstream,
+    web::embedding::EmbeddingSites,
 };
 use cluster::{placement::Placement, presence::Presence, revocation::Revocations, store::Store};
 use model::{
@@ -17,76 +32,18 @@ use model::{
     headers::TrustedProxies,
     integration::{self, Integrations},
     invitation::InvitationLinks,
-    jaas::{self, Jaas},
+    jaas::Jaas,
     jws::KeySetError,
     owner::OwnerTags,
     policy::Policy,
     random::Random,
-    seal::{Keyring, Purpose, Sealer},
-    session::{PassCookies, SessionCodec, SessionSettings, SignInCookies},
+    seal::Purpose,
+    session::{PassCookies, SessionCodec, SignInCookies},
     token::{self, ClientTokens, Minter, PublishedKeys, SignerError},
 };
-use observe::{logs::LineLimit, traces::Traces};
+use observe::traces::Traces;
 use oidc::RelyingParty;
 use pages::{Pages, StartPage, inject::Injector};
-
-/// What the request path needs to know.
-#[derive(Debug)]
-pub struct ProxySettings {
-    /// `https://host[:port]`, no slash at the end.
-    pub origin: String,
-    /// `host[:port]`.
-    pub authority: String,
-    /// Peers whose word on the client is believed.
-    pub trusted_proxies: TrustedProxies,
-    /// How long sessions live.
-    pub session: SessionSettings,
-    /// Seals cookies.
-    pub keyring: Keyring,
-    /// What carries the meetings.
-    pub backend: MeetingBackend,
-    /// The gateway's own pages.
-    pub pages: Pages,
-    /// The page at `/`.
-    pub start: StartPage,
-    /// How guests come and stay.
-    pub guests: GuestSettings,
-    /// Where recorders are, which come without signing in and have credentials of their own.
-    pub recorders: TrustedProxies,
-    /// Origins of sites that may show rooms in frames, besides those of integrations.
-    pub embedding_sites: Vec<String>,
-    /// Whether each request gets a line in the log.
-    pub access_log: bool,
-    /// Where each request gets a span, if anywhere.
-    pub traces: Option<Traces>,
-}
-
-/// What carries the meetings.
-#[derive(Clone, Debug)]
-pub enum MeetingBackend {
-    /// A Jitsi behind the gateway.
-    Jitsi {
-        /// What its shards have in common.
-        upstream: upstream::UpstreamSettings,
-        /// Which shard each room is on.
-        placement: Arc<Placement>,
-    },
-    /// 8x8, beside it.
-    Jaas(jaas::JaasSettings),
-}
-
-/// How guests come and stay.
-#[derive(Clone, Debug)]
-pub struct GuestSettings {
-    /// How long a guest, or anybody else with a pass to one room, is known.
-    pub lifetime: Duration,
-    /// How long a guest link can be used.
-    pub link_lifetime: Duration,
-    /// How long a host link can be used.
-    pub host_link_lifetime: Duration,
-    /// Prosody's domain for guests, where they come without a token.
-    pub xmpp_domain: Option<String>,
-}
 
 /// What all workers share: read-only but for the rules, which a reload swaps whole.
 pub struct SharedState {
@@ -94,32 +51,30 @@ pub struct SharedState {
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) rules: ArcSwap<Rules>,
     /// Phase "authenticate": cookies.
-    pub(crate) authenticator: Authenticator,
+    pub(crate) authenticator: Arc<Authenticator>,
+    /// Phase "authenticate": tokens in addresses.
+    pub(crate) tokens: TokenExchange,
     /// Phase "authorize": the policy's situation.
-    pub(crate) authorizer: Authorizer,
-    pub(crate) sign_ins: SignInCookies,
-    pub(crate) hints: Sealer,
+    pub(crate) authorizer: Arc<Authorizer>,
+    pub(crate) passes: PassIssuer,
+    /// None without a provider.
+    pub(crate) sign_ins: Option<SignInFlow>,
     pub(crate) bosh_ids: BoshSessionIds,
     /// All workers' BOSH streams: a stream's requests may come on any connection.
     pub(crate) bosh_streams: BoshStreams,
-    pub(crate) links: InvitationLinks,
-    pub(crate) client_tokens: ClientTokens,
+    pub(crate) invitations: Arc<Invitations>,
+    pub(crate) meetings: Meetings,
+    pub(crate) api: IntegrationApi,
+    pub(crate) client_tokens: Arc<ClientTokens>,
     pub(crate) guests: GuestSettings,
     pub(crate) recorders: TrustedProxies,
-    pub(crate) embedding_sites: Vec<String>,
+    pub(crate) embedding_sites: EmbeddingSites,
     pub(crate) start: StartPage,
     pub(crate) jaas: Option<Jaas>,
     pub(crate) injector: Injector,
     pub(crate) pages: Pages,
-    pub(crate) relying_party: Option<Arc<RelyingParty>>,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) jitsi: Option<JitsiBackend>,
-    pub(crate) api_answers: Sealer,
-    pub(crate) control: Handle,
-    /// Bounds the audit lines that strangers can cause.
-    pub(crate) refused_tokens: LineLimit,
-    /// The same for `api_refused`.
-    pub(crate) refused_keys: LineLimit,
+    pub(crate) jitsi: Option<Arc<JitsiBackend>>,
+    pub(crate) audit_quota: AuditQuota,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) access_log: bool,
@@ -233,49 +188,93 @@ impl SharedState {
             MeetingBackend::Jitsi {
                 upstream,
                 placement,
-            } => (Some(JitsiBackend::new(upstream, placement)?), None),
+            } => (
+                Some(Arc::new(JitsiBackend::new(upstream, placement)?)),
+                None,
+            ),
             MeetingBackend::Jaas(settings) => (None, Some(Jaas::new(&settings, clock.clone())?)),
         };
+        let authenticator = Arc::new(Authenticator {
+            sessions: SessionCodec::new(&keyring, &origin, settings.session, clock.clone()),
+            passes: PassCookies::new(&keyring, &origin, clock.clone()),
+            revocations: control.revocations,
+            origin: origin.clone(),
+        });
+        let authorizer = Arc::new(Authorizer {
+            owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
+            presence: control.presence,
+            clock: clock.clone(),
+        });
+        let passes = PassIssuer {
+            lifetime: settings.guests.lifetime,
+            clock: clock.clone(),
+            random: random.clone(),
+        };
+        let client_tokens = ClientTokens::new(&keyring, &origin, clock.clone(), random.clone());
+        let client_tokens = Arc::new(client_tokens);
+        let store = StoreClient::new(control.store, control.runtime.clone());
+        let invitations = Arc::new(Invitations {
+            links: InvitationLinks::new(&keyring, &origin),
+            revocations: Arc::clone(&authenticator.revocations),
+            store: store.clone(),
+            origin: origin.clone(),
+            clock: clock.clone(),
+        });
+        let sign_ins = control.relying_party.map(|relying_party| SignInFlow {
+            relying_party,
+            cookies: SignInCookies::new(&keyring, &origin, clock.clone()),
+            hints: keyring.sealer(Purpose::LogoutHint, &origin),
+            runtime: control.runtime,
+            clock: clock.clone(),
+            random: random.clone(),
+        });
+        let signs_in = sign_ins.is_some();
         Ok(Self {
             authority: Authority::new(settings.authority),
             trusted_proxies: settings.trusted_proxies,
             rules: ArcSwap::from_pointee(rules),
-            authenticator: Authenticator {
-                sessions: SessionCodec::new(&keyring, &origin, settings.session, clock.clone()),
-                passes: PassCookies::new(&keyring, &origin, clock.clone()),
-                revocations: control.revocations,
-                origin: origin.clone(),
-            },
-            authorizer: Authorizer {
-                owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
-                presence: Arc::clone(&control.presence),
+            tokens: TokenExchange {
+                client_tokens: Arc::clone(&client_tokens),
+                authenticator: Arc::clone(&authenticator),
+                passes: passes.clone(),
+                store: store.clone(),
                 clock: clock.clone(),
             },
-            sign_ins: SignInCookies::new(&keyring, &origin, clock.clone()),
-            hints: keyring.sealer(Purpose::LogoutHint, &origin),
+            authenticator,
+            passes,
+            sign_ins,
             bosh_streams: BoshStreams::default(),
             bosh_ids: BoshSessionIds::new(keyring.tagger(Purpose::BoshSession)),
-            links: InvitationLinks::new(&keyring, &origin),
-            client_tokens: ClientTokens::new(&keyring, &origin, clock.clone(), random.clone()),
+            api: IntegrationApi {
+                authorizer: Arc::clone(&authorizer),
+                invitations: Arc::clone(&invitations),
+                answers: IdempotentAnswers {
+                    sealer: keyring.sealer(Purpose::ApiAnswer, &origin),
+                    store,
+                },
+                origin: origin.clone(),
+                random: random.clone(),
+            },
+            meetings: Meetings {
+                authorizer: Arc::clone(&authorizer),
+                invitations: Arc::clone(&invitations),
+                link_lifetime: settings.guests.link_lifetime,
+                host_link_lifetime: settings.guests.host_link_lifetime,
+                clock: clock.clone(),
+                random: random.clone(),
+            },
+            authorizer,
+            invitations,
+            client_tokens,
             recorders: settings.recorders,
-            embedding_sites: settings.embedding_sites,
+            embedding_sites: EmbeddingSites::new(settings.embedding_sites),
             start: settings.start,
             jaas,
-            injector: Injector::new(
-                &origin,
-                &overrides(&settings.guests, control.relying_party.is_some()),
-            ),
+            injector: Injector::new(&origin, &overrides(&settings.guests, signs_in)),
             guests: settings.guests,
             pages: settings.pages,
-            relying_party: control.relying_party,
-            store: control.store,
             jitsi,
-            api_answers: keyring.sealer(Purpose::ApiAnswer, &origin),
-            control: control.runtime,
-            // One line a second, to see each refusal while an integration is being set up.
-            refused_tokens: LineLimit::new(60, 600),
-            // A wrong key is a mistake that one line tells, or a guess.
-            refused_keys: LineLimit::new(1, 60),
+            audit_quota: AuditQuota::new(clock.clone()),
             clock,
             random,
             access_log: settings.access_log,
@@ -286,6 +285,11 @@ impl SharedState {
     /// The rules as they are now.
     pub fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.rules.load().policy)
+    }
+
+    /// Whether a request comes from a recorder's address.
+    pub(crate) fn is_recorder(&self, context: &RequestContext) -> bool {
+        self.recorders.contains(context.client.ip())
     }
 
     /// Swaps rules and keys; requests under way finish with the old ones.

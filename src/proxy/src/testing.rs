@@ -1,14 +1,20 @@
 //! What the unit tests of several phases need: people, rooms and the state of a small deployment.
 
-use std::{rc::Rc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
-use cluster::{presence::Presence, revocation::Revocations};
+use cluster::{
+    presence::Presence,
+    revocation::Revocations,
+    store::{MemoryStore, Store},
+};
 use http::{HeaderMap, HeaderValue, header};
 use model::{
     clock::{Clock, ClockControl, Timestamp},
     identity::{Embedded, Identity, Invited, Standing, VerifiedIdentity},
-    integration::Integrations,
+    integration::{ApiKey, IntegrationSettings, Integrations, ModeratorPolicy},
+    invitation::{InvitationLink, InvitationLinks},
     owner::OwnerTags,
+    policy::{Glob, TenantScope},
     random::Random,
     room::RoomKey,
     seal::{Keyring, Purpose},
@@ -18,15 +24,21 @@ use model::{
     },
 };
 
-use crate::{authenticate::Authenticator, authorize::Authorizer};
+use tokio::runtime::Handle;
+
+use crate::{
+    authenticate::Authenticator, authorize::Authorizer, invitations::Invitations,
+    store_client::StoreClient,
+};
 
 /// The public origin of the deployment.
 pub(crate) const ORIGIN: &str = "https://meet.example.org";
 
 /// A deployment without sockets: keys, a clock, nobody revoked.
 pub(crate) struct Deployment {
-    pub(crate) authenticator: Authenticator,
-    pub(crate) authorizer: Authorizer,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) authorizer: Arc<Authorizer>,
+    pub(crate) keyring: Keyring,
     pub(crate) clock: Clock,
     pub(crate) hand: ClockControl,
 }
@@ -43,19 +55,32 @@ impl Deployment {
         };
         let longest = Duration::from_hours(24);
         Self {
-            authenticator: Authenticator {
+            authenticator: Arc::new(Authenticator {
                 sessions: SessionCodec::new(&keyring, ORIGIN, settings, clock.clone()),
                 passes: PassCookies::new(&keyring, ORIGIN, clock.clone()),
                 revocations: Revocations::new(longest, clock.clone()).0,
                 origin: ORIGIN.to_owned(),
-            },
-            authorizer: Authorizer {
+            }),
+            authorizer: Arc::new(Authorizer {
                 owners: OwnerTags::new(keyring.tagger(Purpose::Owner)),
                 presence: Presence::new(&Random::system()).0,
                 clock: clock.clone(),
-            },
+            }),
+            keyring,
             clock,
             hand,
+        }
+    }
+
+    /// Links of the deployment, whose uses a store in memory counts.
+    pub(crate) fn invitations(&self) -> Invitations {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        Invitations {
+            links: InvitationLinks::new(&self.keyring, ORIGIN),
+            revocations: Arc::clone(&self.authenticator.revocations),
+            store: StoreClient::new(store, Handle::current()),
+            origin: ORIGIN.to_owned(),
+            clock: self.clock.clone(),
         }
     }
 
@@ -132,6 +157,45 @@ pub(crate) fn embedded(integration: &str) -> Standing {
     })
 }
 
+/// An unlimited link to a room, for an hour.
+pub(crate) fn link(id: &str, room: &str) -> InvitationLink {
+    InvitationLink {
+        id: id.to_owned(),
+        room: key(room),
+        host: false,
+        name: None,
+        email: None,
+        begins: None,
+        expires: Timestamp::from_unix(1_003_600),
+        uses: None,
+        by: "moodle".to_owned(),
+    }
+}
+
 pub(crate) fn no_integrations() -> Integrations {
     Integrations::new(Vec::new()).unwrap()
+}
+
+/// The integrations `school` and `club`, with rooms by that prefix, pages that embed them, and keys.
+pub(crate) fn two_integrations() -> Integrations {
+    let settings = |id: &str| IntegrationSettings {
+        id: id.to_owned(),
+        app_id: id.to_owned(),
+        signing: None,
+        audience: None,
+        rooms: vec![Glob::folded(&format!("{id}-*"))],
+        tenant: TenantScope::Any,
+        moderators: ModeratorPolicy::AsClaimed,
+        max_lifetime: Duration::from_hours(1),
+        emails_verified: false,
+        embed: vec![format!("https://{id}.example.org")],
+        api_keys: vec![ApiKey::of_text("k1".to_owned(), &api_key(id)).unwrap()],
+        api_requests_per_minute: 60,
+    };
+    Integrations::new(vec![settings("school"), settings("club")]).unwrap()
+}
+
+/// The key of an integration for the API.
+pub(crate) fn api_key(integration: &str) -> String {
+    format!("{integration}-{}", "k".repeat(32))
 }

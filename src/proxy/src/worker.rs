@@ -1,32 +1,31 @@
 //! One thread's share of the gateway.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    sync::Arc,
-};
+use std::{cell::Cell, sync::Arc};
 
-use model::{
-    identity::{Identity, Standing},
-    room::RoomKey,
-    session::Pass,
-};
+use cluster::placement::Move;
+use model::{policy::Admission, room::RoomKey, session::Principal};
 use observe::metrics::WorkerMetrics;
 
 use crate::{
-    DrainSchedule, Rules, SharedState, connections::ConnectionRegistry,
-    endpoints::events::Listeners, request_context::RequestId, respond::RequestError,
-    shard_upstreams::ShardUpstreams, state::JitsiBackend,
+    DrainSchedule, Rules, SharedState,
+    connections::ConnectionRegistry,
+    credentials::Intent,
+    endpoints::events::Listeners,
+    request_context::{ContextError, RequestId},
+    respond::SessionRenewal,
+    shard_upstreams::ShardPools,
+    state::JitsiBackend,
 };
 
 /// One thread's share of the gateway.
 #[derive(Debug)]
 pub struct Worker {
     pub(crate) state: Arc<SharedState>,
-    /// To the shards that were needed so far.
-    pub(crate) upstreams: RefCell<Vec<Rc<ShardUpstreams>>>,
+    /// Connections to the servers behind the gateway.
+    pub(crate) upstreams: ShardPools,
     pub(crate) connections: ConnectionRegistry,
     pub(crate) listeners: Listeners,
+    pub(crate) renewal: SessionRenewal,
     pub(crate) metrics: Arc<WorkerMetrics>,
     name: u32,
     requests: Cell<u64>,
@@ -40,9 +39,13 @@ impl Worker {
     /// A worker on the current thread.
     pub fn new(state: Arc<SharedState>, metrics: Arc<WorkerMetrics>) -> Self {
         Self {
-            upstreams: RefCell::default(),
+            upstreams: ShardPools::new(state.jitsi.clone()),
             connections: ConnectionRegistry::default(),
             listeners: Listeners::default(),
+            renewal: SessionRenewal {
+                authenticator: Arc::clone(&state.authenticator),
+                metrics: Arc::clone(&metrics),
+            },
             name: u32::from_be_bytes(state.random.bytes()),
             requests: Cell::new(0),
             draining: Cell::new(false),
@@ -63,6 +66,20 @@ impl Worker {
             .end_refused(|principal, room| !self.may_stay(principal, room));
     }
 
+    /// Ends the connections that a move affects.
+    pub fn end_moved(&self, moved: &Move) {
+        self.connections
+            .end_moved(|room_shard| room_shard.is_left(moved));
+    }
+
+    /// The same after lost notifications: checks every connection.
+    pub fn end_all_moved(&self) {
+        if let Some(jitsi) = &self.state.jitsi {
+            self.connections
+                .end_moved(|room_shard| room_shard.is_stale(&jitsi.placement));
+        }
+    }
+
     /// Asks HTTP/1.1 clients to reconnect, to another replica.
     pub fn start_draining(&self) {
         self.draining.set(true);
@@ -76,8 +93,8 @@ impl Worker {
     }
 
     /// The Jitsi behind the gateway; with JaaS its paths do not exist.
-    pub(crate) fn jitsi(&self) -> Result<&JitsiBackend, RequestError> {
-        self.state.jitsi.as_ref().ok_or(RequestError::NotFound)
+    pub(crate) fn jitsi(&self) -> Result<&JitsiBackend, ContextError> {
+        self.state.jitsi.as_deref().ok_or(ContextError::NotFound)
     }
 
     pub(crate) fn next_id(&self) -> RequestId {
@@ -94,15 +111,14 @@ impl Worker {
         self.state.rules.load_full()
     }
 
-    /// A guest's pass, with the name that the guest stated, if any.
-    pub(crate) fn new_guest(&self, room: &RoomKey, name: Option<String>) -> Pass {
-        let state = &self.state;
-        let identity = Identity {
-            name,
-            ..Identity::default()
-        };
-        let now = state.clock.now();
-        let validity = now..now.after(state.guests.lifetime);
-        Pass::issue(room, Standing::Guest, identity, validity, &state.random)
+    /// Whether the policy in force keeps a connected principal in a room.
+    pub(crate) fn may_stay(&self, principal: &Principal, room: &RoomKey) -> bool {
+        let (state, rules) = (&self.state, self.rules());
+        let intent = Intent::Poll;
+        let admission = state
+            .authorizer
+            .evaluate(&rules.policy, room, Some(principal), intent);
+        state.authenticator.is_valid(principal, &rules.integrations)
+            && matches!(admission, Admission::Admit(_))
     }
 }

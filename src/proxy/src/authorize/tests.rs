@@ -173,3 +173,25 @@ fn a_bosh_stream_belongs_to_the_person_or_to_anonymous_clients() {
         (RECORDER_PREFIX.to_owned(), false)
     );
 }
+
+#[test]
+fn whoever_waits_for_a_host_could_enter_and_whoever_is_refused_could_not() {
+    let deployment = Deployment::new();
+    let member = Principal::Member(deployment.session("ann"));
+    let guest = Principal::Pass(deployment.pass("x", Standing::Guest));
+    let elsewhere = Principal::Pass(deployment.pass("y", Standing::Guest));
+    let holder = Principal::Pass(deployment.pass("x", invited("l1")));
+    for (enter, principal, expected) in [
+        ("guest", &guest, true),
+        ("guest", &elsewhere, false),
+        ("member", &member, true),
+        ("member", &guest, false),
+        ("link", &holder, true),
+        ("link", &guest, false),
+    ] {
+        let policy = policy(&[enter], &[], StartRule::Hosts, None);
+        let authorizer = &deployment.authorizer;
+        let could_enter = authorizer.could_enter(&policy, &key("x"), principal);
+        assert_eq!(could_enter, expected, "{enter} {principal:?}");
+    }
+}

@@ -14,7 +14,10 @@ use tokio::{
 
 use self::listeners::Listener;
 pub(crate) use self::listeners::Listeners;
-use crate::{Body, RequestError, Worker, connections::ConnectionKind, credentials::Intent};
+use crate::{
+    Body, RequestError, Worker, authorize::AccessError, connections::ConnectionKind,
+    credentials::Intent, endpoints::EndpointError,
+};
 use model::{
     headers::{self, RequestOrigin},
     policy::Admission,
@@ -44,160 +47,154 @@ enum Heard {
     Over,
 }
 
-// === impl Worker ===
-
-impl Worker {
-    /// Answers a request for a room's events, from its waiting page or its JaaS page.
-    pub(crate) fn events(
-        self: &Rc<Self>,
-        request: &Request<Incoming>,
-    ) -> Result<Response<Body>, RequestError> {
-        if headers::request_origin(request.headers(), &self.state.authenticator.origin)
-            == RequestOrigin::CrossOrigin
-        {
-            return Err(RequestError::ForeignSender);
+/// Answers a request for a room's events, from its waiting page or its JaaS page.
+pub(crate) fn answer(
+    worker: &Rc<Worker>,
+    request: &Request<Incoming>,
+) -> Result<Response<Body>, RequestError> {
+    if headers::request_origin(request.headers(), &worker.state.authenticator.origin)
+        == RequestOrigin::CrossOrigin
+    {
+        return Err(AccessError::ForeignSender.into());
+    }
+    let (room, mut listening) = wanted(request.uri().query().unwrap_or_default())?;
+    if worker.state.jaas.is_none() {
+        // Who is in a meeting here is known by their connection to Prosody.
+        listening = Listening::Waiting;
+    }
+    let rules = worker.rules();
+    let state = &worker.state;
+    let visitor = state
+        .authenticator
+        .visitor(request.headers(), &room, &rules.integrations);
+    let principal = visitor.principal();
+    let admission = state.authorizer.evaluate(
+        &rules.policy,
+        &room,
+        principal.map(|principal| &**principal),
+        Intent::Connect,
+    );
+    match admission {
+        Admission::Wait(_) | Admission::Admit(_) => {}
+        Admission::SignIn | Admission::Guest { .. } => {
+            return Err(AccessError::SignInFirst.into());
         }
-        let (room, mut listening) = wanted(request.uri().query().unwrap_or_default())?;
-        if self.state.jaas.is_none() {
-            // Who is in a meeting here is known by their connection to Prosody.
-            listening = Listening::Waiting;
-        }
-        let rules = self.rules();
-        let state = &self.state;
-        let visitor = state
-            .authenticator
-            .visitor(request.headers(), &room, &rules.integrations);
-        let principal = visitor.principal();
-        let admission = state.authorizer.evaluate(
-            &rules.policy,
-            &room,
-            principal.map(|principal| &**principal),
-            Intent::Connect,
-        );
-        match admission {
-            Admission::Wait(_) | Admission::Admit(_) => {}
-            Admission::SignIn | Admission::Guest { .. } => return Err(RequestError::SignInFirst),
-            Admission::Refuse(refusal) => {
-                return Err(RequestError::Refused {
-                    refusal,
-                    room,
-                    person: None,
-                });
+        Admission::Refuse(refusal) => {
+            return Err(AccessError::Refused {
+                refusal,
+                room,
+                person: None,
             }
+            .into());
         }
-        let principal = Rc::clone(principal.ok_or(RequestError::SignInFirst)?);
-        let entered = self.listeners.enter(&room, principal.id(), &self.metrics);
-        let listener = entered.ok_or(RequestError::TooManyStreams)?;
-        let (sender, receiver) = mpsc::channel(EVENTS_KEPT);
-        let telling = Rc::clone(self).tell(listener, room, principal, listening, sender);
-        tokio::task::spawn_local(telling);
-        let mut answer = Response::new(Body::Events(receiver));
-        *answer.status_mut() = StatusCode::OK;
-        *answer.headers_mut() = HeaderMap::from_iter([
-            (
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("text/event-stream"),
-            ),
-            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-            (
-                header::X_CONTENT_TYPE_OPTIONS,
-                HeaderValue::from_static("nosniff"),
-            ),
-            // For nginx, if one is in front.
-            (X_ACCEL_BUFFERING, HeaderValue::from_static("no")),
-        ]);
-        Ok(answer)
     }
+    let principal = Rc::clone(principal.ok_or(AccessError::SignInFirst)?);
+    let entered = worker
+        .listeners
+        .enter(&room, principal.id(), &worker.metrics);
+    let listener = entered.ok_or(EndpointError::TooManyStreams)?;
+    let (sender, receiver) = mpsc::channel(EVENTS_KEPT);
+    let telling = tell(
+        Rc::clone(worker),
+        listener,
+        room,
+        principal,
+        listening,
+        sender,
+    );
+    tokio::task::spawn_local(telling);
+    let mut answer = Response::new(Body::Events(receiver));
+    *answer.status_mut() = StatusCode::OK;
+    *answer.headers_mut() = HeaderMap::from_iter([
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/event-stream"),
+        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ),
+        // For nginx, if one is in front.
+        (X_ACCEL_BUFFERING, HeaderValue::from_static("no")),
+    ]);
+    Ok(answer)
+}
 
-    /// A room opened or closed.
-    pub fn presence_changed(&self, room: &RoomKey) {
-        self.listeners.wake(room);
-    }
-
-    /// Rooms opened or closed, and notifications of which were lost.
-    pub fn presence_unknown(&self) {
-        self.listeners.wake_all();
-    }
-
-    /// Ends all streams of events: the gateway stops, and their clients come back to another one.
-    pub fn end_listeners(&self) {
-        self.listeners.close();
-    }
-
-    async fn tell(
-        self: Rc<Self>,
-        mut listener: Listener,
-        room: RoomKey,
-        principal: Rc<Principal>,
-        listening: Listening,
-        events: mpsc::Sender<Bytes>,
+async fn tell(
+    worker: Rc<Worker>,
+    mut listener: Listener,
+    room: RoomKey,
+    principal: Rc<Principal>,
+    listening: Listening,
+    events: mpsc::Sender<Bytes>,
+) {
+    let mut registration =
+        worker
+            .connections
+            .register(Rc::clone(&principal), ConnectionKind::Poll, None);
+    let ends = Instant::now() + LONGEST;
+    let mut attendance = None;
+    let mut next = BEGIN;
+    // A client that does not read is not waited for: it would keep the room open, and delay a stop.
+    while !matches!(
+        events.try_send(Bytes::from_static(next)),
+        Err(TrySendError::Closed(_))
     ) {
-        let mut registration =
-            self.connections
-                .register(Rc::clone(&principal), ConnectionKind::Poll, None);
-        let ends = Instant::now() + LONGEST;
-        let mut attendance = None;
-        let mut next = BEGIN;
-        // A client that does not read is not waited for: it would keep the room open, and delay a stop.
-        while !matches!(
-            events.try_send(Bytes::from_static(next)),
-            Err(TrySendError::Closed(_))
-        ) {
-            let last = match self.heard_by(&principal, &room) {
-                Heard::Over => Some(CLOSE),
-                Heard::Open { opens } if listening == Listening::Calling => {
-                    attendance.get_or_insert_with(|| {
-                        let presence = &self.state.authorizer.presence;
-                        presence.attend(&room, principal.id(), opens)
-                    });
-                    None
-                }
-                Heard::Open { .. } => Some(OPEN),
-                Heard::Waiting => None,
-            };
-            if let Some(last) = last {
-                let _ = events.try_send(Bytes::from_static(last));
+        let last = match heard_by(&worker, &principal, &room) {
+            Heard::Over => Some(CLOSE),
+            Heard::Open { opens } if listening == Listening::Calling => {
+                attendance.get_or_insert_with(|| {
+                    let presence = &worker.state.authorizer.presence;
+                    presence.attend(&room, principal.id(), opens)
+                });
+                None
+            }
+            Heard::Open { .. } => Some(OPEN),
+            Heard::Waiting => None,
+        };
+        if let Some(last) = last {
+            let _ = events.try_send(Bytes::from_static(last));
+            break;
+        }
+        tokio::select! {
+            goes_on = listener.woken() => if !goes_on {
+                break;
+            },
+            _ = registration.closed() => {
+                let _ = events.try_send(Bytes::from_static(CLOSE));
                 break;
             }
-            tokio::select! {
-                goes_on = listener.woken() => if !goes_on {
-                    break;
-                },
-                _ = registration.closed() => {
-                    let _ = events.try_send(Bytes::from_static(CLOSE));
-                    break;
-                }
-                () = sleep(HEARTBEAT.min(self.left_of(&principal))) => {}
-                () = events.closed() => break,
-                () = sleep_until(ends) => break,
-            }
-            next = BEAT;
+            () = sleep(HEARTBEAT.min(left_of(&worker, &principal))) => {}
+            () = events.closed() => break,
+            () = sleep_until(ends) => break,
         }
+        next = BEAT;
     }
+}
 
-    fn left_of(&self, principal: &Principal) -> Duration {
-        let ends = self.state.authenticator.sessions.latest_end(principal);
-        ends.since(self.state.clock.now())
+fn left_of(worker: &Worker, principal: &Principal) -> Duration {
+    let ends = worker.state.authenticator.sessions.latest_end(principal);
+    ends.since(worker.state.clock.now())
+}
+
+/// What a listener is told.
+fn heard_by(worker: &Worker, principal: &Principal, room: &RoomKey) -> Heard {
+    let (state, rules) = (&worker.state, worker.rules());
+    let ended = left_of(worker, principal).is_zero();
+    if ended || !state.authenticator.is_valid(principal, &rules.integrations) {
+        return Heard::Over;
     }
-
-    /// What a listener is told.
-    fn heard_by(&self, principal: &Principal, room: &RoomKey) -> Heard {
-        let (state, rules) = (&self.state, self.rules());
-        let ended = self.left_of(principal).is_zero();
-        if ended || !state.authenticator.is_valid(principal, &rules.integrations) {
-            return Heard::Over;
-        }
-        let intent = Intent::Connect;
-        match state
-            .authorizer
-            .evaluate(&rules.policy, room, Some(principal), intent)
-        {
-            Admission::Admit(grant) => Heard::Open {
-                opens: grant.opens(),
-            },
-            Admission::Wait(_) => Heard::Waiting,
-            _ => Heard::Over,
-        }
+    let intent = Intent::Connect;
+    match state
+        .authorizer
+        .evaluate(&rules.policy, room, Some(principal), intent)
+    {
+        Admission::Admit(grant) => Heard::Open {
+            opens: grant.opens(),
+        },
+        Admission::Wait(_) => Heard::Waiting,
+        _ => Heard::Over,
     }
 }
 
@@ -210,7 +207,7 @@ fn wanted(query: &str) -> Result<(RoomKey, Listening), RequestError> {
             _ => {}
         }
     }
-    Ok((room.ok_or(RequestError::NoRoom)?, listening))
+    Ok((room.ok_or(EndpointError::NoRoom)?, listening))
 }
 
 const BEGIN: &[u8] = b"retry: 2000\n\n";

@@ -3,7 +3,10 @@
 use http::{Method, Request, header};
 use hyper::body::Incoming;
 
-use crate::{RequestError, body};
+use crate::{
+    RequestError, authorize::AccessError, body, endpoints::EndpointError,
+    request_context::ContextError,
+};
 use model::headers::{self, RequestOrigin};
 
 /// The fields of a submitted form.
@@ -20,10 +23,10 @@ impl Form {
         own_origin: &str,
     ) -> Result<(Request<Incoming>, Self), RequestError> {
         if *request.method() != Method::POST {
-            return Err(RequestError::Method { allow: "POST" });
+            return Err(ContextError::Method { allow: "POST" }.into());
         }
         if headers::request_origin(request.headers(), own_origin) != RequestOrigin::SameOrigin {
-            return Err(RequestError::ForeignSender);
+            return Err(AccessError::ForeignSender.into());
         }
         let is_form = request
             .headers()
@@ -35,7 +38,7 @@ impl Form {
                     .eq_ignore_ascii_case("application/x-www-form-urlencoded")
             });
         if !is_form {
-            return Err(RequestError::Form("it is no form"));
+            return Err(EndpointError::Form("it is no form").into());
         }
         let (head, mut body) = request.into_parts();
         let whole = body::whole(&mut body, MAX_FORM).await?;

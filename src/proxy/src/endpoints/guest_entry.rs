@@ -1,279 +1,202 @@
 //! Entry as a guest, or by a link.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
-    credentials::Intent,
     endpoints::form::Form,
-    respond::Responder,
-    web::assets::redirect,
-    web::embedding::place_of,
-    web::room_page::{JOIN, RoomPageRequest, append_cookies},
+    respond::{Responder, append_cookies, redirect},
+    web::{
+        embedding::place_of,
+        room_page::{self, JOIN, RoomPageRequest},
+    },
 };
-use cluster::store::UseOutcome;
 use model::{
-    identity::{Identity, Invited, Standing, is_blank, is_plain},
-    invitation::{InvitationLink, LinkError},
+    identity::{Standing, is_blank, is_plain},
+    invitation::InvitationLink,
     path::CanonicalPath,
-    policy::Admission,
     room::RoomKey,
     session::{BrowsingContext, Pass, Principal, Visitor},
     token::ClientTokenKind,
 };
-use pages::{GuestForm, LinkProblem, NameProblem};
+use pages::{GuestForm, NameProblem};
 
-// === impl Worker ===
-
-impl Worker {
-    /// Opens a link: a visitor with an account, or with a link that has a name, enters at once; others
-    /// state a name. Only the form uses up a limited link, as link previews open addresses, too.
-    pub(crate) fn open_link(
-        &self,
-        visit: &RoomPageRequest<'_>,
-        invite: &str,
-        here: &str,
-    ) -> Result<Response<Body>, RequestError> {
-        let link = self.link(invite, &visit.room)?;
-        let headers = visit.request.headers();
-        if self.came_by(&link, headers) {
-            return redirect(StatusCode::SEE_OTHER, here);
-        }
-        let member = self.state.authenticator.session(headers);
-        if link.uses.is_none() && (member.is_some() || link.name.is_some()) {
-            let pass = self.pass_by_link(&link, None, &visit.room);
-            return self.admit_by_link(&link, &pass, here, visit);
-        }
-        let known = member
-            .as_ref()
-            .and_then(|session| session.identity().display_name())
-            .or(link.name.as_deref());
-        let form = GuestForm {
-            action: JOIN,
-            invite: Some(invite),
-            name: known,
-            problem: None,
-            host: link.host,
-        };
-        Ok(self.choose(visit, Some(form)))
+/// Opens a link: a visitor with an account, or with a link that has a name, enters at once; others
+/// state a name. Only the form uses up a limited link, as link previews open addresses, too.
+pub(crate) fn open_link(
+    worker: &Worker,
+    visit: &RoomPageRequest<'_>,
+    invite: &str,
+    here: &str,
+) -> Result<Response<Body>, RequestError> {
+    let link = worker.state.invitations.open(invite, &visit.room)?;
+    let headers = visit.request.headers();
+    if came_by(worker, &link, headers) {
+        return redirect(StatusCode::SEE_OTHER, here);
     }
+    let member = worker.state.authenticator.session(headers);
+    if link.uses.is_none() && (member.is_some() || link.name.is_some()) {
+        let pass = worker.state.passes.invited(&link, None);
+        return admit_by_link(worker, &link, &pass, here, visit);
+    }
+    let known = member
+        .as_ref()
+        .and_then(|session| session.identity().display_name())
+        .or(link.name.as_deref());
+    let form = GuestForm {
+        action: JOIN,
+        invite: Some(invite),
+        name: known,
+        problem: None,
+        host: link.host,
+    };
+    Ok(room_page::choose(worker, visit, Some(form)))
+}
 
-    /// Answers the form of a guest's name.
-    pub(crate) async fn join(
-        &self,
-        request: Request<Incoming>,
-        responder: &Responder,
-        context: RequestContext,
-    ) -> Result<Response<Body>, RequestError> {
-        let (request, form) = Form::read(request, &self.state.authenticator.origin).await?;
-        let room = form.get("room").unwrap_or_default().to_owned();
-        let room = RoomKey::try_from(room)?;
-        let path = CanonicalPath::parse(&room.page_path())?;
-        let visit = RoomPageRequest {
-            request,
-            path,
-            responder,
-            context,
-            room,
-            cookies: Vec::new(),
-        };
-        let here = visit.room.page_path();
-        let typed = form.get("name").unwrap_or_default();
-        let invite = form.get("invite").filter(|invite| !invite.is_empty());
-        let link = match invite {
-            Some(invite) => Some(self.link(invite, &visit.room)?),
-            None => None,
-        };
-        if let Some(link) = &link
-            && self.came_by(link, visit.request.headers())
+/// Answers the form of a guest's name.
+pub(crate) async fn join(
+    worker: &Worker,
+    request: Request<Incoming>,
+    responder: &Responder,
+    context: RequestContext,
+) -> Result<Response<Body>, RequestError> {
+    let (request, form) = Form::read(request, &worker.state.authenticator.origin).await?;
+    let room = form.get("room").unwrap_or_default().to_owned();
+    let room = RoomKey::try_from(room)?;
+    let path = CanonicalPath::parse(&room.page_path())?;
+    let visit = RoomPageRequest {
+        request,
+        path,
+        responder,
+        context,
+        room,
+        cookies: Vec::new(),
+    };
+    let here = visit.room.page_path();
+    let typed = form.get("name").unwrap_or_default();
+    let invite = form.get("invite").filter(|invite| !invite.is_empty());
+    let link = match invite {
+        Some(invite) => Some(worker.state.invitations.open(invite, &visit.room)?),
+        None => None,
+    };
+    if let Some(link) = &link
+        && came_by(worker, link, visit.request.headers())
+    {
+        return redirect(StatusCode::SEE_OTHER, &here);
+    }
+    let name = match guest_name(typed) {
+        Ok(name) => Some(name),
+        // Who is known otherwise need not say a name.
+        Err(NameProblem::Empty)
+            if link.is_some()
+                && worker
+                    .state
+                    .authenticator
+                    .session(visit.request.headers())
+                    .is_some() =>
         {
-            return redirect(StatusCode::SEE_OTHER, &here);
+            None
         }
-        let name = match guest_name(typed) {
-            Ok(name) => Some(name),
-            // Who is known otherwise need not say a name.
-            Err(NameProblem::Empty)
-                if link.is_some()
-                    && self
-                        .state
-                        .authenticator
-                        .session(visit.request.headers())
-                        .is_some() =>
-            {
-                None
-            }
-            Err(problem) => {
-                let form = GuestForm {
-                    action: JOIN,
-                    invite,
-                    name: Some(typed),
-                    problem: Some(problem),
-                    host: link.as_ref().is_some_and(|link| link.host),
-                };
-                return Ok(self.choose(&visit, Some(form)));
-            }
-        };
-        if let Some(link) = link {
-            return self.use_and_admit(&link, name, &here, visit).await;
+        Err(problem) => {
+            let form = GuestForm {
+                action: JOIN,
+                invite,
+                name: Some(typed),
+                problem: Some(problem),
+                host: link.as_ref().is_some_and(|link| link.host),
+            };
+            return Ok(room_page::choose(worker, &visit, Some(form)));
         }
-        let guest = self.new_guest(&visit.room, name);
-        if self.could_enter(&visit.room, &Principal::Pass(guest.clone())) {
-            self.let_in(&guest, &here, &visit)
-        } else {
-            // The rules changed, or the form is not from a page of the gateway: the page says why.
-            self.enter(visit, Visitor::Anonymous).await
+    };
+    if let Some(link) = link {
+        return use_and_admit(worker, &link, name, &here, visit).await;
+    }
+    let guest = worker.state.passes.guest(&visit.room, name);
+    let (authorizer, rules) = (&worker.state.authorizer, worker.rules());
+    if authorizer.could_enter(&rules.policy, &visit.room, &Principal::Pass(guest.clone())) {
+        let_in(worker, &guest, &here, &visit)
+    } else {
+        // The rules changed, or the form is not from a page of the gateway: the page says why.
+        room_page::enter(worker, visit, Visitor::Anonymous).await
+    }
+}
+
+/// Uses a link whose holder the rules let in; a refusal, or a full room, costs no use.
+async fn use_and_admit(
+    worker: &Worker,
+    link: &InvitationLink,
+    name: Option<String>,
+    here: &str,
+    visit: RoomPageRequest<'_>,
+) -> Result<Response<Body>, RequestError> {
+    let pass = worker.state.passes.invited(link, name);
+    let member = worker.state.authenticator.session(visit.request.headers());
+    let principal = match member {
+        Some(member) => Principal::combine(member, pass.clone()),
+        None => Principal::Pass(pass.clone()),
+    };
+    let (authorizer, rules) = (&worker.state.authorizer, worker.rules());
+    if !authorizer.could_enter(&rules.policy, &visit.room, &principal) {
+        return room_page::enter(worker, visit, principal.into()).await;
+    }
+    worker.state.invitations.consume_use(link).await?;
+    admit_by_link(worker, link, &pass, here, &visit)
+}
+
+fn admit_by_link(
+    worker: &Worker,
+    link: &InvitationLink,
+    pass: &Pass,
+    here: &str,
+    visit: &RoomPageRequest<'_>,
+) -> Result<Response<Body>, RequestError> {
+    crate::audit::invited(pass, &visit.room, link, &visit.context);
+    let_in(worker, pass, here, visit)
+}
+
+fn let_in(
+    worker: &Worker,
+    pass: &Pass,
+    here: &str,
+    visit: &RoomPageRequest<'_>,
+) -> Result<Response<Body>, RequestError> {
+    let headers = visit.request.headers();
+    let place = place_of(headers);
+    let cookies = worker
+        .state
+        .authenticator
+        .pass_cookies(pass, place, headers)?;
+    let here = match place {
+        BrowsingContext::TopLevel => here.to_owned(),
+        // The cookie may not come back out of a frame.
+        BrowsingContext::EmbeddedFrame => {
+            let tokens = &worker.state.client_tokens;
+            let role = model::policy::Role::Participant;
+            let kind = ClientTokenKind::Embed;
+            let features = model::policy::Features::default();
+            let token = tokens.issue(pass, role, &features, kind, HANDOVER);
+            let mark = if here.contains('?') { '&' } else { '?' };
+            format!("{here}{mark}jwt={}", token.as_str())
         }
-    }
+    };
+    let mut answer = redirect(StatusCode::SEE_OTHER, &here)?;
+    append_cookies(&mut answer, cookies);
+    Ok(answer)
+}
 
-    /// Uses a link whose holder the rules let in; a refusal, or a full room, costs no use.
-    async fn use_and_admit(
-        &self,
-        link: &InvitationLink,
-        name: Option<String>,
-        here: &str,
-        visit: RoomPageRequest<'_>,
-    ) -> Result<Response<Body>, RequestError> {
-        let pass = self.pass_by_link(link, name, &visit.room);
-        let member = self.state.authenticator.session(visit.request.headers());
-        let principal = match member {
-            Some(member) => Principal::combine(member, pass.clone()),
-            None => Principal::Pass(pass.clone()),
-        };
-        if !self.could_enter(&visit.room, &principal) {
-            return self.enter(visit, principal.into()).await;
-        }
-        self.use_link(link).await?;
-        self.admit_by_link(link, &pass, here, &visit)
-    }
-
-    /// Whether the rules let a principal in, now or when a host comes.
-    fn could_enter(&self, room: &RoomKey, principal: &Principal) -> bool {
-        let rules = self.rules();
-        let authorizer = &self.state.authorizer;
-        let admission = authorizer.evaluate(&rules.policy, room, Some(principal), Intent::Connect);
-        matches!(admission, Admission::Admit(_) | Admission::Wait(_))
-    }
-
-    /// The pass of a link's holder. It lasts as long as a guest may stay, even if the link ends
-    /// before.
-    fn pass_by_link(&self, link: &InvitationLink, name: Option<String>, room: &RoomKey) -> Pass {
-        let state = &self.state;
-        let identity = Identity {
-            name: name.or_else(|| link.name.clone()),
-            email: link.email.clone(),
-            ..Identity::default()
-        };
-        let standing = Standing::Invited(Invited {
-            link: link.id.clone(),
-            host: link.host,
-            member: false,
-        });
-        let now = state.clock.now();
-        let validity = now..now.after(state.guests.lifetime);
-        Pass::issue(room, standing, identity, validity, &state.random)
-    }
-
-    fn admit_by_link(
-        &self,
-        link: &InvitationLink,
-        pass: &Pass,
-        here: &str,
-        visit: &RoomPageRequest<'_>,
-    ) -> Result<Response<Body>, RequestError> {
-        crate::audit::invited(pass, &visit.room, link, &visit.context);
-        self.let_in(pass, here, visit)
-    }
-
-    fn let_in(
-        &self,
-        pass: &Pass,
-        here: &str,
-        visit: &RoomPageRequest<'_>,
-    ) -> Result<Response<Body>, RequestError> {
-        let headers = visit.request.headers();
-        let place = place_of(headers);
-        let cookies = self.pass_cookies(pass, place, headers)?;
-        let here = match place {
-            BrowsingContext::TopLevel => here.to_owned(),
-            // The cookie may not come back out of a frame.
-            BrowsingContext::EmbeddedFrame => {
-                let tokens = &self.state.client_tokens;
-                let role = model::policy::Role::Participant;
-                let kind = ClientTokenKind::Embed;
-                let features = model::policy::Features::default();
-                let token = tokens.issue(pass, role, &features, kind, HANDOVER);
-                let mark = if here.contains('?') { '&' } else { '?' };
-                format!("{here}{mark}jwt={}", token.as_str())
-            }
-        };
-        let mut answer = redirect(StatusCode::SEE_OTHER, &here)?;
-        append_cookies(&mut answer, cookies);
-        Ok(answer)
-    }
-
-    fn link(&self, invite: &str, room: &RoomKey) -> Result<InvitationLink, RequestError> {
-        let state = &self.state;
-        let refused = |problem| RequestError::Link {
-            room: room.clone(),
-            problem,
-        };
-        let link = state
-            .links
-            .open(invite, state.clock.now())
-            .map_err(|error| match error {
-                LinkError::Unreadable => refused(LinkProblem::Unreadable),
-                LinkError::Expired => refused(LinkProblem::Expired),
-                LinkError::TooEarly(opens) => RequestError::LinkTooEarly {
-                    room: room.clone(),
-                    opens,
-                },
-            })?;
-        if link.room != *room {
-            return Err(refused(LinkProblem::OtherRoom));
-        }
-        if state.authenticator.revocations.is_link_revoked(&link.id) {
-            return Err(refused(LinkProblem::Revoked));
-        }
-        Ok(link)
-    }
-
-    /// Whether the visitor holds a pass of this link already, or of a host link: opening it again uses
-    /// nothing up, and demotes no host.
-    fn came_by(&self, link: &InvitationLink, headers: &HeaderMap) -> bool {
-        let rules = self.rules();
-        let authenticator = &self.state.authenticator;
-        let pass = authenticator.pass(headers, &link.room, &rules.integrations);
-        pass.is_some_and(|pass| match pass.standing() {
-            Standing::Invited(by) => by.link == link.id || by.host && !link.host,
-            _ => false,
-        })
-    }
-
-    async fn use_link(&self, link: &InvitationLink) -> Result<(), RequestError> {
-        let Some(limit) = link.uses else {
-            return Ok(());
-        };
-        let store = Arc::clone(&self.state.store);
-        let key = format!("link:{}", link.id);
-        let left = link.expires.since(self.state.clock.now());
-        let claiming = self
-            .state
-            .control
-            .spawn(async move { store.consume_use(&key, limit, left).await });
-        let claimed = claiming
-            .await
-            .map_err(|_| RequestError::Internal("the store task ended before it answered"))??;
-        match claimed {
-            UseOutcome::Granted { .. } => Ok(()),
-            UseOutcome::Exhausted => Err(RequestError::Link {
-                room: link.room.clone(),
-                problem: LinkProblem::UsedUp,
-            }),
-        }
-    }
+/// Whether the visitor holds a pass of this link already, or of a host link: opening it again uses
+/// nothing up, and demotes no host.
+fn came_by(worker: &Worker, link: &InvitationLink, headers: &HeaderMap) -> bool {
+    let rules = worker.rules();
+    let authenticator = &worker.state.authenticator;
+    let pass = authenticator.pass(headers, &link.room, &rules.integrations);
+    pass.is_some_and(|pass| match pass.standing() {
+        Standing::Invited(by) => by.link == link.id || by.host && !link.host,
+        _ => false,
+    })
 }
 
 /// A name that others can read and be addressed by.

@@ -1,4 +1,4 @@
-//! Meetings of members: their addresses, links and calendar entries.
+//! Meetings of members: the page with their addresses, links and calendar entries.
 
 use std::time::Duration;
 
@@ -7,198 +7,155 @@ use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
+    authorize::{AccessError, authorize},
     credentials::Intent,
-    respond::{Responder, plain},
+    endpoints::EndpointError,
+    meetings::Addresses,
+    request_context::Authority,
+    respond::{self, Responder, plain},
+    web::assets::to_sign_in_for,
 };
 use model::{
     calendar::{CalendarEvent, Outlook},
     clock::Timestamp,
-    identity::{Identity, Invited, Standing},
-    invitation::InvitationLink,
-    policy::{Admission, Role, Situation, Visitor},
+    policy::Role,
     room::RoomKey,
     session::{Principal, ReturnTo, Session},
 };
 use pages::{self, Content};
 
-/// The addresses of one meeting, to be passed on.
-pub(crate) struct Addresses {
-    pub(crate) room: String,
-    pub(crate) host: (String, Timestamp),
-    pub(crate) guest: Option<(String, Timestamp)>,
+/// The page of a meeting, for who hosts it: addresses, and how long they are good for.
+pub(crate) fn page(
+    worker: &Worker,
+    request: &Request<Incoming>,
+    responder: &Responder,
+    context: &RequestContext,
+) -> Result<Response<Body>, RequestError> {
+    let query = MeetingQuery::parse(request.uri().query().unwrap_or_default())?;
+    let room = &query.room;
+    let session = match hosting(worker, request, room, context) {
+        Err(RequestError::Access(AccessError::SignInFirst | AccessError::GuestFirst { .. })) => {
+            return to_sign_in_for(worker, request, &ReturnTo::parse(&room.page_path()));
+        }
+        outcome => outcome?,
+    };
+    let rules = worker.rules();
+    let addresses =
+        worker
+            .state
+            .meetings
+            .addresses(&rules.policy, room, &session.identity().subject);
+    let start = query.start(worker.state.clock.now());
+    let event = event(&worker.state.authority, &query, start, &addresses);
+    let link = |(url, expires): &'_ (String, Timestamp)| (url.clone(), *expires);
+    let (host_url, host_expires) = link(&addresses.host);
+    let guest = addresses.guest.as_ref().map(link);
+    let (google, outlook) = (event.google_url(), event.outlook_url(Outlook::Work));
+    let content = Content::Meeting {
+        room,
+        room_url: &addresses.room,
+        host_link: pages::PageLink {
+            url: &host_url,
+            expires: host_expires,
+            uses: None,
+        },
+        guest_link: guest.as_ref().map(|(url, expires)| pages::PageLink {
+            url,
+            expires: *expires,
+            uses: None,
+        }),
+        calendar: pages::CalendarForm {
+            start,
+            minutes: query.minutes,
+            google: &google,
+            outlook: &outlook,
+        },
+    };
+    Ok(respond::page(&worker.state.pages, &content, responder))
 }
 
-// === impl Worker ===
+/// The same meeting as a file for calendars.
+pub(crate) fn calendar_file(
+    worker: &Worker,
+    request: &Request<Incoming>,
+    context: &RequestContext,
+) -> Result<Response<Body>, RequestError> {
+    let query = MeetingQuery::parse(request.uri().query().unwrap_or_default())?;
+    let session = hosting(worker, request, &query.room, context)?;
+    let rules = worker.rules();
+    let addresses =
+        worker
+            .state
+            .meetings
+            .addresses(&rules.policy, &query.room, &session.identity().subject);
+    let now = worker.state.clock.now();
+    let event = event(
+        &worker.state.authority,
+        &query,
+        query.start(now),
+        &addresses,
+    );
+    let mut answer = plain(
+        StatusCode::OK,
+        "text/calendar; charset=utf-8",
+        event.ics(now),
+    );
+    let headers = answer.headers_mut();
+    headers.insert(
+        header::CONTENT_DISPOSITION,
+        HeaderValue::from_static("attachment; filename=\"meeting.ics\""),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
+}
 
-impl Worker {
-    /// The page of a meeting, for who hosts it: addresses, and how long they are good for.
-    pub(crate) fn meeting(
-        &self,
-        request: &Request<Incoming>,
-        responder: &Responder,
-        context: &RequestContext,
-    ) -> Result<Response<Body>, RequestError> {
-        let query = MeetingQuery::parse(request.uri().query().unwrap_or_default())?;
-        let room = &query.room;
-        let session = match self.hosting(request, room, context) {
-            Err(RequestError::SignInFirst | RequestError::GuestFirst { .. }) => {
-                return self.to_sign_in_for(request, &ReturnTo::parse(&room.page_path()));
-            }
-            outcome => outcome?,
-        };
-        let addresses = self.addresses(room, &session.identity().subject);
-        let start = query.start(self.state.clock.now());
-        let event = self.event(&query, start, &addresses);
-        let link = |(url, expires): &'_ (String, Timestamp)| (url.clone(), *expires);
-        let (host_url, host_expires) = link(&addresses.host);
-        let guest = addresses.guest.as_ref().map(link);
-        let (google, outlook) = (event.google_url(), event.outlook_url(Outlook::Work));
-        let content = Content::Meeting {
-            room,
-            room_url: &addresses.room,
-            host_link: pages::PageLink {
-                url: &host_url,
-                expires: host_expires,
-                uses: None,
-            },
-            guest_link: guest.as_ref().map(|(url, expires)| pages::PageLink {
-                url,
-                expires: *expires,
-                uses: None,
-            }),
-            calendar: pages::CalendarForm {
-                start,
-                minutes: query.minutes,
-                google: &google,
-                outlook: &outlook,
-            },
-        };
-        Ok(self.show(&content, responder))
-    }
+/// The session of a host or moderator by account, who may pass a meeting's links on.
+/// A link or another system can make a host for a while; links that such a host made would
+/// outlast that.
+fn hosting(
+    worker: &Worker,
+    request: &Request<Incoming>,
+    room: &RoomKey,
+    context: &RequestContext,
+) -> Result<Session, RequestError> {
+    let (rules, headers) = (worker.rules(), request.headers());
+    let authenticator = &worker.state.authenticator;
+    let member = authenticator.session(headers);
+    let visitor = match &member {
+        Some(member) => Principal::Member(member.clone()).into(),
+        None => authenticator.visitor(headers, room, &rules.integrations),
+    };
+    let grant = authorize(
+        worker,
+        &rules.policy,
+        room,
+        &visitor,
+        Intent::Connect,
+        context,
+    )?;
+    member
+        .filter(|_| grant.role() == Role::Moderator)
+        .ok_or_else(|| EndpointError::NotHost.into())
+}
 
-    /// The same meeting as a file for calendars.
-    pub(crate) fn meeting_file(
-        &self,
-        request: &Request<Incoming>,
-        context: &RequestContext,
-    ) -> Result<Response<Body>, RequestError> {
-        let query = MeetingQuery::parse(request.uri().query().unwrap_or_default())?;
-        let session = self.hosting(request, &query.room, context)?;
-        let addresses = self.addresses(&query.room, &session.identity().subject);
-        let now = self.state.clock.now();
-        let event = self.event(&query, query.start(now), &addresses);
-        let mut answer = plain(
-            StatusCode::OK,
-            "text/calendar; charset=utf-8",
-            event.ics(now),
-        );
-        let headers = answer.headers_mut();
-        headers.insert(
-            header::CONTENT_DISPOSITION,
-            HeaderValue::from_static("attachment; filename=\"meeting.ics\""),
-        );
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(answer)
-    }
-
-    /// The addresses of a meeting, with links made now. A guest link is of use only where the rule
-    /// lets holders of links in.
-    pub(crate) fn addresses(&self, room: &RoomKey, by: &str) -> Addresses {
-        let state = &self.state;
-        let url = format!("{}{}", state.authenticator.origin, room.page_path());
-        let link = |host: bool, lifetime: Duration| {
-            let expires = state.clock.now().after(lifetime);
-            let link = InvitationLink {
-                id: state.random.text::<9>(),
-                room: room.clone(),
-                host,
-                name: None,
-                email: None,
-                begins: None,
-                expires,
-                uses: None,
-                by: by.to_owned(),
-            };
-            (
-                format!("{url}?invite={}", state.links.issue(&link)),
-                expires,
-            )
-        };
-        Addresses {
-            host: link(true, state.guests.host_link_lifetime),
-            guest: self
-                .takes_links(room)
-                .then(|| link(false, state.guests.link_lifetime)),
-            room: url,
-        }
-    }
-
-    /// The session of a host or moderator by account, who may pass a meeting's links on.
-    /// A link or another system can make a host for a while; links that such a host made would
-    /// outlast that.
-    fn hosting(
-        &self,
-        request: &Request<Incoming>,
-        room: &RoomKey,
-        context: &RequestContext,
-    ) -> Result<Session, RequestError> {
-        let (rules, headers) = (self.rules(), request.headers());
-        let authenticator = &self.state.authenticator;
-        let member = authenticator.session(headers);
-        let visitor = match &member {
-            Some(member) => Principal::Member(member.clone()).into(),
-            None => authenticator.visitor(headers, room, &rules.integrations),
-        };
-        let grant = self.authorize(&rules.policy, room, &visitor, Intent::Connect, context)?;
-        member
-            .filter(|_| grant.role() == Role::Moderator)
-            .ok_or(RequestError::NotHost)
-    }
-
-    /// Whether the holder of a link could enter.
-    pub(crate) fn takes_links(&self, room: &RoomKey) -> bool {
-        let standing = Standing::Invited(Invited {
-            link: String::new(),
-            host: false,
-            member: false,
-        });
-        let identity = Identity::default();
-        let visitor = Visitor {
-            identity: &identity,
-            standing: &standing,
-            owner: false,
-        };
-        let rules = self.rules();
-        let admission = rules.policy.decide(room, Some(&visitor), &self.situation());
-        matches!(admission, Admission::Admit(_) | Admission::Wait(_))
-    }
-
-    pub(crate) fn situation(&self) -> Situation {
-        Situation {
-            now: self.state.clock.now(),
-            ..Situation::default()
-        }
-    }
-
-    fn event(
-        &self,
-        query: &MeetingQuery,
-        start: Timestamp,
-        addresses: &Addresses,
-    ) -> CalendarEvent {
-        let guest = addresses.guest.as_ref().map(|(url, _)| url);
-        let url = guest.unwrap_or(&addresses.room);
-        let title = query.title.clone().unwrap_or_else(|| query.room.readable());
-        CalendarEvent {
-            uid: format!("{}@{}", query.room, self.state.authority.as_str()),
-            title,
-            start,
-            duration: Duration::from_mins(u64::from(query.minutes)),
-            url: url
-                .parse()
-                .expect("our origin, a room's path and a token are an address"),
-            description: String::new(),
-        }
+fn event(
+    own: &Authority,
+    query: &MeetingQuery,
+    start: Timestamp,
+    addresses: &Addresses,
+) -> CalendarEvent {
+    let guest = addresses.guest.as_ref().map(|(url, _)| url);
+    let url = guest.unwrap_or(&addresses.room);
+    let title = query.title.clone().unwrap_or_else(|| query.room.readable());
+    CalendarEvent {
+        uid: format!("{}@{}", query.room, own.as_str()),
+        title,
+        start,
+        duration: Duration::from_mins(u64::from(query.minutes)),
+        url: url
+            .parse()
+            .expect("our origin, a room's path and a token are an address"),
+        description: String::new(),
     }
 }
 
@@ -219,14 +176,14 @@ impl MeetingQuery {
             match name.as_ref() {
                 "room" => room = Some(RoomKey::try_from(value.into_owned())?),
                 "start" if !value.is_empty() => {
-                    start = Some(Timestamp::parse(&value).ok_or(RequestError::Form("no time"))?);
+                    start = Some(Timestamp::parse(&value).ok_or(EndpointError::Form("no time"))?);
                 }
                 "minutes" if !value.is_empty() => {
                     let read = value
                         .parse()
                         .ok()
                         .filter(|minutes| MINUTES.contains(minutes));
-                    minutes = read.ok_or(RequestError::Form("no length of a meeting"))?;
+                    minutes = read.ok_or(EndpointError::Form("no length of a meeting"))?;
                 }
                 "title" if !value.trim().is_empty() => {
                     title = Some(value.trim().chars().take(MAX_TITLE_CHARS).collect());
@@ -235,7 +192,7 @@ impl MeetingQuery {
             }
         }
         Ok(Self {
-            room: room.ok_or(RequestError::NoRoom)?,
+            room: room.ok_or(EndpointError::NoRoom)?,
             start,
             minutes,
             title,

@@ -5,8 +5,12 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 
 use crate::{
-    Body, RequestContext, RequestError, Worker, credentials::Intent, respond::Responder,
-    web::assets::redirect,
+    Body, RequestContext, RequestError, Worker,
+    authorize::{AccessError, authorize},
+    credentials::Intent,
+    endpoints::LoginError,
+    request_context::Authority,
+    respond::{self, Responder, redirect},
 };
 use model::{
     policy::{Admission, Features, Role},
@@ -16,116 +20,133 @@ use model::{
 };
 use pages::{Content, PopupOutcome};
 
-// === impl Worker ===
-
-impl Worker {
-    /// Continues where the sign-in was begun.
-    pub(crate) fn go_on(
-        &self,
-        session: &Session,
-        target: &ReturnTo,
-        then: &Afterwards,
-        responder: &Responder,
-        context: RequestContext,
-    ) -> Result<Response<Body>, RequestError> {
-        match (then, target.room()) {
-            (Afterwards::App { app, options }, Some(room)) => {
-                let way = (*app, target, options.as_str());
-                self.back_to_app(session, &room, way, responder, &context)
-            }
-            (Afterwards::Popup, Some(room)) => {
-                let (role, features) = self.shown_as(&room, session);
-                let token = DisplayToken::new(&room, role, &features, session.identity());
-                let outcome = PopupOutcome::Success {
-                    access_token: token.as_str(),
-                };
-                Ok(self.show(&Content::Popup { outcome }, responder))
-            }
-            _ => redirect(StatusCode::SEE_OTHER, target.as_str()),
+/// Continues where the sign-in was begun.
+pub(crate) fn go_on(
+    worker: &Worker,
+    session: &Session,
+    target: &ReturnTo,
+    then: &Afterwards,
+    responder: &Responder,
+    context: RequestContext,
+) -> Result<Response<Body>, RequestError> {
+    match (then, target.room()) {
+        (Afterwards::App { app, options }, Some(room)) => {
+            let way = (*app, target, options.as_str());
+            back_to_app(worker, session, &room, way, responder, &context)
         }
-    }
-
-    /// Answers a failed sign-in; a popup reports it to the page that opened it.
-    pub(crate) fn give_up(
-        &self,
-        failure: RequestError,
-        sign_in: &SignIn,
-        responder: &Responder,
-    ) -> Result<Response<Body>, RequestError> {
-        match (&sign_in.then, failure) {
-            (Afterwards::Popup, RequestError::SignIn { code, .. }) => {
-                let outcome = PopupOutcome::Failure { error: code };
-                Ok(self.show(&Content::Popup { outcome }, responder))
-            }
-            (_, failure) => Err(failure.leading_to(&sign_in.return_to)),
+        (Afterwards::Popup, Some(room)) => {
+            let (role, features) = shown_as(worker, &room, session);
+            let token = DisplayToken::new(&room, role, &features, session.identity());
+            let outcome = PopupOutcome::Success {
+                access_token: token.as_str(),
+            };
+            Ok(respond::page(
+                &worker.state.pages,
+                &Content::Popup { outcome },
+                responder,
+            ))
         }
+        _ => redirect(StatusCode::SEE_OTHER, target.as_str()),
     }
+}
 
-    /// Native apps keep no cookies: a handoff token in the link opens the room once.
-    fn back_to_app(
-        &self,
-        session: &Session,
-        room: &RoomKey,
-        (app, target, options): (App, &ReturnTo, &str),
-        responder: &Responder,
-        context: &RequestContext,
-    ) -> Result<Response<Body>, RequestError> {
-        let rules = self.rules();
-        let visitor = Principal::Member(session.clone()).into();
-        let granted = self.authorize(&rules.policy, room, &visitor, Intent::Connect, context);
-        let (role, features) = match granted {
-            Ok(grant) => (grant.role(), grant.features().clone()),
-            // The app asks until the room is open.
-            Err(RequestError::Waiting { .. }) => (Role::Participant, Features::default()),
-            Err(failure) => return Err(failure),
-        };
-        // The app has this one room: a session for all rooms must not come back as a cookie.
-        let ends = self.state.authenticator.sessions.latest_end_of(session);
-        let pass = session.pass_to(room, ends);
-        let kind = ClientTokenKind::Handoff;
-        let token = self
-            .state
-            .client_tokens
-            .issue(&pass, role, &features, kind, HANDOFF);
-        let link = self.deep_link(target, app, options, &token);
-        crate::audit::handed_over(&Principal::Pass(pass), room, context);
-        let content = Content::OpenApp {
-            room,
-            link: &link,
-            browser: target.as_str(),
-        };
-        Ok(self.show(&content, responder))
-    }
-
-    /// The address that opens Jitsi's app (jitsi-meet `react/features/mobile`, jitsi-meet-electron).
-    fn deep_link(&self, target: &ReturnTo, app: App, options: &str, token: &ClientToken) -> String {
-        let host = self.state.authority.as_str();
-        // As the app has it, which shows it.
-        let path = target.as_str().split('?').next().unwrap_or_default();
-        let token = token.as_str();
-        let options = match options {
-            "" => String::new(),
-            options => format!("#{options}"),
-        };
-        match app {
-            App::Ios => format!("org.jitsi.meet://{host}{path}?jwt={token}{options}"),
-            App::Electron => format!("jitsi-meet://{host}{path}?jwt={token}{options}"),
-            // The fragment says which app it is for.
-            App::Android => format!(
-                "intent://{host}{path}?jwt={token}#Intent;scheme=org.jitsi.meet;package=org.jitsi.meet;end"
-            ),
+/// Answers a failed sign-in; a popup reports it to the page that opened it.
+pub(crate) fn give_up(
+    worker: &Worker,
+    failure: LoginError,
+    sign_in: &SignIn,
+    responder: &Responder,
+) -> Result<Response<Body>, RequestError> {
+    match (&sign_in.then, failure) {
+        (Afterwards::Popup, LoginError::Failed { code, .. }) => {
+            let outcome = PopupOutcome::Failure { error: code };
+            Ok(respond::page(
+                &worker.state.pages,
+                &Content::Popup { outcome },
+                responder,
+            ))
         }
+        (_, failure) => Err(failure.leading_to(&sign_in.return_to).into()),
     }
+}
 
-    /// Role and features for the display token, until the room page is authorized.
-    fn shown_as(&self, room: &RoomKey, session: &Session) -> (Role, Features) {
-        let rules = self.rules();
-        let member = Principal::Member(session.clone());
-        let authorizer = &self.state.authorizer;
-        match authorizer.evaluate(&rules.policy, room, Some(&member), Intent::Connect) {
-            Admission::Admit(grant) => (grant.role(), grant.features().clone()),
-            _ => (Role::Participant, Features::default()),
-        }
+/// Native apps keep no cookies: a handoff token in the link opens the room once.
+fn back_to_app(
+    worker: &Worker,
+    session: &Session,
+    room: &RoomKey,
+    (app, target, options): (App, &ReturnTo, &str),
+    responder: &Responder,
+    context: &RequestContext,
+) -> Result<Response<Body>, RequestError> {
+    let rules = worker.rules();
+    let visitor = Principal::Member(session.clone()).into();
+    let granted = authorize(
+        worker,
+        &rules.policy,
+        room,
+        &visitor,
+        Intent::Connect,
+        context,
+    );
+    let (role, features) = match granted {
+        Ok(grant) => (grant.role(), grant.features().clone()),
+        // The app asks until the room is open.
+        Err(AccessError::Waiting { .. }) => (Role::Participant, Features::default()),
+        Err(failure) => return Err(failure.into()),
+    };
+    // The app has this one room: a session for all rooms must not come back as a cookie.
+    let ends = worker.state.authenticator.sessions.latest_end_of(session);
+    let pass = session.pass_to(room, ends);
+    let kind = ClientTokenKind::Handoff;
+    let token = worker
+        .state
+        .client_tokens
+        .issue(&pass, role, &features, kind, HANDOFF);
+    let link = deep_link(&worker.state.authority, target, app, options, &token);
+    crate::audit::handed_over(&Principal::Pass(pass), room, context);
+    let content = Content::OpenApp {
+        room,
+        link: &link,
+        browser: target.as_str(),
+    };
+    Ok(respond::page(&worker.state.pages, &content, responder))
+}
+
+/// The address that opens Jitsi's app (jitsi-meet `react/features/mobile`, jitsi-meet-electron).
+fn deep_link(
+    own: &Authority,
+    target: &ReturnTo,
+    app: App,
+    options: &str,
+    token: &ClientToken,
+) -> String {
+    let host = own.as_str();
+    // As the app has it, which shows it.
+    let path = target.as_str().split('?').next().unwrap_or_default();
+    let token = token.as_str();
+    let options = match options {
+        "" => String::new(),
+        options => format!("#{options}"),
+    };
+    match app {
+        App::Ios => format!("org.jitsi.meet://{host}{path}?jwt={token}{options}"),
+        App::Electron => format!("jitsi-meet://{host}{path}?jwt={token}{options}"),
+        // The fragment says which app it is for.
+        App::Android => format!(
+            "intent://{host}{path}?jwt={token}#Intent;scheme=org.jitsi.meet;package=org.jitsi.meet;end"
+        ),
+    }
+}
+
+/// Role and features for the display token, until the room page is authorized.
+fn shown_as(worker: &Worker, room: &RoomKey, session: &Session) -> (Role, Features) {
+    let rules = worker.rules();
+    let member = Principal::Member(session.clone());
+    let authorizer = &worker.state.authorizer;
+    match authorizer.evaluate(&rules.policy, room, Some(&member), Intent::Connect) {
+        Admission::Admit(grant) => (grant.role(), grant.features().clone()),
+        _ => (Role::Participant, Features::default()),
     }
 }
 

@@ -6,7 +6,11 @@ use super::{Audience, RequestError, Responder};
 use crate::{
     Body,
     api::{PROBLEM_JSON, ProblemDetails},
-    request_context::RequestId,
+    authorize::AccessError,
+    endpoints::LoginError,
+    invitations::InvitationError,
+    request_context::{ContextError, RequestId},
+    signalling::SignallingError,
 };
 use model::{
     bosh::{self, BoshBodyError},
@@ -40,21 +44,21 @@ impl RequestError {
         };
         let headers = answer.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Self::Method { allow } = self {
+        if let Self::Context(ContextError::Method { allow }) = self {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
-        if matches!(self, Self::WebSocketVersion) {
+        if matches!(self, Self::Signalling(SignallingError::WebSocketVersion)) {
             headers.insert(
                 header::SEC_WEBSOCKET_VERSION,
                 HeaderValue::from_static("13"),
             );
         }
-        match (self, responder.audience) {
+        match responder.audience {
             // No challenge can be met within a handshake.
-            (Self::SignInFirst | Self::GuestFirst { .. }, Audience::Socket) => {
+            Audience::Socket if self.is_unauthenticated() => {
                 *answer.status_mut() = StatusCode::FORBIDDEN;
             }
-            (Self::SignInFirst | Self::GuestFirst { .. }, Audience::Machine) => {
+            Audience::Machine if self.is_unauthenticated() => {
                 headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
             }
             _ => {}
@@ -74,12 +78,14 @@ impl RequestError {
         let reason = self.to_string();
         let sign_in = login_path(&responder.return_to, true);
         match self {
-            Self::NotFound | Self::Closed(_) => pages.render(&Content::NotFound, &asked),
-            Self::Refused {
+            Self::Context(ContextError::NotFound | ContextError::Closed(_)) => {
+                pages.render(&Content::NotFound, &asked)
+            }
+            Self::Access(AccessError::Refused {
                 refusal,
                 room,
                 person,
-            } => {
+            }) => {
                 let person = person.as_deref();
                 let content = Content::Refused {
                     room,
@@ -89,7 +95,7 @@ impl RequestError {
                 };
                 pages.render(&content, &asked)
             }
-            Self::Waiting { room, person, .. } => {
+            Self::Access(AccessError::Waiting { room, person }) => {
                 let content = Content::Refused {
                     room,
                     person: person.as_deref(),
@@ -98,7 +104,7 @@ impl RequestError {
                 };
                 pages.render(&content, &asked)
             }
-            Self::LinkTooEarly { room, opens } => {
+            Self::Invitation(InvitationError::TooEarly { room, opens }) => {
                 let content = Content::Refused {
                     room,
                     person: None,
@@ -107,11 +113,11 @@ impl RequestError {
                 };
                 pages.render(&content, &asked)
             }
-            Self::Link { room, problem } => {
+            Self::Invitation(InvitationError::Unusable { room, problem }) => {
                 let problem = *problem;
                 pages.render(&Content::LinkRefused { room, problem }, &asked)
             }
-            Self::Embed(_) | Self::ClientToken(_) | Self::UsedToken => {
+            Self::Credential(error) if error.token_reason().is_some() => {
                 match responder.return_to.room() {
                     Some(room) => {
                         let (room, reason) = (&room, &*reason);
@@ -125,9 +131,9 @@ impl RequestError {
                     ),
                 }
             }
-            Self::SignIn {
+            Self::Login(LoginError::Failed {
                 told, return_to, ..
-            } => {
+            }) => {
                 let again = login_path(return_to, false);
                 pages.render(
                     &Content::SignInFailed {
@@ -137,14 +143,17 @@ impl RequestError {
                     &asked,
                 )
             }
-            Self::ProviderUnavailable => {
+            Self::Login(LoginError::ProviderUnavailable) => {
                 let content = Content::Unavailable {
                     component: Component::Provider,
                     again: here,
                 };
                 pages.render(&content, &asked)
             }
-            Self::Internal(_) | Self::Token(_) | Self::Store(_) => {
+            Self::Internal(_)
+            | Self::Web(_)
+            | Self::Signalling(SignallingError::Token(_))
+            | Self::Store(_) => {
                 let content = Content::Unavailable {
                     component: Component::Gateway,
                     again: here,
@@ -191,21 +200,17 @@ impl RequestError {
     /// the network and try again (XEP-0124 § 17.2). What no client sends gets a status as well.
     fn bosh(&self, id: RequestId) -> Response<Body> {
         match self {
-            Self::Upstream(_)
-            | Self::UpstreamAnswer(_)
+            Self::Forwarding(_)
             | Self::Internal(_)
             | Self::Store(_)
-            | Self::Token(_) => terminated("remote-connection-failed"),
-            Self::SignInFirst
-            | Self::GuestFirst { .. }
-            | Self::Waiting { .. }
-            | Self::Embed(_)
-            | Self::ClientToken(_)
-            | Self::UsedToken
-            | Self::ForeignSender
-            | Self::Refused { .. } => terminated("policy-violation"),
-            Self::Bosh(BoshBodyError::Foreign) | Self::Moved { .. } => terminated("item-not-found"),
-            Self::Bosh(_) | Self::Room(_) | Self::Query(_) | Self::NoRoom => {
+            | Self::Web(_)
+            | Self::Signalling(SignallingError::Token(_)) => terminated("remote-connection-failed"),
+            Self::Access(_) | Self::Credential(_) => terminated("policy-violation"),
+            Self::Signalling(
+                SignallingError::Bosh(BoshBodyError::Foreign) | SignallingError::Moved { .. },
+            ) => terminated("item-not-found"),
+            Self::Signalling(SignallingError::Bosh(_) | SignallingError::Query(_))
+            | Self::Context(ContextError::Room(_)) => {
                 let mut answer = terminated("bad-request");
                 *answer.status_mut() = self.status();
                 answer
@@ -243,6 +248,32 @@ pub(crate) fn terminated(condition: &str) -> Response<Body> {
     )
 }
 
+/// A page of the gateway.
+pub(crate) fn page(pages: &Pages, content: &Content<'_>, responder: &Responder) -> Response<Body> {
+    let id = responder.id.to_string();
+    let page = pages.render(content, &responder.asked(&id));
+    page.into_response().map(Body::from)
+}
+
+/// A redirect; to a path of this site, or to an address that the provider configured.
+pub(crate) fn redirect(status: StatusCode, path: &str) -> Result<Response<Body>, RequestError> {
+    let location = HeaderValue::try_from(path)
+        .map_err(|_| RequestError::Internal("a path is not a header value"))?;
+    let mut answer = Response::new(Body::EMPTY);
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::LOCATION, location);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
+}
+
+/// Adds `Set-Cookie` headers.
+pub(crate) fn append_cookies(answer: &mut Response<Body>, cookies: Vec<HeaderValue>) {
+    for cookie in cookies {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
 /// A short answer of ours.
 pub(crate) fn plain(
     status: StatusCode,
@@ -273,7 +304,7 @@ mod tests {
             worker: 1,
             number: 2,
         };
-        let failure = RequestError::Upstream(UpstreamError::Timeout(
+        let failure = RequestError::from(UpstreamError::Timeout(
             "prosody.internal:5280".parse().unwrap(),
         ));
         let body = failure.word(id).into_body().collect().await.unwrap();

@@ -1,15 +1,24 @@
 //! Renewal of session cookies: requests keep a session from idling out.
 
-use http::{HeaderMap, HeaderValue, Response, header};
-use model::session::{self, Principal, SESSION_COOKIE, Session};
+use std::sync::Arc;
 
-use crate::{Body, Worker};
+use http::{HeaderMap, Response, header};
+use model::session::{Principal, Session};
+use observe::metrics::WorkerMetrics;
 
-// === impl Worker ===
+use crate::{Body, authenticate::Authenticator};
 
-impl Worker {
-    /// Adds the principal's renewed session cookie to an answer, when it is time. A pass is never
-    /// renewed: it ends when it ends.
+/// Adds renewed session cookies to answers, when it is time.
+#[derive(Debug)]
+pub(crate) struct SessionRenewal {
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) metrics: Arc<WorkerMetrics>,
+}
+
+// === impl SessionRenewal ===
+
+impl SessionRenewal {
+    /// Renews the session of a principal. A pass is never renewed: it ends when it ends.
     pub(crate) fn renew(&self, principal: &Principal, answer: &mut Response<Body>) {
         if let Some(session) = principal.renewable() {
             self.renew_session(session, answer);
@@ -18,23 +27,56 @@ impl Worker {
 
     /// The same for the session of a request, if it carries one.
     pub(crate) fn renew_session_of(&self, headers: &HeaderMap, answer: &mut Response<Body>) {
-        if let Some(session) = self.state.authenticator.session(headers) {
+        if let Some(session) = self.authenticator.session(headers) {
             self.renew_session(&session, answer);
         }
     }
 
     /// The same for a member's session.
     pub(crate) fn renew_session(&self, session: &Session, answer: &mut Response<Body>) {
-        if let Some(value) = self.state.authenticator.sessions.renew(session) {
-            let cookie = self.session_cookie(&value);
+        if let Some(sealed) = self.authenticator.sessions.renew(session) {
+            let cookie = self.authenticator.session_cookie(&sealed);
             answer.headers_mut().append(header::SET_COOKIE, cookie);
             self.metrics.count_renewal();
         }
     }
+}
 
-    /// The `Set-Cookie` header for a sealed session.
-    pub(crate) fn session_cookie(&self, value: &str) -> HeaderValue {
-        let lifetime = self.state.authenticator.sessions.cookie_lifetime();
-        session::set(SESSION_COOKIE, value, lifetime)
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use model::identity::Standing;
+
+    use super::*;
+    use crate::testing::Deployment;
+
+    #[test]
+    fn a_session_in_use_is_renewed_and_a_pass_is_not() {
+        let deployment = Deployment::new();
+        let renewal = SessionRenewal {
+            authenticator: Arc::clone(&deployment.authenticator),
+            metrics: Arc::default(),
+        };
+        let member = deployment.session("ann");
+        let guest = deployment.pass("x", Standing::Guest);
+        let headers = deployment.cookies(Some(&member), None);
+        for (later, renewed) in [(Duration::ZERO, 0), (Duration::from_mins(14), 1)] {
+            deployment.hand.advance(later);
+            for (principal, expected) in [
+                (Principal::Member(member.clone()), renewed),
+                (Principal::combine(member.clone(), guest.clone()), renewed),
+                (Principal::Pass(guest.clone()), 0),
+            ] {
+                let mut answer = Response::new(Body::EMPTY);
+                renewal.renew(&principal, &mut answer);
+                let cookies = answer.headers().get_all(header::SET_COOKIE).iter();
+                assert_eq!(cookies.count(), expected, "{later:?} {principal:?}");
+            }
+            let mut answer = Response::new(Body::EMPTY);
+            renewal.renew_session_of(&headers, &mut answer);
+            let cookies = answer.headers().get_all(header::SET_COOKIE).iter();
+            assert_eq!(cookies.count(), renewed, "{later:?}");
+        }
     }
 }

@@ -25,10 +25,12 @@ use observe::metrics::EntryRole;
 
 use crate::{
     RequestContext, RequestError, Rules, Worker, audit,
-    authorize::{Admitted, Privilege},
+    authorize::{AccessError, Admitted, Privilege, authorize_connection},
     connections::{ConnectionKind, Registration},
-    credentials::Intent,
+    credentials::{Intent, PresentedToken},
+    request_context::ContextError,
     shard_upstreams::ShardUpstreams,
+    signalling::SignallingError,
 };
 
 /// The sender of a signalling request, before its token is looked at.
@@ -66,13 +68,13 @@ impl<'r, 'p> Claimant<'r, 'p> {
         let authenticator = &worker.state.authenticator;
         let visitor = authenticator
             .signalling_visitor(headers, &query.room, &rules.integrations)
-            .map_err(|_| RequestError::ForeignSender)?;
+            .map_err(|_| AccessError::ForeignSender)?;
         Ok(Self {
             query,
             headers,
             context,
             visitor,
-            recorder: worker.is_recorder(context),
+            recorder: worker.state.is_recorder(context),
             staying: None,
         })
     }
@@ -98,7 +100,10 @@ impl<'r, 'p> Claimant<'r, 'p> {
         intent: Intent,
     ) -> Result<Admitted<'p>, RequestError> {
         if self.recorder {
-            let guest = worker.new_guest(&self.query.room, Some("recorder".to_owned()));
+            let guest = worker
+                .state
+                .passes
+                .guest(&self.query.room, Some("recorder".to_owned()));
             return Ok(Admitted {
                 principal: Rc::new(Principal::Pass(guest)),
                 privilege: Privilege::Recorder,
@@ -110,8 +115,14 @@ impl<'r, 'p> Claimant<'r, 'p> {
             return Ok(staying);
         }
         if let (Visitor::Anonymous, Some(token)) = (&self.visitor, &self.query.token) {
-            let room = &self.query.room;
-            let pass = worker.pass_of_token(token, room, intent, self.headers, self.context);
+            let presented = PresentedToken {
+                token,
+                room: &self.query.room,
+                intent,
+                headers: self.headers,
+                context: self.context,
+            };
+            let pass = worker.state.tokens.pass(&presented, &rules.integrations);
             self.visitor = pass.await?.map(Principal::Pass).into();
         }
         self.ask(worker, rules, intent)
@@ -124,7 +135,14 @@ impl<'r, 'p> Claimant<'r, 'p> {
         intent: Intent,
     ) -> Result<Admitted<'p>, RequestError> {
         let (room, visitor) = (&self.query.room, &self.visitor);
-        worker.authorize_connection(&rules.policy, room, visitor, intent, self.context)
+        Ok(authorize_connection(
+            worker,
+            &rules.policy,
+            room,
+            visitor,
+            intent,
+            self.context,
+        )?)
     }
 }
 
@@ -146,13 +164,13 @@ pub(super) async fn admit<'p>(
             .connections
             .register(Rc::clone(principal), kind, upstreams.room_shard(room));
     if worker.state.authenticator.revocations.contains(principal) {
-        return Err(RequestError::SignInFirst);
+        return Err(AccessError::SignInFirst.into());
     }
     if admitted.grant().is_some() {
         registration.admitted_to(room);
         let replaced = !Arc::ptr_eq(rules, &worker.rules());
         if replaced && !worker.may_stay(principal, room) {
-            return Err(RequestError::SignInFirst);
+            return Err(AccessError::SignInFirst.into());
         }
     }
     let token = match intent {
@@ -182,7 +200,10 @@ pub(super) fn stream_policy(
         return Ok(StreamPolicy::VisitorNode { node });
     }
     let guests = worker.state.guests.xmpp_domain.as_deref();
-    let tokenless = worker.is_tokenless(&admitted.principal, grant.role());
+    let tokenless = worker
+        .state
+        .guests
+        .is_tokenless(&admitted.principal, grant.role());
     let domain = match guests.filter(|_| tokenless) {
         Some(domain) => domain,
         None => &worker.jitsi()?.upstream.xmpp_domain,
@@ -199,9 +220,10 @@ fn mint(
 ) -> Result<Option<BackendToken>, RequestError> {
     let principal = &admitted.principal;
     match admitted.grant() {
-        Some(grant) if !worker.is_tokenless(principal, grant.role()) => {
-            let minter = rules.minter.as_ref().ok_or(RequestError::NotFound)?;
-            Ok(Some(minter.mint(room, grant, principal.identity())?))
+        Some(grant) if !worker.state.guests.is_tokenless(principal, grant.role()) => {
+            let minter = rules.minter.as_ref().ok_or(ContextError::NotFound)?;
+            let token = minter.mint(room, grant, principal.identity());
+            Ok(Some(token.map_err(SignallingError::from)?))
         }
         _ => Ok(None),
     }

@@ -46,7 +46,10 @@ use crate::{
     body::{self, Unread},
     connections::{CloseReason, ConnectionKind, Registration},
     credentials::Intent,
+    request_context::ContextError,
     respond::{plain, terminated},
+    shard_upstreams::ForwardingError,
+    signalling::SignallingError,
     upstream::{ProsodyHead, RequestBody, UpstreamBody, UpstreamError, UpstreamPool},
 };
 
@@ -74,9 +77,8 @@ pub(crate) async fn answer(
             return Ok(plain(StatusCode::OK, "text/plain", text));
         }
         _ => {
-            return Err(RequestError::Method {
-                allow: "POST, OPTIONS, GET, HEAD",
-            });
+            let allow = "POST, OPTIONS, GET, HEAD";
+            return Err(ContextError::Method { allow }.into());
         }
     }
     worker.jitsi()?;
@@ -88,7 +90,9 @@ pub(crate) async fn answer(
         context,
     };
     match exchange.post(body).await {
-        Err(RequestError::Moved { room }) => Ok(worker.start_again(&room)),
+        Err(RequestError::Signalling(SignallingError::Moved { room })) => {
+            Ok(worker.upstreams.start_again(&room))
+        }
         answer => answer,
     }
 }
@@ -107,7 +111,7 @@ impl Exchange<'_> {
         let rid = tag.rid().ok_or(BoshBodyError::RequestId)?;
         let room = &query.room;
         if tag.creates() {
-            let locate = async |_: &mut Admitted<'_>| worker.upstreams_of_room(room).await;
+            let locate = async |_: &mut Admitted<'_>| worker.upstreams.of_room(room).await;
             let kind = (Intent::Connect, ConnectionKind::Poll);
             let admission = admission::admit(worker, &rules, claimant, kind, locate).await?;
             let xmpp = admission.upstreams.prosody_for(&mut self.query.forwarded);
@@ -128,7 +132,7 @@ impl Exchange<'_> {
             stream::name_anonymous(admitted, &bound.sid);
             let (_, bound) = unbound.insert((body, bound));
             let shard = bound.shard.as_deref();
-            worker.upstreams_of_stream(shard, room).await
+            worker.upstreams.of_stream(shard, room).await
         };
         let kind = (Intent::Poll, ConnectionKind::Poll);
         let admission = admission::admit(worker, &rules, claimant, kind, locate).await?;
@@ -213,7 +217,7 @@ impl Exchange<'_> {
         let left = remaining(worker, principal, None);
         let began = Instant::now();
         let answer = match answered(sending, &mut registration, left).await {
-            Ok(answer) => worker.note_outcome(&upstreams, answer)?,
+            Ok(answer) => worker.upstreams.note_outcome(&upstreams, answer)?,
             Err(reason) => {
                 let who = Who { principal, room };
                 audit::cut(&who, Transport::Bosh, reason.reason(), &self.context);
@@ -228,7 +232,7 @@ impl Exchange<'_> {
         let (head, body) = answer.into_parts();
         let body = body::whole(body, MAX_CREATED).await;
         let body = body.map_err(|unread| {
-            RequestError::UpstreamAnswer(match unread {
+            ForwardingError::Answer(match unread {
                 Unread::Lost => "a truncated BOSH session creation response",
                 Unread::TooLarge => "a BOSH session creation response that is too long",
             })
@@ -251,7 +255,7 @@ impl Exchange<'_> {
         let body = worker.state.bosh_ids.bind(&body, &binding, now, shard);
         let mut answer = answer_of(head.status, Body::from(body));
         upstreams.set_shard_header(answer.headers_mut());
-        worker.renew(principal, &mut answer);
+        worker.renewal.renew(principal, &mut answer);
         Ok(answer)
     }
 
@@ -297,7 +301,7 @@ impl Exchange<'_> {
         };
         // Without an answer of Prosody the stream may go on there: `poll` watches it.
         let answer = match answer {
-            Ok(answer) => Ok(worker.note_outcome(&upstreams, answer)?),
+            Ok(answer) => Ok(worker.upstreams.note_outcome(&upstreams, answer)?),
             Err(reason) => Err(reason),
         };
         let Some((stream, in_flight, registration)) = poll.parts.take() else {
@@ -316,7 +320,7 @@ impl Exchange<'_> {
         }
         let mut answer = pass_on(answer);
         upstreams.set_shard_header(answer.headers_mut());
-        worker.renew(&stream.principal, &mut answer);
+        worker.renewal.renew(&stream.principal, &mut answer);
         if tag.is_some_and(|tag| tag.says_over()) {
             stream.over(worker, &self.context);
         } else if let Some(idle) = in_flight.over() {
@@ -329,7 +333,7 @@ impl Exchange<'_> {
     /// The answer to a request of a stream that the gateway ended.
     fn ended(&self, reason: CloseReason) -> Response<Body> {
         match reason {
-            CloseReason::Moved => self.worker.start_again(&self.query.room),
+            CloseReason::Moved => self.worker.upstreams.start_again(&self.query.room),
             _ => terminated("policy-violation"),
         }
     }

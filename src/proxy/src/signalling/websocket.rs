@@ -33,6 +33,8 @@ use crate::{
     authorize::Admitted,
     connections::{ConnectionKind, Registration},
     credentials::Intent,
+    instrumentation::timed,
+    request_context::ContextError,
     upstream::ProsodyHead,
 };
 
@@ -76,7 +78,7 @@ pub(crate) async fn answer(
         } else {
             Intent::Connect
         };
-        let locate = async |_: &mut Admitted<'_>| worker.upstreams_of_room(&query.room).await;
+        let locate = async |_: &mut Admitted<'_>| worker.upstreams.of_room(&query.room).await;
         let kind = (intent, ConnectionKind::Socket);
         admission::admit(worker, &rules, claimant, kind, locate).await?
     };
@@ -92,8 +94,12 @@ pub(crate) async fn answer(
     };
     let handshake = prosody.web_socket(token.as_ref(), key);
     let within = jitsi.upstream.web_timeout;
-    let answer = worker.timed(UpstreamKind::Xmpp, xmpp.send_dedicated(handshake, within));
-    let answer = worker.note_outcome(&upstreams, answer.await)?;
+    let answer = timed(
+        &worker.metrics,
+        UpstreamKind::Xmpp,
+        xmpp.send_dedicated(handshake, within),
+    );
+    let answer = worker.upstreams.note_outcome(&upstreams, answer.await)?;
     check_switch(&answer, &expected)?;
     let room = query.room;
     record_entry(worker, &admitted, &room, Transport::WebSocket, &context);
@@ -131,7 +137,7 @@ fn keep_alive(
     tenant: Option<Tenant>,
 ) -> Result<Response<Body>, RequestError> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Err(RequestError::Method { allow: "GET" });
+        return Err(ContextError::Method { allow: "GET" }.into());
     }
     let mut answer = Response::new(Body::EMPTY);
     *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -140,11 +146,13 @@ fn keep_alive(
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let query = request.uri().query().unwrap_or_default();
     if let Some(room) = query::room_of(tenant, query)
-        && let Some(upstreams) = worker.locate_upstreams(&room)?
+        && let Some(upstreams) = worker.upstreams.locate(&room)?
     {
         upstreams.set_shard_header(answer.headers_mut());
     }
-    worker.renew_session_of(request.headers(), &mut answer);
+    worker
+        .renewal
+        .renew_session_of(request.headers(), &mut answer);
     Ok(answer)
 }
 

@@ -7,8 +7,14 @@ use hyper::body::Incoming;
 
 use crate::upstream::{RequestBody, UpstreamBody};
 use crate::{
-    Body, RequestContext, RequestError, Worker, respond::login_path,
-    shard_upstreams::ShardUpstreams,
+    Body, RequestContext, RequestError, Worker,
+    authorize::AccessError,
+    endpoints::sign_in_flow,
+    instrumentation::timed,
+    request_context::{Authority, ContextError},
+    respond::{login_path, redirect},
+    shard_upstreams::{ForwardingError, ShardUpstreams},
+    web::WebError,
 };
 use model::{
     headers::{self, X_JITSI_SHARD},
@@ -20,183 +26,173 @@ use model::{
 use observe::metrics::UpstreamKind;
 use pages::inject;
 
-// === impl Worker ===
+/// Jitsi's `config.js`; of the room's shard, if the address names a room.
+pub(crate) async fn config_js(
+    worker: &Worker,
+    request: Request<Incoming>,
+    path: &CanonicalPath,
+    context: RequestContext,
+    tenant: Option<Tenant>,
+) -> Result<Response<Body>, RequestError> {
+    only_reading(request.method())?;
+    let from = source_of(worker, request.uri(), tenant)?;
+    let mut request = for_web(&worker.state.authority, request, path, context)?;
+    inject::request_full_representation(request.headers_mut());
+    let answer = ask_web(worker, request, &from).await?;
+    let mut answer = worker
+        .state
+        .injector
+        .inject_config_js(answer)
+        .map(|body| Body::Completed(Box::new(body)));
+    answer
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
+}
 
-impl Worker {
-    /// Jitsi's `config.js`; of the room's shard, if the address names a room.
-    pub(crate) async fn config_js(
-        &self,
-        request: Request<Incoming>,
-        path: &CanonicalPath,
-        context: RequestContext,
-        tenant: Option<Tenant>,
-    ) -> Result<Response<Body>, RequestError> {
-        only_reading(request.method())?;
-        let from = self.source_of(request.uri(), tenant)?;
-        let mut request = self.for_web(request, path, context)?;
-        inject::request_full_representation(request.headers_mut());
-        let answer = self.ask_web(request, &from).await?;
-        let mut answer = self
-            .state
-            .injector
-            .inject_config_js(answer)
-            .map(|body| Body::Completed(Box::new(body)));
-        answer
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(answer)
+/// Jitsi's public files.
+pub(crate) async fn public(
+    worker: &Worker,
+    request: Request<Incoming>,
+    path: &CanonicalPath,
+    context: RequestContext,
+) -> Result<Response<Body>, RequestError> {
+    only_reading(request.method())?;
+    // Jitsi's page requests this address again and again while it is in a meeting.
+    let keeps_alive = path.as_str() == KEEP_ALIVE;
+    let from = if keeps_alive {
+        source_of(worker, request.uri(), None)?
+    } else {
+        Source::Common(worker.upstreams.default_shard()?)
+    };
+    let session = if keeps_alive {
+        worker.state.authenticator.session(request.headers())
+    } else {
+        None
+    };
+    let request = for_web(&worker.state.authority, request, path, context)?;
+    let mut answer = ask_web(worker, request, &from).await?.map(Body::Upstream);
+    if let Some(session) = session {
+        worker.renewal.renew_session(&session, &mut answer);
     }
+    Ok(answer)
+}
 
-    /// Jitsi's public files.
-    pub(crate) async fn public(
-        &self,
-        request: Request<Incoming>,
-        path: &CanonicalPath,
-        context: RequestContext,
-    ) -> Result<Response<Body>, RequestError> {
-        only_reading(request.method())?;
-        // Jitsi's page requests this address again and again while it is in a meeting.
-        let keeps_alive = path.as_str() == KEEP_ALIVE;
-        let from = if keeps_alive {
-            self.source_of(request.uri(), None)?
-        } else {
-            Source::Common(self.default_upstreams()?)
-        };
-        let session = if keeps_alive {
-            self.state.authenticator.session(request.headers())
-        } else {
-            None
-        };
-        let request = self.for_web(request, path, context)?;
-        let mut answer = self.ask_web(request, &from).await?.map(Body::Upstream);
-        if let Some(session) = session {
-            self.renew_session(&session, &mut answer);
+/// Paths for members only.
+pub(crate) async fn private(
+    worker: &Worker,
+    request: Request<Incoming>,
+    path: &CanonicalPath,
+    context: RequestContext,
+) -> Result<Response<Body>, RequestError> {
+    let Some(session) = worker.state.authenticator.session(request.headers()) else {
+        return to_sign_in(worker, &request);
+    };
+    let own = headers::request_origin(request.headers(), &worker.state.authenticator.origin);
+    if !is_reading(request.method()) && own != headers::RequestOrigin::SameOrigin {
+        return Err(AccessError::ForeignSender.into());
+    }
+    let request = for_web(&worker.state.authority, request, path, context)?;
+    let from = Source::Common(worker.upstreams.default_shard()?);
+    let mut answer = ask_web(worker, request, &from).await?.map(Body::Upstream);
+    answer
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    worker.renewal.renew_session(&session, &mut answer);
+    Ok(answer)
+}
+
+/// Sends a navigation to sign in, and back to the same address.
+pub(crate) fn to_sign_in(
+    worker: &Worker,
+    request: &Request<Incoming>,
+) -> Result<Response<Body>, RequestError> {
+    if !is_reading(request.method()) {
+        return Err(AccessError::SignInFirst.into());
+    }
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    to_sign_in_for(worker, request, &ReturnTo::parse(target))
+}
+
+/// Sends a navigation to sign in, and on to a page; nothing else is ever redirected there. The
+/// answer has no fragment, so the browser keeps the one of the address.
+pub(crate) fn to_sign_in_for(
+    worker: &Worker,
+    request: &Request<Incoming>,
+    page: &ReturnTo,
+) -> Result<Response<Body>, RequestError> {
+    if !headers::is_navigation(request.headers()) {
+        return Err(AccessError::SignInFirst.into());
+    }
+    sign_in_flow(worker)?;
+    redirect(StatusCode::SEE_OTHER, &login_path(page, false))
+}
+
+/// The request for Jitsi's web server: the canonical path, and a head that does not lie.
+pub(crate) fn for_web(
+    own: &Authority,
+    request: Request<Incoming>,
+    path: &CanonicalPath,
+    context: RequestContext,
+) -> Result<Request<RequestBody>, WebError> {
+    let (head, body) = request.into_parts();
+    let uri = Uri::try_from(with_query(path.as_str(), &head.uri)).map_err(|_| WebError::Target)?;
+    let body = if hyper::body::Body::is_end_stream(&body) {
+        RequestBody::Empty
+    } else {
+        RequestBody::Streamed {
+            body,
+            left: MAX_WEB_BODY,
         }
-        Ok(answer)
+    };
+    let mut request = Request::new(body);
+    *request.headers_mut() = headers::for_web(&head.headers, &context.client, own.as_str());
+    if let Some(trace) = context.trace {
+        trace.put(request.headers_mut());
     }
+    *request.method_mut() = head.method;
+    *request.uri_mut() = uri;
+    Ok(request)
+}
 
-    /// Paths for members only.
-    pub(crate) async fn private(
-        &self,
-        request: Request<Incoming>,
-        path: &CanonicalPath,
-        context: RequestContext,
-    ) -> Result<Response<Body>, RequestError> {
-        let Some(session) = self.state.authenticator.session(request.headers()) else {
-            return self.to_sign_in(&request);
-        };
-        let own = headers::request_origin(request.headers(), &self.state.authenticator.origin);
-        if !is_reading(request.method()) && own != headers::RequestOrigin::SameOrigin {
-            return Err(RequestError::ForeignSender);
-        }
-        let request = self.for_web(request, path, context)?;
-        let from = Source::Common(self.default_upstreams()?);
-        let mut answer = self.ask_web(request, &from).await?.map(Body::Upstream);
-        answer
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        self.renew_session(&session, &mut answer);
-        Ok(answer)
-    }
+/// Where to ask for what an address means: for a room's at its shard.
+fn source_of(worker: &Worker, uri: &Uri, tenant: Option<Tenant>) -> Result<Source, ContextError> {
+    let Some(room) = query::room_of(tenant, uri.query().unwrap_or_default()) else {
+        return Ok(Source::Common(worker.upstreams.default_shard()?));
+    };
+    Ok(match worker.upstreams.locate(&room)? {
+        Some(upstreams) => Source::Room(upstreams),
+        None => Source::Common(worker.upstreams.default_shard()?),
+    })
+}
 
-    /// Sends a navigation to sign in, and back to the same address.
-    pub(crate) fn to_sign_in(
-        &self,
-        request: &Request<Incoming>,
-    ) -> Result<Response<Body>, RequestError> {
-        if !is_reading(request.method()) {
-            return Err(RequestError::SignInFirst);
-        }
-        let target = request
-            .uri()
-            .path_and_query()
-            .map_or("/", |target| target.as_str());
-        self.to_sign_in_for(request, &ReturnTo::parse(target))
+/// Asks a web server of Jitsi.
+pub(crate) async fn ask_web(
+    worker: &Worker,
+    request: Request<RequestBody>,
+    from: &Source,
+) -> Result<Response<UpstreamBody>, RequestError> {
+    let retry = is_reading(request.method());
+    let (Source::Room(upstreams) | Source::Common(upstreams)) = from;
+    let within = worker.jitsi()?.upstream.web_timeout;
+    let responder = upstreams.web.send(request, within, retry);
+    let answer = timed(&worker.metrics, UpstreamKind::Web, responder).await;
+    let mut answer = worker.upstreams.note_outcome(upstreams, answer)?;
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(ForwardingError::Answer("an upgrade that nobody asked for").into());
     }
-
-    /// Sends a navigation to sign in, and on to a page; nothing else is ever redirected there. The
-    /// answer has no fragment, so the browser keeps the one of the address.
-    pub(crate) fn to_sign_in_for(
-        &self,
-        request: &Request<Incoming>,
-        page: &ReturnTo,
-    ) -> Result<Response<Body>, RequestError> {
-        if !headers::is_navigation(request.headers()) {
-            return Err(RequestError::SignInFirst);
+    headers::strip_response(answer.headers_mut());
+    match from {
+        Source::Room(upstreams) => upstreams.set_shard_header(answer.headers_mut()),
+        // Jitsi's client would compare it with the shard of its room, and reconnect.
+        Source::Common(_) => {
+            answer.headers_mut().remove(X_JITSI_SHARD);
         }
-        self.relying_party()?;
-        redirect(StatusCode::SEE_OTHER, &login_path(page, false))
     }
-
-    /// The request for Jitsi's web server: the canonical path, and a head that does not lie.
-    pub(crate) fn for_web(
-        &self,
-        request: Request<Incoming>,
-        path: &CanonicalPath,
-        context: RequestContext,
-    ) -> Result<Request<RequestBody>, RequestError> {
-        let (head, body) = request.into_parts();
-        let uri = Uri::try_from(with_query(path.as_str(), &head.uri))
-            .map_err(|_| RequestError::Internal("a canonical path is not a target"))?;
-        let body = if hyper::body::Body::is_end_stream(&body) {
-            RequestBody::Empty
-        } else {
-            RequestBody::Streamed {
-                body,
-                left: MAX_WEB_BODY,
-            }
-        };
-        let mut request = Request::new(body);
-        *request.headers_mut() = headers::for_web(
-            &head.headers,
-            &context.client,
-            self.state.authority.as_str(),
-        );
-        if let Some(trace) = context.trace {
-            trace.put(request.headers_mut());
-        }
-        *request.method_mut() = head.method;
-        *request.uri_mut() = uri;
-        Ok(request)
-    }
-
-    /// Where to ask for what an address means: for a room's at its shard.
-    fn source_of(&self, uri: &Uri, tenant: Option<Tenant>) -> Result<Source, RequestError> {
-        let Some(room) = query::room_of(tenant, uri.query().unwrap_or_default()) else {
-            return Ok(Source::Common(self.default_upstreams()?));
-        };
-        Ok(match self.locate_upstreams(&room)? {
-            Some(upstreams) => Source::Room(upstreams),
-            None => Source::Common(self.default_upstreams()?),
-        })
-    }
-
-    pub(crate) async fn ask_web(
-        &self,
-        request: Request<RequestBody>,
-        from: &Source,
-    ) -> Result<Response<UpstreamBody>, RequestError> {
-        let retry = is_reading(request.method());
-        let (Source::Room(upstreams) | Source::Common(upstreams)) = from;
-        let within = self.jitsi()?.upstream.web_timeout;
-        let responder = upstreams.web.send(request, within, retry);
-        let answer = self.timed(UpstreamKind::Web, responder).await;
-        let mut answer = self.note_outcome(upstreams, answer)?;
-        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(RequestError::UpstreamAnswer(
-                "an upgrade that nobody asked for",
-            ));
-        }
-        headers::strip_response(answer.headers_mut());
-        match from {
-            Source::Room(upstreams) => upstreams.set_shard_header(answer.headers_mut()),
-            // Jitsi's client would compare it with the shard of its room, and reconnect.
-            Source::Common(_) => {
-                answer.headers_mut().remove(X_JITSI_SHARD);
-            }
-        }
-        Ok(answer)
-    }
+    Ok(answer)
 }
 
 /// Which web server is asked, and why.
@@ -207,18 +203,6 @@ pub(crate) enum Source {
     Common(Rc<ShardUpstreams>),
 }
 
-/// A redirect; to a path of this site, or to an address that the provider configured.
-pub(crate) fn redirect(status: StatusCode, path: &str) -> Result<Response<Body>, RequestError> {
-    let location = HeaderValue::try_from(path)
-        .map_err(|_| RequestError::Internal("a path is not a header value"))?;
-    let mut answer = Response::new(Body::EMPTY);
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
-    headers.insert(header::LOCATION, location);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(answer)
-}
-
 fn with_query(path: &str, uri: &Uri) -> String {
     let query = uri
         .query()
@@ -227,11 +211,11 @@ fn with_query(path: &str, uri: &Uri) -> String {
     query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
 
-pub(crate) fn only_reading(method: &Method) -> Result<(), RequestError> {
+pub(crate) fn only_reading(method: &Method) -> Result<(), ContextError> {
     if is_reading(method) {
         Ok(())
     } else {
-        Err(RequestError::Method { allow: "GET, HEAD" })
+        Err(ContextError::Method { allow: "GET, HEAD" })
     }
 }
 

@@ -8,81 +8,98 @@ use crate::{
     respond::{Responder, login_path},
 };
 use model::{
+    integration::Integrations,
     room::RoomKey,
     session::{App, BrowsingContext, JitsiState, ReturnTo},
 };
 use pages::Content;
 
-// === impl Worker ===
+/// Origins of sites that may show rooms in frames, besides those of integrations.
+#[derive(Debug)]
+pub(crate) struct EmbeddingSites(Vec<String>);
 
-impl Worker {
-    /// A page of the gateway in place of a room's, embeddable like the room.
-    pub(crate) fn show_in_room(
-        &self,
-        content: &Content<'_>,
-        responder: &Responder,
-        room: &RoomKey,
-    ) -> Response<Body> {
-        let id = responder.id.to_string();
-        let page = self.state.pages.render(content, &responder.asked(&id));
-        let page = page.with_frame_ancestors(&self.embedding_sites(Some(room)));
-        page.into_response().map(Body::from)
+// === impl EmbeddingSites ===
+
+impl EmbeddingSites {
+    pub(crate) fn new(origins: Vec<String>) -> Self {
+        Self(origins)
     }
 
-    /// A page in a frame that opens the sign-in in a window of its own.
-    pub(crate) fn sign_in_apart(
-        &self,
-        headers: &HeaderMap,
-        return_to: &ReturnTo,
-        switch: bool,
-        responder: &Responder,
-    ) -> Option<Response<Body>> {
-        let room = return_to.room()?;
-        // Jitsi's app for desktops opens other windows in the browser, and is to be come back to.
-        let sign_in = if is_electron(headers) {
-            let state = JitsiState::written(return_to, App::Electron);
-            let mut query = url::form_urlencoded::Serializer::new(String::new());
-            format!(
-                "/_gateway/login?{}",
-                query.append_pair("state", &state).finish()
-            )
-        } else {
-            login_path(return_to, switch)
-        };
-        let content = Content::Join {
-            room: &room,
-            sign_in: Some(&sign_in),
-            guest: None,
-        };
-        Some(self.show_in_room(&content, responder, &room))
-    }
-
-    /// Sets `frame-ancestors` to the sites that may embed the room.
-    pub(crate) fn allow_framing(&self, headers: &mut HeaderMap, room: &RoomKey) {
-        // Beside a policy of Jitsi's web server, which may be stricter: all policies count.
-        let sites = self.embedding_sites(Some(room));
-        if let Ok(policy) = HeaderValue::try_from(format!("frame-ancestors 'self' {sites}")) {
-            headers.append(header::CONTENT_SECURITY_POLICY, policy);
-        }
-        headers.remove(header::X_FRAME_OPTIONS);
+    /// The sites that may embed the room, as a source list of CSP; without a room, those that may
+    /// embed any.
+    pub(crate) fn of(&self, room: Option<&RoomKey>, integrations: &Integrations) -> String {
+        let sites = self.0.iter().map(String::as_str);
+        let sites = sites.chain(integrations.embed_origins(room));
+        sites.collect::<Vec<_>>().join(" ")
     }
 
     /// The sites in whose frames a failure is shown in a room's place. Why a token was refused is
     /// for whoever runs the site that it came from, which may have the wrong room in it.
-    pub(crate) fn sites_shown(&self, failure: &RequestError, responder: &Responder) -> String {
+    pub(crate) fn of_failure(
+        &self,
+        failure: &RequestError,
+        responder: &Responder,
+        integrations: &Integrations,
+    ) -> String {
         let room = responder
             .room()
             .filter(|_| failure.token_reason().is_none());
-        self.embedding_sites(room)
+        self.of(room, integrations)
     }
+}
 
-    /// The sites that may embed the room; without a room, those that may embed any.
-    fn embedding_sites(&self, room: Option<&RoomKey>) -> String {
-        let rules = self.rules();
-        let sites = self.state.embedding_sites.iter().map(String::as_str);
-        let sites = sites.chain(rules.integrations.embed_origins(room));
-        sites.collect::<Vec<_>>().join(" ")
+/// A page of the gateway in place of a room's, embeddable like the room.
+pub(crate) fn show_in_room(
+    worker: &Worker,
+    content: &Content<'_>,
+    responder: &Responder,
+    room: &RoomKey,
+) -> Response<Body> {
+    let id = responder.id.to_string();
+    let page = worker.state.pages.render(content, &responder.asked(&id));
+    let sites = worker
+        .state
+        .embedding_sites
+        .of(Some(room), &worker.rules().integrations);
+    let page = page.with_frame_ancestors(&sites);
+    page.into_response().map(Body::from)
+}
+
+/// A page in a frame that opens the sign-in in a window of its own.
+pub(crate) fn sign_in_apart(
+    worker: &Worker,
+    headers: &HeaderMap,
+    return_to: &ReturnTo,
+    switch: bool,
+    responder: &Responder,
+) -> Option<Response<Body>> {
+    let room = return_to.room()?;
+    // Jitsi's app for desktops opens other windows in the browser, and is to be come back to.
+    let sign_in = if is_electron(headers) {
+        let state = JitsiState::written(return_to, App::Electron);
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        format!(
+            "/_gateway/login?{}",
+            query.append_pair("state", &state).finish()
+        )
+    } else {
+        login_path(return_to, switch)
+    };
+    let content = Content::Join {
+        room: &room,
+        sign_in: Some(&sign_in),
+        guest: None,
+    };
+    Some(show_in_room(worker, &content, responder, &room))
+}
+
+/// Sets `frame-ancestors` to the sites that may embed the room.
+pub(crate) fn allow_framing(headers: &mut HeaderMap, sites: &str) {
+    // Beside a policy of Jitsi's web server, which may be stricter: all policies count.
+    if let Ok(policy) = HeaderValue::try_from(format!("frame-ancestors 'self' {sites}")) {
+        headers.append(header::CONTENT_SECURITY_POLICY, policy);
     }
+    headers.remove(header::X_FRAME_OPTIONS);
 }
 
 /// Where the browser shows the answer. Within a frame nobody tells whose page is around it, so
@@ -103,4 +120,50 @@ fn is_electron(headers: &HeaderMap) -> bool {
         .get(header::USER_AGENT)
         .and_then(|agent| agent.to_str().ok())
         .is_some_and(|agent| agent.contains(" Electron/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{key, two_integrations};
+
+    #[test]
+    fn a_room_is_embeddable_by_configured_sites_and_its_integrations() {
+        let sites = EmbeddingSites::new(vec!["https://intranet.example.org".to_owned()]);
+        let integrations = two_integrations();
+        for (room, expected) in [
+            (
+                Some("school-7b"),
+                "https://intranet.example.org https://school.example.org",
+            ),
+            (
+                Some("club-x"),
+                "https://intranet.example.org https://club.example.org",
+            ),
+            (Some("other"), "https://intranet.example.org"),
+            (
+                None,
+                "https://intranet.example.org https://school.example.org https://club.example.org",
+            ),
+        ] {
+            let room = room.map(key);
+            assert_eq!(sites.of(room.as_ref(), &integrations), expected, "{room:?}");
+        }
+    }
+
+    #[test]
+    fn framing_replaces_the_frame_options_of_jitsi() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        let stricter = HeaderValue::from_static("script-src 'self'");
+        headers.insert(header::CONTENT_SECURITY_POLICY, stricter.clone());
+        allow_framing(&mut headers, "https://intranet.example.org");
+        assert!(!headers.contains_key(header::X_FRAME_OPTIONS));
+        let policies: Vec<_> = headers
+            .get_all(header::CONTENT_SECURITY_POLICY)
+            .iter()
+            .collect();
+        let framing = "frame-ancestors 'self' https://intranet.example.org";
+        assert_eq!(policies, [&stricter, &HeaderValue::from_static(framing)]);
+    }
 }

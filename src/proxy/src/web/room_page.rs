@@ -1,24 +1,28 @@
 //! The room page: shown when the policy admits the visitor, otherwise the next step (sign in, guest
 //! form, wait, refusal).
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
-    credentials::Intent,
-    respond::{Responder, login_path},
-    web::assets::{Source, only_reading, redirect},
-    web::embedding::place_of,
+    authorize::{AccessError, authorize},
+    credentials::{CredentialError, Intent, PresentedToken},
+    endpoints::guest_entry,
+    respond::{Responder, append_cookies, login_path, redirect},
+    web::{
+        assets::{Source, ask_web, for_web, only_reading, to_sign_in},
+        embedding::{allow_framing, place_of, show_in_room},
+        jaas_page::call_page,
+    },
 };
 use model::{
     headers,
-    identity::Standing,
     path::CanonicalPath,
-    policy::{Grant, Role},
+    policy::Grant,
     query::PageQuery,
     room::{PageRoom, RoomKey},
-    session::{BrowsingContext, Pass, Principal, RequestCookies, ReturnTo, Visitor},
+    session::{BrowsingContext, Pass, Principal, ReturnTo, Visitor},
     token::{ClientTokenKind, DisplayToken},
 };
 use pages::{Content, GuestForm, inject};
@@ -34,270 +38,270 @@ pub(crate) struct RoomPageRequest<'a> {
     pub(crate) cookies: Vec<HeaderValue>,
 }
 
-// === impl Worker ===
-
-impl Worker {
-    /// Answers a request for a room's page.
-    pub(crate) async fn room_page(
-        &self,
-        request: Request<Incoming>,
-        path: &CanonicalPath,
-        responder: &Responder,
-        context: RequestContext,
-        room: PageRoom,
-    ) -> Result<Response<Body>, RequestError> {
-        only_reading(request.method())?;
-        let query = PageQuery::parse(request.uri().query().unwrap_or_default());
-        let clean = |path: &str| match query.rest.as_str() {
-            "" => path.to_owned(),
-            rest => format!("{path}?{rest}"),
+/// Answers a request for a room's page.
+pub(crate) async fn answer(
+    worker: &Worker,
+    request: Request<Incoming>,
+    path: &CanonicalPath,
+    responder: &Responder,
+    context: RequestContext,
+    room: PageRoom,
+) -> Result<Response<Body>, RequestError> {
+    only_reading(request.method())?;
+    let query = PageQuery::parse(request.uri().query().unwrap_or_default());
+    let clean = |path: &str| match query.rest.as_str() {
+        "" => path.to_owned(),
+        rest => format!("{path}?{rest}"),
+    };
+    let here = clean(room.respelled.as_deref().unwrap_or(request.uri().path()));
+    let visit = RoomPageRequest {
+        request,
+        path: path.clone(),
+        responder,
+        context,
+        room: room.key,
+        cookies: Vec::new(),
+    };
+    if let Some(token) = &query.jwt {
+        let presented = PresentedToken {
+            token,
+            room: &visit.room,
+            intent: Intent::Connect,
+            headers: visit.request.headers(),
+            context: &visit.context,
         };
-        let here = clean(room.respelled.as_deref().unwrap_or(request.uri().path()));
-        let visit = RoomPageRequest {
-            request,
-            path: path.clone(),
-            responder,
-            context,
-            room: room.key,
-            cookies: Vec::new(),
-        };
-        if let Some(token) = &query.jwt {
-            let (headers, context, room) = (visit.request.headers(), &visit.context, &visit.room);
-            let mut brought = self.pass_from_earlier_use(token, room, headers);
-            if brought.is_none() {
-                let presenting = self.pass_of_token(token, room, Intent::Connect, headers, context);
-                brought = match presenting.await {
-                    // The session that the token stood for is over.
-                    Err(RequestError::SignInFirst) if self.state.relying_party.is_some() => {
-                        return self.to_sign_in(&visit.request);
-                    }
-                    Err(RequestError::SignInFirst) => {
-                        return redirect(StatusCode::SEE_OTHER, &here);
-                    }
-                    outcome => outcome?,
-                };
-            }
-            if let Some(pass) = brought {
-                return self.arrive(visit, pass, &here).await;
-            }
-        }
-        if let Some(invite) = &query.invite {
-            return self.open_link(&visit, invite, &here);
-        }
-        if room.respelled.is_some() {
-            return redirect(StatusCode::PERMANENT_REDIRECT, &here);
-        }
-        if self.is_recorder(&visit.context) {
-            return self.bare_page(visit).await;
-        }
-        let rules = self.rules();
-        let visitor = self.state.authenticator.visitor(
-            visit.request.headers(),
-            &visit.room,
-            &rules.integrations,
-        );
-        self.enter(visit, visitor).await
-    }
-
-    /// Exchanges a token for a pass and removes it from the address. In a frame of another site's page,
-    /// where the browser may not return the pass, the page is answered at once.
-    async fn arrive(
-        &self,
-        mut visit: RoomPageRequest<'_>,
-        pass: Pass,
-        here: &str,
-    ) -> Result<Response<Body>, RequestError> {
-        let place = place_of(visit.request.headers());
-        visit.cookies = self.pass_cookies(&pass, place, visit.request.headers())?;
-        match place {
-            BrowsingContext::EmbeddedFrame => self.enter(visit, Principal::Pass(pass).into()).await,
-            BrowsingContext::TopLevel => {
-                let mut answer = redirect(StatusCode::SEE_OTHER, here)?;
-                append_cookies(&mut answer, visit.cookies);
-                Ok(answer)
-            }
-        }
-    }
-
-    /// Asks the policy, and shows the page or the next step.
-    pub(crate) async fn enter(
-        &self,
-        mut visit: RoomPageRequest<'_>,
-        mut visitor: Visitor,
-    ) -> Result<Response<Body>, RequestError> {
-        let rules = self.rules();
-        loop {
-            let (room, context) = (&visit.room, &visit.context);
-            let granted = self.authorize(&rules.policy, room, &visitor, Intent::Connect, context);
-            let person = headers::is_navigation(visit.request.headers());
-            let failure = match (granted, &visitor) {
-                (Ok(grant), Visitor::Known(principal)) => {
-                    return self.show_room(visit, principal, &grant).await;
+        let (tokens, rules) = (&worker.state.tokens, worker.rules());
+        let mut brought = tokens.pass_from_earlier_use(&presented, &rules.integrations);
+        if brought.is_none() {
+            brought = match tokens.pass(&presented, &rules.integrations).await {
+                // The session that the token stood for is over.
+                Err(RequestError::Credential(CredentialError::Over))
+                    if worker.state.sign_ins.is_some() =>
+                {
+                    return to_sign_in(worker, &visit.request);
                 }
-                (Ok(_), Visitor::Anonymous) => RequestError::SignInFirst,
-                (Err(failure), _) => failure,
+                Err(RequestError::Credential(CredentialError::Over)) => {
+                    return redirect(StatusCode::SEE_OTHER, &here);
+                }
+                outcome => outcome?,
             };
-            match failure {
-                RequestError::SignInFirst => return self.to_sign_in(&visit.request),
-                RequestError::GuestFirst { ask: true } if person => {
-                    return Ok(self.choose(&visit, None));
-                }
-                RequestError::GuestFirst { ask: false } if person => {
-                    let guest = self.new_guest(&visit.room, None);
-                    let headers = visit.request.headers();
-                    visit.cookies = self.pass_cookies(&guest, place_of(headers), headers)?;
-                    visitor = Principal::Pass(guest).into();
-                }
-                RequestError::Waiting { .. } if person => {
-                    return Ok(self.wait(visit, &visitor));
-                }
-                failure => return Err(failure),
-            }
+        }
+        if let Some(pass) = brought {
+            return arrive(worker, visit, pass, &here).await;
         }
     }
-
-    /// The page that offers to sign in, or to enter as a guest.
-    pub(crate) fn choose(
-        &self,
-        visit: &RoomPageRequest<'_>,
-        form: Option<GuestForm<'_>>,
-    ) -> Response<Body> {
-        let invite = form.and_then(|form| form.invite);
-        let sign_in = login_path(&ReturnTo::of_link(&visit.room, invite), false);
-        let content = Content::Join {
-            room: &visit.room,
-            sign_in: Some(&sign_in),
-            guest: Some(form.unwrap_or(GuestForm {
-                action: JOIN,
-                invite: None,
-                name: None,
-                problem: None,
-                host: false,
-            })),
-        };
-        self.show_in_room(&content, visit.responder, &visit.room)
+    if let Some(invite) = &query.invite {
+        return guest_entry::open_link(worker, &visit, invite, &here);
     }
-
-    fn wait(&self, visit: RoomPageRequest<'_>, visitor: &Visitor) -> Response<Body> {
-        let principal = visitor.principal();
-        let member = principal.is_some_and(|principal| principal.is_member());
-        let return_to = ReturnTo::parse(&visit.room.page_path());
-        let sign_in = login_path(&return_to, member);
-        let events = events_path(&visit.room);
-        let content = Content::Wait {
-            room: &visit.room,
-            person: principal.and_then(|principal| principal.identity().display_name()),
-            awaited: None,
-            sign_in: Some(&sign_in),
-            events: &events,
-        };
-        let mut answer = self.show_in_room(&content, visit.responder, &visit.room);
-        append_cookies(&mut answer, visit.cookies);
-        answer
+    if room.respelled.is_some() {
+        return redirect(StatusCode::PERMANENT_REDIRECT, &here);
     }
+    if worker.state.is_recorder(&visit.context) {
+        return bare_page(worker, visit).await;
+    }
+    let rules = worker.rules();
+    let visitor = worker.state.authenticator.visitor(
+        visit.request.headers(),
+        &visit.room,
+        &rules.integrations,
+    );
+    enter(worker, visit, visitor).await
+}
 
-    /// Jitsi's page, completed with the principal's token.
-    async fn show_room(
-        &self,
-        visit: RoomPageRequest<'_>,
-        principal: &Principal,
-        grant: &Grant<'_>,
-    ) -> Result<Response<Body>, RequestError> {
-        if let Some(jaas) = &self.state.jaas {
-            return self.call_page(jaas, visit, principal, grant);
+/// Exchanges a token for a pass and removes it from the address. In a frame of another site's page,
+/// where the browser may not return the pass, the page is answered at once.
+async fn arrive(
+    worker: &Worker,
+    mut visit: RoomPageRequest<'_>,
+    pass: Pass,
+    here: &str,
+) -> Result<Response<Body>, RequestError> {
+    let place = place_of(visit.request.headers());
+    visit.cookies =
+        worker
+            .state
+            .authenticator
+            .pass_cookies(&pass, place, visit.request.headers())?;
+    match place {
+        BrowsingContext::EmbeddedFrame => enter(worker, visit, Principal::Pass(pass).into()).await,
+        BrowsingContext::TopLevel => {
+            let mut answer = redirect(StatusCode::SEE_OTHER, here)?;
+            append_cookies(&mut answer, visit.cookies);
+            Ok(answer)
         }
-        let state = &self.state;
-        let token = if self.is_tokenless(principal, grant.role()) {
-            None
-        } else {
-            Some(self.page_token(&visit, principal, grant))
-        };
-        let mut request = self.for_web(visit.request, &visit.path, visit.context)?;
-        inject::request_full_representation(request.headers_mut());
-        let from = Source::Room(self.upstreams_of_room(&visit.room).await?);
-        let answer = self.ask_web(request, &from).await?;
-        let visitor = match &token {
-            Some(token) => inject::PageIdentity::Token(token),
-            None => inject::PageIdentity::Name(principal.identity().name.as_deref()),
-        };
-        let mut answer = state
-            .injector
-            .inject_page(answer, visitor)
-            .map(|body| Body::Completed(Box::new(body)));
-        let headers = answer.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        self.allow_framing(headers, &visit.room);
-        append_cookies(&mut answer, visit.cookies);
-        self.renew(principal, &mut answer);
-        Ok(answer)
-    }
-
-    /// The token in the page: a display token, which proves nothing. In a frame, where the browser
-    /// may withhold the pass's cookie, the holder of a pass gets a client token in its place.
-    fn page_token(
-        &self,
-        visit: &RoomPageRequest<'_>,
-        principal: &Principal,
-        grant: &Grant<'_>,
-    ) -> String {
-        let (role, features) = (grant.role(), grant.features());
-        let framed = place_of(visit.request.headers()) == BrowsingContext::EmbeddedFrame;
-        if !framed || matches!(principal, Principal::Member(_)) {
-            let identity = principal.identity();
-            let token = DisplayToken::new(&visit.room, role, features, identity);
-            return token.as_str().to_owned();
-        }
-        let sessions = &self.state.authenticator.sessions;
-        let ends = sessions.latest_end(principal);
-        let left = ends.since(self.state.clock.now());
-        let pass = principal.to_pass(&visit.room, ends);
-        let kind = ClientTokenKind::Embed;
-        let tokens = &self.state.client_tokens;
-        let token = tokens.issue(&pass, role, features, kind, left);
-        token.as_str().to_owned()
-    }
-
-    /// Jitsi's page as it is, for recorders, which have credentials of their own at Prosody.
-    async fn bare_page(&self, visit: RoomPageRequest<'_>) -> Result<Response<Body>, RequestError> {
-        let request = self.for_web(visit.request, &visit.path, visit.context)?;
-        let from = Source::Room(self.upstreams_of_room(&visit.room).await?);
-        Ok(self.ask_web(request, &from).await?.map(Body::Upstream))
-    }
-
-    /// Whether Prosody is to see a principal without a token, on its guests' domain.
-    pub(crate) fn is_tokenless(&self, principal: &Principal, role: Role) -> bool {
-        self.state.guests.xmpp_domain.is_some()
-            && role == Role::Participant
-            && match principal.standing() {
-                Standing::Guest => true,
-                Standing::Invited(invited) => !invited.member,
-                Standing::Member | Standing::Embedded(_) => false,
-            }
-    }
-
-    /// Whether a request comes from a recorder's address.
-    pub(crate) fn is_recorder(&self, context: &RequestContext) -> bool {
-        self.state.recorders.contains(context.client.ip())
-    }
-
-    /// The `Set-Cookie` headers that store a pass.
-    pub(crate) fn pass_cookies(
-        &self,
-        pass: &Pass,
-        place: BrowsingContext,
-        headers: &HeaderMap,
-    ) -> Result<Vec<HeaderValue>, RequestError> {
-        let passes = &self.state.authenticator.passes;
-        passes
-            .issue(pass, place, RequestCookies::new(headers))
-            .map_err(|_| RequestError::Internal("a pass is too large for a cookie"))
     }
 }
 
-pub(crate) fn append_cookies(answer: &mut Response<Body>, cookies: Vec<HeaderValue>) {
-    for cookie in cookies {
-        answer.headers_mut().append(header::SET_COOKIE, cookie);
+/// Asks the policy, and shows the page or the next step.
+pub(crate) async fn enter(
+    worker: &Worker,
+    mut visit: RoomPageRequest<'_>,
+    mut visitor: Visitor,
+) -> Result<Response<Body>, RequestError> {
+    let rules = worker.rules();
+    loop {
+        let (room, context) = (&visit.room, &visit.context);
+        let granted = authorize(
+            worker,
+            &rules.policy,
+            room,
+            &visitor,
+            Intent::Connect,
+            context,
+        );
+        let person = headers::is_navigation(visit.request.headers());
+        let failure = match (granted, &visitor) {
+            (Ok(grant), Visitor::Known(principal)) => {
+                return show_room(worker, visit, principal, &grant).await;
+            }
+            (Ok(_), Visitor::Anonymous) => AccessError::SignInFirst,
+            (Err(failure), _) => failure,
+        };
+        match failure {
+            AccessError::SignInFirst => return to_sign_in(worker, &visit.request),
+            AccessError::GuestFirst { ask: true } if person => {
+                return Ok(choose(worker, &visit, None));
+            }
+            AccessError::GuestFirst { ask: false } if person => {
+                let guest = worker.state.passes.guest(&visit.room, None);
+                let headers = visit.request.headers();
+                visit.cookies =
+                    worker
+                        .state
+                        .authenticator
+                        .pass_cookies(&guest, place_of(headers), headers)?;
+                visitor = Principal::Pass(guest).into();
+            }
+            AccessError::Waiting { .. } if person => {
+                return Ok(wait(worker, visit, &visitor));
+            }
+            failure => return Err(failure.into()),
+        }
     }
+}
+
+/// The page that offers to sign in, or to enter as a guest.
+pub(crate) fn choose(
+    worker: &Worker,
+    visit: &RoomPageRequest<'_>,
+    form: Option<GuestForm<'_>>,
+) -> Response<Body> {
+    let invite = form.and_then(|form| form.invite);
+    let sign_in = login_path(&ReturnTo::of_link(&visit.room, invite), false);
+    let content = Content::Join {
+        room: &visit.room,
+        sign_in: Some(&sign_in),
+        guest: Some(form.unwrap_or(GuestForm {
+            action: JOIN,
+            invite: None,
+            name: None,
+            problem: None,
+            host: false,
+        })),
+    };
+    show_in_room(worker, &content, visit.responder, &visit.room)
+}
+
+fn wait(worker: &Worker, visit: RoomPageRequest<'_>, visitor: &Visitor) -> Response<Body> {
+    let principal = visitor.principal();
+    let member = principal.is_some_and(|principal| principal.is_member());
+    let return_to = ReturnTo::parse(&visit.room.page_path());
+    let sign_in = login_path(&return_to, member);
+    let events = events_path(&visit.room);
+    let content = Content::Wait {
+        room: &visit.room,
+        person: principal.and_then(|principal| principal.identity().display_name()),
+        awaited: None,
+        sign_in: Some(&sign_in),
+        events: &events,
+    };
+    let mut answer = show_in_room(worker, &content, visit.responder, &visit.room);
+    append_cookies(&mut answer, visit.cookies);
+    answer
+}
+
+/// Jitsi's page, completed with the principal's token.
+async fn show_room(
+    worker: &Worker,
+    visit: RoomPageRequest<'_>,
+    principal: &Principal,
+    grant: &Grant<'_>,
+) -> Result<Response<Body>, RequestError> {
+    if let Some(jaas) = &worker.state.jaas {
+        return call_page(worker, jaas, visit, principal, grant);
+    }
+    let state = &worker.state;
+    let token = if worker.state.guests.is_tokenless(principal, grant.role()) {
+        None
+    } else {
+        Some(page_token(worker, &visit, principal, grant))
+    };
+    let mut request = for_web(
+        &worker.state.authority,
+        visit.request,
+        &visit.path,
+        visit.context,
+    )?;
+    inject::request_full_representation(request.headers_mut());
+    let from = Source::Room(worker.upstreams.of_room(&visit.room).await?);
+    let answer = ask_web(worker, request, &from).await?;
+    let visitor = match &token {
+        Some(token) => inject::PageIdentity::Token(token),
+        None => inject::PageIdentity::Name(principal.identity().name.as_deref()),
+    };
+    let mut answer = state
+        .injector
+        .inject_page(answer, visitor)
+        .map(|body| Body::Completed(Box::new(body)));
+    let sites = state
+        .embedding_sites
+        .of(Some(&visit.room), &worker.rules().integrations);
+    let headers = answer.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    allow_framing(headers, &sites);
+    append_cookies(&mut answer, visit.cookies);
+    worker.renewal.renew(principal, &mut answer);
+    Ok(answer)
+}
+
+/// The token in the page: a display token, which proves nothing. In a frame, where the browser
+/// may withhold the pass's cookie, the holder of a pass gets a client token in its place.
+fn page_token(
+    worker: &Worker,
+    visit: &RoomPageRequest<'_>,
+    principal: &Principal,
+    grant: &Grant<'_>,
+) -> String {
+    let (role, features) = (grant.role(), grant.features());
+    let framed = place_of(visit.request.headers()) == BrowsingContext::EmbeddedFrame;
+    if !framed || matches!(principal, Principal::Member(_)) {
+        let identity = principal.identity();
+        let token = DisplayToken::new(&visit.room, role, features, identity);
+        return token.as_str().to_owned();
+    }
+    let sessions = &worker.state.authenticator.sessions;
+    let ends = sessions.latest_end(principal);
+    let left = ends.since(worker.state.clock.now());
+    let pass = principal.to_pass(&visit.room, ends);
+    let kind = ClientTokenKind::Embed;
+    let tokens = &worker.state.client_tokens;
+    let token = tokens.issue(&pass, role, features, kind, left);
+    token.as_str().to_owned()
+}
+
+/// Jitsi's page as it is, for recorders, which have credentials of their own at Prosody.
+async fn bare_page(
+    worker: &Worker,
+    visit: RoomPageRequest<'_>,
+) -> Result<Response<Body>, RequestError> {
+    let request = for_web(
+        &worker.state.authority,
+        visit.request,
+        &visit.path,
+        visit.context,
+    )?;
+    let from = Source::Room(worker.upstreams.of_room(&visit.room).await?);
+    Ok(ask_web(worker, request, &from).await?.map(Body::Upstream))
 }
 
 /// The address of a room's events.

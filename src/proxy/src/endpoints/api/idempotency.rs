@@ -1,7 +1,7 @@
 //! The same request with the same `Idempotency-Key` is answered once
 //! (draft-ietf-httpapi-idempotency-key-header), on any replica.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{self, SHA256};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -10,8 +10,21 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::{JSON, Written, to_json};
-use crate::{Body, Worker, api::ApiError, respond::plain};
+use crate::{
+    Body,
+    api::ApiError,
+    respond::plain,
+    store_client::{StoreCallError, StoreClient},
+};
 use cluster::store::PutOutcome;
+use model::seal::Sealer;
+
+/// The answers that were given to requests with a key.
+#[derive(Debug)]
+pub(crate) struct IdempotentAnswers {
+    pub(crate) sealer: Sealer,
+    pub(crate) store: StoreClient,
+}
 
 /// A stored answer, sealed because it holds links.
 #[derive(Serialize, Deserialize)]
@@ -21,9 +34,9 @@ struct Kept {
     answer: String,
 }
 
-// === impl Worker ===
+// === impl IdempotentAnswers ===
 
-impl Worker {
+impl IdempotentAnswers {
     /// Gives the answer, or the one that was given before to the same request with the same key.
     /// Making links changes nothing, so the one of two that comes second is simply dropped.
     pub(super) async fn answer_once(
@@ -45,18 +58,13 @@ impl Worker {
         let kept = to_json(&Kept {
             v: 1,
             request: request.clone(),
-            answer: self.state.api_answers.seal(text.as_bytes()),
+            answer: self.sealer.seal(text.as_bytes()),
         });
-        let store = Arc::clone(&self.state.store);
-        let remembering = self
-            .state
-            .control
-            .spawn(async move { store.put_if_absent(&key, &kept, ANSWERS_KEPT).await });
-        let remembered = remembering.await.map_err(|_| ApiError::StoreUnavailable)?;
-        match remembered {
+        match self.store.put_if_absent(key, kept, ANSWERS_KEPT).await {
             Ok(PutOutcome::Stored) => Ok(plain(StatusCode::CREATED, JSON, text)),
             Ok(PutOutcome::Existing(before)) => self.answer_again(&before, &request),
-            Err(error) => {
+            Err(StoreCallError::Abandoned) => Err(ApiError::StoreUnavailable),
+            Err(StoreCallError::Failed(error)) => {
                 warn!(%error, "an idempotency key cannot be looked up");
                 Err(ApiError::StoreUnavailable)
             }
@@ -69,7 +77,7 @@ impl Worker {
             return Err(ApiError::IdempotencyKeyReused);
         }
         // It does not open when its key is gone meanwhile.
-        let text = self.state.api_answers.open(&kept.answer);
+        let text = self.sealer.open(&kept.answer);
         let text = text.ok_or(ApiError::StoreUnavailable)?.to_vec();
         let mut answer = plain(StatusCode::CREATED, JSON, text);
         answer

@@ -4,38 +4,42 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use model::headers;
 
-use crate::{Body, RequestError};
+use crate::{Body, shard_upstreams::ForwardingError, signalling::SignallingError};
 
 /// Checks a client's handshake (RFC 6455 § 4.2.1, RFC 7395 § 3.1) and gives its key. Prosody
 /// itself accepts any version and no key.
-pub(super) fn client_key<B>(request: &Request<B>) -> Result<HeaderValue, RequestError> {
+pub(super) fn client_key<B>(request: &Request<B>) -> Result<HeaderValue, SignallingError> {
     let headers = request.headers();
     if *request.method() != Method::GET || request.version() != Version::HTTP_11 {
-        return Err(RequestError::Handshake("it is not an HTTP/1.1 GET"));
+        return Err(SignallingError::Handshake("it is not an HTTP/1.1 GET"));
     }
     let plain = !headers.contains_key(header::CONTENT_LENGTH)
         && !headers.contains_key(header::TRANSFER_ENCODING);
     if !plain {
-        return Err(RequestError::Handshake("it has a body"));
+        return Err(SignallingError::Handshake("it has a body"));
     }
     let upgrades = headers::list_contains(headers, &header::UPGRADE, "websocket")
         && headers::list_contains(headers, &header::CONNECTION, "upgrade");
     if !upgrades {
-        return Err(RequestError::Handshake("it does not ask for a WebSocket"));
+        return Err(SignallingError::Handshake(
+            "it does not ask for a WebSocket",
+        ));
     }
     if single(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(RequestError::WebSocketVersion);
+        return Err(SignallingError::WebSocketVersion);
     }
     if !headers::list_contains(headers, &header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {
-        return Err(RequestError::Handshake(
+        return Err(SignallingError::Handshake(
             "it does not offer the subprotocol xmpp",
         ));
     }
     let key = single(headers, &header::SEC_WEBSOCKET_KEY)
-        .ok_or(RequestError::Handshake("it has no key"))?;
+        .ok_or(SignallingError::Handshake("it has no key"))?;
     match BASE64_STANDARD.decode(key.as_bytes()) {
         Ok(bytes) if bytes.len() == KEY_BYTES => Ok(key.clone()),
-        _ => Err(RequestError::Handshake("its key is not 16 bytes of base64")),
+        _ => Err(SignallingError::Handshake(
+            "its key is not 16 bytes of base64",
+        )),
     }
 }
 
@@ -48,9 +52,9 @@ fn single<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h H
 pub(super) fn check_switch<B>(
     answer: &Response<B>,
     expected: &HeaderValue,
-) -> Result<(), RequestError> {
+) -> Result<(), ForwardingError> {
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(RequestError::UpstreamAnswer(
+        return Err(ForwardingError::Answer(
             "a refusal of the WebSocket handshake; is `mod_websocket` loaded?",
         ));
     }
@@ -63,7 +67,7 @@ pub(super) fn check_switch<B>(
     if right {
         Ok(())
     } else {
-        Err(RequestError::UpstreamAnswer(
+        Err(ForwardingError::Answer(
             "a handshake that does not match the request",
         ))
     }

@@ -1,0 +1,121 @@
+//! Issue of passes: to guests, to holders of links, and to people of other systems.
+
+use std::time::Duration;
+
+use model::{
+    clock::Clock,
+    identity::{Identity, Invited, Standing},
+    invitation::InvitationLink,
+    random::Random,
+    room::RoomKey,
+    session::{Pass, SessionId},
+};
+
+/// Issues passes to one room, which last as long as a guest may stay.
+#[derive(Clone, Debug)]
+pub(crate) struct PassIssuer {
+    pub(crate) lifetime: Duration,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+}
+
+// === impl PassIssuer ===
+
+impl PassIssuer {
+    /// A guest's pass, with the name that the guest stated, if any.
+    pub(crate) fn guest(&self, room: &RoomKey, name: Option<String>) -> Pass {
+        let identity = Identity {
+            name,
+            ..Identity::default()
+        };
+        self.issue(room, Standing::Guest, identity)
+    }
+
+    /// The pass of a link's holder, who may state another name. It lasts on even if the link ends.
+    pub(crate) fn invited(&self, link: &InvitationLink, name: Option<String>) -> Pass {
+        let identity = Identity {
+            name: name.or_else(|| link.name.clone()),
+            email: link.email.clone(),
+            ..Identity::default()
+        };
+        let standing = Standing::Invited(Invited {
+            link: link.id.clone(),
+            host: link.host,
+            member: false,
+        });
+        self.issue(&link.room, standing, identity)
+    }
+
+    /// The pass of a person that an integration's token vouches for. One token is one person in the
+    /// room, however often it is shown: `id` is of the token.
+    pub(crate) fn vouched(
+        &self,
+        room: &RoomKey,
+        standing: Standing,
+        identity: Identity,
+        id: SessionId,
+    ) -> Pass {
+        self.issue(room, standing, identity).named(id)
+    }
+
+    fn issue(&self, room: &RoomKey, standing: Standing, identity: Identity) -> Pass {
+        let now = self.clock.now();
+        let validity = now..now.after(self.lifetime);
+        Pass::issue(room, standing, identity, validity, &self.random)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::clock::Timestamp;
+
+    use super::*;
+    use crate::testing::{key, link};
+
+    #[test]
+    fn passes_are_for_one_room_and_last_as_long_as_a_guest_may_stay() {
+        let now = Timestamp::from_unix(1_000_000);
+        let issuer = PassIssuer {
+            lifetime: Duration::from_hours(2),
+            clock: Clock::manual(now).0,
+            random: Random::system(),
+        };
+        let by_link = InvitationLink {
+            name: Some("Ann".to_owned()),
+            ..link("l1", "x")
+        };
+        let named = |name: &str| Some(name.to_owned());
+        let embedded = crate::testing::embedded("moodle");
+        let id = SessionId::from("t1");
+        for (pass, name, standing) in [
+            (issuer.guest(&key("x"), None), None, Standing::Guest),
+            (
+                issuer.guest(&key("x"), named("Bo")),
+                named("Bo"),
+                Standing::Guest,
+            ),
+            (
+                issuer.invited(&by_link, None),
+                named("Ann"),
+                crate::testing::invited("l1"),
+            ),
+            (
+                issuer.invited(&by_link, named("Bo")),
+                named("Bo"),
+                crate::testing::invited("l1"),
+            ),
+            (
+                issuer.vouched(&key("x"), embedded.clone(), Identity::default(), id.clone()),
+                None,
+                embedded.clone(),
+            ),
+        ] {
+            assert_eq!(pass.room(), &key("x"));
+            assert_eq!(pass.identity().name, name);
+            assert_eq!(pass.standing(), &standing);
+            assert_eq!(pass.began(), now);
+            assert_eq!(pass.ends(), now.after(Duration::from_hours(2)));
+            assert_eq!(*pass.id() == id, standing == embedded);
+        }
+    }
+}

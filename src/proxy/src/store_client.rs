@@ -1,0 +1,64 @@
+//! Calls to the store that replicas share, from the request path.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use cluster::store::{PutOutcome, Store, StoreError, UseOutcome};
+use tokio::runtime::Handle;
+
+/// Runs store operations on the control runtime, so that a client that leaves does not cancel them.
+#[derive(Clone)]
+pub(crate) struct StoreClient {
+    store: Arc<dyn Store>,
+    runtime: Handle,
+}
+
+/// Why the outcome of a store operation is not known.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreCallError {
+    /// The store gave an error.
+    #[error(transparent)]
+    Failed(#[from] StoreError),
+    /// The control runtime stopped.
+    #[error("internal error: the store task ended before it answered")]
+    Abandoned,
+}
+
+// === impl StoreClient ===
+
+impl StoreClient {
+    pub(crate) fn new(store: Arc<dyn Store>, runtime: Handle) -> Self {
+        Self { store, runtime }
+    }
+
+    /// Stores a value unless the key has one.
+    pub(crate) async fn put_if_absent(
+        &self,
+        key: String,
+        value: String,
+        lifetime: Duration,
+    ) -> Result<PutOutcome, StoreCallError> {
+        let store = Arc::clone(&self.store);
+        let putting = async move { store.put_if_absent(&key, &value, lifetime).await };
+        let outcome = self.runtime.spawn(putting).await;
+        Ok(outcome.map_err(|_| StoreCallError::Abandoned)??)
+    }
+
+    /// Counts a use of something that may be used `limit` times.
+    pub(crate) async fn consume_use(
+        &self,
+        key: String,
+        limit: u32,
+        lifetime: Duration,
+    ) -> Result<UseOutcome, StoreCallError> {
+        let store = Arc::clone(&self.store);
+        let using = async move { store.consume_use(&key, limit, lifetime).await };
+        let outcome = self.runtime.spawn(using).await;
+        Ok(outcome.map_err(|_| StoreCallError::Abandoned)??)
+    }
+}
+
+impl fmt::Debug for StoreClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreClient").finish_non_exhaustive()
+    }
+}
