@@ -55,7 +55,7 @@ impl StateMachine for Recorder {
 
     fn queue_final_writes(&mut self, outbox: &mut Outbox<Self::Completion>) {
         self.undelivered += 1;
-        outbox.write(|store| async move { store.publish(Self::TOPIC, "queue_final_writes").await });
+        outbox.write(|store| async move { store.publish(Self::TOPIC, "final").await });
     }
 
     fn undelivered(&self) -> usize {
@@ -133,7 +133,7 @@ async fn queued_inputs_and_final_writes_are_delivered_at_stop() {
     harness.inputs.send("queued").unwrap();
     harness.stop.cancel();
     harness.task.await.unwrap();
-    for expected in ["queued", "queue_final_writes"] {
+    for expected in ["queued", "final"] {
         let (_, text) = crate::store::testing::next_message(&mut events).await;
         assert_eq!(&*text, expected);
     }
