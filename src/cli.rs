@@ -24,7 +24,7 @@ use model::clock::Clock;
 use observe::logs;
 use proxy::api;
 
-/// The commands that serve. `main` passes them; tests pass functions that return at once.
+/// The commands that serve. `main` passes the real ones; tests pass functions that return at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Commands {
     /// Serves with a configuration until a signal stops the process.
@@ -267,7 +267,7 @@ impl CommandContext<'_, '_> {
     }
 }
 
-/// Prints a usage error, or the help or version that was requested.
+/// Prints a usage error, or the requested help or version.
 fn print_clap_error(error: &clap::Error, terminal: &mut Terminal<'_>) -> Exit {
     let text = error.render();
     let (written, exit) = if error.use_stderr() {

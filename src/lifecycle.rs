@@ -27,7 +27,7 @@ use model::{clock::Clock, random::Random};
 use observe::logs;
 use proxy::server::InheritedSockets;
 
-/// How a running process loads its configuration and opens its log files again.
+/// The functions that load the configuration and reopen the log files of a running process.
 pub struct Reload {
     /// Loads the configuration from the same file and environment; called on SIGHUP and every
     /// `reload_every`.
@@ -141,7 +141,7 @@ async fn stop(gateway: GatewayHandle, mut signals: Signals) {
     }
 }
 
-/// Applies a valid configuration; with an invalid one the previous stays in use.
+/// Applies a valid configuration; if it is invalid, the previous one stays in use.
 fn apply_reload(gateway: &GatewayHandle, loaded: Result<Config, ConfigProblems>) {
     let config = match loaded {
         Ok(config) => config,
@@ -193,5 +193,5 @@ impl Signals {
     }
 }
 
-/// One thread would suffice; with two, probes are answered during a slow sign-in.
+/// One thread would suffice; with two, health probes are answered during a slow sign-in.
 const CONTROL_THREADS: usize = 2;

@@ -59,7 +59,7 @@ impl ControlPlane {
             }
             None => None,
         };
-        // A revocation has to outlive every session that it may concern.
+        // A revocation has to outlive every session that it may revoke.
         let longest_session = config.session.absolute.max(config.guests.lifetime);
         let (revocations, revocation_sync) = Revocations::new(longest_session, clock.clone());
         let (presence, presence_sync) = Presence::new(random);
@@ -101,7 +101,7 @@ impl ControlPlane {
         }
     }
 
-    /// The events that workers react to.
+    /// The notifications to which workers react.
     pub(super) fn notifications(&self) -> Notifications {
         Notifications {
             revoked: self.revocations.watch(),

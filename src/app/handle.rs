@@ -90,7 +90,7 @@ impl GatewayHandle {
         Arc::downgrade(&self.workers)
     }
 
-    /// Records a reload whose configuration is invalid, for metrics and `/readyz`.
+    /// Records a failed reload for metrics and `/readyz`.
     pub fn reload_failed(&self) {
         self.metrics.config.failed();
     }
@@ -123,7 +123,7 @@ impl GatewayHandle {
         info!("stopped");
     }
 
-    /// Closes the listeners, and the connections over `grace`.
+    /// Closes the listeners, and within `grace` the connections.
     async fn drain(&self, hurry: &CancellationToken) {
         self.closed.cancel();
         // The accept loops empty the backlog first, and those connections count as open, too.
@@ -153,10 +153,10 @@ impl GatewayHandle {
     }
 
     /// Spawns the accept loop of a public listener.
-    pub(super) fn spawn_acceptor(&self, listener: BoundListener, door: ListenerOptions) {
-        let name = if door.tls { "https" } else { "http" };
+    pub(super) fn spawn_acceptor(&self, listener: BoundListener, options: ListenerOptions) {
+        let name = if options.tls { "https" } else { "http" };
         let (workers, closed) = (Arc::clone(&self.workers), self.closed.clone());
-        let accepting = accept_connections(listener, door, workers, closed);
+        let accepting = accept_connections(listener, options, workers, closed);
         self.acceptors.spawn(log_failure(name, accepting));
     }
 
@@ -184,8 +184,8 @@ async fn wait_until(condition: impl Fn() -> bool, timeout: Duration) {
     }
 }
 
-/// Enough for close frames to reach clients that read; other clients are not waited for.
+/// Clients that read receive their close frames within this time; others are not waited for.
 const CLOSE_FRAME_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Used only during the shutdown, where 20 ms are not noticed.
+/// The shutdown takes seconds, so 20 ms go unnoticed.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);

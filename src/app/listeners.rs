@@ -1,4 +1,4 @@
-//! The sockets of a gateway: bound first, served once all parts exist.
+//! The sockets of a gateway: bound first, served once all services exist.
 
 use std::{net::SocketAddr, sync::Arc};
 

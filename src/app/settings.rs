@@ -1,4 +1,4 @@
-//! Translates the configuration into the settings of the parts of a gateway.
+//! Translates the configuration into the settings of the gateway's crates.
 
 use std::sync::Arc;
 

@@ -81,7 +81,7 @@ impl CommandContext<'_, '_> {
         let error = RefCell::new(&mut *self.terminal.error);
         let progress = |check: Check| {
             if shows_progress {
-                // Progress that cannot be written is no reason to stop.
+                // Failing to print progress is no reason to stop.
                 let _ = writeln!(error.borrow_mut(), "{check} {}", check.title());
             }
         };
@@ -187,7 +187,7 @@ fn print_report(
     output.flush()
 }
 
-/// The result of the work; `None` after Ctrl-C.
+/// Runs a future until Ctrl-C; `None` if it was interrupted.
 async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         result = work => Some(result),
@@ -219,10 +219,10 @@ fn parse_jicofo(text: &str) -> Result<Authority, String> {
         .map_err(|_| "write a URL as http://jicofo:8888".to_owned())
 }
 
-/// Exit code 2: nothing was examined, as opposed to findings.
+/// Exit code 2: nothing was examined, in contrast to findings.
 fn not_examined(error: impl Into<anyhow::Error>) -> CommandError {
     CommandError::Usage(format!("{:#}", error.into()))
 }
 
-/// One day of a busy Prosody's log.
+/// A busy Prosody logs less in a day.
 const MAX_LOG_BYTES: u64 = 64 << 20;

@@ -137,7 +137,8 @@ fn read_identity(file: &PathBuf, config: &Config) -> Result<Identity, CommandErr
         .map_err(|error| invalid(error.to_string()))
 }
 
-/// Whether a visitor meets a condition: links and integrations admit and elevate differently.
+/// Whether a visitor meets a condition; links and integrations have different rules for admission
+/// and elevation.
 type Meets<'m> = &'m dyn Fn(&Condition, &Visitor<'_>) -> bool;
 
 /// Prints the conditions of the rule, and which of them the visitor meets.

@@ -189,13 +189,13 @@ fn parse_ttl(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a duration from 1s to 24h, as 10m".to_owned())
 }
 
-/// The size of the largest load test.
+/// The largest load test needs as many.
 const MAX_COUNT: i64 = 1000;
 
-/// Longer than any test: tokens cannot be revoked.
+/// Longer than any test, and limited because these tokens cannot be revoked.
 const MAX_TTL: Duration = Duration::from_hours(24);
 
-/// Far beyond the header limit of any HTTP server.
+/// Far above the header limit of any HTTP server.
 const MAX_TOKEN_BYTES: u64 = 1 << 20;
 
 #[cfg(test)]

@@ -99,7 +99,8 @@ mod tests {
     use super::*;
     use config::{self, Environment};
 
-    /// A directory as the kubelet mounts it: files are links into a directory that is swapped as a whole.
+    /// A directory as the kubelet mounts it: files are symbolic links into a directory that is
+    /// swapped as a whole.
     struct Mounted(tempfile::TempDir);
 
     impl Mounted {

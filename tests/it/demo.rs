@@ -139,12 +139,12 @@ impl Setup {
 }
 
 /// Reads up to the first message that contains a text.
-async fn read_until(socket: &mut Socket, wanted: &str) -> String {
+async fn read_until(socket: &mut Socket, expected: &str) -> String {
     loop {
         let message = socket.next().await.unwrap().unwrap();
         let text = message.into_text().unwrap();
         assert!(!text.contains("<failure"), "{text}");
-        if text.contains(wanted) {
+        if text.contains(expected) {
             return text.to_string();
         }
     }

@@ -1,29 +1,29 @@
 //! The whole gateway with stand-ins for the provider and Jitsi.
 
+mod access;
 mod admission;
 mod api;
 mod apps;
 mod balancers;
 mod bosh_streams;
-mod doors;
 mod events;
 mod flood;
 mod frames;
 mod handoff;
 mod hostile;
 mod integrations;
-mod lies;
 mod link_times;
 mod links;
 mod outage;
+mod provider_faults;
 mod recorders;
 mod revocation;
 mod rooms;
 mod secrets;
 mod sign_in;
 mod stopping;
-mod strangers;
 mod transport;
+mod unauthenticated;
 mod visits;
 mod without_provider;
 

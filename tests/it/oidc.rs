@@ -1,9 +1,9 @@
 //! The relying party against a provider that violates the specification.
 
-mod lies;
 mod logout;
 mod network;
 mod outages;
+mod protocol_violations;
 mod sign_in;
 
 use std::{sync::Arc, time::Duration};
@@ -21,13 +21,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use crate::support::{
-    lie::Lie,
-    lying_provider::{Builder, CLIENT_ID, CLIENT_SECRET, LyingProvider},
+    faulty_provider::{Builder, CLIENT_ID, CLIENT_SECRET, FaultyProvider},
+    provider_fault::ProviderFault,
 };
 
 /// A relying party and its provider.
 struct Pair {
-    provider: LyingProvider,
+    provider: FaultyProvider,
     party: Arc<RelyingParty>,
     clock_control: ClockControl,
     _stop: DropGuard,
@@ -36,25 +36,25 @@ struct Pair {
 // === impl Pair ===
 
 impl Pair {
-    async fn start(lie: Lie) -> Self {
-        Self::with(lie, |builder| builder, |_, _| {}).await
+    async fn start(fault: ProviderFault) -> Self {
+        Self::with(fault, |builder| builder, |_, _| {}).await
     }
 
     /// Starts a pair with a changed provider and changed settings.
     async fn with(
-        lie: Lie,
+        fault: ProviderFault,
         provider: impl FnOnce(Builder) -> Builder,
-        change: impl FnOnce(&mut OidcSettings, &LyingProvider),
+        change: impl FnOnce(&mut OidcSettings, &FaultyProvider),
     ) -> Self {
         let (clock, clock_control) = Clock::manual(Timestamp::from_unix(1_800_000_000));
-        let provider = provider(LyingProvider::builder(&clock)).start(lie).await;
+        let provider = provider(FaultyProvider::builder(&clock)).start(fault).await;
         let mut settings = settings(provider.issuer());
         change(&mut settings, &provider);
         Self::join(provider, settings, clock, clock_control)
     }
 
     fn join(
-        provider: LyingProvider,
+        provider: FaultyProvider,
         settings: OidcSettings,
         clock: Clock,
         clock_control: ClockControl,

@@ -3,9 +3,23 @@
 pub(crate) mod answer;
 pub(crate) mod browser;
 pub(crate) mod connect_proxy;
-pub(crate) mod lie;
+pub(crate) mod faulty_provider;
 pub(crate) mod logs;
-pub(crate) mod lying_provider;
+pub(crate) mod provider_fault;
 pub(crate) mod school;
 pub(crate) mod signing_key;
 pub(crate) mod site;
+
+use std::process::Command;
+
+/// Runs an ignored test of this binary in a process of its own; returns its output.
+pub(crate) fn run_in_own_process(test: &str) -> String {
+    let run = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&run.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{output}\n{errors}");
+    output
+}

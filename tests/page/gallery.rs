@@ -1,8 +1,8 @@
-//! Every page that there is, to be looked at and tested in a browser.
+//! All pages, for review and tests in a browser.
 //!
-//! `cargo run --example gallery -- DIRECTORY [SCRIPT]` writes each page as `NAME.html` with its status
-//! and head as `NAME.json` beside it: all variants in each language, and all with hostile texts.
-//! `SCRIPT` is the address of the `external_api.js` that the page of a call loads.
+//! `cargo run --example gallery -- DIRECTORY [SCRIPT]` writes each page as `NAME.html` with its
+//! status and head as `NAME.json` beside it: all variants in each language, and all with hostile
+//! texts. `SCRIPT` is the address of the `external_api.js` that the page of a call loads.
 
 use std::{env, fs, path::Path};
 
@@ -16,14 +16,14 @@ use pages::{
 use serde_json::{Map, Value, json};
 use url::Url;
 
-/// What people and other systems put into pages.
+/// Texts from users and other systems that pages contain.
 struct Texts {
     room: RoomKey,
     person: &'static str,
     other: &'static str,
-    /// In a place where a path of this site belongs.
+    /// Used where a path of this site is expected.
     path: &'static str,
-    /// In a place where an address belongs.
+    /// Used where a URL is expected.
     address: &'static str,
     reason: &'static str,
 }
@@ -334,13 +334,13 @@ const NAME_PROBLEMS: [(&str, NameProblem); 5] = [
     ("taken", NameProblem::Taken),
 ];
 
-/// Tries to leave every place that a text can stand in.
+/// Tries to break out of every context that a text can be in.
 const HOSTILE: &str = "\"'></bdi></textarea></title></style></script></noscript>\
     <script>canary=1</script><img src=/leak onerror=canary=1><svg onload=canary=1>\
     <style>*{display:none}</style><a href=javascript:canary=1>\u{202e}{{7*7}}${canary=1}\
     `;canary=1//\\u0027 javascript:canary=1 <!-- --!> ]]>";
 
-/// As a segment of a path, with all that a room's name can hold.
+/// A segment of a path, with every character that a room name can have.
 const HOSTILE_ROOM: &str = "%3Cimg%20src%3Dx%20onerror%3Dcanary%3D1%3E%22%3E%3Cscript%3Ecanary%3D1%3C%26sol%3Bscript%3E%E2%80%AE%7B%7B7*7%7D%7D";
 
 const SVG_SCRIPT: &str = "<script>parent.canary=1</script><image href='/leak'/>";

@@ -80,7 +80,7 @@ pub enum Move {
     Room(RoomKey, ShardName),
 }
 
-/// A WebSocket in a room; the pin of the room is renewed until all of them are dropped.
+/// A WebSocket in a room; the room's pin is renewed until the last guard of the room is dropped.
 #[derive(Debug)]
 pub struct RoomGuard {
     inbox: UnboundedSender<Notice>,
@@ -92,7 +92,7 @@ pub struct RoomGuard {
 #[error("there is no such shard")]
 pub struct UnknownShard;
 
-/// A change on this replica.
+/// A change on this replica, for the placement task.
 #[derive(Debug)]
 enum Notice {
     /// A request was sent to the shard of this pin. `is_published` if the pin is another replica's.
@@ -192,7 +192,7 @@ impl Placement {
             Some(cached) if map.usable(cached.pin.shard.as_str()).is_some() => return None,
             _ => self.notify(Notice::Placed {
                 room: room.clone(),
-                // Loses against any pin of which this replica does not know.
+                // Loses against any pin that this replica has not learned yet.
                 pin: Pin {
                     version: 0,
                     shard: shard.name.clone(),
@@ -208,7 +208,8 @@ impl Placement {
         Arc::clone(self.shard_map().default_shard())
     }
 
-    /// Keeps the pin of a room alive until the result is dropped. `None` where there is one Jitsi.
+    /// Keeps the pin of a room alive until the guard is dropped. `None` if the deployment has one
+    /// Jitsi.
     pub fn hold(&self, room: &RoomKey) -> Option<RoomGuard> {
         self.shard_map().is_sharded().then(|| {
             self.notify(Notice::Joined(room.clone()));
@@ -229,8 +230,8 @@ impl Placement {
         self.moves.subscribe()
     }
 
-    /// Replaces the configured shards. Connections to a shard whose Prosody has another address move
-    /// there; otherwise they and new occupants of the same room would not meet.
+    /// Replaces the configured shards. If the address of a shard's Prosody changes, its connections
+    /// move; otherwise they and new occupants of the same room would not meet.
     pub fn replace(&self, settings: PlacementSettings) {
         let before = Guard::into_inner(self.shard_map());
         self.facts().reconfigure(settings);
@@ -267,15 +268,16 @@ impl Placement {
         Ok(())
     }
 
-    /// The version of a pin or override that wins over an earlier one: the time, which also wins over
-    /// those of which this replica does not know, unless that is not greater.
+    /// The version of a pin or override that wins over an earlier one: the time in seconds, which
+    /// also wins over versions that this replica has not learned yet, or one more than the earlier
+    /// version if that is greater.
     fn next_version(&self, before: Option<u64>) -> u64 {
         let now = self.clock.now().as_unix();
         before.map_or(now, |before| now.max(before.saturating_add(1)))
     }
 
     fn notify(&self, notice: Notice) {
-        // Fails at stop only, when the task has ended.
+        // Fails only at stop, when the task has ended.
         let _ = self.inbox.send(notice);
     }
 
@@ -342,10 +344,11 @@ impl Drop for RoomGuard {
     }
 }
 
-/// Lifetime of an unused room's pin; Jitsi's own load balancers use the same.
+/// Lifetime of an unused room's pin, as in Jitsi's own load balancers.
 const PIN_LIFETIME: Duration = Duration::from_mins(5);
 
-/// Capacity of a subscription to moves: all rooms of a small deployment.
+/// Capacity of a subscription to moves: a draining shard of a small deployment fits without
+/// `Lagged`.
 const MOVE_CAPACITY: usize = 4096;
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The occupants of rooms, on this replica and the others: whether a meeting is open, whether its
 //! host is present, how many people are in it.
 //!
-//! The request path reports who enters and leaves, and reads views; it waits for nothing. One task on
-//! the control plane ([`PresenceSync::run`]) keeps the roster, publishes views, and exchanges changes
-//! with the other replicas. While the store is unreachable the knowledge of this replica goes on.
+//! The request path reports joins and leaves, and reads views; neither waits. One task on the
+//! control plane ([`PresenceSync::run`]) keeps the roster, publishes views, and exchanges changes
+//! with the other replicas. While the store is unreachable, each replica continues with its own
+//! roster.
 
 mod message;
 mod roster;
@@ -31,7 +32,7 @@ pub struct Presence {
     replica: String,
 }
 
-/// A person's WebSocket in a room; dropping it reports the end.
+/// A person's WebSocket in a room; dropping it reports the leave.
 #[derive(Debug)]
 pub struct Attendance {
     inbox: UnboundedSender<PresenceEvent>,
@@ -40,7 +41,7 @@ pub struct Attendance {
     is_host: bool,
 }
 
-/// Numbers for metrics.
+/// Totals for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PresenceTotals {
     /// Rooms with at least one occupant.
@@ -103,7 +104,7 @@ impl Presence {
         (presence, sync)
     }
 
-    /// Makes a person an occupant until the result is dropped.
+    /// Makes a person an occupant until the guard is dropped.
     pub fn attend(&self, room: &RoomKey, session: &SessionId, is_host: bool) -> Attendance {
         let attendance = Attendance {
             inbox: self.inbox.clone(),
@@ -180,12 +181,12 @@ impl Presence {
     }
 
     fn report(&self, event: PresenceEvent) {
-        // Fails at stop only, when the task has ended.
+        // Fails only at stop, when the task has ended.
         let _ = self.inbox.send(event);
     }
 
     /// Publishes the views of rooms that changed, then the rooms that opened or closed. In this
-    /// order a subscriber that reads a view on a change finds the new one.
+    /// order, a subscriber that reads a view on a change finds the new one.
     fn publish(&self, roster: &mut Roster) {
         let changes = roster.take_view_changes();
         self.views
@@ -212,10 +213,11 @@ impl Drop for Attendance {
     }
 }
 
-/// With ten thousand rooms a change copies about forty entries.
+/// With ten thousand rooms, a change copies about forty entries.
 const STRIPES: usize = 256;
 
-/// Capacity of a subscription to changes: more rooms than open in a second.
+/// Capacity of a subscription to changes: more rooms than open within a second in any deployment. A
+/// subscriber that falls behind checks all of its rooms.
 const CHANGE_CAPACITY: usize = 1024;
 
 #[cfg(test)]

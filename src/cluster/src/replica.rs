@@ -44,7 +44,7 @@ pub async fn announce(
     mut announcement: watch::Receiver<Announcement>,
     stopped: CancellationToken,
 ) {
-    // No other process can read a store in memory.
+    // No other process can read an in-memory store.
     if store.state() == StoreState::Memory {
         return;
     }
@@ -56,7 +56,7 @@ pub async fn announce(
             tokio::select! {
                 _ = renewals.tick() => {}
                 event = events.recv() => match event {
-                    // The store may have come back empty.
+                    // A restarted store may be empty.
                     Ok(StoreEvent::Connected) | Err(RecvError::Lagged(_)) => {}
                     Ok(StoreEvent::Lost | StoreEvent::Message { .. }) => continue,
                     Err(RecvError::Closed) => return,
@@ -81,7 +81,7 @@ pub async fn announce(
 pub async fn list_announcements(store: &dyn Store) -> Result<Vec<Announcement>, StoreError> {
     let mut newest: Vec<Announcement> = Vec::new();
     for text in store.list_members(LIST).await? {
-        // Another release may use another form.
+        // Another release may use another JSON form.
         let Ok(read) = serde_json::from_str::<Announcement>(&text) else {
             continue;
         };
@@ -109,10 +109,10 @@ impl Announcement {
 /// The key of the list.
 const LIST: &str = "replicas";
 
-/// Pause between two writes of an unchanged announcement.
+/// A third of the lifetime, so an announcement survives two failed writes.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// An announcement survives three missed writes; a replica that crashed is listed no longer.
+/// An announcement outlives three intervals; a crashed replica disappears after this time.
 const LIFETIME: Duration = Duration::from_secs(50);
 
 /// The version that this release writes.

@@ -1,12 +1,12 @@
 //! The task that keeps one topic in sync with the other replicas.
 //!
-//! A [`StateMachine`] decides, a [`Replication`] runs it: it hands over local changes, messages of
-//! peers, results of store operations and deadlines, one at a time, and carries out the operations
-//! that the machine queues in its [`Outbox`].
+//! A [`StateMachine`] decides, a [`Replication`] runs it: it passes local changes, messages of
+//! peers, results of store operations and deadlines to the machine, one at a time, and carries out
+//! the operations that the machine queues in its [`Outbox`].
 //!
 //! Publish/subscribe loses messages: while the store is unreachable, and when this replica falls
-//! behind (`Lagged`). After both, and at start, the machine resynchronises: it reads what the store
-//! or the peers hold and writes what they lack. Between two resyncs the messages suffice.
+//! behind (`Lagged`). After both, and at start, the machine resynchronises: it reads the state of
+//! the store or the peers and writes what they lack. Between two resyncs the messages suffice.
 
 mod outbox;
 #[cfg(test)]
@@ -28,7 +28,7 @@ use tracing::error;
 pub(crate) use self::outbox::Outbox;
 use crate::store::{Store, StoreEvent, StoreState, Topic};
 
-/// State that replicas share over one topic. The methods do no I/O; they queue it.
+/// State that replicas share over one topic. The methods queue I/O and do none themselves.
 pub(crate) trait StateMachine: Send {
     /// The topic of the messages.
     const TOPIC: Topic;
@@ -45,10 +45,10 @@ pub(crate) trait StateMachine: Send {
     /// Applies a message; this replica receives its own messages, too.
     fn receive(&mut self, text: &str, outbox: &mut Outbox<Self::Completion>);
 
-    /// Starts a resync: messages may be missing.
+    /// Starts a resync, because messages may have been lost.
     fn resync(&mut self, outbox: &mut Outbox<Self::Completion>);
 
-    /// Takes note that the store is unreachable. A resync follows when it is back.
+    /// Called when the store becomes unreachable. A resync follows when it is reachable again.
     fn disconnect(&mut self) {}
 
     /// Takes the result of a store operation.
@@ -63,11 +63,10 @@ pub(crate) trait StateMachine: Send {
     /// Publishes the effects of one or more of the calls above.
     fn flush(&mut self, _now: Instant, _outbox: &mut Outbox<Self::Completion>) {}
 
-    /// Queues the last writes before the stop.
-    fn farewell(&mut self, outbox: &mut Outbox<Self::Completion>);
+    /// Queues the final writes before the stop.
+    fn queue_final_writes(&mut self, outbox: &mut Outbox<Self::Completion>);
 
-    /// The number of changes that only this replica knows. Changes that peers find out otherwise do
-    /// not count.
+    /// The number of local changes that peers will not learn otherwise.
     fn undelivered(&self) -> usize {
         0
     }
@@ -87,9 +86,9 @@ impl<M: StateMachine> Replication<M> {
         Self { machine, inbox }
     }
 
-    /// Runs until `stopped`, then delivers the queued messages within [`FAREWELL_LIMIT`].
+    /// Runs until `stopped`, then completes the queued writes within [`FINAL_WRITES_TIMEOUT`].
     pub(crate) async fn run(mut self, store: Arc<dyn Store>, stopped: CancellationToken) {
-        // Before the first resync, so that no message falls between the two.
+        // Before the first resync, so that no message is lost between the two.
         let mut events = store.subscribe();
         let is_reachable = !matches!(store.state(), StoreState::Unreachable { .. });
         let mut outbox = Outbox::new(store);
@@ -134,13 +133,13 @@ impl<M: StateMachine> Replication<M> {
         }
         self.machine.apply(inputs, &mut outbox);
         self.machine.flush(Instant::now(), &mut outbox);
-        self.machine.farewell(&mut outbox);
+        self.machine.queue_final_writes(&mut outbox);
         let delivery = async {
             while let Some(completion) = outbox.next_write().await {
                 self.machine.complete(completion, &mut outbox);
             }
         };
-        let _ = timeout(FAREWELL_LIMIT, delivery).await;
+        let _ = timeout(FINAL_WRITES_TIMEOUT, delivery).await;
         let changes = self.machine.undelivered();
         if changes > 0 {
             error!(
@@ -151,18 +150,18 @@ impl<M: StateMachine> Replication<M> {
     }
 }
 
-/// Creates the channel from handles to a state machine. It is unbounded because senders on the
-/// request path cannot wait; the task drains it without waiting for the store.
+/// Creates the channel from the handles of a state machine to its task. It is unbounded because
+/// senders on the request path cannot wait; the task drains it without waiting for the store.
 pub(crate) fn inbox<T>() -> (UnboundedSender<T>, UnboundedReceiver<T>) {
     unbounded_channel()
 }
 
-/// Inputs that are applied at once.
+/// Bounds the time that one batch of inputs keeps messages and deadlines waiting.
 const BATCH: usize = 1024;
 
-/// Limit for the delivery of queued writes at stop: enough for a server under load, short beside
-/// the grace period of a service manager.
-const FAREWELL_LIMIT: Duration = Duration::from_secs(2);
+/// Time enough for a store under load, and short compared with the grace period of a service
+/// manager (90 seconds for systemd, 30 for Kubernetes).
+const FINAL_WRITES_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests;

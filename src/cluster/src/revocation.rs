@@ -2,8 +2,9 @@
 //! or another.
 //!
 //! [`Revocations::revoke`] takes effect on this replica at once. A task on the control plane
-//! ([`RevocationSync::run`]) writes it to the store, publishes it, and applies what other replicas
-//! publish. While the store is unreachable each replica goes on with what it knows.
+//! ([`RevocationSync::run`]) writes it to the store, publishes it, and applies the revocations of
+//! other replicas. While the store is unreachable, each replica continues with the revocations it
+//! has.
 
 mod record;
 mod sync;
@@ -37,7 +38,7 @@ pub enum Selector {
     ProviderSubject(String),
     /// All sessions that began with a link, by the link's id; the link itself is revoked, too.
     Link(String),
-    /// By order of an operator: all sessions of a person by the subject in audit lines, except those
+    /// An operator's command: all sessions of a person by the subject in audit lines, except those
     /// that begin later, or one session by id. No subject is a session id.
     Operator(String),
 }
@@ -51,11 +52,11 @@ pub enum Cause {
     BackChannel,
     /// Revocation of the link with which the session began.
     Link,
-    /// An operator's order.
+    /// An operator's command.
     Operator,
 }
 
-/// All revocations that this replica knows. Readers take no locks.
+/// All revocations on this replica. Readers take no locks.
 #[derive(Debug)]
 pub struct Revocations {
     table: RevocationTable,
@@ -83,7 +84,7 @@ impl Cause {
 
 impl Revocations {
     /// Creates an empty set of revocations and the task that replicates it. A revocation is kept
-    /// for `longest_session`, after which no session can be alive that it ends.
+    /// for `longest_session`; every session that it ends has expired by then.
     pub fn new(longest_session: Duration, clock: Clock) -> (Arc<Self>, RevocationSync) {
         let (inbox, inputs) = replication::inbox();
         let revocations = Arc::new(Self {
@@ -101,8 +102,8 @@ impl Revocations {
         (revocations, sync)
     }
 
-    /// Ends sessions from now on and wakes the holders of their WebSockets. Other replicas learn of
-    /// it as soon as the store is reachable.
+    /// Revokes sessions and notifies their WebSockets. Other replicas receive the revocation as
+    /// soon as the store is reachable.
     pub fn revoke(&self, selector: Selector) {
         let record = Record::of(selector, self.clock.now());
         self.insert([record.clone()]);
@@ -162,7 +163,7 @@ impl Revocations {
         }
     }
 
-    /// Whether a link is revoked, and with it all sessions that began with it.
+    /// Whether a link is revoked, which also ends all sessions that began with it.
     pub fn is_link_revoked(&self, link: &str) -> bool {
         self.table.get(Kind::Link, link).is_some()
     }

@@ -1,9 +1,9 @@
-//! The store: what replicas share (used-up links, revocations, presence, pins of rooms). A running
-//! meeting needs none of it.
+//! The store: the state that replicas share (used-up links, revocations, presence, pins of rooms).
+//! A running meeting needs none of it.
 //!
-//! A single replica keeps it in a [`MemoryStore`], several share a [`RedisStore`]. Each caller
-//! decides what an outage of the store means: revocation and presence go on with the knowledge of
-//! this replica, a use that cannot be counted is not granted.
+//! A single replica uses a [`MemoryStore`], several share a [`RedisStore`]. Each caller defines the
+//! behaviour during an outage: revocation and presence continue with the state of this replica, a
+//! use that cannot be counted is refused.
 
 mod memory;
 mod redis;
@@ -54,7 +54,7 @@ pub struct RedisSettings {
 ///
 /// Lifetimes are clamped to between one millisecond and ten years: every entry expires.
 pub trait Store: fmt::Debug + Send + Sync {
-    /// Counts one use of something that may be used `limit` times. Atomic: of two replicas that
+    /// Counts one use of a resource that may be used `limit` times. Atomic: of two replicas that
     /// consume the last use, one succeeds. The counter expires `lifetime` after the last granted
     /// use.
     fn consume_use<'a>(
@@ -86,7 +86,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Removes a value if there is one.
     fn remove<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Adds items to a list. An item that is on the list already keeps the later of the two ends.
+    /// Adds items to a list. An item that is already on the list keeps the later of the two expiry
+    /// times.
     fn list_add<'a>(
         &'a self,
         list: &'a str,
@@ -96,8 +97,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Reads the texts on a list that have not expired, in no particular order.
     fn list_members<'a>(&'a self, list: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>>;
 
-    /// Sends a message to all subscribers, those of this replica included. A message is delivered
-    /// at most once; nothing keeps it for later.
+    /// Sends a message to all subscribers, including those of this replica. A message is delivered
+    /// at most once and is not stored.
     fn publish<'a>(&'a self, topic: Topic, text: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Subscribes to messages of all topics and to changes of the connection. After
@@ -152,7 +153,7 @@ pub enum Topic {
     Shard,
 }
 
-/// What a subscriber receives.
+/// An event for subscribers of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreEvent {
     /// The connection is established. Messages that were published before are lost.
@@ -253,7 +254,7 @@ impl StoreError {
     }
 }
 
-/// Clamps a lifetime to what Redis can express and what can be added to any time.
+/// Clamps a lifetime to the range of Redis and of time arithmetic.
 fn bounded(lifetime: Duration) -> Duration {
     lifetime.clamp(
         Duration::from_millis(1),
@@ -261,6 +262,6 @@ fn bounded(lifetime: Duration) -> Duration {
     )
 }
 
-/// Capacity of a subscription: more than a burst of sign-outs, little memory. A subscriber that
-/// falls behind receives `Lagged` and resynchronises.
+/// Capacity of a subscription: larger than a burst of sign-outs, in little memory. A subscriber
+/// that falls behind receives `Lagged` and resynchronises.
 const EVENT_CAPACITY: usize = 4096;

@@ -56,8 +56,8 @@ impl<K: Clone + Eq + Hash, V: Clone> StripedMap<K, V> {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Whether the map has no entries. `false` as soon as a write that another thread completed is
-    /// known to this one.
+    /// Whether the map has no entries. `false` once a write that this thread has observed is
+    /// completed.
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }

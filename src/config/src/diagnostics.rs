@@ -7,12 +7,12 @@ use super::{
     problem::{ConfigProblem, ConfigProblems, Fault},
 };
 
-/// The problems found so far, and what the checks of single sections need to know of the file.
+/// The problems found so far, and the facts about the file that the checks of single sections need.
 pub(super) struct Diagnostics {
     /// The location of each key, by dotted path.
     locations: BTreeMap<String, Location>,
     problems: Vec<ConfigProblem>,
-    /// Keys that need no further problem.
+    /// Keys whose problems are already reported.
     reported: BTreeSet<String>,
     /// Whether every account of the machine can access the configuration file.
     pub(super) file_is_world_accessible: bool,
@@ -39,12 +39,12 @@ impl Diagnostics {
         }
     }
 
-    /// Sets the location of each key; the root (the empty path) has to be among them.
+    /// Sets the location of each key; the root (the empty path) has to be included.
     pub(super) fn set_locations(&mut self, locations: BTreeMap<String, Location>) {
         self.locations = locations;
     }
 
-    /// Adds a problem with the key, unless one is reported already: the first is enough.
+    /// Adds a problem with the key, unless one is already reported.
     pub(super) fn reject(&mut self, path: &str, fault: Fault) {
         let location = self.location_of(path).clone();
         self.reject_at(location, path, fault);
@@ -126,7 +126,7 @@ impl Section<'_> {
         self.reject_with(key, Fault::new(what, remedy));
     }
 
-    /// Reports the key as missing, unless a problem with it is reported already.
+    /// Reports the key as missing, unless a problem with it is already reported.
     pub(super) fn require(&mut self, key: &str, remedy: impl Into<String>) {
         if !self.is_reported(key) {
             self.reject(key, "missing", remedy);
@@ -181,8 +181,8 @@ impl Section<'_> {
         self.diagnostics.is_reported(&self.path_of(key))
     }
 
-    /// Whether the key is written in a file that every account of the machine can access; a key
-    /// that the environment sets is not.
+    /// Whether the key is set in a file that every account of the machine can access; a key that
+    /// the environment sets is not.
     pub(super) fn is_in_world_accessible_file(&self, key: &str) -> bool {
         let location = self.diagnostics.location_of(&self.path_of(key));
         self.diagnostics.file_is_world_accessible && !matches!(location, Location::Variable(_))

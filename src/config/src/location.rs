@@ -1,4 +1,4 @@
-//! Where a configuration value was written, and the dotted paths that name keys.
+//! The locations of configuration values, and the dotted paths of keys.
 
 use std::{fmt, sync::Arc};
 

@@ -1,7 +1,7 @@
-//! A tree of configuration values, each with the location where it was written.
+//! A tree of configuration values, each with its location in the file or the environment.
 //!
-//! It stands between the texts (file, environment) and the raw sections, so that a problem found in
-//! any step can name its location.
+//! The tree is the step between the texts (file, environment) and the raw sections, so that a
+//! problem found in any step can name its location.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,7 +25,7 @@ pub(super) enum Value {
     Boolean(bool),
     List(Vec<Node>),
     Table(Table),
-    /// A kind that no key takes: floats, integers beyond 64 bits, dates.
+    /// A kind of value that no key accepts: floats, integers beyond 64 bits, dates.
     Unsupported(&'static str),
 }
 
@@ -185,7 +185,7 @@ impl Reader<'_> {
         (line, column)
     }
 
-    /// Takes only the parser's message: its `Display` quotes the line, which may hold a secret.
+    /// Copies only the parser's message: its `Display` quotes the line, which may contain a secret.
     fn syntax_error(&self, error: &toml::de::Error) -> SyntaxError {
         let offset = error.span().map_or(self.text.len(), |span| span.start);
         let (line, column) = self.position(offset);

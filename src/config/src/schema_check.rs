@@ -1,10 +1,9 @@
 //! Checks the configuration tree against the JSON schema, for the sake of the messages.
 //!
-//! serde stops at its first error, and a general validator (`jsonschema`) reports in the words of
-//! the schema and knows neither the line nor a remedy. This module therefore interprets the few
-//! keywords that [`schema`] generates and reports every mismatch with its remedy. It removes what
-//! does not match, so that serde meets only values that it can read: the schema and serde's types
-//! have one source.
+//! serde stops at its first error, and a general validator (`jsonschema`) reports in terms of the
+//! schema, without the line and a remedy. This module therefore interprets the few keywords that
+//! [`schema`] generates and reports every mismatch with its remedy. It removes mismatches, so that
+//! serde meets only values that it can read: the schema and serde's types have one source.
 //!
 //! [`schema`]: super::schema::schema
 

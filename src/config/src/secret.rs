@@ -1,4 +1,4 @@
-//! Secrets, written in the configuration or in files of their own.
+//! Secrets, written in the configuration or in separate files.
 
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 

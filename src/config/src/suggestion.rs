@@ -1,4 +1,4 @@
-//! Suggests the known word that a misspelt one probably stands for.
+//! Suggestions for misspelt words.
 
 use strsim::levenshtein;
 

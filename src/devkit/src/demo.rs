@@ -31,7 +31,7 @@ use super::{
 
 mod private_directory;
 
-/// A prepared demonstration, in which only the gateway is not running yet.
+/// A prepared demonstration; only the gateway does not run yet.
 #[derive(Debug)]
 pub struct Demo {
     /// The configuration to start the gateway with.
@@ -76,7 +76,7 @@ pub enum DemoError {
     Config(#[from] ConfigProblems),
 }
 
-/// The values of the configuration file.
+/// The values for the configuration file.
 struct GatewayPlan<'p> {
     https: SocketAddr,
     admin: SocketAddr,
@@ -292,11 +292,11 @@ const ADMIN_PORT: u16 = 9090;
 /// Prosody's HTTP port.
 const MEETING_PORT: u16 = 5280;
 
-/// Enough to skip the ports of a few other programs.
+/// Skips the ports that a few other programs use.
 const PORTS_TO_TRY: u16 = 20;
 
-/// For browsers whose clock is behind.
+/// Browsers whose clock is behind accept the certificate, too.
 const CLOCK_TOLERANCE: Duration = Duration::from_hours(1);
 
-/// Longer than any demonstration, too short for any other use.
+/// Longer than any demonstration, too short for another use.
 const CERTIFICATE_LIFETIME: Duration = Duration::from_hours(7 * 24);

@@ -108,8 +108,9 @@ pub(super) fn redirect(to: &str) -> HttpResponse {
 /// Bounds memory and file descriptors; the demonstration needs a dozen.
 const MAX_CONNECTIONS: usize = 1024;
 
-/// Long for a request head from the same machine.
+/// A request head on the same machine arrives within milliseconds.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pause after `accept` failed, usually because the process has no file descriptor left.
+/// Pause after `accept` failed, usually because the process has no file descriptor left: long
+/// enough to yield, short enough to go unnoticed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,8 +1,8 @@
 //! A stand-in for Jitsi's web server, Prosody and Jicofo.
 //!
-//! It serves a page that lists the occupants of a room, and implements XMPP over WebSocket and BOSH
-//! as far as the page needs it. Logins need a token that [`model::token::prosody`] accepts, and
-//! roles are those of the token. There is no media.
+//! It serves a page that lists the occupants of a room, and implements the parts of XMPP over
+//! WebSocket and BOSH that the page needs. Logins need a token that [`model::token::prosody`]
+//! accepts, and roles are those of the token. There is no media.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -211,5 +211,5 @@ fn token(request: &Request<Incoming>) -> Option<String> {
     })
 }
 
-/// The largest message or request body. Presences and chat have some kilobytes.
+/// The largest message or request body; presences and chat have some kilobytes.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;

@@ -44,9 +44,9 @@ pub struct DevProvider {
 /// Clients and accounts of a provider.
 #[derive(Clone, Debug, Default)]
 pub struct DevProviderSettings {
-    /// More can be added by [`DevProviderState::register`].
+    /// Registered clients; [`DevProviderState::register`] adds more.
     pub clients: Vec<DevClient>,
-    /// The accounts on the sign-in page, in its order.
+    /// The accounts, in the order of the sign-in page.
     pub accounts: Vec<DevAccount>,
 }
 
@@ -134,8 +134,8 @@ impl DevProviderState {
         clients.push(client);
     }
 
-    /// Issues a logout token (OpenID Connect Back-Channel Logout 1.0 § 2.4). The caller sends it to
-    /// the client.
+    /// Issues a logout token (OpenID Connect Back-Channel Logout 1.0 § 2.4) for the caller to send
+    /// to the client.
     pub fn logout_token(
         &self,
         client_id: &str,
@@ -177,15 +177,15 @@ impl DevProviderState {
             return server::text(StatusCode::METHOD_NOT_ALLOWED, "GET and POST only");
         }
         let parameters = if posted { &form } else { &query };
-        let own = RequestCookies::new(&head.headers);
+        let cookies = RequestCookies::new(&head.headers);
         match head.uri.path() {
             "/.well-known/openid-configuration" => self.discovery(),
             "/jwks" => server::response(StatusCode::OK, JSON, self.key.jwks().to_owned()),
-            "/authorize" => self.authorize(parameters, own),
+            "/authorize" => self.authorize(parameters, cookies),
             "/sign-in" if posted && !is_cross_site(&head) => self.sign_in(&form),
             "/token" if posted => self.exchange(&head.headers, &form),
             "/userinfo" => self.userinfo(&head.headers),
-            "/logout" => self.log_out(parameters, own, posted && !is_cross_site(&head)),
+            "/logout" => self.log_out(parameters, cookies, posted && !is_cross_site(&head)),
             _ => server::text(StatusCode::NOT_FOUND, "nothing here"),
         }
     }
@@ -194,7 +194,7 @@ impl DevProviderState {
     fn has_own_authority(&self, request: &Request<Incoming>) -> bool {
         let host = request.headers().get(header::HOST);
         host.and_then(|host| host.to_str().ok())
-            .is_some_and(|host| self.authorities.iter().any(|own| own == host))
+            .is_some_and(|host| self.authorities.iter().any(|authority| authority == host))
     }
 
     fn discovery(&self) -> HttpResponse {

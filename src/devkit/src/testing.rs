@@ -25,7 +25,7 @@ pub struct TestBrowser {
     pub cookies: Vec<(String, cookie::Cookie<'static>)>,
 }
 
-/// A response with its body as text.
+/// A response with its whole body as text.
 pub struct TestResponse {
     /// The HTTP status.
     pub status: StatusCode,
@@ -44,12 +44,12 @@ impl Default for TestBrowser {
 }
 
 impl TestBrowser {
-    /// Trusts no certificate authority: for plain HTTP.
+    /// Creates a browser that trusts no certificate authority, for plain HTTP.
     pub fn new() -> Self {
         Self::trusting(RootCertStore::empty())
     }
 
-    /// Trusts these certificate authorities.
+    /// Creates a browser that trusts these certificate authorities.
     pub fn trusting(authorities: RootCertStore) -> Self {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls_config(authorities))
@@ -94,7 +94,7 @@ impl TestBrowser {
         for set in head.headers.get_all(header::SET_COOKIE) {
             let set = cookie::Cookie::parse(set.to_str().unwrap().to_owned()).unwrap();
             self.cookies
-                .retain(|(own, cookie)| *own != host || cookie.name() != set.name());
+                .retain(|(stored, cookie)| *stored != host || cookie.name() != set.name());
             if set.max_age() != Some(time::Duration::ZERO) {
                 self.cookies.push((host.clone(), set));
             }
@@ -109,7 +109,7 @@ impl TestBrowser {
 
     /// The value of `Cookie` for a host; `None` without cookies.
     pub fn cookie(&self, host: &str) -> Option<String> {
-        let cookies = self.cookies.iter().filter(|(own, _)| own == host);
+        let cookies = self.cookies.iter().filter(|(stored, _)| stored == host);
         let pairs: Vec<_> = cookies
             .map(|(_, cookie)| format!("{}={}", cookie.name(), cookie.value()))
             .collect();
@@ -147,7 +147,7 @@ impl TestResponse {
         let location = self.location();
         let mut pairs = location.query_pairs();
         pairs
-            .find(|(own, _)| own == name)
+            .find(|(key, _)| key == name)
             .map(|(_, value)| value.into_owned())
     }
 }

@@ -46,9 +46,9 @@ macro_rules! catalogue {
         impl FindingKind {
             /// All findings, in the order of their checks.
             pub fn all() -> impl Iterator<Item = Self> {
-                let own = [$($(Self::$kind,)*)*].into_iter();
+                let findings = [$($(Self::$kind,)*)*].into_iter();
                 let contacting = Check::ALL.iter().filter(|check| check.contacts_server());
-                own.chain(contacting.flat_map(|check| {
+                findings.chain(contacting.flat_map(|check| {
                     NetworkFault::ALL.map(|fault| Self::Unreached(*check, fault))
                 }))
             }

@@ -1,8 +1,8 @@
-//! Small clients of HTTP, of XMPP over BOSH and of XMPP over WebSocket, for the checks and the
-//! login probe.
+//! Small clients of HTTP, XMPP over BOSH and XMPP over WebSocket, for the checks and the login
+//! probe.
 //!
-//! Each request has a connection of its own, so that several servers behind one address show. Time
-//! and size are bounded, and nothing is retried.
+//! Each request has a connection of its own, so that several servers behind one address are
+//! noticed. Time and size are bounded, and nothing is retried.
 
 mod bosh;
 mod http;

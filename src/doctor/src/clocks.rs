@@ -37,15 +37,15 @@ impl ClockOffsets {
         let date = headers
             .get(header::DATE)
             .and_then(|date| date.to_str().ok());
-        if let Some(theirs) = date.and_then(parse) {
+        if let Some(remote) = date.and_then(parse) {
             let seconds = |time: Timestamp| i64::try_from(time.as_unix()).unwrap_or(i64::MAX);
-            let ahead = seconds(theirs).saturating_sub(seconds(self.clock.now()));
+            let ahead = seconds(remote).saturating_sub(seconds(self.clock.now()));
             self.ahead.push((source, ahead));
         }
     }
 
     /// Evaluates the offsets, given the lifetime of the gateway's tokens and the leeway for the
-    /// provider's. `None` if no response had a `Date`.
+    /// provider's tokens. `None` if no response had a `Date`.
     pub(super) fn evaluate(&self, lifetime: Duration, leeway: Duration) -> Option<Vec<Finding>> {
         if self.ahead.is_empty() {
             return None;
@@ -110,10 +110,10 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// `Date` has whole seconds, and responses take a while.
+/// `Date` has whole seconds, and responses take some time.
 const TOLERATED: Duration = Duration::from_secs(5);
 
-/// How far the `nbf` of the gateway's tokens lies in the past.
+/// The gateway's tokens have an `nbf` this long in the past.
 const BACKDATED: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
@@ -132,7 +132,7 @@ mod tests {
         let findings = offsets.evaluate(minute * 2, minute).unwrap();
         findings
             .into_iter()
-            .map(|own| (own.id(), own.severity.as_str()))
+            .map(|finding| (finding.id(), finding.severity.as_str()))
             .collect()
     }
 

@@ -1,8 +1,8 @@
 //! Logins through the public address, as browsers make them, by a test user that the gateway
 //! admits.
 //!
-//! They run after a login directly at Prosody has worked, so a failure is that of the gateway or of
-//! a hop before it. The same login at the gateway's own listener tells the two apart.
+//! They run after a successful login directly at Prosody, so a failure has its cause in the gateway
+//! or in a hop before it. The same login at the gateway's own listener distinguishes the two.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -250,7 +250,7 @@ const JWKS_PATH: &str = "/_gateway/jwks.json";
 
 const LOGIN_PATH: &str = "/_gateway/login";
 
-/// Longer than all checks take, except for the idle time of S2 and S3.
+/// Longer than all checks, except for the idle time of S2 and S3.
 const LIFETIME: Duration = Duration::from_mins(5);
 
 /// The tenant that Prosody would read.

@@ -1,8 +1,8 @@
-//! The order of an examination: which checks run, and what they pass on to each other.
+//! The order of an examination: which checks run, and which results they pass to each other.
 //!
 //! Jitsi's side (web server, Prosody, rooms), the public address, the store and the provider are
-//! examined at the same time. Logins through the public address come last: they compare with what
-//! was found on either side.
+//! examined concurrently. Logins through the public address come last, because they compare with
+//! the results of both sides.
 
 use std::time::Duration;
 
@@ -135,8 +135,8 @@ impl Examination<'_> {
     /// Checks of the OpenID provider: C4, C5. Returns the offset of its clock.
     async fn provider(&self, report: &mut DoctorReport) -> ClockOffsets {
         let mut offsets = ClockOffsets::new(self.clock.clone());
-        let wanted = Check::Provider.with_dependents().chain([Check::Clocks]);
-        if !self.options.selection.has_any(wanted) {
+        let checks = Check::Provider.with_dependents().chain([Check::Clocks]);
+        if !self.options.selection.has_any(checks) {
             return offsets;
         }
         match &self.config.oidc {
@@ -153,8 +153,8 @@ impl Examination<'_> {
     async fn jitsi(&self) -> Result<(DoctorReport, ClockOffsets), DoctorError> {
         let mut report = DoctorReport::default();
         let mut offsets = ClockOffsets::new(self.clock.clone());
-        let wanted = self.options.selection.has_any(jitsi_checks());
-        let Some(jitsi) = self.config.jitsi().filter(|_| wanted) else {
+        let is_selected = self.options.selection.has_any(jitsi_checks());
+        let Some(jitsi) = self.config.jitsi().filter(|_| is_selected) else {
             report.skip(jitsi_checks(), "meetings are at 8x8, or not selected");
             return Ok((report, offsets));
         };
@@ -170,10 +170,10 @@ impl Examination<'_> {
                 upstream,
                 ..jitsi.clone()
             };
-            let own = Box::pin(self.shard(&jitsi, &mut offsets)).await?;
+            let shard_report = Box::pin(self.shard(&jitsi, &mut offsets)).await?;
             report.append(match shard {
-                Some(shard) => own.for_shard(shard.as_str()),
-                None => own,
+                Some(shard) => shard_report.for_shard(shard.as_str()),
+                None => shard_report,
             });
         }
         Ok((report, offsets))
@@ -203,7 +203,7 @@ impl Examination<'_> {
             server: XmppServer::prosody(Endpoint::plain(&upstream.xmpp), domain),
             tokens: &tokens,
             signing: TokenSigning::from(&token.signing),
-            websocket_wanted: config_js.websocket.is_some(),
+            websocket_advertised: config_js.websocket.is_some(),
             random: self.random,
             progress: &self.progress,
         };

@@ -1,28 +1,28 @@
-//! A fault that a check found, with what to change.
+//! A fault that a check found, with its remedy.
 
 use serde::Serialize;
 
 use super::FindingKind;
 
-/// A fault, in the words of the report.
+/// A fault, in the terms of the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The check and what it found; serialized as its id, `A1.secret`.
     #[serde(rename = "id")]
     pub kind: FindingKind,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// What the doctor sent.
+    /// The request of the doctor.
     pub sent: Box<str>,
-    /// What came back.
+    /// The response.
     pub got: Box<str>,
-    /// What that means for the deployment.
+    /// The consequence for the deployment.
     pub meaning: Box<str>,
-    /// What to change.
+    /// The setting to change.
     pub remedy: Box<str>,
 }
 
-/// How bad a finding is, the worst first.
+/// Severities, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -30,7 +30,7 @@ pub enum Severity {
     Danger,
     /// Meetings or sign-in do not work.
     Error,
-    /// It works, but not for long or not for everyone.
+    /// A function works, but not for long or not for everyone.
     Warning,
     /// A possible improvement; a deployment with advice alone is healthy.
     Advice,

@@ -1,10 +1,10 @@
-//! The doctor: examines a live deployment from the gateway's place, and explains faults.
+//! The doctor: examines a live deployment from the gateway's host, and explains faults.
 //!
-//! It acts as the gateway and its visitors do, with valid tokens and with bad ones: a token that is
-//! accepted although it must not be disturbs no meeting, so that only a test finds it. Test rooms
-//! have random names. The doctor opens few connections, waits some seconds at most for each
-//! response, and changes nothing. If a check fails, its dependents are skipped
-//! ([`CheckOutcome::Skipped`]), so that the first finding is the cause.
+//! It acts as the gateway and its visitors do, with valid tokens and with bad ones: a wrongly
+//! accepted token disturbs no meeting, so only a test finds it. Test rooms have random names. The
+//! doctor opens few connections, waits some seconds at most for each response, and changes nothing.
+//! If a check fails, its dependents are skipped ([`CheckOutcome::Skipped`]), so that the first
+//! finding is the cause.
 //!
 //! [`examine`] runs the checks; [`explain_log`] explains lines of logs instead. The program also
 //! runs [`login_probe`], which logs in at Prosody every minute.

@@ -26,11 +26,16 @@ pub fn explain_log(text: &str) -> Vec<LogExplanation> {
     let mut explanations: Vec<(usize, LogExplanation)> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let folded = line.to_lowercase();
-        let known = patterns().enumerate().find(|(_, own)| own.matches(&folded));
+        let known = patterns()
+            .enumerate()
+            .find(|(_, pattern)| pattern.matches(&folded));
         let Some((rank, pattern)) = known else {
             continue;
         };
-        match explanations.iter_mut().find(|(own, _)| *own == rank) {
+        match explanations
+            .iter_mut()
+            .find(|(known_rank, _)| *known_rank == rank)
+        {
             Some((_, explanation)) => explanation.times += 1,
             None => explanations.push((
                 rank,
@@ -44,7 +49,10 @@ pub fn explain_log(text: &str) -> Vec<LogExplanation> {
         }
     }
     explanations.sort_by_key(|(rank, _)| *rank);
-    explanations.into_iter().map(|(_, own)| own).collect()
+    explanations
+        .into_iter()
+        .map(|(_, explanation)| explanation)
+        .collect()
 }
 
 // === impl LogExplanation ===

@@ -1,7 +1,7 @@
 //! The login probe, which runs beside the gateway: it logs in at each Prosody, with a valid token
-//! and without a token, and leaves.
+//! and without a token, and closes the session.
 //!
-//! It opens no room and is visible to no occupant. The results are metrics and part of `/readyz`.
+//! It opens no room and no occupant sees it. The results are metrics and part of `/readyz`.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ impl LoginProber {
 
     async fn round(&self) {
         let settings = self.settings.borrow().clone();
-        let is_known = |name: &str| settings.backends.iter().any(|own| own.name == name);
+        let is_known = |name: &str| settings.backends.iter().any(|backend| backend.name == name);
         self.metrics.retain(is_known);
         let probing = settings.backends.iter().map(|backend| async {
             let began = Instant::now();
@@ -142,7 +142,7 @@ impl LoginProber {
         }
     }
 
-    /// Random, so that replicas that started together do not probe together for ever.
+    /// Random, so that the probes of replicas that started together drift apart.
     fn pause(&self) -> Duration {
         let [spread] = self.random.bytes();
         self.every * 9 / 10 + self.every / 5 * u32::from(spread) / 255

@@ -1,4 +1,4 @@
-//! What to examine, and how progress is reported.
+//! The options of an examination, and the report of its progress.
 
 use std::{fmt, time::Duration};
 
@@ -6,15 +6,15 @@ use http::uri::Authority;
 
 use super::{Check, CheckSelection};
 
-/// What to examine.
+/// The options of an examination.
 pub struct DoctorOptions<'o> {
     /// The checks to report. Their prerequisites are examined as well.
     pub selection: CheckSelection,
-    /// Also run the checks that open a test room, with two occupants.
+    /// Whether to run the checks that open a test room, with two occupants.
     pub deep: bool,
-    /// Also check that idle connections survive this long.
+    /// The time for which idle connections have to survive; `None` skips these checks.
     pub idle: Option<Duration>,
-    /// Jicofo's HTTP endpoint, for its number of bridges.
+    /// Jicofo's HTTP endpoint, for the number of bridges.
     pub jicofo: Option<Authority>,
     /// Called when a selected check begins.
     pub progress: &'o dyn Fn(Check),

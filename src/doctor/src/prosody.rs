@@ -1,4 +1,4 @@
-//! Prosody's BOSH endpoint, its sessions, and which tokens log in there.
+//! Checks of Prosody's BOSH endpoint, its sessions, and the tokens that log in there.
 
 use http::{Request, header};
 use model::{
@@ -27,7 +27,7 @@ pub(super) struct ProsodyChecks<'p> {
     pub(super) tokens: &'p TestTokens,
     pub(super) signing: TokenSigning,
     /// Whether `config.js` names a WebSocket.
-    pub(super) websocket_wanted: bool,
+    pub(super) websocket_advertised: bool,
     pub(super) random: &'p Random,
     pub(super) progress: &'p Progress<'p>,
 }
@@ -201,7 +201,7 @@ impl ProsodyChecks<'_> {
             return;
         };
         let result = XmppSocket::log_in(&self.server, Some(&token)).await;
-        match websocket::evaluate(result.map(drop), self.websocket_wanted) {
+        match websocket::evaluate(result.map(drop), self.websocket_advertised) {
             Some(result) => {
                 report.record(Check::WebSocket, result);
             }
@@ -219,6 +219,6 @@ fn unusable_key(error: &SignerError) -> Finding {
         )
 }
 
-/// Enough to meet a second server behind a balancer that works round-robin, and behind most that
-/// choose at random.
+/// Enough to reach a second server behind a round-robin balancer, and behind most that choose at
+/// random.
 const ROUND_TRIPS: usize = 3;

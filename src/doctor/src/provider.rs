@@ -1,5 +1,5 @@
-//! The OpenID provider: discovery, and whether it accepts the client, its secret and its redirect
-//! URI, as far as that shows without a user.
+//! Checks of the OpenID provider: discovery, and whether it accepts the client, its secret and its
+//! redirect URI, as far as this can be tested without a user.
 
 use model::random::Random;
 use oidc::{OidcSettings, ProviderDescription, ProviderProbe, ProviderProbeError};
@@ -85,15 +85,15 @@ fn discovery_failed(settings: &OidcSettings, error: &ProviderProbeError) -> Find
                 "the provider cannot be reached from here, so sign-in fails",
                 reach,
             ),
-        ProviderProbeError::Issuer { found: theirs } => found(
+        ProviderProbeError::Issuer { found: issuer } => found(
             FindingKind::ProviderIssuer,
             sent,
-            format!("issuer {theirs:?}"),
+            format!("issuer {issuer:?}"),
         )
         .with_remedy(
             "the provider has another issuer, so its tokens are refused",
             format!(
-                "set oidc.issuer = {theirs:?} exactly, with or without a trailing slash; if \
+                "set oidc.issuer = {issuer:?} exactly, with or without a trailing slash; if \
                  that is an internal name, set the provider's own public address (KC_HOSTNAME \
                  in Keycloak)"
             ),
@@ -117,7 +117,7 @@ fn discovery_failed(settings: &OidcSettings, error: &ProviderProbeError) -> Find
     }
 }
 
-/// Removes markup: an error page has one sentence of text.
+/// Removes markup: the text of an error page is one sentence.
 fn without_tags(html: &str) -> String {
     let body = html.split_once("<body").map_or(html, |(_, body)| body);
     let mut text = String::new();

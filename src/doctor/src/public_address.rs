@@ -1,5 +1,5 @@
-//! The public address: its certificate, that it leads to the gateway, and that Prosody is not
-//! reachable past the gateway.
+//! Checks of the public address: its certificate, whether it leads to the gateway, and whether
+//! Prosody is reachable past the gateway.
 
 use std::{fmt::Write as _, path::Path, time::Duration};
 
@@ -56,7 +56,7 @@ impl PublicAddressChecks<'_> {
         let verified = certificate
             .as_ref()
             .err()
-            .is_none_or(|own| VERIFIED.contains(&own.kind));
+            .is_none_or(|finding| VERIFIED.contains(&finding.kind));
         report.record(Check::Certificate, certificate);
         if !verified {
             report.skip_dependents(Check::Certificate);

@@ -1,4 +1,4 @@
-//! Findings for servers that give no HTTP response, in the same words for all of them.
+//! Findings for servers that give no HTTP response, with the same texts for all of them.
 
 use super::{Check, Finding, FindingKind, NetworkFault, client::HttpError};
 
@@ -103,7 +103,7 @@ pub(super) const WEB: ServerHints = ServerHints {
                  <release>-web:80",
 };
 
-/// The gateway itself, from outside.
+/// The gateway itself, at its public address.
 pub(super) const PUBLIC: ServerHints = ServerHints {
     server: "the public address",
     key: "public_url",

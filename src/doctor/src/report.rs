@@ -21,7 +21,7 @@ pub struct DoctorReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub enum CheckOutcome {
-    /// Examined, without a finding other than advice.
+    /// Examined, with no finding beyond advice.
     Passed,
     /// Examined, with a finding.
     Failed,
@@ -91,11 +91,11 @@ impl DoctorReport {
         self.skip(failed.dependents(), &format!("{failed} failed"));
     }
 
-    /// A failed check stays failed; otherwise the last outcome counts.
+    /// A failed check stays failed; otherwise the last outcome applies.
     fn set(&mut self, check: Check, outcome: CheckOutcome) {
-        match self.outcomes.iter_mut().find(|(own, _)| *own == check) {
+        match self.outcomes.iter_mut().find(|(known, _)| *known == check) {
             Some((_, CheckOutcome::Failed)) => {}
-            Some((_, own)) => *own = outcome,
+            Some((_, known)) => *known = outcome,
             None => self.outcomes.push((check, outcome)),
         }
     }
@@ -121,26 +121,29 @@ impl DoctorReport {
 
     /// Removes a finding that another one explains; its check counts as skipped.
     pub(super) fn remove_consequence(&mut self, kind: FindingKind, causes: &[FindingKind]) {
-        let cause = self.findings.iter().find(|own| causes.contains(&own.kind));
+        let cause = self
+            .findings
+            .iter()
+            .find(|finding| causes.contains(&finding.kind));
         let Some(because) = cause.map(|cause| format!("explained by {}", cause.kind)) else {
             return;
         };
-        if self.findings.iter().any(|own| own.kind == kind) {
-            self.findings.retain(|own| own.kind != kind);
+        if self.findings.iter().any(|finding| finding.kind == kind) {
+            self.findings.retain(|finding| finding.kind != kind);
             self.outcomes.retain(|(check, _)| *check != kind.check());
             self.skip([kind.check()], &because);
         }
     }
 
-    /// Removes the findings of a kind; the outcome of their check stays.
+    /// Removes the findings of a kind; the outcome of their check is kept.
     pub(super) fn remove_findings(&mut self, kind: FindingKind) {
-        self.findings.retain(|own| own.kind != kind);
+        self.findings.retain(|finding| finding.kind != kind);
     }
 
-    /// Leaves out checks that were not selected, unless they failed.
+    /// Omits checks that were not selected, unless they failed.
     pub(super) fn limited_to(mut self, selection: &CheckSelection) -> Self {
         self.outcomes
-            .retain(|(check, own)| selection.has(*check) || *own == CheckOutcome::Failed);
+            .retain(|(check, outcome)| selection.has(*check) || *outcome == CheckOutcome::Failed);
         self
     }
 
@@ -158,7 +161,7 @@ impl DoctorReport {
 
     /// The number of findings without advice.
     fn faults(&self) -> usize {
-        let is_fault = |own: &&Finding| own.severity != Severity::Advice;
+        let is_fault = |finding: &&Finding| finding.severity != Severity::Advice;
         self.findings.iter().filter(is_fault).count()
     }
 
@@ -175,7 +178,7 @@ impl DoctorReport {
     fn findings_of(&self, check: Check) -> impl Iterator<Item = &Finding> {
         self.findings
             .iter()
-            .filter(move |own| own.kind.check() == check)
+            .filter(move |finding| finding.kind.check() == check)
     }
 
     /// The report as JSON: `healthy`, `findings`, `checks`.

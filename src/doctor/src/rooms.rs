@@ -1,6 +1,6 @@
-//! Rooms: which tokens enter them, and with which role.
+//! Checks of rooms: which tokens enter them, and with which role.
 //!
-//! The rooms are the doctor's own, with random names; all sessions leave them in the end.
+//! The rooms are the doctor's own, with random names; all sessions leave them at the end.
 
 use model::{
     policy::Role,
@@ -48,8 +48,8 @@ impl RoomChecks<'_> {
         }
     }
 
-    /// J3 without a room: a token for another room is refused before the room is created. Only if
-    /// tokens are not verified is there a room, for a moment.
+    /// J3 without a room: a token for another room is refused before the room is created. A room is
+    /// created for a moment only if tokens are not verified.
     async fn without_room(&self, report: &mut DoctorReport) {
         let (room, other) = (self.prosody.tokens.room(), self.prosody.tokens.room());
         let mut session = match self.log_in(&other, Role::Participant).await {
@@ -202,7 +202,8 @@ impl RoomChecks<'_> {
              <query xmlns='http://jabber.org/protocol/disco#info'/></iq>",
             Escaped(&self.muc)
         );
-        let is_reply = |own: &Element| own.name() == "iq" && own.attribute("id") == Some("muc");
+        let is_reply =
+            |stanza: &Element| stanza.name() == "iq" && stanza.attribute("id") == Some("muc");
         let reply = session.request_until(&request, is_reply).await.ok()?;
         let refusal = Refusal::of_stanza(&reply);
         // A component may refuse the query. Prosody looks for an absent one at a remote server.
@@ -220,7 +221,8 @@ impl RoomChecks<'_> {
             Escaped(&self.focus),
             Escaped(&self.address(room)),
         );
-        let is_reply = |own: &Element| own.name() == "iq" && own.attribute("id") == Some("focus");
+        let is_reply =
+            |stanza: &Element| stanza.name() == "iq" && stanza.attribute("id") == Some("focus");
         session.request_until(&request, is_reply).await
     }
 
@@ -232,11 +234,11 @@ impl RoomChecks<'_> {
             Escaped(&occupant)
         );
         let room = self.address(room);
-        let is_reply = |own: &Element| {
-            let from = own.attribute("from").unwrap_or_default();
-            own.name() == "presence"
-                && ((own.attribute("type") == Some("error") && from.starts_with(&room))
-                    || (from == occupant && has_status(own, SELF_PRESENCE)))
+        let is_reply = |stanza: &Element| {
+            let from = stanza.attribute("from").unwrap_or_default();
+            stanza.name() == "presence"
+                && ((stanza.attribute("type") == Some("error") && from.starts_with(&room))
+                    || (from == occupant && has_status(stanza, SELF_PRESENCE)))
         };
         let reply = session.request_until(&presence, is_reply).await?;
         Ok(if reply.attribute("type") == Some("error") {

@@ -1,4 +1,4 @@
-//! Which checks an operator asked for.
+//! The selection of checks by an operator.
 
 use std::str::FromStr;
 

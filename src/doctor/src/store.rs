@@ -1,5 +1,5 @@
-//! The store: a connection with reads and writes, as a replica makes it, and the announcements of
-//! replicas.
+//! Checks of the store: a connection with reads and writes, like that of a replica, and the
+//! announcements of replicas.
 
 use std::{sync::Arc, time::Duration};
 
@@ -47,12 +47,12 @@ pub(super) async fn examine(
     let running = tokio::spawn(Arc::clone(&store).run(stop.clone()));
     let result = match first_state(&*store, redis).await {
         StoreState::Ready | StoreState::Memory => match store::diagnose(redis, random).await {
-            Ok(look) => server::evaluate(&look, clock.now()),
+            Ok(diagnostics) => server::evaluate(&diagnostics, clock.now()),
             Err(reason) => Err(unusable(&reason)),
         },
         StoreState::Unreachable { reason } => Err(unusable(&reason)),
     };
-    let usable = !matches!(&result, Err(own) if own.severity < Severity::Warning);
+    let usable = !matches!(&result, Err(finding) if finding.severity < Severity::Warning);
     report.record(Check::Store, result);
     if !usable {
         report.skip_dependents(Check::Store);

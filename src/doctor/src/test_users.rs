@@ -50,7 +50,8 @@ impl TestUsers {
     }
 }
 
-/// That of a member with an invitation, a host link for moderators: the rules derive the role.
+/// The standing of a member with an invitation, a host link for moderators: the rules derive the
+/// role.
 fn standing(role: Role) -> Standing {
     Standing::Invited(Invited {
         link: TEST_LINK.to_owned(),

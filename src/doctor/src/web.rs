@@ -100,11 +100,11 @@ fn evaluate_page(sent: &str, response: &HttpResponse) -> Result<(), Finding> {
 
 fn evaluate_config(config_js: &ConfigJs, expected: &Expected<'_>) -> Result<(), Finding> {
     let domain = expected.xmpp_domain;
-    if let Some(theirs) = config_js.domain.as_deref().filter(|own| *own != domain) {
+    if let Some(found) = config_js.domain.as_deref().filter(|found| *found != domain) {
         return Err(Finding::error(FindingKind::ConfigDomain)
-            .with_exchange(expected.sent, format!("hosts.domain = {theirs:?}"))
+            .with_exchange(expected.sent, format!("hosts.domain = {found:?}"))
             .with_remedy(
-                format!("clients log in at {theirs}, but tokens are issued for {domain}"),
+                format!("clients log in at {found}, but tokens are issued for {domain}"),
                 "make XMPP_DOMAIN in .env and upstream.xmpp_domain the same",
             ));
     }

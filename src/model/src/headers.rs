@@ -1,9 +1,10 @@
-//! HTTP header fields: which are forwarded, per direction, and what they tell about a request.
+//! HTTP header fields: which are forwarded, per direction, and what a request's fields say about
+//! its sender.
 //!
 //! Towards Jitsi's web server all fields are forwarded except those by which a server could mistake
-//! the sender's identity, address or path; towards the client all but the hop-by-hop fields
-//! (RFC 9110 § 7.6.1). Towards Prosody nothing is copied: `upstream::prosody` writes those heads from
-//! a closed list.
+//! the sender's identity, address or path; towards the client all but the hop-by-hop fields (RFC
+//! 9110 § 7.6.1). Towards Prosody nothing is copied: `upstream::prosody` writes those heads from a
+//! closed list.
 
 mod client_addr;
 mod fetch_metadata;

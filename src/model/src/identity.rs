@@ -71,7 +71,7 @@ pub struct Invited {
     pub member: bool,
 }
 
-/// The proof of a visitor for whom an integration vouches.
+/// The proof of an embedded user: an integration signed the token that named the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Embedded {
     /// The integration's id in the configuration.
@@ -82,8 +82,8 @@ pub struct Embedded {
     pub host: bool,
 }
 
-/// An identity with a verified ID token. Only a sign-in creates one, and only from one begins a
-/// member's session.
+/// An identity from a verified ID token. Only a completed sign-in creates one, and a member's
+/// session requires one.
 #[derive(Clone, Debug)]
 pub struct VerifiedIdentity(Identity);
 
@@ -96,7 +96,7 @@ impl Identity {
     }
 
     /// The display name, else the local part of the e-mail address, else the subject; `None` for a
-    /// guest without a name, whom Jitsi's page asks for one.
+    /// guest without a name (Jitsi's page then asks for one).
     pub fn display_name(&self) -> Option<&str> {
         let email_name = || {
             self.email
@@ -133,7 +133,8 @@ impl Standing {
 // === impl VerifiedIdentity ===
 
 impl VerifiedIdentity {
-    /// Marks an identity as verified. The caller has verified the ID token; a test allows one caller.
+    /// Marks an identity as verified. The caller has verified the ID token; the architecture test
+    /// allows exactly one caller.
     pub fn by_provider(identity: Identity) -> Self {
         Self(identity)
     }

@@ -118,8 +118,8 @@ impl Integrations {
         integration.verify(token, page, now)
     }
 
-    /// Whether an integration still has tokens and the room. Passes outlive tokens, and a reload may
-    /// change the configuration.
+    /// Whether an integration still issues tokens for the room. Passes outlive tokens, and a reload
+    /// may remove the integration or its room patterns.
     pub fn may_vouch(&self, id: &str, room: &RoomKey) -> bool {
         let mut all = self.0.iter();
         all.any(|one| one.id() == id && one.verifier.is_some() && one.has_room(room))
@@ -192,7 +192,11 @@ impl Integration {
     pub fn has_room(&self, room: &RoomKey) -> bool {
         let name = room.readable();
         self.settings.tenant.includes(room)
-            && self.settings.rooms.iter().any(|own| own.matches(&name))
+            && self
+                .settings
+                .rooms
+                .iter()
+                .any(|pattern| pattern.matches(&name))
     }
 
     /// The literal prefixes of patterns that end in their only `*`, for names of new rooms.
@@ -251,7 +255,7 @@ impl Caller<'_> {
     }
 }
 
-/// The token is part of an address, and Jitsi's own servers accept no longer ones.
+/// Jitsi's own servers accept no longer request heads, and the token is part of an address.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 #[cfg(test)]

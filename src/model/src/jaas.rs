@@ -297,7 +297,8 @@ const fn truth(value: bool) -> &'static str {
 /// The features of all occupants, which 8x8 denies if a token has features but not these.
 const FOR_EVERYBODY: [&str; 2] = ["send-groupchat", "create-polls"];
 
-/// The next dot ends the tenant: a canonical tenant has none.
+/// Begins a room's name that contains a tenant. The next dot ends the tenant, because canonical
+/// tenants contain no dot.
 const TENANT_MARK: &str = "tenant.";
 
 /// `nbf` allows for a server of 8x8 whose clock is this much behind.

@@ -60,7 +60,8 @@ impl<'t> Jws<'t> {
 
     /// Parses the header of a token with an HMAC.
     ///
-    /// A function of its own, so a public key is never used as an HMAC secret (RFC 8725 § 2.1).
+    /// This function is separate from [`Jws::parse`] so that a public key is never used as an HMAC
+    /// secret (RFC 8725 § 2.1).
     ///
     /// # Errors
     ///
@@ -74,7 +75,7 @@ impl<'t> Jws<'t> {
     }
 
     fn read(token: &'t str, allowed: &[Algorithm]) -> Result<Self, TokenError> {
-        // Before anything is split or decoded, so a megabyte of dots costs nothing.
+        // Checked before anything is split or decoded, so a megabyte of dots costs nothing.
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::TooLong);
         }

@@ -37,11 +37,12 @@ impl OwnerTags {
         Self { tagger }
     }
 
-    /// Creates the key of a new room: the slug of the wished name, or random words, and the tag.
+    /// Creates the key of a new room from the slug of the wished name, or from random words if the
+    /// wish is absent or blank, and the owner tag.
     ///
     /// # Errors
     ///
-    /// [`RoomError::Empty`] if the slug of the wish is empty. A blank wish counts as none.
+    /// [`RoomError::Empty`] if the wish has no character that a slug keeps.
     pub fn name(
         &self,
         tenant: Option<&Tenant>,
@@ -92,7 +93,7 @@ impl OwnerTags {
 // === impl RoomOwner ===
 
 impl RoomOwner<'_> {
-    /// The kind, so that no address counts as a subject, and the id.
+    /// The kind and the id; the kind keeps an address from matching an equal subject.
     fn parts(&self) -> (&'static str, String) {
         match self {
             Self::Subject(subject) => ("subject", (*subject).to_owned()),
@@ -107,7 +108,7 @@ fn split(room: &RoomKey) -> Option<(&str, &str)> {
     (!slug.is_empty() && is_short_tag(tag)).then_some((slug, tag))
 }
 
-/// The tenant in the tag's input; no tenant is empty, so `""` stands for none.
+/// The tenant in the tag's input; a tenant is never empty, so `""` means none.
 fn tenant_part(tenant: Option<&Tenant>) -> &str {
     tenant.map_or("", Tenant::as_str)
 }

@@ -1,17 +1,18 @@
-//! One spelling for every path, so that the path that was matched is the path that is forwarded.
+//! Canonical paths: one spelling for every path, so the matched path is also the forwarded path.
 
 use std::{borrow::Cow, fmt::Write as _};
 
-/// A path in canonical form: begins with `/`, has no dot segments, no empty ones but a last one, no
-/// encoded separators or control characters, unreserved characters plain and escapes in upper case.
+/// A path in canonical form: begins with `/`, has no dot segments and no empty segments except a
+/// trailing one, no encoded separators or control characters, unreserved characters unencoded and
+/// escapes in upper case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CanonicalPath {
     text: Cow<'static, str>,
     respelled: bool,
 }
 
-/// Why a path is not accepted in any spelling. All of these reach some origin server as another
-/// path than the one a rule was matched against (`..%2f`, `//`, `\`, …).
+/// Why a path is refused in any spelling. Origin servers resolve each of these forms to another
+/// path than the one that the routes were matched against (`..%2f`, `//`, `\`, …).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// It does not begin with `/`.
@@ -20,10 +21,10 @@ pub enum PathError {
     /// `.` or `..`, plain or encoded.
     #[error("the path has dot segments")]
     DotSegment,
-    /// `//` somewhere.
+    /// `//` at any position.
     #[error("the path has an empty segment")]
     EmptySegment,
-    /// A separator or control character, plain or encoded.
+    /// A separator or control character, plain or percent-encoded.
     #[error("the path has a character that paths cannot have")]
     Character,
     /// `%` without two hexadecimal digits.
@@ -34,7 +35,11 @@ pub enum PathError {
 // === impl CanonicalPath ===
 
 impl CanonicalPath {
-    /// Brings a raw path into canonical form, or refuses it.
+    /// Converts a raw path to canonical form.
+    ///
+    /// # Errors
+    ///
+    /// [`PathError`], if the path has no canonical form.
     pub fn parse(raw: &str) -> Result<Self, PathError> {
         if !raw.starts_with('/') {
             return Err(PathError::NotAbsolute);
@@ -55,7 +60,7 @@ impl CanonicalPath {
         })
     }
 
-    /// A path that is canonical as it is written in the source.
+    /// Creates a path from a literal that is already canonical.
     pub(crate) const fn known(text: &'static str) -> Self {
         Self {
             text: Cow::Borrowed(text),
@@ -68,13 +73,14 @@ impl CanonicalPath {
         &self.text
     }
 
-    /// Whether the client wrote it otherwise. Such a spelling never reaches a protected route.
+    /// Whether the client's spelling was not canonical. Such a request never reaches a protected
+    /// route.
     pub fn was_respelled(&self) -> bool {
         self.respelled
     }
 
-    /// The segments between the slashes, still percent-encoded; a trailing slash gives a last empty
-    /// one.
+    /// The segments between the slashes, still percent-encoded; a trailing slash yields an empty
+    /// last segment.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.text.split('/').skip(1)
     }
@@ -148,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_mean_two_things_are_refused() {
+    fn ambiguous_paths_are_refused() {
         let cases = [
             ("", PathError::NotAbsolute),
             ("http-bind", PathError::NotAbsolute),
@@ -179,7 +185,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn canonical_is_canonical(raw in "/[ -~é/.%]{0,30}") {
+        fn canonical_paths_parse_unchanged(raw in "/[ -~é/.%]{0,30}") {
             if let Ok(path) = CanonicalPath::parse(&raw) {
                 let again = CanonicalPath::parse(path.as_str()).unwrap();
                 prop_assert_eq!(again.as_str(), path.as_str());

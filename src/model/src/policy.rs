@@ -1,7 +1,7 @@
 //! Room policy: decides whether a visitor may enter a room, and in which role.
 //!
-//! [`Policy::decide`] is the only maker of an [`Admission`], from values alone: no clock, no I/O.
-//! Rules are tried in order; the first that matches the room and its tenant decides.
+//! Only [`Policy::decide`] creates an [`Admission`], from values alone: no clock, no I/O. Rules are
+//! tried in order; the first that matches the room and its tenant decides.
 
 mod admission;
 mod condition;
@@ -27,14 +27,14 @@ pub struct Policy {
     can_sign_in: bool,
 }
 
-/// Who stands before a room.
+/// A visitor who wants to enter a room, as the rules see it.
 #[derive(Clone, Copy, Debug)]
 pub struct Visitor<'v> {
-    /// Who it is, as far as anybody vouches for it.
+    /// The attributes of the visitor.
     pub identity: &'v Identity,
-    /// On what grounds.
+    /// The proof behind the identity.
     pub standing: &'v Standing,
-    /// The room's name carries the person's tag.
+    /// Whether the owner tag in the room's name is the visitor's.
     pub owner: bool,
 }
 
@@ -43,12 +43,13 @@ pub struct Visitor<'v> {
 pub struct Situation {
     /// The current time.
     pub now: Timestamp,
-    /// An occupant who may open the room is present, or was and other occupants still are.
+    /// Whether the room is open: an occupant with the right to open it is present, or was and other
+    /// occupants still are.
     pub open: bool,
     /// The number of occupants without the visitor.
     pub others: u32,
-    /// The visitor is an occupant already. Time window, opening and occupancy limit apply only to
-    /// new occupants.
+    /// Whether the visitor is already an occupant. Time window, opening and occupancy limit apply
+    /// only to new occupants.
     pub staying: bool,
 }
 
@@ -63,8 +64,7 @@ impl Policy {
         }
     }
 
-    /// The same policy for a deployment without a provider: it never answers
-    /// [`Admission::SignIn`].
+    /// The same policy for a deployment without a provider: it never returns [`Admission::SignIn`].
     #[must_use]
     pub fn without_sign_in(self) -> Self {
         Self {
@@ -94,7 +94,7 @@ impl Policy {
             return self.decide_anonymous(conditions, position);
         };
         if !conditions.iter().any(|condition| condition.admits(visitor)) {
-            // An account could meet a condition that a guest or the holder of a link does not.
+            // Signing in could satisfy a condition that a guest or the holder of a link does not.
             let could_sign_in = matches!(visitor.standing, Standing::Guest)
                 || matches!(visitor.standing, Standing::Invited(by) if !by.member);
             return if could_sign_in {
@@ -137,7 +137,8 @@ impl Policy {
         (1..).zip(&self.rules).find(|(_, rule)| rule.matches(room))
     }
 
-    /// Whether a condition names this group. Sessions keep no other groups: their cookie is small.
+    /// Whether a condition names this group. Sessions drop all other groups to keep the cookie
+    /// small.
     pub fn names_group(&self, group: &str) -> bool {
         self.conditions().any(|condition| match condition {
             Condition::Group(pattern) => pattern.matches(group),
@@ -145,7 +146,7 @@ impl Policy {
         })
     }
 
-    /// The paths of the claims that conditions name; sessions keep no other claims.
+    /// The paths of the claims that conditions name; sessions drop all other claims.
     pub fn claim_paths(&self) -> impl Iterator<Item = &str> {
         self.conditions().filter_map(|condition| match condition {
             Condition::Claim { path, .. } => Some(path.as_str()),
@@ -178,7 +179,7 @@ impl Policy {
 // === impl Visitor ===
 
 impl<'v> Visitor<'v> {
-    /// Somebody who signed in and made no meeting of the room's name.
+    /// A member who is not the owner of the room.
     pub const fn member(identity: &'v Identity) -> Self {
         Self {
             identity,

@@ -1,8 +1,8 @@
-//! Queries of signalling requests, taken apart and written anew for Prosody.
+//! Queries of signalling requests: parsed, and rebuilt for Prosody.
 //!
-//! Prosody decodes parameter names before it compares them, and takes the last of a repeated one; a
-//! `token` in the query beats the one in the head even when it is empty. No byte of a client's query
-//! is therefore forwarded: [`SignallingQuery::parse`] reads it into values, and
+//! Prosody decodes parameter names before it compares them and takes the last of a repeated one;
+//! even an empty `token` in the query takes precedence over the `Authorization` header. No byte of
+//! a client's query is therefore forwarded: [`SignallingQuery::parse`] reads it into values, and
 //! [`ForwardedParameters::with_room`] writes a new one.
 
 use std::borrow::Cow;
@@ -15,15 +15,15 @@ use crate::room::{MAX_NODE_BYTES, RoomError, RoomKey, Tenant};
 /// The query of a BOSH request or WebSocket handshake.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignallingQuery {
-    /// The room, in the one spelling that policy, token and Prosody get.
+    /// The room, in the spelling that policy, token and Prosody share.
     pub room: RoomKey,
-    /// The client's `token`, to be verified by the gateway and never forwarded.
+    /// The client's `token`; the gateway verifies it and never forwards it.
     pub token: Option<String>,
-    /// What Prosody gets of the other parameters.
+    /// The other parameters that Prosody gets.
     pub forwarded: ForwardedParameters,
 }
 
-/// The parameters of a client that Prosody's modules read, apart from `room` and `token`.
+/// The client's parameters that Prosody's modules read, apart from `room` and `token`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ForwardedParameters(Vec<(&'static str, String)>);
 
@@ -33,13 +33,13 @@ pub enum QueryError {
     /// There is no `room`.
     #[error("the query names no room")]
     NoRoom,
-    /// `room` is no room's name.
+    /// `room` is not a valid room name.
     #[error(transparent)]
     Room(#[from] RoomError),
-    /// `room` comes twice with different values.
+    /// `room` occurs twice with different values.
     #[error("the query names two rooms")]
     TwoRooms,
-    /// The query is longer than any client's.
+    /// The query is longer than Jitsi's clients ever send.
     #[error("the query is too long")]
     TooLong,
 }
@@ -47,7 +47,11 @@ pub enum QueryError {
 // === impl SignallingQuery ===
 
 impl SignallingQuery {
-    /// Parses a raw query; the tenant is the one of the path.
+    /// Parses a raw query; `tenant` is that of the path.
+    ///
+    /// # Errors
+    ///
+    /// [`QueryError`].
     pub fn parse(tenant: Option<Tenant>, raw: &str) -> Result<Self, QueryError> {
         if raw.len() > MAX_BYTES {
             return Err(QueryError::TooLong);
@@ -56,7 +60,7 @@ impl SignallingQuery {
         let mut forwarded = ForwardedParameters::default();
         for (name, value) in form_urlencoded::parse(raw.as_bytes()) {
             match name.as_ref() {
-                // Clients send the node or its readable form, which is shorter.
+                // Clients send the node or its decoded form, which is shorter.
                 "room" if value.len() > MAX_NODE_BYTES => return Err(QueryError::TooLong),
                 "room" => match &room {
                     Some(other) if *other != value => return Err(QueryError::TwoRooms),
@@ -71,14 +75,14 @@ impl SignallingQuery {
         }
         Ok(Self {
             room: RoomKey::from_query(tenant, &room.ok_or(QueryError::NoRoom)?)?,
-            // Repeated tokens are ambiguous: none of them is used.
+            // A repeated token is ambiguous, so neither is used.
             token: token.filter(|token| tokens == 1 && !token.is_empty()),
             forwarded,
         })
     }
 }
 
-/// Omits the token.
+/// Without the token, which is a credential.
 impl std::fmt::Debug for SignallingQuery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SignallingQuery")
@@ -108,9 +112,11 @@ impl ForwardedParameters {
         self.0.retain(|(name, _)| *name != VISITOR_NODE);
     }
 
-    /// The query for Prosody: the room's node as the token's `room` claim and the MUC have it, each
-    /// parameter once, and the tenant as `prefix`. Jitsi's modules look rooms up by this `room`
-    /// (`get_room_by_name_and_subdomain` in jitsi-meet `resources/prosody-plugins/util.lib.lua`).
+    /// Formats the query for Prosody: the room's node as in the token's `room` claim and in the MUC
+    /// address, each parameter once, and the tenant as `prefix`.
+    ///
+    /// Jitsi's modules look rooms up by this `room` (`get_room_by_name_and_subdomain` in jitsi-meet
+    /// `resources/prosody-plugins/util.lib.lua`).
     pub fn with_room(&self, room: &RoomKey) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("room", room.node());
@@ -127,7 +133,8 @@ impl ForwardedParameters {
         let Some(&name) = FORWARDED.iter().find(|known| **known == name) else {
             return;
         };
-        // Ids and node names; any other character is an attempt to inject.
+        // Stream ids and node names consist of these characters; any other character may be an
+        // injection.
         let plain =
             |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '=' | '+' | '/');
         if value.is_empty() || value.len() > MAX_VALUE_BYTES || !value.chars().all(plain) {
@@ -138,18 +145,18 @@ impl ForwardedParameters {
     }
 }
 
-/// The query of a page's address: credentials for the gateway, and the rest for Jitsi.
+/// The query of a room page: credentials for the gateway, and the rest for Jitsi.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct PageQuery {
-    /// `jwt`: a token of an integration, or a client token of ours.
+    /// `jwt`: a token of an integration, or a client token of the gateway.
     pub jwt: Option<String>,
     /// `invite`: the token of a link.
     pub invite: Option<String>,
-    /// The rest as it was written, without what only we may say.
+    /// The rest as the client wrote it, without the parameters that only the gateway may set.
     pub rest: String,
 }
 
-/// The room that an address names in its query, such as that of `config.js`.
+/// The room that an address names in its `room` parameter, such as that of `config.js`.
 pub fn room_of(tenant: Option<Tenant>, raw: &str) -> Option<RoomKey> {
     let query = SignallingQuery::parse(tenant, raw).ok()?;
     Some(query.room)
@@ -174,39 +181,40 @@ impl PageQuery {
     }
 }
 
-/// Without the tokens.
+/// Without the tokens, which are credentials.
 impl std::fmt::Debug for PageQuery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PageQuery")
     }
 }
 
-/// Removes the parameters that only the gateway may set, tokens and tenants; the rest stays as it was
-/// written.
+/// Removes the parameters that only the gateway may set (tokens and tenants) and leaves the rest
+/// unchanged.
 pub fn without_tokens(raw: &str) -> Cow<'_, str> {
-    let is_ours = |pair: &&str| {
+    let is_reserved = |pair: &&str| {
         let name = pair.split('=').next().unwrap_or_default();
         let name = percent_decode_str(name).decode_utf8_lossy();
         matches!(name.as_ref(), "jwt" | "token" | "prefix" | "invite")
     };
-    if raw.split('&').any(|pair| is_ours(&pair)) {
-        let kept: Vec<_> = raw.split('&').filter(|pair| !is_ours(pair)).collect();
+    if raw.split('&').any(|pair| is_reserved(&pair)) {
+        let kept: Vec<_> = raw.split('&').filter(|pair| !is_reserved(pair)).collect();
         Cow::Owned(kept.join("&"))
     } else {
         Cow::Borrowed(raw)
     }
 }
 
-/// What Jitsi's client adds to the address of its connection, beside `room` and `token`
-/// (lib-jitsi-meet `modules/xmpp/ResumeTask.ts`, jitsi-meet `react/features/base/conference`).
+/// The parameters that Jitsi's client adds to the address of its connection, beside `room` and
+/// `token` (lib-jitsi-meet `modules/xmpp/ResumeTask.ts`, jitsi-meet
+/// `react/features/base/conference`).
 const FORWARDED: &[&str] = &["previd", VISITOR_NODE, "customusername", "release"];
 
 const VISITOR_NODE: &str = "vnode";
 
-/// A room of 512 bytes doubly encoded, and the rest with room to spare.
+/// A percent-encoded room has at most 1.5 KiB; the rest is space for the client's token.
 const MAX_BYTES: usize = 8192;
 
-/// Stream ids and node names are shorter than this.
+/// Stream ids are UUIDs, and names of visitor nodes are short.
 pub const MAX_VALUE_BYTES: usize = 128;
 
 #[cfg(test)]
@@ -281,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn other_queries_only_lose_what_is_ours() {
+    fn page_queries_lose_only_tokens_and_tenants() {
         assert_eq!(without_tokens("v=1&lang=de"), "v=1&lang=de");
         assert_eq!(without_tokens("jwt=x&v=1&%74oken=y&pre%66ix=z&a"), "v=1&a");
         assert_eq!(without_tokens("jwt"), "");

@@ -1,9 +1,9 @@
-//! Room keys: the one name by which policy, token, routing, metrics and audit mean a room.
+//! Room keys: the one name of a room in policy, tokens, routing, metrics and audit.
 //!
-//! Jitsi's web client turns the address it was opened with into the node of the room's MUC address;
+//! Jitsi's web client turns the address of its page into the node of the room's MUC address;
 //! Prosody compares that node with the token's `room` claim. [`RoomKey`] is that node. The steps
-//! are those of the client (jitsi-meet `react/features/base/util/uri.ts`): drop the characters the
-//! client drops, percent-decode, NFKC, lower case, `encodeURIComponent`, lower case again.
+//! are those of the client (jitsi-meet `react/features/base/util/uri.ts`): drop the characters that
+//! the client drops, percent-decode, NFKC, lower case, `encodeURIComponent`, lower case again.
 
 mod canonical;
 mod tenant;
@@ -36,7 +36,7 @@ pub struct PageRoom {
     pub respelled: Option<String>,
 }
 
-/// Why a text names no room.
+/// Why a text is not a room name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RoomError {
     /// Nothing is left of the name; usually an address that ends in `/`.
@@ -104,7 +104,7 @@ impl RoomKey {
 
     /// Parses a typed name: `name` or `tenant/name`, not percent-encoded.
     ///
-    /// Escapes are decoded all the same, as in an address: every key then has an address.
+    /// Escapes are decoded as in an address, so every key has an address.
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ impl TryFrom<String> for RoomKey {
             None => (None, text.as_str()),
         };
         let room = Self::from_query(tenant, node)?;
-        // A name that still looks encoded has no page: its address would mean another room.
+        // A name that still looks encoded has no page: its address would name another room.
         if room.to_string() == text && decode_again(&room.readable()).is_none() {
             Ok(room)
         } else {

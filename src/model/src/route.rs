@@ -1,4 +1,4 @@
-//! What a request is for: every path is spelled here once.
+//! Routes: classifies a request by its path. Every path is spelled in this module once.
 
 mod label;
 #[cfg(test)]
@@ -10,47 +10,47 @@ use crate::{
     room::{PageRoom, RoomError, RoomKey, Tenant},
 };
 
-/// A route with the path that was matched, which is the path that is forwarded.
+/// A route with its canonical path, which is both the matched and the forwarded path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routed {
-    /// What the request is for.
+    /// The matched route.
     pub route: Route,
     /// The canonical path.
     pub path: CanonicalPath,
 }
 
-/// What a request is for, by its path alone.
+/// The purpose of a request, by its path alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// The gateway's own pages.
+    /// The gateway's own pages and API.
     Endpoint(Endpoint),
     /// `/`: Jitsi's welcome page.
     Home,
     /// A room's page, `/<room>` or `/<tenant>/<room>`.
     Room(PageRoom),
-    /// A path of a room's shape whose name cannot be a room.
+    /// A path with the shape of a room's address whose name is not valid.
     NoRoom(RoomError),
-    /// `[/<tenant>]/config.js`, which apps fetch and pages after a change of shard.
+    /// `[/<tenant>]/config.js`: apps fetch it, and pages after a change of shard.
     Config {
         /// The tenant of the path.
         tenant: Option<Tenant>,
     },
     /// Jitsi's public files.
     Asset,
-    /// Prosody: `[/<tenant>]/http-bind` and `[/<tenant>]/xmpp-websocket`.
+    /// Prosody's client connections: `[/<tenant>]/http-bind` and `[/<tenant>]/xmpp-websocket`.
     Signalling {
-        /// Which of the two.
+        /// BOSH or WebSocket.
         transport: Transport,
         /// The tenant of the path.
         tenant: Option<Tenant>,
     },
-    /// Parts of Jitsi that hold what was said in meetings: only for people who signed in.
+    /// Parts of Jitsi with content of meetings; only for members.
     Private,
-    /// Never forwarded.
+    /// Refused, never forwarded.
     Closed(Closed),
 }
 
-/// How XMPP travels.
+/// The transport of an XMPP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// HTTP long polls (XEP-0124, XEP-0206).
@@ -59,51 +59,51 @@ pub enum Transport {
     WebSocket,
 }
 
-/// The gateway's own pages, below [`OWN_PREFIX`].
+/// The gateway's own endpoints, below [`OWN_PREFIX`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// Begin to sign in.
+    /// The start of a sign-in.
     Login,
-    /// The provider's answer.
+    /// The redirect URI of the provider's authorization response.
     Callback,
-    /// Sign out here and at the provider.
+    /// Ends the session here and at the provider.
     Logout,
-    /// Where the provider sends people after signing out.
+    /// The page after the provider's logout (`post_logout_redirect_uri`).
     SignedOut,
-    /// The provider's back-channel logout (OpenID Connect Back-Channel Logout 1.0).
+    /// The provider's back-channel logout request (OpenID Connect Back-Channel Logout 1.0).
     BackchannelLogout,
-    /// The public signing keys as a set.
+    /// The public signing keys as a JSON Web Key Set.
     Jwks,
-    /// One public signing key; the text is the file's name.
+    /// One public signing key; the text is the name of its file.
     Asap(String),
-    /// A guest's name, or the use of a link.
+    /// The guest form, and the use of an invitation link.
     Join,
     /// Server-sent events of a room.
     Events,
-    /// To a room whose name or address was typed.
+    /// Redirects to the room whose name or address was typed on the start page.
     Go,
-    /// A new meeting.
+    /// Creates a meeting.
     Meetings,
-    /// The page of a meeting that one hosts.
+    /// A host's page of a meeting.
     Meeting,
-    /// The same for a calendar.
+    /// A meeting as a calendar file.
     Calendar,
     /// The API for other systems; the text is the path below `api/v1/`.
     Api(String),
-    /// Anything else there.
+    /// Any other path below [`OWN_PREFIX`].
     Unknown,
 }
 
 /// Why a path is never forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Closed {
-    /// Another spelling of a protected path.
+    /// A non-canonical spelling of a protected path.
     Spelling,
-    /// Prosody's and Jicofo's paths for administrators and other servers.
+    /// Paths of Prosody and Jicofo for administrators and other servers.
     Administrative,
-    /// Jicofo's conference requests, which would create rooms past every rule.
+    /// Jicofo's conference requests, which would create rooms without the policy.
     ConferenceRequest,
-    /// The videobridge's WebSockets, which current Jitsi does not use.
+    /// The videobridge's WebSockets, which current releases of Jitsi do not use.
     Colibri,
 }
 
@@ -111,8 +111,12 @@ pub enum Closed {
 
 impl Route {
     /// Classifies a raw path.
+    ///
+    /// # Errors
+    ///
+    /// [`PathError`], if the path has no canonical form.
     pub fn classify(raw_path: &str) -> Result<Routed, PathError> {
-        // The paths of a meeting's traffic are few and spelled one way: no allocation for them.
+        // The paths of signalling are few and have one spelling, so they need no allocation.
         if let Some((path, route)) = Self::exact(raw_path) {
             let path = CanonicalPath::known(path);
             return Ok(Routed { route, path });
@@ -158,8 +162,8 @@ impl Route {
             (name, None) => return Self::of_name(None, name),
             _ => {}
         }
-        // Jitsi's web server takes tenants off the front, as many as there are, until it knows the
-        // rest: so the first directory that means something decides, wherever it stands.
+        // Jitsi's web server strips leading segments as tenants, any number of them, until it
+        // recognizes the rest: the first known directory decides, at any depth.
         let (mut directory, mut tenant) = (first, Some(first));
         while let Some(next) = segments.next() {
             if let Some(route) = Self::of_directory(directory) {
@@ -182,7 +186,7 @@ impl Route {
         Self::Asset
     }
 
-    /// What is below a directory, if that is not a tenant.
+    /// The route of everything below a directory; `None` if the directory is a tenant.
     fn of_directory(name: &str) -> Option<Self> {
         match name {
             "colibri-ws" | "colibri-relay-ws" => Some(Self::Closed(Closed::Colibri)),
@@ -190,13 +194,13 @@ impl Route {
             _ if PRIVATE_DIRECTORIES.contains(&name) => Some(Self::Private),
             _ if PUBLIC_DIRECTORIES.contains(&name) => Some(Self::Asset),
             _ if CLOSED_DIRECTORIES.contains(&name) => Some(Self::Closed(Closed::Administrative)),
-            // `/room/` is not the room's address, but close to one of a protected file.
+            // `/http-bind/` is neither the signalling path nor a room, and close to a protected path.
             _ if is_signalling(&name.to_ascii_lowercase()) => Some(Self::Closed(Closed::Spelling)),
             _ => None,
         }
     }
 
-    /// The last segment of `/<name>` or `/<tenant>/<name>`.
+    /// The route of the last segment of `/<name>` or `/<tenant>/<name>`.
     fn of_name(tenant: Option<&str>, name: &str) -> Self {
         match name {
             "" => Self::Asset,
@@ -217,8 +221,8 @@ impl Route {
             }
             "conference-request" => Self::Closed(Closed::ConferenceRequest),
             "colibri-ws" | "colibri-relay-ws" => Self::Closed(Closed::Colibri),
-            // Differs from a protected path only by case: Prosody is case-sensitive, others may
-            // not be.
+            // Differs from a protected path only in case: Prosody is case-sensitive, other servers
+            // may not be.
             _ if is_signalling(&name.to_ascii_lowercase()) => Self::Closed(Closed::Spelling),
             _ if ADMINISTRATIVE.contains(&name) => Self::Closed(Closed::Administrative),
             _ if is_public_file(name) => Self::Asset,
@@ -259,7 +263,7 @@ impl Endpoint {
 // === impl Transport ===
 
 impl Transport {
-    /// The word for metrics and logs.
+    /// The name in metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bosh => "bosh",
@@ -267,7 +271,7 @@ impl Transport {
         }
     }
 
-    /// The path at Prosody.
+    /// The path at Prosody's HTTP server.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Bosh => "/http-bind",
@@ -279,7 +283,7 @@ impl Transport {
 // === impl Closed ===
 
 impl Closed {
-    /// The word for metrics.
+    /// The name in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Spelling => "spelling",
@@ -294,7 +298,8 @@ fn is_signalling(name: &str) -> bool {
     matches!(name, "http-bind" | "xmpp-websocket")
 }
 
-/// Files that Jitsi serves beside the room pages. A name with another ending is a room, dots and all.
+/// Whether the name is that of a file that Jitsi serves beside the room pages. A name with any
+/// other extension is a room, including its dots.
 fn is_public_file(name: &str) -> bool {
     PUBLIC_FILES.contains(&name)
         || name
@@ -305,10 +310,10 @@ fn is_public_file(name: &str) -> bool {
             .is_some_and(|ending| !ending.is_empty())
 }
 
-/// Where the API is.
+/// The path prefix of the API.
 pub const API_PREFIX: &str = "/_gateway/api/v1/";
 
-/// Where our own pages are.
+/// The path prefix of the gateway's own endpoints.
 pub const OWN_PREFIX: &str = "/_gateway/";
 
 /// Directories of Jitsi's web server (docker-jitsi-meet `web/rootfs/defaults/meet.conf`).
@@ -325,7 +330,8 @@ const PUBLIC_DIRECTORIES: &[&str] = &[
     "_load-test",
 ];
 
-/// Meeting texts, shared notes, whiteboards and statistics: Jitsi serves these to anybody.
+/// Transcripts, shared notes, whiteboards and statistics: Jitsi serves these without
+/// authentication.
 const PRIVATE_DIRECTORIES: &[&str] = &[
     "transcripts",
     "etherpad",
@@ -334,7 +340,7 @@ const PRIVATE_DIRECTORIES: &[&str] = &[
     "rtc-visualizer",
 ];
 
-/// Directories of other servers that some set-ups put on the same host.
+/// Directories of other servers that some deployments serve on the same host.
 const CLOSED_DIRECTORIES: &[&str] = &["_api", "about", "v1", "admin", "admin_api"];
 
 const PUBLIC_FILES: &[&str] = &[
@@ -358,8 +364,8 @@ const PUBLIC_PAGES: &[&str] = &[
     "dialInInfo",
 ];
 
-/// HTTP paths of Prosody modules that take orders or tell who is where
-/// (jitsi-meet `resources/prosody-plugins`, infra-configuration).
+/// HTTP paths of Prosody modules that accept commands or list occupants (jitsi-meet
+/// `resources/prosody-plugins`, infra-configuration).
 const ADMINISTRATIVE: &[&str] = &[
     "room-size",
     "rooms",

@@ -1,8 +1,8 @@
 //! Sealed texts: authenticated encryption of state that a browser stores for the gateway.
 //!
-//! AES-256-GCM-SIV, because a repeated nonce under it reveals only that two plaintexts were equal
-//! (RFC 8452 § 1). A sealed text is base64url of version, key id, nonce, ciphertext and tag. Purpose
-//! and deployment are associated data, so a text of one purpose never opens as another's.
+//! AES-256-GCM-SIV, because a repeated nonce reveals only that two plaintexts were equal (RFC 8452
+//! § 1). A sealed text is base64url of version, key id, nonce, ciphertext and tag. Purpose and
+//! deployment are associated data, so a text of one purpose never opens as another's.
 
 mod keyring;
 mod tagger;

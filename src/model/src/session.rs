@@ -1,6 +1,7 @@
-//! Sessions of members: what a sealed cookie says of a person who signed in, so that any replica
-//! can read it. [`Pass`]es are the same for one room; [`Visitor`] is what a request's cookies amount
-//! to.
+//! Sessions of members: the content of a sealed cookie, so that any replica can read it without a
+//! store.
+//!
+//! A [`Pass`] is the counterpart for one room; a [`Visitor`] is the result of a request's cookies.
 
 mod cookies;
 mod jitsi_state;
@@ -32,12 +33,12 @@ use crate::{
     seal::{Keyring, Purpose, Sealer},
 };
 
-/// How long sessions live.
+/// The lifetimes of sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionSettings {
-    /// Without any request for this long the session is over.
+    /// A session without a request for this long expires.
     pub idle: Duration,
-    /// This long after signing in the session is over, whatever happens.
+    /// The time from the sign-in to the end of the session, however active it is.
     pub absolute: Duration,
 }
 
@@ -53,17 +54,17 @@ pub struct Session {
     identity: Identity,
     #[serde(rename = "b")]
     began: Timestamp,
-    /// When the cookie was sealed last: idling counts from here.
+    /// The time of the last sealing; the idle time counts from here.
     #[serde(rename = "l")]
     seen: Timestamp,
 }
 
-/// The random name of a session.
+/// The random id of a session or pass.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(String);
 
-/// Turns sessions into cookies and back.
+/// Seals sessions into cookies and opens them.
 #[derive(Debug)]
 pub struct SessionCodec {
     sealer: Sealer,
@@ -71,10 +72,10 @@ pub struct SessionCodec {
     clock: Clock,
 }
 
-/// Why a session cannot be kept.
+/// Why a session cannot be stored in a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
-    /// The cookie would be larger than browsers keep.
+    /// The cookie would exceed the browsers' limit.
     #[error(
         "the account has more groups and claims that rules name than a cookie can hold ({0} bytes)"
     )]
@@ -84,12 +85,12 @@ pub enum SessionError {
 // === impl Session ===
 
 impl Session {
-    /// The random name that revocations and the connection registry go by.
+    /// The id in revocations and in the connection registry.
     pub fn id(&self) -> &SessionId {
         &self.id
     }
 
-    /// The person's identity, as the provider proved it.
+    /// The identity that the provider verified.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -99,7 +100,7 @@ impl Session {
         self.began
     }
 
-    /// What revocations may name of this session.
+    /// The parts of this session that a revocation may name.
     pub fn credential(&self) -> Credential<'_> {
         Credential {
             id: &self.id,
@@ -110,8 +111,8 @@ impl Session {
         }
     }
 
-    /// The member's pass to one room: for a client that keeps no cookie of the session, and must not
-    /// get one for all rooms.
+    /// The member's pass to one room, for a client that keeps no session cookie and must not get a
+    /// credential for all rooms.
     #[must_use]
     pub fn pass_to(&self, room: &RoomKey, ends: Timestamp) -> Pass {
         Pass::of_member(self, room, ends)
@@ -136,7 +137,7 @@ impl From<&str> for SessionId {
 // === impl SessionCodec ===
 
 impl SessionCodec {
-    /// A codec for the deployment at `origin`.
+    /// Creates the codec of the deployment at `origin`.
     pub fn new(keyring: &Keyring, origin: &str, settings: SessionSettings, clock: Clock) -> Self {
         Self {
             sealer: keyring.sealer(Purpose::Session, origin),
@@ -145,7 +146,7 @@ impl SessionCodec {
         }
     }
 
-    /// Begins the session of a person whose identity the provider proved.
+    /// Begins the session of a person whose identity the provider verified.
     pub fn begin(
         &self,
         who: VerifiedIdentity,
@@ -162,7 +163,11 @@ impl SessionCodec {
         }
     }
 
-    /// The cookie's value, which is no longer than browsers keep.
+    /// Seals a session as a cookie's value.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::TooLarge`].
     pub fn seal(&self, session: &Session) -> Result<String, SessionError> {
         let plain = serde_json::to_vec(session).unwrap_or_default();
         let sealed = self.sealer.seal(&plain);
@@ -172,7 +177,8 @@ impl SessionCodec {
         Ok(sealed)
     }
 
-    /// The session of a cookie's value, if it is ours and not over.
+    /// Opens a cookie's value; `None` if another deployment sealed it, it was changed, or the
+    /// session has expired.
     pub fn open(&self, value: &str) -> Option<Session> {
         if value.len() > MAX_COOKIE_BYTES {
             return None;
@@ -184,8 +190,8 @@ impl SessionCodec {
         (self.clock.now() < self.ends(&session)).then_some(session)
     }
 
-    /// The cookie's new value when the session was last seen so long ago that idling would soon end
-    /// it, else `None`.
+    /// Seals the session anew if a twelfth of the idle time has passed since it was last sealed;
+    /// `None` if renewal is not due.
     pub fn renew(&self, session: &Session) -> Option<String> {
         let now = self.clock.now();
         let stale = now.since(session.seen) >= self.settings.idle / RENEWALS_PER_IDLE;
@@ -199,19 +205,19 @@ impl SessionCodec {
         .ok()
     }
 
-    /// The end of a session that makes no further request.
+    /// The expiry time of a session that makes no further request.
     pub fn ends(&self, session: &Session) -> Timestamp {
         let idle = session.seen.after(self.settings.idle);
         idle.min(self.latest_end_of(session))
     }
 
-    /// The end of a session, however active it is.
+    /// The latest expiry time of a session, however active it is.
     pub fn latest_end_of(&self, session: &Session) -> Timestamp {
         session.began.after(self.settings.absolute)
     }
 
-    /// The end of a principal's stay, however active: of the session, of the pass, or of the one
-    /// that ends first.
+    /// The latest expiry time of a principal's credentials: of the session, of the pass, or the
+    /// earlier of the two.
     pub fn latest_end(&self, principal: &Principal) -> Timestamp {
         match principal {
             Principal::Member(session) => self.latest_end_of(session),
@@ -222,12 +228,12 @@ impl SessionCodec {
         }
     }
 
-    /// The end of a pass; no pass outlives a session that began with it.
+    /// The expiry time of a pass; a pass lives no longer than a session that began with it.
     pub fn latest_end_of_pass(&self, pass: &Pass) -> Timestamp {
         pass.ends().min(pass.began().after(self.settings.absolute))
     }
 
-    /// How long the browser should keep the cookie.
+    /// The lifetime of the cookie in the browser.
     pub fn cookie_lifetime(&self) -> Duration {
         self.settings.idle.min(self.settings.absolute)
     }
@@ -237,15 +243,16 @@ impl SessionCodec {
 /// (RFC 6265bis § 4.1.3.2).
 pub const SESSION_COOKIE: &str = "__Host-gateway-session";
 
-/// The cookie that keeps the ID token for the provider's logout; sent to our own pages only.
+/// The cookie that stores the ID token for the provider's logout; sent to the gateway's own
+/// endpoints only.
 pub const HINT_COOKIE: &str = "__Secure-gateway-hint";
 
-/// What one cookie may hold: browsers keep 4096 bytes of name, value and attributes (RFC 6265bis
-/// § 5.6), and the attributes take their part.
+/// Browsers keep 4096 bytes of name, value and attributes together (RFC 6265bis § 5.6); name and
+/// attributes need less than 296.
 pub const MAX_COOKIE_BYTES: usize = 3800;
 
-/// A cookie is renewed at most this often within the idle time: often enough that nobody loses a
-/// tenth of it, rarely enough that answers stay cookie-free.
+/// The cookie is renewed at most this often within the idle time: often enough that no session ends
+/// more than a twelfth too early, rarely enough that most responses set no cookie.
 const RENEWALS_PER_IDLE: u32 = 12;
 
 #[cfg(test)]
@@ -280,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_comes_back_until_it_idles_out() {
+    fn a_session_opens_until_its_idle_time_ends() {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
         let codec = codec(&clock);
         let session = session(&codec, 3);
@@ -295,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_absolute_end_comes_whatever_happens() {
+    fn an_active_session_ends_at_its_absolute_lifetime() {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
         let codec = codec(&clock);
         let mut session = session(&codec, 0);
@@ -309,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_stay_under_what_browsers_keep() {
+    fn cookies_stay_below_the_size_limit_of_browsers() {
         let codec = codec(&Clock::system());
         assert!(codec.seal(&session(&codec, 100)).unwrap().len() <= MAX_COOKIE_BYTES);
         assert!(matches!(

@@ -76,7 +76,7 @@ impl ShardSet {
         self.best_by_preference(&room.to_string())
     }
 
-    /// The probable shard of a room that may exist, when the store cannot tell: rooms on a draining
+    /// The probable shard of an existing room while the store is unreachable: rooms on a draining
     /// shard stay there, so it counts like a ready one.
     pub fn guess(&self, room: &RoomKey) -> Option<&ShardName> {
         let key = room.to_string();
@@ -84,7 +84,7 @@ impl ShardSet {
             .or_else(|| self.best(&key, |_| true))
     }
 
-    /// The shard for requests that belong to no room; all replicas choose the same one.
+    /// The shard for requests without a room; all replicas choose the same one.
     pub fn common(&self) -> Option<&ShardName> {
         self.best_by_preference("")
     }
@@ -143,7 +143,7 @@ impl ShardEntry {
     }
 }
 
-/// Enough for operators to compare.
+/// 48 bits: short enough for operators to compare by eye.
 const FINGERPRINT_BYTES: usize = 6;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Text forms of durations (`12h`) and times (RFC 3339).
 //!
-//! Times are in seconds since 1970-01-01 UTC. This is the only module that uses the crates
-//! `humantime` and, beside cookies and certificates, `time`.
+//! Times are in seconds since 1970-01-01 UTC. Only this module uses the crate `humantime`, and only
+//! it, cookies and certificates use `time`.
 
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -1,9 +1,9 @@
 //! XML elements as XMPP exchanges them: parsed by `roxmltree`, written with the namespaces they
 //! need.
 //!
-//! [`Element::parse`] reads what peers send. It accepts the subset of XML that XMPP allows
-//! (RFC 6120 § 11.1: no comments, processing instructions, document types or entities of one's own)
-//! and bounds depth and size. Names are resolved: an element is known by its local name and its
+//! [`Element::parse`] reads the elements of peers. It accepts the subset of XML that XMPP allows
+//! (RFC 6120 § 11.1: no comments, processing instructions, document types or custom entities) and
+//! bounds depth and size. Names are resolved: an element is identified by its local name and its
 //! namespace, never by a prefix.
 
 use std::fmt::{self, Write as _};
@@ -15,7 +15,7 @@ use roxmltree::{Document, Error, Node, ParsingOptions};
 pub struct Element {
     name: String,
     namespace: String,
-    /// Set for the few names that clients expect with a prefix, as `stream:features`.
+    /// Set for the few names that clients expect with a prefix, such as `stream:features`.
     prefix: Option<String>,
     attributes: Vec<Attribute>,
     content: Vec<Content>,
@@ -102,15 +102,15 @@ impl Element {
         // Prefixes of the peer are dropped; new ones cannot collide, as each has its own number.
         element.attributes = (0..)
             .zip(node.attributes())
-            .map(|(index, own)| Attribute {
-                prefix: match own.namespace() {
+            .map(|(index, source)| Attribute {
+                prefix: match source.namespace() {
                     None => String::new(),
                     Some(XML) => "xml".to_owned(),
                     Some(_) => format!("ns{index}"),
                 },
-                namespace: own.namespace().unwrap_or_default().to_owned(),
-                name: own.name().to_owned(),
-                value: own.value().to_owned(),
+                namespace: source.namespace().unwrap_or_default().to_owned(),
+                name: source.name().to_owned(),
+                value: source.value().to_owned(),
             })
             .collect();
         for child in node.children() {
@@ -191,8 +191,8 @@ impl Element {
     pub fn attribute_of(&self, namespace: &str, name: &str) -> Option<&str> {
         let mut attributes = self.attributes.iter();
         attributes
-            .find(|own| own.name == name && own.namespace == namespace)
-            .map(|own| own.value.as_str())
+            .find(|attribute| attribute.name == name && attribute.namespace == namespace)
+            .map(|attribute| attribute.value.as_str())
     }
 
     /// The child elements, in order.
@@ -327,7 +327,7 @@ impl From<Error> for XmlError {
 /// The namespace of `xml:lang` (Namespaces in XML § 3).
 const XML: &str = "http://www.w3.org/XML/1998/namespace";
 
-/// A BOSH body may bundle many stanzas, each of some dozen elements and texts.
+/// A BOSH body may bundle many stanzas, each with some dozens of elements and texts.
 const MAX_NODES: u32 = 4096;
 
 /// Jitsi's presences have four levels. Copying, writing and dropping recurse once per level.

@@ -1,5 +1,5 @@
-//! Metrics. Each worker counts for itself, so that no two cores write to one cache line on the
-//! request path; the control plane has metrics of its own; `/metrics` sums them up.
+//! Metrics. Each worker has counters of its own, so that no two cores write to one cache line on
+//! the request path; the control plane has separate metrics; `/metrics` sums them up.
 //!
 //! All label values are enums of this crate or names of the configuration, never a client's input.
 //! `docs/metrics.md` lists every metric, and a test compares it with the program.

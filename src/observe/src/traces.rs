@@ -96,7 +96,7 @@ mod tests {
         };
         let mut headers = HeaderMap::new();
         for name in ["traceparent", "tracestate", "baggage"] {
-            headers.insert(name, HeaderValue::from_static("stranger"));
+            headers.insert(name, HeaderValue::from_static("client"));
         }
         traceparent.put(&mut headers);
         let expected = "00-abababababababababababababababab-0102030405060708-01";

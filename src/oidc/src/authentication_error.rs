@@ -1,4 +1,4 @@
-//! Every way in which a sign-in can end without an identity.
+//! The ways in which a sign-in can fail.
 
 use http::StatusCode;
 use model::jws::TokenError;
@@ -164,7 +164,7 @@ impl AuthenticationError {
         }
     }
 
-    /// What the user can do about it.
+    /// The action that the user can take.
     pub const fn class(&self) -> AuthenticationErrorClass {
         match self {
             Self::Cancelled => AuthenticationErrorClass::Cancelled,
@@ -180,8 +180,8 @@ impl AuthenticationError {
         }
     }
 
-    /// From `error` of the authorization response (RFC 6749 § 4.1.2.1, OpenID Connect Core 1.0
-    /// § 3.1.2.6).
+    /// Classifies `error` of the authorization response (RFC 6749 § 4.1.2.1, OpenID Connect Core
+    /// 1.0 § 3.1.2.6).
     pub(crate) fn from_authorization_error(error: &str) -> Self {
         match error {
             "access_denied" | "consent_required" => Self::Cancelled,
@@ -193,7 +193,7 @@ impl AuthenticationError {
         }
     }
 
-    /// From `error` of the token response (RFC 6749 § 5.2).
+    /// Classifies `error` of the token response (RFC 6749 § 5.2).
     pub(crate) fn from_token_error(error: &str) -> Self {
         match error {
             "invalid_grant" => Self::CodeRefused,

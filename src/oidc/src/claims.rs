@@ -1,6 +1,7 @@
-//! The user's identity from the provider's claims, reduced to what the room rules and Jitsi use.
+//! The user's identity from the provider's claims, reduced to the attributes that the room rules
+//! and Jitsi use.
 //!
-//! Every claim is untrusted text: users edit their names, and some providers pass on claims of
+//! Every claim is untrusted text: users edit their names, and some providers forward claims of
 //! others. Values that are not plain text, or too long, are dropped.
 
 use model::{
@@ -21,8 +22,8 @@ pub(crate) struct ClaimSources<'c> {
     pub(crate) userinfo: Option<&'c ClaimsSet>,
 }
 
-/// The identity that these claims of an ID token would give. Verifies nothing: for `explain`, which
-/// shows what the room rules make of a user.
+/// The identity that these claims of an ID token would yield. Verifies nothing: for `explain`,
+/// which shows how the room rules evaluate a user.
 pub fn identity_from_claims(
     claims: &ClaimsSet,
     settings: &OidcSettings,
@@ -204,7 +205,7 @@ fn values(value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// About the length of distinguished names, which directories send as groups.
+/// Distinguished names, which directories send as groups, are about this long.
 const MAX_VALUE_CHARS: usize = 256;
 
 /// Bounds the work of comparing groups with rules.

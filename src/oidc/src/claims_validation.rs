@@ -9,7 +9,7 @@ use model::{
 };
 use serde_json::Value;
 
-/// What the registered claims of a token are compared with.
+/// The expected values of a token's registered claims.
 #[derive(Clone, Copy)]
 pub(crate) struct ClaimsValidation<'a> {
     pub(crate) issuer: &'a str,
@@ -34,11 +34,11 @@ impl ClaimsValidation<'_> {
         let has_others = match claims.get("aud") {
             Some(Value::String(one)) if one == self.client_id => false,
             Some(Value::Array(several)) => {
-                let ours = |audience: &Value| audience.as_str() == Some(self.client_id);
-                if !several.iter().any(ours) {
+                let is_client = |audience: &Value| audience.as_str() == Some(self.client_id);
+                if !several.iter().any(is_client) {
                     return Err(TokenError::Audience);
                 }
-                !several.iter().all(ours)
+                !several.iter().all(is_client)
             }
             _ => return Err(TokenError::Audience),
         };

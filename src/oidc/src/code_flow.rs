@@ -32,7 +32,7 @@ use crate::{
 /// `prompt` of an authorization request (OpenID Connect Core 1.0 § 3.1.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prompt {
-    /// No page: the provider answers at once, with an error if it would need one.
+    /// No page: the provider responds at once, with an error if a page is needed.
     None,
     /// A choice of accounts.
     SelectAccount,
@@ -81,7 +81,7 @@ struct RawIdToken {
     id_token: Option<String>,
 }
 
-/// Additional claims as the crate would parse them: none.
+/// The additional claims that the crate parses: none.
 #[derive(Debug, Deserialize, Serialize)]
 struct NoClaims {}
 

@@ -6,9 +6,9 @@ use crate::{OidcSettings, OidcSetupError, discovery::DiscoveryError};
 
 /// The provider's public base URL, and its internal one if the gateway uses another.
 ///
-/// Some providers build the discovery document from the host they were asked by, others always
-/// name their public host. The gateway's own requests go to the internal origin, browsers to the
-/// public one, whichever the document names.
+/// Some providers build the discovery document from the `Host` of the request, others always name
+/// their public host. The gateway's own requests go to the internal origin, browsers to the public
+/// one, whichever of the two the document names.
 pub(crate) struct EndpointRewriter {
     public: Url,
     internal: Option<Url>,
@@ -115,7 +115,7 @@ mod tests {
     }
 
     impl EndpointRewriter {
-        /// For tests of this crate, without settings.
+        /// Creates a rewriter for tests of this crate, without settings.
         pub(crate) fn for_tests(public: &str, internal: Option<&str>) -> Self {
             Self {
                 public: Url::parse(public).unwrap(),

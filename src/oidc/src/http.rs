@@ -1,4 +1,4 @@
-//! HTTP requests to the provider: limited in time and size, redirects not followed.
+//! HTTP requests to the provider: bounded in time and size, without following redirects.
 
 use std::{
     error::Error,
@@ -78,7 +78,7 @@ type HttpClient<C> = Client<HttpsConnector<C>, Full<Bytes>>;
 // === impl Fetcher ===
 
 impl Fetcher {
-    /// Reads certificate authorities; connects to nothing.
+    /// Reads certificate authorities; opens no connection.
     pub(crate) fn new(settings: &OidcSettings) -> Result<Self, OidcSetupError> {
         let tls = trust::client_config(settings.ca_pem.as_deref())?;
         let mut tcp = HttpConnector::new();
@@ -253,7 +253,7 @@ where
 
 const USER_AGENT: &str = concat!("jitsi-auth-gateway/", env!("CARGO_PKG_VERSION"));
 
-/// Key sets of large providers have about 20 KiB.
+/// Key sets of large providers have about 20 KiB, so the limit leaves a wide margin.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// Below the keep-alive timeouts of providers and load balancers, so that pooled connections are

@@ -24,7 +24,6 @@ mod claims_validation;
 mod code_flow;
 mod discovery;
 mod endpoint_rewriter;
-mod error_chain;
 mod http;
 mod id_token;
 mod logout_token;

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, Response, StatusCode};
+use observe::error_chain;
 use secrecy::SecretString;
 
 use crate::{
@@ -10,7 +11,6 @@ use crate::{
     code_flow::CodeFlow,
     discovery::{DiscoveryError, Document, ProviderMetadata},
     endpoint_rewriter::EndpointRewriter,
-    error_chain::error_chain,
     http::Fetcher,
 };
 
@@ -56,7 +56,7 @@ pub enum ProviderProbeError {
 // === impl ProviderProbe ===
 
 impl ProviderProbe {
-    /// Reads certificate authorities; connects to nothing.
+    /// Reads certificate authorities; opens no connection.
     pub fn new(settings: &OidcSettings) -> Result<Self, OidcSetupError> {
         Ok(Self {
             rewriter: EndpointRewriter::new(settings)?,

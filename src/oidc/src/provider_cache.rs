@@ -11,6 +11,7 @@ use model::{
     jws::{ClaimsSet, Jws, KeySet, TokenError},
     random::Random,
 };
+use observe::error_chain;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -20,7 +21,6 @@ use crate::{
     code_flow::CodeFlow,
     discovery::{DiscoveryError, ProviderMetadata},
     endpoint_rewriter::EndpointRewriter,
-    error_chain::error_chain,
     http::Fetcher,
 };
 

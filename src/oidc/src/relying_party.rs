@@ -56,7 +56,7 @@ pub struct ProviderUnavailable;
 
 impl RelyingParty {
     /// Creates a relying party without provider metadata; [`run`](Self::run) fetches it. Reads the
-    /// system's certificate authorities, but connects to nothing.
+    /// system's certificate authorities, but opens no connection.
     pub fn new(
         settings: OidcSettings,
         clock: Clock,

@@ -21,7 +21,8 @@ pub fn system_roots() -> RootCertStore {
     roots
 }
 
-/// TLS settings that trust the authorities in `ca_pem` and no others, or the system's without it.
+/// TLS settings that trust only the authorities in `ca_pem`, or those of the system if it is
+/// `None`.
 pub(crate) fn client_config(ca_pem: Option<&[u8]>) -> Result<ClientConfig, OidcSetupError> {
     let roots = match ca_pem {
         Some(pem) => roots_from_pem(pem)?,

@@ -1,4 +1,4 @@
-//! The userinfo endpoint (OpenID Connect Core 1.0 § 5.3): claims that the ID token does not carry.
+//! The userinfo endpoint (OpenID Connect Core 1.0 § 5.3): claims that are missing in the ID token.
 
 use http::{HeaderValue, StatusCode};
 use model::jws::{ClaimsSet, text};

@@ -97,8 +97,8 @@ impl Brand {
         if let Some(colour) = dark {
             accent(colour, ["@media (prefers-color-scheme: dark) { ", " }"]);
         }
-        if let Some(StyleSheet(own)) = &self.style {
-            style.push_str(own);
+        if let Some(StyleSheet(css)) = &self.style {
+            style.push_str(css);
         }
         style
     }
@@ -107,8 +107,8 @@ impl Brand {
 // === impl Logo ===
 
 impl Logo {
-    /// From the content of an SVG or PNG file. SVG in an `<img>` element runs no scripts and loads
-    /// nothing.
+    /// Parses the content of an SVG or PNG file. SVG in an `<img>` element runs no scripts and
+    /// loads no resources.
     pub fn parse(file: &[u8]) -> Result<Self, LogoError> {
         if file.len() > MAX_LOGO_BYTES {
             return Err(LogoError::TooLarge(file.len()));
@@ -135,7 +135,7 @@ impl Logo {
 // === impl StyleSheet ===
 
 impl StyleSheet {
-    /// Checks size and content. The pages' policy blocks everything that the CSS would load.
+    /// Checks size and content. The pages' policy blocks every resource that the CSS would load.
     pub fn parse(text: String) -> Result<Self, StyleSheetError> {
         if text.len() > MAX_STYLE_BYTES {
             Err(StyleSheetError::TooLarge(text.len()))
@@ -173,10 +173,10 @@ fn is_svg(file: &[u8]) -> bool {
 /// The first bytes of every PNG file (PNG, third edition, § 5.2).
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// Limit of a logo, which every page contains.
+/// Every page contains the logo; inlined as base64 it stays below 90 KiB.
 pub const MAX_LOGO_BYTES: usize = 64 * 1024;
 
-/// Limit of a style sheet, which every page contains.
+/// Every page contains the style sheet.
 pub const MAX_STYLE_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ impl Colour {
 
     /// Contrast ratio from 1 to 21 (WCAG 2.2, "contrast ratio").
     fn contrast(self, other: Self) -> f64 {
-        let (own, other) = (self.luminance(), other.luminance());
-        (own.max(other) + 0.05) / (own.min(other) + 0.05)
+        let (this, other) = (self.luminance(), other.luminance());
+        (this.max(other) + 0.05) / (this.min(other) + 0.05)
     }
 
     /// Contrast with the background of cards, in the light or the dark scheme. It is lower than on
@@ -104,7 +104,7 @@ impl fmt::Display for Colour {
 /// Least contrast of text with its background (WCAG 2.2 § 1.4.3).
 pub const MIN_CONTRAST: f64 = 4.5;
 
-/// Resolution of [`Colour::brightened`].
+/// Steps of [`Colour::brightened`]: finer than the eye distinguishes.
 const STEPS: u16 = 64;
 
 #[cfg(test)]

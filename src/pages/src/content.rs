@@ -1,4 +1,4 @@
-//! What a page is about, as values without wording.
+//! The content of a page as values, independent of language and layout.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use url::Url;
 
 use crate::problem::{Component, Denial, LinkProblem, NameProblem, SignInProblem};
 
-/// What a page is about.
+/// The content of a page.
 ///
-/// Fields of a path on this site replace any other URL by `/`.
+/// In fields that hold a path on this site, any other URL is replaced by `/`.
 #[derive(Clone, Copy, Debug)]
 pub enum Content<'c> {
     /// The start page: create or join a meeting.

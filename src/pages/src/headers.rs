@@ -37,7 +37,7 @@ pub(super) fn response_headers(
     headers
 }
 
-/// Extends the policy by sites that may show the page in a frame, and by the gateway's own origin.
+/// Adds the sites that may frame the page to the policy, and the gateway's own origin.
 pub(super) fn add_frame_ancestors(policy: &HeaderValue, sites: &str) -> Option<HeaderValue> {
     let policy = policy.to_str().ok()?;
     let ancestors = format!("frame-ancestors 'self' {sites};");
@@ -87,5 +87,5 @@ fn referrer_policy(content: &Content<'_>) -> &'static str {
 
 const NO_ANCESTORS: &str = "frame-ancestors 'none';";
 
-/// Covers a restart.
+/// A restart takes less than ten seconds.
 const RETRY_SECONDS: &str = "10";

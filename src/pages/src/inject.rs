@@ -1,10 +1,10 @@
 //! Injection of the gateway's script into Jitsi's page, and of its options into `config.js`.
 //!
 //! Jitsi's web server inlines `config.js` into the page (SSI), so one script in the page's head can
-//! set options there. The same script puts a display token into the URL fragment, where Jitsi's page
-//! reads tokens. Mobile apps fetch `config.js` itself, which gets the same options appended.
+//! set options there. The same script puts a display token into the URL fragment, where Jitsi's
+//! page reads tokens. Mobile apps fetch `config.js` itself, which gets the same options appended.
 //!
-//! Everything here is pure: a response goes in, a response comes out.
+//! The functions are pure: they map a response to a response.
 
 mod body;
 mod csp;
@@ -34,12 +34,12 @@ pub use self::{
     html::UnsafeHtml,
 };
 
-/// What one deployment injects into Jitsi's responses.
+/// The content that one deployment injects into Jitsi's responses.
 pub struct Injector {
     overrides: Overrides,
     appendix: Bytes,
     selectors: Selectors,
-    /// Whether an encoded response was logged already.
+    /// Whether an encoded response has been logged.
     encoding_logged: AtomicBool,
 }
 
@@ -55,7 +55,8 @@ pub enum PageIdentity<'p> {
 // === impl Injector ===
 
 impl Injector {
-    /// For the deployment at `public_origin` (`https://meet.example.org`, without a final slash).
+    /// Creates the injector of the deployment at `public_origin` (`https://meet.example.org`,
+    /// without a trailing slash).
     ///
     /// `overrides` is a JSON merge patch (RFC 7396) of Jitsi's `config`: objects are merged, `null`
     /// removes an option. It takes precedence over the options that the gateway sets itself.
@@ -114,7 +115,7 @@ impl Injector {
         }
         let encoded = headers::is_encoded(&head.headers);
         if encoded && !self.encoding_logged.swap(true, Ordering::Relaxed) {
-            // Once per process: each visitor of a room would repeat it.
+            // Once per process: each visitor of a room would repeat the line.
             warn!(
                 content_encoding = ?head.headers.get(CONTENT_ENCODING),
                 "upstream encodes Jitsi's page or config.js although `identity` was requested; \

@@ -7,7 +7,7 @@ use crate::texts::{Texts, primary_subtag};
 /// The languages that a deployment offers.
 #[derive(Clone, Debug)]
 pub struct Languages {
-    /// For requests that accept none of the languages.
+    /// The language of requests that accept none of the others.
     default: Texts,
     others: Vec<Texts>,
 }
@@ -27,14 +27,14 @@ pub struct UnknownLanguage {
 // === impl Languages ===
 
 impl Languages {
-    /// The languages of `order`, the first of them as default; all languages if `order` is empty,
-    /// with English as default. `more` adds to the built-in languages or replaces them.
+    /// Selects the languages of `order`, the first of them as default; all languages if `order` is
+    /// empty, with English as default. `more` adds to the built-in languages or replaces them.
     pub fn new(more: Vec<Texts>, order: &[String]) -> Result<Self, UnknownLanguage> {
         let mut all = Texts::built_in();
         for texts in more {
-            let same = |own: &&mut Texts| is_same(own.language(), texts.language());
+            let same = |known: &&mut Texts| is_same(known.language(), texts.language());
             match all.iter_mut().find(same) {
-                Some(own) => *own = texts,
+                Some(known) => *known = texts,
                 None => all.push(texts),
             }
         }
@@ -89,11 +89,14 @@ impl Default for Languages {
 
 fn select(all: &[Texts], order: &[String]) -> Result<Vec<Texts>, UnknownLanguage> {
     let find = |(position, language): (usize, &String)| {
-        let found = all.iter().find(|own| is_same(own.language(), language));
+        let found = all.iter().find(|texts| is_same(texts.language(), language));
         found.cloned().ok_or_else(|| UnknownLanguage {
             language: language.clone(),
             position,
-            known: all.iter().map(|own| own.language().to_owned()).collect(),
+            known: all
+                .iter()
+                .map(|texts| texts.language().to_owned())
+                .collect(),
         })
     };
     (1..).zip(order).map(find).collect()
@@ -122,7 +125,7 @@ fn thousandths(weight: &str) -> Option<u16> {
     (digits && number <= 1000).then_some(number)
 }
 
-/// Bounds the work for a long header.
+/// Bounds the work on a long header; browsers send fewer than ten ranges.
 const MAX_RANGES: usize = 20;
 
 #[cfg(test)]
@@ -175,8 +178,8 @@ mod tests {
 
     #[test]
     fn a_file_replaces_built_in_texts() {
-        let own = Texts::parse("language = 'en'\n[words]\nhome = 'Home'").unwrap();
-        let languages = Languages::new(vec![own], &[]).unwrap();
+        let english = Texts::parse("language = 'en'\n[words]\nhome = 'Home'").unwrap();
+        let languages = Languages::new(vec![english], &[]).unwrap();
         assert_eq!(languages.negotiate(None).words.home, "Home");
     }
 

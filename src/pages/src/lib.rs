@@ -89,7 +89,7 @@ pub struct RenderedPage {
 // === impl Pages ===
 
 impl Pages {
-    /// Pages with this brand in these languages.
+    /// Creates pages with this brand in these languages.
     pub fn new(brand: Brand, languages: Languages) -> Self {
         let style = brand.style();
         Self {
@@ -101,7 +101,7 @@ impl Pages {
         }
     }
 
-    /// For a deployment without a provider: no page links to a sign-in.
+    /// The same pages for a deployment without a provider: no page links to a sign-in.
     #[must_use]
     pub fn without_sign_in(self) -> Self {
         Self {

@@ -5,8 +5,8 @@ use toml::{Table, Value};
 
 /// All texts in one language, from a message file.
 ///
-/// No text has a placeholder: names and numbers stand beside the texts, so that translations need
-/// no grammar for them.
+/// No text has a placeholder: names and numbers are shown beside the texts, so translations need no
+/// grammar for them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Texts {
@@ -56,8 +56,8 @@ pub enum TextsError {
     Language(String),
 }
 
-/// One struct per section of the message file; `en.toml` shows what each text is for. The compiler
-/// reports a text that no page uses as a dead field.
+/// One struct per section of the message file; `en.toml` describes the use of each text. The
+/// compiler reports a text that no page uses as a dead field.
 macro_rules! sections {
     ($($section:ident { $($text:ident)* })*) => {$(
         #[derive(Clone, Debug, Deserialize)]
@@ -109,8 +109,8 @@ impl Texts {
     /// Parses a message file. Missing texts come from the built-in file of its language, or else
     /// from the English one.
     pub fn parse(file: &str) -> Result<Self, TextsError> {
-        let own = parse_table(file)?;
-        let language = own.get("language").ok_or(TextsError::NoLanguage)?;
+        let table = parse_table(file)?;
+        let language = table.get("language").ok_or(TextsError::NoLanguage)?;
         let language = language.as_str().unwrap_or_default();
         let subtags = || language.split('-');
         let is_subtag = |tag: &str| {
@@ -120,7 +120,7 @@ impl Texts {
             return Err(TextsError::Language(language.to_owned()));
         }
         let mut all = parse_table(built_in(language).unwrap_or(ENGLISH))?;
-        merge(&mut all, own);
+        merge(&mut all, table);
         all.try_into().map_err(|error| form_error(&error))
     }
 
@@ -157,12 +157,12 @@ pub(crate) fn primary_subtag(tag: &str) -> &str {
 }
 
 fn built_in(language: &str) -> Option<&'static str> {
-    let own = format!(
+    let language_line = format!(
         "language = \"{}\"",
         primary_subtag(language).to_ascii_lowercase()
     );
-    let is_own = |file: &&&str| file.lines().any(|line| line == own);
-    BUILT_IN.iter().find(is_own).copied()
+    let is_same_language = |file: &&&str| file.lines().any(|line| line == language_line);
+    BUILT_IN.iter().find(is_same_language).copied()
 }
 
 fn parse_table(file: &str) -> Result<Table, TextsError> {

@@ -1,4 +1,4 @@
-//! From the content of a page to the values that its template shows.
+//! Conversion of a page's content to the values of its template.
 
 mod call;
 mod entry;
@@ -20,7 +20,7 @@ use self::{
 };
 use crate::{Brand, Content, NameProblem, Texts, page_script::PageScript};
 
-/// What all pages have in common (`base.html`).
+/// The parts that all pages share (`base.html`).
 pub(super) struct Frame<'v> {
     pub(super) texts: &'v Texts,
     pub(super) brand: &'v Brand,
@@ -141,7 +141,7 @@ fn local_path(target: &str) -> &str {
     }
 }
 
-/// The text, cut to [`MAX_CHARS`].
+/// The text, truncated to [`MAX_CHARS`].
 fn shorten(text: &str) -> String {
     match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
@@ -149,5 +149,5 @@ fn shorten(text: &str) -> String {
     }
 }
 
-/// Limit of one text from outside.
+/// Limit of one text from outside; room names and display names are shorter.
 const MAX_CHARS: usize = 300;

@@ -1,4 +1,5 @@
-//! Admission to Prosody: what renews a session, what uses up a link, and when an entry counts.
+//! Admission to Prosody: when a session is renewed, when a use of a link is counted, and when an
+//! entry is recorded.
 
 use std::time::Duration;
 

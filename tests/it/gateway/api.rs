@@ -115,7 +115,7 @@ fn problem(page: &Page) -> (u16, String) {
     (page.status.as_u16(), code)
 }
 
-fn told(status: u16, code: &str) -> (u16, String) {
+fn expected(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
 }
 
@@ -124,11 +124,11 @@ async fn creating_a_meeting_returns_its_room_and_links() {
     let logs = Logs::keep();
     let site = site().await;
     let school = System::with_key(&site, SCHOOL_KEY);
-    let wanted = json!({
+    let request = json!({
         "owner": {"email": "hanna@example.org"}, "slug": "School parents 7b", "guests": true,
         "not_before": "2027-01-16T09:30:00+01:00", "title": "Parents & children", "minutes": 45,
     });
-    let page = school.post("meetings", &wanted).await;
+    let page = school.post("meetings", &request).await;
     assert_eq!(page.status, StatusCode::CREATED, "{}", page.text());
     let meeting = json_of(&page);
     let room = meeting["room"].as_str().unwrap();
@@ -182,9 +182,9 @@ async fn creating_a_meeting_returns_its_room_and_links() {
 async fn a_repeated_idempotency_key_repeats_the_answer() {
     let site = site().await;
     let school = System::with_key(&site, SCHOOL_KEY).with("idempotency-key", "a5b1");
-    let wanted = json!({"owner": {"subject": "4711"}});
-    let first = school.post("meetings", &wanted).await;
-    let again = school.post("meetings", &wanted).await;
+    let request = json!({"owner": {"subject": "4711"}});
+    let first = school.post("meetings", &request).await;
+    let again = school.post("meetings", &request).await;
     assert_eq!(
         (again.status, again.text()),
         (StatusCode::CREATED, first.text())
@@ -194,27 +194,27 @@ async fn a_repeated_idempotency_key_repeats_the_answer() {
 
     let other = json!({"owner": {"subject": "4712"}});
     let reused = school.post("meetings", &other).await;
-    assert_eq!(problem(&reused), told(422, "idempotency_key_reused"));
+    assert_eq!(problem(&reused), expected(422, "idempotency_key_reused"));
     let fresh = school.with("idempotency-key", "a5b2");
-    let fresh = fresh.post("meetings", &wanted).await;
+    let fresh = fresh.post("meetings", &request).await;
     assert_ne!(fresh.text(), first.text());
     // Idempotency keys are separate per integration.
     let shop = System::with_key(&site, SHOP_KEY).with("idempotency-key", "a5b1");
-    let wanted = json!({"owner": {"subject": "4711"}, "tenant": "acme"});
-    let foreign = shop.post("meetings", &wanted).await;
+    let request = json!({"owner": {"subject": "4711"}, "tenant": "acme"});
+    let foreign = shop.post("meetings", &request).await;
     assert_eq!(foreign.status, StatusCode::CREATED);
     assert!(!foreign.headers.contains_key("idempotency-replayed"));
 
     let bad = school.with("idempotency-key", "a b");
-    let bad = bad.post("meetings", &wanted).await;
-    assert_eq!(problem(&bad), told(400, "idempotency_key_invalid"));
+    let bad = bad.post("meetings", &request).await;
+    assert_eq!(problem(&bad), expected(400, "idempotency_key_invalid"));
 }
 
 #[tokio::test]
 async fn requests_without_a_valid_api_key_are_refused() {
     let site = site().await;
     let school = System::with_key(&site, SCHOOL_KEY);
-    let wanted = json!({"owner": {"subject": "4711"}});
+    let request = json!({"owner": {"subject": "4711"}});
     let nobody = school.without("authorization");
     for (headers, code, challenge) in [
         (nobody.with("x", "y"), "key_missing", "Bearer realm=\"api\""),
@@ -240,12 +240,12 @@ async fn requests_without_a_valid_api_key_are_refused() {
         ),
     ] {
         for page in [
-            headers.post("meetings", &wanted).await,
+            headers.post("meetings", &request).await,
             headers.post("links", &json!({})).await,
             headers.send(Method::DELETE, "links/school.A", "").await,
             headers.get("rooms/school-1").await,
         ] {
-            assert_eq!(problem(&page), told(401, code));
+            assert_eq!(problem(&page), expected(401, code));
             assert_eq!(page.headers[header::WWW_AUTHENTICATE], challenge);
         }
     }
@@ -257,7 +257,7 @@ async fn rooms_and_links_of_others_are_out_of_reach() {
     let school = System::with_key(&site, SCHOOL_KEY);
     let shop = System::with_key(&site, SHOP_KEY);
     let owner = json!({"subject": "4711"});
-    let foreign = told(403, "room_foreign");
+    let foreign = expected(403, "room_foreign");
     let slug = json!({"owner": owner, "slug": "shop-1"});
     assert_eq!(problem(&school.post("meetings", &slug).await), foreign);
     let link = json!({"room": "acme/shop-1", "role": "host"});
@@ -269,7 +269,7 @@ async fn rooms_and_links_of_others_are_out_of_reach() {
     let link = json_of(&shop.post("links", &link).await);
     let path = format!("links/{}", link["id"].as_str().unwrap());
     let revoke = async |system: &System| system.send(Method::DELETE, &path, "").await;
-    assert_eq!(problem(&revoke(&school).await), told(404, "not_found"));
+    assert_eq!(problem(&revoke(&school).await), expected(404, "not_found"));
     for _ in 0..2 {
         let page = revoke(&shop).await;
         assert_eq!(
@@ -289,19 +289,25 @@ async fn every_api_error_is_a_problem_with_a_code() {
         let body = bytes::Bytes::copy_from_slice(body.as_bytes());
         problem(&system.send(Method::POST, "meetings", body).await)
     };
-    assert_eq!(post(&school, good).await, told(415, "not_json_type"));
+    assert_eq!(post(&school, good).await, expected(415, "not_json_type"));
     let form = school.with("content-type", "application/x-www-form-urlencoded");
-    assert_eq!(post(&form, good).await, told(415, "not_json_type"));
-    assert_eq!(post(&json_type, "{").await, told(400, "not_json"));
-    assert_eq!(post(&json_type, "").await, told(400, "not_json"));
-    assert_eq!(post(&json_type, "[]").await, told(422, "field_invalid"));
+    assert_eq!(post(&form, good).await, expected(415, "not_json_type"));
+    assert_eq!(post(&json_type, "{").await, expected(400, "not_json"));
+    assert_eq!(post(&json_type, "").await, expected(400, "not_json"));
+    assert_eq!(post(&json_type, "[]").await, expected(422, "field_invalid"));
     let unknown = r#"{"owner":{"subject":"4711"},"lobby":true}"#;
-    assert_eq!(post(&json_type, unknown).await, told(422, "field_invalid"));
+    assert_eq!(
+        post(&json_type, unknown).await,
+        expected(422, "field_invalid")
+    );
     let large = format!("{}{good}", " ".repeat(api::MAX_BODY_BYTES));
-    assert_eq!(post(&json_type, &large).await, told(413, "body_too_large"));
+    assert_eq!(
+        post(&json_type, &large).await,
+        expected(413, "body_too_large")
+    );
 
     let page = school.get("meetings").await;
-    assert_eq!(problem(&page), told(405, "method_not_allowed"));
+    assert_eq!(problem(&page), expected(405, "method_not_allowed"));
     assert_eq!(page.headers[header::ALLOW], "POST");
     let page = school.post("rooms/school-1", &json!({})).await;
     assert_eq!(page.headers[header::ALLOW], "GET, HEAD");
@@ -311,19 +317,19 @@ async fn every_api_error_is_a_problem_with_a_code() {
     }
     assert_eq!(
         problem(&school.get("rooms/a%27b").await),
-        told(422, "room_invalid")
+        expected(422, "room_invalid")
     );
     for path in ["rooms/a%2Fb", "rooms//a"] {
         assert_eq!(
             problem(&school.get(path).await),
-            told(400, "refused"),
+            expected(400, "refused"),
             "{path}"
         );
     }
     // Other spellings of the path are refused.
     assert_eq!(
         problem(&school.get("%72ooms/school-1").await),
-        told(404, "refused")
+        expected(404, "refused")
     );
 }
 
@@ -336,7 +342,7 @@ async fn an_api_key_over_its_rate_is_refused_with_retry_after() {
         assert_eq!(school.get("rooms/school-1").await.status, StatusCode::OK);
     }
     let page = school.get("rooms/school-1").await;
-    assert_eq!(problem(&page), told(429, "too_many_requests"));
+    assert_eq!(problem(&page), expected(429, "too_many_requests"));
     assert_eq!(page.headers[header::RETRY_AFTER], "1");
     let limited = "jitsi_auth_gateway_limits_total{limit=\"api_requests\"} 1\n";
     assert!(site.metrics().await.contains(limited));
@@ -353,17 +359,17 @@ async fn without_keys_or_tls_there_is_no_api() {
     let plain = site.running.addresses.http.unwrap();
     let url = format!("http://{plain}/_gateway/api/v1/rooms/school-1");
     let page = school.browser.clone().get_plain(&url).await;
-    assert_eq!(problem(&page), told(421, "refused"));
+    assert_eq!(problem(&page), expected(421, "refused"));
 
     let closed = Site::start().await;
     let page = System::with_key(&closed, SCHOOL_KEY);
     assert_eq!(
         problem(&page.get("rooms/school-1").await),
-        told(404, "not_found")
+        expected(404, "not_found")
     );
     assert_eq!(
         problem(&page.get("openapi.json").await),
-        told(404, "not_found")
+        expected(404, "not_found")
     );
 }
 
@@ -389,16 +395,16 @@ async fn refused_keys_and_foreign_rooms_and_links_are_audited_and_counted() {
     let guess = "guessed-key-000000000000000000000000000001";
     for _ in 0..5 {
         let page = System::with_key(&site, guess).get("rooms/school-1").await;
-        assert_eq!(problem(&page), told(401, "key_unknown"));
+        assert_eq!(problem(&page), expected(401, "key_unknown"));
     }
     // The bound is per address and minute.
     site.clock_control.advance(Duration::from_mins(1));
     let school = System::with_key(&site, SCHOOL_KEY);
     let page = school.get("rooms/acme/sale").await;
-    assert_eq!(problem(&page), told(403, "room_foreign"));
+    assert_eq!(problem(&page), expected(403, "room_foreign"));
     site.clock_control.advance(Duration::from_mins(1));
     let foreign = school.send(Method::DELETE, "links/shop_AAAAAAAAAAAAAAAA", "");
-    assert_eq!(problem(&foreign.await), told(404, "not_found"));
+    assert_eq!(problem(&foreign.await), expected(404, "not_found"));
     let metrics = site.metrics().await;
     for (operation, outcome, times) in [
         ("room", "key_unknown", 5),

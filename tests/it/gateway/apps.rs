@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 /// The handoff token of the deep link, for a signed-in browser.
-async fn handed_over(browser: &mut Browser) -> String {
+async fn handoff_token(browser: &mut Browser) -> String {
     let state = json!({ "room": "planning", "ios": true }).to_string();
     let state: String = url::form_urlencoded::byte_serialize(state.as_bytes()).collect();
     let page = browser
@@ -39,9 +39,9 @@ async fn an_expired_handoff_token_resumes_only_what_it_opened() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
     let (socket, bosh, late) = (
-        handed_over(&mut max).await,
-        handed_over(&mut max).await,
-        handed_over(&mut max).await,
+        handoff_token(&mut max).await,
+        handoff_token(&mut max).await,
+        handoff_token(&mut max).await,
     );
     let mut app = site.browser();
     app.socket(&query(&socket)).await.unwrap();

@@ -12,18 +12,18 @@ use crate::support::{
 };
 
 /// The events within a second, without comments, until the stream ends.
-async fn heard(events: &mut Events) -> Vec<String> {
-    let mut heard = Vec::new();
+async fn received_events(events: &mut Events) -> Vec<String> {
+    let mut received = Vec::new();
     let listening = async {
         while let Some(event) = events.next().await {
             let named = event.lines().find_map(|line| line.strip_prefix("event: "));
-            heard.extend(named.map(ToOwned::to_owned));
+            received.extend(named.map(ToOwned::to_owned));
         }
     };
     tokio::time::timeout(Duration::from_secs(1), listening)
         .await
         .expect("the stream ends within a second");
-    heard
+    received
 }
 
 #[tokio::test]
@@ -32,7 +32,11 @@ async fn event_streams_are_no_presence_with_an_upstream() {
     let max = site.signed_in("max").await;
     // A host need not wait, and an event stream is no presence.
     for path in ["/_gateway/events?room=x", "/_gateway/events?room=x&call=1"] {
-        assert_eq!(heard(&mut max.listen(path).await).await, ["open"], "{path}");
+        assert_eq!(
+            received_events(&mut max.listen(path).await).await,
+            ["open"],
+            "{path}"
+        );
     }
 }
 
@@ -46,7 +50,7 @@ async fn sign_out_closes_the_event_stream_of_a_jaas_meeting() {
     let mut events = max.listen("/_gateway/events?room=x&call=1").await;
     assert_eq!(events.next().await.as_deref(), Some("retry: 2000\n\n"));
     max.navigate("/_gateway/logout").await;
-    assert_eq!(heard(&mut events).await, ["close"]);
+    assert_eq!(received_events(&mut events).await, ["close"]);
 }
 
 #[tokio::test]
@@ -60,7 +64,7 @@ async fn a_revoked_link_closes_the_event_streams_of_its_guests() {
     assert_eq!(events.status, StatusCode::OK);
     assert!(events.next().await.is_some());
     link.revoke(&site).await;
-    assert_eq!(heard(&mut events).await, ["close"]);
+    assert_eq!(received_events(&mut events).await, ["close"]);
     let anew = mia.listen("/_gateway/events?room=school-7b").await;
     assert_eq!(anew.status, StatusCode::UNAUTHORIZED);
 }

@@ -1,7 +1,5 @@
 //! Random input never becomes a metric label: the number of series and memory stay bounded.
 
-use std::process::Command;
-
 use futures_util::{StreamExt, stream};
 use http::{HeaderName, HeaderValue, Method, header};
 use url::Url;
@@ -11,36 +9,26 @@ use crate::{
     monitoring::exported::series,
     support::{
         browser::{KeepAliveClient, navigation},
-        school,
+        run_in_own_process, school,
         site::{Site, SiteOptions},
     },
 };
 
-/// The number of random rooms, hosts and paths.
-const MADE_UP: usize = 10_000;
+/// The number of random rooms, hosts and paths: far more than any limit on labels.
+const RANDOM_REQUESTS: usize = 10_000;
 
 /// The number of concurrent clients.
-const PEOPLE: usize = 20;
+const CLIENTS: usize = 20;
 
-/// An upper bound on the exported series.
-const MOST_SERIES: usize = 600;
+/// Above the constant number of exported series; one series per request would exceed it at once.
+const MAX_SERIES: usize = 600;
 
-/// Runs in a process of its own, because other tests would change its memory use.
+/// Runs in a separate process, because other tests would change its memory use.
 #[test]
 fn random_rooms_hosts_and_paths_add_no_metric_series() {
-    let alone = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "gateway::flood::alone",
-            "--ignored",
-            "--nocapture",
-        ])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&alone.stdout);
-    assert!(alone.status.success(), "{said}");
-    let told = said.lines().find(|line| line.contains("made-up"));
-    println!("{}", told.expect("it ran"));
+    let output = run_in_own_process("gateway::flood::alone");
+    let summary = output.lines().find(|line| line.contains("made-up"));
+    println!("{}", summary.expect("the test ran"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,33 +45,33 @@ async fn alone() {
         .navigate("/_gateway/callback?state=made-up&code=x")
         .await;
     // Memory is compared after a warm-up, which fills pools and caches.
-    flood(&site, 0..MADE_UP / 2).await;
+    flood(&site, 0..RANDOM_REQUESTS / 2).await;
     let (before, text) = (resident(&site.metrics().await), site.metrics().await);
     let calm = series(&text);
-    flood(&site, MADE_UP / 2..MADE_UP).await;
+    flood(&site, RANDOM_REQUESTS / 2..RANDOM_REQUESTS).await;
     let text = site.metrics().await;
     let after = resident(&text);
     println!(
-        "{MADE_UP} made-up rooms, hosts and paths: {} series, {} bytes; memory {} KiB more after the second half",
+        "{RANDOM_REQUESTS} made-up rooms, hosts and paths: {} series, {} bytes; memory {} KiB more after the second half",
         series(&text),
         text.len(),
         after.saturating_sub(before) / 1024,
     );
     assert_eq!(series(&text), calm, "{text}");
-    assert!(calm < MOST_SERIES, "{calm}");
+    assert!(calm < MAX_SERIES, "{calm}");
     assert!(!text.contains("made-up"), "{text}");
     assert!(after < before + 32 * 1024 * 1024, "{before} {after}");
 }
 
 /// Sends random requests, one per number.
 async fn flood(site: &Site, numbers: std::ops::Range<usize>) {
-    let shares = numbers.len() / PEOPLE;
-    let people = (0..PEOPLE).map(|person| {
+    let shares = numbers.len() / CLIENTS;
+    let people = (0..CLIENTS).map(|person| {
         let from = numbers.start + person * shares;
         send(site, from..from + shares)
     });
     stream::iter(people)
-        .buffer_unordered(PEOPLE)
+        .buffer_unordered(CLIENTS)
         .collect::<Vec<()>>()
         .await;
 }

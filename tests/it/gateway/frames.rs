@@ -28,7 +28,7 @@ async fn load(browser: &mut Browser, path: &str) -> Page {
 }
 
 /// The token that the injected script gives to Jitsi's client.
-fn shown(page: &Page) -> String {
+fn injected_token(page: &Page) -> String {
     let text = page.text();
     let (_, rest) = text
         .split_once("(\"eyJ")
@@ -51,7 +51,7 @@ async fn a_link_works_in_a_frame_without_cookies() {
     // A browser without cookies.
     let page = load(&mut site.browser(), location).await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text());
-    let token = shown(&page);
+    let token = injected_token(&page);
     let query = format!("room=school-7b&token={token}");
     assert!(site.browser().socket(&query).await.is_ok());
     let elsewhere = format!("room=school-8b&token={token}");

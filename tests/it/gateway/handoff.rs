@@ -74,6 +74,6 @@ async fn a_handoff_token_opens_its_room_once() {
     assert_eq!(late.unwrap_err(), refused);
     let token = handoff(&mut max, "x").await;
     max.navigate("/_gateway/logout").await;
-    let gone = app.socket_of_app(&format!("room=x&token={token}")).await;
-    assert_eq!(gone.unwrap_err(), refused);
+    let revoked = app.socket_of_app(&format!("room=x&token={token}")).await;
+    assert_eq!(revoked.unwrap_err(), refused);
 }

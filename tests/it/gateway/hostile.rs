@@ -162,9 +162,10 @@ async fn every_method_gets_an_answer_for_its_kind_of_client() {
                     "{what}: {page:?}"
                 );
                 // Only navigations are redirected to sign-in.
-                let led = page.headers.get(header::LOCATION);
-                let led = led.is_some_and(|to| to.as_bytes().starts_with(b"/_gateway/login"));
-                assert!(person || !led, "{what}: {page:?}");
+                let redirected = page.headers.get(header::LOCATION);
+                let redirected =
+                    redirected.is_some_and(|to| to.as_bytes().starts_with(b"/_gateway/login"));
+                assert!(person || !redirected, "{what}: {page:?}");
                 let allow = page.headers.contains_key(header::ALLOW);
                 assert_eq!(
                     page.status == StatusCode::METHOD_NOT_ALLOWED,

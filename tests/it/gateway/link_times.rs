@@ -34,7 +34,7 @@ async fn site() -> Site {
 }
 
 /// The API's answer to a new meeting.
-async fn made(site: &Site, path: &str, body: &Value) -> Value {
+async fn create(site: &Site, path: &str, body: &Value) -> Value {
     let url = Url::parse(&format!("{ORIGIN}/_gateway/api/v1/{path}")).unwrap();
     let bearer = HeaderValue::try_from(format!("Bearer {KEY}")).unwrap();
     let json_type = HeaderValue::from_static("application/json");
@@ -75,7 +75,7 @@ async fn join(browser: &mut Browser, link: &Url) -> Page {
 async fn an_expired_link_is_refused() {
     let site = site().await;
     let minute = json!({"room": "talk", "role": "guest", "ttl_seconds": 60});
-    let link = address(&made(&site, "links", &minute).await, "url");
+    let link = address(&create(&site, "links", &minute).await, "url");
     site.clock_control.advance(Duration::from_secs(59));
     assert_eq!(site.browser().load(&link).await.status, StatusCode::OK);
     let mut early = site.browser();
@@ -101,7 +101,7 @@ async fn links_of_a_meeting_are_valid_from_its_start() {
     let begins = "2027-01-15T09:00:00Z";
     let owner = json!({"subject": "1"});
     let meeting = json!({"owner": owner, "slug": "talk", "guests": true, "not_before": begins});
-    let made = made(&site, "meetings", &meeting).await;
+    let made = create(&site, "meetings", &meeting).await;
     let links = ["host_url", "guest_url"].map(|name| address(&made, name));
     for link in &links {
         let page = site.browser().load(link).await;

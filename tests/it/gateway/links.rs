@@ -26,10 +26,10 @@ async fn site() -> Site {
 }
 
 async fn make(browser: &mut Browser, name: &str) -> Meeting {
-    let made = browser
+    let created = browser
         .submit("/_gateway/meetings", &[("name", name)])
         .await;
-    let path = made.headers["location"].to_str().unwrap().to_owned();
+    let path = created.headers["location"].to_str().unwrap().to_owned();
     let page = browser.navigate(&path).await;
     let (_, room) = path.split_once("room=").unwrap();
     let links = invitations(&page);
@@ -172,11 +172,11 @@ async fn sign_out_removes_all_passes() {
     let mut shared = site.signed_in("max").await;
     assert_eq!(shared.navigate(&meeting.host).await.status, StatusCode::OK);
     assert!(shared.socket(&query).await.is_ok());
-    let way = shared
+    let url = shared
         .navigate("/_gateway/login?return_to=/robots.txt&switch=1")
         .await
         .authorization_url();
-    shared.finish("mia", &way).await;
+    shared.finish("mia", &url).await;
     let refused = shared.socket(&query).await.unwrap_err();
     assert_eq!(refused, StatusCode::FORBIDDEN);
 }
@@ -201,8 +201,8 @@ async fn claims_of_links_and_guests_match_no_account_rule() {
     );
     let site = Site::with(SiteOptions::default().rules(&rules));
     let site = site.await.ready().await;
-    let wanted = json!({"name": "hanna", "email": "mia@example.org"});
-    let link = Link::make(&site, "guest", wanted).await;
+    let claims = json!({"name": "hanna", "email": "mia@example.org"});
+    let link = Link::make(&site, "guest", claims).await;
     let refused = StatusCode::FORBIDDEN;
     let mut mia = site.browser();
     let page = mia.navigate(&link.path).await;

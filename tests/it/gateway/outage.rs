@@ -11,8 +11,8 @@ use crate::support::{
 
 #[tokio::test]
 async fn counted_uses_are_refused_while_the_store_is_down() {
-    let nobody = "[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:9\"\n";
-    let rules = format!("{nobody}{}", school::RULES);
+    let unreachable_store = "[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:9\"\n";
+    let rules = format!("{unreachable_store}{}", school::RULES);
     let site = Site::with(SiteOptions::default().rules(&rules));
     let site = site.await.ready().await;
     let once = Link::make(&site, "host", json!({"uses": 1})).await;

@@ -49,12 +49,12 @@ async fn ten_parallel_sign_ins_each_return_to_their_room() {
     let site = Site::start().await.ready().await;
     for order in ORDERS {
         let mut browser = site.browser();
-        let mut ways = Vec::new();
+        let mut urls = Vec::new();
         for tab in 0..10 {
-            ways.push(browser.begin(&format!("/Room%20{tab}")).await);
+            urls.push(browser.begin(&format!("/Room%20{tab}")).await);
         }
         for &tab in order {
-            let page = browser.finish("max", &ways[tab]).await;
+            let page = browser.finish("max", &urls[tab]).await;
             assert_eq!(page.url.path(), format!("/Room%20{tab}"), "{order:?}");
             assert_eq!(page.status, StatusCode::OK);
         }
@@ -66,12 +66,12 @@ async fn an_abandoned_sign_in_does_not_affect_others() {
     let site = Site::start().await.ready().await;
     for abandoned in 0..10 {
         let mut browser = site.browser();
-        let mut ways = Vec::new();
+        let mut urls = Vec::new();
         for tab in 0..10 {
-            ways.push(browser.begin(&format!("/Room%20{tab}")).await);
+            urls.push(browser.begin(&format!("/Room%20{tab}")).await);
         }
         for tab in (0..10).filter(|tab| *tab != abandoned) {
-            let page = browser.finish("max", &ways[tab]).await;
+            let page = browser.finish("max", &urls[tab]).await;
             assert_eq!(page.url.path(), format!("/Room%20{tab}"));
         }
     }
@@ -81,9 +81,9 @@ async fn an_abandoned_sign_in_does_not_affect_others() {
 async fn a_callback_works_once_and_in_its_own_browser() {
     let site = Site::start().await.ready().await;
     let mut mine = site.browser();
-    let way = mine.begin("/room").await;
+    let url = mine.begin("/room").await;
     let mut other = site.browser();
-    let page = other.finish("hanna", &way).await;
+    let page = other.finish("hanna", &url).await;
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
     assert!(other.cookie("__Host-gateway-session").is_none());
     assert!(
@@ -92,7 +92,7 @@ async fn a_callback_works_once_and_in_its_own_browser() {
         page.text()
     );
 
-    let page = mine.finish("hanna", &way).await;
+    let page = mine.finish("hanna", &url).await;
     assert_eq!(page.url.path(), "/room");
     // The same callback again, as after going back, with a session.
     let again = mine.navigate("/_gateway/callback?state=x.y&code=z").await;
@@ -141,8 +141,8 @@ async fn return_addresses_of_other_sites_are_ignored() {
         "/./\\evil",
     ] {
         let mut browser = site.browser();
-        let way = browser.begin(target).await;
-        let page = browser.finish("max", &way).await;
+        let url = browser.begin(target).await;
+        let page = browser.finish("max", &url).await;
         assert_eq!(
             (page.url.host_str(), page.url.path()),
             (Some("meet.example.org"), "/")
@@ -165,8 +165,8 @@ async fn sign_out_ends_the_session_here_and_at_the_provider() {
         "/_gateway/login"
     );
     // The provider's own session has ended as well.
-    let way = browser.begin("/room").await;
-    let page = browser.follow(way).await;
+    let url = browser.begin("/room").await;
+    let page = browser.follow(url).await;
     assert_ne!(page.url.host_str(), Some("meet.example.org"));
 }
 

@@ -49,7 +49,7 @@ async fn stopping_answers_in_flight_polls_and_closes_websockets() {
         .await;
     let mut probe = site.browser();
     let admin = site.running.addresses.admin;
-    let gone = site.running.addresses.https.unwrap();
+    let closed_address = site.running.addresses.https.unwrap();
 
     let Site { running, .. } = site;
     let stopping = tokio::spawn(running.stop(CancellationToken::new()));
@@ -86,7 +86,11 @@ async fn stopping_answers_in_flight_polls_and_closes_websockets() {
         .await
         .unwrap()
         .unwrap();
-    assert!(tokio::net::TcpStream::connect(gone).await.is_err());
+    assert!(
+        tokio::net::TcpStream::connect(closed_address)
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -103,13 +107,13 @@ async fn draining_closes_websockets_one_by_one_and_still_answers_requests() {
     assert_eq!(kept.headers.get(header::CONNECTION), None);
     let mut idle = KeepAliveClient::new(max.clone());
     idle.send(Method::GET, &url, &HeaderMap::new()).await;
-    let gone = site.running.addresses.https.unwrap();
+    let closed_address = site.running.addresses.https.unwrap();
 
     let Site { running, .. } = site;
     let began = Instant::now();
     let stopping = tokio::spawn(running.stop(CancellationToken::new()));
     let closing = async {
-        while tokio::net::TcpStream::connect(gone).await.is_ok() {
+        while tokio::net::TcpStream::connect(closed_address).await.is_ok() {
             tokio::task::yield_now().await;
         }
     };

@@ -27,10 +27,10 @@ async fn a_visit_over_bosh_ends_after_the_lifetime_of_its_rule() {
         let created = max.bosh(&query, CREATE).await.text();
         let sid = sid_of(&created).to_owned();
         site.clock_control.advance(Duration::from_mins(11));
-        let bye = format!(
+        let terminate = format!(
             "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}' type='terminate'/>"
         );
-        let answer = max.bosh(&query, &bye).await.text();
+        let answer = max.bosh(&query, &terminate).await.text();
         let cut = answer.contains("policy-violation");
         assert_eq!(cut, ends, "{room}: {answer}");
     }
@@ -57,12 +57,12 @@ async fn rooms_open_and_close_at_the_configured_times() {
             .clock(clock, clock_control),
     );
     let site = site.await.ready().await;
-    let mut somebody = site.browser();
-    let early = somebody.navigate("/x").await;
+    let mut visitor = site.browser();
+    let early = visitor.navigate("/x").await;
     assert_eq!(early.status, StatusCode::FORBIDDEN);
     assert!(early.text().contains("2027-01-15T08:00:00Z"), "{early:?}");
     assert!(
-        somebody
+        visitor
             .bosh("room=x", CREATE)
             .await
             .text()
@@ -70,22 +70,22 @@ async fn rooms_open_and_close_at_the_configured_times() {
     );
     site.clock_control.advance(Duration::from_mins(1));
     // The page offers a sign-in and a form for the display name.
-    let open = somebody.navigate("/x").await;
+    let open = visitor.navigate("/x").await;
     assert_eq!(open.status, StatusCode::OK);
     assert!(open.text().contains("/_gateway/join"), "{open:?}");
-    let stream = somebody.bosh("room=x", CREATE).await.text();
+    let stream = visitor.bosh("room=x", CREATE).await.text();
     let sid = sid_of(&stream).to_owned();
     site.clock_control.advance(Duration::from_hours(1));
     // An open stream continues, as over WebSocket.
-    let bye = format!(
+    let terminate = format!(
         "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}' type='terminate'/>"
     );
-    let bye = somebody.bosh("room=x", &bye).await.text();
-    assert!(!bye.contains("policy-violation"), "{bye}");
-    let over = somebody.navigate("/x").await;
+    let terminate = visitor.bosh("room=x", &terminate).await.text();
+    assert!(!terminate.contains("policy-violation"), "{terminate}");
+    let over = visitor.navigate("/x").await;
     assert_eq!(over.status, StatusCode::FORBIDDEN);
     assert!(
-        somebody
+        visitor
             .bosh("room=x", CREATE)
             .await
             .text()
@@ -123,7 +123,7 @@ async fn a_full_room_takes_moderators_only() {
 #[tokio::test]
 async fn typed_addresses_lead_to_rooms_of_this_site_only() {
     let site = Site::start().await.ready().await;
-    let mut somebody = site.browser();
+    let mut visitor = site.browser();
     let mode = (
         HeaderName::from_static("sec-fetch-mode"),
         HeaderValue::from_static("navigate"),
@@ -132,7 +132,7 @@ async fn typed_addresses_lead_to_rooms_of_this_site_only() {
     let mut target = async |typed: &str| {
         let mut url = url::Url::parse(&format!("{ORIGIN}/_gateway/go")).unwrap();
         url.query_pairs_mut().append_pair("room", typed);
-        let answer = somebody
+        let answer = visitor
             .send(Method::GET, &url, navigation.clone(), Bytes::new())
             .await;
         answer
@@ -197,15 +197,15 @@ async fn occupants_of_an_overfull_room_keep_their_bosh_stream() {
     let late = mia.bosh("room=x", CREATE).await.text();
     assert!(late.contains("policy-violation"), "{late}");
     // Three occupants, with `max_people = 2`.
-    let goes_on = max.bosh("room=x", &auth(101, &own)).await.text();
-    assert!(goes_on.contains("success"), "{goes_on}");
-    let bye = |sid: &str| {
+    let continued = max.bosh("room=x", &auth(101, &own)).await.text();
+    assert!(continued.contains("success"), "{continued}");
+    let terminate = |sid: &str| {
         format!(
             "<body xmlns='http://jabber.org/protocol/httpbind' rid='102' sid='{sid}' type='terminate'/>"
         )
     };
-    let bye = app.bosh_of_app("room=x", &bye(&of_app)).await.text();
-    assert!(!bye.contains("policy-violation"), "{bye}");
+    let terminate = app.bosh_of_app("room=x", &terminate(&of_app)).await.text();
+    assert!(!terminate.contains("policy-violation"), "{terminate}");
 }
 
 #[tokio::test]

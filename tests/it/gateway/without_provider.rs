@@ -24,8 +24,8 @@ async fn open_rooms_need_no_provider() {
         (status, &ready["status"], &ready["provider"]),
         (StatusCode::OK, &json!("ready"), &json!("none"))
     );
-    let mut somebody = site.browser();
-    let page = somebody.navigate("/tea").await;
+    let mut visitor = site.browser();
+    let page = visitor.navigate("/tea").await;
     assert_eq!(page.status, StatusCode::OK, "{page:?}");
     // Jitsi's page offers no sign-in.
     assert!(
@@ -33,21 +33,21 @@ async fn open_rooms_need_no_provider() {
         "{page:?}"
     );
     assert!(
-        somebody
+        visitor
             .bosh("room=tea", CREATE)
             .await
             .text()
             .contains("sid=")
     );
-    assert!(somebody.socket("room=tea").await.is_ok());
+    assert!(visitor.socket("room=tea").await.is_ok());
 }
 
 #[tokio::test]
 async fn without_a_provider_no_page_links_to_sign_in() {
     let site = site(OPEN).await;
-    let mut somebody = site.browser();
+    let mut visitor = site.browser();
     for path in ["/", "/named-tea"] {
-        let page = somebody.navigate(path).await;
+        let page = visitor.navigate(path).await;
         assert_eq!(page.status, StatusCode::OK, "{path}: {page:?}");
         assert!(
             !page.text().contains("href=\"/_gateway/login"),
@@ -60,22 +60,22 @@ async fn without_a_provider_no_page_links_to_sign_in() {
         "/_gateway/meeting?room=tea",
         "/etherpad/p/tea",
     ] {
-        let page = somebody.navigate(path).await;
+        let page = visitor.navigate(path).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}: {page:?}");
     }
-    let url = somebody.navigate("/").await.url;
+    let url = visitor.navigate("/").await.url;
     let logout = url.join("/_gateway/backchannel-logout").unwrap();
-    let answer = somebody
+    let answer = visitor
         .send(Method::POST, &logout, http::HeaderMap::new(), "".into())
         .await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND, "{answer:?}");
     // Sign-out ends the pass.
     let fields = [("room", "named-tea"), ("name", "Tea")];
-    somebody.submit("/_gateway/join", &fields).await;
-    assert_eq!(somebody.cookie_values().len(), 1);
-    let out = somebody.navigate("/_gateway/logout").await;
+    visitor.submit("/_gateway/join", &fields).await;
+    assert_eq!(visitor.cookie_values().len(), 1);
+    let out = visitor.navigate("/_gateway/logout").await;
     assert_eq!(out.url.path(), "/_gateway/signed-out", "{out:?}");
-    assert!(somebody.cookie_values().is_empty());
+    assert!(visitor.cookie_values().is_empty());
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::Pair;
 use crate::support::{
-    lie::Lie,
-    lying_provider::SUBJECT,
+    faulty_provider::SUBJECT,
+    provider_fault::ProviderFault,
     signing_key::{SigningKey, message},
 };
 
@@ -22,7 +22,7 @@ async fn validate(
 
 #[tokio::test]
 async fn a_valid_token_names_the_sessions_to_end() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     let request = validate(&pair, json!({}), json!({})).await.unwrap();
     assert_eq!(request.sub.as_deref(), Some(SUBJECT));
     assert_eq!(request.sid.as_deref(), Some("session-1"));
@@ -42,7 +42,7 @@ async fn a_valid_token_names_the_sessions_to_end() {
 
 #[tokio::test]
 async fn each_deviation_from_the_specification_is_refused() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     let now = 1_800_000_000;
     let token = LogoutTokenError::Token;
     let cases = [
@@ -100,7 +100,7 @@ async fn each_deviation_from_the_specification_is_refused() {
 
 #[tokio::test]
 async fn a_repeated_token_is_refused() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     validate(&pair, json!({}), json!({})).await.unwrap();
     let again = validate(&pair, json!({}), json!({})).await;
     assert_eq!(again, Err(LogoutTokenError::Replayed));
@@ -111,7 +111,7 @@ async fn a_repeated_token_is_refused() {
 
 #[tokio::test]
 async fn tokens_without_a_valid_signature_are_refused() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     let good = pair.provider.logout_token(&json!({}), &json!({}));
     let payload = good.split('.').nth(1).unwrap();
     let none = message(&json!({ "alg": "none" }), &json!({}));
@@ -137,7 +137,7 @@ async fn tokens_without_a_valid_signature_are_refused() {
 
 #[tokio::test]
 async fn an_id_token_is_refused_as_a_logout_token() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     let id_token = pair.sign_in().await.unwrap().id_token;
     let result = pair
         .party
@@ -148,7 +148,7 @@ async fn an_id_token_is_refused_as_a_logout_token() {
 
 #[tokio::test]
 async fn before_the_first_discovery_tokens_are_refused_as_transient() {
-    let pair = Pair::start(Lie::Down).await;
+    let pair = Pair::start(ProviderFault::Down).await;
     let token = pair.provider.logout_token(&json!({}), &json!({}));
     let result = pair.party.validate_logout_token(&token).await;
     assert_eq!(result, Err(LogoutTokenError::NotReady));

@@ -14,12 +14,14 @@ use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 use super::Pair;
-use crate::support::{connect_proxy::ConnectProxy, lie::Lie, lying_provider::LyingProvider};
+use crate::support::{
+    connect_proxy::ConnectProxy, faulty_provider::FaultyProvider, provider_fault::ProviderFault,
+};
 
 #[tokio::test]
 async fn an_internal_url_is_used_by_the_gateway_and_not_shown_to_browsers() {
     let pair = Pair::with(
-        Lie::Down,
+        ProviderFault::Down,
         |builder| builder.issuer("https://sso.example.org/realms/main"),
         |settings, provider| {
             let inside = format!("http://{}/realms/main", provider.address);
@@ -29,8 +31,8 @@ async fn an_internal_url_is_used_by_the_gateway_and_not_shown_to_browsers() {
     let pair = pair.await;
     // Some providers use the host of the request in some of the endpoints.
     let inside = format!("http://{}/realms/main/authorize", pair.provider.address);
-    pair.provider.mind().description = json!({ "authorization_endpoint": inside });
-    pair.provider.mind().lie = Lie::Honest;
+    pair.provider.behaviour().description = json!({ "authorization_endpoint": inside });
+    pair.provider.behaviour().fault = ProviderFault::None;
     let pair = pair.ready().await;
     let url = pair
         .party
@@ -46,11 +48,11 @@ async fn an_internal_url_is_used_by_the_gateway_and_not_shown_to_browsers() {
             .starts_with("https://sso.example.org/realms/main/end?")
     );
     pair.sign_in().await.unwrap();
-    let asked = ["openid-configuration", "jwks", "token", "userinfo"];
+    let endpoints = ["openid-configuration", "jwks", "token", "userinfo"];
     assert!(
-        asked
+        endpoints
             .iter()
-            .all(|endpoint| pair.provider.asked(endpoint) > 0)
+            .all(|endpoint| pair.provider.request_count(endpoint) > 0)
     );
 }
 
@@ -58,7 +60,7 @@ async fn an_internal_url_is_used_by_the_gateway_and_not_shown_to_browsers() {
 async fn a_private_authority_is_trusted_only_if_configured() {
     let (authority, tls) = private_tls();
     let pair = Pair::with(
-        Lie::Honest,
+        ProviderFault::None,
         |builder| builder.tls(tls.clone()),
         |settings, _| settings.ca_pem = Some(authority.into_bytes()),
     );
@@ -69,7 +71,7 @@ async fn a_private_authority_is_trusted_only_if_configured() {
     let (other_authority, _) = private_tls();
     for ca_pem in [None, Some(other_authority.into_bytes())] {
         let pair = Pair::with(
-            Lie::Honest,
+            ProviderFault::None,
             |builder| builder.tls(tls.clone()),
             |settings, _| settings.ca_pem = ca_pem,
         );
@@ -88,8 +90,8 @@ async fn a_private_authority_is_trusted_only_if_configured() {
 async fn requests_go_through_the_configured_proxy_by_connect() {
     let (clock, clock_control) = Clock::manual(Timestamp::from_unix(1_800_000_000));
     // The name does not resolve; only the proxy maps it to the provider.
-    let builder = LyingProvider::builder(&clock).issuer("http://idp.test/realms/main");
-    let provider = builder.start(Lie::Honest).await;
+    let builder = FaultyProvider::builder(&clock).issuer("http://idp.test/realms/main");
+    let provider = builder.start(ProviderFault::None).await;
     let mut proxy = ConnectProxy::to(provider.address).await;
     let mut settings = super::settings(provider.issuer());
     let address = format!("http://user:p%40ss@{}", proxy.address);

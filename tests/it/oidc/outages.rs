@@ -8,64 +8,64 @@ use oidc::{LogoutTokenError, ProviderStatus, TokenError};
 use serde_json::json;
 
 use super::Pair;
-use crate::support::{lie::Lie, signing_key::SigningKey};
+use crate::support::{provider_fault::ProviderFault, signing_key::SigningKey};
 
 #[tokio::test]
 async fn a_provider_that_is_down_at_startup_is_used_once_it_is_up() {
-    let pair = Pair::start(Lie::Down).await;
+    let pair = Pair::start(ProviderFault::Down).await;
     let tried = |status: &ProviderStatus| match status {
         ProviderStatus::NeverReached { reason } => reason.contains("broke off"),
         _ => false,
     };
     pair.wait_until(tried).await;
-    pair.provider.mind().lie = Lie::Honest;
+    pair.provider.behaviour().fault = ProviderFault::None;
     let pair = pair.ready().await;
     pair.sign_in().await.unwrap();
 }
 
 #[tokio::test]
 async fn metadata_stays_in_use_while_the_provider_is_down() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
-    pair.provider.mind().lie = Lie::Down;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
+    pair.provider.behaviour().fault = ProviderFault::Down;
     tokio::time::pause();
     tokio::time::advance(Duration::from_hours(1)).await;
     let stale = |status: &ProviderStatus| matches!(status, ProviderStatus::Stale { .. });
     assert!(pair.wait_until(stale).await.is_usable());
     tokio::time::resume();
-    pair.provider.mind().lie = Lie::Honest;
+    pair.provider.behaviour().fault = ProviderFault::None;
     pair.sign_in().await.unwrap();
     pair.ready().await;
 }
 
 #[tokio::test]
 async fn a_rotated_key_is_fetched_at_its_first_token() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     let new = SigningKey::new("key-2", Algorithm::ES256);
-    pair.provider.mind().keys.insert(0, new);
+    pair.provider.behaviour().keys.insert(0, new);
     pair.sign_in().await.unwrap();
-    assert_eq!(pair.provider.asked("jwks"), 2);
+    assert_eq!(pair.provider.request_count("jwks"), 2);
     // Once the old key is not in the set, tokens signed with it are refused.
-    let old = pair.provider.mind().keys.remove(1);
+    let old = pair.provider.behaviour().keys.remove(1);
     pair.clock_control.advance(Duration::from_secs(61));
     pair.provider
-        .mind()
+        .behaviour()
         .keys
         .insert(0, SigningKey::new("key-3", Algorithm::ES256));
     pair.sign_in().await.unwrap();
-    pair.provider.mind().keys = vec![old];
+    pair.provider.behaviour().keys = vec![old];
     assert_eq!(pair.failure().await, "key_unknown");
 }
 
 #[tokio::test]
 async fn a_key_replaced_under_the_same_id_is_refetched() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
-    pair.provider.mind().keys = vec![SigningKey::new("key-1", Algorithm::EdDSA)];
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
+    pair.provider.behaviour().keys = vec![SigningKey::new("key-1", Algorithm::EdDSA)];
     pair.sign_in().await.unwrap();
 }
 
 #[tokio::test]
 async fn unknown_key_ids_cause_one_key_refetch_a_minute() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     let flood = |round: usize| {
         let pair = &pair;
         join_all((0..300).map(move |n| async move {
@@ -79,10 +79,10 @@ async fn unknown_key_ids_cause_one_key_refetch_a_minute() {
             let unknown = LogoutTokenError::Token(TokenError::UnknownKey);
             assert_eq!(result.unwrap_err(), unknown);
         }
-        assert_eq!(pair.provider.asked("jwks"), 1 + round);
+        assert_eq!(pair.provider.request_count("jwks"), 1 + round);
         pair.clock_control.advance(Duration::from_secs(59));
         flood(round).await;
-        assert_eq!(pair.provider.asked("jwks"), 1 + round);
+        assert_eq!(pair.provider.request_count("jwks"), 1 + round);
         pair.clock_control.advance(Duration::from_secs(1));
     }
     pair.sign_in().await.unwrap();
@@ -91,7 +91,7 @@ async fn unknown_key_ids_cause_one_key_refetch_a_minute() {
 /// Anyone can send a logout token. Its unknown key must not delay a sign-in after a key rotation.
 #[tokio::test]
 async fn logout_tokens_with_unknown_keys_do_not_use_up_the_key_refetch_of_sign_ins() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     let head = json!({ "kid": "made-up" });
     let forged = pair.provider.logout_token(&head, &json!({}));
     let unknown = LogoutTokenError::Token(TokenError::UnknownKey);
@@ -99,29 +99,29 @@ async fn logout_tokens_with_unknown_keys_do_not_use_up_the_key_refetch_of_sign_i
         pair.party.validate_logout_token(&forged).await,
         Err(unknown)
     );
-    assert_eq!(pair.provider.asked("jwks"), 2);
+    assert_eq!(pair.provider.request_count("jwks"), 2);
 
-    pair.provider.mind().keys = vec![SigningKey::new("key-2", Algorithm::ES256)];
+    pair.provider.behaviour().keys = vec![SigningKey::new("key-2", Algorithm::ES256)];
     pair.sign_in().await.unwrap();
-    assert_eq!(pair.provider.asked("jwks"), 3);
+    assert_eq!(pair.provider.request_count("jwks"), 3);
 }
 
 #[tokio::test]
 async fn sign_ins_do_not_use_up_the_key_refetch_of_logout_tokens() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
-    pair.provider.mind().keys = vec![SigningKey::new("key-2", Algorithm::ES256)];
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
+    pair.provider.behaviour().keys = vec![SigningKey::new("key-2", Algorithm::ES256)];
     pair.sign_in().await.unwrap();
 
-    pair.provider.mind().keys = vec![SigningKey::new("key-3", Algorithm::ES256)];
+    pair.provider.behaviour().keys = vec![SigningKey::new("key-3", Algorithm::ES256)];
     let token = pair.provider.logout_token(&json!({}), &json!({}));
     pair.party.validate_logout_token(&token).await.unwrap();
-    assert_eq!(pair.provider.asked("jwks"), 3);
+    assert_eq!(pair.provider.request_count("jwks"), 3);
 }
 
 #[tokio::test]
 async fn a_cancelled_validation_still_completes_the_key_refetch() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
-    pair.provider.mind().keys = vec![SigningKey::new("key-2", Algorithm::ES256)];
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
+    pair.provider.behaviour().keys = vec![SigningKey::new("key-2", Algorithm::ES256)];
     let token = pair.provider.logout_token(&json!({}), &json!({}));
     {
         let mut cancelled = Box::pin(pair.party.validate_logout_token(&token));
@@ -129,19 +129,19 @@ async fn a_cancelled_validation_still_completes_the_key_refetch() {
         assert!(once.is_pending());
     }
     pair.party.validate_logout_token(&token).await.unwrap();
-    assert_eq!(pair.provider.asked("jwks"), 2);
+    assert_eq!(pair.provider.request_count("jwks"), 2);
 }
 
 #[tokio::test]
 async fn the_last_good_keys_stay_in_use_after_a_bad_key_set() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
-    for lie in [
-        Lie::JwksEmpty,
-        Lie::JwksHtml,
-        Lie::JwksServerError,
-        Lie::Down,
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
+    for fault in [
+        ProviderFault::JwksEmpty,
+        ProviderFault::JwksHtml,
+        ProviderFault::JwksServerError,
+        ProviderFault::Down,
     ] {
-        pair.provider.mind().lie = lie;
+        pair.provider.behaviour().fault = fault;
         let token = pair
             .provider
             .logout_token(&json!({ "kid": "new" }), &json!({}));
@@ -149,6 +149,6 @@ async fn the_last_good_keys_stay_in_use_after_a_bad_key_set() {
         assert_eq!(result, Err(LogoutTokenError::Token(TokenError::UnknownKey)));
         pair.clock_control.advance(Duration::from_mins(1));
     }
-    pair.provider.mind().lie = Lie::Honest;
+    pair.provider.behaviour().fault = ProviderFault::None;
     pair.sign_in().await.unwrap();
 }

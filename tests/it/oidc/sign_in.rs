@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::{NONCE, Pair, STATE, VERIFIER, policy};
-use crate::support::{lie::Lie, lying_provider::SUBJECT};
+use crate::support::{faulty_provider::SUBJECT, provider_fault::ProviderFault};
 
 #[tokio::test]
 async fn a_sign_in_succeeds_with_each_signature_algorithm() {
@@ -18,7 +18,7 @@ async fn a_sign_in_succeeds_with_each_signature_algorithm() {
         Algorithm::EdDSA,
     ] {
         let pair = Pair::with(
-            Lie::Honest,
+            ProviderFault::None,
             |builder| builder.algorithm(algorithm),
             |_, _| {},
         );
@@ -34,7 +34,7 @@ async fn a_sign_in_succeeds_with_each_signature_algorithm() {
 
 #[tokio::test]
 async fn the_authorization_request_has_exactly_the_expected_parameters() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     let url = |prompt| {
         pair.party
             .authorization_url(STATE, NONCE, VERIFIER, prompt)
@@ -65,28 +65,28 @@ async fn the_authorization_request_has_exactly_the_expected_parameters() {
 
 #[tokio::test]
 async fn several_audiences_are_accepted_if_azp_is_this_client() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
-    pair.provider.mind().id_token = json!({ "aud": ["jitsi", "account"], "azp": "jitsi" });
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
+    pair.provider.behaviour().id_token = json!({ "aud": ["jitsi", "account"], "azp": "jitsi" });
     pair.sign_in().await.unwrap();
 }
 
 #[tokio::test]
 async fn clock_differences_within_the_leeway_are_accepted() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     let now = 1_800_000_000;
-    pair.provider.mind().id_token = json!({ "iat": now + 60, "nbf": now + 60 });
+    pair.provider.behaviour().id_token = json!({ "iat": now + 60, "nbf": now + 60 });
     pair.sign_in().await.unwrap();
-    pair.provider.mind().id_token = json!({ "iat": now - 300, "exp": now - 30 });
+    pair.provider.behaviour().id_token = json!({ "iat": now - 300, "exp": now - 30 });
     pair.sign_in().await.unwrap();
 }
 
 #[tokio::test]
 async fn userinfo_adds_claims_and_does_not_override_the_id_token() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     {
-        let mut mind = pair.provider.mind();
-        mind.id_token = json!({ "name": "From the token" });
-        mind.userinfo = json!({ "name": "From userinfo", "groups": ["staff", "other"] });
+        let mut behaviour = pair.provider.behaviour();
+        behaviour.id_token = json!({ "name": "From the token" });
+        behaviour.userinfo = json!({ "name": "From userinfo", "groups": ["staff", "other"] });
     }
     let answer = pair.visit_provider();
     let rules = policy(&["group:staff"]);
@@ -94,26 +94,29 @@ async fn userinfo_adds_claims_and_does_not_override_the_id_token() {
     let identity = signed_in.unwrap().identity;
     assert_eq!(identity.name.as_deref(), Some("From the token"));
     assert_eq!(identity.groups, ["staff"]);
-    assert_eq!(pair.provider.asked("userinfo"), 1);
+    assert_eq!(pair.provider.request_count("userinfo"), 1);
 }
 
 #[tokio::test]
 async fn userinfo_is_not_fetched_if_the_id_token_has_every_claim() {
-    let pair = Pair::start(Lie::UserinfoInvalidSub).await.ready().await;
-    pair.provider.mind().id_token = json!({
+    let pair = Pair::start(ProviderFault::UserinfoInvalidSub)
+        .await
+        .ready()
+        .await;
+    pair.provider.behaviour().id_token = json!({
         "name": "Zoë", "email": "zoe@example.org", "email_verified": true,
         "picture": "https://example.org/zoe.png", "groups": [],
     });
     let identity = pair.sign_in().await.unwrap().identity;
     assert!(identity.email_verified);
-    assert_eq!(pair.provider.asked("userinfo"), 0);
+    assert_eq!(pair.provider.request_count("userinfo"), 0);
 }
 
 #[tokio::test]
 async fn a_provider_without_userinfo_endpoint_is_usable() {
-    let pair = Pair::with(Lie::Down, |builder| builder, |_, _| {}).await;
-    pair.provider.mind().description = json!({ "userinfo_endpoint": null });
-    pair.provider.mind().lie = Lie::Honest;
+    let pair = Pair::with(ProviderFault::Down, |builder| builder, |_, _| {}).await;
+    pair.provider.behaviour().description = json!({ "userinfo_endpoint": null });
+    pair.provider.behaviour().fault = ProviderFault::None;
     let pair = pair.ready().await;
     let identity = pair.sign_in().await.unwrap().identity;
     assert_eq!(identity.display_name(), Some(SUBJECT));
@@ -124,17 +127,17 @@ async fn a_sign_in_without_the_configured_id_claim_fails() {
     let other_id = |settings: &mut super::OidcSettings, _: &_| {
         settings.claims.id = "employee.number".to_owned();
     };
-    let pair = Pair::with(Lie::Honest, |builder| builder, other_id).await;
+    let pair = Pair::with(ProviderFault::None, |builder| builder, other_id).await;
     let pair = pair.ready().await;
     assert_eq!(pair.failure().await, "id_claim_missing");
-    pair.provider.mind().id_token = json!({ "employee": { "number": 17 } });
+    pair.provider.behaviour().id_token = json!({ "employee": { "number": 17 } });
     assert_eq!(pair.sign_in().await.unwrap().identity.subject, "17");
 }
 
 #[tokio::test]
 async fn the_client_secret_is_sent_as_configured() {
     let post = |settings: &mut super::OidcSettings, _: &_| settings.client_auth = ClientAuth::Post;
-    let pair = Pair::with(Lie::Honest, |builder| builder, post).await;
+    let pair = Pair::with(ProviderFault::None, |builder| builder, post).await;
     let pair = pair.ready().await;
     // This provider accepts `client_secret_basic` only.
     assert_eq!(pair.failure().await, "client_refused");
@@ -142,7 +145,7 @@ async fn the_client_secret_is_sent_as_configured() {
 
 #[tokio::test]
 async fn the_logout_request_has_exactly_the_expected_parameters() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     let url = pair
         .party
         .end_session_url(Some("the.id.token"), Some("here"))

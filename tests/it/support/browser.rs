@@ -90,8 +90,8 @@ impl Browser {
 
     /// Opens a page of the site by way of the login endpoint, as `account`.
     pub(crate) async fn sign_in(&mut self, account: &str, path: &str) -> Page {
-        let way = self.begin(path).await;
-        self.finish(account, &way).await
+        let url = self.begin(path).await;
+        self.finish(account, &url).await
     }
 
     /// Starts a sign-in and returns the provider's authorization URL without opening it.
@@ -102,11 +102,11 @@ impl Browser {
     }
 
     /// Signs in at the provider and follows the redirects back.
-    pub(crate) async fn finish(&mut self, account: &str, way: &Url) -> Page {
-        let mut way = way.clone();
-        assert_eq!(way.origin(), self.issuer.origin());
-        way.query_pairs_mut().append_pair("login_hint", account);
-        self.follow(way).await
+    pub(crate) async fn finish(&mut self, account: &str, url: &Url) -> Page {
+        let mut url = url.clone();
+        assert_eq!(url.origin(), self.issuer.origin());
+        url.query_pairs_mut().append_pair("login_hint", account);
+        self.follow(url).await
     }
 
     /// Opens a path of the site as a navigation.

@@ -36,10 +36,10 @@ pub(crate) struct Link {
 
 impl Link {
     /// Creates a link to the room `school-7b` for a role.
-    pub(crate) async fn make(site: &Site, role: &str, mut wanted: Value) -> Self {
-        wanted["room"] = json!("school-7b");
-        wanted["role"] = json!(role);
-        let answer = ask(site, Method::POST, "links", &wanted).await.text();
+    pub(crate) async fn make(site: &Site, role: &str, mut request: Value) -> Self {
+        request["room"] = json!("school-7b");
+        request["role"] = json!(role);
+        let answer = ask(site, Method::POST, "links", &request).await.text();
         let answer: Value = serde_json::from_str(&answer).unwrap();
         let url = answer["url"].as_str().unwrap_or_else(|| panic!("{answer}"));
         Self {

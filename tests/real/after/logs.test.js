@@ -24,7 +24,7 @@ function findings(log, secrets) {
 const files = await readdir(logDirectory);
 const logs = files.filter((name) => name.endsWith(".log"));
 
-test("the search finds what it is for", () => {
+test("the search finds a planted secret", () => {
   for (const [name, [, example]] of Object.entries(shapes)) {
     assert.deepEqual(findings(`a line with ${example} in it`, []), [name]);
   }
@@ -32,7 +32,7 @@ test("the search finds what it is for", () => {
   assert.deepEqual(findings("INFO access: path=\"/http-bind\" room=planning", []), []);
 });
 
-test("there are logs to search, and they tell everything", () => {
+test("logs exist at the most detailed level", () => {
   assert.ok(logs.length >= 6, `logs of ${logs}`);
 });
 

@@ -3,9 +3,9 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { reaches, sees, startBrowser } from "../lib/browser.js";
+import { waitForState, waitForOthers, startBrowser } from "../lib/browser.js";
 import { startFocus } from "../lib/focus.js";
-import { startOneOrigin } from "../lib/one-origin.js";
+import { startReverseProxy } from "../lib/reverse-proxy.js";
 import { until } from "../lib/process.js";
 import { startProsody } from "../lib/prosody.js";
 import { appSecret, claims, sign } from "../lib/tokens.js";
@@ -18,7 +18,7 @@ let focus;
 let browser;
 
 before(async () => {
-  front = await startOneOrigin();
+  front = await startReverseProxy();
   web = await startWeb({ publicUrl: front.url });
   prosody = await startProsody({ secret: appSecret });
   front.use({ web: web.port, xmpp: prosody.httpPort });
@@ -43,22 +43,22 @@ for (const transport of ["websocket", "bosh"]) {
     const hash = `#config.preferBosh=${transport === "bosh"}&config.startWithAudioMuted=true`;
     const room = `meet-${transport}`;
     const ada = await open(`/${room}`, "Ada", { room, hash, user: { affiliation: "owner" } });
-    const meeting = await reaches(ada.page, "joined");
+    const meeting = await waitForState(ada.page, "joined");
     assert.equal(meeting.transport, transport);
     assert.equal(meeting.me.role, "moderator");
     const grace = await open(`/${room}`, "Grace", { room, hash });
-    assert.notEqual((await reaches(grace.page, "joined")).me.role, "moderator");
-    await sees(ada.page, ["Grace"]);
-    await sees(grace.page, ["Ada"]);
+    assert.notEqual((await waitForState(grace.page, "joined")).me.role, "moderator");
+    await waitForOthers(ada.page, ["Grace"]);
+    await waitForOthers(grace.page, ["Ada"]);
 
     await ada.page.evaluate(() => window.meeting.say("good morning"));
     await grace.page.waitForFunction(() => window.meeting.messages.some(({ text }) => text === "good morning"));
     assert.equal(await grace.page.evaluate(() => window.config.startWithAudioMuted), true);
 
-    const standing = Object.fromEntries(
+    const affiliations = Object.fromEntries(
       focus.occupants(`${room}@muc.meet.jitsi`).map(({ name, affiliation }) => [name, affiliation]),
     );
-    assert.deepEqual(standing, { Ada: "owner", Grace: "member" });
+    assert.deepEqual(affiliations, { Ada: "owner", Grace: "member" });
     assert.deepEqual([...ada.problems, ...grace.problems], []);
     await ada.context.close();
     await grace.context.close();
@@ -67,7 +67,7 @@ for (const transport of ["websocket", "bosh"]) {
 
 test("the room's name is the same in the page, the token and the MUC", async () => {
   const visitor = await open("/acme/Caf%C3%A9%20Noir", "Ada", { room: "caf%c3%a9%20noir" });
-  const { room, tenant } = await reaches(visitor.page, "joined");
+  const { room, tenant } = await waitForState(visitor.page, "joined");
   assert.deepEqual({ room, tenant }, { room: "caf%c3%a9%20noir", tenant: "acme" });
   assert.ok(focus.rooms().includes("[acme]caf%c3%a9%20noir@muc.meet.jitsi"), focus.rooms().join(" "));
   await visitor.context.close();
@@ -75,20 +75,20 @@ test("the room's name is the same in the page, the token and the MUC", async () 
 
 test("a token of another room is refused", async () => {
   const visitor = await open("/elsewhere", "Ada", { room: "planning" });
-  await assert.rejects(reaches(visitor.page, "joined"), /notAllowed/);
+  await assert.rejects(waitForState(visitor.page, "joined"), /notAllowed/);
   await visitor.context.close();
 });
 
-test("a stream that breaks is resumed under its old name", async () => {
+test("a broken stream is resumed under its old name", async () => {
   const ada = await open("/resumed", "Ada", { room: "resumed" });
-  await reaches(ada.page, "joined");
+  await waitForState(ada.page, "joined");
   const grace = await open("/resumed", "Grace", { room: "resumed" });
-  await reaches(grace.page, "joined");
+  await waitForState(grace.page, "joined");
   const before = focus.occupants("resumed@muc.meet.jitsi").map(({ jid }) => jid);
-  await prosody.forget();
+  await prosody.reset();
   front.cut();
   const resumed = await until(async () => {
-    const sessions = (await prosody.seen()).sessions.filter(({ previd }) => previd);
+    const sessions = (await prosody.recorded()).sessions.filter(({ previd }) => previd);
     return sessions.length === 2 && sessions;
   }, { what: "two resumptions", within: 30_000, every: 250 });
   assert.ok(resumed.every(({ token }) => token), "a resumption is a login of its own");

@@ -52,7 +52,7 @@ const tokens = {
   "a body that is no JSON": () => `${text('{"typ":"JWT","alg":"HS256"}')}.${text("body")}.AA`,
 };
 
-/** The library refuses to sign some of what a lesser one would. */
+/** Signs claims that the library refuses to sign. */
 async function signedRaw(payload) {
   const { createHmac } = await import("node:crypto");
   const message = `${text('{"typ":"JWT","alg":"HS256"}')}.${text(JSON.stringify(payload))}`;
@@ -79,7 +79,7 @@ for (const [name, make] of Object.entries(tokens)) {
     const token = await make();
     const [said, done] = [await inspected(token), await tried(token)];
     assert.equal(said.accepted, done.accepted, `${said.output}\nProsody: ${done.error?.message ?? "accepted"}`);
-    // The number of seconds since differs.
+    // The number of seconds in the message varies.
     const words = done.text?.replace(/ \(.*/, "");
     if (words && !/^Invalid (token|header|body)/.test(words)) assert.ok(said.output.includes(words), `${words} in\n${said.output}`);
   });

@@ -98,13 +98,13 @@ for (const transport of ["websocket", "bosh"]) {
       });
     }
 
-    test("joins the room of the token, and as a member", async () => {
+    test("joins the room of the token as a member", async () => {
       const visit = await enter(to({ ...(await header(good())), room: "planning", nick: `member_${transport}` }));
       assert.equal(visit.affiliation, "member");
       await visit.stream.close();
     });
 
-    test("makes an owner of whom the token names moderator", async () => {
+    test("makes a moderator of the token an owner", async () => {
       const token = good({ context: { user: { id: "h", affiliation: "owner" } } });
       const visit = await enter(to({ ...(await header(token)), room: "planning", nick: `host_${transport}` }));
       assert.equal(visit.affiliation, "owner");
@@ -139,7 +139,7 @@ for (const transport of ["websocket", "bosh"]) {
       );
     });
 
-    test("knows a tenant's room by its inner name", async () => {
+    test("maps a tenant's room to its internal name", async () => {
       const visit = await enter(to({
         ...(await header(good())), room: "planning", muc: "muc.acme.meet.jitsi", nick: `tenant_${transport}`,
       }));
@@ -148,14 +148,14 @@ for (const transport of ["websocket", "bosh"]) {
       await visit.stream.close();
     });
 
-    test("tells the probe what it received", async () => {
-      await prosody.forget();
+    test("reports received requests to the probe", async () => {
+      await prosody.reset();
       const token = await good();
       await login(to({
         query: "room=planning&prefix=acme&previd=p&customusername=c",
         headers: { ...bearer(token), "x-proxy-region": "moon" },
       }));
-      const { sessions } = await prosody.seen();
+      const { sessions } = await prosody.recorded();
       assert.equal(sessions.length, 1);
       const { kind, token: read, room, prefix, previd, customusername, region, ip } = sessions[0];
       assert.deepEqual(
@@ -192,13 +192,13 @@ describe("Prosody over BOSH", () => {
     await second.close();
   });
 
-  test("counts each request its parser takes, whatever it asks for", async () => {
-    await prosody.forget();
+  test("counts each parsed request, whatever its path", async () => {
+    await prosody.reset();
     const socket = dial(prosody.httpPort, "127.0.0.1");
     const line = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n";
     socket.end(`POST /http-bind HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${line}`);
     await new Promise((resolve) => socket.resume().once("close", resolve));
-    const { requests, streams } = await prosody.seen();
+    const { requests, streams } = await prosody.recorded();
     assert.deepEqual(requests.map(({ method, path }) => `${method} ${path}`), ["POST /http-bind", "GET /nowhere"]);
     assert.equal(streams.length, 1);
     assert.ok(streams[0].bytes.endsWith(line));
@@ -224,10 +224,10 @@ describe("Prosody with a key server", () => {
     await keys?.stop();
   });
 
-  test("accepts a token of a published key, and asks once for it", async () => {
+  test("accepts a token of a published key, and fetches the key once", async () => {
     await tryOut(rs256("main/2026", known));
     await tryOut(rs256("main/2026", known));
-    assert.equal(keys.asked.length, 1);
+    assert.equal(keys.requestedPaths.length, 1);
   });
 
   const denied = {
@@ -249,7 +249,7 @@ describe("Prosody with a key server", () => {
 });
 
 for (const [algorithm, key] of [["HS384"], ["HS512"], ["RS384", rsaKey()], ["RS512", rsaKey()]]) {
-  test(`Prosody checks ${algorithm}`, async () => {
+  test(`Prosody verifies ${algorithm}`, async () => {
     const keys = key && (await startKeyServer({ k: key.publicPem }));
     const prosody = await startProsody({ algorithm, secret: key ? undefined : appSecret, asapKeyServer: keys?.url });
     try {

@@ -24,7 +24,7 @@ after(async () => {
   landing?.close();
 });
 
-/** The code flow by hand. */
+/** The authorization code flow, step by step. */
 async function visit(provider, login) {
   const { context, page } = await browser.visitor();
   const verifier = randomBytes(32).toString("base64url");

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { readdir, symlink } from "node:fs/promises";
-import { createServer, request as ask } from "node:http";
-import { createServer as createTlsServer, request as askTls } from "node:https";
+import { createServer, request as httpRequest } from "node:http";
+import { createServer as createTlsServer, request as httpsRequest } from "node:https";
 import { readFile } from "node:fs/promises";
 import { connect, createServer as createTcpServer } from "node:net";
 import { connect as connectTls, createServer as createRawTlsServer } from "node:tls";
@@ -11,16 +11,14 @@ import { binary, defaults, planGateway, startGateway } from "../lib/gateway.js";
 import { freePort, listen, run, temporaryDirectory } from "../lib/process.js";
 import { modules, startProsody } from "../lib/prosody.js";
 import { startProvider } from "../lib/provider.js";
+import { closeServer, tieSockets } from "../lib/sockets.js";
 import { appSecret } from "../lib/tokens.js";
 import { merge, toml } from "../lib/toml.js";
 import { startWeb } from "../lib/web.js";
 
-const closing = (server) => () => new Promise((resolve) => {
-  server.close(resolve);
-  server.closeAllConnections?.();
-});
+const closing = (server) => () => closeServer(server);
 
-/** Our modules without one of them, as a directory for `plugin_paths`. */
+/** A directory for `plugin_paths` with all test modules except one. */
 export async function modulesWithout(name) {
   const directory = await temporaryDirectory("modules");
   for (const file of await readdir(modules)) {
@@ -33,7 +31,7 @@ export async function modulesWithout(name) {
   };
 }
 
-/** One address for several servers, which take turns, a connection each. */
+/** A TCP balancer that distributes connections round-robin. */
 export async function startBalancer(ports) {
   let turn = 0;
   const server = createTcpServer((client) => {
@@ -51,8 +49,8 @@ function forwardTo(target, change, adds = {}) {
     const { url, headers, method } = request;
     const changed = change({ url, headers: { ...headers } });
     const to = new URL(changed.url, target(url, headers));
-    const send = to.protocol === "https:" ? askTls : ask;
-    // What is behind shows a certificate for another name, as within a cluster.
+    const send = to.protocol === "https:" ? httpsRequest : httpRequest;
+    // The upstream has a certificate for another name, as within a cluster.
     const options = { method, headers: changed.headers, rejectUnauthorized: false };
     const forward = send(to, options, (answer) => {
       response.writeHead(answer.statusCode, { ...answer.headers, ...adds });
@@ -64,13 +62,13 @@ function forwardTo(target, change, adds = {}) {
 }
 
 /** A proxy before Prosody that changes requests. */
-export async function startMeddler(url, change) {
+export async function startModifyingProxy(url, change) {
   const server = createServer(forwardTo(() => url, change));
   return { url: `http://127.0.0.1:${await listen(server)}`, stop: closing(server) };
 }
 
-/** A server that has one answer to everything. */
-export async function startAnswer(status, type, body) {
+/** A server that sends the same response to every request. */
+export async function startFixedResponse(status, type, body) {
   const server = createServer((request, response) => {
     request.resume();
     response.writeHead(status, { "content-type": type }).end(body);
@@ -79,14 +77,14 @@ export async function startAnswer(status, type, body) {
 }
 
 /**
- * A gateway of its own behind a door: somewhere else ends TLS, and passes on what it likes.
+ * A gateway behind a proxy that terminates TLS.
  * @param {(door: {port: number, certificate: object, gateway: string}) => Promise<object>} open
  *   starts the door at its port; `gateway` is the address of the gateway's own listener
  * @returns {Promise<object>} what `examine` needs to look at it
  */
-export async function behind(keep, { neighbours }, open, { args = [], settings = {}, only = "P,S,R3", plain = false } = {}) {
+export async function behindProxy(keep, { neighbours }, open, { args = [], settings = {}, only = "P,S,R3", plain = false } = {}) {
   const port = await freePort();
-  const plan = await planGateway({ label: "doctor-door", publicUrl: `https://localhost:${port}` });
+  const plan = await planGateway({ label: "doctor-proxy", publicUrl: `https://localhost:${port}` });
   const web = keep(await startWeb({ publicUrl: plan.publicUrl }));
   keep(await startGateway(plan, { neighbours: { ...neighbours, web: web.url }, settings }));
   const gateway = plain ? `http://127.0.0.1:${plan.ports.http}` : `https://127.0.0.1:${plan.ports.https}`;
@@ -94,11 +92,11 @@ export async function behind(keep, { neighbours }, open, { args = [], settings =
   return { plan, settings, changed: { web: web.url }, args: ["--only", only, ...args] };
 }
 
-/** A door that changes requests on the way, sends them elsewhere, or adds to answers. */
-export const meddlingDoor = ({ change = (request) => request, elsewhere = () => undefined, adds = {} }) => (
+/** A TLS proxy that changes requests, routes them elsewhere, or adds response headers. */
+export const modifyingProxy = ({ change = (request) => request, route = () => undefined, adds = {} }) => (
   async ({ port, certificate, gateway }) => {
     const files = { cert: await readFile(certificate.certificate), key: await readFile(certificate.key) };
-    const target = (url, headers) => elsewhere(url, headers) ?? gateway;
+    const target = (url, headers) => route(url, headers) ?? gateway;
     const server = createTlsServer(files, forwardTo(target, change, adds));
     server.listen(port, "127.0.0.1");
     await once(server, "listening");
@@ -106,35 +104,25 @@ export const meddlingDoor = ({ change = (request) => request, elsewhere = () => 
   }
 );
 
-/** A door that cuts connections on which nothing is said for so long. */
-export const impatientDoor = (milliseconds) => async ({ port, certificate, gateway }) => {
+/** A TLS proxy that closes connections after this idle time. */
+export const idleTimeoutProxy = (milliseconds) => async ({ port, certificate, gateway }) => {
   const sockets = new Set();
   const files = { cert: await readFile(certificate.certificate), key: await readFile(certificate.key) };
   const server = createRawTlsServer(files, (client) => {
     const backend = connectTls({ port: new URL(gateway).port, host: "127.0.0.1", rejectUnauthorized: false });
-    for (const [one, other] of [[client, backend], [backend, client]]) {
-      sockets.add(one);
-      one.pipe(other);
-      one.setTimeout(milliseconds, () => one.destroy());
-      one.on("error", () => other.destroy());
-      one.on("close", () => {
-        sockets.delete(one);
-        other.destroy();
-      });
-    }
+    tieSockets(sockets, client, backend);
+    client.pipe(backend).pipe(client);
+    for (const socket of [client, backend]) socket.setTimeout(milliseconds, () => socket.destroy());
   });
   server.listen(port, "127.0.0.1");
   await once(server, "listening");
   return {
-    stop: () => new Promise((done) => {
-      server.close(done);
-      sockets.forEach((socket) => socket.destroy());
-    }),
+    stop: () => closeServer(server, sockets),
   };
 };
 
-/** A front door with a certificate that sends paths where it is told. */
-export async function startFrontDoor({ certificate, key }, target) {
+/** A TLS proxy that routes requests by path. */
+export async function startRoutingProxy({ certificate, key }, target) {
   const server = createTlsServer(
     { cert: await readFile(certificate), key: await readFile(key) },
     forwardTo(target, (request) => request),
@@ -142,9 +130,7 @@ export async function startFrontDoor({ certificate, key }, target) {
   return { url: `https://localhost:${await listen(server)}`, stop: closing(server) };
 }
 
-/**
- * A healthy deployment that stays, and doctors that look at it or at broken parts in its stead.
- */
+/** A healthy deployment, and runs of the doctor on it with single parts replaced. */
 export async function startDeployment() {
   const started = [];
   const keep = (part) => {
@@ -165,7 +151,9 @@ export async function startDeployment() {
     const gateway = keep(await startGateway(plan, { neighbours }));
     return {
       plan, prosody, focus, web, provider, gateway, neighbours, stop,
-      /** Runs the doctor with the neighbours and settings changed; answers its report and exit code. */
+      /**
+       * Runs the doctor with changed upstreams and settings; returns its report and exit code.
+       */
       async examine({ changed = {}, settings = {}, args = ["--deep"], trusted = true, plan: at = plan } = {}) {
         const own = merge(await defaults(at, { ...neighbours, ...changed }), settings);
         const file = await at.file("doctor.toml", `${toml(own)}\n`);

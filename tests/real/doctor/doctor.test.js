@@ -33,7 +33,7 @@ async function examine(name, prepare) {
   }
 }
 
-describe("where nothing is wrong, nothing is found", () => {
+describe("healthy deployments have no findings", () => {
   for (const [name, prepare] of Object.entries(healthy)) {
     test(name, async () => {
       const report = await examine(name, prepare);
@@ -44,7 +44,7 @@ describe("where nothing is wrong, nothing is found", () => {
   }
 });
 
-describe("where something is wrong, that comes first", () => {
+describe("the cause of each fault is the first finding", () => {
   for (const [name, [expected, prepare]] of Object.entries(broken)) {
     test(name, async () => {
       const report = await examine(name, prepare);

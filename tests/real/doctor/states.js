@@ -13,7 +13,7 @@ import { appSecret, rsaKey, startKeyServer } from "../lib/tokens.js";
 import { startWeb } from "../lib/web.js";
 import { startFocus } from "../lib/focus.js";
 import {
-  behind, impatientDoor, meddlingDoor, modulesWithout, startAnswer, startBalancer, startFrontDoor, startMeddler,
+  behindProxy, idleTimeoutProxy, modifyingProxy, modulesWithout, startFixedResponse, startBalancer, startRoutingProxy, startModifyingProxy,
 } from "./deployment.js";
 
 const clock = (seconds) => ({
@@ -27,7 +27,7 @@ const replaced = (from, to) => (text) => {
 const without = (module) => replaced(`"${module}";`, "");
 const secret = { secret: appSecret };
 
-/** A Prosody of its own, with a focus unless it cannot log in anyway. */
+/** Starts a Prosody, with a focus unless it cannot log in anyway. */
 const prosody = (settings, { focus = true } = {}) => async (keep) => {
   const part = keep(await startProsody({ ...secret, ...settings }));
   if (focus) keep(await startFocus(part));
@@ -47,7 +47,7 @@ const web = (overrides) => async (keep, { plan }) => {
 
 const nobody = async () => `http://127.0.0.1:${await freePort()}`;
 
-/** Tokens signed with a key; Prosody has what `publish` gives it. */
+/** Tokens signed with a key; Prosody gets the keys that `publish` returns. */
 const withKey = (publish, settings = {}) => async (keep, { plan }) => {
   const own = rsaKey();
   const keys = keep(await startKeyServer(publish(own)));
@@ -57,7 +57,7 @@ const withKey = (publish, settings = {}) => async (keep, { plan }) => {
   return {
     changed: { xmpp: part.url },
     settings: { token: { secret_file: undefined, key: [{ kid: "2026-11", file }] } },
-    // The gateway that runs has other keys.
+    // The running gateway has other keys.
     args: ["--deep", "--only", "B,A,J,S1"],
   };
 };
@@ -68,10 +68,10 @@ const redis = (url, more = {}) => async (keep, { plan }) => {
 };
 
 const jicofo = async (keep, bridges) => (
-  keep(await startAnswer(200, "application/json", JSON.stringify({ bridge_selector: bridges })))
+  keep(await startFixedResponse(200, "application/json", JSON.stringify({ bridge_selector: bridges })))
 );
 
-/** Two gateways at one store; the second is of another kind. */
+/** Two gateways with one store; the second has a different configuration. */
 const replicas = async (keep, { neighbours, plan: doctors }, { settings = {}, otherKey = false } = {}) => {
   const server = keep(await startRedis({ password: "the store's own", labels: ["doctor"] }));
   const store = { kind: "redis", url_file: await doctors.file("redis.secret", server.url) };
@@ -96,15 +96,15 @@ export const healthy = {
   },
   "a store": redis((server) => server.url),
   "rooms that are open to everybody": async (keep, deployment) => (
-    behind(keep, deployment, meddlingDoor({}), { settings: { room: [{ match: "*", enter: "open" }] } })
+    behindProxy(keep, deployment, modifyingProxy({}), { settings: { room: [{ match: "*", enter: "open" }] } })
   ),
   "a balancer that ends TLS and is trusted": async (keep, deployment) => (
-    behind(keep, deployment, meddlingDoor({
+    behindProxy(keep, deployment, modifyingProxy({
       change: ({ url, headers }) => ({ url, headers: { ...headers, "x-forwarded-proto": "https" } }),
     }), { plain: true, settings: { listen: { trusted_proxies: ["127.0.0.1"] } } })
   ),
-  "a door that waits long enough": async (keep, deployment) => (
-    behind(keep, deployment, impatientDoor(10_000), { args: ["--slow=3s"] })
+  "a proxy with a long idle timeout": async (keep, deployment) => (
+    behindProxy(keep, deployment, idleTimeoutProxy(10_000), { args: ["--slow=3s"] })
   ),
   "a bridge": async (keep) => (
     { args: ["--jicofo", (await jicofo(keep, { bridge_count: 2, operational_bridge_count: 1 })).url] }
@@ -179,14 +179,14 @@ export const broken = {
   "Prosody is down": ["B1.refused", async () => ({ changed: { xmpp: await nobody() } })],
   "Prosody's name does not resolve": ["B1.name", async () => ({ changed: { xmpp: "http://prosody.invalid:5280" } })],
   "the web container in Prosody's place": ["B1.web", async (keep) => {
-    const page = keep(await startAnswer(200, "text/html", "<!DOCTYPE html><title>Jitsi Meet</title>"));
+    const page = keep(await startFixedResponse(200, "text/html", "<!DOCTYPE html><title>Jitsi Meet</title>"));
     return { changed: { xmpp: page.url } };
   }],
   "a proxy before Prosody that is down": ["B1.down", async (keep) => (
-    { changed: { xmpp: keep(await startAnswer(502, "text/html", "Bad Gateway")).url } }
+    { changed: { xmpp: keep(await startFixedResponse(502, "text/html", "Bad Gateway")).url } }
   )],
   "a proxy that drops Authorization": ["A1.lost", async (keep, { neighbours }) => {
-    const meddler = keep(await startMeddler(neighbours.xmpp, ({ url, headers: { authorization, ...headers } }) => (
+    const meddler = keep(await startModifyingProxy(neighbours.xmpp, ({ url, headers: { authorization, ...headers } }) => (
       { url, headers }
     )));
     return { changed: { xmpp: meddler.url } };
@@ -201,10 +201,10 @@ export const broken = {
   })],
   "the web container is down": ["W1.refused", async () => ({ changed: { web: await nobody() } })],
   "nginx in the web container's place": ["W1.other", async (keep) => (
-    { changed: { web: keep(await startAnswer(200, "text/html", "<!DOCTYPE html>Welcome to nginx!")).url } }
+    { changed: { web: keep(await startFixedResponse(200, "text/html", "<!DOCTYPE html>Welcome to nginx!")).url } }
   )],
   "config.js is a page": ["W2.missing", async (keep) => (
-    { changed: { web: keep(await startAnswer(200, "text/html", "<!DOCTYPE html>Jitsi Meet")).url } }
+    { changed: { web: keep(await startFixedResponse(200, "text/html", "<!DOCTYPE html>Jitsi Meet")).url } }
   )],
   "PUBLIC_URL is not set": ["W2.localhost", web({ websocket: "wss://localhost:8443/xmpp-websocket" })],
   "PUBLIC_URL is in quotes": ["W2.quotes", web({ bosh: "https://'meet.example.org'/http-bind" })],
@@ -238,41 +238,41 @@ export const broken = {
     return { settings: { tls: { certificate, key } } };
   }],
   "the public address leads to the web container": ["P1.elsewhere", async (keep, { plan, web: page }) => {
-    const door = keep(await startFrontDoor(plan.certificate, () => page.url));
-    return { settings: { public_url: door.url }, args: ["--only", "P"] };
+    const proxy = keep(await startRoutingProxy(plan.certificate, () => page.url));
+    return { settings: { public_url: proxy.url }, args: ["--only", "P"] };
   }],
   "the public address leads past the gateway": ["P2.bypass", async (keep, { plan, prosody: own }) => {
     const target = (url) => (url.startsWith("/http-bind") ? own.url : `http://127.0.0.1:${plan.ports.http}`);
-    const door = keep(await startFrontDoor(plan.certificate, target));
-    return { settings: { public_url: door.url }, args: ["--only", "P"] };
+    const proxy = keep(await startRoutingProxy(plan.certificate, target));
+    return { settings: { public_url: proxy.url }, args: ["--only", "P"] };
   }],
-  "a balancer loses the query": ["S4.hop", async (keep, deployment) => behind(keep, deployment, meddlingDoor({
+  "a balancer loses the query": ["S4.hop", async (keep, deployment) => behindProxy(keep, deployment, modifyingProxy({
     change: ({ url, headers }) => ({ url: url.startsWith("/http-bind") ? "/http-bind" : url, headers }),
   }))],
   "a balancer ends TLS and is not trusted": ["S4.proxy", async (keep, deployment) => (
-    behind(keep, deployment, meddlingDoor({}), { plain: true })
+    behindProxy(keep, deployment, modifyingProxy({}), { plain: true })
   )],
   "the gateway that runs has another key for sessions": ["S4.gateway", async (keep, { plan }) => ({
     settings: { session: { key_file: await plan.file("other.secret", Buffer.alloc(32, "a key of its own").toString("base64")) } },
   })],
   "a balancer sends whoever has a token past the gateway": ["S6.token", async (keep, deployment) => (
-    behind(keep, deployment, meddlingDoor({
-      elsewhere: (url, headers) => (headers.authorization?.startsWith("Bearer ey") ? deployment.prosody.url : undefined),
+    behindProxy(keep, deployment, modifyingProxy({
+      route: (url, headers) => (headers.authorization?.startsWith("Bearer ey") ? deployment.prosody.url : undefined),
     }))
   )],
   "a balancer sends tenants elsewhere": ["S6.changed", async (keep, deployment) => {
-    const other = keep(await startAnswer(404, "text/html", "no such backend"));
-    const elsewhere = (url) => (url.includes("prefix=elsewhere") ? other.url : undefined);
-    return behind(keep, deployment, meddlingDoor({ elsewhere }));
+    const other = keep(await startFixedResponse(404, "text/html", "no such backend"));
+    const route = (url) => (url.includes("prefix=elsewhere") ? other.url : undefined);
+    return behindProxy(keep, deployment, modifyingProxy({ route }));
   }],
   "a balancer cuts quiet WebSockets": ["S2.cut", async (keep, deployment) => (
-    behind(keep, deployment, impatientDoor(1_000), { args: ["--slow=3s"], only: "S2" })
+    behindProxy(keep, deployment, idleTimeoutProxy(1_000), { args: ["--slow=3s"], only: "S2" })
   )],
   "a balancer cuts waiting requests": ["S3.cut", async (keep, deployment) => (
-    behind(keep, deployment, impatientDoor(1_000), { args: ["--slow=3s"], only: "S3" })
+    behindProxy(keep, deployment, idleTimeoutProxy(1_000), { args: ["--slow=3s"], only: "S3" })
   )],
   "a hop adds large cookies": ["R3.size", async (keep, deployment) => (
-    behind(keep, deployment, meddlingDoor({ adds: { "set-cookie": `balancer=${"x".repeat(4000)}` } }))
+    behindProxy(keep, deployment, modifyingProxy({ adds: { "set-cookie": `balancer=${"x".repeat(4000)}` } }))
   )],
   "no bridge": ["J5.none", async (keep) => (
     { args: ["--jicofo", (await jicofo(keep, { bridge_count: 1, operational_bridge_count: 0 })).url] }

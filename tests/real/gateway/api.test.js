@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { keepOutOfLogs, logDirectory, planGateway, startGateway } from "../lib/gateway.js";
+import { registerSecret, logDirectory, planGateway, startGateway } from "../lib/gateway.js";
 import { run } from "../lib/process.js";
 import { startProvider } from "../lib/provider.js";
 
@@ -21,7 +21,7 @@ let gateway;
 before(async () => {
   plan = await planGateway({ label });
   provider = await startProvider({ publicUrl: plan.publicUrl, ca: plan.certificate.pem });
-  await keepOutOfLogs(label, key);
+  await registerSecret(label, key);
   gateway = await startGateway(plan, {
     // No redirects.
     neighbours: { web: "http://127.0.0.1:9", xmpp: "http://127.0.0.1:9", issuer: provider.issuer },
@@ -42,7 +42,7 @@ after(async () => {
   await provider?.stop();
 });
 
-test("every answer is one that the description promises", async () => {
+test("every response conforms to the description", async () => {
   const program = await run(schemathesis, [
     "--config-file", here("../schemathesis.toml"), "run", here("../../../config/openapi.json"),
     "--url", `${gateway.url}/_gateway/api/v1`,

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { startApp } from "../lib/app.js";
-import { reaches } from "../lib/browser.js";
+import { waitForState } from "../lib/browser.js";
 import { frameOf } from "../lib/embedding.js";
 import { people } from "../lib/provider.js";
 import { startShop } from "../lib/shop.js";
@@ -15,7 +15,7 @@ import { enableResumption, enter, login, ping, post, resume } from "../lib/xmpp-
 let shell;
 let site;
 before(async () => {
-  // Stands for the desktop app's own page, which shows rooms in a frame.
+  // Stands in for the desktop app's own page, which shows rooms in a frame.
   shell = await startShop();
   site = await startSite({
     label: "apps",
@@ -34,12 +34,12 @@ after(async () => {
   await shell?.stop();
 });
 
-/** Signs in with the system's browser, and answers what the app is opened with. */
-async function handedOver(app, who, room, more) {
+/** Signs in with the system's browser and returns the parsed deep link. */
+async function handoffLink(app, who, room, more) {
   const visitor = await site.browser.visitor();
   const config = await app.configure(room, more?.tenant);
   const link = await app.signIn(visitor, app.loginAddress(config, room, more), who);
-  return { ...app.opened(link), config, ...visitor };
+  return { ...app.parseLink(link), config, ...visitor };
 }
 
 const refused = (reason) => ({ status, body }) => status === 403 && reason.test(JSON.parse(body).error);
@@ -51,18 +51,18 @@ for (const kind of ["ios", "android", "electron"]) {
     let opened;
     before(async () => {
       app = startApp(kind, site);
-      opened = await handedOver(app, "host", `Team%20${kind}`, { options: { "config.subject": "a b&c", jwt: "x" } });
+      opened = await handoffLink(app, "host", `Team%20${kind}`, { options: { "config.subject": "a b&c", jwt: "x" } });
     });
     after(() => opened?.context.close());
 
-    test("is opened at the room, with a token that shows the account", () => {
+    test("is opened at the room with a token that has the account", () => {
       const { server, path, token, options, config } = opened;
       assert.equal(server, site.url);
       assert.equal(path, `/Team%20${kind}`);
       const { context, aud } = read(token);
       assert.equal(context.user.name, people.host.name);
       assert.equal(aud, "gateway");
-      // Android's address has no place for options.
+      // Android's `intent:` address cannot carry options.
       assert.deepEqual(options, kind === "android" ? {} : {
         "config.prejoinConfig.enabled": false, "config.startWithAudioMuted": false, "config.subject": "a b&c",
       });
@@ -70,20 +70,20 @@ for (const kind of ["ios", "android", "electron"]) {
     });
 
     test("joins without a cookie, as the account and in its role", async () => {
-      await site.prosody.forget();
+      await site.prosody.reset();
       const visit = await enter(app.connection(room, opened.token));
       assert.equal(visit.affiliation, "owner");
-      const [session] = (await site.prosody.seen()).sessions;
+      const [session] = (await site.prosody.recorded()).sessions;
       assert.equal(read(session.token).context.user.name, people.host.name);
       assert.equal(read(session.token).room, room);
       assert.equal(session.headers.authorization, `Bearer ${session.token}`);
-      // The node, as in the token and the MUC: Jitsi's modules look the room up by it.
+      // The node, as in the token and the MUC: Jitsi's modules look up the room by it.
       assert.equal(session.query, `room=team%2520${kind}`);
       await visit.stream.close();
     });
 
-    test("and never again with this token, over neither transport", async () => {
-      await site.prosody.forget();
+    test("cannot use the token again, over either transport", async () => {
+      await site.prosody.reset();
       const connection = app.connection(room, opened.token);
       await assert.rejects(login(connection), refused(/used before/));
       const answer = await post({
@@ -93,15 +93,15 @@ for (const kind of ["ios", "android", "electron"]) {
         body: '<body xmlns="http://jabber.org/protocol/httpbind" rid="1" to="meet.jitsi" ver="1.6" wait="1" hold="0"/>',
       });
       assert.match(answer.text, /condition=["']policy-violation["']/);
-      const { sessions } = await site.prosody.seen();
+      const { sessions } = await site.prosody.recorded();
       assert.deepEqual(sessions, []);
     });
 
-    test("signs in anew without being asked, and others are no owners", async () => {
+    test("signs in again without a form, and other members are not owners", async () => {
       const link = await app.signIn(opened, app.loginAddress(opened.config, `Team%20${kind}`));
-      const again = await enter(app.connection(room, app.opened(link).token));
+      const again = await enter(app.connection(room, app.parseLink(link).token));
       assert.equal(again.affiliation, "owner");
-      const other = await handedOver(app, "first", `Team%20${kind}`);
+      const other = await handoffLink(app, "first", `Team%20${kind}`);
       const visit = await enter(app.connection(room, other.token, { nick: "first" }));
       assert.equal(visit.affiliation, "member");
       for (const { stream } of [again, visit]) await stream.close();
@@ -118,12 +118,12 @@ describe("a token for an app", () => {
     app = startApp("ios", site);
   });
   const fresh = async (...changes) => {
-    opened = await handedOver(app, "first", room, ...changes);
+    opened = await handoffLink(app, "first", room, ...changes);
     return opened.token;
   };
   after(() => opened?.context.close());
 
-  test("opens no other room, with a tenant neither", async () => {
+  test("opens no other room, with or without a tenant", async () => {
     const token = await fresh();
     await assert.rejects(login(app.connection("elsewhere", token)), refused(/another room/));
     await assert.rejects(login(app.connection(room, token, { tenant: "acme" })), refused(/another room/));
@@ -133,7 +133,7 @@ describe("a token for an app", () => {
     await visit.stream.close();
   });
 
-  test("is worth nothing to Prosody, nor when it is changed", async () => {
+  test("is refused by Prosody, and when it is changed", async () => {
     const token = await fresh();
     await assert.rejects(login({ transport: "websocket", base: site.prosody.url, query: { token } }), { name: "LoginRefused" });
     const [head, , signature] = token.split(".");
@@ -142,13 +142,13 @@ describe("a token for an app", () => {
     await assert.rejects(login(app.connection("elsewhere", forged)), { name: "HttpRefused", status: 403 });
   });
 
-  test("does not count in a page of another site", async () => {
+  test("is refused from a page of another site", async () => {
     const token = await fresh();
     const headers = { ...app.headers, origin: "https://evil.example" };
     await assert.rejects(login(app.connection(room, token, { headers })), { name: "HttpRefused", status: 403 });
   });
 
-  test("takes a stream up again for who used it, and for nobody else", async () => {
+  test("resumes a stream only for its holder", async () => {
     const token = await fresh();
     const connection = app.connection(room, token);
     const { stream, jid } = await enter(connection);
@@ -159,14 +159,14 @@ describe("a token for an app", () => {
     const again = await resume(id, connection);
     await ping(again);
     assert.ok(site.focus.occupants(`${room}@muc.meet.jitsi`).some((occupant) => occupant.jid === jid));
-    // A second break is no different.
+    // A second break is handled like the first.
     again.cut();
     const third = await resume(id, connection);
     await ping(third);
     await third.close();
   });
 
-  test("is good for a BOSH session, from its beginning to its end", async () => {
+  test("is valid for a whole BOSH session", async () => {
     const token = await fresh();
     const connection = app.connection(room, token, { transport: "bosh" });
     const visit = await enter({ ...connection, nick: "poller" });
@@ -177,23 +177,23 @@ describe("a token for an app", () => {
     await visit.stream.close();
   });
 
-  test("ends with the session of the browser, and so does what it opened", async () => {
+  test("is revoked with the session of the browser, and so are its streams", async () => {
     const used = await fresh();
     const { page, config } = opened;
     const streams = [await enter(app.connection(room, used, { nick: "one" }))];
     const link = await app.signIn(opened, app.loginAddress(config, room));
-    streams.push(await enter(app.connection(room, app.opened(link).token, { transport: "bosh", nick: "two" })));
-    const unused = app.opened(await app.signIn(opened, app.loginAddress(config, room))).token;
+    streams.push(await enter(app.connection(room, app.parseLink(link).token, { transport: "bosh", nick: "two" })));
+    const unused = app.parseLink(await app.signIn(opened, app.loginAddress(config, room))).token;
 
     const began = Date.now();
     await page.goto(`${site.url}/_gateway/logout`);
-    const { code } = await streams[0].stream.gone;
+    const { code } = await streams[0].stream.closed;
     assert.equal(code, 1008);
     assert.ok(Date.now() - began < 5_000, `cut after ${Date.now() - began} ms`);
     await assert.rejects(ping(streams[1].stream), { name: "StreamEnded" });
     await assert.rejects(login(app.connection(room, unused)), { name: "HttpRefused", status: 403 });
     await assert.rejects(login(app.connection(room, used)), { name: "HttpRefused", status: 403 });
-    // It opens no page either; whoever has it is asked who they are.
+    // The used token opens no page either; its holder has to sign in.
     const elsewhere = await site.browser.visitor();
     await elsewhere.page.goto(`${site.url}/${room}?jwt=${unused}`, { waitUntil: "commit" });
     await elsewhere.page.locator("input[name=login]").waitFor({ timeout: 5_000 });
@@ -205,14 +205,14 @@ describe("a token for an app", () => {
 describe("an app without a token", () => {
   const app = () => startApp("android", site);
 
-  test("is let into no room that is for members", async () => {
+  test("enters no room for members", async () => {
     await assert.rejects(login(app().connection("planning")), { name: "HttpRefused", status: 403 });
   });
 
-  test("waits where guests may enter, and is let in when a member is there", async () => {
+  test("waits where guests may enter, and enters when a member is present", async () => {
     const guest = app().connection("open-house", undefined, { nick: "guest" });
     await assert.rejects(login(guest), refused(/not open yet/));
-    const { token, context } = await handedOver(app(), "first", "open-house");
+    const { token, context } = await handoffLink(app(), "first", "open-house");
     const member = await enter(app().connection("open-house", token, { nick: "member" }));
     for (const transport of ["websocket", "bosh"]) {
       const visit = await enter({ ...guest, transport, nick: `guest_${transport}` });
@@ -234,24 +234,24 @@ describe("the app for desktops, which shows rooms in a frame", () => {
   });
   after(() => desktop?.context.close());
 
-  /** Shows a room as `external_api.js` within the app does. */
+  /** Shows a room like `external_api.js` in the app. */
   async function show(room, jwt) {
     const { host } = new URL(site.url);
     await desktop.page.goto(shell.page({ domain: host, options: { roomName: room, jwt } }));
     return frameOf(desktop.page);
   }
 
-  test("leads its person to sign in outside, and back", async () => {
+  test("signs in with the system's browser and returns", async () => {
     const frame = await show("Desk%20One");
     const way = frame.getByRole("link", { name: "Sign in" });
     assert.equal(await way.getAttribute("target"), "_blank");
     const outside = await site.browser.visitor();
     const link = await app.signIn(outside, new URL(await way.getAttribute("href"), site.url).href, "first");
-    const { path, token } = app.opened(link);
+    const { path, token } = app.parseLink(link);
     assert.equal(path, "/Desk%20One");
 
     const room = await show("Desk%20One", token);
-    const { me } = await reaches(room, "joined");
+    const { me } = await waitForState(room, "joined");
     assert.equal(me.name, people.first.name);
     assert.notEqual(me.role, "moderator");
     await room.waitForFunction(() => !window.location.href.includes("jwt"));
@@ -263,17 +263,17 @@ describe("the app for desktops, which shows rooms in a frame", () => {
       window.location.reload();
     });
     await room.waitForFunction(() => !window.earlier && window.meeting);
-    assert.equal((await reaches(room, "joined")).me.name, people.first.name);
+    assert.equal((await waitForState(room, "joined")).me.name, people.first.name);
     await outside.context.close();
   });
 
-  test("waits for the host, and enters by itself with the token that it used to wait", async () => {
-    const { token, context } = await handedOver(app, "first", "desk-later");
+  test("waits for the host, and enters with the same token", async () => {
+    const { token, context } = await handoffLink(app, "first", "desk-later");
     const frame = await show("desk-later", token);
     await frame.getByRole("status").waitFor();
-    const host = await handedOver(startApp("ios", site), "host", "desk-later");
+    const host = await handoffLink(startApp("ios", site), "host", "desk-later");
     const visit = await enter(startApp("ios", site).connection("desk-later", host.token));
-    const { me } = await reaches(frame, "joined");
+    const { me } = await waitForState(frame, "joined");
     assert.equal(me.name, people.first.name);
     assert.notEqual(me.role, "moderator");
     await visit.stream.close();

@@ -7,8 +7,8 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
-import { keepOutOfLogs } from "../lib/gateway.js";
-import { ask, somebody } from "../lib/http.js";
+import { registerSecret } from "../lib/gateway.js";
+import { sendRequest, createHttpClient } from "../lib/http.js";
 import { names } from "../lib/prosody.js";
 import { startSite } from "../lib/site.js";
 import { appSecret } from "../lib/tokens.js";
@@ -25,13 +25,13 @@ for (const verifyDomain of [false, true]) {
     const visitors = {
       "a member": async () => member,
       "a guest": async () => {
-        const person = somebody(site.url);
+        const person = createHttpClient(site.url);
         const answer = await person.submit(site.gateway, "/_gateway/join", { room: "open-x", name: "Mallory" });
         assert.equal(answer.status, 303);
         return person.headers();
       },
       "the holder of a link": async () => {
-        const answer = await ask(site.gateway, "/_gateway/api/v1/links", {
+        const answer = await sendRequest(site.gateway, "/_gateway/api/v1/links", {
           method: "POST",
           headers: {
             authorization: `Bearer ${apiKey}`, host: new URL(site.url).host, "content-type": "application/json",
@@ -40,8 +40,8 @@ for (const verifyDomain of [false, true]) {
         });
         assert.equal(answer.status, 201, answer.text);
         const invite = new URL(JSON.parse(answer.text).url).searchParams.get("invite");
-        await keepOutOfLogs(label, invite);
-        const person = somebody(site.url);
+        await registerSecret(label, invite);
+        const person = createHttpClient(site.url);
         assert.equal((await person.submit(site.gateway, "/_gateway/join", { room: "open-x", invite, name: "Mia" })).status, 303);
         return person.headers();
       },
@@ -49,8 +49,8 @@ for (const verifyDomain of [false, true]) {
     };
 
     before(async () => {
-      await keepOutOfLogs(label, apiKey);
-      await keepOutOfLogs(label, names.recorderPassword);
+      await registerSecret(label, apiKey);
+      await registerSecret(label, names.recorderPassword);
       site = await startSite({
         label,
         prosody: async () => ({ secret: appSecret, guests: true, recorders: true, verifyDomain }),
@@ -87,11 +87,11 @@ for (const verifyDomain of [false, true]) {
 
           for (const domain of [names.guest, names.hidden, names.auth, names.muc, "meet.jitsi.example"]) {
             test(`has no stream to ${domain}`, async () => {
-              await site.prosody.forget();
+              await site.prosody.reset();
               const stream = await connect(await target({ domain }));
               await assert.rejects(stream.open(), { name: "StreamEnded" });
               await stream.close();
-              const sent = JSON.stringify(await site.prosody.seen());
+              const sent = JSON.stringify(await site.prosody.recorded());
               assert.doesNotMatch(sent, new RegExp(`to=\\\\?["']${domain.replaceAll(".", "\\.")}\\\\?["']`), "Prosody was not asked");
             });
           }

@@ -23,29 +23,29 @@ after(async () => {
 });
 
 const room = "shop-till";
-const ticket = (...changes) => embedding.ticket(room, creator, ...changes);
+const signToken = (...changes) => embedding.signToken(room, creator, ...changes);
 
 const refused = {
   "for another integration's room": {
-    room: "school-a", token: () => embedding.ticket("school-a", creator), reason: "room_foreign", words: /has no right to this room/,
+    room: "school-a", token: () => embedding.signToken("school-a", creator), reason: "room_foreign", words: /has no right to this room/,
   },
   "for another room": {
-    token: () => embedding.ticket("shop-cellar", creator), reason: "room_other", words: /is for another room/,
+    token: () => embedding.signToken("shop-cellar", creator), reason: "room_other", words: /is for another room/,
   },
-  "for every room": { token: () => ticket({ room: "*" }), reason: "room_pattern", words: /for more than one room/ },
+  "for every room": { token: () => signToken({ room: "*" }), reason: "room_pattern", words: /for more than one room/ },
   "for a pattern of rooms": {
-    token: () => ticket({ room: "shop-.*", context: { user: creator, room: { regex: true } } }), reason: "room_pattern", words: /for more than one room/,
+    token: () => signToken({ room: "shop-.*", context: { user: creator, room: { regex: true } } }), reason: "room_pattern", words: /for more than one room/,
   },
-  "for no room": { token: () => ticket({ room: undefined }), reason: "room_missing", words: /names no room/ },
-  "that has expired": { token: () => ticket({ exp: now() - 1 }), reason: "expired", words: /has expired/ },
-  "that never expires": { token: () => ticket({ exp: undefined }), reason: "expiry_missing", words: /no expiry time/ },
-  "that lives too long": { token: () => ticket({ exp: now() + 86_400 }), reason: "lifetime_too_long", words: /longer than is allowed/ },
-  "signed with Prosody's secret": { token: () => ticket({}, { key: appSecret }), reason: "key_other", words: /another key/ },
+  "for no room": { token: () => signToken({ room: undefined }), reason: "room_missing", words: /names no room/ },
+  "that has expired": { token: () => signToken({ exp: now() - 1 }), reason: "expired", words: /has expired/ },
+  "that never expires": { token: () => signToken({ exp: undefined }), reason: "expiry_missing", words: /no expiry time/ },
+  "that lives too long": { token: () => signToken({ exp: now() + 86_400 }), reason: "lifetime_too_long", words: /longer than is allowed/ },
+  "signed with Prosody's secret": { token: () => signToken({}, { key: appSecret }), reason: "key_other", words: /another key/ },
   "that is Prosody's own": { token: () => sign(claims(room)), reason: "issuer_unknown", words: /not known here/ },
   "signed by another integration": {
-    token: () => ticket({}, { key: embedding.secrets.school }), reason: "key_other", words: /another key/,
+    token: () => signToken({}, { key: embedding.secrets.school }), reason: "key_other", words: /another key/,
   },
-  "of another issuer": { token: () => ticket({ iss: "somebody" }), reason: "issuer_unknown", words: /not known here/ },
+  "of another issuer": { token: () => signToken({ iss: "somebody" }), reason: "issuer_unknown", words: /not known here/ },
   "that nobody signed": {
     token: () => unsigned({ iss: "shop-app", room, exp: now() + 600, context: { user: creator } }), reason: "algorithm_refused", words: /algorithm/,
   },
@@ -56,14 +56,14 @@ for (const [name, { token, reason, words, room: path = room }] of Object.entries
     let jwt;
     before(async () => {
       jwt = await token();
-      await site.prosody.forget();
+      await site.prosody.reset();
     });
     after(async () => {
-      const { requests, sessions } = await site.prosody.seen();
+      const { requests, sessions } = await site.prosody.recorded();
       assert.deepEqual({ requests, sessions }, { requests: [], sessions: [] });
     });
 
-    /** Waits for the log to give the reason, beyond what it says now. */
+    /** Waits until the log has the reason once more than now. */
     const logs = async (attempt) => {
       const before = site.gateway.log().length;
       await attempt();
@@ -77,7 +77,7 @@ for (const [name, { token, reason, words, room: path = room }] of Object.entries
       await context.close();
     }));
 
-    test("in a window of its own", () => logs(async () => {
+    test("in a top-level window", () => logs(async () => {
       const { page, context } = await site.browser.visitor();
       const answer = await page.goto(`${site.url}/${path}?jwt=${jwt}`);
       assert.equal(answer.status(), 403);
@@ -108,14 +108,14 @@ for (const [name, { token, reason, words, room: path = room }] of Object.entries
   });
 }
 
-describe("a site that nobody named", () => {
-  test("shows no room", async () => {
+describe("a site that is not configured", () => {
+  test("cannot frame a room", async () => {
     const before = site.web.requests.length;
     const visitor = await site.browser.visitor();
     const said = [];
     visitor.page.on("console", (message) => said.push(message.text()));
     const { frame, context } = await embedding.open({ visitor: async () => visitor }, {
-      at: stranger, room, jwt: await ticket(),
+      at: stranger, room, jwt: await signToken(),
     });
     await frame.waitForURL(/^chrome-error:/);
     assert.match(said.join("\n"), /frame-ancestors/);
@@ -124,7 +124,7 @@ describe("a site that nobody named", () => {
     await context.close();
   });
 
-  test("shows no page of the gateway's", async () => {
+  test("cannot frame the gateway's pages", async () => {
     for (const path of ["_gateway/login", "_gateway/signed-out", "school-a"]) {
       const { frame, context } = await embedding.open(site.browser, { at: stranger, room: path });
       await frame.waitForURL(/^chrome-error:/);
@@ -132,10 +132,10 @@ describe("a site that nobody named", () => {
     }
   });
 
-  test("connects in nobody's name", async () => {
+  test("cannot connect with a visitor's cookies", async () => {
     await assert.rejects(
       login({
-        transport: "websocket", base: site.url, tls: site.tls, headers: { origin: stranger.url }, query: { room, token: await ticket() },
+        transport: "websocket", base: site.url, tls: site.tls, headers: { origin: stranger.url }, query: { room, token: await signToken() },
       }),
       { name: "HttpRefused", status: 403 },
     );

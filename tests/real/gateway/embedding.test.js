@@ -1,10 +1,10 @@
-// Another system embeds meetings in its pages, as Odoo's, Moodle's and Nextcloud's modules
-// do: it signs a token with its own secret and passes it to Jitsi's `external_api.js`. It
-// works with and without cookies in the frame.
+// Another system embeds meetings in its pages, like the integrations of Odoo, Moodle and Nextcloud:
+// it signs a token with its own secret and passes it to Jitsi's `external_api.js`. It works with
+// and without cookies in the frame.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { reaches, sees, startPerson } from "../lib/browser.js";
+import { waitForState, waitForOthers, startBrowserProfile } from "../lib/browser.js";
 import { creator, customer, frameOf, startEmbedding } from "../lib/embedding.js";
 import { collectTokens } from "../lib/leaks.js";
 import { until } from "../lib/process.js";
@@ -19,13 +19,13 @@ before(async () => {
 });
 after(() => embedding?.stop());
 
-/** Which kinds of cookies a frame of another site has: what the browser's settings come to. */
+/** The cookies that a frame of another site can send under the browser's settings. */
 async function cookiesInFrames({ visitor }) {
   const { page } = await visitor();
-  await page.goto(embedding.shop.around);
-  const told = await page.evaluate(() => window.told);
+  await page.goto(embedding.shop.cookieTestUrl);
+  const names = await page.evaluate(() => window.cookieNames);
   await page.close();
-  return told;
+  return names;
 }
 
 const settings = {
@@ -43,39 +43,39 @@ for (const [cookies, { title, kept }] of Object.entries(settings)) {
     let other;
 
     before(async () => {
-      const { attend, secrets, ticket } = embedding;
+      const { attend, secrets, signToken } = embedding;
       leaks = collectTokens([appSecret, ...Object.values(secrets)]);
-      people.own = await startPerson({ cookies });
-      people.other = await startPerson({ cookies });
+      people.own = await startBrowserProfile({ cookies });
+      people.other = await startBrowserProfile({ cookies });
       assert.deepEqual(await cookiesInFrames(people.own), kept);
-      await site.prosody.forget();
+      await site.prosody.reset();
       const { watch } = leaks;
       const config = { startWithAudioMuted: true, subject: "Monday & more" };
-      own = await attend(people.own, { room, jwt: await ticket(room, creator), config, watch });
-      other = await attend(people.other, { room, jwt: await ticket(room, customer), config: { preferBosh: true }, watch });
+      own = await attend(people.own, { room, jwt: await signToken(room, creator), config, watch });
+      other = await attend(people.other, { room, jwt: await signToken(room, customer), config: { preferBosh: true }, watch });
     });
     after(async () => {
       for (const person of Object.values(people)) await person.stop();
     });
 
-    test("both are in the meeting, over WebSocket and BOSH, and nobody signs in", async () => {
+    test("both join over WebSocket and BOSH without a sign-in", async () => {
       assert.equal(own.meeting.transport, "websocket");
       assert.equal(other.meeting.transport, "bosh");
-      await sees(own.frame, [customer.name]);
-      await sees(other.frame, [creator.name]);
+      await waitForOthers(own.frame, [customer.name]);
+      await waitForOthers(other.frame, [creator.name]);
       await own.frame.evaluate(() => window.meeting.say("hello"));
       await other.frame.waitForFunction(() => window.meeting.messages.some(({ text }) => text === "hello"));
       assert.deepEqual(site.provider.requests.filter(({ url }) => url.startsWith("/auth")), []);
     });
 
-    test("the creator is owner, the participant is not", () => {
-      const standing = embedding.occupants(room).map(({ name, affiliation }) => [name, affiliation]);
-      assert.deepEqual(Object.fromEntries(standing), { [creator.name]: "owner", [customer.name]: "member" });
+    test("only the creator is owner", () => {
+      const affiliations = embedding.occupants(room).map(({ name, affiliation }) => [name, affiliation]);
+      assert.deepEqual(Object.fromEntries(affiliations), { [creator.name]: "owner", [customer.name]: "member" });
       assert.deepEqual([own.meeting.me.name, own.meeting.me.role], [creator.name, "moderator"]);
     });
 
-    test("Prosody got tokens of the gateway's that name who the shop named", async () => {
-      const { sessions } = await site.prosody.seen();
+    test("Prosody received the gateway's tokens with the shop's users", async () => {
+      const { sessions } = await site.prosody.recorded();
       assert.equal(sessions.length, 2);
       for (const { token, query, headers } of sessions) {
         assert.equal(read(token).iss, "gateway");
@@ -90,7 +90,7 @@ for (const [cookies, { title, kept }] of Object.entries(settings)) {
       ]);
     });
 
-    test("the frame's address keeps the options and loses the token", async () => {
+    test("the frame's address keeps the options but not the token", async () => {
       for (const { frame } of [own, other]) {
         await frame.waitForFunction(() => !window.location.href.includes("jwt"));
       }
@@ -101,9 +101,9 @@ for (const [cookies, { title, kept }] of Object.entries(settings)) {
       assert.deepEqual([...own.problems, ...other.problems], []);
     });
 
-    test("no secret is in the browsers, and no token that Prosody takes", async () => {
+    test("the browsers have no secret and no token that Prosody accepts", async () => {
       for (const visitor of [own, other]) await leaks.inspect(visitor);
-      assert.deepEqual(leaks.betrayed(), []);
+      assert.deepEqual(leaks.secretPlaces(), []);
       const tokens = await leaks.tokens();
       assert.ok(tokens.length >= 4, "those of the shop, and those for the pages");
       for (const { token, places } of tokens) {
@@ -117,19 +117,19 @@ for (const [cookies, { title, kept }] of Object.entries(settings)) {
       }
     });
 
-    test("the web container gets neither cookie nor token, nor does it hear of one", () => {
+    test("the web container receives neither cookie nor token", () => {
       for (const { rawHeaders, url } of site.web.requests) {
         assert.doesNotMatch(url, /eyJ/);
         assert.doesNotMatch(rawHeaders.join("\n"), /eyJ|gateway-/);
       }
     });
 
-    test("a connection that breaks is taken up again", async () => {
+    test("a broken connection is resumed", async () => {
       await other.page.close();
       const [{ jid }] = embedding.occupants(room).filter(({ name }) => name === creator.name);
-      await site.prosody.forget();
+      await site.prosody.reset();
       site.relay.cut();
-      const resumed = await until(async () => (await site.prosody.seen()).sessions.find(({ previd }) => previd), {
+      const resumed = await until(async () => (await site.prosody.recorded()).sessions.find(({ previd }) => previd), {
         what: "a resumption", within: 20_000,
       });
       assert.equal(read(resumed.token).context.user.name, creator.name);
@@ -140,13 +140,13 @@ for (const [cookies, { title, kept }] of Object.entries(settings)) {
       assert.ok(embedding.occupants(room).some((occupant) => occupant.jid === jid && occupant.affiliation === "owner"));
     });
 
-    test("the page is opened anew, and the meeting with it", async () => {
+    test("reloading the page rejoins the meeting", async () => {
       await own.page.reload();
-      const { me } = await reaches(await frameOf(own.page), "joined");
+      const { me } = await waitForState(await frameOf(own.page), "joined");
       assert.deepEqual([me.name, me.role], [creator.name, "moderator"]);
     });
 
-    test("the frame is loaded anew, when its address has lost the token", async () => {
+    test("reloading the frame works without the token in its address", async () => {
       const frame = await frameOf(own.page);
       await frame.waitForFunction(() => !window.location.href.includes("jwt"));
       const before = site.provider.requests.length;
@@ -156,10 +156,10 @@ for (const [cookies, { title, kept }] of Object.entries(settings)) {
       });
       await frame.waitForFunction(() => !window.earlier && document.readyState === "complete");
       if (kept.includes("partitioned")) {
-        const { me } = await reaches(frame, "joined");
+        const { me } = await waitForState(frame, "joined");
         assert.deepEqual([me.name, me.role], [creator.name, "moderator"]);
       } else {
-        // Nothing is left of whom the shop vouched for. No provider shows its forms in a frame.
+        // The pass of the embedded user is deleted. Providers do not show their forms in a frame.
         const way = frame.getByRole("link", { name: "Sign in" });
         assert.equal(await way.getAttribute("target"), "_blank");
         assert.match(await way.getAttribute("href"), /^\/_gateway\/login\?return_to=%2Fshop-none/);
@@ -169,19 +169,19 @@ for (const [cookies, { title, kept }] of Object.entries(settings)) {
   });
 }
 
-test("in a window of its own the address is clean, and the meeting opens again without the token", async () => {
+test("in a top-level window the address has no token, and the meeting opens again without it", async () => {
   const room = "shop-window";
   const visitor = await site.browser.visitor();
   const { page, context } = visitor;
   const leaks = collectTokens();
   leaks.watch(visitor);
-  const jwt = await embedding.ticket(room, creator);
+  const jwt = await embedding.signToken(room, creator);
   const first = page.waitForResponse((response) => response.url().includes(`/${room}?`));
   await page.goto(`${site.url}/${room}?lang=de&jwt=${jwt}#config.startWithAudioMuted=true`, { waitUntil: "commit" });
   const answer = await first;
   assert.equal(answer.status(), 303);
   assert.equal(await answer.headerValue("location"), `/${room}?lang=de`);
-  const { me } = await reaches(page, "joined");
+  const { me } = await waitForState(page, "joined");
   assert.deepEqual([me.name, me.role], [creator.name, "moderator"]);
   assert.equal(await page.evaluate(() => window.meeting.config.startWithAudioMuted), true);
 
@@ -191,13 +191,13 @@ test("in a window of its own the address is clean, and the meeting opens again w
   assert.deepEqual([pass.httpOnly, pass.secure, pass.sameSite], [true, true, "Lax"]);
 
   await page.reload();
-  assert.equal((await reaches(page, "joined")).me.name, creator.name);
+  assert.equal((await waitForState(page, "joined")).me.name, creator.name);
   await leaks.inspect(visitor);
   const { places } = (await leaks.tokens()).find(({ token }) => token === jwt);
   assert.deepEqual(places.filter((place) => place !== "request address"), []);
   assert.deepEqual(visitor.problems, []);
 
-  // It opens this one room.
+  // The pass opens this room only.
   await page.goto(`${site.url}/shop-other`, { waitUntil: "commit" });
   await page.locator("input[name=login]").waitFor();
   await context.close();

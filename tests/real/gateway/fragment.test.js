@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { reaches } from "../lib/browser.js";
+import { waitForState } from "../lib/browser.js";
 import { people } from "../lib/provider.js";
 import { startSite } from "../lib/site.js";
 
@@ -15,7 +15,7 @@ after(() => site?.stop());
 const hash = "#config.startWithAudioMuted=true&config.subject=%22Monday%20%26%20more%22";
 
 async function check({ page }) {
-  const { me } = await reaches(page, "joined");
+  const { me } = await waitForState(page, "joined");
   assert.equal(me.name, people.first.name, "the display token is there beside the options");
   const { address, config, here } = await page.evaluate(() => ({
     address: window.meeting.address,
@@ -31,8 +31,8 @@ async function check({ page }) {
   assert.match(new URL(here).hash, /config\.startWithAudioMuted=true/);
 }
 
-test("over a sign-in", async () => {
-  const visitor = await site.arrive("first", `/planning${hash}`);
+test("the fragment survives a sign-in", async () => {
+  const visitor = await site.visitAs("first", `/planning${hash}`);
   await check(visitor);
 
   await visitor.page.goto("about:blank");
@@ -45,9 +45,9 @@ test("over a sign-in", async () => {
   await visitor.context.close();
 });
 
-test("a query survives too", async () => {
-  const visitor = await site.arrive("first", "/planning?release=release-7&x=a%20b%26c#config.startWithAudioMuted=true");
-  await reaches(visitor.page, "joined");
+test("a query survives a sign-in", async () => {
+  const visitor = await site.visitAs("first", "/planning?release=release-7&x=a%20b%26c#config.startWithAudioMuted=true");
+  await waitForState(visitor.page, "joined");
   const { searchParams } = new URL(visitor.page.url());
   assert.equal(searchParams.get("release"), "release-7");
   assert.equal(searchParams.get("x"), "a b&c");

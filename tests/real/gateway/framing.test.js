@@ -19,7 +19,7 @@ const smuggled = "GET /smuggled?x=1 HTTP/1.1\r\nHost: meet.jitsi\r\n\r\n";
 const creation = '<body xmlns="http://jabber.org/protocol/httpbind" rid="7" to="meet.jitsi" ver="1.6" wait="1" hold="0" '
   + 'xmpp:version="1.0" xmlns:xmpp="urn:xmpp:xbosh"/>';
 
-/** The lines that every request of a signed-in browser has. */
+/** The header lines of every request from a signed-in browser. */
 const own = () => [
   `Host: ${new URL(site.url).host}`,
   `Origin: ${headers.origin}`,
@@ -46,7 +46,10 @@ const upgradeHead = (changes = {}) => {
 
 const send = (parts, options) => exchange({ port: site.gateway.ports.https, tls: site.tls }, [parts].flat(), options);
 
-/** Good requests behind the bad one: they flush what waits in pooled connections, and must get their own answers. */
+/**
+ * Valid requests after the hostile one: they flush pending requests of pooled connections, and must
+ * get their own responses.
+ */
 async function barrier() {
   for (let i = 0; i < 4; i += 1) {
     const answer = await post({ url: `${site.url}/http-bind?room=planning&release=barrier${i}`, tls: site.tls, headers, body: creation });
@@ -55,9 +58,11 @@ async function barrier() {
   }
 }
 
-/** What Prosody executed of the case itself, and that it was framed in the one canonical form. */
+/**
+ * The requests of the case that Prosody executed; asserts that they have the one canonical framing.
+ */
 async function executed() {
-  const { requests, errors, streams } = await site.prosody.seen();
+  const { requests, errors, streams } = await site.prosody.recorded();
   assert.deepEqual(errors, [], "Prosody's parser met nothing it could not read");
   for (const { bytes } of streams) {
     assert.doesNotMatch(bytes, /^transfer-encoding:/im);
@@ -84,7 +89,7 @@ async function executed() {
  * @param {boolean} [expected.answered] false if a close without an answer will do
  */
 async function attempt(parts, { forwarded, bodyLength, answers, path }) {
-  await site.prosody.forget();
+  await site.prosody.reset();
   const outcome = await send(parts, { answers });
   await barrier();
   const requests = await executed();
@@ -101,7 +106,7 @@ async function attempt(parts, { forwarded, bodyLength, answers, path }) {
   return outcome;
 }
 
-test("a plain BOSH request arrives once and whole", async () => {
+test("a plain BOSH request arrives once and unchanged", async () => {
   const { statuses } = await attempt(
     [boshHead(`Content-Length: ${creation.length}`), creation],
     { forwarded: true, bodyLength: creation.length },
@@ -110,7 +115,7 @@ test("a plain BOSH request arrives once and whole", async () => {
 });
 
 test("two pipelined BOSH requests arrive as two", async () => {
-  await site.prosody.forget();
+  await site.prosody.reset();
   const one = boshHead(`Content-Length: ${creation.length}`) + creation;
   const { statuses } = await send([one + one], { answers: 2 });
   assert.deepEqual(statuses, [200, 200]);
@@ -127,7 +132,7 @@ test("a chunked BOSH request arrives with its length", async () => {
   assert.deepEqual(statuses, [200]);
 });
 
-// Each is tried with a body that is a request, and with one that is good BOSH.
+// Each length is sent with a body that is a request, and with one that is valid BOSH.
 const lengths = {
   "P1 chunked with a body that is not": (body) => [boshHead("Transfer-Encoding: chunked"), body],
   "P3 two equal lengths": (body) => [boshHead(`Content-Length: ${body.length}`, `Content-Length: ${body.length}`), body],
@@ -154,9 +159,9 @@ const lengths = {
 describe("lengths", () => {
   for (const [name, make] of Object.entries(lengths)) {
     for (const [kind, body] of [["a request", smuggled], ["a BOSH body", creation]]) {
-      test(`${name}, ${kind} behind it`, async () => {
-        // Equal lengths may be taken as one; nothing else may be taken at all.
-        // A line feed alone may end a line (RFC 9112 § 2.2), if all agree that it does.
+      test(`${name}, followed by ${kind}`, async () => {
+        // Equal lengths may be merged into one; anything else has to be refused. A line feed alone
+        // may end a line (RFC 9112 § 2.2), if all parsers agree.
         const either = /equal|list|line feed/.test(name);
         await attempt(make(body), { forwarded: either ? "maybe" : false, bodyLength: body.length });
       });
@@ -181,7 +186,7 @@ describe("heads", () => {
       const dropping = /underscore/.test(name);
       await attempt([make()], { forwarded: dropping ? "maybe" : false });
       if (dropping) {
-        for (const { headers: received } of (await site.prosody.seen()).requests) {
+        for (const { headers: received } of (await site.prosody.recorded()).requests) {
           assert.equal(received["x-proxy-region"] ?? received["x_proxy_region"], undefined);
         }
       }
@@ -190,13 +195,13 @@ describe("heads", () => {
 
   for (const kib of [9, 11, 30]) {
     test(`P17, P18 a head of ${kib} KiB is answered, and Prosody's is below 9 KiB`, async () => {
-      await site.prosody.forget();
+      await site.prosody.reset();
       const filler = Array.from({ length: kib }, (_, i) => `X-Filler-${i}: ${"a".repeat(1000)}`);
       const { statuses } = await send([boshHead(...filler, `Content-Length: ${creation.length}`), creation]);
       assert.ok([200, 431].includes(statuses[0]), String(statuses));
       await barrier();
       await executed();
-      for (const { bytes } of (await site.prosody.seen()).streams) {
+      for (const { bytes } of (await site.prosody.recorded()).streams) {
         for (const part of bytes.split(/(?=POST \/|GET \/)/)) assert.ok(part.indexOf("\r\n\r\n") < 9 * 1024);
       }
     });
@@ -207,19 +212,19 @@ describe("heads", () => {
     await attempt([parts, creation], { forwarded: false });
   });
 
-  test("P25 the gateway answers Expect itself", async () => {
-    await site.prosody.forget();
+  test("P25 the gateway responds to Expect itself", async () => {
+    await site.prosody.reset();
     const { statuses } = await send([boshHead("Expect: 100-continue", `Content-Length: ${creation.length}`), creation]);
     assert.equal(statuses.at(-1), 200);
     const [request] = await executed();
     assert.equal(request.bodyLength, creation.length);
   });
 
-  test("P24 an offer of h2c is not passed on", async () => {
+  test("P24 an upgrade to h2c is not forwarded", async () => {
     const offer = ["Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"];
     const parts = [boshHead(...offer, `Content-Length: ${creation.length}`), creation];
     await attempt(parts, { forwarded: "maybe", bodyLength: creation.length });
-    for (const { headers: received } of (await site.prosody.seen()).requests) {
+    for (const { headers: received } of (await site.prosody.recorded()).requests) {
       assert.equal(received.upgrade, undefined);
     }
   });
@@ -233,8 +238,8 @@ describe("paths", () => {
     "/room-info", "/kick-participant", "/end-meeting", "/room-size",
   ];
   for (const path of spellings) {
-    test(`P15, P16 ${path} is not a way to Prosody`, async () => {
-      await site.prosody.forget();
+    test(`P15, P16 ${path} does not reach Prosody`, async () => {
+      await site.prosody.reset();
       await send([
         head(`POST ${path}?room=planning HTTP/1.1`, ...own(), `Content-Length: ${creation.length}`), creation,
       ]);
@@ -254,15 +259,15 @@ describe("upgrades", () => {
     "P22 a key of another length": { "Sec-WebSocket-Key": "c2hvcnQ=" },
   };
   for (const [name, changes] of Object.entries(cases)) {
-    test(`${name}, a request behind it`, async () => {
-      // The request behind it is the client's own, and goes where its path says: not to Prosody.
+    test(`${name}, followed by a request`, async () => {
+      // The pipelined request is the client's own and is routed by its path: not to Prosody.
       const { statuses } = await attempt([upgradeHead(changes) + smuggled], { forwarded: false, path: websocket });
       assert.notEqual(statuses[0], 101);
     });
   }
 
-  test("bytes behind a good upgrade are not executed as a request", async () => {
-    await site.prosody.forget();
+  test("bytes after a valid upgrade are not executed as a request", async () => {
+    await site.prosody.reset();
     const { statuses } = await send([upgradeHead() + smuggled]);
     await barrier();
     const requests = await executed();
@@ -277,7 +282,7 @@ describe("upgrades", () => {
   });
 
   for (const target of ["/http-bind", "meet.jitsi:5280", "127.0.0.1:80"]) {
-    test(`P23 CONNECT ${target}, a request behind it`, async () => {
+    test(`P23 CONNECT ${target}, followed by a request`, async () => {
       const parts = head(`CONNECT ${target} HTTP/1.1`, ...own()) + smuggled;
       await attempt([parts], { forwarded: false });
     });
@@ -297,7 +302,7 @@ describe("HTTP/2", () => {
   const sendOver2 = (changes, body) => exchangeHttp2({ url: site.url, tls: site.tls }, request(changes), body);
 
   test("a BOSH request without a length arrives with one", async () => {
-    await site.prosody.forget();
+    await site.prosody.reset();
     const half = creation.length >> 1;
     const { status, text } = await sendOver2({}, [creation.slice(0, half), creation.slice(half)]);
     assert.equal(status, 200);
@@ -308,7 +313,7 @@ describe("HTTP/2", () => {
 
   for (const [name, length] of [["too short", creation.length - 3], ["too long", creation.length + 3]]) {
     test(`a length that is ${name} is refused`, async () => {
-      await site.prosody.forget();
+      await site.prosody.reset();
       const { status } = await sendOver2({ "content-length": String(length) }, [creation]);
       assert.ok(status === undefined || status >= 400, String(status));
       await barrier();
@@ -317,7 +322,7 @@ describe("HTTP/2", () => {
   }
 
   test("a body over the limit is refused", async () => {
-    await site.prosody.forget();
+    await site.prosody.reset();
     const filler = "<!-- ".padEnd(1024 * 1024, "x");
     const { status } = await sendOver2({}, [creation, filler]);
     assert.ok(status === undefined || status >= 400, String(status));
@@ -325,9 +330,9 @@ describe("HTTP/2", () => {
     assert.deepEqual(await executed(), []);
   });
 
-  test("line breaks in a value do not make lines", async () => {
-    await site.prosody.forget();
-    // Node refuses to send them in values; a path may carry them percent-encoded only.
+  test("line breaks in a value add no header line", async () => {
+    await site.prosody.reset();
+    // Node refuses to send them in values; a path may contain them only percent-encoded.
     const { status } = await sendOver2({ ":path": "/http-bind?room=planning%0d%0aX-Proxy-Region:%20moon" }, [creation]);
     await barrier();
     for (const { headers: received } of await executed()) assert.equal(received["x-proxy-region"], undefined);

@@ -19,21 +19,21 @@ after(() => site?.stop());
 
 const target = (transport) => ({ transport, base: site.url, tls: site.tls, headers, query: { room: "planning" } });
 
-describe("quiet connections", { concurrency: true }, () => {
-  test(`a WebSocket lives ${minutes} minutes on a ping each ten seconds`, { timeout: (minutes + 1) * 60_000 }, async () => {
+describe("idle connections", { concurrency: true }, () => {
+  test(`a WebSocket stays open for ${minutes} minutes with a ping every ten seconds`, { timeout: (minutes + 1) * 60_000 }, async () => {
     const { stream } = await enter({ ...target("websocket"), room: "planning", nick: "quiet" });
     const end = Date.now() + minutes * 60_000;
     while (Date.now() < end) {
-      await Promise.race([pause(10_000), stream.gone]);
+      await Promise.race([pause(10_000), stream.closed]);
       assert.equal(stream.inbox.ended, undefined, "still open");
       await ping(stream, { within: 5_000 });
     }
     await stream.close();
   });
 
-  test("a BOSH poll is held for its minute and then answered", { timeout: 120_000 }, async () => {
+  test("a BOSH poll is held for a minute and then answered", { timeout: 120_000 }, async () => {
     const stream = await connect({ ...target("bosh"), wait: 60, poll: false });
-    // Without polling by itself the stream is driven step by step.
+    // Without automatic polls, the test sends each request itself.
     const created = await stream.open();
     assert.ok(created);
     const since = Date.now();

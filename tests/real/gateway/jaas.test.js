@@ -56,7 +56,7 @@ after(async () => {
   for (const part of started) await part.stop();
 });
 
-/** A new visitor, whose page notes what its policy stops. */
+/** A new visitor whose page records violations of its policy. */
 async function visit(path) {
   const visitor = await browser.visitor();
   await visitor.page.addInitScript(() => {
@@ -75,7 +75,7 @@ async function visitAs(who, path) {
   return visitor;
 }
 
-/** What the page gave to 8x8's script, when it has its meeting. */
+/** The arguments of 8x8's script, once the page has its meeting. */
 async function callOf({ page }) {
   await page.waitForFunction(() => window.calls?.length === 1 && document.querySelector("#frame iframe"));
   const [call] = await page.evaluate(() => window.calls);
@@ -99,7 +99,7 @@ describe("the meeting of a member", () => {
   });
   after(() => host?.context.close());
 
-  test("is in the gateway's page, by the script of the configured host", () => {
+  test("is in the gateway's page with the script of the configured host", () => {
     assert.equal(new URL(host.page.url()).pathname, "/Planning%20Day");
     assert.equal(call.domain, jaas.host);
     assert.equal(call.options.roomName, `${appId}/planning%20day`);
@@ -109,7 +109,7 @@ describe("the meeting of a member", () => {
     for (const { headers } of jaas.requests) assert.equal(headers.cookie, undefined);
   });
 
-  test("has a token as 8x8 publishes its form, to the field", async () => {
+  test("has a token with exactly the documented fields", async () => {
     const { claims, header } = await verified(call.options.jwt);
     assert.deepEqual(header, { typ: "JWT", alg: "RS256", kid: `${appId}/4f4910` });
     const { nbf, exp, ...rest } = claims;
@@ -134,17 +134,17 @@ describe("the meeting of a member", () => {
     assert.ok(Number.isInteger(exp) && Math.abs(now() + 7_200 - exp) < 30, `exp ${exp}`);
   });
 
-  test("breaks no policy", async () => {
+  test("violates no content security policy", async () => {
     assert.deepEqual(await host.page.evaluate(() => window.violations), []);
     assert.deepEqual(host.problems, []);
-    // The policy is there, and names the one host.
+    // The policy exists, and names the one host.
     const answer = await host.context.request.get(host.page.url(), { headers: { accept: "text/html" } });
     const policy = answer.headers()["content-security-policy"];
     assert.match(policy, new RegExp(`script-src 'sha256-[^ ]+ https://${jaas.host};`));
     assert.match(policy, new RegExp(`frame-src https://${jaas.host};`));
   });
 
-  test("ends when the session does", async () => {
+  test("ends with the session", async () => {
     const other = await host.context.newPage();
     await other.goto(`${gateway.url}/_gateway/logout`);
     await host.page.locator("#ended").waitFor({ timeout: 2_000 });
@@ -152,14 +152,14 @@ describe("the meeting of a member", () => {
   });
 });
 
-test("others are no moderators, and may use nothing that costs", async () => {
+test("other members are not moderators and have no charged features", async () => {
   const visitor = await visitAs("second", "/acme/Caf%C3%A9");
   const { options } = await callOf(visitor);
   const { claims } = await verified(options.jwt);
   assert.equal(claims.context.user.moderator, "false");
   assert.equal(claims.context.user.name, people.second.name);
   assert.deepEqual(about(claims.context.features), { "create-polls": "true", "send-groupchat": "true" });
-  // What Jitsi's client makes of the frame's address is what the token is for.
+  // Jitsi's client derives the room of the token from the frame's address.
   const segment = options.roomName.split("/")[1];
   const name = decodeURIComponent(segment).normalize("NFKC").toLowerCase();
   assert.equal(claims.room, encodeURIComponent(name).toLowerCase());
@@ -167,7 +167,7 @@ test("others are no moderators, and may use nothing that costs", async () => {
   await visitor.context.close();
 });
 
-test("a guest waits, and enters by itself when the host's page is open", async () => {
+test("a waiting guest enters when the host's page is open", async () => {
   const guest = await visit("/class-one");
   await guest.page.getByLabel("Your name").fill("Gerda Guest");
   await guest.page.getByRole("button", { name: "Join" }).click();
@@ -186,15 +186,15 @@ test("a guest waits, and enters by itself when the host's page is open", async (
   assert.deepEqual(about(claims.context.features), { "create-polls": "true", "send-groupchat": "true" });
   assert.equal((await verified(hosting.options.jwt)).claims.context.user.moderator, "true");
   assert.deepEqual(await guest.page.evaluate(() => window.violations), []);
-  // Neither was at 8x8 before the host was.
+  // Neither participant requested the meeting before the host did.
   assert.equal(jaas.requests[before].jwt, null);
   assert.equal(jaas.requests[before + 1].jwt, hosting.options.jwt);
   await guest.context.close();
   await host.context.close();
 });
 
-describe("there is no Jitsi behind the gateway", () => {
-  test("so its addresses are none", async () => {
+describe("a gateway without Jitsi", () => {
+  test("does not serve Jitsi's paths", async () => {
     const target = { base: gateway.url, tls: gateway.tls, query: { room: "planning" }, headers: { origin: gateway.url } };
     for (const tenant of [undefined, "acme"]) {
       await assert.rejects(login({ transport: "websocket", ...target, tenant }), { name: "HttpRefused", status: 404 });
@@ -210,7 +210,7 @@ describe("there is no Jitsi behind the gateway", () => {
     await context.close();
   });
 
-  test("and `/` is the gateway's own page", async () => {
+  test("serves its own page at `/`", async () => {
     const visitor = await visit("/");
     await visitor.page.getByRole("link", { name: "Sign in" }).waitFor();
     assert.deepEqual(await visitor.page.evaluate(() => window.violations), []);

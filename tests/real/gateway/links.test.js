@@ -5,9 +5,9 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { Agent } from "node:https";
 import { after, before, describe, test } from "node:test";
-import { reaches } from "../lib/browser.js";
-import { keepOutOfLogs } from "../lib/gateway.js";
-import { ask, somebody } from "../lib/http.js";
+import { waitForState } from "../lib/browser.js";
+import { registerSecret } from "../lib/gateway.js";
+import { sendRequest, createHttpClient } from "../lib/http.js";
 import { until } from "../lib/process.js";
 import { people } from "../lib/provider.js";
 import { startRedis } from "../lib/redis.js";
@@ -37,7 +37,7 @@ before(async () => {
       api_key: [{ id: "main", key_file: await shared.file("api.secret", apiKey) }],
     }],
   };
-  for (const label of labels) await keepOutOfLogs(label, apiKey);
+  for (const label of labels) await registerSecret(label, apiKey);
   site = await startSite({ label: labels[0], settings: () => settings });
   second = await startReplica(site, { label: labels[1], settings });
   for (const { admin } of [site.gateway, second]) {
@@ -52,9 +52,9 @@ after(async () => {
   await shared?.remove();
 });
 
-/** Asks the API of a replica. */
+/** Sends a request to the API of a replica. */
 async function api(gateway, method, path, body) {
-  return ask(gateway, `/_gateway/api/v1/${path}`, {
+  return sendRequest(gateway, `/_gateway/api/v1/${path}`, {
     method,
     headers: {
       authorization: `Bearer ${apiKey}`,
@@ -65,28 +65,28 @@ async function api(gateway, method, path, body) {
   });
 }
 
-/** A link into a room: its id, address and token. */
-async function mint(room, wishes = {}) {
-  const answer = await api(site.gateway, "POST", "links", { room, role: "guest", ...wishes });
+/** Creates a link into a room; returns its id, address and token. */
+async function createLink(room, options = {}) {
+  const answer = await api(site.gateway, "POST", "links", { room, role: "guest", ...options });
   assert.equal(answer.status, 201, answer.text);
   const { id, url } = JSON.parse(answer.text);
   const invite = new URL(url).searchParams.get("invite");
-  for (const label of labels) await keepOutOfLogs(label, invite);
+  for (const label of labels) await registerSecret(label, invite);
   return { id, url, invite, room };
 }
 
 const revoke = async (gateway, { id }) => assert.equal((await api(gateway, "DELETE", `links/${id}`)).status, 204);
 
-/** Sends the form of a link's page. */
-const say = (person, gateway, { room, invite }, name = "Ann") => person.submit(gateway, "/_gateway/join", { room, invite, name });
+/** Submits the form on a link's page. */
+const submitName = (person, gateway, { room, invite }, name = "Ann") => person.submit(gateway, "/_gateway/join", { room, invite, name });
 
-/** Somebody who came by a link. */
-async function holder(link, { gateway = site.gateway, name } = {}) {
-  const person = somebody(site.url);
-  const answer = await say(person, gateway, link, name);
+/** A client that has used a link. */
+async function useLink(link, { gateway = site.gateway, name } = {}) {
+  const person = createHttpClient(site.url);
+  const answer = await submitName(person, gateway, link, name);
   assert.equal(answer.status, 303, answer.text);
   assert.equal(answer.headers.location, `/${link.room}`);
-  for (const [, value] of person.cookies) for (const label of labels) await keepOutOfLogs(label, value);
+  for (const [, value] of person.cookies) for (const label of labels) await registerSecret(label, value);
   return person;
 }
 
@@ -97,7 +97,7 @@ const meet = (person, room, { gateway = site.gateway, transport = "websocket", h
 
 const occupants = (room) => site.focus.occupants(`${room}@muc.meet.jitsi`);
 
-/** The refusal of a link, with a page that says why. */
+/** Asserts that a link is refused with a page that shows the reason. */
 function refused(answer, status, reason) {
   assert.equal(answer.status, status, answer.text);
   assert.match(answer.text, /This invitation cannot be used/);
@@ -106,11 +106,11 @@ function refused(answer, status, reason) {
 }
 
 describe("a link in a browser", () => {
-  test("lets somebody in who says a name, and vanishes from the address", async () => {
-    const link = await mint("talk-browser");
-    const guest = await site.knock(link.url.slice(site.url.length));
-    await site.sayName(guest, "Gerda Guest");
-    const meeting = await reaches(guest.page, "joined");
+  test("admits a guest who enters a name, and disappears from the address", async () => {
+    const link = await createLink("talk-browser");
+    const guest = await site.visit(link.url.slice(site.url.length));
+    await site.enterGuestName(guest, "Gerda Guest");
+    const meeting = await waitForState(guest.page, "joined");
     assert.equal(meeting.me.name, "Gerda Guest");
     assert.doesNotMatch(guest.page.url(), /invite/);
     assert.match(occupants(link.room)[0].affiliation, /^(none|member)$/);
@@ -121,8 +121,8 @@ describe("a link in a browser", () => {
   });
 
   test("for one use is not used up by a double click", async () => {
-    const link = await mint("talk-twice", { uses: 1 });
-    const guest = await site.knock(link.url.slice(site.url.length));
+    const link = await createLink("talk-twice", { uses: 1 });
+    const guest = await site.visit(link.url.slice(site.url.length));
     await guest.page.getByRole("textbox").fill("Gerda Guest");
     const sent = await guest.page.evaluate(() => {
       const sent = [];
@@ -141,16 +141,16 @@ describe("a link in a browser", () => {
     await guest.context.close();
   });
 
-  test("leaves a member their own name, and a host link makes them owner", async () => {
+  test("keeps a member's name, and a host link makes them owner", async () => {
     for (const [uses, room] of [[undefined, "talk-member"], [1, "talk-member-once"]]) {
-      const link = await mint(room, { role: "host", uses, name: "Somebody Else" });
-      const member = await site.arrive("second", "/_gateway/login?return_to=%2Fstatic%2Fclose.html");
+      const link = await createLink(room, { role: "host", uses, name: "Somebody Else" });
+      const member = await site.visitAs("second", "/_gateway/login?return_to=%2Fstatic%2Fclose.html");
       await member.page.goto(link.url, { waitUntil: "commit" });
       if (uses) {
         assert.equal(await member.page.getByRole("textbox").inputValue(), people.second.name);
-        await site.sayName(member, "A Third Name");
+        await site.enterGuestName(member, "A Third Name");
       }
-      const meeting = await reaches(member.page, "joined");
+      const meeting = await waitForState(member.page, "joined");
       assert.equal(meeting.me.name, people.second.name);
       assert.equal(meeting.me.role, "moderator");
       const [{ name, affiliation }] = occupants(room);
@@ -161,7 +161,7 @@ describe("a link in a browser", () => {
 });
 
 test("a host link makes an owner, a guest link does not", async () => {
-  const [host, guest] = [await holder(await mint("talk-roles", { role: "host" })), await holder(await mint("talk-roles"))];
+  const [host, guest] = [await useLink(await createLink("talk-roles", { role: "host" })), await useLink(await createLink("talk-roles"))];
   for (const transport of ["websocket", "bosh"]) {
     for (const [person, affiliation] of [[host, /^owner$/], [guest, /^(none|member)$/]]) {
       const visit = await meet(person, "talk-roles", { transport });
@@ -171,22 +171,22 @@ test("a host link makes an owner, a guest link does not", async () => {
   }
 });
 
-test("a link for somebody in particular has their name", async () => {
-  const link = await mint("talk-named", { name: "Mia <b>Mouse</b>" });
-  const person = somebody(site.url);
+test("a personal link has the name of its recipient", async () => {
+  const link = await createLink("talk-named", { name: "Mia <b>Mouse</b>" });
+  const person = createHttpClient(site.url);
   assert.equal((await person.open(site.gateway, link.url)).status, 303);
   const visit = await meet(person, "talk-named");
-  const [session] = (await site.prosody.seen()).sessions.slice(-1);
+  const [session] = (await site.prosody.recorded()).sessions.slice(-1);
   assert.equal(JSON.parse(Buffer.from(session.token.split(".")[1], "base64url")).context.user.name, "Mia <b>Mouse</b>");
   await visit.stream.close();
 });
 
-describe("a link for so many people", () => {
-  test("lets one in of two who come to two replicas at the same moment", async () => {
+describe("a link with a limited number of uses", () => {
+  test("admits one of two who use it at two replicas at once", async () => {
     for (let round = 0; round < 20; round += 1) {
-      const link = await mint(`talk-race-${round}`, { uses: 1 });
-      const rivals = [[site.gateway, somebody(site.url)], [second, somebody(site.url)]];
-      const answers = await Promise.all(rivals.map(([gateway, person]) => say(person, gateway, link)));
+      const link = await createLink(`talk-race-${round}`, { uses: 1 });
+      const rivals = [[site.gateway, createHttpClient(site.url)], [second, createHttpClient(site.url)]];
+      const answers = await Promise.all(rivals.map(([gateway, person]) => submitName(person, gateway, link)));
       assert.deepEqual(answers.map(({ status }) => status).sort(), [303, 410], `round ${round}`);
       refused(answers.find(({ status }) => status === 410), 410, /used by as many people/);
       const winner = rivals[answers.findIndex(({ status }) => status === 303)][1];
@@ -195,41 +195,41 @@ describe("a link for so many people", () => {
     }
   });
 
-  test("lets exactly three in of ten", async () => {
-    const link = await mint("talk-three", { uses: 3 });
+  test("admits exactly three of ten", async () => {
+    const link = await createLink("talk-three", { uses: 3 });
     const answers = await Promise.all(Array.from({ length: 10 }, (_, index) =>
-      say(somebody(site.url), index % 2 ? second : site.gateway, link)));
+      submitName(createHttpClient(site.url), index % 2 ? second : site.gateway, link)));
     assert.equal(answers.filter(({ status }) => status === 303).length, 3);
     assert.equal(answers.filter(({ status }) => status === 410).length, 7);
   });
 
-  test("is not used up by programs that look at it", async () => {
-    const link = await mint("talk-preview", { uses: 1, name: "Mia" });
+  test("is not used up by link previews", async () => {
+    const link = await createLink("talk-preview", { uses: 1, name: "Mia" });
     for (const gateway of [site.gateway, second]) {
       for (const method of ["GET", "HEAD"]) {
         for (const program of messengers) {
-          const answer = await somebody(site.url).open(gateway, link.url, { method, headers: { "user-agent": program } });
+          const answer = await createHttpClient(site.url).open(gateway, link.url, { method, headers: { "user-agent": program } });
           assert.equal(answer.status, 200);
           assert.equal(answer.headers["set-cookie"], undefined);
         }
       }
     }
-    await holder(link);
-    refused(await say(somebody(site.url), second, link), 410, /used by as many people/);
+    await useLink(link);
+    refused(await submitName(createHttpClient(site.url), second, link), 410, /used by as many people/);
   });
 
-  test("nor by a form that is not filled in", async () => {
-    const link = await mint("talk-empty", { uses: 1 });
-    const person = somebody(site.url);
+  test("is not used up by an empty form", async () => {
+    const link = await createLink("talk-empty", { uses: 1 });
+    const person = createHttpClient(site.url);
     for (const name of ["", "  ", "x".repeat(200), "a\u202eb"]) {
-      assert.equal((await say(person, site.gateway, link, name)).status, 422);
+      assert.equal((await submitName(person, site.gateway, link, name)).status, 422);
     }
-    assert.equal((await say(person, site.gateway, link)).status, 303);
+    assert.equal((await submitName(person, site.gateway, link)).status, 303);
   });
 
-  test("nor by a page of another site, which could fill the form in for people", async () => {
-    const link = await mint("talk-forged", { uses: 1 });
-    const answer = await ask(site.gateway, "/_gateway/join", {
+  test("is not used up by a cross-site form", async () => {
+    const link = await createLink("talk-forged", { uses: 1 });
+    const answer = await sendRequest(site.gateway, "/_gateway/join", {
       method: "POST",
       headers: {
         host: new URL(site.url).host, origin: "https://evil.example", "content-type": "application/x-www-form-urlencoded",
@@ -238,24 +238,24 @@ describe("a link for so many people", () => {
     });
     assert.equal(answer.status, 403);
     assert.equal(answer.headers["set-cookie"], undefined);
-    await holder(link);
+    await useLink(link);
   });
 
-  test("opens again for whoever came by it", async () => {
-    const link = await mint("talk-again", { uses: 1 });
-    const person = await holder(link);
+  test("opens again for its holder", async () => {
+    const link = await createLink("talk-again", { uses: 1 });
+    const person = await useLink(link);
     for (const gateway of [site.gateway, second]) {
       const answer = await person.open(gateway, link.url);
       assert.equal(answer.status, 303, "straight in, with nothing to fill in");
       assert.equal(answer.headers.location, "/talk-again");
-      assert.equal((await say(person, gateway, link, "Ann")).status, 303, "nor does a second press of the button harm");
+      assert.equal((await submitName(person, gateway, link, "Ann")).status, 303, "nor does a second press of the button harm");
     }
-    refused(await say(somebody(site.url), second, link), 410, /used by as many people/);
+    refused(await submitName(createHttpClient(site.url), second, link), 410, /used by as many people/);
   });
 });
 
-describe("a link that was revoked", () => {
-  /** Resolves when the stream is over, no later than a second after now. */
+describe("a revoked link", () => {
+  /** Resolves when the stream ends, which has to be within a second. */
   async function cutWithinASecond(stream) {
     const began = Date.now();
     const ended = await until(() => stream.inbox.ended, { what: "the end of the stream", within: 5_000, every: 5 });
@@ -268,11 +268,11 @@ describe("a link that was revoked", () => {
   for (const transport of ["websocket", "bosh"]) {
     test(`ends its holders' connections over ${transport} on each replica`, async () => {
       const room = `talk-revoked-${transport}`;
-      const link = await mint(room);
-      const bystander = await meet(await holder(await mint(room)), room, { transport });
+      const link = await createLink(room);
+      const bystander = await meet(await useLink(await createLink(room)), room, { transport });
       const holders = [];
       for (const gateway of [site.gateway, second]) {
-        const person = await holder(link, { gateway });
+        const person = await useLink(link, { gateway });
         holders.push({ person, visit: await meet(person, room, { gateway, transport }) });
       }
       const cut = Promise.all(holders.map(({ visit }) => cutWithinASecond(visit.stream)));
@@ -290,19 +290,19 @@ describe("a link that was revoked", () => {
     });
   }
 
-  test("opens nothing any more", async () => {
-    const link = await mint("talk-taken-back", { uses: 5 });
+  test("opens no room", async () => {
+    const link = await createLink("talk-taken-back", { uses: 5 });
     await revoke(site.gateway, link);
     for (const gateway of [site.gateway, second]) {
-      await until(async () => (await somebody(site.url).open(gateway, link.url)).status === 410);
-      refused(await say(somebody(site.url), gateway, link), 410, /revoked the link/);
+      await until(async () => (await createHttpClient(site.url).open(gateway, link.url)).status === 410);
+      refused(await submitName(createHttpClient(site.url), gateway, link), 410, /revoked the link/);
     }
   });
 
-  test("leaves members what is theirs without it", async () => {
-    const link = await mint("talk-members", { role: "host" });
+  test("leaves members their own access", async () => {
+    const link = await createLink("talk-members", { role: "host" });
     const { cookie } = await site.headersOf("first");
-    const member = somebody(site.url);
+    const member = createHttpClient(site.url);
     for (const pair of cookie.split("; ")) member.cookies.set(...pair.split(/=(.*)/s));
     assert.equal((await member.open(site.gateway, link.url)).status, 303);
     const asHost = await meet(member, link.room);
@@ -316,32 +316,32 @@ describe("a link that was revoked", () => {
   });
 });
 
-describe("a link that is not as it was made", () => {
-  test("is refused whichever character changed", async () => {
-    const link = await mint("talk-tampered", { role: "host", name: "Mia" });
+describe("a changed link", () => {
+  test("is refused for a change of any character", async () => {
+    const link = await createLink("talk-tampered", { role: "host", name: "Mia" });
     for (let at = 0; at < link.invite.length; at += 1) {
       const other = link.invite[at] === "A" ? "B" : "A";
       const changed = link.invite.slice(0, at) + other + link.invite.slice(at + 1);
-      const answer = await somebody(site.url).open(site.gateway, `/${link.room}?invite=${changed}`, { agent });
+      const answer = await createHttpClient(site.url).open(site.gateway, `/${link.room}?invite=${changed}`, { agent });
       refused(answer, 400, /The link is damaged/);
     }
     for (const cut of [link.invite.slice(0, -1), link.invite.slice(1), `${link.invite}A`, `${link.invite}=`, "A", "x.y.z"]) {
-      refused(await somebody(site.url).open(site.gateway, `/${link.room}?invite=${encodeURIComponent(cut)}`), 400, /The link is damaged/);
+      refused(await createHttpClient(site.url).open(site.gateway, `/${link.room}?invite=${encodeURIComponent(cut)}`), 400, /The link is damaged/);
     }
-    assert.equal((await somebody(site.url).open(site.gateway, link.url)).status, 303, "as it was it is good");
+    assert.equal((await createHttpClient(site.url).open(site.gateway, link.url)).status, 303, "as it was it is good");
   });
 
   test("is refused for another room", async () => {
-    const link = await mint("talk-own-room", { role: "host", name: "Mia" });
+    const link = await createLink("talk-own-room", { role: "host", name: "Mia" });
     for (const room of ["talk-other-room", "acme/talk-own-room", "talk-own-room-2"]) {
-      refused(await somebody(site.url).open(site.gateway, `/${room}?invite=${link.invite}`), 403, /for another room/);
-      refused(await say(somebody(site.url), site.gateway, { ...link, room }), 403, /for another room/);
+      refused(await createHttpClient(site.url).open(site.gateway, `/${room}?invite=${link.invite}`), 403, /for another room/);
+      refused(await submitName(createHttpClient(site.url), site.gateway, { ...link, room }), 403, /for another room/);
     }
   });
 
-  test("nor is its pass good for another room, under whatever name", async () => {
-    const person = await holder(await mint("talk-pass", { role: "host" }));
-    const other = await holder(await mint("talk-pass-2"));
+  test("its pass is refused for another room, under any cookie name", async () => {
+    const person = await useLink(await createLink("talk-pass", { role: "host" }));
+    const other = await useLink(await createLink("talk-pass-2"));
     const [[, value]] = person.cookies;
     const [[name]] = other.cookies;
     for (const cookie of [`${name}=${value}`, `__Host-gateway-session=${value}`]) {
@@ -351,9 +351,9 @@ describe("a link that is not as it was made", () => {
   });
 });
 
-test("neither the link's token nor the pass is anything to Prosody, or a token here", async () => {
-  const link = await mint("talk-token", { role: "host" });
-  const person = await holder(link);
+test("neither the link's token nor the pass is accepted as a token, here or at Prosody", async () => {
+  const link = await createLink("talk-token", { role: "host" });
+  const person = await useLink(link);
   const { room } = link;
   for (const token of [link.invite, ...person.cookies.values()]) {
     for (const shown of [{ query: { room, token } }, { query: { room }, headers: { authorization: `Bearer ${token}` } }]) {
@@ -364,19 +364,19 @@ test("neither the link's token nor the pass is anything to Prosody, or a token h
         await assert.rejects(here, (error) => error.name === "HttpRefused" || error.condition === "policy-violation");
       }
     }
-    const answer = await somebody(site.url).open(site.gateway, `/${room}?jwt=${token}`);
+    const answer = await createHttpClient(site.url).open(site.gateway, `/${room}?jwt=${token}`);
     assert.equal(answer.status, 403);
     assert.equal(answer.headers["set-cookie"], undefined);
   }
 });
 
-test("a link that has to be counted opens nothing while that cannot be done", async () => {
-  const [counted, free] = [await mint("talk-away", { uses: 1 }), await mint("talk-away")];
+test("a link with limited uses is refused while the store is down", async () => {
+  const [counted, free] = [await createLink("talk-away", { uses: 1 }), await createLink("talk-away")];
   await redis.kill();
-  const answer = await say(somebody(site.url), site.gateway, counted);
+  const answer = await submitName(createHttpClient(site.url), site.gateway, counted);
   assert.equal(answer.status, 503);
   assert.equal(answer.headers["set-cookie"], undefined);
-  await holder(free);
+  await useLink(free);
   await redis.launch();
-  await until(async () => (await say(somebody(site.url), second, counted)).status === 303, { what: "the store is back" });
+  await until(async () => (await submitName(createHttpClient(site.url), second, counted)).status === 303, { what: "the store is back" });
 });

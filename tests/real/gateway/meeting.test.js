@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { sees } from "../lib/browser.js";
+import { waitForOthers } from "../lib/browser.js";
 import { collectTokens } from "../lib/leaks.js";
 import { people } from "../lib/provider.js";
 import { startSite } from "../lib/site.js";
@@ -27,7 +27,7 @@ for (const transport of ["websocket", "bosh"]) {
     const visitors = {};
 
     before(async () => {
-      await site.prosody.forget();
+      await site.prosody.reset();
       for (const who of logins) {
         const hash = `#config.preferBosh=${transport === "bosh"}`;
         visitors[who] = await site.attend(who, `/${room}${hash}`, { watch: leaks.watch });
@@ -43,28 +43,28 @@ for (const transport of ["websocket", "bosh"]) {
         assert.equal(meeting.transport, transport);
         assert.equal(meeting.room, room.toLowerCase());
         assert.equal(meeting.me.name, nameOf(who));
-        await sees(page, logins.filter((other) => other !== who).map(nameOf));
+        await waitForOthers(page, logins.filter((other) => other !== who).map(nameOf));
       }
     });
 
-    test("what one says the others hear", async () => {
+    test("a message reaches the others", async () => {
       await visitors.first.page.evaluate(() => window.meeting.say("hello"));
       for (const who of ["host", "second"]) {
         await visitors[who].page.waitForFunction(() => window.meeting.messages.some(({ text }) => text === "hello"));
       }
     });
 
-    test("staff is owner, the others are members", () => {
-      const standing = site.focus.occupants(address).map(({ name, affiliation }) => [name, affiliation]);
-      assert.deepEqual(Object.fromEntries(standing), {
+    test("only staff is owner", () => {
+      const affiliations = site.focus.occupants(address).map(({ name, affiliation }) => [name, affiliation]);
+      assert.deepEqual(Object.fromEntries(affiliations), {
         [nameOf("host")]: "owner",
         [nameOf("first")]: "member",
         [nameOf("second")]: "member",
       });
     });
 
-    test("Prosody got a token of the gateway's for this room, in the header only", async () => {
-      const { sessions, requests } = await site.prosody.seen();
+    test("Prosody received the gateway's token for this room, in the header only", async () => {
+      const { sessions, requests } = await site.prosody.recorded();
       const kind = transport === "websocket" ? "websocket" : "bosh";
       const own = sessions.filter((session) => session.kind === kind);
       assert.equal(own.length, 3);
@@ -80,7 +80,7 @@ for (const transport of ["websocket", "bosh"]) {
       assert.deepEqual(own.map(({ token }) => read(token).context.user.name).sort(), logins.map(nameOf).sort());
     });
 
-    test("the web container gets neither cookie nor token", () => {
+    test("the web container receives neither cookie nor token", () => {
       for (const { headers, url } of site.web.requests) {
         assert.doesNotMatch(headers.cookie ?? "", /gateway/);
         assert.equal(headers.authorization, undefined);
@@ -88,7 +88,7 @@ for (const transport of ["websocket", "bosh"]) {
       }
     });
 
-    test("no token in a browser is worth anything to Prosody", async () => {
+    test("Prosody accepts no token of the browsers", async () => {
       for (const visitor of Object.values(visitors)) await leaks.inspect(visitor);
       const tokens = await leaks.tokens();
       assert.ok(tokens.length >= 3, "each page has at least its display token");
@@ -104,7 +104,7 @@ for (const transport of ["websocket", "bosh"]) {
       }
     });
 
-    test("nor to the gateway", async () => {
+    test("the gateway accepts no token of the browsers", async () => {
       const base = { transport: "websocket", base: site.url, tls: site.tls };
       for (const { token } of await leaks.tokens()) {
         for (const target of [
@@ -122,6 +122,6 @@ for (const transport of ["websocket", "bosh"]) {
   });
 }
 
-test("the gateway's log holds no token", () => {
+test("the gateway's log has no token", () => {
   assert.doesNotMatch(site.gateway.log(), /eyJ[\w-]+\.[\w-]+\./);
 });

@@ -6,9 +6,9 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 import ICAL from "ical.js";
-import { reaches } from "../lib/browser.js";
-import { keepOutOfLogs } from "../lib/gateway.js";
-import { somebody } from "../lib/http.js";
+import { waitForState } from "../lib/browser.js";
+import { registerSecret } from "../lib/gateway.js";
+import { createHttpClient } from "../lib/http.js";
 import { people } from "../lib/provider.js";
 import { startSite } from "../lib/site.js";
 import { enter } from "../lib/xmpp-lite.js";
@@ -34,29 +34,29 @@ before(async () => {
       };
     },
   });
-  creator = await site.signInAt("first", "/", { timezoneId: "Europe/Berlin" });
+  creator = await site.visitAndSignIn("first", "/", { timezoneId: "Europe/Berlin" });
 });
 after(() => site?.stop());
 
 const target = (room) => ({ transport: "websocket", base: site.url, tls: site.tls, query: { room }, room });
 const mucOf = (room) => `${room}@muc.meet.jitsi`;
 
-/** What somebody is in a room, by their headers. */
-async function standing(room, headers) {
+/** The affiliation in a room of a visitor with these headers. */
+async function affiliationIn(room, headers) {
   const { stream, affiliation } = await enter({ ...target(room), headers, nick: randomBytes(6).toString("hex") });
   await stream.close();
   return affiliation;
 }
 
-/** Somebody who signed in, without a browser. */
+/** A signed-in client without a browser. */
 async function member(login) {
   const { cookie } = await site.headersOf(login);
-  const person = somebody(site.url);
+  const person = createHttpClient(site.url);
   for (const pair of cookie.split("; ")) person.cookies.set(pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1));
   return person;
 }
 
-describe("a meeting that a member makes", () => {
+describe("a meeting that a member creates", () => {
   let meeting;
   let room;
   before(async () => {
@@ -64,13 +64,13 @@ describe("a meeting that a member makes", () => {
     ({ room } = meeting);
   });
 
-  test("has the name, and a tag", () => assert.match(room, /^team-call-[0-9a-z]{8}$/));
+  test("has the chosen name and a tag", () => assert.match(room, /^team-call-[0-9a-z]{8}$/));
 
-  test("has words for a name if none is wished for", async () => {
+  test("has random words without a chosen name", async () => {
     assert.match((await site.makeMeeting(creator)).room, /^[a-z]+-[a-z]+-\d{4}-[0-9a-z]{8}$/);
   });
 
-  test("has a name that a rule for others' rooms does not cover", async () => {
+  test("has a name that a rule for other rooms does not match", async () => {
     const { page } = creator;
     await page.goto(site.url, { waitUntil: "commit" });
     await page.getByLabel("Or choose a name").fill("Board Meeting");
@@ -82,7 +82,7 @@ describe("a meeting that a member makes", () => {
     const { page } = creator;
     await page.goto(site.url + meeting.page, { waitUntil: "commit" });
     await page.getByRole("link", { name: "Open the meeting" }).click();
-    const joined = await reaches(page, "joined");
+    const joined = await waitForState(page, "joined");
     assert.equal(joined.room, room);
     assert.equal(joined.me.role, "moderator");
     const [occupant] = site.focus.occupants(mucOf(room));
@@ -90,27 +90,27 @@ describe("a meeting that a member makes", () => {
     assert.equal(occupant.affiliation, "owner");
   });
 
-  test("is nobody else's", async () => {
-    assert.equal(await standing(room, await site.headersOf("second")), "member");
-    assert.equal(await standing(room, await site.headersOf("host")), "member", "not even staff's");
+  test("has no other owner", async () => {
+    assert.equal(await affiliationIn(room, await site.headersOf("second")), "member");
+    assert.equal(await affiliationIn(room, await site.headersOf("host")), "member", "not even staff's");
   });
 
-  test("is not the creator's under another tag or name", async () => {
+  test("has no owner under another tag or name", async () => {
     const first = await site.headersOf("first");
     const last = room.at(-1) === "0" ? "1" : "0";
     for (const other of [room.slice(0, -1) + last, `x${room}`, room.replace("team-call", "team-calls"), room.replace("-call", "")]) {
       assert.notEqual(other, room);
-      assert.equal(await standing(other, first), "member", other);
+      assert.equal(await affiliationIn(other, first), "member", other);
     }
-    assert.equal(await standing(room, first), "owner");
+    assert.equal(await affiliationIn(room, first), "owner");
   });
 
-  test("of the same name is another one when another member makes it", async () => {
-    const second = await site.signInAt("second", "/");
+  test("has another room for each creator of the same name", async () => {
+    const second = await site.visitAndSignIn("second", "/");
     const { room: other } = await site.makeMeeting(second, "Team Call");
     assert.notEqual(other, room);
-    assert.equal(await standing(other, await site.headersOf("second")), "owner");
-    assert.equal(await standing(other, await site.headersOf("first")), "member");
+    assert.equal(await affiliationIn(other, await site.headersOf("second")), "owner");
+    assert.equal(await affiliationIn(other, await site.headersOf("first")), "member");
     await second.context.close();
   });
 });
@@ -130,7 +130,7 @@ describe("the page of a meeting", () => {
     assert.notEqual(links.guest, links.host);
   });
 
-  test("says until when they are good", async () => {
+  test("shows the expiry of the links", async () => {
     for (const [id, lifetime] of [["guest", 30 * days], ["host", 7 * days]]) {
       const until = await creator.page.locator(`section:has(#${id}) time`).getAttribute("datetime");
       const off = Date.parse(until) - Date.now() - lifetime;
@@ -147,15 +147,15 @@ describe("the page of a meeting", () => {
         assert.doesNotMatch(answer.text, /invite=/);
       }
     }
-    const stranger = somebody(site.url);
+    const stranger = createHttpClient(site.url);
     const answer = await stranger.open(site.gateway, path);
     assert.equal(answer.status, 303);
     assert.match(answer.headers.location, /^\/_gateway\/login\?/);
     assert.equal((await stranger.open(site.gateway, `/_gateway/meeting.ics?room=${room}`)).status, 401);
   });
 
-  test("is not for whoever holds the guest link", async () => {
-    const guest = somebody(site.url);
+  test("is refused to holders of the guest link", async () => {
+    const guest = createHttpClient(site.url);
     const invite = new URL(links.guest).searchParams.get("invite");
     assert.equal((await guest.submit(site.gateway, "/_gateway/join", { room, invite, name: "Ann" })).status, 303);
     const host = await enter({ ...target(room), headers: await site.headersOf("first"), nick: "host" });
@@ -167,7 +167,7 @@ describe("the page of a meeting", () => {
     await host.stream.close();
   });
 
-  describe("has a calendar entry", () => {
+  describe("the calendar entry", () => {
     const title = "Plan; one, two \\ “three” – 50 % & more, so that the line is longer than seventy-five octets";
     const start = "2027-01-11T08:30:00.000Z";
     before(async () => {
@@ -177,22 +177,25 @@ describe("the page of a meeting", () => {
       await page.getByLabel("Duration in minutes").fill("45");
     });
 
-    /** Somebody without an account, who comes by an address in the entry, gets into the meeting. */
+    /**
+     * Asserts that an address from the calendar entry leads a visitor without an account into the
+     * meeting.
+     */
     async function leadsIn(address) {
       const link = new URL(address);
       assert.equal(link.origin, site.url);
-      await keepOutOfLogs(label, link.searchParams.get("invite"));
+      await registerSecret(label, link.searchParams.get("invite"));
       const host = await enter({ ...target(room), headers: await site.headersOf("first"), nick: "host" });
-      const guest = await site.knock(link.pathname + link.search);
-      await site.sayName(guest, "Gerda Guest");
-      const meeting = await reaches(guest.page, "joined");
+      const guest = await site.visit(link.pathname + link.search);
+      await site.enterGuestName(guest, "Gerda Guest");
+      const meeting = await waitForState(guest.page, "joined");
       assert.equal(meeting.room, room);
       assert.equal(meeting.me.name, "Gerda Guest");
       await guest.context.close();
       await host.stream.close();
     }
 
-    test("to be downloaded, which a calendar can read", async () => {
+    test("is a file that a calendar can read", async () => {
       const download = creator.page.waitForEvent("download");
       await creator.page.getByRole("button", { name: "Download for any calendar" }).click();
       const file = await download;
@@ -212,7 +215,7 @@ describe("the page of a meeting", () => {
       await leadsIn(event.location);
     });
 
-    test("for Google's calendar", async () => {
+    test("prefills Google's calendar", async () => {
       const address = new URL(await creator.page.getByRole("link", { name: "Add to Google Calendar" }).getAttribute("href"));
       assert.equal(address.origin + address.pathname, "https://calendar.google.com/calendar/render");
       const { action, text, dates, location, details } = Object.fromEntries(address.searchParams);
@@ -221,7 +224,7 @@ describe("the page of a meeting", () => {
       await leadsIn(location);
     });
 
-    test("for Outlook", async () => {
+    test("prefills Outlook", async () => {
       const address = new URL(await creator.page.getByRole("link", { name: "Add to Outlook" }).getAttribute("href"));
       assert.equal(address.origin, "https://outlook.office.com");
       const { rru, subject, startdt, enddt, location, body } = Object.fromEntries(address.searchParams);
@@ -241,8 +244,8 @@ describe("the form to join a meeting", () => {
     ({ room, links: { guest: link } } = await site.makeMeeting(creator, "Ånd så videre"));
   });
 
-  test("takes a link as it was pasted", async () => {
-    const guest = await site.knock("/");
+  test("accepts a pasted link", async () => {
+    const guest = await site.visit("/");
     await guest.page.getByLabel("Name or link of the meeting").fill(`  ${link}`);
     await guest.page.getByRole("button", { name: "Join", exact: true }).click();
     await guest.page.getByRole("heading", { name: "Join as a guest" }).waitFor();
@@ -250,15 +253,15 @@ describe("the form to join a meeting", () => {
     await guest.context.close();
   });
 
-  test("takes a name", async () => {
+  test("accepts a name", async () => {
     const { page } = creator;
     await page.goto(site.url, { waitUntil: "commit" });
     await page.getByLabel("Name or link of the meeting").fill("Weekly Review");
     await page.getByRole("button", { name: "Join", exact: true }).click();
-    assert.equal((await reaches(page, "joined")).room, "weekly%20review");
+    assert.equal((await waitForState(page, "joined")).room, "weekly%20review");
   });
 
-  test("takes addresses as people copy them", async () => {
+  test("accepts addresses in every copied form", async () => {
     const { host } = new URL(site.url);
     for (const [typed, location] of Object.entries({
       [`${site.url}/${room}`]: `/${room}`,
@@ -272,14 +275,14 @@ describe("the form to join a meeting", () => {
       "Team Call": "/team%20call",
       "acme/Team": "/acme/team",
     })) {
-      const answer = await somebody(site.url).open(site.gateway, `/_gateway/go?${new URLSearchParams({ room: typed })}`);
+      const answer = await createHttpClient(site.url).open(site.gateway, `/_gateway/go?${new URLSearchParams({ room: typed })}`);
       assert.equal(answer.status, 303, typed);
       assert.equal(answer.headers.location, location, typed);
     }
   });
 
-  test("says what is wrong with what was typed", async () => {
-    for (const visitor of [await site.knock("/"), creator]) {
+  test("explains invalid input", async () => {
+    for (const visitor of [await site.visit("/"), creator]) {
       await visitor.page.goto(site.url, { waitUntil: "commit" });
       const field = visitor.page.getByLabel("Name or link of the meeting");
       await field.fill("https://elsewhere.example/x");
@@ -291,14 +294,14 @@ describe("the form to join a meeting", () => {
     }
   });
 
-  test("leads nowhere else", async () => {
+  test("leads to no other site", async () => {
     const { host } = new URL(site.url);
     for (const typed of [
       "https://evil.example/room", `${site.url}.evil.example/room`, `${site.url}@evil.example/room`,
       `https://x@${host}/room`, `${site.url}//evil.example`, `${site.url}/\\evil.example`,
       `${site.url}/_gateway/logout`, site.url, "javascript:alert(1)//", "//evil.example/x", "?", "",
     ]) {
-      const answer = await somebody(site.url).open(site.gateway, `/_gateway/go?${new URLSearchParams({ room: typed })}`);
+      const answer = await createHttpClient(site.url).open(site.gateway, `/_gateway/go?${new URLSearchParams({ room: typed })}`);
       assert.equal(answer.status, 422, `${typed} leads to ${answer.headers.location}`);
     }
   });
@@ -310,26 +313,26 @@ describe("the creator is still host", () => {
     ({ room } = await site.makeMeeting(creator));
   });
 
-  test("on a gateway that was started anew", async () => {
+  test("after a restart of the gateway", async () => {
     await site.gateway.restart();
-    assert.equal(await standing(room, await site.headersOf("first")), "owner");
-    assert.equal(await standing(room, await site.headersOf("second")), "member");
+    assert.equal(await affiliationIn(room, await site.headersOf("first")), "owner");
+    assert.equal(await affiliationIn(room, await site.headersOf("second")), "member");
   });
 
-  test("when another key has taken over, and other sessions go on", async () => {
+  test("after a key rotation, which keeps the sessions", async () => {
     const before = await site.headersOf("first");
     keys.unshift(newKey());
     await writeKeys();
     await site.gateway.restart();
-    assert.equal(await standing(room, before), "owner");
-    assert.equal(await standing(room, await site.headersOf("first")), "owner");
-    assert.equal(await standing(room, await site.headersOf("second")), "member");
+    assert.equal(await affiliationIn(room, before), "owner");
+    assert.equal(await affiliationIn(room, await site.headersOf("first")), "owner");
+    assert.equal(await affiliationIn(room, await site.headersOf("second")), "member");
   });
 
-  test("until the key is gone that the meeting was made with", async () => {
+  test("until the key of the meeting is removed", async () => {
     keys.pop();
     await writeKeys();
     await site.gateway.restart();
-    assert.equal(await standing(room, await site.headersOf("first")), "member");
+    assert.equal(await affiliationIn(room, await site.headersOf("first")), "member");
   });
 });

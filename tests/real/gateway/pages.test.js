@@ -28,7 +28,9 @@ after(async () => {
   await gallery?.stop();
 });
 
-/** Somebody with a browser that keeps what goes wrong in `problems`, and what pages ask for elsewhere in `strayed`. */
+/**
+ * A visitor whose browser records errors in `problems`, and requests to other hosts in `strayed`.
+ */
 async function visitor(options = {}) {
   const context = await browser.newContext({ viewport: laptop, ...options });
   const page = await context.newPage();
@@ -75,7 +77,7 @@ async function violations(page) {
   return found;
 }
 
-/** What sticks out of the window, if anything does. */
+/** The elements that overflow the window. */
 const sticksOut = (page) => page.evaluate(() => {
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= width) return [];
@@ -90,13 +92,13 @@ for (const [language, colorScheme] of [
   ["en", "light"], ["en", "dark"], ["ar", "light"], ["ar", "dark"],
   ["de", "light"], ["fr", "light"], ["es", "light"], ["hostile", "light"],
 ]) {
-  test(`everybody can use every page: ${language}, ${colorScheme}`, async () => {
+  test(`every page is accessible: ${language}, ${colorScheme}`, async () => {
     const { context, page, problems, strayed, open } = await visitor({ colorScheme });
     const wrong = [];
     const names = pages(language);
     assert.ok(names.length > 40, "the gallery has every page");
     for (const name of names) {
-      // The one that leads on at once has to stay to be looked at.
+      // The page that redirects at once is loaded without its script.
       await open(`/${language}/${name}${name === "continue" ? "?still" : ""}`);
       wrong.push(...(await violations(page)).map((what) => `${name}: ${what}`));
       for (const size of [phone, wall]) {
@@ -135,7 +137,9 @@ test("screenshots", async () => {
   }
 });
 
-/** Presses Tab until the element has the focus; every stop on the way has to be seen. */
+/**
+ * Presses Tab until the element has the focus; every focused element on the way has to be visible.
+ */
 async function tabTo(page, selector) {
   for (let stops = 0; stops < 40; stops += 1) {
     await page.keyboard.press("Tab");
@@ -157,7 +161,7 @@ async function tabTo(page, selector) {
   assert.fail(`${selector} cannot be reached`);
 }
 
-/** Does something, and gives the first request to the address that comes of it. */
+/** Runs an action and returns the first request that it causes to the path. */
 async function sends(page, path, act) {
   const before = gallery.requests.length;
   await act();
@@ -168,7 +172,7 @@ async function sends(page, path, act) {
   return { ...request, fields: Object.fromEntries(new URLSearchParams(text)) };
 }
 
-test("meetings begin and are joined by keyboard alone", async () => {
+test("meetings are created and joined by keyboard alone", async () => {
   const { context, page, problems, open } = await visitor();
   const enter = () => page.keyboard.press("Enter");
 
@@ -208,7 +212,7 @@ test("meetings begin and are joined by keyboard alone", async () => {
   await context.close();
 });
 
-test("a meeting's page copies links and knows the reader's time", async () => {
+test("a meeting's page copies links and shows local times", async () => {
   const { context, page, problems, open } = await visitor({
     timezoneId: "Asia/Kolkata",
     permissions: ["clipboard-read", "clipboard-write"],
@@ -241,7 +245,7 @@ test("a meeting's page copies links and knows the reader's time", async () => {
   await context.close();
 });
 
-test("recent meetings are of this site, without tokens, and can be forgotten", async () => {
+test("recent meetings are of this site, have no tokens, and can be removed", async () => {
   const { context, page, problems, open } = await visitor();
   await open("/en/start");
   assert.equal(await page.isVisible("#recent"), false);
@@ -278,7 +282,7 @@ test("recent meetings are of this site, without tokens, and can be forgotten", a
   await context.close();
 });
 
-test("who waits is let in, with the fragment of the address, and the page says so", async () => {
+test("a waiting visitor enters with the fragment, and the page announces it", async () => {
   const { context, page, problems, open } = await visitor({ reducedMotion: "reduce" });
   await open("/en/wait#config.startWithAudioMuted=true");
   await until(() => gallery.streams.size === 1, { what: "the page listens" });
@@ -290,7 +294,7 @@ test("who waits is let in, with the fragment of the address, and the page says s
   assert.equal(await page.isChecked("#sound"), true);
   await tabTo(page, "a:focus");
   const loaded = gallery.requests.filter(({ url }) => url === "/en/wait").length;
-  gallery.say("open");
+  gallery.sendEvent("open");
   await page.waitForFunction(() => document.title === "The meeting is starting!");
   assert.equal(await page.locator("[role=status]").textContent(), "The meeting is starting. Opening it…");
   await until(() => gallery.requests.filter(({ url }) => url === "/en/wait").length > loaded, { what: "it loads again" });
@@ -304,7 +308,7 @@ test("who waits is let in, with the fragment of the address, and the page says s
   await context.close();
 });
 
-test("without a script everything but a call works", async () => {
+test("every page but a call works without scripts", async () => {
   const { context, page, open } = await visitor({ javaScriptEnabled: false });
   await open("/en/wait");
   assert.equal(await page.locator("noscript meta[http-equiv=refresh]").count(), 1);
@@ -322,7 +326,7 @@ test("without a script everything but a call works", async () => {
   await context.close();
 });
 
-test("the way to the provider leads there, and nowhere else", async () => {
+test("the page before the provider redirects only there", async () => {
   for (const language of ["en", "hostile"]) {
     const { context, page, problems, strayed } = await visitor();
     await page.goto(`${gallery.origin}/${language}/continue#x`);
@@ -337,17 +341,17 @@ test("an app is opened at once", async () => {
   const { context, page, open } = await visitor();
   const session = await context.newCDPSession(page);
   await session.send("Page.enable");
-  const asked = [];
-  session.on("Page.frameRequestedNavigation", ({ url }) => asked.push(url));
+  const requested = [];
+  session.on("Page.frameRequestedNavigation", ({ url }) => requested.push(url));
   await open("/en/open-app");
-  await until(() => asked.length > 0, { what: "the app is asked for" });
-  assert.deepEqual(asked, ["org.jitsi.meet://meet.example.org/x?jwt=a.b.c"]);
+  await until(() => requested.length > 0, { what: "the app is requested for" });
+  assert.deepEqual(requested, ["org.jitsi.meet://meet.example.org/x?jwt=a.b.c"]);
   await open("/hostile/open-app");
   assert.equal(await page.locator("[href^=javascript]").count(), 0);
   await context.close();
 });
 
-test("a call is shown in a frame, and its end on our page", async () => {
+test("a call is shown in a frame, and its end on the gateway's page", async () => {
   const { context, page, problems, open } = await visitor();
   await open("/en/call");
   await page.waitForFunction(() => window.call);
@@ -366,7 +370,7 @@ test("a call is shown in a frame, and its end on our page", async () => {
   await page.reload();
   await page.frameLocator("iframe").locator("h1").waitFor();
   await until(() => gallery.streams.size === 1, { what: "the page listens" });
-  gallery.say("close");
+  gallery.sendEvent("close");
   await page.getByText("Your session has ended").waitFor();
   assert.equal(await page.locator("iframe").count(), 0);
 
@@ -378,7 +382,7 @@ test("a call is shown in a frame, and its end on our page", async () => {
   await context.close();
 });
 
-test("Jitsi's page hears how a sign-in in a window ended, and no other site does", async () => {
+test("Jitsi's page receives the outcome of a sign-in in a popup, and no other site does", async () => {
   const { context, page, problems } = await visitor();
   const hears = async (act) => {
     await page.goto(`${gallery.origin}/opener`);
@@ -402,7 +406,7 @@ test("Jitsi's page hears how a sign-in in a window ended, and no other site does
     await hears(() => { document.querySelector("iframe").src = "/en/logout-frame"; }),
     { origin, data: { type: "logout-success" } },
   );
-  // From another origin the window can be opened, but tells nothing.
+  // A page of another origin can open the window, but receives no message.
   await page.goto(`${gallery.calls}/x`);
   const popup = context.waitForEvent("page");
   await page.evaluate((address) => {

@@ -43,7 +43,7 @@ after(async () => {
 const ready = async () => (await fetch(`${gateway.admin}/readyz`)).json();
 const metrics = async () => (await fetch(`${gateway.admin}/metrics`)).text();
 
-test("each Prosody is told apart, and none makes the gateway unready", async () => {
+test("each state of Prosody has its verdict, and none makes the gateway unready", async () => {
   const { backends, reasons } = await until(async () => {
     const told = await ready();
     return Object.keys(told.backends).length === 4 && told;
@@ -62,7 +62,7 @@ test("each Prosody is told apart, and none makes the gateway unready", async () 
   }
 });
 
-test("a Prosody that goes away is told of at the next probe", async () => {
+test("a Prosody that stops is reported at the next probe", async () => {
   await good.stop();
   await until(async () => (await ready()).backends.good === "unreachable", { what: "its end is seen", within: 20_000 });
   const lines = (await metrics()).split("\n").filter((line) => line.startsWith('jitsi_auth_gateway_backend_probe_ok{backend="good"'));

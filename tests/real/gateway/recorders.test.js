@@ -3,9 +3,9 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { reaches, sees } from "../lib/browser.js";
-import { startElsewhere } from "../lib/elsewhere.js";
-import { keepOutOfLogs } from "../lib/gateway.js";
+import { waitForState, waitForOthers } from "../lib/browser.js";
+import { startSourceAddressProxy } from "../lib/source-address-proxy.js";
+import { registerSecret } from "../lib/gateway.js";
 import { until } from "../lib/process.js";
 import { names } from "../lib/prosody.js";
 import { people } from "../lib/provider.js";
@@ -20,8 +20,8 @@ const stranger = "127.0.0.4";
 let studio;
 let site;
 before(async () => {
-  await keepOutOfLogs("recorders", names.recorderPassword);
-  studio = await startElsewhere(recorder);
+  await registerSecret("recorders", names.recorderPassword);
+  studio = await startSourceAddressProxy(recorder);
   site = await startSite({
     label: "recorders",
     breakable: true,
@@ -44,13 +44,13 @@ after(async () => {
 
 const occupant = (room, wanted) => site.focus.occupants(`${room}@${names.muc}`).find(({ name, nick }) => [name, nick].includes(wanted));
 
-/** A member in a room that guests may enter as well. */
+/** A member in a room that guests may enter, too. */
 const attend = (who, room) => site.attend(who, `/_gateway/login?return_to=%2F${room}`);
 
 describe("recorders", () => {
   const [user] = names.recorderUser.split("@");
   const credentials = { user, password: names.recorderPassword };
-  /** Where a recorder connects, from one of this machine's addresses. */
+  /** The connection of a recorder from one of this machine's loopback addresses. */
   const from = (localAddress, more = {}) => ({
     base: site.url,
     tls: { ...site.tls, localAddress, family: 4 },
@@ -63,14 +63,14 @@ describe("recorders", () => {
 
   for (const transport of ["websocket", "bosh"]) {
     describe(`over ${transport}`, () => {
-      test("log in with their own password, and nothing is added or left of what they send", async () => {
-        await site.prosody.forget();
+      test("log in with their own password, and their requests are forwarded unchanged", async () => {
+        await site.prosody.reset();
         const token = await sign(claims("planning"));
         const visit = await enter(from(recorder, { transport, nick: `recorder_${transport}`, query: { token } }));
         assert.equal(visit.jid.split("/")[0], names.recorderUser);
         assert.equal(visit.affiliation, "none");
         await ping(visit.stream, { domain: names.hidden });
-        const [session] = (await site.prosody.seen()).sessions;
+        const [session] = (await site.prosody.recorded()).sessions;
         assert.equal(session.token, undefined);
         assert.equal(session.headers.authorization, undefined);
         assert.equal(session.query, "room=planning");
@@ -83,26 +83,26 @@ describe("recorders", () => {
         await assert.rejects(login(from(recorder, { transport, credentials: wrong })), { name: "LoginRefused" });
       });
 
-      test("are believed behind a proxy that is trusted", async () => {
+      test("are recognised behind a trusted proxy", async () => {
         const headers = { "x-forwarded-for": recorder };
         assert.ok(await login(from(proxy, { transport, headers })));
       });
 
-      test("are believed from nowhere else", async () => {
-        await site.prosody.forget();
+      test("are not recognised from any other address", async () => {
+        await site.prosody.reset();
         const refusal = transport === "websocket"
           ? { name: "HttpRefused", status: 403 }
           : { name: "StreamEnded", condition: "policy-violation" };
         await assert.rejects(login(from(stranger, { transport })), refusal);
         await assert.rejects(login(from(stranger, { transport, headers: { "x-forwarded-for": recorder } })), refusal);
         await assert.rejects(login(from(proxy, { transport, headers: { "x-forwarded-for": stranger } })), refusal);
-        const { sessions } = await site.prosody.seen();
+        const { sessions } = await site.prosody.recorded();
         assert.deepEqual(sessions, []);
       });
     });
   }
 
-  test("see Jitsi's page as it is, where others are led to sign in", async () => {
+  test("get Jitsi's page unchanged, where others are redirected to sign in", async () => {
     const there = await site.browser.visitor({ proxy: studio.proxy });
     const answer = await there.page.goto(`${site.url}/planning`);
     assert.equal(answer.status(), 200);
@@ -117,14 +117,14 @@ describe("recorders", () => {
     await here.context.close();
   });
 
-  test("join with their browser, beside people", async () => {
+  test("join a meeting with their browser", async () => {
     const member = await site.attend("host", "/planning");
     const there = await site.browser.visitor({ proxy: studio.proxy });
     const kept = JSON.stringify({ xmpp_username_override: names.recorderUser, xmpp_password_override: names.recorderPassword });
     const hash = `#config.iAmRecorder=true&appData.localStorageContent=${encodeURIComponent(JSON.stringify(kept))}`;
     await there.page.goto(`${site.url}/planning${hash}`);
-    await reaches(there.page, "joined");
-    await sees(there.page, [people.host.name]);
+    await waitForState(there.page, "joined");
+    await waitForOthers(there.page, [people.host.name]);
     await member.page.evaluate(() => window.meeting.say("we are live"));
     await there.page.waitForFunction(() => window.meeting.messages.some(({ text }) => text === "we are live"));
     const seen = site.focus.occupants(`planning@${names.muc}`).find(({ jid }) => jid.startsWith(names.recorderUser));
@@ -144,30 +144,30 @@ describe("guests on a domain of their own", () => {
       let guest;
       before(async () => {
         host = await attend("host", room);
-        await site.prosody.forget();
+        await site.prosody.reset();
         guest = await site.browser.visitor();
         await guest.page.goto(`${site.url}/${room}#config.preferBosh=${transport === "bosh"}`);
         await guest.page.getByLabel("Your name").fill(name);
         await guest.page.getByRole("button", { name: "Join" }).click();
-        await reaches(guest.page, "joined");
+        await waitForState(guest.page, "joined");
       });
       after(async () => {
         await guest?.context.close();
         await host?.context.close();
       });
 
-      test("are in the meeting without a token, by the name they gave", async () => {
-        await sees(host.page, [name]);
-        await sees(guest.page, [people.host.name]);
-        assert.equal((await reaches(guest.page, "joined")).transport, transport);
-        const [session] = (await site.prosody.seen()).sessions;
+      test("join without a token, under the name they entered", async () => {
+        await waitForOthers(host.page, [name]);
+        await waitForOthers(guest.page, [people.host.name]);
+        assert.equal((await waitForState(guest.page, "joined")).transport, transport);
+        const [session] = (await site.prosody.recorded()).sessions;
         assert.equal(session.token, undefined);
         assert.equal(session.headers.authorization, undefined);
         const { jwt, errors } = await guest.page.evaluate(() => ({ jwt: window.meeting.jwt, errors: window.meeting.errors }));
         assert.deepEqual({ jwt, errors }, { jwt: undefined, errors: [] });
       });
 
-      test("are no owners; the member beside them is", () => {
+      test("are not owners, and the member is", () => {
         const { jid, affiliation } = occupant(room, name);
         assert.equal(jid.split("/")[0].split("@")[1], names.guest);
         assert.equal(affiliation, "none");
@@ -176,27 +176,27 @@ describe("guests on a domain of their own", () => {
         assert.equal(member.affiliation, "owner");
       });
 
-      test("are there again when their page is loaded again", async () => {
+      test("rejoin when their page is reloaded", async () => {
         await guest.page.reload();
-        const { me } = await reaches(guest.page, "joined");
+        const { me } = await waitForState(guest.page, "joined");
         assert.equal(me.name, name);
         assert.notEqual(me.role, "moderator");
       });
     });
   }
 
-  test("take up a broken connection", async () => {
+  test("resume a broken connection", async () => {
     const host = await attend("host", "open-cut");
     const guest = await site.browser.visitor();
     await guest.page.goto(`${site.url}/open-cut`);
     await guest.page.getByLabel("Your name").fill("Gil Guest");
     await guest.page.getByRole("button", { name: "Join" }).click();
-    await reaches(guest.page, "joined");
+    await waitForState(guest.page, "joined");
     const { jid } = occupant("open-cut", "Gil Guest");
-    await site.prosody.forget();
+    await site.prosody.reset();
     site.relay.cut();
     const resumed = await until(async () => {
-      const sessions = (await site.prosody.seen()).sessions.filter(({ previd }) => previd);
+      const sessions = (await site.prosody.recorded()).sessions.filter(({ previd }) => previd);
       return sessions.length === 2 && sessions;
     }, { what: "two resumptions", within: 30_000 });
     assert.deepEqual(resumed.map(({ token }) => token && read(token).context.user.name).sort(), [people.host.name, undefined]);
@@ -210,7 +210,7 @@ describe("guests on a domain of their own", () => {
     await host.context.close();
   });
 
-  test("come nowhere near the members' domain", async () => {
+  test("cannot use the members' domain", async () => {
     const host = await attend("host", "open-doors");
     const guest = { base: site.url, tls: site.tls, query: { room: "open-doors" }, headers: { origin: site.url } };
     for (const transport of ["websocket", "bosh"]) {

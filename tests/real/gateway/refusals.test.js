@@ -39,12 +39,12 @@ for (const transport of ["websocket", "bosh"]) {
     };
     for (const [name, make] of Object.entries(cases)) {
       test(`drops ${name}`, async () => {
-        await site.prosody.forget();
+        await site.prosody.reset();
         const visit = await enter(attempt({ ...make(), nick: `first_${transport}` }));
         assert.equal(visit.affiliation, "member");
         await visit.stream.close();
 
-        const { sessions } = await site.prosody.seen();
+        const { sessions } = await site.prosody.recorded();
         assert.equal(sessions.length, 1);
         const [{ token, prefix, region, room, headers: received, query }] = sessions;
         const told = read(token);
@@ -60,17 +60,17 @@ for (const transport of ["websocket", "bosh"]) {
       });
     }
 
-    test("tells Prosody the tenant of the path", async () => {
-      await site.prosody.forget();
+    test("sends the tenant of the path to Prosody", async () => {
+      await site.prosody.reset();
       const visit = await enter(attempt({
         tenant: "acme", query: "room=planning&prefix=other", muc: "muc.acme.meet.jitsi", nick: `tenant_${transport}`,
       }));
       await visit.stream.close();
-      const { sessions } = await site.prosody.seen();
+      const { sessions } = await site.prosody.recorded();
       assert.equal(sessions[0].prefix, "acme");
     });
 
-    test("is tied to the room it asked for", async () => {
+    test("is bound to the requested room", async () => {
       const stream = await connect(attempt({ query: "room=planning" }));
       await authenticate(stream);
       await requestConference(stream, "secret@muc.meet.jitsi");
@@ -81,11 +81,11 @@ for (const transport of ["websocket", "bosh"]) {
       await stream.close();
     });
 
-    test("does not resume somebody else's stream as somebody else", async () => {
-      await site.prosody.forget();
+    test("cannot resume the stream of another session", async () => {
+      await site.prosody.reset();
       const visit = await enter(attempt({ query: "room=planning&previd=nobody-has-this", nick: `resume_${transport}` }));
       await visit.stream.close();
-      const { sessions } = await site.prosody.seen();
+      const { sessions } = await site.prosody.recorded();
       assert.equal(sessions[0].previd, "nobody-has-this");
     });
   });
@@ -95,7 +95,7 @@ describe("without a session", () => {
   const nobody = { cookie: "__Host-gateway-session=forged", get origin() { return site.url; } };
 
   async function refusedEverywhere(extra = {}) {
-    await site.prosody.forget();
+    await site.prosody.reset();
     await assert.rejects(
       login({ transport: "websocket", base: site.url, tls: site.tls, query: "room=planning", ...extra }),
       { name: "HttpRefused", status: 403 },
@@ -112,23 +112,23 @@ describe("without a session", () => {
     } else {
       assert.equal(answer.status, 403);
     }
-    const { requests, sessions } = await site.prosody.seen();
+    const { requests, sessions } = await site.prosody.recorded();
     assert.deepEqual({ requests, sessions }, { requests: [], sessions: [] });
   }
 
   test("nothing reaches Prosody", () => refusedEverywhere({ headers: { origin: site.url } }));
-  test("nor with a forged cookie", () => refusedEverywhere({ headers: { ...nobody } }));
-  test("nor with a token that Prosody would take", () =>
+  test("nothing reaches Prosody with a forged cookie", () => refusedEverywhere({ headers: { ...nobody } }));
+  test("nothing reaches Prosody with a token that Prosody would accept", () =>
     refusedEverywhere({ query: `room=planning&token=${foreign}`, headers: { origin: site.url } }));
-  test("nor with one in the header", () =>
+  test("nothing reaches Prosody with such a token in the header", () =>
     refusedEverywhere({ headers: { origin: site.url, authorization: `Bearer ${foreign}` } }));
-  test("nor from a page of elsewhere, with a good cookie", () =>
+  test("nothing reaches Prosody from a page of another site, with a valid cookie", () =>
     refusedEverywhere({ headers: { ...headers, origin: "https://evil.example" } }));
-  test("nor from a page of the opaque origin", () =>
+  test("nothing reaches Prosody from a page with an opaque origin", () =>
     refusedEverywhere({ headers: { ...headers, origin: "null" } }));
 });
 
-test("the gateway's log holds no token, no cookie and no query", () => {
+test("the gateway's log has no token, cookie or query", () => {
   const log = site.gateway.log();
   assert.doesNotMatch(log, /eyJ[\w-]+\.[\w-]+\./);
   assert.ok(!log.includes(headers.cookie.split("=")[1]), "no cookie");

@@ -16,7 +16,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { somebody } from "../lib/http.js";
+import { createHttpClient } from "../lib/http.js";
 import { until } from "../lib/process.js";
 import { names } from "../lib/prosody.js";
 import { masked, openRawWebSocket } from "../lib/raw-websocket.js";
@@ -55,7 +55,7 @@ const enterAs = (person, room, name) => person.submit(site.gateway, "/_gateway/j
 async function guest() {
   count += 1;
   const [room, nick] = [`room-${count}`, `guest${count}`];
-  const person = somebody(site.url);
+  const person = createHttpClient(site.url);
   assert.equal((await enterAs(person, room, nick)).status, 303);
   return { person, room, nick };
 }
@@ -161,8 +161,8 @@ describe("over BOSH", () => {
       const controller = new AbortController();
       const body = `<body rid="${rid}" sid="${stream.sid}" xmlns="${xmlns}"/>`;
       const sent = post({ url: url(here), headers: target(here).headers, tls: { ...site.tls, signal: controller.signal }, body });
-      const before = (await site.prosody.seen()).requests.length;
-      await until(async () => (await site.prosody.seen()).requests.length > before, { what: "Prosody has the poll" }).catch(() => {});
+      const before = (await site.prosody.recorded()).requests.length;
+      await until(async () => (await site.prosody.recorded()).requests.length > before, { what: "Prosody has the poll" }).catch(() => {});
       controller.abort();
       await assert.rejects(sent);
     };
@@ -242,7 +242,7 @@ describe("each way out", () => {
         await assertGone(context, here, () => site.gateway.reconfigure({ room: closedRooms }));
       } finally {
         await site.gateway.reconfigure({ room: openRooms });
-        const admits = async () => (await enterAs(somebody(site.url), "reloaded", "Ann")).status === 303;
+        const admits = async () => (await enterAs(createHttpClient(site.url), "reloaded", "Ann")).status === 303;
         await until(admits, { what: "the rules admit guests again" });
       }
       await stream.close();

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
-import { ask } from "../lib/http.js";
+import { sendRequest } from "../lib/http.js";
 import { until } from "../lib/process.js";
 import { startRedis } from "../lib/redis.js";
 import { shareAmongReplicas, startReplica } from "../lib/replicas.js";
@@ -31,7 +31,7 @@ after(async () => {
   await shared?.remove();
 });
 
-/** Another gateway of the site's deployment. */
+/** Starts another gateway of the site's deployment. */
 const replica = (label, settings) => startReplica(site, { label, settings });
 
 async function readiness(admin) {
@@ -45,7 +45,7 @@ const metric = async ({ admin }, name) => {
   return Number(text.match(new RegExp(`^jitsi_auth_gateway_${name} (\\S+)$`, "m"))?.[1]);
 };
 
-/** Joins over a WebSocket to one replica, which is addressed by the deployment's name. */
+/** Joins over a WebSocket to one replica, addressed by the deployment's host name. */
 async function meet(gateway, headers, nick) {
   const { stream } = await enter({
     transport: "websocket",
@@ -61,19 +61,19 @@ async function meet(gateway, headers, nick) {
 
 /** Signs out at one replica. */
 async function signOut(gateway, { cookie }) {
-  const { status } = await ask(gateway, "/_gateway/logout", { headers: { cookie, host: new URL(site.url).host } });
+  const { status } = await sendRequest(gateway, "/_gateway/logout", { headers: { cookie, host: new URL(site.url).host } });
   assert.equal(status, 303);
 }
 
-/** When a socket was closed as revoked, and no later than a second after now. */
+/** Asserts that a socket is closed as revoked within a second. */
 async function cutWithinASecond(stream) {
   const began = Date.now();
-  const { code } = await stream.gone;
+  const { code } = await stream.closed;
   assert.equal(code, 1008);
   assert.ok(Date.now() - began < 1_000, `cut after ${Date.now() - began} ms`);
 }
 
-test("signing out on one replica ends the WebSocket on the other within a second", async () => {
+test("a sign-out at one replica closes the WebSocket at the other within a second", async () => {
   const headers = await site.headersOf("first");
   const [here, there] = [await meet(site.gateway, headers, "here"), await meet(second, headers, "there")];
   const cut = Promise.all([cutWithinASecond(here), cutWithinASecond(there)]);
@@ -82,7 +82,7 @@ test("signing out on one replica ends the WebSocket on the other within a second
   await assert.rejects(meet(second, headers, "again"), HttpRefused, "the cookie is good nowhere");
 });
 
-test("a replica that starts later knows who signed out before", async () => {
+test("a replica that starts later has the earlier revocations", async () => {
   const headers = await site.headersOf("first");
   await signOut(second, headers);
   const third = await replica(labels[2], shared.settings);
@@ -93,7 +93,7 @@ test("a replica that starts later knows who signed out before", async () => {
   }
 });
 
-describe("Redis is away", () => {
+describe("an outage of Redis", () => {
   let first;
   let other;
   let streams;
@@ -107,7 +107,7 @@ describe("Redis is away", () => {
     for (const stream of Object.values(streams ?? {})) await stream.close();
   });
 
-  test("both replicas say so, and stay in the balancer", async () => {
+  test("both replicas report it, and stay ready", async () => {
     for (const gateway of [site.gateway, second]) {
       const told = await until(async () => {
         const answer = await readiness(gateway.admin);
@@ -119,7 +119,7 @@ describe("Redis is away", () => {
     }
   });
 
-  test("open sockets live, and people can still sign in and meet", async () => {
+  test("sockets stay open, and people can sign in and meet", async () => {
     for (const stream of Object.values(streams)) await ping(stream);
     const headers = await site.headersOf("host");
     const stream = await meet(second, headers, "newcomer");
@@ -127,7 +127,7 @@ describe("Redis is away", () => {
     await stream.close();
   });
 
-  test("who signs out is out where they did", async () => {
+  test("a sign-out takes effect at its replica", async () => {
     const here = await meet(site.gateway, first, "here");
     const cut = cutWithinASecond(here);
     await signOut(site.gateway, first);
@@ -135,9 +135,9 @@ describe("Redis is away", () => {
     await ping(streams.first);
   });
 
-  test("when Redis is back, empty, the other replica learns of it", async () => {
+  test("after a restart of Redis with no data the other replica receives the revocation", async () => {
     await redis.launch();
-    const { code } = await streams.first.gone;
+    const { code } = await streams.first.closed;
     assert.equal(code, 1008);
     for (const gateway of [site.gateway, second]) {
       await until(async () => (await readiness(gateway.admin)).store === "ready");
@@ -146,7 +146,7 @@ describe("Redis is away", () => {
     }
   });
 
-  test("and revocations flow as before", async () => {
+  test("later revocations reach both replicas", async () => {
     await ping(streams.other);
     const cut = cutWithinASecond(streams.other);
     await signOut(site.gateway, other);
@@ -154,7 +154,7 @@ describe("Redis is away", () => {
   });
 });
 
-test("a wrong password is called that, and the gateway serves all the same", async () => {
+test("a wrong password is reported, and the gateway serves requests", async () => {
   const url = await shared.file("wrong.secret", redis.urlWith("not-the-password"));
   const third = await replica(labels[2], { ...shared.settings, store: { kind: "redis", url_file: url } });
   try {

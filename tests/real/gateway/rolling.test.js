@@ -15,10 +15,13 @@ import { startSite } from "../lib/site.js";
 
 const people = { websocket: 200, bosh: 100 };
 const rooms = 60;
-/** As in production but for the times: a second of it is five here. */
+/** As in production, with times divided by about five. */
 const listen = { drain_delay: "2s", drain_window: "8s", grace: "13s" };
 const longest = 2 + 13 + 5;
-/** For how many seconds a poll is held; shorter than `grace`, as 60 s are than 75 s. */
+/**
+ * The seconds for which a poll is held; shorter than `grace`, as 60 s are shorter than 75 s in
+ * production.
+ */
 const wait = 10;
 const labels = ["rolling", "rolling-a", "rolling-b", "rolling-c", "rolling-d"];
 
@@ -36,7 +39,7 @@ before(async () => {
   site = await startSite({ label: labels[0], settings: () => shared.settings });
   balancer = await startBalancer();
   await Promise.all(["a", "b"].map(launch));
-  attendees = await fill(await site.headersOf("host"));
+  attendees = await joinAll(await site.headersOf("host"));
 }, { timeout: 120_000 });
 after(async () => {
   await Promise.all(attendees.map((attendee) => attendee.leave()));
@@ -47,7 +50,7 @@ after(async () => {
   await shared?.remove();
 });
 
-/** Starts a replica; when it is ready, it gets its share of new connections. */
+/** Starts a replica and adds it to the balancer. */
 async function launch(name) {
   const settings = { ...shared.settings, listen, log: { level: "info" } };
   const replica = await startReplica(site, { label: `rolling-${name}`, settings });
@@ -56,8 +59,8 @@ async function launch(name) {
   balancer.add(replica);
 }
 
-/** Ends a replica, and tells how and after how long. */
-async function end(name, signal) {
+/** Stops a replica; returns exit code, log and duration. */
+async function stopReplica(name, signal) {
   const replica = serving.get(name);
   const began = Date.now();
   replica.signal(signal);
@@ -69,14 +72,16 @@ async function end(name, signal) {
   return { ...outcome, log, seconds: (Date.now() - began) / 1000 };
 }
 
-/** Lets everybody in; never more than a few at once, as people do not all come in one moment. */
-async function fill(headers) {
+/**
+ * Joins all attendees, at most twelve at a time, since people do not all arrive at one moment.
+ */
+async function joinAll(headers) {
   const all = Object.entries(people).flatMap(([transport, count]) => Array.from({ length: count }, () => transport));
-  const everybody = [];
+  const joined = [];
   const numbers = all.keys();
-  const usher = async () => {
+  const joinNext = async () => {
     for (const number of numbers) {
-      everybody[number] = await attend({
+      joined[number] = await attend({
         transport: all[number],
         base: balancer.url,
         tls,
@@ -87,48 +92,51 @@ async function fill(headers) {
       });
     }
   };
-  await Promise.all(Array.from({ length: 12 }, usher));
-  return everybody;
+  await Promise.all(Array.from({ length: 12 }, joinNext));
+  return joined;
 }
 
-/** Everybody talks, one in each room after another, until told to stop; answers what was said where. */
-function talk() {
-  const said = new Map();
+/**
+ * Sends a message in one room after another until the returned function is called, which returns
+ * the sent messages by room.
+ */
+function sendMessages() {
+  const sent = new Map();
   let stopped = false;
-  const talking = (async () => {
+  const sending = (async () => {
     for (let round = 0; !stopped; round += 1) {
       for (let room = 0; room < rooms; room += 1) {
         const inside = attendees.filter((_, number) => number % rooms === room);
-        const speaker = inside[round % inside.length];
-        const body = `${speaker.room} round ${round} from ${speaker.nick}`;
-        said.set(body, speaker.room);
-        speaker.say(body);
+        const sender = inside[round % inside.length];
+        const body = `${sender.room} round ${round} from ${sender.nick}`;
+        sent.set(body, sender.room);
+        sender.sendMessage(body);
         await pause(1_000 / rooms);
       }
     }
   })();
   return async () => {
     stopped = true;
-    await talking;
-    return said;
+    await sending;
+    return sent;
   };
 }
 
-/** Waits until all has been heard that was said, and then a little for what would be heard twice. */
-async function hear(said) {
-  const due = (attendee) => [...said].filter(([, room]) => room === attendee.room).length;
-  const all = () => attendees.every((attendee) => new Set(attendee.reports.heard).size >= due(attendee));
+/** Waits until every message has been delivered, and then briefly for duplicates. */
+async function waitForDelivery(sent) {
+  const due = (attendee) => [...sent].filter(([, room]) => room === attendee.room).length;
+  const all = () => attendees.every((attendee) => new Set(attendee.reports.received).size >= due(attendee));
   await until(all, { what: "all is heard", within: 30_000 }).catch(() => {});
   await pause(500);
 }
 
-/** What each heard that was said in their room: how often not at all, and how often twice. */
-function misheard(said, whom = attendees) {
+/** The messages that were lost or delivered twice, by receiver. */
+function deliveryErrors(sent, receivers = attendees) {
   const found = { lost: [], twice: [] };
-  for (const { nick, room, kind, reports } of whom) {
+  for (const { nick, room, kind, reports } of receivers) {
     const counts = new Map();
-    for (const body of reports.heard) counts.set(body, (counts.get(body) ?? 0) + 1);
-    for (const [body, where] of said) {
+    for (const body of reports.received) counts.set(body, (counts.get(body) ?? 0) + 1);
+    for (const [body, where] of sent) {
       const count = counts.get(body) ?? 0;
       if (where === room && count === 0) found.lost.push(`${nick} by ${kind}: ${body}`);
       if (where === room && count > 1) found.twice.push(`${nick} by ${kind}: ${body}`);
@@ -137,8 +145,8 @@ function misheard(said, whom = attendees) {
   return found;
 }
 
-/** Nobody left, as far as anybody was told, and everybody can still speak to the server. */
-async function assertAllIn() {
+/** Asserts that no attendee was reported as having left, and that each one's stream is alive. */
+async function assertAllPresent() {
   assert.deepEqual(attendees.flatMap(({ reports }) => reports.left), [], "nobody saw anybody leave");
   assert.deepEqual(attendees.flatMap(({ reports }) => reports.problems), []);
   await Promise.all(attendees.map((attendee) => attendee.ping()));
@@ -147,7 +155,7 @@ async function assertAllIn() {
   assert.equal(inside, attendees.length);
 }
 
-/** Says how it went and forgets it. */
+/** Logs the results since the last report and clears them. */
 function report(context, title) {
   const of = (key) => attendees.flatMap(({ reports }) => reports[key]);
   const seconds = (values) => {
@@ -170,64 +178,64 @@ function report(context, title) {
   context.diagnostic(`${title}: resuming alone: ${seconds(resumed.map(({ took, waited }) => took - waited))}`);
   if (summary.failed.length > 0) context.diagnostic(`${title}: tries that failed: ${[...new Set(summary.failed)]}`);
   for (const { reports } of attendees) {
-    Object.assign(reports, { heard: [], resumed: [], attempts: [], rejoined: 0, retried: 0 });
+    Object.assign(reports, { received: [], resumed: [], attempts: [], rejoined: 0, retried: 0 });
   }
   return summary;
 }
 
-test("both replicas are replaced while 300 people meet, and nobody notices", { timeout: 150_000 }, async (context) => {
+test("both replicas are replaced without interruption for 300 people", { timeout: 150_000 }, async (context) => {
   assert.equal(attendees.length, 300);
-  await assertAllIn();
-  const silence = talk();
+  await assertAllPresent();
+  const stopSending = sendMessages();
   const ends = [];
   for (const [old, next] of [["a", "c"], ["b", "d"]]) {
     await launch(next);
-    ends.push({ from: Date.now(), ...(await end(old, "SIGTERM")) });
+    ends.push({ from: Date.now(), ...(await stopReplica(old, "SIGTERM")) });
   }
   await pause(1_000);
-  const said = await silence();
-  await hear(said);
+  const sent = await stopSending();
+  await waitForDelivery(sent);
 
-  const { lost, twice } = misheard(said);
+  const { lost, twice } = deliveryErrors(sent);
   const broke = attendees.flatMap(({ reports }) => reports.resumed.map((resumed) => resumed.broke)).sort((a, b) => a - b);
   const summary = report(context, "replaced");
   for (const [number, { from, code, seconds, log }] of ends.entries()) {
-    const own = broke.filter((at) => at >= from && at < (ends[number + 1]?.from ?? Infinity));
-    const inOneSecond = Math.max(...own.map((at) => own.filter((other) => other >= at && other < at + 1_000).length));
-    context.diagnostic(`${own.length} sockets were closed within ${(own.at(-1) - own[0]) / 1000} s, at most ${inOneSecond} in a second`);
-    assert.ok(own.at(-1) - own[0] > 7_000 && inOneSecond < own.length / 4, "spread over the drain window");
+    const closed = broke.filter((at) => at >= from && at < (ends[number + 1]?.from ?? Infinity));
+    const inOneSecond = Math.max(...closed.map((at) => closed.filter((other) => other >= at && other < at + 1_000).length));
+    context.diagnostic(`${closed.length} sockets were closed within ${(closed.at(-1) - closed[0]) / 1000} s, at most ${inOneSecond} in a second`);
+    assert.ok(closed.at(-1) - closed[0] > 7_000 && inOneSecond < closed.length / 4, "spread over the drain window");
     context.diagnostic(`a replica ended after ${seconds.toFixed(1)} s: ${log.match(/no more connections are accepted.*/)?.[0]}`);
     assert.equal(code, 0);
     assert.ok(seconds < longest, `${seconds} s`);
   }
-  context.diagnostic(`${said.size} messages, each heard once by everyone in its room`);
+  context.diagnostic(`${sent.size} messages, each heard once by everyone in its room`);
   assert.deepEqual({ lost, twice }, { lost: [], twice: [] });
-  await assertAllIn();
+  await assertAllPresent();
   assert.equal(summary.rejoined, 0, "every stream was resumed");
   assert.equal(summary.touched, people.websocket, "everybody's socket was at a replica that ended");
   assert.deepEqual(summary.codes, [1001]);
 });
 
-test("a replica is killed, and nobody has to join again", { timeout: 90_000 }, async (context) => {
+test("all streams of a killed replica are resumed", { timeout: 90_000 }, async (context) => {
   const metrics = await (await fetch(`${serving.get("c").admin}/metrics`)).text();
   const sockets = Number(metrics.match(/^jitsi_auth_gateway_streams_open\{kind="websocket"\} (\d+)$/m)[1]);
-  const silence = talk();
+  const stopSending = sendMessages();
   await pause(1_000);
-  const { signal } = await end("c", "SIGKILL");
+  const { signal } = await stopReplica("c", "SIGKILL");
   assert.equal(signal, "SIGKILL");
   const back = () => attendees.filter(({ reports }) => reports.resumed.length > 0).length;
   await until(() => back() === sockets, { within: 30_000, what: "all are back" });
   await pause(1_000);
-  const said = await silence();
-  await hear(said);
+  const sent = await stopSending();
+  await waitForDelivery(sent);
 
-  const { lost, twice } = misheard(said);
+  const { lost, twice } = deliveryErrors(sent);
   const byBosh = twice.filter((line) => line.includes(" by bosh: "));
   const summary = report(context, "killed");
-  context.diagnostic(`${said.size} messages; heard twice by BOSH, where Prosody repeats its last answer to a poll that broke off: ${byBosh.length}`);
+  context.diagnostic(`${sent.size} messages; heard twice by BOSH, where Prosody repeats its last answer to a poll that broke off: ${byBosh.length}`);
   assert.deepEqual(lost, []);
   assert.deepEqual(twice.filter((line) => !byBosh.includes(line)), []);
-  await assertAllIn();
+  await assertAllPresent();
   assert.equal(summary.rejoined, 0);
   assert.equal(summary.resumed, sockets);
   assert.ok(sockets > 0);

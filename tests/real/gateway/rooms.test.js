@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { reaches } from "../lib/browser.js";
+import { waitForState } from "../lib/browser.js";
 import { startSite } from "../lib/site.js";
 import { read } from "../lib/tokens.js";
 import { enter } from "../lib/xmpp-lite.js";
@@ -41,9 +41,9 @@ describe("the page", () => {
   for (const [path, expected] of Object.entries(spellings)) {
     test(`at ${path}`, async () => {
       await visitor.page.goto("about:blank");
-      await site.prosody.forget();
+      await site.prosody.reset();
       await visitor.page.goto(site.url + path, { waitUntil: "commit" });
-      const meeting = await reaches(visitor.page, "joined");
+      const meeting = await waitForState(visitor.page, "joined");
 
       if (expected.room) assert.equal(meeting.room, expected.room);
       assert.equal(meeting.tenant, expected.tenant);
@@ -51,21 +51,21 @@ describe("the page", () => {
     });
   }
 
-  // What pages of now send for this address is what older ones sent for another:
-  // to turn it away is right, to let it into the other room is not.
-  test("at a doubly encoded address enters no other room", async () => {
+  // Current pages send for this address what older pages sent for another room: a refusal is right,
+  // entry into the other room is not.
+  test("a doubly encoded address enters no other room", async () => {
     await visitor.page.goto("about:blank");
-    await site.prosody.forget();
+    await site.prosody.reset();
     const answer = await visitor.page.goto(`${site.url}/caf%25c3%25a9`, { waitUntil: "commit" });
     if (answer.status() >= 400) return;
-    const meeting = await reaches(visitor.page, "joined").catch(() => undefined);
+    const meeting = await waitForState(visitor.page, "joined").catch(() => undefined);
     if (meeting) await agree(meeting);
   });
 });
 
-/** The page, the claim, the tenant and the MUC say the same. */
+/** Asserts that page, claim, tenant and MUC have the same room. */
 async function agree(meeting) {
-  const [session] = (await site.prosody.seen()).sessions;
+  const [session] = (await site.prosody.recorded()).sessions;
   const claim = read(session.token).room;
   const inner = meeting.tenant ? `[${meeting.tenant}]${meeting.room}` : meeting.room;
   assert.ok([meeting.room, inner].includes(claim), `claim ${claim} for ${inner}`);
@@ -84,12 +84,12 @@ describe("the room parameter", () => {
   for (const transport of ["websocket", "bosh"]) {
     for (const [name, [query, room]] of Object.entries(values)) {
       test(`${name}, over ${transport}`, async () => {
-        await site.prosody.forget();
+        await site.prosody.reset();
         const visit = await enter({
           transport, base: site.url, tls: site.tls, headers, query, room, nick: `raw_${transport}`,
         });
         await visit.stream.close();
-        const { sessions } = await site.prosody.seen();
+        const { sessions } = await site.prosody.recorded();
         assert.equal(read(sessions[0].token).room, room);
       });
     }

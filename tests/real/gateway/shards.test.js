@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { Agent } from "node:https";
 import { after, before, describe, test } from "node:test";
 import { startFocus } from "../lib/focus.js";
-import { ask, navigation } from "../lib/http.js";
+import { sendRequest, navigation } from "../lib/http.js";
 import { until } from "../lib/process.js";
 import { names, startProsody } from "../lib/prosody.js";
 import { startRedis } from "../lib/redis.js";
@@ -82,17 +82,20 @@ async function agree(states) {
   }, { what: `a ring with ${JSON.stringify(states)}`, within: 20_000 });
 }
 
-/** Opens a room's page at a replica; answers the shard that the gateway names. */
+/** Opens a room's page at a replica; returns the shard in the response. */
 async function shardOf(gateway, room) {
   const host = new URL(site.url).host;
-  const answer = await ask(gateway, `/${room}`, {
+  const answer = await sendRequest(gateway, `/${room}`, {
     headers: { ...navigation, cookie: headers.cookie, host }, agent: gateway.agent,
   });
   assert.equal(answer.status, 200, `${room}: ${answer.text}`);
   return answer.headers["x-jitsi-shard"];
 }
 
-/** The shard of each room at each replica, which have to agree; rooms begin now here, now there. */
+/**
+ * The shard of each room at each replica, which have to be equal; alternately each replica is the
+ * first to place a room.
+ */
 async function placesOf(rooms) {
   const places = {};
   const queue = rooms.map((room, index) => ({ room, order: index % 2 ? replicas : replicas.toReversed() }));
@@ -111,7 +114,7 @@ const many = (prefix, count) => Array.from({ length: count }, (_, n) => `${prefi
 const count = (places) => Object.values(places).reduce((sum, name) => ({ ...sum, [name]: (sum[name] ?? 0) + 1 }), {});
 const moved = (earlier, later) => Object.keys(earlier).filter((room) => earlier[room] !== later[room]);
 
-/** Somebody joins over BOSH at one replica, somebody else over WebSocket at the other. */
+/** Joins a room over BOSH at one replica and over WebSocket at the other. */
 async function meet(room) {
   const join = (gateway, transport) => enter({
     transport,
@@ -126,13 +129,13 @@ async function meet(room) {
   return joined.map(({ stream }) => stream);
 }
 
-/** On which shards people are in a room, and how many. */
+/** The number of occupants of a room by shard. */
 function inside(room) {
   const there = Object.entries(shards).map(([name, { focus }]) => [name, focus.occupants(`${room}@${names.muc}`).length]);
   return Object.fromEntries(there.filter(([, people]) => people > 0));
 }
 
-/** Everybody in these rooms talks all the time while something is done; answers how often. */
+/** Sends pings on all streams of these rooms during an action; returns the number of pings. */
 async function underLoad(meetings, what) {
   let over = false;
   let pings = 0;
@@ -154,7 +157,7 @@ describe("shards", () => {
   let places;
   let spread;
 
-  test("people meet on the first two shards, whichever replica they come to", async () => {
+  test("people meet on the first two shards through either replica", async () => {
     await agree({ s1: "ready", s2: "ready" });
     for (const room of live) meetings[room] = await meet(room);
     places = await placesOf(live);
@@ -187,7 +190,7 @@ describe("shards", () => {
     }
   });
 
-  test("one is drained by an operator at one replica: who is there stays, new rooms begin elsewhere", async () => {
+  test("an operator drains one: live rooms stay, new rooms begin on the others", async () => {
     const pings = await underLoad(meetings, async () => {
       const answer = await fetch(`${replicas[1].admin}/shards/s2`, { method: "POST", body: '{"state":"drain"}' });
       assert.equal(answer.status, 200);
@@ -201,7 +204,7 @@ describe("shards", () => {
     assert.deepEqual(moved(spread, { ...spread, ...(await placesOf(Object.keys(spread).slice(0, 200))) }), []);
   });
 
-  test("one is killed: its rooms move whole, and no other", async () => {
+  test("one is killed: exactly its rooms move", async () => {
     const [lost, kept] = [live.filter((room) => places[room] === "s1"), live.filter((room) => places[room] !== "s1")];
     assert.ok(lost.length > 0 && kept.length > 0);
     const others = Object.fromEntries(kept.map((room) => [room, meetings[room]]));
@@ -229,7 +232,7 @@ describe("shards", () => {
     }
   });
 
-  test("with Redis stopped they agree on old rooms and on new ones, and nobody is refused", async () => {
+  test("without Redis the replicas agree on old and new rooms", async () => {
     await redis.kill();
     for (const gateway of replicas) await until(async () => (await readiness(gateway)).store === "unreachable");
     await underLoad(meetings, async () => {
@@ -247,7 +250,7 @@ describe("shards", () => {
     }
   });
 
-  test("when Redis is back, empty, they still agree, and the operator's word stands", async () => {
+  test("after a restart of Redis with no data the replicas agree, and the override is kept", async () => {
     await redis.launch();
     for (const gateway of replicas) await until(async () => (await readiness(gateway)).store === "ready");
     await agree({ s1: "down", s2: "drain", s3: "ready" });
@@ -259,7 +262,7 @@ describe("shards", () => {
     await agree({ s1: "down", s2: "ready", s3: "ready" });
   });
 
-  test("a shard that is gone from the configuration is left by its rooms", async () => {
+  test("rooms move off a shard that is removed from the configuration", async () => {
     for (const gateway of replicas) await gateway.reconfigure(configured("s2", "s3"));
     await agree({ s2: "ready", s3: "ready" });
     assert.deepEqual(moved(places, await placesOf(live)), []);
@@ -269,10 +272,10 @@ describe("shards", () => {
     }
   });
 
-  test("only a page or signalling of a room says which shard it is on", async () => {
+  test("only a page or signalling request of a room has the shard's header", async () => {
     const host = new URL(site.url).host;
     const [gateway] = replicas;
-    const named = async (path) => (await ask(gateway, path, { headers: { cookie: headers.cookie, host } })).headers["x-jitsi-shard"];
+    const named = async (path) => (await sendRequest(gateway, path, { headers: { cookie: headers.cookie, host } })).headers["x-jitsi-shard"];
     const [room] = live;
     for (const path of [`/xmpp-websocket?room=${room}`, `/config.js?room=${room}`]) assert.equal(await named(path), places[room], path);
     for (const path of ["/config.js", "/libs/app.bundle.min.js", "/xmpp-websocket"]) assert.equal(await named(path), undefined, path);

@@ -6,9 +6,9 @@ import { symlink, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { modulesWithout } from "../doctor/deployment.js";
-import { reaches, sees } from "../lib/browser.js";
-import { binary, keepOutOfLogs } from "../lib/gateway.js";
-import { ask, navigation } from "../lib/http.js";
+import { waitForState, waitForOthers } from "../lib/browser.js";
+import { binary, registerSecret } from "../lib/gateway.js";
+import { sendRequest, navigation } from "../lib/http.js";
 import { run } from "../lib/process.js";
 import { modules } from "../lib/prosody.js";
 import { startSite } from "../lib/site.js";
@@ -19,14 +19,14 @@ const room = "Release Party";
 const node = "release%20party";
 const path = "/release%20party";
 
-/** Runs a command of the gateway's with the configuration of the one that runs. */
+/** Runs a command of the program with the configuration of the running gateway. */
 async function command(site, words, env = {}) {
   const program = await run(binary, [...words, "--config", site.gateway.settingsFile], { env });
   const { code } = await program.exited;
   return { code, output: program.output() };
 }
 
-/** What `token mint` prints: for each person name and role, link and token. */
+/** Parses the output of `token mint`: name, role, link and token of each user. */
 function persons(text) {
   const found = text.matchAll(/^(.+) \((moderator|participant)\)\n  link   (\S+)\n  token  (\S+)$/gm);
   return [...found].map(([, name, role, link, token]) => ({ name, role, link, token }));
@@ -52,8 +52,8 @@ for (const [transport, settings] of Object.entries(variants)) {
       assert.equal(code, 0, output);
       minted = persons(output);
       for (const { link, token } of minted) {
-        await keepOutOfLogs(`story-${transport}`, token);
-        await keepOutOfLogs(`story-${transport}`, new URL(link).searchParams.get("jwt"));
+        await registerSecret(`story-${transport}`, token);
+        await registerSecret(`story-${transport}`, new URL(link).searchParams.get("jwt"));
       }
       for (const { link } of minted) {
         const visitor = await site.browser.visitor();
@@ -75,19 +75,19 @@ for (const [transport, settings] of Object.entries(variants)) {
       for (const { link } of minted) assert.ok(link.startsWith(`${site.url}${path}?jwt=`), link);
     });
 
-    test("whoever opens the links meets the others, by the printed names", async () => {
+    test("users of the links meet under the printed names", async () => {
       const names = minted.map(({ name }) => name);
       for (const [index, { page }] of visitors.entries()) {
-        const meeting = await reaches(page, "joined");
+        const meeting = await waitForState(page, "joined");
         assert.equal(meeting.transport, transport);
         assert.equal(meeting.me.name, names[index]);
-        await sees(page, names.filter((name) => name !== names[index]));
+        await waitForOthers(page, names.filter((name) => name !== names[index]));
       }
     });
 
-    test("the first is owner, the others are not", () => {
-      const standing = site.focus.occupants(`${node}@muc.meet.jitsi`).map(({ name, affiliation }) => [name, affiliation]);
-      assert.deepEqual(Object.fromEntries(standing), { "Test 1": "owner", "Test 2": "member", "Test 3": "member" });
+    test("only the first is owner", () => {
+      const affiliations = site.focus.occupants(`${node}@muc.meet.jitsi`).map(({ name, affiliation }) => [name, affiliation]);
+      assert.deepEqual(Object.fromEntries(affiliations), { "Test 1": "owner", "Test 2": "member", "Test 3": "member" });
     });
 
     test("no request of a browser was answered with 404, and none to Prosody failed", () => {
@@ -97,8 +97,8 @@ for (const [transport, settings] of Object.entries(variants)) {
       if (transport === "bosh") assert.ok(signalling.length >= 3 * 5, `${signalling.length} requests to /http-bind`);
     });
 
-    test("what was seen by browsers is what Prosody saw", async () => {
-      const { sessions } = await site.prosody.seen();
+    test("Prosody and the browsers saw the same occupants", async () => {
+      const { sessions } = await site.prosody.recorded();
       const rooms = sessions.filter(({ kind, token }) => kind === transport && token).map(({ token }) => read(token).room);
       assert.deepEqual(rooms, [node, node, node]);
     });
@@ -118,13 +118,13 @@ for (const [transport, settings] of Object.entries(variants)) {
     test("the printed links open no other room", async () => {
       for (const { link } of minted) {
         const other = link.slice(site.url.length).replace(path, "/another-room");
-        const answer = await ask({ url: site.url, tls: site.tls }, other, { headers: navigation });
+        const answer = await sendRequest({ url: site.url, tls: site.tls }, other, { headers: navigation });
         assert.notEqual(answer.status, 200, "neither the meeting's page");
         assert.doesNotMatch(String(answer.headers["set-cookie"] ?? ""), /pass/, "nor a pass for it");
       }
     });
 
-    test("a fourth person with a made-up token does not get in", async () => {
+    test("a forged token is refused", async () => {
       const madeUp = await sign(claims(node), { key: `${appSecret}, or nearly` });
       const head = { authorization: `Bearer ${madeUp}` };
       await assert.rejects(login({ transport, base: site.prosody.url, headers: head }), LoginRefused);
@@ -133,7 +133,7 @@ for (const [transport, settings] of Object.entries(variants)) {
         { query: { room: node, token: madeUp } },
         { query: { room: node }, headers: { ...head, origin: site.url } },
       ]) {
-        // A client over BOSH reads no status, so it is told in the stream's words.
+        // A BOSH client ignores the HTTP status, so the refusal is a BOSH body.
         const refusal = transport === "bosh" ? "StreamEnded" : "HttpRefused";
         await assert.rejects(login({ ...base, ...target }), { name: refusal });
       }
@@ -150,7 +150,7 @@ for (const [transport, settings] of Object.entries(variants)) {
   });
 }
 
-describe("the token plugins were never mounted", () => {
+describe("a deployment without the token plugins", () => {
   let site;
   let mounted;
   const mount = (name) => symlink(join(modules, `mod_${name}.lua`), join(mounted.path, `mod_${name}.lua`));
@@ -168,7 +168,7 @@ describe("the token plugins were never mounted", () => {
     await mounted?.stop();
   });
 
-  test("the doctor names the one that logs people in first", async () => {
+  test("the doctor first names the plugin for logins", async () => {
     const { code, output } = await doctor();
     assert.equal(code, 1, output);
     assert.match(output, /^error B4\.no-mechanism\n/);
@@ -176,20 +176,20 @@ describe("the token plugins were never mounted", () => {
     assert.match(output, /one thing is wrong/);
   });
 
-  test("then, as a danger, the one that guards the rooms", async () => {
+  test("then, as a danger, the plugin for rooms", async () => {
     await mount("auth_token");
     await site.prosody.restart();
-    await site.refocus();
+    await site.reconnectFocus();
     const { code, output } = await doctor();
     assert.equal(code, 1, output);
     assert.match(output, /^danger J3\.open\n/);
     assert.match(output, /mount mod_token_verification\.lua/);
   });
 
-  test("and, once both are there, nothing", async () => {
+  test("with both plugins it has no findings", async () => {
     await mount("token_verification");
     await site.prosody.restart();
-    await site.refocus();
+    await site.reconnectFocus();
     const { code, output } = await doctor();
     assert.equal(code, 0, output);
     assert.match(output, /\nnothing is wrong\n$/);

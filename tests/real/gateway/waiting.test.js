@@ -4,8 +4,8 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
-import { reaches, sees, startBrowser } from "../lib/browser.js";
-import { somebody } from "../lib/http.js";
+import { waitForState, waitForOthers, startBrowser } from "../lib/browser.js";
+import { createHttpClient } from "../lib/http.js";
 import { collectTokens } from "../lib/leaks.js";
 import { until } from "../lib/process.js";
 import { people } from "../lib/provider.js";
@@ -46,7 +46,7 @@ after(async () => {
 
 const mucOf = (room) => `${room}@muc.meet.jitsi`;
 const occupants = (room) => site.focus.occupants(mucOf(room));
-const standingOf = (room, who) => occupants(room).find(({ name }) => name === who)?.affiliation;
+const affiliationOf = (room, who) => occupants(room).find(({ name }) => name === who)?.affiliation;
 const target = (transport, room) => ({ transport, base: site.url, tls: site.tls, room, query: { room } });
 
 /** The headers of a visitor's connections to Prosody. */
@@ -55,31 +55,31 @@ async function headersOf({ context }) {
   return { cookie: cookies.map(({ name, value }) => `${name}=${value}`).join("; "), origin: site.url };
 }
 
-/** A guest in a browser who said a name, and waits. */
+/** A guest in a browser who has entered a name and waits. */
 async function waitingGuest(path, options) {
-  const guest = await site.knock(path, options);
-  await site.sayName(guest, guestName);
+  const guest = await site.visit(path, options);
+  await site.enterGuestName(guest, guestName);
   await guest.page.locator("#wait").waitFor();
   return guest;
 }
 
-/** Tells how long the guest took from when the host was connected, which must not be long. */
-async function enteredInTime(guest, host, what) {
-  const meeting = await reaches(guest.page, "joined");
+/** Asserts that the guest enters within two seconds after the host is connected. */
+async function assertEnteredPromptly(guest, host, what) {
+  const meeting = await waitForState(guest.page, "joined");
   const took = meeting.since.joined - host.meeting.since.joining;
   console.log(`${what}: in the room ${took} ms after the host's connection was live`);
   assert.ok(took < 2_000, `after ${took} ms`);
   return meeting;
 }
 
-/** Nothing but a refusal for a signalling request, and Prosody does not hear of it. */
-async function refusedAtTheDoor(room, headers) {
-  await site.prosody.forget();
+/** Asserts that signalling requests are refused and none reaches Prosody. */
+async function assertRefusedBeforeProsody(room, headers) {
+  await site.prosody.reset();
   await assert.rejects(login({ ...target("websocket", room), headers }), { name: "HttpRefused", status: 403 });
   const stream = await connect({ ...target("bosh", room), headers });
   await assert.rejects(stream.open(), { name: "StreamEnded", condition: "policy-violation" });
   await stream.close();
-  const { requests, sessions } = await site.prosody.seen();
+  const { requests, sessions } = await site.prosody.recorded();
   assert.deepEqual({ requests, sessions }, { requests: [], sessions: [] });
 }
 
@@ -96,14 +96,14 @@ for (const transport of ["websocket", "bosh"]) {
     });
 
     test("the guest is asked for a name, or to sign in", async () => {
-      guest = await site.knock(path, { watch: leaks.watch });
+      guest = await site.visit(path, { watch: leaks.watch });
       const { page } = guest;
       await page.getByRole("heading", { level: 1, name: "Join the meeting" }).waitFor();
       assert.equal(await page.getByRole("link", { name: "Sign in", exact: true }).count(), 1);
-      await site.sayName(guest, guestName);
+      await site.enterGuestName(guest, guestName);
     });
 
-    test("and then waits on a page that says for whom", async () => {
+    test("the guest waits on a page that names the host", async () => {
       const { page } = guest;
       await page.getByRole("heading", { level: 1, name: "The meeting has not started yet" }).waitFor();
       assert.equal(await page.getByRole("status").textContent(), "Waiting for the host…");
@@ -114,34 +114,34 @@ for (const transport of ["websocket", "bosh"]) {
       assert.equal(page.url(), site.url + path);
     });
 
-    test("nothing of the guest's reaches Prosody before the host is there", async () => {
-      await refusedAtTheDoor(room, await headersOf(guest));
-      await refusedAtTheDoor(room, {});
+    test("no request of the guest reaches Prosody before the host joins", async () => {
+      await assertRefusedBeforeProsody(room, await headersOf(guest));
+      await assertRefusedBeforeProsody(room, {});
     });
 
-    test("when the host is there the guest's page enters by itself", async () => {
-      await site.prosody.forget();
-      host = await site.signInAt("host", path, { watch: leaks.watch });
-      host.meeting = await reaches(host.page, "joined");
-      const meeting = await enteredInTime(guest, host, transport);
+    test("the guest's page enters when the host joins", async () => {
+      await site.prosody.reset();
+      host = await site.visitAndSignIn("host", path, { watch: leaks.watch });
+      host.meeting = await waitForState(host.page, "joined");
+      const meeting = await assertEnteredPromptly(guest, host, transport);
       assert.equal(meeting.transport, transport);
       assert.equal(meeting.me.name, guestName);
     });
 
-    test("each sees the other, and the host alone is owner", async () => {
-      await sees(guest.page, [people.host.name]);
-      await sees(host.page, [guestName]);
-      assert.equal(standingOf(room, people.host.name), "owner");
-      assert.match(standingOf(room, guestName), /^(none|member)$/);
+    test("each sees the other, and only the host is owner", async () => {
+      await waitForOthers(guest.page, [people.host.name]);
+      await waitForOthers(host.page, [guestName]);
+      assert.equal(affiliationOf(room, people.host.name), "owner");
+      assert.match(affiliationOf(room, guestName), /^(none|member)$/);
     });
 
     test("Prosody has the guest's name from the gateway", async () => {
-      const { sessions } = await site.prosody.seen();
+      const { sessions } = await site.prosody.recorded();
       const users = sessions.map(({ token }) => read(token).context.user);
       assert.deepEqual(users.map(({ name }) => name).sort(), [guestName, people.host.name].sort());
     });
 
-    test("no token of the guest's or the host's browser is good for anything", async () => {
+    test("no token in either browser is accepted", async () => {
       await leaks.inspect(guest);
       await leaks.inspect(host);
       const tokens = await leaks.tokens();
@@ -151,24 +151,24 @@ for (const transport of ["websocket", "bosh"]) {
         for (const shown of [{ query: { room, token } }, { query: { room }, headers: { authorization: `Bearer ${token}` } }]) {
           const atProsody = login({ transport: "websocket", base: site.prosody.url, ...shown });
           await assert.rejects(atProsody, { name: "LoginRefused" }, where);
-          // Here it makes nobody anybody: whoever shows it is one more guest, without a name.
-          await site.prosody.forget();
+          // The display token is no credential: its holder is another guest without a name.
+          await site.prosody.reset();
           const visit = await enter({ ...target("websocket", room), ...shown });
           assert.match(visit.affiliation, /^(none|member)$/, where);
           await visit.stream.close();
-          const [session] = (await site.prosody.seen()).sessions;
+          const [session] = (await site.prosody.recorded()).sessions;
           assert.equal(read(session.token).context.user.name, undefined, where);
         }
       }
     });
 
-    test("when the host leaves, the guest comes back after a reload or a lost connection", async () => {
+    test("after the host has left, the guest rejoins after a reload or a lost connection", async () => {
       await host.page.evaluate(() => window.meeting.hangUp());
-      await until(() => !standingOf(room, people.host.name), { what: "the host has left" });
+      await until(() => !affiliationOf(room, people.host.name), { what: "the host has left" });
       const visit = await enter({ ...target(transport, room), headers: await headersOf(guest), nick: "again" });
       await visit.stream.close();
       await guest.page.reload({ waitUntil: "commit" });
-      assert.equal((await reaches(guest.page, "joined")).me.name, guestName);
+      assert.equal((await waitForState(guest.page, "joined")).me.name, guestName);
     });
 
     test("the pages ran without errors", () => {
@@ -181,59 +181,59 @@ describe("a meeting with links", () => {
   let maker;
   let meeting;
   before(async () => {
-    // No member of staff: what makes them host is the tag alone.
-    maker = await site.signInAt("first", "/");
+    // The creator is not in `group:staff`: only the owner tag makes them host.
+    maker = await site.visitAndSignIn("first", "/");
     meeting = await site.makeMeeting(maker, "With links");
   });
   after(() => maker?.context.close());
 
-  test("lets in who came by the guest link when its maker opens it", async () => {
+  test("admits holders of the guest link when its creator opens it", async () => {
     const guest = await waitingGuest(meeting.links.guest.slice(site.url.length));
     assert.equal(guest.page.url(), meeting.links.all, "the link is out of the address");
     await maker.page.getByRole("link", { name: "Open the meeting" }).click();
-    maker.meeting = await reaches(maker.page, "joined");
-    await enteredInTime(guest, maker, "by a link");
-    await sees(maker.page, [guestName]);
-    assert.equal(standingOf(meeting.room, people.first.name), "owner");
-    assert.match(standingOf(meeting.room, guestName), /^(none|member)$/);
+    maker.meeting = await waitForState(maker.page, "joined");
+    await assertEnteredPromptly(guest, maker, "by a link");
+    await waitForOthers(maker.page, [guestName]);
+    assert.equal(affiliationOf(meeting.room, people.first.name), "owner");
+    assert.match(affiliationOf(meeting.room, guestName), /^(none|member)$/);
     await guest.context.close();
   });
 
-  test("is opened by who came by the host link as well", async () => {
+  test("is also opened by holders of the host link", async () => {
     const { room, links } = await site.makeMeeting(maker, "By a host link");
     const guest = await waitingGuest(links.guest.slice(site.url.length));
-    const host = await site.knock(links.host.slice(site.url.length));
-    await site.sayName(host, "Hosting Guest");
-    host.meeting = await reaches(host.page, "joined");
-    await enteredInTime(guest, host, "by two links");
-    assert.equal(standingOf(room, "Hosting Guest"), "owner");
+    const host = await site.visit(links.host.slice(site.url.length));
+    await site.enterGuestName(host, "Hosting Guest");
+    host.meeting = await waitForState(host.page, "joined");
+    await assertEnteredPromptly(guest, host, "by two links");
+    assert.equal(affiliationOf(room, "Hosting Guest"), "owner");
     for (const { context } of [guest, host]) await context.close();
   });
 });
 
-test("a guest at one replica is let in when the host comes to the other", async () => {
+test("a guest at one replica enters when the host joins at the other", async () => {
   const room = "across";
   const guest = await waitingGuest(`/${room}`);
-  const host = await site.signInAt("host", `/${room}`, { by: balanced });
-  host.meeting = await reaches(host.page, "joined");
-  await enteredInTime(guest, host, "across replicas");
-  await sees(host.page, [guestName]);
-  // And the other way around: the host is at the first, the guest at the second.
-  const late = await site.knock(`/${room}`, { by: balanced });
-  await site.sayName(late, "Late");
-  await reaches(late.page, "joined");
+  const host = await site.visitAndSignIn("host", `/${room}`, { by: balanced });
+  host.meeting = await waitForState(host.page, "joined");
+  await assertEnteredPromptly(guest, host, "across replicas");
+  await waitForOthers(host.page, [guestName]);
+  // The reverse: the host is at the first replica, the guest at the second.
+  const late = await site.visit(`/${room}`, { by: balanced });
+  await site.enterGuestName(late, "Late");
+  await waitForState(late.page, "joined");
   for (const { context } of [guest, host, late]) await context.close();
 });
 
-test("a member who is no host waits as well, under their own name", async () => {
+test("a member who is not a host waits too, under their own name", async () => {
   const room = "members-wait";
-  const member = await site.signInAt("first", `/${room}`);
+  const member = await site.visitAndSignIn("first", `/${room}`);
   await member.page.locator("#wait").waitFor();
   assert.ok((await member.page.locator("main").textContent()).includes(people.first.name));
-  await refusedAtTheDoor(room, await headersOf(member));
+  await assertRefusedBeforeProsody(room, await headersOf(member));
   const { stream } = await enter({ ...target("websocket", room), headers: await site.headersOf("host"), nick: "host" });
-  assert.equal((await reaches(member.page, "joined")).me.name, people.first.name);
-  await until(() => standingOf(room, people.first.name) === "member");
+  assert.equal((await waitForState(member.page, "joined")).me.name, people.first.name);
+  await until(() => affiliationOf(room, people.first.name) === "member");
   await stream.close();
   await member.context.close();
 });
@@ -242,13 +242,13 @@ test("“I am the host” leads from the waiting page into the room", async () =
   const host = await waitingGuest("/from-the-waiting-page");
   await host.page.getByRole("link", { name: "I am the host" }).click();
   await site.finishSignIn(host, "host");
-  const meeting = await reaches(host.page, "joined");
+  const meeting = await waitForState(host.page, "joined");
   assert.equal(meeting.me.name, people.host.name);
   assert.equal(meeting.me.role, "moderator");
   await host.context.close();
 });
 
-test("without scripts the waiting page asks again by itself", async () => {
+test("without scripts the waiting page reloads itself", async () => {
   const room = "no-scripts";
   const guest = await waitingGuest(`/${room}`, { javaScriptEnabled: false });
   const { stream } = await enter({ ...target("websocket", room), headers: await site.headersOf("host"), nick: "host" });
@@ -258,12 +258,12 @@ test("without scripts the waiting page asks again by itself", async () => {
   await guest.context.close();
 });
 
-test("where the room is open nobody is asked anything", async () => {
+test("an open room asks for neither name nor sign-in", async () => {
   const visited = [];
-  // The fragment changes when the display token goes into it.
+  // The fragment changes when the script inserts the display token.
   const watch = ({ page }) => page.on("framenavigated", (frame) => visited.push(frame.url().split("#")[0]));
-  const visitor = await site.knock("/open-square", { watch });
-  const meeting = await reaches(visitor.page, "joined");
+  const visitor = await site.visit("/open-square", { watch });
+  const meeting = await waitForState(visitor.page, "joined");
   assert.equal(meeting.me.name, undefined);
   assert.deepEqual([...new Set(visited)], [`${site.url}/open-square`]);
   const [{ affiliation }] = occupants("open-square");
@@ -279,9 +279,9 @@ describe("an app, without cookies or an origin", () => {
       await app.stream.close();
     });
 
-    test(`waits for the host like others, over ${transport}`, async () => {
+    test(`waits for the host, over ${transport}`, async () => {
       const room = `app-${transport}`;
-      await refusedAtTheDoor(room, {});
+      await assertRefusedBeforeProsody(room, {});
       const host = await enter({ ...target("websocket", room), headers: await site.headersOf("host"), nick: "host" });
       assert.equal(host.affiliation, "owner");
       const app = await enter({ ...target(transport, room), nick: "app" });
@@ -291,15 +291,15 @@ describe("an app, without cookies or an origin", () => {
     });
   }
 
-  test("is refused where members may enter", () => refusedAtTheDoor("staff-meeting", {}));
+  test("is refused where members may enter", () => assertRefusedBeforeProsody("staff-meeting", {}));
 });
 
-test("a guest's pass is no sign-in", async () => {
-  const guest = somebody(site.url);
+test("a guest's pass is not a session", async () => {
+  const guest = createHttpClient(site.url);
   const answer = await guest.submit(site.gateway, "/_gateway/join", { room: "pass", name: "Ann" });
   assert.equal(answer.status, 303);
   const [[name, value]] = guest.cookies;
   assert.equal((await guest.open(site.gateway, "/staff-meeting")).status, 303, "to sign in");
   const renamed = { cookie: `${name}=${value}; __Host-gateway-session=${value}`, origin: site.url };
-  await refusedAtTheDoor("staff-meeting", renamed);
+  await assertRefusedBeforeProsody("staff-meeting", renamed);
 });

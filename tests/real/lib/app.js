@@ -1,8 +1,8 @@
-import { get } from "node:https";
 import { runInNewContext } from "node:vm";
 import { signIn } from "./browser.js";
+import { sendRequest } from "./http.js";
 
-/** How Jitsi's apps present themselves: React Native sends the origin of the address, Node does not. */
+/** The `User-Agent` of Jitsi's apps. React Native also sends an `Origin`, Node does not. */
 const agents = {
   ios: "JitsiMeet/24.5 CFNetwork/1568.100.1 Darwin/24.0.0",
   android: "okhttp/4.12.0",
@@ -11,40 +11,30 @@ const agents = {
 
 const schemes = { ios: "org.jitsi.meet:", android: "org.jitsi.meet:", electron: "jitsi-meet:" };
 
-function fetchText(url, options) {
-  return new Promise((resolve, reject) => {
-    get(url, options, (answer) => {
-      let text = "";
-      answer.setEncoding("utf8").on("data", (chunk) => (text += chunk));
-      answer.on("end", () => resolve({ status: answer.statusCode, headers: answer.headers, text }));
-    }).on("error", reject);
-  });
-}
-
 /**
- * What Jitsi's app does on a phone or a desktop, as far as a gateway can see it.
+ * Simulates the requests of Jitsi's app on a phone or a desktop.
  * @param {"ios" | "android" | "electron"} kind
  * @param {object} site
  */
 export function startApp(kind, site) {
   const agent = agents[kind];
-  /** The headers of each of its requests: it has no cookies. */
+  /** The headers of every request; the app has no cookies. */
   const headers = { "user-agent": agent, ...(kind !== "electron" && { origin: site.url }) };
   return {
     kind, agent, headers,
 
-    /** Fetches the configuration of a room's page and evaluates it where there is no page. */
+    /** Fetches `config.js` for a room and evaluates it outside a page. */
     async configure(room, tenant) {
       const path = tenant ? `/${tenant}/config.js` : "/config.js";
-      const { status, text } = await fetchText(`${site.url}${path}?room=${encodeURIComponent(room)}`, {
-        ...site.tls, headers: { "user-agent": agent },
+      const { status, text } = await sendRequest(site, `${path}?room=${encodeURIComponent(room)}`, {
+        headers: { "user-agent": agent },
       });
       if (status !== 200) throw new Error(`config.js: HTTP ${status}`);
       return JSON.parse(runInNewContext(`${text}\n;JSON.stringify(config)`));
     },
 
     /**
-     * The address that the app opens in the system's browser to have its person sign in.
+     * The address that the app opens in the system's browser for a sign-in.
      * @param {object} config
      * @param {string} room as it stands in the room's address
      */
@@ -63,17 +53,19 @@ export function startApp(kind, site) {
         .replace("{state}", encodeURIComponent(JSON.stringify(state)));
     },
 
-    /** Opens an address in the system's browser, signs in if asked, and answers where that leads. */
+    /**
+     * Opens an address in the system's browser, signs in with `login`, and returns the deep link.
+     */
     async signIn({ page }, address, login) {
       await page.goto(address, { waitUntil: "commit" });
       if (login) await signIn(page, login, site.provider);
       return page.locator("#open").getAttribute("href");
     },
 
-    /** What the app reads from the address that it is opened with. */
-    opened(link) {
+    /** Parses a deep link as the app does. */
+    parseLink(link) {
       let address = link;
-      // Android takes the address apart as `Intent.parseUri` does.
+      // Android parses the address with `Intent.parseUri`.
       const intent = link.match(/^intent:(\/\/[^#]*)#Intent;scheme=([^;]+);package=([^;]+);end$/);
       if (intent) {
         if (intent[3] !== "org.jitsi.meet") throw new Error(`another app's: ${intent[3]}`);
@@ -92,7 +84,7 @@ export function startApp(kind, site) {
       };
     },
 
-    /** How it connects: for the functions of `xmpp-lite.js`. */
+    /** The options with which the functions of `xmpp-lite.js` connect as this app. */
     connection(room, token, more = {}) {
       return {
         transport: "websocket", base: site.url, tls: site.tls, headers, room, nick: kind,

@@ -6,46 +6,46 @@ const resumption = "urn:xmpp:sm:3";
 const stanzas = new Set(["message", "presence", "iq"]);
 
 /**
- * When Jitsi's client takes its stream up again after the socket broke, in ms; after the third time it
+ * When Jitsi's client resumes its stream after the socket broke, in ms; after the third failure it
  * gives up (lib-jitsi-meet, `ResumeTask.ts`).
  */
 const delays = [[1_500, 3_000], [3_000, 9_000], [4_500, 27_000]];
 
-/** Shows elements to somebody before they are kept; who takes one keeps it from being kept. */
-class Watched extends Inbox {
-  #taken;
+/** An inbox with a filter: elements for which it returns `true` are not stored. */
+class FilteringInbox extends Inbox {
+  #intercept;
 
-  /** @param {(element: import("ltx").Element) => boolean} taken */
-  constructor(taken) {
+  /** @param {(element: import("ltx").Element) => boolean} intercept */
+  constructor(intercept) {
     super();
-    this.#taken = taken;
+    this.#intercept = intercept;
   }
 
   push(element) {
-    if (!this.#taken(element)) super.push(element);
+    if (!this.#intercept(element)) super.push(element);
   }
 }
 
 /**
- * Somebody in a room who means to stay: over a WebSocket the stream is taken up again when it breaks
- * (XEP-0198), over BOSH requests are sent again.
+ * An occupant that stays in a room: over a WebSocket the stream is resumed when it breaks
+ * (XEP-0198), over BOSH requests are repeated.
  * @param {object} target as for `connect`, with `room` and `nick`
  */
 export async function attend({ room, nick, muc = "muc.meet.jitsi", ...target }) {
   const address = `${room}@${muc}`;
-  const reports = { heard: [], left: [], resumed: [], attempts: [], rejoined: 0, retried: 0, problems: [] };
+  const reports = { received: [], left: [], resumed: [], attempts: [], rejoined: 0, retried: 0, problems: [] };
   const counted = { enabled: false, handled: 0, sent: 0, unacknowledged: [], id: undefined };
   let joined = false;
   let closing = false;
   let stream;
 
   const acknowledge = (h) => {
-    // What has been handled is all that was sent but the last ones.
+    // The server has handled all stanzas except the last ones.
     const left = counted.sent - Number(h);
     counted.unacknowledged = left > 0 ? counted.unacknowledged.slice(-left) : [];
   };
 
-  const take = (element) => {
+  const intercept = (element) => {
     if (counted.enabled && stanzas.has(element.name)) counted.handled += 1;
     if (element.name === "r") {
       stream.send(`<a xmlns="${resumption}" h="${counted.handled}"/>`);
@@ -61,7 +61,7 @@ export async function attend({ room, nick, muc = "muc.meet.jitsi", ...target }) 
     }
     if (element.name === "message") {
       const body = element.getChildText("body");
-      if (body && element.attrs.type === "groupchat") reports.heard.push(body);
+      if (body && element.attrs.type === "groupchat") reports.received.push(body);
       if (element.attrs.type === "error") reports.problems.push(`${element}`);
       return true;
     }
@@ -76,7 +76,7 @@ export async function attend({ room, nick, muc = "muc.meet.jitsi", ...target }) 
   const open = (query) => connect({
     ...target,
     query,
-    inbox: new Watched(take),
+    inbox: new FilteringInbox(intercept),
     onRetry: (error) => {
       reports.retried += 1;
       reports.attempts.push(error.code ?? error.message);
@@ -93,13 +93,13 @@ export async function attend({ room, nick, muc = "muc.meet.jitsi", ...target }) 
       await stream.inbox.take(({ name }) => name === "enabled");
       watch(stream);
     }
-    await requestConference(counting(stream), address);
-    await join(counting(stream), address, nick);
+    await requestConference(withAcknowledgements(stream), address);
+    await join(withAcknowledgements(stream), address, nick);
     joined = true;
   }
 
-  /** A stream whose stanzas are kept until the server says that it has them. */
-  const counting = (own) => ({ ...own, inbox: own.inbox, send });
+  /** A stream that keeps stanzas until the server acknowledges them. */
+  const withAcknowledgements = (connection) => ({ ...connection, inbox: connection.inbox, send });
 
   function send(xml) {
     if (counted.enabled) {
@@ -110,8 +110,8 @@ export async function attend({ room, nick, muc = "muc.meet.jitsi", ...target }) 
     if (counted.enabled) stream.send(`<r xmlns="${resumption}"/>`);
   }
 
-  function watch(own) {
-    void own.gone.then(async ({ code }) => {
+  function watch(connection) {
+    void connection.closed.then(async ({ code }) => {
       if (closing) return;
       const broke = Date.now();
       for (const [least, most] of delays) {
@@ -155,8 +155,8 @@ export async function attend({ room, nick, muc = "muc.meet.jitsi", ...target }) 
   return {
     room, nick, address, reports,
     kind: target.transport,
-    say: (body) => send(`<message xmlns="jabber:client" type="groupchat" to="${address}"><body>${body}</body></message>`),
-    ping: () => ping(counting(stream), { within: 20_000 }),
+    sendMessage: (body) => send(`<message xmlns="jabber:client" type="groupchat" to="${address}"><body>${body}</body></message>`),
+    ping: () => ping(withAcknowledgements(stream), { within: 20_000 }),
     async leave() {
       closing = true;
       await stream.close();

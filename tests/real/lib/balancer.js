@@ -2,8 +2,8 @@ import { connect, createServer } from "node:net";
 import { listen } from "./process.js";
 
 /**
- * A plain TCP balancer as a Service of Kubernetes is one: no stickiness, round robin over the replicas
- * that say they are ready; connections that are open stay where they are.
+ * A plain TCP load balancer like a Service of Kubernetes: no stickiness, round robin over the
+ * replicas that report ready; open connections are kept.
  * @param {{every?: number, failures?: number}} [options] how often to ask /readyz, in ms, and how many
  *   refusals in a row take a replica out
  */
@@ -39,9 +39,9 @@ export async function startBalancer({ every = 500, failures = 2 } = {}) {
 
   return {
     url: `https://localhost:${port}`,
-    /** Sends connections to a gateway, too. */
+    /** Adds a gateway to the balancer. */
     add: ({ admin, ports }) => replicas.set(admin, { admin, port: ports.https, refused: 0 }),
-    /** Forgets a gateway, as when its pod is gone. */
+    /** Removes a gateway, like the endpoint of a deleted pod. */
     remove: ({ admin }) => replicas.delete(admin),
     stop: () => new Promise((done) => {
       clearInterval(probing);

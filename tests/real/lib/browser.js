@@ -11,13 +11,14 @@ export const flags = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
-  // Blocks every request that is not to loopback.
+  // Blocks every request to other hosts than loopback.
   "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 ];
 
 /**
  * Starts Chromium, headless.
- * `visitor()` gives a context of its own: another person at another machine.
+ *
+ * `visitor()` creates a context with its own cookies: another person on another machine.
  * @param {{reroute?: Record<string, string>}} [options] host and port that connections go to
  *   instead of those of an address, as a balancer would lead them
  */
@@ -25,7 +26,7 @@ export async function startBrowser({ reroute = {} } = {}) {
   const routes = Object.entries(reroute).map(([from, to]) => `MAP ${from} ${to}`);
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    // An exclusion would go before the routes, and of two flags the last counts.
+    // Exclusions take precedence over routes, and of two flags the last one applies.
     args: routes.length ? [...flags, `--host-resolver-rules=${routes.join(", ")}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1`] : flags,
   });
   return {
@@ -47,12 +48,12 @@ const cookieSettings = {
 };
 
 /**
- * Starts Chromium for one person who chose in its settings whose cookies it keeps.
+ * Starts Chromium with a profile whose cookie setting is chosen.
  * @param {object} [options]
  * @param {"all" | "own" | "none"} [options.cookies] everybody's, those of the site in the address
  *   bar, nobody's
  */
-export async function startPerson({ cookies = "own" } = {}) {
+export async function startBrowserProfile({ cookies = "own" } = {}) {
   const directory = await temporaryDirectory("profile");
   await mkdir(join(directory.path, "Default"));
   await writeFile(join(directory.path, "Default", "Preferences"), JSON.stringify({ profile: cookieSettings[cookies] }));
@@ -77,8 +78,8 @@ export async function startPerson({ cookies = "own" } = {}) {
 }
 
 /**
- * Fills in the provider's forms (login, then consent if it asks) on a page that
- * is on its way there, and returns when the page has left the provider.
+ * Fills in the provider's forms (login, then consent if it is shown) on a page that is being
+ * redirected there, and returns when the page has left the provider.
  * @param {import("playwright-core").Page} page
  * @param {string} login
  * @param {{issuer: string}} provider
@@ -90,10 +91,10 @@ export async function signIn(page, login, { issuer }) {
   await page.locator("button[type=submit]").click();
   const left = page.waitForURL((url) => url.origin !== origin, { waitUntil: "commit" });
   const consent = page.locator("input[name=prompt][value=consent]");
-  const asked = consent.waitFor({ state: "attached" });
-  const first = await Promise.race([left.then(() => "left"), asked.then(() => "asked")]);
-  if (first === "asked") await page.locator("button[type=submit]").click();
-  asked.catch(() => {});
+  const consentShown = consent.waitFor({ state: "attached" });
+  const first = await Promise.race([left.then(() => "left"), consentShown.then(() => "consent")]);
+  if (first === "consent") await page.locator("button[type=submit]").click();
+  consentShown.catch(() => {});
   await left;
 }
 
@@ -101,7 +102,7 @@ export async function signIn(page, login, { issuer }) {
  * Waits until the page's meeting is in a state; fails with the meeting's errors.
  * @param {import("playwright-core").Page} page
  */
-export async function reaches(page, state, { timeout = 20_000 } = {}) {
+export async function waitForState(page, state, { timeout = 20_000 } = {}) {
   const handle = await page.waitForFunction(
     (wanted) => (window.meeting?.state === wanted || window.meeting?.errors.length) && window.meeting,
     state,
@@ -114,8 +115,8 @@ export async function reaches(page, state, { timeout = 20_000 } = {}) {
   return meeting;
 }
 
-/** Waits until exactly these others (by display name) are seen on the page. */
-export async function sees(page, others, { timeout = 20_000 } = {}) {
+/** Waits until the page shows exactly these other occupants, by display name. */
+export async function waitForOthers(page, others, { timeout = 20_000 } = {}) {
   await page.waitForFunction(
     (wanted) => {
       const seen = Object.values(window.meeting.participants).map(({ name }) => name).sort();

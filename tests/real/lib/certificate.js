@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** Makes a certificate for `localhost` that vouches for itself. Answers paths and PEM. */
+/** Creates a self-signed certificate for `localhost`. Returns paths and PEM. */
 export async function makeCertificate(directory) {
   const [certificate, key] = [join(directory, "tls.crt"), join(directory, "tls.key")];
   await run("openssl", [

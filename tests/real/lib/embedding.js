@@ -1,17 +1,17 @@
 import { randomBytes } from "node:crypto";
-import { reaches } from "./browser.js";
-import { keepOutOfLogs } from "./gateway.js";
+import { waitForState } from "./browser.js";
+import { registerSecret } from "./gateway.js";
 import { startShop } from "./shop.js";
 import { startSite } from "./site.js";
 import { now, sign } from "./tokens.js";
 
-/** Two people of the shop, as its module names them. */
+/** Two users of the shop, in the form of its integration. */
 export const creator = { id: 7, name: "Carla Creator", email: "carla@shop.example", moderator: "true" };
 export const customer = { id: 8, name: "Paul \"P\" <i>Participant</i>", moderator: "false" };
 
 /**
- * A deployment that two other systems send people to: a shop, whose pages show rooms in
- * frames, and a school, whose pages do not.
+ * A deployment with two integrations: a shop, whose pages embed rooms in frames, and a school,
+ * whose pages do not.
  * @param {{label: string}} options names the gateway's log
  */
 export async function startEmbedding({ label }) {
@@ -39,7 +39,7 @@ export async function startEmbedding({ label }) {
   });
   const { host } = new URL(site.url);
 
-  /** Opens a page of the shop's that shows a room, and answers the page and the frame in it. */
+  /** Opens a page of the shop that embeds a room; returns the page and its frame. */
   async function open(person, { at = shop, room, jwt, config = {}, watch = () => {} }) {
     const visitor = await person.visitor();
     watch(visitor);
@@ -50,26 +50,26 @@ export async function startEmbedding({ label }) {
   return {
     secrets, shop, site, open,
     /**
-     * A token as such a module signs it: with its own secret, its app id as issuer and
-     * audience, and truth in words.
+     * A token as such an integration signs it: with its own secret, its app id as issuer and
+     * audience, and booleans as strings.
      * @param {object} [changes] `undefined` removes a claim
      * @param {object} [options] of `sign`
      */
-    async ticket(room, user, changes = {}, options = {}) {
+    async signToken(room, user, changes = {}, options = {}) {
       const claims = {
         iss: "shop-app", aud: "shop-app", sub: "localhost", room, iat: now(), exp: now() + 3_600, context: { user }, ...changes,
       };
       const kept = Object.entries(claims).filter(([, value]) => value !== undefined);
       const token = await sign(Object.fromEntries(kept), { key: secrets.shop, ...options });
-      await keepOutOfLogs(label, token);
+      await registerSecret(label, token);
       return token;
     },
     /** Like `open`, and waits until the frame has joined the room. */
     async attend(person, options) {
       const visitor = await open(person, options);
-      return { ...visitor, meeting: await reaches(visitor.frame, "joined") };
+      return { ...visitor, meeting: await waitForState(visitor.frame, "joined") };
     },
-    /** Who is in a room, as its owner sees it. */
+    /** The occupants of a room, as its owner sees them. */
     occupants: (room) => site.focus.occupants(`${room}@muc.meet.jitsi`),
     async stop() {
       await site.stop();
@@ -78,7 +78,7 @@ export async function startEmbedding({ label }) {
   };
 }
 
-/** The frame that a page of the shop's shows a meeting in. */
+/** The frame with the meeting in a page of the shop. */
 export async function frameOf(page) {
   const element = await page.waitForSelector("#meeting iframe");
   return element.contentFrame();

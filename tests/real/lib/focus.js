@@ -11,8 +11,8 @@ const ns = {
 };
 
 /**
- * Stands in for Jicofo: opens the rooms that clients ask for, and says "ready".
- * It is the owner of each room, so it sees who is in it with which affiliation.
+ * Stands in for Jicofo: opens the rooms that clients request, and reports them ready. It owns each
+ * room, so it sees the affiliation of every occupant.
  * @param {{c2sPort: number}} prosody
  */
 export async function startFocus({ c2sPort }) {
@@ -64,11 +64,11 @@ export async function startFocus({ c2sPort }) {
 
   return {
     problems,
-    /** The addresses of the rooms that were asked for, as the MUC component knows them. */
+    /** The addresses of the requested rooms, as the MUC component has them. */
     rooms: () => [...rooms.keys()],
-    /** Who is in a room besides the focus: nick, name, affiliation, role, jid. */
+    /** The occupants of a room without the focus: nick, name, affiliation, role, jid. */
     occupants: (room) => [...(rooms.get(room)?.values() ?? [])].filter(({ nick }) => nick !== "focus"),
-    /** Everyone of one affiliation, asked from the room itself. */
+    /** The JIDs with one affiliation, queried from the room itself. */
     async affiliated(room, affiliation) {
       const answer = await xmpp.iqCaller.get(
         xml("query", { xmlns: ns.mucAdmin }, xml("item", { affiliation })),

@@ -5,11 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { listen } from "./process.js";
+import { closeServer } from "./sockets.js";
 
 const program = process.env.GALLERY_BIN
   ?? fileURLToPath(new URL("../../../target/debug/examples/gallery", import.meta.url));
 
-/** What the page of a call loads from 8x8, as far as our page uses it. */
+/** The parts of 8x8's script that the gateway's page of a call uses. */
 const externalApi = `
   class JitsiMeetExternalAPI {
     constructor(host, options) {
@@ -28,7 +29,7 @@ const externalApi = `
 const scripts = /<(script|noscript)\b[^]*?<\/\1>/g;
 const page = (body) => `<!doctype html><html lang="en"><title>x</title><h1>x</h1>${body}`;
 
-/** A host that stands for 8x8: the script, and rooms in frames. */
+/** A server that stands in for 8x8: the script, and rooms in frames. */
 async function startCallHost() {
   const server = createServer((request, response) => {
     const isScript = request.url === "/external_api.js";
@@ -40,8 +41,8 @@ async function startCallHost() {
 }
 
 /**
- * Serves every page that the gallery writes, at `/<language>/<name>`, with exactly its status and
- * head, and takes what the pages send. `?still` leaves a page's scripts out.
+ * Serves every page of the gallery at `/<language>/<name>`, with its status and headers, and
+ * records the requests of the pages. `?still` removes a page's scripts.
  */
 export async function startGallery() {
   const calls = await startCallHost();
@@ -87,11 +88,8 @@ export async function startGallery() {
     names: [...pages.keys()],
     requests,
     streams,
-    /** Sends an event to every page that listens. */
-    say: (event) => streams.forEach((stream) => stream.write(`event: ${event}\ndata: now\n\n`)),
-    stop: () => Promise.all([server, calls.server].map((one) => new Promise((done) => {
-      one.close(done);
-      one.closeAllConnections();
-    }))),
+    /** Sends an event to every open event stream. */
+    sendEvent: (event) => streams.forEach((stream) => stream.write(`event: ${event}\ndata: now\n\n`)),
+    stop: () => Promise.all([server, calls.server].map((each) => closeServer(each))),
   };
 }

@@ -10,25 +10,25 @@ import { appSecret } from "./tokens.js";
 import { merge, toml } from "./toml.js";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-/** The program that is tested. */
+/** The program under test. */
 export const binary = process.env.GATEWAY_BIN ?? here("../../../target/debug/jitsi-auth-gateway");
 
-/** Where the gateways of the tests leave their logs, one file each. */
+/** The log files of the gateways in the tests, one each. */
 export const logDirectory = here("../../output/real");
 
 /**
- * Remembers a secret of a gateway, so that its log can be searched for it when all is over.
+ * Registers a secret of a gateway, so that `after/logs.test.js` searches its log for it.
  * @param {string} label names the log file
  * @param {string} secret
  */
-export async function keepOutOfLogs(label, secret) {
+export async function registerSecret(label, secret) {
   await mkdir(logDirectory, { recursive: true });
   await appendFile(join(logDirectory, `${label}.secrets`), `${secret}\n`);
 }
 
 /**
- * Chooses ports and makes the files of a gateway that is to be started later:
- * its neighbours want to know its address before it can run.
+ * Chooses ports and creates the files of a gateway that is started later: the other servers need
+ * its address before it runs.
  * @param {{label: string, publicUrl?: string}} options the label names the log file; replicas of
  *   one deployment have the public address of the first
  */
@@ -41,7 +41,7 @@ export async function planGateway({ label, publicUrl }) {
   const file = async (name, content) => {
     const path = join(directory.path, name);
     await writeFile(path, content, { mode: 0o600 });
-    if (name.endsWith(".secret")) await keepOutOfLogs(label, content);
+    if (name.endsWith(".secret")) await registerSecret(label, content);
     return path;
   };
   return {
@@ -57,7 +57,7 @@ export async function planGateway({ label, publicUrl }) {
   };
 }
 
-/** The settings of section names and keys that every test starts from. */
+/** The default settings of every test, by section and key. */
 export async function defaults(plan, { web, xmpp, issuer }) {
   return {
     public_url: plan.publicUrl,
@@ -65,7 +65,8 @@ export async function defaults(plan, { web, xmpp, issuer }) {
       http: `127.0.0.1:${plan.ports.http}`,
       https: `127.0.0.1:${plan.ports.https}`,
       admin: `127.0.0.1:${plan.ports.admin}`,
-      // There is no other that people could go to, and no test waits for their going.
+      // There is no other replica for clients to reconnect to, so a gradual drain would only delay
+      // the tests.
       drain_window: "0s",
     },
     tls: { certificate: plan.certificate.certificate, key: plan.certificate.key },
@@ -85,16 +86,16 @@ export async function defaults(plan, { web, xmpp, issuer }) {
       audience: "jitsi",
       subject: names.domain,
     },
-    // Tests count the sessions that Prosody saw.
+    // Tests count the sessions at Prosody, so the login probe must create none.
     probe: { enabled: false },
-    // Everything that any part of the gateway says: the logs are searched for secrets afterwards.
+    // The most detailed level, because the logs are searched for secrets afterwards.
     log: { level: "trace" },
     room: [{ match: "*", enter: "member", moderators: ["group:staff"] }],
   };
 }
 
 /**
- * Starts the gateway and waits until it says that it is ready.
+ * Starts the gateway and waits until it is ready.
  * @param {object} plan from `planGateway`
  * @param {object} options
  * @param {{web: string, xmpp: string, issuer: string}} options.neighbours their URLs
@@ -107,7 +108,7 @@ export async function startGateway(plan, { neighbours, settings = {}, env = {} }
   const logFile = join(logDirectory, `${plan.label}.log`);
   const admin = `http://127.0.0.1:${plan.ports.admin}`;
   const ready = async () => {
-    // The gateway is ready without its provider; a test that signs people in is not.
+    // The gateway is ready without its provider; tests with sign-ins need both.
     const answer = await fetch(`${admin}/readyz`);
     return answer.ok && (await answer.json()).provider === "ready";
   };
@@ -131,27 +132,27 @@ export async function startGateway(plan, { neighbours, settings = {}, env = {} }
     url: plan.url,
     admin,
     ports: plan.ports,
-    /** TLS options with which a client believes the gateway's certificate. */
+    /** TLS options of a client that trusts the gateway's certificate. */
     tls: { ca: plan.certificate.pem, servername: "localhost" },
     logFile,
-    /** Its configuration, for other commands of the program. */
+    /** The configuration file, for other commands of the program. */
     settingsFile: join(plan.directory, "gateway.toml"),
     certificateFile: plan.certificate.certificate,
-    /** What it wrote since it started last. */
+    /** The output since the last start. */
     log: () => program.output(),
     mustRun: () => program.mustRun(),
     stop,
-    /** Sends it a signal. */
+    /** Sends a signal to the process. */
     signal: (name) => program.signal(name),
-    /** Resolves with code and signal when it has ended. */
+    /** Resolves with exit code and signal of the process. */
     exited: () => program.exited,
-    /** Writes changed settings to the configuration file and asks the gateway to read it again. */
+    /** Writes changed settings to the configuration file and sends SIGHUP. */
     async reconfigure(changes) {
       current = merge(current, changes);
       await writeSettings();
       program.signal("SIGHUP");
     },
-    /** Ends the gateway, and starts it again at the same addresses with changed settings. */
+    /** Stops the gateway, and starts it again at the same addresses with changed settings. */
     async restart(changes = {}) {
       await program.stop({ grace: 15_000 });
       current = merge(current, changes);

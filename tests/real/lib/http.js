@@ -1,12 +1,12 @@
 import { request } from "node:https";
 
 /**
- * Sends one request to a gateway, and follows nothing.
+ * Sends one request to a gateway, without following redirects.
  * @param {{url: string, tls: object}} gateway
  * @param {string} path with its query
  * @param {{method?: string, headers?: object, body?: string, agent?: import("node:https").Agent}} [options]
  */
-export function ask({ url, tls }, path, { method = "GET", headers = {}, body, agent } = {}) {
+export function sendRequest({ url, tls }, path, { method = "GET", headers = {}, body, agent } = {}) {
   return new Promise((resolve, reject) => {
     const outgoing = request(url + path, { method, headers, agent, ...tls }, (answer) => {
       let text = "";
@@ -18,18 +18,18 @@ export function ask({ url, tls }, path, { method = "GET", headers = {}, body, ag
   });
 }
 
-/** What a browser says of itself when somebody opens an address. */
+/** The headers of a browser's navigation (Fetch Metadata). */
 export const navigation = { accept: "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" };
 
 /**
- * Somebody whose browser keeps cookies, runs no scripts and follows nothing.
+ * An HTTP client with cookies, without scripts and without redirects.
  * @param {string} origin of the site, which is also how each of its replicas is addressed
  */
-export function somebody(origin) {
+export function createHttpClient(origin) {
   const cookies = new Map();
   const send = async (gateway, path, { headers, ...rest }) => {
     const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join("; ");
-    const answer = await ask(gateway, path, {
+    const answer = await sendRequest(gateway, path, {
       ...rest,
       headers: { ...navigation, host: new URL(origin).host, ...(cookie && { cookie }), ...headers },
     });
@@ -42,15 +42,15 @@ export function somebody(origin) {
   };
   return {
     cookies,
-    /** Opens an address, whole or its path only. */
+    /** Requests an address of the site, absolute or as a path. */
     open: (gateway, address, options = {}) => send(gateway, address.replace(origin, ""), options),
-    /** Sends a form of one of our pages. */
+    /** Submits a form of one of the gateway's pages. */
     submit: (gateway, path, fields) => send(gateway, path, {
       method: "POST",
       headers: { origin, "content-type": "application/x-www-form-urlencoded" },
       body: new URLSearchParams(fields).toString(),
     }),
-    /** The headers of this person's connections to Prosody. */
+    /** The headers for this client's connections to Prosody. */
     headers: () => ({
       cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join("; "),
       origin,

@@ -3,7 +3,7 @@ import { createServer } from "node:https";
 import { makeCertificate } from "./certificate.js";
 import { listen, temporaryDirectory } from "./process.js";
 
-/** Jitsi's script, which remembers what it is called with. */
+/** Jitsi's script, which records its calls. */
 async function externalApi() {
   const script = await readFile(new URL("../page/external_api.js", import.meta.url), "utf8");
   return `${script}
@@ -18,7 +18,7 @@ window.JitsiMeetExternalAPI = class extends window.JitsiMeetExternalAPI {
 }
 
 /**
- * Stands for 8x8: the script of an account, and its rooms.
+ * Stands in for 8x8: the script of an account, and its rooms.
  * @param {{appId: string}} account
  */
 export async function startMeetingHost({ appId }) {
@@ -37,7 +37,7 @@ export async function startMeetingHost({ appId }) {
   const port = await listen(server);
   return {
     host: `127.0.0.1:${port}`,
-    /** What it was asked for, oldest first. */
+    /** The requests, oldest first. */
     requests,
     async stop() {
       server.close();

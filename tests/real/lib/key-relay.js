@@ -1,16 +1,17 @@
 import { createServer } from "node:http";
 import { get } from "node:https";
 import { listen } from "./process.js";
+import { closeServer } from "./sockets.js";
 
 /**
- * Lets Prosody, which knows no test certificate, fetch the gateway's public keys:
- * plain HTTP on loopback to the gateway's own HTTPS.
+ * Lets Prosody, which does not trust the test certificate, fetch the gateway's public keys:
+ * forwards plain HTTP on loopback to the gateway's HTTPS.
  * @param {{publicUrl: string, certificate: {pem: string}}} plan
  */
 export async function startKeyRelay({ publicUrl, certificate }) {
-  const asked = [];
+  const requestedPaths = [];
   const server = createServer((request, response) => {
-    asked.push(request.url);
+    requestedPaths.push(request.url);
     get(`${publicUrl}/_gateway/asap${request.url}`, { ca: certificate.pem }, (answer) => {
       response.writeHead(answer.statusCode, { "content-type": answer.headers["content-type"] ?? "text/plain" });
       answer.pipe(response);
@@ -19,11 +20,8 @@ export async function startKeyRelay({ publicUrl, certificate }) {
   const port = await listen(server);
   return {
     url: `http://127.0.0.1:${port}`,
-    /** The paths asked for, oldest first. */
-    asked,
-    stop: () => new Promise((resolve) => {
-      server.close(resolve);
-      server.closeAllConnections();
-    }),
+    /** The requested paths, oldest first. */
+    requestedPaths,
+    stop: () => closeServer(server),
   };
 }

@@ -1,53 +1,53 @@
 const tokenShaped = /eyJ[\w-]+\.[\w-]+\.[\w-]*/g;
 
 /**
- * Collects everything token-shaped that reaches a page: what is in its address
- * and history, its cookies and stores, and in every answer and socket message.
+ * Collects every text in the form of a token that reaches a page: in its address, history, cookies,
+ * storage, responses and socket messages.
  * @param {string[]} [secrets] looked for in the same places
  */
 export function collectTokens(secrets = []) {
   const found = new Map();
-  const betrayed = new Set();
+  const secretPlaces = new Set();
   const pending = new Set();
 
-  const note = (place, text) => {
+  const record = (place, text) => {
     for (const spelling of [text, safeDecode(text)]) {
-      if (secrets.some((secret) => spelling.includes(secret))) betrayed.add(place);
+      if (secrets.some((secret) => spelling.includes(secret))) secretPlaces.add(place);
       for (const [token] of spelling.matchAll(tokenShaped)) {
         found.set(token, [...(found.get(token) ?? []), place]);
       }
     }
   };
 
-  const later = (promise) => {
+  const track = (promise) => {
     pending.add(promise);
     promise.catch(() => {}).finally(() => pending.delete(promise));
   };
 
   return {
-    /** Begins to read along; before the visitor's first request. */
+    /** Starts recording; call it before the visitor's first request. */
     watch({ page }) {
-      page.on("framenavigated", (frame) => note("address", frame.url()));
+      page.on("framenavigated", (frame) => record("address", frame.url()));
       page.on("request", (request) => {
-        note("request address", request.url());
-        note("request body", request.postData() ?? "");
+        record("request address", request.url());
+        record("request body", request.postData() ?? "");
       });
-      page.on("response", (response) => later((async () => {
-        note("response headers", JSON.stringify(await response.allHeaders()));
-        // Redirects have no body to read, and those still under way at the end have none yet.
-        if (response.status() < 300 || response.status() >= 400) note("response body", await response.text());
+      page.on("response", (response) => track((async () => {
+        record("response headers", JSON.stringify(await response.allHeaders()));
+        // Redirects have no body, and responses in flight at the end have none yet.
+        if (response.status() < 300 || response.status() >= 400) record("response body", await response.text());
       })()));
       page.on("websocket", (socket) => {
-        note("socket address", socket.url());
-        socket.on("framesent", ({ payload }) => note("socket message", String(payload)));
-        socket.on("framereceived", ({ payload }) => note("socket message", String(payload)));
+        record("socket address", socket.url());
+        socket.on("framesent", ({ payload }) => record("socket message", String(payload)));
+        socket.on("framereceived", ({ payload }) => record("socket message", String(payload)));
       });
     },
 
-    /** Looks into the page, or a frame in it, and the browser as they are now. */
+    /** Searches the current state of the page, or of a frame in it, and of the browser. */
     async inspect({ page, frame = page, context }) {
       const stores = await frame.evaluate(() => {
-        // Browsers that keep no cookies keep nothing else either, and say so by throwing.
+        // Browsers that block all cookies also block storage, and throw on access.
         const kept = [() => document.cookie, () => ({ ...localStorage }), () => ({ ...sessionStorage })].map((read) => {
           try {
             return read();
@@ -57,20 +57,20 @@ export function collectTokens(secrets = []) {
         });
         return JSON.stringify([window.location.href, kept, document.documentElement.outerHTML]);
       });
-      note("page", stores);
-      note("cookies", JSON.stringify(await context.cookies()));
+      record("page", stores);
+      record("cookies", JSON.stringify(await context.cookies()));
       const session = await context.newCDPSession(page);
       const { entries } = await session.send("Page.getNavigationHistory");
-      entries.forEach(({ url }) => note("history", url));
+      entries.forEach(({ url }) => record("history", url));
       await session.detach();
     },
 
-    /** Where one of the secrets was found. */
-    betrayed: () => [...betrayed],
+    /** The places where one of the secrets was found. */
+    secretPlaces: () => [...secretPlaces],
 
-    /** What was found: each token with the places it was seen in. */
+    /** The tokens that were found, each with its places. */
     async tokens() {
-      // Long polls stay open for as long as the page lives; all else is read by then.
+      // Long polls stay open as long as the page; everything else has been read by then.
       await Promise.race([
         Promise.allSettled([...pending]),
         new Promise((resolve) => setTimeout(resolve, 2_000).unref()),

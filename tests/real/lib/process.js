@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 const running = new Set();
 process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
-/** A TCP port of the loopback interface that nobody listens on just now. */
+/** A free TCP port of the loopback interface. */
 export async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -19,7 +19,7 @@ export async function freePort() {
   return port;
 }
 
-/** Listens on a free loopback port and says which. */
+/** Listens on a free loopback port and returns it. */
 export async function listen(server) {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -27,7 +27,7 @@ export async function listen(server) {
 }
 
 /**
- * Asks `check` again until it answers something truthy, and returns that.
+ * Calls `check` repeatedly until it returns a truthy value, and returns that value.
  * @param {() => unknown} check may be async; what it throws counts as "not yet"
  * @param {{what?: string, within?: number, every?: number}} [options] times in ms
  */
@@ -48,7 +48,7 @@ export async function until(check, { what = "condition", within = 10_000, every 
   }
 }
 
-/** Whether something accepts TCP connections there. */
+/** Whether a server accepts TCP connections on the port. */
 export async function accepts(port, host = "127.0.0.1") {
   const socket = connect(port, host);
   try {
@@ -61,15 +61,16 @@ export async function accepts(port, host = "127.0.0.1") {
   }
 }
 
-/** A new directory under the system's temporary one, and how to remove it. */
+/** A new directory in the system's temporary one, and a function that removes it. */
 export async function temporaryDirectory(label) {
   const path = await mkdtemp(join(tmpdir(), `gateway-${label}-`));
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
 
 /**
- * Runs a program in the foreground of this process.
- * Its output is kept in memory (`output()`) and, if asked, written to a file.
+ * Runs a child process.
+ *
+ * Its output is kept in memory (`output()`) and optionally written to a file.
  * @param {string} command
  * @param {string[]} args
  * @param {{env?: object, cwd?: string, logFile?: string, append?: boolean}} [options] `append` adds
@@ -111,7 +112,7 @@ export async function run(command, args, { env = {}, cwd, logFile, append = fals
     exited,
     output: () => text,
     signal: (name) => child.kill(name),
-    /** Throws as soon as the program has ended, so that waiting for it is not in vain. */
+    /** Throws if the program has ended, so that a wait for it fails at once. */
     mustRun() {
       if (ended) throw new Error(`${command} ended: ${JSON.stringify(ended)}\n${text.slice(-4000)}`);
     },
@@ -126,7 +127,7 @@ export async function run(command, args, { env = {}, cwd, logFile, append = fals
   };
 }
 
-/** Like `until`, but gives up at once when the program has ended. */
+/** Like `until`, but fails at once when the program has ended. */
 export async function untilServes(program, check, options) {
   let dead;
   const answer = await until(async () => {

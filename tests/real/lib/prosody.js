@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { accepts, freePort, run, temporaryDirectory, untilServes } from "./process.js";
 
-/** Where our stand-ins for Jitsi's plugins are. */
+/** The directory of the stand-ins for Jitsi's plugins. */
 export const modules = fileURLToPath(new URL("../prosody/modules", import.meta.url));
 
-/** The XMPP names every test uses, as Jitsi's Docker images choose them. */
+/** The XMPP names of every test, as Jitsi's Docker images choose them. */
 export const names = {
   domain: "meet.jitsi",
   muc: "muc.meet.jitsi",
@@ -33,7 +33,8 @@ function options(entries) {
     .join("\n");
 }
 
-// Stream resumption is for the clients' host only: the focus's library miscounts its acks.
+// Stream resumption is enabled for the clients' host only: the focus's library miscounts its
+// acknowledgements.
 function configuration({ directory, httpPort, c2sPort, token, verifyDomain, guests, recorders, logLevel }) {
   return `${options({
     run_as_root: true,
@@ -177,9 +178,9 @@ export async function startProsody({
   }
   return {
     url, httpPort, c2sPort, stop, ...probe(url),
-    /** What it wrote since it started last. */
+    /** The output since the last start. */
     log: () => program.output(),
-    /** Ends it, and starts it again with the same configuration at the same ports. */
+    /** Stops Prosody, and starts it again with the same configuration at the same ports. */
     async restart() {
       await program.stop();
       await launch(true);
@@ -190,8 +191,8 @@ export async function startProsody({
 function probe(url) {
   const unpack = (field) => Buffer.from(field, "base64").toString("latin1");
   return {
-    /** What Prosody was sent since the last reset. */
-    async seen() {
+    /** The requests, sessions and bytes that Prosody received since the last reset. */
+    async recorded() {
       const record = await (await fetch(`${url}/test-probe`)).json();
       return {
         requests: record.requests.map(({ body64, ...rest }) => ({ ...rest, body: unpack(body64) })),
@@ -200,7 +201,7 @@ function probe(url) {
         streams: record.streams.map(({ bytes64, ...rest }) => ({ ...rest, bytes: unpack(bytes64) })),
       };
     },
-    async forget() {
+    async reset() {
       await (await fetch(`${url}/test-probe/reset`, { method: "POST" })).arrayBuffer();
     },
   };

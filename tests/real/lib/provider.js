@@ -4,15 +4,16 @@ import { request } from "node:https";
 import { exportJWK, generateKeyPair } from "jose";
 import Provider from "oidc-provider";
 import { listen } from "./process.js";
+import { closeServer } from "./sockets.js";
 
-/** People who can sign in, by login. Everyone else is turned away. */
+/** The accounts of the provider by login; any other login is refused. */
 export const people = {
   host: { name: "Hedy Host", email: "hedy@example.org", groups: ["staff"] },
   first: { name: "Frieda First", email: "frieda@example.org", groups: ["guild"] },
   second: { name: "Selma \"S\" <b>Second</b>", email: "selma@example.org", groups: [] },
 };
 
-/** The client that gateways of these tests are. */
+/** The client registration of the gateways. */
 export const gatewayClient = { id: "jitsi", secret: "a secret between provider and gateway" };
 
 async function signingKeys() {
@@ -20,7 +21,7 @@ async function signingKeys() {
   return { keys: [{ ...(await exportJWK(privateKey)), kid: "provider-1", alg: "RS256", use: "sig" }] };
 }
 
-/** The library's own fetch refuses loopback addresses; logout notices go there. */
+/** The library's own `fetch` refuses loopback addresses, to which logout tokens are sent. */
 function fetchLoopback(ca) {
   return (url, options) => {
     if (!String(url).startsWith("https:")) return fetch(url, { ...options, dispatcher: undefined });
@@ -108,12 +109,9 @@ export async function startProvider({
   return {
     issuer,
     accounts,
-    /** Every request it got, oldest first. */
+    /** The requests, oldest first. */
     requests,
     errors,
-    stop: () => new Promise((resolve) => {
-      server.close(resolve);
-      server.closeAllConnections();
-    }),
+    stop: () => closeServer(server),
   };
 }

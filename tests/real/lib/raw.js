@@ -4,8 +4,8 @@ import { connect as connectHttp2 } from "node:http2";
 import { once } from "node:events";
 
 /**
- * Sends bytes as they are on a connection of their own, and reads until the other
- * side closes, or until `answers` complete answers are there.
+ * Sends bytes unchanged on a new connection, and reads until the other side closes it or until
+ * `answers` complete responses have arrived.
  * @param {object} target
  * @param {number} target.port
  * @param {object} [target.tls] TLS options; plain TCP without them
@@ -45,7 +45,10 @@ export async function exchange({ port, tls }, parts, { answers = 1, within = 20_
   return { statuses: statusesOf(text), text, closed };
 }
 
-/** Splits answers by their heads and `Content-Length`; a chunked one counts when its last chunk is there. */
+/**
+ * Splits responses by their heads and `Content-Length`; a chunked response is complete with its
+ * last chunk.
+ */
 function* answersIn(text) {
   let rest = text;
   while (rest) {
@@ -69,11 +72,11 @@ function* answersIn(text) {
 }
 
 const statusesOf = (text) => [...answersIn(text)];
-// An interim answer is not the answer.
+// An interim response is not the final one.
 const complete = (text) => statusesOf(text).filter((status) => status >= 200 || status === 101).length;
 
 /**
- * One request over HTTP/2, its headers and body as given.
+ * Sends one request over HTTP/2 with exactly these headers and body.
  * @param {{url: string, tls: object}} target
  * @param {object} headers with their pseudo-headers
  * @param {string[]} [body] one DATA frame each
@@ -92,7 +95,7 @@ export async function exchangeHttp2({ url, tls }, headers, body = [], { within =
     });
     stream.setEncoding("utf8").on("data", (chunk) => (outcome.text += chunk));
     stream.on("error", (error) => problems.push(error));
-    // The answer may be whole before the request is.
+    // The response may be complete before the request is.
     const done = new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`neither answer nor close within ${within} ms`)), within);
       const settle = () => {

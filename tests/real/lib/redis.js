@@ -1,8 +1,8 @@
-import { keepOutOfLogs } from "./gateway.js";
+import { registerSecret } from "./gateway.js";
 import { accepts, freePort, run, temporaryDirectory, untilServes } from "./process.js";
 
 /**
- * Starts a Redis server of the test's own that keeps nothing on disk.
+ * Starts a Redis server for one test, without persistence.
  * @param {object} options
  * @param {string} options.password
  * @param {string[]} [options.options] more of the server's command line
@@ -12,7 +12,7 @@ import { accepts, freePort, run, temporaryDirectory, untilServes } from "./proce
 export async function startRedis({ password, labels = [], options = [], env }) {
   const directory = await temporaryDirectory("redis");
   const port = await freePort();
-  for (const label of labels) await keepOutOfLogs(label, password);
+  for (const label of labels) await registerSecret(label, password);
   let program;
   const launch = async () => {
     program = await run("redis-server", [
@@ -24,9 +24,9 @@ export async function startRedis({ password, labels = [], options = [], env }) {
   await launch();
   return {
     url: `redis://:${password}@127.0.0.1:${port}`,
-    /** The server's address with another password. */
+    /** The server's URL with another password. */
     urlWith: (other) => `redis://:${other}@127.0.0.1:${port}`,
-    /** Ends the server, and with it all that it holds. */
+    /** Kills the server; its content is lost. */
     kill: () => program.stop({ grace: 0 }),
     launch,
     async stop() {

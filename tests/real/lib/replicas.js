@@ -5,7 +5,7 @@ import { planGateway, startGateway } from "./gateway.js";
 import { temporaryDirectory } from "./process.js";
 
 /**
- * What the replicas of a deployment have in common: the key of cookies, and the store.
+ * The state that the replicas of a deployment share: the key of cookies, and the store.
  * @param {{url: string}} redis
  */
 export async function shareAmongReplicas(redis) {

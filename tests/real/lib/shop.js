@@ -4,7 +4,7 @@ import { createServer } from "node:https";
 import { makeCertificate } from "./certificate.js";
 import { listen, temporaryDirectory } from "./process.js";
 
-/** Text that can stand in a script element. */
+/** A value as JSON that is safe inside a script element. */
 const embedded = (value) => JSON.stringify(value).replaceAll("<", "\\u003c");
 
 const meetingPage = ({ domain, options }) => `<!DOCTYPE html>
@@ -27,21 +27,21 @@ const meetingPage = ({ domain, options }) => `<!DOCTYPE html>
 </html>
 `;
 
-/** Tells the page around it which cookies a frame of this site sends along. */
+/** Reports to the parent page which cookies the browser sends from a frame of this site. */
 const framePage = `<!DOCTYPE html>
 <script>
-  fetch("/cookies").then((answer) => answer.json()).then((told) => parent.postMessage(told, "*"));
+  fetch("/cookies").then((answer) => answer.json()).then((cookieNames) => parent.postMessage(cookieNames, "*"));
 </script>`;
 
-const aroundPage = (other) => `<!DOCTYPE html>
+const cookieTestPage = (other) => `<!DOCTYPE html>
 <script>
-  window.told = new Promise((tell) => addEventListener("message", ({ data }) => tell(data)));
+  window.cookieNames = new Promise((resolve) => addEventListener("message", ({ data }) => resolve(data)));
 </script>
 <iframe src="${other}/frame"></iframe>`;
 
 /**
- * Another site, with a page that shows a meeting: what Odoo, Nextcloud or Moodle are.
- * It is reached by an address and not by a name, so that it is another site than the gateway.
+ * Another site with pages that embed a meeting, like Odoo, Nextcloud or Moodle. It is reached by IP
+ * address and not by name, so that it is another site than the gateway.
  */
 export async function startShop() {
   const directory = await temporaryDirectory("shop");
@@ -52,7 +52,7 @@ export async function startShop() {
     const html = (text) => response.setHeader("content-type", "text/html").end(text);
     const meeting = pathname.match(/^\/meeting\/(\d+)$/);
     if (meeting) return html(pages[meeting[1]]);
-    if (pathname === "/around") return html(aroundPage(`https://localhost:${server.address().port}`));
+    if (pathname === "/cookie-test") return html(cookieTestPage(`https://localhost:${server.address().port}`));
     if (pathname === "/cookies") {
       const names = (request.headers.cookie ?? "").split("; ").filter(Boolean).map((pair) => pair.split("=")[0]);
       return response.setHeader("content-type", "application/json").end(JSON.stringify(names.sort()));
@@ -77,8 +77,10 @@ export async function startShop() {
     page(meeting) {
       return `${url}/meeting/${pages.push(meetingPage(meeting)) - 1}`;
     },
-    /** The address of a page whose `told` is which kinds of cookies a frame of another site has. */
-    around: `${url}/around`,
+    /**
+     * The address of a page whose `cookieNames` has the cookies that a frame of another site sends.
+     */
+    cookieTestUrl: `${url}/cookie-test`,
     async stop() {
       server.close();
       server.closeAllConnections();

@@ -1,6 +1,6 @@
-import { reaches, signIn, startBrowser } from "./browser.js";
+import { waitForState, signIn, startBrowser } from "./browser.js";
 import { startFocus } from "./focus.js";
-import { keepOutOfLogs, planGateway, startGateway } from "./gateway.js";
+import { registerSecret, planGateway, startGateway } from "./gateway.js";
 import { startProsody } from "./prosody.js";
 import { startProvider } from "./provider.js";
 import { startRelay } from "./relay.js";
@@ -8,8 +8,8 @@ import { appSecret } from "./tokens.js";
 import { startWeb } from "./web.js";
 
 /**
- * A whole deployment: Prosody with a focus, Jitsi's web stand-in, an OpenID
- * provider, and the gateway in front of them.
+ * A whole deployment: Prosody with a focus, a stand-in for Jitsi's web server, an OpenID provider,
+ * and the gateway in front of them.
  * @param {object} options
  * @param {string} options.label names the gateway's log
  * @param {(plan: object) => Promise<object>} [options.prosody] settings of Prosody, which may need
@@ -46,44 +46,45 @@ export async function startSite({
     }));
     const browser = keep(await startBrowser());
 
-    const keepCookiesOutOfLogs = async ({ context }) => {
-      for (const { value } of await context.cookies(publicUrl)) await keepOutOfLogs(label, value);
+    const registerCookies = async ({ context }) => {
+      for (const { value } of await context.cookies(publicUrl)) await registerSecret(label, value);
     };
 
     /**
-     * Opens a path as nobody in particular, and answers the visitor.
+     * Opens a path without signing in, and returns the visitor.
+     *
      * `watch` gets the visitor before the first request; `by` is the browser, and `options` are
      * those of its context.
      */
-    const knock = async (path, { watch = () => {}, by = browser, ...options } = {}) => {
+    const visit = async (path, { watch = () => {}, by = browser, ...options } = {}) => {
       const visitor = await by.visitor(options);
       watch(visitor);
       await visitor.page.goto(publicUrl + path, { waitUntil: "commit" });
       return visitor;
     };
 
-    /** Signs a visitor in whose page is on its way to the provider. */
+    /** Signs in a visitor whose page is being redirected to the provider. */
     const finishSignIn = async (visitor, login) => {
       await signIn(visitor.page, login, provider);
       await visitor.page.waitForURL((url) => !url.pathname.startsWith("/_gateway/"));
-      await keepCookiesOutOfLogs(visitor);
+      await registerCookies(visitor);
       return visitor;
     };
 
-    /** Opens a path as somebody, signs in on the way, and answers the visitor. */
-    const arrive = async (login, path, options) => finishSignIn(await knock(path, options), login);
+    /** Opens a path, signs in at the provider, and returns the visitor. */
+    const visitAs = async (login, path, options) => finishSignIn(await visit(path, options), login);
 
     return {
-      prosody, web, provider, relay, gateway, browser, stop, knock, arrive, finishSignIn,
-      /** Opens a path whose page offers to sign in, and takes the offer. */
-      async signInAt(login, path, options) {
-        const visitor = await knock(path, options);
+      prosody, web, provider, relay, gateway, browser, stop, visit, visitAs, finishSignIn,
+      /** Opens a path, and signs in by the link on its page. */
+      async visitAndSignIn(login, path, options) {
+        const visitor = await visit(path, options);
         await visitor.page.locator('main a[href^="/_gateway/login"]').click();
         return finishSignIn(visitor, login);
       },
       /**
-       * Makes a meeting on the start page of somebody who is signed in, and answers its room, the
-       * addresses on its page, and that of the page.
+       * Creates a meeting on the start page of a signed-in visitor; returns its room, the links on
+       * its page, and the address of that page.
        */
       async makeMeeting({ page }, name) {
         await page.goto(publicUrl, { waitUntil: "commit" });
@@ -95,37 +96,37 @@ export async function startSite({
         }
         await page.waitForURL((url) => url.pathname === "/_gateway/meeting");
         const [all, guest, host] = await Promise.all(["public", "guest", "host"].map((id) => page.locator(`#${id}`).inputValue()));
-        for (const link of [guest, host]) await keepOutOfLogs(label, new URL(link).searchParams.get("invite"));
+        for (const link of [guest, host]) await registerSecret(label, new URL(link).searchParams.get("invite"));
         const url = new URL(page.url());
         return { room: url.searchParams.get("room"), page: url.pathname + url.search, links: { all, guest, host } };
       },
-      /** Says a name on the page that asks guests for it. */
-      async sayName(visitor, name) {
+      /** Submits a name in the form for guests. */
+      async enterGuestName(visitor, name) {
         await visitor.page.getByRole("textbox").fill(name);
-        // The room's address is the same before and after.
+        // The address of the room is the same before and after the form.
         const answered = visitor.page.waitForEvent("framenavigated");
         await visitor.page.locator("main form button").click();
         await answered;
-        await keepCookiesOutOfLogs(visitor);
+        await registerCookies(visitor);
       },
       get focus() {
         return focus;
       },
-      /** Connects the focus anew, as Jicofo does by itself when Prosody was started again. */
-      async refocus() {
+      /** Connects a new focus, as Jicofo does when Prosody restarts. */
+      async reconnectFocus() {
         await focus.stop().catch(() => {});
         focus = await startFocus(prosody);
       },
       url: publicUrl,
       tls: gateway.tls,
-      /** Like `arrive`, and waits until the page has joined its room. */
+      /** Like `visitAs`, and waits until the page has joined its room. */
       async attend(login, path, options) {
-        const visitor = await arrive(login, path, options);
-        return { ...visitor, meeting: await reaches(visitor.page, "joined") };
+        const visitor = await visitAs(login, path, options);
+        return { ...visitor, meeting: await waitForState(visitor.page, "joined") };
       },
-      /** What a signed-in browser sends along: the headers for a client without a browser. */
+      /** The headers of a signed-in browser, for a client without a browser. */
       async headersOf(login) {
-        const { context } = await arrive(login, "/_gateway/login?return_to=%2Fstatic%2Fclose.html");
+        const { context } = await visitAs(login, "/_gateway/login?return_to=%2Fstatic%2Fclose.html");
         const cookies = await context.cookies(publicUrl);
         await context.close();
         return {

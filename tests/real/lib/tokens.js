@@ -2,6 +2,7 @@ import { createHash, generateKeyPairSync } from "node:crypto";
 import { createServer } from "node:http";
 import { SignJWT } from "jose";
 import { listen } from "./process.js";
+import { closeServer } from "./sockets.js";
 
 /** A secret long enough for HS512. */
 export const appSecret = "real-part tests: sixty-four bytes of a secret that guards nothing";
@@ -43,10 +44,10 @@ export function sign(payload, { key = appSecret, header = {} } = {}) {
 /** The text of a token without a signature. */
 export const unsigned = (payload) => `${base64url({ typ: "JWT", alg: "none" })}.${base64url(payload)}.`;
 
-/** Reads a token's claims without checking anything. */
+/** Decodes a token's claims without verification. */
 export const read = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url").toString());
 
-/** Reads a token's header without checking anything. */
+/** Decodes a token's header without verification. */
 export const readHeader = (token) => JSON.parse(Buffer.from(token.split(".")[0], "base64url").toString());
 
 /** An RSA key pair: the key object to sign with, both halves as PEM. */
@@ -67,19 +68,16 @@ export async function startKeyServer(keys) {
   const files = new Map(
     Object.entries(keys).map(([kid, pem]) => [`/${createHash("sha256").update(kid).digest("hex")}.pem`, pem]),
   );
-  const asked = [];
+  const requestedPaths = [];
   const server = createServer((request, response) => {
-    asked.push(request.url);
+    requestedPaths.push(request.url);
     const pem = files.get(request.url);
     response.writeHead(pem ? 200 : 404, { "content-type": "application/x-pem-file" }).end(pem);
   });
   const port = await listen(server);
   return {
     url: `http://127.0.0.1:${port}`,
-    asked,
-    stop: () => new Promise((resolve) => {
-      server.close(resolve);
-      server.closeAllConnections();
-    }),
+    requestedPaths,
+    stop: () => closeServer(server),
   };
 }

@@ -6,7 +6,7 @@ function scalar(value) {
 }
 
 /**
- * Writes settings as TOML. Keys are bare words; `undefined` leaves a key out.
+ * Formats settings as TOML. Keys are bare; `undefined` omits a key.
  * @param {object} settings
  */
 export function toml(settings, path = []) {
@@ -26,7 +26,7 @@ export function toml(settings, path = []) {
   return lines.join("\n");
 }
 
-/** Settings with others laid over them; tables are merged, all else is replaced. */
+/** Merges settings into others: tables recursively, all other values are replaced. */
 export function merge(base, over) {
   const merged = { ...base };
   for (const [key, value] of Object.entries(over)) {

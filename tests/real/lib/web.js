@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { names } from "./prosody.js";
 import { listen } from "./process.js";
+import { closeServer } from "./sockets.js";
 
 const compress = promisify(gzip);
 const { resolve } = createRequire(import.meta.url);
@@ -16,7 +17,9 @@ const libraries = {
   "app.bundle.min.js": () => readFile(new URL("../page/app.bundle.js", import.meta.url)),
 };
 
-/** Jitsi's `config.js`, as its web container writes it for a tenant's or the plain path. */
+/**
+ * Jitsi's `config.js`, as its web container generates it for a tenant's path or the plain one.
+ */
 function configScript({ publicUrl, tenant, anonymousDomain, overrides }) {
   const subdirectory = tenant ? `${tenant}/` : "";
   const { host } = new URL(publicUrl);
@@ -59,7 +62,7 @@ ${interfaceConfig}    </script>
 
 const segment = /^[^/?&:'"]+$/;
 
-/** Which file a path names, in the order of the container's locations. */
+/** The file of a path, by the order of the container's locations. */
 async function find(path, settings) {
   const parts = path.split("/").slice(1);
   const [first] = parts;
@@ -89,8 +92,8 @@ async function find(path, settings) {
 }
 
 /**
- * Stands in for Jitsi's web container: room pages with inlined configuration,
- * the library, and a small application in place of Jitsi's own.
+ * Stands in for Jitsi's web container: room pages with inlined configuration, the library, and a
+ * small application instead of Jitsi's.
  * @param {object} settings
  * @param {string} settings.publicUrl where browsers reach it
  * @param {string} [settings.anonymousDomain] the guests' XMPP domain, if they have one
@@ -122,11 +125,8 @@ export async function startWeb(settings) {
   return {
     port,
     url: `http://127.0.0.1:${port}`,
-    /** Every request it got, oldest first. */
+    /** The requests, oldest first. */
     requests,
-    stop: () => new Promise((done) => {
-      server.close(done);
-      server.closeAllConnections();
-    }),
+    stop: () => closeServer(server),
   };
 }

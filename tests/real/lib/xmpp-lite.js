@@ -17,13 +17,13 @@ const ns = {
   resumption: "urn:xmpp:sm:3",
 };
 
-/** The text of a query string: an object, or a string that is taken as it is. */
+/** The text of a query string: an object, or a string that is used unchanged. */
 function queryText(query) {
   return typeof query === "string" ? query : new URLSearchParams(query).toString();
 }
 
 /**
- * Connects, but does not log in.
+ * Connects without logging in.
  * @param {object} target
  * @param {"websocket" | "bosh"} target.transport
  * @param {string} target.base e.g. `http://127.0.0.1:5280`
@@ -42,7 +42,7 @@ export async function connect({ transport, base, tenant, path, query = "", domai
 }
 
 /**
- * SASL on an open stream: ANONYMOUS, or PLAIN for who has a password. Throws `LoginRefused`.
+ * SASL on an open stream: ANONYMOUS, or PLAIN with credentials. Throws `LoginRefused`.
  * @param {{user: string, password: string}} [credentials] `user` is the part before the `@`
  */
 export async function sasl(stream, credentials) {
@@ -57,7 +57,7 @@ export async function sasl(stream, credentials) {
   }
 }
 
-/** Opens the stream, logs in and binds a resource. Answers the full JID. */
+/** Opens the stream, logs in and binds a resource. Returns the full JID. */
 export async function authenticate(stream, credentials) {
   await stream.open();
   await sasl(stream, credentials);
@@ -68,7 +68,7 @@ export async function authenticate(stream, credentials) {
 
 let lastId = 0;
 
-/** Sends an IQ and answers its result or error. */
+/** Sends an IQ and returns its result or error. */
 export async function request(stream, content, { type = "set", to, within } = {}) {
   const id = `lite${++lastId}`;
   const address = to ? ` to="${to}"` : "";
@@ -76,7 +76,7 @@ export async function request(stream, content, { type = "set", to, within } = {}
   return stream.inbox.take((element) => element.name === "iq" && element.attrs.id === id, within);
 }
 
-/** Asks for the right to take the stream up again when it breaks; answers the id for that. */
+/** Enables stream resumption (XEP-0198) and returns the id of the stream. */
 export async function enableResumption(stream) {
   stream.send(`<enable xmlns="${ns.resumption}" resume="true"/>`);
   const answer = await stream.inbox.take((element) => element.getNS() === ns.resumption && element.name !== "r");
@@ -85,8 +85,8 @@ export async function enableResumption(stream) {
 }
 
 /**
- * Connects in place of a stream that broke, as Jitsi's client does: the id goes into the address,
- * and the login is a whole one. Throws if the server knows no such stream.
+ * Connects to resume a broken stream, as Jitsi's client does: the address has the id of the stream,
+ * and the login is repeated. Throws if the server does not know the stream.
  */
 export async function resume(id, { query, ...target }) {
   const stream = await connect({ ...target, query: { ...query, previd: id } });
@@ -110,7 +110,7 @@ export async function ping(stream, { domain = "meet.jitsi", within } = {}) {
   if (answer.attrs.type !== "result") throw new Error(`ping: ${answer}`);
 }
 
-/** Asks the focus to be in the room, as Jitsi's client does before it joins. */
+/** Requests the conference from the focus, as Jitsi's client does before it joins. */
 export async function requestConference(stream, room, { domain = "meet.jitsi" } = {}) {
   const answer = await request(
     stream,
@@ -121,7 +121,7 @@ export async function requestConference(stream, room, { domain = "meet.jitsi" } 
   return answer.getChild("conference", "http://jitsi.org/protocol/focus").attrs;
 }
 
-/** Joins a room. Answers one's own presence there, or throws `JoinRefused`. */
+/** Joins a room. Returns the occupant's own presence, or throws `JoinRefused`. */
 export async function join(stream, room, nick) {
   stream.send(`<presence xmlns="jabber:client" to="${room}/${nick}"><x xmlns="${ns.muc}"/></presence>`);
   const answer = await stream.inbox.take(
@@ -143,15 +143,15 @@ function isOwnPresence(presence) {
   return presence.getChild("x", ns.mucUser)?.getChildren("status").some(({ attrs }) => attrs.code === "110");
 }
 
-/** The affiliation and role that a presence in a room tells. */
-export function standing(presence) {
+/** The affiliation, role and JID in a presence from a room. */
+export function mucItem(presence) {
   const { affiliation, role, jid } = presence.getChild("x", ns.mucUser).getChild("item").attrs;
   return { affiliation, role, jid };
 }
 
 /**
- * Connects, logs in, asks for the conference and joins: all that a client does.
- * Answers the stream and the presence; closes the stream if a step is refused.
+ * Connects, logs in, requests the conference and joins. Returns the stream and the presence; closes
+ * the stream if a step is refused.
  */
 export async function enter({ room, nick = "lite", muc = "muc.meet.jitsi", credentials, ...target }) {
   const stream = await connect(target);
@@ -160,14 +160,14 @@ export async function enter({ room, nick = "lite", muc = "muc.meet.jitsi", crede
     const address = `${room}@${muc}`;
     await requestConference(stream, address);
     const presence = await join(stream, address, nick);
-    return { stream, jid, presence, ...standing(presence) };
+    return { stream, jid, presence, ...mucItem(presence) };
   } catch (error) {
     await stream.close();
     throw error;
   }
 }
 
-/** Only logs in, and closes again: proves that a token is accepted, or throws why not. */
+/** Logs in and closes the stream again; throws if the token is refused. */
 export async function login({ credentials, ...target }) {
   const stream = await connect(target);
   try {

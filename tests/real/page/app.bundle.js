@@ -72,7 +72,7 @@
 
   const cleaned = (part) => part.replace(/[:?#[\]@!$&'()*+,;=></"]/g, "");
 
-  // The name that the room has in the backend, and so in the JWT.
+  // The name of the room at Prosody, and in the JWT.
   function backendName(part) {
     let decoded = part;
     try {
@@ -171,7 +171,7 @@
     }
     const jwt = parameters.jwt ?? pageAddress.searchParams.get("jwt") ?? undefined;
     meeting.jwt = jwt;
-    // Where Jitsi keeps what it read.
+    // The state in which Jitsi keeps the parsed token.
     window.APP = { store: { getState: () => ({ "features/base/jwt": { jwt } }) } };
     let user = {};
     try {

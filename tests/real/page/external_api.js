@@ -1,5 +1,5 @@
-// A stand-in for Jitsi's `external_api.js`, as far as the gateway sees it: a frame with the
-// URL of a room, with the token in query and fragment, and all options in the fragment.
+// A stand-in for Jitsi's `external_api.js`: a frame with the URL of a room, with the token in query
+// and fragment, and all options in the fragment.
 (() => {
   "use strict";
 

@@ -1,7 +1,7 @@
-//! Which shards are lost, by the probes of this replica and the reports of its peers.
+//! Lost shards, by the probes of this replica and the reports of its peers.
 //!
-//! A shard is lost if this replica does not reach it and no peer does. One replica with a broken
-//! network alone must not move rooms that the others still serve.
+//! A shard is lost if neither this replica nor any peer reaches it. A replica whose own network is
+//! broken must not move rooms that the others still serve.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::message::Reach;
 
-/// Whether a shard is reached.
+/// Whether probes reach a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
     Reached,
@@ -31,7 +31,7 @@ pub(super) struct Streak {
 /// The findings of this replica and its peers.
 #[derive(Debug, Default)]
 pub(super) struct Health {
-    own: HashMap<ShardName, Finding>,
+    local: HashMap<ShardName, Finding>,
     peers: HashMap<String, PeerReach>,
 }
 
@@ -79,12 +79,12 @@ impl Streak {
 impl Health {
     /// Records a finding of this replica.
     pub(super) fn record(&mut self, shard: ShardName, finding: Finding) {
-        self.own.insert(shard, finding);
+        self.local.insert(shard, finding);
     }
 
     /// Removes a shard whose addresses changed.
     pub(super) fn remove_shard(&mut self, shard: &ShardName) {
-        self.own.remove(shard);
+        self.local.remove(shard);
     }
 
     /// Records a peer's report.
@@ -108,10 +108,10 @@ impl Health {
         self.peers.retain(|_, peer| is_live(peer));
     }
 
-    /// The report of this replica.
+    /// The report of this replica for its peers.
     pub(super) fn reach(&self) -> Reach {
         let names = |wanted: Finding| {
-            let found = self.own.iter().filter(|(_, found)| **found == wanted);
+            let found = self.local.iter().filter(|(_, found)| **found == wanted);
             let mut names: Vec<_> = found.map(|(name, _)| name.clone()).collect();
             names.sort_unstable();
             names
@@ -122,13 +122,14 @@ impl Health {
         }
     }
 
-    /// The shards that no replica reaches. The peers alone decide on one without a finding here.
+    /// The shards that no replica reaches. If this replica has no finding on a shard, its peers
+    /// decide.
     pub(super) fn lost(&self) -> HashSet<ShardName> {
         let peers = || self.peers.values().map(|peer| &peer.reach);
         let reported = peers().flat_map(|reach| &reach.lost);
-        let reported = reported.filter(|name| !self.own.contains_key(name));
+        let reported = reported.filter(|name| !self.local.contains_key(name));
         let found = self
-            .own
+            .local
             .iter()
             .filter(|(_, found)| **found == Finding::Lost);
         found
@@ -143,10 +144,11 @@ impl Health {
 /// Successive failures until a shard is lost: a restart of Prosody may fail one or two probes.
 const LOSS_THRESHOLD: u32 = 3;
 
-/// Successive responses until a lost shard is reached again.
+/// Successive responses until a lost shard counts as reached: one response may come from a Prosody
+/// that restarts in a loop.
 const RECOVERY_THRESHOLD: u32 = 2;
 
-/// A peer without a report for this long counts as dead: three heartbeats.
+/// A peer without a report for three heartbeats counts as dead.
 const PEER_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]

@@ -8,14 +8,15 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The shard of a room. Of two pins of a room the greater wins, on every replica.
 ///
-/// The derived order compares the version first: a replica that moves a room gives its pin a greater
-/// version, so the move wins over what others still know. Equal versions arise when two replicas
-/// place a room in the same second without the store; then the name decides, the same everywhere.
+/// The derived order compares the version first: a replica that moves a room gives its pin a
+/// greater version, so the move wins over the pins of the other replicas. Equal versions arise when
+/// two replicas place a room in the same second without the store; then the greater name of a shard
+/// wins.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Pin {
-    // The derived order depends on the order of the fields.
-    /// Unix time in seconds, or one more than the version of the replaced pin if that is greater: a
-    /// clock that runs behind does not make a pin lose.
+    // The derived order depends on the order of the fields. The version is Unix time in seconds, or
+    // one more than that of the replaced pin if that is greater: a clock that runs behind does not
+    // make a pin lose.
     #[serde(rename = "n")]
     pub(super) version: u64,
     #[serde(rename = "s")]
@@ -31,13 +32,13 @@ pub(super) struct RoomPin {
     pub(super) pin: Pin,
 }
 
-/// An operator's order to give a shard another state than the configured one, or to return to that.
+/// An operator's override of a shard's configured state, or its removal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Override {
     pub(super) shard: ShardName,
     /// `None` for the configured state.
     pub(super) state: Option<ShardState>,
-    /// Of two overrides of a shard the greater version wins; made as that of a [`Pin`].
+    /// Of two overrides of a shard the greater version wins; computed like that of a [`Pin`].
     #[serde(rename = "number")]
     pub(super) version: u64,
 }
@@ -66,7 +67,7 @@ pub(super) enum Payload {
     /// An override.
     #[serde(rename = "order")]
     Override(Override),
-    /// The heartbeat: what the sender reaches.
+    /// The heartbeat: the shards that the sender reaches.
     Reach(Reach),
     /// Asks all replicas for a heartbeat.
     #[serde(rename = "who")]
@@ -84,7 +85,7 @@ struct Versioned<T> {
     value: T,
 }
 
-/// Formats a value with the version of its form.
+/// Formats a value with the version of its JSON form.
 pub(super) fn to_json(value: &impl Serialize) -> String {
     let form = FORM;
     // Infallible: the types have string keys and no fallible `Serialize`.

@@ -73,15 +73,15 @@ impl PinCache {
         self.pins.len() >= MAX_PINS
     }
 
-    /// Merges pins and returns the moves that result.
+    /// Merges pins and returns the resulting moves.
     ///
-    /// Of two pins of a room the greater wins, by version and then by name of the shard, so that all
-    /// replicas agree in whichever order they learn of them. An expired pin never wins over a live
-    /// one, whatever its version: the room ended, and began anew elsewhere. A pin that does not win
-    /// still proves that the room is live.
+    /// Of two pins of a room the greater wins, by version and then by name of the shard, so that
+    /// all replicas agree in whatever order they receive them. An expired pin never wins over a
+    /// live one, whatever its version: the room ended, and began again on another shard. A pin that
+    /// does not win still proves that the room is live.
     ///
-    /// A room moves if its pin names another shard than before; or if a local client was sent to the
-    /// shard of a pin that does not win.
+    /// A room moves if its pin names another shard than before; or if a local client was sent to
+    /// the shard of a pin that does not win.
     pub(super) fn merge(&self, pins: Vec<RoomPin>, origin: PinOrigin) -> Vec<Move> {
         let now = self.now();
         let mut merged = Vec::new();
@@ -123,8 +123,8 @@ impl PinCache {
             .retain(|room, cached| cached.is_live(now) || keep(room));
     }
 
-    /// Calls a function for every pin, with the milliseconds since the last request on this replica
-    /// if there was one.
+    /// Calls a function for every pin, with the milliseconds since the last request on this
+    /// replica, if there was one.
     pub(super) fn for_each(&self, mut visit: impl FnMut(&RoomKey, &Pin, Option<u64>)) {
         let now = self.now();
         self.pins.for_each(|room, cached| {
@@ -136,7 +136,7 @@ impl PinCache {
 
     fn now(&self) -> u64 {
         let elapsed = self.began.elapsed().as_millis();
-        // Not 0, which stands for never.
+        // Starts at 1, because 0 means never.
         u64::try_from(elapsed).unwrap_or(u64::MAX).saturating_add(1)
     }
 }
@@ -159,14 +159,15 @@ impl CachedPin {
     }
 }
 
-/// With ten thousand rooms a new pin copies about forty entries.
+/// With ten thousand rooms, inserting a pin copies about forty entries.
 const STRIPES: usize = 256;
 
-/// More rooms than any deployment has at a time, in less than a hundred megabytes. Without a limit a
-/// visitor who may enter any room could exhaust the memory.
+/// More rooms than any deployment has at once, in less than 100 MB. Without a limit, a visitor who
+/// may enter any room could exhaust the memory.
 pub(super) const MAX_PINS: usize = 200_000;
 
-/// Resolution of `used_at` in milliseconds.
+/// Resolution of `used_at` in milliseconds. A second is fine enough for a lifetime of minutes, and
+/// bounds the writes to a cache line that all cores read.
 const USED_RESOLUTION: u64 = 1000;
 
 #[cfg(test)]

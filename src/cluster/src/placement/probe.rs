@@ -38,8 +38,8 @@ pub(super) enum ProbeError {
     Timeout,
 }
 
-/// Probes a shard for ever and reports each change of the finding. The pause is shorter while
-/// probes contradict the finding.
+/// Probes a shard until the task is dropped, and reports each change of the finding. The pause is
+/// shorter while probes contradict the finding.
 pub(super) async fn watch(
     shard: Arc<Shard>,
     probe: Probe,
@@ -57,7 +57,7 @@ pub(super) async fn watch(
         if let Some(finding) = streak.observe(outcome.is_ok()) {
             found(&shard, finding);
         }
-        // The minimum, however many requests fail and ask for a probe.
+        // The minimum pause, however many failed requests ask for a probe.
         sleep(CONTESTED_PAUSE).await;
         if !streak.is_contested() {
             tokio::select! {
@@ -69,7 +69,7 @@ pub(super) async fn watch(
 }
 
 /// Probes by a GET of the BOSH endpoint, to which Prosody's `mod_bosh` responds with a page; 403
-/// also proves that it is alive.
+/// also proves that Prosody is alive.
 pub(super) fn by_http(xmpp_domain: Arc<str>) -> Probe {
     Arc::new(move |shard| {
         let host = Arc::clone(&xmpp_domain);
@@ -84,7 +84,7 @@ pub(super) fn by_http(xmpp_domain: Arc<str>) -> Probe {
             let request = Request::get("/http-bind").header(header::HOST, &*host);
             let request = request.body(Empty::<Bytes>::new())?;
             let mut responding = pin!(sender.send_request(request));
-            // Drives the connection until the head has arrived; the body is not read.
+            // Drives the connection until the response head has arrived; the body is not read.
             let response = tokio::select! {
                 response = &mut responding => response,
                 ended = connection => {
@@ -100,13 +100,15 @@ pub(super) fn by_http(xmpp_domain: Arc<str>) -> Probe {
     })
 }
 
-/// Added to the pause while probes confirm the finding: five seconds in all.
+/// Added to the pause while probes confirm the finding: five seconds in total bound the time until
+/// a loss is noticed, at a negligible load.
 const FURTHER_PAUSE: Duration = Duration::from_secs(4);
 
-/// Pause while probes contradict the finding, and the minimum otherwise.
+/// Pause while probes contradict the finding, and the minimum pause otherwise: three failures in a
+/// row then take three seconds.
 const CONTESTED_PAUSE: Duration = Duration::from_secs(1);
 
-/// Limit for one probe; a busy Prosody responds within milliseconds.
+/// A busy Prosody responds within milliseconds, so three seconds mean that it hangs.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[cfg(test)]

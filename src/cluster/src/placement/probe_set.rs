@@ -21,8 +21,8 @@ struct RunningProbe {
 // === impl ProbeSet ===
 
 impl ProbeSet {
-    /// Ends the probes of shards that are no longer configured with the same addresses, starts those
-    /// of new ones, and returns the names of the former.
+    /// Stops the probes of shards that are no longer configured with the same addresses, starts
+    /// those of new shards, and returns the names of the stopped ones.
     pub(super) fn update(&mut self, placement: &Placement) -> Vec<ShardName> {
         let facts = placement.facts();
         let wanted: Vec<_> = facts.probed().cloned().collect();
@@ -52,7 +52,7 @@ impl RunningProbe {
         let inbox = placement.inbox.clone();
         let report = move |shard: &Shard, finding| {
             let shard = shard.name.clone();
-            // Fails at stop only, when the task has ended.
+            // Fails only at stop, when the task has ended.
             let _ = inbox.send(Notice::Probed { shard, finding });
         };
         let probe = probe::by_http(Arc::clone(&placement.xmpp_domain));

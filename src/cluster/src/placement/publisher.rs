@@ -114,5 +114,6 @@ const PINS: &str = "pins";
 /// An override is valid until a later one: the longest lifetime that a store supports.
 const OVERRIDE_LIFETIME: Duration = Duration::from_hours(10 * 365 * 24);
 
-/// Pins that are written at a time over the one connection.
+/// Pins written concurrently over the one connection: enough to hide the round trip, few enough to
+/// leave other operations a turn.
 const CONCURRENT_WRITES: usize = 64;

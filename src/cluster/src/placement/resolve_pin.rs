@@ -1,4 +1,4 @@
-//! The pin of a room that this replica does not know: the store decides, so that all replicas agree.
+//! Resolution of a room without a pin on this replica: the store decides, so all replicas agree.
 
 use std::{sync::Arc, time::Duration};
 
@@ -39,11 +39,11 @@ struct Agreement {
 // === impl Placement ===
 
 impl Placement {
-    /// Pins a room that has no pin here, or one to a shard that cannot have it.
+    /// Pins a room that has no pin on this replica, or a pin to a shard that cannot serve it.
     pub(super) async fn resolve_pin(&self, room: &RoomKey) -> Arc<Shard> {
         if self.pins.is_full() && self.pins.get(room).is_none() {
             self.count(Outcome::Unpinned);
-            // Without a pin every request, on every replica, has to compute the same shard.
+            // Without a pin, every replica has to compute the same shard for every request.
             return Arc::clone(self.shard_map().fallback_shard(room));
         }
         let agreed = timeout(STORE_TIMEOUT, self.agree(room)).await;
@@ -70,11 +70,11 @@ impl Placement {
 
     /// Agrees with the other replicas through the store.
     ///
-    /// 1. `put_if_absent` pins the room to the shard that the ring names. If it had no pin, done: of
-    ///    two replicas that do this at once the second finds the pin of the first.
+    /// 1. `put_if_absent` pins the room to the shard that the ring names. If the room had no pin,
+    ///    this is the result: of two replicas that do so at once, the second finds the first's pin.
     /// 2. A pin in the store to a usable shard wins, unless this replica knows a greater one: then
-    ///    the room has moved and the store does not know it yet.
-    /// 3. Otherwise the shard of the pin is unusable, and every replica chooses the same next one, by
+    ///    the room has moved, and the store has not received the move yet.
+    /// 3. Otherwise the shard of the pin is unusable, and every replica chooses the same next one by
     ///    the ring. The new pin is greater than both known ones and replaces them everywhere.
     async fn agree(&self, room: &RoomKey) -> Result<Agreement, StoreError> {
         let cached = self.pins.get(room);
@@ -126,7 +126,7 @@ impl Placement {
         }
     }
 
-    /// A pin that wins over an earlier one.
+    /// Creates a pin that wins over an earlier one.
     fn next_pin(&self, shard: &Shard, before: Option<&Pin>) -> Pin {
         Pin {
             shard: shard.name.clone(),
@@ -155,5 +155,5 @@ impl Outcome {
     }
 }
 
-/// Limit for the store while a visitor waits for the page.
+/// The visitor waits for the page meanwhile, and a healthy store responds within milliseconds.
 const STORE_TIMEOUT: Duration = Duration::from_millis(500);

@@ -1,4 +1,4 @@
-//! The shards of a configuration, and what placement works with.
+//! Settings and dependencies of placement.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::store::Store;
 /// All shards of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacementSettings {
-    /// At least one.
+    /// The shards; at least one.
     pub shards: Vec<ShardSettings>,
-    /// Whether the configuration has `[[shard]]` sections; otherwise there is one Jitsi and nothing
-    /// to place.
+    /// Whether the configuration has `[[shard]]` sections; otherwise the deployment has one Jitsi
+    /// and nothing is placed.
     pub sharded: bool,
 }
 
@@ -31,7 +31,7 @@ pub struct ShardSettings {
     pub weight: u32,
     /// The state without an operator's override.
     pub state: ShardState,
-    /// The addresses.
+    /// The addresses of its servers.
     pub endpoints: ShardEndpoints,
 }
 
@@ -42,11 +42,11 @@ pub struct ShardEndpoints {
     pub web: Authority,
     /// Prosody's HTTP port.
     pub xmpp: Authority,
-    /// Further Prosodys for visitors who only watch.
+    /// Further Prosodys for viewers (Jitsi's visitor mode).
     pub visitors: Vec<VisitorNode>,
 }
 
-/// A Prosody for visitors who only watch.
+/// A Prosody for viewers (Jitsi's visitor mode).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VisitorNode {
     /// The name that clients send in the query parameter `vnode`.
@@ -55,7 +55,7 @@ pub struct VisitorNode {
     pub xmpp: Authority,
 }
 
-/// What placement works with, besides its settings.
+/// The dependencies of placement, besides its settings.
 #[derive(Clone, Debug)]
 pub struct PlacementContext {
     /// The source of pin versions.

@@ -1,5 +1,5 @@
-//! The shards as one request sees them, and the facts from which that map is computed: the
-//! configuration, the overrides of operators, and which shards are lost.
+//! The map of shards that requests read, and the facts from which it is computed: the
+//! configuration, the overrides of operators, and the lost shards.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -48,9 +48,9 @@ pub struct ShardStatus {
     pub configured: ShardState,
     /// The state that an operator set.
     pub override_state: Option<ShardState>,
-    /// Whether no replica reaches it.
+    /// Whether neither this replica nor a peer reaches it.
     pub lost: bool,
-    /// The state that results.
+    /// The resulting state.
     pub state: ShardState,
 }
 
@@ -87,7 +87,7 @@ impl Shard {
 // === impl ShardMap ===
 
 impl ShardMap {
-    /// Whether rooms are placed on shards; otherwise there is one Jitsi without a name.
+    /// Whether rooms are placed on shards; otherwise the deployment has one Jitsi without a name.
     pub fn is_sharded(&self) -> bool {
         self.sharded
     }
@@ -108,7 +108,7 @@ impl ShardMap {
         shards.find(|status| status.shard.name.as_str() == name)
     }
 
-    /// The shard of a name if it may have rooms: unless it is down and another is not.
+    /// The shard of a name if it may serve rooms: unless it is down while another shard is not.
     pub fn usable(&self, name: &str) -> Option<&Arc<Shard>> {
         self.named(name)
             .filter(|status| status.state != ShardState::Down || self.is_all_down())
@@ -120,8 +120,8 @@ impl ShardMap {
         self.resolve(self.ring.place(room))
     }
 
-    /// The shard for a room whose pin cannot be read. Every replica computes the same, also when one
-    /// of them does not know yet that a shard is to drain.
+    /// The shard of a room whose pin cannot be read. Every replica computes the same one, even
+    /// before it learns that a shard drains.
     pub(super) fn fallback_shard(&self, room: &RoomKey) -> &Arc<Shard> {
         self.resolve(self.ring.guess(room))
     }
@@ -185,13 +185,13 @@ impl ShardFacts {
         self.sharded = sharded;
     }
 
-    /// The shards to probe: none where there is one Jitsi.
+    /// The shards to probe: none if the deployment has one Jitsi.
     pub(super) fn probed(&self) -> impl Iterator<Item = &Arc<Shard>> {
         let probed = self.shards.iter().filter(|_| self.sharded);
         probed.map(|configured| &configured.shard)
     }
 
-    /// Takes over an override unless a later one is known.
+    /// Applies an override unless a later one is known.
     pub(super) fn apply_override(&mut self, new: Override) {
         let known = self.overrides.get(&new.shard);
         if known.is_none_or(|known| known.version < new.version) {
@@ -199,7 +199,7 @@ impl ShardFacts {
         }
     }
 
-    /// All overrides, also those of shards that are not configured here.
+    /// All overrides, including those of shards that are not configured on this replica.
     pub(super) fn overrides(&self) -> impl Iterator<Item = &Override> {
         self.overrides.values()
     }
@@ -216,7 +216,7 @@ impl ShardFacts {
         let wanted = |of: &ConfiguredShard| overridden(of).unwrap_or(of.state);
         let is_lost = |of: &ConfiguredShard| self.lost.contains(&of.shard.name);
         // If all are lost, the fault is more likely in the network of the gateways than in every
-        // shard: rooms stay where they are, and requests are sent all the same.
+        // shard: rooms keep their shards, and requests are sent all the same.
         let is_reached = |of: &ConfiguredShard| wanted(of) != ShardState::Down && !is_lost(of);
         let any_reached = self.shards.iter().any(is_reached);
         let status = |of: &ConfiguredShard| ShardStatus {

@@ -38,7 +38,7 @@ pub struct PlacementSync {
 pub(super) struct Machine {
     placement: Arc<Placement>,
     health: Health,
-    /// Numbers of open WebSockets on this replica, for rooms that have any.
+    /// Numbers of open WebSockets on this replica, by room.
     sockets: HashMap<RoomKey, usize>,
     probes: ProbeSet,
     /// Shards with an override of this replica's operator that is not saved yet.
@@ -93,7 +93,7 @@ impl Machine {
         }
     }
 
-    /// Merges what the store has, and writes what it lacks.
+    /// Merges the store's content, and writes the entries that it lacks.
     fn reconcile(&mut self, snapshot: Snapshot, outbox: &mut Outbox<Completion>) {
         let Snapshot { pins, overrides } = snapshot;
         debug!(pins = pins.len(), "read pins from the store");
@@ -112,7 +112,7 @@ impl Machine {
         for missing in missing {
             self.save_override(missing, outbox);
         }
-        // All that were used during an outage.
+        // All pins that were used during an outage.
         self.renew_pins(PIN_LIFETIME, outbox);
         self.publish_reach(outbox);
     }
@@ -147,7 +147,8 @@ impl Machine {
         self.publish_reach(outbox);
     }
 
-    /// Saves the pins of rooms that this replica used within a time or has WebSockets in.
+    /// Saves the pins of rooms that this replica used within `within` or that have WebSockets on
+    /// it.
     fn renew_pins(&self, within: Duration, outbox: &mut Outbox<Completion>) {
         let pins = &self.placement.pins;
         for room in self.sockets.keys() {
@@ -271,7 +272,7 @@ impl StateMachine for Machine {
                         self.health.remove_shard(&shard);
                     }
                     self.recompute_lost();
-                    // There may be overrides of shards that are new here.
+                    // The store may have overrides of shards that are new in this configuration.
                     self.read_snapshot(outbox);
                 }
                 Notice::Probed { shard, finding } => self.record_finding(shard, finding, outbox),
@@ -326,7 +327,7 @@ impl StateMachine for Machine {
                 result,
             }) => {
                 self.merge(superseding, PinOrigin::Remote);
-                // The next renewal makes good for those of live rooms.
+                // The next renewal saves the pins of live rooms again.
                 if let Err(error) = result {
                     debug!(%error, "cannot save pins in the store");
                 }
@@ -363,7 +364,7 @@ impl StateMachine for Machine {
         }
     }
 
-    fn farewell(&mut self, outbox: &mut Outbox<Completion>) {
+    fn queue_final_writes(&mut self, outbox: &mut Outbox<Completion>) {
         if !self.unsaved_overrides.is_empty() {
             self.save_all_overrides(outbox);
         }
@@ -378,8 +379,8 @@ impl StateMachine for Machine {
 /// Three heartbeats fall within the time after which a peer counts as dead.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Four renewals fall within the lifetime of a pin.
+/// Four renewals fall within the lifetime of a pin, so three may fail.
 const RENEWAL_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Pins in one message.
+/// Bounds a message to about 50 KiB.
 const MAX_PINS_PER_MESSAGE: usize = 500;

@@ -19,7 +19,10 @@ use super::{
     publisher::pin_key,
     *,
 };
-use crate::store::{StoreEvent, Topic, testing::FaultyStore};
+use crate::{
+    replication::testing::run_until_idle,
+    store::{StoreEvent, Topic, testing::FaultyStore},
+};
 use model::random::Random;
 
 /// A placement whose task runs.
@@ -80,8 +83,8 @@ impl Replica {
     }
 }
 
-/// Shards whose Prosodys refuse connections. When three probes of each have failed all are lost,
-/// which counts as none.
+/// Shards whose Prosodys refuse connections. After three failed probes of each, all are lost, which
+/// is treated as none.
 fn settings(shards: &[(&str, ShardState)]) -> PlacementSettings {
     let shard = |(name, state): &(&str, ShardState)| ShardSettings {
         name: name_of(name),
@@ -105,14 +108,6 @@ fn name_of(shard: &str) -> ShardName {
 
 fn room(number: usize) -> RoomKey {
     RoomKey::from_text(&format!("room-{number}")).unwrap()
-}
-
-/// Lets every task run until it waits.
-async fn settle() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
-    sleep(Duration::from_millis(1)).await;
 }
 
 const THREE: [(&str, ShardState); 3] = [

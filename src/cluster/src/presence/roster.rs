@@ -32,7 +32,7 @@ pub(super) struct Roster {
     due: BinaryHeap<Reverse<Due>>,
     /// Rooms whose published view is out of date.
     dirty: HashSet<RoomKey>,
-    /// Own changes that are not published yet.
+    /// Local changes that are not published yet.
     unpublished: Vec<(RoomKey, PersonId)>,
     /// The number of the last published batch of changes.
     number: u64,
@@ -46,7 +46,7 @@ struct Due {
     person: Option<PersonId>,
 }
 
-/// What readers of views have to learn.
+/// The changes of views to publish.
 #[derive(Debug, Default)]
 pub(super) struct ViewChanges {
     /// New views; `None` removes a room.
@@ -59,7 +59,7 @@ pub(super) struct ViewChanges {
 
 impl Roster {
     /// Applies a change on this replica.
-    pub(super) fn apply_own(&mut self, event: PresenceEvent, now: Instant) {
+    pub(super) fn apply_local(&mut self, event: PresenceEvent, now: Instant) {
         match event {
             PresenceEvent::SocketOpened {
                 room,
@@ -96,11 +96,11 @@ impl Roster {
 
     /// The next time at which [`Roster::expire`] has something to do.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let own = self.due.peek().map(|Reverse(due)| due.at);
-        own.into_iter().chain(self.peers.next_due()).min()
+        let local = self.due.peek().map(|Reverse(due)| due.at);
+        local.into_iter().chain(self.peers.next_due()).min()
     }
 
-    /// Ends leases and grace periods that are over, and removes peers that timed out.
+    /// Ends expired leases and grace periods, and removes peers that timed out.
     pub(super) fn expire(&mut self, now: Instant) {
         while self.due.peek().is_some_and(|Reverse(due)| due.at <= now) {
             let Some(Reverse(Due { at, room, person })) = self.due.pop() else {
@@ -124,7 +124,7 @@ impl Roster {
         }
     }
 
-    /// Takes the changes that peers lack.
+    /// Takes the local changes that are not published yet, as one numbered batch.
     pub(super) fn take_changes(&mut self) -> Option<Changes> {
         if self.unpublished.is_empty() {
             return None;
@@ -133,7 +133,7 @@ impl Roster {
         let changes = self.unpublished.drain(..).map(|(room, person)| {
             let known = self.rooms.get(&room);
             Change {
-                presence: known.and_then(|known| known.own_presence(&person)),
+                presence: known.and_then(|known| known.local_presence(&person)),
                 open: known.is_some_and(|known| known.is_open),
                 person: (*person).to_owned(),
                 room,
@@ -149,7 +149,7 @@ impl Roster {
     pub(super) fn list(&self) -> List {
         let rooms = self.rooms.iter().filter_map(|(key, room)| {
             let people: Vec<_> = room
-                .own_people()
+                .local_people()
                 .map(|(person, is_host)| ((**person).to_owned(), is_host))
                 .collect();
             let is_listed = !people.is_empty() || room.is_in_grace();
@@ -162,7 +162,7 @@ impl Roster {
         List::new(self.number, rooms.collect())
     }
 
-    /// Takes the views that are out of date, and forgets rooms that are over.
+    /// Takes the outdated views, and removes rooms without occupants.
     pub(super) fn take_view_changes(&mut self) -> ViewChanges {
         let mut changes = ViewChanges::default();
         for key in self.dirty.drain() {
@@ -191,16 +191,16 @@ impl Roster {
         change: impl FnOnce(&mut Person),
     ) {
         let room = self.rooms.entry(key.clone()).or_default();
-        let own = room.own.entry(person.clone()).or_default();
-        let before = own.presence();
-        change(own);
-        let after = own.presence();
-        // One deadline at a time: a renewed lease is checked when the earlier one would have ended,
-        // and gets its next deadline then.
-        if let Some(lease) = own.lease
-            && own.lease_check.is_none()
+        let entry = room.local.entry(person.clone()).or_default();
+        let before = entry.presence();
+        change(entry);
+        let after = entry.presence();
+        // One deadline at a time: a renewed lease is checked when the earlier one would have
+        // expired, and gets its next deadline then.
+        if let Some(lease) = entry.lease
+            && entry.lease_check.is_none()
         {
-            own.lease_check = Some(lease.expires);
+            entry.lease_check = Some(lease.expires);
             self.due.push(Reverse(Due {
                 at: lease.expires,
                 room: key.clone(),
@@ -208,7 +208,7 @@ impl Roster {
             }));
         }
         if after.is_none() {
-            room.own.remove(&person);
+            room.local.remove(&person);
         }
         if before != after {
             self.unpublished.push((key.clone(), person));

@@ -1,9 +1,9 @@
 //! Replication of presence.
 //!
-//! Every replica owns the list of its occupants: it numbers and publishes each batch of changes, and
-//! every ten seconds writes the whole list to the store and publishes a heartbeat with the number up
-//! to which the list goes. A peer that has missed a change sees a gap in the numbers and reads the
-//! list at the next heartbeat. A resync asks all peers for a heartbeat and sends one.
+//! Every replica owns the list of its occupants: it numbers and publishes each batch of changes,
+//! and every ten seconds writes the whole list to the store and publishes a heartbeat with the
+//! number of the last included change. A peer that has missed a change sees a gap in the numbers
+//! and reads the list at the next heartbeat. A resync asks all peers for a heartbeat and sends one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,7 +45,7 @@ impl PresenceSync {
         Self(replication)
     }
 
-    /// Keeps the roster until `stopped`, then publishes a message by which peers remove the
+    /// Keeps the roster until `stopped`, then publishes a message on which peers remove the
     /// occupants of this replica.
     pub async fn run(self, store: Arc<dyn Store>, stopped: CancellationToken) {
         self.0.run(store, stopped).await;
@@ -76,7 +76,7 @@ impl Machine {
         let heartbeat = Message::to_json(replica, Payload::Heartbeat(list.number));
         let (key, list) = (list_key(replica), list.to_json());
         outbox.try_write(|store| async move {
-            // The list before the heartbeat that refers to it.
+            // The list is written before the heartbeat that refers to it.
             let written = match store.put(&key, &list, PEER_TIMEOUT).await {
                 Ok(()) => store.publish(Topic::Presence, &heartbeat).await,
                 Err(error) => Err(error),
@@ -95,7 +95,7 @@ impl StateMachine for Machine {
     fn apply(&mut self, inputs: Vec<PresenceEvent>, _outbox: &mut Outbox<Completion>) {
         let now = Instant::now();
         for event in inputs {
-            self.roster.apply_own(event, now);
+            self.roster.apply_local(event, now);
         }
     }
 
@@ -130,7 +130,7 @@ impl StateMachine for Machine {
     fn complete(&mut self, completion: Completion, _outbox: &mut Outbox<Completion>) {
         match completion {
             Completion::Published(Ok(())) => {}
-            // The next heartbeat makes good for the message.
+            // The next heartbeat repairs the loss of the message.
             Completion::Published(Err(error)) => {
                 debug!(%error, "cannot publish presence to other replicas");
             }
@@ -165,7 +165,7 @@ impl StateMachine for Machine {
         self.presence.publish(&mut self.roster);
     }
 
-    fn farewell(&mut self, outbox: &mut Outbox<Completion>) {
+    fn queue_final_writes(&mut self, outbox: &mut Outbox<Completion>) {
         self.publish(Payload::Leave, outbox);
     }
 }
@@ -177,5 +177,6 @@ fn list_key(replica: &str) -> String {
 /// Three heartbeats fall within [`PEER_TIMEOUT`].
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Delay of a requested heartbeat, during which further requests may arrive.
+/// Delay of a requested heartbeat, so that several requests get one response; imperceptible to a
+/// starting replica.
 const RESPONSE_DELAY: Duration = Duration::from_millis(20);

@@ -2,14 +2,17 @@
 
 use tokio::{
     task::JoinHandle,
-    time::{Instant, advance, sleep},
+    time::{Instant, advance},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::store::{
-    MemoryStore, Store, StoreState, Topic,
-    testing::{RedisServer, until},
+use crate::{
+    replication::testing::run_until_idle,
+    store::{
+        MemoryStore, Store, StoreState, Topic,
+        testing::{RedisServer, until},
+    },
 };
 
 /// Presence whose task runs.
@@ -98,16 +101,10 @@ fn person(name: &str) -> SessionId {
     SessionId::from(name)
 }
 
-/// Lets every task run until it waits.
-async fn settle() {
-    // The clock moves by this sleep only, and when nothing else is left to do.
-    sleep(Duration::from_millis(50)).await;
-}
-
 async fn pass(seconds: u64) {
     for _ in 0..seconds {
         advance(Duration::from_secs(1)).await;
-        settle().await;
+        run_until_idle().await;
     }
 }
 
@@ -117,10 +114,10 @@ async fn a_host_opens_the_room_and_guests_keep_it_open() {
     let mut changes = replica.presence.changes();
     let (r, presence) = (room("r"), &replica.presence);
     let guest = presence.attend(&r, &person("guest"), false);
-    settle().await;
+    run_until_idle().await;
     assert_eq!(replica.seen(&r), Seen::closed(1));
     let host = presence.attend(&r, &person("host"), true);
-    settle().await;
+    run_until_idle().await;
     assert_eq!(replica.seen(&r), Seen::hosted(2));
     assert_eq!(changes.try_recv(), Ok(r.clone()));
     assert!(presence.is_present(&r, &person("host")) && !presence.is_present(&r, &person("x")));
@@ -149,7 +146,7 @@ async fn an_empty_room_stays_open_for_a_minute() {
     pass(61).await;
     assert_eq!(replica.seen(&r), Seen::closed(0));
     let _guest = presence.attend(&r, &person("guest"), false);
-    settle().await;
+    run_until_idle().await;
     assert_eq!(
         replica.seen(&r),
         Seen::closed(1),
@@ -170,17 +167,17 @@ async fn a_lease_makes_an_occupant_until_it_expires_or_ends() {
     pass(15).await;
     assert_eq!(replica.seen(&r), Seen::open(0));
     presence.renew_lease(&r, &host, true, lease);
-    settle().await;
+    run_until_idle().await;
     let socket = presence.attend(&r, &host, false);
     presence.end_lease(&r, &host);
-    settle().await;
+    run_until_idle().await;
     assert_eq!(
         replica.seen(&r),
         Seen::open(1),
         "one person with two connections"
     );
     drop(socket);
-    settle().await;
+    run_until_idle().await;
     assert_eq!(replica.seen(&r), Seen::open(0));
 }
 
@@ -196,7 +193,7 @@ async fn the_roster_forgets_expired_leases_and_empty_rooms() {
             is_host: true,
             lease,
         };
-        roster.apply_own(renewed, now + Duration::from_secs(n));
+        roster.apply_local(renewed, now + Duration::from_secs(n));
     }
     roster.expire(now + Duration::from_secs(1100));
     roster.expire(now + Duration::from_mins(20));
@@ -209,21 +206,21 @@ async fn the_roster_forgets_expired_leases_and_empty_rooms() {
 async fn occupants_of_all_replicas_count_and_a_person_on_two_counts_once() {
     let store = memory();
     let (a, b) = (Replica::start(&store), Replica::start(&store));
-    settle().await;
+    run_until_idle().await;
     let mut changes = b.presence.changes();
     let r = room("acme/r");
     let host = a.presence.attend(&r, &person("host"), true);
-    settle().await;
+    run_until_idle().await;
     assert_eq!(b.seen(&r), Seen::hosted(1));
     assert_eq!(changes.try_recv(), Ok(r.clone()));
     let again = b.presence.attend(&r, &person("host"), true);
-    settle().await;
+    run_until_idle().await;
     assert_eq!((a.seen(&r), b.seen(&r)), (Seen::hosted(1), Seen::hosted(1)));
     drop(host);
-    settle().await;
+    run_until_idle().await;
     assert_eq!((a.seen(&r), b.seen(&r)), (Seen::hosted(1), Seen::hosted(1)));
     drop(again);
-    settle().await;
+    run_until_idle().await;
     assert_eq!(a.seen(&r), Seen::open(0));
     pass(61).await;
     assert_eq!((a.seen(&r), b.seen(&r)), (Seen::closed(0), Seen::closed(0)));
@@ -237,9 +234,9 @@ async fn a_new_replica_learns_the_occupants() {
     let _guest = a.presence.attend(&r, &person("guest"), false);
     drop(a.presence.attend(&r, &person("host"), true));
     drop(a.presence.attend(&left, &person("host"), true));
-    settle().await;
+    run_until_idle().await;
     let b = Replica::start(&store);
-    settle().await;
+    run_until_idle().await;
     assert_eq!(b.seen(&r), Seen::open(1), "a host opened the meeting");
     assert_eq!(b.seen(&left), Seen::open(0), "within the grace period");
     pass(61).await;
@@ -258,11 +255,11 @@ async fn occupants_of_a_replica_that_stops_or_dies_are_removed() {
     let r = room("r");
     let of_a = a.presence.attend(&r, &person("a"), true);
     let of_b = b.presence.attend(&r, &person("b"), false);
-    settle().await;
+    run_until_idle().await;
     assert_eq!(c.seen(&r), Seen::hosted(2));
     a.stop().await;
-    settle().await;
-    assert_eq!(c.seen(&r), Seen::open(1), "at the farewell");
+    run_until_idle().await;
+    assert_eq!(c.seen(&r), Seen::open(1), "after the replica left");
     b.task.abort();
     pass(25).await;
     assert_eq!(c.seen(&r), Seen::open(1));
@@ -276,10 +273,10 @@ async fn a_missed_change_is_repaired_by_the_next_heartbeat() {
     let store = memory();
     let (a, b) = (Replica::start(&store), Replica::start(&store));
     let r = room("r");
-    settle().await;
+    run_until_idle().await;
     let host = a.presence.attend(&r, &person("host"), true);
-    settle().await;
-    // A forged message in the name of `a` makes a gap in its numbers.
+    run_until_idle().await;
+    // A forged message in the name of `a` creates a gap in its numbers.
     let change = message::Change {
         room: r.clone(),
         person: "ghost".to_owned(),
@@ -293,12 +290,12 @@ async fn a_missed_change_is_repaired_by_the_next_heartbeat() {
     let payload = message::Payload::Changes(changes);
     let text = message::Message::to_json(&a.presence.replica, payload);
     store.publish(Topic::Presence, &text).await.unwrap();
-    settle().await;
+    run_until_idle().await;
     assert_eq!(b.seen(&r), Seen::hosted(2));
     pass(10).await;
     assert_eq!(b.seen(&r), Seen::hosted(1));
     drop(host);
-    settle().await;
+    run_until_idle().await;
     assert_eq!(b.seen(&r), Seen::open(0), "and later changes apply at once");
 }
 
@@ -311,7 +308,7 @@ async fn invalid_messages_are_ignored() {
     for text in ["", "{}", "[1]", "{\"v\":2,\"replica\":\"x\",\"bye\":null}"] {
         store.publish(Topic::Presence, text).await.unwrap();
     }
-    settle().await;
+    run_until_idle().await;
     assert_eq!(a.seen(&r), Seen::hosted(1));
 }
 

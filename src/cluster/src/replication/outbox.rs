@@ -35,7 +35,7 @@ impl<C: 'static> Outbox<C> {
         }
     }
 
-    /// Queues a write that must not be dropped.
+    /// Queues a write that is never dropped.
     pub(crate) fn write<F: Future<Output = C> + Send + 'static>(
         &mut self,
         operation: impl FnOnce(Arc<dyn Store>) -> F,
@@ -44,8 +44,8 @@ impl<C: 'static> Outbox<C> {
         self.writes.push_back(operation.boxed());
     }
 
-    /// Queues a write that a later one makes good for; drops it when the store is so slow that
-    /// [`MAX_WRITES`] are waiting.
+    /// Queues a write whose effect a later one repeats; drops it when the store is so slow that
+    /// [`MAX_WRITES`] are queued.
     pub(crate) fn try_write<F: Future<Output = C> + Send + 'static>(
         &mut self,
         operation: impl FnOnce(Arc<dyn Store>) -> F,
@@ -116,5 +116,5 @@ impl<C: 'static> Outbox<C> {
     }
 }
 
-/// Writes that may wait before droppable ones are dropped: those of a burst, little memory.
+/// Holds the writes of a burst in little memory; beyond it, droppable writes are dropped.
 const MAX_WRITES: usize = 1024;

@@ -1,8 +1,9 @@
-//! Test support: the errors that a test logs.
+//! Test support: a step of paused time, and the errors that a test logs.
 
 use std::{
     fmt::Write,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tracing::{
@@ -11,6 +12,12 @@ use tracing::{
     span::{Attributes, Id, Record},
     subscriber::DefaultGuard,
 };
+
+/// Lets every task run until it waits: the paused clock advances for this sleep only when no task can
+/// run.
+pub(crate) async fn run_until_idle() {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
 
 /// The errors that this thread logs while the value exists.
 pub(crate) struct ErrorLog {

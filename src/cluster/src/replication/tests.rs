@@ -53,9 +53,9 @@ impl StateMachine for Recorder {
 
     fn expire(&mut self, _: Instant, _: &mut Outbox<Self::Completion>) {}
 
-    fn farewell(&mut self, outbox: &mut Outbox<Self::Completion>) {
+    fn queue_final_writes(&mut self, outbox: &mut Outbox<Self::Completion>) {
         self.undelivered += 1;
-        outbox.write(|store| async move { store.publish(Self::TOPIC, "farewell").await });
+        outbox.write(|store| async move { store.publish(Self::TOPIC, "final").await });
     }
 
     fn undelivered(&self) -> usize {
@@ -86,7 +86,7 @@ impl Harness {
         }
     }
 
-    async fn settle(&mut self) -> Vec<String> {
+    async fn run_until_idle(&mut self) -> Vec<String> {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let mut log = Vec::new();
         while let Ok(line) = self.log.try_recv() {
@@ -99,41 +99,41 @@ impl Harness {
 #[tokio::test(start_paused = true)]
 async fn resync_runs_at_start_on_reconnect_and_on_lag() {
     let mut harness = Harness::start();
-    assert_eq!(harness.settle().await, ["resync"]);
+    assert_eq!(harness.run_until_idle().await, ["resync"]);
     harness.store.disconnect();
     harness.store.reconnect();
-    assert_eq!(harness.settle().await, ["disconnect", "resync"]);
+    assert_eq!(harness.run_until_idle().await, ["disconnect", "resync"]);
     for _ in 0..2000 {
         harness.store.inject(StoreEvent::Message {
             topic: Topic::Shard,
             text: "foreign".into(),
         });
     }
-    assert_eq!(harness.settle().await, ["resync"]);
+    assert_eq!(harness.run_until_idle().await, ["resync"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn writes_keep_their_order_while_the_store_is_slow() {
     let mut harness = Harness::start();
-    harness.settle().await;
+    harness.run_until_idle().await;
     harness.store.stall();
     for text in ["1", "2", "3"] {
         harness.inputs.send(text).unwrap();
     }
-    assert!(harness.settle().await.is_empty());
+    assert!(harness.run_until_idle().await.is_empty());
     harness.store.recover();
     let expected = ["message 1", "message 2", "message 3"];
-    assert_eq!(harness.settle().await, expected);
+    assert_eq!(harness.run_until_idle().await, expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn queued_inputs_and_the_farewell_are_delivered_at_stop() {
+async fn queued_inputs_and_final_writes_are_delivered_at_stop() {
     let harness = Harness::start();
     let mut events = harness.store.subscribe();
     harness.inputs.send("queued").unwrap();
     harness.stop.cancel();
     harness.task.await.unwrap();
-    for expected in ["queued", "farewell"] {
+    for expected in ["queued", "final"] {
         let (_, text) = crate::store::testing::next_message(&mut events).await;
         assert_eq!(&*text, expected);
     }
@@ -143,12 +143,12 @@ async fn queued_inputs_and_the_farewell_are_delivered_at_stop() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_never_responds_delays_the_stop_by_the_limit_only() {
     let mut harness = Harness::start();
-    harness.settle().await;
+    harness.run_until_idle().await;
     harness.store.stall();
     harness.inputs.send("stuck").unwrap();
-    harness.settle().await;
+    harness.run_until_idle().await;
     let began = Instant::now();
     harness.stop.cancel();
     harness.task.await.unwrap();
-    assert_eq!(began.elapsed().as_secs(), FAREWELL_LIMIT.as_secs());
+    assert_eq!(began.elapsed().as_secs(), FINAL_WRITES_TIMEOUT.as_secs());
 }

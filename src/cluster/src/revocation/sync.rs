@@ -1,8 +1,8 @@
 //! Replication of revocations.
 //!
 //! Each revocation is added to a list in the store and then published. A resync compares the list
-//! with the table: what only the list has is applied, what only the table has is written. So a
-//! revocation survives an outage of the store, and a store that comes back empty.
+//! with the table: entries missing in the table are applied, entries missing in the list are
+//! written. So a revocation survives an outage of the store, and the restart of an empty store.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -25,11 +25,11 @@ pub struct RevocationSync(Replication<Machine>);
 
 pub(super) struct Machine {
     revocations: Arc<Revocations>,
-    /// Records that the store lacks, as far as this replica knows.
+    /// Records that the store may lack.
     unsent: VecDeque<Record>,
     /// Number of records in the write that is in flight.
     in_flight: usize,
-    /// The last exchange with the store succeeded.
+    /// Whether the last exchange with the store succeeded.
     in_sync: bool,
     retry_at: Option<Instant>,
 }
@@ -49,8 +49,8 @@ impl RevocationSync {
         Self(replication)
     }
 
-    /// Shares revocations with the other replicas until `stopped`. Revocations that are queued then
-    /// are delivered first, within two seconds; a failure to do so is logged with their number.
+    /// Replicates revocations until `stopped`. Queued revocations are delivered first, within two
+    /// seconds; a failure to do so is logged with their number.
     pub async fn run(self, store: Arc<dyn Store>, stopped: CancellationToken) {
         self.0.run(store, stopped).await;
     }
@@ -98,8 +98,8 @@ impl Machine {
         records.iter().filter_map(item).collect()
     }
 
-    /// Puts records back. An unreachable store resyncs when it is back; any other failure leads to
-    /// a resync, at once for the first and after [`RETRY`] for further ones.
+    /// Queues records again. An unreachable store triggers a resync when it is reachable; any other
+    /// failure triggers one at once the first time, and after [`RETRY`] from then on.
     fn restore(
         &mut self,
         records: Vec<Record>,
@@ -124,7 +124,7 @@ impl Machine {
     fn reconcile(&mut self, listed: Vec<String>, outbox: &mut Outbox<Completion>) {
         debug!(count = listed.len(), "read revocations from the store");
         let listed: HashSet<_> = listed.into_iter().collect();
-        // The table has all of `unsent`, so the difference replaces it.
+        // The table contains all of `unsent`, so the difference replaces it.
         let ours = self.revocations.table.records().into_iter();
         self.unsent = ours
             .filter(|record| !listed.contains(&record.to_json()))
@@ -190,7 +190,7 @@ impl StateMachine for Machine {
         }
     }
 
-    fn farewell(&mut self, outbox: &mut Outbox<Completion>) {
+    fn queue_final_writes(&mut self, outbox: &mut Outbox<Completion>) {
         self.send(outbox);
     }
 
@@ -213,8 +213,9 @@ async fn share(
 /// The key of the list.
 const LIST: &str = "revoked";
 
-/// Records in one write and one message.
+/// Bounds a message to about 50 KiB.
 const MAX_RECORDS: usize = 500;
 
-/// Pause before the next exchange with a store that is connected and fails operations.
+/// Pause before another attempt at a connected store that fails operations: long enough not to load
+/// a store that is full or loading its data.
 const RETRY: Duration = Duration::from_secs(5);

@@ -34,7 +34,7 @@ impl RevocationTable {
         }
     }
 
-    /// Whether nothing is revoked: the common case, which costs one load per kind.
+    /// Whether nothing is revoked: the common case, at the cost of one load per kind.
     pub(super) fn is_empty(&self) -> bool {
         Kind::ALL.into_iter().all(|kind| self.of(kind).is_empty())
     }
@@ -44,8 +44,8 @@ impl RevocationTable {
         self.of(kind).get(id)
     }
 
-    /// Adds records and returns whether any was new or later than a known one. On the way it drops
-    /// entries that expired, of each kind those up to a time.
+    /// Adds records and returns whether any is new or later than a known one. Also removes expired
+    /// entries from the written stripes, with one time limit per kind.
     pub(super) fn insert(
         &self,
         records: impl IntoIterator<Item = Record>,
@@ -95,7 +95,7 @@ impl RevocationTable {
     }
 }
 
-/// With a hundred thousand revocations an insertion copies about a hundred.
+/// With a hundred thousand revocations, an insertion copies about a hundred.
 const STRIPES: usize = 1024;
 
 #[cfg(test)]
@@ -138,7 +138,7 @@ mod tests {
         table.insert(later, |_| Timestamp::from_unix(20));
         let left = table.records();
         assert_eq!(left.len(), table.provider_subjects.len());
-        // A stripe keeps its old entries with odds of one to e to the ten: it was not written.
+        // A stripe keeps its old entries only if no write selected it, with a probability of e^-10.
         assert!(left.len() < 10 * STRIPES + STRIPES);
     }
 }

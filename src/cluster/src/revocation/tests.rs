@@ -42,7 +42,7 @@ fn link(id: &str) -> Selector {
 
 #[test]
 fn a_selector_revokes_the_sessions_it_names_and_no_others() {
-    let (clock, hand) = clock();
+    let (clock, clock_control) = clock();
     let revocations = local(&clock);
     let (a, b, c) = (
         session(&clock, "1", "x"),
@@ -56,7 +56,7 @@ fn a_selector_revokes_the_sessions_it_names_and_no_others() {
     assert!(revocations.contains(&b) && !revocations.contains(&c));
     revocations.revoke(Selector::ProviderSubject("2".to_owned()));
     assert!(revocations.contains(&c));
-    hand.advance(Duration::from_secs(1));
+    clock_control.advance(Duration::from_secs(1));
     assert!(
         !revocations.contains(&session(&clock, "2", "w")),
         "a later sign-in"
@@ -65,7 +65,7 @@ fn a_selector_revokes_the_sessions_it_names_and_no_others() {
 
 #[test]
 fn an_operator_revokes_a_session_or_all_sessions_of_a_person() {
-    let (clock, hand) = clock();
+    let (clock, clock_control) = clock();
     let revocations = local(&clock);
     let operator = |id: &str| revocations.revoke(Selector::Operator(id.to_owned()));
     let (a, b, c) = (
@@ -79,7 +79,7 @@ fn an_operator_revokes_a_session_or_all_sessions_of_a_person() {
     operator("1");
     assert_eq!(revocations.cause(b.credentials()), Some(Cause::Operator));
     assert!(!revocations.contains(&c));
-    hand.advance(Duration::from_secs(1));
+    clock_control.advance(Duration::from_secs(1));
     assert!(
         !revocations.contains(&session(&clock, "1", "w")),
         "a later sign-in"
@@ -88,18 +88,18 @@ fn an_operator_revokes_a_session_or_all_sessions_of_a_person() {
 
 #[test]
 fn a_link_stays_revoked_until_it_would_have_expired() {
-    let (clock, hand) = clock();
+    let (clock, clock_control) = clock();
     let revocations = local(&clock);
     revocations.revoke(link("l"));
     assert!(revocations.is_link_revoked("l") && !revocations.is_link_revoked("m"));
-    hand.advance(Duration::from_hours(400 * 24 - 1));
+    clock_control.advance(Duration::from_hours(400 * 24 - 1));
     revocations.revoke(link("l2"));
     assert!(revocations.is_link_revoked("l"));
 }
 
 #[test]
 fn expired_revocations_are_dropped() {
-    let (clock, hand) = clock();
+    let (clock, clock_control) = clock();
     let revocations = local(&clock);
     let revoke_all = || {
         for n in 0..100 {
@@ -107,7 +107,7 @@ fn expired_revocations_are_dropped() {
         }
     };
     revoke_all();
-    hand.advance(Duration::from_hours(25));
+    clock_control.advance(Duration::from_hours(25));
     revoke_all();
     let records = revocations.table.records();
     assert_eq!(records.len(), 100);

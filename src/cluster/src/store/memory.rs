@@ -15,7 +15,7 @@ use super::{
     UseOutcome, bounded,
 };
 
-/// A store that ends with this process.
+/// A store that is lost at the end of this process.
 #[derive(Debug)]
 pub struct MemoryStore {
     content: Mutex<Content>,
@@ -27,7 +27,7 @@ struct Content {
     counts: HashMap<String, Expiring<u32>>,
     values: HashMap<String, Expiring<String>>,
     lists: HashMap<String, HashMap<String, Instant>>,
-    /// Number of entries that triggers the next sweep.
+    /// The number of entries at which the next sweep runs.
     sweep_at: usize,
 }
 
@@ -203,7 +203,7 @@ fn done<T: Send + 'static>(value: T) -> BoxFuture<'static, Result<T, StoreError>
     std::future::ready(Ok(value)).boxed()
 }
 
-/// The smallest number of entries that is swept.
+/// Below this number of entries a sweep saves no relevant memory.
 const MIN_SWEEP: usize = 1024;
 
 #[cfg(test)]

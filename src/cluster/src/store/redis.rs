@@ -221,7 +221,7 @@ impl RedisStore {
 
     fn finish<T>(&self, outcome: RedisResult<T>) -> Result<T, StoreError> {
         let outcome = outcome.map_err(|error| {
-            // The probe finds out whether the connection as such has failed.
+            // The probe determines whether the connection itself has failed.
             self.probe_requested.notify_one();
             if error.is_timeout() {
                 return StoreError::Timeout;
@@ -282,13 +282,14 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Interval of probes; a silent loss goes unnoticed for half of it on average.
+/// Interval of probes; a silent loss is detected after half of it on average.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
-/// The first pause before a reconnect: a restarting server is back within moments.
+/// The first pause before a reconnect; a restarting server is reachable again after about this
+/// time.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
-/// The longest such pause. It delays revocations of other replicas after the store's return.
+/// The longest such pause. It delays the revocations of other replicas after the server's return.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(3);
 
 #[cfg(test)]

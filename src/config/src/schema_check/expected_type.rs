@@ -21,7 +21,7 @@ pub(crate) enum ExpectedType {
 pub(crate) struct KeySchema {
     pub(crate) expected: ExpectedType,
     pub(super) required: bool,
-    /// Keys of which any replaces this one.
+    /// Keys of which any one replaces this key.
     pub(super) alternatives: Vec<String>,
     /// An example value in TOML.
     pub(super) example: Option<String>,
@@ -50,7 +50,7 @@ impl ExpectedType {
         }
     }
 
-    /// Whether the value itself is of this type; the values in it are not looked at.
+    /// Whether the value itself is of this type; the values inside it are not checked.
     pub(crate) fn accepts(&self, value: &Value) -> bool {
         match self {
             Self::Text => matches!(value, Value::Text(_)),

@@ -129,7 +129,7 @@ impl Default for RawListen {
             proxy_protocol: false,
             recorders: Vec::new(),
             workers: None,
-            // Longer than the usual `wait` of BOSH (60 s), so that no request is cut.
+            // Longer than the usual `wait` of BOSH (60 s), so that no request is cut off.
             grace: "75s".into(),
             drain_window: None,
             drain_delay: "0s".into(),

@@ -25,7 +25,7 @@ pub(super) struct RawProbe {
 // === impl RawProbe ===
 
 impl RawProbe {
-    /// The interval; `None` if probes are disabled.
+    /// The interval; `None` if the probe is disabled.
     pub(super) fn resolve(self, section: &mut Section<'_>) -> Result<Option<Duration>, Reported> {
         let every = self
             .every

@@ -1,4 +1,4 @@
-//! URLs of neighbours: upstreams, providers, embedding sites.
+//! URLs of other systems: upstreams, providers, embedding sites.
 
 use http::uri::Authority;
 use url::Url;

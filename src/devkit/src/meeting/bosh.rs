@@ -1,5 +1,5 @@
-//! A BOSH server (XEP-0124, XEP-0206), as far as Jitsi's clients need it: one held request, and the
-//! last response is repeated for a repeated request id.
+//! A BOSH server (XEP-0124, XEP-0206) with the features that Jitsi's clients need: one held
+//! request, and a repeated response for a repeated request id.
 
 use std::{
     collections::HashMap,
@@ -44,7 +44,7 @@ struct Session {
     outbox: Outbox,
     stanzas: mpsc::Receiver<String>,
     overflow: CancellationToken,
-    /// For how long a request may be held.
+    /// The longest time for which a request is held.
     wait: Duration,
     /// The highest request id so far.
     rid: u64,
@@ -102,7 +102,7 @@ pub(super) async fn handle(
     }
 }
 
-/// Whether a body has no `sid`. The token counts for such a request only.
+/// Whether a body has no `sid`. Only such a request may have a token.
 pub(super) fn opens_session(body: &[u8]) -> bool {
     let parsed = std::str::from_utf8(body).ok().map(Element::parse);
     matches!(parsed, Some(Ok(body)) if body.attribute("sid").is_none())
@@ -205,7 +205,7 @@ impl Session {
         let next = self.rid + 1;
         match (rid, &self.answered) {
             (Some(rid), Some((last, body))) if rid == *last => {
-                // Ignores a client that has gone.
+                // The client may have disconnected.
                 let _ = turn.reply.send(body.clone());
                 Flow::Continue
             }
@@ -229,7 +229,7 @@ impl Session {
 
     fn process(&mut self, rid: u64, turn: Turn) -> Flow {
         let opening = self.answered.is_none() && self.held.is_none();
-        // XEP-0124 § 11: no more than one request is held.
+        // XEP-0124 § 11: at most one request is held.
         self.reply(&Element::new("body", BOSH));
         self.rid = rid;
         self.held = Some((rid, turn.reply));
@@ -320,8 +320,9 @@ const INACTIVITY: Duration = Duration::from_mins(1);
 /// Requests in flight per session (`requests`): a held one, and one that releases it.
 const WINDOW: usize = 2;
 
-/// Request ids must not exceed 2⁵³ − 1 (XEP-0124 § 7.1); leaves room for later requests.
+/// Request ids must not exceed 2⁵³ − 1 (XEP-0124 § 7.1); the margin serves the requests of the
+/// session.
 const MAX_RID: u64 = 1 << 52;
 
-/// Enough for the browsers of one machine.
+/// The browsers of one machine need fewer.
 const MAX_SESSIONS: usize = 256;

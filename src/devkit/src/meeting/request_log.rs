@@ -26,11 +26,11 @@ pub struct ReceivedRequest {
 /// The kinds of requests to a meeting backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
-    /// A page or a file, or a keep-alive at a signalling path.
+    /// A page or a file, or a keep-alive request on a signalling path.
     Web,
-    /// An upgrade to WebSocket; its token counts.
+    /// An upgrade to WebSocket, which may have a token.
     WebSocket,
-    /// A request that opens a BOSH session; its token counts.
+    /// A request that opens a BOSH session, which may have a token.
     BoshSession,
     /// A later request of a BOSH session.
     BoshRequest,

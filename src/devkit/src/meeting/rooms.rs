@@ -187,10 +187,11 @@ impl Occupant {
         let item = Element::new("item", MUC_USER)
             .with("affiliation", self.affiliation.as_str())
             .with("role", role);
-        let own = (to == self.jid).then(|| Element::new("status", MUC_USER).with("code", "110"));
+        let self_status =
+            (to == self.jid).then(|| Element::new("status", MUC_USER).with("code", "110"));
         let place = Element::new("x", MUC_USER)
             .with_child(item)
-            .with_children(own);
+            .with_children(self_status);
         Element::new("presence", CLIENT)
             .with("from", &format!("{address}/{}", self.nick))
             .with("to", to)
@@ -225,17 +226,17 @@ impl Outbox {
     }
 }
 
-/// The MUC component of Docker's setup.
+/// The MUC component's prefix in Docker's setup.
 pub(super) const MUC_PREFIX: &str = "muc.";
 
-/// The longest localpart of a JID (RFC 7622 § 3.3).
+/// The longest localpart of a JID (RFC 7622 § 3.3.1).
 const MAX_NODE_BYTES: usize = 1023;
 
-/// Enough for the browsers of one machine.
+/// The browsers of one machine need fewer.
 const MAX_ROOMS: usize = 256;
 
-/// Presences of a room grow with the square of its occupants.
+/// The number of presences in a room is the square of the number of occupants.
 const MAX_OCCUPANTS: usize = 64;
 
-/// A new occupant of a full room receives one presence per occupant at once.
+/// A new occupant of a full room receives one presence per occupant at once; the rest is for chat.
 const MAX_WAITING_STANZAS: usize = 4 * MAX_OCCUPANTS;

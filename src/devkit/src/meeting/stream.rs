@@ -152,7 +152,7 @@ impl Stream {
                     Element::new("query", DISCO_INFO).with_child(identity),
                 ))
             }
-            // Jicofo's part: rooms are always ready.
+            // Jicofo's response: rooms are always ready.
             ("conference", FOCUS) => {
                 let focus = format!("focus@auth.{}", self.meeting.domain());
                 let ready = Element::new("conference", FOCUS)
@@ -282,7 +282,7 @@ fn identity(claims: &ProsodyClaims) -> Element {
     Element::new("identity", CLIENT).with_child(user)
 }
 
-/// The children of a presence that are broadcast: all but those that only the server may add.
+/// The children of a presence that are broadcast, without those that only the server may add.
 fn extensions(presence: &Element) -> Vec<Element> {
     let is_servers =
         |child: &&Element| child.namespace().starts_with(MUC) || child.name() == "identity";
@@ -311,10 +311,10 @@ fn is_acceptable_nick(nick: &str) -> bool {
         && nick.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Clients try once, since the token does not change.
+/// Clients log in once, because a retry would send the same token.
 const MAX_ATTEMPTS: usize = 5;
 
-/// Clients are in one room; in a second one while they move.
+/// Clients are in one room, and in a second one while they change rooms.
 const MAX_JOINED: usize = 4;
 
 /// Jitsi's clients use eight characters.

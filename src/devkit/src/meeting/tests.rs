@@ -29,7 +29,7 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 struct Setup {
     address: SocketAddr,
     meeting: Arc<DevMeetingState>,
-    hand: ClockControl,
+    clock_control: ClockControl,
     stop: CancellationToken,
     done: tokio::task::JoinHandle<()>,
 }
@@ -49,7 +49,7 @@ async fn start() -> Setup {
         xmpp_domain: "meet.test".to_owned(),
         rules: ProsodyRules::for_tokens_of(&tokens).unwrap(),
     };
-    let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
+    let (clock, clock_control) = Clock::manual(Timestamp::from_unix(1_000_000));
     let meeting = DevMeeting::bind(FREE_PORT, settings, clock, Random::system())
         .await
         .unwrap();
@@ -57,7 +57,7 @@ async fn start() -> Setup {
     Setup {
         address: meeting.address(),
         meeting: meeting.meeting(),
-        hand,
+        clock_control,
         stop: stop.clone(),
         done: tokio::spawn(meeting.run(stop)),
     }
@@ -170,7 +170,7 @@ struct Seen {
     name: String,
     affiliation: String,
     /// Whether it is the receiver's own presence.
-    own: bool,
+    is_self: bool,
 }
 
 fn seen(presence: &Element) -> Seen {
@@ -184,7 +184,7 @@ fn seen(presence: &Element) -> Seen {
         nick: from.split_once('/').unwrap().1.to_owned(),
         name: name.split("</name>").next().unwrap().to_owned(),
         affiliation: item.attribute("affiliation").unwrap().to_owned(),
-        own: place.child("status").is_some(),
+        is_self: place.child("status").is_some(),
     }
 }
 
@@ -193,13 +193,13 @@ fn seen_as(nick: &str, name: &str, affiliation: &str) -> Seen {
         nick: nick.to_owned(),
         name: name.to_owned(),
         affiliation: affiliation.to_owned(),
-        own: false,
+        is_self: false,
     }
 }
 
-fn own(nick: &str, name: &str, affiliation: &str) -> Seen {
+fn seen_self(nick: &str, name: &str, affiliation: &str) -> Seen {
     Seen {
-        own: true,
+        is_self: true,
         ..seen_as(nick, name, affiliation)
     }
 }

@@ -1,7 +1,7 @@
-//! Jitsi's web server: one HTML file for every room, with the configuration before the scripts, as
-//! Jitsi's own.
+//! Jitsi's web server: one HTML file for every room, with the configuration before the scripts,
+//! like Jitsi's own.
 //!
-//! Responses contain nothing of the request; the page's scripts read the URL and show it as text.
+//! Responses contain no part of the request; the page's scripts read the URL and show it as text.
 
 use http::{Method, Request, StatusCode};
 

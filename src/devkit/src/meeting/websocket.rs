@@ -41,7 +41,7 @@ struct Socket {
     overflow: CancellationToken,
 }
 
-/// Handles a request for `/xmpp-websocket`. Without an upgrade it is a client's keep-alive.
+/// Handles a request for `/xmpp-websocket`. A request without an upgrade is a client's keep-alive.
 pub(super) fn upgrade(
     meeting: &Arc<DevMeetingState>,
     token: Option<String>,
@@ -200,5 +200,5 @@ fn switching_protocols(accept: &str) -> HttpResponse {
     response
 }
 
-/// Long for a loopback connection.
+/// A loopback connection closes within milliseconds.
 const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);

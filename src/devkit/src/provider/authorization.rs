@@ -29,7 +29,7 @@ struct AuthorizationRequest {
 
 /// Why an authorization request is refused.
 enum AuthorizationError {
-    /// Client or redirect URI are invalid, so an error page is shown (RFC 6749 § 4.1.2.1).
+    /// Client or redirect URI is invalid, so the browser is not redirected (RFC 6749 § 4.1.2.1).
     Page(&'static str),
     /// A redirect to the client with an error.
     Redirect(String),
@@ -70,7 +70,7 @@ impl DevProviderState {
     }
 
     /// Handles the form of that page. The form contains the authorization request, so the provider
-    /// keeps no state in between.
+    /// keeps no state between the two.
     pub(super) fn sign_in(&self, form: &str) -> HttpResponse {
         let form: HashMap<_, _> = form_urlencoded::parse(form.as_bytes()).collect();
         let field = |name: &str| form.get(name).map_or("", |value| value.as_ref());

@@ -38,7 +38,7 @@ pub(super) struct SsoSession {
     pub(super) began: Timestamp,
 }
 
-/// Values by random keys, with a lifetime. If it is full, the value that expires first is removed.
+/// Values by random keys, with a lifetime. A full map removes the value that expires first.
 #[derive(Debug)]
 pub(super) struct ExpiringMap<V> {
     lifetime: Duration,
@@ -100,10 +100,10 @@ const CODE_LIFETIME: Duration = Duration::from_mins(1);
 /// Long enough for userinfo requests after a sign-in.
 pub(super) const ACCESS_LIFETIME: Duration = Duration::from_mins(10);
 
-/// A working day.
+/// Covers a working day, like the sessions of real providers.
 const SESSION_LIFETIME: Duration = Duration::from_hours(8);
 
-/// Far more than the browsers and tests of one machine need.
+/// The browsers and tests of one machine need far fewer.
 const MAX_VALUES: usize = 1024;
 
 #[cfg(test)]

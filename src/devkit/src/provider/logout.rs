@@ -14,8 +14,8 @@ use crate::http::{self as server, HttpResponse};
 // === impl DevProviderState ===
 
 impl DevProviderState {
-    /// Ends the browser's session. Without a valid `id_token_hint` any site could have sent the
-    /// browser, so the user has to confirm first.
+    /// Ends the browser's session. Without a valid `id_token_hint` any site could have redirected
+    /// the browser here, so the user has to confirm first.
     pub(super) fn log_out(
         &self,
         raw: &str,
@@ -26,7 +26,7 @@ impl DevProviderState {
             .into_owned()
             .collect();
         let parameter = |name: &str| {
-            let mut found = parameters.iter().filter(|(own, _)| own == name);
+            let mut found = parameters.iter().filter(|(key, _)| key == name);
             found.next().map(|(_, value)| value.as_str())
         };
         let hint = parameter("id_token_hint").and_then(|token| self.key.verify(token));

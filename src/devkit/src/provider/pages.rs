@@ -88,6 +88,7 @@ pub(super) fn html(status: StatusCode, page: &impl Template) -> HttpResponse {
     response
 }
 
-/// Without `form-action`: browsers would apply it to the redirect after the form, to the client.
+/// Without `form-action`: browsers apply it to redirects after the form, too, and this one leads to
+/// the client.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";

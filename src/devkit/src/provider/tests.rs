@@ -20,7 +20,7 @@ const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 struct Setup {
     issuer: String,
     provider: Arc<DevProviderState>,
-    hand: ClockControl,
+    clock_control: ClockControl,
     _stop: tokio_util::sync::DropGuard,
 }
 
@@ -39,7 +39,7 @@ async fn start_with(accounts: Vec<DevAccount>) -> Setup {
         clients: vec![client],
         accounts,
     };
-    let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
+    let (clock, clock_control) = Clock::manual(Timestamp::from_unix(1_000_000));
     let provider = DevProvider::bind(FREE_PORT, settings, clock, Random::system())
         .await
         .unwrap();
@@ -47,7 +47,7 @@ async fn start_with(accounts: Vec<DevAccount>) -> Setup {
     let setup = Setup {
         issuer: provider.issuer().to_owned(),
         provider: provider.provider(),
-        hand,
+        clock_control,
         _stop: stop.clone().drop_guard(),
     };
     tokio::spawn(provider.run(stop));
@@ -190,7 +190,7 @@ async fn a_code_is_valid_once_for_a_minute_and_for_its_verifier() {
     refused(&code, "another").await;
     refused(&code, VERIFIER).await;
     let code = setup.code(&mut browser, "max").await;
-    setup.hand.advance(Duration::from_mins(1));
+    setup.clock_control.advance(Duration::from_mins(1));
     refused(&code, VERIFIER).await;
 
     let page = setup.exchange("x", VERIFIER, "wrong").await;

@@ -74,8 +74,9 @@ impl DevProviderState {
         };
         let client = self.client(&id)?;
         let proved = match (&client.secret, &secret) {
-            (Some(own), Some(secret)) => {
-                verify_slices_are_equal(own.expose_secret().as_bytes(), secret.as_bytes()).is_ok()
+            (Some(registered), Some(secret)) => {
+                verify_slices_are_equal(registered.expose_secret().as_bytes(), secret.as_bytes())
+                    .is_ok()
             }
             (None, None) => true,
             _ => false,
@@ -89,7 +90,7 @@ impl DevProviderState {
         };
         let now = self.clock.now();
         let mut claims = account.claims(&code.scope);
-        let own = [
+        let required = [
             ("iss", json!(self.issuer)),
             ("aud", json!(code.client_id)),
             ("iat", json!(now)),
@@ -97,7 +98,7 @@ impl DevProviderState {
             ("auth_time", json!(code.session.began)),
             ("sid", json!(code.session.sid)),
         ];
-        claims.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        claims.extend(required.map(|(name, value)| (name.to_owned(), value)));
         claims.extend(code.nonce.map(|nonce| ("nonce".to_owned(), json!(nonce))));
         let access_token = self.random.text::<32>();
         let access = Access {

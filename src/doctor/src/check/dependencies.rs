@@ -44,8 +44,8 @@ impl Check {
 
     /// Whether this check is meaningless after `cause` failed.
     fn depends_on(self, cause: Self) -> bool {
-        let prerequisites = iter::successors(self.prerequisite(), |own| own.prerequisite());
-        prerequisites.into_iter().any(|own| own == cause)
+        let prerequisites = iter::successors(self.prerequisite(), |check| check.prerequisite());
+        prerequisites.into_iter().any(|check| check == cause)
     }
 
     /// The checks that are meaningless after this one failed, in order.

@@ -73,7 +73,8 @@ impl BoshSession {
         Ok(session)
     }
 
-    /// Sends a request that a server with this session refuses at once, logged in or not.
+    /// Sends a request that any server with this session rejects at once, whether or not the
+    /// session is logged in.
     pub(crate) async fn round_trip(&mut self) -> Result<(), BoshError> {
         self.request(UNKNOWN_MECHANISM, &["failure"])
             .await
@@ -106,7 +107,7 @@ impl BoshSession {
             .await
     }
 
-    /// Sends stanzas and waits for the first element that fits; others stay in the inbox.
+    /// Sends stanzas and waits for the first matching element; others stay in the inbox.
     pub(crate) async fn request_until(
         &mut self,
         xml: &str,
@@ -202,7 +203,7 @@ const UNKNOWN_MECHANISM: &str =
 const BIND: &str = "<iq xmlns='jabber:client' type='set' id='bind'>\
                     <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
 
-/// Added to `wait` for the time on the network.
+/// Added to `wait` for the network round trip.
 const GRACE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

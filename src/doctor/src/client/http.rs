@@ -35,7 +35,7 @@ pub(crate) struct HttpResponse {
     pub(crate) body: Bytes,
 }
 
-/// Bytes of a response head, as a proxy buffers it.
+/// The size of a response head, as a proxy buffers it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HeadBytes {
     /// All header lines.
@@ -135,7 +135,7 @@ impl Endpoint {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => HttpError::Refused(self.address()),
             io::ErrorKind::TimedOut => HttpError::Timeout(self.address(), CONNECT_TIMEOUT),
-            // Errors of the resolver have neither a kind of their own nor an errno.
+            // Errors of the resolver have neither an `ErrorKind` of their own nor an errno.
             _ if error.raw_os_error().is_none() => HttpError::Name(self.host.clone()),
             _ => HttpError::Broken(self.address(), error.to_string()),
         }
@@ -177,7 +177,7 @@ impl Endpoint {
                 .map_err(|error| broken(&error))?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
-            // A body that is too large is dropped: the head alone is of use.
+            // A body beyond the limit is dropped: the checks can use the head alone.
             let body = body.map(Collected::to_bytes).unwrap_or_default();
             Ok(HttpResponse {
                 status: head.status,
@@ -217,7 +217,7 @@ impl HttpResponse {
                 .starts_with("<!doctype html")
     }
 
-    /// How much of a proxy's buffer the head takes.
+    /// The size of the head in a proxy's buffer.
     pub(crate) fn head_bytes(&self) -> HeadBytes {
         let mut bytes = HeadBytes::default();
         for (name, value) in &self.headers {
@@ -253,7 +253,7 @@ pub(crate) fn single_line(text: &str) -> String {
 
 const USER_AGENT: &str = concat!("jitsi-auth-gateway-doctor/", env!("CARGO_PKG_VERSION"));
 
-/// Long for any network between two services of one deployment.
+/// A connection between two services of one deployment takes milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Longer than Prosody holds the requests that the checks send.
@@ -262,5 +262,5 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(8);
 /// Jitsi's page has some 30 KiB, its `config.js` less than 100.
 const MAX_BODY_BYTES: usize = 512 * 1024;
 
-/// One or two lines of a terminal.
+/// The message fits into one or two lines of a terminal.
 const MAX_LINE_CHARS: usize = 160;

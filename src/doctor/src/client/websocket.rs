@@ -148,7 +148,7 @@ impl XmppSocket {
                 continue;
             };
             match element.name() {
-                own if own == name => return Ok(element),
+                received if received == name => return Ok(element),
                 "failure" => return Err(WebSocketError::Refused(Refusal::of_sasl(&element))),
                 "error" | "close" => return Err(closed(&text)),
                 _ => {}

@@ -1,4 +1,4 @@
-//! Idle connections through the public address: time-outs of proxies show as broken meetings.
+//! Idle connections through the public address: a proxy's time-out breaks meetings.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ impl IdleChecks<'_> {
             None => Ok(()),
             Some(reason) => Err(cut(&Cut {
                 kind: FindingKind::IdleWebSocketCut,
-                wanted: self.idle,
+                required: self.idle,
                 after: began.elapsed(),
                 reason: &reason,
             })),
@@ -80,7 +80,7 @@ impl IdleChecks<'_> {
         let broken = |began: Instant, error: &BoshError| {
             cut(&Cut {
                 kind: FindingKind::IdleBoshCut,
-                wanted: wait,
+                required: wait,
                 after: began.elapsed(),
                 reason: &error.to_string(),
             })
@@ -99,7 +99,7 @@ impl IdleChecks<'_> {
 /// An idle connection that ended too early.
 struct Cut<'c> {
     kind: FindingKind,
-    wanted: Duration,
+    required: Duration,
     after: Duration,
     reason: &'c str,
 }
@@ -112,7 +112,7 @@ fn cut(cut: &Cut<'_>) -> Finding {
     };
     let sent = format!(
         "{connection}, for {} s at the public address",
-        cut.wanted.as_secs()
+        cut.required.as_secs()
     );
     let got = format!("after {:.1} s: {}", cut.after.as_secs_f64(), cut.reason);
     let known = known_default(cut.after).map_or_else(String::new, |of| format!("; that is {of}"));
@@ -175,7 +175,7 @@ mod tests {
     fn a_cut_names_the_likely_software() {
         let finding = cut(&Cut {
             kind: FindingKind::IdleBoshCut,
-            wanted: Duration::from_mins(1),
+            required: Duration::from_mins(1),
             after: Duration::from_secs(15),
             reason: "504",
         });

@@ -9,7 +9,7 @@ use crate::{
     client::{BoshError, HeadBytes},
 };
 
-/// The same login at the gateway's own listener, past all hops before it.
+/// The same login at the gateway's own listener, without the hops before it.
 #[derive(Debug)]
 pub(super) enum ListenerLogin {
     Accepted(SocketAddr),
@@ -101,7 +101,7 @@ pub(super) fn forged_header_honoured(error: &BoshError) -> Finding {
         )
 }
 
-/// Evaluates the size of response heads.
+/// Evaluates the sizes of response heads.
 pub(super) fn head_size(largest: &LargestHead) -> Result<(), Finding> {
     let HeadBytes { total, cookies } = largest.bytes;
     if total <= MAX_HEAD_BYTES {

@@ -13,7 +13,7 @@ pub(super) struct BadToken {
 }
 
 /// Reports the results. If a forged token is accepted, Prosody verifies no token, and the other
-/// results follow from that. Returns whether Prosody verifies tokens.
+/// findings are consequences. Returns whether Prosody verifies tokens.
 pub(super) fn evaluate(report: &mut DoctorReport, results: Vec<(BadToken, LoginResult)>) -> bool {
     let forged_accepted = results
         .iter()

@@ -117,7 +117,7 @@ pub(super) fn evaluate_mechanisms(features: Option<&Element>) -> Result<(), Find
         .map(|list| list.children().map(Element::text).collect())
         .unwrap_or_default();
     let sent = "a BOSH session, for its SASL mechanisms";
-    if offered.iter().any(|own| own == "ANONYMOUS") {
+    if offered.iter().any(|mechanism| mechanism == "ANONYMOUS") {
         return Ok(());
     }
     if offered.is_empty() {

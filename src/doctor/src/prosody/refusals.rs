@@ -1,4 +1,4 @@
-//! Why Prosody refuses a valid token, by the reasons that Jitsi's `mod_auth_token` gives.
+//! Findings for a valid token that Prosody refuses, by the reasons of Jitsi's `mod_auth_token`.
 
 use super::TokenSigning;
 use crate::{

@@ -4,10 +4,10 @@ use http::StatusCode;
 
 use crate::{Finding, FindingKind, client::WebSocketError};
 
-/// Evaluates a login; `None` if there is no endpoint and `config.js` names none (`wanted`).
+/// Evaluates a login; `None` if there is no endpoint and `config.js` names none (`is_advertised`).
 pub(super) fn evaluate(
     result: Result<(), WebSocketError>,
-    wanted: bool,
+    is_advertised: bool,
 ) -> Option<Result<(), Finding>> {
     let error = match result {
         Ok(()) => return Some(Ok(())),
@@ -20,7 +20,7 @@ pub(super) fn evaluate(
         )
     };
     let finding = match &error {
-        WebSocketError::Http(..) if !wanted => return None,
+        WebSocketError::Http(..) if !is_advertised => return None,
         WebSocketError::Http(StatusCode::NOT_FOUND, _) => found(FindingKind::WebSocketOff)
             .with_remedy(
                 "config.js names a WebSocket, but Prosody has none",

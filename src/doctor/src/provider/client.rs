@@ -161,13 +161,18 @@ mod tests {
 
     #[test]
     fn responses_of_many_providers_are_classified() {
-        let ours = Url::parse("https://meet.example.org/_gateway/callback").unwrap();
+        let redirect_uri = Url::parse("https://meet.example.org/_gateway/callback").unwrap();
         let back = "https://meet.example.org/_gateway/callback?error=login_required&state=x";
         assert_eq!(
-            classify(&response(303, back, ""), &ours),
+            classify(&response(303, back, ""), &redirect_uri),
             AuthorizationResponse::Error("login_required".to_owned())
         );
-        let page = |response| matches!(classify(&response, &ours), AuthorizationResponse::Page(_));
+        let page = |response| {
+            matches!(
+                classify(&response, &redirect_uri),
+                AuthorizationResponse::Page(_)
+            )
+        };
         // Keycloak, oidc-provider, Google.
         assert!(page(response(
             400,
@@ -182,15 +187,15 @@ mod tests {
         )));
         // A sign-in page, and a redirect to one.
         assert_eq!(
-            classify(&response(200, "", "<form>Password"), &ours),
+            classify(&response(200, "", "<form>Password"), &redirect_uri),
             AuthorizationResponse::SignIn
         );
         assert_eq!(
-            classify(&response(302, "https://sso/login", ""), &ours),
+            classify(&response(302, "https://sso/login", ""), &redirect_uri),
             AuthorizationResponse::SignIn
         );
         assert_eq!(
-            classify(&response(503, "", ""), &ours),
+            classify(&response(503, "", ""), &redirect_uri),
             AuthorizationResponse::Unknown
         );
     }

@@ -12,11 +12,14 @@ use crate::{Check, Finding};
 impl DoctorReport {
     /// The report as `JUnit` XML. Advice becomes `<system-out>` of a test case that passed.
     pub fn junit(&self) -> String {
-        let count = |wanted: fn(&CheckOutcome) -> bool| {
-            self.outcomes.iter().filter(|(_, own)| wanted(own)).count()
+        let count = |matches: fn(&CheckOutcome) -> bool| {
+            self.outcomes
+                .iter()
+                .filter(|(_, outcome)| matches(outcome))
+                .count()
         };
-        let failures = count(|own| *own == CheckOutcome::Failed);
-        let skipped = count(|own| matches!(own, CheckOutcome::Skipped { .. }));
+        let failures = count(|outcome| *outcome == CheckOutcome::Failed);
+        let skipped = count(|outcome| matches!(outcome, CheckOutcome::Skipped { .. }));
         let mut text = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"doctor\" tests=\"{}\" \
              failures=\"{failures}\" skipped=\"{skipped}\">\n",

@@ -20,7 +20,7 @@ impl fmt::Display for DoctorReport {
             writeln!(f)?;
         }
         let outcomes = self.outcomes.iter();
-        let passed = outcomes.filter(|(_, own)| *own == CheckOutcome::Passed);
+        let passed = outcomes.filter(|(_, outcome)| *outcome == CheckOutcome::Passed);
         write!(f, "{} checks passed", passed.count())?;
         for (because, checks) in self.skipped() {
             write!(f, "\nnot examined: {} ({because})", checks.join(", "))?;
@@ -41,7 +41,7 @@ impl DoctorReport {
             let CheckOutcome::Skipped { because } = outcome else {
                 continue;
             };
-            match reasons.iter_mut().find(|(own, _)| own == because) {
+            match reasons.iter_mut().find(|(reason, _)| reason == because) {
                 Some((_, checks)) => checks.push(check.id()),
                 None => reasons.push((because, vec![check.id()])),
             }

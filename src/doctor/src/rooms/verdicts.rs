@@ -143,8 +143,9 @@ pub(super) fn other_room(muc: &str, result: &JoinResult) -> Option<Result<(), Fi
 /// may open.
 pub(super) fn absent_room(muc: &str, result: &JoinResult) -> Option<Result<(), Finding>> {
     if let Ok(Err(refusal)) = result {
-        let own = refusal.marker.starts_with("room-") || refusal.text.contains("Room and token");
-        return own.then_some(Ok(()));
+        let is_verification =
+            refusal.marker.starts_with("room-") || refusal.text.contains("Room and token");
+        return is_verification.then_some(Ok(()));
     }
     other_room(muc, result)
 }

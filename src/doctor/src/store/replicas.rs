@@ -29,7 +29,7 @@ pub(super) fn evaluate(replicas: &[Announcement]) -> Result<(), Finding> {
             keys.join(" ")
         }
     };
-    if let Some(got) = differing(&|own| keys(&own.cookie_keys)) {
+    if let Some(got) = differing(&|announcement| keys(&announcement.cookie_keys)) {
         return Err(Finding::error(FindingKind::ReplicaCookieKeys)
             .with_exchange(sent, format!("key ids {got}"))
             .with_remedy(
@@ -39,7 +39,7 @@ pub(super) fn evaluate(replicas: &[Announcement]) -> Result<(), Finding> {
                  add the new key everywhere before it becomes the first",
             ));
     }
-    if let Some(got) = differing(&|own| keys(&own.signing_keys)) {
+    if let Some(got) = differing(&|announcement| keys(&announcement.signing_keys)) {
         return Err(Finding::error(FindingKind::ReplicaSigningKeys)
             .with_exchange(sent, format!("key ids {got}"))
             .with_remedy(
@@ -47,7 +47,7 @@ pub(super) fn evaluate(replicas: &[Announcement]) -> Result<(), Finding> {
                 "configure the same [[token.key]] on all of them, and reload them (SIGHUP)",
             ));
     }
-    if let Some(got) = differing(&|own| own.ring.clone()) {
+    if let Some(got) = differing(&|announcement| announcement.ring.clone()) {
         return Err(Finding::error(FindingKind::ReplicaRing)
             .with_exchange(sent, format!("rings {got}"))
             .with_remedy(
@@ -57,7 +57,7 @@ pub(super) fn evaluate(replicas: &[Announcement]) -> Result<(), Finding> {
                  restart outdated ones",
             ));
     }
-    if let Some(got) = differing(&|own| own.settings.clone()) {
+    if let Some(got) = differing(&|announcement| announcement.settings.clone()) {
         return Err(Finding::warning(FindingKind::ReplicaSettings)
             .with_exchange(sent, format!("configurations {got}"))
             .with_remedy(
@@ -66,7 +66,7 @@ pub(super) fn evaluate(replicas: &[Announcement]) -> Result<(), Finding> {
                 "finish the rollout (kubectl rollout status), or revert a manual change",
             ));
     }
-    if let Some(got) = differing(&|own| own.version.clone()) {
+    if let Some(got) = differing(&|announcement| announcement.version.clone()) {
         return Err(Finding::warning(FindingKind::ReplicaVersion)
             .with_exchange(sent, format!("versions {got}"))
             .with_remedy("replicas run different versions", "finish the update"));
@@ -81,19 +81,21 @@ mod tests {
     type Change = fn(&mut Announcement);
 
     fn replica(change: impl FnOnce(&mut Announcement)) -> Announcement {
-        let mut own = Announcement {
+        let mut announcement = Announcement {
             version: "1.0.0".to_owned(),
             settings: "a".to_owned(),
             cookie_keys: vec!["k".to_owned()],
             ..Announcement::default()
         };
-        change(&mut own);
-        own
+        change(&mut announcement);
+        announcement
     }
 
     #[test]
     fn control_characters_from_the_store_are_replaced() {
-        let hostile = replica(|own| own.version = "2\u{1b}]0;owned\u{7}\r\u{9b}2J".to_owned());
+        let hostile = replica(|announcement| {
+            announcement.version = "2\u{1b}]0;owned\u{7}\r\u{9b}2J".to_owned();
+        });
         let found = evaluate(&[replica(|_| {}), hostile]).unwrap_err();
         assert!(!found.got.chars().any(char::is_control), "{:?}", found.got);
         assert!(found.got.contains("owned"), "{}", found.got);
@@ -104,21 +106,33 @@ mod tests {
         let with = |change: fn(&mut Announcement)| {
             evaluate(&[replica(|_| {}), replica(change), replica(|_| {})])
                 .err()
-                .map(|own| (own.id(), own.got.to_string()))
+                .map(|announcement| (announcement.id(), announcement.got.to_string()))
         };
         assert_eq!(with(|_| {}), None);
         assert_eq!(evaluate(&[replica(|_| {})]), Ok(()));
         let cases: [(Change, &str, &str); 5] = [
-            (|own| own.cookie_keys.clear(), "R2.cookie-keys", "1 × none"),
             (
-                |own| own.signing_keys.push("x".to_owned()),
+                |announcement| announcement.cookie_keys.clear(),
+                "R2.cookie-keys",
+                "1 × none",
+            ),
+            (
+                |announcement| announcement.signing_keys.push("x".to_owned()),
                 "R2.signing-keys",
                 "2 × none",
             ),
-            (|own| own.ring = "r".to_owned(), "R2.ring", "1 × r"),
-            (|own| own.settings = "b".to_owned(), "R2.settings", "2 × a"),
             (
-                |own| own.version = "2".to_owned(),
+                |announcement| announcement.ring = "r".to_owned(),
+                "R2.ring",
+                "1 × r",
+            ),
+            (
+                |announcement| announcement.settings = "b".to_owned(),
+                "R2.settings",
+                "2 × a",
+            ),
+            (
+                |announcement| announcement.version = "2".to_owned(),
                 "R2.version",
                 "2 × 1.0.0",
             ),

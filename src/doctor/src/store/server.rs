@@ -1,4 +1,4 @@
-//! Evaluates what the store's server reports of itself.
+//! Evaluates the diagnostics of the store's server.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use model::clock::Timestamp;
 
 use crate::{Finding, FindingKind};
 
-/// Evaluates what the server reports of itself; `now` is the local time.
-pub(super) fn evaluate(look: &StoreDiagnostics, now: Timestamp) -> Result<(), Finding> {
+/// Evaluates the diagnostics of the server; `now` is the local time.
+pub(super) fn evaluate(diagnostics: &StoreDiagnostics, now: Timestamp) -> Result<(), Finding> {
     let sent = "a connection to the store, and queries";
-    if !look.delivers_messages {
+    if !diagnostics.delivers_messages {
         return Err(Finding::error(FindingKind::StorePubSub)
             .with_exchange(sent, "a published message did not arrive")
             .with_remedy(
@@ -19,7 +19,11 @@ pub(super) fn evaluate(look: &StoreDiagnostics, now: Timestamp) -> Result<(), Fi
                  store.url to the server itself, without a proxy that drops messages",
             ));
     }
-    if let Some(version) = look.version.as_deref().filter(|version| is_old(version)) {
+    if let Some(version) = diagnostics
+        .version
+        .as_deref()
+        .filter(|version| is_old(version))
+    {
         return Err(Finding::error(FindingKind::StoreVersion)
             .with_exchange(sent, format!("version {version}"))
             .with_remedy(
@@ -27,10 +31,10 @@ pub(super) fn evaluate(look: &StoreDiagnostics, now: Timestamp) -> Result<(), Fi
                 "update it, or use Valkey",
             ));
     }
-    if let Some(policy) = look
+    if let Some(policy) = diagnostics
         .eviction_policy
         .as_deref()
-        .filter(|own| !SAFE_POLICIES.contains(own))
+        .filter(|policy| !SAFE_POLICIES.contains(policy))
     {
         return Err(Finding::warning(FindingKind::StoreEviction)
             .with_exchange(sent, format!("maxmemory-policy {policy}"))
@@ -40,8 +44,8 @@ pub(super) fn evaluate(look: &StoreDiagnostics, now: Timestamp) -> Result<(), Fi
                 "set maxmemory-policy noeviction (or volatile-ttl), or use a dedicated server",
             ));
     }
-    let off = look.now.map_or(Duration::ZERO, |theirs| {
-        theirs.since(now).max(now.since(theirs))
+    let off = diagnostics.now.map_or(Duration::ZERO, |reported| {
+        reported.since(now).max(now.since(reported))
     });
     if off > TOLERATED {
         return Err(Finding::warning(FindingKind::StoreClock)
@@ -66,7 +70,7 @@ fn is_old(version: &str) -> bool {
 /// Eviction policies that keep revocations; `volatile-ttl` evicts the entry that expires first.
 const SAFE_POLICIES: [&str; 2] = ["noeviction", "volatile-ttl"];
 
-/// The time has whole seconds, and responses take a while.
+/// The reported time has whole seconds, and responses take some time.
 const TOLERATED: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -83,39 +87,50 @@ mod tests {
             ..StoreDiagnostics::default()
         };
         let id = |change: fn(&mut StoreDiagnostics)| {
-            let mut look = good.clone();
-            change(&mut look);
-            evaluate(&look, now).err().map(|own| own.id())
+            let mut diagnostics = good.clone();
+            change(&mut diagnostics);
+            evaluate(&diagnostics, now)
+                .err()
+                .map(|finding| finding.id())
         };
         assert_eq!(id(|_| {}), None);
         assert_eq!(
-            id(|look| look.eviction_policy = Some("volatile-ttl".into())),
+            id(|diagnostics| diagnostics.eviction_policy = Some("volatile-ttl".into())),
             None
         );
         for (change, expected) in [
             (
-                (|look| look.eviction_policy = Some("allkeys-lru".into()))
+                (|diagnostics| diagnostics.eviction_policy = Some("allkeys-lru".into()))
                     as fn(&mut StoreDiagnostics),
                 "R1.eviction",
             ),
             (
-                |look| look.eviction_policy = Some("volatile-lru".into()),
+                |diagnostics| diagnostics.eviction_policy = Some("volatile-lru".into()),
                 "R1.eviction",
             ),
-            (|look| look.version = Some("6.0.16".into()), "R1.version"),
-            (|look| look.delivers_messages = false, "R1.deaf"),
             (
-                |look| look.now = Some(Timestamp::from_unix(900)),
+                |diagnostics| diagnostics.version = Some("6.0.16".into()),
+                "R1.version",
+            ),
+            (
+                |diagnostics| diagnostics.delivers_messages = false,
+                "R1.deaf",
+            ),
+            (
+                |diagnostics| diagnostics.now = Some(Timestamp::from_unix(900)),
                 "R1.clock",
             ),
             (
-                |look| look.now = Some(Timestamp::from_unix(1100)),
+                |diagnostics| diagnostics.now = Some(Timestamp::from_unix(1100)),
                 "R1.clock",
             ),
         ] {
             assert_eq!(id(change).as_deref(), Some(expected));
         }
-        // Servers may refuse to tell version and time.
-        assert_eq!(id(|look| (look.version, look.now) = (None, None)), None);
+        // Servers may refuse to report version and time.
+        assert_eq!(
+            id(|diagnostics| (diagnostics.version, diagnostics.now) = (None, None)),
+            None
+        );
     }
 }

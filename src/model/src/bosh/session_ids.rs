@@ -1,4 +1,4 @@
-//! BOSH session ids with an owner.
+//! BOSH session ids that are bound to their owner.
 //!
 //! The client's `sid` is `<Prosody's sid>[.<shard>].<creation time>.<tag>`. The tag covers the
 //! other parts, the gateway session and the room.
@@ -20,7 +20,7 @@ pub struct BoshSessionIds(Tagger);
 pub struct BoshBinding<'b> {
     /// The owner's id: the same for all requests of one gateway session or client token.
     pub owner: &'b str,
-    /// The room in whose address the BOSH session is used.
+    /// The room in the address of the request.
     pub room: &'b RoomKey,
 }
 
@@ -45,8 +45,8 @@ impl BoshSessionIds {
 
     /// Binds the `sid` in Prosody's response to a session creation request.
     ///
-    /// A response that is no BOSH body, or has no `sid`, created no session and is returned as it
-    /// is.
+    /// A response without a BOSH body or without a `sid` created no session and is returned
+    /// unchanged.
     pub fn bind(
         &self,
         response: &Bytes,

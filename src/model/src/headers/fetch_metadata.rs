@@ -17,7 +17,7 @@ pub enum RequestOrigin {
 
 /// Determines a WebSocket's or BOSH request's origin by `Origin`, else by `Sec-Fetch-Site`.
 ///
-/// Two `Origin` fields are [`RequestOrigin::CrossOrigin`], whatever they say.
+/// Two `Origin` fields are [`RequestOrigin::CrossOrigin`], whatever their values.
 pub fn request_origin(headers: &HeaderMap, own_origin: &str) -> RequestOrigin {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     match (origins.next(), origins.next()) {

@@ -4,10 +4,10 @@ use url::Url;
 
 use super::{GUEST_PREFIX, INTEGRATION_PREFIX, RECORDER_PREFIX};
 
-/// Whether a text may be compared by rules: not empty, not too long, no deceptive characters.
+/// Whether rules may compare a text: not empty, not too long, no deceptive characters.
 ///
-/// A text that is not is dropped whole: cutting or cleaning could turn it into a value that some
-/// rule names.
+/// Other texts are dropped whole: truncating or cleaning could turn one into a value that a rule
+/// names.
 pub fn is_plain(text: &str, max_chars: usize) -> bool {
     !text.is_empty() && text.chars().count() <= max_chars && !text.chars().any(is_deceptive)
 }
@@ -17,8 +17,8 @@ pub fn is_email(text: &str) -> bool {
     is_plain(text, MAX_EMAIL_CHARS) && text.contains('@') && !text.contains(char::is_whitespace)
 }
 
-/// Whether an id has the form of a generated subject. The gateway refuses a sign-in with one:
-/// rules and revocation would take two people for one.
+/// Whether an id has the form of a generated subject. The gateway refuses a sign-in with such an
+/// id: rules and revocation would treat two people as one.
 pub fn is_reserved_subject(subject: &str) -> bool {
     [INTEGRATION_PREFIX, GUEST_PREFIX, RECORDER_PREFIX]
         .iter()
@@ -59,7 +59,7 @@ pub fn parse_picture_url(text: &str) -> Option<String> {
 }
 
 /// Control characters, and characters that make a text look like another: direction overrides,
-/// isolates and marks, zero-width spaces, line separators, the byte order mark, and tags.
+/// isolates and marks, zero-width spaces, line separators, the byte order mark, and tag characters.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -68,11 +68,11 @@ fn is_deceptive(c: char) -> bool {
             | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
 }
 
-/// More than a tile in a meeting shows.
+/// A tile in a meeting shows fewer characters.
 const MAX_NAME_CHARS: usize = 128;
 
-/// The limit of RFC 5321 § 4.5.3.1.3 without the angle brackets.
+/// RFC 5321 § 4.5.3.1.3: a path has at most 256 octets, two of which are the angle brackets.
 const MAX_EMAIL_CHARS: usize = 254;
 
-/// Bounds the session cookie.
+/// The picture's URL is part of the session cookie, which has to stay below 4 KiB.
 const MAX_AVATAR_BYTES: usize = 512;

@@ -6,7 +6,7 @@ use aws_lc_rs::{constant_time::verify_slices_are_equal, digest::SHA256_OUTPUT_LE
 
 use crate::digest::sha256;
 
-/// An API key of which only the SHA-256 is kept.
+/// An API key, kept only as its SHA-256.
 #[derive(Clone)]
 pub struct ApiKey {
     id: String,
@@ -114,5 +114,5 @@ impl fmt::Debug for Bearer {
     }
 }
 
-/// 32 random bytes are longer in any encoding.
+/// 32 random bytes have more characters than this in hexadecimal and in base64.
 const MIN_KEY_BYTES: usize = 32;

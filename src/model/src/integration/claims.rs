@@ -208,7 +208,7 @@ fn fingerprint(parts: &[&str]) -> String {
 /// The tolerated difference between the integration's clock and the gateway's.
 const LEEWAY: Duration = Duration::from_mins(1);
 
-/// The limit of a member's subject, less the id of the integration.
+/// With the integration's id it stays within the limit of a member's subject.
 const MAX_ID_CHARS: usize = 128;
 
 /// 128 bits: no collision between users of one integration.

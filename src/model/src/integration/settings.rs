@@ -51,7 +51,7 @@ pub enum VerificationSettings {
     Keys {
         /// RS…, PS…, ES… or `EdDSA`.
         algorithms: Vec<Algorithm>,
-        /// A JSON Web Key Set.
+        /// A JSON Web Key Set (RFC 7517 § 5) as JSON.
         document: Vec<u8>,
     },
 }

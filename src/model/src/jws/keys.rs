@@ -139,7 +139,7 @@ impl Key {
     }
 }
 
-/// Providers publish two to ten; each costs a comparison per token.
+/// Providers publish two to ten keys. Each key costs a comparison per token.
 const MAX_KEYS: usize = 100;
 
 #[cfg(test)]

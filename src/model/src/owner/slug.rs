@@ -3,10 +3,10 @@
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// Reduces a name to lower-case letters and digits, with one hyphen for each run of other
-/// characters; empty if there are none.
+/// characters; the result is empty if the name has no letter or digit.
 ///
-/// Latin letters lose their accents, so most addresses are plain ASCII. Other scripts stay: browsers
-/// show them decoded.
+/// Latin letters lose their accents, so most addresses are plain ASCII. Other scripts stay:
+/// browsers show them decoded.
 pub(super) fn slugify(wish: &str) -> String {
     let mut name = String::new();
     let mut gap = false;

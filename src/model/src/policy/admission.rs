@@ -13,7 +13,7 @@ pub enum Admission<'p> {
     Admit(Grant<'p>),
     /// The visitor enters as soon as the room is open.
     Wait(Waiting),
-    /// An anonymous visitor has to sign in before anything else can be decided.
+    /// An anonymous visitor has to sign in before the rules can decide.
     SignIn,
     /// An anonymous visitor may enter as a guest, or sign in.
     Guest {
@@ -29,7 +29,7 @@ pub enum Admission<'p> {
 pub struct Waiting {
     /// Position of the rule, from 1.
     pub rule: usize,
-    /// Only a host opens the room, not any member.
+    /// Whether only a host opens the room; otherwise any member does.
     pub for_host: bool,
 }
 
@@ -72,7 +72,7 @@ pub enum Refusal {
         /// Position of the rule, from 1.
         rule: usize,
     },
-    /// No account would help: the room is entered by link or from an integration.
+    /// Signing in would not help: only a link or an integration admits to the room.
     #[error("rule {rule} lets in by invitation only")]
     InvitationOnly {
         /// Position of the rule, from 1.
@@ -142,7 +142,7 @@ impl Grant<'_> {
         self.features
     }
 
-    /// The longest duration of the visit.
+    /// The longest duration of one visit.
     pub fn lifetime(&self) -> Option<Duration> {
         self.lifetime
     }

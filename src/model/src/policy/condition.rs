@@ -104,7 +104,7 @@ impl Condition {
             }
             Self::EmailDomain(domain) => verified_address(person)
                 .and_then(domain_of)
-                .is_some_and(|own| own.to_lowercase() == *domain),
+                .is_some_and(|actual| actual.to_lowercase() == *domain),
             Self::Subject(subject) => person.subject == *subject,
             Self::Claim { path, value } => person
                 .claims
@@ -191,8 +191,8 @@ fn verified_address(person: &Identity) -> Option<&str> {
     person.email.as_deref().filter(|_| person.email_verified)
 }
 
-/// The domain of an address with exactly one `@`. Another gateway took the domain after the last of
-/// several (CVE-2026-40574: `a@evil@company.com`).
+/// The domain of an address with exactly one `@`. With several, taking the text after the last one
+/// would accept `a@evil@company.com` (CVE-2026-40574).
 fn domain_of(address: &str) -> Option<&str> {
     let (local, domain) = address.split_once('@')?;
     let plain = !local.is_empty()

@@ -1,4 +1,4 @@
-//! Glob patterns: `*` matches any run of characters, `?` one character, all others themselves.
+//! Glob patterns: `*` matches any run of characters, `?` one character, any other character itself.
 
 use std::fmt;
 

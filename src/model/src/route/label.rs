@@ -1,15 +1,15 @@
-//! The words that metrics and logs have for routes.
+//! The names of routes in metrics and logs.
 
 use super::{Endpoint, Route, Transport};
 
-/// A route in one word; of a closed set, whatever is asked for.
+/// The name of a route; a closed set, so that no request can add a time series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Label {
     /// A public file of Jitsi.
     Asset,
     /// A room's page.
     Room,
-    /// Prosody by long polls.
+    /// Prosody by BOSH.
     Bosh,
     /// Prosody by WebSocket.
     WebSocket,
@@ -17,24 +17,24 @@ pub enum Label {
     Config,
     /// `/`.
     Home,
-    /// A page of the gateway.
+    /// An endpoint of the gateway.
     Endpoint,
     /// The API.
     Api,
-    /// Only for people who signed in.
+    /// Only for members.
     Private,
     /// Never forwarded.
     Closed,
-    /// A room's path without a room.
+    /// A path with the shape of a room's address whose name is not valid.
     NoRoom,
-    /// No path at all.
+    /// A path without a canonical form.
     Refused,
 }
 
 // === impl Label ===
 
 impl Label {
-    /// All of them, in the order of their numbers.
+    /// All labels, in the order of their discriminants.
     pub const ALL: [Self; 12] = [
         Self::Asset,
         Self::Room,
@@ -50,7 +50,7 @@ impl Label {
         Self::Refused,
     ];
 
-    /// The word.
+    /// The text of the label.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Asset => "asset",
@@ -72,7 +72,7 @@ impl Label {
 // === impl Route ===
 
 impl Route {
-    /// The word for metrics and logs.
+    /// The name in metrics and logs.
     pub const fn label(&self) -> Label {
         match self {
             Self::Endpoint(Endpoint::Api(_)) => Label::Api,

@@ -7,7 +7,7 @@ fn label(path: &str) -> &'static str {
 }
 
 #[test]
-fn jitsis_paths() {
+fn paths_of_jitsi_are_classified() {
     let cases = [
         ("/", "home"),
         ("/TeamCall", "room"),
@@ -98,7 +98,7 @@ fn other_spellings_of_protected_paths_reach_nothing() {
 
 #[test]
 fn no_number_of_tenants_leads_around_a_protected_path() {
-    // Jitsi's web server takes tenants off the front until it knows the rest.
+    // Jitsi's web server strips leading segments as tenants until it recognizes the rest.
     for path in [
         "/a/b/transcripts/x",
         "/a/b/c/transcripts/x",
@@ -137,18 +137,18 @@ fn names_near_protected_ones_are_rooms_and_forwarded_as_such() {
 }
 
 #[test]
-fn own_pages() {
-    let own = |path: &str| match Route::classify(path).map(|routed| routed.route) {
-        Ok(Route::Endpoint(own)) => own,
+fn paths_of_the_gateway_are_classified() {
+    let endpoint = |path: &str| match Route::classify(path).map(|routed| routed.route) {
+        Ok(Route::Endpoint(endpoint)) => endpoint,
         other => panic!("{other:?}"),
     };
-    assert_eq!(own("/_gateway/callback"), Endpoint::Callback);
+    assert_eq!(endpoint("/_gateway/callback"), Endpoint::Callback);
     assert_eq!(
-        own("/_gateway/asap/ab.pem"),
+        endpoint("/_gateway/asap/ab.pem"),
         Endpoint::Asap("ab.pem".to_owned())
     );
-    assert_eq!(own("/_gateway/asap/a/b.pem"), Endpoint::Unknown);
-    assert_eq!(own("/_Gateway/callback"), Endpoint::Unknown);
+    assert_eq!(endpoint("/_gateway/asap/a/b.pem"), Endpoint::Unknown);
+    assert_eq!(endpoint("/_Gateway/callback"), Endpoint::Unknown);
 }
 
 proptest! {

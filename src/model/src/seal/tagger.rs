@@ -105,7 +105,7 @@ fn short_text(signature: &[u8]) -> String {
 /// 128 bits, half of the hash: the shortest truncation of RFC 2104 § 5.
 const TAG_BYTES: usize = 16;
 
-/// 40 bits: at a thousand guesses per second, 17 years to a success of even odds.
+/// 40 bits: at a thousand guesses per second, an attacker needs 17 years for an even chance.
 pub(super) const SHORT_TAG_CHARS: usize = 8;
 
 const BITS_PER_CHAR: usize = 5;

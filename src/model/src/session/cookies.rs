@@ -1,4 +1,5 @@
-//! Cookies in and out, by the rules that keep neighbours from planting them.
+//! Request cookies and `Set-Cookie` values, with the checks that defeat cookies planted by
+//! neighbouring domains.
 
 use std::time::Duration;
 
@@ -11,19 +12,20 @@ use crate::clock::Timestamp;
 #[derive(Clone, Copy, Debug)]
 pub struct RequestCookies<'r>(&'r HeaderMap);
 
-/// How much of one kind a browser is to keep for us: every request carries all of it.
+/// A limit on cookies of one kind in a browser: every request carries all of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CookieBudget {
-    /// How many cookies.
+    /// The number of cookies.
     pub(super) cookies: usize,
-    /// How many bytes of names and values.
+    /// The total bytes of names and values.
     pub(super) bytes: usize,
 }
 
-/// One of several cookies of a kind that a browser has gathered.
+/// One of the cookies of a kind that a browser stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct StoredCookie<'r> {
-    /// None for what cannot be read any more.
+    /// The time when the content began; `None` if the cookie does not open, so that it is evicted
+    /// first.
     began: Option<Timestamp>,
     name: &'r str,
     bytes: usize,
@@ -32,26 +34,26 @@ pub(super) struct StoredCookie<'r> {
 // === impl CookieBudget ===
 
 impl CookieBudget {
-    /// The names of those cookies, the oldest first, that have to go when one of so many bytes
-    /// comes to them.
-    pub(super) fn evicted(self, newest: usize, mut gathered: Vec<StoredCookie<'_>>) -> Vec<&str> {
-        gathered.sort_unstable();
+    /// The names of the oldest cookies that exceed the budget once a cookie of `newest` bytes is
+    /// added.
+    pub(super) fn evicted(self, newest: usize, mut stored: Vec<StoredCookie<'_>>) -> Vec<&str> {
+        stored.sort_unstable();
         let mut bytes = newest;
-        let kept = gathered.iter().rev().take(self.cookies.saturating_sub(1));
+        let kept = stored.iter().rev().take(self.cookies.saturating_sub(1));
         let kept = kept.take_while(|one| {
             bytes += one.bytes;
             bytes <= self.bytes
         });
-        let surplus = gathered.len() - kept.count();
-        let gone = gathered.into_iter().take(surplus);
-        gone.map(|one| one.name).collect()
+        let excess = stored.len() - kept.count();
+        let evicted = stored.into_iter().take(excess);
+        evicted.map(|one| one.name).collect()
     }
 }
 
 // === impl StoredCookie ===
 
 impl<'r> StoredCookie<'r> {
-    /// A cookie, and when what is in it began.
+    /// Creates the entry of a cookie whose content began at `began`.
     pub(super) fn new(name: &'r str, value: &str, began: Option<Timestamp>) -> Self {
         Self {
             began,
@@ -64,17 +66,17 @@ impl<'r> StoredCookie<'r> {
 // === impl RequestCookies ===
 
 impl<'r> RequestCookies<'r> {
-    /// The cookies that the request's head carries.
+    /// Reads the cookies of a request's head.
     pub fn new(headers: &'r HeaderMap) -> Self {
         Self(headers)
     }
 
-    /// The value of a cookie of ours. A name that comes twice has no value: one of them was planted
-    /// by a neighbour domain, and nobody can tell which.
+    /// The value of one of the gateway's cookies. `None` if the name occurs twice: one of the two
+    /// was planted by a neighbouring domain, and it cannot be told which.
     pub fn value(&self, name: &str) -> Option<&'r str> {
         let mut values = self
             .pairs()
-            .filter(|(own, _)| *own == name.as_bytes())
+            .filter(|(key, _)| *key == name.as_bytes())
             .map(|(_, value)| value);
         let value = values.next()?;
         values.next().is_none().then(|| text(value)).flatten()
@@ -87,7 +89,8 @@ impl<'r> RequestCookies<'r> {
             .filter_map(|(name, value)| text(name).zip(text(value)))
     }
 
-    /// The `Cookie` header without our own cookies, for the upstream; `None` if nothing is left.
+    /// The `Cookie` header for the upstream, without the gateway's own cookies; `None` if nothing
+    /// is left.
     pub fn foreign(&self) -> Option<HeaderValue> {
         let mut kept = Vec::new();
         for (name, value) in self.pairs().filter(|(name, _)| !is_own_cookie(name)) {
@@ -101,7 +104,8 @@ impl<'r> RequestCookies<'r> {
         (!kept.is_empty()).then(|| HeaderValue::try_from(kept).ok())?
     }
 
-    /// Bytes, because a neighbour's cookie may be in any encoding, and stands in one line with ours.
+    /// Pairs of bytes, because cookies of other applications may be in any encoding and are in the
+    /// same line.
     fn pairs(&self) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
         self.0
             .get_all(header::COOKIE)
@@ -116,7 +120,7 @@ impl<'r> RequestCookies<'r> {
     }
 }
 
-/// A `Set-Cookie` value for a `__Host-` cookie of ours.
+/// A `Set-Cookie` value for a `__Host-` cookie.
 pub fn set(name: &str, value: &str, lifetime: Duration) -> HeaderValue {
     build(name, value, lifetime, "/")
 }
@@ -126,14 +130,14 @@ pub fn set_below(name: &str, value: &str, lifetime: Duration, path: &str) -> Hea
     build(name, value, lifetime, path)
 }
 
-/// A `Set-Cookie` value that deletes a `__Host-` cookie; browsers want every attribute that the
-/// prefix demands for that, too.
+/// A `Set-Cookie` value that deletes a `__Host-` cookie; browsers require every attribute of the
+/// prefix for the deletion, too.
 pub fn expire(name: &str) -> HeaderValue {
     build(name, "", Duration::ZERO, "/")
 }
 
-/// A `Set-Cookie` value for a `__Host-` cookie that works in other sites' frames, and is another one
-/// in each of these sites (CHIPS).
+/// A `Set-Cookie` value for a `__Host-` cookie in frames of other sites, stored separately for each
+/// of these sites (CHIPS, `Partitioned`).
 pub fn set_in_frame(name: &str, value: &str, lifetime: Duration) -> HeaderValue {
     let mut cookie = cookie(name, value, lifetime, "/");
     cookie.set_same_site(SameSite::None);
@@ -151,7 +155,7 @@ fn cookie<'c>(name: &'c str, value: &'c str, lifetime: Duration, path: &'c str) 
         .path(path)
         .secure(true)
         .http_only(true)
-        // Lax, so that the provider's redirect back brings the sign-in cookie along.
+        // `Lax`, so that the redirect from the provider carries the sign-in cookie.
         .same_site(SameSite::Lax)
         .max_age(time::Duration::seconds(seconds))
         .build()
@@ -162,7 +166,8 @@ fn header_value(cookie: &Cookie<'_>) -> HeaderValue {
         .expect("our cookie names and values are base64url and punctuation")
 }
 
-/// Whether a cookie is one of ours, in any spelling that something upstream might fold.
+/// Whether a cookie is one of the gateway's, in any case or spelling that an upstream might
+/// normalize to it.
 pub fn is_own_cookie(name: &[u8]) -> bool {
     OWN_PREFIXES.iter().any(|prefix| {
         name.get(..prefix.len())
@@ -170,17 +175,18 @@ pub fn is_own_cookie(name: &[u8]) -> bool {
     })
 }
 
-/// What we wrote is ASCII.
+/// The gateway's own cookies are ASCII; others are skipped.
 fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes)
         .ok()
         .filter(|text| text.is_ascii())
 }
 
-/// Every cookie of ours begins with one of these.
+/// The prefixes of all cookies of the gateway.
 const OWN_PREFIXES: &[&[u8]] = &[b"__Host-gateway-", b"__Secure-gateway-"];
 
-/// More cookies than any browser keeps for one site (RFC 6265bis § 6.1 asks for 50).
+/// Bounds the work on a forged header; RFC 6265bis § 6.1 requires browsers to keep only 50 cookies
+/// per domain.
 const MAX_COOKIES: usize = 200;
 
 #[cfg(test)]
@@ -195,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_planted_twin_makes_both_worthless() {
+    fn a_cookie_name_that_occurs_twice_has_no_value() {
         let one = headers(&["a=1; __Host-gateway-session=x"]);
         assert_eq!(
             RequestCookies::new(&one).value("__Host-gateway-session"),
@@ -218,14 +224,14 @@ mod tests {
     }
 
     #[test]
-    fn a_neighbours_cookie_in_another_encoding_does_not_hide_ours() {
+    fn a_cookie_in_another_encoding_does_not_hide_the_session() {
         let line =
             HeaderValue::from_bytes(b"a=\xe9; __Host-gateway-session=x; b=Zo\xc3\xab").unwrap();
         let mixed: HeaderMap = [(header::COOKIE, line)].into_iter().collect();
         let jar = RequestCookies::new(&mixed);
         assert_eq!(jar.value("__Host-gateway-session"), Some("x"));
         assert_eq!(jar.foreign().unwrap().as_bytes(), b"a=\xe9; b=Zo\xc3\xab");
-        // Nor does one that would be ours.
+        // Neither does a value that is not ASCII in a cookie with a gateway's name.
         let line = HeaderValue::from_bytes(b"__Host-gateway-session=\xe9; c=1").unwrap();
         let odd: HeaderMap = [(header::COOKIE, line)].into_iter().collect();
         assert_eq!(
@@ -236,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn our_cookies_never_go_upstream() {
+    fn own_cookies_are_not_forwarded() {
         let mixed = headers(&["a=1; __Host-gateway-session=x; __host-GATEWAY-y=1; b=\"q\""]);
         assert_eq!(
             RequestCookies::new(&mixed).foreign().unwrap(),
@@ -252,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_are_set_and_deleted_with_what_their_prefix_demands() {
+    fn cookies_are_set_and_deleted_with_the_attributes_of_their_prefix() {
         let cookie = set("__Host-gateway-session", "abc", Duration::from_mins(1));
         assert_eq!(
             cookie,
@@ -267,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn floods_of_cookies_are_cut() {
+    fn excess_cookies_are_ignored() {
         let flood: String = "c=1;".repeat(10_000);
         let headers: HeaderMap = [(
             header::COOKIE,

@@ -1,5 +1,6 @@
-//! The `state` that Jitsi's client fills into `tokenAuthUrl`: untrusted JSON that names the room, the
-//! app, and the options of the page (jitsi-meet `react/features/authentication/functions.any.ts`).
+//! The `state` parameter that Jitsi's client fills into `tokenAuthUrl`: untrusted JSON with the
+//! room, the app, and the options of the page (jitsi-meet
+//! `react/features/authentication/functions.any.ts`).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -7,14 +8,14 @@ use url::form_urlencoded::byte_serialize;
 
 use super::ReturnTo;
 
-/// What a `state` says, as far as it is believed.
+/// The accepted parts of a `state`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JitsiState {
     /// The room's page.
     pub return_to: ReturnTo,
-    /// The app that asks; none for the page in a browser.
+    /// The app that opened the login; `None` for a page in a browser.
     pub app: Option<App>,
-    /// The options that the page or app had in its fragment, in that form.
+    /// The options of the page's or app's fragment, in the same form.
     pub options: String,
 }
 
@@ -33,14 +34,14 @@ pub enum App {
 // === impl JitsiState ===
 
 impl JitsiState {
-    /// Reads a state; what is not understood is left out.
+    /// Parses a state; fields of unknown form are ignored.
     pub fn parse(json: &str) -> Self {
         let Ok(state) = serde_json::from_str::<Map<String, Value>>(json) else {
             return Self::default();
         };
         let text = |key: &str| state.get(key).and_then(Value::as_str);
         let is = |key: &str| state.get(key).and_then(Value::as_bool) == Some(true);
-        // `room` is as the address bar has it, and so keeps its case; some bars decode it.
+        // `room` is copied from the address bar and keeps its case; some browsers show it decoded.
         let return_to = ["room", "roomSafe"]
             .into_iter()
             .filter_map(|key| Some(ReturnTo::of_room(text("tenant"), text(key)?)))
@@ -52,7 +53,7 @@ impl JitsiState {
             .filter(|(key, value)| is_option(key) && !value.is_object() && !value.is_array())
             .map(|(key, value)| {
                 let value: String = byte_serialize(value.to_string().as_bytes()).collect();
-                // The client decodes as addresses do, not as forms do.
+                // The client percent-decodes fragments, which does not turn `+` into a space.
                 format!("{key}={}", value.replace('+', "%20"))
             })
             .collect();
@@ -64,7 +65,7 @@ impl JitsiState {
         }
     }
 
-    /// The state that an app sends from a room's page.
+    /// Formats the state that an app sends from a room's page.
     pub fn written(page: &ReturnTo, app: App) -> String {
         let path = page.as_str().split('?').next().unwrap_or_default();
         let path = path.trim_start_matches('/');
@@ -80,7 +81,7 @@ impl JitsiState {
 impl App {
     const ALL: [Self; 3] = [Self::Ios, Self::Android, Self::Electron];
 
-    /// The key in a state.
+    /// The key in a state, with the value `true`.
     const fn as_str(self) -> &'static str {
         match self {
             Self::Ios => "ios",
@@ -90,7 +91,8 @@ impl App {
     }
 }
 
-/// Options that Jitsi's page takes from its address anyway, and checks against a list of its own.
+/// Whether Jitsi's page accepts the option from its own address, where it checks it against an
+/// allow list.
 fn is_option(key: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     ["config.", "interfaceConfig."]
@@ -100,7 +102,7 @@ fn is_option(key: &str) -> bool {
         && key.chars().all(plain)
 }
 
-/// What a cookie has room for beside the rest of a sign-in.
+/// The space that a sign-in cookie has left beside the other fields.
 const MAX_OPTIONS: usize = 1000;
 const MAX_KEY: usize = 100;
 
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rooms_apps_and_options_are_taken_over() {
+    fn rooms_apps_and_options_are_parsed() {
         let state = JitsiState::parse(
             r#"{"room":"My%20Room","roomSafe":"my%20room","tenant":"acme","ios":true,"android":false,
                 "config.prejoinConfig.enabled":false,"config.subject":"a b&c","refreshToken":"x"}"#,
@@ -125,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn a_room_that_an_address_bar_decoded_is_found() {
+    fn a_decoded_room_name_is_parsed() {
         let state = JitsiState::parse(r#"{"room":"My Room","roomSafe":"my%20room"}"#);
         assert_eq!(state.return_to.as_str(), "/my%20room");
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn formatted_states_parse_again() {
         for page in ["/room", "/acme/Caf%C3%A9%20%22x%22"] {
             let page = ReturnTo::parse(page);
             let state = JitsiState::parse(&JitsiState::written(&page, App::Electron));
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hostile_is_left_out() {
+    fn hostile_values_are_ignored() {
         for state in [
             "",
             "[]",
@@ -162,7 +164,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn options_are_plain_whatever_the_state_says(
+        fn options_of_any_state_are_plain_text(
             key in "(config\\.|interfaceConfig\\.|hosts\\.)?\\PC{0,12}",
             value in "\\PC{0,20}",
             text in "\\PC{0,40}",
@@ -170,7 +172,7 @@ mod tests {
             let _ = JitsiState::parse(&text);
             let state = json!({ "room": "x", "ios": true, (key): value });
             let options = JitsiState::parse(&state.to_string()).options;
-            // They stand in a fragment, in an address of an app, in a header.
+            // The options are copied into a fragment, an app's address and a header.
             let plain = |c: char| c.is_ascii_alphanumeric() || "._-%=&*".contains(c);
             prop_assert!(options.chars().all(plain), "{}", options);
         }

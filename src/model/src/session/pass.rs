@@ -1,5 +1,5 @@
-//! Passes: the right to be in one room, for guests, holders of links, people of other systems, and
-//! members whose client keeps no session cookie.
+//! Passes: credentials for one room, for guests, holders of links, embedded users, and members
+//! whose client keeps no session cookie.
 
 use std::ops::Range;
 
@@ -13,12 +13,12 @@ use crate::{
     room::RoomKey,
 };
 
-/// A person's right to be in one room until it ends.
+/// A person's credential for one room, with an expiry time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pass {
     #[serde(rename = "i")]
     id: SessionId,
-    /// The provider's id of the session that a member's pass was made from.
+    /// The provider's session id, if the pass was issued from a member's session.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     provider_session: Option<String>,
     #[serde(rename = "w")]
@@ -36,8 +36,8 @@ pub struct Pass {
 // === impl Pass ===
 
 impl Pass {
-    /// A pass under a random id. An identity without a subject gets a random one with the guests'
-    /// prefix, which no provider's subject has.
+    /// Issues a pass with a random id. An identity without a subject gets a random one with the
+    /// guests' prefix, which no provider's subject has.
     pub fn issue(
         room: &RoomKey,
         standing: Standing,
@@ -72,22 +72,22 @@ impl Pass {
         }
     }
 
-    /// The random name that revocations and the connection registry go by.
+    /// The id in revocations and in the connection registry.
     pub fn id(&self) -> &SessionId {
         &self.id
     }
 
-    /// The person's identity; a guest's is a name of their own choice at most.
+    /// The person's identity; for a guest at most a self-chosen name.
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// The grounds on which the pass was issued.
+    /// The proof on which the pass was issued.
     pub fn standing(&self) -> &Standing {
         &self.standing
     }
 
-    /// The one room that the pass is for.
+    /// The only room of the pass.
     pub fn room(&self) -> &RoomKey {
         &self.room
     }
@@ -97,7 +97,7 @@ impl Pass {
         self.began
     }
 
-    /// The end of the pass.
+    /// The expiry time.
     pub fn ends(&self) -> Timestamp {
         self.ends
     }
@@ -108,7 +108,7 @@ impl Pass {
         Self { id, ..self }
     }
 
-    /// What revocations may name of this pass.
+    /// The parts of this pass that a revocation may name.
     pub fn credential(&self) -> Credential<'_> {
         Credential {
             id: &self.id,

@@ -1,4 +1,4 @@
-//! Cookies of passes: one for each room, so that two tabs in two rooms keep their own.
+//! Cookies of passes: one per room, so that tabs in two rooms do not replace each other's pass.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ pub struct PassCookies {
     clock: Clock,
 }
 
-/// Where the browser shows the room. A frame in another site's page has a cookie jar of its own
-/// (CHIPS, `Partitioned`).
+/// Whether the room's page is top-level or framed by another site. A frame in another site's page
+/// has a separate cookie jar (CHIPS, `Partitioned`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BrowsingContext {
     /// A tab, or a frame of this site.
@@ -35,7 +35,7 @@ pub enum BrowsingContext {
 // === impl PassCookies ===
 
 impl PassCookies {
-    /// Cookies of the deployment at `origin`.
+    /// Creates the pass cookies of the deployment at `origin`.
     pub fn new(keyring: &Keyring, origin: &str, clock: Clock) -> Self {
         Self {
             sealer: keyring.sealer(Purpose::Pass, origin),
@@ -43,8 +43,8 @@ impl PassCookies {
         }
     }
 
-    /// The `Set-Cookie` headers that store a pass in a browser, and that evict the oldest ones when
-    /// there would be too many.
+    /// The `Set-Cookie` headers that store a pass and delete the oldest passes that exceed the
+    /// budget.
     pub fn issue(
         &self,
         pass: &Pass,
@@ -58,7 +58,7 @@ impl PassCookies {
         }
         let lifetime = pass.ends().since(self.clock.now());
         let name = name_of(room, place);
-        let own = match place {
+        let cookie = match place {
             BrowsingContext::TopLevel => cookies::set(&name, &sealed, lifetime),
             BrowsingContext::EmbeddedFrame => cookies::set_in_frame(&name, &sealed, lifetime),
         };
@@ -69,12 +69,13 @@ impl PassCookies {
                 let began = self.open(value).map(|pass| pass.began());
                 StoredCookie::new(other, value, began)
             });
-        let gone = PASS_BUDGET.evicted(name.len() + sealed.len(), others.collect());
-        let gone = gone.into_iter().map(|other| expire(other, place));
-        Ok(std::iter::once(own).chain(gone).collect())
+        let evicted = PASS_BUDGET.evicted(name.len() + sealed.len(), others.collect());
+        let evicted = evicted.into_iter().map(|other| expire(other, place));
+        Ok(std::iter::once(cookie).chain(evicted).collect())
     }
 
-    /// All valid passes of a request, to be revoked, and the `Set-Cookie` headers that delete them.
+    /// All valid passes of a request, for revocation, and the `Set-Cookie` headers that delete
+    /// them.
     pub fn revoke_all(&self, jar: RequestCookies<'_>) -> (Vec<Pass>, Vec<HeaderValue>) {
         let mut taken = Vec::new();
         let mut headers = Vec::new();
@@ -87,9 +88,9 @@ impl PassCookies {
         (taken, headers)
     }
 
-    /// The pass to a room, if the request carries a valid one.
+    /// The pass for a room, if the request carries a valid one.
     pub fn find(&self, room: &RoomKey, jar: RequestCookies<'_>) -> Option<Pass> {
-        // Most requests carry none; then no name has to be computed.
+        // Most requests carry no pass; they skip the computation of the name.
         jar.with_prefix(PREFIX).next()?;
         // A frame in another site's page can send both kinds if the sites share a registrable domain.
         [BrowsingContext::EmbeddedFrame, BrowsingContext::TopLevel]
@@ -100,7 +101,7 @@ impl PassCookies {
             })
     }
 
-    /// The sealed pass: the value of its cookie.
+    /// Seals a pass as the value of its cookie.
     pub fn seal(&self, pass: &Pass) -> String {
         let plain = serde_json::to_vec(pass).unwrap_or_default();
         self.sealer.seal(&plain)
@@ -115,7 +116,7 @@ impl PassCookies {
     }
 }
 
-/// Cookie names carry no room names: those may be long, and in any script.
+/// A digest stands for the room: room names may be long and in any script.
 fn name_of(room: &RoomKey, place: BrowsingContext) -> String {
     use std::fmt::Write;
     let hash = digest::digest(&digest::SHA256, room.to_string().as_bytes());
@@ -140,14 +141,14 @@ const fn prefix(place: BrowsingContext) -> &'static str {
     }
 }
 
-/// What the names of all passes begin with.
+/// The prefix of all pass cookies.
 const PREFIX: &str = "__Host-gateway-pass-";
 
-/// Two rooms of one person that share a name by chance only cost one of them its pass.
+/// 64 bits: a collision of two rooms of one browser is improbable, and would only replace one pass.
 const ROOM_BYTES: usize = 8;
 
-/// All of a request's head should stay well below what proxies in front take (8 KiB); a pass of a
-/// guest has 400 bytes, one of somebody from another system in a long-named room up to 3800.
+/// The whole request head should stay well below the 8 KiB that proxies in front accept. A guest's
+/// pass has 400 bytes, that of an embedded user in a room with a long name up to 3800.
 const PASS_BUDGET: CookieBudget = CookieBudget {
     cookies: 6,
     bytes: 4 * 1024,
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_is_for_its_room_and_ends() {
+    fn a_pass_opens_only_for_its_room_and_until_it_ends() {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
         let passes = PassCookies::new(&Keyring::single([1; 32]), "o", clock);
         let pass = guest(&passes, "a");
@@ -208,7 +209,7 @@ mod tests {
             let jar = RequestCookies::new(&request);
             assert_eq!(passes.find(&room("a"), jar).as_ref(), Some(&pass));
             assert_eq!(passes.find(&room("b"), jar), None);
-            // Renamed to another room's cookie it is worth nothing.
+            // A pass under the cookie name of another room does not open.
             let line = request[header::COOKIE].to_str().unwrap();
             let value = line.split_once('=').unwrap().1;
             let planted = HeaderValue::from_str(&format!("{}={value}", name_of(&room("b"), place)));
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn large_passes_make_room_sooner() {
+    fn large_passes_evict_older_ones_earlier() {
         let passes = PassCookies::new(&Keyring::single([1; 32]), "o", Clock::system());
         let mut kept = HeaderMap::new();
         for n in 0..PASS_BUDGET.cookies {
@@ -261,7 +262,7 @@ mod tests {
         assert!(passes.find(&newest, RequestCookies::new(&kept)).is_some());
     }
 
-    /// The cookies of a browser after another answer.
+    /// The cookies of a browser after one more response.
     fn browser(before: &HeaderMap, given: &[HeaderValue]) -> HeaderMap {
         let name = |pair: &HeaderValue| {
             let text = pair.to_str().unwrap();
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_pass_makes_room() {
+    fn the_oldest_pass_is_evicted() {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(1_000_000));
         let passes = PassCookies::new(&Keyring::single([1; 32]), "o", clock);
         let mut kept: Vec<HeaderValue> = Vec::new();
@@ -288,9 +289,14 @@ mod tests {
                 .unwrap();
             kept.push(given.remove(0));
             assert_eq!(given.len(), usize::from(n == PASS_BUDGET.cookies));
-            if let Some(gone) = given.first() {
+            if let Some(evicted) = given.first() {
                 let oldest = name_of(&room("room-0"), BrowsingContext::TopLevel);
-                assert!(gone.to_str().unwrap().starts_with(&format!("{oldest}=;")));
+                assert!(
+                    evicted
+                        .to_str()
+                        .unwrap()
+                        .starts_with(&format!("{oldest}=;"))
+                );
             }
             hand.advance(Duration::from_secs(1));
         }

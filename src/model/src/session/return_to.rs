@@ -1,11 +1,11 @@
-//! Where to go after signing in: always a page of this site.
+//! Redirect targets after a sign-in: always a page of this site, never an open redirect.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{path::CanonicalPath, query, room::RoomKey};
 
-/// A path of this site, with an optional query: safe to redirect to, because it is taken apart and
-/// put together again and never holds an authority.
+/// A path of this site with an optional query. It is parsed and rebuilt and never has an authority,
+/// so it is safe in a redirect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ReturnTo(String);
@@ -13,12 +13,12 @@ pub struct ReturnTo(String);
 // === impl ReturnTo ===
 
 impl ReturnTo {
-    /// Reads a return path; whatever is not plainly a path of this site becomes the start page.
+    /// Parses a return path; any text that is not a path of this site becomes the start page.
     pub fn parse(text: &str) -> Self {
         Self::try_parse(text).unwrap_or_default()
     }
 
-    /// The page of a room as Jitsi's client names it.
+    /// The page of a room from the names in a Jitsi state.
     pub(super) fn of_room(tenant: Option<&str>, room: &str) -> Self {
         if room.contains(['/', '?']) {
             return Self::default();
@@ -29,7 +29,7 @@ impl ReturnTo {
         }
     }
 
-    /// The page of a room, with the link that somebody came by.
+    /// The page of a room, with the invitation link if there is one.
     pub fn of_link(room: &RoomKey, invite: Option<&str>) -> Self {
         let path = room.page_path();
         match invite {
@@ -38,7 +38,7 @@ impl ReturnTo {
         }
     }
 
-    /// The room whose page it is.
+    /// The room of the page, if it is a room's page.
     pub fn room(&self) -> Option<RoomKey> {
         let path = self.0.split('?').next()?.strip_prefix('/')?;
         let (tenant, segment) = match path.split_once('/') {
@@ -65,13 +65,13 @@ impl ReturnTo {
         Self::of_path(&CanonicalPath::parse(path).ok()?, query)
     }
 
-    /// The address of a canonical path with the query of its request.
+    /// The page that a request asked for: its canonical path with its query.
     pub fn of_request(path: &CanonicalPath, query: Option<&str>) -> Self {
         Self::of_path(path, query).unwrap_or_default()
     }
 
     fn of_path(path: &CanonicalPath, query: Option<&str>) -> Option<Self> {
-        // A path of our own would sign in, or out, in a circle.
+        // A path of the gateway itself would loop through the sign-in or sign-out.
         if path.as_str().starts_with("/_gateway") {
             return None;
         }
@@ -90,7 +90,7 @@ impl Default for ReturnTo {
     }
 }
 
-/// The query without tokens and without characters that do not belong into one.
+/// The query without tokens and without characters that a query may not contain.
 fn clean_query(query: &str) -> String {
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '\\' | '^' | '`');
     let link = |pair: &&str| pair.starts_with("invite=");
@@ -102,7 +102,7 @@ fn clean_query(query: &str) -> String {
         .join("&")
 }
 
-/// Longer than any room address that Jitsi itself makes, and little enough for a cookie.
+/// Longer than any room address that Jitsi creates, and short enough for a cookie.
 const MAX_BYTES: usize = 2000;
 
 #[cfg(test)]
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leaves_the_site() {
+    fn targets_on_other_sites_become_the_start_page() {
         let nasty = [
             "",
             "evil.test",
@@ -189,7 +189,7 @@ mod tests {
             ReturnTo::parse(&format!("/{}", "a".repeat(3000))).as_str(),
             "/"
         );
-        // What counts is what the cookie has to hold.
+        // The limit applies to the encoded form, which the cookie stores.
         assert_eq!(
             ReturnTo::parse(&format!("/{}", "é".repeat(900))).as_str(),
             "/"
@@ -198,7 +198,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_read_leads_to_a_page_of_this_site(
+        fn every_parsed_target_is_a_page_of_this_site(
             text in "[/\\\\a-z%0-9A-F.?&=#:@ _é-]{0,40}",
             room in "\\PC{0,20}",
         ) {
@@ -208,7 +208,7 @@ mod tests {
                 prop_assert_eq!(url.origin(), origin.origin(), "{:?}", target);
                 prop_assert!(!url.path().starts_with("/_gateway"), "{:?}", target);
                 prop_assert!(http::HeaderValue::try_from(target.as_str()).is_ok(), "{:?}", target);
-                // Read again, as from a cookie, it is the same.
+                // Parsing is idempotent, as when the target is read from a cookie.
                 prop_assert_eq!(ReturnTo::parse(target.as_str()), target);
             }
         }

@@ -1,4 +1,4 @@
-//! Sign-ins under way: each has a cookie of its own, so that tabs do not disturb each other.
+//! Sign-ins in progress: one cookie each, so that tabs do not overwrite each other's state.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ use crate::{
     seal::{Keyring, Purpose, Sealer},
 };
 
-/// One sign-in under way: what has to be remembered from the redirect to the provider until its
-/// answer, bound to the browser that began it.
+/// A sign-in in progress: the state between the redirect to the provider and its response, bound to
+/// the browser that began it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignIn {
-    /// The `state` parameter; its first part names the cookie.
+    /// The `state` parameter; its first characters name the cookie.
     #[serde(rename = "s")]
     pub state: String,
     /// The `nonce` that the ID token has to repeat.
@@ -29,49 +29,49 @@ pub struct SignIn {
     /// The PKCE code verifier (RFC 7636 § 4.1).
     #[serde(rename = "v")]
     pub verifier: String,
-    /// The page to go to afterwards.
+    /// The page to return to afterwards.
     #[serde(rename = "r")]
     pub return_to: ReturnTo,
-    /// What becomes of it.
+    /// The step after the sign-in.
     #[serde(rename = "t", default, skip_serializing_if = "Afterwards::is_page")]
     pub then: Afterwards,
     #[serde(rename = "b")]
     began: Timestamp,
 }
 
-/// Where somebody goes on who signed in.
+/// The destination of a person who has signed in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Afterwards {
-    /// On the page.
+    /// The page to return to, in the same window.
     #[default]
     Page,
-    /// In the app that opened the browser for it.
+    /// The app that opened the browser for the sign-in.
     App {
-        /// Which of them.
+        /// The platform of the app.
         app: App,
-        /// Options for the fragment of the app's address.
+        /// The options for the fragment of the app's address.
         options: String,
     },
-    /// In the window that Jitsi's page has open meanwhile.
+    /// The popup window that Jitsi's page opened for the sign-in.
     Popup,
 }
 
-/// Writes and finds the cookies of sign-ins under way.
+/// Stores and finds the cookies of sign-ins in progress.
 #[derive(Debug)]
 pub struct SignInCookies {
     sealer: Sealer,
     clock: Clock,
 }
 
-/// Why the provider's answer belongs to no sign-in of this browser.
+/// Why the provider's response matches no sign-in of this browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignInError {
-    /// The browser has no cookie for this `state`: the sign-in began elsewhere, took too long, or
-    /// was finished already.
+    /// The browser has no cookie for this `state`: the sign-in began in another browser, took too
+    /// long, or was completed before.
     #[error("this browser has no sign-in under way with this state")]
     Unknown,
-    /// The cookie is there, but older than a sign-in may take.
+    /// The cookie exists, but is older than the time limit of a sign-in.
     #[error("the sign-in took too long")]
     Expired,
 }
@@ -109,7 +109,7 @@ impl std::fmt::Debug for SignIn {
 // === impl SignInCookies ===
 
 impl SignInCookies {
-    /// For the deployment at `origin`.
+    /// Creates the sign-in cookies of the deployment at `origin`.
     pub fn new(keyring: &Keyring, origin: &str, clock: Clock) -> Self {
         Self {
             sealer: keyring.sealer(Purpose::SignIn, origin),
@@ -117,8 +117,8 @@ impl SignInCookies {
         }
     }
 
-    /// The `Set-Cookie` headers that remember a sign-in: its own, and deletions of the oldest ones
-    /// if the browser has gathered too many.
+    /// The `Set-Cookie` headers that store a sign-in and delete the oldest ones that exceed the
+    /// budget.
     pub fn remember(&self, sign_in: &SignIn, jar: RequestCookies<'_>) -> Vec<HeaderValue> {
         let plain = serde_json::to_vec(sign_in).unwrap_or_default();
         let (name, sealed) = (cookie_name(&sign_in.state), self.sealer.seal(&plain));
@@ -126,14 +126,18 @@ impl SignInCookies {
             let began = self.open(value).map(|old| old.began);
             StoredCookie::new(name, value, began)
         });
-        let gone = GATHERED.evicted(name.len() + sealed.len(), others.collect());
+        let gone = SIGN_IN_BUDGET.evicted(name.len() + sealed.len(), others.collect());
         let own = set(&name, &sealed, LIFETIME);
         std::iter::once(own)
             .chain(gone.into_iter().map(expire))
             .collect()
     }
 
-    /// Finds the sign-in that a `state` belongs to.
+    /// Finds the sign-in of a `state`.
+    ///
+    /// # Errors
+    ///
+    /// [`SignInError`].
     pub fn find(&self, state: &str, jar: RequestCookies<'_>) -> Result<SignIn, SignInError> {
         let sealed = jar.value(&cookie_name(state)).ok_or(SignInError::Unknown)?;
         let sign_in = self.open(sealed).ok_or(SignInError::Unknown)?;
@@ -148,7 +152,7 @@ impl SignInCookies {
         Ok(sign_in)
     }
 
-    /// The `Set-Cookie` header that forgets a sign-in.
+    /// The `Set-Cookie` header that deletes the cookie of a sign-in.
     pub fn forget(state: &str) -> HeaderValue {
         expire(&cookie_name(state))
     }
@@ -158,7 +162,7 @@ impl SignInCookies {
     }
 }
 
-/// The cookie's name by the state's first part, whatever an attacker put there.
+/// The name of the cookie for a state, safe for any text that an attacker sends as `state`.
 fn cookie_name(state: &str) -> String {
     let flow = state.split('.').next().unwrap_or_default();
     let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -170,12 +174,13 @@ fn cookie_name(state: &str) -> String {
 
 const PREFIX: &str = "__Host-gateway-signin-";
 
-/// Long enough to find a phone for the second factor.
+/// Time enough for a second factor or a password reset at the provider.
 const LIFETIME: Duration = Duration::from_mins(15);
 
-/// Nobody has more tabs waiting at the provider at once. Twelve cookies of about 400 bytes fit; a
-/// page of another site that opens one long address after the other must not fill the request head.
-const GATHERED: CookieBudget = CookieBudget {
+/// Twelve sign-ins in parallel exceed any real use, and twelve cookies of about 400 bytes fit into
+/// a request head. Without a limit, a page of another site could fill the head by opening one long
+/// address after another.
+const SIGN_IN_BUDGET: CookieBudget = CookieBudget {
     cookies: 12,
     bytes: 8 * 1024,
 };
@@ -186,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    /// What a browser would send after these answers.
+    /// The cookies of a browser after these responses.
     fn browser(answers: &[HeaderValue]) -> HeaderMap {
         let mut kept: Vec<(String, String)> = Vec::new();
         for answer in answers {
@@ -215,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn tabs_do_not_disturb_each_other() {
+    fn parallel_sign_ins_keep_separate_cookies() {
         let (clock, _) = Clock::manual(Timestamp::from_unix(50));
         let cookies = cookies(&clock);
         let random = Random::system();
@@ -246,12 +251,12 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_when_there_are_too_many() {
+    fn the_oldest_sign_in_is_evicted() {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(50));
         let cookies = cookies(&clock);
         let mut answers = Vec::new();
         let mut tabs = Vec::new();
-        for _ in 0..=GATHERED.cookies {
+        for _ in 0..=SIGN_IN_BUDGET.cookies {
             let tab = SignIn::begin(
                 ReturnTo::default(),
                 Afterwards::Page,
@@ -274,18 +279,19 @@ mod tests {
     }
 
     #[test]
-    fn long_addresses_do_not_fill_the_head() {
+    fn long_return_addresses_stay_within_the_cookie_budget() {
         let (clock, hand) = Clock::manual(Timestamp::from_unix(50));
         let cookies = cookies(&clock);
         let mut answers = Vec::new();
-        for n in 0..2 * GATHERED.cookies {
+        for n in 0..2 * SIGN_IN_BUDGET.cookies {
             let target = ReturnTo::parse(&format!("/{n}{}", "a".repeat(1900)));
             let tab = SignIn::begin(target, Afterwards::Page, &Random::system(), &clock);
             let headers = browser(&answers);
             let jar = RequestCookies::new(&headers);
             answers.extend(cookies.remember(&tab, jar));
             let headers = browser(&answers);
-            // Every request has to carry them all, beside a session and other people's cookies.
+            // Every request carries all of them, beside a session and the cookies of other
+            // applications.
             assert!(headers[header::COOKIE].len() <= 12 * 1024, "{n}");
             assert!(
                 cookies

@@ -1,4 +1,4 @@
-//! The sender of a request: anonymous, or a principal that its credentials prove.
+//! The sender of a request: anonymous, or a principal with valid credentials.
 
 use std::rc::Rc;
 
@@ -14,23 +14,23 @@ use crate::{
 pub enum Visitor {
     /// The request carries no valid credential.
     Anonymous,
-    /// The request's credentials prove a principal.
+    /// The request's credentials are valid for a principal.
     Known(Rc<Principal>),
 }
 
 /// A person whose credentials are valid: the holder of a session, of a pass, or of both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
-    /// Signed in with the provider; any room.
+    /// The holder of a session, valid in any room.
     Member(Session),
-    /// The holder of a pass; its room only.
+    /// The holder of a pass, valid in its room only.
     Pass(Pass),
-    /// A member who also holds a link to the room: the member's identity, with what the link adds.
-    /// Only the pass of a link is ever combined with a session ([`Principal::combine`]).
+    /// A member who also holds a link to the room: the member's identity, with the rights of the
+    /// link. Only the pass of a link is ever combined with a session ([`Principal::combine`]).
     MemberWithPass {
         /// The session, which is renewed like any other.
         member: Session,
-        /// The pass of the link; boxed, as few members hold one.
+        /// The pass of the link; boxed, because few members hold one.
         pass: Box<Pass>,
     },
 }
@@ -42,18 +42,18 @@ pub struct Credential<'c> {
     pub id: &'c SessionId,
     /// The provider's `sid`.
     pub provider_session: Option<&'c str>,
-    /// The person; the provider's `sub` is in it.
+    /// The identity, with the provider's `sub`.
     pub identity: &'c Identity,
-    /// Revocations of a person end what began before them.
+    /// The start time; revoking a person ends only what began earlier.
     pub began: Timestamp,
-    /// The link that the holder came by.
+    /// The id of the invitation link behind a pass.
     pub link: Option<&'c str>,
 }
 
 // === impl Visitor ===
 
 impl Visitor {
-    /// The principal; none for an anonymous visitor.
+    /// The principal; `None` for an anonymous visitor.
     pub fn principal(&self) -> Option<&Rc<Principal>> {
         match self {
             Self::Anonymous => None,
@@ -77,9 +77,8 @@ impl From<Option<Principal>> for Visitor {
 // === impl Principal ===
 
 impl Principal {
-    /// Combines a session with a pass to the room. An account counts for more than a name that a
-    /// guest chose, an integration's word about its own room for more than an account; a link adds
-    /// to the account.
+    /// Combines a session with a pass for the room. A session takes precedence over a guest's pass,
+    /// an integration's pass over a session; a link is added to the session.
     #[must_use]
     pub fn combine(member: Session, mut pass: Pass) -> Self {
         match pass.standing_mut() {
@@ -93,7 +92,7 @@ impl Principal {
         }
     }
 
-    /// The id that audit, presence and the connection registry know the person by.
+    /// The id in audit, presence and the connection registry.
     pub fn id(&self) -> &SessionId {
         match self {
             Self::Member(session)
@@ -115,7 +114,7 @@ impl Principal {
         }
     }
 
-    /// The grounds on which the person stands before a room.
+    /// The proof behind the identity, as the policy evaluates it.
     pub fn standing(&self) -> &Standing {
         match self {
             Self::Member(_) => &Standing::Member,
@@ -129,7 +128,7 @@ impl Principal {
         self.standing().is_member()
     }
 
-    /// The session that requests renew; a pass ends when it ends.
+    /// The session to renew on requests; `None` for a pass, which is never renewed.
     pub fn renewable(&self) -> Option<&Session> {
         match self {
             Self::Member(session)
@@ -149,7 +148,7 @@ impl Principal {
         }
     }
 
-    /// Everything a revocation may name: revoking either ends the principal.
+    /// Everything that a revocation may name; a match of any of them ends the principal.
     pub fn credentials(&self) -> impl Iterator<Item = Credential<'_>> {
         let (first, second) = match self {
             Self::Member(session) => (session.credential(), None),
@@ -159,8 +158,8 @@ impl Principal {
         std::iter::once(first).chain(second)
     }
 
-    /// The same right as a pass, for a client that keeps no cookies: the member's identity, and what
-    /// the link adds.
+    /// The same rights as a pass, for a client that keeps no cookies: the member's identity, and
+    /// the rights of the link.
     #[must_use]
     pub fn to_pass(&self, room: &RoomKey, ends: Timestamp) -> Pass {
         match self {

@@ -1,4 +1,4 @@
-//! Backend tokens: what Prosody accepts, minted for one upstream connection and never sent to a
+//! Backend tokens: accepted by Prosody, minted for one upstream connection and never sent to a
 //! client.
 
 use std::{collections::BTreeMap, time::Duration};

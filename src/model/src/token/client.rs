@@ -203,7 +203,7 @@ impl ClientTokens {
         })
     }
 
-    /// Verifies the signature by any key of the keyring.
+    /// Verifies the signature with each key of the keyring.
     fn signed_claims(&self, text: &str) -> Result<SignedClaims, ClientTokenError> {
         for key in &self.verifying {
             match jsonwebtoken::decode::<SignedClaims>(text, key, &self.validation) {
@@ -270,12 +270,13 @@ impl fmt::Debug for ClientToken {
     }
 }
 
-/// Whether another key may have made the signature.
+/// Whether another key may have created the signature.
 fn is_signature(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidSignature)
 }
 
-/// The audience of client tokens; the one of backend tokens is another.
+/// Differs from the audience of backend tokens, so Prosody refuses a client token even with a
+/// shared key.
 const AUDIENCE: &str = "gateway";
 
 /// `nbf` allows for a replica whose clock is this much behind.

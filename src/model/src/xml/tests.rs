@@ -139,7 +139,7 @@ proptest! {
         let attributes: Vec<String> = namespaces
             .iter()
             .enumerate()
-            .map(|(index, own)| format!("xmlns:ns{index}='{own}' ns{index}:v{index}='1'"))
+            .map(|(index, uri)| format!("xmlns:ns{index}='{uri}' ns{index}:v{index}='1'"))
             .collect();
         let attributes = attributes.join(" ");
         let element = Element::parse(&format!("<a {attributes}/>")).unwrap();

@@ -1,4 +1,4 @@
-//! A bound on log lines that strangers can cause.
+//! A rate limit on log lines that unauthenticated clients can cause.
 
 use std::{
     collections::HashMap,
@@ -9,11 +9,12 @@ use std::{
 
 use model::clock::Timestamp;
 
-/// Permits so many lines of an address in a minute, and so many of all addresses; counts the rest.
+/// Permits a number of lines per minute for each address, and one for all addresses together;
+/// counts the suppressed lines.
 #[derive(Debug)]
 pub struct LineLimit {
     of_address: usize,
-    /// Also bounds the memory of the window.
+    /// Lines per minute in total; also bounds the size of `lines`.
     of_all: usize,
     window: Mutex<Window>,
 }
@@ -30,7 +31,7 @@ struct Window {
 // === impl LineLimit ===
 
 impl LineLimit {
-    /// At most `of_address` lines of one address and `of_all` lines in all, in a minute.
+    /// Creates a limit of `of_address` lines per address and `of_all` lines in total, per minute.
     pub fn new(of_address: usize, of_all: usize) -> Self {
         Self {
             of_address,
@@ -40,9 +41,9 @@ impl LineLimit {
     }
 
     /// Whether a line about this client may be written: the number of lines suppressed since the
-    /// last permitted one, or `None` if this line is to be suppressed, too.
+    /// last permitted one, or `None` if this line is suppressed, too.
     pub fn permit(&self, client: IpAddr, now: Timestamp) -> Option<u64> {
-        // A panic between two fields would only miscount.
+        // A panic between two fields would only cause a wrong count.
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         if window.ends.is_none_or(|ends| now >= ends) {
             window.ends = Some(now.after(WINDOW));
@@ -93,7 +94,7 @@ mod tests {
         [192, 0, 2, last].into()
     }
 
-    /// Uses up the lines of an address.
+    /// Exhausts the limit of an address.
     fn exhaust(limit: &LineLimit, client: IpAddr, at: Timestamp) {
         for _ in 0..MAX_LINES_OF_ADDRESS {
             assert!(limit.permit(client, at).is_some());

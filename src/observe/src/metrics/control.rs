@@ -164,7 +164,7 @@ impl StoreMetrics {
 // === impl ReloadMetrics ===
 
 impl ReloadMetrics {
-    /// Notes the version read at the start, which is no reload.
+    /// Records the version that was read at startup, which is not a reload.
     pub fn started(&self, now_seconds: u64) {
         self.successful.set(1);
         self.succeeded_at.set(gauge_value(now_seconds));
@@ -175,7 +175,7 @@ impl ReloadMetrics {
         }
     }
 
-    /// Counts a reload whose result is in use since that second.
+    /// Counts a reload whose result is in use since `now_seconds`.
     pub fn succeeded(&self, now_seconds: u64) {
         self.successful.set(1);
         self.succeeded_at.set(gauge_value(now_seconds));

@@ -77,7 +77,7 @@ impl ProbeMetrics {
         previous.map(|result| result.verdict)
     }
 
-    /// Removes the backends for which `known` is false.
+    /// Removes the backends for which `known` returns `false`.
     pub fn retain(&self, known: impl Fn(&str) -> bool) {
         self.lock().retain(|backend, _| known(backend));
     }

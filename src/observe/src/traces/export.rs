@@ -160,8 +160,8 @@ fn method_name(method: &Method) -> &'static str {
 /// `service.name` of the resource, as in the OpenTelemetry semantic conventions.
 const SERVICE_NAME: &str = "jitsi-auth-gateway";
 
-/// Per batch; later spans go into the next batch.
+/// Limit per batch; a collector on the local network responds within milliseconds.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// OTLP responses are nearly empty.
+/// OTLP responses are nearly empty, so a larger one is not from a collector.
 const MAX_ANSWER: usize = 64 * 1024;

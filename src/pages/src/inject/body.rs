@@ -1,4 +1,4 @@
-//! A response body that is changed while it streams through.
+//! A response body that is changed while it is streamed.
 
 use std::{
     fmt,
@@ -29,7 +29,7 @@ pub enum InjectedBodyError<E> {
     Html(#[from] UnsafeHtml),
 }
 
-/// What is injected into the body.
+/// The content to inject into the body.
 pub(super) enum Injection {
     /// The script, into the page.
     Html(HtmlInjector),
@@ -111,7 +111,7 @@ where
     }
 }
 
-/// Without the content, which may be private.
+/// Without the content of the body, which may be private.
 impl<B> fmt::Debug for InjectedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {

@@ -23,8 +23,8 @@ pub(super) fn allow_script(header: HeaderValue, script: &InjectedScript) -> Head
 fn allow_in_policy(policy: &str, source: &str) -> String {
     let governing = GOVERNING.iter().find_map(|name| {
         policy.split(';').position(|directive| {
-            let own = directive.split_ascii_whitespace().next();
-            own.is_some_and(|own| own.eq_ignore_ascii_case(name))
+            let first = directive.split_ascii_whitespace().next();
+            first.is_some_and(|first| first.eq_ignore_ascii_case(name))
         })
     });
     let directives: Vec<String> = policy
@@ -66,7 +66,7 @@ fn add(directive: &str, source: &str) -> String {
     let (space, rest) = directive.split_at(indent);
     let mut kept: Vec<&str> = rest
         .split_ascii_whitespace()
-        .filter(|own| !own.eq_ignore_ascii_case("'none'"))
+        .filter(|source| !source.eq_ignore_ascii_case("'none'"))
         .collect();
     kept.push(source);
     format!("{space}{}", kept.join(" "))

@@ -42,7 +42,7 @@ pub(super) fn is_complete(status: StatusCode, headers: &HeaderMap, kind: MediaKi
         && kind
             .media_types()
             .iter()
-            .any(|own| own.eq_ignore_ascii_case(media_type))
+            .any(|candidate| candidate.eq_ignore_ascii_case(media_type))
 }
 
 /// Whether the body has a content coding (RFC 9110 § 8.4).

@@ -1,4 +1,4 @@
-//! Pages with a message, links and details, without a template of their own.
+//! Pages with a message, links and details, which share one template.
 
 use askama::Template;
 use model::{clock::Timestamp, policy::Refusal, room::RoomKey};
@@ -111,7 +111,7 @@ impl<'v> NoticeView<'v> {
                 self.set_message(&texts.signed_out.title, &[&texts.signed_out.text]);
                 self.add_button(&words.home, "/");
             }
-            // `Frame::render` passes on no other content than these and `NotFound`.
+            // `Frame::render` passes only these contents and `NotFound` to this function.
             _ => {
                 self.set_message(&texts.not_found.title, &[&texts.not_found.text]);
                 self.add_button(&words.home, "/");

@@ -7,7 +7,7 @@ import { Inbox } from "./inbox.js";
 
 const xmlns = "http://jabber.org/protocol/httpbind";
 
-/** Posts one body; answers status, headers and text. */
+/** Posts one body; returns status, headers and text. */
 export function post({ url, headers = {}, agent, tls = {}, body, within = 70_000 }) {
   const client = url.startsWith("https:") ? https : http;
   return new Promise((resolve, reject) => {
@@ -33,7 +33,7 @@ export function post({ url, headers = {}, agent, tls = {}, body, within = 70_000
 }
 
 /**
- * Prepares a BOSH conversation; its session is created by `open()`.
+ * Prepares a BOSH session; `open()` creates it.
  * @param {object} target
  * @param {string} target.url with its query string
  * @param {string} target.domain
@@ -89,7 +89,7 @@ export function prepareBosh({
     }
   }
 
-  /** Whatever is sent in the background reports its failure through the inbox. */
+  /** Sends a request in the background; a failure is reported through the inbox. */
   function background(attributes, content) {
     const done = exchange(attributes, content).then(deliver).then(keepPolling);
     done.catch((error) => inbox.end(error));
@@ -114,9 +114,9 @@ export function prepareBosh({
       return pending === 0;
     },
     send: (xml) => void background("", xml),
-    /** Sends one request and answers the body that came back. */
+    /** Sends one request and returns the body of its response. */
     exchange,
-    /** Creates the session, or restarts the stream; answers the features. */
+    /** Creates the session, or restarts the stream; returns the features. */
     async open() {
       if (sid) {
         void background(`xmpp:restart="true" xmlns:xmpp="urn:xmpp:xbosh" to="${domain}"`);

@@ -1,4 +1,4 @@
-/** The HTTP request for a stream was answered with something else than a stream. */
+/** The response to the HTTP request is not a stream. */
 export class HttpRefused extends Error {
   constructor(status, headers, body) {
     super(`refused with HTTP ${status}`);
@@ -6,7 +6,7 @@ export class HttpRefused extends Error {
   }
 }
 
-/** The stream ended, or ended instead of starting. */
+/** The stream ended, or did not open. */
 export class StreamEnded extends Error {
   constructor(condition, detail = "") {
     super(`stream ended: ${condition ?? "without a word"} ${detail}`.trim());
@@ -14,7 +14,7 @@ export class StreamEnded extends Error {
   }
 }
 
-/** SASL failed: `condition` and `text` as the server said them. */
+/** SASL failed; `condition` and `text` are the server's. */
 export class LoginRefused extends Error {
   constructor(condition, text) {
     super(`login refused: ${condition}: ${text}`);
@@ -22,7 +22,7 @@ export class LoginRefused extends Error {
   }
 }
 
-/** The room refused the join; `marker` is the name of Jitsi's own element, if any. */
+/** The room refused the join; `marker` is the name of Jitsi's own element, if there is one. */
 export class JoinRefused extends Error {
   constructor(condition, text, marker) {
     super(`join refused: ${condition}: ${text} (${marker})`);

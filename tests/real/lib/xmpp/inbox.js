@@ -1,6 +1,6 @@
 import { StreamEnded } from "./errors.js";
 
-/** Elements that came in and have not been asked for yet. */
+/** Elements that were received and not taken yet. */
 export class Inbox {
   #waiting = [];
   #elements = [];
@@ -17,7 +17,7 @@ export class Inbox {
     resolve(element);
   }
 
-  /** Nothing more will come; whoever waits gets `error`. */
+  /** Ends the inbox: no more elements will arrive, and waiting calls fail with `error`. */
   end(error = new StreamEnded()) {
     this.#ended ??= error;
     for (const { reject } of this.#waiting.splice(0)) reject(this.#ended);
@@ -28,7 +28,7 @@ export class Inbox {
   }
 
   /**
-   * The first element that `wanted` takes, come or to come.
+   * Takes the first element for which `wanted` returns `true`, now or later.
    * @param {(element: import("ltx").Element) => boolean} wanted
    * @param {number} [within] ms
    */

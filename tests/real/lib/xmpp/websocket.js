@@ -6,8 +6,8 @@ import { Inbox } from "./inbox.js";
 const framing = "urn:ietf:params:xml:ns:xmpp-framing";
 
 /**
- * Opens an XMPP WebSocket and leaves the stream to be opened.
- * Throws `HttpRefused` when the upgrade is refused.
+ * Opens an XMPP WebSocket without opening the stream. Throws `HttpRefused` when the upgrade is
+ * refused.
  * @param {object} target
  * @param {string} target.url with its query string
  * @param {string} target.domain
@@ -26,12 +26,12 @@ export async function openWebSocket({ url, domain, headers = {}, tls = {}, inbox
       response.on("end", () => reject(new HttpRefused(response.statusCode, response.headers, body)));
     });
   });
-  let closed;
-  const gone = new Promise((resolve) => {
+  let closeEvent;
+  const closed = new Promise((resolve) => {
     socket.once("close", (code, reason) => {
-      closed = { code, reason: reason.toString() };
+      closeEvent = { code, reason: reason.toString() };
       inbox.end(new StreamEnded("socket-closed", `${code} ${reason}`));
-      resolve(closed);
+      resolve(closeEvent);
     });
   });
   socket.on("error", (error) => inbox.end(error));
@@ -50,27 +50,27 @@ export async function openWebSocket({ url, domain, headers = {}, tls = {}, inbox
     kind: "websocket",
     inbox,
     /** Resolves with the close code once the socket is closed. */
-    gone,
+    closed,
     /** @param {string} xml */
     send: (xml) => socket.send(xml),
-    /** Opens or restarts the stream; answers its features. */
+    /** Opens or restarts the stream; returns its features. */
     async open() {
       socket.send(`<open xmlns="${framing}" to="${domain}" version="1.0"/>`);
       await inbox.take((element) => element.name === "open");
       return inbox.take((element) => /(^|:)features$/.test(element.name));
     },
-    /** A WebSocket-level ping, answered by whoever ends the WebSocket. */
+    /** Sends a WebSocket ping, which the next hop answers. */
     ping: () => new Promise((resolve) => {
       socket.once("pong", resolve);
       socket.ping();
     }),
-    /** Breaks the connection without a word, as a network does. */
+    /** Breaks the connection without a close frame, as a network failure does. */
     cut: () => socket.terminate(),
     async close() {
-      if (!closed) {
+      if (!closeEvent) {
         socket.close();
         const timer = setTimeout(() => socket.terminate(), 1_000);
-        await gone;
+        await closed;
         clearTimeout(timer);
       }
     },

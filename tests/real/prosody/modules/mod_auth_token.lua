@@ -2,9 +2,7 @@
 -- the WebSocket is created, and verified at SASL.
 
 local formdecode = require "util.http".formdecode;
-local new_sasl = require "util.sasl".new;
 
-local host = module.host;
 if module:get_option_string("app_id", "") == "" then
 	module:log("error", "'app_id' must not be empty");
 	return;
@@ -18,7 +16,6 @@ local check = module:require("jwt_check").new({
 	audiences = module:get_option_array("asap_accepted_audiences", { "*" });
 });
 local region_header = module:get_option_string("region_header_name", "x_proxy_region");
-local name_of_lost_stream = module:require("lost_stream");
 
 -- Stores the request's parameters in the session, unverified.
 local function read_request(event)
@@ -36,38 +33,4 @@ end
 module:hook_global("bosh-session", read_request, 1);
 module:hook_global("websocket-session", read_request, 1);
 
-local provider = {};
-
-function provider.get_sasl_handler(session)
-	local handler = new_sasl(host, { anonymous = function () return true; end });
-	local anonymous = handler.process;
-	function handler:process(message)
-		local ok, condition, text = check(session);
-		if not ok then
-			session.auth_token = nil;
-			return "failure", condition, text;
-		end
-		local status = anonymous(self, message);
-		self.username = name_of_lost_stream(session.previd) or self.username;
-		return status;
-	end
-	function handler:clean_clone()
-		return provider.get_sasl_handler(session);
-	end
-	return handler;
-end
-
-local function unsupported()
-	return nil, "There are no passwords here";
-end
-provider.test_password = unsupported;
-provider.get_password = unsupported;
-provider.set_password = unsupported;
-provider.create_user = unsupported;
-provider.user_exists = unsupported;
-
-function provider.users()
-	return next, prosody.hosts[host].sessions, nil;
-end
-
-module:provides("auth", provider);
+module:provides("auth", module:require("anonymous_provider")(check));

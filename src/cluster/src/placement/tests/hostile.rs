@@ -8,7 +8,7 @@ async fn rooms_beyond_the_limit_are_placed_without_pins() {
     let store = FaultyStore::new();
     let one = Replica::start(&store, settings(&THREE));
     let other = Replica::start(&store, settings(&THREE));
-    settle().await;
+    run_until_idle().await;
     let pin = |number| RoomPin {
         room: room(number),
         pin: Pin {
@@ -20,10 +20,10 @@ async fn rooms_beyond_the_limit_are_placed_without_pins() {
     one.placement.pins.merge(pins, PinOrigin::Local);
     let late = room(MAX_PINS);
     let shard = one.place(&late).await;
-    settle().await;
+    run_until_idle().await;
     assert_eq!(one.pinned(&late), None);
     assert_eq!(store.get(&pin_key(&late)).await, Ok(None));
-    // Every replica computes the same shard, also while that drains.
+    // Every replica computes the same shard, also while it drains.
     assert_eq!(other.place(&late).await, shard);
     one.placement
         .set_override(&shard, Some(ShardState::Drain))
@@ -36,7 +36,7 @@ async fn rooms_beyond_the_limit_are_placed_without_pins() {
 async fn the_highest_version_neither_panics_nor_blocks_placement() {
     let store = FaultyStore::new();
     let one = Replica::start(&store, settings(&THREE));
-    settle().await;
+    run_until_idle().await;
     let version = u64::MAX;
     let forged = Override {
         shard: name_of("s1"),
@@ -47,7 +47,7 @@ async fn the_highest_version_neither_panics_nor_blocks_placement() {
     let payload = Payload::Override(forged);
     let text = to_json(&Message { replica, payload });
     store.publish(Topic::Shard, &text).await.unwrap();
-    settle().await;
+    run_until_idle().await;
     one.placement.set_override("s1", None).unwrap();
     let pin = to_json(&Pin {
         version,
@@ -61,6 +61,6 @@ async fn the_highest_version_neither_panics_nor_blocks_placement() {
             .any(|(name, _)| *name == one.placement.default_shard().name.as_str())
     );
     one.place(&room(0)).await;
-    settle().await;
+    run_until_idle().await;
     one.place(&room(0)).await;
 }

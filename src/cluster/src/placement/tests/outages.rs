@@ -18,7 +18,7 @@ async fn without_the_store_pinned_rooms_stay_and_replicas_agree_on_others() {
     for number in 0..ROOMS {
         before.push(one.place(&room(number)).await);
     }
-    settle().await;
+    run_until_idle().await;
     store.disconnect();
     for replica in [&one, &other] {
         replica.placement.replace(settings(&drained));
@@ -34,12 +34,12 @@ async fn without_the_store_pinned_rooms_stay_and_replicas_agree_on_others() {
         }
     }
     assert_eq!(one.placements(PlacementOutcome::WithoutStore), ROOMS as u64);
-    // A replica that starts after the outage learns of the rooms placed during it.
-    settle().await;
+    // A replica that starts after the outage receives the pins of the rooms placed during it.
+    run_until_idle().await;
     store.reconnect();
-    settle().await;
+    run_until_idle().await;
     let late = Replica::start(&store, settings(&drained));
-    settle().await;
+    run_until_idle().await;
     for number in 0..2 * ROOMS {
         assert_eq!(late.pinned(&room(number)), one.pinned(&room(number)));
         assert!(late.pinned(&room(number)).is_some());
@@ -53,12 +53,12 @@ async fn an_override_that_one_replica_knows_splits_no_room_during_an_outage() {
         Replica::start(&store, settings(&THREE)),
         Replica::start(&store, settings(&THREE)),
     );
-    settle().await;
+    run_until_idle().await;
     store.disconnect();
     one.placement
         .set_override("s2", Some(ShardState::Drain))
         .unwrap();
-    settle().await;
+    run_until_idle().await;
     assert_eq!(one.state("s2"), ShardState::Drain);
     assert_eq!(other.state("s2"), ShardState::Ready);
     for number in 0..ROOMS {
@@ -71,7 +71,7 @@ async fn an_override_that_one_replica_knows_splits_no_room_during_an_outage() {
 async fn a_stalled_store_delays_placement_by_less_than_a_second() {
     let store = FaultyStore::new();
     let one = Replica::start(&store, settings(&THREE));
-    settle().await;
+    run_until_idle().await;
     store.stall();
     let room = room(0);
     let placing = timeout(Duration::from_secs(1), one.placement.place(&room));
@@ -83,7 +83,7 @@ async fn two_pins_of_one_room_become_one_after_an_outage() {
     let store = FaultyStore::new();
     let one = Replica::start(&store, settings(&THREE[..1]));
     let other = Replica::start(&store, settings(&THREE[1..2]));
-    settle().await;
+    run_until_idle().await;
     store.disconnect();
     let room = room(0);
     assert_eq!(one.place(&room).await, "s1");
@@ -91,10 +91,10 @@ async fn two_pins_of_one_room_become_one_after_an_outage() {
     for replica in [&one, &other] {
         replica.placement.replace(settings(&THREE));
     }
-    settle().await;
+    run_until_idle().await;
     let (mut first, mut second) = (one.placement.moves(), other.placement.moves());
     store.reconnect();
-    settle().await;
+    run_until_idle().await;
     assert_eq!(one.pinned(&room), other.pinned(&room));
     let here = name_of(&one.pinned(&room).unwrap());
     assert_eq!(here.as_str(), "s2", "the greater pin wins");
@@ -110,16 +110,16 @@ async fn an_override_that_timed_out_is_saved_again_within_a_minute() {
     let store = FaultyStore::new();
     let one = Replica::start(&store, settings(&THREE));
     let other = Replica::start(&store, settings(&THREE));
-    settle().await;
-    // The connection stays, so no event leads to a resync.
+    run_until_idle().await;
+    // The connection stays up, so no event triggers a resync.
     store.time_out();
     one.placement
         .set_override("s1", Some(ShardState::Drain))
         .unwrap();
-    settle().await;
+    run_until_idle().await;
     store.recover();
     advance(Duration::from_secs(61)).await;
-    settle().await;
+    run_until_idle().await;
     for replica in [&one, &other] {
         assert_eq!(replica.state("s1"), ShardState::Drain);
     }
@@ -129,15 +129,15 @@ async fn an_override_that_timed_out_is_saved_again_within_a_minute() {
 async fn an_override_that_is_not_saved_is_delivered_at_stop() {
     let store = FaultyStore::new();
     let one = Replica::start(&store, settings(&THREE));
-    settle().await;
+    run_until_idle().await;
     store.time_out();
     one.placement
         .set_override("s1", Some(ShardState::Drain))
         .unwrap();
-    settle().await;
+    run_until_idle().await;
     store.recover();
     one.stop().await;
     let other = Replica::start(&store, settings(&THREE));
-    settle().await;
+    run_until_idle().await;
     assert_eq!(other.state("s1"), ShardState::Drain);
 }

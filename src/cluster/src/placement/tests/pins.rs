@@ -35,7 +35,7 @@ async fn adding_or_draining_a_shard_moves_no_pinned_room() {
     for number in 0..ROOMS {
         before.push(one.place(&room(number)).await);
     }
-    settle().await;
+    run_until_idle().await;
     let drained = [("s1", ShardState::Drain), THREE[1], THREE[2]];
     one.placement.replace(settings(&drained));
     other.placement.replace(settings(&drained));
@@ -64,10 +64,10 @@ async fn a_pin_lives_while_a_connection_uses_the_room() {
         one.place(room).await;
     }
     let guard = one.placement.hold(&held);
-    settle().await;
+    run_until_idle().await;
     for _ in 0..20 {
         advance(Duration::from_secs(61)).await;
-        settle().await;
+        run_until_idle().await;
         one.placement.shard_for_stream("s1", &polled);
     }
     for room in [&held, &polled] {
@@ -77,9 +77,9 @@ async fn a_pin_lives_while_a_connection_uses_the_room() {
     assert_eq!(one.pinned(&left), None);
     assert_eq!(store.get(&pin_key(&left)).await, Ok(None));
     drop(guard);
-    settle().await;
+    run_until_idle().await;
     advance(2 * PIN_LIFETIME).await;
-    settle().await;
+    run_until_idle().await;
     assert_eq!(other.pinned(&held), None);
 }
 
@@ -101,7 +101,7 @@ async fn a_stream_pins_a_room_without_a_pin_to_its_shard() {
         .find(|name| *name != ranked);
     let elsewhere = elsewhere.unwrap();
     assert_eq!(shard_for_stream(elsewhere).as_deref(), Some(elsewhere));
-    settle().await;
+    run_until_idle().await;
     assert_eq!(one.place(&room).await, elsewhere);
     assert_eq!(
         shard_for_stream(&ranked),
@@ -129,7 +129,7 @@ async fn a_single_jitsi_pins_no_rooms() {
         assert!(one.placement.hold(&room(number)).is_none());
     }
     advance(Duration::from_mins(5)).await;
-    settle().await;
+    run_until_idle().await;
     assert_eq!(one.pinned(&room(0)), None);
     assert_eq!(one.placement.set_override("s1", None), Err(UnknownShard));
     assert_eq!(store.content().list_members("pins").await, Ok(vec![]));

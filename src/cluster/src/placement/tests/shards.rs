@@ -6,7 +6,7 @@ use super::*;
 async fn a_shard_that_a_peer_reaches_is_not_lost() {
     let store = FaultyStore::new();
     let one = Replica::start(&store, settings(&THREE));
-    settle().await;
+    run_until_idle().await;
     let report = |payload| {
         let replica = "another".to_owned();
         store.inject(StoreEvent::Message {
@@ -24,7 +24,7 @@ async fn a_shard_that_a_peer_reaches_is_not_lost() {
     };
     assert_eq!(lost(), [false, true, true]);
     report(Payload::Leave);
-    settle().await;
+    run_until_idle().await;
     assert_eq!(lost(), [true; 3]);
 }
 
@@ -39,12 +39,12 @@ async fn rooms_of_a_shard_that_is_down_move_to_the_same_shard_on_all_replicas() 
     for number in 0..ROOMS {
         before.push(one.place(&room(number)).await);
     }
-    settle().await;
+    run_until_idle().await;
     let mut moves = other.placement.moves();
     one.placement
         .set_override("s2", Some(ShardState::Down))
         .unwrap();
-    settle().await;
+    run_until_idle().await;
     assert_eq!(moves.try_recv(), Ok(Move::From(name_of("s2"))));
     assert_eq!(
         one.placement.shard_map().ring().fingerprint(),
@@ -59,13 +59,13 @@ async fn rooms_of_a_shard_that_is_down_move_to_the_same_shard_on_all_replicas() 
             assert_eq!(*before, place);
         }
     }
-    // They stay where they are when the shard comes back.
-    settle().await;
+    // The rooms keep their shards when the lost shard recovers.
+    run_until_idle().await;
     let pinned: Vec<_> = (0..ROOMS)
         .map(|number| other.pinned(&room(number)))
         .collect();
     one.placement.set_override("s2", None).unwrap();
-    settle().await;
+    run_until_idle().await;
     for (number, pinned) in pinned.into_iter().enumerate() {
         assert_eq!(Some(one.place(&room(number)).await), pinned);
     }
@@ -76,30 +76,30 @@ async fn an_override_survives_restarts_and_outages() {
     let store = FaultyStore::new();
     let one = Replica::start(&store, settings(&THREE));
     let other = Replica::start(&store, settings(&THREE));
-    settle().await;
+    run_until_idle().await;
     one.placement
         .set_override("s1", Some(ShardState::Drain))
         .unwrap();
-    settle().await;
+    run_until_idle().await;
     assert_eq!(other.state("s1"), ShardState::Drain);
     one.stop().await;
     other.stop().await;
     let one = Replica::start(&store, settings(&THREE));
     let other = Replica::start(&store, settings(&THREE));
-    settle().await;
+    run_until_idle().await;
     assert_eq!(
         (one.state("s1"), other.state("s1")),
         (ShardState::Drain, ShardState::Drain)
     );
     store.disconnect();
     one.placement.set_override("s1", None).unwrap();
-    settle().await;
+    run_until_idle().await;
     assert_eq!(
         (one.state("s1"), other.state("s1")),
         (ShardState::Ready, ShardState::Drain)
     );
     store.reconnect();
-    settle().await;
+    run_until_idle().await;
     assert_eq!(
         (one.state("s1"), other.state("s1")),
         (ShardState::Ready, ShardState::Ready)
@@ -112,16 +112,16 @@ async fn an_override_survives_restarts_and_outages() {
 async fn an_override_counts_for_a_shard_that_is_configured_later() {
     let store = FaultyStore::new();
     let one = Replica::start(&store, settings(&THREE));
-    settle().await;
+    run_until_idle().await;
     one.placement
         .set_override("s3", Some(ShardState::Drain))
         .unwrap();
-    settle().await;
+    run_until_idle().await;
     // The other replica gets s3 by a reload.
     let other = Replica::start(&store, settings(&THREE[..2]));
-    settle().await;
+    run_until_idle().await;
     other.placement.replace(settings(&THREE));
-    settle().await;
+    run_until_idle().await;
     let rings = [&one, &other].map(|replica| replica.placement.shard_map().ring().clone());
     assert_eq!(rings[0], rings[1]);
     assert_eq!(other.state("s3"), ShardState::Drain);
@@ -131,7 +131,7 @@ async fn an_override_counts_for_a_shard_that_is_configured_later() {
 async fn connections_move_when_the_address_of_prosody_changes() {
     let store = FaultyStore::new();
     let one = Replica::start(&store, settings(&THREE));
-    settle().await;
+    run_until_idle().await;
     let mut moves = one.placement.moves();
     one.placement.replace(settings(&THREE));
     assert!(moves.try_recv().is_err(), "the same addresses");

@@ -1,8 +1,9 @@
-//! The peers: what they report, whether a report was missed, whether they are alive.
+//! The peers: their reports, gaps in the reports, and whether they are alive.
 //!
-//! A peer numbers its changes. After a gap this replica goes on applying them, since each stands for
-//! itself, and reads the peer's list at its next heartbeat. Changes that arrive during the read are
-//! kept and applied after the list; by its number, those that it includes are skipped.
+//! A peer numbers its changes. After a gap this replica still applies later changes, since each is
+//! complete in itself, and reads the peer's list at its next heartbeat. Changes that arrive during
+//! the read are kept and applied after the list; those that the list includes, by its number, are
+//! skipped.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -36,7 +37,7 @@ struct Peer {
 pub(in crate::presence) enum Action {
     /// Read this replica's list for [`Roster::apply_list`].
     ReadList(String),
-    /// Write the own list and publish a heartbeat.
+    /// Write this replica's list and publish a heartbeat.
     SendHeartbeat,
 }
 
@@ -57,7 +58,7 @@ impl Peers {
             .collect()
     }
 
-    /// Returns a peer from which a message arrived, adding it if it is new.
+    /// Returns the peer of a message, adding it if it is new.
     fn touch(&mut self, replica: &str, now: Instant) -> &mut Peer {
         let peer = self.0.entry(replica.to_owned()).or_insert_with(|| Peer {
             last_message: now,
@@ -73,7 +74,7 @@ impl Peers {
 // === impl Peer ===
 
 impl Peer {
-    /// Whether to apply the changes of a number: not if the list included them. Detects a gap.
+    /// Whether to apply the changes of a number: not if the list included them. Detects gaps.
     fn accept(&mut self, number: u64) -> bool {
         match self.number {
             Some(last) if number <= last => return false,
@@ -204,5 +205,5 @@ impl Roster {
     }
 }
 
-/// A peer without a message for this long counts as dead: three heartbeats.
+/// A peer without a message for three heartbeats counts as dead.
 pub(in crate::presence) const PEER_TIMEOUT: Duration = Duration::from_secs(30);

@@ -10,7 +10,7 @@ use crate::presence::{PersonId, RoomView};
 #[derive(Debug, Default)]
 pub(super) struct Room {
     /// Occupants of this replica.
-    pub(super) own: HashMap<PersonId, Person>,
+    pub(super) local: HashMap<PersonId, Person>,
     /// Occupants of each peer, and whether they may start the meeting.
     pub(super) by_peer: HashMap<String, HashMap<PersonId, bool>>,
     /// A host opened the meeting, and it has not ended since.
@@ -20,13 +20,13 @@ pub(super) struct Room {
     empty_since: Option<Instant>,
 }
 
-/// An occupant of this replica. Connections may differ in rights: a person who became a host
-/// keeps a socket from before.
+/// A local occupant. Their connections may have different rights: a person who became a host keeps
+/// an earlier socket.
 #[derive(Debug, Default)]
 pub(super) struct Person {
     /// Open WebSockets.
     pub(super) sockets: u32,
-    /// Those of them whose admission allows starting the meeting.
+    /// Open WebSockets whose admission allows starting the meeting.
     pub(super) host_sockets: u32,
     /// The lease of a BOSH stream.
     pub(super) lease: Option<Lease>,
@@ -69,13 +69,13 @@ impl Room {
     }
 
     /// Whether a person may start the meeting; `None` unless they are an occupant of this replica.
-    pub(super) fn own_presence(&self, person: &str) -> Option<bool> {
-        self.own.get(person).and_then(Person::presence)
+    pub(super) fn local_presence(&self, person: &str) -> Option<bool> {
+        self.local.get(person).and_then(Person::presence)
     }
 
     /// The occupants of this replica, and whether each may start the meeting.
-    pub(super) fn own_people(&self) -> impl Iterator<Item = (&PersonId, bool)> {
-        self.own
+    pub(super) fn local_people(&self) -> impl Iterator<Item = (&PersonId, bool)> {
+        self.local
             .iter()
             .filter_map(|(id, person)| Some((id, person.presence()?)))
     }
@@ -85,28 +85,28 @@ impl Room {
         self.empty_since.is_some()
     }
 
-    /// Whether the room can be forgotten.
+    /// Whether the room has neither occupants nor a grace period, so that it can be removed.
     pub(super) fn is_over(&self) -> bool {
         self.is_empty() && !self.is_open
     }
 
     pub(super) fn view(&self) -> RoomView {
-        let own = self.own_people().map(|(id, _)| id);
+        let local = self.local_people().map(|(id, _)| id);
         let others = self.by_peer.values().flat_map(HashMap::keys);
         RoomView {
             is_open: self.is_open,
             has_host: self.has_host(),
-            people: own.chain(others).cloned().collect::<HashSet<_>>(),
+            people: local.chain(others).cloned().collect::<HashSet<_>>(),
         }
     }
 
     fn has_host(&self) -> bool {
         let mut others = self.by_peer.values().flat_map(HashMap::values);
-        self.own_people().any(|(_, is_host)| is_host) || others.any(|is_host| *is_host)
+        self.local_people().any(|(_, is_host)| is_host) || others.any(|is_host| *is_host)
     }
 
     fn is_empty(&self) -> bool {
-        self.own.is_empty() && self.by_peer.is_empty()
+        self.local.is_empty() && self.by_peer.is_empty()
     }
 }
 

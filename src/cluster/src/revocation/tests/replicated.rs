@@ -1,14 +1,11 @@
 //! Several replicas over one store.
 
-use tokio::{
-    task::JoinHandle,
-    time::{advance, sleep},
-};
+use tokio::{task::JoinHandle, time::advance};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
-    replication::testing::ErrorLog,
+    replication::testing::{ErrorLog, run_until_idle},
     store::{
         ListItem, Store, StoreState, Topic,
         testing::{FaultyStore, RedisServer, until, until_within},
@@ -50,11 +47,6 @@ impl Replica {
     }
 }
 
-/// Lets every task run until it waits.
-async fn settle() {
-    sleep(Duration::from_millis(50)).await;
-}
-
 async fn listed(store: &FaultyStore) -> usize {
     store.content().list_members("revoked").await.unwrap().len()
 }
@@ -68,17 +60,17 @@ async fn a_revocation_reaches_running_and_later_replicas() {
         Replica::start(&store, &clock),
     );
     let session = session(&clock, "1", "x");
-    settle().await;
+    run_until_idle().await;
     let mut watch = b.revocations.watch();
     a.revocations
         .revoke(Selector::Session(session.id().clone()));
     assert!(a.revocations.contains(&session), "at once on this replica");
     watch.changed().await.unwrap();
     assert!(b.revocations.contains(&session));
-    settle().await;
+    run_until_idle().await;
     assert!(!watch.has_changed().unwrap(), "one notification per change");
     let later = Replica::start(&store, &clock);
-    settle().await;
+    run_until_idle().await;
     assert!(later.revocations.contains(&session));
 }
 
@@ -89,7 +81,7 @@ async fn a_revocation_before_the_task_runs_is_shared() {
     let (revocations, sync) = Revocations::new(Duration::from_hours(24), clock);
     revocations.revoke(link("early"));
     let _replica = Replica::run(revocations, sync, &store);
-    settle().await;
+    run_until_idle().await;
     assert_eq!(listed(&store).await, 1);
 }
 
@@ -101,14 +93,14 @@ async fn revocations_of_an_outage_are_exchanged_after_it() {
         Replica::start(&store, &clock),
         Replica::start(&store, &clock),
     );
-    settle().await;
+    run_until_idle().await;
     store.disconnect();
     a.revocations.revoke(link("by a"));
     b.revocations.revoke(link("by b"));
-    settle().await;
+    run_until_idle().await;
     assert!(!b.revocations.is_link_revoked("by a"));
     store.reconnect();
-    settle().await;
+    run_until_idle().await;
     assert!(a.revocations.is_link_revoked("by b") && b.revocations.is_link_revoked("by a"));
     assert_eq!(listed(&store).await, 2);
 }
@@ -118,20 +110,20 @@ async fn a_connected_store_that_fails_is_retried_every_five_seconds() {
     let (clock, _) = clock();
     let store = FaultyStore::new();
     let a = Replica::start(&store, &clock);
-    settle().await;
+    run_until_idle().await;
     store.time_out();
     a.revocations.revoke(link("l"));
-    settle().await;
+    run_until_idle().await;
     let before = store.operations();
     for _ in 0..600 {
         advance(Duration::from_millis(100)).await;
-        settle().await;
+        run_until_idle().await;
     }
     let retries = store.operations() - before;
     assert!((10..=20).contains(&retries), "{retries}");
     store.recover();
     advance(Duration::from_secs(6)).await;
-    settle().await;
+    run_until_idle().await;
     assert_eq!(listed(&store).await, 1);
 }
 
@@ -140,13 +132,13 @@ async fn revocations_that_are_queued_at_stop_are_delivered() {
     let (clock, _) = clock();
     let store = FaultyStore::new();
     let a = Replica::start(&store, &clock);
-    settle().await;
+    run_until_idle().await;
     store.stall();
     a.revocations.revoke(link("in flight"));
-    settle().await;
+    run_until_idle().await;
     a.revocations.revoke(link("queued"));
     let stopping = tokio::spawn(a.stop());
-    settle().await;
+    run_until_idle().await;
     store.recover();
     stopping.await.unwrap();
     assert_eq!(listed(&store).await, 2);
@@ -157,10 +149,10 @@ async fn revocations_that_the_store_refused_before_are_delivered_at_stop() {
     let (clock, _) = clock();
     let store = FaultyStore::new();
     let a = Replica::start(&store, &clock);
-    settle().await;
+    run_until_idle().await;
     store.time_out();
     a.revocations.revoke(link("refused"));
-    settle().await;
+    run_until_idle().await;
     store.recover();
     a.stop().await;
     assert_eq!(listed(&store).await, 1);
@@ -171,7 +163,7 @@ async fn undelivered_revocations_are_logged_with_their_number_at_stop() {
     let (clock, _) = clock();
     let store = FaultyStore::new();
     let a = Replica::start(&store, &clock);
-    settle().await;
+    run_until_idle().await;
     store.disconnect();
     for n in 0..3 {
         a.revocations.revoke(link(&n.to_string()));
@@ -195,16 +187,16 @@ async fn invalid_records_in_the_store_are_ignored() {
     });
     store.list_add("revoked", &items).await.unwrap();
     let a = Replica::start(&store, &clock);
-    settle().await;
+    run_until_idle().await;
     for text in ["", "{}", "[{}]", "[1, \"x\"]"] {
         store.publish(Topic::Revocation, text).await.unwrap();
     }
-    settle().await;
+    run_until_idle().await;
     assert!(a.revocations.table.is_empty());
     let record = Record::of(link("l"), clock.now());
     let text = Record::list_to_json(&[record]);
     store.publish(Topic::Revocation, &text).await.unwrap();
-    settle().await;
+    run_until_idle().await;
     assert!(a.revocations.is_link_revoked("l"), "the task still runs");
 }
 
@@ -221,7 +213,7 @@ async fn revocations_flow_over_redis_and_are_exchanged_after_an_outage() {
         .each_ref()
         .map(|connected| Replica::start(&connected.store, &clock));
     let [a, b] = replicas.each_ref().map(|replica| &replica.revocations);
-    // Both have subscribed when a revocation arrives within the second.
+    // Both have subscribed if a revocation arrives within the second.
     a.revoke(link("first"));
     until(|| b.is_link_revoked("first").then_some(())).await;
     let began = tokio::time::Instant::now();
@@ -259,7 +251,7 @@ async fn a_hundred_thousand_revocations_are_shared() {
     }
     let _a = Replica::run(revocations, sync, &connected.store);
     let b = Replica::start(&connected.store, &clock);
-    // Counting all records is slow, so it begins when the first and the last have arrived.
+    // Counting all records is slow, so it starts when the first and the last have arrived.
     let is_there = |n: u32| b.revocations.is_link_revoked(&n.to_string());
     let arrived = || (is_there(0) && is_there(99_999)).then_some(());
     until_within(Duration::from_mins(3), arrived).await;

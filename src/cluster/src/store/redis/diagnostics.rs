@@ -82,7 +82,7 @@ impl RedisStore {
             false
         };
         let delivers_messages = timeout(self.timeout, delivery).await.unwrap_or(false);
-        // The gateway itself needs neither INFO nor the permission for it.
+        // The gateway itself needs neither `INFO` nor the permission for it.
         let info: String = redis::cmd("INFO")
             .query_async(&mut connection)
             .await

@@ -140,7 +140,7 @@ impl Store for RedisStore {
         }
     }
 
-    /// The connection outlives the task, so that farewell messages can be sent during the stop.
+    /// The connection outlives the task, so that the final writes can be sent during the stop.
     fn run(self: Arc<Self>, stopped: CancellationToken) -> BoxFuture<'static, ()> {
         async move {
             stopped.run_until_cancelled(self.keep_connected()).await;
@@ -149,5 +149,5 @@ impl Store for RedisStore {
     }
 }
 
-/// Items that one script adds, which takes about a millisecond.
+/// Items that one script adds, in about a millisecond; the server runs no other command meanwhile.
 const ITEMS_PER_SCRIPT: usize = 500;

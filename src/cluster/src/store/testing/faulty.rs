@@ -1,4 +1,4 @@
-//! A store in memory whose faults a test switches on and off.
+//! An in-memory store whose faults a test switches on and off.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use crate::store::{
     ListItem, MemoryStore, PutOutcome, Store, StoreError, StoreEvent, StoreState, Topic, UseOutcome,
 };
 
-/// Keeps its content through every fault, as a server does that is cut off.
+/// Keeps its content during every fault, like a server that is disconnected.
 #[derive(Debug)]
 pub(crate) struct FaultyStore {
     memory: MemoryStore,
@@ -62,7 +62,7 @@ impl FaultyStore {
         let _ = self.events.send(StoreEvent::Connected);
     }
 
-    /// Lets all operations time out; subscribers learn nothing of it.
+    /// Lets all operations time out without an event to subscribers.
     pub(crate) fn time_out(&self) {
         self.fault.send_replace(Fault::Timeout);
     }
@@ -72,7 +72,7 @@ impl FaultyStore {
         self.fault.send_replace(Fault::Stalled);
     }
 
-    /// Ends a fault of which subscribers learnt nothing.
+    /// Ends a fault that had no event.
     pub(crate) fn recover(&self) {
         self.fault.send_replace(Fault::None);
     }
@@ -82,12 +82,12 @@ impl FaultyStore {
         let _ = self.events.send(event);
     }
 
-    /// The content, which can be read through every fault.
+    /// The content, readable during every fault.
     pub(crate) fn content(&self) -> &MemoryStore {
         &self.memory
     }
 
-    /// The number of operations so far, failed ones included.
+    /// The number of operations so far, including failed ones.
     pub(crate) fn operations(&self) -> u32 {
         self.operations.load(Ordering::Relaxed)
     }

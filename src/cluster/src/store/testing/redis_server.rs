@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::until;
 use crate::store::{RedisSettings, RedisStore, Store, StoreState};
 
-/// A `redis-server` that ends with the test.
+/// A `redis-server` that is killed when the value is dropped.
 pub(crate) struct RedisServer {
     program: String,
     pub(crate) directory: TempDir,

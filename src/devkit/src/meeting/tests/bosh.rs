@@ -21,7 +21,7 @@ async fn a_session_logs_in_joins_polls_and_ends() {
         .await;
     assert!(opened.to_string().contains("ANONYMOUS"), "{opened}");
     let sid = format!("sid='{}'", opened.attribute("sid").unwrap());
-    // The token of the first request counts.
+    // Only the token of the first request is read.
     let auth = format!("<auth xmlns='{SASL}' mechanism='ANONYMOUS'/>");
     let answer = setup.bosh("token=bad", &body(8, &sid, &auth)).await;
     assert!(answer.child("success").is_some(), "{answer}");
@@ -35,9 +35,9 @@ async fn a_session_logs_in_joins_polls_and_ends() {
     let join = "<presence xmlns='jabber:client' to='team@muc.meet.test/b1'/>";
     let answer = setup.bosh("", &body(11, &sid, join)).await;
     let presence = answer.children().next().unwrap();
-    assert_eq!(seen(presence), own("b1", "Mia", "member"));
+    assert_eq!(seen(presence), seen_self("b1", "Mia", "member"));
 
-    // A held request is answered when an occupant joins.
+    // A held request is answered when another occupant joins.
     let poll = body(12, &sid, "");
     let poll = setup.bosh("", &poll);
     let hanna = token("team", "Hanna", true);

@@ -39,7 +39,9 @@ async fn bad_tokens_are_refused_with_prosodys_reasons() {
         let (_, answer) = setup.log_in(query, bearer).await;
         assert_eq!(answer.to_string(), expected, "{query}");
     }
-    setup.hand.advance(std::time::Duration::from_secs(181));
+    setup
+        .clock_control
+        .advance(std::time::Duration::from_secs(181));
     let (_, answer) = setup.log_in("", Some(&good)).await;
     let text = "Not acceptable by exp (61.0 sec since expired)";
     assert_eq!(answer.to_string(), failure("not-allowed", text));

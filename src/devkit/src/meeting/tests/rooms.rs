@@ -8,10 +8,10 @@ async fn occupants_see_roles_and_names_of_the_tokens() {
     let mut host = setup
         .join(&token("team", "Hanna", true), "team", "h1")
         .await;
-    assert_eq!(seen(&host.next().await), own("h1", "Hanna", "owner"));
+    assert_eq!(seen(&host.next().await), seen_self("h1", "Hanna", "owner"));
     let mut max = setup.join(&token("team", "Max", false), "team", "m1").await;
     assert_eq!(seen(&max.next().await), seen_as("h1", "Hanna", "owner"));
-    assert_eq!(seen(&max.next().await), own("m1", "Max", "member"));
+    assert_eq!(seen(&max.next().await), seen_self("m1", "Max", "member"));
     let presence = host.next().await;
     assert_eq!(seen(&presence), seen_as("m1", "Max", "member"));
     assert!(!presence.to_string().contains("forged"));

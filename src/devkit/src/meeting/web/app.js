@@ -1,4 +1,4 @@
-// The page around the connection. Whatever comes from outside is shown as text, never as markup.
+// The user interface around the connection. Text from outside is shown as text, never as markup.
 'use strict';
 
 document.addEventListener('DOMContentLoaded', () => {
@@ -11,7 +11,7 @@ document.addEventListener('DOMContentLoaded', () => {
     roomPage(at, place, tokenOfAddress(location));
 });
 
-/** Asks for a room. */
+/** Shows the form for a room's name. */
 function startPage(at) {
     at('start').hidden = false;
     at('start').addEventListener('submit', event => {

@@ -17,7 +17,7 @@ function meetingPlace(pathname) {
     return { tenant: tenant.toLowerCase(), name, node: encodeURIComponent(name).toLowerCase() };
 }
 
-/** The token of the page's address: the hash's is JSON, the query's is raw. */
+/** The token in the page's address: JSON in the fragment, raw in the query. */
 function tokenOfAddress(location) {
     const hash = new URLSearchParams(location.hash.slice(1).replace(/\+/g, '%2B')).get('jwt');
     if (hash !== null) {
@@ -30,7 +30,7 @@ function tokenOfAddress(location) {
     return new URLSearchParams(location.search).get('jwt') || undefined;
 }
 
-/** The claims of a token, unverified: good for showing, for nothing else. */
+/** The claims of a token, unverified; for display only. */
 function claimsOf(token) {
     try {
         const base64 = token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/');
@@ -41,7 +41,10 @@ function claimsOf(token) {
     }
 }
 
-/** One connection to one room. Calls back with `joined`, `left`, `message`, `refused`, `closed`. */
+/**
+ * One connection to one room. Emits `joined`, `left`, `message`, `refused` and `closed` by
+ * callbacks.
+ */
 class MeetingConnection {
     constructor(config, place, token, on) {
         this.domain = config.hosts.domain;
@@ -159,7 +162,7 @@ class MeetingConnection {
     }
 }
 
-/** A text as it stands in XML. */
+/** Escapes a text for XML. */
 function xml(text) {
     const entities = { '<': '&lt;', '>': '&gt;', '&': '&amp;', '"': '&quot;', "'": '&apos;' };
     return String(text).replace(/[<>&"']/g, c => entities[c]);

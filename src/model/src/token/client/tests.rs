@@ -19,13 +19,13 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const KEY: &str = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA";
 const NEWER_KEY: &str = "3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs";
 
-struct Bench {
+struct Fixture {
     tokens: ClientTokens,
     clock: Clock,
     control: ClockControl,
 }
 
-impl Bench {
+impl Fixture {
     fn new() -> Self {
         let (clock, control) = Clock::manual(Timestamp::from_unix(1_000_000));
         Self {
@@ -107,21 +107,24 @@ fn part(token: &str, index: usize) -> Value {
 
 #[test]
 fn a_token_opens_as_it_was_issued() {
-    let bench = Bench::new();
-    let token = bench.issue();
-    let opened = bench.verify(token.as_str()).unwrap();
-    assert_eq!(opened.pass, bench.pass());
+    let fixture = Fixture::new();
+    let token = fixture.issue();
+    let opened = fixture.verify(token.as_str()).unwrap();
+    assert_eq!(opened.pass, fixture.pass());
     assert_eq!(*opened.pass.room(), room());
     assert_eq!(opened.kind, ClientTokenKind::Handoff);
     assert_eq!(opened.expires, Timestamp::from_unix(1_000_300));
-    assert_ne!(bench.verify(bench.issue().as_str()).unwrap().id, opened.id);
+    assert_ne!(
+        fixture.verify(fixture.issue().as_str()).unwrap().id,
+        opened.id
+    );
     assert_eq!(format!("{token:?}"), "ClientToken");
 }
 
 #[test]
 fn clients_read_the_same_context_as_from_a_display_token() {
-    let bench = Bench::new();
-    let token = bench.issue();
+    let fixture = Fixture::new();
+    let token = fixture.issue();
     let display = DisplayToken::new(&room(), Role::Participant, &Features::default(), &zoe());
     let (mut claims, shown) = (part(token.as_str(), 1), part(display.as_str(), 1));
     assert_eq!(
@@ -144,12 +147,12 @@ fn clients_read_the_same_context_as_from_a_display_token() {
 
 #[test]
 fn a_token_is_refused_before_and_after_its_validity() {
-    let bench = Bench::new();
-    let token = bench.issue();
-    bench.control.advance(Duration::from_secs(299));
-    assert!(bench.verify(token.as_str()).is_ok());
-    bench.control.advance(Duration::from_secs(1));
-    let ended = bench.verify(token.as_str());
+    let fixture = Fixture::new();
+    let token = fixture.issue();
+    fixture.control.advance(Duration::from_secs(299));
+    assert!(fixture.verify(token.as_str()).is_ok());
+    fixture.control.advance(Duration::from_secs(1));
+    let ended = fixture.verify(token.as_str());
     assert_eq!(ended.unwrap_err(), ClientTokenError::Expired);
     let (behind, _) = Clock::manual(Timestamp::from_unix(999_000));
     let early = verify(&tokens(&[KEY], ORIGIN, &behind), token.as_str(), &behind);
@@ -158,12 +161,12 @@ fn a_token_is_refused_before_and_after_its_validity() {
 
 #[test]
 fn prosody_refuses_a_client_token() {
-    let bench = Bench::new();
-    let token = bench.issue();
+    let fixture = Fixture::new();
+    let token = fixture.issue();
     let rules = |settings: &TokenSettings| ProsodyRules::for_tokens_of(settings).unwrap();
     let refusal = |rules: &ProsodyRules| {
         rules
-            .verify(Some(token.as_str()), bench.clock.now())
+            .verify(Some(token.as_str()), fixture.clock.now())
             .unwrap_err()
     };
     assert_eq!(
@@ -186,19 +189,19 @@ fn prosody_refuses_a_client_token() {
         issuers: vec!["gateway".to_owned(), ORIGIN.to_owned()],
         ..rules(&prosody("gateway", "jitsi"))
     };
-    let refused = typical.verify(Some(&resigned), bench.clock.now());
+    let refused = typical.verify(Some(&resigned), fixture.clock.now());
     assert_eq!(refused.unwrap_err(), ProsodyRefusal::InvalidAudience);
 }
 
 #[test]
 fn tokens_of_other_keys_and_deployments_are_foreign() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let sign = |claims: &Value, secret: &[u8], algorithm| {
         let key = EncodingKey::from_secret(secret);
         jsonwebtoken::encode(&Header::new(algorithm), claims, &key).unwrap()
     };
-    let claims = part(bench.issue().as_str(), 1);
-    let backend = Minter::new(&prosody(ORIGIN, AUDIENCE), bench.clock.clone())
+    let claims = part(fixture.issue().as_str(), 1);
+    let backend = Minter::new(&prosody(ORIGIN, AUDIENCE), fixture.clock.clone())
         .unwrap()
         .mint_as(&room(), Role::Moderator, &zoe(), Duration::from_mins(2))
         .unwrap();
@@ -215,9 +218,9 @@ fn tokens_of_other_keys_and_deployments_are_foreign() {
         DisplayToken::new(&room(), Role::Moderator, &Features::default(), &zoe())
             .as_str()
             .to_owned(),
-        tokens(&[NEWER_KEY], ORIGIN, &bench.clock)
+        tokens(&[NEWER_KEY], ORIGIN, &fixture.clock)
             .issue(
-                &bench.pass(),
+                &fixture.pass(),
                 Role::Moderator,
                 &Features::default(),
                 ClientTokenKind::Embed,
@@ -225,9 +228,9 @@ fn tokens_of_other_keys_and_deployments_are_foreign() {
             )
             .as_str()
             .to_owned(),
-        tokens(&[KEY], "https://other.example.org", &bench.clock)
+        tokens(&[KEY], "https://other.example.org", &fixture.clock)
             .issue(
-                &bench.pass(),
+                &fixture.pass(),
                 Role::Moderator,
                 &Features::default(),
                 ClientTokenKind::Embed,
@@ -240,14 +243,14 @@ fn tokens_of_other_keys_and_deployments_are_foreign() {
         "A".repeat(100_000),
     ];
     for text in foreign {
-        let refused = bench.verify(&text);
+        let refused = fixture.verify(&text);
         assert_eq!(refused.unwrap_err(), ClientTokenError::Foreign, "{text}");
     }
 }
 
 #[test]
 fn changed_claims_are_refused_even_with_a_valid_signature() {
-    let bench = Bench::new();
+    let fixture = Fixture::new();
     let ours = |claims: &Value, algorithm| {
         let secret = ring(&[KEY])
             .secrets(Purpose::ClientSignature)
@@ -257,11 +260,11 @@ fn changed_claims_are_refused_even_with_a_valid_signature() {
         jsonwebtoken::encode(&Header::new(algorithm), claims, &key).unwrap()
     };
     let claims = |change: &dyn Fn(&mut Value)| {
-        let mut claims = part(bench.issue().as_str(), 1);
+        let mut claims = part(fixture.issue().as_str(), 1);
         change(&mut claims);
         claims
     };
-    let verify = |claims: &Value, algorithm| bench.verify(&ours(claims, algorithm));
+    let verify = |claims: &Value, algorithm| fixture.verify(&ours(claims, algorithm));
     assert!(verify(&claims(&|_| {}), Algorithm::HS256).is_ok());
     for changed in [
         claims(&|c| c["aud"] = json!("jitsi")),
@@ -282,16 +285,16 @@ fn changed_claims_are_refused_even_with_a_valid_signature() {
 
 #[test]
 fn the_newest_key_signs_and_older_keys_verify() {
-    let bench = Bench::new();
-    let both = tokens(&[NEWER_KEY, KEY], ORIGIN, &bench.clock);
-    assert!(verify(&both, bench.issue().as_str(), &bench.clock).is_ok());
+    let fixture = Fixture::new();
+    let both = tokens(&[NEWER_KEY, KEY], ORIGIN, &fixture.clock);
+    assert!(verify(&both, fixture.issue().as_str(), &fixture.clock).is_ok());
     let newer = both.issue(
-        &bench.pass(),
+        &fixture.pass(),
         Role::Moderator,
         &Features::default(),
         ClientTokenKind::Embed,
         Duration::from_mins(5),
     );
-    assert!(verify(&both, newer.as_str(), &bench.clock).is_ok());
-    assert!(bench.verify(newer.as_str()).is_err());
+    assert!(verify(&both, newer.as_str(), &fixture.clock).is_ok());
+    assert!(fixture.verify(newer.as_str()).is_err());
 }

@@ -56,7 +56,7 @@ impl ProsodyKeys {
         }
     }
 
-    /// The key for a token: the secret, or the one that its header names.
+    /// Selects the key for a token: the secret, or the public key that the token's header names.
     pub(super) fn choose(&self, token: &str) -> Result<(DecodingKey, Algorithm), ProsodyRefusal> {
         let (algorithm, by_kid) = match self {
             Self::Secret { algorithm, secret } => {

@@ -21,7 +21,7 @@ label_values! {
 }
 
 label_values! {
-    /// A limit that a client or the system ran into.
+    /// A limit that a client or the system exceeded.
     pub enum LimitKind {
         /// A request head was too large or had too many fields.
         Head = "head_size",
@@ -35,7 +35,7 @@ label_values! {
         Events = "event_streams",
         /// An API key made too many requests.
         Api = "api_requests",
-        /// The system gave no socket for a connection: no descriptors or memory left.
+        /// The system provided no socket for a connection: no descriptors or memory left.
         Accept = "accept",
     }
 }

@@ -59,7 +59,7 @@ label_values! {
         New = "new",
         /// The store had a pin of another replica.
         Existing = "existing",
-        /// The pin named a shard that is gone.
+        /// The pinned shard is down or no longer configured.
         Moved = "moved",
         /// The store was not available; the hash ring decided.
         WithoutStore = "without_store",

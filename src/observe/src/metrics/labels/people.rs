@@ -184,7 +184,7 @@ impl From<Role> for EntryRole {
 
 impl SignInReason {
     /// The label `outcome`: `ok`, `cancelled`, `failed`, or `unmatched` for a callback that belongs
-    /// to no sign-in of the browser, which any stranger can send.
+    /// to no sign-in of the browser. Any unauthenticated client can send an unmatched one.
     pub const fn outcome(self) -> &'static str {
         match self {
             Self::None => "ok",

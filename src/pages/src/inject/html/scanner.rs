@@ -56,7 +56,8 @@ pub(super) struct Position {
 /// Counts the rewriter's output instead of keeping it.
 struct OutputCounter(Arc<AtomicUsize>);
 
-/// What the handlers share. `Arc`, as the rewriter has to be `Send`; used by one thread at a time.
+/// State that the handlers share. `Arc`, because the rewriter has to be `Send`; one thread at a
+/// time uses it.
 #[derive(Clone)]
 struct Search {
     found: Arc<OnceLock<Position>>,
@@ -119,7 +120,7 @@ impl Scanner {
         self.found.get().copied()
     }
 
-    /// Number of bytes before which no place can be found any more.
+    /// Number of bytes before which no place can be found in later chunks.
     pub(super) fn released(&self) -> usize {
         self.released.load(Ordering::Relaxed)
     }

@@ -26,12 +26,12 @@ use url::{Url, form_urlencoded};
 
 use super::{
     answer::{Body, plain},
-    lie::Lie,
+    provider_fault::ProviderFault,
     signing_key::SigningKey,
 };
 
 /// A running provider on loopback.
-pub(crate) struct LyingProvider {
+pub(crate) struct FaultyProvider {
     pub(crate) address: SocketAddr,
     core: Arc<Core>,
     _task: AbortOnDropHandle<()>,
@@ -46,8 +46,8 @@ pub(crate) struct Builder {
 }
 
 /// The current behaviour; tests change it while the provider runs.
-pub(crate) struct Mind {
-    pub(crate) lie: Lie,
+pub(crate) struct Behaviour {
+    pub(crate) fault: ProviderFault,
     /// The signing keys; the first signs, all are published.
     pub(crate) keys: Vec<SigningKey>,
     /// Merged over the claims of the ID token; `null` removes a claim.
@@ -57,26 +57,26 @@ pub(crate) struct Mind {
     /// Merged over the metadata.
     pub(crate) description: Value,
     /// The number of requests per endpoint.
-    pub(crate) asked: HashMap<String, usize>,
-    codes: HashMap<String, Asked>,
+    pub(crate) requests: HashMap<String, usize>,
+    codes: HashMap<String, PendingAuthorization>,
 }
 
 struct Core {
     issuer: String,
     clock: Clock,
-    mind: Mutex<Mind>,
+    behaviour: Mutex<Behaviour>,
 }
 
 /// The authorization request of a code.
-struct Asked {
+struct PendingAuthorization {
     nonce: String,
     challenge: String,
     redirect_uri: String,
 }
 
-// === impl LyingProvider ===
+// === impl FaultyProvider ===
 
-impl LyingProvider {
+impl FaultyProvider {
     pub(crate) fn builder(clock: &Clock) -> Builder {
         Builder {
             issuer: None,
@@ -90,13 +90,17 @@ impl LyingProvider {
         &self.core.issuer
     }
 
-    pub(crate) fn mind(&self) -> MutexGuard<'_, Mind> {
-        self.core.mind()
+    pub(crate) fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
+        self.core.behaviour()
     }
 
     /// The number of requests to an endpoint.
-    pub(crate) fn asked(&self, endpoint: &str) -> usize {
-        self.mind().asked.get(endpoint).copied().unwrap_or_default()
+    pub(crate) fn request_count(&self, endpoint: &str) -> usize {
+        self.behaviour()
+            .requests
+            .get(endpoint)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// Answers an authorization URL with the query of the callback.
@@ -110,26 +114,30 @@ impl LyingProvider {
                 .split(' ')
                 .any(|scope| scope == "openid")
         );
-        let mut mind = self.mind();
-        let code = format!("code-{}", mind.codes.len());
-        let asked = Asked {
+        let mut behaviour = self.behaviour();
+        let code = format!("code-{}", behaviour.codes.len());
+        let pending = PendingAuthorization {
             nonce: parameters["nonce"].clone(),
             challenge: parameters["code_challenge"].clone(),
             redirect_uri: parameters["redirect_uri"].clone(),
         };
-        mind.codes.insert(code.clone(), asked);
+        behaviour.codes.insert(code.clone(), pending);
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("state", &parameters["state"]);
-        match mind.lie {
-            Lie::AnswerIssMissing => {}
-            Lie::AnswerIssInvalid => drop(query.append_pair("iss", "https://other.example")),
-            _ => drop(query.append_pair("iss", &self.core.issuer)),
+        match behaviour.fault {
+            ProviderFault::AnswerIssMissing => {}
+            ProviderFault::AnswerIssInvalid => {
+                query.append_pair("iss", "https://other.example");
+            }
+            _ => {
+                query.append_pair("iss", &self.core.issuer);
+            }
         }
-        let error = match mind.lie {
-            Lie::AnswerAccessDenied => "access_denied",
-            Lie::AnswerLoginRequired => "login_required",
-            Lie::AnswerServerError => "server_error",
-            Lie::AnswerInvalidRequest => "invalid_request",
+        let error = match behaviour.fault {
+            ProviderFault::AnswerAccessDenied => "access_denied",
+            ProviderFault::AnswerLoginRequired => "login_required",
+            ProviderFault::AnswerServerError => "server_error",
+            ProviderFault::AnswerInvalidRequest => "invalid_request",
             _ => return query.append_pair("code", &code).finish(),
         };
         query.append_pair("error", error).finish()
@@ -144,7 +152,7 @@ impl LyingProvider {
             "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
         });
         overlay(&mut honest, claims);
-        let key = self.mind().keys[0].clone();
+        let key = self.behaviour().keys[0].clone();
         let mut honest_head = key.head();
         honest_head["typ"] = json!("logout+jwt");
         overlay(&mut honest_head, head);
@@ -170,27 +178,27 @@ impl Builder {
         Self { algorithm, ..self }
     }
 
-    pub(crate) async fn start(self, lie: Lie) -> LyingProvider {
+    pub(crate) async fn start(self, fault: ProviderFault) -> FaultyProvider {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let mind = Mind {
-            lie,
+        let behaviour = Behaviour {
+            fault,
             keys: vec![SigningKey::new("key-1", self.algorithm)],
             id_token: json!({}),
             userinfo: json!({ "name": "Zoë" }),
             description: json!({}),
-            asked: HashMap::new(),
+            requests: HashMap::new(),
             codes: HashMap::new(),
         };
         let own = || format!("{scheme}://{address}/realms/main");
         let core = Arc::new(Core {
             issuer: self.issuer.unwrap_or_else(own),
             clock: self.clock,
-            mind: Mutex::new(mind),
+            behaviour: Mutex::new(behaviour),
         });
         let task = tokio::spawn(accept(listener, self.tls, Arc::clone(&core)));
-        LyingProvider {
+        FaultyProvider {
             address,
             core,
             _task: AbortOnDropHandle::new(task),
@@ -201,26 +209,26 @@ impl Builder {
 // === impl Core ===
 
 impl Core {
-    fn mind(&self) -> MutexGuard<'_, Mind> {
-        self.mind.lock().unwrap()
+    fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
+        self.behaviour.lock().unwrap()
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> io::Result<Response<Body>> {
         let path = request.uri().path().to_owned();
         let endpoint = path.rsplit('/').next().unwrap_or_default().to_owned();
-        let lie = {
-            let mut mind = self.mind();
-            *mind.asked.entry(endpoint.clone()).or_default() += 1;
-            mind.lie
+        let fault = {
+            let mut behaviour = self.behaviour();
+            *behaviour.requests.entry(endpoint.clone()).or_default() += 1;
+            behaviour.fault
         };
-        if lie == Lie::Down {
+        if fault == ProviderFault::Down {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         match &*endpoint {
-            "openid-configuration" => Ok(self.description(lie)),
-            "jwks" => Ok(self.key_set(lie)),
-            "token" => self.token(lie, request).await,
-            "userinfo" => self.userinfo(lie, &request).await,
+            "openid-configuration" => Ok(self.description(fault)),
+            "jwks" => Ok(self.key_set(fault)),
+            "token" => self.token(fault, request).await,
+            "userinfo" => self.userinfo(fault, &request).await,
             _ => Ok(plain(StatusCode::NOT_FOUND, "")),
         }
     }

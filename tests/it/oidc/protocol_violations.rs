@@ -5,40 +5,42 @@ use std::{collections::BTreeSet, time::Duration};
 use oidc::{AuthenticationErrorClass, ProviderStatus};
 
 use super::Pair;
-use crate::support::lie::{ABOUT_ITSELF, Lie, TO_SIGN_INS};
+use crate::support::provider_fault::{METADATA_FAULTS, ProviderFault, SIGN_IN_FAULTS};
 
 #[tokio::test]
 async fn each_protocol_violation_fails_the_sign_in_with_its_code() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     pair.sign_in().await.unwrap();
-    for &(lie, code) in TO_SIGN_INS {
+    for &(fault, code) in SIGN_IN_FAULTS {
         if matches!(
-            lie,
-            Lie::TokenHang | Lie::UserinfoHang | Lie::KidAbsentMultipleJwks
+            fault,
+            ProviderFault::TokenHang
+                | ProviderFault::UserinfoHang
+                | ProviderFault::KidAbsentMultipleJwks
         ) {
             continue;
         }
-        pair.provider.mind().lie = lie;
-        assert_eq!(pair.failure().await, code, "{lie:?}");
+        pair.provider.behaviour().fault = fault;
+        assert_eq!(pair.failure().await, code, "{fault:?}");
     }
-    pair.provider.mind().lie = Lie::Honest;
+    pair.provider.behaviour().fault = ProviderFault::None;
     pair.sign_in().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_unresponsive_endpoint_times_out_as_unavailable() {
-    for lie in [Lie::TokenHang, Lie::UserinfoHang] {
+    for fault in [ProviderFault::TokenHang, ProviderFault::UserinfoHang] {
         let impatient = |settings: &mut super::OidcSettings, _: &_| {
             settings.timeout = Duration::from_millis(300);
         };
-        let pair = Pair::with(Lie::Honest, |builder| builder, impatient).await;
+        let pair = Pair::with(ProviderFault::None, |builder| builder, impatient).await;
         let pair = pair.ready().await;
-        pair.provider.mind().lie = lie;
+        pair.provider.behaviour().fault = fault;
         let failure = pair.sign_in().await.unwrap_err();
         assert_eq!(failure.class(), AuthenticationErrorClass::Unavailable);
-        let expected = TO_SIGN_INS
+        let expected = SIGN_IN_FAULTS
             .iter()
-            .find(|(other, _)| *other == lie)
+            .find(|(other, _)| *other == fault)
             .unwrap()
             .1;
         assert_eq!(failure.as_str(), expected);
@@ -47,29 +49,32 @@ async fn an_unresponsive_endpoint_times_out_as_unavailable() {
 
 #[tokio::test]
 async fn a_token_without_kid_is_ambiguous_if_several_keys_fit() {
-    let pair = Pair::start(Lie::KidAbsentMultipleJwks).await.ready().await;
+    let pair = Pair::start(ProviderFault::KidAbsentMultipleJwks)
+        .await
+        .ready()
+        .await;
     assert_eq!(pair.failure().await, "key_ambiguous");
 }
 
 #[tokio::test]
 async fn a_provider_with_invalid_metadata_or_keys_is_not_used() {
-    for &(lie, part) in ABOUT_ITSELF {
-        let pair = Pair::start(lie).await;
+    for &(fault, part) in METADATA_FAULTS {
+        let pair = Pair::start(fault).await;
         let tried = |status: &ProviderStatus| match status {
             ProviderStatus::NeverReached { reason } => reason.contains(part),
             _ => true,
         };
         let status = pair.wait_until(tried).await;
-        assert!(!status.is_usable(), "{lie:?} {status:?}");
+        assert!(!status.is_usable(), "{fault:?} {status:?}");
         let address = pair.party.authorization_url("s", "n", "v", None);
-        assert!(address.is_err(), "{lie:?}");
+        assert!(address.is_err(), "{fault:?}");
         assert_eq!(pair.party.end_session_url(None, None), None);
     }
 }
 
 #[tokio::test]
 async fn a_code_is_accepted_once_and_only_with_its_own_verifier_and_nonce() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     let answer = pair.visit_provider();
     pair.finish(&answer).await.unwrap();
     let again = pair.finish(&answer).await.unwrap_err();
@@ -96,7 +101,7 @@ async fn a_wrong_client_secret_is_classed_as_a_provider_error() {
     let wrong = |settings: &mut super::OidcSettings, _: &_| {
         settings.client_secret = Some("wrong".into());
     };
-    let pair = Pair::with(Lie::Honest, |builder| builder, wrong).await;
+    let pair = Pair::with(ProviderFault::None, |builder| builder, wrong).await;
     let pair = pair.ready().await;
     let failure = pair.sign_in().await.unwrap_err();
     assert_eq!(failure.as_str(), "client_refused");
@@ -105,19 +110,19 @@ async fn a_wrong_client_secret_is_classed_as_a_provider_error() {
 
 #[tokio::test]
 async fn errors_contain_no_response_bodies_and_no_secrets() {
-    let pair = Pair::start(Lie::Honest).await.ready().await;
+    let pair = Pair::start(ProviderFault::None).await.ready().await;
     let mut codes = BTreeSet::new();
-    for lie in [
-        Lie::TokenTruncated,
-        Lie::InvalidSig,
-        Lie::UserinfoArray,
-        Lie::TokenHtml,
+    for fault in [
+        ProviderFault::TokenTruncated,
+        ProviderFault::InvalidSig,
+        ProviderFault::UserinfoArray,
+        ProviderFault::TokenHtml,
     ] {
-        pair.provider.mind().lie = lie;
+        pair.provider.behaviour().fault = fault;
         let failure = pair.sign_in().await.unwrap_err();
         let text = format!("{failure} {failure:?}");
         for secret in ["access", "Sorry", "eyJ", "code-", super::NONCE] {
-            assert!(!text.contains(secret), "{lie:?}: {text}");
+            assert!(!text.contains(secret), "{fault:?}: {text}");
         }
         codes.insert(failure.as_str());
     }

@@ -1,13 +1,14 @@
 import { createServer } from "node:http";
 import { connect } from "node:net";
 import { listen } from "./process.js";
+import { closeServer, tieSockets } from "./sockets.js";
 
 /**
- * A proxy for browsers whose connections come from another address of this machine, as if they
- * ran on another one.
+ * A proxy for browsers that connects from another loopback address, as if the browser ran on
+ * another machine.
  * @param {string} address of 127.0.0.0/8
  */
-export async function startElsewhere(address) {
+export async function startSourceAddressProxy(address) {
   const sockets = new Set();
   const server = createServer((_, response) => response.writeHead(405).end());
   server.on("connect", ({ url }, client, head) => {
@@ -16,23 +17,12 @@ export async function startElsewhere(address) {
       target.write(head);
       client.pipe(target).pipe(client);
     });
-    for (const [one, other] of [[client, target], [target, client]]) {
-      sockets.add(one);
-      one.on("error", () => other.destroy());
-      one.on("close", () => {
-        sockets.delete(one);
-        other.destroy();
-      });
-    }
+    tieSockets(sockets, client, target);
   });
   const port = await listen(server);
   return {
-    /** For a browser's context. */
+    /** The proxy option of a browser's context. */
     proxy: { server: `http://127.0.0.1:${port}`, bypass: "<-loopback>" },
-    stop: () => new Promise((done) => {
-      server.close(done);
-      server.closeAllConnections();
-      sockets.forEach((socket) => socket.destroy());
-    }),
+    stop: () => closeServer(server, sockets),
   };
 }

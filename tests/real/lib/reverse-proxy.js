@@ -1,15 +1,15 @@
-import { createServer, request as ask } from "node:http";
+import { createServer, request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { listen } from "./process.js";
+import { closeServer, tieSockets } from "./sockets.js";
 
 const toProsody = /^(\/[^/]+)?\/(http-bind|xmpp-websocket)(\?|$)/;
 
 /**
- * The plainest of front doors: one origin before the web container and Prosody,
- * with nobody asked who they are. For tests of the other parts.
- * The upstreams are given later, for they want to know this one's address.
+ * A reverse proxy without authentication: one origin before the web container and Prosody, as the
+ * control for tests of the gateway. The upstreams are set later, because they need its address.
  */
-export async function startOneOrigin() {
+export async function startReverseProxy() {
   const upstream = {};
   const target = (url) => {
     if (!toProsody.test(url)) return { port: upstream.web, path: url };
@@ -18,7 +18,7 @@ export async function startOneOrigin() {
   };
   const sockets = new Set();
   const server = createServer((request, response) => {
-    const forward = ask({
+    const forward = httpRequest({
       host: "127.0.0.1", ...target(request.url), method: request.method, headers: request.headers,
     }, (answer) => {
       response.writeHead(answer.statusCode, answer.headers);
@@ -39,26 +39,15 @@ export async function startOneOrigin() {
       backend.write(head);
       client.pipe(backend).pipe(client);
     });
-    for (const [one, other] of [[client, backend], [backend, client]]) {
-      sockets.add(one);
-      one.on("error", () => other.destroy());
-      one.on("close", () => {
-        sockets.delete(one);
-        other.destroy();
-      });
-    }
+    tieSockets(sockets, client, backend);
   });
   const port = await listen(server);
   return {
     url: `http://localhost:${port}`,
     /** @param {{web: number, xmpp: number}} ports */
     use: (ports) => Object.assign(upstream, ports),
-    /** Cuts every WebSocket, as a broken network would. */
+    /** Breaks every WebSocket, as a network failure would. */
     cut: () => sockets.forEach((socket) => socket.destroy()),
-    stop: () => new Promise((done) => {
-      server.close(done);
-      server.closeAllConnections();
-      sockets.forEach((socket) => socket.destroy());
-    }),
+    stop: () => closeServer(server, sockets),
   };
 }

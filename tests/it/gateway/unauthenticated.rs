@@ -1,7 +1,5 @@
-//! Requests of strangers write nothing above debug, whatever they send and to whichever endpoint;
-//! metrics count them.
-
-use std::process::Command;
+//! Unauthenticated requests log nothing above debug, whatever their content and endpoint; metrics
+//! count them.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -10,11 +8,11 @@ use url::Url;
 use super::CREATE;
 use crate::support::{
     logs::Logs,
-    school,
+    run_in_own_process, school,
     site::{ORIGIN, Site, SiteOptions},
 };
 
-/// A request of a stranger: no cookie, key or token of this site.
+/// A request without a cookie, key or token of this site.
 struct Attempt {
     method: Method,
     target: &'static str,
@@ -102,26 +100,15 @@ const ATTEMPTS: [Attempt; 40] = [
     with_key(Method::POST, "/_gateway/api/v1/links", "{}"),
 ];
 
-/// In a process of its own, so that its log has no lines of other tests.
+/// Runs in a separate process, so that its log has no lines of other tests.
 #[test]
-fn requests_of_strangers_write_nothing_above_debug() {
-    let alone = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "gateway::strangers::alone",
-            "--ignored",
-            "--nocapture",
-        ])
-        .output()
-        .unwrap();
-    let output = String::from_utf8_lossy(&alone.stdout);
-    let errors = String::from_utf8_lossy(&alone.stderr);
-    assert!(alone.status.success(), "{output}\n{errors}");
-    assert!(output.contains("attempts of strangers"), "{output}");
+fn unauthenticated_requests_log_nothing_above_debug() {
+    let output = run_in_own_process("gateway::unauthenticated::alone");
+    assert!(output.contains("unauthenticated requests"), "{output}");
 }
 
 #[tokio::test]
-#[ignore = "run by requests_of_strangers_write_nothing_above_debug"]
+#[ignore = "run by unauthenticated_requests_log_nothing_above_debug"]
 async fn alone() {
     let logs = Logs::keep();
     let site = Site::with(SiteOptions::default().rules(school::RULES));
@@ -132,7 +119,7 @@ async fn alone() {
             let is_loud = ["INFO", "WARN", "ERROR"]
                 .iter()
                 .any(|level| line.contains(level));
-            // Access lines have a switch, and lines about refused tokens and keys a bound.
+            // Access lines can be disabled, and lines about refused tokens and keys are rate-limited.
             let is_bounded = ["api_refused", "token_refused"]
                 .iter()
                 .any(|event| line.contains(&format!("audit: event=\"{event}\"")));
@@ -192,5 +179,5 @@ async fn alone() {
     }
     let refused = logs.lines_with("event=\"token_refused\"");
     assert_eq!(refused.len(), 60, "lines of one address in a minute");
-    println!("{} attempts of strangers", ATTEMPTS.len());
+    println!("{} unauthenticated requests", ATTEMPTS.len());
 }

@@ -180,9 +180,9 @@ async fn each_connection_gets_its_own_token_and_no_client_credentials() {
             !query.contains("planted") && !query.contains("other"),
             "{query}"
         );
-        let own = connection.headers[header::AUTHORIZATION].to_str().unwrap();
-        assert!(own.starts_with("Bearer eyJ"));
-        tokens.push(own.to_owned());
+        let authorization = connection.headers[header::AUTHORIZATION].to_str().unwrap();
+        assert!(authorization.starts_with("Bearer eyJ"));
+        tokens.push(authorization.to_owned());
         assert_eq!(connection.headers[header::HOST], "meet.jitsi");
         assert!(!connection.headers.contains_key(header::COOKIE));
         assert!(!connection.headers.contains_key(header::ORIGIN));

@@ -4,17 +4,19 @@ use http::StatusCode;
 use model::clock::{Clock, Timestamp};
 
 use crate::support::{
-    lie::{Lie, TO_SIGN_INS},
+    faulty_provider::{CLIENT_SECRET, FaultyProvider},
     logs::Logs,
-    lying_provider::{CLIENT_SECRET, LyingProvider},
+    provider_fault::{ProviderFault, SIGN_IN_FAULTS},
     site::{Site, SiteOptions},
 };
 
 #[tokio::test]
-async fn invalid_provider_answers_make_no_session_and_log_no_secret() {
+async fn invalid_provider_responses_create_no_session_and_log_no_secret() {
     let logs = Logs::keep();
     let (clock, clock_control) = Clock::manual(Timestamp::from_unix(1_800_000_000));
-    let provider = LyingProvider::builder(&clock).start(Lie::Honest).await;
+    let provider = FaultyProvider::builder(&clock)
+        .start(ProviderFault::None)
+        .await;
     let issuer = provider.issuer().to_owned();
     let options = SiteOptions::default()
         .issuer(&issuer)
@@ -24,37 +26,39 @@ async fn invalid_provider_answers_make_no_session_and_log_no_secret() {
 
     let mut tried = 0;
     let mut secrets = Vec::new();
-    for &(lie, code) in TO_SIGN_INS {
+    for &(fault, code) in SIGN_IN_FAULTS {
         if matches!(
-            lie,
-            Lie::TokenHang | Lie::UserinfoHang | Lie::KidAbsentMultipleJwks
+            fault,
+            ProviderFault::TokenHang
+                | ProviderFault::UserinfoHang
+                | ProviderFault::KidAbsentMultipleJwks
         ) {
             continue;
         }
-        provider.mind().lie = lie;
+        provider.behaviour().fault = fault;
         let mut browser = site.browser();
-        let way = browser.begin("/room").await;
-        let answer = provider.authorize(&way);
+        let url = browser.begin("/room").await;
+        let answer = provider.authorize(&url);
         secrets.extend(browser.cookie_values());
         let page = browser
             .navigate(&format!("/_gateway/callback?{answer}"))
             .await;
         assert!(
             browser.cookie("__Host-gateway-session").is_none(),
-            "{lie:?}"
+            "{fault:?}"
         );
         assert!(
             page.status.is_client_error() || page.status.is_server_error(),
-            "{lie:?}"
+            "{fault:?}"
         );
         let text = page.text();
-        assert!(text.contains("Sign-in failed"), "{lie:?} {text}");
+        assert!(text.contains("Sign-in failed"), "{fault:?} {text}");
         let id = request_id(&text);
         let lines = logs.lines_with(&format!("request={id}"));
         let reason = format!("reason=\"{code}\"");
         assert!(
             lines.iter().any(|line| line.contains(&reason)),
-            "{lie:?} {lines:?}"
+            "{fault:?} {lines:?}"
         );
         secrets.extend(
             answer
@@ -66,10 +70,10 @@ async fn invalid_provider_answers_make_no_session_and_log_no_secret() {
     }
     assert!(tried >= 15, "{tried}");
 
-    provider.mind().lie = Lie::Honest;
+    provider.behaviour().fault = ProviderFault::None;
     let mut browser = site.browser();
-    let way = browser.begin("/room").await;
-    let answer = provider.authorize(&way);
+    let url = browser.begin("/room").await;
+    let answer = provider.authorize(&url);
     let page = browser
         .navigate(&format!("/_gateway/callback?{answer}"))
         .await;
