@@ -127,12 +127,48 @@ impl Route {
             route,
             Self::Endpoint(_) | Self::Signalling { .. } | Self::Private
         );
-        let route = if protected && path.was_respelled() {
-            Self::Closed(Closed::Spelling)
-        } else {
-            route
+        let route = match Self::closed_below(&route, &path) {
+            Some(closed) => Self::Closed(closed),
+            None if protected && path.was_respelled() => Self::Closed(Closed::Spelling),
+            None => route,
         };
         Ok(Routed { route, path })
+    }
+
+    /// Why a path must not be forwarded to the web server, although its beginning is harmless.
+    ///
+    /// The web servers of Jitsi strip leading segments until they recognize the rest, and match some
+    /// names as prefixes (docker-jitsi-meet `web/rootfs/defaults/meet.conf`, "BOSH for subdomains":
+    /// `location ~ ^/([^/?&:'"]+)/http-bind`). So no segment may be one that they could take for
+    /// signalling or administration. The last segment of a room's address is the room's name.
+    fn closed_below(route: &Self, path: &CanonicalPath) -> Option<Closed> {
+        let is_page = match route {
+            Self::Room(_) | Self::NoRoom(_) | Self::Config { .. } | Self::Home => true,
+            Self::Asset | Self::Private => false,
+            Self::Endpoint(_) | Self::Signalling { .. } | Self::Closed(_) => return None,
+        };
+        let mut segments = path.segments().peekable();
+        while let Some(segment) = segments.next() {
+            let name = segment.to_ascii_lowercase();
+            let is_directory = segments.peek().is_some();
+            let closed = if SIGNALLING.iter().any(|path| name.starts_with(path)) {
+                Closed::Spelling
+            } else if name == "conference-request" {
+                Closed::ConferenceRequest
+            } else if COLIBRI.contains(&&*name) {
+                Closed::Colibri
+            } else if ADMINISTRATIVE.contains(&&*name)
+                || CLOSED_DIRECTORIES.contains(&&*name) && (is_directory || !is_page)
+            {
+                Closed::Administrative
+            } else if is_directory && name != segment && PRIVATE_DIRECTORIES.contains(&&*name) {
+                Closed::Spelling
+            } else {
+                continue;
+            };
+            return Some(closed);
+        }
+        None
     }
 
     fn exact(raw_path: &str) -> Option<(&'static str, Self)> {
@@ -189,7 +225,7 @@ impl Route {
     /// The route of everything below a directory; `None` if the directory is a tenant.
     fn of_directory(name: &str) -> Option<Self> {
         match name {
-            "colibri-ws" | "colibri-relay-ws" => Some(Self::Closed(Closed::Colibri)),
+            _ if COLIBRI.contains(&name) => Some(Self::Closed(Closed::Colibri)),
             "conference-request" => Some(Self::Closed(Closed::ConferenceRequest)),
             _ if PRIVATE_DIRECTORIES.contains(&name) => Some(Self::Private),
             _ if PUBLIC_DIRECTORIES.contains(&name) => Some(Self::Asset),
@@ -220,7 +256,7 @@ impl Route {
                 }
             }
             "conference-request" => Self::Closed(Closed::ConferenceRequest),
-            "colibri-ws" | "colibri-relay-ws" => Self::Closed(Closed::Colibri),
+            _ if COLIBRI.contains(&name) => Self::Closed(Closed::Colibri),
             // Differs from a protected path only in case: Prosody is case-sensitive, other servers
             // may not be.
             _ if is_signalling(&name.to_ascii_lowercase()) => Self::Closed(Closed::Spelling),
@@ -295,7 +331,7 @@ impl Closed {
 }
 
 fn is_signalling(name: &str) -> bool {
-    matches!(name, "http-bind" | "xmpp-websocket")
+    SIGNALLING.contains(&name)
 }
 
 /// Whether the name is that of a file that Jitsi serves beside the room pages. A name with any
@@ -315,6 +351,12 @@ pub const API_PREFIX: &str = "/_gateway/api/v1/";
 
 /// The path prefix of the gateway's own endpoints.
 pub const OWN_PREFIX: &str = "/_gateway/";
+
+/// Prosody's client connections.
+const SIGNALLING: &[&str] = &["http-bind", "xmpp-websocket"];
+
+/// The videobridge's WebSockets.
+const COLIBRI: &[&str] = &["colibri-ws", "colibri-relay-ws"];
 
 /// Directories of Jitsi's web server (docker-jitsi-meet `web/rootfs/defaults/meet.conf`).
 const PUBLIC_DIRECTORIES: &[&str] = &[

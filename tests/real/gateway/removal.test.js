@@ -160,9 +160,10 @@ describe("over BOSH", () => {
     const abort = async (rid) => {
       const controller = new AbortController();
       const body = `<body rid="${rid}" sid="${stream.sid}" xmlns="${xmlns}"/>`;
+      await site.prosody.reset();
       const sent = post({ url: url(here), headers: target(here).headers, tls: { ...site.tls, signal: controller.signal }, body });
-      const before = (await site.prosody.recorded()).requests.length;
-      await until(async () => (await site.prosody.recorded()).requests.length > before, { what: "Prosody has the poll" }).catch(() => {});
+      const arrived = async () => (await site.prosody.recorded()).requests.some((request) => request.body.includes(`rid="${rid}"`));
+      await until(arrived, { what: "Prosody has the poll", every: 10 });
       controller.abort();
       await assert.rejects(sent);
     };

@@ -118,20 +118,44 @@ fn no_number_of_tenants_leads_around_a_protected_path() {
     ] {
         assert_eq!(label(path), "closed", "{path}");
     }
-    for path in ["/a/b/libs/transcripts/x", "/static/http-bind/x", "/a/b/c"] {
+    for path in ["/a/b/libs/transcripts/x", "/a/b/c"] {
         assert_eq!(label(path), "asset", "{path}");
     }
 }
 
 #[test]
-fn names_near_protected_ones_are_rooms_and_forwarded_as_such() {
+fn what_a_web_server_takes_for_signalling_or_administration_is_never_forwarded() {
     for path in [
-        "/http-bind%3Fx",
-        "/http-bind%20",
-        "/http-bind;x",
-        "/xhttp-bind",
-        "/http-bin",
+        "/socket.io/http-bind",
+        "/etherpad/xmpp-websocket",
+        "/acme/rtcstats-ws/http-bind",
+        "/static/http-bind/x",
+        "/a/b/http-bindX",
+        "/acme/http-bind;/",
+        "/acme/http-bindings",
+        "/etherpad/conference-request/v1",
+        "/socket.io/_api/room-info",
+        "/transcripts/colibri-ws/x",
+        "/etherpad/admin/x",
+        "/etherpad/admin",
+        "/libs/rooms",
+        "/rooms/",
+        "/metrics/",
+        "/Kick-Participant/",
+        "/ETHERPAD/p/x",
+        "/acme/Socket.io/",
     ] {
+        assert_eq!(label(path), "closed", "{path}");
+    }
+    // Rooms whose names are those of closed directories.
+    for path in ["/admin", "/acme/about", "/v1"] {
+        assert_eq!(label(path), "room", "{path}");
+    }
+}
+
+#[test]
+fn names_near_protected_ones_are_rooms_and_forwarded_as_such() {
+    for path in ["/xhttp-bind", "/http-bin", "/room;http-bind"] {
         assert_eq!(label(path), "room", "{path}");
     }
 }
@@ -152,6 +176,33 @@ fn paths_of_the_gateway_are_classified() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    /// In any directory, at any depth, in any case, with anything behind it.
+    #[test]
+    fn no_path_with_a_segment_of_prosody_is_forwarded(
+        before in prop::collection::vec(
+            prop::sample::select(vec![
+                "acme", "a.b", "libs", "static", "etherpad", "socket.io", "rtcstats-ws", "transcripts", ".well-known", "x%20y",
+            ]),
+            0..4,
+        ),
+        name in prop::sample::select([SIGNALLING, ADMINISTRATIVE, COLIBRI, &["conference-request"]].concat()),
+        upper in prop::collection::vec(any::<bool>(), 32),
+        after in prop::sample::select(vec!["", "/", "/x", "/v1/y", "//", "/."]),
+    ) {
+        let name: String = name
+            .chars()
+            .zip(upper)
+            .map(|(c, upper)| if upper { c.to_ascii_uppercase() } else { c })
+            .collect();
+        let path = format!("/{}/{name}{after}", before.join("/")).replace("//", "/");
+        if let Ok(Routed { route, .. }) = Route::classify(&path) {
+            let judged = matches!(route, Route::Closed(_) | Route::Signalling { .. });
+            prop_assert!(judged, "{} is {:?}", path, route);
+        }
+    }
+
     #[test]
     fn a_protected_route_is_reached_by_its_own_spelling_only(path in "/[a-zA-Z%0-9/._-]{0,24}") {
         if let Ok(Routed { route: Route::Signalling { .. }, .. }) = Route::classify(&path) {

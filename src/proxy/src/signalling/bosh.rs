@@ -116,7 +116,8 @@ impl Exchange<'_> {
             let admission = admission::admit(worker, &rules, claimant, kind, locate).await?;
             let xmpp = admission.upstreams.prosody_for(&mut self.query.forwarded);
             if let Err(error) = self.check_negotiation(&admission, &tag, &body) {
-                return Ok(self.refused_body(&admission, error));
+                info!(%error, request = %self.context.id, "a BOSH body was refused");
+                return Ok(terminated("policy-violation"));
             }
             let request = self.head()?.bosh(admission.token.as_ref(), body);
             let sending = self.send(xmpp.clone(), request);
@@ -142,13 +143,11 @@ impl Exchange<'_> {
             .upstreams
             .prosody_for(&mut self.query.forwarded)
             .clone();
-        if let Err(error) = self.check_negotiation(&admission, &tag, &body) {
-            return Ok(self.refused_body(&admission, error));
-        }
+        let checked = self.check_negotiation(&admission, &tag, &body);
         let stream = LiveStream::new(worker, &admission.admitted, room, bound, xmpp.clone());
         let request = self.head()?.bosh(None, body);
         let sending = self.send(xmpp, request);
-        self.poll(admission, stream, rid, sending).await
+        self.poll(admission, stream, (rid, checked), sending).await
     }
 
     /// Checks the domain and the SASL mechanism of a body. A restart names the domain again
@@ -166,18 +165,6 @@ impl Exchange<'_> {
             policy.check_domain(tag.to())?;
         }
         policy.check_body(body)
-    }
-
-    fn refused_body(&self, admission: &Admission<'_>, error: NegotiationError) -> Response<Body> {
-        let who = Who {
-            principal: &admission.admitted.principal,
-            room: &self.query.room,
-        };
-        info!(%error, request = %self.context.id, "a BOSH body was refused");
-        audit::cut(&who, Transport::Bosh, CutReason::Protocol, &self.context);
-        let metrics = &self.worker.metrics;
-        metrics.count_cut(Transport::Bosh, CutReason::Protocol);
-        terminated("policy-violation")
     }
 
     fn head(&self) -> Result<ProsodyHead<'_>, RequestError> {
@@ -264,7 +251,7 @@ impl Exchange<'_> {
         self,
         admission: Admission<'_>,
         stream: LiveStream,
-        rid: u64,
+        (rid, checked): (u64, Result<(), NegotiationError>),
         sending: impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>>,
     ) -> Result<Response<Body>, RequestError> {
         let worker = self.worker;
@@ -275,9 +262,14 @@ impl Exchange<'_> {
         } = admission;
         let streams = &worker.state.bosh_streams;
         let Some(in_flight) = streams.register(&stream.sid, rid, &worker.metrics) else {
-            stream.cut(worker, CloseReason::Expired, &self.context);
+            stream.cut(worker, CutReason::Protocol, &self.context);
             return Ok(terminated("policy-violation"));
         };
+        if let Err(error) = checked {
+            info!(%error, request = %self.context.id, "a BOSH body was refused");
+            stream.cut(worker, CutReason::Protocol, &self.context);
+            return Ok(terminated("policy-violation"));
+        }
         stream.refresh_presence(worker, |opens| {
             in_flight.presence_refresh_due(opens, Instant::now())
         });
@@ -310,7 +302,7 @@ impl Exchange<'_> {
         let (answer, tag) = match answer {
             Ok(answer) => answer,
             Err(reason) => {
-                stream.cut(worker, reason, &self.context);
+                stream.cut(worker, reason.reason(), &self.context);
                 return Ok(self.ended(reason));
             }
         };

@@ -78,13 +78,18 @@ pub(crate) async fn public(
     Ok(answer)
 }
 
-/// Paths for members only.
+/// Paths for members only. Shared notes and whiteboards read and post; other methods are for their
+/// administration, or none at all.
 pub(crate) async fn private(
     worker: &Worker,
     request: Request<Incoming>,
     path: &CanonicalPath,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
+    if !is_reading(request.method()) && *request.method() != Method::POST {
+        let allow = "GET, HEAD, POST";
+        return Err(ContextError::Method { allow }.into());
+    }
     let Some(session) = worker.state.authenticator.session(request.headers()) else {
         return to_sign_in(worker, &request);
     };

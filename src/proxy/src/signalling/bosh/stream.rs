@@ -12,6 +12,7 @@ use model::{
     route::Transport,
     session::{Principal, SessionId},
 };
+use observe::metrics::CutReason;
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -112,17 +113,17 @@ impl LiveStream {
                 CloseReason::Expired
             }
         };
-        self.cut(&worker, reason, &context);
+        self.cut(&worker, reason.reason(), &context);
     }
 
     /// Ends the stream: in audit and presence, and at Prosody, so that the others in the room see it
     /// at once.
-    pub(super) fn cut(&self, worker: &Worker, reason: CloseReason, context: &RequestContext) {
+    pub(super) fn cut(&self, worker: &Worker, reason: CutReason, context: &RequestContext) {
         let Some(next) = worker.state.bosh_streams.end(&self.sid) else {
             return;
         };
-        audit::cut(&self.who(), Transport::Bosh, reason.reason(), context);
-        worker.metrics.count_cut(Transport::Bosh, reason.reason());
+        audit::cut(&self.who(), Transport::Bosh, reason, context);
+        worker.metrics.count_cut(Transport::Bosh, reason);
         let presence = &worker.state.authorizer.presence;
         presence.end_lease(&self.room, self.principal.id());
         for rid in next {
