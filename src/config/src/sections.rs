@@ -147,6 +147,9 @@ impl RawConfig {
         let reservation = self
             .reservation
             .resolve(secrets, &mut diagnostics.section("reservation"));
+        // 8x8 keeps the tenants of its customers apart.
+        let prosody_verifies_tenants =
+            self.jaas.is_some() || self.token.as_ref().is_some_and(RawToken::verifies_domains);
         let backend = RawBackend {
             jaas: self.jaas,
             upstream: self.upstream,
@@ -159,12 +162,14 @@ impl RawConfig {
         let integrations = integration::resolve(
             self.integration,
             jitsi.map(|jitsi| &jitsi.token),
+            prosody_verifies_tenants,
             secrets,
             &mut diagnostics.section(""),
         );
         let has_integrations = !integrations.as_ref().is_some_and(Vec::is_empty);
         let context = RoomContext {
             has_accounts: has_integrations || !matches!(oidc, Ok(None)),
+            prosody_verifies_tenants,
             has_reservation: reservation_enabled,
         };
         let policy = room::resolve(self.room, context, &mut diagnostics.section(""));

@@ -455,9 +455,14 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         "25: room[2]: never reached: rule 1 matches all of its rooms; move it above rule 1, or remove it",
     ),
     (
-        r#"match = "*""#,
-        "tenant = \"\"\nmatch = \"*\"\nenter = \"closed\"\n[[room]]\nmatch = \"a*\"\ntenant = \"\"",
+        "\n[[room]]\nmatch = \"*\"",
+        "domain_verification = true\n[[room]]\ntenant = \"\"\nmatch = \"*\"\nenter = \"closed\"\n[[room]]\nmatch = \"a*\"\ntenant = \"\"",
         "26: room[2]: never reached: rule 1 matches all of its rooms; move it above rule 1, or remove it",
+    ),
+    (
+        r#"match = "*""#,
+        "match = \"*\"\ntenant = \"acme\"",
+        "24: room[1].tenant: Prosody does not tell tenants apart unless its domain verification is on; set enable_domain_verification = true there (docker: JWT_ENABLE_DOMAIN_VERIFICATION=true) and then domain_verification = true in [token], or remove the key",
     ),
     (
         "",

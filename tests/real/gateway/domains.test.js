@@ -7,8 +7,9 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
-import { registerSecret } from "../lib/gateway.js";
+import { binary, registerSecret } from "../lib/gateway.js";
 import { sendRequest, createHttpClient } from "../lib/http.js";
+import { run } from "../lib/process.js";
 import { names } from "../lib/prosody.js";
 import { startSite } from "../lib/site.js";
 import { appSecret } from "../lib/tokens.js";
@@ -125,3 +126,41 @@ for (const verifyDomain of [false, true]) {
     }
   });
 }
+
+describe("rules that differ by tenant", () => {
+  let site;
+  const settings = {
+    token: { domain_verification: true },
+    room: [{ match: "*", tenant: "acme", enter: ["group:staff"] }, { match: "*", enter: "member" }],
+  };
+  before(async () => {
+    site = await startSite({
+      label: "domains-tenants", prosody: async () => ({ secret: appSecret, verifyDomain: true }), settings: () => settings,
+    });
+  }, { timeout: 60_000 });
+  after(() => site?.stop());
+
+  for (const transport of ["websocket", "bosh"]) {
+    test(`a token for a room opens no room of that name in another tenant, over ${transport}`, async () => {
+      const [chair, member] = [await site.headersOf("host"), await site.headersOf("second")];
+      const target = { transport, base: site.url, tls: site.tls, room: "planning", query: { room: "planning" } };
+      const acme = { ...target, tenant: "acme", muc: "muc.acme.meet.jitsi" };
+      const host = await enter({ ...acme, headers: chair, nick: "chair" });
+      await assert.rejects(enter({ ...acme, headers: member, nick: "mallory" }));
+      // Admitted to the room without a tenant, the client joins the one of the tenant.
+      await assert.rejects(enter({ ...target, muc: acme.muc, headers: member, nick: "mallory" }), { name: "JoinRefused" });
+      const visit = await enter({ ...target, headers: member, nick: "mallory" });
+      await visit.stream.close();
+      await host.stream.close();
+    });
+  }
+
+  test("are refused where Prosody does not tell tenants apart", async () => {
+    const env = { GATEWAY__TOKEN__DOMAIN_VERIFICATION: "false" };
+    const program = await run(binary, ["check", "--config", site.gateway.settingsFile], { env });
+    const { code } = await program.exited;
+    assert.notEqual(code, 0);
+    const output = program.output();
+    assert.match(output, /room\[1\]\.tenant: Prosody does not tell tenants apart/);
+  });
+});

@@ -94,12 +94,13 @@ enum RawModerators {
 pub(super) fn resolve(
     raw: Vec<RawIntegration>,
     token: Option<&token::TokenSettings>,
+    prosody_verifies_tenants: bool,
     secrets: SecretReader,
     root: &mut Section<'_>,
 ) -> Option<Vec<IntegrationSettings>> {
     let mut uniqueness = UniquenessCheck::new(token);
     root.resolve_list("integration", raw, |raw, section| {
-        let settings = raw.resolve(secrets, section)?;
+        let settings = raw.resolve(prosody_verifies_tenants, secrets, section)?;
         uniqueness.check(&settings, section);
         Some(settings)
     })
@@ -110,6 +111,7 @@ pub(super) fn resolve(
 impl RawIntegration {
     fn resolve(
         self,
+        prosody_verifies_tenants: bool,
         secrets: SecretReader,
         section: &mut Section<'_>,
     ) -> Option<IntegrationSettings> {
@@ -136,7 +138,7 @@ impl RawIntegration {
             .map(|text| section.keep("audience", parse_name(&text)).ok_or(Reported))
             .transpose();
         let rooms = resolve_rooms(&self.rooms, self.insecure_all_rooms, section);
-        let tenant = resolve_tenant(self.tenant.as_deref(), section);
+        let tenant = resolve_tenant(self.tenant.as_deref(), prosody_verifies_tenants, section);
         let max_lifetime = self
             .max_lifetime
             .within(MINUTE..=DAY, section, "max_lifetime");
@@ -238,7 +240,22 @@ fn resolve_rooms(
 }
 
 /// The tenants of a rule or an integration.
-pub(super) fn resolve_tenant(text: Option<&str>, section: &mut Section<'_>) -> Option<TenantScope> {
+///
+/// Prosody compares the tenant of a token with the room only if its domain verification is on; else a
+/// token for room `x` of one tenant opens `x` of every tenant, whatever the other's rule says.
+pub(super) fn resolve_tenant(
+    text: Option<&str>,
+    prosody_verifies_tenants: bool,
+    section: &mut Section<'_>,
+) -> Option<TenantScope> {
+    if text.is_some() && !prosody_verifies_tenants {
+        let what = "Prosody does not tell tenants apart unless its domain verification is on";
+        let remedy = "set enable_domain_verification = true there \
+            (docker: JWT_ENABLE_DOMAIN_VERIFICATION=true) and then domain_verification = true \
+            in [token], or remove the key";
+        section.reject("tenant", what, remedy);
+        return None;
+    }
     match text {
         None => Some(TenantScope::Any),
         Some("") => Some(TenantScope::None),

@@ -79,6 +79,8 @@ pub(super) struct RawRoom {
 pub(super) struct RoomContext {
     /// Whether there is a provider or an integration, so that members exist.
     pub(super) has_accounts: bool,
+    /// `domain_verification` of `[token]`.
+    pub(super) prosody_verifies_tenants: bool,
     /// Whether `[reservation]` is enabled.
     pub(super) has_reservation: bool,
 }
@@ -96,7 +98,7 @@ pub(super) fn resolve(
     // Invalid rules keep their positions, so that messages count rules as the file does.
     let rules: Vec<Option<Rule>> = (1..)
         .zip(rooms)
-        .map(|(position, room)| room.resolve(&mut root.entry("room", position)))
+        .map(|(position, room)| room.resolve(context, &mut root.entry("room", position)))
         .collect();
     checks::reject_unreachable(&rules, root);
     let policy = Policy::new(rules.into_iter().collect::<Option<_>>()?);
@@ -112,11 +114,15 @@ pub(super) fn resolve(
 // === impl RawRoom ===
 
 impl RawRoom {
-    fn resolve(self, section: &mut Section<'_>) -> Option<Rule> {
+    fn resolve(self, context: RoomContext, section: &mut Section<'_>) -> Option<Rule> {
         let room = section.parse("match", self.pattern, |text| {
             check_pattern(text).map(|()| Glob::folded(text))
         });
-        let tenant = resolve_tenant(self.tenant.as_deref(), section);
+        let tenant = resolve_tenant(
+            self.tenant.as_deref(),
+            context.prosody_verifies_tenants,
+            section,
+        );
         let enter = self.enter.and_then(|raw| raw.resolve_enter(section));
         let hosts = match self.host {
             Some(raw) => raw.resolve_list("host", section),
@@ -202,7 +208,12 @@ mod tests {
         let raw: RawRoom = serde_json::from_value(raw).ok()?;
         let mut diagnostics = Diagnostics::new(false);
         diagnostics.set_locations([(String::new(), Location::File("f".into()))].into());
-        let rule = raw.resolve(&mut diagnostics.section("room[1]"))?;
+        let context = RoomContext {
+            has_accounts: true,
+            prosody_verifies_tenants: false,
+            has_reservation: false,
+        };
+        let rule = raw.resolve(context, &mut diagnostics.section("room[1]"))?;
         let conditions = match (key, rule.enter, rule.start) {
             ("enter", EntryRule::Where(conditions), _)
             | ("start", _, StartRule::Where(conditions)) => conditions,

@@ -41,6 +41,11 @@ pub(super) struct RawToken {
     /// The subject (`sub`) of tokens for rooms without a tenant. Default: `upstream.xmpp_domain`.
     #[schemars(example = "meet.jitsi")]
     subject: Option<String>,
+    /// Whether Prosody compares the tenant of a token with the room
+    /// (`enable_domain_verification = true` of the MUC component; docker:
+    /// `JWT_ENABLE_DOMAIN_VERIFICATION=true`). Rules and integrations can have a `tenant` only then:
+    /// otherwise a token for a room opens the room of that name in every tenant.
+    domain_verification: bool,
     /// The lifetime of a token, which is needed only while connecting.
     lifetime: DurationText,
     /// RSA keys instead of a secret: the first signs, all are published.
@@ -63,6 +68,11 @@ pub(super) struct RawKey {
 // === impl RawToken ===
 
 impl RawToken {
+    /// Whether rules and integrations can have tenants.
+    pub(super) fn verifies_domains(&self) -> bool {
+        self.domain_verification
+    }
+
     /// `xmpp_domain` is the default subject.
     pub(super) fn resolve(
         self,
@@ -113,6 +123,7 @@ impl Default for RawToken {
             algorithm: None,
             audience: "jitsi".to_owned(),
             subject: None,
+            domain_verification: false,
             lifetime: "2m".into(),
             key: Vec::new(),
         }

@@ -48,10 +48,7 @@ pub(super) const SYMPTOMS: &[(&str, &str)] = &[
     ),
     ("<invalid-mechanism/>", "AUTH_TYPE"),
     // Rooms.
-    (
-        "Room and token mismatched",
-        "JWT_ENABLE_DOMAIN_VERIFICATION",
-    ),
+    ("Room and token mismatched", "token.subject"),
     ("token abc not allowed to join room", "token.subject"),
     ("Room does not match the room from token", "links"),
     ("Room does not exist", "muc_mapper_domain_prefix"),

@@ -85,8 +85,7 @@ pub(super) fn own_room(muc: &str, result: JoinResult) -> Result<Element, Finding
     } else if text.contains("mismatch") || refusal.marker == "room-name-does-not-match" {
         found(FindingKind::RoomSubject, got).with_remedy(
             "Prosody compares the token's subject with the room's domain, and they differ",
-            "set token.subject to the XMPP domain, or JWT_ENABLE_DOMAIN_VERIFICATION=false in .env \
-             (enable_domain_verification in prosody.cfg.lua)",
+            "set token.subject to the XMPP domain (XMPP_DOMAIN in .env)",
         )
     } else if text.contains("does not match") {
         found(FindingKind::RoomClaim, got).with_remedy(

@@ -165,6 +165,7 @@ fn jitsi(files: &Path, address: SocketAddr) -> Table {
     let token = Table::from_iter([
         ("app_id".to_owned(), "gateway".into()),
         ("secret_file".to_owned(), secret.into()),
+        ("domain_verification".to_owned(), true.into()),
     ]);
     let mut sections = toml! {
         [probe]

@@ -161,13 +161,13 @@ pub(super) const ROOMS: &[Pattern] = &[
         &["room and token mismatched"],
         Some("J2"),
         "Prosody compares the token's sub with the XMPP domain, and they differ",
-        "set token.subject to XMPP_DOMAIN, or JWT_ENABLE_DOMAIN_VERIFICATION=false in .env",
+        "set token.subject to XMPP_DOMAIN",
     ),
     pattern(
         &["token", "not allowed to join"],
         Some("J2"),
         "the token's sub or room is not that of the room",
-        "set token.subject to XMPP_DOMAIN, or JWT_ENABLE_DOMAIN_VERIFICATION=false in .env",
+        "set token.subject to XMPP_DOMAIN",
     ),
     pattern(
         &["room does not match the room from token"],
