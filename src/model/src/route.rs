@@ -1,10 +1,15 @@
 //! Routes: classifies a request by its path. Every path is spelled in this module once.
 
 mod label;
+mod names;
 #[cfg(test)]
 mod tests;
 
 pub use self::label::Label;
+use self::names::{
+    ADMINISTRATIVE, CLOSED_DIRECTORIES, COLIBRI, PRIVATE_DIRECTORIES, PUBLIC_DIRECTORIES,
+    SIGNALLING, is_public_file, is_signalling,
+};
 use crate::{
     path::{CanonicalPath, PathError},
     room::{PageRoom, RoomError, RoomKey, Tenant},
@@ -330,93 +335,8 @@ impl Closed {
     }
 }
 
-fn is_signalling(name: &str) -> bool {
-    SIGNALLING.contains(&name)
-}
-
-/// Whether the name is that of a file that Jitsi serves beside the room pages. A name with any
-/// other extension is a room, including its dots.
-fn is_public_file(name: &str) -> bool {
-    PUBLIC_FILES.contains(&name)
-        || name
-            .strip_suffix(".html")
-            .is_some_and(|stem| PUBLIC_PAGES.contains(&stem))
-        || name
-            .strip_prefix("favicon.")
-            .is_some_and(|ending| !ending.is_empty())
-}
-
 /// The path prefix of the API.
 pub const API_PREFIX: &str = "/_gateway/api/v1/";
 
 /// The path prefix of the gateway's own endpoints.
 pub const OWN_PREFIX: &str = "/_gateway/";
-
-/// Prosody's client connections.
-const SIGNALLING: &[&str] = &["http-bind", "xmpp-websocket"];
-
-/// The videobridge's WebSockets.
-const COLIBRI: &[&str] = &["colibri-ws", "colibri-relay-ws"];
-
-/// Directories of Jitsi's web server (docker-jitsi-meet `web/rootfs/defaults/meet.conf`).
-const PUBLIC_DIRECTORIES: &[&str] = &[
-    "libs",
-    "css",
-    "static",
-    "images",
-    "fonts",
-    "lang",
-    "sounds",
-    "connection_optimization",
-    ".well-known",
-    "_load-test",
-];
-
-/// Transcripts, shared notes, whiteboards and statistics: Jitsi serves these without
-/// authentication.
-const PRIVATE_DIRECTORIES: &[&str] = &[
-    "transcripts",
-    "etherpad",
-    "socket.io",
-    "rtcstats-ws",
-    "rtc-visualizer",
-];
-
-/// Directories of other servers that some deployments serve on the same host.
-const CLOSED_DIRECTORIES: &[&str] = &["_api", "about", "v1", "admin", "admin_api"];
-
-const PUBLIC_FILES: &[&str] = &[
-    "interface_config.js",
-    "external_api.js",
-    "pwa-worker.js",
-    "manifest.json",
-    "robots.txt",
-    "_unlock",
-];
-
-/// `*.html` in the root of Jitsi's web server.
-const PUBLIC_PAGES: &[&str] = &[
-    "index",
-    "base",
-    "body",
-    "fonts",
-    "head",
-    "plugin.head",
-    "title",
-    "dialInInfo",
-];
-
-/// HTTP paths of Prosody modules that accept commands or list occupants (jitsi-meet
-/// `resources/prosody-plugins`, infra-configuration).
-const ADMINISTRATIVE: &[&str] = &[
-    "room-size",
-    "rooms",
-    "room-info",
-    "kick-participant",
-    "room-password",
-    "end-meeting",
-    "send-system-chat-message",
-    "invite-jigasi",
-    "_health",
-    "metrics",
-];

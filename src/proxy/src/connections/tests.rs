@@ -146,3 +146,19 @@ proptest! {
         prop_assert!(all <= limit + window / 100 && times.iter().all(|time| *time <= limit));
     }
 }
+
+#[test]
+fn the_streams_of_clients_that_are_away_are_bounded() {
+    local(async {
+        let (live, session) = (ConnectionRegistry::default(), session());
+        let register = || live.register(Rc::clone(&session), ConnectionKind::Socket, None);
+        let mut held: Vec<_> = (0..MAX_HELD).map(|_| register()).collect();
+        assert!(held.iter().all(Registration::hold));
+        let next = register();
+        assert!(!next.hold());
+        held.pop();
+        assert!(next.hold());
+        drop((held, next));
+        assert_eq!(live.0.borrow().held, 0);
+    });
+}
