@@ -1,4 +1,5 @@
-//! The authorization phase: from a visitor and a room to a grant or a denial, by the policy.
+//! The authorization phase: from a visitor and a room to a [`Grant`] or an [`AccessError`], by the
+//! policy.
 //!
 //! [`Authorizer::evaluate`] decides and leaves no trace; [`authorize`] also counts and audits.
 

@@ -1,4 +1,5 @@
-//! The request context: client address, scheme, request id; and the check of the host.
+//! The request context: client address, scheme, request id; and the check of the `Host`, which
+//! follows the route.
 
 use std::fmt;
 
