@@ -178,7 +178,7 @@ fn print_conditions(
     }
     match &rule.start {
         StartRule::Anyone => writeln!(output, "  start     anyone"),
-        StartRule::Vouched => writeln!(output, "  start     members, hosts and moderators"),
+        StartRule::Members => writeln!(output, "  start     members, hosts and moderators"),
         StartRule::Hosts => writeln!(output, "  start     hosts and moderators"),
         StartRule::Where(_) => Ok(()),
     }

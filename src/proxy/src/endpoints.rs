@@ -47,13 +47,13 @@ pub(crate) enum EndpointError {
 /// Answers a request to one of our own addresses.
 pub(crate) async fn answer(
     worker: &Rc<Worker>,
-    own: Endpoint,
+    endpoint: Endpoint,
     request: Request<Incoming>,
     responder: &Responder,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
     let reading = matches!(*request.method(), Method::GET | Method::HEAD);
-    match own {
+    match endpoint {
         Endpoint::Api(path) => api::answer(worker, &path, request, context).await,
         Endpoint::BackchannelLogout if *request.method() == Method::POST => {
             sign_out::backchannel_logout(worker, request, context).await
@@ -84,11 +84,11 @@ pub(crate) async fn answer(
 /// internal name and without TLS, so neither is checked.
 pub(crate) fn published_keys(
     worker: &Worker,
-    own: &Endpoint,
+    endpoint: &Endpoint,
     responder: &Responder,
 ) -> Response<Body> {
     let rules = worker.rules();
-    let (content_type, text) = match own {
+    let (content_type, text) = match endpoint {
         Endpoint::Jwks => ("application/json", Some(rules.published.jwks.as_str())),
         Endpoint::Asap(file) => ("application/x-pem-file", rules.published.asap(file)),
         _ => ("text/plain", None),

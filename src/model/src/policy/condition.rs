@@ -90,10 +90,16 @@ impl Condition {
 
     /// Whether an anonymous visitor could meet the condition by signing in.
     pub(super) fn is_about_accounts(&self) -> bool {
-        !matches!(
-            self,
-            Self::Guest | Self::Open | Self::Link | Self::Integration(_)
-        )
+        match self {
+            Self::Guest | Self::Open | Self::Link | Self::Integration(_) => false,
+            Self::Member
+            | Self::Owner
+            | Self::Group(_)
+            | Self::Email(_)
+            | Self::EmailDomain(_)
+            | Self::Subject(_)
+            | Self::Claim { .. } => true,
+        }
     }
 
     fn describes(&self, person: &Identity) -> bool {

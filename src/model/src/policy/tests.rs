@@ -178,12 +178,12 @@ fn admissions_by_rule_visitor_and_whether_the_room_is_open() {
         (
             "company only",
             rule("*", &["member"], &[]),
-            StartRule::Vouched,
+            StartRule::Members,
         ),
         (
             "guests wait",
             rule("*", &["member", "integration", "link", "guest"], &[]),
-            StartRule::Vouched,
+            StartRule::Members,
         ),
         (
             "wait for the host",
@@ -263,14 +263,16 @@ fn time_windows_and_occupancy_limits_apply_to_new_occupants_only() {
             ..Situation::default()
         };
         match policy.decide(&room(None, "x"), who, &situation) {
-            Admission::Refuse(refusal) => refusal.as_str(),
+            Admission::Refuse(Refusal::NotYet { rule: 1, opens }) if opens == at(100) => "not yet",
+            Admission::Refuse(Refusal::Over { rule: 1, closed }) if closed == at(200) => "over",
+            Admission::Refuse(Refusal::Full { rule: 1, most: 2 }) => "full",
             Admission::Admit(_) => "admit",
             Admission::SignIn => "sign in",
             _ => "other",
         }
     };
-    assert_eq!(decide(None, 99, 0), "not_yet");
-    assert_eq!(decide(Some(&visitor), 99, 0), "not_yet");
+    assert_eq!(decide(None, 99, 0), "not yet");
+    assert_eq!(decide(Some(&visitor), 99, 0), "not yet");
     assert_eq!(decide(None, 100, 0), "sign in");
     assert_eq!(decide(Some(&visitor), 199, 1), "admit");
     assert_eq!(decide(Some(&visitor), 199, 2), "full");

@@ -36,8 +36,8 @@ fn each_condition_matches_only_its_own_attribute() {
     ];
     let person = Visitor::member(&person);
     for text in yes {
-        let matcher: Condition = text.parse().unwrap();
-        assert!(matcher.admits(&person), "{text}");
+        let condition: Condition = text.parse().unwrap();
+        assert!(condition.admits(&person), "{text}");
     }
     for text in no {
         assert!(
@@ -87,10 +87,14 @@ fn links_and_integrations_elevate_only_hosts() {
             standing: &standing,
             owner: false,
         };
-        let matcher: Condition = text.parse().unwrap();
-        assert_eq!(matcher.to_string(), text);
-        assert_eq!(matcher.admits(&visitor), admits, "{text} {standing:?}");
-        assert_eq!(matcher.elevates(&visitor), elevates, "{text} {standing:?}");
+        let condition: Condition = text.parse().unwrap();
+        assert_eq!(condition.to_string(), text);
+        assert_eq!(condition.admits(&visitor), admits, "{text} {standing:?}");
+        assert_eq!(
+            condition.elevates(&visitor),
+            elevates,
+            "{text} {standing:?}"
+        );
     }
 }
 
