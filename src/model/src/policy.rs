@@ -80,16 +80,11 @@ impl Policy {
         visitor: Option<&Visitor<'_>>,
         situation: &Situation,
     ) -> Admission<'_> {
-        let Some((position, rule)) = self.rule_for(room) else {
-            return Admission::Refuse(Refusal::NoRule);
-        };
-        let EntryRule::Where(conditions) = &rule.enter else {
-            return Admission::Refuse(Refusal::Closed { rule: position });
+        let (position, rule, conditions) = match self.rule_in(room, situation) {
+            Ok(found) => found,
+            Err(refusal) => return Admission::Refuse(refusal),
         };
         let entering = !situation.staying;
-        if entering && let Some(refusal) = rule.window.check(situation.now, position) {
-            return Admission::Refuse(refusal);
-        }
         let Some(visitor) = visitor else {
             return self.decide_anonymous(conditions, position);
         };
@@ -132,6 +127,19 @@ impl Policy {
         })
     }
 
+    /// The rule of a room that Prosody may create now.
+    ///
+    /// # Errors
+    ///
+    /// The refusal that every new occupant gets, whoever it is.
+    pub fn rule_for_creation(&self, room: &RoomKey, now: Timestamp) -> Result<&Rule, Refusal> {
+        let situation = Situation {
+            now,
+            ..Situation::default()
+        };
+        self.rule_in(room, &situation).map(|(_, rule, _)| rule)
+    }
+
     /// The rule that decides on a room, and its position, from 1.
     pub fn rule_for(&self, room: &RoomKey) -> Option<(usize, &Rule)> {
         (1..).zip(&self.rules).find(|(_, rule)| rule.matches(room))
@@ -157,6 +165,23 @@ impl Policy {
     /// The rules in the order of the configuration.
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// The rule of a room, its position and its conditions to enter; or the refusal that does not
+    /// depend on the visitor.
+    fn rule_in(
+        &self,
+        room: &RoomKey,
+        situation: &Situation,
+    ) -> Result<(usize, &Rule, &[Condition]), Refusal> {
+        let (position, rule) = self.rule_for(room).ok_or(Refusal::NoRule)?;
+        let EntryRule::Where(conditions) = &rule.enter else {
+            return Err(Refusal::Closed { rule: position });
+        };
+        match rule.window.check(situation.now, position) {
+            Some(refusal) if !situation.staying => Err(refusal),
+            _ => Ok((position, rule, conditions)),
+        }
     }
 
     fn decide_anonymous(&self, conditions: &[Condition], rule: usize) -> Admission<'static> {

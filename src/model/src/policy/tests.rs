@@ -289,6 +289,61 @@ fn time_windows_and_occupancy_limits_apply_to_new_occupants_only() {
 }
 
 #[test]
+fn a_room_may_be_created_when_a_new_occupant_may_enter() {
+    let at = Timestamp::from_unix;
+    let limited = |opens: Option<u64>, closes: Option<u64>, name| Rule {
+        window: TimeWindow {
+            opens: opens.map(at),
+            closes: closes.map(at),
+        },
+        ..rule(name, &["member"], &[])
+    };
+    let policy = Policy::new(vec![
+        limited(Some(100), Some(200), "lesson"),
+        limited(Some(100), None, "from"),
+        limited(None, Some(200), "until"),
+        rule("old", &[], &[]),
+        rule("always", &["member"], &[]),
+    ]);
+    // The first second before, at and after the bounds; then the time that is left at each.
+    let closed = "refused";
+    for (name, expected) in [
+        ("lesson", [closed, "100 s", "1 s", closed]),
+        ("from", [closed, "unlimited", "unlimited", "unlimited"]),
+        ("until", ["101 s", "100 s", "1 s", closed]),
+        ("old", [closed; 4]),
+        ("always", ["unlimited"; 4]),
+        ("no-rule", [closed; 4]),
+    ] {
+        let room = room(None, name);
+        let actual = [99, 100, 199, 200].map(|now| {
+            let situation = Situation {
+                now: at(now),
+                ..Situation::default()
+            };
+            let someone = person(&[]);
+            let member = Visitor::member(&someone);
+            let admission = policy.decide(&room, Some(&member), &situation);
+            match policy.rule_for_creation(&room, at(now)) {
+                Ok(rule) => {
+                    assert!(matches!(admission, Admission::Admit(_)), "{name} at {now}");
+                    rule.window
+                        .remaining(at(now))
+                        .map_or("unlimited".to_owned(), |left| {
+                            format!("{} s", left.as_secs())
+                        })
+                }
+                Err(refusal) => {
+                    assert_eq!(admission, Admission::Refuse(refusal), "{name} at {now}");
+                    closed.to_owned()
+                }
+            }
+        });
+        assert_eq!(actual, expected, "{name}");
+    }
+}
+
+#[test]
 fn every_named_feature_is_in_the_token_with_its_access_by_role() {
     let allowed = [
         ("recording", FeatureAccess::Moderators),
