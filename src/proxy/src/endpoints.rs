@@ -21,7 +21,7 @@ pub(crate) use self::{
 };
 use crate::{
     Body, RequestContext, RequestError, Worker,
-    request_context::ContextError,
+    request_context::{ContextError, is_reading},
     respond::{self, Responder, plain},
 };
 use model::route::Endpoint;
@@ -52,7 +52,7 @@ pub(crate) async fn answer(
     responder: &Responder,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
-    let reading = matches!(*request.method(), Method::GET | Method::HEAD);
+    let reading = is_reading(request.method());
     match endpoint {
         Endpoint::Api(path) => api::answer(worker, &path, request, context).await,
         Endpoint::BackchannelLogout if *request.method() == Method::POST => {
