@@ -18,7 +18,8 @@ use model::{
 use observe::traces::Traces;
 use pages::Pages;
 use proxy::{
-    MeetingBackend, ProxySettings, ProxySetupError, Rules, reservation::RoomTerms, upstream,
+    MeetingBackend, ProxySettings, ProxySetupError, ReloadableState, reservation::RoomTerms,
+    upstream,
 };
 
 /// The settings of the request path.
@@ -45,10 +46,10 @@ pub(super) fn gateway(
 }
 
 /// The parts of the configuration that a reload replaces.
-pub(super) fn rules(config: &Config, clock: Clock) -> Result<Rules, ProxySetupError> {
+pub(super) fn rules(config: &Config, clock: Clock) -> Result<ReloadableState, ProxySetupError> {
     let policy = Arc::new(config.policy.clone());
     let token = config.jitsi().map(|jitsi| &jitsi.token);
-    Rules::new(policy, token, config.integrations.clone(), clock)
+    ReloadableState::new(policy, token, config.integrations.clone(), clock)
 }
 
 /// The settings of the prober; `None` with `[jaas]`.

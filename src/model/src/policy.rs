@@ -27,9 +27,10 @@ pub struct Policy {
     can_sign_in: bool,
 }
 
-/// A visitor who wants to enter a room, as the rules see it.
+/// The visitor who requests to enter a room, as conditions see it. A [session's
+/// visitor](crate::session::Visitor) has credentials; this has what the policy needs of them.
 #[derive(Clone, Copy, Debug)]
-pub struct Visitor<'v> {
+pub struct Requester<'v> {
     /// The attributes of the visitor.
     pub identity: &'v Identity,
     /// The proof behind the identity.
@@ -77,7 +78,7 @@ impl Policy {
     pub fn decide(
         &self,
         room: &RoomKey,
-        visitor: Option<&Visitor<'_>>,
+        visitor: Option<&Requester<'_>>,
         situation: &Situation,
     ) -> Admission<'_> {
         let (position, rule, conditions) = match self.rule_in(room, situation) {
@@ -201,9 +202,9 @@ impl Policy {
     }
 }
 
-// === impl Visitor ===
+// === impl Requester ===
 
-impl<'v> Visitor<'v> {
+impl<'v> Requester<'v> {
     /// A member who is not the owner of the room.
     pub const fn member(identity: &'v Identity) -> Self {
         Self {

@@ -154,7 +154,7 @@ impl Authorizer {
     ) -> Admission<'p> {
         let visitor = principal
             .filter(|principal| principal.is_for(room))
-            .map(|principal| policy::Visitor {
+            .map(|principal| policy::Requester {
                 identity: principal.identity(),
                 standing: principal.standing(),
                 // A guest may claim any identity.

@@ -70,7 +70,7 @@ pub use self::{
     server::{Connection, DrainSchedule},
     service::{Notifications, WorkerFactory},
     settings::{GuestSettings, MeetingBackend, ProxySettings},
-    state::{Control, ProxySetupError, Rules, SharedState},
+    state::{Control, ProxySetupError, ReloadableState, SharedState},
     worker::Worker,
 };
 

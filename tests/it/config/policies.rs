@@ -6,7 +6,7 @@ use config::{self, Environment};
 use model::{
     clock::Timestamp,
     identity::{Embedded, Identity, Invited, Standing},
-    policy::{Admission, Policy, Refusal, Situation, Visitor},
+    policy::{Admission, Policy, Refusal, Requester, Situation},
     room::RoomKey,
 };
 
@@ -195,7 +195,7 @@ fn decide(policy: &Policy, room: &RoomKey, who: &str, open: bool) -> String {
         groups: group.into_iter().collect(),
         ..Identity::default()
     };
-    let visitor = Visitor {
+    let visitor = Requester {
         identity: &identity,
         standing: &standing,
         owner: who == "owner",

@@ -3,7 +3,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Visitor, glob::Glob};
+use super::{Requester, glob::Glob};
 use crate::identity::{Embedded, Identity, Invited, Standing};
 
 /// A condition on a visitor.
@@ -64,7 +64,7 @@ pub enum ConditionError {
 
 impl Condition {
     /// Whether the visitor meets the condition to enter.
-    pub fn admits(&self, visitor: &Visitor<'_>) -> bool {
+    pub fn admits(&self, visitor: &Requester<'_>) -> bool {
         match (self, visitor.standing) {
             (Self::Guest | Self::Open, _) | (Self::Link, Standing::Invited(_)) => true,
             (Self::Integration(id), Standing::Embedded(Embedded { integration, .. })) => {
@@ -78,7 +78,7 @@ impl Condition {
 
     /// Whether the visitor meets the condition to be a host or moderator. Unlike
     /// [`admits`](Self::admits), it takes a host link, or an integration that claims a moderator.
-    pub fn elevates(&self, visitor: &Visitor<'_>) -> bool {
+    pub fn elevates(&self, visitor: &Requester<'_>) -> bool {
         match (self, visitor.standing) {
             (Self::Link, Standing::Invited(Invited { host, .. }))
             | (Self::Integration(_), Standing::Embedded(Embedded { host, .. })) => {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Condition, Glob, Refusal, Role, Visitor};
+use super::{Condition, Glob, Refusal, Requester, Role};
 use crate::{clock::Timestamp, identity::Standing, room::RoomKey};
 
 /// One `[[room]]` of the configuration.
@@ -141,13 +141,13 @@ impl Rule {
     }
 
     /// The condition that makes the visitor a host or moderator.
-    pub(super) fn elevating(&self, visitor: &Visitor<'_>) -> Option<&Condition> {
+    pub(super) fn elevating(&self, visitor: &Requester<'_>) -> Option<&Condition> {
         let mut all = self.hosts.iter().chain(&self.moderators);
         all.find(|condition| condition.elevates(visitor))
     }
 
     /// Whether the visitor's presence opens the room.
-    pub(super) fn may_start(&self, visitor: &Visitor<'_>, role: Role) -> bool {
+    pub(super) fn may_start(&self, visitor: &Requester<'_>, role: Role) -> bool {
         role == Role::Moderator
             || match &self.start {
                 StartRule::Anyone => true,

@@ -17,7 +17,7 @@ fn parse(texts: &[&str]) -> Vec<Condition> {
 }
 
 fn decide<'p>(policy: &'p Policy, room: &RoomKey, person: Option<&Identity>) -> Admission<'p> {
-    let visitor = person.map(Visitor::member);
+    let visitor = person.map(Requester::member);
     policy.decide(room, visitor.as_ref(), &Situation::default())
 }
 
@@ -148,7 +148,7 @@ fn outcome(policy: &Policy, who: &str, open: bool) -> char {
     } else {
         &[]
     });
-    let visitor = Visitor {
+    let visitor = Requester {
         identity: &identity,
         standing: &standing,
         owner,
@@ -242,8 +242,8 @@ fn admissions_by_rule_visitor_and_whether_the_room_is_open() {
 #[test]
 fn time_windows_and_occupancy_limits_apply_to_new_occupants_only() {
     let identity = person(&[]);
-    let visitor = Visitor::member(&identity);
-    let owner = Visitor {
+    let visitor = Requester::member(&identity);
+    let owner = Requester {
         owner: true,
         ..visitor
     };
@@ -256,7 +256,7 @@ fn time_windows_and_occupancy_limits_apply_to_new_occupants_only() {
         max_people: Some(2),
         ..rule("*", &["member"], &[])
     }]);
-    let decide = |who: Option<&Visitor<'_>>, now, others| {
+    let decide = |who: Option<&Requester<'_>>, now, others| {
         let situation = Situation {
             now: at(now),
             others,
@@ -322,7 +322,7 @@ fn a_room_may_be_created_when_a_new_occupant_may_enter() {
                 ..Situation::default()
             };
             let someone = person(&[]);
-            let member = Visitor::member(&someone);
+            let member = Requester::member(&someone);
             let admission = policy.decide(&room, Some(&member), &situation);
             match policy.rule_for_creation(&room, at(now)) {
                 Ok(rule) => {

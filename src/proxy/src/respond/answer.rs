@@ -17,7 +17,7 @@ use model::{
     headers::X_REQUEST_ID,
     session::ReturnTo,
 };
-use pages::{self, Component, Content, Denial, Pages};
+use pages::{self, Component, Content, Pages, RefusalCause};
 
 // === impl RequestError ===
 
@@ -99,7 +99,7 @@ impl RequestError {
                 let content = Content::Refused {
                     room,
                     person: person.as_deref(),
-                    denial: Denial::HostStarts,
+                    denial: RefusalCause::HostStarts,
                     sign_in: Some(&sign_in),
                 };
                 pages.render(&content, &request)
@@ -108,7 +108,7 @@ impl RequestError {
                 let content = Content::Refused {
                     room,
                     person: None,
-                    denial: Denial::NotYet { opens: *opens },
+                    denial: RefusalCause::NotYet { opens: *opens },
                     sign_in: Some(&sign_in),
                 };
                 pages.render(&content, &request)

@@ -34,7 +34,7 @@ pub(crate) async fn config_js(
 ) -> Result<Response<Body>, RequestError> {
     require_reading(request.method())?;
     let from = source_of(worker, request.uri(), tenant)?;
-    let mut request = for_web(&worker.state.authority, request, path, context)?;
+    let mut request = build_web_request(&worker.state.authority, request, path, context)?;
     inject::request_full_representation(request.headers_mut());
     let answer = ask_web(worker, request, &from).await?;
     let mut answer = worker
@@ -68,7 +68,7 @@ pub(crate) async fn public(
     } else {
         None
     };
-    let request = for_web(&worker.state.authority, request, path, context)?;
+    let request = build_web_request(&worker.state.authority, request, path, context)?;
     let mut answer = ask_web(worker, request, &from).await?.map(Body::Upstream);
     if let Some(session) = session {
         worker.renewal.renew_session(&session, &mut answer);
@@ -95,7 +95,7 @@ pub(crate) async fn private(
     if !is_reading(request.method()) && own != headers::RequestOrigin::SameOrigin {
         return Err(AccessError::ForeignSender.into());
     }
-    let request = for_web(&worker.state.authority, request, path, context)?;
+    let request = build_web_request(&worker.state.authority, request, path, context)?;
     let from = Source::Common(worker.upstreams.default_shard()?);
     let mut answer = ask_web(worker, request, &from).await?.map(Body::Upstream);
     answer
@@ -106,7 +106,7 @@ pub(crate) async fn private(
 }
 
 /// The request for Jitsi's web server: the canonical path, and a head that does not lie.
-pub(crate) fn for_web(
+pub(crate) fn build_web_request(
     own: &Authority,
     request: Request<Incoming>,
     path: &CanonicalPath,
@@ -123,7 +123,8 @@ pub(crate) fn for_web(
         }
     };
     let mut request = Request::new(body);
-    *request.headers_mut() = headers::for_web(&head.headers, &context.client, own.as_str());
+    *request.headers_mut() =
+        headers::web_request_headers(&head.headers, &context.client, own.as_str());
     if let Some(trace) = context.trace {
         trace.put(request.headers_mut());
     }

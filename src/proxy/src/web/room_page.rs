@@ -12,7 +12,7 @@ use crate::{
     request_context::require_reading,
     respond::{Responder, append_cookies, login_path, redirect, redirect_to_sign_in},
     web::{
-        assets::{Source, ask_web, for_web},
+        assets::{Source, ask_web, build_web_request},
         embedding::{allow_framing, place_of, show_in_room},
         jaas_page::call_page,
     },
@@ -237,7 +237,7 @@ async fn show_room(
     } else {
         Some(page_token(worker, &visit, principal, grant))
     };
-    let mut request = for_web(
+    let mut request = build_web_request(
         &worker.state.authority,
         visit.request,
         &visit.path,
@@ -295,7 +295,7 @@ async fn bare_page(
     worker: &Worker,
     visit: RoomPageRequest<'_>,
 ) -> Result<Response<Body>, RequestError> {
-    let request = for_web(
+    let request = build_web_request(
         &worker.state.authority,
         visit.request,
         &visit.path,

@@ -34,7 +34,7 @@ fn each_condition_matches_only_its_own_attribute() {
         "claim:other=sales",
         "email:bob@example.org",
     ];
-    let person = Visitor::member(&person);
+    let person = Requester::member(&person);
     for text in yes {
         let condition: Condition = text.parse().unwrap();
         assert!(condition.admits(&person), "{text}");
@@ -82,7 +82,7 @@ fn links_and_integrations_elevate_only_hosts() {
         ("integration", Standing::Member, n, n),
         ("owner", Standing::Member, n, n),
     ] {
-        let visitor = Visitor {
+        let visitor = Requester {
             identity: &identity,
             standing: &standing,
             owner: false,
@@ -101,7 +101,7 @@ fn links_and_integrations_elevate_only_hosts() {
 #[test]
 fn only_verified_and_unambiguous_addresses_match_a_domain() {
     let rule: Condition = "email-domain:company.com".parse().unwrap();
-    let fits = |email, verified| rule.admits(&Visitor::member(&person(email, verified)));
+    let fits = |email, verified| rule.admits(&Requester::member(&person(email, verified)));
     assert!(fits("a@company.com", true));
     for hostile in [
         "a@evil.com@company.com",
