@@ -80,7 +80,7 @@ pub(crate) async fn answer(
     }
 }
 
-/// The public halves of the signing keys. They are no secret, and Prosody asks for them by an
+/// The public halves of the signing keys. They are no secret, and Prosody fetches them by an
 /// internal name and without TLS, so neither is checked.
 pub(crate) fn published_keys(
     worker: &Worker,
@@ -107,6 +107,6 @@ pub(crate) fn published_keys(
     answer
 }
 
-/// Prosody keeps keys as long as it is told (less a minute), and asks again for ids it does not
+/// Prosody keeps keys for the `max-age` (less a minute), and fetches again for ids that it does not
 /// know; five minutes let a new key be known everywhere before it is used.
 const KEYS_CACHED: HeaderValue = HeaderValue::from_static("public, max-age=300");
