@@ -11,14 +11,15 @@ use doctor::login_probe::LoginProbeSettings;
 use model::{
     clock::{Clock, Timestamp},
     headers::TrustedProxies,
-    policy::{EntryRule, Policy},
+    policy::Policy,
     room::RoomKey,
     shard::ShardName,
 };
 use observe::traces::Traces;
 use pages::Pages;
 use proxy::{
-    MeetingBackend, ProxySettings, ProxySetupError, Rules, reservation::RoomTerms, upstream,
+    MeetingBackend, ProxySettings, ProxySetupError, ReloadableState, reservation::RoomTerms,
+    upstream,
 };
 
 /// The settings of the request path.
@@ -45,10 +46,10 @@ pub(super) fn gateway(
 }
 
 /// The parts of the configuration that a reload replaces.
-pub(super) fn rules(config: &Config, clock: Clock) -> Result<Rules, ProxySetupError> {
+pub(super) fn rules(config: &Config, clock: Clock) -> Result<ReloadableState, ProxySetupError> {
     let policy = Arc::new(config.policy.clone());
     let token = config.jitsi().map(|jitsi| &jitsi.token);
-    Rules::new(policy, token, config.integrations.clone(), clock)
+    ReloadableState::new(policy, token, config.integrations.clone(), clock)
 }
 
 /// The settings of the prober; `None` with `[jaas]`.
@@ -84,14 +85,12 @@ pub(super) fn announcement(config: &Config, replica: String) -> Announcement {
 
 /// The terms on which Prosody may create a room: those of the room's rule, for any occupant.
 pub(super) fn room_terms(policy: &Policy, room: &RoomKey, now: Timestamp) -> RoomTerms {
-    let Some((_, rule)) = policy.rule_for(room) else {
+    let Ok(rule) = policy.rule_for_creation(room, now) else {
         return RoomTerms::default();
     };
-    let early = rule.window.opens.is_some_and(|opens| now < opens);
-    let late = rule.window.closes.is_some_and(|closes| now >= closes);
     RoomTerms {
-        allowed: rule.enter != EntryRule::Closed && !early && !late,
-        duration: rule.window.closes.map(|closes| closes.since(now)),
+        allowed: true,
+        duration: rule.window.remaining(now),
         max_people: rule.max_people,
         lobby: rule.lobby,
     }

@@ -14,7 +14,7 @@ use model::{
     identity::{Identity, Standing},
     jws::ClaimsSet,
     owner::OwnerTags,
-    policy::{Admission, Condition, EntryRule, Grant, Rule, Situation, StartRule, Visitor},
+    policy::{Admission, Condition, EntryRule, Grant, Requester, Rule, Situation, StartRule},
     room::RoomKey,
     seal::Purpose,
     shard::ShardName,
@@ -63,7 +63,7 @@ impl CommandContext<'_, '_> {
             VisitorKind::Guest => Standing::Guest,
         };
         let owners = OwnerTags::new(config.keyring.tagger(Purpose::Owner));
-        let visitor = person.as_ref().map(|identity| Visitor {
+        let visitor = person.as_ref().map(|identity| Requester {
             identity,
             standing: &standing,
             owner: owners.is_owner(&room, identity),
@@ -139,13 +139,13 @@ fn read_identity(file: &PathBuf, config: &Config) -> Result<Identity, CommandErr
 
 /// Whether a visitor meets a condition; links and integrations have different rules for admission
 /// and elevation.
-type Meets<'m> = &'m dyn Fn(&Condition, &Visitor<'_>) -> bool;
+type Meets<'m> = &'m dyn Fn(&Condition, &Requester<'_>) -> bool;
 
 /// Prints the conditions of the rule, and which of them the visitor meets.
 fn print_conditions(
     output: &mut dyn Write,
     rule: &Rule,
-    visitor: Option<&Visitor<'_>>,
+    visitor: Option<&Requester<'_>>,
 ) -> io::Result<()> {
     let entering: &[Condition] = match &rule.enter {
         EntryRule::Closed => {
@@ -158,8 +158,8 @@ fn print_conditions(
         StartRule::Where(conditions) => conditions,
         _ => &[],
     };
-    let admits = |one: &Condition, visitor: &Visitor<'_>| one.admits(visitor);
-    let elevates = |one: &Condition, visitor: &Visitor<'_>| one.elevates(visitor);
+    let admits = |one: &Condition, visitor: &Requester<'_>| one.admits(visitor);
+    let elevates = |one: &Condition, visitor: &Requester<'_>| one.elevates(visitor);
     let groups: [(&str, &[Condition], Meets<'_>); 4] = [
         ("enter", entering, &admits),
         ("host", &rule.hosts, &elevates),
@@ -178,7 +178,7 @@ fn print_conditions(
     }
     match &rule.start {
         StartRule::Anyone => writeln!(output, "  start     anyone"),
-        StartRule::Vouched => writeln!(output, "  start     members, hosts and moderators"),
+        StartRule::Members => writeln!(output, "  start     members, hosts and moderators"),
         StartRule::Hosts => writeln!(output, "  start     hosts and moderators"),
         StartRule::Where(_) => Ok(()),
     }

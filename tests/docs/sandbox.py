@@ -78,6 +78,8 @@ def prepare(folder):
         (shims / name).chmod(0o755)
     home = folder / ".home"
     home.mkdir()
+    # Commands write generated pages there.
+    (folder / "docs").mkdir()
     path = [shims, ROOT / "target" / "debug", TOOLS / "bin", "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"]
     environment = {
         "PATH": ":".join(map(str, path)),

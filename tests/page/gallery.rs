@@ -10,8 +10,9 @@ use anyhow::Context as _;
 use http::HeaderValue;
 use model::{clock::Timestamp, policy::Refusal, room::RoomKey, session::ReturnTo};
 use pages::{
-    Brand, BrandLink, CalendarForm, Component, Content, Denial, GuestForm, Languages, LinkProblem,
-    Logo, NameProblem, PageLink, PageRequest, Pages, PopupOutcome, RenderedPage, SignInProblem,
+    Brand, BrandLink, CalendarForm, Component, Content, GuestForm, Languages, LinkProblem, Logo,
+    NameProblem, PageLink, PageRequest, Pages, PopupOutcome, RefusalCause, RenderedPage,
+    SignInProblem,
 };
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -216,11 +217,11 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
         ("no-rule", Refusal::NoRule.into()),
         ("closed", Refusal::Closed { rule: 1 }.into()),
         ("not-allowed", Refusal::NotAllowed { rule: 3 }.into()),
-        ("not-yet", Denial::NotYet { opens: EXPIRES }),
-        ("over", Denial::Over),
-        ("full", Denial::Full),
-        ("no-guests", Denial::NoGuests),
-        ("host-starts", Denial::HostStarts),
+        ("not-yet", RefusalCause::NotYet { opens: EXPIRES }),
+        ("over", RefusalCause::Over),
+        ("full", RefusalCause::Full),
+        ("no-guests", RefusalCause::NoGuests),
+        ("host-starts", RefusalCause::HostStarts),
     ] {
         let content = |person| Content::Refused {
             room,
@@ -233,7 +234,7 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     let signed_out = Content::Refused {
         room,
         person: None,
-        denial: Denial::NoGuests,
+        denial: RefusalCause::NoGuests,
         sign_in: Some(texts.path),
     };
     save("refused-signed-out", &signed_out)?;

@@ -6,7 +6,7 @@ use config::Config;
 use model::{
     clock::Clock,
     identity::{Identity, Invited, Standing},
-    policy::{Admission, Features, Role, Situation, Visitor},
+    policy::{Admission, Features, Requester, Role, Situation},
     random::Random,
     room::RoomKey,
     session::Pass,
@@ -63,7 +63,7 @@ fn standing(role: Role) -> Standing {
 /// Whether the policy admits a test user to the room without waiting.
 pub(super) fn is_admitted(config: &Config, room: &RoomKey, user: &Identity, clock: &Clock) -> bool {
     let standing = standing(Role::Moderator);
-    let visitor = Visitor {
+    let visitor = Requester {
         identity: user,
         standing: &standing,
         owner: false,

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName};
 pub use self::{
     client_addr::{ClientAddr, TrustedProxies, forwarded_https},
     fetch_metadata::{RequestOrigin, is_navigation, request_origin},
-    forwarding::{for_web, strip_response},
+    forwarding::{strip_response, web_request_headers},
 };
 
 /// Whether a list-valued field contains a token, as `Connection: keep-alive, Upgrade` does; case

@@ -27,9 +27,10 @@ pub struct Policy {
     can_sign_in: bool,
 }
 
-/// A visitor who wants to enter a room, as the rules see it.
+/// The visitor who requests to enter a room, as conditions see it. A [session's
+/// visitor](crate::session::Visitor) has credentials; this has what the policy needs of them.
 #[derive(Clone, Copy, Debug)]
-pub struct Visitor<'v> {
+pub struct Requester<'v> {
     /// The attributes of the visitor.
     pub identity: &'v Identity,
     /// The proof behind the identity.
@@ -77,19 +78,14 @@ impl Policy {
     pub fn decide(
         &self,
         room: &RoomKey,
-        visitor: Option<&Visitor<'_>>,
+        visitor: Option<&Requester<'_>>,
         situation: &Situation,
     ) -> Admission<'_> {
-        let Some((position, rule)) = self.rule_for(room) else {
-            return Admission::Refuse(Refusal::NoRule);
-        };
-        let EntryRule::Where(conditions) = &rule.enter else {
-            return Admission::Refuse(Refusal::Closed { rule: position });
+        let (position, rule, conditions) = match self.rule_in(room, situation) {
+            Ok(found) => found,
+            Err(refusal) => return Admission::Refuse(refusal),
         };
         let entering = !situation.staying;
-        if entering && let Some(refusal) = rule.window.check(situation.now, position) {
-            return Admission::Refuse(refusal);
-        }
         let Some(visitor) = visitor else {
             return self.decide_anonymous(conditions, position);
         };
@@ -132,6 +128,19 @@ impl Policy {
         })
     }
 
+    /// The rule of a room that Prosody may create now.
+    ///
+    /// # Errors
+    ///
+    /// The refusal that every new occupant gets, whoever it is.
+    pub fn rule_for_creation(&self, room: &RoomKey, now: Timestamp) -> Result<&Rule, Refusal> {
+        let situation = Situation {
+            now,
+            ..Situation::default()
+        };
+        self.rule_in(room, &situation).map(|(_, rule, _)| rule)
+    }
+
     /// The rule that decides on a room, and its position, from 1.
     pub fn rule_for(&self, room: &RoomKey) -> Option<(usize, &Rule)> {
         (1..).zip(&self.rules).find(|(_, rule)| rule.matches(room))
@@ -159,6 +168,23 @@ impl Policy {
         &self.rules
     }
 
+    /// The rule of a room, its position and its conditions to enter; or the refusal that does not
+    /// depend on the visitor.
+    fn rule_in(
+        &self,
+        room: &RoomKey,
+        situation: &Situation,
+    ) -> Result<(usize, &Rule, &[Condition]), Refusal> {
+        let (position, rule) = self.rule_for(room).ok_or(Refusal::NoRule)?;
+        let EntryRule::Where(conditions) = &rule.enter else {
+            return Err(Refusal::Closed { rule: position });
+        };
+        match rule.window.check(situation.now, position) {
+            Some(refusal) if !situation.staying => Err(refusal),
+            _ => Ok((position, rule, conditions)),
+        }
+    }
+
     fn decide_anonymous(&self, conditions: &[Condition], rule: usize) -> Admission<'static> {
         if conditions.contains(&Condition::Open) {
             Admission::Guest { ask: false }
@@ -176,9 +202,9 @@ impl Policy {
     }
 }
 
-// === impl Visitor ===
+// === impl Requester ===
 
-impl<'v> Visitor<'v> {
+impl<'v> Requester<'v> {
     /// A member who is not the owner of the room.
     pub const fn member(identity: &'v Identity) -> Self {
         Self {

@@ -7,7 +7,7 @@ use model::{clock::Timestamp, room::RoomKey, session::ReturnTo};
 use serde_json::Value;
 use url::Url;
 
-use crate::problem::{Component, Denial, LinkProblem, NameProblem, SignInProblem};
+use crate::problem::{Component, LinkProblem, NameProblem, RefusalCause, SignInProblem};
 
 /// The content of a page.
 ///
@@ -101,7 +101,7 @@ pub enum Content<'c> {
         /// Display name of the signed-in user.
         person: Option<&'c str>,
         /// The reason.
-        denial: Denial,
+        denial: RefusalCause,
         /// Path on this site to sign in, or to switch the account.
         sign_in: Option<&'c str>,
     },

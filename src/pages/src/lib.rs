@@ -30,7 +30,7 @@ pub use self::{
     colour::{Colour, ColourError, MIN_CONTRAST},
     content::{CalendarForm, Content, GuestForm, PageLink, PopupOutcome},
     languages::{Languages, UnknownLanguage},
-    problem::{Component, Denial, LinkProblem, NameProblem, SignInProblem},
+    problem::{Component, LinkProblem, NameProblem, RefusalCause, SignInProblem},
     texts::{Texts, TextsError},
 };
 use self::{csp::csp_hash, view::Frame};

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::{Content, Denial, csp::csp_hash};
+use crate::{Content, RefusalCause, csp::csp_hash};
 
 /// A script with its hash, which is computed once.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Content<'_> {
             Self::Popup { .. } => Some(&POPUP),
             Self::LogoutFrame => Some(&LOGOUT_FRAME),
             Self::Refused {
-                denial: Denial::NotYet { .. },
+                denial: RefusalCause::NotYet { .. },
                 ..
             } => Some(&NOTICE),
             _ => None,

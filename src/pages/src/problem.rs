@@ -20,7 +20,7 @@ pub enum NameProblem {
 
 /// Why a user may not enter a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denial {
+pub enum RefusalCause {
     /// The room rules do not admit this user.
     Policy(Refusal),
     /// The room opens later.
@@ -79,9 +79,9 @@ pub enum Component {
     Gateway,
 }
 
-// === impl Denial ===
+// === impl RefusalCause ===
 
-impl From<Refusal> for Denial {
+impl From<Refusal> for RefusalCause {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotYet { opens, .. } => Self::NotYet { opens },

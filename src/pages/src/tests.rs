@@ -43,7 +43,7 @@ fn room(name: &str) -> RoomKey {
     RoomKey::from_page(Some("acme"), name).unwrap().key
 }
 
-fn refused<'c>(room: &'c RoomKey, person: Option<&'c str>, denial: Denial) -> Content<'c> {
+fn refused<'c>(room: &'c RoomKey, person: Option<&'c str>, denial: RefusalCause) -> Content<'c> {
     Content::Refused {
         room,
         person,
@@ -155,7 +155,7 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
             refused(
                 room,
                 None,
-                Denial::NotYet {
+                RefusalCause::NotYet {
                     opens: Timestamp::from_unix(1_795_255_200),
                 },
             ),

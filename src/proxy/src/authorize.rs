@@ -1,4 +1,5 @@
-//! The authorization phase: from a visitor and a room to a grant or a denial, by the policy.
+//! The authorization phase: from a visitor and a room to a [`Grant`] or an [`AccessError`], by the
+//! policy.
 //!
 //! [`Authorizer::evaluate`] decides and leaves no trace; [`authorize`] also counts and audits.
 
@@ -153,7 +154,7 @@ impl Authorizer {
     ) -> Admission<'p> {
         let visitor = principal
             .filter(|principal| principal.is_for(room))
-            .map(|principal| policy::Visitor {
+            .map(|principal| policy::Requester {
                 identity: principal.identity(),
                 standing: principal.standing(),
                 // A guest may claim any identity.

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use crate::{
     Body, Connection, Worker, audit, body, endpoints,
     instrumentation::{begin_span, count_failure},
-    request_context::{ContextError, RequestContext, check_authority},
+    request_context::{ContextError, RequestContext, check_authority, is_reading},
     respond::{Audience, RequestError, Responder},
     signalling,
     web::{assets, room_page},
@@ -168,7 +168,7 @@ fn to_https(
     responder: &Responder,
     context: RequestContext,
 ) -> Response<Body> {
-    let readable = matches!(*request.method(), Method::GET | Method::HEAD);
+    let readable = is_reading(request.method());
     let target = request
         .uri()
         .path_and_query()

@@ -21,7 +21,7 @@ pub(crate) use self::{
 };
 use crate::{
     Body, RequestContext, RequestError, Worker,
-    request_context::ContextError,
+    request_context::{ContextError, is_reading},
     respond::{self, Responder, plain},
 };
 use model::route::Endpoint;
@@ -47,13 +47,13 @@ pub(crate) enum EndpointError {
 /// Answers a request to one of our own addresses.
 pub(crate) async fn answer(
     worker: &Rc<Worker>,
-    own: Endpoint,
+    endpoint: Endpoint,
     request: Request<Incoming>,
     responder: &Responder,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
-    let reading = matches!(*request.method(), Method::GET | Method::HEAD);
-    match own {
+    let reading = is_reading(request.method());
+    match endpoint {
         Endpoint::Api(path) => api::answer(worker, &path, request, context).await,
         Endpoint::BackchannelLogout if *request.method() == Method::POST => {
             sign_out::backchannel_logout(worker, request, context).await
@@ -80,15 +80,15 @@ pub(crate) async fn answer(
     }
 }
 
-/// The public halves of the signing keys. They are no secret, and Prosody asks for them by an
+/// The public halves of the signing keys. They are no secret, and Prosody fetches them by an
 /// internal name and without TLS, so neither is checked.
 pub(crate) fn published_keys(
     worker: &Worker,
-    own: &Endpoint,
+    endpoint: &Endpoint,
     responder: &Responder,
 ) -> Response<Body> {
     let rules = worker.rules();
-    let (content_type, text) = match own {
+    let (content_type, text) = match endpoint {
         Endpoint::Jwks => ("application/json", Some(rules.published.jwks.as_str())),
         Endpoint::Asap(file) => ("application/x-pem-file", rules.published.asap(file)),
         _ => ("text/plain", None),
@@ -107,6 +107,6 @@ pub(crate) fn published_keys(
     answer
 }
 
-/// Prosody keeps keys as long as it is told (less a minute), and asks again for ids it does not
+/// Prosody keeps keys for the `max-age` (less a minute), and fetches again for ids that it does not
 /// know; five minutes let a new key be known everywhere before it is used.
 const KEYS_CACHED: HeaderValue = HeaderValue::from_static("public, max-age=300");

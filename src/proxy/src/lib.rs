@@ -5,10 +5,10 @@
 //! | phase | module | result |
 //! |---|---|---|
 //! | accept | [`server`] | a connection on one worker; TLS, PROXY header, HTTP/1.1 or HTTP/2 |
-//! | request context | `request_context` | client address, scheme, request id; the host is checked |
-//! | route | [`model::route`] | one enum; paths and rooms are parsed here and handed down as values |
-//! | authenticate | `authenticate` (cookies), `credentials` (tokens in addresses) | a [`model::session::Visitor`] |
-//! | authorize | `authorize` | a grant or an error |
+//! | request context | `request_context` | client address, scheme, request id |
+//! | route | [`model::route`] | one enum; paths and rooms are parsed here and handed down as values; then the `Host` is checked, except for the public keys |
+//! | authenticate | `authenticate` (cookies), `credentials` (tokens in addresses) | for a room, a [`model::session::Visitor`]; elsewhere, a session or none |
+//! | authorize | `authorize` | a [`model::policy::Grant`] or an `AccessError` |
 //! | answer | `signalling`, `web`, `endpoints` | Prosody, Jitsi's web server, or a page of the gateway |
 //! | respond | `respond` | errors become a page, a BOSH body, a problem document or a status |
 //!
@@ -70,7 +70,7 @@ pub use self::{
     server::{Connection, DrainSchedule},
     service::{Notifications, WorkerFactory},
     settings::{GuestSettings, MeetingBackend, ProxySettings},
-    state::{Control, ProxySetupError, Rules, SharedState},
+    state::{Control, ProxySetupError, ReloadableState, SharedState},
     worker::Worker,
 };
 

@@ -7,7 +7,7 @@ use model::{
     identity::{Identity, Invited, Standing},
     invitation::InvitationLink,
     owner::RoomOwner,
-    policy::{Admission, Policy, Role, Situation, Visitor},
+    policy::{Admission, Policy, Requester, Role, Situation},
     random::Random,
     room::{RoomError, RoomKey},
 };
@@ -58,9 +58,9 @@ impl Meetings {
 
     /// Whether a person would be the moderator of a room of theirs.
     pub(crate) fn would_host(&self, policy: &Policy, room: &RoomKey, creator: &Identity) -> bool {
-        let visitor = Visitor {
+        let visitor = Requester {
             owner: true,
-            ..Visitor::member(creator)
+            ..Requester::member(creator)
         };
         let admission = policy.decide(room, Some(&visitor), &self.empty_room());
         matches!(admission, Admission::Admit(grant) if grant.role() == Role::Moderator)
@@ -101,7 +101,7 @@ impl Meetings {
             member: false,
         });
         let identity = Identity::default();
-        let visitor = Visitor {
+        let visitor = Requester {
             identity: &identity,
             standing: &standing,
             owner: false,

@@ -1,8 +1,9 @@
-//! The request context: client address, scheme, request id; and the check of the host.
+//! The request context: client address, scheme, request id; and the check of the `Host`, which
+//! follows the route.
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderValue, Request, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
 
 use crate::Connection;
 use model::{
@@ -102,6 +103,20 @@ impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}-{:x}", self.worker, self.number)
     }
+}
+
+/// Refuses methods other than GET and HEAD.
+pub(crate) fn require_reading(method: &Method) -> Result<(), ContextError> {
+    if is_reading(method) {
+        Ok(())
+    } else {
+        Err(ContextError::Method { allow: "GET, HEAD" })
+    }
+}
+
+/// Whether the method is GET or HEAD.
+pub(crate) fn is_reading(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// Checks that a request names this site, once and without contradiction (RFC 9112 § 3.2).

@@ -6,6 +6,7 @@
 mod answer;
 mod renewal;
 mod responder;
+mod sign_in_redirect;
 
 use http::StatusCode;
 
@@ -13,6 +14,7 @@ pub(crate) use self::{
     answer::{append_cookies, login_path, page, plain, redirect, terminated},
     renewal::SessionRenewal,
     responder::{Audience, Responder},
+    sign_in_redirect::{redirect_to_sign_in, redirect_to_sign_in_for},
 };
 use crate::{
     authorize::AccessError,

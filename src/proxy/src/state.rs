@@ -49,7 +49,7 @@ use pages::{Pages, StartPage, inject::Injector};
 pub struct SharedState {
     pub(crate) authority: Authority,
     pub(crate) trusted_proxies: TrustedProxies,
-    pub(crate) rules: ArcSwap<Rules>,
+    pub(crate) rules: ArcSwap<ReloadableState>,
     /// Phase "authenticate": cookies.
     pub(crate) authenticator: Arc<Authenticator>,
     /// Phase "authenticate": tokens in addresses.
@@ -89,9 +89,10 @@ pub(crate) struct JitsiBackend {
     pub(crate) placement: Arc<Placement>,
 }
 
-/// What a reload of the configuration replaces while people are in meetings.
+/// The parts of the state that a reload of the configuration replaces while people are in meetings:
+/// policy, signing keys and integrations.
 #[derive(Debug)]
-pub struct Rules {
+pub struct ReloadableState {
     pub(crate) policy: Arc<Policy>,
     /// None where no Prosody is behind us.
     pub(crate) minter: Option<Minter>,
@@ -128,10 +129,10 @@ pub enum ProxySetupError {
     Integration(#[from] KeySetError),
 }
 
-// === impl Rules ===
+// === impl ReloadableState ===
 
-impl Rules {
-    /// Rules and keys of a configuration.
+impl ReloadableState {
+    /// Creates the policy, keys and integrations of a configuration.
     pub fn new(
         policy: Arc<Policy>,
         token: Option<&token::TokenSettings>,
@@ -173,7 +174,7 @@ impl SharedState {
     /// Puts the request path together.
     pub fn new(
         settings: ProxySettings,
-        rules: Rules,
+        rules: ReloadableState,
         control: Control,
         clock: Clock,
         random: Random,
@@ -293,7 +294,7 @@ impl SharedState {
     }
 
     /// Swaps rules and keys; requests under way finish with the old ones.
-    pub fn replace_rules(&self, rules: Rules) {
+    pub fn replace_rules(&self, rules: ReloadableState) {
         self.rules.store(Arc::new(rules));
     }
 }

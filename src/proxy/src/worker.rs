@@ -7,7 +7,7 @@ use model::{policy::Admission, room::RoomKey, session::Principal};
 use observe::metrics::WorkerMetrics;
 
 use crate::{
-    DrainSchedule, Rules, SharedState,
+    DrainSchedule, ReloadableState, SharedState,
     connections::ConnectionRegistry,
     credentials::Intent,
     endpoints::events::Listeners,
@@ -107,7 +107,7 @@ impl Worker {
     }
 
     /// The rules in force; one request sees one state of them.
-    pub(crate) fn rules(&self) -> Arc<Rules> {
+    pub(crate) fn rules(&self) -> Arc<ReloadableState> {
         self.state.rules.load_full()
     }
 

@@ -6,7 +6,7 @@ use config::{self, Environment};
 use model::{
     clock::Timestamp,
     identity::{Embedded, Identity, Invited, Standing},
-    policy::{Admission, Policy, Situation, Visitor},
+    policy::{Admission, Policy, Refusal, Requester, Situation},
     room::RoomKey,
 };
 
@@ -57,25 +57,25 @@ const TABLE: &[(&str, &str, People)] = &[
         "Class-7b",
         &[
             ("nobody", "sign in", "sign in"),
-            ("member", "refused: not_allowed", "refused: not_allowed"),
+            ("member", "refused: not allowed", "refused: not allowed"),
             ("pupils", "wait", "participant"),
             ("teachers", "moderator", "moderator"),
-            ("owner", "refused: not_allowed", "refused: not_allowed"),
+            ("owner", "refused: not allowed", "refused: not allowed"),
         ],
     ),
     (
         "school",
         "parents-evening-7b",
         &[
-            ("guest link", "refused: not_yet", "refused: not_yet"),
-            ("teachers", "refused: not_yet", "refused: not_yet"),
+            ("guest link", "refused: not yet", "refused: not yet"),
+            ("teachers", "refused: not yet", "refused: not yet"),
         ],
     ),
     (
         "school",
         "staff-room",
         &[
-            ("pupils", "refused: not_allowed", "refused: not_allowed"),
+            ("pupils", "refused: not allowed", "refused: not allowed"),
             ("teachers", "participant", "participant"),
         ],
     ),
@@ -83,7 +83,7 @@ const TABLE: &[(&str, &str, People)] = &[
         "departments",
         "sales",
         &[
-            ("member", "refused: not_allowed", "refused: not_allowed"),
+            ("member", "refused: not allowed", "refused: not allowed"),
             ("sales", "participant", "participant"),
             ("board", "moderator", "moderator"),
             ("host link", "sign in", "sign in"),
@@ -195,7 +195,7 @@ fn decide(policy: &Policy, room: &RoomKey, who: &str, open: bool) -> String {
         groups: group.into_iter().collect(),
         ..Identity::default()
     };
-    let visitor = Visitor {
+    let visitor = Requester {
         identity: &identity,
         standing: &standing,
         owner: who == "owner",
@@ -211,6 +211,8 @@ fn decide(policy: &Policy, room: &RoomKey, who: &str, open: bool) -> String {
         Admission::SignIn => "sign in".to_owned(),
         Admission::Guest { ask: true } => "guest, asked".to_owned(),
         Admission::Guest { ask: false } => "guest".to_owned(),
-        Admission::Refuse(refusal) => format!("refused: {}", refusal.as_str()),
+        Admission::Refuse(Refusal::NotAllowed { .. }) => "refused: not allowed".to_owned(),
+        Admission::Refuse(Refusal::NotYet { .. }) => "refused: not yet".to_owned(),
+        Admission::Refuse(refusal) => format!("refused: {refusal}"),
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Builds the fields of a request for Jitsi's web server, where the site is `authority`.
-pub fn for_web(from: &HeaderMap, client: &ClientAddr, authority: &str) -> HeaderMap {
+pub fn web_request_headers(from: &HeaderMap, client: &ClientAddr, authority: &str) -> HeaderMap {
     let nominated = nominated(from);
     let mut to = HeaderMap::with_capacity(from.len() + 4);
     for (name, value) in from {
@@ -158,7 +158,7 @@ mod tests {
 
     fn web(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let client = ClientAddr::from("192.0.2.7".parse::<IpAddr>().unwrap());
-        for_web(&map(pairs), &client, "meet.example.org")
+        web_request_headers(&map(pairs), &client, "meet.example.org")
     }
 
     #[test]

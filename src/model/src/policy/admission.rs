@@ -104,21 +104,6 @@ pub enum Refusal {
     },
 }
 
-// === impl Admission ===
-
-impl Admission<'_> {
-    /// The label in metrics.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Admit(grant) => grant.role.as_str(),
-            Self::Wait(_) => "wait",
-            Self::SignIn => "sign_in",
-            Self::Guest { .. } => "guest",
-            Self::Refuse(refusal) => refusal.as_str(),
-        }
-    }
-}
-
 // === impl Grant ===
 
 impl Grant<'_> {
@@ -165,23 +150,6 @@ impl Role {
         match self {
             Self::Moderator => "moderator",
             Self::Participant => "participant",
-        }
-    }
-}
-
-// === impl Refusal ===
-
-impl Refusal {
-    /// The label in metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NoRule => "no_rule",
-            Self::Closed { .. } => "closed",
-            Self::NotAllowed { .. } => "not_allowed",
-            Self::InvitationOnly { .. } => "invitation_only",
-            Self::NotYet { .. } => "not_yet",
-            Self::Over { .. } => "over",
-            Self::Full { .. } => "full",
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Visitor, glob::Glob};
+use super::{Requester, glob::Glob};
 use crate::identity::{Embedded, Identity, Invited, Standing};
 
 /// A condition on a visitor.
@@ -64,7 +64,7 @@ pub enum ConditionError {
 
 impl Condition {
     /// Whether the visitor meets the condition to enter.
-    pub fn admits(&self, visitor: &Visitor<'_>) -> bool {
+    pub fn admits(&self, visitor: &Requester<'_>) -> bool {
         match (self, visitor.standing) {
             (Self::Guest | Self::Open, _) | (Self::Link, Standing::Invited(_)) => true,
             (Self::Integration(id), Standing::Embedded(Embedded { integration, .. })) => {
@@ -78,7 +78,7 @@ impl Condition {
 
     /// Whether the visitor meets the condition to be a host or moderator. Unlike
     /// [`admits`](Self::admits), it takes a host link, or an integration that claims a moderator.
-    pub fn elevates(&self, visitor: &Visitor<'_>) -> bool {
+    pub fn elevates(&self, visitor: &Requester<'_>) -> bool {
         match (self, visitor.standing) {
             (Self::Link, Standing::Invited(Invited { host, .. }))
             | (Self::Integration(_), Standing::Embedded(Embedded { host, .. })) => {
@@ -90,10 +90,16 @@ impl Condition {
 
     /// Whether an anonymous visitor could meet the condition by signing in.
     pub(super) fn is_about_accounts(&self) -> bool {
-        !matches!(
-            self,
-            Self::Guest | Self::Open | Self::Link | Self::Integration(_)
-        )
+        match self {
+            Self::Guest | Self::Open | Self::Link | Self::Integration(_) => false,
+            Self::Member
+            | Self::Owner
+            | Self::Group(_)
+            | Self::Email(_)
+            | Self::EmailDomain(_)
+            | Self::Subject(_)
+            | Self::Claim { .. } => true,
+        }
     }
 
     fn describes(&self, person: &Identity) -> bool {

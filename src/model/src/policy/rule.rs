@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Condition, Glob, Refusal, Role, Visitor};
+use super::{Condition, Glob, Refusal, Requester, Role};
 use crate::{clock::Timestamp, identity::Standing, room::RoomKey};
 
 /// One `[[room]]` of the configuration.
@@ -60,7 +60,7 @@ pub enum StartRule {
     /// The first visitor opens it.
     Anyone,
     /// Members and embedded users open it; guests and holders of a link do not.
-    Vouched,
+    Members,
     /// Only hosts and moderators open it.
     Hosts,
     /// Hosts, moderators and visitors who meet one of the conditions open it.
@@ -127,7 +127,7 @@ impl Rule {
                 Condition::Integration(None),
             ],
             moderators: Vec::new(),
-            start: StartRule::Vouched,
+            start: StartRule::Members,
             features: Features::default(),
             lifetime: None,
             window: TimeWindow::default(),
@@ -141,17 +141,17 @@ impl Rule {
     }
 
     /// The condition that makes the visitor a host or moderator.
-    pub(super) fn elevating(&self, visitor: &Visitor<'_>) -> Option<&Condition> {
+    pub(super) fn elevating(&self, visitor: &Requester<'_>) -> Option<&Condition> {
         let mut all = self.hosts.iter().chain(&self.moderators);
-        all.find(|matcher| matcher.elevates(visitor))
+        all.find(|condition| condition.elevates(visitor))
     }
 
     /// Whether the visitor's presence opens the room.
-    pub(super) fn may_start(&self, visitor: &Visitor<'_>, role: Role) -> bool {
+    pub(super) fn may_start(&self, visitor: &Requester<'_>, role: Role) -> bool {
         role == Role::Moderator
             || match &self.start {
                 StartRule::Anyone => true,
-                StartRule::Vouched => {
+                StartRule::Members => {
                     visitor.standing.is_member()
                         || matches!(visitor.standing, Standing::Embedded(_))
                 }
@@ -180,6 +180,11 @@ impl Rule {
 // === impl TimeWindow ===
 
 impl TimeWindow {
+    /// The time until the window ends; `None` is unlimited.
+    pub fn remaining(self, now: Timestamp) -> Option<Duration> {
+        self.closes.map(|closes| closes.since(now))
+    }
+
     /// The refusal by rule number `rule`, if `now` is outside the window.
     pub(super) fn check(self, now: Timestamp, rule: usize) -> Option<Refusal> {
         match (self.opens, self.closes) {

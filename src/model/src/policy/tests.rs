@@ -17,7 +17,7 @@ fn parse(texts: &[&str]) -> Vec<Condition> {
 }
 
 fn decide<'p>(policy: &'p Policy, room: &RoomKey, person: Option<&Identity>) -> Admission<'p> {
-    let visitor = person.map(Visitor::member);
+    let visitor = person.map(Requester::member);
     policy.decide(room, visitor.as_ref(), &Situation::default())
 }
 
@@ -148,7 +148,7 @@ fn outcome(policy: &Policy, who: &str, open: bool) -> char {
     } else {
         &[]
     });
-    let visitor = Visitor {
+    let visitor = Requester {
         identity: &identity,
         standing: &standing,
         owner,
@@ -178,12 +178,12 @@ fn admissions_by_rule_visitor_and_whether_the_room_is_open() {
         (
             "company only",
             rule("*", &["member"], &[]),
-            StartRule::Vouched,
+            StartRule::Members,
         ),
         (
             "guests wait",
             rule("*", &["member", "integration", "link", "guest"], &[]),
-            StartRule::Vouched,
+            StartRule::Members,
         ),
         (
             "wait for the host",
@@ -242,8 +242,8 @@ fn admissions_by_rule_visitor_and_whether_the_room_is_open() {
 #[test]
 fn time_windows_and_occupancy_limits_apply_to_new_occupants_only() {
     let identity = person(&[]);
-    let visitor = Visitor::member(&identity);
-    let owner = Visitor {
+    let visitor = Requester::member(&identity);
+    let owner = Requester {
         owner: true,
         ..visitor
     };
@@ -256,21 +256,23 @@ fn time_windows_and_occupancy_limits_apply_to_new_occupants_only() {
         max_people: Some(2),
         ..rule("*", &["member"], &[])
     }]);
-    let decide = |who: Option<&Visitor<'_>>, now, others| {
+    let decide = |who: Option<&Requester<'_>>, now, others| {
         let situation = Situation {
             now: at(now),
             others,
             ..Situation::default()
         };
         match policy.decide(&room(None, "x"), who, &situation) {
-            Admission::Refuse(refusal) => refusal.as_str(),
+            Admission::Refuse(Refusal::NotYet { rule: 1, opens }) if opens == at(100) => "not yet",
+            Admission::Refuse(Refusal::Over { rule: 1, closed }) if closed == at(200) => "over",
+            Admission::Refuse(Refusal::Full { rule: 1, most: 2 }) => "full",
             Admission::Admit(_) => "admit",
             Admission::SignIn => "sign in",
             _ => "other",
         }
     };
-    assert_eq!(decide(None, 99, 0), "not_yet");
-    assert_eq!(decide(Some(&visitor), 99, 0), "not_yet");
+    assert_eq!(decide(None, 99, 0), "not yet");
+    assert_eq!(decide(Some(&visitor), 99, 0), "not yet");
     assert_eq!(decide(None, 100, 0), "sign in");
     assert_eq!(decide(Some(&visitor), 199, 1), "admit");
     assert_eq!(decide(Some(&visitor), 199, 2), "full");
@@ -284,6 +286,61 @@ fn time_windows_and_occupancy_limits_apply_to_new_occupants_only() {
     };
     let stays = policy.decide(&room(None, "x"), Some(&visitor), &staying);
     assert!(matches!(stays, Admission::Admit(_)), "{stays:?}");
+}
+
+#[test]
+fn a_room_may_be_created_when_a_new_occupant_may_enter() {
+    let at = Timestamp::from_unix;
+    let limited = |opens: Option<u64>, closes: Option<u64>, name| Rule {
+        window: TimeWindow {
+            opens: opens.map(at),
+            closes: closes.map(at),
+        },
+        ..rule(name, &["member"], &[])
+    };
+    let policy = Policy::new(vec![
+        limited(Some(100), Some(200), "lesson"),
+        limited(Some(100), None, "from"),
+        limited(None, Some(200), "until"),
+        rule("old", &[], &[]),
+        rule("always", &["member"], &[]),
+    ]);
+    // The first second before, at and after the bounds; then the time that is left at each.
+    let closed = "refused";
+    for (name, expected) in [
+        ("lesson", [closed, "100 s", "1 s", closed]),
+        ("from", [closed, "unlimited", "unlimited", "unlimited"]),
+        ("until", ["101 s", "100 s", "1 s", closed]),
+        ("old", [closed; 4]),
+        ("always", ["unlimited"; 4]),
+        ("no-rule", [closed; 4]),
+    ] {
+        let room = room(None, name);
+        let actual = [99, 100, 199, 200].map(|now| {
+            let situation = Situation {
+                now: at(now),
+                ..Situation::default()
+            };
+            let someone = person(&[]);
+            let member = Requester::member(&someone);
+            let admission = policy.decide(&room, Some(&member), &situation);
+            match policy.rule_for_creation(&room, at(now)) {
+                Ok(rule) => {
+                    assert!(matches!(admission, Admission::Admit(_)), "{name} at {now}");
+                    rule.window
+                        .remaining(at(now))
+                        .map_or("unlimited".to_owned(), |left| {
+                            format!("{} s", left.as_secs())
+                        })
+                }
+                Err(refusal) => {
+                    assert_eq!(admission, Admission::Refuse(refusal), "{name} at {now}");
+                    closed.to_owned()
+                }
+            }
+        });
+        assert_eq!(actual, expected, "{name}");
+    }
 }
 
 #[test]

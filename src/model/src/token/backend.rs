@@ -215,7 +215,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        policy::{Admission, Condition, EntryRule, Glob, Policy, Rule, Situation, Visitor},
+        policy::{Admission, Condition, EntryRule, Glob, Policy, Requester, Rule, Situation},
         token::SigningSettings,
     };
 
@@ -241,7 +241,7 @@ mod tests {
             ..Rule::new(Glob::folded("*"), EntryRule::Where(vec![Condition::Member]))
         }]);
         let Admission::Admit(grant) =
-            policy.decide(room, Some(&Visitor::member(who)), &Situation::default())
+            policy.decide(room, Some(&Requester::member(who)), &Situation::default())
         else {
             unreachable!()
         };

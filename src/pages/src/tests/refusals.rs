@@ -23,7 +23,7 @@ fn a_refusal_shows_room_user_rule_and_reason() {
         !text(&signed_out).contains("Signed in as") && text(&signed_out).contains(">Sign in</a>")
     );
     let opens = Timestamp::from_unix(1_795_255_200);
-    let early = render(&refused(&room, None, Denial::NotYet { opens }));
+    let early = render(&refused(&room, None, RefusalCause::NotYet { opens }));
     let time = "<time datetime=\"2026-11-21T10:00:00Z\">2026-11-21 10:00 UTC</time>";
     assert!(text(&early).contains(time) && text(&early).contains("href=\"/acme/board%20meeting\""));
 }
@@ -35,13 +35,13 @@ fn each_reason_has_a_different_page() {
         Refusal::NoRule.into(),
         Refusal::Closed { rule: 1 }.into(),
         Refusal::NotAllowed { rule: 1 }.into(),
-        Denial::NotYet {
+        RefusalCause::NotYet {
             opens: Timestamp::from_unix(0),
         },
-        Denial::Over,
-        Denial::Full,
-        Denial::NoGuests,
-        Denial::HostStarts,
+        RefusalCause::Over,
+        RefusalCause::Full,
+        RefusalCause::NoGuests,
+        RefusalCause::HostStarts,
     ];
     let denials = denials.map(|denial| refused(&room, None, denial));
     let problems = [

@@ -5,7 +5,7 @@ use model::{clock::Timestamp, policy::Refusal, room::RoomKey};
 
 use super::{Frame, local_path, room_name, shorten};
 use crate::{
-    Component, Content, Denial, LinkProblem, PopupOutcome, SignInProblem, Texts,
+    Component, Content, LinkProblem, PopupOutcome, RefusalCause, SignInProblem, Texts,
     html_time::HtmlTime,
 };
 
@@ -123,7 +123,7 @@ impl<'v> NoticeView<'v> {
         &mut self,
         room: &RoomKey,
         person: Option<&str>,
-        denial: Denial,
+        denial: RefusalCause,
         sign_in: Option<&str>,
     ) {
         let texts = self.frame.texts;
@@ -144,7 +144,7 @@ impl<'v> NoticeView<'v> {
             self.add_button(label, sign_in);
         }
         self.add_button(&words.home, "/");
-        if let Denial::NotYet { opens } = denial {
+        if let RefusalCause::NotYet { opens } = denial {
             self.add_time(&texts.refused.opens, opens);
         }
         self.add_fact(&words.room, &room_name(room));
@@ -198,15 +198,21 @@ impl<'v> NoticeView<'v> {
     }
 }
 
-// === impl Denial ===
+// === impl RefusalCause ===
 
-impl Denial {
+impl RefusalCause {
     fn text(self, texts: &Texts) -> &str {
         let refused = &texts.refused;
         match self {
             Self::Policy(Refusal::NoRule) => &refused.no_rule,
             Self::Policy(Refusal::Closed { .. }) => &refused.closed,
-            Self::Policy(_) => &refused.not_allowed,
+            Self::Policy(
+                Refusal::NotAllowed { .. }
+                | Refusal::InvitationOnly { .. }
+                | Refusal::NotYet { .. }
+                | Refusal::Over { .. }
+                | Refusal::Full { .. },
+            ) => &refused.not_allowed,
             Self::NotYet { .. } => &refused.not_yet,
             Self::Over => &refused.over,
             Self::Full => &refused.full,
@@ -225,12 +231,18 @@ impl Denial {
 
     /// Whether the page advises to contact the operator, who could change the room rules.
     fn has_advice(self) -> bool {
-        matches!(self, Self::Policy(_) | Self::Over)
+        match self {
+            Self::Policy(_) | Self::Over => true,
+            Self::NotYet { .. } | Self::Full | Self::NoGuests | Self::HostStarts => false,
+        }
     }
 
     /// Whether a later attempt may succeed without a change of the room rules.
     fn is_temporary(self) -> bool {
-        matches!(self, Self::NotYet { .. } | Self::Full | Self::HostStarts)
+        match self {
+            Self::NotYet { .. } | Self::Full | Self::HostStarts => true,
+            Self::Policy(_) | Self::Over | Self::NoGuests => false,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Server-sent events: tell waiting visitors that their room opens.
+//! Server-sent events, which notify waiting visitors that their room opens.
 
 mod listeners;
 
@@ -35,7 +35,7 @@ enum Listening {
 }
 
 /// The state of a listener.
-enum Heard {
+enum ListenerState {
     /// The listener may enter.
     Open {
         /// Whether entering opens the room.
@@ -94,7 +94,7 @@ pub(crate) fn answer(
         .enter(&room, principal.id(), &worker.metrics);
     let listener = entered.ok_or(EndpointError::TooManyStreams)?;
     let (sender, receiver) = mpsc::channel(EVENTS_KEPT);
-    let telling = tell(
+    let events = send_events(
         Rc::clone(worker),
         listener,
         room,
@@ -102,7 +102,7 @@ pub(crate) fn answer(
         listening,
         sender,
     );
-    tokio::task::spawn_local(telling);
+    tokio::task::spawn_local(events);
     let mut answer = Response::new(Body::Events(receiver));
     *answer.status_mut() = StatusCode::OK;
     *answer.headers_mut() = HeaderMap::from_iter([
@@ -121,7 +121,7 @@ pub(crate) fn answer(
     Ok(answer)
 }
 
-async fn tell(
+async fn send_events(
     worker: Rc<Worker>,
     mut listener: Listener,
     room: RoomKey,
@@ -141,17 +141,17 @@ async fn tell(
         events.try_send(Bytes::from_static(next)),
         Err(TrySendError::Closed(_))
     ) {
-        let last = match heard_by(&worker, &principal, &room) {
-            Heard::Over => Some(CLOSE),
-            Heard::Open { opens } if listening == Listening::Calling => {
+        let last = match state_of_listener(&worker, &principal, &room) {
+            ListenerState::Over => Some(CLOSE),
+            ListenerState::Open { opens } if listening == Listening::Calling => {
                 attendance.get_or_insert_with(|| {
                     let presence = &worker.state.authorizer.presence;
                     presence.attend(&room, principal.id(), opens)
                 });
                 None
             }
-            Heard::Open { .. } => Some(OPEN),
-            Heard::Waiting => None,
+            ListenerState::Open { .. } => Some(OPEN),
+            ListenerState::Waiting => None,
         };
         if let Some(last) = last {
             let _ = events.try_send(Bytes::from_static(last));
@@ -178,23 +178,23 @@ fn left_of(worker: &Worker, principal: &Principal) -> Duration {
     ends.since(worker.state.clock.now())
 }
 
-/// What a listener is told.
-fn heard_by(worker: &Worker, principal: &Principal, room: &RoomKey) -> Heard {
+/// The state of a listener, by the current rules and occupants.
+fn state_of_listener(worker: &Worker, principal: &Principal, room: &RoomKey) -> ListenerState {
     let (state, rules) = (&worker.state, worker.rules());
     let ended = left_of(worker, principal).is_zero();
     if ended || !state.authenticator.is_valid(principal, &rules.integrations) {
-        return Heard::Over;
+        return ListenerState::Over;
     }
     let intent = Intent::Connect;
     match state
         .authorizer
         .evaluate(&rules.policy, room, Some(principal), intent)
     {
-        Admission::Admit(grant) => Heard::Open {
+        Admission::Admit(grant) => ListenerState::Open {
             opens: grant.opens(),
         },
-        Admission::Wait(_) => Heard::Waiting,
-        _ => Heard::Over,
+        Admission::Wait(_) => ListenerState::Waiting,
+        _ => ListenerState::Over,
     }
 }
 

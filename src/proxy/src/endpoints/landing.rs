@@ -7,8 +7,8 @@ use url::Url;
 use crate::{
     Body, RequestError, Worker,
     endpoints::{form::Form, meetings::meeting_path},
-    respond::{self, Responder, login_path, redirect},
-    web::assets::{only_reading, to_sign_in_for},
+    request_context::require_reading,
+    respond::{self, Responder, login_path, redirect, redirect_to_sign_in_for},
 };
 use model::{
     room::{RoomError, RoomKey},
@@ -23,7 +23,7 @@ pub(crate) fn start_page(
     request: &Request<Incoming>,
     responder: &Responder,
 ) -> Result<Response<Body>, RequestError> {
-    only_reading(request.method())?;
+    require_reading(request.method())?;
     Ok(start(worker, request, responder, false, None))
 }
 
@@ -114,7 +114,7 @@ pub(crate) async fn make_meeting(
 ) -> Result<Response<Body>, RequestError> {
     let (request, form) = Form::read(request, &worker.state.authenticator.origin).await?;
     let Some(session) = worker.state.authenticator.session(request.headers()) else {
-        return to_sign_in_for(worker, &request, &ReturnTo::default());
+        return redirect_to_sign_in_for(worker, &request, &ReturnTo::default());
     };
     let wish = form
         .get("name")

@@ -12,8 +12,7 @@ use crate::{
     endpoints::EndpointError,
     meetings::Addresses,
     request_context::Authority,
-    respond::{self, Responder, plain},
-    web::assets::to_sign_in_for,
+    respond::{self, Responder, plain, redirect_to_sign_in_for},
 };
 use model::{
     calendar::{CalendarEvent, Outlook},
@@ -35,7 +34,7 @@ pub(crate) fn page(
     let room = &query.room;
     let session = match hosting(worker, request, room, context) {
         Err(RequestError::Access(AccessError::SignInFirst | AccessError::GuestFirst { .. })) => {
-            return to_sign_in_for(worker, request, &ReturnTo::parse(&room.page_path()));
+            return redirect_to_sign_in_for(worker, request, &ReturnTo::parse(&room.page_path()));
         }
         outcome => outcome?,
     };

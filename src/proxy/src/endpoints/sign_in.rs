@@ -20,7 +20,7 @@ use model::session::{
 };
 use observe::metrics::{SignInReason, WorkerMetrics};
 use oidc::{AuthenticationErrorClass, Callback};
-use pages::{Content, SignInProblem as Told};
+use pages::{Content, SignInProblem};
 
 /// Why a sign-in or sign-out did not work.
 #[derive(Debug, thiserror::Error)]
@@ -33,8 +33,8 @@ pub(crate) enum LoginError {
     Failed {
         /// The word for logs and metrics.
         code: &'static str,
-        /// What the person is told.
-        told: Told,
+        /// The reason on the person's page.
+        problem: SignInProblem,
         /// Where the person wanted to go.
         return_to: ReturnTo,
     },
@@ -47,9 +47,9 @@ impl LoginError {
     #[must_use]
     pub(super) fn leading_to(self, target: &ReturnTo) -> Self {
         match self {
-            Self::Failed { code, told, .. } => Self::Failed {
+            Self::Failed { code, problem, .. } => Self::Failed {
                 code,
-                told,
+                problem,
                 return_to: target.clone(),
             },
             Self::ProviderUnavailable => self,
@@ -128,7 +128,7 @@ pub(crate) async fn callback(
             &worker.metrics,
             reason,
             error.as_str(),
-            Told::Unknown,
+            SignInProblem::Unknown,
             &error,
             context,
         )
@@ -146,7 +146,7 @@ pub(crate) async fn callback(
                 &worker.metrics,
                 SignInReason::UnknownState,
                 "unknown_state",
-                Told::Unknown,
+                SignInProblem::Unknown,
                 &error,
                 context,
             )
@@ -157,7 +157,7 @@ pub(crate) async fn callback(
                 &worker.metrics,
                 SignInReason::TooLate,
                 "too_late",
-                Told::Expired,
+                SignInProblem::Expired,
                 &error,
                 context,
             )
@@ -169,12 +169,12 @@ pub(crate) async fn callback(
     let signed_in = match finished {
         Ok(signed_in) => signed_in,
         Err(failure) => {
-            let (code, told) = (failure.as_str(), told(failure.class()));
+            let (code, problem) = (failure.as_str(), problem_of(failure.class()));
             let failed = sign_in_failed(
                 &worker.metrics,
                 failure.reason(),
                 code,
-                told,
+                problem,
                 &failure,
                 context,
             );
@@ -193,7 +193,7 @@ pub(crate) async fn callback(
             &worker.metrics,
             reason,
             "session_too_large",
-            Told::TooLarge,
+            SignInProblem::TooLarge,
             &error,
             context,
         )
@@ -229,7 +229,7 @@ fn sign_in_failed(
     metrics: &WorkerMetrics,
     reason: SignInReason,
     code: &'static str,
-    told: Told,
+    problem: SignInProblem,
     error: &dyn std::fmt::Display,
     context: RequestContext,
 ) -> LoginError {
@@ -241,17 +241,17 @@ fn sign_in_failed(
     }
     LoginError::Failed {
         code,
-        told,
+        problem,
         return_to: ReturnTo::default(),
     }
 }
 
-fn told(class: AuthenticationErrorClass) -> Told {
+fn problem_of(class: AuthenticationErrorClass) -> SignInProblem {
     match class {
-        AuthenticationErrorClass::Cancelled => Told::Declined,
-        AuthenticationErrorClass::TryAgain => Told::Expired,
+        AuthenticationErrorClass::Cancelled => SignInProblem::Declined,
+        AuthenticationErrorClass::TryAgain => SignInProblem::Expired,
         AuthenticationErrorClass::Unavailable | AuthenticationErrorClass::Provider => {
-            Told::Provider
+            SignInProblem::Provider
         }
     }
 }

@@ -17,7 +17,7 @@ use model::{
     headers::X_REQUEST_ID,
     session::ReturnTo,
 };
-use pages::{self, Component, Content, Denial, Pages};
+use pages::{self, Component, Content, Pages, RefusalCause};
 
 // === impl RequestError ===
 
@@ -38,7 +38,7 @@ impl RequestError {
                 };
                 page.into_response().map(Body::from)
             }
-            Audience::Machine | Audience::Socket => self.word(responder.id),
+            Audience::Machine | Audience::Socket => self.json(responder.id),
             Audience::Bosh => self.bosh(responder.id),
             Audience::Api => self.problem(responder.id),
         };
@@ -73,13 +73,13 @@ impl RequestError {
 
     fn page(&self, responder: &Responder, pages: &Pages) -> pages::RenderedPage {
         let id = responder.id.to_string();
-        let asked = responder.asked(&id);
+        let request = responder.page_request(&id);
         let here = responder.return_to.as_str();
         let reason = self.to_string();
         let sign_in = login_path(&responder.return_to, true);
         match self {
             Self::Context(ContextError::NotFound | ContextError::Closed(_)) => {
-                pages.render(&Content::NotFound, &asked)
+                pages.render(&Content::NotFound, &request)
             }
             Self::Access(AccessError::Refused {
                 refusal,
@@ -93,54 +93,54 @@ impl RequestError {
                     denial: (*refusal).into(),
                     sign_in: Some(&sign_in),
                 };
-                pages.render(&content, &asked)
+                pages.render(&content, &request)
             }
             Self::Access(AccessError::Waiting { room, person }) => {
                 let content = Content::Refused {
                     room,
                     person: person.as_deref(),
-                    denial: Denial::HostStarts,
+                    denial: RefusalCause::HostStarts,
                     sign_in: Some(&sign_in),
                 };
-                pages.render(&content, &asked)
+                pages.render(&content, &request)
             }
             Self::Invitation(InvitationError::TooEarly { room, opens }) => {
                 let content = Content::Refused {
                     room,
                     person: None,
-                    denial: Denial::NotYet { opens: *opens },
+                    denial: RefusalCause::NotYet { opens: *opens },
                     sign_in: Some(&sign_in),
                 };
-                pages.render(&content, &asked)
+                pages.render(&content, &request)
             }
             Self::Invitation(InvitationError::Unusable { room, problem }) => {
                 let problem = *problem;
-                pages.render(&Content::LinkRefused { room, problem }, &asked)
+                pages.render(&Content::LinkRefused { room, problem }, &request)
             }
             Self::Credential(error) if error.token_reason().is_some() => {
                 match responder.return_to.room() {
                     Some(room) => {
                         let (room, reason) = (&room, &*reason);
-                        pages.render(&Content::EmbedRefused { room, reason }, &asked)
+                        pages.render(&Content::EmbedRefused { room, reason }, &request)
                     }
                     None => pages.render(
                         &Content::BadRequest {
                             reason: Some(&reason),
                         },
-                        &asked,
+                        &request,
                     ),
                 }
             }
             Self::Login(LoginError::Failed {
-                told, return_to, ..
+                problem, return_to, ..
             }) => {
                 let again = login_path(return_to, false);
                 pages.render(
                     &Content::SignInFailed {
-                        failure: *told,
+                        failure: *problem,
                         again: &again,
                     },
-                    &asked,
+                    &request,
                 )
             }
             Self::Login(LoginError::ProviderUnavailable) => {
@@ -148,7 +148,7 @@ impl RequestError {
                     component: Component::Provider,
                     again: here,
                 };
-                pages.render(&content, &asked)
+                pages.render(&content, &request)
             }
             Self::Internal(_)
             | Self::Web(_)
@@ -158,37 +158,37 @@ impl RequestError {
                     component: Component::Gateway,
                     again: here,
                 };
-                with_status(pages.render(&content, &asked), self.status())
+                with_status(pages.render(&content, &request), self.status())
             }
             _ if self.is_ours() => {
                 let content = Content::Unavailable {
                     component: Component::Jitsi,
                     again: here,
                 };
-                with_status(pages.render(&content, &asked), self.status())
+                with_status(pages.render(&content, &request), self.status())
             }
             _ => {
                 let content = Content::BadRequest {
                     reason: Some(&reason),
                 };
-                with_status(pages.render(&content, &asked), self.status())
+                with_status(pages.render(&content, &request), self.status())
             }
         }
     }
 
-    fn word(&self, id: RequestId) -> Response<Body> {
-        let text = serde_json::json!({ "error": self.told(), "request": id.to_string() });
+    fn json(&self, id: RequestId) -> Response<Body> {
+        let text = serde_json::json!({ "error": self.public_text(), "request": id.to_string() });
         plain(self.status(), "application/json", text.to_string())
     }
 
     fn problem(&self, id: RequestId) -> Response<Body> {
         let status = self.status();
-        let problem = ProblemDetails::new(status, "refused", self.told(), id.to_string());
+        let problem = ProblemDetails::new(status, "refused", self.public_text(), id.to_string());
         plain(status, PROBLEM_JSON, problem.to_json())
     }
 
     /// The text for machines. Names and addresses of upstreams stay in the log.
-    fn told(&self) -> String {
+    fn public_text(&self) -> String {
         if self.is_ours() {
             "the gateway or a server behind it failed".to_owned()
         } else {
@@ -215,7 +215,7 @@ impl RequestError {
                 *answer.status_mut() = self.status();
                 answer
             }
-            _ => self.word(id),
+            _ => self.json(id),
         }
     }
 }
@@ -251,7 +251,7 @@ pub(crate) fn terminated(condition: &str) -> Response<Body> {
 /// A page of the gateway.
 pub(crate) fn page(pages: &Pages, content: &Content<'_>, responder: &Responder) -> Response<Body> {
     let id = responder.id.to_string();
-    let page = pages.render(content, &responder.asked(&id));
+    let page = pages.render(content, &responder.page_request(&id));
     page.into_response().map(Body::from)
 }
 
@@ -274,7 +274,8 @@ pub(crate) fn append_cookies(answer: &mut Response<Body>, cookies: Vec<HeaderVal
     }
 }
 
-/// A short answer of ours.
+/// An answer with a body in memory. It sets no `Cache-Control`: the caller decides whether the answer
+/// may be stored.
 pub(crate) fn plain(
     status: StatusCode,
     content_type: &'static str,
@@ -307,7 +308,7 @@ mod tests {
         let failure = RequestError::from(UpstreamError::Timeout(
             "prosody.internal:5280".parse().unwrap(),
         ));
-        let body = failure.word(id).into_body().collect().await.unwrap();
+        let body = failure.json(id).into_body().collect().await.unwrap();
         let body = String::from_utf8(body.to_bytes().to_vec()).unwrap();
         assert!(!body.contains("internal"), "{body}");
         assert!(body.contains("00000001-2"), "{body}");

@@ -28,7 +28,7 @@ pub(crate) struct Responder {
 pub(crate) enum Audience {
     /// A person in a browser: a page.
     Person,
-    /// A script or app: a status and a JSON word.
+    /// A script or app: a status and a JSON object.
     Machine,
     /// A client of the API: problem details (RFC 9457).
     Api,
@@ -90,8 +90,8 @@ impl Responder {
         self.room.as_ref()
     }
 
-    /// The request as pages want it, with its name spelled out in `id`.
-    pub(crate) fn asked<'a>(&'a self, id: &'a str) -> PageRequest<'a> {
+    /// The properties of the request that pages need; `id` is the text of its name.
+    pub(crate) fn page_request<'a>(&'a self, id: &'a str) -> PageRequest<'a> {
         PageRequest {
             accept_language: self.accept_language.as_ref(),
             request_id: id,

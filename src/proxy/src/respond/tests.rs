@@ -27,7 +27,7 @@ fn errors() -> Vec<(RequestError, u16, &'static str, bool)> {
     let timeout = UpstreamError::Timeout("prosody:5280".parse().unwrap());
     let failed = LoginError::Failed {
         code: "unknown_state",
-        told: SignInProblem::Unknown,
+        problem: SignInProblem::Unknown,
         return_to: ReturnTo::default(),
     };
     let problem = LinkProblem::Expired;

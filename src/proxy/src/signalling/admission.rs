@@ -24,7 +24,7 @@ use model::{
 use observe::metrics::EntryRole;
 
 use crate::{
-    RequestContext, RequestError, Rules, Worker, audit,
+    ReloadableState, RequestContext, RequestError, Worker, audit,
     authorize::{AccessError, Admitted, Privilege, authorize_connection},
     connections::{ConnectionKind, Registration},
     credentials::{Intent, PresentedToken},
@@ -45,8 +45,8 @@ pub(super) struct Claimant<'r, 'p> {
     staying: Option<Admitted<'p>>,
 }
 
-/// A request that may go to Prosody.
-pub(super) struct Admission<'p> {
+/// A request that may go to Prosody, with what its connection needs.
+pub(super) struct AdmittedConnection<'p> {
     pub(super) admitted: Admitted<'p>,
     pub(super) upstreams: Rc<ShardUpstreams>,
     pub(super) registration: Registration,
@@ -60,7 +60,7 @@ impl<'r, 'p> Claimant<'r, 'p> {
     /// Reads the cookies.
     pub(super) fn identify(
         worker: &Worker,
-        rules: &Rules,
+        rules: &ReloadableState,
         query: &'r SignallingQuery,
         headers: &'r HeaderMap,
         context: &'r RequestContext,
@@ -84,7 +84,7 @@ impl<'r, 'p> Claimant<'r, 'p> {
     pub(super) fn refuse_early(
         &mut self,
         worker: &Worker,
-        rules: &'p Rules,
+        rules: &'p ReloadableState,
     ) -> Result<(), RequestError> {
         let undecided = self.visitor.principal().is_none() && self.query.token.is_some();
         if !self.recorder && !undecided {
@@ -96,7 +96,7 @@ impl<'r, 'p> Claimant<'r, 'p> {
     async fn authorize(
         mut self,
         worker: &Worker,
-        rules: &'p Rules,
+        rules: &'p ReloadableState,
         intent: Intent,
     ) -> Result<Admitted<'p>, RequestError> {
         if self.recorder {
@@ -131,7 +131,7 @@ impl<'r, 'p> Claimant<'r, 'p> {
     fn ask(
         &self,
         worker: &Worker,
-        rules: &'p Rules,
+        rules: &'p ReloadableState,
         intent: Intent,
     ) -> Result<Admitted<'p>, RequestError> {
         let (room, visitor) = (&self.query.room, &self.visitor);
@@ -150,11 +150,11 @@ impl<'r, 'p> Claimant<'r, 'p> {
 /// stream is known only to its owner).
 pub(super) async fn admit<'p>(
     worker: &Worker,
-    rules: &'p Arc<Rules>,
+    rules: &'p Arc<ReloadableState>,
     claimant: Claimant<'_, 'p>,
     (intent, kind): (Intent, ConnectionKind),
     locate: impl AsyncFnOnce(&mut Admitted<'p>) -> Result<Rc<ShardUpstreams>, RequestError>,
-) -> Result<Admission<'p>, RequestError> {
+) -> Result<AdmittedConnection<'p>, RequestError> {
     let room = &claimant.query.room;
     let mut admitted = claimant.authorize(worker, rules, intent).await?;
     let upstreams = locate(&mut admitted).await?;
@@ -177,7 +177,7 @@ pub(super) async fn admit<'p>(
         Intent::Poll => None,
         Intent::Connect | Intent::Resume => mint(worker, rules, room, &admitted)?,
     };
-    Ok(Admission {
+    Ok(AdmittedConnection {
         admitted,
         upstreams,
         registration,
@@ -214,7 +214,7 @@ pub(super) fn stream_policy(
 /// The token for a new connection; none for recorders and guests on Prosody's guest domain.
 fn mint(
     worker: &Worker,
-    rules: &Rules,
+    rules: &ReloadableState,
     room: &RoomKey,
     admitted: &Admitted<'_>,
 ) -> Result<Option<BackendToken>, RequestError> {

@@ -36,7 +36,7 @@ use self::{
     stream::{LiveStream, remaining},
 };
 use super::{
-    admission::{self, Admission, Claimant, record_entry, stream_policy},
+    admission::{self, AdmittedConnection, Claimant, record_entry, stream_policy},
     bosh_streams::InFlight,
 };
 use crate::{
@@ -154,7 +154,7 @@ impl Exchange<'_> {
     /// (XEP-0206 § 5), other bodies need not.
     fn check_negotiation(
         &self,
-        admission: &Admission<'_>,
+        admission: &AdmittedConnection<'_>,
         tag: &StartTag,
         body: &[u8],
     ) -> Result<(), NegotiationError> {
@@ -190,11 +190,11 @@ impl Exchange<'_> {
     /// Creates a BOSH session. It exists once Prosody has answered with a `sid`, and is recorded then.
     async fn create(
         self,
-        admission: Admission<'_>,
+        admission: AdmittedConnection<'_>,
         sending: impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>>,
     ) -> Result<Response<Body>, RequestError> {
         let (worker, room) = (self.worker, &self.query.room);
-        let Admission {
+        let AdmittedConnection {
             admitted,
             upstreams,
             mut registration,
@@ -249,13 +249,13 @@ impl Exchange<'_> {
     /// Forwards a request of an existing BOSH session.
     async fn poll(
         self,
-        admission: Admission<'_>,
+        admission: AdmittedConnection<'_>,
         stream: LiveStream,
         (rid, checked): (u64, Result<(), NegotiationError>),
         sending: impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>>,
     ) -> Result<Response<Body>, RequestError> {
         let worker = self.worker;
-        let Admission {
+        let AdmittedConnection {
             upstreams,
             registration,
             ..

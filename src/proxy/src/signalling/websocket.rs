@@ -24,7 +24,7 @@ use tracing::{debug, info};
 
 use self::handshake::{accept_of, check_switch, client_key, switching_protocols};
 use super::{
-    admission::{self, Admission, Claimant, record_entry, stream_policy},
+    admission::{self, AdmittedConnection, Claimant, record_entry, stream_policy},
     tunnel::{Ended, Tunnel},
 };
 use crate::{
@@ -65,7 +65,7 @@ pub(crate) async fn answer(
     let key = client_key(request)?;
     let mut query = SignallingQuery::parse(tenant, request.uri().query().unwrap_or_default())?;
     let rules = worker.rules();
-    let Admission {
+    let AdmittedConnection {
         admitted,
         upstreams,
         registration,

@@ -9,10 +9,9 @@ use crate::upstream::{RequestBody, UpstreamBody};
 use crate::{
     Body, RequestContext, RequestError, Worker,
     authorize::AccessError,
-    endpoints::sign_in_flow,
     instrumentation::timed,
-    request_context::{Authority, ContextError},
-    respond::{login_path, redirect},
+    request_context::{Authority, ContextError, is_reading, require_reading},
+    respond::redirect_to_sign_in,
     shard_upstreams::{ForwardingError, ShardUpstreams},
     web::WebError,
 };
@@ -21,7 +20,6 @@ use model::{
     path::CanonicalPath,
     query,
     room::Tenant,
-    session::ReturnTo,
 };
 use observe::metrics::UpstreamKind;
 use pages::inject;
@@ -34,9 +32,9 @@ pub(crate) async fn config_js(
     context: RequestContext,
     tenant: Option<Tenant>,
 ) -> Result<Response<Body>, RequestError> {
-    only_reading(request.method())?;
+    require_reading(request.method())?;
     let from = source_of(worker, request.uri(), tenant)?;
-    let mut request = for_web(&worker.state.authority, request, path, context)?;
+    let mut request = build_web_request(&worker.state.authority, request, path, context)?;
     inject::request_full_representation(request.headers_mut());
     let answer = ask_web(worker, request, &from).await?;
     let mut answer = worker
@@ -57,7 +55,7 @@ pub(crate) async fn public(
     path: &CanonicalPath,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
-    only_reading(request.method())?;
+    require_reading(request.method())?;
     // Jitsi's page requests this address again and again while it is in a meeting.
     let keeps_alive = path.as_str() == KEEP_ALIVE;
     let from = if keeps_alive {
@@ -70,7 +68,7 @@ pub(crate) async fn public(
     } else {
         None
     };
-    let request = for_web(&worker.state.authority, request, path, context)?;
+    let request = build_web_request(&worker.state.authority, request, path, context)?;
     let mut answer = ask_web(worker, request, &from).await?.map(Body::Upstream);
     if let Some(session) = session {
         worker.renewal.renew_session(&session, &mut answer);
@@ -91,13 +89,13 @@ pub(crate) async fn private(
         return Err(ContextError::Method { allow }.into());
     }
     let Some(session) = worker.state.authenticator.session(request.headers()) else {
-        return to_sign_in(worker, &request);
+        return redirect_to_sign_in(worker, &request);
     };
     let own = headers::request_origin(request.headers(), &worker.state.authenticator.origin);
     if !is_reading(request.method()) && own != headers::RequestOrigin::SameOrigin {
         return Err(AccessError::ForeignSender.into());
     }
-    let request = for_web(&worker.state.authority, request, path, context)?;
+    let request = build_web_request(&worker.state.authority, request, path, context)?;
     let from = Source::Common(worker.upstreams.default_shard()?);
     let mut answer = ask_web(worker, request, &from).await?.map(Body::Upstream);
     answer
@@ -107,37 +105,8 @@ pub(crate) async fn private(
     Ok(answer)
 }
 
-/// Sends a navigation to sign in, and back to the same address.
-pub(crate) fn to_sign_in(
-    worker: &Worker,
-    request: &Request<Incoming>,
-) -> Result<Response<Body>, RequestError> {
-    if !is_reading(request.method()) {
-        return Err(AccessError::SignInFirst.into());
-    }
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |target| target.as_str());
-    to_sign_in_for(worker, request, &ReturnTo::parse(target))
-}
-
-/// Sends a navigation to sign in, and on to a page; nothing else is ever redirected there. The
-/// answer has no fragment, so the browser keeps the one of the address.
-pub(crate) fn to_sign_in_for(
-    worker: &Worker,
-    request: &Request<Incoming>,
-    page: &ReturnTo,
-) -> Result<Response<Body>, RequestError> {
-    if !headers::is_navigation(request.headers()) {
-        return Err(AccessError::SignInFirst.into());
-    }
-    sign_in_flow(worker)?;
-    redirect(StatusCode::SEE_OTHER, &login_path(page, false))
-}
-
 /// The request for Jitsi's web server: the canonical path, and a head that does not lie.
-pub(crate) fn for_web(
+pub(crate) fn build_web_request(
     own: &Authority,
     request: Request<Incoming>,
     path: &CanonicalPath,
@@ -154,7 +123,8 @@ pub(crate) fn for_web(
         }
     };
     let mut request = Request::new(body);
-    *request.headers_mut() = headers::for_web(&head.headers, &context.client, own.as_str());
+    *request.headers_mut() =
+        headers::web_request_headers(&head.headers, &context.client, own.as_str());
     if let Some(trace) = context.trace {
         trace.put(request.headers_mut());
     }
@@ -214,18 +184,6 @@ fn with_query(path: &str, uri: &Uri) -> String {
         .map(query::without_tokens)
         .filter(|query| !query.is_empty());
     query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
-}
-
-pub(crate) fn only_reading(method: &Method) -> Result<(), ContextError> {
-    if is_reading(method) {
-        Ok(())
-    } else {
-        Err(ContextError::Method { allow: "GET, HEAD" })
-    }
-}
-
-fn is_reading(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
 }
 
 /// Jitsi's address for pages that have nothing to say (`websocketKeepAliveUrl`).

@@ -56,7 +56,10 @@ pub(crate) fn show_in_room(
     room: &RoomKey,
 ) -> Response<Body> {
     let id = responder.id.to_string();
-    let page = worker.state.pages.render(content, &responder.asked(&id));
+    let page = worker
+        .state
+        .pages
+        .render(content, &responder.page_request(&id));
     let sites = worker
         .state
         .embedding_sites

@@ -9,9 +9,10 @@ use crate::{
     authorize::{AccessError, authorize},
     credentials::{CredentialError, Intent, PresentedToken},
     endpoints::guest_entry,
-    respond::{Responder, append_cookies, login_path, redirect},
+    request_context::require_reading,
+    respond::{Responder, append_cookies, login_path, redirect, redirect_to_sign_in},
     web::{
-        assets::{Source, ask_web, for_web, only_reading, to_sign_in},
+        assets::{Source, ask_web, build_web_request},
         embedding::{allow_framing, place_of, show_in_room},
         jaas_page::call_page,
     },
@@ -47,7 +48,7 @@ pub(crate) async fn answer(
     context: RequestContext,
     room: PageRoom,
 ) -> Result<Response<Body>, RequestError> {
-    only_reading(request.method())?;
+    require_reading(request.method())?;
     let query = PageQuery::parse(request.uri().query().unwrap_or_default());
     let clean = |path: &str| match query.rest.as_str() {
         "" => path.to_owned(),
@@ -78,7 +79,7 @@ pub(crate) async fn answer(
                 Err(RequestError::Credential(CredentialError::Over))
                     if worker.state.sign_ins.is_some() =>
                 {
-                    return to_sign_in(worker, &visit.request);
+                    return redirect_to_sign_in(worker, &visit.request);
                 }
                 Err(RequestError::Credential(CredentialError::Over)) => {
                     return redirect(StatusCode::SEE_OTHER, &here);
@@ -158,7 +159,7 @@ pub(crate) async fn enter(
             (Err(failure), _) => failure,
         };
         match failure {
-            AccessError::SignInFirst => return to_sign_in(worker, &visit.request),
+            AccessError::SignInFirst => return redirect_to_sign_in(worker, &visit.request),
             AccessError::GuestFirst { ask: true } if person => {
                 return Ok(choose(worker, &visit, None));
             }
@@ -236,7 +237,7 @@ async fn show_room(
     } else {
         Some(page_token(worker, &visit, principal, grant))
     };
-    let mut request = for_web(
+    let mut request = build_web_request(
         &worker.state.authority,
         visit.request,
         &visit.path,
@@ -294,7 +295,7 @@ async fn bare_page(
     worker: &Worker,
     visit: RoomPageRequest<'_>,
 ) -> Result<Response<Body>, RequestError> {
-    let request = for_web(
+    let request = build_web_request(
         &worker.state.authority,
         visit.request,
         &visit.path,

@@ -40,7 +40,7 @@ pub(super) fn require_rooms_without_accounts(policy: &Policy, root: &mut Section
         };
         let can_be_opened = match &rule.start {
             StartRule::Anyone => true,
-            StartRule::Vouched | StartRule::Hosts => false,
+            StartRule::Members | StartRule::Hosts => false,
             StartRule::Where(conditions) => admits_anonymous(conditions),
         };
         let mut entry = root.entry("room", position);

@@ -73,7 +73,7 @@ pub(super) fn default_start(enter: Option<&EntryRule>) -> StartRule {
         Some(EntryRule::Where(conditions)) if conditions.contains(&Condition::Open) => {
             StartRule::Anyone
         }
-        _ => StartRule::Vouched,
+        _ => StartRule::Members,
     }
 }
 
@@ -98,7 +98,7 @@ fn parse_enter_word(word: &str) -> Result<EntryRule, Fault> {
 fn parse_start_word(word: &str) -> Result<StartRule, Fault> {
     match word {
         "host" => Ok(StartRule::Hosts),
-        "member" => Ok(StartRule::Vouched),
+        "member" => Ok(StartRule::Members),
         "anyone" => Ok(StartRule::Anyone),
         _ => {
             let remedy = "write host, member or anyone, or conditions as [\"group:staff\"]";

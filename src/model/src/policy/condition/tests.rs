@@ -34,10 +34,10 @@ fn each_condition_matches_only_its_own_attribute() {
         "claim:other=sales",
         "email:bob@example.org",
     ];
-    let person = Visitor::member(&person);
+    let person = Requester::member(&person);
     for text in yes {
-        let matcher: Condition = text.parse().unwrap();
-        assert!(matcher.admits(&person), "{text}");
+        let condition: Condition = text.parse().unwrap();
+        assert!(condition.admits(&person), "{text}");
     }
     for text in no {
         assert!(
@@ -82,22 +82,26 @@ fn links_and_integrations_elevate_only_hosts() {
         ("integration", Standing::Member, n, n),
         ("owner", Standing::Member, n, n),
     ] {
-        let visitor = Visitor {
+        let visitor = Requester {
             identity: &identity,
             standing: &standing,
             owner: false,
         };
-        let matcher: Condition = text.parse().unwrap();
-        assert_eq!(matcher.to_string(), text);
-        assert_eq!(matcher.admits(&visitor), admits, "{text} {standing:?}");
-        assert_eq!(matcher.elevates(&visitor), elevates, "{text} {standing:?}");
+        let condition: Condition = text.parse().unwrap();
+        assert_eq!(condition.to_string(), text);
+        assert_eq!(condition.admits(&visitor), admits, "{text} {standing:?}");
+        assert_eq!(
+            condition.elevates(&visitor),
+            elevates,
+            "{text} {standing:?}"
+        );
     }
 }
 
 #[test]
 fn only_verified_and_unambiguous_addresses_match_a_domain() {
     let rule: Condition = "email-domain:company.com".parse().unwrap();
-    let fits = |email, verified| rule.admits(&Visitor::member(&person(email, verified)));
+    let fits = |email, verified| rule.admits(&Requester::member(&person(email, verified)));
     assert!(fits("a@company.com", true));
     for hostile in [
         "a@evil.com@company.com",

@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use super::{LoginError, query::LoginQuery};
-use crate::{RequestError, Rules, Worker, request_context::ContextError};
+use crate::{ReloadableState, RequestError, Worker, request_context::ContextError};
 
 /// Sign-ins and sign-outs at the provider.
 pub(crate) struct SignInFlow {
@@ -80,7 +80,7 @@ impl SignInFlow {
         &self,
         callback: Callback,
         sign_in: &SignIn,
-        rules: Arc<Rules>,
+        rules: Arc<ReloadableState>,
     ) -> Result<Result<AuthenticatedUser, AuthenticationError>, RequestError> {
         let relying_party = Arc::clone(&self.relying_party);
         let (nonce, verifier) = (sign_in.nonce.clone(), sign_in.verifier.clone());
