@@ -47,6 +47,9 @@ pub enum NegotiationError {
     /// The SASL mechanism is not one of the admission.
     #[error("this SASL mechanism is not allowed")]
     Mechanism,
+    /// Stream management over BOSH: Prosody would keep a terminated session for resumption.
+    #[error("stream management is not used over BOSH")]
+    StreamManagement,
     /// Only authentication may come next.
     #[error("the client is not authenticated")]
     Unauthenticated,
@@ -96,20 +99,38 @@ impl StreamPolicy {
     /// Checks the stanzas of a BOSH body: any of them may be of SASL. Other bodies are not parsed.
     pub fn check_body(&self, body: &[u8]) -> Result<(), NegotiationError> {
         let sasl = contains(body, b"-sasl");
-        // The namespace may be written with character references.
-        if *self == Self::Recorder || !(sasl || body.contains(&b'&')) {
+        let others = LOGINS.iter().chain(&[STREAM_MANAGEMENT]);
+        let named = sasl
+            || others
+                .into_iter()
+                .any(|name| contains(body, name.as_bytes()));
+        // A namespace may be written with character references.
+        if *self == Self::Recorder || !(named || body.contains(&b'&')) {
             return Ok(());
         }
         let text = std::str::from_utf8(body).map_err(|_| NegotiationError::Malformed)?;
         let body = Element::parse(text.trim()).map_err(|_| NegotiationError::Malformed)?;
-        body.children()
-            .filter(|child| child.namespace() == SASL)
-            .try_for_each(|child| self.check_sasl(child))
+        body.children().try_for_each(|child| {
+            if child.namespace() == SASL {
+                return self.check_sasl(child);
+            }
+            let logs_in = |query: &Element| LOGINS.contains(&query.namespace());
+            if child.children().any(logs_in) {
+                return Err(NegotiationError::Mechanism);
+            }
+            if child.namespace().starts_with(STREAM_MANAGEMENT) {
+                return Err(NegotiationError::StreamManagement);
+            }
+            Ok(())
+        })
     }
 
+    /// Any attribute but the mechanism is refused: Prosody gives an element with `to` to the domain of
+    /// that name (Prosody 0.12 `core/stanza_router.lua`).
     fn check_sasl(&self, element: &Element) -> Result<(), NegotiationError> {
-        let allowed = *self == Self::Recorder
-            || element.name() == "auth" && element.attribute("mechanism") == Some("ANONYMOUS");
+        let allowed = element.has_only_attributes(&["mechanism"])
+            && (*self == Self::Recorder
+                || element.name() == "auth" && element.attribute("mechanism") == Some("ANONYMOUS"));
         allowed.then_some(()).ok_or(NegotiationError::Mechanism)
     }
 }
@@ -140,6 +161,11 @@ impl StreamNegotiation {
         }
         let text = std::str::from_utf8(message).map_err(|_| NegotiationError::Malformed)?;
         let element = Element::parse(text).map_err(|_| NegotiationError::Malformed)?;
+        // Prosody recognizes the framing by these bytes, and takes anything else for a stanza (Prosody
+        // 0.12 `plugins/mod_websocket.lua`, `filter_open_close`).
+        if element.namespace() == FRAMING && !contains(message, FRAMING.as_bytes()) {
+            return Err(NegotiationError::Unauthenticated);
+        }
         match (self.stage, element.namespace()) {
             (_, FRAMING) if element.name() == "close" => Ok(()),
             (Stage::Opening | Stage::Restarting, FRAMING) if element.name() == "open" => {
@@ -181,6 +207,13 @@ const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 
 /// RFC 6120 § 6.
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+
+/// Logins without SASL (XEP-0078), and the creation of accounts (XEP-0077).
+const LOGINS: [&str; 2] = ["jabber:iq:auth", "jabber:iq:register"];
+
+/// The beginning of the namespaces of XEP-0198. Prosody's BOSH ends a session without telling its
+/// stream management (Prosody 0.12 `plugins/mod_bosh.lua`, `bosh_close_stream`).
+const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:";
 
 /// A client tries the credentials that it has once; RFC 6120 § 6.4.5 suggests two to five.
 const MAX_FAILURES: u8 = 3;
@@ -247,6 +280,17 @@ mod tests {
                 E::Malformed,
             ),
             (vec![], auth("ANONYMOUS"), E::Unauthenticated),
+            // Prosody would take this for a stanza, and go on.
+            (
+                vec![],
+                opened.replace("framing", "framin&#103;"),
+                E::Unauthenticated,
+            ),
+            (
+                vec![&opened],
+                format!("<auth xmlns='{SASL}' mechanism='ANONYMOUS' to='guest.meet.jitsi'/>"),
+                E::Mechanism,
+            ),
             (vec![&opened], auth("PLAIN"), E::Mechanism),
             (vec![&opened], auth("anonymous"), E::Mechanism),
             (
@@ -339,6 +383,22 @@ mod tests {
             (
                 format!("{}<message/>{}", auth("ANONYMOUS"), auth("PLAIN")),
                 Err(NegotiationError::Mechanism),
+            ),
+            (
+                "<iq to='auth.meet.jitsi'><query xmlns='jabber:iq:auth'/></iq>".to_owned(),
+                Err(NegotiationError::Mechanism),
+            ),
+            (
+                "<enable xmlns='urn:xmpp:sm:3' resume='true'/>".to_owned(),
+                Err(NegotiationError::StreamManagement),
+            ),
+            (
+                "<enable xmlns='urn:xmpp:s&#109;:3' resume='true'/>".to_owned(),
+                Err(NegotiationError::StreamManagement),
+            ),
+            (
+                "<message><body>urn:xmpp:sm:3 jabber:iq:auth</body></message>".to_owned(),
+                Ok(()),
             ),
             ("<auth -sasl".to_owned(), Err(NegotiationError::Malformed)),
         ];

@@ -195,6 +195,13 @@ impl Element {
             .map(|attribute| attribute.value.as_str())
     }
 
+    /// Whether no attribute has another name than these, or a namespace. Declarations of namespaces are
+    /// no attributes.
+    pub fn has_only_attributes(&self, names: &[&str]) -> bool {
+        let mut attributes = self.attributes.iter();
+        attributes.all(|own| own.namespace.is_empty() && names.contains(&&*own.name))
+    }
+
     /// The child elements, in order.
     pub fn children(&self) -> impl Iterator<Item = &Self> {
         self.content.iter().filter_map(|content| match content {

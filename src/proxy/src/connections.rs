@@ -202,7 +202,13 @@ impl Registration {
     pub(crate) fn hold(&self) -> bool {
         let mut entries = self.connections.0.borrow_mut();
         let entries = &mut *entries;
-        if entries.held >= MAX_HELD {
+        let Some(entry) = entries.open.get(&self.number) else {
+            return false;
+        };
+        let person = entry.principal.id();
+        let of_person = |entry: &&Entry| entry.held && entry.principal.id() == person;
+        let of_one = entries.open.values().filter(of_person).count();
+        if entries.held >= MAX_HELD || of_one >= MAX_HELD_OF_ONE {
             return false;
         }
         if let Some(entry) = entries.open.get_mut(&self.number) {
@@ -265,6 +271,9 @@ impl CloseReason {
 /// Streams of one worker whose clients are away. Each costs a connection to Prosody; the clients of a
 /// large network that fails together fit in.
 const MAX_HELD: usize = 1024;
+
+/// Tabs and devices of one session whose network fails at once.
+const MAX_HELD_OF_ONE: usize = 8;
 
 #[cfg(test)]
 mod tests;

@@ -105,6 +105,14 @@ for (const verifyDomain of [false, true]) {
             await stream.close();
           });
 
+          test("authenticates at no other domain by an attribute of SASL", async () => {
+            const stream = await connect(await target());
+            await stream.open();
+            stream.send(`<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="ANONYMOUS" to="${names.guest}"/>`);
+            await assert.rejects(stream.inbox.take(({ name }) => name === "success"), { name: "StreamEnded" });
+            await stream.close();
+          });
+
           test("changes no domain when the stream is opened again", async () => {
             const stream = await connect(await target());
             await stream.open();

@@ -79,6 +79,12 @@ impl StartTag {
         self.sid.is_none()
     }
 
+    /// The session id, in the text that was parsed.
+    pub fn sid<'b>(&self, body: &'b [u8]) -> Option<&'b str> {
+        let span = self.sid?;
+        std::str::from_utf8(body.get(span.start..span.end)?).ok()
+    }
+
     /// The request id. Answers have none.
     pub fn rid(&self) -> Option<u64> {
         self.rid

@@ -150,15 +150,25 @@ proptest! {
 #[test]
 fn the_streams_of_clients_that_are_away_are_bounded() {
     local(async {
-        let (live, session) = (ConnectionRegistry::default(), session());
-        let register = || live.register(Rc::clone(&session), ConnectionKind::Socket, None);
-        let mut held: Vec<_> = (0..MAX_HELD).map(|_| register()).collect();
-        assert!(held.iter().all(Registration::hold));
-        let next = register();
+        let live = ConnectionRegistry::default();
+        let register =
+            |person: &Rc<Principal>| live.register(Rc::clone(person), ConnectionKind::Socket, None);
+        let one = session();
+        let mut of_one: Vec<_> = (0..MAX_HELD_OF_ONE).map(|_| register(&one)).collect();
+        assert!(of_one.iter().all(Registration::hold));
+        let next = register(&one);
         assert!(!next.hold());
-        held.pop();
+        of_one.pop();
         assert!(next.hold());
-        drop((held, next));
+        let mut others: Vec<_> = (MAX_HELD_OF_ONE..MAX_HELD)
+            .map(|_| register(&session()))
+            .collect();
+        assert!(others.iter().all(Registration::hold));
+        let last = register(&session());
+        assert!(!last.hold());
+        others.pop();
+        assert!(last.hold());
+        drop((of_one, next, others, last));
         assert_eq!(live.0.borrow().held, 0);
     });
 }

@@ -20,7 +20,7 @@ use std::{
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use model::{
-    bosh::{BoshBinding, BoshBodyError, StartTag},
+    bosh::{BoshBinding, BoshBodyError, BoshSessionId, StartTag},
     negotiation::NegotiationError,
     query::SignallingQuery,
     room::Tenant,
@@ -120,8 +120,9 @@ impl Exchange<'_> {
                 return Ok(terminated("policy-violation"));
             }
             let request = self.head()?.bosh(admission.token.as_ref(), body);
+            let xmpp = xmpp.clone();
             let sending = self.send(xmpp.clone(), request);
-            return self.create(admission, sending).await;
+            return self.create(admission, (rid, xmpp), sending).await;
         }
         let mut unbound = None;
         let locate = async |admitted: &mut Admitted<'_>| {
@@ -187,15 +188,17 @@ impl Exchange<'_> {
         async move { xmpp.send(request, within, true).await }
     }
 
-    /// Creates a BOSH session. It exists once Prosody has answered with a `sid`, and is recorded then.
+    /// Creates a BOSH session. It exists once Prosody has answered with a `sid`, and is recorded and
+    /// watched from then on.
     async fn create(
         self,
         admission: AdmittedConnection<'_>,
+        (rid, xmpp): (u64, UpstreamPool),
         sending: impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>>,
     ) -> Result<Response<Body>, RequestError> {
         let (worker, room) = (self.worker, &self.query.room);
         let AdmittedConnection {
-            admitted,
+            mut admitted,
             upstreams,
             mut registration,
             ..
@@ -224,8 +227,9 @@ impl Exchange<'_> {
                 Unread::TooLarge => "a BOSH session creation response that is too long",
             })
         })?;
-        let created = StartTag::parse(&body).is_ok_and(|tag| !tag.creates() && !tag.terminates());
-        if created {
+        let tag = StartTag::parse(&body).ok().filter(|tag| !tag.terminates());
+        let sid = tag.and_then(|tag| tag.sid(&body).map(ToOwned::to_owned));
+        if sid.is_some() {
             worker.metrics.count_bosh_session();
             record_entry(worker, &admitted, room, Transport::Bosh, &self.context);
             // The id of an anonymous client's presence is known from its first poll on.
@@ -243,6 +247,27 @@ impl Exchange<'_> {
         let mut answer = answer_of(head.status, Body::from(body));
         upstreams.set_shard_header(answer.headers_mut());
         worker.renewal.renew(principal, &mut answer);
+        if let Some(sid) = sid
+            && let Some(in_flight) = worker
+                .state
+                .bosh_streams
+                .register(&sid, rid, &worker.metrics)
+        {
+            in_flight.confirm();
+            let shard = shard.map(ToOwned::to_owned);
+            stream::name_anonymous(&mut admitted, &sid);
+            let bound = BoshSessionId {
+                sid,
+                began: now,
+                shard,
+            };
+            let stream = LiveStream::new(worker, &admitted, room, bound, xmpp);
+            if let Some(idle) = in_flight.over() {
+                let watching =
+                    stream.watch(Rc::clone(worker), idle, registration, false, self.context);
+                tokio::task::spawn_local(watching);
+            }
+        }
         Ok(answer)
     }
 

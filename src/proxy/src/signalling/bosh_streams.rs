@@ -90,7 +90,7 @@ impl BoshStreams {
             _counted: metrics.open_stream(metrics::StreamKind::Bosh),
         });
         stream.ids.send(rid);
-        if stream.ids.is_lost() {
+        if stream.ended || stream.ids.is_lost() {
             return None;
         }
         stream.in_flight += 1;

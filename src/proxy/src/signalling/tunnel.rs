@@ -204,11 +204,11 @@ async fn finish_frame<C, P>(
 {
     poll_fn(|cx| {
         while !(inspection.server.is_whole() && down.is_empty()) {
-            if down.poll_once(cx, prosody, client, inspection).is_ready() {
-                return Poll::Ready(());
-            }
-            if !(inspection.server.is_whole() && down.is_empty()) {
-                return Poll::Pending;
+            match down.poll_once(cx, prosody, client, inspection) {
+                Poll::Ready(None) => {}
+                Poll::Ready(Some(_)) => return Poll::Ready(()),
+                Poll::Pending if inspection.server.is_whole() && down.is_empty() => {}
+                Poll::Pending => return Poll::Pending,
             }
         }
         Poll::Ready(())

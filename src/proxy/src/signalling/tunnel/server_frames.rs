@@ -10,6 +10,8 @@ pub(super) struct ServerFrames {
     head: [u8; MAX_HEAD],
     have: usize,
     payload_left: u64,
+    /// The frame is text. Prosody's pongs repeat the client's payload, and are no messages.
+    is_text: bool,
     beginning: Beginning,
 }
 
@@ -37,7 +39,7 @@ impl ServerFrames {
                     .unwrap_or(usize::MAX)
                     .min(bytes.len());
                 let (payload, rest) = bytes.split_at(skipped);
-                if self.beginning.extend(payload) {
+                if self.is_text && self.beginning.extend(payload) {
                     message(&self.beginning.bytes);
                 }
                 self.payload_left -= skipped as u64;
@@ -54,6 +56,7 @@ impl ServerFrames {
             self.have += 1;
             if let Some(payload) = self.payload() {
                 self.payload_left = payload;
+                self.is_text = self.head[0] & 0x0f == TEXT;
                 self.beginning.have = 0;
                 self.have = 0;
             }
@@ -99,6 +102,9 @@ fn be(bytes: &[u8]) -> u64 {
 
 const MAX_HEAD: usize = 14;
 
+/// The opcode of a text frame.
+const TEXT: u8 = 1;
+
 /// As long as `<success`, `<failure`, `<enabled` and `<resumed`.
 pub(super) const BEGINNING: usize = 8;
 
@@ -127,6 +133,14 @@ mod tests {
         }
         frame.extend(std::iter::repeat_n(0x88, length));
         frame
+    }
+
+    #[test]
+    fn a_pong_is_no_message() {
+        let mut frames = ServerFrames::default();
+        let mut messages = 0;
+        frames.pass(b"\x8a\x08<success\x81\x08<success", |_| messages += 1);
+        assert_eq!(messages, 1);
     }
 
     proptest! {
