@@ -9,15 +9,29 @@ import { dirname, join } from "node:path";
 const running = new Set();
 process.once("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 
-/** A free TCP port of the loopback interface. */
+/**
+ * A free TCP port of the loopback interface, for a program that is to listen there later. It is below the ports that
+ * the kernel gives to outgoing connections (`ip_local_port_range`, 32768 and up), one of which would otherwise take it
+ * in the meantime.
+ */
 export async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const server = createServer().listen(port, "127.0.0.1");
+    const isFree = await once(server, "listening").then(() => true, () => false);
+    if (isFree) {
+      server.close();
+      await once(server, "close");
+    }
+    if (isFree && !given.has(port)) {
+      given.add(port);
+      return port;
+    }
+  }
 }
+
+/** The ports that this process was given. */
+const given = new Set();
 
 /** Listens on a free loopback port and returns it. */
 export async function listen(server) {

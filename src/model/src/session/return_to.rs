@@ -13,7 +13,7 @@ pub struct ReturnTo(String);
 // === impl ReturnTo ===
 
 impl ReturnTo {
-    /// Parses a return path; any text that is not a path of this site becomes the start page.
+    /// Parses a return path; any text that is not a path of Jitsi on this site becomes the start page.
     pub fn parse(text: &str) -> Self {
         Self::try_parse(text).unwrap_or_default()
     }

@@ -8,7 +8,8 @@ use crate::{
 };
 use model::{headers, session::ReturnTo};
 
-/// Redirects a navigation to the sign-in, which returns to the same address.
+/// Redirects a navigation to the sign-in, which returns to the same address, or to the start page from
+/// an endpoint of the gateway ([`ReturnTo`]).
 pub(crate) fn redirect_to_sign_in<B>(
     worker: &Worker,
     request: &Request<B>,
