@@ -1,0 +1,187 @@
+use super::*;
+
+fn negotiation() -> StreamNegotiation {
+    StreamNegotiation::new(StreamPolicy::anonymous("Meet.jitsi"))
+}
+
+fn open(to: &str) -> String {
+    format!("<open xmlns='{FRAMING}' to='{to}' version='1.0'/>")
+}
+
+fn auth(mechanism: &str) -> String {
+    format!("<auth xmlns='{SASL}' mechanism='{mechanism}'/>")
+}
+
+#[test]
+fn lib_jitsi_meets_negotiation_passes() {
+    let mut stream = negotiation();
+    for message in [&open("meet.jitsi"), &auth("ANONYMOUS")] {
+        assert_eq!(stream.client_sent(message.as_bytes()), Ok(()), "{message}");
+    }
+    assert_eq!(stream.server_sent(b"<success xmlns="), Ok(()));
+    assert_eq!(stream.client_sent(open("MEET.jitsi").as_bytes()), Ok(()));
+    assert!(stream.is_over());
+    assert_eq!(stream.client_sent(b"\xff"), Ok(()), "no longer checked");
+}
+
+#[test]
+fn what_another_domain_or_mechanism_is_meant_by_is_refused() {
+    use NegotiationError as E;
+    let opened = open("meet.jitsi");
+    let cases = [
+        (vec![], open("guest.meet.jitsi"), E::Domain),
+        (vec![], open("auth.meet.jitsi"), E::Domain),
+        (vec![], open("meet.jitsi."), E::Domain),
+        (vec![], open("\u{ff4d}eet.jitsi"), E::Domain),
+        (vec![], open("&#103;uest.meet.jitsi"), E::Domain),
+        (vec![], format!("<open xmlns='{FRAMING}'/>"), E::Domain),
+        // Prosody's parser takes a bare stream header, too.
+        (
+            vec![],
+            "<stream:stream to='guest.meet.jitsi'>".to_owned(),
+            E::Malformed,
+        ),
+        (
+            vec![],
+            format!("<a:open xmlns:a='{FRAMING}' to='guest.meet.jitsi'/>"),
+            E::Domain,
+        ),
+        (
+            vec![],
+            format!("<open xmlns='{FRAMING}' to='meet.jitsi' to='guest.meet.jitsi'/>"),
+            E::Malformed,
+        ),
+        (vec![], format!("<!-- -->{opened}"), E::Malformed),
+        (
+            vec![],
+            format!("{opened}{}", open("guest.meet.jitsi")),
+            E::Malformed,
+        ),
+        (vec![], auth("ANONYMOUS"), E::Unauthenticated),
+        // Prosody would take this for a stanza, and go on.
+        (
+            vec![],
+            opened.replace("framing", "framin&#103;"),
+            E::Unauthenticated,
+        ),
+        (
+            vec![&opened],
+            format!("<auth xmlns='{SASL}' mechanism='ANONYMOUS' to='guest.meet.jitsi'/>"),
+            E::Mechanism,
+        ),
+        (vec![&opened], auth("PLAIN"), E::Mechanism),
+        (vec![&opened], auth("anonymous"), E::Mechanism),
+        (
+            vec![&opened],
+            format!("<auth xmlns='{SASL}'/>"),
+            E::Mechanism,
+        ),
+        (
+            vec![&opened],
+            format!("<response xmlns='{SASL}'>eA==</response>"),
+            E::Mechanism,
+        ),
+        (vec![&opened], opened.clone(), E::Unauthenticated),
+        (
+            vec![&opened],
+            "<iq xmlns='jabber:client' type='set'><query xmlns='jabber:iq:auth'/></iq>".to_owned(),
+            E::Unauthenticated,
+        ),
+    ];
+    for (before, message, expected) in cases {
+        let mut stream = negotiation();
+        for message in before {
+            stream.client_sent(message.as_bytes()).unwrap();
+        }
+        let answer = stream.client_sent(message.as_bytes());
+        assert_eq!(answer, Err(expected), "{message}");
+    }
+}
+
+#[test]
+fn the_domain_stays_the_same_after_authentication() {
+    let mut stream = negotiation();
+    stream.client_sent(open("meet.jitsi").as_bytes()).unwrap();
+    stream.client_sent(auth("ANONYMOUS").as_bytes()).unwrap();
+    let early = stream.client_sent(open("meet.jitsi").as_bytes());
+    assert_eq!(early, Err(NegotiationError::Unauthenticated));
+    stream.server_sent(b"<success").unwrap();
+    let other = stream.client_sent(open("guest.meet.jitsi").as_bytes());
+    assert_eq!(other, Err(NegotiationError::Domain));
+}
+
+#[test]
+fn failed_authentications_are_bounded() {
+    let mut stream = StreamNegotiation::new(StreamPolicy::Recorder);
+    stream.client_sent(open("hidden.jitsi").as_bytes()).unwrap();
+    stream.client_sent(auth("PLAIN").as_bytes()).unwrap();
+    for _ in 1..MAX_FAILURES {
+        assert_eq!(stream.server_sent(b"<failure"), Ok(()));
+    }
+    let last = stream.server_sent(b"<failure");
+    assert_eq!(last, Err(NegotiationError::TooManyFailures));
+}
+
+#[test]
+fn visitor_nodes_have_domains_of_their_name() {
+    let policy = StreamPolicy::VisitorNode {
+        node: "v1".to_owned(),
+    };
+    for (to, allowed) in [
+        ("v1.meet.jitsi", true),
+        ("V1.meet.jitsi", true),
+        ("v10.meet.jitsi", false),
+        ("meet.jitsi", false),
+        ("v1", false),
+    ] {
+        assert_eq!(policy.check_domain(Some(to)).is_ok(), allowed, "{to}");
+    }
+    assert!(policy.check_domain(None).is_err());
+}
+
+#[test]
+fn bosh_bodies_are_checked_for_sasl_however_it_is_written() {
+    let policy = StreamPolicy::anonymous("meet.jitsi");
+    let body = |inside: &str| format!("<body xmlns='x' rid='1' sid='a'>{inside}</body>");
+    let references = SASL.replace('l', "&#108;").replace("-s", "&#45;s");
+    let cases = [
+        (String::new(), Ok(())),
+        ("<message>&amp; so</message>".to_owned(), Ok(())),
+        (auth("ANONYMOUS"), Ok(())),
+        (auth("PLAIN"), Err(NegotiationError::Mechanism)),
+        (
+            format!("<a:auth xmlns:a='{SASL}' mechanism='PLAIN'/>"),
+            Err(NegotiationError::Mechanism),
+        ),
+        (
+            format!("<auth xmlns='{references}' mechanism='PLAIN'/>"),
+            Err(NegotiationError::Mechanism),
+        ),
+        (
+            format!("{}<message/>{}", auth("ANONYMOUS"), auth("PLAIN")),
+            Err(NegotiationError::Mechanism),
+        ),
+        (
+            "<iq to='auth.meet.jitsi'><query xmlns='jabber:iq:auth'/></iq>".to_owned(),
+            Err(NegotiationError::Mechanism),
+        ),
+        (
+            "<enable xmlns='urn:xmpp:sm:3' resume='true'/>".to_owned(),
+            Err(NegotiationError::StreamManagement),
+        ),
+        (
+            "<enable xmlns='urn:xmpp:s&#109;:3' resume='true'/>".to_owned(),
+            Err(NegotiationError::StreamManagement),
+        ),
+        (
+            "<message><body>urn:xmpp:sm:3 jabber:iq:auth</body></message>".to_owned(),
+            Ok(()),
+        ),
+        ("<auth -sasl".to_owned(), Err(NegotiationError::Malformed)),
+    ];
+    for (inside, expected) in cases {
+        let body = body(&inside);
+        assert_eq!(policy.check_body(body.as_bytes()), expected, "{body}");
+        assert_eq!(StreamPolicy::Recorder.check_body(body.as_bytes()), Ok(()));
+    }
+}
