@@ -132,7 +132,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// The refusal that every new occupant gets, whoever it is.
+    /// The refusal of a room that has no rule, is closed, or is outside its times.
     pub fn rule_for_creation(&self, room: &RoomKey, now: Timestamp) -> Result<&Rule, Refusal> {
         let situation = Situation {
             now,

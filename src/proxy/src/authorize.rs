@@ -43,7 +43,7 @@ pub(crate) enum Denial {
     Refused(Refusal),
 }
 
-/// Why a request is not from somebody who may have the answer.
+/// Why the sender of a request has no access.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AccessError {
     /// A page of another site sent it.

@@ -24,7 +24,7 @@
 //! | `PassIssuer` | `passes` | passes of guests, holders of links, and people of other systems |
 //! | `Invitations` | `invitations` | links: their addresses, uses and revocation |
 //! | `Meetings` | `meetings` | rooms and links of members' meetings |
-//! | `SignInFlow` | `endpoints::sign_in` | what is kept of a sign-in, and the calls of the relying party |
+//! | `SignInFlow` | `endpoints::sign_in` | the state of sign-ins in cookies, and the relying party |
 //! | `IntegrationApi` | `endpoints::api` | the operations of the API |
 //! | `EmbeddingSites` | `web::embedding` | the sites that may show a room in a frame |
 //! | `SessionRenewal` | `respond` | when a session's cookie is set again |

@@ -87,7 +87,7 @@ impl Harness {
     }
 
     async fn run_until_idle(&mut self) -> Vec<String> {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        testing::run_until_idle().await;
         let mut log = Vec::new();
         while let Ok(line) = self.log.try_recv() {
             log.push(line);

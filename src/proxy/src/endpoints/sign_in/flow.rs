@@ -1,5 +1,5 @@
-//! The authorization code flow as the gateway's side of it: what is remembered in cookies, and what
-//! the relying party does on the control runtime.
+//! The authorization code flow: its state in cookies, and the relying party's requests to the provider
+//! on the control runtime.
 
 use std::{sync::Arc, time::Duration};
 

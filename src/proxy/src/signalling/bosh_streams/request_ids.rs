@@ -46,7 +46,8 @@ impl RequestIds {
         }
     }
 
-    /// Notes that Prosody took a request. The first time this replaces what was only seen.
+    /// Records an id that an answer of Prosody confirms. The first confirmed id replaces a first id that
+    /// does not precede it.
     pub(super) fn confirm(&mut self, rid: u64) {
         let follows = self.sent.saturating_sub(rid) <= MAX_UNCONFIRMED;
         if self.confirmed.is_none() && !follows {

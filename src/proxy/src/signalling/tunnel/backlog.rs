@@ -80,7 +80,7 @@ impl Backlog {
         Poll::Pending
     }
 
-    /// Writes what is left, reads once, and writes as much of that as the writer takes.
+    /// Writes the backlog, reads once, and writes the bytes that may pass; the rest becomes the backlog.
     pub(super) fn poll_once<R, W>(
         &mut self,
         cx: &mut Context<'_>,

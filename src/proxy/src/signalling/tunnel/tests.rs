@@ -364,7 +364,8 @@ fn a_held_stream_ends_when_prosody_closes_it_and_is_left_alone_by_a_stop() {
     }
 }
 
-/// Closing a TCP connection with unread bytes resets it, and what was sent before may be lost.
+/// The kernel resets a TCP connection that is closed with unread bytes, and the client can lose a close
+/// frame that is under way.
 #[test]
 fn a_client_whose_frames_are_unread_gets_its_close_frame() {
     let runtime = tokio::runtime::Builder::new_current_thread()
