@@ -39,7 +39,7 @@ async fn a_visit_over_bosh_ends_after_the_lifetime_of_its_rule() {
     assert!(again.contains("sid="), "{again}");
     let metrics = site.metrics().await;
     assert!(
-        metrics.contains("reason=\"expired\"} 1") || metrics.contains("expired\"} 1"),
+        metrics.contains("cuts_total{transport=\"bosh\",reason=\"expired\"} 1\n"),
         "{metrics}"
     );
 }

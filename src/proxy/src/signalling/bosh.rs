@@ -10,6 +10,7 @@
 //! and room ([`model::bosh`]), and Prosody gets it unbound.
 
 mod answers;
+mod poll;
 mod stream;
 
 use std::{
@@ -28,23 +29,20 @@ use model::{
     shard::ShardName,
 };
 use observe::metrics::{CutReason, UpstreamKind};
-use tokio::time::sleep;
 use tracing::info;
 
 use self::{
     answers::{answer_of, pass_on, preflight},
+    poll::{Poll, answered},
     stream::{LiveStream, remaining},
 };
-use super::{
-    admission::{self, AdmittedConnection, Claimant, record_entry, stream_policy},
-    bosh_streams::InFlight,
-};
+use super::admission::{self, AdmittedConnection, Claimant, record_entry, stream_policy};
 use crate::{
     Body, RequestContext, RequestError, Worker,
     audit::{self, Who},
     authorize::{Admitted, Privilege},
     body::{self, Unread},
-    connections::{CloseReason, ConnectionKind, Registration},
+    connections::{CloseReason, ConnectionKind},
     credentials::Intent,
     request_context::ContextError,
     respond::{plain, terminated},
@@ -299,11 +297,7 @@ impl Exchange<'_> {
             in_flight.presence_refresh_due(opens, Instant::now())
         });
         let left = remaining(worker, &stream.principal, stream.visit_ends);
-        let mut poll = Poll {
-            worker: Rc::clone(worker),
-            context: self.context,
-            parts: Some((stream, in_flight, registration)),
-        };
+        let mut poll = Poll::new(worker, self.context, (stream, in_flight, registration));
         let began = Instant::now();
         // Boxed: each future around it would have room for it, and a poll is open for a minute.
         let reading = Box::pin(async {
@@ -321,7 +315,7 @@ impl Exchange<'_> {
             Ok(answer) => Ok(worker.upstreams.note_outcome(&upstreams, answer)?),
             Err(reason) => Err(reason),
         };
-        let Some((stream, in_flight, registration)) = poll.parts.take() else {
+        let Some((stream, in_flight, registration)) = poll.finish() else {
             return Err(RequestError::Internal("a BOSH request has no stream"));
         };
         let (answer, tag) = match answer {
@@ -353,49 +347,6 @@ impl Exchange<'_> {
             CloseReason::Moved => self.worker.upstreams.start_again(&self.query.room),
             _ => terminated("policy-violation"),
         }
-    }
-}
-
-/// A request that waits for Prosody's answer. If its client breaks it off, the stream is still at
-/// Prosody and is watched from then on.
-struct Poll {
-    worker: Rc<Worker>,
-    context: RequestContext,
-    parts: Option<(LiveStream, InFlight, Registration)>,
-}
-
-// === impl Poll ===
-
-impl Poll {
-    fn registration(&mut self) -> Option<&mut Registration> {
-        self.parts.as_mut().map(|(_, _, registration)| registration)
-    }
-}
-
-impl Drop for Poll {
-    fn drop(&mut self) {
-        let Some((stream, in_flight, registration)) = self.parts.take() else {
-            return;
-        };
-        audit::left(&stream.who(), Transport::Bosh, "broken", &self.context);
-        if let Some(idle) = in_flight.over() {
-            let worker = Rc::clone(&self.worker);
-            let watching = stream.watch(worker, idle, registration, true, self.context);
-            tokio::task::spawn_local(watching);
-        }
-    }
-}
-
-/// Waits for Prosody's answer, unless the gateway ends the stream first.
-async fn answered<T>(
-    sending: impl Future<Output = T>,
-    registration: &mut Registration,
-    left: Duration,
-) -> Result<T, CloseReason> {
-    tokio::select! {
-        answer = sending => Ok(answer),
-        reason = registration.closed() => Err(reason),
-        () = sleep(left) => Err(CloseReason::Expired),
     }
 }
 

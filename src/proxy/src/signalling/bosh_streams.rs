@@ -41,7 +41,8 @@ pub(crate) struct InFlight {
     rid: u64,
 }
 
-/// A stream without a request in flight; deregisters on drop.
+/// A stream without a request in flight; deregisters on drop. While it is held, requests of a stream
+/// that the gateway ended are refused.
 #[derive(Debug)]
 pub(crate) struct IdleWatch {
     streams: BoshStreams,
@@ -63,9 +64,8 @@ struct BoshStream {
     /// The last renewal of the presence lease, and whether it opens the room.
     refreshed: Option<(Instant, bool)>,
     ids: RequestIds,
-    /// The gateway ended the stream.
-    ended: bool,
-    _counted: metrics::OpenStream,
+    /// None once the gateway has ended the stream.
+    open: Option<metrics::OpenStream>,
 }
 
 // === impl BoshStreams ===
@@ -86,11 +86,10 @@ impl BoshStreams {
             idle: None,
             refreshed: None,
             ids: RequestIds::starting_with(rid),
-            ended: false,
-            _counted: metrics.open_stream(metrics::StreamKind::Bosh),
+            open: Some(metrics.open_stream(metrics::StreamKind::Bosh)),
         });
         stream.ids.send(rid);
-        if stream.ended || stream.ids.is_lost() {
+        if stream.open.is_none() || stream.ids.is_lost() {
             return None;
         }
         stream.in_flight += 1;
@@ -107,7 +106,7 @@ impl BoshStreams {
     pub(crate) fn end(&self, sid: &str) -> Option<RangeInclusive<u64>> {
         let mut streams = self.0.stripe(sid);
         let stream = streams.get_mut(sid)?;
-        let first = !std::mem::replace(&mut stream.ended, true);
+        let first = stream.open.take().is_some();
         first.then(|| stream.ids.next())
     }
 
@@ -183,7 +182,7 @@ impl InFlight {
     pub(crate) fn over(self) -> Option<IdleWatch> {
         let mut streams = self.streams.0.stripe(&self.sid);
         let stream = streams.get_mut(&self.sid)?;
-        if stream.in_flight > 1 || stream.ended {
+        if stream.in_flight > 1 || stream.open.is_none() {
             return None;
         }
         let (sender, next) = oneshot::channel();
@@ -291,6 +290,19 @@ mod tests {
         let [poll, message] = requests;
         drop(poll);
         assert!(message.over().is_none(), "nothing to watch any more");
+        assert_eq!(streams.len(), 0);
+    }
+
+    #[test]
+    fn a_stream_that_ended_between_two_requests_refuses_the_next_one() {
+        let (streams, [first, second]) = registry();
+        let idle = streams.register("a", 1, &first).unwrap().over().unwrap();
+        assert_eq!(streams.end("a"), Some(1..=3));
+        for rid in 2..5 {
+            assert!(streams.register("a", rid, &second).is_none(), "{rid}");
+            assert_eq!(streams.end("a"), None, "ended once");
+        }
+        drop(idle);
         assert_eq!(streams.len(), 0);
     }
 

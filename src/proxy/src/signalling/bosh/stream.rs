@@ -114,6 +114,10 @@ impl LiveStream {
             }
         };
         self.cut(&worker, reason.reason(), &context);
+        drop((self, registration));
+        // Prosody needs a moment to end the stream, and the client's next request may come first.
+        sleep(INACTIVITY).await;
+        drop(idle);
     }
 
     /// Ends the stream: in audit and presence, and at Prosody, so that the others in the room see it
