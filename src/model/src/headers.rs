@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName};
 
 pub use self::{
     client_addr::{ClientAddr, TrustedProxies, forwarded_https},
-    fetch_metadata::{RequestOrigin, is_navigation, request_origin},
+    fetch_metadata::{RequestOrigin, is_from_browser, is_navigation, request_origin},
     forwarding::{strip_response, web_request_headers},
 };
 

@@ -33,6 +33,8 @@ pub struct StreamNegotiation {
     policy: StreamPolicy,
     stage: Stage,
     failures: u8,
+    /// The client may resume a stream (XEP-0198 § 5) and not begin one.
+    resumption_only: bool,
 }
 
 /// Why the gateway ends a stream during its negotiation.
@@ -53,6 +55,9 @@ pub enum NegotiationError {
     /// Only authentication may come next.
     #[error("the client is not authenticated")]
     Unauthenticated,
+    /// The admission covers a stream that exists, and the client does something else than resume it.
+    #[error("the client may only resume a stream")]
+    Resumption,
     /// More failures than a client that was told no has.
     #[error("too many failed authentications")]
     TooManyFailures,
@@ -66,7 +71,9 @@ enum Stage {
     Authenticating,
     /// Prosody answered `<success>`; the client opens the stream again.
     Restarting,
-    /// The client opened the stream again.
+    /// The client opened the stream again, and has to resume an earlier one.
+    Resuming,
+    /// The client opened the stream again, or resumed one.
     Over,
 }
 
@@ -144,10 +151,20 @@ impl StreamNegotiation {
             policy,
             stage: Stage::Opening,
             failures: 0,
+            resumption_only: false,
         }
     }
 
-    /// Whether the client has authenticated and opened its stream again: what follows is not
+    /// The same, of a client that was admitted when its stream began, and may not begin another.
+    #[must_use]
+    pub fn resumption_only(self) -> Self {
+        Self {
+            resumption_only: true,
+            ..self
+        }
+    }
+
+    /// Whether the client has authenticated, and opened its stream again or resumed one: what follows is not
     /// checked. Prosody refuses another domain in a later header of the same stream, and SASL after
     /// success (Prosody 0.12 `plugins/mod_c2s.lua`, `plugins/mod_saslauth.lua`).
     pub fn is_over(&self) -> bool {
@@ -172,17 +189,27 @@ impl StreamNegotiation {
                 self.policy.check_domain(element.attribute("to"))?;
                 self.stage = match self.stage {
                     Stage::Opening => Stage::Authenticating,
+                    _ if self.resumption_only => Stage::Resuming,
                     _ => Stage::Over,
                 };
                 Ok(())
             }
             (Stage::Authenticating, SASL) => self.policy.check_sasl(&element),
+            (Stage::Resuming, namespace)
+                if namespace.starts_with(STREAM_MANAGEMENT) && element.name() == "resume" =>
+            {
+                Ok(())
+            }
+            (Stage::Resuming, _) => Err(NegotiationError::Resumption),
             _ => Err(NegotiationError::Unauthenticated),
         }
     }
 
     /// Notes the beginning of a message of Prosody, which has the element's name.
     pub fn server_sent(&mut self, beginning: &[u8]) -> Result<(), NegotiationError> {
+        if self.stage == Stage::Resuming && beginning.starts_with(b"<resumed") {
+            self.stage = Stage::Over;
+        }
         if self.stage != Stage::Authenticating {
             return Ok(());
         }

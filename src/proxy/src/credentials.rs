@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::digest;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use http::{HeaderMap, header};
+use http::HeaderMap;
 
 use cluster::store::PutOutcome;
 use model::{
@@ -27,7 +27,9 @@ use crate::{
 /// What a request wants of a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Intent {
-    /// A page, or a new connection.
+    /// A page.
+    Page,
+    /// A new connection.
     Connect,
     /// A connection that resumes an earlier stream (XEP-0198 § 5).
     Resume,
@@ -44,6 +46,30 @@ pub(crate) struct PresentedToken<'r> {
     pub(crate) intent: Intent,
     pub(crate) headers: &'r HeaderMap,
     pub(crate) context: &'r RequestContext,
+}
+
+/// A pass that a token stands for, and what it is good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExchangedPass {
+    pub(crate) pass: Pass,
+    pub(crate) entry: Entry,
+}
+
+/// What a connection may do at Prosody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// Begin a stream, or resume one.
+    Any,
+    /// Resume a stream that Prosody still has: its owner was admitted when it began.
+    ResumptionOnly,
+}
+
+/// Whether a handoff token was first used in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HandoffUse {
+    InTime,
+    /// It was not, or the store forgot it.
+    Late,
 }
 
 /// Exchanges tokens in addresses for passes.
@@ -65,9 +91,12 @@ pub(crate) enum CredentialError {
     /// A client token of the gateway was refused.
     #[error(transparent)]
     ClientToken(#[from] ClientTokenError),
-    /// A handoff token was used before.
+    /// A handoff token opened a page before.
     #[error("the token was used before")]
     Used,
+    /// A handoff token was not used within minutes.
+    #[error("the token was not used in time; open the room in the app again and sign in")]
+    UnusedTooLong,
     /// The session that the token stands for has ended or is revoked.
     #[error("this needs somebody who signed in")]
     Over,
@@ -82,6 +111,7 @@ impl CredentialError {
             Self::Embed(error) => Some(error.as_str()),
             Self::ClientToken(error) => Some(error.as_str()),
             Self::Used => Some("token_used"),
+            Self::UnusedTooLong => Some("token_unused_too_long"),
             Self::Over => None,
         }
     }
@@ -95,7 +125,7 @@ impl TokenExchange {
         &self,
         presented: &PresentedToken<'_>,
         integrations: &Integrations,
-    ) -> Result<Option<Pass>, RequestError> {
+    ) -> Result<Option<ExchangedPass>, RequestError> {
         if DisplayToken::is_one(presented.token) {
             return Ok(None);
         }
@@ -105,7 +135,11 @@ impl TokenExchange {
                 pass.await.map(Some)
             }
             Err(ClientTokenError::Foreign) => {
-                Ok(self.pass_of_integration(presented, integrations)?)
+                let pass = self.pass_of_integration(presented, integrations)?;
+                Ok(pass.map(|pass| ExchangedPass {
+                    pass,
+                    entry: Entry::Any,
+                }))
             }
             Err(error) => Err(error.into()),
         }
@@ -134,7 +168,7 @@ impl TokenExchange {
         presented: &PresentedToken<'_>,
         opened: OpenedClientToken,
         integrations: &Integrations,
-    ) -> Result<Pass, RequestError> {
+    ) -> Result<ExchangedPass, RequestError> {
         let pass = &opened.pass;
         if pass.room() != presented.room {
             return Err(EmbedError::OtherRoom.into());
@@ -145,46 +179,67 @@ impl TokenExchange {
         if left.is_zero() || !self.authenticator.is_valid_pass(pass, integrations) {
             return Err(CredentialError::Over.into());
         }
-        let in_time = opened.check_time(now);
-        match (opened.kind, presented.intent) {
+        let entry = match (opened.kind, presented.intent) {
             // The BOSH session began with the token in time.
-            (_, Intent::Poll) => {}
-            (ClientTokenKind::Embed, _) => in_time?,
-            (ClientTokenKind::Handoff, Intent::Connect) => {
-                in_time?;
-                self.use_once(presented, &opened, left).await?;
+            (_, Intent::Poll) => Entry::Any,
+            (ClientTokenKind::Embed, _) => {
+                opened.check_time(now)?;
+                Entry::Any
             }
-            (ClientTokenKind::Handoff, Intent::Resume) => {
-                self.use_once(presented, &opened, left).await?;
+            (ClientTokenKind::Handoff { first_use_before }, Intent::Page) => {
+                if now >= first_use_before {
+                    return Err(CredentialError::UnusedTooLong.into());
+                }
+                self.use_for_page(&opened.id, left).await?;
+                Entry::Any
             }
-        }
-        Ok(opened.pass)
+            (ClientTokenKind::Handoff { first_use_before }, intent) => {
+                opened.check_time(now)?;
+                let first_use = self.note_use(&opened.id, now < first_use_before, left);
+                match (first_use.await, intent) {
+                    (Ok(HandoffUse::InTime), _) => Entry::Any,
+                    // A store in memory loses the first use with a restart, and another may be away.
+                    // Whether there was one is then up to Prosody, which knows the stream or not.
+                    (_, Intent::Resume) => Entry::ResumptionOnly,
+                    (Ok(HandoffUse::Late), _) => return Err(CredentialError::UnusedTooLong.into()),
+                    (Err(error), _) => return Err(error),
+                }
+            }
+        };
+        Ok(ExchangedPass {
+            pass: opened.pass,
+            entry,
+        })
     }
 
-    /// Uses up a handoff token. A client that resumes shows it again, from the same address and with
-    /// the same `User-Agent`.
-    async fn use_once(
-        &self,
-        presented: &PresentedToken<'_>,
-        opened: &OpenedClientToken,
-        left: Duration,
-    ) -> Result<(), RequestError> {
-        let agent = presented
-            .headers
-            .get(header::USER_AGENT)
-            .map_or(&b""[..], |agent| agent.as_bytes());
-        let client = presented.context.client.to_string();
-        let user = hash(&[client.as_bytes(), agent]);
-        let key = format!("handoff:{}", opened.id);
-        let value = serde_json::json!({ "v": 1, "user": user }).to_string();
-        let claiming = self.store.put_if_absent(key, value.clone(), left);
-        let resumes = presented.intent == Intent::Resume;
-        match claiming.await? {
-            // The first use is not in the store: it was lost, or made at a replica without a shared
-            // store. The token's own time decides.
-            PutOutcome::Stored => Ok(opened.check_time(self.clock.now())?),
-            PutOutcome::Existing(before) if resumes && before == value => Ok(()),
+    /// Uses up a handoff token for pages: an address is copied more easily than what an app keeps, and
+    /// the page that it opened has a pass of its own.
+    async fn use_for_page(&self, id: &str, left: Duration) -> Result<(), RequestError> {
+        let using =
+            self.store
+                .put_if_absent(format!("handoff-page:{id}"), USED_IN_TIME.to_owned(), left);
+        match using.await? {
+            PutOutcome::Stored => Ok(()),
             PutOutcome::Existing(_) => Err(CredentialError::Used.into()),
+        }
+    }
+
+    /// Notes a connection's use of a handoff token. Gives whether the first one was in time.
+    async fn note_use(
+        &self,
+        id: &str,
+        in_time: bool,
+        left: Duration,
+    ) -> Result<HandoffUse, RequestError> {
+        let key = format!("handoff:{id}");
+        let value = if in_time { USED_IN_TIME } else { USED_LATE };
+        let noting = self.store.put_if_absent(key, value.to_owned(), left);
+        match noting.await {
+            // This use is in time, whatever the store says.
+            _ if in_time => Ok(HandoffUse::InTime),
+            Ok(PutOutcome::Existing(first)) if first == USED_IN_TIME => Ok(HandoffUse::InTime),
+            Ok(PutOutcome::Stored | PutOutcome::Existing(_)) => Ok(HandoffUse::Late),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -202,7 +257,7 @@ impl TokenExchange {
         let vouched = match presented.intent {
             // The BOSH session began with the token in time.
             Intent::Poll => integrations.verify_untimed(token, room)?,
-            Intent::Connect | Intent::Resume => {
+            Intent::Page | Intent::Connect | Intent::Resume => {
                 integrations.verify(token, room, self.clock.now())?
             }
         };
@@ -234,6 +289,10 @@ pub(crate) fn hash(parts: &[&[u8]]) -> String {
     let hash = context.finish();
     BASE64_URL_SAFE_NO_PAD.encode(hash.as_ref().get(..HASH_BYTES).unwrap_or_default())
 }
+
+/// The values in the store under the id of a handoff token.
+const USED_IN_TIME: &str = r#"{"v":2,"first_use":"in_time"}"#;
+const USED_LATE: &str = r#"{"v":2,"first_use":"late"}"#;
 
 /// 128 bits: collisions cannot be found.
 const HASH_BYTES: usize = 16;

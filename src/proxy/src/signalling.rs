@@ -3,6 +3,7 @@
 mod admission;
 pub(crate) mod bosh;
 mod bosh_streams;
+mod sasl_refusal;
 mod tunnel;
 pub(crate) mod websocket;
 

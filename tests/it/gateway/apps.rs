@@ -1,14 +1,16 @@
 //! Lifetimes of tokens that clients present.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
 use url::Url;
 
-use super::{CREATE, sid_of};
+use super::{CREATE, revocation::closed_with, sid_of};
 use crate::support::{
     browser::{Browser, Page},
     site::{ORIGIN, Site, SiteOptions},
@@ -35,33 +37,41 @@ fn query(token: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_expired_handoff_token_resumes_only_what_it_opened() {
+async fn a_handoff_token_is_good_for_its_room_if_it_was_used_in_time() {
     let site = Site::start().await.ready().await;
     let mut max = site.signed_in("max").await;
-    let (socket, bosh, late) = (
+    let (used, bosh, late) = (
         handoff_token(&mut max).await,
         handoff_token(&mut max).await,
         handoff_token(&mut max).await,
     );
     let mut app = site.browser();
-    app.socket(&query(&socket)).await.unwrap();
-    let created = app.bosh(&query(&bosh), CREATE).await.text();
+    app.socket_of_app(&query(&used)).await.unwrap();
+    let created = app.bosh_of_app(&query(&bosh), CREATE).await.text();
     let sid = sid_of(&created);
 
-    site.clock_control.advance(Duration::from_mins(5));
-    let refused = Err(StatusCode::FORBIDDEN);
+    site.clock_control.advance(Duration::from_mins(20));
     let status = |outcome: Result<_, _>| outcome.map(|_| ());
-    assert_eq!(status(app.socket(&query(&late)).await), refused);
-    let text = app.bosh(&query(&late), CREATE).await.text();
+    let refused = Err(StatusCode::FORBIDDEN);
+    assert_eq!(status(app.socket_of_app(&query(&late)).await), refused);
+    let text = app.bosh_of_app(&query(&late), CREATE).await.text();
     assert!(text.contains("policy-violation"), "{text}");
-    // The expired token was never used, so there is nothing to resume.
-    let resumed = |token| format!("{}&previd=x", query(token));
-    assert_eq!(status(app.socket(&resumed(&late)).await), refused);
-    // Tokens used in time resume.
-    assert_eq!(status(app.socket(&resumed(&socket)).await), Ok(()));
+    // From any address, to resume and to enter anew.
+    for query in [
+        query(&used),
+        format!("{}&previd=x", query(&used)),
+        query(&bosh),
+    ] {
+        let mut elsewhere = site.browser();
+        assert_eq!(
+            status(elsewhere.socket_of_app(&query).await),
+            Ok(()),
+            "{query}"
+        );
+    }
     let poll = format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
     let before = site.bosh_requests();
-    let polling = async { app.clone().bosh(&query(&bosh), &poll).await };
+    let polling = async { app.clone().bosh_of_app(&query(&bosh), &poll).await };
     let reached = site.wait_for("the poll reaches the meeting", async || {
         site.bosh_requests() > before
     });
@@ -69,6 +79,31 @@ async fn an_expired_handoff_token_resumes_only_what_it_opened() {
         answer = polling => assert!(!answer.text().contains("terminate"), "{answer:?}"),
         () = reached => {}
     }
+}
+
+#[tokio::test]
+async fn a_handoff_token_that_was_not_used_in_time_can_only_resume() {
+    let site = Site::start().await.ready().await;
+    let mut max = site.signed_in("max").await;
+    let token = handoff_token(&mut max).await;
+    site.clock_control.advance(Duration::from_mins(5));
+    let resumed = format!("{}&previd=made-up", query(&token));
+    let mut socket = site.browser().socket_of_app(&resumed).await.unwrap();
+    let open = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='meet.jitsi'/>";
+    let auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>";
+    let bind = "<iq xmlns='jabber:client' type='set' id='1'>\
+        <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
+    for message in [open, auth, open, bind] {
+        socket.send(Message::text(message)).await.unwrap();
+        if message == auth {
+            let answers = socket.by_ref().filter(|answer| {
+                let text = answer.as_ref().map(ToString::to_string);
+                std::future::ready(text.is_ok_and(|text| text.starts_with("<success")))
+            });
+            assert!(pin!(answers).next().await.is_some());
+        }
+    }
+    assert_eq!(closed_with(&mut socket).await, 1008);
 }
 
 const SCHOOL: &str = r#"

@@ -65,6 +65,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug> Stream for S {}
 
 pub(crate) type Socket = WebSocketStream<Box<dyn Stream>>;
 
+/// Native apps have another.
+const AGENT: HeaderValue = HeaderValue::from_static("Mozilla/5.0");
+
 // === impl Browser ===
 
 impl Browser {
@@ -158,6 +161,7 @@ impl Browser {
         let url = Url::parse(&format!("{ORIGIN}/http-bind?{query}")).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(header::ORIGIN, HeaderValue::from_static(ORIGIN));
+        headers.insert(header::USER_AGENT, AGENT);
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("text/xml; charset=utf-8"),
@@ -184,7 +188,7 @@ impl Browser {
         let url = Url::parse(&format!("{ORIGIN}/http-bind?{query}")).unwrap();
         let (_, cookies) = self.cookie_header(&url).unwrap();
         let head = format!(
-            "POST /http-bind?{query} HTTP/1.1\r\nHost: {}\r\nOrigin: {ORIGIN}\r\nCookie: {}\r\n\
+            "POST /http-bind?{query} HTTP/1.1\r\nHost: {}\r\nOrigin: {ORIGIN}\r\nUser-Agent: Mozilla/5.0\r\nCookie: {}\r\n\
             Content-Type: text/xml\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",
             authority(&url),
             cookies.to_str().unwrap(),
@@ -231,8 +235,11 @@ impl Browser {
             .header(header::SEC_WEBSOCKET_PROTOCOL, "xmpp")
             .body(())
             .unwrap();
-        let origin = origin.map(|origin| (header::ORIGIN, HeaderValue::from_static(origin)));
-        request.headers_mut().extend(origin);
+        if let Some(origin) = origin {
+            let origin = HeaderValue::from_static(origin);
+            request.headers_mut().insert(header::ORIGIN, origin);
+            request.headers_mut().insert(header::USER_AGENT, AGENT);
+        }
         request.headers_mut().extend(self.cookie_header(&url));
         match client_async(request, self.connect(&url).await).await {
             Ok((socket, _)) => Ok(socket),
@@ -414,6 +421,7 @@ impl KeepAliveClient {
         let url = Url::parse(&format!("{ORIGIN}/http-bind?{query}")).unwrap();
         let headers = HeaderMap::from_iter([
             (header::ORIGIN, HeaderValue::from_static(ORIGIN)),
+            (header::USER_AGENT, AGENT),
             (
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("text/xml; charset=utf-8"),

@@ -18,10 +18,11 @@ import { startWeb } from "./web.js";
  *   be a promise
  * @param {object} [options.web]
  * @param {object} [options.provider]
+ * @param {object} [options.env] of the gateway
  * @param {boolean} [options.breakable] whether there is a relay between the gateway and Prosody
  */
 export async function startSite({
-  label, prosody: prosodySettings, settings, web: webSettings, provider: providerSettings, breakable = false,
+  label, prosody: prosodySettings, settings, web: webSettings, provider: providerSettings, env, breakable = false,
 }) {
   const started = [];
   const keep = (part) => {
@@ -43,6 +44,7 @@ export async function startSite({
     const gateway = keep(await startGateway(plan, {
       neighbours: { web: web.url, xmpp: (relay ?? prosody).url, issuer: provider.issuer },
       settings: await settings?.(plan),
+      env,
     }));
     const browser = keep(await startBrowser());
 

@@ -53,6 +53,13 @@ pub fn is_navigation(headers: &HeaderMap) -> bool {
     }
 }
 
+/// Whether a page in a browser sent the request. Native apps send no Fetch Metadata and no
+/// `User-Agent` of a browser: `okhttp/…` on Android, `… CFNetwork/… Darwin/…` or none on iOS.
+pub fn is_from_browser(headers: &HeaderMap) -> bool {
+    let browser = |agent: &HeaderValue| agent.as_bytes().starts_with(b"Mozilla/");
+    headers.contains_key(SEC_FETCH_MODE) || headers.get(header::USER_AGENT).is_some_and(browser)
+}
+
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 

@@ -185,3 +185,32 @@ fn bosh_bodies_are_checked_for_sasl_however_it_is_written() {
         assert_eq!(StreamPolicy::Recorder.check_body(body.as_bytes()), Ok(()));
     }
 }
+
+#[test]
+fn a_client_that_may_only_resume_begins_no_stream() {
+    let resume = "<resume xmlns='urn:xmpp:sm:3' previd='a' h='0'/>";
+    let bind = "<iq xmlns='jabber:client' type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
+    let enable = "<enable xmlns='urn:xmpp:sm:3' resume='true'/>";
+    // What the client sends after its authentication, what Prosody answers, and what may follow.
+    let cases = [
+        (bind, "", Err(NegotiationError::Resumption)),
+        (enable, "", Err(NegotiationError::Resumption)),
+        (resume, "<resumed", Ok(())),
+        (resume, "<failed ", Err(NegotiationError::Resumption)),
+        (resume, "", Err(NegotiationError::Resumption)),
+    ];
+    for (first, answer, expected) in cases {
+        let mut stream = negotiation().resumption_only();
+        for message in [&open("meet.jitsi"), &auth("ANONYMOUS")] {
+            assert_eq!(stream.client_sent(message.as_bytes()), Ok(()));
+        }
+        assert_eq!(stream.server_sent(b"<success"), Ok(()));
+        assert_eq!(stream.client_sent(open("meet.jitsi").as_bytes()), Ok(()));
+        assert!(!stream.is_over());
+        let outcome = stream.client_sent(first.as_bytes()).and_then(|()| {
+            stream.server_sent(answer.as_bytes())?;
+            stream.client_sent(bind.as_bytes())
+        });
+        assert_eq!(outcome, expected, "{first} {answer}");
+    }
+}

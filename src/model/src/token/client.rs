@@ -39,8 +39,12 @@ pub struct ClientToken(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientTokenKind {
-    /// Used once, within minutes: a deep link from the browser into an app.
-    Handoff,
+    /// A deep link from the browser into an app: worthless unless its first use is within minutes.
+    Handoff {
+        /// The first second that is too late for a first use. The token's visible `exp` is later:
+        /// Jitsi's client resumes no stream after it (lib-jitsi-meet `modules/xmpp/xmpp.ts`).
+        first_use_before: Timestamp,
+    },
     /// Used until it expires: a page in another site's frame.
     Embed,
 }
@@ -48,7 +52,7 @@ pub enum ClientTokenKind {
 /// A client token with a valid signature and an opened pass.
 ///
 /// Its validity period is not checked yet, and neither is whether a [`ClientTokenKind::Handoff`] was
-/// used before: the store records that by the id.
+/// first used in time: the store records that by the id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenedClientToken {
     /// The token's random id, `jti`.

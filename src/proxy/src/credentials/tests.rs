@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use cluster::store::{MemoryStore, Store};
-use http::HeaderValue;
+use http::{HeaderValue, header};
 use model::{
     headers::{ClientAddr, TrustedProxies},
     identity::Standing,
@@ -51,14 +51,22 @@ impl Exchange {
         Self { deployment, tokens }
     }
 
-    /// A token for a guest's pass to the room `x`, for five minutes.
+    /// A token for a guest's pass to the room `x`, for an hour.
     fn token(&self, kind: ClientTokenKind) -> (Pass, String) {
         let pass = self.deployment.pass("x", Standing::Guest);
         let features = Features::default();
-        let lifetime = Duration::from_mins(5);
+        let lifetime = Duration::from_hours(1);
         let tokens = &self.tokens.client_tokens;
         let token = tokens.issue(&pass, Role::Participant, &features, kind, lifetime);
         (pass, token.as_str().to_owned())
+    }
+
+    /// The kind of a handoff token that was issued now.
+    fn handoff(&self) -> ClientTokenKind {
+        let now = self.deployment.clock.now();
+        ClientTokenKind::Handoff {
+            first_use_before: now.after(Duration::from_mins(5)),
+        }
     }
 
     /// The outcome of showing a token as a word.
@@ -72,7 +80,10 @@ impl Exchange {
             context: &client.context,
         };
         match self.tokens.pass(&presented, &no_integrations()).await {
-            Ok(Some(_)) => "pass".to_owned(),
+            Ok(Some(exchanged)) => match exchanged.entry {
+                Entry::Any => "pass".to_owned(),
+                Entry::ResumptionOnly => "resumption".to_owned(),
+            },
             Ok(None) => "none".to_owned(),
             Err(RequestError::Credential(CredentialError::Over)) => "over".to_owned(),
             Err(error) => error.token_reason().unwrap_or("fault").to_owned(),
@@ -100,32 +111,56 @@ impl Client {
 }
 
 #[tokio::test]
-async fn a_handoff_token_opens_its_room_once_and_resumes_from_the_same_client() {
+async fn a_handoff_token_that_was_used_in_time_is_good_for_its_room_from_any_address() {
     let exchange = Exchange::new();
-    let (app, other) = (Client::new(1, "app"), Client::new(2, "app"));
-    let (_, token) = exchange.token(ClientTokenKind::Handoff);
+    let (app, elsewhere) = (Client::new(1, "app"), Client::new(2, "app"));
+    let (_, token) = exchange.token(exchange.handoff());
     for (minutes, room, intent, client, expected) in [
         (0, "y", Intent::Connect, &app, "room_other"),
         (0, "x", Intent::Connect, &app, "pass"),
-        (0, "x", Intent::Connect, &app, "token_used"),
-        (0, "x", Intent::Resume, &app, "pass"),
-        (0, "x", Intent::Resume, &other, "token_used"),
-        (
-            0,
-            "x",
-            Intent::Resume,
-            &Client::new(1, "another"),
-            "token_used",
-        ),
-        (10, "x", Intent::Resume, &app, "pass"),
+        (0, "x", Intent::Resume, &elsewhere, "pass"),
+        (20, "x", Intent::Resume, &elsewhere, "pass"),
+        (0, "x", Intent::Connect, &elsewhere, "pass"),
         (0, "x", Intent::Poll, &app, "pass"),
-        (0, "x", Intent::Connect, &app, "expired"),
-        (60, "x", Intent::Poll, &app, "over"),
+        (0, "x", Intent::Page, &app, "token_unused_too_long"),
+        (60, "x", Intent::Connect, &app, "over"),
+        (0, "x", Intent::Resume, &app, "over"),
+        (0, "x", Intent::Poll, &app, "over"),
     ] {
         let later = Duration::from_mins(minutes);
         exchange.deployment.hand.advance(later);
         let shown = exchange.show(&token, room, intent, client).await;
         assert_eq!(shown, expected, "{minutes} {room} {intent:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_handoff_token_that_was_not_used_in_time_begins_no_stream() {
+    let exchange = Exchange::new();
+    let app = Client::new(1, "app");
+    let (_, token) = exchange.token(exchange.handoff());
+    exchange.deployment.hand.advance(Duration::from_mins(5));
+    // However often it is tried. Prosody knows whether there is a stream to resume.
+    for _ in 0..2 {
+        for (intent, expected) in [
+            (Intent::Connect, "token_unused_too_long"),
+            (Intent::Page, "token_unused_too_long"),
+            (Intent::Resume, "resumption"),
+        ] {
+            let shown = exchange.show(&token, "x", intent, &app).await;
+            assert_eq!(shown, expected, "{intent:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handoff_token_opens_one_page() {
+    let exchange = Exchange::new();
+    let app = Client::new(1, "app");
+    let (_, token) = exchange.token(exchange.handoff());
+    for expected in ["pass", "token_used"] {
+        let shown = exchange.show(&token, "x", Intent::Page, &app).await;
+        assert_eq!(shown, expected);
     }
 }
 
@@ -141,7 +176,7 @@ async fn an_embed_token_opens_its_room_until_its_pass_is_revoked() {
         );
     }
     exchange.deployment.authenticator.revoke(pass.id());
-    for intent in [Intent::Connect, Intent::Resume, Intent::Poll] {
+    for intent in [Intent::Page, Intent::Connect, Intent::Resume, Intent::Poll] {
         assert_eq!(exchange.show(&token, "x", intent, &app).await, "over");
     }
 }

@@ -70,7 +70,7 @@ pub(crate) fn give_up(
     }
 }
 
-/// Native apps keep no cookies: a handoff token in the link opens the room once.
+/// Native apps keep no cookies: a handoff token in the link opens the room.
 fn back_to_app(
     worker: &Worker,
     session: &Session,
@@ -98,11 +98,12 @@ fn back_to_app(
     // The app has this one room: a session for all rooms must not come back as a cookie.
     let ends = worker.state.authenticator.sessions.latest_end_of(session);
     let pass = session.pass_to(room, ends);
-    let kind = ClientTokenKind::Handoff;
-    let token = worker
-        .state
-        .client_tokens
-        .issue(&pass, role, &features, kind, HANDOFF);
+    let now = worker.state.clock.now();
+    let kind = ClientTokenKind::Handoff {
+        first_use_before: now.after(HANDOFF),
+    };
+    let tokens = &worker.state.client_tokens;
+    let token = tokens.issue(&pass, role, &features, kind, ends.since(now));
     let link = deep_link(&worker.state.authority, target, app, options, &token);
     crate::audit::handed_over(&Principal::Pass(pass), room, context);
     let content = Content::OpenApp {

@@ -14,6 +14,7 @@ use std::{rc::Rc, sync::Arc};
 use http::HeaderMap;
 use model::{
     negotiation::StreamPolicy,
+    policy::Admission,
     query::{ForwardedParameters, SignallingQuery},
     room::RoomKey,
     route::Transport,
@@ -27,7 +28,7 @@ use crate::{
     ReloadableState, RequestContext, RequestError, Worker, audit,
     authorize::{AccessError, Admitted, Privilege, authorize_connection},
     connections::{ConnectionKind, Registration},
-    credentials::{Intent, PresentedToken},
+    credentials::{Entry, Intent, PresentedToken},
     request_context::ContextError,
     shard_upstreams::ShardUpstreams,
     signalling::SignallingError,
@@ -43,6 +44,7 @@ pub(super) struct Claimant<'r, 'p> {
     recorder: bool,
     /// The policy's answer for [`Intent::Poll`], if it was asked early.
     staying: Option<Admitted<'p>>,
+    entry: Entry,
 }
 
 /// A request that may go to Prosody, with what its connection needs.
@@ -52,6 +54,8 @@ pub(super) struct AdmittedConnection<'p> {
     pub(super) registration: Registration,
     /// None for polls, recorders, and guests on Prosody's guest domain.
     pub(super) token: Option<BackendToken>,
+    /// Whether the connection may begin a stream.
+    pub(super) entry: Entry,
 }
 
 // === impl Claimant ===
@@ -76,6 +80,7 @@ impl<'r, 'p> Claimant<'r, 'p> {
             visitor,
             recorder: worker.state.is_recorder(context),
             staying: None,
+            entry: Entry::Any,
         })
     }
 
@@ -94,7 +99,7 @@ impl<'r, 'p> Claimant<'r, 'p> {
     }
 
     async fn authorize(
-        mut self,
+        &mut self,
         worker: &Worker,
         rules: &'p ReloadableState,
         intent: Intent,
@@ -123,9 +128,29 @@ impl<'r, 'p> Claimant<'r, 'p> {
                 context: self.context,
             };
             let pass = worker.state.tokens.pass(&presented, &rules.integrations);
-            self.visitor = pass.await?.map(Principal::Pass).into();
+            let exchanged = pass.await?;
+            self.entry = exchanged.as_ref().map_or(Entry::Any, |pass| pass.entry);
+            self.visitor = exchanged
+                .map(|exchanged| Principal::Pass(exchanged.pass))
+                .into();
+        }
+        if intent == Intent::Resume && self.may_only_stay(worker, rules) {
+            self.entry = Entry::ResumptionOnly;
+            return self.ask(worker, rules, Intent::Poll);
         }
         self.ask(worker, rules, intent)
+    }
+
+    /// Whether the policy lets the person stay who could not enter now: the host has not come back
+    /// after a restart, the room is full by now, its time to enter is over.
+    fn may_only_stay(&self, worker: &Worker, rules: &ReloadableState) -> bool {
+        let principal = self.visitor.principal().map(|principal| &**principal);
+        let admits = |intent| {
+            let authorizer = &worker.state.authorizer;
+            let admission = authorizer.evaluate(&rules.policy, &self.query.room, principal, intent);
+            matches!(admission, Admission::Admit(_) | Admission::Guest { .. })
+        };
+        !admits(Intent::Resume) && admits(Intent::Poll)
     }
 
     fn ask(
@@ -151,7 +176,7 @@ impl<'r, 'p> Claimant<'r, 'p> {
 pub(super) async fn admit<'p>(
     worker: &Worker,
     rules: &'p Arc<ReloadableState>,
-    claimant: Claimant<'_, 'p>,
+    mut claimant: Claimant<'_, 'p>,
     (intent, kind): (Intent, ConnectionKind),
     locate: impl AsyncFnOnce(&mut Admitted<'p>) -> Result<Rc<ShardUpstreams>, RequestError>,
 ) -> Result<AdmittedConnection<'p>, RequestError> {
@@ -175,13 +200,14 @@ pub(super) async fn admit<'p>(
     }
     let token = match intent {
         Intent::Poll => None,
-        Intent::Connect | Intent::Resume => mint(worker, rules, room, &admitted)?,
+        Intent::Page | Intent::Connect | Intent::Resume => mint(worker, rules, room, &admitted)?,
     };
     Ok(AdmittedConnection {
         admitted,
         upstreams,
         registration,
         token,
+        entry: claimant.entry,
     })
 }
 

@@ -36,7 +36,10 @@ use self::{
     poll::{Poll, answered},
     stream::{LiveStream, remaining},
 };
-use super::admission::{self, AdmittedConnection, Claimant, record_entry, stream_policy};
+use super::{
+    admission::{self, AdmittedConnection, Claimant, record_entry, stream_policy},
+    sasl_refusal::SaslRefusal,
+};
 use crate::{
     Body, RequestContext, RequestError, Worker,
     audit::{self, Who},
@@ -103,15 +106,30 @@ impl Exchange<'_> {
         let rules = worker.rules();
         let query = self.query.clone();
         let mut claimant = Claimant::identify(worker, &rules, &query, self.headers, &self.context)?;
-        claimant.refuse_early(worker, &rules)?;
+        if let Err(error) = claimant.refuse_early(worker, &rules) {
+            let refusal = self.sasl_refusal(&error).ok_or(error)?;
+            let body = body::whole(body, MAX_REFUSED).await?;
+            let answer = refusal.answer_bosh(&StartTag::parse(&body)?, &body);
+            return Ok(answer.unwrap_or_else(|| terminated("policy-violation")));
+        }
         let body = body::whole(body, MAX_REQUEST).await?;
         let tag = StartTag::parse(&body)?;
+        if let Some(answer) = SaslRefusal::continue_bosh(&tag, &body) {
+            return Ok(answer);
+        }
         let rid = tag.rid().ok_or(BoshBodyError::RequestId)?;
         let room = &query.room;
         if tag.creates() {
             let locate = async |_: &mut Admitted<'_>| worker.upstreams.of_room(room).await;
             let kind = (Intent::Connect, ConnectionKind::Poll);
-            let admission = admission::admit(worker, &rules, claimant, kind, locate).await?;
+            let admission = match admission::admit(worker, &rules, claimant, kind, locate).await {
+                Ok(admission) => admission,
+                Err(error) => {
+                    let refusal = self.sasl_refusal(&error);
+                    let answer = refusal.and_then(|refusal| refusal.answer_bosh(&tag, &body));
+                    return answer.ok_or(error);
+                }
+            };
             let xmpp = admission.upstreams.prosody_for(&mut self.query.forwarded);
             if let Err(error) = self.check_negotiation(&admission, &tag, &body) {
                 info!(%error, request = %self.context.id, "a BOSH body was refused");
@@ -147,6 +165,12 @@ impl Exchange<'_> {
         let request = self.head()?.bosh(None, body);
         let sending = self.send(xmpp, request);
         self.poll(admission, stream, (rid, checked), sending).await
+    }
+
+    /// What an app is told that has to sign in first.
+    fn sasl_refusal(&self, error: &RequestError) -> Option<SaslRefusal> {
+        let domain = &self.worker.state.jitsi.as_ref()?.upstream.xmpp_domain;
+        SaslRefusal::of(error, &self.query, self.headers, domain)
     }
 
     /// Checks the domain and the SASL mechanism of a body. A restart names the domain again
@@ -349,6 +373,9 @@ impl Exchange<'_> {
         }
     }
 }
+
+/// Bodies that create a session, authenticate or end it have some hundred bytes.
+const MAX_REFUSED: usize = 4 * 1024;
 
 /// Prosody needs the exact length of a body, so the body is read whole. Jitsi's largest stanzas, its
 /// source descriptions, have some ten kilobytes.

@@ -16,7 +16,7 @@ mod stream_end;
 
 use std::{borrow::Cow, future::poll_fn, task::Poll, time::Duration};
 
-use model::negotiation::{StreamNegotiation, StreamPolicy};
+use model::negotiation::StreamNegotiation;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     time::{sleep, timeout},
@@ -36,7 +36,7 @@ pub(crate) struct Tunnel<C, P> {
     pub(crate) client: C,
     pub(crate) prosody: P,
     pub(crate) registration: Registration,
-    pub(crate) policy: StreamPolicy,
+    pub(crate) negotiation: StreamNegotiation,
 }
 
 /// The connections of a tunnel that ended.
@@ -95,9 +95,9 @@ where
             mut client,
             mut prosody,
             mut registration,
-            policy,
+            negotiation,
         } = self;
-        let mut inspection = Inspection::new(policy);
+        let mut inspection = Inspection::new(negotiation);
         let mut up = Backlog::new(Inspection::of_client);
         let mut down = Backlog::new(Inspection::of_prosody);
         let (side, ended) = {
@@ -249,11 +249,11 @@ impl Finished {
 // === impl Inspection ===
 
 impl Inspection {
-    fn new(policy: StreamPolicy) -> Self {
+    fn new(negotiation: StreamNegotiation) -> Self {
         Self {
             client: ClientFrames::default(),
             server: ServerFrames::default(),
-            negotiation: StreamNegotiation::new(policy),
+            negotiation,
             resumable: false,
         }
     }

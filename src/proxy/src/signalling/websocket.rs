@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, upgrade};
 use hyper_util::rt::TokioIo;
 use model::{
-    negotiation::StreamPolicy,
+    negotiation::StreamNegotiation,
     policy::Grant,
     query::{self, SignallingQuery},
     room::{RoomKey, Tenant},
@@ -25,6 +25,7 @@ use tracing::{debug, info};
 use self::handshake::{accept_of, check_switch, client_key, switching_protocols};
 use super::{
     admission::{self, AdmittedConnection, Claimant, record_entry, stream_policy},
+    sasl_refusal::SaslRefusal,
     tunnel::{Ended, Tunnel},
 };
 use crate::{
@@ -32,7 +33,7 @@ use crate::{
     audit::{self, Who},
     authorize::Admitted,
     connections::{ConnectionKind, Registration},
-    credentials::Intent,
+    credentials::{Entry, Intent},
     instrumentation::timed,
     request_context::ContextError,
     upstream::ProsodyHead,
@@ -43,7 +44,7 @@ struct AcceptedSocket {
     principal: Rc<Principal>,
     room: RoomKey,
     registration: Registration,
-    policy: StreamPolicy,
+    negotiation: StreamNegotiation,
     attendance: Option<Attendance>,
     /// The longest visit that the rule allows.
     longest: Option<Duration>,
@@ -65,12 +66,8 @@ pub(crate) async fn answer(
     let key = client_key(request)?;
     let mut query = SignallingQuery::parse(tenant, request.uri().query().unwrap_or_default())?;
     let rules = worker.rules();
-    let AdmittedConnection {
-        admitted,
-        upstreams,
-        registration,
-        token,
-    } = {
+    let expected = accept_of(&key);
+    let admitting = {
         let headers = request.headers();
         let claimant = Claimant::identify(worker, &rules, &query, headers, &context)?;
         let intent = if query.forwarded.resumes() {
@@ -80,11 +77,30 @@ pub(crate) async fn answer(
         };
         let locate = async |_: &mut Admitted<'_>| worker.upstreams.of_room(&query.room).await;
         let kind = (intent, ConnectionKind::Socket);
-        admission::admit(worker, &rules, claimant, kind, locate).await?
+        admission::admit(worker, &rules, claimant, kind, locate).await
     };
-    let expected = accept_of(&key);
+    let AdmittedConnection {
+        admitted,
+        upstreams,
+        registration,
+        token,
+        entry,
+    } = match admitting {
+        Ok(admission) => admission,
+        Err(error) => {
+            let domain = &jitsi.upstream.xmpp_domain;
+            let refusal = SaslRefusal::of(&error, &query, request.headers(), domain);
+            let refusal = refusal.ok_or(error)?;
+            tokio::task::spawn_local(refusal.answer_web_socket(upgrade::on(request)));
+            return Ok(switching_protocols(expected));
+        }
+    };
     let xmpp = upstreams.prosody_for(&mut query.forwarded);
-    let policy = stream_policy(worker, &admitted, &query.forwarded)?;
+    let negotiation = StreamNegotiation::new(stream_policy(worker, &admitted, &query.forwarded)?);
+    let negotiation = match entry {
+        Entry::Any => negotiation,
+        Entry::ResumptionOnly => negotiation.resumption_only(),
+    };
     let prosody = ProsodyHead {
         xmpp_domain: &jitsi.xmpp_domain,
         room: &query.room,
@@ -115,7 +131,7 @@ pub(crate) async fn answer(
         principal,
         room,
         registration,
-        policy,
+        negotiation,
         context,
     };
     let mut switched = switching_protocols(expected);
@@ -168,7 +184,7 @@ async fn carry(
         principal,
         room,
         registration,
-        policy,
+        negotiation,
         attendance,
         longest,
         stay,
@@ -195,7 +211,7 @@ async fn carry(
         client,
         prosody,
         registration,
-        policy,
+        negotiation,
     };
     let began = Instant::now();
     let (ended, tunnel) = tunnel.run(left).await;

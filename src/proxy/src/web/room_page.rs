@@ -67,7 +67,7 @@ pub(crate) async fn answer(
         let presented = PresentedToken {
             token,
             room: &visit.room,
-            intent: Intent::Connect,
+            intent: Intent::Page,
             headers: visit.request.headers(),
             context: &visit.context,
         };
@@ -84,7 +84,7 @@ pub(crate) async fn answer(
                 Err(RequestError::Credential(CredentialError::Over)) => {
                     return redirect(StatusCode::SEE_OTHER, &here);
                 }
-                outcome => outcome?,
+                outcome => outcome?.map(|exchanged| exchanged.pass),
             };
         }
         if let Some(pass) = brought {

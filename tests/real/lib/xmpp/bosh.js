@@ -2,6 +2,7 @@ import http from "node:http";
 import https from "node:https";
 import { setTimeout as pause } from "node:timers/promises";
 import { parse } from "ltx";
+import { browserAgent } from "./agent.js";
 import { HttpRefused, StreamEnded } from "./errors.js";
 import { Inbox } from "./inbox.js";
 
@@ -16,6 +17,7 @@ export function post({ url, headers = {}, agent, tls = {}, body, within = 70_000
       agent,
       ...tls,
       headers: {
+        "user-agent": browserAgent,
         "content-type": "text/xml; charset=utf-8",
         "content-length": Buffer.byteLength(body),
         ...headers,
@@ -49,11 +51,13 @@ export function prepareBosh({
   url, domain, headers = {}, tls = {}, wait = 60, poll = true, inbox = new Inbox(), onRetry,
 }) {
   const Agent = url.startsWith("https:") ? https.Agent : http.Agent;
-  const agent = new Agent({ keepAlive: true, maxSockets: 2, ...tls });
+  const agentAt = (localAddress) => new Agent({ keepAlive: true, maxSockets: 2, ...tls, localAddress });
+  let agent = agentAt(tls.localAddress);
   let rid = Math.floor(Math.random() * 1e9);
   let sid;
   let pending = 0;
   let closing = false;
+  let resting = false;
 
   async function postAgain(body) {
     for (let tries = 1; ; tries += 1) {
@@ -97,7 +101,7 @@ export function prepareBosh({
   }
 
   function keepPolling() {
-    if (poll && !closing && !inbox.ended && pending === 0) background("");
+    if (poll && !resting && !closing && !inbox.ended && pending === 0) background("");
   }
 
   return {
@@ -130,6 +134,16 @@ export function prepareBosh({
         keepPolling();
       }
       return inbox.take((element) => /(^|:)features$/.test(element.name));
+    },
+    /** Sends no more polls of its own. */
+    rest() {
+      resting = true;
+    },
+    /** Goes on from another address. */
+    move(localAddress) {
+      agent.destroy();
+      agent = agentAt(localAddress);
+      resting = false;
     },
     async close() {
       closing = true;

@@ -1,5 +1,6 @@
 import { parse } from "ltx";
 import WebSocket from "ws";
+import { browserAgent } from "./agent.js";
 import { HttpRefused, StreamEnded } from "./errors.js";
 import { Inbox } from "./inbox.js";
 
@@ -16,7 +17,9 @@ const framing = "urn:ietf:params:xml:ns:xmpp-framing";
  * @param {Inbox} [target.inbox] where elements go
  */
 export async function openWebSocket({ url, domain, headers = {}, tls = {}, inbox = new Inbox() }) {
-  const socket = new WebSocket(url.replace(/^http/, "ws"), ["xmpp"], { headers, ...tls, followRedirects: false });
+  const socket = new WebSocket(url.replace(/^http/, "ws"), ["xmpp"], {
+    headers: { "user-agent": browserAgent, ...headers }, ...tls, followRedirects: false,
+  });
   await new Promise((resolve, reject) => {
     socket.once("open", resolve);
     socket.once("error", reject);

@@ -19,6 +19,10 @@ const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const KEY: &str = "q83vEjRWeJCrze8SNFZ4kKvN7xI0VniQq83vEjRWeJA";
 const NEWER_KEY: &str = "3q2-7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs";
 
+const HANDOFF: ClientTokenKind = ClientTokenKind::Handoff {
+    first_use_before: Timestamp::from_unix(1_000_060),
+};
+
 struct Fixture {
     tokens: ClientTokens,
     clock: Clock,
@@ -51,7 +55,7 @@ impl Fixture {
             &self.pass(),
             Role::Participant,
             &Features::default(),
-            ClientTokenKind::Handoff,
+            HANDOFF,
             Duration::from_mins(5),
         )
     }
@@ -112,7 +116,7 @@ fn a_token_opens_as_it_was_issued() {
     let opened = fixture.verify(token.as_str()).unwrap();
     assert_eq!(opened.pass, fixture.pass());
     assert_eq!(*opened.pass.room(), room());
-    assert_eq!(opened.kind, ClientTokenKind::Handoff);
+    assert_eq!(opened.kind, HANDOFF);
     assert_eq!(opened.expires, Timestamp::from_unix(1_000_300));
     assert_ne!(
         fixture.verify(fixture.issue().as_str()).unwrap().id,

@@ -13,7 +13,12 @@ use crate::{
     connections::{ConnectionKind, ConnectionRegistry},
 };
 use cluster::revocation::{Revocations, Selector};
-use model::{clock::Clock, negotiation::NegotiationError, random::Random, session::Principal};
+use model::{
+    clock::Clock,
+    negotiation::{NegotiationError, StreamPolicy},
+    random::Random,
+    session::Principal,
+};
 
 use crate::testing::principal;
 
@@ -82,7 +87,7 @@ fn tunnel<C, P>(client: C, prosody: P, registration: Registration) -> Tunnel<C, 
         client,
         prosody,
         registration,
-        policy: StreamPolicy::anonymous("meet.jitsi"),
+        negotiation: StreamNegotiation::new(StreamPolicy::anonymous("meet.jitsi")),
     }
 }
 
