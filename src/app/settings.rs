@@ -38,6 +38,7 @@ pub(super) fn gateway(
         pages: pages(config),
         start: config.pages.start,
         guests: config.guests.clone(),
+        apps: config.apps.clone(),
         recorders: TrustedProxies::new(config.server.recorders.clone()),
         embedding_sites: config.embedding_sites.clone(),
         access_log: config.log.access,

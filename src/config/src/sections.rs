@@ -3,6 +3,7 @@
 //! Each module has the raw form of one section, whose doc comments are the reference
 //! (docs/configuration.md), and resolves it into the settings of the crate that it configures.
 
+mod apps;
 mod backend;
 mod guests;
 mod integration;
@@ -29,6 +30,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::{
+    apps::RawApps,
     backend::RawBackend,
     guests::{RawEmbed, RawGuests},
     integration::RawIntegration,
@@ -98,6 +100,7 @@ pub(super) struct RawConfig {
     /// The rules: the first whose `match` and `tenant` match a room applies to it.
     room: Vec<RawRoom>,
     guests: RawGuests,
+    apps: RawApps,
     embed: RawEmbed,
     pages: RawPages,
     integration: Vec<RawIntegration>,
@@ -174,6 +177,7 @@ impl RawConfig {
         };
         let policy = room::resolve(self.room, context, &mut diagnostics.section(""));
         let guests = self.guests.resolve(&mut diagnostics.section("guests"));
+        let apps = self.apps.resolve(&mut diagnostics.section("apps"));
         let embedding_sites = self.embed.resolve(&mut diagnostics.section("embed"));
         let host = public_url.as_ref().map(|url| url.authority().as_str());
         let pages = self.pages.resolve(host, &mut diagnostics.section("pages"));
@@ -199,6 +203,7 @@ impl RawConfig {
             pages: pages?,
             integrations: integrations?,
             guests: guests?,
+            apps: apps?,
             embedding_sites: embedding_sites?,
             log: log?,
             traces,

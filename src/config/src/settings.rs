@@ -15,7 +15,7 @@ use model::{
     token,
 };
 use observe::{logs, traces};
-use proxy::{GuestSettings, reservation, server, upstream};
+use proxy::{AppLinks, GuestSettings, reservation, server, upstream};
 
 use super::{fingerprint::fingerprint, public_url::PublicUrl, section_digests::SectionDigests};
 
@@ -46,6 +46,8 @@ pub struct Config {
     pub integrations: Vec<integration::IntegrationSettings>,
     /// Lifetimes of guests and links.
     pub guests: GuestSettings,
+    /// The native apps that a sign-in returns to.
+    pub apps: AppLinks,
     /// Origins of the sites that may embed rooms.
     pub embedding_sites: Vec<String>,
     /// Log format, filter and files.
@@ -96,7 +98,7 @@ impl Config {
             (self.public_url.origin(), &self.backend, &self.oidc),
             (&self.session, &self.reservation, &self.policy),
             (&self.pages, &self.integrations, &self.guests),
-            (&self.embedding_sites, &self.insecure_switches),
+            (&self.embedding_sites, &self.apps, &self.insecure_switches),
         );
         fingerprint(&common)
     }

@@ -31,6 +31,7 @@ pub use self::{
     content::{CalendarForm, Content, GuestForm, PageLink, PopupOutcome},
     languages::{Languages, UnknownLanguage},
     problem::{Component, LinkProblem, NameProblem, RefusalCause, SignInProblem},
+    target_urls::is_app_scheme,
     texts::{Texts, TextsError},
 };
 use self::{csp::csp_hash, view::Frame};

@@ -48,20 +48,28 @@ impl Content<'_> {
     }
 }
 
-/// Whether the link opens one of Jitsi's mobile apps and nothing else. The fragment of an `intent:`
-/// URL names the app, and could name any.
+/// Whether the link opens a native app and nothing in the browser. The last fragment of an `intent:`
+/// URL names the app (Android `Intent.parseUri`), and could name any.
 fn is_deep_link(link: &str) -> bool {
     let Ok(url) = Url::parse(link) else {
         return false;
     };
-    match url.scheme() {
-        "org.jitsi.meet" | "jitsi-meet" => true,
-        "intent" => {
-            let options = url.fragment().unwrap_or_default();
-            options.starts_with("Intent;scheme=org.jitsi.meet;")
-        }
-        _ => false,
+    if url.scheme() != "intent" {
+        return is_app_scheme(url.scheme());
     }
+    let (_, app) = link.rsplit_once('#').unwrap_or_default();
+    app.strip_prefix("Intent;scheme=")
+        .and_then(|app| app.split_once(';'))
+        .is_some_and(|(scheme, rest)| is_app_scheme(scheme) && rest.starts_with("package="))
+}
+
+/// Whether a URL scheme (RFC 3986 § 3.1) in lower case may be an app's: no browser handles it itself.
+pub fn is_app_scheme(scheme: &str) -> bool {
+    let begins = scheme.starts_with(|c: char| c.is_ascii_lowercase());
+    let valid = scheme
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.'));
+    begins && valid && !BROWSER_SCHEMES.contains(&scheme)
 }
 
 /// Whether the script arrives by TLS or from this host, so that it cannot be changed in transit.
@@ -73,12 +81,34 @@ fn is_authentic(script: &Url) -> bool {
     }
 }
 
+/// Schemes that browsers handle, and those by which they name other programs.
+const BROWSER_SCHEMES: [&str; 18] = [
+    "about",
+    "android-app",
+    "blob",
+    "chrome",
+    "content",
+    "data",
+    "file",
+    "filesystem",
+    "ftp",
+    "http",
+    "https",
+    "intent",
+    "javascript",
+    "mailto",
+    "vbscript",
+    "view-source",
+    "ws",
+    "wss",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_links_of_jitsis_apps_are_deep_links() {
+    fn only_links_of_apps_are_deep_links() {
         for (link, expected) in [
             ("org.jitsi.meet://meet.test/x?jwt=a", true),
             ("jitsi-meet://meet.test/x?jwt=a", true),
@@ -86,7 +116,16 @@ mod tests {
                 "intent://meet.test/x#Intent;scheme=org.jitsi.meet;package=org.jitsi.meet;end",
                 true,
             ),
+            (
+                "intent://meet.test/x?jwt=a#config.subject=%22a%22#Intent;scheme=org.brand;package=org.brand;end",
+                true,
+            ),
+            ("org.brand://meet.test/x?jwt=a", true),
             ("intent://x#Intent;scheme=file;package=evil;end", false),
+            (
+                "intent://x#Intent;scheme=org.jitsi.meet;package=a;end#Intent;scheme=https;package=evil;end",
+                false,
+            ),
             ("javascript:alert(1)//org.jitsi.meet:", false),
             ("https://evil.test/", false),
             ("/x", false),

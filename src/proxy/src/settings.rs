@@ -37,6 +37,8 @@ pub struct ProxySettings {
     pub start: StartPage,
     /// How guests come and stay.
     pub guests: GuestSettings,
+    /// The native apps that a sign-in returns to.
+    pub apps: AppLinks,
     /// Where recorders are, which come without signing in and have credentials of their own.
     pub recorders: TrustedProxies,
     /// Origins of sites that may show rooms in frames, besides those of integrations.
@@ -59,6 +61,33 @@ pub enum MeetingBackend {
     },
     /// 8x8, beside it.
     Jaas(JaasSettings),
+}
+
+/// The names by which links open native apps (jitsi-meet `config.js`, `deeplinking`).
+#[derive(Clone, Debug)]
+pub struct AppLinks {
+    /// The URL scheme of the app for iOS.
+    pub ios_scheme: String,
+    /// The URL scheme of the app for Android.
+    pub android_scheme: String,
+    /// The package of the app for Android.
+    pub android_package: String,
+    /// The URL scheme of the app for desktops.
+    pub desktop_scheme: String,
+}
+
+// === impl AppLinks ===
+
+impl Default for AppLinks {
+    /// Jitsi's own apps.
+    fn default() -> Self {
+        Self {
+            ios_scheme: "org.jitsi.meet".to_owned(),
+            android_scheme: "org.jitsi.meet".to_owned(),
+            android_package: "org.jitsi.meet".to_owned(),
+            desktop_scheme: "jitsi-meet".to_owned(),
+        }
+    }
 }
 
 /// How guests come and stay.

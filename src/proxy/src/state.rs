@@ -7,7 +7,7 @@ use http::HeaderValue;
 use tokio::runtime::Handle;
 
 use crate::{
-    GuestSettings, MeetingBackend, ProxySettings, RequestContext,
+    AppLinks, GuestSettings, MeetingBackend, ProxySettings, RequestContext,
     authenticate::Authenticator,
     authorize::Authorizer,
     credentials::TokenExchange,
@@ -67,6 +67,7 @@ pub struct SharedState {
     pub(crate) api: IntegrationApi,
     pub(crate) client_tokens: Arc<ClientTokens>,
     pub(crate) guests: GuestSettings,
+    pub(crate) apps: AppLinks,
     pub(crate) recorders: TrustedProxies,
     pub(crate) embedding_sites: EmbeddingSites,
     pub(crate) start: StartPage,
@@ -273,6 +274,7 @@ impl SharedState {
             jaas,
             injector: Injector::new(&origin, &overrides(&settings.guests, signs_in)),
             guests: settings.guests,
+            apps: settings.apps,
             pages: settings.pages,
             jitsi,
             audit_quota: AuditQuota::new(clock.clone()),

@@ -106,6 +106,46 @@ async fn a_handoff_token_that_was_not_used_in_time_can_only_resume() {
     assert_eq!(closed_with(&mut socket).await, 1008);
 }
 
+#[tokio::test]
+async fn a_branded_app_is_opened_by_its_own_names() {
+    let apps = "[apps]\nios_scheme = \"org.brand.ios\"\nandroid_scheme = \"org.brand\"\n\
+        android_package = \"org.brand.Meet\"\ndesktop_scheme = \"brand-meet\"\n\
+        [[room]]\nmatch = \"*\"\nenter = \"member\"\n";
+    let site = Site::with(SiteOptions::default().rules(apps)).await;
+    let site = site.ready().await;
+    let mut max = site.signed_in("max").await;
+    for (app, begins, ends) in [
+        (
+            "ios",
+            "org.brand.ios://meet.example.org/planning?jwt=",
+            "#config.a=1",
+        ),
+        (
+            "android",
+            "intent://meet.example.org/planning?jwt=",
+            "#config.a=1#Intent;scheme=org.brand;package=org.brand.Meet;end",
+        ),
+        (
+            "electron",
+            "brand-meet://meet.example.org/planning?jwt=",
+            "#config.a=1",
+        ),
+    ] {
+        let state = json!({ "room": "planning", app: true, "config.a": 1 }).to_string();
+        let state: String = url::form_urlencoded::byte_serialize(state.as_bytes()).collect();
+        let page = max
+            .navigate(&format!("/_gateway/login?state={state}"))
+            .await;
+        let text = page.text();
+        let (_, link) = text
+            .split_once("id=\"open\"")
+            .unwrap_or_else(|| panic!("{text}"));
+        let (_, link) = link.split_once("href=\"").unwrap();
+        let (link, _) = link.split_once('"').unwrap();
+        assert!(link.starts_with(begins) && link.ends_with(ends), "{link}");
+    }
+}
+
 const SCHOOL: &str = r#"
 [[integration]]
 id = "school"

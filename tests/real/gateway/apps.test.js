@@ -65,8 +65,7 @@ for (const kind of ["ios", "android", "electron"]) {
       const { context, aud } = read(token);
       assert.equal(context.user.name, people.host.name);
       assert.equal(aud, "gateway");
-      // Android's `intent:` address cannot carry options.
-      assert.deepEqual(options, kind === "android" ? {} : {
+      assert.deepEqual(options, {
         "config.prejoinConfig.enabled": false, "config.startWithAudioMuted": false, "config.subject": "a b&c",
       });
       assert.equal(new URL(config.tokenAuthUrl).origin, site.url);

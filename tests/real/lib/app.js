@@ -66,7 +66,7 @@ export function startApp(kind, site) {
     parseLink(link) {
       let address = link;
       // Android parses the address with `Intent.parseUri`.
-      const intent = link.match(/^intent:(\/\/[^#]*)#Intent;scheme=([^;]+);package=([^;]+);end$/);
+      const intent = link.match(/^intent:(\/\/.*)#Intent;scheme=([^;]+);package=([^;]+);end$/);
       if (intent) {
         if (intent[3] !== "org.jitsi.meet") throw new Error(`another app's: ${intent[3]}`);
         address = `${intent[2]}:${intent[1]}`;

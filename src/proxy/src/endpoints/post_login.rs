@@ -5,11 +5,10 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 
 use crate::{
-    Body, RequestContext, RequestError, Worker,
+    Body, RequestContext, RequestError, SharedState, Worker,
     authorize::{AccessError, authorize},
     credentials::Intent,
     endpoints::LoginError,
-    request_context::Authority,
     respond::{self, Responder, redirect},
 };
 use model::{
@@ -104,7 +103,7 @@ fn back_to_app(
     };
     let tokens = &worker.state.client_tokens;
     let token = tokens.issue(&pass, role, &features, kind, ends.since(now));
-    let link = deep_link(&worker.state.authority, target, app, options, &token);
+    let link = deep_link(&worker.state, target, app, options, &token);
     crate::audit::handed_over(&Principal::Pass(pass), room, context);
     let content = Content::OpenApp {
         room,
@@ -114,15 +113,15 @@ fn back_to_app(
     Ok(respond::page(&worker.state.pages, &content, responder))
 }
 
-/// The address that opens Jitsi's app (jitsi-meet `react/features/mobile`, jitsi-meet-electron).
+/// The address that opens the app (jitsi-meet `react/features/mobile`, jitsi-meet-electron).
 fn deep_link(
-    own: &Authority,
+    state: &SharedState,
     target: &ReturnTo,
     app: App,
     options: &str,
     token: &ClientToken,
 ) -> String {
-    let host = own.as_str();
+    let (host, apps) = (state.authority.as_str(), &state.apps);
     // As the app has it, which shows it.
     let path = target.as_str().split('?').next().unwrap_or_default();
     let token = token.as_str();
@@ -130,12 +129,14 @@ fn deep_link(
         "" => String::new(),
         options => format!("#{options}"),
     };
+    let address = format!("//{host}{path}?jwt={token}{options}");
     match app {
-        App::Ios => format!("org.jitsi.meet://{host}{path}?jwt={token}{options}"),
-        App::Electron => format!("jitsi-meet://{host}{path}?jwt={token}{options}"),
-        // The fragment says which app it is for.
+        App::Ios => format!("{}:{address}", apps.ios_scheme),
+        App::Electron => format!("{}:{address}", apps.desktop_scheme),
+        // The last fragment says which app it is for (Android `Intent.parseUri`).
         App::Android => format!(
-            "intent://{host}{path}?jwt={token}#Intent;scheme=org.jitsi.meet;package=org.jitsi.meet;end"
+            "intent:{address}#Intent;scheme={};package={};end",
+            apps.android_scheme, apps.android_package
         ),
     }
 }

@@ -1,0 +1,95 @@
+// Whoever was admitted and comes back stays in the meeting: a restart of the gateway loses who is
+// present, and the host may be the last to return.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { startSite } from "../lib/site.js";
+import { enableResumption, enter, login, ping, resume } from "../lib/xmpp-lite.js";
+
+let site;
+before(async () => {
+  site = await startSite({
+    label: "resumption",
+    settings: () => ({
+      room: [
+        { match: "small", enter: "member", max_people: 2 },
+        { match: "*", enter: "guest", host: "group:staff", start: "host" },
+      ],
+    }),
+  });
+});
+after(() => site?.stop());
+
+const target = (room, headers, transport = "websocket") => ({
+  transport, base: site.url, tls: site.tls, headers, room, query: { room },
+});
+const present = (room, { jid }) => site.focus.occupants(`${room}@muc.meet.jitsi`).some((occupant) => occupant.jid === jid);
+
+/** The headers of a guest who has entered a name. */
+async function guestHeaders(room) {
+  const guest = await site.visit(`/${room}`);
+  await site.enterGuestName(guest, "Gerda");
+  const cookies = await guest.context.cookies(site.url);
+  await guest.context.close();
+  return { cookie: cookies.map(({ name, value }) => `${name}=${value}`).join("; "), origin: site.url };
+}
+
+for (const transport of ["websocket", "bosh"]) {
+  describe(`a guest over ${transport} whose host is not back`, () => {
+    const room = `lesson-${transport}`;
+    let headers;
+    let guest;
+    let resumption;
+    before(async () => {
+      const host = await enter({ ...target(room, await site.headersOf("host")), nick: "host" });
+      headers = await guestHeaders(room);
+      guest = await enter({ ...target(room, headers, transport), nick: "guest", wait: 1 });
+      if (transport === "websocket") {
+        resumption = await enableResumption(guest.stream);
+        guest.stream.cut();
+      } else {
+        guest.stream.rest();
+        await ping(guest.stream);
+      }
+      host.stream.cut();
+      await site.gateway.restart();
+    });
+    after(() => guest?.stream.close());
+
+    test("stays in the meeting", async () => {
+      if (resumption) guest.stream = await resume(resumption, target(room, headers));
+      await ping(guest.stream);
+      assert.ok(present(room, guest));
+    });
+
+    test("does not enter anew", async () => {
+      await assert.rejects(login(target(room, headers)), { name: "HttpRefused", status: 403 });
+      const anew = login(target(room, headers, "bosh"));
+      await assert.rejects(anew, { name: "StreamEnded", condition: "policy-violation" });
+    });
+  });
+}
+
+test("a made-up stream is not resumed, and nothing else is begun in its place", async () => {
+  const room = "closed-lesson";
+  const headers = await guestHeaders(room);
+  await assert.rejects(resume("made-up", target(room, headers)), /not resumed/);
+  const entering = enter({ ...target(room, headers), nick: "guest", query: { room, previd: "made-up" } });
+  await assert.rejects(entering, { name: "StreamEnded" });
+  assert.deepEqual(site.focus.occupants(`${room}@muc.meet.jitsi`), []);
+});
+
+test("a full room takes back who was in it", async () => {
+  const room = "small";
+  const visits = [];
+  for (const who of ["first", "second"]) {
+    visits.push({ headers: await site.headersOf(who), ...(await enter({ ...target(room, await site.headersOf(who)), nick: who })) });
+  }
+  const [first, second] = visits;
+  const resumption = await enableResumption(first.stream);
+  first.stream.cut();
+  first.stream = await resume(resumption, target(room, first.headers));
+  await ping(first.stream);
+  assert.ok(present(room, first) && present(room, second));
+  for (const { stream } of visits) await stream.close();
+});
