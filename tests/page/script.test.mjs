@@ -55,8 +55,10 @@ function open(address, { saved, config = {}, broken = false } = {}) {
   page.tick = () => {
     for (const { run, every } of [...page.timers.values()]) { page.now += every; run(); }
   };
-  page.appReads = (jwt) => {
-    window.APP = { store: { getState: () => ({ "features/base/jwt": { jwt } }) } };
+  page.dispatched = [];
+  page.appReads = (jwt, user) => {
+    const getState = () => ({ "features/base/jwt": { jwt, user } });
+    window.APP = { store: { getState, dispatch: (action) => page.dispatched.push({ ...action }) } };
   };
   page.stored = stored;
   return page;
@@ -127,6 +129,25 @@ test("nonsense in the storage is dropped", () => {
     const page = open(ROOM, { saved }).run("anonymous.html");
     assert.equal(page.url.href, ROOM);
     assert.equal(page.stored.size, 0);
+  }
+});
+
+test("whoever has no e-mail address is logged in by name", () => {
+  const action = (authLogin) => [{ type: "AUTH_STATUS_CHANGED", authEnabled: true, authLogin }];
+  for (const [user, expected] of [
+    [{ id: "42", name: "Zoë" }, action("Zoë")],
+    [{ id: "42" }, action("42")],
+    // Jitsi takes the address.
+    [{ id: "42", name: "Zoë", email: "zoe@example.org" }, []],
+    [{ id: "guest:x", name: "Gerda" }, []],
+    [undefined, []],
+  ]) {
+    const page = open(ROOM).run("signed_in.html");
+    page.appReads(TOKEN, user);
+    page.tick();
+    page.tick();
+    assert.deepEqual(page.dispatched, expected);
+    assert.equal(page.url.href, ROOM);
   }
 });
 

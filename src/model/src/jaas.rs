@@ -60,6 +60,10 @@ pub enum JaasFeature {
     FileUpload,
     /// See who only watches.
     ListVisitors,
+    /// Move a meeting to another device without leaving it.
+    Flip,
+    /// Have others' speech translated while they talk.
+    LiveTranslation,
 }
 
 /// Creates the token, the script URL and the options that open a meeting at 8x8.
@@ -232,7 +236,7 @@ impl fmt::Debug for JaasToken {
 // === impl JaasFeature ===
 
 impl JaasFeature {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Livestreaming,
         Self::Recording,
         Self::Transcription,
@@ -242,6 +246,8 @@ impl JaasFeature {
         Self::OutboundCall,
         Self::FileUpload,
         Self::ListVisitors,
+        Self::Flip,
+        Self::LiveTranslation,
     ];
 
     /// The name in tokens and in the configuration.
@@ -256,6 +262,8 @@ impl JaasFeature {
             Self::OutboundCall => "outbound-call",
             Self::FileUpload => "file-upload",
             Self::ListVisitors => "list-visitors",
+            Self::Flip => "flip",
+            Self::LiveTranslation => "live-translation",
         }
     }
 }

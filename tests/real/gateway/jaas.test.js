@@ -14,7 +14,7 @@ import { login, post } from "../lib/xmpp-lite.js";
 const appId = "vpaas-magic-cookie-0123456789abcdef0123456789abcdef";
 const key = rsaKey();
 const features = [
-  "create-polls", "file-upload", "inbound-call", "list-visitors", "livestreaming", "outbound-call", "recording",
+  "create-polls", "file-upload", "flip", "inbound-call", "list-visitors", "live-translation", "livestreaming", "outbound-call", "recording",
   "send-groupchat", "sip-inbound-call", "sip-outbound-call", "transcription",
 ];
 

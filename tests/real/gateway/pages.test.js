@@ -172,6 +172,17 @@ async function sends(page, path, act) {
   return { ...request, fields: Object.fromEntries(new URLSearchParams(text)) };
 }
 
+test("the start page keeps no token that Jitsi's page left in its address", async () => {
+  const { context, page, open } = await visitor();
+  for (const rest of ["#jwt=%22a.b.c%22", "#config.x=1&jwt=%22a.b.c%22"]) {
+    await open(`/en/start${rest}`);
+    assert.equal(new URL(page.url()).hash, "");
+  }
+  await open("/en/start#name");
+  assert.equal(new URL(page.url()).hash, "#name");
+  await context.close();
+});
+
 test("meetings are created and joined by keyboard alone", async () => {
   const { context, page, problems, open } = await visitor();
   const enter = () => page.keyboard.press("Enter");

@@ -69,6 +69,7 @@ fn a_moderators_token_has_the_documented_claims() {
                     "sip-inbound-call": "false", "sip-outbound-call": "true",
                     "inbound-call": "false", "outbound-call": "false",
                     "file-upload": "false", "list-visitors": "false",
+                    "flip": "false", "live-translation": "false",
                     "send-groupchat": "true", "create-polls": "true",
                 },
             },

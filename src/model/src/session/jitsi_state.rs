@@ -50,7 +50,7 @@ impl JitsiState {
         let app = App::ALL.into_iter().find(|app| is(app.as_str()));
         let options: Vec<_> = state
             .iter()
-            .filter(|(key, value)| is_option(key) && !value.is_object() && !value.is_array())
+            .filter(|(key, value)| is_option(key) && !value.is_object())
             .map(|(key, value)| {
                 let value: String = byte_serialize(value.to_string().as_bytes()).collect();
                 // The client percent-decodes fragments, which does not turn `+` into a space.
@@ -95,12 +95,20 @@ impl App {
 /// allow list.
 fn is_option(key: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    ["config.", "interfaceConfig."]
-        .iter()
-        .any(|prefix| key.starts_with(prefix))
+    OPTIONS.iter().any(|prefix| key.starts_with(prefix))
         && key.len() <= MAX_KEY
         && key.chars().all(plain)
 }
+
+/// The objects whose members an address may set (jitsi-meet `react/features/base/config/functions.any.ts`,
+/// `setConfigFromURLParams`; `react/features/base/settings` and `react/features/base/devices`).
+const OPTIONS: [&str; 5] = [
+    "config.",
+    "interfaceConfig.",
+    "iceServers.",
+    "userInfo.",
+    "devices.",
+];
 
 /// The space that a sign-in cookie has left beside the other fields.
 const MAX_OPTIONS: usize = 1000;
@@ -123,6 +131,19 @@ mod tests {
         assert_eq!(
             state.options,
             "config.prejoinConfig.enabled=false&config.subject=%22a%20b%26c%22"
+        );
+    }
+
+    #[test]
+    fn every_kind_of_option_of_an_address_is_kept() {
+        let state = JitsiState::parse(
+            r#"{"room":"x","iceServers.replace":["turn:a"],"userInfo.displayName":"Zoë",
+                "devices.audioInput":"mic","interfaceConfig.a":1,"callStats.a":1,"config.o":{}}"#,
+        );
+        assert_eq!(
+            state.options,
+            "devices.audioInput=%22mic%22&iceServers.replace=%5B%22turn%3Aa%22%5D&interfaceConfig.a=1\
+             &userInfo.displayName=%22Zo%C3%AB%22"
         );
     }
 

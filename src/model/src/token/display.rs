@@ -12,14 +12,16 @@ use crate::{
 
 /// A text in the form of a JWT from which Jitsi's page reads name, picture and role.
 ///
-/// Its algorithm is `none` and its signature a constant text, so no verifier accepts it. It has no
-/// `exp`, so the page never treats it as expired.
+/// Its algorithm is `none` and its signature a constant text, so no verifier accepts it. Its `exp` is
+/// one that no page reaches: without any, Jitsi blames the token for whatever Prosody refuses
+/// (jitsi-meet `react/features/base/jwt/functions.ts`, `validateJwt`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisplayToken(String);
 
 #[derive(Serialize)]
 struct Claims<'c> {
     room: &'c str,
+    exp: u64,
     context: TokenContext<'c>,
 }
 
@@ -30,6 +32,7 @@ impl DisplayToken {
     pub fn new(room: &RoomKey, role: Role, features: &Features, who: &Identity) -> Self {
         let claims = Claims {
             room: room.node(),
+            exp: NEVER,
             context: TokenContext::new(who, role, features),
         };
         // Infallible: the fields are texts and booleans.
@@ -63,6 +66,9 @@ impl DisplayToken {
 
 const HEADER: &[u8] = br#"{"typ":"JWT","alg":"none"}"#;
 
+/// The last second of the year 9999, a number that JavaScript's `Date` takes.
+const NEVER: u64 = 253_402_300_799;
+
 /// Not empty: Jitsi's parser requires three parts.
 const SIGNATURE: &[u8] = b"for display only";
 
@@ -84,7 +90,8 @@ mod tests {
         let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
         assert_eq!(claims["context"]["user"]["name"], "</script>");
         assert_eq!(claims["context"]["user"]["moderator"], true);
-        assert!(claims.get("exp").is_none() && claims.get("iss").is_none());
+        assert_eq!(claims["exp"], 253_402_300_799_u64);
+        assert!(claims.get("iss").is_none());
         assert!(!token.as_str().contains(['<', '"', '\'']));
         assert!(DisplayToken::is_one(token.as_str()));
         assert!(!DisplayToken::is_one("a.b.c") && !DisplayToken::is_one(""));

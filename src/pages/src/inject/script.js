@@ -61,6 +61,15 @@
   const query = pairs.filter((pair) => !/^(jwt|token)(=|$)/.test(pair)).join("&");
   show(query && "?" + query, options.filter((o) => !isJwt(o)).concat(added));
 
+  // Jitsi offers "log out" to people with an e-mail address only, unless it has a login name already
+  // (jitsi-meet react/features/base/conference/middleware.any.ts, `_connectionEstablished`).
+  const nameLogin = ({ dispatch, getState }) => {
+    const { email, id, name } = getState()["features/base/jwt"].user || {};
+    if (!email && id && !/^guest:/.test(id)) {
+      dispatch({ type: "AUTH_STATUS_CHANGED", authEnabled: true, authLogin: name || id });
+    }
+  };
+
   // Removes the token from the URL once the app has read it, so that users do not copy it.
   const deadline = Date.now() + 30000;
   const timer = setInterval(() => {
@@ -72,6 +81,7 @@
     }
     if (read) {
       show(location.search, optionsOf(location.hash).filter((o) => o !== added));
+      nameLogin(window.APP.store);
     }
     if (read || Date.now() >= deadline) {
       clearInterval(timer);

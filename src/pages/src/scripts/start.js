@@ -1,3 +1,8 @@
+// After a meeting Jitsi's page returns here with the address of the room, which has the display token.
+if (/^#(.*&)?jwt=/.test(location.hash)) {
+  history.replaceState(history.state, "", location.origin + location.pathname);
+}
+
 // Recent meetings, from local storage.
 {
   // The gateway's list, and that of Jitsi's page.
