@@ -18,8 +18,8 @@ use model::{
 use observe::traces::Traces;
 use pages::Pages;
 use proxy::{
-    MeetingBackend, ProxySettings, ProxySetupError, ReloadableState, reservation::RoomTerms,
-    upstream,
+    MeetingBackend, ProxySettings, ProxySetupError, RecorderSettings, ReloadableState,
+    reservation::RoomTerms, upstream,
 };
 
 /// The settings of the request path.
@@ -38,7 +38,10 @@ pub(super) fn gateway(
         pages: pages(config),
         start: config.pages.start,
         guests: config.guests.clone(),
-        recorders: TrustedProxies::new(config.server.recorders.clone()),
+        recorders: RecorderSettings {
+            networks: TrustedProxies::new(config.server.recorders.clone()),
+            domains: config.recorder_domains.clone().into(),
+        },
         embedding_sites: config.embedding_sites.clone(),
         access_log: config.log.access,
         traces,

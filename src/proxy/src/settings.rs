@@ -37,8 +37,8 @@ pub struct ProxySettings {
     pub start: StartPage,
     /// How guests come and stay.
     pub guests: GuestSettings,
-    /// Where recorders are, which come without signing in and have credentials of their own.
-    pub recorders: TrustedProxies,
+    /// Recorders, which come without signing in and have credentials of their own.
+    pub recorders: RecorderSettings,
     /// Origins of sites that may show rooms in frames, besides those of integrations.
     pub embedding_sites: Vec<String>,
     /// Whether each request gets a line in the log.
@@ -59,6 +59,15 @@ pub enum MeetingBackend {
     },
     /// 8x8, beside it.
     Jaas(JaasSettings),
+}
+
+/// Which clients are recorders, and where they log in.
+#[derive(Clone, Debug)]
+pub struct RecorderSettings {
+    /// Their addresses.
+    pub networks: TrustedProxies,
+    /// Prosody's domains for them.
+    pub domains: Arc<[String]>,
 }
 
 /// How guests come and stay.

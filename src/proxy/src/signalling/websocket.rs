@@ -84,7 +84,7 @@ pub(crate) async fn answer(
     };
     let expected = accept_of(&key);
     let xmpp = upstreams.prosody_for(&mut query.forwarded);
-    let policy = stream_policy(worker, &admitted, &query.forwarded)?;
+    let policy = stream_policy(worker, &admitted, &query)?;
     let prosody = ProsodyHead {
         xmpp_domain: &jitsi.xmpp_domain,
         room: &query.room,
