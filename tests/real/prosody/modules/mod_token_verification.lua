@@ -21,7 +21,8 @@ local options = module:context(parent);
 if not module:require("token_options").complete(options) then return; end
 
 local muc_prefix = options:get_option_string("muc_mapper_domain_prefix", "conference");
-local muc_domain = muc_prefix .. "." .. options:get_option_string("muc_mapper_domain_base", parent);
+local muc_base = options:get_option_string("muc_mapper_domain_base", parent);
+local muc_domain = options:get_option_string("muc_mapper_domain", muc_prefix .. "." .. muc_base);
 local allow_empty = options:get_option_boolean("allow_empty_token", false);
 -- It is on unless it is switched off, which docker-jitsi-meet does by default.
 local verify_domain = options:get_option_boolean("enable_domain_verification", true);
