@@ -53,6 +53,10 @@ test("the set-ups are the documented ones", () => {
       mucLines: [`token_verification_allowlist = { "${names.hidden}"; "${names.guest}" }`],
     },
   ]);
+  const [, lua] = page.match(/^```lua\n([\s\S]*?)^```$/m);
+  const words = (text) => text.trim().split(/\s+/).join(" ");
+  assert.equal(words(lua), words(`VirtualHost "${names.domain}" enable_domain_verification = ${variables[0].verifyDomain}
+    Component "${names.muc}" "muc" ${variables[0].mucLines[0]}`));
   for (const line of [`recorder_domains = ["${names.hidden}"]`, "domain_verification = true", `xmpp_domain = "${names.guest}"`]) {
     assert.ok(documented(line), line);
   }
