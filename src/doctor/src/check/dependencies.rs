@@ -14,8 +14,7 @@ impl Check {
             Self::WebConfig => Self::WebPage,
             Self::BoshSession => Self::BoshEndpoint,
             Self::BoshAffinity => Self::BoshSession,
-            Self::SaslMechanisms => Self::BoshAffinity,
-            Self::GuestDomain | Self::RecorderDomain => Self::BoshAffinity,
+            Self::SaslMechanisms | Self::GuestDomain | Self::RecorderDomain => Self::BoshAffinity,
             Self::MissingToken
             | Self::ForgedToken
             | Self::ExpiredToken
