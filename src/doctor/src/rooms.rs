@@ -15,15 +15,19 @@ use super::{
     prosody::ProsodyChecks,
 };
 
+mod domains;
 mod verdicts;
 
-/// The checks J1 to J4 and J6.
+pub(super) use self::domains::OtherEntrants;
+
+/// The checks J1 to J4, J6, J7, G2 and H2.
 pub(super) struct RoomChecks<'r> {
     pub(super) prosody: &'r ProsodyChecks<'r>,
     /// The MUC component, as `muc.meet.jitsi`.
     pub(super) muc: String,
     /// Jicofo's address, as `focus.meet.jitsi`.
     pub(super) focus: String,
+    pub(super) entrants: OtherEntrants<'r>,
     pub(super) progress: &'r Progress<'r>,
 }
 
@@ -92,6 +96,7 @@ impl RoomChecks<'_> {
             }
             self.second_occupant(&room, &mut first, &participant, report)
                 .await;
+            self.other_entrants(&room, report).await;
         }
         first.close().await;
     }
