@@ -21,7 +21,7 @@ use std::{
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use model::{
-    bosh::{BoshBinding, BoshBodyError, BoshSessionId, StartTag},
+    bosh::{BoshBinding, BoshBodyError, BoshPlace, BoshSessionId, StartTag},
     negotiation::NegotiationError,
     query::SignallingQuery,
     room::Tenant,
@@ -131,7 +131,7 @@ impl Exchange<'_> {
             let (body, bound) = worker.state.bosh_ids.unbind(&tag, &body, &binding)?;
             stream::name_anonymous(admitted, &bound.sid);
             let (_, bound) = unbound.insert((body, bound));
-            let shard = bound.shard.as_deref();
+            let shard = bound.place.shard.as_deref();
             worker.upstreams.of_stream(shard, room).await
         };
         let kind = (Intent::Poll, ConnectionKind::Poll);
@@ -142,6 +142,9 @@ impl Exchange<'_> {
             .upstreams
             .prosody_for(&mut self.query.forwarded)
             .clone();
+        if self.query.forwarded.visitor_node() != bound.place.visitor_node.as_deref() {
+            return Err(BoshBodyError::Foreign.into());
+        }
         let checked = self.check_negotiation(&admission, &tag, &body);
         let stream = LiveStream::new(worker, &admission.admitted, room, bound, xmpp.clone());
         let request = self.head()?.bosh(None, body);
@@ -239,9 +242,14 @@ impl Exchange<'_> {
         }
         let now = worker.state.clock.now();
         let shard = upstreams.name().map(ShardName::as_str);
+        let visitor_node = self.query.forwarded.visitor_node();
+        let place = BoshPlace {
+            shard: shard.map(ToOwned::to_owned),
+            visitor_node: visitor_node.map(ToOwned::to_owned),
+        };
         let owner = admitted.owner();
         let binding = BoshBinding { owner, room };
-        let body = worker.state.bosh_ids.bind(&body, &binding, now, shard);
+        let body = worker.state.bosh_ids.bind(&body, &binding, now, &place);
         let mut answer = answer_of(head.status, Body::from(body));
         upstreams.set_shard_header(answer.headers_mut());
         worker.renewal.renew(principal, &mut answer);
@@ -252,12 +260,11 @@ impl Exchange<'_> {
                 .register(&sid, rid, &worker.metrics)
         {
             in_flight.confirm();
-            let shard = shard.map(ToOwned::to_owned);
             stream::name_anonymous(&mut admitted, &sid);
             let bound = BoshSessionId {
                 sid,
                 began: now,
-                shard,
+                place,
             };
             let stream = LiveStream::new(worker, &admitted, room, bound, xmpp);
             if let Some(idle) = in_flight.over() {
