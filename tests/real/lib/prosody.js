@@ -35,7 +35,7 @@ function options(entries) {
 
 // Stream resumption is enabled for the clients' host only: the focus's library miscounts its
 // acknowledgements.
-function configuration({ directory, httpPort, c2sPort, token, verifyDomain, guests, recorders, logLevel }) {
+function configuration({ directory, httpPort, c2sPort, token, verifyDomain, allowlist, guests, recorders, logLevel }) {
   return `${options({
     run_as_root: true,
     data_path: join(directory, "data"),
@@ -82,6 +82,7 @@ Component "${names.muc}" "muc"
 ${options({
   modules_enabled: ["token_verification", "token_affiliation"],
   enable_domain_verification: verifyDomain,
+  token_verification_allowlist: allowlist,
   restrict_room_creation: false,
   muc_room_locking: false,
   muc_room_default_public_jids: true,
@@ -111,6 +112,7 @@ async function register(directory, user, password) {
  * @param {string[]} [settings.audiences]
  * @param {boolean} [settings.allowEmptyToken]
  * @param {boolean} [settings.verifyDomain]
+ * @param {string[]} [settings.allowlist] domains whose people may join without a token
  * @param {boolean} [settings.guests] whether there is a domain for people without a token
  * @param {boolean} [settings.recorders] whether there is a domain for recorders, which have passwords
  * @param {string} [settings.logLevel]
@@ -126,6 +128,7 @@ export async function startProsody({
   audiences = ["jitsi"],
   allowEmptyToken = false,
   verifyDomain = false,
+  allowlist = [],
   guests = false,
   recorders = false,
   logLevel = "info",
@@ -143,6 +146,7 @@ export async function startProsody({
     httpPort,
     c2sPort,
     verifyDomain,
+    allowlist,
     guests,
     recorders,
     logLevel,
@@ -201,6 +205,8 @@ function probe(url) {
         streams: record.streams.map(({ bytes64, ...rest }) => ({ ...rest, bytes: unpack(bytes64) })),
       };
     },
+    /** Whether a BOSH request of an id has arrived since the last reset. */
+    receivedBosh: async (rid) => (await fetch(`${url}/test-probe/bosh?${rid}`)).json(),
     async reset() {
       await (await fetch(`${url}/test-probe/reset`, { method: "POST" })).arrayBuffer();
     },

@@ -7,6 +7,7 @@ local is_admin = require "core.usermanager".is_admin;
 local muc_domain = module.host;
 local muc_prefix = module:get_option_string("muc_mapper_domain_prefix", "conference");
 local verify_domain = module:get_option_boolean("enable_domain_verification", false);
+local allowlist = module:get_option_set("token_verification_allowlist", {});
 local get_room_from_jid = module:depends("muc").get_room_from_jid;
 
 -- The plugin reads its options from the parent domain, whose name it derives from the component's
@@ -52,7 +53,8 @@ end
 
 local function verify(event)
 	local origin, stanza = event.origin, event.stanza;
-	if is_admin(jid.bare(stanza.attr.from), module.host) then return; end
+	local user, domain = jid.bare(stanza.attr.from), jid.host(stanza.attr.from);
+	if is_admin(user, module.host) or allowlist:contains(domain) or allowlist:contains(user) then return; end
 	local room_jid = jid.bare(stanza.attr.to);
 	local node = jid.node(room_jid);
 	if not node then
