@@ -126,3 +126,37 @@ async fn a_bosh_stream_is_bound_to_its_visitor_node() {
     .await;
     assert_eq!((requests(&site.meeting), requests(&at_node)), (3, 3));
 }
+
+/// Recorders and, in open rooms, apps: each request is admitted by its address or the room alone.
+#[tokio::test]
+async fn a_bosh_stream_without_credentials_is_revoked_by_what_its_audit_line_says() {
+    let logs = Logs::keep();
+    let rules = "[[room]]\nmatch = \"*\"\nenter = \"open\"\nstart = \"anyone\"\n";
+    let site = Site::with(SiteOptions::default().rules(rules));
+    let site = site.await.ready().await;
+    for name in ["session", "subject"] {
+        let room = format!("anonymous-{name}");
+        let query = format!("room={room}");
+        let mut app = site.browser();
+        let created = app.bosh_of_app(&query, CREATE).await.text();
+        let auth = format!(
+            "<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{}'>\
+             <auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/></body>",
+            sid_of(&created)
+        );
+        let answer = app.bosh_of_app(&query, &auth).await.text();
+        assert!(answer.contains("success"), "{answer}");
+        let lines = logs.audit();
+        let admitted = lines
+            .lines()
+            .find(|line| line.contains("\"event\":\"admitted\"") && line.contains(&room));
+        let line: serde_json::Value = serde_json::from_str(admitted.unwrap()).unwrap();
+        let before = site.bosh_requests();
+        let order = serde_json::json!({ name: line[name] }).to_string();
+        assert_eq!(site.order("/revoke", &order, &[]).await, StatusCode::OK);
+        site.wait_for("Prosody has the terminate requests", async || {
+            site.bosh_requests() >= before + 2
+        })
+        .await;
+    }
+}

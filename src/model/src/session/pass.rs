@@ -108,6 +108,13 @@ impl Pass {
         Self { id, ..self }
     }
 
+    /// The same pass for a client without credentials: only its stream tells it from others.
+    #[must_use]
+    pub fn of_stream(mut self, id: SessionId) -> Self {
+        self.identity.subject = format!("{GUEST_PREFIX}{}", id.as_str());
+        self.named(id)
+    }
+
     /// The parts of this pass that a revocation may name.
     pub fn credential(&self) -> Credential<'_> {
         Credential {

@@ -204,12 +204,12 @@ impl Exchange<'_> {
             mut registration,
             ..
         } = admission;
-        let principal = &admitted.principal;
-        let left = remaining(worker, principal, None);
+        let left = remaining(worker, &admitted.principal, None);
         let began = Instant::now();
         let answer = match answered(sending, &mut registration, left).await {
             Ok(answer) => worker.upstreams.note_outcome(&upstreams, answer)?,
             Err(reason) => {
+                let principal = &admitted.principal;
                 let who = Who { principal, room };
                 audit::cut(&who, Transport::Bosh, reason.reason(), &self.context);
                 worker.metrics.count_cut(Transport::Bosh, reason.reason());
@@ -230,12 +230,13 @@ impl Exchange<'_> {
         })?;
         let tag = StartTag::parse(&body).ok().filter(|tag| !tag.terminates());
         let sid = tag.and_then(|tag| tag.sid(&body).map(ToOwned::to_owned));
-        if sid.is_some() {
+        if let Some(sid) = &sid {
             worker.metrics.count_bosh_session();
+            stream::name_anonymous(&mut admitted, sid);
             record_entry(worker, &admitted, room, Transport::Bosh, &self.context);
-            // The id of an anonymous client's presence is known from its first poll on.
+            // An anonymous client is present from its first poll on.
             if let Privilege::Granted(_) = admitted.privilege {
-                let (id, opens) = (principal.id(), admitted.opens());
+                let (id, opens) = (admitted.principal.id(), admitted.opens());
                 let presence = &worker.state.authorizer.presence;
                 presence.renew_lease(room, id, opens, stream::PRESENCE_LEASE);
             }
@@ -252,7 +253,7 @@ impl Exchange<'_> {
         let body = worker.state.bosh_ids.bind(&body, &binding, now, &place);
         let mut answer = answer_of(head.status, Body::from(body));
         upstreams.set_shard_header(answer.headers_mut());
-        worker.renewal.renew(principal, &mut answer);
+        worker.renewal.renew(&admitted.principal, &mut answer);
         if let Some(sid) = sid
             && let Some(in_flight) = worker
                 .state
@@ -260,7 +261,6 @@ impl Exchange<'_> {
                 .register(&sid, rid, &worker.metrics)
         {
             in_flight.confirm();
-            stream::name_anonymous(&mut admitted, &sid);
             let bound = BoshSessionId {
                 sid,
                 began: now,
