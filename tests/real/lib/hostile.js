@@ -87,7 +87,7 @@ const address = ({ target: { base, query } }, path) => `${base}${path}?${new URL
 export async function joinHostile(site, somebody, transport, { resumption = true } = {}) {
   const stream = transport === "websocket"
     ? await openRawWebSocket({ ...somebody.target, url: address(somebody, "/xmpp-websocket") })
-    : await connect({ transport, ...somebody.target, wait: 2, poll: false });
+    : await connect({ transport, ...somebody.target, wait: 1, poll: false });
   const polls = transport === "bosh" && setInterval(() => {
     if (stream.sid && stream.idle && !stream.inbox.ended) stream.send("");
   }, 30);
