@@ -68,14 +68,16 @@ export async function startVisitorSite({ label, verifyDomain = false, settings =
     return signed;
   };
 
+  const signedIn = async ({ room, nick }) => {
+    accounts[nick] = { name: nick };
+    const person = createHttpClient(site.url);
+    const { endSession } = await signInByForms(person, site, nick);
+    return { room, nick, person, endSession, target: target(room, person.headers()) };
+  };
+
   const kinds = {
-    async member() {
-      const { room, nick } = anybody("team");
-      accounts[nick] = { name: nick };
-      const person = createHttpClient(site.url);
-      const { endSession } = await signInByForms(person, site, nick);
-      return { room, nick, person, endSession, target: target(room, person.headers()) };
-    },
+    member: () => signedIn(anybody("team")),
+    "member in a room with a limit": () => signedIn(anybody("short")),
     async guest() {
       const { room, nick } = anybody("open");
       const person = createHttpClient(site.url);

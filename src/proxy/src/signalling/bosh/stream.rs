@@ -164,7 +164,7 @@ pub(super) fn remaining(
 ) -> Duration {
     let latest = worker.state.authenticator.sessions.latest_end(principal);
     let ends = visit_ends.map_or(latest, |visit| visit.min(latest));
-    ends.since(worker.state.clock.now())
+    worker.state.clock.until(ends)
 }
 
 /// Names a principal without credentials of its own by its stream, so that each of its requests is
