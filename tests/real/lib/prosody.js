@@ -80,7 +80,7 @@ ${options({ authentication: "internal_plain", modules_enabled: ["smacks"] })}
 ` : ""}
 Component "${names.muc}" "muc"
 ${options({
-  modules_enabled: ["token_verification", "token_affiliation"],
+  modules_enabled: ["token_verification", "token_affiliation", "test_departures"],
   enable_domain_verification: verifyDomain,
   token_verification_allowlist: allowlist,
   restrict_room_creation: false,
@@ -207,6 +207,11 @@ function probe(url) {
     },
     /** Whether a BOSH request of an id has arrived since the last reset. */
     receivedBosh: async (rid) => (await fetch(`${url}/test-probe/bosh?${rid}`)).json(),
+    /** When an occupant of a nick left its room, in ms since 1970; `null` if none did. */
+    async leftAt(nick) {
+      const seconds = await (await fetch(`${url}/test-probe/left?${nick}`)).json();
+      return seconds && seconds * 1_000;
+    },
     async reset() {
       await (await fetch(`${url}/test-probe/reset`, { method: "POST" })).arrayBuffer();
     },

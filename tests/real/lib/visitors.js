@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { registerSecret } from "./gateway.js";
 import { createHttpClient, sendRequest } from "./http.js";
+import { until } from "./process.js";
 import { names } from "./prosody.js";
 import { signInByForms } from "./sign-in.js";
 import { startSite } from "./site.js";
@@ -23,9 +24,10 @@ export const rooms = [
  * @param {object} options
  * @param {string} options.label names the gateway's log
  * @param {boolean} [options.verifyDomain] of Prosody
+ * @param {object} [options.prosody] further settings of Prosody
  * @param {object} [options.settings] laid over those of the gateway
  */
-export async function startVisitorSite({ label, verifyDomain = false, settings = {} }) {
+export async function startVisitorSite({ label, verifyDomain = false, prosody = {}, settings = {} }) {
   const accounts = {};
   const [shopSecret, apiKey] = [randomBytes(32).toString("hex"), randomBytes(24).toString("hex")];
   for (const secret of [apiKey, names.recorderPassword]) await registerSecret(label, secret);
@@ -33,7 +35,7 @@ export async function startVisitorSite({ label, verifyDomain = false, settings =
     label,
     // Recorders have no token.
     prosody: async () => ({
-      secret: appSecret, guests: true, recorders: true, verifyDomain, allowlist: [names.hidden],
+      secret: appSecret, guests: true, recorders: true, verifyDomain, allowlist: [names.hidden], ...prosody,
     }),
     provider: { accounts, backchannelLogout: true },
     settings: async (plan) => ({
@@ -128,10 +130,17 @@ export async function startVisitorSite({ label, verifyDomain = false, settings =
     assert.equal(answer.status, 200);
   };
 
+  const isInside = ({ room, nick }) => occupants(room).some((occupant) => occupant.nick === nick);
+
   return {
     ...site,
     kinds,
-    isInside: ({ room, nick }) => occupants(room).some((occupant) => occupant.nick === nick),
+    isInside,
+    /** Waits until somebody is in their room no more; returns how many ms after `began` that was by Prosody's clock. */
+    async goneAfter(here, began, { within } = {}) {
+      await until(() => !isInside(here), { what: `${here.nick} has left`, every: 5, within });
+      return Math.round(await site.prosody.leftAt(here.nick) - began);
+    },
     /** The last audit line of an event in somebody's room: its fields. */
     audited(event, { room }) {
       const line = site.gateway.log().split("\n").findLast((text) => text.includes(` event="${event}"`) && text.includes(` room=${room} `));
