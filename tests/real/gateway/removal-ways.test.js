@@ -33,7 +33,7 @@ const ways = {
 const mayComeAgain = ["guest", "recorder"];
 
 async function assertShutOut(here, kind) {
-  await assert.rejects(here.goOn(), (error) => {
+  await assert.rejects(here.goOn().then((answer) => assert.fail(`${here.trick}: ${answer}`)), (error) => {
     if (here.transport === "bosh") return error.name === "StreamEnded";
     return error.status === 403 || (mayComeAgain.includes(kind) && /^not resumed/.test(error.message)) || assert.fail(error);
   });

@@ -123,8 +123,9 @@ export async function joinHostile(site, somebody, transport, { resumption = true
         return;
       }
       const { text: answer } = await client.send(stream.rid + 1);
-      const [, condition] = answer.match(/type=.terminate. condition=.([a-z-]+)/) ?? [];
-      if (condition) throw new StreamEnded(condition);
+      // Prosody writes attributes in any order.
+      if (!/^<body[^>]* type=.terminate./.test(answer)) return answer;
+      throw new StreamEnded(answer.match(/ condition=.([a-z-]+)/)?.[1]);
     },
     async close() {
       clearInterval(polls);
