@@ -10,7 +10,7 @@ mod start_tag;
 use bytes::Bytes;
 
 pub use self::{
-    session_ids::{BoshBinding, BoshSessionId, BoshSessionIds},
+    session_ids::{BoshBinding, BoshPlace, BoshSessionId, BoshSessionIds},
     start_tag::StartTag,
 };
 
@@ -26,8 +26,9 @@ pub enum BoshBodyError {
     /// The request id is missing, or in a spelling that parsers of numbers read differently.
     #[error("the request id is not a decimal number below 2^53")]
     RequestId,
-    /// The session id is not bound to the sender's gateway session and room.
-    #[error("the BOSH session belongs to another session or room")]
+    /// The session id is not bound to the sender's gateway session and room, or the request is for
+    /// another Prosody than that of the session.
+    #[error("the BOSH session belongs to another session, room or visitor node")]
     Foreign,
 }
 

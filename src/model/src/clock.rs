@@ -59,6 +59,15 @@ impl Clock {
             Source::Manual(seconds) => Timestamp(seconds.load(Ordering::Relaxed)),
         }
     }
+
+    /// The time that is left until `end`, for a timer: not rounded up to whole seconds, by which the
+    /// timer would be late.
+    pub fn until(&self, end: Timestamp) -> Duration {
+        match &self.0 {
+            Source::System => Duration::from_secs(end.0).saturating_sub(since_1970()),
+            Source::Manual(_) => end.since(self.now()),
+        }
+    }
 }
 
 // === impl Timestamp ===
@@ -104,17 +113,18 @@ impl Timestamp {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the only read of the system clock"
-    )]
     fn from_system() -> Self {
-        Self(
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |elapsed| elapsed.as_secs()),
-        )
+        Self(since_1970().as_secs())
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the only read of the system clock"
+)]
+fn since_1970() -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default()
 }
 
 impl fmt::Display for Timestamp {
@@ -157,6 +167,18 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_time_that_is_left_is_not_rounded_up() {
+        let clock = Clock::system();
+        let end = clock.now().after(Duration::from_mins(1));
+        let whole = (0..1000).all(|_| clock.until(end).subsec_nanos() == 0);
+        assert!(!whole && clock.until(end) <= Duration::from_mins(1));
+        assert_eq!(clock.until(Timestamp::from_unix(1)), Duration::ZERO);
+        let (clock, _) = Clock::manual(Timestamp::from_unix(100));
+        let left = clock.until(Timestamp::from_unix(107));
+        assert_eq!(left, Duration::from_secs(7));
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct EmbeddedUser<'i> {
     pub standing: Standing,
     /// The room of the token, equal to that of the page.
     pub room: RoomKey,
+    /// When the integration vouched for the user.
+    pub issued: Timestamp,
 }
 
 /// The sender of an API request with a valid key.
@@ -224,12 +226,14 @@ impl Integration {
         if !self.has_room(&room) {
             return Err(EmbedError::ForeignRoom);
         }
+        let issued = claims.issued(self.settings.max_lifetime);
         let (identity, standing) = claims.person(&self.settings, token)?;
         Ok(EmbeddedUser {
             integration: &self.settings.id,
             identity,
             standing,
             room,
+            issued,
         })
     }
 }

@@ -262,7 +262,10 @@ impl TokenExchange {
             }
         };
         let (standing, identity) = (vouched.standing, vouched.identity);
-        let pass = self.passes.vouched(room, standing, identity, id_of(token));
+        let id = id_of(token);
+        let pass = self
+            .passes
+            .vouched(room, standing, identity, id, vouched.issued);
         if !self.authenticator.is_valid_pass(&pass, integrations) {
             return Err(CredentialError::Over);
         }

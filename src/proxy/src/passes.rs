@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     identity::{Identity, Invited, Standing},
     invitation::InvitationLink,
     random::Random,
@@ -47,15 +47,17 @@ impl PassIssuer {
     }
 
     /// The pass of a person that an integration's token vouches for. One token is one person in the
-    /// room, however often it is shown: `id` is of the token.
+    /// room, however often it is shown: `id` and `issued` are of the token.
     pub(crate) fn vouched(
         &self,
         room: &RoomKey,
         standing: Standing,
         identity: Identity,
         id: SessionId,
+        issued: Timestamp,
     ) -> Pass {
-        self.issue(room, standing, identity).named(id)
+        let pass = self.issue(room, standing, identity);
+        pass.named(id).vouched(issued)
     }
 
     fn issue(&self, room: &RoomKey, standing: Standing, identity: Identity) -> Pass {
@@ -67,8 +69,6 @@ impl PassIssuer {
 
 #[cfg(test)]
 mod tests {
-    use model::clock::Timestamp;
-
     use super::*;
     use crate::testing::{key, link};
 
@@ -105,7 +105,13 @@ mod tests {
                 crate::testing::invited("l1"),
             ),
             (
-                issuer.vouched(&key("x"), embedded.clone(), Identity::default(), id.clone()),
+                issuer.vouched(
+                    &key("x"),
+                    embedded.clone(),
+                    Identity::default(),
+                    id.clone(),
+                    now,
+                ),
                 None,
                 embedded.clone(),
             ),

@@ -127,3 +127,26 @@ async fn a_stream_continues_after_its_token_expired() {
     let late = app.socket_of_app(&query).await;
     assert_eq!(late.unwrap_err(), StatusCode::FORBIDDEN);
 }
+
+#[tokio::test]
+async fn a_token_from_before_its_person_was_revoked_admits_nobody() {
+    let site = site().await;
+    let teacher = json!({"id": "t1", "moderator": true});
+    let earlier = token(&site, &teacher);
+    let query = format!("room=school-7b&token={earlier}");
+    assert!(site.browser().socket_of_app(&query).await.is_ok());
+    let order = r#"{"subject":"integration:school:t1"}"#;
+    assert_eq!(site.order("/revoke", order, &[]).await, StatusCode::OK);
+    site.clock_control.advance(Duration::from_secs(5));
+    let refused = site.browser().socket_of_app(&query).await;
+    assert_eq!(refused.unwrap_err(), StatusCode::FORBIDDEN);
+    let created = site.browser().bosh_of_app(&query, CREATE).await.text();
+    assert!(created.contains("policy-violation"), "{created}");
+    let mut browser = site.browser();
+    browser.navigate(&format!("/school-7b?jwt={earlier}")).await;
+    let refused = browser.socket("room=school-7b").await;
+    assert_eq!(refused.unwrap_err(), StatusCode::FORBIDDEN);
+    // The school vouches for the person anew.
+    let query = format!("room=school-7b&token={}", token(&site, &teacher));
+    assert!(site.browser().socket_of_app(&query).await.is_ok());
+}

@@ -66,23 +66,7 @@ impl Site {
             .await
             .unwrap();
         let issuer = provider.issuer().to_owned();
-        let rules = ProsodyRules {
-            keys: ProsodyKeys::Secret {
-                algorithm: jsonwebtoken::Algorithm::HS256,
-                secret: APP_SECRET.to_owned().into(),
-            },
-            issuers: vec!["gateway".to_owned()],
-            audiences: vec!["jitsi".to_owned()],
-            room_required: true,
-            domain_verification: false,
-        };
-        let settings = DevMeetingSettings {
-            xmpp_domain: "meet.jitsi".to_owned(),
-            rules,
-        };
-        let meeting = DevMeeting::bind(loopback, settings, clock.clone(), Random::system())
-            .await
-            .unwrap();
+        let meeting = bind_meeting("meet.jitsi", clock.clone()).await;
         let backend = meeting.address();
         let (known_provider, known_meeting) = (provider.provider(), meeting.meeting());
         tokio::spawn(provider.run(stop.clone()));
@@ -210,6 +194,28 @@ impl Site {
             .await
             .unwrap_or_else(|_| panic!("timed out waiting until {what}"));
     }
+}
+
+/// A stand-in for Jitsi with the secret of the sites' gateways.
+pub(crate) async fn bind_meeting(xmpp_domain: &str, clock: Clock) -> DevMeeting {
+    let rules = ProsodyRules {
+        keys: ProsodyKeys::Secret {
+            algorithm: jsonwebtoken::Algorithm::HS256,
+            secret: APP_SECRET.to_owned().into(),
+        },
+        issuers: vec!["gateway".to_owned()],
+        audiences: vec!["jitsi".to_owned()],
+        room_required: true,
+        domain_verification: false,
+    };
+    let settings = DevMeetingSettings {
+        xmpp_domain: xmpp_domain.to_owned(),
+        rules,
+    };
+    let loopback: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    DevMeeting::bind(loopback, settings, clock, Random::system())
+        .await
+        .unwrap()
 }
 
 fn load(files: &Path, configuration: &Table) -> Config {

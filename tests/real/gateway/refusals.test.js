@@ -81,7 +81,7 @@ for (const transport of ["websocket", "bosh"]) {
       await stream.close();
     });
 
-    test("cannot resume the stream of another session", async () => {
+    test("resumes nothing by an unknown id", async () => {
       await site.prosody.reset();
       const visit = await enter(attempt({ query: "room=planning&previd=nobody-has-this", nick: `resume_${transport}` }));
       await visit.stream.close();

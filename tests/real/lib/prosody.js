@@ -35,7 +35,7 @@ function options(entries) {
 
 // Stream resumption is enabled for the clients' host only: the focus's library miscounts its
 // acknowledgements.
-function configuration({ directory, httpPort, c2sPort, token, mucLines, guests, recorders, logLevel }) {
+function configuration({ directory, httpPort, c2sPort, token, mucLines, allowlist, guests, recorders, logLevel }) {
   return `${options({
     run_as_root: true,
     data_path: join(directory, "data"),
@@ -80,7 +80,8 @@ ${options({ authentication: "internal_plain", modules_enabled: ["smacks"] })}
 ` : ""}
 Component "${names.muc}" "muc"
 ${options({
-  modules_enabled: ["token_verification", "token_affiliation"],
+  modules_enabled: ["token_verification", "token_affiliation", "test_departures"],
+  token_verification_allowlist: allowlist,
   restrict_room_creation: false,
   muc_room_locking: false,
   muc_room_default_public_jids: true,
@@ -137,6 +138,7 @@ async function register(directory, user, password) {
  * @param {boolean} [settings.allowEmptyToken]
  * @param {boolean} [settings.verifyDomain] as docker-jitsi-meet's `JWT_ENABLE_DOMAIN_VERIFICATION`
  * @param {string[]} [settings.mucLines] further lines of the component of rooms
+ * @param {string[]} [settings.allowlist] domains whose people may join without a token
  * @param {boolean} [settings.guests] whether there is a domain for people without a token
  * @param {boolean} [settings.recorders] whether there is a domain for recorders, which have passwords
  * @param {string} [settings.logLevel]
@@ -153,6 +155,7 @@ export async function startProsody({
   allowEmptyToken = false,
   verifyDomain = false,
   mucLines = [],
+  allowlist,
   guests = false,
   recorders = false,
   logLevel = "info",
@@ -170,6 +173,7 @@ export async function startProsody({
     httpPort,
     c2sPort,
     mucLines,
+    allowlist,
     guests,
     recorders,
     logLevel,
@@ -228,6 +232,13 @@ function probe(url) {
         errors: record.errors,
         streams: record.streams.map(({ bytes64, ...rest }) => ({ ...rest, bytes: unpack(bytes64) })),
       };
+    },
+    /** Whether a BOSH request of an id has arrived since the last reset. */
+    receivedBosh: async (rid) => (await fetch(`${url}/test-probe/bosh?${rid}`)).json(),
+    /** When an occupant of a nick left its room, in ms since 1970; `null` if none did. */
+    async leftAt(nick) {
+      const seconds = await (await fetch(`${url}/test-probe/left?${nick}`)).json();
+      return seconds && seconds * 1_000;
     },
     async reset() {
       await (await fetch(`${url}/test-probe/reset`, { method: "POST" })).arrayBuffer();

@@ -13,13 +13,14 @@ const framing = "urn:ietf:params:xml:ns:xmpp-framing";
  * @param {object} target
  * @param {string} target.url with its query
  * @param {object} target.headers
- * @param {object} target.tls
+ * @param {object} target.tls may have a `localAddress`
  * @param {string} [target.domain]
  */
 export async function openRawWebSocket({ url, headers, tls, domain = "meet.jitsi" }) {
   const { hostname, port, host, pathname, search } = new URL(url);
-  const tcp = connectTcp(port, hostname);
-  const socket = connectTls({ socket: tcp, ALPNProtocols: ["http/1.1"], ...tls });
+  const { localAddress, family, ...secure } = tls;
+  const tcp = connectTcp({ port, host: hostname, localAddress, family });
+  const socket = connectTls({ socket: tcp, ALPNProtocols: ["http/1.1"], ...secure });
   await once(socket, "secureConnect");
   const inbox = new Inbox();
   let received = Buffer.alloc(0);

@@ -88,11 +88,11 @@ export async function enableResumption(stream) {
  * Connects to resume a broken stream, as Jitsi's client does: the address has the id of the stream,
  * and the login is repeated. Throws if the server does not know the stream.
  */
-export async function resume(id, { query, ...target }) {
+export async function resume(id, { query, credentials, ...target }) {
   const stream = await connect({ ...target, query: { ...query, previd: id } });
   try {
     await stream.open();
-    await sasl(stream);
+    await sasl(stream, credentials);
     await stream.open();
     stream.send(`<resume xmlns="${ns.resumption}" previd="${id}" h="0"/>`);
     const answer = await stream.inbox.take(({ name }) => name === "resumed" || name === "failed");

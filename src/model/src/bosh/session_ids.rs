@@ -1,7 +1,8 @@
 //! BOSH session ids that are bound to their owner.
 //!
-//! The client's `sid` is `<Prosody's sid>[.<shard>].<creation time>.<tag>`. The tag covers the
-//! other parts, the gateway session and the room.
+//! The client's `sid` is `<Prosody's sid>[.<shard>[.<visitor node>]].<creation time>.<tag>`. The tag
+//! covers the other parts, the gateway session and the room. Without shards and with a visitor node the
+//! shard is empty.
 
 use bytes::{Bytes, BytesMut};
 
@@ -24,6 +25,15 @@ pub struct BoshBinding<'b> {
     pub room: &'b RoomKey,
 }
 
+/// The Prosody of a BOSH session, among those of the deployment. No other knows the session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BoshPlace {
+    /// The shard, if the deployment has shards.
+    pub shard: Option<String>,
+    /// The visitor node, if the session is not at the main Prosody.
+    pub visitor_node: Option<String>,
+}
+
 /// The parts of a bound session id whose tag was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BoshSessionId {
@@ -31,8 +41,8 @@ pub struct BoshSessionId {
     pub sid: String,
     /// The creation time.
     pub began: Timestamp,
-    /// The shard of the session, if the deployment has shards.
-    pub shard: Option<String>,
+    /// The Prosody that created the session.
+    pub place: BoshPlace,
 }
 
 // === impl BoshSessionIds ===
@@ -52,7 +62,7 @@ impl BoshSessionIds {
         response: &Bytes,
         binding: &BoshBinding<'_>,
         now: Timestamp,
-        shard: Option<&str>,
+        place: &BoshPlace,
     ) -> Bytes {
         let Ok(StartTag {
             sid: Some(span), ..
@@ -65,13 +75,15 @@ impl BoshSessionIds {
         };
         let began = now.as_unix().to_string();
         let room = binding.room.to_string();
-        let suffix = if let Some(shard) = shard {
-            let tag = self.0.tag(&[sid, &began, binding.owner, &room, shard]);
-            format!("{SEPARATOR}{shard}{SEPARATOR}{began}{SEPARATOR}{tag}")
-        } else {
-            let tag = self.0.tag(&[sid, &began, binding.owner, &room]);
-            format!("{SEPARATOR}{began}{SEPARATOR}{tag}")
-        };
+        let place = place.parts();
+        let tag = self
+            .0
+            .tag(&[&[sid, &began, binding.owner, &room], &*place].concat());
+        let suffix: String = place
+            .into_iter()
+            .chain([&*began, &*tag])
+            .flat_map(|part| [SEPARATOR, part])
+            .collect();
         let end = Span {
             start: span.end,
             end: span.end,
@@ -104,20 +116,42 @@ impl BoshSessionIds {
         let room = binding.room.to_string();
         let (rest, tag) = bound.rsplit_once(SEPARATOR)?;
         let (rest, began) = rest.rsplit_once(SEPARATOR)?;
-        let (sid, shard) = if self.0.verify(&[rest, began, binding.owner, &room], tag) {
-            (rest, None)
-        } else {
-            let (sid, shard) = rest.rsplit_once(SEPARATOR)?;
-            let parts = [sid, began, binding.owner, &room, shard];
-            self.0
-                .verify(&parts, tag)
-                .then(|| (sid, Some(shard.to_owned())))?
-        };
+        let (sid, place) = (0..=BoshPlace::MAX_PARTS).find_map(|parts| {
+            let mut split = rest.rsplitn(parts + 1, SEPARATOR);
+            let mut place: Vec<_> = split.by_ref().take(parts).collect();
+            place.reverse();
+            let sid = split.next()?;
+            let tagged = [&[sid, began, binding.owner, &room], &*place].concat();
+            self.0.verify(&tagged, tag).then_some((sid, place))
+        })?;
         Some(BoshSessionId {
             sid: sid.to_owned(),
             began: Timestamp::from_unix(began.parse().ok()?),
-            shard,
+            place: BoshPlace::from_parts(&place),
         })
+    }
+}
+
+// === impl BoshPlace ===
+
+impl BoshPlace {
+    const MAX_PARTS: usize = 2;
+
+    /// The names in a bound id: none for the only Prosody of a deployment.
+    fn parts(&self) -> Vec<&str> {
+        let shard = self.shard.as_deref();
+        match &self.visitor_node {
+            Some(node) => vec![shard.unwrap_or_default(), node],
+            None => shard.into_iter().collect(),
+        }
+    }
+
+    fn from_parts(parts: &[&str]) -> Self {
+        let part = |at: usize| parts.get(at).filter(|part| !part.is_empty());
+        Self {
+            shard: part(0).map(|name| (*name).to_owned()),
+            visitor_node: part(1).map(|name| (*name).to_owned()),
+        }
     }
 }
 
@@ -133,8 +167,8 @@ fn replaced(bytes: &Bytes, span: Span, text: &str) -> Bytes {
     out.freeze()
 }
 
-/// Occurs neither in Prosody's ids, which are UUIDs, nor in names of shards.
-const SEPARATOR: char = '.';
+/// Occurs neither in Prosody's ids, which are UUIDs, nor in names of shards and visitor nodes.
+const SEPARATOR: &str = ".";
 
 #[cfg(test)]
 mod tests {
@@ -151,12 +185,20 @@ mod tests {
     }
 
     fn bind(response: &str, shard: Option<&str>) -> String {
+        bind_at(response, shard, None)
+    }
+
+    fn bind_at(response: &str, shard: Option<&str>, visitor_node: Option<&str>) -> String {
+        let place = BoshPlace {
+            shard: shard.map(ToOwned::to_owned),
+            visitor_node: visitor_node.map(ToOwned::to_owned),
+        };
         let room = RoomKey::from_text("room-a").unwrap();
         let binding = BoshBinding {
             owner: "session-1",
             room: &room,
         };
-        let bound = ids().bind(&Bytes::from(response.to_owned()), &binding, NOW, shard);
+        let bound = ids().bind(&Bytes::from(response.to_owned()), &binding, NOW, &place);
         String::from_utf8(bound.into()).unwrap()
     }
 
@@ -216,7 +258,10 @@ mod tests {
         assert!(bound.contains("sid='7d3f-1.s1.1000."), "{bound}");
         let (plain, id) = unbind(&bound, "session-1", "room-a").unwrap();
         assert_eq!(plain, CREATED);
-        assert_eq!((&*id.sid, id.shard.as_deref()), ("7d3f-1", Some("s1")));
+        assert_eq!(
+            (&*id.sid, id.place.shard.as_deref()),
+            ("7d3f-1", Some("s1"))
+        );
         for (part, forged) in [
             (".s1.", ".s2."),
             (".s1.", "."),
@@ -228,6 +273,30 @@ mod tests {
                 Err(BoshBodyError::Foreign),
                 "{forged}"
             );
+        }
+    }
+
+    #[test]
+    fn an_id_carries_its_visitor_node_and_a_changed_node_is_refused() {
+        for (shard, begins) in [
+            (None, "sid='7d3f-1..v0."),
+            (Some("s1"), "sid='7d3f-1.s1.v0."),
+        ] {
+            let bound = bind_at(CREATED, shard, Some("v0"));
+            assert!(bound.contains(begins), "{bound}");
+            let (plain, id) = unbind(&bound, "session-1", "room-a").unwrap();
+            assert_eq!(plain, CREATED);
+            assert_eq!(&*id.sid, "7d3f-1");
+            assert_eq!(id.place.shard.as_deref(), shard);
+            assert_eq!(id.place.visitor_node.as_deref(), Some("v0"));
+            for forged in [".v1.", ".", ".."] {
+                let changed = bound.replace(".v0.", forged);
+                assert_eq!(
+                    unbind(&changed, "session-1", "room-a"),
+                    Err(BoshBodyError::Foreign),
+                    "{changed}"
+                );
+            }
         }
     }
 

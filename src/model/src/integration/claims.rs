@@ -96,6 +96,14 @@ impl Claims {
         Ok(())
     }
 
+    /// The time of issue. A token that does not say it was issued as early as its expiry allows.
+    pub(super) fn issued(&self, longest: Duration) -> Timestamp {
+        let earliest = || numeric_date(&self.exp).map(|expires| expires.before(longest));
+        numeric_date(&self.iat)
+            .or_else(earliest)
+            .unwrap_or(Timestamp::from_unix(0))
+    }
+
     /// The one room of the token, which must be that of the page.
     pub(super) fn room(&self, page: &RoomKey) -> Result<RoomKey, EmbedError> {
         let name = match &self.room {

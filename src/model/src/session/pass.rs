@@ -25,6 +25,9 @@ pub struct Pass {
     identity: Identity,
     #[serde(rename = "b")]
     began: Timestamp,
+    /// The time of issue of the token for which the pass was issued. The token may be shown again.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    vouched: Option<Timestamp>,
     #[serde(rename = "k", default, skip_serializing_if = "is_member")]
     standing: Standing,
     #[serde(rename = "r")]
@@ -54,6 +57,7 @@ impl Pass {
             provider_session: None,
             identity,
             began: validity.start,
+            vouched: None,
             standing,
             room: room.clone(),
             ends: validity.end,
@@ -66,6 +70,7 @@ impl Pass {
             provider_session: session.provider_session.clone(),
             identity: session.identity.clone(),
             began: session.began,
+            vouched: None,
             standing: Standing::Member,
             room: room.clone(),
             ends,
@@ -108,13 +113,29 @@ impl Pass {
         Self { id, ..self }
     }
 
+    /// The same pass for a token of this time of issue. A revocation of the person since then counts.
+    #[must_use]
+    pub fn vouched(self, issued: Timestamp) -> Self {
+        Self {
+            vouched: Some(issued.min(self.began)),
+            ..self
+        }
+    }
+
+    /// The same pass for a client without credentials: only its stream tells it from others.
+    #[must_use]
+    pub fn of_stream(mut self, id: SessionId) -> Self {
+        self.identity.subject = format!("{GUEST_PREFIX}{}", id.as_str());
+        self.named(id)
+    }
+
     /// The parts of this pass that a revocation may name.
     pub fn credential(&self) -> Credential<'_> {
         Credential {
             id: &self.id,
             provider_session: self.provider_session.as_deref(),
             identity: &self.identity,
-            began: self.began,
+            began: self.vouched.unwrap_or(self.began),
             link: match &self.standing {
                 Standing::Invited(invited) => Some(&invited.link),
                 _ => None,

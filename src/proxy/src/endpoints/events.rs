@@ -175,7 +175,7 @@ async fn send_events(
 
 fn left_of(worker: &Worker, principal: &Principal) -> Duration {
     let ends = worker.state.authenticator.sessions.latest_end(principal);
-    ends.since(worker.state.clock.now())
+    worker.state.clock.until(ends)
 }
 
 /// The state of a listener, by the current rules and occupants.

@@ -21,7 +21,7 @@ use std::{
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use model::{
-    bosh::{BoshBinding, BoshBodyError, BoshSessionId, StartTag},
+    bosh::{BoshBinding, BoshBodyError, BoshPlace, BoshSessionId, StartTag},
     negotiation::NegotiationError,
     query::SignallingQuery,
     room::Tenant,
@@ -149,7 +149,7 @@ impl Exchange<'_> {
             let (body, bound) = worker.state.bosh_ids.unbind(&tag, &body, &binding)?;
             stream::name_anonymous(admitted, &bound.sid);
             let (_, bound) = unbound.insert((body, bound));
-            let shard = bound.shard.as_deref();
+            let shard = bound.place.shard.as_deref();
             worker.upstreams.of_stream(shard, room).await
         };
         let kind = (Intent::Poll, ConnectionKind::Poll);
@@ -160,6 +160,9 @@ impl Exchange<'_> {
             .upstreams
             .prosody_for(&mut self.query.forwarded)
             .clone();
+        if self.query.forwarded.visitor_node() != bound.place.visitor_node.as_deref() {
+            return Err(BoshBodyError::Foreign.into());
+        }
         let checked = self.check_negotiation(&admission, &tag, &body);
         let stream = LiveStream::new(worker, &admission.admitted, room, bound, xmpp.clone());
         let request = self.head()?.bosh(None, body);
@@ -224,12 +227,12 @@ impl Exchange<'_> {
             mut registration,
             ..
         } = admission;
-        let principal = &admitted.principal;
-        let left = remaining(worker, principal, None);
+        let left = remaining(worker, &admitted.principal, None);
         let began = Instant::now();
         let answer = match answered(sending, &mut registration, left).await {
             Ok(answer) => worker.upstreams.note_outcome(&upstreams, answer)?,
             Err(reason) => {
+                let principal = &admitted.principal;
                 let who = Who { principal, room };
                 audit::cut(&who, Transport::Bosh, reason.reason(), &self.context);
                 worker.metrics.count_cut(Transport::Bosh, reason.reason());
@@ -250,24 +253,30 @@ impl Exchange<'_> {
         })?;
         let tag = StartTag::parse(&body).ok().filter(|tag| !tag.terminates());
         let sid = tag.and_then(|tag| tag.sid(&body).map(ToOwned::to_owned));
-        if sid.is_some() {
+        if let Some(sid) = &sid {
             worker.metrics.count_bosh_session();
+            stream::name_anonymous(&mut admitted, sid);
             record_entry(worker, &admitted, room, Transport::Bosh, &self.context);
-            // The id of an anonymous client's presence is known from its first poll on.
+            // An anonymous client is present from its first poll on.
             if let Privilege::Granted(_) = admitted.privilege {
-                let (id, opens) = (principal.id(), admitted.opens());
+                let (id, opens) = (admitted.principal.id(), admitted.opens());
                 let presence = &worker.state.authorizer.presence;
                 presence.renew_lease(room, id, opens, stream::PRESENCE_LEASE);
             }
         }
         let now = worker.state.clock.now();
         let shard = upstreams.name().map(ShardName::as_str);
+        let visitor_node = self.query.forwarded.visitor_node();
+        let place = BoshPlace {
+            shard: shard.map(ToOwned::to_owned),
+            visitor_node: visitor_node.map(ToOwned::to_owned),
+        };
         let owner = admitted.owner();
         let binding = BoshBinding { owner, room };
-        let body = worker.state.bosh_ids.bind(&body, &binding, now, shard);
+        let body = worker.state.bosh_ids.bind(&body, &binding, now, &place);
         let mut answer = answer_of(head.status, Body::from(body));
         upstreams.set_shard_header(answer.headers_mut());
-        worker.renewal.renew(principal, &mut answer);
+        worker.renewal.renew(&admitted.principal, &mut answer);
         if let Some(sid) = sid
             && let Some(in_flight) = worker
                 .state
@@ -275,12 +284,10 @@ impl Exchange<'_> {
                 .register(&sid, rid, &worker.metrics)
         {
             in_flight.confirm();
-            let shard = shard.map(ToOwned::to_owned);
-            stream::name_anonymous(&mut admitted, &sid);
             let bound = BoshSessionId {
                 sid,
                 began: now,
-                shard,
+                place,
             };
             let stream = LiveStream::new(worker, &admitted, room, bound, xmpp);
             if let Some(idle) = in_flight.over() {

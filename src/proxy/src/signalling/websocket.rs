@@ -12,8 +12,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, upgrade};
 use hyper_util::rt::TokioIo;
 use model::{
+    clock::Timestamp,
     negotiation::StreamNegotiation,
-    policy::Grant,
     query::{self, SignallingQuery},
     room::{RoomKey, Tenant},
     route::Transport,
@@ -46,8 +46,8 @@ struct AcceptedSocket {
     registration: Registration,
     negotiation: StreamNegotiation,
     attendance: Option<Attendance>,
-    /// The longest visit that the rule allows.
-    longest: Option<Duration>,
+    /// The end of the visit; none for recorders.
+    ends: Option<Timestamp>,
     stay: Option<RoomGuard>,
     context: RequestContext,
 }
@@ -126,7 +126,7 @@ pub(crate) async fn answer(
         attendance: admitted
             .grant()
             .map(|grant| presence.attend(&room, principal.id(), grant.opens())),
-        longest: admitted.grant().and_then(Grant::lifetime),
+        ends: visit_ends(worker, &admitted),
         stay: jitsi.placement.hold(&room),
         principal,
         room,
@@ -143,6 +143,17 @@ pub(crate) async fn answer(
         socket,
     ));
     Ok(switched)
+}
+
+/// The end of a visit that begins now: that of the credentials, or an earlier one by the rule.
+/// Recorders have no end.
+fn visit_ends(worker: &Worker, admitted: &Admitted<'_>) -> Option<Timestamp> {
+    let grant = admitted.grant()?;
+    let now = worker.state.clock.now();
+    let by_rule = grant.lifetime().map(|longest| now.after(longest));
+    let sessions = &worker.state.authenticator.sessions;
+    let latest = sessions.latest_end(&admitted.principal);
+    by_rule.into_iter().chain([latest]).min()
 }
 
 /// Jitsi's client requests the address of its WebSocket every minute or two, to learn whether it was
@@ -186,7 +197,7 @@ async fn carry(
         registration,
         negotiation,
         attendance,
-        longest,
+        ends,
         stay,
         context,
     } = socket;
@@ -204,9 +215,7 @@ async fn carry(
         }
     };
     let open = worker.metrics.open_stream(StreamKind::WebSocket);
-    let ends = worker.state.authenticator.sessions.latest_end(&principal);
-    let left = ends.since(worker.state.clock.now());
-    let left = longest.map_or(left, |longest| longest.min(left));
+    let left = ends.map_or(Duration::MAX, |ends| worker.state.clock.until(ends));
     let tunnel = Tunnel {
         client,
         prosody,

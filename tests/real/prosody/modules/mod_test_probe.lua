@@ -1,6 +1,7 @@
 -- Records the received bytes, the HTTP requests that Prosody parsed from them, and the BOSH and
 -- WebSocket sessions that they created. GET /test-probe returns the record, POST
--- /test-probe/reset clears it. Neither is recorded.
+-- /test-probe/reset clears it. GET /test-probe/bosh?<rid> returns whether a BOSH request of that id
+-- is in the record, which may be long. None of these is recorded.
 
 module:set_global();
 
@@ -20,6 +21,7 @@ local function forget()
 		sessions = array(),
 		errors = array(),
 		streams = {},
+		bosh_ids = {},
 	};
 end
 forget();
@@ -40,6 +42,8 @@ local function note_bytes(connection, data)
 end
 
 local function note_request(connection, request)
+	local rid = (request.body or ""):match("%srid=[\"']([^\"']*)");
+	if rid then record.bosh_ids[rid] = true; end
 	record.requests[#record.requests + 1] = {
 		at = time_now(),
 		connection = connection,
@@ -133,6 +137,12 @@ local function reset(event)
 	return "{}";
 end
 
+local function tell_bosh_request(event)
+	event.response.headers.content_type = "application/json";
+	return json.encode(record.bosh_ids[event.request.url.query] == true);
+end
+
 -- A host's HTTP app would answer to one host name; these answer to any.
 server.add_handler("GET /test-probe", tell);
+server.add_handler("GET /test-probe/bosh", tell_bosh_request);
 server.add_handler("POST /test-probe/reset", reset);

@@ -92,3 +92,22 @@ fn users_have_distinct_subjects_and_sanitized_attributes() {
         );
     }
 }
+
+#[test]
+fn a_token_without_a_time_of_issue_counts_as_issued_as_early_as_its_expiry_allows() {
+    let now = NOW.as_unix();
+    for (changes, issued) in [
+        (json!({"iat": now - 300}), now - 300),
+        (json!({"iat": now - 300, "exp": now + 3600}), now - 300),
+        // The longest lifetime is an hour.
+        (json!({"exp": now + 600}), now - 3000),
+        (json!({"exp": now + 3600, "nbf": now - 10}), now),
+    ] {
+        let all = of(settings());
+        let token = token(&changes);
+        let user = all.verify(&token, &room("school-7b"), NOW).unwrap();
+        assert_eq!(user.issued.as_unix(), issued, "{changes}");
+        let again = all.verify_untimed(&token, &room("school-7b")).unwrap();
+        assert_eq!(again.issued, user.issued, "{changes}");
+    }
+}

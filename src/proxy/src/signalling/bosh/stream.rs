@@ -164,18 +164,19 @@ pub(super) fn remaining(
 ) -> Duration {
     let latest = worker.state.authenticator.sessions.latest_end(principal);
     let ends = visit_ends.map_or(latest, |visit| visit.min(latest));
-    ends.since(worker.state.clock.now())
+    worker.state.clock.until(ends)
 }
 
-/// Gives a principal without credentials of its own an id by its stream. The stream's id itself is
-/// what Prosody takes as a credential, so a digest of it is used.
+/// Names a principal without credentials of its own by its stream, so that each of its requests is
+/// found by what the audit log says of the first. The stream's id itself is what Prosody takes as a
+/// credential, so a digest of it is used.
 pub(super) fn name_anonymous(admitted: &mut Admitted<'_>, sid: &str) {
     let Principal::Pass(pass) = &*admitted.principal else {
         return;
     };
     if !matches!(admitted.privilege, Privilege::Granted(_)) {
         let id = SessionId::from(hash(&[sid.as_bytes()]).as_str());
-        admitted.principal = Rc::new(Principal::Pass(pass.clone().named(id)));
+        admitted.principal = Rc::new(Principal::Pass(pass.clone().of_stream(id)));
     }
 }
 
