@@ -174,6 +174,7 @@ impl RawConfig {
             has_accounts: has_integrations || !matches!(oidc, Ok(None)),
             prosody_verifies_tenants,
             has_reservation: reservation_enabled,
+            guests_have_domain: self.guests.has_domain(),
         };
         let policy = room::resolve(self.room, context, &mut diagnostics.section(""));
         let guests = self.guests.resolve(&mut diagnostics.section("guests"));

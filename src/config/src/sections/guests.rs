@@ -40,6 +40,11 @@ pub(super) struct RawEmbed {
 // === impl RawGuests ===
 
 impl RawGuests {
+    /// Whether guests have a domain of their own.
+    pub(super) fn has_domain(&self) -> bool {
+        self.xmpp_domain.is_some()
+    }
+
     pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<GuestSettings> {
         let mut within =
             |key: &str, text: &DurationText, longest| text.within(MINUTE..=longest, section, key);
