@@ -175,6 +175,7 @@ catalogue! {
         JicofoSilent "silent",
         JicofoAddress "address",
         JicofoUnauthorized "not-authorized",
+        JicofoReservation "reservation",
     }
     OwnRoom "J2" "a valid token enters its room" {
         MucMissing "muc",
@@ -201,6 +202,10 @@ catalogue! {
         OccupantUnseen "alone",
         SecondLobby "lobby",
         SecondRefused "refused",
+    }
+    Lobby "J7" "a lobby holds participants and no moderators" {
+        LobbyAbsent "none",
+        LobbyHoldsModerators "moderators",
     }
     WebSocket "S1" "Prosody's WebSocket endpoint" {
         WebSocketOff "off",

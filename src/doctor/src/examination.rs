@@ -221,6 +221,8 @@ impl Examination<'_> {
                 prosody: &prosody,
                 muc: config_js.muc.unwrap_or_else(|| format!("muc.{domain}")),
                 focus: config_js.focus.unwrap_or_else(|| format!("focus.{domain}")),
+                policy: &self.config.policy,
+                clock: self.clock,
                 progress: &self.progress,
             };
             rooms.run(self.options.deep, &mut report).await;

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { createHttpClient } from "../lib/http.js";
-import { admit, arrive, documentedSetups, invite, refuse, seeWaiting, wait } from "../lib/lobby.js";
+import { admit, arrive, documentedSetup, invite, refuse, seeWaiting, wait } from "../lib/lobby.js";
 import { freePort } from "../lib/process.js";
 import { startSite } from "../lib/site.js";
 import { appSecret, read } from "../lib/tokens.js";
@@ -19,10 +19,10 @@ const rules = [
 ];
 
 /** A deployment whose Prosody has one of the documented set-ups. */
-async function startDeployment(label, setup, change) {
+async function startDeployment(label, setup) {
   const secret = randomBytes(24).toString("hex");
   const address = `127.0.0.1:${await freePort()}`;
-  const edit = (await documentedSetups({ address, secret }, change))[setup];
+  const edit = await documentedSetup(setup, { address, secret });
   const site = await startSite({
     label,
     prosody: async () => ({ secret: appSecret, edit }),

@@ -75,30 +75,32 @@ function extend(configuration, present, { modules, lines }) {
   return configuration.replace(before, [`modules_enabled = { ${all} };`, ...lines].join("\n  "));
 }
 
+const setups = {
+  "docker-jitsi-meet": ["env", fromEnvironment],
+  "Prosody's own file": ["lua", fromLua],
+};
+
 /**
- * The documented set-ups, each as an `edit` of the configuration in `prosody.js`.
+ * A documented set-up as an `edit` of the configuration in `prosody.js`.
+ * @param {"docker-jitsi-meet" | "Prosody's own file"} setup
  * @param {{address: string, secret: string}} reservation of the gateway, in place of those in the documentation
  * @param {(text: string) => string} [change] of the block, to leave something out
  */
-export async function documentedSetups({ address, secret }, change = (text) => text) {
-  const block = async (language) => change(await documented(language))
+export async function documentedSetup(setup, { address, secret }, change = (text) => text) {
+  const [language, parse] = setups[setup];
+  const { host, rooms } = parse(change(await documented(language))
     .replaceAll("10.0.0.5:9091", address)
-    .replaceAll("Bearer SECRET", `Bearer ${secret}`);
+    .replaceAll("Bearer SECRET", `Bearer ${secret}`));
   const lobby = `
 Component "${lobbyDomain}" "muc"
   restrict_room_creation = true;
   muc_room_locking = false;
   muc_room_default_public_jids = true;
 `;
-  const edit = ({ host, rooms }) => (configuration) => {
-    // Only one of the two hosts of a client has these modules first: the one of the domain.
-    const withHost = extend(configuration, ["smacks"], host);
-    return extend(withHost, ["token_verification", "token_affiliation"], rooms) + lobby;
-  };
-  return {
-    "docker-jitsi-meet": edit(fromEnvironment(await block("env"))),
-    "Prosody's own file": edit(fromLua(await block("lua"))),
-  };
+  // The first host with these modules is that of the domain.
+  return (configuration) => (
+    extend(extend(configuration, ["smacks"], host), ["token_verification", "token_affiliation"], rooms) + lobby
+  );
 }
 
 /**

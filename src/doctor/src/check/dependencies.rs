@@ -23,7 +23,7 @@ impl Check {
             | Self::ForeignAudience => Self::SaslMechanisms,
             Self::ValidToken => Self::ForgedToken,
             Self::WebSocket | Self::RoomCreation | Self::PublicLogin => Self::ValidToken,
-            Self::OwnRoom => Self::RoomCreation,
+            Self::OwnRoom | Self::Lobby => Self::RoomCreation,
             Self::OtherRoom | Self::Roles | Self::SecondOccupant => Self::OwnRoom,
             Self::PublicAddress => Self::Certificate,
             Self::PublicKeys | Self::Bypass => Self::PublicAddress,
@@ -68,7 +68,7 @@ mod tests {
     fn dependents_follow_prerequisites_through_all_levels() {
         let of = |check: Check| -> Vec<&str> { check.dependents().map(Check::id).collect() };
         assert_eq!(of(Check::Certificate), ["K1", "P1", "P2"]);
-        assert_eq!(of(Check::RoomCreation), ["J2", "J3", "J4", "J6"]);
+        assert_eq!(of(Check::RoomCreation), ["J2", "J3", "J4", "J6", "J7"]);
         assert_eq!(of(Check::PublicLogin), ["S6", "S2", "S3", "R3"]);
         assert_eq!(of(Check::Provider), ["C5"]);
         assert_eq!(of(Check::Bridges), [""; 0]);
