@@ -31,8 +31,10 @@ async function startDeployment(label, setup) {
       reservation: { listen: address, secret_file: await plan.file("reservation.secret", secret) },
     }),
   });
-  const members = { chair: await site.headersOf("host"), member: await site.headersOf("first") };
-  /** The headers of a person for a room: the chair and the member are signed in, all others are guests. */
+  const members = {
+    chair: await site.headersOf("host"), member: await site.headersOf("first"), latecomer: await site.headersOf("second"),
+  };
+  /** The headers of a person for a room: the members are signed in, all others are guests. */
   const headersOf = async (who, room) => {
     if (members[who]) return members[who];
     const guest = createHttpClient(site.url);
@@ -137,6 +139,17 @@ for (const [label, setup] of [["lobby-docker", "docker-jitsi-meet"], ["lobby-deb
           participates(await admit(chair, waiting));
           const full = { name: "JoinRefused", condition: "service-unavailable" };
           await assert.rejects(site.come("chair", room, transport), full);
+          for (const person of [chair, waiting]) await person.close();
+        });
+
+        test("the gateway counts the people in the lobby", async () => {
+          const room = `small-lobby-${transport}`;
+          const chair = await site.come("chair", room, transport);
+          const waiting = await comeAndWait(site, "member", room, transport);
+          const refused = transport === "websocket"
+            ? { name: "HttpRefused", status: 403 }
+            : { name: "StreamEnded", condition: "policy-violation" };
+          await assert.rejects(site.come("latecomer", room, transport), refused);
           for (const person of [chair, waiting]) await person.close();
         });
 
