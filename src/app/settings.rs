@@ -18,8 +18,8 @@ use model::{
 use observe::traces::Traces;
 use pages::Pages;
 use proxy::{
-    MeetingBackend, ProxySettings, ProxySetupError, ReloadableState, reservation::RoomTerms,
-    upstream,
+    MeetingBackend, ProxySettings, ProxySetupError, RecorderSettings, ReloadableState,
+    reservation::RoomTerms, upstream,
 };
 
 /// The settings of the request path.
@@ -39,7 +39,10 @@ pub(super) fn gateway(
         start: config.pages.start,
         guests: config.guests.clone(),
         apps: config.apps.clone(),
-        recorders: TrustedProxies::new(config.server.recorders.clone()),
+        recorders: RecorderSettings {
+            networks: TrustedProxies::new(config.server.recorders.clone()),
+            domains: config.recorder_domains.clone().into(),
+        },
         embedding_sites: config.embedding_sites.clone(),
         access_log: config.log.access,
         traces,

@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     fs,
     io::{self, IsTerminal, Read, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -13,7 +13,7 @@ use http::uri::Authority;
 use tokio::runtime::Builder;
 
 use super::{CommandContext, CommandError, ConfigArgument, help};
-use doctor::{Check, CheckSelection, DoctorOptions, DoctorReport};
+use doctor::{Check, CheckSelection, DoctorOptions, DoctorReport, RecorderAccount};
 use model::{clock::Timestamp, random::Random, time_format};
 
 #[derive(Debug, Args)]
@@ -44,6 +44,10 @@ pub(super) struct DoctorArguments {
     /// Ask Jicofo at this URL for its bridges, as `http://jicofo:8888`.
     #[arg(long, value_name = "URL", value_parser = parse_jicofo)]
     jicofo: Option<Authority>,
+    /// A file with the account of a recorder, `user@domain:password`: with `--deep`, also test whether
+    /// recorders enter rooms.
+    #[arg(long, value_name = "FILE")]
+    recorder: Option<PathBuf>,
     /// Repeat with this pause until Ctrl-C, and print only changes. The exit code is that of the last
     /// run.
     #[arg(long, value_name = "DURATION", value_parser = parse_pause)]
@@ -90,6 +94,11 @@ impl CommandContext<'_, '_> {
             deep: arguments.deep,
             idle: arguments.slow,
             jicofo: arguments.jicofo.clone(),
+            recorder: arguments
+                .recorder
+                .as_deref()
+                .map(read_account)
+                .transpose()?,
             progress: &progress,
         };
         let runtime = Builder::new_current_thread()
@@ -193,6 +202,14 @@ async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Option<T> {
         result = work => Some(result),
         _ = tokio::signal::ctrl_c() => None,
     }
+}
+
+fn read_account(file: &Path) -> Result<RecorderAccount, CommandError> {
+    let usage =
+        |error: &dyn std::fmt::Display| CommandError::Usage(format!("{}: {error}", file.display()));
+    let text = fs::read_to_string(file).map_err(|error| usage(&error))?;
+    text.parse::<RecorderAccount>()
+        .map_err(|error| usage(&error))
 }
 
 fn parse_idle_duration(text: &str) -> Result<Duration, String> {

@@ -65,6 +65,7 @@ impl Deployment {
             deep: true,
             idle: None,
             jicofo: None,
+            recorder: None,
             progress: &|_| {},
         };
         let (clock, random) = (Clock::system(), Random::system());
@@ -146,6 +147,7 @@ async fn only_selected_checks_are_reported_and_shown_as_progress() {
         deep: false,
         idle: None,
         jicofo: None,
+        recorder: None,
         progress: &|check| begun.lock().unwrap().push(check),
     };
     let (clock, random) = (Clock::system(), Random::system());

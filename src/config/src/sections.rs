@@ -35,7 +35,7 @@ use self::{
     guests::{RawEmbed, RawGuests},
     integration::RawIntegration,
     jaas::RawJaas,
-    listen::{ListenContext, RawListen},
+    listen::{ListenContext, OtherDomains, RawListen},
     log::RawLog,
     oidc::RawOidc,
     pages::RawPages,
@@ -119,7 +119,7 @@ struct Reported;
 impl RawConfig {
     /// Resolves every section, so that all problems are found; `None` if the diagnostics have one.
     pub(super) fn resolve(
-        self,
+        mut self,
         section_digests: SectionDigests,
         diagnostics: &mut Diagnostics,
     ) -> Option<Config> {
@@ -130,6 +130,7 @@ impl RawConfig {
         root.note_insecure("insecure_readable_secrets", self.insecure_readable_secrets);
         let public_url = root.parse("public_url", self.public_url, PublicUrl::parse);
         let reload_every = resolve_reload_every(self.reload_every, &mut root);
+        let recorder_domains = self.listen.take_recorder_domains();
         let server = resolve_server(
             self.listen,
             self.tls,
@@ -180,7 +181,16 @@ impl RawConfig {
             },
         };
         let policy = room::resolve(self.room, context, &mut diagnostics.section(""));
-        let guests = self.guests.resolve(&mut diagnostics.section("guests"));
+        let main_domain = jitsi.map(|jitsi| jitsi.upstream.xmpp_domain.as_str());
+        let guests = self
+            .guests
+            .resolve(main_domain, &mut diagnostics.section("guests"));
+        let others = OtherDomains {
+            main: main_domain,
+            guests: guests.as_ref().and_then(|it| it.xmpp_domain.as_deref()),
+        };
+        let recorder_domains =
+            listen::resolve_domains(recorder_domains, others, &mut diagnostics.section("listen"));
         let apps = self.apps.resolve(&mut diagnostics.section("apps"));
         let embedding_sites = self.embed.resolve(&mut diagnostics.section("embed"));
         let host = public_url.as_ref().map(|url| url.authority().as_str());
@@ -194,6 +204,7 @@ impl RawConfig {
             public_url: public_url?,
             keyring: session.keyring,
             server: server?,
+            recorder_domains: recorder_domains?,
             backend: backend?,
             policy: if oidc.is_some() {
                 policy

@@ -28,6 +28,8 @@ pub struct Config {
     pub keyring: Keyring,
     /// Listeners, TLS and shutdown.
     pub server: server::ServerSettings,
+    /// Prosody's domains for recorders; empty with `[jaas]`.
+    pub recorder_domains: Vec<String>,
     /// The deployment that hosts the meetings.
     pub backend: BackendConfig,
     /// The OpenID provider; `None` if there are no accounts.
@@ -82,6 +84,8 @@ pub struct JitsiConfig {
     pub shards: placement::PlacementSettings,
     /// How tokens for Prosody are signed.
     pub token: token::TokenSettings,
+    /// Whether Prosody is said to compare tenants.
+    pub verifies_domains: bool,
 }
 
 // === impl Config ===

@@ -135,6 +135,16 @@ catalogue! {
         SaslNone "no-mechanism",
         SaslPasswords "passwords",
     }
+    GuestDomain "G1" "Prosody's domain for guests" {
+        GuestDomainMissing "domain",
+        GuestDomainMechanism "mechanism",
+        GuestRoomsElsewhere "rooms",
+    }
+    RecorderDomain "H1" "Prosody's domains for recorders" {
+        RecorderDomainMissing "domain",
+        RecorderDomainAnonymous "anonymous",
+        RecorderPage "page",
+    }
     PublicKeys "K1" "the public keys that Prosody fetches" {
         KeyUnpublished "unpublished",
     }
@@ -203,9 +213,21 @@ catalogue! {
         SecondLobby "lobby",
         SecondRefused "refused",
     }
-    Lobby "J7" "a lobby holds participants and no moderators" {
+    Tenants "J7" "a token of another tenant is refused" {
+        TenantsNotCompared "off",
+    }
+    Lobby "J8" "a lobby holds participants and no moderators" {
         LobbyAbsent "none",
         LobbyHoldsModerators "moderators",
+    }
+    GuestRoom "G2" "people without a token enter rooms only if the gateway sends them" {
+        GuestsRefused "refused",
+        GuestDomainOpen "open",
+    }
+    RecorderRoom "H2" "a recorder enters a room" {
+        RecorderElsewhere "domain",
+        RecorderLogin "login",
+        RecorderRefused "refused",
     }
     WebSocket "S1" "Prosody's WebSocket endpoint" {
         WebSocketOff "off",

@@ -22,10 +22,11 @@ use super::{
     prosody::{ProsodyChecks, TokenSigning},
     provider,
     public_address::PublicAddressChecks,
-    rooms::RoomChecks,
+    rooms::{OtherEntrants, RoomChecks},
     store,
     test_tokens::TestTokens,
     web,
+    xmpp_domains::{DomainChecks, GuestDomain},
 };
 
 /// Why nothing could be examined.
@@ -183,7 +184,10 @@ impl Examination<'_> {
     async fn shard(
         &self,
         JitsiConfig {
-            upstream, token, ..
+            upstream,
+            token,
+            verifies_domains,
+            ..
         }: &JitsiConfig,
         offsets: &mut ClockOffsets,
     ) -> Result<DoctorReport, DoctorError> {
@@ -208,6 +212,22 @@ impl Examination<'_> {
             progress: &self.progress,
         };
         let logs_in = prosody.run(&mut report, offsets).await;
+        let muc = config_js
+            .muc
+            .clone()
+            .unwrap_or_else(|| format!("muc.{domain}"));
+        let guests = if report.has_passed(Check::BoshAffinity) {
+            let domains = DomainChecks {
+                prosody: &prosody,
+                config: self.config,
+                config_js: &config_js,
+                muc: &muc,
+                progress: &self.progress,
+            };
+            domains.run(&mut report).await
+        } else {
+            GuestDomain::Unusable
+        };
         report.remove_consequence(
             FindingKind::ConfigDomain,
             &[FindingKind::BoshHost, FindingKind::SessionDomain],
@@ -219,10 +239,16 @@ impl Examination<'_> {
         if logs_in {
             let rooms = RoomChecks {
                 prosody: &prosody,
-                muc: config_js.muc.unwrap_or_else(|| format!("muc.{domain}")),
+                muc,
                 focus: config_js.focus.unwrap_or_else(|| format!("focus.{domain}")),
                 policy: &self.config.policy,
                 clock: self.clock,
+                entrants: OtherEntrants {
+                    guests,
+                    verifies_domains: *verifies_domains,
+                    recorder: self.options.recorder.as_ref(),
+                    recorder_domains: &self.config.recorder_domains,
+                },
                 progress: &self.progress,
             };
             rooms.run(self.options.deep, &mut report).await;

@@ -33,6 +33,7 @@ mod store;
 mod test_tokens;
 mod test_users;
 mod web;
+mod xmpp_domains;
 
 pub use self::{
     certificate::TrustAnchors,
@@ -40,7 +41,7 @@ pub use self::{
     examination::{DoctorError, examine, examine_trusting},
     finding::{Finding, Severity},
     log_lines::{LogExplanation, explain_log},
-    options::DoctorOptions,
+    options::{AccountFormError, DoctorOptions, RecorderAccount},
     report::{CheckOutcome, DoctorReport},
     selection::{CheckSelection, UnknownCheck},
     test_users::TestUsers,

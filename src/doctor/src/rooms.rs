@@ -16,10 +16,13 @@ use super::{
     prosody::ProsodyChecks,
 };
 
+mod domains;
 mod lobby;
 mod verdicts;
 
-/// The checks J1 to J4, J6 and J7.
+pub(super) use self::domains::OtherEntrants;
+
+/// The checks J1 to J4, J6, J7, J8, G2 and H2.
 pub(super) struct RoomChecks<'r> {
     pub(super) prosody: &'r ProsodyChecks<'r>,
     /// The MUC component, as `muc.meet.jitsi`.
@@ -28,6 +31,7 @@ pub(super) struct RoomChecks<'r> {
     pub(super) focus: String,
     pub(super) policy: &'r Policy,
     pub(super) clock: &'r Clock,
+    pub(super) entrants: OtherEntrants<'r>,
     pub(super) progress: &'r Progress<'r>,
 }
 
@@ -104,11 +108,14 @@ impl RoomChecks<'_> {
                 self.other_room(&room, report).await;
             }
             if has_lobby {
-                let checks = [Check::Roles, Check::SecondOccupant];
+                let checks = Check::OwnRoom
+                    .dependents()
+                    .filter(|check| *check != Check::OtherRoom);
                 report.skip(checks, "the rule of the test room has a lobby");
             } else {
                 self.second_occupant(&room, &mut first, &participant, report)
                     .await;
+                self.other_entrants(&room, report).await;
             }
         }
         first.close().await;

@@ -68,6 +68,11 @@ impl TestTokens {
         })
     }
 
+    /// A valid token but for its subject, which means its tenant.
+    pub(super) fn of_other_subject(&self, room: &RoomKey) -> Result<String, SignerError> {
+        self.valid_but(room, |settings| UNKNOWN.clone_into(&mut settings.subject))
+    }
+
     /// A valid token but for its signature.
     pub(super) fn forged(&self, room: &RoomKey) -> Result<String, SignerError> {
         match &self.settings.signing {

@@ -6,6 +6,11 @@
 //! rooms do not hold (a guests' domain) or passwords can be guessed (`auth.…`, a hidden domain). The
 //! gateway therefore reads what clients say until they are authenticated, and lets nothing else pass.
 
+mod room_scope;
+
+use std::sync::Arc;
+
+pub use self::room_scope::RoomScope;
 use crate::xml::Element;
 
 /// The domain and the SASL mechanisms of an admission.
@@ -17,14 +22,24 @@ pub enum StreamPolicy {
         /// The domain, in lower case.
         domain: String,
     },
+    /// The guests' domain, where Prosody compares rooms with no token.
+    Tokenless {
+        /// The domain, in lower case.
+        domain: String,
+        /// Where the client may go instead.
+        scope: RoomScope,
+    },
     /// A visitors' node of Prosody, whose domain begins with its name
     /// (jitsi-meet `react/features/base/conference/functions.ts`, `getVisitorOptions`).
     VisitorNode {
         /// The name, such as `v1`.
         node: String,
     },
-    /// Any domain, by password: recorders, which the operator names by address.
-    Recorder,
+    /// The domains of recorders, by password.
+    Recorder {
+        /// The domains, in lower case.
+        domains: Arc<[String]>,
+    },
 }
 
 /// The negotiation of one stream over WebSocket.
@@ -52,6 +67,9 @@ pub enum NegotiationError {
     /// Stream management over BOSH: Prosody would keep a terminated session for resumption.
     #[error("stream management is not used over BOSH")]
     StreamManagement,
+    /// A client without a token goes to another room than that of its admission.
+    #[error("the stanza is for another room")]
+    Room,
     /// Only authentication may come next.
     #[error("the client is not authenticated")]
     Unauthenticated,
@@ -92,18 +110,43 @@ impl StreamPolicy {
     pub fn check_domain(&self, to: Option<&str>) -> Result<(), NegotiationError> {
         let to = to.unwrap_or_default();
         let allowed = match self {
-            Self::Anonymous { domain } => to.eq_ignore_ascii_case(domain),
+            Self::Anonymous { domain } | Self::Tokenless { domain, .. } => {
+                to.eq_ignore_ascii_case(domain)
+            }
             Self::VisitorNode { node } => {
                 to.get(..node.len())
                     .is_some_and(|name| name.eq_ignore_ascii_case(node))
                     && to.as_bytes().get(node.len()) == Some(&b'.')
             }
-            Self::Recorder => true,
+            Self::Recorder { domains } => {
+                domains.iter().any(|domain| to.eq_ignore_ascii_case(domain))
+            }
         };
         allowed.then_some(()).ok_or(NegotiationError::Domain)
     }
 
-    /// Checks the stanzas of a BOSH body: any of them may be of SASL. Other bodies are not parsed.
+    /// The policy of guests, at their domain and in one room.
+    pub fn tokenless(domain: &str, scope: RoomScope) -> Self {
+        Self::Tokenless {
+            domain: domain.to_ascii_lowercase(),
+            scope,
+        }
+    }
+
+    const fn is_recorder(&self) -> bool {
+        matches!(self, Self::Recorder { .. })
+    }
+
+    /// Where the client may go, if Prosody does not tell.
+    const fn scope(&self) -> Option<&RoomScope> {
+        match self {
+            Self::Tokenless { scope, .. } => Some(scope),
+            Self::Anonymous { .. } | Self::VisitorNode { .. } | Self::Recorder { .. } => None,
+        }
+    }
+
+    /// Checks the stanzas of a BOSH body: any of them may be of SASL. Other bodies are not parsed, but
+    /// for those of a client without a token.
     pub fn check_body(&self, body: &[u8]) -> Result<(), NegotiationError> {
         let sasl = contains(body, b"-sasl");
         let others = LOGINS.iter().chain(&[STREAM_MANAGEMENT]);
@@ -112,12 +155,14 @@ impl StreamPolicy {
                 .into_iter()
                 .any(|name| contains(body, name.as_bytes()));
         // A namespace may be written with character references.
-        if *self == Self::Recorder || !(named || body.contains(&b'&')) {
+        let scope = self.scope();
+        if self.is_recorder() || !(named || scope.is_some() || body.contains(&b'&')) {
             return Ok(());
         }
         let text = std::str::from_utf8(body).map_err(|_| NegotiationError::Malformed)?;
         let body = Element::parse(text.trim()).map_err(|_| NegotiationError::Malformed)?;
         body.children().try_for_each(|child| {
+            scope.map_or(Ok(()), |scope| scope.check(child))?;
             if child.namespace() == SASL {
                 return self.check_sasl(child);
             }
@@ -136,7 +181,7 @@ impl StreamPolicy {
     /// that name (Prosody 0.12 `core/stanza_router.lua`).
     fn check_sasl(&self, element: &Element) -> Result<(), NegotiationError> {
         let allowed = element.has_only_attributes(&["mechanism"])
-            && (*self == Self::Recorder
+            && (self.is_recorder()
                 || element.name() == "auth" && element.attribute("mechanism") == Some("ANONYMOUS"));
         allowed.then_some(()).ok_or(NegotiationError::Mechanism)
     }
@@ -171,9 +216,14 @@ impl StreamNegotiation {
         self.stage == Stage::Over
     }
 
+    /// Whether the next message of the client has to be checked.
+    pub fn is_checked(&self) -> bool {
+        !self.is_over() || self.policy.scope().is_some()
+    }
+
     /// Checks the next message of the client (RFC 7395 § 3.3: one element).
     pub fn client_sent(&mut self, message: &[u8]) -> Result<(), NegotiationError> {
-        if self.is_over() {
+        if !self.is_checked() {
             return Ok(());
         }
         let text = std::str::from_utf8(message).map_err(|_| NegotiationError::Malformed)?;
@@ -182,6 +232,10 @@ impl StreamNegotiation {
         // 0.12 `plugins/mod_websocket.lua`, `filter_open_close`).
         if element.namespace() == FRAMING && !contains(message, FRAMING.as_bytes()) {
             return Err(NegotiationError::Unauthenticated);
+        }
+        if self.is_over() {
+            let scope = self.policy.scope();
+            return scope.map_or(Ok(()), |scope| scope.check(&element));
         }
         match (self.stage, element.namespace()) {
             (_, FRAMING) if element.name() == "close" => Ok(()),

@@ -69,7 +69,7 @@ pub use self::{
     body::Body,
     server::{Connection, DrainSchedule},
     service::{Notifications, WorkerFactory},
-    settings::{AppLinks, GuestSettings, MeetingBackend, ProxySettings},
+    settings::{AppLinks, GuestSettings, MeetingBackend, ProxySettings, RecorderSettings},
     state::{Control, ProxySetupError, ReloadableState, SharedState},
     worker::Worker,
 };

@@ -39,8 +39,8 @@ pub struct ProxySettings {
     pub guests: GuestSettings,
     /// The native apps that a sign-in returns to.
     pub apps: AppLinks,
-    /// Where recorders are, which come without signing in and have credentials of their own.
-    pub recorders: TrustedProxies,
+    /// Recorders, which come without signing in and have credentials of their own.
+    pub recorders: RecorderSettings,
     /// Origins of sites that may show rooms in frames, besides those of integrations.
     pub embedding_sites: Vec<String>,
     /// Whether each request gets a line in the log.
@@ -88,6 +88,15 @@ impl Default for AppLinks {
             desktop_scheme: "jitsi-meet".to_owned(),
         }
     }
+}
+
+/// Which clients are recorders, and where they log in.
+#[derive(Clone, Debug)]
+pub struct RecorderSettings {
+    /// Their addresses.
+    pub networks: TrustedProxies,
+    /// Prosody's domains for them.
+    pub domains: Arc<[String]>,
 }
 
 /// How guests come and stay.

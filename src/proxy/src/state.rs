@@ -7,7 +7,7 @@ use http::HeaderValue;
 use tokio::runtime::Handle;
 
 use crate::{
-    AppLinks, GuestSettings, MeetingBackend, ProxySettings, RequestContext,
+    AppLinks, GuestSettings, MeetingBackend, ProxySettings, RecorderSettings, RequestContext,
     authenticate::Authenticator,
     authorize::Authorizer,
     credentials::TokenExchange,
@@ -68,7 +68,7 @@ pub struct SharedState {
     pub(crate) client_tokens: Arc<ClientTokens>,
     pub(crate) guests: GuestSettings,
     pub(crate) apps: AppLinks,
-    pub(crate) recorders: TrustedProxies,
+    pub(crate) recorders: RecorderSettings,
     pub(crate) embedding_sites: EmbeddingSites,
     pub(crate) start: StartPage,
     pub(crate) jaas: Option<Jaas>,
@@ -292,7 +292,7 @@ impl SharedState {
 
     /// Whether a request comes from a recorder's address.
     pub(crate) fn is_recorder(&self, context: &RequestContext) -> bool {
-        self.recorders.contains(context.client.ip())
+        self.recorders.networks.contains(context.client.ip())
     }
 
     /// Swaps rules and keys; requests under way finish with the old ones.

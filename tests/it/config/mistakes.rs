@@ -72,7 +72,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[listen.tls]",
-        "25: listen.tls: unknown key; known keys are admin, drain_delay, drain_window, grace, http, https, proxy_protocol, recorders, trusted_proxies, workers",
+        "25: listen.tls: unknown key; known keys are admin, drain_delay, drain_window, grace, http, https, proxy_protocol, recorder_domains, recorders, trusted_proxies, workers",
     ),
     (
         "client_id = \"jitsi\"\n",
@@ -208,6 +208,26 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         r#""meet.jitsi""#,
         r#""http://meet.jitsi""#,
         r#"9: upstream.xmpp_domain: "http://meet.jitsi" is not a domain; write a host name without scheme and port, as meet.jitsi"#,
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nrecorder_domains = [\"hidden meet\"]",
+        r#"5: listen.recorder_domains[1]: "hidden meet" is not a domain; write a host name without scheme and port, as meet.jitsi"#,
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nrecorder_domains = [\"Meet.jitsi\"]",
+        "5: listen.recorder_domains: meet.jitsi is upstream.xmpp_domain, where people need a token; write the domain of their accounts, such as hidden.meet.jitsi",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nrecorder_domains = [\"guest.meet.jitsi\"]\n[guests]\nxmpp_domain = \"guest.meet.jitsi\"",
+        "5: listen.recorder_domains: guest.meet.jitsi is guests.xmpp_domain, where nobody needs a password; write the domain of their accounts, such as hidden.meet.jitsi",
+    ),
+    (
+        "",
+        "[guests]\nxmpp_domain = \"meet.jitsi\"",
+        "26: guests.xmpp_domain: is upstream.xmpp_domain, where Prosody wants a token of everybody; remove it: guests then have tokens",
     ),
     (
         r#"xmpp_domain = "meet.jitsi""#,

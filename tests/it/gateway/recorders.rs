@@ -32,7 +32,14 @@ async fn cross_origin_pages_get_no_recorder_access() {
     );
     // The stand-in for Prosody refuses connections without a token, so check what it received.
     let _ = recorder.socket("room=x").await;
-    let _ = recorder.bosh("room=x", CREATE).await;
+    let refused = recorder.bosh("room=x", CREATE).await;
+    assert!(
+        refused.text().contains("policy-violation"),
+        "the members' domain"
+    );
+    assert_eq!(untouched(RequestKind::BoshSession), None);
+    let create = CREATE.replace("'meet.jitsi'", "'hidden.meet.jitsi'");
+    let _ = recorder.bosh("room=x", &create).await;
     assert_eq!(untouched(RequestKind::WebSocket), Some(false));
     assert_eq!(untouched(RequestKind::BoshSession), Some(false));
     let page = recorder.navigate("/x").await;

@@ -14,6 +14,7 @@ import { startRedis } from "../lib/redis.js";
 import { appSecret, rsaKey, startKeyServer } from "../lib/tokens.js";
 import { startWeb } from "../lib/web.js";
 import { startFocus } from "../lib/focus.js";
+import { brokenDomains, healthyDomains } from "./domains.js";
 import {
   behindProxy, idleTimeoutProxy, modifyingProxy, modulesWithout, startFixedResponse, startBalancer, startRoutingProxy, startModifyingProxy,
 } from "./deployment.js";
@@ -104,10 +105,12 @@ const lobby = (rules, change) => async (keep, { neighbours, plan: doctors }) => 
 
 /** Healthy deployments. */
 export const healthy = {
+  ...healthyDomains,
   "a shared secret": async () => ({}),
   "without --deep": async () => ({ args: [] }),
   "a key server": withKey((own) => ({ "2026-11": own.publicPem })),
   "domain verification": prosody({ verifyDomain: true }),
+  "an empty app id beside named issuers": prosody({ edit: replaced('app_id = "gateway"', 'app_id = ""') }),
   "BOSH alone": async (keep, deployment) => {
     const { changed: bare } = await web({ websocket: undefined })(keep, deployment);
     const { changed } = await prosody({ edit: without("websocket") })(keep);
@@ -135,8 +138,12 @@ export const healthy = {
 
 /** Faults: the change, and the id of the first finding. */
 export const broken = {
+  ...brokenDomains,
   "the auth module is not mounted": ["B4.no-mechanism", lacking("auth_token")],
-  "the app id is empty": ["B4.no-mechanism", prosody({ edit: replaced('app_id = "gateway"', 'app_id = ""') })],
+  "there is no app id": ["B4.no-mechanism", prosody({ edit: replaced('app_id = "gateway";', "") })],
+  "the app id is empty, and names no issuer": ["A1.issuer", prosody({
+    edit: (text) => replaced('asap_accepted_issuers = { "gateway" };', "")(replaced('app_id = "gateway"', 'app_id = ""')(text)),
+  })],
   "AUTH_TYPE is internal": [
     "B4.passwords", prosody({ edit: replaced('authentication = "token"', 'authentication = "internal_plain"') }),
   ],
@@ -169,7 +176,7 @@ export const broken = {
     const keys = keep(await startKeyServer({}));
     return prosody({ secret: undefined, asapKeyServer: keys.url })(keep);
   }],
-  "neither a secret nor a key server": ["A1.algorithm", prosody({ secret: undefined })],
+  "neither a secret nor a key server": ["B4.no-mechanism", prosody({ secret: undefined })],
   "the key server does not have the key": ["A1.key-server", withKey(() => ({}))],
   "the key server is not reached": ["A1.key-server", async (keep, deployment) => (
     withKey(() => ({}), { asapKeyServer: await nobody() })(keep, deployment)
@@ -220,10 +227,10 @@ export const broken = {
     "J1.reservation", lobby(withLobby("exam-*"), replaced("Bearer SECRET", "Bearer another")),
   ],
   "the reservations module knows no lobby": [
-    "J7.none", lobby(withLobby("exam-*"), replaced("reservations_enable_lobby_support=true,", "")),
+    "J8.none", lobby(withLobby("exam-*"), replaced("reservations_enable_lobby_support=true,", "")),
   ],
   "nothing lets moderators through a lobby": [
-    "J7.moderators", lobby(withLobby("exam-*"), replaced(",token_lobby_bypass", "")),
+    "J8.moderators", lobby(withLobby("exam-*"), replaced(",token_lobby_bypass", "")),
   ],
   "nothing reads roles from tokens": ["J4.nobody", lacking("token_affiliation")],
   "config.js names another MUC": ["J2.muc", web({

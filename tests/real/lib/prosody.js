@@ -35,7 +35,7 @@ function options(entries) {
 
 // Stream resumption is enabled for the clients' host only: the focus's library miscounts its
 // acknowledgements.
-function configuration({ directory, httpPort, c2sPort, token, verifyDomain, guests, recorders, logLevel }) {
+function configuration({ directory, httpPort, c2sPort, token, mucLines, guests, recorders, logLevel }) {
   return `${options({
     run_as_root: true,
     data_path: join(directory, "data"),
@@ -81,16 +81,41 @@ ${options({ authentication: "internal_plain", modules_enabled: ["smacks"] })}
 Component "${names.muc}" "muc"
 ${options({
   modules_enabled: ["token_verification", "token_affiliation"],
-  enable_domain_verification: verifyDomain,
   restrict_room_creation: false,
   muc_room_locking: false,
   muc_room_default_public_jids: true,
   muc_room_default_change_subject: true,
 })}
+${mucLines.map((line) => `  ${line}`).join("\n")}
 
 Component "${names.focus}" "focus_relay"
 ${options({ focus_user: names.focusUser })}
 `;
+}
+
+/**
+ * What docker-jitsi-meet's images make of variables in `.env`, as settings of `startProsody`
+ * (docker-jitsi-meet of August 2026, `prosody/rootfs/defaults/conf.d/jitsi-meet.cfg.lua`).
+ * @param {string} text the lines of the file
+ */
+export function settingsOfVariables(text) {
+  const lines = text.split("\n").filter((line) => line && !line.startsWith("#"));
+  const variables = Object.fromEntries(lines.map((line) => {
+    const [, name, value] = line.match(/^([A-Z_]+)=(?:'([^']*)'|.*)$/) ?? [];
+    if (!name) throw new Error(`not a variable: ${line}`);
+    return [name, value ?? line.slice(name.length + 1)];
+  }));
+  const used = {
+    ENABLE_GUESTS: (value) => ({ guests: value === "1" }),
+    ENABLE_RECORDING: (value) => ({ recorders: value === "1" }),
+    JWT_ENABLE_DOMAIN_VERIFICATION: (value) => ({ verifyDomain: value === "true" }),
+    // Commas separate lines there.
+    XMPP_MUC_CONFIGURATION: (value) => ({ mucLines: value.split(",") }),
+  };
+  return Object.assign({}, ...Object.entries(variables).map(([name, value]) => {
+    if (!used[name]) throw new Error(`no setting for ${name}`);
+    return used[name](value);
+  }));
 }
 
 async function register(directory, user, password) {
@@ -110,7 +135,8 @@ async function register(directory, user, password) {
  * @param {string} [settings.appId] the only issuer it accepts
  * @param {string[]} [settings.audiences]
  * @param {boolean} [settings.allowEmptyToken]
- * @param {boolean} [settings.verifyDomain]
+ * @param {boolean} [settings.verifyDomain] as docker-jitsi-meet's `JWT_ENABLE_DOMAIN_VERIFICATION`
+ * @param {string[]} [settings.mucLines] further lines of the component of rooms
  * @param {boolean} [settings.guests] whether there is a domain for people without a token
  * @param {boolean} [settings.recorders] whether there is a domain for recorders, which have passwords
  * @param {string} [settings.logLevel]
@@ -126,6 +152,7 @@ export async function startProsody({
   audiences = ["jitsi"],
   allowEmptyToken = false,
   verifyDomain = false,
+  mucLines = [],
   guests = false,
   recorders = false,
   logLevel = "info",
@@ -142,7 +169,7 @@ export async function startProsody({
     directory: directory.path,
     httpPort,
     c2sPort,
-    verifyDomain,
+    mucLines,
     guests,
     recorders,
     logLevel,
@@ -152,6 +179,7 @@ export async function startProsody({
       asap_key_server: asapKeyServer,
       signature_algorithm: algorithm,
       allow_empty_token: allowEmptyToken,
+      enable_domain_verification: verifyDomain,
       asap_accepted_issuers: [appId],
       asap_accepted_audiences: audiences,
     },

@@ -53,11 +53,9 @@ impl RawBackend {
         let upstream = self.upstream.unwrap_or_default();
         let shards = shard::resolve(upstream, self.shards, &mut diagnostics.section(""));
         let xmpp_domain = shards.as_ref().map(|it| it.upstream.xmpp_domain.as_str());
-        let token = self.token.unwrap_or_default().resolve(
-            xmpp_domain,
-            secrets,
-            &mut diagnostics.section("token"),
-        );
+        let token = self.token.unwrap_or_default();
+        let verifies_domains = token.verifies_domains();
+        let token = token.resolve(xmpp_domain, secrets, &mut diagnostics.section("token"));
         let Shards {
             upstream,
             placement,
@@ -66,6 +64,7 @@ impl RawBackend {
             upstream,
             shards: placement,
             token: token?,
+            verifies_domains,
         }))
     }
 }

@@ -21,8 +21,8 @@ pub(super) struct RawGuests {
     /// How long the host link of a meeting is valid.
     host_link_lifetime: DurationText,
     /// Prosody's domain for guests. If set, guests connect to Prosody without a token, as in a Jitsi
-    /// with `ENABLE_GUESTS=1`. By default they have tokens, and Prosody can refuse connections
-    /// without one.
+    /// with `ENABLE_GUESTS=1`, and the gateway holds them to their room. By default they have tokens, and
+    /// Prosody can refuse connections without one.
     #[schemars(example = "guest.meet.jitsi")]
     xmpp_domain: Option<String>,
 }
@@ -45,7 +45,12 @@ impl RawGuests {
         self.xmpp_domain.is_some()
     }
 
-    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<GuestSettings> {
+    /// `main_domain` is Prosody's, where people need a token.
+    pub(super) fn resolve(
+        self,
+        main_domain: Option<&str>,
+        section: &mut Section<'_>,
+    ) -> Option<GuestSettings> {
         let mut within =
             |key: &str, text: &DurationText, longest| text.within(MINUTE..=longest, section, key);
         let lifetime = within("lifetime", &self.lifetime, 7 * DAY);
@@ -59,6 +64,12 @@ impl RawGuests {
                     .ok_or(Reported)
             })
             .transpose();
+        if let Ok(Some(domain)) = &xmpp_domain
+            && Some(domain.as_str()) == main_domain
+        {
+            let what = "is upstream.xmpp_domain, where Prosody wants a token of everybody";
+            section.reject("xmpp_domain", what, "remove it: guests then have tokens");
+        }
         Some(GuestSettings {
             lifetime: lifetime?,
             link_lifetime: link_lifetime?,

@@ -1,5 +1,6 @@
 //! `[listen]`: listeners, trusted proxies, workers and shutdown.
 
+mod recorders;
 mod shutdown;
 
 use std::{net::SocketAddr, thread};
@@ -7,6 +8,7 @@ use std::{net::SocketAddr, thread};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(super) use self::recorders::{OtherDomains, resolve_domains};
 use self::shutdown::Shutdown;
 use crate::{
     diagnostics::Section,
@@ -41,6 +43,10 @@ pub(super) struct RawListen {
     /// credentials.
     #[schemars(example = ["10.1.2.3/32"])]
     recorders: Vec<String>,
+    /// Prosody's domains of their accounts; recorders log in at no other. Default: `hidden.` before
+    /// `upstream.xmpp_domain`, as docker-jitsi-meet has it.
+    #[schemars(example = ["hidden.meet.jitsi"])]
+    recorder_domains: Option<Vec<String>>,
     /// The number of threads that serve requests. Default: the number of processors that the machine
     /// or container may use.
     #[schemars(range(min = 1, max = MAX_WORKERS), example = 4)]
@@ -70,6 +76,11 @@ pub(super) struct ListenContext {
 // === impl RawListen ===
 
 impl RawListen {
+    /// Takes the key that depends on Prosody's other domains.
+    pub(super) fn take_recorder_domains(&mut self) -> Option<Vec<String>> {
+        self.recorder_domains.take()
+    }
+
     pub(super) fn resolve(
         self,
         context: ListenContext,
@@ -128,6 +139,7 @@ impl Default for RawListen {
             trusted_proxies: Vec::new(),
             proxy_protocol: false,
             recorders: Vec::new(),
+            recorder_domains: None,
             workers: None,
             // Longer than the usual `wait` of BOSH (60 s), so that no request is cut off.
             grace: "75s".into(),

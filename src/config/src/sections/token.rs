@@ -42,7 +42,7 @@ pub(super) struct RawToken {
     #[schemars(example = "meet.jitsi")]
     subject: Option<String>,
     /// Whether Prosody compares the tenant of a token with the room
-    /// (`enable_domain_verification = true` of the MUC component; docker:
+    /// (`enable_domain_verification = true` of the main `VirtualHost`; docker:
     /// `JWT_ENABLE_DOMAIN_VERIFICATION=true`). Rules and integrations can have a `tenant` only then:
     /// otherwise a token for a room opens the room of that name in every tenant.
     domain_verification: bool,

@@ -14,7 +14,7 @@ impl Check {
             Self::WebConfig => Self::WebPage,
             Self::BoshSession => Self::BoshEndpoint,
             Self::BoshAffinity => Self::BoshSession,
-            Self::SaslMechanisms => Self::BoshAffinity,
+            Self::SaslMechanisms | Self::GuestDomain | Self::RecorderDomain => Self::BoshAffinity,
             Self::MissingToken
             | Self::ForgedToken
             | Self::ExpiredToken
@@ -24,7 +24,12 @@ impl Check {
             Self::ValidToken => Self::ForgedToken,
             Self::WebSocket | Self::RoomCreation | Self::PublicLogin => Self::ValidToken,
             Self::OwnRoom | Self::Lobby => Self::RoomCreation,
-            Self::OtherRoom | Self::Roles | Self::SecondOccupant => Self::OwnRoom,
+            Self::OtherRoom
+            | Self::Roles
+            | Self::SecondOccupant
+            | Self::Tenants
+            | Self::GuestRoom
+            | Self::RecorderRoom => Self::OwnRoom,
             Self::PublicAddress => Self::Certificate,
             Self::PublicKeys | Self::Bypass => Self::PublicAddress,
             Self::ForgedRequest | Self::IdleWebSocket | Self::IdleBosh | Self::HeadSize => {
@@ -68,7 +73,10 @@ mod tests {
     fn dependents_follow_prerequisites_through_all_levels() {
         let of = |check: Check| -> Vec<&str> { check.dependents().map(Check::id).collect() };
         assert_eq!(of(Check::Certificate), ["K1", "P1", "P2"]);
-        assert_eq!(of(Check::RoomCreation), ["J2", "J3", "J4", "J6", "J7"]);
+        assert_eq!(
+            of(Check::RoomCreation),
+            ["J2", "J3", "J4", "J6", "J7", "J8", "G2", "H2"]
+        );
         assert_eq!(of(Check::PublicLogin), ["S6", "S2", "S3", "R3"]);
         assert_eq!(of(Check::Provider), ["C5"]);
         assert_eq!(of(Check::Bridges), [""; 0]);

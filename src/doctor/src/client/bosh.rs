@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderValue, Request, header};
 use model::{
     random::Random,
     xml::{Element, Escaped},
 };
+use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
 
 use super::{AUTH, HttpError, HttpResponse, REPLY_TIMEOUT, Refusal, XmppServer};
@@ -83,7 +85,25 @@ impl BoshSession {
 
     /// Logs in as Jitsi's client does. `Ok(Err(…))` is the server's refusal.
     pub(crate) async fn log_in(&mut self) -> Result<Result<(), Refusal>, BoshError> {
-        let reply = self.request(AUTH, &["success", "failure"]).await?;
+        self.authenticate(AUTH).await
+    }
+
+    /// Logs in by password (SASL PLAIN, RFC 4616).
+    pub(crate) async fn log_in_as(
+        &mut self,
+        user: &str,
+        password: &SecretString,
+    ) -> Result<Result<(), Refusal>, BoshError> {
+        let message = format!("\0{user}\0{}", password.expose_secret());
+        let message = BASE64_STANDARD.encode(message);
+        self.authenticate(&format!(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{message}</auth>"
+        ))
+        .await
+    }
+
+    async fn authenticate(&mut self, auth: &str) -> Result<Result<(), Refusal>, BoshError> {
+        let reply = self.request(auth, &["success", "failure"]).await?;
         if reply.name() == "success" {
             return Ok(Ok(()));
         }

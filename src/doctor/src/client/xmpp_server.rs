@@ -63,6 +63,19 @@ impl XmppServer {
         }
     }
 
+    /// The same server for another of its XMPP domains; `Host` stays, as the gateway leaves it.
+    pub(crate) fn at_domain(self, domain: &str) -> Self {
+        Self {
+            domain: domain.to_owned(),
+            ..self
+        }
+    }
+
+    /// Whether the condition that ended a session means that the server has no such domain.
+    pub(crate) fn is_absence(condition: &str) -> bool {
+        matches!(condition, "improper-addressing" | "host-unknown")
+    }
+
     /// Replaces the endpoint; `Host` and headers stay.
     pub(crate) fn via(self, endpoint: Endpoint) -> Self {
         Self { endpoint, ..self }

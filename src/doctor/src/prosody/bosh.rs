@@ -59,9 +59,7 @@ pub(super) fn open_failed(server: &XmppServer, error: &BoshError) -> Finding {
     let found = |kind| Finding::error(kind).with_exchange(&*sent, error.to_string());
     match error {
         BoshError::Http(error) => PROSODY.unreached(Check::BoshSession, &sent, error),
-        BoshError::Terminated(condition)
-            if matches!(condition.as_str(), "improper-addressing" | "host-unknown") =>
-        {
+        BoshError::Terminated(condition) if XmppServer::is_absence(condition) => {
             found(FindingKind::SessionDomain).with_remedy(
                 format!("Prosody does not serve the XMPP domain {domain}"),
                 "set upstream.xmpp_domain to Prosody's own domain (XMPP_DOMAIN in .env, \
@@ -125,11 +123,13 @@ pub(super) fn evaluate_mechanisms(features: Option<&Element>) -> Result<(), Find
             .with_exchange(sent, "no SASL mechanism at all")
             .with_remedy(
                 "Prosody's token module did not start: the module or a library of it is \
-                 missing, or it has no app id. Prosody's log has the reason, as \"'app_id' must \
-                 not be empty\"",
+                 missing, or it has no app id, or neither a secret nor a key server. Prosody's log \
+                 has the reason, as \"'app_id' must not be empty\"",
                 "mount mod_auth_token.lua and token/util.lib.lua where plugin_paths looks (a \
-                 ConfigMap that was never mounted is a frequent cause), and set JWT_APP_ID in \
-                 .env (prosody.extraEnvs in jitsi-helm, app_id in prosody.cfg.lua)",
+                 ConfigMap that was never mounted is a frequent cause), and set JWT_APP_ID and \
+                 JWT_APP_SECRET in .env (prosody.jwt in jitsi-helm; app_id and app_secret in \
+                 prosody.cfg.lua) to token.app_id and the content of token.secret_file; with \
+                 [[token.key]], JWT_ASAP_KEYSERVER instead of the secret",
             ));
     }
     Err(Finding::error(FindingKind::SaslPasswords)

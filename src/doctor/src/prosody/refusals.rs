@@ -22,6 +22,8 @@ enum Remedy {
     Key(&'static str),
     /// Of [`FindingKind::TokenAlgorithm`].
     Algorithm,
+    /// The same, if there is nothing to verify with.
+    MissingKey,
 }
 
 /// The finding for a valid token that was refused.
@@ -65,11 +67,16 @@ impl Remedy {
                  that it fetched, so restart it after a key was replaced under the same id"
             ),
             (Self::Fixed(text) | Self::Key(text), _) => (*text).to_owned(),
+            (Self::MissingKey, TokenSigning::Secret(algorithm)) => format!(
+                "set JWT_APP_SECRET in .env (prosody.jwt.secret in jitsi-helm, app_secret in \
+                 prosody.cfg.lua) to the content of token.secret_file, and \
+                 JWT_SIGN_TYPE={algorithm:?} (signature_algorithm)"
+            ),
             (Self::Algorithm, TokenSigning::Secret(algorithm)) => format!(
                 "set JWT_SIGN_TYPE={algorithm:?} in .env (signature_algorithm in prosody.cfg.lua) \
                  and unset JWT_ASAP_KEYSERVER, or use [[token.key]]"
             ),
-            (Self::Algorithm, TokenSigning::Key { algorithm, .. }) => format!(
+            (Self::Algorithm | Self::MissingKey, TokenSigning::Key { algorithm, .. }) => format!(
                 "set JWT_SIGN_TYPE={algorithm:?} and JWT_ASAP_KEYSERVER=<public_url>/_gateway/asap \
                  in .env (signature_algorithm, asap_key_server in prosody.cfg.lua)"
             ),
@@ -107,7 +114,7 @@ const REASONS: &[Reason] = &[
         text: "verification key is missing",
         kind: FindingKind::TokenAlgorithm,
         meaning: "Prosody has neither a secret nor a key server to verify tokens with",
-        remedy: Remedy::Algorithm,
+        remedy: Remedy::MissingKey,
     },
     Reason {
         text: "could not obtain public key",
@@ -228,6 +235,20 @@ mod tests {
         };
         let finding = valid_token_refused(&refusal("Invalid signature"), &key);
         assert!(finding.remedy.contains("2026-11"), "{}", finding.remedy);
+        let secret = TokenSigning::Secret(jsonwebtoken::Algorithm::HS256);
+        let missing = refusal("signature verification key is missing");
+        let finding = valid_token_refused(&missing, &secret);
+        assert!(
+            finding.remedy.contains("JWT_APP_SECRET"),
+            "{}",
+            finding.remedy
+        );
+        let finding = valid_token_refused(&missing, &key);
+        assert!(
+            finding.remedy.contains("JWT_ASAP_KEYSERVER"),
+            "{}",
+            finding.remedy
+        );
         let finding = valid_token_refused(&refusal("Invalid or incorrect alg"), &key);
         assert!(
             finding.remedy.contains("JWT_SIGN_TYPE=RS512"),

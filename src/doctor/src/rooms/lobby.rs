@@ -1,4 +1,4 @@
-//! J7: the lobby of a room whose rule has one.
+//! J8: the lobby of a room whose rule has one.
 
 use model::{policy::Role, room::RoomKey};
 
@@ -132,7 +132,7 @@ mod tests {
             };
             moderator_enters(Ok(Err(refusal))).unwrap_err().id()
         };
-        assert_eq!(refused("registration-required"), "J7.moderators");
+        assert_eq!(refused("registration-required"), "J8.moderators");
         assert_eq!(refused("forbidden"), "J2.refused");
     }
 }

@@ -127,8 +127,9 @@ pub(super) fn other_room(muc: &str, result: &JoinResult) -> Option<Result<(), Fi
     let label = muc.split('.').next().unwrap_or_default();
     let finding = if label.chars().all(|c| c.is_ascii_alphanumeric()) {
         Finding::danger(FindingKind::OtherRoomOpen).with_exchange(sent, got).with_remedy(
-            "any token opens any room: mod_token_verification does not run on the rooms' component",
-            "mount mod_token_verification.lua where plugin_paths looks, and add it to the \
+            "any token opens any room: mod_token_verification does not run on the rooms' component, or \
+             token_verification_allowlist there has the main XMPP domain",
+            "take XMPP_DOMAIN out of the allowlist, which is for the recorders' domain; mount mod_token_verification.lua where plugin_paths looks, and add it to the \
              component's modules_enabled (JWT_TOKEN_AUTH_MODULE=token_verification in .env); \
              Prosody's log has the reason if a module did not start",
         )

@@ -10,6 +10,8 @@ pub(crate) struct ConfigJs {
     pub(crate) domain: Option<String>,
     pub(crate) muc: Option<String>,
     pub(crate) focus: Option<String>,
+    pub(crate) anonymous_domain: Option<String>,
+    pub(crate) hidden_domain: Option<String>,
     pub(crate) bosh: Option<String>,
     pub(crate) websocket: Option<String>,
 }
@@ -27,6 +29,8 @@ impl ConfigJs {
             domain: value("domain"),
             muc: value("muc"),
             focus: value("focus"),
+            anonymous_domain: value("anonymousdomain"),
+            hidden_domain: value("hiddenDomain"),
             bosh: value("bosh"),
             websocket: value("websocket"),
         }
@@ -109,6 +113,8 @@ mod tests {
                       bosh: '//x.org/http-bind', }";
         let config = ConfigJs::parse(script);
         assert_eq!(config.domain.as_deref(), Some("x.org"));
+        assert_eq!(config.anonymous_domain.as_deref(), Some("guest.x.org"));
+        assert_eq!(config.hidden_domain, None);
         // The double quotes within single quotes do not end the literal.
         assert_eq!(config.muc.as_deref(), Some("conference.x.org"));
         assert_eq!(config.bosh.as_deref(), Some("//x.org/http-bind"));

@@ -1,7 +1,19 @@
 use super::*;
+use crate::room::RoomKey;
 
 fn negotiation() -> StreamNegotiation {
     StreamNegotiation::new(StreamPolicy::anonymous("Meet.jitsi"))
+}
+
+fn recorder() -> StreamPolicy {
+    StreamPolicy::Recorder {
+        domains: Arc::new(["hidden.jitsi".to_owned()]),
+    }
+}
+
+fn guest() -> StreamPolicy {
+    let room = RoomKey::from_text("open-x").unwrap();
+    StreamPolicy::tokenless("guest.meet.jitsi", RoomScope::new(&room, "meet.jitsi"))
 }
 
 fn open(to: &str) -> String {
@@ -112,7 +124,7 @@ fn the_domain_stays_the_same_after_authentication() {
 
 #[test]
 fn failed_authentications_are_bounded() {
-    let mut stream = StreamNegotiation::new(StreamPolicy::Recorder);
+    let mut stream = StreamNegotiation::new(recorder());
     stream.client_sent(open("hidden.jitsi").as_bytes()).unwrap();
     stream.client_sent(auth("PLAIN").as_bytes()).unwrap();
     for _ in 1..MAX_FAILURES {
@@ -182,7 +194,78 @@ fn bosh_bodies_are_checked_for_sasl_however_it_is_written() {
     for (inside, expected) in cases {
         let body = body(&inside);
         assert_eq!(policy.check_body(body.as_bytes()), expected, "{body}");
-        assert_eq!(StreamPolicy::Recorder.check_body(body.as_bytes()), Ok(()));
+        assert_eq!(recorder().check_body(body.as_bytes()), Ok(()));
+    }
+}
+
+#[test]
+fn recorders_log_in_at_their_domains_only() {
+    for (to, allowed) in [
+        ("hidden.jitsi", true),
+        ("HIDDEN.jitsi", true),
+        ("auth.meet.jitsi", false),
+        ("meet.jitsi", false),
+        ("", false),
+    ] {
+        assert_eq!(recorder().check_domain(Some(to)).is_ok(), allowed, "{to}");
+    }
+}
+
+#[test]
+fn a_client_without_a_token_stays_in_its_room_over_a_web_socket() {
+    let mut stream = StreamNegotiation::new(guest());
+    for message in [open("guest.meet.jitsi"), auth("ANONYMOUS")] {
+        stream.client_sent(message.as_bytes()).unwrap();
+    }
+    stream.server_sent(b"<success").unwrap();
+    stream
+        .client_sent(open("guest.meet.jitsi").as_bytes())
+        .unwrap();
+    assert!(stream.is_over() && stream.is_checked());
+    for (message, expected) in [
+        ("<presence to='open-x@muc.meet.jitsi/a'/>", Ok(())),
+        ("<r xmlns='urn:xmpp:sm:3'/>", Ok(())),
+        (
+            "<message to='open-x@muc.meet.jitsi'>&amp;</message>",
+            Ok(()),
+        ),
+        (
+            "<presence to='board@muc.meet.jitsi/a'/>",
+            Err(NegotiationError::Room),
+        ),
+        (
+            "<presence to='&#98;oard@muc.meet.jitsi/a'/>",
+            Err(NegotiationError::Room),
+        ),
+        (
+            "<r/><presence to='board@muc.meet.jitsi/a'/>",
+            Err(NegotiationError::Malformed),
+        ),
+    ] {
+        assert_eq!(
+            stream.client_sent(message.as_bytes()),
+            expected,
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_client_without_a_token_stays_in_its_room_over_bosh() {
+    for (inside, expected) in [
+        ("", Ok(())),
+        ("<presence to='open-x@muc.meet.jitsi/a'/>", Ok(())),
+        (
+            "<message/><presence to='board@muc.meet.jitsi/a'/>",
+            Err(NegotiationError::Room),
+        ),
+        (
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>",
+            Err(NegotiationError::Mechanism),
+        ),
+    ] {
+        let body = format!("<body xmlns='x' rid='1' sid='a'>{inside}</body>");
+        assert_eq!(guest().check_body(body.as_bytes()), expected, "{body}");
     }
 }
 

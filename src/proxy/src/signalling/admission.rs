@@ -13,9 +13,9 @@ use std::{rc::Rc, sync::Arc};
 
 use http::HeaderMap;
 use model::{
-    negotiation::StreamPolicy,
+    negotiation::{RoomScope, StreamPolicy},
     policy::Admission,
-    query::{ForwardedParameters, SignallingQuery},
+    query::SignallingQuery,
     room::RoomKey,
     route::Transport,
     session::{Principal, Visitor},
@@ -211,30 +211,32 @@ pub(super) async fn admit<'p>(
     })
 }
 
-/// The XMPP domain of an admission, and how its client authenticates there. `parameters` are those
-/// that Prosody gets: they name a visitors' node only if the client is sent to one.
+/// The XMPP domain of an admission, and how its client authenticates there. The query's
+/// parameters are those that Prosody gets: they name a visitors' node only if the client is sent to one.
 pub(super) fn stream_policy(
     worker: &Worker,
     admitted: &Admitted<'_>,
-    parameters: &ForwardedParameters,
+    SignallingQuery {
+        room,
+        forwarded: parameters,
+        ..
+    }: &SignallingQuery,
 ) -> Result<StreamPolicy, RequestError> {
     let Some(grant) = admitted.grant() else {
-        return Ok(StreamPolicy::Recorder);
+        let domains = Arc::clone(&worker.state.recorders.domains);
+        return Ok(StreamPolicy::Recorder { domains });
     };
     if let Some(node) = parameters.visitor_node() {
         let node = node.to_owned();
         return Ok(StreamPolicy::VisitorNode { node });
     }
-    let guests = worker.state.guests.xmpp_domain.as_deref();
-    let tokenless = worker
-        .state
-        .guests
-        .is_tokenless(&admitted.principal, grant.role());
-    let domain = match guests.filter(|_| tokenless) {
-        Some(domain) => domain,
-        None => &worker.jitsi()?.upstream.xmpp_domain,
-    };
-    Ok(StreamPolicy::anonymous(domain))
+    let main = &worker.jitsi()?.upstream.xmpp_domain;
+    let guests = &worker.state.guests;
+    let tokenless = guests.is_tokenless(&admitted.principal, grant.role());
+    Ok(match guests.xmpp_domain.as_deref().filter(|_| tokenless) {
+        Some(domain) => StreamPolicy::tokenless(domain, RoomScope::new(room, main)),
+        None => StreamPolicy::anonymous(main),
+    })
 }
 
 /// The token for a new connection; none for recorders and guests on Prosody's guest domain.

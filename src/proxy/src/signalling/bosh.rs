@@ -181,8 +181,7 @@ impl Exchange<'_> {
         tag: &StartTag,
         body: &[u8],
     ) -> Result<(), NegotiationError> {
-        let parameters = &self.query.forwarded;
-        let policy = stream_policy(self.worker, &admission.admitted, parameters)
+        let policy = stream_policy(self.worker, &admission.admitted, &self.query)
             .map_err(|_| NegotiationError::Domain)?;
         if tag.creates() || tag.to().is_some() {
             policy.check_domain(tag.to())?;

@@ -96,7 +96,7 @@ pub(crate) async fn answer(
         }
     };
     let xmpp = upstreams.prosody_for(&mut query.forwarded);
-    let negotiation = StreamNegotiation::new(stream_policy(worker, &admitted, &query.forwarded)?);
+    let negotiation = StreamNegotiation::new(stream_policy(worker, &admitted, &query)?);
     let negotiation = match entry {
         Entry::Any => negotiation,
         Entry::ResumptionOnly => negotiation.resumption_only(),

@@ -3,10 +3,7 @@
 
 local formdecode = require "util.http".formdecode;
 
-if module:get_option_string("app_id", "") == "" then
-	module:log("error", "'app_id' must not be empty");
-	return;
-end
+if not module:require("token_options").complete(module) then return; end
 local check = module:require("jwt_check").new({
 	secret = module:get_option_string("app_secret");
 	key_server = module:get_option_string("asap_key_server");

@@ -10,6 +10,7 @@ module:set_global();
 local base = module:get_option_string("muc_mapper_domain_base");
 local prefix = module:get_option_string("muc_mapper_domain_prefix", "conference");
 local inner_domain = prefix .. "." .. base;
+local focus_domain = "auth." .. base;
 local function quoted(text)
 	return (text:gsub("%p", "%%%0"));
 end
@@ -41,16 +42,17 @@ local function translate(stanza, field, rewrite)
 end
 
 local function inward(stanza, session)
-	if session.host ~= base or not st.is_stanza(stanza) then return stanza; end
+	if session.host == focus_domain or not st.is_stanza(stanza) then return stanza; end
 	return translate(stanza, "to", to_inner);
 end
 
 local function outward(stanza, session)
-	if session.host ~= base or not st.is_stanza(stanza) then return stanza; end
+	if session.host == focus_domain or not st.is_stanza(stanza) then return stanza; end
 	return translate(st.clone(stanza), "from", to_outer);
 end
 
--- The focus is on another host and uses inner names.
+-- Clients of every domain use outer names: members, guests, recorders. The focus uses inner ones here;
+-- Jitsi's own module translates for it, too.
 filters.add_filter_hook(function (session)
 	if session.type ~= "c2s_unauthed" then return; end
 	filters.add_filter(session, "stanzas/in", inward, 10);

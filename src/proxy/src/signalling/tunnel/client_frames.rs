@@ -122,7 +122,7 @@ fn check_message(
     if payload.first().map(|byte| byte ^ mask[0]) != Some(b'<') {
         return Err(FrameError::Payload);
     }
-    if !negotiation.is_over() {
+    if negotiation.is_checked() {
         let masks = mask.iter().cycle();
         let message: Vec<u8> = payload.iter().zip(masks).map(|(b, m)| b ^ m).collect();
         negotiation.client_sent(&message)?;
