@@ -41,7 +41,7 @@ use self::{
     pages::RawPages,
     probe::RawProbe,
     reservation::RawReservation,
-    room::{RawRoom, RoomContext},
+    room::{RawRoom, ReservationScope, RoomContext},
     session::RawSession,
     shard::RawShard,
     store::RawStore,
@@ -174,7 +174,11 @@ impl RawConfig {
         let context = RoomContext {
             has_accounts: has_integrations || !matches!(oidc, Ok(None)),
             prosody_verifies_tenants,
-            has_reservation: reservation_enabled,
+            reservations: match (reservation_enabled, self.guests.has_domain()) {
+                (false, _) => ReservationScope::Nothing,
+                (true, true) => ReservationScope::MainDomain,
+                (true, false) => ReservationScope::AllDomains,
+            },
         };
         let policy = room::resolve(self.room, context, &mut diagnostics.section(""));
         let main_domain = jitsi.map(|jitsi| jitsi.upstream.xmpp_domain.as_str());

@@ -185,6 +185,7 @@ catalogue! {
         JicofoSilent "silent",
         JicofoAddress "address",
         JicofoUnauthorized "not-authorized",
+        JicofoReservation "reservation",
     }
     OwnRoom "J2" "a valid token enters its room" {
         MucMissing "muc",
@@ -214,6 +215,10 @@ catalogue! {
     }
     Tenants "J7" "a token of another tenant is refused" {
         TenantsNotCompared "off",
+    }
+    Lobby "J8" "a lobby holds participants and no moderators" {
+        LobbyAbsent "none",
+        LobbyHoldsModerators "moderators",
     }
     GuestRoom "G2" "people without a token enter rooms only if the gateway sends them" {
         GuestsRefused "refused",

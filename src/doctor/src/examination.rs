@@ -241,6 +241,8 @@ impl Examination<'_> {
                 prosody: &prosody,
                 muc,
                 focus: config_js.focus.unwrap_or_else(|| format!("focus.{domain}")),
+                policy: &self.config.policy,
+                clock: self.clock,
                 entrants: OtherEntrants {
                     guests,
                     verifies_domains: *verifies_domains,

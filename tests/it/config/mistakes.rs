@@ -451,6 +451,11 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         r#"enter = "member""#,
+        "enter = \"member\"\nlobby = true\n\n[reservation]\nlisten = \"127.0.0.1:9091\"\n\n[guests]\nxmpp_domain = \"guest.meet.jitsi\"",
+        "25: room[1].lobby: guests could open the room without a lobby, because Prosody does not ask the gateway about rooms that clients of guests.xmpp_domain open; remove guests.xmpp_domain, so that guests have tokens, or remove the key",
+    ),
+    (
+        r#"enter = "member""#,
         "enter = \"member\"\nmax_people = 0",
         r#"25: room[1].max_people: admits no occupant; write enter = "closed" instead"#,
     ),

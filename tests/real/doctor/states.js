@@ -1,10 +1,12 @@
 // Faults of a deployment, and the expected first finding of each.
 
+import { randomBytes } from "node:crypto";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeCertificate } from "../lib/certificate.js";
 import { planGateway, startGateway } from "../lib/gateway.js";
+import { documentedSetup } from "../lib/lobby.js";
 import { freePort } from "../lib/process.js";
 import { names, startProsody } from "../lib/prosody.js";
 import { startProvider } from "../lib/provider.js";
@@ -84,6 +86,23 @@ const replicas = async (keep, { neighbours, plan: doctors }, { settings = {}, ot
   return { settings: { store }, args: ["--only", "R"] };
 };
 
+const withLobby = (match) => [{ match, enter: "member", lobby: true }];
+
+/** A gateway and a Prosody with the documented set-up of a lobby; `change` leaves something of that out. */
+const lobby = (rules, change) => async (keep, { neighbours, plan: doctors }) => {
+  const address = `127.0.0.1:${await freePort()}`;
+  const own = randomBytes(24).toString("hex");
+  const plan = await planGateway({ label: "doctor-lobby", publicUrl: doctors.publicUrl });
+  const settings = {
+    reservation: { listen: address, secret_file: await plan.file("reservation.secret", own) },
+    room: [...rules, { match: "*", enter: "member" }],
+  };
+  const edit = await documentedSetup("docker-jitsi-meet", { address, secret: own }, change);
+  const { changed } = await prosody({ edit })(keep);
+  keep(await startGateway(plan, { neighbours: { ...neighbours, ...changed }, settings }));
+  return { changed, settings, args: ["--deep", "--only", "J"] };
+};
+
 /** Healthy deployments. */
 export const healthy = {
   ...healthyDomains,
@@ -98,6 +117,8 @@ export const healthy = {
     return { changed: { ...bare, ...changed } };
   },
   "a store": redis((server) => server.url),
+  "rooms with a lobby": lobby(withLobby("exam-*")),
+  "a lobby in the room of all other checks": lobby(withLobby("gateway-doctor-*")),
   "rooms that are open to everybody": async (keep, deployment) => (
     behindProxy(keep, deployment, modifyingProxy({}), { settings: { room: [{ match: "*", enter: "open" }] } })
   ),
@@ -202,6 +223,15 @@ export const broken = {
     ...(await prosody({ verifyDomain: true })(keep)), settings: { token: { subject: "meet.example.org" } },
   })],
   "Jicofo is absent": ["J1.absent", prosody({}, { focus: false })],
+  "the reservations module has another secret": [
+    "J1.reservation", lobby(withLobby("exam-*"), replaced("Bearer SECRET", "Bearer another")),
+  ],
+  "the reservations module knows no lobby": [
+    "J8.none", lobby(withLobby("exam-*"), replaced("reservations_enable_lobby_support=true,", "")),
+  ],
+  "nothing lets moderators through a lobby": [
+    "J8.moderators", lobby(withLobby("exam-*"), replaced(",token_lobby_bypass", "")),
+  ],
   "nothing reads roles from tokens": ["J4.nobody", lacking("token_affiliation")],
   "config.js names another MUC": ["J2.muc", web({
     hosts: { domain: names.domain, muc: `elsewhere.${names.domain}`, focus: names.focus },

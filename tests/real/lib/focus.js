@@ -64,6 +64,8 @@ export async function startFocus({ c2sPort }) {
 
   return {
     problems,
+    /** Opens a room that no client has requested. */
+    open,
     /** The addresses of the requested rooms, as the MUC component has them. */
     rooms: () => [...rooms.keys()],
     /** The occupants of a room without the focus: nick, name, affiliation, role, jid. */

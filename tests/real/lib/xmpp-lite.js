@@ -12,6 +12,7 @@ const ns = {
   bind: "urn:ietf:params:xml:ns:xmpp-bind",
   muc: "http://jabber.org/protocol/muc",
   mucUser: "http://jabber.org/protocol/muc#user",
+  nick: "http://jabber.org/protocol/nick",
   stanzas: "urn:ietf:params:xml:ns:xmpp-stanzas",
   jitsi: "http://jitsi.org/jitmeet",
   resumption: "urn:xmpp:sm:3",
@@ -121,9 +122,13 @@ export async function requestConference(stream, room, { domain = "meet.jitsi" } 
   return answer.getChild("conference", "http://jitsi.org/protocol/focus").attrs;
 }
 
-/** Joins a room. Returns the occupant's own presence, or throws `JoinRefused`. */
-export async function join(stream, room, nick) {
-  stream.send(`<presence xmlns="jabber:client" to="${room}/${nick}"><x xmlns="${ns.muc}"/></presence>`);
+/**
+ * Joins a room. Returns the occupant's own presence, or throws `JoinRefused`.
+ * @param {string} [name] the display name
+ */
+export async function join(stream, room, nick, name) {
+  const shown = name ? `<nick xmlns="${ns.nick}">${name}</nick>` : "";
+  stream.send(`<presence xmlns="jabber:client" to="${room}/${nick}"><x xmlns="${ns.muc}"/>${shown}</presence>`);
   const answer = await stream.inbox.take(
     (element) => element.name === "presence"
       && element.attrs.from?.startsWith(room)

@@ -40,6 +40,11 @@ pub(super) struct RawEmbed {
 // === impl RawGuests ===
 
 impl RawGuests {
+    /// Whether guests have a domain of their own.
+    pub(super) fn has_domain(&self) -> bool {
+        self.xmpp_domain.is_some()
+    }
+
     /// `main_domain` is Prosody's, where people need a token.
     pub(super) fn resolve(
         self,

@@ -70,7 +70,8 @@ pub(super) struct RawRoom {
     /// The maximum number of occupants that the gateway admits; moderators are always admitted.
     #[schemars(range(min = 1))]
     max_people: Option<u32>,
-    /// Prosody opens the room with a lobby, where occupants knock; requires `[reservation]`.
+    /// Prosody opens the room with a lobby, where all but moderators wait until a moderator lets them in; requires
+    /// `[reservation]` and settings of Prosody, and excludes `[guests] xmpp_domain`.
     lobby: bool,
 }
 
@@ -81,8 +82,19 @@ pub(super) struct RoomContext {
     pub(super) has_accounts: bool,
     /// `domain_verification` of `[token]`.
     pub(super) prosody_verifies_tenants: bool,
-    /// Whether `[reservation]` is enabled.
-    pub(super) has_reservation: bool,
+    /// About which new rooms Prosody asks the gateway.
+    pub(super) reservations: ReservationScope,
+}
+
+/// The rooms about which Prosody asks the gateway before it creates them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReservationScope {
+    /// None: there is no `[reservation]`.
+    Nothing,
+    /// Those that clients of the main domain open; guests have a domain of their own, without a token.
+    MainDomain,
+    /// All that clients open.
+    AllDomains,
 }
 
 /// Resolves all rules and checks them against each other and the context.
@@ -102,9 +114,7 @@ pub(super) fn resolve(
         .collect();
     checks::reject_unreachable(&rules, root);
     let policy = Policy::new(rules.into_iter().collect::<Option<_>>()?);
-    if !context.has_reservation {
-        checks::reject_lobbies(&policy, root);
-    }
+    checks::reject_lobbies(&policy, context.reservations, root);
     if !context.has_accounts {
         checks::require_rooms_without_accounts(&policy, root);
     }
@@ -211,7 +221,7 @@ mod tests {
         let context = RoomContext {
             has_accounts: true,
             prosody_verifies_tenants: false,
-            has_reservation: false,
+            reservations: ReservationScope::Nothing,
         };
         let rule = raw.resolve(context, &mut diagnostics.section("room[1]"))?;
         let conditions = match (key, rule.enter, rule.start) {

@@ -23,7 +23,7 @@ impl Check {
             | Self::ForeignAudience => Self::SaslMechanisms,
             Self::ValidToken => Self::ForgedToken,
             Self::WebSocket | Self::RoomCreation | Self::PublicLogin => Self::ValidToken,
-            Self::OwnRoom => Self::RoomCreation,
+            Self::OwnRoom | Self::Lobby => Self::RoomCreation,
             Self::OtherRoom
             | Self::Roles
             | Self::SecondOccupant
@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(of(Check::Certificate), ["K1", "P1", "P2"]);
         assert_eq!(
             of(Check::RoomCreation),
-            ["J2", "J3", "J4", "J6", "J7", "G2", "H2"]
+            ["J2", "J3", "J4", "J6", "J7", "J8", "G2", "H2"]
         );
         assert_eq!(of(Check::PublicLogin), ["S6", "S2", "S3", "R3"]);
         assert_eq!(of(Check::Provider), ["C5"]);

@@ -23,6 +23,13 @@ pub(super) fn jicofo(address: &str, reply: Result<Element, BoshError>) -> Result
     }
     let refusal = Refusal::of_stanza(&reply);
     let got = refusal.to_string();
+    if refusal.marker == "reservation-error" {
+        return Err(found(FindingKind::JicofoReservation, got).with_remedy(
+            "Prosody's mod_reservations does not let the room be opened",
+            "compare reservations_api_prefix and reservations_api_headers of Prosody with \
+             reservation.listen and its secret, and check that the gateway runs",
+        ));
+    }
     Err(match refusal.condition.as_str() {
         "not-authorized" | "not-allowed" => found(FindingKind::JicofoUnauthorized, got)
             .with_remedy(
@@ -95,7 +102,8 @@ pub(super) fn own_room(muc: &str, result: JoinResult) -> Result<Element, Finding
     } else if refusal.condition == "registration-required" {
         found(FindingKind::RoomLobby, got).with_remedy(
             "new rooms have a lobby, and a token does not bypass it",
-            "remove persistent_lobby, or muc_wait_for_host, from XMPP_MODULES and XMPP_MUC_MODULES",
+            "if a rule has lobby = true, add token_lobby_bypass to XMPP_MUC_MODULES; otherwise \
+             remove what opens lobbies (muc_wait_for_host, lobby_autostart) from it",
         )
     } else if refusal.condition == "remote-server-not-found" {
         missing_muc(muc, &refusal)
@@ -209,7 +217,8 @@ pub(super) fn second_refused(refusal: &Refusal) -> Finding {
     if refusal.condition == "registration-required" {
         return found(FindingKind::SecondLobby).with_remedy(
             "a lobby holds the second occupant, even a moderator",
-            "remove persistent_lobby from XMPP_MODULES, or give moderators lobby_bypass",
+            "add token_lobby_bypass to XMPP_MUC_MODULES, or remove what opens lobbies \
+             (muc_wait_for_host, lobby_autostart) from it",
         );
     }
     found(FindingKind::SecondRefused).with_remedy(
@@ -313,6 +322,10 @@ mod tests {
         assert_eq!(answer("service-unavailable"), "J1.absent");
         assert_eq!(answer("not-authorized"), "J1.not-authorized");
         assert_eq!(answer("remote-server-not-found"), "J1.address");
+        assert_eq!(
+            answer("service-unavailable/><reservation-error"),
+            "J1.reservation"
+        );
         let ready = Element::parse("<iq type='result'><conference ready='true'/></iq>");
         assert!(jicofo("", Ok(ready.unwrap())).is_ok());
     }

@@ -40,6 +40,10 @@ pub struct ContextUser<'i> {
     moderator: bool,
     /// The MUC affiliation that Prosody's `token_affiliation` sets: `owner` or `member`.
     affiliation: &'static str,
+    /// `true` for a moderator, absent otherwise: `token_affiliation` leaves whoever has no affiliation yet to a
+    /// lobby, and `token_lobby_bypass` admits the holder of this claim. Without it nobody could open the lobby.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    lobby_bypass: bool,
 }
 
 /// The claims in the form that Prosody's plugin checks: `aud` is a string, times are numbers, `iss`,
@@ -200,6 +204,7 @@ impl<'i> ContextUser<'i> {
             avatar: who.avatar.as_deref(),
             moderator,
             affiliation: if moderator { "owner" } else { "member" },
+            lobby_bypass: moderator,
         }
     }
 }
@@ -270,7 +275,7 @@ mod tests {
                 "iat": 1_000_000, "nbf": 999_940, "exp": 1_000_120,
                 "context": {"user": {
                     "id": "42", "name": "Zoë \"Z\" \u{1f389}", "email": "zoe@example.org",
-                    "moderator": true, "affiliation": "owner",
+                    "moderator": true, "affiliation": "owner", "lobby_bypass": true,
                 }},
             })
         );
@@ -291,6 +296,10 @@ mod tests {
         assert!(!claims.to_string().contains("null"));
         assert_eq!(claims["context"]["user"]["affiliation"], "member");
         assert_eq!(claims["context"]["user"]["moderator"], false);
+        assert!(
+            claims["context"]["user"].get("lobby_bypass").is_none(),
+            "a participant waits in the lobby"
+        );
         assert_eq!(claims["context"]["user"]["name"], "7");
     }
 

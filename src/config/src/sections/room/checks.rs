@@ -1,5 +1,6 @@
 //! Checks of rules against each other and against other sections.
 
+use super::ReservationScope;
 use crate::diagnostics::Section;
 use model::policy::{Condition, EntryRule, Glob, Policy, Rule, StartRule, TenantScope};
 
@@ -20,13 +21,30 @@ pub(super) fn reject_unreachable(rules: &[Option<Rule>], root: &mut Section<'_>)
     }
 }
 
-/// Rejects rules with a lobby, which Prosody learns only through `[reservation]`.
-pub(super) fn reject_lobbies(policy: &Policy, root: &mut Section<'_>) {
+/// Rejects rules with a lobby that Prosody would not always learn of.
+///
+/// Its `mod_reservations` asks for it, and only for requests of clients of the main domain: a client of the guests'
+/// domain would open the room without a lobby.
+pub(super) fn reject_lobbies(
+    policy: &Policy,
+    reservations: ReservationScope,
+    root: &mut Section<'_>,
+) {
+    let (what, remedy) = match reservations {
+        ReservationScope::Nothing => (
+            "requires [reservation]",
+            "add [reservation] with listen, or remove the key",
+        ),
+        ReservationScope::MainDomain => (
+            "guests could open the room without a lobby, because Prosody does not ask the gateway about rooms that \
+             clients of guests.xmpp_domain open",
+            "remove guests.xmpp_domain, so that guests have tokens, or remove the key",
+        ),
+        ReservationScope::AllDomains => return,
+    };
     for (position, rule) in (1..).zip(policy.rules()) {
         if rule.lobby {
-            let remedy = "add [reservation] with listen, or remove the key";
-            root.entry("room", position)
-                .reject("lobby", "requires [reservation]", remedy);
+            root.entry("room", position).reject("lobby", what, remedy);
         }
     }
 }
