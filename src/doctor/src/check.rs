@@ -114,6 +114,9 @@ catalogue! {
         ConfigQuotes "quotes",
         ConfigScheme "scheme",
     }
+    WebSignalling "W3" "the web server's ways to Prosody" {
+        WebLeadsToProsody "signalling",
+    }
     BoshEndpoint "B1" "Prosody's BOSH endpoint" {
         BoshHost "host",
         BoshModule "module",

@@ -1,7 +1,7 @@
 //! Jitsi's web server: its page, and the addresses in its `config.js`.
 
 use config::PublicUrl;
-use http::{Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use url::Url;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
 };
 
 mod config_js;
+mod signalling;
 
 pub(super) use self::config_js::ConfigJs;
 
@@ -48,6 +49,14 @@ pub(super) async fn examine(
     if !report.record(Check::WebPage, page) {
         report.skip_dependents(Check::WebPage);
         return None;
+    }
+    progress.begins(Check::WebSignalling);
+    // Infallible: the authority of a URL is a header value.
+    let host = HeaderValue::from_str(public_url.authority().as_str())
+        .expect("an authority is a header value");
+    report.pass(Check::WebSignalling);
+    if let Some(finding) = signalling::advice(endpoint, &host).await {
+        report.advise(finding);
     }
     progress.begins(Check::WebConfig);
     let sent = sent("/config.js");

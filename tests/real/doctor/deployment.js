@@ -67,6 +67,12 @@ export async function startModifyingProxy(url, change) {
   return { url: `http://127.0.0.1:${await listen(server)}`, stop: closing(server) };
 }
 
+/** A plain proxy that routes requests by path. */
+export async function startPathProxy(target) {
+  const server = createServer(forwardTo(target, (request) => request));
+  return { url: `http://127.0.0.1:${await listen(server)}`, stop: closing(server) };
+}
+
 /** A server that sends the same response to every request. */
 export async function startFixedResponse(status, type, body) {
   const server = createServer((request, response) => {

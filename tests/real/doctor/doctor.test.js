@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { startDeployment } from "./deployment.js";
-import { broken, healthy } from "./states.js";
+import { advised, broken, healthy } from "./states.js";
 
 let deployment;
 const table = [];
@@ -38,6 +38,17 @@ describe("healthy deployments have no findings", () => {
     test(name, async () => {
       const report = await examine(name, prepare);
       assert.deepEqual(report.findings, []);
+      assert.equal(report.healthy, true);
+      assert.equal(report.code, 0);
+    });
+  }
+});
+
+describe("advice leaves a deployment healthy", () => {
+  for (const [name, [expected, prepare]] of Object.entries(advised)) {
+    test(name, async () => {
+      const report = await examine(name, prepare);
+      assert.deepEqual(report.ids, [expected]);
       assert.equal(report.healthy, true);
       assert.equal(report.code, 0);
     });

@@ -16,7 +16,7 @@ import { startWeb } from "../lib/web.js";
 import { startFocus } from "../lib/focus.js";
 import { brokenDomains, healthyDomains } from "./domains.js";
 import {
-  behindProxy, idleTimeoutProxy, modifyingProxy, modulesWithout, startFixedResponse, startBalancer, startRoutingProxy, startModifyingProxy,
+  behindProxy, idleTimeoutProxy, modifyingProxy, modulesWithout, startFixedResponse, startPathProxy, startBalancer, startRoutingProxy, startModifyingProxy,
 } from "./deployment.js";
 
 const clock = (seconds) => ({
@@ -29,6 +29,14 @@ const replaced = (from, to) => (text) => {
 };
 const without = (module) => replaced(`"${module}";`, "");
 const secret = { secret: appSecret };
+
+/** Deployments that work, and what is advised there. */
+export const advised = {
+  "the web server proxies BOSH, as docker-jitsi-meet's does": ["W3.signalling", async (keep, { web: page, prosody: own }) => {
+    const nginx = keep(await startPathProxy((url) => (url.startsWith("/http-bind") ? own.url : page.url)));
+    return { changed: { web: nginx.url } };
+  }],
+};
 
 /** Starts a Prosody, with a focus unless it cannot log in anyway. */
 const prosody = (settings, { focus = true } = {}) => async (keep) => {

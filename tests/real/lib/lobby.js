@@ -99,7 +99,7 @@ Component "${lobbyDomain}" "muc"
 `;
   // The first host with these modules is that of the domain.
   return (configuration) => (
-    extend(extend(configuration, ["smacks"], host), ["token_verification", "token_affiliation"], rooms) + lobby
+    extend(extend(configuration, ["smacks"], host), ["token_verification", "token_affiliation", "test_departures"], rooms) + lobby
   );
 }
 

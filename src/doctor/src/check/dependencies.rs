@@ -11,7 +11,7 @@ impl Check {
     const fn prerequisite(self) -> Option<Self> {
         Some(match self {
             Self::ProviderLogout => Self::Provider,
-            Self::WebConfig => Self::WebPage,
+            Self::WebConfig | Self::WebSignalling => Self::WebPage,
             Self::BoshSession => Self::BoshEndpoint,
             Self::BoshAffinity => Self::BoshSession,
             Self::SaslMechanisms | Self::GuestDomain | Self::RecorderDomain => Self::BoshAffinity,
