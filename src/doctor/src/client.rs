@@ -11,7 +11,7 @@ mod websocket;
 mod xmpp_server;
 
 pub(super) use self::{
-    bosh::{BoshError, BoshSession},
+    bosh::{BoshError, BoshSession, HTTP_BIND},
     http::{ByteStream, Endpoint, HeadBytes, HttpError, HttpResponse, single_line},
     refusal::Refusal,
     websocket::{WebSocketError, XmppSocket},

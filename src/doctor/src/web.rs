@@ -54,9 +54,10 @@ pub(super) async fn examine(
     // Infallible: the authority of a URL is a header value.
     let host = HeaderValue::from_str(public_url.authority().as_str())
         .expect("an authority is a header value");
-    report.pass(Check::WebSignalling);
-    if let Some(finding) = signalling::advice(endpoint, &host).await {
-        report.advise(finding);
+    match signalling::advice(endpoint, &host).await {
+        Ok(Some(finding)) => report.advise(finding),
+        Ok(None) => report.pass(Check::WebSignalling),
+        Err(error) => report.skip([Check::WebSignalling], &error.to_string()),
     }
     progress.begins(Check::WebConfig);
     let sent = sent("/config.js");

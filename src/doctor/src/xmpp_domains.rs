@@ -24,9 +24,9 @@ pub(super) struct DomainChecks<'d> {
 /// Prosody's domain for people without a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum GuestDomain {
-    /// Prosody has none by a known name, or nobody comes in there without a password.
+    /// Prosody has no such domain by a known name, or the domain demands a password.
     Absent,
-    /// The gateway sends nobody there.
+    /// Prosody has the domain, and the gateway sends no guests there.
     Unused(String),
     /// The gateway sends guests there.
     Used(String),
@@ -34,7 +34,7 @@ pub(super) enum GuestDomain {
     Unusable,
 }
 
-/// What a domain offers to whoever opens a stream to it.
+/// What a domain offers to a client that opens a stream to it.
 enum Offer {
     /// Prosody does not have the domain.
     Nothing,

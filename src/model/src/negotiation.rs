@@ -209,8 +209,8 @@ impl StreamNegotiation {
         }
     }
 
-    /// Whether the client has authenticated, and opened its stream again or resumed one: what follows is not
-    /// checked. Prosody refuses another domain in a later header of the same stream, and SASL after
+    /// Whether the client has authenticated, and opened its stream again or resumed one: the
+    /// negotiation checks no further messages. Prosody refuses another domain in a later header of the same stream, and SASL after
     /// success (Prosody 0.12 `plugins/mod_c2s.lua`, `plugins/mod_saslauth.lua`).
     pub fn is_over(&self) -> bool {
         self.stage == Stage::Over
@@ -284,10 +284,10 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 }
 
 /// RFC 7395 § 3.3.
-const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
+pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 
 /// RFC 6120 § 6.
-const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 
 /// Logins without SASL (XEP-0078), and the creation of accounts (XEP-0077).
 const LOGINS: [&str; 2] = ["jabber:iq:auth", "jabber:iq:register"];

@@ -43,6 +43,16 @@ async fn open_rooms_need_no_provider() {
 }
 
 #[tokio::test]
+async fn without_a_provider_no_app_is_sent_to_a_sign_in() {
+    let site = site(school::RULES).await;
+    let mut app = site.browser();
+    let waiting = app.socket_of_app("room=school-7b").await.unwrap_err();
+    assert_eq!(waiting, StatusCode::FORBIDDEN);
+    let text = app.bosh_of_app("room=school-7b", CREATE).await.text();
+    assert!(text.contains("policy-violation"), "{text}");
+}
+
+#[tokio::test]
 async fn without_a_provider_no_page_links_to_sign_in() {
     let site = site(OPEN).await;
     let mut visitor = site.browser();

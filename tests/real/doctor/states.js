@@ -5,6 +5,7 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeCertificate } from "../lib/certificate.js";
+import { clockOffset } from "../lib/clock.js";
 import { planGateway, startGateway } from "../lib/gateway.js";
 import { documentedSetup } from "../lib/lobby.js";
 import { freePort } from "../lib/process.js";
@@ -19,10 +20,6 @@ import {
   behindProxy, idleTimeoutProxy, modifyingProxy, modulesWithout, startFixedResponse, startPathProxy, startBalancer, startRoutingProxy, startModifyingProxy,
 } from "./deployment.js";
 
-const clock = (seconds) => ({
-  LD_PRELOAD: "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-  FAKETIME: `${seconds > 0 ? "+" : ""}${seconds}s`,
-});
 const replaced = (from, to) => (text) => {
   if (!text.includes(from)) throw new Error(`the configuration has no ${from}`);
   return text.replaceAll(from, to);
@@ -193,8 +190,8 @@ export const broken = {
   "the gateway that runs has other keys": ["K1.unpublished", async (keep, deployment) => ({
     ...(await withKey((own) => ({ "2026-11": own.publicPem }))(keep, deployment)), args: ["--deep"],
   })],
-  "Prosody's clock is 5 minutes ahead": ["C3.prosody", prosody({ env: clock(300) })],
-  "Prosody's clock is 5 minutes behind": ["C3.prosody", prosody({ env: clock(-300) })],
+  "Prosody's clock is 5 minutes ahead": ["C3.prosody", prosody({ env: clockOffset(300) })],
+  "Prosody's clock is 5 minutes behind": ["C3.prosody", prosody({ env: clockOffset(-300) })],
   "allow_empty_token": ["A2.empty-token", prosody({ allowEmptyToken: true })],
   "another XMPP domain": ["B2.domain", async () => ({ settings: { upstream: { xmpp_domain: "meet.example.org" } } })],
   "another Host": ["B1.host", async (keep) => ({

@@ -3,11 +3,10 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { openInApp } from "../lib/app-meeting.js";
 import { startApp } from "../lib/app.js";
-import { temporaryDirectory, until } from "../lib/process.js";
+import { startClock } from "../lib/clock.js";
+import { until } from "../lib/process.js";
 import { people } from "../lib/provider.js";
 import { startSite } from "../lib/site.js";
 import { appSecret, read } from "../lib/tokens.js";
@@ -24,7 +23,6 @@ before(async () => {
     settings: () => ({
       room: [
         { match: "open-*", enter: "guest", start: "member" },
-        { match: "*-later", enter: "member", start: "host", host: "group:staff" },
         { match: "*", enter: "member", moderators: ["group:staff"] },
       ],
     }),
@@ -34,33 +32,6 @@ after(async () => {
   await site?.stop();
   await clock?.stop();
 });
-
-/** A clock for the gateway and Prosody that can be set forward. Timers go on as before. */
-async function startClock() {
-  const directory = await temporaryDirectory("clock");
-  const file = join(directory.path, "offset");
-  let offset = 0;
-  const write = () => writeFile(file, `+${offset}s\n`);
-  await write();
-  return {
-    env: {
-      LD_PRELOAD: "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-      FAKETIME_TIMESTAMP_FILE: file,
-      FAKETIME_NO_CACHE: "1",
-      FAKETIME_DONT_FAKE_MONOTONIC: "1",
-    },
-    now: () => Date.now() + offset * 1000,
-    async advance(seconds) {
-      offset += seconds;
-      await write();
-    },
-    async reset() {
-      offset = 0;
-      await write();
-    },
-    stop: () => directory.remove(),
-  };
-}
 
 const occupants = (room) => site.focus.occupants(`${room}@muc.meet.jitsi`).map(({ jid }) => jid);
 

@@ -215,7 +215,7 @@ fn condition(body: &Element) -> &str {
     }
 }
 
-const HTTP_BIND: &str = "http://jabber.org/protocol/httpbind";
+pub(crate) const HTTP_BIND: &str = "http://jabber.org/protocol/httpbind";
 
 const UNKNOWN_MECHANISM: &str =
     "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='X-GATEWAY-DOCTOR'/>";

@@ -1,8 +1,8 @@
 //! The one room of a stream without a token.
 //!
-//! Prosody compares the room that a client joins with its token, and lets whoever has none into every room
-//! (jitsi-meet `resources/prosody-plugins/token/util.lib.lua`, `verify_room`; with domain verification, whoever is
-//! in the allowlist). So the gateway compares, for as long as the stream lasts.
+//! Prosody compares the room that a client joins with the client's token, and admits clients without a token
+//! to every room (jitsi-meet `resources/prosody-plugins/token/util.lib.lua`, `verify_room`; with domain
+//! verification, clients of the domains in the allowlist). For such streams the gateway compares the rooms.
 
 use super::NegotiationError;
 use crate::{room::RoomKey, xml::Element};

@@ -40,8 +40,8 @@ pub struct ContextUser<'i> {
     moderator: bool,
     /// The MUC affiliation that Prosody's `token_affiliation` sets: `owner` or `member`.
     affiliation: &'static str,
-    /// `true` for a moderator, absent otherwise: `token_affiliation` leaves whoever has no affiliation yet to a
-    /// lobby, and `token_lobby_bypass` admits the holder of this claim. Without it nobody could open the lobby.
+    /// `true` for a moderator, absent otherwise: in a room with a lobby `token_affiliation` skips people
+    /// without an affiliation, and `token_lobby_bypass` admits the holder of this claim, who opens the lobby.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     lobby_bypass: bool,
 }

@@ -172,8 +172,7 @@ impl Exchange<'_> {
 
     /// What an app is told that has to sign in first.
     fn sasl_refusal(&self, error: &RequestError) -> Option<SaslRefusal> {
-        let domain = &self.worker.state.jitsi.as_ref()?.upstream.xmpp_domain;
-        SaslRefusal::of(error, &self.query, self.headers, domain)
+        SaslRefusal::for_request(self.worker, error, &self.query, self.headers)
     }
 
     /// Checks the domain and the SASL mechanism of a body. A restart names the domain again

@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use model::{
     bosh::StartTag,
     headers,
-    negotiation::{StreamNegotiation, StreamPolicy},
+    negotiation::{FRAMING, SASL, StreamNegotiation, StreamPolicy},
     query::SignallingQuery,
 };
 use tokio::{
@@ -34,7 +34,7 @@ use tokio_tungstenite::{
 };
 use tracing::debug;
 
-use crate::{Body, RequestError, authorize::AccessError, respond::plain};
+use crate::{Body, RequestError, Worker, authorize::AccessError, respond::plain};
 
 /// A stream that ends with its authentication.
 #[derive(Clone, Debug)]
@@ -46,8 +46,21 @@ pub(super) struct SaslRefusal {
 // === impl SaslRefusal ===
 
 impl SaslRefusal {
+    /// The refusal of an app without a token; none in a deployment without sign-ins, where the app would
+    /// ask for a password.
+    pub(super) fn for_request(
+        worker: &Worker,
+        error: &RequestError,
+        query: &SignallingQuery,
+        headers: &HeaderMap,
+    ) -> Option<Self> {
+        worker.state.sign_ins.as_ref()?;
+        let domain = &worker.state.jitsi.as_ref()?.upstream.xmpp_domain;
+        Self::of(error, query, headers, domain)
+    }
+
     /// The refusal of an app without a token, if a sign-in may help.
-    pub(super) fn of(
+    fn of(
         error: &RequestError,
         query: &SignallingQuery,
         headers: &HeaderMap,
@@ -194,9 +207,7 @@ fn bosh_body(content: String) -> Response<Body> {
 /// The id of all such streams. It is a secret of nobody: nothing is behind it.
 const SID: &str = "sign-in-first";
 
-const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 const HTTPBIND: &str = "http://jabber.org/protocol/httpbind";
-const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 const STREAMS: &str = "http://etherx.jabber.org/streams";
 
 /// A stream header has some 200 bytes.

@@ -88,8 +88,7 @@ pub(crate) async fn answer(
     } = match admitting {
         Ok(admission) => admission,
         Err(error) => {
-            let domain = &jitsi.upstream.xmpp_domain;
-            let refusal = SaslRefusal::of(&error, &query, request.headers(), domain);
+            let refusal = SaslRefusal::for_request(worker, &error, &query, request.headers());
             let refusal = refusal.ok_or(error)?;
             tokio::task::spawn_local(refusal.answer_web_socket(upgrade::on(request)));
             return Ok(switching_protocols(expected));
