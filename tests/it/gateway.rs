@@ -17,6 +17,7 @@ mod links;
 mod outage;
 mod provider_faults;
 mod recorders;
+mod reverse_proxies;
 mod revocation;
 mod rooms;
 mod secrets;

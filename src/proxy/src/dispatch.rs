@@ -95,7 +95,8 @@ async fn answer(
     if !context.secure {
         return (label, to_https(worker, &request, &responder, context));
     }
-    let host = check_authority(uri, request.version(), headers, &worker.state.authority);
+    let (version, own) = (request.version(), &worker.state.authority);
+    let host = check_authority(uri, version, headers, own, context.proxy.is_some());
     let outcome = match host {
         Ok(()) => call_handler(worker, routed, request, &responder, context).await,
         Err(error) => Err(error.into()),
@@ -146,6 +147,7 @@ fn refuse(
     responder: &Responder,
     context: RequestContext,
 ) -> Response<Body> {
+    worker.state.proxy_warnings.failed(failure, &context);
     audit::failed(failure, label, &context, || {
         worker.state.audit_quota.permit_refused_token(&context)
     });
@@ -168,6 +170,7 @@ fn to_https(
     responder: &Responder,
     context: RequestContext,
 ) -> Response<Body> {
+    worker.state.proxy_warnings.scheme_missing(&context);
     let readable = is_reading(request.method());
     let target = request
         .uri()
@@ -188,7 +191,7 @@ fn to_https(
         }
         _ => refuse(
             worker,
-            &ContextError::Misdirected.into(),
+            &ContextError::Insecure.into(),
             Label::Refused,
             responder,
             context,

@@ -3,9 +3,13 @@
 use std::{future::Future, time::Instant};
 
 use http::{Method, Request};
+use tracing::warn;
 
 use crate::{
-    Connection, RequestContext, RequestError, SharedState, body::Unread, endpoints::EndpointError,
+    Connection, RequestContext, RequestError, SharedState,
+    body::Unread,
+    endpoints::EndpointError,
+    request_context::{ContextError, TrustedProxy},
     shard_upstreams::ForwardingError,
 };
 use model::{clock::Clock, route::Label};
@@ -46,6 +50,54 @@ impl AuditQuota {
     pub(crate) fn permit_refused_key(&self, context: &RequestContext) -> Option<u64> {
         self.refused_keys
             .permit(context.client.ip(), self.clock.now())
+    }
+}
+
+/// Warns the operator of a proxy in front that is not set up as the gateway needs it: at most once
+/// a minute for each proxy.
+#[derive(Debug)]
+pub(crate) struct ProxyWarnings {
+    lines: LineLimit,
+    clock: Clock,
+}
+
+// === impl ProxyWarnings ===
+
+impl ProxyWarnings {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            // Deployments have two or three proxies.
+            lines: LineLimit::new(1, 10),
+            clock,
+        }
+    }
+
+    /// The request counts as plain HTTP because its trusted proxy does not name the scheme.
+    pub(crate) fn scheme_missing(&self, context: &RequestContext) {
+        if let Some(proxy) = context.proxy.filter(|proxy| !proxy.states_scheme) {
+            self.warn(proxy, || {
+                "the proxy sends no X-Forwarded-Proto, so its requests count as plain HTTP and are \
+                 redirected to HTTPS again and again; let it send X-Forwarded-Proto: https"
+                    .to_owned()
+            });
+        }
+    }
+
+    /// A trusted proxy forwarded a request for another host.
+    pub(crate) fn failed(&self, failure: &RequestError, context: &RequestContext) {
+        if let (RequestError::Context(error @ ContextError::Misdirected { .. }), Some(proxy)) =
+            (failure, context.proxy)
+        {
+            self.warn(proxy, || {
+                format!("{error}; let the proxy forward the client's Host unchanged")
+            });
+        }
+    }
+
+    fn warn(&self, proxy: TrustedProxy, message: impl FnOnce() -> String) {
+        if let Some(suppressed) = self.lines.permit(proxy.addr, self.clock.now()) {
+            warn!(proxy.addr = %proxy.addr, suppressed, "{}", message());
+        }
     }
 }
 

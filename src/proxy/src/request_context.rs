@@ -1,13 +1,16 @@
 //! The request context: client address, scheme, request id; and the check of the `Host`, which
 //! follows the route.
 
-use std::fmt;
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
 
 use crate::Connection;
 use model::{
-    headers::{ClientAddr, TrustedProxies, forwarded_https},
+    headers::{ClientAddr, ForwardedScheme, TrustedProxies},
     path::PathError,
     room::RoomError,
     route::Closed,
@@ -21,10 +24,20 @@ pub(crate) struct RequestContext {
     pub(crate) client: ClientAddr,
     /// Whether the client came by HTTPS, here or at a trusted proxy.
     pub(crate) secure: bool,
+    /// The proxy that forwarded the request, if its fields count.
+    pub(crate) proxy: Option<TrustedProxy>,
     /// Its name in logs and on error pages.
     pub(crate) id: RequestId,
     /// Its place in a trace, if it is traced.
     pub(crate) trace: Option<Traceparent>,
+}
+
+/// The trusted proxy that a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TrustedProxy {
+    pub(crate) addr: IpAddr,
+    /// Whether it sent `X-Forwarded-Proto`.
+    pub(crate) states_scheme: bool,
 }
 
 /// The name of a request: unique over replicas and restarts, worth nothing to anybody.
@@ -49,8 +62,19 @@ pub(crate) enum ContextError {
     #[error("the request does not name one host")]
     BadHost,
     /// Another host's request.
-    #[error("the request is for another host")]
-    Misdirected,
+    #[error("the request is for the host {named}, but the public address here is {own}")]
+    Misdirected {
+        /// The host of the request.
+        named: String,
+        /// The host of the public URL.
+        own: String,
+    },
+    /// A request without TLS that cannot be redirected to HTTPS.
+    #[error(
+        "the request came without TLS; a proxy in front that terminates TLS has to be one of \
+         listen.trusted_proxies and to send X-Forwarded-Proto: https"
+    )]
+    Insecure,
     /// Not a method of this route.
     #[error("this method is not for this address")]
     Method {
@@ -81,9 +105,14 @@ impl RequestContext {
         } else {
             trusted
         };
+        let scheme = ForwardedScheme::of(connection.peer, headers, trusted);
         Self {
             client: ClientAddr::of(connection.peer, headers, trusted),
-            secure: connection.tls || forwarded_https(connection.peer, headers, trusted),
+            secure: connection.tls || scheme == ForwardedScheme::Tls,
+            proxy: (scheme != ForwardedScheme::Untrusted).then_some(TrustedProxy {
+                addr: connection.peer,
+                states_scheme: scheme != ForwardedScheme::Absent,
+            }),
             id,
             trace: None,
         }
@@ -120,11 +149,14 @@ pub(crate) fn is_reading(method: &Method) -> bool {
 }
 
 /// Checks that a request names this site, once and without contradiction (RFC 9112 § 3.2).
+///
+/// A trusted proxy may omit the port, as nginx does with `$host`.
 pub(crate) fn check_authority(
     uri: &Uri,
     version: Version,
     headers: &HeaderMap,
-    own: &Authority,
+    own: &SiteAuthority,
+    proxied: bool,
 ) -> Result<(), ContextError> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = hosts
@@ -140,59 +172,98 @@ pub(crate) fn check_authority(
         }
         (Some(target), _) => target.as_str(),
         (None, Some(host)) => host,
-        (None, None) if version == Version::HTTP_10 => return Err(ContextError::Misdirected),
+        (None, None) if version == Version::HTTP_10 => "",
         (None, None) => return Err(ContextError::BadHost),
     };
-    if own.is(named) {
+    if own.is(named) || (proxied && own.is_without_port(named)) {
         Ok(())
     } else {
-        Err(ContextError::Misdirected)
+        Err(ContextError::Misdirected {
+            named: named.to_owned(),
+            own: own.as_str().to_owned(),
+        })
     }
 }
 
-/// The site's own host and port.
+/// The host and port of the public URL.
 #[derive(Clone, Debug)]
-pub(crate) struct Authority {
+pub(crate) struct SiteAuthority {
     text: String,
-    with_port: Option<String>,
+    /// Bytes of the host in `text`.
+    host_len: usize,
 }
 
-// === impl Authority ===
+// === impl SiteAuthority ===
 
-impl Authority {
+impl SiteAuthority {
+    /// The authority of an `https` URL, which has its port only if it is not 443.
     pub(crate) fn new(text: String) -> Self {
-        // `:443` may be written or not.
-        let has_port = text
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let with_port = (!has_port).then(|| format!("{text}:443"));
-        Self { text, with_port }
+        let host_len = split_port(&text).0.len();
+        Self { text, host_len }
     }
 
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
+    fn host(&self) -> &str {
+        &self.text[..self.host_len]
+    }
+
+    fn port(&self) -> &str {
+        split_port(&self.text).1.unwrap_or(HTTPS_PORT)
+    }
+
+    /// Whether a request for `named` is for this site.
     fn is(&self, named: &str) -> bool {
-        named.eq_ignore_ascii_case(&self.text)
-            || self
-                .with_port
-                .as_ref()
-                .is_some_and(|full| named.eq_ignore_ascii_case(full))
+        if named.eq_ignore_ascii_case(&self.text) {
+            return true;
+        }
+        let (host, port) = split_port(named);
+        port.unwrap_or(HTTPS_PORT) == self.port() && self.is_host(host)
+    }
+
+    fn is_without_port(&self, named: &str) -> bool {
+        split_port(named).1.is_none() && self.is_host(named)
+    }
+
+    /// Whether two hosts are equal; an IPv6 address has several spellings (RFC 5952).
+    fn is_host(&self, host: &str) -> bool {
+        let ipv6 = |host: &str| -> Option<Ipv6Addr> {
+            host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+        };
+        host.eq_ignore_ascii_case(self.host())
+            || ipv6(host).is_some_and(|address| Some(address) == ipv6(self.host()))
     }
 }
+
+/// Splits `host:port`; the colons of an IPv6 address are inside brackets.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, Some(port)),
+        _ => (authority, None),
+    }
+}
+
+/// The port of `https` URLs without one.
+const HTTPS_PORT: &str = "443";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(uri: &str, hosts: &[&'static str]) -> Result<(), ContextError> {
+    fn check_for(own: &str, uri: &str, hosts: &[&str], proxied: bool) -> Result<(), ContextError> {
         let headers = hosts
             .iter()
-            .map(|host| (header::HOST, HeaderValue::from_static(host)))
+            .map(|host| (header::HOST, HeaderValue::try_from(*host).unwrap()))
             .collect();
-        let own = Authority::new("meet.example.org".to_owned());
-        check_authority(&uri.parse().unwrap(), Version::HTTP_11, &headers, &own)
+        let own = SiteAuthority::new(own.to_owned());
+        let uri = uri.parse().unwrap();
+        check_authority(&uri, Version::HTTP_11, &headers, &own, proxied)
+    }
+
+    fn check(uri: &str, hosts: &[&str]) -> Result<(), ContextError> {
+        check_for("meet.example.org", uri, hosts, false)
     }
 
     #[test]
@@ -204,20 +275,47 @@ mod tests {
             "meet.example.org.",
             "x.meet.example.org",
             "meet.example.org:80",
+            "meet.example.org:",
+            "meet.example.org:0443",
             "10.0.0.1",
+            "",
         ] {
-            let headers = [(header::HOST, HeaderValue::from_str(foreign).unwrap())];
-            let own = Authority::new("meet.example.org".to_owned());
-            let checked = check_authority(
-                &Uri::from_static("/"),
-                Version::HTTP_11,
-                &headers.into_iter().collect(),
-                &own,
+            let error = check("/", &[foreign]).unwrap_err();
+            let ContextError::Misdirected { named, own } = &error else {
+                panic!("{foreign}: {error}");
+            };
+            assert_eq!(
+                (named.as_str(), own.as_str()),
+                (foreign, "meet.example.org")
             );
-            assert!(
-                matches!(checked, Err(ContextError::Misdirected)),
-                "{foreign}"
-            );
+        }
+    }
+
+    #[test]
+    fn hosts_and_ports_are_compared_by_meaning() {
+        let ipv6 = "[2001:db8::1]:8443";
+        for (own, named, proxied, served) in [
+            (
+                "meet.example.org:8443",
+                "meet.example.org:8443",
+                false,
+                true,
+            ),
+            // nginx's `$host` has no port: it counts from a trusted proxy only.
+            ("meet.example.org:8443", "meet.example.org", true, true),
+            ("meet.example.org:8443", "Meet.Example.Org", true, true),
+            ("meet.example.org:8443", "meet.example.org", false, false),
+            ("meet.example.org:8443", "meet.example.org:443", true, false),
+            ("meet.example.org", "meet.example.org:8443", true, false),
+            ("meet.example.org", "evil.test", true, false),
+            (ipv6, "[2001:db8:0:0:0:0:0:1]:8443", false, true),
+            (ipv6, "[2001:DB8::1]", true, true),
+            (ipv6, "[2001:db8::2]:8443", false, false),
+            ("[2001:db8::1]", "[2001:db8::1]:443", false, true),
+            ("[2001:db8::1]", "2001:db8::1", false, false),
+        ] {
+            let checked = check_for(own, "/", &[named], proxied);
+            assert_eq!(checked.is_ok(), served, "{named} for {own}, {proxied}");
         }
     }
 

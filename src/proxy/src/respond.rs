@@ -106,7 +106,9 @@ impl RequestError {
                 ContextError::Path(_) | ContextError::Room(_) | ContextError::BadHost => {
                     StatusCode::BAD_REQUEST
                 }
-                ContextError::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+                ContextError::Misdirected { .. } | ContextError::Insecure => {
+                    StatusCode::MISDIRECTED_REQUEST
+                }
                 ContextError::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
                 ContextError::NotFound | ContextError::Closed(_) => StatusCode::NOT_FOUND,
             },

@@ -15,11 +15,11 @@ use crate::{
         SignInFlow,
         api::{IdempotentAnswers, IntegrationApi},
     },
-    instrumentation::AuditQuota,
+    instrumentation::{AuditQuota, ProxyWarnings},
     invitations::Invitations,
     meetings::Meetings,
     passes::PassIssuer,
-    request_context::Authority,
+    request_context::SiteAuthority,
     signalling::BoshStreams,
     store_client::StoreClient,
     upstream,
@@ -47,7 +47,7 @@ use pages::{Pages, StartPage, inject::Injector};
 
 /// What all workers share: read-only but for the rules, which a reload swaps whole.
 pub struct SharedState {
-    pub(crate) authority: Authority,
+    pub(crate) authority: SiteAuthority,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) rules: ArcSwap<ReloadableState>,
     /// Phase "authenticate": cookies.
@@ -76,6 +76,7 @@ pub struct SharedState {
     pub(crate) pages: Pages,
     pub(crate) jitsi: Option<Arc<JitsiBackend>>,
     pub(crate) audit_quota: AuditQuota,
+    pub(crate) proxy_warnings: ProxyWarnings,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) access_log: bool,
@@ -232,7 +233,7 @@ impl SharedState {
         });
         let signs_in = sign_ins.is_some();
         Ok(Self {
-            authority: Authority::new(settings.authority),
+            authority: SiteAuthority::new(settings.authority),
             trusted_proxies: settings.trusted_proxies,
             rules: ArcSwap::from_pointee(rules),
             tokens: TokenExchange {
@@ -278,6 +279,7 @@ impl SharedState {
             pages: settings.pages,
             jitsi,
             audit_quota: AuditQuota::new(clock.clone()),
+            proxy_warnings: ProxyWarnings::new(clock.clone()),
             clock,
             random,
             access_log: settings.access_log,

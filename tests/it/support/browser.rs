@@ -370,7 +370,7 @@ impl Browser {
         Box::new(self.tls.connect(name, stream).await.unwrap())
     }
 
-    fn cookie_header(&self, url: &Url) -> Option<(HeaderName, HeaderValue)> {
+    pub(crate) fn cookie_header(&self, url: &Url) -> Option<(HeaderName, HeaderValue)> {
         let pairs: Vec<_> = self
             .cookies
             .get(url.host_str()?)?

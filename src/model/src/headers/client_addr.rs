@@ -25,11 +25,16 @@ impl ClientAddr {
     /// Each trusted proxy appends its peer's address, so the list is read from its end: the first
     /// address that is not a trusted proxy is the client. Addresses before it may be forged.
     pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
+        Self::behind(peer, headers, trusted).0
+    }
+
+    /// The client's address, and the number of trusted proxies between it and the gateway.
+    fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> (Self, usize) {
         let peer = unmapped(peer);
         if !trusted.contains(peer) {
-            return Self(peer);
+            return (Self(peer), 0);
         }
-        let mut client = peer;
+        let (mut client, mut proxies) = (peer, 1);
         let lines = headers.get_all(X_FORWARDED_FOR);
         let hops = lines
             .iter()
@@ -45,8 +50,9 @@ impl ClientAddr {
             if !trusted.contains(address) {
                 break;
             }
+            proxies += 1;
         }
-        Self(client)
+        (Self(client), proxies)
     }
 
     /// The address.
@@ -88,16 +94,57 @@ impl TrustedProxies {
     }
 }
 
-/// Whether the peer is a trusted proxy and its `X-Forwarded-Proto` ends in `https`.
-pub fn forwarded_https(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> bool {
-    trusted.contains(peer)
-        && headers
-            .get_all(X_FORWARDED_PROTO)
+/// How the client's connection to the outermost server of the deployment was secured, as the
+/// trusted proxies say in `X-Forwarded-Proto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardedScheme {
+    /// `https`, or `wss`, which Traefik sends for a WebSocket.
+    Tls,
+    /// Any other value.
+    Plain,
+    /// The trusted proxy sent no `X-Forwarded-Proto`.
+    Absent,
+    /// The peer is not a trusted proxy, so the field does not count.
+    Untrusted,
+}
+
+// === impl ForwardedScheme ===
+
+impl ForwardedScheme {
+    /// Determines the scheme of a request.
+    ///
+    /// A proxy replaces the field or appends the scheme of its own client to it, so that the
+    /// outermost trusted proxy's value is as far from the end as that proxy is in
+    /// `X-Forwarded-For`, or is the first of fewer values.
+    pub fn of(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
+        // Most requests come from clients or through one proxy that sends one value.
+        if !trusted.contains(peer) {
+            return Self::Untrusted;
+        }
+        let lines = headers.get_all(X_FORWARDED_PROTO);
+        let mut values = lines
             .iter()
-            .next_back()
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| text.rsplit(',').next())
-            .is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
+            .rev()
+            .flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','))
+            .take(MAX_HOPS)
+            .map(<[u8]>::trim_ascii);
+        let Some(last) = values.next() else {
+            return Self::Absent;
+        };
+        let (_, proxies) = ClientAddr::behind(peer, headers, trusted);
+        let outermost = values
+            .take(proxies.saturating_sub(1))
+            .last()
+            .unwrap_or(last);
+        if [&b"https"[..], b"wss"]
+            .iter()
+            .any(|scheme| outermost.eq_ignore_ascii_case(scheme))
+        {
+            Self::Tls
+        } else {
+            Self::Plain
+        }
+    }
 }
 
 /// Unwraps an IPv4-mapped IPv6 address: network rules for IPv4 would miss it (CVE-2024-24790).
@@ -131,6 +178,8 @@ const MAX_HOPS: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     fn client(peer: &str, lines: &[&str]) -> String {
@@ -191,21 +240,68 @@ mod tests {
         assert_eq!(client.to_string(), "10.0.0.2");
     }
 
+    fn scheme(peer: &str, proto: &[&str], forwarded_for: &[&str]) -> ForwardedScheme {
+        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let lines = |name: &HeaderName, values: &[&str]| {
+            let name = name.clone();
+            let lines: Vec<_> = values
+                .iter()
+                .map(|value| (name.clone(), HeaderValue::try_from(*value).unwrap()))
+                .collect();
+            lines
+        };
+        let headers = lines(&X_FORWARDED_PROTO, proto)
+            .into_iter()
+            .chain(lines(&X_FORWARDED_FOR, forwarded_for))
+            .collect();
+        ForwardedScheme::of(peer.parse().unwrap(), &headers, &trusted)
+    }
+
     #[test]
     fn a_forwarded_scheme_counts_only_from_trusted_proxies() {
-        let trusted = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
-        let headers = |text: &'static str| {
-            [(X_FORWARDED_PROTO, HeaderValue::from_static(text))]
-                .into_iter()
-                .collect::<HeaderMap>()
-        };
-        let ten = "10.0.0.1".parse().unwrap();
-        assert!(forwarded_https(ten, &headers("https"), &trusted));
-        assert!(!forwarded_https(ten, &headers("https, http"), &trusted));
-        assert!(!forwarded_https(
-            "192.0.2.1".parse().unwrap(),
-            &headers("https"),
-            &trusted
-        ));
+        use ForwardedScheme::{Absent, Plain, Tls, Untrusted};
+        for (peer, proto, expected) in [
+            ("10.0.0.1", &["https"][..], Tls),
+            ("::ffff:10.0.0.1", &["HTTPS"], Tls),
+            // Traefik's word for a WebSocket over TLS.
+            ("10.0.0.1", &["wss"], Tls),
+            ("10.0.0.1", &[" Wss "], Tls),
+            ("10.0.0.1", &["ws"], Plain),
+            ("10.0.0.1", &["http"], Plain),
+            ("10.0.0.1", &["httpss"], Plain),
+            ("10.0.0.1", &[""], Plain),
+            ("10.0.0.1", &[], Absent),
+            ("192.0.2.1", &["https"], Untrusted),
+            ("192.0.2.1", &[], Untrusted),
+        ] {
+            assert_eq!(scheme(peer, proto, &[]), expected, "{peer} {proto:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_schemes_the_outermost_trusted_proxys_counts() {
+        use ForwardedScheme::{Plain, Tls};
+        for (proto, forwarded_for, expected) in [
+            // The outer proxy terminates TLS, the inner one appends the scheme that it saw.
+            (&["https, http"][..], &["192.0.2.7, 10.0.0.2"][..], Tls),
+            (&["https", "http"], &["192.0.2.7", "10.0.0.2"], Tls),
+            (
+                &["https, http, http"],
+                &["192.0.2.7, 10.0.0.3, 10.0.0.2"],
+                Tls,
+            ),
+            (&["http, https"], &["192.0.2.7, 10.0.0.2"], Plain),
+            // The inner proxy replaces the value, or passes it on.
+            (&["https"], &["192.0.2.7, 10.0.0.2"], Tls),
+            // One trusted proxy: what its client wrote does not count.
+            (&["https, http"], &["192.0.2.7"], Plain),
+            (&["https, http"], &["10.0.0.2, 192.0.2.7"], Plain),
+            (&["https, http"], &[], Plain),
+            (&["http, https"], &["192.0.2.7"], Tls),
+            (&["https, http, http"], &["192.0.2.7, 10.0.0.2"], Plain),
+        ] {
+            let found = scheme("10.0.0.1", proto, forwarded_for);
+            assert_eq!(found, expected, "{proto:?} {forwarded_for:?}");
+        }
     }
 }

@@ -21,11 +21,7 @@ pub enum RequestOrigin {
 pub fn request_origin(headers: &HeaderMap, own_origin: &str) -> RequestOrigin {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     match (origins.next(), origins.next()) {
-        (Some(origin), None)
-            if origin
-                .as_bytes()
-                .eq_ignore_ascii_case(own_origin.as_bytes()) =>
-        {
+        (Some(origin), None) if is_origin(origin.as_bytes(), own_origin) => {
             RequestOrigin::SameOrigin
         }
         (Some(_), _) => RequestOrigin::CrossOrigin,
@@ -35,6 +31,21 @@ pub fn request_origin(headers: &HeaderMap, own_origin: &str) -> RequestOrigin {
             None => RequestOrigin::Absent,
         },
     }
+}
+
+/// Whether a serialized origin is the site's own, which has its port only if it is not 443.
+/// Browsers omit that port, too; clients of other kinds may not.
+fn is_origin(origin: &[u8], own: &str) -> bool {
+    if origin.eq_ignore_ascii_case(own.as_bytes()) {
+        return true;
+    }
+    let has_port = own
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    !has_port
+        && origin
+            .strip_suffix(b":443")
+            .is_some_and(|origin| origin.eq_ignore_ascii_case(own.as_bytes()))
 }
 
 /// Whether the browser will show the response as a page. Only such a request may be redirected to
@@ -86,6 +97,26 @@ mod tests {
             "https://x.meet.example.org",
         ] {
             assert_eq!(by_origin(other), RequestOrigin::CrossOrigin, "{other}");
+        }
+        for (origin, own, same) in [
+            ("https://meet.example.org:443", own, true),
+            ("HTTPS://Meet.example.org:443", own, true),
+            ("https://192.0.2.1:443", "https://192.0.2.1", true),
+            ("https://[2001:db8::1]:443", "https://[2001:db8::1]", true),
+            ("https://meet.example.org:443:443", own, false),
+            (
+                "https://meet.example.org:443",
+                "https://meet.example.org:8443",
+                false,
+            ),
+            (
+                "https://meet.example.org:8443:443",
+                "https://meet.example.org:8443",
+                false,
+            ),
+        ] {
+            let found = request_origin(&map(&[("origin", origin)]), own);
+            assert_eq!(found == RequestOrigin::SameOrigin, same, "{origin} {own}");
         }
         let twice = map(&[
             ("origin", "https://meet.example.org"),

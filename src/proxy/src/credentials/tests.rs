@@ -100,6 +100,7 @@ impl Client {
         let context = RequestContext {
             client: ClientAddr::of(peer, &headers, &TrustedProxies::default()),
             secure: true,
+            proxy: None,
             id: RequestId {
                 worker: 1,
                 number: 1,

@@ -11,7 +11,7 @@ use crate::{
     credentials::Intent,
     endpoints::EndpointError,
     meetings::Addresses,
-    request_context::Authority,
+    request_context::SiteAuthority,
     respond::{self, Responder, plain, redirect_to_sign_in_for},
 };
 use model::{
@@ -138,7 +138,7 @@ fn hosting(
 }
 
 fn event(
-    own: &Authority,
+    own: &SiteAuthority,
     query: &MeetingQuery,
     start: Timestamp,
     addresses: &Addresses,

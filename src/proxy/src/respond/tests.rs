@@ -42,7 +42,17 @@ fn errors() -> Vec<(RequestError, u16, &'static str, bool)> {
         (PathError::DotSegment.into(), 400, "-", true),
         (RoomError::Empty.into(), 400, bad, false),
         (ContextError::BadHost.into(), 400, "-", true),
-        (ContextError::Misdirected.into(), 421, "-", false),
+        (
+            ContextError::Misdirected {
+                named: "a".to_owned(),
+                own: "b".to_owned(),
+            }
+            .into(),
+            421,
+            "-",
+            false,
+        ),
+        (ContextError::Insecure.into(), 421, "-", false),
         (
             ContextError::Method { allow: "POST" }.into(),
             405,

@@ -10,7 +10,7 @@ use crate::{
     Body, RequestContext, RequestError, Worker,
     authorize::AccessError,
     instrumentation::timed,
-    request_context::{Authority, ContextError, is_reading, require_reading},
+    request_context::{ContextError, SiteAuthority, is_reading, require_reading},
     respond::redirect_to_sign_in,
     shard_upstreams::{ForwardingError, ShardUpstreams},
     web::WebError,
@@ -107,7 +107,7 @@ pub(crate) async fn private(
 
 /// The request for Jitsi's web server: the canonical path, and a head that does not lie.
 pub(crate) fn build_web_request(
-    own: &Authority,
+    own: &SiteAuthority,
     request: Request<Incoming>,
     path: &CanonicalPath,
     context: RequestContext,
