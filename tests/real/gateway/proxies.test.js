@@ -1,0 +1,90 @@
+// HTTP proxies in front of the gateway, with the blocks of docs/proxies.md as their configuration.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { navigation, sendRequest } from "../lib/http.js";
+import { until } from "../lib/process.js";
+import { startProxy, startTraefik } from "../lib/proxies.js";
+import { startSite } from "../lib/site.js";
+import { appSecret } from "../lib/tokens.js";
+import { enter, ping } from "../lib/xmpp-lite.js";
+
+let site;
+let addresses;
+before(async () => {
+  let plan;
+  // The gateway has no TLS. The port of the public URL, where it would have had it, is the proxy's.
+  site = await startSite({
+    label: "proxies",
+    prosody: async (planned) => {
+      plan = planned;
+      return { secret: appSecret };
+    },
+    settings: () => ({
+      listen: { https: undefined, trusted_proxies: ["127.0.0.1/32"] },
+      tls: undefined,
+      log: { access: true },
+    }),
+  });
+  addresses = {
+    public: plan.ports.https,
+    gateway: plan.ports.http,
+    certificate: plan.certificate.certificate,
+    key: plan.certificate.key,
+  };
+}, { timeout: 60_000 });
+after(() => site?.stop());
+
+/** A room whose name every proxy has to leave as it is. */
+const room = "Caf%C3%A9%20am%20Eck";
+
+for (const [name, start] of [
+  ["nginx", () => startProxy("nginx", addresses)],
+  ["HAProxy", () => startProxy("haproxy", addresses)],
+  ["Apache", () => startProxy("apache", addresses)],
+  ["Caddy", () => startProxy("caddyfile", addresses)],
+  ["what Traefik sends", () => startTraefik(addresses)],
+]) {
+  describe(name, () => {
+    let proxy;
+    before(async () => {
+      proxy = await start();
+    });
+    after(() => proxy?.stop());
+
+    test("a member signs in and meets over a WebSocket", async () => {
+      const visitor = await site.attend("host", `/${room}`);
+      assert.equal(visitor.meeting.transport, "websocket");
+      assert.ok(visitor.meeting.me.name);
+      await visitor.context.close();
+    });
+
+    test("BOSH", async () => {
+      const headers = await site.headersOf("host");
+      const target = { transport: "bosh", base: site.url, tls: site.tls, headers, room: "bosh", query: { room: "bosh" } };
+      const { stream } = await enter({ ...target, nick: "host", wait: 1 });
+      await ping(stream);
+      await stream.close();
+    });
+
+    test("the gateway knows the client's address", async () => {
+      const path = `/robots-${name.replaceAll(" ", "-")}.txt`;
+      // A client's own fields do not count.
+      const forged = { "x-forwarded-for": "192.0.2.1", "x-forwarded-proto": "http" };
+      const client = { url: site.url, tls: { ...site.tls, host: "127.0.0.1", localAddress: "127.0.0.77" } };
+      const answer = await sendRequest(client, path, { headers: { ...forged, host: new URL(site.url).host } });
+      assert.notEqual(answer.status, 308);
+      const line = await until(
+        () => site.gateway.log().split("\n").find((text) => text.includes(path) && text.includes("client.addr")),
+        { what: "the access line" },
+      );
+      assert.match(line, /client\.addr="?127\.0\.0\.77"?/);
+    });
+
+    test("a page with a large head", async () => {
+      const { status, headers } = await sendRequest({ url: site.url, tls: site.tls }, "/any", { headers: navigation });
+      assert.equal(status, 303);
+      assert.match(headers.location, /^\/_gateway\/login/);
+    });
+  });
+}
