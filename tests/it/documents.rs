@@ -260,5 +260,17 @@ impl Page {
 const NOT_OPTIONS: &[&str] = &[];
 
 const LANGUAGES: &[&str] = &[
-    "console", "env", "json", "lua", "mermaid", "nginx", "python", "text", "toml", "yaml",
+    "apache",
+    "caddyfile",
+    "console",
+    "env",
+    "haproxy",
+    "json",
+    "lua",
+    "mermaid",
+    "nginx",
+    "python",
+    "text",
+    "toml",
+    "yaml",
 ];

@@ -1,5 +1,6 @@
 //! The relying party against a provider that violates the specification.
 
+mod deviations;
 mod logout;
 mod network;
 mod outages;
@@ -133,11 +134,13 @@ fn settings(issuer: &str) -> OidcSettings {
         internal_url: None,
         client_id: text(CLIENT_ID),
         client_secret: Some(CLIENT_SECRET.into()),
+        other_audiences: Vec::new(),
         client_auth: ClientAuth::Basic,
         scopes: ["openid", "profile"].map(text).to_vec(),
         claims: ClaimPaths {
             id: text("sub"),
             name: text("name"),
+            name_fallbacks: vec!["preferred_username".to_owned(), "nickname".to_owned()],
             email: text("email"),
             email_verified: text("email_verified"),
             avatar: text("picture"),

@@ -12,11 +12,13 @@ pub(super) fn oidc_settings() -> OidcSettings {
         internal_url: None,
         client_id: path("jitsi"),
         client_secret: None,
+        other_audiences: Vec::new(),
         client_auth: ClientAuth::Basic,
         scopes: vec![path("openid")],
         claims: ClaimPaths {
             id: path("sub"),
             name: path("name"),
+            name_fallbacks: vec!["preferred_username".to_owned(), "nickname".to_owned()],
             email: path("email"),
             email_verified: path("email_verified"),
             avatar: path("picture"),

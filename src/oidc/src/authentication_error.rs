@@ -61,6 +61,9 @@ pub enum AuthenticationError {
     /// `sub` is missing.
     #[error("the id token has no subject")]
     NoSubject,
+    /// `sub` is a number or of another kind (OpenID Connect Core 1.0 § 2 demands a text).
+    #[error("the id token's sub is not a text: the provider has to send it as a JSON string")]
+    SubjectNotText,
     /// `sub` exceeds 255 characters.
     #[error("the id token's subject is too long")]
     SubjectTooLong,
@@ -73,6 +76,12 @@ pub enum AuthenticationError {
     /// Not a JSON object.
     #[error("the userinfo is not a JSON object")]
     UserinfoUnreadable,
+    /// A signed response failed a check.
+    #[error(
+        "the signed userinfo is refused; signing and encryption of the userinfo can be turned off \
+         for this client at the provider"
+    )]
+    UserinfoToken(#[source] TokenError),
     /// `sub` is missing or differs from the ID token's.
     #[error("the userinfo has another subject than the id token")]
     UserinfoSubject,
@@ -122,6 +131,7 @@ impl AuthenticationError {
             Self::Nonce => "nonce_wrong",
             Self::AccessTokenHash => "access_token_hash_wrong",
             Self::NoSubject => "subject_missing",
+            Self::SubjectNotText => "subject_not_text",
             Self::SubjectTooLong => "subject_too_long",
             Self::UserinfoEndpoint(FetchError::Unreachable(_)) => "userinfo_unreachable",
             Self::UserinfoEndpoint(FetchError::Broken(_)) => "userinfo_broken_off",
@@ -131,6 +141,7 @@ impl AuthenticationError {
             Self::UserinfoEndpoint(FetchError::Overloaded(_)) => "userinfo_overloaded",
             Self::UserinfoStatus(_) => "userinfo_refused",
             Self::UserinfoUnreadable => "userinfo_unreadable",
+            Self::UserinfoToken(_) => "userinfo_token_refused",
             Self::UserinfoSubject => "userinfo_subject_wrong",
             Self::NoId => "id_claim_missing",
         }
@@ -155,10 +166,12 @@ impl AuthenticationError {
             | Self::Nonce
             | Self::AccessTokenHash
             | Self::NoSubject
+            | Self::SubjectNotText
             | Self::SubjectTooLong => SignInReason::IdToken,
             Self::UserinfoEndpoint(_)
             | Self::UserinfoStatus(_)
             | Self::UserinfoUnreadable
+            | Self::UserinfoToken(_)
             | Self::UserinfoSubject => SignInReason::Userinfo,
             Self::NoId => SignInReason::IdClaim,
         }

@@ -41,6 +41,8 @@ pub(crate) fn needs_userinfo(claims: &ClaimsSet, paths: &ClaimPaths, policy: &Po
     let ClaimPaths {
         id,
         name,
+        // They matter only if the name is missing, which asks for the userinfo already.
+        name_fallbacks: _,
         email,
         email_verified,
         avatar,
@@ -75,7 +77,7 @@ impl<'c> ClaimSources<'c> {
         Ok(Identity {
             provider_subject: provider_subject.map(str::to_owned),
             subject,
-            name: self.text(&paths.name).and_then(sanitize_display_name),
+            name: self.name(paths),
             email: email.map(str::to_owned),
             email_verified: email.is_some() && verified,
             avatar: self.text(&paths.avatar).and_then(parse_picture_url),
@@ -114,6 +116,21 @@ impl<'c> ClaimSources<'c> {
         self.find(path).and_then(Value::as_str)
     }
 
+    /// The display name: the first of the configured claims that has one. For the standard claim
+    /// `name`, `given_name` and `family_name` together count next.
+    fn name(self, paths: &ClaimPaths) -> Option<String> {
+        let at = |path: &str| self.text(path).and_then(sanitize_display_name);
+        at(&paths.name)
+            .or_else(|| {
+                let parts = [at("given_name"), at("family_name")];
+                let full = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
+                (paths.name == "name")
+                    .then(|| sanitize_display_name(&full))
+                    .flatten()
+            })
+            .or_else(|| paths.name_fallbacks.iter().find_map(|path| at(path)))
+    }
+
     fn groups(self, path: &str, policy: &Policy) -> Vec<String> {
         let all = self.find(path).map(group_names).unwrap_or_default();
         let mut groups = Vec::new();
@@ -134,8 +151,10 @@ impl<'c> ClaimSources<'c> {
     fn is_email_verified(self, paths: &ClaimPaths) -> bool {
         let is_true = |value: &Value| match value {
             Value::Bool(verified) => *verified,
-            // Some providers send booleans as strings.
-            Value::String(text) => text.eq_ignore_ascii_case("true"),
+            // Some providers send booleans as strings or numbers; Entra ID's `xms_edov` has been
+            // seen in all four forms.
+            Value::String(text) => text.eq_ignore_ascii_case("true") || text == "1",
+            Value::Number(number) => number.as_u64() == Some(1),
             _ => false,
         };
         if let Some(verified) = find(self.id_token, &paths.email_verified) {
@@ -149,17 +168,20 @@ impl<'c> ClaimSources<'c> {
     }
 }
 
-/// The claim named `path`, or else the one at the dotted path; `null` counts as absent.
+/// The claim at a dotted path. Names may have dots themselves (Keycloak's
+/// `resource_access.<client id>.roles`), so at each level the longest name that is there counts.
+/// `null` counts as absent.
 fn find<'c>(claims: &'c ClaimsSet, path: &str) -> Option<&'c Value> {
-    let at_path = || {
-        let mut members = path.split('.');
-        let first = claims.get(members.next()?)?;
-        members.try_fold(first, |value, member| value.as_object()?.get(member))
+    let rest = || {
+        path.rmatch_indices('.').find_map(|(dot, _)| {
+            let (name, rest) = (&path[..dot], &path[dot + 1..]);
+            find(claims.get(name)?.as_object()?, rest)
+        })
     };
     claims
         .get(path)
-        .or_else(at_path)
         .filter(|value| !value.is_null())
+        .or_else(rest)
 }
 
 /// A string, number or boolean as text.
@@ -176,7 +198,7 @@ fn scalar(value: &Value) -> Option<String> {
 /// non-empty members, which is how Zitadel sends roles (`{"staff": {"<org id>": "example.org"}}`).
 fn group_names(value: &Value) -> Vec<String> {
     match value {
-        Value::Array(values) => values.iter().filter_map(scalar).collect(),
+        Value::Array(values) => values.iter().filter_map(group_name).collect(),
         Value::String(text) => text
             .split([' ', ','])
             .filter(|name| !name.is_empty())
@@ -188,6 +210,17 @@ fn group_names(value: &Value) -> Vec<String> {
             .map(|(name, _)| name.clone())
             .collect(),
         _ => Vec::new(),
+    }
+}
+
+/// An element of a list of groups: a text, or an object with a name or an id (SCIM's `display` and
+/// `value`, RFC 7643 § 4.1.2; the directories' `displayName`).
+fn group_name(value: &Value) -> Option<String> {
+    match value {
+        Value::Object(group) => ["name", "display", "displayName", "value", "id"]
+            .iter()
+            .find_map(|member| group.get(*member).and_then(scalar)),
+        other => scalar(other),
     }
 }
 

@@ -14,6 +14,8 @@ use serde_json::Value;
 pub(crate) struct ClaimsValidation<'a> {
     pub(crate) issuer: &'a str,
     pub(crate) client_id: &'a str,
+    /// Audiences beside the client that need no `azp`.
+    pub(crate) other_audiences: &'a [String],
     pub(crate) now: Timestamp,
     /// Tolerated clock difference.
     pub(crate) leeway: Duration,
@@ -28,8 +30,9 @@ impl ClaimsValidation<'_> {
         same.then_some(()).ok_or(TokenError::Issuer)
     }
 
-    /// `aud` contains the client id. Additional audiences require `azp`, and `azp`, if present, must
-    /// equal the client id (OpenID Connect Core 1.0 § 3.1.3.7, 3. to 5.).
+    /// `aud` contains the client id. Additional audiences require `azp` unless the configuration
+    /// lists them, and `azp`, if present, must equal the client id (OpenID Connect Core 1.0
+    /// § 3.1.3.7, 3. to 5.).
     pub(crate) fn check_audience(&self, claims: &ClaimsSet) -> Result<(), TokenError> {
         let has_others = match claims.get("aud") {
             Some(Value::String(one)) if one == self.client_id => false,
@@ -38,7 +41,14 @@ impl ClaimsValidation<'_> {
                 if !several.iter().any(is_client) {
                     return Err(TokenError::Audience);
                 }
-                !several.iter().all(is_client)
+                let is_listed = |audience: &Value| {
+                    audience.as_str().is_some_and(|audience| {
+                        self.other_audiences.iter().any(|listed| listed == audience)
+                    })
+                };
+                !several
+                    .iter()
+                    .all(|audience| is_client(audience) || is_listed(audience))
             }
             _ => return Err(TokenError::Audience),
         };
@@ -81,6 +91,7 @@ mod tests {
     const VALIDATION: ClaimsValidation<'_> = ClaimsValidation {
         issuer: "https://sso.example.org",
         client_id: "jitsi",
+        other_audiences: &[],
         now: Timestamp::from_unix(1000),
         leeway: Duration::from_mins(1),
     };
@@ -140,6 +151,33 @@ mod tests {
                 expected,
                 "{given}"
             );
+        }
+    }
+
+    #[test]
+    fn a_listed_audience_needs_no_authorized_party() {
+        let listed = ["https://api.example.org".to_owned()];
+        let validation = ClaimsValidation {
+            other_audiences: &listed,
+            ..VALIDATION
+        };
+        let api = "https://api.example.org";
+        for (given, expected) in [
+            (json!({"aud": ["jitsi", api]}), Ok(())),
+            (json!({"aud": ["jitsi", api], "azp": "jitsi"}), Ok(())),
+            (
+                json!({"aud": ["jitsi", api, "other"]}),
+                Err(TokenError::AuthorizedParty),
+            ),
+            (
+                json!({"aud": ["jitsi", api], "azp": "other"}),
+                Err(TokenError::AuthorizedParty),
+            ),
+            (json!({"aud": [api]}), Err(TokenError::Audience)),
+            (json!({"aud": api}), Err(TokenError::Audience)),
+        ] {
+            let result = validation.check_audience(&claims(given.clone()));
+            assert_eq!(result, expected, "{given}");
         }
     }
 

@@ -26,8 +26,9 @@ use url::Url;
 use crate::{
     AuthenticationError, ClientAuth, OidcSettings, OidcSetupError,
     discovery::ProviderMetadata,
-    http::{Endpoint, Fetcher},
+    http::{Endpoint, FetchError, Fetcher},
 };
+use model::jws::ClaimsSet;
 
 /// `prompt` of an authorization request (OpenID Connect Core 1.0 § 3.1.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,7 +153,10 @@ impl CodeFlow {
         // The crate requires the returned future not to borrow from the closure.
         let fetch = |request| {
             let fetcher = fetcher.clone();
-            async move { fetcher.fetch(Endpoint::Token, request).await }
+            async move {
+                let response = fetcher.fetch(Endpoint::Token, request).await?;
+                Ok::<_, FetchError>(response.map(without_unused_members))
+            }
         };
         let response = self
             .client
@@ -237,6 +241,23 @@ impl
 // === impl NoClaims ===
 
 impl AdditionalClaims for NoClaims {}
+
+/// The token response without the members that the gateway does not use. Providers write
+/// `expires_in` as a text or with a fraction, and `scope` as a list; the crate would refuse the
+/// response for them. What is not a JSON object stays as it is.
+fn without_unused_members(body: Vec<u8>) -> Vec<u8> {
+    let Ok(mut members) = serde_json::from_slice::<ClaimsSet>(&body) else {
+        return body;
+    };
+    members.retain(|name, _| {
+        matches!(
+            name.as_str(),
+            "access_token" | "token_type" | "id_token" | "error"
+        )
+    });
+    // Infallible: the members were JSON.
+    serde_json::to_vec(&members).unwrap_or(body)
+}
 
 /// The crate adds this scope itself.
 const OPENID: &str = "openid";

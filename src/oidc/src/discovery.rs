@@ -5,6 +5,8 @@ use std::fmt;
 use http::{Response, StatusCode};
 use model::jws::{KeySet, KeySetError};
 use serde::Deserialize;
+use serde_json::Value;
+use tracing::warn;
 use url::Url;
 
 use crate::{
@@ -40,13 +42,14 @@ pub(crate) enum DiscoveryError {
     /// Another status than 200.
     #[error("the request for {0} was answered with {1}")]
     Status(Document, StatusCode),
-    /// Not JSON, or a required member is missing.
-    #[error("the discovery document is malformed (line {line}, column {column})")]
-    Malformed {
-        /// From 1.
-        line: usize,
-        /// From 1.
-        column: usize,
+    /// Not a JSON object.
+    #[error("the discovery document is not a JSON object")]
+    Malformed,
+    /// A required member is missing or not a text.
+    #[error("the discovery document has no {name}, or one that is not a text")]
+    Member {
+        /// The member.
+        name: &'static str,
     },
     /// `issuer` differs from the configured one.
     #[error("the discovery document is of issuer {found:?} instead of {expected:?}")]
@@ -78,20 +81,13 @@ pub(crate) enum Document {
     KeySet,
 }
 
-/// The members of the discovery document (§ 3) that are used.
+/// The members of the discovery document (§ 3).
+///
+/// Required ones are exact. Providers write optional ones in several ways; what cannot be
+/// interpreted counts as absent, with a warning.
 #[derive(Deserialize)]
-struct RawMetadata {
-    issuer: String,
-    authorization_endpoint: String,
-    token_endpoint: String,
-    jwks_uri: String,
-    userinfo_endpoint: Option<String>,
-    end_session_endpoint: Option<String>,
-    #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
-    #[serde(default)]
-    backchannel_logout_supported: bool,
-}
+#[serde(transparent)]
+struct RawMetadata(serde_json::Map<String, Value>);
 
 // === impl ProviderMetadata ===
 
@@ -124,34 +120,87 @@ impl ProviderMetadata {
         rewriter: &EndpointRewriter,
     ) -> Result<Self, DiscoveryError> {
         let raw: RawMetadata =
-            serde_json::from_slice(document).map_err(|error| DiscoveryError::Malformed {
-                line: error.line(),
-                column: error.column(),
-            })?;
+            serde_json::from_slice(document).map_err(|_| DiscoveryError::Malformed)?;
         // § 4.3: must be identical to the configured issuer, or the document may be of another
         // tenant of the same host.
-        if raw.issuer != issuer {
+        let found = raw.required("issuer")?;
+        if found != issuer {
             return Err(DiscoveryError::Issuer {
                 expected: issuer.to_owned(),
-                found: raw.issuer.chars().take(MAX_QUOTED_CHARS).collect(),
+                found: found.chars().take(MAX_QUOTED_CHARS).collect(),
             });
         }
-        let non_empty = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let for_browser = |name, url: &str| rewriter.for_browser(name, url);
+        let for_gateway = |name, url: &str| rewriter.for_gateway(name, url);
+        let (authorization, token, jwks) = ("authorization_endpoint", "token_endpoint", "jwks_uri");
+        let (end_session, userinfo) = ("end_session_endpoint", "userinfo_endpoint");
         Ok(Self {
-            authorization: rewriter
-                .for_browser("authorization_endpoint", &raw.authorization_endpoint)?,
-            end_session: non_empty(&raw.end_session_endpoint)
-                .map(|url| rewriter.for_browser("end_session_endpoint", &url))
+            authorization: for_browser(authorization, raw.required(authorization)?)?,
+            end_session: raw
+                .optional(end_session)
+                .map(|url| for_browser(end_session, url))
                 .transpose()?,
-            token: rewriter.for_gateway("token_endpoint", &raw.token_endpoint)?,
-            key_set: rewriter.for_gateway("jwks_uri", &raw.jwks_uri)?,
-            userinfo: non_empty(&raw.userinfo_endpoint)
-                .map(|url| rewriter.for_gateway("userinfo_endpoint", &url))
+            token: for_gateway(token, raw.required(token)?)?,
+            key_set: for_gateway(jwks, raw.required(jwks)?)?,
+            userinfo: raw
+                .optional(userinfo)
+                .map(|url| for_gateway(userinfo, url))
                 .transpose()?,
-            issuer_in_responses: raw.authorization_response_iss_parameter_supported,
-            back_channel_logout: raw.backchannel_logout_supported,
+            issuer_in_responses: raw.is_true("authorization_response_iss_parameter_supported"),
+            back_channel_logout: raw.is_true("backchannel_logout_supported"),
         })
     }
+}
+
+// === impl RawMetadata ===
+
+impl RawMetadata {
+    fn required(&self, name: &'static str) -> Result<&str, DiscoveryError> {
+        let text = self.0.get(name).and_then(Value::as_str);
+        text.ok_or(DiscoveryError::Member { name })
+    }
+
+    /// A non-empty text; `null` and an empty text count as absent.
+    fn optional(&self, name: &str) -> Option<&str> {
+        match self.0.get(name)? {
+            Value::String(text) => Some(text.as_str()).filter(|text| !text.is_empty()),
+            Value::Null => None,
+            other => {
+                ignored(name, other);
+                None
+            }
+        }
+    }
+
+    fn is_true(&self, name: &str) -> bool {
+        match self.0.get(name) {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(value)) => *value,
+            Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => true,
+            Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => false,
+            Some(other) => {
+                ignored(name, other);
+                false
+            }
+        }
+    }
+}
+
+/// Warns of a member that is not of the kind that the specification demands. The value is not
+/// logged: it may be anything.
+fn ignored(member: &str, value: &Value) {
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    warn!(
+        member,
+        kind, "optional member of the discovery document is not of its kind; it is ignored"
+    );
 }
 
 // === impl Document ===
@@ -179,7 +228,7 @@ const MAX_QUOTED_CHARS: usize = 200;
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -253,8 +302,67 @@ mod tests {
     }
 
     #[test]
-    fn a_document_without_a_required_endpoint_is_malformed() {
-        let result = parse(&json!({ "jwks_uri": null }), None);
-        assert!(matches!(result, Err(DiscoveryError::Malformed { .. })));
+    fn a_required_member_of_another_kind_is_named() {
+        for name in [
+            "issuer",
+            "authorization_endpoint",
+            "token_endpoint",
+            "jwks_uri",
+        ] {
+            for value in [
+                json!(null),
+                json!(1),
+                json!(["https://sso.example.org"]),
+                json!({}),
+            ] {
+                let error = parse(&json!({ name: value }), None).unwrap_err();
+                assert!(error.to_string().contains(name), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_optional_member_of_another_kind_is_ignored() {
+        for value in [
+            json!(null),
+            json!(1),
+            json!([]),
+            json!({}),
+            json!(true),
+            json!(""),
+        ] {
+            let changes = json!({ "userinfo_endpoint": value, "end_session_endpoint": value });
+            let metadata = parse(&changes, None).unwrap();
+            assert!(metadata.userinfo.is_none() && metadata.end_session.is_none());
+        }
+        for (value, expected) in [
+            (json!(true), true),
+            (json!("true"), true),
+            (json!("True"), true),
+            (json!(false), false),
+            (json!("false"), false),
+            (json!(null), false),
+            (json!(""), false),
+            (json!("yes"), false),
+            (json!(1), false),
+            (json!([true]), false),
+        ] {
+            let metadata = parse(
+                &json!({
+                    "authorization_response_iss_parameter_supported": value,
+                    "backchannel_logout_supported": value,
+                }),
+                None,
+            )
+            .unwrap();
+            assert_eq!(metadata.issuer_in_responses, expected, "{value}");
+            assert_eq!(metadata.back_channel_logout, expected, "{value}");
+        }
+        // Members that the gateway does not use may be anything.
+        parse(
+            &json!({ "scopes_supported": "openid", "claims_supported": null }),
+            None,
+        )
+        .unwrap();
     }
 }

@@ -7,6 +7,7 @@ use aws_lc_rs::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use model::jws::{ClaimsSet, text};
+use serde_json::Value;
 
 use crate::{AuthenticationError, claims_validation::ClaimsValidation};
 
@@ -42,7 +43,12 @@ pub(crate) fn validate<'c>(
         }
     }
     // § 2: `sub` is present and within its length limit.
-    let subject = text(claims, "sub").ok_or(AuthenticationError::NoSubject)?;
+    let subject = match claims.get("sub") {
+        None | Some(Value::Null | Value::String(_)) => {
+            text(claims, "sub").ok_or(AuthenticationError::NoSubject)?
+        }
+        Some(_) => return Err(AuthenticationError::SubjectNotText),
+    };
     if subject.len() > MAX_SUBJECT_BYTES {
         return Err(AuthenticationError::SubjectTooLong);
     }

@@ -24,7 +24,7 @@ use crate::{
     id_token,
     logout_token::ReplayCache,
     provider_cache::{ProviderCache, ProviderSnapshot, TokenSource},
-    userinfo,
+    userinfo::{self, Userinfo},
 };
 
 /// Signs users in at one provider. Shared by all workers.
@@ -148,7 +148,9 @@ impl RelyingParty {
         let paths = &self.settings.claims;
         let userinfo = match &provider.metadata.userinfo {
             Some(url) if claims::needs_userinfo(&claims, paths, policy) => {
-                Some(userinfo::fetch(fetcher, url, &tokens.access, subject).await?)
+                let claims = self.userinfo(&provider, url, &tokens.access).await?;
+                userinfo::check_subject(&claims, subject)?;
+                Some(claims)
             }
             _ => None,
         };
@@ -181,9 +183,40 @@ impl RelyingParty {
         ClaimsValidation {
             issuer: &self.settings.issuer,
             client_id: &self.settings.client_id,
+            other_audiences: &self.settings.other_audiences,
             now: self.clock.now(),
             leeway: self.settings.leeway,
         }
+    }
+
+    /// The claims of the userinfo endpoint; a signed response is verified first.
+    async fn userinfo(
+        &self,
+        provider: &Arc<ProviderSnapshot>,
+        url: &Url,
+        access_token: &SecretString,
+    ) -> Result<ClaimsSet, AuthenticationError> {
+        let token = match userinfo::fetch(&self.provider.fetcher, url, access_token).await? {
+            Userinfo::Claims(claims) => return Ok(claims),
+            Userinfo::Signed(token) => token,
+        };
+        let signature = AuthenticationError::UserinfoToken;
+        let jws = Jws::parse(&token, &self.algorithms).map_err(signature)?;
+        let claims: ClaimsSet = self
+            .provider
+            .verify(provider, &jws, TokenSource::TokenEndpoint)
+            .await
+            .map_err(signature)?;
+        // § 5.3.2: `iss` and `aud` should be there; the request was for this client's token, so
+        // their absence is harmless.
+        let validation = self.claims_validation();
+        if claims.contains_key("iss") {
+            validation.check_issuer(&claims).map_err(signature)?;
+        }
+        if claims.contains_key("aud") {
+            validation.check_audience(&claims).map_err(signature)?;
+        }
+        Ok(claims)
     }
 
     /// The code of the callback, after the check of `iss` (RFC 9207 § 2.4).

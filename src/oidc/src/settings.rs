@@ -14,6 +14,8 @@ pub struct OidcSettings {
     pub internal_url: Option<Url>,
     /// `client_id` of the registration.
     pub client_id: String,
+    /// Audiences that ID tokens may have beside the client without an `azp`.
+    pub other_audiences: Vec<String>,
     /// `client_secret`; `None` for a public client.
     pub client_secret: Option<SecretString>,
     /// How the token endpoint receives the secret.
@@ -51,21 +53,25 @@ pub enum ClientAuth {
 
 /// Dotted paths of claims, such as `realm_access.roles`.
 ///
-/// A claim whose name is the whole path takes precedence, so that namespaced claims
-/// (`https://example.org/groups`) can be named.
+/// Names may have dots: the longest name that is there takes precedence, so that namespaced claims
+/// (`https://example.org/groups`) and client ids (`resource_access.meet.example.org.roles`) can be
+/// named.
 #[derive(Clone, Debug)]
 pub struct ClaimPaths {
     /// Stable user id.
     pub id: String,
     /// Display name.
     pub name: String,
+    /// Display name, if there is none at `name`; the first that there is.
+    pub name_fallbacks: Vec<String>,
     /// E-mail address.
     pub email: String,
     /// Whether the provider verified the address.
     pub email_verified: String,
     /// URL of a picture.
     pub avatar: String,
-    /// Groups: an array of strings, one string with spaces or commas, or an object.
+    /// Groups: an array of strings or of objects with a name, one string with spaces or commas, or
+    /// an object.
     pub groups: String,
 }
 

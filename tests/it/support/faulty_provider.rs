@@ -54,6 +54,10 @@ pub(crate) struct Behaviour {
     pub(crate) id_token: Value,
     /// The claims of userinfo beside `sub`.
     pub(crate) userinfo: Value,
+    /// Merged over the token response.
+    pub(crate) token_response: Value,
+    /// If set, the userinfo is a signed token: the header's changes.
+    pub(crate) signed_userinfo: Option<Value>,
     /// Merged over the metadata.
     pub(crate) description: Value,
     /// The number of requests per endpoint.
@@ -187,6 +191,8 @@ impl Builder {
             keys: vec![SigningKey::new("key-1", self.algorithm)],
             id_token: json!({}),
             userinfo: json!({ "name": "Zoë" }),
+            token_response: json!({}),
+            signed_userinfo: None,
             description: json!({}),
             requests: HashMap::new(),
             codes: HashMap::new(),

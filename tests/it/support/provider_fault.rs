@@ -163,13 +163,13 @@ pub(crate) const METADATA_FAULTS: &[(ProviderFault, &str)] = &[
     (ProviderFault::DiscoveryIssuerMismatch, "is of issuer"),
     (
         ProviderFault::DiscoveryHtml,
-        "the discovery document is malformed",
+        "the discovery document is not a JSON object",
     ),
     (ProviderFault::DiscoveryMissing, "answered with 404"),
     (ProviderFault::DiscoveryRedirect, "answered with a redirect"),
     (
         ProviderFault::DiscoveryWithoutTokenEndpoint,
-        "the discovery document is malformed",
+        "the discovery document has no token_endpoint",
     ),
     (
         ProviderFault::DiscoveryKeysOnLinkLocalAddress,

@@ -38,6 +38,10 @@ pub(super) struct RawOidc {
     /// The file of the client secret.
     #[schemars(example = "config/oidc.secret")]
     client_secret_file: Option<String>,
+    /// Audiences that ID tokens may have beside the client id although they name no authorized party
+    /// (`azp`): those of providers that issue one token for several services.
+    #[schemars(example = ["https://api.example.org"])]
+    other_audiences: Vec<String>,
     /// How the client secret is sent to the token endpoint.
     client_auth: RawClientAuth,
     /// The requested scopes; `openid` is required.
@@ -127,6 +131,7 @@ impl RawOidc {
             issuer: issuer?,
             internal_url,
             client_id: client_id?,
+            other_audiences: self.other_audiences,
             client_secret,
             client_auth: self.client_auth.into(),
             scopes: scopes?,
@@ -150,6 +155,7 @@ impl Default for RawOidc {
             issuer: None,
             internal_url: None,
             client_id: None,
+            other_audiences: Vec::new(),
             client_secret: None,
             client_secret_file: None,
             client_auth: RawClientAuth::ClientSecretBasic,

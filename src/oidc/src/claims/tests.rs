@@ -14,11 +14,13 @@ fn settings() -> OidcSettings {
         internal_url: None,
         client_id: path("jitsi"),
         client_secret: None,
+        other_audiences: Vec::new(),
         client_auth: ClientAuth::Basic,
         scopes: Vec::new(),
         claims: ClaimPaths {
             id: path("sub"),
             name: path("name"),
+            name_fallbacks: vec!["preferred_username".to_owned(), "nickname".to_owned()],
             email: path("email"),
             email_verified: path("email_verified"),
             avatar: path("picture"),
@@ -164,7 +166,7 @@ fn email_is_verified_only_if_the_provider_says_so_of_this_address() {
     let id = |verified: Value| json!({"sub": "1", "email": "a@x", "email_verified": verified});
     assert_eq!(verified(id(json!(true)), None), (a(), true));
     assert_eq!(verified(id(json!("true")), None), (a(), true));
-    for no in [json!(false), json!("false"), json!(1), json!(null)] {
+    for no in [json!(false), json!("false"), json!(2), json!(null)] {
         assert_eq!(verified(id(no), None), (a(), false));
     }
     let id = json!({"sub": "1", "email": "a@x"});
@@ -266,4 +268,132 @@ fn distributed_claims_that_rules_need_are_found() {
     );
     assert!(found(json!({"sub": "1"})).is_empty());
     assert!(found(json!({"sub": "1", "_claim_names": "groups"})).is_empty());
+}
+
+#[test]
+fn the_name_is_the_first_that_there_is() {
+    for (given, expected) in [
+        (json!({"name": "Zoe Ada"}), Some("Zoe Ada")),
+        (
+            json!({"name": "Zoe Ada", "preferred_username": "zoe"}),
+            Some("Zoe Ada"),
+        ),
+        (
+            json!({"given_name": "Zoe", "family_name": "Ada", "preferred_username": "zoe"}),
+            Some("Zoe Ada"),
+        ),
+        (json!({"family_name": "Ada"}), Some("Ada")),
+        (
+            json!({"name": "", "preferred_username": "zoe", "nickname": "z"}),
+            Some("zoe"),
+        ),
+        (json!({"name": 5, "nickname": "z"}), Some("z")),
+        (json!({"preferred_username": "\u{202e} "}), None),
+        (json!({}), None),
+    ] {
+        let mut all = json!({"sub": "4f9c"});
+        all.as_object_mut()
+            .unwrap()
+            .extend(given.as_object().unwrap().clone());
+        assert_eq!(person(all, None, &[]).name.as_deref(), expected, "{given}");
+    }
+    // The userinfo's `name` is better than another claim of the ID token.
+    let id_token = json!({"sub": "1", "preferred_username": "zoe"});
+    let userinfo = Some(json!({"sub": "1", "name": "Zoe Ada"}));
+    assert_eq!(
+        person(id_token, userinfo, &[]).name.as_deref(),
+        Some("Zoe Ada")
+    );
+}
+
+#[test]
+fn the_forms_of_a_verified_address() {
+    for (value, verified) in [
+        (json!(true), true),
+        (json!("true"), true),
+        (json!("True"), true),
+        (json!(1), true),
+        (json!("1"), true),
+        (json!(false), false),
+        (json!("false"), false),
+        (json!(0), false),
+        (json!("0"), false),
+        (json!(1.5), false),
+        (json!("yes"), false),
+        (json!([true]), false),
+        (json!({"value": true}), false),
+        (json!(null), false),
+    ] {
+        let given = json!({"sub": "1", "email": "a@example.org", "email_verified": value});
+        assert_eq!(person(given, None, &[]).email_verified, verified, "{value}");
+    }
+}
+
+#[test]
+fn names_inside_a_path_may_have_dots() {
+    let client = "meet.example.org";
+    let id_token = json!({
+        "sub": "1",
+        "resource_access": { client: {"roles": ["host"]}, "meet": {"other": 1} },
+        "https://example.org/claims": {"staff.kind": "teacher"},
+        "a.b": {"c": "inner"},
+        "a": {"b": {"c": "outer"}, "b.c": "joined"},
+        "plain.name": null,
+        "plain": {"name": "found"},
+    });
+    let claims = claims(id_token);
+    for (path, expected) in [
+        (
+            "resource_access.meet.example.org.roles",
+            Some(json!(["host"])),
+        ),
+        ("resource_access.meet.other", Some(json!(1))),
+        (
+            "https://example.org/claims.staff.kind",
+            Some(json!("teacher")),
+        ),
+        ("a.b.c", Some(json!("inner"))),
+        ("plain.name", Some(json!("found"))),
+        (
+            "resource_access.meet.example.org",
+            Some(json!({"roles": ["host"]})),
+        ),
+        ("resource_access.meet.example.roles", None),
+        ("a.", None),
+        (".a", None),
+        ("", None),
+    ] {
+        assert_eq!(find(&claims, path).cloned(), expected, "{path}");
+    }
+}
+
+#[test]
+fn groups_as_providers_write_them() {
+    for groups in [
+        json!(["staff", "other"]),
+        json!("staff other"),
+        json!("other,staff"),
+        json!([{"name": "staff", "id": "1"}]),
+        json!([{"value": "1", "display": "staff"}]),
+        json!([{"id": "1", "displayName": "staff"}]),
+        json!([{"value": "staff"}]),
+        json!([{"id": "staff"}, 7, null]),
+        json!({"staff": {"2041": "example.org"}, "other": {}}),
+    ] {
+        let given = json!({"sub": "1", "realm_access": {"roles": groups}});
+        let person = person(given, None, &["group:staff"]);
+        assert_eq!(person.groups, ["staff"], "{groups}");
+    }
+    for groups in [
+        json!([{"kind": "staff"}]),
+        json!([["staff"]]),
+        json!({"staff": {}}),
+        json!(7),
+    ] {
+        let given = json!({"sub": "1", "realm_access": {"roles": groups}});
+        assert!(
+            person(given, None, &["group:staff"]).groups.is_empty(),
+            "{groups}"
+        );
+    }
 }

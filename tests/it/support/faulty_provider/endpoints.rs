@@ -7,7 +7,7 @@ use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use jsonwebtoken::Algorithm;
@@ -128,6 +128,9 @@ impl Core {
             ProviderFault::TokenOfOtherType => answer["token_type"] = json!("DPoP"),
             _ => {}
         }
+        for (name, value) in self.behaviour().token_response.as_object().unwrap() {
+            answer[name] = value.clone();
+        }
         Ok(json_answer(StatusCode::OK, &answer))
     }
 
@@ -153,6 +156,16 @@ impl Core {
             ProviderFault::UserinfoHuge => return Ok(huge()),
             ProviderFault::UserinfoRedirect => return Ok(redirect()),
             _ => {}
+        }
+        let behaviour = self.behaviour();
+        if let Some(head) = &behaviour.signed_userinfo {
+            let key = &behaviour.keys[0];
+            let mut honest_head = key.head();
+            overlay(&mut honest_head, head);
+            let mut answer = plain(StatusCode::OK, &key.sign(&honest_head, &claims));
+            let token = HeaderValue::from_static("application/jwt; charset=utf-8");
+            answer.headers_mut().insert(header::CONTENT_TYPE, token);
+            return Ok(answer);
         }
         Ok(json_answer(StatusCode::OK, &claims))
     }
