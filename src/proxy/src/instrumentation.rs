@@ -6,7 +6,7 @@ use http::{Method, Request};
 
 use crate::{
     Connection, RequestContext, RequestError, SharedState, body::Unread, endpoints::EndpointError,
-    shard_upstreams::ForwardingError,
+    locations::LocationError, shard_upstreams::ForwardingError,
 };
 use model::{clock::Clock, route::Label};
 use observe::{
@@ -82,6 +82,7 @@ pub(crate) async fn timed<T, E>(
 pub(crate) fn count_failure(metrics: &WorkerMetrics, failure: &RequestError, route: Label) {
     let upstream = match route {
         Label::Bosh | Label::WebSocket => UpstreamKind::Xmpp,
+        Label::Location => UpstreamKind::Location,
         _ => UpstreamKind::Web,
     };
     match failure {
@@ -95,6 +96,9 @@ pub(crate) fn count_failure(metrics: &WorkerMetrics, failure: &RequestError, rou
         RequestError::Body(Unread::Lost) => metrics.count_limit(LimitKind::BodyTime),
         RequestError::Endpoint(EndpointError::TooManyStreams) => {
             metrics.count_limit(LimitKind::Events);
+        }
+        RequestError::Location(LocationError::TooManySockets) => {
+            metrics.count_limit(LimitKind::Sockets);
         }
         _ => {}
     }
