@@ -26,6 +26,7 @@ pub(super) struct RawLocation {
     upstream: Option<String>,
     /// Who may use it: `anybody`; `in-a-room` is whoever may be in a room, be it a member, a guest, the
     /// holder of a link or a person of an integration; `member` is whoever signed in.
+    #[schemars(example = &"in-a-room")]
     who: Option<RawAccess>,
     /// The methods that are forwarded, of GET, POST, PUT, PATCH, DELETE and OPTIONS. HEAD is where GET
     /// is.
@@ -81,14 +82,6 @@ pub(super) fn resolve(
 
 impl RawLocation {
     fn resolve(self, context: &LocationContext, section: &mut Section<'_>) -> Option<SiteLocation> {
-        for (key, is_missing, example) in [
-            ("path", self.path.is_none(), "path = \"/file-service/\""),
-            ("who", self.who.is_none(), "who = \"in-a-room\""),
-        ] {
-            if is_missing {
-                section.require(key, format!("add for example {example}"));
-            }
-        }
         let path = section.parse("path", self.path, parse_path);
         let upstream = match self.upstream {
             None => Some(LocationUpstream::Web),

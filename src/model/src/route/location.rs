@@ -215,8 +215,10 @@ impl SiteLocation {
         let segments = rest.get(own..)?.split('/').filter(|name| !name.is_empty());
         segments.map(str::to_ascii_lowercase).find_map(|name| {
             let name = name.as_str();
+            // The version of a service's API leads nowhere at the web server.
+            let is_directory = CLOSED_DIRECTORIES.contains(&name) && name != API_VERSION;
             let is_administrative = self.upstream == LocationUpstream::Web
-                && (ADMINISTRATIVE.contains(&name) || CLOSED_DIRECTORIES.contains(&name));
+                && (ADMINISTRATIVE.contains(&name) || is_directory);
             let is_administrative = is_administrative.then_some(Closed::Administrative);
             closed_everywhere(name).or(is_administrative)
         })
@@ -359,6 +361,9 @@ fn of_jitsi() -> [SiteLocation; 5] {
 
 /// Directories that no location may be, because web servers lead from them to administrations.
 const ADMINISTRATION: &[&str] = &["admin", "admin_api"];
+
+/// The version in paths such as `/file-service/v1/documents`.
+const API_VERSION: &str = "v1";
 
 /// The one path among Prosody's for administrators that hosted services ask for.
 const ROOM_INFO: &str = "room-info";

@@ -58,6 +58,7 @@ fn the_longest_path_decides_and_a_directory_is_its_name_as_well() {
         ("/wikis", "room"),
         ("/wikis/x", "room"),
         ("/file-service/v1/documents", "/file-service/"),
+        ("/notes/v1/x", "/notes/"),
         ("/_api/room-info", "/_api/room-info"),
         ("/dial-in.json", "/dial-in.json"),
         ("/static/branding/logo.svg", "/static/branding/"),
