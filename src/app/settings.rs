@@ -44,6 +44,7 @@ pub(super) fn gateway(
             domains: config.recorder_domains.clone().into(),
         },
         embedding_sites: config.embedding_sites.clone(),
+        locations: config.locations.clone(),
         access_log: config.log.access,
         traces,
     }

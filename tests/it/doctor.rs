@@ -8,7 +8,11 @@ use doctor::{
     Check, CheckSelection, DoctorOptions, DoctorReport, Finding, TrustAnchors, examine_trusting,
 };
 use jitsi_auth_gateway::app::{self, StartOptions};
-use model::{clock::Clock, random::Random};
+use model::{
+    clock::Clock,
+    random::Random,
+    route::{LocationAccess, LocationPath, LocationUpstream, SiteLocation},
+};
 use oidc::OidcSettings;
 use rustls::{
     RootCertStore,
@@ -124,6 +128,16 @@ async fn each_fault_has_its_finding_and_a_healthy_site_none() {
         .found(|config| jitsi(config).upstream.web = "127.0.0.1:1".parse().unwrap())
         .await;
     assert_eq!(found, ["W1.refused"]);
+    let location = SiteLocation {
+        path: LocationPath::parse("/file-service/").unwrap(),
+        upstream: LocationUpstream::Server("127.0.0.1:1".parse().unwrap()),
+        access: LocationAccess::InRoom,
+        methods: vec![http::Method::GET],
+        websocket: false,
+        keep_authorization: true,
+    };
+    let found = site.found(|config| config.locations = vec![location]).await;
+    assert_eq!(found, ["W4.refused"]);
     let found = site
         .found(|config| oidc(config).client_id = "other".to_owned())
         .await;

@@ -14,6 +14,7 @@ mod hostile;
 mod integrations;
 mod link_times;
 mod links;
+mod locations;
 mod outage;
 mod provider_faults;
 mod recorders;

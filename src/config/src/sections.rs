@@ -9,6 +9,7 @@ mod guests;
 mod integration;
 mod jaas;
 mod listen;
+mod location;
 mod log;
 mod oidc;
 mod pages;
@@ -36,6 +37,7 @@ use self::{
     integration::RawIntegration,
     jaas::RawJaas,
     listen::{ListenContext, OtherDomains, RawListen},
+    location::{LocationContext, RawLocation},
     log::RawLog,
     oidc::RawOidc,
     pages::RawPages,
@@ -55,7 +57,7 @@ use super::{
     public_url::PublicUrl,
     secret::SecretReader,
     section_digests::SectionDigests,
-    settings::Config,
+    settings::{Config, JitsiConfig},
     values::{DAY, DurationText, seconds},
 };
 use proxy::server;
@@ -104,6 +106,7 @@ pub(super) struct RawConfig {
     embed: RawEmbed,
     pages: RawPages,
     integration: Vec<RawIntegration>,
+    location: Vec<RawLocation>,
     log: RawLog,
     traces: RawTraces,
 }
@@ -195,6 +198,14 @@ impl RawConfig {
         let embedding_sites = self.embed.resolve(&mut diagnostics.section("embed"));
         let host = public_url.as_ref().map(|url| url.authority().as_str());
         let pages = self.pages.resolve(host, &mut diagnostics.section("pages"));
+        let context = LocationContext {
+            has_jaas: backend.is_some() && jitsi.is_none(),
+            prosody: jitsi
+                .map(JitsiConfig::prosody_authorities)
+                .unwrap_or_default(),
+            web: jitsi.map(JitsiConfig::web_authorities).unwrap_or_default(),
+        };
+        let locations = location::resolve(self.location, &context, &mut diagnostics.section(""));
         let log = self.log.resolve(&mut diagnostics.section("log"));
         let traces = self.traces.resolve(&mut diagnostics.section("traces"));
         let probe = self.probe.resolve(&mut diagnostics.section("probe"));
@@ -220,6 +231,7 @@ impl RawConfig {
             guests: guests?,
             apps: apps?,
             embedding_sites: embedding_sites?,
+            locations: locations?,
             log: log?,
             traces,
             reload_every: reload_every.ok()?,

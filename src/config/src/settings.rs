@@ -6,9 +6,11 @@ use cluster::{
     placement::{self, ShardSettings},
     store,
 };
+use http::uri::Authority;
 use model::{
     integration, jaas,
     policy::Policy,
+    route::SiteLocation,
     seal::Keyring,
     session,
     shard::{ShardName, ShardState},
@@ -52,6 +54,8 @@ pub struct Config {
     pub apps: AppLinks,
     /// Origins of the sites that may embed rooms.
     pub embedding_sites: Vec<String>,
+    /// Paths beside the meetings, and who may use them.
+    pub locations: Vec<SiteLocation>,
     /// Log format, filter and files.
     pub log: logs::LogSettings,
     /// The trace exporter.
@@ -103,6 +107,7 @@ impl Config {
             (&self.session, &self.reservation, &self.policy),
             (&self.pages, &self.integrations, &self.guests),
             (&self.embedding_sites, &self.apps, &self.insecure_switches),
+            &self.locations,
         );
         fingerprint(&common)
     }
@@ -123,6 +128,22 @@ impl BackendConfig {
 // === impl JitsiConfig ===
 
 impl JitsiConfig {
+    /// The addresses of the web servers of all shards.
+    pub(crate) fn web_authorities(&self) -> Vec<Authority> {
+        let shards = self.shards.shards.iter();
+        shards.map(|shard| shard.endpoints.web.clone()).collect()
+    }
+
+    /// The addresses of every Prosody: of the shards and of their visitor nodes.
+    pub(crate) fn prosody_authorities(&self) -> Vec<Authority> {
+        let endpoints = self.shards.shards.iter().map(|shard| &shard.endpoints);
+        let all = endpoints.flat_map(|endpoints| {
+            let visitors = endpoints.visitors.iter().map(|node| &node.xmpp);
+            visitors.chain([&endpoints.xmpp])
+        });
+        all.cloned().collect()
+    }
+
     /// The upstreams of all shards that are not down, with the shard's name if there are shards.
     pub fn active_upstreams(&self) -> Vec<(Option<&ShardName>, upstream::UpstreamSettings)> {
         if !self.shards.sharded {

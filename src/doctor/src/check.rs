@@ -117,6 +117,9 @@ catalogue! {
     WebSignalling "W3" "the web server's ways to Prosody" {
         WebLeadsToProsody "signalling",
     }
+    Locations "W4" "what stands beside the meetings" {
+        LocationMissing "missing",
+    }
     BoshEndpoint "B1" "Prosody's BOSH endpoint" {
         BoshHost "host",
         BoshModule "module",

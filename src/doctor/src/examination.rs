@@ -18,6 +18,7 @@ use super::{
     client::{Endpoint, XmppServer},
     clocks::ClockOffsets,
     end_to_end::EndToEndChecks,
+    locations,
     options::{PUBLIC_LOGIN_NEEDS, Progress},
     prosody::{ProsodyChecks, TokenSigning},
     provider,
@@ -202,6 +203,16 @@ impl Examination<'_> {
         )
         .await
         .unwrap_or_default();
+        let locations = &self.config.locations;
+        let public_url = &self.config.public_url;
+        locations::examine(
+            locations,
+            &config_js,
+            public_url,
+            &self.progress,
+            &mut report,
+        )
+        .await;
         let tokens = TestTokens::new(token, self.clock.clone(), self.random.clone())?;
         let prosody = ProsodyChecks {
             server: XmppServer::prosody(Endpoint::plain(&upstream.xmpp), domain),
@@ -341,7 +352,12 @@ fn jitsi_checks() -> impl Iterator<Item = Check> {
     Check::WebPage
         .with_dependents()
         .chain(Check::BoshEndpoint.with_dependents())
-        .chain([Check::Bridges, Check::LoggedTokens, Check::Clocks])
+        .chain([
+            Check::Locations,
+            Check::Bridges,
+            Check::LoggedTokens,
+            Check::Clocks,
+        ])
 }
 
 /// Long enough to misuse a token that was read in a log.

@@ -19,6 +19,7 @@ mod examination;
 mod finding;
 #[cfg(test)]
 mod fixtures;
+mod locations;
 mod log_lines;
 pub mod login_probe;
 mod options;

@@ -69,6 +69,7 @@ impl Check {
             Self::Certificate
                 | Self::WebPage
                 | Self::WebConfig
+                | Self::Locations
                 | Self::BoshEndpoint
                 | Self::BoshSession
                 | Self::BoshAffinity
@@ -101,6 +102,13 @@ pub(super) const WEB: ServerHints = ServerHints {
     key: "upstream.web",
     other_side: "Docker's container listens at web:80 (with DISABLE_HTTPS=1), jitsi-helm's at \
                  <release>-web:80",
+};
+
+/// A server of a location.
+pub(super) const LOCATION: ServerHints = ServerHints {
+    server: "the server of the location",
+    key: "upstream of this [[location]]",
+    other_side: "it has to listen at an address that the gateway reaches, not at its own loopback",
 };
 
 /// The gateway itself, at its public address.

@@ -128,6 +128,17 @@ impl Policy {
         })
     }
 
+    /// Whether some room admits the visitor, at some time. Rules behind one for all rooms do not count.
+    pub fn admits_somewhere(&self, visitor: &Requester<'_>) -> bool {
+        let last = self.rules.iter().position(Rule::is_for_all_rooms);
+        let reached = last.map_or(self.rules.len(), |last| last + 1);
+        let admits = |rule: &Rule| match &rule.enter {
+            EntryRule::Closed => false,
+            EntryRule::Where(conditions) => conditions.iter().any(|it| it.admits(visitor)),
+        };
+        self.rules.iter().take(reached).any(admits)
+    }
+
     /// The rule of a room that Prosody may create now.
     ///
     /// # Errors

@@ -162,6 +162,20 @@ pub fn room_of(tenant: Option<Tenant>, raw: &str) -> Option<RoomKey> {
     Some(query.room)
 }
 
+/// The room that a request names in its `room` parameter, if it has one.
+///
+/// # Errors
+///
+/// [`QueryError`], if the parameters name two rooms, or none that is valid: servers differ in which of two
+/// they take.
+pub fn named_room(tenant: Option<Tenant>, raw: &str) -> Result<Option<RoomKey>, QueryError> {
+    match SignallingQuery::parse(tenant, raw) {
+        Ok(query) => Ok(Some(query.room)),
+        Err(QueryError::NoRoom) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 // === impl PageQuery ===
 
 impl PageQuery {

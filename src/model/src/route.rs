@@ -1,14 +1,26 @@
 //! Routes: classifies a request by its path. Every path is spelled in this module once.
 
 mod label;
+mod location;
 mod names;
 #[cfg(test)]
 mod tests;
 
-pub use self::label::Label;
-use self::names::{
-    ADMINISTRATIVE, CLOSED_DIRECTORIES, COLIBRI, PRIVATE_DIRECTORIES, PUBLIC_DIRECTORIES,
-    SIGNALLING, is_public_file, is_signalling,
+use std::sync::Arc;
+
+pub use self::{
+    label::Label,
+    location::{
+        LocationAccess, LocationPath, LocationPathError, LocationUpstream, SiteLocation,
+        SiteLocations,
+    },
+};
+use self::{
+    location::LocationMatch,
+    names::{
+        ADMINISTRATIVE, CLOSED_DIRECTORIES, COLIBRI, CONFERENCE_REQUEST, LOCATION_DIRECTORIES,
+        OWN_DIRECTORY, PUBLIC_DIRECTORIES, SIGNALLING, is_public_file, is_signalling,
+    },
 };
 use crate::{
     path::{CanonicalPath, PathError},
@@ -49,8 +61,13 @@ pub enum Route {
         /// The tenant of the path.
         tenant: Option<Tenant>,
     },
-    /// Parts of Jitsi with content of meetings; only for members.
-    Private,
+    /// What stands beside the meetings: shared notes, whiteboards, and other services of this host.
+    Location {
+        /// The location.
+        location: Arc<SiteLocation>,
+        /// The tenant of the path.
+        tenant: Option<Tenant>,
+    },
     /// Refused, never forwarded.
     Closed(Closed),
 }
@@ -120,24 +137,36 @@ impl Route {
     /// # Errors
     ///
     /// [`PathError`], if the path has no canonical form.
-    pub fn classify(raw_path: &str) -> Result<Routed, PathError> {
+    pub fn classify(raw_path: &str, locations: &SiteLocations) -> Result<Routed, PathError> {
         // The paths of signalling are few and have one spelling, so they need no allocation.
         if let Some((path, route)) = Self::exact(raw_path) {
             let path = CanonicalPath::known(path);
             return Ok(Routed { route, path });
         }
         let path = CanonicalPath::parse(raw_path)?;
-        let route = Self::of(&path);
-        let protected = matches!(
-            route,
-            Self::Endpoint(_) | Self::Signalling { .. } | Self::Private
-        );
-        let route = match Self::closed_below(&route, &path) {
-            Some(closed) => Self::Closed(closed),
-            None if protected && path.was_respelled() => Self::Closed(Closed::Spelling),
-            None => route,
+        let route = match Self::of(&path) {
+            Self::Endpoint(_) | Self::Signalling { .. } if path.was_respelled() => {
+                Self::Closed(Closed::Spelling)
+            }
+            route @ (Self::Endpoint(_) | Self::Signalling { .. }) => route,
+            route => match locations.find(&path) {
+                Some(found) => Self::of_location(found),
+                None => Self::closed_below(&route, &path).map_or(route, Self::Closed),
+            },
         };
         Ok(Routed { route, path })
+    }
+
+    fn of_location(found: LocationMatch<'_>) -> Self {
+        match found {
+            LocationMatch::Closed(closed) => Self::Closed(closed),
+            LocationMatch::Found { location, tenant } => {
+                match tenant.map(Tenant::parse).transpose() {
+                    Ok(tenant) => Self::Location { location, tenant },
+                    Err(error) => Self::NoRoom(error),
+                }
+            }
+        }
     }
 
     /// Why a path must not be forwarded to the web server, although its beginning is harmless.
@@ -149,8 +178,11 @@ impl Route {
     fn closed_below(route: &Self, path: &CanonicalPath) -> Option<Closed> {
         let is_page = match route {
             Self::Room(_) | Self::NoRoom(_) | Self::Config { .. } | Self::Home => true,
-            Self::Asset | Self::Private => false,
-            Self::Endpoint(_) | Self::Signalling { .. } | Self::Closed(_) => return None,
+            Self::Asset => false,
+            Self::Endpoint(_)
+            | Self::Signalling { .. }
+            | Self::Location { .. }
+            | Self::Closed(_) => return None,
         };
         let mut segments = path.segments().peekable();
         while let Some(segment) = segments.next() {
@@ -158,7 +190,7 @@ impl Route {
             let is_directory = segments.peek().is_some();
             let closed = if SIGNALLING.iter().any(|path| name.starts_with(path)) {
                 Closed::Spelling
-            } else if name == "conference-request" {
+            } else if name == CONFERENCE_REQUEST {
                 Closed::ConferenceRequest
             } else if COLIBRI.contains(&&*name) {
                 Closed::Colibri
@@ -166,8 +198,6 @@ impl Route {
                 || CLOSED_DIRECTORIES.contains(&&*name) && (is_directory || !is_page)
             {
                 Closed::Administrative
-            } else if is_directory && name != segment && PRIVATE_DIRECTORIES.contains(&&*name) {
-                Closed::Spelling
             } else {
                 continue;
             };
@@ -195,7 +225,7 @@ impl Route {
     fn of(path: &CanonicalPath) -> Self {
         let mut segments = path.segments().peekable();
         let first = segments.next().unwrap_or_default();
-        if first.eq_ignore_ascii_case("_gateway") {
+        if first.eq_ignore_ascii_case(OWN_DIRECTORY) {
             return Self::Endpoint(Endpoint::of(path.as_str()));
         }
         match (first, segments.peek()) {
@@ -231,9 +261,11 @@ impl Route {
     fn of_directory(name: &str) -> Option<Self> {
         match name {
             _ if COLIBRI.contains(&name) => Some(Self::Closed(Closed::Colibri)),
-            "conference-request" => Some(Self::Closed(Closed::ConferenceRequest)),
-            _ if PRIVATE_DIRECTORIES.contains(&name) => Some(Self::Private),
-            _ if PUBLIC_DIRECTORIES.contains(&name) => Some(Self::Asset),
+            CONFERENCE_REQUEST => Some(Self::Closed(Closed::ConferenceRequest)),
+            // Unless a location has the path, it is a file.
+            _ if PUBLIC_DIRECTORIES.contains(&name) || LOCATION_DIRECTORIES.contains(&name) => {
+                Some(Self::Asset)
+            }
             _ if CLOSED_DIRECTORIES.contains(&name) => Some(Self::Closed(Closed::Administrative)),
             // `/http-bind/` is neither the signalling path nor a room, and close to a protected path.
             _ if is_signalling(&name.to_ascii_lowercase()) => Some(Self::Closed(Closed::Spelling)),
@@ -260,7 +292,7 @@ impl Route {
                     Err(error) => Self::NoRoom(error),
                 }
             }
-            "conference-request" => Self::Closed(Closed::ConferenceRequest),
+            CONFERENCE_REQUEST => Self::Closed(Closed::ConferenceRequest),
             _ if COLIBRI.contains(&name) => Self::Closed(Closed::Colibri),
             // Differs from a protected path only in case: Prosody is case-sensitive, other servers
             // may not be.

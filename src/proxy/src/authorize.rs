@@ -52,6 +52,12 @@ pub(crate) enum AccessError {
     /// Only people who signed in get an answer.
     #[error("this needs somebody who signed in")]
     SignInFirst,
+    /// Only people who may be in a room get an answer.
+    #[error("this is for people in a room; open the room first")]
+    RoomFirst,
+    /// The person may be in no room, or not in the one that the request names.
+    #[error("no rule lets this person into a room now that this is for")]
+    NoRoom,
     /// Anonymous visitors may enter as guests only.
     #[error("this needs somebody who signed in, or a guest")]
     GuestFirst {
@@ -256,6 +262,17 @@ pub(crate) fn authorize_connection<'p>(
         (Err(error), _) => Err(error),
         (Ok(_), Visitor::Anonymous) => Err(AccessError::SignInFirst),
     }
+}
+
+/// Whether some room admits a principal, whom a pass limits to its own room.
+pub(crate) fn admits_somewhere(policy: &Policy, principal: &Principal) -> bool {
+    let requester = policy::Requester {
+        identity: principal.identity(),
+        standing: principal.standing(),
+        // Of some room, perhaps.
+        owner: has_account(principal.standing()),
+    };
+    policy.admits_somewhere(&requester)
 }
 
 /// Whether the provider proved an identity, or a system that is trusted with e-mail addresses.

@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -12,7 +13,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 use tokio::{sync::mpsc, time::timeout};
 
-use crate::upstream::UpstreamBody;
+use crate::{connections::Registration, upstream::UpstreamBody};
+use observe::metrics::WorkerMetrics;
 use pages::inject::InjectedBody;
 
 /// The body of an answer to a client.
@@ -25,11 +27,26 @@ pub enum Body {
     Whole(Option<Bytes>),
     /// An upstream's, as it comes.
     Upstream(UpstreamBody),
+    /// A location's, as it comes, until its reader's credentials end.
+    Revocable(Box<RevocableBody>),
     /// Jitsi's page, completed on its way.
     Completed(Box<InjectedBody<UpstreamBody>>),
     /// Server-sent events, as they happen.
     Events(mpsc::Receiver<Bytes>),
 }
+
+/// A body that breaks off when the credentials of its reader end.
+#[derive(Debug)]
+pub struct RevocableBody {
+    body: UpstreamBody,
+    registration: Registration,
+    metrics: Arc<WorkerMetrics>,
+}
+
+/// The credentials for which a body was sent have ended.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the credentials of the reader ended")]
+struct ReaderRevoked;
 
 /// Why a body could not be read whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +69,32 @@ impl Body {
     pub(crate) const EMPTY: Self = Self::Whole(None);
 }
 
+// === impl RevocableBody ===
+
+impl RevocableBody {
+    pub(crate) fn new(
+        body: UpstreamBody,
+        registration: Registration,
+        metrics: Arc<WorkerMetrics>,
+    ) -> Self {
+        Self {
+            body,
+            registration,
+            metrics,
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Poll::Ready(reason) = self.registration.poll_closed(cx) {
+            self.metrics.count_location_cut(reason.reason());
+            return Poll::Ready(Some(Err(ReaderRevoked.into())));
+        }
+        Pin::new(&mut self.body)
+            .poll_frame(cx)
+            .map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+    }
+}
+
 impl<T: Into<Bytes>> From<T> for Body {
     fn from(bytes: T) -> Self {
         Self::Whole(Some(bytes.into()).filter(|bytes| !bytes.is_empty()))
@@ -71,6 +114,7 @@ impl HttpBody for Body {
             Self::Upstream(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(Into::into))),
+            Self::Revocable(body) => body.poll_frame(cx),
             Self::Completed(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(Into::into))),
@@ -84,6 +128,7 @@ impl HttpBody for Body {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
             Self::Upstream(body) => body.is_end_stream(),
+            Self::Revocable(body) => body.body.is_end_stream(),
             Self::Completed(body) => body.is_end_stream(),
             Self::Events(_) => false,
         }
@@ -95,6 +140,7 @@ impl HttpBody for Body {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Self::Upstream(body) => body.size_hint(),
+            Self::Revocable(body) => body.body.size_hint(),
             Self::Completed(body) => body.size_hint(),
             Self::Events(_) => SizeHint::default(),
         }

@@ -1,7 +1,14 @@
 //! The registry of a worker's open WebSockets and long polls, by which revocations, moves, reloads and
 //! a stop end them.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    net::IpAddr,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
 
 use tokio::{
     sync::oneshot,
@@ -52,14 +59,34 @@ struct Entries {
 
 #[derive(Debug)]
 struct Entry {
-    principal: Rc<Principal>,
+    owner: ConnectionOwner,
     kind: ConnectionKind,
     room_shard: Option<RoomShard>,
-    /// The room that the policy admitted the principal to; re-evaluated on reload.
-    admitted: Option<RoomKey>,
+    /// What the policy admitted the principal to; re-evaluated on reload.
+    admitted: Option<AdmissionScope>,
     /// The client is away; its stream at Prosody is kept.
     held: bool,
     end: Option<oneshot::Sender<CloseReason>>,
+}
+
+/// Whose connection it is.
+#[derive(Clone, Debug)]
+pub(crate) enum ConnectionOwner {
+    /// A person with credentials.
+    Principal(Rc<Principal>),
+    /// A client without any, at a location for anybody.
+    Address(IpAddr),
+}
+
+/// What the policy admitted the principal of a connection to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AdmissionScope {
+    /// One room.
+    Room(RoomKey),
+    /// Some room, whichever.
+    SomeRoom,
+    /// Nothing but what every member may.
+    Account,
 }
 
 /// The kind of an open connection.
@@ -69,6 +96,10 @@ pub(crate) enum ConnectionKind {
     Socket,
     /// A BOSH request: ends by itself within its `wait`.
     Poll,
+    /// A WebSocket that is not XMPP.
+    LocationSocket,
+    /// A request to a location, with its response.
+    LocationRequest,
 }
 
 // === impl ConnectionRegistry ===
@@ -81,19 +112,49 @@ impl ConnectionRegistry {
         kind: ConnectionKind,
         room_shard: Option<RoomShard>,
     ) -> Registration {
+        self.add(ConnectionOwner::Principal(principal), kind, room_shard)
+    }
+
+    /// Registers a connection to a location; `None` if its owner has too many sockets open.
+    pub(crate) fn register_location(
+        &self,
+        owner: ConnectionOwner,
+        kind: ConnectionKind,
+    ) -> Option<Registration> {
+        if kind == ConnectionKind::LocationSocket {
+            let entries = self.0.borrow();
+            let sockets = entries.open.values().filter(|entry| entry.kind == kind);
+            let of_owner = sockets.filter(|entry| entry.owner.is_same(&owner)).count();
+            let most = match &owner {
+                ConnectionOwner::Principal(_) => MAX_LOCATION_SOCKETS_OF_ONE,
+                ConnectionOwner::Address(_) => MAX_LOCATION_SOCKETS_OF_ADDRESS,
+            };
+            if of_owner >= most {
+                return None;
+            }
+        }
+        Some(self.add(owner, kind, None))
+    }
+
+    fn add(
+        &self,
+        owner: ConnectionOwner,
+        kind: ConnectionKind,
+        room_shard: Option<RoomShard>,
+    ) -> Registration {
         let (sender, end) = oneshot::channel();
         let mut entries = self.0.borrow_mut();
         let number = entries.next;
         entries.next += 1;
         let mut entry = Entry {
-            principal,
+            owner,
             kind,
             room_shard,
             admitted: None,
             held: false,
             end: Some(sender),
         };
-        if entries.closed && kind == ConnectionKind::Socket {
+        if entries.closed && kind.is_socket() {
             entry.end(CloseReason::Shutdown);
         }
         entries.open.insert(number, entry);
@@ -107,8 +168,9 @@ impl ConnectionRegistry {
     /// Ends all connections of revoked principals.
     pub(crate) fn end_revoked(&self, revocations: &Revocations) {
         self.end_where(|entry| {
+            let principal = entry.owner.principal()?;
             revocations
-                .cause(entry.principal.credentials())
+                .cause(principal.credentials())
                 .map(CloseReason::Revoked)
         });
     }
@@ -132,16 +194,14 @@ impl ConnectionRegistry {
             sleep_until(began + spread.window).await;
         }
         self.0.borrow_mut().closed = true;
-        self.end_where(|entry| {
-            (entry.kind == ConnectionKind::Socket).then_some(CloseReason::Shutdown)
-        });
+        self.end_where(|entry| entry.kind.is_socket().then_some(CloseReason::Shutdown));
     }
 
     /// Ends the connections of principals that the policy no longer admits.
-    pub(crate) fn end_refused(&self, is_refused: impl Fn(&Principal, &RoomKey) -> bool) {
+    pub(crate) fn end_refused(&self, is_refused: impl Fn(&Principal, &AdmissionScope) -> bool) {
         self.end_where(|entry| {
-            let room = entry.admitted.as_ref()?;
-            is_refused(&entry.principal, room).then_some(CloseReason::Refused)
+            let (scope, principal) = (entry.admitted.as_ref()?, entry.owner.principal()?);
+            is_refused(principal, scope).then_some(CloseReason::Refused)
         });
     }
 
@@ -157,7 +217,7 @@ impl ConnectionRegistry {
         let sockets = entries
             .open
             .iter()
-            .filter(|(_, entry)| entry.kind == ConnectionKind::Socket);
+            .filter(|(_, entry)| entry.kind.is_socket());
         let mut order: Vec<u64> = sockets.map(|(number, _)| *number).collect();
         for last in (1..order.len()).rev() {
             // With 64 bits the bias of the remainder is negligible.
@@ -190,11 +250,11 @@ impl Entry {
 // === impl Registration ===
 
 impl Registration {
-    /// Notes the room that the policy admitted the principal to; a reload re-evaluates it.
-    pub(crate) fn admitted_to(&self, room: &RoomKey) {
+    /// Notes what the policy admitted the principal to; a reload re-evaluates it.
+    pub(crate) fn admitted_to(&self, scope: AdmissionScope) {
         let mut entries = self.connections.0.borrow_mut();
         if let Some(entry) = entries.open.get_mut(&self.number) {
-            entry.admitted = Some(room.clone());
+            entry.admitted = Some(scope);
         }
     }
 
@@ -205,8 +265,7 @@ impl Registration {
         let Some(entry) = entries.open.get(&self.number) else {
             return false;
         };
-        let person = entry.principal.id();
-        let of_person = |entry: &&Entry| entry.held && entry.principal.id() == person;
+        let of_person = |other: &&Entry| other.held && other.owner.is_same(&entry.owner);
         let of_one = entries.open.values().filter(of_person).count();
         if entries.held >= MAX_HELD || of_one >= MAX_HELD_OF_ONE {
             return false;
@@ -226,6 +285,42 @@ impl Registration {
     pub(crate) async fn closed(&mut self) -> CloseReason {
         // The sender lives as long as the entry, and the entry as long as this.
         (&mut self.end).await.unwrap_or(CloseReason::Shutdown)
+    }
+
+    /// Polls [`closed`](Self::closed).
+    pub(crate) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        Pin::new(&mut self.end)
+            .poll(cx)
+            .map(|end| end.unwrap_or(CloseReason::Shutdown))
+    }
+}
+
+// === impl ConnectionOwner ===
+
+impl ConnectionOwner {
+    /// The person, if there is one.
+    pub(crate) fn principal(&self) -> Option<&Principal> {
+        match self {
+            Self::Principal(principal) => Some(principal),
+            Self::Address(_) => None,
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Principal(one), Self::Principal(other)) => one.id() == other.id(),
+            (Self::Address(one), Self::Address(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+// === impl ConnectionKind ===
+
+impl ConnectionKind {
+    /// Whether it stays open until a side ends it.
+    const fn is_socket(self) -> bool {
+        matches!(self, Self::Socket | Self::LocationSocket)
     }
 }
 
@@ -271,6 +366,12 @@ impl CloseReason {
 /// Streams of one worker whose clients are away. Each costs a connection to Prosody; the clients of a
 /// large network that fails together fit in.
 const MAX_HELD: usize = 1024;
+
+/// Whiteboard, notes and statistics of all tabs and devices of one session.
+const MAX_LOCATION_SOCKETS_OF_ONE: usize = 32;
+
+/// A school comes from one address.
+const MAX_LOCATION_SOCKETS_OF_ADDRESS: usize = 512;
 
 /// Tabs and devices of one session whose network fails at once.
 const MAX_HELD_OF_ONE: usize = 8;

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use crate::{
     Body, Connection, Worker, audit, body, endpoints,
     instrumentation::{begin_span, count_failure},
+    locations,
     request_context::{ContextError, RequestContext, check_authority, is_reading},
     respond::{Audience, RequestError, Responder},
     signalling,
@@ -75,7 +76,7 @@ async fn answer(
     context: RequestContext,
 ) -> (Label, Response<Body>) {
     let (uri, headers) = (request.uri(), request.headers());
-    let routed = match Route::classify(uri.path()) {
+    let routed = match Route::classify(uri.path(), &worker.state.locations) {
         Ok(routed) => routed,
         Err(error) => {
             let responder = Responder::of_bad_path(context.id, uri.path(), headers);
@@ -134,7 +135,9 @@ async fn call_handler(
             endpoints::start_page(worker, &request, responder)
         }
         Route::Home | Route::Asset => assets::public(worker, request, &path, context).await,
-        Route::Private => assets::private(worker, request, &path, context).await,
+        Route::Location { location, tenant } => {
+            locations::answer(worker, request, &path, context, location, tenant).await
+        }
         Route::NoRoom(error) => Err(error.into()),
         Route::Closed(closed) => Err(ContextError::Closed(closed).into()),
     }

@@ -9,6 +9,7 @@ use crate::{
     Connection, RequestContext, RequestError, SharedState,
     body::Unread,
     endpoints::EndpointError,
+    locations::LocationError,
     request_context::{ContextError, TrustedProxy},
     shard_upstreams::ForwardingError,
 };
@@ -134,6 +135,7 @@ pub(crate) async fn timed<T, E>(
 pub(crate) fn count_failure(metrics: &WorkerMetrics, failure: &RequestError, route: Label) {
     let upstream = match route {
         Label::Bosh | Label::WebSocket => UpstreamKind::Xmpp,
+        Label::Location => UpstreamKind::Location,
         _ => UpstreamKind::Web,
     };
     match failure {
@@ -147,6 +149,9 @@ pub(crate) fn count_failure(metrics: &WorkerMetrics, failure: &RequestError, rou
         RequestError::Body(Unread::Lost) => metrics.count_limit(LimitKind::BodyTime),
         RequestError::Endpoint(EndpointError::TooManyStreams) => {
             metrics.count_limit(LimitKind::Events);
+        }
+        RequestError::Location(LocationError::TooManySockets) => {
+            metrics.count_limit(LimitKind::Sockets);
         }
         _ => {}
     }

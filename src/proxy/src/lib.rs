@@ -9,7 +9,7 @@
 //! | route | [`model::route`] | one enum; paths and rooms are parsed here and handed down as values; then the `Host` is checked, except for the public keys |
 //! | authenticate | `authenticate` (cookies), `credentials` (tokens in addresses) | for a room, a [`model::session::Visitor`]; elsewhere, a session or none |
 //! | authorize | `authorize` | a [`model::policy::Grant`] or an `AccessError` |
-//! | answer | `signalling`, `web`, `endpoints` | Prosody, Jitsi's web server, or a page of the gateway |
+//! | answer | `signalling`, `web`, `locations`, `endpoints` | Prosody, Jitsi's web server, a server beside the meetings, or a page of the gateway |
 //! | respond | `respond` | errors become a page, a BOSH body, a problem document or a status |
 //!
 //! `dispatch` is that order in code. A handler is a function of its module that coordinates several
@@ -47,6 +47,7 @@ mod dispatch;
 mod endpoints;
 mod instrumentation;
 mod invitations;
+mod locations;
 mod meetings;
 mod passes;
 mod request_context;

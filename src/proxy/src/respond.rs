@@ -22,6 +22,7 @@ use crate::{
     credentials::CredentialError,
     endpoints::{EndpointError, LoginError},
     invitations::InvitationError,
+    locations::LocationError,
     request_context::ContextError,
     shard_upstreams::ForwardingError,
     signalling::SignallingError,
@@ -64,6 +65,9 @@ pub(crate) enum RequestError {
     /// Pages of rooms and Jitsi's files.
     #[error(transparent)]
     Web(#[from] WebError),
+    /// Locations beside the meetings.
+    #[error(transparent)]
+    Location(#[from] LocationError),
     /// The exchange with Prosody or Jitsi's web server.
     #[error(transparent)]
     Forwarding(#[from] ForwardingError),
@@ -115,10 +119,11 @@ impl RequestError {
             Self::Body(Unread::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(Unread::Lost) => StatusCode::REQUEST_TIMEOUT,
             Self::Access(error) => match error {
-                AccessError::SignInFirst | AccessError::GuestFirst { .. } => {
-                    StatusCode::UNAUTHORIZED
-                }
+                AccessError::SignInFirst
+                | AccessError::RoomFirst
+                | AccessError::GuestFirst { .. } => StatusCode::UNAUTHORIZED,
                 AccessError::ForeignSender
+                | AccessError::NoRoom
                 | AccessError::Waiting { .. }
                 | AccessError::Refused { .. } => StatusCode::FORBIDDEN,
             },
@@ -143,6 +148,12 @@ impl RequestError {
                 SignallingError::Moved { .. } => StatusCode::NOT_FOUND,
                 SignallingError::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
                 SignallingError::Token(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            },
+            Self::Location(error) => match error {
+                LocationError::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+                LocationError::TooManySockets => StatusCode::TOO_MANY_REQUESTS,
+                LocationError::NoWebSocket => StatusCode::BAD_REQUEST,
+                LocationError::Refused(status) => *status,
             },
             Self::Forwarding(ForwardingError::Upstream(UpstreamError::Timeout(_))) => {
                 StatusCode::GATEWAY_TIMEOUT

@@ -8,6 +8,7 @@ use model::{
     identity::Standing,
     jaas::JaasSettings,
     policy::Role,
+    route::SiteLocation,
     seal::Keyring,
     session::{Principal, SessionSettings},
 };
@@ -43,6 +44,8 @@ pub struct ProxySettings {
     pub recorders: RecorderSettings,
     /// Origins of sites that may show rooms in frames, besides those of integrations.
     pub embedding_sites: Vec<String>,
+    /// The locations of the configuration.
+    pub locations: Vec<SiteLocation>,
     /// Whether each request gets a line in the log.
     pub access_log: bool,
     /// Where each request gets a span, if anywhere.

@@ -7,7 +7,7 @@ mod sasl_refusal;
 mod tunnel;
 pub(crate) mod websocket;
 
-pub(crate) use self::bosh_streams::BoshStreams;
+pub(crate) use self::{bosh_streams::BoshStreams, tunnel::OpaqueTunnel};
 
 use model::{bosh::BoshBodyError, query::QueryError, room::RoomKey, token::SignerError};
 

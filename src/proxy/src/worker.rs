@@ -7,10 +7,11 @@ use model::{policy::Admission, room::RoomKey, session::Principal};
 use observe::metrics::WorkerMetrics;
 
 use crate::{
-    DrainSchedule, ReloadableState, SharedState,
-    connections::ConnectionRegistry,
+    DrainSchedule, ReloadableState, SharedState, authorize,
+    connections::{AdmissionScope, ConnectionRegistry},
     credentials::Intent,
     endpoints::events::Listeners,
+    locations::LocationPools,
     request_context::{ContextError, RequestId},
     respond::SessionRenewal,
     shard_upstreams::ShardPools,
@@ -23,6 +24,8 @@ pub struct Worker {
     pub(crate) state: Arc<SharedState>,
     /// Connections to the servers behind the gateway.
     pub(crate) upstreams: ShardPools,
+    /// Connections to the servers of locations.
+    pub(crate) location_pools: LocationPools,
     pub(crate) connections: ConnectionRegistry,
     pub(crate) listeners: Listeners,
     pub(crate) renewal: SessionRenewal,
@@ -40,6 +43,7 @@ impl Worker {
     pub fn new(state: Arc<SharedState>, metrics: Arc<WorkerMetrics>) -> Self {
         Self {
             upstreams: ShardPools::new(state.jitsi.clone()),
+            location_pools: LocationPools::default(),
             connections: ConnectionRegistry::default(),
             listeners: Listeners::default(),
             renewal: SessionRenewal {
@@ -63,7 +67,7 @@ impl Worker {
     /// Ends the connections that reloaded rules no longer admit.
     pub fn reevaluate_admissions(&self) {
         self.connections
-            .end_refused(|principal, room| !self.may_stay(principal, room));
+            .end_refused(|principal, scope| !self.may_keep(principal, scope));
     }
 
     /// Ends the connections that a move affects.
@@ -109,6 +113,22 @@ impl Worker {
     /// The rules in force; one request sees one state of them.
     pub(crate) fn rules(&self) -> Arc<ReloadableState> {
         self.state.rules.load_full()
+    }
+
+    /// Whether the policy in force keeps a connection.
+    pub(crate) fn may_keep(&self, principal: &Principal, scope: &AdmissionScope) -> bool {
+        let is_valid = |rules: &ReloadableState| {
+            let authenticator = &self.state.authenticator;
+            authenticator.is_valid(principal, &rules.integrations)
+        };
+        match scope {
+            AdmissionScope::Room(room) => self.may_stay(principal, room),
+            AdmissionScope::SomeRoom => {
+                let rules = self.rules();
+                is_valid(&rules) && authorize::admits_somewhere(&rules.policy, principal)
+            }
+            AdmissionScope::Account => is_valid(&self.rules()),
+        }
     }
 
     /// Whether the policy in force keeps a connected principal in a room.

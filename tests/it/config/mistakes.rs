@@ -52,7 +52,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[colours]\nred = 1",
-        "25: colours: unknown key; known keys are apps, embed, guests, insecure_readable_secrets, integration, jaas, listen, log, oidc, pages, probe, public_url, reload_every, reservation, room, session, shard, store, tls, token, traces, upstream",
+        "25: colours: unknown key; known keys are apps, embed, guests, insecure_readable_secrets, integration, jaas, listen, location, log, oidc, pages, probe, public_url, reload_every, reservation, room, session, shard, store, tls, token, traces, upstream",
     ),
     (
         r#"client_id = "jitsi""#,
@@ -602,5 +602,75 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         "",
         "[log]\naudit_file = \"/tmp\"",
         "26: log.audit_file: not a file; name a file, or remove the key",
+    ),
+    (
+        "",
+        "[[location]]\nwho = \"anybody\"",
+        r#"25: location[1].path: missing; add for example path = "/file-service/""#,
+    ),
+    (
+        "",
+        "[[location]]\npath = \"/x/\"",
+        r#"25: location[1].who: missing; add for example who = "in-a-room""#,
+    ),
+    (
+        "",
+        "[[location]]\npath = \"/x/../y\"\nwho = \"member\"",
+        r#"26: location[1].path: the path has dot segments; write a path as browsers send it, for example "/file-service/""#,
+    ),
+    (
+        "",
+        "[[location]]\npath = \"/%78/\"\nwho = \"member\"",
+        r#"26: location[1].path: the path is not in canonical form, /x/; write "/x/""#,
+    ),
+    (
+        "",
+        "[[location]]\npath = \"/http-bind\"\nwho = \"member\"",
+        "26: location[1].path: the path leads to Prosody, where requests go only with a token of the gateway; choose another path; this one is never a location",
+    ),
+    (
+        "",
+        "[[location]]\npath = \"/_gateway/x\"\nwho = \"member\"",
+        "26: location[1].path: the path belongs to the gateway itself; choose another path; this one is never a location",
+    ),
+    (
+        "",
+        "[[location]]\npath = \"/room-size\"\nwho = \"member\"",
+        "26: location[1].path: the path leads to commands for administrators; choose another path; this one is never a location",
+    ),
+    (
+        "",
+        "[[location]]\npath = \"/x/\"\nwho = \"member\"\nupstream = \"http://prosody:5280\"",
+        "28: location[1].upstream: is Prosody, where requests go only with a token of the gateway; name the server of the location; commands of Prosody's modules stay internal",
+    ),
+    (
+        "",
+        "[[location]]\npath = \"/x/\"\nwho = \"member\"\nupstream = \"https://x\"",
+        "28: location[1].upstream: https upstreams are not supported yet; use http:// within a private network",
+    ),
+    (
+        "",
+        "[[location]]\npath = \"/x/\"\nwho = \"guests\"",
+        r#"27: location[1].who: unknown value "guests"; write "anybody", "in-a-room" or "member""#,
+    ),
+    (
+        "",
+        "[[location]]\npath = \"/x/\"\nwho = \"member\"\nmethods = [\"TRACE\"]",
+        r#"28: location[1].methods[1]: "TRACE" is not forwarded; write GET, POST, PUT, PATCH, DELETE or OPTIONS"#,
+    ),
+    (
+        "",
+        "[[location]]\npath = \"/x/\"\nwho = \"member\"\nmethods = []",
+        r#"28: location[1].methods: empty; write for example methods = ["GET"]"#,
+    ),
+    (
+        "",
+        "[[location]]\npath = \"/x/\"\nwho = \"member\"\nmethods = [\"POST\"]\nwebsocket = true",
+        r#"29: location[1].websocket: a WebSocket begins with GET, which methods does not have; add "GET" to methods, or remove websocket"#,
+    ),
+    (
+        "",
+        "[[location]]\npath = \"/x/\"\nwho = \"member\"\n[[location]]\npath = \"/X\"\nwho = \"member\"",
+        r#"29: location[2].path: "/x/" is the path of another location; remove one of the two"#,
     ),
 ];

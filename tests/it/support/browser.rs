@@ -222,8 +222,19 @@ impl Browser {
         query: &str,
         origin: Option<&'static str>,
     ) -> Result<Socket, StatusCode> {
-        let url = Url::parse(&format!("{ORIGIN}/xmpp-websocket?{query}")).unwrap();
-        let mut request = Request::get(format!("wss://meet.example.org/xmpp-websocket?{query}"))
+        let target = format!("/xmpp-websocket?{query}");
+        self.open_websocket_at(&target, Some("xmpp"), origin).await
+    }
+
+    /// Opens a WebSocket at any path, with a subprotocol and an `Origin` or without.
+    pub(crate) async fn open_websocket_at(
+        &mut self,
+        target: &str,
+        protocol: Option<&'static str>,
+        origin: Option<&'static str>,
+    ) -> Result<Socket, StatusCode> {
+        let url = Url::parse(&format!("{ORIGIN}{target}")).unwrap();
+        let mut request = Request::get(format!("wss://meet.example.org{target}"))
             .header(header::HOST, "meet.example.org")
             .header(header::CONNECTION, "Upgrade")
             .header(header::UPGRADE, "websocket")
@@ -232,9 +243,14 @@ impl Browser {
                 header::SEC_WEBSOCKET_KEY,
                 tungstenite::handshake::client::generate_key(),
             )
-            .header(header::SEC_WEBSOCKET_PROTOCOL, "xmpp")
             .body(())
             .unwrap();
+        if let Some(protocol) = protocol {
+            let protocol = HeaderValue::from_static(protocol);
+            request
+                .headers_mut()
+                .insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
         if let Some(origin) = origin {
             let origin = HeaderValue::from_static(origin);
             request.headers_mut().insert(header::ORIGIN, origin);
@@ -291,6 +307,32 @@ impl Browser {
             headers: head.headers,
             body,
         }
+    }
+
+    /// Sends a request without a body; a response that breaks off is an error.
+    pub(crate) async fn try_send(
+        &mut self,
+        method: Method,
+        url: &Url,
+        mut headers: HeaderMap,
+    ) -> Result<Bytes, hyper::Error> {
+        headers.insert(header::HOST, HeaderValue::try_from(authority(url)).unwrap());
+        headers.extend(self.cookie_header(url));
+        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        let mut request = Request::new(Full::new(Bytes::new()));
+        *request.method_mut() = method;
+        *request.uri_mut() = target.parse().unwrap();
+        *request.headers_mut() = headers;
+        let io = TokioIo::new(self.connect(url).await);
+        let (mut sender, connection) = http1::handshake(io).await?;
+        let connection = tokio::spawn(connection);
+        let body = sender.send_request(request).await?.into_body();
+        let body = body
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes);
+        connection.abort();
+        body
     }
 
     /// Opens a stream of server-sent events as a page of the site does.

@@ -40,6 +40,7 @@ impl Check {
             | Self::Clocks
             | Self::Provider
             | Self::WebPage
+            | Self::Locations
             | Self::BoshEndpoint
             | Self::Bridges
             | Self::Store

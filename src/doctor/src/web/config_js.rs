@@ -14,6 +14,8 @@ pub(crate) struct ConfigJs {
     pub(crate) hidden_domain: Option<String>,
     pub(crate) bosh: Option<String>,
     pub(crate) websocket: Option<String>,
+    /// The services beside the meetings, with their keys.
+    pub(crate) services: Vec<(&'static str, String)>,
 }
 
 // === impl ConfigJs ===
@@ -33,6 +35,10 @@ impl ConfigJs {
             hidden_domain: value("hiddenDomain"),
             bosh: value("bosh"),
             websocket: value("websocket"),
+            services: SERVICES
+                .iter()
+                .filter_map(|key| Some((*key, value(key)?)))
+                .collect(),
         }
     }
 }
@@ -86,6 +92,17 @@ fn without_includes(text: &str) -> String {
     kept
 }
 
+/// The addresses of notes, whiteboard, file sharing (`fileSharing.apiUrl`), dial-in and statistics (jitsi-meet
+/// `config.js`).
+const SERVICES: &[&str] = &[
+    "etherpad_base",
+    "collabServerBaseUrl",
+    "apiUrl",
+    "dialInNumbersUrl",
+    "dialInConfCodeUrl",
+    "rtcstatsEndpoint",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +121,7 @@ mod tests {
             Some("https://meet.example.org/http-bind")
         );
         assert_eq!(config.websocket, None);
+        assert_eq!(config.services, []);
     }
 
     #[test]
@@ -118,6 +136,21 @@ mod tests {
         // The double quotes within single quotes do not end the literal.
         assert_eq!(config.muc.as_deref(), Some("conference.x.org"));
         assert_eq!(config.bosh.as_deref(), Some("//x.org/http-bind"));
+    }
+
+    #[test]
+    fn services_beside_the_meetings_are_read() {
+        let script = "config.etherpad_base = 'https://x.org/etherpad/p/';\n\
+                      // config.dialInNumbersUrl = 'https://x.org/numbers';\n\
+                      config.fileSharing = { enabled: true, apiUrl: '/file-service/v1/documents' };";
+        let services = ConfigJs::parse(script).services;
+        assert_eq!(
+            services,
+            [
+                ("etherpad_base", "https://x.org/etherpad/p/".to_owned()),
+                ("apiUrl", "/file-service/v1/documents".to_owned()),
+            ]
+        );
     }
 
     #[test]

@@ -28,6 +28,11 @@ impl Glob {
         )
     }
 
+    /// Whether every text matches.
+    pub fn matches_all(&self) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|c| *c == '*')
+    }
+
     /// Whether the whole text matches.
     pub fn matches(&self, text: &str) -> bool {
         let mut pattern = self.0.as_slice();

@@ -140,6 +140,11 @@ impl Rule {
         self.tenant.includes(room) && self.room.matches(&room.readable())
     }
 
+    /// Whether no later rule decides on any room.
+    pub(super) fn is_for_all_rooms(&self) -> bool {
+        self.tenant == TenantScope::Any && self.room.matches_all()
+    }
+
     /// The condition that makes the visitor a host or moderator.
     pub(super) fn elevating(&self, visitor: &Requester<'_>) -> Option<&Condition> {
         let mut all = self.hosts.iter().chain(&self.moderators);

@@ -87,6 +87,22 @@ fn a_room_without_a_rule_admits_no_visitor() {
 }
 
 #[test]
+fn somewhere_is_a_room_of_a_rule_that_is_reached() {
+    let rules = [
+        rule("board", &["group:board"], &[]),
+        rule("old-*", &[], &[]),
+        rule("*", &["group:staff"], &[]),
+        rule("never", &["member"], &[]),
+    ];
+    let policy = Policy::new(rules.into());
+    for (group, expected) in [("board", true), ("staff", true), ("other", false)] {
+        let person = person(&[group]);
+        let admitted = policy.admits_somewhere(&Requester::member(&person));
+        assert_eq!(admitted, expected, "{group}");
+    }
+}
+
+#[test]
 fn rules_match_only_rooms_of_their_tenants() {
     let scoped = |tenant| {
         Policy::new(vec![Rule {

@@ -21,8 +21,8 @@ pub enum Label {
     Endpoint,
     /// The API.
     Api,
-    /// Only for members.
-    Private,
+    /// What stands beside the meetings.
+    Location,
     /// Never forwarded.
     Closed,
     /// A path with the shape of a room's address whose name is not valid.
@@ -44,7 +44,7 @@ impl Label {
         Self::Home,
         Self::Endpoint,
         Self::Api,
-        Self::Private,
+        Self::Location,
         Self::Closed,
         Self::NoRoom,
         Self::Refused,
@@ -61,7 +61,7 @@ impl Label {
             Self::Home => "home",
             Self::Endpoint => "own",
             Self::Api => "api",
-            Self::Private => "private",
+            Self::Location => "location",
             Self::Closed => "closed",
             Self::NoRoom => "no_room",
             Self::Refused => "refused",
@@ -90,7 +90,7 @@ impl Route {
                 transport: Transport::WebSocket,
                 ..
             } => Label::WebSocket,
-            Self::Private => Label::Private,
+            Self::Location { .. } => Label::Location,
             Self::Closed(_) => Label::Closed,
         }
     }

@@ -36,9 +36,17 @@ pub(super) const PUBLIC_DIRECTORIES: &[&str] = &[
     "_load-test",
 ];
 
-/// Transcripts, shared notes, whiteboards and statistics: Jitsi serves these without
-/// authentication.
-pub(super) const PRIVATE_DIRECTORIES: &[&str] = &[
+/// The gateway's own paths.
+pub(super) const OWN_DIRECTORY: &str = "_gateway";
+
+/// Jicofo's conference requests.
+pub(super) const CONFERENCE_REQUEST: &str = "conference-request";
+
+/// Paths that some deployments give to programs.
+pub(super) const API_DIRECTORY: &str = "_api";
+
+/// Directories of Jitsi's own [locations](super::SiteLocations), which are no tenants.
+pub(super) const LOCATION_DIRECTORIES: &[&str] = &[
     "transcripts",
     "etherpad",
     "socket.io",
@@ -47,7 +55,8 @@ pub(super) const PRIVATE_DIRECTORIES: &[&str] = &[
 ];
 
 /// Directories of other servers that some deployments serve on the same host.
-pub(super) const CLOSED_DIRECTORIES: &[&str] = &["_api", "about", "v1", "admin", "admin_api"];
+pub(super) const CLOSED_DIRECTORIES: &[&str] =
+    &[API_DIRECTORY, "about", "v1", "admin", "admin_api"];
 
 const PUBLIC_FILES: &[&str] = &[
     "interface_config.js",

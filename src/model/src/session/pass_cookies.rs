@@ -101,6 +101,13 @@ impl PassCookies {
             })
     }
 
+    /// The rooms of the valid passes that a request carries.
+    pub fn rooms(&self, jar: RequestCookies<'_>) -> Vec<RoomKey> {
+        let sealed = jar.with_prefix(PREFIX).take(MAX_PASSES_OF_REQUEST);
+        let opened = sealed.filter_map(|(_, value)| self.open(value));
+        opened.map(|pass| pass.room().clone()).collect()
+    }
+
     /// Seals a pass as the value of its cookie.
     pub fn seal(&self, pass: &Pass) -> String {
         let plain = serde_json::to_vec(pass).unwrap_or_default();
@@ -153,6 +160,10 @@ const PASS_BUDGET: CookieBudget = CookieBudget {
     cookies: 6,
     bytes: 4 * 1024,
 };
+
+/// The budget's cookies of a tab and of a frame, which a browser sends in one request if the sites share a
+/// registrable domain.
+const MAX_PASSES_OF_REQUEST: usize = 2 * PASS_BUDGET.cookies;
 
 #[cfg(test)]
 mod tests {

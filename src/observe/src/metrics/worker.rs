@@ -40,6 +40,7 @@ pub struct WorkerMetrics {
         PerLabel<Transport, PerLabel<EntryRole, Count, { EntryRole::ALL.len() }>, TRANSPORTS>,
     pub(super) cuts:
         PerLabel<Transport, PerLabel<CutReason, Count, { CutReason::ALL.len() }>, TRANSPORTS>,
+    pub(super) location_cuts: PerLabel<CutReason, Count, { CutReason::ALL.len() }>,
     pub(super) sign_ins_started: Count,
     pub(super) sign_ins: PerLabel<SignInReason, Count, { SignInReason::ALL.len() }>,
     pub(super) renewals: Count,
@@ -92,6 +93,11 @@ impl WorkerMetrics {
     /// Counts a WebSocket or BOSH session that the gateway closed.
     pub fn count_cut(&self, transport: Transport, reason: CutReason) {
         self.cuts.of(transport).of(reason).increment();
+    }
+
+    /// Counts a WebSocket or request of a location that the gateway ended.
+    pub fn count_location_cut(&self, reason: CutReason) {
+        self.location_cuts.of(reason).increment();
     }
 
     /// Counts a redirect to the provider.
@@ -186,6 +192,7 @@ impl Default for WorkerMetrics {
             admissions: PerLabel::default(),
             entries: PerLabel::default(),
             cuts: PerLabel::default(),
+            location_cuts: PerLabel::default(),
             sign_ins_started: Count::default(),
             sign_ins: PerLabel::default(),
             renewals: Count::default(),

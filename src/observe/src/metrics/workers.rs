@@ -146,6 +146,14 @@ impl Writer<'_, '_> {
             },
             ["transport", "reason"],
             |worker| &worker.cuts,
+        )?;
+        self.row(
+            About {
+                name: "location_cuts",
+                help: "WebSockets and requests of locations that the gateway ended, by reason",
+            },
+            "reason",
+            |worker| &worker.location_cuts,
         )
     }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 use model::{
     room::{RoomError, RoomKey},
-    route::Route,
+    route::{Route, SiteLocations},
     session::ReturnTo,
 };
 use pages::{Content, NameProblem};
@@ -66,8 +66,9 @@ pub(crate) fn go(
         .find(|(name, _)| name == "room")
         .map(|(_, value)| value.trim().to_owned())
         .unwrap_or_default();
+    let locations = &worker.state.locations;
     // An address of ours keeps its link; of another site nothing is taken.
-    if let Some(target) = target_of(&typed, &worker.state.authenticator.origin) {
+    if let Some(target) = target_of(&typed, &worker.state.authenticator.origin, locations) {
         return redirect(StatusCode::SEE_OTHER, target.as_str());
     }
     let room = if typed.contains("://") {
@@ -77,7 +78,9 @@ pub(crate) fn go(
     };
     let page = room.and_then(|room| {
         let page = room.page_path();
-        is_room(&page).then_some(page).ok_or(NameProblem::Reserved)
+        is_room(&page, locations)
+            .then_some(page)
+            .ok_or(NameProblem::Reserved)
     });
     match page {
         Ok(page) => redirect(StatusCode::SEE_OTHER, &page),
@@ -93,7 +96,7 @@ pub(crate) fn go(
 
 /// The room's page that an address of this site leads to, as people write addresses: the scheme
 /// is often left out.
-fn target_of(address: &str, own_origin: &str) -> Option<ReturnTo> {
+fn target_of(address: &str, own_origin: &str, locations: &SiteLocations) -> Option<ReturnTo> {
     let rest = address
         .split_once("://")
         .filter(|(scheme, _)| WEB.iter().any(|web| web.eq_ignore_ascii_case(scheme)))
@@ -103,7 +106,7 @@ fn target_of(address: &str, own_origin: &str) -> Option<ReturnTo> {
     let own = plain && url.origin().ascii_serialization() == own_origin;
     let target = ReturnTo::parse(&url[url::Position::BeforePath..url::Position::AfterQuery]);
     let path = target.as_str().split('?').next()?;
-    (own && is_room(path)).then_some(target)
+    (own && is_room(path, locations)).then_some(target)
 }
 
 /// Makes a meeting: a room that carries its creator's tag, on whatever replica, for ever.
@@ -141,8 +144,8 @@ pub(crate) async fn make_meeting(
 }
 
 /// Whether a path is a room's page, and nothing else that has the shape of one.
-fn is_room(path: &str) -> bool {
-    Route::classify(path).is_ok_and(|routed| matches!(routed.route, Route::Room(_)))
+fn is_room(path: &str, locations: &SiteLocations) -> bool {
+    Route::classify(path, locations).is_ok_and(|routed| matches!(routed.route, Route::Room(_)))
 }
 
 fn problem(error: RoomError) -> NameProblem {
@@ -172,13 +175,14 @@ mod tests {
             ("meet.example.org/tenant/x", Some("/tenant/x")),
             ("https://meet.example.org/", None),
             ("https://meet.example.org/_gateway/logout", None),
+            ("https://meet.example.org/etherpad", None),
             ("https://other.example.org/x", None),
             ("https://meet.example.org:8443/x", None),
             ("https://ann@meet.example.org/x", None),
             ("ftp://meet.example.org/x", None),
             ("x", None),
         ] {
-            let found = target_of(typed, "https://meet.example.org");
+            let found = target_of(typed, "https://meet.example.org", &SiteLocations::default());
             assert_eq!(found.as_ref().map(ReturnTo::as_str), target, "{typed}");
         }
     }

@@ -9,6 +9,7 @@ use crate::{
     authorize::AccessError,
     endpoints::LoginError,
     invitations::InvitationError,
+    locations::LocationError,
     request_context::{ContextError, RequestId},
     signalling::SignallingError,
 };
@@ -46,6 +47,11 @@ impl RequestError {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Self::Context(ContextError::Method { allow }) = self {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Self::Location(LocationError::Method(location)) = self
+            && let Ok(allow) = HeaderValue::try_from(location.allow())
+        {
+            headers.insert(header::ALLOW, allow);
         }
         if matches!(self, Self::Signalling(SignallingError::WebSocketVersion)) {
             headers.insert(

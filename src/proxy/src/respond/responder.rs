@@ -54,6 +54,7 @@ impl Responder {
                 ..
             } => Audience::Bosh,
             Route::Signalling { .. } => Audience::Socket,
+            Route::Location { .. } if headers.contains_key(header::UPGRADE) => Audience::Socket,
             _ => Audience::of_page(routed.path.as_str(), headers),
         };
         // Only pages need more than the audience.

@@ -27,7 +27,7 @@ use observe::metrics::EntryRole;
 use crate::{
     ReloadableState, RequestContext, RequestError, Worker, audit,
     authorize::{AccessError, Admitted, Privilege, authorize_connection},
-    connections::{ConnectionKind, Registration},
+    connections::{AdmissionScope, ConnectionKind, Registration},
     credentials::{Entry, Intent, PresentedToken},
     request_context::ContextError,
     shard_upstreams::ShardUpstreams,
@@ -192,7 +192,7 @@ pub(super) async fn admit<'p>(
         return Err(AccessError::SignInFirst.into());
     }
     if admitted.grant().is_some() {
-        registration.admitted_to(room);
+        registration.admitted_to(AdmissionScope::Room(room.clone()));
         let replaced = !Arc::ptr_eq(rules, &worker.rules());
         if replaced && !worker.may_stay(principal, room) {
             return Err(AccessError::SignInFirst.into());

@@ -11,6 +11,7 @@
 mod backlog;
 mod client_frames;
 mod held_stream;
+mod opaque;
 mod server_frames;
 mod stream_end;
 
@@ -22,13 +23,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub(crate) use self::held_stream::HeldStream;
 use self::{
     backlog::{Backlog, Finished},
     client_frames::{Accepted, ClientEnd, ClientFrames, FrameError},
     server_frames::ServerFrames,
     stream_end::discard,
 };
+pub(crate) use self::{held_stream::HeldStream, opaque::OpaqueTunnel};
 use crate::connections::{CloseReason, Registration};
 
 /// A WebSocket between a client and Prosody.
@@ -45,8 +46,8 @@ pub(crate) struct EndedTunnel<C, P> {
     prosody: P,
     registration: Registration,
     inspection: Inspection,
-    up: Backlog,
-    down: Backlog,
+    up: Backlog<Inspection>,
+    down: Backlog<Inspection>,
     side: Side,
     ended: Ended,
 }
@@ -68,7 +69,7 @@ pub(crate) enum Ended {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Client,
-    Prosody,
+    Server,
     Gateway,
 }
 
@@ -104,10 +105,10 @@ where
             let copying = poll_fn(|cx| {
                 let moved = up.poll(cx, &mut client, &mut prosody, &mut inspection);
                 if let Poll::Ready(end) = moved {
-                    return Poll::Ready(end.of(Side::Client, Side::Prosody));
+                    return Poll::Ready(end.of(Side::Client, Side::Server));
                 }
                 down.poll(cx, &mut prosody, &mut client, &mut inspection)
-                    .map(|end| end.of(Side::Prosody, Side::Client))
+                    .map(|end| end.of(Side::Server, Side::Client))
             });
             tokio::select! {
                 outcome = copying => outcome,
@@ -149,7 +150,7 @@ where
             side,
             ended,
         } = self;
-        if side == Side::Prosody {
+        if side == Side::Server {
             let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, client.shutdown()).await;
             linger(client).await;
             return None;
@@ -192,22 +193,23 @@ async fn linger<C: AsyncRead + Unpin>(mut client: C) {
     let _: Result<_, _> = timeout(LINGER, discard(&mut client)).await;
 }
 
-/// Copies towards the client until a frame is complete, or Prosody ends.
-async fn finish_frame<C, P>(
-    prosody: &mut P,
+/// Copies towards the client until a frame is complete, or the server ends.
+async fn finish_frame<C, P, I>(
+    server: &mut P,
     client: &mut C,
-    down: &mut Backlog,
-    inspection: &mut Inspection,
+    down: &mut Backlog<I>,
+    inspection: &mut I,
 ) where
     C: AsyncWrite + Unpin,
     P: AsyncRead + Unpin,
+    I: AsRef<ServerFrames>,
 {
     poll_fn(|cx| {
-        while !(inspection.server.is_whole() && down.is_empty()) {
-            match down.poll_once(cx, prosody, client, inspection) {
+        while !(inspection.as_ref().is_whole() && down.is_empty()) {
+            match down.poll_once(cx, server, client, inspection) {
                 Poll::Ready(None) => {}
                 Poll::Ready(Some(_)) => return Poll::Ready(()),
-                Poll::Pending if inspection.server.is_whole() && down.is_empty() => {}
+                Poll::Pending if inspection.as_ref().is_whole() && down.is_empty() => {}
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -273,6 +275,12 @@ impl Inspection {
         });
         let forward = Cow::Borrowed(bytes);
         Accepted { forward, end }
+    }
+}
+
+impl AsRef<ServerFrames> for Inspection {
+    fn as_ref(&self) -> &ServerFrames {
+        &self.server
     }
 }
 

@@ -22,7 +22,8 @@ use model::{
 use observe::metrics::{CutReason, StreamKind, UpstreamKind};
 use tracing::{debug, info};
 
-use self::handshake::{accept_of, check_switch, client_key, switching_protocols};
+pub(crate) use self::handshake::{accept_of, check_accept, switch_to_web_socket, web_socket_key};
+use self::handshake::{check_switch, client_key, switching_protocols};
 use super::{
     admission::{self, AdmittedConnection, Claimant, record_entry, stream_policy},
     sasl_refusal::SaslRefusal,

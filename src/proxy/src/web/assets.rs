@@ -2,16 +2,14 @@
 
 use std::rc::Rc;
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 
 use crate::upstream::{RequestBody, UpstreamBody};
 use crate::{
     Body, RequestContext, RequestError, Worker,
-    authorize::AccessError,
     instrumentation::timed,
-    request_context::{ContextError, SiteAuthority, is_reading, require_reading},
-    respond::redirect_to_sign_in,
+    request_context::{SiteAuthority, ContextError, is_reading, require_reading},
     shard_upstreams::{ForwardingError, ShardUpstreams},
     web::WebError,
 };
@@ -73,35 +71,6 @@ pub(crate) async fn public(
     if let Some(session) = session {
         worker.renewal.renew_session(&session, &mut answer);
     }
-    Ok(answer)
-}
-
-/// Paths for members only. Shared notes and whiteboards read and post; other methods are for their
-/// administration, or none at all.
-pub(crate) async fn private(
-    worker: &Worker,
-    request: Request<Incoming>,
-    path: &CanonicalPath,
-    context: RequestContext,
-) -> Result<Response<Body>, RequestError> {
-    if !is_reading(request.method()) && *request.method() != Method::POST {
-        let allow = "GET, HEAD, POST";
-        return Err(ContextError::Method { allow }.into());
-    }
-    let Some(session) = worker.state.authenticator.session(request.headers()) else {
-        return redirect_to_sign_in(worker, &request);
-    };
-    let own = headers::request_origin(request.headers(), &worker.state.authenticator.origin);
-    if !is_reading(request.method()) && own != headers::RequestOrigin::SameOrigin {
-        return Err(AccessError::ForeignSender.into());
-    }
-    let request = build_web_request(&worker.state.authority, request, path, context)?;
-    let from = Source::Common(worker.upstreams.default_shard()?);
-    let mut answer = ask_web(worker, request, &from).await?.map(Body::Upstream);
-    answer
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    worker.renewal.renew_session(&session, &mut answer);
     Ok(answer)
 }
 
@@ -189,5 +158,6 @@ fn with_query(path: &str, uri: &Uri) -> String {
 /// Jitsi's address for pages that have nothing to say (`websocketKeepAliveUrl`).
 const KEEP_ALIVE: &str = "/_unlock";
 
-/// Shared notes and whiteboards send pictures; nothing larger goes through here.
+/// Shared notes, whiteboards and file sharing send pictures and documents; nothing larger goes through
+/// here.
 const MAX_WEB_BODY: u64 = 32 * 1024 * 1024;

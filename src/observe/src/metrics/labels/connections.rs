@@ -33,6 +33,8 @@ label_values! {
         BodyTime = "body_time",
         /// Too many event streams were open, of one session or in all.
         Events = "event_streams",
+        /// Too many WebSockets of locations were open, of one session or address.
+        Sockets = "location_sockets",
         /// An API key made too many requests.
         Api = "api_requests",
         /// The system provided no socket for a connection: no descriptors or memory left.
@@ -47,6 +49,8 @@ label_values! {
         Web = "web",
         /// Prosody.
         Xmpp = "xmpp",
+        /// The server of a location.
+        Location = "location",
     }
 }
 
@@ -77,6 +81,8 @@ label_values! {
         Bosh = "bosh",
         /// Server-sent events for a waiting visitor.
         Events = "events",
+        /// A WebSocket of a location.
+        Location = "location",
     }
 }
 

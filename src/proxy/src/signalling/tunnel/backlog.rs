@@ -9,18 +9,15 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{
-    Inspection,
-    client_frames::{Accepted, ClientEnd},
-};
+use super::client_frames::{Accepted, ClientEnd};
 
 /// Gives the bytes that may pass.
-pub(super) type Inspect = for<'b> fn(&mut Inspection, &'b [u8]) -> Accepted<'b>;
+pub(super) type Inspect<I> = for<'b> fn(&mut I, &'b [u8]) -> Accepted<'b>;
 
 /// Bytes of one direction that the writer did not take yet.
 #[derive(Debug)]
-pub(super) struct Backlog {
-    inspect: Inspect,
+pub(super) struct Backlog<I> {
+    inspect: Inspect<I>,
     bytes: Vec<u8>,
     written: usize,
     /// Set when nothing follows; reported after the remaining bytes are written.
@@ -41,8 +38,8 @@ pub(super) enum Finished {
 
 // === impl Backlog ===
 
-impl Backlog {
-    pub(super) fn new(inspect: Inspect) -> Self {
+impl<I> Backlog<I> {
+    pub(super) fn new(inspect: Inspect<I>) -> Self {
         Self {
             inspect,
             bytes: Vec::new(),
@@ -62,7 +59,7 @@ impl Backlog {
         cx: &mut Context<'_>,
         reader: &mut R,
         writer: &mut W,
-        inspection: &mut Inspection,
+        inspection: &mut I,
     ) -> Poll<Finished>
     where
         R: AsyncRead + Unpin,
@@ -86,7 +83,7 @@ impl Backlog {
         cx: &mut Context<'_>,
         reader: &mut R,
         writer: &mut W,
-        inspection: &mut Inspection,
+        inspection: &mut I,
     ) -> Poll<Option<Finished>>
     where
         R: AsyncRead + Unpin,
@@ -145,7 +142,7 @@ impl Backlog {
         cx: &mut Context<'_>,
         reader: &mut R,
         writer: &mut W,
-        inspection: &mut Inspection,
+        inspection: &mut I,
     ) -> Poll<Result<(), Finished>>
     where
         R: AsyncRead + Unpin,

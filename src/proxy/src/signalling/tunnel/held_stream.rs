@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{
-    Backlog,
+    Backlog, Inspection,
     stream_end::{self, discard},
 };
 use crate::connections::{CloseReason, Registration};
@@ -18,7 +18,7 @@ use crate::connections::{CloseReason, Registration};
 /// § 4), and closes it when the stream is resumed over another one.
 pub(crate) struct HeldStream<P> {
     prosody: P,
-    up: Backlog,
+    up: Backlog<Inspection>,
     registration: Registration,
 }
 
@@ -28,7 +28,7 @@ impl<P> HeldStream<P>
 where
     P: AsyncRead + AsyncWrite + Unpin,
 {
-    pub(super) fn new(prosody: P, up: Backlog, registration: Registration) -> Self {
+    pub(super) fn new(prosody: P, up: Backlog<Inspection>, registration: Registration) -> Self {
         Self {
             prosody,
             up,

@@ -11,10 +11,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::Backlog;
+use super::{Backlog, Inspection};
 
 /// Sends the end of the stream behind the frames that wait already.
-pub(super) async fn send<P>(prosody: &mut P, up: &mut Backlog)
+pub(super) async fn send<P>(prosody: &mut P, up: &mut Backlog<Inspection>)
 where
     P: AsyncWrite + Unpin,
 {

@@ -1,4 +1,4 @@
-//! The WebSocket handshake (RFC 6455 § 4) with the subprotocol `xmpp` (RFC 7395 § 3.1).
+//! The WebSocket handshake (RFC 6455 § 4), and that with the subprotocol `xmpp` (RFC 7395 § 3.1).
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
@@ -6,9 +6,21 @@ use model::headers;
 
 use crate::{Body, shard_upstreams::ForwardingError, signalling::SignallingError};
 
-/// Checks a client's handshake (RFC 6455 § 4.2.1, RFC 7395 § 3.1) and gives its key. Prosody
-/// itself accepts any version and no key.
+/// Checks a client's handshake of XMPP (RFC 7395 § 3.1) and gives its key. Prosody itself accepts any
+/// version and no key.
 pub(super) fn client_key<B>(request: &Request<B>) -> Result<HeaderValue, SignallingError> {
+    let key = web_socket_key(request)?;
+    let headers = request.headers();
+    if !headers::list_contains(headers, &header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {
+        return Err(SignallingError::Handshake(
+            "it does not offer the subprotocol xmpp",
+        ));
+    }
+    Ok(key)
+}
+
+/// Checks a client's handshake (RFC 6455 § 4.2.1) and gives its key.
+pub(crate) fn web_socket_key<B>(request: &Request<B>) -> Result<HeaderValue, SignallingError> {
     let headers = request.headers();
     if *request.method() != Method::GET || request.version() != Version::HTTP_11 {
         return Err(SignallingError::Handshake("it is not an HTTP/1.1 GET"));
@@ -27,11 +39,6 @@ pub(super) fn client_key<B>(request: &Request<B>) -> Result<HeaderValue, Signall
     }
     if single(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(SignallingError::WebSocketVersion);
-    }
-    if !headers::list_contains(headers, &header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {
-        return Err(SignallingError::Handshake(
-            "it does not offer the subprotocol xmpp",
-        ));
     }
     let key = single(headers, &header::SEC_WEBSOCKET_KEY)
         .ok_or(SignallingError::Handshake("it has no key"))?;
@@ -58,37 +65,48 @@ pub(super) fn check_switch<B>(
             "a refusal of the WebSocket handshake; is `mod_websocket` loaded?",
         ));
     }
-    let headers = answer.headers();
-    let right = headers::list_contains(headers, &header::UPGRADE, "websocket")
-        && headers.get(header::SEC_WEBSOCKET_ACCEPT) == Some(expected)
-        && headers
-            .get(header::SEC_WEBSOCKET_PROTOCOL)
-            .is_some_and(|protocol| protocol == "xmpp");
-    if right {
+    check_accept(answer, expected)?;
+    let protocol = answer.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
+    if protocol.is_some_and(|protocol| protocol == "xmpp") {
         Ok(())
     } else {
-        Err(ForwardingError::Answer(
-            "a handshake that does not match the request",
-        ))
+        Err(MISMATCH)
     }
 }
 
+/// Checks that a response with status 101 is to the handshake of the key.
+pub(crate) fn check_accept<B>(
+    answer: &Response<B>,
+    expected: &HeaderValue,
+) -> Result<(), ForwardingError> {
+    let headers = answer.headers();
+    let right = headers::list_contains(headers, &header::UPGRADE, "websocket")
+        && headers.get(header::SEC_WEBSOCKET_ACCEPT) == Some(expected);
+    if right { Ok(()) } else { Err(MISMATCH) }
+}
+
 pub(super) fn switching_protocols(accept: HeaderValue) -> Response<Body> {
-    let mut answer = Response::new(Body::EMPTY);
-    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = answer.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    headers.insert(
+    let mut answer = switch_to_web_socket(accept);
+    answer.headers_mut().insert(
         header::SEC_WEBSOCKET_PROTOCOL,
         HeaderValue::from_static("xmpp"),
     );
     answer
 }
 
+/// The response to a handshake, without a subprotocol.
+pub(crate) fn switch_to_web_socket(accept: HeaderValue) -> Response<Body> {
+    let mut answer = Response::new(Body::EMPTY);
+    *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    answer
+}
+
 /// The `Sec-WebSocket-Accept` value of a key (RFC 6455 § 4.2.2).
-pub(super) fn accept_of(key: &HeaderValue) -> HeaderValue {
+pub(crate) fn accept_of(key: &HeaderValue) -> HeaderValue {
     use aws_lc_rs::digest;
     let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
     context.update(key.as_bytes());
@@ -98,6 +116,9 @@ pub(super) fn accept_of(key: &HeaderValue) -> HeaderValue {
 }
 
 const KEY_BYTES: usize = 16;
+
+const MISMATCH: ForwardingError =
+    ForwardingError::Answer("a handshake that does not match the request");
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,81 @@
+//! A worker's connections to the servers of locations.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use http::{Request, Response, uri::Authority};
+use hyper::body::Incoming;
+use model::route::LocationUpstream;
+use observe::metrics::UpstreamKind;
+
+use crate::{
+    RequestError, Worker,
+    instrumentation::timed,
+    upstream::{RequestBody, UpstreamBody, UpstreamPool},
+};
+
+/// One worker's connection pools to the servers that were needed so far.
+#[derive(Debug, Default)]
+pub(crate) struct LocationPools(RefCell<HashMap<Authority, UpstreamPool>>);
+
+// === impl LocationPools ===
+
+impl LocationPools {
+    fn of(&self, server: &Authority, open: impl FnOnce() -> UpstreamPool) -> UpstreamPool {
+        let mut pools = self.0.borrow_mut();
+        // The configuration has few servers, and no request can name another.
+        pools.entry(server.clone()).or_insert_with(open).clone()
+    }
+}
+
+/// Sends a request to the server of a location and waits for the head of the response.
+pub(super) async fn send(
+    worker: &Worker,
+    to: &LocationUpstream,
+    request: Request<RequestBody>,
+    retry: bool,
+) -> Result<Response<UpstreamBody>, RequestError> {
+    let within = worker.jitsi()?.upstream.web_timeout;
+    let metrics = &worker.metrics;
+    Ok(match to {
+        LocationUpstream::Web => {
+            let shard = worker.upstreams.default_shard()?;
+            let sending = shard.web.send(request, within, retry);
+            let answer = timed(metrics, UpstreamKind::Location, sending).await;
+            worker.upstreams.note_outcome(&shard, answer)?
+        }
+        LocationUpstream::Server(server) => {
+            let pool = pool_of(worker, server)?;
+            let sending = pool.send(request, within, retry);
+            timed(metrics, UpstreamKind::Location, sending).await?
+        }
+    })
+}
+
+/// The same on a connection of its own, for an upgrade.
+pub(super) async fn send_dedicated(
+    worker: &Worker,
+    to: &LocationUpstream,
+    request: Request<RequestBody>,
+) -> Result<Response<Incoming>, RequestError> {
+    let within = worker.jitsi()?.upstream.web_timeout;
+    let metrics = &worker.metrics;
+    Ok(match to {
+        LocationUpstream::Web => {
+            let shard = worker.upstreams.default_shard()?;
+            let sending = shard.web.send_dedicated(request, within);
+            let answer = timed(metrics, UpstreamKind::Location, sending).await;
+            worker.upstreams.note_outcome(&shard, answer)?
+        }
+        LocationUpstream::Server(server) => {
+            let pool = pool_of(worker, server)?;
+            let sending = pool.send_dedicated(request, within);
+            timed(metrics, UpstreamKind::Location, sending).await?
+        }
+    })
+}
+
+fn pool_of(worker: &Worker, server: &Authority) -> Result<UpstreamPool, RequestError> {
+    let settings = &worker.jitsi()?.upstream;
+    let open = || UpstreamPool::new(server.clone(), settings.connect_timeout, settings.idle);
+    Ok(worker.location_pools.of(server, open))
+}

@@ -1,0 +1,160 @@
+//! WebSockets of locations: the client's handshake is checked, and made with the server of the location.
+
+use std::rc::Rc;
+
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use hyper::{body::Incoming, upgrade};
+use hyper_util::rt::TokioIo;
+use model::{headers, path::CanonicalPath, route::SiteLocation};
+use observe::metrics::StreamKind;
+use tracing::debug;
+
+use super::{LocationError, access::LocationUser, pools, request_for};
+use crate::{
+    Body, RequestContext, RequestError, Worker,
+    connections::{ConnectionKind, Registration},
+    shard_upstreams::ForwardingError,
+    signalling::{
+        OpaqueTunnel,
+        websocket::{accept_of, check_accept, switch_to_web_socket, web_socket_key},
+    },
+};
+
+/// Answers a handshake.
+pub(super) async fn answer(
+    worker: &Rc<Worker>,
+    mut request: Request<Incoming>,
+    path: &CanonicalPath,
+    context: RequestContext,
+    location: &SiteLocation,
+    user: LocationUser,
+) -> Result<Response<Body>, RequestError> {
+    let expected = accept_of(&web_socket_key(&request)?);
+    let registration = user.register(worker, ConnectionKind::LocationSocket)?;
+    let offered = request.headers().clone();
+    let client = upgrade::on(&mut request);
+    let mut handshake = request_for(worker, request, path, context, location)?;
+    let fields = handshake.headers_mut();
+    fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    let answer = pools::send_dedicated(worker, &location.upstream, handshake).await?;
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(if answer.status().is_client_error() {
+            LocationError::Refused(answer.status()).into()
+        } else {
+            ForwardingError::Answer("a refusal of the WebSocket handshake").into()
+        });
+    }
+    check_accept(&answer, &expected)?;
+    let mut switched = switch_to_web_socket(expected);
+    copy_negotiated(&offered, answer.headers(), switched.headers_mut())?;
+    let server = upgrade::on(answer);
+    tokio::task::spawn_local(carry(
+        Rc::clone(worker),
+        client,
+        server,
+        registration,
+        user,
+        context,
+    ));
+    Ok(switched)
+}
+
+/// Copies the subprotocol and the extensions that the server chose of those that the client offered.
+fn copy_negotiated(
+    offered: &HeaderMap,
+    chosen: &HeaderMap,
+    to: &mut HeaderMap,
+) -> Result<(), ForwardingError> {
+    if let Some(protocol) = chosen.get(header::SEC_WEBSOCKET_PROTOCOL) {
+        let is_offered = protocol.to_str().is_ok_and(|protocol| {
+            headers::list_contains(offered, &header::SEC_WEBSOCKET_PROTOCOL, protocol)
+        });
+        if !is_offered {
+            return Err(ForwardingError::Answer(
+                "a subprotocol that was not offered",
+            ));
+        }
+        to.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol.clone());
+    }
+    if let Some(extensions) = chosen.get(header::SEC_WEBSOCKET_EXTENSIONS) {
+        if !offered.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
+            return Err(ForwardingError::Answer("an extension that was not offered"));
+        }
+        to.insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions.clone());
+    }
+    Ok(())
+}
+
+/// Carries the bytes until either side, the credentials or the gateway ends.
+async fn carry(
+    worker: Rc<Worker>,
+    client: upgrade::OnUpgrade,
+    server: upgrade::OnUpgrade,
+    registration: Registration,
+    user: LocationUser,
+    context: RequestContext,
+) {
+    let (client, server) = match tokio::try_join!(client, server) {
+        Ok((client, server)) => (TokioIo::new(client), TokioIo::new(server)),
+        Err(error) => {
+            debug!(%error, request = %context.id, "a client left during the handshake");
+            return;
+        }
+    };
+    let _open = worker.metrics.open_stream(StreamKind::Location);
+    let tunnel = OpaqueTunnel {
+        client,
+        server,
+        registration,
+    };
+    if let Some(reason) = tunnel.run(user.lifetime).await {
+        worker.metrics.count_location_cut(reason.reason());
+        debug!(reason = reason.reason().as_str(), request = %context.id, "a location's WebSocket was cut");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_client_offered_is_negotiated() {
+        let fields = |pairs: &[(header::HeaderName, &'static str)]| -> HeaderMap {
+            let pairs = pairs
+                .iter()
+                .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+            pairs.collect()
+        };
+        let (protocol, extensions) = (
+            header::SEC_WEBSOCKET_PROTOCOL,
+            header::SEC_WEBSOCKET_EXTENSIONS,
+        );
+        let offered = fields(&[
+            (protocol.clone(), "a, b"),
+            (extensions.clone(), "permessage-deflate"),
+        ]);
+        let nothing = HeaderMap::new();
+        for (offered, chosen, expected) in [
+            (&offered, fields(&[(protocol.clone(), "b")]), true),
+            (&offered, fields(&[(protocol.clone(), "c")]), false),
+            (
+                &offered,
+                fields(&[(extensions.clone(), "permessage-deflate")]),
+                true,
+            ),
+            (&nothing, fields(&[(protocol, "a")]), false),
+            (
+                &nothing,
+                fields(&[(extensions, "permessage-deflate")]),
+                false,
+            ),
+            (&nothing, HeaderMap::new(), true),
+        ] {
+            let mut to = HeaderMap::new();
+            let copied = copy_negotiated(offered, &chosen, &mut to);
+            assert_eq!(copied.is_ok(), expected, "{chosen:?}");
+            assert!(!expected || to == chosen, "{to:?}");
+        }
+    }
+}
