@@ -13,6 +13,7 @@ mod certificate_expiry;
 mod connection;
 mod control_http;
 mod drain_schedule;
+mod http2;
 mod listener;
 mod open_connections;
 mod proxy_protocol;

@@ -18,7 +18,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::*;
-use crate::server::DrainSchedule;
+use crate::server::{DrainSchedule, http2::LocalExecutor};
 
 /// Answers with the connection's properties and the request's path.
 struct EchoService;
@@ -46,14 +46,14 @@ impl Service for EchoService {
 }
 
 /// A client's end of a connection, and the task that serves the other end.
-struct Client {
-    stream: DuplexStream,
-    drain: oneshot::Sender<Duration>,
-    serving: JoinHandle<()>,
+pub(in crate::server) struct Client {
+    pub(in crate::server) stream: DuplexStream,
+    pub(in crate::server) drain: oneshot::Sender<Duration>,
+    pub(in crate::server) serving: JoinHandle<()>,
 }
 
 impl Client {
-    fn connect(tls: Option<TlsAcceptor>, proxy_protocol: bool) -> Self {
+    pub(in crate::server) fn connect(tls: Option<TlsAcceptor>, proxy_protocol: bool) -> Self {
         let (stream, server_end) = duplex(64 * 1024);
         let (drain, drained) = oneshot::channel();
         let connection = Connection {
@@ -102,7 +102,7 @@ impl Client {
 }
 
 /// Runs a test on one thread; time advances when all tasks wait.
-fn with_paused_time<T>(test: impl Future<Output = T>) -> T {
+pub(in crate::server) fn with_paused_time<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -111,7 +111,7 @@ fn with_paused_time<T>(test: impl Future<Output = T>) -> T {
         .block_on(test)
 }
 
-fn about(time: Duration, expected: Duration) -> bool {
+pub(in crate::server) fn about(time: Duration, expected: Duration) -> bool {
     time.abs_diff(expected) < Duration::from_millis(10)
 }
 
@@ -237,7 +237,7 @@ fn alpn_selects_the_http_version() {
 }
 
 /// A server's acceptor and a configuration that trusts its certificate.
-fn tls() -> (TlsAcceptor, ClientConfig) {
+pub(in crate::server) fn tls() -> (TlsAcceptor, ClientConfig) {
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = PrivateKeyDer::try_from(pair.signing_key.serialize_der()).unwrap();
