@@ -13,7 +13,7 @@ mod forwarding;
 use http::{HeaderMap, HeaderName};
 
 pub use self::{
-    client_addr::{ClientAddr, TrustedProxies, forwarded_https},
+    client_addr::{ClientAddr, TrustedProxies, client_network, forwarded_https},
     fetch_metadata::{RequestOrigin, is_from_browser, is_navigation, request_origin},
     forwarding::{strip_response, web_request_headers},
 };

@@ -47,6 +47,7 @@ mod dispatch;
 mod endpoints;
 mod instrumentation;
 mod invitations;
+pub mod limits;
 mod meetings;
 mod passes;
 mod request_context;

@@ -100,6 +100,14 @@ pub fn forwarded_https(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxi
             .is_some_and(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
 }
 
+/// What limits count as one client: an IPv4 address, or the /64 that an IPv6 client owns at least.
+pub fn client_network(client: IpAddr) -> IpAddr {
+    match unmapped(client) {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
 /// Unwraps an IPv4-mapped IPv6 address: network rules for IPv4 would miss it (CVE-2024-24790).
 fn unmapped(address: IpAddr) -> IpAddr {
     match address {

@@ -14,12 +14,14 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use super::{Connection, Service, proxy_protocol};
+use super::{Connection, Service, client_stream::ClientStream, proxy_protocol};
+use crate::limits::ConnectionPermit;
 
 /// A connection as the acceptor hands it to a worker, where its runtime takes it over.
 #[derive(Debug)]
 pub(super) struct AcceptedConnection {
     pub(super) stream: std::net::TcpStream,
+    pub(super) permit: ConnectionPermit,
     pub(super) peer: IpAddr,
     /// Whether the listener terminates TLS.
     pub(super) tls: bool,
@@ -46,7 +48,7 @@ impl<S: Service> ConnectionServer<S> {
         accepted: AcceptedConnection,
         drain: oneshot::Receiver<Duration>,
     ) -> io::Result<()> {
-        let stream = TcpStream::from_std(accepted.stream)?;
+        let stream = ClientStream::new(TcpStream::from_std(accepted.stream)?, accepted.permit);
         let connection = Connection {
             peer: accepted.peer,
             tls: accepted.tls,
@@ -62,7 +64,7 @@ impl<S: Service> ConnectionServer<S> {
 
     async fn serve_proxied<IO>(
         &self,
-        mut stream: IO,
+        mut stream: ClientStream<IO>,
         mut connection: Connection,
         drain: oneshot::Receiver<Duration>,
     ) where
@@ -70,7 +72,13 @@ impl<S: Service> ConnectionServer<S> {
     {
         let balancer = connection.peer;
         match timeout(PROXY_HEADER_TIMEOUT, proxy_protocol::read(&mut stream)).await {
-            Ok(Ok(Some(client))) => connection.peer = client,
+            Ok(Ok(Some(client))) => {
+                if let Err(limit) = stream.identify(client) {
+                    self.metrics.count_limit(limit);
+                    return;
+                }
+                connection.peer = client;
+            }
             Ok(Ok(None)) => connection.anonymous = true,
             Ok(Err(error)) => {
                 debug!(%error, balancer.addr = %balancer, "invalid PROXY header");

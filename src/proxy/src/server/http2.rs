@@ -100,10 +100,10 @@ impl<S: Service> ConnectionServer<S> {
         let opening = Rc::clone(&streams);
         let handle = service_fn(move |request| {
             let service = Rc::clone(&service);
-            let _stream = opening.open();
+            let stream = opening.open();
             async move {
                 let answer = service.handle(request, connection).await;
-                Ok::<_, Infallible>(answer.map(|body| StreamBody { body, _stream }))
+                Ok::<_, Infallible>(answer.map(|body| StreamBody::new(body, stream)))
             }
         });
         let serving = http2::Builder::new(LocalExecutor)
@@ -141,8 +141,9 @@ impl<S: Service> ConnectionServer<S> {
                 () = check.as_mut() => {
                     let permitted = if goaway_sent { GOAWAY_TIMEOUT } else { IDLE_TIMEOUT };
                     let idle = streams.idle_for().unwrap_or_default();
-                    if idle < permitted {
-                        check.as_mut().reset(Instant::now() + (permitted - idle));
+                    let left = permitted.saturating_sub(idle);
+                    if !left.is_zero() {
+                        check.as_mut().reset(Instant::now() + left);
                         continue;
                     }
                     if goaway_sent {

@@ -5,6 +5,7 @@ use hyper::{
     body::Incoming,
     client::conn::{http1 as client_http1, http2 as client_http2},
 };
+use model::{clock::Clock, headers::TrustedProxies};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{PrivateKeyDer, ServerName},
@@ -18,7 +19,10 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::*;
-use crate::server::{DrainSchedule, http2::LocalExecutor};
+use crate::{
+    limits::{ConnectionCounts, DescriptorLimit, LimitSettings},
+    server::{DrainSchedule, http2::LocalExecutor},
+};
 
 /// Answers with the connection's properties and the request's path.
 struct EchoService;
@@ -61,6 +65,7 @@ impl Client {
             tls: tls.is_some(),
             anonymous: false,
         };
+        let server_end = ClientStream::new(server_end, permit(connection.peer));
         let server = ConnectionServer {
             service: Rc::new(EchoService),
             tls,
@@ -99,6 +104,15 @@ impl Client {
         self.serving.await.unwrap();
         began.elapsed()
     }
+}
+
+/// A permit of its own.
+fn permit(peer: IpAddr) -> ConnectionPermit {
+    let descriptors = DescriptorLimit::of(1024);
+    let limits = LimitSettings::default().resolve(descriptors, 1);
+    let proxies = TrustedProxies::new(vec!["192.0.2.0/24".parse().unwrap()]);
+    let counts = ConnectionCounts::new(limits, descriptors, proxies, Clock::default());
+    counts.admit(peer).unwrap()
 }
 
 /// Runs a test on one thread; time advances when all tasks wait.

@@ -27,8 +27,8 @@ pub(super) struct OpenStream(Rc<OpenStreams>);
 /// The body of an answer, which keeps its stream open.
 #[derive(Debug)]
 pub(super) struct StreamBody<B> {
-    pub(super) body: B,
-    pub(super) _stream: OpenStream,
+    body: B,
+    _stream: OpenStream,
 }
 
 // === impl OpenStreams ===
@@ -67,6 +67,15 @@ impl Drop for OpenStream {
 }
 
 // === impl StreamBody ===
+
+impl<B> StreamBody<B> {
+    pub(super) const fn new(body: B, stream: OpenStream) -> Self {
+        Self {
+            body,
+            _stream: stream,
+        }
+    }
+}
 
 impl<B: Body<Data = Bytes> + Unpin> Body for StreamBody<B> {
     type Data = Bytes;
