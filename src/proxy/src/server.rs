@@ -17,12 +17,14 @@ mod drain_schedule;
 mod http2;
 mod listener;
 mod open_connections;
+mod patience;
 mod proxy_protocol;
 mod service;
 mod socket_activation;
 mod tls;
 mod worker_loop;
 mod worker_pool;
+mod write_timer;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 

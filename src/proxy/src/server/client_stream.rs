@@ -7,12 +7,14 @@ use std::{
     io,
     net::IpAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use observe::metrics::LimitKind;
+use observe::metrics::{LimitKind, WorkerMetrics};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::write_timer::{Backpressure, WriteTimer};
 use crate::limits::ConnectionPermit;
 
 /// The byte stream of a client connection.
@@ -20,13 +22,39 @@ use crate::limits::ConnectionPermit;
 pub(super) struct ClientStream<IO> {
     io: IO,
     permit: ConnectionPermit,
+    writes: WriteTimer,
+    metrics: Arc<WorkerMetrics>,
 }
 
 // === impl ClientStream ===
 
 impl<IO> ClientStream<IO> {
-    pub(super) const fn new(io: IO, permit: ConnectionPermit) -> Self {
-        Self { io, permit }
+    pub(super) fn new(io: IO, permit: ConnectionPermit, metrics: Arc<WorkerMetrics>) -> Self {
+        Self {
+            io,
+            permit,
+            writes: WriteTimer::new(),
+            metrics,
+        }
+    }
+
+    /// Whether writes wait for the client.
+    pub(super) fn backpressure(&self) -> Arc<Backpressure> {
+        self.writes.backpressure()
+    }
+
+    /// Passes the outcome of a write on, and counts a client that is given up.
+    fn watch(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let waits = outcome.is_pending();
+        let outcome = self.writes.watch(cx, outcome);
+        if waits && outcome.is_ready() {
+            self.metrics.count_limit(LimitKind::SlowReader);
+        }
+        outcome
     }
 
     /// Counts the connection to the client that a PROXY header names.
@@ -55,7 +83,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for ClientStream<IO> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let outcome = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.watch(cx, outcome)
     }
 
     fn poll_write_vectored(
@@ -63,7 +92,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for ClientStream<IO> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let outcome = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.watch(cx, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -14,7 +14,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use super::{Connection, Service, client_stream::ClientStream, proxy_protocol};
+use super::{Connection, Service, client_stream::ClientStream, http2::Http2Client, proxy_protocol};
 use crate::limits::ConnectionPermit;
 
 /// A connection as the acceptor hands it to a worker, where its runtime takes it over.
@@ -48,7 +48,8 @@ impl<S: Service> ConnectionServer<S> {
         accepted: AcceptedConnection,
         drain: oneshot::Receiver<Duration>,
     ) -> io::Result<()> {
-        let stream = ClientStream::new(TcpStream::from_std(accepted.stream)?, accepted.permit);
+        let stream = TcpStream::from_std(accepted.stream)?;
+        let stream = ClientStream::new(stream, accepted.permit, Arc::clone(&self.metrics));
         let connection = Connection {
             peer: accepted.peer,
             tls: accepted.tls,
@@ -94,7 +95,7 @@ impl<S: Service> ConnectionServer<S> {
 
     async fn serve_client<IO>(
         &self,
-        stream: IO,
+        stream: ClientStream<IO>,
         connection: Connection,
         drain: oneshot::Receiver<Duration>,
     ) where
@@ -104,11 +105,16 @@ impl<S: Service> ConnectionServer<S> {
             return self.serve_http1(stream, connection, drain).await;
         };
         let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
+        let backpressure = stream.backpressure();
         match timeout_at(deadline, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 self.metrics.count_handshake(Handshake::Ok);
                 if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                    self.serve_http2(stream, connection, drain, deadline).await;
+                    let client = Http2Client {
+                        connection,
+                        backpressure,
+                    };
+                    self.serve_http2(stream, client, drain, deadline).await;
                 } else {
                     self.serve_http1(stream, connection, drain).await;
                 }

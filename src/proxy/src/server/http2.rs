@@ -9,8 +9,10 @@
 
 mod open_streams;
 mod preface;
+mod reset_budget;
+mod stream_body;
 
-use std::{convert::Infallible, pin::pin, rc::Rc, time::Duration};
+use std::{convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,10 +25,17 @@ use tokio::{
 use tracing::debug;
 
 use self::{
-    open_streams::{OpenStreams, StreamBody},
+    open_streams::OpenStreams,
     preface::{PrefacedStream, read_preface},
+    stream_body::StreamBody,
 };
-use super::{Connection, Service, connection::ConnectionServer};
+use super::{Connection, Service, connection::ConnectionServer, write_timer::Backpressure};
+
+/// The client of a connection.
+pub(super) struct Http2Client {
+    pub(super) connection: Connection,
+    pub(super) backpressure: Arc<Backpressure>,
+}
 
 /// The signal that the worker drains, and whether it came.
 struct Drain {
@@ -41,7 +50,7 @@ impl<S: Service> ConnectionServer<S> {
     pub(super) async fn serve_http2<IO>(
         &self,
         stream: IO,
-        connection: Connection,
+        client: Http2Client,
         drain: oneshot::Receiver<Duration>,
         deadline: Instant,
     ) where
@@ -52,9 +61,9 @@ impl<S: Service> ConnectionServer<S> {
             came: false,
         };
         if let Some(stream) = self.await_preface(stream, &mut drain, deadline).await {
-            self.serve_streams(stream, connection, drain).await;
+            self.serve_streams(stream, client, drain).await;
         } else {
-            debug!(client.addr = %connection.peer, "no HTTP/2 preface came");
+            debug!(client.addr = %client.connection.peer, "no HTTP/2 preface came");
         }
     }
 
@@ -90,11 +99,15 @@ impl<S: Service> ConnectionServer<S> {
     async fn serve_streams<IO>(
         &self,
         stream: PrefacedStream<IO>,
-        connection: Connection,
+        client: Http2Client,
         mut drain: Drain,
     ) where
         IO: AsyncRead + AsyncWrite + Unpin + 'static,
     {
+        let Http2Client {
+            connection,
+            backpressure,
+        } = client;
         let streams = OpenStreams::new();
         let service = Rc::clone(&self.service);
         let opening = Rc::clone(&streams);
@@ -106,9 +119,10 @@ impl<S: Service> ConnectionServer<S> {
                 Ok::<_, Infallible>(answer.map(|body| StreamBody::new(body, stream)))
             }
         });
-        let serving = http2::Builder::new(LocalExecutor)
+        let serving = http2::Builder::new(StreamExecutor(Rc::clone(&streams)))
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
+            .max_local_error_reset_streams(MAX_ERROR_RESETS)
             .max_header_list_size(MAX_HEADER_LIST_BYTES)
             .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -118,7 +132,8 @@ impl<S: Service> ConnectionServer<S> {
             .serve_connection(TokioIo::new(stream), handle);
         let mut serving = pin!(serving);
         // One timer for the whole connection; requests do not touch it.
-        let mut check = pin!(sleep(IDLE_TIMEOUT));
+        let mut check = pin!(sleep(CHECK_INTERVAL));
+        let mut last_check = Instant::now();
         let mut goaway_sent = drain.came;
         if goaway_sent {
             serving.as_mut().graceful_shutdown();
@@ -138,12 +153,27 @@ impl<S: Service> ConnectionServer<S> {
                     serving.as_mut().graceful_shutdown();
                     check.as_mut().reset(Instant::now() + GOAWAY_TIMEOUT);
                 }
+                () = streams.flooded() => {
+                    self.metrics.count_limit(LimitKind::StreamResets);
+                    debug!(client.addr = %connection.peer, "too many HTTP/2 streams were reset");
+                    return;
+                }
                 () = check.as_mut() => {
                     let permitted = if goaway_sent { GOAWAY_TIMEOUT } else { IDLE_TIMEOUT };
-                    let idle = streams.idle_for().unwrap_or_default();
+                    let now = Instant::now();
+                    let Some(idle) = streams.idle_for() else {
+                        let stalled = streams.reset_stalled(now - last_check, backpressure.take());
+                        for _ in 0..stalled {
+                            self.metrics.count_limit(LimitKind::SlowReader);
+                        }
+                        last_check = now;
+                        check.as_mut().reset(now + CHECK_INTERVAL);
+                        continue;
+                    };
+                    last_check = now;
                     let left = permitted.saturating_sub(idle);
                     if !left.is_zero() {
-                        check.as_mut().reset(Instant::now() + left);
+                        check.as_mut().reset(now + left.min(CHECK_INTERVAL));
                         continue;
                     }
                     if goaway_sent {
@@ -153,7 +183,7 @@ impl<S: Service> ConnectionServer<S> {
                     self.metrics.count_limit(LimitKind::HeadTime);
                     goaway_sent = true;
                     serving.as_mut().graceful_shutdown();
-                    check.as_mut().reset(Instant::now() + GOAWAY_TIMEOUT);
+                    check.as_mut().reset(now + GOAWAY_TIMEOUT);
                 }
             }
         }
@@ -175,21 +205,28 @@ impl Drain {
 }
 
 /// Runs HTTP/2 streams on the worker's own thread.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LocalExecutor;
+#[derive(Clone, Debug)]
+struct StreamExecutor(Rc<OpenStreams>);
 
-impl<F> hyper::rt::Executor<F> for LocalExecutor
+impl<F> hyper::rt::Executor<F> for StreamExecutor
 where
     F: Future + 'static,
 {
     fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
+        let task = tokio::task::spawn_local(future);
+        self.0.spawned(task.abort_handle());
     }
 }
 
 /// As long as the edges in front of most sites keep an idle connection; a page that is open during a
 /// meeting reloads nothing, and its WebSocket is another connection.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How often streams that stall are looked for.
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Streams that the library itself resets because of what a client sends; honest clients cause none.
+const MAX_ERROR_RESETS: usize = 100;
 
 /// A client that is there answers the PING behind GOAWAY within some round trips.
 pub(super) const GOAWAY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -217,4 +254,4 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

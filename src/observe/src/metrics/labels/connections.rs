@@ -32,6 +32,10 @@ label_values! {
         Body = "body_size",
         /// A request body did not arrive in time, or its connection broke off.
         BodyTime = "body_time",
+        /// A client took too little of what was sent to it.
+        SlowReader = "slow_reader",
+        /// A client reset too many HTTP/2 streams, or made the gateway reset them.
+        StreamResets = "stream_resets",
         /// Too many event streams were open, of one session or in all.
         Events = "event_streams",
         /// An API key made too many requests.

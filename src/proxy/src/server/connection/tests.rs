@@ -21,10 +21,11 @@ use tokio_rustls::TlsConnector;
 use super::*;
 use crate::{
     limits::{ConnectionCounts, DescriptorLimit, LimitSettings},
-    server::{DrainSchedule, http2::LocalExecutor},
+    server::{DrainSchedule, http2::tests::LocalExecutor, patience::PATIENCE},
 };
 
-/// Answers with the connection's properties and the request's path.
+/// Answers with the connection's properties and the request's path; `/wait` never, and a number with
+/// so many bytes.
 struct EchoService;
 
 impl Service for EchoService {
@@ -39,6 +40,12 @@ impl Service for EchoService {
             peer, anonymous, ..
         } = connection;
         let path = request.uri().path();
+        if path == "/wait" {
+            return std::future::pending().await;
+        }
+        if let Ok(length) = path[1..].parse() {
+            return Response::new(Full::from(vec![b'x'; length]));
+        }
         Response::new(Full::from(format!("{peer} {anonymous} {path}")))
     }
 
@@ -65,7 +72,7 @@ impl Client {
             tls: tls.is_some(),
             anonymous: false,
         };
-        let server_end = ClientStream::new(server_end, permit(connection.peer));
+        let server_end = ClientStream::new(server_end, permit(connection.peer), Arc::default());
         let server = ConnectionServer {
             service: Rc::new(EchoService),
             tls,
@@ -186,6 +193,29 @@ fn a_late_head_closes_the_connection() {
         let mut client = Client::connect(None, false);
         client.send(b"GET /a HTTP/1.1\r\nHost").await;
         assert!(about(client.closed_after().await, HEAD_TIMEOUT));
+    });
+}
+
+#[test]
+fn a_client_that_reads_nothing_ends_and_one_that_reads_does_not() {
+    with_paused_time(async {
+        let mut client = Client::connect(None, false);
+        client
+            .send(b"GET /1000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await;
+        let began = Instant::now();
+        // 64 KiB each 50 s.
+        for _ in 0..5 {
+            sleep(Duration::from_secs(50)).await;
+            let mut taken = vec![0; 64 * 1024];
+            client.stream.read_exact(&mut taken).await.unwrap();
+        }
+        client.serving.await.unwrap();
+        let ended = began.elapsed();
+        assert!(
+            about(ended, Duration::from_secs(250) + PATIENCE),
+            "{ended:?}"
+        );
     });
 }
 
