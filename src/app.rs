@@ -15,13 +15,14 @@ use self::{control_plane::ControlPlane, listeners::Listeners};
 pub use self::{handle::GatewayHandle, listeners::ListenAddresses};
 use cluster::store;
 use config::Config;
-use model::{clock::Clock, random::Random};
+use model::{clock::Clock, headers::TrustedProxies, random::Random};
 use observe::{
     metrics::{Metrics, WorkerMetrics},
     traces::{self, Traces},
 };
 use proxy::{
     ProxySetupError, SharedState, WorkerFactory,
+    limits::{ConnectionCounts, DescriptorLimit},
     server::{
         InheritedSockets, ListenError, ServerCertificate, ServerCertificateError,
         SocketActivationError, WorkerPool, WorkerStartError,
@@ -81,6 +82,11 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
         sockets,
     } = options;
     let listeners = Listeners::bind(config, sockets)?;
+    let descriptors = DescriptorLimit::raise();
+    let limits = config
+        .server
+        .limits
+        .resolve(descriptors, config.server.workers.max(1));
     let certificate = match config.server.tls.clone() {
         Some(tls) => Some(Arc::new(ServerCertificate::load(tls)?)),
         None => None,
@@ -110,6 +116,8 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
         Some(certificate) => Some(Arc::new(certificate.server_config()?)),
         None => None,
     };
+    let proxies = TrustedProxies::new(config.server.trusted_proxies.clone());
+    let counts = ConnectionCounts::new(limits, descriptors, proxies, clock.clone());
     let factory = WorkerFactory {
         state: Arc::clone(&gateway),
         notifications: control.notifications(),
@@ -138,7 +146,7 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
     };
     let admin = control.admin(metrics, config, handle.draining.clone());
     control.spawn(config, random, &handle);
-    listeners.serve(config, admin, &handle);
+    listeners.serve(config, &counts, admin, &handle);
     log_start(config, &handle.addresses);
     Ok(handle)
 }

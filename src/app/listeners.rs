@@ -7,6 +7,7 @@ use config::Config;
 use model::{headers::TrustedProxies, room::RoomKey};
 use proxy::{
     admin::AdminServer,
+    limits::ConnectionCounts,
     reservation::{self, ReservationServer},
     server::{BoundListener, InheritedSockets, ListenerOptions},
 };
@@ -69,7 +70,13 @@ impl Listeners {
     }
 
     /// Spawns the accept loops.
-    pub(super) fn serve(self, config: &Config, admin: AdminServer, handle: &GatewayHandle) {
+    pub(super) fn serve(
+        self,
+        config: &Config,
+        counts: &Arc<ConnectionCounts>,
+        admin: AdminServer,
+        handle: &GatewayHandle,
+    ) {
         let serving = Arc::new(admin).serve(self.admin, handle.stopped.clone());
         handle.spawn_listener("admin", serving);
         if let (Some(listener), Some(settings)) = (self.reservation, &config.reservation) {
@@ -86,6 +93,7 @@ impl Listeners {
                 ListenerOptions {
                     tls,
                     proxy_protocol: balancers,
+                    counts: Arc::clone(counts),
                 },
             );
         }

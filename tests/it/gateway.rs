@@ -6,6 +6,7 @@ mod api;
 mod apps;
 mod balancers;
 mod bosh_streams;
+mod connection_limits;
 mod events;
 mod flood;
 mod frames;

@@ -8,6 +8,7 @@ mod backend;
 mod guests;
 mod integration;
 mod jaas;
+mod limits;
 mod listen;
 mod location;
 mod log;
@@ -36,6 +37,7 @@ use self::{
     guests::{RawEmbed, RawGuests},
     integration::RawIntegration,
     jaas::RawJaas,
+    limits::RawLimits,
     listen::{ListenContext, OtherDomains, RawListen},
     location::{LocationContext, RawLocation},
     log::RawLog,
@@ -89,6 +91,7 @@ pub(super) struct RawConfig {
     #[schemars(with = "DurationText", example = "30s")]
     reload_every: Option<DurationText>,
     listen: RawListen,
+    limits: RawLimits,
     tls: Option<RawTls>,
     upstream: Option<RawUpstream>,
     shard: Vec<RawShard>,
@@ -136,6 +139,7 @@ impl RawConfig {
         let recorder_domains = self.listen.take_recorder_domains();
         let server = resolve_server(
             self.listen,
+            self.limits,
             self.tls,
             self.store.is_memory(),
             secrets,
@@ -242,9 +246,10 @@ impl RawConfig {
     }
 }
 
-/// Resolves `[tls]` and `[listen]`.
+/// Resolves `[tls]`, `[limits]` and `[listen]`.
 fn resolve_server(
     listen: RawListen,
+    limits: RawLimits,
     tls: Option<RawTls>,
     single_replica: bool,
     secrets: SecretReader,
@@ -254,6 +259,7 @@ fn resolve_server(
         has_tls_section: tls.is_some() || diagnostics.is_reported("tls"),
         tls: tls.and_then(|tls| tls.resolve(secrets, &mut diagnostics.section("tls"))),
         single_replica,
+        limits: limits.resolve(&mut diagnostics.section("limits")),
     };
     listen.resolve(context, &mut diagnostics.section("listen"))
 }

@@ -47,6 +47,7 @@ mod dispatch;
 mod endpoints;
 mod instrumentation;
 mod invitations;
+pub mod limits;
 mod locations;
 mod meetings;
 mod passes;

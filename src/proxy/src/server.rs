@@ -10,21 +10,27 @@
 
 mod acceptor;
 mod certificate_expiry;
+mod client_stream;
 mod connection;
 mod control_http;
 mod drain_schedule;
+mod http2;
 mod listener;
 mod open_connections;
+mod patience;
 mod proxy_protocol;
 mod service;
 mod socket_activation;
 mod tls;
 mod worker_loop;
 mod worker_pool;
+mod write_timer;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
+
+use crate::limits::LimitSettings;
 
 pub(crate) use self::control_http::serve_control_http;
 pub use self::{
@@ -58,6 +64,8 @@ pub struct ServerSettings {
     pub workers: usize,
     /// Longest time for in-flight requests and open WebSockets to end after the listeners closed.
     pub grace: Duration,
+    /// Bounds on what clients may hold at once.
+    pub limits: LimitSettings,
     /// The time over which WebSockets are closed one after another; at most `grace`.
     pub drain_window: Duration,
     /// Time between SIGTERM and the closing of the listeners. `/readyz` already fails during it, so

@@ -52,7 +52,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[colours]\nred = 1",
-        "25: colours: unknown key; known keys are apps, embed, guests, insecure_readable_secrets, integration, jaas, listen, location, log, oidc, pages, probe, public_url, reload_every, reservation, room, session, shard, store, tls, token, traces, upstream",
+        "25: colours: unknown key; known keys are apps, embed, guests, insecure_readable_secrets, integration, jaas, limits, listen, location, log, oidc, pages, probe, public_url, reload_every, reservation, room, session, shard, store, tls, token, traces, upstream",
     ),
     (
         r#"client_id = "jitsi""#,

@@ -15,7 +15,10 @@ use crate::{
     problem::Fault,
     values::{DurationText, parse_network, parse_socket_address},
 };
-use proxy::server::{ServerSettings, TlsSettings};
+use proxy::{
+    limits::LimitSettings,
+    server::{ServerSettings, TlsSettings},
+};
 
 /// Listeners, trusted proxies, worker threads, and the shutdown.
 #[derive(Deserialize, JsonSchema)]
@@ -71,6 +74,7 @@ pub(super) struct ListenContext {
     pub(super) tls: Option<TlsSettings>,
     /// The store is in memory, so that there are no other replicas.
     pub(super) single_replica: bool,
+    pub(super) limits: Option<LimitSettings>,
 }
 
 // === impl RawListen ===
@@ -122,6 +126,7 @@ impl RawListen {
             proxy_protocol: self.proxy_protocol,
             recorders: recorders?,
             tls: context.tls,
+            limits: context.limits?,
             workers: workers?,
             grace: shutdown.grace,
             drain_window: shutdown.drain_window,

@@ -147,6 +147,14 @@ impl ForwardedScheme {
     }
 }
 
+/// What limits count as one client: an IPv4 address, or the /64 that an IPv6 client owns at least.
+pub fn client_network(client: IpAddr) -> IpAddr {
+    match unmapped(client) {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
 /// Unwraps an IPv4-mapped IPv6 address: network rules for IPv4 would miss it (CVE-2024-24790).
 fn unmapped(address: IpAddr) -> IpAddr {
     match address {

@@ -2,12 +2,12 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use model::clock::Timestamp;
+use model::{clock::Timestamp, headers::client_network};
 
 /// Permits a number of lines per minute for each address, and one for all addresses together;
 /// counts the suppressed lines.
@@ -53,27 +53,16 @@ impl LineLimit {
         let full = window.total >= self.of_all;
         let lines = window
             .lines
-            .get(&network(client))
+            .get(&client_network(client))
             .copied()
             .unwrap_or_default();
         if full || lines >= self.of_address {
             window.suppressed += 1;
             return None;
         }
-        window.lines.insert(network(client), lines + 1);
+        window.lines.insert(client_network(client), lines + 1);
         window.total += 1;
         Some(std::mem::take(&mut window.suppressed))
-    }
-}
-
-/// An IPv6 client owns at least a /64, so its addresses count as one.
-fn network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let prefix = address.to_bits() >> 64 << 64;
-            Ipv6Addr::from_bits(prefix).into()
-        }
     }
 }
 

@@ -1,15 +1,17 @@
 //! The accept loop of the public listeners.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use model::headers::TrustedProxies;
+use observe::metrics::LimitKind;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use super::{BoundListener, WorkerPool, connection::AcceptedConnection};
+use crate::limits::{ConnectionCounts, ConnectionPermit};
 
 /// Protocols below HTTP on the connections of a listener.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub struct ListenerOptions {
     pub tls: bool,
     /// Peers whose connections begin with a PROXY header.
     pub proxy_protocol: Option<TrustedProxies>,
+    /// Counts the connections of all listeners.
+    pub counts: Arc<ConnectionCounts>,
 }
 
 /// Accepts connections and hands them to the workers until cancelled.
@@ -40,10 +44,14 @@ pub async fn accept_connections(
             },
         };
         let dispatched = accepted.and_then(|(stream, peer)| {
-            set_socket_options(&stream)?;
             let peer = peer.ip();
+            let Some(permit) = admit(&stream, peer, &options.counts, &workers) else {
+                return Ok(());
+            };
+            set_socket_options(&stream)?;
             workers.dispatch(AcceptedConnection {
                 stream: stream.into_std()?,
+                permit,
                 peer,
                 tls: options.tls,
                 proxy_protocol: options
@@ -59,11 +67,32 @@ pub async fn accept_connections(
                 continue;
             }
             // Out of file descriptors or memory: an immediate retry would only spin.
-            workers.count_accept_failure();
-            warn!(%error, %address, "cannot accept connections");
+            workers.count_limit(LimitKind::Accept);
+            debug!(%error, %address, "cannot accept connections");
+            options.counts.log_refusal(LimitKind::Accept, address.ip());
             tokio::time::sleep(BACK_OFF).await;
         }
     }
+}
+
+/// Counts a connection; one above a limit is closed before anything is read of it.
+fn admit(
+    stream: &TcpStream,
+    peer: IpAddr,
+    counts: &Arc<ConnectionCounts>,
+    workers: &WorkerPool,
+) -> Option<ConnectionPermit> {
+    let admitted = if counts.descriptors().is_reserve(stream) {
+        Err(LimitKind::Accept)
+    } else {
+        counts.admit(peer)
+    };
+    admitted
+        .inspect_err(|limit| {
+            workers.count_limit(*limit);
+            counts.log_refusal(*limit, peer);
+        })
+        .ok()
 }
 
 fn set_socket_options(stream: &TcpStream) -> io::Result<()> {

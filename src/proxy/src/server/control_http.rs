@@ -3,13 +3,20 @@
 //! Their clients are probes, operators and Prosody, on a private network; so there is no TLS, no
 //! PROXY header and no draining, and a stop cuts open connections.
 
-use std::{convert::Infallible, io, net::IpAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use model::clock::Clock;
+use observe::logs::LineLimit;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -29,6 +36,7 @@ where
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
     let socket = listener.into_tokio()?;
+    let (lines, clock) = (LineLimit::new(1, 1), Clock::system());
     while let Some(accepted) = stop.run_until_cancelled(socket.accept()).await {
         match accepted {
             Ok((stream, peer)) => {
@@ -42,7 +50,11 @@ where
                 });
             }
             Err(error) => {
-                warn!(%error, listener = name, "cannot accept connections");
+                // One line a minute: without descriptors each attempt fails.
+                let any = Ipv4Addr::UNSPECIFIED.into();
+                if let Some(suppressed) = lines.permit(any, clock.now()) {
+                    warn!(%error, listener = name, suppressed, "cannot accept connections");
+                }
                 tokio::time::sleep(BACK_OFF).await;
             }
         }

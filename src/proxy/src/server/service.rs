@@ -37,7 +37,7 @@ pub trait ServiceFactory: Clone + Send + 'static {
 /// Answers the requests of one worker; lives on one thread.
 pub trait Service: 'static {
     /// The body of a response.
-    type Body: Body<Data = Bytes, Error: Into<BoxError>> + 'static;
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static;
 
     /// Answers a request; errors have become responses.
     fn handle(

@@ -73,10 +73,10 @@ impl WorkerPool {
         }
     }
 
-    /// Counts a failed `accept(2)` in the limits metric.
-    pub(super) fn count_accept_failure(&self) {
+    /// Counts a connection that no worker gets.
+    pub(super) fn count_limit(&self, limit: LimitKind) {
         if let Some(worker) = self.workers.first() {
-            worker.metrics.count_limit(LimitKind::Accept);
+            worker.metrics.count_limit(limit);
         }
     }
 

@@ -82,6 +82,11 @@ impl SiteOptions {
         self.section("listen", keys)
     }
 
+    /// Adds keys to `[limits]`.
+    pub(crate) fn limits(self, keys: &str) -> Self {
+        self.section("limits", keys)
+    }
+
     /// Sets the clock of the gateway, the provider and the meeting.
     pub(crate) fn clock(mut self, clock: Clock, control: ClockControl) -> Self {
         self.clock = Some((clock, control));

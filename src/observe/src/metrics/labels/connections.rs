@@ -25,19 +25,29 @@ label_values! {
     pub enum LimitKind {
         /// A request head was too large or had too many fields.
         Head = "head_size",
-        /// A request head did not arrive in time; idle HTTP/1.1 connections end this way, too.
+        /// A request head, or the preface of HTTP/2, did not arrive in time; idle connections end this
+        /// way, too.
         HeadTime = "head_time",
         /// A request body was too large.
         Body = "body_size",
         /// A request body did not arrive in time, or its connection broke off.
         BodyTime = "body_time",
+        /// A client took too little of what was sent to it.
+        SlowReader = "slow_reader",
+        /// A client reset too many HTTP/2 streams, or made the gateway reset them.
+        StreamResets = "stream_resets",
         /// Too many event streams were open, of one session or in all.
         Events = "event_streams",
         /// Too many WebSockets of locations were open, of one session or address.
         Sockets = "location_sockets",
         /// An API key made too many requests.
         Api = "api_requests",
-        /// The system provided no socket for a connection: no descriptors or memory left.
+        /// Too many client connections were open, of all.
+        Connections = "connections",
+        /// Too many client connections were open, of one address.
+        ConnectionsOfAddress = "connections_per_address",
+        /// The system provided no socket for a connection, or one of the last
+        /// descriptors.
         Accept = "accept",
     }
 }

@@ -5,6 +5,7 @@ use hyper::{
     body::Incoming,
     client::conn::{http1 as client_http1, http2 as client_http2},
 };
+use model::{clock::Clock, headers::TrustedProxies};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{PrivateKeyDer, ServerName},
@@ -18,9 +19,13 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::*;
-use crate::server::DrainSchedule;
+use crate::{
+    limits::{ConnectionCounts, DescriptorLimit, LimitSettings},
+    server::{DrainSchedule, http2::tests::LocalExecutor, patience::PATIENCE},
+};
 
-/// Answers with the connection's properties and the request's path.
+/// Answers with the connection's properties and the request's path; `/wait` never, and a number with
+/// so many bytes.
 struct EchoService;
 
 impl Service for EchoService {
@@ -35,6 +40,12 @@ impl Service for EchoService {
             peer, anonymous, ..
         } = connection;
         let path = request.uri().path();
+        if path == "/wait" {
+            return std::future::pending().await;
+        }
+        if let Ok(length) = path[1..].parse() {
+            return Response::new(Full::from(vec![b'x'; length]));
+        }
         Response::new(Full::from(format!("{peer} {anonymous} {path}")))
     }
 
@@ -46,14 +57,14 @@ impl Service for EchoService {
 }
 
 /// A client's end of a connection, and the task that serves the other end.
-struct Client {
-    stream: DuplexStream,
-    drain: oneshot::Sender<Duration>,
-    serving: JoinHandle<()>,
+pub(in crate::server) struct Client {
+    pub(in crate::server) stream: DuplexStream,
+    pub(in crate::server) drain: oneshot::Sender<Duration>,
+    pub(in crate::server) serving: JoinHandle<()>,
 }
 
 impl Client {
-    fn connect(tls: Option<TlsAcceptor>, proxy_protocol: bool) -> Self {
+    pub(in crate::server) fn connect(tls: Option<TlsAcceptor>, proxy_protocol: bool) -> Self {
         let (stream, server_end) = duplex(64 * 1024);
         let (drain, drained) = oneshot::channel();
         let connection = Connection {
@@ -61,6 +72,7 @@ impl Client {
             tls: tls.is_some(),
             anonymous: false,
         };
+        let server_end = ClientStream::new(server_end, permit(connection.peer), Arc::default());
         let server = ConnectionServer {
             service: Rc::new(EchoService),
             tls,
@@ -101,8 +113,17 @@ impl Client {
     }
 }
 
+/// A permit of its own.
+fn permit(peer: IpAddr) -> ConnectionPermit {
+    let descriptors = DescriptorLimit::of(1024);
+    let limits = LimitSettings::default().resolve(descriptors, 1);
+    let proxies = TrustedProxies::new(vec!["192.0.2.0/24".parse().unwrap()]);
+    let counts = ConnectionCounts::new(limits, descriptors, proxies, Clock::default());
+    counts.admit(peer).unwrap()
+}
+
 /// Runs a test on one thread; time advances when all tasks wait.
-fn with_paused_time<T>(test: impl Future<Output = T>) -> T {
+pub(in crate::server) fn with_paused_time<T>(test: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -111,7 +132,7 @@ fn with_paused_time<T>(test: impl Future<Output = T>) -> T {
         .block_on(test)
 }
 
-fn about(time: Duration, expected: Duration) -> bool {
+pub(in crate::server) fn about(time: Duration, expected: Duration) -> bool {
     time.abs_diff(expected) < Duration::from_millis(10)
 }
 
@@ -172,6 +193,29 @@ fn a_late_head_closes_the_connection() {
         let mut client = Client::connect(None, false);
         client.send(b"GET /a HTTP/1.1\r\nHost").await;
         assert!(about(client.closed_after().await, HEAD_TIMEOUT));
+    });
+}
+
+#[test]
+fn a_client_that_reads_nothing_ends_and_one_that_reads_does_not() {
+    with_paused_time(async {
+        let mut client = Client::connect(None, false);
+        client
+            .send(b"GET /1000000 HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await;
+        let began = Instant::now();
+        // 64 KiB each 50 s.
+        for _ in 0..5 {
+            sleep(Duration::from_secs(50)).await;
+            let mut taken = vec![0; 64 * 1024];
+            client.stream.read_exact(&mut taken).await.unwrap();
+        }
+        client.serving.await.unwrap();
+        let ended = began.elapsed();
+        assert!(
+            about(ended, Duration::from_secs(250) + PATIENCE),
+            "{ended:?}"
+        );
     });
 }
 
@@ -237,7 +281,7 @@ fn alpn_selects_the_http_version() {
 }
 
 /// A server's acceptor and a configuration that trusts its certificate.
-fn tls() -> (TlsAcceptor, ClientConfig) {
+pub(in crate::server) fn tls() -> (TlsAcceptor, ClientConfig) {
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let key = PrivateKeyDer::try_from(pair.signing_key.serialize_der()).unwrap();

@@ -1,0 +1,56 @@
+//! `[limits]`: bounds on what clients may hold at once.
+
+use proxy::limits::LimitSettings;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{diagnostics::Section, problem::Fault};
+
+/// Bounds on what clients may hold at once. The defaults follow from the limit of open files, which the
+/// gateway raises to the hard limit; what is above a bound is refused and counted in `/metrics`.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawLimits {
+    /// Client connections of the process, WebSockets included. Default: half of the open files that
+    /// the process may have, less a reserve; at most 16384, for which it needs about a gigabyte.
+    #[schemars(range(min = 1, max = MOST), example = 4000)]
+    connections: Option<i64>,
+    /// Client connections of one address (IPv6: of one /64). Connections of `listen.trusted_proxies`
+    /// do not count, unless a PROXY header names their client. Default: a quarter of `connections`,
+    /// from 64 to 2000; people in a meeting have two or three each, and a whole school may have one
+    /// address.
+    #[schemars(range(min = 1, max = MOST), example = 500)]
+    connections_per_address: Option<i64>,
+}
+
+// === impl RawLimits ===
+
+impl RawLimits {
+    pub(super) fn resolve(self, section: &mut Section<'_>) -> Option<LimitSettings> {
+        let connections = section.keep("connections", number(self.connections));
+        let of_address = number(self.connections_per_address);
+        let of_address = section.keep("connections_per_address", of_address);
+        Some(LimitSettings {
+            connections: connections?,
+            connections_per_address: of_address?,
+            ..LimitSettings::default()
+        })
+    }
+}
+
+fn number(value: Option<i64>) -> Result<Option<usize>, Fault> {
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    usize::try_from(value)
+        .ok()
+        .filter(|number| (1..=MOST).contains(number))
+        .map(Some)
+        .ok_or_else(|| {
+            let remedy = format!("write a number from 1 to {MOST}");
+            Fault::new(format!("{value} is out of range"), remedy)
+        })
+}
+
+/// What the kernel permits as open files of one process by default (`fs.nr_open`).
+const MOST: usize = 1_048_576;

@@ -1,0 +1,99 @@
+//! Bounds on what clients may hold at once: `[limits]`.
+//!
+//! | number | default | reason |
+//! |---|---|---|
+//! | connections | half of the descriptors that are not reserved | each needs a second one, towards an upstream |
+//! | connections of one address | a quarter of all connections, [`MAX_OF_ADDRESS`] at most | no address can take all; a school behind one address fits |
+//! | connections in use to one upstream | a quarter of the descriptors that are not reserved | the web server and Prosody share the other half |
+
+mod connection_counts;
+mod descriptors;
+
+pub use self::{
+    connection_counts::{ConnectionCounts, ConnectionPermit},
+    descriptors::DescriptorLimit,
+};
+
+/// The numbers of `[limits]`; a number that is not set is derived from the limit of descriptors.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LimitSettings {
+    /// Client connections of the process.
+    pub connections: Option<usize>,
+    /// Client connections of one address.
+    pub connections_per_address: Option<usize>,
+    /// Connections in use to one upstream.
+    pub upstream_connections: Option<usize>,
+}
+
+/// The numbers in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Client connections of the process.
+    pub connections: usize,
+    /// Client connections of one address.
+    pub connections_per_address: usize,
+    /// Connections in use to one upstream, of all workers.
+    pub upstream_connections: usize,
+}
+
+// === impl LimitSettings ===
+
+impl LimitSettings {
+    /// The numbers for a process with so many descriptors and workers.
+    pub fn resolve(self, descriptors: DescriptorLimit, workers: usize) -> Limits {
+        let usable = descriptors.usable(workers);
+        let connections = self
+            .connections
+            .unwrap_or_else(|| (usable / 2).min(MAX_CONNECTIONS));
+        let of_address = (connections / 4).clamp(MIN_OF_ADDRESS, MAX_OF_ADDRESS);
+        Limits {
+            connections,
+            connections_per_address: self
+                .connections_per_address
+                .unwrap_or(of_address)
+                .min(connections),
+            upstream_connections: self
+                .upstream_connections
+                .unwrap_or_else(|| (usable / 4).min(MAX_CONNECTIONS / 2)),
+        }
+    }
+}
+
+/// About a gigabyte of memory, as a TLS connection with its buffers takes some 60 KiB.
+const MAX_CONNECTIONS: usize = 16_384;
+
+/// A browser in a meeting has two or three connections, and a school or company of 600 people may
+/// share one address.
+const MAX_OF_ADDRESS: usize = 2000;
+
+/// Some meetings in one office, however few descriptors there are.
+const MIN_OF_ADDRESS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_not_set_follow_from_the_descriptors() {
+        let resolve = |descriptors, settings: LimitSettings| {
+            let limits = settings.resolve(DescriptorLimit::of(descriptors), 2);
+            (
+                limits.connections,
+                limits.connections_per_address,
+                limits.upstream_connections,
+            )
+        };
+        let derived = LimitSettings::default();
+        assert_eq!(resolve(1024, derived), (476, 119, 238));
+        assert_eq!(resolve(256, derived), (92, 64, 46));
+        assert_eq!(resolve(1_048_576, derived), (16_384, 2000, 8192));
+        // Fewer descriptors than the process itself needs: one client can still be served.
+        assert_eq!(resolve(64, derived), (16, 16, 8));
+        let settings = LimitSettings {
+            connections: Some(1000),
+            connections_per_address: Some(5),
+            upstream_connections: Some(7),
+        };
+        assert_eq!(resolve(256, settings), (1000, 5, 7));
+    }
+}
