@@ -6,6 +6,7 @@ mod api;
 mod apps;
 mod balancers;
 mod bosh_streams;
+mod conference_requests;
 mod events;
 mod flood;
 mod frames;

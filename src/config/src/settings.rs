@@ -131,6 +131,7 @@ impl JitsiConfig {
         let upstream = |shard: &ShardSettings| upstream::UpstreamSettings {
             web: shard.endpoints.web.clone(),
             xmpp: shard.endpoints.xmpp.clone(),
+            jicofo: shard.endpoints.jicofo.clone(),
             ..self.upstream.clone()
         };
         self.shards

@@ -117,6 +117,11 @@ catalogue! {
     WebSignalling "W3" "the web server's ways to Prosody" {
         WebLeadsToProsody "signalling",
     }
+    ConferenceRequests "W4" "conference requests over HTTP" {
+        ConferenceRequestRefused "jicofo",
+        ConferenceRequestRemoved "removed",
+        ConferenceRequestUnused "unused",
+    }
     BoshEndpoint "B1" "Prosody's BOSH endpoint" {
         BoshHost "host",
         BoshModule "module",

@@ -69,6 +69,7 @@ impl Check {
             Self::Certificate
                 | Self::WebPage
                 | Self::WebConfig
+                | Self::ConferenceRequests
                 | Self::BoshEndpoint
                 | Self::BoshSession
                 | Self::BoshAffinity
@@ -93,6 +94,12 @@ pub(super) const JICOFO: ServerHints = ServerHints {
     server: "Jicofo's HTTP port",
     key: "--jicofo",
     other_side: "jicofo.rest.enabled (JICOFO_ENABLE_REST=1 in .env) opens port 8888",
+};
+
+/// Jicofo's HTTP port, for conference requests.
+pub(super) const UPSTREAM_JICOFO: ServerHints = ServerHints {
+    key: "upstream.jicofo",
+    ..JICOFO
 };
 
 /// Jitsi's web server.

@@ -49,6 +49,11 @@ pub enum Route {
         /// The tenant of the path.
         tenant: Option<Tenant>,
     },
+    /// Jicofo's conference requests over HTTP: `[/<tenant>]/conference-request/v1`.
+    ConferenceRequest {
+        /// The tenant of the path.
+        tenant: Option<Tenant>,
+    },
     /// Parts of Jitsi with content of meetings; only for members.
     Private,
     /// Refused, never forwarded.
@@ -106,7 +111,8 @@ pub enum Closed {
     Spelling,
     /// Paths of Prosody and Jicofo for administrators and other servers.
     Administrative,
-    /// Jicofo's conference requests, which would create rooms without the policy.
+    /// Other paths of Jicofo's conference requests, and all where Jicofo is not configured: they would
+    /// create rooms without the policy.
     ConferenceRequest,
     /// The videobridge's WebSockets, which current releases of Jitsi do not use.
     Colibri,
@@ -130,7 +136,10 @@ impl Route {
         let route = Self::of(&path);
         let protected = matches!(
             route,
-            Self::Endpoint(_) | Self::Signalling { .. } | Self::Private
+            Self::Endpoint(_)
+                | Self::Signalling { .. }
+                | Self::ConferenceRequest { .. }
+                | Self::Private
         );
         let route = match Self::closed_below(&route, &path) {
             Some(closed) => Self::Closed(closed),
@@ -150,7 +159,10 @@ impl Route {
         let is_page = match route {
             Self::Room(_) | Self::NoRoom(_) | Self::Config { .. } | Self::Home => true,
             Self::Asset | Self::Private => false,
-            Self::Endpoint(_) | Self::Signalling { .. } | Self::Closed(_) => return None,
+            Self::Endpoint(_)
+            | Self::Signalling { .. }
+            | Self::ConferenceRequest { .. }
+            | Self::Closed(_) => return None,
         };
         let mut segments = path.segments().peekable();
         while let Some(segment) = segments.next() {
@@ -198,6 +210,9 @@ impl Route {
         if first.eq_ignore_ascii_case("_gateway") {
             return Self::Endpoint(Endpoint::of(path.as_str()));
         }
+        if let Some(route) = Self::conference_request(path) {
+            return route;
+        }
         match (first, segments.peek()) {
             ("", _) => return Self::Home,
             (name, None) => return Self::of_name(None, name),
@@ -225,6 +240,17 @@ impl Route {
             (directory, tenant) = (next, None);
         }
         Self::Asset
+    }
+
+    /// The route of Jicofo's one path, with at most one tenant before it.
+    fn conference_request(path: &CanonicalPath) -> Option<Self> {
+        let tenant = path.as_str().strip_suffix(CONFERENCE_REQUEST)?;
+        let tenant = match tenant.strip_prefix('/') {
+            None => None,
+            Some(directory) if Self::of_directory(directory).is_some() => return None,
+            Some(name) => Some(Tenant::parse(name).ok()?),
+        };
+        Some(Self::ConferenceRequest { tenant })
     }
 
     /// The route of everything below a directory; `None` if the directory is a tenant.
@@ -334,6 +360,9 @@ impl Closed {
         }
     }
 }
+
+/// The path of conference requests at Jicofo's HTTP server, and here.
+pub const CONFERENCE_REQUEST: &str = "/conference-request/v1";
 
 /// The path prefix of the API.
 pub const API_PREFIX: &str = "/_gateway/api/v1/";

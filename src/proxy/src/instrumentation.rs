@@ -82,6 +82,7 @@ pub(crate) async fn timed<T, E>(
 pub(crate) fn count_failure(metrics: &WorkerMetrics, failure: &RequestError, route: Label) {
     let upstream = match route {
         Label::Bosh | Label::WebSocket => UpstreamKind::Xmpp,
+        Label::ConferenceRequest => UpstreamKind::Jicofo,
         _ => UpstreamKind::Web,
     };
     match failure {

@@ -14,6 +14,7 @@ pub(crate) struct ConfigJs {
     pub(crate) hidden_domain: Option<String>,
     pub(crate) bosh: Option<String>,
     pub(crate) websocket: Option<String>,
+    pub(crate) conference_request: Option<String>,
 }
 
 // === impl ConfigJs ===
@@ -33,6 +34,7 @@ impl ConfigJs {
             hidden_domain: value("hiddenDomain"),
             bosh: value("bosh"),
             websocket: value("websocket"),
+            conference_request: value("conferenceRequestUrl"),
         }
     }
 }

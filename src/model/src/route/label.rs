@@ -21,6 +21,8 @@ pub enum Label {
     Endpoint,
     /// The API.
     Api,
+    /// Jicofo's conference requests.
+    ConferenceRequest,
     /// Only for members.
     Private,
     /// Never forwarded.
@@ -35,7 +37,7 @@ pub enum Label {
 
 impl Label {
     /// All labels, in the order of their discriminants.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Asset,
         Self::Room,
         Self::Bosh,
@@ -44,6 +46,7 @@ impl Label {
         Self::Home,
         Self::Endpoint,
         Self::Api,
+        Self::ConferenceRequest,
         Self::Private,
         Self::Closed,
         Self::NoRoom,
@@ -61,6 +64,7 @@ impl Label {
             Self::Home => "home",
             Self::Endpoint => "own",
             Self::Api => "api",
+            Self::ConferenceRequest => "conference_request",
             Self::Private => "private",
             Self::Closed => "closed",
             Self::NoRoom => "no_room",
@@ -90,6 +94,7 @@ impl Route {
                 transport: Transport::WebSocket,
                 ..
             } => Label::WebSocket,
+            Self::ConferenceRequest { .. } => Label::ConferenceRequest,
             Self::Private => Label::Private,
             Self::Closed(_) => Label::Closed,
         }

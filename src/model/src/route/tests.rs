@@ -34,8 +34,12 @@ fn paths_of_jitsi_are_classified() {
         ("/etherpad/p/x", "private"),
         ("/socket.io/", "private"),
         ("/acme/transcripts/x", "private"),
-        ("/conference-request/v1", "closed"),
-        ("/acme/conference-request/v1", "closed"),
+        ("/conference-request/v1", "conference_request"),
+        ("/acme/conference-request/v1", "conference_request"),
+        ("/conference-request", "closed"),
+        ("/conference-request/v1/", "closed"),
+        ("/conference-request/v1/x", "closed"),
+        ("/conference-request/v2", "closed"),
         ("/colibri-ws/default-id/x", "closed"),
         ("/_api/room-info", "closed"),
         ("/room-size", "closed"),
@@ -198,13 +202,19 @@ proptest! {
             .collect();
         let path = format!("/{}/{name}{after}", before.join("/")).replace("//", "/");
         if let Ok(Routed { route, .. }) = Route::classify(&path) {
-            let judged = matches!(route, Route::Closed(_) | Route::Signalling { .. });
+            let judged = matches!(
+                route,
+                Route::Closed(_) | Route::Signalling { .. } | Route::ConferenceRequest { .. }
+            );
             prop_assert!(judged, "{} is {:?}", path, route);
         }
     }
 
     #[test]
     fn a_protected_route_is_reached_by_its_own_spelling_only(path in "/[a-zA-Z%0-9/._-]{0,24}") {
+        if let Ok(Routed { route: Route::ConferenceRequest { .. }, .. }) = Route::classify(&path) {
+            prop_assert!(path.ends_with(CONFERENCE_REQUEST) && !path.contains('%'));
+        }
         if let Ok(Routed { route: Route::Signalling { .. }, .. }) = Route::classify(&path) {
             prop_assert!(path.ends_with("/http-bind") || path.ends_with("/xmpp-websocket"));
             prop_assert!(!path.contains('%') && !path.contains("//"));

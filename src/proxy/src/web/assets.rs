@@ -38,8 +38,7 @@ pub(crate) async fn config_js(
     inject::request_full_representation(request.headers_mut());
     let answer = ask_web(worker, request, &from).await?;
     let mut answer = worker
-        .state
-        .injector
+        .injector()
         .inject_config_js(answer)
         .map(|body| Body::Completed(Box::new(body)));
     answer

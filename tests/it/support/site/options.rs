@@ -14,6 +14,7 @@ pub(crate) struct SiteOptions {
     client_secret: String,
     provider: bool,
     jaas: bool,
+    jicofo: bool,
     /// Sections and keys that are merged into the configuration last.
     sections: Table,
     pub(super) clock: Option<(Clock, ClockControl)>,
@@ -34,6 +35,7 @@ impl Default for SiteOptions {
             client_secret: CLIENT_SECRET.to_owned(),
             provider: true,
             jaas: false,
+            jicofo: false,
             sections: DEFAULT_RULES.parse().unwrap(),
             clock: None,
         }
@@ -62,6 +64,12 @@ impl SiteOptions {
     /// Configures `[jaas]` in place of `[upstream]` and `[token]`.
     pub(crate) fn jaas(mut self) -> Self {
         self.jaas = true;
+        self
+    }
+
+    /// Sets `upstream.jicofo`.
+    pub(crate) fn jicofo(mut self) -> Self {
+        self.jicofo = true;
         self
     }
 
@@ -126,7 +134,7 @@ impl SiteOptions {
         let meetings = if self.jaas {
             jaas(files)
         } else {
-            jitsi(files, upstreams.jitsi)
+            jitsi(files, upstreams.jitsi, self.jicofo)
         };
         merge(&mut configuration, meetings);
         merge(&mut configuration, self.sections.clone());
@@ -154,13 +162,16 @@ fn jaas(files: &Path) -> Table {
     Table::from_iter([("jaas".to_owned(), jaas.into())])
 }
 
-fn jitsi(files: &Path, address: SocketAddr) -> Table {
+fn jitsi(files: &Path, address: SocketAddr, has_jicofo: bool) -> Table {
     let url = format!("http://{address}");
-    let upstream = Table::from_iter([
+    let mut upstream = Table::from_iter([
         ("web".to_owned(), url.clone().into()),
-        ("xmpp".to_owned(), url.into()),
+        ("xmpp".to_owned(), url.clone().into()),
         ("xmpp_domain".to_owned(), "meet.jitsi".into()),
     ]);
+    if has_jicofo {
+        upstream.insert("jicofo".to_owned(), url.into());
+    }
     let secret = write(files, "app.secret", APP_SECRET);
     let token = Table::from_iter([
         ("app_id".to_owned(), "gateway".into()),

@@ -47,6 +47,8 @@ label_values! {
         Web = "web",
         /// Prosody.
         Xmpp = "xmpp",
+        /// Jicofo's HTTP server.
+        Jicofo = "jicofo",
     }
 }
 
