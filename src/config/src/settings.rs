@@ -70,7 +70,7 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub enum BackendConfig {
     /// A self-hosted Jitsi.
-    Jitsi(JitsiConfig),
+    Jitsi(Box<JitsiConfig>),
     /// Jitsi as a Service (8x8).
     Jaas(jaas::JaasSettings),
 }

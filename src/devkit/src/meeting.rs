@@ -195,7 +195,7 @@ async fn handle(meeting: &Arc<DevMeetingState>, request: Request<Incoming>) -> H
             let method = request.method().clone();
             let mut received = ReceivedRequest::of(RequestKind::ConferenceRequest, &request);
             let body = bosh::read(request).await;
-            received.body = body.clone();
+            received.body.clone_from(&body);
             meeting.received.push(received);
             conference_request::answer(meeting.domain(), &method, body)
         }

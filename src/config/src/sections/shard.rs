@@ -156,7 +156,7 @@ impl RawShard {
             endpoints: ShardEndpoints {
                 web: web?,
                 xmpp: xmpp?,
-                jicofo: jicofo?,
+                jicofo: jicofo.ok()?,
                 visitors: visitors?,
             },
         })

@@ -4,7 +4,7 @@ use http::uri::Authority;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::visitor_node::RawVisitorNode;
+use super::{Reported, visitor_node::RawVisitorNode};
 use crate::{
     diagnostics::Section,
     values::{DurationText, HOUR, MINUTE, parse_domain, parse_http_authority, seconds},
@@ -90,7 +90,7 @@ impl RawUpstream {
         };
         let jicofo = match role {
             UpstreamRole::Only => parse_jicofo(self.jicofo, section),
-            UpstreamRole::Common(first) => Some(first.and_then(|first| first.jicofo.clone())),
+            UpstreamRole::Common(first) => Ok(first.and_then(|first| first.jicofo.clone())),
         };
         let xmpp_domain = section.parse("xmpp_domain", self.xmpp_domain, parse_domain);
         let mut timeout = |key: &str, text: &DurationText, longest| {
@@ -104,7 +104,7 @@ impl RawUpstream {
         Some(UpstreamSettings {
             web,
             xmpp,
-            jicofo: jicofo?,
+            jicofo: jicofo.ok()?,
             xmpp_domain: xmpp_domain?,
             connect_timeout: connect_timeout?,
             web_timeout: web_timeout?,
@@ -132,17 +132,16 @@ impl Default for RawUpstream {
     }
 }
 
-/// The address of Jicofo, which is optional; `None` if it is not valid.
+/// The address of Jicofo, which is optional.
 pub(super) fn parse_jicofo(
     text: Option<String>,
     section: &mut Section<'_>,
-) -> Option<Option<Authority>> {
-    match text {
-        None => Some(None),
-        text => section
-            .parse("jicofo", text, parse_http_authority)
-            .map(Some),
-    }
+) -> Result<Option<Authority>, Reported> {
+    text.map(|text| {
+        let address = section.keep("jicofo", parse_http_authority(&text));
+        address.ok_or(Reported)
+    })
+    .transpose()
 }
 
 /// The addresses of web server and Prosody, both required.

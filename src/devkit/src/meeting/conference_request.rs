@@ -27,7 +27,7 @@ pub(super) fn answer(domain: &str, method: &Method, body: Option<Bytes>) -> Http
     let body = body.unwrap_or_default();
     let room = serde_json::from_slice::<Value>(&body)
         .ok()
-        .and_then(|request| request["room"].as_str().map(ToOwned::to_owned));
+        .and_then(|request| Some(request.get("room")?.as_str()?.to_owned()));
     let Some(room) = room.filter(|room| room.contains('@')) else {
         let text = "Bad request: Invalid room name";
         return server::text(StatusCode::BAD_REQUEST, text);
