@@ -21,6 +21,7 @@ mod recorders;
 mod revocation;
 mod rooms;
 mod secrets;
+mod shard_names;
 mod sign_in;
 mod stopping;
 mod transport;

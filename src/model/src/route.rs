@@ -219,25 +219,26 @@ impl Route {
             _ => {}
         }
         // Jitsi's web server strips leading segments as tenants, any number of them, until it
-        // recognizes the rest: the first known directory decides, at any depth.
-        let (mut directory, mut tenant) = (first, Some(first));
+        // recognizes the rest: the first known directory decides, at any depth, and the last tenant counts.
+        let (mut directory, mut first_tenant) = (first, true);
         while let Some(next) = segments.next() {
             if let Some(route) = Self::of_directory(directory) {
                 return route;
             }
             if segments.peek().is_none() {
-                return match (tenant, next) {
-                    (Some(tenant), name) => Self::of_name(Some(tenant), name),
-                    (None, name) if is_signalling(&name.to_ascii_lowercase()) => {
-                        Self::Closed(Closed::Spelling)
-                    }
-                    (None, name) if ADMINISTRATIVE.contains(&name) => {
-                        Self::Closed(Closed::Administrative)
-                    }
-                    (None, _) => Self::Asset,
+                return match Self::of_name(Some(directory), next) {
+                    // Clients connect below the last tenant, whose `config.js` they have.
+                    Self::Signalling { .. } if !first_tenant => Self::Closed(Closed::Spelling),
+                    Self::Room(room) if !first_tenant => Self::Room(PageRoom {
+                        respelled: room
+                            .respelled
+                            .or_else(|| Some(format!("/{directory}/{next}"))),
+                        ..room
+                    }),
+                    route => route,
                 };
             }
-            (directory, tenant) = (next, None);
+            (directory, first_tenant) = (next, false);
         }
         Self::Asset
     }

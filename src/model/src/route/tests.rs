@@ -122,8 +122,32 @@ fn no_number_of_tenants_leads_around_a_protected_path() {
     ] {
         assert_eq!(label(path), "closed", "{path}");
     }
-    for path in ["/a/b/libs/transcripts/x", "/a/b/c"] {
+    for path in ["/a/b/libs/transcripts/x", "/a/b/index.html", "/a/b/"] {
         assert_eq!(label(path), "asset", "{path}");
+    }
+    assert_eq!(label("/a/b/config.js"), "config");
+}
+
+#[test]
+fn a_page_below_several_tenants_is_that_of_the_last() {
+    let room = |path: &str| match Route::classify(path).map(|routed| routed.route) {
+        Ok(Route::Room(room)) => room,
+        other => panic!("{other:?}"),
+    };
+    for (path, key, respelled) in [
+        ("/b/c", "b/c", None),
+        ("/a/b/c", "b/c", Some("/b/c")),
+        (
+            "/a/Acme/Team%20Call",
+            "acme/team%20call",
+            Some("/Acme/Team%20Call"),
+        ),
+        ("/a/b/Caf%25C3%25A9", "b/caf%c3%a9", Some("/b/Caf%C3%A9")),
+        ("/x/y/z/b/c", "b/c", Some("/b/c")),
+    ] {
+        let room = room(path);
+        assert_eq!(room.key.to_string(), key, "{path}");
+        assert_eq!(room.respelled.as_deref(), respelled, "{path}");
     }
 }
 

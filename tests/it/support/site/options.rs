@@ -15,6 +15,7 @@ pub(crate) struct SiteOptions {
     provider: bool,
     jaas: bool,
     jicofo: bool,
+    shard: Option<&'static str>,
     /// Sections and keys that are merged into the configuration last.
     sections: Table,
     pub(super) clock: Option<(Clock, ClockControl)>,
@@ -36,6 +37,7 @@ impl Default for SiteOptions {
             provider: true,
             jaas: false,
             jicofo: false,
+            shard: None,
             sections: DEFAULT_RULES.parse().unwrap(),
             clock: None,
         }
@@ -70,6 +72,12 @@ impl SiteOptions {
     /// Sets `upstream.jicofo`.
     pub(crate) fn jicofo(mut self) -> Self {
         self.jicofo = true;
+        self
+    }
+
+    /// Writes the upstream as one shard with a name.
+    pub(crate) fn shard(mut self, name: &'static str) -> Self {
+        self.shard = Some(name);
         self
     }
 
@@ -134,7 +142,11 @@ impl SiteOptions {
         let meetings = if self.jaas {
             jaas(files)
         } else {
-            jitsi(files, upstreams.jitsi, self.jicofo)
+            let mut jitsi = jitsi(files, upstreams.jitsi, self.jicofo);
+            if let Some(name) = self.shard {
+                make_shard(&mut jitsi, name);
+            }
+            jitsi
         };
         merge(&mut configuration, meetings);
         merge(&mut configuration, self.sections.clone());
@@ -185,6 +197,16 @@ fn jitsi(files: &Path, address: SocketAddr, has_jicofo: bool) -> Table {
     sections.insert("upstream".to_owned(), upstream.into());
     sections.insert("token".to_owned(), token.into());
     sections
+}
+
+/// Moves the addresses of the upstream to a shard.
+fn make_shard(jitsi: &mut Table, name: &str) {
+    let upstream = jitsi["upstream"].as_table_mut().unwrap();
+    let mut shard = Table::from_iter([("name".to_owned(), name.into())]);
+    for key in ["web", "xmpp", "jicofo"] {
+        shard.extend(upstream.remove(key).map(|url| (key.to_owned(), url)));
+    }
+    jitsi.insert("shard".to_owned(), Value::Array(vec![shard.into()]));
 }
 
 /// Merges tables key by key; any other value of `more` replaces the one of `into`.
