@@ -138,6 +138,11 @@ async fn each_fault_has_its_finding_and_a_healthy_site_none() {
     };
     let found = site.found(|config| config.locations = vec![location]).await;
     assert_eq!(found, ["W4.refused"]);
+    let jicofo = |address| move |config: &mut Config| jitsi(config).upstream.jicofo = Some(address);
+    let found = site.found(jicofo("127.0.0.1:1".parse().unwrap())).await;
+    assert_eq!(found, ["W5.refused"]);
+    let web = jitsi(&mut site.config.clone()).upstream.web.clone();
+    assert_eq!(site.found(jicofo(web)).await, ["W5.unused"]);
     let found = site
         .found(|config| oidc(config).client_id = "other".to_owned())
         .await;

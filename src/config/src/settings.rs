@@ -74,7 +74,7 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub enum BackendConfig {
     /// A self-hosted Jitsi.
-    Jitsi(JitsiConfig),
+    Jitsi(Box<JitsiConfig>),
     /// Jitsi as a Service (8x8).
     Jaas(jaas::JaasSettings),
 }
@@ -152,6 +152,7 @@ impl JitsiConfig {
         let upstream = |shard: &ShardSettings| upstream::UpstreamSettings {
             web: shard.endpoints.web.clone(),
             xmpp: shard.endpoints.xmpp.clone(),
+            jicofo: shard.endpoints.jicofo.clone(),
             ..self.upstream.clone()
         };
         self.shards

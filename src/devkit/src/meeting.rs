@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use model::{
     clock::Clock,
     random::Random,
+    route::CONFERENCE_REQUEST,
     token::prosody::{ProsodyClaims, ProsodyRefusal, ProsodyRules},
 };
 use tokio::net::TcpListener;
@@ -24,6 +25,7 @@ use super::{
 };
 
 mod bosh;
+mod conference_request;
 mod namespaces;
 mod request_log;
 mod rooms;
@@ -95,7 +97,7 @@ impl DevMeeting {
         })
     }
 
-    /// The address for both `upstream.web` and `upstream.xmpp`.
+    /// The address for `upstream.web`, `upstream.xmpp` and `upstream.jicofo`.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -188,6 +190,14 @@ async fn handle(meeting: &Arc<DevMeetingState>, request: Request<Incoming>) -> H
             }
             meeting.received.push(received);
             bosh::handle(meeting, token, &method, body).await
+        }
+        CONFERENCE_REQUEST => {
+            let method = request.method().clone();
+            let mut received = ReceivedRequest::of(RequestKind::ConferenceRequest, &request);
+            let body = bosh::read(request).await;
+            received.body.clone_from(&body);
+            meeting.received.push(received);
+            conference_request::answer(meeting.domain(), &method, body)
         }
         _ => {
             meeting.received.add(RequestKind::Web, &request);

@@ -120,6 +120,11 @@ catalogue! {
     Locations "W4" "what stands beside the meetings" {
         LocationMissing "missing",
     }
+    ConferenceRequests "W5" "conference requests over HTTP" {
+        ConferenceRequestRefused "jicofo",
+        ConferenceRequestRemoved "removed",
+        ConferenceRequestUnused "unused",
+    }
     BoshEndpoint "B1" "Prosody's BOSH endpoint" {
         BoshHost "host",
         BoshModule "module",

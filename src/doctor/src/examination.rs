@@ -197,7 +197,7 @@ impl Examination<'_> {
         let config_js = web::examine(
             &Endpoint::plain(&upstream.web),
             &self.config.public_url,
-            domain,
+            (domain, upstream.jicofo.as_ref()),
             &self.progress,
             &mut report,
         )

@@ -70,6 +70,7 @@ impl Check {
                 | Self::WebPage
                 | Self::WebConfig
                 | Self::Locations
+                | Self::ConferenceRequests
                 | Self::BoshEndpoint
                 | Self::BoshSession
                 | Self::BoshAffinity
@@ -94,6 +95,12 @@ pub(super) const JICOFO: ServerHints = ServerHints {
     server: "Jicofo's HTTP port",
     key: "--jicofo",
     other_side: "jicofo.rest.enabled (JICOFO_ENABLE_REST=1 in .env) opens port 8888",
+};
+
+/// Jicofo's HTTP port, for conference requests.
+pub(super) const UPSTREAM_JICOFO: ServerHints = ServerHints {
+    key: "upstream.jicofo",
+    ..JICOFO
 };
 
 /// Jitsi's web server.

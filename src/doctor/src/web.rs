@@ -1,7 +1,7 @@
 //! Jitsi's web server: its page, and the addresses in its `config.js`.
 
 use config::PublicUrl;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header, uri::Authority};
 use url::Url;
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
     reachability::WEB,
 };
 
+mod conference_requests;
 mod config_js;
 mod signalling;
 
@@ -23,13 +24,15 @@ struct Expected<'e> {
     /// Host and port of the public URL.
     authority: &'e str,
     xmpp_domain: &'e str,
+    /// Whether conference requests over HTTP reach Jicofo.
+    serves_conference_requests: bool,
 }
 
 /// Checks the page and `config.js`. Returns the settings of `config.js`, if there is one.
 pub(super) async fn examine(
     endpoint: &Endpoint,
     public_url: &PublicUrl,
-    xmpp_domain: &str,
+    (xmpp_domain, jicofo): (&str, Option<&Authority>),
     progress: &Progress<'_>,
     report: &mut DoctorReport,
 ) -> Option<ConfigJs> {
@@ -65,6 +68,7 @@ pub(super) async fn examine(
         Ok(response) => response,
         Err(error) => {
             report.fail(WEB.unreached(Check::WebConfig, &sent, &error));
+            report.skip_dependents(Check::WebConfig);
             return None;
         }
     };
@@ -77,6 +81,7 @@ pub(super) async fn examine(
                  to the web container itself",
             );
         report.fail(finding);
+        report.skip_dependents(Check::WebConfig);
         return None;
     }
     let config_js = ConfigJs::parse(&response.text());
@@ -85,8 +90,15 @@ pub(super) async fn examine(
         origin: public_url.origin(),
         authority: public_url.authority().as_str(),
         xmpp_domain,
+        serves_conference_requests: jicofo.is_some(),
     };
-    report.record(Check::WebConfig, evaluate_config(&config_js, &expected));
+    let evaluated = evaluate_config(&config_js, &expected);
+    if report.record(Check::WebConfig, evaluated) {
+        progress.begins(Check::ConferenceRequests);
+        conference_requests::examine(jicofo, &config_js, report).await;
+    } else {
+        report.skip_dependents(Check::WebConfig);
+    }
     Some(config_js)
 }
 
@@ -118,9 +130,14 @@ fn evaluate_config(config_js: &ConfigJs, expected: &Expected<'_>) -> Result<(), 
                 "make XMPP_DOMAIN in .env and upstream.xmpp_domain the same",
             ));
     }
+    let request = &config_js.conference_request;
+    let request = request
+        .as_ref()
+        .filter(|_| expected.serves_conference_requests);
     for (key, address) in [
-        ("bosh", &config_js.bosh),
-        ("websocket", &config_js.websocket),
+        ("bosh", config_js.bosh.as_ref()),
+        ("websocket", config_js.websocket.as_ref()),
+        ("conferenceRequestUrl", request),
     ] {
         if let Some(address) = address {
             evaluate_address(key, address, expected)?;
@@ -187,6 +204,7 @@ mod tests {
             origin: "https://meet.example.org",
             authority: "meet.example.org",
             xmpp_domain: "meet.jitsi",
+            serves_conference_requests: true,
         };
         let result = evaluate_config(&ConfigJs::parse(text), &expected);
         result.err().map(|finding| finding.id())
@@ -211,6 +229,10 @@ mod tests {
                 "W2.quotes",
             ),
             ("bosh: 'http://meet.example.org/http-bind'", "W2.scheme"),
+            (
+                "conferenceRequestUrl: 'https://jicofo.example.org/conference-request/v1'",
+                "W2.address",
+            ),
             ("domain: 'meet.example.org', bosh: 'x'", "W2.domain"),
         ] {
             assert_eq!(id(text).as_deref(), Some(expected), "{text}");

@@ -3,6 +3,7 @@
 pub mod bosh;
 pub mod calendar;
 pub mod clock;
+pub mod conference_request;
 pub mod digest;
 pub mod headers;
 pub mod identity;

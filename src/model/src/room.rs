@@ -13,7 +13,7 @@ use std::{fmt, sync::Arc};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-use self::canonical::{decode, decode_again, node, path_segment, without_dropped};
+use self::canonical::{NOT_SERVED, decode, decode_again, node, path_segment, without_dropped};
 pub use self::{canonical::MAX_NODE_BYTES, tenant::Tenant};
 
 /// A room in canonical form, with its tenant if the deployment has tenants.
@@ -32,7 +32,8 @@ pub struct PageRoom {
     /// The room.
     pub key: RoomKey,
     /// The path to redirect to, if Jitsi's client and Prosody would read different rooms from this
-    /// spelling: a doubly encoded name.
+    /// spelling (a doubly encoded name), or Jitsi's web server has no page for it (a character that the
+    /// client drops).
     pub respelled: Option<String>,
 }
 
@@ -79,7 +80,9 @@ impl RoomKey {
         let once = decode(&without_dropped(segment)).ok_or(RoomError::Encoding)?;
         let twice = decode_again(&once);
         let node = node(twice.as_deref().unwrap_or(&once))?;
-        let respelled = twice.map(|name| page_path(tenant.as_ref(), &name));
+        let unserved = segment.contains(NOT_SERVED);
+        let respelled = twice.or(unserved.then_some(once));
+        let respelled = respelled.map(|name| page_path(tenant.as_ref(), &name));
         Ok(PageRoom {
             key: Self { tenant, node },
             respelled,

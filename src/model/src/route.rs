@@ -18,8 +18,9 @@ pub use self::{
 use self::{
     location::LocationMatch,
     names::{
-        ADMINISTRATIVE, CLOSED_DIRECTORIES, COLIBRI, CONFERENCE_REQUEST, LOCATION_DIRECTORIES,
-        OWN_DIRECTORY, PUBLIC_DIRECTORIES, SIGNALLING, is_public_file, is_signalling,
+        ADMINISTRATIVE, CLOSED_DIRECTORIES, COLIBRI, CONFERENCE_REQUEST_DIRECTORY,
+        LOCATION_DIRECTORIES, OWN_DIRECTORY, PUBLIC_DIRECTORIES, SIGNALLING, is_public_file,
+        is_signalling,
     },
 };
 use crate::{
@@ -65,6 +66,11 @@ pub enum Route {
     Location {
         /// The location.
         location: Arc<SiteLocation>,
+        /// The tenant of the path.
+        tenant: Option<Tenant>,
+    },
+    /// Jicofo's conference requests over HTTP: `[/<tenant>]/conference-request/v1`.
+    ConferenceRequest {
         /// The tenant of the path.
         tenant: Option<Tenant>,
     },
@@ -123,7 +129,8 @@ pub enum Closed {
     Spelling,
     /// Paths of Prosody and Jicofo for administrators and other servers.
     Administrative,
-    /// Jicofo's conference requests, which would create rooms without the policy.
+    /// Other paths of Jicofo's conference requests, and all where Jicofo is not configured: they would
+    /// create rooms without the policy.
     ConferenceRequest,
     /// The videobridge's WebSockets, which current releases of Jitsi do not use.
     Colibri,
@@ -145,10 +152,14 @@ impl Route {
         }
         let path = CanonicalPath::parse(raw_path)?;
         let route = match Self::of(&path) {
-            Self::Endpoint(_) | Self::Signalling { .. } if path.was_respelled() => {
+            Self::Endpoint(_) | Self::Signalling { .. } | Self::ConferenceRequest { .. }
+                if path.was_respelled() =>
+            {
                 Self::Closed(Closed::Spelling)
             }
-            route @ (Self::Endpoint(_) | Self::Signalling { .. }) => route,
+            route @ (Self::Endpoint(_)
+            | Self::Signalling { .. }
+            | Self::ConferenceRequest { .. }) => route,
             route => match locations.find(&path) {
                 Some(found) => Self::of_location(found),
                 None => Self::closed_below(&route, &path).map_or(route, Self::Closed),
@@ -182,6 +193,7 @@ impl Route {
             Self::Endpoint(_)
             | Self::Signalling { .. }
             | Self::Location { .. }
+            | Self::ConferenceRequest { .. }
             | Self::Closed(_) => return None,
         };
         let mut segments = path.segments().peekable();
@@ -190,7 +202,7 @@ impl Route {
             let is_directory = segments.peek().is_some();
             let closed = if SIGNALLING.iter().any(|path| name.starts_with(path)) {
                 Closed::Spelling
-            } else if name == CONFERENCE_REQUEST {
+            } else if name == CONFERENCE_REQUEST_DIRECTORY {
                 Closed::ConferenceRequest
             } else if COLIBRI.contains(&&*name) {
                 Closed::Colibri
@@ -228,40 +240,55 @@ impl Route {
         if first.eq_ignore_ascii_case(OWN_DIRECTORY) {
             return Self::Endpoint(Endpoint::of(path.as_str()));
         }
+        if let Some(route) = Self::conference_request(path) {
+            return route;
+        }
         match (first, segments.peek()) {
             ("", _) => return Self::Home,
             (name, None) => return Self::of_name(None, name),
             _ => {}
         }
         // Jitsi's web server strips leading segments as tenants, any number of them, until it
-        // recognizes the rest: the first known directory decides, at any depth.
-        let (mut directory, mut tenant) = (first, Some(first));
+        // recognizes the rest: the first known directory decides, at any depth, and the last tenant counts.
+        let (mut directory, mut first_tenant) = (first, true);
         while let Some(next) = segments.next() {
             if let Some(route) = Self::of_directory(directory) {
                 return route;
             }
             if segments.peek().is_none() {
-                return match (tenant, next) {
-                    (Some(tenant), name) => Self::of_name(Some(tenant), name),
-                    (None, name) if is_signalling(&name.to_ascii_lowercase()) => {
-                        Self::Closed(Closed::Spelling)
-                    }
-                    (None, name) if ADMINISTRATIVE.contains(&name) => {
-                        Self::Closed(Closed::Administrative)
-                    }
-                    (None, _) => Self::Asset,
+                return match Self::of_name(Some(directory), next) {
+                    // Clients connect below the last tenant, whose `config.js` they have.
+                    Self::Signalling { .. } if !first_tenant => Self::Closed(Closed::Spelling),
+                    Self::Room(room) if !first_tenant => Self::Room(PageRoom {
+                        respelled: room
+                            .respelled
+                            .or_else(|| Some(format!("/{directory}/{next}"))),
+                        ..room
+                    }),
+                    route => route,
                 };
             }
-            (directory, tenant) = (next, None);
+            (directory, first_tenant) = (next, false);
         }
         Self::Asset
+    }
+
+    /// The route of Jicofo's one path, with at most one tenant before it.
+    fn conference_request(path: &CanonicalPath) -> Option<Self> {
+        let tenant = path.as_str().strip_suffix(CONFERENCE_REQUEST)?;
+        let tenant = match tenant.strip_prefix('/') {
+            None => None,
+            Some(directory) if Self::of_directory(directory).is_some() => return None,
+            Some(name) => Some(Tenant::parse(name).ok()?),
+        };
+        Some(Self::ConferenceRequest { tenant })
     }
 
     /// The route of everything below a directory; `None` if the directory is a tenant.
     fn of_directory(name: &str) -> Option<Self> {
         match name {
             _ if COLIBRI.contains(&name) => Some(Self::Closed(Closed::Colibri)),
-            CONFERENCE_REQUEST => Some(Self::Closed(Closed::ConferenceRequest)),
+            CONFERENCE_REQUEST_DIRECTORY => Some(Self::Closed(Closed::ConferenceRequest)),
             // Unless a location has the path, it is a file.
             _ if PUBLIC_DIRECTORIES.contains(&name) || LOCATION_DIRECTORIES.contains(&name) => {
                 Some(Self::Asset)
@@ -292,7 +319,7 @@ impl Route {
                     Err(error) => Self::NoRoom(error),
                 }
             }
-            CONFERENCE_REQUEST => Self::Closed(Closed::ConferenceRequest),
+            CONFERENCE_REQUEST_DIRECTORY => Self::Closed(Closed::ConferenceRequest),
             _ if COLIBRI.contains(&name) => Self::Closed(Closed::Colibri),
             // Differs from a protected path only in case: Prosody is case-sensitive, other servers
             // may not be.
@@ -366,6 +393,9 @@ impl Closed {
         }
     }
 }
+
+/// The path of conference requests at Jicofo's HTTP server, and here.
+pub const CONFERENCE_REQUEST: &str = "/conference-request/v1";
 
 /// The path prefix of the API.
 pub const API_PREFIX: &str = "/_gateway/api/v1/";

@@ -125,6 +125,9 @@ async fn call_handler(
                 signalling::websocket::answer(worker, &mut request, context, tenant).await
             }
         },
+        Route::ConferenceRequest { tenant } => {
+            signalling::conference_request::answer(worker, request, context, tenant).await
+        }
         Route::Room(room) => {
             room_page::answer(worker, request, &path, responder, context, room).await
         }

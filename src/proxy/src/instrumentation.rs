@@ -136,6 +136,7 @@ pub(crate) fn count_failure(metrics: &WorkerMetrics, failure: &RequestError, rou
     let upstream = match route {
         Label::Bosh | Label::WebSocket => UpstreamKind::Xmpp,
         Label::Location => UpstreamKind::Location,
+        Label::ConferenceRequest => UpstreamKind::Jicofo,
         _ => UpstreamKind::Web,
     };
     match failure {

@@ -31,8 +31,8 @@ use crate::{
     web::WebError,
 };
 use model::{
-    bosh::BoshBodyError, integration::EmbedError, path::PathError, query::QueryError,
-    room::RoomError, token::ClientTokenError,
+    bosh::BoshBodyError, conference_request::ConferenceRequestError, integration::EmbedError,
+    path::PathError, query::QueryError, room::RoomError, token::ClientTokenError,
 };
 
 /// Why a request is refused or fails: the errors of the phases.
@@ -95,6 +95,7 @@ convert! {
     RoomError => ContextError,
     QueryError => SignallingError,
     BoshBodyError => SignallingError,
+    ConferenceRequestError => SignallingError,
     EmbedError => CredentialError,
     ClientTokenError => CredentialError,
     UpstreamError => ForwardingError,
@@ -143,8 +144,12 @@ impl RequestError {
                 | SignallingError::Bosh(
                     BoshBodyError::NotBosh | BoshBodyError::Ambiguous | BoshBodyError::RequestId,
                 )
+                | SignallingError::Conference(ConferenceRequestError::Form)
                 | SignallingError::Handshake(_) => StatusCode::BAD_REQUEST,
-                SignallingError::Bosh(BoshBodyError::Foreign) => StatusCode::FORBIDDEN,
+                SignallingError::Bosh(BoshBodyError::Foreign)
+                | SignallingError::Conference(ConferenceRequestError::OtherRoom) => {
+                    StatusCode::FORBIDDEN
+                }
                 SignallingError::Moved { .. } => StatusCode::NOT_FOUND,
                 SignallingError::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
                 SignallingError::Token(_) => StatusCode::INTERNAL_SERVER_ERROR,

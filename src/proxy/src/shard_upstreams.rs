@@ -18,6 +18,8 @@ pub(crate) struct ShardUpstreams {
     shard: Arc<Shard>,
     pub(crate) web: UpstreamPool,
     pub(crate) xmpp: UpstreamPool,
+    /// None if Jicofo gets conference requests by XMPP only.
+    pub(crate) jicofo: Option<UpstreamPool>,
     visitors: Vec<UpstreamPool>,
     /// Whether the deployment has shards; a single Jitsi has no name.
     named: bool,
@@ -79,6 +81,12 @@ impl ShardPools {
     pub(crate) fn default_shard(&self) -> Result<Rc<ShardUpstreams>, ContextError> {
         let shard = self.jitsi()?.placement.default_shard();
         self.open(shard)
+    }
+
+    /// Whether Jicofo gets conference requests over HTTP: that of each shard does, or none.
+    pub(crate) fn has_jicofo(&self) -> bool {
+        self.default_shard()
+            .is_ok_and(|upstreams| upstreams.jicofo.is_some())
     }
 
     /// Upstream for the shard where a BOSH stream was created; for the room's, if it was created
@@ -176,6 +184,7 @@ impl ShardUpstreams {
         Self {
             web: pool(&place.web),
             xmpp: pool(&place.xmpp),
+            jicofo: place.jicofo.as_ref().map(pool),
             visitors: place.visitors.iter().map(|node| pool(&node.xmpp)).collect(),
             named,
             shard,
@@ -241,6 +250,7 @@ mod tests {
             state: ShardState::Ready,
             endpoints: ShardEndpoints {
                 web: at("web:80"),
+                jicofo: None,
                 xmpp: at("prosody:5280"),
                 visitors: vec![VisitorNode {
                     name: "v0".to_owned(),
@@ -262,6 +272,7 @@ mod tests {
         let settings = UpstreamSettings {
             web: at("web:80"),
             xmpp: at("prosody:5280"),
+            jicofo: None,
             xmpp_domain: "meet.jitsi".to_owned(),
             connect_timeout: Duration::from_secs(1),
             idle: Duration::from_secs(1),

@@ -1,15 +1,20 @@
-//! XMPP to Prosody: BOSH requests and WebSockets, admitted in one order and carried until they end.
+//! XMPP to Prosody: BOSH requests and WebSockets, admitted in one order and carried until they end; and
+//! conference requests to Jicofo.
 
 mod admission;
 pub(crate) mod bosh;
 mod bosh_streams;
+pub(crate) mod conference_request;
 mod sasl_refusal;
 mod tunnel;
 pub(crate) mod websocket;
 
 pub(crate) use self::{bosh_streams::BoshStreams, tunnel::OpaqueTunnel};
 
-use model::{bosh::BoshBodyError, query::QueryError, room::RoomKey, token::SignerError};
+use model::{
+    bosh::BoshBodyError, conference_request::ConferenceRequestError, query::QueryError,
+    room::RoomKey, token::SignerError,
+};
 
 /// Why a BOSH request or a handshake does not reach Prosody.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +25,9 @@ pub(crate) enum SignallingError {
     /// The BOSH body is not one, or another's.
     #[error(transparent)]
     Bosh(#[from] BoshBodyError),
+    /// The body is no conference request for the room.
+    #[error(transparent)]
+    Conference(#[from] ConferenceRequestError),
     /// Not a WebSocket handshake that the gateway takes.
     #[error("the WebSocket handshake is not acceptable: {0}")]
     Handshake(&'static str),

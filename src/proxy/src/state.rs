@@ -75,6 +75,8 @@ pub struct SharedState {
     pub(crate) locations: SiteLocations,
     pub(crate) jaas: Option<Jaas>,
     pub(crate) injector: Injector,
+    /// The one for pages whose clients ask Jicofo over XMPP, whatever `config.js` says.
+    pub(crate) injector_without_jicofo: Injector,
     pub(crate) pages: Pages,
     pub(crate) jitsi: Option<Arc<JitsiBackend>>,
     pub(crate) audit_quota: AuditQuota,
@@ -234,6 +236,7 @@ impl SharedState {
             random: random.clone(),
         });
         let signs_in = sign_ins.is_some();
+        let overrides = overrides(&settings.guests, signs_in);
         Ok(Self {
             authority: SiteAuthority::new(settings.authority),
             trusted_proxies: settings.trusted_proxies,
@@ -276,7 +279,8 @@ impl SharedState {
             start: settings.start,
             locations: SiteLocations::new(settings.locations),
             jaas,
-            injector: Injector::new(&origin, &overrides(&settings.guests, signs_in)),
+            injector: Injector::new(&origin, &overrides),
+            injector_without_jicofo: Injector::new(&origin, &without_jicofo(overrides.clone())),
             guests: settings.guests,
             apps: settings.apps,
             pages: settings.pages,
@@ -325,5 +329,15 @@ fn overrides(guests: &GuestSettings, signs_in: bool) -> serde_json::Map<String, 
     if !signs_in {
         overrides.insert("tokenAuthUrl".to_owned(), serde_json::Value::Null);
     }
+    overrides
+}
+
+/// The client would give up if its conference request over HTTP failed; without an address it asks
+/// over XMPP.
+fn without_jicofo(
+    mut overrides: serde_json::Map<String, serde_json::Value>,
+) -> serde_json::Map<String, serde_json::Value> {
+    let url = "conferenceRequestUrl".to_owned();
+    overrides.insert(url, serde_json::Value::Null);
     overrides
 }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 clients of Jitsi: its web server and Prosody.
+//! HTTP/1.1 clients of Jitsi: its web server, Prosody and Jicofo.
 
 mod body;
 mod connect;
@@ -23,6 +23,8 @@ pub struct UpstreamSettings {
     pub web: Authority,
     /// Prosody's HTTP port, `host:port`, plain HTTP.
     pub xmpp: Authority,
+    /// Jicofo's HTTP port, `host:port`, plain HTTP; none if it gets conference requests by XMPP only.
+    pub jicofo: Option<Authority>,
     /// The `Host` of requests to Prosody: the XMPP domain, which selects its virtual host.
     pub xmpp_domain: String,
     /// Longest time to connect, name resolution included.

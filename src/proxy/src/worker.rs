@@ -5,6 +5,7 @@ use std::{cell::Cell, sync::Arc};
 use cluster::placement::Move;
 use model::{policy::Admission, room::RoomKey, session::Principal};
 use observe::metrics::WorkerMetrics;
+use pages::inject::Injector;
 
 use crate::{
     DrainSchedule, ReloadableState, SharedState, authorize,
@@ -99,6 +100,15 @@ impl Worker {
     /// The Jitsi behind the gateway; with JaaS its paths do not exist.
     pub(crate) fn jitsi(&self) -> Result<&JitsiBackend, ContextError> {
         self.state.jitsi.as_deref().ok_or(ContextError::NotFound)
+    }
+
+    /// What goes into Jitsi's page and `config.js`. A reload may add Jicofo, or take it away.
+    pub(crate) fn injector(&self) -> &Injector {
+        if self.upstreams.has_jicofo() {
+            &self.state.injector
+        } else {
+            &self.state.injector_without_jicofo
+        }
     }
 
     pub(crate) fn next_id(&self) -> RequestId {

@@ -205,6 +205,11 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         "8: upstream.xmpp: not an http URL; write it as http://host:port",
     ),
     (
+        "xmpp_domain",
+        "jicofo = \"jicofo:8888\"\nxmpp_domain",
+        "9: upstream.jicofo: not an http URL; write it as http://host:port",
+    ),
+    (
         r#""meet.jitsi""#,
         r#""http://meet.jitsi""#,
         r#"9: upstream.xmpp_domain: "http://meet.jitsi" is not a domain; write a host name without scheme and port, as meet.jitsi"#,

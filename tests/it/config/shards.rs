@@ -87,3 +87,19 @@ fn shard_names_are_unique_and_upstream_has_no_addresses() {
         "gateway.toml:7: upstream.visitor: conflicts with [[shard]]; move it below its shard, as [[shard.visitor]]\n"
     );
 }
+
+#[test]
+fn each_shard_has_jicofo_or_none() {
+    let with = format!("{ONE}jicofo = \"http://jicofo-1:8888\"\n");
+    let another = ONE.replace("-1", "-2").replace("s1", "s2");
+    assert_eq!(check(&with_shards(&with)), "");
+    assert_eq!(
+        check(&with_shards(&format!("{with}{another}"))),
+        "gateway.toml:9: shard: \"s1\" has jicofo and \"s2\" has not; add jicofo to each shard, or remove it\n"
+    );
+    let text = with_shards(ONE).replace("xmpp_domain", "jicofo = \"http://jicofo\"\nxmpp_domain");
+    assert_eq!(
+        check(&text),
+        "gateway.toml:7: upstream.jicofo: conflicts with [[shard]]; remove it here, or remove the shards\n"
+    );
+}

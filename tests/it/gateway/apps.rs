@@ -17,7 +17,7 @@ use crate::support::{
 };
 
 /// The handoff token of the deep link, for a signed-in browser.
-async fn handoff_token(browser: &mut Browser) -> String {
+pub(super) async fn handoff_token(browser: &mut Browser) -> String {
     let state = json!({ "room": "planning", "ios": true }).to_string();
     let state: String = url::form_urlencoded::byte_serialize(state.as_bytes()).collect();
     let page = browser

@@ -33,6 +33,11 @@ export const advised = {
     const nginx = keep(await startPathProxy((url) => (url.startsWith("/http-bind") ? own.url : page.url)));
     return { changed: { web: nginx.url } };
   }],
+  "config.js sends conference requests over HTTP": ["W5.removed", async (keep, { plan }) => {
+    const overrides = { conferenceRequestUrl: `${plan.publicUrl}/conference-request/v1` };
+    const part = keep(await startWeb({ publicUrl: plan.publicUrl, overrides }));
+    return { changed: { web: part.url } };
+  }],
 };
 
 /** Starts a Prosody, with a focus unless it cannot log in anyway. */

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { waitForState } from "../lib/browser.js";
 import { startSite } from "../lib/site.js";
 import { read } from "../lib/tokens.js";
-import { enter } from "../lib/xmpp-lite.js";
+import { enter, featuresRoom } from "../lib/xmpp-lite.js";
 
 let site;
 let visitor;
@@ -32,9 +32,16 @@ const spellings = {
   "/100%25": { room: "100%25" },
   "/It%20is%20(fine)!": { room: "it%20is%20fine" },
   "/a.b_c~d-e": { room: "a.b_c~d-e" },
+  "/%E4%BC%9A%E8%AE%AE": { room: "%e4%bc%9a%e8%ae%ae" },
+  "/%D0%92%D0%A1%D0%A2%D0%A0%D0%95%D0%A7%D0%90": { room: "%d0%b2%d1%81%d1%82%d1%80%d0%b5%d1%87%d0%b0" },
+  "/R%C3%A4ksm%C3%B6rg%C3%A5s": { room: "r%c3%a4ksm%c3%b6rg%c3%a5s" },
+  "/te&st": { room: "test" },
+  "/a:b": { room: "ab" },
+  "/o'hara": { room: "ohara" },
   "/acme/planning": { tenant: "acme", room: "planning" },
   "/Acme/Team%20Call": { tenant: "acme", room: "team%20call" },
   "/acme/Caf%C3%A9": { tenant: "acme", room: "caf%c3%a9" },
+  "/DEPARTMENT/%E4%BC%9A%E8%AE%AE": { tenant: "department", room: "%e4%bc%9a%e8%ae%ae" },
 };
 
 describe("the page", () => {
@@ -70,6 +77,8 @@ async function agree(meeting) {
   const inner = meeting.tenant ? `[${meeting.tenant}]${meeting.room}` : meeting.room;
   assert.ok([meeting.room, inner].includes(claim), `claim ${claim} for ${inner}`);
   assert.equal(session.prefix, meeting.tenant ?? "");
+  // By these two Jitsi's modules find the room.
+  assert.equal(session.room, meeting.room);
   assert.ok(site.focus.rooms().includes(`${inner}@muc.meet.jitsi`), site.focus.rooms().join(" "));
 }
 
@@ -92,6 +101,42 @@ describe("the room parameter", () => {
         const { sessions } = await site.prosody.recorded();
         assert.equal(read(sessions[0].token).room, room);
       });
+    }
+  }
+});
+
+// Polls, moderation, breakout rooms, lobbies and file sharing look the room up by the address of the connection.
+describe("Jitsi's features find the room", () => {
+  const rooms = {
+    planning: "planning", "Team Call": "team%20call", "Caf\u00e9": "caf%c3%a9", "\u4f1a\u8bae": "%e4%bc%9a%e8%ae%ae",
+    "\u0412\u0441\u0442\u0440\u0435\u0447\u0430": "%d0%b2%d1%81%d1%82%d1%80%d0%b5%d1%87%d0%b0", "a&b": "a%26b", "100%": "100%25", "a+b": "a%2bb",
+  };
+  const spellings = {
+    "as newer pages send it": (node) => encodeURIComponent(decodeURIComponent(node)),
+    "as older pages send it": (node) => encodeURIComponent(node),
+  };
+  for (const transport of ["websocket", "bosh"]) {
+    for (const tenant of [undefined, "acme"]) {
+      for (const [name, node] of Object.entries(rooms)) {
+        for (const [kind, spell] of Object.entries(spellings)) {
+          // A name that is encoded once more when it is decoded once is another room's.
+          if (node === "100%25" && kind === "as newer pages send it") continue;
+          test(`of "${name}", ${kind}, over ${transport}${tenant ? ", with a tenant" : ""}`, async () => {
+            const { stream } = await enter({
+              transport, base: site.url, tls: site.tls, headers, tenant, query: `room=${spell(node)}`, room: node,
+              muc: tenant ? `muc.${tenant}.meet.jitsi` : "muc.meet.jitsi", nick: `f_${transport}`,
+            });
+            try {
+              const found = await featuresRoom(stream);
+              const inner = tenant ? `[${tenant}]${node}` : node;
+              assert.equal(found.jid, `${inner}@muc.meet.jitsi`);
+              assert.equal(found.occupant, "true");
+            } finally {
+              await stream.close();
+            }
+          });
+        }
+      }
     }
   }
 });

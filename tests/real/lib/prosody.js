@@ -11,6 +11,7 @@ export const names = {
   domain: "meet.jitsi",
   muc: "muc.meet.jitsi",
   focus: "focus.meet.jitsi",
+  features: "features.meet.jitsi",
   auth: "auth.meet.jitsi",
   focusUser: "focus@auth.meet.jitsi",
   focusPassword: "focus-password",
@@ -88,6 +89,8 @@ ${options({
   muc_room_default_change_subject: true,
 })}
 ${mucLines.map((line) => `  ${line}`).join("\n")}
+
+Component "${names.features}" "room_features"
 
 Component "${names.focus}" "focus_relay"
 ${options({ focus_user: names.focusUser })}

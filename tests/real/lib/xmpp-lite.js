@@ -122,6 +122,14 @@ export async function requestConference(stream, room, { domain = "meet.jitsi" } 
   return answer.getChild("conference", "http://jitsi.org/protocol/focus").attrs;
 }
 
+/** The room that Jitsi's features find for a client, of which none is told the address. */
+export async function featuresRoom(stream, { domain = "meet.jitsi" } = {}) {
+  const asked = '<room xmlns="urn:test:room-features"/>';
+  const answer = await request(stream, asked, { type: "get", to: `features.${domain}` });
+  if (answer.attrs.type !== "result") throw new Error(`room features: ${answer}`);
+  return answer.getChild("room", "urn:test:room-features").attrs;
+}
+
 /**
  * Joins a room. Returns the occupant's own presence, or throws `JoinRefused`.
  * @param {string} [name] the display name

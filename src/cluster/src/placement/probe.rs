@@ -133,6 +133,7 @@ mod tests {
         let xmpp: Authority = xmpp.parse().unwrap();
         let endpoints = ShardEndpoints {
             web: xmpp.clone(),
+            jicofo: None,
             xmpp,
             visitors: vec![],
         };

@@ -42,6 +42,8 @@ pub struct ShardEndpoints {
     pub web: Authority,
     /// Prosody's HTTP port.
     pub xmpp: Authority,
+    /// Jicofo's HTTP port, if it gets conference requests there.
+    pub jicofo: Option<Authority>,
     /// Further Prosodys for viewers (Jitsi's visitor mode).
     pub visitors: Vec<VisitorNode>,
 }

@@ -92,6 +92,7 @@ fn settings(shards: &[(&str, ShardState)]) -> PlacementSettings {
         state: *state,
         endpoints: ShardEndpoints {
             web: "127.0.0.1:1".parse().unwrap(),
+            jicofo: None,
             xmpp: "127.0.0.1:1".parse().unwrap(),
             visitors: vec![],
         },

@@ -60,11 +60,11 @@ impl RawBackend {
             upstream,
             placement,
         } = shards?;
-        Some(BackendConfig::Jitsi(JitsiConfig {
+        Some(BackendConfig::Jitsi(Box::new(JitsiConfig {
             upstream,
             shards: placement,
             token: token?,
             verifies_domains,
-        }))
+        })))
     }
 }

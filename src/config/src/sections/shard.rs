@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    upstream::{RawUpstream, UpstreamRole},
+    upstream::{RawUpstream, UpstreamRole, parse_jicofo},
     visitor_node::{self, RawVisitorNode},
 };
 use crate::{diagnostics::Section, problem::Fault, values::parse_http_authority};
@@ -31,6 +31,9 @@ pub(super) struct RawShard {
     /// The URL of Prosody's HTTP port.
     #[schemars(example = "http://prosody-1:5280")]
     xmpp: Option<String>,
+    /// The URL of Jicofo's HTTP port, as `upstream.jicofo` of a single Jitsi: each shard has it, or none.
+    #[schemars(example = "http://jicofo-1:8888")]
+    jicofo: Option<String>,
     /// The share of new rooms, relative to the weights of the other shards.
     #[schemars(range(min = 1, max = 10_000))]
     weight: u32,
@@ -81,6 +84,7 @@ fn resolve_unsharded(mut raw: RawUpstream, section: &mut Section<'_>) -> Option<
         endpoints: ShardEndpoints {
             web: upstream.web.clone(),
             xmpp: upstream.xmpp.clone(),
+            jicofo: upstream.jicofo.clone(),
             visitors: visitors?,
         },
     };
@@ -107,6 +111,7 @@ fn resolve_sharded(
         }
         Some(shard)
     });
+    reject_partial_jicofo(shards.as_deref().unwrap_or_default(), root);
     let first = shards.as_ref().and_then(|shards| shards.first());
     let role = UpstreamRole::Common(first.map(|first| &first.endpoints));
     let upstream = raw.resolve(role, &mut root.table("upstream"));
@@ -120,6 +125,20 @@ fn resolve_sharded(
     })
 }
 
+/// One page serves rooms of all shards, so either all clients ask Jicofo over HTTP or none.
+fn reject_partial_jicofo(shards: &[ShardSettings], root: &mut Section<'_>) {
+    let has = |shard: &&ShardSettings| shard.endpoints.jicofo.is_some();
+    let without = shards.iter().find(|shard| !has(shard));
+    if let (Some(with), Some(without)) = (shards.iter().find(has), without) {
+        let what = format!(
+            "{:?} has jicofo and {:?} has not",
+            with.name.as_str(),
+            without.name.as_str()
+        );
+        root.reject("shard", what, "add jicofo to each shard, or remove it");
+    }
+}
+
 // === impl RawShard ===
 
 impl RawShard {
@@ -127,6 +146,7 @@ impl RawShard {
         let name = section.parse("name", self.name, parse_shard_name);
         let web = section.parse("web", self.web, parse_http_authority);
         let xmpp = section.parse("xmpp", self.xmpp, parse_http_authority);
+        let jicofo = parse_jicofo(self.jicofo, section);
         let weight = section.keep("weight", check_weight(self.weight));
         let visitors = visitor_node::resolve(self.visitor, section);
         Some(ShardSettings {
@@ -136,6 +156,7 @@ impl RawShard {
             endpoints: ShardEndpoints {
                 web: web?,
                 xmpp: xmpp?,
+                jicofo: jicofo.ok()?,
                 visitors: visitors?,
             },
         })
@@ -148,6 +169,7 @@ impl Default for RawShard {
             name: None,
             web: None,
             xmpp: None,
+            jicofo: None,
             weight: DEFAULT_WEIGHT,
             state: RawState::Ready,
             visitor: Vec::new(),

@@ -4,7 +4,7 @@ use http::uri::Authority;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::visitor_node::RawVisitorNode;
+use super::{Reported, visitor_node::RawVisitorNode};
 use crate::{
     diagnostics::Section,
     values::{DurationText, HOUR, MINUTE, parse_domain, parse_http_authority, seconds},
@@ -24,6 +24,11 @@ pub(super) struct RawUpstream {
     /// Required unless there are shards.
     #[schemars(example = "http://prosody:5280")]
     xmpp: Option<String>,
+    /// The URL of Jicofo's HTTP port, if `config.js` has a `conferenceRequestUrl`: clients then ask
+    /// Jicofo there to open their room. Without it the option is removed from the page, and clients ask
+    /// over XMPP. With `[[shard]]` it is a key of each shard.
+    #[schemars(example = "http://jicofo:8888")]
+    jicofo: Option<String>,
     /// Prosody's main `VirtualHost`.
     #[schemars(example = "meet.jitsi")]
     xmpp_domain: Option<String>,
@@ -65,7 +70,12 @@ impl RawUpstream {
         let addresses = match role {
             UpstreamRole::Only => only_upstream(self.web, self.xmpp, section),
             UpstreamRole::Common(first) => {
-                for (key, is_set) in [("web", self.web.is_some()), ("xmpp", self.xmpp.is_some())] {
+                let set = [
+                    ("web", self.web.is_some()),
+                    ("xmpp", self.xmpp.is_some()),
+                    ("jicofo", self.jicofo.is_some()),
+                ];
+                for (key, is_set) in set {
                     if is_set {
                         let remedy = "remove it here, or remove the shards";
                         section.reject(key, "conflicts with [[shard]]", remedy);
@@ -77,6 +87,10 @@ impl RawUpstream {
                 }
                 first.map(|first| (first.web.clone(), first.xmpp.clone()))
             }
+        };
+        let jicofo = match role {
+            UpstreamRole::Only => parse_jicofo(self.jicofo, section),
+            UpstreamRole::Common(first) => Ok(first.and_then(|first| first.jicofo.clone())),
         };
         let xmpp_domain = section.parse("xmpp_domain", self.xmpp_domain, parse_domain);
         let mut timeout = |key: &str, text: &DurationText, longest| {
@@ -90,6 +104,7 @@ impl RawUpstream {
         Some(UpstreamSettings {
             web,
             xmpp,
+            jicofo: jicofo.ok()?,
             xmpp_domain: xmpp_domain?,
             connect_timeout: connect_timeout?,
             web_timeout: web_timeout?,
@@ -104,6 +119,7 @@ impl Default for RawUpstream {
         Self {
             web: None,
             xmpp: None,
+            jicofo: None,
             xmpp_domain: None,
             connect_timeout: "5s".into(),
             web_timeout: "60s".into(),
@@ -114,6 +130,18 @@ impl Default for RawUpstream {
             visitor: Vec::new(),
         }
     }
+}
+
+/// The address of Jicofo, which is optional.
+pub(super) fn parse_jicofo(
+    text: Option<String>,
+    section: &mut Section<'_>,
+) -> Result<Option<Authority>, Reported> {
+    text.map(|text| {
+        let address = section.keep("jicofo", parse_http_authority(&text));
+        address.ok_or(Reported)
+    })
+    .transpose()
 }
 
 /// The addresses of web server and Prosody, both required.

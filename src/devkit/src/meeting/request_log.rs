@@ -6,9 +6,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 
-/// A request without its body.
+/// A request; with its body, if it is a conference request.
 #[derive(Clone)]
 pub struct ReceivedRequest {
     /// The kind, by path and body.
@@ -21,6 +22,8 @@ pub struct ReceivedRequest {
     pub query: Option<String>,
     /// All headers, unchanged.
     pub headers: HeaderMap,
+    /// The body of a conference request.
+    pub body: Option<Bytes>,
 }
 
 /// The kinds of requests to a meeting backend.
@@ -34,6 +37,8 @@ pub enum RequestKind {
     BoshSession,
     /// A later request of a BOSH session.
     BoshRequest,
+    /// A conference request to Jicofo, which has a token.
+    ConferenceRequest,
 }
 
 /// The latest requests, at most [`MAX_KEPT`].
@@ -50,6 +55,7 @@ impl ReceivedRequest {
             path: request.uri().path().to_owned(),
             query: request.uri().query().map(ToOwned::to_owned),
             headers: request.headers().clone(),
+            body: None,
         }
     }
 }

@@ -45,8 +45,15 @@ impl Pages {
         }
     }
 
-    /// The page at `/`, `/<room>` and `/<tenant>/<room>`, and `config.js` in the same folders.
-    fn room_or_file(&self, path: &str) -> HttpResponse {
+    /// The page at `/`, `/<room>` and `/<tenant>/<room>`, and `config.js` in the same folders; with any
+    /// number of tenants before them, which Jitsi's nginx strips until it recognizes the rest.
+    fn room_or_file(&self, mut path: &str) -> HttpResponse {
+        while let Some((first, rest)) = path.split_once('/')
+            && rest.contains('/')
+            && !FOLDERS.contains(&first)
+        {
+            path = rest;
+        }
         let mut segments = path.split('/');
         let (first, second, more) = (segments.next(), segments.next(), segments.next());
         let last = second.or(first).unwrap_or_default();

@@ -12,6 +12,7 @@ impl Check {
         Some(match self {
             Self::ProviderLogout => Self::Provider,
             Self::WebConfig | Self::WebSignalling => Self::WebPage,
+            Self::ConferenceRequests => Self::WebConfig,
             Self::BoshSession => Self::BoshEndpoint,
             Self::BoshAffinity => Self::BoshSession,
             Self::SaslMechanisms | Self::GuestDomain | Self::RecorderDomain => Self::BoshAffinity,

@@ -16,6 +16,7 @@ pub(crate) struct ConfigJs {
     pub(crate) websocket: Option<String>,
     /// The services beside the meetings, with their keys.
     pub(crate) services: Vec<(&'static str, String)>,
+    pub(crate) conference_request: Option<String>,
 }
 
 // === impl ConfigJs ===
@@ -39,6 +40,7 @@ impl ConfigJs {
                 .iter()
                 .filter_map(|key| Some((*key, value(key)?)))
                 .collect(),
+            conference_request: value("conferenceRequestUrl"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The one room of a stream without a token.
+//! The one room of a stream without a token, and of a conference request over HTTP.
 //!
 //! Prosody compares the room that a client joins with the client's token, and admits clients without a token
 //! to every room (jitsi-meet `resources/prosody-plugins/token/util.lib.lua`, `verify_room`; with domain
@@ -45,7 +45,7 @@ impl RoomScope {
 
     /// Whether an address is of the room. Only the spelling of Jitsi's client is: in whatever else Prosody
     /// would take for the same name (nodeprep), a letter differs.
-    fn covers(&self, address: &str) -> bool {
+    pub(crate) fn covers(&self, address: &str) -> bool {
         let bare = address.split_once('/').map_or(address, |(bare, _)| bare);
         let Some((node, domain)) = bare.split_once('@') else {
             return false;

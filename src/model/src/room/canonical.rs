@@ -73,6 +73,10 @@ fn has_whole_escapes(text: &str) -> bool {
 /// `_ROOM_EXCLUDE_PATTERN` in jitsi-meet `react/features/base/util/uri.ts`.
 const DROPPED_BY_CLIENT: &str = ":?#[]@!$&'()*+,;=></\"";
 
+/// Those of them that no location for pages of Jitsi's nginx matches: `[^/?&:'"]` in docker-jitsi-meet
+/// `web/rootfs/defaults/meet.conf`, and in jitsi-meet `doc/debian/jitsi-meet/jitsi-meet.example`.
+pub(super) const NOT_SERVED: [char; 4] = ['&', ':', '\'', '"'];
+
 /// Decoded characters that no room can have: a path separator would give a room two addresses, and
 /// an XMPP node cannot contain an apostrophe (RFC 7622 § 3.3.1), which `encodeURIComponent` leaves
 /// unencoded.

@@ -169,6 +169,22 @@ fn only_canonical_keys_deserialize_and_each_has_a_page() {
     assert_eq!(RoomKey::from_text("100%25").unwrap().node(), "100%25");
 }
 
+#[test]
+fn a_page_that_jitsis_web_server_does_not_have_gets_a_spelling_that_it_has() {
+    for (tenant, segment, respelled) in [
+        (None, "te&st", Some("/test")),
+        (None, "a:b", Some("/ab")),
+        (None, "o'hara", Some("/ohara")),
+        (Some("acme"), "R%26D&more", Some("/acme/R%26Dmore")),
+        // Its locations match these.
+        (None, "it(is)!", None),
+        (None, "a+b", None),
+    ] {
+        let room = RoomKey::from_page(tenant, segment).unwrap();
+        assert_eq!(room.respelled.as_deref(), respelled, "{segment}");
+    }
+}
+
 proptest! {
     #[test]
     fn canonicalization_is_idempotent(name in "\\PC{1,40}") {

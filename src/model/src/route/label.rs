@@ -23,6 +23,8 @@ pub enum Label {
     Api,
     /// What stands beside the meetings.
     Location,
+    /// Jicofo's conference requests.
+    ConferenceRequest,
     /// Never forwarded.
     Closed,
     /// A path with the shape of a room's address whose name is not valid.
@@ -35,7 +37,7 @@ pub enum Label {
 
 impl Label {
     /// All labels, in the order of their discriminants.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Asset,
         Self::Room,
         Self::Bosh,
@@ -45,6 +47,7 @@ impl Label {
         Self::Endpoint,
         Self::Api,
         Self::Location,
+        Self::ConferenceRequest,
         Self::Closed,
         Self::NoRoom,
         Self::Refused,
@@ -62,6 +65,7 @@ impl Label {
             Self::Endpoint => "own",
             Self::Api => "api",
             Self::Location => "location",
+            Self::ConferenceRequest => "conference_request",
             Self::Closed => "closed",
             Self::NoRoom => "no_room",
             Self::Refused => "refused",
@@ -91,6 +95,7 @@ impl Route {
                 ..
             } => Label::WebSocket,
             Self::Location { .. } => Label::Location,
+            Self::ConferenceRequest { .. } => Label::ConferenceRequest,
             Self::Closed(_) => Label::Closed,
         }
     }

@@ -10,7 +10,7 @@ use http::{Method, uri::Authority};
 use super::{
     Closed,
     names::{
-        ADMINISTRATIVE, API_DIRECTORY, CLOSED_DIRECTORIES, COLIBRI, CONFERENCE_REQUEST,
+        ADMINISTRATIVE, API_DIRECTORY, CLOSED_DIRECTORIES, COLIBRI, CONFERENCE_REQUEST_DIRECTORY,
         OWN_DIRECTORY, PUBLIC_DIRECTORIES, SIGNALLING,
     },
 };
@@ -332,7 +332,7 @@ impl From<Closed> for LocationPathError {
 fn closed_everywhere(name: &str) -> Option<Closed> {
     if SIGNALLING.iter().any(|path| name.starts_with(path)) {
         Some(Closed::Spelling)
-    } else if name == CONFERENCE_REQUEST {
+    } else if name == CONFERENCE_REQUEST_DIRECTORY {
         Some(Closed::ConferenceRequest)
     } else {
         COLIBRI.contains(&name).then_some(Closed::Colibri)

@@ -40,7 +40,7 @@ pub(super) const PUBLIC_DIRECTORIES: &[&str] = &[
 pub(super) const OWN_DIRECTORY: &str = "_gateway";
 
 /// Jicofo's conference requests.
-pub(super) const CONFERENCE_REQUEST: &str = "conference-request";
+pub(super) const CONFERENCE_REQUEST_DIRECTORY: &str = "conference-request";
 
 /// Paths that some deployments give to programs.
 pub(super) const API_DIRECTORY: &str = "_api";

@@ -41,8 +41,12 @@ fn paths_of_jitsi_are_classified() {
         ("/rtcstats-ws", "location"),
         ("/etherpads", "room"),
         ("/acme/transcripts/x", "location"),
-        ("/conference-request/v1", "closed"),
-        ("/acme/conference-request/v1", "closed"),
+        ("/conference-request/v1", "conference_request"),
+        ("/acme/conference-request/v1", "conference_request"),
+        ("/conference-request", "closed"),
+        ("/conference-request/v1/", "closed"),
+        ("/conference-request/v1/x", "closed"),
+        ("/conference-request/v2", "closed"),
         ("/colibri-ws/default-id/x", "closed"),
         ("/_api/room-info", "closed"),
         ("/room-size", "closed"),
@@ -125,8 +129,32 @@ fn no_number_of_tenants_leads_around_a_protected_path() {
     ] {
         assert_eq!(label(path), "closed", "{path}");
     }
-    for path in ["/a/b/libs/transcripts/x", "/a/b/c"] {
+    for path in ["/a/b/libs/transcripts/x", "/a/b/index.html", "/a/b/"] {
         assert_eq!(label(path), "asset", "{path}");
+    }
+    assert_eq!(label("/a/b/config.js"), "config");
+}
+
+#[test]
+fn a_page_below_several_tenants_is_that_of_the_last() {
+    let room = |path: &str| match classify(path).map(|routed| routed.route) {
+        Ok(Route::Room(room)) => room,
+        other => panic!("{other:?}"),
+    };
+    for (path, key, respelled) in [
+        ("/b/c", "b/c", None),
+        ("/a/b/c", "b/c", Some("/b/c")),
+        (
+            "/a/Acme/Team%20Call",
+            "acme/team%20call",
+            Some("/Acme/Team%20Call"),
+        ),
+        ("/a/b/Caf%25C3%25A9", "b/caf%c3%a9", Some("/b/Caf%C3%A9")),
+        ("/x/y/z/b/c", "b/c", Some("/b/c")),
+    ] {
+        let room = room(path);
+        assert_eq!(room.key.to_string(), key, "{path}");
+        assert_eq!(room.respelled.as_deref(), respelled, "{path}");
     }
 }
 
@@ -205,13 +233,19 @@ proptest! {
             .collect();
         let path = format!("/{}/{name}{after}", before.join("/")).replace("//", "/");
         if let Ok(Routed { route, .. }) = classify(&path) {
-            let judged = matches!(route, Route::Closed(_) | Route::Signalling { .. });
+            let judged = matches!(
+                route,
+                Route::Closed(_) | Route::Signalling { .. } | Route::ConferenceRequest { .. }
+            );
             prop_assert!(judged, "{} is {:?}", path, route);
         }
     }
 
     #[test]
     fn a_protected_route_is_reached_by_its_own_spelling_only(path in "/[a-zA-Z%0-9/._-]{0,24}") {
+        if let Ok(Routed { route: Route::ConferenceRequest { .. }, .. }) = classify(&path) {
+            prop_assert!(path.ends_with(CONFERENCE_REQUEST) && !path.contains('%'));
+        }
         if let Ok(Routed { route: Route::Signalling { .. }, .. }) = classify(&path) {
             prop_assert!(path.ends_with("/http-bind") || path.ends_with("/xmpp-websocket"));
             prop_assert!(!path.contains('%') && !path.contains("//"));

@@ -34,7 +34,8 @@ pub(crate) enum Audience {
     Api,
     /// A BOSH client: a terminating body.
     Bosh,
-    /// A WebSocket client: a status, of which browsers disclose only the failure.
+    /// A WebSocket client: a status, of which browsers disclose only the failure. Also of conference
+    /// requests: Jitsi's client asks people to sign in at 403.
     Socket,
 }
 
@@ -53,7 +54,7 @@ impl Responder {
                 transport: Transport::Bosh,
                 ..
             } => Audience::Bosh,
-            Route::Signalling { .. } => Audience::Socket,
+            Route::Signalling { .. } | Route::ConferenceRequest { .. } => Audience::Socket,
             Route::Location { .. } if headers.contains_key(header::UPGRADE) => Audience::Socket,
             _ => Audience::of_page(routed.path.as_str(), headers),
         };

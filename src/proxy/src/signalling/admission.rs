@@ -141,6 +141,25 @@ impl<'r, 'p> Claimant<'r, 'p> {
         self.ask(worker, rules, intent)
     }
 
+    /// Authorizes a request beside a stream, of a person who may enter the room or is in it.
+    pub(super) async fn authorize_beside_stream(
+        &mut self,
+        worker: &Worker,
+        rules: &'p ReloadableState,
+    ) -> Result<Admitted<'p>, RequestError> {
+        let refused = match self.authorize(worker, rules, Intent::Connect).await {
+            Ok(admitted) => return Ok(admitted),
+            Err(refused) => refused,
+        };
+        let presence = &worker.state.authorizer.presence;
+        let principal = self.visitor.principal();
+        if principal.is_some_and(|principal| presence.is_present(&self.query.room, principal.id()))
+        {
+            return self.ask(worker, rules, Intent::Poll);
+        }
+        Err(refused)
+    }
+
     /// Whether the policy lets the person stay who could not enter now: the host has not come back
     /// after a restart, the room is full by now, its time to enter is over.
     fn may_only_stay(&self, worker: &Worker, rules: &ReloadableState) -> bool {
@@ -240,7 +259,7 @@ pub(super) fn stream_policy(
 }
 
 /// The token for a new connection; none for recorders and guests on Prosody's guest domain.
-fn mint(
+pub(super) fn mint(
     worker: &Worker,
     rules: &ReloadableState,
     room: &RoomKey,

@@ -31,8 +31,9 @@ use model::{
 use observe::metrics::{CutReason, UpstreamKind};
 use tracing::info;
 
+pub(super) use self::answers::preflight;
 use self::{
-    answers::{answer_of, pass_on, preflight},
+    answers::{answer_of, pass_on},
     poll::{Poll, answered},
     stream::{LiveStream, remaining},
 };

@@ -23,7 +23,7 @@
 
 use std::{cell::RefCell, io, rc::Rc, time::Duration};
 
-use http::{Request, Response, uri::Authority};
+use http::{HeaderValue, Request, Response, uri::Authority};
 use hyper::{body::Incoming, client::conn::http1::SendRequest};
 use observe::metrics::UpstreamFailure;
 use tokio::{
@@ -84,6 +84,12 @@ impl UpstreamPool {
             idle_timeout,
             idle: RefCell::default(),
         }))
+    }
+
+    /// The upstream's name and port, as a `Host`.
+    pub fn host(&self) -> HeaderValue {
+        // Infallible: the characters of an authority are those of a header value.
+        HeaderValue::from_str(self.0.to.as_str()).expect("an authority is a header value")
     }
 
     /// Sends a request and waits for the head of its response, at most `within`.

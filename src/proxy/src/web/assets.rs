@@ -9,7 +9,7 @@ use crate::upstream::{RequestBody, UpstreamBody};
 use crate::{
     Body, RequestContext, RequestError, Worker,
     instrumentation::timed,
-    request_context::{SiteAuthority, ContextError, is_reading, require_reading},
+    request_context::{ContextError, SiteAuthority, is_reading, require_reading},
     shard_upstreams::{ForwardingError, ShardUpstreams},
     web::WebError,
 };
@@ -36,8 +36,7 @@ pub(crate) async fn config_js(
     inject::request_full_representation(request.headers_mut());
     let answer = ask_web(worker, request, &from).await?;
     let mut answer = worker
-        .state
-        .injector
+        .injector()
         .inject_config_js(answer)
         .map(|body| Body::Completed(Box::new(body)));
     answer
@@ -55,16 +54,11 @@ pub(crate) async fn public(
 ) -> Result<Response<Body>, RequestError> {
     require_reading(request.method())?;
     // Jitsi's page requests this address again and again while it is in a meeting.
-    let keeps_alive = path.as_str() == KEEP_ALIVE;
-    let from = if keeps_alive {
-        source_of(worker, request.uri(), None)?
+    let (from, session) = if let Some(tenant) = tenant_of_keep_alive(path) {
+        let from = source_of(worker, request.uri(), tenant)?;
+        (from, worker.state.authenticator.session(request.headers()))
     } else {
-        Source::Common(worker.upstreams.default_shard()?)
-    };
-    let session = if keeps_alive {
-        worker.state.authenticator.session(request.headers())
-    } else {
-        None
+        (Source::Common(worker.upstreams.default_shard()?), None)
     };
     let request = build_web_request(&worker.state.authority, request, path, context)?;
     let mut answer = ask_web(worker, request, &from).await?.map(Body::Upstream);
@@ -100,6 +94,18 @@ pub(crate) fn build_web_request(
     *request.method_mut() = head.method;
     *request.uri_mut() = uri;
     Ok(request)
+}
+
+/// The tenant of `[/<tenant>]/_unlock`; `None` for another path.
+#[expect(
+    clippy::option_option,
+    reason = "a path without a tenant is one of two that match"
+)]
+fn tenant_of_keep_alive(path: &CanonicalPath) -> Option<Option<Tenant>> {
+    match path.as_str().strip_suffix(KEEP_ALIVE)? {
+        "" => Some(None),
+        tenant => Tenant::parse(tenant.strip_prefix('/')?).ok().map(Some),
+    }
 }
 
 /// Where to ask for what an address means: for a room's at its shard.

@@ -250,8 +250,8 @@ async fn show_room(
         Some(token) => inject::PageIdentity::Token(token),
         None => inject::PageIdentity::Name(principal.identity().name.as_deref()),
     };
-    let mut answer = state
-        .injector
+    let mut answer = worker
+        .injector()
         .inject_page(answer, visitor)
         .map(|body| Body::Completed(Box::new(body)));
     let sites = state

@@ -14,6 +14,8 @@ pub(crate) struct SiteOptions {
     client_secret: String,
     provider: bool,
     jaas: bool,
+    jicofo: bool,
+    shard: Option<&'static str>,
     /// Sections and keys that are merged into the configuration last.
     sections: Table,
     pub(super) clock: Option<(Clock, ClockControl)>,
@@ -34,6 +36,8 @@ impl Default for SiteOptions {
             client_secret: CLIENT_SECRET.to_owned(),
             provider: true,
             jaas: false,
+            jicofo: false,
+            shard: None,
             sections: DEFAULT_RULES.parse().unwrap(),
             clock: None,
         }
@@ -62,6 +66,18 @@ impl SiteOptions {
     /// Configures `[jaas]` in place of `[upstream]` and `[token]`.
     pub(crate) fn jaas(mut self) -> Self {
         self.jaas = true;
+        self
+    }
+
+    /// Sets `upstream.jicofo`.
+    pub(crate) fn jicofo(mut self) -> Self {
+        self.jicofo = true;
+        self
+    }
+
+    /// Writes the upstream as one shard with a name.
+    pub(crate) fn shard(mut self, name: &'static str) -> Self {
+        self.shard = Some(name);
         self
     }
 
@@ -131,7 +147,11 @@ impl SiteOptions {
         let meetings = if self.jaas {
             jaas(files)
         } else {
-            jitsi(files, upstreams.jitsi)
+            let mut jitsi = jitsi(files, upstreams.jitsi, self.jicofo);
+            if let Some(name) = self.shard {
+                make_shard(&mut jitsi, name);
+            }
+            jitsi
         };
         merge(&mut configuration, meetings);
         merge(&mut configuration, self.sections.clone());
@@ -159,13 +179,16 @@ fn jaas(files: &Path) -> Table {
     Table::from_iter([("jaas".to_owned(), jaas.into())])
 }
 
-fn jitsi(files: &Path, address: SocketAddr) -> Table {
+fn jitsi(files: &Path, address: SocketAddr, has_jicofo: bool) -> Table {
     let url = format!("http://{address}");
-    let upstream = Table::from_iter([
+    let mut upstream = Table::from_iter([
         ("web".to_owned(), url.clone().into()),
-        ("xmpp".to_owned(), url.into()),
+        ("xmpp".to_owned(), url.clone().into()),
         ("xmpp_domain".to_owned(), "meet.jitsi".into()),
     ]);
+    if has_jicofo {
+        upstream.insert("jicofo".to_owned(), url.into());
+    }
     let secret = write(files, "app.secret", APP_SECRET);
     let token = Table::from_iter([
         ("app_id".to_owned(), "gateway".into()),
@@ -179,6 +202,16 @@ fn jitsi(files: &Path, address: SocketAddr) -> Table {
     sections.insert("upstream".to_owned(), upstream.into());
     sections.insert("token".to_owned(), token.into());
     sections
+}
+
+/// Moves the addresses of the upstream to a shard.
+fn make_shard(jitsi: &mut Table, name: &str) {
+    let upstream = jitsi["upstream"].as_table_mut().unwrap();
+    let mut shard = Table::from_iter([("name".to_owned(), name.into())]);
+    for key in ["web", "xmpp", "jicofo"] {
+        shard.extend(upstream.remove(key).map(|url| (key.to_owned(), url)));
+    }
+    jitsi.insert("shard".to_owned(), Value::Array(vec![shard.into()]));
 }
 
 /// Merges tables key by key; any other value of `more` replaces the one of `into`.

@@ -75,7 +75,7 @@ async fn pages_resemble_jitsis_and_contain_nothing_of_the_request() {
     ] {
         assert_eq!(setup.get(path).await.status, StatusCode::OK, "{path}");
     }
-    for path in ["/static/x.html", "/a/b/c", "/a/", "/favicon.ico"] {
+    for path in ["/static/x.html", "/a/static/x", "/a/", "/favicon.ico"] {
         assert_eq!(
             setup.get(path).await.status,
             StatusCode::NOT_FOUND,

@@ -246,7 +246,7 @@ proptest! {
             prop::sample::select(vec!["acme", "wiki", "notes", "socket.io", "file-service", "pictures", "x%20y"]),
             1..4,
         ),
-        name in prop::sample::select([SIGNALLING, COLIBRI, &[CONFERENCE_REQUEST]].concat()),
+        name in prop::sample::select([SIGNALLING, COLIBRI, &[CONFERENCE_REQUEST_DIRECTORY]].concat()),
         upper in prop::collection::vec(any::<bool>(), 32),
         after in prop::sample::select(vec!["", "/", "/x", "/v1/y"]),
     ) {

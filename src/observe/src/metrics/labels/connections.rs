@@ -61,6 +61,8 @@ label_values! {
         Xmpp = "xmpp",
         /// The server of a location.
         Location = "location",
+        /// Jicofo's HTTP server.
+        Jicofo = "jicofo",
     }
 }
 

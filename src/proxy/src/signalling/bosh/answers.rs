@@ -7,7 +7,10 @@ use crate::{Body, upstream::UpstreamBody};
 use model::headers::{self, RequestOrigin};
 
 /// Answers a preflight (Fetch § 3.2.2): pages of this site send none, pages of others get nothing.
-pub(super) fn preflight(request: &Request<Incoming>, own_origin: &str) -> Response<Body> {
+pub(in crate::signalling) fn preflight(
+    request: &Request<Incoming>,
+    own_origin: &str,
+) -> Response<Body> {
     let mut answer = Response::new(Body::EMPTY);
     *answer.status_mut() = StatusCode::NO_CONTENT;
     let headers = answer.headers_mut();
