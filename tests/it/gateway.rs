@@ -22,6 +22,7 @@ mod rooms;
 mod secrets;
 mod sign_in;
 mod stopping;
+mod systems;
 mod transport;
 mod unauthenticated;
 mod visits;
