@@ -15,6 +15,7 @@ mod integrations;
 mod link_times;
 mod links;
 mod outage;
+mod over_tokens;
 mod provider_faults;
 mod recorders;
 mod revocation;

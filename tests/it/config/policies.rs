@@ -47,10 +47,18 @@ const TABLE: &[(&str, &str, People)] = &[
         "other-system",
         "x",
         &[
-            ("nobody", "sign in", "sign in"),
+            (
+                "nobody",
+                "refused: rule 1 lets in by invitation only",
+                "refused: rule 1 lets in by invitation only",
+            ),
             ("member", "refused: not allowed", "refused: not allowed"),
             ("owner", "refused: not allowed", "refused: not allowed"),
-            ("host link", "refused: not allowed", "refused: not allowed"),
+            (
+                "host link",
+                "refused: rule 1 lets in by invitation only",
+                "refused: rule 1 lets in by invitation only",
+            ),
             ("embedded host", "moderator", "moderator"),
             ("embedded", "wait", "participant"),
         ],
