@@ -76,7 +76,8 @@ pub struct MeetingAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub guest_link_id: Option<String>,
-    /// The URL of a calendar entry (iCalendar) for the meeting.
+    /// The URL of a calendar entry (iCalendar) for the meeting, with the plain address of the room: for
+    /// a request with the key, and for the owner, who is sent to sign in.
     #[schemars(url)]
     pub ics_url: String,
     /// When the links expire.
