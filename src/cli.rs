@@ -5,6 +5,7 @@
 mod doctor;
 mod explain;
 mod help;
+mod inspect;
 #[cfg(test)]
 mod tests;
 mod token;

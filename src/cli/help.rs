@@ -42,9 +42,10 @@ Exit codes: 0 success; 1 a token could not be signed; 2 the arguments are invali
 Example: jitsi-auth-gateway token mint --room test --name Ada --print links";
 
 pub(super) const TOKEN_INSPECT: &str = "\
-Exit codes: 0 Prosody would accept the claims; 1 it would reject them; 2 not a JWT.
+Exit codes: 0 Prosody (with --config: the gateway) would accept the token; 1 it would not; 2 not a JWT.
 
-Example: jitsi-auth-gateway token inspect - < token.jwt";
+Examples: jitsi-auth-gateway token inspect - < token.jwt
+          jitsi-auth-gateway token inspect --config config/gateway.toml - < token.jwt";
 
 pub(super) const CONFIG: &str = "\
 Exit codes: 0 success; 1 the output could not be written.

@@ -1,10 +1,10 @@
-//! `token mint` creates tokens for tests, `token inspect` prints the claims of one.
+//! `token mint` creates tokens for tests.
 
-use std::{io::Read, time::Duration};
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{CommandContext, CommandError, ConfigArgument, help};
+use super::{CommandContext, CommandError, ConfigArgument, help, inspect::InspectArguments};
 use doctor::TestUsers;
 use model::{
     identity::Identity,
@@ -12,7 +12,7 @@ use model::{
     random::Random,
     room::{RoomError, RoomKey},
     time_format,
-    token::{Minter, prosody},
+    token::Minter,
 };
 
 #[derive(Debug, Subcommand)]
@@ -22,14 +22,12 @@ pub(super) enum TokenCommand {
     /// Both admit their holder; treat them as secrets.
     #[command(after_help = help::TOKEN_MINT)]
     Mint(MintArguments),
-    /// Print the claims of a token, and which of Prosody's rules they violate.
+    /// Print the claims of a token, and which of Prosody's rules they violate; with a configuration,
+    /// what the gateway would do with it.
     ///
-    /// The signature is not verified.
+    /// The signature is verified only with a configuration.
     #[command(after_help = help::TOKEN_INSPECT)]
-    Inspect {
-        /// The token, or `-` for standard input, which other processes cannot read.
-        token: String,
-    },
+    Inspect(InspectArguments),
 }
 
 #[derive(Debug, Args)]
@@ -77,7 +75,7 @@ impl CommandContext<'_, '_> {
     pub(super) fn token(&mut self, command: TokenCommand) -> Result<(), CommandError> {
         match command {
             TokenCommand::Mint(arguments) => self.mint(arguments),
-            TokenCommand::Inspect { token } => self.inspect(token),
+            TokenCommand::Inspect(arguments) => self.inspect(arguments),
         }
     }
 
@@ -116,27 +114,6 @@ impl CommandContext<'_, '_> {
             }
         }
         Ok(())
-    }
-
-    fn inspect(&mut self, token: String) -> Result<(), CommandError> {
-        let token = if token == "-" {
-            let mut text = String::new();
-            let input = &mut *self.terminal.input;
-            input.take(MAX_TOKEN_BYTES).read_to_string(&mut text)?;
-            text
-        } else {
-            token
-        };
-        let report = prosody::inspect(&token, self.clock.now());
-        if report.claims.is_none() {
-            let message = "not a JWT; a JWT is three parts of base64url, separated by dots";
-            return Err(CommandError::Usage(message.to_owned()));
-        }
-        write!(self.terminal.output, "{report}")?;
-        if report.is_acceptable() {
-            return Ok(());
-        }
-        Err(anyhow::anyhow!("Prosody would reject this token").into())
     }
 }
 
@@ -194,9 +171,6 @@ const MAX_COUNT: i64 = 1000;
 
 /// Longer than any test, and limited because these tokens cannot be revoked.
 const MAX_TTL: Duration = Duration::from_hours(24);
-
-/// Far above the header limit of any HTTP server.
-const MAX_TOKEN_BYTES: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {

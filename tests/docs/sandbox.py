@@ -21,9 +21,10 @@ c2s55 info No available SASL mechanisms, verify that the configured authenticati
 
 ODOO = """
 [[integration]]
+preset = "odoo-o-meet"
 id = "odoo"
 secret_file = "config/odoo.secret"
-rooms = ["odoo-*"]
+rooms = ["meet-*", "odoo-*"]
 
 [[integration.api_key]]
 id = "2027"

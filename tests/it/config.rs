@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 mod backend;
 mod documents;
+mod inspect;
 mod integrations;
 mod mistakes;
 mod policies;

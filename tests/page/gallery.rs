@@ -251,7 +251,11 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
         )?;
     }
     let reason = texts.reason;
-    save("embed-refused", &Content::EmbedRefused { room, reason })
+    for (name, over) in [("refused", false), ("over", true)] {
+        let content = Content::EmbedRefused { room, reason, over };
+        save(&format!("embed-{name}"), &content)?;
+    }
+    Ok(())
 }
 
 fn notices(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {

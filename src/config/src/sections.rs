@@ -170,7 +170,7 @@ impl RawConfig {
         };
         let backend = backend.resolve(secrets, diagnostics);
         let jitsi = backend.as_ref().and_then(|backend| backend.jitsi());
-        let integrations = integration::resolve(
+        let mut integrations = integration::resolve(
             self.integration,
             jitsi.map(|jitsi| &jitsi.token),
             prosody_verifies_tenants,
@@ -188,6 +188,9 @@ impl RawConfig {
             },
         };
         let policy = room::resolve(self.room, context, &mut diagnostics.section(""));
+        if let (Some(integrations), Some(policy)) = (&mut integrations, &policy) {
+            integration::exclude_named_rooms(integrations, policy);
+        }
         let main_domain = jitsi.map(|jitsi| jitsi.upstream.xmpp_domain.as_str());
         let guests = self
             .guests

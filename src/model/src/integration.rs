@@ -7,7 +7,11 @@
 mod api_key;
 mod claims;
 mod error;
+mod named_rooms;
+mod preset;
 mod rate_limit;
+mod refused_token;
+mod role_claim;
 mod settings;
 mod verifier;
 
@@ -16,9 +20,13 @@ use std::{fmt, time::Duration};
 pub use self::{
     api_key::{ApiKey, ApiKeyError, Bearer},
     error::EmbedError,
+    named_rooms::NamedRooms,
+    preset::{Preset, PresetAudience, PresetProfile, RoomNames},
+    refused_token::{Evidence, RefusedToken},
+    role_claim::RoleClaim,
     settings::{IntegrationSettings, ModeratorPolicy, VerificationSettings},
 };
-use self::{rate_limit::RateLimit, verifier::Verifier};
+use self::{claims::Claims, rate_limit::RateLimit, verifier::Verifier};
 use crate::{
     clock::Timestamp,
     identity::{Identity, Standing},
@@ -50,6 +58,9 @@ pub struct EmbeddedUser<'i> {
     pub room: RoomKey,
     /// When the integration vouched for the user.
     pub issued: Timestamp,
+    /// Whether the token says who the user is. If not, whoever shows it is a person of their own:
+    /// some systems put one token into a link for many.
+    pub identified: bool,
 }
 
 /// The sender of an API request with a valid key.
@@ -79,13 +90,13 @@ impl Integrations {
     ///
     /// # Errors
     ///
-    /// [`EmbedError`].
+    /// [`RefusedToken`].
     pub fn verify(
         &self,
         token: &str,
         page: &RoomKey,
         now: Timestamp,
-    ) -> Result<EmbeddedUser<'_>, EmbedError> {
+    ) -> Result<EmbeddedUser<'_>, RefusedToken> {
         self.verify_at(token, page, Some(now))
     }
 
@@ -93,12 +104,12 @@ impl Integrations {
     ///
     /// # Errors
     ///
-    /// [`EmbedError`].
+    /// [`RefusedToken`].
     pub fn verify_untimed(
         &self,
         token: &str,
         page: &RoomKey,
-    ) -> Result<EmbeddedUser<'_>, EmbedError> {
+    ) -> Result<EmbeddedUser<'_>, RefusedToken> {
         self.verify_at(token, page, None)
     }
 
@@ -107,17 +118,41 @@ impl Integrations {
         token: &str,
         page: &RoomKey,
         now: Option<Timestamp>,
+    ) -> Result<EmbeddedUser<'_>, RefusedToken> {
+        let mut evidence = Evidence {
+            room: page.to_string(),
+            ..Evidence::default()
+        };
+        self.verify_with(token, page, now, &mut evidence)
+            .map_err(|error| RefusedToken {
+                error,
+                evidence: Some(Box::new(evidence)),
+            })
+    }
+
+    fn verify_with(
+        &self,
+        token: &str,
+        page: &RoomKey,
+        now: Option<Timestamp>,
+        evidence: &mut Evidence,
     ) -> Result<EmbeddedUser<'_>, EmbedError> {
         // Before anything is decoded, because anyone can send a token in an address.
         if token.len() > MAX_TOKEN_BYTES {
             return Err(EmbedError::TooLong);
         }
-        let issuer = jws::claimed_issuer(token)?.ok_or(EmbedError::UnknownIssuer)?;
+        let issuer = jws::claimed_issuer(token)?;
+        let named = issuer.as_deref().unwrap_or_default();
         let mut issuers = self.0.iter();
-        let integration = issuers
-            .find(|integration| integration.settings.app_id == issuer)
-            .ok_or(EmbedError::UnknownIssuer)?;
-        integration.verify(token, page, now)
+        let Some(integration) =
+            issuers.find(|one| issuer.is_some() && one.settings.app_id == named)
+        else {
+            let known = self.0.iter().map(|one| one.settings.app_id.as_str());
+            evidence.set("iss", named, known.collect::<Vec<_>>().join(" or "));
+            return Err(EmbedError::UnknownIssuer);
+        };
+        evidence.integration = Some(integration.id().to_owned());
+        integration.verify(token, page, now, evidence)
     }
 
     /// Whether an integration still issues tokens for the room. Passes outlive tokens, and a reload
@@ -190,15 +225,17 @@ impl Integration {
         &self.settings.id
     }
 
-    /// Whether the room matches the integration's patterns and tenants.
+    /// Whether the room matches the integration's patterns and tenants, or is one that nothing
+    /// names.
     pub fn has_room(&self, room: &RoomKey) -> bool {
         let name = room.readable();
-        self.settings.tenant.includes(room)
-            && self
-                .settings
-                .rooms
-                .iter()
-                .any(|pattern| pattern.matches(&name))
+        let (settings, mut patterns) = (&self.settings, self.settings.rooms.iter());
+        settings.tenant.includes(room)
+            && (patterns.any(|pattern| pattern.matches(&name))
+                || settings
+                    .unnamed_rooms
+                    .as_ref()
+                    .is_some_and(|named| !named.contains(room)))
     }
 
     /// The literal prefixes of patterns that end in their only `*`, for names of new rooms.
@@ -215,26 +252,44 @@ impl Integration {
         token: &str,
         page: &RoomKey,
         now: Option<Timestamp>,
+        evidence: &mut Evidence,
     ) -> Result<EmbeddedUser<'_>, EmbedError> {
         let verifier = self.verifier.as_ref().ok_or(EmbedError::UnknownIssuer)?;
         let claims = verifier.open(token)?;
+        let checked = self.check(&claims, page, now);
+        let person = checked.and_then(|room| {
+            let issued = claims.issued(self.settings.max_lifetime);
+            Ok((room, issued, claims.person(&self.settings, token)?))
+        });
+        let (room, issued, person) =
+            person.inspect_err(|error| claims.explain(*error, &self.settings, now, evidence))?;
+        Ok(EmbeddedUser {
+            integration: &self.settings.id,
+            identity: person.identity,
+            standing: person.standing,
+            room,
+            issued,
+            identified: person.identified,
+        })
+    }
+
+    /// The room of a token whose signature is valid.
+    fn check(
+        &self,
+        claims: &Claims,
+        page: &RoomKey,
+        now: Option<Timestamp>,
+    ) -> Result<RoomKey, EmbedError> {
         claims.check_audience(self.settings.audience.as_deref())?;
         if let Some(now) = now {
             claims.check_time(now, self.settings.max_lifetime)?;
         }
-        let room = claims.room(page)?;
-        if !self.has_room(&room) {
-            return Err(EmbedError::ForeignRoom);
+        let room = claims.room(page, &self.settings.tenant)?;
+        if self.has_room(&room) {
+            Ok(room)
+        } else {
+            Err(EmbedError::ForeignRoom)
         }
-        let issued = claims.issued(self.settings.max_lifetime);
-        let (identity, standing) = claims.person(&self.settings, token)?;
-        Ok(EmbeddedUser {
-            integration: &self.settings.id,
-            identity,
-            standing,
-            room,
-            issued,
-        })
     }
 }
 

@@ -116,8 +116,10 @@ pub enum Content<'c> {
     EmbedRefused {
         /// The requested room.
         room: &'c RoomKey,
-        /// The reason, in English, for the operator of the embedding system.
+        /// The reason as the audit log names it, for the operator of the embedding system.
         reason: &'c str,
+        /// Whether the token was good once.
+        over: bool,
     },
     /// A sign-in failed.
     SignInFailed {

@@ -171,7 +171,8 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
             "embed_refused",
             Content::EmbedRefused {
                 room,
-                reason: "the room is *",
+                reason: "room_pattern (room)",
+                over: false,
             },
         ),
         (

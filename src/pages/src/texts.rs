@@ -95,7 +95,7 @@ sections! {
         advice_signed_out
     }
     Invitation { title unreadable expired used_up revoked other_room advice without }
-    Embed { title text advice }
+    Embed { title text advice over over_advice without }
     Failed { title unknown expired declined provider too_large advice }
     Unavailable { title provider jitsi gateway advice }
     NotFound { title text }

@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 use crate::{RequestContext, RequestError, authorize::Admitted};
 use cluster::revocation::Selector;
 use model::{
-    integration::Caller,
+    integration::{Caller, Evidence},
     invitation::InvitationLink,
     policy::Refusal,
     room::RoomKey,
@@ -298,11 +298,18 @@ pub(crate) fn failed(
     let route = route.as_str();
     if let Some(reason) = failure.token_reason() {
         if let Some(suppressed) = permit_line() {
+            let nothing = Evidence::default();
+            let evidence = failure.token_evidence().unwrap_or(&nothing);
             info!(
                 target: "audit",
                 event = "token_refused",
                 reason,
                 error = %failure,
+                integration = evidence.integration,
+                room = Some(evidence.room.as_str()).filter(|room| !room.is_empty()),
+                claim = evidence.claim,
+                found = evidence.found,
+                allowed = evidence.allowed,
                 route,
                 suppressed,
                 client.addr = %context.client,

@@ -13,14 +13,16 @@ use http::HeaderMap;
 use cluster::store::PutOutcome;
 use model::{
     clock::Clock,
-    integration::{EmbedError, Integrations},
+    integration::{EmbedError, Evidence, Integrations, RefusedToken},
     room::RoomKey,
     session::{Pass, SessionId},
     token::{ClientTokenError, ClientTokenKind, ClientTokens, DisplayToken, OpenedClientToken},
 };
 
 use crate::{
-    RequestContext, RequestError, audit, authenticate::Authenticator, passes::PassIssuer,
+    RequestContext, RequestError, audit,
+    authenticate::Authenticator,
+    passes::{ONE_OF_MANY, PassIssuer},
     store_client::StoreClient,
 };
 
@@ -87,7 +89,7 @@ pub(crate) struct TokenExchange {
 pub(crate) enum CredentialError {
     /// Another system's token was refused.
     #[error(transparent)]
-    Embed(#[from] EmbedError),
+    Embed(#[from] RefusedToken),
     /// A client token of the gateway was refused.
     #[error(transparent)]
     ClientToken(#[from] ClientTokenError),
@@ -108,12 +110,46 @@ impl CredentialError {
     /// The word for logs, if it is the token itself that is refused.
     pub(crate) fn token_reason(&self) -> Option<&'static str> {
         match self {
-            Self::Embed(error) => Some(error.as_str()),
+            Self::Embed(refused) => Some(refused.error.as_str()),
             Self::ClientToken(error) => Some(error.as_str()),
             Self::Used => Some("token_used"),
             Self::UnusedTooLong => Some("token_unused_too_long"),
             Self::Over => None,
         }
+    }
+
+    /// Whether the token was good once. Its bearer made no mistake, and is whoever they are without
+    /// the token.
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Self::Embed(refused) => refused.is_over(),
+            Self::ClientToken(error) => *error == ClientTokenError::Expired,
+            Self::Used | Self::UnusedTooLong | Self::Over => true,
+        }
+    }
+
+    /// The reason in the words of the log, which are the same in all languages: for whoever runs the
+    /// system that issued the token.
+    pub(crate) fn public_reason(&self) -> String {
+        let reason = self.token_reason().unwrap_or_default();
+        match self.evidence().and_then(|evidence| evidence.claim) {
+            Some(claim) => format!("{reason} ({claim})"),
+            None => reason.to_owned(),
+        }
+    }
+
+    /// What is known of a token that another system issued.
+    pub(crate) fn evidence(&self) -> Option<&Evidence> {
+        match self {
+            Self::Embed(refused) => refused.evidence.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+impl From<EmbedError> for CredentialError {
+    fn from(error: EmbedError) -> Self {
+        RefusedToken::from(error).into()
     }
 }
 
@@ -158,7 +194,7 @@ impl TokenExchange {
             .pass(headers, presented.room, integrations)?;
         let same = match self.client_tokens.open(token) {
             Ok(opened) => pass.id() == opened.pass.id(),
-            Err(_) => *pass.id() == id_of(token),
+            Err(_) => is_of_token(pass.id(), token),
         };
         same.then_some(pass)
     }
@@ -263,9 +299,15 @@ impl TokenExchange {
         };
         let (standing, identity) = (vouched.standing, vouched.identity);
         let id = id_of(token);
-        let pass = self
-            .passes
-            .vouched(room, standing, identity, id, vouched.issued);
+        // A browser keeps the pass, so that two who follow one link are two people. An app shows the
+        // token again and again, and has to stay who it is.
+        let pass = if vouched.identified || presented.intent != Intent::Page {
+            let passes = &self.passes;
+            passes.vouched(room, standing, identity, id, vouched.issued)
+        } else {
+            let passes = &self.passes;
+            passes.vouched_for_one_of_many(room, standing, identity, &id, vouched.issued)
+        };
         if !self.authenticator.is_valid_pass(&pass, integrations) {
             return Err(CredentialError::Over);
         }
@@ -280,6 +322,14 @@ impl TokenExchange {
 /// The id of a pass that an integration's token vouches for.
 fn id_of(token: &str) -> SessionId {
     SessionId::from(hash(&[token.as_bytes()]).as_str())
+}
+
+/// Whether a pass was issued for this token.
+fn is_of_token(pass: &SessionId, token: &str) -> bool {
+    let token = id_of(token);
+    pass.as_str()
+        .strip_prefix(token.as_str())
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(ONE_OF_MANY))
 }
 
 /// A short digest of texts that must not be disclosed.

@@ -35,6 +35,16 @@ pub(crate) struct Addresses {
     pub(crate) guest: Option<(String, Timestamp)>,
 }
 
+// === impl Addresses ===
+
+impl Addresses {
+    /// The address for people who are invited.
+    pub(crate) fn for_calendar(&self) -> &str {
+        let guest = self.guest.as_ref().map(|(url, _)| url);
+        guest.unwrap_or(&self.room)
+    }
+}
+
 // === impl Meetings ===
 
 impl Meetings {

@@ -60,12 +60,34 @@ impl PassIssuer {
         pass.named(id).vouched(issued)
     }
 
+    /// The pass of one of several people who may show the same token, which names none of them:
+    /// each is a person of their own.
+    pub(crate) fn vouched_for_one_of_many(
+        &self,
+        room: &RoomKey,
+        standing: Standing,
+        mut identity: Identity,
+        token: &SessionId,
+        issued: Timestamp,
+    ) -> Pass {
+        let own = self.random.text::<OWN_ID_BYTES>();
+        identity.subject = format!("{}{ONE_OF_MANY}{own}", identity.subject);
+        let id = SessionId::from(format!("{}{ONE_OF_MANY}{own}", token.as_str()).as_str());
+        self.vouched(room, standing, identity, id, issued)
+    }
+
     fn issue(&self, room: &RoomKey, standing: Standing, identity: Identity) -> Pass {
         let now = self.clock.now();
         let validity = now..now.after(self.lifetime);
         Pass::issue(room, standing, identity, validity, &self.random)
     }
 }
+
+/// Separates the id of a token, which is base64url, from that of its bearer.
+pub(crate) const ONE_OF_MANY: char = '.';
+
+/// 64 bits: no two of a meeting's people are the same.
+const OWN_ID_BYTES: usize = 8;
 
 #[cfg(test)]
 mod tests {

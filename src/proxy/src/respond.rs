@@ -31,8 +31,13 @@ use crate::{
     web::WebError,
 };
 use model::{
-    bosh::BoshBodyError, conference_request::ConferenceRequestError, integration::EmbedError,
-    path::PathError, query::QueryError, room::RoomError, token::ClientTokenError,
+    bosh::BoshBodyError,
+    conference_request::ConferenceRequestError,
+    integration::{EmbedError, Evidence},
+    path::PathError,
+    query::QueryError,
+    room::RoomError,
+    token::ClientTokenError,
 };
 
 /// Why a request is refused or fails: the errors of the phases.
@@ -175,6 +180,14 @@ impl RequestError {
     pub(crate) fn token_reason(&self) -> Option<&'static str> {
         match self {
             Self::Credential(error) => error.token_reason(),
+            _ => None,
+        }
+    }
+
+    /// What is known of a refused token of another system.
+    pub(crate) fn token_evidence(&self) -> Option<&Evidence> {
+        match self {
+            Self::Credential(error) => error.evidence(),
             _ => None,
         }
     }

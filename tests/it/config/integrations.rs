@@ -51,12 +51,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"["school-*"]"#,
         r#"["school-*", "*"]"#,
-        "29: integration[1].rooms[2]: matches every room; write a prefix that only its rooms have, or set insecure_all_rooms = true",
+        "29: integration[1].rooms[2]: matches every room; write a prefix that only its rooms have, or unnamed_rooms = true for the rooms that nothing else names",
     ),
     (
         r#"["school-*"]"#,
         r#"["?*"]"#,
-        "29: integration[1].rooms[1]: matches every room; write a prefix that only its rooms have, or set insecure_all_rooms = true",
+        "29: integration[1].rooms[1]: matches every room; write a prefix that only its rooms have, or unnamed_rooms = true for the rooms that nothing else names",
     ),
     (
         r#"["school-*"]"#,

@@ -44,6 +44,26 @@ const TABLE: &[(&str, &str, People)] = &[
         ],
     ),
     (
+        "other-system",
+        "x",
+        &[
+            (
+                "nobody",
+                "refused: rule 1 lets in by invitation only",
+                "refused: rule 1 lets in by invitation only",
+            ),
+            ("member", "refused: not allowed", "refused: not allowed"),
+            ("owner", "refused: not allowed", "refused: not allowed"),
+            (
+                "host link",
+                "refused: rule 1 lets in by invitation only",
+                "refused: rule 1 lets in by invitation only",
+            ),
+            ("embedded host", "moderator", "moderator"),
+            ("embedded", "wait", "participant"),
+        ],
+    ),
+    (
         "public",
         "x",
         &[
@@ -122,7 +142,7 @@ fn example_policies_decide_as_documented() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 34, "the whole table was looked at");
+    assert_eq!(seen, 40, "the whole table was looked at");
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub(crate) fn pages() -> Vec<Page> {
     for folder in [
         "",
         "docs",
+        "docs/integrations",
         "docs/providers",
         "certs",
         "benches/compare",

@@ -53,6 +53,14 @@ impl System {
         system.with("authorization", &format!("Bearer {key}"))
     }
 
+    /// Reads an address that the API returned.
+    async fn load(&self, url: &str) -> Page {
+        let url = Url::parse(url).unwrap();
+        let (method, headers) = (Method::GET, self.headers.clone());
+        let mut browser = self.browser.clone();
+        browser.send(method, &url, headers, "".into()).await
+    }
+
     fn with(&self, name: &str, value: &str) -> Self {
         let name: HeaderName = name.parse().unwrap();
         let mut headers = self.headers.clone();
@@ -147,6 +155,17 @@ async fn creating_a_meeting_returns_its_room_and_links() {
          &title=Parents+%26+children"
     );
     assert_eq!(meeting["ics_url"], ics);
+    let entry = school.load(&ics).await;
+    assert_eq!(entry.status, StatusCode::OK, "{}", entry.text());
+    assert!(entry.text().contains(&format!("URL:{url}")) || entry.text().contains(&url));
+    // Another system's key is none, and a person is sent to sign in.
+    let refused = System::with_key(&site, SHOP_KEY).load(&ics).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    let page = site
+        .browser()
+        .navigate(ics.strip_prefix(ORIGIN).unwrap())
+        .await;
+    assert_eq!(page.url.path(), "/_gateway/login");
 
     let page = school.get(&format!("rooms/{room}")).await;
     assert_eq!(

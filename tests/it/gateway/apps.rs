@@ -192,10 +192,16 @@ async fn a_frame_reloads_after_its_token_expired() {
     site.clock_control.advance(Duration::from_mins(11));
     let again = load_in_frame(&mut frame, &url).await;
     assert_eq!(again.status, StatusCode::OK);
-    let refused = load_in_frame(&mut site.browser(), &url).await;
-    assert_eq!(refused.status, StatusCode::FORBIDDEN);
-    assert!(refused.text().contains("expired"), "{}", refused.text());
-    let policy = refused.headers[header::CONTENT_SECURITY_POLICY]
+    // Another browser is shown the way to the sign-in, in the frame.
+    let mut other = site.browser();
+    let next = load_in_frame(&mut other, &url).await;
+    assert_eq!(next.status, StatusCode::SEE_OTHER);
+    let location = next.headers[header::LOCATION].to_str().unwrap();
+    assert!(location.starts_with("/_gateway/login?"), "{location}");
+    let shown = load_in_frame(&mut other, &url.join(location).unwrap()).await;
+    assert!(!location.contains("jwt"), "{location}");
+    assert_eq!(shown.status, StatusCode::OK, "{}", shown.text());
+    let policy = shown.headers[header::CONTENT_SECURITY_POLICY]
         .to_str()
         .unwrap();
     assert!(
@@ -206,5 +212,5 @@ async fn a_frame_reloads_after_its_token_expired() {
     // Beyond the guest lifetime.
     site.clock_control.advance(Duration::from_hours(12));
     let over = load_in_frame(&mut frame, &url).await;
-    assert_eq!(over.status, StatusCode::FORBIDDEN);
+    assert_eq!(over.status, StatusCode::SEE_OTHER);
 }

@@ -64,10 +64,10 @@ async fn a_handoff_token_opens_its_room_only() {
     assert!(app.socket_of_app(&query).await.is_ok());
     let again = app.bosh_of_app(&query, CREATE).await.text();
     assert!(again.contains("sid="), "{again}");
-    // It opens one page.
-    for status in [StatusCode::OK, refused] {
+    // It opens one page. Later it leads to the sign-in.
+    for path in ["/x", "/_gateway/login"] {
         let page = site.browser().navigate(&format!("/x?jwt={token}")).await;
-        assert_eq!(page.status, status);
+        assert_eq!(page.url.path(), path);
     }
 
     // Expired, or after sign-out, it is refused.

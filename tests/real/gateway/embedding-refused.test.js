@@ -37,7 +37,6 @@ const refused = {
     token: () => signToken({ room: "shop-.*", context: { user: creator, room: { regex: true } } }), reason: "room_pattern", words: /for more than one room/,
   },
   "for no room": { token: () => signToken({ room: undefined }), reason: "room_missing", words: /names no room/ },
-  "that has expired": { token: () => signToken({ exp: now() - 1 }), reason: "expired", words: /has expired/ },
   "that never expires": { token: () => signToken({ exp: undefined }), reason: "expiry_missing", words: /no expiry time/ },
   "that lives too long": { token: () => signToken({ exp: now() + 86_400 }), reason: "lifetime_too_long", words: /longer than is allowed/ },
   "signed with Prosody's secret": { token: () => signToken({}, { key: appSecret }), reason: "key_other", words: /another key/ },
@@ -73,7 +72,7 @@ for (const [name, { token, reason, words, room: path = room }] of Object.entries
 
     test("in the shop's page", () => logs(async () => {
       const { context, frame } = await embedding.open(site.browser, { room: path, jwt });
-      assert.match(await frame.locator(".detail").textContent({ timeout: 5_000 }), words);
+      assert.match(await frame.locator(".detail").textContent({ timeout: 5_000 }), new RegExp(`^${reason}`));
       await context.close();
     }));
 
@@ -81,7 +80,7 @@ for (const [name, { token, reason, words, room: path = room }] of Object.entries
       const { page, context } = await site.browser.visitor();
       const answer = await page.goto(`${site.url}/${path}?jwt=${jwt}`);
       assert.equal(answer.status(), 403);
-      assert.match(await page.locator(".detail").textContent({ timeout: 5_000 }), words);
+      assert.match(await page.locator(".detail").textContent({ timeout: 5_000 }), new RegExp(`^${reason}`));
       assert.deepEqual(await context.cookies(), []);
       await context.close();
     }));

@@ -34,3 +34,17 @@ export function merge(base, over) {
   }
   return merged;
 }
+
+/** Reads a block of a document: `[[tables]]` whose keys have texts, lists of texts, numbers or truth values, in one line. */
+export function readBlock(text) {
+  const read = {};
+  let table = read;
+  for (const line of text.split("\n")) {
+    const name = line.match(/^\[\[(\w+)\]\]$/)?.[1];
+    const [, key, value] = line.match(/^(\w+) = ("[^"]*"|\[[^\]]*\]|\w+)/) ?? [];
+    if (name) (read[name] ??= []).push(table = {});
+    else if (key) table[key] = JSON.parse(value);
+    else if (line.trim() && !line.startsWith("#")) throw new Error(`cannot read ${line}`);
+  }
+  return read;
+}

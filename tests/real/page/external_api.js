@@ -31,6 +31,10 @@
 
     addListener() {}
 
+    addEventListener() {}
+
+    executeCommand() {}
+
     getIFrame() {
       return this.#frame;
     }

@@ -1,15 +1,22 @@
 //! `[[integration]]`: other systems that send users into rooms or use the API.
 
 mod api_key;
+mod preset;
+mod rooms;
 mod signing;
 mod uniqueness;
+
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+pub(super) use self::rooms::exclude_named_rooms;
 use self::{
     api_key::RawApiKey,
+    preset::{RawPreset, RawRoleClaim},
+    rooms::RoomKeys,
     signing::{Algorithm, RawSigning},
     uniqueness::UniquenessCheck,
 };
@@ -21,8 +28,10 @@ use crate::{
     values::{DAY, DurationText, MINUTE, check_pattern, parse_https_origin, parse_name},
 };
 use model::{
-    integration::{IntegrationSettings, ModeratorPolicy},
-    policy::{Glob, TenantScope},
+    integration::{
+        IntegrationSettings, ModeratorPolicy, NamedRooms, Preset, PresetAudience, RoleClaim,
+    },
+    policy::TenantScope,
     token,
 };
 
@@ -31,9 +40,13 @@ use model::{
 /// Prosody's secret.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["id", "rooms"]))]
 pub(super) struct RawIntegration {
+    /// The system, if its tokens are known: `odoo-o-meet`, `nextcloud`, `moodle`, `mattermost`,
+    /// `rocketchat`, `zulip` or `workadventure`. Sets `id`, `rooms`, `max_lifetime`, `audience` and
+    /// `moderator_claims`, which override it. [Pages on the systems](integrations/README.md).
+    preset: Option<RawPreset>,
     /// The id in rules (`integration:ID`), logs and user ids: lower-case letters, digits and `-`.
+    /// Default: the preset.
     #[schemars(example = &"school")]
     id: Option<String>,
     /// The `iss` of its tokens, which other systems call the app id. Default: the `id`.
@@ -51,23 +64,37 @@ pub(super) struct RawIntegration {
     /// The accepted signature algorithms. Default: HS256 with a secret, RS256 and ES256 with keys.
     #[schemars(example = ["HS256"])]
     algorithms: Option<Vec<Algorithm>>,
-    /// The required audience (`aud`) of its tokens. By default the audience is not checked.
+    /// The required audience (`aud`) of its tokens. Default: the preset's; without one the audience
+    /// is not checked.
     #[schemars(example = &"jitsi")]
     audience: Option<String>,
-    /// Patterns for the names of its rooms, matched without case.
+    /// Patterns for the names of its rooms, matched without case. `*` requires a `tenant`. Default:
+    /// the preset's.
     #[schemars(example = ["school-*"])]
-    rooms: Vec<String>,
+    rooms: Option<Vec<String>>,
+    /// Whether it also has the rooms that nothing else names: those that only a rule with
+    /// `match = "*"` or a rule with `integration:ID` of this integration matches, and no pattern of
+    /// another integration. For systems whose people choose the names. Default: what the preset
+    /// needs, else `false`.
+    unnamed_rooms: Option<bool>,
     /// Accept `*` as a pattern for its rooms. The integration can then admit users to every room.
     insecure_all_rooms: bool,
     /// A pattern for the tenants of its rooms; empty for rooms without a tenant. Default: rooms of
-    /// any tenant and of none. For a room with a tenant, the token's `sub` has to be that tenant.
+    /// any tenant and of none. For a room with a tenant, the token's `sub` has to be that tenant,
+    /// unless this key is one tenant without `*` and `?`.
     #[schemars(example = &"acme")]
     tenant: Option<String>,
-    /// Which of its users are moderators: `as-claimed` are those whose token claims it
-    /// (`context.user.moderator`, or `affiliation` `owner`, `moderator` or `teacher`).
+    /// Which of its users are moderators: `as-claimed` are those whose token claims it by one of
+    /// `moderator_claims`.
     moderators: RawModerators,
-    /// The longest remaining lifetime of an accepted token.
-    max_lifetime: DurationText,
+    /// The claims by which its tokens name moderators: `context.user.moderator` and `moderator` are
+    /// `true` or `"true"`, `context.user.affiliation` is `owner`, `moderator` or `teacher`.
+    /// Default: all three, or the preset's.
+    #[schemars(example = ["context.user.affiliation"])]
+    moderator_claims: Option<Vec<RawRoleClaim>>,
+    /// The longest remaining lifetime of an accepted token. Default: the preset's, else `1h`.
+    #[schemars(with = "Option<DurationText>", example = "2h")]
+    max_lifetime: Option<DurationText>,
     /// Whether e-mail addresses in its tokens are treated as verified, for rules on addresses and
     /// for the owners of meetings.
     emails_verified: bool,
@@ -116,7 +143,15 @@ impl RawIntegration {
         section: &mut Section<'_>,
     ) -> Option<IntegrationSettings> {
         section.note_insecure("integration.insecure_all_rooms", self.insecure_all_rooms);
-        let id = section.parse("id", self.id, parse_id);
+        let preset = self.preset.map(Preset::from);
+        let profile = preset.map(Preset::profile);
+        let id = self
+            .id
+            .or_else(|| preset.map(|preset| preset.as_str().to_owned()));
+        if id.is_none() && !section.is_reported("id") {
+            section.reject("id", "missing", "add for example id = \"school\"");
+        }
+        let id = id.and_then(|text| section.keep("id", parse_id(&text)));
         let app_id = match self.app_id {
             Some(text) => section.keep("app_id", parse_name(&text)),
             None => id.clone(),
@@ -133,15 +168,39 @@ impl RawIntegration {
         let signing = signs_tokens
             .then(|| signing.resolve(secrets, section).ok_or(Reported))
             .transpose();
-        let audience = self
-            .audience
-            .map(|text| section.keep("audience", parse_name(&text)).ok_or(Reported))
-            .transpose();
-        let rooms = resolve_rooms(&self.rooms, self.insecure_all_rooms, section);
+        let audience = match self.audience {
+            Some(text) => section
+                .keep("audience", parse_name(&text))
+                .map(Some)
+                .ok_or(Reported),
+            None => Ok(match profile.map(|profile| profile.audience) {
+                Some(PresetAudience::Fixed(audience)) => Some(audience.to_owned()),
+                Some(PresetAudience::AppId) => app_id.clone(),
+                Some(PresetAudience::Any) | None => None,
+            }),
+        };
         let tenant = resolve_tenant(self.tenant.as_deref(), prosody_verifies_tenants, section);
-        let max_lifetime = self
-            .max_lifetime
-            .within(MINUTE..=DAY, section, "max_lifetime");
+        let rooms = RoomKeys {
+            rooms: self.rooms.as_deref(),
+            unnamed_rooms: self.unnamed_rooms,
+            preset: profile.as_ref(),
+            allow_all: self.insecure_all_rooms,
+            in_own_tenant: matches!(
+                &tenant,
+                Some(TenantScope::Matching(tenant)) if !tenant.matches_everything()
+            ),
+        };
+        let rooms = rooms.resolve(section);
+        let max_lifetime = match (self.max_lifetime, profile) {
+            (Some(written), _) => written.within(MINUTE..=DAY, section, "max_lifetime"),
+            (None, Some(profile)) => Some(profile.lifetime),
+            (None, None) => Some(DEFAULT_LIFETIME),
+        };
+        let moderator_claims = match (self.moderator_claims, profile) {
+            (Some(written), _) => written.into_iter().map(RoleClaim::from).collect(),
+            (None, Some(profile)) => profile.moderator_claims.to_vec(),
+            (None, None) => RoleClaim::ALL.to_vec(),
+        };
         let embed = section.parse_list("embed", self.embed, parse_https_origin);
         if !(1..=100_000).contains(&self.api_requests_per_minute) {
             let remedy = "write a number from 1 to 100000";
@@ -155,14 +214,18 @@ impl RawIntegration {
             let remedy = "add secret_file, jwks_file, or an [[integration.api_key]]";
             section.reject("", "can neither send users nor use the API", remedy);
         }
+        let rooms = rooms?;
         Some(IntegrationSettings {
             id: id?,
             app_id: app_id?,
             signing: signing.ok()?,
             audience: audience.ok()?,
-            rooms: rooms?,
+            unnamed_rooms: rooms.unnamed.then(NamedRooms::default),
+            rooms: rooms.patterns,
             tenant: tenant?,
             moderators: self.moderators.into(),
+            moderator_claims,
+            stable_user_ids: profile.is_none_or(|profile| profile.stable_user_ids),
             max_lifetime: max_lifetime?,
             emails_verified: self.emails_verified,
             embed: embed?,
@@ -175,6 +238,7 @@ impl RawIntegration {
 impl Default for RawIntegration {
     fn default() -> Self {
         Self {
+            preset: None,
             id: None,
             app_id: None,
             secret: None,
@@ -182,11 +246,13 @@ impl Default for RawIntegration {
             jwks_file: None,
             algorithms: None,
             audience: None,
-            rooms: Vec::new(),
+            rooms: None,
+            unnamed_rooms: None,
             insecure_all_rooms: false,
             tenant: None,
             moderators: RawModerators::AsClaimed,
-            max_lifetime: "1h".into(),
+            moderator_claims: None,
+            max_lifetime: None,
             emails_verified: false,
             embed: Vec::new(),
             api_requests_per_minute: 300,
@@ -217,28 +283,6 @@ fn parse_id(text: &str) -> Result<String, Fault> {
     }
 }
 
-fn resolve_rooms(
-    patterns: &[String],
-    allow_all: bool,
-    section: &mut Section<'_>,
-) -> Option<Vec<Glob>> {
-    if patterns.is_empty() && !section.is_reported("rooms") {
-        let remedy = "write for example rooms = [\"school-*\"]";
-        section.reject("rooms", "no pattern, so that it has no rooms", remedy);
-        return None;
-    }
-    section.parse_list("rooms", patterns, |text| {
-        check_pattern(text)?;
-        let matches_all = text.contains('*') && text.chars().all(|c| matches!(c, '*' | '?'));
-        if matches_all && !allow_all {
-            let remedy = "write a prefix that only its rooms have, or set insecure_all_rooms = \
-                          true";
-            return Err(Fault::new("matches every room", remedy));
-        }
-        Ok(Glob::folded(text))
-    })
-}
-
 /// The tenants of a rule or an integration.
 ///
 /// Prosody compares the tenant of a token with the room only if its domain verification is on; else a
@@ -265,3 +309,6 @@ pub(super) fn resolve_tenant(
         }
     }
 }
+
+/// Longer than a meeting's link needs to be found, and short for a link that is passed on.
+const DEFAULT_LIFETIME: Duration = Duration::from_hours(1);

@@ -1,13 +1,16 @@
 //! The claims of an integration's token, in the form of Jitsi's tokens (lib-jitsi-meet
 //! `doc/tokens.md`), and their checks.
 
+mod context;
+mod explanation;
+
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{EmbedError, IntegrationSettings, ModeratorPolicy};
+use super::{EmbedError, IntegrationSettings, ModeratorPolicy, RoleClaim};
 use crate::{
     clock::Timestamp,
     digest::sha256,
@@ -16,6 +19,7 @@ use crate::{
         sanitize_display_name,
     },
     jws::{TokenError, numeric_date},
+    policy::TenantScope,
     room::{RoomKey, Tenant},
 };
 
@@ -30,12 +34,14 @@ pub(super) struct Claims {
     iat: Value,
     sub: Value,
     room: Value,
+    moderator: Value,
+    #[serde(deserialize_with = "context::object_or_text")]
     context: Option<Context>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Context {
+pub(super) struct Context {
     user: Option<User>,
     room: Option<RoomOptions>,
 }
@@ -57,6 +63,14 @@ struct User {
 #[serde(default)]
 struct RoomOptions {
     regex: Value,
+}
+
+/// The user of a token.
+pub(super) struct Person {
+    pub(super) identity: Identity,
+    pub(super) standing: Standing,
+    /// Whether the token says who the user is; else it may be of several people.
+    pub(super) identified: bool,
 }
 
 // === impl Claims ===
@@ -105,7 +119,7 @@ impl Claims {
     }
 
     /// The one room of the token, which must be that of the page.
-    pub(super) fn room(&self, page: &RoomKey) -> Result<RoomKey, EmbedError> {
+    pub(super) fn room(&self, page: &RoomKey, scope: &TenantScope) -> Result<RoomKey, EmbedError> {
         let name = match &self.room {
             Value::String(name) if !name.is_empty() => name,
             _ => return Err(EmbedError::NoRoom),
@@ -116,8 +130,9 @@ impl Claims {
         if is_pattern || name.contains('*') {
             return Err(EmbedError::Pattern);
         }
-        // `room` has no tenant. If the address has one, `sub` must name it.
-        if let Some(tenant) = page.tenant() {
+        // `room` has no tenant. If the address has one, `sub` must name it, unless the integration has
+        // this tenant alone: systems write the host there, whatever the path of the server.
+        if let Some(tenant) = page.tenant().filter(|_| !scope.is_single()) {
             let named = self.sub.as_str().and_then(|sub| Tenant::parse(sub).ok());
             if named.as_ref() != Some(tenant) {
                 return Err(EmbedError::OtherTenant);
@@ -133,14 +148,17 @@ impl Claims {
 
     /// The user's identity, and the role that the integration claims.
     pub(super) fn person(
-        self,
+        &self,
         integration: &IntegrationSettings,
         token: &str,
-    ) -> Result<(Identity, Standing), EmbedError> {
-        let user = self.context.and_then(|context| context.user);
-        let user = user.unwrap_or_default();
+    ) -> Result<Person, EmbedError> {
+        let claims_role = |claim: &RoleClaim| self.names_moderator(*claim);
+        let claimed = integration.moderator_claims.iter().any(claims_role);
+        let nobody = User::default();
+        let user = self.context.as_ref().and_then(|all| all.user.as_ref());
+        let user = user.unwrap_or(&nobody);
         let host = match integration.moderators {
-            ModeratorPolicy::AsClaimed => user.is_moderator(),
+            ModeratorPolicy::AsClaimed => claimed,
             ModeratorPolicy::Always => true,
             ModeratorPolicy::Never => false,
         };
@@ -149,7 +167,7 @@ impl Claims {
         let mut avatar = avatar
             .into_iter()
             .filter_map(|value| parse_picture_url(value.as_str()?));
-        let id = user.unique_id(token)?;
+        let (id, identified) = user.unique_id(token, integration.stable_user_ids)?;
         let identity = Identity {
             subject: format!("{INTEGRATION_PREFIX}{}:{id}", integration.id),
             name: user.name.as_str().and_then(sanitize_display_name),
@@ -163,47 +181,60 @@ impl Claims {
             integration: integration.id.clone(),
             host,
         });
-        Ok((identity, standing))
+        Ok(Person {
+            identity,
+            standing,
+            identified,
+        })
+    }
+
+    /// Whether a claim makes the user a moderator, by the rules of Prosody's modules
+    /// (jitsi-contrib/prosody-plugins).
+    fn names_moderator(&self, claim: RoleClaim) -> bool {
+        let user = self.context.as_ref().and_then(|all| all.user.as_ref());
+        match claim {
+            RoleClaim::UserModerator => user.is_some_and(|user| is_true(&user.moderator)),
+            RoleClaim::UserAffiliation => {
+                let affiliation = user.and_then(|user| user.affiliation.as_str());
+                matches!(affiliation, Some("owner" | "moderator" | "teacher"))
+            }
+            RoleClaim::Moderator => is_true(&self.moderator),
+        }
     }
 }
 
 // === impl User ===
 
 impl User {
-    /// The rule of Prosody's `mod_token_affiliation` (jitsi-contrib/prosody-plugins).
-    fn is_moderator(&self) -> bool {
-        let claimed = match &self.moderator {
-            Value::Bool(claimed) => *claimed,
-            Value::String(text) => text == "true",
-            _ => false,
-        };
-        let affiliation = self.affiliation.as_str();
-        claimed || matches!(affiliation, Some("owner" | "moderator" | "teacher"))
-    }
-
     /// The id of the user within the integration. `sub` is no such id: it is the deployment or tenant.
-    fn unique_id(&self, token: &str) -> Result<String, EmbedError> {
+    /// Also says whether it is one person's, and not of all who show the token.
+    fn unique_id(&self, token: &str, stable: bool) -> Result<(String, bool), EmbedError> {
         let id = match &self.id {
-            Value::String(id) if !id.is_empty() => id.clone(),
-            Value::Number(id) => id.to_string(),
-            Value::String(_) | Value::Null => {
+            Value::String(id) if stable && !id.is_empty() => id.clone(),
+            Value::Number(id) if stable => id.to_string(),
+            Value::String(_) | Value::Number(_) | Value::Null => {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 let (name, email) = (text(&self.name), text(&self.email));
-                return Ok(if name.is_empty() && email.is_empty() {
-                    // An anonymous user: each token is another person.
-                    fingerprint(&[token])
+                return Ok(if email.is_empty() {
+                    // A name is nobody's own: guests of Odoo are all called "Guest".
+                    (fingerprint(&[token]), false)
                 } else {
-                    fingerprint(&[&email, &name])
+                    (fingerprint(&[&email, &name]), true)
                 });
             }
             _ => return Err(EmbedError::UserId),
         };
         if is_plain(&id, MAX_ID_CHARS) {
-            Ok(id)
+            Ok((id, true))
         } else {
             Err(EmbedError::UserId)
         }
     }
+}
+
+/// A flag as systems write it.
+fn is_true(claim: &Value) -> bool {
+    matches!(claim, Value::Bool(true)) || claim == "true"
 }
 
 /// An id derived from other attributes.

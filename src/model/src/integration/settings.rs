@@ -5,7 +5,7 @@ use std::time::Duration;
 use jsonwebtoken::Algorithm;
 use secrecy::SecretString;
 
-use super::ApiKey;
+use super::{ApiKey, NamedRooms, RoleClaim};
 use crate::policy::{Glob, TenantScope};
 
 /// One `[[integration]]` of the configuration.
@@ -21,10 +21,16 @@ pub struct IntegrationSettings {
     pub audience: Option<String>,
     /// Its rooms, by their percent-decoded canonical name.
     pub rooms: Vec<Glob>,
+    /// For an integration that also has the rooms that nothing names: those that something does.
+    pub unnamed_rooms: Option<NamedRooms>,
     /// The tenants of its rooms.
     pub tenant: TenantScope,
     /// Its right to claim moderators.
     pub moderators: ModeratorPolicy,
+    /// The claims by which its tokens name moderators.
+    pub moderator_claims: Vec<RoleClaim>,
+    /// Whether `context.user.id` is one person's for good.
+    pub stable_user_ids: bool,
     /// The longest accepted time from now to `exp`.
     pub max_lifetime: Duration,
     /// Whether the e-mail addresses in its tokens count as verified.
@@ -35,6 +41,18 @@ pub struct IntegrationSettings {
     pub api_keys: Vec<ApiKey>,
     /// The rate limit of each key.
     pub api_requests_per_minute: u32,
+}
+
+// === impl IntegrationSettings ===
+
+impl IntegrationSettings {
+    /// Its rooms in words.
+    pub(super) fn describe_rooms(&self) -> String {
+        let patterns = self.rooms.iter().map(ToString::to_string);
+        let unnamed = self.unnamed_rooms.is_some();
+        let unnamed = unnamed.then(|| "a room that no rule or other integration names".to_owned());
+        patterns.chain(unnamed).collect::<Vec<_>>().join(" or ")
+    }
 }
 
 /// The key that verifies an integration's tokens.

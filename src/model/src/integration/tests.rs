@@ -29,8 +29,11 @@ fn settings() -> IntegrationSettings {
         }),
         audience: None,
         rooms: vec![Glob::folded("School-*"), Glob::folded("aula")],
+        unnamed_rooms: None,
         tenant: TenantScope::Any,
         moderators: ModeratorPolicy::AsClaimed,
+        moderator_claims: RoleClaim::ALL.to_vec(),
+        stable_user_ids: true,
         max_lifetime: Duration::from_hours(1),
         emails_verified: false,
         embed: vec!["https://moodle.example.org".to_owned()],
@@ -85,7 +88,10 @@ fn raw(head: &str, body: &str) -> String {
 }
 
 fn refusal(integrations: &Integrations, token: &str, page: &str) -> EmbedError {
-    integrations.verify(token, &room(page), NOW).unwrap_err()
+    integrations
+        .verify(token, &room(page), NOW)
+        .unwrap_err()
+        .error
 }
 
 fn user(settings: IntegrationSettings, user: &Value) -> EmbeddedUser<'static> {
@@ -246,7 +252,8 @@ fn a_configured_audience_is_required() {
     let integrations = of(strict);
     let verify = |aud: Value| {
         let token = token(&json!({"aud": aud}));
-        integrations.verify(&token, &room("school-7b"), NOW).err()
+        let refused = integrations.verify(&token, &room("school-7b"), NOW);
+        refused.err().map(|refused| refused.error)
     };
     assert_eq!(verify(json!("jitsi")), None);
     assert_eq!(verify(json!(["x", "jitsi"])), None);

@@ -33,6 +33,16 @@ impl Glob {
         !self.0.is_empty() && self.0.iter().all(|c| *c == '*')
     }
 
+    /// Whether every text matches, or every text of some length on.
+    pub fn matches_everything(&self) -> bool {
+        self.0.contains(&'*') && self.0.iter().all(|c| matches!(c, '*' | '?'))
+    }
+
+    /// Whether one text alone matches.
+    pub fn is_literal(&self) -> bool {
+        !self.0.iter().any(|c| matches!(c, '*' | '?'))
+    }
+
     /// Whether the whole text matches.
     pub fn matches(&self, text: &str) -> bool {
         let mut pattern = self.0.as_slice();

@@ -102,6 +102,11 @@ impl TenantScope {
         Self::Matching(Glob::folded(&pattern.replace('.', "_")))
     }
 
+    /// Whether it is one tenant by name.
+    pub fn is_single(&self) -> bool {
+        matches!(self, Self::Matching(pattern) if pattern.is_literal())
+    }
+
     /// Whether the room's tenant is in scope.
     pub fn includes(&self, room: &RoomKey) -> bool {
         match (self, room.tenant()) {
@@ -165,7 +170,8 @@ impl Rule {
             }
     }
 
-    pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
+    /// The conditions of all its keys.
+    pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
         let entering: &[Condition] = match &self.enter {
             EntryRule::Closed => &[],
             EntryRule::Where(conditions) => conditions,

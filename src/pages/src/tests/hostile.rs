@@ -21,6 +21,7 @@ fn hostile_texts_are_escaped() {
         render(&Content::EmbedRefused {
             room,
             reason: hostile,
+            over: false,
         }),
         render(&start(hostile, None)),
         render(&meeting(room, hostile)),

@@ -81,9 +81,15 @@ impl<'v> NoticeView<'v> {
                 self.add_button(&words.home, "/");
                 self.add_fact(&words.room, &room_name(room));
             }
-            Content::EmbedRefused { room, reason } => {
+            Content::EmbedRefused { room, reason, over } => {
                 let embed = &texts.embed;
-                self.set_message(&embed.title, &[&embed.text, &embed.advice]);
+                if over {
+                    self.set_message(&embed.title, &[&embed.over, &embed.over_advice]);
+                } else {
+                    self.set_message(&embed.title, &[&embed.text, &embed.advice]);
+                    self.add_button(&embed.without, &room.page_path());
+                }
+                self.add_button(&words.home, "/");
                 self.detail = Some(shorten(reason));
                 self.add_fact(&words.room, &room_name(room));
             }

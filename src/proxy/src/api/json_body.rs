@@ -1,7 +1,7 @@
 //! JSON bodies of requests.
 
 use http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::{Path, Segment};
 
 use super::ApiError;
@@ -21,16 +21,9 @@ pub fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let pointer = json_pointer(error.path());
         let inner = error.into_inner();
-        if inner.is_data() {
-            let detail = inner.to_string();
-            // The pointer is more useful than serde_json's line and column.
-            let detail = detail
-                .rsplit_once(" at line ")
-                .map_or(&*detail, |(message, _)| message);
-            ApiError::Invalid {
-                pointer: pointer.into(),
-                detail: detail.to_owned().into(),
-            }
+        // A body can be JSON although the parser expected other JSON.
+        if inner.is_data() || serde_json::from_slice::<IgnoredAny>(body).is_ok() {
+            field_error(pointer, &inner)
         } else {
             ApiError::Syntax(inner.to_string())
         }
@@ -38,6 +31,28 @@ pub fn parse_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     json.end()
         .map_err(|error| ApiError::Syntax(error.to_string()))?;
     Ok(value)
+}
+
+/// The error at a field. A field that is missing is the one that the pointer names.
+fn field_error(pointer: String, error: &serde_json::Error) -> ApiError {
+    let detail = error.to_string();
+    // The pointer is more useful than serde_json's line and column.
+    let detail = detail
+        .rsplit_once(" at line ")
+        .map_or(&*detail, |(message, _)| message);
+    let missing = detail
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.strip_suffix('`'));
+    match missing {
+        Some(field) => ApiError::Invalid {
+            pointer: format!("{pointer}/{field}").into(),
+            detail: "missing".into(),
+        },
+        None => ApiError::Invalid {
+            pointer: pointer.into(),
+            detail: detail.to_owned().into(),
+        },
+    }
 }
 
 /// Writes a path as a JSON Pointer (RFC 6901 § 3).
@@ -84,6 +99,40 @@ mod tests {
         let error = parse_body::<MeetingRequest>(body.as_bytes()).unwrap_err();
         match error {
             ApiError::Invalid { pointer, .. } => assert_eq!(pointer, "/owner/email"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_owner_is_named_in_one_way() {
+        for (owner, pointer, detail) in [
+            (
+                json!({"email": "a@example.org", "subject": "1"}),
+                "/owner",
+                "write one of email and subject",
+            ),
+            (json!({}), "/owner", "write one of email and subject"),
+            (
+                json!(null),
+                "/owner",
+                "invalid type: null, expected an owner",
+            ),
+        ] {
+            let body = json!({ "owner": owner }).to_string();
+            match parse_body::<MeetingRequest>(body.as_bytes()).unwrap_err() {
+                ApiError::Invalid {
+                    pointer: at,
+                    detail: said,
+                } => {
+                    assert_eq!((&*at, &*said), (pointer, detail), "{owner}");
+                }
+                other => panic!("{owner}: {other:?}"),
+            }
+        }
+        match parse_body::<MeetingRequest>(b"{}").unwrap_err() {
+            ApiError::Invalid { pointer, detail } => {
+                assert_eq!((&*pointer, &*detail), ("/owner", "missing"));
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn the_error_points_at_the_invalid_field() {
         let cases = [
-            (json!({"role": "guest"}), ""),
+            (json!({"role": "guest"}), "/room"),
             (json!({"room": "", "role": "guest"}), "/room"),
             (json!({"room": "a b/c", "role": "guest"}), "/room"),
             (json!({"room": "*".repeat(513), "role": "guest"}), "/room"),

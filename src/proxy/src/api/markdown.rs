@@ -218,12 +218,14 @@ and answers are JSON. `config/openapi.json` is the OpenAPI 3.1 document, which t
   [`[[integration.api_key]]`](configuration.md#integrationapi_key). A key is valid for the rooms of its
   integration, with a rate limit of `api_requests_per_minute`.
 * **Problems** are `application/problem+json` (RFC 9457): [Problem](#problem). `code` is stable,
-  `detail` is not.
+  `detail` is not; `pointer` names the field.
+* **Nothing is stored.** A meeting is its room's name and its links: to move or rename one, create another and revoke
+  the links of the first.
 * **Retries.** A request with an `Idempotency-Key` can be repeated without further effect.
 
 <!-- run: gateway -->
 ```console
-$ curl --silent --show-error --fail https://meet.example.org/_gateway/api/v1/meetings \\
+$ curl --silent --show-error --fail-with-body https://meet.example.org/_gateway/api/v1/meetings \\
       -H \"Authorization: Bearer $(cat config/odoo.api-key)\" -H 'Content-Type: application/json' \\
       -d '{\"owner\":{\"email\":\"ann@example.org\"},\"slug\":\"odoo-4711\",\"minutes\":30}'
 {\"room\":\"odoo-4711-...\",\"url\":\"https://meet.example.org/odoo-4711-...\",...}

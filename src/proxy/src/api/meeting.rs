@@ -11,7 +11,7 @@ use model::{
     room::{RoomError, RoomKey, Tenant},
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::{
     ApiError, ApiTime,
@@ -46,9 +46,8 @@ pub struct MeetingRequest {
 }
 
 /// The owner of a meeting, by one of two claims.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-#[schemars(rename = "Owner")]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(rename = "Owner", rename_all = "lowercase", deny_unknown_fields)]
 pub enum MeetingOwner {
     /// The user with this verified e-mail address.
     Email(#[schemars(email, length(max = 254), example = &"hanna@example.org")] String),
@@ -77,7 +76,8 @@ pub struct MeetingAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub guest_link_id: Option<String>,
-    /// The URL of a calendar entry (iCalendar) for the meeting.
+    /// The URL of a calendar entry (iCalendar) for the meeting, with the plain address of the room: for
+    /// a request with the key, and for the owner, who is sent to sign in.
     #[schemars(url)]
     pub ics_url: String,
     /// When the links expire.
@@ -103,6 +103,27 @@ pub struct NewMeeting {
     pub title: Option<String>,
     /// The duration of the calendar entry in minutes.
     pub minutes: u32,
+}
+
+/// The fields of an owner, so that an error names them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an owner")]
+struct OwnerFields {
+    email: Option<String>,
+    subject: Option<String>,
+}
+
+// === impl MeetingOwner ===
+
+impl<'de> Deserialize<'de> for MeetingOwner {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = OwnerFields::deserialize(deserializer)?;
+        match (fields.email, fields.subject) {
+            (Some(email), None) => Ok(Self::Email(email)),
+            (None, Some(subject)) => Ok(Self::Subject(subject)),
+            _ => Err(D::Error::custom("write one of email and subject")),
+        }
+    }
 }
 
 // === impl MeetingRequest ===
@@ -216,7 +237,7 @@ mod tests {
         assert_eq!(meeting.expires_at, NOW.after(Duration::from_hours(7 * 24)));
         assert_eq!((meeting.minutes, meeting.guests), (60, false));
         assert_eq!((meeting.not_before, meeting.tenant), (None, None));
-        assert_eq!(pointer(check(&json!({}))), "");
+        assert_eq!(pointer(check(&json!({}))), "/owner");
     }
 
     #[test]
@@ -233,7 +254,7 @@ mod tests {
                 json!({"owner": {"subject": "integration:school:7"}}),
                 "/owner/subject",
             ),
-            (json!({"owner": {"phone": "1"}}), "/owner"),
+            (json!({"owner": {"phone": "1"}}), "/owner/phone"),
             (json!({"owner": "hanna@example.org"}), "/owner"),
             (with("slug", json!("")), "/slug"),
             (with("slug", json!(" ")), "/slug"),

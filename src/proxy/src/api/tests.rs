@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use model::{
     clock::Timestamp,
-    integration::{Integration, IntegrationSettings, Integrations, ModeratorPolicy},
+    integration::{Integration, IntegrationSettings, Integrations, ModeratorPolicy, RoleClaim},
     policy::{Glob, TenantScope},
 };
 
@@ -21,8 +21,11 @@ pub(super) fn integrations(rooms: &[&str]) -> Integrations {
         signing: None,
         audience: None,
         rooms: rooms.iter().map(|pattern| Glob::folded(pattern)).collect(),
+        unnamed_rooms: None,
         tenant: TenantScope::Any,
         moderators: ModeratorPolicy::AsClaimed,
+        moderator_claims: RoleClaim::ALL.to_vec(),
+        stable_user_ids: true,
         max_lifetime: Duration::from_hours(1),
         emails_verified: false,
         embed: Vec::new(),

@@ -22,6 +22,7 @@ use crate::{
 use model::{
     headers::X_REQUEST_ID,
     integration::{Bearer, Caller, Integrations},
+    room::RoomKey,
 };
 use observe::metrics::{ApiOperation, ApiOutcome, LimitKind, WorkerMetrics};
 
@@ -137,6 +138,18 @@ impl Written<'_> {
     fn read<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         api::parse_body(&self.body)
     }
+}
+
+/// Whether a request shows a key of an integration that has the room, within the rate of that key.
+pub(crate) fn has_key_to(worker: &Worker, headers: &HeaderMap, room: &RoomKey) -> bool {
+    let rules = worker.rules();
+    let Some(caller) = bearer(headers)
+        .ok()
+        .and_then(|bearer| rules.integrations.caller(&bearer))
+    else {
+        return false;
+    };
+    caller.take(worker.state.clock.now()).is_ok() && caller.integration.has_room(room)
 }
 
 /// The one key that a request shows.

@@ -9,8 +9,7 @@ use crate::{
     Body, RequestContext, RequestError, Worker,
     authorize::{AccessError, authorize},
     credentials::Intent,
-    endpoints::EndpointError,
-    meetings::Addresses,
+    endpoints::{EndpointError, api::has_key_to},
     request_context::SiteAuthority,
     respond::{self, Responder, plain, redirect_to_sign_in_for},
 };
@@ -45,7 +44,8 @@ pub(crate) fn page(
             .meetings
             .addresses(&rules.policy, room, &session.identity().subject);
     let start = query.start(worker.state.clock.now());
-    let event = event(&worker.state.authority, &query, start, &addresses);
+    let url = addresses.for_calendar();
+    let event = event(&worker.state.authority, &query, start, url);
     let link = |(url, expires): &'_ (String, Timestamp)| (url.clone(), *expires);
     let (host_url, host_expires) = link(&addresses.host);
     let guest = addresses.guest.as_ref().map(link);
@@ -73,27 +73,37 @@ pub(crate) fn page(
     Ok(respond::page(&worker.state.pages, &content, responder))
 }
 
-/// The same meeting as a file for calendars.
+/// The same meeting as a file for calendars: for who hosts it, and for an integration that has the
+/// room. The integration's entry has the room's plain address, because it made the links itself.
 pub(crate) fn calendar_file(
     worker: &Worker,
     request: &Request<Incoming>,
     context: &RequestContext,
 ) -> Result<Response<Body>, RequestError> {
     let query = MeetingQuery::parse(request.uri().query().unwrap_or_default())?;
-    let session = hosting(worker, request, &query.room, context)?;
-    let rules = worker.rules();
-    let addresses =
-        worker
-            .state
-            .meetings
-            .addresses(&rules.policy, &query.room, &session.identity().subject);
+    let room = &query.room;
+    let url = if has_key_to(worker, request.headers(), room) {
+        worker.state.invitations.room_url(room)
+    } else {
+        let session = match hosting(worker, request, room, context) {
+            Err(RequestError::Access(
+                AccessError::SignInFirst | AccessError::GuestFirst { .. },
+            )) => {
+                return redirect_to_sign_in_for(
+                    worker,
+                    request,
+                    &ReturnTo::parse(&room.page_path()),
+                );
+            }
+            outcome => outcome?,
+        };
+        let subject = &session.identity().subject;
+        let meetings = &worker.state.meetings;
+        let addresses = meetings.addresses(&worker.rules().policy, room, subject);
+        addresses.for_calendar().to_owned()
+    };
     let now = worker.state.clock.now();
-    let event = event(
-        &worker.state.authority,
-        &query,
-        query.start(now),
-        &addresses,
-    );
+    let event = event(&worker.state.authority, &query, query.start(now), &url);
     let mut answer = plain(
         StatusCode::OK,
         "text/calendar; charset=utf-8",
@@ -137,14 +147,7 @@ fn hosting(
         .ok_or_else(|| EndpointError::NotHost.into())
 }
 
-fn event(
-    own: &SiteAuthority,
-    query: &MeetingQuery,
-    start: Timestamp,
-    addresses: &Addresses,
-) -> CalendarEvent {
-    let guest = addresses.guest.as_ref().map(|(url, _)| url);
-    let url = guest.unwrap_or(&addresses.room);
+fn event(own: &SiteAuthority, query: &MeetingQuery, start: Timestamp, url: &str) -> CalendarEvent {
     let title = query.title.clone().unwrap_or_else(|| query.room.readable());
     CalendarEvent {
         uid: format!("{}@{}", query.room, own.as_str()),

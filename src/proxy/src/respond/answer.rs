@@ -126,8 +126,12 @@ impl RequestError {
             Self::Credential(error) if error.token_reason().is_some() => {
                 match responder.return_to.room() {
                     Some(room) => {
-                        let (room, reason) = (&room, &*reason);
-                        pages.render(&Content::EmbedRefused { room, reason }, &request)
+                        let content = Content::EmbedRefused {
+                            room: &room,
+                            reason: &error.public_reason(),
+                            over: error.is_over(),
+                        };
+                        pages.render(&content, &request)
                     }
                     None => pages.render(
                         &Content::BadRequest {

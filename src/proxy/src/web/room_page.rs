@@ -5,7 +5,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::{
-    Body, RequestContext, RequestError, Worker,
+    Body, RequestContext, RequestError, Worker, audit,
     authorize::{AccessError, authorize},
     credentials::{CredentialError, Intent, PresentedToken},
     endpoints::guest_entry,
@@ -20,9 +20,10 @@ use crate::{
 use model::{
     headers,
     path::CanonicalPath,
-    policy::Grant,
+    policy::{Admission, Grant, Refusal},
     query::PageQuery,
     room::{PageRoom, RoomKey},
+    route::Label,
     session::{BrowsingContext, Pass, Principal, ReturnTo, Visitor},
     token::{ClientTokenKind, DisplayToken},
 };
@@ -75,14 +76,8 @@ pub(crate) async fn answer(
         let mut brought = tokens.pass_from_earlier_use(&presented, &rules.integrations);
         if brought.is_none() {
             brought = match tokens.pass(&presented, &rules.integrations).await {
-                // The session that the token stood for is over.
-                Err(RequestError::Credential(CredentialError::Over))
-                    if worker.state.sign_ins.is_some() =>
-                {
-                    return redirect_to_sign_in(worker, &visit.request);
-                }
-                Err(RequestError::Credential(CredentialError::Over)) => {
-                    return redirect(StatusCode::SEE_OTHER, &here);
+                Err(RequestError::Credential(error)) if error.is_over() => {
+                    return continue_without_token(worker, visit, error, &here).await;
                 }
                 outcome => outcome?.map(|exchanged| exchanged.pass),
             };
@@ -130,6 +125,40 @@ async fn arrive(
             append_cookies(&mut answer, visit.cookies);
             Ok(answer)
         }
+    }
+}
+
+/// Answers a request whose token was good once, such as that of a bookmark or a tab that is opened
+/// again: the visitor is whoever they are without it, and gets the room or the next step. Only where
+/// nobody enters without such a token, the page says so.
+async fn continue_without_token(
+    worker: &Worker,
+    visit: RoomPageRequest<'_>,
+    error: CredentialError,
+    here: &str,
+) -> Result<Response<Body>, RequestError> {
+    let (rules, headers) = (worker.rules(), visit.request.headers());
+    let state = &worker.state;
+    let visitor = state
+        .authenticator
+        .visitor(headers, &visit.room, &rules.integrations);
+    let principal = visitor.principal().map(|principal| &**principal);
+    let admission =
+        state
+            .authorizer
+            .evaluate(&rules.policy, &visit.room, principal, Intent::Connect);
+    let needs_token = principal.is_none()
+        && matches!(admission, Admission::Refuse(Refusal::InvitationOnly { .. }));
+    if needs_token || !headers::is_navigation(headers) {
+        return Err(error.into());
+    }
+    let error = error.into();
+    audit::failed(&error, Label::Room, &visit.context, || {
+        state.audit_quota.permit_refused_token(&visit.context)
+    });
+    match place_of(headers) {
+        BrowsingContext::EmbeddedFrame => enter(worker, visit, visitor).await,
+        BrowsingContext::TopLevel => redirect(StatusCode::SEE_OTHER, here),
     }
 }
 

@@ -66,7 +66,7 @@ impl ProsodyClaims {
     }
 
     /// All claims.
-    pub(super) fn as_map(&self) -> &Map<String, Value> {
+    pub fn as_map(&self) -> &Map<String, Value> {
         &self.0
     }
 
