@@ -127,7 +127,14 @@ pub(super) fn read_text_file(path: &Path) -> Result<String, Fault> {
 
 /// Whether accounts other than the owner and the group have any permission.
 pub(super) fn is_world_accessible(path: &Path) -> io::Result<bool> {
-    fs::metadata(path).map(|metadata| metadata.permissions().mode() & OTHERS != 0)
+    fs::metadata(path).map(|metadata| is_exposed(path, metadata.permissions().mode()))
+}
+
+/// Docker mounts the secrets of a service into its container with the mode 0444, in a filesystem
+/// that only the container's processes see.
+fn is_exposed(path: &Path, mode: u32) -> bool {
+    let others = mode & OTHERS;
+    others != 0 && !(others == OTHERS_READ && path.starts_with(CONTAINER_SECRETS))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Fault {
@@ -175,6 +182,11 @@ fn reject_placeholder(secret: &str) -> Result<(), Fault> {
 /// The mode bits of accounts that are neither the owner nor in the group.
 const OTHERS: u32 = 0o007;
 
+const OTHERS_READ: u32 = 0o004;
+
+/// Where Docker mounts secrets.
+const CONTAINER_SECRETS: &str = "/run/secrets";
+
 /// Common placeholders, without separators.
 const PLACEHOLDERS: [&str; 9] = [
     "secret",
@@ -214,6 +226,22 @@ mod tests {
             "a1",
         ] {
             assert!(reject_placeholder(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_a_container_may_be_readable() {
+        for (path, mode, exposed) in [
+            ("/run/secrets/oidc", 0o100_444, false),
+            ("/run/secrets/oidc", 0o100_400, false),
+            ("/run/secrets/oidc", 0o100_446, true),
+            ("/run/secrets/oidc", 0o100_777, true),
+            ("/run/secrets.d/oidc", 0o100_444, true),
+            ("/run/secretsx", 0o100_444, true),
+            ("/etc/gateway/oidc", 0o100_444, true),
+            ("/etc/gateway/oidc", 0o100_640, false),
+        ] {
+            assert_eq!(is_exposed(Path::new(path), mode), exposed, "{path} {mode:o}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! HTTP/1.1 clients of Jitsi: its web server, Prosody and Jicofo.
 
+mod addresses;
 mod body;
 mod connect;
 mod pool;

@@ -5,10 +5,10 @@ use std::{io, time::Duration};
 use http::uri::Authority;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 use tracing::debug;
 
-use super::RequestBody;
+use super::{RequestBody, addresses::connect_to};
 
 /// No connection to an upstream; no byte of the request was sent.
 #[derive(Debug, thiserror::Error)]
@@ -29,11 +29,8 @@ pub(super) async fn connect(
     to: &Authority,
     within: Duration,
 ) -> Result<SendRequest<RequestBody>, UpstreamConnectError> {
-    let address = (
-        to.host().trim_matches(['[', ']']),
-        to.port_u16().unwrap_or(80),
-    );
-    let stream = timeout(within, TcpStream::connect(address))
+    let host = to.host().trim_matches(['[', ']']);
+    let stream = timeout(within, connect_to(host, to.port_u16().unwrap_or(80)))
         .await
         .map_err(|_| UpstreamConnectError::Timeout(to.clone()))?
         .map_err(|error| UpstreamConnectError::Connect(to.clone(), error))?;
