@@ -4,6 +4,7 @@ mod admission;
 pub(crate) mod bosh;
 mod bosh_streams;
 mod sasl_refusal;
+mod takeover;
 mod tunnel;
 pub(crate) mod websocket;
 

@@ -34,6 +34,7 @@ use model::{
     invitation::InvitationLinks,
     jaas::Jaas,
     jws::KeySetError,
+    negotiation::ResumptionIds,
     owner::OwnerTags,
     policy::Policy,
     random::Random,
@@ -60,6 +61,7 @@ pub struct SharedState {
     /// None without a provider.
     pub(crate) sign_ins: Option<SignInFlow>,
     pub(crate) bosh_ids: BoshSessionIds,
+    pub(crate) resumption_ids: Arc<ResumptionIds>,
     /// All workers' BOSH streams: a stream's requests may come on any connection.
     pub(crate) bosh_streams: BoshStreams,
     pub(crate) invitations: Arc<Invitations>,
@@ -247,6 +249,7 @@ impl SharedState {
             sign_ins,
             bosh_streams: BoshStreams::default(),
             bosh_ids: BoshSessionIds::new(keyring.tagger(Purpose::BoshSession)),
+            resumption_ids: Arc::new(ResumptionIds::new(keyring.tagger(Purpose::Resumption))),
             api: IntegrationApi {
                 authorizer: Arc::clone(&authorizer),
                 invitations: Arc::clone(&invitations),

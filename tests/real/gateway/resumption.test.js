@@ -70,6 +70,56 @@ for (const transport of ["websocket", "bosh"]) {
   });
 }
 
+// lib-jitsi-meet finds the id in the address of its connection by this (`modules/xmpp/ResumeTask.ts` of v2193).
+const previd = /(previd=)([\w-]+)/;
+
+describe("a stream", () => {
+  const room = "own-lesson";
+  let headers;
+  let visit;
+  let id;
+  before(async () => {
+    headers = await site.headersOf("host");
+    visit = await enter({ ...target(room, headers), nick: "host" });
+    id = await enableResumption(visit.stream);
+    visit.stream.cut();
+  });
+  after(() => visit?.stream.close());
+
+  test("is resumed by an id that Prosody does not know", async () => {
+    assert.equal(`?room=x&previd=${id}`.match(previd)[2], id);
+    await site.prosody.reset();
+    visit.stream = await resume(id, target(room, headers));
+    await ping(visit.stream);
+    assert.ok(present(room, visit));
+    const [session] = (await site.prosody.recorded()).sessions;
+    assert.ok(session.previd && session.previd !== id && id.startsWith(session.previd));
+    visit.stream.cut();
+  });
+
+  test("is not resumed by Prosody's id of it", async () => {
+    const [session] = (await site.prosody.recorded()).sessions;
+    await assert.rejects(resume(session.previd, target(room, headers)), /not resumed/);
+    assert.ok(present(room, visit));
+  });
+
+  test("is not resumed under another session of its person, or for another room", async () => {
+    const other = await site.headersOf("host");
+    await site.prosody.reset();
+    await assert.rejects(resume(id, target(room, other)), /not resumed/);
+    await assert.rejects(resume(id, target("other-lesson", headers)), /not resumed/);
+    const { sessions } = await site.prosody.recorded();
+    assert.deepEqual(sessions.map((session) => session.previd), [undefined, undefined]);
+  });
+
+  test("is resumed again after a restart of the gateway, with the counts of both sides", async () => {
+    await site.gateway.restart();
+    visit.stream = await resume(id, target(room, headers));
+    await ping(visit.stream);
+    assert.ok(present(room, visit));
+  });
+});
+
 test("a made-up stream is not resumed, and nothing else is begun in its place", async () => {
   const room = "closed-lesson";
   const headers = await guestHeaders(room);
@@ -83,7 +133,8 @@ test("a full room takes back who was in it", async () => {
   const room = "small";
   const visits = [];
   for (const who of ["first", "second"]) {
-    visits.push({ headers: await site.headersOf(who), ...(await enter({ ...target(room, await site.headersOf(who)), nick: who })) });
+    const headers = await site.headersOf(who);
+    visits.push({ headers, ...(await enter({ ...target(room, headers), nick: who })) });
   }
   const [first, second] = visits;
   const resumption = await enableResumption(first.stream);

@@ -86,7 +86,7 @@ pub(crate) async fn answer(
     let (head, body) = request.into_parts();
     let exchange = Exchange {
         worker,
-        query: SignallingQuery::parse(tenant, head.uri.query().unwrap_or_default())?,
+        query: SignallingQuery::parse(tenant, head.uri.query().unwrap_or_default())?.for_bosh(),
         headers: &head.headers,
         context,
     };

@@ -8,13 +8,19 @@
 //! connection to Prosody ended with the client's, Prosody would keep the stream out of the gateway's
 //! reach: a [`HeldStream`] keeps the connection until the stream is resumed over another one.
 
+mod answers;
 mod backlog;
 mod client_frames;
 mod held_stream;
+mod inspection;
+pub(super) mod message_frame;
+mod pending_takeover;
 mod server_frames;
-mod stream_end;
+pub(super) mod stream_end;
+#[cfg(test)]
+mod testing;
 
-use std::{borrow::Cow, future::poll_fn, task::Poll, time::Duration};
+use std::{cell::Cell, future::poll_fn, task::Poll, time::Duration};
 
 use model::negotiation::StreamNegotiation;
 use tokio::{
@@ -23,11 +29,13 @@ use tokio::{
 };
 
 pub(crate) use self::held_stream::HeldStream;
+pub(super) use self::pending_takeover::{LostStream, Takeover};
 use self::{
     backlog::{Backlog, Finished},
-    client_frames::{Accepted, ClientEnd, ClientFrames, FrameError},
-    server_frames::ServerFrames,
-    stream_end::discard,
+    client_frames::{ClientEnd, FrameError},
+    inspection::Inspection,
+    pending_takeover::PendingTakeover,
+    stream_end::{Reset, discard},
 };
 use crate::connections::{CloseReason, Registration};
 
@@ -37,6 +45,8 @@ pub(crate) struct Tunnel<C, P> {
     pub(crate) prosody: P,
     pub(crate) registration: Registration,
     pub(crate) negotiation: StreamNegotiation,
+    /// Ends a resumable stream that the connection does not end in time.
+    pub(crate) takeover: Option<Takeover>,
 }
 
 /// The connections of a tunnel that ended.
@@ -44,6 +54,7 @@ pub(crate) struct EndedTunnel<C, P> {
     client: C,
     prosody: P,
     registration: Registration,
+    takeover: Option<Takeover>,
     inspection: Inspection,
     up: Backlog,
     down: Backlog,
@@ -72,16 +83,6 @@ enum Side {
     Gateway,
 }
 
-/// What the tunnel knows of the bytes that passed.
-#[derive(Debug)]
-struct Inspection {
-    client: ClientFrames,
-    server: ServerFrames,
-    negotiation: StreamNegotiation,
-    /// Prosody keeps the stream for resumption when the connection breaks.
-    resumable: bool,
-}
-
 // === impl Tunnel ===
 
 impl<C, P> Tunnel<C, P>
@@ -96,6 +97,7 @@ where
             mut prosody,
             mut registration,
             negotiation,
+            takeover,
         } = self;
         let mut inspection = Inspection::new(negotiation);
         let mut up = Backlog::new(Inspection::of_client);
@@ -119,6 +121,7 @@ where
             client,
             prosody,
             registration,
+            takeover,
             inspection,
             up,
             down,
@@ -134,7 +137,7 @@ where
 impl<C, P> EndedTunnel<C, P>
 where
     C: AsyncRead + AsyncWrite + Unpin + 'static,
-    P: AsyncRead + AsyncWrite + Unpin,
+    P: AsyncRead + AsyncWrite + Reset + Unpin,
 {
     /// Closes both connections. If the client can resume its stream, the one to Prosody is held
     /// instead.
@@ -143,53 +146,108 @@ where
             mut client,
             mut prosody,
             registration,
+            takeover,
             mut inspection,
             mut up,
             mut down,
             side,
             ended,
         } = self;
+        let takeover = PendingTakeover::new(takeover, inspection.lost_stream(side));
         if side == Side::Prosody {
             let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, client.shutdown()).await;
+            if takeover.has_stream() && registration.hold() {
+                tokio::task::spawn_local(linger(client));
+                return Some(HeldStream::new(None, up, registration, takeover));
+            }
             linger(client).await;
             return None;
         }
-        let held = side == Side::Client && inspection.resumable && registration.hold();
+        let held = side == Side::Client && takeover.has_stream() && registration.hold();
         // Prosody first: the client may not be reading.
         let ends_stream = match ended {
             Ended::Closed | Ended::Broken => !held,
             Ended::Cut(reason) => reason.is_for_good(),
             Ended::Refused(_) => true,
         };
-        if ends_stream {
-            stream_end::send(&mut prosody, &mut up).await;
-        }
-        let closing = async {
-            if let Some(code) = ended.close_code() {
-                finish_frame(&mut prosody, &mut client, &mut down, &mut inspection).await;
-                client.write_all(&close_frame(code)).await?;
-            }
-            client.shutdown().await
-        };
-        let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, closing).await;
+        let sent = ends_stream && stream_end::send(&mut prosody, &mut up).await;
         if held {
+            let finishing =
+                finish_for(ended, &mut prosody, &mut client, &mut down, &mut inspection);
+            let whole = timeout(CLOSE_FRAME_TIMEOUT, finishing).await.is_ok();
+            close_client(&mut client, ended.close_code().filter(|_| whole)).await;
             tokio::task::spawn_local(linger(client));
-            return Some(HeldStream::new(prosody, up, registration));
+            return Some(HeldStream::new(Some(prosody), up, registration, takeover));
         }
-        tokio::join!(linger(client), async {
-            if ends_stream {
-                stream_end::wait(&mut prosody).await;
+        let gone = Cell::new(false);
+        let by_connection = async {
+            let within = if ends_stream {
+                END_FRAME_TIMEOUT
+            } else {
+                CLOSE_FRAME_TIMEOUT
+            };
+            let finishing =
+                finish_for(ended, &mut prosody, &mut client, &mut down, &mut inspection);
+            let whole = timeout(within, finishing).await.is_ok();
+            let of_prosody = async {
+                gone.set(ends_stream && stream_end::wait(&mut prosody).await);
+                if ends_stream && !gone.get() {
+                    prosody.reset();
+                } else {
+                    let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, prosody.shutdown()).await;
+                }
+            };
+            let of_client = async {
+                close_client(&mut client, ended.close_code().filter(|_| whole)).await;
+                linger(client).await;
+            };
+            tokio::join!(of_client, of_prosody);
+        };
+        let by_takeover = async {
+            if sent {
+                sleep(stream_end::CLOSE_TIMEOUT).await;
             }
-            let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, prosody.shutdown()).await;
-        });
+            if ends_stream && !gone.get() {
+                takeover.run().await;
+            }
+        };
+        tokio::join!(by_connection, by_takeover);
         None
     }
+}
+
+/// Closes the connection to a client.
+async fn close_client<C: AsyncWrite + Unpin>(client: &mut C, code: Option<u16>) {
+    let closing = async {
+        if let Some(code) = code {
+            client.write_all(&close_frame(code)).await?;
+        }
+        client.shutdown().await
+    };
+    let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, closing).await;
 }
 
 /// Reads and drops what a client still sends. A socket that is closed with unread bytes is reset,
 /// and the client may lose the close frame that is under way to it.
 async fn linger<C: AsyncRead + Unpin>(mut client: C) {
     let _: Result<_, _> = timeout(LINGER, discard(&mut client)).await;
+}
+
+/// Completes the frame that the close frame of an end must not land in; there is none for a client that
+/// is gone.
+async fn finish_for<C, P>(
+    ended: Ended,
+    prosody: &mut P,
+    client: &mut C,
+    down: &mut Backlog,
+    inspection: &mut Inspection,
+) where
+    C: AsyncWrite + Unpin,
+    P: AsyncRead + Unpin,
+{
+    if ended.close_code().is_some() {
+        finish_frame(prosody, client, down, inspection).await;
+    }
 }
 
 /// Copies towards the client until a frame is complete, or Prosody ends.
@@ -203,11 +261,11 @@ async fn finish_frame<C, P>(
     P: AsyncRead + Unpin,
 {
     poll_fn(|cx| {
-        while !(inspection.server.is_whole() && down.is_empty()) {
+        while !(inspection.is_whole() && down.is_empty()) {
             match down.poll_once(cx, prosody, client, inspection) {
                 Poll::Ready(None) => {}
                 Poll::Ready(Some(_)) => return Poll::Ready(()),
-                Poll::Pending if inspection.server.is_whole() && down.is_empty() => {}
+                Poll::Pending if inspection.is_whole() && down.is_empty() => {}
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -246,36 +304,6 @@ impl Finished {
     }
 }
 
-// === impl Inspection ===
-
-impl Inspection {
-    fn new(negotiation: StreamNegotiation) -> Self {
-        Self {
-            client: ClientFrames::default(),
-            server: ServerFrames::default(),
-            negotiation,
-            resumable: false,
-        }
-    }
-
-    fn of_client<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
-        self.client.accept(bytes, &mut self.negotiation)
-    }
-
-    fn of_prosody<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
-        let mut end = None;
-        self.server.pass(bytes, |beginning| {
-            // XEP-0198 § 3 and § 5.
-            self.resumable |= matches!(beginning, b"<enabled" | b"<resumed");
-            if let Err(error) = self.negotiation.server_sent(beginning) {
-                end = Some(ClientEnd::Refused(error.into()));
-            }
-        });
-        let forward = Cow::Borrowed(bytes);
-        Accepted { forward, end }
-    }
-}
-
 /// A close frame from server to client: unmasked, with a code and no reason (RFC 6455 § 5.5.1).
 fn close_frame(code: u16) -> [u8; 4] {
     let [high, low] = code.to_be_bytes();
@@ -284,6 +312,9 @@ fn close_frame(code: u16) -> [u8; 4] {
 
 /// Enough for a close frame on a working connection.
 const CLOSE_FRAME_TIMEOUT: Duration = Duration::from_millis(700);
+
+/// The same where the end at Prosody waits for it.
+const END_FRAME_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// A client answers a close frame within a round trip, and closes the connection.
 const LINGER: Duration = Duration::from_secs(1);

@@ -49,7 +49,7 @@ fn single<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h H
 }
 
 /// Checks that Prosody accepted the handshake; any other answer never becomes a tunnel.
-pub(super) fn check_switch<B>(
+pub(in crate::signalling) fn check_switch<B>(
     answer: &Response<B>,
     expected: &HeaderValue,
 ) -> Result<(), ForwardingError> {
@@ -88,7 +88,7 @@ pub(super) fn switching_protocols(accept: HeaderValue) -> Response<Body> {
 }
 
 /// The `Sec-WebSocket-Accept` value of a key (RFC 6455 § 4.2.2).
-pub(super) fn accept_of(key: &HeaderValue) -> HeaderValue {
+pub(in crate::signalling) fn accept_of(key: &HeaderValue) -> HeaderValue {
     use aws_lc_rs::digest;
     let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
     context.update(key.as_bytes());
