@@ -40,7 +40,7 @@ use model::{
     random::Random,
     seal::Purpose,
     session::{PassCookies, SessionCodec, SignInCookies},
-    token::{self, ClientTokens, Minter, PublishedKeys, SignerError},
+    token::{self, ClientTokens, Minter, PersonalClaims, PublishedKeys, SignerError},
 };
 use observe::traces::Traces;
 use oidc::RelyingParty;
@@ -101,6 +101,8 @@ pub struct ReloadableState {
     pub(crate) minter: Option<Minter>,
     pub(crate) integrations: Integrations,
     pub(crate) published: PublishedKeys,
+    /// What Jitsi's page gets to know of a person.
+    pub(crate) claims: PersonalClaims,
 }
 
 /// The parts of the control plane that requests reach.
@@ -150,6 +152,7 @@ impl ReloadableState {
                 .map(|token| PublishedKeys::new(&token.signing))
                 .transpose()?
                 .unwrap_or_default(),
+            claims: token.map_or(PersonalClaims::ALL, |token| token.claims),
         })
     }
 }

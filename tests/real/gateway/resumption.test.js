@@ -70,6 +70,29 @@ for (const transport of ["websocket", "bosh"]) {
   });
 }
 
+test("a held poll does not delay a restart, and its client misses nothing", async () => {
+  const room = "polls";
+  const retries = [];
+  const [staying, leaving] = [await site.headersOf("host"), await site.headersOf("host")];
+  const onRetry = (error) => retries.push(error);
+  const here = await enter({ ...target(room, staying, "bosh"), nick: "here", onRetry });
+  // Without resumption the stream ends with the gateway.
+  const gone = await enter({ ...target(room, leaving), nick: "gone" });
+  await ping(here.stream);
+  const began = Date.now();
+  site.gateway.signal("SIGTERM");
+  await site.gateway.exited();
+  const took = Date.now() - began;
+  await site.gateway.restart();
+  const left = await here.stream.inbox.take(({ attrs }) => attrs.type === "unavailable" && attrs.from?.endsWith("/gone"));
+  assert.ok(left);
+  await ping(here.stream);
+  assert.ok(present(room, here) && !present(room, gone));
+  assert.equal(retries[0].status, 503);
+  assert.ok(took < 3_000, `${took} ms`);
+  await here.stream.close();
+});
+
 // lib-jitsi-meet finds the id in the address of its connection by this (`modules/xmpp/ResumeTask.ts` of v2193).
 const previd = /(previd=)([\w-]+)/;
 

@@ -76,7 +76,7 @@ pub(crate) fn go(
         RoomKey::from_text(&typed).map_err(problem)
     };
     let page = room.and_then(|room| {
-        let page = room.page_path();
+        let page = room.page_path_as(&typed);
         is_room(&page).then_some(page).ok_or(NameProblem::Reserved)
     });
     match page {

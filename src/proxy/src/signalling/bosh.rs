@@ -32,7 +32,7 @@ use observe::metrics::{CutReason, UpstreamKind};
 use tracing::info;
 
 use self::{
-    answers::{answer_of, pass_on, preflight},
+    answers::{answer_of, ended, pass_on, preflight},
     poll::{Poll, answered},
     stream::{LiveStream, remaining},
 };
@@ -235,7 +235,7 @@ impl Exchange<'_> {
                 let who = Who { principal, room };
                 audit::cut(&who, Transport::Bosh, reason.reason(), &self.context);
                 worker.metrics.count_cut(Transport::Bosh, reason.reason());
-                return Ok(self.ended(reason));
+                return Ok(ended(worker, room, reason));
             }
         };
         let took = began.elapsed();
@@ -350,8 +350,10 @@ impl Exchange<'_> {
         let (answer, tag) = match answer {
             Ok(answer) => answer,
             Err(reason) => {
-                stream.cut(worker, reason.reason(), &self.context);
-                return Ok(self.ended(reason));
+                if reason != CloseReason::Shutdown {
+                    stream.cut(worker, reason.reason(), &self.context);
+                }
+                return Ok(ended(worker, &stream.room, reason));
             }
         };
         worker.metrics.count_poll(began.elapsed());
@@ -368,14 +370,6 @@ impl Exchange<'_> {
             tokio::task::spawn_local(watching);
         }
         Ok(answer)
-    }
-
-    /// The answer to a request of a stream that the gateway ended.
-    fn ended(&self, reason: CloseReason) -> Response<Body> {
-        match reason {
-            CloseReason::Moved => self.worker.upstreams.start_again(&self.query.room),
-            _ => terminated("policy-violation"),
-        }
     }
 }
 

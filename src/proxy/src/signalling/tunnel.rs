@@ -175,7 +175,7 @@ where
             let finishing =
                 finish_for(ended, &mut prosody, &mut client, &mut down, &mut inspection);
             let whole = timeout(CLOSE_FRAME_TIMEOUT, finishing).await.is_ok();
-            close_client(&mut client, ended.close_code().filter(|_| whole)).await;
+            close_client(&mut client, ended.close_frame().filter(|_| whole)).await;
             tokio::task::spawn_local(linger(client));
             return Some(HeldStream::new(Some(prosody), up, registration, takeover));
         }
@@ -198,7 +198,7 @@ where
                 }
             };
             let of_client = async {
-                close_client(&mut client, ended.close_code().filter(|_| whole)).await;
+                close_client(&mut client, ended.close_frame().filter(|_| whole)).await;
                 linger(client).await;
             };
             tokio::join!(of_client, of_prosody);
@@ -217,10 +217,10 @@ where
 }
 
 /// Closes the connection to a client.
-async fn close_client<C: AsyncWrite + Unpin>(client: &mut C, code: Option<u16>) {
+async fn close_client<C: AsyncWrite + Unpin>(client: &mut C, frame: Option<Vec<u8>>) {
     let closing = async {
-        if let Some(code) = code {
-            client.write_all(&close_frame(code)).await?;
+        if let Some(frame) = frame {
+            client.write_all(&frame).await?;
         }
         client.shutdown().await
     };
@@ -277,7 +277,17 @@ async fn finish_frame<C, P>(
 // === impl Ended ===
 
 impl Ended {
-    /// The code of the gateway's close frame; none when the client is gone.
+    /// The gateway's close frame; none when the client is gone.
+    fn close_frame(self) -> Option<Vec<u8>> {
+        let text = match self {
+            Self::Cut(reason) => reason.close_text(),
+            Self::Closed | Self::Broken | Self::Refused(_) => "",
+        };
+        self.close_code()
+            .map(|code| message_frame::close(code, text))
+    }
+
+    /// The code of the gateway's close frame.
     const fn close_code(self) -> Option<u16> {
         match self {
             // The answer to the client's close frame.
@@ -302,12 +312,6 @@ impl Finished {
             Self::Stopped(ClientEnd::Refused(error)) => (Side::Gateway, Ended::Refused(error)),
         }
     }
-}
-
-/// A close frame from server to client: unmasked, with a code and no reason (RFC 6455 § 5.5.1).
-fn close_frame(code: u16) -> [u8; 4] {
-    let [high, low] = code.to_be_bytes();
-    [0x88, 2, high, low]
 }
 
 /// Enough for a close frame on a working connection.

@@ -18,6 +18,18 @@ pub(super) fn to_client(message: &str) -> Vec<u8> {
     frame
 }
 
+/// A close frame to the client (RFC 6455 § 5.5.1).
+pub(super) fn close(code: u16, text: &str) -> Vec<u8> {
+    debug_assert!(text.len() <= 123, "a control frame has at most 125 bytes");
+    let mut frame = head(0, 2 + text.len());
+    if let Some(first) = frame.first_mut() {
+        *first = FINAL_CLOSE;
+    }
+    frame.extend(code.to_be_bytes());
+    frame.extend(text.as_bytes());
+    frame
+}
+
 fn head(mask: u8, length: usize) -> Vec<u8> {
     let mut head = vec![FINAL_TEXT];
     match (u8::try_from(length), u16::try_from(length)) {
@@ -55,6 +67,8 @@ pub(in crate::signalling) fn of_server(bytes: &[u8]) -> Option<(u8, Range<usize>
     let end = head.checked_add(payload)?;
     (bytes.len() >= end).then_some((*bytes.first()?, head..end))
 }
+
+const FINAL_CLOSE: u8 = 0x88;
 
 /// The first byte of a text frame that is a whole message.
 pub(in crate::signalling) const FINAL_TEXT: u8 = 0x81;
