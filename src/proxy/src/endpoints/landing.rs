@@ -77,7 +77,9 @@ pub(crate) fn go(
     };
     let page = room.and_then(|room| {
         let page = room.page_path_as(&typed);
-        is_room(&page).then_some(page).ok_or(NameProblem::Reserved)
+        (is_room(&page) && is_room(&room.page_path()))
+            .then_some(page)
+            .ok_or(NameProblem::Reserved)
     });
     match page {
         Ok(page) => redirect(StatusCode::SEE_OTHER, &page),

@@ -142,6 +142,12 @@ export function prepareBosh({
     rest() {
       resting = true;
     },
+    /** Goes on at another server. */
+    moveTo(otherUrl, otherTls) {
+      url = otherUrl;
+      tls = otherTls;
+      this.move();
+    },
     /** Goes on from another address. */
     move(localAddress) {
       agent.destroy();

@@ -137,8 +137,7 @@ impl<'b> Review<'b> {
         };
         let payload = rest.get(head..).unwrap_or_default();
         if rest.first() != Some(&message_frame::FINAL_TEXT)
-            || length < BEGINNING
-            || length > MAX_MESSAGE
+            || !(BEGINNING..=MAX_MESSAGE).contains(&length)
         {
             return Ok(Some(head + length));
         }

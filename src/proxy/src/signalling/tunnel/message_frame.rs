@@ -35,11 +35,11 @@ fn head(mask: u8, length: usize) -> Vec<u8> {
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short @ ..126), _) => head.push(mask | short),
         (_, Ok(length)) => {
-            head.push(mask | 126);
+            head.push(mask | 0x7e);
             head.extend(length.to_be_bytes());
         }
         _ => {
-            head.push(mask | 127);
+            head.push(mask | 0x7f);
             head.extend((length as u64).to_be_bytes());
         }
     }
