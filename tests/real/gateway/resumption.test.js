@@ -89,7 +89,7 @@ test("a held poll does not delay a restart, and its client misses nothing", asyn
   await ping(here.stream);
   assert.ok(present(room, here) && !present(room, gone));
   assert.equal(retries[0].status, 503);
-  assert.ok(took < 3_000, `${took} ms`);
+  assert.ok(took < 15_000, `${took} ms, and a poll is held for a minute`);
   await here.stream.close();
 });
 

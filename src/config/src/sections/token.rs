@@ -50,7 +50,7 @@ pub(super) struct RawToken {
     lifetime: DurationText,
     /// What tokens, and so all people in a room, get to know of a person: `name`, `email`, `avatar`. Jitsi
     /// publishes the e-mail address in the room, and its clients ask Gravatar for a picture by its hash;
-    /// leave it out where guests shall not see the addresses of members.
+    /// leave it out where guests shall not see the addresses of members. Default: all three.
     #[schemars(example = ["name", "avatar"])]
     send: Vec<PersonalClaim>,
     /// RSA keys instead of a secret: the first signs, all are published.

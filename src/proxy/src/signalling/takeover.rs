@@ -237,8 +237,7 @@ const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
 /// More stanzas than any stream has.
 const TOO_MANY: u32 = u32::MAX;
 
-/// The client was given half a second to go by its own connection, and another half is enough for four
-/// round trips.
+/// Four round trips take a tenth of a second; a Prosody that is short of time gets more.
 const WITHIN: Duration = Duration::from_secs(2);
 
 /// Only the login needs it.

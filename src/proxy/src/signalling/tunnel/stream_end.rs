@@ -91,8 +91,8 @@ const END: [&str; 3] = [
 ];
 
 /// Prosody reads at once, unless it limits the client's rate (`mod_limits`).
-const SEND_TIMEOUT: Duration = Duration::from_millis(250);
+const SEND_TIMEOUT: Duration = Duration::from_millis(150);
 
 /// Prosody closes a connection as soon as it has read the end of the stream. With the two times a
 /// takeover begins in time for the client to be gone within a second.
-pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_millis(250);
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_millis(150);
