@@ -104,6 +104,7 @@ fn ways_in(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     }
     let guest = GuestForm {
         action: "/_gateway/join",
+        page: Some(texts.path),
         invite: Some(texts.address),
         name: person,
         problem: None,
@@ -260,7 +261,9 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
 
 fn notices(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     let again = texts.path;
-    save("signed-out", &Content::SignedOut)?;
+    save("signed-out", &Content::SignedOut { return_to: None })?;
+    let return_to = Some(texts.path);
+    save("signed-out-meeting", &Content::SignedOut { return_to })?;
     save("not-found", &Content::NotFound)?;
     save("logout-frame", &Content::LogoutFrame)?;
     let reason = Some(texts.reason);

@@ -15,7 +15,7 @@ const TOKEN = "aa.bb.cc";
 const JWT = "jwt=%22aa.bb.cc%22";
 
 /** A page at an address, with what was saved before signing in. */
-function open(address, { saved, config = {}, broken = false } = {}) {
+function open(address, { saved, config = {}, broken = false, framed = false } = {}) {
   const page = { url: new URL(address), now: 0, timers: new Map(), replaced: 0 };
   const stored = new Map(saved === undefined ? [] : [["gateway.fragment", saved]]);
   const location = {
@@ -47,8 +47,22 @@ function open(address, { saved, config = {}, broken = false } = {}) {
     clearInterval: (id) => page.timers.delete(id),
     atob,
     Date: { now: () => page.now },
+    addEventListener: (type, listener) => type === "beforeunload" && page.unloads.push(listener),
+    setTimeout: (run) => page.later.push(run),
+    WebSocket: class extends EventTarget {
+      constructor(url, protocol) { super(); Object.assign(this, { url, protocol }); }
+      end(init) { this.dispatchEvent(Object.assign(new Event("close"), init)); }
+    },
+    XMLHttpRequest: class extends EventTarget {
+      open(method, url, ...rest) { Object.assign(this, { method, url, rest }); }
+      getResponseHeader(name) { return this.headers?.[name] ?? null; }
+      answer(headers) { this.headers = headers; this.dispatchEvent(new Event("load")); }
+    },
   };
+  Object.assign(page, { unloads: [], later: [], left: [] });
+  location.replace = (url) => page.left.push(url);
   window.window = window;
+  window.top = framed ? {} : window;
   if (config !== null) window.config = config;
   page.window = vm.createContext(window);
   page.run = (name) => { vm.runInContext(scriptOf(name), page.window); return page; };
@@ -224,3 +238,56 @@ test("config.js gets the same settings without a page around it", () => {
   assert.equal(config.tokenLogoutUrl, "https://meet.example.org/_gateway/logout");
   vm.runInContext(read("config.js"), vm.createContext({}));
 });
+
+// What Strophe does with its transports (jitsi/strophejs v1.5-jitsi-3: `src/websocket.js`, `_connect`; `src/bosh.js`,
+// `Strophe.Request` and `_processRequest`), at the addresses of lib-jitsi-meet (v2193, `modules/xmpp/XmppConnection.ts`).
+const transports = {
+  websocket: (page, path = "/acme/xmpp-websocket?room=caf%C3%A9") => {
+    const socket = new page.window.WebSocket(`wss://meet.example.org${path}`, "xmpp");
+    socket.onclose = () => {};
+    assert.equal(socket.protocol, "xmpp");
+    return ({ reason, code = 1008 }) => socket.end({ code, reason });
+  },
+  bosh: (page, path = "/http-bind?room=caf%C3%A9") => {
+    const xhr = new page.window.XMLHttpRequest();
+    xhr.onreadystatechange = () => {};
+    xhr.open("POST", `https://meet.example.org${path}`, true);
+    assert.deepEqual([xhr.method, xhr.rest], ["POST", [true]]);
+    return ({ reason }) => xhr.answer(reason ? { "x-gateway-ended": reason } : {});
+  },
+};
+const SIGNED_OUT = "/_gateway/signed-out?return_to=%2Facme%2FCaf%25C3%25A9";
+
+for (const [name, connect] of Object.entries(transports)) {
+  test(`who is signed out elsewhere is told at once, over ${name}`, () => {
+    for (const file of ["signed_in.html", "anonymous.html", "guest.html"]) {
+      const page = open(`${ROOM}?x#config.a=1`).run(file);
+      const end = connect(page);
+      assert.deepEqual(page.left, []);
+      end({ reason: "signed-out" });
+      assert.deepEqual(page.left, [SIGNED_OUT]);
+    }
+  });
+
+  test(`other ends are left to Jitsi, over ${name}`, () => {
+    const page = open(ROOM).run("signed_in.html");
+    connect(page)({ reason: "" });
+    connect(page)({ reason: "", code: 1006 });
+    connect(page, "/other?xmpp-websocket/http-bind")({ reason: "signed-out" });
+    const framed = open(ROOM, { framed: true }).run("signed_in.html");
+    connect(framed)({ reason: "signed-out" });
+    assert.deepEqual([page.left, framed.left], [[], []]);
+  });
+
+  test(`a page that its person leaves is not led elsewhere, over ${name}`, () => {
+    const page = open(ROOM).run("signed_in.html");
+    const [first, second] = [connect(page), connect(page)];
+    for (const unload of page.unloads) unload();
+    first({ reason: "signed-out" });
+    assert.deepEqual(page.left, []);
+    // They stayed.
+    for (const run of page.later) run();
+    second({ reason: "signed-out" });
+    assert.deepEqual(page.left, [SIGNED_OUT]);
+  });
+}

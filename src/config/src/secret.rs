@@ -241,7 +241,11 @@ mod tests {
             ("/etc/gateway/oidc", 0o100_444, true),
             ("/etc/gateway/oidc", 0o100_640, false),
         ] {
-            assert_eq!(is_exposed(Path::new(path), mode), exposed, "{path} {mode:o}");
+            assert_eq!(
+                is_exposed(Path::new(path), mode),
+                exposed,
+                "{path} {mode:o}"
+            );
         }
     }
 

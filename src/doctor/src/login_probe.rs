@@ -181,6 +181,7 @@ mod tests {
                 audience: "jitsi".to_owned(),
                 subject: "meet.jitsi".to_owned(),
                 lifetime: Duration::from_mins(2),
+                claims: token::PersonalClaims::ALL,
                 signing: token::SigningSettings::Secret {
                     algorithm: jsonwebtoken::Algorithm::HS256,
                     secret: "0123456789abcdef0123456789abcdef".to_owned().into(),

@@ -10,7 +10,7 @@ use model::{
     random::Random,
     room::RoomKey,
     session::Pass,
-    token::{ClientToken, ClientTokenKind, ClientTokens},
+    token::{ClientToken, ClientTokenKind, ClientTokens, PersonalClaims},
 };
 
 /// Issues tokens for test users of one deployment.
@@ -46,7 +46,8 @@ impl TestUsers {
         let validity = now..now.after(lifetime);
         let pass = Pass::issue(room, standing(role), user.clone(), validity, &self.random);
         let (features, kind) = (Features::default(), ClientTokenKind::Embed);
-        self.tokens.issue(&pass, role, &features, kind, lifetime)
+        self.tokens
+            .issue(&pass, role, &features, kind, lifetime, PersonalClaims::ALL)
     }
 }
 

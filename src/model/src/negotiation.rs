@@ -6,11 +6,16 @@
 //! rooms do not hold (a guests' domain) or passwords can be guessed (`auth.…`, a hidden domain). The
 //! gateway therefore reads what clients say until they are authenticated, and lets nothing else pass.
 
+mod resumption;
 mod room_scope;
 
 use std::sync::Arc;
 
-pub use self::room_scope::RoomScope;
+use self::resumption::Resumption;
+pub use self::{
+    resumption::{ResumableStream, ResumptionBinding, ResumptionIds},
+    room_scope::RoomScope,
+};
 use crate::xml::Element;
 
 /// The domain and the SASL mechanisms of an admission.
@@ -50,6 +55,7 @@ pub struct StreamNegotiation {
     failures: u8,
     /// The client may resume a stream (XEP-0198 § 5) and not begin one.
     resumption_only: bool,
+    resumption: Option<Box<Resumption>>,
 }
 
 /// Why the gateway ends a stream during its negotiation.
@@ -89,9 +95,9 @@ enum Stage {
     Authenticating,
     /// Prosody answered `<success>`; the client opens the stream again.
     Restarting,
-    /// The client opened the stream again, and has to resume an earlier one.
-    Resuming,
-    /// The client opened the stream again, or resumed one.
+    /// The client opened the stream again, and binds a resource or resumes an earlier stream.
+    Binding,
+    /// Prosody bound a resource, or resumed a stream.
     Over,
 }
 
@@ -190,13 +196,23 @@ impl StreamPolicy {
 // === impl StreamNegotiation ===
 
 impl StreamNegotiation {
-    /// The negotiation of a stream that is not yet open.
+    /// The negotiation of a stream that is not yet open, and that cannot be resumed.
     pub fn new(policy: StreamPolicy) -> Self {
         Self {
             policy,
             stage: Stage::Opening,
             failures: 0,
             resumption_only: false,
+            resumption: None,
+        }
+    }
+
+    /// The same of a stream that its owner can resume.
+    #[must_use]
+    pub fn resumable_by(self, binding: ResumptionBinding) -> Self {
+        Self {
+            resumption: Some(Box::new(Resumption::new(binding))),
+            ..self
         }
     }
 
@@ -209,9 +225,10 @@ impl StreamNegotiation {
         }
     }
 
-    /// Whether the client has authenticated, and opened its stream again or resumed one: the
-    /// negotiation checks no further messages. Prosody refuses another domain in a later header of the same stream, and SASL after
-    /// success (Prosody 0.12 `plugins/mod_c2s.lua`, `plugins/mod_saslauth.lua`).
+    /// Whether the client has authenticated, and bound a resource or resumed a stream: the
+    /// negotiation checks no further messages. Prosody refuses another domain in a later header of the
+    /// same stream, SASL after success, and a resumption after the binding (Prosody 0.12
+    /// `plugins/mod_c2s.lua`, `plugins/mod_saslauth.lua`, `plugins/mod_smacks.lua`).
     pub fn is_over(&self) -> bool {
         self.stage == Stage::Over
     }
@@ -221,10 +238,27 @@ impl StreamNegotiation {
         !self.is_over() || self.policy.scope().is_some()
     }
 
-    /// Checks the next message of the client (RFC 7395 § 3.3: one element).
-    pub fn client_sent(&mut self, message: &[u8]) -> Result<(), NegotiationError> {
+    /// Whether no further message of Prosody matters: the client knows its stream's id.
+    pub fn is_settled(&self) -> bool {
+        let resumption = self.resumption.as_deref();
+        self.is_over() && resumption.is_some_and(Resumption::is_answered)
+    }
+
+    /// Whether a message of Prosody with this beginning has to be noted.
+    pub fn awaits(&self, beginning: &[u8]) -> bool {
+        !self.is_over() || (beginning.starts_with(ENABLED) && !self.is_settled())
+    }
+
+    /// The stream that Prosody keeps when the connection breaks.
+    pub fn resumable(&self) -> Option<&ResumableStream> {
+        self.resumption.as_deref()?.stream()
+    }
+
+    /// Checks the next message of the client (RFC 7395 § 3.3: one element). Gives the message for
+    /// Prosody, if it is another.
+    pub fn client_sent(&mut self, message: &[u8]) -> Result<Option<String>, NegotiationError> {
         if !self.is_checked() {
-            return Ok(());
+            return Ok(None);
         }
         let text = std::str::from_utf8(message).map_err(|_| NegotiationError::Malformed)?;
         let element = Element::parse(text).map_err(|_| NegotiationError::Malformed)?;
@@ -233,50 +267,85 @@ impl StreamNegotiation {
         if element.namespace() == FRAMING && !contains(message, FRAMING.as_bytes()) {
             return Err(NegotiationError::Unauthenticated);
         }
-        if self.is_over() {
-            let scope = self.policy.scope();
-            return scope.map_or(Ok(()), |scope| scope.check(&element));
-        }
         match (self.stage, element.namespace()) {
-            (_, FRAMING) if element.name() == "close" => Ok(()),
+            (Stage::Over, _) => self.check_scope(&element),
+            (_, FRAMING) if element.name() == "close" => Ok(None),
             (Stage::Opening | Stage::Restarting, FRAMING) if element.name() == "open" => {
-                self.policy.check_domain(element.attribute("to"))?;
+                let domain = element.attribute("to");
+                self.policy.check_domain(domain)?;
+                if let (Some(resumption), Some(domain)) = (&mut self.resumption, domain) {
+                    resumption.note_domain(domain);
+                }
                 self.stage = match self.stage {
                     Stage::Opening => Stage::Authenticating,
-                    _ if self.resumption_only => Stage::Resuming,
-                    _ => Stage::Over,
+                    _ => Stage::Binding,
                 };
-                Ok(())
+                Ok(None)
             }
-            (Stage::Authenticating, SASL) => self.policy.check_sasl(&element),
-            (Stage::Resuming, namespace)
+            (Stage::Authenticating, SASL) => self.policy.check_sasl(&element).map(|()| None),
+            (Stage::Binding, namespace)
                 if namespace.starts_with(STREAM_MANAGEMENT) && element.name() == "resume" =>
             {
-                Ok(())
+                Ok(Some(self.resume(&element).to_string()))
             }
-            (Stage::Resuming, _) => Err(NegotiationError::Resumption),
+            (Stage::Binding, _) if self.resumption_only => Err(NegotiationError::Resumption),
+            (Stage::Binding, _) => self.check_scope(&element),
             _ => Err(NegotiationError::Unauthenticated),
         }
     }
 
-    /// Notes the beginning of a message of Prosody, which has the element's name.
-    pub fn server_sent(&mut self, beginning: &[u8]) -> Result<(), NegotiationError> {
-        if self.stage == Stage::Resuming && beginning.starts_with(b"<resumed") {
-            self.stage = Stage::Over;
-        }
-        if self.stage != Stage::Authenticating {
-            return Ok(());
-        }
-        if beginning.starts_with(b"<success") {
-            self.stage = Stage::Restarting;
-        } else if beginning.starts_with(b"<failure") {
-            self.failures += 1;
-            if self.failures >= MAX_FAILURES {
-                return Err(NegotiationError::TooManyFailures);
+    /// Notes a message of Prosody. Gives the message for the client, if it is another.
+    pub fn server_sent(&mut self, message: &[u8]) -> Result<Option<String>, NegotiationError> {
+        match self.stage {
+            Stage::Authenticating if message.starts_with(b"<success") => {
+                self.stage = Stage::Restarting;
             }
+            Stage::Authenticating if message.starts_with(b"<failure") => {
+                self.failures += 1;
+                if self.failures >= MAX_FAILURES {
+                    return Err(NegotiationError::TooManyFailures);
+                }
+            }
+            Stage::Binding if message.starts_with(b"<resumed") => return self.bind_answer(message),
+            Stage::Binding if message.starts_with(b"<iq") => {
+                let answer = parse(message)?;
+                let bound = answer.children().any(|child| child.is("bind", BIND));
+                if bound && answer.attribute("type") == Some("result") {
+                    self.stage = Stage::Over;
+                }
+            }
+            Stage::Over if message.starts_with(ENABLED) => return self.bind_answer(message),
+            _ => {}
         }
-        Ok(())
+        Ok(None)
     }
+
+    fn check_scope(&self, stanza: &Element) -> Result<Option<String>, NegotiationError> {
+        let scope = self.policy.scope();
+        scope.map_or(Ok(()), |scope| scope.check(stanza))?;
+        Ok(None)
+    }
+
+    /// The `<resume>` for Prosody: with its own id of the stream, if the stream is the client's.
+    fn resume(&mut self, resume: &Element) -> Element {
+        let resumption = self.resumption.as_deref_mut();
+        let unbound = resumption.and_then(|resumption| resumption.unbind(resume));
+        unbound.unwrap_or_else(|| resumption::resume_with(resumption::UNKNOWN_STREAM, resume))
+    }
+
+    /// The `<enabled>` or `<resumed>` for the client, with the client's id of the stream.
+    fn bind_answer(&mut self, message: &[u8]) -> Result<Option<String>, NegotiationError> {
+        let resumption = self.resumption.as_deref_mut();
+        let resumption = resumption.ok_or(NegotiationError::StreamManagement)?;
+        let answer = resumption.bind(&parse(message)?);
+        self.stage = Stage::Over;
+        Ok(answer.map(|answer| answer.to_string()))
+    }
+}
+
+fn parse(message: &[u8]) -> Result<Element, NegotiationError> {
+    let text = std::str::from_utf8(message).map_err(|_| NegotiationError::Malformed)?;
+    Element::parse(text).map_err(|_| NegotiationError::Malformed)
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
@@ -295,6 +364,12 @@ const LOGINS: [&str; 2] = ["jabber:iq:auth", "jabber:iq:register"];
 /// The beginning of the namespaces of XEP-0198. Prosody's BOSH ends a session without telling its
 /// stream management (Prosody 0.12 `plugins/mod_bosh.lua`, `bosh_close_stream`).
 const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:";
+
+/// RFC 6120 § 7.
+const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
+
+/// The beginning of Prosody's answer that has the id of the stream (XEP-0198 § 3).
+const ENABLED: &[u8] = b"<enabled";
 
 /// A client tries the credentials that it has once; RFC 6120 § 6.4.5 suggests two to five.
 const MAX_FAILURES: u8 = 3;

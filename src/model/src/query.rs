@@ -80,6 +80,13 @@ impl SignallingQuery {
             forwarded,
         })
     }
+
+    /// The query of a BOSH request, which resumes no stream: BOSH sessions have ids of their own.
+    #[must_use]
+    pub fn for_bosh(mut self) -> Self {
+        self.forwarded.set_previous(None);
+        self
+    }
 }
 
 /// Without the token, which is a credential.
@@ -97,7 +104,19 @@ impl std::fmt::Debug for SignallingQuery {
 impl ForwardedParameters {
     /// Whether the connection resumes an earlier stream (`previd`, XEP-0198 § 5).
     pub fn resumes(&self) -> bool {
-        self.0.iter().any(|(name, _)| *name == "previd")
+        self.previous().is_some()
+    }
+
+    /// `previd`: the client's id of the stream to resume.
+    pub fn previous(&self) -> Option<&str> {
+        let (_, id) = self.0.iter().find(|(name, _)| *name == PREVIOUS)?;
+        Some(id)
+    }
+
+    /// Sets `previd` to Prosody's id of the stream, or removes it.
+    pub fn set_previous(&mut self, id: Option<&str>) {
+        self.0.retain(|(name, _)| *name != PREVIOUS);
+        self.0.extend(id.map(|id| (PREVIOUS, id.to_owned())));
     }
 
     /// `vnode`: the visitor node that the client was sent to.
@@ -221,7 +240,9 @@ pub fn without_tokens(raw: &str) -> Cow<'_, str> {
 /// The parameters that Jitsi's client adds to the address of its connection, beside `room` and
 /// `token` (lib-jitsi-meet `modules/xmpp/ResumeTask.ts`, jitsi-meet
 /// `react/features/base/conference`).
-const FORWARDED: &[&str] = &["previd", VISITOR_NODE, "customusername", "release"];
+const FORWARDED: &[&str] = &[PREVIOUS, VISITOR_NODE, "customusername", "release"];
+
+const PREVIOUS: &str = "previd";
 
 const VISITOR_NODE: &str = "vnode";
 

@@ -125,6 +125,23 @@ impl RoomKey {
         page_path(self.tenant.as_ref(), &self.readable())
     }
 
+    /// The path of the room's page in a spelling of the name that was typed: Jitsi's page shows the name as
+    /// its address has it, and the key has small letters only.
+    pub fn page_path_as(&self, typed: &str) -> String {
+        let name = typed.split_once('/').map_or(typed, |(_, name)| name);
+        let name = without_dropped(name.trim());
+        let name = decode_again(&name).unwrap_or(name);
+        let segment = path_segment(&name);
+        let tenant = self.tenant.as_ref().map(Tenant::as_str);
+        let own = Self::from_page(tenant, &segment)
+            .is_ok_and(|page| page.key == *self && page.respelled.is_none());
+        if own {
+            page_path(self.tenant.as_ref(), &name)
+        } else {
+            self.page_path()
+        }
+    }
+
     /// The MUC node, which is also the token's `room` claim; without the tenant.
     pub fn node(&self) -> &str {
         &self.node

@@ -37,6 +37,8 @@ pub enum Purpose {
     LogoutHint,
     /// The tag on a BOSH session id.
     BoshSession,
+    /// The tag on the resumption id of a stream.
+    Resumption,
     /// The cookie of a visitor whom a link, an integration or a guest form admitted to one room.
     Pass,
     /// The owner tag in a room's name.
@@ -110,6 +112,7 @@ impl Purpose {
             Self::SignIn => "sign-in",
             Self::LogoutHint => "logout-hint",
             Self::BoshSession => "bosh-session",
+            Self::Resumption => "resumption",
             Self::Pass => "pass",
             Self::Owner => "owner",
             Self::Link => "link",

@@ -4,6 +4,7 @@
 mod backend;
 mod client;
 mod display;
+mod personal_claims;
 pub mod prosody;
 mod signer;
 
@@ -18,6 +19,7 @@ pub use self::{
     backend::{BackendToken, ContextUser, Minter},
     client::{ClientToken, ClientTokenError, ClientTokenKind, ClientTokens, OpenedClientToken},
     display::DisplayToken,
+    personal_claims::PersonalClaims,
     signer::{PublishedKeys, SignerError},
 };
 
@@ -32,6 +34,8 @@ pub struct TokenSettings {
     pub subject: String,
     /// The time from minting to `exp`. A connection outlives its token.
     pub lifetime: Duration,
+    /// What tokens have of a person.
+    pub claims: PersonalClaims,
     /// The signing key.
     pub signing: SigningSettings,
 }

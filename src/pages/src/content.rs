@@ -93,7 +93,10 @@ pub enum Content<'c> {
         events: &'c str,
     },
     /// After a sign-out.
-    SignedOut,
+    SignedOut {
+        /// Path on this site to go on at, if the person was put out of a meeting.
+        return_to: Option<&'c str>,
+    },
     /// The room rules deny entry.
     Refused {
         /// The room.
@@ -181,6 +184,8 @@ pub struct CalendarForm<'c> {
 pub struct GuestForm<'c> {
     /// Path on this site that receives the form.
     pub action: &'c str,
+    /// Path of the room's page as the guest's address has it.
+    pub page: Option<&'c str>,
     /// The invitation, if the guest has one.
     pub invite: Option<&'c str>,
     /// Initial name.
@@ -227,7 +232,7 @@ impl Content<'_> {
             | Self::Continue { .. }
             | Self::OpenApp { .. }
             | Self::Call { .. }
-            | Self::SignedOut
+            | Self::SignedOut { .. }
             | Self::Popup { .. }
             | Self::LogoutFrame => StatusCode::OK,
             Self::Refused { .. } | Self::EmbedRefused { .. } => StatusCode::FORBIDDEN,

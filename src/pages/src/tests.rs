@@ -65,6 +65,7 @@ fn start(name: &str, problem: Option<NameProblem>) -> Content<'_> {
 
 fn guest(name: &str, problem: Option<NameProblem>) -> GuestForm<'_> {
     GuestForm {
+        page: Some("/Board%20Meeting"),
         action: "/_gateway/join",
         invite: Some(name),
         name: Some(name),
@@ -145,7 +146,7 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
                 events: EVENTS,
             },
         ),
-        ("signed_out", Content::SignedOut),
+        ("signed_out", Content::SignedOut { return_to: None }),
         (
             "refused",
             refused(room, Some("Ada"), Refusal::NotAllowed { rule: 3 }.into()),

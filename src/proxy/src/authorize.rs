@@ -296,6 +296,20 @@ impl Admitted<'_> {
         self.grant().is_some_and(Grant::opens)
     }
 
+    /// The ids of all credentials, which the resumption of a stream is bound to: a revocation of any of
+    /// them ends the stream.
+    pub(crate) fn credential_ids(&self) -> String {
+        match self.privilege {
+            Privilege::Granted(_) => {
+                let credentials = self.principal.credentials();
+                let ids: Vec<_> = credentials.map(|own| own.id.as_str()).collect();
+                ids.join(" ")
+            }
+            Privilege::Anonymous(_) => GUEST_PREFIX.to_owned(),
+            Privilege::Recorder => RECORDER_PREFIX.to_owned(),
+        }
+    }
+
     /// The owner that a BOSH session id is bound to.
     pub(crate) fn owner(&self) -> &str {
         match self.privilege {

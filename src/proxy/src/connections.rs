@@ -51,7 +51,7 @@ pub(crate) struct Registration {
 struct Entries {
     next: u64,
     open: HashMap<u64, Entry>,
-    /// The gateway has stopped: new sockets are ended at once.
+    /// The gateway has stopped: new connections are ended at once.
     closed: bool,
     /// The number of entries that are held.
     held: usize,
@@ -94,7 +94,7 @@ pub(crate) enum AdmissionScope {
 pub(crate) enum ConnectionKind {
     /// A WebSocket: open until either side ends it.
     Socket,
-    /// A BOSH request: ends by itself within its `wait`.
+    /// A BOSH request, which ends within its `wait`, or an event stream.
     Poll,
     /// A WebSocket that is not XMPP.
     LocationSocket,
@@ -154,7 +154,7 @@ impl ConnectionRegistry {
             held: false,
             end: Some(sender),
         };
-        if entries.closed && kind.is_socket() {
+        if entries.closed && kind.ends_at_stop() {
             entry.end(CloseReason::Shutdown);
         }
         entries.open.insert(number, entry);
@@ -176,8 +176,8 @@ impl ConnectionRegistry {
     }
 
     /// Ends the sockets because the gateway stops, in random order, so that the occupants of one
-    /// meeting do not reconnect at the same moment. Sockets opened meanwhile end last. Polls end by
-    /// themselves.
+    /// meeting do not reconnect at the same moment. Sockets opened meanwhile end last, and polls with
+    /// them, which would be open for up to a minute.
     pub(crate) async fn end_sockets(&self, spread: DrainSchedule, random: &Random) {
         let began = Instant::now();
         if !spread.window.is_zero() {
@@ -194,7 +194,7 @@ impl ConnectionRegistry {
             sleep_until(began + spread.window).await;
         }
         self.0.borrow_mut().closed = true;
-        self.end_where(|entry| entry.kind.is_socket().then_some(CloseReason::Shutdown));
+        self.end_where(|entry| entry.kind.ends_at_stop().then_some(CloseReason::Shutdown));
     }
 
     /// Ends the connections of principals that the policy no longer admits.
@@ -322,6 +322,11 @@ impl ConnectionKind {
     const fn is_socket(self) -> bool {
         matches!(self, Self::Socket | Self::LocationSocket)
     }
+
+    /// Whether a stop ends it. A response of a location is delivered within the grace period.
+    const fn ends_at_stop(self) -> bool {
+        !matches!(self, Self::LocationRequest)
+    }
 }
 
 impl Drop for Registration {
@@ -354,6 +359,14 @@ impl CloseReason {
         matches!(self, Self::Revoked(_) | Self::Expired | Self::Refused)
     }
 
+    /// The text of the close frame.
+    pub(crate) const fn close_text(self) -> &'static str {
+        match self {
+            Self::Revoked(_) => SIGNED_OUT,
+            Self::Expired | Self::Refused | Self::Shutdown | Self::Moved => "",
+        }
+    }
+
     /// The close code for WebSockets (RFC 6455 § 7.4.1).
     pub(crate) const fn close_code(self) -> u16 {
         match self {
@@ -362,6 +375,10 @@ impl CloseReason {
         }
     }
 }
+
+/// What the close frame of a revoked client says (RFC 6455 § 5.5.1): the script in Jitsi's page leads
+/// to the page of people who are signed out.
+pub(crate) const SIGNED_OUT: &str = "signed-out";
 
 /// Streams of one worker whose clients are away. Each costs a connection to Prosody; the clients of a
 /// large network that fails together fit in.

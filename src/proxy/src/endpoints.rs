@@ -22,10 +22,9 @@ pub(crate) use self::{
 use crate::{
     Body, RequestContext, RequestError, Worker,
     request_context::{ContextError, is_reading},
-    respond::{self, Responder, plain},
+    respond::{Responder, plain},
 };
 use model::route::Endpoint;
-use pages::Content;
 
 /// Why an endpoint refuses a request.
 #[derive(Debug, thiserror::Error)]
@@ -72,11 +71,7 @@ pub(crate) async fn answer(
         Endpoint::Meeting => meetings::page(worker, &request, responder, &context),
         Endpoint::Calendar => meetings::calendar_file(worker, &request, &context),
         Endpoint::Logout => sign_out::logout(worker, &request, responder, context),
-        Endpoint::SignedOut => Ok(respond::page(
-            &worker.state.pages,
-            &Content::SignedOut,
-            responder,
-        )),
+        Endpoint::SignedOut => Ok(sign_out::signed_out(worker, &request, responder)),
     }
 }
 

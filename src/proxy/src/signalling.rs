@@ -6,6 +6,7 @@ pub(crate) mod bosh;
 mod bosh_streams;
 pub(crate) mod conference_request;
 mod sasl_refusal;
+mod takeover;
 mod tunnel;
 pub(crate) mod websocket;
 

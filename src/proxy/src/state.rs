@@ -34,13 +34,14 @@ use model::{
     invitation::InvitationLinks,
     jaas::Jaas,
     jws::KeySetError,
+    negotiation::ResumptionIds,
     owner::OwnerTags,
     policy::Policy,
     random::Random,
     route::SiteLocations,
     seal::Purpose,
     session::{PassCookies, SessionCodec, SignInCookies},
-    token::{self, ClientTokens, Minter, PublishedKeys, SignerError},
+    token::{self, ClientTokens, Minter, PersonalClaims, PublishedKeys, SignerError},
 };
 use observe::traces::Traces;
 use oidc::RelyingParty;
@@ -61,6 +62,7 @@ pub struct SharedState {
     /// None without a provider.
     pub(crate) sign_ins: Option<SignInFlow>,
     pub(crate) bosh_ids: BoshSessionIds,
+    pub(crate) resumption_ids: Arc<ResumptionIds>,
     /// All workers' BOSH streams: a stream's requests may come on any connection.
     pub(crate) bosh_streams: BoshStreams,
     pub(crate) invitations: Arc<Invitations>,
@@ -104,6 +106,8 @@ pub struct ReloadableState {
     pub(crate) minter: Option<Minter>,
     pub(crate) integrations: Integrations,
     pub(crate) published: PublishedKeys,
+    /// What Jitsi's page gets to know of a person.
+    pub(crate) claims: PersonalClaims,
 }
 
 /// The parts of the control plane that requests reach.
@@ -153,6 +157,7 @@ impl ReloadableState {
                 .map(|token| PublishedKeys::new(&token.signing))
                 .transpose()?
                 .unwrap_or_default(),
+            claims: token.map_or(PersonalClaims::ALL, |token| token.claims),
         })
     }
 }
@@ -253,6 +258,7 @@ impl SharedState {
             sign_ins,
             bosh_streams: BoshStreams::default(),
             bosh_ids: BoshSessionIds::new(keyring.tagger(Purpose::BoshSession)),
+            resumption_ids: Arc::new(ResumptionIds::new(keyring.tagger(Purpose::Resumption))),
             api: IntegrationApi {
                 authorizer: Arc::clone(&authorizer),
                 invitations: Arc::clone(&invitations),

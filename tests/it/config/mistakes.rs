@@ -371,6 +371,11 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         r#"secret_file = "prosody.secret""#,
+        "secret_file = \"prosody.secret\"\nsend = [\"name\", \"mail\"]",
+        r#"21: token.send[2]: unknown value "mail"; write "name", "email" or "avatar""#,
+    ),
+    (
+        "secret_file = \"prosody.secret\"",
         "secret_file = \"prosody.secret\"\nalgorithm = \"none\"",
         r#"21: token.algorithm: unknown value "none"; write "HS256", "HS384", "HS512", "RS256", "RS384" or "RS512""#,
     ),

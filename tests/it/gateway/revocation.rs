@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::{CREATE, sid_of};
 use crate::support::{
-    browser::{Browser, Socket, encode},
+    browser::{Browser, Page, Socket, encode},
     site::{CLIENT_ID, ORIGIN, Site, SiteOptions},
 };
 
@@ -19,10 +19,17 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// The close code of a WebSocket that closes within [`AT_ONCE`].
 pub(super) async fn closed_with(socket: &mut Socket) -> u16 {
+    closed_because(socket).await.0
+}
+
+/// The same with the text of the close frame.
+async fn closed_because(socket: &mut Socket) -> (u16, String) {
     let closing = async {
         loop {
             match socket.next().await {
-                Some(Ok(Message::Close(Some(frame)))) => return u16::from(frame.code),
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    return (u16::from(frame.code), frame.reason.to_string());
+                }
                 Some(Ok(_)) => {}
                 other => panic!("ended without a close frame: {other:?}"),
             }
@@ -34,11 +41,11 @@ pub(super) async fn closed_with(socket: &mut Socket) -> u16 {
 }
 
 /// Creates a BOSH session and starts a long poll.
-async fn polling(mut browser: Browser) -> tokio::task::JoinHandle<String> {
+async fn polling(mut browser: Browser) -> tokio::task::JoinHandle<Page> {
     let created = browser.bosh("room=x", CREATE).await;
     let sid = sid_of(&created.text()).to_owned();
     let poll = format!("<body xmlns='http://jabber.org/protocol/httpbind' rid='101' sid='{sid}'/>");
-    tokio::spawn(async move { browser.bosh("room=x", &poll).await.text() })
+    tokio::spawn(async move { browser.bosh("room=x", &poll).await })
 }
 
 #[tokio::test]
@@ -58,9 +65,13 @@ async fn sign_out_closes_websockets_and_polls_of_that_session_only() {
     let mut elsewhere = max.clone();
     let began = Instant::now();
     elsewhere.navigate("/_gateway/logout").await;
-    assert_eq!(closed_with(&mut first).await, 1008);
-    assert_eq!(closed_with(&mut second).await, 1008);
+    // The script in Jitsi's page looks for this text.
+    let signed_out = (1008, "signed-out".to_owned());
+    assert_eq!(closed_because(&mut first).await, signed_out);
+    assert_eq!(closed_because(&mut second).await, signed_out);
     let answer = poll.await.unwrap();
+    assert_eq!(answer.headers["x-gateway-ended"], "signed-out");
+    let answer = answer.text();
     assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
     assert!(answer.contains("type='terminate'"), "{answer}");
 

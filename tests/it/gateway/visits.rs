@@ -141,7 +141,8 @@ async fn typed_addresses_lead_to_rooms_of_this_site_only() {
             .map(|location| location.to_str().unwrap().to_owned())
     };
     for (typed, leads) in [
-        ("Team Call", Some("/team%20call")),
+        ("Team Call", Some("/Team%20Call")),
+        ("Open-Plausch", Some("/Open-Plausch")),
         (
             " https://meet.example.org/Team%20Call?invite=abc#x ",
             Some("/Team%20Call?invite=abc"),
@@ -157,6 +158,9 @@ async fn typed_addresses_lead_to_rooms_of_this_site_only() {
         ("_gateway/logout", None),
         ("_gateway", None),
         ("config.js", None),
+        ("_Gateway", None),
+        ("Config.js", None),
+        ("HTTP-Bind", None),
         ("http-bind", None),
         ("acme/xmpp-websocket", None),
         ("static/x", None),
@@ -251,4 +255,65 @@ async fn reloaded_rules_disconnect_only_those_they_refuse() {
     let cut = "jitsi_auth_gateway_cuts_total{transport=\"websocket\",reason=\"rules\"} 1";
     site.wait_for("it is counted", async || site.metrics().await.contains(cut))
         .await;
+}
+
+#[tokio::test]
+async fn the_name_of_a_room_stays_as_its_address_has_it() {
+    let rules = "[[room]]\nmatch = \"*\"\nenter = \"guest\"\n";
+    let site = Site::with(SiteOptions::default().rules(rules));
+    let site = site.await.ready().await;
+    let mut guest = site.browser();
+    let form = guest.navigate("/Open-Plausch?x=1").await.text();
+    let page = "name=\"page\" value=\"/Open-Plausch\"";
+    assert!(form.contains(page), "{form}");
+    assert!(form.contains("return_to=%2FOpen-Plausch"), "{form}");
+    for (page, leads) in [
+        ("/Open-Plausch", "/Open-Plausch"),
+        // Of another room or another site, or no room's.
+        ("/Other", "/open-plausch"),
+        ("//evil.example/open-plausch", "/open-plausch"),
+        ("https://evil.example/open-plausch", "/open-plausch"),
+        ("/open-plausch?invite=x", "/open-plausch"),
+        ("/_gateway/logout", "/open-plausch"),
+        ("", "/open-plausch"),
+    ] {
+        let fields = [("room", "open-plausch"), ("page", page), ("name", "Gerda")];
+        let joined = site.browser().submit("/_gateway/join", &fields).await;
+        assert_eq!(joined.status, StatusCode::SEE_OTHER, "{joined:?}");
+        assert_eq!(joined.headers["location"], leads, "{page}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_who_is_signed_out_leads_back_to_rooms_only() {
+    let site = Site::start().await.ready().await;
+    for (query, leads) in [
+        (
+            "?return_to=%2Facme%2FCaf%25C3%25A9",
+            Some("/acme/Caf%C3%A9"),
+        ),
+        ("?return_to=%2F%2Fevil.example", None),
+        ("?return_to=https:%2F%2Fevil.example%2Fx", None),
+        ("?return_to=%2F_gateway%2Flogout", None),
+        ("?return_to=%2F", None),
+        ("", None),
+    ] {
+        let page = site
+            .browser()
+            .navigate(&format!("/_gateway/signed-out{query}"))
+            .await;
+        assert_eq!(page.status, StatusCode::OK);
+        let text = page.text();
+        assert!(!text.contains("evil.example"), "{text}");
+        assert_eq!(
+            leads.is_some_and(|leads| text.contains(&format!("href=\"{leads}\""))),
+            leads.is_some(),
+            "{query}: {text}"
+        );
+        assert_eq!(
+            text.contains(">Sign in<"),
+            leads.is_some(),
+            "{query}: {text}"
+        );
+    }
 }

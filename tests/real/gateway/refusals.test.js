@@ -86,7 +86,7 @@ for (const transport of ["websocket", "bosh"]) {
       const visit = await enter(attempt({ query: "room=planning&previd=nobody-has-this", nick: `resume_${transport}` }));
       await visit.stream.close();
       const { sessions } = await site.prosody.recorded();
-      assert.equal(sessions[0].previd, "nobody-has-this");
+      assert.equal(sessions[0].previd, undefined);
     });
   });
 }

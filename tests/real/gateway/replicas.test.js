@@ -4,12 +4,12 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { after, before, describe, test } from "node:test";
-import { sendRequest } from "../lib/http.js";
+import { createHttpClient, sendRequest } from "../lib/http.js";
 import { until } from "../lib/process.js";
 import { startRedis } from "../lib/redis.js";
 import { shareAmongReplicas, startReplica } from "../lib/replicas.js";
 import { startSite } from "../lib/site.js";
-import { HttpRefused, enter, ping } from "../lib/xmpp-lite.js";
+import { HttpRefused, enableResumption, enter, ping, resume } from "../lib/xmpp-lite.js";
 
 const labels = ["replicas-a", "replicas-b", "replicas-c"];
 
@@ -17,11 +17,17 @@ let redis;
 let shared;
 let site;
 let second;
+let settings;
 before(async () => {
   redis = await startRedis({ password: randomBytes(12).toString("hex"), labels });
   shared = await shareAmongReplicas(redis);
-  site = await startSite({ label: labels[0], settings: () => shared.settings });
-  second = await replica(labels[1], shared.settings);
+  const room = [
+    { match: "lesson", enter: "guest", host: "group:staff", start: "host" },
+    { match: "*", enter: "member", moderators: ["group:staff"] },
+  ];
+  settings = { ...shared.settings, room };
+  site = await startSite({ label: labels[0], settings: () => settings });
+  second = await replica(labels[1], settings);
   for (const { admin } of [site.gateway, second]) await until(async () => (await readiness(admin)).store === "ready");
 });
 after(async () => {
@@ -152,6 +158,44 @@ describe("an outage of Redis", () => {
     await signOut(site.gateway, other);
     await cut;
   });
+});
+
+// lib-jitsi-meet resumes the stream of a broken WebSocket by the id that it had (v2193 `modules/xmpp/ResumeTask.ts`,
+// `resumeConnection`), and Strophe repeats the polls of a BOSH session with its `sid` (jitsi/strophejs v1.5-jitsi-3
+// `src/bosh.js`).
+test("guests whose replica stops before their host is back stay, at the other replica", async () => {
+  const room = "lesson";
+  const at = (gateway, headers, transport = "websocket") => ({
+    transport, base: gateway.url, tls: gateway.tls, headers: { ...headers, host: new URL(site.url).host }, room, query: { room },
+  });
+  const host = await enter({ ...at(site.gateway, await site.headersOf("host")), nick: "host" });
+  const guests = [];
+  for (const transport of ["websocket", "bosh"]) {
+    const person = createHttpClient(site.url);
+    const answer = await person.submit(site.gateway, "/_gateway/join", { room, name: transport });
+    assert.equal(answer.status, 303, answer.text);
+    const headers = person.headers();
+    const guest = await enter({ ...at(site.gateway, headers, transport), nick: transport, wait: 1, onRetry: () => {} });
+    guests.push({ ...guest, headers, transport });
+  }
+  const [overSocket, overBosh] = guests;
+  const id = await enableResumption(overSocket.stream);
+  overBosh.stream.rest();
+  await ping(overBosh.stream);
+  // The host is gone without resumption.
+  await host.stream.close();
+  site.gateway.signal("SIGTERM");
+  await site.gateway.exited();
+
+  const resumed = await resume(id, at(second, overSocket.headers));
+  await ping(resumed);
+  overBosh.stream.moveTo(`${second.url}/http-bind?room=${room}`, second.tls);
+  await ping(overBosh.stream);
+  const nicks = site.focus.occupants(`${room}@muc.meet.jitsi`).map(({ nick }) => nick);
+  assert.deepEqual(nicks.sort(), ["bosh", "websocket"]);
+  await resumed.close();
+  await overBosh.stream.close();
+  await site.gateway.restart();
 });
 
 test("a wrong password is reported, and the gateway serves requests", async () => {

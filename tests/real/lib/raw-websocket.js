@@ -20,6 +20,7 @@ export async function openRawWebSocket({ url, headers, tls, domain = "meet.jitsi
   const { hostname, port, host, pathname, search } = new URL(url);
   const { localAddress, family, ...secure } = tls;
   const tcp = connectTcp({ port, host: hostname, localAddress, family });
+  tcp.on("error", () => {});
   const socket = connectTls({ socket: tcp, ALPNProtocols: ["http/1.1"], ...secure });
   await once(socket, "secureConnect");
   const inbox = new Inbox();

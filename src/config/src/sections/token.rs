@@ -13,7 +13,7 @@ use crate::{
     secret::{RawSecret, SecretReader},
     values::{DurationText, HOUR, parse_name, seconds},
 };
-use model::token::TokenSettings;
+use model::token::{PersonalClaims, TokenSettings};
 
 /// The tokens for Prosody. The keys correspond to Prosody's `app_id`, `app_secret` and related
 /// options. Requires `secret_file` (or `secret`), or at least one `[[token.key]]`.
@@ -48,8 +48,23 @@ pub(super) struct RawToken {
     domain_verification: bool,
     /// The lifetime of a token, which is needed only while connecting.
     lifetime: DurationText,
+    /// What tokens, and so all people in a room, get to know of a person: `name`, `email`, `avatar`. Jitsi
+    /// publishes the e-mail address in the room, and its clients ask Gravatar for a picture by its hash;
+    /// leave it out where guests shall not see the addresses of members. Default: all three.
+    #[schemars(example = ["name", "avatar"])]
+    send: Vec<PersonalClaim>,
     /// RSA keys instead of a secret: the first signs, all are published.
     key: Vec<RawKey>,
+}
+
+/// A claim of a person.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq)]
+#[schemars(inline)]
+#[serde(rename_all = "snake_case")]
+enum PersonalClaim {
+    Name,
+    Email,
+    Avatar,
 }
 
 /// An RSA key. Prosody gets its public key from `/_gateway/asap/` or `/_gateway/jwks.json`.
@@ -108,6 +123,11 @@ impl RawToken {
             audience: audience?,
             subject: subject?,
             lifetime: lifetime?,
+            claims: PersonalClaims {
+                name: self.send.contains(&PersonalClaim::Name),
+                email: self.send.contains(&PersonalClaim::Email),
+                avatar: self.send.contains(&PersonalClaim::Avatar),
+            },
             signing: signing?,
         })
     }
@@ -125,6 +145,11 @@ impl Default for RawToken {
             subject: None,
             domain_verification: false,
             lifetime: "2m".into(),
+            send: vec![
+                PersonalClaim::Name,
+                PersonalClaim::Email,
+                PersonalClaim::Avatar,
+            ],
             key: Vec::new(),
         }
     }

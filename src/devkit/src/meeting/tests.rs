@@ -40,6 +40,7 @@ async fn start() -> Setup {
         audience: "jitsi".to_owned(),
         subject: "meet.test".to_owned(),
         lifetime: std::time::Duration::from_mins(2),
+        claims: token::PersonalClaims::ALL,
         signing: SigningSettings::Secret {
             algorithm: Algorithm::HS256,
             secret: SECRET.to_owned().into(),

@@ -1,9 +1,32 @@
 use super::*;
-use crate::room::RoomKey;
+use crate::{
+    room::RoomKey,
+    seal::{Keyring, Purpose},
+};
 
 fn negotiation() -> StreamNegotiation {
-    StreamNegotiation::new(StreamPolicy::anonymous("Meet.jitsi"))
+    StreamNegotiation::new(StreamPolicy::anonymous("Meet.jitsi")).resumable_by(binding("ann"))
 }
+
+fn binding(owner: &str) -> ResumptionBinding {
+    let ids = ResumptionIds::new(Keyring::single([9; 32]).tagger(Purpose::Resumption));
+    let room = RoomKey::from_text("room-a").unwrap();
+    ResumptionBinding::new(Arc::new(ids), owner.to_owned(), &room)
+}
+
+/// The negotiation of a client that has authenticated and opened its stream again.
+fn authenticated(mut stream: StreamNegotiation, domain: &str) -> StreamNegotiation {
+    for message in [&open(domain), &auth("ANONYMOUS")] {
+        assert_eq!(stream.client_sent(message.as_bytes()), Ok(None));
+    }
+    assert_eq!(stream.server_sent(b"<success xmlns="), Ok(None));
+    assert_eq!(stream.client_sent(open(domain).as_bytes()), Ok(None));
+    assert!(!stream.is_over());
+    stream
+}
+
+const BOUND: &str = "<iq xmlns='jabber:client' type='result' id='1'>\
+    <bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>a@meet.jitsi/b</jid></bind></iq>";
 
 fn recorder() -> StreamPolicy {
     StreamPolicy::Recorder {
@@ -26,14 +49,71 @@ fn auth(mechanism: &str) -> String {
 
 #[test]
 fn lib_jitsi_meets_negotiation_passes() {
-    let mut stream = negotiation();
-    for message in [&open("meet.jitsi"), &auth("ANONYMOUS")] {
-        assert_eq!(stream.client_sent(message.as_bytes()), Ok(()), "{message}");
+    let mut stream = authenticated(negotiation(), "MEET.jitsi");
+    let bind = "<iq xmlns='jabber:client' type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
+    assert_eq!(stream.client_sent(bind.as_bytes()), Ok(None));
+    assert_eq!(stream.server_sent(BOUND.as_bytes()), Ok(None));
+    assert!(stream.is_over() && !stream.is_settled());
+    assert_eq!(stream.client_sent(b"\xff"), Ok(None), "no longer checked");
+}
+
+#[test]
+fn the_client_resumes_its_own_streams_by_ids_that_are_bound() {
+    let enabled = "<enabled max='60' xmlns='urn:xmpp:sm:3' id='xR4-_9' resume='true'/>";
+    let mut stream = authenticated(negotiation(), "meet.jitsi");
+    stream.server_sent(BOUND.as_bytes()).unwrap();
+    assert!(stream.awaits(b"<enabled") && !stream.awaits(b"<message"));
+    let answer = stream.server_sent(enabled.as_bytes()).unwrap().unwrap();
+    let bound = binding("ann").bind("xR4-_9");
+    let expected = format!("<enabled xmlns='urn:xmpp:sm:3' id='{bound}' resume='true' max='60'/>");
+    assert_eq!(answer, expected);
+    assert!(stream.is_settled() && !stream.awaits(b"<enabled"));
+    assert_eq!(stream.resumable().unwrap().id, "xR4-_9");
+
+    for (owner, previd, expected) in [
+        ("ann", &*bound, "xR4-_9"),
+        ("ben", &*bound, "unknown"),
+        ("ann", "xR4-_9", "unknown"),
+        ("ann", "", "unknown"),
+    ] {
+        let policy = StreamPolicy::anonymous("meet.jitsi");
+        let stream = StreamNegotiation::new(policy).resumable_by(binding(owner));
+        let mut stream = authenticated(stream, "meet.jitsi");
+        // Something else before, and a prefix, make no difference.
+        assert_eq!(stream.client_sent(b"<r xmlns='urn:xmpp:sm:3'/>"), Ok(None));
+        let resume = format!("<s:resume xmlns:s='urn:xmpp:sm:3' previd='{previd}' h='7' to='x'/>");
+        let forwarded = stream.client_sent(resume.as_bytes()).unwrap().unwrap();
+        let expected = format!("<resume xmlns='urn:xmpp:sm:3' h='7' previd='{expected}'/>");
+        assert_eq!(forwarded, expected, "{owner} {previd}");
     }
-    assert_eq!(stream.server_sent(b"<success xmlns="), Ok(()));
-    assert_eq!(stream.client_sent(open("MEET.jitsi").as_bytes()), Ok(()));
-    assert!(stream.is_over());
-    assert_eq!(stream.client_sent(b"\xff"), Ok(()), "no longer checked");
+}
+
+#[test]
+fn a_resumed_stream_keeps_its_bound_id_and_its_count() {
+    let mut stream = authenticated(negotiation(), "meet.jitsi");
+    let bound = binding("ann").bind("xR4");
+    let resume = format!("<resume xmlns='urn:xmpp:sm:3' previd='{bound}' h='7'/>");
+    stream.client_sent(resume.as_bytes()).unwrap();
+    let resumed = b"<resumed xmlns='urn:xmpp:sm:3' h='3' previd='xR4'/>";
+    let answer = stream.server_sent(resumed).unwrap().unwrap();
+    let expected = format!("<resumed xmlns='urn:xmpp:sm:3' h='3' previd='{bound}'/>");
+    assert_eq!(answer, expected);
+    assert!(stream.is_settled());
+    let expected = ResumableStream {
+        id: "xR4".to_owned(),
+        domain: "meet.jitsi".to_owned(),
+        handled: 7,
+    };
+    assert_eq!(stream.resumable(), Some(&expected));
+}
+
+#[test]
+fn a_stream_without_resumption_is_settled_by_its_count() {
+    let mut stream = authenticated(negotiation(), "meet.jitsi");
+    stream.server_sent(BOUND.as_bytes()).unwrap();
+    let enabled = b"<enabled xmlns='urn:xmpp:sm:3'/>";
+    assert_eq!(stream.server_sent(enabled), Ok(None));
+    assert!(stream.is_settled() && stream.resumable().is_none());
 }
 
 #[test]
@@ -128,7 +208,7 @@ fn failed_authentications_are_bounded() {
     stream.client_sent(open("hidden.jitsi").as_bytes()).unwrap();
     stream.client_sent(auth("PLAIN").as_bytes()).unwrap();
     for _ in 1..MAX_FAILURES {
-        assert_eq!(stream.server_sent(b"<failure"), Ok(()));
+        assert_eq!(stream.server_sent(b"<failure"), Ok(None));
     }
     let last = stream.server_sent(b"<failure");
     assert_eq!(last, Err(NegotiationError::TooManyFailures));
@@ -213,14 +293,10 @@ fn recorders_log_in_at_their_domains_only() {
 
 #[test]
 fn a_client_without_a_token_stays_in_its_room_over_a_web_socket() {
-    let mut stream = StreamNegotiation::new(guest());
-    for message in [open("guest.meet.jitsi"), auth("ANONYMOUS")] {
-        stream.client_sent(message.as_bytes()).unwrap();
-    }
-    stream.server_sent(b"<success").unwrap();
-    stream
-        .client_sent(open("guest.meet.jitsi").as_bytes())
-        .unwrap();
+    let mut stream = authenticated(StreamNegotiation::new(guest()), "guest.meet.jitsi");
+    let early = stream.client_sent(b"<presence to='board@muc.meet.jitsi/a'/>");
+    assert_eq!(early, Err(NegotiationError::Room));
+    stream.server_sent(BOUND.as_bytes()).unwrap();
     assert!(stream.is_over() && stream.is_checked());
     for (message, expected) in [
         ("<presence to='open-x@muc.meet.jitsi/a'/>", Ok(())),
@@ -242,11 +318,8 @@ fn a_client_without_a_token_stays_in_its_room_over_a_web_socket() {
             Err(NegotiationError::Malformed),
         ),
     ] {
-        assert_eq!(
-            stream.client_sent(message.as_bytes()),
-            expected,
-            "{message}"
-        );
+        let sent = stream.client_sent(message.as_bytes());
+        assert_eq!(sent.map(|_| ()), expected, "{message}");
     }
 }
 
@@ -278,22 +351,20 @@ fn a_client_that_may_only_resume_begins_no_stream() {
     let cases = [
         (bind, "", Err(NegotiationError::Resumption)),
         (enable, "", Err(NegotiationError::Resumption)),
-        (resume, "<resumed", Ok(())),
+        (
+            resume,
+            "<resumed xmlns='urn:xmpp:sm:3' previd='a'/>",
+            Ok(()),
+        ),
         (resume, "<failed ", Err(NegotiationError::Resumption)),
         (resume, "", Err(NegotiationError::Resumption)),
     ];
     for (first, answer, expected) in cases {
-        let mut stream = negotiation().resumption_only();
-        for message in [&open("meet.jitsi"), &auth("ANONYMOUS")] {
-            assert_eq!(stream.client_sent(message.as_bytes()), Ok(()));
-        }
-        assert_eq!(stream.server_sent(b"<success"), Ok(()));
-        assert_eq!(stream.client_sent(open("meet.jitsi").as_bytes()), Ok(()));
-        assert!(!stream.is_over());
-        let outcome = stream.client_sent(first.as_bytes()).and_then(|()| {
+        let mut stream = authenticated(negotiation().resumption_only(), "meet.jitsi");
+        let outcome = stream.client_sent(first.as_bytes()).and_then(|_| {
             stream.server_sent(answer.as_bytes())?;
             stream.client_sent(bind.as_bytes())
         });
-        assert_eq!(outcome, expected, "{first} {answer}");
+        assert_eq!(outcome.map(|_| ()), expected, "{first} {answer}");
     }
 }

@@ -199,3 +199,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_typed_name_keeps_its_spelling_in_the_address() {
+    for (typed, path) in [
+        ("Open-Plausch", "/Open-Plausch"),
+        (" Team Call ", "/Team%20Call"),
+        ("BÜRO", "/B%C3%9CRO"),
+        ("B%C3%BCro", "/B%C3%BCro"),
+        ("Acme/Planning", "/acme/Planning"),
+        ("acme/PLANNING", "/acme/PLANNING"),
+        ("plain", "/plain"),
+        // Compatibility characters are another spelling for Jitsi's page as well (NFKC).
+        ("Ｗide", "/%EF%BC%B7ide"),
+    ] {
+        let room = RoomKey::from_text(typed).unwrap();
+        assert_eq!(room.page_path_as(typed), path, "{typed}");
+        let (tenant, segment) = match path[1..].split_once('/') {
+            Some((tenant, segment)) => (Some(tenant), segment),
+            None => (None, &path[1..]),
+        };
+        assert_eq!(RoomKey::from_page(tenant, segment).unwrap().key, room);
+        assert_eq!(room.page_path_as("another"), room.page_path());
+    }
+}

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use http::HeaderValue;
 use serde::Serialize;
 
-use super::{SignerError, TokenSettings, signer::Signer};
+use super::{PersonalClaims, SignerError, TokenSettings, signer::Signer};
 use crate::{
     clock::Clock,
     identity::Identity,
@@ -22,6 +22,7 @@ pub struct Minter {
     audience: String,
     subject: String,
     lifetime: Duration,
+    claims: PersonalClaims,
 }
 
 /// A token that Prosody accepts. No `Display`, no `Serialize`: it becomes an `Authorization` header.
@@ -84,6 +85,7 @@ impl Minter {
             audience: settings.audience.clone(),
             subject: settings.subject.clone(),
             lifetime: settings.lifetime,
+            claims: settings.claims,
         })
     }
 
@@ -100,7 +102,7 @@ impl Minter {
     ) -> Result<BackendToken, SignerError> {
         self.sign(
             room,
-            TokenContext::new(who, grant.role(), grant.features()),
+            TokenContext::new(who, grant.role(), grant.features(), self.claims),
             self.lifetime,
         )
     }
@@ -119,7 +121,7 @@ impl Minter {
     ) -> Result<BackendToken, SignerError> {
         self.sign(
             room,
-            TokenContext::new(who, role, &Features::default()),
+            TokenContext::new(who, role, &Features::default(), self.claims),
             lifetime,
         )
     }
@@ -183,9 +185,14 @@ impl std::fmt::Debug for BackendToken {
 
 impl<'c> TokenContext<'c> {
     /// Creates the context of a visitor in a role.
-    pub(super) fn new(who: &'c Identity, role: Role, features: &'c Features) -> Self {
+    pub(super) fn new(
+        who: &'c Identity,
+        role: Role,
+        features: &'c Features,
+        claims: PersonalClaims,
+    ) -> Self {
         Self {
-            user: ContextUser::new(who, role),
+            user: ContextUser::new(who, role, claims),
             features: (!features.is_empty()).then(|| features.of(role).collect()),
         }
     }
@@ -195,13 +202,13 @@ impl<'c> TokenContext<'c> {
 
 impl<'i> ContextUser<'i> {
     /// Creates the claim for a role.
-    pub fn new(who: &'i Identity, role: Role) -> Self {
+    pub fn new(who: &'i Identity, role: Role, claims: PersonalClaims) -> Self {
         let moderator = role == Role::Moderator;
         Self {
             id: &who.subject,
-            name: who.display_name(),
-            email: who.email.as_deref(),
-            avatar: who.avatar.as_deref(),
+            name: who.display_name().filter(|_| claims.name),
+            email: who.email.as_deref().filter(|_| claims.email),
+            avatar: who.avatar.as_deref().filter(|_| claims.avatar),
             moderator,
             affiliation: if moderator { "owner" } else { "member" },
             lobby_bypass: moderator,
@@ -235,6 +242,7 @@ mod tests {
             audience: "jitsi".to_owned(),
             subject: "meet.jitsi".to_owned(),
             lifetime: Duration::from_mins(2),
+            claims: PersonalClaims::ALL,
             signing: SigningSettings::Secret {
                 algorithm: jsonwebtoken::Algorithm::HS256,
                 secret: "0123456789abcdef0123456789abcdef".to_owned().into(),
@@ -254,6 +262,38 @@ mod tests {
             .unwrap()
             .mint(room, &grant, who)
             .unwrap()
+    }
+
+    #[test]
+    fn a_person_is_known_by_the_claims_that_are_sent() {
+        let who = Identity {
+            subject: "42".to_owned(),
+            name: Some("Zoë".to_owned()),
+            email: Some("zoe@example.org".to_owned()),
+            avatar: Some("https://example.org/zoe.png".to_owned()),
+            ..Identity::default()
+        };
+        let all = [
+            ("name", "Zoë"),
+            ("email", "zoe@example.org"),
+            ("avatar", "https://example.org/zoe.png"),
+        ];
+        for bits in 0..8 {
+            let has = |at: usize| bits >> at & 1 == 1;
+            let claims = PersonalClaims {
+                name: has(0),
+                email: has(1),
+                avatar: has(2),
+            };
+            let user = ContextUser::new(&who, Role::Participant, claims);
+            let user = serde_json::to_value(user).unwrap();
+            assert_eq!(user["id"], "42");
+            for (at, (claim, value)) in all.into_iter().enumerate() {
+                let expected = has(at).then_some(value);
+                let sent = user.get(claim).and_then(Value::as_str);
+                assert_eq!(sent, expected, "{claims:?}");
+            }
+        }
     }
 
     #[test]
@@ -309,7 +349,12 @@ mod tests {
             subject: "guest:Vc1PiQWwnhrl".to_owned(),
             ..Identity::default()
         };
-        let user = serde_json::to_value(ContextUser::new(&who, Role::Participant)).unwrap();
+        let user = serde_json::to_value(ContextUser::new(
+            &who,
+            Role::Participant,
+            PersonalClaims::ALL,
+        ))
+        .unwrap();
         assert!(user.get("name").is_none(), "{user}");
     }
 }

@@ -12,7 +12,7 @@ use jsonwebtoken::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::backend::TokenContext;
+use super::{PersonalClaims, backend::TokenContext};
 use crate::{
     clock::{Clock, Timestamp},
     policy::{Features, Role},
@@ -162,6 +162,7 @@ impl ClientTokens {
         features: &Features,
         kind: ClientTokenKind,
         lifetime: Duration,
+        shown: PersonalClaims,
     ) -> ClientToken {
         let now = self.clock.now();
         let sealing = Sealing { kind, pass };
@@ -174,7 +175,7 @@ impl ClientTokens {
             nbf: now.before(CLOCK_TOLERANCE).as_unix(),
             exp: now.after(lifetime).as_unix(),
             jti: &self.random.text::<16>(),
-            context: TokenContext::new(pass.identity(), role, features),
+            context: TokenContext::new(pass.identity(), role, features, shown),
             gateway: self.sealer.seal(&plain),
         };
         // Infallible: an HMAC signs any text.

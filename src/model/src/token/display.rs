@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Serialize;
 
-use super::backend::TokenContext;
+use super::{PersonalClaims, backend::TokenContext};
 use crate::{
     identity::Identity,
     policy::{Features, Role},
@@ -29,19 +29,25 @@ struct Claims<'c> {
 
 impl DisplayToken {
     /// Creates the token of one visitor in one room.
-    pub fn new(room: &RoomKey, role: Role, features: &Features, who: &Identity) -> Self {
-        let claims = Claims {
+    pub fn new(
+        room: &RoomKey,
+        role: Role,
+        features: &Features,
+        who: &Identity,
+        claims: PersonalClaims,
+    ) -> Self {
+        let shown = Claims {
             room: room.node(),
             exp: NEVER,
-            context: TokenContext::new(who, role, features),
+            context: TokenContext::new(who, role, features, claims),
         };
         // Infallible: the fields are texts and booleans.
-        let claims = serde_json::to_vec(&claims).expect("texts and booleans always serialize");
+        let shown = serde_json::to_vec(&shown).expect("texts and booleans always serialize");
         let part = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         Self(format!(
             "{}.{}.{}",
             part(HEADER),
-            part(&claims),
+            part(&shown),
             part(SIGNATURE)
         ))
     }
@@ -84,7 +90,13 @@ mod tests {
             name: Some("</script>".to_owned()),
             ..Identity::default()
         };
-        let token = DisplayToken::new(&room, Role::Moderator, &Features::default(), &who);
+        let token = DisplayToken::new(
+            &room,
+            Role::Moderator,
+            &Features::default(),
+            &who,
+            PersonalClaims::ALL,
+        );
         let claims = token.as_str().split('.').nth(1).unwrap();
         let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap();
         let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();

@@ -48,6 +48,40 @@
     show(location.search, options);
     return false;
   }
+
+  // Who is signed out elsewhere, or put out by an operator, is told at once: Jitsi would try for 20 s to
+  // resume the stream, and then blame the network (lib-jitsi-meet modules/xmpp/ResumeTask.ts). A page that
+  // is being left already, such as by "log out", goes where it goes.
+  const ENDED = "signed-out";
+  let leaving = false;
+  addEventListener("beforeunload", () => {
+    leaving = true;
+    // The person may stay after all.
+    setTimeout(() => { leaving = false; }, 10000);
+  });
+  const leave = () => {
+    if (!leaving && window === window.top) {
+      location.replace("/_gateway/signed-out?return_to=" + encodeURIComponent(location.pathname));
+    }
+  };
+  const isPath = (url, path) => String(url).split("?")[0].endsWith(path);
+  window.WebSocket = new Proxy(window.WebSocket, {
+    construct(target, args) {
+      const socket = Reflect.construct(target, args);
+      if (isPath(args[0], "/xmpp-websocket")) {
+        socket.addEventListener("close", ({ reason }) => reason === ENDED && leave());
+      }
+      return socket;
+    },
+  });
+  const { open } = XMLHttpRequest.prototype;
+  XMLHttpRequest.prototype.open = function (...args) {
+    if (isPath(args[1], "/http-bind")) {
+      this.addEventListener("load", () => this.getResponseHeader("x-gateway-ended") === ENDED && leave());
+    }
+    return open.apply(this, args);
+  };
+
   if (token === null) {
     const kept = options.filter((o) => !isDisplayToken(o));
     const isName = (o) => /^userInfo\.displayName=/.test(o);

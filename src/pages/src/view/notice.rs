@@ -53,7 +53,7 @@ impl<'v> NoticeView<'v> {
         view.add_content(content);
         let is_error = !matches!(
             content,
-            Content::SignedOut | Content::Popup { .. } | Content::LogoutFrame
+            Content::SignedOut { .. } | Content::Popup { .. } | Content::LogoutFrame
         );
         if is_error {
             view.add_fact(&texts.words.request_id, request_id);
@@ -113,7 +113,14 @@ impl<'v> NoticeView<'v> {
                 self.add_button(&words.home, "/");
             }
             Content::Popup { outcome } => self.add_popup_outcome(outcome),
-            Content::SignedOut | Content::LogoutFrame => {
+            Content::SignedOut {
+                return_to: Some(again),
+            } => {
+                self.set_message(&texts.signed_out.title, &[]);
+                self.add_button(&words.sign_in, again);
+                self.add_button(&words.home, "/");
+            }
+            Content::SignedOut { return_to: None } | Content::LogoutFrame => {
                 self.set_message(&texts.signed_out.title, &[&texts.signed_out.text]);
                 self.add_button(&words.home, "/");
             }

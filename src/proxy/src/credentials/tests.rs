@@ -7,6 +7,7 @@ use model::{
     identity::Standing,
     policy::{Features, Role},
     random::Random,
+    token::PersonalClaims,
 };
 use tokio::runtime::Handle;
 
@@ -57,7 +58,14 @@ impl Exchange {
         let features = Features::default();
         let lifetime = Duration::from_hours(1);
         let tokens = &self.tokens.client_tokens;
-        let token = tokens.issue(&pass, Role::Participant, &features, kind, lifetime);
+        let token = tokens.issue(
+            &pass,
+            Role::Participant,
+            &features,
+            kind,
+            lifetime,
+            PersonalClaims::ALL,
+        );
         (pass, token.as_str().to_owned())
     }
 
@@ -188,7 +196,13 @@ async fn tokens_that_prove_nothing_are_ignored() {
     let app = Client::new(1, "app");
     let identity = crate::testing::person("ann");
     let features = Features::default();
-    let display = DisplayToken::new(&key("x"), Role::Moderator, &features, &identity);
+    let display = DisplayToken::new(
+        &key("x"),
+        Role::Moderator,
+        &features,
+        &identity,
+        PersonalClaims::ALL,
+    );
     for token in [display.as_str(), "a.b.c", ""] {
         assert_eq!(
             exchange.show(token, "x", Intent::Connect, &app).await,

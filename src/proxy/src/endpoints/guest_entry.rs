@@ -19,7 +19,7 @@ use model::{
     invitation::InvitationLink,
     path::CanonicalPath,
     room::RoomKey,
-    session::{BrowsingContext, Pass, Principal, Visitor},
+    session::{BrowsingContext, Pass, Principal, ReturnTo, Visitor},
     token::ClientTokenKind,
 };
 use pages::{GuestForm, NameProblem};
@@ -48,6 +48,7 @@ pub(crate) fn open_link(
         .or(link.name.as_deref());
     let form = GuestForm {
         action: JOIN,
+        page: None,
         invite: Some(invite),
         name: known,
         problem: None,
@@ -66,7 +67,14 @@ pub(crate) async fn join(
     let (request, form) = Form::read(request, &worker.state.authenticator.origin).await?;
     let room = form.get("room").unwrap_or_default().to_owned();
     let room = RoomKey::try_from(room)?;
-    let path = CanonicalPath::parse(&room.page_path())?;
+    // The address that the form was shown at, if it is of the room.
+    let page = ReturnTo::parse(form.get("page").unwrap_or_default());
+    let here = if page.room().as_ref() == Some(&room) && !page.as_str().contains('?') {
+        page.as_str().to_owned()
+    } else {
+        room.page_path()
+    };
+    let path = CanonicalPath::parse(&here)?;
     let visit = RoomPageRequest {
         request,
         path,
@@ -75,7 +83,6 @@ pub(crate) async fn join(
         room,
         cookies: Vec::new(),
     };
-    let here = visit.room.page_path();
     let typed = form.get("name").unwrap_or_default();
     let invite = form.get("invite").filter(|invite| !invite.is_empty());
     let link = match invite {
@@ -103,6 +110,7 @@ pub(crate) async fn join(
         Err(problem) => {
             let form = GuestForm {
                 action: JOIN,
+                page: None,
                 invite,
                 name: Some(typed),
                 problem: Some(problem),
@@ -177,7 +185,7 @@ fn let_in(
             let role = model::policy::Role::Participant;
             let kind = ClientTokenKind::Embed;
             let features = model::policy::Features::default();
-            let token = tokens.issue(pass, role, &features, kind, HANDOVER);
+            let token = tokens.issue(pass, role, &features, kind, HANDOVER, worker.rules().claims);
             let mark = if here.contains('?') { '&' } else { '?' };
             format!("{here}{mark}jwt={}", token.as_str())
         }

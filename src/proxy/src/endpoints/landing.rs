@@ -77,8 +77,8 @@ pub(crate) fn go(
         RoomKey::from_text(&typed).map_err(problem)
     };
     let page = room.and_then(|room| {
-        let page = room.page_path();
-        is_room(&page, locations)
+        let page = room.page_path_as(&typed);
+        (is_room(&page, locations) && is_room(&room.page_path(), locations))
             .then_some(page)
             .ok_or(NameProblem::Reserved)
     });

@@ -35,7 +35,13 @@ pub(crate) fn go_on(
         }
         (Afterwards::Popup, Some(room)) => {
             let (role, features) = shown_as(worker, &room, session);
-            let token = DisplayToken::new(&room, role, &features, session.identity());
+            let token = DisplayToken::new(
+                &room,
+                role,
+                &features,
+                session.identity(),
+                worker.rules().claims,
+            );
             let outcome = PopupOutcome::Success {
                 access_token: token.as_str(),
             };
@@ -102,7 +108,14 @@ fn back_to_app(
         first_use_before: now.after(HANDOFF),
     };
     let tokens = &worker.state.client_tokens;
-    let token = tokens.issue(&pass, role, &features, kind, ends.since(now));
+    let token = tokens.issue(
+        &pass,
+        role,
+        &features,
+        kind,
+        ends.since(now),
+        worker.rules().claims,
+    );
     let link = deep_link(&worker.state, target, app, options, &token);
     crate::audit::handed_over(&Principal::Pass(pass), room, context);
     let content = Content::OpenApp {

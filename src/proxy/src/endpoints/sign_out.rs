@@ -18,7 +18,7 @@ use crate::{
 use cluster::revocation::Selector;
 use model::{
     route::OWN_PREFIX,
-    session::{self, BrowsingContext, HINT_COOKIE, RequestCookies, SESSION_COOKIE},
+    session::{self, BrowsingContext, HINT_COOKIE, RequestCookies, ReturnTo, SESSION_COOKIE},
 };
 use observe::metrics::LogoutOutcome;
 use pages::Content;
@@ -62,6 +62,24 @@ pub(crate) fn logout(
     headers.append(header::SET_COOKIE, forget_hint());
     append_cookies(&mut answer, passes);
     Ok(answer)
+}
+
+/// The page after a sign-out. Jitsi's page leads to it when its person is signed out elsewhere, and names
+/// the room to come back to.
+pub(crate) fn signed_out(
+    worker: &Worker,
+    request: &Request<Incoming>,
+    responder: &Responder,
+) -> Response<Body> {
+    let query = request.uri().query().unwrap_or_default();
+    let return_to = url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "return_to")
+        .map(|(_, path)| ReturnTo::parse(&path))
+        .filter(|return_to| return_to.room().is_some());
+    let content = Content::SignedOut {
+        return_to: return_to.as_ref().map(ReturnTo::as_str),
+    };
+    respond::page(&worker.state.pages, &content, responder)
 }
 
 /// The provider says that a session ended (OpenID Connect Back-Channel Logout 1.0 § 2.5).

@@ -33,7 +33,7 @@ use tracing::info;
 
 pub(super) use self::answers::preflight;
 use self::{
-    answers::{answer_of, pass_on},
+    answers::{answer_of, ended, pass_on},
     poll::{Poll, answered},
     stream::{LiveStream, remaining},
 };
@@ -87,7 +87,7 @@ pub(crate) async fn answer(
     let (head, body) = request.into_parts();
     let exchange = Exchange {
         worker,
-        query: SignallingQuery::parse(tenant, head.uri.query().unwrap_or_default())?,
+        query: SignallingQuery::parse(tenant, head.uri.query().unwrap_or_default())?.for_bosh(),
         headers: &head.headers,
         context,
     };
@@ -236,7 +236,7 @@ impl Exchange<'_> {
                 let who = Who { principal, room };
                 audit::cut(&who, Transport::Bosh, reason.reason(), &self.context);
                 worker.metrics.count_cut(Transport::Bosh, reason.reason());
-                return Ok(self.ended(reason));
+                return Ok(ended(worker, room, reason));
             }
         };
         let took = began.elapsed();
@@ -351,8 +351,10 @@ impl Exchange<'_> {
         let (answer, tag) = match answer {
             Ok(answer) => answer,
             Err(reason) => {
-                stream.cut(worker, reason.reason(), &self.context);
-                return Ok(self.ended(reason));
+                if reason != CloseReason::Shutdown {
+                    stream.cut(worker, reason.reason(), &self.context);
+                }
+                return Ok(ended(worker, &stream.room, reason));
             }
         };
         worker.metrics.count_poll(began.elapsed());
@@ -369,14 +371,6 @@ impl Exchange<'_> {
             tokio::task::spawn_local(watching);
         }
         Ok(answer)
-    }
-
-    /// The answer to a request of a stream that the gateway ended.
-    fn ended(&self, reason: CloseReason) -> Response<Body> {
-        match reason {
-            CloseReason::Moved => self.worker.upstreams.start_again(&self.query.room),
-            _ => terminated("policy-violation"),
-        }
     }
 }
 

@@ -8,14 +8,20 @@
 //! connection to Prosody ended with the client's, Prosody would keep the stream out of the gateway's
 //! reach: a [`HeldStream`] keeps the connection until the stream is resumed over another one.
 
+mod answers;
 mod backlog;
 mod client_frames;
 mod held_stream;
+mod inspection;
+pub(super) mod message_frame;
 mod opaque;
+mod pending_takeover;
 mod server_frames;
-mod stream_end;
+pub(super) mod stream_end;
+#[cfg(test)]
+mod testing;
 
-use std::{borrow::Cow, future::poll_fn, task::Poll, time::Duration};
+use std::{cell::Cell, future::poll_fn, task::Poll, time::Duration};
 
 use model::negotiation::StreamNegotiation;
 use tokio::{
@@ -23,11 +29,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+pub(super) use self::pending_takeover::{LostStream, Takeover};
 use self::{
     backlog::{Backlog, Finished},
-    client_frames::{Accepted, ClientEnd, ClientFrames, FrameError},
-    server_frames::ServerFrames,
-    stream_end::discard,
+    client_frames::{ClientEnd, FrameError},
+    inspection::Inspection,
+    pending_takeover::PendingTakeover,
+    stream_end::{Reset, discard},
 };
 pub(crate) use self::{held_stream::HeldStream, opaque::OpaqueTunnel};
 use crate::connections::{CloseReason, Registration};
@@ -38,6 +46,8 @@ pub(crate) struct Tunnel<C, P> {
     pub(crate) prosody: P,
     pub(crate) registration: Registration,
     pub(crate) negotiation: StreamNegotiation,
+    /// Ends a resumable stream that the connection does not end in time.
+    pub(crate) takeover: Option<Takeover>,
 }
 
 /// The connections of a tunnel that ended.
@@ -45,6 +55,7 @@ pub(crate) struct EndedTunnel<C, P> {
     client: C,
     prosody: P,
     registration: Registration,
+    takeover: Option<Takeover>,
     inspection: Inspection,
     up: Backlog<Inspection>,
     down: Backlog<Inspection>,
@@ -73,16 +84,6 @@ enum Side {
     Gateway,
 }
 
-/// What the tunnel knows of the bytes that passed.
-#[derive(Debug)]
-struct Inspection {
-    client: ClientFrames,
-    server: ServerFrames,
-    negotiation: StreamNegotiation,
-    /// Prosody keeps the stream for resumption when the connection breaks.
-    resumable: bool,
-}
-
 // === impl Tunnel ===
 
 impl<C, P> Tunnel<C, P>
@@ -97,6 +98,7 @@ where
             mut prosody,
             mut registration,
             negotiation,
+            takeover,
         } = self;
         let mut inspection = Inspection::new(negotiation);
         let mut up = Backlog::new(Inspection::of_client);
@@ -120,6 +122,7 @@ where
             client,
             prosody,
             registration,
+            takeover,
             inspection,
             up,
             down,
@@ -135,7 +138,7 @@ where
 impl<C, P> EndedTunnel<C, P>
 where
     C: AsyncRead + AsyncWrite + Unpin + 'static,
-    P: AsyncRead + AsyncWrite + Unpin,
+    P: AsyncRead + AsyncWrite + Reset + Unpin,
 {
     /// Closes both connections. If the client can resume its stream, the one to Prosody is held
     /// instead.
@@ -144,47 +147,85 @@ where
             mut client,
             mut prosody,
             registration,
+            takeover,
             mut inspection,
             mut up,
             mut down,
             side,
             ended,
         } = self;
+        let takeover = PendingTakeover::new(takeover, inspection.lost_stream(side));
         if side == Side::Server {
             let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, client.shutdown()).await;
+            if takeover.has_stream() && registration.hold() {
+                tokio::task::spawn_local(linger(client));
+                return Some(HeldStream::new(None, up, registration, takeover));
+            }
             linger(client).await;
             return None;
         }
-        let held = side == Side::Client && inspection.resumable && registration.hold();
+        let held = side == Side::Client && takeover.has_stream() && registration.hold();
         // Prosody first: the client may not be reading.
         let ends_stream = match ended {
             Ended::Closed | Ended::Broken => !held,
             Ended::Cut(reason) => reason.is_for_good(),
             Ended::Refused(_) => true,
         };
-        if ends_stream {
-            stream_end::send(&mut prosody, &mut up).await;
-        }
-        let closing = async {
-            if let Some(code) = ended.close_code() {
-                finish_frame(&mut prosody, &mut client, &mut down, &mut inspection).await;
-                client.write_all(&close_frame(code)).await?;
-            }
-            client.shutdown().await
-        };
-        let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, closing).await;
+        let sent = ends_stream && stream_end::send(&mut prosody, &mut up).await;
         if held {
+            let finishing =
+                finish_for(ended, &mut prosody, &mut client, &mut down, &mut inspection);
+            let whole = timeout(CLOSE_FRAME_TIMEOUT, finishing).await.is_ok();
+            close_client(&mut client, ended.close_frame().filter(|_| whole)).await;
             tokio::task::spawn_local(linger(client));
-            return Some(HeldStream::new(prosody, up, registration));
+            return Some(HeldStream::new(Some(prosody), up, registration, takeover));
         }
-        tokio::join!(linger(client), async {
-            if ends_stream {
-                stream_end::wait(&mut prosody).await;
+        let gone = Cell::new(false);
+        let by_connection = async {
+            let within = if ends_stream {
+                END_FRAME_TIMEOUT
+            } else {
+                CLOSE_FRAME_TIMEOUT
+            };
+            let finishing =
+                finish_for(ended, &mut prosody, &mut client, &mut down, &mut inspection);
+            let whole = timeout(within, finishing).await.is_ok();
+            let of_prosody = async {
+                gone.set(ends_stream && stream_end::wait(&mut prosody).await);
+                if ends_stream && !gone.get() {
+                    prosody.reset();
+                } else {
+                    let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, prosody.shutdown()).await;
+                }
+            };
+            let of_client = async {
+                close_client(&mut client, ended.close_frame().filter(|_| whole)).await;
+                linger(client).await;
+            };
+            tokio::join!(of_client, of_prosody);
+        };
+        let by_takeover = async {
+            if sent {
+                sleep(stream_end::CLOSE_TIMEOUT).await;
             }
-            let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, prosody.shutdown()).await;
-        });
+            if ends_stream && !gone.get() {
+                takeover.run().await;
+            }
+        };
+        tokio::join!(by_connection, by_takeover);
         None
     }
+}
+
+/// Closes the connection to a client.
+async fn close_client<C: AsyncWrite + Unpin>(client: &mut C, frame: Option<Vec<u8>>) {
+    let closing = async {
+        if let Some(frame) = frame {
+            client.write_all(&frame).await?;
+        }
+        client.shutdown().await
+    };
+    let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, closing).await;
 }
 
 /// Reads and drops what a client still sends. A socket that is closed with unread bytes is reset,
@@ -193,23 +234,46 @@ async fn linger<C: AsyncRead + Unpin>(mut client: C) {
     let _: Result<_, _> = timeout(LINGER, discard(&mut client)).await;
 }
 
+/// Completes the frame that the close frame of an end must not land in; there is none for a client that
+/// is gone.
+async fn finish_for<C, P>(
+    ended: Ended,
+    prosody: &mut P,
+    client: &mut C,
+    down: &mut Backlog<Inspection>,
+    inspection: &mut Inspection,
+) where
+    C: AsyncWrite + Unpin,
+    P: AsyncRead + Unpin,
+{
+    if ended.close_code().is_some() {
+        finish_frame(prosody, client, down, inspection).await;
+    }
+}
+
+/// What follows the frames of a server.
+trait FrameBoundary {
+    /// Whether the server's bytes so far end with a whole frame.
+    fn is_whole(&self) -> bool;
+}
+
 /// Copies towards the client until a frame is complete, or the server ends.
-async fn finish_frame<C, P, I>(
-    server: &mut P,
+async fn finish_frame<C, S, I>(
+    server: &mut S,
     client: &mut C,
     down: &mut Backlog<I>,
     inspection: &mut I,
 ) where
     C: AsyncWrite + Unpin,
-    P: AsyncRead + Unpin,
-    I: AsRef<ServerFrames>,
+    S: AsyncRead + Unpin,
+    I: FrameBoundary,
 {
     poll_fn(|cx| {
-        while !(inspection.as_ref().is_whole() && down.is_empty()) {
+        while !(inspection.is_whole() && down.is_empty()) {
             match down.poll_once(cx, server, client, inspection) {
                 Poll::Ready(None) => {}
                 Poll::Ready(Some(_)) => return Poll::Ready(()),
-                Poll::Pending if inspection.as_ref().is_whole() && down.is_empty() => {}
+                Poll::Pending if inspection.is_whole() && down.is_empty() => {}
                 Poll::Pending => return Poll::Pending,
             }
         }
@@ -221,7 +285,17 @@ async fn finish_frame<C, P, I>(
 // === impl Ended ===
 
 impl Ended {
-    /// The code of the gateway's close frame; none when the client is gone.
+    /// The gateway's close frame; none when the client is gone.
+    fn close_frame(self) -> Option<Vec<u8>> {
+        let text = match self {
+            Self::Cut(reason) => reason.close_text(),
+            Self::Closed | Self::Broken | Self::Refused(_) => "",
+        };
+        self.close_code()
+            .map(|code| message_frame::close(code, text))
+    }
+
+    /// The code of the gateway's close frame.
     const fn close_code(self) -> Option<u16> {
         match self {
             // The answer to the client's close frame.
@@ -248,50 +322,11 @@ impl Finished {
     }
 }
 
-// === impl Inspection ===
-
-impl Inspection {
-    fn new(negotiation: StreamNegotiation) -> Self {
-        Self {
-            client: ClientFrames::default(),
-            server: ServerFrames::default(),
-            negotiation,
-            resumable: false,
-        }
-    }
-
-    fn of_client<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
-        self.client.accept(bytes, &mut self.negotiation)
-    }
-
-    fn of_prosody<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
-        let mut end = None;
-        self.server.pass(bytes, |beginning| {
-            // XEP-0198 § 3 and § 5.
-            self.resumable |= matches!(beginning, b"<enabled" | b"<resumed");
-            if let Err(error) = self.negotiation.server_sent(beginning) {
-                end = Some(ClientEnd::Refused(error.into()));
-            }
-        });
-        let forward = Cow::Borrowed(bytes);
-        Accepted { forward, end }
-    }
-}
-
-impl AsRef<ServerFrames> for Inspection {
-    fn as_ref(&self) -> &ServerFrames {
-        &self.server
-    }
-}
-
-/// A close frame from server to client: unmasked, with a code and no reason (RFC 6455 § 5.5.1).
-fn close_frame(code: u16) -> [u8; 4] {
-    let [high, low] = code.to_be_bytes();
-    [0x88, 2, high, low]
-}
-
 /// Enough for a close frame on a working connection.
 const CLOSE_FRAME_TIMEOUT: Duration = Duration::from_millis(700);
+
+/// The same where the end at Prosody waits for it.
+const END_FRAME_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// A client answers a close frame within a round trip, and closes the connection.
 const LINGER: Duration = Duration::from_secs(1);

@@ -4,6 +4,7 @@ mod handshake;
 
 use std::{
     rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use hyper::{body::Incoming, upgrade};
 use hyper_util::rt::TokioIo;
 use model::{
     clock::Timestamp,
-    negotiation::StreamNegotiation,
+    negotiation::{ResumptionBinding, StreamNegotiation},
     query::{self, SignallingQuery},
     room::{RoomKey, Tenant},
     route::Transport,
@@ -22,12 +23,14 @@ use model::{
 use observe::metrics::{CutReason, StreamKind, UpstreamKind};
 use tracing::{debug, info};
 
+pub(super) use self::handshake::check_switch;
 pub(crate) use self::handshake::{accept_of, check_accept, switch_to_web_socket, web_socket_key};
-use self::handshake::{check_switch, client_key, switching_protocols};
+use self::handshake::{client_key, switching_protocols};
 use super::{
     admission::{self, AdmittedConnection, Claimant, record_entry, stream_policy},
     sasl_refusal::SaslRefusal,
-    tunnel::{Ended, Tunnel},
+    takeover::StreamTakeover,
+    tunnel::{Ended, Takeover, Tunnel},
 };
 use crate::{
     Body, RequestContext, RequestError, Worker,
@@ -46,6 +49,7 @@ struct AcceptedSocket {
     room: RoomKey,
     registration: Registration,
     negotiation: StreamNegotiation,
+    takeover: Option<Takeover>,
     attendance: Option<Attendance>,
     /// The end of the visit; none for recorders.
     ends: Option<Timestamp>,
@@ -96,7 +100,13 @@ pub(crate) async fn answer(
         }
     };
     let xmpp = upstreams.prosody_for(&mut query.forwarded);
-    let negotiation = StreamNegotiation::new(stream_policy(worker, &admitted, &query)?);
+    let ids = Arc::clone(&worker.state.resumption_ids);
+    let binding = ResumptionBinding::new(ids, admitted.credential_ids(), &query.room);
+    let previous = query.forwarded.previous();
+    let previous = previous.and_then(|bound| binding.unbind(bound).map(ToOwned::to_owned));
+    query.forwarded.set_previous(previous.as_deref());
+    let policy = stream_policy(worker, &admitted, &query)?;
+    let negotiation = StreamNegotiation::new(policy).resumable_by(binding);
     let negotiation = match entry {
         Entry::Any => negotiation,
         Entry::ResumptionOnly => negotiation.resumption_only(),
@@ -122,6 +132,18 @@ pub(crate) async fn answer(
     let client = upgrade::on(request);
     let principal = Rc::clone(&admitted.principal);
     let presence = &worker.state.authorizer.presence;
+    let takeover = admitted.grant().map(|_| {
+        let takeover = StreamTakeover {
+            worker: Rc::clone(worker),
+            upstreams: Rc::clone(&upstreams),
+            principal: Rc::clone(&principal),
+            room: room.clone(),
+            parameters: query.forwarded,
+            client: context.client,
+            has_token: token.is_some(),
+        };
+        takeover.into_fn()
+    });
     let socket = AcceptedSocket {
         attendance: admitted
             .grant()
@@ -132,6 +154,7 @@ pub(crate) async fn answer(
         room,
         registration,
         negotiation,
+        takeover,
         context,
     };
     let mut switched = switching_protocols(expected);
@@ -196,6 +219,7 @@ async fn carry(
         room,
         registration,
         negotiation,
+        takeover,
         attendance,
         ends,
         stay,
@@ -221,6 +245,7 @@ async fn carry(
         prosody,
         registration,
         negotiation,
+        takeover,
     };
     let began = Instant::now();
     let (ended, tunnel) = tunnel.run(left).await;

@@ -217,17 +217,25 @@ pub(crate) fn choose(
     form: Option<GuestForm<'_>>,
 ) -> Response<Body> {
     let invite = form.and_then(|form| form.invite);
-    let sign_in = login_path(&ReturnTo::of_link(&visit.room, invite), false);
+    let link = invite.map(|invite| format!("invite={invite}"));
+    let sign_in = ReturnTo::of_request(&visit.path, link.as_deref());
+    let sign_in = login_path(&sign_in, false);
+    let page = ReturnTo::of_request(&visit.path, None);
+    let form = form.unwrap_or(GuestForm {
+        action: JOIN,
+        page: None,
+        invite: None,
+        name: None,
+        problem: None,
+        host: false,
+    });
     let content = Content::Join {
         room: &visit.room,
         sign_in: Some(&sign_in),
-        guest: Some(form.unwrap_or(GuestForm {
-            action: JOIN,
-            invite: None,
-            name: None,
-            problem: None,
-            host: false,
-        })),
+        guest: Some(GuestForm {
+            page: Some(page.as_str()),
+            ..form
+        }),
     };
     show_in_room(worker, &content, visit.responder, &visit.room)
 }
@@ -235,7 +243,7 @@ pub(crate) fn choose(
 fn wait(worker: &Worker, visit: RoomPageRequest<'_>, visitor: &Visitor) -> Response<Body> {
     let principal = visitor.principal();
     let member = principal.is_some_and(|principal| principal.is_member());
-    let return_to = ReturnTo::parse(&visit.room.page_path());
+    let return_to = ReturnTo::of_request(&visit.path, None);
     let sign_in = login_path(&return_to, member);
     let events = events_path(&visit.room);
     let content = Content::Wait {
@@ -303,10 +311,11 @@ fn page_token(
     grant: &Grant<'_>,
 ) -> String {
     let (role, features) = (grant.role(), grant.features());
+    let shown = worker.rules().claims;
     let framed = place_of(visit.request.headers()) == BrowsingContext::EmbeddedFrame;
     if !framed || matches!(principal, Principal::Member(_)) {
         let identity = principal.identity();
-        let token = DisplayToken::new(&visit.room, role, features, identity);
+        let token = DisplayToken::new(&visit.room, role, features, identity, shown);
         return token.as_str().to_owned();
     }
     let sessions = &worker.state.authenticator.sessions;
@@ -315,7 +324,7 @@ fn page_token(
     let pass = principal.to_pass(&visit.room, ends);
     let kind = ClientTokenKind::Embed;
     let tokens = &worker.state.client_tokens;
-    let token = tokens.issue(&pass, role, features, kind, left);
+    let token = tokens.issue(&pass, role, features, kind, left, shown);
     token.as_str().to_owned()
 }
 

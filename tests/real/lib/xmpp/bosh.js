@@ -44,8 +44,9 @@ export function post({ url, headers = {}, agent, tls = {}, body, within = 70_000
  * @param {number} [target.wait] seconds a poll may be held
  * @param {boolean} [target.poll] whether to keep a request waiting at the server by itself
  * @param {Inbox} [target.inbox] where elements go
- * @param {(error: Error) => void} [target.onRetry] is told of requests that broke off and are sent
- *   again, as browsers and Jitsi's client do; without it they end the stream
+ * @param {(error: Error) => void} [target.onRetry] is told of requests that broke off, or got a status of 500 or more,
+ *   and are sent again with their ids, as browsers and Jitsi's client do (jitsi/strophejs v1.5-jitsi-3 `src/bosh.js`,
+ *   `_onRequestStateChange`, `_processRequest`); without it they end the stream
  */
 export function prepareBosh({
   url, domain, headers = {}, tls = {}, wait = 60, poll = true, inbox = new Inbox(), onRetry,
@@ -62,7 +63,9 @@ export function prepareBosh({
   async function postAgain(body) {
     for (let tries = 1; ; tries += 1) {
       try {
-        return await post({ url, headers, agent, tls, body });
+        const answer = await post({ url, headers, agent, tls, body });
+        if (answer.status < 500) return answer;
+        throw new HttpRefused(answer.status, answer.headers, answer.text);
       } catch (error) {
         if (!onRetry || closing || tries > 10) throw error;
         onRetry(error);
@@ -138,6 +141,12 @@ export function prepareBosh({
     /** Sends no more polls of its own. */
     rest() {
       resting = true;
+    },
+    /** Goes on at another server. */
+    moveTo(otherUrl, otherTls) {
+      url = otherUrl;
+      tls = otherTls;
+      this.move();
     },
     /** Goes on from another address. */
     move(localAddress) {

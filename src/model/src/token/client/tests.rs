@@ -57,6 +57,7 @@ impl Fixture {
             &Features::default(),
             HANDOFF,
             Duration::from_mins(5),
+            PersonalClaims::ALL,
         )
     }
 }
@@ -97,6 +98,7 @@ fn prosody(issuer: &str, audience: &str) -> TokenSettings {
         audience: audience.to_owned(),
         subject: "meet.jitsi".to_owned(),
         lifetime: Duration::from_mins(2),
+        claims: PersonalClaims::ALL,
         signing: SigningSettings::Secret {
             algorithm: Algorithm::HS256,
             secret: SECRET.to_owned().into(),
@@ -129,7 +131,13 @@ fn a_token_opens_as_it_was_issued() {
 fn clients_read_the_same_context_as_from_a_display_token() {
     let fixture = Fixture::new();
     let token = fixture.issue();
-    let display = DisplayToken::new(&room(), Role::Participant, &Features::default(), &zoe());
+    let display = DisplayToken::new(
+        &room(),
+        Role::Participant,
+        &Features::default(),
+        &zoe(),
+        PersonalClaims::ALL,
+    );
     let (mut claims, shown) = (part(token.as_str(), 1), part(display.as_str(), 1));
     assert_eq!(
         part(token.as_str(), 0),
@@ -219,9 +227,15 @@ fn tokens_of_other_keys_and_deployments_are_foreign() {
         sign(&claims, SECRET.as_bytes(), Algorithm::HS256),
         sign(&claims, b"", Algorithm::HS256),
         unsigned,
-        DisplayToken::new(&room(), Role::Moderator, &Features::default(), &zoe())
-            .as_str()
-            .to_owned(),
+        DisplayToken::new(
+            &room(),
+            Role::Moderator,
+            &Features::default(),
+            &zoe(),
+            PersonalClaims::ALL,
+        )
+        .as_str()
+        .to_owned(),
         tokens(&[NEWER_KEY], ORIGIN, &fixture.clock)
             .issue(
                 &fixture.pass(),
@@ -229,6 +243,7 @@ fn tokens_of_other_keys_and_deployments_are_foreign() {
                 &Features::default(),
                 ClientTokenKind::Embed,
                 Duration::from_mins(5),
+                PersonalClaims::ALL,
             )
             .as_str()
             .to_owned(),
@@ -239,6 +254,7 @@ fn tokens_of_other_keys_and_deployments_are_foreign() {
                 &Features::default(),
                 ClientTokenKind::Embed,
                 Duration::from_mins(5),
+                PersonalClaims::ALL,
             )
             .as_str()
             .to_owned(),
@@ -298,6 +314,7 @@ fn the_newest_key_signs_and_older_keys_verify() {
         &Features::default(),
         ClientTokenKind::Embed,
         Duration::from_mins(5),
+        PersonalClaims::ALL,
     );
     assert!(verify(&both, newer.as_str(), &fixture.clock).is_ok());
     assert!(fixture.verify(newer.as_str()).is_err());

@@ -40,6 +40,7 @@ fn settings(signing: SigningSettings) -> TokenSettings {
         audience: "jitsi".to_owned(),
         subject: "meet.jitsi".to_owned(),
         lifetime: std::time::Duration::from_mins(2),
+        claims: crate::token::PersonalClaims::ALL,
         signing,
     }
 }

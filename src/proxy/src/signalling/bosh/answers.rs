@@ -1,10 +1,18 @@
 //! Answers to BOSH clients.
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
-use crate::{Body, upstream::UpstreamBody};
-use model::headers::{self, RequestOrigin};
+use crate::{
+    Body, Worker,
+    connections::CloseReason,
+    respond::{plain, terminated},
+    upstream::UpstreamBody,
+};
+use model::{
+    headers::{self, RequestOrigin},
+    room::RoomKey,
+};
 
 /// Answers a preflight (Fetch § 3.2.2): pages of this site send none, pages of others get nothing.
 pub(in crate::signalling) fn preflight(
@@ -32,6 +40,27 @@ pub(in crate::signalling) fn preflight(
     answer
 }
 
+/// The answer to a request that the gateway ended.
+pub(super) fn ended(worker: &Worker, room: &RoomKey, reason: CloseReason) -> Response<Body> {
+    match reason {
+        CloseReason::Moved => worker.upstreams.start_again(room),
+        // The client repeats the request, and Prosody, which knows its id, gives the answer: with an empty
+        // answer of the gateway's the stanzas of Prosody's would be lost. Strophe repeats a request after
+        // a status of 500 or more (strophejs `src/bosh.js`, `_onRequestStateChange`).
+        CloseReason::Shutdown => plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "text/plain",
+            "the gateway stops\n",
+        ),
+        CloseReason::Revoked(_) => {
+            let mut answer = terminated("policy-violation");
+            answer.headers_mut().insert(X_GATEWAY_ENDED, SIGNED_OUT);
+            answer
+        }
+        CloseReason::Expired | CloseReason::Refused => terminated("policy-violation"),
+    }
+}
+
 /// Prosody's answer; its body is streamed.
 pub(super) fn pass_on(answer: Response<UpstreamBody>) -> Response<Body> {
     let (head, body) = answer.into_parts();
@@ -54,3 +83,8 @@ pub(super) fn answer_of(status: StatusCode, body: Body) -> Response<Body> {
     );
     answer
 }
+
+/// Tells the script in Jitsi's page why a stream ended.
+const X_GATEWAY_ENDED: HeaderName = HeaderName::from_static("x-gateway-ended");
+
+const SIGNED_OUT: HeaderValue = HeaderValue::from_static(crate::connections::SIGNED_OUT);

@@ -113,6 +113,10 @@ impl LiveStream {
                 CloseReason::Expired
             }
         };
+        // The client goes on with the stream at another replica, or after a restart.
+        if reason == CloseReason::Shutdown {
+            return;
+        }
         self.cut(&worker, reason.reason(), &context);
         drop((self, registration));
         // Prosody needs a moment to end the stream, and the client's next request may come first.

@@ -62,6 +62,19 @@ fn only_apps_that_a_sign_in_may_help_get_it() {
             Some(("sec-fetch-mode", "websocket")),
             false,
         ),
+        // After such a failure within a meeting Jitsi's page stands still without a notice.
+        (
+            waiting(),
+            "room=x&previd=abc",
+            Some((header::USER_AGENT.as_str(), "Mozilla/5.0 (X11; Linux)")),
+            false,
+        ),
+        (
+            sign_in(),
+            "room=x&previd=abc",
+            Some(("sec-fetch-mode", "websocket")),
+            false,
+        ),
     ];
     for (error, text, header, expected) in cases {
         let headers = header.map(|(name, value)| {

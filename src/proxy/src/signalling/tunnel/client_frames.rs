@@ -10,6 +10,8 @@ use std::borrow::Cow;
 
 use model::negotiation::{NegotiationError, StreamNegotiation};
 
+use super::message_frame;
+
 /// The client's frames, held back until they are whole.
 #[derive(Debug, Default)]
 pub(super) struct ClientFrames {
@@ -53,6 +55,16 @@ pub(crate) enum FrameError {
     Negotiation(#[from] NegotiationError),
 }
 
+/// The whole frames at the beginning of some bytes.
+#[derive(Debug)]
+struct Scan {
+    /// Their length.
+    whole: usize,
+    /// What to forward in their place, if a message was replaced.
+    replaced: Option<Vec<u8>>,
+    end: Option<ClientEnd>,
+}
+
 /// The head of a frame (RFC 6455 § 5.2).
 #[derive(Debug)]
 struct Head {
@@ -72,62 +84,99 @@ impl ClientFrames {
         negotiation: &mut StreamNegotiation,
     ) -> Accepted<'b> {
         if self.partial.is_empty() {
-            let (whole, end) = scan(bytes, negotiation);
+            let Scan {
+                whole,
+                replaced,
+                end,
+            } = scan(bytes, negotiation);
             let (forward, rest) = bytes.split_at(whole);
             if end.is_none() {
                 self.partial.extend_from_slice(rest);
             }
-            let forward = Cow::Borrowed(forward);
+            let forward = replaced.map_or(Cow::Borrowed(forward), Cow::Owned);
             return Accepted { forward, end };
         }
         self.partial.extend_from_slice(bytes);
-        let (whole, end) = scan(&self.partial, negotiation);
+        let Scan {
+            whole,
+            replaced,
+            end,
+        } = scan(&self.partial, negotiation);
         let rest = self.partial.split_off(whole);
-        let forward = Cow::Owned(std::mem::replace(&mut self.partial, rest));
+        let forward = std::mem::replace(&mut self.partial, rest);
+        let forward = Cow::Owned(replaced.unwrap_or(forward));
         Accepted { forward, end }
     }
 }
 
-/// The length of the whole frames at the beginning, up to the one that ends the connection.
-fn scan(bytes: &[u8], negotiation: &mut StreamNegotiation) -> (usize, Option<ClientEnd>) {
-    let mut whole = 0;
+/// Scans the whole frames at the beginning, up to the one that ends the connection.
+fn scan(bytes: &[u8], negotiation: &mut StreamNegotiation) -> Scan {
+    let mut scan = Scan {
+        whole: 0,
+        replaced: None,
+        end: None,
+    };
     loop {
-        let rest = bytes.get(whole..).unwrap_or_default();
+        let rest = bytes.get(scan.whole..).unwrap_or_default();
         let head = match Head::parse(rest) {
             Ok(Some(head)) => head,
-            Ok(None) => return (whole, None),
-            Err(error) => return (whole, Some(ClientEnd::Refused(error))),
+            Ok(None) => return scan,
+            Err(error) => return scan.refused(error),
         };
         let length = head.payload + head.length;
         let Some(payload) = rest.get(head.payload..length) else {
-            return (whole, None);
+            return scan;
         };
         if head.opcode == CLOSE {
-            return (whole, Some(ClientEnd::Close));
+            scan.end = Some(ClientEnd::Close);
+            return scan;
         }
-        if head.opcode == TEXT
-            && let Err(error) = check_message(payload, head.mask, negotiation)
-        {
-            return (whole, Some(ClientEnd::Refused(error)));
+        let replacement = if head.opcode == TEXT {
+            check_message(payload, head.mask, negotiation)
+        } else {
+            Ok(None)
+        };
+        match replacement {
+            Ok(None) => {
+                if let Some(replaced) = &mut scan.replaced {
+                    replaced.extend_from_slice(rest.get(..length).unwrap_or_default());
+                }
+            }
+            Ok(Some(message)) => {
+                let before = bytes.get(..scan.whole).unwrap_or_default();
+                let replaced = scan.replaced.get_or_insert_with(|| before.to_vec());
+                replaced.extend(message_frame::to_server(&message));
+            }
+            Err(error) => return scan.refused(error),
         }
-        whole += length;
+        scan.whole += length;
     }
 }
 
+// === impl Scan ===
+
+impl Scan {
+    fn refused(self, error: FrameError) -> Self {
+        let end = Some(ClientEnd::Refused(error));
+        Self { end, ..self }
+    }
+}
+
+/// Checks a message; gives the one for Prosody, if it is another.
 fn check_message(
     payload: &[u8],
     mask: [u8; 4],
     negotiation: &mut StreamNegotiation,
-) -> Result<(), FrameError> {
+) -> Result<Option<String>, FrameError> {
     if payload.first().map(|byte| byte ^ mask[0]) != Some(b'<') {
         return Err(FrameError::Payload);
     }
-    if negotiation.is_checked() {
-        let masks = mask.iter().cycle();
-        let message: Vec<u8> = payload.iter().zip(masks).map(|(b, m)| b ^ m).collect();
-        negotiation.client_sent(&message)?;
+    if !negotiation.is_checked() {
+        return Ok(None);
     }
-    Ok(())
+    let masks = mask.iter().cycle();
+    let message: Vec<u8> = payload.iter().zip(masks).map(|(b, m)| b ^ m).collect();
+    Ok(negotiation.client_sent(&message)?)
 }
 
 // === impl Head ===
@@ -209,122 +258,4 @@ const MAX_CONTROL: u8 = 125;
 const MAX_MESSAGE: usize = 512 * 1024;
 
 #[cfg(test)]
-mod tests {
-    use model::negotiation::StreamPolicy;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// The negotiation of a client that is authenticated.
-    fn authenticated() -> StreamNegotiation {
-        let mut stream = StreamNegotiation::new(StreamPolicy::anonymous("meet.jitsi"));
-        let open = b"<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='meet.jitsi'/>";
-        stream.client_sent(open).unwrap();
-        stream.server_sent(b"<success").unwrap();
-        stream.client_sent(open).unwrap();
-        stream
-    }
-
-    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-        let mut frame = vec![first];
-        match payload.len() {
-            length @ 0..126 => frame.push(0x80 | u8::try_from(length).unwrap()),
-            length @ 126..65_536 => {
-                frame.push(0x80 | 0x7e);
-                frame.extend(u16::try_from(length).unwrap().to_be_bytes());
-            }
-            length => {
-                frame.push(0x80 | 0x7f);
-                frame.extend((length as u64).to_be_bytes());
-            }
-        }
-        let mask = [7, 0, 255, 9];
-        frame.extend(mask);
-        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(b, m)| b ^ m));
-        frame
-    }
-
-    #[test]
-    fn frames_that_prosody_breaks_the_connection_at_do_not_pass() {
-        use FrameError as E;
-        let refused = |error| Some(ClientEnd::Refused(error));
-        let text = frame(0x81, b"<a/>");
-        let cases = [
-            (text.clone(), None),
-            (frame(0x89, b"ping"), None),
-            (frame(0x8a, b""), None),
-            (frame(0x88, &[3, 232]), Some(ClientEnd::Close)),
-            (frame(0x88, &[0]), Some(ClientEnd::Close)),
-            (frame(0x82, b"<a/>"), refused(E::Unsupported)),
-            (frame(0x01, b"<a/>"), refused(E::Unsupported)),
-            (frame(0x80, b"<a/>"), refused(E::Unsupported)),
-            (frame(0x09, b""), refused(E::Protocol)),
-            (frame(0x89, &[b'x'; 126]), refused(E::Protocol)),
-            (frame(0x83, b""), refused(E::Protocol)),
-            (frame(0xc1, b"<a/>"), refused(E::Protocol)),
-            (vec![0x81, 4, b'<', b'a', b'/', b'>'], refused(E::Protocol)),
-            (frame(0x81, b""), refused(E::Payload)),
-            (frame(0x81, b" <a/>"), refused(E::Payload)),
-            (
-                vec![0x81, 0xff, 0, 0, 0, 0, 0, 8, 0, 1, 0, 0, 0, 0],
-                refused(E::TooLong),
-            ),
-            (
-                vec![0x81, 0xff, 255, 255, 255, 255, 255, 255, 255, 255],
-                refused(E::TooLong),
-            ),
-        ];
-        for (bytes, end) in cases {
-            let stream = [&text[..], &bytes, &text].concat();
-            let accepted = ClientFrames::default().accept(&stream, &mut authenticated());
-            let forwarded = match end {
-                None => &stream[..],
-                Some(_) => &text,
-            };
-            assert_eq!(accepted.end, end, "{bytes:02x?}");
-            assert_eq!(&*accepted.forward, forwarded, "{bytes:02x?}");
-        }
-    }
-
-    #[test]
-    fn messages_are_checked_until_the_client_is_authenticated() {
-        let mut stream = StreamNegotiation::new(StreamPolicy::anonymous("meet.jitsi"));
-        let mut frames = ClientFrames::default();
-        let open = b"<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='guest.meet.jitsi'/>";
-        let open = frame(0x81, open);
-        let accepted = frames.accept(&open, &mut stream);
-        let error = FrameError::Negotiation(NegotiationError::Domain);
-        assert_eq!(accepted.end, Some(ClientEnd::Refused(error)));
-        assert!(accepted.forward.is_empty());
-    }
-
-    proptest! {
-        #[test]
-        fn only_whole_frames_pass_in_any_cut(
-            lengths in prop::collection::vec(prop_oneof![1usize..130, 65_530usize..65_540], 1..4),
-            cut in 1usize..5000,
-        ) {
-            let texts: Vec<_> = lengths.iter().map(|length| frame(0x81, &vec![b'<'; *length])).collect();
-            let ends: Vec<usize> = texts
-                .iter()
-                .scan(0, |end, text| { *end += text.len(); Some(*end) })
-                .collect();
-            let sent = texts.concat();
-            let (mut frames, mut stream) = (ClientFrames::default(), authenticated());
-            let mut forwarded = Vec::new();
-            for chunk in sent.chunks(cut) {
-                let accepted = frames.accept(chunk, &mut stream);
-                prop_assert_eq!(accepted.end, None);
-                forwarded.extend_from_slice(&accepted.forward);
-                prop_assert!(forwarded.is_empty() || ends.contains(&forwarded.len()));
-            }
-            prop_assert!(forwarded == sent);
-            prop_assert!(frames.partial.is_empty());
-        }
-
-        #[test]
-        fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>) {
-            ClientFrames::default().accept(&bytes, &mut authenticated());
-        }
-    }
-}
+mod tests;

@@ -12,8 +12,8 @@ use tokio::{
 };
 
 use super::{
-    CLOSE_FRAME_TIMEOUT, Ended, Side, backlog::Backlog, client_frames::Accepted, close_frame,
-    finish_frame, linger, server_frames::ServerFrames,
+    CLOSE_FRAME_TIMEOUT, Ended, FrameBoundary, Side, backlog::Backlog, client_frames::Accepted,
+    finish_frame, linger, message_frame, server_frames::ServerFrames,
 };
 use crate::connections::{CloseReason, Registration};
 
@@ -26,7 +26,7 @@ pub(crate) struct OpaqueTunnel<C, S> {
 
 /// Where the server's frames end.
 #[derive(Debug, Default)]
-struct FrameBoundary(ServerFrames);
+struct ServerBoundary(ServerFrames);
 
 // === impl OpaqueTunnel ===
 
@@ -43,9 +43,9 @@ where
             mut server,
             mut registration,
         } = self;
-        let mut boundary = FrameBoundary::default();
-        let mut up = Backlog::new(FrameBoundary::of_client);
-        let mut down = Backlog::new(FrameBoundary::of_server);
+        let mut boundary = ServerBoundary::default();
+        let mut up = Backlog::new(ServerBoundary::of_client);
+        let mut down = Backlog::new(ServerBoundary::of_server);
         let (side, ended) = {
             let copying = poll_fn(|cx| {
                 let moved = up.poll(cx, &mut client, &mut server, &mut boundary);
@@ -66,9 +66,10 @@ where
             Ended::Closed | Ended::Broken | Ended::Refused(_) => None,
         };
         if let Some(reason) = cut {
+            let frame = message_frame::close(reason.close_code(), reason.close_text());
             let closing = async {
                 finish_frame(&mut server, &mut client, &mut down, &mut boundary).await;
-                client.write_all(&close_frame(reason.close_code())).await?;
+                client.write_all(&frame).await?;
                 client.flush().await
             };
             let _: Result<_, _> = timeout(CLOSE_FRAME_TIMEOUT, closing).await;
@@ -84,9 +85,9 @@ where
     }
 }
 
-// === impl FrameBoundary ===
+// === impl ServerBoundary ===
 
-impl FrameBoundary {
+impl ServerBoundary {
     fn of_client<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
         Accepted {
             forward: Cow::Borrowed(bytes),
@@ -103,9 +104,9 @@ impl FrameBoundary {
     }
 }
 
-impl AsRef<ServerFrames> for FrameBoundary {
-    fn as_ref(&self) -> &ServerFrames {
-        &self.0
+impl FrameBoundary for ServerBoundary {
+    fn is_whole(&self) -> bool {
+        self.0.is_whole()
     }
 }
 

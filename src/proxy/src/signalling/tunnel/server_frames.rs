@@ -1,7 +1,7 @@
 //! WebSocket frames from Prosody to a client: where they end, and with which element they begin.
 //!
-//! They pass as they come. The gateway's own close frame must not land inside of one, and the names
-//! of a few elements tell how far the stream is.
+//! They pass as they come. The gateway's own close frame must not land inside of one, and the names of
+//! elements tell how many stanzas passed.
 
 /// Follows a stream of WebSocket frames, any cut of it (RFC 6455 § 5.2).
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,7 +105,7 @@ const MAX_HEAD: usize = 14;
 /// The opcode of a text frame.
 const TEXT: u8 = 1;
 
-/// As long as `<success`, `<failure`, `<enabled` and `<resumed`.
+/// As long as `<success`, `<failure`, `<enabled`, `<resumed` and `<message`.
 pub(super) const BEGINNING: usize = 8;
 
 #[cfg(test)]

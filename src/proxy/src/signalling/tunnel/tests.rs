@@ -1,4 +1,6 @@
-use std::rc::Rc;
+mod takeover;
+
+use std::{cell::RefCell, rc::Rc};
 
 use tokio::{
     io::{AsyncReadExt, DuplexStream, duplex},
@@ -13,12 +15,7 @@ use crate::{
     connections::{ConnectionKind, ConnectionRegistry},
 };
 use cluster::revocation::{Revocations, Selector};
-use model::{
-    clock::Clock,
-    negotiation::{NegotiationError, StreamPolicy},
-    random::Random,
-    session::Principal,
-};
+use model::{clock::Clock, negotiation::NegotiationError, random::Random, session::Principal};
 
 use crate::testing::principal;
 
@@ -87,14 +84,15 @@ fn tunnel<C, P>(client: C, prosody: P, registration: Registration) -> Tunnel<C, 
         client,
         prosody,
         registration,
-        negotiation: StreamNegotiation::new(StreamPolicy::anonymous("meet.jitsi")),
+        negotiation: testing::negotiation(true),
+        takeover: None,
     }
 }
 
 async fn run<C, P>(tunnel: Tunnel<C, P>, lifetime: Duration) -> (Ended, Option<HeldStream<P>>)
 where
     C: AsyncRead + AsyncWrite + Unpin + 'static,
-    P: AsyncRead + AsyncWrite + Unpin,
+    P: AsyncRead + AsyncWrite + Reset + Unpin,
 {
     let (ended, tunnel) = tunnel.run(lifetime).await;
     (ended, tunnel.close().await)
@@ -123,8 +121,15 @@ impl Rig {
             exchange(&mut self.prosody, &mut self.client, &text(from_prosody)).await;
         }
         if resumes {
-            let enabled = text("<enabled xmlns='urn:xmpp:sm:3' id='1' resume='true'/>");
-            exchange(&mut self.prosody, &mut self.client, &enabled).await;
+            let bound = text(testing::BOUND);
+            exchange(&mut self.prosody, &mut self.client, &bound).await;
+            let enabled = "<enabled xmlns='urn:xmpp:sm:3' id='1' resume='true'/>";
+            self.prosody.write_all(&text(enabled)).await.unwrap();
+            let id = testing::binding().bind("1");
+            let expected = text(&enabled.replace("'1'", &format!("'{id}'")));
+            let mut received = vec![0; expected.len()];
+            self.client.read_exact(&mut received).await.unwrap();
+            assert_eq!(received, expected);
         }
     }
 }
@@ -139,8 +144,7 @@ async fn exchange(from: &mut DuplexStream, to: &mut DuplexStream, bytes: &[u8]) 
 
 /// A text frame of Prosody.
 fn text(message: &str) -> Vec<u8> {
-    let length = u8::try_from(message.len()).unwrap();
-    [&[0x81, length], message.as_bytes()].concat()
+    message_frame::to_client(message)
 }
 
 /// A text frame of a client, with a mask of zeros.
@@ -220,7 +224,7 @@ fn a_revoked_session_loses_its_socket_with_a_close_frame_after_a_whole_frame() {
         exchange(&mut prosody, &mut client, b"c").await;
         prosody.write_all(b"d").await.unwrap();
         let closing = rest_of(&mut client);
-        assert_eq!(closing.await, [&b"d"[..], &POLICY].concat());
+        assert_eq!(closing.await, b"d\x88\x0c\x03\xf0signed-out");
         drop((client, prosody));
         let (ended, _) = tunnel.await.unwrap();
         assert!(matches!(ended, Ended::Cut(CloseReason::Revoked(_))));
@@ -283,7 +287,8 @@ fn a_stop_lets_streams_be_resumed() {
 #[test]
 fn a_frame_of_prosody_that_never_becomes_whole_does_not_keep_a_socket_alive() {
     local(async {
-        let mut rig = rig(64);
+        let mut rig = rig(1024);
+        rig.negotiate(true).await;
         exchange(&mut rig.prosody, &mut rig.client, &[0x81, 100]).await;
         rig.people.stop().await;
         assert!(rest_of(&mut rig.client).await.is_empty());

@@ -56,7 +56,7 @@ fn single<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h H
 }
 
 /// Checks that Prosody accepted the handshake; any other answer never becomes a tunnel.
-pub(super) fn check_switch<B>(
+pub(in crate::signalling) fn check_switch<B>(
     answer: &Response<B>,
     expected: &HeaderValue,
 ) -> Result<(), ForwardingError> {
