@@ -170,7 +170,7 @@ mod tests {
         };
         let bearer = (header::AUTHORIZATION, "Bearer x");
         assert_eq!(
-            authorization(&headers(&[bearer.clone()])).unwrap(),
+            authorization(&headers(std::slice::from_ref(&bearer))).unwrap(),
             "Bearer x"
         );
         for pairs in [

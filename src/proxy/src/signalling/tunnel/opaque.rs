@@ -44,7 +44,7 @@ where
             mut registration,
         } = self;
         let mut boundary = FrameBoundary::default();
-        let mut up = Backlog::new(FrameBoundary::of_client);
+        let mut up = Backlog::new(|_, bytes| unchanged(bytes));
         let mut down = Backlog::new(FrameBoundary::of_server);
         let (side, ended) = {
             let copying = poll_fn(|cx| {
@@ -87,19 +87,16 @@ where
 // === impl FrameBoundary ===
 
 impl FrameBoundary {
-    fn of_client<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
-        Accepted {
-            forward: Cow::Borrowed(bytes),
-            end: None,
-        }
-    }
-
     fn of_server<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
         self.0.pass(bytes, |_| {});
-        Accepted {
-            forward: Cow::Borrowed(bytes),
-            end: None,
-        }
+        unchanged(bytes)
+    }
+}
+
+fn unchanged(bytes: &[u8]) -> Accepted<'_> {
+    Accepted {
+        forward: Cow::Borrowed(bytes),
+        end: None,
     }
 }
 
