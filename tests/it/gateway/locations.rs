@@ -282,6 +282,34 @@ async fn sign_out_ends_sockets_held_requests_and_downloads() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_session_ends_what_it_has_open() {
+    // Takes a second of real time: connections expire by the runtime's timer.
+    let rules = format!("{}[session]\nidle = \"1m\"\nabsolute = \"1m\"\n", rules());
+    let (site, echo) = site(&rules).await;
+    let mut max = site.signed_in("max").await;
+    site.clock_control.advance(Duration::from_secs(59));
+    let mut board = max
+        .open_websocket_at(BOARD, None, Some(ORIGIN))
+        .await
+        .unwrap();
+    let (mut polling, mut reading) = (max.clone(), max.clone());
+    let held =
+        tokio::spawn(async move { fetch(&mut polling, Method::GET, "/etherpad/held").await });
+    let endless = tokio::spawn(async move {
+        let page = address("/etherpad/endless");
+        let headers = fields(&[("origin", ORIGIN)]);
+        reading.try_send(Method::GET, &page, headers).await
+    });
+    site.wait_for("all are under way", async || echo.count() == 3)
+        .await;
+    let ends = tokio::time::timeout(Duration::from_secs(3), async {
+        (held.await.unwrap().status, endless.await.unwrap().is_err())
+    });
+    assert_eq!(ends.await.unwrap(), (StatusCode::UNAUTHORIZED, true));
+    assert_eq!(closed_with(&mut board).await, 1008);
+}
+
+#[tokio::test]
 async fn reloaded_rules_end_sockets_of_those_who_have_no_room_left() {
     let (site, _echo) = site(&rules()).await;
     let mut max = site.signed_in("max").await;
