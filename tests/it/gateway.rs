@@ -14,6 +14,7 @@ mod hostile;
 mod integrations;
 mod link_times;
 mod links;
+mod location_ends;
 mod locations;
 mod outage;
 mod provider_faults;
