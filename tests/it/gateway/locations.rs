@@ -1,4 +1,4 @@
-//! What stands beside the meetings: who gets in, what arrives there, and when it ends.
+//! What stands beside the meetings: who gets in, and what arrives there.
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
