@@ -16,6 +16,7 @@ mod hostile;
 mod integrations;
 mod link_times;
 mod links;
+mod location_ends;
 mod locations;
 mod outage;
 mod over_tokens;

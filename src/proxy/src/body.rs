@@ -11,9 +11,15 @@ use bytes::Bytes;
 use http::{Response, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Sleep, sleep, timeout},
+};
 
-use crate::{connections::Registration, upstream::UpstreamBody};
+use crate::{
+    connections::{CloseReason, Registration},
+    upstream::UpstreamBody,
+};
 use observe::metrics::WorkerMetrics;
 use pages::inject::InjectedBody;
 
@@ -40,6 +46,8 @@ pub enum Body {
 pub struct RevocableBody {
     body: UpstreamBody,
     registration: Registration,
+    /// The end of the session or pass.
+    expiry: Pin<Box<Sleep>>,
     metrics: Arc<WorkerMetrics>,
 }
 
@@ -75,17 +83,24 @@ impl RevocableBody {
     pub(crate) fn new(
         body: UpstreamBody,
         registration: Registration,
+        left: Duration,
         metrics: Arc<WorkerMetrics>,
     ) -> Self {
         Self {
             body,
             registration,
+            expiry: Box::pin(sleep(left)),
             metrics,
         }
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Poll::Ready(reason) = self.registration.poll_closed(cx) {
+        let expired = self.expiry.as_mut().poll(cx).map(|()| CloseReason::Expired);
+        let ended = match self.registration.poll_closed(cx) {
+            Poll::Pending => expired,
+            closed @ Poll::Ready(_) => closed,
+        };
+        if let Poll::Ready(reason) = ended {
             self.metrics.count_location_cut(reason.reason());
             return Poll::Ready(Some(Err(ReaderRevoked.into())));
         }

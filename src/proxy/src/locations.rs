@@ -19,14 +19,21 @@ use model::{
     room::Tenant,
     route::{LocationAccess, SiteLocation},
 };
+use tokio::time::sleep;
 use tracing::debug;
 
 use self::access::LocationUser;
 pub(crate) use self::pools::LocationPools;
 use crate::{
-    Body, RequestContext, RequestError, Worker, authorize::AccessError, body::RevocableBody,
-    connections::ConnectionKind, request_context::is_reading, respond::redirect_to_sign_in,
-    shard_upstreams::ForwardingError, upstream::RequestBody, web::assets::build_web_request,
+    Body, RequestContext, RequestError, Worker,
+    authorize::AccessError,
+    body::RevocableBody,
+    connections::{CloseReason, ConnectionKind},
+    request_context::is_reading,
+    respond::redirect_to_sign_in,
+    shard_upstreams::ForwardingError,
+    upstream::RequestBody,
+    web::assets::build_web_request,
 };
 
 /// Why a request does not reach the server of a location, or gets no answer of it.
@@ -100,10 +107,8 @@ async fn exchange(
     let retry = is_reading(request.method());
     let answer = tokio::select! {
         answer = pools::send(worker, &location.upstream, request, retry) => answer?,
-        reason = registration.closed() => {
-            worker.metrics.count_location_cut(reason.reason());
-            return Err(AccessError::RoomFirst.into());
-        }
+        reason = registration.closed() => return Err(ended(worker, location, reason)),
+        () = sleep(user.lifetime) => return Err(ended(worker, location, CloseReason::Expired)),
     };
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(ForwardingError::Answer("an upgrade that nobody asked for").into());
@@ -112,7 +117,12 @@ async fn exchange(
     let mut answer = match principal {
         Some(_) => answer.map(|body| {
             let metrics = Arc::clone(&worker.metrics);
-            Body::Revocable(Box::new(RevocableBody::new(body, registration, metrics)))
+            Body::Revocable(Box::new(RevocableBody::new(
+                body,
+                registration,
+                user.lifetime,
+                metrics,
+            )))
         }),
         None => answer.map(Body::Upstream),
     };
@@ -127,6 +137,15 @@ async fn exchange(
         worker.renewal.renew(principal, &mut answer);
     }
     Ok(answer)
+}
+
+/// Counts a request whose credentials ended while it was held, and gives its answer.
+fn ended(worker: &Worker, location: &SiteLocation, reason: CloseReason) -> RequestError {
+    worker.metrics.count_location_cut(reason.reason());
+    match location.access {
+        LocationAccess::Member => AccessError::SignInFirst.into(),
+        LocationAccess::InRoom | LocationAccess::Anybody => AccessError::RoomFirst.into(),
+    }
 }
 
 /// The request for the server of a location.
@@ -170,7 +189,7 @@ mod tests {
         };
         let bearer = (header::AUTHORIZATION, "Bearer x");
         assert_eq!(
-            authorization(&headers(&[bearer.clone()])).unwrap(),
+            authorization(&headers(std::slice::from_ref(&bearer))).unwrap(),
             "Bearer x"
         );
         for pairs in [

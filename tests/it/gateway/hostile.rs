@@ -39,6 +39,9 @@ const PATHS: &[&str] = &[
     "/_gateway/api/v1/meetings",
     "/_gateway/api/v1/rooms/x",
     "/_gateway/none",
+    "/etherpad/p/x",
+    "/socket.io/",
+    "/transcripts/x",
 ];
 
 /// The query parameters that each path reads.

@@ -1,6 +1,4 @@
-//! What stands beside the meetings: who gets in, what arrives there, and when it ends.
-
-use std::time::{Duration, Instant};
+//! What stands beside the meetings: who gets in, and what arrives there.
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -10,7 +8,6 @@ use tokio_tungstenite::tungstenite::Message;
 use toml::{Table, Value};
 use url::Url;
 
-use super::revocation::closed_with;
 use crate::{
     documents::markdown::pages,
     support::{
@@ -24,7 +21,7 @@ use crate::{
 
 /// A deployment whose web server, and every server of a location, is the echo server. The locations are
 /// those of the document.
-async fn site(rules: &str) -> (Site, EchoServer) {
+pub(super) async fn site(rules: &str) -> (Site, EchoServer) {
     let echo = EchoServer::start().await;
     let mut settings: Table = rules.parse().unwrap();
     let upstream = Table::from_iter([("web".to_owned(), echo.url().into())]);
@@ -58,11 +55,11 @@ fn documented_locations(echo: &EchoServer) -> Vec<Value> {
     rows
 }
 
-fn address(target: &str) -> Url {
+pub(super) fn address(target: &str) -> Url {
     Url::parse(&format!("{ORIGIN}{target}")).unwrap()
 }
 
-fn fields(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+pub(super) fn fields(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     let pairs = pairs.iter().map(|(name, value)| {
         (
             HeaderName::from_static(name),
@@ -73,7 +70,7 @@ fn fields(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
 }
 
 /// A request of a page of this site.
-async fn fetch(browser: &mut Browser, method: Method, target: &str) -> Page {
+pub(super) async fn fetch(browser: &mut Browser, method: Method, target: &str) -> Page {
     let headers = fields(&[("origin", ORIGIN), ("sec-fetch-mode", "cors")]);
     browser
         .send(
@@ -86,7 +83,7 @@ async fn fetch(browser: &mut Browser, method: Method, target: &str) -> Page {
 }
 
 /// Whether a WebSocket of a page of this site opens, and carries a message.
-async fn socket_status(browser: &mut Browser, target: &str) -> StatusCode {
+pub(super) async fn socket_status(browser: &mut Browser, target: &str) -> StatusCode {
     match browser.open_websocket_at(target, None, Some(ORIGIN)).await {
         Ok(mut socket) => {
             socket.send(Message::text("a line")).await.unwrap();
@@ -98,12 +95,12 @@ async fn socket_status(browser: &mut Browser, target: &str) -> StatusCode {
     }
 }
 
-const BOARD: &str = "/socket.io/?EIO=4&transport=websocket";
+pub(super) const BOARD: &str = "/socket.io/?EIO=4&transport=websocket";
 const NOTES: &str = "/etherpad/socket.io/?EIO=4&transport=polling";
 const STATISTICS: &str = "/rtcstats-ws";
 
 /// Guests, holders of links and people of an integration, each with a pass to their room.
-async fn people_in_rooms(site: &Site) -> Vec<(&'static str, Browser)> {
+pub(super) async fn people_in_rooms(site: &Site) -> Vec<(&'static str, Browser)> {
     let member = site.signed_in("max").await;
     let mut guest = site.browser();
     guest.navigate("/open-tea").await;
@@ -132,7 +129,7 @@ async fn people_in_rooms(site: &Site) -> Vec<(&'static str, Browser)> {
 const CLUB_SECRET: &str = "what only the club and the gateway know";
 
 /// Guests may enter open rooms without a host; other rooms want one.
-fn rules() -> String {
+pub(super) fn rules() -> String {
     let open = "[[room]]\nmatch = \"open-*\"\nenter = \"guest\"\nstart = \"anyone\"\n";
     let planning = "[[room]]\nmatch = \"planning\"\nenter = \"guest\"\nstart = \"host\"\nhost = [\"group:staff\"]\n";
     let club = format!(
@@ -237,66 +234,6 @@ async fn a_guest_who_waits_and_a_room_of_others_open_nothing() {
         );
     }
     assert_eq!(echo.count(), 2);
-}
-
-#[tokio::test]
-async fn sign_out_ends_sockets_held_requests_and_downloads() {
-    let (site, echo) = site(&rules()).await;
-    for (who, mut browser) in people_in_rooms(&site).await {
-        echo.take_received();
-        let mut board = browser
-            .open_websocket_at(BOARD, None, Some(ORIGIN))
-            .await
-            .unwrap();
-        let (mut polling, mut reading) = (browser.clone(), browser.clone());
-        let held =
-            tokio::spawn(async move { fetch(&mut polling, Method::GET, "/etherpad/held").await });
-        let endless = tokio::spawn(async move {
-            let page = address("/etherpad/endless");
-            reading
-                .try_send(Method::GET, &page, fields(&[("origin", ORIGIN)]))
-                .await
-        });
-        site.wait_for("all are under way", async || echo.count() == 3)
-            .await;
-        let began = Instant::now();
-        browser.navigate("/_gateway/logout").await;
-        assert_eq!(closed_with(&mut board).await, 1008, "{who}");
-        assert_eq!(
-            held.await.unwrap().status,
-            StatusCode::UNAUTHORIZED,
-            "{who}"
-        );
-        assert!(endless.await.unwrap().is_err(), "{who}: a download goes on");
-        let took = began.elapsed();
-        assert!(took < Duration::from_secs(1), "{who}: {took:?}");
-    }
-    let cuts = "jitsi_auth_gateway_location_cuts_total{reason=\"sign_out\"} 12";
-    site.wait_for("the ends are counted", async || {
-        site.metrics().await.contains(cuts)
-    })
-    .await;
-    let open = "jitsi_auth_gateway_streams_open{kind=\"location\"} 0";
-    site.wait_for("none is open", async || site.metrics().await.contains(open))
-        .await;
-}
-
-#[tokio::test]
-async fn reloaded_rules_end_sockets_of_those_who_have_no_room_left() {
-    let (site, _echo) = site(&rules()).await;
-    let mut max = site.signed_in("max").await;
-    let mut board = max
-        .open_websocket_at(BOARD, None, Some(ORIGIN))
-        .await
-        .unwrap();
-    site.reload(|configuration| {
-        let staff: Table = "[[room]]\nmatch = \"*\"\nenter = [\"group:staff\"]\n"
-            .parse()
-            .unwrap();
-        configuration.insert("room".to_owned(), staff["room"].clone());
-    });
-    assert_eq!(closed_with(&mut board).await, 1008);
-    assert_eq!(socket_status(&mut max, BOARD).await, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]
@@ -475,28 +412,4 @@ async fn one_session_has_a_bounded_number_of_sockets() {
         socket_status(&mut mia, BOARD).await,
         StatusCode::SWITCHING_PROTOCOLS
     );
-}
-
-#[tokio::test]
-async fn a_stop_ends_sockets_of_locations() {
-    let (site, _echo) = site(&rules()).await;
-    let mut guest = people_in_rooms(&site).await.remove(1).1;
-    let mut board = guest
-        .open_websocket_at(BOARD, None, Some(ORIGIN))
-        .await
-        .unwrap();
-    let Site { running, .. } = site;
-    let stopping = tokio::spawn(running.stop(tokio_util::sync::CancellationToken::new()));
-    let closing = async {
-        loop {
-            match board.next().await {
-                Some(Ok(Message::Close(Some(frame)))) => return u16::from(frame.code),
-                Some(Ok(_)) => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    };
-    let code = tokio::time::timeout(Duration::from_secs(30), closing).await;
-    assert_eq!(code.expect("the socket is closed"), 1001);
-    stopping.await.unwrap();
 }

@@ -54,7 +54,7 @@ const fn with_key(method: Method, target: &'static str, body: &'static str) -> A
 
 const JUNK_TOKEN: &str = "/x?jwt=eyJhbGciOiJub25lIn0.eyJyb29tIjoieCJ9.";
 
-const ATTEMPTS: [Attempt; 40] = [
+const ATTEMPTS: [Attempt; 44] = [
     get("/"),
     get("/robots.txt"),
     get("/config.js"),
@@ -73,6 +73,10 @@ const ATTEMPTS: [Attempt; 40] = [
     get("/xmpp-websocket?room=x&token=junk"),
     get("/colibri-ws/default/1"),
     post("/conference-request/v1", "{}"),
+    get("/etherpad/p/x"),
+    post("/socket.io/?EIO=4&transport=polling", "0{}"),
+    get("/rtcstats-ws"),
+    get("/transcripts/x"),
     get("/_unlock"),
     get("/_gateway/login"),
     get("/_gateway/login?return_to=/x&switch=1"),

@@ -69,6 +69,7 @@ async fn without_a_provider_no_page_links_to_sign_in() {
         "/_gateway/callback?code=x&state=y",
         "/_gateway/meeting?room=tea",
         "/etherpad/p/tea",
+        "/transcripts/tea",
     ] {
         let page = visitor.navigate(path).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}: {page:?}");

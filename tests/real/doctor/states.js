@@ -255,6 +255,7 @@ export const broken = {
   )],
   "PUBLIC_URL is not set": ["W2.localhost", web({ websocket: "wss://localhost:8443/xmpp-websocket" })],
   "PUBLIC_URL is in quotes": ["W2.quotes", web({ bosh: "https://'meet.example.org'/http-bind" })],
+  "file sharing has no location": ["W4.missing", web({ fileSharing: { enabled: true, apiUrl: "/file-service/v1/documents" } })],
   "PUBLIC_URL is another": ["W2.address", web({ bosh: "https://meet.example.org/http-bind" })],
   "web has another XMPP domain": ["W2.domain", web({
     hosts: { domain: "meet.example.org", muc: names.muc, focus: names.focus },

@@ -16,7 +16,10 @@ before(async () => {
   site = await startSite({
     label: "web-server",
     prosody: async () => ({ secret: appSecret, guests: true }),
-    settings: () => ({ room: [{ match: "*", enter: ["group:staff"] }] }),
+    settings: () => ({
+      room: [{ match: "*", enter: ["group:staff"] }],
+      location: [{ path: "/notes/", who: "anybody", methods: ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"], websocket: true }],
+    }),
   });
   nginx = await startNginx({ xmpp: site.prosody.url });
   await site.gateway.restart({ upstream: { web: nginx.url } });
@@ -39,7 +42,7 @@ function* numbers(seed) {
 
 const directories = [
   "acme", "a.b", "socket.io", "etherpad", "rtcstats-ws", "transcripts", "rtc-visualizer", "libs", "static", "x%20y", "Etherpad",
-  "conference-request", "_api", ".well-known",
+  "conference-request", "_api", ".well-known", "notes", "Notes",
 ];
 const ends = ["http-bind", "xmpp-websocket"];
 const tails = ["", "", "/", "/x", "X", ";", ";/", "%3Fx", "?room=board", "%20", "/.."];

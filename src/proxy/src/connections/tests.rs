@@ -172,3 +172,29 @@ fn the_streams_of_clients_that_are_away_are_bounded() {
         assert_eq!(live.0.borrow().held, 0);
     });
 }
+
+#[test]
+fn one_owner_has_a_bounded_number_of_sockets_at_locations() {
+    let live = ConnectionRegistry::default();
+    let kind = ConnectionKind::LocationSocket;
+    let school = ConnectionOwner::Address(IpAddr::from([192, 0, 2, 1]));
+    let home = ConnectionOwner::Address(IpAddr::from([192, 0, 2, 2]));
+    for (owner, other, most) in [
+        (
+            ConnectionOwner::Principal(session()),
+            ConnectionOwner::Principal(session()),
+            MAX_LOCATION_SOCKETS_OF_ONE,
+        ),
+        (school, home, MAX_LOCATION_SOCKETS_OF_ADDRESS),
+    ] {
+        let open = || live.register_location(owner.clone(), kind);
+        let mut sockets: Vec<_> = (0..most).map(|_| open().unwrap()).collect();
+        assert!(open().is_none(), "{owner:?}");
+        // Requests, and the sockets of others, are not counted.
+        let request = live.register_location(owner.clone(), ConnectionKind::LocationRequest);
+        assert!(request.is_some(), "{owner:?}");
+        assert!(live.register_location(other, kind).is_some());
+        sockets.pop();
+        assert!(open().is_some(), "{owner:?}");
+    }
+}

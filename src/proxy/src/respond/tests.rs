@@ -5,7 +5,7 @@ use model::{clock::Timestamp, policy::Refusal, route::Closed, session::ReturnTo}
 use pages::{Brand, Languages, LinkProblem, Pages, SignInProblem};
 
 use super::*;
-use crate::{request_context::RequestId, testing::key};
+use crate::{locations::LocationError, request_context::RequestId, testing::key};
 
 /// A responder for an audience, which requested a room's page if it is a person.
 fn responder(audience: Audience) -> Responder {
@@ -127,6 +127,16 @@ fn errors() -> Vec<(RequestError, u16, &'static str, bool)> {
         (EndpointError::NoRoom.into(), 400, "-", false),
         (EndpointError::NotHost.into(), 403, "-", false),
         (EndpointError::TooManyStreams.into(), 429, "-", false),
+        (AccessError::RoomFirst.into(), 401, policy, false),
+        (AccessError::NoRoom.into(), 403, policy, false),
+        (LocationError::NoWebSocket.into(), 400, "-", false),
+        (LocationError::TooManySockets.into(), 429, "-", false),
+        (
+            LocationError::Refused(StatusCode::CONFLICT).into(),
+            409,
+            "-",
+            false,
+        ),
         (QueryError::NoRoom.into(), 400, bad, false),
         (BoshBodyError::NotBosh.into(), 400, bad, false),
         (BoshBodyError::Ambiguous.into(), 400, bad, false),

@@ -44,7 +44,7 @@ where
             mut registration,
         } = self;
         let mut boundary = ServerBoundary::default();
-        let mut up = Backlog::new(ServerBoundary::of_client);
+        let mut up = Backlog::new(|_, bytes| unchanged(bytes));
         let mut down = Backlog::new(ServerBoundary::of_server);
         let (side, ended) = {
             let copying = poll_fn(|cx| {
@@ -88,19 +88,16 @@ where
 // === impl ServerBoundary ===
 
 impl ServerBoundary {
-    fn of_client<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
-        Accepted {
-            forward: Cow::Borrowed(bytes),
-            end: None,
-        }
-    }
-
     fn of_server<'b>(&mut self, bytes: &'b [u8]) -> Accepted<'b> {
         self.0.pass(bytes, |_| {});
-        Accepted {
-            forward: Cow::Borrowed(bytes),
-            end: None,
-        }
+        unchanged(bytes)
+    }
+}
+
+fn unchanged(bytes: &[u8]) -> Accepted<'_> {
+    Accepted {
+        forward: Cow::Borrowed(bytes),
+        end: None,
     }
 }
 
