@@ -126,24 +126,22 @@ fn describe(user: &EmbeddedUser<'_>, admission: &Admission<'_>) -> String {
 }
 
 fn describe_refusal(refused: &RefusedToken) -> String {
-    let mut text = format!(
-        "gateway: refuses it, {}: {refused}\n",
-        refused.error.as_str()
-    );
-    let Some(evidence) = &refused.evidence else {
-        return text;
+    let reason = refused.error.as_str();
+    let evidence = refused.evidence.as_deref();
+    let field = |label: &str, value: Option<&str>| {
+        value.map_or_else(String::new, |value| format!("{label}: {value}\n"))
     };
-    for (label, value) in [
-        ("integration", evidence.integration.as_deref()),
-        ("claim", evidence.claim),
-        ("found", evidence.found.as_deref()),
-        ("allowed", evidence.allowed.as_deref()),
-    ] {
-        if let Some(value) = value {
-            text.push_str(&format!("{label}: {value}\n"));
-        }
-    }
-    text
+    [
+        format!("gateway: refuses it, {reason}: {refused}\n"),
+        field(
+            "integration",
+            evidence.and_then(|it| it.integration.as_deref()),
+        ),
+        field("claim", evidence.and_then(|it| it.claim)),
+        field("found", evidence.and_then(|it| it.found.as_deref())),
+        field("allowed", evidence.and_then(|it| it.allowed.as_deref())),
+    ]
+    .concat()
 }
 
 /// Far above the header limit of any HTTP server.

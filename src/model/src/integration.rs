@@ -238,6 +238,11 @@ impl Integration {
                     .is_some_and(|named| !named.contains(room)))
     }
 
+    /// Its rooms in words, for whoever runs the system.
+    pub fn describe_rooms(&self) -> String {
+        self.settings.describe_rooms()
+    }
+
     /// The literal prefixes of patterns that end in their only `*`, for names of new rooms.
     pub fn room_prefixes(&self) -> impl Iterator<Item = String> {
         self.settings.rooms.iter().filter_map(|pattern| {

@@ -76,7 +76,8 @@ mod json {
             c => {
                 let mut units = [0; 2];
                 let units = c.encode_utf16(&mut units).iter();
-                units.map(|unit| format!("\\u{unit:04x}")).collect()
+                let escapes: Vec<_> = units.map(|unit| format!("\\u{unit:04x}")).collect();
+                escapes.concat()
             }
         };
         format!("\"{}\"", text.chars().map(escape).collect::<String>())
@@ -199,7 +200,7 @@ async fn tokens_of_each_system_are_taken_by_the_configuration_of_its_page() {
         );
         // The last minute of the token.
         site.clock_control
-            .advance(system.lifetime - Duration::from_mins(1));
+            .advance(system.lifetime.saturating_sub(Duration::from_mins(1)));
         assert_eq!(
             system.enter(&site, &other).await,
             participant,

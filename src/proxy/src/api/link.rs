@@ -88,7 +88,7 @@ impl LinkRequest {
     pub fn check(self, integration: &Integration, now: Timestamp) -> Result<NewLink, ApiError> {
         let room = parse_room(&self.room)?;
         if !integration.has_room(&room) {
-            return Err(ApiError::RoomNotOwned);
+            return Err(ApiError::room_not_owned(integration));
         }
         if let Some(address) = &self.email {
             check_email(address, "/email")?;
@@ -195,8 +195,10 @@ mod tests {
 
     #[test]
     fn a_room_of_another_integration_is_refused() {
-        let link = check(&json!({"room": "board", "role": "guest"}));
-        assert_eq!(link, Err(ApiError::RoomNotOwned));
+        let error = check(&json!({"room": "board", "role": "guest"})).unwrap_err();
+        assert_eq!(error.as_str(), "room_foreign");
+        let detail = "the room is not one of this integration, which has school-*";
+        assert_eq!(error.to_string(), detail);
     }
 
     #[test]

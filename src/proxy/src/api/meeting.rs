@@ -196,14 +196,14 @@ impl NewMeeting {
             return Ok(room);
         }
         if self.slug.is_some() {
-            return Err(ApiError::RoomNotOwned);
+            return Err(ApiError::room_not_owned(integration));
         }
         let (words, _) = room.node().rsplit_once('-').unwrap_or_default();
         integration
             .room_prefixes()
             .filter_map(|prefix| name(Some(&format!("{prefix}{words}"))).ok())
             .find(|room| integration.has_room(room))
-            .ok_or(ApiError::RoomNotOwned)
+            .ok_or_else(|| ApiError::room_not_owned(integration))
     }
 }
 
@@ -308,9 +308,10 @@ mod tests {
         let drawn = room(&["aula", "school-*"], None).unwrap();
         assert!(drawn.starts_with("acme/school-"), "{drawn}");
 
-        let refused = Err(ApiError::RoomNotOwned);
-        assert_eq!(room(&["school-*"], Some("board")), refused);
-        assert_eq!(room(&["aula"], None), refused);
+        for (patterns, slug) in [("school-*", Some("board")), ("aula", None)] {
+            let refused = room(&[patterns], slug).unwrap_err();
+            assert_eq!(refused.as_str(), "room_foreign", "{patterns}");
+        }
         assert_eq!(pointer(room(&["school-*"], Some("?!"))), "/slug");
     }
 }

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
-use model::room::RoomError;
+use model::{integration::Integration, room::RoomError};
 use observe::metrics::ApiOutcome;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,8 +56,11 @@ pub enum ApiError {
     #[error(transparent)]
     Room(#[from] RoomError),
     /// The integration has no rule for the room.
-    #[error("the room is not one of this integration")]
-    RoomNotOwned,
+    #[error("the room is not one of this integration, which has {rooms}")]
+    RoomNotOwned {
+        /// Its rooms in words.
+        rooms: String,
+    },
     /// The link is not one of the integration's. The answer is that of `NotFound`, so that it does
     /// not disclose which links exist.
     #[error("nothing is at this address")]
@@ -85,7 +88,10 @@ pub struct ProblemDetails {
     /// The status of the response.
     #[schemars(range(min = 400, max = 599))]
     pub status: u16,
-    /// A stable identifier for programs.
+    /// A stable identifier for programs: `not_found`, `method_not_allowed`, `key_missing`,
+    /// `key_unknown`, `too_many_requests`, `not_json_type`, `body_too_large`, `body_lost`, `not_json`,
+    /// `field_invalid`, `room_invalid`, `room_foreign`, `idempotency_key_invalid`,
+    /// `idempotency_key_reused`, `store_unavailable` or `refused`.
     pub code: Cow<'static, str>,
     /// A description for developers.
     pub detail: String,
@@ -107,6 +113,12 @@ impl ApiError {
         }
     }
 
+    pub(crate) fn room_not_owned(integration: &Integration) -> Self {
+        Self::RoomNotOwned {
+            rooms: integration.describe_rooms(),
+        }
+    }
+
     /// The status of the response.
     pub const fn status(&self) -> StatusCode {
         match self {
@@ -121,7 +133,7 @@ impl ApiError {
             Self::Invalid { .. } | Self::Room(_) | Self::IdempotencyKeyReused => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            Self::RoomNotOwned => StatusCode::FORBIDDEN,
+            Self::RoomNotOwned { .. } => StatusCode::FORBIDDEN,
             Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -140,7 +152,7 @@ impl ApiError {
             Self::Syntax(_) => "not_json",
             Self::Invalid { .. } => "field_invalid",
             Self::Room(_) => "room_invalid",
-            Self::RoomNotOwned => "room_foreign",
+            Self::RoomNotOwned { .. } => "room_foreign",
             Self::IdempotencyKey => "idempotency_key_invalid",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::StoreUnavailable => "store_unavailable",
@@ -152,7 +164,7 @@ impl ApiError {
         match self {
             Self::KeyMissing => ApiOutcome::KeyMissing,
             Self::KeyUnknown => ApiOutcome::KeyUnknown,
-            Self::RoomNotOwned | Self::LinkNotOwned => ApiOutcome::Foreign,
+            Self::RoomNotOwned { .. } | Self::LinkNotOwned => ApiOutcome::Foreign,
             Self::TooManyRequests { .. } => ApiOutcome::TooMany,
             Self::StoreUnavailable => ApiOutcome::Unavailable,
             _ => ApiOutcome::Invalid,
@@ -203,6 +215,23 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    /// The source is the list: each arm of `as_str` has its code in quotes.
+    #[test]
+    fn every_code_is_documented() {
+        let source = include_str!("problem.rs");
+        let (_, codes) = source.split_once("pub const fn as_str").unwrap();
+        let (codes, _) = codes.split_once("/// The label").unwrap();
+        let schema = serde_json::to_value(schemars::schema_for!(ProblemDetails)).unwrap();
+        let documented = schema["properties"]["code"]["description"]
+            .as_str()
+            .unwrap();
+        let codes: Vec<_> = codes.split('"').skip(1).step_by(2).collect();
+        assert!(codes.len() > 10, "{codes:?}");
+        for code in codes {
+            assert!(documented.contains(&format!("`{code}`")), "{code}");
+        }
+    }
 
     #[test]
     fn problem_details_have_the_members_of_the_rfc() {

@@ -1,7 +1,7 @@
 //! Odoo's module O-Meet, after `abeleyasu/my-odoo-modules` at c1f0bd8 (January 2026), release 1.1.0:
 //! `jitsi_meet_ui/models/jitsi_meeting.py`, lines 16 (room) and 87 to 117 (token);
 //! `jitsi_meet_ui/controllers/main.py`, lines 15 to 28 (name, address and role). The token is written
-//! by PyJWT 2 (`jpadilla/pyjwt` 2.12.1, `jwt/api_jws.py`, lines 157 to 176): a sorted header, claims
+//! by `PyJWT` 2 (`jpadilla/pyjwt` 2.12.1, `jwt/api_jws.py`, lines 157 to 176): a sorted header, claims
 //! in their order, no spaces, ASCII.
 
 use std::time::Duration;

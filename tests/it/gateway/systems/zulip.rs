@@ -3,7 +3,7 @@
 //! its review (the role is `affiliation` in `context.user`, or `moderator` there), and
 //! `zerver/lib/jitsi` of that branch (app id and secret are settings of the server). The code that
 //! writes the claims was not available: their order and the lifetime are assumptions, the
-//! form is that of PyJWT, which the description names.
+//! form is that of `PyJWT`, which the description names.
 
 use std::time::Duration;
 

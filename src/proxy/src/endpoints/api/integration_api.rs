@@ -140,7 +140,7 @@ impl IntegrationApi {
 
     fn room(&self, integration: &Integration, room: &RoomKey) -> Result<Response<Body>, ApiError> {
         if !integration.has_room(room) {
-            return Err(ApiError::RoomNotOwned);
+            return Err(ApiError::room_not_owned(integration));
         }
         let presence = &self.authorizer.presence;
         let answer = RoomAnswer {
