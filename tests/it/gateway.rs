@@ -18,6 +18,7 @@ mod links;
 mod outage;
 mod provider_faults;
 mod recorders;
+mod regions;
 mod revocation;
 mod rooms;
 mod secrets;

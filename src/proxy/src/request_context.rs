@@ -21,6 +21,8 @@ pub(crate) struct RequestContext {
     pub(crate) client: ClientAddr,
     /// Whether the client came by HTTPS, here or at a trusted proxy.
     pub(crate) secure: bool,
+    /// Whether a trusted proxy sent it on.
+    pub(crate) proxied: bool,
     /// Its name in logs and on error pages.
     pub(crate) id: RequestId,
     /// Its place in a trace, if it is traced.
@@ -83,6 +85,7 @@ impl RequestContext {
         };
         Self {
             client: ClientAddr::of(connection.peer, headers, trusted),
+            proxied: trusted.contains(connection.peer),
             secure: connection.tls || forwarded_https(connection.peer, headers, trusted),
             id,
             trace: None,

@@ -98,6 +98,7 @@ impl Client {
         let peer = IpAddr::from(Ipv4Addr::new(192, 0, 2, last));
         let headers = HeaderMap::from_iter([(header::USER_AGENT, HeaderValue::from_static(agent))]);
         let context = RequestContext {
+            proxied: false,
             client: ClientAddr::of(peer, &headers, &TrustedProxies::default()),
             secure: true,
             id: RequestId {
