@@ -27,6 +27,7 @@ mod sign_in;
 mod stopping;
 mod transport;
 mod unauthenticated;
+mod uncompleted_pages;
 mod visits;
 mod without_provider;
 
