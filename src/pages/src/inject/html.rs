@@ -94,7 +94,7 @@ impl HtmlInjector {
             State::Done(_) => return Ok(chunk),
             State::Failed => return Err(UnsafeHtml),
         };
-        let Some(chunk) = splicer.from_start(chunk) else {
+        let Some(chunk) = splicer.complete_start(chunk) else {
             return Ok(Bytes::new());
         };
         if !splicer.scanner.has_begun()
@@ -141,7 +141,7 @@ impl HtmlInjector {
 
 impl Splicer {
     /// Collects the first bytes of the page; `None` while a byte order mark may be incomplete.
-    fn from_start(&mut self, chunk: Bytes) -> Option<Bytes> {
+    fn complete_start(&mut self, chunk: Bytes) -> Option<Bytes> {
         if self.scanner.has_begun() {
             return Some(chunk);
         }
@@ -211,14 +211,12 @@ impl Splicer {
         if !self.start.is_empty() {
             return (self.start.freeze(), ScriptPlacement::Nowhere);
         }
-        match self.scanner.finish() {
-            Some(Position { offset, placement }) => (self.splice(offset, script), placement),
-            None => {
-                let rest = self.held.split().freeze();
-                let rest = self.allow_script(self.sent, rest, script);
-                (rest, ScriptPlacement::Nowhere)
-            }
+        if let Some(Position { offset, placement }) = self.scanner.finish() {
+            return (self.splice(offset, script), placement);
         }
+        let rest = self.held.split().freeze();
+        let rest = self.allow_script(self.sent, rest, script);
+        (rest, ScriptPlacement::Nowhere)
     }
 }
 
