@@ -43,6 +43,7 @@ pub(super) fn gateway(
             networks: TrustedProxies::new(config.server.recorders.clone()),
             domains: config.recorder_domains.clone().into(),
         },
+        region: config.server.region.clone(),
         embedding_sites: config.embedding_sites.clone(),
         locations: config.locations.clone(),
         access_log: config.log.access,

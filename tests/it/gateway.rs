@@ -22,6 +22,7 @@ mod outage;
 mod over_tokens;
 mod provider_faults;
 mod recorders;
+mod regions;
 mod reverse_proxies;
 mod revocation;
 mod rooms;
@@ -32,6 +33,7 @@ mod stopping;
 mod systems;
 mod transport;
 mod unauthenticated;
+mod uncompleted_pages;
 mod visits;
 mod without_provider;
 

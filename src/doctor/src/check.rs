@@ -105,6 +105,8 @@ catalogue! {
     WebPage "W1" "Jitsi's page" {
         PageStatus "status",
         PageForeign "other",
+        PageEncoded "encoding",
+        PageCharset "charset",
     }
     WebConfig "W2" "Jitsi's config.js" {
         ConfigMissing "missing",
@@ -113,6 +115,8 @@ catalogue! {
         ConfigAddress "address",
         ConfigQuotes "quotes",
         ConfigScheme "scheme",
+        ConfigEncoded "encoding",
+        ConfigCharset "charset",
     }
     WebSignalling "W3" "the web server's ways to Prosody" {
         WebLeadsToProsody "signalling",

@@ -13,6 +13,7 @@ use super::{
 
 mod conference_requests;
 mod config_js;
+mod encoding;
 mod signalling;
 
 pub(super) use self::config_js::ConfigJs;
@@ -40,6 +41,7 @@ pub(super) async fn examine(
     let get = |path: &str| {
         Request::get(path)
             .header(header::HOST, public_url.authority().as_str())
+            .header(header::ACCEPT_ENCODING, "identity")
             .body(String::new())
             // Infallible: the authority of a URL is a header value.
             .expect("an authority is a header value")
@@ -84,6 +86,12 @@ pub(super) async fn examine(
         report.skip_dependents(Check::WebConfig);
         return None;
     }
+    let kinds = (FindingKind::ConfigEncoded, FindingKind::ConfigCharset);
+    if let Err(finding) = encoding::evaluate(&sent, &response, kinds) {
+        report.fail(finding);
+        report.skip_dependents(Check::WebConfig);
+        return None;
+    }
     let config_js = ConfigJs::parse(&response.text());
     let expected = Expected {
         sent: &sent,
@@ -110,6 +118,8 @@ fn evaluate_page(sent: &str, response: &HttpResponse) -> Result<(), Finding> {
             "read its log; set upstream.web to the web container itself",
         ));
     }
+    let kinds = (FindingKind::PageEncoded, FindingKind::PageCharset);
+    encoding::evaluate(sent, response, kinds)?;
     if !response.is_html() || !response.text().to_ascii_lowercase().contains("jitsi") {
         return Err(found(FindingKind::PageForeign).with_remedy(
             "the server there is not Jitsi's web server",

@@ -33,6 +33,8 @@ pub fn list_contains(headers: &HeaderMap, name: &HeaderName, token: &str) -> boo
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The scheme the client used, for upstreams.
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The region of the client, for Prosody.
+pub const X_PROXY_REGION: HeaderName = HeaderName::from_static("x-proxy-region");
 /// The shard of a room, for Jitsi's client.
 pub const X_JITSI_SHARD: HeaderName = HeaderName::from_static("x-jitsi-shard");
 /// The id of a request in the logs.

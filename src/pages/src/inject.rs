@@ -11,26 +11,24 @@ mod csp;
 mod headers;
 mod html;
 mod script;
+mod warnings;
 
-use std::{
-    fmt,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::{Response, header::CONTENT_ENCODING, response::Parts};
+use http::{Response, response::Parts};
 use serde_json::{Map, Value};
-use tracing::warn;
 
 use self::{
     body::Injection,
     headers::MediaKind,
     html::{HtmlInjector, Selectors},
     script::{InjectedScript, Overrides},
+    warnings::InjectionWarnings,
 };
 pub use self::{
     body::{InjectedBody, InjectedBodyError},
-    headers::request_full_representation,
+    headers::{is_ascii_compatible, is_encoded, request_full_representation},
     html::UnsafeHtml,
 };
 
@@ -39,8 +37,7 @@ pub struct Injector {
     overrides: Overrides,
     appendix: Bytes,
     selectors: Selectors,
-    /// Whether an encoded response has been logged.
-    encoding_logged: AtomicBool,
+    warnings: Arc<InjectionWarnings>,
 }
 
 /// The user that Jitsi's page is rendered for.
@@ -73,7 +70,7 @@ impl Injector {
             appendix: overrides.appendix(),
             overrides,
             selectors: Selectors::new(),
-            encoding_logged: AtomicBool::new(false),
+            warnings: Arc::default(),
         }
     }
 
@@ -90,7 +87,8 @@ impl Injector {
         let body = if self.is_injectable(&head, MediaKind::Html) {
             let script = self.script(identity);
             headers::adapt_response(&mut head.headers, Some(&script));
-            InjectedBody::new(body, Injection::Html(self.html(&script)))
+            let warnings = Arc::clone(&self.warnings);
+            InjectedBody::new(body, Injection::Html(self.html(&script), warnings))
         } else {
             InjectedBody::unchanged(body)
         };
@@ -110,19 +108,14 @@ impl Injector {
     }
 
     fn is_injectable(&self, head: &Parts, kind: MediaKind) -> bool {
-        if !headers::is_complete(head.status, &head.headers, kind) {
+        if !headers::is_complete(head.status, &head.headers) {
             return false;
         }
-        let encoded = headers::is_encoded(&head.headers);
-        if encoded && !self.encoding_logged.swap(true, Ordering::Relaxed) {
-            // Once per process: each visitor of a room would repeat the line.
-            warn!(
-                content_encoding = ?head.headers.get(CONTENT_ENCODING),
-                "upstream encodes Jitsi's page or config.js although `identity` was requested; \
-                 such responses pass unchanged, without the gateway's options and user names"
-            );
+        let obstacle = headers::obstacle(&head.headers, kind);
+        if let Some(obstacle) = obstacle {
+            self.warnings.passed(obstacle, &head.headers);
         }
-        !encoded
+        obstacle.is_none()
     }
 
     fn script(&self, identity: PageIdentity<'_>) -> InjectedScript {

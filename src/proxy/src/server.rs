@@ -42,6 +42,7 @@ pub use self::{
     tls::{ServerCertificate, ServerCertificateError},
     worker_pool::{WorkerPool, WorkerStartError},
 };
+use crate::upstream::RegionSettings;
 
 /// Addresses to listen on, and limits of the listeners.
 #[derive(Clone, Debug)]
@@ -58,6 +59,8 @@ pub struct ServerSettings {
     pub proxy_protocol: bool,
     /// Networks of recorders (Jibri).
     pub recorders: Vec<IpNet>,
+    /// Where the regions of people come from.
+    pub region: RegionSettings,
     /// The certificate; required if `https` is set.
     pub tls: Option<TlsSettings>,
     /// Number of worker threads.

@@ -15,7 +15,7 @@ use model::{
 use observe::traces::Traces;
 use pages::{Pages, StartPage};
 
-use crate::upstream::UpstreamSettings;
+use crate::upstream::{RegionSettings, UpstreamSettings};
 
 /// What the request path needs to know.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub struct ProxySettings {
     pub apps: AppLinks,
     /// Recorders, which come without signing in and have credentials of their own.
     pub recorders: RecorderSettings,
+    /// Where the regions of people come from.
+    pub region: RegionSettings,
     /// Origins of sites that may show rooms in frames, besides those of integrations.
     pub embedding_sites: Vec<String>,
     /// The locations of the configuration.

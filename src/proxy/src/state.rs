@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use tokio::runtime::Handle;
 
 use crate::{
@@ -72,6 +72,7 @@ pub struct SharedState {
     pub(crate) guests: GuestSettings,
     pub(crate) apps: AppLinks,
     pub(crate) recorders: RecorderSettings,
+    pub(crate) region: upstream::RegionSettings,
     pub(crate) embedding_sites: EmbeddingSites,
     pub(crate) start: StartPage,
     pub(crate) locations: SiteLocations,
@@ -281,6 +282,7 @@ impl SharedState {
             invitations,
             client_tokens,
             recorders: settings.recorders,
+            region: settings.region,
             embedding_sites: EmbeddingSites::new(settings.embedding_sites),
             start: settings.start,
             locations: SiteLocations::new(settings.locations),
@@ -308,6 +310,15 @@ impl SharedState {
     /// Whether a request comes from a recorder's address.
     pub(crate) fn is_recorder(&self, context: &RequestContext) -> bool {
         self.recorders.networks.contains(context.client.ip())
+    }
+
+    /// The region of the sender of a request.
+    pub(crate) fn region_of(
+        &self,
+        context: &RequestContext,
+        headers: &HeaderMap,
+    ) -> Option<HeaderValue> {
+        self.region.of(headers, context.proxy.is_some())
     }
 
     /// Swaps rules and keys; requests under way finish with the old ones.

@@ -5,6 +5,7 @@ mod body;
 mod connect;
 mod pool;
 mod prosody;
+mod region;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ pub use self::{
     connect::UpstreamConnectError,
     pool::{UpstreamError, UpstreamPool},
     prosody::ProsodyHead,
+    region::{MAX_REGION_BYTES, RegionSettings, is_region},
 };
 
 /// Addresses and timeouts of one Jitsi installation.

@@ -72,7 +72,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[listen.tls]",
-        "25: listen.tls: unknown key; known keys are admin, drain_delay, drain_window, grace, http, https, proxy_protocol, recorder_domains, recorders, trusted_proxies, workers",
+        "25: listen.tls: unknown key; known keys are admin, drain_delay, drain_window, grace, http, https, proxy_protocol, recorder_domains, recorders, region, region_header, trusted_proxies, workers",
     ),
     (
         "client_id = \"jitsi\"\n",
@@ -203,6 +203,16 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         r#""http://prosody:5280""#,
         r#""prosody:5280""#,
         "8: upstream.xmpp: not an http URL; write it as http://host:port",
+    ),
+    (
+        "[upstream]",
+        "region_header = \"X-Geo\"\n[upstream]",
+        "6: listen.region_header: requires trusted_proxies; add trusted_proxies with the networks of the proxies that set it",
+    ),
+    (
+        "[upstream]",
+        "region = \"eu west\"\n[upstream]",
+        "6: listen.region: \"eu west\" is not the name of a region; write 1 to 63 letters, digits, dots, dashes or underscores",
     ),
     (
         "xmpp_domain",

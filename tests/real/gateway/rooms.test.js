@@ -118,6 +118,8 @@ describe("Jitsi's features find the room", () => {
   for (const transport of ["websocket", "bosh"]) {
     for (const tenant of [undefined, "acme"]) {
       for (const [name, node] of Object.entries(rooms)) {
+        // Both transports write one query.
+        if (transport === "bosh" && !["Team Call", "\u4f1a\u8bae"].includes(name)) continue;
         for (const [kind, spell] of Object.entries(spellings)) {
           // A name that is encoded once more when it is decoded once is another room's.
           if (node === "100%25" && kind === "as newer pages send it") continue;

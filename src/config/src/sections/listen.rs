@@ -1,6 +1,7 @@
 //! `[listen]`: listeners, trusted proxies, workers and shutdown.
 
 mod recorders;
+mod region;
 mod shutdown;
 
 use std::{net::SocketAddr, thread};
@@ -50,6 +51,14 @@ pub(super) struct RawListen {
     /// `upstream.xmpp_domain`, as docker-jitsi-meet has it.
     #[schemars(example = ["hidden.meet.jitsi"])]
     recorder_domains: Option<Vec<String>>,
+    /// The region of the people whose requests come here, such as `eu-central-1`, by which Jicofo selects
+    /// their bridge. Prosody gets it in `X-Proxy-Region`.
+    #[schemars(example = "eu-central-1")]
+    region: Option<String>,
+    /// A header with the region, which `trusted_proxies` set; without it `region` counts. They have to remove the
+    /// header of that name from what clients send.
+    #[schemars(example = "X-Client-Region")]
+    region_header: Option<String>,
     /// The number of threads that serve requests. Default: the number of processors that the machine
     /// or container may use.
     #[schemars(range(min = 1, max = MAX_WORKERS), example = 4)]
@@ -109,6 +118,12 @@ impl RawListen {
             let remedy = "add trusted_proxies with the networks of the load balancers";
             section.reject("proxy_protocol", "requires trusted_proxies", remedy);
         }
+        let region = region::resolve(
+            self.region.as_deref(),
+            self.region_header.as_deref(),
+            !self.trusted_proxies.is_empty(),
+            section,
+        );
         let trusted_proxies =
             section.parse_list("trusted_proxies", self.trusted_proxies, parse_network);
         let recorders = section.parse_list("recorders", self.recorders, parse_network);
@@ -125,6 +140,7 @@ impl RawListen {
             trusted_proxies: trusted_proxies?,
             proxy_protocol: self.proxy_protocol,
             recorders: recorders?,
+            region: region?,
             tls: context.tls,
             limits: context.limits?,
             workers: workers?,
@@ -145,6 +161,8 @@ impl Default for RawListen {
             proxy_protocol: false,
             recorders: Vec::new(),
             recorder_domains: None,
+            region: None,
+            region_header: None,
             workers: None,
             // Longer than the usual `wait` of BOSH (60 s), so that no request is cut off.
             grace: "75s".into(),

@@ -3,14 +3,16 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
+use super::{
+    html::{HtmlInjector, UnsafeHtml},
+    warnings::InjectionWarnings,
+};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tracing::warn;
-
-use super::html::{HtmlInjector, ScriptPlacement, UnsafeHtml};
 
 /// An upstream's body with the injection.
 pub struct InjectedBody<B> {
@@ -32,7 +34,7 @@ pub enum InjectedBodyError<E> {
 /// The content to inject into the body.
 pub(super) enum Injection {
     /// The script, into the page.
-    Html(HtmlInjector),
+    Html(HtmlInjector, Arc<InjectionWarnings>),
     /// A text, after the last byte.
     Append(Bytes),
 }
@@ -154,18 +156,16 @@ impl State {
 impl Injection {
     fn push(&mut self, data: Bytes) -> Result<Bytes, UnsafeHtml> {
         match self {
-            Self::Html(injector) => injector.push(data),
+            Self::Html(injector, _) => injector.push(data),
             Self::Append(_) => Ok(data),
         }
     }
 
     fn finish(self) -> Result<Bytes, UnsafeHtml> {
         match self {
-            Self::Html(injector) => {
+            Self::Html(injector, warnings) => {
                 let (rest, placement) = injector.finish()?;
-                if placement == ScriptPlacement::Nowhere {
-                    warn!("upstream's page has no place for the gateway's script");
-                }
+                warnings.placed(placement);
                 Ok(rest)
             }
             Self::Append(text) => Ok(text),
@@ -207,7 +207,8 @@ mod tests {
 
     fn html() -> Injection {
         let injector = Injector::new("https://meet.test", &Map::new());
-        Injection::Html(injector.html(&injector.script(PageIdentity::Name(None))))
+        let html = injector.html(&injector.script(PageIdentity::Name(None)));
+        Injection::Html(html, Arc::default())
     }
 
     async fn text<B>(body: InjectedBody<B>) -> Result<String, InjectedBodyError<B::Error>>

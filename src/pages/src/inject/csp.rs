@@ -1,4 +1,4 @@
-//! Content security policies of the upstream, extended by the injected script.
+//! Content security policies of the upstream, in headers and in the page, extended by the injected script.
 
 use http::HeaderValue;
 
@@ -18,6 +18,33 @@ pub(super) fn allow_script(header: HeaderValue, script: &InjectedScript) -> Head
         .map(|policy| allow_in_policy(policy, &source))
         .collect();
     HeaderValue::from_str(&policies.join(",")).unwrap_or(header)
+}
+
+/// The tag for a policy of the page that allows the script; `None` if the policy does so already, or is
+/// not plain text. `content` is its attribute as it is written, with character references.
+pub(super) fn meta_tag_with_script(content: &str, script: &InjectedScript) -> Option<String> {
+    let policy = unescape(content);
+    let allowing = allow_in_policy(&policy, &script.csp_source());
+    (allowing != policy && policy.is_ascii()).then(|| {
+        let content = allowing.replace('&', "&amp;").replace('"', "&quot;");
+        format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{content}\">")
+    })
+}
+
+/// Replaces the character references that a policy needs within quotes.
+fn unescape(text: &str) -> String {
+    let mut plain = text.to_owned();
+    for (reference, character) in [
+        ("&#39;", "'"),
+        ("&#x27;", "'"),
+        ("&apos;", "'"),
+        ("&#34;", "\""),
+        ("&quot;", "\""),
+        ("&amp;", "&"),
+    ] {
+        plain = plain.replace(reference, character);
+    }
+    plain
 }
 
 fn allow_in_policy(policy: &str, source: &str) -> String {

@@ -19,6 +19,17 @@ pub(super) enum MediaKind {
     JavaScript,
 }
 
+/// Why a page or `config.js` passes without the gateway's injection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// Another media type than that of the kind.
+    MediaType,
+    /// A content coding, although none was asked for.
+    Encoding,
+    /// A character encoding in which the script would not be text.
+    Charset,
+}
+
 /// Makes a request ask for the complete document without content coding: no range, no condition,
 /// `Accept-Encoding: identity`.
 ///
@@ -31,22 +42,56 @@ pub fn request_full_representation(headers: &mut HeaderMap) {
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }
 
-/// Whether the response is a complete document of this kind, rather than an error or a range.
-pub(super) fn is_complete(status: StatusCode, headers: &HeaderMap, kind: MediaKind) -> bool {
-    let Some(Ok(media_type)) = headers.get(CONTENT_TYPE).map(HeaderValue::to_str) else {
-        return false;
-    };
-    let media_type = media_type.split(';').next().unwrap_or_default().trim();
-    status == StatusCode::OK
-        && !headers.contains_key(CONTENT_RANGE)
-        && kind
-            .media_types()
-            .iter()
-            .any(|candidate| candidate.eq_ignore_ascii_case(media_type))
+/// Whether the response is a complete document, rather than an error or a range.
+pub(super) fn is_complete(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::OK && !headers.contains_key(CONTENT_RANGE)
+}
+
+/// What of a complete document's head prevents an injection, if anything does.
+pub(super) fn obstacle(headers: &HeaderMap, kind: MediaKind) -> Option<Obstacle> {
+    let content_type = headers.get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let mut parts = content_type.unwrap_or_default().split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    let mut known = kind.media_types().iter();
+    if !known.any(|candidate| candidate.eq_ignore_ascii_case(media_type)) {
+        return Some(Obstacle::MediaType);
+    }
+    if is_encoded(headers) {
+        return Some(Obstacle::Encoding);
+    }
+    let mut parameters = parts.filter_map(|parameter| parameter.split_once('='));
+    let charset = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    charset
+        .is_some_and(|(_, label)| !is_ascii_compatible(label))
+        .then_some(Obstacle::Charset)
+}
+
+/// Whether markup in an encoding of this label has the bytes of ASCII. Of the encodings of browsers,
+/// UTF-16, ISO-2022-JP and "replacement" have not (Encoding Standard § 4.2).
+pub fn is_ascii_compatible(label: &str) -> bool {
+    let label = label.trim_matches(['"', '\'', ' ']).to_ascii_lowercase();
+    let others = [
+        "utf-16",
+        "utf16",
+        "utf-32",
+        "utf32",
+        "unicode",
+        "csunicode",
+        "ucs-2",
+        "ucs-4",
+        "iso-10646-ucs",
+        "iso-2022",
+        "csiso2022",
+        "hz-gb",
+        "replacement",
+        "utf-7",
+    ];
+    !others.iter().any(|other| label.starts_with(other)) || label.starts_with("unicode-1-1-utf-8")
 }
 
 /// Whether the body has a content coding (RFC 9110 § 8.4).
-pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+pub fn is_encoded(headers: &HeaderMap) -> bool {
     headers
         .get_all(CONTENT_ENCODING)
         .iter()
@@ -148,17 +193,34 @@ mod tests {
 
     #[test]
     fn only_complete_documents_of_the_kind_qualify() {
-        let qualifies =
-            |status: StatusCode, pairs: &[_], kind| is_complete(status, &headers(pairs), kind);
-        let html = ("content-type", "Text/HTML; charset=utf-8");
-        let script = ("content-type", "application/javascript");
-        let range = ("content-range", "bytes 0-1/2");
-        assert!(qualifies(StatusCode::OK, &[html], MediaKind::Html));
-        assert!(qualifies(StatusCode::OK, &[script], MediaKind::JavaScript));
-        assert!(!qualifies(StatusCode::OK, &[html, range], MediaKind::Html));
-        assert!(!qualifies(StatusCode::NOT_FOUND, &[html], MediaKind::Html));
-        assert!(!qualifies(StatusCode::OK, &[html], MediaKind::JavaScript));
-        assert!(!qualifies(StatusCode::OK, &[], MediaKind::Html));
+        let range = headers(&[("content-range", "bytes 0-1/2")]);
+        assert!(is_complete(StatusCode::OK, &HeaderMap::new()));
+        assert!(!is_complete(StatusCode::OK, &range));
+        assert!(!is_complete(StatusCode::NOT_FOUND, &HeaderMap::new()));
+        let (html, script) = (MediaKind::Html, MediaKind::JavaScript);
+        let (media_type, charset) = (Some(Obstacle::MediaType), Some(Obstacle::Charset));
+        for (content_type, kind, expected) in [
+            ("Text/HTML; charset=utf-8", html, None),
+            ("text/html", html, None),
+            ("text/html; charset=windows-1252", html, None),
+            ("text/html; charset=Shift_JIS", html, None),
+            ("text/html; charset=\"UTF-8\"", html, None),
+            ("text/html; charset=utf-16", html, charset),
+            ("text/html;CharSet=\"UTF-16LE\"", html, charset),
+            ("text/html; charset=iso-2022-jp", html, charset),
+            ("application/xhtml+xml", html, media_type),
+            ("text/plain", html, media_type),
+            ("text/html", script, media_type),
+            ("application/javascript", script, None),
+            ("application/javascript; charset=utf8", script, None),
+            ("text/javascript; charset=utf-16be", script, charset),
+        ] {
+            let found = obstacle(&headers(&[("content-type", content_type)]), kind);
+            assert_eq!(found, expected, "{content_type}");
+        }
+        assert_eq!(obstacle(&HeaderMap::new(), html), media_type);
+        let packed = headers(&[("content-type", "text/html"), ("content-encoding", "br")]);
+        assert_eq!(obstacle(&packed, html), Some(Obstacle::Encoding));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Insertion of the script into an HTML page while it streams through.
 //!
-//! The scanner finds one byte offset; the page's own bytes are never changed or re-serialized, and
-//! after the offset the rest passes unread. Three places are possible, the first of them that the
+//! The scanner finds one byte offset; the page's own bytes are not re-serialized, and after the offset
+//! the rest passes unread. The only bytes that change are the tags of content security policies before
+//! the offset, which would block the script. Three places are possible, the first of them that the
 //! page has is used:
 //!
 //! ```text
@@ -33,13 +34,13 @@ mod scanner;
 
 use bytes::{Bytes, BytesMut};
 
-use self::scanner::{Position, Scanner};
+use self::scanner::{MetaPolicy, Position, Scanner};
 pub(super) use self::scanner::{ScriptPlacement, Selectors};
-use super::InjectedScript;
+use super::{InjectedScript, csp};
 
 /// Inserts a script into an HTML page that arrives in chunks.
 pub(super) struct HtmlInjector {
-    element: Bytes,
+    script: InjectedScript,
     state: State,
 }
 
@@ -57,6 +58,8 @@ enum State {
 /// A scanner with the bytes that it still needs.
 struct Splicer {
     scanner: Scanner,
+    /// The bytes of the page before [`MARK_BYTES`] of it have arrived.
+    start: BytesMut,
     /// Number of bytes that were returned by [`HtmlInjector::push`].
     sent: usize,
     /// The bytes between `sent` and the end of the last chunk.
@@ -68,9 +71,10 @@ struct Splicer {
 impl HtmlInjector {
     pub(super) fn new(selectors: &Selectors, script: &InjectedScript) -> Self {
         Self {
-            element: script.element().clone(),
+            script: script.clone(),
             state: State::Scanning(Box::new(Splicer {
                 scanner: Scanner::new(selectors),
+                start: BytesMut::new(),
                 sent: 0,
                 held: BytesMut::new(),
             })),
@@ -90,15 +94,24 @@ impl HtmlInjector {
             State::Done(_) => return Ok(chunk),
             State::Failed => return Err(UnsafeHtml),
         };
+        let Some(chunk) = splicer.complete_start(chunk) else {
+            return Ok(Bytes::new());
+        };
+        if !splicer.scanner.has_begun()
+            && UTF_16_MARKS.iter().any(|mark| chunk.starts_with(&mark[..]))
+        {
+            self.state = State::Done(ScriptPlacement::Utf16);
+            return Ok(chunk);
+        }
         let scanned = splicer.scanner.write(&chunk);
         if let Some(position) = splicer.scanner.found() {
             splicer.held.extend_from_slice(&chunk);
-            let spliced = splicer.splice(position.offset, &self.element);
+            let spliced = splicer.splice(position.offset, &self.script);
             self.state = State::Done(position.placement);
             return Ok(spliced);
         }
         if scanned.is_ok() {
-            return Ok(splicer.take_released(chunk));
+            return Ok(splicer.take_released(chunk, &self.script));
         }
         if splicer.sent > 0 {
             self.state = State::Failed;
@@ -117,7 +130,7 @@ impl HtmlInjector {
     /// An earlier chunk could not be parsed.
     pub(super) fn finish(self) -> Result<(Bytes, ScriptPlacement), UnsafeHtml> {
         match self.state {
-            State::Scanning(splicer) => Ok(splicer.finish(&self.element)),
+            State::Scanning(splicer) => Ok(splicer.finish(&self.script)),
             State::Done(placement) => Ok((Bytes::new(), placement)),
             State::Failed => Err(UnsafeHtml),
         }
@@ -127,11 +140,24 @@ impl HtmlInjector {
 // === impl Splicer ===
 
 impl Splicer {
+    /// Collects the first bytes of the page; `None` while a byte order mark may be incomplete.
+    fn complete_start(&mut self, chunk: Bytes) -> Option<Bytes> {
+        if self.scanner.has_begun() {
+            return Some(chunk);
+        }
+        if self.start.is_empty() && chunk.len() >= MARK_BYTES {
+            return Some(chunk);
+        }
+        self.start.extend_from_slice(&chunk);
+        (self.start.len() >= MARK_BYTES).then(|| self.start.split().freeze())
+    }
+
     /// The bytes that the scanner has released; holds back the rest of the chunk.
-    fn take_released(&mut self, mut chunk: Bytes) -> Bytes {
-        let count = self.scanner.released() - self.sent;
+    fn take_released(&mut self, mut chunk: Bytes, script: &InjectedScript) -> Bytes {
+        let from = self.sent;
+        let count = self.scanner.released() - from;
         self.sent += count;
-        if self.held.is_empty() {
+        let released = if self.held.is_empty() {
             // The usual case: copies nothing but an incomplete tag.
             let released = chunk.split_to(count);
             self.held.extend_from_slice(&chunk);
@@ -139,26 +165,65 @@ impl Splicer {
         } else {
             self.held.extend_from_slice(&chunk);
             self.held.split_to(count).freeze()
-        }
+        };
+        self.allow_script(from, released, script)
     }
 
-    /// All unsent bytes, with `element` at `offset` of the page.
-    fn splice(&mut self, offset: usize, element: &[u8]) -> Bytes {
-        let mut bytes = self.held.split();
-        let tail = bytes.split_off((offset - self.sent).min(bytes.len()));
-        bytes.reserve(element.len() + tail.len());
+    /// All unsent bytes, with the script at `offset` of the page.
+    fn splice(&mut self, offset: usize, script: &InjectedScript) -> Bytes {
+        let mut before = self.held.split();
+        let after = before.split_off((offset - self.sent).min(before.len()));
+        let before = self.allow_script(self.sent, before.freeze(), script);
+        let element = script.element();
+        let mut bytes = BytesMut::with_capacity(before.len() + element.len() + after.len());
+        bytes.extend_from_slice(&before);
         bytes.extend_from_slice(element);
-        bytes.extend_from_slice(&tail);
+        bytes.extend_from_slice(&after);
         bytes.freeze()
     }
 
-    fn finish(mut self, element: &[u8]) -> (Bytes, ScriptPlacement) {
-        match self.scanner.finish() {
-            Some(Position { offset, placement }) => (self.splice(offset, element), placement),
-            None => (self.held.split().freeze(), ScriptPlacement::Nowhere),
+    /// Replaces the tags of policies that would block the script, in bytes that begin at `from` of
+    /// the page. A tag is released whole, once it is complete.
+    fn allow_script(&mut self, from: usize, bytes: Bytes, script: &InjectedScript) -> Bytes {
+        let policies = self.scanner.take_policies();
+        if policies.is_empty() {
+            return bytes;
         }
+        let (mut changed, mut copied) = (BytesMut::with_capacity(bytes.len() + 128), 0);
+        for MetaPolicy { tag, content } in policies {
+            let place = (tag.start.checked_sub(from), tag.end.checked_sub(from));
+            if let (Some(start), Some(end)) = place
+                && let Some(unchanged) = bytes.get(copied..start)
+                && end <= bytes.len()
+                && let Some(tag) = csp::meta_tag_with_script(&content, script)
+            {
+                changed.extend_from_slice(unchanged);
+                changed.extend_from_slice(tag.as_bytes());
+                copied = end;
+            }
+        }
+        changed.extend_from_slice(bytes.get(copied..).unwrap_or_default());
+        changed.freeze()
+    }
+
+    fn finish(mut self, script: &InjectedScript) -> (Bytes, ScriptPlacement) {
+        // The page has one byte.
+        if !self.start.is_empty() {
+            return (self.start.freeze(), ScriptPlacement::Nowhere);
+        }
+        if let Some(Position { offset, placement }) = self.scanner.finish() {
+            return (self.splice(offset, script), placement);
+        }
+        let rest = self.held.split().freeze();
+        let rest = self.allow_script(self.sent, rest, script);
+        (rest, ScriptPlacement::Nowhere)
     }
 }
+
+/// Byte order marks of UTF-16, whose markup is not ASCII (Encoding Standard § 6.1).
+const UTF_16_MARKS: [&[u8; MARK_BYTES]; 2] = [b"\xfe\xff", b"\xff\xfe"];
+
+const MARK_BYTES: usize = 2;
 
 #[cfg(test)]
 mod tests;

@@ -198,6 +198,7 @@ impl Exchange<'_> {
             room: &self.query.room,
             parameters: &self.query.forwarded,
             client: self.context.client,
+            region: self.worker.state.region_of(&self.context, self.headers),
             client_headers: self.headers,
         })
     }

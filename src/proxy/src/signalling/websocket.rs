@@ -116,6 +116,7 @@ pub(crate) async fn answer(
         room: &query.room,
         parameters: &query.forwarded,
         client: context.client,
+        region: worker.state.region_of(&context, request.headers()),
         client_headers: request.headers(),
     };
     let handshake = prosody.web_socket(token.as_ref(), key);

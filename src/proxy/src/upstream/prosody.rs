@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use model::{
-    headers::{ClientAddr, X_FORWARDED_FOR, X_FORWARDED_PROTO},
+    headers::{ClientAddr, X_FORWARDED_FOR, X_FORWARDED_PROTO, X_PROXY_REGION},
     query::ForwardedParameters,
     room::RoomKey,
     route::Transport,
@@ -28,6 +28,8 @@ pub struct ProsodyHead<'r> {
     pub parameters: &'r ForwardedParameters,
     /// The client, for `X-Forwarded-For`.
     pub client: ClientAddr,
+    /// The region of the person, for `X-Proxy-Region`.
+    pub region: Option<HeaderValue>,
     /// The client's headers; only `User-Agent` is read.
     pub client_headers: &'r HeaderMap,
 }
@@ -86,6 +88,9 @@ impl ProsodyHead<'_> {
         {
             headers.insert(header::USER_AGENT, agent);
         }
+        if let Some(region) = &self.region {
+            headers.insert(X_PROXY_REGION, region.clone());
+        }
         if let Some(token) = token {
             headers.insert(header::AUTHORIZATION, token.authorization());
         }
@@ -119,6 +124,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::upstream::MAX_REGION_BYTES;
 
     #[test]
     fn the_largest_head_is_below_the_limit_of_prosody() {
@@ -147,6 +153,7 @@ mod tests {
             room: &query.room,
             parameters: &query.forwarded,
             client: ClientAddr::from(IpAddr::from([0xffff; 8])),
+            region: Some(HeaderValue::try_from("r".repeat(MAX_REGION_BYTES)).unwrap()),
             client_headers: &client_headers,
         };
         let request = head.bosh(None, Bytes::from_static(b"<body/>"));
@@ -179,6 +186,7 @@ mod tests {
             room: &RoomKey::from_text("team").unwrap(),
             parameters: &ForwardedParameters::default(),
             client: ClientAddr::from(IpAddr::from([203, 0, 113, 9])),
+            region: None,
             client_headers,
         })
     }
@@ -193,6 +201,7 @@ mod tests {
             (header::AUTHORIZATION, "Bearer x"),
             (header::SEC_WEBSOCKET_EXTENSIONS, "permessage-deflate"),
             (X_FORWARDED_FOR, "10.0.0.1"),
+            (X_PROXY_REGION, "moon"),
         ]
         .map(|(name, value)| (name, HeaderValue::from_static(value)))
         .into_iter()
@@ -239,6 +248,18 @@ mod tests {
                 ]
             );
         });
+    }
+
+    #[test]
+    fn a_region_is_that_of_the_head_and_never_the_clients() {
+        for (region, expected) in [(Some("eu-west"), Some("eu-west")), (None, None)] {
+            with_head(&hostile_headers(), |mut head| {
+                head.region = region.map(HeaderValue::from_static);
+                let request = head.bosh(None, Bytes::from_static(b"<body/>"));
+                let sent = request.headers().get("x-proxy-region");
+                assert_eq!(sent.map(|value| value.to_str().unwrap()), expected);
+            });
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
-//! Search for the script's place, by `lol_html` used as an offset finder.
+//! Search for the script's place and for policies before it, by `lol_html` used as an offset finder.
 //!
 //! The rewriter's output is not used. Its handlers report source offsets, and the length of its
 //! output is the number of input bytes that it has released, as nothing is rewritten.
 
 use std::{
     borrow::Cow,
+    mem,
+    ops::Range,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -26,6 +28,8 @@ pub(in crate::inject) enum ScriptPlacement {
     BeforeHeadEnd,
     /// After the last byte.
     AtEnd,
+    /// Not at all: the page is UTF-16.
+    Utf16,
     /// Not at all: the page is empty, cannot be parsed, or ends inside a comment, tag or script.
     Nowhere,
 }
@@ -35,14 +39,24 @@ pub(in crate::inject) struct Selectors {
     library: Selector,
     head: Selector,
     template: Selector,
+    policy: Selector,
 }
 
 /// Scans a page that arrives in chunks.
 pub(super) struct Scanner {
     rewriter: HtmlRewriter<'static, OutputCounter>,
     found: Arc<OnceLock<Position>>,
+    policies: Arc<Mutex<Vec<MetaPolicy>>>,
     released: Arc<AtomicUsize>,
     received: usize,
+}
+
+/// A content security policy in the page (HTML § 4.2.5.3, "Content security policy state").
+pub(super) struct MetaPolicy {
+    /// The bytes of its tag, from the start of the page.
+    pub(super) tag: Range<usize>,
+    /// The attribute `content` as it is written.
+    pub(super) content: String,
 }
 
 /// A place of the script.
@@ -61,6 +75,7 @@ struct OutputCounter(Arc<AtomicUsize>);
 #[derive(Clone)]
 struct Search {
     found: Arc<OnceLock<Position>>,
+    policies: Arc<Mutex<Vec<MetaPolicy>>>,
     /// Number of open `<template>` elements, whose content is not part of the page.
     open_templates: Arc<AtomicUsize>,
 }
@@ -77,6 +92,7 @@ impl Selectors {
             library: parse(r#"script[src*="lib-jitsi-meet"]"#),
             head: parse("head"),
             template: parse("template"),
+            policy: parse(r#"meta[http-equiv="content-security-policy" i][content]"#),
         }
     }
 }
@@ -87,6 +103,7 @@ impl Scanner {
     pub(super) fn new(selectors: &Selectors) -> Self {
         let search = Search {
             found: Arc::new(OnceLock::new()),
+            policies: Arc::default(),
             open_templates: Arc::new(AtomicUsize::new(0)),
         };
         let released = Arc::new(AtomicUsize::new(0));
@@ -94,6 +111,10 @@ impl Scanner {
             .append_element_content_handler(on(
                 &selectors.template,
                 search.clone().count_templates(),
+            ))
+            .append_element_content_handler(on(
+                &selectors.policy,
+                search.clone().collect_policies(),
             ))
             .append_element_content_handler(on(&selectors.head, search.clone().find_head_end()))
             .append_element_content_handler(on(&selectors.library, search.clone().find_library()))
@@ -104,6 +125,7 @@ impl Scanner {
         Self {
             rewriter: HtmlRewriter::new(settings, OutputCounter(Arc::clone(&released))),
             found: search.found,
+            policies: search.policies,
             released,
             received: 0,
         }
@@ -115,9 +137,19 @@ impl Scanner {
         self.rewriter.write(chunk)
     }
 
+    /// Whether a chunk was scanned.
+    pub(super) fn has_begun(&self) -> bool {
+        self.received > 0
+    }
+
     /// The place, if the chunks so far have one.
     pub(super) fn found(&self) -> Option<Position> {
         self.found.get().copied()
+    }
+
+    /// The policies that were found since the last call, in their order.
+    pub(super) fn take_policies(&mut self) -> Vec<MetaPolicy> {
+        mem::take(&mut self.policies.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Number of bytes before which no place can be found in later chunks.
@@ -163,6 +195,21 @@ impl Search {
                 open_templates.fetch_sub(1, Ordering::Relaxed);
                 Ok(())
             }))?;
+            Ok(())
+        }
+    }
+
+    fn collect_policies(
+        self,
+    ) -> impl FnMut(&mut Element<'_, '_>) -> HandlerResult + Send + 'static {
+        move |element| {
+            if self.open_templates.load(Ordering::Relaxed) == 0
+                && let Some(content) = element.get_attribute("content")
+            {
+                let tag = element.source_location().bytes();
+                let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+                policies.push(MetaPolicy { tag, content });
+            }
             Ok(())
         }
     }

@@ -134,6 +134,72 @@ fn bytes_after_the_place_are_not_parsed() {
     assert_eq!(text, format!("<head>[HERE]</head>{behind}"));
 }
 
+#[test]
+fn policies_of_the_page_allow_the_script() {
+    let injector = Injector::new("https://meet.test", &Map::new());
+    let hash = injector.script(PageIdentity::Token("token")).csp_source();
+    let library = "<script src=\"lib-jitsi-meet.js\"></script>";
+    let tag = |policy: &str| {
+        format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">")
+    };
+    for (before, after) in [
+        (tag("script-src 'self'"), tag(&format!("script-src 'self' {hash}"))),
+        (
+            "<META content='default-src &#39;none&#39;; report-uri /r?a=1&amp;b=2' HTTP-EQUIV=content-security-policy />".to_owned(),
+            tag(&format!("default-src {hash}; report-uri /r?a=1&amp;b=2")),
+        ),
+        // It blocks nothing, or is no policy of the page.
+        (tag("script-src 'unsafe-inline'"), tag("script-src 'unsafe-inline'")),
+        (tag("img-src *"), tag("img-src *")),
+        (
+            "<meta http-equiv=refresh content='script-src x'>".to_owned(),
+            "<meta http-equiv=refresh content='script-src x'>".to_owned(),
+        ),
+        (
+            format!("<template>{}</template>", tag("script-src a")),
+            format!("<template>{}</template>", tag("script-src a")),
+        ),
+    ] {
+        let page = format!("<head><title>x</title>{before}<p>{library}</head>");
+        let expected = format!("<head><title>x</title>{after}<p>[HERE]{library}</head>");
+        assert_eq!(inject_whole(&page).0, expected);
+        let bytes: Vec<&[u8]> = page.as_bytes().chunks(1).collect();
+        assert_eq!(inject(&bytes).unwrap().0, expected, "byte by byte");
+    }
+    // Behind the script it does not apply to it.
+    let behind = format!("<head>{library}{}</head>", tag("script-src 'self'"));
+    assert_eq!(
+        inject_whole(&behind).0,
+        behind.replace(library, &format!("[HERE]{library}"))
+    );
+}
+
+#[test]
+fn a_page_in_utf_16_stays_unchanged() {
+    for (mark, to_bytes) in [
+        (&[0xfe, 0xff], u16::to_be_bytes as fn(u16) -> [u8; 2]),
+        (&[0xff, 0xfe], u16::to_le_bytes),
+    ] {
+        let text: Vec<u8> = "<head></head>".encode_utf16().flat_map(to_bytes).collect();
+        let page = [&mark[..], &text].concat();
+        for size in [1, 2, 3, page.len()] {
+            let injector = Injector::new("https://meet.test", &Map::new());
+            let mut html = injector.html(&injector.script(PageIdentity::Name(None)));
+            let mut out = Vec::new();
+            for chunk in page.chunks(size) {
+                out.extend_from_slice(&html.push(Bytes::copy_from_slice(chunk)).unwrap());
+            }
+            let (rest, placement) = html.finish().unwrap();
+            out.extend_from_slice(&rest);
+            assert_eq!(
+                (out, placement),
+                (page.clone(), ScriptPlacement::Utf16),
+                "{size}"
+            );
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn chunk_boundaries_make_no_difference(
@@ -169,6 +235,7 @@ fn pieces() -> impl Strategy<Value = String> {
         "</",
         "<title>",
         "</title>",
+        "<meta http-equiv=content-security-policy content='img-src a'>",
     ]);
     prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }

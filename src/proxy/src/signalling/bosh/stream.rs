@@ -148,6 +148,7 @@ impl LiveStream {
             room: &self.room,
             parameters: &ForwardedParameters::default(),
             client: context.client,
+            region: None,
             client_headers: &HeaderMap::new(),
         };
         let request = head.bosh(None, bosh::terminate_request(&self.sid, rid));
