@@ -19,13 +19,14 @@ use observe::traces::Traces;
 use pages::Pages;
 use proxy::{
     MeetingBackend, ProxySettings, ProxySetupError, RecorderSettings, ReloadableState,
-    reservation::RoomTerms, upstream,
+    limits::Limits, reservation::RoomTerms, upstream,
 };
 
 /// The settings of the request path.
 pub(super) fn gateway(
     config: &Config,
     placement: Option<&Arc<Placement>>,
+    limits: Limits,
     traces: Option<Traces>,
 ) -> ProxySettings {
     ProxySettings {
@@ -44,6 +45,7 @@ pub(super) fn gateway(
             domains: config.recorder_domains.clone().into(),
         },
         embedding_sites: config.embedding_sites.clone(),
+        limits,
         access_log: config.log.access,
         traces,
     }

@@ -23,6 +23,7 @@ mod rooms;
 mod secrets;
 mod sign_in;
 mod stopping;
+mod stream_limits;
 mod transport;
 mod unauthenticated;
 mod visits;

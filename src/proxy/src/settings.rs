@@ -14,7 +14,7 @@ use model::{
 use observe::traces::Traces;
 use pages::{Pages, StartPage};
 
-use crate::upstream::UpstreamSettings;
+use crate::{limits::Limits, upstream::UpstreamSettings};
 
 /// What the request path needs to know.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub struct ProxySettings {
     pub recorders: RecorderSettings,
     /// Origins of sites that may show rooms in frames, besides those of integrations.
     pub embedding_sites: Vec<String>,
+    /// Bounds on what clients may hold.
+    pub limits: Limits,
     /// Whether each request gets a line in the log.
     pub access_log: bool,
     /// Where each request gets a span, if anywhere.

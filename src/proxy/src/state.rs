@@ -17,6 +17,7 @@ use crate::{
     },
     instrumentation::AuditQuota,
     invitations::Invitations,
+    limits::{Limits, StreamCounts},
     meetings::Meetings,
     passes::PassIssuer,
     request_context::Authority,
@@ -78,6 +79,10 @@ pub struct SharedState {
     pub(crate) audit_quota: AuditQuota,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
+    /// Bounds on what clients may hold.
+    pub(crate) limits: Limits,
+    /// All workers' WebSockets and BOSH sessions.
+    pub(crate) stream_counts: Arc<StreamCounts>,
     pub(crate) access_log: bool,
     pub(crate) traces: Option<Traces>,
 }
@@ -245,6 +250,8 @@ impl SharedState {
             authenticator,
             passes,
             sign_ins,
+            limits: settings.limits,
+            stream_counts: StreamCounts::new(settings.limits),
             bosh_streams: BoshStreams::default(),
             bosh_ids: BoshSessionIds::new(keyring.tagger(Purpose::BoshSession)),
             api: IntegrationApi {

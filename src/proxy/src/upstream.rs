@@ -2,6 +2,7 @@
 
 mod body;
 mod connect;
+mod places;
 mod pool;
 mod prosody;
 
@@ -12,6 +13,7 @@ use http::uri::Authority;
 pub use self::{
     body::{RequestBody, UpstreamBody},
     connect::UpstreamConnectError,
+    places::Place,
     pool::{UpstreamError, UpstreamPool},
     prosody::ProsodyHead,
 };

@@ -7,6 +7,7 @@
 //! | after GOAWAY, and no stream is open | [`GOAWAY_TIMEOUT`] |
 //! | the client answers no PING | [`PING_INTERVAL`] and [`PING_TIMEOUT`] |
 
+mod frame_budget;
 mod open_streams;
 mod preface;
 mod reset_budget;
@@ -77,7 +78,7 @@ impl<S: Service> ConnectionServer<S> {
     where
         IO: AsyncRead + Unpin,
     {
-        let mut reading = pin!(read_preface(stream));
+        let mut reading = pin!(read_preface(stream, Arc::clone(&self.metrics)));
         let mut deadline = pin!(sleep_until(deadline));
         loop {
             tokio::select! {

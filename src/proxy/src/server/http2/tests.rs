@@ -95,6 +95,7 @@ impl FrameClient {
     /// Writes; the connection may have ended.
     async fn write(&mut self, bytes: &[u8]) {
         let _ = self.0.stream.write_all(bytes).await;
+        let _ = self.0.stream.flush().await;
     }
 
     async fn send(&mut self, kind: u8, flags: u8, stream: u8, payload: &[u8]) {
@@ -287,6 +288,30 @@ fn a_stream_whose_client_takes_enough_is_not_reset_and_one_with_less_is() {
                 }
             }
             assert_eq!(was_reset, !survives, "{step} bytes each 15 s");
+        }
+    });
+}
+
+#[test]
+fn a_flood_of_frames_ends_the_connection() {
+    with_paused_time(async {
+        for (kind, content, many) in [
+            (PING, &[0; 8][..], 101),
+            (SETTINGS, &[], 60),
+            (WINDOW_UPDATE, &[0, 0, 0, 1], 1100),
+        ] {
+            let mut client = FrameClient::connect(65_535).await;
+            // As many as an honest client may have sent, and then more.
+            for _ in 0..40 {
+                client.send(kind, 0, 0, content).await;
+            }
+            sleep(Duration::from_millis(1)).await;
+            assert!(!client.0.serving.is_finished(), "{kind}");
+            for _ in 40..many {
+                client.send(kind, 0, 0, content).await;
+            }
+            sleep(Duration::from_millis(1)).await;
+            assert!(client.0.serving.is_finished(), "{kind}");
         }
     });
 }
