@@ -146,13 +146,10 @@ impl RequestError {
             Self::Forwarding(ForwardingError::Upstream(UpstreamError::Timeout(_))) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
-            Self::Forwarding(ForwardingError::Upstream(UpstreamError::Busy(_))) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Forwarding(ForwardingError::Upstream(UpstreamError::Busy(_)))
+            | Self::Body(Unread::Busy)
+            | Self::Store(StoreCallError::Failed(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Forwarding(_) => StatusCode::BAD_GATEWAY,
-            Self::Body(Unread::Busy) | Self::Store(StoreCallError::Failed(_)) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
             Self::Web(_) | Self::Store(StoreCallError::Abandoned) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
