@@ -97,7 +97,7 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
         None => None,
     };
     let gateway = SharedState::new(
-        settings::gateway(config, control.placement.as_ref(), traces.clone()),
+        settings::gateway(config, control.placement.as_ref(), limits, traces.clone()),
         settings::rules(config, clock.clone())?,
         control.for_requests(),
         clock.clone(),

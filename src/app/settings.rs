@@ -19,13 +19,14 @@ use observe::traces::Traces;
 use pages::Pages;
 use proxy::{
     MeetingBackend, ProxySettings, ProxySetupError, RecorderSettings, ReloadableState,
-    reservation::RoomTerms, upstream,
+    limits::Limits, reservation::RoomTerms, upstream,
 };
 
 /// The settings of the request path.
 pub(super) fn gateway(
     config: &Config,
     placement: Option<&Arc<Placement>>,
+    limits: Limits,
     traces: Option<Traces>,
 ) -> ProxySettings {
     ProxySettings {
@@ -46,6 +47,7 @@ pub(super) fn gateway(
         region: config.server.region.clone(),
         embedding_sites: config.embedding_sites.clone(),
         locations: config.locations.clone(),
+        limits,
         access_log: config.log.access,
         traces,
     }

@@ -30,6 +30,7 @@ mod secrets;
 mod shard_names;
 mod sign_in;
 mod stopping;
+mod stream_limits;
 mod systems;
 mod transport;
 mod unauthenticated;

@@ -62,6 +62,9 @@ pub(crate) enum Unread {
     /// It is longer than it may be.
     #[error("the request body is too large")]
     TooLarge,
+    /// Too many bodies are being read.
+    #[error("too many request bodies are being read")]
+    Busy,
     /// It did not come in time, or broke off.
     #[error("the request body did not arrive")]
     Lost,

@@ -66,7 +66,7 @@ pub(crate) async fn answer(
         _ if !reading => Err(ContextError::Method { allow: "GET, HEAD" }.into()),
         Endpoint::Login => sign_in::login(worker, &request, responder, context),
         Endpoint::Callback => sign_in::callback(worker, &request, responder, context).await,
-        Endpoint::Events => events::answer(worker, &request),
+        Endpoint::Events => events::answer(worker, &request, &context),
         Endpoint::Go => landing::go(worker, &request, responder),
         Endpoint::Meeting => meetings::page(worker, &request, responder, &context),
         Endpoint::Calendar => meetings::calendar_file(worker, &request, &context),

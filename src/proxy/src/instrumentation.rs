@@ -12,6 +12,8 @@ use crate::{
     locations::LocationError,
     request_context::{ContextError, TrustedProxy},
     shard_upstreams::ForwardingError,
+    signalling::SignallingError,
+    upstream::UpstreamError,
 };
 use model::{clock::Clock, route::Label};
 use observe::{
@@ -141,12 +143,19 @@ pub(crate) fn count_failure(metrics: &WorkerMetrics, failure: &RequestError, rou
     };
     match failure {
         RequestError::Forwarding(ForwardingError::Upstream(error)) => {
+            if matches!(error, UpstreamError::Busy(_)) {
+                metrics.count_limit(LimitKind::UpstreamConnections);
+            }
             metrics.count_upstream_failure(upstream, error.kind());
         }
         RequestError::Forwarding(ForwardingError::Answer(_)) => {
             metrics.count_upstream_failure(upstream, UpstreamFailure::InvalidResponse);
         }
         RequestError::Body(Unread::TooLarge) => metrics.count_limit(LimitKind::Body),
+        RequestError::Body(Unread::Busy) => metrics.count_limit(LimitKind::BodyBytes),
+        RequestError::Signalling(SignallingError::TooManyStreams) => {
+            metrics.count_limit(LimitKind::Streams);
+        }
         RequestError::Body(Unread::Lost) => metrics.count_limit(LimitKind::BodyTime),
         RequestError::Endpoint(EndpointError::TooManyStreams) => {
             metrics.count_limit(LimitKind::Events);

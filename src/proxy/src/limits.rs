@@ -4,11 +4,14 @@
 //! |---|---|---|
 //! | connections | half of the descriptors that are not reserved | each needs a second one, towards an upstream |
 //! | connections of one address | a quarter of all connections, [`MAX_OF_ADDRESS`] at most | no address can take all; a school behind one address fits |
+//! | WebSockets and BOSH sessions of one session | [`STREAMS_PER_SESSION`] | each is a token and a connection to Prosody |
 //! | connections in use to one upstream | a quarter of the descriptors that are not reserved | the web server and Prosody share the other half |
 
 mod connection_counts;
 mod descriptors;
+mod stream_counts;
 
+pub(crate) use self::stream_counts::{StreamCounts, StreamPermit};
 pub use self::{
     connection_counts::{ConnectionCounts, ConnectionPermit},
     descriptors::DescriptorLimit,
@@ -23,6 +26,8 @@ pub struct LimitSettings {
     pub connections_per_address: Option<usize>,
     /// Connections in use to one upstream.
     pub upstream_connections: Option<usize>,
+    /// WebSockets and BOSH sessions of one session or pass.
+    pub streams_per_session: Option<usize>,
 }
 
 /// The numbers in force.
@@ -32,8 +37,10 @@ pub struct Limits {
     pub connections: usize,
     /// Client connections of one address.
     pub connections_per_address: usize,
-    /// Connections in use to one upstream, of all workers.
+    /// Connections in use to one upstream, of one worker.
     pub upstream_connections: usize,
+    /// WebSockets and BOSH sessions of one session or pass.
+    pub streams_per_session: usize,
 }
 
 // === impl LimitSettings ===
@@ -54,7 +61,9 @@ impl LimitSettings {
                 .min(connections),
             upstream_connections: self
                 .upstream_connections
-                .unwrap_or_else(|| (usable / 4).min(MAX_CONNECTIONS / 2)),
+                .unwrap_or_else(|| (usable / 4).min(MAX_CONNECTIONS / 2))
+                .div_ceil(workers),
+            streams_per_session: self.streams_per_session.unwrap_or(STREAMS_PER_SESSION),
         }
     }
 }
@@ -68,6 +77,10 @@ const MAX_OF_ADDRESS: usize = 2000;
 
 /// Some meetings in one office, however few descriptors there are.
 const MIN_OF_ADDRESS: usize = 64;
+
+/// More tabs than anybody has open in meetings. A stream whose client went away counts for a minute
+/// beside the one by which it came back.
+const STREAMS_PER_SESSION: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -84,16 +97,17 @@ mod tests {
             )
         };
         let derived = LimitSettings::default();
-        assert_eq!(resolve(1024, derived), (476, 119, 238));
-        assert_eq!(resolve(256, derived), (92, 64, 46));
-        assert_eq!(resolve(1_048_576, derived), (16_384, 2000, 8192));
+        assert_eq!(resolve(1024, derived), (476, 119, 119));
+        assert_eq!(resolve(256, derived), (92, 64, 23));
+        assert_eq!(resolve(1_048_576, derived), (16_384, 2000, 4096));
         // Fewer descriptors than the process itself needs: one client can still be served.
-        assert_eq!(resolve(64, derived), (16, 16, 8));
+        assert_eq!(resolve(64, derived), (16, 16, 4));
         let settings = LimitSettings {
             connections: Some(1000),
             connections_per_address: Some(5),
             upstream_connections: Some(7),
+            streams_per_session: None,
         };
-        assert_eq!(resolve(256, settings), (1000, 5, 7));
+        assert_eq!(resolve(256, settings), (1000, 5, 4));
     }
 }

@@ -157,6 +157,7 @@ impl RequestError {
                 }
                 SignallingError::Moved { .. } => StatusCode::NOT_FOUND,
                 SignallingError::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
+                SignallingError::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
                 SignallingError::Token(_) => StatusCode::INTERNAL_SERVER_ERROR,
             },
             Self::Location(error) => match error {
@@ -168,8 +169,10 @@ impl RequestError {
             Self::Forwarding(ForwardingError::Upstream(UpstreamError::Timeout(_))) => {
                 StatusCode::GATEWAY_TIMEOUT
             }
+            Self::Forwarding(ForwardingError::Upstream(UpstreamError::Busy(_)))
+            | Self::Body(Unread::Busy)
+            | Self::Store(StoreCallError::Failed(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Forwarding(_) => StatusCode::BAD_GATEWAY,
-            Self::Store(StoreCallError::Failed(_)) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Web(_) | Self::Store(StoreCallError::Abandoned) | Self::Internal(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
@@ -200,12 +203,25 @@ impl RequestError {
     /// Whether the failure is logged as a warning. An unavailable provider has a log line and a
     /// metric of its own.
     pub(crate) fn is_warning(&self) -> bool {
-        self.is_ours() && !matches!(self, Self::Login(LoginError::ProviderUnavailable))
+        self.is_ours()
+            && !self.is_limit()
+            && !matches!(self, Self::Login(LoginError::ProviderUnavailable))
     }
 
     /// Whether a session, or a name as a guest, would help.
     fn is_unauthenticated(&self) -> bool {
         self.status() == StatusCode::UNAUTHORIZED
+    }
+
+    /// Whether a limit refuses the request, which may succeed a little later.
+    const fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            Self::Endpoint(EndpointError::TooManyStreams)
+                | Self::Signalling(SignallingError::TooManyStreams)
+                | Self::Body(Unread::Busy)
+                | Self::Forwarding(ForwardingError::Upstream(UpstreamError::Busy(_)))
+        )
     }
 
     /// Whether the connection is not to be used again: what follows on it may not be what it seems.

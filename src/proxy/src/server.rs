@@ -37,6 +37,7 @@ pub use self::{
     acceptor::{ListenerOptions, accept_connections},
     drain_schedule::DrainSchedule,
     listener::{BoundListener, ListenError},
+    patience::PatienceTimer,
     service::{Connection, Service, ServiceFactory},
     socket_activation::{InheritedSockets, SocketActivationError},
     tls::{ServerCertificate, ServerCertificateError},

@@ -15,7 +15,10 @@ use model::{
 use observe::traces::Traces;
 use pages::{Pages, StartPage};
 
-use crate::upstream::{RegionSettings, UpstreamSettings};
+use crate::{
+    limits::Limits,
+    upstream::{RegionSettings, UpstreamSettings},
+};
 
 /// What the request path needs to know.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub struct ProxySettings {
     pub embedding_sites: Vec<String>,
     /// The locations of the configuration.
     pub locations: Vec<SiteLocation>,
+    /// Bounds on what clients may hold.
+    pub limits: Limits,
     /// Whether each request gets a line in the log.
     pub access_log: bool,
     /// Where each request gets a span, if anywhere.

@@ -30,6 +30,8 @@ pub(crate) struct ShardUpstreams {
 pub(crate) struct ShardPools {
     /// With `JaaS` there are no shards, and the paths of Jitsi do not exist.
     jitsi: Option<Arc<JitsiBackend>>,
+    /// Connections in use to each server.
+    most: usize,
     open: RefCell<Vec<Rc<ShardUpstreams>>>,
 }
 
@@ -54,9 +56,10 @@ pub(crate) struct RoomShard {
 // === impl ShardPools ===
 
 impl ShardPools {
-    pub(crate) fn new(jitsi: Option<Arc<JitsiBackend>>) -> Self {
+    pub(crate) fn new(jitsi: Option<Arc<JitsiBackend>>, most: usize) -> Self {
         Self {
             jitsi,
+            most,
             open: RefCell::default(),
         }
     }
@@ -120,7 +123,8 @@ impl ShardPools {
         upstreams: &ShardUpstreams,
         answer: Result<T, UpstreamError>,
     ) -> Result<T, ForwardingError> {
-        if let (Err(_), Ok(jitsi)) = (&answer, self.jitsi()) {
+        let is_busy = matches!(answer, Err(UpstreamError::Busy(_)));
+        if let (Err(_), Ok(jitsi), false) = (&answer, self.jitsi(), is_busy) {
             jitsi.placement.request_probe(&upstreams.shard);
         }
         answer.map_err(ForwardingError::from)
@@ -149,7 +153,12 @@ impl ShardPools {
             let mut shards = view.shards().iter();
             shards.any(|listed| Arc::ptr_eq(&listed.shard, &upstreams.shard))
         });
-        let upstreams = Rc::new(ShardUpstreams::new(shard, upstream, view.is_sharded()));
+        let upstreams = Rc::new(ShardUpstreams::new(
+            shard,
+            upstream,
+            view.is_sharded(),
+            self.most,
+        ));
         all.push(Rc::clone(&upstreams));
         Ok(upstreams)
     }
@@ -176,9 +185,9 @@ impl RoomShard {
 // === impl ShardUpstreams ===
 
 impl ShardUpstreams {
-    fn new(shard: Arc<Shard>, settings: &UpstreamSettings, named: bool) -> Self {
+    fn new(shard: Arc<Shard>, settings: &UpstreamSettings, named: bool, most: usize) -> Self {
         let pool = |to: &http::uri::Authority| {
-            UpstreamPool::new(to.clone(), settings.connect_timeout, settings.idle)
+            UpstreamPool::new(to.clone(), settings.connect_timeout, settings.idle, most)
         };
         let place = &shard.endpoints;
         Self {
@@ -279,7 +288,7 @@ mod tests {
             web_timeout: Duration::from_secs(1),
             bosh_timeout: Duration::from_secs(1),
         };
-        ShardUpstreams::new(placement.default_shard(), &settings, true)
+        ShardUpstreams::new(placement.default_shard(), &settings, true, 8)
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub(crate) enum SignallingError {
         /// The room.
         room: RoomKey,
     },
+    /// The session or the address has too many WebSockets and BOSH sessions.
+    #[error("too many connections to meetings; close other tabs")]
+    TooManyStreams,
     /// The gateway's own key does not sign.
     #[error("the backend token cannot be signed")]
     Token(#[from] SignerError),

@@ -17,6 +17,7 @@ use crate::{
     },
     instrumentation::{AuditQuota, ProxyWarnings},
     invitations::Invitations,
+    limits::{Limits, StreamCounts},
     meetings::Meetings,
     passes::PassIssuer,
     request_context::SiteAuthority,
@@ -86,6 +87,10 @@ pub struct SharedState {
     pub(crate) proxy_warnings: ProxyWarnings,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
+    /// Bounds on what clients may hold.
+    pub(crate) limits: Limits,
+    /// All workers' WebSockets and BOSH sessions.
+    pub(crate) stream_counts: Arc<StreamCounts>,
     pub(crate) access_log: bool,
     pub(crate) traces: Option<Traces>,
 }
@@ -257,6 +262,8 @@ impl SharedState {
             authenticator,
             passes,
             sign_ins,
+            limits: settings.limits,
+            stream_counts: StreamCounts::new(settings.limits),
             bosh_streams: BoshStreams::default(),
             bosh_ids: BoshSessionIds::new(keyring.tagger(Purpose::BoshSession)),
             resumption_ids: Arc::new(ResumptionIds::new(keyring.tagger(Purpose::Resumption))),

@@ -3,6 +3,7 @@
 mod addresses;
 mod body;
 mod connect;
+mod places;
 mod pool;
 mod prosody;
 mod region;
@@ -14,6 +15,7 @@ use http::uri::Authority;
 pub use self::{
     body::{RequestBody, UpstreamBody},
     connect::UpstreamConnectError,
+    places::Place,
     pool::{UpstreamError, UpstreamPool},
     prosody::ProsodyHead,
     region::{MAX_REGION_BYTES, RegionSettings, is_region},

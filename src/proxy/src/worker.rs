@@ -16,6 +16,7 @@ use crate::{
     request_context::{ContextError, RequestId},
     respond::SessionRenewal,
     shard_upstreams::ShardPools,
+    signalling::bosh::BodyBudget,
     state::JitsiBackend,
 };
 
@@ -29,6 +30,7 @@ pub struct Worker {
     pub(crate) location_pools: LocationPools,
     pub(crate) connections: ConnectionRegistry,
     pub(crate) listeners: Listeners,
+    pub(crate) bosh_bodies: BodyBudget,
     pub(crate) renewal: SessionRenewal,
     pub(crate) metrics: Arc<WorkerMetrics>,
     name: u32,
@@ -43,10 +45,11 @@ impl Worker {
     /// A worker on the current thread.
     pub fn new(state: Arc<SharedState>, metrics: Arc<WorkerMetrics>) -> Self {
         Self {
-            upstreams: ShardPools::new(state.jitsi.clone()),
+            upstreams: ShardPools::new(state.jitsi.clone(), state.limits.upstream_connections),
             location_pools: LocationPools::default(),
             connections: ConnectionRegistry::default(),
             listeners: Listeners::default(),
+            bosh_bodies: BodyBudget::default(),
             renewal: SessionRenewal {
                 authenticator: Arc::clone(&state.authenticator),
                 metrics: Arc::clone(&metrics),

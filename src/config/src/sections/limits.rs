@@ -21,6 +21,19 @@ pub(super) struct RawLimits {
     /// address.
     #[schemars(range(min = 1, max = MOST), example = 500)]
     connections_per_address: Option<i64>,
+    /// Connections in use to one upstream: the web server, Prosody, and a visitor node each, of each
+    /// shard. A WebSocket uses one as long as it is open, and a BOSH session one for most of the time.
+    /// Requests beyond wait for up to three seconds and are refused with 503 then. Default: a quarter
+    /// of the open files that the process may have, less a reserve; at most 8192.
+    #[schemars(range(min = 1, max = MOST), example = 2000)]
+    upstream_connections: Option<i64>,
+    /// WebSockets and BOSH sessions of one session or pass; further ones are refused with 429. Each is
+    /// a connection to Prosody. Default: 32, as a person may have several tabs, and a stream whose
+    /// client lost its network counts for a minute. All sessions of one client address together have
+    /// as many as `connections_per_address`, also behind `listen.trusted_proxies`. Recorders have any
+    /// number.
+    #[schemars(range(min = 1, max = MOST), example = 8)]
+    streams_per_session: Option<i64>,
 }
 
 // === impl RawLimits ===
@@ -30,10 +43,15 @@ impl RawLimits {
         let connections = section.keep("connections", number(self.connections));
         let of_address = number(self.connections_per_address);
         let of_address = section.keep("connections_per_address", of_address);
+        let upstream = number(self.upstream_connections);
+        let upstream = section.keep("upstream_connections", upstream);
+        let streams = number(self.streams_per_session);
+        let streams = section.keep("streams_per_session", streams);
         Some(LimitSettings {
             connections: connections?,
             connections_per_address: of_address?,
-            ..LimitSettings::default()
+            upstream_connections: upstream?,
+            streams_per_session: streams?,
         })
     }
 }

@@ -150,6 +150,11 @@ impl WorkerMetrics {
         self.limits.of(limit).increment();
     }
 
+    /// How often a limit refused something.
+    pub fn refusals(&self, limit: LimitKind) -> u64 {
+        self.limits.of(limit).get()
+    }
+
     /// Counts a TLS handshake with a client.
     pub fn count_handshake(&self, outcome: Handshake) {
         self.handshakes.of(outcome).increment();

@@ -176,7 +176,7 @@ async fn written(
     let body = body::whole(request.into_body(), MAX_BODY_BYTES).await;
     let body = body.map_err(|unread| match unread {
         Unread::TooLarge => ApiError::BodyTooLarge,
-        Unread::Lost => ApiError::BodyIncomplete,
+        Unread::Lost | Unread::Busy => ApiError::BodyIncomplete,
     })?;
     Ok(Written {
         caller,

@@ -15,8 +15,8 @@ use tokio::{
 use self::listeners::Listener;
 pub(crate) use self::listeners::Listeners;
 use crate::{
-    Body, RequestError, Worker, authorize::AccessError, connections::ConnectionKind,
-    credentials::Intent, endpoints::EndpointError,
+    Body, RequestContext, RequestError, Worker, authorize::AccessError,
+    connections::ConnectionKind, credentials::Intent, endpoints::EndpointError,
 };
 use model::{
     headers::{self, RequestOrigin},
@@ -51,6 +51,7 @@ enum ListenerState {
 pub(crate) fn answer(
     worker: &Rc<Worker>,
     request: &Request<Incoming>,
+    context: &RequestContext,
 ) -> Result<Response<Body>, RequestError> {
     if headers::request_origin(request.headers(), &worker.state.authenticator.origin)
         == RequestOrigin::CrossOrigin
@@ -89,9 +90,10 @@ pub(crate) fn answer(
         }
     }
     let principal = Rc::clone(principal.ok_or(AccessError::SignInFirst)?);
-    let entered = worker
-        .listeners
-        .enter(&room, principal.id(), &worker.metrics);
+    let entered =
+        worker
+            .listeners
+            .enter(&room, principal.id(), context.client.ip(), &worker.metrics);
     let listener = entered.ok_or(EndpointError::TooManyStreams)?;
     let (sender, receiver) = mpsc::channel(EVENTS_KEPT);
     let events = send_events(

@@ -174,6 +174,7 @@ mod tests {
             connections,
             connections_per_address,
             upstream_connections: 0,
+            streams_per_session: 0,
         };
         let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
         let descriptors = DescriptorLimit::of(1024);

@@ -10,7 +10,7 @@ use observe::metrics::UpstreamKind;
 use crate::{
     RequestError, Worker,
     instrumentation::timed,
-    upstream::{RequestBody, UpstreamBody, UpstreamPool},
+    upstream::{Place, RequestBody, UpstreamBody, UpstreamPool},
 };
 
 /// One worker's connection pools to the servers that were needed so far.
@@ -51,12 +51,12 @@ pub(super) async fn send(
     })
 }
 
-/// The same on a connection of its own, for an upgrade.
+/// The same on a connection of its own, for an upgrade; with its place among the connections.
 pub(super) async fn send_dedicated(
     worker: &Worker,
     to: &LocationUpstream,
     request: Request<RequestBody>,
-) -> Result<Response<Incoming>, RequestError> {
+) -> Result<(Response<Incoming>, Place), RequestError> {
     let within = worker.jitsi()?.upstream.web_timeout;
     let metrics = &worker.metrics;
     Ok(match to {
@@ -76,6 +76,14 @@ pub(super) async fn send_dedicated(
 
 fn pool_of(worker: &Worker, server: &Authority) -> Result<UpstreamPool, RequestError> {
     let settings = &worker.jitsi()?.upstream;
-    let open = || UpstreamPool::new(server.clone(), settings.connect_timeout, settings.idle);
+    let most = worker.state.limits.upstream_connections;
+    let open = || {
+        UpstreamPool::new(
+            server.clone(),
+            settings.connect_timeout,
+            settings.idle,
+            most,
+        )
+    };
     Ok(worker.location_pools.of(server, open))
 }

@@ -18,6 +18,7 @@ use crate::{
         OpaqueTunnel,
         websocket::{accept_of, check_accept, switch_to_web_socket, web_socket_key},
     },
+    upstream::Place,
 };
 
 /// Answers a handshake.
@@ -37,7 +38,7 @@ pub(super) async fn answer(
     let fields = handshake.headers_mut();
     fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    let answer = pools::send_dedicated(worker, &location.upstream, handshake).await?;
+    let (answer, place) = pools::send_dedicated(worker, &location.upstream, handshake).await?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(if answer.status().is_client_error() {
             LocationError::Refused(answer.status()).into()
@@ -54,7 +55,7 @@ pub(super) async fn answer(
         client,
         server,
         registration,
-        user,
+        (user, place),
         context,
     ));
     Ok(switched)
@@ -92,7 +93,7 @@ async fn carry(
     client: upgrade::OnUpgrade,
     server: upgrade::OnUpgrade,
     registration: Registration,
-    user: LocationUser,
+    (user, _place): (LocationUser, Place),
     context: RequestContext,
 ) {
     let (client, server) = match tokio::try_join!(client, server) {

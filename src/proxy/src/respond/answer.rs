@@ -11,7 +11,9 @@ use crate::{
     invitations::InvitationError,
     locations::LocationError,
     request_context::{ContextError, RequestId},
+    shard_upstreams::ForwardingError,
     signalling::SignallingError,
+    upstream::UpstreamError,
 };
 use model::{
     bosh::{self, BoshBodyError},
@@ -70,6 +72,9 @@ impl RequestError {
             _ => {}
         }
         let headers = answer.headers_mut();
+        if self.is_limit() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
         headers.insert(X_REQUEST_ID, responder.id.header_value());
         if self.closes_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -210,12 +215,16 @@ impl RequestError {
     /// the network and try again (XEP-0124 § 17.2). What no client sends gets a status as well.
     fn bosh(&self, id: RequestId) -> Response<Body> {
         match self {
+            // The stream goes on: its client sends the request again.
+            Self::Forwarding(ForwardingError::Upstream(UpstreamError::Busy(_))) => self.json(id),
             Self::Forwarding(_)
             | Self::Internal(_)
             | Self::Store(_)
             | Self::Web(_)
             | Self::Signalling(SignallingError::Token(_)) => terminated("remote-connection-failed"),
-            Self::Access(_) | Self::Credential(_) => terminated("policy-violation"),
+            Self::Access(_)
+            | Self::Credential(_)
+            | Self::Signalling(SignallingError::TooManyStreams) => terminated("policy-violation"),
             Self::Signalling(
                 SignallingError::Bosh(BoshBodyError::Foreign) | SignallingError::Moved { .. },
             ) => terminated("item-not-found"),
@@ -307,7 +316,6 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::upstream::UpstreamError;
 
     #[tokio::test]
     async fn what_is_behind_the_gateway_is_for_the_log() {

@@ -24,6 +24,7 @@ fn responder(audience: Audience) -> Responder {
 fn errors() -> Vec<(RequestError, u16, &'static str, bool)> {
     let (room, person) = (key("x"), None);
     let refusal = Refusal::NoRule;
+    let busy = UpstreamError::Busy("prosody:5280".parse().unwrap());
     let timeout = UpstreamError::Timeout("prosody:5280".parse().unwrap());
     let failed = LoginError::Failed {
         code: "unknown_state",
@@ -68,6 +69,9 @@ fn errors() -> Vec<(RequestError, u16, &'static str, bool)> {
         ),
         (Unread::TooLarge.into(), 413, "-", true),
         (Unread::Lost.into(), 408, "-", true),
+        (Unread::Busy.into(), 503, "-", true),
+        (busy.into(), 503, "-", false),
+        (SignallingError::TooManyStreams.into(), 429, policy, false),
         (AccessError::ForeignSender.into(), 403, policy, false),
         (AccessError::SignInFirst.into(), 401, policy, false),
         (
@@ -229,12 +233,27 @@ async fn every_error_has_one_status_and_the_answer_of_its_audience() {
 }
 
 #[test]
-fn faults_of_the_gateway_are_warnings_and_an_unavailable_provider_is_not() {
+fn faults_of_the_gateway_are_warnings_and_an_unavailable_provider_and_limits_are_not() {
     let provider = RequestError::from(LoginError::ProviderUnavailable);
     assert!(!provider.is_warning());
     for (error, status, ..) in errors() {
-        let expected = status >= 500 && error.to_string() != provider.to_string();
+        let not_ours = error.to_string() == provider.to_string() || error.is_limit();
+        let expected = status >= 500 && !not_ours;
         assert_eq!(error.is_warning(), expected, "{error:?}");
+    }
+}
+
+#[test]
+fn a_limit_names_the_time_after_which_it_may_be_over() {
+    let pages = Pages::new(Brand::from_name("Meet"), Languages::default());
+    for (error, ..) in errors() {
+        let answer = error.answer(&responder(Audience::Machine), &pages, None);
+        let named = answer.headers().contains_key(header::RETRY_AFTER);
+        assert_eq!(
+            named,
+            matches!(answer.status().as_u16(), 429) || error.is_limit(),
+            "{error:?}"
+        );
     }
 }
 

@@ -7,6 +7,7 @@
 //! | after GOAWAY, and no stream is open | [`GOAWAY_TIMEOUT`] |
 //! | the client answers no PING | [`PING_INTERVAL`] and [`PING_TIMEOUT`] |
 
+mod frame_budget;
 mod open_streams;
 mod preface;
 mod reset_budget;
@@ -77,7 +78,7 @@ impl<S: Service> ConnectionServer<S> {
     where
         IO: AsyncRead + Unpin,
     {
-        let mut reading = pin!(read_preface(stream));
+        let mut reading = pin!(read_preface(stream, Arc::clone(&self.metrics)));
         let mut deadline = pin!(sleep_until(deadline));
         loop {
             tokio::select! {
@@ -143,6 +144,9 @@ impl<S: Service> ConnectionServer<S> {
             tokio::select! {
                 outcome = serving.as_mut() => {
                     if let Err(error) = outcome {
+                        if is_flood(&error) {
+                            self.metrics.count_limit(LimitKind::StreamResets);
+                        }
                         debug!(%error, client.addr = %connection.peer, "HTTP/2 connection failed");
                     }
                     return;
@@ -202,6 +206,14 @@ impl Drain {
         self.came = true;
         linger
     }
+}
+
+/// Whether the library ended the connection because of streams that were reset before it handed them on,
+/// or that it had to reset itself.
+fn is_flood(error: &hyper::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+        .is_some_and(|error| error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM))
 }
 
 /// Runs HTTP/2 streams on the worker's own thread.

@@ -4,11 +4,25 @@
 //! that takes nothing is given up after [`PATIENCE`], and one that takes a byte now and then not much
 //! later.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// What is left of the patience with a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience(Duration);
+
+/// Patience with one direction of a connection. The timer exists only once there was a wait.
+#[derive(Debug)]
+pub struct PatienceTimer {
+    patience: Patience,
+    waiting_since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
 
 // === impl Patience ===
 
@@ -35,8 +49,50 @@ impl Patience {
     }
 }
 
+// === impl PatienceTimer ===
+
+impl PatienceTimer {
+    /// Notes bytes that moved; whether that ends a wait.
+    pub(crate) fn moved(&mut self, bytes: usize) -> bool {
+        let since = self.waiting_since.take();
+        if let Some(since) = since {
+            self.patience.waited(since.elapsed());
+        }
+        self.patience.took(bytes);
+        since.is_some()
+    }
+
+    /// Whether a wait is under way.
+    pub(crate) const fn waits(&self) -> bool {
+        self.waiting_since.is_some()
+    }
+
+    /// Waits; ready once the patience is used up.
+    pub(crate) fn poll_used_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let deadline = since + self.patience.left();
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx)
+    }
+}
+
+impl Default for PatienceTimer {
+    fn default() -> Self {
+        Self {
+            patience: Patience::FULL,
+            waiting_since: None,
+            timer: None,
+        }
+    }
+}
+
 /// As long as nginx waits between two writes. A phone that changes networks is back sooner.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Bytes per second: a tenth of what the slowest mobile networks (GPRS) have, where nobody meets.
 const LEAST_RATE: u64 = 512;

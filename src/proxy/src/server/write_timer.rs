@@ -1,11 +1,10 @@
 //! Ends writes to a client that does not read.
 //!
 //! The kernel acknowledges for such a client, so that neither keepalive nor `TCP_USER_TIMEOUT` sees
-//! it. The timer exists only once a write had to wait; most connections never have one.
+//! it.
 
 use std::{
     io,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,16 +12,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::time::{Instant, Sleep, sleep_until};
-
-use super::patience::Patience;
+use super::patience::PatienceTimer;
 
 /// Times the writes of one connection.
 #[derive(Debug)]
 pub(super) struct WriteTimer {
-    patience: Patience,
-    waiting_since: Option<Instant>,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: PatienceTimer,
     backpressure: Arc<Backpressure>,
 }
 
@@ -38,9 +33,7 @@ pub(super) struct Backpressure {
 impl WriteTimer {
     pub(super) fn new() -> Self {
         Self {
-            patience: Patience::FULL,
-            waiting_since: None,
-            timer: None,
+            timer: PatienceTimer::default(),
             backpressure: Arc::default(),
         }
     }
@@ -57,37 +50,22 @@ impl WriteTimer {
     ) -> Poll<io::Result<usize>> {
         match outcome {
             Poll::Ready(Ok(bytes)) => {
-                if let Some(since) = self.waiting_since.take() {
+                if self.timer.moved(bytes) {
                     self.backpressure.waits.store(false, Ordering::Relaxed);
-                    self.patience.waited(since.elapsed());
                 }
-                self.patience.took(bytes);
                 outcome
             }
             Poll::Ready(Err(_)) => outcome,
-            Poll::Pending => self.poll_deadline(cx),
+            Poll::Pending => {
+                if !self.timer.waits() {
+                    self.backpressure.waits.store(true, Ordering::Relaxed);
+                    self.backpressure.waited.store(true, Ordering::Relaxed);
+                }
+                let error =
+                    |()| io::Error::new(io::ErrorKind::TimedOut, "the client does not read");
+                self.timer.poll_used_up(cx).map(error).map(Err)
+            }
         }
-    }
-
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let since = *self.waiting_since.get_or_insert_with(|| {
-            self.backpressure.waits.store(true, Ordering::Relaxed);
-            self.backpressure.waited.store(true, Ordering::Relaxed);
-            Instant::now()
-        });
-        let deadline = since + self.patience.left();
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
-        }
-        timer.as_mut().poll(cx).map(|()| {
-            Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the client does not read",
-            ))
-        })
     }
 }
 

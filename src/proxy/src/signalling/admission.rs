@@ -28,7 +28,8 @@ use crate::{
     ReloadableState, RequestContext, RequestError, Worker, audit,
     authorize::{AccessError, Admitted, Privilege, authorize_connection},
     connections::{AdmissionScope, ConnectionKind, Registration},
-    credentials::{Entry, Intent, PresentedToken},
+    credentials::{Entry, ExchangedPass, Intent, PresentedToken},
+    limits::StreamPermit,
     request_context::ContextError,
     shard_upstreams::ShardUpstreams,
     signalling::SignallingError,
@@ -56,6 +57,8 @@ pub(super) struct AdmittedConnection<'p> {
     pub(super) token: Option<BackendToken>,
     /// Whether the connection may begin a stream.
     pub(super) entry: Entry,
+    /// None for polls, whose stream is counted already, and for recorders.
+    pub(super) permit: Option<StreamPermit>,
 }
 
 // === impl Claimant ===
@@ -85,17 +88,42 @@ impl<'r, 'p> Claimant<'r, 'p> {
     }
 
     /// Refuses a sender who may not even stay in the room, before the body is read. What a body asks
-    /// for, to enter or to stay, only the body says; and a token says more than the cookies.
-    pub(super) fn refuse_early(
+    /// for, to enter or to stay, only the body says. A token is verified, and is not used yet.
+    pub(super) async fn refuse_early(
         &mut self,
         worker: &Worker,
         rules: &'p ReloadableState,
     ) -> Result<(), RequestError> {
-        let undecided = self.visitor.principal().is_none() && self.query.token.is_some();
-        if !self.recorder && !undecided {
-            self.staying = Some(self.ask(worker, rules, Intent::Poll)?);
+        if self.recorder {
+            return Ok(());
         }
+        let exchanged = self.exchange(worker, rules, Intent::Poll).await?;
+        let by_token =
+            exchanged.map(|exchanged| Visitor::from(Some(Principal::Pass(exchanged.pass))));
+        let visitor = by_token.as_ref().unwrap_or(&self.visitor);
+        self.staying = Some(self.ask(worker, rules, visitor, Intent::Poll)?);
         Ok(())
+    }
+
+    /// What the token of the query stands for; none if the cookies say who it is.
+    async fn exchange(
+        &self,
+        worker: &Worker,
+        rules: &ReloadableState,
+        intent: Intent,
+    ) -> Result<Option<ExchangedPass>, RequestError> {
+        let (Visitor::Anonymous, Some(token)) = (&self.visitor, &self.query.token) else {
+            return Ok(None);
+        };
+        let presented = PresentedToken {
+            token,
+            room: &self.query.room,
+            intent,
+            headers: self.headers,
+            context: self.context,
+        };
+        let pass = worker.state.tokens.pass(&presented, &rules.integrations);
+        pass.await
     }
 
     async fn authorize(
@@ -119,26 +147,15 @@ impl<'r, 'p> Claimant<'r, 'p> {
         {
             return Ok(staying);
         }
-        if let (Visitor::Anonymous, Some(token)) = (&self.visitor, &self.query.token) {
-            let presented = PresentedToken {
-                token,
-                room: &self.query.room,
-                intent,
-                headers: self.headers,
-                context: self.context,
-            };
-            let pass = worker.state.tokens.pass(&presented, &rules.integrations);
-            let exchanged = pass.await?;
-            self.entry = exchanged.as_ref().map_or(Entry::Any, |pass| pass.entry);
-            self.visitor = exchanged
-                .map(|exchanged| Principal::Pass(exchanged.pass))
-                .into();
+        if let Some(exchanged) = self.exchange(worker, rules, intent).await? {
+            self.entry = exchanged.entry;
+            self.visitor = Some(Principal::Pass(exchanged.pass)).into();
         }
         if intent == Intent::Resume && self.may_only_stay(worker, rules) {
             self.entry = Entry::ResumptionOnly;
-            return self.ask(worker, rules, Intent::Poll);
+            return self.ask(worker, rules, &self.visitor, Intent::Poll);
         }
-        self.ask(worker, rules, intent)
+        self.ask(worker, rules, &self.visitor, intent)
     }
 
     /// Authorizes a request beside a stream, of a person who may enter the room or is in it.
@@ -155,7 +172,7 @@ impl<'r, 'p> Claimant<'r, 'p> {
         let principal = self.visitor.principal();
         if principal.is_some_and(|principal| presence.is_present(&self.query.room, principal.id()))
         {
-            return self.ask(worker, rules, Intent::Poll);
+            return self.ask(worker, rules, &self.visitor, Intent::Poll);
         }
         Err(refused)
     }
@@ -176,13 +193,13 @@ impl<'r, 'p> Claimant<'r, 'p> {
         &self,
         worker: &Worker,
         rules: &'p ReloadableState,
+        visitor: &Visitor,
         intent: Intent,
     ) -> Result<Admitted<'p>, RequestError> {
-        let (room, visitor) = (&self.query.room, &self.visitor);
         Ok(authorize_connection(
             worker,
             &rules.policy,
-            room,
+            &self.query.room,
             visitor,
             intent,
             self.context,
@@ -202,6 +219,12 @@ pub(super) async fn admit<'p>(
     let room = &claimant.query.room;
     let mut admitted = claimant.authorize(worker, rules, intent).await?;
     let upstreams = locate(&mut admitted).await?;
+    let permit = match (intent, admitted.grant()) {
+        (Intent::Connect | Intent::Resume, Some(_)) => {
+            Some(count_stream(worker, &admitted, claimant.context)?)
+        }
+        _ => None,
+    };
     let principal = &admitted.principal;
     let registration =
         worker
@@ -227,7 +250,19 @@ pub(super) async fn admit<'p>(
         registration,
         token,
         entry: claimant.entry,
+        permit,
     })
+}
+
+/// Counts a stream that begins.
+fn count_stream(
+    worker: &Worker,
+    admitted: &Admitted<'_>,
+    context: &RequestContext,
+) -> Result<StreamPermit, SignallingError> {
+    let counts = &worker.state.stream_counts;
+    let permit = counts.admit(admitted.principal.id(), context.client.ip());
+    permit.ok_or(SignallingError::TooManyStreams)
 }
 
 /// The XMPP domain of an admission, and how its client authenticates there. The query's

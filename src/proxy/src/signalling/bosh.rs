@@ -10,6 +10,7 @@
 //! and room ([`model::bosh`]), and Prosody gets it unbound.
 
 mod answers;
+mod body_budget;
 mod poll;
 mod stream;
 
@@ -32,6 +33,7 @@ use observe::metrics::{CutReason, UpstreamKind};
 use tracing::info;
 
 pub(super) use self::answers::preflight;
+pub(crate) use self::body_budget::BodyBudget;
 use self::{
     answers::{answer_of, ended, pass_on},
     poll::{Poll, answered},
@@ -107,13 +109,13 @@ impl Exchange<'_> {
         let rules = worker.rules();
         let query = self.query.clone();
         let mut claimant = Claimant::identify(worker, &rules, &query, self.headers, &self.context)?;
-        if let Err(error) = claimant.refuse_early(worker, &rules) {
+        if let Err(error) = claimant.refuse_early(worker, &rules).await {
             let refusal = self.sasl_refusal(&error).ok_or(error)?;
             let body = body::whole(body, MAX_REFUSED).await?;
             let answer = refusal.answer_bosh(&StartTag::parse(&body)?, &body);
             return Ok(answer.unwrap_or_else(|| terminated("policy-violation")));
         }
-        let body = body::whole(body, MAX_REQUEST).await?;
+        let (body, _bytes) = worker.bosh_bodies.read(body, MAX_REQUEST).await?;
         let tag = StartTag::parse(&body)?;
         if let Some(answer) = SaslRefusal::continue_bosh(&tag, &body) {
             return Ok(answer);
@@ -226,6 +228,7 @@ impl Exchange<'_> {
             mut admitted,
             upstreams,
             mut registration,
+            permit,
             ..
         } = admission;
         let left = remaining(worker, &admitted.principal, None);
@@ -248,7 +251,7 @@ impl Exchange<'_> {
         let body = body::whole(body, MAX_CREATED).await;
         let body = body.map_err(|unread| {
             ForwardingError::Answer(match unread {
-                Unread::Lost => "a truncated BOSH session creation response",
+                Unread::Lost | Unread::Busy => "a truncated BOSH session creation response",
                 Unread::TooLarge => "a BOSH session creation response that is too long",
             })
         })?;
@@ -285,6 +288,7 @@ impl Exchange<'_> {
                 .register(&sid, rid, &worker.metrics)
         {
             in_flight.confirm();
+            in_flight.keep(permit);
             let bound = BoshSessionId {
                 sid,
                 began: now,

@@ -28,6 +28,7 @@ use observe::metrics::{self, WorkerMetrics};
 use tokio::sync::oneshot;
 
 use self::request_ids::RequestIds;
+use crate::limits::StreamPermit;
 
 /// The streams that have a request in flight, or an [`IdleWatch`].
 #[derive(Clone, Debug, Default)]
@@ -66,6 +67,7 @@ struct BoshStream {
     ids: RequestIds,
     /// None once the gateway has ended the stream.
     open: Option<metrics::OpenStream>,
+    permit: Option<StreamPermit>,
 }
 
 // === impl BoshStreams ===
@@ -87,6 +89,7 @@ impl BoshStreams {
             refreshed: None,
             ids: RequestIds::starting_with(rid),
             open: Some(metrics.open_stream(metrics::StreamKind::Bosh)),
+            permit: None,
         });
         stream.ids.send(rid);
         if stream.open.is_none() || stream.ids.is_lost() {
@@ -169,6 +172,13 @@ impl InFlight {
             stream.refreshed = Some((now, opens));
         }
         !recently
+    }
+
+    /// Keeps the permit of the stream as long as the stream.
+    pub(crate) fn keep(&self, permit: Option<StreamPermit>) {
+        if let Some(stream) = self.streams.0.stripe(&self.sid).get_mut(&self.sid) {
+            stream.permit = permit;
+        }
     }
 
     /// Prosody's answer says that it took the request.

@@ -56,7 +56,7 @@ pub(crate) async fn answer(
     query.token = bearer(&head.headers);
     let rules = worker.rules();
     let mut claimant = Claimant::identify(worker, &rules, &query, &head.headers, &context)?;
-    claimant.refuse_early(worker, &rules)?;
+    claimant.refuse_early(worker, &rules).await?;
     let body = body::whole(body, MAX_REQUEST).await?;
     let scope = RoomScope::new(&query.room, &worker.jitsi()?.upstream.xmpp_domain);
     let request = ConferenceRequest::parse(&body, &scope)?;
@@ -129,7 +129,7 @@ async fn pass_on(answer: Response<UpstreamBody>) -> Result<Response<Body>, Forwa
     let body = body::whole(body, MAX_ANSWER).await;
     let body = body.map_err(|unread| {
         ForwardingError::Answer(match unread {
-            Unread::Lost => "a truncated answer to a conference request",
+            Unread::Lost | Unread::Busy => "a truncated answer to a conference request",
             Unread::TooLarge => "an answer to a conference request that is too long",
         })
     })?;

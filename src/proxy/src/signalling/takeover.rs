@@ -41,7 +41,7 @@ use crate::{
     Worker,
     request_context::ContextError,
     shard_upstreams::{ForwardingError, ShardUpstreams},
-    upstream::ProsodyHead,
+    upstream::{Place, ProsodyHead},
 };
 
 /// Takes over the streams of one client's connection.
@@ -98,7 +98,7 @@ impl StreamTakeover {
 
     async fn end(&self, lost: LostStream) {
         let ending = async {
-            let socket = self.connect(&lost).await?;
+            let (socket, _place) = self.connect(&lost).await?;
             end_over(socket, &lost).await
         };
         let outcome = timeout(WITHIN, ending).await;
@@ -110,7 +110,10 @@ impl StreamTakeover {
         }
     }
 
-    async fn connect(&self, lost: &LostStream) -> Result<TokioIo<Upgraded>, TakeoverError> {
+    async fn connect(
+        &self,
+        lost: &LostStream,
+    ) -> Result<(TokioIo<Upgraded>, Place), TakeoverError> {
         let worker = &self.worker;
         let jitsi = worker.jitsi()?;
         let rules = worker.rules();
@@ -134,13 +137,17 @@ impl StreamTakeover {
             parameters: &parameters,
             client: self.client,
             client_headers: &HeaderMap::new(),
+            region: None,
         };
         let handshake = head.web_socket(token.as_ref(), key);
         let answer = xmpp.send_dedicated(handshake, WITHIN).await;
-        let answer = answer.map_err(ForwardingError::from)?;
+        let (answer, place) = answer.map_err(ForwardingError::from)?;
         check_switch(&answer, &expected)?;
         let upgraded = upgrade::on(answer).await;
-        Ok(TokioIo::new(upgraded.map_err(std::io::Error::other)?))
+        Ok((
+            TokioIo::new(upgraded.map_err(std::io::Error::other)?),
+            place,
+        ))
     }
 }
 

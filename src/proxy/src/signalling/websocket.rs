@@ -39,8 +39,9 @@ use crate::{
     connections::{ConnectionKind, Registration},
     credentials::{Entry, Intent},
     instrumentation::timed,
+    limits::StreamPermit,
     request_context::ContextError,
-    upstream::ProsodyHead,
+    upstream::{Place, ProsodyHead},
 };
 
 /// A WebSocket that Prosody accepted.
@@ -54,6 +55,8 @@ struct AcceptedSocket {
     /// The end of the visit; none for recorders.
     ends: Option<Timestamp>,
     stay: Option<RoomGuard>,
+    place: Place,
+    permit: Option<StreamPermit>,
     context: RequestContext,
 }
 
@@ -90,6 +93,7 @@ pub(crate) async fn answer(
         registration,
         token,
         entry,
+        permit,
     } = match admitting {
         Ok(admission) => admission,
         Err(error) => {
@@ -126,7 +130,7 @@ pub(crate) async fn answer(
         UpstreamKind::Xmpp,
         xmpp.send_dedicated(handshake, within),
     );
-    let answer = worker.upstreams.note_outcome(&upstreams, answer.await)?;
+    let (answer, place) = worker.upstreams.note_outcome(&upstreams, answer.await)?;
     check_switch(&answer, &expected)?;
     let room = query.room;
     record_entry(worker, &admitted, &room, Transport::WebSocket, &context);
@@ -151,6 +155,8 @@ pub(crate) async fn answer(
             .map(|grant| presence.attend(&room, principal.id(), grant.opens())),
         ends: visit_ends(worker, &admitted),
         stay: jitsi.placement.hold(&room),
+        place,
+        permit,
         principal,
         room,
         registration,
@@ -224,6 +230,8 @@ async fn carry(
         attendance,
         ends,
         stay,
+        place: _place,
+        permit: _permit,
         context,
     } = socket;
     let who = Who {

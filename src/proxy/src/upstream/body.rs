@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::pool::ConnectionLease;
+use crate::server::PatienceTimer;
 
 /// The body of a request to an upstream.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub enum RequestBody {
         body: Incoming,
         /// Bytes left of the limit.
         left: u64,
+        /// Gives a client up that sends too little.
+        pace: PatienceTimer,
     },
 }
 
@@ -41,6 +44,11 @@ pub struct UpstreamBody {
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("request body exceeds the limit of the route")]
 struct BodyTooLarge;
+
+/// The client sent too little for too long.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("request body does not arrive")]
+struct BodyTooSlow;
 
 /// An error of a request body, as hyper takes it.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -69,22 +77,26 @@ impl Body for RequestBody {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Streamed { body, left } => {
-                let frame = std::task::ready!(Pin::new(body).poll_frame(cx));
+            Self::Streamed { body, left, pace } => {
+                let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
+                    let error = |()| Some(Err(BodyTooSlow.into()));
+                    return pace.poll_used_up(cx).map(error);
+                };
                 Poll::Ready(match frame {
                     None => None,
                     Some(Err(error)) => Some(Err(error.into())),
                     Some(Ok(frame)) => match frame.into_data() {
                         // Trailers are not forwarded: they would bypass the checks of headers.
                         Err(_) => None,
-                        Ok(data) => Some(
+                        Ok(data) => Some({
+                            pace.moved(data.len());
                             left.checked_sub(data.len() as u64)
                                 .map(|rest| {
                                     *left = rest;
                                     Frame::data(data)
                                 })
-                                .ok_or_else(|| BodyTooLarge.into()),
-                        ),
+                                .ok_or_else(|| BodyTooLarge.into())
+                        }),
                     },
                 })
             }

@@ -31,7 +31,9 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{RequestBody, UpstreamBody, UpstreamConnectError, connect::connect};
+use super::{
+    Place, RequestBody, UpstreamBody, UpstreamConnectError, connect::connect, places::Places,
+};
 
 /// Keep-alive connections to one upstream; a clone shares them.
 #[derive(Clone, Debug)]
@@ -41,6 +43,7 @@ pub struct UpstreamPool(Rc<PoolState>);
 #[derive(Debug)]
 pub(super) struct ConnectionLease {
     pool: UpstreamPool,
+    _place: Place,
     sender: SendRequest<RequestBody>,
 }
 
@@ -53,6 +56,9 @@ pub enum UpstreamError {
     /// It closed the connection without a response, or its response is not HTTP.
     #[error("no response from {0}")]
     NoAnswer(Authority, #[source] hyper::Error),
+    /// As many connections as may be are in use, and none became free in time.
+    #[error("too many connections to {0} are in use")]
+    Busy(Authority),
     /// No head of a response in time.
     #[error("timeout waiting for a response from {0}")]
     Timeout(Authority),
@@ -63,9 +69,13 @@ struct PoolState {
     to: Authority,
     connect_timeout: Duration,
     idle_timeout: Duration,
+    places: Places,
     /// A stack; the last is the most recently used.
     idle: RefCell<Vec<IdleConnection>>,
 }
+
+/// A response, and the connection that it came on.
+type Answer = (Response<Incoming>, SendRequest<RequestBody>);
 
 #[derive(Debug)]
 struct IdleConnection {
@@ -76,12 +86,18 @@ struct IdleConnection {
 // === impl UpstreamPool ===
 
 impl UpstreamPool {
-    /// Creates an empty pool of connections to `to`.
-    pub fn new(to: Authority, connect_timeout: Duration, idle_timeout: Duration) -> Self {
+    /// Creates an empty pool of connections to `to`; `most` are in use at once.
+    pub fn new(
+        to: Authority,
+        connect_timeout: Duration,
+        idle_timeout: Duration,
+        most: usize,
+    ) -> Self {
         Self(Rc::new(PoolState {
             to,
             connect_timeout,
             idle_timeout,
+            places: Places::new(most),
             idle: RefCell::default(),
         }))
     }
@@ -111,18 +127,19 @@ impl UpstreamPool {
             .map_err(|_| UpstreamError::Timeout(self.0.to.clone()))?
     }
 
-    /// Sends a request on a new connection that never enters the pool, for an upgrade.
+    /// Sends a request on a new connection that never enters the pool, for an upgrade. The caller keeps
+    /// its place as long as the connection.
     pub async fn send_dedicated(
         &self,
         request: Request<RequestBody>,
         within: Duration,
-    ) -> Result<Response<Incoming>, UpstreamError> {
+    ) -> Result<(Response<Incoming>, Place), UpstreamError> {
         let sending = async {
+            let place = self.take_place().await?;
             let mut sender = connect(&self.0.to, self.0.connect_timeout).await?;
-            sender
-                .send_request(request)
-                .await
-                .map_err(|error| self.no_answer(error))
+            let answer = sender.send_request(request).await;
+            let answer = answer.map_err(|error| self.no_answer(error))?;
+            Ok((answer, place))
         };
         timeout(within, sending)
             .await
@@ -134,40 +151,55 @@ impl UpstreamPool {
         request: Request<RequestBody>,
         retry: bool,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
+        let place = self.take_place().await?;
         let Some(reused) = self.take_idle().await else {
-            return self.send_on_new(request).await;
+            return self.send_on_new(request, place).await;
         };
         let again = if retry { replay(&request) } else { None };
-        match (self.send_on(reused, request).await, again) {
+        let outcome = self.send_on(reused, request).await;
+        let outcome = match (outcome, again) {
             (Err(UpstreamError::NoAnswer(_, error)), Some(again)) if was_closed(&error) => {
-                self.send_on_new(again).await
+                return self.send_on_new(again, place).await;
             }
             (outcome, _) => outcome,
-        }
+        };
+        outcome.map(|answer| self.lease(answer, place))
     }
 
     async fn send_on_new(
         &self,
         request: Request<RequestBody>,
+        place: Place,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let sender = connect(&self.0.to, self.0.connect_timeout).await?;
-        self.send_on(sender, request).await
+        let answer = self.send_on(sender, request).await?;
+        Ok(self.lease(answer, place))
     }
 
     async fn send_on(
         &self,
         mut sender: SendRequest<RequestBody>,
         request: Request<RequestBody>,
-    ) -> Result<Response<UpstreamBody>, UpstreamError> {
+    ) -> Result<Answer, UpstreamError> {
         let response = sender
             .send_request(request)
             .await
             .map_err(|error| self.no_answer(error))?;
+        Ok((response, sender))
+    }
+
+    fn lease(&self, (response, sender): Answer, place: Place) -> Response<UpstreamBody> {
         let lease = ConnectionLease {
             pool: self.clone(),
+            _place: place,
             sender,
         };
-        Ok(response.map(|incoming| UpstreamBody::new(incoming, lease)))
+        response.map(|incoming| UpstreamBody::new(incoming, lease))
+    }
+
+    async fn take_place(&self) -> Result<Place, UpstreamError> {
+        let place = self.0.places.take().await;
+        place.ok_or_else(|| UpstreamError::Busy(self.0.to.clone()))
     }
 
     /// Takes the most recently used connection that is still open.
@@ -192,7 +224,8 @@ impl UpstreamPool {
 
     fn add_idle(&self, sender: SendRequest<RequestBody>) {
         let mut idle = self.0.idle.borrow_mut();
-        if !sender.is_closed() && idle.len() < MAX_IDLE_CONNECTIONS {
+        let most = MAX_IDLE_CONNECTIONS.min(self.0.places.most());
+        if !sender.is_closed() && idle.len() < most {
             idle.push(IdleConnection {
                 sender,
                 since: Instant::now(),
@@ -215,6 +248,7 @@ impl UpstreamError {
             Self::Connect(UpstreamConnectError::Timeout(_)) => UpstreamFailure::ConnectTimeout,
             Self::Connect(UpstreamConnectError::Handshake(..)) => UpstreamFailure::Handshake,
             Self::NoAnswer(..) => UpstreamFailure::NoAnswer,
+            Self::Busy(_) => UpstreamFailure::Busy,
             Self::Timeout(_) => UpstreamFailure::Timeout,
         }
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 
+use crate::server::PatienceTimer;
 use crate::upstream::{RequestBody, UpstreamBody};
 use crate::{
     Body, RequestContext, RequestError, Worker,
@@ -83,6 +84,7 @@ pub(crate) fn build_web_request(
         RequestBody::Streamed {
             body,
             left: MAX_WEB_BODY,
+            pace: PatienceTimer::default(),
         }
     };
     let mut request = Request::new(body);

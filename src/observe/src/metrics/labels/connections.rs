@@ -36,6 +36,20 @@ label_values! {
         SlowReader = "slow_reader",
         /// A client reset too many HTTP/2 streams, or made the gateway reset them.
         StreamResets = "stream_resets",
+        /// A client sent too many HTTP/2 PINGs.
+        Pings = "http2_pings",
+        /// A client sent too many HTTP/2 SETTINGS.
+        Settings = "http2_settings",
+        /// A client updated HTTP/2 windows too often for what it was sent.
+        WindowUpdates = "http2_window_updates",
+        /// A client sent too many HTTP/2 frames of other kinds, such as priorities.
+        OtherFrames = "http2_other_frames",
+        /// Too many connections to an upstream were in use.
+        UpstreamConnections = "upstream_connections",
+        /// Too many WebSockets and BOSH sessions were open, of one session or address.
+        Streams = "streams",
+        /// Bodies of BOSH requests took too much memory.
+        BodyBytes = "body_bytes",
         /// Too many event streams were open, of one session or in all.
         Events = "event_streams",
         /// Too many WebSockets of locations were open, of one session or address.
@@ -75,6 +89,8 @@ label_values! {
         ConnectTimeout = "connect_timeout",
         /// The HTTP handshake on a new connection failed.
         Handshake = "handshake",
+        /// Too many connections to it were in use.
+        Busy = "busy",
         /// The connection ended before the response began.
         NoAnswer = "no_answer",
         /// The response took too long to begin.

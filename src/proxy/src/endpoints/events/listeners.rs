@@ -1,10 +1,10 @@
 //! The registry of a worker's event streams.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, net::IpAddr, rc::Rc, sync::Arc};
 
 use tokio::sync::watch;
 
-use model::{room::RoomKey, session::SessionId};
+use model::{headers::client_network, room::RoomKey, session::SessionId};
 use observe::metrics::{OpenStream, StreamKind, WorkerMetrics};
 
 /// The event streams of one worker, by room.
@@ -16,6 +16,8 @@ struct Books {
     rooms: HashMap<RoomKey, watch::Sender<()>>,
     /// The number of streams of each session.
     sessions: HashMap<SessionId, usize>,
+    /// The number of streams of each client address.
+    networks: HashMap<IpAddr, usize>,
     streams: usize,
     closed: bool,
 }
@@ -26,6 +28,7 @@ pub(crate) struct Listener {
     listeners: Listeners,
     room: RoomKey,
     who: SessionId,
+    network: IpAddr,
     woken: watch::Receiver<()>,
     _counted: OpenStream,
 }
@@ -33,20 +36,24 @@ pub(crate) struct Listener {
 // === impl Listeners ===
 
 impl Listeners {
-    /// Registers an event stream, unless the session or the worker has too many.
+    /// Registers an event stream, unless the session, the address or the worker has too many.
     pub(crate) fn enter(
         &self,
         room: &RoomKey,
         who: &SessionId,
+        client: IpAddr,
         metrics: &Arc<WorkerMetrics>,
     ) -> Option<Listener> {
         let mut books = self.0.borrow_mut();
         let own = books.sessions.get(who).copied().unwrap_or_default();
-        if own >= MOST_OF_ONE || books.streams >= MOST {
+        let network = client_network(client);
+        let near = books.networks.get(&network).copied().unwrap_or_default();
+        if own >= MOST_OF_ONE || near >= MOST_OF_ADDRESS || books.streams >= MOST {
             return None;
         }
         books.streams += 1;
         books.sessions.insert(who.clone(), own + 1);
+        books.networks.insert(network, near + 1);
         let woken = if books.closed {
             // A channel whose sender is gone already.
             watch::channel(()).1
@@ -58,6 +65,7 @@ impl Listeners {
             listeners: self.clone(),
             room: room.clone(),
             who: who.clone(),
+            network,
             woken,
             _counted: metrics.open_stream(StreamKind::Events),
         })
@@ -108,6 +116,12 @@ impl Drop for Listener {
                 books.sessions.remove(&self.who);
             }
         }
+        if let Some(near) = books.networks.get_mut(&self.network) {
+            *near -= 1;
+            if *near == 0 {
+                books.networks.remove(&self.network);
+            }
+        }
         // This one's own receiver is still there.
         let alone = |room: &watch::Sender<()>| room.receiver_count() <= 1;
         if books.rooms.get(&self.room).is_some_and(alone) {
@@ -119,17 +133,22 @@ impl Drop for Listener {
 /// More tabs than anybody waits in.
 const MOST_OF_ONE: usize = 16;
 
+/// Passes cost nothing, so that one client may have any number; a large class waits behind one address.
+const MOST_OF_ADDRESS: usize = 1000;
+
 /// Each costs some kilobytes; two conferences' worth of people who wait.
 const MOST: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use futures_util::FutureExt;
 
     use super::*;
 
     fn enter(listeners: &Listeners, room: &RoomKey, who: &SessionId) -> Option<Listener> {
-        listeners.enter(room, who, &Arc::default())
+        listeners.enter(room, who, [192, 0, 2, 1].into(), &Arc::default())
     }
 
     fn room(name: &str) -> RoomKey {
@@ -153,9 +172,27 @@ mod tests {
     }
 
     #[test]
-    fn all_together_get_some_streams_and_no_more() {
+    fn one_address_gets_some_streams_and_no_more() {
         let listeners = Listeners::default();
         let enter = |n: usize| enter(&listeners, &room("x"), &SessionId::from(&*n.to_string()));
+        let all: Vec<_> = (0..MOST_OF_ADDRESS).map(|n| enter(n).unwrap()).collect();
+        assert!(enter(MOST_OF_ADDRESS).is_none());
+        let who = SessionId::from("a");
+        let other = "2001:db8::1".parse().unwrap();
+        let other = listeners.enter(&room("x"), &who, other, &Arc::default());
+        assert!(other.is_some());
+        drop((all, other));
+        assert!(listeners.0.borrow().networks.is_empty());
+    }
+
+    #[test]
+    fn all_together_get_some_streams_and_no_more() {
+        let listeners = Listeners::default();
+        let enter = |n: usize| {
+            let who = SessionId::from(&*n.to_string());
+            let client = Ipv4Addr::from_bits(u32::try_from(n).unwrap()).into();
+            listeners.enter(&room("x"), &who, client, &Arc::default())
+        };
         let all: Vec<_> = (0..MOST).map(|n| enter(n).unwrap()).collect();
         assert!(enter(MOST).is_none());
         drop(all);

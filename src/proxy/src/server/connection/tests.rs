@@ -61,22 +61,25 @@ pub(in crate::server) struct Client {
     pub(in crate::server) stream: DuplexStream,
     pub(in crate::server) drain: oneshot::Sender<Duration>,
     pub(in crate::server) serving: JoinHandle<()>,
+    pub(in crate::server) metrics: Arc<WorkerMetrics>,
 }
 
 impl Client {
     pub(in crate::server) fn connect(tls: Option<TlsAcceptor>, proxy_protocol: bool) -> Self {
         let (stream, server_end) = duplex(64 * 1024);
         let (drain, drained) = oneshot::channel();
+        let metrics = Arc::<WorkerMetrics>::default();
         let connection = Connection {
             peer: [192, 0, 2, 1].into(),
             tls: tls.is_some(),
             anonymous: false,
         };
-        let server_end = ClientStream::new(server_end, permit(connection.peer), Arc::default());
+        let server_end =
+            ClientStream::new(server_end, permit(connection.peer), Arc::clone(&metrics));
         let server = ConnectionServer {
             service: Rc::new(EchoService),
             tls,
-            metrics: Arc::default(),
+            metrics: Arc::clone(&metrics),
         };
         let serving = spawn_local(async move {
             if proxy_protocol {
@@ -89,6 +92,7 @@ impl Client {
             stream,
             drain,
             serving,
+            metrics,
         }
     }
 
@@ -211,6 +215,7 @@ fn a_client_that_reads_nothing_ends_and_one_that_reads_does_not() {
             client.stream.read_exact(&mut taken).await.unwrap();
         }
         client.serving.await.unwrap();
+        assert_eq!(client.metrics.refusals(LimitKind::SlowReader), 1);
         let ended = began.elapsed();
         assert!(
             about(ended, Duration::from_secs(250) + PATIENCE),

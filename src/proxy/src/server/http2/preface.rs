@@ -6,29 +6,42 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
+use observe::metrics::WorkerMetrics;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-/// A stream whose preface was read, and is read again.
+use super::frame_budget::{FrameBudget, flood};
+
+/// A stream whose preface was read, and is read again. It counts the frames behind it.
 #[derive(Debug)]
 pub(super) struct PrefacedStream<IO> {
     io: IO,
     /// The rest of the preface.
     preface: &'static [u8],
+    frames: FrameBudget,
+    metrics: Arc<WorkerMetrics>,
 }
 
 /// Reads the preface.
-pub(super) async fn read_preface<IO>(mut io: IO) -> io::Result<PrefacedStream<IO>>
+pub(super) async fn read_preface<IO>(
+    mut io: IO,
+    metrics: Arc<WorkerMetrics>,
+) -> io::Result<PrefacedStream<IO>>
 where
     IO: AsyncRead + Unpin,
 {
     let mut bytes = [0; PREFACE.len()];
     io.read_exact(&mut bytes).await?;
     if bytes == PREFACE {
-        let preface = &PREFACE;
-        Ok(PrefacedStream { io, preface })
+        Ok(PrefacedStream {
+            io,
+            preface: &PREFACE,
+            frames: FrameBudget::new(),
+            metrics,
+        })
     } else {
         Err(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -46,7 +59,14 @@ impl<IO: AsyncRead + Unpin> AsyncRead for PrefacedStream<IO> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.preface.is_empty() {
-            return Pin::new(&mut self.io).poll_read(cx, buffer);
+            let this = &mut *self;
+            let before = buffer.filled().len();
+            ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
+            let received = buffer.filled().get(before..).unwrap_or_default();
+            return Poll::Ready(this.frames.received(received).map_err(|limit| {
+                this.metrics.count_limit(limit);
+                flood(limit)
+            }));
         }
         let count = self.preface.len().min(buffer.remaining());
         let (now, later) = self.preface.split_at(count);
@@ -62,7 +82,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for PrefacedStream<IO> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
+        self.frames.sent(written);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -70,7 +92,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for PrefacedStream<IO> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices))?;
+        self.frames.sent(written);
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -96,8 +120,11 @@ mod tests {
 
     #[test]
     fn the_preface_is_read_again_in_pieces_of_any_size() {
-        let sent = [&PREFACE[..], b"frames"].concat();
-        let mut stream = read_preface(&*sent).now_or_never().unwrap().unwrap();
+        let sent = [&PREFACE[..], b"\0\0\x01\0\0\0\0\0\x01x"].concat();
+        let mut stream = read_preface(&*sent, Arc::default())
+            .now_or_never()
+            .unwrap()
+            .unwrap();
         let mut first = [0; 10];
         stream
             .read_exact(&mut first)
@@ -116,7 +143,12 @@ mod tests {
     #[test]
     fn another_protocol_and_a_truncated_preface_are_errors() {
         for bytes in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"PRI * HTTP/2.0"] {
-            assert!(read_preface(bytes).now_or_never().unwrap().is_err());
+            assert!(
+                read_preface(bytes, Arc::default())
+                    .now_or_never()
+                    .unwrap()
+                    .is_err()
+            );
         }
     }
 }

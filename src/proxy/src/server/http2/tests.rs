@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::{self as client, SendRequest};
+use observe::metrics::WorkerMetrics;
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
@@ -36,6 +37,7 @@ struct H2Client {
     stream: TlsStream<DuplexStream>,
     drain: oneshot::Sender<Duration>,
     serving: JoinHandle<()>,
+    metrics: Arc<WorkerMetrics>,
 }
 
 impl H2Client {
@@ -46,6 +48,7 @@ impl H2Client {
             stream,
             drain,
             serving,
+            metrics,
         } = Client::connect(Some(server), false);
         let stream = TlsConnector::from(Arc::new(config))
             .connect(ServerName::try_from("localhost").unwrap(), stream)
@@ -55,6 +58,7 @@ impl H2Client {
             stream,
             drain,
             serving,
+            metrics,
         }
     }
 
@@ -95,6 +99,7 @@ impl FrameClient {
     /// Writes; the connection may have ended.
     async fn write(&mut self, bytes: &[u8]) {
         let _ = self.0.stream.write_all(bytes).await;
+        let _ = self.0.stream.flush().await;
     }
 
     async fn send(&mut self, kind: u8, flags: u8, stream: u8, payload: &[u8]) {
@@ -257,6 +262,7 @@ fn a_stream_whose_client_takes_nothing_is_reset() {
         assert_eq!(first, second);
         let longest = PATIENCE + 2 * CHECK_INTERVAL + Duration::from_millis(10);
         assert!((PATIENCE..longest).contains(&first), "{first:?}");
+        assert_eq!(client.0.metrics.refusals(LimitKind::SlowReader), 2);
     });
 }
 
@@ -292,6 +298,48 @@ fn a_stream_whose_client_takes_enough_is_not_reset_and_one_with_less_is() {
 }
 
 #[test]
+fn a_flood_of_frames_ends_the_connection() {
+    with_paused_time(async {
+        for (kind, content, many, limit) in [
+            (PING, &[0; 8][..], 101, LimitKind::Pings),
+            (SETTINGS, &[], 60, LimitKind::Settings),
+            (WINDOW_UPDATE, &[0, 0, 0, 1], 1100, LimitKind::WindowUpdates),
+        ] {
+            let mut client = FrameClient::connect(65_535).await;
+            // As many as an honest client may have sent, and then more.
+            for _ in 0..40 {
+                client.send(kind, 0, 0, content).await;
+            }
+            sleep(Duration::from_millis(1)).await;
+            assert!(!client.0.serving.is_finished(), "{kind}");
+            for _ in 40..many {
+                client.send(kind, 0, 0, content).await;
+            }
+            sleep(Duration::from_millis(1)).await;
+            assert!(client.0.serving.is_finished(), "{kind}");
+            assert_eq!(client.0.metrics.refusals(limit), 1, "{kind}");
+        }
+    });
+}
+
+#[test]
+fn streams_that_are_reset_at_once_end_the_connection_and_are_counted() {
+    with_paused_time(async {
+        let mut client = FrameClient::connect(65_535).await;
+        for number in 0..60 {
+            client.get(2 * number + 1, "/wait").await;
+            let cancel = [0, 0, 0, 8];
+            client.send(RST_STREAM, 0, 2 * number + 1, &cancel).await;
+        }
+        sleep(Duration::from_millis(1)).await;
+        let resets = client.resets().await;
+        assert_eq!(resets, []);
+        assert!(client.0.serving.is_finished());
+        assert_eq!(client.0.metrics.refusals(LimitKind::StreamResets), 1);
+    });
+}
+
+#[test]
 fn streams_that_end_before_their_answer_end_the_connection_in_the_end() {
     with_paused_time(async {
         let mut client = FrameClient::connect(65_535).await;
@@ -321,5 +369,6 @@ fn streams_that_end_before_their_answer_end_the_connection_in_the_end() {
             sleep(Duration::from_millis(3)).await;
             assert_eq!(client.0.serving.is_finished(), batch == 4, "{batch}");
         }
+        assert_eq!(client.0.metrics.refusals(LimitKind::StreamResets), 1);
     });
 }

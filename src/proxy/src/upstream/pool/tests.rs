@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::server::PatienceTimer;
 
 const WITHIN: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
@@ -38,7 +39,7 @@ fn with_network<T>(test: impl Future<Output = T>) -> T {
 
 /// A pool whose upstream refuses new connections.
 fn offline_pool() -> UpstreamPool {
-    UpstreamPool::new("127.0.0.1:1".parse().unwrap(), WITHIN, IDLE_TIMEOUT)
+    UpstreamPool::new("127.0.0.1:1".parse().unwrap(), WITHIN, IDLE_TIMEOUT, 8)
 }
 
 /// Adds an idle connection to a pool; the upstream's end of it.
@@ -114,6 +115,23 @@ fn a_connection_is_not_reused_if_its_response_was_not_read() {
 }
 
 #[test]
+fn answers_that_are_not_read_take_all_places_until_one_is_over() {
+    with_paused_time(async {
+        let pool = UpstreamPool::new("127.0.0.1:1".parse().unwrap(), WITHIN, IDLE_TIMEOUT, 2);
+        for _ in 0..3 {
+            answer_with(add_connection(&pool).await, OK);
+        }
+        assert_eq!(idle_count(&pool), 2, "no more are kept than may be used");
+        let first = send(&pool, false).await.unwrap();
+        let _second = send(&pool, false).await.unwrap();
+        let error = send(&pool, false).await.unwrap_err();
+        assert!(matches!(error, UpstreamError::Busy(_)), "{error:?}");
+        assert_eq!(read(first).await, "ok");
+        assert_eq!(read(send(&pool, false).await.unwrap()).await, "ok");
+    });
+}
+
+#[test]
 fn idle_connections_expire_together() {
     with_paused_time(async {
         let pool = offline_pool();
@@ -170,7 +188,7 @@ fn a_request_is_not_repeated_after_an_invalid_response() {
 #[test]
 fn a_request_is_repeated_once_on_a_new_connection() {
     with_network(async {
-        let pool = UpstreamPool::new(eager_upstream().await, WITHIN, IDLE_TIMEOUT);
+        let pool = UpstreamPool::new(eager_upstream().await, WITHIN, IDLE_TIMEOUT, 8);
         close_at_request(add_connection(&pool).await);
         let response = send(&pool, true).await.unwrap();
         assert_eq!(read(response).await, "ok");
@@ -180,7 +198,7 @@ fn a_request_is_repeated_once_on_a_new_connection() {
 #[test]
 fn a_connection_that_still_sends_its_request_is_not_reused() {
     with_network(async {
-        let pool = UpstreamPool::new(eager_upstream().await, WITHIN, IDLE_TIMEOUT);
+        let pool = UpstreamPool::new(eager_upstream().await, WITHIN, IDLE_TIMEOUT, 8);
         let mut slow_client = forward_one_request(pool.clone());
         slow_client
             .write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\nhalf")
@@ -230,7 +248,11 @@ fn forward_one_request(pool: UpstreamPool) -> DuplexStream {
     let service = service_fn(move |request: Request<Incoming>| {
         let pool = pool.clone();
         async move {
-            let request = request.map(|body| RequestBody::Streamed { body, left: 1000 });
+            let request = request.map(|body| RequestBody::Streamed {
+                body,
+                left: 1000,
+                pace: PatienceTimer::default(),
+            });
             assert!(replay(&request).is_none());
             let response = pool.send(request, WITHIN, false).await;
             read(response.unwrap()).await;
@@ -244,4 +266,33 @@ fn forward_one_request(pool: UpstreamPool) -> DuplexStream {
             .await;
     });
     client
+}
+
+#[test]
+fn the_rest_of_a_body_is_not_waited_for_without_end() {
+    with_paused_time(async {
+        let pool = offline_pool();
+        let mut upstream = add_connection(&pool).await;
+        let mut client = forward_one_request(pool);
+        let half = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf";
+        client.write_all(half).await.unwrap();
+        let mut received = [0; 4096];
+        assert!(upstream.read(&mut received).await.unwrap() > 0);
+        upstream.write_all(OK).await.unwrap();
+        let began = Instant::now();
+        let rest = timeout(
+            Duration::from_hours(1),
+            upstream.read_to_end(&mut Vec::new()),
+        )
+        .await;
+        assert!(
+            rest.is_ok(),
+            "the connection is kept for the rest of the body"
+        );
+        assert!(
+            began.elapsed() < Duration::from_secs(70),
+            "{:?}",
+            began.elapsed()
+        );
+    });
 }
