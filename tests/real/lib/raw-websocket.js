@@ -49,7 +49,8 @@ export async function openRawWebSocket({ url, headers, tls, domain = "meet.jitsi
     received = Buffer.concat([received, data]);
     take();
   });
-  const gone = once(socket, "close");
+  // `once` would fail at an error, which `close` follows.
+  const gone = new Promise((resolve) => socket.once("close", resolve));
   socket.on("error", () => {});
   void gone.then(() => inbox.end(new Error("the socket is closed")));
 
