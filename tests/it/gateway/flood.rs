@@ -21,7 +21,7 @@ const RANDOM_REQUESTS: usize = 10_000;
 const CLIENTS: usize = 20;
 
 /// Above the constant number of exported series; one series per request would exceed it at once.
-const MAX_SERIES: usize = 600;
+const MAX_SERIES: usize = 700;
 
 /// Runs in a separate process, because other tests would change its memory use.
 #[test]
