@@ -3,8 +3,8 @@
 //! | number | default | reason |
 //! |---|---|---|
 //! | connections | half of the descriptors that are not reserved | each needs a second one, towards an upstream |
-//! | connections of one address | a quarter of all connections, [`MAX_OF_ADDRESS`] at most | no address can take all; a school behind one address fits |
-//! | WebSockets and BOSH sessions of one session | [`STREAMS_PER_SESSION`] | each is a token and a connection to Prosody |
+//! | connections of one address | a quarter of all connections, `MAX_OF_ADDRESS` at most | no address can take all; a school behind one address fits |
+//! | WebSockets and BOSH sessions of one session | `STREAMS_PER_SESSION` | each is a token and a connection to Prosody |
 //! | connections in use to one upstream | a quarter of the descriptors that are not reserved | the web server and Prosody share the other half |
 
 mod connection_counts;

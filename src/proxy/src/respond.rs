@@ -219,6 +219,7 @@ impl RequestError {
             self,
             Self::Endpoint(EndpointError::TooManyStreams)
                 | Self::Signalling(SignallingError::TooManyStreams)
+                | Self::Location(LocationError::TooManySockets)
                 | Self::Body(Unread::Busy)
                 | Self::Forwarding(ForwardingError::Upstream(UpstreamError::Busy(_)))
         )

@@ -144,7 +144,8 @@ fn nothing_below_a_location_leads_to_prosody_jicofo_or_a_bridge() {
         ] {
             let path = format!("{directory}/{rest}");
             // The signalling of a tenant that has the name of a location is still signalling.
-            let signalling = ["bosh", "websocket"].contains(&&*route(&path));
+            let judged = ["bosh", "websocket", "conference_request"];
+            let signalling = judged.contains(&&*route(&path));
             assert!(
                 route(&path) == "closed" || (signalling && is_of_tenant(&path)),
                 "{path}"
@@ -159,8 +160,11 @@ fn nothing_below_a_location_leads_to_prosody_jicofo_or_a_bridge() {
 }
 
 fn is_of_tenant(path: &str) -> bool {
-    let end = path.split('/').nth(2);
-    path.matches('/').count() == 2 && matches!(end, Some("http-bind" | "xmpp-websocket"))
+    let end = path.splitn(3, '/').nth(2);
+    matches!(
+        end,
+        Some("http-bind" | "xmpp-websocket" | "conference-request/v1")
+    )
 }
 
 #[test]
