@@ -11,7 +11,8 @@ import { post } from "../lib/xmpp-lite.js";
 let site;
 let headers;
 before(async () => {
-  site = await startSite({ label: "framing" });
+  // Each trial leaves a session of its own, all of one person.
+  site = await startSite({ label: "framing", settings: () => ({ limits: { streams_per_session: 1_000 } }) });
   headers = await site.headersOf("first");
 });
 after(() => site?.stop());
