@@ -83,6 +83,8 @@ def start(processes, provider, origin, backend_ports, ports, certificate, core):
             "trusted_proxies": ["127.0.0.1/32"],
             "workers": 1,
         },
+        # One session drives all connections.
+        "[limits]": {"streams_per_session": 100000, "connections_per_address": 100000},
         "[tls]": {"certificate": str(certificate.chain), "key": str(certificate.key)},
         "[upstream]": {
             "web": f"http://127.0.0.1:{backend_ports.web}",

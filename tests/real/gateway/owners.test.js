@@ -148,10 +148,11 @@ describe("the page of a meeting", () => {
       }
     }
     const stranger = createHttpClient(site.url);
-    const answer = await stranger.open(site.gateway, path);
-    assert.equal(answer.status, 303);
-    assert.match(answer.headers.location, /^\/_gateway\/login\?/);
-    assert.equal((await stranger.open(site.gateway, `/_gateway/meeting.ics?room=${room}`)).status, 401);
+    for (const shown of [path, `/_gateway/meeting.ics?room=${room}`]) {
+      const answer = await stranger.open(site.gateway, shown);
+      assert.equal(answer.status, 303, shown);
+      assert.match(answer.headers.location, /^\/_gateway\/login\?/, shown);
+    }
   });
 
   test("is refused to holders of the guest link", async () => {
@@ -272,8 +273,8 @@ describe("the form to join a meeting", () => {
       [`${site.url}/acme/Café`]: "/acme/Caf%C3%A9",
       [link]: link.slice(site.url.length),
       [room]: `/${room}`,
-      "Team Call": "/team%20call",
-      "acme/Team": "/acme/team",
+      "Team Call": "/Team%20Call",
+      "acme/Team": "/acme/Team",
     })) {
       const answer = await createHttpClient(site.url).open(site.gateway, `/_gateway/go?${new URLSearchParams({ room: typed })}`);
       assert.equal(answer.status, 303, typed);

@@ -52,7 +52,9 @@ after(async () => {
 
 /** Starts a replica and adds it to the balancer. */
 async function launch(name) {
-  const settings = { ...shared.settings, listen, log: { level: "info" } };
+  // All people have one session here.
+  const limits = { streams_per_session: 1_000 };
+  const settings = { ...shared.settings, listen, limits, log: { level: "info" } };
   const replica = await startReplica(site, { label: `rolling-${name}`, settings });
   tls.ca.push(replica.tls.ca);
   serving.set(name, replica);
