@@ -15,7 +15,7 @@ const TOKEN = "aa.bb.cc";
 const JWT = "jwt=%22aa.bb.cc%22";
 
 /** A page at an address, with what was saved before signing in. */
-function open(address, { saved, config = {}, broken = false, framed = false } = {}) {
+function open(address, { saved, config = {}, broken = false, framed = false, frames = [] } = {}) {
   const page = { url: new URL(address), now: 0, timers: new Map(), replaced: 0 };
   const stored = new Map(saved === undefined ? [] : [["gateway.fragment", saved]]);
   const location = {
@@ -61,6 +61,13 @@ function open(address, { saved, config = {}, broken = false, framed = false } = 
   };
   Object.assign(page, { unloads: [], later: [], left: [] });
   location.replace = (url) => page.left.push(url);
+  // The selector of an attribute that contains a text.
+  window.document = {
+    querySelector: (selector) => {
+      const [, text] = /^iframe\[src\*='([^']*)'\]$/.exec(selector);
+      return frames.find((src) => src.includes(text)) ?? null;
+    },
+  };
   window.window = window;
   window.top = framed ? {} : window;
   if (config !== null) window.config = config;
@@ -277,6 +284,15 @@ for (const [name, connect] of Object.entries(transports)) {
     const framed = open(ROOM, { framed: true }).run("signed_in.html");
     connect(framed)({ reason: "signed-out" });
     assert.deepEqual([page.left, framed.left], [[], []]);
+  });
+
+  test(`a page that logs out in a frame waits for it, over ${name}`, () => {
+    const page = open(ROOM, { frames: ["https://meet.example.org/_gateway/logout?id_token_hint=x"] }).run("signed_in.html");
+    connect(page)({ reason: "signed-out" });
+    assert.deepEqual(page.left, []);
+    const other = open(ROOM, { frames: ["https://meet.example.org/etherpad/p/x"] }).run("signed_in.html");
+    connect(other)({ reason: "signed-out" });
+    assert.deepEqual(other.left, [SIGNED_OUT]);
   });
 
   test(`a page that its person leaves is not led elsewhere, over ${name}`, () => {

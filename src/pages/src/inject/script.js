@@ -51,7 +51,9 @@
 
   // Who is signed out elsewhere, or put out by an operator, is told at once: Jitsi would try for 20 s to
   // resume the stream, and then blame the network (lib-jitsi-meet modules/xmpp/ResumeTask.ts). A page that
-  // is being left already, such as by "log out", goes where it goes.
+  // is being left already, such as by "log out", goes where it goes. Jitsi logs out in a hidden frame where
+  // the sign-in is one, and waits for its message; leaving would end the frame before the provider has
+  // signed the person out.
   const ENDED = "signed-out";
   let leaving = false;
   addEventListener("beforeunload", () => {
@@ -59,8 +61,9 @@
     // The person may stay after all.
     setTimeout(() => { leaving = false; }, 10000);
   });
+  const signsOut = () => document.querySelector("iframe[src*='/_gateway/logout']") !== null;
   const leave = () => {
-    if (!leaving && window === window.top) {
+    if (!leaving && window === window.top && !signsOut()) {
       location.replace("/_gateway/signed-out?return_to=" + encodeURIComponent(location.pathname));
     }
   };
