@@ -176,7 +176,7 @@ impl WorkerMetrics {
 
     /// The number of open WebSockets.
     pub fn open_sockets(&self) -> i64 {
-        self.open_streams(StreamKind::WebSocket)
+        self.open_streams(StreamKind::WebSocket) + self.open_streams(StreamKind::Location)
     }
 
     /// The number of open connections.
