@@ -102,9 +102,10 @@ fn ways_in(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
             &start(person, true, Some(problem)),
         )?;
     }
+    let page = texts.room.page_path();
     let guest = GuestForm {
         action: "/_gateway/join",
-        page: Some(texts.path),
+        page: Some(&page),
         invite: Some(texts.address),
         name: person,
         problem: None,

@@ -216,7 +216,7 @@ test("meetings are created and joined by keyboard alone", async () => {
   assert.equal(joined.headers.origin, gallery.origin);
   assert.deepEqual(
     { ...joined.fields, invite: "…" },
-    { room: "acme/calm-otter-4821-k7qd3m2a", name: "Ada", invite: "…" },
+    { room: "acme/calm-otter-4821-k7qd3m2a", page: "/acme/calm-otter-4821-k7qd3m2a", name: "Ada", invite: "…" },
   );
 
   await open("/en/join-problem");
