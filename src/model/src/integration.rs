@@ -58,8 +58,8 @@ pub struct EmbeddedUser<'i> {
     pub room: RoomKey,
     /// When the integration vouched for the user.
     pub issued: Timestamp,
-    /// Whether the token says who the user is. If not, whoever shows it is a person of their own:
-    /// some systems put one token into a link for many.
+    /// Whether the token says who the user is. If not, each browser that presents
+    /// it is another user, because some systems put one token into a link for many.
     pub identified: bool,
 }
 
@@ -238,7 +238,7 @@ impl Integration {
                     .is_some_and(|named| !named.contains(room)))
     }
 
-    /// Its rooms in words, for whoever runs the system.
+    /// The patterns of its rooms, for error messages to the operator of the other system.
     pub fn describe_rooms(&self) -> String {
         self.settings.describe_rooms()
     }

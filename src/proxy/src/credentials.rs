@@ -118,8 +118,8 @@ impl CredentialError {
         }
     }
 
-    /// Whether the token was good once. Its bearer made no mistake, and is whoever they are without
-    /// the token.
+    /// Whether the token was valid and has expired or was used up. The request then continues
+    /// without the token.
     pub(crate) fn is_over(&self) -> bool {
         match self {
             Self::Embed(refused) => refused.is_over(),
@@ -128,8 +128,8 @@ impl CredentialError {
         }
     }
 
-    /// The reason in the words of the log, which are the same in all languages: for whoever runs the
-    /// system that issued the token.
+    /// The reason as the log has it, in English: the operator of the system that issued the token
+    /// reads it.
     pub(crate) fn public_reason(&self) -> String {
         let reason = self.token_reason().unwrap_or_default();
         match self.evidence().and_then(|evidence| evidence.claim) {

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use crate::{diagnostics::Section, problem::Fault};
 
 /// Bounds on what clients may hold at once. The defaults follow from the limit of open files, which the
-/// gateway raises to the hard limit; what is above a bound is refused and counted in `/metrics`.
+/// gateway raises to the hard limit. The gateway refuses connections and requests above a bound, and
+/// `/metrics` counts them.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawLimits {

@@ -24,8 +24,8 @@ pub(super) struct RawLocation {
     /// The URL of the server. Default: `upstream.web`.
     #[schemars(example = "http://file-service:3000")]
     upstream: Option<String>,
-    /// Who may use it: `anybody`; `in-a-room` is whoever may be in a room, be it a member, a guest, the
-    /// holder of a link or a person of an integration; `member` is whoever signed in.
+    /// Who may use it: `anybody`; `in-a-room` admits members, guests, holders of links and users of
+    /// integrations who may enter a room; `member` admits users with a session of the provider.
     #[schemars(example = &"in-a-room")]
     who: Option<RawAccess>,
     /// The methods that are forwarded, of GET, POST, PUT, PATCH, DELETE and OPTIONS. HEAD is where GET

@@ -216,7 +216,7 @@ impl User {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 let (name, email) = (text(&self.name), text(&self.email));
                 return Ok(if email.is_empty() {
-                    // A name is nobody's own: guests of Odoo are all called "Guest".
+                    // A name does not identify a user: Odoo calls all guests "Guest".
                     (fingerprint(&[token]), false)
                 } else {
                     (fingerprint(&[&email, &name]), true)

@@ -1,4 +1,4 @@
-//! Presets: what is fixed in the tokens that known systems issue.
+//! Presets: defaults for the tokens of known systems.
 
 use std::time::Duration;
 

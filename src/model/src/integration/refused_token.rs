@@ -32,7 +32,7 @@ pub struct Evidence {
 // === impl RefusedToken ===
 
 impl RefusedToken {
-    /// Whether the token was good once: its bearer has to get another, and nobody made a mistake.
+    /// Whether the token was valid and has expired. Its bearer has to get another one.
     pub const fn is_over(&self) -> bool {
         matches!(self.error, EmbedError::Token(TokenError::Expired))
     }

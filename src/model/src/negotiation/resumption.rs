@@ -1,10 +1,10 @@
 //! Resumption ids of stream management (XEP-0198 § 5) that are bound to their owner.
 //!
-//! At Prosody the id of a stream is the only credential for its resumption: with any token for the
-//! room, whoever knows the id gets the stream. The gateway therefore never shows one to a client as
-//! it is. The client's id is `<Prosody's id>-<tag>`. The tag covers the id, the credentials that the
-//! stream began with, and the room. A stream is so resumed with these credentials only, and ends with
-//! them. Any replica can check a tag; nothing is stored.
+//! At Prosody the id of a stream is the only credential for its resumption: any
+//! client with a token for the room and the id takes the stream over. The gateway therefore never
+//! sends the plain id to a client. The client's id is `<Prosody's id>-<tag>`. The tag covers the id, the credentials that the
+//! stream began with, and the room. Only these credentials resume the stream, and it
+//! ends with them. Any replica can check a tag; nothing is stored.
 //!
 //! Clients may keep an id in an address and look for it there by `[\w-]+` (lib-jitsi-meet
 //! `modules/xmpp/ResumeTask.ts`), so the form has no other characters.

@@ -94,7 +94,7 @@ impl Default for PatienceTimer {
 /// As long as nginx waits between two writes. A phone that changes networks is back sooner.
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Bytes per second: a tenth of what the slowest mobile networks (GPRS) have, where nobody meets.
+/// Bytes per second: a tenth of the rate of GPRS, which is too slow for a meeting.
 const LEAST_RATE: u64 = 512;
 
 #[cfg(test)]

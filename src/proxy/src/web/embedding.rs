@@ -34,7 +34,7 @@ impl EmbeddingSites {
     }
 
     /// The sites in whose frames a failure is shown in a room's place. Why a token was refused is
-    /// for whoever runs the site that it came from, which may have the wrong room in it.
+    /// for the operator of the site that it came from, whose link may name a wrong room.
     pub(crate) fn of_failure(
         &self,
         failure: &RequestError,

@@ -128,9 +128,9 @@ async fn arrive(
     }
 }
 
-/// Answers a request whose token was good once, such as that of a bookmark or a tab that is opened
-/// again: the visitor is whoever they are without it, and gets the room or the next step. Only where
-/// nobody enters without such a token, the page says so.
+/// Answers a request with an expired or used token, such as that of a bookmark or a reopened tab: the
+/// other credentials of the request decide, and the visitor gets the room or the next step. A page
+/// names the expired token only where the room's rule admits no other credentials.
 async fn continue_without_token(
     worker: &Worker,
     visit: RoomPageRequest<'_>,

@@ -46,7 +46,7 @@ struct Slot {
     /// It waited at the last check already.
     waited: bool,
     patience: Patience,
-    /// The time without any progress, whoever is to blame.
+    /// The time without any progress, whether the client or the upstream causes it.
     stalled: Duration,
 }
 
