@@ -310,10 +310,11 @@ impl Admitted<'_> {
         }
     }
 
-    /// The owner that a BOSH session id is bound to.
+    /// The owner that a BOSH session id is bound to. Not the person, whose other sessions outlive a
+    /// sign-out of this one; nor all credentials, as a member may open a link in the meeting.
     pub(crate) fn owner(&self) -> &str {
         match self.privilege {
-            Privilege::Granted(_) => &self.principal.identity().subject,
+            Privilege::Granted(_) => self.principal.id().as_str(),
             Privilege::Anonymous(_) => GUEST_PREFIX,
             Privilege::Recorder => RECORDER_PREFIX,
         }

@@ -5,8 +5,11 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { joinHostile } from "../lib/hostile.js";
+import { createHttpClient } from "../lib/http.js";
 import { until } from "../lib/process.js";
+import { signInByForms } from "../lib/sign-in.js";
 import { rooms, startVisitorSite } from "../lib/visitors.js";
+import { post } from "../lib/xmpp-lite.js";
 
 const transports = ["websocket", "bosh"];
 const worst = {
@@ -78,6 +81,25 @@ for (const verifyDomain of [false, true]) {
           }
         }
       }
+    });
+
+    test("a member whose BOSH stream is continued under another session of theirs", async (context) => {
+      const here = await joinHostile(site, await site.kinds.member(), "bosh");
+      await here.play("nothing unusual");
+      const elsewhere = createHttpClient(site.url);
+      await signInByForms(elsewhere, site, here.nick);
+      const { base, tls, query } = here.target;
+      const { text } = await post({
+        url: `${base}/http-bind?${new URLSearchParams(query)}`, tls, headers: elsewhere.headers(),
+        body: `<body rid="${here.stream.rid + 1}" sid="${here.stream.sid}" xmlns="http://jabber.org/protocol/httpbind"/>`,
+      });
+      assert.match(text, / type=.terminate./);
+      assert.ok(site.isInside(here), "the stream is still its own session's");
+      await here.person.open(site.gateway, "/_gateway/logout");
+      const took = await site.goneAfter(here, Date.now());
+      context.diagnostic(`gone after ${took} ms`);
+      assert.ok(took < 1_000);
+      await here.close();
     });
 
     test("everybody whom the rules no longer admit after a reload", async (context) => {

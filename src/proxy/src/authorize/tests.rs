@@ -143,7 +143,7 @@ fn the_creator_of_a_room_hosts_it_and_no_guest_can_claim_to_be_the_creator() {
 }
 
 #[test]
-fn a_bosh_stream_belongs_to_the_person_or_to_anonymous_clients() {
+fn a_bosh_stream_belongs_to_a_session_or_to_anonymous_clients() {
     let deployment = Deployment::new();
     let policy = policy(&["guest"], &[], StartRule::Anyone, None);
     let member = Rc::new(Principal::Member(deployment.session("ann")));
@@ -162,7 +162,7 @@ fn a_bosh_stream_belongs_to_the_person_or_to_anonymous_clients() {
     };
     assert_eq!(
         owner(Privilege::Granted(grant.clone())),
-        ("ann".to_owned(), true)
+        (member.id().as_str().to_owned(), true)
     );
     assert_eq!(
         owner(Privilege::Anonymous(grant)),
