@@ -5,6 +5,7 @@
 mod doctor;
 mod explain;
 mod help;
+mod init;
 mod inspect;
 #[cfg(test)]
 mod tests;
@@ -84,6 +85,12 @@ enum Command {
     #[cfg(feature = "demo")]
     #[command(after_help = help::DEMO)]
     Demo,
+    /// Write a first configuration, after a few questions.
+    ///
+    /// Writes gateway.toml, new secrets, and the settings of Jitsi that belong to them; prints what to
+    /// enter at the provider and the next commands. An option answers its question beforehand.
+    #[command(after_help = help::INIT)]
+    Init(init::InitArguments),
     /// Check the configuration and all files that it names.
     ///
     /// Prints every problem with its location and remedy. Opens no connections and binds no ports.
@@ -118,7 +125,7 @@ enum ConfigCommand {
 }
 
 /// The configuration file of a command.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 struct ConfigArgument {
     /// The configuration file [default: `$GATEWAY_CONFIG` or `config/gateway.toml`].
     #[arg(long, value_name = "FILE")]
@@ -236,6 +243,7 @@ impl CommandContext<'_, '_> {
             }
             #[cfg(feature = "demo")]
             Command::Demo => (commands.demo)()?,
+            Command::Init(arguments) => self.init(arguments)?,
             Command::Check(file) => self.check(file)?,
             Command::Doctor(arguments) => self.doctor(arguments)?,
             Command::Explain(arguments) => self.explain(arguments)?,

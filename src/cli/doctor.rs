@@ -13,10 +13,11 @@ use http::uri::Authority;
 use tokio::runtime::Builder;
 
 use super::{CommandContext, CommandError, ConfigArgument, help};
+use config::Config;
 use doctor::{Check, CheckSelection, DoctorOptions, DoctorReport, RecorderAccount};
 use model::{clock::Timestamp, random::Random, time_format};
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct DoctorArguments {
     #[command(subcommand)]
@@ -81,6 +82,15 @@ impl CommandContext<'_, '_> {
             return self.explain_lines(file);
         }
         let (_, config) = arguments.file.clone().load(self.environment)?;
+        self.examine(&config, &arguments)
+    }
+
+    /// Tests the deployment of a configuration.
+    pub(super) fn examine(
+        &mut self,
+        config: &Config,
+        arguments: &DoctorArguments,
+    ) -> Result<(), CommandError> {
         let shows_progress = arguments.verbose || io::stderr().is_terminal();
         let error = RefCell::new(&mut *self.terminal.error);
         let progress = |check: Check| {
@@ -108,7 +118,7 @@ impl CommandContext<'_, '_> {
         let random = Random::system();
         let mut last: Option<RunSummary> = None;
         loop {
-            let examination = doctor::examine(&config, &order, &self.clock, &random);
+            let examination = doctor::examine(config, &order, &self.clock, &random);
             let Some(report) = runtime.block_on(unless_interrupted(examination)) else {
                 break;
             };
@@ -123,7 +133,7 @@ impl CommandContext<'_, '_> {
                 .is_none_or(|last| last.findings != outcome.findings)
             {
                 let now = self.clock.now();
-                print_report(&mut *self.terminal.output, &report, &arguments, now)?;
+                print_report(&mut *self.terminal.output, &report, arguments, now)?;
             }
             last = Some(outcome);
             let Some(pause) = arguments.watch else {

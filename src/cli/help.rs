@@ -11,6 +11,13 @@ Exit codes: 0 stopped by a signal; 1 the demonstration could not start.
 
 Example: jitsi-auth-gateway demo";
 
+pub(super) const INIT: &str = "\
+Exit codes: 0 the files were written; 1 the doctor found problems; 2 nothing was written.
+
+Examples: jitsi-auth-gateway init --directory /srv/gateway
+          jitsi-auth-gateway init --from-env ~/docker-jitsi-meet/.env --provider keycloak \\
+              --issuer https://sso.example.org/realms/main --enter link --moderators group:staff";
+
 pub(super) const CHECK: &str = "\
 Exit codes: 0 the configuration is valid; 2 it has problems.
 

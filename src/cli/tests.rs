@@ -20,7 +20,7 @@ fn config_file(parts: &Demo) -> String {
 }
 
 /// Runs a command line; returns the exit code, standard output and standard error.
-fn command(words: &[&str], input: &str) -> (Exit, String, String) {
+pub(in crate::cli) fn command(words: &[&str], input: &str) -> (Exit, String, String) {
     let (mut output, mut error) = (Vec::new(), Vec::new());
     let mut terminal = Terminal {
         input: &mut input.as_bytes(),

@@ -1,6 +1,6 @@
 //! The public origin of the deployment.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use http::uri::Authority;
 use url::{Position, Url};
@@ -56,6 +56,15 @@ impl PublicUrl {
         let mut url = self.url.clone();
         url.set_path(path);
         url
+    }
+}
+
+/// For an address outside a configuration; the error says what to write.
+impl FromStr for PublicUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|Fault { what, remedy }| format!("{what}; {remedy}"))
     }
 }
 

@@ -113,6 +113,11 @@ export function settingsOfVariables(text) {
     ENABLE_GUESTS: (value) => ({ guests: value === "1" }),
     ENABLE_RECORDING: (value) => ({ recorders: value === "1" }),
     JWT_ENABLE_DOMAIN_VERIFICATION: (value) => ({ verifyDomain: value === "true" }),
+    JWT_APP_ID: (value) => ({ appId: value }),
+    JWT_APP_SECRET: (value) => ({ secret: value }),
+    JWT_ACCEPTED_AUDIENCES: (value) => ({ audiences: value.split(",") }),
+    JWT_ALLOW_EMPTY: (value) => ({ allowEmptyToken: value === "1" }),
+    ...Object.fromEntries(ofOthers.map((name) => [name, () => ({})])),
     // Commas separate lines there.
     XMPP_MUC_CONFIGURATION: (value) => ({ mucLines: value.split(",") }),
   };
@@ -121,6 +126,12 @@ export function settingsOfVariables(text) {
     return used[name](value);
   }));
 }
+
+/** Variables of the web server and Jicofo, and those whose values every Prosody of the tests has. */
+const ofOthers = [
+  "DISABLE_HTTPS", "ENABLE_HTTP_REDIRECT", "ENABLE_LETSENCRYPT", "ENABLE_XMPP_WEBSOCKET", "PUBLIC_URL", "ENABLE_AUTH",
+  "AUTH_TYPE", "JICOFO_ENABLE_AUTH", "ENABLE_AUTO_OWNER", "JWT_ACCEPTED_ISSUERS", "XMPP_MUC_MODULES",
+];
 
 async function register(directory, user, password) {
   const [name, host] = user.split("@");
