@@ -8,7 +8,7 @@ import textwrap
 import yaml
 
 import manifests
-from suite import OUTPUT, ROOT, complaints_of, run
+from suite import GATEWAY, OUTPUT, ROOT, complaints_of, run
 
 CHART = ROOT / "deploy" / "helm" / "jitsi-auth-gateway"
 CASES = sorted((CHART / "ci").glob("*-values.yaml"))
@@ -54,7 +54,26 @@ def check(suite):
         (rendered / f"{label}.yaml").write_text(again)
         manifests.examine(suite, f"chart {label}", again)
     documented(suite)
+    first_values(suite)
     mistakes(suite)
+
+
+def first_values(suite):
+    """Renders the values that `init` writes, with every provider."""
+    providers = ["keycloak", "entra-id", "google", "okta", "authentik", "authelia", "zitadel", "gitlab", "other"]
+    for provider in providers:
+        with tempfile.TemporaryDirectory() as directory:
+            code, text = run(
+                GATEWAY, "init", "--directory", directory, "--public-url", "https://meet.example.org",
+                "--platform", "kubernetes", "--provider", provider, "--issuer", "https://127.0.0.1:9",
+                "--client-id", "jitsi", "--workspace", "example.org", "--enter", "guest",
+                "--moderators", "group:staff",
+            )
+            suite.check(f"init: values for {provider}", [text] if code else [])
+            code, text = render(suite, HELMS[1], f"{directory}/values.yaml")
+        suite.check(f"init: helm takes the values for {provider}", [text] if code else [])
+        if code == 0:
+            manifests.examine(suite, f"init: values for {provider}", text, manifests.KUBERNETES[-1:])
 
 
 def documented(suite):
