@@ -20,6 +20,7 @@ mod location_ends;
 mod locations;
 mod outage;
 mod over_tokens;
+mod page_links;
 mod provider_faults;
 mod recorders;
 mod regions;

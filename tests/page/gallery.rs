@@ -209,12 +209,13 @@ fn ways_on(texts: &Texts, script: &Url, save: &Save<'_>) -> anyhow::Result<()> {
             script,
             options: &options,
             events: "/_gateway/events?room=x",
+            again: texts.path,
         },
     )
 }
 
 fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
-    let room = &texts.room;
+    let (room, page) = (&texts.room, texts.path);
     for (name, denial) in [
         ("no-rule", Refusal::NoRule.into()),
         ("closed", Refusal::Closed { rule: 1 }.into()),
@@ -229,6 +230,7 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
             room,
             person,
             denial,
+            again: texts.path,
             sign_in: Some(texts.path),
         };
         save(&format!("refused-{name}"), &content(Some(texts.person)))?;
@@ -237,6 +239,7 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
         room,
         person: None,
         denial: RefusalCause::NoGuests,
+        again: texts.path,
         sign_in: Some(texts.path),
     };
     save("refused-signed-out", &signed_out)?;
@@ -247,14 +250,21 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
         ("revoked", LinkProblem::Revoked),
         ("other-room", LinkProblem::OtherRoom),
     ] {
-        save(
-            &format!("link-{name}"),
-            &Content::LinkRefused { room, problem },
-        )?;
+        let content = Content::LinkRefused {
+            room,
+            problem,
+            page,
+        };
+        save(&format!("link-{name}"), &content)?;
     }
     let reason = texts.reason;
     for (name, over) in [("refused", false), ("over", true)] {
-        let content = Content::EmbedRefused { room, reason, over };
+        let content = Content::EmbedRefused {
+            room,
+            reason,
+            over,
+            page,
+        };
         save(&format!("embed-{name}"), &content)?;
     }
     Ok(())

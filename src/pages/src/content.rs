@@ -91,6 +91,8 @@ pub enum Content<'c> {
         options: &'c Value,
         /// Path on this site of the event stream that sends `close` when the session ends.
         events: &'c str,
+        /// Path on this site to enter the meeting again.
+        again: &'c str,
     },
     /// After a sign-out.
     SignedOut {
@@ -105,6 +107,8 @@ pub enum Content<'c> {
         person: Option<&'c str>,
         /// The reason.
         denial: RefusalCause,
+        /// Path on this site to try again.
+        again: &'c str,
         /// Path on this site to sign in, or to switch the account.
         sign_in: Option<&'c str>,
     },
@@ -114,6 +118,8 @@ pub enum Content<'c> {
         room: &'c RoomKey,
         /// The reason.
         problem: LinkProblem,
+        /// Path on this site of the room's page, without the link.
+        page: &'c str,
     },
     /// A token of an integration is refused.
     EmbedRefused {
@@ -123,6 +129,8 @@ pub enum Content<'c> {
         reason: &'c str,
         /// Whether the token was good once.
         over: bool,
+        /// Path on this site of the room's page, without the token.
+        page: &'c str,
     },
     /// A sign-in failed.
     SignInFailed {

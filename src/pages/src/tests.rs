@@ -48,6 +48,7 @@ fn refused<'c>(room: &'c RoomKey, person: Option<&'c str>, denial: RefusalCause)
         room,
         person,
         denial,
+        again: "/acme/X",
         sign_in: Some("/_gateway/login?return_to=/acme/x&switch=1"),
     }
 }
@@ -144,6 +145,7 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
                 script: &script,
                 options: &options,
                 events: EVENTS,
+                again: "/acme/X",
             },
         ),
         ("signed_out", Content::SignedOut { return_to: None }),
@@ -166,6 +168,7 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
             Content::LinkRefused {
                 room,
                 problem: LinkProblem::Expired,
+                page: "/acme/X",
             },
         ),
         (
@@ -174,6 +177,7 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
                 room,
                 reason: "room_pattern (room)",
                 over: false,
+                page: "/acme/X",
             },
         ),
         (

@@ -98,7 +98,8 @@ impl<'v> Frame<'v> {
                 script,
                 options,
                 events,
-            } => CallView::new(self, room, script, options, events).render(),
+                again,
+            } => CallView::new(self, room, script, options, events, again).render(),
             _ => NoticeView::new(self, content).render(),
         }
     }

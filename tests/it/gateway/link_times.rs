@@ -107,6 +107,9 @@ async fn links_of_a_meeting_are_valid_from_its_start() {
         let page = site.browser().load(link).await;
         assert_eq!(page.status, StatusCode::FORBIDDEN);
         assert!(page.text().contains("This room is not open yet."));
+        // Trying again opens the same link.
+        let again = format!("href=\"{}?{}\"", link.path(), link.query().unwrap());
+        assert!(page.text().contains(&again), "{again}: {}", page.text());
         let page = join(&mut site.browser(), link).await;
         assert_eq!(page.status, StatusCode::FORBIDDEN);
         assert!(!page.headers.contains_key(header::SET_COOKIE));

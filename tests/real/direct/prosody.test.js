@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { connect as dial } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { startFocus } from "../lib/focus.js";
+import { pluginFolder } from "../lib/jitsi-plugins.js";
 import { startProsody } from "../lib/prosody.js";
 import { appSecret, claims, now, rsaKey, sign, startKeyServer, unsigned } from "../lib/tokens.js";
 import { authenticate, connect, enter, join, login, prepareBosh, sasl } from "../lib/xmpp-lite.js";
@@ -298,4 +299,20 @@ describe("Prosody with domain verification", () => {
     await assert.rejects(visit(good({ sub: "elsewhere" })), refusal);
     await assert.rejects(visit(good(), { muc: "muc.acme.meet.jitsi" }), refusal);
   });
+});
+
+// All tests of this file, and of the gateway, then run with them.
+const without = !pluginFolder && "JITSI_PLUGINS names no folder of Jitsi's plugins; the stand-ins were tested";
+test("Jitsi's own plugins take the place of their stand-ins", { skip: without }, async () => {
+  const prosody = await startProsody({ secret: appSecret, guests: true, logLevel: "debug" });
+  try {
+    const log = prosody.log();
+    for (const loaded of [
+      "client_proxy .*loaded proxy on focus", "muc_domain_mapper .*First load", "muc_resource_validate .*module loaded",
+      "token_verification .*starting MUC token verifier", "user provider 'jitsi-anonymous'",
+    ]) assert.match(log, new RegExp(loaded));
+    assert.doesNotMatch(log, /modulemanager\s+error|Error initializing|Unable to load/);
+  } finally {
+    await prosody.stop();
+  }
 });

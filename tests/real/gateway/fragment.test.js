@@ -1,4 +1,5 @@
-// The fragment of a URL is never sent to a server, and survives a sign-in.
+// The fragment of a URL is never sent to a server, and survives a sign-in. Jitsi's page has a content security policy
+// in a `<meta>` here, which allows only the page's own scripts: whatever the gateway's script does, it does despite it.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -8,7 +9,7 @@ import { startSite } from "../lib/site.js";
 
 let site;
 before(async () => {
-  site = await startSite({ label: "fragment" });
+  site = await startSite({ label: "fragment", web: { policy: true } });
 });
 after(() => site?.stop());
 
@@ -51,6 +52,25 @@ test("a query survives a sign-in", async () => {
   const { searchParams } = new URL(visitor.page.url());
   assert.equal(searchParams.get("release"), "release-7");
   assert.equal(searchParams.get("x"), "a b&c");
+  await visitor.context.close();
+});
+
+test("the policy in Jitsi's page blocks other inline scripts, and not the gateway's", async () => {
+  const visitor = await site.visitAs("first", "/planning");
+  await waitForState(visitor.page, "joined");
+  const found = await visitor.page.evaluate(async () => {
+    const { content } = document.querySelector("meta[http-equiv=Content-Security-Policy]");
+    const blocked = new Promise((resolve) => {
+      document.addEventListener("securitypolicyviolation", ({ effectiveDirective }) => resolve(effectiveDirective));
+    });
+    const script = document.createElement("script");
+    script.textContent = "window.inlineScriptRan = true";
+    document.head.append(script);
+    return { content, blocked: await blocked, ran: window.inlineScriptRan === true, address: window.meeting.address };
+  });
+  assert.match(found.content, /^script-src 'self'( 'sha256-[^']+'){3}$/, "the page's two scripts, and the gateway's");
+  assert.deepEqual([found.blocked, found.ran], ["script-src-elem", false]);
+  assert.match(found.address, /[#&]jwt=/);
   await visitor.context.close();
 });
 

@@ -89,7 +89,7 @@ async function joinAll(headers) {
         tls,
         headers: { ...headers, host: new URL(site.url).host },
         room: `meeting-${number % rooms}`,
-        nick: `person-${number}`,
+        nick: `person_${number}`,
         wait,
       });
     }

@@ -10,6 +10,12 @@ const ns = {
   nick: "http://jabber.org/protocol/nick",
 };
 
+/** A room's address as the MUC component has it; the focus gets those of tenants as clients use them. */
+function inner(address) {
+  const [, node, tenant] = address.match(new RegExp(`^(.+)@muc\\.([^.]+)\\.${names.domain}$`)) ?? [];
+  return tenant ? `[${tenant}]${node}@${names.muc}` : address;
+}
+
 /**
  * Stands in for Jicofo: opens the rooms that clients request, and reports them ready. It owns each
  * room, so it sees the affiliation of every occupant.
@@ -31,7 +37,7 @@ export async function startFocus({ c2sPort }) {
   xmpp.on("stanza", (stanza) => {
     if (!stanza.is("presence")) return;
     const [room, nick] = stanza.attrs.from.split("/");
-    const occupants = rooms.get(room);
+    const occupants = rooms.get(inner(room));
     if (!occupants) return;
     if (stanza.attrs.type) {
       occupants.delete(nick);
@@ -45,10 +51,11 @@ export async function startFocus({ c2sPort }) {
     });
   });
 
-  async function open(room) {
+  async function open(address) {
+    const room = inner(address);
     if (!rooms.has(room)) {
       rooms.set(room, new Map());
-      await xmpp.send(xml("presence", { to: `${room}/focus` }, xml("x", { xmlns: ns.muc })));
+      await xmpp.send(xml("presence", { to: `${address}/focus` }, xml("x", { xmlns: ns.muc })));
     }
     await until(() => rooms.get(room).has("focus"), { what: `the focus in ${room}`, every: 10 });
   }

@@ -1,25 +1,10 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { withPlugins } from "./jitsi-plugins.js";
+import { modules, names } from "./prosody-names.js";
 import { accepts, freePort, run, temporaryDirectory, untilServes } from "./process.js";
 
-/** The directory of the stand-ins for Jitsi's plugins. */
-export const modules = fileURLToPath(new URL("../prosody/modules", import.meta.url));
-
-/** The XMPP names of every test, as Jitsi's Docker images choose them. */
-export const names = {
-  domain: "meet.jitsi",
-  muc: "muc.meet.jitsi",
-  focus: "focus.meet.jitsi",
-  features: "features.meet.jitsi",
-  auth: "auth.meet.jitsi",
-  focusUser: "focus@auth.meet.jitsi",
-  focusPassword: "focus-password",
-  hidden: "hidden.meet.jitsi",
-  recorderUser: "recorder@hidden.meet.jitsi",
-  recorderPassword: "recorder-password",
-  guest: "guest.meet.jitsi",
-};
+export { modules, names };
 
 function lua(value) {
   if (Array.isArray(value)) return `{ ${value.map(lua).join("; ")} }`;
@@ -81,9 +66,9 @@ ${options({ authentication: "internal_plain", modules_enabled: ["smacks"] })}
 ` : ""}
 Component "${names.muc}" "muc"
 ${options({
-  modules_enabled: ["token_verification", "token_affiliation", "test_departures"],
+  modules_enabled: ["muc_resource_validate", "token_verification", "token_affiliation", "test_departures"],
   token_verification_allowlist: allowlist,
-  restrict_room_creation: false,
+  restrict_room_creation: true,
   muc_room_locking: false,
   muc_room_default_public_jids: true,
   muc_room_default_change_subject: true,
@@ -182,7 +167,7 @@ export async function startProsody({
   await register(directory.path, names.focusUser, names.focusPassword);
   if (recorders) await register(directory.path, names.recorderUser, names.recorderPassword);
   const file = join(directory.path, "prosody.cfg.lua");
-  await writeFile(file, edit(configuration({
+  await writeFile(file, edit(withPlugins(configuration({
     directory: directory.path,
     httpPort,
     c2sPort,
@@ -201,7 +186,7 @@ export async function startProsody({
       asap_accepted_issuers: [appId],
       asap_accepted_audiences: audiences,
     },
-  })));
+  }))));
   const url = `http://127.0.0.1:${httpPort}`;
   let program;
   const launch = async (append) => {

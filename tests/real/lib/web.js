@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
@@ -37,6 +38,12 @@ function configScript({ publicUrl, tenant, anonymousDomain, overrides }) {
 
 const interfaceConfig = 'var interfaceConfig = { APP_NAME: "Jitsi Meet" };\n';
 
+/** A policy in the page that allows its own scripts only, inline ones by their hashes. */
+function policyElement(...inlineScripts) {
+  const hashes = inlineScripts.map((text) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`);
+  return `<meta http-equiv="Content-Security-Policy" content="script-src 'self' ${hashes.join(" ")}">`;
+}
+
 /** The page of every room; the two configurations are inlined, as by server-side includes. */
 const page = (settings) => `<!DOCTYPE html>
 <html itemscope itemtype="http://schema.org/Product" prefix="og: http://ogp.me/ns#">
@@ -44,6 +51,7 @@ const page = (settings) => `<!DOCTYPE html>
     <base href="/">
     <meta charset="utf-8">
     <meta http-equiv="content-type" content="text/html;charset=utf-8">
+    ${settings.policy ? policyElement(`\n${configScript(settings)}    `, `\n${interfaceConfig}    `) : ""}
     <title>Jitsi Meet</title>
     <link rel="shortcut icon" href="images/favicon.svg?v=1">
     <script src="libs/jquery.min.js?v=1"></script>
@@ -98,6 +106,7 @@ async function find(path, settings) {
  * @param {string} settings.publicUrl where browsers reach it
  * @param {string} [settings.anonymousDomain] the guests' XMPP domain, if they have one
  * @param {object} [settings.overrides] more of `config`
+ * @param {boolean} [settings.policy] whether its pages have a content security policy in a `<meta>`
  */
 export async function startWeb(settings) {
   const requests = [];

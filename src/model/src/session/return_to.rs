@@ -40,7 +40,7 @@ impl ReturnTo {
 
     /// The room of the page, if it is a room's page.
     pub fn room(&self) -> Option<RoomKey> {
-        let path = self.0.split('?').next()?.strip_prefix('/')?;
+        let path = self.path().strip_prefix('/')?;
         let (tenant, segment) = match path.split_once('/') {
             Some((tenant, segment)) => (Some(tenant), segment),
             None => (None, path),
@@ -48,6 +48,11 @@ impl ReturnTo {
         RoomKey::from_page(tenant, segment)
             .ok()
             .map(|page| page.key)
+    }
+
+    /// The path without the query.
+    pub fn path(&self) -> &str {
+        self.0.split('?').next().unwrap_or_default()
     }
 
     /// The text for a `Location` header.

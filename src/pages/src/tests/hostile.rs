@@ -22,6 +22,7 @@ fn hostile_texts_are_escaped() {
             room,
             reason: hostile,
             over: false,
+            page: hostile,
         }),
         render(&start(hostile, None)),
         render(&meeting(room, hostile)),
@@ -42,6 +43,7 @@ fn hostile_texts_are_escaped() {
             script: &script,
             options: &options,
             events: EVENTS,
+            again: hostile,
         }),
         render(&Content::Popup {
             outcome: PopupOutcome::Failure { error: hostile },

@@ -54,6 +54,7 @@ fn each_reason_has_a_different_page() {
     let problems = problems.map(|problem| Content::LinkRefused {
         room: &room,
         problem,
+        page: "/acme/X",
     });
     let names = [
         NameProblem::Empty,

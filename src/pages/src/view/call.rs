@@ -18,7 +18,7 @@ pub(super) struct CallView<'v> {
     script: &'v str,
     options: String,
     events: &'v str,
-    again: String,
+    again: &'v str,
     overlays: [Overlay<'v>; 3],
 }
 
@@ -38,6 +38,7 @@ impl<'v> CallView<'v> {
         script: &'v Url,
         options: &Value,
         events: &'v str,
+        again: &'v str,
     ) -> Self {
         let texts = &frame.texts.call;
         Self {
@@ -46,7 +47,7 @@ impl<'v> CallView<'v> {
             script: script.as_str(),
             options: options.to_string(),
             events: local_path(events),
-            again: room.page_path(),
+            again: local_path(again),
             overlays: overlays(texts),
             frame: frame.with_title(&room_name(room)),
         }

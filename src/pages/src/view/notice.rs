@@ -69,25 +69,35 @@ impl<'v> NoticeView<'v> {
                 room,
                 person,
                 denial,
+                again,
                 sign_in,
-            } => self.add_refusal(room, person, denial, sign_in),
-            Content::LinkRefused { room, problem } => {
+            } => self.add_refusal(room, person, denial, again, sign_in),
+            Content::LinkRefused {
+                room,
+                problem,
+                page,
+            } => {
                 let invitation = &texts.invitation;
                 self.set_message(
                     &invitation.title,
                     &[problem.text(texts), &invitation.advice],
                 );
-                self.add_button(&invitation.without, &room.page_path());
+                self.add_button(&invitation.without, page);
                 self.add_button(&words.home, "/");
                 self.add_fact(&words.room, &room_name(room));
             }
-            Content::EmbedRefused { room, reason, over } => {
+            Content::EmbedRefused {
+                room,
+                reason,
+                over,
+                page,
+            } => {
                 let embed = &texts.embed;
                 if over {
                     self.set_message(&embed.title, &[&embed.over, &embed.over_advice]);
                 } else {
                     self.set_message(&embed.title, &[&embed.text, &embed.advice]);
-                    self.add_button(&embed.without, &room.page_path());
+                    self.add_button(&embed.without, page);
                 }
                 self.add_button(&words.home, "/");
                 self.detail = Some(shorten(reason));
@@ -137,6 +147,7 @@ impl<'v> NoticeView<'v> {
         room: &RoomKey,
         person: Option<&str>,
         denial: RefusalCause,
+        again: &str,
         sign_in: Option<&str>,
     ) {
         let texts = self.frame.texts;
@@ -151,7 +162,7 @@ impl<'v> NoticeView<'v> {
             self.paragraphs.push(advice);
         }
         if denial.is_temporary() {
-            self.add_button(&words.again, &room.page_path());
+            self.add_button(&words.again, again);
         }
         if let Some(sign_in) = sign_in {
             self.add_button(label, sign_in);

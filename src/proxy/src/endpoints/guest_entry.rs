@@ -75,6 +75,9 @@ pub(crate) async fn join(
         room.page_path()
     };
     let path = CanonicalPath::parse(&here)?;
+    let link = form.get("invite").filter(|invite| !invite.is_empty());
+    let link = link.map(|invite| format!("invite={invite}"));
+    responder.lead_to(&ReturnTo::of_request(&path, link.as_deref()));
     let visit = RoomPageRequest {
         request,
         path,

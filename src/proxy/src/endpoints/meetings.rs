@@ -31,9 +31,10 @@ pub(crate) fn page(
 ) -> Result<Response<Body>, RequestError> {
     let query = MeetingQuery::parse(request.uri().query().unwrap_or_default())?;
     let room = &query.room;
+    responder.lead_to(&ReturnTo::of_link(room, None));
     let session = match hosting(worker, request, room, context) {
         Err(RequestError::Access(AccessError::SignInFirst | AccessError::GuestFirst { .. })) => {
-            return redirect_to_sign_in_for(worker, request, &ReturnTo::parse(&room.page_path()));
+            return redirect_to_sign_in_for(worker, request, &responder.return_to());
         }
         outcome => outcome?,
     };

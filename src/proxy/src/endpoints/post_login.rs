@@ -71,7 +71,7 @@ pub(crate) fn give_up(
                 responder,
             ))
         }
-        (_, failure) => Err(failure.leading_to(&sign_in.return_to).into()),
+        (_, failure) => Err(failure.into()),
     }
 }
 

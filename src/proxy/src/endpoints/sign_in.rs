@@ -35,26 +35,7 @@ pub(crate) enum LoginError {
         code: &'static str,
         /// The reason on the person's page.
         problem: SignInProblem,
-        /// Where the person wanted to go.
-        return_to: ReturnTo,
     },
-}
-
-// === impl LoginError ===
-
-impl LoginError {
-    /// The same failure of a sign-in, knowing where it was to lead.
-    #[must_use]
-    pub(super) fn leading_to(self, target: &ReturnTo) -> Self {
-        match self {
-            Self::Failed { code, problem, .. } => Self::Failed {
-                code,
-                problem,
-                return_to: target.clone(),
-            },
-            Self::ProviderUnavailable => self,
-        }
-    }
 }
 
 /// Sends the browser to the provider, or on if it has a session.
@@ -67,6 +48,7 @@ pub(crate) fn login(
     let flow = sign_in_flow(worker)?;
     let query = request.uri().query().unwrap_or_default();
     let wanted = LoginQuery::parse(query);
+    responder.lead_to(&wanted.return_to);
     let headers = request.headers();
     let session = worker
         .state
@@ -164,6 +146,7 @@ pub(crate) async fn callback(
             .into());
         }
     };
+    responder.lead_to(&sign_in.return_to);
     let rules = worker.rules();
     let finished = flow.finish(callback, &sign_in, rules).await?;
     let signed_in = match finished {
@@ -239,11 +222,7 @@ fn sign_in_failed(
     } else {
         warn!(reason = code, %error, request = %context.id, client.addr = %context.client, "sign-in failed");
     }
-    LoginError::Failed {
-        code,
-        problem,
-        return_to: ReturnTo::default(),
-    }
+    LoginError::Failed { code, problem }
 }
 
 fn problem_of(class: AuthenticationErrorClass) -> SignInProblem {

@@ -18,6 +18,7 @@ use crate::{
 use model::{
     bosh::{self, BoshBodyError},
     headers::X_REQUEST_ID,
+    room::RoomKey,
     session::ReturnTo,
 };
 use pages::{self, Component, Content, Pages, RefusalCause};
@@ -85,9 +86,9 @@ impl RequestError {
     fn page(&self, responder: &Responder, pages: &Pages) -> pages::RenderedPage {
         let id = responder.id.to_string();
         let request = responder.page_request(&id);
-        let here = responder.return_to.as_str();
+        let here = responder.return_to();
+        let here = here.as_str();
         let reason = self.to_string();
-        let sign_in = login_path(&responder.return_to, true);
         match self {
             Self::Context(ContextError::NotFound | ContextError::Closed(_)) => {
                 pages.render(&Content::NotFound, &request)
@@ -97,44 +98,35 @@ impl RequestError {
                 room,
                 person,
             }) => {
-                let person = person.as_deref();
-                let content = Content::Refused {
-                    room,
-                    person,
-                    denial: (*refusal).into(),
-                    sign_in: Some(&sign_in),
-                };
-                pages.render(&content, &request)
+                let denial = (*refusal).into();
+                refused(responder, pages, room, person.as_deref(), denial)
             }
             Self::Access(AccessError::Waiting { room, person }) => {
-                let content = Content::Refused {
-                    room,
-                    person: person.as_deref(),
-                    denial: RefusalCause::HostStarts,
-                    sign_in: Some(&sign_in),
-                };
-                pages.render(&content, &request)
+                let denial = RefusalCause::HostStarts;
+                refused(responder, pages, room, person.as_deref(), denial)
             }
             Self::Invitation(InvitationError::TooEarly { room, opens }) => {
-                let content = Content::Refused {
+                let denial = RefusalCause::NotYet { opens: *opens };
+                refused(responder, pages, room, None, denial)
+            }
+            Self::Invitation(InvitationError::Unusable { room, problem }) => {
+                let page = responder.page_of(room);
+                let content = Content::LinkRefused {
                     room,
-                    person: None,
-                    denial: RefusalCause::NotYet { opens: *opens },
-                    sign_in: Some(&sign_in),
+                    problem: *problem,
+                    page: page.path(),
                 };
                 pages.render(&content, &request)
             }
-            Self::Invitation(InvitationError::Unusable { room, problem }) => {
-                let problem = *problem;
-                pages.render(&Content::LinkRefused { room, problem }, &request)
-            }
             Self::Credential(error) if error.token_reason().is_some() => {
-                match responder.return_to.room() {
+                let page = responder.return_to();
+                match page.room() {
                     Some(room) => {
                         let content = Content::EmbedRefused {
                             room: &room,
                             reason: &error.public_reason(),
                             over: error.is_over(),
+                            page: page.path(),
                         };
                         pages.render(&content, &request)
                     }
@@ -146,10 +138,8 @@ impl RequestError {
                     ),
                 }
             }
-            Self::Login(LoginError::Failed {
-                problem, return_to, ..
-            }) => {
-                let again = login_path(return_to, false);
+            Self::Login(LoginError::Failed { problem, .. }) => {
+                let again = login_path(&responder.return_to(), false);
                 pages.render(
                     &Content::SignInFailed {
                         failure: *problem,
@@ -252,6 +242,26 @@ pub(crate) fn login_path(return_to: &ReturnTo, switch: bool) -> String {
         query.append_pair("switch", "1");
     }
     format!("/_gateway/login?{}", query.finish())
+}
+
+/// The page of a refusal. Its links keep the spelling of the address, and the link that it came by.
+fn refused(
+    responder: &Responder,
+    pages: &Pages,
+    room: &RoomKey,
+    person: Option<&str>,
+    denial: RefusalCause,
+) -> pages::RenderedPage {
+    let page = responder.page_of(room);
+    let content = Content::Refused {
+        room,
+        person,
+        denial,
+        again: page.as_str(),
+        sign_in: Some(&login_path(&page, true)),
+    };
+    let id = responder.id.to_string();
+    pages.render(&content, &responder.page_request(&id))
 }
 
 fn with_status(page: pages::RenderedPage, status: StatusCode) -> pages::RenderedPage {

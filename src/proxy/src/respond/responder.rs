@@ -1,5 +1,7 @@
 //! The audience of a response, and what an error page needs of the request.
 
+use std::cell::OnceCell;
+
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::request_context::RequestId;
@@ -19,7 +21,8 @@ pub(crate) struct Responder {
     /// The request's name.
     pub(crate) id: RequestId,
     pub(crate) accept_language: Option<HeaderValue>,
-    pub(crate) return_to: ReturnTo,
+    /// The page of Jitsi that the request is about, as its address spells it.
+    page: OnceCell<ReturnTo>,
     room: Option<RoomKey>,
 }
 
@@ -60,15 +63,15 @@ impl Responder {
         };
         // Only pages need more than the audience.
         let person = audience == Audience::Person;
+        let page = OnceCell::new();
+        if person && !matches!(routed.route, Route::Endpoint(_)) {
+            page.get_or_init(|| ReturnTo::of_request(&routed.path, query));
+        }
         Self {
             audience,
             id,
             accept_language: accept_language(headers).filter(|_| person),
-            return_to: if person {
-                ReturnTo::of_request(&routed.path, query)
-            } else {
-                ReturnTo::default()
-            },
+            page,
             room: match &routed.route {
                 Route::Room(room) if person => Some(room.key.clone()),
                 _ => None,
@@ -82,9 +85,31 @@ impl Responder {
             audience: Audience::of_page(raw_path, headers),
             id,
             accept_language: accept_language(headers),
-            return_to: ReturnTo::default(),
+            page: OnceCell::new(),
             room: None,
         }
+    }
+
+    /// Names the page of Jitsi that a request to an endpoint is about. The links of an error page lead
+    /// back to it.
+    pub(crate) fn lead_to(&self, page: &ReturnTo) {
+        self.page.get_or_init(|| page.clone());
+    }
+
+    /// The page of Jitsi that the request is about; the start page if there is none.
+    pub(crate) fn return_to(&self) -> ReturnTo {
+        self.page.get().cloned().unwrap_or_default()
+    }
+
+    /// The page of a room: the address of the request if that is the room's, which has the spelling that
+    /// people typed; or else the one of its key.
+    pub(crate) fn page_of(&self, room: &RoomKey) -> ReturnTo {
+        let page = self
+            .page
+            .get()
+            .filter(|page| page.room().as_ref() == Some(room));
+        page.cloned()
+            .unwrap_or_else(|| ReturnTo::of_link(room, None))
     }
 
     /// The room whose page a person requested.

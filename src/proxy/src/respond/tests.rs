@@ -15,7 +15,7 @@ fn responder(audience: Audience) -> Responder {
     };
     let mut responder = Responder::of_bad_path(id, "/", &HeaderMap::new());
     responder.audience = audience;
-    responder.return_to = ReturnTo::parse("/x");
+    responder.lead_to(&ReturnTo::parse("/x"));
     responder
 }
 
@@ -29,7 +29,6 @@ fn errors() -> Vec<(RequestError, u16, &'static str, bool)> {
     let failed = LoginError::Failed {
         code: "unknown_state",
         problem: SignInProblem::Unknown,
-        return_to: ReturnTo::default(),
     };
     let problem = LinkProblem::Expired;
     let opens = Timestamp::from_unix(1_800_000_000);

@@ -33,6 +33,7 @@ pub(crate) fn call_page(
         script: &script,
         options: &options,
         events: &events,
+        again: visit.path.as_str(),
     };
     let mut answer = show_in_room(worker, &content, visit.responder, &visit.room);
     append_cookies(&mut answer, visit.cookies);

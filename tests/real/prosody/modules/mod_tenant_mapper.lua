@@ -1,5 +1,9 @@
 -- Rooms of a tenant: clients use room@muc.<tenant>.<domain>, the MUC component has
--- [<tenant>]room@muc.<domain>. Translates in both directions on client streams.
+-- [<tenant>]room@muc.<domain>. Translates in both directions on the streams of all clients, among them the focus.
+-- The room of a conference request stays as the client wrote it.
+--
+-- Plays jitsi/jitsi-meet, `resources/prosody-plugins/mod_muc_domain_mapper.lua` of August 2026 (with lib-jitsi-meet
+-- v2183), lines 21-50.
 
 local filters = require "util.filters";
 local jid = require "util.jid";
@@ -10,7 +14,6 @@ module:set_global();
 local base = module:get_option_string("muc_mapper_domain_base");
 local prefix = module:get_option_string("muc_mapper_domain_prefix", "conference");
 local inner_domain = prefix .. "." .. base;
-local focus_domain = "auth." .. base;
 local function quoted(text)
 	return (text:gsub("%p", "%%%0"));
 end
@@ -30,29 +33,19 @@ local function to_outer(address)
 	return jid.join(name, ("%s.%s.%s"):format(prefix, tenant, base), resource);
 end
 
-local function translate(stanza, field, rewrite)
-	if stanza.attr[field] then
-		stanza.attr[field] = rewrite(stanza.attr[field]);
-	end
-	local request = stanza:get_child("conference", "http://jitsi.org/protocol/focus");
-	if request and request.attr.room then
-		request.attr.room = rewrite(request.attr.room);
-	end
+local function rewrite(stanza, field, translate)
+	if stanza.attr[field] then stanza.attr[field] = translate(stanza.attr[field]); end
 	return stanza;
 end
 
-local function inward(stanza, session)
-	if session.host == focus_domain or not st.is_stanza(stanza) then return stanza; end
-	return translate(stanza, "to", to_inner);
+local function inward(stanza)
+	return st.is_stanza(stanza) and rewrite(stanza, "to", to_inner) or stanza;
 end
 
-local function outward(stanza, session)
-	if session.host == focus_domain or not st.is_stanza(stanza) then return stanza; end
-	return translate(st.clone(stanza), "from", to_outer);
+local function outward(stanza)
+	return st.is_stanza(stanza) and rewrite(st.clone(stanza), "from", to_outer) or stanza;
 end
 
--- Clients of every domain use outer names: members, guests, recorders. The focus uses inner ones here;
--- Jitsi's own module translates for it, too.
 filters.add_filter_hook(function (session)
 	if session.type ~= "c2s_unauthed" then return; end
 	filters.add_filter(session, "stanzas/in", inward, 10);
