@@ -4,9 +4,11 @@
 
 mod doctor;
 mod explain;
+mod healthcheck;
 mod help;
 mod init;
 mod inspect;
+mod shell;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -105,6 +107,19 @@ enum Command {
     /// Create tokens for tests, or inspect one.
     #[command(subcommand, after_help = help::TOKEN)]
     Token(token::TokenCommand),
+    /// Ask a running gateway whether it is alive, for containers without a shell.
+    #[command(after_help = help::HEALTHCHECK)]
+    Healthcheck(healthcheck::HealthcheckArguments),
+    /// Print completions for a shell: bash, zsh, fish, elvish or powershell.
+    #[command(after_help = help::COMPLETIONS)]
+    Completions {
+        /// The shell.
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, in the format of man(7).
+    #[command(after_help = help::MANUAL)]
+    Manual,
     /// Print the schema or the reference of the configuration file or the API.
     #[command(subcommand, after_help = help::CONFIG)]
     Config(ConfigCommand),
@@ -128,7 +143,7 @@ enum ConfigCommand {
 #[derive(Clone, Debug, Default, Args)]
 struct ConfigArgument {
     /// The configuration file [default: `$GATEWAY_CONFIG` or `config/gateway.toml`].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
@@ -248,6 +263,9 @@ impl CommandContext<'_, '_> {
             Command::Doctor(arguments) => self.doctor(arguments)?,
             Command::Explain(arguments) => self.explain(arguments)?,
             Command::Token(command) => self.token(command)?,
+            Command::Healthcheck(arguments) => self.check_health(arguments)?,
+            Command::Completions { shell } => shell::completions(shell, self.terminal.output)?,
+            Command::Manual => shell::manual(self.terminal.output)?,
             Command::Config(ConfigCommand::Schema) => {
                 let schema = format!("{:#}", config::schema());
                 writeln!(self.terminal.output, "{schema}")?;

@@ -54,6 +54,22 @@ Exit codes: 0 Prosody (with --config: the gateway) would accept the token; 1 it 
 Examples: jitsi-auth-gateway token inspect - < token.jwt
           jitsi-auth-gateway token inspect --config config/gateway.toml - < token.jwt";
 
+pub(super) const HEALTHCHECK: &str = "\
+Exit codes: 0 the gateway answers as asked; 1 it does not; 2 the configuration is invalid.
+
+Examples: jitsi-auth-gateway healthcheck --config /etc/gateway/gateway.toml
+          jitsi-auth-gateway healthcheck --ready --admin 127.0.0.1:9090";
+
+pub(super) const COMPLETIONS: &str = "\
+Exit codes: 0 success; 1 the output could not be written.
+
+Example: jitsi-auth-gateway completions bash > /usr/share/bash-completion/completions/jitsi-auth-gateway";
+
+pub(super) const MANUAL: &str = "\
+Exit codes: 0 success; 1 the output could not be written.
+
+Example: jitsi-auth-gateway manual | man -l -";
+
 pub(super) const CONFIG: &str = "\
 Exit codes: 0 success; 1 the output could not be written.
 

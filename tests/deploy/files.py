@@ -63,6 +63,7 @@ def systemd(suite, folder):
 CONTENT = [
     ("-rwxr-xr-x", "usr/bin/jitsi-auth-gateway"),
     ("-rw-r-----", "etc/jitsi-auth-gateway/gateway.toml"),
+    ("-rw-r--r--", "usr/share/man/man1/jitsi-auth-gateway.1.gz"),
     ("-rw-r--r--", "lib/systemd/system/jitsi-auth-gateway.service"),
     ("-rw-r--r--", "lib/systemd/system/jitsi-auth-gateway-http.socket"),
     ("-rw-r--r--", "lib/systemd/system/jitsi-auth-gateway-https.socket"),
