@@ -60,7 +60,7 @@ def check(suite):
 
 def lines_of_docs():
     text = (ROOT / "docs" / "compose.md").read_text()
-    return re.sub(r"^ +", "", re.search(r"```sh\n( *HTTP_PORT=.*?)```", text, re.S).group(1), flags=re.M)
+    return re.sub(r"^ +", "", re.search(r"```env\n( *HTTP_PORT=.*?)```", text, re.S).group(1), flags=re.M)
 
 
 def composed(copy):
