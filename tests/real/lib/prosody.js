@@ -6,6 +6,9 @@ import { accepts, freePort, run, temporaryDirectory, untilServes } from "./proce
 
 export { modules, names };
 
+/** The modules of the component of rooms. */
+export const roomModules = ["muc_resource_validate", "token_verification", "token_affiliation", "test_departures"];
+
 function lua(value) {
   if (Array.isArray(value)) return `{ ${value.map(lua).join("; ")} }`;
   if (typeof value === "string") return JSON.stringify(value);
@@ -66,7 +69,7 @@ ${options({ authentication: "internal_plain", modules_enabled: ["smacks"] })}
 ` : ""}
 Component "${names.muc}" "muc"
 ${options({
-  modules_enabled: ["muc_resource_validate", "token_verification", "token_affiliation", "test_departures"],
+  modules_enabled: roomModules,
   token_verification_allowlist: allowlist,
   restrict_room_creation: true,
   muc_room_locking: false,
@@ -156,7 +159,7 @@ export async function startProsody({
   await register(directory.path, names.focusUser, names.focusPassword);
   if (recorders) await register(directory.path, names.recorderUser, names.recorderPassword);
   const file = join(directory.path, "prosody.cfg.lua");
-  await writeFile(file, edit(withPlugins(configuration({
+  await writeFile(file, withPlugins(edit(configuration({
     directory: directory.path,
     httpPort,
     c2sPort,
