@@ -7,7 +7,7 @@ import time
 
 from suite import OUTPUT, Suite
 
-PARTS = ["chart", "kustomize", "policy", "compose", "files", "activation", "supply"]
+PARTS = ["chart", "kustomize", "policy", "compose", "existing", "files", "activation", "supply"]
 
 
 def main():

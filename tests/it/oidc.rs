@@ -144,6 +144,7 @@ fn settings(issuer: &str) -> OidcSettings {
             email: text("email"),
             email_verified: text("email_verified"),
             avatar: text("picture"),
+            region: None,
             groups: text("groups"),
         },
         algorithms: ["RS256", "PS256", "ES256", "ES384", "EdDSA"]

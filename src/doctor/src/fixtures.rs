@@ -22,6 +22,7 @@ pub(super) fn oidc_settings() -> OidcSettings {
             email: path("email"),
             email_verified: path("email_verified"),
             avatar: path("picture"),
+            region: None,
             groups: path("groups"),
         },
         algorithms: Vec::new(),

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::untrusted_text::{
-    is_blank, is_email, is_plain, is_reserved_subject, parse_picture_url, sanitize_display_name,
+    MAX_REGION_BYTES, is_blank, is_email, is_plain, is_region, is_reserved_subject,
+    parse_picture_url, sanitize_display_name,
 };
 
 /// The attributes of a person, reduced to those that this deployment uses.
@@ -34,6 +35,9 @@ pub struct Identity {
     /// The URL of a picture.
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     pub avatar: Option<String>,
+    /// The region of the person, by which Jicofo selects a bridge.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// The groups that some condition names; others are dropped.
     #[serde(rename = "g", default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
@@ -191,5 +195,15 @@ mod tests {
         for id in ["guest", "42", "x:guest:"] {
             assert!(!is_reserved_subject(id), "{id}");
         }
+    }
+
+    #[test]
+    fn a_name_of_a_region_is_short_and_plain() {
+        assert!(is_region("eu-central-1"));
+        assert!(is_region(&"a".repeat(63)));
+        for text in ["", "a b", "a\r\nX: y", "eu,us", "\u{fc}"] {
+            assert!(!is_region(text), "{text}");
+        }
+        assert!(!is_region(&"a".repeat(64)));
     }
 }

@@ -6,7 +6,8 @@
 
 use model::{
     identity::{
-        Identity, is_email, is_plain, is_reserved_subject, parse_picture_url, sanitize_display_name,
+        Identity, is_email, is_plain, is_region, is_reserved_subject, parse_picture_url,
+        sanitize_display_name,
     },
     jws::{self, ClaimsSet},
     policy::Policy,
@@ -46,10 +47,12 @@ pub(crate) fn needs_userinfo(claims: &ClaimsSet, paths: &ClaimPaths, policy: &Po
         email,
         email_verified,
         avatar,
+        region,
         groups,
     } = paths;
     [id, name, email, email_verified, avatar, groups]
         .into_iter()
+        .chain(region)
         .map(String::as_str)
         .chain(policy.claim_paths())
         .any(|path| find(claims, path).is_none())
@@ -81,6 +84,7 @@ impl<'c> ClaimSources<'c> {
             email: email.map(str::to_owned),
             email_verified: email.is_some() && verified,
             avatar: self.text(&paths.avatar).and_then(parse_picture_url),
+            region: self.region(paths.region.as_deref()),
             groups: self.groups(&paths.groups, policy),
             claims: policy
                 .claim_paths()
@@ -129,6 +133,14 @@ impl<'c> ClaimSources<'c> {
                     .flatten()
             })
             .or_else(|| paths.name_fallbacks.iter().find_map(|path| at(path)))
+    }
+
+    /// The region; the first of a list, as which some directories send every attribute.
+    fn region(self, path: Option<&str>) -> Option<String> {
+        let found = self.find(path?)?;
+        let found = found.as_array().map_or(Some(found), |list| list.first())?;
+        let region = found.as_str().filter(|text| is_region(text));
+        region.map(str::to_owned)
     }
 
     fn groups(self, path: &str, policy: &Policy) -> Vec<String> {

@@ -70,6 +70,8 @@ pub struct ClaimPaths {
     pub email_verified: String,
     /// URL of a picture.
     pub avatar: String,
+    /// Region, by which a bridge is selected.
+    pub region: Option<String>,
     /// Groups: an array of strings or of objects with a name, one string with spaces or commas, or
     /// an object.
     pub groups: String,

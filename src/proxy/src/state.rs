@@ -41,7 +41,7 @@ use model::{
     random::Random,
     route::SiteLocations,
     seal::Purpose,
-    session::{PassCookies, SessionCodec, SignInCookies},
+    session::{PassCookies, Principal, SessionCodec, SignInCookies},
     token::{self, ClientTokens, Minter, PersonalClaims, PublishedKeys, SignerError},
 };
 use observe::traces::Traces;
@@ -324,8 +324,10 @@ impl SharedState {
         &self,
         context: &RequestContext,
         headers: &HeaderMap,
+        sender: &Principal,
     ) -> Option<HeaderValue> {
-        self.region.of(headers, context.proxy.is_some())
+        let claimed = sender.identity().region.as_deref();
+        self.region.of(headers, context.proxy.is_some(), claimed)
     }
 
     /// Swaps rules and keys; requests under way finish with the old ones.

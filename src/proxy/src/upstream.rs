@@ -18,7 +18,7 @@ pub use self::{
     places::Place,
     pool::{UpstreamError, UpstreamPool},
     prosody::ProsodyHead,
-    region::{MAX_REGION_BYTES, RegionSettings, is_region},
+    region::RegionSettings,
 };
 
 /// Addresses and timeouts of one Jitsi installation.

@@ -321,6 +321,11 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\n[oidc.claims]\nregion = \"\"",
+        "15: oidc.claims.region: empty; write printable characters without spaces around them",
+    ),
+    (
+        r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\nleeway = \"1h\"",
         "14: oidc.leeway: 1h is too long; write a duration from 0s to 5m",
     ),

@@ -6,7 +6,10 @@ use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::CREATE;
-use crate::support::site::{ORIGIN, Site, SiteOptions};
+use crate::support::{
+    beside::EchoServer,
+    site::{ORIGIN, Site, SiteOptions},
+};
 
 const RULES: &str = r#"
 [[room]]
@@ -276,5 +279,39 @@ async fn head_responses_have_no_body_on_any_http_version() {
         if let Some(length) = length.filter(|_| head.status.is_success()) {
             assert_eq!(length.to_str().unwrap(), whole.len().to_string(), "{path}");
         }
+    }
+}
+
+/// Browsers fetch manifests and workers without cookies, and apps their links; Jitsi's scripts fetch the
+/// numbers of a dial-in, which no location names here.
+#[tokio::test]
+async fn files_that_browsers_fetch_without_cookies_are_those_of_the_web_server() {
+    let echo = EchoServer::start().await;
+    let upstream = format!("[upstream]\nweb = \"{}\"\n", echo.url());
+    let members = "[[room]]\nmatch = \"*\"\nenter = \"member\"\n";
+    let options = SiteOptions::default().rules(&format!("{members}{upstream}"));
+    let site = Site::with(options).await.ready().await;
+    let mut browser = site.browser();
+    for (path, status) in [
+        ("/manifest.json", 200),
+        ("/pwa-worker.js", 200),
+        ("/.well-known/assetlinks.json", 200),
+        ("/static/close.html", 200),
+        ("/base.html", 200),
+        ("/phoneNumberList", 401),
+        ("/conferenceMapper?conference=x", 401),
+    ] {
+        let url = format!("{ORIGIN}{path}").parse().unwrap();
+        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("*/*"))]);
+        let page = browser.send(Method::GET, &url, headers, Bytes::new()).await;
+        assert_eq!(page.status, status, "{path}: {page:?}");
+        let own = page.headers.get(header::CONTENT_TYPE);
+        let own = own.is_some_and(|kind| kind == "application/json");
+        assert_eq!(
+            (own, echo.count()),
+            (status == 401, usize::from(status == 200)),
+            "{path}"
+        );
+        echo.take_received();
     }
 }

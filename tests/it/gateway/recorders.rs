@@ -3,8 +3,10 @@
 use devkit::meeting::RequestKind;
 use http::{StatusCode, header};
 
+use url::Url;
+
 use super::CREATE;
-use crate::support::site::{Site, SiteOptions};
+use crate::support::site::{ORIGIN, Site, SiteOptions};
 
 #[tokio::test]
 async fn cross_origin_pages_get_no_recorder_access() {
@@ -48,4 +50,22 @@ async fn cross_origin_pages_get_no_recorder_access() {
         !page.text().contains("history.replaceState"),
         "the page is bare"
     );
+}
+
+/// Jibri writes to the local storage of `/` before it opens the room.
+#[tokio::test]
+async fn a_recorder_opens_a_page_of_this_origin_before_the_room() {
+    let options = SiteOptions::default().listen("recorders = [\"127.0.0.1/32\"]");
+    let site = Site::with(options).await.ready().await;
+    let start = Url::parse(ORIGIN).unwrap();
+    let page = site.browser().load(&start).await;
+    assert_eq!(page.status, StatusCode::OK, "{page:?}");
+    assert_eq!(
+        page.headers[header::CONTENT_TYPE],
+        "text/html; charset=utf-8"
+    );
+    let policies = page.headers.get_all(header::CONTENT_SECURITY_POLICY);
+    for policy in policies {
+        assert!(!policy.to_str().unwrap().contains("sandbox"), "{policy:?}");
+    }
 }

@@ -1,4 +1,5 @@
-//! The region of a person, which Prosody gets for the choice of a bridge.
+//! The region of a person, which Prosody gets for the choice of a bridge: of a trusted proxy, of the account, or
+//! the gateway's.
 
 use devkit::meeting::RequestKind;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -51,4 +52,36 @@ async fn a_client_states_no_region() {
     let site = Site::with(SiteOptions::default().listen(elsewhere)).await;
     let site = site.ready().await;
     assert_eq!(region_at_prosody(&site, Some("us-west-2")).await, None);
+}
+
+#[tokio::test]
+async fn an_account_has_a_region_which_counts_below_a_proxys_and_above_the_gateways() {
+    let listen =
+        "trusted_proxies = [\"127.0.0.0/8\"]\nregion_header = \"X-Geo\"\nregion = \"eu\"\n";
+    // The development accounts have no region, but an id of the form of one.
+    let members = "[[room]]\nmatch = \"*\"\nenter = \"member\"\n";
+    for (claim, geo, expected) in [
+        ("sub", None, "max"),
+        ("sub", Some("us-west-2"), "us-west-2"),
+        ("sub", Some("a b"), "max"),
+        // Absent, and not the name of a region.
+        ("none", None, "eu"),
+        ("name", None, "eu"),
+    ] {
+        let rules = format!("{members}[oidc.claims]\nregion = \"{claim}\"\n");
+        let options = SiteOptions::default().rules(&rules).listen(listen);
+        let site = Site::with(options).await.ready().await;
+        let region = region_at_prosody(&site, geo).await;
+        assert_eq!(region.as_deref(), Some(expected), "{claim} {geo:?}");
+        if geo.is_none() {
+            let mut max = site.signed_in("max").await;
+            let _socket = max.socket("room=plan").await.unwrap();
+            let received = site.meeting.received();
+            let handshake = received
+                .iter()
+                .rfind(|request| request.kind == RequestKind::WebSocket)
+                .unwrap();
+            assert_eq!(handshake.headers["x-proxy-region"], expected, "{claim}");
+        }
+    }
 }

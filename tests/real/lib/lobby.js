@@ -2,7 +2,7 @@
 // a lobby (lib-jitsi-meet, `modules/xmpp/Lobby`).
 
 import { readFile } from "node:fs/promises";
-import { names } from "./prosody.js";
+import { names, roomModules } from "./prosody.js";
 import { authenticate, connect, join, mucItem, requestConference } from "./xmpp-lite.js";
 
 /** The component of lobbies. */
@@ -99,7 +99,7 @@ Component "${lobbyDomain}" "muc"
 `;
   // The first host with these modules is that of the domain.
   return (configuration) => (
-    extend(extend(configuration, ["smacks"], host), ["token_verification", "token_affiliation", "test_departures"], rooms) + lobby
+    extend(extend(configuration, ["smacks"], host), roomModules, rooms) + lobby
   );
 }
 

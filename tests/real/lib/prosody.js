@@ -6,6 +6,9 @@ import { accepts, freePort, run, temporaryDirectory, untilServes } from "./proce
 
 export { modules, names };
 
+/** The modules of the component of rooms. */
+export const roomModules = ["muc_resource_validate", "token_verification", "token_affiliation", "test_departures"];
+
 function lua(value) {
   if (Array.isArray(value)) return `{ ${value.map(lua).join("; ")} }`;
   if (typeof value === "string") return JSON.stringify(value);
@@ -66,7 +69,7 @@ ${options({ authentication: "internal_plain", modules_enabled: ["smacks"] })}
 ` : ""}
 Component "${names.muc}" "muc"
 ${options({
-  modules_enabled: ["muc_resource_validate", "token_verification", "token_affiliation", "test_departures"],
+  modules_enabled: roomModules,
   token_verification_allowlist: allowlist,
   restrict_room_creation: true,
   muc_room_locking: false,
@@ -114,7 +117,7 @@ export function settingsOfVariables(text) {
 
 /** Variables of the web server and Jicofo, and those whose values every Prosody of the tests has. */
 const ofOthers = [
-  "DISABLE_HTTPS", "ENABLE_HTTP_REDIRECT", "ENABLE_LETSENCRYPT", "ENABLE_XMPP_WEBSOCKET", "PUBLIC_URL", "ENABLE_AUTH",
+  "HTTP_PORT", "HTTPS_PORT", "DISABLE_HTTPS", "ENABLE_HTTP_REDIRECT", "ENABLE_LETSENCRYPT", "ENABLE_XMPP_WEBSOCKET", "PUBLIC_URL", "ENABLE_AUTH",
   "AUTH_TYPE", "JICOFO_ENABLE_AUTH", "ENABLE_AUTO_OWNER", "JWT_ACCEPTED_ISSUERS", "XMPP_MUC_MODULES",
 ];
 
@@ -167,7 +170,7 @@ export async function startProsody({
   await register(directory.path, names.focusUser, names.focusPassword);
   if (recorders) await register(directory.path, names.recorderUser, names.recorderPassword);
   const file = join(directory.path, "prosody.cfg.lua");
-  await writeFile(file, edit(withPlugins(configuration({
+  await writeFile(file, withPlugins(edit(configuration({
     directory: directory.path,
     httpPort,
     c2sPort,

@@ -17,6 +17,12 @@ pub fn is_email(text: &str) -> bool {
     is_plain(text, MAX_EMAIL_CHARS) && text.contains('@') && !text.contains(char::is_whitespace)
 }
 
+/// Whether a text is the name of a region, such as `eu-central-1`.
+pub fn is_region(text: &str) -> bool {
+    let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+    (1..=MAX_REGION_BYTES).contains(&text.len()) && text.bytes().all(plain)
+}
+
 /// Whether an id has the form of a generated subject. The gateway refuses a sign-in with such an
 /// id: rules and revocation would treat two people as one.
 pub fn is_reserved_subject(subject: &str) -> bool {
@@ -76,3 +82,6 @@ const MAX_EMAIL_CHARS: usize = 254;
 
 /// The picture's URL is part of the session cookie, which has to stay below 4 KiB.
 const MAX_AVATAR_BYTES: usize = 512;
+
+/// Longer than any region of a cloud provider.
+pub const MAX_REGION_BYTES: usize = 63;

@@ -27,6 +27,7 @@ use model::{
     query::SignallingQuery,
     room::Tenant,
     route::Transport,
+    session::Principal,
     shard::ShardName,
 };
 use observe::metrics::{CutReason, UpstreamKind};
@@ -138,7 +139,9 @@ impl Exchange<'_> {
                 info!(%error, request = %self.context.id, "a BOSH body was refused");
                 return Ok(terminated("policy-violation"));
             }
-            let request = self.head()?.bosh(admission.token.as_ref(), body);
+            let request = self
+                .head(&admission.admitted.principal)?
+                .bosh(admission.token.as_ref(), body);
             let xmpp = xmpp.clone();
             let sending = self.send(xmpp.clone(), request);
             return self.create(admission, (rid, xmpp), sending).await;
@@ -168,7 +171,7 @@ impl Exchange<'_> {
         }
         let checked = self.check_negotiation(&admission, &tag, &body);
         let stream = LiveStream::new(worker, &admission.admitted, room, bound, xmpp.clone());
-        let request = self.head()?.bosh(None, body);
+        let request = self.head(&admission.admitted.principal)?.bosh(None, body);
         let sending = self.send(xmpp, request);
         self.poll(admission, stream, (rid, checked), sending).await
     }
@@ -194,13 +197,16 @@ impl Exchange<'_> {
         policy.check_body(body)
     }
 
-    fn head(&self) -> Result<ProsodyHead<'_>, RequestError> {
+    fn head(&self, sender: &Principal) -> Result<ProsodyHead<'_>, RequestError> {
         Ok(ProsodyHead {
             xmpp_domain: &self.worker.jitsi()?.xmpp_domain,
             room: &self.query.room,
             parameters: &self.query.forwarded,
             client: self.context.client,
-            region: self.worker.state.region_of(&self.context, self.headers),
+            region: self
+                .worker
+                .state
+                .region_of(&self.context, self.headers, sender),
             client_headers: self.headers,
         })
     }

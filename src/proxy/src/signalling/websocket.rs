@@ -120,7 +120,9 @@ pub(crate) async fn answer(
         room: &query.room,
         parameters: &query.forwarded,
         client: context.client,
-        region: worker.state.region_of(&context, request.headers()),
+        region: worker
+            .state
+            .region_of(&context, request.headers(), &admitted.principal),
         client_headers: request.headers(),
     };
     let handshake = prosody.web_socket(token.as_ref(), key);

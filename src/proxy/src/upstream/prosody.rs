@@ -124,7 +124,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::upstream::MAX_REGION_BYTES;
+    use model::identity::MAX_REGION_BYTES;
 
     #[test]
     fn the_largest_head_is_below_the_limit_of_prosody() {

@@ -5,6 +5,7 @@
 //! (`mod_muc_meeting_id.lua`, `process_region`).
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use model::identity::is_region;
 
 /// Where regions of people come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,8 +19,14 @@ pub struct RegionSettings {
 // === impl RegionSettings ===
 
 impl RegionSettings {
-    /// The region of the sender of a request, which came through a trusted proxy or not.
-    pub fn of(&self, headers: &HeaderMap, proxied: bool) -> Option<HeaderValue> {
+    /// The region of the sender of a request, which came through a trusted proxy or not. The proxy knows
+    /// where the person is now, `claimed` is what the provider knows of the account.
+    pub fn of(
+        &self,
+        headers: &HeaderMap,
+        proxied: bool,
+        claimed: Option<&str>,
+    ) -> Option<HeaderValue> {
         let forwarded = || {
             let mut values = headers.get_all(self.header.as_ref()?).iter();
             // A client's value beside the proxy's makes both worthless.
@@ -29,35 +36,31 @@ impl RegionSettings {
             is_region(value.to_str().ok()?).then(|| value.clone())
         };
         let forwarded = if proxied { forwarded() } else { None };
-        forwarded.or_else(|| self.default.clone())
+        let claimed = || HeaderValue::from_str(claimed.filter(|text| is_region(text))?).ok();
+        forwarded.or_else(claimed).or_else(|| self.default.clone())
     }
 }
-
-/// Whether a text is the name of a region, such as `eu-central-1`.
-pub fn is_region(text: &str) -> bool {
-    let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
-    (1..=MAX_REGION_BYTES).contains(&text.len()) && text.bytes().all(plain)
-}
-
-/// Longer than any region of a cloud provider.
-pub const MAX_REGION_BYTES: usize = 63;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_region_is_that_of_a_trusted_proxy_or_the_default() {
+    fn a_region_is_that_of_a_trusted_proxy_or_of_the_account_or_the_default() {
         let header = HeaderName::from_static("x-geo");
         let default = HeaderValue::from_static("eu");
-        for (sent, proxied, expected) in [
-            (&["us-west-2"][..], true, "us-west-2"),
-            (&["us-west-2"], false, "eu"),
-            (&["us-west-2", "moon"], true, "eu"),
-            (&["a b"], true, "eu"),
-            (&["<x/>"], true, "eu"),
-            (&[""], true, "eu"),
-            (&[], true, "eu"),
+        for (sent, proxied, claimed, expected) in [
+            (&["us-west-2"][..], true, None, "us-west-2"),
+            (&["us-west-2"], false, None, "eu"),
+            (&["us-west-2", "moon"], true, None, "eu"),
+            (&["a b"], true, None, "eu"),
+            (&["<x/>"], true, None, "eu"),
+            (&[""], true, None, "eu"),
+            (&[], true, None, "eu"),
+            (&["us-west-2"], true, Some("asia"), "us-west-2"),
+            (&["us-west-2"], false, Some("asia"), "asia"),
+            (&["a b"], true, Some("asia"), "asia"),
+            (&[], true, Some("a\r\nX: y"), "eu"),
         ] {
             let mut all = HeaderMap::new();
             for value in sent {
@@ -67,19 +70,10 @@ mod tests {
                 header: Some(header.clone()),
                 default: Some(default.clone()),
             };
-            let region = settings.of(&all, proxied);
-            assert_eq!(region.unwrap(), expected, "{sent:?} {proxied}");
+            let region = settings.of(&all, proxied, claimed);
+            assert_eq!(region.unwrap(), expected, "{sent:?} {proxied} {claimed:?}");
         }
-        assert_eq!(RegionSettings::default().of(&HeaderMap::new(), true), None);
-    }
-
-    #[test]
-    fn a_name_of_a_region_is_short_and_plain() {
-        assert!(is_region("eu-central-1"));
-        assert!(is_region(&"a".repeat(63)));
-        for text in ["", "a b", "a\r\nX: y", "eu,us", "\u{fc}"] {
-            assert!(!is_region(text), "{text}");
-        }
-        assert!(!is_region(&"a".repeat(64)));
+        let none = RegionSettings::default();
+        assert_eq!(none.of(&HeaderMap::new(), true, None), None);
     }
 }

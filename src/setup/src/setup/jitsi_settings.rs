@@ -118,6 +118,9 @@ const SECRET_VARIABLES: &[&str] = &["JWT_APP_SECRET"];
 
 /// Values that are the same in every deployment; docs/compose.md has the reason of each.
 const FIXED: &[(&str, &str)] = &[
+    // Takes Jitsi's own web server off the network: it forwards /http-bind past the gateway.
+    ("HTTP_PORT", "127.0.0.1:8000"),
+    ("HTTPS_PORT", "127.0.0.1:8443"),
     ("DISABLE_HTTPS", "1"),
     ("ENABLE_HTTP_REDIRECT", "0"),
     ("ENABLE_LETSENCRYPT", "0"),

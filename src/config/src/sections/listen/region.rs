@@ -3,7 +3,8 @@
 use http::{HeaderName, HeaderValue};
 
 use crate::{diagnostics::Section, problem::Fault, sections::Reported};
-use proxy::upstream::{RegionSettings, is_region};
+use model::identity::is_region;
+use proxy::upstream::RegionSettings;
 
 /// Resolves the keys; a header counts only from trusted proxies.
 pub(super) fn resolve(

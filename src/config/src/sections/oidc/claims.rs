@@ -25,6 +25,11 @@ pub(crate) struct RawClaims {
     email_verified: String,
     /// The URL of a picture.
     avatar: String,
+    /// The region of the person, such as `eu-central-1`, by which Jicofo selects a bridge: a text, or a list
+    /// whose first value counts. The region that a trusted proxy states (`listen.region_header`) takes
+    /// precedence, `listen.region` counts for everybody else. Other values are ignored.
+    #[schemars(example = &"region")]
+    region: Option<String>,
     /// The groups: a list of strings or of objects with a `name`, `display`, `displayName`, `value`
     /// or `id`, one string separated by spaces or commas, or an object whose keys are groups if
     /// their values are objects that are not empty (Zitadel's roles).
@@ -46,6 +51,7 @@ impl RawClaims {
         let email = path("email", self.email);
         let email_verified = path("email_verified", self.email_verified);
         let avatar = path("avatar", self.avatar);
+        let region = self.region.map(|text| path("region", text));
         let groups = path("groups", self.groups);
         Some(ClaimPaths {
             id: id?,
@@ -54,6 +60,7 @@ impl RawClaims {
             email: email?,
             email_verified: email_verified?,
             avatar: avatar?,
+            region: region.map_or(Some(None), |region| region.map(Some))?,
             groups: groups?,
         })
     }
@@ -69,6 +76,7 @@ impl Default for RawClaims {
             email: "email".to_owned(),
             email_verified: "email_verified".to_owned(),
             avatar: "picture".to_owned(),
+            region: None,
             groups: "groups".to_owned(),
         }
     }
