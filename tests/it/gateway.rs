@@ -23,6 +23,7 @@ mod over_tokens;
 mod provider_faults;
 mod recorders;
 mod regions;
+mod revalidation;
 mod reverse_proxies;
 mod revocation;
 mod rooms;

@@ -41,6 +41,8 @@ pub enum Selector {
     /// An operator's command: all sessions of a person by the subject in audit lines, except those
     /// that begin later, or one session by id. No subject is a session id.
     Operator(String),
+    /// One gateway session by id, for which the provider no longer vouches.
+    Invalidated(SessionId),
 }
 
 /// The origin of a revocation.
@@ -54,6 +56,8 @@ pub enum Cause {
     Link,
     /// An operator's command.
     Operator,
+    /// The provider refused to vouch for the session again.
+    Revalidation,
 }
 
 /// All revocations on this replica. Readers take no locks.
@@ -76,6 +80,7 @@ impl Cause {
             Self::BackChannel => "back_channel",
             Self::Link => "link",
             Self::Operator => "operator",
+            Self::Revalidation => "revalidation",
         }
     }
 }
@@ -154,6 +159,8 @@ impl Revocations {
         };
         if table.get(Kind::Session, id).is_some() {
             Some(Cause::SignOut)
+        } else if table.get(Kind::Invalidated, id).is_some() {
+            Some(Cause::Revalidation)
         } else if by_provider() || by_subject() {
             Some(Cause::BackChannel)
         } else if by_operator() {
@@ -161,6 +168,14 @@ impl Revocations {
         } else {
             by_link().then_some(Cause::Link)
         }
+    }
+
+    /// Whether a session is revoked by its id, by whomever.
+    pub fn is_session_revoked(&self, id: &SessionId) -> bool {
+        let kinds = [Kind::Session, Kind::Invalidated, Kind::Operator];
+        kinds
+            .into_iter()
+            .any(|kind| self.table.get(kind, id.as_str()).is_some())
     }
 
     /// Whether a link is revoked, which also ends all sessions that began with it.

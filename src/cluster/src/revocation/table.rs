@@ -15,6 +15,7 @@ pub(super) struct RevocationTable {
     provider_subjects: Revoked,
     operators: Revoked,
     links: Revoked,
+    invalidated: Revoked,
 }
 
 type Revoked = StripedMap<Arc<str>, Timestamp>;
@@ -31,6 +32,7 @@ impl RevocationTable {
             provider_subjects: empty(),
             operators: empty(),
             links: empty(),
+            invalidated: empty(),
         }
     }
 
@@ -91,6 +93,7 @@ impl RevocationTable {
             Kind::ProviderSubject => &self.provider_subjects,
             Kind::Link => &self.links,
             Kind::Operator => &self.operators,
+            Kind::Invalidated => &self.invalidated,
         }
     }
 }

@@ -187,6 +187,8 @@ pub(crate) async fn callback(
         signed_in.provider_session,
         &worker.state.random,
     );
+    let revalidations = &worker.state.authenticator.revalidations;
+    let session = revalidations.begin(session, signed_in.refresh_token, &sign_in.nonce);
     let sealed = sessions.seal(&session).map_err(|error| {
         let reason = SignInReason::SessionTooLarge;
         sign_in_failed(

@@ -40,6 +40,7 @@ pub(crate) fn logout(
     }
     if let Some(session) = worker.state.authenticator.session(request.headers()) {
         audit::signed_out(&session, &context);
+        worker.state.authenticator.revalidations.end(&session);
         worker.state.authenticator.revoke(session.id());
     }
     let jar = RequestCookies::new(request.headers());
