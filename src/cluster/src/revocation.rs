@@ -32,8 +32,11 @@ use crate::replication::{self, Replication};
 pub enum Selector {
     /// One gateway session by id.
     Session(SessionId),
-    /// All sessions from one session at the provider, by its `sid`.
+    /// All sessions from one session at the provider, by its `sid`, except those that begin later: a
+    /// provider may use a `sid` again.
     ProviderSession(String),
+    /// Those sessions of a person, by the provider's `sub`, whose ID token named no session.
+    SubjectWithoutSession(String),
     /// All sessions of a person by the provider's `sub`, except those that begin later.
     ProviderSubject(String),
     /// All sessions that began with a link, by the link's id; the link itself is revoked, too.
@@ -139,7 +142,14 @@ impl Revocations {
         let table = &self.table;
         let by_provider = || {
             let sid = credential.provider_session;
-            sid.is_some_and(|sid| table.get(Kind::ProviderSession, sid).is_some())
+            let revoked = sid.and_then(|sid| table.get(Kind::ProviderSession, sid));
+            revoked.is_some_and(|at| credential.began <= at)
+        };
+        let without_session = || {
+            let subject = credential.identity.provider_subject();
+            let revoked = table.get(Kind::SubjectWithoutSession, subject);
+            credential.provider_session.is_none()
+                && revoked.is_some_and(|at| credential.began <= at)
         };
         let by_subject = || {
             let subject = credential.identity.provider_subject();
@@ -161,7 +171,7 @@ impl Revocations {
             Some(Cause::SignOut)
         } else if table.get(Kind::Invalidated, id).is_some() {
             Some(Cause::Revalidation)
-        } else if by_provider() || by_subject() {
+        } else if by_provider() || by_subject() || without_session() {
             Some(Cause::BackChannel)
         } else if by_operator() {
             Some(Cause::Operator)

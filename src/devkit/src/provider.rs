@@ -75,6 +75,8 @@ pub struct DevProviderState {
     authorities: [String; 2],
     accounts: Mutex<Vec<DevAccount>>,
     refresh_tokens: bool,
+    /// Whether ID tokens name no session.
+    without_sid: AtomicBool,
     /// Whether the token endpoint is down.
     overloaded: AtomicBool,
     clients: Mutex<Vec<DevClient>>,
@@ -100,6 +102,7 @@ impl DevProvider {
             authorities: [local.to_string(), format!("localhost:{}", local.port())],
             accounts: Mutex::new(settings.accounts),
             refresh_tokens: settings.refresh_tokens,
+            without_sid: AtomicBool::new(false),
             overloaded: AtomicBool::new(false),
             clients: Mutex::new(settings.clients),
             grants: Mutex::default(),
@@ -153,6 +156,11 @@ impl DevProviderState {
     /// Removes an account, whose refresh tokens are no longer accepted.
     pub fn remove_account(&self, id: &str) {
         self.all_accounts().retain(|account| account.id != id);
+    }
+
+    /// Leaves the claim `sid` out of ID tokens from now on.
+    pub fn omit_sid(&self) {
+        self.without_sid.store(true, Ordering::Relaxed);
     }
 
     /// Makes the token endpoint answer 503, or work again.

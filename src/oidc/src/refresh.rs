@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use crate::{AuthenticationError, RelyingParty, id_token::ExpectedNonce};
 
 /// What the provider gave at the sign-in, to be asked again.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct RefreshGrant<'g> {
     /// The refresh token. Many providers accept each one once.
     pub token: &'g SecretString,
@@ -59,7 +59,7 @@ impl RelyingParty {
     /// Not cancel safe: the token may be redeemed already, and its successor is lost.
     pub async fn refresh(
         &self,
-        grant: &RefreshGrant<'_>,
+        grant: RefreshGrant<'_>,
         policy: &Policy,
     ) -> Result<RefreshedUser, RefreshError> {
         let provider = self

@@ -223,7 +223,9 @@ pub(crate) fn logged_out_by_provider(selector: &Selector, context: &RequestConte
     let (by, id) = match selector {
         Selector::Session(id) => ("session", id.as_str()),
         Selector::ProviderSession(id) => ("provider_session", &**id),
-        Selector::ProviderSubject(id) => ("provider_subject", &**id),
+        Selector::ProviderSubject(id) | Selector::SubjectWithoutSession(id) => {
+            ("provider_subject", &**id)
+        }
         Selector::Link(id) => ("link", &**id),
         Selector::Operator(id) => ("operator", &**id),
         Selector::Invalidated(id) => ("session", id.as_str()),

@@ -140,8 +140,11 @@ impl Authenticator {
     /// Revokes all passes of a browser; gives the headers that delete their cookies.
     pub(crate) fn revoke_passes(&self, cookies: RequestCookies<'_>) -> Vec<HeaderValue> {
         let (passes, deletions) = self.passes.revoke_all(cookies);
+        // The same passes again would add to the list of each replica, and to the store.
         for pass in &passes {
-            self.revoke(pass.id());
+            if self.revocations.cause([pass.credential()]).is_none() {
+                self.revoke(pass.id());
+            }
         }
         deletions
     }

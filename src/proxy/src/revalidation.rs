@@ -249,3 +249,6 @@ impl Drop for SessionHold {
 /// A page waits this long for the provider: most providers answer within a tenth of it. Then it shows
 /// by what is known, and the answer applies when it comes.
 const PAGE_PATIENCE: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests;

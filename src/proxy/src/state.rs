@@ -246,6 +246,7 @@ impl SharedState {
             relying_party,
             cookies: SignInCookies::new(&keyring, &origin, clock.clone()),
             hints: keyring.sealer(Purpose::LogoutHint, &origin),
+            redeemed: Default::default(),
             runtime: control.runtime,
             clock: clock.clone(),
             random: random.clone(),

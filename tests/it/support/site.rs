@@ -100,6 +100,11 @@ impl Site {
         }
     }
 
+    /// The issuer of the development provider.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
     /// Reloads the configuration with a change.
     pub(crate) fn reload(&self, change: impl FnOnce(&mut Table)) {
         let mut configuration = self.configuration.clone();

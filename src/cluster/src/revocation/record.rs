@@ -27,6 +27,7 @@ pub(super) enum Kind {
     Link,
     Operator,
     Invalidated,
+    SubjectWithoutSession,
 }
 
 /// How long revocations are kept, by kind.
@@ -57,6 +58,7 @@ impl Record {
             Selector::ProviderSubject(id) => Self::new(Kind::ProviderSubject, id, at),
             Selector::Link(id) => Self::new(Kind::Link, id, at),
             Selector::Operator(id) => Self::new(Kind::Operator, id, at),
+            Selector::SubjectWithoutSession(id) => Self::new(Kind::SubjectWithoutSession, id, at),
             Selector::Invalidated(id) => Self::new(Kind::Invalidated, id.as_str(), at),
         }
     }
@@ -107,7 +109,8 @@ impl Lifetimes {
             | Kind::ProviderSession
             | Kind::ProviderSubject
             | Kind::Operator
-            | Kind::Invalidated => self.session,
+            | Kind::Invalidated
+            | Kind::SubjectWithoutSession => self.session,
             Kind::Link => self.link,
         }
     }
@@ -116,13 +119,14 @@ impl Lifetimes {
 // === impl Kind ===
 
 impl Kind {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Session,
         Self::ProviderSession,
         Self::ProviderSubject,
         Self::Link,
         Self::Operator,
         Self::Invalidated,
+        Self::SubjectWithoutSession,
     ];
 }
 

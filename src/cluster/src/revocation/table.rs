@@ -16,6 +16,7 @@ pub(super) struct RevocationTable {
     operators: Revoked,
     links: Revoked,
     invalidated: Revoked,
+    subjects_without_session: Revoked,
 }
 
 type Revoked = StripedMap<Arc<str>, Timestamp>;
@@ -33,6 +34,7 @@ impl RevocationTable {
             operators: empty(),
             links: empty(),
             invalidated: empty(),
+            subjects_without_session: empty(),
         }
     }
 
@@ -94,6 +96,7 @@ impl RevocationTable {
             Kind::Link => &self.links,
             Kind::Operator => &self.operators,
             Kind::Invalidated => &self.invalidated,
+            Kind::SubjectWithoutSession => &self.subjects_without_session,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The token endpoint (RFC 6749 § 4.1.3) and userinfo (OpenID Connect Core 1.0 § 5.3).
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, sync::atomic::Ordering};
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
 use base64::{
@@ -123,6 +123,9 @@ impl DevProviderState {
             ("sid", json!(right.session.sid)),
         ];
         claims.extend(required.map(|(name, value)| (name.to_owned(), value)));
+        if self.without_sid.load(Ordering::Relaxed) {
+            claims.remove("sid");
+        }
         claims.extend(nonce.map(|nonce| ("nonce".to_owned(), json!(nonce))));
         let access_token = self.random.text::<32>();
         let access = Access {

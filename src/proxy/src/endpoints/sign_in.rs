@@ -2,6 +2,7 @@
 
 mod flow;
 mod query;
+mod redeemed_states;
 
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -19,7 +20,7 @@ use model::session::{
     Afterwards, BrowsingContext, RequestCookies, ReturnTo, SignInCookies, SignInError,
 };
 use observe::metrics::{SignInReason, WorkerMetrics};
-use oidc::{AuthenticationErrorClass, Callback};
+use oidc::{AuthenticationError, AuthenticationErrorClass, Callback};
 use pages::{Content, SignInProblem};
 
 /// Why a sign-in or sign-out did not work.
@@ -165,7 +166,12 @@ pub(crate) async fn callback(
         }
     };
     let rules = worker.rules();
-    let finished = flow.finish(callback, &sign_in, rules).await?;
+    let finished = if flow.redeemed.redeem(&state) {
+        flow.finish(callback, &sign_in, rules).await?
+    } else {
+        // As the provider would answer: it accepts a code once.
+        Err(AuthenticationError::CodeRefused)
+    };
     let signed_in = match finished {
         Ok(signed_in) => signed_in,
         Err(failure) => {

@@ -1,6 +1,6 @@
 //! Asking the provider about one session: the lease, the refresh token, and its successor.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use cluster::{
     store::StoreError,
@@ -8,18 +8,30 @@ use cluster::{
 };
 use model::{
     clock::{Clock, Timestamp},
-    identity::Identity,
+    identity::VerifiedIdentity,
     policy::Policy,
     session::{RevalidationSchedule, SessionId},
 };
-use oidc::{AuthenticationError, RefreshError, RefreshGrant, RelyingParty, SessionEnd};
+use oidc::{
+    AuthenticationError, RefreshError, RefreshGrant, RefreshedUser, RelyingParty, SessionEnd,
+};
 use tokio::time::sleep;
 use tracing::{error, warn};
+
+/// The provider, as far as sessions are revalidated.
+pub(super) trait SessionProvider: Send + Sync {
+    /// Redeems a refresh token.
+    fn refresh<'a>(&'a self, grant: RefreshGrant<'a>, policy: &'a Policy) -> Refreshing<'a>;
+}
+
+/// A redemption under way.
+pub(super) type Refreshing<'a> =
+    Pin<Box<dyn Future<Output = Result<RefreshedUser, RefreshError>> + Send + 'a>>;
 
 /// Asks the provider, with what the store has.
 #[derive(Clone)]
 pub(super) struct Redeemer {
-    pub(super) relying_party: Arc<RelyingParty>,
+    pub(super) provider: Arc<dyn SessionProvider>,
     pub(super) vault: GrantVault,
     pub(super) schedule: RevalidationSchedule,
     pub(super) clock: Clock,
@@ -54,6 +66,14 @@ pub(super) enum RedemptionError {
     /// The provider accepted the grant, but who the person is now is not known.
     #[error("the claims of the refreshed session cannot be used")]
     Claims(#[source] AuthenticationError),
+}
+
+// === impl RelyingParty ===
+
+impl SessionProvider for RelyingParty {
+    fn refresh<'a>(&'a self, grant: RefreshGrant<'a>, policy: &'a Policy) -> Refreshing<'a> {
+        Box::pin(self.refresh(grant, policy))
+    }
 }
 
 // === impl Redeemer ===
@@ -113,7 +133,7 @@ impl Redeemer {
             subject: grant.identity.provider_subject(),
             nonce: &grant.nonce,
         };
-        let refreshed = match self.relying_party.refresh(&question, policy).await {
+        let refreshed = match self.provider.refresh(question, policy).await {
             Ok(refreshed) => refreshed,
             Err(RefreshError::Ended(reason)) => {
                 let _ = self.vault.remove(id).await;
@@ -125,11 +145,9 @@ impl Redeemer {
         if let Some(token) = refreshed.refresh_token {
             grant.token = token;
         }
-        let identity: Result<Option<Identity>, _> = refreshed
-            .identity
-            .map(|identity| identity.map(model::identity::VerifiedIdentity::into_inner));
-        let unknown = match identity {
+        let unknown = match refreshed.identity {
             Ok(identity) => {
+                let identity = identity.map(VerifiedIdentity::into_inner);
                 grant.identity = identity.unwrap_or(grant.identity);
                 grant.at = self.clock.now();
                 None

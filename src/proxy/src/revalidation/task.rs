@@ -8,7 +8,10 @@ use cluster::{
     validation::{REDEMPTION_TIMEOUT, StoredGrant, Validation},
 };
 use model::{clock::Clock, policy::Policy, random::Random, session::SessionId};
-use observe::{error_chain, metrics::RevalidationResult};
+use observe::{
+    error_chain,
+    metrics::{ProviderMetrics, RevalidationResult},
+};
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc::UnboundedReceiver},
     task::JoinSet,
@@ -30,6 +33,7 @@ pub struct RevalidationTask {
     reports: UnboundedReceiver<SessionReport>,
     usage: SessionUsage,
     redeemer: Redeemer,
+    metrics: ProviderMetrics,
     revocations: Arc<Revocations>,
     clock: Clock,
     random: Random,
@@ -56,9 +60,10 @@ impl RevalidationTask {
         Self {
             revalidations,
             reports,
+            metrics: context.relying_party.metrics().clone(),
             usage: SessionUsage::new(context.schedule),
             redeemer: Redeemer {
-                relying_party: context.relying_party,
+                provider: context.relying_party,
                 vault: context.vault,
                 schedule: context.schedule,
                 clock: context.clock.clone(),
@@ -169,7 +174,7 @@ impl RevalidationTask {
             Done::Nothing => return,
             Done::Read(id, grant) => {
                 if let Some(grant) = grant {
-                    self.note(&id, *Box::new(grant));
+                    self.note(&id, grant);
                 }
                 return;
             }
@@ -218,10 +223,7 @@ impl RevalidationTask {
             }
         };
         if let Some(result) = result {
-            self.redeemer
-                .relying_party
-                .metrics()
-                .count_revalidation(result);
+            self.metrics.count_revalidation(result);
         }
         let spread = self.spread();
         self.usage.answer(&id, answer, self.clock.now(), spread);
