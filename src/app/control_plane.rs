@@ -12,13 +12,19 @@ use cluster::{
     replica,
     revocation::{RevocationSync, Revocations},
     store::{self, Store},
+    validation::GrantVault,
 };
 use config::Config;
 use doctor::login_probe::LoginProber;
-use model::{clock::Clock, random::Random};
+use model::{clock::Clock, random::Random, seal::Purpose, session::RevalidationSchedule};
 use observe::metrics::{CertificateMetrics, ControlMetrics, Metrics};
 use oidc::RelyingParty;
-use proxy::{Control, Notifications, admin::AdminServer, server::ServerCertificate};
+use proxy::{
+    Control, Notifications,
+    admin::AdminServer,
+    revalidation::{RevalidationContext, RevalidationTask, Revalidations},
+    server::ServerCertificate,
+};
 
 /// The services of the control plane.
 pub(super) struct ControlPlane {
@@ -28,6 +34,9 @@ pub(super) struct ControlPlane {
     pub(super) placement: Option<Arc<Placement>>,
     relying_party: Option<Arc<RelyingParty>>,
     revocations: Arc<Revocations>,
+    revalidations: Arc<Revalidations>,
+    /// `None` if sessions are not revalidated.
+    revalidation_task: Option<RevalidationTask>,
     presence: Arc<Presence>,
     store: Arc<dyn Store>,
     replication: Replication,
@@ -64,6 +73,23 @@ impl ControlPlane {
         let (revocations, revocation_sync) = Revocations::new(longest_session, clock.clone());
         let (presence, presence_sync) = Presence::new(random);
         let store = store::open(&config.store, metrics.store.clone(), random.clone())?;
+        let (revalidations, revalidation_task) = match (&config.oidc, &relying_party) {
+            (Some(oidc), Some(party)) if let Some(every) = oidc.revalidate => {
+                let origin = config.public_url.origin();
+                let sealer = config.keyring.sealer(Purpose::RefreshGrant, origin);
+                let (handle, task) = Revalidations::new(RevalidationContext {
+                    relying_party: Arc::clone(party),
+                    schedule: RevalidationSchedule { every },
+                    longest_session: config.session.absolute,
+                    revocations: Arc::clone(&revocations),
+                    vault: GrantVault::new(Arc::clone(&store), sealer),
+                    clock: clock.clone(),
+                    random: random.clone(),
+                });
+                (handle, Some(task))
+            }
+            _ => (Revalidations::disabled(), None),
+        };
         let placement = config.jitsi().map(|jitsi| {
             let context = PlacementContext {
                 clock: clock.clone(),
@@ -80,6 +106,8 @@ impl ControlPlane {
             placement,
             relying_party,
             revocations,
+            revalidations,
+            revalidation_task,
             presence,
             store,
             replication: Replication {
@@ -96,6 +124,7 @@ impl ControlPlane {
             runtime: Handle::current(),
             relying_party: self.relying_party.clone(),
             revocations: Arc::clone(&self.revocations),
+            revalidations: Arc::clone(&self.revalidations),
             presence: Arc::clone(&self.presence),
             store: Arc::clone(&self.store),
         }
@@ -105,6 +134,7 @@ impl ControlPlane {
     pub(super) fn notifications(&self) -> Notifications {
         Notifications {
             revoked: self.revocations.watch(),
+            identities: self.revalidations.watch(),
             presence: self.presence.changes(),
             moves: self.placement.as_ref().map(|placement| placement.moves()),
         }
@@ -136,6 +166,10 @@ impl ControlPlane {
         let GatewayHandle { tasks, stopped, .. } = handle;
         if let Some(relying_party) = self.relying_party {
             tasks.spawn(relying_party.run(stopped.clone()));
+        }
+        if let Some(task) = self.revalidation_task {
+            let gateway = Arc::clone(&handle.gateway);
+            tasks.spawn(task.run(move || gateway.policy(), stopped.clone()));
         }
         if let Some(placement) = self.replication.placement {
             tasks.spawn(placement.run(stopped.clone()));

@@ -24,6 +24,7 @@ mod page_links;
 mod provider_faults;
 mod recorders;
 mod regions;
+mod revalidation;
 mod reverse_proxies;
 mod revocation;
 mod rooms;

@@ -11,3 +11,4 @@ mod replication;
 pub mod revocation;
 pub mod store;
 mod striped_map;
+pub mod validation;

@@ -32,8 +32,11 @@ use crate::replication::{self, Replication};
 pub enum Selector {
     /// One gateway session by id.
     Session(SessionId),
-    /// All sessions from one session at the provider, by its `sid`.
+    /// All sessions from one session at the provider, by its `sid`, except those that begin later: a
+    /// provider may use a `sid` again.
     ProviderSession(String),
+    /// Those sessions of a person, by the provider's `sub`, whose ID token named no session.
+    SubjectWithoutSession(String),
     /// All sessions of a person by the provider's `sub`, except those that begin later.
     ProviderSubject(String),
     /// All sessions that began with a link, by the link's id; the link itself is revoked, too.
@@ -41,6 +44,8 @@ pub enum Selector {
     /// An operator's command: all sessions of a person by the subject in audit lines, except those
     /// that begin later, or one session by id. No subject is a session id.
     Operator(String),
+    /// One gateway session by id, for which the provider no longer vouches.
+    Invalidated(SessionId),
 }
 
 /// The origin of a revocation.
@@ -54,6 +59,8 @@ pub enum Cause {
     Link,
     /// An operator's command.
     Operator,
+    /// The provider refused to vouch for the session again.
+    Revalidation,
 }
 
 /// All revocations on this replica. Readers take no locks.
@@ -76,6 +83,7 @@ impl Cause {
             Self::BackChannel => "back_channel",
             Self::Link => "link",
             Self::Operator => "operator",
+            Self::Revalidation => "revalidation",
         }
     }
 }
@@ -134,7 +142,14 @@ impl Revocations {
         let table = &self.table;
         let by_provider = || {
             let sid = credential.provider_session;
-            sid.is_some_and(|sid| table.get(Kind::ProviderSession, sid).is_some())
+            let revoked = sid.and_then(|sid| table.get(Kind::ProviderSession, sid));
+            revoked.is_some_and(|at| credential.began <= at)
+        };
+        let without_session = || {
+            let subject = credential.identity.provider_subject();
+            let revoked = table.get(Kind::SubjectWithoutSession, subject);
+            credential.provider_session.is_none()
+                && revoked.is_some_and(|at| credential.began <= at)
         };
         let by_subject = || {
             let subject = credential.identity.provider_subject();
@@ -154,13 +169,23 @@ impl Revocations {
         };
         if table.get(Kind::Session, id).is_some() {
             Some(Cause::SignOut)
-        } else if by_provider() || by_subject() {
+        } else if table.get(Kind::Invalidated, id).is_some() {
+            Some(Cause::Revalidation)
+        } else if by_provider() || by_subject() || without_session() {
             Some(Cause::BackChannel)
         } else if by_operator() {
             Some(Cause::Operator)
         } else {
             by_link().then_some(Cause::Link)
         }
+    }
+
+    /// Whether a session is revoked by its id, by whomever.
+    pub fn is_session_revoked(&self, id: &SessionId) -> bool {
+        let kinds = [Kind::Session, Kind::Invalidated, Kind::Operator];
+        kinds
+            .into_iter()
+            .any(|kind| self.table.get(kind, id.as_str()).is_some())
     }
 
     /// Whether a link is revoked, which also ends all sessions that began with it.

@@ -151,6 +151,8 @@ pub enum Topic {
     Presence,
     /// Pins of rooms, states and reachability of shards.
     Shard,
+    /// Sessions for which the provider vouched again.
+    Session,
 }
 
 /// An event for subscribers of the store.
@@ -216,7 +218,7 @@ pub fn open(
 
 impl Topic {
     /// All topics.
-    pub const ALL: [Self; 3] = [Self::Revocation, Self::Presence, Self::Shard];
+    pub const ALL: [Self; 4] = [Self::Revocation, Self::Presence, Self::Shard, Self::Session];
 
     /// The last part of the channel's name.
     pub const fn as_str(self) -> &'static str {
@@ -224,6 +226,7 @@ impl Topic {
             Self::Revocation => "revocation",
             Self::Presence => "presence",
             Self::Shard => "shard",
+            Self::Session => "session",
         }
     }
 }

@@ -102,6 +102,7 @@ impl Demo {
         let settings = DevProviderSettings {
             clients: Vec::new(),
             accounts: DevAccount::demonstration(),
+            refresh_tokens: true,
         };
         let provider = DevProvider::bind(any, settings, clock.clone(), random.clone()).await?;
         let plan = GatewayPlan {

@@ -7,7 +7,10 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use http::{Method, Request, StatusCode, header};
@@ -48,6 +51,8 @@ pub struct DevProviderSettings {
     pub clients: Vec<DevClient>,
     /// The accounts, in the order of the sign-in page.
     pub accounts: Vec<DevAccount>,
+    /// Whether sign-ins give refresh tokens; each is redeemed once.
+    pub refresh_tokens: bool,
 }
 
 /// A client registration (OpenID Connect Core 1.0 § 3.1.2.1).
@@ -68,7 +73,12 @@ pub struct DevClient {
 pub struct DevProviderState {
     issuer: String,
     authorities: [String; 2],
-    accounts: Vec<DevAccount>,
+    accounts: Mutex<Vec<DevAccount>>,
+    refresh_tokens: bool,
+    /// Whether ID tokens name no session.
+    without_sid: AtomicBool,
+    /// Whether the token endpoint is down.
+    overloaded: AtomicBool,
     clients: Mutex<Vec<DevClient>>,
     grants: Mutex<Grants>,
     key: SigningKey,
@@ -90,7 +100,10 @@ impl DevProvider {
         let provider = DevProviderState {
             issuer: format!("http://{local}"),
             authorities: [local.to_string(), format!("localhost:{}", local.port())],
-            accounts: settings.accounts,
+            accounts: Mutex::new(settings.accounts),
+            refresh_tokens: settings.refresh_tokens,
+            without_sid: AtomicBool::new(false),
+            overloaded: AtomicBool::new(false),
             clients: Mutex::new(settings.clients),
             grants: Mutex::default(),
             key: SigningKey::generate(&random)?,
@@ -132,6 +145,27 @@ impl DevProviderState {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         clients.retain(|other| other.id != client.id);
         clients.push(client);
+    }
+
+    /// Adds an account, or replaces the one with the same id.
+    pub fn set_account(&self, account: DevAccount) {
+        self.remove_account(&account.id);
+        self.all_accounts().push(account);
+    }
+
+    /// Removes an account, whose refresh tokens are no longer accepted.
+    pub fn remove_account(&self, id: &str) {
+        self.all_accounts().retain(|account| account.id != id);
+    }
+
+    /// Leaves the claim `sid` out of ID tokens from now on.
+    pub fn omit_sid(&self) {
+        self.without_sid.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes the token endpoint answer 503, or work again.
+    pub fn set_overloaded(&self, overloaded: bool) {
+        self.overloaded.store(overloaded, Ordering::Relaxed);
     }
 
     /// Issues a logout token (OpenID Connect Back-Channel Logout 1.0 § 2.4) for the caller to send
@@ -183,6 +217,9 @@ impl DevProviderState {
             "/jwks" => server::response(StatusCode::OK, JSON, self.key.jwks().to_owned()),
             "/authorize" => self.authorize(parameters, cookies),
             "/sign-in" if posted && !is_cross_site(&head) => self.sign_in(&form),
+            "/token" if self.overloaded.load(Ordering::Relaxed) => {
+                server::text(StatusCode::SERVICE_UNAVAILABLE, "overloaded")
+            }
             "/token" if posted => self.exchange(&head.headers, &form),
             "/userinfo" => self.userinfo(&head.headers),
             "/logout" => self.log_out(parameters, cookies, posted && !is_cross_site(&head)),
@@ -208,7 +245,7 @@ impl DevProviderState {
             "end_session_endpoint": at("/logout"),
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
-            "grant_types_supported": ["authorization_code"],
+            "grant_types_supported": ["authorization_code", "refresh_token"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
             "token_endpoint_auth_methods_supported":
@@ -227,8 +264,13 @@ impl DevProviderState {
         clients.iter().find(|client| client.id == id).cloned()
     }
 
-    fn account(&self, id: &str) -> Option<&DevAccount> {
-        self.accounts.iter().find(|account| account.id == id)
+    fn account(&self, id: &str) -> Option<DevAccount> {
+        let accounts = self.all_accounts();
+        accounts.iter().find(|account| account.id == id).cloned()
+    }
+
+    fn all_accounts(&self) -> MutexGuard<'_, Vec<DevAccount>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn grants(&self) -> MutexGuard<'_, Grants> {

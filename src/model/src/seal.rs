@@ -51,6 +51,8 @@ pub enum Purpose {
     ClientSignature,
     /// The stored response to an idempotent API request.
     ApiAnswer,
+    /// The stored refresh token of a session.
+    RefreshGrant,
 }
 
 type KeyId = [u8; KEY_ID_BYTES];
@@ -118,6 +120,7 @@ impl Purpose {
             Self::Link => "link",
             Self::ClientToken => "client-token",
             Self::ApiAnswer => "api-answer",
+            Self::RefreshGrant => "refresh-grant",
             Self::ClientSignature => "client-signature",
         }
     }

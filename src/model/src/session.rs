@@ -8,6 +8,7 @@ mod jitsi_state;
 mod pass;
 mod pass_cookies;
 mod return_to;
+mod revalidation;
 mod sign_in;
 mod visitor;
 
@@ -22,6 +23,7 @@ pub use self::{
     pass::Pass,
     pass_cookies::{BrowsingContext, PassCookies},
     return_to::ReturnTo,
+    revalidation::{RevalidationNeed, RevalidationSchedule},
     sign_in::{Afterwards, SignIn, SignInCookies, SignInError},
     visitor::{Credential, Principal, Visitor},
 };
@@ -57,6 +59,9 @@ pub struct Session {
     /// The time of the last sealing; the idle time counts from here.
     #[serde(rename = "l")]
     seen: Timestamp,
+    /// When the provider vouched for the session last; `None` if it cannot be asked again.
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+    validated: Option<Timestamp>,
 }
 
 /// The random id of a session or pass.
@@ -98,6 +103,30 @@ impl Session {
     /// The time of the sign-in.
     pub fn began(&self) -> Timestamp {
         self.began
+    }
+
+    /// When the provider vouched for the session last; `None` if it cannot be asked again.
+    pub fn validated(&self) -> Option<Timestamp> {
+        self.validated
+    }
+
+    /// The same session as one for which the provider gave a refresh token.
+    #[must_use]
+    pub fn refreshable(self) -> Self {
+        Self {
+            validated: Some(self.began),
+            ..self
+        }
+    }
+
+    /// The same session after the provider vouched for it again, as this identity.
+    #[must_use]
+    pub fn revalidated(self, identity: &Identity, at: Timestamp) -> Self {
+        Self {
+            identity: identity.clone(),
+            validated: Some(at),
+            ..self
+        }
     }
 
     /// The parts of this session that a revocation may name.
@@ -160,6 +189,7 @@ impl SessionCodec {
             identity: who.into_inner(),
             began: now,
             seen: now,
+            validated: None,
         }
     }
 
@@ -190,11 +220,12 @@ impl SessionCodec {
         (self.clock.now() < self.ends(&session)).then_some(session)
     }
 
-    /// Seals the session anew if a twelfth of the idle time has passed since it was last sealed;
-    /// `None` if renewal is not due.
+    /// Seals the session anew if a twelfth of the idle time has passed since it was last sealed, or
+    /// if the provider has vouched for it since; `None` if renewal is not due.
     pub fn renew(&self, session: &Session) -> Option<String> {
         let now = self.clock.now();
-        let stale = now.since(session.seen) >= self.settings.idle / RENEWALS_PER_IDLE;
+        let stale = now.since(session.seen) >= self.settings.idle / RENEWALS_PER_IDLE
+            || session.validated.is_some_and(|at| session.seen < at);
         if !stale {
             return None;
         }

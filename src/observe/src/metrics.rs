@@ -24,8 +24,8 @@ pub use self::{
     labels::{
         AdmissionReason, ApiOperation, ApiOutcome, CutReason, EntryRole, Handshake, LabelValue,
         LimitKind, LogoutOutcome, PlacementOutcome, ProviderOutcome, ProviderRequest,
-        ReloadOutcome, SignInReason, StatusClass, StoreOutcome, StreamKind, UpstreamFailure,
-        UpstreamKind,
+        ReloadOutcome, RevalidationResult, SignInReason, StatusClass, StoreOutcome, StreamKind,
+        UpstreamFailure, UpstreamKind,
     },
     probe::{ProbeMetrics, ProbeVerdict},
     provider::ProviderMetrics,

@@ -5,14 +5,15 @@
 //! tokens, which the crate does not support, need the same checks, and the crate would refuse a
 //! whole token response for one claim of an unexpected type.
 
-use std::fmt;
+use std::{fmt, pin::Pin};
 
 use openidconnect::{
     AdditionalClaims, AuthType, AuthUrl, AuthenticationFlow, AuthorizationCode, ClientId,
-    ClientSecret, CsrfToken, EndSessionUrl, EndpointNotSet, EndpointSet, ExtraTokenFields, IdToken,
-    IssuerUrl, JsonWebKeySet, LogoutRequest, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
-    PkceCodeVerifier, PostLogoutRedirectUrl, RedirectUrl, RequestTokenError, Scope,
-    StandardErrorResponse, StandardTokenResponse, TokenResponse, TokenUrl,
+    ClientSecret, CsrfToken, EndSessionUrl, EndpointNotSet, EndpointSet, ExtraTokenFields,
+    HttpRequest, HttpResponse, IdToken, IssuerUrl, JsonWebKeySet, LogoutRequest, Nonce,
+    OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl, RedirectUrl,
+    RefreshToken, RequestTokenError, Scope, StandardErrorResponse, StandardTokenResponse,
+    TokenResponse, TokenUrl,
     core::{
         CoreAuthDisplay, CoreAuthPrompt, CoreErrorResponseType, CoreGenderClaim, CoreJsonWebKey,
         CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreResponseType,
@@ -50,9 +51,15 @@ pub(crate) struct CodeFlow {
 /// The tokens of a token response.
 pub(crate) struct Tokens {
     pub(crate) access: SecretString,
-    /// In compact form, not verified yet.
-    pub(crate) id: SecretString,
+    /// In compact form, not verified yet. Always there after a sign-in, not after each refresh
+    /// (OpenID Connect Core 1.0 § 12.2).
+    pub(crate) id: Option<SecretString>,
+    pub(crate) refresh: Option<SecretString>,
 }
+
+/// The error of a token request by the crate.
+type TokenRequestError =
+    RequestTokenError<FetchError, StandardErrorResponse<CoreErrorResponseType>>;
 
 type Client = openidconnect::Client<
     NoClaims,
@@ -150,38 +157,27 @@ impl CodeFlow {
         verifier: &str,
         fetcher: &Fetcher,
     ) -> Result<Tokens, AuthenticationError> {
-        // The crate requires the returned future not to borrow from the closure.
-        let fetch = |request| {
-            let fetcher = fetcher.clone();
-            async move {
-                let response = fetcher.fetch(Endpoint::Token, request).await?;
-                Ok::<_, FetchError>(response.map(without_unused_members))
-            }
-        };
         let response = self
             .client
             .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
             .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()))
-            .request_async(&fetch)
-            .await
-            .map_err(|error| match error {
-                RequestTokenError::Request(error) => AuthenticationError::TokenEndpoint(error),
-                RequestTokenError::ServerResponse(response) => {
-                    AuthenticationError::from_token_error(response.error().as_ref())
-                }
-                // Both may quote the response body, which may contain tokens.
-                RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
-                    AuthenticationError::TokenUnreadable
-                }
-            })?;
-        if *response.token_type() != CoreTokenType::Bearer {
-            return Err(AuthenticationError::TokenUnreadable);
-        }
-        let id = response.extra_fields().id_token.clone();
-        Ok(Tokens {
-            access: response.access_token().secret().clone().into(),
-            id: id.ok_or(AuthenticationError::NoIdToken)?.into(),
-        })
+            .request_async(&token_endpoint(fetcher))
+            .await;
+        tokens_of(response)
+    }
+
+    /// Exchanges a refresh token for tokens (OpenID Connect Core 1.0 § 12.1).
+    pub(crate) async fn refresh(
+        &self,
+        token: &SecretString,
+        fetcher: &Fetcher,
+    ) -> Result<Tokens, AuthenticationError> {
+        let response = self
+            .client
+            .exchange_refresh_token(&RefreshToken::new(token.expose_secret().to_owned()))
+            .request_async(&token_endpoint(fetcher))
+            .await;
+        tokens_of(response)
     }
 
     /// URL of a logout request (RP-Initiated Logout 1.0 § 2); `None` if the provider has no
@@ -242,6 +238,48 @@ impl
 
 impl AdditionalClaims for NoClaims {}
 
+/// A request to the token endpoint. The crate requires the returned future not to borrow from the
+/// closure.
+fn token_endpoint(
+    fetcher: &Fetcher,
+) -> impl Fn(HttpRequest) -> Pin<Box<dyn Future<Output = Result<HttpResponse, FetchError>> + Send>>
+{
+    let fetcher = fetcher.clone();
+    move |request| {
+        let fetcher = fetcher.clone();
+        Box::pin(async move {
+            let response = fetcher.fetch(Endpoint::Token, request).await?;
+            Ok(response.map(without_unused_members))
+        })
+    }
+}
+
+fn tokens_of(
+    response: Result<TokenResponseBody, TokenRequestError>,
+) -> Result<Tokens, AuthenticationError> {
+    let response = response.map_err(|error| match error {
+        RequestTokenError::Request(error) => AuthenticationError::TokenEndpoint(error),
+        RequestTokenError::ServerResponse(response) => {
+            AuthenticationError::from_token_error(response.error().as_ref())
+        }
+        // Both may quote the response body, which may contain tokens.
+        RequestTokenError::Parse(..) | RequestTokenError::Other(_) => {
+            AuthenticationError::TokenUnreadable
+        }
+    })?;
+    if *response.token_type() != CoreTokenType::Bearer {
+        return Err(AuthenticationError::TokenUnreadable);
+    }
+    let refresh = response.refresh_token().map(RefreshToken::secret);
+    Ok(Tokens {
+        access: response.access_token().secret().clone().into(),
+        id: response.extra_fields().id_token.clone().map(Into::into),
+        refresh: refresh
+            .filter(|token| (1..=MAX_REFRESH_TOKEN_BYTES).contains(&token.len()))
+            .map(|token| token.clone().into()),
+    })
+}
+
 /// The token response without the members that the gateway does not use. Providers write
 /// `expires_in` as a text or with a fraction, and `scope` as a list; the crate would refuse the
 /// response for them. What is not a JSON object stays as it is.
@@ -249,15 +287,18 @@ fn without_unused_members(body: Vec<u8>) -> Vec<u8> {
     let Ok(mut members) = serde_json::from_slice::<ClaimsSet>(&body) else {
         return body;
     };
-    members.retain(|name, _| {
-        matches!(
-            name.as_str(),
-            "access_token" | "token_type" | "id_token" | "error"
-        )
+    members.retain(|name, value| match name.as_str() {
+        "access_token" | "token_type" | "id_token" | "error" => true,
+        // A sign-in does not need it.
+        "refresh_token" => value.is_string(),
+        _ => false,
     });
     // Infallible: the members were JSON.
     serde_json::to_vec(&members).unwrap_or(body)
 }
+
+/// The store keeps one for each session; those of real providers have a few kilobytes at most.
+const MAX_REFRESH_TOKEN_BYTES: usize = 16 * 1024;
 
 /// The crate adds this scope itself.
 const OPENID: &str = "openid";

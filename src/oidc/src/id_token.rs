@@ -11,6 +11,15 @@ use serde_json::Value;
 
 use crate::{AuthenticationError, claims_validation::ClaimsValidation};
 
+/// The nonce that an ID token has to have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ExpectedNonce<'n> {
+    /// After a sign-in: the one of the authorization request.
+    Required(&'n str),
+    /// After a refresh: the one of the sign-in, or none (OpenID Connect Core 1.0 § 12.2).
+    IfPresent(&'n str),
+}
+
 /// Validates the claims of an ID token with a verified signature and returns its `sub`.
 ///
 /// The numbers are the steps of OpenID Connect Core 1.0 § 3.1.3.7. [`Jws`](model::jws::Jws) covers
@@ -20,7 +29,7 @@ pub(crate) fn validate<'c>(
     claims: &'c ClaimsSet,
     algorithm: Algorithm,
     validation: ClaimsValidation<'_>,
-    nonce: &str,
+    nonce: ExpectedNonce<'_>,
     access_token: &str,
 ) -> Result<&'c str, AuthenticationError> {
     // 2. `iss` is the configured issuer.
@@ -32,9 +41,12 @@ pub(crate) fn validate<'c>(
     // 10. It was not issued in the future.
     validation.check_issue_time(claims)?;
     // 11. `nonce` is the one of this browser's authorization request.
-    let returned = text(claims, "nonce").ok_or(AuthenticationError::Nonce)?;
-    verify_slices_are_equal(returned.as_bytes(), nonce.as_bytes())
-        .map_err(|_| AuthenticationError::Nonce)?;
+    let is_present = claims.get("nonce").is_some_and(|value| !value.is_null());
+    if let Some(nonce) = nonce.for_token(is_present) {
+        let returned = text(claims, "nonce").ok_or(AuthenticationError::Nonce)?;
+        verify_slices_are_equal(returned.as_bytes(), nonce.as_bytes())
+            .map_err(|_| AuthenticationError::Nonce)?;
+    }
     // § 3.1.3.8: `at_hash`, if present, matches the access token of the same response.
     if claims.contains_key("at_hash") {
         let hash = text(claims, "at_hash").unwrap_or_default();
@@ -53,6 +65,17 @@ pub(crate) fn validate<'c>(
         return Err(AuthenticationError::SubjectTooLong);
     }
     Ok(subject)
+}
+
+// === impl ExpectedNonce ===
+
+impl<'n> ExpectedNonce<'n> {
+    fn for_token(self, is_present: bool) -> Option<&'n str> {
+        match self {
+            Self::Required(nonce) => Some(nonce),
+            Self::IfPresent(nonce) => is_present.then_some(nonce),
+        }
+    }
 }
 
 /// Left half of the access token's hash, by the hash function of the signature algorithm

@@ -16,6 +16,9 @@
 //! userinfo           claims missing in the ID token
 //! claims             claims → identity
 //! ```
+//!
+//! [`RelyingParty::refresh`] passes the same checks later with a refresh token, which shows whether
+//! the provider still vouches for a session.
 
 mod authentication_error;
 mod callback;
@@ -29,6 +32,7 @@ mod id_token;
 mod logout_token;
 mod probe;
 mod provider_cache;
+mod refresh;
 mod relying_party;
 mod settings;
 pub mod trust;
@@ -44,6 +48,7 @@ pub use self::{
     logout_token::{LogoutRequest, LogoutTokenError},
     probe::{ProviderDescription, ProviderProbe, ProviderProbeError},
     provider_cache::ProviderStatus,
+    refresh::{RefreshError, RefreshGrant, RefreshedUser, SessionEnd},
     relying_party::{AuthenticatedUser, ProviderUnavailable, RelyingParty},
     settings::{ClaimPaths, ClientAuth, OidcSettings, OidcSetupError},
 };

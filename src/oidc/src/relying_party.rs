@@ -21,7 +21,7 @@ use crate::{
     callback::CallbackOutcome,
     claims::{self, ClaimSources},
     claims_validation::ClaimsValidation,
-    id_token,
+    id_token::{self, ExpectedNonce},
     logout_token::ReplayCache,
     provider_cache::{ProviderCache, ProviderSnapshot, TokenSource},
     userinfo::{self, Userinfo},
@@ -45,6 +45,9 @@ pub struct AuthenticatedUser {
     pub provider_session: Option<String>,
     /// The ID token in compact form, as `id_token_hint` of a later logout request.
     pub id_token: SecretString,
+    /// Redeemed later to ask the provider whether the session still stands. Many providers give none
+    /// without a further scope.
+    pub refresh_token: Option<SecretString>,
 }
 
 /// No discovery has succeeded since startup, so the authorization endpoint is unknown.
@@ -132,30 +135,64 @@ impl RelyingParty {
         let fetcher = &self.provider.fetcher;
         let tokens = provider.flow.redeem(code, verifier, fetcher).await?;
 
-        let jws = Jws::parse(tokens.id.expose_secret(), &self.algorithms)?;
+        let id_token = tokens.id.ok_or(AuthenticationError::NoIdToken)?;
+        let nonce = ExpectedNonce::Required(nonce);
+        let claims = self
+            .verify_id_token(&provider, &id_token, &tokens.access, nonce)
+            .await?;
+        Ok(AuthenticatedUser {
+            identity: self
+                .identify(&provider, &claims, &tokens.access, policy)
+                .await?,
+            provider_session: session_id(&claims),
+            id_token,
+            refresh_token: tokens.refresh,
+        })
+    }
+
+    /// The claims of an ID token of a token response, verified.
+    pub(crate) async fn verify_id_token(
+        &self,
+        provider: &Arc<ProviderSnapshot>,
+        id_token: &SecretString,
+        access_token: &SecretString,
+        nonce: ExpectedNonce<'_>,
+    ) -> Result<ClaimsSet, AuthenticationError> {
+        let jws = Jws::parse(id_token.expose_secret(), &self.algorithms)?;
         let claims = self
             .provider
-            .verify(&provider, &jws, TokenSource::TokenEndpoint)
+            .verify(provider, &jws, TokenSource::TokenEndpoint)
             .await?;
-        let subject = id_token::validate(
+        id_token::validate(
             &claims,
             jws.algorithm(),
             self.claims_validation(),
             nonce,
-            tokens.access.expose_secret(),
+            access_token.expose_secret(),
         )?;
+        Ok(claims)
+    }
 
+    /// The identity of the claims of a verified ID token, and of the userinfo where it lacks some.
+    pub(crate) async fn identify(
+        &self,
+        provider: &Arc<ProviderSnapshot>,
+        claims: &ClaimsSet,
+        access_token: &SecretString,
+        policy: &Policy,
+    ) -> Result<VerifiedIdentity, AuthenticationError> {
+        let subject = text(claims, "sub").ok_or(AuthenticationError::NoSubject)?;
         let paths = &self.settings.claims;
         let userinfo = match &provider.metadata.userinfo {
-            Some(url) if claims::needs_userinfo(&claims, paths, policy) => {
-                let claims = self.userinfo(&provider, url, &tokens.access).await?;
+            Some(url) if claims::needs_userinfo(claims, paths, policy) => {
+                let claims = self.userinfo(provider, url, access_token).await?;
                 userinfo::check_subject(&claims, subject)?;
                 Some(claims)
             }
             _ => None,
         };
         let sources = ClaimSources {
-            id_token: &claims,
+            id_token: claims,
             userinfo: userinfo.as_ref(),
         };
         for claim in sources.distributed_claims(paths, policy) {
@@ -165,11 +202,7 @@ impl RelyingParty {
             );
         }
         let identity = sources.identity(&self.settings, policy)?;
-        Ok(AuthenticatedUser {
-            identity: VerifiedIdentity::by_provider(identity),
-            provider_session: session_id(&claims),
-            id_token: tokens.id,
-        })
+        Ok(VerifiedIdentity::by_provider(identity))
     }
 
     /// URL of a logout request at the provider, which redirects the browser back with `state`.

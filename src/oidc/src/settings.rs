@@ -34,6 +34,8 @@ pub struct OidcSettings {
     pub timeout: Duration,
     /// Tolerated difference between the provider's clock and the gateway's.
     pub leeway: Duration,
+    /// How often the provider is asked again about a session in use; `None` for never.
+    pub revalidate: Option<Duration>,
     /// `redirect_uri`: `<public_url>/_gateway/callback`.
     pub redirect_uri: Url,
     /// `post_logout_redirect_uri` of RP-initiated logout.

@@ -11,14 +11,16 @@ use tracing::{debug, info, warn};
 use crate::{RequestContext, RequestError, authorize::Admitted};
 use cluster::revocation::Selector;
 use model::{
+    identity::Identity,
     integration::{Caller, Evidence},
     invitation::InvitationLink,
     policy::Refusal,
     room::RoomKey,
     route::{Label, Transport},
-    session::{Pass, Principal, Session},
+    session::{Pass, Principal, Session, SessionId},
 };
 use observe::metrics::{ApiOperation, ApiOutcome, CutReason};
+use oidc::SessionEnd;
 
 /// The access line of a request, written with its response.
 #[derive(Debug)]
@@ -221,9 +223,12 @@ pub(crate) fn logged_out_by_provider(selector: &Selector, context: &RequestConte
     let (by, id) = match selector {
         Selector::Session(id) => ("session", id.as_str()),
         Selector::ProviderSession(id) => ("provider_session", &**id),
-        Selector::ProviderSubject(id) => ("provider_subject", &**id),
+        Selector::ProviderSubject(id) | Selector::SubjectWithoutSession(id) => {
+            ("provider_subject", &**id)
+        }
         Selector::Link(id) => ("link", &**id),
         Selector::Operator(id) => ("operator", &**id),
+        Selector::Invalidated(id) => ("session", id.as_str()),
     };
     info!(
         target: "audit",
@@ -232,6 +237,26 @@ pub(crate) fn logged_out_by_provider(selector: &Selector, context: &RequestConte
         id,
         client.addr = %context.client,
         request = %context.id,
+    );
+}
+
+/// The provider no longer vouches for a session.
+pub(crate) fn session_ended_by_provider(id: &SessionId, reason: SessionEnd) {
+    info!(
+        target: "audit",
+        event = "revalidation_refused",
+        reason = reason.as_str(),
+        session = id.as_str(),
+    );
+}
+
+/// The provider vouched for a session with other claims than before.
+pub(crate) fn identity_changed(id: &SessionId, identity: &Identity) {
+    info!(
+        target: "audit",
+        event = "identity_changed",
+        subject = identity.subject,
+        session = id.as_str(),
     );
 }
 

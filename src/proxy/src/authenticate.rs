@@ -18,7 +18,7 @@ use model::{
     },
 };
 
-use crate::RequestError;
+use crate::{RequestError, revalidation::Revalidations};
 
 /// What cookies are checked with.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Authenticator {
     pub(crate) passes: PassCookies,
     /// Sessions, passes and links that are over before their time.
     pub(crate) revocations: Arc<Revocations>,
+    /// What the provider said of sessions since the sign-in.
+    pub(crate) revalidations: Arc<Revalidations>,
     /// `https://host[:port]` of this site.
     pub(crate) origin: String,
 }
@@ -43,9 +45,19 @@ impl Authenticator {
     /// The member's session, if the request carries one that is neither over nor revoked.
     pub(crate) fn session(&self, headers: &HeaderMap) -> Option<Session> {
         let value = RequestCookies::new(headers).value(SESSION_COOKIE)?;
-        let session = self.sessions.open(value)?;
-        let revoked = self.revocations.cause([session.credential()]).is_some();
-        (!revoked).then_some(session)
+        let session = self.revalidations.current(self.sessions.open(value)?);
+        if self.revocations.cause([session.credential()]).is_some() {
+            return None;
+        }
+        self.revalidations.report(&session);
+        Some(session)
+    }
+
+    /// Before a page: asks the provider about the session of the request, if it was long ago.
+    pub(crate) async fn revalidate_if_overdue(&self, headers: &HeaderMap) {
+        if let Some(session) = self.session(headers) {
+            self.revalidations.revalidate_if_overdue(&session).await;
+        }
     }
 
     /// The pass to a room, if the request carries one that is neither over nor revoked, and its
@@ -57,6 +69,7 @@ impl Authenticator {
         integrations: &Integrations,
     ) -> Option<Pass> {
         let pass = self.passes.find(room, RequestCookies::new(headers))?;
+        let pass = self.revalidations.current_pass(pass);
         self.is_valid_pass(&pass, integrations).then_some(pass)
     }
 
@@ -127,8 +140,11 @@ impl Authenticator {
     /// Revokes all passes of a browser; gives the headers that delete their cookies.
     pub(crate) fn revoke_passes(&self, cookies: RequestCookies<'_>) -> Vec<HeaderValue> {
         let (passes, deletions) = self.passes.revoke_all(cookies);
+        // The same passes again would add to the list of each replica, and to the store.
         for pass in &passes {
-            self.revoke(pass.id());
+            if self.revocations.cause([pass.credential()]).is_none() {
+                self.revoke(pass.id());
+            }
         }
         deletions
     }

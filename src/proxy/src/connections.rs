@@ -1,12 +1,15 @@
 //! The registry of a worker's open WebSockets and long polls, by which revocations, moves, reloads and
 //! a stop end them.
 
+mod close_reason;
+
 use std::{
     cell::RefCell,
     collections::HashMap,
     net::IpAddr,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -15,29 +18,18 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{DrainSchedule, shard_upstreams::RoomShard};
-use cluster::revocation::{Cause, Revocations};
+pub(crate) use self::close_reason::{CloseReason, SIGNED_OUT};
+use crate::{
+    DrainSchedule,
+    revalidation::{Revalidations, SessionHold},
+    shard_upstreams::RoomShard,
+};
+use cluster::revocation::Revocations;
 use model::{random::Random, room::RoomKey, session::Principal};
-use observe::metrics::CutReason;
 
 /// The open WebSockets and long polls of one worker.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionRegistry(Rc<RefCell<Entries>>);
-
-/// Why the gateway ends a socket or stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CloseReason {
-    /// A credential of the principal was revoked.
-    Revoked(Cause),
-    /// The session or visit reached its end.
-    Expired,
-    /// The gateway stops.
-    Shutdown,
-    /// The room is on another shard now.
-    Moved,
-    /// Reloaded rules no longer admit the principal.
-    Refused,
-}
 
 /// An open socket or poll; deregisters on drop.
 #[derive(Debug)]
@@ -55,6 +47,8 @@ struct Entries {
     closed: bool,
     /// The number of entries that are held.
     held: usize,
+    /// Told which members' sessions are in use.
+    revalidations: Option<Arc<Revalidations>>,
 }
 
 #[derive(Debug)]
@@ -67,6 +61,7 @@ struct Entry {
     /// The client is away; its stream at Prosody is kept.
     held: bool,
     end: Option<oneshot::Sender<CloseReason>>,
+    _session: Option<SessionHold>,
 }
 
 /// Whose connection it is.
@@ -105,6 +100,13 @@ pub(crate) enum ConnectionKind {
 // === impl ConnectionRegistry ===
 
 impl ConnectionRegistry {
+    /// A registry whose connections keep members' sessions in use.
+    pub(crate) fn new(revalidations: Arc<Revalidations>) -> Self {
+        let registry = Self::default();
+        registry.0.borrow_mut().revalidations = Some(revalidations);
+        registry
+    }
+
     /// Registers a connection of a principal; on a shard, if there are shards.
     pub(crate) fn register(
         &self,
@@ -146,7 +148,10 @@ impl ConnectionRegistry {
         let mut entries = self.0.borrow_mut();
         let number = entries.next;
         entries.next += 1;
+        let revalidations = entries.revalidations.as_ref();
+        let session = revalidations.and_then(|it| it.hold(owner.principal()?));
         let mut entry = Entry {
+            _session: session,
             owner,
             kind,
             room_shard,
@@ -197,11 +202,14 @@ impl ConnectionRegistry {
         self.end_where(|entry| entry.kind.ends_at_stop().then_some(CloseReason::Shutdown));
     }
 
-    /// Ends the connections of principals that the policy no longer admits.
-    pub(crate) fn end_refused(&self, is_refused: impl Fn(&Principal, &AdmissionScope) -> bool) {
+    /// Ends the connections of admitted principals for which there is a reason now.
+    pub(crate) fn end_admitted(
+        &self,
+        reason: impl Fn(&Principal, &AdmissionScope) -> Option<CloseReason>,
+    ) {
         self.end_where(|entry| {
             let (scope, principal) = (entry.admitted.as_ref()?, entry.owner.principal()?);
-            is_refused(principal, scope).then_some(CloseReason::Refused)
+            reason(principal, scope)
         });
     }
 
@@ -336,49 +344,6 @@ impl Drop for Registration {
         entries.held -= usize::from(entry.is_some_and(|entry| entry.held));
     }
 }
-
-// === impl CloseReason ===
-
-impl CloseReason {
-    /// The label of metrics and the audit line.
-    pub(crate) const fn reason(self) -> CutReason {
-        match self {
-            Self::Revoked(Cause::SignOut) => CutReason::SignOut,
-            Self::Revoked(Cause::BackChannel) => CutReason::BackChannel,
-            Self::Revoked(Cause::Link) => CutReason::Link,
-            Self::Revoked(Cause::Operator) => CutReason::Operator,
-            Self::Expired => CutReason::Expired,
-            Self::Shutdown => CutReason::Shutdown,
-            Self::Moved => CutReason::Moved,
-            Self::Refused => CutReason::Rules,
-        }
-    }
-
-    /// Whether the client may not resume the connection.
-    pub(crate) const fn is_for_good(self) -> bool {
-        matches!(self, Self::Revoked(_) | Self::Expired | Self::Refused)
-    }
-
-    /// The text of the close frame.
-    pub(crate) const fn close_text(self) -> &'static str {
-        match self {
-            Self::Revoked(_) => SIGNED_OUT,
-            Self::Expired | Self::Refused | Self::Shutdown | Self::Moved => "",
-        }
-    }
-
-    /// The close code for WebSockets (RFC 6455 § 7.4.1).
-    pub(crate) const fn close_code(self) -> u16 {
-        match self {
-            Self::Revoked(_) | Self::Expired | Self::Refused => 1008,
-            Self::Shutdown | Self::Moved => 1001,
-        }
-    }
-}
-
-/// What the close frame of a revoked client says (RFC 6455 § 5.5.1): the script in Jitsi's page leads
-/// to the page of people who are signed out.
-pub(crate) const SIGNED_OUT: &str = "signed-out";
 
 /// Streams of one worker whose clients are away. Each costs a connection to Prosody; the clients of a
 /// large network that fails together fit in.

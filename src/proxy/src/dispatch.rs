@@ -135,6 +135,8 @@ async fn call_handler(
             assets::config_js(worker, request, &path, context, tenant).await
         }
         Route::Home if worker.state.start == StartPage::Gateway || worker.jitsi().is_err() => {
+            let authenticator = &worker.state.authenticator;
+            authenticator.revalidate_if_overdue(request.headers()).await;
             endpoints::start_page(worker, &request, responder)
         }
         Route::Home | Route::Asset => assets::public(worker, request, &path, context).await,

@@ -27,6 +27,7 @@
 //! | `SignInFlow` | `endpoints::sign_in` | the state of sign-ins in cookies, and the relying party |
 //! | `IntegrationApi` | `endpoints::api` | the operations of the API |
 //! | `EmbeddingSites` | `web::embedding` | the sites that may show a room in a frame |
+//! | `Revalidations` | `revalidation` | what the provider said of sessions since the sign-in |
 //! | `SessionRenewal` | `respond` | when a session's cookie is set again |
 //! | `StoreClient` | `store_client` | calls to the store, on the control runtime |
 //! | `ShardPools` | `shard_upstreams` | a worker's connections to the servers of the shards |
@@ -54,6 +55,7 @@ mod passes;
 mod request_context;
 pub mod reservation;
 mod respond;
+pub mod revalidation;
 pub mod server;
 mod service;
 mod settings;

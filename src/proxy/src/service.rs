@@ -31,6 +31,8 @@ pub struct WorkerFactory {
 pub struct Notifications {
     /// Changes when a session is revoked.
     pub revoked: watch::Receiver<()>,
+    /// Changes when the provider vouched for a member with other claims.
+    pub identities: watch::Receiver<()>,
     /// Rooms that opened or closed.
     pub presence: broadcast::Receiver<RoomKey>,
     /// Rooms and shards that moved; `None` without a Jitsi.
@@ -55,6 +57,7 @@ impl Clone for Notifications {
     fn clone(&self) -> Self {
         Self {
             revoked: self.revoked.clone(),
+            identities: self.identities.clone(),
             presence: self.presence.resubscribe(),
             moves: self.moves.as_ref().map(broadcast::Receiver::resubscribe),
         }
@@ -94,6 +97,7 @@ impl Service for Worker {
 async fn apply_notifications(worker: Rc<Worker>, notifications: Notifications) {
     let Notifications {
         mut revoked,
+        mut identities,
         mut presence,
         mut moves,
     } = notifications;
@@ -101,6 +105,10 @@ async fn apply_notifications(worker: Rc<Worker>, notifications: Notifications) {
         tokio::select! {
             changed = revoked.changed() => match changed {
                 Ok(()) => worker.end_revoked(),
+                Err(_) => return,
+            },
+            changed = identities.changed() => match changed {
+                Ok(()) => worker.reevaluate_members(),
                 Err(_) => return,
             },
             room = presence.recv() => match room {

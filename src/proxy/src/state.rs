@@ -21,6 +21,7 @@ use crate::{
     meetings::Meetings,
     passes::PassIssuer,
     request_context::SiteAuthority,
+    revalidation::Revalidations,
     signalling::BoshStreams,
     store_client::StoreClient,
     upstream,
@@ -125,6 +126,8 @@ pub struct Control {
     pub relying_party: Option<Arc<RelyingParty>>,
     /// Revoked sessions, passes and links.
     pub revocations: Arc<Revocations>,
+    /// What the provider said of sessions since the sign-in.
+    pub revalidations: Arc<Revalidations>,
     /// Who is in which room.
     pub presence: Arc<Presence>,
     /// What replicas share.
@@ -216,6 +219,7 @@ impl SharedState {
             sessions: SessionCodec::new(&keyring, &origin, settings.session, clock.clone()),
             passes: PassCookies::new(&keyring, &origin, clock.clone()),
             revocations: control.revocations,
+            revalidations: control.revalidations,
             origin: origin.clone(),
         });
         let authorizer = Arc::new(Authorizer {
@@ -242,6 +246,7 @@ impl SharedState {
             relying_party,
             cookies: SignInCookies::new(&keyring, &origin, clock.clone()),
             hints: keyring.sealer(Purpose::LogoutHint, &origin),
+            redeemed: Default::default(),
             runtime: control.runtime,
             clock: clock.clone(),
             random: random.clone(),

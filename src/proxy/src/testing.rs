@@ -28,7 +28,7 @@ use tokio::runtime::Handle;
 
 use crate::{
     authenticate::Authenticator, authorize::Authorizer, invitations::Invitations,
-    store_client::StoreClient,
+    revalidation::Revalidations, store_client::StoreClient,
 };
 
 /// The public origin of the deployment.
@@ -59,6 +59,7 @@ impl Deployment {
                 sessions: SessionCodec::new(&keyring, ORIGIN, settings, clock.clone()),
                 passes: PassCookies::new(&keyring, ORIGIN, clock.clone()),
                 revocations: Revocations::new(longest, clock.clone()).0,
+                revalidations: Revalidations::disabled(),
                 origin: ORIGIN.to_owned(),
             }),
             authorizer: Arc::new(Authorizer {

@@ -3,13 +3,17 @@
 use std::{cell::Cell, sync::Arc};
 
 use cluster::placement::Move;
-use model::{policy::Admission, room::RoomKey, session::Principal};
+use model::{
+    policy::{Admission, Role},
+    room::RoomKey,
+    session::Principal,
+};
 use observe::metrics::WorkerMetrics;
 use pages::inject::Injector;
 
 use crate::{
     DrainSchedule, ReloadableState, SharedState, authorize,
-    connections::{AdmissionScope, ConnectionRegistry},
+    connections::{AdmissionScope, CloseReason, ConnectionRegistry},
     credentials::Intent,
     endpoints::events::Listeners,
     locations::LocationPools,
@@ -47,7 +51,7 @@ impl Worker {
         Self {
             upstreams: ShardPools::new(state.jitsi.clone(), state.limits.upstream_connections),
             location_pools: LocationPools::default(),
-            connections: ConnectionRegistry::default(),
+            connections: ConnectionRegistry::new(Arc::clone(&state.authenticator.revalidations)),
             listeners: Listeners::default(),
             bosh_bodies: BodyBudget::default(),
             renewal: SessionRenewal {
@@ -70,8 +74,27 @@ impl Worker {
 
     /// Ends the connections that reloaded rules no longer admit.
     pub fn reevaluate_admissions(&self) {
-        self.connections
-            .end_refused(|principal, scope| !self.may_keep(principal, scope));
+        self.connections.end_admitted(|principal, scope| {
+            let changed = self.state.authenticator.revalidations.changed(principal);
+            let keeps = self.may_keep(changed.as_ref().unwrap_or(principal), scope);
+            (!keeps).then_some(CloseReason::Refused)
+        });
+    }
+
+    /// Ends the connections of members whose claims of now do not admit them, or do not make them
+    /// moderators any more. A role that was added applies when the client joins anew.
+    pub fn reevaluate_members(&self) {
+        self.connections.end_admitted(|principal, scope| {
+            let changed = self.state.authenticator.revalidations.changed(principal)?;
+            if !self.may_keep(&changed, scope) {
+                return Some(CloseReason::Refused);
+            }
+            let AdmissionScope::Room(room) = scope else {
+                return None;
+            };
+            let is_moderator = |principal| self.role_in(room, principal) == Some(Role::Moderator);
+            (is_moderator(principal) && !is_moderator(&changed)).then_some(CloseReason::Demoted)
+        });
     }
 
     /// Ends the connections that a move affects.
@@ -147,11 +170,17 @@ impl Worker {
     /// Whether the policy in force keeps a connected principal in a room.
     pub(crate) fn may_stay(&self, principal: &Principal, room: &RoomKey) -> bool {
         let (state, rules) = (&self.state, self.rules());
-        let intent = Intent::Poll;
-        let admission = state
-            .authorizer
-            .evaluate(&rules.policy, room, Some(principal), intent);
         state.authenticator.is_valid(principal, &rules.integrations)
-            && matches!(admission, Admission::Admit(_))
+            && self.role_in(room, principal).is_some()
+    }
+
+    /// The role of a connected principal by the policy in force; `None` if it refuses.
+    fn role_in(&self, room: &RoomKey, principal: &Principal) -> Option<Role> {
+        let (authorizer, rules) = (&self.state.authorizer, self.rules());
+        let intent = Intent::Poll;
+        match authorizer.evaluate(&rules.policy, room, Some(principal), intent) {
+            Admission::Admit(grant) => Some(grant.role()),
+            _ => None,
+        }
     }
 }

@@ -330,6 +330,16 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         "14: oidc.leeway: 1h is too long; write a duration from 0s to 5m",
     ),
     (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nrevalidate = \"5s\"",
+        "14: oidc.revalidate: 5s is too short; write a duration from 10s to 1d",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nrevalidate = \"2d\"",
+        "14: oidc.revalidate: 2d is too long; write a duration from 0s to 1d",
+    ),
+    (
         r#"key_file = "session.key""#,
         r#"idle = "1h""#,
         r#"15: session.key_file: missing; create one with openssl rand -base64 32 > config/session.key and add key_file = "config/session.key""#,

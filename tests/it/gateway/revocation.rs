@@ -220,6 +220,44 @@ async fn back_channel_logout_closes_all_sessions_of_the_subject() {
 }
 
 #[tokio::test]
+async fn a_logout_token_ends_the_sessions_that_name_none_by_its_subject() {
+    let site = Site::start().await.ready().await;
+    let logout = async |subject: &str, sid: &str| {
+        let token = site
+            .provider
+            .logout_token(CLIENT_ID, Some(subject), Some(sid));
+        let url = format!("{ORIGIN}/_gateway/backchannel-logout")
+            .parse()
+            .unwrap();
+        let body = format!("logout_token={}", encode(&token)).into();
+        let answer = site
+            .browser()
+            .send(Method::POST, &url, HeaderMap::new(), body)
+            .await;
+        assert_eq!(answer.status, StatusCode::OK);
+    };
+    // The development provider names the session in each ID token: another session of that person
+    // goes on.
+    let mut max = site.signed_in("max").await;
+    let mut socket = max.socket("room=x").await.unwrap();
+    logout("max", "another session").await;
+    assert!(max.socket("room=x").await.is_ok());
+    site.provider.omit_sid();
+    let mut mia = site.signed_in("mia").await;
+    let mut of_mia = mia.socket("room=x").await.unwrap();
+    logout("mia", "a session that no token named").await;
+    assert_eq!(closed_with(&mut of_mia).await, 1008);
+    let ping = Message::Ping(Bytes::from_static(b"?"));
+    futures_util::SinkExt::send(&mut socket, ping)
+        .await
+        .unwrap();
+    assert!(matches!(socket.next().await, Some(Ok(Message::Pong(_)))));
+    // A later session of the person works.
+    site.clock_control.advance(Duration::from_secs(1));
+    assert!(site.signed_in("mia").await.socket("room=x").await.is_ok());
+}
+
+#[tokio::test]
 async fn back_channel_logout_uses_sub_even_with_another_id_claim() {
     let options = SiteOptions::default()
         .rules("[oidc.claims]\nid = \"email\"\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n");

@@ -100,6 +100,41 @@ async fn a_callback_works_once_and_in_its_own_browser() {
 }
 
 #[tokio::test]
+async fn a_sign_in_buys_one_request_to_the_token_endpoint() {
+    let site = Site::start().await.ready().await;
+    let mut browser = site.browser();
+    let url = browser.begin("/room").await;
+    let state = url
+        .query_pairs()
+        .find(|(name, _)| name == "state")
+        .unwrap()
+        .1;
+    let requests = async || {
+        let metrics = site.metrics().await;
+        let ours = metrics.lines().filter(|line| {
+            line.starts_with("jitsi_auth_gateway_provider_requests_total{request=\"tokens\"")
+        });
+        let counts = ours.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap());
+        counts.sum::<u64>()
+    };
+    assert_eq!(requests().await, 0);
+    let address = format!(
+        "{ORIGIN}/_gateway/callback?state={state}&code=made-up&iss={}",
+        site.issuer()
+    );
+    for _ in 0..20 {
+        let page = browser.load(&address.parse().unwrap()).await;
+        assert!(
+            page.text()
+                .contains("href=\"/_gateway/login?return_to=%2Froom"),
+            "{}",
+            page.text()
+        );
+    }
+    assert_eq!(requests().await, 1);
+}
+
+#[tokio::test]
 async fn an_expired_callback_leaves_an_existing_session_untouched() {
     let site = Site::start().await.ready().await;
     let mut browser = site.browser();

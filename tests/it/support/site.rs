@@ -61,6 +61,7 @@ impl Site {
         let people = DevProviderSettings {
             clients: vec![client],
             accounts: DevAccount::demonstration(),
+            refresh_tokens: options.refresh_tokens,
         };
         let provider = DevProvider::bind(loopback, people, clock.clone(), Random::system())
             .await
@@ -97,6 +98,11 @@ impl Site {
             files,
             _stop: stop.drop_guard(),
         }
+    }
+
+    /// The issuer of the development provider.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     /// Reloads the configuration with a change.

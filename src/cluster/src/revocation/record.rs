@@ -26,6 +26,8 @@ pub(super) enum Kind {
     ProviderSubject,
     Link,
     Operator,
+    Invalidated,
+    SubjectWithoutSession,
 }
 
 /// How long revocations are kept, by kind.
@@ -56,6 +58,8 @@ impl Record {
             Selector::ProviderSubject(id) => Self::new(Kind::ProviderSubject, id, at),
             Selector::Link(id) => Self::new(Kind::Link, id, at),
             Selector::Operator(id) => Self::new(Kind::Operator, id, at),
+            Selector::SubjectWithoutSession(id) => Self::new(Kind::SubjectWithoutSession, id, at),
+            Selector::Invalidated(id) => Self::new(Kind::Invalidated, id.as_str(), at),
         }
     }
 
@@ -101,9 +105,12 @@ impl Lifetimes {
     /// The lifetime of records of a kind.
     pub(super) fn of(self, kind: Kind) -> Duration {
         match kind {
-            Kind::Session | Kind::ProviderSession | Kind::ProviderSubject | Kind::Operator => {
-                self.session
-            }
+            Kind::Session
+            | Kind::ProviderSession
+            | Kind::ProviderSubject
+            | Kind::Operator
+            | Kind::Invalidated
+            | Kind::SubjectWithoutSession => self.session,
             Kind::Link => self.link,
         }
     }
@@ -112,12 +119,14 @@ impl Lifetimes {
 // === impl Kind ===
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Session,
         Self::ProviderSession,
         Self::ProviderSubject,
         Self::Link,
         Self::Operator,
+        Self::Invalidated,
+        Self::SubjectWithoutSession,
     ];
 }
 

@@ -15,6 +15,8 @@ pub(super) struct RevocationTable {
     provider_subjects: Revoked,
     operators: Revoked,
     links: Revoked,
+    invalidated: Revoked,
+    subjects_without_session: Revoked,
 }
 
 type Revoked = StripedMap<Arc<str>, Timestamp>;
@@ -31,6 +33,8 @@ impl RevocationTable {
             provider_subjects: empty(),
             operators: empty(),
             links: empty(),
+            invalidated: empty(),
+            subjects_without_session: empty(),
         }
     }
 
@@ -91,6 +95,8 @@ impl RevocationTable {
             Kind::ProviderSubject => &self.provider_subjects,
             Kind::Link => &self.links,
             Kind::Operator => &self.operators,
+            Kind::Invalidated => &self.invalidated,
+            Kind::SubjectWithoutSession => &self.subjects_without_session,
         }
     }
 }

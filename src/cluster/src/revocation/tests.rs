@@ -121,3 +121,18 @@ async fn a_revocation_notifies_watchers() {
     revocations.revoke(Selector::ProviderSubject("1".to_owned()));
     watch.changed().await.unwrap();
 }
+
+#[test]
+fn a_session_id_that_the_provider_uses_again_is_revoked_no_more() {
+    let (clock, clock_control) = clock();
+    let revocations = local(&clock);
+    let before = session(&clock, "1", "x");
+    revocations.revoke(Selector::ProviderSession("x".to_owned()));
+    assert_eq!(
+        revocations.cause(before.credentials()),
+        Some(Cause::BackChannel)
+    );
+    clock_control.advance(Duration::from_secs(1));
+    assert!(!revocations.contains(&session(&clock, "1", "x")));
+    assert!(revocations.contains(&before));
+}

@@ -2,6 +2,8 @@
 
 mod claims;
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -13,7 +15,7 @@ use crate::{
     problem::Fault,
     public_url::PublicUrl,
     secret::{RawSecret, SecretReader},
-    values::{DurationText, MINUTE, parse_name, parse_url, read_ca_file, seconds},
+    values::{DAY, DurationText, MINUTE, parse_name, parse_url, read_ca_file, seconds},
 };
 use oidc::{ClientAuth, OidcSettings};
 
@@ -59,6 +61,10 @@ pub(super) struct RawOidc {
     timeout: DurationText,
     /// The accepted difference between the clocks of the provider and the gateway.
     leeway: DurationText,
+    /// A session in use is revalidated within this time, by the refresh token that the provider gave
+    /// at the sign-in, if it gave one; `0s` never. Sessions whose account was disabled end, and changed
+    /// groups and roles take effect in running meetings.
+    revalidate: DurationText,
     /// Accept a provider without TLS. An attacker on the network path can then sign in as any user.
     insecure_http_issuer: bool,
     /// Treat e-mail addresses as verified although the provider does not claim it. Users can then
@@ -127,6 +133,7 @@ impl RawOidc {
         let leeway = self
             .leeway
             .within(seconds(0)..=5 * MINUTE, section, "leeway");
+        let revalidate = resolve_revalidate(&self.revalidate, section);
         Some(OidcSettings {
             issuer: issuer?,
             internal_url,
@@ -141,6 +148,7 @@ impl RawOidc {
             http_proxy,
             timeout: timeout?,
             leeway: leeway?,
+            revalidate: revalidate?,
             redirect_uri: public_url?.join(CALLBACK_PATH),
             signed_out_uri: public_url?.join(SIGNED_OUT_PATH),
             insecure_trust_unverified_email: self.insecure_trust_unverified_email,
@@ -171,6 +179,7 @@ impl Default for RawOidc {
             http_proxy: None,
             timeout: "10s".into(),
             leeway: "60s".into(),
+            revalidate: "10m".into(),
             insecure_http_issuer: false,
             insecure_trust_unverified_email: false,
         }
@@ -186,6 +195,18 @@ impl From<RawClientAuth> for ClientAuth {
             RawClientAuth::ClientSecretPost => Self::Post,
         }
     }
+}
+
+/// The interval; `Some(None)` if sessions are not revalidated.
+fn resolve_revalidate(text: &DurationText, section: &mut Section<'_>) -> Option<Option<Duration>> {
+    if text
+        .within(seconds(0)..=DAY, section, "revalidate")?
+        .is_zero()
+    {
+        return Some(None);
+    }
+    text.within(seconds(10)..=DAY, section, "revalidate")
+        .map(Some)
 }
 
 fn parse_provider_url(text: &str, allow_http: bool) -> Result<Url, Fault> {

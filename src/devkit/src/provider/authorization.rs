@@ -57,7 +57,7 @@ impl DevProviderState {
                 let page = SignInPage {
                     request: raw,
                     client: &request.client.id,
-                    accounts: &self.accounts,
+                    accounts: &self.all_accounts().clone(),
                 };
                 html(StatusCode::OK, &page)
             }
@@ -170,7 +170,7 @@ impl DevProviderState {
     fn begin_session(&self, account: &str) -> Option<SsoSession> {
         let session = SsoSession {
             sid: self.random.text::<16>(),
-            account: self.account(account)?.id.clone(),
+            account: self.account(account)?.id,
             began: self.clock.now(),
         };
         let mut grants = self.grants();

@@ -10,6 +10,7 @@ pub(super) struct Grants {
     pub(super) codes: ExpiringMap<Code>,
     pub(super) tokens: ExpiringMap<Access>,
     pub(super) sessions: ExpiringMap<SsoSession>,
+    pub(super) refresh_tokens: ExpiringMap<Refresh>,
 }
 
 /// An authorization code, for one use by one client with one redirect URI.
@@ -28,6 +29,14 @@ pub(super) struct Code {
 pub(super) struct Access {
     pub(super) account: String,
     pub(super) scope: String,
+}
+
+/// The right of a refresh token, which is redeemed once.
+#[derive(Clone, Debug)]
+pub(super) struct Refresh {
+    pub(super) client_id: String,
+    pub(super) scope: String,
+    pub(super) session: SsoSession,
 }
 
 /// A session at the provider.
@@ -53,6 +62,7 @@ impl Default for Grants {
             codes: ExpiringMap::new(CODE_LIFETIME),
             tokens: ExpiringMap::new(ACCESS_LIFETIME),
             sessions: ExpiringMap::new(SESSION_LIFETIME),
+            refresh_tokens: ExpiringMap::new(SESSION_LIFETIME),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The token endpoint (RFC 6749 § 4.1.3) and userinfo (OpenID Connect Core 1.0 § 5.3).
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, sync::atomic::Ordering};
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, digest};
 use base64::{
@@ -14,7 +14,7 @@ use url::form_urlencoded;
 
 use super::{
     DevClient, DevProviderState, JSON,
-    grants::{ACCESS_LIFETIME, Access, Code},
+    grants::{ACCESS_LIFETIME, Access, Code, Refresh},
 };
 use crate::http::{self as server, HttpResponse};
 
@@ -23,15 +23,17 @@ type Form<'f> = HashMap<Cow<'f, str>, Cow<'f, str>>;
 // === impl DevProviderState ===
 
 impl DevProviderState {
-    /// Exchanges a code for tokens. A failed attempt invalidates the code, too.
+    /// Exchanges a code or refresh token for tokens. A failed attempt invalidates it, too.
     pub(super) fn exchange(&self, headers: &HeaderMap, form: &str) -> HttpResponse {
         let form: Form<'_> = form_urlencoded::parse(form.as_bytes()).collect();
         let field = |name: &str| form.get(name).map_or("", AsRef::as_ref);
         let Some(client) = self.authenticate(headers, &form) else {
             return refuse(StatusCode::UNAUTHORIZED, "invalid_client");
         };
-        if field("grant_type") != "authorization_code" {
-            return refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type");
+        match field("grant_type") {
+            "authorization_code" => {}
+            "refresh_token" => return self.refresh(&client, field("refresh_token")),
+            _ => return refuse(StatusCode::BAD_REQUEST, "unsupported_grant_type"),
         }
         let code = self.grants().codes.take(field("code"), self.clock.now());
         let fits = |code: &Code| {
@@ -40,7 +42,29 @@ impl DevProviderState {
                 && code.challenge == challenge(field("code_verifier"))
         };
         match code.filter(fits) {
-            Some(code) => self.issue_tokens(code),
+            Some(code) => {
+                let Code {
+                    client_id,
+                    scope,
+                    session,
+                    nonce,
+                    ..
+                } = code;
+                let right = Refresh {
+                    client_id,
+                    scope,
+                    session,
+                };
+                self.issue_tokens(right, nonce)
+            }
+            None => refuse(StatusCode::BAD_REQUEST, "invalid_grant"),
+        }
+    }
+
+    fn refresh(&self, client: &DevClient, token: &str) -> HttpResponse {
+        let right = self.grants().refresh_tokens.take(token, self.clock.now());
+        match right.filter(|right| right.client_id == client.id) {
+            Some(right) => self.issue_tokens(right, None),
             None => refuse(StatusCode::BAD_REQUEST, "invalid_grant"),
         }
     }
@@ -84,36 +108,44 @@ impl DevProviderState {
         proved.then_some(client)
     }
 
-    fn issue_tokens(&self, code: Code) -> HttpResponse {
-        let Some(account) = self.account(&code.session.account) else {
+    fn issue_tokens(&self, right: Refresh, nonce: Option<String>) -> HttpResponse {
+        let Some(account) = self.account(&right.session.account) else {
             return refuse(StatusCode::BAD_REQUEST, "invalid_grant");
         };
         let now = self.clock.now();
-        let mut claims = account.claims(&code.scope);
+        let mut claims = account.claims(&right.scope);
         let required = [
             ("iss", json!(self.issuer)),
-            ("aud", json!(code.client_id)),
+            ("aud", json!(right.client_id)),
             ("iat", json!(now)),
             ("exp", json!(now.after(ACCESS_LIFETIME))),
-            ("auth_time", json!(code.session.began)),
-            ("sid", json!(code.session.sid)),
+            ("auth_time", json!(right.session.began)),
+            ("sid", json!(right.session.sid)),
         ];
         claims.extend(required.map(|(name, value)| (name.to_owned(), value)));
-        claims.extend(code.nonce.map(|nonce| ("nonce".to_owned(), json!(nonce))));
+        if self.without_sid.load(Ordering::Relaxed) {
+            claims.remove("sid");
+        }
+        claims.extend(nonce.map(|nonce| ("nonce".to_owned(), json!(nonce))));
         let access_token = self.random.text::<32>();
         let access = Access {
-            account: code.session.account,
-            scope: code.scope.clone(),
+            account: right.session.account.clone(),
+            scope: right.scope.clone(),
         };
         let mut grants = self.grants();
         grants.tokens.put(access_token.clone(), access, now);
-        let tokens = json!({
+        let mut tokens = json!({
             "access_token": access_token,
             "token_type": "Bearer",
             "expires_in": ACCESS_LIFETIME.as_secs(),
-            "scope": code.scope,
+            "scope": right.scope,
             "id_token": self.key.sign("JWT", &Value::Object(claims)),
         });
+        if self.refresh_tokens {
+            let refresh_token = self.random.text::<32>();
+            tokens["refresh_token"] = json!(refresh_token);
+            grants.refresh_tokens.put(refresh_token, right, now);
+        }
         server::response(StatusCode::OK, JSON, tokens.to_string())
     }
 }

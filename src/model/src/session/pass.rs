@@ -113,6 +113,18 @@ impl Pass {
         Self { id, ..self }
     }
 
+    /// The same pass with the member's identity of now. The identity of other holders stays.
+    #[must_use]
+    pub fn revalidated(self, identity: &Identity) -> Self {
+        if !self.standing.is_member() {
+            return self;
+        }
+        Self {
+            identity: identity.clone(),
+            ..self
+        }
+    }
+
     /// The same pass for a token of this time of issue. A revocation of the person since then counts.
     #[must_use]
     pub fn vouched(self, issued: Timestamp) -> Self {

@@ -139,6 +139,20 @@ impl Principal {
         }
     }
 
+    /// The same principal after the provider vouched for the session again, as this identity; only
+    /// the identity of a member is the provider's.
+    #[must_use]
+    pub fn revalidated(&self, identity: &Identity, at: Timestamp) -> Self {
+        match self {
+            Self::Member(session) => Self::Member(session.clone().revalidated(identity, at)),
+            Self::Pass(pass) => Self::Pass(pass.clone().revalidated(identity)),
+            Self::MemberWithPass { member, pass } => Self::MemberWithPass {
+                member: member.clone().revalidated(identity, at),
+                pass: pass.clone(),
+            },
+        }
+    }
+
     /// Whether the credentials are for this room.
     pub fn is_for(&self, room: &RoomKey) -> bool {
         match self {

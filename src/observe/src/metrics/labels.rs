@@ -9,7 +9,10 @@ mod people;
 pub use self::{
     api::{ApiOperation, ApiOutcome},
     connections::{Handshake, LimitKind, StatusClass, StreamKind, UpstreamFailure, UpstreamKind},
-    control::{PlacementOutcome, ProviderOutcome, ProviderRequest, ReloadOutcome, StoreOutcome},
+    control::{
+        PlacementOutcome, ProviderOutcome, ProviderRequest, ReloadOutcome, RevalidationResult,
+        StoreOutcome,
+    },
     people::{AdmissionReason, CutReason, EntryRole, LogoutOutcome, SignInReason},
 };
 use model::route::{Label, Transport};
@@ -142,6 +145,7 @@ mod tests {
         check::<ProviderOutcome>();
         check::<ProviderRequest>();
         check::<ReloadOutcome>();
+        check::<RevalidationResult>();
         check::<SignInReason>();
         check::<StatusClass>();
         check::<StoreOutcome>();

@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::labels::{ProviderOutcome, ProviderRequest};
+use super::labels::{ProviderOutcome, ProviderRequest, RevalidationResult};
 
 /// Metrics of the OpenID provider.
 #[derive(Clone, Debug)]
@@ -19,6 +19,12 @@ pub struct ProviderMetrics {
     pub keys_fetched: Gauge,
     requests: Family<ExchangeLabels, Counter>,
     durations: Family<RequestLabels, Histogram>,
+    revalidations: Family<RevalidationLabels, Counter>,
+}
+
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RevalidationLabels {
+    result: RevalidationResult,
 }
 
 #[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -49,6 +55,12 @@ impl ProviderMetrics {
             .observe(took.as_secs_f64());
     }
 
+    /// Counts a revalidation of a session.
+    pub fn count_revalidation(&self, result: RevalidationResult) {
+        let labels = RevalidationLabels { result };
+        self.revalidations.get_or_create(&labels).inc();
+    }
+
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "provider_ready",
@@ -71,6 +83,11 @@ impl ProviderMetrics {
             Unit::Seconds,
             self.durations.clone(),
         );
+        registry.register(
+            "session_revalidations",
+            "Sessions that the OpenID provider was asked about again, by result",
+            self.revalidations.clone(),
+        );
     }
 }
 
@@ -84,7 +101,12 @@ impl Default for ProviderMetrics {
             };
             let _ = requests.get_or_create(&labels);
         }
+        let revalidations = Family::<RevalidationLabels, Counter>::default();
+        for result in RevalidationResult::ALL {
+            let _ = revalidations.get_or_create(&RevalidationLabels { result: *result });
+        }
         Self {
+            revalidations,
             ready: Gauge::default(),
             keys_fetched: Gauge::default(),
             requests,

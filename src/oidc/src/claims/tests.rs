@@ -32,6 +32,7 @@ fn settings() -> OidcSettings {
         http_proxy: None,
         timeout: Duration::from_secs(10),
         leeway: Duration::from_mins(1),
+        revalidate: None,
         redirect_uri: Url::parse("https://meet.example.org/_gateway/callback").unwrap(),
         signed_out_uri: Url::parse("https://meet.example.org/").unwrap(),
         insecure_trust_unverified_email: false,

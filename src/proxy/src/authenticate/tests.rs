@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use cluster::revocation::Selector;
 use http::{HeaderMap, HeaderValue, header};
 use model::{
@@ -163,4 +165,21 @@ fn sessions_end_when_they_idle_and_when_they_are_revoked() {
     assert!(authenticator.session(&headers).is_none(), "revoked");
 }
 
-const HOUR: std::time::Duration = std::time::Duration::from_hours(1);
+const HOUR: Duration = Duration::from_hours(1);
+
+#[test]
+fn signing_the_same_passes_out_again_revokes_nothing_more() {
+    let deployment = Deployment::new();
+    let pass = deployment.pass("x", Standing::Guest);
+    let headers = deployment.cookies(None, Some(&pass));
+    let authenticator = &deployment.authenticator;
+    let mut revoked = authenticator.revocations.watch();
+    for expected in [true, false, false] {
+        let deletions = authenticator.revoke_passes(RequestCookies::new(&headers));
+        assert_eq!(deletions.len(), 1);
+        assert_eq!(revoked.has_changed().unwrap(), expected);
+        revoked.mark_unchanged();
+        // A revocation has the precision of a second.
+        deployment.hand.advance(Duration::from_secs(1));
+    }
+}

@@ -2,6 +2,7 @@
 
 mod flow;
 mod query;
+mod redeemed_states;
 
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -19,7 +20,7 @@ use model::session::{
     Afterwards, BrowsingContext, RequestCookies, ReturnTo, SignInCookies, SignInError,
 };
 use observe::metrics::{SignInReason, WorkerMetrics};
-use oidc::{AuthenticationErrorClass, Callback};
+use oidc::{AuthenticationError, AuthenticationErrorClass, Callback};
 use pages::{Content, SignInProblem};
 
 /// Why a sign-in or sign-out did not work.
@@ -148,7 +149,12 @@ pub(crate) async fn callback(
     };
     responder.lead_to(&sign_in.return_to);
     let rules = worker.rules();
-    let finished = flow.finish(callback, &sign_in, rules).await?;
+    let finished = if flow.redeemed.redeem(&state) {
+        flow.finish(callback, &sign_in, rules).await?
+    } else {
+        // As the provider would answer: it accepts a code once.
+        Err(AuthenticationError::CodeRefused)
+    };
     let signed_in = match finished {
         Ok(signed_in) => signed_in,
         Err(failure) => {
@@ -170,6 +176,8 @@ pub(crate) async fn callback(
         signed_in.provider_session,
         &worker.state.random,
     );
+    let revalidations = &worker.state.authenticator.revalidations;
+    let session = revalidations.begin(session, signed_in.refresh_token, &sign_in.nonce);
     let sealed = sessions.seal(&session).map_err(|error| {
         let reason = SignInReason::SessionTooLarge;
         sign_in_failed(

@@ -40,6 +40,7 @@ pub(crate) fn logout(
     }
     if let Some(session) = worker.state.authenticator.session(request.headers()) {
         audit::signed_out(&session, &context);
+        worker.state.authenticator.revalidations.end(&session);
         worker.state.authenticator.revoke(session.id());
     }
     let jar = RequestCookies::new(request.headers());
@@ -100,8 +101,15 @@ pub(crate) async fn backchannel_logout(
     };
     match flow.validate_logout_token(token).await? {
         Ok(logout) => {
+            let revocations = &worker.state.authenticator.revocations;
             let selector = match (logout.sid, logout.sub) {
-                (Some(sid), _) => Selector::ProviderSession(sid),
+                (Some(sid), sub) => {
+                    // An ID token need not name the session that the logout token names.
+                    if let Some(sub) = sub {
+                        revocations.revoke(Selector::SubjectWithoutSession(sub));
+                    }
+                    Selector::ProviderSession(sid)
+                }
                 (None, Some(sub)) => Selector::ProviderSubject(sub),
                 (None, None) => {
                     worker.metrics.count_logout(LogoutOutcome::TokenRefused);
@@ -110,7 +118,7 @@ pub(crate) async fn backchannel_logout(
             };
             worker.metrics.count_logout(LogoutOutcome::Ok);
             audit::logged_out_by_provider(&selector, &context);
-            worker.state.authenticator.revocations.revoke(selector);
+            revocations.revoke(selector);
             let mut answer = plain(StatusCode::OK, "text/plain", "");
             answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
             Ok(answer)

@@ -95,12 +95,10 @@ pub(crate) async fn answer(
     if worker.state.is_recorder(&visit.context) {
         return bare_page(worker, visit).await;
     }
+    let (authenticator, headers) = (&worker.state.authenticator, visit.request.headers());
+    authenticator.revalidate_if_overdue(headers).await;
     let rules = worker.rules();
-    let visitor = worker.state.authenticator.visitor(
-        visit.request.headers(),
-        &visit.room,
-        &rules.integrations,
-    );
+    let visitor = authenticator.visitor(headers, &visit.room, &rules.integrations);
     enter(worker, visit, visitor).await
 }
 

@@ -19,6 +19,7 @@ pub(crate) struct SiteOptions {
     /// Sections and keys that are merged into the configuration last.
     sections: Table,
     pub(super) clock: Option<(Clock, ClockControl)>,
+    pub(super) refresh_tokens: bool,
 }
 
 /// The addresses of the stand-ins that the configuration names.
@@ -40,6 +41,7 @@ impl Default for SiteOptions {
             shard: None,
             sections: DEFAULT_RULES.parse().unwrap(),
             clock: None,
+            refresh_tokens: false,
         }
     }
 }
@@ -78,6 +80,12 @@ impl SiteOptions {
     /// Writes the upstream as one shard with a name.
     pub(crate) fn shard(mut self, name: &'static str) -> Self {
         self.shard = Some(name);
+        self
+    }
+
+    /// Makes the provider give refresh tokens.
+    pub(crate) fn refresh_tokens(mut self) -> Self {
+        self.refresh_tokens = true;
         self
     }
 

@@ -39,6 +39,24 @@ label_values! {
 }
 
 label_values! {
+    /// How a session was revalidated with the provider.
+    pub enum RevalidationResult {
+        /// The provider vouched for it, as the same identity.
+        Unchanged = "unchanged",
+        /// The provider vouched for it with other claims.
+        Changed = "changed",
+        /// Another replica had asked.
+        Shared = "shared",
+        /// The provider no longer vouches for it: the session ended.
+        Ended = "ended",
+        /// The provider or the store did not answer: tried again later.
+        Failed = "failed",
+        /// The store has no refresh token of the session any more.
+        NoGrant = "no_grant",
+    }
+}
+
+label_values! {
     /// How an operation on the store ended.
     pub enum StoreOutcome {
         /// Done.

@@ -56,6 +56,10 @@ label_values! {
         Link = "link",
         /// An operator revoked the session.
         Operator = "operator",
+        /// The provider no longer vouches for the session (refused refresh token).
+        Revalidation = "revalidation",
+        /// The provider took a role from the person.
+        Role = "role",
         /// The session expired.
         Expired = "expired",
         /// The gateway stops.

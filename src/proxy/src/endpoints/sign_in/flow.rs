@@ -19,7 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::{LoginError, query::LoginQuery};
+use super::{LoginError, query::LoginQuery, redeemed_states::RedeemedStates};
 use crate::{ReloadableState, RequestError, Worker, request_context::ContextError};
 
 /// Sign-ins and sign-outs at the provider.
@@ -28,6 +28,8 @@ pub(crate) struct SignInFlow {
     pub(crate) cookies: SignInCookies,
     /// Seals ID tokens, which are hints for the provider's logout page.
     pub(crate) hints: Sealer,
+    /// The sign-ins whose code was redeemed.
+    pub(crate) redeemed: RedeemedStates,
     /// Where the provider is asked.
     pub(crate) runtime: Handle,
     pub(crate) clock: Clock,

@@ -180,7 +180,9 @@ mod tests {
             bench.server.write_all(b"\x81\x04ab").await.unwrap();
             let mut seen = vec![0; 4];
             bench.client.read_exact(&mut seen).await.unwrap();
-            bench.connections.end_refused(|_, _| true);
+            bench
+                .connections
+                .end_admitted(|_, _| Some(CloseReason::Refused));
             let all = bench.connections.clone();
             all.end_sockets(
                 crate::DrainSchedule::AT_ONCE,

@@ -1,0 +1,243 @@
+// The gateway with a real Keycloak: registration by the commands of the documents, groups and realm roles, refreshing
+// with rotation, what an administrator does there, and its absence.
+
+import assert from "node:assert/strict";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { after, before, describe, test } from "node:test";
+import { startFocus } from "../lib/focus.js";
+import { planGateway, registerSecret, startGateway } from "../lib/gateway.js";
+import { createHttpClient } from "../lib/http.js";
+import { startKeycloak } from "../lib/keycloak.js";
+import { until } from "../lib/process.js";
+import { names, startProsody } from "../lib/prosody.js";
+import { appSecret } from "../lib/tokens.js";
+import { startWeb } from "../lib/web.js";
+import { enter } from "../lib/xmpp-lite.js";
+
+const label = "keycloak";
+/** The shortest that `oidc.revalidate` may be, in ms. */
+const interval = 10_000;
+/** Another second for the provider's answer and one for the cut; a busy machine needs more. */
+const patience = { within: 3 * interval, every: 20 };
+
+const rooms = [
+  { match: "board", enter: ["group:/board"] },
+  { match: "*", enter: "member", moderators: ["claim:realm_access.roles=meet-host", "group:/staff"] },
+];
+
+let site;
+
+/** The JSON file and the commands of the provider's page. */
+async function documented() {
+  const page = await readFile(fileURLToPath(new URL("../../../docs/providers/keycloak.md", import.meta.url)), "utf8");
+  const [, client] = page.match(/<!-- file: jitsi-client\.json -->\n```json\n([^]*?)```/);
+  const commands = [...page.matchAll(/^\$ kcadm\.sh (.*)$/gm)].map(([, words]) => words.split(" "));
+  return { client, commands };
+}
+
+/** Registers the gateway by the documented commands; returns its secret. */
+async function register(keycloak, { directory, publicUrl }) {
+  const { client, commands } = await documented();
+  await writeFile(join(directory, "jitsi-client.json"), client.replaceAll("https://meet.example.org", publicUrl));
+  let output;
+  for (const words of commands) {
+    const own = words.map((word) => word.replace("https://sso.example.org", keycloak.base));
+    output = await keycloak.kcadm(own, { cwd: directory });
+  }
+  return JSON.parse(output)[0].secret;
+}
+
+async function startKeycloakSite() {
+  const started = [];
+  const keep = (part) => {
+    started.unshift(part);
+    return part;
+  };
+  const stop = async () => {
+    for (const part of started.splice(0)) await part.stop();
+  };
+  try {
+    const plan = await planGateway({ label });
+    const keycloak = keep(await startKeycloak({ truststore: plan.certificate.certificate }));
+    const secret = await register(keycloak, plan);
+    await registerSecret(label, secret);
+    for (const name of ["staff", "board"]) await keycloak.call("POST", "/groups", { name });
+    await keycloak.call("POST", "/roles", { name: "meet-host" });
+    const prosody = keep(await startProsody({ secret: appSecret }));
+    const focus = keep(await startFocus(prosody));
+    const web = keep(await startWeb({ publicUrl: plan.publicUrl }));
+    const gateway = keep(await startGateway(plan, {
+      neighbours: { web: web.url, xmpp: prosody.url, issuer: keycloak.issuer },
+      settings: {
+        oidc: { client_secret_file: await plan.file("keycloak.secret", secret), revalidate: `${interval / 1000}s` },
+        room: rooms,
+      },
+    }));
+    return { keycloak, prosody, focus, gateway, url: plan.publicUrl, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Signs a person in who exists at Keycloak. */
+async function signIn(login) {
+  const person = createHttpClient(site.url);
+  const begun = await person.open(site.gateway, "/_gateway/login?return_to=%2Fstatic%2Fclose.html");
+  const [, address] = begun.text.match(/content="0; url=([^"]+)"/);
+  const back = await site.keycloak.submitLogin(address.replaceAll("&#38;", "&"), login);
+  const answer = await person.open(site.gateway, back);
+  assert.equal(answer.status, 303, answer.text);
+  for (const value of person.cookies.values()) await registerSecret(label, value);
+  return person;
+}
+
+const joined = (person, room, nick, transport = "websocket") => enter({
+  transport, room, nick, base: site.url, tls: site.gateway.tls, query: { room }, headers: person.headers(),
+});
+
+const isInside = (room, nick) => site.focus.occupants(`${room}@${names.muc}`).some((occupant) => occupant.nick === nick);
+
+/** Waits until somebody is in a room no more. */
+async function assertPutOut(room, nick, options = patience) {
+  await until(() => !isInside(room, nick), { what: `${nick} is put out of ${room}`, ...options });
+}
+
+const metrics = async () => (await fetch(`${site.gateway.admin}/metrics`)).text();
+const counter = async (line) => {
+  const found = (await metrics()).split("\n").find((text) => text.startsWith(`jitsi_auth_gateway_${line} `));
+  return Number(found?.split(" ").at(-1) ?? 0);
+};
+const revalidations = (result) => counter(`session_revalidations_total{result="${result}"}`);
+
+/** A person who is signed in and in a room, by both transports. */
+async function attendant(nick, { room = nick, ...rights } = {}) {
+  const id = await site.keycloak.createPerson(nick, rights);
+  const person = await signIn(nick);
+  const inside = await joined(person, room, nick);
+  await until(() => isInside(room, nick), { what: `${nick} is in ${room}` });
+  return { id, nick, room, person, ...inside };
+}
+
+before(async () => {
+  site = await startKeycloakSite();
+}, { timeout: 900_000 });
+after(() => site?.stop());
+
+test("groups and realm roles of the documented client make moderators", async () => {
+  await site.keycloak.createPerson("plain");
+  await site.keycloak.createPerson("grouped", { groups: ["/staff"] });
+  await site.keycloak.createPerson("entitled", { roles: ["meet-host"] });
+  for (const [nick, affiliation] of [["plain", "member"], ["grouped", "owner"], ["entitled", "owner"]]) {
+    const person = await signIn(nick);
+    const inside = await joined(person, "first", nick);
+    assert.equal(inside.affiliation === "owner", affiliation === "owner", `${nick} is ${inside.affiliation}`);
+    await inside.stream.close();
+  }
+  await assert.rejects(joined(await signIn("grouped"), "board", "grouped"), { status: 403 });
+});
+
+describe("while a meeting runs", { concurrency: true }, () => {
+  test("a session is refreshed again and again, although each token is accepted once", async () => {
+    const here = await attendant("steady");
+    const before = await revalidations("unchanged");
+    await until(async () => (await revalidations("unchanged")) >= before + 3, { what: "three refreshes", within: 10 * interval });
+    assert.ok(isInside(here.room, here.nick));
+    const page = await here.person.open(site.gateway, `/${here.room}`);
+    assert.equal(page.status, 200);
+    await here.stream.close();
+  });
+
+  for (const transport of ["websocket", "bosh"]) {
+    test(`a disabled account is put out, over ${transport}`, async () => {
+      const nick = `disabled-${transport}`;
+      const id = await site.keycloak.createPerson(nick);
+      const person = await signIn(nick);
+      await joined(person, nick, nick, transport);
+      await until(() => isInside(nick, nick), { what: `${nick} is in` });
+      const began = Date.now();
+      await site.keycloak.call("PUT", `/users/${id}`, { enabled: false });
+      await assertPutOut(nick, nick);
+      assert.ok(Date.now() - began < 2 * interval, `${Date.now() - began} ms`);
+      const page = await person.open(site.gateway, `/${nick}`);
+      assert.match(page.headers.location ?? page.text, /\/_gateway\/login/);
+    });
+  }
+
+  test("a group that is taken away closes its room, and no other", async () => {
+    const here = await attendant("former", { room: "board", groups: ["/board"] });
+    const elsewhere = await joined(here.person, "former", "former-too");
+    const groups = await site.keycloak.call("GET", `/users/${here.id}/groups`);
+    await site.keycloak.call("DELETE", `/users/${here.id}/groups/${groups[0].id}`);
+    await assertPutOut("board", "former");
+    assert.ok(isInside("former", "former-too"));
+    await assert.rejects(joined(here.person, "board", "former"), { status: 403 });
+    await elsewhere.stream.close();
+  });
+
+  test("a role that is taken away ends moderation", async () => {
+    const here = await attendant("demoted", { roles: ["meet-host"] });
+    assert.equal(here.affiliation, "owner");
+    const role = await site.keycloak.call("GET", "/roles/meet-host");
+    await site.keycloak.call("DELETE", `/users/${here.id}/role-mappings/realm`, [role]);
+    await assertPutOut(here.room, here.nick);
+    const again = await joined(here.person, here.room, here.nick);
+    assert.notEqual(again.affiliation, "owner");
+    await again.stream.close();
+  });
+
+  test("a back-channel logout ends one session of a person", async () => {
+    const here = await attendant("two-devices");
+    const other = await joined(await signIn("two-devices"), here.room, "other-device");
+    const sessions = await site.keycloak.call("GET", `/users/${here.id}/sessions`);
+    assert.equal(sessions.length, 2);
+    const first = sessions.toSorted((one, two) => one.start - two.start)[0];
+    await site.keycloak.call("DELETE", `/sessions/${first.id}`);
+    await assertPutOut(here.room, here.nick, { within: interval / 2, every: 20 });
+    assert.ok(isInside(here.room, "other-device"));
+    await other.stream.close();
+  });
+
+  test("a back-channel logout ends all sessions of a person", async () => {
+    const here = await attendant("everywhere");
+    await joined(await signIn("everywhere"), here.room, "everywhere-else");
+    await until(() => isInside(here.room, "everywhere-else"), { what: "both are in" });
+    await site.keycloak.call("POST", `/users/${here.id}/logout`);
+    for (const nick of ["everywhere", "everywhere-else"]) {
+      await assertPutOut(here.room, nick, { within: interval / 2, every: 20 });
+    }
+  });
+});
+
+test("a rotated key signs people in, and refreshes those who are", async () => {
+  const here = await attendant("before-rotation");
+  const realm = await site.keycloak.call("GET", "");
+  await site.keycloak.call("POST", "/components", {
+    name: "newer", providerId: "rsa-generated", providerType: "org.keycloak.keys.KeyProvider", parentId: realm.id,
+    config: { priority: ["500"], algorithm: ["RS256"] },
+  });
+  await site.keycloak.createPerson("after-rotation");
+  const later = await joined(await signIn("after-rotation"), here.room, "after-rotation");
+  const before = await revalidations("unchanged");
+  await until(async () => (await revalidations("unchanged")) >= before + 2, { what: "both are refreshed", within: 4 * interval });
+  assert.ok(isInside(here.room, here.nick));
+  for (const { stream } of [here, later]) await stream.close();
+});
+
+test("nobody is put out while Keycloak is away, and sessions are refreshed when it is back", async () => {
+  const here = await attendant("patient");
+  await site.keycloak.shutDown();
+  const failed = await revalidations("failed");
+  await until(async () => (await revalidations("failed")) >= failed + 2, { what: "two failures", within: 4 * interval });
+  assert.ok(isInside(here.room, here.nick));
+  const page = await here.person.open(site.gateway, `/${here.room}`);
+  assert.equal(page.status, 200);
+  const refreshed = await revalidations("unchanged");
+  await site.keycloak.launch();
+  await until(async () => (await revalidations("unchanged")) > refreshed, { what: "a refresh", within: 12 * interval });
+  assert.ok(isInside(here.room, here.nick));
+  assert.equal(await revalidations("no_grant"), 0);
+  await here.stream.close();
+});
