@@ -7,7 +7,9 @@ mod admission;
 mod condition;
 mod glob;
 mod rule;
+mod rule_index;
 
+use self::rule_index::RuleIndex;
 pub use self::{
     admission::{Admission, Grant, Refusal, Role, Waiting},
     condition::{Condition, ConditionError},
@@ -24,6 +26,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     rules: Vec<Rule>,
+    index: RuleIndex,
     can_sign_in: bool,
 }
 
@@ -60,6 +63,7 @@ impl Policy {
     /// Creates a policy of rules in the order of the configuration.
     pub fn new(rules: Vec<Rule>) -> Self {
         Self {
+            index: RuleIndex::new(&rules),
             rules,
             can_sign_in: true,
         }
@@ -154,7 +158,11 @@ impl Policy {
 
     /// The rule that decides on a room, and its position, from 1.
     pub fn rule_for(&self, room: &RoomKey) -> Option<(usize, &Rule)> {
-        (1..).zip(&self.rules).find(|(_, rule)| rule.matches(room))
+        let name = room.decoded();
+        let rule = |position: usize| self.rules.get(position);
+        let fits = |position| rule(position).is_some_and(|rule| rule.matches(room, &name));
+        let position = self.index.first(room, &name, fits)?;
+        Some((position + 1, rule(position)?))
     }
 
     /// Whether a condition names this group. Sessions drop all other groups to keep the cookie

@@ -8,7 +8,7 @@
 mod canonical;
 mod tenant;
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
@@ -154,9 +154,12 @@ impl RoomKey {
 
     /// The percent-decoded name. Hostile text: escape it for the format it is written to.
     pub fn readable(&self) -> String {
-        percent_decode_str(&self.node)
-            .decode_utf8_lossy()
-            .into_owned()
+        self.decoded().into_owned()
+    }
+
+    /// The [readable](Self::readable) name, without a copy of one that has no escapes.
+    pub fn decoded(&self) -> Cow<'_, str> {
+        percent_decode_str(&self.node).decode_utf8_lossy()
     }
 }
 

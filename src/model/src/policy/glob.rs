@@ -43,6 +43,12 @@ impl Glob {
         !self.0.iter().any(|c| matches!(c, '*' | '?'))
     }
 
+    /// The text before the first wildcard; the whole pattern, if it has none.
+    pub(super) fn literal_beginning(&self) -> String {
+        let literal = self.0.iter().take_while(|c| !matches!(c, '*' | '?'));
+        literal.collect()
+    }
+
     /// Whether the whole text matches.
     pub fn matches(&self, text: &str) -> bool {
         let mut pattern = self.0.as_slice();

@@ -141,8 +141,9 @@ impl Rule {
         }
     }
 
-    pub(super) fn matches(&self, room: &RoomKey) -> bool {
-        self.tenant.includes(room) && self.room.matches(&room.readable())
+    /// Whether the rule decides on a room, whose [decoded](RoomKey::decoded) name is `name`.
+    pub(super) fn matches(&self, room: &RoomKey, name: &str) -> bool {
+        self.tenant.includes(room) && self.room.matches(name)
     }
 
     /// Whether no later rule decides on any room.
