@@ -44,7 +44,10 @@ export async function prepare() {
   await mkdir(cache, { recursive: true });
   const artifact = `org.keycloak:keycloak-quarkus-dist:${version}:zip`;
   const unpack = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:unpack";
-  await execute("mvn", ["-q", "-B", unpack, `-Dartifact=${artifact}`, `-DoutputDirectory=${cache}`]);
+  await execute("mvn", [
+    "-q", "-B", unpack, `-Dartifact=${artifact}`, `-DoutputDirectory=${cache}`,
+    `-DmarkersDirectory=${join(cache, "markers")}`,
+  ]);
   await execute("sh", [join(home, "bin", "kc.sh"), "build", "--db=dev-file", "--cache=local"], { cwd: home });
   const port = await freePort();
   const program = await serve(home, port);
