@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn few_of_many_rules_are_tried() {
-        let kinds: [(fn(usize) -> Rule, &str); 5] = [
+        type MakeRule = fn(usize) -> Rule;
+        let kinds: [(MakeRule, &str); 5] = [
             (|number| rule("any", &format!("team-{number}")), "team-499"),
             (
                 |number| rule("any", &format!("course-{number}-*")),
