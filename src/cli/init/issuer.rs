@@ -74,6 +74,7 @@ fn settings(issuer: &str) -> OidcSettings {
             email_verified: String::new(),
             avatar: String::new(),
             groups: String::new(),
+            region: None,
         },
         algorithms: ["RS256", "PS256", "ES256", "EdDSA"]
             .map(str::to_owned)
@@ -85,6 +86,7 @@ fn settings(issuer: &str) -> OidcSettings {
         redirect_uri: unused(),
         signed_out_uri: unused(),
         insecure_trust_unverified_email: false,
+        revalidate: None,
     }
 }
 
