@@ -146,6 +146,17 @@ for (const transport of ["websocket", "bosh"]) {
       }));
       assert.match(visit.presence.attrs.from, /^planning@muc\.acme\.meet\.jitsi\//);
       assert.ok(focus.rooms().includes("[acme]planning@muc.meet.jitsi"));
+      assert.ok(focus.seen().includes("planning@muc.acme.meet.jitsi"), "the focus sees the room as its clients do");
+      assert.ok(!focus.seen().some((room) => room.startsWith("[")));
+      await visit.stream.close();
+    });
+
+    test("takes letters, digits and underscores as a nick, and no other", async () => {
+      const invalid = { name: "JoinRefused", condition: "not-allowed", text: "Invalid resource", marker: undefined };
+      for (const nick of ["a-b", "_a", "a.b", "\u00e9"]) {
+        await assert.rejects(enter(to({ ...(await header(good())), room: "planning", nick })), invalid, nick);
+      }
+      const visit = await enter(to({ ...(await header(good())), room: "planning", nick: "A_1" }));
       await visit.stream.close();
     });
 
@@ -295,7 +306,7 @@ describe("Prosody with domain verification", () => {
   });
 
   test("refuses another subject", async () => {
-    const refusal = { name: "JoinRefused", condition: "not-allowed", text: "Room and token mismatched" };
+    const refusal = { name: "JoinRefused", condition: "not-allowed", text: "Room and token mismatched", marker: undefined };
     await assert.rejects(visit(good({ sub: "elsewhere" })), refusal);
     await assert.rejects(visit(good(), { muc: "muc.acme.meet.jitsi" }), refusal);
   });

@@ -33,10 +33,12 @@ export async function startFocus({ c2sPort }) {
   const problems = [];
   xmpp.on("error", (error) => problems.push(error));
   const rooms = new Map();
+  const seen = new Set();
 
   xmpp.on("stanza", (stanza) => {
     if (!stanza.is("presence")) return;
     const [room, nick] = stanza.attrs.from.split("/");
+    seen.add(room);
     const occupants = rooms.get(inner(room));
     if (!occupants) return;
     if (stanza.attrs.type) {
@@ -75,6 +77,8 @@ export async function startFocus({ c2sPort }) {
     open,
     /** The addresses of the requested rooms, as the MUC component has them. */
     rooms: () => [...rooms.keys()],
+    /** The addresses from which presences came. */
+    seen: () => [...seen],
     /** The occupants of a room without the focus: nick, name, affiliation, role, jid. */
     occupants: (room) => [...(rooms.get(room)?.values() ?? [])].filter(({ nick }) => nick !== "focus"),
     /** The JIDs with one affiliation, queried from the room itself. */
