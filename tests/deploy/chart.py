@@ -54,7 +54,20 @@ def check(suite):
         (rendered / f"{label}.yaml").write_text(again)
         manifests.examine(suite, f"chart {label}", again)
     documented(suite)
+    openshift(suite)
     mistakes(suite)
+
+
+def openshift(suite):
+    """No pod fixes the ids that OpenShift chooses, where Helm sees OpenShift or the values say so."""
+    constraints = ("--api-versions", "security.openshift.io/v1/SecurityContextConstraints")
+    for helm in HELMS:
+        for label, fixed, more in [("minimal", True, ()), ("everything", False, constraints), ("openshift", False, ())]:
+            code, text = render(suite, helm, CHART / "ci" / f"{label}-values.yaml", *more)
+            contexts = [spec["securityContext"] for _, _, spec in manifests.pods(manifests.load(text))] if not code else []
+            ids = [context for context in contexts if {"runAsUser", "runAsGroup", "fsGroup"} & set(context)]
+            right = contexts and len(ids) == (len(contexts) if fixed else 0)
+            suite.check(f"chart {label}, {helm}: ids {'are fixed' if fixed else 'are the choice of OpenShift'}", [] if right else [text])
 
 
 def documented(suite):
