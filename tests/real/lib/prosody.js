@@ -82,6 +82,8 @@ ${options({ authentication: "internal_plain", modules_enabled: ["smacks"] })}
 Component "${names.muc}" "muc"
 ${options({
   modules_enabled: ["token_verification", "token_affiliation", "test_departures"],
+  // As Jitsi's: files of rooms with long names could not be opened.
+  storage: "memory",
   token_verification_allowlist: allowlist,
   restrict_room_creation: false,
   muc_room_locking: false,
