@@ -122,7 +122,12 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
         state: Arc::clone(&gateway),
         notifications: control.notifications(),
     };
-    let workers = WorkerPool::start(&factory, tls.as_ref(), worker_metrics)?;
+    let workers = WorkerPool::start(
+        &factory,
+        tls.as_ref(),
+        worker_metrics,
+        limits.connection_idle,
+    )?;
 
     let handle = GatewayHandle {
         addresses: listeners.addresses(),

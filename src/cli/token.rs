@@ -151,13 +151,7 @@ impl Moderators {
 
 /// Parses `ROOM` or `TENANT/ROOM`.
 pub(super) fn parse_room(text: &str) -> Result<RoomKey, RoomError> {
-    let (tenant, name) = text
-        .split_once('/')
-        .map_or((None, text), |(tenant, name)| (Some(tenant), name));
-    if name.contains('/') {
-        return Err(RoomError::Character('/'));
-    }
-    RoomKey::from_page(tenant, name).map(|page| page.key)
+    RoomKey::from_text(text)
 }
 
 fn parse_ttl(text: &str) -> Result<Duration, String> {
@@ -183,6 +177,7 @@ mod tests {
             "board%20meeting"
         );
         assert_eq!(parse_room("Acme/x").unwrap().to_string(), "acme/x");
-        assert!(parse_room("").is_err() && parse_room("a/b/c").is_err());
+        assert_eq!(parse_room("/a/b/c/").unwrap().to_string(), "b/c");
+        assert!(parse_room("").is_err() && parse_room("a/").is_ok());
     }
 }

@@ -55,6 +55,7 @@ def check(suite):
         manifests.examine(suite, f"chart {label}", again)
     documented(suite)
     first_values(suite)
+    openshift(suite)
     mistakes(suite)
 
 
@@ -74,6 +75,18 @@ def first_values(suite):
         suite.check(f"init: helm takes the values for {provider}", [text] if code else [])
         if code == 0:
             manifests.examine(suite, f"init: values for {provider}", text, manifests.KUBERNETES[-1:])
+
+
+def openshift(suite):
+    """No pod fixes the ids that OpenShift chooses, where Helm sees OpenShift or the values say so."""
+    constraints = ("--api-versions", "security.openshift.io/v1/SecurityContextConstraints")
+    for helm in HELMS:
+        for label, fixed, more in [("minimal", True, ()), ("everything", False, constraints), ("openshift", False, ())]:
+            code, text = render(suite, helm, CHART / "ci" / f"{label}-values.yaml", *more)
+            contexts = [spec["securityContext"] for _, _, spec in manifests.pods(manifests.load(text))] if not code else []
+            ids = [context for context in contexts if {"runAsUser", "runAsGroup", "fsGroup"} & set(context)]
+            right = contexts and len(ids) == (len(contexts) if fixed else 0)
+            suite.check(f"chart {label}, {helm}: ids {'are fixed' if fixed else 'are the choice of OpenShift'}", [] if right else [text])
 
 
 def documented(suite):

@@ -1,5 +1,6 @@
 """The systemd unit, the Debian package, nginx's part of it, and the Dockerfile."""
 
+import os
 import pathlib
 import re
 import shutil
@@ -23,6 +24,7 @@ def check(suite):
         nginx(suite, folder)
     suite.check("debian: `check` takes its gateway.toml", configuration)
     suite.check("image: hadolint", lambda: complaints_of(suite.tool("hadolint"), DEPLOY / "Dockerfile"))
+    suite.check("image: any user in group 0 may run it, and nobody reads its secrets", arbitrary_user)
     suite.check("image: .dockerignore lets in what the build reads", build_context)
 
 
@@ -130,6 +132,42 @@ def configuration():
             (folder / name).chmod(0o640)
         # The unit's working directory is the file's directory.
         return complaints_of(GATEWAY, "check", "--config", "gateway.toml", cwd=folder)
+
+
+def arbitrary_user():
+    """`check` as OpenShift runs it: a user without a name in group 0, an empty home, Secrets of mode 0440."""
+    complaints = []
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    complaints += [f"Dockerfile: {line}" for line in dockerfile.splitlines() if re.match(r"(COPY|ADD) .*--ch(own|mod)", line)]
+    files = standins.files()
+    text = (DEPLOY / "debian" / "gateway.toml").read_text()
+    content = {"gateway.toml": text.encode(), "tls.crt": files["tls.crt"], "tls.key": files["tls.key"]}
+    content |= {"oidc.secret": files["client-secret"], "session.key": files["session-key"], "prosody.secret": files["app-secret"]}
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        folder.chmod(0o755)
+        program = folder / "jitsi-auth-gateway"
+        shutil.copy(GATEWAY, program)
+        # As in the image: root owns it, and everybody may execute it.
+        program.chmod(0o755)
+        for name, data in content.items():
+            (folder / name).write_bytes(data)
+        for user, group, mode, accepted in [
+            (65532, 65532, 0o440, True),
+            (1000700000, 0, 0o440, True),
+            (1000700000, 0, 0o640, True),
+            (4294967000, 0, 0o440, True),
+            (1000700000, 0, 0o444, False),
+            (1000700000, 1000700000, 0o400, False),
+        ]:
+            for name in content:
+                os.chown(folder / name, 0, 0 if mode == 0o400 else group)
+                (folder / name).chmod(mode)
+            identity = ("setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--no-new-privs")
+            code, said = run(*identity, "env", "-i", program, "check", "--config", "gateway.toml", cwd=folder)
+            if (code == 0) != accepted:
+                complaints.append(f"user {user}, group {group}, mode {mode:o}: exit {code}\n{said}")
+    return complaints
 
 
 def build_context():

@@ -74,8 +74,10 @@ def restricted(things):
             }
         for volume in spec.get("volumes", []):
             if "secret" in volume:
-                wanted[f"secret {volume['name']} closed to others"] = (
-                    volume["secret"].get("defaultMode") == 0o440 and "fsGroup" in spec["securityContext"]
+                # OpenShift sets user and group together.
+                left_to_cluster = not {"runAsUser", "runAsGroup", "fsGroup"} & set(spec["securityContext"])
+                wanted[f"secret {volume['name']} closed to others"] = volume["secret"].get("defaultMode") == 0o440 and (
+                    "fsGroup" in spec["securityContext"] or left_to_cluster
                 )
         complaints += [f"{who}: wants {what}" for what, there in wanted.items() if not there]
     return complaints

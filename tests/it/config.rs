@@ -17,6 +17,7 @@ mod inspect;
 mod integrations;
 mod mistakes;
 mod policies;
+mod secrets;
 mod shards;
 
 use self::mistakes::{GOOD, MISTAKES};
@@ -348,7 +349,7 @@ fn usage_errors_and_help_have_documented_exit_codes() {
         (&["check", "--colour"], 2),
         (&["token", "mint"], 2),
         (&["token", "inspect", "x"], 2),
-        (&["token", "mint", "--room", "a/b/c"], 2),
+        (&["token", "mint", "--room", "()"], 2),
         (&["token", "mint", "--room", "a", "--ttl", "2d"], 2),
     ] {
         let output = place.run(arguments, &[]);

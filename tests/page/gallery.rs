@@ -278,7 +278,7 @@ fn notices(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     save("not-found", &Content::NotFound)?;
     save("logout-frame", &Content::LogoutFrame)?;
     let reason = Some(texts.reason);
-    save("bad-request", &Content::BadRequest { reason })?;
+    save("bad-request", &Content::BadRequest { name: None, reason })?;
     for (name, failure) in [
         ("unknown", SignInProblem::Unknown),
         ("expired", SignInProblem::Expired),

@@ -1,4 +1,5 @@
-//! Secrets, written in the configuration or in separate files.
+//! Secrets, written in the configuration, in environment variables or in separate files. A secret is the same
+//! from each of them: see [`as_written`].
 
 use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
@@ -49,16 +50,11 @@ impl SecretReader {
                         format!("run chmod o-rwx on the file, or use {file_key}"),
                     );
                 }
-                let checked = reject_placeholder(secret.expose_secret()).map(|()| secret);
-                section.keep(key, checked)
+                section.keep(key, parse_secret(secret.expose_secret()))
             }
             (None, Some(file)) => {
-                let secret = self.read_text(Path::new(&file)).and_then(|text| {
-                    let secret = text.trim_end_matches(['\r', '\n']);
-                    reject_placeholder(secret)?;
-                    Ok(SecretString::from(secret))
-                });
-                section.keep(&file_key, secret)
+                let text = self.read_text(Path::new(&file));
+                section.keep(&file_key, text.and_then(|text| parse_secret(&text)))
             }
             (None, None) => None,
         }
@@ -75,8 +71,11 @@ impl SecretReader {
                 "name a file of UTF-8 text",
             )
         })?;
-        let text = Zeroizing::new(text);
-        if text.trim().is_empty() {
+        let mut text = Zeroizing::new(text);
+        if text.starts_with(BYTE_ORDER_MARK) {
+            text.drain(..BYTE_ORDER_MARK.len_utf8());
+        }
+        if as_written(&text).trim().is_empty() {
             let what = format!("{} is empty", path.display());
             return Err(Fault::new(what, "write the secret into it"));
         }
@@ -157,6 +156,19 @@ fn unreadable(path: &Path, error: &io::Error) -> Fault {
     Fault::new(what, remedy)
 }
 
+fn parse_secret(text: &str) -> Result<SecretString, Fault> {
+    let secret = as_written(text);
+    reject_placeholder(secret)?;
+    Ok(SecretString::from(secret))
+}
+
+/// The secret without what editors, `echo`, `kubectl create secret` and PowerShell put around it: line ends
+/// and a byte order mark. Blanks stay, as a secret may have them.
+fn as_written(text: &str) -> &str {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    text.trim_matches(['\r', '\n'])
+}
+
 /// Rejects the placeholders of documentation and templates.
 fn reject_placeholder(secret: &str) -> Result<(), Fault> {
     let remedy = "write the real secret";
@@ -178,6 +190,8 @@ fn reject_placeholder(secret: &str) -> Result<(), Fault> {
         Ok(())
     }
 }
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The mode bits of accounts that are neither the owner nor in the group.
 const OTHERS: u32 = 0o007;
@@ -264,6 +278,8 @@ mod tests {
         assert!(what(strict).ends_with("is empty"));
         fs::write(&path, "hush\n").unwrap();
         assert_eq!(strict.read_text(&path).unwrap().as_str(), "hush\n");
+        fs::write(&path, "\u{feff}hush").unwrap();
+        assert_eq!(strict.read_text(&path).unwrap().as_str(), "hush");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
         let fault = strict.read_text(&path).unwrap_err();
         assert!(fault.remedy.starts_with("run chmod o-rwx "));

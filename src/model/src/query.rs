@@ -175,6 +175,12 @@ pub struct PageQuery {
     pub rest: String,
 }
 
+/// Whether a text has the parts of a token (RFC 7515 § 7.1). Pages that build an address from a variable
+/// without a value write `undefined` or `null`, which vouches for nobody.
+fn has_parts_of_token(text: &str) -> bool {
+    text.split('.').count() >= 3
+}
+
 /// The room that an address names in its `room` parameter, such as that of `config.js`.
 pub fn room_of(tenant: Option<Tenant>, raw: &str) -> Option<RoomKey> {
     let query = SignallingQuery::parse(tenant, raw).ok()?;
@@ -207,7 +213,7 @@ impl PageQuery {
             values.next().filter(|_| values.next().is_none())
         };
         Self {
-            jwt: only("jwt"),
+            jwt: only("jwt").filter(|jwt| has_parts_of_token(jwt)),
             invite: only("invite"),
             rest: without_tokens(raw).into_owned(),
         }
@@ -328,6 +334,28 @@ mod tests {
         assert_eq!(without_tokens("v=1&lang=de"), "v=1&lang=de");
         assert_eq!(without_tokens("jwt=x&v=1&%74oken=y&pre%66ix=z&a"), "v=1&a");
         assert_eq!(without_tokens("jwt"), "");
+    }
+
+    #[test]
+    fn what_is_no_token_in_a_page_counts_as_none() {
+        for (value, is_token) in [
+            ("", false),
+            ("undefined", false),
+            ("null", false),
+            ("%20", false),
+            ("[object%20Object]", false),
+            ("a.b", false),
+            ("a.b.c", true),
+            ("a.b.", true),
+            ("a.b.c.d.e", true),
+        ] {
+            let page = PageQuery::parse(&format!("jwt={value}&a=1"));
+            assert_eq!(
+                (page.jwt.is_some(), &*page.rest),
+                (is_token, "a=1"),
+                "{value}"
+            );
+        }
     }
 
     proptest! {

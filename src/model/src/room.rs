@@ -3,7 +3,9 @@
 //! Jitsi's web client turns the address of its page into the node of the room's MUC address;
 //! Prosody compares that node with the token's `room` claim. [`RoomKey`] is that node. The steps
 //! are those of the client (jitsi-meet `react/features/base/util/uri.ts`): drop the characters that
-//! the client drops, percent-decode, NFKC, lower case, `encodeURIComponent`, lower case again.
+//! the client drops, percent-decode, NFKC, lower case, `encodeURIComponent`, lower case again. Beyond
+//! the client, an encoded apostrophe is dropped as a plain one is, and names of paths are reserved.
+//! `docs/room-names.md` is the rule in full.
 
 mod canonical;
 mod tenant;
@@ -13,7 +15,9 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-use self::canonical::{NOT_SERVED, decode, decode_again, node, path_segment, without_dropped};
+use self::canonical::{
+    NOT_SERVED, decode, decode_again, node, path_segment, without_apostrophes, without_dropped,
+};
 pub use self::{canonical::MAX_NODE_BYTES, tenant::Tenant};
 
 /// A room in canonical form, with its tenant if the deployment has tenants.
@@ -32,8 +36,8 @@ pub struct PageRoom {
     /// The room.
     pub key: RoomKey,
     /// The path to redirect to, if Jitsi's client and Prosody would read different rooms from this
-    /// spelling (a doubly encoded name), or Jitsi's web server has no page for it (a character that the
-    /// client drops).
+    /// spelling (a doubly encoded name, an apostrophe, a slash too many), or Jitsi's web server has no
+    /// page for it (a character that the client drops).
     pub respelled: Option<String>,
 }
 
@@ -43,16 +47,16 @@ pub enum RoomError {
     /// Nothing is left of the name; usually an address that ends in `/`.
     #[error("the room name is empty")]
     Empty,
-    /// The name is longer than [`MAX_NODE_BYTES`] once encoded.
+    /// The name is longer than [`MAX_NODE_BYTES`] once encoded, with the tenant.
     #[error("the room name is too long")]
     TooLong,
-    /// The name's percent-encoding is broken or not UTF-8.
+    /// The name's percent-encoding is broken, not UTF-8, or there more than twice.
     #[error("the room name is not readable text")]
     Encoding,
     /// The name has a character that no XMPP room address can carry.
     #[error("the room name has a character that rooms cannot have: {0:?}")]
     Character(char),
-    /// The name is reserved for Jitsi's own use, or means every room.
+    /// The name is a path of Jitsi or the gateway, reserved for Jitsi's own use, or means every room.
     #[error("the room name is reserved")]
     Reserved,
     /// A stored name is not in canonical form.
@@ -78,13 +82,12 @@ impl RoomKey {
     pub fn from_page(tenant: Option<&str>, segment: &str) -> Result<PageRoom, RoomError> {
         let tenant = tenant.map(Tenant::parse).transpose()?;
         let once = decode(&without_dropped(segment)).ok_or(RoomError::Encoding)?;
-        let twice = decode_again(&once);
-        let node = node(twice.as_deref().unwrap_or(&once))?;
-        let unserved = segment.contains(NOT_SERVED);
-        let respelled = twice.or(unserved.then_some(once));
-        let respelled = respelled.map(|name| page_path(tenant.as_ref(), &name));
+        let decoded = decode_again(&once).unwrap_or_else(|| once.clone());
+        let name = without_apostrophes(&decoded);
+        let respelled = (name != once || segment.contains(NOT_SERVED))
+            .then(|| page_path(tenant.as_ref(), &name));
         Ok(PageRoom {
-            key: Self { tenant, node },
+            key: Self::new(tenant, node(&name)?)?,
             respelled,
         })
     }
@@ -99,25 +102,49 @@ impl RoomKey {
     /// Any [`RoomError`] that is about the name.
     pub fn from_query(tenant: Option<Tenant>, value: &str) -> Result<Self, RoomError> {
         let twice = decode_again(value);
-        Ok(Self {
-            tenant,
-            node: node(twice.as_deref().unwrap_or(value))?,
-        })
+        Self::new(tenant, node(twice.as_deref().unwrap_or(value))?)
     }
 
     /// Parses a typed name: `name` or `tenant/name`, not percent-encoded.
     ///
-    /// Escapes are decoded as in an address, so every key has an address.
+    /// Escapes are decoded and slashes read as in an address, so every key has an address.
     ///
     /// # Errors
     ///
     /// Any [`RoomError`] but `NotCanonical`.
     pub fn from_text(text: &str) -> Result<Self, RoomError> {
-        let (tenant, name) = match text.split_once('/') {
-            Some((tenant, name)) => (Some(Tenant::parse(tenant)?), name),
-            None => (None, text),
-        };
-        Self::from_query(tenant, &without_dropped(name.trim()))
+        let (tenant, name) = split_typed(text);
+        let tenant = tenant.map(Tenant::parse).transpose()?;
+        Self::from_words(tenant, &without_dropped(name))
+    }
+
+    /// Whether the `room` claim of another system's token names this room.
+    ///
+    /// Systems write the name there as people see it, and in the address either encoded, so that all its
+    /// characters count, or plain, so that Jitsi's client drops some.
+    ///
+    /// # Errors
+    ///
+    /// Any [`RoomError`] that is about the name.
+    pub fn is_named_by(&self, claim: &str) -> Result<bool, RoomError> {
+        let read = |name: &str| Self::from_words(self.tenant.clone(), name);
+        let encoded = read(claim)?;
+        let plain = read(&without_dropped(claim));
+        Ok(encoded == *self || plain.is_ok_and(|room| room == *self))
+    }
+
+    fn from_words(tenant: Option<Tenant>, name: &str) -> Result<Self, RoomError> {
+        Self::new(tenant, node(&read_words(name))?)
+    }
+
+    fn new(tenant: Option<Tenant>, node: Arc<str>) -> Result<Self, RoomError> {
+        let prefix = tenant
+            .as_ref()
+            .map_or(0, |tenant| TENANT_BRACKETS.len() + tenant.as_str().len());
+        if prefix + node.len() > MAX_NODE_BYTES {
+            return Err(RoomError::TooLong);
+        }
+        Ok(Self { tenant, node })
     }
 
     /// The path of the room's page.
@@ -128,9 +155,7 @@ impl RoomKey {
     /// The path of the room's page in a spelling of the name that was typed: Jitsi's page shows the name as
     /// its address has it, and the key has small letters only.
     pub fn page_path_as(&self, typed: &str) -> String {
-        let name = typed.split_once('/').map_or(typed, |(_, name)| name);
-        let name = without_dropped(name.trim());
-        let name = decode_again(&name).unwrap_or(name);
+        let name = read_words(&without_dropped(split_typed(typed).1));
         let segment = path_segment(&name);
         let tenant = self.tenant.as_ref().map(Tenant::as_str);
         let own = Self::from_page(tenant, &segment)
@@ -178,8 +203,7 @@ impl TryFrom<String> for RoomKey {
             None => (None, text.as_str()),
         };
         let room = Self::from_query(tenant, node)?;
-        // A name that still looks encoded has no page: its address would name another room.
-        if room.to_string() == text && decode_again(&room.readable()).is_none() {
+        if room.to_string() == text {
             Ok(room)
         } else {
             Err(RoomError::NotCanonical)
@@ -202,6 +226,26 @@ impl fmt::Debug for RoomKey {
     }
 }
 
+/// Splits a typed name into tenant and name. As in an address, slashes at the ends mean nothing, and of
+/// several tenants the last counts.
+fn split_typed(text: &str) -> (Option<&str>, &str) {
+    let text = text.trim().trim_matches('/');
+    match text.rsplit_once('/') {
+        Some((tenants, name)) => {
+            let tenant = tenants.trim_end_matches('/').rsplit('/').next();
+            (tenant, name.trim())
+        }
+        None => (None, text),
+    }
+}
+
+/// The name in a text that may be encoded, as in an address, or not.
+fn read_words(text: &str) -> String {
+    let once = decode_again(text);
+    let once = once.as_deref().unwrap_or(text);
+    without_apostrophes(&decode_again(once).unwrap_or_else(|| once.to_owned()))
+}
+
 fn page_path(tenant: Option<&Tenant>, name: &str) -> String {
     let name = path_segment(name);
     match tenant {
@@ -209,6 +253,9 @@ fn page_path(tenant: Option<&Tenant>, name: &str) -> String {
         None => format!("/{name}"),
     }
 }
+
+/// What a tenant is written in before the room in a node at Prosody.
+const TENANT_BRACKETS: &str = "[]";
 
 #[cfg(test)]
 mod tests;

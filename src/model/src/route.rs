@@ -1,14 +1,18 @@
 //! Routes: classifies a request by its path. Every path is spelled in this module once.
 
+mod endpoint;
 mod label;
 mod location;
 mod names;
+mod slashes;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
+pub(crate) use self::names::{is_reserved_room, is_reserved_tenant};
 pub use self::{
+    endpoint::Endpoint,
     label::Label,
     location::{
         LocationAccess, LocationPath, LocationPathError, LocationUpstream, SiteLocation,
@@ -18,7 +22,7 @@ pub use self::{
 use self::{
     location::LocationMatch,
     names::{
-        ADMINISTRATIVE, CLOSED_DIRECTORIES, COLIBRI, CONFERENCE_REQUEST_DIRECTORY,
+        ADMINISTRATIVE, CLOSED_DIRECTORIES, COLIBRI, CONFERENCE_REQUEST_DIRECTORY, CONFIG,
         LOCATION_DIRECTORIES, OWN_DIRECTORY, PUBLIC_DIRECTORIES, SIGNALLING, is_public_file,
         is_signalling,
     },
@@ -87,41 +91,6 @@ pub enum Transport {
     WebSocket,
 }
 
-/// The gateway's own endpoints, below [`OWN_PREFIX`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// The start of a sign-in.
-    Login,
-    /// The redirect URI of the provider's authorization response.
-    Callback,
-    /// Ends the session here and at the provider.
-    Logout,
-    /// The page after the provider's logout (`post_logout_redirect_uri`).
-    SignedOut,
-    /// The provider's back-channel logout request (OpenID Connect Back-Channel Logout 1.0).
-    BackchannelLogout,
-    /// The public signing keys as a JSON Web Key Set.
-    Jwks,
-    /// One public signing key; the text is the name of its file.
-    Asap(String),
-    /// The guest form, and the use of an invitation link.
-    Join,
-    /// Server-sent events of a room.
-    Events,
-    /// Redirects to the room whose name or address was typed on the start page.
-    Go,
-    /// Creates a meeting.
-    Meetings,
-    /// A host's page of a meeting.
-    Meeting,
-    /// A meeting as a calendar file.
-    Calendar,
-    /// The API for other systems; the text is the path below `api/v1/`.
-    Api(String),
-    /// Any other path below [`OWN_PREFIX`].
-    Unknown,
-}
-
 /// Why a path is never forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Closed {
@@ -150,7 +119,12 @@ impl Route {
             let path = CanonicalPath::known(path);
             return Ok(Routed { route, path });
         }
-        let path = CanonicalPath::parse(raw_path)?;
+        let path = match CanonicalPath::parse(raw_path) {
+            Err(error @ PathError::EmptySegment) => {
+                return slashes::room_of_repeated(raw_path, locations).ok_or(error);
+            }
+            path => path?,
+        };
         let route = match Self::of(&path) {
             Self::Endpoint(_) | Self::Signalling { .. } | Self::ConferenceRequest { .. }
                 if path.was_respelled() =>
@@ -166,6 +140,12 @@ impl Route {
             },
         };
         Ok(Routed { route, path })
+    }
+
+    /// Whether the page of a room is at its address, and no location.
+    pub fn has_page(room: &RoomKey, locations: &SiteLocations) -> bool {
+        Self::classify(&room.page_path(), locations)
+            .is_ok_and(|routed| matches!(routed.route, Self::Room(_)))
     }
 
     fn of_location(found: LocationMatch<'_>) -> Self {
@@ -243,6 +223,9 @@ impl Route {
         if let Some(route) = Self::conference_request(path) {
             return route;
         }
+        if let Some(room) = slashes::room_before_trailing(path) {
+            return room;
+        }
         match (first, segments.peek()) {
             ("", _) => return Self::Home,
             (name, None) => return Self::of_name(None, name),
@@ -304,7 +287,7 @@ impl Route {
     fn of_name(tenant: Option<&str>, name: &str) -> Self {
         match name {
             "" => Self::Asset,
-            "config.js" => match tenant.map(Tenant::parse).transpose() {
+            CONFIG => match tenant.map(Tenant::parse).transpose() {
                 Ok(tenant) => Self::Config { tenant },
                 Err(error) => Self::NoRoom(error),
             },
@@ -329,32 +312,6 @@ impl Route {
             _ => match RoomKey::from_page(tenant, name) {
                 Ok(room) => Self::Room(room),
                 Err(error) => Self::NoRoom(error),
-            },
-        }
-    }
-}
-
-// === impl Endpoint ===
-
-impl Endpoint {
-    fn of(path: &str) -> Self {
-        match path.strip_prefix(OWN_PREFIX).unwrap_or_default() {
-            "login" => Self::Login,
-            "callback" => Self::Callback,
-            "logout" => Self::Logout,
-            "signed-out" => Self::SignedOut,
-            "backchannel-logout" => Self::BackchannelLogout,
-            "join" => Self::Join,
-            "events" => Self::Events,
-            "go" => Self::Go,
-            "meetings" => Self::Meetings,
-            "meeting" => Self::Meeting,
-            "meeting.ics" => Self::Calendar,
-            "jwks.json" => Self::Jwks,
-            rest => match (rest.strip_prefix("asap/"), rest.strip_prefix("api/v1/")) {
-                (Some(file), _) if !file.contains('/') => Self::Asap(file.to_owned()),
-                (_, Some(path)) => Self::Api(path.to_owned()),
-                _ => Self::Unknown,
             },
         }
     }

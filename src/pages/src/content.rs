@@ -150,6 +150,8 @@ pub enum Content<'c> {
     NotFound,
     /// The request is malformed.
     BadRequest {
+        /// What is wrong with the name in the address, if it is that of a room.
+        name: Option<NameProblem>,
         /// The error message, in English.
         reason: Option<&'c str>,
     },

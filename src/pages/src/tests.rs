@@ -198,6 +198,7 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
         (
             "bad_request",
             Content::BadRequest {
+                name: None,
                 reason: Some("the room name is too long"),
             },
         ),

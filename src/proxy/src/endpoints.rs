@@ -63,6 +63,10 @@ pub(crate) async fn answer(
         Endpoint::Unknown | Endpoint::Jwks | Endpoint::Asap(_) => {
             Err(ContextError::NotFound.into())
         }
+        Endpoint::Callback if *request.method() == Method::POST => {
+            sign_in::note_posted(worker, context);
+            Err(ContextError::Method { allow: "GET, HEAD" }.into())
+        }
         _ if !reading => Err(ContextError::Method { allow: "GET, HEAD" }.into()),
         Endpoint::Login => sign_in::login(worker, &request, responder, context),
         Endpoint::Callback => sign_in::callback(worker, &request, responder, context).await,

@@ -5,11 +5,14 @@
 //! | connections | half of the descriptors that are not reserved | each needs a second one, towards an upstream |
 //! | connections of one address | a quarter of all connections, `MAX_OF_ADDRESS` at most | no address can take all; a school behind one address fits |
 //! | WebSockets and BOSH sessions of one session | `STREAMS_PER_SESSION` | each is a token and a connection to Prosody |
+//! | time that an idle connection stays open | `CONNECTION_IDLE` | proxies in front close theirs first |
 //! | connections in use to one upstream | a quarter of the descriptors that are not reserved | the web server and Prosody share the other half |
 
 mod connection_counts;
 mod descriptors;
 mod stream_counts;
+
+use std::time::Duration;
 
 pub(crate) use self::stream_counts::{StreamCounts, StreamPermit};
 pub use self::{
@@ -28,6 +31,8 @@ pub struct LimitSettings {
     pub upstream_connections: Option<usize>,
     /// WebSockets and BOSH sessions of one session or pass.
     pub streams_per_session: Option<usize>,
+    /// The time that an idle client connection stays open.
+    pub connection_idle: Option<Duration>,
 }
 
 /// The numbers in force.
@@ -41,6 +46,8 @@ pub struct Limits {
     pub upstream_connections: usize,
     /// WebSockets and BOSH sessions of one session or pass.
     pub streams_per_session: usize,
+    /// The time that an idle client connection stays open.
+    pub connection_idle: Duration,
 }
 
 // === impl LimitSettings ===
@@ -64,6 +71,7 @@ impl LimitSettings {
                 .unwrap_or_else(|| (usable / 4).min(MAX_CONNECTIONS / 2))
                 .div_ceil(workers),
             streams_per_session: self.streams_per_session.unwrap_or(STREAMS_PER_SESSION),
+            connection_idle: self.connection_idle.unwrap_or(CONNECTION_IDLE),
         }
     }
 }
@@ -81,6 +89,11 @@ const MIN_OF_ADDRESS: usize = 64;
 /// More tabs than anybody has open in meetings. A stream whose client went away counts for a minute
 /// beside the one by which it came back.
 const STREAMS_PER_SESSION: usize = 32;
+
+/// Longer than the keep-alive of proxies in front: 60 s for nginx (`keepalive_timeout` of an upstream) and
+/// for AWS' load balancers. Otherwise their next request meets a connection that is being closed, and a
+/// POST is not sent again.
+const CONNECTION_IDLE: Duration = Duration::from_secs(75);
 
 #[cfg(test)]
 mod tests {
@@ -106,7 +119,7 @@ mod tests {
             connections: Some(1000),
             connections_per_address: Some(5),
             upstream_connections: Some(7),
-            streams_per_session: None,
+            ..LimitSettings::default()
         };
         assert_eq!(resolve(256, settings), (1000, 5, 4));
     }

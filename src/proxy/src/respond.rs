@@ -11,7 +11,7 @@ mod sign_in_redirect;
 use http::StatusCode;
 
 pub(crate) use self::{
-    answer::{append_cookies, login_path, page, plain, redirect, terminated},
+    answer::{append_cookies, login_path, name_problem, page, plain, redirect, terminated},
     renewal::SessionRenewal,
     responder::{Audience, Responder},
     sign_in_redirect::{redirect_to_sign_in, redirect_to_sign_in_for},

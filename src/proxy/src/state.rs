@@ -253,6 +253,7 @@ impl SharedState {
         });
         let signs_in = sign_ins.is_some();
         let overrides = overrides(&settings.guests, signs_in);
+        let locations = SiteLocations::new(settings.locations);
         Ok(Self {
             authority: SiteAuthority::new(settings.authority),
             trusted_proxies: settings.trusted_proxies,
@@ -281,6 +282,7 @@ impl SharedState {
                 },
                 origin: origin.clone(),
                 random: random.clone(),
+                locations: locations.clone(),
             },
             meetings: Meetings {
                 authorizer: Arc::clone(&authorizer),
@@ -297,7 +299,7 @@ impl SharedState {
             region: settings.region,
             embedding_sites: EmbeddingSites::new(settings.embedding_sites),
             start: settings.start,
-            locations: SiteLocations::new(settings.locations),
+            locations,
             jaas,
             injector: Injector::new(&origin, &overrides),
             injector_without_jicofo: Injector::new(&origin, &without_jicofo(overrides.clone())),

@@ -335,7 +335,7 @@ async fn every_api_error_is_a_problem_with_a_code() {
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{path}");
     }
     assert_eq!(
-        problem(&school.get("rooms/a%27b").await),
+        problem(&school.get("rooms/%2A").await),
         expected(422, "room_invalid")
     );
     for path in ["rooms/a%2Fb", "rooms//a"] {

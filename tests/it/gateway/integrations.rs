@@ -107,6 +107,22 @@ async fn moderators_of_an_integration_are_hosts_of_its_rooms_only() {
 }
 
 #[tokio::test]
+async fn a_variable_without_a_value_in_place_of_a_token_refuses_nobody() {
+    let site = site().await;
+    let mut max = site.signed_in("max").await;
+    for nothing in ["undefined", "null", "%20", "a.b"] {
+        let path = format!("/school-7b?jwt={nothing}");
+        let page = site.browser().navigate(&path).await;
+        assert_eq!(page.url.path(), "/_gateway/login", "{nothing}");
+        let page = max.navigate(&path).await;
+        assert!(page.text().contains("/_gateway/events"), "{nothing}: waits");
+    }
+    // What has the form of a token is judged.
+    let page = max.navigate("/school-7b?jwt=a.b.c").await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn a_stream_continues_after_its_token_expired() {
     let site = site().await;
     let host = token(&site, &json!({"id": "t1", "moderator": true}));

@@ -6,6 +6,7 @@ use http::{StatusCode, header};
 
 use crate::support::{
     browser::encode,
+    logs::Logs,
     site::{ORIGIN, Site, SiteOptions},
 };
 
@@ -132,6 +133,46 @@ async fn a_sign_in_buys_one_request_to_the_token_endpoint() {
         );
     }
     assert_eq!(requests().await, 1);
+}
+
+#[tokio::test]
+async fn the_callback_leads_to_the_room_again_and_signs_nobody_in_again() {
+    let site = Site::start().await.ready().await;
+    let mut mine = site.browser();
+    let url = mine.begin("/acme/room?lang=de").await;
+    let state = url.query_pairs().find(|(name, _)| name == "state");
+    let callback = format!("/_gateway/callback?state={}&code=z", state.unwrap().1);
+    let page = mine.finish("hanna", &url).await;
+    assert_eq!(page.url.path(), "/acme/room");
+    let session = mine.cookie("__Host-gateway-session").unwrap().to_owned();
+    let again = mine.navigate(&callback).await;
+    assert_eq!(
+        again.url.as_str(),
+        "https://meet.example.org/acme/room?lang=de"
+    );
+    assert_eq!(mine.cookie("__Host-gateway-session"), Some(&*session));
+    // Without the session it is over.
+    mine.navigate("/_gateway/logout").await;
+    let over = format!("{ORIGIN}{callback}").parse().unwrap();
+    assert_eq!(mine.load(&over).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_provider_that_posts_its_answer_is_named() {
+    let logs = Logs::keep();
+    let site = Site::start().await.ready().await;
+    let page = site
+        .browser()
+        .submit("/_gateway/callback", &[("code", "x"), ("state", "y")])
+        .await;
+    assert_eq!(page.status, StatusCode::METHOD_NOT_ALLOWED);
+    let lines = logs.lines_with("callback_posted");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("response_mode=query")),
+        "{lines:?}"
+    );
 }
 
 #[tokio::test]

@@ -147,12 +147,18 @@ async fn typed_addresses_lead_to_rooms_of_this_site_only() {
             " https://meet.example.org/Team%20Call?invite=abc#x ",
             Some("/Team%20Call?invite=abc"),
         ),
-        ("https://meet.example.org//evil.example/x", None),
+        (
+            "https://meet.example.org//evil.example/x",
+            Some("/evil.example/x"),
+        ),
         ("https://meet.example.org.evil.example/x", None),
         ("https://evil.example/x", None),
         ("https://meet.example.org/_gateway/logout", None),
-        ("https://meet.example.org/\\evil.example", None),
-        ("//evil.example/x", None),
+        (
+            "https://meet.example.org/\\evil.example",
+            Some("/evil.example"),
+        ),
+        ("//evil.example/x", Some("/evil_example/x")),
         ("javascript:alert(1)", Some("/javascriptalert1")),
         // Reserved paths are no room names.
         ("_gateway/logout", None),

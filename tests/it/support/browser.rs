@@ -473,7 +473,7 @@ impl KeepAliveClient {
         self.send_body(Method::POST, &url, &headers, body).await
     }
 
-    async fn send_body(
+    pub(crate) async fn send_body(
         &mut self,
         method: Method,
         url: &Url,

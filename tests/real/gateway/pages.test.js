@@ -280,6 +280,7 @@ test("recent meetings are of this site, have no tokens, and can be removed", asy
   const links = await page.locator("#recent a").evaluateAll((all) => all.map((a) => [a.getAttribute("href"), a.textContent]));
   assert.deepEqual(links, [
     ["/acme/Caf%C3%A9", "acme/Café"],
+    ["/b/c", "b/c"],
     ["/%3Cimg%20src=x%20onerror=canary=1%3E", "<img src=x onerror=canary=1>"],
   ]);
   assert.deepEqual(await violations(page), []);

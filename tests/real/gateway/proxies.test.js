@@ -81,6 +81,13 @@ for (const [name, start] of [
       assert.match(line, /client\.addr="?127\.0\.0\.77"?/);
     });
 
+    test("a request with a large head", async () => {
+      // A session, passes to six rooms and some sign-ins that were begun.
+      const cookie = Array.from({ length: 10 }, (_, index) => `cookie-${index}=${"x".repeat(1200)}`).join("; ");
+      const { status } = await sendRequest({ url: site.url, tls: site.tls }, "/any", { headers: { ...navigation, cookie } });
+      assert.equal(status, 303);
+    });
+
     test("a page with a large head", async () => {
       const { status, headers } = await sendRequest({ url: site.url, tls: site.tls }, "/any", { headers: navigation });
       assert.equal(status, 303);

@@ -38,6 +38,17 @@ const spellings = {
   "/te&st": { room: "test" },
   "/a:b": { room: "ab" },
   "/o'hara": { room: "ohara" },
+  "/o%27hara": { room: "ohara" },
+  "/d%27%C3%A9t%C3%A9": { room: "d%c3%a9t%c3%a9" },
+  "/TeamCall/": { room: "teamcall" },
+  "//TeamCall": { room: "teamcall" },
+  "/acme//TeamCall/": { tenant: "acme", room: "teamcall" },
+  "/2026/11/28": { tenant: "11", room: "28" },
+  // The longest that Prosody takes.
+  [`/${"x".repeat(1023)}`]: { room: "x".repeat(1023) },
+  [`/${encodeURIComponent("п".repeat(170))}`]: { room: "%d0%bf".repeat(170) },
+  [`/${encodeURIComponent("会".repeat(113))}`]: { room: "%e4%bc%9a".repeat(113) },
+  [`/acme/${"x".repeat(1017)}`]: { tenant: "acme", room: "x".repeat(1017) },
   "/acme/planning": { tenant: "acme", room: "planning" },
   "/Acme/Team%20Call": { tenant: "acme", room: "team%20call" },
   "/acme/Caf%C3%A9": { tenant: "acme", room: "caf%c3%a9" },
@@ -46,7 +57,7 @@ const spellings = {
 
 describe("the page", () => {
   for (const [path, expected] of Object.entries(spellings)) {
-    test(`at ${path}`, async () => {
+    test(`at ${path.length > 60 ? `${path.slice(0, 20)}… of ${path.length} bytes` : path}`, async () => {
       await visitor.page.goto("about:blank");
       await site.prosody.reset();
       await visitor.page.goto(site.url + path, { waitUntil: "commit" });
@@ -57,6 +68,18 @@ describe("the page", () => {
       await agree(meeting);
     });
   }
+
+  test("longer names and those of paths are refused with a page that says so", async () => {
+    const refused = {
+      [`/${"x".repeat(1024)}`]: /too long/, [`/${encodeURIComponent("会".repeat(114))}`]: /too long/,
+      [`/acme/${"x".repeat(1018)}`]: /too long/, "/Config.js": /reserved/, "/a%00b": /check the address/,
+    };
+    for (const [path, words] of Object.entries(refused)) {
+      const answer = await visitor.page.goto(site.url + path);
+      assert.equal(answer.status(), 400, path);
+      assert.match(await visitor.page.textContent("main"), words);
+    }
+  });
 
   // Current pages send for this address what older pages sent for another room: a refusal is right,
   // entry into the other room is not.

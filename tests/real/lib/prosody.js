@@ -70,6 +70,8 @@ ${options({ authentication: "internal_plain", modules_enabled: ["smacks"] })}
 Component "${names.muc}" "muc"
 ${options({
   modules_enabled: roomModules,
+  // As Jitsi's: files of rooms with long names could not be opened.
+  storage: "memory",
   token_verification_allowlist: allowlist,
   restrict_room_creation: true,
   muc_room_locking: false,

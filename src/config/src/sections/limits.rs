@@ -4,7 +4,11 @@ use proxy::limits::LimitSettings;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{diagnostics::Section, problem::Fault};
+use crate::{
+    diagnostics::Section,
+    problem::Fault,
+    values::{DurationText, MINUTE, seconds},
+};
 
 /// Bounds on what clients may hold at once. The defaults follow from the limit of open files, which the
 /// gateway raises to the hard limit. The gateway refuses connections and requests above a bound, and
@@ -35,6 +39,12 @@ pub(super) struct RawLimits {
     /// number.
     #[schemars(range(min = 1, max = MOST), example = 8)]
     streams_per_session: Option<i64>,
+    /// How long a client connection without a request stays open, and in which time the head of a
+    /// request has to arrive. It has to exceed the time for which a proxy or load balancer in front
+    /// keeps its idle connections, 60 seconds for most: otherwise its next request meets a connection
+    /// that is being closed, and becomes a 502 now and then. Default: 75s.
+    #[schemars(with = "Option<DurationText>", example = "130s")]
+    connection_idle: Option<DurationText>,
 }
 
 // === impl RawLimits ===
@@ -48,11 +58,19 @@ impl RawLimits {
         let upstream = section.keep("upstream_connections", upstream);
         let streams = number(self.streams_per_session);
         let streams = section.keep("streams_per_session", streams);
+        let idle = match self.connection_idle {
+            None => Some(None),
+            Some(text) => {
+                let bounds = seconds(5)..=60 * MINUTE;
+                text.within(bounds, section, "connection_idle").map(Some)
+            }
+        };
         Some(LimitSettings {
             connections: connections?,
             connections_per_address: of_address?,
             upstream_connections: upstream?,
             streams_per_session: streams?,
+            connection_idle: idle?,
         })
     }
 }

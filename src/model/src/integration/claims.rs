@@ -138,9 +138,8 @@ impl Claims {
                 return Err(EmbedError::OtherTenant);
             }
         }
-        let room = RoomKey::from_query(page.tenant().cloned(), name).map_err(EmbedError::Room)?;
-        if room == *page {
-            Ok(room)
+        if page.is_named_by(name).map_err(EmbedError::Room)? {
+            Ok(page.clone())
         } else {
             Err(EmbedError::OtherRoom)
         }

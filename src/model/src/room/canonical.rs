@@ -6,11 +6,16 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use unicode_normalization::UnicodeNormalization;
 
 use super::RoomError;
+use crate::route::is_reserved_room;
 
 /// Computes the MUC node of a percent-decoded room name: NFKC, lower case, `encodeURIComponent`,
 /// lower case again.
 pub(super) fn node(name: &str) -> Result<Arc<str>, RoomError> {
     let name: String = name.nfkc().collect::<String>().to_lowercase();
+    // Its address would name another room.
+    if decode_again(&name).is_some() {
+        return Err(RoomError::Encoding);
+    }
     if let Some(character) = name
         .chars()
         .find(|c| c.is_control() || NOT_IN_ROOMS.contains(*c))
@@ -20,16 +25,19 @@ pub(super) fn node(name: &str) -> Result<Arc<str>, RoomError> {
     if name.trim().is_empty() {
         return Err(RoomError::Empty);
     }
-    if name.starts_with(RESERVED_PREFIX) || name == ANY_ROOM {
+    if name.starts_with(RESERVED_PREFIX) || name == ANY_ROOM || is_reserved_room(&name) {
         return Err(RoomError::Reserved);
     }
     let node = utf8_percent_encode(&name, ENCODED_BY_CLIENT)
         .to_string()
         .to_ascii_lowercase();
-    if node.len() > MAX_NODE_BYTES {
-        return Err(RoomError::TooLong);
-    }
     Ok(node.into())
+}
+
+/// Removes apostrophes, also full-width ones, from a percent-decoded name: the client deletes them from
+/// the address unless they are encoded, and then Prosody has no such room.
+pub(super) fn without_apostrophes(name: &str) -> String {
+    name.replace(APOSTROPHES, "")
 }
 
 /// Removes the characters that the client deletes from a path segment before it decodes it.
@@ -82,6 +90,9 @@ pub(super) const NOT_SERVED: [char; 4] = ['&', ':', '\'', '"'];
 /// unencoded.
 const NOT_IN_ROOMS: &str = "/\\'";
 
+/// The characters that NFKC makes an apostrophe of.
+const APOSTROPHES: [char; 2] = ['\'', '\u{ff07}'];
+
 /// Prosody's room names for Jicofo's health checks.
 const RESERVED_PREFIX: &str = "__jicofo-health-check";
 
@@ -89,9 +100,9 @@ const RESERVED_PREFIX: &str = "__jicofo-health-check";
 /// `resources/prosody-plugins/token/util.lib.lua`); 8x8 reads it the same way.
 const ANY_ROOM: &str = "*";
 
-/// The length limit of a room's node: half of an XMPP node's (1023 bytes, RFC 7622 § 3.1), so that
-/// the prefix `[tenant]` fits too and the token stays small.
-pub const MAX_NODE_BYTES: usize = 512;
+/// The length limit of an XMPP node (RFC 7622 § 3.3); Prosody and Jicofo refuse longer ones. A tenant's
+/// rooms have the node `[tenant]room` at Prosody (jitsi-meet `mod_muc_domain_mapper`).
+pub const MAX_NODE_BYTES: usize = 1023;
 
 /// JavaScript's `encodeURIComponent` leaves letters, digits and `-_.!~*'()` (ECMA-262 § 19.2.6.4).
 const ENCODED_BY_CLIENT: &AsciiSet = &NON_ALPHANUMERIC

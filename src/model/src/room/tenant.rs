@@ -5,6 +5,7 @@ use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 
 use super::{RoomError, canonical::decode};
+use crate::route::is_reserved_tenant;
 
 /// A tenant in canonical form: lower case, with underscores for the dots of the address.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,7 +26,8 @@ impl Tenant {
         let well_formed = (1..=MAX_TENANT_CHARS).contains(&name.len())
             && name.chars().all(allowed)
             && !name.starts_with(['-', '.'])
-            && !name.ends_with(['-', '.']);
+            && !name.ends_with(['-', '.'])
+            && !is_reserved_tenant(&name);
         if well_formed {
             // The client replaces the dots before it builds a host name from the tenant, so `a.b`
             // and `a_b` are one tenant (docker-jitsi-meet and jitsi-meet `config.js`: `subdomain`).
@@ -77,6 +79,11 @@ mod tests {
             "*",
             "[x]",
             &"x".repeat(64),
+            "Libs",
+            "socket.io",
+            "_gateway",
+            "admin",
+            "HTTP-bind",
         ] {
             assert_eq!(Tenant::parse(bad), Err(RoomError::Tenant), "{bad}");
         }

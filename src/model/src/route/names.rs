@@ -16,6 +16,33 @@ pub(super) fn is_public_file(name: &str) -> bool {
             .is_some_and(|ending| !ending.is_empty())
 }
 
+/// Whether a room cannot have this name, in lower case and decoded: its address, in the one spelling
+/// that a room's key has, would be that of something else.
+pub(crate) fn is_reserved_room(name: &str) -> bool {
+    DOT_SEGMENTS.contains(&name)
+        || name == CONFIG
+        || name == OWN_DIRECTORY
+        || name == CONFERENCE_REQUEST_DIRECTORY
+        || COLIBRI.contains(&name)
+        || ADMINISTRATIVE.contains(&name)
+        || LOCATION_DIRECTORIES.contains(&name)
+        || is_public_file(name)
+        || SIGNALLING.iter().any(|path| name.starts_with(path))
+}
+
+/// Whether a tenant cannot have this name, in lower case and decoded.
+pub(crate) fn is_reserved_tenant(name: &str) -> bool {
+    is_reserved_room(name)
+        || PUBLIC_DIRECTORIES.contains(&name)
+        || CLOSED_DIRECTORIES.contains(&name)
+}
+
+/// Segments that browsers resolve (RFC 3986 § 5.2.4); NFKC makes them of single characters.
+const DOT_SEGMENTS: &[&str] = &[".", ".."];
+
+/// Jitsi's settings.
+pub(super) const CONFIG: &str = "config.js";
+
 /// Prosody's client connections.
 pub(super) const SIGNALLING: &[&str] = &["http-bind", "xmpp-websocket"];
 

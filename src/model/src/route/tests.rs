@@ -29,7 +29,13 @@ fn paths_of_jitsi_are_classified() {
         ("/favicon.ico", "asset"),
         ("/_unlock", "asset"),
         ("/.well-known/assetlinks.json", "asset"),
-        ("/acme/", "asset"),
+        ("/acme/", "room"),
+        ("/acme/TeamCall/", "room"),
+        ("//TeamCall", "room"),
+        ("/acme//TeamCall///", "room"),
+        ("//libs/app.js", "refused"),
+        ("/libs/", "asset"),
+        ("//", "refused"),
         ("/http-bind", "bosh"),
         ("/acme/http-bind", "bosh"),
         ("/xmpp-websocket", "websocket"),
@@ -97,6 +103,14 @@ fn other_spellings_of_protected_paths_reach_nothing() {
     }
     for path in [
         "//http-bind",
+        "/http-bind//",
+        "//acme/xmpp-websocket",
+        "//_gateway/login",
+        "/_gateway//login",
+        "//config.js",
+        "//metrics",
+        "/acme//etherpad/p/x",
+        "/a//../http-bind",
         "/a/../http-bind",
         "/./http-bind",
         "/%2fhttp-bind",
@@ -129,7 +143,7 @@ fn no_number_of_tenants_leads_around_a_protected_path() {
     ] {
         assert_eq!(label(path), "closed", "{path}");
     }
-    for path in ["/a/b/libs/transcripts/x", "/a/b/index.html", "/a/b/"] {
+    for path in ["/a/b/libs/transcripts/x", "/a/b/index.html", "/a/b/libs/"] {
         assert_eq!(label(path), "asset", "{path}");
     }
     assert_eq!(label("/a/b/config.js"), "config");
@@ -151,6 +165,12 @@ fn a_page_below_several_tenants_is_that_of_the_last() {
         ),
         ("/a/b/Caf%25C3%25A9", "b/caf%c3%a9", Some("/b/Caf%C3%A9")),
         ("/x/y/z/b/c", "b/c", Some("/b/c")),
+        ("/2026/11/28", "11/28", Some("/11/28")),
+        ("/2026/11/28/", "11/28", Some("/11/28")),
+        ("/b/c/", "b/c", Some("/b/c")),
+        ("//b//c", "b/c", Some("/b/c")),
+        ("///Team%20Call//", "team%20call", Some("/Team%20Call")),
+        ("/caf%25c3%25a9/", "caf%c3%a9", Some("/caf%C3%A9")),
     ] {
         let room = room(path);
         assert_eq!(room.key.to_string(), key, "{path}");

@@ -80,11 +80,12 @@ impl ReturnTo {
         if path.as_str().starts_with("/_gateway") {
             return None;
         }
+        let path = path.as_str();
         let query = query.map(clean_query).filter(|query| !query.is_empty());
-        let target = query.map_or_else(
-            || path.as_str().to_owned(),
-            |query| format!("{}?{query}", path.as_str()),
-        );
+        let whole = query.map(|query| format!("{path}?{query}"));
+        let target = whole
+            .filter(|target| target.len() <= MAX_BYTES)
+            .unwrap_or_else(|| path.to_owned());
         (target.len() <= MAX_BYTES).then_some(Self(target))
     }
 }
@@ -107,7 +108,8 @@ fn clean_query(query: &str) -> String {
         .join("&")
 }
 
-/// Longer than any room address that Jitsi creates, and short enough for a cookie.
+/// Longer than the path of any room, with its tenant, and short enough for a cookie. A longer query is left
+/// out, which may be the link to a room with a very long name.
 const MAX_BYTES: usize = 2000;
 
 #[cfg(test)]
@@ -194,6 +196,10 @@ mod tests {
             ReturnTo::parse(&format!("/{}", "a".repeat(3000))).as_str(),
             "/"
         );
+        // A query that is too long is left out.
+        let (room, invite) = ("x".repeat(1023), "t".repeat(1500));
+        let long = ReturnTo::parse(&format!("/{room}?invite={invite}"));
+        assert_eq!(long.as_str(), format!("/{room}"));
         // The limit applies to the encoded form, which the cookie stores.
         assert_eq!(
             ReturnTo::parse(&format!("/{}", "é".repeat(900))).as_str(),

@@ -37,6 +37,9 @@ pub struct SignIn {
     pub then: Afterwards,
     #[serde(rename = "b")]
     began: Timestamp,
+    /// It is complete: only the page is of use, to who goes back to the callback.
+    #[serde(rename = "d", default, skip_serializing_if = "std::ops::Not::not")]
+    done: bool,
 }
 
 /// The destination of a person who has signed in.
@@ -88,6 +91,7 @@ impl SignIn {
             return_to,
             then,
             began: clock.now(),
+            done: false,
         }
     }
 }
@@ -139,22 +143,43 @@ impl SignInCookies {
     ///
     /// [`SignInError`].
     pub fn find(&self, state: &str, jar: RequestCookies<'_>) -> Result<SignIn, SignInError> {
-        let sealed = jar.value(&cookie_name(state)).ok_or(SignInError::Unknown)?;
-        let sign_in = self.open(sealed).ok_or(SignInError::Unknown)?;
-        let same = aws_lc_rs::constant_time::verify_slices_are_equal(
-            sign_in.state.as_bytes(),
-            state.as_bytes(),
-        );
-        same.map_err(|_| SignInError::Unknown)?;
+        let sign_in = self.stored(state, jar).ok_or(SignInError::Unknown)?;
+        if sign_in.done {
+            return Err(SignInError::Unknown);
+        }
         if self.clock.now().since(sign_in.began) > LIFETIME {
             return Err(SignInError::Expired);
         }
         Ok(sign_in)
     }
 
-    /// The `Set-Cookie` header that deletes the cookie of a sign-in.
-    pub fn forget(state: &str) -> HeaderValue {
-        expire(&cookie_name(state))
+    /// The `Set-Cookie` header of a complete sign-in: of its cookie only the page stays, for a while.
+    pub fn complete(&self, sign_in: &SignIn) -> HeaderValue {
+        let done = SignIn {
+            nonce: String::new(),
+            verifier: String::new(),
+            then: Afterwards::Page,
+            done: true,
+            ..sign_in.clone()
+        };
+        let plain = serde_json::to_vec(&done).unwrap_or_default();
+        let name = cookie_name(&done.state);
+        set(&name, &self.sealer.seal(&plain), DONE_LIFETIME)
+    }
+
+    /// The page that a complete sign-in led to.
+    pub fn page_of_complete(&self, state: &str, jar: RequestCookies<'_>) -> Option<ReturnTo> {
+        let sign_in = self.stored(state, jar)?;
+        sign_in.done.then_some(sign_in.return_to)
+    }
+
+    fn stored(&self, state: &str, jar: RequestCookies<'_>) -> Option<SignIn> {
+        let sign_in = self.open(jar.value(&cookie_name(state))?)?;
+        let same = aws_lc_rs::constant_time::verify_slices_are_equal(
+            sign_in.state.as_bytes(),
+            state.as_bytes(),
+        );
+        same.is_ok().then_some(sign_in)
     }
 
     fn open(&self, sealed: &str) -> Option<SignIn> {
@@ -176,6 +201,9 @@ const PREFIX: &str = "__Host-gateway-signin-";
 
 /// Time enough for a second factor or a password reset at the provider.
 const LIFETIME: Duration = Duration::from_mins(15);
+
+/// People go back to a callback soon after it, or never.
+const DONE_LIFETIME: Duration = Duration::from_mins(5);
 
 /// Twelve sign-ins in parallel exceed any real use, and twelve cookies of about 400 bytes fit into
 /// a request head. Without a limit, a page of another site could fill the head by opening one long

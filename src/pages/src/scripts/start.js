@@ -18,13 +18,37 @@ if (/^#(.*&)?jwt=/.test(location.hash)) {
     }
   };
 
+  const decode = (text) => {
+    try {
+      return decodeURIComponent(text);
+    } catch (_) {
+      return text;
+    }
+  };
+
+  // The room of a path, by the rule of docs/room-names.md; an address with what Jitsi's client drops is
+  // written as the name is.
+  const roomOf = (pathname) => {
+    const parts = pathname.split("/").filter((part) => part !== "");
+    const last = parts.pop() || "";
+    const once = decode(last.replace(/[:?#[\]@!$&'()*+,;=><"]/g, ""));
+    const name = decode(once).replace(/['\uff07]/g, "");
+    const served = name === once && !/[:&'"]/.test(last);
+    const escape = (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`;
+    const segment = served ? last : encodeURIComponent(name).replace(/[!'()*]/g, escape);
+    const tenant = parts.length > 0 ? parts[parts.length - 1] : "";
+    const before = tenant === "" ? "/" : `/${tenant}/`;
+    const key = decode(before).replace(/\./g, "_") + name.normalize("NFKC");
+    return { key: key.toLowerCase(), name: decode(before.slice(1)) + name, tenant, path: before + segment };
+  };
+
   // A room of this site and the time of the visit. Without the query, which may hold a token.
   const room = (entry) => {
     try {
       const { origin, pathname } = new URL(entry.conference);
-      const isRoom = origin === location.origin && /^\/(?!_gateway\/)[^/]+(\/[^/]+)?$/.test(pathname);
-      const name = decodeURIComponent(pathname.slice(1));
-      return isRoom ? [{ path: pathname, name, date: Number(entry.date) || 0 }] : [];
+      const { key, name, tenant, path } = roomOf(pathname);
+      const isRoom = origin === location.origin && tenant.toLowerCase() !== "_gateway" && !key.endsWith("/");
+      return isRoom ? [{ path, name, key, date: Number(entry.date) || 0 }] : [];
     } catch (_) {
       return [];
     }
@@ -34,10 +58,7 @@ if (/^#(.*&)?jwt=/.test(location.hash)) {
   const list = section.querySelector("ul");
   const date = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
   const seen = new Set();
-  const rooms = KEYS.flatMap(read).flatMap(room).sort((a, b) => b.date - a.date).filter(({ path }) => {
-    const key = path.toLowerCase();
-    return !seen.has(key) && seen.add(key);
-  });
+  const rooms = KEYS.flatMap(read).flatMap(room).sort((a, b) => b.date - a.date).filter(({ key }) => !seen.has(key) && seen.add(key));
   for (const { path, name, date: visited } of rooms.slice(0, MOST)) {
     const item = document.createElement("li");
     const link = document.createElement("a");

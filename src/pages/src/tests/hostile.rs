@@ -16,6 +16,7 @@ fn hostile_texts_are_escaped() {
         named.render(&Content::NotFound, &request("x")),
         render(&refused(room, Some(hostile), Refusal::NoRule.into())),
         render(&Content::BadRequest {
+            name: None,
             reason: Some(hostile),
         }),
         render(&Content::EmbedRefused {
@@ -114,6 +115,7 @@ fn a_deep_link_with_another_scheme_is_not_opened() {
 fn long_texts_are_cut() {
     let long = "é".repeat(100_000);
     let content = Content::BadRequest {
+        name: None,
         reason: Some(&long),
     };
     let page = pages().render(&content, &request(&long));

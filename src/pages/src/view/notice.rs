@@ -3,7 +3,7 @@
 use askama::Template;
 use model::{clock::Timestamp, policy::Refusal, room::RoomKey};
 
-use super::{Frame, local_path, room_name, shorten};
+use super::{Frame, local_path, name_problem, room_name, shorten};
 use crate::{
     Component, Content, LinkProblem, PopupOutcome, RefusalCause, SignInProblem, Texts,
     html_time::HtmlTime,
@@ -116,9 +116,12 @@ impl<'v> NoticeView<'v> {
                 );
                 self.add_button(&words.again, again);
             }
-            Content::BadRequest { reason } => {
+            Content::BadRequest { name, reason } => {
                 let bad_request = &texts.bad_request;
-                self.set_message(&bad_request.title, &[&bad_request.text]);
+                self.set_message(&bad_request.title, &[]);
+                self.paragraphs
+                    .extend(name.map(|problem| name_problem(problem, texts)));
+                self.paragraphs.push(&bad_request.text);
                 self.detail = reason.map(shorten);
                 self.add_button(&words.home, "/");
             }

@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use model::{
-    clock::Timestamp,
-    integration::Integration,
-    random::Random,
-    room::{MAX_NODE_BYTES, RoomKey},
-};
+use model::{clock::Timestamp, integration::Integration, random::Random, room::RoomKey};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +16,7 @@ use super::{
 #[serde(deny_unknown_fields)]
 pub struct LinkRequest {
     /// The room, as `name` or `tenant/name`.
-    #[schemars(length(min = 1, max = 512), example = &"school-7b")]
+    #[schemars(length(min = 1, max = 4096), example = &"school-7b")]
     pub room: String,
     /// The role of the holder.
     pub role: LinkRole,
@@ -127,11 +122,14 @@ impl LinkRequest {
 }
 
 fn parse_room(text: &str) -> Result<RoomKey, ApiError> {
-    if text.chars().count() > MAX_NODE_BYTES {
+    if text.len() > MAX_ROOM_BYTES {
         return Err(ApiError::invalid("/room", "too long"));
     }
     RoomKey::from_text(text).map_err(|error| ApiError::invalid("/room", error.to_string()))
 }
+
+/// Above that of any room's name, however it is encoded.
+const MAX_ROOM_BYTES: usize = 4096;
 
 /// Draws an id for a link of this integration, `<integration>.<random>`; the prefix keeps other
 /// integrations from revoking the link.

@@ -204,7 +204,7 @@ fn room_parameter() -> Value {
         "room",
         "The name of the room, as in the URL of its page",
         // No path segment contains these characters, percent-encoded or not.
-        &json!({ "type": "string", "pattern": r"^[^/\\\u0000-\u001f\u007f]+$", "maxLength": 512 }),
+        &json!({ "type": "string", "pattern": r"^[^/\\\u0000-\u001f\u007f]+$", "maxLength": 1023 }),
     )
 }
 

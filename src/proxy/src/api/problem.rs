@@ -106,7 +106,7 @@ pub struct ProblemDetails {
 // === impl ApiError ===
 
 impl ApiError {
-    pub(super) fn invalid(pointer: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn invalid(pointer: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::Invalid {
             pointer: pointer.into(),
             detail: detail.into(),

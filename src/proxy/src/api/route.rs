@@ -120,8 +120,8 @@ mod tests {
     #[test]
     fn an_invalid_room_is_an_error() {
         assert_eq!(
-            parse("GET", "rooms/a%27b"),
-            Err(ApiError::Room(RoomError::Character('\'')))
+            parse("GET", "rooms/%2A"),
+            Err(ApiError::Room(RoomError::Reserved))
         );
     }
 }

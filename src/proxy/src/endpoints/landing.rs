@@ -8,10 +8,10 @@ use crate::{
     Body, RequestError, Worker,
     endpoints::{form::Form, meetings::meeting_path},
     request_context::require_reading,
-    respond::{self, Responder, login_path, redirect, redirect_to_sign_in_for},
+    respond::{self, Responder, login_path, name_problem, redirect, redirect_to_sign_in_for},
 };
 use model::{
-    room::{RoomError, RoomKey},
+    room::RoomKey,
     route::{Route, SiteLocations},
     session::ReturnTo,
 };
@@ -74,12 +74,11 @@ pub(crate) fn go(
     let room = if typed.contains("://") {
         Err(NameProblem::Characters)
     } else {
-        RoomKey::from_text(&typed).map_err(problem)
+        RoomKey::from_text(&typed).map_err(name_problem)
     };
     let page = room.and_then(|room| {
-        let page = room.page_path_as(&typed);
-        (is_room(&page, locations) && is_room(&room.page_path(), locations))
-            .then_some(page)
+        Route::has_page(&room, locations)
+            .then(|| room.page_path_as(&typed))
             .ok_or(NameProblem::Reserved)
     });
     match page {
@@ -104,9 +103,15 @@ fn target_of(address: &str, own_origin: &str, locations: &SiteLocations) -> Opti
     let url = Url::parse(&format!("https://{rest}")).ok()?;
     let plain = url.username().is_empty() && url.password().is_none();
     let own = plain && url.origin().ascii_serialization() == own_origin;
-    let target = ReturnTo::parse(&url[url::Position::BeforePath..url::Position::AfterQuery]);
-    let path = target.as_str().split('?').next()?;
-    (own && is_room(path, locations)).then_some(target)
+    if !own {
+        return None;
+    }
+    let Route::Room(page) = Route::classify(url.path(), locations).ok()?.route else {
+        return None;
+    };
+    let path = page.respelled.unwrap_or_else(|| url.path().to_owned());
+    let query = url.query().map(|query| format!("?{query}"));
+    Some(ReturnTo::parse(&(path + &query.unwrap_or_default())))
 }
 
 /// Makes a meeting: a room that carries its creator's tag, on whatever replica, for ever.
@@ -132,7 +137,7 @@ pub(crate) async fn make_meeting(
         }
         // A rule has other plans with rooms of that name.
         Ok(_) => NameProblem::Taken,
-        Err(error) => problem(error),
+        Err(error) => name_problem(error),
     };
     Ok(start(
         worker,
@@ -141,23 +146,6 @@ pub(crate) async fn make_meeting(
         false,
         Some((wish.unwrap_or_default(), wrong)),
     ))
-}
-
-/// Whether a path is a room's page, and nothing else that has the shape of one.
-fn is_room(path: &str, locations: &SiteLocations) -> bool {
-    Route::classify(path, locations).is_ok_and(|routed| matches!(routed.route, Route::Room(_)))
-}
-
-fn problem(error: RoomError) -> NameProblem {
-    match error {
-        RoomError::Empty => NameProblem::Empty,
-        RoomError::TooLong => NameProblem::TooLong,
-        RoomError::Reserved => NameProblem::Reserved,
-        RoomError::Encoding
-        | RoomError::Character(_)
-        | RoomError::NotCanonical
-        | RoomError::Tenant => NameProblem::Characters,
-    }
 }
 
 /// Schemes of web addresses; ours is the second, and typed as either.
@@ -173,6 +161,14 @@ mod tests {
             ("https://meet.example.org/x", Some("/x")),
             ("HTTP://meet.example.org/x?invite=t", Some("/x?invite=t")),
             ("meet.example.org/tenant/x", Some("/tenant/x")),
+            ("https://meet.example.org/x/?lang=de", Some("/x?lang=de")),
+            ("https://meet.example.org//x", Some("/x")),
+            ("meet.example.org/o'hara", Some("/ohara")),
+            (
+                "https://meet.example.org//evil.example/x",
+                Some("/evil.example/x"),
+            ),
+            ("https://meet.example.org//http-bind", None),
             ("https://meet.example.org/", None),
             ("https://meet.example.org/_gateway/logout", None),
             ("https://meet.example.org/etherpad", None),

@@ -16,9 +16,7 @@ use crate::{
     respond::{self, Responder, append_cookies, login_path, redirect},
     web::embedding::{place_of, sign_in_apart},
 };
-use model::session::{
-    Afterwards, BrowsingContext, RequestCookies, ReturnTo, SignInCookies, SignInError,
-};
+use model::session::{Afterwards, BrowsingContext, RequestCookies, ReturnTo, SignInError};
 use observe::metrics::{SignInReason, WorkerMetrics};
 use oidc::{AuthenticationError, AuthenticationErrorClass, Callback};
 use pages::{Content, SignInProblem};
@@ -122,7 +120,8 @@ pub(crate) async fn callback(
         Ok(sign_in) => sign_in,
         // The callback was loaded twice, or a second tab was slow: the person is in already.
         Err(_) if before.is_some() => {
-            return redirect(StatusCode::SEE_OTHER, ReturnTo::default().as_str());
+            let page = flow.page_of_complete(&state, jar).unwrap_or_default();
+            return redirect(StatusCode::SEE_OTHER, page.as_str());
         }
         Err(error @ SignInError::Unknown) => {
             return Err(sign_in_failed(
@@ -208,11 +207,25 @@ pub(crate) async fn callback(
         header::SET_COOKIE,
         worker.state.authenticator.session_cookie(&sealed),
     );
-    headers.append(header::SET_COOKIE, SignInCookies::forget(&state));
+    headers.append(header::SET_COOKIE, flow.complete_cookie(&sign_in));
     if let Some(hint) = flow.hint_cookie(&signed_in.id_token, sessions.cookie_lifetime()) {
         headers.append(header::SET_COOKIE, hint);
     }
     Ok(answer)
+}
+
+/// Names the cause of a callback that a provider posts, which has none of the browser's cookies.
+pub(crate) fn note_posted(worker: &Worker, context: RequestContext) {
+    let error = "the provider posted its answer; its client has to be set to response_mode=query";
+    let (reason, problem) = (SignInReason::InvalidCallback, SignInProblem::Provider);
+    sign_in_failed(
+        &worker.metrics,
+        reason,
+        "callback_posted",
+        problem,
+        &error,
+        context,
+    );
 }
 
 /// Any stranger can send a callback that matches no sign-in, so that is no warning.

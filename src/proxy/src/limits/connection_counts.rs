@@ -175,6 +175,7 @@ mod tests {
             connections_per_address,
             upstream_connections: 0,
             streams_per_session: 0,
+            connection_idle: std::time::Duration::from_secs(75),
         };
         let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
         let descriptors = DescriptorLimit::of(1024);

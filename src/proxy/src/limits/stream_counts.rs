@@ -110,6 +110,7 @@ mod tests {
             connections_per_address: 3,
             upstream_connections: 100,
             streams_per_session: 2,
+            connection_idle: std::time::Duration::from_secs(75),
         });
         let admit = |session: &str, client: &str| {
             counts.admit(&SessionId::from(session), client.parse().unwrap())

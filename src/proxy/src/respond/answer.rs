@@ -18,10 +18,10 @@ use crate::{
 use model::{
     bosh::{self, BoshBodyError},
     headers::X_REQUEST_ID,
-    room::RoomKey,
+    room::{RoomError, RoomKey},
     session::ReturnTo,
 };
-use pages::{self, Component, Content, Pages, RefusalCause};
+use pages::{self, Component, Content, NameProblem, Pages, RefusalCause};
 
 // === impl RequestError ===
 
@@ -93,6 +93,13 @@ impl RequestError {
             Self::Context(ContextError::NotFound | ContextError::Closed(_)) => {
                 pages.render(&Content::NotFound, &request)
             }
+            Self::Context(ContextError::Room(error)) => {
+                let content = Content::BadRequest {
+                    name: Some(name_problem(*error)),
+                    reason: Some(&reason),
+                };
+                pages.render(&content, &request)
+            }
             Self::Access(AccessError::Refused {
                 refusal,
                 room,
@@ -132,6 +139,7 @@ impl RequestError {
                     }
                     None => pages.render(
                         &Content::BadRequest {
+                            name: None,
                             reason: Some(&reason),
                         },
                         &request,
@@ -174,6 +182,7 @@ impl RequestError {
             }
             _ => {
                 let content = Content::BadRequest {
+                    name: None,
                     reason: Some(&reason),
                 };
                 with_status(pages.render(&content, &request), self.status())
@@ -233,6 +242,19 @@ impl RequestError {
 const CHALLENGE: HeaderValue = HeaderValue::from_static(
     r#"Cookie form-action="/_gateway/login", cookie-name="__Host-gateway-session""#,
 );
+
+/// What people read about a name that no room has.
+pub(crate) fn name_problem(error: RoomError) -> NameProblem {
+    match error {
+        RoomError::Empty => NameProblem::Empty,
+        RoomError::TooLong => NameProblem::TooLong,
+        RoomError::Reserved => NameProblem::Reserved,
+        RoomError::Encoding
+        | RoomError::Character(_)
+        | RoomError::NotCanonical
+        | RoomError::Tenant => NameProblem::Characters,
+    }
+}
 
 /// The login address that returns to a page; `switch` asks for another account.
 pub(crate) fn login_path(return_to: &ReturnTo, switch: bool) -> String {

@@ -14,12 +14,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use super::{
-    Connection, Service,
-    client_stream::ClientStream,
-    http2::{Http2Client, IDLE_TIMEOUT},
-    proxy_protocol,
-};
+use super::{Connection, Service, client_stream::ClientStream, http2::Http2Client, proxy_protocol};
 use crate::limits::ConnectionPermit;
 
 /// A connection as the acceptor hands it to a worker, where its runtime takes it over.
@@ -39,6 +34,8 @@ pub(super) struct ConnectionServer<S> {
     pub(super) service: Rc<S>,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) metrics: Arc<WorkerMetrics>,
+    /// The time that an idle connection stays open, and in which the head of a request arrives.
+    pub(super) idle: Duration,
 }
 
 // === impl ConnectionServer ===
@@ -150,7 +147,7 @@ impl<S: Service> ConnectionServer<S> {
         });
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            .header_read_timeout(self.idle)
             .max_buf_size(MAX_HEAD_BYTES)
             .max_headers(MAX_FIELDS)
             .serve_connection(TokioIo::new(stream), handle)
@@ -187,12 +184,6 @@ const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Slow phones on bad networks need two seconds.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Time for a head to arrive; also the keep-alive time of an idle HTTP/1.1 connection, which has to be
-/// longer than that of proxies in front: 60 s for nginx (`keepalive_timeout` of an upstream) and for
-/// AWS' load balancers. Otherwise their next request meets a connection that is being closed, and a
-/// POST is not sent again.
-const HEAD_TIMEOUT: Duration = IDLE_TIMEOUT;
 
 /// Browsers send far less, even with several cookies of 4 KiB.
 const MAX_HEAD_BYTES: usize = 32 * 1024;

@@ -3,7 +3,7 @@
 //! | phase | ends after |
 //! |---|---|
 //! | until the preface has come | [`HANDSHAKE_TIMEOUT`](super::connection), which TLS began |
-//! | no stream is open | [`IDLE_TIMEOUT`], with GOAWAY |
+//! | no stream is open | `ConnectionServer::idle`, with GOAWAY |
 //! | after GOAWAY, and no stream is open | [`GOAWAY_TIMEOUT`] |
 //! | the client answers no PING | [`PING_INTERVAL`] and [`PING_TIMEOUT`] |
 
@@ -163,7 +163,7 @@ impl<S: Service> ConnectionServer<S> {
                     return;
                 }
                 () = check.as_mut() => {
-                    let permitted = if goaway_sent { GOAWAY_TIMEOUT } else { IDLE_TIMEOUT };
+                    let permitted = if goaway_sent { GOAWAY_TIMEOUT } else { self.idle };
                     let now = Instant::now();
                     let Some(idle) = streams.idle_for() else {
                         let stalled = streams.reset_stalled(now - last_check, backpressure.take());
@@ -229,10 +229,6 @@ where
         self.0.spawned(task.abort_handle());
     }
 }
-
-/// As long as the edges in front of most sites keep an idle connection; a page that is open during a
-/// meeting reloads nothing, and its WebSocket is another connection.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// How often streams that stall are looked for.
 const CHECK_INTERVAL: Duration = Duration::from_secs(15);

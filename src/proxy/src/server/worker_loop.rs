@@ -1,6 +1,6 @@
 //! The main task of a worker thread.
 
-use std::{pin::pin, rc::Rc, sync::Arc};
+use std::{pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use observe::metrics::WorkerMetrics;
 use rustls::ServerConfig;
@@ -34,6 +34,7 @@ pub(super) async fn run<F: ServiceFactory>(
     factory: F,
     tls: Option<Arc<ServerConfig>>,
     metrics: Arc<WorkerMetrics>,
+    idle: Duration,
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) {
     let (service, background) = factory.build(Arc::clone(&metrics));
@@ -43,6 +44,7 @@ pub(super) async fn run<F: ServiceFactory>(
         service: Rc::clone(&service),
         tls: tls.map(TlsAcceptor::from),
         metrics,
+        idle,
     });
     loop {
         let command = tokio::select! {

@@ -43,16 +43,18 @@ struct WorkerHandle {
 // === impl WorkerPool ===
 
 impl WorkerPool {
-    /// Starts one thread for each element of `metrics`.
+    /// Starts one thread for each element of `metrics`; `idle` is the time that an idle connection stays
+    /// open.
     pub fn start<F: ServiceFactory>(
         factory: &F,
         tls: Option<&Arc<ServerConfig>>,
         metrics: Vec<Arc<WorkerMetrics>>,
+        idle: Duration,
     ) -> Result<Self, WorkerStartError> {
         let workers = (0..)
             .zip(metrics)
             .map(|(index, metrics)| {
-                WorkerHandle::start(index, factory.clone(), tls.cloned(), metrics)
+                WorkerHandle::start(index, factory.clone(), tls.cloned(), metrics, idle)
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { workers })
@@ -155,6 +157,7 @@ impl WorkerHandle {
         factory: F,
         tls: Option<Arc<ServerConfig>>,
         metrics: Arc<WorkerMetrics>,
+        idle: Duration,
     ) -> Result<Self, WorkerStartError> {
         let (commands, receiver) = mpsc::unbounded_channel();
         let thread_metrics = Arc::clone(&metrics);
@@ -169,7 +172,7 @@ impl WorkerHandle {
                 match runtime {
                     Ok(runtime) => {
                         let _ = started.send(Ok(()));
-                        runtime.block_on(run(factory, tls, thread_metrics, receiver));
+                        runtime.block_on(run(factory, tls, thread_metrics, idle, receiver));
                     }
                     Err(error) => {
                         let _ = started.send(Err(error));

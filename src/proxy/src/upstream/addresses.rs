@@ -11,13 +11,22 @@ use tokio::{
 /// Opens a connection to one of the addresses of `host`, in the order of the resolver.
 ///
 /// The next address is tried when one has failed, or has not answered for [`ATTEMPT_DELAY`]: a
-/// server that is away, or a firewall that drops packets, does not cost the whole timeout.
+/// server that is away, or a firewall that drops packets, does not cost the whole timeout. Each new
+/// connection asks for the name, as the addresses of a headless service change with its pods.
 pub(super) async fn connect_to(host: &str, port: u16) -> io::Result<TcpStream> {
-    let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+    let addresses = resolve(host, port).await?;
     match addresses.as_slice() {
         [only] => TcpStream::connect(only).await,
         _ => connect_any(alternating(addresses)).await,
     }
+}
+
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    #[cfg(test)]
+    if let Some(addresses) = test_names::addresses_of(host) {
+        return Ok(addresses);
+    }
+    Ok(lookup_host((host, port)).await?.collect())
 }
 
 /// The first connection of those to several addresses.
@@ -60,6 +69,24 @@ fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// "Connection Attempt Delay", the recommended value of RFC 8305 § 5.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Names of tests, whose addresses change.
+#[cfg(test)]
+pub(super) mod test_names {
+    use std::{cell::RefCell, collections::HashMap, net::SocketAddr};
+
+    thread_local! {
+        static NAMES: RefCell<HashMap<String, Vec<SocketAddr>>> = RefCell::default();
+    }
+
+    pub(in super::super) fn set(name: &str, addresses: Vec<SocketAddr>) {
+        NAMES.with_borrow_mut(|names| names.insert(name.to_owned(), addresses));
+    }
+
+    pub(super) fn addresses_of(name: &str) -> Option<Vec<SocketAddr>> {
+        NAMES.with_borrow(|names| names.get(name).cloned())
+    }
+}
 
 #[cfg(test)]
 mod tests {

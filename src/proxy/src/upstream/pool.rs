@@ -273,7 +273,12 @@ fn was_closed(error: &hyper::Error) -> bool {
             .is_some_and(|io| {
                 matches!(
                     io.kind(),
-                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+                    io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::BrokenPipe
+                        // The peer is gone, and acknowledged nothing.
+                        | io::ErrorKind::TimedOut
+                        | io::ErrorKind::HostUnreachable
+                        | io::ErrorKind::NetworkUnreachable
                 )
             })
 }
@@ -290,5 +295,7 @@ fn replay(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 /// Above one worker's share of concurrent long polls.
 const MAX_IDLE_CONNECTIONS: usize = 512;
 
+#[cfg(test)]
+mod changing_names;
 #[cfg(test)]
 mod tests;

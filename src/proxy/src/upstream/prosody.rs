@@ -134,7 +134,8 @@ mod tests {
         let room = "%25f0%259d%2590%259a".repeat(400);
         assert!(parse(&format!("room={room}")).is_err());
         // A node of percent-encoded bytes only, which the query encodes once more.
-        let room = "\u{e9}".repeat(MAX_NODE_BYTES / "%c3%a9".len());
+        let left = MAX_NODE_BYTES - "[]".len() - tenant.as_str().len();
+        let room = "\u{e9}".repeat(left / "%c3%a9".len());
         let id = "/".repeat(MAX_VALUE_BYTES);
         let query = parse(&format!(
             "room={}&previd={id}&customusername={id}&vnode={id}&release={id}",

@@ -55,7 +55,13 @@ pub(crate) async fn answer(
         "" => path.to_owned(),
         rest => format!("{path}?{rest}"),
     };
-    let here = clean(room.respelled.as_deref().unwrap_or(request.uri().path()));
+    if let Some(address) = &room.respelled {
+        // With its token: in a frame it cannot be exchanged for a pass before the redirect.
+        let raw = request.uri().query().map(|query| format!("?{query}"));
+        let target = format!("{address}{}", raw.unwrap_or_default());
+        return redirect(StatusCode::PERMANENT_REDIRECT, &target);
+    }
+    let here = clean(request.uri().path());
     let visit = RoomPageRequest {
         request,
         path: path.clone(),
@@ -88,9 +94,6 @@ pub(crate) async fn answer(
     }
     if let Some(invite) = &query.invite {
         return guest_entry::open_link(worker, &visit, invite, &here);
-    }
-    if room.respelled.is_some() {
-        return redirect(StatusCode::PERMANENT_REDIRECT, &here);
     }
     if worker.state.is_recorder(&visit.context) {
         return bare_page(worker, visit).await;

@@ -9,7 +9,8 @@ use model::{
     integration::{Caller, Integration},
     invitation::InvitationLink,
     random::Random,
-    room::RoomKey,
+    room::{RoomError, RoomKey},
+    route::{Route, SiteLocations},
 };
 use url::form_urlencoded;
 
@@ -34,6 +35,7 @@ pub(crate) struct IntegrationApi {
     /// `https://host[:port]` of this site.
     pub(crate) origin: String,
     pub(crate) random: Random,
+    pub(crate) locations: SiteLocations,
 }
 
 // === impl IntegrationApi ===
@@ -107,6 +109,9 @@ impl IntegrationApi {
     ) -> Result<(Response<Body>, String), ApiError> {
         let integration = written.caller.integration;
         let wanted = written.read::<LinkRequest>()?.check(integration, now)?;
+        if !Route::has_page(&wanted.room, &self.locations) {
+            return Err(ApiError::invalid("/room", RoomError::Reserved.to_string()));
+        }
         let about = wanted.room.to_string();
         let link = InvitationLink {
             id: link::new_link_id(integration, &self.random),

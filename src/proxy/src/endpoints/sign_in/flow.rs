@@ -77,6 +77,20 @@ impl SignInFlow {
         self.cookies.find(state, jar)
     }
 
+    /// The page that a complete sign-in led to.
+    pub(super) fn page_of_complete(
+        &self,
+        state: &str,
+        jar: RequestCookies<'_>,
+    ) -> Option<ReturnTo> {
+        self.cookies.page_of_complete(state, jar)
+    }
+
+    /// The cookie of a sign-in that is complete.
+    pub(super) fn complete_cookie(&self, sign_in: &SignIn) -> HeaderValue {
+        self.cookies.complete(sign_in)
+    }
+
     /// Redeems the code of a callback.
     pub(super) async fn finish(
         &self,

@@ -56,6 +56,9 @@ impl Service for EchoService {
     async fn end_sockets(self: Rc<Self>, _: DrainSchedule) {}
 }
 
+/// `limits.connection_idle` of the tests, which is not the default.
+pub(in crate::server) const IDLE: Duration = Duration::from_secs(95);
+
 /// A client's end of a connection, and the task that serves the other end.
 pub(in crate::server) struct Client {
     pub(in crate::server) stream: DuplexStream,
@@ -80,6 +83,7 @@ impl Client {
             service: Rc::new(EchoService),
             tls,
             metrics: Arc::clone(&metrics),
+            idle: IDLE,
         };
         let serving = spawn_local(async move {
             if proxy_protocol {
@@ -196,7 +200,7 @@ fn a_late_head_closes_the_connection() {
     with_paused_time(async {
         let mut client = Client::connect(None, false);
         client.send(b"GET /a HTTP/1.1\r\nHost").await;
-        assert!(about(client.closed_after().await, HEAD_TIMEOUT));
+        assert!(about(client.closed_after().await, IDLE));
     });
 }
 

@@ -17,7 +17,7 @@ use super::*;
 use crate::server::{
     connection::{
         HANDSHAKE_TIMEOUT,
-        tests::{Client, about, tls, with_paused_time},
+        tests::{Client, IDLE, about, tls, with_paused_time},
     },
     patience::PATIENCE,
 };
@@ -234,14 +234,14 @@ fn a_connection_without_an_open_stream_ends_when_it_is_idle() {
                     .unwrap();
             let driver = spawn_local(driver);
             for _ in 0..requests {
-                sleep(IDLE_TIMEOUT / 2).await;
+                sleep(IDLE / 2).await;
                 assert_eq!(get(&mut sender).await, "192.0.2.1 false /a");
             }
             let idle_since = Instant::now();
             let ended = timeout(Duration::from_hours(1), client.serving).await;
             ended.expect("an idle connection never ended").unwrap();
             let idle = idle_since.elapsed();
-            assert!(about(idle, IDLE_TIMEOUT), "{idle:?} after {requests}");
+            assert!(about(idle, IDLE), "{idle:?} after {requests}");
             // GOAWAY, and not an error.
             driver.await.unwrap().unwrap();
         }

@@ -27,6 +27,7 @@ fn api(deployment: &Deployment) -> IntegrationApi {
         },
         origin: ORIGIN.to_owned(),
         random: Random::system(),
+        locations: SiteLocations::default(),
     }
 }
 
