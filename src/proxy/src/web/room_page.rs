@@ -97,6 +97,7 @@ pub(crate) async fn answer(
     }
     let rules = worker.rules();
     let visitor = worker.state.authenticator.visitor(
+        &worker.opened_sessions,
         visit.request.headers(),
         &visit.room,
         &rules.integrations,
@@ -139,9 +140,12 @@ async fn continue_without_token(
 ) -> Result<Response<Body>, RequestError> {
     let (rules, headers) = (worker.rules(), visit.request.headers());
     let state = &worker.state;
-    let visitor = state
-        .authenticator
-        .visitor(headers, &visit.room, &rules.integrations);
+    let visitor = state.authenticator.visitor(
+        &worker.opened_sessions,
+        headers,
+        &visit.room,
+        &rules.integrations,
+    );
     let principal = visitor.principal().map(|principal| &**principal);
     let admission =
         state
