@@ -62,7 +62,8 @@ def start_provider(processes, origin):
     raise SystemExit("the provider said nothing")
 
 
-def start(processes, provider, origin, backend_ports, ports, certificate, core):
+def start(processes, provider, origin, backend_ports, ports, certificate, core, wrapper=(), rules=()):
+    """Starts it, below the command `wrapper` and with more rules before its own."""
     directory = processes.directory / "gateway"
     directory.mkdir()
     admin = programs.free_ports(1)[0]
@@ -107,16 +108,16 @@ def start(processes, provider, origin, backend_ports, ports, certificate, core):
             "audience": "jitsi",
         },
         "[log]": {"access": False},
-        "[[room]]": {"match": "*", "enter": "member", "moderators": ["group:staff"]},
     }
+    rule = {"match": "*", "enter": "member", "moderators": ["group:staff"]}
     # Texts, numbers, booleans and lists of texts are written alike in JSON and TOML.
     config.write_text("\n".join(
         "\n".join([name, *(f"{key} = {json.dumps(value)}" for key, value in table.items())])
-        for name, table in tables.items()
+        for name, table in [*tables.items(), *(("[[room]]", table) for table in [*rules, rule])]
     ))
     environment = {key: value for key, value in os.environ.items() if key != "RUST_LOG"}
     program = processes.start(
-        "gateway", [binary(), "run", "--config", config], core, env=environment
+        "gateway", [*wrapper, binary(), "run", "--config", config], core, env=environment
     )
     programs.until_accepts(program, ports.tcp, ports.tls, admin)
     programs.until(lambda: ready(admin), program, "readyz of the gateway")
@@ -128,7 +129,7 @@ def ready(admin):
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=5) as answer:
             return json.load(answer)["provider"] == "ready"
-    except urllib.error.URLError:
+    except OSError:
         return False
 
 

@@ -6,6 +6,7 @@
 
 mod bosh;
 mod http;
+mod poll_pacing;
 mod refusal;
 mod websocket;
 mod xmpp_server;

@@ -162,6 +162,11 @@ const ROUND_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
@@ -214,7 +219,7 @@ mod tests {
     type Script = fn(&str) -> &'static str;
 
     /// Starts a BOSH server that responds to every request by the script.
-    async fn scripted(script: Script) -> Authority {
+    async fn scripted(script: impl Fn(&str) -> &'static str + Send + 'static) -> Authority {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async move {
@@ -264,6 +269,26 @@ mod tests {
             prober.round().await;
             assert_eq!(prober.metrics.verdicts().get("main"), Some(&expected));
         }
+    }
+
+    const NOTHING: &str = "<body xmlns='http://jabber.org/protocol/httpbind' sid='s'/>";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_answers_polls_at_once_with_nothing_gets_few() {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&requests);
+        let server = scripted(move |_| {
+            let before = counted.fetch_add(1, Ordering::Relaxed);
+            assert!(before < 1000, "the probe spins");
+            NOTHING
+        });
+        let prober = prober(server.await);
+        prober.round().await;
+        let verdicts = prober.metrics.verdicts();
+        assert_eq!(verdicts.get("main"), Some(&ProbeVerdict::NoAnswer));
+        // A creation, seven seconds for the features, seven for the reply to the login, and the end.
+        let requests = requests.load(Ordering::Relaxed);
+        assert!((4..=24).contains(&requests), "{requests}");
     }
 
     #[test]

@@ -11,6 +11,8 @@ mod room_scope;
 
 use std::sync::Arc;
 
+use memchr::memmem;
+
 use self::resumption::Resumption;
 pub use self::{
     resumption::{ResumableStream, ResumptionBinding, ResumptionIds},
@@ -348,8 +350,9 @@ fn parse(message: &[u8]) -> Result<Element, NegotiationError> {
     Element::parse(text).map_err(|_| NegotiationError::Malformed)
 }
 
+/// Every BOSH body is searched, and bytes are compared several at a time.
 fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
+    memmem::find(text, part).is_some()
 }
 
 /// RFC 7395 § 3.3.

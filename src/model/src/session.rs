@@ -217,7 +217,12 @@ impl SessionCodec {
         let session: Session = serde_json::from_slice(&plain)
             .inspect_err(|error| debug!(%error, "a session cookie of another version was ignored"))
             .ok()?;
-        (self.clock.now() < self.ends(&session)).then_some(session)
+        self.is_live(&session).then_some(session)
+    }
+
+    /// Whether a session that was opened earlier has not expired.
+    pub fn is_live(&self, session: &Session) -> bool {
+        self.clock.now() < self.ends(session)
     }
 
     /// Seals the session anew if a twelfth of the idle time has passed since it was last sealed, or

@@ -3,7 +3,9 @@
 //! It reads values and answers with values; it neither waits nor writes. Tokens in addresses are the
 //! business of `credentials`, because a handoff token is used up in the store.
 
-use std::sync::Arc;
+mod opened_sessions;
+
+use std::{rc::Rc, sync::Arc};
 
 use cluster::revocation::{Revocations, Selector};
 use http::{HeaderMap, HeaderValue};
@@ -18,6 +20,7 @@ use model::{
     },
 };
 
+pub(crate) use self::opened_sessions::OpenedSessions;
 use crate::{RequestError, revalidation::Revalidations};
 
 /// What cookies are checked with.
@@ -45,7 +48,8 @@ impl Authenticator {
     /// The member's session, if the request carries one that is neither over nor revoked.
     pub(crate) fn session(&self, headers: &HeaderMap) -> Option<Session> {
         let value = RequestCookies::new(headers).value(SESSION_COOKIE)?;
-        let session = self.revalidations.current(self.sessions.open(value)?);
+        let session = self.sessions.open(value)?;
+        let session = self.revalidations.newer(&session).unwrap_or(session);
         if self.revocations.cause([session.credential()]).is_some() {
             return None;
         }
@@ -76,17 +80,39 @@ impl Authenticator {
     /// The sender of a request that is about a room.
     pub(crate) fn visitor(
         &self,
+        opened: &OpenedSessions,
         headers: &HeaderMap,
         room: &RoomKey,
         integrations: &Integrations,
     ) -> Visitor {
         let pass = self.pass(headers, room, integrations);
-        match (self.session(headers), pass) {
-            (Some(member), Some(pass)) => Principal::combine(member, pass).into(),
-            (Some(member), None) => Principal::Member(member).into(),
+        match (self.member(opened, headers), pass) {
+            (Some(member), None) => Visitor::Known(member),
+            (Some(member), Some(pass)) => match &*member {
+                Principal::Member(session) => Principal::combine(session.clone(), pass).into(),
+                Principal::Pass(_) | Principal::MemberWithPass { .. } => Visitor::Known(member),
+            },
             (None, Some(pass)) => Principal::Pass(pass).into(),
             (None, None) => Visitor::Anonymous,
         }
+    }
+
+    /// [`session`](Self::session), opened at most once by each worker.
+    fn member(&self, opened: &OpenedSessions, headers: &HeaderMap) -> Option<Rc<Principal>> {
+        let value = RequestCookies::new(headers).value(SESSION_COOKIE)?;
+        let mut member = opened.open(&self.sessions, value)?;
+        if let Principal::Member(session) = &*member
+            && let Some(newer) = self.revalidations.newer(session)
+        {
+            member = Rc::new(Principal::Member(newer));
+        }
+        if self.revocations.contains(&member) {
+            return None;
+        }
+        if let Principal::Member(session) = &*member {
+            self.revalidations.report(session);
+        }
+        Some(member)
     }
 
     /// The sender of a signalling request. Its cookies count only if a page of this site sent it:
@@ -94,12 +120,13 @@ impl Authenticator {
     /// `Origin` are apps, which keep no cookies.
     pub(crate) fn signalling_visitor(
         &self,
+        opened: &OpenedSessions,
         headers: &HeaderMap,
         room: &RoomKey,
         integrations: &Integrations,
     ) -> Result<Visitor, ForeignOrigin> {
         match headers::request_origin(headers, &self.origin) {
-            RequestOrigin::SameOrigin => Ok(self.visitor(headers, room, integrations)),
+            RequestOrigin::SameOrigin => Ok(self.visitor(opened, headers, room, integrations)),
             RequestOrigin::CrossOrigin => Err(ForeignOrigin),
             RequestOrigin::Absent => Ok(Visitor::Anonymous),
         }

@@ -145,15 +145,11 @@ impl Revalidations {
         session
     }
 
-    /// The session as the provider vouched for it last.
-    pub(crate) fn current(&self, session: Session) -> Session {
-        let Some(before) = session.validated() else {
-            return session;
-        };
-        match self.sessions.get(session.id()) {
-            Some(known) if before < known.at => session.revalidated(&known.identity, known.at),
-            _ => session,
-        }
+    /// The session with the identity that the provider confirmed last; `None` if its cookie has that.
+    pub(crate) fn newer(&self, session: &Session) -> Option<Session> {
+        let before = session.validated()?;
+        let known = self.sessions.get(session.id())?;
+        (before < known.at).then(|| session.clone().revalidated(&known.identity, known.at))
     }
 
     /// A member's pass with the identity that the provider vouched for last.

@@ -12,7 +12,9 @@ use observe::metrics::WorkerMetrics;
 use pages::inject::Injector;
 
 use crate::{
-    DrainSchedule, ReloadableState, SharedState, authorize,
+    DrainSchedule, ReloadableState, SharedState,
+    authenticate::OpenedSessions,
+    authorize,
     connections::{AdmissionScope, CloseReason, ConnectionRegistry},
     credentials::Intent,
     endpoints::events::Listeners,
@@ -34,6 +36,7 @@ pub struct Worker {
     pub(crate) location_pools: LocationPools,
     pub(crate) connections: ConnectionRegistry,
     pub(crate) listeners: Listeners,
+    pub(crate) opened_sessions: OpenedSessions,
     pub(crate) bosh_bodies: BodyBudget,
     pub(crate) renewal: SessionRenewal,
     pub(crate) metrics: Arc<WorkerMetrics>,
@@ -53,6 +56,7 @@ impl Worker {
             location_pools: LocationPools::default(),
             connections: ConnectionRegistry::new(Arc::clone(&state.authenticator.revalidations)),
             listeners: Listeners::default(),
+            opened_sessions: OpenedSessions::default(),
             bosh_bodies: BodyBudget::default(),
             renewal: SessionRenewal {
                 authenticator: Arc::clone(&state.authenticator),

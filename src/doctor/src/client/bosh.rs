@@ -11,7 +11,9 @@ use model::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
 
-use super::{AUTH, HttpError, HttpResponse, REPLY_TIMEOUT, Refusal, XmppServer};
+use super::{
+    AUTH, HttpError, HttpResponse, REPLY_TIMEOUT, Refusal, XmppServer, poll_pacing::PollPacing,
+};
 
 /// A BOSH session.
 pub(crate) struct BoshSession {
@@ -135,11 +137,16 @@ impl BoshSession {
     ) -> Result<Element, BoshError> {
         let deadline = Instant::now() + REPLY_TIMEOUT;
         let mut xml = xml;
+        let mut pacing = PollPacing::default();
         loop {
             if let Some(at) = self.inbox.iter().position(&fits) {
                 return Ok(self.inbox.remove(at));
             }
-            match timeout_at(deadline, self.post("", xml)).await {
+            let asking = async {
+                pacing.turn().await;
+                self.post("", xml).await
+            };
+            match timeout_at(deadline, asking).await {
                 Ok(Err(BoshError::Http(HttpError::Timeout(..)))) | Err(_) => {
                     return Err(BoshError::Timeout(REPLY_TIMEOUT));
                 }

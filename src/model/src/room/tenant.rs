@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use unicode_normalization::UnicodeNormalization;
-
-use super::{RoomError, canonical::decode};
+use super::{
+    RoomError,
+    canonical::{decode, folded},
+};
 use crate::route::is_reserved_tenant;
 
 /// A tenant in canonical form: lower case, with underscores for the dots of the address.
@@ -21,7 +22,7 @@ impl Tenant {
     /// [`RoomError::Tenant`].
     pub fn parse(segment: &str) -> Result<Self, RoomError> {
         let decoded = decode(segment).ok_or(RoomError::Tenant)?;
-        let name: String = decoded.nfkc().collect::<String>().to_lowercase();
+        let name = folded(&decoded);
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         let well_formed = (1..=MAX_TENANT_CHARS).contains(&name.len())
             && name.chars().all(allowed)

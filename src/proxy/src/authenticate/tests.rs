@@ -48,9 +48,12 @@ fn cookies_and_rooms_make_visitors() {
         (Some(&member), Some(&unconfigured), "x", "member"),
     ] {
         let headers = deployment.cookies(session, pass);
-        let visitor = deployment
-            .authenticator
-            .visitor(&headers, &key(room), &no_integrations());
+        let visitor = deployment.authenticator.visitor(
+            &OpenedSessions::default(),
+            &headers,
+            &key(room),
+            &no_integrations(),
+        );
         assert_eq!(kind(&visitor), expected, "{session:?} {pass:?} {room}");
     }
 }
@@ -71,7 +74,8 @@ fn each_credential_of_a_member_with_a_link_can_be_revoked() {
         );
         let headers = deployment.cookies(Some(&member), Some(&link));
         let authenticator = &deployment.authenticator;
-        let earlier = authenticator.visitor(&headers, &key("x"), &no_integrations());
+        let opened = OpenedSessions::default();
+        let earlier = authenticator.visitor(&opened, &headers, &key("x"), &no_integrations());
         let earlier = earlier.principal().unwrap();
         assert!(authenticator.is_valid(earlier, &no_integrations()));
         authenticator.revocations.revoke(selector.clone());
@@ -79,7 +83,7 @@ fn each_credential_of_a_member_with_a_link_can_be_revoked() {
             !authenticator.is_valid(earlier, &no_integrations()),
             "{selector:?}"
         );
-        let now = authenticator.visitor(&headers, &key("x"), &no_integrations());
+        let now = authenticator.visitor(&opened, &headers, &key("x"), &no_integrations());
         assert_eq!(kind(&now), expected, "{selector:?}");
     }
 }
@@ -137,10 +141,12 @@ fn signalling_takes_cookies_from_pages_of_this_site_only() {
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
         }
-        let visitor =
-            deployment
-                .authenticator
-                .signalling_visitor(&headers, &key("x"), &no_integrations());
+        let visitor = deployment.authenticator.signalling_visitor(
+            &OpenedSessions::default(),
+            &headers,
+            &key("x"),
+            &no_integrations(),
+        );
         visitor.map(|visitor| kind(&visitor))
     };
     assert_eq!(visitor(Some(ORIGIN)), Ok("member"));
@@ -152,17 +158,42 @@ fn signalling_takes_cookies_from_pages_of_this_site_only() {
 #[test]
 fn sessions_end_when_they_idle_and_when_they_are_revoked() {
     let deployment = Deployment::new();
-    let member = deployment.session("ann");
-    let headers = deployment.cookies(Some(&member), None);
+    let opened = OpenedSessions::default();
     let authenticator = &deployment.authenticator;
-    assert!(authenticator.session(&headers).is_some());
-    deployment.hand.advance(HOUR / 4);
-    assert!(authenticator.session(&headers).is_none(), "idle");
+    let is_member = |headers: &HeaderMap| {
+        let visitor = authenticator.visitor(&opened, headers, &key("x"), &no_integrations());
+        assert_eq!(
+            visitor.principal().is_some(),
+            authenticator.session(headers).is_some()
+        );
+        visitor.principal().is_some()
+    };
     let member = deployment.session("ann");
     let headers = deployment.cookies(Some(&member), None);
+    assert!(is_member(&headers) && is_member(&headers));
+    deployment.hand.advance(HOUR / 4);
+    assert!(!is_member(&headers), "idle");
+    let member = deployment.session("ann");
+    let headers = deployment.cookies(Some(&member), None);
+    assert!(is_member(&headers));
     let selector = Selector::Session(member.id().clone());
     authenticator.revocations.revoke(selector);
-    assert!(authenticator.session(&headers).is_none(), "revoked");
+    assert!(!is_member(&headers), "revoked");
+}
+
+#[test]
+fn a_cookie_is_opened_once_and_only_as_it_was_sealed() {
+    let deployment = Deployment::new();
+    let opened = OpenedSessions::default();
+    let sessions = &deployment.authenticator.sessions;
+    let sealed = sessions.seal(&deployment.session("ann")).unwrap();
+    let first = opened.open(sessions, &sealed).unwrap();
+    assert!(Rc::ptr_eq(&first, &opened.open(sessions, &sealed).unwrap()));
+    assert!(opened.open(sessions, &sealed[1..]).is_none());
+    let other = sessions.seal(&deployment.session("bob")).unwrap();
+    let other = opened.open(sessions, &other).unwrap();
+    assert_eq!(other.identity().subject, "bob");
+    assert!(!format!("{opened:?}").contains(&sealed[..9]));
 }
 
 const HOUR: Duration = Duration::from_hours(1);

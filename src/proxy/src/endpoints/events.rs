@@ -65,9 +65,12 @@ pub(crate) fn answer(
     }
     let rules = worker.rules();
     let state = &worker.state;
-    let visitor = state
-        .authenticator
-        .visitor(request.headers(), &room, &rules.integrations);
+    let visitor = state.authenticator.visitor(
+        &worker.opened_sessions,
+        request.headers(),
+        &room,
+        &rules.integrations,
+    );
     let principal = visitor.principal();
     let admission = state.authorizer.evaluate(
         &rules.policy,

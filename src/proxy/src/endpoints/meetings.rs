@@ -133,7 +133,7 @@ fn hosting(
     let member = authenticator.session(headers);
     let visitor = match &member {
         Some(member) => Principal::Member(member.clone()).into(),
-        None => authenticator.visitor(headers, room, &rules.integrations),
+        None => authenticator.visitor(&worker.opened_sessions, headers, room, &rules.integrations),
     };
     let grant = authorize(
         worker,

@@ -16,7 +16,7 @@ use crate::{
     respond::{self, Responder, append_cookies, login_path, redirect},
     web::embedding::{place_of, sign_in_apart},
 };
-use model::session::{Afterwards, BrowsingContext, RequestCookies, ReturnTo, SignInError};
+use model::session::{Afterwards, BrowsingContext, RequestCookies, SignInError};
 use observe::metrics::{SignInReason, WorkerMetrics};
 use oidc::{AuthenticationError, AuthenticationErrorClass, Callback};
 use pages::{Content, SignInProblem};

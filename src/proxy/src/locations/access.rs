@@ -157,7 +157,8 @@ impl Occupant<'_> {
 
     fn visitor(&self, room: &RoomKey) -> Visitor {
         let authenticator = &self.worker.state.authenticator;
-        authenticator.visitor(self.headers, room, &self.rules.integrations)
+        let opened = &self.worker.opened_sessions;
+        authenticator.visitor(opened, self.headers, room, &self.rules.integrations)
     }
 
     /// The person, if they may be in the room: an occupant stays one, anybody else has to be let in now.

@@ -143,7 +143,8 @@ impl<S: Service> ConnectionServer<S> {
         let service = Rc::clone(&self.service);
         let handle = service_fn(move |request| {
             let service = Rc::clone(&service);
-            async move { Ok::<_, Infallible>(service.handle(request, connection).await) }
+            // Boxed: hyper keeps room for the future of a request as long as the connection.
+            Box::pin(async move { Ok::<_, Infallible>(service.handle(request, connection).await) })
         });
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -74,7 +74,12 @@ impl<'r, 'p> Claimant<'r, 'p> {
     ) -> Result<Self, RequestError> {
         let authenticator = &worker.state.authenticator;
         let visitor = authenticator
-            .signalling_visitor(headers, &query.room, &rules.integrations)
+            .signalling_visitor(
+                &worker.opened_sessions,
+                headers,
+                &query.room,
+                &rules.integrations,
+            )
             .map_err(|_| AccessError::ForeignSender)?;
         Ok(Self {
             query,

@@ -101,7 +101,12 @@ pub(crate) async fn answer(
     let (authenticator, headers) = (&worker.state.authenticator, visit.request.headers());
     authenticator.revalidate_if_overdue(headers).await;
     let rules = worker.rules();
-    let visitor = authenticator.visitor(headers, &visit.room, &rules.integrations);
+    let visitor = authenticator.visitor(
+        &worker.opened_sessions,
+        headers,
+        &visit.room,
+        &rules.integrations,
+    );
     enter(worker, visit, visitor).await
 }
 
@@ -140,9 +145,12 @@ async fn continue_without_token(
 ) -> Result<Response<Body>, RequestError> {
     let (rules, headers) = (worker.rules(), visit.request.headers());
     let state = &worker.state;
-    let visitor = state
-        .authenticator
-        .visitor(headers, &visit.room, &rules.integrations);
+    let visitor = state.authenticator.visitor(
+        &worker.opened_sessions,
+        headers,
+        &visit.room,
+        &rules.integrations,
+    );
     let principal = visitor.principal().map(|principal| &**principal);
     let admission =
         state
