@@ -221,14 +221,13 @@ pub(crate) fn signed_out(session: &Session, context: &RequestContext) {
 /// The provider ended sessions by a back-channel logout.
 pub(crate) fn logged_out_by_provider(selector: &Selector, context: &RequestContext) {
     let (by, id) = match selector {
-        Selector::Session(id) => ("session", id.as_str()),
+        Selector::Session(id) | Selector::Invalidated(id) => ("session", id.as_str()),
         Selector::ProviderSession(id) => ("provider_session", &**id),
         Selector::ProviderSubject(id) | Selector::SubjectWithoutSession(id) => {
             ("provider_subject", &**id)
         }
         Selector::Link(id) => ("link", &**id),
         Selector::Operator(id) => ("operator", &**id),
-        Selector::Invalidated(id) => ("session", id.as_str()),
     };
     info!(
         target: "audit",

@@ -243,7 +243,7 @@ impl TokenExchange {
             }
         };
         Ok(ExchangedPass {
-            pass: opened.pass,
+            pass: self.authenticator.revalidations.current_pass(opened.pass),
             entry,
         })
     }

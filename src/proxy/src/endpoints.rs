@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 
 pub(crate) use self::{
     landing::start_page,
-    sign_in::{LoginError, SignInFlow, sign_in_flow},
+    sign_in::{LoginError, RedeemedStates, SignInFlow, sign_in_flow},
 };
 use crate::{
     Body, RequestContext, RequestError, Worker,

@@ -198,7 +198,21 @@ impl Revalidations {
 
     /// Keeps the session of a connection's principal in use.
     pub(crate) fn hold(&self, principal: &Principal) -> Option<SessionHold> {
-        let (reports, session_use) = self.reported(principal.renewable()?)?;
+        let (reports, session_use) = match principal {
+            Principal::Member(session)
+            | Principal::MemberWithPass {
+                member: session, ..
+            } => self.reported(session)?,
+            // A member in an app, which keeps no session cookie.
+            Principal::Pass(pass) => {
+                let session_use = SessionUse {
+                    id: pass.id().clone(),
+                    validated: pass.validated()?,
+                    ends: pass.ends(),
+                };
+                (self.reports.as_ref()?, session_use)
+            }
+        };
         let id = session_use.id.clone();
         reports.send(SessionReport::Opened(session_use));
         let inbox = reports.inbox.clone();

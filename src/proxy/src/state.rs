@@ -12,7 +12,7 @@ use crate::{
     authorize::Authorizer,
     credentials::TokenExchange,
     endpoints::{
-        SignInFlow,
+        RedeemedStates, SignInFlow,
         api::{IdempotentAnswers, IntegrationApi},
     },
     instrumentation::{AuditQuota, ProxyWarnings},
@@ -246,7 +246,7 @@ impl SharedState {
             relying_party,
             cookies: SignInCookies::new(&keyring, &origin, clock.clone()),
             hints: keyring.sealer(Purpose::LogoutHint, &origin),
-            redeemed: Default::default(),
+            redeemed: RedeemedStates::default(),
             runtime: control.runtime,
             clock: clock.clone(),
             random: random.clone(),

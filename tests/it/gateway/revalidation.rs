@@ -6,7 +6,7 @@ use devkit::provider::DevAccount;
 use http::StatusCode;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::revocation::closed_with;
+use super::{handoff::handoff, revocation::closed_with};
 use crate::support::{
     browser::Socket,
     logs::Logs,
@@ -168,6 +168,30 @@ async fn a_lost_role_makes_the_moderator_join_anew() {
     site.clock_control.advance(DUE);
     counted(&site, "changed", 2).await;
     assert!(is_open(&mut again).await);
+}
+
+#[tokio::test]
+async fn a_member_in_an_app_is_revalidated_too() {
+    let site = site().await;
+    let board = |groups: &[&str]| DevAccount::new("bea", "Bea Board", groups);
+    site.provider.set_account(board(&["board"]));
+    let mut bea = site.signed_in("bea").await;
+    let token = handoff(&mut bea, "board").await;
+    drop(bea);
+    let mut app = site.browser();
+    let query = format!("room=board&token={token}");
+    let mut socket = app.socket_of_app(&query).await.unwrap();
+    // The last request of the browser is longer ago than an interval.
+    for round in 1..=2 {
+        site.clock_control.advance(DUE);
+        counted(&site, "unchanged", round).await;
+    }
+    site.provider.set_account(board(&[]));
+    site.clock_control.advance(DUE);
+    counted(&site, "changed", 1).await;
+    assert_eq!(closed_with(&mut socket).await, 1008);
+    let refused = app.socket_of_app(&query).await.unwrap_err();
+    assert_eq!(refused, StatusCode::FORBIDDEN);
 }
 
 #[tokio::test]

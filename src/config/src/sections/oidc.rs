@@ -10,6 +10,7 @@ use serde::Deserialize;
 use url::Url;
 
 use self::claims::RawClaims;
+use super::Reported;
 use crate::{
     diagnostics::Section,
     problem::Fault,
@@ -148,7 +149,7 @@ impl RawOidc {
             http_proxy,
             timeout: timeout?,
             leeway: leeway?,
-            revalidate: revalidate?,
+            revalidate: revalidate.ok()?,
             redirect_uri: public_url?.join(CALLBACK_PATH),
             signed_out_uri: public_url?.join(SIGNED_OUT_PATH),
             insecure_trust_unverified_email: self.insecure_trust_unverified_email,
@@ -197,16 +198,17 @@ impl From<RawClientAuth> for ClientAuth {
     }
 }
 
-/// The interval; `Some(None)` if sessions are not revalidated.
-fn resolve_revalidate(text: &DurationText, section: &mut Section<'_>) -> Option<Option<Duration>> {
-    if text
-        .within(seconds(0)..=DAY, section, "revalidate")?
-        .is_zero()
-    {
-        return Some(None);
+/// The interval; `None` if sessions are not revalidated.
+fn resolve_revalidate(
+    text: &DurationText,
+    section: &mut Section<'_>,
+) -> Result<Option<Duration>, Reported> {
+    let any = text.within(seconds(0)..=DAY, section, "revalidate");
+    if any.ok_or(Reported)?.is_zero() {
+        return Ok(None);
     }
-    text.within(seconds(10)..=DAY, section, "revalidate")
-        .map(Some)
+    let interval = text.within(seconds(10)..=DAY, section, "revalidate");
+    interval.map(Some).ok_or(Reported)
 }
 
 fn parse_provider_url(text: &str, allow_http: bool) -> Result<Url, Fault> {

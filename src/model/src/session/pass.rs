@@ -28,6 +28,9 @@ pub struct Pass {
     /// The time of issue of the token for which the pass was issued. The token may be shown again.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     vouched: Option<Timestamp>,
+    /// When the provider vouched for the member's session last; `None` if it cannot be asked again.
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
+    validated: Option<Timestamp>,
     #[serde(rename = "k", default, skip_serializing_if = "is_member")]
     standing: Standing,
     #[serde(rename = "r")]
@@ -58,6 +61,7 @@ impl Pass {
             identity,
             began: validity.start,
             vouched: None,
+            validated: None,
             standing,
             room: room.clone(),
             ends: validity.end,
@@ -71,6 +75,7 @@ impl Pass {
             identity: session.identity.clone(),
             began: session.began,
             vouched: None,
+            validated: session.validated,
             standing: Standing::Member,
             room: room.clone(),
             ends,
@@ -105,6 +110,12 @@ impl Pass {
     /// The expiry time.
     pub fn ends(&self) -> Timestamp {
         self.ends
+    }
+
+    /// When the provider vouched for the member's session last, if the pass was issued from one that
+    /// can be revalidated.
+    pub fn validated(&self) -> Option<Timestamp> {
+        self.validated
     }
 
     /// The same pass under another id.

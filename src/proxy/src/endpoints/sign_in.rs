@@ -8,8 +8,11 @@ use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tracing::{debug, warn};
 
-pub(crate) use self::flow::{SignInFlow, sign_in_flow};
 use self::query::LoginQuery;
+pub(crate) use self::{
+    flow::{SignInFlow, sign_in_flow},
+    redeemed_states::RedeemedStates,
+};
 use super::post_login::{give_up, go_on};
 use crate::{
     Body, RequestContext, RequestError, Worker, audit,

@@ -7,7 +7,7 @@ use cluster::{
     validation::{GrantVault, StoredGrant},
 };
 use model::{
-    clock::{Clock, Timestamp},
+    clock::Clock,
     identity::VerifiedIdentity,
     policy::Policy,
     session::{RevalidationSchedule, SessionId},
@@ -79,23 +79,22 @@ impl SessionProvider for RelyingParty {
 // === impl Redeemer ===
 
 impl Redeemer {
-    /// Asks about a session, unless another replica did so after `known`.
+    /// Asks about a session, unless another replica did so lately.
     pub(super) async fn redeem(
         &self,
         id: &SessionId,
-        known: Timestamp,
         policy: &Policy,
     ) -> Result<Redeemed, RedemptionError> {
         let Some(grant) = self.vault.load(id).await? else {
             return Ok(Redeemed::NoGrant);
         };
-        if !self.is_due(&grant, known) {
+        if !self.is_due(&grant) {
             return Ok(Redeemed::shared(grant));
         }
         if !self.vault.acquire(id).await? {
             return Ok(Redeemed::Busy);
         }
-        let outcome = self.redeem_alone(id, known, policy).await;
+        let outcome = self.redeem_alone(id, policy).await;
         if let Err(error) = self.vault.release(id).await {
             warn!(%error, "a lease in the store lasts longer than needed");
         }
@@ -119,13 +118,12 @@ impl Redeemer {
     async fn redeem_alone(
         &self,
         id: &SessionId,
-        known: Timestamp,
         policy: &Policy,
     ) -> Result<Redeemed, RedemptionError> {
         let Some(mut grant) = self.vault.load(id).await? else {
             return Ok(Redeemed::NoGrant);
         };
-        if !self.is_due(&grant, known) {
+        if !self.is_due(&grant) {
             return Ok(Redeemed::shared(grant));
         }
         let question = RefreshGrant {
@@ -169,10 +167,9 @@ impl Redeemer {
         })
     }
 
-    /// Whether it is time to ask. A sign-in or an answer that this replica did not know of counts.
-    fn is_due(&self, grant: &StoredGrant, known: Timestamp) -> bool {
-        let earliest = self.schedule.next(grant.at, 0);
-        grant.at <= known && earliest <= self.clock.now()
+    /// Whether it is time to ask. The last answer may be one that this replica did not know of.
+    fn is_due(&self, grant: &StoredGrant) -> bool {
+        self.schedule.next(grant.at, 0) <= self.clock.now()
     }
 
     /// Writes a grant; a token that was rotated has no other copy.

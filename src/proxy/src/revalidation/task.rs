@@ -83,25 +83,40 @@ impl RevalidationTask {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            // Of the sessions in use all are looked at, so not for each report.
+            let is_asking = tokio::select! {
                 report = self.reports.recv() => match report {
-                    Some(report) => self.apply(report),
+                    Some(report) => {
+                        let is_waiting = matches!(report, SessionReport::Used(_, Some(_)));
+                        self.apply(report);
+                        is_waiting
+                    }
                     None => break,
                 },
-                Some(done) = self.running.join_next() => self.finish(done.unwrap_or(Done::Nothing)),
+                Some(done) = self.running.join_next() => {
+                    self.finish(done.unwrap_or(Done::Nothing));
+                    true
+                }
                 event = events.recv() => match event {
-                    Ok(StoreEvent::Message { topic: Topic::Session, text }) => self.hear(&text),
+                    Ok(StoreEvent::Message { topic: Topic::Session, text }) => {
+                        self.receive(&text);
+                        false
+                    }
                     Err(RecvError::Closed) => break,
                     // What was missed is read when each session is due.
-                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    Ok(_) | Err(RecvError::Lagged(_)) => false,
                 },
                 _ = ticks.tick() => {
                     let revocations = &self.revocations;
-                    self.usage.retain_used(self.clock.now(), |id| revocations.is_session_revoked(id));
+                    let is_revoked = |id: &SessionId| revocations.is_session_revoked(id);
+                    self.usage.retain_used(self.clock.now(), is_revoked);
+                    true
                 }
                 () = stopped.cancelled() => break,
+            };
+            if is_asking {
+                self.ask(&policy);
             }
-            self.ask(&policy);
         }
         let ending = async { while self.running.join_next().await.is_some() {} };
         let _ = timeout(FINAL_TIMEOUT, ending).await;
@@ -141,7 +156,7 @@ impl RevalidationTask {
     }
 
     /// Another replica asked about a session: its answer counts here, too.
-    fn hear(&mut self, id: &str) {
+    fn receive(&mut self, id: &str) {
         let id = SessionId::from(id);
         if self.usage.contains(&id) || self.revalidations.sessions.get(&id).is_some() {
             let redeemer = self.redeemer.clone();
@@ -155,12 +170,12 @@ impl RevalidationTask {
     /// Starts the questions that are due, but not all at once.
     fn ask(&mut self, policy: &impl Fn() -> Arc<Policy>) {
         while self.questions < MAX_QUESTIONS
-            && let Some((id, known)) = self.usage.take_due(self.clock.now())
+            && let Some(id) = self.usage.take_due(self.clock.now())
         {
             self.questions += 1;
             let (redeemer, policy) = (self.redeemer.clone(), policy());
             self.running.spawn(async move {
-                let asking = redeemer.redeem(&id, known, &policy);
+                let asking = redeemer.redeem(&id, &policy);
                 match timeout(REDEMPTION_TIMEOUT, asking).await {
                     Ok(outcome) => Done::Asked(id, outcome),
                     Err(_) => Done::TimedOut(id),

@@ -33,7 +33,6 @@ struct Replicas {
     vault: GrantVault,
     one: Redeemer,
     other: Redeemer,
-    clock: Clock,
     hand: ClockControl,
     policy: Policy,
 }
@@ -58,9 +57,10 @@ impl SessionProvider for RotatingProvider {
                 return Err(RefreshError::Ended(SessionEnd::GrantRefused));
             }
             *accepted = format!("token {number}");
-            let identity = match *self.claims_fail.lock().unwrap() {
-                true => Err(AuthenticationError::UserinfoUnreadable),
-                false => Ok(Some(VerifiedIdentity::by_provider(person(number)))),
+            let identity = if *self.claims_fail.lock().unwrap() {
+                Err(AuthenticationError::UserinfoUnreadable)
+            } else {
+                Ok(Some(VerifiedIdentity::by_provider(person(number))))
             };
             Ok(RefreshedUser {
                 identity,
@@ -113,7 +113,6 @@ impl Replicas {
             vault,
             one: redeemer.clone(),
             other: redeemer,
-            clock,
             hand,
             policy: Policy::default(),
         }
@@ -128,19 +127,18 @@ impl Replicas {
 async fn of_two_replicas_one_redeems_and_the_other_learns_the_answer() {
     let replicas = Replicas::start().await;
     for round in 1..=20 {
-        let known = replicas.clock.now();
         replicas.hand.advance(EVERY);
         let id = id();
         let (one, other) = tokio::join!(
-            replicas.one.redeem(&id, known, &replicas.policy),
-            replicas.other.redeem(&id, known, &replicas.policy),
+            replicas.one.redeem(&id, &replicas.policy),
+            replicas.other.redeem(&id, &replicas.policy),
         );
         assert!(
             matches!(one, Ok(Redeemed::Vouched { shared: false, .. })),
             "{one:?}"
         );
         assert!(matches!(other, Ok(Redeemed::Busy)), "{other:?}");
-        let later = replicas.other.redeem(&id, known, &replicas.policy).await;
+        let later = replicas.other.redeem(&id, &replicas.policy).await;
         let Ok(Redeemed::Vouched {
             grant,
             shared: true,
@@ -156,9 +154,8 @@ async fn of_two_replicas_one_redeems_and_the_other_learns_the_answer() {
 #[tokio::test(start_paused = true)]
 async fn a_session_is_not_asked_for_before_it_is_time() {
     let replicas = Replicas::start().await;
-    let known = replicas.clock.now();
     replicas.hand.advance(EVERY / 2);
-    let early = replicas.one.redeem(&id(), known, &replicas.policy).await;
+    let early = replicas.one.redeem(&id(), &replicas.policy).await;
     assert!(matches!(early, Ok(Redeemed::Vouched { shared: true, .. })));
     assert_eq!(replicas.asked(), 0);
 }
@@ -166,9 +163,8 @@ async fn a_session_is_not_asked_for_before_it_is_time() {
 #[tokio::test(start_paused = true)]
 async fn only_a_refused_grant_ends_a_session() {
     let replicas = Replicas::start().await;
-    let known = replicas.clock.now();
     replicas.hand.advance(EVERY);
-    let redeem = async || replicas.one.redeem(&id(), known, &replicas.policy).await;
+    let redeem = async || replicas.one.redeem(&id(), &replicas.policy).await;
     for error in [
         AuthenticationError::ProviderTrouble,
         AuthenticationError::ClientRefused,
@@ -185,34 +181,26 @@ async fn only_a_refused_grant_ends_a_session() {
         redeem().await,
         Ok(Redeemed::Vouched { shared: false, .. })
     ));
-    let known = replicas.clock.now();
     replicas.hand.advance(EVERY);
     "another".clone_into(&mut replicas.provider.accepted.lock().unwrap());
-    let ended = replicas.one.redeem(&id(), known, &replicas.policy).await;
+    let ended = replicas.one.redeem(&id(), &replicas.policy).await;
     assert!(
         matches!(ended, Ok(Redeemed::Ended(SessionEnd::GrantRefused))),
         "{ended:?}"
     );
     assert!(replicas.vault.load(&id()).await.unwrap().is_none());
-    let none = replicas.one.redeem(&id(), known, &replicas.policy).await;
+    let none = replicas.one.redeem(&id(), &replicas.policy).await;
     assert!(matches!(none, Ok(Redeemed::NoGrant)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rotated_token_is_kept_although_its_claims_cannot_be_used() {
     let replicas = Replicas::start().await;
-    let known = replicas.clock.now();
     replicas.hand.advance(EVERY);
     *replicas.provider.claims_fail.lock().unwrap() = true;
-    assert!(
-        replicas
-            .one
-            .redeem(&id(), known, &replicas.policy)
-            .await
-            .is_err()
-    );
+    assert!(replicas.one.redeem(&id(), &replicas.policy).await.is_err());
     *replicas.provider.claims_fail.lock().unwrap() = false;
-    let retried = replicas.other.redeem(&id(), known, &replicas.policy).await;
+    let retried = replicas.other.redeem(&id(), &replicas.policy).await;
     assert!(
         matches!(retried, Ok(Redeemed::Vouched { shared: false, .. })),
         "{retried:?}"

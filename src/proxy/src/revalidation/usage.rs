@@ -120,14 +120,13 @@ impl SessionUsage {
         });
     }
 
-    /// The next session to ask for, with the time of the answer that is known. Those for which somebody
-    /// waits come first.
-    pub(super) fn take_due(&mut self, now: Timestamp) -> Option<(SessionId, Timestamp)> {
+    /// The next session to ask for. Those for which somebody waits come first.
+    pub(super) fn take_due(&mut self, now: Timestamp) -> Option<SessionId> {
         let is_due = |usage: &Usage| !usage.is_running && usage.due <= now;
         let due = self.sessions.iter_mut().filter(|(_, usage)| is_due(usage));
         let (id, usage) = due.min_by_key(|(_, usage)| (usage.waiting.is_empty(), usage.due))?;
         usage.is_running = true;
-        Some((id.clone(), usage.validated))
+        Some(id.clone())
     }
 
     /// Applies an answer.
@@ -242,11 +241,11 @@ mod tests {
         let mut usage = begun();
         usage.open(one(), at(1));
         assert_eq!(usage.take_due(at(399)), None);
-        assert_eq!(usage.take_due(at(400)), Some((one().id, at(0))));
+        assert_eq!(usage.take_due(at(400)), Some(one().id));
         assert_eq!(usage.take_due(at(401)), None);
         usage.answer(&one().id, Answer::Valid(at(401)), at(401), 0);
         assert_eq!(usage.take_due(at(800)), None);
-        assert_eq!(usage.take_due(at(801)), Some((one().id, at(401))));
+        assert_eq!(usage.take_due(at(801)), Some(one().id));
     }
 
     #[test]
@@ -278,11 +277,11 @@ mod tests {
         assert_eq!(usage.take_due(at(1)), None, "the sign-in was just now");
         let (sender, mut waiting) = oneshot::channel();
         usage.request(one(), Some(sender), at(600));
-        let (id, _) = usage.take_due(at(600)).unwrap();
+        let id = usage.take_due(at(600)).unwrap();
         // Another replica asks: its answer is waited for.
         usage.answer(&id, Answer::Busy, at(600), 0);
         assert_eq!(waiting.try_recv(), Err(oneshot::error::TryRecvError::Empty));
-        let (id, _) = usage.take_due(at(603)).unwrap();
+        let id = usage.take_due(at(603)).unwrap();
         usage.answer(&id, Answer::Valid(at(602)), at(603), 0);
         assert_eq!(waiting.try_recv(), Ok(()));
     }
@@ -291,6 +290,6 @@ mod tests {
     fn a_session_of_another_replica_is_asked_for_at_once() {
         let mut usage = SessionUsage::new(SCHEDULE);
         usage.request(one(), None, at(5));
-        assert_eq!(usage.take_due(at(5)), Some((one().id, at(0))));
+        assert_eq!(usage.take_due(at(5)), Some(one().id));
     }
 }
