@@ -26,7 +26,7 @@ fn settings() -> OidcSettings {
             email: path("email"),
             email_verified: path("email_verified"),
             avatar: path("picture"),
-            region: Some(path("site.region")),
+            region: None,
             groups: path("realm_access.roles"),
         },
         algorithms: Vec::new(),

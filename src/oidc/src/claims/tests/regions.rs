@@ -1,8 +1,24 @@
 use super::*;
 
+fn settings_with_region() -> OidcSettings {
+    let mut settings = settings();
+    settings.claims.region = Some("site.region".to_owned());
+    settings
+}
+
+fn region(id_token: Value, userinfo: Option<Value>) -> Option<String> {
+    let userinfo = userinfo.map(claims);
+    let sources = ClaimSources {
+        id_token: &claims(id_token),
+        userinfo: userinfo.as_ref(),
+    };
+    let identity = sources.identity(&settings_with_region(), &policy(&[]));
+    identity.unwrap().region
+}
+
 #[test]
 fn a_region_is_one_plain_name_and_anything_else_is_ignored() {
-    for (region, expected) in [
+    for (value, expected) in [
         (json!("eu-central-1"), Some("eu-central-1")),
         (json!(["us_west.2", "eu"]), Some("us_west.2")),
         (json!("eu central"), None),
@@ -15,23 +31,27 @@ fn a_region_is_one_plain_name_and_anything_else_is_ignored() {
         (json!({"eu": true}), None),
         (json!(null), None),
     ] {
-        let who = person(json!({"sub": "1", "site": {"region": region}}), None, &[]);
-        assert_eq!(who.region.as_deref(), expected, "{region}");
+        let found = region(json!({"sub": "1", "site": {"region": value}}), None);
+        assert_eq!(found.as_deref(), expected, "{value}");
     }
     let userinfo = json!({"sub": "1", "site": {"region": "eu"}});
-    let who = person(json!({"sub": "1"}), Some(userinfo), &[]);
-    assert_eq!(who.region.as_deref(), Some("eu"));
+    let found = region(json!({"sub": "1"}), Some(userinfo));
+    assert_eq!(found.as_deref(), Some("eu"));
+    let without = person(json!({"sub": "1", "region": "eu"}), None, &[]);
+    assert_eq!(without.region, None, "no claim is named");
 }
 
 #[test]
 fn the_userinfo_is_asked_for_a_region_that_the_id_token_lacks() {
-    let mut paths = settings().claims;
-    let policy = policy(&[]);
     let id_token = claims(json!({
         "sub": "1", "name": "Zoë", "email": "zoe@example.org", "email_verified": true,
         "picture": "https://example.org/zoe.png", "realm_access": {"roles": []},
     }));
-    assert!(needs_userinfo(&id_token, &paths, &policy));
-    paths.region = None;
-    assert!(!needs_userinfo(&id_token, &paths, &policy));
+    let policy = policy(&[]);
+    for (paths, needed) in [
+        (settings_with_region().claims, true),
+        (settings().claims, false),
+    ] {
+        assert_eq!(needs_userinfo(&id_token, &paths, &policy), needed);
+    }
 }
