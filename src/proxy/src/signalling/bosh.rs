@@ -198,15 +198,14 @@ impl Exchange<'_> {
     }
 
     fn head(&self, sender: &Principal) -> Result<ProsodyHead<'_>, RequestError> {
+        let state = &self.worker.state;
+        let region = state.region_of(&self.context, self.headers, sender);
         Ok(ProsodyHead {
             xmpp_domain: &self.worker.jitsi()?.xmpp_domain,
             room: &self.query.room,
             parameters: &self.query.forwarded,
             client: self.context.client,
-            region: self
-                .worker
-                .state
-                .region_of(&self.context, self.headers, sender),
+            region,
             client_headers: self.headers,
         })
     }
