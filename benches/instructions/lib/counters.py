@@ -10,7 +10,10 @@ from pathlib import Path
 ALLOCATING = {"malloc", "calloc", "realloc", "memalign", "posix_memalign", "aligned_alloc"}
 
 # What one thread did.
-Profile = namedtuple("Profile", "path instructions allocations")
+Profile = namedtuple("Profile", "path instructions allocations is_worker")
+
+# Only a worker's thread calls it.
+WORKER_FUNCTION = "worker_loop"
 
 
 class Callgrind:
@@ -45,12 +48,15 @@ class Callgrind:
 
 def difference(few, many, requests):
     """What one request takes, and the profile of the worker."""
-    none = Profile(None, 0, 0)
+    none = Profile(None, 0, 0, False)
     growth = {
         thread: many[thread].instructions - few.get(thread, none).instructions for thread in many
     }
-    # Nothing but the worker grows with the requests.
-    worker = max(growth, key=growth.get)
+    # The configuration is read now and then, which may take more than all requests.
+    workers = [thread for thread in many if many[thread].is_worker]
+    if len(workers) != 1:
+        raise SystemExit("no worker in the profile: has the program been stripped of symbols?")
+    (worker,) = workers
     allocations = many[worker].allocations - few.get(worker, none).allocations
     others = sum(growth.values()) - growth[worker]
     work = {"instructions": growth[worker], "control": others, "allocations": allocations}
@@ -58,7 +64,7 @@ def difference(few, many, requests):
 
 
 def read(path):
-    """The instructions and the allocations of one thread's profile."""
+    """Instructions and allocations of one thread's profile, and whether it is the worker's."""
     names, instructions, allocations = {}, 0, 0
     callee = None
     for line in path.open():
@@ -74,7 +80,8 @@ def read(path):
             allocations += int(line[6:].split()[0])
         elif line.startswith(("totals:", "summary:")):
             instructions = int(line.split()[1])
-    return instructions, allocations
+    is_worker = any(WORKER_FUNCTION in name for name in names.values())
+    return instructions, allocations, is_worker
 
 
 def settle(program):
