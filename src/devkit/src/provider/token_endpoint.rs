@@ -143,7 +143,9 @@ impl DevProviderState {
         });
         if self.refresh_tokens {
             let refresh_token = self.random.text::<32>();
-            tokens["refresh_token"] = json!(refresh_token);
+            if let Value::Object(members) = &mut tokens {
+                members.insert("refresh_token".to_owned(), json!(refresh_token));
+            }
             grants.refresh_tokens.put(refresh_token, right, now);
         }
         server::response(StatusCode::OK, JSON, tokens.to_string())
