@@ -48,7 +48,7 @@ fn refused<'c>(room: &'c RoomKey, person: Option<&'c str>, denial: RefusalCause)
         room,
         person,
         denial,
-        again: "/acme/X",
+        again: "/acme/Board%20Meeting",
         sign_in: Some("/_gateway/login?return_to=/acme/x&switch=1"),
     }
 }
@@ -145,7 +145,7 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
                 script: &script,
                 options: &options,
                 events: EVENTS,
-                again: "/acme/X",
+                again: "/acme/Board%20Meeting",
             },
         ),
         ("signed_out", Content::SignedOut { return_to: None }),
@@ -168,7 +168,7 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
             Content::LinkRefused {
                 room,
                 problem: LinkProblem::Expired,
-                page: "/acme/X",
+                page: "/acme/Board%20Meeting",
             },
         ),
         (
@@ -177,7 +177,7 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
                 room,
                 reason: "room_pattern (room)",
                 over: false,
-                page: "/acme/X",
+                page: "/acme/Board%20Meeting",
             },
         ),
         (

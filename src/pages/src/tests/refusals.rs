@@ -25,7 +25,7 @@ fn a_refusal_shows_room_user_rule_and_reason() {
     let opens = Timestamp::from_unix(1_795_255_200);
     let early = render(&refused(&room, None, RefusalCause::NotYet { opens }));
     let time = "<time datetime=\"2026-11-21T10:00:00Z\">2026-11-21 10:00 UTC</time>";
-    assert!(text(&early).contains(time) && text(&early).contains("href=\"/acme/board%20meeting\""));
+    assert!(text(&early).contains(time) && text(&early).contains("href=\"/acme/Board%20Meeting\""));
 }
 
 #[test]
