@@ -150,6 +150,11 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         r#"5: listen.grace: "a while" is not a duration; write a duration from 0s to 1h"#,
     ),
     (
+        "",
+        "[limits]\nconnection_idle = \"1s\"",
+        "26: limits.connection_idle: 1s is too short; write a duration from 5s to 1h",
+    ),
+    (
         r#"http = "127.0.0.1:8080""#,
         "http = \"127.0.0.1:8080\"\ngrace = \"20s\"\ndrain_window = \"30s\"",
         "6: listen.drain_window: 30s is longer than grace, which is 20s; write at most the value of grace",

@@ -71,7 +71,7 @@ fn a_secret_is_the_same_from_every_source() {
                     provider
                         .client_secret
                         .as_ref()
-                        .map(|secret| secret.expose_secret())
+                        .map(ExposeSecret::expose_secret)
                 }
                 Err(problems) => {
                     let said = problems.to_string();

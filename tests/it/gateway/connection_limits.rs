@@ -1,11 +1,16 @@
 //! Client connections above a limit are closed at once, and the admin listener answers meanwhile.
 
-use std::{fs::File, os::fd::AsRawFd};
+use std::{
+    fs::File,
+    os::fd::AsRawFd,
+    time::{Duration, Instant},
+};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::timeout,
 };
 
 use crate::support::{
@@ -34,6 +39,20 @@ async fn ask(mut connection: TcpStream) -> String {
     }
     let line = answer.split(|byte| *byte == b'\r').next();
     String::from_utf8_lossy(line.unwrap_or_default()).into_owned()
+}
+
+#[tokio::test]
+async fn an_idle_connection_stays_open_for_the_configured_time() {
+    let site = site("connection_idle = \"5s\"").await;
+    let began = Instant::now();
+    let mut connection = idle(&site).await;
+    let end = timeout(Duration::from_mins(1), connection.read_u8()).await;
+    assert!(end.expect("the default is longer").is_err());
+    assert!(
+        began.elapsed() > Duration::from_secs(4),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 async fn refused(site: &Site, limit: &str) -> bool {

@@ -358,7 +358,7 @@ fn canonical(path: &str) -> String {
         let (escape, rest) = part.split_at(2);
         match u8::from_str_radix(escape, 16).unwrap() {
             byte if unreserved(byte) => text.push(char::from(byte)),
-            _ => text += &format!("%{}", escape.to_uppercase()),
+            _ => text.extend(["%", &escape.to_uppercase()]),
         }
         text += rest;
     }

@@ -267,7 +267,7 @@ test("recent meetings are of this site, have no tokens, and can be removed", asy
     localStorage.setItem("features/recent-list", JSON.stringify([
       at(`${origin}/acme/Caf%C3%A9?jwt=secret#x`, 1_700_000_000_000),
       at("https://elsewhere.example/x", 5), at("javascript:canary=1", 4), at(`${origin}/_gateway/logout`, 3),
-      at(`${origin}/%3Cimg%20src=x%20onerror=canary=1%3E`, 2), null, "x", { conference: 1 },
+      at(`${origin}/%3Cimg%20src%3Dx%20onerror%3Dcanary%3D1%3E`, 2), null, "x", { conference: 1 },
     ]));
     localStorage.setItem("gateway.rooms", JSON.stringify([at(`${origin}/acme/caf%c3%a9`, 1), at(`${origin}/a/b/c`, 9)]));
   }, gallery.origin);
@@ -281,7 +281,7 @@ test("recent meetings are of this site, have no tokens, and can be removed", asy
   assert.deepEqual(links, [
     ["/acme/Caf%C3%A9", "acme/Café"],
     ["/b/c", "b/c"],
-    ["/%3Cimg%20src=x%20onerror=canary=1%3E", "<img src=x onerror=canary=1>"],
+    ["/%3Cimg%20src%3Dx%20onerror%3Dcanary%3D1%3E", "<img src=x onerror=canary=1>"],
   ]);
   assert.deepEqual(await violations(page), []);
   await tabTo(page, "#recent button");
