@@ -38,8 +38,7 @@ async fn site() -> Site {
 async fn counted(site: &Site, result: &str, count: usize) {
     let line =
         format!("jitsi_auth_gateway_session_revalidations_total{{result=\"{result}\"}} {count}\n");
-    let what = format!("{line}");
-    site.wait_for(&what, async || site.metrics().await.contains(&line))
+    site.wait_for(&line, async || site.metrics().await.contains(&line))
         .await;
 }
 
