@@ -337,12 +337,12 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\nrevalidate = \"5s\"",
-        "14: oidc.revalidate: 5s is too short; write a duration from 10s to 1d",
+        "14: oidc.revalidate: 5s is too short; write a duration from 10s to 1day",
     ),
     (
         r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\nrevalidate = \"2d\"",
-        "14: oidc.revalidate: 2d is too long; write a duration from 0s to 1d",
+        "14: oidc.revalidate: 2d is too long; write a duration from 0s to 1day",
     ),
     (
         r#"key_file = "session.key""#,

@@ -61,7 +61,7 @@ impl Site {
         let people = DevProviderSettings {
             clients: vec![client],
             accounts: DevAccount::demonstration(),
-            refresh_tokens: options.refresh_tokens,
+            refresh_tokens: options.has_refresh_tokens(),
         };
         let provider = DevProvider::bind(loopback, people, clock.clone(), Random::system())
             .await

@@ -123,7 +123,8 @@ async function attendant(nick, { room = nick, ...rights } = {}) {
 
 before(async () => {
   site = await startKeycloakSite();
-}, { timeout: 900_000 });
+// The first time fetches and builds Keycloak, while others have the processor first.
+}, { timeout: 1_700_000 });
 after(() => site?.stop());
 
 test("groups and realm roles of the documented client make moderators", async () => {

@@ -134,21 +134,20 @@ impl DevProviderState {
         };
         let mut grants = self.grants();
         grants.tokens.put(access_token.clone(), access, now);
-        let mut tokens = json!({
+        let members = json!({
             "access_token": access_token,
             "token_type": "Bearer",
             "expires_in": ACCESS_LIFETIME.as_secs(),
             "scope": right.scope,
             "id_token": self.key.sign("JWT", &Value::Object(claims)),
         });
+        let mut tokens = members.as_object().cloned().unwrap_or_default();
         if self.refresh_tokens {
             let refresh_token = self.random.text::<32>();
-            if let Value::Object(members) = &mut tokens {
-                members.insert("refresh_token".to_owned(), json!(refresh_token));
-            }
+            tokens.extend([("refresh_token".to_owned(), json!(refresh_token))]);
             grants.refresh_tokens.put(refresh_token, right, now);
         }
-        server::response(StatusCode::OK, JSON, tokens.to_string())
+        server::response(StatusCode::OK, JSON, Value::Object(tokens).to_string())
     }
 }
 

@@ -16,14 +16,21 @@ use crate::support::signing_key::rsa_pem;
 pub(crate) struct SiteOptions {
     issuer: Option<String>,
     client_secret: String,
-    provider: bool,
+    provider: ProviderKind,
     jaas: bool,
     jicofo: bool,
     shard: Option<&'static str>,
     /// Sections and keys that are merged into the configuration last.
     sections: Table,
     pub(super) clock: Option<(Clock, ClockControl)>,
-    pub(super) refresh_tokens: bool,
+}
+
+/// The provider of a deployment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ProviderKind {
+    None,
+    WithoutRefreshTokens,
+    WithRefreshTokens,
 }
 
 /// The addresses of the stand-ins that the configuration names.
@@ -39,13 +46,12 @@ impl Default for SiteOptions {
         Self {
             issuer: None,
             client_secret: CLIENT_SECRET.to_owned(),
-            provider: true,
+            provider: ProviderKind::WithoutRefreshTokens,
             jaas: false,
             jicofo: false,
             shard: None,
             sections: DEFAULT_RULES.parse().unwrap(),
             clock: None,
-            refresh_tokens: false,
         }
     }
 }
@@ -65,7 +71,7 @@ impl SiteOptions {
 
     /// Leaves `[oidc]` out.
     pub(crate) fn without_provider(mut self) -> Self {
-        self.provider = false;
+        self.provider = ProviderKind::None;
         self
     }
 
@@ -89,8 +95,12 @@ impl SiteOptions {
 
     /// Makes the provider give refresh tokens.
     pub(crate) fn refresh_tokens(mut self) -> Self {
-        self.refresh_tokens = true;
+        self.provider = ProviderKind::WithRefreshTokens;
         self
+    }
+
+    pub(super) fn has_refresh_tokens(&self) -> bool {
+        self.provider == ProviderKind::WithRefreshTokens
     }
 
     /// Replaces the default `[[room]]`; `text` may have further sections, which are merged.
@@ -152,7 +162,7 @@ impl SiteOptions {
         configuration.insert("tls".to_owned(), tls.into());
         let session = Table::from_iter([("key_file".to_owned(), session_key.into())]);
         configuration.insert("session".to_owned(), session.into());
-        if self.provider {
+        if self.provider != ProviderKind::None {
             let issuer = self.issuer.as_deref().unwrap_or(upstreams.issuer);
             configuration.insert("oidc".to_owned(), self.oidc(files, issuer).into());
         }
