@@ -12,8 +12,8 @@ ALLOCATING = {"malloc", "calloc", "realloc", "memalign", "posix_memalign", "alig
 # What one thread did.
 Profile = namedtuple("Profile", "path instructions allocations is_worker")
 
-# Only a worker's thread calls it.
-WORKER_FUNCTION = "worker_loop"
+# Only workers have a runtime of one thread.
+WORKER_FUNCTION = "scheduler::current_thread"
 
 
 class Callgrind:

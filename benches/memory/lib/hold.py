@@ -58,7 +58,7 @@ async def serve(reader, writer, sids=iter(range(10**9))):
             writer.write(
                 f"HTTP/1.1 200 OK\r\nContent-Length: {len(content)}\r\n\r\n{content}".encode()
             )
-    except ConnectionError:
+    except (ConnectionError, asyncio.CancelledError):
         pass
     finally:
         writer.close()

@@ -46,6 +46,8 @@ pub(crate) fn pages() -> Vec<Page> {
         "docs/providers",
         "certs",
         "benches/compare",
+        "benches/instructions",
+        "benches/memory",
         "tests/real",
         "tests/docs",
     ] {
