@@ -9,10 +9,6 @@ use super::{CLIENT_ID, ORIGIN};
 use crate::support::signing_key::rsa_pem;
 
 /// What a test changes of the default deployment; each method sets one option.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is an option of its own"
-)]
 pub(crate) struct SiteOptions {
     issuer: Option<String>,
     client_secret: String,
