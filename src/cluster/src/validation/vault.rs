@@ -90,7 +90,7 @@ impl GrantVault {
         self.store.remove(&grant_key(id)).await
     }
 
-    /// Takes the right to redeem the grant of a session for [`LEASE`]; `false` if another replica
+    /// Takes the right to redeem the grant of a session for `LEASE`; `false` if another replica
     /// has it.
     pub async fn acquire(&self, id: &SessionId) -> Result<bool, StoreError> {
         let key = lease_key(id);
