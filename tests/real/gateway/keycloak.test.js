@@ -153,7 +153,7 @@ describe("while a meeting runs", { concurrency: true }, () => {
 
   for (const transport of ["websocket", "bosh"]) {
     test(`a disabled account is put out, over ${transport}`, async () => {
-      const nick = `disabled-${transport}`;
+      const nick = `disabled${transport}`;
       const id = await site.keycloak.createPerson(nick);
       const person = await signIn(nick);
       await joined(person, nick, nick, transport);
@@ -169,11 +169,11 @@ describe("while a meeting runs", { concurrency: true }, () => {
 
   test("a group that is taken away closes its room, and no other", async () => {
     const here = await attendant("former", { room: "board", groups: ["/board"] });
-    const elsewhere = await joined(here.person, "former", "former-too");
+    const elsewhere = await joined(here.person, "former", "formertoo");
     const groups = await site.keycloak.call("GET", `/users/${here.id}/groups`);
     await site.keycloak.call("DELETE", `/users/${here.id}/groups/${groups[0].id}`);
     await assertPutOut("board", "former");
-    assert.ok(isInside("former", "former-too"));
+    assert.ok(isInside("former", "formertoo"));
     await assert.rejects(joined(here.person, "board", "former"), { status: 403 });
     await elsewhere.stream.close();
   });
@@ -190,37 +190,37 @@ describe("while a meeting runs", { concurrency: true }, () => {
   });
 
   test("a back-channel logout ends one session of a person", async () => {
-    const here = await attendant("two-devices");
-    const other = await joined(await signIn("two-devices"), here.room, "other-device");
+    const here = await attendant("twodevices");
+    const other = await joined(await signIn("twodevices"), here.room, "otherdevice");
     const sessions = await site.keycloak.call("GET", `/users/${here.id}/sessions`);
     assert.equal(sessions.length, 2);
     const first = sessions.toSorted((one, two) => one.start - two.start)[0];
     await site.keycloak.call("DELETE", `/sessions/${first.id}`);
     await assertPutOut(here.room, here.nick, { within: interval / 2, every: 20 });
-    assert.ok(isInside(here.room, "other-device"));
+    assert.ok(isInside(here.room, "otherdevice"));
     await other.stream.close();
   });
 
   test("a back-channel logout ends all sessions of a person", async () => {
     const here = await attendant("everywhere");
-    await joined(await signIn("everywhere"), here.room, "everywhere-else");
-    await until(() => isInside(here.room, "everywhere-else"), { what: "both are in" });
+    await joined(await signIn("everywhere"), here.room, "everywhereelse");
+    await until(() => isInside(here.room, "everywhereelse"), { what: "both are in" });
     await site.keycloak.call("POST", `/users/${here.id}/logout`);
-    for (const nick of ["everywhere", "everywhere-else"]) {
+    for (const nick of ["everywhere", "everywhereelse"]) {
       await assertPutOut(here.room, nick, { within: interval / 2, every: 20 });
     }
   });
 });
 
 test("a rotated key signs people in, and refreshes those who are", async () => {
-  const here = await attendant("before-rotation");
+  const here = await attendant("beforerotation");
   const realm = await site.keycloak.call("GET", "");
   await site.keycloak.call("POST", "/components", {
     name: "newer", providerId: "rsa-generated", providerType: "org.keycloak.keys.KeyProvider", parentId: realm.id,
     config: { priority: ["500"], algorithm: ["RS256"] },
   });
-  await site.keycloak.createPerson("after-rotation");
-  const later = await joined(await signIn("after-rotation"), here.room, "after-rotation");
+  await site.keycloak.createPerson("afterrotation");
+  const later = await joined(await signIn("afterrotation"), here.room, "afterrotation");
   const before = await revalidations("unchanged");
   await until(async () => (await revalidations("unchanged")) >= before + 2, { what: "both are refreshed", within: 4 * interval });
   assert.ok(isInside(here.room, here.nick));
