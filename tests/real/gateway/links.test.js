@@ -365,7 +365,9 @@ test("neither the link's token nor the pass is accepted as a token, here or at P
       }
     }
     const answer = await createHttpClient(site.url).open(site.gateway, `/${room}?jwt=${token}`);
-    assert.equal(answer.status, 403);
+    // To a page it is no token, so that the person is anonymous.
+    assert.equal(answer.status, 303);
+    assert.match(answer.headers.location, /^\/_gateway\/login\?/);
     assert.equal(answer.headers["set-cookie"], undefined);
   }
 });

@@ -299,11 +299,20 @@ describe("the form to join a meeting", () => {
     const { host } = new URL(site.url);
     for (const typed of [
       "https://evil.example/room", `${site.url}.evil.example/room`, `${site.url}@evil.example/room`,
-      `https://x@${host}/room`, `${site.url}//evil.example`, `${site.url}/\\evil.example`,
-      `${site.url}/_gateway/logout`, site.url, "javascript:alert(1)//", "//evil.example/x", "?", "",
+      `https://x@${host}/room`,
+      `${site.url}/_gateway/logout`, site.url, "?", "",
     ]) {
       const answer = await createHttpClient(site.url).open(site.gateway, `/_gateway/go?${new URLSearchParams({ room: typed })}`);
       assert.equal(answer.status, 422, `${typed} leads to ${answer.headers.location}`);
+    }
+    // Repeated slashes and punctuation mean nothing, and browsers take a backslash for a slash: rooms of this site.
+    for (const typed of [
+      `${site.url}//evil.example`, `${site.url}/\\evil.example`, "//evil.example/x", "javascript:alert(1)//",
+    ]) {
+      const answer = await createHttpClient(site.url).open(site.gateway, `/_gateway/go?${new URLSearchParams({ room: typed })}`);
+      assert.equal(answer.status, 303, typed);
+      assert.match(answer.headers.location, /^\/[a-z]/, typed);
+      assert.equal(new URL(answer.headers.location, site.url).origin, new URL(site.url).origin);
     }
   });
 });

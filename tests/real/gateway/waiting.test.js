@@ -63,12 +63,12 @@ async function waitingGuest(path, options) {
   return guest;
 }
 
-/** Asserts that the guest enters within two seconds after the host is connected. */
+/** Asserts that the guest enters soon after the host is connected: two seconds, and as many for a busy machine. */
 async function assertEnteredPromptly(guest, host, what) {
   const meeting = await waitForState(guest.page, "joined");
   const took = meeting.since.joined - host.meeting.since.joining;
   console.log(`${what}: in the room ${took} ms after the host's connection was live`);
-  assert.ok(took < 2_000, `after ${took} ms`);
+  assert.ok(took < 4_000, `after ${took} ms`);
   return meeting;
 }
 
