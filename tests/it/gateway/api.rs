@@ -263,6 +263,8 @@ async fn requests_without_a_valid_api_key_are_refused() {
             headers.post("links", &json!({})).await,
             headers.send(Method::DELETE, "links/school.A", "").await,
             headers.get("rooms/school-1").await,
+            // Before anything else of the request is judged.
+            headers.get("rooms/%2A").await,
         ] {
             assert_eq!(problem(&page), expected(401, code));
             assert_eq!(page.headers[header::WWW_AUTHENTICATE], challenge);

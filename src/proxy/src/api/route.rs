@@ -1,7 +1,7 @@
 //! Methods and paths of the API.
 
 use http::Method;
-use model::room::RoomKey;
+use model::room::{RoomError, RoomKey};
 use observe::metrics::ApiOperation;
 
 use super::ApiError;
@@ -15,8 +15,9 @@ pub enum ApiRoute {
     CreateLink,
     /// `DELETE links/{id}`.
     RevokeLink(String),
-    /// `GET rooms/{room}`, `GET rooms/{tenant}/{room}`.
-    Room(RoomKey),
+    /// `GET rooms/{room}`, `GET rooms/{tenant}/{room}`. A name that no room has is refused after the
+    /// key was checked, as every other value.
+    Room(Result<RoomKey, RoomError>),
     /// `GET openapi.json`; needs no key.
     OpenApi,
 }
@@ -28,18 +29,18 @@ impl ApiRoute {
     pub fn parse(method: &Method, path: &str) -> Result<Self, ApiError> {
         let segments: Vec<&str> = path.split('/').collect();
         let (allow, route) = match *segments.as_slice() {
-            ["meetings"] => ("POST", Ok(Self::CreateMeeting)),
-            ["links"] => ("POST", Ok(Self::CreateLink)),
-            ["links", id] if !id.is_empty() => ("DELETE", Ok(Self::RevokeLink(id.to_owned()))),
+            ["meetings"] => ("POST", Self::CreateMeeting),
+            ["links"] => ("POST", Self::CreateLink),
+            ["links", id] if !id.is_empty() => ("DELETE", Self::RevokeLink(id.to_owned())),
             ["rooms", room] if !room.is_empty() => (SAFE_METHODS, Self::room(None, room)),
             ["rooms", tenant, room] if !room.is_empty() => {
                 (SAFE_METHODS, Self::room(Some(tenant), room))
             }
-            ["openapi.json"] => (SAFE_METHODS, Ok(Self::OpenApi)),
+            ["openapi.json"] => (SAFE_METHODS, Self::OpenApi),
             _ => return Err(ApiError::NotFound),
         };
         if allow.split(", ").any(|allowed| method == allowed) {
-            route
+            Ok(route)
         } else {
             Err(ApiError::MethodNotAllowed { allow })
         }
@@ -56,8 +57,8 @@ impl ApiRoute {
         }
     }
 
-    fn room(tenant: Option<&str>, room: &str) -> Result<Self, ApiError> {
-        Ok(Self::Room(RoomKey::from_page(tenant, room)?.key))
+    fn room(tenant: Option<&str>, room: &str) -> Self {
+        Self::Room(RoomKey::from_page(tenant, room).map(|room| room.key))
     }
 }
 
@@ -65,8 +66,6 @@ const SAFE_METHODS: &str = "GET, HEAD";
 
 #[cfg(test)]
 mod tests {
-    use model::room::RoomError;
-
     use super::*;
 
     fn parse(method: &str, path: &str) -> Result<ApiRoute, ApiError> {
@@ -75,7 +74,7 @@ mod tests {
 
     #[test]
     fn method_and_path_select_the_route() {
-        let room = |text: &str| Ok(ApiRoute::Room(RoomKey::from_text(text).unwrap()));
+        let room = |text: &str| Ok(ApiRoute::Room(Ok(RoomKey::from_text(text).unwrap())));
         assert_eq!(parse("POST", "meetings"), Ok(ApiRoute::CreateMeeting));
         assert_eq!(parse("POST", "links"), Ok(ApiRoute::CreateLink));
         assert_eq!(
@@ -118,10 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_room_is_an_error() {
+    fn an_invalid_room_is_refused_after_the_key_was_checked() {
         assert_eq!(
             parse("GET", "rooms/%2A"),
-            Err(ApiError::Room(RoomError::Reserved))
+            Ok(ApiRoute::Room(Err(RoomError::Reserved)))
         );
     }
 }

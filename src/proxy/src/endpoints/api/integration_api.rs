@@ -61,6 +61,7 @@ impl IntegrationApi {
             }
             ApiRoute::RevokeLink(id) => Ok((self.revoke_link(caller.integration, &id)?, id)),
             ApiRoute::Room(room) => {
+                let room = room?;
                 let answer = self.room(caller.integration, &room)?;
                 Ok((answer, room.to_string()))
             }
