@@ -88,6 +88,8 @@ describe("init for a docker-jitsi-meet", () => {
       GATEWAY__LISTEN__HTTP: `127.0.0.1:${plan.ports.http}`,
       GATEWAY__LISTEN__HTTPS: `127.0.0.1:${plan.ports.https}`,
       GATEWAY__LISTEN__ADMIN: `127.0.0.1:${plan.ports.admin}`,
+      // As in the other tests: the log is searched for secrets afterwards.
+      GATEWAY__LOG__LEVEL: "trace",
     };
     const checked = await command(["check", "--config", at("gateway.toml")], "", env);
     assert.equal(checked.code, 0, checked.stderr);
