@@ -152,6 +152,18 @@ impl Revalidations {
         (before < known.at).then(|| session.clone().revalidated(&known.identity, known.at))
     }
 
+    /// Notes what the provider answered about a session, as the task does.
+    #[cfg(test)]
+    pub(crate) fn confirm(
+        &self,
+        session: &Session,
+        identity: model::identity::Identity,
+        at: Timestamp,
+    ) {
+        let validation = Validation::new(identity, at, at.after(Duration::from_hours(1)));
+        self.sessions.insert(session.id(), validation, at);
+    }
+
     /// A member's pass with the identity that the provider vouched for last.
     pub(crate) fn current_pass(&self, pass: Pass) -> Pass {
         match self.sessions.get(pass.id()) {

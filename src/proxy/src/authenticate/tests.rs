@@ -198,6 +198,28 @@ fn a_cookie_is_opened_once_and_only_as_it_was_sealed() {
 
 const HOUR: Duration = Duration::from_hours(1);
 
+/// A client in a meeting sends the cookie of its sign-in for hours.
+#[test]
+fn a_session_that_was_opened_before_has_the_identity_that_the_provider_confirmed_last() {
+    let deployment = Deployment::new();
+    let opened = OpenedSessions::default();
+    let session = deployment.session("ann").refreshable();
+    let headers = deployment.cookies(Some(&session), None);
+    let groups = || {
+        let authenticator = &deployment.authenticator;
+        let visitor = authenticator.visitor(&opened, &headers, &key("x"), &no_integrations());
+        visitor.principal().unwrap().identity().groups.clone()
+    };
+    let before = groups();
+    let mut identity = session.identity().clone();
+    identity.groups = vec!["board".to_owned()];
+    assert_ne!(before, identity.groups);
+    let at = deployment.clock.now().after(Duration::from_secs(1));
+    let revalidations = &deployment.authenticator.revalidations;
+    revalidations.confirm(&session, identity, at);
+    assert_eq!(groups(), ["board"]);
+}
+
 #[test]
 fn signing_the_same_passes_out_again_revokes_nothing_more() {
     let deployment = Deployment::new();
