@@ -59,7 +59,7 @@ pub enum Cause {
     Link,
     /// An operator's command.
     Operator,
-    /// The provider refused to vouch for the session again.
+    /// The provider refused to confirm the session again.
     Revalidation,
 }
 
@@ -180,7 +180,7 @@ impl Revocations {
         }
     }
 
-    /// Whether a session is revoked by its id, by whomever.
+    /// Whether a session is revoked by its id, whatever the origin of the revocation.
     pub fn is_session_revoked(&self, id: &SessionId) -> bool {
         let kinds = [Kind::Session, Kind::Invalidated, Kind::Operator];
         kinds

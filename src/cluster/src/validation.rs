@@ -24,12 +24,12 @@ pub struct ValidatedSessions {
     changed: watch::Sender<()>,
 }
 
-/// The provider's last word on a session.
+/// The provider's latest answer about a session.
 #[derive(Debug)]
 pub struct Validation {
     /// The identity by the claims of then.
     pub identity: Identity,
-    /// When the provider vouched for it.
+    /// When the provider confirmed it.
     pub at: Timestamp,
     /// When the session ends at the latest.
     pub ends: Timestamp,
@@ -48,7 +48,7 @@ impl ValidatedSessions {
         }
     }
 
-    /// The last word on a session; `None` if this replica has none.
+    /// The latest answer about a session; `None` if this replica has none.
     pub fn get(&self, id: &SessionId) -> Option<Arc<Validation>> {
         if self.table.is_empty() {
             return None;

@@ -176,7 +176,7 @@ pub struct PageQuery {
 }
 
 /// Whether a text has the parts of a token (RFC 7515 § 7.1). Pages that build an address from a variable
-/// without a value write `undefined` or `null`, which vouches for nobody.
+/// without a value write `undefined` or `null`, which is no credential.
 fn has_parts_of_token(text: &str) -> bool {
     text.split('.').count() >= 3
 }

@@ -59,7 +59,7 @@ pub struct Session {
     /// The time of the last sealing; the idle time counts from here.
     #[serde(rename = "l")]
     seen: Timestamp,
-    /// When the provider vouched for the session last; `None` if it cannot be asked again.
+    /// When the provider confirmed the session last; `None` if it cannot be asked again.
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     validated: Option<Timestamp>,
 }
@@ -105,7 +105,7 @@ impl Session {
         self.began
     }
 
-    /// When the provider vouched for the session last; `None` if it cannot be asked again.
+    /// When the provider confirmed the session last; `None` if it cannot be asked again.
     pub fn validated(&self) -> Option<Timestamp> {
         self.validated
     }
@@ -119,7 +119,7 @@ impl Session {
         }
     }
 
-    /// The same session after the provider vouched for it again, as this identity.
+    /// The same session after the provider confirmed it again, as this identity.
     #[must_use]
     pub fn revalidated(self, identity: &Identity, at: Timestamp) -> Self {
         Self {
@@ -226,7 +226,7 @@ impl SessionCodec {
     }
 
     /// Seals the session anew if a twelfth of the idle time has passed since it was last sealed, or
-    /// if the provider has vouched for it since; `None` if renewal is not due.
+    /// if the provider has confirmed it since; `None` if renewal is not due.
     pub fn renew(&self, session: &Session) -> Option<String> {
         let now = self.clock.now();
         let stale = now.since(session.seen) >= self.settings.idle / RENEWALS_PER_IDLE

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! [`RelyingParty::refresh`] passes the same checks later with a refresh token, which shows whether
-//! the provider still vouches for a session.
+//! the provider still confirms a session.
 
 mod authentication_error;
 mod callback;

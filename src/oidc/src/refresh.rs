@@ -1,5 +1,5 @@
-//! Refresh tokens (OpenID Connect Core 1.0 § 12): whether the provider still vouches for a session,
-//! and for whom.
+//! Refresh tokens (OpenID Connect Core 1.0 § 12): whether the provider still confirms a session,
+//! and with which claims.
 
 use model::{identity::VerifiedIdentity, jws::text, policy::Policy};
 use secrecy::SecretString;
@@ -17,7 +17,7 @@ pub struct RefreshGrant<'g> {
     pub nonce: &'g str,
 }
 
-/// The provider still vouches for the session.
+/// The provider still confirms the session.
 #[derive(Debug)]
 pub struct RefreshedUser {
     /// The identity by the claims of now; `None` if the provider sent no ID token. An error leaves
@@ -30,7 +30,7 @@ pub struct RefreshedUser {
 /// Why a session was not refreshed.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// The provider no longer vouches for the session, which ends.
+    /// The provider no longer confirms the session, which ends.
     #[error("the provider ended the session: {0}")]
     Ended(SessionEnd),
     /// The provider did not answer that question: no reason to end the session.
@@ -38,7 +38,7 @@ pub enum RefreshError {
     Unanswered(#[source] AuthenticationError),
 }
 
-/// Why the provider no longer vouches for a session.
+/// Why the provider no longer confirms a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionEnd {
     /// `invalid_grant`: the account is disabled, the session over, or the token was used twice.

@@ -239,7 +239,7 @@ pub(crate) fn logged_out_by_provider(selector: &Selector, context: &RequestConte
     );
 }
 
-/// The provider no longer vouches for a session.
+/// The provider no longer confirms a session.
 pub(crate) fn session_ended_by_provider(id: &SessionId, reason: SessionEnd) {
     info!(
         target: "audit",
@@ -249,7 +249,7 @@ pub(crate) fn session_ended_by_provider(id: &SessionId, reason: SessionEnd) {
     );
 }
 
-/// The provider vouched for a session with other claims than before.
+/// The provider confirmed a session with other claims than before.
 pub(crate) fn identity_changed(id: &SessionId, identity: &Identity) {
     info!(
         target: "audit",

@@ -1,5 +1,5 @@
 //! Revalidation of members' sessions: the provider is asked again, by refresh token, whether a session
-//! that is in use still stands and for whom.
+//! that is in use is still valid, and with which claims.
 //!
 //! [`Revalidations`] is the handle of the request path: it reads what the provider said last, and
 //! reports which sessions are in use. [`RevalidationTask`] on the control runtime asks. Its schedule is
@@ -164,7 +164,7 @@ impl Revalidations {
         self.sessions.insert(session.id(), validation, at);
     }
 
-    /// A member's pass with the identity that the provider vouched for last.
+    /// A member's pass with the identity that the provider confirmed last.
     pub(crate) fn current_pass(&self, pass: Pass) -> Pass {
         match self.sessions.get(pass.id()) {
             Some(known) => pass.revalidated(&known.identity),
@@ -172,7 +172,7 @@ impl Revalidations {
         }
     }
 
-    /// The principal of a connection as the provider vouched for it last; `None` if nothing changed.
+    /// The principal of a connection as the provider confirmed it last; `None` if nothing changed.
     pub(crate) fn changed(&self, principal: &Principal) -> Option<Principal> {
         let known = self.sessions.get(principal.id())?;
         let changed = principal.revalidated(&known.identity, known.at);
@@ -268,8 +268,8 @@ impl Drop for SessionHold {
     }
 }
 
-/// A page waits this long for the provider: most providers answer within a tenth of it. Then it shows
-/// by what is known, and the answer applies when it comes.
+/// A page waits this long for the provider: most providers answer within a tenth of it. Then the
+/// known identity decides, and the answer applies when it comes.
 const PAGE_PATIENCE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]

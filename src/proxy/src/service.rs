@@ -31,7 +31,7 @@ pub struct WorkerFactory {
 pub struct Notifications {
     /// Changes when a session is revoked.
     pub revoked: watch::Receiver<()>,
-    /// Changes when the provider vouched for a member with other claims.
+    /// Changes when the provider confirmed a member with other claims.
     pub identities: watch::Receiver<()>,
     /// Rooms that opened or closed.
     pub presence: broadcast::Receiver<RoomKey>,

@@ -28,7 +28,7 @@ pub struct Pass {
     /// The time of issue of the token for which the pass was issued. The token may be shown again.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     vouched: Option<Timestamp>,
-    /// When the provider vouched for the member's session last; `None` if it cannot be asked again.
+    /// When the provider confirmed the member's session last; `None` if it cannot be asked again.
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     validated: Option<Timestamp>,
     #[serde(rename = "k", default, skip_serializing_if = "is_member")]
@@ -112,7 +112,7 @@ impl Pass {
         self.ends
     }
 
-    /// When the provider vouched for the member's session last, if the pass was issued from one that
+    /// When the provider confirmed the member's session last, if the pass was issued from one that
     /// can be revalidated.
     pub fn validated(&self) -> Option<Timestamp> {
         self.validated

@@ -14,7 +14,7 @@ pub struct RevalidationSchedule {
 /// Whether a session has to be revalidated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevalidationNeed {
-    /// The provider vouched for it recently.
+    /// The provider confirmed it recently.
     None,
     /// The interval has passed: before the session opens another page.
     Overdue,

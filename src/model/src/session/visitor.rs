@@ -139,7 +139,7 @@ impl Principal {
         }
     }
 
-    /// The same principal after the provider vouched for the session again, as this identity; only
+    /// The same principal after the provider confirmed the session again, as this identity; only
     /// the identity of a member is the provider's.
     #[must_use]
     pub fn revalidated(&self, identity: &Identity, at: Timestamp) -> Self {

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 /// The sessions of one worker, by their sealed cookies.
 pub(crate) struct OpenedSessions {
     slots: RefCell<Vec<Option<OpenedSession>>>,
-    /// Keyed, so that nobody can choose cookies that share a slot.
+    /// Keyed, so that a client cannot choose cookies that share a slot.
     hasher: RandomState,
 }
 
@@ -79,6 +79,6 @@ impl OpenedSession {
     }
 }
 
-/// Above the number of people whom one worker serves at a time. A session and its cookie have one or
+/// Above the number of people that one worker serves at a time. A session and its cookie have one or
 /// two kilobytes, so all slots have at most some megabytes.
 const SLOTS: usize = 1024;

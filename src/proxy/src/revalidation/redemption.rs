@@ -40,8 +40,8 @@ pub(super) struct Redeemer {
 /// What is known of a session now.
 #[derive(Debug)]
 pub(super) enum Redeemed {
-    /// The provider vouched for it.
-    Vouched {
+    /// The provider confirmed it.
+    Confirmed {
         grant: Box<StoredGrant>,
         /// Whether another replica had asked, or it was not time.
         shared: bool,
@@ -161,7 +161,7 @@ impl Redeemer {
         if let Err(error) = self.vault.announce(id).await {
             warn!(%error, "other replicas learn of a revalidated session later");
         }
-        Ok(Redeemed::Vouched {
+        Ok(Redeemed::Confirmed {
             grant: grant.into(),
             shared: false,
         })
@@ -193,7 +193,7 @@ impl Redeemer {
 
 impl Redeemed {
     fn shared(grant: StoredGrant) -> Self {
-        Self::Vouched {
+        Self::Confirmed {
             grant: grant.into(),
             shared: true,
         }

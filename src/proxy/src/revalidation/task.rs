@@ -198,7 +198,7 @@ impl RevalidationTask {
         };
         self.questions -= 1;
         let (answer, result) = match outcome {
-            Some(Ok(Redeemed::Vouched { grant, shared })) => {
+            Some(Ok(Redeemed::Confirmed { grant, shared })) => {
                 let at = grant.at;
                 let changed = self.note(&id, *grant);
                 let result = match (shared, changed) {

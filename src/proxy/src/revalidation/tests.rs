@@ -47,6 +47,7 @@ impl SessionProvider for RotatingProvider {
                 "one at a time"
             );
             let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+            // The time of the answer, which passes at once in paused time.
             tokio::time::sleep(Duration::from_secs(3)).await;
             self.under_way.fetch_sub(1, Ordering::SeqCst);
             if let Some(error) = self.answer.lock().unwrap().take() {
@@ -134,12 +135,12 @@ async fn of_two_replicas_one_redeems_and_the_other_learns_the_answer() {
             replicas.other.redeem(&id, &replicas.policy),
         );
         assert!(
-            matches!(one, Ok(Redeemed::Vouched { shared: false, .. })),
+            matches!(one, Ok(Redeemed::Confirmed { shared: false, .. })),
             "{one:?}"
         );
         assert!(matches!(other, Ok(Redeemed::Busy)), "{other:?}");
         let later = replicas.other.redeem(&id, &replicas.policy).await;
-        let Ok(Redeemed::Vouched {
+        let Ok(Redeemed::Confirmed {
             grant,
             shared: true,
         }) = later
@@ -156,7 +157,10 @@ async fn a_session_is_not_asked_for_before_it_is_time() {
     let replicas = Replicas::start().await;
     replicas.hand.advance(EVERY / 2);
     let early = replicas.one.redeem(&id(), &replicas.policy).await;
-    assert!(matches!(early, Ok(Redeemed::Vouched { shared: true, .. })));
+    assert!(matches!(
+        early,
+        Ok(Redeemed::Confirmed { shared: true, .. })
+    ));
     assert_eq!(replicas.asked(), 0);
 }
 
@@ -179,7 +183,7 @@ async fn only_a_refused_grant_ends_a_session() {
     // No lease is left behind.
     assert!(matches!(
         redeem().await,
-        Ok(Redeemed::Vouched { shared: false, .. })
+        Ok(Redeemed::Confirmed { shared: false, .. })
     ));
     replicas.hand.advance(EVERY);
     "another".clone_into(&mut replicas.provider.accepted.lock().unwrap());
@@ -202,7 +206,7 @@ async fn a_rotated_token_is_kept_although_its_claims_cannot_be_used() {
     *replicas.provider.claims_fail.lock().unwrap() = false;
     let retried = replicas.other.redeem(&id(), &replicas.policy).await;
     assert!(
-        matches!(retried, Ok(Redeemed::Vouched { shared: false, .. })),
+        matches!(retried, Ok(Redeemed::Confirmed { shared: false, .. })),
         "{retried:?}"
     );
 }

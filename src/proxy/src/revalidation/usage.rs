@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 #[derive(Clone, Debug)]
 pub(crate) struct SessionUse {
     pub(crate) id: SessionId,
-    /// When the provider vouched for it last, as far as the client knows.
+    /// When the provider confirmed it last, as far as the client knows.
     pub(crate) validated: Timestamp,
     /// When it ends at the latest.
     pub(crate) ends: Timestamp,
@@ -28,11 +28,11 @@ pub(super) struct SessionUsage {
 /// What came of asking for a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The provider vouched for it then.
+    /// The provider confirmed it then.
     Valid(Timestamp),
     /// It is over.
     Ended,
-    /// Nobody answered.
+    /// No answer came.
     Failed,
     /// Another replica is asking.
     Busy,
@@ -74,7 +74,7 @@ impl SessionUsage {
         let usage = self.entry(session_use, now);
         usage.last_request = now;
         if let Some(waiting) = waiting {
-            // After a failure nobody waits for the next try.
+            // After a failure no page waits for the next try.
             if usage.failures == 0 && now.since(usage.validated) >= schedule.every {
                 usage.due = usage.due.min(now);
             }
@@ -120,7 +120,7 @@ impl SessionUsage {
         });
     }
 
-    /// The next session to ask for. Those for which somebody waits come first.
+    /// The next session to ask for. Those for which a page waits come first.
     pub(super) fn take_due(&mut self, now: Timestamp) -> Option<SessionId> {
         let is_due = |usage: &Usage| !usage.is_running && usage.due <= now;
         let due = self.sessions.iter_mut().filter(|(_, usage)| is_due(usage));

@@ -41,13 +41,13 @@ label_values! {
 label_values! {
     /// How a session was revalidated with the provider.
     pub enum RevalidationResult {
-        /// The provider vouched for it, as the same identity.
+        /// The provider confirmed it, as the same identity.
         Unchanged = "unchanged",
-        /// The provider vouched for it with other claims.
+        /// The provider confirmed it with other claims.
         Changed = "changed",
         /// Another replica had asked.
         Shared = "shared",
-        /// The provider no longer vouches for it: the session ended.
+        /// The provider no longer confirms it: the session ended.
         Ended = "ended",
         /// The provider or the store did not answer: tried again later.
         Failed = "failed",

@@ -56,7 +56,7 @@ label_values! {
         Link = "link",
         /// An operator revoked the session.
         Operator = "operator",
-        /// The provider no longer vouches for the session (refused refresh token).
+        /// The provider no longer confirms the session (refused refresh token).
         Revalidation = "revalidation",
         /// The provider took a role from the person.
         Role = "role",
