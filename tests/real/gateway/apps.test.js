@@ -188,7 +188,7 @@ describe("a token for an app", () => {
     // The used token opens no page either; its holder has to sign in.
     const elsewhere = await site.browser.visitor();
     await elsewhere.page.goto(`${site.url}/${room}?jwt=${unused}`, { waitUntil: "commit" });
-    await elsewhere.page.locator("input[name=login]").waitFor({ timeout: 5_000 });
+    await elsewhere.page.locator("input[name=login]").waitFor();
     assert.deepEqual((await elsewhere.context.cookies(site.url)).filter(({ name }) => /pass|session/.test(name)), []);
     await elsewhere.context.close();
   });

@@ -112,6 +112,7 @@ describe("init for a docker-jitsi-meet", () => {
     gateway = { url: plan.url, ports: plan.ports, tls: { ca: plan.certificate.pem, servername: "localhost" } };
     const person = createHttpClient(plan.publicUrl);
     await signInByForms(person, { gateway, provider }, "host");
+    for (const secret of [gatewayClient.secret, ...person.cookies.values()]) await registerSecret(label, secret);
     for (const transport of ["websocket", "bosh"]) {
       const room = `first-${transport}`;
       const target = { base: plan.publicUrl, tls: gateway.tls, room, query: { room }, headers: person.headers() };

@@ -147,7 +147,7 @@ describe("the meeting of a member", () => {
   test("ends with the session", async () => {
     const other = await host.context.newPage();
     await other.goto(`${gateway.url}/_gateway/logout`);
-    await host.page.locator("#ended").waitFor({ timeout: 2_000 });
+    await host.page.locator("#ended").waitFor();
     assert.equal(await host.page.locator("#frame iframe").count(), 0);
   });
 });

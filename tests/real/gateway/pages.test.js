@@ -317,7 +317,7 @@ test("a waiting visitor enters with the fragment, and the page announces it", as
 
   for (const stream of gallery.streams) stream.destroy();
   await page.getByText("Connection lost").waitFor();
-  await page.getByText("Waiting for the host").waitFor({ timeout: 20_000 });
+  await page.getByText("Waiting for the host").waitFor();
   assert.deepEqual(problems, []);
   await context.close();
 });

@@ -253,7 +253,7 @@ test("without scripts the waiting page reloads itself", async () => {
   const guest = await waitingGuest(`/${room}`, { javaScriptEnabled: false });
   const { stream } = await enter({ ...target("websocket", room), headers: await site.headersOf("host"), nick: "host" });
   // Jitsi's own page has this element.
-  await guest.page.locator("#react").waitFor({ state: "attached", timeout: 15_000 });
+  await guest.page.locator("#react").waitFor({ state: "attached" });
   await stream.close();
   await guest.context.close();
 });

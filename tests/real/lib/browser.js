@@ -3,6 +3,12 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { temporaryDirectory } from "./process.js";
 
+/**
+ * The most a page is waited for, in milliseconds: a deadline for a page that hangs. Beside other tests, which have the
+ * processor first, a page that works has taken more than Playwright's 30 seconds.
+ */
+const DEADLINE = 120_000;
+
 export const flags = [
   "--no-sandbox",
   "--disable-gpu",
@@ -32,6 +38,7 @@ export async function startBrowser({ reroute = {} } = {}) {
   return {
     async visitor(options) {
       const context = await browser.newContext({ ignoreHTTPSErrors: true, ...options });
+      context.setDefaultTimeout(DEADLINE);
       const page = await context.newPage();
       const problems = [];
       page.on("pageerror", (error) => problems.push(error.message));
@@ -62,6 +69,7 @@ export async function startBrowserProfile({ cookies = "own" } = {}) {
     args: flags,
     ignoreHTTPSErrors: true,
   });
+  context.setDefaultTimeout(DEADLINE);
   return {
     context,
     async visitor() {
@@ -102,7 +110,7 @@ export async function signIn(page, login, { issuer }) {
  * Waits until the page's meeting is in a state; fails with the meeting's errors.
  * @param {import("playwright-core").Page} page
  */
-export async function waitForState(page, state, { timeout = 20_000 } = {}) {
+export async function waitForState(page, state, { timeout = DEADLINE } = {}) {
   const handle = await page.waitForFunction(
     (wanted) => (window.meeting?.state === wanted || window.meeting?.errors.length) && window.meeting,
     state,
@@ -116,7 +124,7 @@ export async function waitForState(page, state, { timeout = 20_000 } = {}) {
 }
 
 /** Waits until the page shows exactly these other occupants, by display name. */
-export async function waitForOthers(page, others, { timeout = 20_000 } = {}) {
+export async function waitForOthers(page, others, { timeout = DEADLINE } = {}) {
   await page.waitForFunction(
     (wanted) => {
       const seen = Object.values(window.meeting.participants).map(({ name }) => name).sort();
