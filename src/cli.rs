@@ -2,13 +2,16 @@
 //!
 //! All output goes to the [`Terminal`] that the caller passes.
 
+mod admin_client;
 mod doctor;
 mod explain;
 mod healthcheck;
 mod help;
 mod init;
 mod inspect;
+mod occupants;
 mod shell;
+mod table;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -107,6 +110,12 @@ enum Command {
     /// Create tokens for tests, or inspect one.
     #[command(subcommand, after_help = help::TOKEN)]
     Token(token::TokenCommand),
+    /// List the rooms in use at a running gateway, and who is in them.
+    #[command(subcommand, after_help = help::ROOMS)]
+    Rooms(occupants::RoomsCommand),
+    /// List the sessions in use at a running gateway, or revoke some.
+    #[command(subcommand, after_help = help::SESSIONS)]
+    Sessions(occupants::SessionsCommand),
     /// Ask a running gateway whether it is alive, for containers without a shell.
     #[command(after_help = help::HEALTHCHECK)]
     Healthcheck(healthcheck::HealthcheckArguments),
@@ -263,6 +272,8 @@ impl CommandContext<'_, '_> {
             Command::Doctor(arguments) => self.doctor(arguments)?,
             Command::Explain(arguments) => self.explain(arguments)?,
             Command::Token(command) => self.token(command)?,
+            Command::Rooms(command) => self.rooms(command)?,
+            Command::Sessions(command) => self.sessions(command)?,
             Command::Healthcheck(arguments) => self.check_health(arguments)?,
             Command::Completions { shell } => shell::completions(shell, self.terminal.output)?,
             Command::Manual => shell::manual(self.terminal.output)?,

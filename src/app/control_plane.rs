@@ -24,6 +24,7 @@ use proxy::{
     admin::AdminServer,
     revalidation::{RevalidationContext, RevalidationTask, Revalidations},
     server::ServerCertificate,
+    stream_directory::StreamDirectory,
 };
 
 /// The services of the control plane.
@@ -38,6 +39,7 @@ pub(super) struct ControlPlane {
     /// `None` if sessions are not revalidated.
     revalidation_task: Option<RevalidationTask>,
     presence: Arc<Presence>,
+    streams: Arc<StreamDirectory>,
     store: Arc<dyn Store>,
     replication: Replication,
 }
@@ -109,6 +111,7 @@ impl ControlPlane {
             revalidations,
             revalidation_task,
             presence,
+            streams: Arc::default(),
             store,
             replication: Replication {
                 revocations: revocation_sync,
@@ -126,6 +129,7 @@ impl ControlPlane {
             revocations: Arc::clone(&self.revocations),
             revalidations: Arc::clone(&self.revalidations),
             presence: Arc::clone(&self.presence),
+            streams: Arc::clone(&self.streams),
             store: Arc::clone(&self.store),
         }
     }
@@ -151,6 +155,7 @@ impl ControlPlane {
             metrics,
             control: self.metrics.clone(),
             presence: Arc::clone(&self.presence),
+            streams: Arc::clone(&self.streams),
             relying_party: self.relying_party.clone(),
             revocations: Arc::clone(&self.revocations),
             store: Arc::clone(&self.store),

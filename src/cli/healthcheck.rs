@@ -1,22 +1,13 @@
 //! `healthcheck`: asks the admin listener of a running gateway.
 
-use std::{
-    io::{self, Read, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
-    time::Duration,
-};
-
 use clap::Args;
 
-use super::{CommandContext, CommandError, ConfigArgument};
+use super::{CommandContext, CommandError, admin_client::AdminArguments};
 
 #[derive(Debug, Args)]
 pub(super) struct HealthcheckArguments {
     #[command(flatten)]
-    file: ConfigArgument,
-    /// The address of the admin listener [default: `listen.admin` of the configuration].
-    #[arg(long, value_name = "ADDRESS")]
-    admin: Option<SocketAddr>,
+    admin: AdminArguments,
     /// Ask for `/readyz` instead of `/livez`: whether new visitors should come.
     #[arg(long)]
     ready: bool,
@@ -29,15 +20,12 @@ impl CommandContext<'_, '_> {
         &mut self,
         arguments: HealthcheckArguments,
     ) -> Result<(), CommandError> {
-        let admin = match arguments.admin {
-            Some(admin) => admin,
-            None => arguments.file.load(self.environment)?.1.server.admin,
-        };
+        let admin = arguments.admin.client(self.environment)?;
         let path = if arguments.ready { "/readyz" } else { "/livez" };
-        match status_of(reachable(admin), path) {
-            Ok(200) => Ok(()),
-            Ok(status) => self.report(&format!("{path} answers {status}")),
-            Err(error) => self.report(&format!("{admin} does not answer: {error}")),
+        match admin.get(path) {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            Ok(answer) => self.report(&format!("{path} answers {}", answer.status)),
+            Err(error) => self.report(&format!("{} does not answer: {error}", admin.address())),
         }
     }
 
@@ -47,44 +35,15 @@ impl CommandContext<'_, '_> {
     }
 }
 
-/// The loopback address of a listener on all addresses.
-fn reachable(admin: SocketAddr) -> SocketAddr {
-    let ip = match admin.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, admin.port())
-}
-
-/// The status of one request. The peer is the gateway's own listener, which sends a status line at
-/// once, so that no HTTP client is needed.
-fn status_of(admin: SocketAddr, path: &str) -> io::Result<u16> {
-    let mut stream = TcpStream::connect_timeout(&admin, WITHIN)?;
-    stream.set_read_timeout(Some(WITHIN))?;
-    stream.set_write_timeout(Some(WITHIN))?;
-    // In one write: the peer may answer and close as soon as it has read something.
-    let head = format!("GET {path} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes())?;
-    let mut line = [0; "HTTP/1.1 200".len()];
-    stream.read_exact(&mut line)?;
-    let status = line
-        .strip_prefix(b"HTTP/1.1 ")
-        .and_then(|digits| std::str::from_utf8(digits).ok())
-        .and_then(|digits| digits.parse().ok());
-    status.ok_or_else(|| io::Error::other("the answer is not HTTP/1.1"))
-}
-
-/// Below the three seconds that container engines wait by default at the least.
-const WITHIN: Duration = Duration::from_secs(2);
-
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpListener, thread};
+    use std::{
+        io::{Read, Write},
+        net::{SocketAddr, TcpListener},
+        thread,
+    };
 
     use crate::cli::{Exit, tests::command};
-
-    use super::*;
 
     /// Answers one request with a status line; returns the address.
     fn answering(status: &'static str) -> (SocketAddr, thread::JoinHandle<String>) {

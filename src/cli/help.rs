@@ -54,6 +54,41 @@ Exit codes: 0 Prosody (with --config: the gateway) would accept the token; 1 it 
 Examples: jitsi-auth-gateway token inspect - < token.jwt
           jitsi-auth-gateway token inspect --config config/gateway.toml - < token.jwt";
 
+pub(super) const ROOMS: &str = "\
+Exit codes: 0 success; 1 the gateway does not answer, or has no such room; 2 the arguments are invalid.
+
+Example: jitsi-auth-gateway rooms list --config /etc/jitsi-auth-gateway/gateway.toml";
+
+pub(super) const ROOMS_LIST: &str = "\
+PEOPLE counts all replicas; HERE and SINCE are those of the replica that is asked.
+
+Example: jitsi-auth-gateway rooms list";
+
+pub(super) const ROOMS_SHOW: &str = "\
+Prints the people of the replica that is asked.
+
+Example: jitsi-auth-gateway rooms show acme/board --output json";
+
+pub(super) const SESSIONS: &str = "\
+Exit codes: 0 success; 1 the gateway does not answer, or has no such session; 2 the arguments are invalid.
+
+Example: jitsi-auth-gateway sessions list --config /etc/jitsi-auth-gateway/gateway.toml";
+
+pub(super) const SESSIONS_LIST: &str = "\
+Prints the sessions of the replica that is asked. A session that is in no room is not listed.
+
+Examples: jitsi-auth-gateway sessions list --room acme/board
+          jitsi-auth-gateway sessions list --integration odoo --output json";
+
+pub(super) const SESSIONS_SHOW: &str = "\
+Example: jitsi-auth-gateway sessions show Zk3vQm0dX8S1nBtY5rW2aA";
+
+pub(super) const SESSIONS_REVOKE: &str = "\
+A person who may sign in can come again. To keep an account out, disable it at the provider first.
+
+Examples: jitsi-auth-gateway sessions revoke --subject a1b2
+          jitsi-auth-gateway sessions revoke --room acme/board";
+
 pub(super) const HEALTHCHECK: &str = "\
 Exit codes: 0 the gateway answers as asked; 1 it does not; 2 the configuration is invalid.
 

@@ -20,6 +20,7 @@ mod link_times;
 mod links;
 mod location_ends;
 mod locations;
+mod occupants;
 mod outage;
 mod over_tokens;
 mod page_links;

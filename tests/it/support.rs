@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod beside;
 pub(crate) mod browser;
+pub(crate) mod command;
 pub(crate) mod connect_proxy;
 pub(crate) mod faulty_provider;
 pub(crate) mod logs;

@@ -41,6 +41,17 @@ pub struct Attendance {
     is_host: bool,
 }
 
+/// A room with occupants, or one that is open still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomOccupancy {
+    /// The room.
+    pub room: RoomKey,
+    /// As [`Presence::is_open`] says.
+    pub is_open: bool,
+    /// The number of occupants on all replicas.
+    pub occupants: usize,
+}
+
 /// Totals for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PresenceTotals {
@@ -159,6 +170,24 @@ impl Presence {
     /// Whether a person who may start the meeting is an occupant.
     pub fn is_host_present(&self, room: &RoomKey) -> bool {
         self.read(room, |view| view.has_host)
+    }
+
+    /// The occupants of a room, on all replicas, each by the text of its [`SessionId`].
+    pub fn occupants(&self, room: &RoomKey) -> Vec<Arc<str>> {
+        self.read(room, |view| view.people.iter().cloned().collect())
+    }
+
+    /// All rooms, in no order.
+    pub fn rooms(&self) -> Vec<RoomOccupancy> {
+        let mut rooms = Vec::new();
+        self.views.for_each(|room, view| {
+            rooms.push(RoomOccupancy {
+                room: room.clone(),
+                is_open: view.is_open,
+                occupants: view.people.len(),
+            });
+        });
+        rooms
     }
 
     /// Counts rooms and occupants.

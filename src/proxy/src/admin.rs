@@ -7,10 +7,12 @@
 //! | `/metrics` | counters of all workers and of the control plane |
 //! | `/shards` | states of shards; `POST /shards/NAME` overrides one: `shards` |
 //! | `/revoke` | `POST` revokes sessions or a link: `revoke` |
+//! | `/rooms`, `/sessions` | who is in which room: [`listing`] |
 //!
-//! It has no authentication and is bound to loopback by default. What changes state passes
-//! `operator_request`, which admits local clients only.
+//! It has no authentication and is bound to loopback by default. What changes state or names people
+//! passes `operator_request`, which admits local clients only.
 
+pub mod listing;
 mod operator_request;
 mod readiness;
 mod revoke;
@@ -28,7 +30,10 @@ use oidc::{ProviderStatus, RelyingParty};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 
-use crate::server::{BoundListener, serve_control_http};
+use crate::{
+    server::{BoundListener, serve_control_http},
+    stream_directory::StreamDirectory,
+};
 
 /// The parts of the gateway that the admin listener reports on or changes.
 pub struct AdminServer {
@@ -38,6 +43,8 @@ pub struct AdminServer {
     pub control: ControlMetrics,
     /// Rooms and their occupants.
     pub presence: Arc<Presence>,
+    /// The open streams of this replica.
+    pub streams: Arc<StreamDirectory>,
     /// The OIDC client; `None` without accounts.
     pub relying_party: Option<Arc<RelyingParty>>,
     /// Target of `/revoke`.
@@ -73,6 +80,7 @@ impl AdminServer {
     async fn handle(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
         match request.uri().path() {
             "/revoke" => self.revoke(request, peer).await,
+            "/rooms" | "/sessions" => self.listing(&request, peer),
             path if path == "/shards" || path.starts_with("/shards/") => {
                 self.shards(request, peer).await
             }
@@ -92,7 +100,7 @@ impl AdminServer {
             _ => text(
                 StatusCode::NOT_FOUND,
                 PLAIN,
-                "try /livez, /readyz, /metrics, /shards or /revoke\n".into(),
+                "try /livez, /readyz, /metrics, /shards, /rooms, /sessions or /revoke\n".into(),
             ),
         }
     }

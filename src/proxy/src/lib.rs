@@ -30,6 +30,7 @@
 //! | `Revalidations` | `revalidation` | what the provider said of sessions since the sign-in |
 //! | `SessionRenewal` | `respond` | when a session's cookie is set again |
 //! | `StoreClient` | `store_client` | calls to the store, on the control runtime |
+//! | `StreamDirectory` | [`stream_directory`] | the open streams, for operators |
 //! | `ShardPools` | `shard_upstreams` | a worker's connections to the servers of the shards |
 //!
 //! [`Worker`] is one thread's share: its connections, upstreams, counters, and the [`SharedState`]
@@ -63,6 +64,7 @@ mod shard_upstreams;
 mod signalling;
 mod state;
 mod store_client;
+pub mod stream_directory;
 #[cfg(test)]
 mod testing;
 pub mod upstream;

@@ -24,6 +24,7 @@ use crate::{
     revalidation::Revalidations,
     signalling::BoshStreams,
     store_client::StoreClient,
+    stream_directory::StreamDirectory,
     upstream,
     web::embedding::EmbeddingSites,
 };
@@ -92,6 +93,8 @@ pub struct SharedState {
     pub(crate) limits: Limits,
     /// All workers' WebSockets and BOSH sessions.
     pub(crate) stream_counts: Arc<StreamCounts>,
+    /// All workers' WebSockets and BOSH sessions, for operators.
+    pub(crate) stream_directory: Arc<StreamDirectory>,
     pub(crate) access_log: bool,
     pub(crate) traces: Option<Traces>,
 }
@@ -130,6 +133,8 @@ pub struct Control {
     pub revalidations: Arc<Revalidations>,
     /// Who is in which room.
     pub presence: Arc<Presence>,
+    /// The open streams, for operators.
+    pub streams: Arc<StreamDirectory>,
     /// What replicas share.
     pub store: Arc<dyn Store>,
 }
@@ -270,6 +275,7 @@ impl SharedState {
             sign_ins,
             limits: settings.limits,
             stream_counts: StreamCounts::new(settings.limits),
+            stream_directory: control.streams,
             bosh_streams: BoshStreams::default(),
             bosh_ids: BoshSessionIds::new(keyring.tagger(Purpose::BoshSession)),
             resumption_ids: Arc::new(ResumptionIds::new(keyring.tagger(Purpose::Resumption))),

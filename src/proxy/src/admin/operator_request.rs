@@ -41,7 +41,8 @@ pub(super) async fn parse<T: DeserializeOwned>(
     serde_json::from_slice(&body.to_bytes()).map_err(|_| refusal(StatusCode::BAD_REQUEST, usage))
 }
 
-fn check_sender(peer: IpAddr, headers: &HeaderMap) -> Result<(), &'static str> {
+/// Checks that a request comes from this host, and from no page in a browser.
+pub(super) fn check_sender(peer: IpAddr, headers: &HeaderMap) -> Result<(), &'static str> {
     if !peer.to_canonical().is_loopback() {
         return Err("only clients on this host may change state; use kubectl port-forward or ssh");
     }

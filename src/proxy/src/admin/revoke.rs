@@ -1,4 +1,5 @@
-//! `/revoke`: an operator revokes the sessions of a subject, one session, or a link, on all replicas.
+//! `/revoke`: an operator revokes the sessions of a subject or of a room's occupants, one session, or a
+//! link, on all replicas.
 
 use std::net::IpAddr;
 
@@ -7,6 +8,7 @@ use cluster::revocation::Selector;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use model::room::RoomKey;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -27,6 +29,8 @@ enum RevokeRequest {
     Session(String),
     /// An invitation link by its id, and the sessions that began with it.
     Link(String),
+    /// The sessions of all people in a room.
+    Room(String),
 }
 
 // === impl AdminServer ===
@@ -46,6 +50,7 @@ impl AdminServer {
             Err(response) => return response,
         };
         let (kind, id, selector) = match request {
+            RevokeRequest::Room(room) => return self.revoke_occupants(&room),
             RevokeRequest::Subject(id) => ("subject", id.clone(), Selector::Operator(id)),
             RevokeRequest::Session(id) => ("session", id.clone(), Selector::Operator(id)),
             RevokeRequest::Link(id) => ("link", id.clone(), Selector::Link(id)),
@@ -59,6 +64,22 @@ impl AdminServer {
         let body = json!({ "revoked": { kind: id } });
         text(StatusCode::OK, JSON, format!("{body}\n"))
     }
+
+    /// Revokes the sessions of a room's occupants. Who may enter the room may come again with a new
+    /// session.
+    fn revoke_occupants(&self, room: &str) -> Response<Full<Bytes>> {
+        let Ok(room) = RoomKey::from_text(room) else {
+            return refusal(StatusCode::BAD_REQUEST, "the name is not one of a room");
+        };
+        let occupants = self.presence.occupants(&room);
+        for session in &occupants {
+            operator_revoked("session", session);
+            self.revocations
+                .revoke(Selector::Operator(session.to_string()));
+        }
+        let body = json!({ "revoked": { "room": room.to_string(), "sessions": occupants.len() } });
+        text(StatusCode::OK, JSON, format!("{body}\n"))
+    }
 }
 
-const USAGE: &str = r#"the body is {"subject": "…"}, {"session": "…"} or {"link": "…"}, with a value of the audit log"#;
+const USAGE: &str = r#"the body is {"subject": "…"}, {"session": "…"}, {"link": "…"} or {"room": "…"}, with a value of the audit log"#;

@@ -13,6 +13,7 @@ use std::{rc::Rc, sync::Arc};
 
 use http::HeaderMap;
 use model::{
+    clock::Timestamp,
     negotiation::{RoomScope, StreamPolicy},
     policy::Admission,
     query::SignallingQuery,
@@ -33,6 +34,7 @@ use crate::{
     request_context::ContextError,
     shard_upstreams::ShardUpstreams,
     signalling::SignallingError,
+    stream_directory::{StreamListing, StreamPerson, StreamRecord},
 };
 
 /// The sender of a signalling request, before its token is looked at.
@@ -316,17 +318,40 @@ pub(super) fn mint(
     }
 }
 
-/// Counts and audits a connection that Prosody accepted.
+/// Counts and audits a connection that Prosody accepted, and lists it as long as the listing lives.
 pub(super) fn record_entry(
     worker: &Worker,
     admitted: &Admitted<'_>,
     room: &RoomKey,
     transport: Transport,
     context: &RequestContext,
-) {
-    let role = admitted
-        .grant()
-        .map_or(EntryRole::Recorder, |grant| grant.role().into());
+) -> StreamListing {
+    let role = entry_role(admitted);
     worker.metrics.count_entry(transport, role);
     audit::admitted(admitted, role.as_str(), room, transport, context);
+    let now = worker.state.clock.now();
+    list(worker, admitted, room, (transport, now), context)
+}
+
+/// Lists a stream that has been open since a time, here or at another replica.
+pub(super) fn list(
+    worker: &Worker,
+    admitted: &Admitted<'_>,
+    room: &RoomKey,
+    (transport, since): (Transport, Timestamp),
+    context: &RequestContext,
+) -> StreamListing {
+    worker.state.stream_directory.list(StreamRecord {
+        room: room.clone(),
+        role: entry_role(admitted),
+        transport,
+        client: context.client.ip(),
+        since,
+        person: StreamPerson::of(&admitted.principal),
+    })
+}
+
+fn entry_role(admitted: &Admitted<'_>) -> EntryRole {
+    let grant = admitted.grant();
+    grant.map_or(EntryRole::Recorder, |grant| grant.role().into())
 }

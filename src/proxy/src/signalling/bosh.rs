@@ -262,10 +262,12 @@ impl Exchange<'_> {
         })?;
         let tag = StartTag::parse(&body).ok().filter(|tag| !tag.terminates());
         let sid = tag.and_then(|tag| tag.sid(&body).map(ToOwned::to_owned));
+        let mut listing = None;
         if let Some(sid) = &sid {
             worker.metrics.count_bosh_session();
             stream::name_anonymous(&mut admitted, sid);
-            record_entry(worker, &admitted, room, Transport::Bosh, &self.context);
+            let entered = record_entry(worker, &admitted, room, Transport::Bosh, &self.context);
+            listing = Some(entered);
             // An anonymous client is present from its first poll on.
             if let Privilege::Granted(_) = admitted.privilege {
                 let (id, opens) = (admitted.principal.id(), admitted.opens());
@@ -293,7 +295,7 @@ impl Exchange<'_> {
                 .register(&sid, rid, &worker.metrics)
         {
             in_flight.confirm();
-            in_flight.keep(permit);
+            in_flight.keep(permit, listing);
             let bound = BoshSessionId {
                 sid,
                 began: now,
@@ -319,6 +321,7 @@ impl Exchange<'_> {
     ) -> Result<Response<Body>, RequestError> {
         let worker = self.worker;
         let AdmittedConnection {
+            admitted,
             upstreams,
             registration,
             ..
@@ -333,6 +336,10 @@ impl Exchange<'_> {
             stream.cut(worker, CutReason::Protocol, &self.context);
             return Ok(terminated("policy-violation"));
         }
+        in_flight.ensure_listed(|| {
+            let since = (Transport::Bosh, stream.began);
+            admission::list(worker, &admitted, &stream.room, since, &self.context)
+        });
         stream.refresh_presence(worker, |opens| {
             in_flight.presence_refresh_due(opens, Instant::now())
         });

@@ -28,7 +28,7 @@ use observe::metrics::{self, WorkerMetrics};
 use tokio::sync::oneshot;
 
 use self::request_ids::RequestIds;
-use crate::limits::StreamPermit;
+use crate::{limits::StreamPermit, stream_directory::StreamListing};
 
 /// The streams that have a request in flight, or an [`IdleWatch`].
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,7 @@ pub(crate) struct InFlight {
     streams: BoshStreams,
     sid: String,
     rid: u64,
+    is_listed: bool,
 }
 
 /// A stream without a request in flight; deregisters on drop. While it is held, requests of a stream
@@ -68,6 +69,8 @@ struct BoshStream {
     /// None once the gateway has ended the stream.
     open: Option<metrics::OpenStream>,
     permit: Option<StreamPermit>,
+    /// None if the stream began at another replica, until its first request here.
+    listing: Option<StreamListing>,
 }
 
 // === impl BoshStreams ===
@@ -90,6 +93,7 @@ impl BoshStreams {
             ids: RequestIds::starting_with(rid),
             open: Some(metrics.open_stream(metrics::StreamKind::Bosh)),
             permit: None,
+            listing: None,
         });
         stream.ids.send(rid);
         if stream.open.is_none() || stream.ids.is_lost() {
@@ -101,6 +105,7 @@ impl BoshStreams {
             streams: self.clone(),
             sid: sid.to_owned(),
             rid,
+            is_listed: stream.listing.is_some(),
         })
     }
 
@@ -110,6 +115,7 @@ impl BoshStreams {
         let mut streams = self.0.stripe(sid);
         let stream = streams.get_mut(sid)?;
         let first = stream.open.take().is_some();
+        stream.listing = None;
         first.then(|| stream.ids.next())
     }
 
@@ -174,10 +180,24 @@ impl InFlight {
         !recently
     }
 
-    /// Keeps the permit of the stream as long as the stream.
-    pub(crate) fn keep(&self, permit: Option<StreamPermit>) {
+    /// Keeps the permit and the listing of the stream as long as the stream.
+    pub(crate) fn keep(&self, permit: Option<StreamPermit>, listing: Option<StreamListing>) {
         if let Some(stream) = self.streams.0.stripe(&self.sid).get_mut(&self.sid) {
             stream.permit = permit;
+            stream.listing = listing;
+        }
+    }
+
+    /// Lists the stream if it is not listed yet.
+    pub(crate) fn ensure_listed(&self, list: impl FnOnce() -> StreamListing) {
+        if self.is_listed {
+            return;
+        }
+        let mut streams = self.streams.0.stripe(&self.sid);
+        if let Some(stream) = streams.get_mut(&self.sid)
+            && stream.open.is_some()
+        {
+            stream.listing.get_or_insert_with(list);
         }
     }
 

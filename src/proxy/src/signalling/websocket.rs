@@ -41,6 +41,7 @@ use crate::{
     instrumentation::timed,
     limits::StreamPermit,
     request_context::ContextError,
+    stream_directory::StreamListing,
     upstream::{Place, ProsodyHead},
 };
 
@@ -57,6 +58,7 @@ struct AcceptedSocket {
     stay: Option<RoomGuard>,
     place: Place,
     permit: Option<StreamPermit>,
+    listing: StreamListing,
     context: RequestContext,
 }
 
@@ -135,7 +137,7 @@ pub(crate) async fn answer(
     let (answer, place) = worker.upstreams.note_outcome(&upstreams, answer.await)?;
     check_switch(&answer, &expected)?;
     let room = query.room;
-    record_entry(worker, &admitted, &room, Transport::WebSocket, &context);
+    let listing = record_entry(worker, &admitted, &room, Transport::WebSocket, &context);
     let client = upgrade::on(request);
     let principal = Rc::clone(&admitted.principal);
     let presence = &worker.state.authorizer.presence;
@@ -159,6 +161,7 @@ pub(crate) async fn answer(
         stay: jitsi.placement.hold(&room),
         place,
         permit,
+        listing,
         principal,
         room,
         registration,
@@ -234,6 +237,7 @@ async fn carry(
         stay,
         place: _place,
         permit: _permit,
+        listing,
         context,
     } = socket;
     let who = Who {
@@ -260,7 +264,7 @@ async fn carry(
     };
     let began = Instant::now();
     let (ended, tunnel) = tunnel.run(left).await;
-    drop((attendance, stay));
+    drop((attendance, stay, listing));
     match ended {
         Ended::Closed => audit::left(&who, transport, "closed", &context),
         Ended::Broken => audit::left(&who, transport, "broken", &context),

@@ -32,6 +32,7 @@ pub(super) struct LiveStream {
     pub(super) sid: String,
     pub(super) principal: Rc<Principal>,
     pub(super) room: RoomKey,
+    pub(super) began: Timestamp,
     /// The end of the visit, if it is limited.
     pub(super) visit_ends: Option<Timestamp>,
     /// Whether the person's presence opens the room; none for recorders, who are not counted.
@@ -53,6 +54,7 @@ impl LiveStream {
             sid: bound.sid,
             principal: Rc::clone(&admitted.principal),
             room: room.clone(),
+            began: bound.began,
             visit_ends: visit_ends(worker, admitted, bound.began),
             opens: match admitted.privilege {
                 Privilege::Granted(_) | Privilege::Anonymous(_) => Some(admitted.opens()),
