@@ -44,7 +44,8 @@ class Gateway:
             f'connect-to = "127.0.0.1:9090:127.0.0.1:{admin}"\n'
             f'cacert = "{folder}/certs/tls.crt"\n'
         )
-        self.environment = {"CURL_HOME": str(home)}
+        # The port that the program chose, as if the configuration named it.
+        self.environment = {"CURL_HOME": str(home), "GATEWAY__LISTEN__ADMIN": f"127.0.0.1:{admin}"}
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
