@@ -15,6 +15,7 @@ mod frames;
 mod handoff;
 mod handshakes;
 mod hostile;
+mod http2_sockets;
 mod integrations;
 mod link_times;
 mod links;

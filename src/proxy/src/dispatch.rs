@@ -99,6 +99,10 @@ async fn answer(
     let (version, own) = (request.version(), &worker.state.authority);
     let host = check_authority(uri, version, headers, own, context.proxy.is_some());
     let outcome = match host {
+        // No handler answers one: that for a WebSocket over HTTP/2 has become a handshake.
+        Ok(()) if *request.method() == Method::CONNECT => {
+            Err(ContextError::Method { allow: "GET" }.into())
+        }
         Ok(()) => call_handler(worker, routed, request, &responder, context).await,
         Err(error) => Err(error.into()),
     };

@@ -32,7 +32,6 @@ use ipnet::IpNet;
 
 use crate::limits::LimitSettings;
 
-pub(crate) use self::control_http::serve_control_http;
 pub use self::{
     acceptor::{ListenerOptions, accept_connections},
     drain_schedule::DrainSchedule,
@@ -43,6 +42,7 @@ pub use self::{
     tls::{ServerCertificate, ServerCertificateError},
     worker_pool::{WorkerPool, WorkerStartError},
 };
+pub(crate) use self::{control_http::serve_control_http, http2::ExtendedConnect};
 use crate::upstream::RegionSettings;
 
 /// Addresses to listen on, and limits of the listeners.
@@ -52,7 +52,7 @@ pub struct ServerSettings {
     pub http: Option<SocketAddr>,
     /// HTTPS.
     pub https: Option<SocketAddr>,
-    /// `/livez`, `/readyz`, `/metrics`, `/shards`, `/revoke`.
+    /// Probes, metrics, and requests of operators.
     pub admin: SocketAddr,
     /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
     pub trusted_proxies: Vec<IpNet>,

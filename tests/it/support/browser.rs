@@ -63,6 +63,9 @@ pub(crate) struct Events {
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug> Stream for S {}
 
+/// Sends requests by one connection of HTTP/2.
+pub(crate) type Http2Sender = http2::SendRequest<Full<Bytes>>;
+
 pub(crate) type Socket = WebSocketStream<Box<dyn Stream>>;
 
 /// Native apps have another.
@@ -355,12 +358,10 @@ impl Browser {
         }
     }
 
-    /// Sends a request over HTTP/2; an incomplete response is an error.
-    pub(crate) async fn send_by_http2(
+    /// Opens a connection of HTTP/2.
+    pub(crate) async fn connect_http2(
         &self,
-        method: Method,
-        path: &str,
-    ) -> Result<(http::response::Parts, Bytes), hyper::Error> {
+    ) -> Result<(Http2Sender, JoinHandle<hyper::Result<()>>), hyper::Error> {
         let mut tls = ClientConfig::clone(self.tls.config());
         tls.alpn_protocols = vec![b"h2".to_vec()];
         let stream = TcpStream::connect(self.gateway).await.unwrap();
@@ -369,9 +370,18 @@ impl Browser {
             .connect(name, stream)
             .await
             .unwrap();
-        let (mut sender, connection) =
+        let (sender, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection);
+        Ok((sender, tokio::spawn(connection)))
+    }
+
+    /// Sends a request over HTTP/2; an incomplete response is an error.
+    pub(crate) async fn send_by_http2(
+        &self,
+        method: Method,
+        path: &str,
+    ) -> Result<(http::response::Parts, Bytes), hyper::Error> {
+        let (mut sender, connection) = self.connect_http2().await?;
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{ORIGIN}{path}"))

@@ -16,7 +16,7 @@ use crate::{
     shard_upstreams::ForwardingError,
     signalling::{
         OpaqueTunnel,
-        websocket::{accept_of, check_accept, switch_to_web_socket, web_socket_key},
+        websocket::{ClientUpgrade, accept_of, check_accept, switch_to_web_socket, web_socket_key},
     },
     upstream::Place,
 };
@@ -30,14 +30,16 @@ pub(super) async fn answer(
     location: &SiteLocation,
     user: LocationUser,
 ) -> Result<Response<Body>, RequestError> {
-    let expected = accept_of(&web_socket_key(&request)?);
+    let key = web_socket_key(&request, &worker.state.random)?;
+    let expected = accept_of(&key);
     let registration = user.register(worker, ConnectionKind::LocationSocket)?;
     let offered = request.headers().clone();
-    let client = upgrade::on(&mut request);
+    let client = ClientUpgrade::of(&mut request);
     let mut handshake = request_for(worker, request, path, context, location)?;
     let fields = handshake.headers_mut();
     fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    fields.insert(header::SEC_WEBSOCKET_KEY, key);
     let (answer, place) = pools::send_dedicated(worker, &location.upstream, handshake).await?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(if answer.status().is_client_error() {
@@ -90,14 +92,14 @@ fn copy_negotiated(
 /// Carries the bytes until either side, the credentials or the gateway ends.
 async fn carry(
     worker: Rc<Worker>,
-    client: upgrade::OnUpgrade,
+    client: ClientUpgrade,
     server: upgrade::OnUpgrade,
     registration: Registration,
     (user, _place): (LocationUser, Place),
     context: RequestContext,
 ) {
-    let (client, server) = match tokio::try_join!(client, server) {
-        Ok((client, server)) => (TokioIo::new(client), TokioIo::new(server)),
+    let (client, server) = match tokio::try_join!(client.socket(&worker.metrics), server) {
+        Ok((client, server)) => (client, TokioIo::new(server)),
         Err(error) => {
             debug!(%error, request = %context.id, "a client left during the handshake");
             return;

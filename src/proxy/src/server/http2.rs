@@ -7,13 +7,14 @@
 //! | after GOAWAY, and no stream is open | [`GOAWAY_TIMEOUT`] |
 //! | the client answers no PING | [`PING_INTERVAL`] and [`PING_TIMEOUT`] |
 
+mod extended_connect;
 mod frame_budget;
 mod open_streams;
 mod preface;
 mod reset_budget;
 mod stream_body;
 
-use std::{convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,8 +26,9 @@ use tokio::{
 };
 use tracing::debug;
 
+pub(crate) use self::extended_connect::ExtendedConnect;
 use self::{
-    open_streams::OpenStreams,
+    open_streams::{OpenStream, OpenStreams},
     preface::{PrefacedStream, read_preface},
     stream_body::StreamBody,
 };
@@ -112,25 +114,43 @@ impl<S: Service> ConnectionServer<S> {
         let streams = OpenStreams::new();
         let service = Rc::clone(&self.service);
         let opening = Rc::clone(&streams);
-        let handle = service_fn(move |request| {
+        let upgraded = UpgradedStream::default();
+        let upgrading = upgraded.clone();
+        let handle = service_fn(move |mut request| {
             let service = Rc::clone(&service);
+            let upgraded = upgrading.clone();
+            // The task of an upgraded stream is spawned in the poll of its answer, unless its client is
+            // gone: no later one is taken for it.
+            drop(upgraded.take());
             let stream = opening.open();
+            let connect = ExtendedConnect::accept(&mut request);
             async move {
-                let answer = service.handle(request, connection).await;
+                let mut answer = service.handle(request, connection).await;
+                let stream = match connect {
+                    Some(connect) if ExtendedConnect::finish(&mut answer) => {
+                        upgraded.set(stream, connect);
+                        None
+                    }
+                    Some(_) | None => Some(stream),
+                };
                 Ok::<_, Infallible>(answer.map(|body| StreamBody::new(body, stream)))
             }
         });
-        let serving = http2::Builder::new(StreamExecutor(Rc::clone(&streams)))
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(MAX_STREAMS)
-            .max_local_error_reset_streams(MAX_ERROR_RESETS)
-            .max_header_list_size(MAX_HEADER_LIST_BYTES)
-            .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), handle);
+        let serving = http2::Builder::new(StreamExecutor {
+            streams: Rc::clone(&streams),
+            upgraded,
+        })
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_local_error_reset_streams(MAX_ERROR_RESETS)
+        .max_header_list_size(MAX_HEADER_LIST_BYTES)
+        .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .enable_connect_protocol()
+        .serve_connection(TokioIo::new(stream), handle);
         let mut serving = pin!(serving);
         // One timer for the whole connection; requests do not touch it.
         let mut check = pin!(sleep(CHECK_INTERVAL));
@@ -216,17 +236,50 @@ fn is_flood(error: &hyper::Error) -> bool {
         .is_some_and(|error| error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM))
 }
 
-/// Runs HTTP/2 streams on the worker's own thread.
-#[derive(Clone, Debug)]
-struct StreamExecutor(Rc<OpenStreams>);
+/// Runs HTTP/2 streams, and what they became, on the worker's own thread.
+#[derive(Clone)]
+struct StreamExecutor {
+    streams: Rc<OpenStreams>,
+    upgraded: UpgradedStream,
+}
+
+/// The stream that becomes a WebSocket, from its answer until its task is spawned, with which it ends.
+#[derive(Clone, Default)]
+struct UpgradedStream(Rc<Cell<Option<(OpenStream, ExtendedConnect)>>>);
+
+// === impl StreamExecutor ===
 
 impl<F> hyper::rt::Executor<F> for StreamExecutor
 where
     F: Future + 'static,
 {
     fn execute(&self, future: F) {
+        if let Some((stream, connect)) = self.upgraded.take() {
+            tokio::task::spawn_local(async move {
+                // The library's task waits for the client's window, even if the WebSocket is over.
+                tokio::select! {
+                    _ = future => {}
+                    () = connect.over() => {}
+                }
+                drop(stream);
+            });
+            return;
+        }
         let task = tokio::task::spawn_local(future);
-        self.0.spawned(task.abort_handle());
+        self.streams.spawned(task.abort_handle());
+    }
+}
+
+// === impl UpgradedStream ===
+
+impl UpgradedStream {
+    fn set(&self, mut stream: OpenStream, connect: ExtendedConnect) {
+        stream.answered();
+        self.0.set(Some((stream, connect)));
+    }
+
+    fn take(&self) -> Option<(OpenStream, ExtendedConnect)> {
+        self.0.take()
     }
 }
 

@@ -9,18 +9,17 @@
 //!
 //! Pages of the gateway never need it: in a browser the page itself leads to the sign-in.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, Response, StatusCode};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use model::{
     bosh::StartTag,
     headers,
     negotiation::{FRAMING, SASL, StreamNegotiation, StreamPolicy},
     query::SignallingQuery,
 };
+use observe::metrics::WorkerMetrics;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::timeout,
@@ -34,7 +33,10 @@ use tokio_tungstenite::{
 };
 use tracing::debug;
 
-use crate::{Body, RequestError, Worker, authorize::AccessError, respond::plain};
+use crate::{
+    Body, RequestError, Worker, authorize::AccessError, respond::plain,
+    signalling::websocket::ClientUpgrade,
+};
 
 /// A stream that ends with its authentication.
 #[derive(Clone, Debug)]
@@ -102,9 +104,15 @@ impl SaslRefusal {
     }
 
     /// Answers on a WebSocket (RFC 7395) until the client has its refusal and ends the stream.
-    pub(super) async fn answer_web_socket(self, client: OnUpgrade) {
-        let Ok(client) = client.await else { return };
-        if let Err(error) = timeout(LONGEST, self.run(TokioIo::new(client))).await {
+    pub(super) async fn answer_web_socket(
+        self,
+        client: ClientUpgrade,
+        metrics: Arc<WorkerMetrics>,
+    ) {
+        let Ok(client) = client.socket(&metrics).await else {
+            return;
+        };
+        if let Err(error) = timeout(LONGEST, self.run(client)).await {
             debug!(%error, "a client that was refused did not end its stream");
         }
     }

@@ -1,5 +1,6 @@
 //! XMPP over WebSocket (RFC 7395): the client's handshake is checked here, and made anew with Prosody.
 
+mod client_socket;
 mod handshake;
 
 use std::{
@@ -24,8 +25,11 @@ use observe::metrics::{CutReason, StreamKind, UpstreamKind};
 use tracing::{debug, info};
 
 pub(super) use self::handshake::check_switch;
-pub(crate) use self::handshake::{accept_of, check_accept, switch_to_web_socket, web_socket_key};
 use self::handshake::{client_key, switching_protocols};
+pub(crate) use self::{
+    client_socket::ClientUpgrade,
+    handshake::{accept_of, check_accept, switch_to_web_socket, web_socket_key},
+};
 use super::{
     admission::{self, AdmittedConnection, Claimant, record_entry, stream_policy},
     sasl_refusal::SaslRefusal,
@@ -73,7 +77,7 @@ pub(crate) async fn answer(
     if !request.headers().contains_key(header::UPGRADE) {
         return keep_alive(worker, request, tenant);
     }
-    let key = client_key(request)?;
+    let key = client_key(request, &worker.state.random)?;
     let mut query = SignallingQuery::parse(tenant, request.uri().query().unwrap_or_default())?;
     let rules = worker.rules();
     let expected = accept_of(&key);
@@ -101,7 +105,8 @@ pub(crate) async fn answer(
         Err(error) => {
             let refusal = SaslRefusal::for_request(worker, &error, &query, request.headers());
             let refusal = refusal.ok_or(error)?;
-            tokio::task::spawn_local(refusal.answer_web_socket(upgrade::on(request)));
+            let (client, metrics) = (ClientUpgrade::of(request), Arc::clone(&worker.metrics));
+            tokio::task::spawn_local(refusal.answer_web_socket(client, metrics));
             return Ok(switching_protocols(expected));
         }
     };
@@ -138,7 +143,7 @@ pub(crate) async fn answer(
     check_switch(&answer, &expected)?;
     let room = query.room;
     let listing = record_entry(worker, &admitted, &room, Transport::WebSocket, &context);
-    let client = upgrade::on(request);
+    let client = ClientUpgrade::of(request);
     let principal = Rc::clone(&admitted.principal);
     let presence = &worker.state.authorizer.presence;
     let takeover = admitted.grant().map(|_| {
@@ -222,7 +227,7 @@ fn keep_alive(
 /// is away is watched until the client is back.
 async fn carry(
     worker: Rc<Worker>,
-    client: upgrade::OnUpgrade,
+    client: ClientUpgrade,
     prosody: upgrade::OnUpgrade,
     socket: AcceptedSocket,
 ) {
@@ -245,8 +250,8 @@ async fn carry(
         room: &room,
     };
     let transport = Transport::WebSocket;
-    let (client, prosody) = match tokio::try_join!(client, prosody) {
-        Ok((client, prosody)) => (TokioIo::new(client), TokioIo::new(prosody)),
+    let (client, prosody) = match tokio::try_join!(client.socket(&worker.metrics), prosody) {
+        Ok((client, prosody)) => (client, TokioIo::new(prosody)),
         Err(error) => {
             debug!(%error, request = %context.id, "a client left during the handshake");
             audit::left(&who, transport, "broken", &context);

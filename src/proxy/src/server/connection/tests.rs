@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use http::{Request, Response, Version};
+use http::{Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::{
     body::Incoming,
@@ -22,10 +22,11 @@ use super::*;
 use crate::{
     limits::{ConnectionCounts, DescriptorLimit, LimitSettings},
     server::{DrainSchedule, http2::tests::LocalExecutor, patience::PATIENCE},
+    signalling::websocket::ClientUpgrade,
 };
 
-/// Answers with the connection's properties and the request's path; `/wait` never, and a number with
-/// so many bytes.
+/// Answers with the connection's properties and the request's path; `/wait` never, a number with so
+/// many bytes, and a handshake with a switch.
 struct EchoService;
 
 impl Service for EchoService {
@@ -40,6 +41,9 @@ impl Service for EchoService {
             peer, anonymous, ..
         } = connection;
         let path = request.uri().path();
+        if request.headers().contains_key(header::UPGRADE) {
+            return switch(request);
+        }
         if path == "/wait" {
             return std::future::pending().await;
         }
@@ -54,6 +58,23 @@ impl Service for EchoService {
     fn start_draining(&self) {}
 
     async fn end_sockets(self: Rc<Self>, _: DrainSchedule) {}
+}
+
+/// Switches to another protocol, in which `/flood` writes for ever, and others read to the end.
+fn switch(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let floods = request.uri().path() == "/flood";
+    let client = ClientUpgrade::of(&mut request);
+    spawn_local(async move {
+        let mut client = client.socket(&Arc::default()).await.unwrap();
+        if floods {
+            while client.write_all(&[b'x'; 1024]).await.is_ok() {}
+        } else {
+            let _ = client.read_to_end(&mut Vec::new()).await;
+        }
+    });
+    let mut switched = Response::new(Full::default());
+    *switched.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    switched
 }
 
 /// `limits.connection_idle` of the tests, which is not the default.

@@ -14,7 +14,8 @@ use super::open_streams::OpenStream;
 #[derive(Debug)]
 pub(super) struct StreamBody<B: Body> {
     body: B,
-    stream: OpenStream,
+    /// None for a stream that became a WebSocket.
+    stream: Option<OpenStream>,
     /// The rest of the last frame.
     rest: Bytes,
     /// The length of the piece that was handed over last.
@@ -24,12 +25,18 @@ pub(super) struct StreamBody<B: Body> {
 // === impl StreamBody ===
 
 impl<B: Body> StreamBody<B> {
-    pub(super) const fn new(body: B, stream: OpenStream) -> Self {
+    pub(super) const fn new(body: B, stream: Option<OpenStream>) -> Self {
         Self {
             body,
             stream,
             rest: Bytes::new(),
             handed: 0,
+        }
+    }
+
+    fn with_stream(&mut self, note: impl FnOnce(&mut OpenStream)) {
+        if let Some(stream) = &mut self.stream {
+            note(stream);
         }
     }
 
@@ -49,13 +56,13 @@ impl<B: Body<Data = Bytes> + Unpin> Body for StreamBody<B> {
         let this = &mut *self;
         let handed = std::mem::take(&mut this.handed);
         if handed > 0 {
-            this.stream.took(handed);
+            this.with_stream(|stream| stream.took(handed));
         }
         if this.rest.is_empty() {
             let frame = match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 end => {
-                    this.stream.answered();
+                    this.with_stream(OpenStream::answered);
                     return Poll::Ready(end);
                 }
             };
@@ -66,7 +73,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for StreamBody<B> {
         }
         let piece = this.rest.split_to(this.rest.len().min(PIECE_BYTES));
         this.handed = piece.len();
-        this.stream.waits();
+        this.with_stream(|stream| stream.waits());
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
@@ -90,7 +97,7 @@ impl<B: Body> Drop for StreamBody<B> {
     fn drop(&mut self) {
         // The library does not ask for the end of a body that says that it is over.
         if self.is_over() {
-            self.stream.answered();
+            self.with_stream(OpenStream::answered);
         }
     }
 }

@@ -1,3 +1,5 @@
+mod upgraded;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

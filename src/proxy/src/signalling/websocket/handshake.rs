@@ -2,14 +2,19 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use model::headers;
+use model::{headers, random::Random};
 
-use crate::{Body, shard_upstreams::ForwardingError, signalling::SignallingError};
+use crate::{
+    Body, server::ExtendedConnect, shard_upstreams::ForwardingError, signalling::SignallingError,
+};
 
 /// Checks a client's handshake of XMPP (RFC 7395 § 3.1) and gives its key. Prosody itself accepts any
 /// version and no key.
-pub(super) fn client_key<B>(request: &Request<B>) -> Result<HeaderValue, SignallingError> {
-    let key = web_socket_key(request)?;
+pub(super) fn client_key<B>(
+    request: &Request<B>,
+    random: &Random,
+) -> Result<HeaderValue, SignallingError> {
+    let key = web_socket_key(request, random)?;
     let headers = request.headers();
     if !headers::list_contains(headers, &header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {
         return Err(SignallingError::Handshake(
@@ -19,10 +24,16 @@ pub(super) fn client_key<B>(request: &Request<B>) -> Result<HeaderValue, Signall
     Ok(key)
 }
 
-/// Checks a client's handshake (RFC 6455 § 4.2.1) and gives its key.
-pub(crate) fn web_socket_key<B>(request: &Request<B>) -> Result<HeaderValue, SignallingError> {
+/// Checks a client's handshake (RFC 6455 § 4.2.1) and gives its key; over HTTP/2, which has none, a new one
+/// for the server behind.
+pub(crate) fn web_socket_key<B>(
+    request: &Request<B>,
+    random: &Random,
+) -> Result<HeaderValue, SignallingError> {
     let headers = request.headers();
-    if *request.method() != Method::GET || request.version() != Version::HTTP_11 {
+    let over_http2 = request.extensions().get::<ExtendedConnect>().is_some();
+    let version = over_http2 || request.version() == Version::HTTP_11;
+    if *request.method() != Method::GET || !version {
         return Err(SignallingError::Handshake("it is not an HTTP/1.1 GET"));
     }
     let plain = !headers.contains_key(header::CONTENT_LENGTH)
@@ -39,6 +50,10 @@ pub(crate) fn web_socket_key<B>(request: &Request<B>) -> Result<HeaderValue, Sig
     }
     if single(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(SignallingError::WebSocketVersion);
+    }
+    if over_http2 {
+        let key = BASE64_STANDARD.encode(random.bytes::<KEY_BYTES>());
+        return Ok(HeaderValue::try_from(key).expect("base64 can stand in a header"));
     }
     let key = single(headers, &header::SEC_WEBSOCKET_KEY)
         .ok_or(SignallingError::Handshake("it has no key"))?;
