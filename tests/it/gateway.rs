@@ -16,6 +16,7 @@ mod frames;
 mod handoff;
 mod handshakes;
 mod hostile;
+mod http_semantics;
 mod integrations;
 mod link_times;
 mod links;
