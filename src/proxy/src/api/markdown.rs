@@ -252,4 +252,16 @@ mod tests {
             assert_eq!(rows.iter().filter(is_choice).count(), 1, "{rows:?}");
         }
     }
+
+    #[test]
+    fn the_page_names_the_way_to_move_and_to_cancel_a_meeting() {
+        let page = markdown();
+        let (_, creation) = page.split_once("### `POST /meetings`").unwrap();
+        let (creation, _) = creation.split_once("###").unwrap();
+        assert!(
+            creation.contains("To move or rename a meeting"),
+            "{creation}"
+        );
+        assert!(creation.contains("to cancel it"), "{creation}");
+    }
 }
