@@ -19,6 +19,7 @@ mod mistakes;
 mod policies;
 mod secrets;
 mod shards;
+mod workers;
 
 use self::mistakes::{GOOD, MISTAKES};
 

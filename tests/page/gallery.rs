@@ -10,9 +10,9 @@ use anyhow::Context as _;
 use http::HeaderValue;
 use model::{clock::Timestamp, policy::Refusal, room::RoomKey, session::ReturnTo};
 use pages::{
-    Brand, BrandLink, CalendarForm, Component, Content, GuestForm, Languages, LinkProblem, Logo,
-    NameProblem, PageLink, PageRequest, Pages, PopupOutcome, RefusalCause, RenderedPage,
-    SignInProblem,
+    Brand, BrandLink, CalendarForm, Component, Content, EmbedProblem, GuestForm, Languages,
+    LinkProblem, Logo, NameProblem, PageLink, PageRequest, Pages, PopupOutcome, RefusalCause,
+    RenderedPage, RequestProblem, SignInProblem,
 };
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -41,7 +41,7 @@ fn main() -> anyhow::Result<()> {
         other: "Grace Example",
         path: "/_gateway/login?return_to=%2Facme%2Fcalm-otter-4821-k7qd3m2a",
         address: "https://meet.example.org/acme/calm-otter-4821-k7qd3m2a?invite=eyJhbGciOiJIUzI1NiJ9.eyJyIjoiYWNtZS9jYWxtLW90dGVyIn0.c2lnbmF0dXJl",
-        reason: "the token's room is *, which is no room",
+        reason: "room_pattern (room)",
     };
     for language in ["en", "de", "fr", "es", "ar"] {
         write_all(&directory.join(language), language, &plain, &script)?;
@@ -257,12 +257,15 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
         };
         save(&format!("link-{name}"), &content)?;
     }
-    let reason = texts.reason;
-    for (name, over) in [("refused", false), ("over", true)] {
+    let reference = texts.reason;
+    for (name, problem) in [
+        ("over", EmbedProblem::Over),
+        ("refused", EmbedProblem::Untrusted),
+    ] {
         let content = Content::EmbedRefused {
             room,
-            reason,
-            over,
+            problem,
+            reference,
             page,
         };
         save(&format!("embed-{name}"), &content)?;
@@ -277,8 +280,17 @@ fn notices(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     save("signed-out-meeting", &Content::SignedOut { return_to })?;
     save("not-found", &Content::NotFound)?;
     save("logout-frame", &Content::LogoutFrame)?;
-    let reason = Some(texts.reason);
-    save("bad-request", &Content::BadRequest { name: None, reason })?;
+    let reference = texts.reason;
+    let (named, own) = (texts.other, "meet.example.org");
+    // The others have fewer parts.
+    for (name, problem) in [
+        ("name", RequestProblem::Name(NameProblem::TooLong)),
+        ("other-host", RequestProblem::OtherHost { named, own }),
+        ("not-host", RequestProblem::NotHost { room: texts.path }),
+    ] {
+        let content = Content::BadRequest { problem, reference };
+        save(&format!("request-{name}"), &content)?;
+    }
     for (name, failure) in [
         ("unknown", SignInProblem::Unknown),
         ("expired", SignInProblem::Expired),
@@ -288,7 +300,11 @@ fn notices(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     ] {
         save(
             &format!("failed-{name}"),
-            &Content::SignInFailed { failure, again },
+            &Content::SignInFailed {
+                failure,
+                reference,
+                again,
+            },
         )?;
     }
     for (name, component) in [
@@ -302,7 +318,7 @@ fn notices(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
         )?;
     }
     let access_token = texts.person;
-    let error = texts.reason;
+    let error = reference;
     for (name, outcome) in [
         ("popup", PopupOutcome::Success { access_token }),
         ("popup-failed", PopupOutcome::Failure { error }),

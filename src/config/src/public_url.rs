@@ -92,6 +92,22 @@ mod tests {
         let url = PublicUrl::parse("https://meet.example.org:8443").unwrap();
         assert_eq!(url.origin(), "https://meet.example.org:8443");
         assert_eq!(url.authority(), "meet.example.org:8443");
+        for (text, authority) in [
+            ("https://[2001:DB8:0::1]:8443", "[2001:db8::1]:8443"),
+            ("https://[2001:db8::1]", "[2001:db8::1]"),
+            ("https://münchen.example", "xn--mnchen-3ya.example"),
+            (
+                "https://münchen.example:8443",
+                "xn--mnchen-3ya.example:8443",
+            ),
+        ] {
+            let url = PublicUrl::parse(text).unwrap();
+            assert_eq!(url.authority(), authority);
+            assert_eq!(url.origin(), format!("https://{authority}"));
+            let joined = url.join("/_gateway/callback");
+            let expected = format!("https://{authority}/_gateway/callback");
+            assert_eq!(joined.as_str(), expected);
+        }
         let joined = url.join("/_gateway/callback");
         assert_eq!(
             joined.as_str(),

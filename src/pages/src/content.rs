@@ -7,7 +7,9 @@ use model::{clock::Timestamp, room::RoomKey, session::ReturnTo};
 use serde_json::Value;
 use url::Url;
 
-use crate::problem::{Component, LinkProblem, NameProblem, RefusalCause, SignInProblem};
+use crate::problem::{
+    Component, EmbedProblem, LinkProblem, NameProblem, RefusalCause, RequestProblem, SignInProblem,
+};
 
 /// The content of a page.
 ///
@@ -125,10 +127,10 @@ pub enum Content<'c> {
     EmbedRefused {
         /// The requested room.
         room: &'c RoomKey,
+        /// The reason.
+        problem: EmbedProblem,
         /// The reason as the audit log names it, for the operator of the embedding system.
-        reason: &'c str,
-        /// Whether the token was good once.
-        over: bool,
+        reference: &'c str,
         /// Path on this site of the room's page, without the token.
         page: &'c str,
     },
@@ -136,6 +138,8 @@ pub enum Content<'c> {
     SignInFailed {
         /// The reason.
         failure: SignInProblem,
+        /// The reason as the log names it.
+        reference: &'c str,
         /// Path on this site to try again.
         again: &'c str,
     },
@@ -148,12 +152,12 @@ pub enum Content<'c> {
     },
     /// No page has this URL.
     NotFound,
-    /// The request is malformed.
+    /// The request is malformed, or not for this client.
     BadRequest {
-        /// What is wrong with the name in the address, if it is that of a room.
-        name: Option<NameProblem>,
-        /// The error message, in English.
-        reason: Option<&'c str>,
+        /// The reason.
+        problem: RequestProblem<'c>,
+        /// The reason as an identifier, which is the same in all languages.
+        reference: &'c str,
     },
     /// In the popup that Jitsi's page opened for a sign-in: reports the outcome to that page and
     /// closes.

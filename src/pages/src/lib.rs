@@ -30,7 +30,10 @@ pub use self::{
     colour::{Colour, ColourError, MIN_CONTRAST},
     content::{CalendarForm, Content, GuestForm, PageLink, PopupOutcome},
     languages::{Languages, UnknownLanguage},
-    problem::{Component, LinkProblem, NameProblem, RefusalCause, SignInProblem},
+    problem::{
+        Component, EmbedProblem, LinkProblem, NameProblem, RefusalCause, RequestProblem,
+        SignInProblem,
+    },
     target_urls::is_app_scheme,
     texts::{Texts, TextsError},
 };

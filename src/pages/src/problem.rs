@@ -53,6 +53,70 @@ pub enum LinkProblem {
     OtherRoom,
 }
 
+/// Why a token in an address is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmbedProblem {
+    /// It was valid once.
+    Over,
+    /// Its validity begins later.
+    TooEarly,
+    /// It is valid for longer than is allowed.
+    LongLived,
+    /// Its issuer or its key is not known.
+    Untrusted,
+    /// For another room.
+    OtherRoom,
+    /// For more than one room.
+    SeveralRooms,
+    /// Its issuer may not admit people to this room.
+    ForeignRoom,
+    /// Damaged, or parts are missing.
+    Unreadable,
+}
+
+/// Why a request is refused that reached no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestProblem<'c> {
+    /// No room can have the name in the address.
+    Name(NameProblem),
+    /// The address is malformed.
+    Address,
+    /// The request is for another host.
+    OtherHost {
+        /// The host of the request.
+        named: &'c str,
+        /// The host of the public URL.
+        own: &'c str,
+    },
+    /// A proxy forwarded the request without stating that the client used TLS.
+    Insecure,
+    /// The method is not one of the address.
+    Method,
+    /// A form is malformed, incomplete or too large.
+    Form,
+    /// A page of another site sent the request.
+    OtherSite,
+    /// Only for people with a session.
+    SignIn {
+        /// Path on this site to sign in.
+        sign_in: Option<&'c str>,
+    },
+    /// Only for people in a room, which is not this one.
+    NotInRoom,
+    /// Only for hosts of the meeting.
+    NotHost {
+        /// Path on this site of the room's page.
+        room: &'c str,
+    },
+    /// The client has too many connections.
+    TooMany {
+        /// Path on this site to try again.
+        again: &'c str,
+    },
+    /// Anything else that no page and no link of the gateway causes.
+    Other,
+}
+
 /// Why a sign-in failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignInProblem {

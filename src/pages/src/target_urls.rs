@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::{Component, Content};
+use crate::{Component, Content, RequestProblem};
 
 // === impl Content ===
 
@@ -40,7 +40,11 @@ impl Content<'_> {
         if let Self::Start { sign_in, .. }
         | Self::Join { sign_in, .. }
         | Self::Wait { sign_in, .. }
-        | Self::Refused { sign_in, .. } = &mut self
+        | Self::Refused { sign_in, .. }
+        | Self::BadRequest {
+            problem: RequestProblem::SignIn { sign_in },
+            ..
+        } = &mut self
         {
             *sign_in = None;
         }

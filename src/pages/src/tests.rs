@@ -3,6 +3,7 @@
 mod branding;
 mod forms;
 mod hostile;
+mod languages;
 mod policy;
 mod refusals;
 
@@ -175,8 +176,8 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
             "embed_refused",
             Content::EmbedRefused {
                 room,
-                reason: "room_pattern (room)",
-                over: false,
+                problem: EmbedProblem::SeveralRooms,
+                reference: "room_pattern (room)",
                 page: "/acme/Board%20Meeting",
             },
         ),
@@ -184,6 +185,7 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
             "failed",
             Content::SignInFailed {
                 failure: SignInProblem::TooLarge,
+                reference: "session_too_large",
                 again: "/x",
             },
         ),
@@ -198,8 +200,8 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
         (
             "bad_request",
             Content::BadRequest {
-                name: None,
-                reason: Some("the room name is too long"),
+                problem: RequestProblem::Name(NameProblem::TooLong),
+                reference: "room_too_long",
             },
         ),
         (

@@ -4,6 +4,7 @@
 //! [`RequestError`] is their sum.
 
 mod answer;
+mod reasons;
 mod renewal;
 mod responder;
 mod sign_in_redirect;
@@ -11,7 +12,8 @@ mod sign_in_redirect;
 use http::StatusCode;
 
 pub(crate) use self::{
-    answer::{append_cookies, login_path, name_problem, page, plain, redirect, terminated},
+    answer::{append_cookies, login_path, page, plain, redirect, terminated},
+    reasons::name_problem,
     renewal::SessionRenewal,
     responder::{Audience, Responder},
     sign_in_redirect::{redirect_to_sign_in, redirect_to_sign_in_for},

@@ -41,6 +41,29 @@ async fn event_streams_are_no_presence_with_an_upstream() {
 }
 
 #[tokio::test]
+async fn proxies_pass_events_on_at_once() {
+    let rules =
+        "[[room]]\nmatch = \"*\"\nenter = \"member\"\nhost = \"group:staff\"\nstart = \"host\"\n";
+    let site = Site::with(SiteOptions::default().rules(rules));
+    let site = site.await.ready().await;
+    let max = site.signed_in("max").await;
+    let mut waiting = max.listen("/_gateway/events?room=x").await;
+    let field = |name: &str| waiting.headers[name].to_str().unwrap().to_owned();
+    assert_eq!(field("content-type"), "text/event-stream");
+    // nginx buffers answers unless they say otherwise; caches and compression would hold them, too.
+    assert_eq!(field("x-accel-buffering"), "no");
+    assert_eq!(field("cache-control"), "no-store");
+    assert!(!waiting.headers.contains_key("content-encoding"));
+    assert!(!waiting.headers.contains_key("content-length"));
+    // The first bytes arrive while nothing has happened, the event when the host is there.
+    assert_eq!(waiting.next().await.as_deref(), Some("retry: 2000\n\n"));
+    let mut hanna = site.signed_in("hanna").await;
+    let host = hanna.socket("room=x").await.unwrap();
+    assert_eq!(received_events(&mut waiting).await, ["open"]);
+    drop(host);
+}
+
+#[tokio::test]
 async fn sign_out_closes_the_event_stream_of_a_jaas_meeting() {
     let site = Site::with(SiteOptions::default().jaas());
     let site = site.await.ready().await;

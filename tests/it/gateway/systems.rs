@@ -16,6 +16,7 @@ use std::time::Duration;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::StatusCode;
 use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use model::integration::{Preset, RoomNames};
 use serde_json::Value;
 use toml::Table;
 
@@ -117,6 +118,16 @@ impl System {
         toml::to_string(&table).unwrap()
     }
 
+    /// The preset that the block names.
+    fn preset(&self) -> Preset {
+        let table: Table = self.configuration().parse().unwrap();
+        let name = table["integration"][0]["preset"].as_str().unwrap();
+        let named = Preset::ALL
+            .into_iter()
+            .find(|preset| preset.as_str() == name);
+        named.unwrap_or_else(|| panic!("no preset {name}"))
+    }
+
     fn made(&self, site: &Site) -> Made<'static> {
         Made {
             now: site.now().as_unix(),
@@ -170,6 +181,12 @@ fn told(site: &Site) -> Value {
     let token = last.unwrap().to_str().unwrap().strip_prefix("Bearer ");
     let payload = token.unwrap().split('.').nth(1).unwrap();
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+#[test]
+fn each_preset_is_that_of_one_system() {
+    let presets: Vec<_> = SYSTEMS.iter().map(System::preset).collect();
+    assert_eq!(presets, Preset::ALL);
 }
 
 #[tokio::test]
@@ -247,11 +264,30 @@ async fn other_tokens_of_each_system_are_refused() {
                 .await;
             assert_eq!(refused.unwrap_err(), StatusCode::FORBIDDEN, "{reason}");
         }
-        // A token that is over admits nobody, and leads on.
+        // A room that is not one of the system's.
+        if let RoomNames::Pattern(_) = system.preset().profile().rooms {
+            let board = (system.token)(&Made {
+                room: "board",
+                ..system.made(&site)
+            });
+            let (status, text) = system.refused(&site, "board", &board).await;
+            assert_eq!(status, StatusCode::FORBIDDEN, "{}", system.page);
+            assert!(text.contains("room_foreign (room)"), "{text}");
+        }
+        // A token that is over admits nobody, and leads to the system or to the sign-in.
         let over = (system.token)(&good);
         site.clock_control.advance(system.lifetime);
-        let (_, text) = system.refused(&site, room, &over).await;
-        assert!(!text.contains("id=\"token\""), "{text}");
+        let mut late = site.browser();
+        let page = late.navigate(&format!("/{room}?jwt={over}")).await;
+        let leads_back = page
+            .text()
+            .contains("Open the meeting again from where you came.");
+        match page.status {
+            StatusCode::FORBIDDEN => assert!(leads_back, "{}: {}", system.page, page.text()),
+            _ => assert_eq!(page.url.path(), "/_gateway/login", "{}", system.page),
+        }
+        let refused = late.socket(&format!("room={room}")).await;
+        assert_eq!(refused.unwrap_err(), StatusCode::FORBIDDEN);
         let mut app = site.browser();
         let refused = app
             .socket_of_app(&format!("room={room}&token={over}"))

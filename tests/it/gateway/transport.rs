@@ -1,12 +1,15 @@
 //! TLS and HTTP versions of client connections.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ProtocolVersion, SupportedProtocolVersion, pki_types::ServerName, version};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::support::site::Site;
@@ -75,3 +78,46 @@ async fn requests_over_http_2_are_answered() {
     }
     connection.abort();
 }
+
+/// The settings that the server announces, by identifier (RFC 9113 § 6.5).
+async fn announced_settings(stream: &mut TlsStream<TcpStream>) -> HashMap<u16, u32> {
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await
+        .unwrap();
+    stream.flush().await.unwrap();
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[3], 4, "the first frame is SETTINGS: {head:?}");
+    let length = usize::from(head[1]) * 256 + usize::from(head[2]);
+    let mut payload = vec![0; length];
+    stream.read_exact(&mut payload).await.unwrap();
+    let settings = payload.chunks_exact(6).map(|setting| {
+        let (id, value) = setting.split_at(2);
+        let id = u16::from_be_bytes(id.try_into().unwrap());
+        (id, u32::from_be_bytes(value.try_into().unwrap()))
+    });
+    settings.collect()
+}
+
+#[tokio::test]
+async fn browsers_with_http_2_open_websockets_by_http_1() {
+    let site = Site::start().await.ready().await;
+    // What browsers offer: pages are loaded by HTTP/2.
+    let mut stream = connect(&site, &version::TLS13, &[b"h2", b"http/1.1"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    // Without this setting, no browser tries extended CONNECT (RFC 8441 § 3).
+    let settings = announced_settings(&mut stream).await;
+    assert!(!settings.is_empty());
+    assert_eq!(
+        settings.get(&ENABLE_CONNECT_PROTOCOL).copied().unwrap_or(0),
+        0
+    );
+    // For a WebSocket they offer HTTP/1.1 alone, on a connection of its own.
+    let stream = connect(&site, &version::TLS13, &[b"http/1.1"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let mut max = site.signed_in("max").await;
+    assert!(max.socket("room=x").await.is_ok());
+}
+
+const ENABLE_CONNECT_PROTOCOL: u16 = 8;

@@ -56,6 +56,7 @@ pub(crate) struct Page {
 /// An open stream of server-sent events.
 pub(crate) struct Events {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     body: Incoming,
     connection: JoinHandle<hyper::Result<()>>,
 }
@@ -353,6 +354,7 @@ impl Browser {
         let (head, body) = sender.send_request(request).await.unwrap().into_parts();
         Events {
             status: head.status,
+            headers: head.headers,
             body,
             connection,
         }

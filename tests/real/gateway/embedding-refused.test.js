@@ -72,7 +72,7 @@ for (const [name, { token, reason, words, room: path = room }] of Object.entries
 
     test("in the shop's page", () => logs(async () => {
       const { context, frame } = await embedding.open(site.browser, { room: path, jwt });
-      assert.match(await frame.locator(".detail").textContent(), new RegExp(`^${reason}`));
+      assert.match(await frame.locator(".facts code").textContent(), new RegExp(`^${reason}`));
       await context.close();
     }));
 
@@ -80,7 +80,7 @@ for (const [name, { token, reason, words, room: path = room }] of Object.entries
       const { page, context } = await site.browser.visitor();
       const answer = await page.goto(`${site.url}/${path}?jwt=${jwt}`);
       assert.equal(answer.status(), 403);
-      assert.match(await page.locator(".detail").textContent(), new RegExp(`^${reason}`));
+      assert.match(await page.locator(".facts code").textContent(), new RegExp(`^${reason}`));
       assert.deepEqual(await context.cookies(), []);
       await context.close();
     }));

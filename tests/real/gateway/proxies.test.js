@@ -1,6 +1,7 @@
 // HTTP proxies in front of the gateway, with the blocks of docs/proxies.md as their configuration.
 
 import assert from "node:assert/strict";
+import { request } from "node:https";
 import { after, before, describe, test } from "node:test";
 import { navigation, sendRequest } from "../lib/http.js";
 import { until } from "../lib/process.js";
@@ -24,6 +25,10 @@ before(async () => {
       listen: { https: undefined, trusted_proxies: ["127.0.0.1/32"] },
       tls: undefined,
       log: { access: true },
+      room: [
+        { match: "later-*", enter: "member", host: ["group:staff"], start: "host" },
+        { match: "*", enter: "member", moderators: ["group:staff"] },
+      ],
     }),
   });
   addresses = {
@@ -37,6 +42,35 @@ after(() => site?.stop());
 
 /** A room whose name every proxy has to leave as it is. */
 const room = "Caf%C3%A9%20am%20Eck";
+
+/** nginx as it is without the line of the document. */
+const buffering = (block) => {
+  assert.match(block, /proxy_buffering off;/);
+  return block.replace("proxy_buffering off;", "proxy_buffering on;");
+};
+
+/** Listens for the events of a room; `text` is what has arrived. */
+function listen(path, headers) {
+  const events = { text: "" };
+  const outgoing = request(site.url + path, { headers, agent: false, ...site.tls }, (answer) => {
+    events.status = answer.statusCode;
+    answer.setEncoding("utf8").on("data", (chunk) => (events.text += chunk)).on("error", () => {});
+  });
+  outgoing.on("error", () => {}).end();
+  return Object.assign(events, { close: () => outgoing.destroy() });
+}
+
+/** Somebody waits for a room to which the host comes. */
+async function hearsOfTheHost(room) {
+  const events = listen(`/_gateway/events?room=${room}`, await site.headersOf("first"));
+  await until(() => events.text.startsWith("retry:"), { what: "the first message", within: 2_000 });
+  assert.equal(events.status, 200);
+  const target = { transport: "websocket", base: site.url, tls: site.tls, room, query: { room } };
+  const { stream } = await enter({ ...target, headers: await site.headersOf("host"), nick: "host" });
+  await until(() => events.text.includes("event: open"), { what: "the event", within: 1_000 });
+  events.close();
+  await stream.close();
+}
 
 for (const [name, start] of [
   ["nginx", () => startProxy("nginx", addresses)],
@@ -81,6 +115,8 @@ for (const [name, start] of [
       assert.match(line, /client\.addr="?127\.0\.0\.77"?/);
     });
 
+    test("who waits hears of the host at once", () => hearsOfTheHost(`later-${name.replaceAll(" ", "-").toLowerCase()}`));
+
     test("a request with a large head", async () => {
       // A session, passes to six rooms and some sign-ins that were begun.
       const cookie = Array.from({ length: 10 }, (_, index) => `cookie-${index}=${"x".repeat(1200)}`).join("; ");
@@ -95,3 +131,12 @@ for (const [name, start] of [
     });
   });
 }
+
+test("who waits hears of the host at once, although nginx buffers", async () => {
+  const proxy = await startProxy("nginx", addresses, buffering);
+  try {
+    await hearsOfTheHost("later-buffered");
+  } finally {
+    await proxy.stop();
+  }
+});

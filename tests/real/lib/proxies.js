@@ -83,13 +83,14 @@ ${block.replace("localhost {", `https://localhost:${site.public} {\n\ttls ${site
  * @param {"nginx" | "haproxy" | "apache" | "caddyfile"} language of the block
  * @param {{public: number, gateway: number, certificate: string, key: string}} site the port of the public URL, which
  *   the proxy takes, and the gateway's; the certificate's files
+ * @param {(block: string) => string} [change] what an administrator has changed of the block
  */
-export async function startProxy(language, site) {
+export async function startProxy(language, site, change = (block) => block) {
   const directory = await temporaryDirectory("proxy");
   const { path } = directory;
   const both = join(path, "both.pem");
   await writeFile(both, (await readFile(site.certificate, "utf8")) + (await readFile(site.key, "utf8")));
-  const block = localised(await documented(language), { ...site, both });
+  const block = change(localised(await documented(language), { ...site, both }));
   const { command: [program, ...options], config } = programs[language](block, { path, site });
   await writeFile(join(path, "config"), config);
   const proxy = await run(program, options, { env: { XDG_DATA_HOME: path, XDG_CONFIG_HOME: path, HOME: path } });

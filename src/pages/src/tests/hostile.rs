@@ -16,13 +16,16 @@ fn hostile_texts_are_escaped() {
         named.render(&Content::NotFound, &request("x")),
         render(&refused(room, Some(hostile), Refusal::NoRule.into())),
         render(&Content::BadRequest {
-            name: None,
-            reason: Some(hostile),
+            problem: RequestProblem::OtherHost {
+                named: hostile,
+                own: "meet.test",
+            },
+            reference: "host_other",
         }),
         render(&Content::EmbedRefused {
             room,
-            reason: hostile,
-            over: false,
+            problem: EmbedProblem::Unreadable,
+            reference: hostile,
             page: hostile,
         }),
         render(&start(hostile, None)),
@@ -71,7 +74,12 @@ fn targets_on_other_sites_are_replaced_by_the_start_page() {
         "\n//evil.test",
     ] {
         let failure = SignInProblem::Expired;
-        let content = Content::SignInFailed { failure, again };
+        let reference = "expired";
+        let content = Content::SignInFailed {
+            failure,
+            reference,
+            again,
+        };
         let page = pages().render(&content, &request("x"));
         assert!(
             text(&page).contains("href=\"/\">Try again</a>"),
@@ -115,8 +123,8 @@ fn a_deep_link_with_another_scheme_is_not_opened() {
 fn long_texts_are_cut() {
     let long = "é".repeat(100_000);
     let content = Content::BadRequest {
-        name: None,
-        reason: Some(&long),
+        problem: RequestProblem::Other,
+        reference: &long,
     };
     let page = pages().render(&content, &request(&long));
     assert!(page.body.len() < 20_000);

@@ -1,12 +1,13 @@
 //! Pages with a message, links and details, which share one template.
 
+mod reasons;
+
 use askama::Template;
-use model::{clock::Timestamp, policy::Refusal, room::RoomKey};
+use model::{clock::Timestamp, room::RoomKey};
 
 use super::{Frame, local_path, name_problem, room_name, shorten};
 use crate::{
-    Component, Content, LinkProblem, PopupOutcome, RefusalCause, SignInProblem, Texts,
-    html_time::HtmlTime,
+    Content, EmbedProblem, PopupOutcome, RefusalCause, RequestProblem, html_time::HtmlTime,
 };
 
 /// Values of `notice.html`.
@@ -17,7 +18,6 @@ pub(super) struct NoticeView<'v> {
     /// `data-` attributes for the page's script.
     data: Vec<(&'static str, &'v str)>,
     paragraphs: Vec<&'v str>,
-    detail: Option<String>,
     buttons: Vec<Button<'v>>,
     facts: Vec<Fact<'v>>,
 }
@@ -34,6 +34,8 @@ struct Fact<'v> {
     value: String,
     /// `datetime` attribute, if the value is a time.
     time: Option<String>,
+    /// Whether the value is an identifier, which is in no language.
+    is_code: bool,
 }
 
 // === impl NoticeView ===
@@ -46,7 +48,6 @@ impl<'v> NoticeView<'v> {
             frame,
             data: Vec::new(),
             paragraphs: Vec::new(),
-            detail: None,
             buttons: Vec::new(),
             facts: Vec::new(),
         };
@@ -88,25 +89,32 @@ impl<'v> NoticeView<'v> {
             }
             Content::EmbedRefused {
                 room,
-                reason,
-                over,
+                problem,
+                reference,
                 page,
             } => {
                 let embed = &texts.embed;
-                if over {
-                    self.set_message(&embed.title, &[&embed.over, &embed.over_advice]);
+                let advice = if problem == EmbedProblem::Over {
+                    &embed.over_advice
                 } else {
-                    self.set_message(&embed.title, &[&embed.text, &embed.advice]);
                     self.add_button(&embed.without, page);
-                }
+                    &embed.advice
+                };
+                self.set_message(&embed.title, &[problem.text(texts), advice]);
                 self.add_button(&words.home, "/");
-                self.detail = Some(shorten(reason));
                 self.add_fact(&words.room, &room_name(room));
+                self.add_reference(reference);
             }
-            Content::SignInFailed { failure, again } => {
+            Content::SignInFailed {
+                failure,
+                reference,
+                again,
+            } => {
                 let failed = &texts.failed;
                 self.set_message(&failed.title, &[failure.text(texts), &failed.advice]);
                 self.add_button(&words.again, again);
+                self.add_button(&words.home, "/");
+                self.add_reference(reference);
             }
             Content::Unavailable { component, again } => {
                 let unavailable = &texts.unavailable;
@@ -116,14 +124,13 @@ impl<'v> NoticeView<'v> {
                 );
                 self.add_button(&words.again, again);
             }
-            Content::BadRequest { name, reason } => {
-                let bad_request = &texts.bad_request;
-                self.set_message(&bad_request.title, &[]);
-                self.paragraphs
-                    .extend(name.map(|problem| name_problem(problem, texts)));
-                self.paragraphs.push(&bad_request.text);
-                self.detail = reason.map(shorten);
-                self.add_button(&words.home, "/");
+            Content::BadRequest { problem, reference } => {
+                self.add_request_problem(problem);
+                // The start page is not at the address of another host.
+                if !matches!(problem, RequestProblem::OtherHost { .. }) {
+                    self.add_button(&words.home, "/");
+                }
+                self.add_reference(reference);
             }
             Content::Popup { outcome } => self.add_popup_outcome(outcome),
             Content::SignedOut {
@@ -139,7 +146,8 @@ impl<'v> NoticeView<'v> {
             }
             // `Frame::render` passes only these contents and `NotFound` to this function.
             _ => {
-                self.set_message(&texts.not_found.title, &[&texts.not_found.text]);
+                let advice = &texts.bad_request.text;
+                self.set_message(&texts.not_found.title, &[&texts.not_found.text, advice]);
                 self.add_button(&words.home, "/");
             }
         }
@@ -161,7 +169,9 @@ impl<'v> NoticeView<'v> {
             (&texts.refused.advice_signed_out, &words.sign_in)
         };
         self.set_message(&texts.refused.title, &[denial.text(texts)]);
-        if denial.has_advice() && sign_in.is_some() {
+        if denial.has_advice() {
+            // Without a provider, no other account helps.
+            let advice = sign_in.map_or(&texts.refused.advice_signed_out, |_| advice);
             self.paragraphs.push(advice);
         }
         if denial.is_temporary() {
@@ -181,6 +191,50 @@ impl<'v> NoticeView<'v> {
         if let Some(rule) = denial.rule() {
             self.add_fact(&words.rule, &rule.to_string());
         }
+    }
+
+    fn add_request_problem(&mut self, problem: RequestProblem<'v>) {
+        let texts = self.frame.texts;
+        let (words, request) = (&texts.words, &texts.request);
+        let address = &texts.bad_request;
+        let (text, advice) = match problem {
+            RequestProblem::Name(problem) => {
+                let text = name_problem(problem, texts);
+                return self.set_message(&address.title, &[text, &address.text]);
+            }
+            RequestProblem::Address => return self.set_message(&address.title, &[&address.text]),
+            RequestProblem::SignIn { sign_in } => {
+                if let Some(sign_in) = sign_in {
+                    self.add_button(&words.sign_in, sign_in);
+                }
+                return self.set_message(&request.title, &[&request.sign_in]);
+            }
+            RequestProblem::OtherHost { named, own } => {
+                // The host is that of the configuration.
+                self.buttons.push(Button {
+                    label: &words.home,
+                    target: format!("https://{own}/"),
+                });
+                self.add_fact(&words.asked_host, named);
+                self.add_fact(&words.site_host, own);
+                (&request.host, &request.host_advice)
+            }
+            RequestProblem::Insecure => (&request.insecure, &request.insecure_advice),
+            RequestProblem::Method => (&request.method, &request.method_advice),
+            RequestProblem::Form => (&request.form, &request.form_advice),
+            RequestProblem::OtherSite => (&request.other_site, &request.other_site_advice),
+            RequestProblem::NotInRoom => (&request.not_in_room, &request.not_in_room_advice),
+            RequestProblem::NotHost { room } => {
+                self.add_button(&words.room_page, room);
+                (&request.not_host, &request.not_host_advice)
+            }
+            RequestProblem::TooMany { again } => {
+                self.add_button(&words.again, again);
+                (&request.too_many, &request.too_many_advice)
+            }
+            RequestProblem::Other => (&request.other, &request.other_advice),
+        };
+        self.set_message(&request.title, &[text, advice]);
     }
 
     fn add_popup_outcome(&mut self, outcome: PopupOutcome<'v>) {
@@ -212,6 +266,16 @@ impl<'v> NoticeView<'v> {
             label,
             value: shorten(value),
             time: None,
+            is_code: false,
+        });
+    }
+
+    fn add_reference(&mut self, reference: &str) {
+        self.facts.push(Fact {
+            label: &self.frame.texts.words.reference,
+            value: shorten(reference),
+            time: None,
+            is_code: true,
         });
     }
 
@@ -221,97 +285,7 @@ impl<'v> NoticeView<'v> {
             label,
             value: time.text,
             time: Some(time.datetime),
+            is_code: false,
         });
-    }
-}
-
-// === impl RefusalCause ===
-
-impl RefusalCause {
-    fn text(self, texts: &Texts) -> &str {
-        let refused = &texts.refused;
-        match self {
-            Self::Policy(Refusal::NoRule) => &refused.no_rule,
-            Self::Policy(Refusal::Closed { .. }) => &refused.closed,
-            Self::Policy(
-                Refusal::NotAllowed { .. }
-                | Refusal::InvitationOnly { .. }
-                | Refusal::NotYet { .. }
-                | Refusal::Over { .. }
-                | Refusal::Full { .. },
-            ) => &refused.not_allowed,
-            Self::NotYet { .. } => &refused.not_yet,
-            Self::Over => &refused.over,
-            Self::Full => &refused.full,
-            Self::NoGuests => &refused.no_guests,
-            Self::HostStarts => &refused.host_starts,
-        }
-    }
-
-    /// Position of the room rule that denied entry, from 1.
-    fn rule(self) -> Option<usize> {
-        match self {
-            Self::Policy(Refusal::Closed { rule } | Refusal::NotAllowed { rule }) => Some(rule),
-            _ => None,
-        }
-    }
-
-    /// Whether the page advises to contact the operator, who could change the room rules.
-    fn has_advice(self) -> bool {
-        match self {
-            Self::Policy(_) | Self::Over => true,
-            Self::NotYet { .. } | Self::Full | Self::NoGuests | Self::HostStarts => false,
-        }
-    }
-
-    /// Whether a later attempt may succeed without a change of the room rules.
-    fn is_temporary(self) -> bool {
-        match self {
-            Self::NotYet { .. } | Self::Full | Self::HostStarts => true,
-            Self::Policy(_) | Self::Over | Self::NoGuests => false,
-        }
-    }
-}
-
-// === impl LinkProblem ===
-
-impl LinkProblem {
-    fn text(self, texts: &Texts) -> &str {
-        let invitation = &texts.invitation;
-        match self {
-            Self::Unreadable => &invitation.unreadable,
-            Self::Expired => &invitation.expired,
-            Self::UsedUp => &invitation.used_up,
-            Self::Revoked => &invitation.revoked,
-            Self::OtherRoom => &invitation.other_room,
-        }
-    }
-}
-
-// === impl SignInProblem ===
-
-impl SignInProblem {
-    fn text(self, texts: &Texts) -> &str {
-        let failed = &texts.failed;
-        match self {
-            Self::Unknown => &failed.unknown,
-            Self::Expired => &failed.expired,
-            Self::Declined => &failed.declined,
-            Self::Provider => &failed.provider,
-            Self::TooLarge => &failed.too_large,
-        }
-    }
-}
-
-// === impl Component ===
-
-impl Component {
-    fn text(self, texts: &Texts) -> &str {
-        let unavailable = &texts.unavailable;
-        match self {
-            Self::Provider => &unavailable.provider,
-            Self::Jitsi => &unavailable.jitsi,
-            Self::Gateway => &unavailable.gateway,
-        }
     }
 }

@@ -96,19 +96,20 @@ impl MarkdownPage<'_> {
     fn schema(&mut self, name: &str, schema: &Value) {
         self.line(&format!("\n### {name}\n\n{}", text(schema, "description")));
         self.line("\n| Field | Type | | Meaning |\n|---|---|---|---|");
-        self.fields(schema);
+        self.fields(schema, "required");
         // Variants of an enum, each with its own fields.
         for form in list(at(schema, "oneOf")) {
-            self.fields(form);
+            self.fields(form, "one of these");
         }
     }
 
-    fn fields(&mut self, schema: &Value) {
+    /// Writes the rows of the fields; `presence` is that of those without which the schema does not match.
+    fn fields(&mut self, schema: &Value, presence: &str) {
         let fallback = text(schema, "description");
         let required = list(at(schema, "required"));
         for (name, field) in members(at(schema, "properties")) {
             let presence = if required.iter().any(|known| known == name) {
-                "required"
+                presence
             } else {
                 ""
             };
@@ -231,3 +232,36 @@ $ curl --silent --show-error --fail-with-body https://meet.example.org/_gateway/
 {\"room\":\"odoo-4711-...\",\"url\":\"https://meet.example.org/odoo-4711-...\",...}
 ```
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_claims_of_an_owner_one_is_to_be_written() {
+        let page = markdown();
+        for field in [
+            "| `email` | e-mail address |",
+            "| `subject` | text, at most 255 characters |",
+        ] {
+            let rows: Vec<_> = page
+                .lines()
+                .filter(|line| line.starts_with(field))
+                .collect();
+            let is_choice = |row: &&&str| row.contains("| one of these |");
+            assert_eq!(rows.iter().filter(is_choice).count(), 1, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn the_page_names_the_way_to_move_and_to_cancel_a_meeting() {
+        let page = markdown();
+        let (_, creation) = page.split_once("### `POST /meetings`").unwrap();
+        let (creation, _) = creation.split_once("###").unwrap();
+        assert!(
+            creation.contains("To move or rename a meeting"),
+            "{creation}"
+        );
+        assert!(creation.contains("to cancel it"), "{creation}");
+    }
+}

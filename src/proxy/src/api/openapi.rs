@@ -40,6 +40,8 @@ pub fn openapi() -> Value {
             "/meetings": { "post": {
                 "operationId": "createMeeting",
                 "summary": "Create a meeting",
+                "description": "The gateway stores neither meetings nor links, so they cannot be listed. To move or \
+                    rename a meeting, create another and revoke the links of the first; to cancel it, revoke them.",
                 "parameters": [{ "$ref": "#/components/parameters/IdempotencyKey" }],
                 "requestBody": meeting,
                 "responses": creation(&replayable("The meeting", &new_meeting, &json!({

@@ -2,11 +2,12 @@
 
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::{Audience, RequestError, Responder};
+use super::{Audience, RequestError, Responder, reasons::Ways};
 use crate::{
     Body,
     api::{PROBLEM_JSON, ProblemDetails},
     authorize::AccessError,
+    credentials::CredentialError,
     endpoints::LoginError,
     invitations::InvitationError,
     locations::LocationError,
@@ -18,10 +19,10 @@ use crate::{
 use model::{
     bosh::{self, BoshBodyError},
     headers::X_REQUEST_ID,
-    room::{RoomError, RoomKey},
+    room::RoomKey,
     session::ReturnTo,
 };
-use pages::{self, Component, Content, NameProblem, Pages, RefusalCause};
+use pages::{self, Component, Content, Pages, RefusalCause};
 
 // === impl RequestError ===
 
@@ -84,21 +85,11 @@ impl RequestError {
     }
 
     fn page(&self, responder: &Responder, pages: &Pages) -> pages::RenderedPage {
-        let id = responder.id.to_string();
-        let request = responder.page_request(&id);
         let here = responder.return_to();
         let here = here.as_str();
-        let reason = self.to_string();
         match self {
             Self::Context(ContextError::NotFound | ContextError::Closed(_)) => {
-                pages.render(&Content::NotFound, &request)
-            }
-            Self::Context(ContextError::Room(error)) => {
-                let content = Content::BadRequest {
-                    name: Some(name_problem(*error)),
-                    reason: Some(&reason),
-                };
-                pages.render(&content, &request)
+                render(&Content::NotFound, responder, pages)
             }
             Self::Access(AccessError::Refused {
                 refusal,
@@ -123,45 +114,26 @@ impl RequestError {
                     problem: *problem,
                     page: page.path(),
                 };
-                pages.render(&content, &request)
+                render(&content, responder, pages)
             }
-            Self::Credential(error) if error.token_reason().is_some() => {
-                let page = responder.return_to();
-                match page.room() {
-                    Some(room) => {
-                        let content = Content::EmbedRefused {
-                            room: &room,
-                            reason: &error.public_reason(),
-                            over: error.is_over(),
-                            page: page.path(),
-                        };
-                        pages.render(&content, &request)
-                    }
-                    None => pages.render(
-                        &Content::BadRequest {
-                            name: None,
-                            reason: Some(&reason),
-                        },
-                        &request,
-                    ),
-                }
+            Self::Credential(error) => {
+                let page = self.embed_page(error, responder, pages);
+                page.unwrap_or_else(|| self.request_page(responder, pages))
             }
-            Self::Login(LoginError::Failed { problem, .. }) => {
-                let again = login_path(&responder.return_to(), false);
-                pages.render(
-                    &Content::SignInFailed {
-                        failure: *problem,
-                        again: &again,
-                    },
-                    &request,
-                )
+            Self::Login(LoginError::Failed { problem, code }) => {
+                let content = Content::SignInFailed {
+                    failure: *problem,
+                    reference: code,
+                    again: &login_path(&responder.return_to(), false),
+                };
+                render(&content, responder, pages)
             }
             Self::Login(LoginError::ProviderUnavailable) => {
                 let content = Content::Unavailable {
                     component: Component::Provider,
                     again: here,
                 };
-                pages.render(&content, &request)
+                render(&content, responder, pages)
             }
             Self::Internal(_)
             | Self::Web(_)
@@ -171,23 +143,49 @@ impl RequestError {
                     component: Component::Gateway,
                     again: here,
                 };
-                with_status(pages.render(&content, &request), self.status())
+                with_status(render(&content, responder, pages), self.status())
             }
             _ if self.is_ours() => {
                 let content = Content::Unavailable {
                     component: Component::Jitsi,
                     again: here,
                 };
-                with_status(pages.render(&content, &request), self.status())
+                with_status(render(&content, responder, pages), self.status())
             }
-            _ => {
-                let content = Content::BadRequest {
-                    name: None,
-                    reason: Some(&reason),
-                };
-                with_status(pages.render(&content, &request), self.status())
-            }
+            _ => self.request_page(responder, pages),
         }
+    }
+
+    /// The page of an error that is the request's.
+    fn request_page(&self, responder: &Responder, pages: &Pages) -> pages::RenderedPage {
+        let here = responder.return_to();
+        let ways = Ways {
+            here: here.as_str(),
+            sign_in: &login_path(&here, false),
+        };
+        let content = Content::BadRequest {
+            problem: self.request_problem(&ways),
+            reference: &self.reference(),
+        };
+        with_status(render(&content, responder, pages), self.status())
+    }
+
+    /// The page of a token that is refused, if it came in the address of a room.
+    fn embed_page(
+        &self,
+        error: &CredentialError,
+        responder: &Responder,
+        pages: &Pages,
+    ) -> Option<pages::RenderedPage> {
+        error.token_reason()?;
+        let page = responder.return_to();
+        let content = Content::EmbedRefused {
+            room: &page.room()?,
+            problem: error.embed_problem(),
+            reference: &self.reference(),
+            page: page.path(),
+        };
+        Some(render(&content, responder, pages))
     }
 
     fn json(&self, id: RequestId) -> Response<Body> {
@@ -243,19 +241,6 @@ const CHALLENGE: HeaderValue = HeaderValue::from_static(
     r#"Cookie form-action="/_gateway/login", cookie-name="__Host-gateway-session""#,
 );
 
-/// What people read about a name that no room has.
-pub(crate) fn name_problem(error: RoomError) -> NameProblem {
-    match error {
-        RoomError::Empty => NameProblem::Empty,
-        RoomError::TooLong => NameProblem::TooLong,
-        RoomError::Reserved => NameProblem::Reserved,
-        RoomError::Encoding
-        | RoomError::Character(_)
-        | RoomError::NotCanonical
-        | RoomError::Tenant => NameProblem::Characters,
-    }
-}
-
 /// The login address that returns to a page; `switch` asks for another account.
 pub(crate) fn login_path(return_to: &ReturnTo, switch: bool) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -282,8 +267,12 @@ fn refused(
         again: page.as_str(),
         sign_in: Some(&login_path(&page, true)),
     };
+    render(&content, responder, pages)
+}
+
+fn render(content: &Content<'_>, responder: &Responder, pages: &Pages) -> pages::RenderedPage {
     let id = responder.id.to_string();
-    pages.render(&content, &responder.page_request(&id))
+    pages.render(content, &responder.page_request(&id))
 }
 
 fn with_status(page: pages::RenderedPage, status: StatusCode) -> pages::RenderedPage {
@@ -301,9 +290,9 @@ pub(crate) fn terminated(condition: &str) -> Response<Body> {
 
 /// A page of the gateway.
 pub(crate) fn page(pages: &Pages, content: &Content<'_>, responder: &Responder) -> Response<Body> {
-    let id = responder.id.to_string();
-    let page = pages.render(content, &responder.page_request(&id));
-    page.into_response().map(Body::from)
+    render(content, responder, pages)
+        .into_response()
+        .map(Body::from)
 }
 
 /// A redirect; to a path of this site, or to an address that the provider configured.

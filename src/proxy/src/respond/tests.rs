@@ -1,7 +1,9 @@
+mod languages;
+
 use cluster::store::StoreError;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::BodyExt;
-use model::{clock::Timestamp, policy::Refusal, route::Closed, session::ReturnTo};
+use model::{clock::Timestamp, jws::TokenError, policy::Refusal, route::Closed, session::ReturnTo};
 use pages::{Brand, Languages, LinkProblem, Pages, SignInProblem};
 
 use super::*;
