@@ -13,7 +13,10 @@ use tracing::{info, warn};
 
 use self::{control_plane::ControlPlane, listeners::Listeners};
 pub use self::{handle::GatewayHandle, listeners::ListenAddresses};
-use cluster::store;
+use cluster::{
+    journal::OpenJournalError,
+    store::{self, StoreSettings},
+};
 use config::Config;
 use model::{clock::Clock, headers::TrustedProxies, random::Random};
 use observe::{
@@ -47,6 +50,9 @@ pub enum StartError {
     /// The request path cannot be set up.
     #[error(transparent)]
     Gateway(#[from] ProxySetupError),
+    /// The journal of revocations cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] OpenJournalError),
     /// The shared store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::RedisSetupError),
@@ -164,6 +170,12 @@ fn log_start(config: &Config, addresses: &ListenAddresses) {
         public_url = config.public_url.origin(),
         "the gateway listens"
     );
+    if config.journal.is_none() && matches!(config.store, StoreSettings::Memory) {
+        warn!(
+            "a restart forgets revoked sessions and links, used links and used handoff tokens; write \
+             store.directory to keep them"
+        );
+    }
     for switch in &config.insecure_switches {
         warn!(switch, "an insecure switch is on");
     }

@@ -26,6 +26,7 @@ mod page_links;
 mod provider_faults;
 mod recorders;
 mod regions;
+mod restarts;
 mod revalidation;
 mod reverse_proxies;
 mod revocation;

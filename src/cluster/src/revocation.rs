@@ -1,11 +1,13 @@
 //! Revoked sessions and links: by sign-out, by back-channel logout, by an operator, on this replica
 //! or another.
 //!
-//! [`Revocations::revoke`] takes effect on this replica at once. A task on the control plane
-//! ([`RevocationSync::run`]) writes it to the store, publishes it, and applies the revocations of
-//! other replicas. While the store is unreachable, each replica continues with the revocations it
-//! has.
+//! [`Revocations::revoke`] takes effect on this replica at once, and its [`Receipt`] resolves when a
+//! restart cannot undo it. A task on the control plane ([`RevocationSync::run`]) writes it to the
+//! store, publishes it, and applies the revocations of other replicas. While the store is
+//! unreachable, each replica continues with the revocations it has. With a [`Journal`], all that
+//! this replica knows is on its disk, too.
 
+mod receipt;
 mod record;
 mod sync;
 mod table;
@@ -16,16 +18,23 @@ use model::{
     clock::Clock,
     session::{Credential, Principal, SessionId},
 };
-use tokio::sync::{mpsc::UnboundedSender, watch};
+use tokio::sync::{mpsc::UnboundedSender, oneshot, watch};
 use tracing::error;
 
-pub use self::sync::RevocationSync;
+pub(crate) use self::record::{Kind, Record};
+pub use self::{
+    receipt::{Preservation, PreservationError, Receipt},
+    sync::RevocationSync,
+};
 use self::{
-    record::{Kind, Lifetimes, Record},
-    sync::Machine,
+    record::Lifetimes,
+    sync::{Machine, Outgoing},
     table::RevocationTable,
 };
-use crate::replication::{self, Replication};
+use crate::{
+    journal::{Entry, Journal, JournalContent, PendingCommit},
+    replication::{self, Replication},
+};
 
 /// The sessions that a revocation ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -68,7 +77,9 @@ pub enum Cause {
 pub struct Revocations {
     table: RevocationTable,
     changed: watch::Sender<()>,
-    inbox: UnboundedSender<Record>,
+    inbox: UnboundedSender<Outgoing>,
+    /// `None` if a restart forgets what the store does not have.
+    journal: Option<Journal>,
     clock: Clock,
     lifetimes: Lifetimes,
 }
@@ -94,17 +105,32 @@ impl Revocations {
     /// Creates an empty set of revocations and the task that replicates it. A revocation is kept
     /// for `longest_session`; every session that it ends has expired by then.
     pub fn new(longest_session: Duration, clock: Clock) -> (Arc<Self>, RevocationSync) {
+        Self::with_journal(longest_session, clock, None)
+    }
+
+    /// [`new`](Self::new) with the revocations of an earlier process, which are in effect before the
+    /// first request.
+    pub fn with_journal(
+        longest_session: Duration,
+        clock: Clock,
+        journal: Option<(Journal, &JournalContent)>,
+    ) -> (Arc<Self>, RevocationSync) {
+        let (journal, content) = journal.unzip();
         let (inbox, inputs) = replication::inbox();
         let revocations = Arc::new(Self {
             table: RevocationTable::new(),
             changed: watch::Sender::new(()),
             inbox,
+            journal,
             clock,
             lifetimes: Lifetimes {
                 session: longest_session,
                 link: LONGEST_LINK,
             },
         });
+        if let Some(content) = content {
+            revocations.insert(content.revocations());
+        }
         let machine = Machine::new(Arc::clone(&revocations));
         let sync = RevocationSync::new(Replication::new(machine, inputs));
         (revocations, sync)
@@ -112,12 +138,26 @@ impl Revocations {
 
     /// Revokes sessions and notifies their WebSockets. Other replicas receive the revocation as
     /// soon as the store is reachable.
-    pub fn revoke(&self, selector: Selector) {
+    pub fn revoke(&self, selector: Selector) -> Receipt {
         let record = Record::of(selector, self.clock.now());
         self.insert([record.clone()]);
-        if self.inbox.send(record).is_err() {
+        let disk = self.commit([record.clone()]);
+        let (delivered, delivery) = oneshot::channel();
+        if self.inbox.send(Outgoing { record, delivered }).is_err() {
             error!("a revocation is not shared with other replicas: replication has stopped");
         }
+        let store = Some(delivery);
+        Receipt { disk, store }
+    }
+
+    /// Hands records to the journal, if there is one.
+    fn commit(&self, records: impl IntoIterator<Item = Record>) -> Option<PendingCommit> {
+        let journal = self.journal.as_ref()?;
+        let entry = |record: Record| Entry::Revoked {
+            expires: record.at.after(self.lifetimes.of(record.kind)),
+            record,
+        };
+        Some(journal.commit(records.into_iter().map(entry).collect()))
     }
 
     /// Whether any of a principal's credentials is revoked.

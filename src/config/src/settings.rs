@@ -1,6 +1,6 @@
 //! The checked configuration: the settings of every crate.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use cluster::{
     placement::{self, ShardSettings},
@@ -42,6 +42,9 @@ pub struct Config {
     pub reservation: Option<reservation::ReservationSettings>,
     /// The state that replicas share.
     pub store: store::StoreSettings,
+    /// The directory of the journal of revocations; `None` if a restart forgets what the store does
+    /// not have.
+    pub journal: Option<PathBuf>,
     /// The room rules.
     pub policy: Policy,
     /// Branding and languages of the gateway's own pages.

@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 use super::Selector;
 
 /// One revocation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Record {
     #[serde(rename = "v")]
     version: u32,
-    pub(super) kind: Kind,
-    pub(super) id: String,
-    pub(super) at: Timestamp,
+    pub(crate) kind: Kind,
+    pub(crate) id: String,
+    pub(crate) at: Timestamp,
 }
 
 /// The kind of a revoked id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Session,
     ProviderSession,
     ProviderSubject,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use cluster::revocation::Selector;
+use cluster::revocation::{Preservation, Selector};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -55,9 +55,33 @@ impl AdminServer {
             return refusal(StatusCode::BAD_REQUEST, USAGE);
         }
         operator_revoked(kind, &id);
-        self.revocations.revoke(selector);
-        let body = json!({ "revoked": { kind: id } });
-        text(StatusCode::OK, JSON, format!("{body}\n"))
+        let preservation = self.revocations.revoke(selector).outcome().await;
+        let (status, kept, reason) = describe(&preservation);
+        let body = json!({ "revoked": { kind: id }, "kept": kept, "reason": reason });
+        text(status, JSON, format!("{body}\n"))
+    }
+}
+
+/// The status of the answer, how the revocation is kept in one word, and what is missing. It is in
+/// effect on this replica in any case.
+fn describe(preservation: &Preservation) -> (StatusCode, &'static str, Option<String>) {
+    match preservation {
+        Preservation::Kept => (StatusCode::OK, "yes", None),
+        Preservation::ProcessOnly => {
+            let reason =
+                "a restart forgets it: the configuration has neither store.directory nor a server";
+            (StatusCode::OK, "until_restart", Some(reason.to_owned()))
+        }
+        Preservation::Unshared(error) => {
+            let reason = format!("other replicas get it when the store takes it: {error}");
+            (StatusCode::ACCEPTED, "on_this_host", Some(reason))
+        }
+        Preservation::Volatile(error) => {
+            let reason = format!(
+                "it is in effect on this replica only, and its restart may undo it: {error}"
+            );
+            (StatusCode::SERVICE_UNAVAILABLE, "no", Some(reason))
+        }
     }
 }
 

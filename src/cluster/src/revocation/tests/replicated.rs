@@ -62,8 +62,10 @@ async fn a_revocation_reaches_running_and_later_replicas() {
     let session = session(&clock, "1", "x");
     run_until_idle().await;
     let mut watch = b.revocations.watch();
-    a.revocations
-        .revoke(Selector::Session(session.id().clone()));
+    drop(
+        a.revocations
+            .revoke(Selector::Session(session.id().clone())),
+    );
     assert!(a.revocations.contains(&session), "at once on this replica");
     watch.changed().await.unwrap();
     assert!(b.revocations.contains(&session));
@@ -79,7 +81,7 @@ async fn a_revocation_before_the_task_runs_is_shared() {
     let (clock, _) = clock();
     let store = FaultyStore::new();
     let (revocations, sync) = Revocations::new(Duration::from_hours(24), clock);
-    revocations.revoke(link("early"));
+    drop(revocations.revoke(link("early")));
     let _replica = Replica::run(revocations, sync, &store);
     run_until_idle().await;
     assert_eq!(listed(&store).await, 1);
@@ -95,8 +97,8 @@ async fn revocations_of_an_outage_are_exchanged_after_it() {
     );
     run_until_idle().await;
     store.disconnect();
-    a.revocations.revoke(link("by a"));
-    b.revocations.revoke(link("by b"));
+    drop(a.revocations.revoke(link("by a")));
+    drop(b.revocations.revoke(link("by b")));
     run_until_idle().await;
     assert!(!b.revocations.is_link_revoked("by a"));
     store.reconnect();
@@ -112,7 +114,7 @@ async fn a_connected_store_that_fails_is_retried_every_five_seconds() {
     let a = Replica::start(&store, &clock);
     run_until_idle().await;
     store.time_out();
-    a.revocations.revoke(link("l"));
+    drop(a.revocations.revoke(link("l")));
     run_until_idle().await;
     let before = store.operations();
     for _ in 0..600 {
@@ -134,9 +136,9 @@ async fn revocations_that_are_queued_at_stop_are_delivered() {
     let a = Replica::start(&store, &clock);
     run_until_idle().await;
     store.stall();
-    a.revocations.revoke(link("in flight"));
+    drop(a.revocations.revoke(link("in flight")));
     run_until_idle().await;
-    a.revocations.revoke(link("queued"));
+    drop(a.revocations.revoke(link("queued")));
     let stopping = tokio::spawn(a.stop());
     run_until_idle().await;
     store.recover();
@@ -151,7 +153,7 @@ async fn revocations_that_the_store_refused_before_are_delivered_at_stop() {
     let a = Replica::start(&store, &clock);
     run_until_idle().await;
     store.time_out();
-    a.revocations.revoke(link("refused"));
+    drop(a.revocations.revoke(link("refused")));
     run_until_idle().await;
     store.recover();
     a.stop().await;
@@ -166,7 +168,7 @@ async fn undelivered_revocations_are_logged_with_their_number_at_stop() {
     run_until_idle().await;
     store.disconnect();
     for n in 0..3 {
-        a.revocations.revoke(link(&n.to_string()));
+        drop(a.revocations.revoke(link(&n.to_string())));
     }
     let errors = ErrorLog::capture();
     a.stop().await;
@@ -214,10 +216,10 @@ async fn revocations_flow_over_redis_and_are_exchanged_after_an_outage() {
         .map(|connected| Replica::start(&connected.store, &clock));
     let [a, b] = replicas.each_ref().map(|replica| &replica.revocations);
     // Both have subscribed if a revocation arrives within the second.
-    a.revoke(link("first"));
+    drop(a.revoke(link("first")));
     until(|| b.is_link_revoked("first").then_some(())).await;
     let began = tokio::time::Instant::now();
-    a.revoke(link("second"));
+    drop(a.revoke(link("second")));
     until(|| b.is_link_revoked("second").then_some(())).await;
     assert!(began.elapsed() < Duration::from_secs(1));
 
@@ -225,8 +227,8 @@ async fn revocations_flow_over_redis_and_are_exchanged_after_an_outage() {
     for connected in &stores {
         connected.until(|state| *state != StoreState::Ready).await;
     }
-    a.revoke(link("by a"));
-    b.revoke(link("by b"));
+    drop(a.revoke(link("by a")));
+    drop(b.revoke(link("by b")));
     assert!(a.is_link_revoked("by a"));
     // The restarted server is empty.
     server.launch();
@@ -247,7 +249,7 @@ async fn a_hundred_thousand_revocations_are_shared() {
     let clock = Clock::system();
     let (revocations, sync) = Revocations::new(Duration::from_hours(24), clock.clone());
     for n in 0..100_000 {
-        revocations.revoke(link(&n.to_string()));
+        drop(revocations.revoke(link(&n.to_string())));
     }
     let _a = Replica::run(revocations, sync, &connected.store);
     let b = Replica::start(&connected.store, &clock);

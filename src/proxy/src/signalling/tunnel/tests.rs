@@ -50,7 +50,7 @@ impl People {
     fn revoke(&self) {
         let (revocations, _sync) = Revocations::new(Duration::from_hours(1), Clock::system());
         self.connections.end_revoked(&revocations);
-        revocations.revoke(Selector::Session(self.session.id().clone()));
+        drop(revocations.revoke(Selector::Session(self.session.id().clone())));
         self.connections.end_revoked(&revocations);
     }
 
