@@ -110,6 +110,13 @@ pub trait Store: fmt::Debug + Send + Sync {
         items: &'a [ListItem],
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// Removes texts from a list.
+    fn list_remove<'a>(
+        &'a self,
+        list: &'a str,
+        texts: &'a [String],
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+
     /// Reads the texts on a list that have not expired, in no particular order.
     fn list_members<'a>(&'a self, list: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>>;
 

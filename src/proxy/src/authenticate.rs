@@ -15,8 +15,8 @@ use model::{
     integration::Integrations,
     room::RoomKey,
     session::{
-        self, BrowsingContext, Pass, PassCookies, Principal, RequestCookies, SESSION_COOKIE,
-        Session, SessionCodec, SessionId, Visitor,
+        self, BrowsingContext, Credential, Pass, PassCookies, Principal, RequestCookies,
+        SESSION_COOKIE, Session, SessionCodec, Visitor,
     },
 };
 
@@ -160,8 +160,9 @@ impl Authenticator {
     }
 
     /// Revokes a session or pass.
-    pub(crate) fn revoke(&self, id: &SessionId) -> Receipt {
-        self.revocations.revoke(Selector::Session(id.clone()))
+    pub(crate) fn revoke(&self, credential: Credential<'_>) -> Receipt {
+        self.revocations
+            .revoke(Selector::Session(credential.into()))
     }
 
     /// Revokes all passes of a browser; gives the headers that delete their cookies.
@@ -175,7 +176,7 @@ impl Authenticator {
             .iter()
             .filter(|pass| self.revocations.cause([pass.credential()]).is_none());
         (
-            valid.map(|pass| self.revoke(pass.id())).collect(),
+            valid.map(|pass| self.revoke(pass.credential())).collect(),
             deletions,
         )
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use model::clock::Timestamp;
 
 use super::entry::{self, Entry, LineError};
-use crate::revocation::Kind;
+use crate::revocation::{Kind, Record};
 
 /// The live facts of a journal, one per id or key.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -54,8 +54,39 @@ impl Ledger {
         if known.is_some_and(|known| !supersedes(&entry, known)) {
             return false;
         }
+        if let Entry::Revoked { record, .. } = &entry
+            && self.covers(record)
+        {
+            return false;
+        }
+        let replaces = match &entry {
+            Entry::Revoked { record, .. } => record.kind.is_coarse(),
+            Entry::Used { .. } | Entry::Stored { .. } => false,
+        };
         self.facts.insert(subject, entry);
+        if replaces {
+            self.drop_replaced();
+        }
         true
+    }
+
+    /// Whether a coarser revocation has replaced this one, or would.
+    fn covers(&self, record: &Record) -> bool {
+        record.coarser().into_iter().any(|(kind, id)| {
+            let coarse = self.facts.get(&Subject::Revoked(kind, id.to_string()));
+            matches!(coarse, Some(Entry::Revoked { record: coarse, .. }) if record.limit() <= coarse.at)
+        })
+    }
+
+    fn drop_replaced(&mut self) {
+        let replaced = self.facts.iter().filter(|(_, entry)| match entry {
+            Entry::Revoked { record, .. } => self.covers(record),
+            Entry::Used { .. } | Entry::Stored { .. } => false,
+        });
+        let replaced: Vec<_> = replaced.map(|(subject, _)| subject.clone()).collect();
+        for subject in replaced {
+            self.facts.remove(&subject);
+        }
     }
 
     /// Forgets what has expired.

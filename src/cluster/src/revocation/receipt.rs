@@ -14,8 +14,9 @@ use crate::{
 #[derive(Debug)]
 #[must_use = "an answer before the outcome promises more than is known"]
 pub struct Receipt {
-    pub(super) disk: Option<PendingCommit>,
-    pub(super) store: Option<oneshot::Receiver<Delivery>>,
+    disk: Option<PendingCommit>,
+    /// `None` if the revocation was refused.
+    store: Option<oneshot::Receiver<Delivery>>,
 }
 
 /// The store's answer to a revocation, with the kind of store.
@@ -40,6 +41,9 @@ pub enum PreservationError {
     /// The disk did not take it.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// There are too many of its kind. It is not in effect.
+    #[error("not revoked: too many links or subjects are revoked already")]
+    Full,
     /// The store did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -48,9 +52,24 @@ pub enum PreservationError {
 // === impl Receipt ===
 
 impl Receipt {
+    /// A revocation on its way.
+    pub(super) fn of(disk: Option<PendingCommit>, store: oneshot::Receiver<Delivery>) -> Self {
+        let store = Some(store);
+        Self { disk, store }
+    }
+
+    /// A revocation that is not in effect.
+    pub(super) fn refused() -> Self {
+        let (disk, store) = (None, None);
+        Self { disk, store }
+    }
+
     /// Waits until the disk and the store have answered, for a bounded time.
     pub async fn outcome(self) -> Preservation {
         let Self { disk, store } = self;
+        let Some(delivery) = store else {
+            return Preservation::Volatile(PreservationError::Full);
+        };
         let on_disk = async {
             match disk {
                 Some(commit) => Some(commit.written().await),
@@ -58,24 +77,20 @@ impl Receipt {
             }
         };
         let in_store = async {
-            match store {
-                Some(delivery) => match timeout(STORE_PATIENCE, delivery).await {
-                    Ok(Ok(delivery)) => Some(delivery),
-                    Ok(Err(_)) | Err(_) => Some(Err(StoreError::Timeout)),
-                },
-                None => None,
+            let delivery = timeout(STORE_PATIENCE, delivery).await;
+            match delivery {
+                Ok(Ok(delivery)) => delivery,
+                Ok(Err(_)) | Err(_) => Err(StoreError::Timeout),
             }
         };
         let (on_disk, in_store) = tokio::join!(on_disk, in_store);
         match (on_disk, in_store) {
-            (Some(Ok(())) | None, None | Some(Ok(StoreState::Ready)))
-            | (Some(Ok(())), Some(Ok(_))) => Preservation::Kept,
-            (Some(Ok(())), Some(Err(error))) => Preservation::Unshared(error),
             // The server keeps it, whatever the disk did.
-            (Some(Err(_)), Some(Ok(StoreState::Ready))) => Preservation::Kept,
+            (Some(Ok(())), Ok(_)) | (_, Ok(StoreState::Ready)) => Preservation::Kept,
+            (Some(Ok(())), Err(error)) => Preservation::Unshared(error),
             (Some(Err(error)), _) => Preservation::Volatile(error.into()),
-            (None, Some(Err(error))) => Preservation::Volatile(error.into()),
-            (None, Some(Ok(_))) => Preservation::ProcessOnly,
+            (None, Err(error)) => Preservation::Volatile(error.into()),
+            (None, Ok(_)) => Preservation::ProcessOnly,
         }
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Machine {
     in_flight: usize,
     /// Whether the other replicas were asked to resync.
     asked: bool,
+    /// Whether the list has records that a later or coarser one has replaced.
+    prune: bool,
     /// Whether the last exchange with the store succeeded.
     in_sync: bool,
     retry_at: Option<Instant>,
@@ -44,6 +46,10 @@ pub(super) struct Machine {
 /// A revocation of this replica.
 pub(super) struct Outgoing {
     pub(super) record: Record,
+    /// The coarser ones that it made necessary.
+    pub(super) coarse: Vec<Record>,
+    /// Whether the list has records that these replace.
+    pub(super) replaces: bool,
     /// Gets the first answer of the store.
     pub(super) delivered: oneshot::Sender<Delivery>,
 }
@@ -59,6 +65,8 @@ pub(super) enum Completion {
         result: Result<(), StoreError>,
     },
     Asked(Result<(), StoreError>),
+    /// The next resync removes what is left.
+    Pruned(Result<(), StoreError>),
 }
 
 // === impl RevocationSync ===
@@ -85,6 +93,7 @@ impl Machine {
             waiting: HashMap::new(),
             in_flight: 0,
             asked: false,
+            prune: false,
             in_sync: true,
             retry_at: None,
         }
@@ -114,8 +123,8 @@ impl Machine {
     /// lose them.
     fn take(&self, records: Vec<Record>) {
         if !records.is_empty() {
-            self.revocations.insert(records.iter().cloned());
-            drop(self.revocations.commit(records));
+            let coarse = self.revocations.insert(records.iter().cloned());
+            drop(self.revocations.commit(records.into_iter().chain(coarse)));
         }
     }
 
@@ -178,7 +187,17 @@ impl Machine {
             .filter(|record| !listed.contains(&record.to_json()))
             .collect();
         let theirs = listed.iter().filter_map(|text| Record::from_json(text));
-        let theirs: Vec<_> = theirs.collect();
+        let (replaced, theirs): (Vec<_>, Vec<_>) =
+            theirs.partition(|record| self.revocations.table.supersedes(record));
+        if !replaced.is_empty() {
+            let texts: Vec<_> = replaced.iter().map(Record::to_json).collect();
+            outbox.write(|store| async move {
+                Completion::Pruned(store.list_remove(LIST, &texts).await)
+            });
+        }
+        for record in &replaced {
+            self.answer(record, &Ok(state.clone()));
+        }
         for record in &theirs {
             self.answer(record, &Ok(state.clone()));
         }
@@ -202,10 +221,18 @@ impl StateMachine for Machine {
     type Completion = Completion;
 
     fn apply(&mut self, inputs: Vec<Outgoing>, outbox: &mut Outbox<Completion>) {
-        for Outgoing { record, delivered } in inputs {
+        for outgoing in inputs {
+            let Outgoing {
+                record,
+                coarse,
+                replaces,
+                delivered,
+            } = outgoing;
             let waiting = self.waiting.entry(record.clone()).or_default();
             waiting.push(delivered);
+            self.prune |= replaces;
             self.unsent.push_back(record);
+            self.unsent.extend(coarse);
         }
         self.send(outbox);
     }
@@ -238,6 +265,7 @@ impl StateMachine for Machine {
             },
             // The next resync asks again.
             Completion::Asked(result) => self.asked = result.is_ok(),
+            Completion::Pruned(result) => self.prune |= result.is_err(),
             Completion::Shared {
                 records,
                 state,
@@ -252,6 +280,10 @@ impl StateMachine for Machine {
                     Ok(()) => {
                         self.in_sync = true;
                         self.send(outbox);
+                        if self.prune && self.unsent.is_empty() {
+                            self.prune = false;
+                            self.resync(outbox);
+                        }
                     }
                     Err(error) => self.restore(records, &error, outbox),
                 }

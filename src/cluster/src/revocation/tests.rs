@@ -1,3 +1,4 @@
+mod bounds;
 mod replicated;
 
 use model::{
@@ -36,6 +37,17 @@ fn clock() -> (Clock, ClockControl) {
     Clock::manual(Timestamp::from_unix(1_000_000))
 }
 
+fn signed_out(principal: &Principal) -> Selector {
+    Selector::Session(principal.credentials().next().unwrap().into())
+}
+
+fn provider_session(sid: &str) -> Selector {
+    Selector::ProviderSession {
+        sid: sid.to_owned(),
+        subject: None,
+    }
+}
+
 fn link(id: &str) -> Selector {
     Selector::Link(id.to_owned())
 }
@@ -50,9 +62,9 @@ fn a_selector_revokes_the_sessions_it_names_and_no_others() {
         session(&clock, "2", "z"),
     );
     assert!(!revocations.contains(&a));
-    drop(revocations.revoke(Selector::Session(a.id().clone())));
+    drop(revocations.revoke(signed_out(&a)));
     assert!(revocations.contains(&a) && !revocations.contains(&b));
-    drop(revocations.revoke(Selector::ProviderSession("y".to_owned())));
+    drop(revocations.revoke(provider_session("y")));
     assert!(revocations.contains(&b) && !revocations.contains(&c));
     drop(revocations.revoke(Selector::ProviderSubject("2".to_owned())));
     assert!(revocations.contains(&c));
@@ -127,7 +139,7 @@ fn a_session_id_that_the_provider_uses_again_is_revoked_no_more() {
     let (clock, clock_control) = clock();
     let revocations = local(&clock);
     let before = session(&clock, "1", "x");
-    drop(revocations.revoke(Selector::ProviderSession("x".to_owned())));
+    drop(revocations.revoke(provider_session("x")));
     assert_eq!(
         revocations.cause(before.credentials()),
         Some(Cause::BackChannel)

@@ -133,6 +133,14 @@ impl Store for JournaledStore {
         self.memory.list_add(list, items)
     }
 
+    fn list_remove<'a>(
+        &'a self,
+        list: &'a str,
+        texts: &'a [String],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.memory.list_remove(list, texts)
+    }
+
     fn list_members<'a>(&'a self, list: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
         self.memory.list_members(list)
     }

@@ -142,6 +142,19 @@ impl Store for MemoryStore {
         done(())
     }
 
+    fn list_remove<'a>(
+        &'a self,
+        list: &'a str,
+        texts: &'a [String],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        if let Some(list) = self.content().lists.get_mut(list) {
+            for text in texts {
+                list.remove(text);
+            }
+        }
+        done(())
+    }
+
     fn list_members<'a>(&'a self, list: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
         let now = Instant::now();
         let content = self.content();

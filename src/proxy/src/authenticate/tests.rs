@@ -61,7 +61,13 @@ fn cookies_and_rooms_make_visitors() {
 #[test]
 fn each_credential_of_a_member_with_a_link_can_be_revoked() {
     let revoke: [(Selector, &str); 4] = [
-        (Selector::ProviderSession("op-ann".to_owned()), "pass"),
+        (
+            Selector::ProviderSession {
+                sid: "op-ann".to_owned(),
+                subject: None,
+            },
+            "pass",
+        ),
         (Selector::ProviderSubject("ann".to_owned()), "pass"),
         (Selector::Operator("ann".to_owned()), "pass"),
         (Selector::Link("l1".to_owned()), "member"),
@@ -97,7 +103,7 @@ fn the_pass_itself_can_be_revoked_too() {
     );
     let authenticator = &deployment.authenticator;
     let principal = Principal::combine(member, link.clone());
-    let selector = Selector::Session(link.id().clone());
+    let selector = Selector::Session(link.credential().into());
     drop(authenticator.revocations.revoke(selector));
     assert!(!authenticator.is_valid(&principal, &no_integrations()));
 }
@@ -176,7 +182,7 @@ fn sessions_end_when_they_idle_and_when_they_are_revoked() {
     let member = deployment.session("ann");
     let headers = deployment.cookies(Some(&member), None);
     assert!(is_member(&headers));
-    let selector = Selector::Session(member.id().clone());
+    let selector = Selector::Session(member.credential().into());
     drop(authenticator.revocations.revoke(selector));
     assert!(!is_member(&headers), "revoked");
 }

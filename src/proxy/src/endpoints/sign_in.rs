@@ -200,7 +200,7 @@ pub(crate) async fn callback(
     if let Some(before) = before
         && before.identity().subject != session.identity().subject
     {
-        let session = worker.state.authenticator.revoke(before.id());
+        let session = worker.state.authenticator.revoke(before.credential());
         let (passes, deletions) = worker.state.authenticator.revoke_passes(jar);
         kept([session].into_iter().chain(passes), context).await;
         cookies = deletions;

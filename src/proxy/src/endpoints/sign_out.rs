@@ -42,7 +42,7 @@ pub(crate) async fn logout(
     if let Some(session) = worker.state.authenticator.session(request.headers()) {
         audit::signed_out(&session, &context);
         worker.state.authenticator.revalidations.end(&session);
-        receipts.push(worker.state.authenticator.revoke(session.id()));
+        receipts.push(worker.state.authenticator.revoke(session.credential()));
     }
     let jar = RequestCookies::new(request.headers());
     let (of_passes, passes) = worker.state.authenticator.revoke_passes(jar);
@@ -109,10 +109,11 @@ pub(crate) async fn backchannel_logout(
             let selector = match (logout.sid, logout.sub) {
                 (Some(sid), sub) => {
                     // An ID token need not name the session that the logout token names.
-                    if let Some(sub) = sub {
+                    if let Some(sub) = sub.clone() {
                         receipts.push(revocations.revoke(Selector::SubjectWithoutSession(sub)));
                     }
-                    Selector::ProviderSession(sid)
+                    let subject = sub;
+                    Selector::ProviderSession { sid, subject }
                 }
                 (None, Some(sub)) => Selector::ProviderSubject(sub),
                 (None, None) => {

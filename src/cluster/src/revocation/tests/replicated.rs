@@ -62,10 +62,7 @@ async fn a_revocation_reaches_running_and_later_replicas() {
     let session = session(&clock, "1", "x");
     run_until_idle().await;
     let mut watch = b.revocations.watch();
-    drop(
-        a.revocations
-            .revoke(Selector::Session(session.id().clone())),
-    );
+    drop(a.revocations.revoke(signed_out(&session)));
     assert!(a.revocations.contains(&session), "at once on this replica");
     watch.changed().await.unwrap();
     assert!(b.revocations.contains(&session));
