@@ -9,6 +9,7 @@ mod bosh_streams;
 mod closing_upstream;
 mod conference_requests;
 mod connection_limits;
+mod crashes;
 mod events;
 mod flood;
 mod frames;

@@ -2,13 +2,14 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use http::StatusCode;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde_json::json;
 
 use super::{handoff::handoff, links::enter};
 use crate::support::{
+    browser::{KeepAliveClient, encode},
     school::{self, Link},
-    site::{Site, SiteOptions},
+    site::{CLIENT_ID, ORIGIN, Site, SiteOptions},
 };
 
 const STATE: &str = "state/revocations.journal";
@@ -97,4 +98,98 @@ async fn what_an_operator_or_the_provider_revokes_stays_so_after_a_restart() {
     let site = site.restart().await;
     let page = site.again(&max).navigate("/x").await;
     assert_eq!(page.url.path(), "/_gateway/login");
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_nothing_is_reported_and_what_it_cannot_keep_is_refused() {
+    let site = school().await;
+    let once = Link::make(&site, "host", json!({"uses": 1})).await;
+    let open = Link::make(&site, "host", json!({})).await;
+    let max = site.signed_in("max").await;
+    // The successor of the file cannot be created.
+    fs::create_dir_all(site.file("state/revocations.journal.new/obstacle")).unwrap();
+    let site = site.restart().await;
+    let (status, body) = site.readiness().await;
+    assert_eq!(status, StatusCode::OK);
+    let reasons = body["reasons"].to_string();
+    assert!(
+        reasons.contains("the journal of revocations cannot be written"),
+        "{reasons}"
+    );
+    let metrics = site.metrics().await;
+    assert!(
+        metrics.contains("jitsi_auth_gateway_journal_ready 0"),
+        "{metrics}"
+    );
+    // A sign-out is in effect nevertheless.
+    let mut max = site.again(&max);
+    let mut socket = max.socket("room=x").await.unwrap();
+    max.clone().navigate("/_gateway/logout").await;
+    assert_eq!(super::revocation::closed_with(&mut socket).await, 1008);
+    assert_eq!(max.navigate("/x").await.url.path(), "/_gateway/login");
+    // Whoever sends it again later is told so.
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+    let order = site.order("/revoke", r#"{"subject": "mia"}"#, &[]);
+    assert_eq!(order.await, unavailable);
+    assert_eq!(open.delete(&site).await, unavailable);
+    let token = site.provider.logout_token(CLIENT_ID, Some("mia"), None);
+    let url = format!("{ORIGIN}/_gateway/backchannel-logout")
+        .parse()
+        .unwrap();
+    let body = format!("logout_token={}", encode(&token)).into();
+    let mut provider = site.browser();
+    let answer = provider.send(Method::POST, &url, HeaderMap::new(), body);
+    let answer = answer.await;
+    assert_eq!(answer.status, unavailable);
+    let refused = enter(&mut site.browser(), &once.path, "Ann").await;
+    assert_eq!(refused.status, unavailable);
+}
+
+#[tokio::test]
+async fn made_up_credentials_add_no_revocation() {
+    const COOKIE: &str = "__Host-gateway-session";
+    const EACH: usize = 2_000;
+    let site = school().await;
+    let mut max = site.signed_in("max").await;
+    let own = max.cookie(COOKIE).unwrap().to_owned();
+    max.navigate("/_gateway/logout").await;
+    let noted = fs::metadata(site.file(STATE)).unwrap().len();
+    let made_up = "x".repeat(own.len());
+    let genuine = site.provider.logout_token(CLIENT_ID, Some("max"), None);
+    let requests = [
+        ("logout", Method::GET, String::new(), ""),
+        ("logout", Method::GET, format!("{COOKIE}={own}"), ""),
+        ("logout", Method::GET, format!("{COOKIE}={made_up}"), ""),
+        (
+            "logout",
+            Method::GET,
+            format!("__Host-gateway-pass-x={own}"),
+            "",
+        ),
+        (
+            "backchannel-logout",
+            Method::POST,
+            String::new(),
+            &genuine[..genuine.len() - 1],
+        ),
+    ];
+    for (path, method, cookie, token) in requests {
+        let url = format!("{ORIGIN}/_gateway/{path}").parse().unwrap();
+        let cookie = HeaderValue::try_from(cookie).unwrap();
+        let headers = HeaderMap::from_iter([(header::COOKIE, cookie)]);
+        let mut line = KeepAliveClient::new(site.browser());
+        for n in 0..EACH {
+            let body = format!("logout_token={token}{n}").into();
+            let answer = line.send_body(method.clone(), &url, &headers, body).await;
+            assert_ne!(answer.status, StatusCode::OK, "{path} {n}");
+        }
+        assert_eq!(
+            fs::metadata(site.file(STATE)).unwrap().len(),
+            noted,
+            "{path}"
+        );
+        let metrics = site.metrics().await;
+        let one = "jitsi_auth_gateway_journal_entries 1\n";
+        assert!(metrics.contains(one), "{path}: {metrics}");
+    }
 }

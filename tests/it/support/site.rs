@@ -115,6 +115,14 @@ impl Site {
         Self { running, ..self }.ready().await
     }
 
+    /// Stops the gateway; gives the directory of its files.
+    pub(crate) async fn stop(self) -> TempDir {
+        let at_once = CancellationToken::new();
+        at_once.cancel();
+        self.running.stop(at_once).await;
+        self.files
+    }
+
     /// A path in the directory of the site's files.
     pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
         self.files.path().join(name)

@@ -161,3 +161,51 @@ impl Store for JournaledStore {
         async move { stopped.cancelled().await }.boxed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use observe::metrics::JournalMetrics;
+
+    use super::*;
+    use crate::store::testing;
+
+    fn open(directory: &Path) -> JournaledStore {
+        let clock = Clock::system();
+        let opened = Journal::open(directory, JournalMetrics::default(), clock.clone());
+        let (journal, content) = opened.unwrap();
+        JournaledStore::new(journal, &content, clock)
+    }
+
+    #[tokio::test]
+    async fn the_store_with_a_journal_fulfils_the_contract() {
+        let directory = tempfile::tempdir().unwrap();
+        testing::check_contract(&open(directory.path())).await;
+    }
+
+    #[tokio::test]
+    async fn uses_survive_and_other_values_do_not() {
+        const MINUTE: Duration = Duration::from_mins(1);
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path());
+        for used in 1..=2 {
+            let outcome = store.consume_use("link", 3, MINUTE).await;
+            assert_eq!(outcome, Ok(UseOutcome::Granted { used }));
+        }
+        let stored = store.put_once("token", "in time", MINUTE).await;
+        assert_eq!(stored, Ok(PutOutcome::Stored));
+        store.put_if_absent("lease", "", MINUTE).await.unwrap();
+        store.put("grant", "sealed", MINUTE).await.unwrap();
+        drop(store);
+        let store = open(directory.path());
+        let outcome = store.consume_use("link", 3, MINUTE).await;
+        assert_eq!(outcome, Ok(UseOutcome::Granted { used: 3 }));
+        let outcome = store.consume_use("link", 3, MINUTE).await;
+        assert_eq!(outcome, Ok(UseOutcome::Exhausted));
+        let stored = store.put_once("token", "late", MINUTE).await;
+        assert_eq!(stored, Ok(PutOutcome::Existing("in time".to_owned())));
+        assert_eq!(store.get("lease").await, Ok(None));
+        assert_eq!(store.get("grant").await, Ok(None));
+    }
+}

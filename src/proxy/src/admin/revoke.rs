@@ -57,7 +57,10 @@ impl AdminServer {
         operator_revoked(kind, &id);
         let preservation = self.revocations.revoke(selector).outcome().await;
         let (status, kept, reason) = describe(&preservation);
-        let body = json!({ "revoked": { kind: id }, "kept": kept, "reason": reason });
+        let mut body = json!({ "revoked": { kind: id }, "kept": kept });
+        if let (Some(reason), Some(body)) = (reason, body.as_object_mut()) {
+            body.insert("reason".to_owned(), reason.into());
+        }
         text(status, JSON, format!("{body}\n"))
     }
 }

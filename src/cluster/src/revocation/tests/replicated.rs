@@ -1,5 +1,8 @@
 //! Several replicas over one store.
 
+use std::path::Path;
+
+use observe::metrics::JournalMetrics;
 use tokio::{task::JoinHandle, time::advance};
 use tokio_util::sync::CancellationToken;
 
@@ -7,7 +10,7 @@ use super::*;
 use crate::{
     replication::testing::{ErrorLog, run_until_idle},
     store::{
-        ListItem, Store, StoreState, Topic,
+        ListItem, Store, StoreError, StoreState, Topic,
         testing::{FaultyStore, RedisServer, until, until_within},
     },
 };
@@ -256,4 +259,88 @@ async fn a_hundred_thousand_revocations_are_shared() {
     until_within(Duration::from_mins(3), arrived).await;
     let all = || (b.revocations.table.records().len() == 100_000).then_some(());
     until_within(Duration::from_mins(3), all).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_lost_its_list_gets_it_again_when_a_replica_starts() {
+    let (clock, _) = clock();
+    let store = FaultyStore::new();
+    let a = Replica::start(&store, &clock);
+    run_until_idle().await;
+    drop(a.revocations.revoke(link("l")));
+    run_until_idle().await;
+    // `FLUSHALL`: no connection is lost.
+    let texts = store.content().list_members("revoked").await.unwrap();
+    store
+        .content()
+        .list_remove("revoked", &texts)
+        .await
+        .unwrap();
+    let b = Replica::start(&store, &clock);
+    run_until_idle().await;
+    assert!(b.revocations.is_link_revoked("l"));
+    assert_eq!(listed(&store).await, 1);
+    // Nobody asks for ever.
+    let operations = store.operations();
+    run_until_idle().await;
+    assert_eq!(store.operations(), operations);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_says_whether_the_store_has_the_revocation() {
+    let (clock, _) = clock();
+    let store = FaultyStore::new();
+    let a = Replica::start(&store, &clock);
+    run_until_idle().await;
+    let volatile = |error: StoreError| Preservation::Volatile(error.into());
+    store.time_out();
+    let outcome = a.revocations.revoke(link("1")).outcome().await;
+    assert_eq!(outcome, volatile(StoreError::Timeout));
+    store.recover();
+    store.disconnect();
+    let outcome = a.revocations.revoke(link("2")).outcome().await;
+    assert!(outcome.is_volatile(), "{outcome:?}");
+    store.reconnect();
+    run_until_idle().await;
+    let outcome = a.revocations.revoke(link("2")).outcome().await;
+    assert_eq!(outcome, Preservation::Kept, "the next attempt");
+    store.stall();
+    let receipt = a.revocations.revoke(link("3"));
+    let began = tokio::time::Instant::now();
+    assert_eq!(receipt.outcome().await, volatile(StoreError::Timeout));
+    assert!(began.elapsed() < Duration::from_secs(4), "a bounded time");
+    a.stop().await;
+}
+
+/// A replica that starts with the journal in a directory.
+fn start_on(directory: &Path, store: &Arc<FaultyStore>, clock: &Clock) -> Replica {
+    let opened = Journal::open(directory, JournalMetrics::default(), clock.clone());
+    let (journal, content) = opened.unwrap();
+    let journal = Some((journal, &content));
+    let longest = Duration::from_hours(24);
+    let (revocations, sync) = Revocations::with_journal(longest, clock.clone(), journal);
+    Replica::run(revocations, sync, store)
+}
+
+#[tokio::test]
+async fn the_journal_keeps_what_a_stopped_store_did_not_take() {
+    let (clock, _) = clock();
+    let store = FaultyStore::new();
+    let directory = tempfile::tempdir().unwrap();
+    let a = start_on(directory.path(), &store, &clock);
+    let b = Replica::start(&store, &clock);
+    run_until_idle().await;
+    drop(b.revocations.revoke(link("of b")));
+    until(|| a.revocations.is_link_revoked("of b").then_some(())).await;
+    store.disconnect();
+    let outcome = a.revocations.revoke(link("in the outage")).outcome().await;
+    assert!(matches!(outcome, Preservation::Unshared(_)), "{outcome:?}");
+    a.stop().await;
+    // Both are there before anything is read from the store.
+    let a = start_on(directory.path(), &store, &clock);
+    for id in ["of b", "in the outage"] {
+        assert!(a.revocations.is_link_revoked(id), "{id}");
+    }
+    store.reconnect();
+    until(|| b.revocations.is_link_revoked("in the outage").then_some(())).await;
 }
