@@ -13,11 +13,8 @@ use tracing::{info, warn};
 
 use self::{control_plane::ControlPlane, listeners::Listeners};
 pub use self::{handle::GatewayHandle, listeners::ListenAddresses};
-use cluster::{
-    journal::OpenJournalError,
-    store::{self, StoreSettings},
-};
-use config::Config;
+use cluster::{journal::OpenJournalError, store};
+use config::{Config, FORGETS_REVOCATIONS};
 use model::{clock::Clock, headers::TrustedProxies, random::Random};
 use observe::{
     metrics::{Metrics, WorkerMetrics},
@@ -170,11 +167,8 @@ fn log_start(config: &Config, addresses: &ListenAddresses) {
         public_url = config.public_url.origin(),
         "the gateway listens"
     );
-    if config.journal.is_none() && matches!(config.store, StoreSettings::Memory) {
-        warn!(
-            "a restart forgets revoked sessions and links, used links and used handoff tokens; write \
-             store.directory to keep them"
-        );
+    if config.forgets_revocations() {
+        warn!("{FORGETS_REVOCATIONS}");
     }
     for switch in &config.insecure_switches {
         warn!(switch, "an insecure switch is on");

@@ -21,6 +21,10 @@ use proxy::{AppLinks, GuestSettings, reservation, server, upstream};
 
 use super::{fingerprint::fingerprint, public_url::PublicUrl, section_digests::SectionDigests};
 
+/// The warning about a [configuration that forgets](Config::forgets_revocations).
+pub const FORGETS_REVOCATIONS: &str = "a restart forgets revoked sessions and links, used links and \
+                                       used handoff tokens; write store.directory to keep them";
+
 /// The checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -101,6 +105,21 @@ impl Config {
     /// The self-hosted Jitsi; `None` with `[jaas]`.
     pub fn jitsi(&self) -> Option<&JitsiConfig> {
         self.backend.jitsi()
+    }
+
+    /// What an operator should know of a valid configuration, in one line each.
+    pub fn warnings(&self) -> Vec<String> {
+        let switches = self.insecure_switches.iter();
+        let mut warnings: Vec<_> = switches.map(|switch| format!("{switch} is on")).collect();
+        if self.forgets_revocations() {
+            warnings.push(FORGETS_REVOCATIONS.to_owned());
+        }
+        warnings
+    }
+
+    /// Whether a restart makes valid again what was revoked.
+    pub fn forgets_revocations(&self) -> bool {
+        self.journal.is_none() && matches!(self.store, store::StoreSettings::Memory)
     }
 
     /// A hash of the settings that all replicas have to have in common. It reveals no secrets.
