@@ -5,8 +5,9 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::mpsc,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
@@ -115,14 +116,18 @@ impl Medium for Disk {
 
 /// Waits for a lock: the process before this one may still be draining.
 fn acquire(file: &File, within: Duration) -> Result<(), TryLockError> {
-    let deadline = Instant::now() + within;
-    loop {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                thread::sleep(LOCK_POLL);
-            }
-            result => return result,
-        }
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {}
+        result => return result,
+    }
+    // The lock belongs to the open directory, so also to its clone. In vain the thread waits until
+    // the process ends, which it does then.
+    let waiting = file.try_clone().map_err(TryLockError::Error)?;
+    let (locked, result) = mpsc::channel();
+    thread::spawn(move || locked.send(waiting.lock()));
+    match result.recv_timeout(within) {
+        Ok(result) => result.map_err(TryLockError::Error),
+        Err(_) => Err(TryLockError::WouldBlock),
     }
 }
 
@@ -135,9 +140,6 @@ const NEW_FILE: &str = "revocations.journal.new";
 /// A service manager that restarts the process starts it when the one before has ended, so the lock
 /// is free but for the end of the system's bookkeeping. A second process would wait in vain.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Short compared with a start.
-const LOCK_POLL: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
@@ -173,8 +175,9 @@ mod tests {
         let second = File::open(directory.path()).unwrap();
         let held = acquire(&second, Duration::ZERO);
         assert!(matches!(held, Err(TryLockError::WouldBlock)), "{held:?}");
+        let waiting = thread::spawn(move || acquire(&second, Duration::from_secs(10)));
         drop(first);
-        assert!(acquire(&second, Duration::ZERO).is_ok());
+        assert!(waiting.join().unwrap().is_ok());
     }
 
     #[test]

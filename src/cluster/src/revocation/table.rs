@@ -25,7 +25,9 @@ pub(super) struct RevocationTable {
     members: Revoked,
 }
 
-type Revoked = StripedMap<Arc<str>, Arc<Record>>;
+type Revoked = StripedMap<Arc<str>, Shared>;
+
+type Shared = Arc<Record>;
 
 // === impl RevocationTable ===
 
@@ -101,7 +103,7 @@ impl RevocationTable {
         records: impl IntoIterator<Item = Record>,
         expired_up_to: impl Fn(Kind) -> Timestamp,
     ) -> Vec<Arc<Record>> {
-        let mut by_kind: HashMap<Kind, Vec<(Arc<str>, Arc<Record>)>> = HashMap::new();
+        let mut by_kind: HashMap<Kind, Vec<(Arc<str>, Shared)>> = HashMap::new();
         for record in records {
             let revoked = by_kind.entry(record.kind).or_default();
             revoked.push((Arc::from(&*record.id), Arc::new(record)));
