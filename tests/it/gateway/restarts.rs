@@ -124,7 +124,9 @@ async fn a_disk_that_takes_nothing_is_reported_and_what_it_cannot_keep_is_refuse
     // A sign-out is in effect nevertheless.
     let mut max = site.again(&max);
     let mut socket = max.socket("room=x").await.unwrap();
-    max.clone().navigate("/_gateway/logout").await;
+    let page = max.clone().navigate("/_gateway/logout").await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.text().contains("a restart may undo it"), "{page:?}");
     assert_eq!(super::revocation::closed_with(&mut socket).await, 1008);
     assert_eq!(max.navigate("/x").await.url.path(), "/_gateway/login");
     // Whoever sends it again later is told so.

@@ -6,6 +6,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use secrecy::SecretString;
 use tracing::{debug, warn};
+use url::Url;
 
 use crate::{
     Body, RequestContext, RequestError, Worker, audit,
@@ -47,7 +48,7 @@ pub(crate) async fn logout(
     let jar = RequestCookies::new(request.headers());
     let (of_passes, passes) = worker.state.authenticator.revoke_passes(jar);
     receipts.extend(of_passes);
-    kept(receipts, context).await;
+    let is_kept = kept(receipts, context).await;
     let flow = worker.state.sign_ins.as_ref();
     let target = flow.and_then(|flow| flow.end_session_url(jar));
     let framed = place_of(request.headers()) == BrowsingContext::EmbeddedFrame;
@@ -58,6 +59,11 @@ pub(crate) async fn logout(
             &Content::LogoutFrame,
             responder,
         )),
+        target if !is_kept => {
+            let provider = target.as_ref().map(Url::as_str);
+            let content = Content::SignOutNotKept { provider };
+            Ok(respond::page(&worker.state.pages, &content, responder))
+        }
         Some(url) => redirect(StatusCode::SEE_OTHER, url.as_str()),
         None => redirect(StatusCode::SEE_OTHER, "/_gateway/signed-out"),
     }?;
