@@ -13,8 +13,8 @@ use tracing::{info, warn};
 
 use self::{control_plane::ControlPlane, listeners::Listeners};
 pub use self::{handle::GatewayHandle, listeners::ListenAddresses};
-use cluster::store;
-use config::Config;
+use cluster::{journal::OpenJournalError, store};
+use config::{Config, FORGETS_REVOCATIONS};
 use model::{clock::Clock, headers::TrustedProxies, random::Random};
 use observe::{
     metrics::{Metrics, WorkerMetrics},
@@ -47,6 +47,9 @@ pub enum StartError {
     /// The request path cannot be set up.
     #[error(transparent)]
     Gateway(#[from] ProxySetupError),
+    /// The journal of revocations cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] OpenJournalError),
     /// The shared store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::RedisSetupError),
@@ -164,6 +167,9 @@ fn log_start(config: &Config, addresses: &ListenAddresses) {
         public_url = config.public_url.origin(),
         "the gateway listens"
     );
+    if config.forgets_revocations() {
+        warn!("{FORGETS_REVOCATIONS}");
+    }
     for switch in &config.insecure_switches {
         warn!(switch, "an insecure switch is on");
     }

@@ -297,8 +297,8 @@ impl CommandContext<'_, '_> {
 
     fn check(&mut self, file: ConfigArgument) -> Result<(), CommandError> {
         let (path, config) = file.load(self.environment)?;
-        for switch in &config.insecure_switches {
-            writeln!(self.terminal.error, "warning: {switch} is on")?;
+        for warning in config.warnings() {
+            writeln!(self.terminal.error, "warning: {warning}")?;
         }
         writeln!(self.terminal.output, "{} is valid", path.display())?;
         Ok(())

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{StartError, handle::GatewayHandle};
 use cluster::{
+    journal::Journal,
     placement::{Placement, PlacementContext, PlacementSync},
     presence::{Presence, PresenceSync},
     replica,
@@ -17,7 +18,7 @@ use cluster::{
 use config::Config;
 use doctor::login_probe::LoginProber;
 use model::{clock::Clock, random::Random, seal::Purpose, session::RevalidationSchedule};
-use observe::metrics::{CertificateMetrics, ControlMetrics, Metrics};
+use observe::metrics::{CertificateMetrics, ControlMetrics, JournalMetrics, Metrics};
 use oidc::RelyingParty;
 use proxy::{
     Control, Notifications,
@@ -41,6 +42,7 @@ pub(super) struct ControlPlane {
     presence: Arc<Presence>,
     streams: Arc<StreamDirectory>,
     store: Arc<dyn Store>,
+    journal: Option<Journal>,
     replication: Replication,
 }
 
@@ -72,9 +74,28 @@ impl ControlPlane {
         };
         // A revocation has to outlive every session that it may revoke.
         let longest_session = config.session.absolute.max(config.guests.lifetime);
-        let (revocations, revocation_sync) = Revocations::new(longest_session, clock.clone());
+        let opened = match &config.journal {
+            Some(directory) => {
+                let of_journal = metrics.journal.insert(JournalMetrics::default());
+                Some(Journal::open(directory, of_journal.clone(), clock.clone())?)
+            }
+            None => None,
+        };
+        let journal = || {
+            opened
+                .as_ref()
+                .map(|(journal, content)| (journal.clone(), content))
+        };
+        let (revocations, revocation_sync) =
+            Revocations::with_journal(longest_session, clock.clone(), journal());
         let (presence, presence_sync) = Presence::new(random);
-        let store = store::open(&config.store, metrics.store.clone(), random.clone())?;
+        let store = store::open(
+            &config.store,
+            journal(),
+            metrics.store.clone(),
+            clock.clone(),
+            random.clone(),
+        )?;
         let (revalidations, revalidation_task) = match (&config.oidc, &relying_party) {
             (Some(oidc), Some(party)) if let Some(every) = oidc.revalidate => {
                 let origin = config.public_url.origin();
@@ -113,6 +134,7 @@ impl ControlPlane {
             presence,
             streams: Arc::default(),
             store,
+            journal: opened.map(|(journal, _)| journal),
             replication: Replication {
                 revocations: revocation_sync,
                 presence: presence_sync,
@@ -159,6 +181,7 @@ impl ControlPlane {
             relying_party: self.relying_party.clone(),
             revocations: Arc::clone(&self.revocations),
             store: Arc::clone(&self.store),
+            journal: self.journal.clone(),
             probe: self.metrics.probe.clone(),
             insecure_switches: config.insecure_switches.clone(),
             placement: self.placement.clone(),
@@ -192,6 +215,9 @@ impl ControlPlane {
         if let (Some(certificate), Some(metrics)) = (self.certificate, self.metrics.certificate) {
             let clock = handle.clock.clone();
             tasks.spawn(certificate.watch_files(metrics, clock, stopped.clone()));
+        }
+        if let Some(journal) = self.journal {
+            tasks.spawn(journal.run(stopped.clone()));
         }
         let store = self.store;
         tasks.spawn(Arc::clone(&store).run(stopped.clone()));

@@ -231,7 +231,7 @@ fn accepted(
             "the admin listener at {address} does not answer: {error}; is the gateway running?"
         )
     })?;
-    if answer.status == 200 {
+    if matches!(answer.status, 200 | 202) {
         return Ok(answer.body);
     }
     let reason = String::from_utf8_lossy(&answer.body);

@@ -18,8 +18,9 @@ use self::{
 };
 use crate::support::site::Site;
 
-/// Metrics of deployments with a login probe or several shards, which the test site has not.
-const ELSEWHERE: [&str; 2] = [
+/// Metrics of deployments with a login probe, several shards or a directory, which the test site has not.
+const ELSEWHERE: [&str; 3] = [
+    "jitsi_auth_gateway_journal_",
     "jitsi_auth_gateway_backend_probe_",
     "jitsi_auth_gateway_shard_",
 ];

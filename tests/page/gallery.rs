@@ -276,6 +276,8 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
 fn notices(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     let again = texts.path;
     save("signed-out", &Content::SignedOut { return_to: None })?;
+    let provider = Some("https://sso.example.org/logout");
+    save("sign-out-not-kept", &Content::SignOutNotKept { provider })?;
     let return_to = Some(texts.path);
     save("signed-out-meeting", &Content::SignedOut { return_to })?;
     save("not-found", &Content::NotFound)?;

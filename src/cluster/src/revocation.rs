@@ -1,40 +1,59 @@
 //! Revoked sessions and links: by sign-out, by back-channel logout, by an operator, on this replica
 //! or another.
 //!
-//! [`Revocations::revoke`] takes effect on this replica at once. A task on the control plane
-//! ([`RevocationSync::run`]) writes it to the store, publishes it, and applies the revocations of
-//! other replicas. While the store is unreachable, each replica continues with the revocations it
-//! has.
+//! [`Revocations::revoke`] takes effect on this replica at once, and its [`Receipt`] resolves when a
+//! restart cannot undo it. A task on the control plane ([`RevocationSync::run`]) writes it to the
+//! store, publishes it, and applies the revocations of other replicas. While the store is
+//! unreachable, each replica continues with the revocations it has. With a [`Journal`], all that
+//! this replica knows is on its disk, too.
 
+mod census;
+mod receipt;
 mod record;
 mod sync;
 mod table;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use model::{
-    clock::Clock,
+    clock::{Clock, Timestamp},
     session::{Credential, Principal, SessionId},
 };
-use tokio::sync::{mpsc::UnboundedSender, watch};
-use tracing::error;
+use tokio::sync::{mpsc::UnboundedSender, oneshot, watch};
+use tracing::{error, warn};
 
-pub use self::sync::RevocationSync;
+pub(crate) use self::record::{Kind, Record};
 use self::{
-    record::{Kind, Lifetimes, Record},
-    sync::Machine,
+    census::{Census, Collapse},
+    record::Lifetimes,
+    sync::{Machine, Outgoing},
     table::RevocationTable,
 };
-use crate::replication::{self, Replication};
+pub use self::{
+    receipt::{Preservation, PreservationError, Receipt},
+    sync::RevocationSync,
+};
+use crate::{
+    journal::{Entry, Journal, JournalContent, PendingCommit},
+    replication::{self, Replication},
+};
 
 /// The sessions that a revocation ends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Selector {
-    /// One gateway session by id.
-    Session(SessionId),
+    /// One session or pass.
+    Session(EndedSession),
     /// All sessions from one session at the provider, by its `sid`, except those that begin later: a
     /// provider may use a `sid` again.
-    ProviderSession(String),
+    ProviderSession {
+        /// The session at the provider.
+        sid: String,
+        /// Whose it is, if the provider named the person.
+        subject: Option<String>,
+    },
     /// Those sessions of a person, by the provider's `sub`, whose ID token named no session.
     SubjectWithoutSession(String),
     /// All sessions of a person by the provider's `sub`, except those that begin later.
@@ -46,6 +65,15 @@ pub enum Selector {
     Operator(String),
     /// One gateway session by id, for which the provider no longer vouches.
     Invalidated(SessionId),
+}
+
+/// A session or pass that is over before its time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EndedSession {
+    /// Its id.
+    id: SessionId,
+    owner: String,
+    began: Timestamp,
 }
 
 /// The origin of a revocation.
@@ -68,9 +96,32 @@ pub enum Cause {
 pub struct Revocations {
     table: RevocationTable,
     changed: watch::Sender<()>,
-    inbox: UnboundedSender<Record>,
+    /// Locked by writers only.
+    census: Mutex<Census>,
+    inbox: UnboundedSender<Outgoing>,
+    /// `None` if a restart forgets what the store does not have.
+    journal: Option<Journal>,
     clock: Clock,
     lifetimes: Lifetimes,
+}
+
+// === impl EndedSession ===
+
+impl From<Credential<'_>> for EndedSession {
+    fn from(credential: Credential<'_>) -> Self {
+        Self {
+            id: credential.id.clone(),
+            owner: credential.identity.subject.clone(),
+            began: credential.began,
+        }
+    }
+}
+
+impl EndedSession {
+    /// The id of the session or pass.
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
 }
 
 // === impl Cause ===
@@ -94,17 +145,33 @@ impl Revocations {
     /// Creates an empty set of revocations and the task that replicates it. A revocation is kept
     /// for `longest_session`; every session that it ends has expired by then.
     pub fn new(longest_session: Duration, clock: Clock) -> (Arc<Self>, RevocationSync) {
+        Self::with_journal(longest_session, clock, None)
+    }
+
+    /// [`new`](Self::new) with the revocations of an earlier process, which are in effect before the
+    /// first request.
+    pub fn with_journal(
+        longest_session: Duration,
+        clock: Clock,
+        journal: Option<(Journal, &JournalContent)>,
+    ) -> (Arc<Self>, RevocationSync) {
+        let (journal, content) = journal.unzip();
         let (inbox, inputs) = replication::inbox();
         let revocations = Arc::new(Self {
             table: RevocationTable::new(),
             changed: watch::Sender::new(()),
+            census: Mutex::default(),
             inbox,
+            journal,
             clock,
             lifetimes: Lifetimes {
                 session: longest_session,
                 link: LONGEST_LINK,
             },
         });
+        if let Some(content) = content {
+            revocations.insert(content.revocations());
+        }
         let machine = Machine::new(Arc::clone(&revocations));
         let sync = RevocationSync::new(Replication::new(machine, inputs));
         (revocations, sync)
@@ -112,12 +179,49 @@ impl Revocations {
 
     /// Revokes sessions and notifies their WebSockets. Other replicas receive the revocation as
     /// soon as the store is reachable.
-    pub fn revoke(&self, selector: Selector) {
+    pub fn revoke(&self, selector: Selector) -> Receipt {
         let record = Record::of(selector, self.clock.now());
-        self.insert([record.clone()]);
-        if self.inbox.send(record).is_err() {
+        if self.is_full(&record) {
+            return Receipt::refused();
+        }
+        let known = self.table.record(record.kind, &record.id);
+        let is_repeated = known.is_some();
+        // A later time would say nothing new, and would be another record on disk and in the store.
+        let record = match known {
+            Some(known) if record.kind.is_timeless() => Record::clone(&known),
+            _ => record,
+        };
+        let coarse = self.insert([record.clone()]);
+        let disk = self.commit([record.clone()].into_iter().chain(coarse.iter().cloned()));
+        let (delivered, delivery) = oneshot::channel();
+        let outgoing = Outgoing {
+            replaces: is_repeated || !coarse.is_empty(),
+            record,
+            coarse,
+            delivered,
+        };
+        if self.inbox.send(outgoing).is_err() {
             error!("a revocation is not shared with other replicas: replication has stopped");
         }
+        Receipt::of(disk, delivery)
+    }
+
+    /// Whether there are too many revocations of a kind that no coarser one can replace.
+    fn is_full(&self, record: &Record) -> bool {
+        let has_bound = matches!(record.kind, Kind::Link | Kind::Operator);
+        has_bound
+            && self.table.len(record.kind) >= MAX_OF_KIND
+            && self.table.get(record.kind, &record.id).is_none()
+    }
+
+    /// Hands records to the journal, if there is one.
+    fn commit(&self, records: impl IntoIterator<Item = Record>) -> Option<PendingCommit> {
+        let journal = self.journal.as_ref()?;
+        let entry = |record: Record| Entry::Revoked {
+            expires: record.at.after(self.lifetimes.of(record.kind)),
+            record,
+        };
+        Some(journal.commit(records.into_iter().map(entry).collect()))
     }
 
     /// Whether any of a principal's credentials is revoked.
@@ -167,7 +271,19 @@ impl Revocations {
                 .link
                 .is_some_and(|link| self.is_link_revoked(link))
         };
-        if table.get(Kind::Session, id).is_some() {
+        let person = &*credential.identity.subject;
+        let coarsely = || {
+            let class = if person.is_empty() {
+                Kind::Guests
+            } else {
+                Kind::Members
+            };
+            [(Kind::Person, person), (class, "")]
+                .into_iter()
+                .filter_map(|(kind, id)| table.get(kind, id))
+                .any(|at| credential.began <= at)
+        };
+        if table.get(Kind::Session, id).is_some() || coarsely() {
             Some(Cause::SignOut)
         } else if table.get(Kind::Invalidated, id).is_some() {
             Some(Cause::Revalidation)
@@ -198,18 +314,55 @@ impl Revocations {
         self.changed.subscribe()
     }
 
-    /// Adds records that have not expired and notifies watchers if any is new.
-    fn insert(&self, records: impl IntoIterator<Item = Record>) {
+    /// Adds records that have not expired and notifies watchers if any is new. Gives the coarser ones
+    /// that have replaced records at a bound.
+    fn insert(&self, records: impl IntoIterator<Item = Record>) -> Vec<Record> {
         let now = self.clock.now();
         let live = records
             .into_iter()
-            .filter(|record| self.lifetimes.remaining(record, now).is_some());
+            .filter(|record| self.lifetimes.remaining(record, now).is_some())
+            .filter(|record| !self.table.covers(record));
         let expired_up_to = |kind| now.before(self.lifetimes.of(kind));
-        if self.table.insert(live, expired_up_to) {
+        let news = self.table.insert(live, expired_up_to);
+        let mut coarse = Vec::new();
+        for record in &news {
+            self.count(record, now, &mut coarse);
+        }
+        if !news.is_empty() {
             self.changed.send_replace(());
+        }
+        coarse
+    }
+
+    /// Counts a record; at a bound, replaces records by a coarser one, which is counted, too.
+    fn count(&self, record: &Record, now: Timestamp, coarse: &mut Vec<Record>) {
+        let expires = record.at.after(self.lifetimes.of(record.kind));
+        let collapses = {
+            let mut census = self.census.lock().unwrap_or_else(PoisonError::into_inner);
+            census.add(record, expires, now)
+        };
+        for Collapse {
+            coarse: record,
+            replaced,
+        } in collapses
+        {
+            warn!(
+                kind = record.kind.as_str(),
+                replaced = replaced.len(),
+                "too many revocations; older ones are replaced by one that ends everything as old"
+            );
+            let expired_up_to = |kind| now.before(self.lifetimes.of(kind));
+            self.table.insert([record.clone()], expired_up_to);
+            // Not before: what was revoked stays so at every moment.
+            self.table.remove(&replaced);
+            self.count(&record, now, coarse);
+            coarse.push(record);
         }
     }
 }
+
+/// Revocations of links, and of operators: a busy integration revokes a hundred a day, for 400 days.
+const MAX_OF_KIND: usize = 50_000;
 
 /// Lifetime of a link's revocation: no link is valid for longer.
 pub const LONGEST_LINK: Duration = Duration::from_hours(400 * 24);

@@ -1,10 +1,12 @@
 //! The store: the state that replicas share (used-up links, revocations, presence, pins of rooms).
 //! A running meeting needs none of it.
 //!
-//! A single replica uses a [`MemoryStore`], several share a [`RedisStore`]. Each caller defines the
+//! A single replica uses a [`MemoryStore`], or a [`JournaledStore`] if it has a directory; several share a
+//! [`RedisStore`]. Each caller defines the
 //! behaviour during an outage: revocation and presence continue with the state of this replica, a
 //! use that cannot be counted is refused.
 
+mod journaled;
 mod memory;
 mod redis;
 #[cfg(test)]
@@ -13,13 +15,16 @@ pub(crate) mod testing;
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use model::random::Random;
+use model::{clock::Clock, random::Random};
 use observe::metrics::{StoreMetrics, StoreOutcome};
 use secrecy::SecretString;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use crate::journal::{Journal, JournalContent};
+
 pub use self::{
+    journaled::JournaledStore,
     memory::MemoryStore,
     redis::{RedisSetupError, RedisStore, StoreDiagnostics, diagnose},
 };
@@ -72,6 +77,17 @@ pub trait Store: fmt::Debug + Send + Sync {
         lifetime: Duration,
     ) -> BoxFuture<'a, Result<PutOutcome, StoreError>>;
 
+    /// [`put_if_absent`](Store::put_if_absent) for what must not be stored a second time after a
+    /// restart, such as the use of a token.
+    fn put_once<'a>(
+        &'a self,
+        key: &'a str,
+        value: &'a str,
+        lifetime: Duration,
+    ) -> BoxFuture<'a, Result<PutOutcome, StoreError>> {
+        self.put_if_absent(key, value, lifetime)
+    }
+
     /// Reads a value; `None` if there is none or it has expired.
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, StoreError>>;
 
@@ -92,6 +108,13 @@ pub trait Store: fmt::Debug + Send + Sync {
         &'a self,
         list: &'a str,
         items: &'a [ListItem],
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Removes texts from a list.
+    fn list_remove<'a>(
+        &'a self,
+        list: &'a str,
+        texts: &'a [String],
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Reads the texts on a list that have not expired, in no particular order.
@@ -199,16 +222,22 @@ pub enum StoreError {
     Refused(Arc<str>),
 }
 
-/// Creates a store. It connects when [`Store::run`] runs.
+/// Creates a store. It connects when [`Store::run`] runs. In memory it has the uses of the journal, if
+/// there is one.
 pub fn open(
     settings: &StoreSettings,
+    journal: Option<(Journal, &JournalContent)>,
     metrics: StoreMetrics,
+    clock: Clock,
     random: Random,
 ) -> Result<Arc<dyn Store>, RedisSetupError> {
     Ok(match settings {
         StoreSettings::Memory => {
             metrics.ready.set(1);
-            Arc::new(MemoryStore::new())
+            match journal {
+                Some((journal, content)) => Arc::new(JournaledStore::new(journal, content, clock)),
+                None => Arc::new(MemoryStore::new()),
+            }
         }
         StoreSettings::Redis(settings) => Arc::new(RedisStore::new(settings, metrics, random)?),
     })

@@ -35,5 +35,5 @@ pub use self::{
     reference::{RELOADABLE_SECTIONS, reference},
     schema::schema,
     section_digests::SectionDigests,
-    settings::{BackendConfig, Config, JitsiConfig},
+    settings::{BackendConfig, Config, FORGETS_REVOCATIONS, JitsiConfig},
 };

@@ -149,6 +149,7 @@ impl RawConfig {
         let session = self
             .session
             .resolve(secrets, &mut diagnostics.section("session"));
+        let journal = self.store.take_directory(&mut diagnostics.section("store"));
         let store = self.store.resolve(
             public_url.as_ref(),
             secrets,
@@ -233,6 +234,7 @@ impl RawConfig {
             session: session.settings,
             reservation,
             store: store?,
+            journal: journal.ok()?,
             pages: pages?,
             integrations: integrations?,
             guests: guests?,

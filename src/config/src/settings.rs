@@ -1,6 +1,6 @@
 //! The checked configuration: the settings of every crate.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use cluster::{
     placement::{self, ShardSettings},
@@ -20,6 +20,10 @@ use observe::{logs, traces};
 use proxy::{AppLinks, GuestSettings, reservation, server, upstream};
 
 use super::{fingerprint::fingerprint, public_url::PublicUrl, section_digests::SectionDigests};
+
+/// The warning about a [configuration that forgets](Config::forgets_revocations).
+pub const FORGETS_REVOCATIONS: &str = "a restart forgets revoked sessions and links, used links and \
+                                       used handoff tokens; write store.directory to keep them";
 
 /// The checked configuration.
 #[derive(Clone, Debug)]
@@ -42,6 +46,9 @@ pub struct Config {
     pub reservation: Option<reservation::ReservationSettings>,
     /// The state that replicas share.
     pub store: store::StoreSettings,
+    /// The directory of the journal of revocations; `None` if a restart forgets what the store does
+    /// not have.
+    pub journal: Option<PathBuf>,
     /// The room rules.
     pub policy: Policy,
     /// Branding and languages of the gateway's own pages.
@@ -98,6 +105,21 @@ impl Config {
     /// The self-hosted Jitsi; `None` with `[jaas]`.
     pub fn jitsi(&self) -> Option<&JitsiConfig> {
         self.backend.jitsi()
+    }
+
+    /// What an operator should know of a valid configuration, in one line each.
+    pub fn warnings(&self) -> Vec<String> {
+        let switches = self.insecure_switches.iter();
+        let mut warnings: Vec<_> = switches.map(|switch| format!("{switch} is on")).collect();
+        if self.forgets_revocations() {
+            warnings.push(FORGETS_REVOCATIONS.to_owned());
+        }
+        warnings
+    }
+
+    /// Whether a restart makes valid again what was revoked.
+    pub fn forgets_revocations(&self) -> bool {
+        self.journal.is_none() && matches!(self.store, store::StoreSettings::Memory)
     }
 
     /// A hash of the settings that all replicas have to have in common. It reveals no secrets.

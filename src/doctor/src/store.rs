@@ -35,7 +35,13 @@ pub(super) async fn examine(
         return;
     };
     progress.begins(Check::Store);
-    let store = match store::open(settings, StoreMetrics::default(), random.clone()) {
+    let store = match store::open(
+        settings,
+        None,
+        StoreMetrics::default(),
+        Clock::system(),
+        random.clone(),
+    ) {
         Ok(store) => store,
         Err(error) => {
             report.fail(unusable(&error.to_string()));

@@ -6,6 +6,7 @@
 
 mod control;
 mod histogram;
+mod journal;
 mod label_counters;
 mod labels;
 mod probe;
@@ -21,6 +22,7 @@ use prometheus_client::{encoding::text::encode, metrics::info::Info, registry::R
 
 pub use self::{
     control::{CertificateMetrics, ConfigHash, ControlMetrics, ReloadMetrics, StoreMetrics},
+    journal::JournalMetrics,
     labels::{
         AdmissionReason, ApiOperation, ApiOutcome, CutReason, EntryRole, Handshake, LabelValue,
         LimitKind, LogoutOutcome, PlacementOutcome, ProviderOutcome, ProviderRequest,

@@ -101,6 +101,11 @@ pub enum Content<'c> {
         /// Path on this site to go on at, if the person was put out of a meeting.
         return_to: Option<&'c str>,
     },
+    /// After a sign-out that a restart of the gateway may undo.
+    SignOutNotKept {
+        /// Where to sign out at the provider, too.
+        provider: Option<&'c str>,
+    },
     /// The room rules deny entry.
     Refused {
         /// The room.
@@ -252,7 +257,9 @@ impl Content<'_> {
             Self::Refused { .. } | Self::EmbedRefused { .. } => StatusCode::FORBIDDEN,
             Self::LinkRefused { problem, .. } => problem.status(),
             Self::SignInFailed { failure, .. } => failure.status(),
-            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable { .. } | Self::SignOutNotKept { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
         }

@@ -151,6 +151,12 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
         ),
         ("signed_out", Content::SignedOut { return_to: None }),
         (
+            "sign_out_not_kept",
+            Content::SignOutNotKept {
+                provider: Some("https://sso.example.org/logout"),
+            },
+        ),
+        (
             "refused",
             refused(room, Some("Ada"), Refusal::NotAllowed { rule: 3 }.into()),
         ),

@@ -91,7 +91,7 @@ sections! {
     Call {
         loading no_script failed_title failed_text over_title ended_title ended_text again
     }
-    SignedOut { title text }
+    SignedOut { title text not_kept }
     Refused {
         title no_rule closed not_allowed not_yet opens over full no_guests host_starts advice
         advice_signed_out

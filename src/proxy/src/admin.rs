@@ -21,7 +21,10 @@ mod shards;
 use std::{io, net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
-use cluster::{placement::Placement, presence::Presence, revocation::Revocations, store::Store};
+use cluster::{
+    journal::Journal, placement::Placement, presence::Presence, revocation::Revocations,
+    store::Store,
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -51,6 +54,8 @@ pub struct AdminServer {
     pub revocations: Arc<Revocations>,
     /// The store that replicas share.
     pub store: Arc<dyn Store>,
+    /// What this replica keeps on its disk.
+    pub journal: Option<Journal>,
     /// Outcomes of the periodic login at Prosody.
     pub probe: ProbeMetrics,
     /// Names of the `insecure_*` options that are set.

@@ -221,8 +221,9 @@ pub(crate) fn signed_out(session: &Session, context: &RequestContext) {
 /// The provider ended sessions by a back-channel logout.
 pub(crate) fn logged_out_by_provider(selector: &Selector, context: &RequestContext) {
     let (by, id) = match selector {
-        Selector::Session(id) | Selector::Invalidated(id) => ("session", id.as_str()),
-        Selector::ProviderSession(id) => ("provider_session", &**id),
+        Selector::Session(session) => ("session", session.id().as_str()),
+        Selector::Invalidated(id) => ("session", id.as_str()),
+        Selector::ProviderSession { sid, .. } => ("provider_session", &**sid),
         Selector::ProviderSubject(id) | Selector::SubjectWithoutSession(id) => {
             ("provider_subject", &**id)
         }

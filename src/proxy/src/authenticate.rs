@@ -7,7 +7,7 @@ mod opened_sessions;
 
 use std::{rc::Rc, sync::Arc};
 
-use cluster::revocation::{Revocations, Selector};
+use cluster::revocation::{Receipt, Revocations, Selector};
 use http::{HeaderMap, HeaderValue};
 use model::{
     headers::{self, RequestOrigin},
@@ -15,8 +15,8 @@ use model::{
     integration::Integrations,
     room::RoomKey,
     session::{
-        self, BrowsingContext, Pass, PassCookies, Principal, RequestCookies, SESSION_COOKIE,
-        Session, SessionCodec, SessionId, Visitor,
+        self, BrowsingContext, Credential, Pass, PassCookies, Principal, RequestCookies,
+        SESSION_COOKIE, Session, SessionCodec, Visitor,
     },
 };
 
@@ -160,20 +160,25 @@ impl Authenticator {
     }
 
     /// Revokes a session or pass.
-    pub(crate) fn revoke(&self, id: &SessionId) {
-        self.revocations.revoke(Selector::Session(id.clone()));
+    pub(crate) fn revoke(&self, credential: Credential<'_>) -> Receipt {
+        self.revocations
+            .revoke(Selector::Session(credential.into()))
     }
 
     /// Revokes all passes of a browser; gives the headers that delete their cookies.
-    pub(crate) fn revoke_passes(&self, cookies: RequestCookies<'_>) -> Vec<HeaderValue> {
+    pub(crate) fn revoke_passes(
+        &self,
+        cookies: RequestCookies<'_>,
+    ) -> (Vec<Receipt>, Vec<HeaderValue>) {
         let (passes, deletions) = self.passes.revoke_all(cookies);
         // The same passes again would add to the list of each replica, and to the store.
-        for pass in &passes {
-            if self.revocations.cause([pass.credential()]).is_none() {
-                self.revoke(pass.id());
-            }
-        }
-        deletions
+        let valid = passes
+            .iter()
+            .filter(|pass| self.revocations.cause([pass.credential()]).is_none());
+        (
+            valid.map(|pass| self.revoke(pass.credential())).collect(),
+            deletions,
+        )
     }
 
     /// Whether a pass is neither revoked nor from an integration that may not vouch any more.

@@ -253,7 +253,7 @@ impl TokenExchange {
     async fn use_for_page(&self, id: &str, left: Duration) -> Result<(), RequestError> {
         let using =
             self.store
-                .put_if_absent(format!("handoff-page:{id}"), USED_IN_TIME.to_owned(), left);
+                .put_once(format!("handoff-page:{id}"), USED_IN_TIME.to_owned(), left);
         match using.await? {
             PutOutcome::Stored => Ok(()),
             PutOutcome::Existing(_) => Err(CredentialError::Used.into()),
@@ -269,7 +269,7 @@ impl TokenExchange {
     ) -> Result<HandoffUse, RequestError> {
         let key = format!("handoff:{id}");
         let value = if in_time { USED_IN_TIME } else { USED_LATE };
-        let noting = self.store.put_if_absent(key, value.to_owned(), left);
+        let noting = self.store.put_once(key, value.to_owned(), left);
         match noting.await {
             // This use is in time, whatever the store says.
             _ if in_time => Ok(HandoffUse::InTime),

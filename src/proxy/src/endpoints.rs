@@ -74,7 +74,7 @@ pub(crate) async fn answer(
         Endpoint::Go => landing::go(worker, &request, responder),
         Endpoint::Meeting => meetings::page(worker, &request, responder, &context),
         Endpoint::Calendar => meetings::calendar_file(worker, &request, &context),
-        Endpoint::Logout => sign_out::logout(worker, &request, responder, context),
+        Endpoint::Logout => sign_out::logout(worker, &request, responder, context).await,
         Endpoint::SignedOut => Ok(sign_out::signed_out(worker, &request, responder)),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cluster::{
-    revocation::{Revocations, Selector},
+    revocation::{Receipt, Revocations, Selector},
     store::UseOutcome,
 };
 use model::{
@@ -109,8 +109,8 @@ impl Invitations {
     }
 
     /// Revokes a link. That it is revoked twice, or has expired, makes no difference.
-    pub(crate) fn revoke(&self, id: &str) {
-        self.revocations.revoke(Selector::Link(id.to_owned()));
+    pub(crate) fn revoke(&self, id: &str) -> Receipt {
+        self.revocations.revoke(Selector::Link(id.to_owned()))
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
             ..link("later", "x")
         };
         let own = link("own", "x");
-        invitations.revoke("revoked");
+        drop(invitations.revoke("revoked"));
         for (link, room, minutes, expected) in [
             (&own, "x", 0, "opens"),
             (&own, "y", 0, "OtherRoom"),

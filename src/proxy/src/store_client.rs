@@ -43,6 +43,19 @@ impl StoreClient {
         Ok(outcome.map_err(|_| StoreCallError::Abandoned)??)
     }
 
+    /// Stores a value unless the key has one, or had one before a restart.
+    pub(crate) async fn put_once(
+        &self,
+        key: String,
+        value: String,
+        lifetime: Duration,
+    ) -> Result<PutOutcome, StoreCallError> {
+        let store = Arc::clone(&self.store);
+        let putting = async move { store.put_once(&key, &value, lifetime).await };
+        let outcome = self.runtime.spawn(putting).await;
+        Ok(outcome.map_err(|_| StoreCallError::Abandoned)??)
+    }
+
     /// Counts a use of something that may be used `limit` times.
     pub(crate) async fn consume_use(
         &self,

@@ -25,6 +25,7 @@ use model::{
 };
 
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     authenticate::Authenticator, authorize::Authorizer, invitations::Invitations,
@@ -54,11 +55,17 @@ impl Deployment {
             absolute: Duration::from_hours(24),
         };
         let longest = Duration::from_hours(24);
+        let (revocations, sync) = Revocations::new(longest, clock.clone());
+        // The tests that wait for the store have a runtime.
+        if let Ok(runtime) = Handle::try_current() {
+            let store = Arc::new(MemoryStore::new());
+            runtime.spawn(sync.run(store, CancellationToken::new()));
+        }
         Self {
             authenticator: Arc::new(Authenticator {
                 sessions: SessionCodec::new(&keyring, ORIGIN, settings, clock.clone()),
                 passes: PassCookies::new(&keyring, ORIGIN, clock.clone()),
-                revocations: Revocations::new(longest, clock.clone()).0,
+                revocations,
                 revalidations: Revalidations::disabled(),
                 origin: ORIGIN.to_owned(),
             }),

@@ -30,6 +30,8 @@ pub(crate) struct PlatformAddresses {
     pub(crate) secrets: &'static str,
     /// The directory of the certificate, as the gateway sees it, with the last slash.
     pub(crate) certificates: &'static str,
+    /// `store.directory`; empty where a replica has no disk.
+    pub(crate) state: &'static str,
 }
 
 // === impl Platform ===
@@ -74,6 +76,7 @@ impl Platform {
                 https: "0.0.0.0:8443",
                 secrets: "/etc/gateway/secrets/",
                 certificates: "/etc/gateway/certs/",
+                state: "/var/lib/jitsi-auth-gateway",
             },
             Self::Debian => PlatformAddresses {
                 web: "http://127.0.0.1:8000",
@@ -82,6 +85,7 @@ impl Platform {
                 https: "0.0.0.0:443",
                 secrets: "",
                 certificates: "",
+                state: "/var/lib/jitsi-auth-gateway",
             },
             Self::Kubernetes => PlatformAddresses {
                 web: "http://jitsi-jitsi-meet-web",
@@ -90,6 +94,7 @@ impl Platform {
                 https: "",
                 secrets: "/etc/gateway/secret/",
                 certificates: "",
+                state: "",
             },
         }
     }

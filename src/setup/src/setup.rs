@@ -69,6 +69,7 @@ struct GatewayToml<'d> {
     client_secret_file: &'d str,
     app_id: Quoted<'d>,
     domain_verification: bool,
+    state: &'d str,
     enter: String,
     enter_description: &'d str,
     further: Vec<String>,
@@ -181,6 +182,7 @@ impl Deployment {
             client_secret_file,
             app_id: Quoted(self.app_id()),
             domain_verification: self.domain_verification(),
+            state: addresses.state,
             enter: self.entry.rule(self.workspace.as_deref()),
             enter_description: self.entry.description(),
             further: self.entry.further(self.workspace.as_deref()),
@@ -264,6 +266,9 @@ impl Deployment {
                 files.insert(0, toml());
                 let purpose = "the gateway as a service of docker-jitsi-meet";
                 files.push(public("compose.gateway.yaml", purpose, rendered(&compose)));
+                // Docker would create the directory as root.
+                let purpose = "keeps the directory of what is revoked out of Git";
+                files.push(public("state/.gitignore", purpose, "*\n".to_owned()));
                 let text = self.docker_settings(app_secret_text);
                 files.push(new_file("jitsi.env", "lines for Jitsi's .env", true, text));
             }

@@ -601,6 +601,11 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "",
+        "[store]\ndirectory = \" \"",
+        "26: store.directory: empty; write a path such as \"/var/lib/jitsi-auth-gateway\", or remove the key",
+    ),
+    (
+        "",
         "[store]\nurl = \"redis://redis\"",
         "25: store.kind: memory conflicts with url; write kind = \"redis\", or remove the URL",
     ),

@@ -87,6 +87,14 @@ impl Browser {
         }
     }
 
+    /// The same profile at another address of the site, such as that after a restart.
+    pub(crate) fn at(&self, gateway: SocketAddr) -> Self {
+        Self {
+            gateway,
+            ..self.clone()
+        }
+    }
+
     /// The TLS configuration of this browser with other protocol versions.
     pub(crate) fn tls_config(
         &self,

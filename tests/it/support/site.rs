@@ -100,6 +100,34 @@ impl Site {
         }
     }
 
+    /// Stops the gateway and starts it anew at another port; provider, meeting and clock run on.
+    pub(crate) async fn restart(self) -> Self {
+        let at_once = CancellationToken::new();
+        at_once.cancel();
+        self.running.stop(at_once).await;
+        let config = load(self.files.path(), &self.configuration);
+        let surroundings = StartOptions {
+            clock: self.clock.clone(),
+            random: Random::system(),
+            ..StartOptions::default()
+        };
+        let running = app::start(&config, surroundings).unwrap();
+        Self { running, ..self }.ready().await
+    }
+
+    /// Stops the gateway; gives the directory of its files.
+    pub(crate) async fn stop(self) -> TempDir {
+        let at_once = CancellationToken::new();
+        at_once.cancel();
+        self.running.stop(at_once).await;
+        self.files
+    }
+
+    /// A path in the directory of the site's files.
+    pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
+        self.files.path().join(name)
+    }
+
     /// The issuer of the development provider.
     pub(crate) fn issuer(&self) -> &str {
         &self.issuer
@@ -134,6 +162,11 @@ impl Site {
             &self.issuer,
             &certificate,
         )
+    }
+
+    /// The same profile, after a restart.
+    pub(crate) fn again(&self, browser: &Browser) -> Browser {
+        browser.at(self.running.addresses.https.unwrap())
     }
 
     /// A browser with a session of `account`.

@@ -1,26 +1,33 @@
 //! The JSON form of revocations, in the store and in messages.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use model::clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Selector;
+use super::{Selector, census::Group};
 
 /// One revocation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Record {
     #[serde(rename = "v")]
     version: u32,
-    pub(super) kind: Kind,
-    pub(super) id: String,
-    pub(super) at: Timestamp,
+    pub(crate) kind: Kind,
+    pub(crate) id: String,
+    pub(crate) at: Timestamp,
+    /// The person whose session or pass it is: the subject in audit lines, empty for a guest; for a
+    /// session at the provider, its `sub`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) owner: Option<String>,
+    /// When the session or pass began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    began: Option<Timestamp>,
 }
 
 /// The kind of a revoked id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Session,
     ProviderSession,
     ProviderSubject,
@@ -28,6 +35,13 @@ pub(super) enum Kind {
     Operator,
     Invalidated,
     SubjectWithoutSession,
+    /// All sessions and passes of a person by the subject in audit lines, except later ones. Like the
+    /// two below it replaces single revocations.
+    Person,
+    /// All passes of guests, except later ones.
+    Guests,
+    /// All sessions and passes of people with an account, except later ones.
+    Members,
 }
 
 /// How long revocations are kept, by kind.
@@ -48,19 +62,44 @@ impl Record {
             kind,
             id: id.into(),
             at,
+            owner: None,
+            began: None,
         }
+    }
+
+    /// The same record with the owner and the beginning of what it revokes.
+    pub(super) fn owned(self, owner: String, began: Timestamp) -> Self {
+        Self {
+            owner: Some(owner),
+            began: Some(began),
+            ..self
+        }
+    }
+
+    /// What began later is not revoked by it.
+    pub(crate) fn limit(&self) -> Timestamp {
+        self.began.unwrap_or(self.at)
     }
 
     pub(super) fn of(selector: Selector, at: Timestamp) -> Self {
         match selector {
-            Selector::Session(id) => Self::new(Kind::Session, id.as_str(), at),
-            Selector::ProviderSession(id) => Self::new(Kind::ProviderSession, id, at),
+            Selector::Session(session) => Self::new(Kind::Session, session.id.as_str(), at)
+                .owned(session.owner, session.began),
+            Selector::ProviderSession { sid, subject } => Self {
+                owner: subject,
+                ..Self::new(Kind::ProviderSession, sid, at)
+            },
             Selector::ProviderSubject(id) => Self::new(Kind::ProviderSubject, id, at),
             Selector::Link(id) => Self::new(Kind::Link, id, at),
             Selector::Operator(id) => Self::new(Kind::Operator, id, at),
             Selector::SubjectWithoutSession(id) => Self::new(Kind::SubjectWithoutSession, id, at),
             Selector::Invalidated(id) => Self::new(Kind::Invalidated, id.as_str(), at),
         }
+    }
+
+    /// The coarser revocations that replace it, if they are of its limit or later.
+    pub(crate) fn coarser(&self) -> Vec<(Kind, Arc<str>)> {
+        Group::coarser_than(self)
     }
 
     pub(super) fn to_json(&self) -> String {
@@ -110,7 +149,10 @@ impl Lifetimes {
             | Kind::ProviderSubject
             | Kind::Operator
             | Kind::Invalidated
-            | Kind::SubjectWithoutSession => self.session,
+            | Kind::SubjectWithoutSession
+            | Kind::Person
+            | Kind::Guests
+            | Kind::Members => self.session,
             Kind::Link => self.link,
         }
     }
@@ -119,7 +161,7 @@ impl Lifetimes {
 // === impl Kind ===
 
 impl Kind {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Session,
         Self::ProviderSession,
         Self::ProviderSubject,
@@ -127,7 +169,39 @@ impl Kind {
         Self::Operator,
         Self::Invalidated,
         Self::SubjectWithoutSession,
+        Self::Person,
+        Self::Guests,
+        Self::Members,
     ];
+
+    /// Whether it revokes one thing, whenever that began.
+    pub(super) const fn is_timeless(self) -> bool {
+        matches!(self, Self::Session | Self::Invalidated | Self::Link)
+    }
+
+    /// Whether it can replace revocations of other kinds.
+    pub(crate) const fn is_coarse(self) -> bool {
+        matches!(
+            self,
+            Self::Person | Self::ProviderSubject | Self::Guests | Self::Members
+        )
+    }
+
+    /// The word in log lines.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::ProviderSession => "provider_session",
+            Self::ProviderSubject => "provider_subject",
+            Self::Link => "link",
+            Self::Operator => "operator",
+            Self::Invalidated => "invalidated",
+            Self::SubjectWithoutSession => "subject_without_session",
+            Self::Person => "person",
+            Self::Guests => "guests",
+            Self::Members => "members",
+        }
+    }
 }
 
 fn json(value: &impl Serialize) -> String {

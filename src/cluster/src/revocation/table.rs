@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use model::clock::Timestamp;
 
-use super::record::{Kind, Record};
+use super::{
+    census::Group,
+    record::{Kind, Record},
+};
 use crate::striped_map::StripedMap;
 
 /// The time of the last revocation of each id. Lookups allocate nothing.
@@ -17,9 +20,14 @@ pub(super) struct RevocationTable {
     links: Revoked,
     invalidated: Revoked,
     subjects_without_session: Revoked,
+    people: Revoked,
+    guests: Revoked,
+    members: Revoked,
 }
 
-type Revoked = StripedMap<Arc<str>, Timestamp>;
+type Revoked = StripedMap<Arc<str>, Shared>;
+
+type Shared = Arc<Record>;
 
 // === impl RevocationTable ===
 
@@ -35,6 +43,9 @@ impl RevocationTable {
             links: empty(),
             invalidated: empty(),
             subjects_without_session: empty(),
+            people: empty(),
+            guests: empty(),
+            members: empty(),
         }
     }
 
@@ -45,45 +56,85 @@ impl RevocationTable {
 
     /// The time of the last revocation of an id.
     pub(super) fn get(&self, kind: Kind, id: &str) -> Option<Timestamp> {
+        let revoked = self.of(kind);
+        if revoked.is_empty() {
+            return None;
+        }
+        revoked.read(id, |record| record.at)
+    }
+
+    /// The revocation of an id.
+    pub(super) fn record(&self, kind: Kind, id: &str) -> Option<Arc<Record>> {
         self.of(kind).get(id)
     }
 
-    /// Adds records and returns whether any is new or later than a known one. Also removes expired
+    /// Whether this or another revocation ends everything that a record ends, so that the record is
+    /// not needed.
+    pub(super) fn supersedes(&self, record: &Record) -> bool {
+        let later = self.get(record.kind, &record.id);
+        later.is_some_and(|at| record.at < at) || self.covers(record)
+    }
+
+    /// The number of revocations of a kind.
+    pub(super) fn len(&self, kind: Kind) -> usize {
+        self.of(kind).len()
+    }
+
+    /// Whether a coarser revocation has replaced this one, or would.
+    pub(super) fn covers(&self, record: &Record) -> bool {
+        let mut coarser = Group::coarser_than(record).into_iter();
+        coarser.any(|(kind, id)| self.get(kind, &id).is_some_and(|at| record.limit() <= at))
+    }
+
+    /// Removes revocations.
+    pub(super) fn remove(&self, ids: &[(Kind, Arc<str>)]) {
+        for kind in Kind::ALL {
+            let of_kind = ids.iter().filter(|(other, _)| *other == kind);
+            let removed = of_kind.map(|(_, id)| (Arc::clone(id), ()));
+            self.of(kind)
+                .update(removed, |stripe, id, ()| stripe.remove(&id));
+        }
+    }
+
+    /// Adds records and returns those that are new or later than a known one. Also removes expired
     /// entries from the written stripes, with one time limit per kind.
     pub(super) fn insert(
         &self,
         records: impl IntoIterator<Item = Record>,
         expired_up_to: impl Fn(Kind) -> Timestamp,
-    ) -> bool {
-        let mut by_kind: HashMap<Kind, Vec<(Arc<str>, Timestamp)>> = HashMap::new();
+    ) -> Vec<Arc<Record>> {
+        let mut by_kind: HashMap<Kind, Vec<(Arc<str>, Shared)>> = HashMap::new();
         for record in records {
             let revoked = by_kind.entry(record.kind).or_default();
-            revoked.push((record.id.into(), record.at));
+            revoked.push((Arc::from(&*record.id), Arc::new(record)));
         }
-        let mut any_new = false;
+        let mut news = Vec::new();
         for (kind, revoked) in by_kind {
             let expired = expired_up_to(kind);
-            self.of(kind).update(revoked, |stripe, id, at| {
+            self.of(kind).update(revoked, |stripe, id, record| {
                 let known = stripe.entries().get(&id);
-                if known.is_some_and(|known| at <= *known) {
+                if known.is_some_and(|known| record.at <= known.at) {
                     return;
                 }
                 if !stripe.is_copied() {
-                    stripe.retain(|_, at| expired < *at);
+                    stripe.retain(|_, known| expired < known.at);
                 }
-                stripe.insert(id, at);
-                any_new = true;
+                news.push(Arc::clone(&record));
+                stripe.insert(id, record);
             });
         }
-        any_new
+        news
     }
 
     /// Lists all revocations.
     pub(super) fn records(&self) -> Vec<Record> {
         let mut records = Vec::new();
         for kind in Kind::ALL {
+            if self.of(kind).is_empty() {
+                continue;
+            }
             self.of(kind)
-                .for_each(|id, at| records.push(Record::new(kind, &**id, *at)));
+                .for_each(|_, record| records.push(Record::clone(record)));
         }
         records
     }
@@ -97,6 +148,9 @@ impl RevocationTable {
             Kind::Operator => &self.operators,
             Kind::Invalidated => &self.invalidated,
             Kind::SubjectWithoutSession => &self.subjects_without_session,
+            Kind::Person => &self.people,
+            Kind::Guests => &self.guests,
+            Kind::Members => &self.members,
         }
     }
 }
@@ -124,10 +178,10 @@ mod tests {
     fn of_two_revocations_of_one_id_the_later_counts() {
         let table = RevocationTable::new();
         assert!(table.is_empty());
-        assert!(table.insert([subject(1, 10)], none_expired));
-        assert!(!table.insert([subject(1, 10)], none_expired));
-        assert!(!table.insert([subject(1, 9)], none_expired));
-        assert!(table.insert([subject(1, 11)], none_expired));
+        for (at, news) in [(10, 1), (10, 0), (9, 0), (11, 1)] {
+            let added = table.insert([subject(1, at)], none_expired);
+            assert_eq!(added.len(), news, "{at}");
+        }
         let at = table.get(Kind::ProviderSubject, "1");
         assert_eq!(at, Some(Timestamp::from_unix(11)));
         assert_eq!(table.get(Kind::Session, "1"), None);

@@ -48,6 +48,18 @@ impl MemoryStore {
         }
     }
 
+    /// Counts the uses of an earlier process.
+    pub(super) fn restore_use(&self, key: &str, used: u32, lifetime: Duration) {
+        let count = Expiring::new(used, lifetime);
+        self.content().counts.insert(key.to_owned(), count);
+    }
+
+    /// Stores a value of an earlier process.
+    pub(super) fn restore_value(&self, key: &str, value: &str, lifetime: Duration) {
+        let value = Expiring::new(value.to_owned(), lifetime);
+        self.content().values.insert(key.to_owned(), value);
+    }
+
     fn content(&self) -> MutexGuard<'_, Content> {
         let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
         content.sweep();
@@ -126,6 +138,19 @@ impl Store for MemoryStore {
             let expires = now + bounded(item.lifetime);
             let entry = list.entry(item.text.clone()).or_insert(expires);
             *entry = expires.max(*entry);
+        }
+        done(())
+    }
+
+    fn list_remove<'a>(
+        &'a self,
+        list: &'a str,
+        texts: &'a [String],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        if let Some(list) = self.content().lists.get_mut(list) {
+            for text in texts {
+                list.remove(text);
+            }
         }
         done(())
     }

@@ -1,5 +1,7 @@
 //! `[store]`: the state that replicas share.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -20,8 +22,13 @@ use cluster::store::{RedisSettings, StoreSettings};
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawStore {
-    /// `memory`, which is lost at exit, or `redis`.
+    /// `memory`, which is lost at exit but for what is in `directory`, or `redis`.
     kind: StoreKind,
+    /// The directory of the gateway's own file of revoked sessions and links, used links and used
+    /// handoff tokens. Without it, and without Redis, a restart makes them valid again. Beside Redis
+    /// it keeps revocations while Redis is not reached. Each process needs a directory of its own.
+    #[schemars(example = "/var/lib/jitsi-auth-gateway")]
+    directory: Option<String>,
     /// The server, version 6.2 or later: `redis://`, or `rediss://` for TLS, and the number of the
     /// database if it is not 0. If it contains a password, preferably in `url_file`.
     #[schemars(with = "Option<String>", example = "redis://redis:6379")]
@@ -56,6 +63,22 @@ impl RawStore {
     /// Whether nothing is shared, so that there can be only one replica.
     pub(super) fn is_memory(&self) -> bool {
         self.kind == StoreKind::Memory
+    }
+
+    /// The directory of the journal.
+    pub(super) fn take_directory(
+        &mut self,
+        section: &mut Section<'_>,
+    ) -> Result<Option<PathBuf>, Reported> {
+        let Some(text) = self.directory.take() else {
+            return Ok(None);
+        };
+        if text.trim().is_empty() {
+            let remedy = "write a path such as \"/var/lib/jitsi-auth-gateway\", or remove the key";
+            section.reject("directory", "empty", remedy);
+            return Err(Reported);
+        }
+        Ok(Some(text.into()))
     }
 
     pub(super) fn resolve(
@@ -108,6 +131,7 @@ impl Default for RawStore {
     fn default() -> Self {
         Self {
             kind: StoreKind::Memory,
+            directory: None,
             url: None,
             url_file: None,
             ca_file: None,

@@ -12,7 +12,7 @@ use prometheus_client::{
 };
 
 use super::{
-    ProbeMetrics, ProviderMetrics, ShardMetrics,
+    JournalMetrics, ProbeMetrics, ProviderMetrics, ShardMetrics,
     labels::{ReloadOutcome, StoreOutcome},
 };
 
@@ -23,6 +23,8 @@ pub struct ControlMetrics {
     pub provider: Option<ProviderMetrics>,
     /// The store that replicas share.
     pub store: StoreMetrics,
+    /// The journal of revocations; none without a directory.
+    pub journal: Option<JournalMetrics>,
     /// Shards and their rooms.
     pub shards: ShardMetrics,
     /// The certificate; none without `[tls]`.
@@ -112,6 +114,9 @@ impl ControlMetrics {
             provider.register(registry);
         }
         self.store.register(registry);
+        if let Some(journal) = &self.journal {
+            journal.register(registry);
+        }
         self.shards.register(registry);
         registry.register_collector(Box::new(self.probe.clone()));
         if let Some(certificate) = &self.certificate {

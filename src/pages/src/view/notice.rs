@@ -140,6 +140,13 @@ impl<'v> NoticeView<'v> {
                 self.add_button(&words.sign_in, again);
                 self.add_button(&words.home, "/");
             }
+            Content::SignOutNotKept { provider } => {
+                self.set_message(&texts.signed_out.title, &[&texts.signed_out.not_kept]);
+                if let Some(provider) = provider {
+                    self.add_button(&words.sign_out, provider);
+                }
+                self.add_button(&words.home, "/");
+            }
             Content::SignedOut { return_to: None } | Content::LogoutFrame => {
                 self.set_message(&texts.signed_out.title, &[&texts.signed_out.text]);
                 self.add_button(&words.home, "/");

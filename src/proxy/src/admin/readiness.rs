@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use cluster::store::StoreState;
+use cluster::{journal::Journal, store::StoreState};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use observe::metrics::ProbeVerdict;
@@ -40,6 +40,9 @@ impl AdminServer {
         }
         if let StoreState::Unreachable { reason } = &store {
             reasons.push(format!("store: {reason}"));
+        }
+        if let Some(error) = self.journal.as_ref().and_then(Journal::failure) {
+            reasons.push(format!("{error}; a restart forgets what is revoked now"));
         }
         for (backend, verdict) in &verdicts {
             match verdict {

@@ -74,6 +74,9 @@ pub enum ApiError {
     /// Earlier answers are unknown, because the store is unreachable.
     #[error("the answers to earlier requests are not available now")]
     StoreUnavailable,
+    /// A link is revoked, and neither the disk nor the store has it.
+    #[error("the link is revoked now, but a restart may undo it; send the request again")]
+    RevocationNotKept,
 }
 
 /// What went wrong (RFC 9457).
@@ -134,7 +137,7 @@ impl ApiError {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::RoomNotOwned { .. } => StatusCode::FORBIDDEN,
-            Self::StoreUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::StoreUnavailable | Self::RevocationNotKept => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -155,7 +158,7 @@ impl ApiError {
             Self::RoomNotOwned { .. } => "room_foreign",
             Self::IdempotencyKey => "idempotency_key_invalid",
             Self::IdempotencyKeyReused => "idempotency_key_reused",
-            Self::StoreUnavailable => "store_unavailable",
+            Self::StoreUnavailable | Self::RevocationNotKept => "store_unavailable",
         }
     }
 
@@ -166,7 +169,7 @@ impl ApiError {
             Self::KeyUnknown => ApiOutcome::KeyUnknown,
             Self::RoomNotOwned { .. } | Self::LinkNotOwned => ApiOutcome::Foreign,
             Self::TooManyRequests { .. } => ApiOutcome::TooMany,
-            Self::StoreUnavailable => ApiOutcome::Unavailable,
+            Self::StoreUnavailable | Self::RevocationNotKept => ApiOutcome::Unavailable,
             _ => ApiOutcome::Invalid,
         }
     }

@@ -61,7 +61,13 @@ fn cookies_and_rooms_make_visitors() {
 #[test]
 fn each_credential_of_a_member_with_a_link_can_be_revoked() {
     let revoke: [(Selector, &str); 4] = [
-        (Selector::ProviderSession("op-ann".to_owned()), "pass"),
+        (
+            Selector::ProviderSession {
+                sid: "op-ann".to_owned(),
+                subject: None,
+            },
+            "pass",
+        ),
         (Selector::ProviderSubject("ann".to_owned()), "pass"),
         (Selector::Operator("ann".to_owned()), "pass"),
         (Selector::Link("l1".to_owned()), "member"),
@@ -78,7 +84,7 @@ fn each_credential_of_a_member_with_a_link_can_be_revoked() {
         let earlier = authenticator.visitor(&opened, &headers, &key("x"), &no_integrations());
         let earlier = earlier.principal().unwrap();
         assert!(authenticator.is_valid(earlier, &no_integrations()));
-        authenticator.revocations.revoke(selector.clone());
+        drop(authenticator.revocations.revoke(selector.clone()));
         assert!(
             !authenticator.is_valid(earlier, &no_integrations()),
             "{selector:?}"
@@ -97,8 +103,8 @@ fn the_pass_itself_can_be_revoked_too() {
     );
     let authenticator = &deployment.authenticator;
     let principal = Principal::combine(member, link.clone());
-    let selector = Selector::Session(link.id().clone());
-    authenticator.revocations.revoke(selector);
+    let selector = Selector::Session(link.credential().into());
+    drop(authenticator.revocations.revoke(selector));
     assert!(!authenticator.is_valid(&principal, &no_integrations()));
 }
 
@@ -176,8 +182,8 @@ fn sessions_end_when_they_idle_and_when_they_are_revoked() {
     let member = deployment.session("ann");
     let headers = deployment.cookies(Some(&member), None);
     assert!(is_member(&headers));
-    let selector = Selector::Session(member.id().clone());
-    authenticator.revocations.revoke(selector);
+    let selector = Selector::Session(member.credential().into());
+    drop(authenticator.revocations.revoke(selector));
     assert!(!is_member(&headers), "revoked");
 }
 
@@ -228,8 +234,9 @@ fn signing_the_same_passes_out_again_revokes_nothing_more() {
     let authenticator = &deployment.authenticator;
     let mut revoked = authenticator.revocations.watch();
     for expected in [true, false, false] {
-        let deletions = authenticator.revoke_passes(RequestCookies::new(&headers));
+        let (receipts, deletions) = authenticator.revoke_passes(RequestCookies::new(&headers));
         assert_eq!(deletions.len(), 1);
+        assert_eq!(receipts.len(), usize::from(expected));
         assert_eq!(revoked.has_changed().unwrap(), expected);
         revoked.mark_unchanged();
         // A revocation has the precision of a second.

@@ -184,7 +184,7 @@ async fn an_embed_token_opens_its_room_until_its_pass_is_revoked() {
             "pass"
         );
     }
-    exchange.deployment.authenticator.revoke(pass.id());
+    drop(exchange.deployment.authenticator.revoke(pass.credential()));
     for intent in [Intent::Page, Intent::Connect, Intent::Resume, Intent::Poll] {
         assert_eq!(exchange.show(&token, "x", intent, &app).await, "over");
     }

@@ -206,7 +206,7 @@ fn refusal(error: &ApiError, context: RequestContext) -> Response<Body> {
             let seconds = wait.as_secs().max(1);
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        ApiError::StoreUnavailable => {
+        ApiError::StoreUnavailable | ApiError::RevocationNotKept => {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         // What follows on the connection may be the rest of the body.

@@ -13,7 +13,10 @@ pub(crate) use self::{
     flow::{SignInFlow, sign_in_flow},
     redeemed_states::RedeemedStates,
 };
-use super::post_login::{give_up, go_on};
+use super::{
+    post_login::{give_up, go_on},
+    sign_out::kept,
+};
 use crate::{
     Body, RequestContext, RequestError, Worker, audit,
     respond::{self, Responder, append_cookies, login_path, redirect},
@@ -197,8 +200,10 @@ pub(crate) async fn callback(
     if let Some(before) = before
         && before.identity().subject != session.identity().subject
     {
-        worker.state.authenticator.revoke(before.id());
-        cookies = worker.state.authenticator.revoke_passes(jar);
+        let session = worker.state.authenticator.revoke(before.credential());
+        let (passes, deletions) = worker.state.authenticator.revoke_passes(jar);
+        kept([session].into_iter().chain(passes), context).await;
+        cookies = deletions;
     }
     audit::signed_in(&session, &context);
     worker.metrics.count_sign_in(SignInReason::None);

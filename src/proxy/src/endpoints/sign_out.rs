@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use secrecy::SecretString;
-use tracing::debug;
+use tracing::{debug, warn};
+use url::Url;
 
 use crate::{
     Body, RequestContext, RequestError, Worker, audit,
@@ -15,7 +16,7 @@ use crate::{
     respond::{self, Responder, append_cookies, plain, redirect},
     web::embedding::place_of,
 };
-use cluster::revocation::Selector;
+use cluster::revocation::{Preservation, Receipt, Selector};
 use model::{
     route::OWN_PREFIX,
     session::{self, BrowsingContext, HINT_COOKIE, RequestCookies, ReturnTo, SESSION_COOKIE},
@@ -24,7 +25,7 @@ use observe::metrics::LogoutOutcome;
 use pages::Content;
 
 /// Ends the session and the passes of the browser, here and at the provider.
-pub(crate) fn logout(
+pub(crate) async fn logout(
     worker: &Worker,
     request: &Request<Incoming>,
     responder: &Responder,
@@ -38,13 +39,16 @@ pub(crate) fn logout(
     if foreign {
         return Err(AccessError::ForeignSender.into());
     }
+    let mut receipts = Vec::new();
     if let Some(session) = worker.state.authenticator.session(request.headers()) {
         audit::signed_out(&session, &context);
         worker.state.authenticator.revalidations.end(&session);
-        worker.state.authenticator.revoke(session.id());
+        receipts.push(worker.state.authenticator.revoke(session.credential()));
     }
     let jar = RequestCookies::new(request.headers());
-    let passes = worker.state.authenticator.revoke_passes(jar);
+    let (of_passes, passes) = worker.state.authenticator.revoke_passes(jar);
+    receipts.extend(of_passes);
+    let is_kept = kept(receipts, context).await;
     let flow = worker.state.sign_ins.as_ref();
     let target = flow.and_then(|flow| flow.end_session_url(jar));
     let framed = place_of(request.headers()) == BrowsingContext::EmbeddedFrame;
@@ -55,6 +59,11 @@ pub(crate) fn logout(
             &Content::LogoutFrame,
             responder,
         )),
+        target if !is_kept => {
+            let provider = target.as_ref().map(Url::as_str);
+            let content = Content::SignOutNotKept { provider };
+            Ok(respond::page(&worker.state.pages, &content, responder))
+        }
         Some(url) => redirect(StatusCode::SEE_OTHER, url.as_str()),
         None => redirect(StatusCode::SEE_OTHER, "/_gateway/signed-out"),
     }?;
@@ -102,13 +111,15 @@ pub(crate) async fn backchannel_logout(
     match flow.validate_logout_token(token).await? {
         Ok(logout) => {
             let revocations = &worker.state.authenticator.revocations;
+            let mut receipts = Vec::new();
             let selector = match (logout.sid, logout.sub) {
                 (Some(sid), sub) => {
                     // An ID token need not name the session that the logout token names.
-                    if let Some(sub) = sub {
-                        revocations.revoke(Selector::SubjectWithoutSession(sub));
+                    if let Some(sub) = sub.clone() {
+                        receipts.push(revocations.revoke(Selector::SubjectWithoutSession(sub)));
                     }
-                    Selector::ProviderSession(sid)
+                    let subject = sub;
+                    Selector::ProviderSession { sid, subject }
                 }
                 (None, Some(sub)) => Selector::ProviderSubject(sub),
                 (None, None) => {
@@ -116,9 +127,15 @@ pub(crate) async fn backchannel_logout(
                     return Ok(logout_refused());
                 }
             };
-            worker.metrics.count_logout(LogoutOutcome::Ok);
             audit::logged_out_by_provider(&selector, &context);
-            revocations.revoke(selector);
+            receipts.push(revocations.revoke(selector));
+            if !kept(receipts, context).await {
+                worker.metrics.count_logout(LogoutOutcome::Unavailable);
+                let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "");
+                answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+                return Ok(answer);
+            }
+            worker.metrics.count_logout(LogoutOutcome::Ok);
             let mut answer = plain(StatusCode::OK, "text/plain", "");
             answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
             Ok(answer)
@@ -135,6 +152,22 @@ pub(crate) async fn backchannel_logout(
             Ok(logout_refused())
         }
     }
+}
+
+/// Waits until revocations are kept; `false` if a restart may undo one of them. They are in effect
+/// in any case.
+pub(super) async fn kept(
+    receipts: impl IntoIterator<Item = Receipt>,
+    context: RequestContext,
+) -> bool {
+    let mut all = true;
+    for receipt in receipts {
+        if let Preservation::Volatile(error) = receipt.outcome().await {
+            all = false;
+            warn!(%error, request = %context.id, "a sign-out is in effect, and a restart may undo it");
+        }
+    }
+    all
 }
 
 fn forget_hint() -> HeaderValue {

@@ -210,7 +210,8 @@ impl RevalidationTask {
             }
             Some(Ok(Redeemed::Ended(reason))) => {
                 audit::session_ended_by_provider(&id, reason);
-                self.revocations.revoke(Selector::Invalidated(id.clone()));
+                // Nobody waits for it: the refused grant is not redeemed again after a restart either.
+                drop(self.revocations.revoke(Selector::Invalidated(id.clone())));
                 (Answer::Ended, Some(RevalidationResult::Ended))
             }
             Some(Ok(Redeemed::Busy)) => (Answer::Busy, None),

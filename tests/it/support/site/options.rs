@@ -16,6 +16,7 @@ pub(crate) struct SiteOptions {
     jaas: bool,
     jicofo: bool,
     shard: Option<&'static str>,
+    durable: bool,
     /// Sections and keys that are merged into the configuration last.
     sections: Table,
     pub(super) clock: Option<(Clock, ClockControl)>,
@@ -46,6 +47,7 @@ impl Default for SiteOptions {
             jaas: false,
             jicofo: false,
             shard: None,
+            durable: false,
             sections: DEFAULT_RULES.parse().unwrap(),
             clock: None,
         }
@@ -121,6 +123,12 @@ impl SiteOptions {
         self.section("limits", keys)
     }
 
+    /// Sets `store.directory` to `state` below the site's files.
+    pub(crate) fn durable(mut self) -> Self {
+        self.durable = true;
+        self
+    }
+
     /// Sets the clock of the gateway, the provider and the meeting.
     pub(crate) fn clock(mut self, clock: Clock, control: ClockControl) -> Self {
         self.clock = Some((clock, control));
@@ -172,6 +180,11 @@ impl SiteOptions {
             jitsi
         };
         merge(&mut configuration, meetings);
+        if self.durable {
+            let directory = files.join("state").display().to_string();
+            let store = Table::from_iter([("directory".to_owned(), directory.into())]);
+            configuration.insert("store".to_owned(), store.into());
+        }
         merge(&mut configuration, self.sections.clone());
         configuration
     }

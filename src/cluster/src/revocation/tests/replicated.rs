@@ -1,5 +1,8 @@
 //! Several replicas over one store.
 
+use std::path::Path;
+
+use observe::metrics::JournalMetrics;
 use tokio::{task::JoinHandle, time::advance};
 use tokio_util::sync::CancellationToken;
 
@@ -7,7 +10,7 @@ use super::*;
 use crate::{
     replication::testing::{ErrorLog, run_until_idle},
     store::{
-        ListItem, Store, StoreState, Topic,
+        ListItem, Store, StoreError, StoreState, Topic,
         testing::{FaultyStore, RedisServer, until, until_within},
     },
 };
@@ -62,8 +65,7 @@ async fn a_revocation_reaches_running_and_later_replicas() {
     let session = session(&clock, "1", "x");
     run_until_idle().await;
     let mut watch = b.revocations.watch();
-    a.revocations
-        .revoke(Selector::Session(session.id().clone()));
+    drop(a.revocations.revoke(signed_out(&session)));
     assert!(a.revocations.contains(&session), "at once on this replica");
     watch.changed().await.unwrap();
     assert!(b.revocations.contains(&session));
@@ -79,7 +81,7 @@ async fn a_revocation_before_the_task_runs_is_shared() {
     let (clock, _) = clock();
     let store = FaultyStore::new();
     let (revocations, sync) = Revocations::new(Duration::from_hours(24), clock);
-    revocations.revoke(link("early"));
+    drop(revocations.revoke(link("early")));
     let _replica = Replica::run(revocations, sync, &store);
     run_until_idle().await;
     assert_eq!(listed(&store).await, 1);
@@ -95,8 +97,8 @@ async fn revocations_of_an_outage_are_exchanged_after_it() {
     );
     run_until_idle().await;
     store.disconnect();
-    a.revocations.revoke(link("by a"));
-    b.revocations.revoke(link("by b"));
+    drop(a.revocations.revoke(link("by a")));
+    drop(b.revocations.revoke(link("by b")));
     run_until_idle().await;
     assert!(!b.revocations.is_link_revoked("by a"));
     store.reconnect();
@@ -112,7 +114,7 @@ async fn a_connected_store_that_fails_is_retried_every_five_seconds() {
     let a = Replica::start(&store, &clock);
     run_until_idle().await;
     store.time_out();
-    a.revocations.revoke(link("l"));
+    drop(a.revocations.revoke(link("l")));
     run_until_idle().await;
     let before = store.operations();
     for _ in 0..600 {
@@ -134,9 +136,9 @@ async fn revocations_that_are_queued_at_stop_are_delivered() {
     let a = Replica::start(&store, &clock);
     run_until_idle().await;
     store.stall();
-    a.revocations.revoke(link("in flight"));
+    drop(a.revocations.revoke(link("in flight")));
     run_until_idle().await;
-    a.revocations.revoke(link("queued"));
+    drop(a.revocations.revoke(link("queued")));
     let stopping = tokio::spawn(a.stop());
     run_until_idle().await;
     store.recover();
@@ -151,7 +153,7 @@ async fn revocations_that_the_store_refused_before_are_delivered_at_stop() {
     let a = Replica::start(&store, &clock);
     run_until_idle().await;
     store.time_out();
-    a.revocations.revoke(link("refused"));
+    drop(a.revocations.revoke(link("refused")));
     run_until_idle().await;
     store.recover();
     a.stop().await;
@@ -166,7 +168,7 @@ async fn undelivered_revocations_are_logged_with_their_number_at_stop() {
     run_until_idle().await;
     store.disconnect();
     for n in 0..3 {
-        a.revocations.revoke(link(&n.to_string()));
+        drop(a.revocations.revoke(link(&n.to_string())));
     }
     let errors = ErrorLog::capture();
     a.stop().await;
@@ -214,10 +216,10 @@ async fn revocations_flow_over_redis_and_are_exchanged_after_an_outage() {
         .map(|connected| Replica::start(&connected.store, &clock));
     let [a, b] = replicas.each_ref().map(|replica| &replica.revocations);
     // Both have subscribed if a revocation arrives within the second.
-    a.revoke(link("first"));
+    drop(a.revoke(link("first")));
     until(|| b.is_link_revoked("first").then_some(())).await;
     let began = tokio::time::Instant::now();
-    a.revoke(link("second"));
+    drop(a.revoke(link("second")));
     until(|| b.is_link_revoked("second").then_some(())).await;
     assert!(began.elapsed() < Duration::from_secs(1));
 
@@ -225,8 +227,8 @@ async fn revocations_flow_over_redis_and_are_exchanged_after_an_outage() {
     for connected in &stores {
         connected.until(|state| *state != StoreState::Ready).await;
     }
-    a.revoke(link("by a"));
-    b.revoke(link("by b"));
+    drop(a.revoke(link("by a")));
+    drop(b.revoke(link("by b")));
     assert!(a.is_link_revoked("by a"));
     // The restarted server is empty.
     server.launch();
@@ -247,7 +249,7 @@ async fn a_hundred_thousand_revocations_are_shared() {
     let clock = Clock::system();
     let (revocations, sync) = Revocations::new(Duration::from_hours(24), clock.clone());
     for n in 0..100_000 {
-        revocations.revoke(link(&n.to_string()));
+        drop(revocations.revoke(link(&n.to_string())));
     }
     let _a = Replica::run(revocations, sync, &connected.store);
     let b = Replica::start(&connected.store, &clock);
@@ -257,4 +259,88 @@ async fn a_hundred_thousand_revocations_are_shared() {
     until_within(Duration::from_mins(3), arrived).await;
     let all = || (b.revocations.table.records().len() == 100_000).then_some(());
     until_within(Duration::from_mins(3), all).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_lost_its_list_gets_it_again_when_a_replica_starts() {
+    let (clock, _) = clock();
+    let store = FaultyStore::new();
+    let a = Replica::start(&store, &clock);
+    run_until_idle().await;
+    drop(a.revocations.revoke(link("l")));
+    run_until_idle().await;
+    // `FLUSHALL`: no connection is lost.
+    let texts = store.content().list_members("revoked").await.unwrap();
+    store
+        .content()
+        .list_remove("revoked", &texts)
+        .await
+        .unwrap();
+    let b = Replica::start(&store, &clock);
+    run_until_idle().await;
+    assert!(b.revocations.is_link_revoked("l"));
+    assert_eq!(listed(&store).await, 1);
+    // Nobody asks for ever.
+    let operations = store.operations();
+    run_until_idle().await;
+    assert_eq!(store.operations(), operations);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_says_whether_the_store_has_the_revocation() {
+    let (clock, _) = clock();
+    let store = FaultyStore::new();
+    let a = Replica::start(&store, &clock);
+    run_until_idle().await;
+    let volatile = |error: StoreError| Preservation::Volatile(error.into());
+    store.time_out();
+    let outcome = a.revocations.revoke(link("1")).outcome().await;
+    assert_eq!(outcome, volatile(StoreError::Timeout));
+    store.recover();
+    store.disconnect();
+    let outcome = a.revocations.revoke(link("2")).outcome().await;
+    assert!(outcome.is_volatile(), "{outcome:?}");
+    store.reconnect();
+    run_until_idle().await;
+    let outcome = a.revocations.revoke(link("2")).outcome().await;
+    assert_eq!(outcome, Preservation::Kept, "the next attempt");
+    store.stall();
+    let receipt = a.revocations.revoke(link("3"));
+    let began = tokio::time::Instant::now();
+    assert_eq!(receipt.outcome().await, volatile(StoreError::Timeout));
+    assert!(began.elapsed() < Duration::from_secs(4), "a bounded time");
+    a.stop().await;
+}
+
+/// A replica that starts with the journal in a directory.
+fn start_on(directory: &Path, store: &Arc<FaultyStore>, clock: &Clock) -> Replica {
+    let opened = Journal::open(directory, JournalMetrics::default(), clock.clone());
+    let (journal, content) = opened.unwrap();
+    let journal = Some((journal, &content));
+    let longest = Duration::from_hours(24);
+    let (revocations, sync) = Revocations::with_journal(longest, clock.clone(), journal);
+    Replica::run(revocations, sync, store)
+}
+
+#[tokio::test]
+async fn the_journal_keeps_what_a_stopped_store_did_not_take() {
+    let (clock, _) = clock();
+    let store = FaultyStore::new();
+    let directory = tempfile::tempdir().unwrap();
+    let a = start_on(directory.path(), &store, &clock);
+    let b = Replica::start(&store, &clock);
+    run_until_idle().await;
+    drop(b.revocations.revoke(link("of b")));
+    until(|| a.revocations.is_link_revoked("of b").then_some(())).await;
+    store.disconnect();
+    let outcome = a.revocations.revoke(link("in the outage")).outcome().await;
+    assert!(matches!(outcome, Preservation::Unshared(_)), "{outcome:?}");
+    a.stop().await;
+    // Both are there before anything is read from the store.
+    let a = start_on(directory.path(), &store, &clock);
+    for id in ["of b", "in the outage"] {
+        assert!(a.revocations.is_link_revoked(id), "{id}");
+    }
+    store.reconnect();
+    until(|| b.revocations.is_link_revoked("in the outage").then_some(())).await;
 }

@@ -107,6 +107,25 @@ impl Store for RedisStore {
         .boxed()
     }
 
+    fn list_remove<'a>(
+        &'a self,
+        list: &'a str,
+        texts: &'a [String],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        async move {
+            let mut connection = self.connection()?;
+            let key = self.key(list);
+            for texts in texts.chunks(ITEMS_PER_SCRIPT) {
+                let mut command = redis::cmd("ZREM");
+                let command = command.arg(&key).arg(texts);
+                let removed: Result<(), _> = command.query_async(&mut connection).await;
+                self.finish(removed)?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn list_members<'a>(&'a self, list: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
         async move {
             let mut connection = self.connection()?;

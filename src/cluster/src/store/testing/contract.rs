@@ -77,7 +77,12 @@ async fn check_lists(store: &dyn Store) {
         .unwrap()
         .into_iter()
         .collect();
-    assert_eq!(found, items.into_iter().map(|item| item.text).collect());
+    let mut texts: Vec<_> = items.into_iter().map(|item| item.text).collect();
+    assert_eq!(found, texts.iter().cloned().collect());
+    let last = texts.split_off(2999);
+    texts.push("never there".to_owned());
+    store.list_remove("list", &texts).await.unwrap();
+    assert_eq!(store.list_members("list").await, Ok(last));
 }
 
 async fn check_messages(store: &dyn Store) {

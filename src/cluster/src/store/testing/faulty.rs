@@ -160,6 +160,14 @@ impl Store for FaultyStore {
         self.unless_faulty(async move { self.memory.list_add(list, notes).await }.boxed())
     }
 
+    fn list_remove<'a>(
+        &'a self,
+        list: &'a str,
+        texts: &'a [String],
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.unless_faulty(async move { self.memory.list_remove(list, texts).await }.boxed())
+    }
+
     fn list_members<'a>(&'a self, list: &'a str) -> BoxFuture<'a, Result<Vec<String>, StoreError>> {
         self.unless_faulty(async move { self.memory.list_members(list).await }.boxed())
     }

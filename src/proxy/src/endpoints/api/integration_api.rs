@@ -59,7 +59,7 @@ impl IntegrationApi {
                 let written = written(caller, operation, request).await?;
                 self.create_link(&written, now).await
             }
-            ApiRoute::RevokeLink(id) => Ok((self.revoke_link(caller.integration, &id)?, id)),
+            ApiRoute::RevokeLink(id) => Ok((self.revoke_link(caller.integration, &id).await?, id)),
             ApiRoute::Room(room) => {
                 let room = room?;
                 let answer = self.room(caller.integration, &room)?;
@@ -134,11 +134,17 @@ impl IntegrationApi {
     }
 
     /// Revokes a link, whatever came of it.
-    fn revoke_link(&self, integration: &Integration, id: &str) -> Result<Response<Body>, ApiError> {
+    async fn revoke_link(
+        &self,
+        integration: &Integration,
+        id: &str,
+    ) -> Result<Response<Body>, ApiError> {
         if !link::owns_link_id(integration, id) {
             return Err(ApiError::LinkNotOwned);
         }
-        self.invitations.revoke(id);
+        if self.invitations.revoke(id).outcome().await.is_volatile() {
+            return Err(ApiError::RevocationNotKept);
+        }
         let mut answer = Response::new(Body::EMPTY);
         *answer.status_mut() = StatusCode::NO_CONTENT;
         Ok(answer)

@@ -50,7 +50,8 @@ impl People {
     fn revoke(&self) {
         let (revocations, _sync) = Revocations::new(Duration::from_hours(1), Clock::system());
         self.connections.end_revoked(&revocations);
-        revocations.revoke(Selector::Session(self.session.id().clone()));
+        let credential = self.session.credentials().next().unwrap();
+        drop(revocations.revoke(Selector::Session(credential.into())));
         self.connections.end_revoked(&revocations);
     }
 

@@ -86,9 +86,12 @@ async fn a_meeting_has_working_links_until_its_integration_revokes_them() {
         let link = open(&api, url, &room).unwrap();
         assert_eq!((&link.id, link.host), (id, host));
         let foreign = api.revoke_link(caller(&integrations, "club").integration, id);
-        assert_eq!(foreign.err(), Some(ApiError::LinkNotOwned));
+        assert_eq!(foreign.await.err(), Some(ApiError::LinkNotOwned));
         assert!(open(&api, url, &room).is_some());
-        let own = api.revoke_link(written.caller.integration, id).unwrap();
+        let own = api
+            .revoke_link(written.caller.integration, id)
+            .await
+            .unwrap();
         assert_eq!(own.status(), StatusCode::NO_CONTENT);
         assert!(open(&api, url, &room).is_none());
     }
