@@ -20,7 +20,7 @@ use model::{clock::Clock, random::Random, seal::Purpose, session::RevalidationSc
 use observe::metrics::{CertificateMetrics, ControlMetrics, Metrics};
 use oidc::RelyingParty;
 use proxy::{
-    Control, Notifications,
+    AssetCache, Control, Notifications,
     admin::AdminServer,
     revalidation::{RevalidationContext, RevalidationTask, Revalidations},
     server::ServerCertificate,
@@ -32,6 +32,8 @@ pub(super) struct ControlPlane {
     pub(super) certificate: Option<Arc<ServerCertificate>>,
     /// `None` with `[jaas]`.
     pub(super) placement: Option<Arc<Placement>>,
+    /// `None` if it is disabled.
+    pub(super) asset_cache: Option<Arc<AssetCache>>,
     relying_party: Option<Arc<RelyingParty>>,
     revocations: Arc<Revocations>,
     revalidations: Arc<Revalidations>,
@@ -100,10 +102,15 @@ impl ControlPlane {
             Placement::new(jitsi.shards.clone(), &jitsi.upstream.xmpp_domain, context)
         });
         let (placement, placement_sync) = placement.unzip();
+        let asset_cache = config.cache.map(|settings| {
+            let contents = metrics.cache.clone();
+            Arc::new(AssetCache::new(settings, contents, clock.clone()))
+        });
         Ok(Self {
             metrics,
             certificate,
             placement,
+            asset_cache,
             relying_party,
             revocations,
             revalidations,
@@ -127,6 +134,7 @@ impl ControlPlane {
             revalidations: Arc::clone(&self.revalidations),
             presence: Arc::clone(&self.presence),
             store: Arc::clone(&self.store),
+            asset_cache: self.asset_cache.clone(),
         }
     }
 
@@ -157,6 +165,7 @@ impl ControlPlane {
             probe: self.metrics.probe.clone(),
             insecure_switches: config.insecure_switches.clone(),
             placement: self.placement.clone(),
+            asset_cache: self.asset_cache.clone(),
             draining,
         }
     }

@@ -24,6 +24,11 @@ use http::{HeaderMap, HeaderName};
 
 use crate::clock::Timestamp;
 
+/// The `Date` of a response.
+pub fn response_date(headers: &HeaderMap) -> Option<Timestamp> {
+    date_of(headers, &http::header::DATE)
+}
+
 /// Parses an HTTP date in any of its three forms (RFC 9110 § 5.6.7).
 fn parse_date(text: &str) -> Option<Timestamp> {
     let date = httpdate::parse_http_date(text).ok()?;

@@ -6,11 +6,13 @@
 //! | `/readyz` | readiness and its reasons as JSON: `readiness` |
 //! | `/metrics` | counters of all workers and of the control plane |
 //! | `/shards` | states of shards; `POST /shards/NAME` overrides one: `shards` |
+//! | `/cache` | `POST /cache/purge` empties the cache of Jitsi's files: `cache` |
 //! | `/revoke` | `POST` revokes sessions or a link: `revoke` |
 //!
 //! It has no authentication and is bound to loopback by default. What changes state passes
 //! `operator_request`, which admits local clients only.
 
+mod cache;
 mod operator_request;
 mod readiness;
 mod revoke;
@@ -28,6 +30,7 @@ use oidc::{ProviderStatus, RelyingParty};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 
+use crate::AssetCache;
 use crate::server::{BoundListener, serve_control_http};
 
 /// The parts of the gateway that the admin listener reports on or changes.
@@ -50,6 +53,8 @@ pub struct AdminServer {
     pub insecure_switches: Vec<&'static str>,
     /// Shards; `None` without a Jitsi.
     pub placement: Option<Arc<Placement>>,
+    /// Target of `/cache/purge`; `None` if the cache is disabled.
+    pub asset_cache: Option<Arc<AssetCache>>,
     /// Cancelled at the start of a shutdown; `/readyz` fails from then on.
     pub draining: CancellationToken,
 }
@@ -73,6 +78,7 @@ impl AdminServer {
     async fn handle(&self, request: Request<Incoming>, peer: IpAddr) -> Response<Full<Bytes>> {
         match request.uri().path() {
             "/revoke" => self.revoke(request, peer).await,
+            "/cache/purge" => self.purge_cache(request, peer).await,
             path if path == "/shards" || path.starts_with("/shards/") => {
                 self.shards(request, peer).await
             }
@@ -92,7 +98,7 @@ impl AdminServer {
             _ => text(
                 StatusCode::NOT_FOUND,
                 PLAIN,
-                "try /livez, /readyz, /metrics, /shards or /revoke\n".into(),
+                "try /livez, /readyz, /metrics, /shards, /revoke or /cache/purge\n".into(),
             ),
         }
     }

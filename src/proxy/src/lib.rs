@@ -30,6 +30,7 @@
 //! | `Revalidations` | `revalidation` | what the provider said of sessions since the sign-in |
 //! | `SessionRenewal` | `respond` | when a session's cookie is set again |
 //! | `StoreClient` | `store_client` | calls to the store, on the control runtime |
+//! | `AssetCache` | `asset_cache` | Jitsi's public files that have a version or a lifetime |
 //! | `ShardPools` | `shard_upstreams` | a worker's connections to the servers of the shards |
 //!
 //! [`Worker`] is one thread's share: its connections, upstreams, counters, and the [`SharedState`]
@@ -38,6 +39,7 @@
 
 pub mod admin;
 pub mod api;
+mod asset_cache;
 mod audit;
 mod authenticate;
 mod authorize;
@@ -70,6 +72,7 @@ mod web;
 mod worker;
 
 pub use self::{
+    asset_cache::{AssetCache, AssetCacheSettings},
     body::Body,
     server::{Connection, DrainSchedule},
     service::{Notifications, WorkerFactory},

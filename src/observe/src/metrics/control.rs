@@ -12,7 +12,7 @@ use prometheus_client::{
 };
 
 use super::{
-    ProbeMetrics, ProviderMetrics, ShardMetrics,
+    CacheMetrics, ProbeMetrics, ProviderMetrics, ShardMetrics,
     labels::{ReloadOutcome, StoreOutcome},
 };
 
@@ -29,6 +29,8 @@ pub struct ControlMetrics {
     pub certificate: Option<CertificateMetrics>,
     /// Reloads of the configuration.
     pub config: ReloadMetrics,
+    /// The cache of Jitsi's files.
+    pub cache: CacheMetrics,
     /// The configuration in use.
     pub config_hash: ConfigHash,
     /// Results of the login probe.
@@ -113,6 +115,7 @@ impl ControlMetrics {
         }
         self.store.register(registry);
         self.shards.register(registry);
+        self.cache.register(registry);
         registry.register_collector(Box::new(self.probe.clone()));
         if let Some(certificate) = &self.certificate {
             registry.register(
