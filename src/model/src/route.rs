@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub(crate) use self::names::{is_reserved_room, is_reserved_tenant};
 pub use self::{
     endpoint::Endpoint,
-    file::is_static_file,
+    file::{is_static_file, is_versioned_file},
     label::Label,
     location::{
         LocationAccess, LocationPath, LocationPathError, LocationUpstream, SiteLocation,

@@ -92,6 +92,14 @@ async fn files_without_permission_are_fetched_each_time() {
         }
         assert_eq!(server.take_received().len(), asked, "{fields:?} {query}");
     }
+    // An operator edits it: a version does not count, a lifetime does.
+    for (fields, asked) in [(&[day, DATE][..], 3), (&["cache-control: max-age=60"], 2)] {
+        server.script("/interface_config.js", Script::new(fields));
+        for _ in 0..3 {
+            client.get("/interface_config.js?v=1").await;
+        }
+        assert_eq!(server.take_received().len(), asked, "{fields:?}");
+    }
     for status in [404, 500, 301, 203] {
         let path = format!("/libs/{status}.js");
         let lived = Script::new(&["cache-control: max-age=60"]).status(status);

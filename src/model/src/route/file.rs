@@ -22,6 +22,12 @@ pub fn is_static_file(path: &CanonicalPath) -> bool {
         }
 }
 
+/// Whether a version in the address (`?v=`) stands for the contents of a static file: an operator edits
+/// `interface_config.js` without a new version of Jitsi.
+pub fn is_versioned_file(path: &str) -> bool {
+    !path.ends_with("/interface_config.js")
+}
+
 /// The public directories without those whose files programs change: `.well-known` and `_load-test`.
 const STATIC_DIRECTORIES: &[&str] = &["libs", "css", "static", "images", "fonts", "lang", "sounds"];
 

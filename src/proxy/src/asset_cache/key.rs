@@ -3,7 +3,7 @@
 use http::{Request, header, uri::Authority};
 use hyper::body::Body as HttpBody;
 
-use model::{caching::ContentCoding, query};
+use model::{caching::ContentCoding, query, route::is_versioned_file};
 
 /// The key of a stored file: coding, web server, path and query as they are forwarded.
 #[derive(Clone, Debug)]
@@ -30,11 +30,12 @@ impl AssetKey {
         }
         let target_at = text.len();
         text.push_str(target);
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
         Some(Self {
             text: text.into(),
             target_at,
             asked,
-            versioned: query::has_version(target.split_once('?').map_or("", |(_, query)| query)),
+            versioned: query::has_version(query) && is_versioned_file(path),
         })
     }
 
