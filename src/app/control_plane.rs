@@ -20,7 +20,7 @@ use model::{clock::Clock, random::Random, seal::Purpose, session::RevalidationSc
 use observe::metrics::{CertificateMetrics, ControlMetrics, Metrics};
 use oidc::RelyingParty;
 use proxy::{
-    AssetCache, Control, Notifications,
+    AssetCache, AssetCompressor, Control, Notifications,
     admin::AdminServer,
     revalidation::{RevalidationContext, RevalidationTask, Revalidations},
     server::ServerCertificate,
@@ -34,6 +34,7 @@ pub(super) struct ControlPlane {
     pub(super) placement: Option<Arc<Placement>>,
     /// `None` if it is disabled.
     pub(super) asset_cache: Option<Arc<AssetCache>>,
+    asset_compressor: Option<AssetCompressor>,
     relying_party: Option<Arc<RelyingParty>>,
     revocations: Arc<Revocations>,
     revalidations: Arc<Revalidations>,
@@ -104,13 +105,15 @@ impl ControlPlane {
         let (placement, placement_sync) = placement.unzip();
         let asset_cache = config.cache.map(|settings| {
             let contents = metrics.cache.clone();
-            Arc::new(AssetCache::new(settings, contents, clock.clone()))
+            AssetCache::new(settings, contents, clock.clone())
         });
+        let (asset_cache, asset_compressor) = asset_cache.unzip();
         Ok(Self {
             metrics,
             certificate,
             placement,
             asset_cache,
+            asset_compressor,
             relying_party,
             revocations,
             revalidations,
@@ -175,6 +178,9 @@ impl ControlPlane {
         let GatewayHandle { tasks, stopped, .. } = handle;
         if let Some(relying_party) = self.relying_party {
             tasks.spawn(relying_party.run(stopped.clone()));
+        }
+        if let Some(compressor) = self.asset_compressor {
+            tasks.spawn(compressor.run(stopped.clone()));
         }
         if let Some(task) = self.revalidation_task {
             let gateway = Arc::clone(&handle.gateway);

@@ -1,6 +1,7 @@
 //! The cache of Jitsi's static files, with a web server whose responses each test writes.
 
 mod collapsing;
+mod compression;
 mod poisoning;
 mod serving;
 
@@ -22,12 +23,15 @@ async fn site(sections: &str) -> (Site, AssetServer) {
 /// The same with further keys of `[upstream]`.
 async fn site_with(upstream: &str, sections: &str) -> (Site, AssetServer) {
     let server = AssetServer::start().await;
+    (site_at(server.url(), upstream, sections).await, server)
+}
+
+/// A deployment in front of a web server.
+async fn site_at(web: &str, upstream: &str, sections: &str) -> Site {
     let text = format!(
-        "[upstream]\nweb = \"{}\"\n{upstream}\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n{sections}",
-        server.url()
+        "[upstream]\nweb = \"{web}\"\n{upstream}\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n{sections}"
     );
-    let options = SiteOptions::default().rules(&text);
-    (Site::with(options).await, server)
+    Site::with(SiteOptions::default().rules(&text)).await
 }
 
 /// A client of the site.

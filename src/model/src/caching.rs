@@ -15,7 +15,7 @@ pub use self::{
     accept_encoding::{AcceptedCodings, ContentCoding},
     byte_range::{ByteRange, RangeOutcome},
     conditions::{Validators, is_unchanged, range_condition_holds},
-    directives::{CacheDemands, ResponseDirectives},
+    directives::{CacheDemands, ResponseDirectives, Reuse},
     freshness::{Exchange, Freshness},
     storability::{NotStorable, check_storable},
 };

@@ -5,6 +5,7 @@
 //! | `request` | a request for a static file: answered from the cache, by a fetch, or forwarded |
 //! | `key` | the key of a file, and which requests the cache may answer |
 //! | `slots` | the bounded table, which all workers share |
+//! | `compression` | bodies in brotli, made in the background |
 //! | `stored_asset` | a stored file, and the answers made of it: whole, part, 304 |
 //! | `fetches` | one fetch per file at a time, whose outcome all its requests get |
 //! | `fill` | the fetch itself, by a request of the gateway's own |
@@ -20,6 +21,7 @@
 //! **Hit path.** One lookup under a read lock of one of the table's parts, which writers hold for some
 //! instructions. No task, no connection; the body is shared.
 
+mod compression;
 mod fetches;
 mod fill;
 mod key;
@@ -27,10 +29,15 @@ mod request;
 mod slots;
 mod stored_asset;
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+pub use self::compression::AssetCompressor;
 pub(crate) use self::request::AssetRequest;
 use self::{
+    compression::CompressionQueue,
     fetches::{BegunFetch, Fetches, Joined},
     fill::FillOutcome,
     key::AssetKey,
@@ -57,6 +64,7 @@ pub struct AssetCacheSettings {
 pub struct AssetCache {
     slots: Slots,
     fetches: Fetches,
+    to_compress: CompressionQueue,
     largest: usize,
     clock: Clock,
 }
@@ -64,15 +72,26 @@ pub struct AssetCache {
 // === impl AssetCache ===
 
 impl AssetCache {
-    /// An empty cache.
-    pub fn new(settings: AssetCacheSettings, metrics: CacheMetrics, clock: Clock) -> Self {
-        Self {
+    /// An empty cache, and the task that compresses its files.
+    pub fn new(
+        settings: AssetCacheSettings,
+        metrics: CacheMetrics,
+        clock: Clock,
+    ) -> (Arc<Self>, AssetCompressor) {
+        let (to_compress, jobs) = CompressionQueue::new();
+        let cache = Arc::new(Self {
             slots: Slots::new(settings, metrics),
             // A quarter beside the stored files, and at least one of the largest.
             fetches: Fetches::new((settings.size / 4).max(settings.largest)),
+            to_compress,
             largest: settings.largest,
             clock,
-        }
+        });
+        let compressor = AssetCompressor {
+            cache: Arc::clone(&cache),
+            jobs,
+        };
+        (cache, compressor)
     }
 
     /// Removes all files; returns how many there were. A fetch under way stores nothing.
@@ -84,6 +103,18 @@ impl AssetCache {
     fn store(&self, key: &AssetKey, slot: Slot, fetch: &BegunFetch) {
         self.fetches
             .if_current(fetch.generation, || self.slots.put(key, slot));
+    }
+
+    /// Adds a body in brotli to a file, if the file is still the stored one.
+    fn keep_brotli(&self, key: &AssetKey, of: &Arc<StoredAsset>, brotli: Bytes) {
+        self.fetches.exclusively(|| {
+            if let Some(Slot::Stored(stored)) = self.slots.get(key)
+                && Arc::ptr_eq(&stored, of)
+            {
+                let stored = Arc::new(of.with_brotli(brotli));
+                self.slots.put(key, Slot::Stored(stored));
+            }
+        });
     }
 
     /// Looks at a response that was forwarded: if it may be stored, the next request stores it.

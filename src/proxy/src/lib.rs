@@ -72,7 +72,7 @@ mod web;
 mod worker;
 
 pub use self::{
-    asset_cache::{AssetCache, AssetCacheSettings},
+    asset_cache::{AssetCache, AssetCacheSettings, AssetCompressor},
     body::Body,
     server::{Connection, DrainSchedule},
     service::{Notifications, WorkerFactory},

@@ -2,7 +2,12 @@
 
 use http::{Method, StatusCode};
 
-use super::{Client, SCRIPT, site};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::{Client, SCRIPT, outcomes, site, site_at};
 use crate::support::asset_server::Script;
 
 /// Fields that must not reach the fetch of a file, nor change what is stored.
@@ -45,7 +50,7 @@ async fn no_field_of_a_client_reaches_the_fetch() {
         let mut names: Vec<_> = received[0]
             .headers
             .keys()
-            .map(|name| name.as_str())
+            .map(http::HeaderName::as_str)
             .collect();
         names.sort_unstable();
         let closed = [
@@ -322,4 +327,28 @@ async fn a_purge_reaches_fetches_under_way() {
         Script::new(&["cache-control: max-age=60"]).body("new"),
     );
     assert_eq!(Client::of(&site).get(SCRIPT).await.text(), "new");
+}
+
+/// A body that ends with its connection may have been cut off.
+#[tokio::test]
+async fn bodies_without_a_length_are_not_stored() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let web = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let _: usize = stream.read(&mut head).await.unwrap();
+            let answer = "HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\n\
+                Content-Type: text/javascript\r\n\r\nlet answ";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    let site = site_at(&web, "", "").await;
+    let mut client = Client::of(&site);
+    for _ in 0..3 {
+        let page = client.get(SCRIPT).await;
+        assert_eq!(page.text(), "let answ");
+        assert!(!page.headers.contains_key("age"));
+    }
+    assert_eq!(outcomes(&site).await, ["bypass 3"]);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use super::{Client, SCRIPT, gauge, outcomes, site};
-use crate::support::asset_server::Script;
+use crate::support::{asset_server::Script, logs::Logs};
 
 /// The site's clock: 2027-01-15 08:00:00.
 const DATE: &str = "date: Fri, 15 Jan 2027 08:00:00 GMT";
@@ -308,5 +308,29 @@ async fn the_cache_can_be_disabled() {
         assert_eq!(outcomes(&site).await, [""; 0]);
         let purged = site.order("/cache/purge", "{}", &[]).await;
         assert_eq!(purged, StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn access_lines_name_the_outcome() {
+    let logs = Logs::keep();
+    let (site, server) = site("[log]\naccess = true").await;
+    let mut client = Client::of(&site);
+    let path = "/libs/logged.js";
+    server.script(
+        path,
+        Script::new(&["cache-control: max-age=60", "etag: \"a\""]),
+    );
+    let target = format!("{path}?v=1");
+    client.get(&target).await;
+    client.get(&target).await;
+    site.clock_control.advance(Duration::from_secs(60));
+    client.get(&target).await;
+    client.get_with(&target, &["cache-control: no-cache"]).await;
+    let lines = || logs.lines_with(&format!("path=\"{path}\""));
+    site.wait_for("the lines are written", async || lines().len() == 4)
+        .await;
+    for (line, outcome) in lines().iter().zip(["miss", "hit", "revalidated", "bypass"]) {
+        assert!(line.contains(&format!("cache=\"{outcome}\"")), "{line}");
     }
 }

@@ -73,7 +73,7 @@ impl AcceptedCodings {
         }
         Self {
             // Acceptable unless excluded, but less so than any coding that is named.
-            identity: identity.unwrap_or(if any == Some(0) { 0 } else { 1 }),
+            identity: identity.unwrap_or(u16::from(any != Some(0))),
             gzip: gzip.or(any).unwrap_or(0),
             brotli: brotli.or(any).unwrap_or(0),
         }

@@ -7,16 +7,28 @@ use http::{HeaderMap, HeaderValue, header};
 pub struct ResponseDirectives {
     /// `no-store`, `private` in any form, or a field that is not text: nothing is stored.
     pub forbids_storing: bool,
-    /// `no-cache` in any form: each use has to be validated.
-    pub needs_validation: bool,
-    /// `must-revalidate`, `proxy-revalidate` or `s-maxage` (§ 5.2.2.10): never used stale.
-    pub must_revalidate: bool,
+    /// When a stored response may be used without validation.
+    pub reuse: Reuse,
+    /// `no-transform`: the coding stays that of the server (§ 5.2.2.6).
+    pub keeps_coding: bool,
     /// `s-maxage`, in seconds.
     pub shared_max_age: Option<u64>,
     /// `max-age`, in seconds.
     pub max_age: Option<u64>,
     /// `stale-if-error` (RFC 5861 § 4), in seconds.
     pub stale_if_error: Option<u64>,
+}
+
+/// When a stored response may be used without validation, from lax to strict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reuse {
+    /// While it is fresh, and stale in place of errors if it says so.
+    #[default]
+    Lax,
+    /// `must-revalidate`, `proxy-revalidate` or `s-maxage` (§ 5.2.2.10): never stale.
+    Fresh,
+    /// `no-cache` in any form: never.
+    Never,
 }
 
 /// The directives of a request: how old a stored response may be for its sender.
@@ -38,10 +50,11 @@ impl ResponseDirectives {
         let mut read = Self::default();
         let is_text = for_each_directive(headers, |name, value| match name {
             "no-store" | "private" => read.forbids_storing = true,
-            "no-cache" => read.needs_validation = true,
-            "must-revalidate" | "proxy-revalidate" => read.must_revalidate = true,
+            "no-cache" => read.restrict(Reuse::Never),
+            "no-transform" => read.keeps_coding = true,
+            "must-revalidate" | "proxy-revalidate" => read.restrict(Reuse::Fresh),
             "s-maxage" => {
-                read.must_revalidate = true;
+                read.restrict(Reuse::Fresh);
                 shorten(&mut read.shared_max_age, value);
             }
             "max-age" => shorten(&mut read.max_age, value),
@@ -50,6 +63,10 @@ impl ResponseDirectives {
         });
         read.forbids_storing |= !is_text;
         read
+    }
+
+    fn restrict(&mut self, reuse: Reuse) {
+        self.reuse = self.reuse.max(reuse);
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 
-use super::{ResponseDirectives, date_of, single};
+use super::{ResponseDirectives, date_of, directives::Reuse, single};
 use crate::clock::Timestamp;
 
 /// When a request was sent and the head of its response arrived.
@@ -39,7 +39,7 @@ impl Freshness {
             .or(directives.max_age)
             .or_else(|| lifetime_by_expires(headers, exchange.received));
         let lifetime = match explicit {
-            _ if directives.needs_validation => 0,
+            _ if directives.reuse == Reuse::Never => 0,
             Some(seconds) => seconds,
             None if versioned => heuristic_lifetime(headers, exchange.received),
             None => 0,
@@ -50,7 +50,7 @@ impl Freshness {
             initial_age: initial_age(headers, exchange),
             lifetime,
             stale_if_error: stale
-                .filter(|_| !directives.must_revalidate && !directives.needs_validation)
+                .filter(|_| directives.reuse == Reuse::Lax)
                 .unwrap_or(0),
         }
     }

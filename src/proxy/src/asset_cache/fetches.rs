@@ -124,6 +124,12 @@ impl Fetches {
         }
     }
 
+    /// Calls `change` while nothing is stored or purged.
+    pub(super) fn exclusively(&self, change: impl FnOnce()) {
+        let _table = self.lock();
+        change();
+    }
+
     /// Calls `clear`; what is being fetched is not stored any more.
     pub(super) fn purge<T>(&self, clear: impl FnOnce() -> T) -> T {
         let mut table = self.lock();

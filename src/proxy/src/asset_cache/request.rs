@@ -76,13 +76,9 @@ impl AssetRequest {
             Found::Fresh(stored) => {
                 return Ok(self.respond(worker, request, &stored, CacheOutcome::Hit));
             }
-            Found::ToForward if self.demands.only_stored => return Ok(Some(gateway_timeout())),
-            Found::ToFetch(_) if self.demands.only_stored => return Ok(Some(gateway_timeout())),
-            Found::ToForward => None,
-            Found::ToFetch(stale) => Some(stale),
-        };
-        let Some(stale) = stale else {
-            return Ok(None);
+            _ if self.demands.only_stored => return Ok(Some(gateway_timeout())),
+            Found::ToForward => return Ok(None),
+            Found::ToFetch(stale) => stale,
         };
         let settled = || matches!(self.find(), Found::Fresh(_) | Found::ToForward);
         let (waiter, joined) = match self.cache.fetches.join(&self.key, settled) {
@@ -181,9 +177,12 @@ impl AssetRequest {
         &self,
         worker: &Worker,
         request: &Request<Incoming>,
-        stored: &StoredAsset,
+        stored: &Arc<StoredAsset>,
         outcome: CacheOutcome,
     ) -> Option<Response<Body>> {
+        if stored.wants_brotli(self.accepted) && !self.cache.to_compress.offer(&self.key, stored) {
+            stored.forget_requests();
+        }
         let now = self.cache.clock.now();
         let mut answer = stored.respond(request, self.accepted, now)?;
         note(worker, &mut answer, outcome);

@@ -1,24 +1,31 @@
 //! A stored file, and the answers made of it.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::Body;
 use model::{
     caching::{
-        AcceptedCodings, ByteRange, ContentCoding, Exchange, Freshness, RangeOutcome, Validators,
-        check_storable, is_unchanged, range_condition_holds, response_date,
+        AcceptedCodings, ByteRange, ContentCoding, Exchange, Freshness, RangeOutcome,
+        ResponseDirectives, Validators, check_storable, is_unchanged, range_condition_holds,
+        response_date,
     },
     clock::Timestamp,
 };
 
-/// A file as the web server sent it.
-#[derive(Clone, Debug)]
+/// A file as the web server sent it, and in brotli.
+#[derive(Debug)]
 pub(super) struct StoredAsset {
     /// The fields of every answer, without those of a coding.
     head: HeaderMap,
     body: Bytes,
     coding: ContentCoding,
+    brotli: Option<Bytes>,
+    /// How often clients asked for a body in brotli that was not there; none of them is needed any more
+    /// from [`QUEUED`] on.
+    missed: AtomicU8,
     /// Those of the web server, for validation.
     pub(super) validators: Validators,
     pub(super) freshness: Freshness,
@@ -47,18 +54,54 @@ impl StoredAsset {
         for name in REPLACED {
             head.remove(name);
         }
-        if coding != ContentCoding::Identity {
+        let is_compressible = is_text(&head) && !ResponseDirectives::of(&head).keeps_coding;
+        if coding != ContentCoding::Identity || is_compressible {
             head.insert(header::VARY, ACCEPT_ENCODING);
         }
+        let is_compressible = is_compressible && body.len() >= LEAST;
         head.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         Self {
             made: response_date(&head),
             head,
             body,
             coding,
+            brotli: None,
+            missed: AtomicU8::new(if is_compressible { 0 } else { QUEUED }),
             validators,
             freshness,
         }
+    }
+
+    /// The same file with a body in brotli.
+    pub(super) fn with_brotli(&self, brotli: Bytes) -> Self {
+        Self {
+            head: self.head.clone(),
+            body: self.body.clone(),
+            coding: self.coding,
+            brotli: Some(brotli),
+            missed: AtomicU8::new(QUEUED),
+            validators: self.validators.clone(),
+            freshness: self.freshness,
+            made: self.made,
+        }
+    }
+
+    /// The body as the web server sent it.
+    pub(super) fn body(&self) -> (&Bytes, ContentCoding) {
+        (&self.body, self.coding)
+    }
+
+    /// Whether the file is to be compressed now: clients asked for it in brotli repeatedly.
+    pub(super) fn wants_brotli(&self, accepted: AcceptedCodings) -> bool {
+        // After that, requests write nothing here.
+        self.missed.load(Ordering::Relaxed) < QUEUED
+            && accepted.weight(ContentCoding::Brotli) >= accepted.weight(self.coding)
+            && self.missed.fetch_add(1, Ordering::Relaxed) + 1 == QUEUED
+    }
+
+    /// Waits for further requests, as the queue is full.
+    pub(super) fn forget_requests(&self) {
+        self.missed.store(0, Ordering::Relaxed);
     }
 
     /// The same file after a 304 with this head (RFC 9111 § 3.2); `None` if it may no longer be stored.
@@ -82,8 +125,13 @@ impl StoredAsset {
         }
         check_storable(StatusCode::OK, &head, self.coding).ok()?;
         let freshness = Freshness::of(&head, exchange, versioned);
-        let body = self.body.clone();
-        Some(Self::new(head, body, self.coding, freshness))
+        let file = Self::new(head, self.body.clone(), self.coding, freshness);
+        Some(match &self.brotli {
+            Some(brotli) if file.missed.load(Ordering::Relaxed) == 0 => {
+                file.with_brotli(brotli.clone())
+            }
+            _ => file,
+        })
     }
 
     /// Bytes of memory.
@@ -92,7 +140,8 @@ impl StoredAsset {
         let head: usize = fields
             .map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD)
             .sum();
-        self.body.len() + head + FIXED_OVERHEAD
+        let brotli = self.brotli.as_ref().map_or(0, Bytes::len);
+        self.body.len() + brotli + head + FIXED_OVERHEAD
     }
 
     /// The answer to a GET or HEAD; `None` if the client accepts no coding of the file.
@@ -144,7 +193,20 @@ impl StoredAsset {
 
     /// The body in the coding that the client prefers.
     fn representation(&self, accepted: AcceptedCodings) -> Option<Representation<'_>> {
-        if accepted.weight(self.coding) == 0 {
+        let weight = accepted.weight(self.coding);
+        let by_brotli = accepted.weight(ContentCoding::Brotli);
+        if let Some(brotli) = self
+            .brotli
+            .as_ref()
+            .filter(|_| by_brotli > 0 && by_brotli >= weight)
+        {
+            return Some(Representation {
+                body: brotli,
+                coding: ContentCoding::Brotli,
+                validators: self.validators.weakened(),
+            });
+        }
+        if weight == 0 {
             return None;
         }
         Some(Representation {
@@ -171,6 +233,32 @@ fn set_content_range(head: &mut HeaderMap, range: String) {
         head.insert(header::CONTENT_RANGE, value);
     }
 }
+
+/// Whether a body is text, which compresses well and is not compressed already.
+fn is_text(head: &HeaderMap) -> bool {
+    let content_type = head.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let media_type = content_type.unwrap_or_default().split(';').next();
+    let media_type = media_type.unwrap_or_default().trim().to_ascii_lowercase();
+    media_type.starts_with("text/") || TEXTS.contains(&&*media_type)
+}
+
+/// Media types of texts beside `text/…`.
+const TEXTS: [&str; 7] = [
+    "application/javascript",
+    "application/x-javascript",
+    "application/json",
+    "application/manifest+json",
+    "application/xml",
+    "application/rss+xml",
+    "image/svg+xml",
+];
+
+/// Requests for brotli after which a file is compressed: not for one that is requested once.
+const QUEUED: u8 = 2;
+
+/// Below, a coding saves nothing of a packet.
+const LEAST: usize = 1024;
 
 /// Fields that each answer sets anew.
 const REPLACED: [header::HeaderName; 5] = [
