@@ -72,7 +72,7 @@ async fn texts_that_are_asked_for_again_come_in_brotli() {
             first
                 .headers
                 .get("content-encoding")
-                .map(|it| it.as_bytes()),
+                .map(http::HeaderValue::as_bytes),
             Some(&b"br"[..])
         );
         let stored = gauge(&site, "bytes").await;

@@ -194,12 +194,7 @@ async fn pages_and_signalling_are_never_stored() {
     let (site, server) = site("").await;
     let site = site.ready().await;
     let mut max = site.signed_in("max").await;
-    let state = async || {
-        (
-            super::outcomes(&site).await,
-            super::gauge(&site, "entries").await,
-        )
-    };
+    let state = async || (outcomes(&site).await, super::gauge(&site, "entries").await);
     let before = state().await;
     let lived = ["cache-control: public, max-age=600", "etag: \"a\""];
     for target in [

@@ -324,7 +324,7 @@ async fn access_lines_name_the_outcome() {
     let target = format!("{path}?v=1");
     client.get(&target).await;
     client.get(&target).await;
-    site.clock_control.advance(Duration::from_secs(60));
+    site.clock_control.advance(Duration::from_mins(1));
     client.get(&target).await;
     client.get_with(&target, &["cache-control: no-cache"]).await;
     let lines = || logs.lines_with(&format!("path=\"{path}\""));

@@ -3,12 +3,12 @@
 use http::{Request, header, uri::Authority};
 use hyper::body::Body as HttpBody;
 
-use model::{caching::ContentCoding, query, route::is_versioned_file};
+use model::{caching::ContentCoding, path::CanonicalPath, query, route::is_versioned_file};
 
 /// The key of a stored file: coding, web server, path and query as they are forwarded.
 #[derive(Clone, Debug)]
 pub(crate) struct AssetKey {
-    text: Box<str>,
+    text: String,
     target_at: usize,
     asked: ContentCoding,
     versioned: bool,
@@ -17,25 +17,35 @@ pub(crate) struct AssetKey {
 // === impl AssetKey ===
 
 impl AssetKey {
-    /// The key of a target (path and query as forwarded); `None` if it is too long.
-    pub(super) fn new(web: &Authority, target: &str, asked: ContentCoding) -> Option<Self> {
-        if target.len() > MAX_TARGET_BYTES {
+    /// The key of a path and a raw query; `None` if they are too long.
+    pub(super) fn new(
+        web: &Authority,
+        path: &CanonicalPath,
+        query: &str,
+        asked: ContentCoding,
+    ) -> Option<Self> {
+        let (path, query) = (path.as_str(), query::without_tokens(query));
+        let length = path.len() + query.len() + 1;
+        if length > MAX_TARGET_BYTES {
             return None;
         }
         let coding = asked.as_str();
         // Neither a coding nor an authority has a space or a slash.
-        let mut text = String::with_capacity(coding.len() + 1 + web.as_str().len() + target.len());
+        let mut text = String::with_capacity(coding.len() + 1 + web.as_str().len() + length);
         for part in [coding, " ", web.as_str()] {
             text.push_str(part);
         }
         let target_at = text.len();
-        text.push_str(target);
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        text.push_str(path);
+        if !query.is_empty() {
+            text.push('?');
+            text.push_str(&query);
+        }
         Some(Self {
-            text: text.into(),
+            text,
             target_at,
             asked,
-            versioned: query::has_version(query) && is_versioned_file(path),
+            versioned: query::has_version(&query) && is_versioned_file(path),
         })
     }
 

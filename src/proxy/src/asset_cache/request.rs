@@ -9,10 +9,7 @@ use tokio::sync::watch;
 use super::{
     AssetCache, AssetKey, FillOutcome, Joined, Slot, StoredAsset, fill::Fill, key::is_cacheable,
 };
-use crate::{
-    Body, RequestError, Worker, shard_upstreams::ShardUpstreams, upstream::UpstreamError,
-    web::assets::with_query,
-};
+use crate::{Body, RequestError, Worker, shard_upstreams::ShardUpstreams, upstream::UpstreamError};
 use model::{
     caching::{AcceptedCodings, CacheDemands, Exchange},
     clock::Timestamp,
@@ -55,9 +52,9 @@ impl AssetRequest {
             return None;
         }
         let accepted = AcceptedCodings::of(request.headers());
-        let target = with_query(path.as_str(), request.uri());
+        let query = request.uri().query().unwrap_or_default();
         Some(Self {
-            key: AssetKey::new(upstreams.web_authority(), &target, accepted.to_ask())?,
+            key: AssetKey::new(upstreams.web_authority(), path, query, accepted.to_ask())?,
             cache: Arc::clone(cache),
             upstreams: Rc::clone(upstreams),
             accepted,

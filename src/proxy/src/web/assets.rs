@@ -169,7 +169,7 @@ pub(crate) enum Source {
 }
 
 /// Path and query as they are forwarded.
-pub(crate) fn with_query(path: &str, uri: &Uri) -> String {
+fn with_query(path: &str, uri: &Uri) -> String {
     let query = uri
         .query()
         .map(query::without_tokens)
