@@ -136,6 +136,8 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
         addresses: listeners.addresses(),
         gateway,
         placement: control.placement.clone(),
+        asset_cache: control.asset_cache.clone(),
+        shards: watch::Sender::new(config.jitsi().map(|jitsi| jitsi.shards.clone())),
         workers: Arc::new(workers),
         tasks: TaskTracker::new(),
         acceptors: TaskTracker::new(),

@@ -21,7 +21,7 @@ use model::{clock::Clock, random::Random, seal::Purpose, session::RevalidationSc
 use observe::metrics::{CertificateMetrics, ControlMetrics, JournalMetrics, Metrics};
 use oidc::RelyingParty;
 use proxy::{
-    Control, Notifications,
+    AssetCache, AssetCompressor, Control, Notifications,
     admin::AdminServer,
     revalidation::{RevalidationContext, RevalidationTask, Revalidations},
     server::ServerCertificate,
@@ -34,6 +34,9 @@ pub(super) struct ControlPlane {
     pub(super) certificate: Option<Arc<ServerCertificate>>,
     /// `None` with `[jaas]`.
     pub(super) placement: Option<Arc<Placement>>,
+    /// `None` if it is disabled.
+    pub(super) asset_cache: Option<Arc<AssetCache>>,
+    asset_compressor: Option<AssetCompressor>,
     relying_party: Option<Arc<RelyingParty>>,
     revocations: Arc<Revocations>,
     revalidations: Arc<Revalidations>,
@@ -123,10 +126,17 @@ impl ControlPlane {
             Placement::new(jitsi.shards.clone(), &jitsi.upstream.xmpp_domain, context)
         });
         let (placement, placement_sync) = placement.unzip();
+        let asset_cache = config.cache.map(|settings| {
+            let contents = metrics.cache.clone();
+            AssetCache::new(settings, contents, clock.clone())
+        });
+        let (asset_cache, asset_compressor) = asset_cache.unzip();
         Ok(Self {
             metrics,
             certificate,
             placement,
+            asset_cache,
+            asset_compressor,
             relying_party,
             revocations,
             revalidations,
@@ -153,6 +163,7 @@ impl ControlPlane {
             presence: Arc::clone(&self.presence),
             streams: Arc::clone(&self.streams),
             store: Arc::clone(&self.store),
+            asset_cache: self.asset_cache.clone(),
         }
     }
 
@@ -185,6 +196,7 @@ impl ControlPlane {
             probe: self.metrics.probe.clone(),
             insecure_switches: config.insecure_switches.clone(),
             placement: self.placement.clone(),
+            asset_cache: self.asset_cache.clone(),
             draining,
         }
     }
@@ -194,6 +206,9 @@ impl ControlPlane {
         let GatewayHandle { tasks, stopped, .. } = handle;
         if let Some(relying_party) = self.relying_party {
             tasks.spawn(relying_party.run(stopped.clone()));
+        }
+        if let Some(compressor) = self.asset_compressor {
+            tasks.spawn(compressor.run(stopped.clone()));
         }
         if let Some(task) = self.revalidation_task {
             let gateway = Arc::clone(&handle.gateway);

@@ -15,13 +15,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use super::{listeners::ListenAddresses, settings};
-use cluster::{placement::Placement, replica::Announcement};
+use cluster::{
+    placement::{Placement, PlacementSettings},
+    replica::Announcement,
+};
 use config::{Config, RELOADABLE_SECTIONS, SectionDigests};
 use doctor::login_probe::LoginProbeSettings;
 use model::clock::Clock;
 use observe::{metrics::ControlMetrics, traces::Traces};
 use proxy::{
-    ProxySetupError, SharedState,
+    AssetCache, ProxySetupError, SharedState,
     server::{BoundListener, ListenerOptions, WorkerPool, accept_connections},
 };
 
@@ -32,6 +35,9 @@ pub struct GatewayHandle {
     pub addresses: ListenAddresses,
     pub(super) gateway: Arc<SharedState>,
     pub(super) placement: Option<Arc<Placement>>,
+    pub(super) asset_cache: Option<Arc<AssetCache>>,
+    /// The shards of the configuration in use; none with `[jaas]`.
+    pub(super) shards: watch::Sender<Option<PlacementSettings>>,
     pub(super) workers: Arc<WorkerPool>,
     pub(super) tasks: TaskTracker,
     /// The accept loops of the public listeners.
@@ -69,6 +75,7 @@ impl GatewayHandle {
         self.metrics.config_hash.set(&config.fingerprint());
         if let (Some(placement), Some(jitsi)) = (&self.placement, config.jitsi()) {
             placement.replace(jitsi.shards.clone());
+            self.purge_if_moved(&jitsi.shards);
         }
         if let (Some(sender), Some(settings)) = (&self.probe_settings, settings::probe(config)) {
             sender.send_replace(settings);
@@ -83,6 +90,19 @@ impl GatewayHandle {
         let mut changed = config.section_digests.differences(&self.initial_digests);
         changed.retain(|section| !RELOADABLE_SECTIONS.contains(section));
         Ok(changed)
+    }
+
+    /// Empties the cache if the shards are others: at the same address there may be another Jitsi.
+    fn purge_if_moved(&self, shards: &PlacementSettings) {
+        let changed = self.shards.send_if_modified(|known| {
+            let is_other = known.as_ref() != Some(shards);
+            *known = Some(shards.clone());
+            is_other
+        });
+        if let (true, Some(cache)) = (changed, &self.asset_cache) {
+            let files = cache.purge();
+            info!(files, "the shards changed; the cache was emptied");
+        }
     }
 
     /// The worker threads, for liveness checks.

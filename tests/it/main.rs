@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod assets;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod demo;

@@ -1,6 +1,7 @@
 //! The test harness: clients, a provider with faults, a whole deployment.
 
 pub(crate) mod answer;
+pub(crate) mod asset_server;
 pub(crate) mod beside;
 pub(crate) mod browser;
 pub(crate) mod command;

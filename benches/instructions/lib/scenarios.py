@@ -9,6 +9,10 @@ from clients import Http1, Http2, WebSocket
 
 ROW = {row.name: row for row in rows.ROWS}
 
+# Files to which the web server gives a lifetime.
+FILE = rows.Row("cached-file", "1 KiB file", "/images/cached.png?v=1", {"Accept": "image/*"})
+SCRIPT = rows.Row("cached-script", "100 KiB script", "/libs/cached.wasm?v=1", {"Accept": "*/*"})
+
 # Half of the rules name one room, half of them a beginning; none is of the room that is entered.
 MANY_RULES = [
     {
@@ -35,6 +39,10 @@ def http1(row, transport):
     return lambda target, visitor: Http1(target, transport, ROW[row], visitor)
 
 
+def cached(row):
+    return lambda target, visitor: Http1(target, "tls", row, visitor)
+
+
 def bosh(transport):
     def client(target, visitor):
         later = backend.later(target.sid)
@@ -55,6 +63,8 @@ SCENARIOS = [
         lambda target, visitor: Http2(target, ROW["file"], visitor), b"</svg>",
     ),
     Scenario("script-tls", "100 KiB script, TLS", http1("script", "tls"), b""),
+    Scenario("cached-file-tls", "1 KiB file from the cache, TLS", cached(FILE), b"</svg>"),
+    Scenario("cached-script-tls", "100 KiB script from the cache, TLS", cached(SCRIPT), b""),
     Scenario("page-tls", "room page, 32 KiB, TLS", http1("page", "tls"), b"eyJ"),
     Scenario("bosh-tcp", "BOSH request, plain TCP", bosh("tcp"), b"</message></body>"),
     Scenario("bosh-tls", "BOSH request, TLS", bosh("tls"), b"</message></body>"),

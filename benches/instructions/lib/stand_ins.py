@@ -52,9 +52,11 @@ class Handler(socketserver.StreamRequestHandler):
             content = (POLLED if b" sid=" in body else backend.CREATED).encode()
         else:
             kind, content = self.server.files.get(path, self.server.files["/"])
+        # For years, whatever the date of the day is.
+        lifetime = "Cache-Control: max-age=2000000000\r\n" if "/cached" in path else ""
         head = (
             "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sat, 01 Aug 2026 12:00:00 GMT\r\n"
-            f"Content-Type: {kind}\r\nContent-Length: {len(content)}\r\n"
+            f"Content-Type: {kind}\r\nContent-Length: {len(content)}\r\n{lifetime}"
             "Last-Modified: Sat, 01 Aug 2026 10:00:00 GMT\r\nConnection: keep-alive\r\n"
             'ETag: "66ab5c10-400"\r\nAccept-Ranges: bytes\r\n\r\n'
         )
@@ -112,10 +114,15 @@ def start():
     """A server for both, whose port is the answer."""
     server = Server(("127.0.0.1", 0), Handler)
     page = ("text/html", backend.page().encode())
+    file = "<svg>".ljust(backend.KIB - 6).encode() + b"</svg>"
+    script = backend.script(100 * backend.KIB).encode()
     server.files = {
         "/": page,
-        "/images/watermark.svg": ("image/svg+xml", "<svg>".ljust(backend.KIB - 6).encode() + b"</svg>"),
-        "/libs/app.bundle.min.js": ("text/javascript", backend.script(100 * backend.KIB).encode()),
+        "/images/watermark.svg": ("image/svg+xml", file),
+        "/libs/app.bundle.min.js": ("text/javascript", script),
+        # Types that are not compressed.
+        "/images/cached.png": ("image/png", file),
+        "/libs/cached.wasm": ("application/wasm", script),
         "/static/close.html": ("text/html", b"<p>Thank you</p>\n"),
     }
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -113,6 +113,9 @@ fn section(schema: &Value) -> Option<(&Value, SectionKind)> {
 }
 
 fn kind(schema: &Value) -> String {
+    if text(schema, "format") == "size" {
+        return "size".to_owned();
+    }
     let choices = |key: &str| schema.get(key).and_then(Value::as_array);
     if let Some(choices) = choices("anyOf") {
         let kinds: Vec<String> = choices.iter().map(kind).collect();
@@ -164,7 +167,7 @@ another. Unknown keys, invalid values and unreadable files are errors that name 
 * **Secrets** should be kept in separate files, named by the key with `_file`, which only the gateway's
   account and group may access. Setting both keys is an error. A variable for either replaces both in the
   file.
-* **Durations** are written as `90s`, `12h` or `7days`.
+* **Durations** are written as `90s`, `12h` or `7days`, **sizes** as `512KiB` or `64MiB`.
 * **Paths** are relative to the working directory.
 * **Changes** of the file, and of the files that it names, are detected within `reload_every`, and at
   SIGHUP. Sections marked as reloaded take effect at once. Changes of other sections require a restart, and

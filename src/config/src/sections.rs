@@ -5,6 +5,7 @@
 
 mod apps;
 mod backend;
+mod cache;
 mod guests;
 mod integration;
 mod jaas;
@@ -34,6 +35,7 @@ use serde::Deserialize;
 use self::{
     apps::RawApps,
     backend::RawBackend,
+    cache::RawCache,
     guests::{RawEmbed, RawGuests},
     integration::RawIntegration,
     jaas::RawJaas,
@@ -94,6 +96,7 @@ pub(super) struct RawConfig {
     limits: RawLimits,
     tls: Option<RawTls>,
     upstream: Option<RawUpstream>,
+    cache: RawCache,
     shard: Vec<RawShard>,
     jaas: Option<RawJaas>,
     oidc: Option<RawOidc>,
@@ -217,6 +220,7 @@ impl RawConfig {
         let log = self.log.resolve(&mut diagnostics.section("log"));
         let traces = self.traces.resolve(&mut diagnostics.section("traces"));
         let probe = self.probe.resolve(&mut diagnostics.section("probe"));
+        let cache = self.cache.resolve(&mut diagnostics.section("cache"));
 
         let (oidc, session, policy) = (oidc.ok()?, session?, policy?);
         Some(Config {
@@ -246,6 +250,7 @@ impl RawConfig {
             reload_every: reload_every.ok()?,
             section_digests,
             probe: probe.ok()?,
+            cache: cache.ok()?,
             insecure_switches: diagnostics.insecure_switches.clone(),
         })
     }

@@ -17,7 +17,7 @@ use model::{
     token,
 };
 use observe::{logs, traces};
-use proxy::{AppLinks, GuestSettings, reservation, server, upstream};
+use proxy::{AppLinks, AssetCacheSettings, GuestSettings, reservation, server, upstream};
 
 use super::{fingerprint::fingerprint, public_url::PublicUrl, section_digests::SectionDigests};
 
@@ -73,6 +73,8 @@ pub struct Config {
     pub section_digests: SectionDigests,
     /// The interval of probe logins at Prosody; `None` disables them.
     pub probe: Option<Duration>,
+    /// The cache of Jitsi's files; `None` disables it.
+    pub cache: Option<AssetCacheSettings>,
     /// The keys of the insecure switches that are on, as `oidc.insecure_http_issuer`.
     pub insecure_switches: Vec<&'static str>,
 }

@@ -1,6 +1,7 @@
 //! Parsers of string values: addresses, networks, URLs, domains, names, patterns.
 
 mod duration;
+mod size;
 mod url;
 
 use std::{
@@ -13,6 +14,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 pub(super) use self::{
     duration::{DAY, DurationText, HOUR, MINUTE, seconds},
+    size::{KIB, MIB, SizeText},
     url::{parse_http_authority, parse_https_origin, parse_https_url, parse_url},
 };
 use super::{problem::Fault, secret};

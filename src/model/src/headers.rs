@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName};
 pub use self::{
     client_addr::{ClientAddr, ForwardedScheme, TrustedProxies, client_network},
     fetch_metadata::{RequestOrigin, is_from_browser, is_navigation, request_origin},
-    forwarding::{strip_response, web_request_headers},
+    forwarding::{X_FORWARDED_HOST, strip_response, web_request_headers},
 };
 
 /// Whether a list-valued field contains a token, as `Connection: keep-alive, Upgrade` does; case

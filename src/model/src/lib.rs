@@ -1,6 +1,7 @@
 //! Values and pure decisions: no sockets, no files, no async.
 
 pub mod bosh;
+pub mod caching;
 pub mod calendar;
 pub mod clock;
 pub mod conference_request;

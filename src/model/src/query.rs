@@ -243,6 +243,13 @@ pub fn without_tokens(raw: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether a query of a file names a version, as `?v=8319` does in Jitsi's pages.
+pub fn has_version(raw: &str) -> bool {
+    raw.split('&')
+        .filter_map(|pair| pair.strip_prefix("v="))
+        .any(|version| !version.is_empty())
+}
+
 /// The parameters that Jitsi's client adds to the address of its connection, beside `room` and
 /// `token` (lib-jitsi-meet `modules/xmpp/ResumeTask.ts`, jitsi-meet
 /// `react/features/base/conference`).

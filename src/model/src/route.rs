@@ -1,6 +1,7 @@
 //! Routes: classifies a request by its path. Every path is spelled in this module once.
 
 mod endpoint;
+mod file;
 mod label;
 mod location;
 mod names;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub(crate) use self::names::{is_reserved_room, is_reserved_tenant};
 pub use self::{
     endpoint::Endpoint,
+    file::{is_static_file, is_versioned_file},
     label::Label,
     location::{
         LocationAccess, LocationPath, LocationPathError, LocationUpstream, SiteLocation,

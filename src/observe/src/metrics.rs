@@ -4,6 +4,7 @@
 //! All label values are enums of this crate or names of the configuration, never a client's input.
 //! `docs/metrics.md` lists every metric, and a test compares it with the program.
 
+mod cache;
 mod control;
 mod histogram;
 mod journal;
@@ -21,11 +22,12 @@ use std::{fmt, sync::Arc};
 use prometheus_client::{encoding::text::encode, metrics::info::Info, registry::Registry};
 
 pub use self::{
+    cache::CacheMetrics,
     control::{CertificateMetrics, ConfigHash, ControlMetrics, ReloadMetrics, StoreMetrics},
     journal::JournalMetrics,
     labels::{
-        AdmissionReason, ApiOperation, ApiOutcome, CutReason, EntryRole, Handshake, LabelValue,
-        LimitKind, LogoutOutcome, PlacementOutcome, ProviderOutcome, ProviderRequest,
+        AdmissionReason, ApiOperation, ApiOutcome, CacheOutcome, CutReason, EntryRole, Handshake,
+        LabelValue, LimitKind, LogoutOutcome, PlacementOutcome, ProviderOutcome, ProviderRequest,
         ReloadOutcome, RevalidationResult, SignInReason, StatusClass, StoreOutcome, StreamKind,
         UpstreamFailure, UpstreamKind,
     },

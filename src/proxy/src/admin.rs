@@ -6,12 +6,14 @@
 //! | `/readyz` | readiness and its reasons as JSON: `readiness` |
 //! | `/metrics` | counters of all workers and of the control plane |
 //! | `/shards` | states of shards; `POST /shards/NAME` overrides one: `shards` |
+//! | `/cache` | `POST /cache/purge` empties the cache of Jitsi's files: `cache` |
 //! | `/revoke` | `POST` revokes sessions or a link: `revoke` |
 //! | `/rooms`, `/sessions` | who is in which room: [`listing`] |
 //!
 //! It has no authentication and is bound to loopback by default. What changes state or names people
 //! passes `operator_request`, which admits local clients only.
 
+mod cache;
 pub mod listing;
 mod operator_request;
 mod readiness;
@@ -34,6 +36,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    AssetCache,
     server::{BoundListener, serve_control_http},
     stream_directory::StreamDirectory,
 };
@@ -62,6 +65,8 @@ pub struct AdminServer {
     pub insecure_switches: Vec<&'static str>,
     /// Shards; `None` without a Jitsi.
     pub placement: Option<Arc<Placement>>,
+    /// Target of `/cache/purge`; `None` if the cache is disabled.
+    pub asset_cache: Option<Arc<AssetCache>>,
     /// Cancelled at the start of a shutdown; `/readyz` fails from then on.
     pub draining: CancellationToken,
 }
@@ -86,6 +91,7 @@ impl AdminServer {
         match request.uri().path() {
             "/revoke" => self.revoke(request, peer).await,
             "/rooms" | "/sessions" => self.listing(&request, peer),
+            "/cache/purge" => self.purge_cache(request, peer).await,
             path if path == "/shards" || path.starts_with("/shards/") => {
                 self.shards(request, peer).await
             }
@@ -105,7 +111,7 @@ impl AdminServer {
             _ => text(
                 StatusCode::NOT_FOUND,
                 PLAIN,
-                "try /livez, /readyz, /metrics, /shards, /rooms, /sessions or /revoke\n".into(),
+                "try /livez, /readyz, /metrics, /shards, /rooms, /sessions, /revoke or /cache/purge\n".into(),
             ),
         }
     }

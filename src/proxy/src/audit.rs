@@ -19,7 +19,7 @@ use model::{
     route::{Label, Transport},
     session::{Pass, Principal, Session, SessionId},
 };
-use observe::metrics::{ApiOperation, ApiOutcome, CutReason};
+use observe::metrics::{ApiOperation, ApiOutcome, CacheOutcome, CutReason};
 use oidc::SessionEnd;
 
 /// The access line of a request, written with its response.
@@ -50,13 +50,20 @@ impl AccessLine {
         }
     }
 
-    pub(crate) fn write(self, route: Label, status: StatusCode, took: Duration) {
+    pub(crate) fn write(
+        self,
+        route: Label,
+        status: StatusCode,
+        cache: Option<CacheOutcome>,
+        took: Duration,
+    ) {
         info!(
             target: "access",
             method = self.method.as_str(),
             path = self.path,
             route = route.as_str(),
             status = status.as_u16(),
+            cache = cache.map(CacheOutcome::as_str),
             milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             client.addr = self.client,
             request = self.id,

@@ -64,7 +64,8 @@ impl Worker {
             span.end(&method, label, answer.status(), context.id.to_string());
         }
         if let Some(line) = line {
-            line.write(label, answer.status(), took);
+            let cache = answer.extensions().get().copied();
+            line.write(label, answer.status(), cache, took);
         }
         answer
     }

@@ -31,6 +31,7 @@
 //! | `SessionRenewal` | `respond` | when a session's cookie is set again |
 //! | `StoreClient` | `store_client` | calls to the store, on the control runtime |
 //! | `StreamDirectory` | [`stream_directory`] | the open streams, for operators |
+//! | `AssetCache` | `asset_cache` | Jitsi's public files that have a version or a lifetime |
 //! | `ShardPools` | `shard_upstreams` | a worker's connections to the servers of the shards |
 //!
 //! [`Worker`] is one thread's share: its connections, upstreams, counters, and the [`SharedState`]
@@ -39,6 +40,7 @@
 
 pub mod admin;
 pub mod api;
+mod asset_cache;
 mod audit;
 mod authenticate;
 mod authorize;
@@ -72,6 +74,7 @@ mod web;
 mod worker;
 
 pub use self::{
+    asset_cache::{AssetCache, AssetCacheSettings, AssetCompressor},
     body::Body,
     server::{Connection, DrainSchedule},
     service::{Notifications, WorkerFactory},

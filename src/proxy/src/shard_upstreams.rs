@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response, uri::Authority};
 
 use crate::upstream::{UpstreamError, UpstreamPool, UpstreamSettings};
 use crate::{
@@ -186,7 +186,7 @@ impl RoomShard {
 
 impl ShardUpstreams {
     fn new(shard: Arc<Shard>, settings: &UpstreamSettings, named: bool, most: usize) -> Self {
-        let pool = |to: &http::uri::Authority| {
+        let pool = |to: &Authority| {
             UpstreamPool::new(to.clone(), settings.connect_timeout, settings.idle, most)
         };
         let place = &shard.endpoints;
@@ -213,6 +213,11 @@ impl ShardUpstreams {
             query.drop_visitor_node();
         }
         known.unwrap_or(&self.xmpp)
+    }
+
+    /// The address of Jitsi's web server.
+    pub(crate) fn web_authority(&self) -> &Authority {
+        &self.shard.endpoints.web
     }
 
     /// The name of the shard, if the deployment has shards.

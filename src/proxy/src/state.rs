@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderValue};
 use tokio::runtime::Handle;
 
 use crate::{
-    AppLinks, GuestSettings, MeetingBackend, ProxySettings, RecorderSettings, RequestContext,
+    AppLinks, AssetCache, GuestSettings, MeetingBackend, ProxySettings, RecorderSettings,
+    RequestContext,
     authenticate::Authenticator,
     authorize::Authorizer,
     credentials::TokenExchange,
@@ -85,6 +86,8 @@ pub struct SharedState {
     pub(crate) injector_without_jicofo: Injector,
     pub(crate) pages: Pages,
     pub(crate) jitsi: Option<Arc<JitsiBackend>>,
+    /// None if it is disabled.
+    pub(crate) asset_cache: Option<Arc<AssetCache>>,
     pub(crate) audit_quota: AuditQuota,
     pub(crate) proxy_warnings: ProxyWarnings,
     pub(crate) clock: Clock,
@@ -137,6 +140,8 @@ pub struct Control {
     pub streams: Arc<StreamDirectory>,
     /// What replicas share.
     pub store: Arc<dyn Store>,
+    /// Jitsi's files; none if the cache is disabled.
+    pub asset_cache: Option<Arc<AssetCache>>,
 }
 
 /// Why the request path cannot be set up.
@@ -313,6 +318,7 @@ impl SharedState {
             apps: settings.apps,
             pages: settings.pages,
             jitsi,
+            asset_cache: control.asset_cache,
             audit_quota: AuditQuota::new(clock.clone()),
             proxy_warnings: ProxyWarnings::new(clock.clone()),
             clock,

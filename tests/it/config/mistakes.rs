@@ -52,7 +52,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[colours]\nred = 1",
-        "25: colours: unknown key; known keys are apps, embed, guests, insecure_readable_secrets, integration, jaas, limits, listen, location, log, oidc, pages, probe, public_url, reload_every, reservation, room, session, shard, store, tls, token, traces, upstream",
+        "25: colours: unknown key; known keys are apps, cache, embed, guests, insecure_readable_secrets, integration, jaas, limits, listen, location, log, oidc, pages, probe, public_url, reload_every, reservation, room, session, shard, store, tls, token, traces, upstream",
     ),
     (
         r#"client_id = "jitsi""#,
@@ -692,6 +692,26 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         "",
         "[[location]]\npath = \"/x/\"\nwho = \"member\"\nupstream = \"https://x\"",
         "28: location[1].upstream: https upstreams are not supported yet; use http:// within a private network",
+    ),
+    (
+        "",
+        "[cache]\nsize = \"64MB\"",
+        r#"26: cache.size: "64MB" is not a size; write a size from 0 to 16GiB"#,
+    ),
+    (
+        "",
+        "[cache]\nsize = 4096",
+        "26: cache.size: 4096 is too small; write a size from 1MiB to 16GiB",
+    ),
+    (
+        "",
+        "[cache]\nsize = true",
+        "26: cache.size: expected a string or an integer, found a boolean; write for example \"64MiB\"",
+    ),
+    (
+        "",
+        "[cache]\nsize = \"10MiB\"",
+        "25: cache.largest: 8MiB is too large; write a size from 4KiB to 5MiB",
     ),
     (
         "",

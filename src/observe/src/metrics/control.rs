@@ -12,7 +12,7 @@ use prometheus_client::{
 };
 
 use super::{
-    JournalMetrics, ProbeMetrics, ProviderMetrics, ShardMetrics,
+    CacheMetrics, JournalMetrics, ProbeMetrics, ProviderMetrics, ShardMetrics,
     labels::{ReloadOutcome, StoreOutcome},
 };
 
@@ -31,6 +31,8 @@ pub struct ControlMetrics {
     pub certificate: Option<CertificateMetrics>,
     /// Reloads of the configuration.
     pub config: ReloadMetrics,
+    /// The cache of Jitsi's files.
+    pub cache: CacheMetrics,
     /// The configuration in use.
     pub config_hash: ConfigHash,
     /// Results of the login probe.
@@ -118,6 +120,7 @@ impl ControlMetrics {
             journal.register(registry);
         }
         self.shards.register(registry);
+        self.cache.register(registry);
         registry.register_collector(Box::new(self.probe.clone()));
         if let Some(certificate) = &self.certificate {
             registry.register(

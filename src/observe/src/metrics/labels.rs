@@ -2,12 +2,14 @@
 //! value comes from a client.
 
 mod api;
+mod cache;
 mod connections;
 mod control;
 mod people;
 
 pub use self::{
     api::{ApiOperation, ApiOutcome},
+    cache::CacheOutcome,
     connections::{Handshake, LimitKind, StatusClass, StreamKind, UpstreamFailure, UpstreamKind},
     control::{
         PlacementOutcome, ProviderOutcome, ProviderRequest, ReloadOutcome, RevalidationResult,
@@ -135,6 +137,7 @@ mod tests {
         check::<AdmissionReason>();
         check::<ApiOperation>();
         check::<ApiOutcome>();
+        check::<CacheOutcome>();
         check::<CutReason>();
         check::<EntryRole>();
         check::<Handshake>();

@@ -14,8 +14,9 @@ use super::{
     histogram::Durations,
     label_counters::{Count, PerLabel},
     labels::{
-        AdmissionReason, ApiOperation, ApiOutcome, CutReason, EntryRole, Handshake, LimitKind,
-        LogoutOutcome, SignInReason, StatusClass, StreamKind, UpstreamFailure, UpstreamKind,
+        AdmissionReason, ApiOperation, ApiOutcome, CacheOutcome, CutReason, EntryRole, Handshake,
+        LimitKind, LogoutOutcome, SignInReason, StatusClass, StreamKind, UpstreamFailure,
+        UpstreamKind,
     },
 };
 use model::{
@@ -56,6 +57,7 @@ pub struct WorkerMetrics {
         PerLabel<UpstreamFailure, Count, { UpstreamFailure::ALL.len() }>,
         { UpstreamKind::ALL.len() },
     >,
+    pub(super) cache_requests: PerLabel<CacheOutcome, Count, { CacheOutcome::ALL.len() }>,
     pub(super) bosh_waits: Durations,
     pub(super) bosh_sessions: Count,
     pub(super) limits: PerLabel<LimitKind, Count, { LimitKind::ALL.len() }>,
@@ -135,6 +137,11 @@ impl WorkerMetrics {
         self.upstream_failures.of(upstream).of(failure).increment();
     }
 
+    /// Counts a request for a static file.
+    pub fn count_cache_request(&self, outcome: CacheOutcome) {
+        self.cache_requests.of(outcome).increment();
+    }
+
     /// Counts a long poll; `took` lasts until Prosody's response.
     pub fn count_poll(&self, took: Duration) {
         self.bosh_waits.add(took);
@@ -205,6 +212,7 @@ impl Default for WorkerMetrics {
             api_requests: PerLabel::default(),
             upstream_durations: PerLabel::new(Durations::of_responses),
             upstream_failures: PerLabel::default(),
+            cache_requests: PerLabel::default(),
             bosh_waits: Durations::of_polls(),
             bosh_sessions: Count::default(),
             limits: PerLabel::default(),

@@ -207,6 +207,14 @@ impl Writer<'_, '_> {
             ["upstream", "kind"],
             |worker| &worker.upstream_failures,
         )?;
+        self.row(
+            About {
+                name: "cache_requests",
+                help: "Requests for static files of Jitsi's web server, by how they were answered",
+            },
+            "outcome",
+            |worker| &worker.cache_requests,
+        )?;
         self.counter(
             About {
                 name: "bosh_sessions",

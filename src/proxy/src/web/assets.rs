@@ -9,6 +9,7 @@ use crate::server::PatienceTimer;
 use crate::upstream::{RequestBody, UpstreamBody};
 use crate::{
     Body, RequestContext, RequestError, Worker,
+    asset_cache::AssetRequest,
     instrumentation::timed,
     request_context::{ContextError, SiteAuthority, is_reading, require_reading},
     shard_upstreams::{ForwardingError, ShardUpstreams},
@@ -48,7 +49,7 @@ pub(crate) async fn config_js(
 
 /// Jitsi's public files.
 pub(crate) async fn public(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     request: Request<Incoming>,
     path: &CanonicalPath,
     context: RequestContext,
@@ -61,8 +62,20 @@ pub(crate) async fn public(
     } else {
         (Source::Common(worker.upstreams.default_shard()?), None)
     };
+    let asset = match &from {
+        Source::Common(upstreams) => AssetRequest::of(worker, &request, path, upstreams),
+        Source::Room(_) => None,
+    };
+    if let Some(asset) = &asset
+        && let Some(answer) = asset.answer(worker, &request).await?
+    {
+        return Ok(answer);
+    }
     let request = build_web_request(&worker.state.authority, request, path, context)?;
     let mut answer = ask_web(worker, request, &from).await?.map(Body::Upstream);
+    if let Some(asset) = asset {
+        asset.forwarded(worker, &mut answer);
+    }
     if let Some(session) = session {
         worker.renewal.renew_session(&session, &mut answer);
     }
@@ -155,6 +168,7 @@ pub(crate) enum Source {
     Common(Rc<ShardUpstreams>),
 }
 
+/// Path and query as they are forwarded.
 fn with_query(path: &str, uri: &Uri) -> String {
     let query = uri
         .query()
