@@ -582,7 +582,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[pages]\nmessages = [\"misspelt.toml\"]",
-        "26: pages.messages[1]: misspelt.toml: unknown field `wrods`, expected one of `language`, `direction`, `words`, `names`, `start`, `meeting`, `join`, `wait`, `leaving`, `open_app`, `call`, `signed_out`, `refused`, `invitation`, `embed`, `failed`, `unavailable`, `not_found`, `bad_request`, `popup`; correct it; src/pages/src/texts/en.toml has every key",
+        "26: pages.messages[1]: misspelt.toml: unknown field `wrods`, expected one of `language`, `direction`, `words`, `names`, `start`, `meeting`, `join`, `wait`, `leaving`, `open_app`, `call`, `signed_out`, `refused`, `invitation`, `embed`, `failed`, `unavailable`, `not_found`, `bad_request`, `request`, `popup`; correct it; src/pages/src/texts/en.toml has every key",
     ),
     (
         "",

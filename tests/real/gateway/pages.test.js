@@ -414,7 +414,7 @@ test("Jitsi's page receives the outcome of a sign-in in a popup, and no other si
   await until(() => context.pages().length === 1, { what: "the window closes" });
   assert.deepEqual(
     await hears(() => void window.open("/en/popup-failed")),
-    { origin, data: { type: "oauth-error", error: "the token's room is *, which is no room" } },
+    { origin, data: { type: "oauth-error", error: "room_pattern (room)" } },
   );
   assert.deepEqual(
     await hears(() => { document.querySelector("iframe").src = "/en/logout-frame"; }),
