@@ -1,7 +1,7 @@
 //! A file of what a restart must not undo: revocations, uses of links, used handoff tokens.
 //!
-//! The file is a log of lines with checksums ([`entry`]), which amounts to a ledger of live facts
-//! ([`ledger`]); a thread writes it ([`writer`]) to a locked directory ([`disk`]). A commit is
+//! The file is a log of lines with checksums (`entry`), which amounts to a ledger of live facts
+//! (`ledger`); a thread writes it (`writer`) to a locked directory (`disk`). A commit is
 //! acknowledged when it is on disk. While the disk is full or read-only, commits fail, and the thread
 //! writes everything anew as soon as it can.
 

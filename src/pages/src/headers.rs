@@ -31,7 +31,7 @@ pub(super) fn response_headers(
     if let Ok(language) = HeaderValue::from_str(language) {
         headers.insert(CONTENT_LANGUAGE, language);
     }
-    if let Content::Unavailable { .. } = content {
+    if let Content::Unavailable { .. } | Content::SignOutNotKept { .. } = content {
         headers.insert(RETRY_AFTER, fixed(RETRY_SECONDS));
     }
     headers
