@@ -256,6 +256,6 @@ const USER_AGENT: &str = concat!("jitsi-auth-gateway/", env!("CARGO_PKG_VERSION"
 /// Key sets of large providers have about 20 KiB, so the limit leaves a wide margin.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// Below the keep-alive timeouts of providers and load balancers, so that pooled connections are
-/// rarely found closed.
-const POOL_IDLE: Duration = Duration::from_secs(20);
+/// Below the five seconds after which Node.js closes an idle connection, and so below those of nginx and load
+/// balancers: a code cannot be sent again when its connection turns out to be closed.
+const POOL_IDLE: Duration = Duration::from_secs(4);

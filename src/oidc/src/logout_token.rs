@@ -25,6 +25,7 @@ pub struct LogoutRequest {
     pub sub: Option<String>,
     /// The gateway's sessions that started in this session of the provider.
     pub sid: Option<String>,
+    id: TokenId,
 }
 
 /// Why a logout token is refused.
@@ -96,11 +97,8 @@ impl RelyingParty {
         validation.check_audience(&claims)?;
         let expiry = expiry(&claims, validation)?;
         // 5. `sub`, `sid` or both.
-        let request = LogoutRequest {
-            sub: subject(&claims, "sub")?,
-            sid: subject(&claims, "sid")?,
-        };
-        if request.sub.is_none() && request.sid.is_none() {
+        let (sub, sid) = (subject(&claims, "sub")?, subject(&claims, "sid")?);
+        if sub.is_none() && sid.is_none() {
             return Err(LogoutTokenError::NoSubject);
         }
         // 6. `events` contains the logout event.
@@ -113,11 +111,16 @@ impl RelyingParty {
             return Err(LogoutTokenError::Nonce);
         }
         // 8. Not a replay. 9. and 10. (does such a session exist?) are up to the caller.
-        let id = text(&claims, "jti").ok_or(LogoutTokenError::NoId)?;
+        let id = token_id(text(&claims, "jti").ok_or(LogoutTokenError::NoId)?);
         if !self.replay_cache.insert(id, expiry, validation.now) {
             return Err(LogoutTokenError::Replayed);
         }
-        Ok(request)
+        Ok(LogoutRequest { sub, sid, id })
+    }
+
+    /// Accepts the token of a request again: its logout was refused, and the provider may repeat it.
+    pub fn permit_logout_again(&self, request: &LogoutRequest) {
+        self.replay_cache.remove(request.id);
     }
 }
 
@@ -148,9 +151,7 @@ impl LogoutTokenError {
 
 impl ReplayCache {
     /// Adds the id; false if it is present already.
-    fn insert(&self, id: &str, expiry: Timestamp, now: Timestamp) -> bool {
-        let mut token_id = TokenId::default();
-        token_id.copy_from_slice(digest::digest(&SHA256, id.as_bytes()).as_ref());
+    fn insert(&self, id: TokenId, expiry: Timestamp, now: Timestamp) -> bool {
         // A panic between the two updates leaves at most one id in `ids` for good.
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(&(oldest_expiry, oldest)) = cache.order.front() {
@@ -160,12 +161,26 @@ impl ReplayCache {
             cache.order.pop_front();
             cache.ids.remove(&oldest);
         }
-        let is_new = cache.ids.insert(token_id);
+        let is_new = cache.ids.insert(id);
         if is_new {
-            cache.order.push_back((expiry, token_id));
+            cache.order.push_back((expiry, id));
         }
         is_new
     }
+
+    /// Removes an id.
+    fn remove(&self, id: TokenId) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.ids.remove(&id) {
+            cache.order.retain(|(_, other)| *other != id);
+        }
+    }
+}
+
+fn token_id(jti: &str) -> TokenId {
+    let mut id = TokenId::default();
+    id.copy_from_slice(digest::digest(&SHA256, jti.as_bytes()).as_ref());
+    id
 }
 
 /// Expiry of the token, leeway included. Providers from before `exp` became mandatory omit it; then
@@ -216,22 +231,25 @@ mod tests {
     fn id_is_a_replay_until_it_expires() {
         let at = Timestamp::from_unix;
         let cache = ReplayCache::default();
-        assert!(cache.insert("a", at(100), at(0)));
-        assert!(!cache.insert("a", at(100), at(99)));
-        assert!(cache.insert("b", at(300), at(99)));
-        assert!(cache.insert("a", at(300), at(100)));
-        assert!(!cache.insert("b", at(300), at(100)));
+        let [a, b] = ["a", "b"].map(token_id);
+        assert!(cache.insert(a, at(100), at(0)));
+        assert!(!cache.insert(a, at(100), at(99)));
+        assert!(cache.insert(b, at(300), at(99)));
+        assert!(cache.insert(a, at(300), at(100)));
+        assert!(!cache.insert(b, at(300), at(100)));
+        // A logout that was refused may be repeated.
+        cache.remove(b);
+        assert!(cache.insert(b, at(300), at(100)));
+        assert!(!cache.insert(b, at(300), at(100)));
+        assert_eq!(cache.0.lock().unwrap().order.len(), 2);
     }
 
     #[test]
     fn number_of_ids_is_bounded() {
         let cache = ReplayCache::default();
         for n in 0..MAX_IDS * 2 {
-            assert!(cache.insert(
-                &n.to_string(),
-                Timestamp::from_unix(9),
-                Timestamp::default()
-            ));
+            let id = token_id(&n.to_string());
+            assert!(cache.insert(id, Timestamp::from_unix(9), Timestamp::default()));
         }
         let inner = cache.0.lock().unwrap();
         assert_eq!(inner.order.len(), MAX_IDS);

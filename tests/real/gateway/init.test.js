@@ -108,7 +108,10 @@ describe("init for a docker-jitsi-meet", () => {
       env, logFile: join(logDirectory, `${label}.log`),
     });
     started.push(program);
-    await untilServes(program, async () => (await fetch(`http://127.0.0.1:${plan.ports.admin}/readyz`)).ok);
+    await untilServes(program, async () => {
+      const answer = await fetch(`http://127.0.0.1:${plan.ports.admin}/readyz`);
+      return answer.ok && (await answer.json()).provider === "ready";
+    });
     gateway = { url: plan.url, ports: plan.ports, tls: { ca: plan.certificate.pem, servername: "localhost" } };
     const person = createHttpClient(plan.publicUrl);
     await signInByForms(person, { gateway, provider }, "host");

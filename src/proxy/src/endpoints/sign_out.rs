@@ -112,7 +112,7 @@ pub(crate) async fn backchannel_logout(
         Ok(logout) => {
             let revocations = &worker.state.authenticator.revocations;
             let mut receipts = Vec::new();
-            let selector = match (logout.sid, logout.sub) {
+            let selector = match (logout.sid.clone(), logout.sub.clone()) {
                 (Some(sid), sub) => {
                     // An ID token need not name the session that the logout token names.
                     if let Some(sub) = sub.clone() {
@@ -130,6 +130,7 @@ pub(crate) async fn backchannel_logout(
             audit::logged_out_by_provider(&selector, &context);
             receipts.push(revocations.revoke(selector));
             if !kept(receipts, context).await {
+                flow.permit_logout_again(&logout);
                 worker.metrics.count_logout(LogoutOutcome::Unavailable);
                 let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "");
                 answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);

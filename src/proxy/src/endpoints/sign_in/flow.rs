@@ -145,4 +145,9 @@ impl SignInFlow {
             .await
             .map_err(|_| RequestError::Internal("the logout was abandoned"))
     }
+
+    /// Accepts a logout token again whose logout is not kept.
+    pub(in crate::endpoints) fn permit_logout_again(&self, request: &LogoutRequest) {
+        self.relying_party.permit_logout_again(request);
+    }
 }
