@@ -175,7 +175,7 @@ impl Journal {
         PendingCommit(commit)
     }
 
-    /// Waits for the end of the gateway, and then for what is still to be written.
+    /// Waits until the gateway has stopped, then until the pending commits are written.
     pub async fn run(self, stopped: CancellationToken) {
         stopped.cancelled().await;
         if let Err(error) = self.commit(Vec::new()).written().await {

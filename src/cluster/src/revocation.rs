@@ -353,7 +353,7 @@ impl Revocations {
             );
             let expired_up_to = |kind| now.before(self.lifetimes.of(kind));
             self.table.insert([record.clone()], expired_up_to);
-            // Not before: what was revoked stays so at every moment.
+            // The coarser revocation is in the table first, so that no revoked session is valid in between.
             self.table.remove(&replaced);
             self.count(&record, now, coarse);
             coarse.push(record);

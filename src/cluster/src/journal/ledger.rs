@@ -89,7 +89,7 @@ impl Ledger {
         }
     }
 
-    /// Forgets what has expired.
+    /// Removes expired facts.
     pub(super) fn sweep(&mut self, now: Timestamp) {
         self.facts.retain(|_, entry| now < entry.expires());
     }

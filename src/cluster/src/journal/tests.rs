@@ -203,7 +203,7 @@ fn a_damaged_line_is_an_error_that_names_file_and_line_and_a_remedy() {
     ] {
         assert!(error.contains(part), "{error}");
     }
-    // It is left as it is, for whoever looks for the cause.
+    // The damaged file stays as evidence of the cause.
     assert_eq!(fs::read(&path).unwrap(), file);
 }
 

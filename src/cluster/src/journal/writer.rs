@@ -63,7 +63,7 @@ impl<M: Medium> Writer<M> {
         }
     }
 
-    /// Writes what comes until all senders are gone.
+    /// Writes commits until all senders are dropped.
     pub(super) fn run(mut self, commits: &Receiver<Commit>) {
         loop {
             let next = if self.state.failure().is_some() {

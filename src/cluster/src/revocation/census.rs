@@ -40,7 +40,7 @@ pub(super) enum Group {
     Person(String),
     /// Logout tokens about the sessions of one person at the provider.
     ProviderSubject(String),
-    /// Sign-outs of guests, who are nobody in particular.
+    /// Sign-outs of guests, who have no subject.
     Guests,
     /// All revocations of people with an account.
     Members,

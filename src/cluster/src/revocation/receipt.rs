@@ -104,5 +104,5 @@ impl Preservation {
     }
 }
 
-/// Above the default timeout of one operation, and below the patience of whoever waits for the answer.
+/// Above the default timeout of one operation, and below the request timeouts of providers and operators.
 const STORE_PATIENCE: Duration = Duration::from_secs(3);
