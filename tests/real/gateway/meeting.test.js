@@ -136,7 +136,7 @@ test("a browser's WebSocket is a stream of the page's HTTP/2 connection, and a s
   const { context, page } = await site.attend("first", "/One%20Connection", { watch });
   // HTTP/1.1 switches protocols with 101 (RFC 8441 § 5).
   assert.deepEqual(answers, [200]);
-  const left = page.waitForFunction(() => window.meeting.state !== "joined");
+  const left = page.waitForFunction(() => window.meeting?.state !== "joined");
   await context.request.get(`${site.url}/_gateway/logout`, { headers: { "sec-fetch-site": "same-origin" } });
   await left;
   await context.close();
