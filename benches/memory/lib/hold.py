@@ -24,6 +24,9 @@ AT_ONCE = 32
 # The gateway notices closed connections at once; this is for a busy machine.
 SETTLE_SECONDS = 3.0
 
+# The gateway frees the buffers of an idle connection after 5 to 10 seconds (`BUFFER_TIMEOUT` in server/http1.rs).
+IDLE_SECONDS = 12.0
+
 KINDS = {
     "keep-alive": ("idle keep-alive connection", "tcp", "file"),
     "keep-alive-tls": ("idle keep-alive connection, TLS", "tls", "file"),
@@ -121,7 +124,7 @@ async def measure(kind, count):
             await asyncio.sleep(SETTLE_SECONDS)
             before = pss(target.program)
             writers = await hold(target, transport, ROW[row], visitor, count)
-            await asyncio.sleep(SETTLE_SECONDS)
+            await asyncio.sleep(SETTLE_SECONDS if row == "bosh" else IDLE_SECONDS)
             held = pss(target.program)
             for writer in writers:
                 writer.transport.abort()

@@ -14,6 +14,7 @@ mod client_stream;
 mod connection;
 mod control_http;
 mod drain_schedule;
+mod http1;
 mod http2;
 mod listener;
 mod open_connections;

@@ -1,20 +1,20 @@
 //! One client connection: PROXY header, TLS handshake, then HTTP/1.1 or HTTP/2 by ALPN.
 
-use std::{convert::Infallible, io, net::IpAddr, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use observe::metrics::{Handshake, LimitKind, WorkerMetrics};
+use observe::metrics::{Handshake, WorkerMetrics};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::oneshot,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use super::{Connection, Service, client_stream::ClientStream, http2::Http2Client, proxy_protocol};
+use super::{
+    Connection, Service, client_stream::ClientStream, proxy_protocol, write_timer::Backpressure,
+};
 use crate::limits::ConnectionPermit;
 
 /// A connection as the acceptor hands it to a worker, where its runtime takes it over.
@@ -27,6 +27,12 @@ pub(super) struct AcceptedConnection {
     pub(super) tls: bool,
     /// Whether the peer sends a PROXY header first.
     pub(super) proxy_protocol: bool,
+}
+
+/// The client of a connection.
+pub(super) struct Client {
+    pub(super) connection: Connection,
+    pub(super) backpressure: Arc<Backpressure>,
 }
 
 /// Serves the connections of one worker, which share it.
@@ -103,22 +109,21 @@ impl<S: Service> ConnectionServer<S> {
     ) where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let client = Client {
+            connection,
+            backpressure: stream.backpressure(),
+        };
         let Some(tls) = self.tls.as_ref().filter(|_| connection.tls) else {
-            return self.serve_http1(stream, connection, drain).await;
+            return self.serve_http1(stream, client, drain).await;
         };
         let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
-        let backpressure = stream.backpressure();
         match timeout_at(deadline, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 self.metrics.count_handshake(Handshake::Ok);
                 if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                    let client = Http2Client {
-                        connection,
-                        backpressure,
-                    };
                     self.serve_http2(stream, client, drain, deadline).await;
                 } else {
-                    self.serve_http1(stream, connection, drain).await;
+                    self.serve_http1(stream, client, drain).await;
                 }
             }
             Ok(Err(error)) => {
@@ -131,53 +136,6 @@ impl<S: Service> ConnectionServer<S> {
             }
         }
     }
-
-    async fn serve_http1<IO>(
-        &self,
-        stream: IO,
-        connection: Connection,
-        drain: oneshot::Receiver<Duration>,
-    ) where
-        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let service = Rc::clone(&self.service);
-        let handle = service_fn(move |request| {
-            let service = Rc::clone(&service);
-            // Boxed: hyper keeps room for the future of a request as long as the connection.
-            Box::pin(async move { Ok::<_, Infallible>(service.handle(request, connection).await) })
-        });
-        let serving = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.idle)
-            .max_buf_size(MAX_HEAD_BYTES)
-            .max_headers(MAX_FIELDS)
-            .serve_connection(TokioIo::new(stream), handle)
-            .with_upgrades();
-        let mut serving = pin!(serving);
-        // HTTP/1.1 cannot announce the end of an idle connection: a request may cross with the close,
-        // and a browser does not retry a POST. So an idle connection stays open for a while, in which
-        // the next response carries `Connection: close`.
-        let lingering = async {
-            if let Ok(linger) = drain.await {
-                sleep(linger).await;
-            }
-        };
-        let outcome = tokio::select! {
-            outcome = serving.as_mut() => outcome,
-            () = lingering => {
-                serving.as_mut().graceful_shutdown();
-                serving.await
-            }
-        };
-        if let Err(error) = outcome {
-            if error.is_parse_too_large() {
-                self.metrics.count_limit(LimitKind::Head);
-            } else if error.is_timeout() {
-                self.metrics.count_limit(LimitKind::HeadTime);
-            }
-            debug!(%error, client.addr = %connection.peer, "HTTP/1.1 connection failed");
-        }
-    }
 }
 
 /// A load balancer sends the header first; a TCP health check that sends none is cut.
@@ -185,12 +143,6 @@ const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Slow phones on bad networks need two seconds.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Browsers send far less, even with several cookies of 4 KiB.
-const MAX_HEAD_BYTES: usize = 32 * 1024;
-
-/// Browsers send about thirty.
-const MAX_FIELDS: usize = 100;
 
 #[cfg(test)]
 pub(super) mod tests;

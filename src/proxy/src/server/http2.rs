@@ -32,13 +32,10 @@ use self::{
     preface::{PrefacedStream, read_preface},
     stream_body::StreamBody,
 };
-use super::{Connection, Service, connection::ConnectionServer, write_timer::Backpressure};
-
-/// The client of a connection.
-pub(super) struct Http2Client {
-    pub(super) connection: Connection,
-    pub(super) backpressure: Arc<Backpressure>,
-}
+use super::{
+    Service,
+    connection::{Client, ConnectionServer},
+};
 
 /// The signal that the worker drains, and whether it came.
 struct Drain {
@@ -53,7 +50,7 @@ impl<S: Service> ConnectionServer<S> {
     pub(super) async fn serve_http2<IO>(
         &self,
         stream: IO,
-        client: Http2Client,
+        client: Client,
         drain: oneshot::Receiver<Duration>,
         deadline: Instant,
     ) where
@@ -99,15 +96,11 @@ impl<S: Service> ConnectionServer<S> {
         }
     }
 
-    async fn serve_streams<IO>(
-        &self,
-        stream: PrefacedStream<IO>,
-        client: Http2Client,
-        mut drain: Drain,
-    ) where
+    async fn serve_streams<IO>(&self, stream: PrefacedStream<IO>, client: Client, mut drain: Drain)
+    where
         IO: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let Http2Client {
+        let Client {
             connection,
             backpressure,
         } = client;

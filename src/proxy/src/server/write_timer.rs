@@ -72,8 +72,13 @@ impl WriteTimer {
 // === impl Backpressure ===
 
 impl Backpressure {
+    /// Whether a write waits now.
+    pub(super) fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
     /// Whether a write waited since the last call, or waits now.
     pub(super) fn take(&self) -> bool {
-        self.waited.swap(false, Ordering::Relaxed) || self.waits.load(Ordering::Relaxed)
+        self.waited.swap(false, Ordering::Relaxed) || self.waits()
     }
 }

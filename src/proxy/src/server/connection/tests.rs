@@ -1,3 +1,5 @@
+use std::rc::Weak;
+
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Empty, Full};
@@ -5,7 +7,9 @@ use hyper::{
     body::Incoming,
     client::conn::{http1 as client_http1, http2 as client_http2},
 };
+use hyper_util::rt::TokioIo;
 use model::{clock::Clock, headers::TrustedProxies};
+use observe::metrics::LimitKind;
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{PrivateKeyDer, ServerName},
@@ -14,7 +18,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     runtime::LocalOptions,
     task::{JoinHandle, spawn_local},
-    time::Instant,
+    time::{Instant, sleep},
 };
 use tokio_rustls::TlsConnector;
 
@@ -25,9 +29,9 @@ use crate::{
     signalling::websocket::ClientUpgrade,
 };
 
-/// Answers with the connection's properties and the request's path; `/wait` never, a number with so
-/// many bytes, and a handshake with a switch.
-struct EchoService;
+/// Answers with the connection's properties and the request's path; `/wait` never, `/early` before it
+/// reads the body, a number with so many bytes, and a handshake with a switch.
+pub(in crate::server) struct EchoService;
 
 impl Service for EchoService {
     type Body = Full<Bytes>;
@@ -43,6 +47,13 @@ impl Service for EchoService {
         let path = request.uri().path();
         if request.headers().contains_key(header::UPGRADE) {
             return switch(request);
+        }
+        if path == "/early" {
+            spawn_local(async move {
+                let _body = request.into_body();
+                std::future::pending::<()>().await;
+            });
+            return Response::default();
         }
         if path == "/wait" {
             return std::future::pending().await;
@@ -86,6 +97,7 @@ pub(in crate::server) struct Client {
     pub(in crate::server) drain: oneshot::Sender<Duration>,
     pub(in crate::server) serving: JoinHandle<()>,
     pub(in crate::server) metrics: Arc<WorkerMetrics>,
+    pub(in crate::server) service: Weak<EchoService>,
 }
 
 impl Client {
@@ -100,8 +112,10 @@ impl Client {
         };
         let server_end =
             ClientStream::new(server_end, permit(connection.peer), Arc::clone(&metrics));
+        let service = Rc::new(EchoService);
+        let echo = Rc::downgrade(&service);
         let server = ConnectionServer {
-            service: Rc::new(EchoService),
+            service,
             tls,
             metrics: Arc::clone(&metrics),
             idle: IDLE,
@@ -118,15 +132,16 @@ impl Client {
             drain,
             serving,
             metrics,
+            service: echo,
         }
     }
 
-    async fn send(&mut self, bytes: &[u8]) {
+    pub(in crate::server) async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
 
     /// Reads until the text is there.
-    async fn expect(&mut self, text: &str) {
+    pub(in crate::server) async fn expect(&mut self, text: &str) {
         let mut received = Vec::new();
         while !String::from_utf8_lossy(&received).contains(text) {
             received.push(self.stream.read_u8().await.unwrap());
@@ -134,7 +149,7 @@ impl Client {
     }
 
     /// Reads until the server closes the connection; the time that this took.
-    async fn closed_after(mut self) -> Duration {
+    pub(in crate::server) async fn closed_after(mut self) -> Duration {
         let began = Instant::now();
         self.stream.read_to_end(&mut Vec::new()).await.unwrap();
         self.serving.await.unwrap();

@@ -51,6 +51,7 @@ impl H2Client {
             drain,
             serving,
             metrics,
+            ..
         } = Client::connect(Some(server), false);
         let stream = TlsConnector::from(Arc::new(config))
             .connect(ServerName::try_from("localhost").unwrap(), stream)
