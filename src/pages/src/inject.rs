@@ -23,7 +23,7 @@ use self::{
     body::Injection,
     headers::MediaKind,
     html::{HtmlInjector, Selectors},
-    script::{InjectedScript, Overrides},
+    script::{InjectedScript, Overrides, ScriptTemplate},
     warnings::InjectionWarnings,
 };
 pub use self::{
@@ -34,7 +34,7 @@ pub use self::{
 
 /// The content that one deployment injects into Jitsi's responses.
 pub struct Injector {
-    overrides: Overrides,
+    script: ScriptTemplate,
     appendix: Bytes,
     selectors: Selectors,
     warnings: Arc<InjectionWarnings>,
@@ -68,7 +68,7 @@ impl Injector {
         let overrides = Overrides::new(&patch);
         Self {
             appendix: overrides.appendix(),
-            overrides,
+            script: ScriptTemplate::new(&overrides),
             selectors: Selectors::new(),
             warnings: Arc::default(),
         }
@@ -85,7 +85,7 @@ impl Injector {
     ) -> Response<InjectedBody<B>> {
         let (mut head, body) = response.into_parts();
         let body = if self.is_injectable(&head, MediaKind::Html) {
-            let script = self.script(identity);
+            let script = self.script.render(identity);
             headers::adapt_response(&mut head.headers, Some(&script));
             let warnings = Arc::clone(&self.warnings);
             InjectedBody::new(body, Injection::Html(self.html(&script), warnings))
@@ -116,10 +116,6 @@ impl Injector {
             self.warnings.passed(obstacle, &head.headers);
         }
         obstacle.is_none()
-    }
-
-    fn script(&self, identity: PageIdentity<'_>) -> InjectedScript {
-        InjectedScript::new(&self.overrides, identity)
     }
 
     fn html(&self, script: &InjectedScript) -> HtmlInjector {

@@ -207,7 +207,7 @@ mod tests {
 
     fn html() -> Injection {
         let injector = Injector::new("https://meet.test", &Map::new());
-        let html = injector.html(&injector.script(PageIdentity::Name(None)));
+        let html = injector.html(&injector.script.render(PageIdentity::Name(None)));
         Injection::Html(html, Arc::default())
     }
 

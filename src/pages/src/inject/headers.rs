@@ -258,8 +258,9 @@ mod tests {
 
     #[test]
     fn each_policy_of_the_response_allows_the_script() {
-        let script =
-            Injector::new("https://meet.test", &Map::new()).script(PageIdentity::Name(None));
+        let script = Injector::new("https://meet.test", &Map::new())
+            .script
+            .render(PageIdentity::Name(None));
         let mut response = HeaderMap::new();
         let policy = |text: &'static str| HeaderValue::from_static(text);
         response.append(CONTENT_SECURITY_POLICY, policy("script-src 'self'"));

@@ -14,6 +14,15 @@ use crate::csp::csp_hash;
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct InjectedScript(Bytes);
 
+/// The script of one deployment, without what depends on the person.
+#[derive(Clone)]
+pub(super) struct ScriptTemplate {
+    /// The tag, and the text up to the arguments.
+    before: String,
+    /// The text after them, and the end tag.
+    after: String,
+}
+
 /// Statements that set options of Jitsi's global `config`.
 ///
 /// Without functions and browser objects: mobile apps evaluate `config.js` outside a page and pass
@@ -24,19 +33,6 @@ pub(super) struct Overrides(String);
 // === impl InjectedScript ===
 
 impl InjectedScript {
-    pub(super) fn new(overrides: &Overrides, identity: PageIdentity<'_>) -> Self {
-        let (token, name) = match identity {
-            PageIdentity::Token(token) => (Some(token), None),
-            PageIdentity::Name(name) => (None, name),
-        };
-        let [token, name] = [token, name].map(|text| embed(&text.map_or(Value::Null, Value::from)));
-        Self(Bytes::from(format!(
-            "{OPEN}if(({})({token},{name})){{{}}}{CLOSE}",
-            compact(FUNCTION),
-            overrides.0
-        )))
-    }
-
     /// The script with its tags.
     pub(super) fn element(&self) -> &Bytes {
         &self.0
@@ -50,7 +46,7 @@ impl InjectedScript {
     fn text(&self) -> &[u8] {
         self.0
             .get(OPEN.len()..self.0.len() - CLOSE.len())
-            // Infallible: `new` adds both tags.
+            // Infallible: the template adds both tags.
             .expect("the element has both tags")
     }
 }
@@ -59,6 +55,34 @@ impl InjectedScript {
 impl fmt::Debug for InjectedScript {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "InjectedScript({} bytes)", self.0.len())
+    }
+}
+
+// === impl ScriptTemplate ===
+
+impl ScriptTemplate {
+    pub(super) fn new(overrides: &Overrides) -> Self {
+        Self {
+            before: format!("{OPEN}if(({})(", compact(FUNCTION)),
+            after: format!(")){{{}}}{CLOSE}", overrides.0),
+        }
+    }
+
+    /// The script for a person.
+    pub(super) fn render(&self, identity: PageIdentity<'_>) -> InjectedScript {
+        let (token, name) = match identity {
+            PageIdentity::Token(token) => (Some(token), None),
+            PageIdentity::Name(name) => (None, name),
+        };
+        let Self { before, after } = self;
+        let room = before.len() + after.len() + token.or(name).map_or(0, str::len) + 16;
+        let mut script = String::with_capacity(room);
+        script.push_str(before);
+        push_embedded(&mut script, &token.map_or(Value::Null, Value::from));
+        script.push(',');
+        push_embedded(&mut script, &name.map_or(Value::Null, Value::from));
+        script.push_str(after);
+        InjectedScript(Bytes::from(script))
     }
 }
 
@@ -101,20 +125,32 @@ fn patch_object(target: &str, patch: &Map<String, Value>) -> String {
 /// The value as JSON that is also ECMAScript, in ASCII, and without characters that could end the
 /// script element or start an HTML comment in it.
 fn embed(value: &Value) -> String {
-    let json = value.to_string();
-    let mut text = String::with_capacity(json.len());
-    for c in json.chars() {
-        // The characters to escape occur in JSON within strings only.
-        if c.is_ascii_graphic() && !matches!(c, '<' | '>' | '&') || c == ' ' {
-            text.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                // Infallible: writing to a `String`.
-                write!(text, "\\u{unit:04x}").expect("a String accepts any text");
-            }
-        }
-    }
+    let mut text = String::new();
+    push_embedded(&mut text, value);
     text
+}
+
+/// Appends what [`embed`] returns.
+fn push_embedded(text: &mut String, value: &Value) {
+    let json = value.to_string();
+    // The characters to escape occur in JSON within strings only.
+    let mut rest = json.as_str();
+    while let Some(at) = rest.find(|c: char| !is_embeddable(c)) {
+        let (plain, tail) = rest.split_at(at);
+        text.push_str(plain);
+        let mut tail = tail.chars();
+        let escaped = tail.next().unwrap_or_default();
+        for unit in escaped.encode_utf16(&mut [0; 2]) {
+            // Infallible: writing to a `String`.
+            write!(text, "\\u{unit:04x}").expect("a String accepts any text");
+        }
+        rest = tail.as_str();
+    }
+    text.push_str(rest);
+}
+
+const fn is_embeddable(c: char) -> bool {
+    matches!(c, ' '..='~') && !matches!(c, '<' | '>' | '&')
 }
 
 /// The source without indentation and comment lines. It has no string literal over several lines.
@@ -144,7 +180,7 @@ mod tests {
 
     fn script(token: Option<&str>) -> String {
         let identity = token.map_or(PageIdentity::Name(None), PageIdentity::Token);
-        let script = InjectedScript::new(&overrides(&json!({"a": 1})), identity);
+        let script = ScriptTemplate::new(&overrides(&json!({"a": 1}))).render(identity);
         String::from_utf8(script.element().to_vec()).unwrap()
     }
 
@@ -175,14 +211,15 @@ mod tests {
 
     #[test]
     fn hash_covers_the_text_between_the_tags() {
-        let script = InjectedScript::new(&overrides(&json!({})), PageIdentity::Token("a"));
+        let script = ScriptTemplate::new(&overrides(&json!({}))).render(PageIdentity::Token("a"));
         assert!(script.text().starts_with(b"if((") && script.text().ends_with(b"}"));
         assert_eq!(script.csp_source(), csp_hash(script.text()));
     }
 
     #[test]
     fn debug_output_hides_the_token() {
-        let script = InjectedScript::new(&overrides(&json!({})), PageIdentity::Token("secret"));
+        let script =
+            ScriptTemplate::new(&overrides(&json!({}))).render(PageIdentity::Token("secret"));
         assert!(!format!("{script:?}").contains("secret"));
     }
 

@@ -99,7 +99,7 @@ fn golden_files_match() {
     let injector = injector();
     let hostile = "aa.\"</script><!--\u{2028}é&.cc";
     let script =
-        |identity| String::from_utf8(injector.script(identity).element().to_vec()).unwrap();
+        |identity| String::from_utf8(injector.script.render(identity).element().to_vec()).unwrap();
     assert_golden("signed_in.html", &script(PageIdentity::Token("aa.bb.cc")));
     assert_golden("hostile.html", &script(PageIdentity::Token(hostile)));
     assert_golden("anonymous.html", &script(PageIdentity::Name(None)));

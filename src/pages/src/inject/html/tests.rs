@@ -10,7 +10,7 @@ use super::{
 /// Injects into a page that arrives in these chunks; `[HERE]` stands for the script.
 fn inject(chunks: &[&[u8]]) -> Result<(String, ScriptPlacement), UnsafeHtml> {
     let injector = Injector::new("https://meet.test", &Map::new());
-    let script = injector.script(PageIdentity::Token("token"));
+    let script = injector.script.render(PageIdentity::Token("token"));
     let mut html = injector.html(&script);
     let mut out = Vec::new();
     for chunk in chunks {
@@ -137,7 +137,10 @@ fn bytes_after_the_place_are_not_parsed() {
 #[test]
 fn policies_of_the_page_allow_the_script() {
     let injector = Injector::new("https://meet.test", &Map::new());
-    let hash = injector.script(PageIdentity::Token("token")).csp_source();
+    let hash = injector
+        .script
+        .render(PageIdentity::Token("token"))
+        .csp_source();
     let library = "<script src=\"lib-jitsi-meet.js\"></script>";
     let tag = |policy: &str| {
         format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">")
@@ -184,7 +187,7 @@ fn a_page_in_utf_16_stays_unchanged() {
         let page = [&mark[..], &text].concat();
         for size in [1, 2, 3, page.len()] {
             let injector = Injector::new("https://meet.test", &Map::new());
-            let mut html = injector.html(&injector.script(PageIdentity::Name(None)));
+            let mut html = injector.html(&injector.script.render(PageIdentity::Name(None)));
             let mut out = Vec::new();
             for chunk in page.chunks(size) {
                 out.extend_from_slice(&html.push(Bytes::copy_from_slice(chunk)).unwrap());
