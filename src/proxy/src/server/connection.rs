@@ -6,7 +6,7 @@ use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use observe::metrics::{Handshake, LimitKind, WorkerMetrics};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     sync::oneshot,
     time::{Instant, sleep, timeout, timeout_at},
@@ -14,7 +14,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use super::{Connection, Service, client_stream::ClientStream, http2::Http2Client, proxy_protocol};
+use super::{
+    ACME_TLS_ALPN, Connection, Service, client_stream::ClientStream, http2::Http2Client,
+    proxy_protocol,
+};
 use crate::limits::ConnectionPermit;
 
 /// A connection as the acceptor hands it to a worker, where its runtime takes it over.
@@ -111,7 +114,12 @@ impl<S: Service> ConnectionServer<S> {
         match timeout_at(deadline, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 self.metrics.count_handshake(Handshake::Ok);
-                if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                let protocol = stream.get_ref().1.alpn_protocol();
+                if protocol == Some(ACME_TLS_ALPN) {
+                    // The authority has seen the certificate, and sends no data.
+                    let mut stream = stream;
+                    let _ = timeout_at(deadline, stream.shutdown()).await;
+                } else if protocol == Some(b"h2") {
                     let client = Http2Client {
                         connection,
                         backpressure,
