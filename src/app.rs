@@ -11,8 +11,12 @@ use tokio::{runtime::Handle, sync::watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
-use self::{control_plane::ControlPlane, listeners::Listeners};
+use self::{
+    control_plane::{Certificates, ControlPlane},
+    listeners::Listeners,
+};
 pub use self::{handle::GatewayHandle, listeners::ListenAddresses};
+use acme::{AcmeStorage, AcmeStorageError};
 use cluster::{journal::OpenJournalError, store};
 use config::{Config, FORGETS_REVOCATIONS};
 use model::{clock::Clock, headers::TrustedProxies, random::Random};
@@ -24,7 +28,7 @@ use proxy::{
     ProxySetupError, SharedState, WorkerFactory,
     limits::{ConnectionCounts, DescriptorLimit},
     server::{
-        InheritedSockets, ListenError, ServerCertificate, ServerCertificateError,
+        InheritedSockets, ListenError, ServerCertificateError, ServerCertificates,
         SocketActivationError, WorkerPool, WorkerStartError,
     },
 };
@@ -41,6 +45,9 @@ pub enum StartError {
     /// The certificate cannot be loaded.
     #[error(transparent)]
     Certificate(#[from] ServerCertificateError),
+    /// The storage of `[tls.acme]` cannot be written.
+    #[error(transparent)]
+    Acme(#[from] AcmeStorageError),
     /// The relying party cannot be set up.
     #[error(transparent)]
     Oidc(#[from] oidc::OidcSetupError),
@@ -90,11 +97,21 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
         .server
         .limits
         .resolve(descriptors, config.server.workers.max(1));
-    let certificate = match config.server.tls.clone() {
-        Some(tls) => Some(Arc::new(ServerCertificate::load(tls)?)),
+    let certificates = match config.server.tls.clone() {
+        Some(tls) => {
+            let challenges = config.acme.as_ref().map(|_| Arc::default());
+            Some(Certificates {
+                served: Arc::new(ServerCertificates::load(tls, challenges.clone())?),
+                challenges,
+            })
+        }
         None => None,
     };
-    let control = ControlPlane::new(config, certificate, &clock, &random)?;
+    let storage = match &config.acme {
+        Some(acme) => Some(AcmeStorage::open(&acme.storage)?),
+        None => None,
+    };
+    let control = ControlPlane::new(config, certificates, &clock, &random)?;
     let traces = match &config.traces {
         Some(settings) => Some(Traces::start(settings, Handle::current())?),
         None => None,
@@ -115,8 +132,8 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
         &control.metrics,
         clock.now().as_unix(),
     );
-    let tls = match &control.certificate {
-        Some(certificate) => Some(Arc::new(certificate.server_config()?)),
+    let tls = match &control.certificates {
+        Some(certificates) => Some(Arc::new(certificates.served.server_config()?)),
         None => None,
     };
     let proxies = TrustedProxies::new(config.server.trusted_proxies.clone());
@@ -155,7 +172,7 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
         stopped: CancellationToken::new(),
     };
     let admin = control.admin(metrics, config, handle.draining.clone());
-    control.spawn(config, random, &handle);
+    control.spawn(config, random, storage, &handle);
     listeners.serve(config, &counts, admin, &handle);
     log_start(config, &handle.addresses);
     Ok(handle)
@@ -171,6 +188,9 @@ fn log_start(config: &Config, addresses: &ListenAddresses) {
     );
     if config.forgets_revocations() {
         warn!("{FORGETS_REVOCATIONS}");
+    }
+    for notice in &config.notices {
+        warn!("{notice}");
     }
     for switch in &config.insecure_switches {
         warn!(switch, "an insecure switch is on");

@@ -6,6 +6,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, handle::GatewayHandle};
+use acme::{AcmeStorage, AcmeTask};
 use cluster::{
     journal::Journal,
     placement::{Placement, PlacementContext, PlacementSync},
@@ -18,20 +19,20 @@ use cluster::{
 use config::Config;
 use doctor::login_probe::LoginProber;
 use model::{clock::Clock, random::Random, seal::Purpose, session::RevalidationSchedule};
-use observe::metrics::{CertificateMetrics, ControlMetrics, JournalMetrics, Metrics};
+use observe::metrics::{AcmeMetrics, CertificateMetrics, ControlMetrics, JournalMetrics, Metrics};
 use oidc::RelyingParty;
 use proxy::{
     AssetCache, AssetCompressor, Control, Notifications,
     admin::AdminServer,
     revalidation::{RevalidationContext, RevalidationTask, Revalidations},
-    server::ServerCertificate,
+    server::{ChallengeAnswers, ServerCertificates},
     stream_directory::StreamDirectory,
 };
 
 /// The services of the control plane.
 pub(super) struct ControlPlane {
     pub(super) metrics: ControlMetrics,
-    pub(super) certificate: Option<Arc<ServerCertificate>>,
+    pub(super) certificates: Option<Certificates>,
     /// `None` with `[jaas]`.
     pub(super) placement: Option<Arc<Placement>>,
     /// `None` if it is disabled.
@@ -49,6 +50,12 @@ pub(super) struct ControlPlane {
     replication: Replication,
 }
 
+/// The certificates, and the challenges of the authority that issues one.
+pub(super) struct Certificates {
+    pub(super) served: Arc<ServerCertificates>,
+    pub(super) challenges: Option<Arc<ChallengeAnswers>>,
+}
+
 /// The tasks that share state with the other replicas.
 struct Replication {
     revocations: RevocationSync,
@@ -61,12 +68,13 @@ struct Replication {
 impl ControlPlane {
     pub(super) fn new(
         config: &Config,
-        certificate: Option<Arc<ServerCertificate>>,
+        certificates: Option<Certificates>,
         clock: &Clock,
         random: &Random,
     ) -> Result<Self, StartError> {
         let mut metrics = initial_metrics(config, clock);
-        metrics.certificate = certificate.as_ref().map(|_| CertificateMetrics::default());
+        metrics.certificate = certificates.as_ref().map(|_| CertificateMetrics::default());
+        metrics.acme = config.acme.as_ref().map(|_| AcmeMetrics::default());
         let relying_party = match config.oidc.clone() {
             Some(settings) => {
                 let party = RelyingParty::new(settings, clock.clone(), random.clone())?;
@@ -133,7 +141,7 @@ impl ControlPlane {
         let (asset_cache, asset_compressor) = asset_cache.unzip();
         Ok(Self {
             metrics,
-            certificate,
+            certificates,
             placement,
             asset_cache,
             asset_compressor,
@@ -164,6 +172,10 @@ impl ControlPlane {
             streams: Arc::clone(&self.streams),
             store: Arc::clone(&self.store),
             asset_cache: self.asset_cache.clone(),
+            challenges: self
+                .certificates
+                .as_ref()
+                .and_then(|certificates| certificates.challenges.clone()),
         }
     }
 
@@ -202,7 +214,13 @@ impl ControlPlane {
     }
 
     /// Spawns the tasks of all services; each ends when the gateway has stopped.
-    pub(super) fn spawn(self, config: &Config, random: Random, handle: &GatewayHandle) {
+    pub(super) fn spawn(
+        self,
+        config: &Config,
+        random: Random,
+        storage: Option<AcmeStorage>,
+        handle: &GatewayHandle,
+    ) {
         let GatewayHandle { tasks, stopped, .. } = handle;
         if let Some(relying_party) = self.relying_party {
             tasks.spawn(relying_party.run(stopped.clone()));
@@ -223,13 +241,30 @@ impl ControlPlane {
                 settings: settings.subscribe(),
                 metrics: self.metrics.probe.clone(),
                 clock: handle.clock.clone(),
-                random,
+                random: random.clone(),
             };
             tasks.spawn(prober.run(stopped.clone()));
         }
-        if let (Some(certificate), Some(metrics)) = (self.certificate, self.metrics.certificate) {
-            let clock = handle.clock.clone();
-            tasks.spawn(certificate.watch_files(metrics, clock, stopped.clone()));
+        if let (Some(certificates), Some(metrics)) = (self.certificates, self.metrics.certificate) {
+            let (served, clock) = (certificates.served, handle.clock.clone());
+            if let (Some(settings), Some(storage), Some(answers), Some(metrics)) = (
+                config.acme.clone(),
+                storage,
+                certificates.challenges,
+                self.metrics.acme,
+            ) {
+                let task = AcmeTask {
+                    settings,
+                    storage,
+                    answers,
+                    certificates: Arc::clone(&served),
+                    metrics,
+                    clock: clock.clone(),
+                    random,
+                };
+                tasks.spawn(task.run(stopped.clone()));
+            }
+            tasks.spawn(served.watch_files(metrics, clock, stopped.clone()));
         }
         if let Some(journal) = self.journal {
             tasks.spawn(journal.run(stopped.clone()));

@@ -12,7 +12,7 @@ async fn parts() -> Demo {
 
 /// The configuration file of the demonstration.
 fn config_file(parts: &Demo) -> String {
-    let certificate = &parts.config.server.tls.as_ref().unwrap().certificate;
+    let certificate = &parts.config.server.tls.as_ref().unwrap().certificates[0].certificate;
     certificate
         .with_file_name("gateway.toml")
         .display()

@@ -7,7 +7,8 @@ use toml::Table;
 
 /// The crates in order: a crate may depend on earlier entries only.
 const LAYERS: &[&str] = &[
-    "model", "observe", "cluster", "oidc", "pages", "proxy", "config", "doctor", "setup", "devkit",
+    "model", "observe", "cluster", "oidc", "pages", "proxy", "acme", "config", "doctor", "setup",
+    "devkit",
 ];
 
 #[test]

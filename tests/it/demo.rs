@@ -38,7 +38,7 @@ async fn start() -> Setup {
     let parts = Demo::prepare(DemoPorts::Free, Clock::system(), Random::system())
         .await
         .unwrap();
-    let certificate = &parts.config.server.tls.as_ref().unwrap().certificate;
+    let certificate = &parts.config.server.tls.as_ref().unwrap().certificates[0].certificate;
     let mut authorities = RootCertStore::empty();
     authorities
         .add(CertificateDer::from_pem_file(certificate).unwrap())

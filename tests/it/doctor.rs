@@ -45,7 +45,7 @@ impl Deployment {
         let parts = Demo::prepare(DemoPorts::Free, Clock::system(), Random::system())
             .await
             .ok()?;
-        let file = &parts.config.server.tls.as_ref().unwrap().certificate;
+        let file = &parts.config.server.tls.as_ref().unwrap().certificates[0].certificate;
         let mut roots = RootCertStore::empty();
         roots
             .add(CertificateDer::from_pem_file(file).unwrap())

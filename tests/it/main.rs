@@ -3,6 +3,8 @@
 
 // `cfg(test)` is always true here; written out, it tells clippy that helpers are test code as well.
 #[cfg(test)]
+mod acme;
+#[cfg(test)]
 mod architecture;
 #[cfg(test)]
 mod assets;

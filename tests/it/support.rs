@@ -1,5 +1,6 @@
 //! The test harness: clients, a provider with faults, a whole deployment.
 
+pub(crate) mod acme_gateway;
 pub(crate) mod answer;
 pub(crate) mod asset_server;
 pub(crate) mod beside;
@@ -8,6 +9,7 @@ pub(crate) mod command;
 pub(crate) mod connect_proxy;
 pub(crate) mod faulty_provider;
 pub(crate) mod logs;
+pub(crate) mod pebble;
 pub(crate) mod provider_fault;
 pub(crate) mod school;
 pub(crate) mod signing_key;

@@ -18,6 +18,8 @@ pub(super) struct Diagnostics {
     pub(super) file_is_world_accessible: bool,
     /// Keys of the insecure switches that are on.
     pub(super) insecure_switches: Vec<&'static str>,
+    /// What is valid and probably not intended, in one line each.
+    pub(super) warnings: Vec<String>,
 }
 
 /// The diagnostics of one section; keys are relative to it.
@@ -36,6 +38,7 @@ impl Diagnostics {
             reported: BTreeSet::new(),
             file_is_world_accessible,
             insecure_switches: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 

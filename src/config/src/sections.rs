@@ -3,6 +3,7 @@
 //! Each module has the raw form of one section, whose doc comments are the reference
 //! (docs/configuration.md), and resolves it into the settings of the crate that it configures.
 
+mod acme;
 mod apps;
 mod backend;
 mod cache;
@@ -144,7 +145,10 @@ impl RawConfig {
             self.listen,
             self.limits,
             self.tls,
-            self.store.is_memory(),
+            ServerContext {
+                single_replica: self.store.is_memory(),
+                public_url: public_url.as_ref(),
+            },
             secrets,
             diagnostics,
         );
@@ -223,10 +227,12 @@ impl RawConfig {
         let cache = self.cache.resolve(&mut diagnostics.section("cache"));
 
         let (oidc, session, policy) = (oidc.ok()?, session?, policy?);
+        let (server, acme) = server?;
         Some(Config {
             public_url: public_url?,
             keyring: session.keyring,
-            server: server?,
+            server,
+            acme,
             recorder_domains: recorder_domains?,
             backend: backend?,
             policy: if oidc.is_some() {
@@ -252,8 +258,16 @@ impl RawConfig {
             probe: probe.ok()?,
             cache: cache.ok()?,
             insecure_switches: diagnostics.insecure_switches.clone(),
+            notices: diagnostics.warnings.clone(),
         })
     }
+}
+
+/// The parts of other sections that listeners and certificates depend on.
+struct ServerContext<'c> {
+    /// The store is in memory, so that there are no other replicas.
+    single_replica: bool,
+    public_url: Option<&'c PublicUrl>,
 }
 
 /// Resolves `[tls]`, `[limits]` and `[listen]`.
@@ -261,17 +275,27 @@ fn resolve_server(
     listen: RawListen,
     limits: RawLimits,
     tls: Option<RawTls>,
-    single_replica: bool,
+    server: ServerContext<'_>,
     secrets: SecretReader,
     diagnostics: &mut Diagnostics,
-) -> Option<server::ServerSettings> {
+) -> Option<(server::ServerSettings, Option<::acme::AcmeSettings>)> {
+    let has_tls_section = tls.is_some() || diagnostics.is_reported("tls");
+    let tls = tls
+        .and_then(|tls| tls.resolve(server.public_url, secrets, &mut diagnostics.section("tls")));
+    if let (Some(tls), Some(url)) = (&tls, server.public_url) {
+        diagnostics.warnings.extend(tls.warnings(url));
+    }
+    let (tls, acme) = tls.map(|tls| (tls.settings, tls.acme)).unzip();
+    let acme = acme.flatten();
     let context = ListenContext {
-        has_tls_section: tls.is_some() || diagnostics.is_reported("tls"),
-        tls: tls.and_then(|tls| tls.resolve(secrets, &mut diagnostics.section("tls"))),
-        single_replica,
+        has_tls_section,
+        tls,
+        challenge: acme.as_ref().map(|acme| acme.challenge),
+        single_replica: server.single_replica,
         limits: limits.resolve(&mut diagnostics.section("limits")),
     };
-    listen.resolve(context, &mut diagnostics.section("listen"))
+    let settings = listen.resolve(context, &mut diagnostics.section("listen"))?;
+    Some((settings, acme))
 }
 
 /// Resolves `[oidc]`. An invalid section is `Err`, also if the schema check has removed it.

@@ -34,6 +34,8 @@ pub struct Config {
     pub keyring: Keyring,
     /// Listeners, TLS and shutdown.
     pub server: server::ServerSettings,
+    /// The authority that issues a certificate; `None` without `[tls.acme]`.
+    pub acme: Option<acme::AcmeSettings>,
     /// Prosody's domains for recorders; empty with `[jaas]`.
     pub recorder_domains: Vec<String>,
     /// The deployment that hosts the meetings.
@@ -77,6 +79,8 @@ pub struct Config {
     pub cache: Option<AssetCacheSettings>,
     /// The keys of the insecure switches that are on, as `oidc.insecure_http_issuer`.
     pub insecure_switches: Vec<&'static str>,
+    /// What is valid and probably not intended, in one line each.
+    pub notices: Vec<String>,
 }
 
 /// The deployment that hosts the meetings.
@@ -116,6 +120,7 @@ impl Config {
         if self.forgets_revocations() {
             warnings.push(FORGETS_REVOCATIONS.to_owned());
         }
+        warnings.extend_from_slice(&self.notices);
         warnings
     }
 

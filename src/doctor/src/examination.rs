@@ -126,7 +126,11 @@ impl Examination<'_> {
             public_url: &self.config.public_url,
             trust,
             now: self.clock.now(),
-            certificate_file: tls.map(|tls| tls.certificate.as_path()),
+            certificate_files: tls
+                .iter()
+                .flat_map(|tls| &tls.certificates)
+                .map(|files| files.certificate.as_path())
+                .collect(),
             kids,
             xmpp_domain: jitsi.map_or("", |jitsi| &jitsi.upstream.xmpp_domain),
             progress: &self.progress,

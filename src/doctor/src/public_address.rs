@@ -28,8 +28,8 @@ pub(super) struct PublicAddressChecks<'p> {
     pub(super) public_url: &'p PublicUrl,
     pub(super) trust: &'p TrustAnchors,
     pub(super) now: Timestamp,
-    /// The gateway's certificate file; `None` if another server terminates TLS.
-    pub(super) certificate_file: Option<&'p Path>,
+    /// The gateway's certificate files; none if another server terminates TLS.
+    pub(super) certificate_files: Vec<&'p Path>,
     /// The key ids that the gateway publishes; empty with a shared secret.
     pub(super) kids: Vec<String>,
     pub(super) xmpp_domain: &'p str,
@@ -123,14 +123,17 @@ impl PublicAddressChecks<'_> {
     }
 
     fn compare_with_file(&self, chain: &PresentedChain, sent: String) -> Result<(), Finding> {
-        let on_disk = self
-            .certificate_file
-            .and_then(|file| CertificateDer::from_pem_file(file).ok());
-        if on_disk.is_none_or(|leaf| leaf == chain.leaf) {
+        let files = self.certificate_files.iter();
+        let mut on_disk = files.filter_map(|file| CertificateDer::from_pem_file(file).ok());
+        // Without a file that can be read there is nothing to compare with.
+        let Some(first) = on_disk.next() else {
+            return Ok(());
+        };
+        if first == chain.leaf || on_disk.any(|leaf| leaf == chain.leaf) {
             return Ok(());
         }
         Err(Finding::warning(FindingKind::CertificateStale)
-            .with_exchange(sent, "another certificate than the one in tls.certificate")
+            .with_exchange(sent, "another certificate than those of [tls]")
             .with_remedy(
                 "the gateway has not reloaded the file, or a proxy before it terminates TLS",
                 "look for the reload in the gateway's log; mount the Secret's directory, not a \

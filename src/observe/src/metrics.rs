@@ -5,6 +5,7 @@
 //! `docs/metrics.md` lists every metric, and a test compares it with the program.
 
 mod cache;
+mod certificate;
 mod control;
 mod histogram;
 mod journal;
@@ -23,13 +24,14 @@ use prometheus_client::{encoding::text::encode, metrics::info::Info, registry::R
 
 pub use self::{
     cache::CacheMetrics,
-    control::{CertificateMetrics, ConfigHash, ControlMetrics, ReloadMetrics, StoreMetrics},
+    certificate::{AcmeMetrics, CertificateExpiries, CertificateMetrics},
+    control::{ConfigHash, ControlMetrics, ReloadMetrics, StoreMetrics},
     journal::JournalMetrics,
     labels::{
-        AdmissionReason, ApiOperation, ApiOutcome, CacheOutcome, CutReason, EntryRole, Handshake,
-        LabelValue, LimitKind, LogoutOutcome, PlacementOutcome, ProviderOutcome, ProviderRequest,
-        ReloadOutcome, RevalidationResult, SignInReason, StatusClass, StoreOutcome, StreamKind,
-        UpstreamFailure, UpstreamKind,
+        AcmeOutcome, AdmissionReason, ApiOperation, ApiOutcome, CacheOutcome, CutReason, EntryRole,
+        Handshake, LabelValue, LimitKind, LogoutOutcome, PlacementOutcome, ProviderOutcome,
+        ProviderRequest, ReloadOutcome, RevalidationResult, SignInReason, StatusClass,
+        StoreOutcome, StreamKind, UpstreamFailure, UpstreamKind,
     },
     probe::{ProbeMetrics, ProbeVerdict},
     provider::ProviderMetrics,

@@ -77,6 +77,10 @@ async fn answer(
     context: RequestContext,
 ) -> (Label, Response<Body>) {
     let (uri, headers) = (request.uri(), request.headers());
+    // The one answer that an authority reads without TLS.
+    if let Some(answer) = endpoints::acme_challenge(worker, &request) {
+        return (Label::Endpoint, answer);
+    }
     let routed = match Route::classify(uri.path(), &worker.state.locations) {
         Ok(routed) => routed,
         Err(error) => {

@@ -1,5 +1,6 @@
 //! The gateway's own addresses, and the public keys among them.
 
+mod acme_challenge;
 pub(crate) mod api;
 pub(crate) mod events;
 mod form;
@@ -16,6 +17,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 pub(crate) use self::{
+    acme_challenge::acme_challenge,
     landing::start_page,
     sign_in::{LoginError, RedeemedStates, SignInFlow, sign_in_flow},
 };

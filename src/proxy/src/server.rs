@@ -9,7 +9,7 @@
 //! the runtime of the control plane.
 
 mod acceptor;
-mod certificate_expiry;
+mod certificate_fields;
 mod client_stream;
 mod connection;
 mod control_http;
@@ -35,12 +35,16 @@ use crate::limits::LimitSettings;
 
 pub use self::{
     acceptor::{ListenerOptions, accept_connections},
+    certificate_fields::CertificateFields,
     drain_schedule::DrainSchedule,
     listener::{BoundListener, ListenError},
     patience::PatienceTimer,
     service::{Connection, Service, ServiceFactory},
     socket_activation::{InheritedSockets, SocketActivationError},
-    tls::{ServerCertificate, ServerCertificateError},
+    tls::{
+        ACME_TLS_ALPN, ChallengeAnswers, PendingChallenges, ServerCertificateError,
+        ServerCertificates,
+    },
     worker_pool::{WorkerPool, WorkerStartError},
 };
 pub(crate) use self::{control_http::serve_control_http, http2::ExtendedConnect};
@@ -63,7 +67,7 @@ pub struct ServerSettings {
     pub recorders: Vec<IpNet>,
     /// Where the regions of people come from.
     pub region: RegionSettings,
-    /// The certificate; required if `https` is set.
+    /// The certificates; required if `https` is set.
     pub tls: Option<TlsSettings>,
     /// Number of worker threads.
     pub workers: usize,
@@ -78,13 +82,23 @@ pub struct ServerSettings {
     pub drain_delay: Duration,
 }
 
-/// Files of the certificate; a change is picked up without a restart.
+/// The certificates of the HTTPS listener; a change of their files is picked up without a restart.
 #[derive(Clone, Debug)]
 pub struct TlsSettings {
+    /// The certificates; the first is presented to clients that ask for a name of none.
+    pub certificates: Vec<CertificateFiles>,
+    /// Interval between checks of the files.
+    pub check_every: Duration,
+}
+
+/// The files of one certificate, which may be the same file.
+#[derive(Clone, Debug)]
+pub struct CertificateFiles {
     /// PEM chain, leaf first.
     pub certificate: PathBuf,
     /// PEM private key.
     pub key: PathBuf,
-    /// Interval between checks of the files.
-    pub check_every: Duration,
+    /// The names of a self-signed certificate that is presented while the files cannot be used: an authority
+    /// has yet to issue them. Empty if the files have to be there at the start.
+    pub provisional_names: Vec<String>,
 }

@@ -23,6 +23,7 @@ use crate::{
     passes::PassIssuer,
     request_context::SiteAuthority,
     revalidation::Revalidations,
+    server::ChallengeAnswers,
     signalling::BoshStreams,
     store_client::StoreClient,
     stream_directory::StreamDirectory,
@@ -88,6 +89,8 @@ pub struct SharedState {
     pub(crate) jitsi: Option<Arc<JitsiBackend>>,
     /// None if it is disabled.
     pub(crate) asset_cache: Option<Arc<AssetCache>>,
+    /// None if no authority verifies names here.
+    pub(crate) challenges: Option<Arc<ChallengeAnswers>>,
     pub(crate) audit_quota: AuditQuota,
     pub(crate) proxy_warnings: ProxyWarnings,
     pub(crate) clock: Clock,
@@ -142,6 +145,8 @@ pub struct Control {
     pub store: Arc<dyn Store>,
     /// Jitsi's files; none if the cache is disabled.
     pub asset_cache: Option<Arc<AssetCache>>,
+    /// The challenges of an authority.
+    pub challenges: Option<Arc<ChallengeAnswers>>,
 }
 
 /// Why the request path cannot be set up.
@@ -319,6 +324,7 @@ impl SharedState {
             pages: settings.pages,
             jitsi,
             asset_cache: control.asset_cache,
+            challenges: control.challenges,
             audit_quota: AuditQuota::new(clock.clone()),
             proxy_warnings: ProxyWarnings::new(clock.clone()),
             clock,

@@ -181,6 +181,16 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "",
+        "[tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n[[tls.additional]]\ncertificate = \"tls.crt\"\nkey = \"other.key\"",
+        "30: tls.additional[1].key: does not belong to the certificate; name a certificate and a key that were created together",
+    ),
+    (
+        "",
+        "[tls.acme]\nstorage = \"acme\"\naccept_terms = true",
+        "4: listen.https: missing, and tls.acme orders its certificate; add for example https = \"0.0.0.0:443\", or remove [tls.acme]",
+    ),
+    (
+        "",
         "[tls]\ncertificate = \"none.crt\"\nkey = \"tls.key\"",
         "26: tls.certificate: none.crt cannot be read: no such file or directory; create the file, or correct its path, which is relative to the working directory",
     ),

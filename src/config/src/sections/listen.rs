@@ -16,6 +16,7 @@ use crate::{
     problem::Fault,
     values::{DurationText, parse_network, parse_socket_address},
 };
+use acme::ChallengeKind;
 use proxy::{
     limits::LimitSettings,
     server::{ServerSettings, TlsSettings},
@@ -81,6 +82,8 @@ pub(super) struct ListenContext {
     /// Whether there is a `[tls]` section, valid or not.
     pub(super) has_tls_section: bool,
     pub(super) tls: Option<TlsSettings>,
+    /// How an authority verifies names.
+    pub(super) challenge: Option<ChallengeKind>,
     /// The store is in memory, so that there are no other replicas.
     pub(super) single_replica: bool,
     pub(super) limits: Option<LimitSettings>,
@@ -108,6 +111,12 @@ impl RawListen {
             let remedy = "add [tls] with certificate and key";
             section.reject("https", "requires a certificate", remedy);
         }
+        reject_unverifiable(
+            context.challenge,
+            self.http.is_some(),
+            self.https.is_some(),
+            section,
+        );
         let http = section.parse("http", self.http, parse_socket_address);
         let https = section.parse("https", self.https, parse_socket_address);
         let admin = section.parse("admin", Some(self.admin), parse_socket_address);
@@ -169,6 +178,27 @@ impl Default for RawListen {
             drain_window: None,
             drain_delay: "0s".into(),
         }
+    }
+}
+
+/// Rejects listeners at which an authority cannot verify the names, or that need no certificate.
+fn reject_unverifiable(
+    challenge: Option<ChallengeKind>,
+    http: bool,
+    https: bool,
+    section: &mut Section<'_>,
+) {
+    if challenge.is_some() && !https {
+        let remedy = "add for example https = \"0.0.0.0:443\", or remove [tls.acme]";
+        section.reject(
+            "https",
+            "missing, and tls.acme orders its certificate",
+            remedy,
+        );
+    }
+    if challenge == Some(ChallengeKind::Http01) && !http {
+        let remedy = "add for example http = \"0.0.0.0:80\", or write challenge = \"tls-alpn-01\"";
+        section.reject("http", "missing, and tls.acme.challenge is http-01", remedy);
     }
 }
 

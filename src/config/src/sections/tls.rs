@@ -1,4 +1,4 @@
-//! `[tls]`: the certificate of `listen.https`.
+//! `[tls]`: the certificates of `listen.https`.
 
 use std::path::{Path, PathBuf};
 
@@ -11,20 +11,23 @@ use rustls::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::acme::{RawAcme, acme_warnings};
 use crate::{
     diagnostics::Section,
     problem::Fault,
+    public_url::PublicUrl,
     secret::{SecretReader, read_file},
     values::{DAY, DurationText, seconds},
 };
-use proxy::server::TlsSettings;
+use acme::{AcmeSettings, AcmeStorage};
+use proxy::server::{CertificateFields, CertificateFiles, TlsSettings};
 
-/// The certificate of `listen.https`. Changed files are loaded while running.
+/// The certificates of `listen.https`. Changed files are loaded while running.
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["certificate", "key"]))]
 pub(super) struct RawTls {
-    /// The certificate chain: a PEM file, the server's certificate first.
+    /// The certificate chain: a PEM file, the server's certificate first. Clients get it that ask for no name, or
+    /// for one that no certificate has.
     #[schemars(example = "certs/tls.crt")]
     certificate: Option<String>,
     /// The private key: a PEM file, not encrypted.
@@ -32,6 +35,30 @@ pub(super) struct RawTls {
     key: Option<String>,
     /// How often the files are checked for changes.
     check_every: DurationText,
+    additional: Vec<RawAdditional>,
+    acme: Option<RawAcme>,
+}
+
+/// Further certificates: a client gets the one that has the name which it asks for (SNI), exactly or by a
+/// wildcard.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(inline, extend("required" = ["certificate", "key"]))]
+pub(super) struct RawAdditional {
+    /// The certificate chain: a PEM file, the server's certificate first.
+    #[schemars(example = "certs/other.crt")]
+    certificate: Option<String>,
+    /// The private key: a PEM file, not encrypted.
+    #[schemars(example = "certs/other.key")]
+    key: Option<String>,
+}
+
+/// The certificates as far as the section is valid.
+pub(super) struct CheckedTls {
+    pub(super) settings: TlsSettings,
+    pub(super) acme: Option<AcmeSettings>,
+    /// The names of each certificate, by its file.
+    names: Vec<(PathBuf, CertificateFields)>,
 }
 
 // === impl RawTls ===
@@ -39,27 +66,67 @@ pub(super) struct RawTls {
 impl RawTls {
     pub(super) fn resolve(
         self,
+        public_url: Option<&PublicUrl>,
         secrets: SecretReader,
         section: &mut Section<'_>,
-    ) -> Option<TlsSettings> {
-        let certificate = self.certificate.map(PathBuf::from);
-        let key = self.key.map(PathBuf::from);
-        let chain = certificate
-            .as_deref()
-            .and_then(|path| section.keep("certificate", read_chain(path)));
-        let private = key
-            .as_deref()
-            .and_then(|path| section.keep("key", read_key(path, secrets)));
+    ) -> Option<CheckedTls> {
+        let has_acme = self.acme.is_some() || section.is_reported("acme");
+        let acme = match self.acme {
+            Some(acme) => acme
+                .resolve(public_url, secrets, &mut section.table("acme"))
+                .map(Some),
+            None => Some(None),
+        };
+        let has_files = self.certificate.is_some() || self.key.is_some() || !has_acme;
+        if has_files && self.certificate.is_none() {
+            section.require(
+                "certificate",
+                "add for example certificate = \"certs/tls.crt\"",
+            );
+        }
+        if has_files && self.key.is_none() {
+            section.require("key", "add for example key = \"certs/tls.key\"");
+        }
+        let first = RawAdditional {
+            certificate: self.certificate,
+            key: self.key,
+        };
+        let first = has_files.then(|| first.resolve(secrets, section));
+        if self.additional.len() > MAX_ADDITIONAL {
+            let what = format!("more than {MAX_ADDITIONAL} certificates");
+            section.reject("additional", what, "use a certificate with several names");
+        }
+        let additional = section.resolve_list("additional", self.additional, |entry, section| {
+            entry.resolve(secrets, section)
+        });
         let check_every = self
             .check_every
             .within(seconds(1)..=DAY, section, "check_every");
-        if let Some((chain, private)) = chain.zip(private) {
-            section.keep("key", check_pair(chain, private));
+        let acme = acme?;
+        let mut all = Vec::new();
+        if let Some(first) = first {
+            all.push(first?);
         }
-        Some(TlsSettings {
-            certificate: certificate?,
-            key: key?,
-            check_every: check_every?,
+        if let Some(acme) = &acme {
+            let file = AcmeStorage::certificate_file(&acme.storage);
+            let files = CertificateFiles {
+                key: file.clone(),
+                certificate: file,
+                provisional_names: acme.names.clone(),
+            };
+            all.push((files, None));
+        }
+        all.extend(additional?);
+        let (certificates, fields): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        let paths = certificates.iter().map(|files| files.certificate.clone());
+        let names = paths.zip(fields).filter_map(|(path, it)| Some((path, it?)));
+        Some(CheckedTls {
+            names: names.collect(),
+            acme,
+            settings: TlsSettings {
+                certificates,
+                check_every: check_every?,
+            },
         })
     }
 }
@@ -70,9 +137,85 @@ impl Default for RawTls {
             certificate: None,
             key: None,
             check_every: "5s".into(),
+            additional: Vec::new(),
+            acme: None,
         }
     }
 }
+
+// === impl RawAdditional ===
+
+impl RawAdditional {
+    /// The files, and the fields of the certificate if it could be read.
+    fn resolve(
+        self,
+        secrets: SecretReader,
+        section: &mut Section<'_>,
+    ) -> Option<(CertificateFiles, Option<CertificateFields>)> {
+        let certificate = self.certificate.map(PathBuf::from);
+        let key = self.key.map(PathBuf::from);
+        let chain = certificate
+            .as_deref()
+            .and_then(|path| section.keep("certificate", read_chain(path)));
+        let private = key
+            .as_deref()
+            .and_then(|path| section.keep("key", read_key(path, secrets)));
+        let leaf = chain.as_ref().and_then(|chain| chain.first());
+        let fields = leaf.and_then(|leaf| CertificateFields::of(leaf));
+        if let Some((chain, private)) = chain.zip(private) {
+            section.keep("key", check_pair(chain, private));
+        }
+        let files = CertificateFiles {
+            certificate: certificate?,
+            key: key?,
+            provisional_names: Vec::new(),
+        };
+        Some((files, fields))
+    }
+}
+
+// === impl CheckedTls ===
+
+impl CheckedTls {
+    /// What is unusual about the names: clients would refuse the certificate, or never get it.
+    pub(super) fn warnings(&self, public_url: &PublicUrl) -> Vec<String> {
+        let host = public_url.authority().host();
+        let mut warnings = match &self.acme {
+            Some(acme) => acme_warnings(acme, public_url),
+            None => Vec::new(),
+        };
+        if self.acme.is_none() && !self.names.iter().any(|(_, fields)| fields.is_for(host)) {
+            let all = self.names.iter().flat_map(|(_, fields)| &fields.dns_names);
+            let mut all: Vec<_> = all.map(String::as_str).collect();
+            if all.is_empty() {
+                all.push("no DNS name");
+            }
+            let all = all.join(", ");
+            warnings.push(format!(
+                "tls: no certificate is for {host}, the host of public_url, but for {all}; browsers refuse it"
+            ));
+        }
+        for (position, (path, fields)) in self.names.iter().enumerate().skip(1) {
+            let earlier = self.names.iter().take(position);
+            let mut earlier = earlier.flat_map(|(_, fields)| &fields.dns_names);
+            let path = path.display();
+            if fields.dns_names.is_empty() {
+                warnings.push(format!(
+                    "tls.additional[{position}]: {path} is for no DNS name, so no client gets it"
+                ));
+            } else if let Some(name) = earlier.find(|name| fields.dns_names.contains(name)) {
+                warnings.push(format!(
+                    "tls.additional[{position}]: {path} is for {name}, as an earlier certificate is; \
+                     clients get it only if they cannot verify the earlier key"
+                ));
+            }
+        }
+        warnings
+    }
+}
+
+/// Each certificate has a time series; more names belong into fewer certificates.
+const MAX_ADDITIONAL: usize = 64;
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, Fault> {
     let remedy = "write a PEM chain into it, the server's certificate first";

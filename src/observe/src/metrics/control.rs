@@ -12,7 +12,8 @@ use prometheus_client::{
 };
 
 use super::{
-    CacheMetrics, JournalMetrics, ProbeMetrics, ProviderMetrics, ShardMetrics,
+    AcmeMetrics, CacheMetrics, CertificateMetrics, JournalMetrics, ProbeMetrics, ProviderMetrics,
+    ShardMetrics,
     labels::{ReloadOutcome, StoreOutcome},
 };
 
@@ -27,8 +28,10 @@ pub struct ControlMetrics {
     pub journal: Option<JournalMetrics>,
     /// Shards and their rooms.
     pub shards: ShardMetrics,
-    /// The certificate; none without `[tls]`.
+    /// The certificates; none without `[tls]`.
     pub certificate: Option<CertificateMetrics>,
+    /// The orders of certificates; none without `[tls.acme]`.
+    pub acme: Option<AcmeMetrics>,
     /// Reloads of the configuration.
     pub config: ReloadMetrics,
     /// The cache of Jitsi's files.
@@ -55,15 +58,6 @@ pub struct StoreMetrics {
     /// Replaced connections.
     pub reconnects: Counter,
     operations: Family<StoreLabels, Counter>,
-}
-
-/// Metrics of the certificate.
-#[derive(Clone, Debug, Default)]
-pub struct CertificateMetrics {
-    /// The end of its validity, in seconds since 1970.
-    pub not_after: Gauge,
-    /// Reloads of its files.
-    pub reloads: ReloadMetrics,
 }
 
 /// Results of reloading a file.
@@ -123,12 +117,10 @@ impl ControlMetrics {
         self.cache.register(registry);
         registry.register_collector(Box::new(self.probe.clone()));
         if let Some(certificate) = &self.certificate {
-            registry.register(
-                "certificate_not_after_timestamp_seconds",
-                "End of the certificate's validity, in seconds since 1970",
-                certificate.not_after.clone(),
-            );
-            certificate.reloads.register("certificate", registry);
+            certificate.register(registry);
+        }
+        if let Some(acme) = &self.acme {
+            acme.register(registry);
         }
         self.config.register("config", registry);
         registry.register_collector(Box::new(self.config_hash.clone()));
@@ -211,7 +203,7 @@ impl ReloadMetrics {
         self.total.get_or_create(&ReloadLabels { outcome }).inc();
     }
 
-    fn register(&self, subject: &str, registry: &mut Registry) {
+    pub(super) fn register(&self, subject: &str, registry: &mut Registry) {
         registry.register(
             format!("{subject}_reloads"),
             format!("Reloads of the {subject} by outcome"),

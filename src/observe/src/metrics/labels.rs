@@ -12,8 +12,8 @@ pub use self::{
     cache::CacheOutcome,
     connections::{Handshake, LimitKind, StatusClass, StreamKind, UpstreamFailure, UpstreamKind},
     control::{
-        PlacementOutcome, ProviderOutcome, ProviderRequest, ReloadOutcome, RevalidationResult,
-        StoreOutcome,
+        AcmeOutcome, PlacementOutcome, ProviderOutcome, ProviderRequest, ReloadOutcome,
+        RevalidationResult, StoreOutcome,
     },
     people::{AdmissionReason, CutReason, EntryRole, LogoutOutcome, SignInReason},
 };
@@ -144,6 +144,7 @@ mod tests {
         check::<Label>();
         check::<LimitKind>();
         check::<LogoutOutcome>();
+        check::<AcmeOutcome>();
         check::<PlacementOutcome>();
         check::<ProviderOutcome>();
         check::<ProviderRequest>();

@@ -92,6 +92,7 @@ fn the_exposition_is_openmetrics() {
     let control = ControlMetrics {
         provider: Some(ProviderMetrics::default()),
         certificate: Some(CertificateMetrics::default()),
+        acme: Some(AcmeMetrics::default()),
         ..ControlMetrics::default()
     };
     let text = exposition(two_workers(), &control);
@@ -129,6 +130,34 @@ fn the_exposition_is_openmetrics() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn expiries_have_one_series_for_each_certificate_in_use() {
+    let certificate = CertificateMetrics::default();
+    let expiries = |names: &[(&str, u64)]| {
+        let names = names.iter().map(|(name, end)| ((*name).to_owned(), *end));
+        certificate.not_after.replace(names.collect());
+        let control = ControlMetrics {
+            certificate: Some(certificate.clone()),
+            ..ControlMetrics::default()
+        };
+        let text = exposition(two_workers(), &control);
+        let series = text
+            .lines()
+            .filter(|line| line.starts_with("jitsi_auth_gateway_certificate_not_after"));
+        series.map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let series = |name: &str, end: u64| {
+        format!(
+            "jitsi_auth_gateway_certificate_not_after_timestamp_seconds{{name=\"{name}\"}} {end}"
+        )
+    };
+    assert_eq!(
+        expiries(&[("a.example", 1), ("b.example", 2)]),
+        [series("a.example", 1), series("b.example", 2)]
+    );
+    assert_eq!(expiries(&[("c.example", 3)]), [series("c.example", 3)]);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use cluster::{journal::Journal, store::StoreState};
 use http::{Response, StatusCode};
 use http_body_util::Full;
-use observe::metrics::ProbeVerdict;
+use model::time_format::format_rfc3339;
+use observe::metrics::{AcmeMetrics, ProbeVerdict};
 use oidc::ProviderStatus;
 use serde_json::json;
 
@@ -66,6 +67,20 @@ impl AdminServer {
         if certificate.is_some_and(|certificate| certificate.reloads.is_failing()) {
             reasons.push("the new certificate cannot be used; see the log".to_owned());
         }
+        let acme = self.control.acme.as_ref();
+        if let Some(error) = acme.and_then(AcmeMetrics::last_error) {
+            let metrics = acme.map(|acme| (acme.next_try.get(), acme.last_success.get()));
+            let (next, last) = metrics.unwrap_or_default();
+            reasons.push(format!(
+                "no certificate was issued: {error}; next try at {}, last success {}",
+                utc(next),
+                if last == 0 {
+                    "none".to_owned()
+                } else {
+                    utc(last)
+                },
+            ));
+        }
         let placement = self.placement.as_ref();
         let view = placement.map(|placement| placement.shard_map());
         let shards = view
@@ -96,4 +111,9 @@ impl AdminServer {
         }
         text(code, JSON, format!("{body}\n"))
     }
+}
+
+/// A gauge of seconds since 1970 as a date.
+fn utc(seconds: i64) -> String {
+    format_rfc3339(u64::try_from(seconds).unwrap_or_default())
 }

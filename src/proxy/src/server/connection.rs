@@ -4,7 +4,7 @@ use std::{io, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use observe::metrics::{Handshake, WorkerMetrics};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     sync::oneshot,
     time::{Instant, timeout, timeout_at},
@@ -13,7 +13,8 @@ use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::{
-    Connection, Service, client_stream::ClientStream, proxy_protocol, write_timer::Backpressure,
+    ACME_TLS_ALPN, Connection, Service, client_stream::ClientStream, proxy_protocol,
+    write_timer::Backpressure,
 };
 use crate::limits::ConnectionPermit;
 
@@ -120,7 +121,12 @@ impl<S: Service> ConnectionServer<S> {
         match timeout_at(deadline, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 self.metrics.count_handshake(Handshake::Ok);
-                if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                let protocol = stream.get_ref().1.alpn_protocol();
+                if protocol == Some(ACME_TLS_ALPN) {
+                    // The authority has seen the certificate, and sends no data.
+                    let mut stream = stream;
+                    let _ = timeout_at(deadline, stream.shutdown()).await;
+                } else if protocol == Some(b"h2") {
                     self.serve_http2(stream, client, drain, deadline).await;
                 } else {
                     self.serve_http1(stream, client, drain).await;

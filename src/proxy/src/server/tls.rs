@@ -1,79 +1,81 @@
-//! The server certificate: loaded from files and replaced when they change.
+//! The server certificates: loaded from files, replaced when they change, and selected by name.
 //!
 //! A pair that cannot be used never replaces a working one: a renewal that writes the certificate
 //! before the key would otherwise break every handshake in between.
 
-use std::{io, path::Path, sync::Arc};
+mod certificate_files;
+mod certificate_table;
+mod challenge_certificates;
+mod self_signed;
+
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::{
     ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{TlsSettings, certificate_expiry::not_after};
+use self::{
+    certificate_files::FileContents, certificate_table::CertificateTable, self_signed::self_signed,
+};
+pub use self::{
+    certificate_files::ServerCertificateError,
+    challenge_certificates::{ACME_TLS_ALPN, ChallengeAnswers, PendingChallenges},
+};
+use super::{CertificateFiles, TlsSettings};
 use model::clock::Clock;
 use observe::metrics::CertificateMetrics;
 
-/// The certificate in use; handshakes read it without a lock, reloads swap it.
+/// The certificates in use; handshakes read them without a lock, reloads swap them.
 #[derive(Debug)]
-pub struct ServerCertificate {
+pub struct ServerCertificates {
     settings: TlsSettings,
     provider: Arc<CryptoProvider>,
-    current: ArcSwap<CertifiedKey>,
+    current: ArcSwap<CertificateTable>,
+    /// `None` if no authority issues certificates to this gateway.
+    challenges: Option<Arc<ChallengeAnswers>>,
+    written: Notify,
 }
 
-/// The certificate or its key cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerCertificateError {
-    /// A file is missing or not readable by the gateway's user.
-    #[error("cannot read {path}")]
-    Read {
-        /// The file.
-        path: String,
-        /// The error of the system call.
-        #[source]
-        source: io::Error,
-    },
-    /// A file contains no certificate, or no key, in PEM form.
-    #[error("{path} has no {what} in PEM form")]
-    Pem {
-        /// The file.
-        path: String,
-        /// `certificate` or `private key`.
-        what: &'static str,
-    },
-    /// The key is not that of the leaf certificate, or its algorithm is not supported.
-    #[error("the key does not belong to the certificate")]
-    Pair(#[source] rustls::Error),
-    /// The TLS library rejects its own configuration.
-    #[error("cannot set up TLS")]
-    Tls(#[source] rustls::Error),
-}
+// === impl ServerCertificates ===
 
-/// The contents of the two files; compared to detect a change.
-#[derive(PartialEq, Eq)]
-struct Files {
-    certificate: Vec<u8>,
-    key: zeroize::Zeroizing<Vec<u8>>,
-}
-
-// === impl ServerCertificate ===
-
-impl ServerCertificate {
-    /// Loads the certificate at the start; here, unlike at a reload, an error is fatal.
-    pub fn load(settings: TlsSettings) -> Result<Self, ServerCertificateError> {
+impl ServerCertificates {
+    /// Loads the certificates at the start; here, unlike at a reload, an error is fatal. A certificate that
+    /// an authority has yet to issue is self-signed until then.
+    pub fn load(
+        settings: TlsSettings,
+        challenges: Option<Arc<ChallengeAnswers>>,
+    ) -> Result<Self, ServerCertificateError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let current = Files::read(&settings)?.parse(&settings, &provider)?;
+        let load = |files: &CertificateFiles| {
+            let loaded = FileContents::read(files).and_then(|it| it.parse(files, &provider));
+            match loaded {
+                Err(error) if !files.provisional_names.is_empty() => {
+                    let names = files.provisional_names.join(", ");
+                    let source = std::error::Error::source(&error).map(ToString::to_string);
+                    warn!(
+                        names, reason = %error, source,
+                        "no certificate was issued yet; a self-signed one is presented until then"
+                    );
+                    self_signed(&files.provisional_names, &provider)
+                }
+                loaded => loaded,
+            }
+        };
+        let certificates = settings.certificates.iter().map(load);
+        let table = CertificateTable::new(certificates.collect::<Result<_, _>>()?);
         Ok(Self {
             settings,
             provider,
-            current: ArcSwap::from_pointee(current),
+            current: ArcSwap::from_pointee(table),
+            challenges,
+            written: Notify::new(),
         })
     }
 
@@ -87,11 +89,20 @@ impl ServerCertificate {
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        if self.challenges.is_some() {
+            config.alpn_protocols.push(ACME_TLS_ALPN.to_vec());
+        }
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(ServerCertificateError::Tls)?;
         Ok(config)
     }
 
-    /// Checks the files periodically, and swaps the certificate when both form a valid new pair.
+    /// Makes [`watch_files`](Self::watch_files) check the files at once: the gateway has written one.
+    pub fn check_now(&self) {
+        self.written.notify_one();
+    }
+
+    /// Checks the files periodically, and swaps a certificate when both of its files form a valid new
+    /// pair.
     pub async fn watch_files(
         self: Arc<Self>,
         metrics: CertificateMetrics,
@@ -101,142 +112,174 @@ impl ServerCertificate {
         self.report_expiry(&metrics);
         metrics.reloads.started(clock.now().as_unix());
         // The last contents that were tried, so that an invalid pair is logged once.
-        let mut tried = Files::read(&self.settings).ok();
+        let read = |files: &CertificateFiles| FileContents::read(files).ok();
+        let mut tried: Vec<_> = self.settings.certificates.iter().map(read).collect();
         let mut ticks = tokio::time::interval(self.settings.check_every);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            let files = match Files::read(&self.settings) {
-                Ok(files) if tried.as_ref() == Some(&files) => continue,
-                Ok(files) => files,
-                // A file may be missing between two renames; the next tick finds it.
-                Err(_) => continue,
+        loop {
+            let next = async {
+                tokio::select! {
+                    _ = ticks.tick() => {}
+                    () = self.written.notified() => {}
+                }
             };
-            match files.parse(&self.settings, &self.provider) {
-                Ok(certified) => {
-                    self.current.store(Arc::new(certified));
-                    self.report_expiry(&metrics);
-                    metrics.reloads.succeeded(clock.now().as_unix());
-                    info!("reloaded the certificate");
-                }
-                Err(error) => {
-                    metrics.reloads.failed();
-                    warn!(%error, "cannot use the new certificate; keeping the old one");
-                }
+            if stop.run_until_cancelled(next).await.is_none() {
+                return;
             }
-            tried = Some(files);
+            for (position, (files, tried)) in self
+                .settings
+                .certificates
+                .iter()
+                .zip(&mut tried)
+                .enumerate()
+            {
+                // A file may be missing between two renames; the next tick finds it.
+                let Ok(contents) = FileContents::read(files) else {
+                    continue;
+                };
+                if tried.as_ref() == Some(&contents) {
+                    continue;
+                }
+                let path = files.certificate.display();
+                match contents.parse(files, &self.provider) {
+                    Ok(certified) => {
+                        let table = self.current.load().with(position, certified);
+                        self.current.store(Arc::new(table));
+                        self.report_expiry(&metrics);
+                        metrics.reloads.succeeded(clock.now().as_unix());
+                        info!(file = %path, "reloaded the certificate");
+                    }
+                    Err(error) => {
+                        metrics.reloads.failed();
+                        warn!(
+                            %error, file = %path,
+                            "cannot use the new certificate; keeping the old one"
+                        );
+                    }
+                }
+                *tried = Some(contents);
+            }
         }
     }
 
-    /// Sets the expiry metric to that of the leaf in use.
+    /// Sets the expiry metrics to those of the leaves in use.
     fn report_expiry(&self, metrics: &CertificateMetrics) {
-        let current = self.current.load();
-        let expiry = current.cert.first().and_then(|leaf| not_after(leaf));
-        if let Some(expiry) = expiry.and_then(|seconds| i64::try_from(seconds).ok()) {
-            metrics.not_after.set(expiry);
-        }
+        metrics.not_after.replace(self.current.load().expiries());
     }
 }
 
-impl ResolvesServerCert for ServerCertificate {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
-    }
-}
-
-// === impl Files ===
-
-impl Files {
-    fn read(settings: &TlsSettings) -> Result<Self, ServerCertificateError> {
-        let read = |path: &Path| {
-            std::fs::read(path).map_err(|source| ServerCertificateError::Read {
-                path: path.display().to_string(),
-                source,
-            })
-        };
-        Ok(Self {
-            certificate: read(&settings.certificate)?,
-            key: read(&settings.key)?.into(),
-        })
-    }
-
-    fn parse(
-        &self,
-        settings: &TlsSettings,
-        provider: &CryptoProvider,
-    ) -> Result<CertifiedKey, ServerCertificateError> {
-        let pem = |path: &Path, what| ServerCertificateError::Pem {
-            path: path.display().to_string(),
-            what,
-        };
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.certificate)
-            .collect::<Result<_, _>>()
-            .map_err(|_| pem(&settings.certificate, "certificate"))?;
-        if chain.is_empty() {
-            return Err(pem(&settings.certificate, "certificate"));
+impl ResolvesServerCert for ServerCertificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let (Some(challenges), Some(protocols)) = (&self.challenges, hello.alpn()) {
+            // An authority offers this protocol alone (RFC 8737 § 3).
+            let mut protocols = protocols.peekable();
+            if protocols.next() == Some(ACME_TLS_ALPN) && protocols.peek().is_none() {
+                return challenges.certificate(hello.server_name());
+            }
         }
-        let key = PrivateKeyDer::from_pem_slice(&self.key)
-            .map_err(|_| pem(&settings.key, "private key"))?;
-        let key = provider
-            .key_provider
-            .load_private_key(key)
-            .map_err(ServerCertificateError::Pair)?;
-        let certified = CertifiedKey::new(chain, key);
-        certified
-            .keys_match()
-            .map_err(ServerCertificateError::Pair)?;
-        Ok(certified)
+        let table = self.current.load();
+        let selected = table.select(hello.server_name(), hello.signature_schemes());
+        selected.map(Arc::clone)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{path::Path, time::Duration};
 
     use super::*;
     use observe::metrics::ReloadOutcome;
 
-    fn write_pair(settings: &TlsSettings) -> rcgen::CertifiedKey<rcgen::KeyPair> {
-        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        std::fs::write(&settings.certificate, pair.cert.pem()).unwrap();
-        std::fs::write(&settings.key, pair.signing_key.serialize_pem()).unwrap();
-        pair
+    fn write_pair(files: &CertificateFiles) -> Vec<u8> {
+        let name = files.certificate.file_stem().unwrap().to_str().unwrap();
+        let pair = rcgen::generate_simple_self_signed([format!("{name}.example")]).unwrap();
+        std::fs::write(&files.certificate, pair.cert.pem()).unwrap();
+        std::fs::write(&files.key, pair.signing_key.serialize_pem()).unwrap();
+        pair.cert.der().to_vec()
     }
 
-    fn settings(directory: &Path) -> TlsSettings {
+    fn files(directory: &Path, name: &str) -> CertificateFiles {
+        CertificateFiles {
+            certificate: directory.join(format!("{name}.crt")),
+            key: directory.join(format!("{name}.key")),
+            provisional_names: Vec::new(),
+        }
+    }
+
+    fn settings(directory: &Path, names: &[&str]) -> TlsSettings {
         TlsSettings {
-            certificate: directory.join("tls.crt"),
-            key: directory.join("tls.key"),
+            certificates: names.iter().map(|name| files(directory, name)).collect(),
             check_every: Duration::from_secs(5),
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_pair_is_used_and_a_broken_one_is_not() {
+    async fn each_certificate_follows_its_own_files_and_a_broken_pair_is_not_used() {
         let directory = tempfile::tempdir().unwrap();
-        let settings = settings(directory.path());
-        let first = write_pair(&settings);
-        let certificate = Arc::new(ServerCertificate::load(settings.clone()).unwrap());
-        let leaf = |certificate: &ServerCertificate| certificate.current.load().cert[0].to_vec();
-        assert_eq!(leaf(&certificate), first.cert.der().to_vec());
+        let settings = settings(directory.path(), &["one", "two"]);
+        let [one, two] = [0, 1].map(|position| &settings.certificates[position]);
+        let first = [write_pair(one), write_pair(two)];
+        let certificates = ServerCertificates::load(settings.clone(), None).unwrap();
+        let certificates = Arc::new(certificates);
+        let leaves = || {
+            let current = certificates.current.load();
+            [current.leaf(0), current.leaf(1)]
+        };
+        assert_eq!(leaves(), first);
 
         let metrics = CertificateMetrics::default();
         let stop = CancellationToken::new();
         let watching =
-            Arc::clone(&certificate).watch_files(metrics.clone(), Clock::system(), stop.clone());
+            Arc::clone(&certificates).watch_files(metrics.clone(), Clock::system(), stop.clone());
         let watching = tokio::spawn(watching);
         tokio::time::sleep(Duration::from_secs(6)).await;
-        let second = write_pair(&settings);
+        let second = write_pair(two);
         tokio::time::sleep(Duration::from_secs(6)).await;
-        assert_eq!(leaf(&certificate), second.cert.der().to_vec());
+        assert_eq!(leaves(), [first[0].clone(), second.clone()]);
         assert_eq!(metrics.reloads.count_of(ReloadOutcome::Ok), 1);
 
         // A certificate with the key of another.
-        let key = std::fs::read(&settings.key).unwrap();
-        write_pair(&settings);
-        std::fs::write(&settings.key, key).unwrap();
+        let key = std::fs::read(&two.key).unwrap();
+        write_pair(two);
+        std::fs::write(&two.key, key).unwrap();
+        let renewed = write_pair(one);
         tokio::time::sleep(Duration::from_secs(16)).await;
-        assert_eq!(leaf(&certificate), second.cert.der().to_vec());
+        assert_eq!(leaves(), [renewed, second]);
         assert_eq!(metrics.reloads.count_of(ReloadOutcome::Failed), 1);
-        assert!(metrics.reloads.is_failing() && metrics.not_after.get() > 1_800_000_000);
+        let expiries = metrics.not_after.values();
+        assert_eq!(
+            expiries.iter().map(|(name, _)| &**name).collect::<Vec<_>>(),
+            ["one.example", "two.example"]
+        );
+        assert!(expiries.iter().all(|(_, end)| *end > 1_800_000_000));
+        stop.cancel();
+        watching.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_certificate_is_self_signed_until_it_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = settings(directory.path(), &["one"]);
+        let strict = ServerCertificates::load(settings.clone(), None).unwrap_err();
+        assert!(matches!(strict, ServerCertificateError::Read { .. }));
+        settings.certificates[0].provisional_names = vec!["meet.example.org".to_owned()];
+        let certificates = ServerCertificates::load(settings.clone(), None).unwrap();
+        let certificates = Arc::new(certificates);
+        let leaf = || certificates.current.load().leaf(0);
+        let provisional = crate::server::CertificateFields::of(&leaf()).unwrap();
+        assert!(provisional.is_self_issued && provisional.is_for("meet.example.org"));
+
+        let stop = CancellationToken::new();
+        let watching = Arc::clone(&certificates).watch_files(
+            CertificateMetrics::default(),
+            Clock::system(),
+            stop.clone(),
+        );
+        let watching = tokio::spawn(watching);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let issued = write_pair(&settings.certificates[0]);
+        certificates.check_now();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(leaf(), issued, "before the next tick");
         stop.cancel();
         watching.await.unwrap();
     }
@@ -244,17 +287,18 @@ mod tests {
     #[test]
     fn errors_name_the_file() {
         let directory = tempfile::tempdir().unwrap();
-        let settings = settings(directory.path());
-        let error = || ServerCertificate::load(settings.clone()).unwrap_err();
+        let settings = settings(directory.path(), &["tls"]);
+        let files = &settings.certificates[0];
+        let error = || ServerCertificates::load(settings.clone(), None).unwrap_err();
         assert!(matches!(error(), ServerCertificateError::Read { .. }));
-        write_pair(&settings);
-        std::fs::write(&settings.key, "no PEM").unwrap();
+        write_pair(files);
+        std::fs::write(&files.key, "no PEM").unwrap();
         assert!(
             error()
                 .to_string()
                 .ends_with("tls.key has no private key in PEM form")
         );
-        std::fs::write(&settings.certificate, "").unwrap();
+        std::fs::write(&files.certificate, "").unwrap();
         assert!(
             error()
                 .to_string()

@@ -95,3 +95,13 @@ label_values! {
         Failed = "failed",
     }
 }
+
+label_values! {
+    /// How an order of a certificate ended.
+    pub enum AcmeOutcome {
+        /// The authority issued the certificate.
+        Ok = "ok",
+        /// It did not; the previous certificate stays in use.
+        Failed = "failed",
+    }
+}

@@ -1,0 +1,5 @@
+//! Certificates from an authority. The tests with Pebble are ignored without it: `tests/acme/run`.
+
+mod issuing;
+mod refusals;
+mod renewal;

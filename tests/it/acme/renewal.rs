@@ -1,0 +1,47 @@
+//! Renewal while clients connect.
+
+use std::collections::BTreeSet;
+
+use tempfile::tempdir;
+
+use crate::support::{
+    acme_gateway::{AcmeGateway, connect},
+    pebble::{Pebble, PebbleSettings, eventually},
+};
+
+#[tokio::test]
+#[ignore = "needs Pebble"]
+async fn a_renewal_fails_no_handshake_and_survives_a_reload() {
+    let files = tempdir().unwrap();
+    let pebble = Pebble::start(PebbleSettings::new(files.path())).await;
+    let settings = &pebble.settings;
+    let directory = files.path().display();
+    let acme = format!(
+        "directory = \"{}\"\nca_file = \"{directory}/pebble.crt\"\nstorage = \"{directory}/acme\"\n\
+         profile = \"seconds\"",
+        settings.url()
+    );
+    let gateway = AcmeGateway::start(files.path(), settings.http, settings.https, &acme);
+    eventually("an order is under way", async || {
+        pebble.log().contains("order-plz")
+    })
+    .await;
+    gateway.running.reload(&gateway.config).unwrap();
+    eventually("it is issued", async || {
+        gateway.is_issued("meet.test").await
+    })
+    .await;
+    let mut leaves = BTreeSet::new();
+    let mut handshakes = 0;
+    eventually("it is renewed", async || {
+        for _ in 0..20 {
+            let (_, leaf) = connect(settings.https, "meet.test").await.unwrap();
+            leaves.insert(leaf);
+            handshakes += 1;
+        }
+        leaves.len() > 1 && handshakes >= 200
+    })
+    .await;
+    gateway.stop().await;
+    assert!(pebble.issued() >= 2);
+}
