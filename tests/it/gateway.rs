@@ -41,6 +41,7 @@ mod rooms;
 mod secrets;
 mod shard_names;
 mod sign_in;
+mod sign_in_parameters;
 mod stopping;
 mod stream_limits;
 mod systems;

@@ -15,8 +15,8 @@ use model::{
     random::Random,
 };
 use oidc::{
-    AuthenticatedUser, AuthenticationError, Callback, ClaimPaths, ClientAuth, OidcSettings,
-    ProviderStatus, RelyingParty,
+    AuthenticatedUser, AuthenticationError, AuthorizationOptions, Callback, ClaimPaths, ClientAuth,
+    OidcSettings, ProviderStatus, RelyingParty,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
@@ -99,7 +99,7 @@ impl Pair {
     fn visit_provider(&self) -> Callback {
         let address = self
             .party
-            .authorization_url(STATE, NONCE, VERIFIER, None)
+            .authorization_url(STATE, NONCE, VERIFIER, &AuthorizationOptions::default())
             .unwrap();
         Callback::parse(&self.provider.authorize(&address)).unwrap()
     }
@@ -137,6 +137,7 @@ fn settings(issuer: &str) -> OidcSettings {
         other_audiences: Vec::new(),
         client_auth: ClientAuth::Basic,
         scopes: ["openid", "profile"].map(text).to_vec(),
+        parameters: model::authorization_parameters::AuthorizationParameters::default(),
         claims: ClaimPaths {
             id: text("sub"),
             name: text("name"),

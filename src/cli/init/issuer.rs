@@ -66,6 +66,7 @@ fn settings(issuer: &str) -> OidcSettings {
         client_secret: None,
         client_auth: ClientAuth::Basic,
         scopes: vec!["openid".to_owned()],
+        parameters: model::authorization_parameters::AuthorizationParameters::default(),
         claims: ClaimPaths {
             id: String::new(),
             name: String::new(),

@@ -129,8 +129,16 @@ impl<'v> Override<'v> {
         let (mut node, mut expected) = (root, expected);
         let mut rest = self.path.as_str();
         loop {
-            let ExpectedType::Table(keys) = expected else {
-                return Err(no_keys_below(expected));
+            let keys = match expected {
+                ExpectedType::Table(keys) => keys,
+                ExpectedType::OpenTable if !rest.contains('.') => {
+                    return Ok(Slot {
+                        table: self.table_of(node),
+                        key: rest,
+                        expected: &ExpectedType::Text,
+                    });
+                }
+                _ => return Err(no_keys_below(expected)),
             };
             let (name, deeper) = rest
                 .split_once('.')
@@ -144,13 +152,7 @@ impl<'v> Override<'v> {
                 });
                 Fault::new("unknown key", remedy)
             })?;
-            if !matches!(node.value, Value::Table(_)) {
-                // The file has a value of another type here, which the variable replaces.
-                *node = Node::empty_table(self.location.clone());
-            }
-            let Value::Table(table) = &mut node.value else {
-                unreachable!("the node was made a table")
-            };
+            let table = self.table_of(node);
             let Some(deeper) = deeper else {
                 return Ok(Slot {
                     table,
@@ -164,6 +166,17 @@ impl<'v> Override<'v> {
             expected = &key.expected;
             rest = deeper;
         }
+    }
+
+    /// The table of a node. If the file has a value of another type here, the variable replaces it.
+    fn table_of<'n>(&self, node: &'n mut Node) -> &'n mut Table {
+        if !matches!(node.value, Value::Table(_)) {
+            *node = Node::empty_table(self.location.clone());
+        }
+        let Value::Table(table) = &mut node.value else {
+            unreachable!("the node was made a table")
+        };
+        table
     }
 
     /// Parses the text as the type that the key has to have.
@@ -191,7 +204,7 @@ impl<'v> Override<'v> {
             ExpectedType::Text | ExpectedType::Word(_) | ExpectedType::AnyOf(_) => {
                 Value::Text(self.text.to_owned())
             }
-            ExpectedType::Table(_) => {
+            ExpectedType::Table(_) | ExpectedType::OpenTable => {
                 let remedy = "add two underscores and the name of a key";
                 return Err(Fault::new("a section, not a key", remedy));
             }

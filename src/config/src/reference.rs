@@ -73,7 +73,10 @@ impl Page {
     }
 
     fn row(&mut self, key: &str, option: &Value, required: bool, variable: Option<String>) {
-        let is_empty = |value: &&Value| value.as_array().is_some_and(Vec::is_empty);
+        let is_empty = |value: &&Value| {
+            value.as_array().is_some_and(Vec::is_empty)
+                || value.as_object().is_some_and(serde_json::Map::is_empty)
+        };
         let default = option.get("default").filter(|value| !is_empty(value));
         let mut meaning = text(option, "description").replace('|', "\\|");
         let example = option.get("examples").and_then(|list| list.get(0));
@@ -88,7 +91,14 @@ impl Page {
             None => String::new(),
         };
         let kind = kind(option);
-        let variable = variable.map_or_else(String::new, |name| format!(" `{name}` |"));
+        // Each key of an open table has a variable of its own.
+        let name_of_key = if text(option, "type") == "object" {
+            "__NAME"
+        } else {
+            ""
+        };
+        let variable =
+            variable.map_or_else(String::new, |name| format!(" `{name}{name_of_key}` |"));
         self.line(&format!(
             "| `{key}` | {kind} | {default} |{variable} {meaning} |"
         ));
@@ -103,7 +113,7 @@ impl Page {
 /// The schema of the section that a key holds, if it holds one.
 fn section(schema: &Value) -> Option<(&Value, SectionKind)> {
     match text(schema, "type") {
-        "object" => Some((schema, SectionKind::Table)),
+        "object" if schema.get("properties").is_some() => Some((schema, SectionKind::Table)),
         "array" => schema
             .get("items")
             .filter(|items| text(items, "type") == "object")
@@ -137,6 +147,7 @@ fn kind(schema: &Value) -> String {
         ),
         "string" if schema.get("pattern").is_some() => "duration".to_owned(),
         "string" => "string".to_owned(),
+        "object" => "table of string".to_owned(),
         other => other.to_owned(),
     }
 }

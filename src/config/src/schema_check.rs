@@ -49,6 +49,12 @@ impl ExpectedType {
             (Self::Table(keys), Value::Table(table)) => {
                 check_table(keys, table, path, diagnostics);
             }
+            (Self::OpenTable, Value::Table(table)) => {
+                table.retain(|name, node| {
+                    let text = KeySchema::text();
+                    text.check(node, &child_path(path, name), diagnostics)
+                });
+            }
             (Self::List(item), Value::List(list)) => {
                 let mut position = 0;
                 list.retain_mut(|entry| {

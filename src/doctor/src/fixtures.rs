@@ -15,6 +15,7 @@ pub(super) fn oidc_settings() -> OidcSettings {
         other_audiences: Vec::new(),
         client_auth: ClientAuth::Basic,
         scopes: vec![path("openid")],
+        parameters: model::authorization_parameters::AuthorizationParameters::default(),
         claims: ClaimPaths {
             id: path("sub"),
             name: path("name"),

@@ -25,11 +25,11 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
-    AuthenticationError, ClientAuth, OidcSettings, OidcSetupError,
+    AuthenticationError, AuthorizationOptions, ClientAuth, OidcSettings, OidcSetupError,
     discovery::ProviderMetadata,
     http::{Endpoint, FetchError, Fetcher},
 };
-use model::jws::ClaimsSet;
+use model::{authorization_parameters::AuthorizationParameters, jws::ClaimsSet};
 
 /// `prompt` of an authorization request (OpenID Connect Core 1.0 § 3.1.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +38,15 @@ pub enum Prompt {
     None,
     /// A choice of accounts.
     SelectAccount,
+    /// The person authenticates anew.
+    Login,
 }
 
 /// Builds the requests of one client at one provider.
 pub(crate) struct CodeFlow {
     client: Client,
     scopes: Vec<Scope>,
+    parameters: AuthorizationParameters,
     end_session: Option<EndSessionUrl>,
     signed_out: PostLogoutRedirectUrl,
 }
@@ -119,6 +122,7 @@ impl CodeFlow {
         Ok(Self {
             client,
             scopes: scopes.cloned().map(Scope::new).collect(),
+            parameters: settings.parameters.clone(),
             end_session,
             signed_out: PostLogoutRedirectUrl::from_url(settings.signed_out_uri.clone()),
         })
@@ -130,7 +134,7 @@ impl CodeFlow {
         state: &str,
         nonce: &str,
         verifier: &str,
-        prompt: Option<Prompt>,
+        options: &AuthorizationOptions<'_>,
     ) -> Url {
         let verifier = PkceCodeVerifier::new(verifier.to_owned());
         let (state, nonce) = (state.to_owned(), nonce.to_owned());
@@ -140,13 +144,15 @@ impl CodeFlow {
             .authorize_url(flow, || CsrfToken::new(state), || Nonce::new(nonce))
             .add_scopes(self.scopes.iter().cloned())
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
-        if let Some(prompt) = prompt {
+        if let Some(prompt) = options.prompt {
             request = request.add_prompt(match prompt {
                 Prompt::None => CoreAuthPrompt::None,
                 Prompt::SelectAccount => CoreAuthPrompt::SelectAccount,
+                Prompt::Login => CoreAuthPrompt::Login,
             });
         }
-        let (url, _, _) = request.url();
+        let (mut url, _, _) = request.url();
+        options.add_to(&mut url, &self.parameters);
         url
     }
 

@@ -21,6 +21,7 @@
 //! the provider still confirms a session.
 
 mod authentication_error;
+mod authorization_options;
 mod callback;
 mod claims;
 mod claims_validation;
@@ -41,6 +42,7 @@ mod userinfo;
 
 pub use self::{
     authentication_error::{AuthenticationError, AuthenticationErrorClass},
+    authorization_options::AuthorizationOptions,
     callback::{Callback, CallbackError},
     claims::identity_from_claims,
     code_flow::Prompt,

@@ -7,7 +7,7 @@ use observe::error_chain;
 use secrecy::SecretString;
 
 use crate::{
-    AuthenticationError, FetchError, OidcSettings, OidcSetupError, Prompt,
+    AuthenticationError, AuthorizationOptions, FetchError, OidcSettings, OidcSetupError, Prompt,
     code_flow::CodeFlow,
     discovery::{DiscoveryError, Document, ProviderMetadata},
     endpoint_rewriter::EndpointRewriter,
@@ -97,9 +97,13 @@ impl ProviderProbe {
         nonce: &str,
         verifier: &str,
     ) -> Result<Response<Vec<u8>>, FetchError> {
+        let options = AuthorizationOptions {
+            prompt: Some(Prompt::None),
+            ..AuthorizationOptions::default()
+        };
         let url = provider
             .flow
-            .authorization_url(state, nonce, verifier, Some(Prompt::None));
+            .authorization_url(state, nonce, verifier, &options);
         self.fetcher.get(&url).await
     }
 

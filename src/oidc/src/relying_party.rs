@@ -17,7 +17,8 @@ use tracing::warn;
 use url::Url;
 
 use crate::{
-    AuthenticationError, Callback, OidcSettings, OidcSetupError, Prompt, ProviderStatus,
+    AuthenticationError, AuthorizationOptions, Callback, OidcSettings, OidcSetupError,
+    ProviderStatus,
     callback::CallbackOutcome,
     claims::{self, ClaimSources},
     claims_validation::ClaimsValidation,
@@ -107,11 +108,11 @@ impl RelyingParty {
         state: &str,
         nonce: &str,
         verifier: &str,
-        prompt: Option<Prompt>,
+        options: &AuthorizationOptions<'_>,
     ) -> Result<Url, ProviderUnavailable> {
         let provider = self.provider.current().ok_or(ProviderUnavailable)?;
         let flow = &provider.flow;
-        Ok(flow.authorization_url(state, nonce, verifier, prompt))
+        Ok(flow.authorization_url(state, nonce, verifier, options))
     }
 
     /// Completes a sign-in. `nonce` and `verifier` are the secrets of the pending sign-in that the

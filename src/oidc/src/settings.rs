@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::authorization_parameters::AuthorizationParameters;
 use secrecy::SecretString;
 use url::Url;
 
@@ -22,6 +23,8 @@ pub struct OidcSettings {
     pub client_auth: ClientAuth,
     /// Requested scopes, including `openid`.
     pub scopes: Vec<String>,
+    /// Additional parameters of authorization requests.
+    pub parameters: AuthorizationParameters,
     /// Claims that the identity is read from.
     pub claims: ClaimPaths,
     /// Accepted signature algorithms by JOSE name (`RS256`). `none` and HS* are refused.

@@ -53,6 +53,11 @@ impl Languages {
     /// selects `pt-BR`, and `de-AT` selects `de` (RFC 4647 § 3.4, extended to more specific
     /// languages).
     pub fn negotiate(&self, accept: Option<&HeaderValue>) -> &Texts {
+        self.preferred(accept).unwrap_or(&self.default)
+    }
+
+    /// The offered language that `Accept-Language` prefers; `None` if it names none of them.
+    pub(crate) fn preferred(&self, accept: Option<&HeaderValue>) -> Option<&Texts> {
         let accept = accept.and_then(|value| value.to_str().ok());
         let mut ranges: Vec<(u16, &str)> = accept
             .unwrap_or_default()
@@ -62,10 +67,7 @@ impl Languages {
             .collect();
         // The sort is stable: ranges of equal weight keep their order.
         ranges.sort_by_key(|&(weight, _)| std::cmp::Reverse(weight));
-        ranges
-            .iter()
-            .find_map(|&(_, range)| self.find(range))
-            .unwrap_or(&self.default)
+        ranges.iter().find_map(|&(_, range)| self.find(range))
     }
 
     fn find(&self, range: &str) -> Option<&Texts> {

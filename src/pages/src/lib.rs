@@ -114,6 +114,12 @@ impl Pages {
         }
     }
 
+    /// The tag of the language of pages for this `Accept-Language` (RFC 5646); `None` if it names no
+    /// offered language, so that another site may still offer it.
+    pub fn language(&self, accept: Option<&HeaderValue>) -> Option<&str> {
+        self.languages.preferred(accept).map(Texts::language)
+    }
+
     /// Renders a page in the language that `Accept-Language` prefers.
     pub fn render(&self, content: &Content<'_>, request: &PageRequest<'_>) -> RenderedPage {
         let mut content = content.with_safe_targets();

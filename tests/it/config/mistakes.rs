@@ -341,6 +341,21 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nparameters = { redirect_uri = \"https://example.org\" }",
+        "14: oidc.parameters.redirect_uri: the gateway sets this parameter itself; remove it",
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\n[oidc.parameters]\nhd = 1",
+        "15: oidc.parameters.hd: expected a string, found an integer; write it in quotes",
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nsign_in.parameters.max_age = \"60\"",
+        "25: room[1].sign_in.parameters.max_age: not set here; write require.max_age of a [[room]] instead",
+    ),
+    (
+        r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\nleeway = \"1h\"",
         "14: oidc.leeway: 1h is too long; write a duration from 0s to 5m",
     ),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::clock::{Clock, Timestamp};
-use oidc::ProviderStatus;
+use oidc::{AuthorizationOptions, ProviderStatus};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::{
     ServerConfig,
@@ -36,7 +36,12 @@ async fn an_internal_url_is_used_by_the_gateway_and_not_shown_to_browsers() {
     let pair = pair.ready().await;
     let url = pair
         .party
-        .authorization_url(super::STATE, super::NONCE, super::VERIFIER, None)
+        .authorization_url(
+            super::STATE,
+            super::NONCE,
+            super::VERIFIER,
+            &AuthorizationOptions::default(),
+        )
         .unwrap();
     assert!(
         url.as_str()

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use oidc::{AuthenticationErrorClass, ProviderStatus};
+use oidc::{AuthenticationErrorClass, AuthorizationOptions, ProviderStatus};
 
 use super::Pair;
 use crate::support::provider_fault::{METADATA_FAULTS, ProviderFault, SIGN_IN_FAULTS};
@@ -66,7 +66,9 @@ async fn a_provider_with_invalid_metadata_or_keys_is_not_used() {
         };
         let status = pair.wait_until(tried).await;
         assert!(!status.is_usable(), "{fault:?} {status:?}");
-        let address = pair.party.authorization_url("s", "n", "v", None);
+        let address = pair
+            .party
+            .authorization_url("s", "n", "v", &AuthorizationOptions::default());
         assert!(address.is_err(), "{fault:?}");
         assert_eq!(pair.party.end_session_url(None, None), None);
     }

@@ -1,7 +1,7 @@
 //! Successful sign-ins, and how the identity is composed.
 
 use jsonwebtoken::Algorithm;
-use oidc::{ClientAuth, Prompt};
+use oidc::{AuthorizationOptions, ClientAuth, Prompt};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -36,8 +36,12 @@ async fn a_sign_in_succeeds_with_each_signature_algorithm() {
 async fn the_authorization_request_has_exactly_the_expected_parameters() {
     let pair = Pair::start(ProviderFault::None).await.ready().await;
     let url = |prompt| {
+        let options = AuthorizationOptions {
+            prompt,
+            ..AuthorizationOptions::default()
+        };
         pair.party
-            .authorization_url(STATE, NONCE, VERIFIER, prompt)
+            .authorization_url(STATE, NONCE, VERIFIER, &options)
             .unwrap()
     };
     let mut parameters: Vec<_> = url(None).query_pairs().into_owned().collect();

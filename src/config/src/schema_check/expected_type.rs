@@ -14,6 +14,8 @@ pub(crate) enum ExpectedType {
     Boolean,
     List(Box<KeySchema>),
     Table(BTreeMap<String, KeySchema>),
+    /// A table of texts whose keys the operator chooses.
+    OpenTable,
     AnyOf(Vec<ExpectedType>),
 }
 
@@ -39,6 +41,7 @@ impl ExpectedType {
             return Self::Word(words);
         }
         match schema.get("type").and_then(Json::as_str) {
+            Some("object") if is_open(schema) => Self::OpenTable,
             Some("object") => Self::Table(keys(schema)),
             Some("array") => {
                 let items = schema.get("items").unwrap_or(&Json::Null);
@@ -58,7 +61,7 @@ impl ExpectedType {
             Self::Integer => matches!(value, Value::Integer(_)),
             Self::Boolean => matches!(value, Value::Boolean(_)),
             Self::List(_) => matches!(value, Value::List(_)),
-            Self::Table(_) => matches!(value, Value::Table(_)),
+            Self::Table(_) | Self::OpenTable => matches!(value, Value::Table(_)),
             Self::AnyOf(types) => types.iter().any(|expected| expected.accepts(value)),
         }
     }
@@ -85,7 +88,7 @@ impl fmt::Display for ExpectedType {
             Self::Integer => f.write_str("an integer"),
             Self::Boolean => f.write_str("true or false"),
             Self::List(_) => f.write_str("a list"),
-            Self::Table(_) => f.write_str("a table"),
+            Self::Table(_) | Self::OpenTable => f.write_str("a table"),
             Self::AnyOf(types) => {
                 let types: Vec<String> = types.iter().map(ToString::to_string).collect();
                 f.write_str(&alternatives(&types))
@@ -97,6 +100,16 @@ impl fmt::Display for ExpectedType {
 // === impl KeySchema ===
 
 impl KeySchema {
+    /// The schema of a key of an open table.
+    pub(super) const fn text() -> Self {
+        Self {
+            expected: ExpectedType::Text,
+            required: false,
+            alternatives: Vec::new(),
+            example: None,
+        }
+    }
+
     fn new(schema: &Json, required: bool, alternatives: &[String]) -> Self {
         let example = schema
             .get("examples")
@@ -159,6 +172,13 @@ fn keys(schema: &Json) -> BTreeMap<String, KeySchema> {
         .flatten()
         .map(|(key, schema)| (key.clone(), key_schema(key, schema)))
         .collect()
+}
+
+/// Whether a schema of a table names no keys; the values are texts.
+fn is_open(schema: &Json) -> bool {
+    schema
+        .get("additionalProperties")
+        .is_some_and(Json::is_object)
 }
 
 fn required(schema: &Json) -> Vec<String> {

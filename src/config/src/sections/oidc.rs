@@ -1,6 +1,7 @@
 //! `[oidc]`: the OpenID provider.
 
 mod claims;
+mod parameters;
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use url::Url;
 
 use self::claims::RawClaims;
+pub(super) use self::parameters::RawParameters;
 use super::Reported;
 use crate::{
     diagnostics::Section,
@@ -50,6 +52,11 @@ pub(super) struct RawOidc {
     /// The requested scopes; `openid` is required.
     scopes: Vec<String>,
     claims: RawClaims,
+    /// Additional parameters of the authorization request, such as `kc_idp_hint`, `domain_hint`, `hd`,
+    /// `audience` or `login_hint`. Those of the sign-in itself cannot be set. `ui_locales` is the
+    /// language of the gateway's page unless it is set here. A `[[room]]` has its own in `sign_in`.
+    #[schemars(example = RawParameters::example())]
+    parameters: RawParameters,
     /// The accepted signature algorithms of ID tokens.
     algorithms: Vec<Algorithm>,
     /// A PEM file of certificate authorities that are trusted instead of the system's.
@@ -129,6 +136,7 @@ impl RawOidc {
             let remedy = "remove the key, or write algorithms = [\"RS256\"]";
             section.reject("algorithms", "no algorithm is accepted", remedy);
         }
+        let parameters = self.parameters.resolve(&mut section.table("parameters"));
         let claims = self.claims.resolve(&mut section.table("claims"));
         let timeout = self.timeout.within(seconds(1)..=MINUTE, section, "timeout");
         let leeway = self
@@ -144,6 +152,7 @@ impl RawOidc {
             client_auth: self.client_auth.into(),
             scopes: scopes?,
             claims: claims?,
+            parameters: parameters?,
             algorithms: self.algorithms.iter().map(|a| format!("{a:?}")).collect(),
             ca_pem,
             http_proxy,
@@ -170,6 +179,7 @@ impl Default for RawOidc {
             client_auth: RawClientAuth::ClientSecretBasic,
             scopes: scopes.map(ToOwned::to_owned).into(),
             claims: RawClaims::default(),
+            parameters: RawParameters::default(),
             algorithms: vec![
                 Algorithm::RS256,
                 Algorithm::PS256,

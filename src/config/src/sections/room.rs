@@ -3,11 +3,12 @@
 mod checks;
 mod conditions;
 mod features;
+mod sign_in;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use self::{conditions::Conditions, features::RawFeatures};
+use self::{conditions::Conditions, features::RawFeatures, sign_in::RawSignIn};
 use super::{Reported, integration::resolve_tenant};
 use crate::{
     diagnostics::Section,
@@ -73,6 +74,7 @@ pub(super) struct RawRoom {
     /// Prosody opens the room with a lobby, where all but moderators wait until a moderator lets them in; requires
     /// `[reservation]` and settings of Prosody, and excludes `[guests] xmpp_domain`.
     lobby: bool,
+    sign_in: RawSignIn,
 }
 
 /// The parts of other sections that rules depend on.
@@ -153,6 +155,7 @@ impl RawRoom {
                     .ok_or(Reported)
             })
             .transpose();
+        let parameters = self.sign_in.resolve(&mut section.table("sign_in"));
         let window = resolve_window(self.opens, self.closes, section);
         if self.max_people == Some(0) {
             let remedy = "write enter = \"closed\" instead";
@@ -170,6 +173,7 @@ impl RawRoom {
             window: window?,
             max_people: self.max_people,
             lobby: self.lobby,
+            parameters: parameters?,
         })
     }
 }

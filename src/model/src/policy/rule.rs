@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Condition, Glob, Refusal, Requester, Role};
-use crate::{clock::Timestamp, identity::Standing, room::RoomKey};
+use crate::{
+    authorization_parameters::AuthorizationParameters, clock::Timestamp, identity::Standing,
+    room::RoomKey,
+};
 
 /// One `[[room]]` of the configuration.
 #[derive(Clone, Debug)]
@@ -32,6 +35,8 @@ pub struct Rule {
     pub max_people: Option<u32>,
     /// Whether the room has a lobby. Prosody enforces it and asks the gateway for the setting.
     pub lobby: bool,
+    /// Additional parameters of the sign-ins that lead to the rooms.
+    pub parameters: AuthorizationParameters,
 }
 
 /// The tenants that a rule matches.
@@ -138,6 +143,7 @@ impl Rule {
             window: TimeWindow::default(),
             max_people: None,
             lobby: false,
+            parameters: AuthorizationParameters::default(),
         }
     }
 

@@ -19,6 +19,7 @@ fn settings() -> OidcSettings {
         other_audiences: Vec::new(),
         client_auth: ClientAuth::Basic,
         scopes: Vec::new(),
+        parameters: model::authorization_parameters::AuthorizationParameters::default(),
         claims: ClaimPaths {
             id: path("sub"),
             name: path("name"),

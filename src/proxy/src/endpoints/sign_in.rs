@@ -24,7 +24,7 @@ use crate::{
 };
 use model::session::{Afterwards, BrowsingContext, RequestCookies, SignInError};
 use observe::metrics::{SignInReason, WorkerMetrics};
-use oidc::{AuthenticationError, AuthenticationErrorClass, Callback};
+use oidc::{AuthenticationError, AuthenticationErrorClass, AuthorizationOptions, Callback, Prompt};
 use pages::{Content, SignInProblem};
 
 /// Why a sign-in or sign-out did not work.
@@ -88,7 +88,19 @@ pub(crate) fn login(
     {
         return Ok(page);
     }
-    let begun = flow.begin(wanted, RequestCookies::new(headers))?;
+    let rules = worker.rules();
+    let room = wanted.return_to.room();
+    let rule = room.and_then(|room| rules.policy.rule_for(&room));
+    let options = AuthorizationOptions {
+        prompt: wanted.switch.then_some(Prompt::SelectAccount),
+        ui_locales: worker
+            .state
+            .pages
+            .language(responder.accept_language.as_ref()),
+        parameters: rule.map(|(_, rule)| &rule.parameters),
+        ..AuthorizationOptions::default()
+    };
+    let begun = flow.begin(wanted, &options, RequestCookies::new(headers))?;
     let way = Content::Continue {
         provider: &begun.address,
         return_to: &begun.return_to,

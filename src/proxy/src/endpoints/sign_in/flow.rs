@@ -12,8 +12,8 @@ use model::{
     session::{self, HINT_COOKIE, RequestCookies, ReturnTo, SignIn, SignInCookies, SignInError},
 };
 use oidc::{
-    AuthenticatedUser, AuthenticationError, Callback, LogoutRequest, LogoutTokenError, Prompt,
-    RelyingParty,
+    AuthenticatedUser, AuthenticationError, AuthorizationOptions, Callback, LogoutRequest,
+    LogoutTokenError, RelyingParty,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
@@ -57,13 +57,13 @@ impl SignInFlow {
     pub(super) fn begin(
         &self,
         wanted: LoginQuery,
+        options: &AuthorizationOptions<'_>,
         jar: RequestCookies<'_>,
     ) -> Result<BegunSignIn, LoginError> {
-        let prompt = wanted.switch.then_some(Prompt::SelectAccount);
         let sign_in = SignIn::begin(wanted.return_to, wanted.then, &self.random, &self.clock);
         let address = self
             .relying_party
-            .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, prompt)
+            .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, options)
             .map_err(|_| LoginError::ProviderUnavailable)?;
         Ok(BegunSignIn {
             address,
