@@ -9,7 +9,7 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOLS = ROOT / "target" / "deploy-tools"
 
-# The parts of the repository that the commands use.
+# The parts of the repository that the commands of the other pages use.
 COPIED = ["certs", "config", "deploy", "Cargo.toml", "Cargo.lock", "deny.toml"]
 
 CLAIMS = '{ "sub": "42", "name": "Ann Example", "email": "ann@example.org", "email_verified": true }\n'
@@ -50,9 +50,17 @@ exec docker-compose "$@"
 }
 
 
-def prepare(folder):
-    """Creates the sandbox; returns its folder and the environment of commands."""
-    folder.mkdir()
+def clone(folder):
+    """Copies the files that git tracks, and no other: what a reader of README has after `git clone`."""
+    names = subprocess.run(["git", "-C", ROOT, "ls-files", "-z"], check=True, capture_output=True, text=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+
+
+def copy_with_secrets(folder):
+    """Copies a few folders, and creates the files that a reader of a later page has made before."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
@@ -72,6 +80,17 @@ def prepare(folder):
     for name, text in private.items():
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
+    # Commands write generated pages there.
+    (folder / "docs").mkdir()
+
+
+def prepare(folder, page):
+    """Creates the sandbox of a page; returns its folder and the environment of commands."""
+    folder.mkdir()
+    if page == ROOT / "README.md":
+        clone(folder)
+    else:
+        copy_with_secrets(folder)
     shims = folder / ".shims"
     shims.mkdir()
     for name, text in SHIMS.items():
@@ -79,8 +98,6 @@ def prepare(folder):
         (shims / name).chmod(0o755)
     home = folder / ".home"
     home.mkdir()
-    # Commands write generated pages there.
-    (folder / "docs").mkdir()
     path = [shims, ROOT / "target" / "debug", TOOLS / "bin", "/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin"]
     environment = {
         "PATH": ":".join(map(str, path)),

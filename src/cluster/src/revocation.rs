@@ -63,7 +63,7 @@ pub enum Selector {
     /// An operator's command: all sessions of a person by the subject in audit lines, except those
     /// that begin later, or one session by id. No subject is a session id.
     Operator(String),
-    /// One gateway session by id, for which the provider no longer vouches.
+    /// One gateway session by id, which the provider no longer confirms.
     Invalidated(SessionId),
 }
 

@@ -174,7 +174,7 @@ pub enum Topic {
     Presence,
     /// Pins of rooms, states and reachability of shards.
     Shard,
-    /// Sessions for which the provider vouched again.
+    /// Sessions which the provider confirmed again.
     Session,
 }
 

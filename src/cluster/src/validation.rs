@@ -1,4 +1,4 @@
-//! Sessions for which the provider vouched again since the sign-in, and the grants to ask it with.
+//! Sessions which the provider confirmed since the sign-in, and the grants to ask it with.
 //!
 //! [`ValidatedSessions`] is this replica's table, which requests read without a lock: a session's
 //! cookie has the identity of its last sealing, which a client in a meeting does not renew.

@@ -223,7 +223,7 @@ fn recorders_without_password(domain: &str) -> Finding {
             "ANONYMOUS",
         )
         .with_remedy(
-            "nobody needs a password there, so whoever has a recorder's address enters every room",
+            "the domain accepts logins without a password, so a client at a recorder's address enters every room",
             "set authentication = \"internal_hashed\" for that VirtualHost, as docker-jitsi-meet has \
              it for XMPP_HIDDEN_DOMAIN, or correct listen.recorder_domains",
         )

@@ -57,7 +57,7 @@ pub enum Standing {
     Guest,
     /// Holds a link to one room.
     Invited(Invited),
-    /// Vouched for by an integration, in one room.
+    /// Named by an integration's token, for one room.
     Embedded(Embedded),
 }
 

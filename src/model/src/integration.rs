@@ -56,7 +56,7 @@ pub struct EmbeddedUser<'i> {
     pub standing: Standing,
     /// The room of the token, equal to that of the page.
     pub room: RoomKey,
-    /// When the integration vouched for the user.
+    /// When the integration issued the token.
     pub issued: Timestamp,
     /// Whether the token says who the user is. If not, each browser that presents
     /// it is another user, because some systems put one token into a link for many.

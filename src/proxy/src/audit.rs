@@ -117,11 +117,16 @@ pub(crate) fn invited(
     );
 }
 
-/// An integration's token vouched for a user.
-pub(crate) fn vouched(pass: &Pass, room: &RoomKey, integration: &str, context: &RequestContext) {
+/// An integration's token was verified.
+pub(crate) fn token_accepted(
+    pass: &Pass,
+    room: &RoomKey,
+    integration: &str,
+    context: &RequestContext,
+) {
     info!(
         target: "audit",
-        event = "vouched",
+        event = "token_accepted",
         room = %room,
         integration,
         subject = pass.identity().subject,

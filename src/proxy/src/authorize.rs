@@ -50,7 +50,7 @@ pub(crate) enum AccessError {
     #[error("the request comes from a page of another site")]
     ForeignSender,
     /// Only people who signed in get an answer.
-    #[error("this needs somebody who signed in")]
+    #[error("this needs a signed-in account")]
     SignInFirst,
     /// Only people who may be in a room get an answer.
     #[error("this is for people in a room; open the room first")]
@@ -59,7 +59,7 @@ pub(crate) enum AccessError {
     #[error("no rule lets this person into a room now that this is for")]
     NoRoom,
     /// Anonymous visitors may enter as guests only.
-    #[error("this needs somebody who signed in, or a guest")]
+    #[error("this needs a signed-in account or a guest's pass")]
     GuestFirst {
         /// After saying a name.
         ask: bool,

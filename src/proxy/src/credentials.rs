@@ -100,7 +100,7 @@ pub(crate) enum CredentialError {
     #[error("the token was not used in time; open the room in the app again and sign in")]
     UnusedTooLong,
     /// The session that the token stands for has ended or is revoked.
-    #[error("this needs somebody who signed in")]
+    #[error("this needs a signed-in account")]
     Over,
 }
 
@@ -313,7 +313,7 @@ impl TokenExchange {
         }
         // Each poll of an app shows it again.
         if presented.intent != Intent::Poll {
-            audit::vouched(&pass, room, vouched.integration, presented.context);
+            audit::token_accepted(&pass, room, vouched.integration, presented.context);
         }
         Ok(Some(pass))
     }

@@ -111,7 +111,7 @@ async fn exchange(
         () = sleep(user.lifetime) => return Err(ended(worker, location, CloseReason::Expired)),
     };
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(ForwardingError::Answer("an upgrade that nobody asked for").into());
+        return Err(ForwardingError::Answer("an upgrade that was not requested").into());
     }
     let principal = user.principal();
     let mut answer = match principal {

@@ -370,7 +370,7 @@ impl std::fmt::Debug for SharedState {
 }
 
 /// What the configuration asks of Jitsi's: its page has to know where those go who have no token,
-/// and offers to sign in where somebody can.
+/// and offers to sign in where sign-in is possible.
 fn overrides(guests: &GuestSettings, signs_in: bool) -> serde_json::Map<String, serde_json::Value> {
     let mut overrides = serde_json::Map::new();
     if let Some(domain) = &guests.xmpp_domain {

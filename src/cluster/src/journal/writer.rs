@@ -121,7 +121,7 @@ impl<M: Medium> Writer<M> {
             Some(reason) => Err(JournalError { reason }),
         };
         for written in waiting {
-            // Nobody waits any more if the client left.
+            // The receiver is gone if the client left.
             let _ = written.send(result.clone());
         }
     }

@@ -131,7 +131,7 @@ impl Machine {
     /// Answers those who wait for a record.
     fn answer(&mut self, record: &Record, delivery: &Delivery) {
         for waiting in self.waiting.remove(record).into_iter().flatten() {
-            // Nobody waits any more if it took too long.
+            // The receiver is gone if it took too long.
             let _ = waiting.send(delivery.clone());
         }
     }

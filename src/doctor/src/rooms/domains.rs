@@ -152,7 +152,7 @@ fn guest_domain_open(domain: &str) -> Finding {
             "the room was entered",
         )
         .with_remedy(
-            "the gateway does not use Prosody's domain for guests, and whoever reaches Prosody past \
+            "the gateway does not use Prosody's domain for guests, and a client that reaches Prosody past \
              the gateway enters every room from there",
             "set ENABLE_GUESTS=0 in .env (remove the VirtualHost from prosody.cfg.lua): guests of the \
              gateway have tokens. If the domain has to stay, set \
@@ -168,10 +168,10 @@ fn guests_refused(domain: &str, refusal: &Refusal) -> Finding {
         )
         .with_remedy(
             "the gateway sends guests to this domain without a token, and Prosody's domain \
-             verification lets nobody without one into a room",
+             verification refuses every room without one",
             "remove guests.xmpp_domain, so that guests have tokens, and set ENABLE_GUESTS=0 in .env. \
              If guests need the domain, name it in token_verification_allowlist \
-             (XMPP_MUC_CONFIGURATION), and let nobody but the gateway reach Prosody",
+             (XMPP_MUC_CONFIGURATION), and make Prosody reachable by the gateway only",
         )
 }
 
@@ -202,7 +202,7 @@ fn recorder_refused(domain: &str, refusal: &Refusal) -> Finding {
     Finding::error(FindingKind::RecorderRefused)
         .with_exchange(sent, got)
         .with_remedy(
-            "recorders have no token, and Prosody's domain verification lets nobody without one into \
+            "recorders have no token, and Prosody's domain verification admits no client without one to \
              a room",
             format!(
                 "set XMPP_MUC_CONFIGURATION='token_verification_allowlist = {{ \"{domain}\" }}' in \

@@ -106,7 +106,7 @@ fn moderator_enters(entered: JoinResult) -> Result<(), Finding> {
                     refusal.to_string(),
                 )
                 .with_remedy(
-                    "moderators wait in the lobby, too, so that nobody can let anybody in",
+                    "moderators wait in the lobby, too, so no occupant can admit the others",
                     "add token_lobby_bypass to XMPP_MUC_MODULES in .env (modules_enabled of the rooms' \
                      component in prosody.cfg.lua); Prosody's log has the reason if it did not start",
                 ))

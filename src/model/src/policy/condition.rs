@@ -17,7 +17,7 @@ pub enum Condition {
     Open,
     /// `link`: the visitor holds a link to the room; among `host` and `moderators`, a host link.
     Link,
-    /// `integration` or `integration:<id>`: an integration vouches for the visitor; among `host` and
+    /// `integration` or `integration:<id>`: the visitor has an integration's token; among `host` and
     /// `moderators`, as a moderator.
     Integration(Option<String>),
     /// `owner`: the owner tag in the room's name is the visitor's.

@@ -51,7 +51,7 @@ pub enum LocationUpstream {
 pub enum LocationAccess {
     /// Everyone, without credentials.
     Anybody,
-    /// Whoever may be in a room: members, guests, holders of a link, people of integrations.
+    /// Every person admitted to a room: members, guests, holders of a link, people of integrations.
     InRoom,
     /// Members.
     Member,
@@ -291,7 +291,7 @@ impl SiteLocations {
         let tenant = (depth > 0).then(|| path.segments().next()).flatten();
         let is_exact = rest.starts_with(location.path.without_slash()) && !path.was_respelled();
         // The web server strips a tenant. Another server gets no request for a path that is not its own,
-        // and nobody has two tenants.
+        // and no room has two tenants.
         let strips_tenant =
             depth == 0 || (depth == 1 && location.upstream == LocationUpstream::Web);
         let is_directory = tenant.is_some_and(|tenant| {

@@ -96,7 +96,7 @@ pub struct ListedPerson {
     pub link: Option<String>,
 }
 
-/// What a stream is, whoever has it.
+/// What a stream is, independent of its owner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListedStream {
     /// `moderator`, `participant` or `recorder`.

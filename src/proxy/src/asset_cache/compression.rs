@@ -1,7 +1,7 @@
 //! Brotli bodies of stored files, made once and off the request path.
 //!
 //! A file is compressed when clients ask for it again, one at a time, on a thread of the control plane.
-//! Compressing takes a tenth of a processor at most, so addresses that somebody makes up cost no more.
+//! Compressing takes a tenth of a processor at most, so made-up addresses cost no more.
 
 use std::{
     io::{Read, Write},

@@ -1,6 +1,6 @@
 //! The table of stored files, bounded in bytes.
 //!
-//! It evicts what was requested once before what is requested again, so that addresses that somebody
+//! It evicts what was requested once before what is requested again, so that addresses that a client
 //! makes up do not displace the files of meetings.
 
 use std::{hash::RandomState, sync::Arc};

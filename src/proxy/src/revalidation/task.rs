@@ -210,7 +210,7 @@ impl RevalidationTask {
             }
             Some(Ok(Redeemed::Ended(reason))) => {
                 audit::session_ended_by_provider(&id, reason);
-                // Nobody waits for it: the refused grant is not redeemed again after a restart either.
+                // No request waits for it: the refused grant is not redeemed again after a restart either.
                 drop(self.revocations.revoke(Selector::Invalidated(id.clone())));
                 (Answer::Ended, Some(RevalidationResult::Ended))
             }

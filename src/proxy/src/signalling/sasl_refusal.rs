@@ -212,7 +212,7 @@ fn bosh_body(content: String) -> Response<Body> {
     plain(StatusCode::OK, "text/xml; charset=utf-8", content)
 }
 
-/// The id of all such streams. It is a secret of nobody: nothing is behind it.
+/// The id of all such streams. It is no secret: no stream at Prosody has it.
 const SID: &str = "sign-in-first";
 
 const HTTPBIND: &str = "http://jabber.org/protocol/httpbind";

@@ -147,7 +147,7 @@ pub(crate) async fn ask_web(
     let answer = timed(&worker.metrics, UpstreamKind::Web, responder).await;
     let mut answer = worker.upstreams.note_outcome(upstreams, answer)?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(ForwardingError::Answer("an upgrade that nobody asked for").into());
+        return Err(ForwardingError::Answer("an upgrade that was not requested").into());
     }
     headers::strip_response(answer.headers_mut());
     match from {

@@ -105,7 +105,7 @@ pub(crate) fn allow_framing(headers: &mut HeaderMap, sites: &str) {
     headers.remove(header::X_FRAME_OPTIONS);
 }
 
-/// Where the browser shows the answer. Within a frame nobody tells whose page is around it, so
+/// Where the browser shows the answer. Within a frame no header names the page around it, so
 /// every frame counts as one in another site's page.
 pub(crate) fn place_of(headers: &HeaderMap) -> BrowsingContext {
     match headers.get("sec-fetch-dest").map(HeaderValue::as_bytes) {

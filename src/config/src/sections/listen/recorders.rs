@@ -30,7 +30,7 @@ pub(in super::super) fn resolve_domains(
         ),
         (
             others.guests,
-            "guests.xmpp_domain, where nobody needs a password",
+            "guests.xmpp_domain, where logins need no password",
         ),
     ] {
         if let Some(domain) = domains.iter().find(|domain| Some(domain.as_str()) == other) {

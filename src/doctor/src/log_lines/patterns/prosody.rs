@@ -28,7 +28,7 @@ pub(super) const STARTUP: &[Pattern] = &[
     pattern(
         &["unable to load module", "auth_token"],
         Some("B4"),
-        "Prosody's token module is missing, so nobody can log in",
+        "Prosody's token module is missing, so every login fails",
         "mount mod_auth_token.lua where plugin_paths looks; a ConfigMap that was never \
          mounted is a frequent cause",
     ),
@@ -41,7 +41,7 @@ pub(super) const STARTUP: &[Pattern] = &[
     pattern(
         &["no available sasl mechanisms"],
         Some("B4"),
-        "the token module did not start, so nobody can log in",
+        "the token module did not start, so every login fails",
         "look for the reason further up: 'app_id' must not be empty, or a module that \
          cannot be loaded",
     ),
