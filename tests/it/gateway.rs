@@ -10,6 +10,7 @@ mod broken_polls;
 mod closing_upstream;
 mod conference_requests;
 mod connection_limits;
+mod corpus;
 mod crashes;
 mod events;
 mod flood;
