@@ -18,6 +18,7 @@ mod frames;
 mod handoff;
 mod handshakes;
 mod hostile;
+mod http2_conformance;
 mod http2_sockets;
 mod http_semantics;
 mod integrations;
