@@ -45,6 +45,7 @@ impl Worker {
         // hyper prefers `Transfer-Encoding` to a `Content-Length` beside it; the bytes after such a body
         // are not read as another request (RFC 9112 § 6.1).
         let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+        let opens_tunnel = opens_tunnel(request.method(), request.headers());
         let head_only = request.method() == Method::HEAD;
         let version = request.version();
         let (label, mut answer) = answer(&self, request, context).await;
@@ -56,8 +57,9 @@ impl Worker {
         if head_only {
             answer = body::without_body(answer);
         }
-        let draining = self.draining.get() && answer.status() != StatusCode::SWITCHING_PROTOCOLS;
-        finish_connection_header(answer.headers_mut(), version, chunked || draining);
+        let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let close = chunked || !switched && (opens_tunnel || self.draining.get());
+        finish_connection_header(answer.headers_mut(), version, close);
         let took = started.elapsed();
         self.metrics.count_response(label, answer.status(), took);
         if let Some((span, method)) = span {
@@ -216,6 +218,19 @@ fn to_https(
     }
 }
 
+/// Whether bytes behind a request are meant for a tunnel. If none opens, they are no further requests: a
+/// proxy in front that takes a refused handshake for an open tunnel would pass on those of a stranger as
+/// its own.
+fn opens_tunnel(method: &Method, headers: &HeaderMap) -> bool {
+    let upgrades = headers.get_all(header::UPGRADE).iter().any(|value| {
+        let protocols = value.as_bytes().split(|byte| *byte == b',');
+        protocols
+            .map(<[u8]>::trim_ascii)
+            .any(|name| name.eq_ignore_ascii_case(b"websocket"))
+    });
+    *method == Method::CONNECT || upgrades
+}
+
 /// Asks a client of HTTP/1.x to open another connection. HTTP/2 has `GOAWAY` instead, and no
 /// connection-specific header fields (RFC 9113 § 8.2.2).
 fn finish_connection_header(headers: &mut HeaderMap, version: Version, close: bool) {
@@ -232,6 +247,22 @@ const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connect_and_websocket_handshakes_open_tunnels() {
+        for (method, upgrade, expected) in [
+            (Method::CONNECT, None, true),
+            (Method::GET, Some("websocket"), true),
+            (Method::GET, Some("h2c, WebSocket"), true),
+            // Some clients offer it with every request, and go on with HTTP/1.1.
+            (Method::GET, Some("h2c"), false),
+            (Method::GET, None, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.extend(upgrade.map(|name| (header::UPGRADE, HeaderValue::from_static(name))));
+            assert_eq!(opens_tunnel(&method, &headers), expected, "{upgrade:?}");
+        }
+    }
 
     #[test]
     fn only_http_1_has_a_connection_header() {

@@ -130,6 +130,14 @@ fn is_asserted(name: &str) -> bool {
             | "true-client-ip"
             | "x-client-ip"
             | "x-cluster-client-ip"
+            | "x-azure-clientip"
+            | "x-envoy-external-address"
+            | "x-original-forwarded-for"
+            | "cf-connecting-ip"
+            | "cf-connecting-ipv6"
+            | "cf-pseudo-ipv4"
+            | "fastly-client-ip"
+            | "fly-client-ip"
             | "x-proxy-region"
             | "x-proxy-host"
             | "x-room"
@@ -137,7 +145,11 @@ fn is_asserted(name: &str) -> bool {
             | "x-sticktoken"
             | "x-original-url"
             | "x-original-uri"
+            | "x-original-method"
             | "x-rewrite-url"
+            | "x-script-name"
+            | "x-accel-redirect"
+            | "x-envoy-original-path"
             | "x-http-method-override"
             | "x-http-method"
             | "x-method-override"
@@ -171,6 +183,11 @@ mod tests {
             "x-forwarded-prefix",
             "forwarded",
             "x-real-ip",
+            "cf-connecting-ip",
+            "fastly-client-ip",
+            "x-original-forwarded-for",
+            "x-script-name",
+            "x-envoy-original-path",
             "x_forwarded_for",
             "x.forwarded.for",
             "x-proxy-region",

@@ -1,0 +1,215 @@
+//! HTTP/2 as RFC 9113 and RFC 7541 demand it, frame by frame: the cases of h2spec as a table of our own.
+
+mod script;
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use self::script::{Case, Step, Verdict};
+use crate::support::{
+    browser::Stream,
+    frames::{
+        ACK, DATA, END_STREAM, Frame, FrameClient, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM,
+        SETTINGS,
+    },
+    recorder::{Recorder, Stand},
+    site::{Site, SiteOptions},
+};
+
+/// Cases whose outcome differs, and why that is right here. h2spec accepts all of them, because the
+/// connection ends; only the code that says why is another.
+const DIFFERENCES: &[(&str, &str)] = &[
+    ("hpack/2.3.3/1", COMPRESSION),
+    ("hpack/2.3.3/2", COMPRESSION),
+    ("hpack/4.2/1", COMPRESSION),
+    ("hpack/5.2/1", COMPRESSION),
+    ("hpack/5.2/2", COMPRESSION),
+    ("hpack/5.2/3", COMPRESSION),
+    ("hpack/6.1/1", COMPRESSION),
+    ("hpack/6.3/1", COMPRESSION),
+    ("http2/4.3/1", COMPRESSION),
+    ("http2/5.1/5", CLOSED),
+    ("http2/5.1/6", CLOSED),
+    ("http2/5.1/9", CLOSED),
+    ("http2/5.1/12", CLOSED),
+    ("http2/6.1/2", CLOSED),
+    ("http2/6.3/2", SIZE),
+    ("http2/6.4/3", SIZE),
+    ("http2/6.5/1", SIZE),
+    ("http2/6.5.2/2", SIZE),
+    ("http2/6.7/4", SIZE),
+    ("http2/6.9.2/3", SIZE),
+    ("http2/6.9/3", SIZE),
+];
+
+const COMPRESSION: &str =
+    "the library ends the connection with PROTOCOL_ERROR when it cannot decode a block";
+const CLOSED: &str =
+    "the library takes frames on a closed stream for an error of the connection, PROTOCOL_ERROR";
+const SIZE: &str =
+    "the library ends the connection with PROTOCOL_ERROR for a frame of a wrong size or value";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_case_ends_as_required_or_as_a_named_difference() {
+    let web = Recorder::start(Stand::WebServer).await;
+    let rules = format!(
+        "[[room]]\nmatch = \"*\"\nenter = \"member\"\n[upstream]\nweb = \"{}\"\n",
+        web.url()
+    );
+    let options = SiteOptions::default().rules(&rules);
+    let site = Site::with(options).await.ready().await;
+    let cases = script::parse(include_str!("http2_conformance/cases.txt"));
+    let site = &site;
+    let outcomes: Vec<_> = stream::iter(&cases)
+        .map(async |case| (case, run(site, case).await))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let (mut right, mut different, mut wrong) = (0, 0, Vec::new());
+    for (case, outcome) in &outcomes {
+        let difference = DIFFERENCES.iter().find(|(id, _)| *id == case.id);
+        match (outcome, difference) {
+            (Ok(()), None) => right += 1,
+            (Err(seen), Some((id, reason))) => {
+                different += 1;
+                println!("{id}, {}: {seen} ({reason})", case.sent);
+            }
+            (Err(seen), None) => wrong.push(format!(
+                "{}, {}: {seen}, not {:?}",
+                case.id, case.sent, case.verdict
+            )),
+            (Ok(()), Some((id, _))) => wrong.push(format!("{id} is no difference any more")),
+        }
+    }
+    println!(
+        "{} cases, {right} as required, {different} accepted differences",
+        cases.len()
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(cases.len(), 147);
+    // The gateway itself is as well as before.
+    let page = site.browser().send_by_http2(http::Method::GET, PATH).await;
+    assert_eq!(page.unwrap().0.status, 200);
+    assert!(web.take_faults().is_empty());
+}
+
+/// What was seen in place of what has to follow.
+async fn run(site: &Site, case: &Case) -> Result<(), String> {
+    let mut client = FrameClient::new(connect(site).await);
+    let mut seen = Vec::new();
+    if !matches!(case.steps.first(), Some(Step::Raw(bytes)) if bytes.len() > 20) {
+        let settings = Frame::new(SETTINGS, 0, 0, []);
+        client.send(PREFACE).await;
+        client.send(&settings.bytes()).await;
+        // The gateway's own settings and its acknowledgement.
+        read_until(&mut client, &mut seen, |frame| {
+            frame.kind == SETTINGS && frame.flags & ACK != 0
+        })
+        .await
+        .map_err(|end| format!("no handshake: {end}"))?;
+        client.send(&Frame::new(SETTINGS, ACK, 0, []).bytes()).await;
+        seen.clear();
+    }
+    for step in &case.steps {
+        match step {
+            Step::Send(frame) => client.send(&frame.bytes()).await,
+            Step::Raw(bytes) => client.send(bytes).await,
+            Step::Await(what) => {
+                read_until(&mut client, &mut seen, |frame| what.is(frame))
+                    .await
+                    .map_err(|end| format!("no {what:?}: {end}"))?;
+                seen.clear();
+            }
+        }
+    }
+    judge(&mut client, &case.verdict, &mut seen).await
+}
+
+async fn judge(
+    client: &mut FrameClient<Box<dyn Stream>>,
+    verdict: &Verdict,
+    seen: &mut Vec<Frame>,
+) -> Result<(), String> {
+    let end = match read_until(client, seen, |frame| verdict.is_met_by(frame)).await {
+        Ok(frame) => {
+            return match verdict {
+                Verdict::Data(Some(length)) if frame.payload.len() != *length => {
+                    Err(format!("DATA of {} bytes", frame.payload.len()))
+                }
+                _ => Ok(()),
+            };
+        }
+        Err(end) => end,
+    };
+    let closed = end == THE_END || matches!(verdict, Verdict::Close) && end.ends_with(THE_END);
+    if closed && verdict.is_met_by_the_end() {
+        return Ok(());
+    }
+    Err(end)
+}
+
+/// Reads until a frame comes; else what came in place of it.
+async fn read_until(
+    client: &mut FrameClient<Box<dyn Stream>>,
+    seen: &mut Vec<Frame>,
+    wanted: impl Fn(&Frame) -> bool,
+) -> Result<Frame, String> {
+    loop {
+        match client.next(PATIENCE).await {
+            Ok(Some(frame)) if wanted(&frame) => return Ok(frame),
+            Ok(Some(frame)) => seen.push(frame),
+            Ok(None) if seen.iter().all(|frame| frame.kind != GOAWAY) => {
+                return Err(THE_END.to_owned());
+            }
+            Ok(None) => return Err(described(seen) + "and " + THE_END),
+            Err(_) => return Err(described(seen) + "and nothing more"),
+        }
+    }
+}
+
+fn described(seen: &[Frame]) -> String {
+    let mut text = String::new();
+    for frame in seen {
+        let code = matches!(frame.kind, GOAWAY | RST_STREAM).then(|| frame.code());
+        let name = match frame.kind {
+            DATA => "DATA",
+            HEADERS => "HEADERS",
+            RST_STREAM => "RST_STREAM",
+            SETTINGS => "SETTINGS",
+            PING => "PING",
+            GOAWAY => "GOAWAY",
+            _ => "another frame",
+        };
+        let ends = matches!(frame.kind, DATA | HEADERS) && frame.flags & END_STREAM != 0;
+        text += name;
+        text += &code.map_or(String::new(), |code| format!(" {code}"));
+        text += if ends { " END_STREAM, " } else { ", " };
+    }
+    text
+}
+
+async fn connect(site: &Site) -> Box<dyn Stream> {
+    let mut tls = site.browser().tls_config(rustls::DEFAULT_VERSIONS);
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let stream = TcpStream::connect(site.running.addresses.https.unwrap())
+        .await
+        .unwrap();
+    let name = ServerName::try_from("meet.example.org").unwrap();
+    let connector = TlsConnector::from(Arc::new(tls));
+    Box::new(connector.connect(name, stream).await.unwrap())
+}
+
+const THE_END: &str = "the end of the connection";
+
+/// A public file, whose content is this path.
+const PATH: &str = "/libs/a.js";
+
+/// Cases that wait for nothing more wait at the same time.
+const AT_ONCE: usize = 16;
+
+/// A slow machine answers within it.
+const PATIENCE: Duration = Duration::from_secs(4);
