@@ -42,6 +42,7 @@ mod secrets;
 mod shard_names;
 mod sign_in;
 mod sign_in_parameters;
+mod step_up;
 mod stopping;
 mod stream_limits;
 mod systems;

@@ -16,6 +16,8 @@ label_values! {
         Name = "name",
         /// Asked to sign in.
         SignIn = "sign_in",
+        /// Asked to authenticate more strongly, or anew.
+        StepUp = "step_up",
         /// Refused: no rule matches the room.
         NoRule = "no_rule",
         /// Refused: the rule closes the room.
@@ -138,7 +140,7 @@ impl AdmissionReason {
         match self {
             Self::Moderator | Self::Participant => "admitted",
             Self::NotOpen => "waits",
-            Self::Name | Self::SignIn => "asked",
+            Self::Name | Self::SignIn | Self::StepUp => "asked",
             Self::NoRule
             | Self::Closed
             | Self::NotAllowed
@@ -159,6 +161,7 @@ impl From<&Admission<'_>> for AdmissionReason {
             },
             Admission::Wait(_) => Self::NotOpen,
             Admission::SignIn => Self::SignIn,
+            Admission::StepUp(_) => Self::StepUp,
             Admission::Guest { .. } => Self::Name,
             Admission::Refuse(refusal) => match refusal {
                 Refusal::NoRule => Self::NoRule,

@@ -58,9 +58,11 @@ impl SignInFlow {
         &self,
         wanted: LoginQuery,
         options: &AuthorizationOptions<'_>,
+        asked: Option<String>,
         jar: RequestCookies<'_>,
     ) -> Result<BegunSignIn, LoginError> {
-        let sign_in = SignIn::begin(wanted.return_to, wanted.then, &self.random, &self.clock);
+        let mut sign_in = SignIn::begin(wanted.return_to, wanted.then, &self.random, &self.clock);
+        sign_in.asked = asked;
         let address = self
             .relying_party
             .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, options)
