@@ -14,6 +14,7 @@ mod crashes;
 mod events;
 mod flood;
 mod frames;
+mod frontchannel_logout;
 mod handoff;
 mod handshakes;
 mod hostile;

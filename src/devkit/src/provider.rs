@@ -166,6 +166,14 @@ impl DevProviderState {
         self.without_sid.store(true, Ordering::Relaxed);
     }
 
+    /// The `sid` of each session of an account.
+    pub fn session_ids(&self, account: &str) -> Vec<String> {
+        let grants = self.grants();
+        let sessions = grants.sessions.values();
+        let own = sessions.filter(|session| session.account == account);
+        own.map(|session| session.sid.clone()).collect()
+    }
+
     /// Sets the authentication context classes that the provider gives to who asks for them.
     pub fn set_classes(&self, classes: &[&str]) {
         *self.classes() = classes.iter().map(|&class| class.to_owned()).collect();

@@ -90,6 +90,11 @@ impl RelyingParty {
         self.provider.run(stop).await;
     }
 
+    /// The issuer identifier, as the configuration has it.
+    pub fn issuer(&self) -> &str {
+        &self.settings.issuer
+    }
+
     /// State of the provider's metadata.
     pub fn status(&self) -> ProviderStatus {
         self.provider.status()

@@ -92,6 +92,10 @@ impl<V> ExpiringMap<V> {
         }
     }
 
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.values.values().map(|(_, value)| value)
+    }
+
     pub(super) fn put(&mut self, name: String, value: V, now: Timestamp) {
         self.values.retain(|_, (ends, _)| now < *ends);
         if self.values.len() >= MAX_VALUES {

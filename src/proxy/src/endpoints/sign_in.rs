@@ -219,6 +219,9 @@ pub(crate) async fn callback(
             context,
         )
     })?;
+    if let Some(sid) = session.credential().provider_session {
+        flow.provider_sessions.note(sid).await;
+    }
     // Another person was signed in here before: that session ends with its connections, and its
     // passes are not for the successor.
     let mut cookies = Vec::new();

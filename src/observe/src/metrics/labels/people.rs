@@ -118,17 +118,19 @@ label_values! {
 }
 
 label_values! {
-    /// How a back-channel logout request ended.
+    /// How a back-channel or front-channel logout request ended.
     pub enum LogoutOutcome {
         /// Sessions were revoked.
         Ok = "ok",
-        /// The request has no logout token, or several.
+        /// The request has no logout token, or several; or it does not name the issuer and one session.
         InvalidRequest = "invalid_request",
         /// The logout token is invalid.
         TokenRefused = "token_refused",
         /// The token cannot be checked now: the provider's configuration or the token's key is not
         /// known.
         Unavailable = "unavailable",
+        /// No session began from the named one: any stranger can send such a front-channel logout.
+        Unmatched = "unmatched",
     }
 }
 
