@@ -11,10 +11,15 @@ use clap::{Args, ValueEnum};
 use super::{CommandContext, CommandError, ConfigArgument, token};
 use config::Config;
 use model::{
+    authentication_context::AuthenticationContext,
+    clock::Timestamp,
     identity::{Identity, Standing},
     jws::ClaimsSet,
     owner::OwnerTags,
-    policy::{Admission, Condition, EntryRule, Grant, Requester, Rule, Situation, StartRule},
+    policy::{
+        Admission, Authentication, Condition, EntryRule, Grant, Requester, Rule, Situation,
+        StartRule,
+    },
     room::RoomKey,
     seal::Purpose,
     shard::ShardName,
@@ -54,9 +59,13 @@ impl CommandContext<'_, '_> {
         let room = token::parse_room(&arguments.room)
             .map_err(|error| CommandError::Usage(format!("{error}; name another with --room")))?;
         let (_, config) = arguments.file.load(self.environment)?;
-        let person = match &arguments.claims {
-            Some(file) => Some(read_identity(file, &config)?),
-            None => None,
+        let now = self.clock.now();
+        let (person, authentication) = match &arguments.claims {
+            Some(file) => {
+                let (person, authentication) = read_person(file, &config, now)?;
+                (Some(person), authentication)
+            }
+            None => (None, AuthenticationContext::default()),
         };
         let standing = match arguments.kind {
             VisitorKind::Member => Standing::Member,
@@ -67,9 +76,10 @@ impl CommandContext<'_, '_> {
             identity,
             standing: &standing,
             owner: owners.is_owner(&room, identity),
+            authentication: Authentication::Known(&authentication),
         });
         let situation = Situation {
-            now: self.clock.now(),
+            now,
             open: arguments.open,
             ..Situation::default()
         };
@@ -123,8 +133,12 @@ impl CommandContext<'_, '_> {
     }
 }
 
-/// Reads the user from a file of claims.
-fn read_identity(file: &PathBuf, config: &Config) -> Result<Identity, CommandError> {
+/// Reads the user from a file of claims, which are those of the ID token and of userinfo.
+fn read_person(
+    file: &PathBuf,
+    config: &Config,
+    now: Timestamp,
+) -> Result<(Identity, AuthenticationContext), CommandError> {
     let invalid = |what: String| CommandError::Usage(format!("{}: {what}", file.display()));
     let Some(provider) = &config.oidc else {
         let what = "--claims requires [oidc]".to_owned();
@@ -133,7 +147,9 @@ fn read_identity(file: &PathBuf, config: &Config) -> Result<Identity, CommandErr
     let text = fs::read(file).map_err(|error| invalid(error.to_string()))?;
     let claims: ClaimsSet = serde_json::from_slice(&text)
         .map_err(|error| invalid(format!("not a JSON object of claims: {error}")))?;
+    let authentication = oidc::authentication_context(&claims, now, provider.leeway);
     oidc::identity_from_claims(&claims, provider, &config.policy)
+        .map(|identity| (identity, authentication))
         .map_err(|error| invalid(error.to_string()))
 }
 
@@ -192,6 +208,10 @@ fn describe(admission: &Admission<'_>) -> String {
         Admission::Wait(waiting) if waiting.for_host => "waits for a host".to_owned(),
         Admission::Wait(_) => "waits until a member opens the room".to_owned(),
         Admission::SignIn => "has to sign in".to_owned(),
+        Admission::StepUp(step_up) => format!(
+            "has to sign in more strongly or anew (rule {}: {})",
+            step_up.rule, step_up.requirement
+        ),
         Admission::Guest { ask: true } => "may enter as a guest, with a name".to_owned(),
         Admission::Guest { ask: false } => "may enter as a guest, without a name".to_owned(),
         Admission::Refuse(refusal) => format!("refused: {refusal}"),

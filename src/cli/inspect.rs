@@ -8,7 +8,7 @@ use super::{CommandContext, CommandError, ConfigArgument, token::parse_room};
 use config::Config;
 use model::{
     integration::{EmbeddedUser, Integrations, RefusedToken},
-    policy::{Admission, Requester, Situation},
+    policy::{Admission, Authentication, Requester, Situation},
     room::RoomKey,
     token::prosody::{self, TokenReport},
 };
@@ -84,6 +84,7 @@ impl CommandContext<'_, '_> {
                     identity: &user.identity,
                     standing: &user.standing,
                     owner: false,
+                    authentication: Authentication::Sufficient,
                 };
                 let admission = config.policy.decide(room, Some(&requester), &situation);
                 write!(output, "{}", describe(&user, &admission))?;
@@ -115,7 +116,7 @@ fn describe(user: &EmbeddedUser<'_>, admission: &Admission<'_>) -> String {
         Admission::Wait(waiting) => {
             format!("waits until the room is open (rule {})", waiting.rule)
         }
-        Admission::SignIn => "has to sign in".to_owned(),
+        Admission::SignIn | Admission::StepUp(_) => "has to sign in".to_owned(),
         Admission::Guest { .. } => "enters as a guest".to_owned(),
         Admission::Refuse(refusal) => format!("is refused: {refusal}"),
     };

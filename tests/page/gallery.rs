@@ -243,6 +243,14 @@ fn refusals(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
         sign_in: Some(texts.path),
     };
     save("refused-signed-out", &signed_out)?;
+    let step_up = Content::StepUp {
+        room,
+        person: Some(texts.person),
+        rule: 2,
+        required: "acr gold | silver, max_age 900 s",
+        sign_in: texts.path,
+    };
+    save("refused-step-up", &step_up)?;
     for (name, problem) in [
         ("unreadable", LinkProblem::Unreadable),
         ("expired", LinkProblem::Expired),

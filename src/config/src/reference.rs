@@ -91,14 +91,7 @@ impl Page {
             None => String::new(),
         };
         let kind = kind(option);
-        // Each key of an open table has a variable of its own.
-        let name_of_key = if text(option, "type") == "object" {
-            "__NAME"
-        } else {
-            ""
-        };
-        let variable =
-            variable.map_or_else(String::new, |name| format!(" `{name}{name_of_key}` |"));
+        let variable = variable.map_or_else(String::new, |name| format!(" `{name}` |"));
         self.line(&format!(
             "| `{key}` | {kind} | {default} |{variable} {meaning} |"
         ));

@@ -186,7 +186,12 @@ impl RawConfig {
             &mut diagnostics.section(""),
         );
         let has_integrations = !integrations.as_ref().is_some_and(Vec::is_empty);
+        let leeway = oidc
+            .as_ref()
+            .map(|oidc| oidc.as_ref().map(|oidc| oidc.leeway));
         let context = RoomContext {
+            // An invalid section is reported already.
+            provider_leeway: leeway.unwrap_or(Some(Duration::ZERO)),
             has_accounts: has_integrations || !matches!(oidc, Ok(None)),
             prosody_verifies_tenants,
             reservations: match (reservation_enabled, self.guests.has_domain()) {

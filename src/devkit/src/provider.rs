@@ -77,6 +77,8 @@ pub struct DevProviderState {
     refresh_tokens: bool,
     /// Whether ID tokens name no session.
     without_sid: AtomicBool,
+    /// The authentication context classes beside the plain one.
+    classes: Mutex<Vec<String>>,
     /// Whether the token endpoint is down.
     overloaded: AtomicBool,
     clients: Mutex<Vec<DevClient>>,
@@ -103,6 +105,7 @@ impl DevProvider {
             accounts: Mutex::new(settings.accounts),
             refresh_tokens: settings.refresh_tokens,
             without_sid: AtomicBool::new(false),
+            classes: Mutex::default(),
             overloaded: AtomicBool::new(false),
             clients: Mutex::new(settings.clients),
             grants: Mutex::default(),
@@ -161,6 +164,19 @@ impl DevProviderState {
     /// Leaves the claim `sid` out of ID tokens from now on.
     pub fn omit_sid(&self) {
         self.without_sid.store(true, Ordering::Relaxed);
+    }
+
+    /// The `sid` of each session of an account.
+    pub fn session_ids(&self, account: &str) -> Vec<String> {
+        let grants = self.grants();
+        let sessions = grants.sessions.values();
+        let own = sessions.filter(|session| session.account == account);
+        own.map(|session| session.sid.clone()).collect()
+    }
+
+    /// Sets the authentication context classes that the provider gives to who asks for them.
+    pub fn set_classes(&self, classes: &[&str]) {
+        *self.classes() = classes.iter().map(|&class| class.to_owned()).collect();
     }
 
     /// Makes the token endpoint answer 503, or work again.
@@ -252,7 +268,8 @@ impl DevProviderState {
                 ["client_secret_basic", "client_secret_post", "none"],
             "code_challenge_methods_supported": ["S256"],
             "scopes_supported": ["openid", "profile", "email"],
-            "claims_supported": ["sub", "sid", "name", "email", "email_verified", "groups"],
+            "acr_values_supported": *self.classes(),
+            "claims_supported": ["sub", "sid", "acr", "amr", "auth_time", "name", "email", "email_verified", "groups"],
             "prompt_values_supported": ["none", "login", "select_account"],
             "authorization_response_iss_parameter_supported": true,
         });
@@ -271,6 +288,10 @@ impl DevProviderState {
 
     fn all_accounts(&self) -> MutexGuard<'_, Vec<DevAccount>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn classes(&self) -> MutexGuard<'_, Vec<String>> {
+        self.classes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn grants(&self) -> MutexGuard<'_, Grants> {

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use config::Config;
 use model::{
-    clock::Clock,
+    authentication_context::AuthenticationContext,
+    clock::{Clock, Timestamp},
     identity::{Identity, Invited, Standing},
-    policy::{Admission, Features, Requester, Role, Situation},
+    policy::{
+        Admission, Authentication, AuthenticationRequirement, Features, Policy, Requester, Role,
+        Situation,
+    },
     random::Random,
     room::RoomKey,
     session::Pass,
@@ -17,6 +21,7 @@ use model::{
 #[derive(Debug)]
 pub struct TestUsers {
     tokens: ClientTokens,
+    policy: Policy,
     clock: Clock,
     random: Random,
 }
@@ -29,6 +34,7 @@ impl TestUsers {
         let origin = config.public_url.origin();
         Self {
             tokens: ClientTokens::new(&config.keyring, origin, clock.clone(), random.clone()),
+            policy: config.policy.clone(),
             clock,
             random,
         }
@@ -45,6 +51,12 @@ impl TestUsers {
         let now = self.clock.now();
         let validity = now..now.after(lifetime);
         let pass = Pass::issue(room, standing(role), user.clone(), validity, &self.random);
+        let rule = self.policy.rule_for(room);
+        let requirement = rule.and_then(|(_, rule)| rule.requirement.as_ref());
+        let pass = match requirement {
+            Some(requirement) => pass.authenticated(fulfilling(requirement, now)),
+            None => pass,
+        };
         let (features, kind) = (Features::default(), ClientTokenKind::Embed);
         self.tokens
             .issue(&pass, role, &features, kind, lifetime, PersonalClaims::ALL)
@@ -61,6 +73,12 @@ fn standing(role: Role) -> Standing {
     })
 }
 
+/// An authentication as the rule requires it. Who has the keys of the gateway needs no provider.
+fn fulfilling(requirement: &AuthenticationRequirement, now: Timestamp) -> AuthenticationContext {
+    let acr = requirement.acr.first().map(String::as_str);
+    AuthenticationContext::new(acr, requirement.amr.first(), Some(now))
+}
+
 /// Whether the policy admits a test user to the room without waiting.
 pub(super) fn is_admitted(config: &Config, room: &RoomKey, user: &Identity, clock: &Clock) -> bool {
     let standing = standing(Role::Moderator);
@@ -68,6 +86,7 @@ pub(super) fn is_admitted(config: &Config, room: &RoomKey, user: &Identity, cloc
         identity: user,
         standing: &standing,
         owner: false,
+        authentication: Authentication::Sufficient,
     };
     let situation = Situation {
         now: clock.now(),
@@ -79,3 +98,46 @@ pub(super) fn is_admitted(config: &Config, room: &RoomKey, user: &Identity, cloc
 
 /// Marks test users in the audit log.
 const TEST_LINK: &str = "token-mint";
+
+#[cfg(test)]
+mod tests {
+    use model::policy::{EntryRule, Glob, RequirementScope, Rule};
+
+    use super::*;
+
+    #[test]
+    fn test_users_fulfil_what_a_rule_requires() {
+        let requirement = AuthenticationRequirement {
+            acr: vec!["gold".to_owned()],
+            amr: vec!["hwk".to_owned(), "mfa".to_owned()],
+            max_age: Some(Duration::from_mins(1)),
+            leeway: Duration::ZERO,
+            scope: RequirementScope::Members,
+        };
+        let now = Timestamp::from_unix(1_000);
+        let context = fulfilling(&requirement, now);
+        let enter = EntryRule::Where(vec!["link".parse().unwrap()]);
+        let policy = Policy::new(vec![Rule {
+            requirement: Some(requirement),
+            ..Rule::new(Glob::folded("*"), enter)
+        }]);
+        let (user, standing) = (Identity::default(), standing(Role::Participant));
+        let room = RoomKey::from_text("x").unwrap();
+        let situation = Situation {
+            now,
+            open: true,
+            ..Situation::default()
+        };
+        let none = AuthenticationContext::default();
+        for (context, admitted) in [(&context, true), (&none, false)] {
+            let visitor = Requester {
+                identity: &user,
+                standing: &standing,
+                owner: false,
+                authentication: Authentication::Known(context),
+            };
+            let admission = policy.decide(&room, Some(&visitor), &situation);
+            assert_eq!(matches!(admission, Admission::Admit(_)), admitted);
+        }
+    }
+}

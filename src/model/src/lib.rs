@@ -1,5 +1,6 @@
 //! Values and pure decisions: no sockets, no files, no async.
 
+pub mod authentication_context;
 pub mod authorization_parameters;
 pub mod bosh;
 pub mod caching;

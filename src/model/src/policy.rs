@@ -8,6 +8,7 @@ mod condition;
 mod glob;
 mod rule;
 mod rule_index;
+mod step_up;
 
 use self::rule_index::RuleIndex;
 pub use self::{
@@ -15,6 +16,7 @@ pub use self::{
     condition::{Condition, ConditionError},
     glob::Glob,
     rule::{EntryRule, FeatureAccess, Features, Rule, StartRule, TenantScope, TimeWindow},
+    step_up::{Authentication, AuthenticationRequirement, RequirementScope, StepUp},
 };
 use crate::{
     clock::Timestamp,
@@ -40,6 +42,8 @@ pub struct Requester<'v> {
     pub standing: &'v Standing,
     /// Whether the owner tag in the room's name is the visitor's.
     pub owner: bool,
+    /// How the visitor authenticated with the provider.
+    pub authentication: Authentication<'v>,
 }
 
 /// The state of a room, as far as rules depend on it.
@@ -108,6 +112,14 @@ impl Policy {
             Some(_) => Role::Moderator,
             None => Role::Participant,
         };
+        if let Some(requirement) = &rule.requirement
+            && !requirement.admits(visitor, role, situation)
+        {
+            return Admission::StepUp(StepUp {
+                rule: position,
+                requirement,
+            });
+        }
         let opens = rule.may_start(visitor, role);
         if entering && !opens && !situation.open {
             return Admission::Wait(Waiting {
@@ -224,12 +236,13 @@ impl Policy {
 // === impl Requester ===
 
 impl<'v> Requester<'v> {
-    /// A member who is not the owner of the room.
+    /// A member who is not the owner of the room, and has authenticated as rules require.
     pub const fn member(identity: &'v Identity) -> Self {
         Self {
             identity,
             standing: &Standing::Member,
             owner: false,
+            authentication: Authentication::Sufficient,
         }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! A [`Pass`] is the counterpart for one room; a [`Visitor`] is the result of a request's cookies.
 
+mod authentication;
 mod cookies;
 mod jitsi_state;
 mod pass;
@@ -28,6 +29,7 @@ pub use self::{
     visitor::{Credential, Principal, Visitor},
 };
 use crate::{
+    authentication_context::AuthenticationContext,
     clock::{Clock, Timestamp},
     identity::{Identity, VerifiedIdentity},
     random::Random,
@@ -62,6 +64,16 @@ pub struct Session {
     /// When the provider confirmed the session last; `None` if it cannot be asked again.
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     validated: Option<Timestamp>,
+    /// How the person authenticated.
+    #[serde(
+        rename = "a",
+        default,
+        skip_serializing_if = "AuthenticationContext::is_empty"
+    )]
+    authentication: AuthenticationContext,
+    /// The [id](crate::policy::AuthenticationRequirement::id) of what the sign-in asked for.
+    #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
+    asked: Option<String>,
 }
 
 /// The random id of a session or pass.
@@ -190,6 +202,8 @@ impl SessionCodec {
             began: now,
             seen: now,
             validated: None,
+            authentication: AuthenticationContext::default(),
+            asked: None,
         }
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct ProviderMetadata {
     pub(crate) issuer_in_responses: bool,
     /// `backchannel_logout_supported` (Back-Channel Logout 1.0 § 2.1).
     pub(crate) back_channel_logout: bool,
+    /// `frontchannel_logout_supported` (Front-Channel Logout 1.0 § 3).
+    pub(crate) front_channel_logout: bool,
 }
 
 /// Why the provider's metadata or key set cannot be used.
@@ -148,6 +150,7 @@ impl ProviderMetadata {
                 .transpose()?,
             issuer_in_responses: raw.is_true("authorization_response_iss_parameter_supported"),
             back_channel_logout: raw.is_true("backchannel_logout_supported"),
+            front_channel_logout: raw.is_true("frontchannel_logout_supported"),
         })
     }
 }

@@ -23,8 +23,8 @@ pub(crate) enum ExpectedNonce<'n> {
 /// Validates the claims of an ID token with a verified signature and returns its `sub`.
 ///
 /// The numbers are the steps of OpenID Connect Core 1.0 § 3.1.3.7. [`Jws`](model::jws::Jws) covers
-/// 1 and 6 to 8 (encryption, signature, algorithm); 12 and 13 (`acr`, `auth_time`) do not apply,
-/// because the gateway does not request them.
+/// 1 and 6 to 8 (encryption, signature, algorithm); the policy decides on 12 and 13 (`acr`,
+/// `auth_time`): a sign-in without them is good for rooms that do not require them.
 pub(crate) fn validate<'c>(
     claims: &'c ClaimsSet,
     algorithm: Algorithm,

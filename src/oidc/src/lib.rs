@@ -20,6 +20,7 @@
 //! [`RelyingParty::refresh`] passes the same checks later with a refresh token, which shows whether
 //! the provider still confirms a session.
 
+mod authentication_context;
 mod authentication_error;
 mod authorization_options;
 mod callback;
@@ -41,6 +42,7 @@ mod tunnel;
 mod userinfo;
 
 pub use self::{
+    authentication_context::authentication_context,
     authentication_error::{AuthenticationError, AuthenticationErrorClass},
     authorization_options::AuthorizationOptions,
     callback::{Callback, CallbackError},

@@ -27,6 +27,8 @@ pub struct ProviderDescription {
     pub headers: HeaderMap,
     /// `backchannel_logout_supported`.
     pub back_channel_logout: bool,
+    /// `frontchannel_logout_supported`.
+    pub front_channel_logout: bool,
     flow: CodeFlow,
 }
 
@@ -85,6 +87,7 @@ impl ProviderProbe {
         Ok(ProviderDescription {
             headers,
             back_channel_logout: metadata.back_channel_logout,
+            front_channel_logout: metadata.front_channel_logout,
             flow,
         })
     }

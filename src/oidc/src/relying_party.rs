@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use model::{
+    authentication_context::AuthenticationContext,
     clock::Clock,
     identity::VerifiedIdentity,
     jws::{ClaimsSet, Jws, text},
@@ -19,6 +20,7 @@ use url::Url;
 use crate::{
     AuthenticationError, AuthorizationOptions, Callback, OidcSettings, OidcSetupError,
     ProviderStatus,
+    authentication_context::authentication_context,
     callback::CallbackOutcome,
     claims::{self, ClaimSources},
     claims_validation::ClaimsValidation,
@@ -42,6 +44,8 @@ pub struct RelyingParty {
 pub struct AuthenticatedUser {
     /// The identity that the provider asserts.
     pub identity: VerifiedIdentity,
+    /// How and when the person authenticated, by the ID token.
+    pub authentication: AuthenticationContext,
     /// `sid`: the provider's session, which back-channel logout may name.
     pub provider_session: Option<String>,
     /// The ID token in compact form, as `id_token_hint` of a later logout request.
@@ -84,6 +88,11 @@ impl RelyingParty {
     /// ones stay in use while the provider fails.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         self.provider.run(stop).await;
+    }
+
+    /// The issuer identifier, as the configuration has it.
+    pub fn issuer(&self) -> &str {
+        &self.settings.issuer
     }
 
     /// State of the provider's metadata.
@@ -145,6 +154,7 @@ impl RelyingParty {
             identity: self
                 .identify(&provider, &claims, &tokens.access, policy)
                 .await?,
+            authentication: authentication_context(&claims, self.clock.now(), self.settings.leeway),
             provider_session: session_id(&claims),
             id_token,
             refresh_token: tokens.refresh,

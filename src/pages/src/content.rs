@@ -119,6 +119,19 @@ pub enum Content<'c> {
         /// Path on this site to sign in, or to switch the account.
         sign_in: Option<&'c str>,
     },
+    /// The room needs a stronger or more recent authentication than the provider gave.
+    StepUp {
+        /// The requested room.
+        room: &'c RoomKey,
+        /// Display name of the person.
+        person: Option<&'c str>,
+        /// Position of the rule, from 1.
+        rule: usize,
+        /// What the rule requires, in the terms of the protocol.
+        required: &'c str,
+        /// Path on this site to sign in anew, with this account or another.
+        sign_in: &'c str,
+    },
     /// An invitation link is refused.
     LinkRefused {
         /// The requested room.
@@ -254,7 +267,9 @@ impl Content<'_> {
             | Self::SignedOut { .. }
             | Self::Popup { .. }
             | Self::LogoutFrame => StatusCode::OK,
-            Self::Refused { .. } | Self::EmbedRefused { .. } => StatusCode::FORBIDDEN,
+            Self::Refused { .. } | Self::StepUp { .. } | Self::EmbedRefused { .. } => {
+                StatusCode::FORBIDDEN
+            }
             Self::LinkRefused { problem, .. } => problem.status(),
             Self::SignInFailed { failure, .. } => failure.status(),
             Self::Unavailable { .. } | Self::SignOutNotKept { .. } => {

@@ -171,6 +171,16 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
             ),
         ),
         (
+            "step_up",
+            Content::StepUp {
+                room,
+                person: Some("Ada"),
+                rule: 2,
+                required: "acr gold",
+                sign_in: "/_gateway/login?return_to=/acme/x&switch=1",
+            },
+        ),
+        (
             "link_refused",
             Content::LinkRefused {
                 room,

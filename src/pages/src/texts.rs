@@ -25,6 +25,7 @@ pub struct Texts {
     pub(super) call: Call,
     pub(super) signed_out: SignedOut,
     pub(super) refused: Refused,
+    pub(super) step_up: StepUp,
     pub(super) invitation: Invitation,
     pub(super) embed: Embed,
     pub(super) failed: Failed,
@@ -96,6 +97,7 @@ sections! {
         title no_rule closed not_allowed not_yet opens over full no_guests host_starts advice
         advice_signed_out
     }
+    StepUp { text advice required }
     Invitation { title unreadable expired used_up revoked other_room advice without }
     Embed {
         title text advice over over_advice too_early long_lived untrusted other_room several_rooms

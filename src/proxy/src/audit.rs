@@ -252,6 +252,18 @@ pub(crate) fn logged_out_by_provider(selector: &Selector, context: &RequestConte
     );
 }
 
+/// A frame of the provider's logout page ended the sessions from one of the provider's.
+pub(crate) fn logged_out_by_frame(sid: &str, context: &RequestContext) {
+    info!(
+        target: "audit",
+        event = "frontchannel_logout",
+        by = "provider_session",
+        id = sid,
+        client.addr = %context.client,
+        request = %context.id,
+    );
+}
+
 /// The provider no longer confirms a session.
 pub(crate) fn session_ended_by_provider(id: &SessionId, reason: SessionEnd) {
     info!(

@@ -8,9 +8,10 @@ use std::{rc::Rc, sync::Arc};
 use cluster::presence::Presence;
 use model::{
     clock::Clock,
+    clock::Timestamp,
     identity::{GUEST_PREFIX, RECORDER_PREFIX, Standing},
     owner::OwnerTags,
-    policy::{self, Admission, Grant, Policy, Refusal, Situation},
+    policy::{self, Admission, Authentication, Grant, Policy, Refusal, Situation, StepUp},
     room::RoomKey,
     session::{Principal, Visitor},
 };
@@ -39,8 +40,21 @@ pub(crate) enum Denial {
     },
     /// No host has opened the room.
     Waiting,
+    /// The rule wants a stronger or more recent authentication.
+    StepUp(StepUpDemand),
     /// The rule refuses.
     Refused(Refusal),
+}
+
+/// A rule's demand for a stronger or more recent authentication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StepUpDemand {
+    /// Position of the rule, from 1.
+    pub(crate) rule: usize,
+    /// What the rule requires, in the terms of the protocol.
+    pub(crate) required: String,
+    /// The id of the requirement.
+    id: String,
 }
 
 /// Why the sender of a request has no access.
@@ -70,6 +84,16 @@ pub(crate) enum AccessError {
         /// The room.
         room: RoomKey,
         /// Who waits.
+        person: Option<String>,
+    },
+    /// The person has to authenticate more strongly, or anew.
+    #[error("rule {} requires a stronger or more recent sign-in: {}", demand.rule, demand.required)]
+    StepUp {
+        /// What is required.
+        demand: StepUpDemand,
+        /// The room.
+        room: RoomKey,
+        /// Who has to.
         person: Option<String>,
     },
     /// The rules refuse.
@@ -166,6 +190,7 @@ impl Authorizer {
                 // A guest may claim any identity.
                 owner: has_account(principal.standing())
                     && self.owners.is_owner(room, principal.identity()),
+                authentication: Authentication::Known(principal.authentication()),
             });
         policy.decide(room, visitor.as_ref(), situation)
     }
@@ -184,6 +209,7 @@ impl Denial {
             Admission::Admit(_) | Admission::SignIn => Err(Self::SignIn),
             Admission::Guest { ask } => Err(Self::Guest { ask }),
             Admission::Wait(_) => Err(Self::Waiting),
+            Admission::StepUp(step_up) => Err(Self::StepUp(StepUpDemand::of(step_up))),
             Admission::Refuse(refusal) => Err(Self::Refused(refusal)),
         }
     }
@@ -198,11 +224,40 @@ impl Denial {
                 room: room.clone(),
                 person: person(),
             },
+            Self::StepUp(demand) => demand.into_error(room, principal),
             Self::Refused(refusal) => AccessError::Refused {
                 refusal,
                 room: room.clone(),
                 person: person(),
             },
+        }
+    }
+}
+
+// === impl StepUpDemand ===
+
+impl StepUpDemand {
+    pub(crate) fn of(step_up: StepUp<'_>) -> Self {
+        Self {
+            rule: step_up.rule,
+            required: step_up.requirement.to_string(),
+            id: step_up.requirement.id(),
+        }
+    }
+
+    /// Whether the provider was asked just now, so that asking it again would be a loop.
+    pub(crate) fn was_asked(&self, principal: &Principal, now: Timestamp) -> bool {
+        let session = principal.renewable();
+        session.is_some_and(|session| session.was_asked(&self.id, now))
+    }
+
+    /// The error for the request.
+    pub(crate) fn into_error(self, room: &RoomKey, principal: Option<&Principal>) -> AccessError {
+        let person = principal.and_then(|principal| principal.identity().display_name());
+        AccessError::StepUp {
+            demand: self,
+            room: room.clone(),
+            person: person.map(ToOwned::to_owned),
         }
     }
 }
@@ -271,6 +326,7 @@ pub(crate) fn admits_somewhere(policy: &Policy, principal: &Principal) -> bool {
         standing: principal.standing(),
         // Of some room, perhaps.
         owner: has_account(principal.standing()),
+        authentication: Authentication::Sufficient,
     };
     policy.admits_somewhere(&requester)
 }

@@ -4,6 +4,7 @@ mod acme_challenge;
 pub(crate) mod api;
 pub(crate) mod events;
 mod form;
+mod frontchannel_logout;
 pub(crate) mod guest_entry;
 mod landing;
 mod meetings;
@@ -72,6 +73,9 @@ pub(crate) async fn answer(
         _ if !reading => Err(ContextError::Method { allow: "GET, HEAD" }.into()),
         Endpoint::Login => sign_in::login(worker, &request, responder, context),
         Endpoint::Callback => sign_in::callback(worker, &request, responder, context).await,
+        Endpoint::FrontchannelLogout => {
+            frontchannel_logout::answer(worker, &request, context).await
+        }
         Endpoint::Events => events::answer(worker, &request, &context),
         Endpoint::Go => landing::go(worker, &request, responder),
         Endpoint::Meeting => meetings::page(worker, &request, responder, &context),

@@ -25,6 +25,7 @@
 //! | `Invitations` | `invitations` | links: their addresses, uses and revocation |
 //! | `Meetings` | `meetings` | rooms and links of members' meetings |
 //! | `SignInFlow` | `endpoints::sign_in` | the state of sign-ins in cookies, and the relying party |
+//! | `ProviderSessions` | `provider_sessions` | the sessions at the provider that front-channel logouts may name |
 //! | `IntegrationApi` | `endpoints::api` | the operations of the API |
 //! | `EmbeddingSites` | `web::embedding` | the sites that may show a room in a frame |
 //! | `Revalidations` | `revalidation` | what the provider said of sessions since the sign-in |
@@ -55,6 +56,7 @@ pub mod limits;
 mod locations;
 mod meetings;
 mod passes;
+mod provider_sessions;
 mod request_context;
 pub mod reservation;
 mod respond;

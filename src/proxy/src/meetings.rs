@@ -7,7 +7,7 @@ use model::{
     identity::{Identity, Invited, Standing},
     invitation::InvitationLink,
     owner::RoomOwner,
-    policy::{Admission, Policy, Requester, Role, Situation},
+    policy::{Admission, Authentication, Policy, Requester, Role, Situation},
     random::Random,
     room::{RoomError, RoomKey},
 };
@@ -115,6 +115,7 @@ impl Meetings {
             identity: &identity,
             standing: &standing,
             owner: false,
+            authentication: Authentication::Sufficient,
         };
         let admission = policy.decide(room, Some(&visitor), &self.empty_room());
         matches!(admission, Admission::Admit(_) | Admission::Wait(_))

@@ -133,6 +133,7 @@ impl RequestError {
                 AccessError::ForeignSender
                 | AccessError::NoRoom
                 | AccessError::Waiting { .. }
+                | AccessError::StepUp { .. }
                 | AccessError::Refused { .. } => StatusCode::FORBIDDEN,
             },
             Self::Credential(CredentialError::Over) => StatusCode::UNAUTHORIZED,

@@ -56,6 +56,33 @@ impl StoreClient {
         Ok(outcome.map_err(|_| StoreCallError::Abandoned)??)
     }
 
+    /// Stores a value, replacing an earlier one.
+    pub(crate) async fn put(
+        &self,
+        key: String,
+        value: String,
+        lifetime: Duration,
+    ) -> Result<(), StoreCallError> {
+        let store = Arc::clone(&self.store);
+        let putting = async move { store.put(&key, &value, lifetime).await };
+        let outcome = self.runtime.spawn(putting).await;
+        Ok(outcome.map_err(|_| StoreCallError::Abandoned)??)
+    }
+
+    /// Reads a value and removes it.
+    pub(crate) async fn take(&self, key: String) -> Result<Option<String>, StoreCallError> {
+        let store = Arc::clone(&self.store);
+        let taking = async move {
+            let value = store.get(&key).await?;
+            if value.is_some() {
+                store.remove(&key).await?;
+            }
+            Ok::<_, StoreError>(value)
+        };
+        let outcome = self.runtime.spawn(taking).await;
+        Ok(outcome.map_err(|_| StoreCallError::Abandoned)??)
+    }
+
     /// Counts a use of something that may be used `limit` times.
     pub(crate) async fn consume_use(
         &self,

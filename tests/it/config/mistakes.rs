@@ -351,6 +351,26 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         r#"enter = "member""#,
+        "enter = \"member\"\n[room.require]\nof = \"hosts\"",
+        "25: room[1].require: requires nothing; add acr, amr or max_age, or remove the table",
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nrequire.acr = [\"gold silver\"]",
+        r#"25: room[1].require.acr[1]: "gold silver" is not a value; write each value as its own list entry, as the provider writes it"#,
+    ),
+    (
+        r#"enter = "member""#,
+        "enter = \"member\"\nrequire.max_age = \"30s\"",
+        "25: room[1].require.max_age: 30s is too short; write a duration from 1m to 7days",
+    ),
+    (
+        "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n\n[session]\nkey_file = \"session.key\"\n\n[token]\napp_id = \"gateway\"\nsecret_file = \"prosody.secret\"\n\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n",
+        "[session]\nkey_file = \"session.key\"\n\n[token]\napp_id = \"gateway\"\nsecret_file = \"prosody.secret\"\n\n[[room]]\nmatch = \"*\"\nenter = \"open\"\nrequire.acr = [\"gold\"]\n",
+        "21: room[1].require: no visitor could fulfil it: there is no [oidc]; add [oidc], or remove the table",
+    ),
+    (
+        r#"enter = "member""#,
         "enter = \"member\"\nsign_in.parameters.max_age = \"60\"",
         "25: room[1].sign_in.parameters.max_age: not set here; write require.max_age of a [[room]] instead",
     ),
@@ -607,7 +627,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[pages]\nmessages = [\"misspelt.toml\"]",
-        "26: pages.messages[1]: misspelt.toml: unknown field `wrods`, expected one of `language`, `direction`, `words`, `names`, `start`, `meeting`, `join`, `wait`, `leaving`, `open_app`, `call`, `signed_out`, `refused`, `invitation`, `embed`, `failed`, `unavailable`, `not_found`, `bad_request`, `request`, `popup`; correct it; src/pages/src/texts/en.toml has every key",
+        "26: pages.messages[1]: misspelt.toml: unknown field `wrods`, expected one of `language`, `direction`, `words`, `names`, `start`, `meeting`, `join`, `wait`, `leaving`, `open_app`, `call`, `signed_out`, `refused`, `step_up`, `invitation`, `embed`, `failed`, `unavailable`, `not_found`, `bad_request`, `request`, `popup`; correct it; src/pages/src/texts/en.toml has every key",
     ),
     (
         "",

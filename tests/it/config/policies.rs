@@ -6,7 +6,7 @@ use config::{self, Environment};
 use model::{
     clock::Timestamp,
     identity::{Embedded, Identity, Invited, Standing},
-    policy::{Admission, Policy, Refusal, Requester, Situation},
+    policy::{Admission, Authentication, Policy, Refusal, Requester, Situation},
     room::RoomKey,
 };
 
@@ -219,6 +219,7 @@ fn decide(policy: &Policy, room: &RoomKey, who: &str, open: bool) -> String {
         identity: &identity,
         standing: &standing,
         owner: who == "owner",
+        authentication: Authentication::Sufficient,
     };
     let situation = Situation {
         now: Timestamp::parse("2027-01-01T00:00Z").unwrap_or_default(),
@@ -229,6 +230,7 @@ fn decide(policy: &Policy, room: &RoomKey, who: &str, open: bool) -> String {
         Admission::Admit(grant) => grant.role().as_str().to_owned(),
         Admission::Wait(_) => "wait".to_owned(),
         Admission::SignIn => "sign in".to_owned(),
+        Admission::StepUp(_) => "step up".to_owned(),
         Admission::Guest { ask: true } => "guest, asked".to_owned(),
         Admission::Guest { ask: false } => "guest".to_owned(),
         Admission::Refuse(Refusal::NotAllowed { .. }) => "refused: not allowed".to_owned(),

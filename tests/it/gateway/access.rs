@@ -266,6 +266,7 @@ async fn head_responses_have_no_body_on_any_http_version() {
         "/_gateway/join",
         "/_gateway/meeting?room=x",
         "/_gateway/events?room=x",
+        "/_gateway/frontchannel-logout?iss=x&sid=y",
     ] {
         let (head, body) = browser
             .send_by_http2(Method::HEAD, path)

@@ -54,7 +54,7 @@ const fn with_key(method: Method, target: &'static str, body: &'static str) -> A
 
 const JUNK_TOKEN: &str = "/x?jwt=eyJhbGciOiJub25lIn0.eyJyb29tIjoieCJ9.";
 
-const ATTEMPTS: [Attempt; 44] = [
+const ATTEMPTS: [Attempt; 46] = [
     get("/"),
     get("/robots.txt"),
     get("/config.js"),
@@ -93,6 +93,8 @@ const ATTEMPTS: [Attempt; 44] = [
         "/_gateway/backchannel-logout",
         "logout_token=eyJhbGciOiJSUzI1NiIsImtpZCI6InkifQ.e30.eA",
     ),
+    get("/_gateway/frontchannel-logout"),
+    get("/_gateway/frontchannel-logout?iss=https%3A%2F%2Fsso.example.org&sid=x"),
     get("/_gateway/jwks.json"),
     get("/_gateway/asap/0000000000000000000000000000000000000000000000000000000000000000.pem"),
     post("/_gateway/join", "room=x&name=Eve"),
@@ -167,6 +169,7 @@ async fn alone() {
         "backchannel_logouts_total{outcome=\"invalid_request\"} 1",
         "backchannel_logouts_total{outcome=\"token_refused\"} 1",
         "backchannel_logouts_total{outcome=\"unavailable\"} 1",
+        "frontchannel_logouts_total{outcome=\"invalid_request\"} 2",
         "api_requests_total{operation=\"document\",outcome=\"ok\"} 1",
         "api_requests_total{operation=\"room\",outcome=\"key_unknown\"} 1",
         "api_requests_total{operation=\"create_link\",outcome=\"key_unknown\"} 1",

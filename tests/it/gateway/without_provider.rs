@@ -67,6 +67,7 @@ async fn without_a_provider_no_page_links_to_sign_in() {
     for path in [
         "/_gateway/login?return_to=/tea",
         "/_gateway/callback?code=x&state=y",
+        "/_gateway/frontchannel-logout?iss=x&sid=y",
         "/_gateway/meeting?room=tea",
         "/etherpad/p/tea",
         "/transcripts/tea",

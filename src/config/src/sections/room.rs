@@ -3,12 +3,17 @@
 mod checks;
 mod conditions;
 mod features;
+mod requirement;
 mod sign_in;
+
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use self::{conditions::Conditions, features::RawFeatures, sign_in::RawSignIn};
+use self::{
+    conditions::Conditions, features::RawFeatures, requirement::RawRequirement, sign_in::RawSignIn,
+};
 use super::{Reported, integration::resolve_tenant};
 use crate::{
     diagnostics::Section,
@@ -75,11 +80,14 @@ pub(super) struct RawRoom {
     /// `[reservation]` and settings of Prosody, and excludes `[guests] xmpp_domain`.
     lobby: bool,
     sign_in: RawSignIn,
+    require: Option<RawRequirement>,
 }
 
 /// The parts of other sections that rules depend on.
 #[derive(Clone, Copy)]
 pub(super) struct RoomContext {
+    /// The tolerated difference to the provider's clock; `None` without a provider.
+    pub(super) provider_leeway: Option<Duration>,
     /// Whether there is a provider or an integration, so that members exist.
     pub(super) has_accounts: bool,
     /// `domain_verification` of `[token]`.
@@ -156,6 +164,10 @@ impl RawRoom {
             })
             .transpose();
         let parameters = self.sign_in.resolve(&mut section.table("sign_in"));
+        let requirement = self
+            .require
+            .map(|raw| raw.resolve(context.provider_leeway, &mut section.table("require")))
+            .transpose();
         let window = resolve_window(self.opens, self.closes, section);
         if self.max_people == Some(0) {
             let remedy = "write enter = \"closed\" instead";
@@ -174,6 +186,7 @@ impl RawRoom {
             max_people: self.max_people,
             lobby: self.lobby,
             parameters: parameters?,
+            requirement: requirement.ok()?,
         })
     }
 }
@@ -223,6 +236,7 @@ mod tests {
         let mut diagnostics = Diagnostics::new(false);
         diagnostics.set_locations([(String::new(), Location::File("f".into()))].into());
         let context = RoomContext {
+            provider_leeway: None,
             has_accounts: true,
             prosody_verifies_tenants: false,
             reservations: ReservationScope::Nothing,

@@ -25,6 +25,8 @@ struct AuthorizationRequest {
     scope: String,
     prompt: Option<String>,
     login_hint: Option<String>,
+    acr_values: Option<String>,
+    max_age: Option<u64>,
 }
 
 /// Why an authorization request is refused.
@@ -78,7 +80,7 @@ impl DevProviderState {
             Ok(request) => request,
             Err(error) => return refuse(error),
         };
-        match self.begin_session(field("account")) {
+        match self.begin_session(field("account"), &request, None) {
             Some(session) => self.issue(&request, session),
             None => refuse(AuthorizationError::Page("there is no such account")),
         }
@@ -139,6 +141,8 @@ impl DevProviderState {
             nonce: take("nonce"),
             prompt: take("prompt"),
             login_hint: take("login_hint"),
+            acr_values: take("acr_values"),
+            max_age: take("max_age").and_then(|seconds| seconds.parse().ok()),
             client,
             registered,
             redirect_uri,
@@ -158,20 +162,59 @@ impl DevProviderState {
         if fresh && prompts("none") {
             return Step::Refuse("invalid_request");
         }
-        let known = || self.sso_session(cookies).filter(|_| !fresh);
-        let hinted = || self.begin_session(request.login_hint.as_deref()?);
-        match known().or_else(hinted) {
+        let known = self.sso_session(cookies);
+        let hinted = || {
+            let account = request.login_hint.as_deref()?;
+            self.begin_session(account, request, known.as_ref())
+        };
+        let usable = || {
+            let session = known.clone().filter(|_| !fresh)?;
+            self.is_sufficient(&session, request).then_some(session)
+        };
+        match usable().or_else(hinted) {
             Some(session) => Step::Issue(session),
             None if prompts("none") => Step::Refuse("login_required"),
             None => Step::ChooseAccount,
         }
     }
 
-    fn begin_session(&self, account: &str) -> Option<SsoSession> {
+    /// Whether a session needs no new authentication: it is recent enough, and has a wanted class, if
+    /// the provider has any of those (OpenID Connect Core 1.0 § 3.1.2.1: `acr_values` is voluntary).
+    fn is_sufficient(&self, session: &SsoSession, request: &AuthorizationRequest) -> bool {
+        let age = self.clock.now().since(session.began).as_secs();
+        let is_recent = request.max_age.is_none_or(|most| age <= most);
+        let wanted = request.acr_values.as_deref().unwrap_or_default();
+        let has_class = session
+            .acr
+            .as_deref()
+            .is_some_and(|acr| wanted.split(' ').any(|class| class == acr));
+        is_recent && (has_class || self.class_of(request).is_none())
+    }
+
+    /// The first of the wanted classes that the provider has.
+    fn class_of(&self, request: &AuthorizationRequest) -> Option<String> {
+        let classes = self.classes();
+        let wanted = request.acr_values.as_deref().unwrap_or_default();
+        let known = wanted
+            .split(' ')
+            .find(|wanted| classes.iter().any(|class| class == wanted));
+        known.map(ToOwned::to_owned)
+    }
+
+    /// Authenticates a person. The session of the browser goes on, if it is theirs.
+    fn begin_session(
+        &self,
+        account: &str,
+        request: &AuthorizationRequest,
+        earlier: Option<&SsoSession>,
+    ) -> Option<SsoSession> {
+        let account = self.account(account)?.id;
+        let same = earlier.filter(|earlier| earlier.account == account);
         let session = SsoSession {
-            sid: self.random.text::<16>(),
-            account: self.account(account)?.id,
+            sid: same.map_or_else(|| self.random.text::<16>(), |same| same.sid.clone()),
+            account,
             began: self.clock.now(),
+            acr: self.class_of(request),
         };
         let mut grants = self.grants();
         let sid = session.sid.clone();

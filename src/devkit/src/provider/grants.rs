@@ -44,7 +44,22 @@ pub(super) struct Refresh {
 pub(super) struct SsoSession {
     pub(super) sid: String,
     pub(super) account: String,
+    /// The time of the last authentication.
     pub(super) began: Timestamp,
+    /// The authentication context class of it; `None` for the plain one.
+    pub(super) acr: Option<String>,
+}
+
+// === impl SsoSession ===
+
+impl SsoSession {
+    /// The authentication methods (RFC 8176).
+    pub(super) fn methods(&self) -> &'static [&'static str] {
+        match self.acr {
+            Some(_) => &["pwd", "mfa"],
+            None => &["pwd"],
+        }
+    }
 }
 
 /// Values by random keys, with a lifetime. A full map removes the value that expires first.
@@ -75,6 +90,10 @@ impl<V> ExpiringMap<V> {
             lifetime,
             values: HashMap::new(),
         }
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.values.values().map(|(_, value)| value)
     }
 
     pub(super) fn put(&mut self, name: String, value: V, now: Timestamp) {

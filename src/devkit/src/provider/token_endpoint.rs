@@ -121,11 +121,14 @@ impl DevProviderState {
             ("exp", json!(now.after(ACCESS_LIFETIME))),
             ("auth_time", json!(right.session.began)),
             ("sid", json!(right.session.sid)),
+            ("amr", json!(right.session.methods())),
         ];
         claims.extend(required.map(|(name, value)| (name.to_owned(), value)));
         if self.without_sid.load(Ordering::Relaxed) {
             claims.remove("sid");
         }
+        let acr = right.session.acr.as_ref();
+        claims.extend(acr.map(|acr| ("acr".to_owned(), json!(acr))));
         claims.extend(nonce.map(|nonce| ("nonce".to_owned(), json!(nonce))));
         let access_token = self.random.text::<32>();
         let access = Access {

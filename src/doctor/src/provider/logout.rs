@@ -15,6 +15,39 @@ enum LogoutResponse {
     Received(Response<Vec<u8>>),
 }
 
+/// How the provider can report logouts to its clients.
+#[derive(Clone, Copy)]
+struct Channels {
+    /// `backchannel_logout_supported`.
+    back: bool,
+    /// `frontchannel_logout_supported`.
+    front: bool,
+}
+
+// === impl Channels ===
+
+impl Channels {
+    /// What to do at a provider without back-channel logout.
+    fn remedy(self, settings: &OidcSettings) -> String {
+        let short = "set a short session.absolute and session.idle";
+        let address = |path: &str| {
+            let address = settings.signed_out_uri.join(path);
+            address.map_or_else(|_| path.to_owned(), String::from)
+        };
+        if self.front {
+            let address = address("frontchannel-logout");
+            format!(
+                "register {address} as the front-channel logout URI of the client, with iss and sid; \
+                 it ends sessions when a person signs out in a browser, not when an account is locked, \
+                 so {short}, too"
+            )
+        } else {
+            let address = address("backchannel-logout");
+            format!("{short}; if the provider supports it, register {address} for the client")
+        }
+    }
+}
+
 /// Runs the check C5.
 pub(super) async fn examine(
     probe: &ProviderProbe,
@@ -27,7 +60,11 @@ pub(super) async fn examine(
         Some(Err(_)) => LogoutResponse::Unknown,
         Some(Ok(response)) => LogoutResponse::Received(response),
     };
-    let (result, advice) = evaluate(&logout, described.back_channel_logout, settings);
+    let channels = Channels {
+        back: described.back_channel_logout,
+        front: described.front_channel_logout,
+    };
+    let (result, advice) = evaluate(&logout, channels, settings);
     let passed = report.record(Check::ProviderLogout, result);
     for finding in advice.into_iter().filter(|_| passed) {
         report.advise(finding);
@@ -37,7 +74,7 @@ pub(super) async fn examine(
 /// Returns the result of the check, and advice.
 fn evaluate(
     logout: &LogoutResponse,
-    back_channel: bool,
+    channels: Channels,
     settings: &OidcSettings,
 ) -> (Result<(), Finding>, Vec<Finding>) {
     let mut advice = Vec::new();
@@ -54,15 +91,14 @@ fn evaluate(
                 ),
         );
     }
-    if !back_channel {
+    if !channels.back {
         advice.push(
             Finding::advice(FindingKind::BackChannelUnsupported)
                 .with_exchange(described, "no backchannel_logout_supported")
                 .with_remedy(
                     "after a logout or a lock at the provider, the session here continues until it \
                      expires",
-                    "set a short session.absolute and session.idle; if the provider supports it, \
-                     register <public_url>/_gateway/backchannel-logout for the client",
+                    channels.remedy(settings),
                 ),
         );
     }
@@ -110,8 +146,9 @@ mod tests {
     #[test]
     fn a_missing_feature_is_advice_and_a_refused_redirect_uri_a_warning() {
         let settings = crate::fixtures::oidc_settings();
-        let ids = |logout: LogoutResponse, back_channel| {
-            let (result, advice) = evaluate(&logout, back_channel, &settings);
+        let ids = |logout: LogoutResponse, back| {
+            let channels = Channels { back, front: false };
+            let (result, advice) = evaluate(&logout, channels, &settings);
             let all = result.err().into_iter().chain(advice);
             all.map(|own| format!("{} {}", own.severity.as_str(), own.id()))
                 .collect::<Vec<_>>()
@@ -132,5 +169,16 @@ mod tests {
         }
         let hint = page(400, "redirect needs an id_token_hint");
         assert!(ids(hint, true).is_empty());
+    }
+
+    #[test]
+    fn the_advice_names_the_address_of_the_channel_that_the_provider_has() {
+        let settings = crate::fixtures::oidc_settings();
+        let base = settings.signed_out_uri.join(".").unwrap();
+        for (front, name) in [(true, "frontchannel"), (false, "backchannel")] {
+            let remedy = Channels { back: false, front }.remedy(&settings);
+            let address = format!("register {base}{name}-logout ");
+            assert!(remedy.contains(&address), "{remedy}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{Condition, Features};
+use super::{Condition, Features, StepUp};
 use crate::clock::Timestamp;
 
 /// The policy's answer.
@@ -15,6 +15,8 @@ pub enum Admission<'p> {
     Wait(Waiting),
     /// An anonymous visitor has to sign in before the rules can decide.
     SignIn,
+    /// The visitor has to authenticate more strongly, or anew, with the provider.
+    StepUp(StepUp<'p>),
     /// An anonymous visitor may enter as a guest, or sign in.
     Guest {
         /// Whether to ask for a name and offer the login first.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Condition, Glob, Refusal, Requester, Role};
+use super::{AuthenticationRequirement, Condition, Glob, Refusal, Requester, Role};
 use crate::{
     authorization_parameters::AuthorizationParameters, clock::Timestamp, identity::Standing,
     room::RoomKey,
@@ -37,6 +37,8 @@ pub struct Rule {
     pub lobby: bool,
     /// Additional parameters of the sign-ins that lead to the rooms.
     pub parameters: AuthorizationParameters,
+    /// How strongly and how recently people with an account have to have authenticated.
+    pub requirement: Option<AuthenticationRequirement>,
 }
 
 /// The tenants that a rule matches.
@@ -144,6 +146,7 @@ impl Rule {
             max_people: None,
             lobby: false,
             parameters: AuthorizationParameters::default(),
+            requirement: None,
         }
     }
 

@@ -168,6 +168,7 @@ fn outcome(policy: &Policy, who: &str, open: bool) -> char {
         identity: &identity,
         standing: &standing,
         owner,
+        authentication: Authentication::Sufficient,
     };
     let situation = Situation {
         open,
@@ -184,7 +185,7 @@ fn outcome(policy: &Policy, who: &str, open: bool) -> char {
         Admission::SignIn => 's',
         Admission::Guest { ask: true } => 'g',
         Admission::Guest { ask: false } => 'o',
-        Admission::Refuse(_) => 'x',
+        Admission::StepUp(_) | Admission::Refuse(_) => 'x',
     }
 }
 
@@ -261,6 +262,7 @@ fn time_windows_and_occupancy_limits_apply_to_new_occupants_only() {
     let visitor = Requester::member(&identity);
     let owner = Requester {
         owner: true,
+        authentication: Authentication::Sufficient,
         ..visitor
     };
     let at = Timestamp::from_unix;

@@ -15,6 +15,8 @@ pub enum Endpoint {
     SignedOut,
     /// The provider's back-channel logout request (OpenID Connect Back-Channel Logout 1.0).
     BackchannelLogout,
+    /// The frame in the provider's logout page (OpenID Connect Front-Channel Logout 1.0).
+    FrontchannelLogout,
     /// The public signing keys as a JSON Web Key Set.
     Jwks,
     /// One public signing key; the text is the name of its file.
@@ -47,6 +49,7 @@ impl Endpoint {
             "logout" => Self::Logout,
             "signed-out" => Self::SignedOut,
             "backchannel-logout" => Self::BackchannelLogout,
+            "frontchannel-logout" => Self::FrontchannelLogout,
             "join" => Self::Join,
             "events" => Self::Events,
             "go" => Self::Go,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Credential, Session, SessionId};
 use crate::{
+    authentication_context::AuthenticationContext,
     clock::Timestamp,
     identity::{GUEST_PREFIX, Identity, Standing},
     random::Random,
@@ -31,6 +32,13 @@ pub struct Pass {
     /// When the provider confirmed the member's session last; `None` if it cannot be asked again.
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     validated: Option<Timestamp>,
+    /// How the member authenticated.
+    #[serde(
+        rename = "a",
+        default,
+        skip_serializing_if = "AuthenticationContext::is_empty"
+    )]
+    authentication: AuthenticationContext,
     #[serde(rename = "k", default, skip_serializing_if = "is_member")]
     standing: Standing,
     #[serde(rename = "r")]
@@ -62,6 +70,7 @@ impl Pass {
             began: validity.start,
             vouched: None,
             validated: None,
+            authentication: AuthenticationContext::default(),
             standing,
             room: room.clone(),
             ends: validity.end,
@@ -76,6 +85,7 @@ impl Pass {
             began: session.began,
             vouched: None,
             validated: session.validated,
+            authentication: session.authentication.clone(),
             standing: Standing::Member,
             room: room.clone(),
             ends,
@@ -116,6 +126,20 @@ impl Pass {
     /// can be revalidated.
     pub fn validated(&self) -> Option<Timestamp> {
         self.validated
+    }
+
+    /// How the member authenticated, if the pass was issued from a member's session.
+    pub fn authentication(&self) -> &AuthenticationContext {
+        &self.authentication
+    }
+
+    /// The same pass of a person who authenticated like this.
+    #[must_use]
+    pub fn authenticated(self, authentication: AuthenticationContext) -> Self {
+        Self {
+            authentication,
+            ..self
+        }
     }
 
     /// The same pass under another id.

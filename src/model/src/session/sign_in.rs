@@ -35,6 +35,9 @@ pub struct SignIn {
     /// The step after the sign-in.
     #[serde(rename = "t", default, skip_serializing_if = "Afterwards::is_page")]
     pub then: Afterwards,
+    /// The id of the requirement that the provider is asked for.
+    #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
     #[serde(rename = "b")]
     began: Timestamp,
     /// It is complete: only the page is of use, to who goes back to the callback.
@@ -90,6 +93,7 @@ impl SignIn {
             verifier: random.text::<32>(),
             return_to,
             then,
+            asked: None,
             began: clock.now(),
             done: false,
         }

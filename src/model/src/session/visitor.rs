@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::{Pass, Session, SessionId};
 use crate::{
+    authentication_context::AuthenticationContext,
     clock::Timestamp,
     identity::{Identity, Standing},
     room::RoomKey,
@@ -120,6 +121,17 @@ impl Principal {
             Self::Member(_) => &Standing::Member,
             Self::Pass(pass) => pass.standing(),
             Self::MemberWithPass { pass, .. } => pass.standing(),
+        }
+    }
+
+    /// How the person authenticated with the provider.
+    pub fn authentication(&self) -> &AuthenticationContext {
+        match self {
+            Self::Member(session)
+            | Self::MemberWithPass {
+                member: session, ..
+            } => session.authentication(),
+            Self::Pass(pass) => pass.authentication(),
         }
     }
 

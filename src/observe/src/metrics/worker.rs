@@ -46,6 +46,7 @@ pub struct WorkerMetrics {
     pub(super) sign_ins: PerLabel<SignInReason, Count, { SignInReason::ALL.len() }>,
     pub(super) renewals: Count,
     pub(super) logouts: PerLabel<LogoutOutcome, Count, { LogoutOutcome::ALL.len() }>,
+    pub(super) frontchannel_logouts: PerLabel<LogoutOutcome, Count, { LogoutOutcome::ALL.len() }>,
     pub(super) api_requests: PerLabel<
         ApiOperation,
         PerLabel<ApiOutcome, Count, { ApiOutcome::ALL.len() }>,
@@ -120,6 +121,11 @@ impl WorkerMetrics {
     /// Counts a back-channel logout request.
     pub fn count_logout(&self, outcome: LogoutOutcome) {
         self.logouts.of(outcome).increment();
+    }
+
+    /// Counts a front-channel logout request.
+    pub fn count_frontchannel_logout(&self, outcome: LogoutOutcome) {
+        self.frontchannel_logouts.of(outcome).increment();
     }
 
     /// Counts a request to the API.
@@ -209,6 +215,7 @@ impl Default for WorkerMetrics {
             sign_ins: PerLabel::default(),
             renewals: Count::default(),
             logouts: PerLabel::default(),
+            frontchannel_logouts: PerLabel::default(),
             api_requests: PerLabel::default(),
             upstream_durations: PerLabel::new(Durations::of_responses),
             upstream_failures: PerLabel::default(),

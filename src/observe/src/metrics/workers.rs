@@ -187,6 +187,14 @@ impl Writer<'_, '_> {
             },
             "outcome",
             |worker| &worker.logouts,
+        )?;
+        self.row(
+            About {
+                name: "frontchannel_logouts",
+                help: "Front-channel logout requests by outcome",
+            },
+            "outcome",
+            |worker| &worker.frontchannel_logouts,
         )
     }
 

@@ -1,5 +1,7 @@
 //! Pages of refusals.
 
+use http::HeaderValue;
+
 use super::*;
 
 #[test]
@@ -26,6 +28,38 @@ fn a_refusal_shows_room_user_rule_and_reason() {
     let early = render(&refused(&room, None, RefusalCause::NotYet { opens }));
     let time = "<time datetime=\"2026-11-21T10:00:00Z\">2026-11-21 10:00 UTC</time>";
     assert!(text(&early).contains(time) && text(&early).contains("href=\"/acme/Board%20Meeting\""));
+}
+
+#[test]
+fn an_insufficient_sign_in_says_in_each_language_what_was_required() {
+    let room = room("Board%20Meeting");
+    let content = Content::StepUp {
+        room: &room,
+        person: Some("Ada"),
+        rule: 2,
+        required: "acr <gold>, max_age 900 s",
+        sign_in: "/_gateway/login?return_to=/x&switch=1",
+    };
+    let mut seen = std::collections::HashSet::new();
+    for language in ["en", "de", "fr", "es", "ar"] {
+        let accept = HeaderValue::from_static(language);
+        let request = PageRequest {
+            accept_language: Some(&accept),
+            request_id: "1",
+        };
+        let page = pages().render(&content, &request);
+        assert_eq!(page.status, StatusCode::FORBIDDEN);
+        for part in [
+            "acr &#60;gold&#62;, max_age 900 s",
+            "href=\"/_gateway/login?return_to=/x&#38;switch=1\"",
+            "href=\"/\"",
+            "<bdi>Ada</bdi>",
+        ] {
+            assert!(text(&page).contains(part), "{part}\n{}", text(&page));
+        }
+        let paragraphs = text(&page).split("<p>").nth(1).unwrap().to_owned();
+        assert!(seen.insert(paragraphs), "{language}");
+    }
 }
 
 #[test]

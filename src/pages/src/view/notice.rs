@@ -73,6 +73,25 @@ impl<'v> NoticeView<'v> {
                 again,
                 sign_in,
             } => self.add_refusal(room, person, denial, again, sign_in),
+            Content::StepUp {
+                room,
+                person,
+                rule,
+                required,
+                sign_in,
+            } => {
+                let step_up = &texts.step_up;
+                let title = &texts.refused.title;
+                self.set_message(title, &[&step_up.text, &step_up.advice]);
+                self.add_button(&words.again, sign_in);
+                self.add_button(&words.home, "/");
+                self.add_fact(&words.room, &room_name(room));
+                if let Some(person) = person {
+                    self.add_fact(&words.person, person);
+                }
+                self.add_fact(&words.rule, &rule.to_string());
+                self.add_code(&step_up.required, required);
+            }
             Content::LinkRefused {
                 room,
                 problem,
@@ -278,9 +297,13 @@ impl<'v> NoticeView<'v> {
     }
 
     fn add_reference(&mut self, reference: &str) {
+        self.add_code(&self.frame.texts.words.reference, reference);
+    }
+
+    fn add_code(&mut self, label: &'v str, code: &str) {
         self.facts.push(Fact {
-            label: &self.frame.texts.words.reference,
-            value: shorten(reference),
+            label,
+            value: shorten(code),
             time: None,
             is_code: true,
         });

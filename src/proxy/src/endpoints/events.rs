@@ -80,7 +80,7 @@ pub(crate) fn answer(
     );
     match admission {
         Admission::Wait(_) | Admission::Admit(_) => {}
-        Admission::SignIn | Admission::Guest { .. } => {
+        Admission::SignIn | Admission::StepUp(_) | Admission::Guest { .. } => {
             return Err(AccessError::SignInFirst.into());
         }
         Admission::Refuse(refusal) => {

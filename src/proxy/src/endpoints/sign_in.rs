@@ -3,16 +3,17 @@
 mod flow;
 mod query;
 mod redeemed_states;
+mod step_up;
 
 use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tracing::{debug, warn};
 
-use self::query::LoginQuery;
 pub(crate) use self::{
     flow::{SignInFlow, sign_in_flow},
     redeemed_states::RedeemedStates,
 };
+use self::{query::LoginQuery, step_up::asked_requirement};
 use super::{
     post_login::{give_up, go_on},
     sign_out::kept,
@@ -55,11 +56,14 @@ pub(crate) fn login(
     let wanted = LoginQuery::parse(query);
     responder.lead_to(&wanted.return_to);
     let headers = request.headers();
+    let rules = worker.rules();
+    let asked = asked_requirement(worker, &rules, &wanted, headers)?;
+    let steps_up = asked.is_some_and(|asked| asked.is_step_up);
     let session = worker
         .state
         .authenticator
         .session(headers)
-        .filter(|_| !wanted.switch);
+        .filter(|_| !wanted.switch && !steps_up);
     // A redirect can carry the options of Jitsi's `state` in its fragment: to the page, or to
     // the one on the way to the provider, which keeps it.
     if wanted.then == Afterwards::Page && !wanted.options.is_empty() {
@@ -88,19 +92,27 @@ pub(crate) fn login(
     {
         return Ok(page);
     }
-    let rules = worker.rules();
     let room = wanted.return_to.room();
     let rule = room.and_then(|room| rules.policy.rule_for(&room));
     let options = AuthorizationOptions {
-        prompt: wanted.switch.then_some(Prompt::SelectAccount),
+        prompt: match asked {
+            _ if wanted.switch => Some(Prompt::SelectAccount),
+            // Only a new authentication can use another method.
+            Some(asked) if asked.is_step_up && !asked.requirement.amr.is_empty() => {
+                Some(Prompt::Login)
+            }
+            _ => None,
+        },
+        acr_values: asked.map_or(&[], |asked| &asked.requirement.acr),
+        max_age: asked.and_then(|asked| asked.requirement.max_age),
         ui_locales: worker
             .state
             .pages
             .language(responder.accept_language.as_ref()),
         parameters: rule.map(|(_, rule)| &rule.parameters),
-        ..AuthorizationOptions::default()
     };
-    let begun = flow.begin(wanted, &options, RequestCookies::new(headers))?;
+    let asked = asked.map(|asked| asked.requirement.id());
+    let begun = flow.begin(wanted, &options, asked, RequestCookies::new(headers))?;
     let way = Content::Continue {
         provider: &begun.address,
         return_to: &begun.return_to,
@@ -195,6 +207,7 @@ pub(crate) async fn callback(
     );
     let revalidations = &worker.state.authenticator.revalidations;
     let session = revalidations.begin(session, signed_in.refresh_token, &sign_in.nonce);
+    let session = session.authenticated(signed_in.authentication, sign_in.asked.clone());
     let sealed = sessions.seal(&session).map_err(|error| {
         let reason = SignInReason::SessionTooLarge;
         sign_in_failed(
@@ -206,6 +219,9 @@ pub(crate) async fn callback(
             context,
         )
     })?;
+    if let Some(sid) = session.credential().provider_session {
+        flow.provider_sessions.note(sid).await;
+    }
     // Another person was signed in here before: that session ends with its connections, and its
     // passes are not for the successor.
     let mut cookies = Vec::new();

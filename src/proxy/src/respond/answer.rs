@@ -103,6 +103,21 @@ impl RequestError {
                 let denial = RefusalCause::HostStarts;
                 refused(responder, pages, room, person.as_deref(), denial)
             }
+            Self::Access(AccessError::StepUp {
+                demand,
+                room,
+                person,
+            }) => {
+                let page = responder.page_of(room);
+                let content = Content::StepUp {
+                    room,
+                    person: person.as_deref(),
+                    rule: demand.rule,
+                    required: &demand.required,
+                    sign_in: &login_path(&page, true),
+                };
+                render(&content, responder, pages)
+            }
             Self::Invitation(InvitationError::TooEarly { room, opens }) => {
                 let denial = RefusalCause::NotYet { opens: *opens };
                 refused(responder, pages, room, None, denial)

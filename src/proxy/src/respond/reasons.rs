@@ -71,6 +71,7 @@ impl RequestError {
             Self::Access(AccessError::SignInFirst | AccessError::GuestFirst { .. }) => {
                 "sign_in_required"
             }
+            Self::Access(AccessError::StepUp { .. }) => "sign_in_insufficient",
             Self::Access(AccessError::RoomFirst) => "room_required",
             Self::Access(AccessError::NoRoom) => "room_refused",
             Self::Credential(CredentialError::Over) => "session_over",

@@ -70,7 +70,9 @@ impl SaslRefusal {
     ) -> Option<Self> {
         let helps = matches!(
             error,
-            RequestError::Access(AccessError::SignInFirst | AccessError::Waiting { .. })
+            RequestError::Access(
+                AccessError::SignInFirst | AccessError::Waiting { .. } | AccessError::StepUp { .. }
+            )
         );
         let app = query.token.is_none() && !headers::is_from_browser(headers);
         (helps && app).then(|| Self {

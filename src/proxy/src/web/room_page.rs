@@ -6,7 +6,7 @@ use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker, audit,
-    authorize::{AccessError, authorize},
+    authorize::{AccessError, StepUpDemand, authorize},
     credentials::{CredentialError, Intent, PresentedToken},
     endpoints::guest_entry,
     request_context::require_reading,
@@ -198,6 +198,11 @@ pub(crate) async fn enter(
         };
         match failure {
             AccessError::SignInFirst => return redirect_to_sign_in(worker, &visit.request),
+            AccessError::StepUp { ref demand, .. }
+                if person && !was_asked(worker, demand, &visitor) =>
+            {
+                return redirect_to_sign_in(worker, &visit.request);
+            }
             AccessError::GuestFirst { ask: true } if person => {
                 return Ok(choose(worker, &visit, None));
             }
@@ -217,6 +222,13 @@ pub(crate) async fn enter(
             failure => return Err(failure.into()),
         }
     }
+}
+
+/// Whether the provider did not fulfil a demand just now.
+fn was_asked(worker: &Worker, demand: &StepUpDemand, visitor: &Visitor) -> bool {
+    let now = worker.state.clock.now();
+    let principal = visitor.principal();
+    principal.is_some_and(|principal| demand.was_asked(principal, now))
 }
 
 /// The page that offers to sign in, or to enter as a guest.

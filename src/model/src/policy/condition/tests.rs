@@ -1,4 +1,5 @@
 use super::*;
+use crate::policy::Authentication;
 
 fn person(email: &str, verified: bool) -> Identity {
     Identity {
@@ -86,6 +87,7 @@ fn links_and_integrations_elevate_only_hosts() {
             identity: &identity,
             standing: &standing,
             owner: false,
+            authentication: Authentication::Sufficient,
         };
         let condition: Condition = text.parse().unwrap();
         assert_eq!(condition.to_string(), text);

@@ -16,6 +16,8 @@ label_values! {
         Name = "name",
         /// Asked to sign in.
         SignIn = "sign_in",
+        /// Asked to authenticate more strongly, or anew.
+        StepUp = "step_up",
         /// Refused: no rule matches the room.
         NoRule = "no_rule",
         /// Refused: the rule closes the room.
@@ -116,17 +118,19 @@ label_values! {
 }
 
 label_values! {
-    /// How a back-channel logout request ended.
+    /// How a back-channel or front-channel logout request ended.
     pub enum LogoutOutcome {
         /// Sessions were revoked.
         Ok = "ok",
-        /// The request has no logout token, or several.
+        /// The request has no logout token, or several; or it does not name the issuer and one session.
         InvalidRequest = "invalid_request",
         /// The logout token is invalid.
         TokenRefused = "token_refused",
         /// The token cannot be checked now: the provider's configuration or the token's key is not
         /// known.
         Unavailable = "unavailable",
+        /// No session began from the named one: any stranger can send such a front-channel logout.
+        Unmatched = "unmatched",
     }
 }
 
@@ -138,7 +142,7 @@ impl AdmissionReason {
         match self {
             Self::Moderator | Self::Participant => "admitted",
             Self::NotOpen => "waits",
-            Self::Name | Self::SignIn => "asked",
+            Self::Name | Self::SignIn | Self::StepUp => "asked",
             Self::NoRule
             | Self::Closed
             | Self::NotAllowed
@@ -159,6 +163,7 @@ impl From<&Admission<'_>> for AdmissionReason {
             },
             Admission::Wait(_) => Self::NotOpen,
             Admission::SignIn => Self::SignIn,
+            Admission::StepUp(_) => Self::StepUp,
             Admission::Guest { .. } => Self::Name,
             Admission::Refuse(refusal) => match refusal {
                 Refusal::NoRule => Self::NoRule,

@@ -20,7 +20,10 @@ use tokio::runtime::Handle;
 use url::Url;
 
 use super::{LoginError, query::LoginQuery, redeemed_states::RedeemedStates};
-use crate::{ReloadableState, RequestError, Worker, request_context::ContextError};
+use crate::{
+    ReloadableState, RequestError, Worker, provider_sessions::ProviderSessions,
+    request_context::ContextError,
+};
 
 /// Sign-ins and sign-outs at the provider.
 pub(crate) struct SignInFlow {
@@ -30,6 +33,8 @@ pub(crate) struct SignInFlow {
     pub(crate) hints: Sealer,
     /// The sign-ins whose code was redeemed.
     pub(crate) redeemed: RedeemedStates,
+    /// The sessions at the provider that sessions here began from.
+    pub(crate) provider_sessions: ProviderSessions,
     /// Where the provider is asked.
     pub(crate) runtime: Handle,
     pub(crate) clock: Clock,
@@ -58,9 +63,11 @@ impl SignInFlow {
         &self,
         wanted: LoginQuery,
         options: &AuthorizationOptions<'_>,
+        asked: Option<String>,
         jar: RequestCookies<'_>,
     ) -> Result<BegunSignIn, LoginError> {
-        let sign_in = SignIn::begin(wanted.return_to, wanted.then, &self.random, &self.clock);
+        let mut sign_in = SignIn::begin(wanted.return_to, wanted.then, &self.random, &self.clock);
+        sign_in.asked = asked;
         let address = self
             .relying_party
             .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, options)
