@@ -2,6 +2,7 @@
 
 mod audit_file;
 mod line_limit;
+mod text_fields;
 
 use std::{
     fmt,
@@ -181,7 +182,7 @@ impl Logs {
             .with_writer(writer)
             .with_ansi(colour);
         let lines = match settings.format {
-            LogFormat::Text => lines.boxed(),
+            LogFormat::Text => lines.fmt_fields(text_fields::quoted()).boxed(),
             LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
         let mut layers: Vec<BoxLayer> = vec![lines.with_filter(settings.filter()).boxed()];

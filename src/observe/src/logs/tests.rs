@@ -142,3 +142,28 @@ fn an_audit_file_that_cannot_be_opened_is_an_error_with_its_path() {
     let error = Logs::open(&settings).unwrap_err().to_string();
     assert_eq!(error, "cannot open the audit file /nowhere/audit.json");
 }
+
+#[test]
+fn fields_of_a_text_line_can_be_split() {
+    let settings = LogSettings {
+        format: LogFormat::Text,
+        filter: "info".parse().unwrap(),
+        access: true,
+        audit_file: None,
+    };
+    let _serial = SUBSCRIBER.lock().unwrap();
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let logs = Logs::open(&settings).unwrap();
+    let dispatch = logs.dispatch(&settings, move || writer.clone(), false);
+    dispatcher::with_default(&dispatch, || {
+        let reason = "rule 4 lets other people in";
+        let (room, by) = ("board", "rule 1, moderator by group:staff");
+        let hostile = "a\u{1b}[2J";
+        info!(target: AUDIT_TARGET, event = "refused", %hostile, %room, %by, reason = %reason, error = ?Some(1), n = 7, "a line");
+    });
+    let line = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let fields = "a line event=\"refused\" hostile=\"a\\u{1b}[2J\" room=board by=\"rule 1, moderator by group:staff\" \
+                  reason=\"rule 4 lets other people in\" error=Some(1) n=7\n";
+    assert!(line.ends_with(fields), "{line}");
+}
