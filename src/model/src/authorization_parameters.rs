@@ -68,11 +68,11 @@ fn check_name(name: &str) -> Result<(), AuthorizationParameterError> {
     if !(1..=MAX_NAME_BYTES).contains(&name.len()) || !name.bytes().all(is_name_byte) {
         return Err(AuthorizationParameterError::Name);
     }
-    let is = |other: &&str| other.eq_ignore_ascii_case(name);
-    if RESERVED.iter().any(|reserved| is(&reserved)) {
+    let is = |other: &str| other.eq_ignore_ascii_case(name);
+    if RESERVED.iter().any(|reserved| is(reserved)) {
         return Err(AuthorizationParameterError::Reserved);
     }
-    match WITH_OPTION.iter().find(|(other, _)| is(&other)) {
+    match WITH_OPTION.iter().find(|(other, _)| is(other)) {
         Some((_, option)) => Err(AuthorizationParameterError::HasOption(option)),
         None => Ok(()),
     }

@@ -34,6 +34,7 @@ fn outcome(admission: Admission<'_>, principal: Option<&Principal>) -> String {
         Err(Denial::SignIn) => "sign in".to_owned(),
         Err(Denial::Guest { ask }) => format!("guest, ask {ask}"),
         Err(Denial::Waiting) => "waiting".to_owned(),
+        Err(Denial::StepUp(demand)) => format!("step up: {}", demand.required),
         Err(Denial::Refused(refusal)) => format!("refused: {refusal}"),
     }
 }
