@@ -60,12 +60,15 @@ impl CommandContext<'_, '_> {
             .map_err(|error| CommandError::Usage(format!("{error}; name another with --room")))?;
         let (_, config) = arguments.file.load(self.environment)?;
         let now = self.clock.now();
-        let (person, authentication) = match &arguments.claims {
-            Some(file) => {
+        let unauthenticated = AuthenticationContext::default();
+        let (person, authentication) = match (&arguments.claims, arguments.kind) {
+            (Some(file), _) => {
                 let (person, authentication) = read_person(file, &config, now)?;
                 (Some(person), authentication)
             }
-            None => (None, AuthenticationContext::default()),
+            // A guest has no claims, but a name.
+            (None, VisitorKind::Guest) => (Some(Identity::default()), unauthenticated),
+            (None, VisitorKind::Member) => (None, unauthenticated),
         };
         let standing = match arguments.kind {
             VisitorKind::Member => Standing::Member,
@@ -84,7 +87,7 @@ impl CommandContext<'_, '_> {
             ..Situation::default()
         };
         let output = &mut self.terminal.output;
-        writeln!(output, "room     {room} ({})", room.readable())?;
+        writeln!(output, "room     {}", room_line(&room))?;
         if let Some(jitsi) = config.jitsi().filter(|jitsi| jitsi.shards.sharded) {
             let ring = jitsi.shards.ring();
             let shard = ring.place(&room).map(ShardName::as_str).unwrap_or_default();
@@ -100,8 +103,9 @@ impl CommandContext<'_, '_> {
         };
         writeln!(
             output,
-            "rule     {position} of {}",
-            config.policy.rules().len()
+            "rule     {position} of {} (match \"{}\")",
+            config.policy.rules().len(),
+            rule.room
         )?;
         print_conditions(output, rule, visitor.as_ref())?;
         let admission = config.policy.decide(&room, visitor.as_ref(), &situation);
@@ -130,6 +134,16 @@ impl CommandContext<'_, '_> {
         let report = prosody::inspect(&token, self.clock.now());
         write!(self.terminal.output, "token\n{report}")?;
         Ok(())
+    }
+}
+
+/// The room's key, and how people read it where that differs.
+fn room_line(room: &RoomKey) -> String {
+    let (key, readable) = (room.to_string(), room.readable());
+    if key == readable {
+        key
+    } else {
+        format!("{key} ({readable})")
     }
 }
 
@@ -185,11 +199,11 @@ fn print_conditions(
     for (label, conditions, meets) in groups {
         for condition in conditions {
             let met = match visitor {
-                Some(visitor) if meets(condition, visitor) => "met",
-                Some(_) => "not met",
-                None => "not evaluated for an anonymous visitor",
+                Some(visitor) if meets(condition, visitor) => ": met",
+                Some(_) => ": not met",
+                None => "",
             };
-            writeln!(output, "  {label:<9} {condition}: {met}")?;
+            writeln!(output, "  {label:<9} {condition}{met}")?;
         }
     }
     match &rule.start {

@@ -88,7 +88,8 @@ async fn explain_prints_the_conditions_and_the_decision_without_a_token() {
     ];
     let (exit, output, error) = command(&words, "");
     assert_eq!(exit, Exit::Done, "{error}");
-    assert!(output.starts_with("room     plan"), "{output}");
+    assert!(output.starts_with("room     plan\nrule     "), "{output}");
+    assert!(output.contains(" (match \""), "{output}");
     assert!(
         output.contains("answer   enters as participant (rule "),
         "{output}"

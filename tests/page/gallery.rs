@@ -145,15 +145,20 @@ fn ways_in(texts: &Texts, _: &Url, save: &Save<'_>) -> anyhow::Result<()> {
         "join-problem",
         &join(sign_in, Some(GuestForm { problem, ..guest })),
     )?;
-    let wait = |person, awaited, sign_in| Content::Wait {
+    let wait = |person, awaited, sign_in, member| Content::Wait {
         room: &texts.room,
         person,
         awaited,
         sign_in,
+        member,
         events: "/_gateway/events?room=x",
     };
-    save("wait", &wait(person, Some(texts.other), sign_in))?;
-    save("wait-unknown", &wait(None, None, None))
+    save("wait", &wait(person, Some(texts.other), sign_in, false))?;
+    save(
+        "wait-member",
+        &wait(person, Some(texts.other), sign_in, true),
+    )?;
+    save("wait-unknown", &wait(None, None, None, false))
 }
 
 fn ways_on(texts: &Texts, script: &Url, save: &Save<'_>) -> anyhow::Result<()> {
@@ -376,7 +381,7 @@ const NAME_PROBLEMS: [(&str, NameProblem); 5] = [
     ("too-long", NameProblem::TooLong),
     ("reserved", NameProblem::Reserved),
     ("characters", NameProblem::Characters),
-    ("taken", NameProblem::Taken),
+    ("not-allowed", NameProblem::NotAllowed),
 ];
 
 /// Tries to break out of every context that a text can be in.

@@ -63,6 +63,8 @@ pub enum Content<'c> {
         awaited: Option<&'c str>,
         /// Path on this site where a host signs in.
         sign_in: Option<&'c str>,
+        /// Whether the waiting user is signed in, with an account that is no host.
+        member: bool,
         /// Path on this site of the event stream that sends `open`.
         events: &'c str,
     },

@@ -14,8 +14,8 @@ pub enum NameProblem {
     Reserved,
     /// The name contains a forbidden character.
     Characters,
-    /// Another meeting has the name.
-    Taken,
+    /// The room rules make the creator no host of a room of that name.
+    NotAllowed,
 }
 
 /// Why a user may not enter a room.

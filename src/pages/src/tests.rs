@@ -121,6 +121,7 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
                 person: Some("Ada"),
                 awaited: Some("Grace"),
                 sign_in: Some("/_gateway/login"),
+                member: false,
                 events: EVENTS,
             },
         ),

@@ -75,7 +75,7 @@ sections! {
         room person rule request_id reference asked_host site_host account site home room_page
         sign_in other_account sign_out again or
     }
-    Names { empty too_long reserved characters taken }
+    Names { empty too_long reserved characters not_allowed }
     Start {
         title signed_out create_title create_text create name create_named join_title room join
         recent_title recent_text forget
@@ -86,7 +86,7 @@ sections! {
         calendar_minutes calendar_download calendar_google calendar_outlook
     }
     Join { title sign_in_text guest_title host_title host_text name name_text join }
-    Wait { title text awaited status lost open open_title sound host }
+    Wait { title text awaited status lost open open_title sound host not_host }
     Leaving { title text link }
     OpenApp { title text open browser }
     Call {

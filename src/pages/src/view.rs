@@ -82,8 +82,9 @@ impl<'v> Frame<'v> {
                 person,
                 awaited,
                 sign_in,
+                member,
                 events,
-            } => WaitView::new(self, room, person, awaited, sign_in, events).render(),
+            } => WaitView::new(self, room, person, awaited, sign_in, member, events).render(),
             Content::Continue {
                 provider,
                 return_to,
@@ -125,7 +126,7 @@ fn name_problem(problem: NameProblem, texts: &Texts) -> &str {
         NameProblem::TooLong => &names.too_long,
         NameProblem::Reserved => &names.reserved,
         NameProblem::Characters => &names.characters,
-        NameProblem::Taken => &names.taken,
+        NameProblem::NotAllowed => &names.not_allowed,
     }
 }
 

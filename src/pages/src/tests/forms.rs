@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_rejected_name_is_explained_at_its_field() {
-    let problem = Some(NameProblem::Taken);
+    let problem = Some(NameProblem::NotAllowed);
     let form = Content::Join {
         room: &room("x"),
         sign_in: None,
@@ -14,7 +14,7 @@ fn a_rejected_name_is_explained_at_its_field() {
         let page = render(&content);
         assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
         for part in [
-            "<p class=\"wrong\" id=\"name-problem\">This name is taken. Please choose another.</p>",
+            "<p class=\"wrong\" id=\"name-problem\">Meetings with this name cannot be started here. Please choose another name.</p>",
             " value=\"Bob &#34;x\" aria-invalid=\"true\"",
             "aria-describedby=\"name-problem",
         ] {
@@ -61,4 +61,25 @@ fn the_redirect_to_the_provider_works_with_and_without_javascript() {
             assert!(html.contains(&redirect), "{redirect}\n{html}");
         }
     });
+}
+
+#[test]
+fn a_waiting_account_that_is_no_host_is_told_so_and_may_use_another() {
+    let room = room("x");
+    let wait = |member| {
+        let page = render(&Content::Wait {
+            room: &room,
+            person: Some("Max"),
+            awaited: None,
+            sign_in: Some("/_gateway/login"),
+            member,
+            events: EVENTS,
+        });
+        text(&page).to_owned()
+    };
+    let told = "You are signed in, but not as a host of this meeting.";
+    let (guest, member) = (wait(false), wait(true));
+    assert!(guest.contains(">I am the host</a>") && !guest.contains(told));
+    assert!(member.contains(told) && member.contains(">Use another account</a>"));
+    assert!(!member.contains("I am the host"), "{member}");
 }

@@ -40,6 +40,7 @@ fn hostile_texts_are_escaped() {
             person: Some(hostile),
             awaited: Some(hostile),
             sign_in: None,
+            member: true,
             events: hostile,
         }),
         render(&Content::Call {

@@ -107,7 +107,7 @@ fn refusals(room: &RoomKey) -> Vec<Content<'_>> {
         NameProblem::TooLong,
         NameProblem::Reserved,
         NameProblem::Characters,
-        NameProblem::Taken,
+        NameProblem::NotAllowed,
     ];
     let problems = names.map(RequestProblem::Name).into_iter().chain([
         RequestProblem::Address,

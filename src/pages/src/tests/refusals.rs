@@ -95,7 +95,7 @@ fn each_reason_has_a_different_page() {
         NameProblem::TooLong,
         NameProblem::Reserved,
         NameProblem::Characters,
-        NameProblem::Taken,
+        NameProblem::NotAllowed,
     ];
     let names = names.map(|problem| start("x", Some(problem)));
     let mut seen = std::collections::HashSet::new();

@@ -29,6 +29,7 @@ pub(super) struct WaitView<'v> {
     person: Option<String>,
     awaited: Option<String>,
     sign_in: Option<&'v str>,
+    member: bool,
     events: &'v str,
 }
 
@@ -67,6 +68,7 @@ impl<'v> WaitView<'v> {
         person: Option<&'v str>,
         awaited: Option<&'v str>,
         sign_in: Option<&'v str>,
+        member: bool,
         events: &'v str,
     ) -> Self {
         let texts = &frame.texts.wait;
@@ -76,6 +78,7 @@ impl<'v> WaitView<'v> {
             person: person.map(shorten),
             awaited: awaited.map(shorten),
             sign_in: sign_in.map(local_path),
+            member,
             events: local_path(events),
             frame: frame.with_title(&texts.title),
         }

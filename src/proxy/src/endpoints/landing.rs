@@ -135,8 +135,7 @@ pub(crate) async fn make_meeting(
         Ok(room) if meetings.would_host(policy, &room, session.identity()) => {
             return redirect(StatusCode::SEE_OTHER, &meeting_path(&room));
         }
-        // A rule has other plans with rooms of that name.
-        Ok(_) => NameProblem::Taken,
+        Ok(_) => NameProblem::NotAllowed,
         Err(error) => name_problem(error),
     };
     Ok(start(

@@ -272,6 +272,7 @@ fn wait(worker: &Worker, visit: RoomPageRequest<'_>, visitor: &Visitor) -> Respo
         person: principal.and_then(|principal| principal.identity().display_name()),
         awaited: None,
         sign_in: Some(&sign_in),
+        member,
         events: &events,
     };
     let mut answer = show_in_room(worker, &content, visit.responder, &visit.room);
