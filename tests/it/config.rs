@@ -12,6 +12,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 
 mod backend;
+mod certificates;
 mod documents;
 mod inspect;
 mod integrations;
