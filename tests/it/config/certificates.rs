@@ -1,15 +1,10 @@
 //! `[tls]`: what is valid and probably not intended.
 
-use rcgen::generate_simple_self_signed;
-
 use super::{Workplace, text};
 
 #[test]
 fn unusual_certificates_are_valid_and_warned_of() {
     let place = Workplace::new();
-    let other = generate_simple_self_signed(["other.example.org".to_owned()]).unwrap();
-    place.private("other.crt", &other.cert.pem());
-    place.private("other.key", &other.signing_key.serialize_pem());
     let listen = r#"http = "127.0.0.1:8080""#;
     let pair = |name: &str| format!("certificate = \"{name}.crt\"\nkey = \"{name}.key\"\n");
     let acme = "[tls.acme]\naccept_terms = true\nstorage = \"acme\"\n";

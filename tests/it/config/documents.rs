@@ -131,10 +131,10 @@ fn content(place: &Workplace, option: &str, number: usize) -> Option<String> {
     match option {
         ".session.key_file" => Some(SESSION_KEY.to_owned()),
         ".oidc.client_secret_file" => Some(OIDC_SECRET.to_owned()),
-        ".oidc.ca_file" | ".store.ca_file" | ".tls.certificate" | ".tls.additional.certificate" => {
-            of("tls.crt")
-        }
-        ".tls.key" | ".tls.additional.key" => of("tls.key"),
+        ".oidc.ca_file" | ".store.ca_file" | ".tls.certificate" => of("tls.crt"),
+        ".tls.additional.certificate" => of("other.crt"),
+        ".tls.key" => of("tls.key"),
+        ".tls.additional.key" => of("other.key"),
         ".token.key.file" | ".jaas.key_file" => Some(rsa().serialize_pem()),
         ".store.url_file" => Some("rediss://:a-long-password-of-its-own@redis:6379".to_owned()),
         option if option.ends_with("_file") => Some(format!("{number:032x}4f0c1b7a9e2d5833")),

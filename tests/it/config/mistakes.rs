@@ -226,7 +226,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         r#"http = "127.0.0.1:8080""#,
-        "http = \"127.0.0.1:8080\"\nhttps = \"127.0.0.1:8443\"\n[tls.acme]\nstorage = \"acme\"\naccept_terms = true\n[tls.acme.external_account]\nid = \"kid\"\nkey_file = \"prosody.secret\"",
+        "http = \"127.0.0.1:8080\"\nhttps = \"127.0.0.1:8443\"\n[tls.acme]\nstorage = \"acme\"\naccept_terms = true\n[tls.acme.external_account]\nid = \"kid\"\nkey_file = \"tls.key\"",
         "11: tls.acme.external_account.key_file: not a key in Base64url; write the HMAC key as the authority gave it",
     ),
     (
