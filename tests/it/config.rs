@@ -12,6 +12,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 
 mod backend;
+mod certificates;
 mod documents;
 mod inspect;
 mod integrations;
@@ -39,6 +40,7 @@ impl Workplace {
         place.private("tls.crt", &cert.pem());
         place.private("tls.key", &signing_key.serialize_pem());
         let other = generate_simple_self_signed(["other.example.org".to_owned()]).unwrap();
+        place.private("other.crt", &other.cert.pem());
         place.private("other.key", &other.signing_key.serialize_pem());
         place.open("open.secret", PROSODY_SECRET);
         place.open("logo.gif", "GIF89a");

@@ -94,5 +94,36 @@ fn verification_certificate(
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(hash.as_ref())];
     let leaf = params.self_signed(&key)?.der().clone();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    CertifiedKey::from_der(vec![leaf], key, &crypto::default_provider()).map_err(OrderError::Tls)
+    let provider = crypto::default_provider().key_provider;
+    let key = provider.load_private_key(key).map_err(OrderError::Tls)?;
+    // Not `from_der`, which refuses a critical extension that it does not know.
+    Ok(CertifiedKey::new(vec![leaf], key))
+}
+
+#[cfg(test)]
+mod tests {
+    use x509_cert::{Certificate, der::Decode};
+
+    use super::*;
+
+    #[test]
+    fn the_certificate_of_a_challenge_has_the_critical_digest_of_its_key_authorization() {
+        let challenge = SharedChallenge {
+            name: "meet.example.org".to_owned(),
+            token: "token".to_owned(),
+            key_authorization: "token.thumbprint".to_owned(),
+        };
+        let pending = pending(&[challenge], ChallengeKind::TlsAlpn01).unwrap();
+        let leaf = &pending.certificates["meet.example.org"].cert[0];
+        let certificate = Certificate::from_der(leaf).unwrap().tbs_certificate;
+        let extensions = certificate.extensions.unwrap();
+        // id-pe-acmeIdentifier (RFC 8737 § 6.1).
+        let is_it = |id: String| id == "1.3.6.1.5.5.7.1.31";
+        let found = extensions.iter().find(|it| is_it(it.extn_id.to_string()));
+        let found = found.unwrap();
+        let hash = digest(&SHA256, b"token.thumbprint");
+        let expected = [&[0x04, 0x20], hash.as_ref()].concat();
+        assert!(found.critical);
+        assert_eq!(found.extn_value.as_bytes(), expected);
+    }
 }

@@ -117,7 +117,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"http = "127.0.0.1:8080""#,
         r#"https = "127.0.0.1:8443""#,
-        "4: listen.https: requires a certificate; add [tls] with certificate and key",
+        "4: listen.https: requires a certificate; add [tls] with certificate and key, or [tls.acme]",
     ),
     (
         r#"http = "127.0.0.1:8080""#,
@@ -187,7 +187,62 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[tls.acme]\nstorage = \"acme\"\naccept_terms = true",
-        "4: listen.https: missing, and tls.acme orders its certificate; add for example https = \"0.0.0.0:443\", or remove [tls.acme]",
+        "3: listen.https: missing, and tls.acme orders its certificate; add for example https = \"0.0.0.0:443\", or remove [tls.acme]",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nhttps = \"127.0.0.1:8443\"\n[tls.acme]\nstorage = \"acme\"\naccept_terms = false",
+        "8: tls.acme.accept_terms: not true; read the authority's terms of service (Let's Encrypt's are at https://letsencrypt.org/repository/), and write accept_terms = true",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nhttps = \"127.0.0.1:8443\"\n[tls.acme]\nstorage = \"acme\"\naccept_terms = true\nstaging = true\ndirectory = \"https://ca.example/dir\"",
+        "9: tls.acme.staging: conflicts with directory; remove one of the two",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nhttps = \"127.0.0.1:8443\"\n[tls.acme]\nstorage = \"acme\"\naccept_terms = true\ndirectory = \"http://ca.example/dir\"",
+        "9: tls.acme.directory: not an https URL; write it as https://acme.example.org/directory",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nhttps = \"127.0.0.1:8443\"\n[tls.acme]\nstorage = \"acme\"\naccept_terms = true\nnames = [\"*.example.org\"]",
+        "9: tls.acme.names[1]: \"*.example.org\" has a wildcard, which needs a challenge by DNS; write each name, or use certificate and key",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nhttps = \"127.0.0.1:8443\"\n[tls.acme]\nstorage = \"acme\"\naccept_terms = true\nnames = [\"192.0.2.1\"]",
+        "9: tls.acme.names[1]: \"192.0.2.1\" is an address, not a name; write a DNS name",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nhttps = \"127.0.0.1:8443\"\n[tls.acme]\nstorage = \"acme\"\naccept_terms = true\nnames = []",
+        "9: tls.acme.names: empty; remove the key, or write the names",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nhttps = \"127.0.0.1:8443\"\n[tls.acme]\nstorage = \"acme\"\naccept_terms = true\ncontact = [\"admin\"]",
+        "9: tls.acme.contact[1]: \"admin\" is not an e-mail address; write it as admin@example.org",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nhttps = \"127.0.0.1:8443\"\n[tls.acme]\nstorage = \"acme\"\naccept_terms = true\n[tls.acme.external_account]\nid = \"kid\"\nkey_file = \"tls.key\"",
+        "11: tls.acme.external_account.key_file: not a key in Base64url; write the HMAC key as the authority gave it",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "https = \"127.0.0.1:8443\"\n[tls.acme]\naccept_terms = true\nstorage = \"acme\"\nchallenge = \"http-01\"",
+        "3: listen.http: missing, and tls.acme.challenge is http-01; add for example http = \"0.0.0.0:80\", or write challenge = \"tls-alpn-01\"",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nhttps = \"127.0.0.1:8443\"\n[tls.acme]\naccept_terms = true",
+        "6: tls.acme.storage: missing; add for example storage = \"/var/lib/jitsi-auth-gateway/acme\"",
+    ),
+    (
+        r#"http = "127.0.0.1:8080""#,
+        "http = \"127.0.0.1:8080\"\nhttps = \"127.0.0.1:8443\"\n[tls.acme]\naccept_terms = true\nstorage = \"tls.crt\"",
+        "8: tls.acme.storage: tls.crt is not a directory; write the path of a directory",
     ),
     (
         "",

@@ -56,8 +56,15 @@ impl AcmeGateway {
         leaf
     }
 
-    pub(crate) async fn is_issued(&self, name: &str) -> bool {
-        !self.leaf(name).await.is_self_issued
+    /// Waits until clients of the name get a certificate of the authority.
+    pub(crate) async fn issued(&self, name: &str) {
+        for _ in 0..1500 {
+            if !self.leaf(name).await.is_self_issued {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("no certificate: {}", self.admin("/readyz").await);
     }
 
     /// The body of `/readyz` or `/metrics`.
@@ -119,7 +126,8 @@ secret_file = "{app}"
 enabled = false
 [[room]]
 match = "*"
-enter = "anyone"
+enter = "open"
+start = "anyone"
 "#
     );
     let file = secret(&format!("gateway-{https}.toml"), &text);

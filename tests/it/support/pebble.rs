@@ -9,7 +9,11 @@ use std::{
 };
 
 use serde_json::json;
-use tokio::{net::UdpSocket, task::JoinHandle};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+};
 
 /// A running Pebble.
 pub(crate) struct Pebble {
@@ -106,7 +110,7 @@ impl Pebble {
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, pebble.settings.acme));
         eventually("Pebble listens", async || {
-            tokio::net::TcpStream::connect(address).await.is_ok()
+            TcpStream::connect(address).await.is_ok()
         })
         .await;
         pebble
@@ -149,26 +153,36 @@ pub(crate) async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) 
         .unwrap_or_else(|_| panic!("timed out waiting until {what}"));
 }
 
-/// Answers questions for addresses of IPv4 with 127.0.0.1, and all others with nothing.
+/// Answers questions for addresses of IPv4 with 127.0.0.1, and all others with nothing. Pebble asks by TCP.
 async fn name_server() -> (SocketAddr, JoinHandle<()>) {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = socket.local_addr().unwrap();
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+    let listener = listener.unwrap();
+    let address = listener.local_addr().unwrap();
     let serving = tokio::spawn(async move {
-        let mut packet = [0; 1500];
-        while let Ok((length, peer)) = socket.recv_from(&mut packet).await {
-            let question = &packet[..length];
-            // The name ends with an empty label; type and class follow (RFC 1035 § 4.1.2).
-            let end = 12 + question[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
-            let is_a = question[end - 4..end - 2] == [0, 1];
-            let mut answer = question[..end].to_vec();
-            answer[2..12].copy_from_slice(&[0x84, 0, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
-            if is_a {
-                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 0, 0, 1]);
-            }
-            let _ = socket.send_to(&answer, peer).await;
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer_questions(stream));
         }
     });
     (address, serving)
+}
+
+/// Messages have a length of two octets before them (RFC 1035 § 4.2.2).
+async fn answer_questions(mut stream: TcpStream) -> std::io::Result<()> {
+    loop {
+        let length = stream.read_u16().await?;
+        let mut question = vec![0; length.into()];
+        stream.read_exact(&mut question).await?;
+        // The name ends with an empty label; type and class follow (RFC 1035 § 4.1.2).
+        let end = 12 + question[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+        let is_a = question[end - 4..end - 2] == [0, 1];
+        let mut answer = question[..end].to_vec();
+        answer[2..12].copy_from_slice(&[0x84, 0, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+        if is_a {
+            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 0, 0, 1]);
+        }
+        stream.write_u16(answer.len().try_into().unwrap()).await?;
+        stream.write_all(&answer).await?;
+    }
 }
 
 pub(crate) const KEY_ID: &str = "kid-1";

@@ -108,7 +108,7 @@ impl RawListen {
             section.reject("", "neither http nor https is set", remedy);
         }
         if self.https.is_some() && !context.has_tls_section {
-            let remedy = "add [tls] with certificate and key";
+            let remedy = "add [tls] with certificate and key, or [tls.acme]";
             section.reject("https", "requires a certificate", remedy);
         }
         reject_unverifiable(
