@@ -11,8 +11,7 @@ use self::properties::TARGETS;
 #[test]
 fn properties_hold_for_the_seeds_and_for_changes_of_them() {
     let mut executions = 0;
-    let rounds: usize =
-        std::env::var("GATEWAY_FUZZ_ROUNDS").map_or(ROUNDS, |text| text.parse().unwrap());
+    let rounds = rounds();
     for (name, property, cost) in TARGETS {
         let rounds = rounds / cost;
         let seeds = seeds(name);
@@ -37,6 +36,12 @@ fn the_seeds_are_small() {
     let all = TARGETS.iter().flat_map(|(name, ..)| seeds(name));
     let bytes: usize = all.map(|seed| seed.len()).sum();
     assert!(bytes < 300 * 1024, "{bytes}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "an option of a test")]
+fn rounds() -> usize {
+    let text = std::env::var("GATEWAY_FUZZ_ROUNDS");
+    text.map_or(ROUNDS, |text| text.parse().unwrap())
 }
 
 fn seeds(name: &str) -> Vec<Vec<u8>> {
