@@ -66,6 +66,9 @@ pub(crate) enum Outcome {
     Silence,
 }
 
+/// A name and a value.
+pub(crate) type Field = (Vec<u8>, Vec<u8>);
+
 /// One request of a class: the text of the template, with its variables replaced.
 #[derive(Debug)]
 pub(crate) struct Hostile {
@@ -250,7 +253,7 @@ impl Hostile {
     }
 
     /// The fields of a request of HTTP/2, and its body.
-    pub(crate) fn fields(&self) -> (Vec<(Vec<u8>, Vec<u8>)>, Option<Vec<u8>>) {
+    pub(crate) fn fields(&self) -> (Vec<Field>, Option<Vec<u8>>) {
         let (head, body) = match self.text.split_once("\n\n") {
             Some((head, body)) => (head, Some(unescape(body))),
             None => (&*self.text, None),
