@@ -269,6 +269,7 @@ impl RawConfig {
 }
 
 /// The parts of other sections that listeners and certificates depend on.
+#[derive(Clone, Copy)]
 struct ServerContext<'c> {
     /// The store is in memory, so that there are no other replicas.
     single_replica: bool,

@@ -99,10 +99,10 @@ impl RawAcme {
             let remedy = "remove one of the two";
             section.reject("staging", "conflicts with directory", remedy);
         }
-        let directory = self.directory.as_deref().unwrap_or(match self.staging {
-            true => STAGING,
-            false => PRODUCTION,
-        });
+        let directory =
+            self.directory
+                .as_deref()
+                .unwrap_or(if self.staging { STAGING } else { PRODUCTION });
         let directory = section.parse("directory", Some(directory), parse_directory);
         let contact = section.parse_list("contact", self.contact, parse_contact);
         let names = match self.names {
