@@ -83,7 +83,7 @@ impl AcmeGateway {
     pub(crate) async fn stop(self) {
         let at_once = CancellationToken::new();
         at_once.cancel();
-        self.running.stop(at_once).await;
+        Box::pin(self.running.stop(at_once)).await;
     }
 }
 

@@ -63,7 +63,7 @@ fn a_certificate_is_used_for_its_authority_and_names_only() {
     let file = AcmeStorage::certificate_file(&directory.path().join("a/acme"));
     let whole = fs::read_to_string(&file).unwrap();
     for broken in [
-        "".to_owned(),
+        String::new(),
         whole.replace("Issued by", "From"),
         format!("Issued by {AUTHORITY_URL}\n{chain}"),
         format!("Issued by {AUTHORITY_URL}\n{key}"),
