@@ -17,7 +17,7 @@ const LINES: &[(&str, &str)] = &[
     ),
     (
         "modulemanager error Unable to load module 'auth_token': No such file or directory",
-        "nobody",
+        "every login fails",
     ),
     ("error Unable: module 'basexx' not found:", "lua-basexx"),
     (
