@@ -8,11 +8,6 @@ use jitsi_auth_gateway::{
     lifecycle,
 };
 
-/// Gives the pages of freed buffers back to the system; the C library's allocator keeps them below the
-/// connections that are still open (benches/memory).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let commands = Commands {
         run: lifecycle::run,
