@@ -307,7 +307,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"http = "127.0.0.1:8080""#,
         "http = \"127.0.0.1:8080\"\nrecorder_domains = [\"guest.meet.jitsi\"]\n[guests]\nxmpp_domain = \"guest.meet.jitsi\"",
-        "5: listen.recorder_domains: guest.meet.jitsi is guests.xmpp_domain, where nobody needs a password; write the domain of their accounts, such as hidden.meet.jitsi",
+        "5: listen.recorder_domains: guest.meet.jitsi is guests.xmpp_domain, where logins need no password; write the domain of their accounts, such as hidden.meet.jitsi",
     ),
     (
         "",
