@@ -6,7 +6,7 @@
 //! | `/readyz` | readiness and its reasons as JSON: `readiness` |
 //! | `/metrics` | counters of all workers and of the control plane |
 //! | `/shards` | states of shards; `POST /shards/NAME` overrides one: `shards` |
-//! | `/cache` | `POST /cache/purge` empties the cache of Jitsi's files: `cache` |
+//! | `/cache/purge` | `POST` empties the cache of Jitsi's files: `cache` |
 //! | `/revoke` | `POST` revokes sessions or a link: `revoke` |
 //! | `/rooms`, `/sessions` | who is in which room: [`listing`] |
 //!

@@ -24,7 +24,7 @@ use pages::StartPage;
 // === impl Worker ===
 
 impl Worker {
-    /// Answers a request; every answer is counted, traced and logged.
+    /// Answers a request; every answer is counted, and traced and logged where that is configured.
     pub async fn handle(
         self: Rc<Self>,
         request: Request<Incoming>,
@@ -79,7 +79,7 @@ async fn answer(
     context: RequestContext,
 ) -> (Label, Response<Body>) {
     let (uri, headers) = (request.uri(), request.headers());
-    // The one answer that an authority reads without TLS.
+    // ACME's `http-01` begins without TLS (RFC 8555 § 8.3).
     if let Some(answer) = endpoints::acme_challenge(worker, &request) {
         return (Label::Endpoint, answer);
     }
@@ -106,7 +106,7 @@ async fn answer(
     let (version, own) = (request.version(), &worker.state.authority);
     let host = check_authority(uri, version, headers, own, context.proxy.is_some());
     let outcome = match host {
-        // No handler answers one: that for a WebSocket over HTTP/2 has become a handshake.
+        // An extended CONNECT for a WebSocket (RFC 8441) has become a handshake already.
         Ok(()) if *request.method() == Method::CONNECT => {
             Err(ContextError::Method { allow: "GET" }.into())
         }
@@ -218,7 +218,7 @@ fn to_https(
     }
 }
 
-/// Whether bytes behind a request are meant for a tunnel. If none opens, they are no further requests: a
+/// Whether the bytes that follow the head are meant for a tunnel. If none opens, they are no further requests: a
 /// proxy in front that takes a refused handshake for an open tunnel would pass on those of a stranger as
 /// its own.
 fn opens_tunnel(method: &Method, headers: &HeaderMap) -> bool {

@@ -7,21 +7,23 @@
 //! | accept | [`server`] | a connection on one worker; TLS, PROXY header, HTTP/1.1 or HTTP/2 |
 //! | request context | `request_context` | client address, scheme, request id |
 //! | route | [`model::route`] | one enum; paths and rooms are parsed here and handed down as values; then the `Host` is checked, except for the public keys |
-//! | authenticate | `authenticate` (cookies), `credentials` (tokens in addresses) | for a room, a [`model::session::Visitor`]; elsewhere, a session or none |
+//! | authenticate | `authenticate` (cookies), `credentials` (tokens in the query string) | for a room, a [`model::session::Visitor`]; elsewhere, a session or none |
 //! | authorize | `authorize` | a [`model::policy::Grant`] or an `AccessError` |
-//! | answer | `signalling`, `web`, `locations`, `endpoints` | Prosody, Jitsi's web server, a server beside the meetings, or a page of the gateway |
+//! | answer | `signalling`, `web`, `locations`, `endpoints` | Prosody, Jitsi's web server, the upstream of a location, or a page of the gateway |
 //! | respond | `respond` | errors become a page, a BOSH body, a problem document or a status |
 //!
-//! `dispatch` is that order in code. A handler is a function of its module that coordinates several
+//! Two answers come earlier: a challenge of ACME before routing, and the redirect to HTTPS behind it.
+//!
+//! `dispatch` has the order up to the `Host`, and each handler that of its route. A handler is a function of its module that coordinates several
 //! parts. Such a part is a component: a type with the state that it needs and no more, which is tested
 //! without a socket:
 //!
 //! | component | module | decides or keeps |
 //! |---|---|---|
 //! | `Authenticator` | `authenticate` | sessions and passes in cookies, and whether they are revoked |
-//! | `TokenExchange` | `credentials` | the pass that a token in an address stands for |
+//! | `TokenExchange` | `credentials` | the pass that a token in the query string stands for |
 //! | `Authorizer` | `authorize` | the policy's answer in the situation of a room |
-//! | `PassIssuer` | `passes` | passes of guests, holders of links, and people of other systems |
+//! | `PassIssuer` | `passes` | passes of guests, holders of links, and users of integrations |
 //! | `Invitations` | `invitations` | links: their addresses, uses and revocation |
 //! | `Meetings` | `meetings` | rooms and links of members' meetings |
 //! | `SignInFlow` | `endpoints::sign_in` | the state of sign-ins in cookies, and the relying party |
@@ -35,7 +37,7 @@
 //! | `AssetCache` | `asset_cache` | Jitsi's public files that have a version or a lifetime |
 //! | `ShardPools` | `shard_upstreams` | a worker's connections to the servers of the shards |
 //!
-//! [`Worker`] is one thread's share: its connections, upstreams, counters, and the [`SharedState`]
+//! [`Worker`] is the state of one thread: its connections, upstreams, counters, and the [`SharedState`]
 //! that holds the components. Each phase and each group of handlers has an error type beside its
 //! code; `RequestError` is their sum, and `respond` has the one table from error to answer.
 

@@ -23,7 +23,7 @@ pub(crate) enum SignallingError {
     /// The query contradicts itself.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// The BOSH body is not one, or another's.
+    /// The BOSH body is malformed, or its `sid` belongs to another client.
     #[error(transparent)]
     Bosh(#[from] BoshBodyError),
     /// The body is no conference request for the room.
@@ -32,7 +32,7 @@ pub(crate) enum SignallingError {
     /// Not a WebSocket handshake that the gateway takes.
     #[error("the WebSocket handshake is not acceptable: {0}")]
     Handshake(&'static str),
-    /// Not the version of WebSocket that exists.
+    /// `Sec-WebSocket-Version` is not 13, the only one (RFC 6455 § 4.4).
     #[error("the WebSocket version is not 13")]
     WebSocketVersion,
     /// The stream's shard is gone, or the room is on another.
@@ -44,7 +44,7 @@ pub(crate) enum SignallingError {
     /// The session or the address has too many WebSockets and BOSH sessions.
     #[error("too many connections to meetings; close other tabs")]
     TooManyStreams,
-    /// The gateway's own key does not sign.
+    /// The key of backend tokens does not sign.
     #[error("the backend token cannot be signed")]
     Token(#[from] SignerError),
 }

@@ -26,7 +26,7 @@ use crate::{
     state::JitsiBackend,
 };
 
-/// One thread's share of the gateway.
+/// The state of one thread.
 #[derive(Debug)]
 pub struct Worker {
     pub(crate) state: Arc<SharedState>,
@@ -85,7 +85,7 @@ impl Worker {
         });
     }
 
-    /// Ends the connections of members whose claims of now do not admit them, or do not make them
+    /// Ends the connections of members whose current claims do not admit them, or do not make them
     /// moderators any more. A role that was added applies when the client joins anew.
     pub fn reevaluate_members(&self) {
         self.connections.end_admitted(|principal, scope| {

@@ -224,7 +224,8 @@ impl RequestError {
     }
 
     /// BOSH clients read conditions, not pages; a status other than 200 they take for a fault of
-    /// the network and try again (XEP-0124 § 17.2). What no client sends gets a status as well.
+    /// the network and try again (XEP-0124 § 17.2). A request that no BOSH client sends gets an HTTP
+    /// status.
     fn bosh(&self, id: RequestId) -> Response<Body> {
         match self {
             // The stream goes on: its client sends the request again.

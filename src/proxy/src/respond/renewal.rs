@@ -18,7 +18,8 @@ pub(crate) struct SessionRenewal {
 // === impl SessionRenewal ===
 
 impl SessionRenewal {
-    /// Renews the session of a principal. A pass is never renewed: it ends when it ends.
+    /// Renews the session of a principal. A pass is never renewed: its link or
+    /// invitation set its end.
     pub(crate) fn renew(&self, principal: &Principal, answer: &mut Response<Body>) {
         if let Some(session) = principal.renewable() {
             self.renew_session(session, answer);

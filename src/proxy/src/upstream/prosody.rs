@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn the_largest_head_is_below_the_limit_of_prosody() {
-        // Decoded twice, each of these groups of 20 bytes is one letter of a room name.
+        // Each group of 20 bytes is one letter of a room name that is percent-encoded twice, the longest
+        // spelling of a letter.
         let tenant = Tenant::parse(&"t".repeat(63)).unwrap();
         let parse = |raw: &str| SignallingQuery::parse(Some(tenant.clone()), raw);
         let room = "%25f0%259d%2590%259a".repeat(400);

@@ -82,7 +82,8 @@ pub(crate) async fn public(
     Ok(answer)
 }
 
-/// The request for Jitsi's web server: the canonical path, and a head that does not lie.
+/// The request for Jitsi's web server: the canonical path, and a head without fields
+/// that claim another client, scheme or path.
 pub(crate) fn build_web_request(
     own: &SiteAuthority,
     request: Request<Incoming>,
