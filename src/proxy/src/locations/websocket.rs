@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, upgrade};
 use hyper_util::rt::TokioIo;
 use model::{headers, path::CanonicalPath, route::SiteLocation};
-use observe::metrics::StreamKind;
+use observe::metrics::{OpenStream, StreamKind};
 use tracing::debug;
 
 use super::{LocationError, access::LocationUser, pools, request_for};
@@ -52,12 +52,14 @@ pub(super) async fn answer(
     let mut switched = switch_to_web_socket(expected);
     copy_negotiated(&offered, answer.headers(), switched.headers_mut())?;
     let server = upgrade::on(answer);
+    // Counted before the client learns of the switch, so that a gateway that stops waits for its close frame.
+    let open = worker.metrics.open_stream(StreamKind::Location);
     tokio::task::spawn_local(carry(
         Rc::clone(worker),
         client,
         server,
         registration,
-        (user, place),
+        (user, place, open),
         context,
     ));
     Ok(switched)
@@ -95,7 +97,7 @@ async fn carry(
     client: ClientUpgrade,
     server: upgrade::OnUpgrade,
     registration: Registration,
-    (user, _place): (LocationUser, Place),
+    (user, _place, _open): (LocationUser, Place, OpenStream),
     context: RequestContext,
 ) {
     let (client, server) = match tokio::try_join!(client.socket(&worker.metrics), server) {
@@ -105,7 +107,6 @@ async fn carry(
             return;
         }
     };
-    let _open = worker.metrics.open_stream(StreamKind::Location);
     let tunnel = OpaqueTunnel {
         client,
         server,

@@ -21,7 +21,7 @@ use model::{
     route::Transport,
     session::Principal,
 };
-use observe::metrics::{CutReason, StreamKind, UpstreamKind};
+use observe::metrics::{CutReason, OpenStream, StreamKind, UpstreamKind};
 use tracing::{debug, info};
 
 pub(super) use self::handshake::check_switch;
@@ -63,6 +63,8 @@ struct AcceptedSocket {
     place: Place,
     permit: Option<StreamPermit>,
     listing: StreamListing,
+    /// Counted before the client learns of the switch: a gateway that stops then waits for its close frame.
+    open: OpenStream,
     context: RequestContext,
 }
 
@@ -172,6 +174,7 @@ pub(crate) async fn answer(
         registration,
         negotiation,
         takeover,
+        open: worker.metrics.open_stream(StreamKind::WebSocket),
         context,
     };
     let mut switched = switching_protocols(expected);
@@ -243,6 +246,7 @@ async fn carry(
         place: _place,
         permit: _permit,
         listing,
+        open,
         context,
     } = socket;
     let who = Who {
@@ -258,7 +262,6 @@ async fn carry(
             return;
         }
     };
-    let open = worker.metrics.open_stream(StreamKind::WebSocket);
     let left = ends.map_or(Duration::MAX, |ends| worker.state.clock.until(ends));
     let tunnel = Tunnel {
         client,
