@@ -75,7 +75,7 @@ describe("a meeting that a member creates", () => {
     await page.goto(site.url, { waitUntil: "commit" });
     await page.getByLabel("Or choose a name").fill("Board Meeting");
     await page.getByRole("button", { name: "Start", exact: true }).click();
-    await page.getByText("This name is taken.").waitFor();
+    await page.getByText("Meetings with this name cannot be started here.").waitFor();
   });
 
   test("is opened from its page, with the creator as owner", async () => {
