@@ -1,4 +1,4 @@
-//! `[tls]`: what is valid and probably not intended.
+//! Warnings of `check` about certificates that are valid and do not fit the public address.
 
 use super::{Workplace, text};
 

@@ -97,7 +97,7 @@ async fn every_case_ends_as_required_or_as_a_named_difference() {
     assert!(web.take_faults().is_empty());
 }
 
-/// What was seen in place of what has to follow.
+/// Plays a case. The error is the reaction of the server, if it is none of the required ones.
 async fn run(site: &Site, case: &Case) -> Result<(), String> {
     let mut client = FrameClient::new(connect(site).await);
     let mut seen = Vec::new();

@@ -17,7 +17,7 @@ pub struct AuthenticationRequirement {
     pub max_age: Option<Duration>,
     /// Tolerated difference between the provider's clock and the gateway's.
     pub leeway: Duration,
-    /// The people whom it concerns.
+    /// The people whose authentication has to satisfy it.
     pub scope: RequirementScope,
 }
 
@@ -95,7 +95,7 @@ impl AuthenticationRequirement {
 }
 
 /// In the terms of the protocol, which are the same in all languages: the person passes them on to
-/// whoever manages the account.
+/// the administrator of the account.
 impl fmt::Display for AuthenticationRequirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();

@@ -1,7 +1,7 @@
 //! The table of stored files, bounded in bytes.
 //!
-//! It evicts what was requested once before what is requested again, so that addresses that a client
-//! makes up do not displace the files of meetings.
+//! It evicts files that were requested once before files that were requested again, so that paths which a
+//! client makes up do not displace the files of meetings.
 
 use std::{hash::RandomState, sync::Arc};
 

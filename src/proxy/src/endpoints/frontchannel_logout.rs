@@ -2,10 +2,8 @@
 //! Connect Front-Channel Logout 1.0).
 //!
 //! A frame of another site has no cookie of the gateway, and a stranger can send the same request. So
-//! the request counts only if it names the issuer and the exact `sid` of a session that began here,
-//! which
-//! [`ProviderSessions`] knows; any other changes
-//! nothing and stores nothing.
+//! the request counts only if it names the issuer and the exact `sid` of a session that began here, which
+//! [`ProviderSessions`] knows; any other changes nothing and stores nothing.
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;

@@ -121,7 +121,8 @@ impl Rig {
         ])
     }
 
-    /// Sends a request; what was wrong with the answer and with what the upstreams received.
+    /// Sends a request. Returns the differences of the answer, and of the requests that the upstreams received, from the
+    /// expected ones.
     pub(super) async fn attempt(
         &self,
         class: &AttackClass,

@@ -8,7 +8,7 @@ use crate::support::{
     },
 };
 
-/// A case: what is sent, and what has to follow.
+/// A case: the frames that the client sends, and the required reactions of the server.
 #[derive(Debug)]
 pub(super) struct Case {
     pub(super) id: String,

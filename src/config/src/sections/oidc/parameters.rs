@@ -1,4 +1,5 @@
-//! `[oidc.parameters]` and `sign_in.parameters` of `[[room]]`: what is added to authorization requests.
+//! `[oidc.parameters]` and `sign_in.parameters` of `[[room]]`: additional parameters of the authorization
+//! request.
 
 use std::collections::BTreeMap;
 
