@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use doctor::FindingKind;
+use model::policy::Condition;
 use proxy::api;
 
 pub(crate) mod markdown;
@@ -159,6 +160,18 @@ fn every_name_of_an_option_exists() {
 }
 
 /// Words such as `C4.redirect` are ids of findings.
+#[test]
+fn every_condition_of_rules_is_documented() {
+    for page in ["docs/people-and-rooms.md", "docs/configuration.md"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        let missing: Vec<_> = Condition::FORMS
+            .iter()
+            .filter(|form| !text.contains(&format!("`{form}`")))
+            .collect();
+        assert!(missing.is_empty(), "{page}: {missing:?}");
+    }
+}
+
 #[test]
 fn every_finding_that_is_named_exists() {
     let known: BTreeSet<String> = FindingKind::all().map(|kind| kind.to_string()).collect();

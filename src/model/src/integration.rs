@@ -157,7 +157,7 @@ impl Integrations {
 
     /// Whether an integration still issues tokens for the room. Passes outlive tokens, and a reload
     /// may remove the integration or its room patterns.
-    pub fn may_vouch(&self, id: &str, room: &RoomKey) -> bool {
+    pub fn covers(&self, id: &str, room: &RoomKey) -> bool {
         let mut all = self.0.iter();
         all.any(|one| one.id() == id && one.verifier.is_some() && one.has_room(room))
     }

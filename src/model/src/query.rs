@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_in_a_page_counts_as_none() {
+    fn an_invalid_token_in_a_page_counts_as_no_token() {
         for (value, is_token) in [
             ("", false),
             ("undefined", false),

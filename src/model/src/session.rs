@@ -278,6 +278,16 @@ impl SessionCodec {
         }
     }
 
+    /// The time until [`latest_end`](Self::latest_end); zero afterwards.
+    pub fn time_left(&self, principal: &Principal) -> Duration {
+        self.until(self.latest_end(principal))
+    }
+
+    /// The time until `end`; zero afterwards.
+    pub fn until(&self, end: Timestamp) -> Duration {
+        self.clock.until(end)
+    }
+
     /// The expiry time of a pass; a pass lives no longer than a session that began with it.
     pub fn latest_end_of_pass(&self, pass: &Pass) -> Timestamp {
         pass.ends().min(pass.began().after(self.settings.absolute))

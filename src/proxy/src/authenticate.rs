@@ -65,7 +65,7 @@ impl Authenticator {
     }
 
     /// The pass to a room, if the request carries one that is neither over nor revoked, and its
-    /// integration may still vouch for people in that room.
+    /// integration still covers the room.
     pub(crate) fn pass(
         &self,
         headers: &HeaderMap,
@@ -181,13 +181,13 @@ impl Authenticator {
         )
     }
 
-    /// Whether a pass is neither revoked nor from an integration that may not vouch any more.
+    /// Whether a pass is neither revoked nor from an integration that no longer covers its room.
     pub(crate) fn is_valid_pass(&self, pass: &Pass, integrations: &Integrations) -> bool {
-        let vouched = match pass.standing() {
-            Standing::Embedded(by) => integrations.may_vouch(&by.integration, pass.room()),
+        let is_covered = match pass.standing() {
+            Standing::Embedded(by) => integrations.covers(&by.integration, pass.room()),
             Standing::Member | Standing::Guest | Standing::Invited(_) => true,
         };
-        vouched && self.revocations.cause([pass.credential()]).is_none()
+        is_covered && self.revocations.cause([pass.credential()]).is_none()
     }
 }
 

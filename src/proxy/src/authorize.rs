@@ -1,7 +1,7 @@
 //! The authorization phase: from a visitor and a room to a [`Grant`] or an [`AccessError`], by the
 //! policy.
 //!
-//! [`Authorizer::evaluate`] decides and leaves no trace; [`authorize`] also counts and audits.
+//! [`Authorizer::evaluate`] decides and leaves no trace; [`Authorizer::authorize`] also counts and audits.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -15,8 +15,9 @@ use model::{
     room::RoomKey,
     session::{Principal, Visitor},
 };
+use observe::metrics::WorkerMetrics;
 
-use crate::{RequestContext, Worker, audit, credentials::Intent};
+use crate::{RequestContext, audit, credentials::Intent, passes::PassIssuer};
 
 /// What the policy needs besides the visitor and the room.
 #[derive(Debug)]
@@ -26,6 +27,15 @@ pub(crate) struct Authorizer {
     /// Which rooms are open, and who is in them.
     pub(crate) presence: Arc<Presence>,
     pub(crate) clock: Clock,
+}
+
+/// A visitor's request for access to a room.
+#[derive(Clone, Copy)]
+pub(crate) struct AccessRequest<'r> {
+    pub(crate) room: &'r RoomKey,
+    pub(crate) visitor: &'r Visitor,
+    pub(crate) intent: Intent,
+    pub(crate) context: &'r RequestContext,
 }
 
 /// Why a visitor does not get into a room.
@@ -144,6 +154,64 @@ impl Authorizer {
         self.evaluate_in(policy, room, principal, &situation)
     }
 
+    /// Asks the policy, counts the answer, and audits a refusal.
+    pub(crate) fn authorize<'p>(
+        &self,
+        policy: &'p Policy,
+        request: AccessRequest<'_>,
+        metrics: &WorkerMetrics,
+    ) -> Result<Grant<'p>, AccessError> {
+        let AccessRequest { room, intent, .. } = request;
+        let principal = request.visitor.principal().map(|principal| &**principal);
+        let admission = self.evaluate(policy, room, principal, intent);
+        // Each poll is evaluated; only the one that does not continue counts.
+        let continues = intent == Intent::Poll
+            && matches!(admission, Admission::Admit(_) | Admission::Guest { .. });
+        if !continues {
+            metrics.count_admission(&admission);
+        }
+        Denial::of(admission, principal).map_err(|denial| {
+            if let (Denial::Refused(refusal), Some(principal)) = (&denial, principal) {
+                audit::refused(principal, room, *refusal, request.context);
+            }
+            denial.into_error(room, principal)
+        })
+    }
+
+    /// Authorizes a connection to Prosody. An anonymous client is a guest where guests may enter: an
+    /// app has no page of the gateway to state a name on, and asks for one itself.
+    pub(crate) fn authorize_connection<'p>(
+        &self,
+        policy: &'p Policy,
+        request: AccessRequest<'_>,
+        passes: &PassIssuer,
+        metrics: &WorkerMetrics,
+    ) -> Result<Admitted<'p>, AccessError> {
+        let granted = self.authorize(policy, request, metrics);
+        match (granted, request.visitor) {
+            (Ok(grant), Visitor::Known(principal)) => Ok(Admitted {
+                principal: Rc::clone(principal),
+                privilege: Privilege::Granted(grant),
+            }),
+            (Err(AccessError::GuestFirst { .. }), _) => {
+                let guest = passes.guest(request.room, None);
+                let guest = Rc::new(Principal::Pass(guest));
+                let visitor = Visitor::Known(Rc::clone(&guest));
+                let request = AccessRequest {
+                    visitor: &visitor,
+                    ..request
+                };
+                let grant = self.authorize(policy, request, metrics)?;
+                Ok(Admitted {
+                    principal: guest,
+                    privilege: Privilege::Anonymous(grant),
+                })
+            }
+            (Err(error), _) => Err(error),
+            (Ok(_), Visitor::Anonymous) => Err(AccessError::SignInFirst),
+        }
+    }
+
     /// Whether the policy lets a principal in, now or when a host comes.
     pub(crate) fn could_enter(
         &self,
@@ -259,63 +327,6 @@ impl StepUpDemand {
             room: room.clone(),
             person: person.map(ToOwned::to_owned),
         }
-    }
-}
-
-/// Asks the policy, counts the answer, and audits a refusal.
-pub(crate) fn authorize<'p>(
-    worker: &Worker,
-    policy: &'p Policy,
-    room: &RoomKey,
-    visitor: &Visitor,
-    intent: Intent,
-    context: &RequestContext,
-) -> Result<Grant<'p>, AccessError> {
-    let principal = visitor.principal().map(|principal| &**principal);
-    let authorizer = &worker.state.authorizer;
-    let admission = authorizer.evaluate(policy, room, principal, intent);
-    // Each poll is evaluated; only the one that does not continue counts.
-    let continues = intent == Intent::Poll
-        && matches!(admission, Admission::Admit(_) | Admission::Guest { .. });
-    if !continues {
-        worker.metrics.count_admission(&admission);
-    }
-    Denial::of(admission, principal).map_err(|denial| {
-        if let (Denial::Refused(refusal), Some(principal)) = (&denial, principal) {
-            audit::refused(principal, room, *refusal, context);
-        }
-        denial.into_error(room, principal)
-    })
-}
-
-/// Authorizes a connection to Prosody. An anonymous client is a guest where guests may enter: an
-/// app has no page of the gateway to state a name on, and asks for one itself.
-pub(crate) fn authorize_connection<'p>(
-    worker: &Worker,
-    policy: &'p Policy,
-    room: &RoomKey,
-    visitor: &Visitor,
-    intent: Intent,
-    context: &RequestContext,
-) -> Result<Admitted<'p>, AccessError> {
-    let granted = authorize(worker, policy, room, visitor, intent, context);
-    match (granted, visitor) {
-        (Ok(grant), Visitor::Known(principal)) => Ok(Admitted {
-            principal: Rc::clone(principal),
-            privilege: Privilege::Granted(grant),
-        }),
-        (Err(AccessError::GuestFirst { .. }), _) => {
-            let guest = worker.state.passes.guest(room, None);
-            let guest = Rc::new(Principal::Pass(guest));
-            let visitor = Visitor::Known(Rc::clone(&guest));
-            let grant = authorize(worker, policy, room, &visitor, intent, context)?;
-            Ok(Admitted {
-                principal: guest,
-                privilege: Privilege::Anonymous(grant),
-            })
-        }
-        (Err(error), _) => Err(error),
-        (Ok(_), Visitor::Anonymous) => Err(AccessError::SignInFirst),
     }
 }
 

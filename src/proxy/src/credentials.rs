@@ -1,6 +1,6 @@
 //! Tokens that a client carries in an address: of a page, or of its connection.
 //!
-//! A client token of the gateway stands for a sealed pass; an integration's token vouches for a
+//! A client token of the gateway stands for a sealed pass; an integration's token names a
 //! person. Either is valid in one room, and only where it is looked for: nothing else that a client
 //! states about itself is used.
 
@@ -279,7 +279,7 @@ impl TokenExchange {
         }
     }
 
-    /// The pass of the person that an integration's token vouches for. Without configured
+    /// The pass of the person that an integration's token names. Without configured
     /// integrations such tokens are ignored.
     fn pass_of_integration(
         &self,
@@ -290,36 +290,36 @@ impl TokenExchange {
             return Ok(None);
         }
         let PresentedToken { token, room, .. } = *presented;
-        let vouched = match presented.intent {
+        let accepted = match presented.intent {
             // The BOSH session began with the token in time.
             Intent::Poll => integrations.verify_untimed(token, room)?,
             Intent::Page | Intent::Connect | Intent::Resume => {
                 integrations.verify(token, room, self.clock.now())?
             }
         };
-        let (standing, identity) = (vouched.standing, vouched.identity);
+        let (standing, identity) = (accepted.standing, accepted.identity);
         let id = id_of(token);
         // A browser keeps the pass, so that two who follow one link are two people. An app shows the
         // token again and again, and has to stay who it is.
-        let pass = if vouched.identified || presented.intent != Intent::Page {
+        let pass = if accepted.identified || presented.intent != Intent::Page {
             let passes = &self.passes;
-            passes.vouched(room, standing, identity, id, vouched.issued)
+            passes.for_token(room, standing, identity, id, accepted.issued)
         } else {
             let passes = &self.passes;
-            passes.vouched_for_one_of_many(room, standing, identity, &id, vouched.issued)
+            passes.for_shared_token(room, standing, identity, &id, accepted.issued)
         };
         if !self.authenticator.is_valid_pass(&pass, integrations) {
             return Err(CredentialError::Over);
         }
         // Each poll of an app shows it again.
         if presented.intent != Intent::Poll {
-            audit::token_accepted(&pass, room, vouched.integration, presented.context);
+            audit::token_accepted(&pass, room, accepted.integration, presented.context);
         }
         Ok(Some(pass))
     }
 }
 
-/// The id of a pass that an integration's token vouches for.
+/// The id of a pass that an integration's token names.
 fn id_of(token: &str) -> SessionId {
     SessionId::from(hash(&[token.as_bytes()]).as_str())
 }

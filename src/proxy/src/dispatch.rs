@@ -48,7 +48,7 @@ impl Worker {
         let opens_tunnel = opens_tunnel(request.method(), request.headers());
         let head_only = request.method() == Method::HEAD;
         let version = request.version();
-        let (label, mut answer) = answer(&self, request, context).await;
+        let (label, mut answer) = route_request(&self, request, context).await;
         if context.secure {
             answer
                 .headers_mut()
@@ -73,14 +73,17 @@ impl Worker {
     }
 }
 
-async fn answer(
+/// Routes a request, checks its `Host`, and answers it; with the label of its route.
+async fn route_request(
     worker: &Rc<Worker>,
     request: Request<Incoming>,
     context: RequestContext,
 ) -> (Label, Response<Body>) {
     let (uri, headers) = (request.uri(), request.headers());
     // ACME's `http-01` begins without TLS (RFC 8555 § 8.3).
-    if let Some(answer) = endpoints::acme_challenge(worker, &request) {
+    if let Some(challenges) = &worker.state.challenges
+        && let Some(answer) = endpoints::acme_challenge(challenges, &request)
+    {
         return (Label::Endpoint, answer);
     }
     let routed = match Route::classify(uri.path(), &worker.state.locations) {
@@ -103,8 +106,9 @@ async fn answer(
     if !context.secure {
         return (label, to_https(worker, &request, &responder, context));
     }
-    let (version, own) = (request.version(), &worker.state.authority);
-    let host = check_authority(uri, version, headers, own, context.proxy.is_some());
+    let (version, public_authority) = (request.version(), &worker.state.authority);
+    let behind_proxy = context.proxy.is_some();
+    let host = check_authority(uri, version, headers, public_authority, behind_proxy);
     let outcome = match host {
         // An extended CONNECT for a WebSocket (RFC 8441) has become a handshake already.
         Ok(()) if *request.method() == Method::CONNECT => {
@@ -190,7 +194,7 @@ fn to_https(
     context: RequestContext,
 ) -> Response<Body> {
     worker.state.proxy_warnings.scheme_missing(&context);
-    let readable = is_reading(request.method());
+    let is_safe = is_reading(request.method());
     let target = request
         .uri()
         .path_and_query()
@@ -199,7 +203,7 @@ fn to_https(
     match location {
         // An API key must not be sent a second time.
         Ok(location)
-            if readable
+            if is_safe
                 && responder.audience != Audience::Api
                 && !request.headers().contains_key(header::UPGRADE) =>
         {

@@ -67,7 +67,7 @@ pub(crate) async fn answer(
             Err(ContextError::NotFound.into())
         }
         Endpoint::Callback if *request.method() == Method::POST => {
-            sign_in::note_posted(worker, context);
+            sign_in::record_posted_callback(&worker.metrics, context);
             Err(ContextError::Method { allow: "GET, HEAD" }.into())
         }
         _ if !reading => Err(ContextError::Method { allow: "GET, HEAD" }.into()),

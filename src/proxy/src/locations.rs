@@ -19,6 +19,7 @@ use model::{
     room::Tenant,
     route::{LocationAccess, SiteLocation},
 };
+use observe::metrics::WorkerMetrics;
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -29,7 +30,7 @@ use crate::{
     authorize::AccessError,
     body::RevocableBody,
     connections::{CloseReason, ConnectionKind},
-    request_context::is_reading,
+    request_context::{SiteAuthority, is_reading},
     respond::redirect_to_sign_in,
     shard_upstreams::ForwardingError,
     upstream::RequestBody,
@@ -102,13 +103,13 @@ async fn exchange(
     location: &SiteLocation,
     user: LocationUser,
 ) -> Result<Response<Body>, RequestError> {
-    let mut registration = user.register(worker, ConnectionKind::LocationRequest)?;
-    let request = request_for(worker, request, path, context, location)?;
+    let mut registration = user.register(&worker.connections, ConnectionKind::LocationRequest)?;
+    let request = request_for(&worker.state.authority, request, path, context, location)?;
     let retry = is_reading(request.method());
     let answer = tokio::select! {
         answer = pools::send(worker, &location.upstream, request, retry) => answer?,
-        reason = registration.closed() => return Err(ended(worker, location, reason)),
-        () = sleep(user.lifetime) => return Err(ended(worker, location, CloseReason::Expired)),
+        reason = registration.closed() => return Err(ended(&worker.metrics, location, reason)),
+        () = sleep(user.lifetime) => return Err(ended(&worker.metrics, location, CloseReason::Expired)),
     };
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(ForwardingError::Answer("an upgrade that was not requested").into());
@@ -140,8 +141,8 @@ async fn exchange(
 }
 
 /// Counts a request whose credentials ended while it was held, and gives its answer.
-fn ended(worker: &Worker, location: &SiteLocation, reason: CloseReason) -> RequestError {
-    worker.metrics.count_location_cut(reason.reason());
+fn ended(metrics: &WorkerMetrics, location: &SiteLocation, reason: CloseReason) -> RequestError {
+    metrics.count_location_cut(reason.reason());
     match location.access {
         LocationAccess::Member => AccessError::SignInFirst.into(),
         LocationAccess::InRoom | LocationAccess::Anybody => AccessError::RoomFirst.into(),
@@ -150,7 +151,7 @@ fn ended(worker: &Worker, location: &SiteLocation, reason: CloseReason) -> Reque
 
 /// The request for the server of a location.
 fn request_for(
-    worker: &Worker,
+    authority: &SiteAuthority,
     request: Request<Incoming>,
     path: &CanonicalPath,
     context: RequestContext,
@@ -160,7 +161,7 @@ fn request_for(
         .keep_authorization
         .then(|| authorization(request.headers()))
         .flatten();
-    let mut request = build_web_request(&worker.state.authority, request, path, context)?;
+    let mut request = build_web_request(authority, request, path, context)?;
     if let Some(value) = authorization {
         request.headers_mut().insert(header::AUTHORIZATION, value);
     }

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_new_room_is_its_creators_and_nobody_elses() {
+    async fn a_new_room_belongs_to_its_creator_only() {
         let deployment = Deployment::new();
         let room = meetings(&deployment)
             .new_room(Some("weekly"), &person("ann"))

@@ -46,9 +46,9 @@ impl PassIssuer {
         self.issue(&link.room, standing, identity)
     }
 
-    /// The pass of a person that an integration's token vouches for. One token is one person in the
+    /// The pass of a person that an integration's token names. One token is one person in the
     /// room, however often it is shown: `id` and `issued` are of the token.
-    pub(crate) fn vouched(
+    pub(crate) fn for_token(
         &self,
         room: &RoomKey,
         standing: Standing,
@@ -57,12 +57,12 @@ impl PassIssuer {
         issued: Timestamp,
     ) -> Pass {
         let pass = self.issue(room, standing, identity);
-        pass.named(id).vouched(issued)
+        pass.named(id).with_token_issued(issued)
     }
 
     /// The pass of one of several people who may show the same token, which names none of them:
     /// each is a person of their own.
-    pub(crate) fn vouched_for_one_of_many(
+    pub(crate) fn for_shared_token(
         &self,
         room: &RoomKey,
         standing: Standing,
@@ -73,7 +73,7 @@ impl PassIssuer {
         let own = self.random.text::<OWN_ID_BYTES>();
         identity.subject = format!("{}{ONE_OF_MANY}{own}", identity.subject);
         let id = SessionId::from(format!("{}{ONE_OF_MANY}{own}", token.as_str()).as_str());
-        self.vouched(room, standing, identity, id, issued)
+        self.for_token(room, standing, identity, id, issued)
     }
 
     fn issue(&self, room: &RoomKey, standing: Standing, identity: Identity) -> Pass {
@@ -127,7 +127,7 @@ mod tests {
                 crate::testing::invited("l1"),
             ),
             (
-                issuer.vouched(
+                issuer.for_token(
                     &key("x"),
                     embedded.clone(),
                     Identity::default(),

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_is_what_is_elsewhere_in_the_room_or_on_the_shard_that_is_left() {
+    fn a_move_affects_connections_of_its_room_or_of_its_old_shard() {
         let name = |name: &str| ShardName::parse(name).unwrap();
         let room = |name: &str| RoomKey::from_text(name).unwrap();
         let room_shard = upstreams().room_shard(&room("x")).unwrap();

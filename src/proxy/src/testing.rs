@@ -1,6 +1,11 @@
 //! What the unit tests of several phases need: people, rooms and the state of a small deployment.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use cluster::{
     presence::Presence,
@@ -10,6 +15,7 @@ use cluster::{
 use http::{HeaderMap, HeaderValue, header};
 use model::{
     clock::{Clock, ClockControl, Timestamp},
+    headers::{ClientAddr, TrustedProxies},
     identity::{Embedded, Identity, Invited, Standing, VerifiedIdentity},
     integration::{ApiKey, IntegrationSettings, Integrations, ModeratorPolicy, RoleClaim},
     invitation::{InvitationLink, InvitationLinks},
@@ -28,8 +34,12 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    authenticate::Authenticator, authorize::Authorizer, invitations::Invitations,
-    revalidation::Revalidations, store_client::StoreClient,
+    authenticate::Authenticator,
+    authorize::Authorizer,
+    invitations::Invitations,
+    request_context::{RequestContext, RequestId},
+    revalidation::Revalidations,
+    store_client::StoreClient,
 };
 
 /// The public origin of the deployment.
@@ -129,6 +139,21 @@ impl Deployment {
         }
         let value = HeaderValue::try_from(pairs.join("; ")).unwrap();
         HeaderMap::from_iter([(header::COOKIE, value)])
+    }
+}
+
+/// A request over TLS, without a proxy in front.
+pub(crate) fn context() -> RequestContext {
+    let peer = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1));
+    RequestContext {
+        client: ClientAddr::of(peer, &HeaderMap::new(), &TrustedProxies::default()),
+        secure: true,
+        proxy: None,
+        id: RequestId {
+            worker: 1,
+            number: 1,
+        },
+        trace: None,
     }
 }
 

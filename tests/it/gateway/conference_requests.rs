@@ -60,7 +60,7 @@ fn claims(request: &ReceivedRequest) -> Value {
 }
 
 #[tokio::test]
-async fn jicofo_gets_the_request_and_the_backend_token_of_whoever_may_enter() {
+async fn jicofo_gets_the_request_and_the_backend_token_of_admitted_people() {
     let site = Site::with(SiteOptions::default().jicofo()).await;
     let site = site.ready().await;
     let mut max = site.signed_in("max").await;
@@ -99,7 +99,7 @@ async fn jicofo_gets_the_request_and_the_backend_token_of_whoever_may_enter() {
 }
 
 #[tokio::test]
-async fn nobody_else_opens_a_room_at_jicofo() {
+async fn only_admitted_people_open_a_room_at_jicofo() {
     let rules = "[[room]]\nmatch = \"board\"\nenter = \"group:board\"\n\
         [[room]]\nmatch = \"hosted\"\nenter = \"guest\"\nstart = \"host\"\n\
         [[room]]\nmatch = \"*\"\nenter = \"member\"\n";

@@ -107,7 +107,7 @@ async fn moderators_of_an_integration_are_hosts_of_its_rooms_only() {
 }
 
 #[tokio::test]
-async fn a_variable_without_a_value_in_place_of_a_token_refuses_nobody() {
+async fn an_unreplaced_variable_in_place_of_a_token_counts_as_no_token() {
     let site = site().await;
     let mut max = site.signed_in("max").await;
     for nothing in ["undefined", "null", "%20", "a.b"] {
@@ -145,7 +145,7 @@ async fn a_stream_continues_after_its_token_expired() {
 }
 
 #[tokio::test]
-async fn a_token_from_before_its_person_was_revoked_admits_nobody() {
+async fn a_token_issued_before_the_revocation_of_its_person_is_refused() {
     let site = site().await;
     let teacher = json!({"id": "t1", "moderator": true});
     let earlier = token(&site, &teacher);

@@ -139,7 +139,7 @@ pub(super) fn rules() -> String {
 }
 
 #[tokio::test]
-async fn whoever_may_be_in_a_room_uses_what_stands_beside_it() {
+async fn people_of_a_room_use_its_locations() {
     let (site, echo) = site(&rules()).await;
     for (who, mut browser) in people_in_rooms(&site).await {
         for target in [
@@ -343,7 +343,7 @@ async fn each_location_has_its_methods_and_its_audience() {
 }
 
 #[tokio::test]
-async fn pages_of_other_sites_use_nobodys_credentials() {
+async fn pages_of_other_sites_use_no_credentials() {
     let (site, echo) = site(&rules()).await;
     let mut max = site.signed_in("max").await;
     for (origin, expected) in [

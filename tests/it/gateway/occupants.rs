@@ -67,7 +67,7 @@ fn lines(table: &str) -> Vec<Vec<&str>> {
 }
 
 #[tokio::test]
-async fn operators_see_who_is_in_which_room_as_what() {
+async fn operators_see_the_occupants_of_rooms_with_their_roles() {
     let site = site().await;
     assert_eq!(
         json_of(&site, &["rooms", "list"]).await,

@@ -103,7 +103,7 @@ async fn a_removed_account_is_put_out_of_its_meeting() {
 }
 
 #[tokio::test]
-async fn an_unreachable_provider_puts_nobody_out() {
+async fn an_unreachable_provider_ends_no_session() {
     let site = site().await;
     let mut max = site.signed_in("max").await;
     let mut socket = max.socket("room=x").await.unwrap();

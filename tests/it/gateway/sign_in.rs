@@ -136,7 +136,7 @@ async fn a_sign_in_buys_one_request_to_the_token_endpoint() {
 }
 
 #[tokio::test]
-async fn the_callback_leads_to_the_room_again_and_signs_nobody_in_again() {
+async fn a_repeated_callback_leads_to_the_room_without_another_sign_in() {
     let site = Site::start().await.ready().await;
     let mut mine = site.browser();
     let url = mine.begin("/acme/room?lang=de").await;

@@ -297,7 +297,7 @@ async fn other_tokens_of_each_system_are_refused() {
 }
 
 #[tokio::test]
-async fn people_who_share_a_token_that_names_nobody_are_several_people() {
+async fn holders_of_a_token_without_a_person_are_separate_people() {
     for (system, made) in [
         (mattermost::MATTERMOST, None),
         (odoo::O_MEET, None),

@@ -291,7 +291,7 @@ async fn the_name_of_a_room_stays_as_its_address_has_it() {
 }
 
 #[tokio::test]
-async fn the_page_of_who_is_signed_out_leads_back_to_rooms_only() {
+async fn the_page_of_a_signed_out_person_leads_back_to_rooms_only() {
     let site = Site::start().await.ready().await;
     for (query, leads) in [
         (

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_directory_or_no_journal_is_an_error_that_names_it() {
+    fn a_path_without_a_directory_or_journal_is_an_error_that_names_it() {
         let parent = tempfile::tempdir().unwrap();
         let file = parent.path().join("file");
         fs::write(&file, "").unwrap();

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_is_bounded_whoever_signs_out() {
+    fn the_number_is_bounded_for_any_order_of_sign_outs() {
         let max = u64::try_from(MAX_OF_CLASS).unwrap();
         for (owner, kind) in [("", Kind::Guests), ("person", Kind::Members)] {
             let mut census = Census::default();

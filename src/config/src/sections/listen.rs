@@ -33,7 +33,8 @@ pub(super) struct RawListen {
     /// Address and port for HTTPS; requires `[tls]`.
     #[schemars(example = "0.0.0.0:8443")]
     https: Option<String>,
-    /// Address and port of `/livez`, `/readyz` and `/metrics`. Keep it private.
+    /// Address and port of the admin listener: `/livez`, `/readyz`, `/metrics`, and what operators do by
+    /// `sessions`, `rooms`, `revoke` and `shards`. Keep it private.
     #[schemars(example = "127.0.0.1:9090")]
     admin: String,
     /// Networks of the proxies in front, whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.

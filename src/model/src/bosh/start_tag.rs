@@ -103,7 +103,7 @@ impl StartTag {
     /// Whether an answer of Prosody says that the session is over. It also answers `terminate` to a
     /// request that it does not take, and the session goes on (Prosody 0.12 `plugins/mod_bosh.lua`,
     /// "rid out of range" and "Error parsing BOSH payload").
-    pub fn says_over(&self) -> bool {
+    pub fn ends_stream(&self) -> bool {
         self.terminates
             && matches!(
                 self.condition.as_deref(),
@@ -112,8 +112,8 @@ impl StartTag {
     }
 
     /// Whether an answer of Prosody confirms that it took the request.
-    pub fn says_taken(&self) -> bool {
-        !self.terminates || self.says_over()
+    pub fn acknowledges_request(&self) -> bool {
+        !self.terminates || self.ends_stream()
     }
 }
 
@@ -316,7 +316,7 @@ mod tests {
         ] {
             let tag = StartTag::parse(format!("<body {attributes}/>").as_bytes()).unwrap();
             assert_eq!(
-                (tag.says_over(), tag.says_taken()),
+                (tag.ends_stream(), tag.acknowledges_request()),
                 (over, taken),
                 "{attributes}"
             );

@@ -105,18 +105,18 @@ fn user(settings: IntegrationSettings, user: &Value) -> EmbeddedUser<'static> {
 #[test]
 fn a_valid_token_admits_one_user_to_one_room() {
     let integrations = of(settings());
-    let vouched = integrations
+    let accepted = integrations
         .verify(&token(&json!({})), &room("School-7B"), NOW)
         .unwrap();
-    assert_eq!(vouched.integration, "school");
-    assert_eq!(vouched.room, room("school-7b"));
+    assert_eq!(accepted.integration, "school");
+    assert_eq!(accepted.room, room("school-7b"));
     let Identity {
         subject,
         name,
         email,
         email_verified,
         ..
-    } = vouched.identity;
+    } = accepted.identity;
     assert_eq!(subject, "integration:school:7");
     assert_eq!(name.as_deref(), Some("Mia"));
     assert_eq!(email.as_deref(), Some("mia@example.org"));
@@ -125,7 +125,7 @@ fn a_valid_token_admits_one_user_to_one_room() {
         integration: "school".to_owned(),
         host: false,
     };
-    assert_eq!(vouched.standing, Standing::Embedded(embedded));
+    assert_eq!(accepted.standing, Standing::Embedded(embedded));
 }
 
 #[test]

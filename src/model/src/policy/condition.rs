@@ -43,11 +43,7 @@ pub enum Condition {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConditionError {
     /// The keyword before the colon is unknown.
-    #[error(
-        "unknown condition {0:?}; known are member, guest, open, link, integration, \
-         integration:ID, owner, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, \
-         claim:PATH=VALUE"
-    )]
+    #[error("unknown condition {0:?}; known are {list}", list = Condition::FORMS.join(", "))]
     Unknown(String),
     /// The value after the colon is empty: all visitors would meet the condition, or none.
     #[error("the condition {0:?} names nothing")]
@@ -63,6 +59,23 @@ pub enum ConditionError {
 // === impl Condition ===
 
 impl Condition {
+    /// The conditions as the configuration has them; a part in capitals stands for a value. Documents and
+    /// messages list them all.
+    pub const FORMS: [&str; 12] = [
+        "member",
+        "guest",
+        "open",
+        "link",
+        "integration",
+        "integration:ID",
+        "owner",
+        "group:NAME",
+        "email:ADDRESS",
+        "email-domain:DOMAIN",
+        "subject:ID",
+        "claim:PATH=VALUE",
+    ];
+
     /// Whether the visitor meets the condition to enter.
     pub fn admits(&self, visitor: &Requester<'_>) -> bool {
         match (self, visitor.standing) {

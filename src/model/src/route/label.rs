@@ -62,7 +62,7 @@ impl Label {
             Self::WebSocket => "websocket",
             Self::Config => "config",
             Self::Home => "home",
-            Self::Endpoint => "own",
+            Self::Endpoint => "endpoint",
             Self::Api => "api",
             Self::Location => "location",
             Self::ConferenceRequest => "conference_request",

@@ -28,7 +28,7 @@ pub struct Pass {
     began: Timestamp,
     /// The time of issue of the token for which the pass was issued. The token may be shown again.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
-    vouched: Option<Timestamp>,
+    token_issued: Option<Timestamp>,
     /// When the provider confirmed the member's session last; `None` if it cannot be asked again.
     #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     validated: Option<Timestamp>,
@@ -68,7 +68,7 @@ impl Pass {
             provider_session: None,
             identity,
             began: validity.start,
-            vouched: None,
+            token_issued: None,
             validated: None,
             authentication: AuthenticationContext::default(),
             standing,
@@ -83,7 +83,7 @@ impl Pass {
             provider_session: session.provider_session.clone(),
             identity: session.identity.clone(),
             began: session.began,
-            vouched: None,
+            token_issued: None,
             validated: session.validated,
             authentication: session.authentication.clone(),
             standing: Standing::Member,
@@ -162,9 +162,9 @@ impl Pass {
 
     /// The same pass for a token of this time of issue. A revocation of the person since then counts.
     #[must_use]
-    pub fn vouched(self, issued: Timestamp) -> Self {
+    pub fn with_token_issued(self, issued: Timestamp) -> Self {
         Self {
-            vouched: Some(issued.min(self.began)),
+            token_issued: Some(issued.min(self.began)),
             ..self
         }
     }
@@ -182,7 +182,7 @@ impl Pass {
             id: &self.id,
             provider_session: self.provider_session.as_deref(),
             identity: &self.identity,
-            began: self.vouched.unwrap_or(self.began),
+            began: self.token_issued.unwrap_or(self.began),
             link: match &self.standing {
                 Standing::Invited(invited) => Some(&invited.link),
                 _ => None,

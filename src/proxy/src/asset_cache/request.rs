@@ -114,7 +114,7 @@ impl AssetRequest {
         };
         let (status, headers) = (answer.status(), answer.headers());
         self.cache.observe(&self.key, status, headers, exchange);
-        note(worker, answer, CacheOutcome::Bypass);
+        record(worker, answer, CacheOutcome::Bypass);
     }
 
     fn find(&self) -> Found {
@@ -182,7 +182,7 @@ impl AssetRequest {
         }
         let now = self.cache.clock.now();
         let mut answer = stored.respond(request, self.accepted, now)?;
-        note(worker, &mut answer, outcome);
+        record(worker, &mut answer, outcome);
         Some(answer)
     }
 }
@@ -193,8 +193,8 @@ async fn outcome_of(mut waiter: watch::Receiver<Option<FillOutcome>>) -> Option<
     outcome.ok().and_then(|outcome| outcome.clone())
 }
 
-/// Counts the outcome, and passes it on to the access log.
-fn note(worker: &Worker, answer: &mut Response<Body>, outcome: CacheOutcome) {
+/// Counts the outcome, and passes it on to the access log as an extension of the answer, which takes an allocation.
+fn record(worker: &Worker, answer: &mut Response<Body>, outcome: CacheOutcome) {
     worker.metrics.count_cache_request(outcome);
     if worker.state.access_log {
         answer.extensions_mut().insert(outcome);

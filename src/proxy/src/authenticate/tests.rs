@@ -43,7 +43,7 @@ fn cookies_and_rooms_make_visitors() {
         (Some(&member), Some(&of_member), "x", "member"),
         (Some(&member), Some(&link), "x", "member with pass"),
         (Some(&member), Some(&link), "y", "member"),
-        // An integration that is not configured any more vouches for no one.
+        // Passes of an integration that is no longer configured are invalid.
         (None, Some(&unconfigured), "x", "anonymous"),
         (Some(&member), Some(&unconfigured), "x", "member"),
     ] {

@@ -176,7 +176,7 @@ fn a_bosh_stream_belongs_to_a_session_or_to_anonymous_clients() {
 }
 
 #[test]
-fn whoever_waits_for_a_host_could_enter_and_whoever_is_refused_could_not() {
+fn a_waiting_visitor_could_enter_and_a_refused_one_could_not() {
     let deployment = Deployment::new();
     let member = Principal::Member(deployment.session("ann"));
     let guest = Principal::Pass(deployment.pass("x", Standing::Guest));
@@ -194,5 +194,89 @@ fn whoever_waits_for_a_host_could_enter_and_whoever_is_refused_could_not() {
         let authorizer = &deployment.authorizer;
         let could_enter = authorizer.could_enter(&policy, &key("x"), principal);
         assert_eq!(could_enter, expected, "{enter} {principal:?}");
+    }
+}
+
+#[test]
+fn anonymous_clients_become_guests_at_prosody_and_not_on_pages() {
+    let deployment = Deployment::new();
+    let passes = PassIssuer {
+        lifetime: std::time::Duration::from_hours(1),
+        clock: deployment.clock.clone(),
+        random: Random::system(),
+    };
+    let context = crate::testing::context();
+    let guest = || Visitor::from(Principal::Pass(deployment.pass("x", Standing::Guest)));
+    let member = || Visitor::from(Principal::Member(deployment.session("ann")));
+    let word = |error: AccessError| match error {
+        AccessError::SignInFirst => "sign in".to_owned(),
+        AccessError::GuestFirst { ask } => format!("guest, ask {ask}"),
+        AccessError::Waiting { .. } => "waiting".to_owned(),
+        other => other.to_string(),
+    };
+    for (enter, visitor, start, page, connection) in [
+        (
+            "member",
+            Visitor::Anonymous,
+            StartRule::Anyone,
+            "sign in",
+            "sign in",
+        ),
+        (
+            "member",
+            member(),
+            StartRule::Anyone,
+            "participant",
+            "granted",
+        ),
+        (
+            "guest",
+            Visitor::Anonymous,
+            StartRule::Anyone,
+            "guest, ask true",
+            "anonymous",
+        ),
+        // The guest that the client becomes waits like others.
+        (
+            "guest",
+            Visitor::Anonymous,
+            StartRule::Hosts,
+            "guest, ask true",
+            "waiting",
+        ),
+        (
+            "guest",
+            guest(),
+            StartRule::Anyone,
+            "participant",
+            "granted",
+        ),
+        ("guest", guest(), StartRule::Hosts, "waiting", "waiting"),
+        (
+            "link",
+            guest(),
+            StartRule::Anyone,
+            "rule 1 lets in by invitation only",
+            "rule 1 lets in by invitation only",
+        ),
+    ] {
+        let policy = policy(&[enter], &[], start, None);
+        let (authorizer, metrics) = (&deployment.authorizer, WorkerMetrics::default());
+        let request = AccessRequest {
+            room: &key("x"),
+            visitor: &visitor,
+            intent: Intent::Connect,
+            context: &context,
+        };
+        let granted = authorizer.authorize(&policy, request, &metrics);
+        let came = granted.map_or_else(word, |grant| grant.role().as_str().to_owned());
+        assert_eq!(came, page, "page: {enter} {visitor:?}");
+        let admitted = authorizer.authorize_connection(&policy, request, &passes, &metrics);
+        let came = admitted.map_or_else(word, |admitted| match admitted.privilege {
+            Privilege::Granted(_) => "granted".to_owned(),
+            Privilege::Anonymous(_) => "anonymous".to_owned(),
+            Privilege::Recorder => "recorder".to_owned(),
+        });
+        assert_eq!(came, connection, "connection: {enter} {visitor:?}");
     }
 }

@@ -46,7 +46,7 @@ fn local<T>(test: impl Future<Output = T>) -> T {
 const WINDOW: Duration = Duration::from_secs(45);
 
 #[test]
-fn sockets_end_evenly_over_the_window_in_an_order_that_nobody_chose() {
+fn sockets_end_evenly_over_the_window_in_random_order() {
     let spread = DrainSchedule {
         window: WINDOW,
         head_start: 0.5,
@@ -107,7 +107,7 @@ fn who_comes_while_sockets_end_may_stay_until_the_end_as_polls_may() {
 }
 
 #[test]
-fn who_is_in_a_hurry_ends_what_a_spread_has_left() {
+fn an_immediate_end_ends_the_rest_of_a_spread() {
     local(async {
         let (live, session) = (ConnectionRegistry::default(), session());
         let mut open: Vec<_> = (0..10)

@@ -2,11 +2,13 @@
 
 use http::{Request, Response, StatusCode};
 
-use crate::{Body, Worker, request_context::is_reading, respond::plain};
+use crate::{Body, request_context::is_reading, respond::plain, server::ChallengeAnswers};
 
 /// Answers a challenge that is pending; any other request is not for this module.
-pub(crate) fn acme_challenge<B>(worker: &Worker, request: &Request<B>) -> Option<Response<Body>> {
-    let challenges = worker.state.challenges.as_ref()?;
+pub(crate) fn acme_challenge<B>(
+    challenges: &ChallengeAnswers,
+    request: &Request<B>,
+) -> Option<Response<Body>> {
     let token = request.uri().path().strip_prefix(DIRECTORY)?;
     let key_authorization = challenges.key_authorization(token)?;
     is_reading(request.method()).then(|| {

@@ -138,6 +138,7 @@ async fn send_events(
         worker
             .connections
             .register(Rc::clone(&principal), ConnectionKind::Poll, None);
+    let sessions = &worker.state.authenticator.sessions;
     let ends = Instant::now() + LONGEST;
     let mut attendance = None;
     let mut next = BEGIN;
@@ -170,7 +171,7 @@ async fn send_events(
                 let _ = events.try_send(Bytes::from_static(CLOSE));
                 break;
             }
-            () = sleep(HEARTBEAT.min(left_of(&worker, &principal))) => {}
+            () = sleep(HEARTBEAT.min(sessions.time_left(&principal))) => {}
             () = events.closed() => break,
             () = sleep_until(ends) => break,
         }
@@ -178,16 +179,11 @@ async fn send_events(
     }
 }
 
-fn left_of(worker: &Worker, principal: &Principal) -> Duration {
-    let ends = worker.state.authenticator.sessions.latest_end(principal);
-    worker.state.clock.until(ends)
-}
-
 /// The state of a listener, by the current rules and occupants.
 fn state_of_listener(worker: &Worker, principal: &Principal, room: &RoomKey) -> ListenerState {
     let (state, rules) = (&worker.state, worker.rules());
-    let ended = left_of(worker, principal).is_zero();
-    if ended || !state.authenticator.is_valid(principal, &rules.integrations) {
+    let time_left = state.authenticator.sessions.time_left(principal);
+    if time_left.is_zero() || !state.authenticator.is_valid(principal, &rules.integrations) {
         return ListenerState::Over;
     }
     let intent = Intent::Connect;

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
-    authorize::{AccessError, authorize},
+    authorize::{AccessError, AccessRequest},
     credentials::Intent,
     endpoints::{EndpointError, api::has_key_to},
     request_context::SiteAuthority,
@@ -135,14 +135,14 @@ fn hosting(
         Some(member) => Principal::Member(member.clone()).into(),
         None => authenticator.visitor(&worker.opened_sessions, headers, room, &rules.integrations),
     };
-    let grant = authorize(
-        worker,
-        &rules.policy,
+    let request = AccessRequest {
         room,
-        &visitor,
-        Intent::Connect,
+        visitor: &visitor,
+        intent: Intent::Connect,
         context,
-    )?;
+    };
+    let authorizer = &worker.state.authorizer;
+    let grant = authorizer.authorize(&rules.policy, request, &worker.metrics)?;
     member
         .filter(|_| grant.role() == Role::Moderator)
         .ok_or_else(|| EndpointError::NotHost.into())

@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 
 use crate::{
     Body, RequestContext, RequestError, SharedState, Worker,
-    authorize::{AccessError, authorize},
+    authorize::{AccessError, AccessRequest},
     credentials::Intent,
     endpoints::LoginError,
     respond::{self, Responder, redirect},
@@ -86,14 +86,14 @@ fn back_to_app(
 ) -> Result<Response<Body>, RequestError> {
     let rules = worker.rules();
     let visitor = Principal::Member(session.clone()).into();
-    let granted = authorize(
-        worker,
-        &rules.policy,
+    let request = AccessRequest {
         room,
-        &visitor,
-        Intent::Connect,
+        visitor: &visitor,
+        intent: Intent::Connect,
         context,
-    );
+    };
+    let authorizer = &worker.state.authorizer;
+    let granted = authorizer.authorize(&rules.policy, request, &worker.metrics);
     let (role, features) = match granted {
         Ok(grant) => (grant.role(), grant.features().clone()),
         // The app asks until the room is open.

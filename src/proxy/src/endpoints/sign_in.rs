@@ -251,17 +251,10 @@ pub(crate) async fn callback(
 }
 
 /// Names the cause of a callback that a provider posts, which has none of the browser's cookies.
-pub(crate) fn note_posted(worker: &Worker, context: RequestContext) {
+pub(crate) fn record_posted_callback(metrics: &WorkerMetrics, context: RequestContext) {
     let error = "the provider posted its answer; its client has to be set to response_mode=query";
     let (reason, problem) = (SignInReason::InvalidCallback, SignInProblem::Provider);
-    sign_in_failed(
-        &worker.metrics,
-        reason,
-        "callback_posted",
-        problem,
-        &error,
-        context,
-    );
+    sign_in_failed(metrics, reason, "callback_posted", problem, &error, context);
 }
 
 /// Any stranger can send a callback that matches no sign-in, so that is no warning.

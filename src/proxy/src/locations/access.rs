@@ -14,14 +14,16 @@ use model::{
     query,
     room::{RoomKey, Tenant},
     route::{LocationAccess, SiteLocation},
-    session::{Principal, RequestCookies, Visitor},
+    session::{Principal, RequestCookies, SessionCodec, Visitor},
 };
 
 use super::LocationError;
 use crate::{
     ReloadableState, RequestContext, RequestError, Worker,
     authorize::{AccessError, admits_somewhere},
-    connections::{AdmissionScope, ConnectionKind, ConnectionOwner, Registration},
+    connections::{
+        AdmissionScope, ConnectionKind, ConnectionOwner, ConnectionRegistry, Registration,
+    },
     credentials::Intent,
     request_context::is_reading,
 };
@@ -45,7 +47,8 @@ pub(super) fn identify<B>(
     is_socket: bool,
 ) -> Result<LocationUser, RequestError> {
     let is_public = location.access == LocationAccess::Anybody;
-    let has_cookies = check_origin(worker, request, is_public, is_socket)?;
+    let own_origin = &worker.state.authenticator.origin;
+    let has_cookies = check_origin(own_origin, request, is_public, is_socket)?;
     let anonymous = || LocationUser {
         owner: ConnectionOwner::Address(context.client.ip()),
         scope: None,
@@ -59,7 +62,8 @@ pub(super) fn identify<B>(
             let session = session.filter(|_| has_cookies);
             let member = Principal::Member(session.ok_or(AccessError::SignInFirst)?);
             let scope = AdmissionScope::Account;
-            Ok(LocationUser::new(worker, Rc::new(member), scope, None))
+            let sessions = &authenticator.sessions;
+            Ok(LocationUser::new(sessions, Rc::new(member), scope, None))
         }
         // A recorder shows what stands beside the meeting that it records.
         LocationAccess::InRoom if worker.state.is_recorder(context) => Ok(anonymous()),
@@ -84,12 +88,12 @@ pub(super) fn identify<B>(
 /// WebSockets know no same-origin rule; those without an `Origin` are of clients that keep no cookies. What
 /// a page of another site sends never counts, but a link to a page.
 fn check_origin<B>(
-    worker: &Worker,
+    own_origin: &str,
     request: &Request<B>,
     is_public: bool,
     is_socket: bool,
 ) -> Result<bool, AccessError> {
-    let origin = headers::request_origin(request.headers(), &worker.state.authenticator.origin);
+    let origin = headers::request_origin(request.headers(), own_origin);
     let reads = is_reading(request.method());
     match origin {
         RequestOrigin::SameOrigin => Ok(true),
@@ -133,7 +137,8 @@ impl Occupant<'_> {
             let member = Rc::new(Principal::Member(session));
             if admits_somewhere(&self.rules.policy, &member) {
                 let scope = AdmissionScope::SomeRoom;
-                return Ok(LocationUser::new(self.worker, member, scope, None));
+                let sessions = &authenticator.sessions;
+                return Ok(LocationUser::new(sessions, member, scope, None));
             }
         }
         let rooms = authenticator
@@ -175,12 +180,9 @@ impl Occupant<'_> {
         };
         let scope = AdmissionScope::Room(room.clone());
         let principal = Rc::clone(principal);
-        Some(LocationUser::new(
-            self.worker,
-            principal,
-            scope,
-            grant.lifetime(),
-        ))
+        let sessions = &self.worker.state.authenticator.sessions;
+        let lifetime = grant.lifetime();
+        Some(LocationUser::new(sessions, principal, scope, lifetime))
     }
 }
 
@@ -188,13 +190,12 @@ impl Occupant<'_> {
 
 impl LocationUser {
     fn new(
-        worker: &Worker,
+        sessions: &SessionCodec,
         principal: Rc<Principal>,
         scope: AdmissionScope,
         longest: Option<Duration>,
     ) -> Self {
-        let sessions = &worker.state.authenticator.sessions;
-        let left = worker.state.clock.until(sessions.latest_end(&principal));
+        let left = sessions.time_left(&principal);
         Self {
             owner: ConnectionOwner::Principal(principal),
             scope: Some(scope),
@@ -210,12 +211,10 @@ impl LocationUser {
     /// Registers a connection, which a revocation and reloaded rules end.
     pub(super) fn register(
         &self,
-        worker: &Worker,
+        connections: &ConnectionRegistry,
         kind: ConnectionKind,
     ) -> Result<Registration, LocationError> {
-        let registration = worker
-            .connections
-            .register_location(self.owner.clone(), kind);
+        let registration = connections.register_location(self.owner.clone(), kind);
         let registration = registration.ok_or(LocationError::TooManySockets)?;
         if let Some(scope) = &self.scope {
             registration.admitted_to(scope.clone());

@@ -32,10 +32,10 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>, RequestError> {
     let key = web_socket_key(&request, &worker.state.random)?;
     let expected = accept_of(&key);
-    let registration = user.register(worker, ConnectionKind::LocationSocket)?;
+    let registration = user.register(&worker.connections, ConnectionKind::LocationSocket)?;
     let offered = request.headers().clone();
     let client = ClientUpgrade::of(&mut request);
-    let mut handshake = request_for(worker, request, path, context, location)?;
+    let mut handshake = request_for(&worker.state.authority, request, path, context, location)?;
     let fields = handshake.headers_mut();
     fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

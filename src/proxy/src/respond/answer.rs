@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_behind_the_gateway_is_for_the_log() {
+    async fn details_of_upstreams_go_to_the_log_only() {
         let id = RequestId {
             worker: 1,
             number: 2,

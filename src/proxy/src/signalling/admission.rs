@@ -14,8 +14,9 @@ use std::{rc::Rc, sync::Arc};
 use http::HeaderMap;
 use model::{
     clock::Timestamp,
+    integration::Integrations,
     negotiation::{RoomScope, StreamPolicy},
-    policy::Admission,
+    policy::{Admission, Policy},
     query::SignallingQuery,
     room::RoomKey,
     route::Transport,
@@ -26,15 +27,15 @@ use model::{
 use observe::metrics::EntryRole;
 
 use crate::{
-    ReloadableState, RequestContext, RequestError, Worker, audit,
-    authorize::{AccessError, Admitted, Privilege, authorize_connection},
+    GuestSettings, ReloadableState, RequestContext, RequestError, Worker, audit,
+    authorize::{AccessError, AccessRequest, Admitted, Authorizer, Privilege},
     connections::{AdmissionScope, ConnectionKind, Registration},
-    credentials::{Entry, ExchangedPass, Intent, PresentedToken},
-    limits::StreamPermit,
+    credentials::{Entry, ExchangedPass, Intent, PresentedToken, TokenExchange},
+    limits::{StreamCounts, StreamPermit},
     request_context::ContextError,
     shard_upstreams::ShardUpstreams,
     signalling::SignallingError,
-    stream_directory::{StreamListing, StreamPerson, StreamRecord},
+    stream_directory::{StreamDirectory, StreamListing, StreamPerson, StreamRecord},
 };
 
 /// The sender of a signalling request, before its token is looked at.
@@ -104,19 +105,22 @@ impl<'r, 'p> Claimant<'r, 'p> {
         if self.recorder {
             return Ok(());
         }
-        let exchanged = self.exchange(worker, rules, Intent::Poll).await?;
+        let tokens = &worker.state.tokens;
+        let exchanged = self
+            .exchange(tokens, &rules.integrations, Intent::Poll)
+            .await?;
         let by_token =
             exchanged.map(|exchanged| Visitor::from(Some(Principal::Pass(exchanged.pass))));
         let visitor = by_token.as_ref().unwrap_or(&self.visitor);
-        self.staying = Some(self.ask(worker, rules, visitor, Intent::Poll)?);
+        self.staying = Some(self.authorize_as(worker, rules, visitor, Intent::Poll)?);
         Ok(())
     }
 
     /// What the token of the query stands for; none if the cookies say who it is.
     async fn exchange(
         &self,
-        worker: &Worker,
-        rules: &ReloadableState,
+        tokens: &TokenExchange,
+        integrations: &Integrations,
         intent: Intent,
     ) -> Result<Option<ExchangedPass>, RequestError> {
         let (Visitor::Anonymous, Some(token)) = (&self.visitor, &self.query.token) else {
@@ -129,8 +133,7 @@ impl<'r, 'p> Claimant<'r, 'p> {
             headers: self.headers,
             context: self.context,
         };
-        let pass = worker.state.tokens.pass(&presented, &rules.integrations);
-        pass.await
+        tokens.pass(&presented, integrations).await
     }
 
     async fn authorize(
@@ -154,15 +157,17 @@ impl<'r, 'p> Claimant<'r, 'p> {
         {
             return Ok(staying);
         }
-        if let Some(exchanged) = self.exchange(worker, rules, intent).await? {
+        let tokens = &worker.state.tokens;
+        let exchanged = self.exchange(tokens, &rules.integrations, intent).await?;
+        if let Some(exchanged) = exchanged {
             self.entry = exchanged.entry;
             self.visitor = Some(Principal::Pass(exchanged.pass)).into();
         }
-        if intent == Intent::Resume && self.may_only_stay(worker, rules) {
+        if intent == Intent::Resume && self.may_only_stay(&worker.state.authorizer, &rules.policy) {
             self.entry = Entry::ResumptionOnly;
-            return self.ask(worker, rules, &self.visitor, Intent::Poll);
+            return self.authorize_as(worker, rules, &self.visitor, Intent::Poll);
         }
-        self.ask(worker, rules, &self.visitor, intent)
+        self.authorize_as(worker, rules, &self.visitor, intent)
     }
 
     /// Authorizes a request beside a stream, of a person who may enter the room or is in it.
@@ -179,38 +184,39 @@ impl<'r, 'p> Claimant<'r, 'p> {
         let principal = self.visitor.principal();
         if principal.is_some_and(|principal| presence.is_present(&self.query.room, principal.id()))
         {
-            return self.ask(worker, rules, &self.visitor, Intent::Poll);
+            return self.authorize_as(worker, rules, &self.visitor, Intent::Poll);
         }
         Err(refused)
     }
 
     /// Whether the policy lets the person stay who could not enter now: the host has not come back
     /// after a restart, the room is full by now, its time to enter is over.
-    fn may_only_stay(&self, worker: &Worker, rules: &ReloadableState) -> bool {
+    fn may_only_stay(&self, authorizer: &Authorizer, policy: &Policy) -> bool {
         let principal = self.visitor.principal().map(|principal| &**principal);
         let admits = |intent| {
-            let authorizer = &worker.state.authorizer;
-            let admission = authorizer.evaluate(&rules.policy, &self.query.room, principal, intent);
+            let admission = authorizer.evaluate(policy, &self.query.room, principal, intent);
             matches!(admission, Admission::Admit(_) | Admission::Guest { .. })
         };
         !admits(Intent::Resume) && admits(Intent::Poll)
     }
 
-    fn ask(
+    /// Authorizes the request as one of this visitor.
+    fn authorize_as(
         &self,
         worker: &Worker,
         rules: &'p ReloadableState,
         visitor: &Visitor,
         intent: Intent,
     ) -> Result<Admitted<'p>, RequestError> {
-        Ok(authorize_connection(
-            worker,
-            &rules.policy,
-            &self.query.room,
+        let request = AccessRequest {
+            room: &self.query.room,
             visitor,
             intent,
-            self.context,
-        )?)
+            context: self.context,
+        };
+        let (state, metrics) = (&worker.state, &worker.metrics);
+        let authorizer = &state.authorizer;
+        Ok(authorizer.authorize_connection(&rules.policy, request, &state.passes, metrics)?)
     }
 }
 
@@ -227,9 +233,11 @@ pub(super) async fn admit<'p>(
     let mut admitted = claimant.authorize(worker, rules, intent).await?;
     let upstreams = locate(&mut admitted).await?;
     let permit = match (intent, admitted.grant()) {
-        (Intent::Connect | Intent::Resume, Some(_)) => {
-            Some(count_stream(worker, &admitted, claimant.context)?)
-        }
+        (Intent::Connect | Intent::Resume, Some(_)) => Some(count_stream(
+            &worker.state.stream_counts,
+            &admitted,
+            claimant.context,
+        )?),
         _ => None,
     };
     let principal = &admitted.principal;
@@ -249,7 +257,9 @@ pub(super) async fn admit<'p>(
     }
     let token = match intent {
         Intent::Poll => None,
-        Intent::Page | Intent::Connect | Intent::Resume => mint(worker, rules, room, &admitted)?,
+        Intent::Page | Intent::Connect | Intent::Resume => {
+            mint(&worker.state.guests, rules, room, &admitted)?
+        }
     };
     Ok(AdmittedConnection {
         admitted,
@@ -263,11 +273,10 @@ pub(super) async fn admit<'p>(
 
 /// Counts a stream that begins.
 fn count_stream(
-    worker: &Worker,
+    counts: &Arc<StreamCounts>,
     admitted: &Admitted<'_>,
     context: &RequestContext,
 ) -> Result<StreamPermit, SignallingError> {
-    let counts = &worker.state.stream_counts;
     let permit = counts.admit(admitted.principal.id(), context.client.ip());
     permit.ok_or(SignallingError::TooManyStreams)
 }
@@ -302,14 +311,14 @@ pub(super) fn stream_policy(
 
 /// The token for a new connection; none for recorders and guests on Prosody's guest domain.
 pub(super) fn mint(
-    worker: &Worker,
+    guests: &GuestSettings,
     rules: &ReloadableState,
     room: &RoomKey,
     admitted: &Admitted<'_>,
 ) -> Result<Option<BackendToken>, RequestError> {
     let principal = &admitted.principal;
     match admitted.grant() {
-        Some(grant) if !worker.state.guests.is_tokenless(principal, grant.role()) => {
+        Some(grant) if !guests.is_tokenless(principal, grant.role()) => {
             let minter = rules.minter.as_ref().ok_or(ContextError::NotFound)?;
             let token = minter.mint(room, grant, principal.identity());
             Ok(Some(token.map_err(SignallingError::from)?))
@@ -330,18 +339,19 @@ pub(super) fn record_entry(
     worker.metrics.count_entry(transport, role);
     audit::admitted(admitted, role.as_str(), room, transport, context);
     let now = worker.state.clock.now();
-    list(worker, admitted, room, (transport, now), context)
+    let directory = &worker.state.stream_directory;
+    list(directory, admitted, room, (transport, now), context)
 }
 
 /// Lists a stream that has been open since a time, here or at another replica.
 pub(super) fn list(
-    worker: &Worker,
+    directory: &Arc<StreamDirectory>,
     admitted: &Admitted<'_>,
     room: &RoomKey,
     (transport, since): (Transport, Timestamp),
     context: &RequestContext,
 ) -> StreamListing {
-    worker.state.stream_directory.list(StreamRecord {
+    directory.list(StreamRecord {
         room: room.clone(),
         role: entry_role(admitted),
         transport,

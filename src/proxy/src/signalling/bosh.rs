@@ -38,7 +38,7 @@ pub(crate) use self::body_budget::BodyBudget;
 use self::{
     answers::{answer_of, ended, pass_on},
     poll::{Poll, answered},
-    stream::{LiveStream, remaining},
+    stream::{LiveStream, time_left},
 };
 use super::{
     admission::{self, AdmittedConnection, Claimant, record_entry, stream_policy},
@@ -170,7 +170,13 @@ impl Exchange<'_> {
             return Err(BoshBodyError::Foreign.into());
         }
         let checked = self.check_negotiation(&admission, &tag, &body);
-        let stream = LiveStream::new(worker, &admission.admitted, room, bound, xmpp.clone());
+        let stream = LiveStream::new(
+            &worker.state.guests,
+            &admission.admitted,
+            room,
+            bound,
+            xmpp.clone(),
+        );
         let request = self.head(&admission.admitted.principal)?.bosh(None, body);
         let sending = self.send(xmpp, request);
         self.poll(admission, stream, (rid, checked), sending).await
@@ -236,7 +242,8 @@ impl Exchange<'_> {
             permit,
             ..
         } = admission;
-        let left = remaining(worker, &admitted.principal, None);
+        let sessions = &worker.state.authenticator.sessions;
+        let left = time_left(sessions, &admitted.principal, None);
         let began = Instant::now();
         let answer = match answered(sending, &mut registration, left).await {
             Ok(answer) => worker.upstreams.note_outcome(&upstreams, answer)?,
@@ -245,7 +252,7 @@ impl Exchange<'_> {
                 let who = Who { principal, room };
                 audit::cut(&who, Transport::Bosh, reason.reason(), &self.context);
                 worker.metrics.count_cut(Transport::Bosh, reason.reason());
-                return Ok(ended(worker, room, reason));
+                return Ok(ended(&worker.upstreams, room, reason));
             }
         };
         let took = began.elapsed();
@@ -301,7 +308,7 @@ impl Exchange<'_> {
                 began: now,
                 place,
             };
-            let stream = LiveStream::new(worker, &admitted, room, bound, xmpp);
+            let stream = LiveStream::new(&worker.state.guests, &admitted, room, bound, xmpp);
             if let Some(idle) = in_flight.over() {
                 let watching =
                     stream.watch(Rc::clone(worker), idle, registration, false, self.context);
@@ -326,6 +333,11 @@ impl Exchange<'_> {
             registration,
             ..
         } = admission;
+        let (sessions, presence) = (
+            &worker.state.authenticator.sessions,
+            &worker.state.authorizer.presence,
+        );
+        let directory = &worker.state.stream_directory;
         let streams = &worker.state.bosh_streams;
         let Some(in_flight) = streams.register(&stream.sid, rid, &worker.metrics) else {
             stream.cut(worker, CutReason::Protocol, &self.context);
@@ -338,12 +350,12 @@ impl Exchange<'_> {
         }
         in_flight.ensure_listed(|| {
             let since = (Transport::Bosh, stream.began);
-            admission::list(worker, &admitted, &stream.room, since, &self.context)
+            admission::list(directory, &admitted, &stream.room, since, &self.context)
         });
-        stream.refresh_presence(worker, |opens| {
+        stream.refresh_presence(presence, |opens| {
             in_flight.presence_refresh_due(opens, Instant::now())
         });
-        let left = remaining(worker, &stream.principal, stream.visit_ends);
+        let left = time_left(sessions, &stream.principal, stream.visit_ends);
         let mut poll = Poll::new(worker, self.context, (stream, in_flight, registration));
         let began = Instant::now();
         // Boxed: each future around it would have room for it, and a poll is open for a minute.
@@ -371,18 +383,18 @@ impl Exchange<'_> {
                 if reason != CloseReason::Shutdown {
                     stream.cut(worker, reason.reason(), &self.context);
                 }
-                return Ok(ended(worker, &stream.room, reason));
+                return Ok(ended(&worker.upstreams, &stream.room, reason));
             }
         };
         worker.metrics.count_poll(began.elapsed());
-        if tag.as_ref().is_some_and(StartTag::says_taken) {
+        if tag.as_ref().is_some_and(StartTag::acknowledges_request) {
             in_flight.confirm();
         }
         let mut answer = pass_on(answer);
         upstreams.set_shard_header(answer.headers_mut());
         worker.renewal.renew(&stream.principal, &mut answer);
-        if tag.is_some_and(|tag| tag.says_over()) {
-            stream.over(worker, &self.context);
+        if tag.is_some_and(|tag| tag.ends_stream()) {
+            stream.end(presence, &self.context);
         } else if let Some(idle) = in_flight.over() {
             let watching = stream.watch(Rc::clone(worker), idle, registration, false, self.context);
             tokio::task::spawn_local(watching);

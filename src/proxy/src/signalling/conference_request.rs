@@ -65,7 +65,7 @@ pub(crate) async fn answer(
     let rules = worker.rules();
     let mut claimant = Claimant::identify(worker, &rules, &query, &head.headers, &context)?;
     let admitted = claimant.authorize_beside_stream(worker, &rules).await?;
-    let token = mint(worker, &rules, &query.room, &admitted)?;
+    let token = mint(&worker.state.guests, &rules, &query.room, &admitted)?;
     let upstreams = worker.upstreams.of_room(&query.room).await?;
     let Some(jicofo) = &upstreams.jicofo else {
         return Err(ContextError::Closed(Closed::ConferenceRequest).into());

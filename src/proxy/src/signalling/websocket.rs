@@ -19,7 +19,7 @@ use model::{
     query::{self, SignallingQuery},
     room::{RoomKey, Tenant},
     route::Transport,
-    session::Principal,
+    session::{Principal, SessionCodec},
 };
 use observe::metrics::{CutReason, OpenStream, StreamKind, UpstreamKind};
 use tracing::{debug, info};
@@ -164,7 +164,11 @@ pub(crate) async fn answer(
         attendance: admitted
             .grant()
             .map(|grant| presence.attend(&room, principal.id(), grant.opens())),
-        ends: visit_ends(worker, &admitted),
+        ends: visit_ends(
+            &worker.state.authenticator.sessions,
+            &admitted,
+            worker.state.clock.now(),
+        ),
         stay: jitsi.placement.hold(&room),
         place,
         permit,
@@ -190,11 +194,13 @@ pub(crate) async fn answer(
 
 /// The end of a visit that begins now: that of the credentials, or an earlier one by the rule.
 /// Recorders have no end.
-fn visit_ends(worker: &Worker, admitted: &Admitted<'_>) -> Option<Timestamp> {
+fn visit_ends(
+    sessions: &SessionCodec,
+    admitted: &Admitted<'_>,
+    now: Timestamp,
+) -> Option<Timestamp> {
     let grant = admitted.grant()?;
-    let now = worker.state.clock.now();
     let by_rule = grant.lifetime().map(|longest| now.after(longest));
-    let sessions = &worker.state.authenticator.sessions;
     let latest = sessions.latest_end(&admitted.principal);
     by_rule.into_iter().chain([latest]).min()
 }

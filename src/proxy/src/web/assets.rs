@@ -36,7 +36,7 @@ pub(crate) async fn config_js(
     let from = source_of(worker, request.uri(), tenant)?;
     let mut request = build_web_request(&worker.state.authority, request, path, context)?;
     inject::request_full_representation(request.headers_mut());
-    let answer = ask_web(worker, request, &from).await?;
+    let answer = fetch_web(worker, request, &from).await?;
     let mut answer = worker
         .injector()
         .inject_config_js(answer)
@@ -72,7 +72,7 @@ pub(crate) async fn public(
         return Ok(answer);
     }
     let request = build_web_request(&worker.state.authority, request, path, context)?;
-    let mut answer = ask_web(worker, request, &from).await?.map(Body::Upstream);
+    let mut answer = fetch_web(worker, request, &from).await?.map(Body::Upstream);
     if let Some(asset) = asset {
         asset.forwarded(worker, &mut answer);
     }
@@ -135,8 +135,8 @@ fn source_of(worker: &Worker, uri: &Uri, tenant: Option<Tenant>) -> Result<Sourc
     })
 }
 
-/// Asks a web server of Jitsi.
-pub(crate) async fn ask_web(
+/// Sends a request to a web server of Jitsi.
+pub(crate) async fn fetch_web(
     worker: &Worker,
     request: Request<RequestBody>,
     from: &Source,

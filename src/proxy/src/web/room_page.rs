@@ -6,13 +6,13 @@ use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker, audit,
-    authorize::{AccessError, StepUpDemand, authorize},
+    authorize::{AccessError, AccessRequest, StepUpDemand},
     credentials::{CredentialError, Intent, PresentedToken},
     endpoints::guest_entry,
     request_context::require_reading,
     respond::{Responder, append_cookies, login_path, redirect, redirect_to_sign_in},
     web::{
-        assets::{Source, ask_web, build_web_request},
+        assets::{Source, build_web_request, fetch_web},
         embedding::{allow_framing, place_of, show_in_room},
         jaas_page::call_page,
     },
@@ -180,14 +180,14 @@ pub(crate) async fn enter(
     let rules = worker.rules();
     loop {
         let (room, context) = (&visit.room, &visit.context);
-        let granted = authorize(
-            worker,
-            &rules.policy,
+        let request = AccessRequest {
             room,
-            &visitor,
-            Intent::Connect,
+            visitor: &visitor,
+            intent: Intent::Connect,
             context,
-        );
+        };
+        let authorizer = &worker.state.authorizer;
+        let granted = authorizer.authorize(&rules.policy, request, &worker.metrics);
         let person = headers::is_navigation(visit.request.headers());
         let failure = match (granted, &visitor) {
             (Ok(grant), Visitor::Known(principal)) => {
@@ -304,7 +304,7 @@ async fn show_room(
     )?;
     inject::request_full_representation(request.headers_mut());
     let from = Source::Room(worker.upstreams.of_room(&visit.room).await?);
-    let answer = ask_web(worker, request, &from).await?;
+    let answer = fetch_web(worker, request, &from).await?;
     let visitor = match &token {
         Some(token) => inject::PageIdentity::Token(token),
         None => inject::PageIdentity::Name(principal.identity().name.as_deref()),
@@ -362,7 +362,7 @@ async fn bare_page(
         visit.context,
     )?;
     let from = Source::Room(worker.upstreams.of_room(&visit.room).await?);
-    Ok(ask_web(worker, request, &from).await?.map(Body::Upstream))
+    Ok(fetch_web(worker, request, &from).await?.map(Body::Upstream))
 }
 
 /// The address of a room's events.

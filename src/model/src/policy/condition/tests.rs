@@ -140,3 +140,25 @@ fn texts_that_are_not_conditions_are_refused() {
         assert!(!error.to_string().is_empty(), "{text}");
     }
 }
+
+#[test]
+fn every_listed_form_is_a_condition_that_is_written_the_same() {
+    for form in Condition::FORMS {
+        let written = [
+            ("ID", "school"),
+            ("NAME", "staff"),
+            ("ADDRESS", "ann@example.org"),
+        ]
+        .into_iter()
+        .chain([
+            ("DOMAIN", "example.org"),
+            ("PATH", "dept"),
+            ("VALUE", "sales"),
+        ])
+        .fold(form.to_owned(), |text, (part, value)| {
+            text.replace(part, value)
+        });
+        let condition: Condition = written.parse().unwrap();
+        assert_eq!(condition.to_string(), written, "{form}");
+    }
+}

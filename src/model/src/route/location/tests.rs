@@ -171,7 +171,7 @@ fn is_of_tenant(path: &str) -> bool {
 fn signalling_and_the_gateways_own_paths_precede_locations() {
     assert_eq!(route("/http-bind"), "bosh");
     assert_eq!(route("/xmpp-websocket"), "websocket");
-    assert_eq!(route("/_gateway/login"), "own");
+    assert_eq!(route("/_gateway/login"), "endpoint");
     assert_eq!(route("/wiki/config.js"), "/wiki/");
 }
 

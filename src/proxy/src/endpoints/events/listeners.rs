@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_listens_to_a_room_is_woken_for_it_and_ended_with_all() {
+    fn listeners_of_a_room_are_woken_for_it_and_ended_with_all() {
         let listeners = Listeners::default();
         let who = SessionId::from("a");
         let mut first = enter(&listeners, &room("x"), &who).unwrap();

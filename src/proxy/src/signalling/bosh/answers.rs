@@ -4,9 +4,10 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::{
-    Body, Worker,
+    Body,
     connections::CloseReason,
     respond::{plain, terminated},
+    shard_upstreams::ShardPools,
     upstream::UpstreamBody,
 };
 use model::{
@@ -41,9 +42,9 @@ pub(in crate::signalling) fn preflight(
 }
 
 /// The answer to a request that the gateway ended.
-pub(super) fn ended(worker: &Worker, room: &RoomKey, reason: CloseReason) -> Response<Body> {
+pub(super) fn ended(upstreams: &ShardPools, room: &RoomKey, reason: CloseReason) -> Response<Body> {
     match reason {
-        CloseReason::Moved | CloseReason::Demoted => worker.upstreams.start_again(room),
+        CloseReason::Moved | CloseReason::Demoted => upstreams.start_again(room),
         // The client repeats the request, and Prosody, which knows its id, gives the answer: with an empty
         // answer of the gateway's the stanzas of Prosody's would be lost. Strophe repeats a request after
         // a status of 500 or more (strophejs `src/bosh.js`, `_onRequestStateChange`).

@@ -3,6 +3,7 @@
 
 use std::{rc::Rc, time::Duration};
 
+use cluster::presence::Presence;
 use http::HeaderMap;
 use model::{
     bosh::{self, BoshSessionId},
@@ -10,14 +11,14 @@ use model::{
     query::ForwardedParameters,
     room::RoomKey,
     route::Transport,
-    session::{Principal, SessionId},
+    session::{Principal, SessionCodec, SessionId},
 };
 use observe::metrics::CutReason;
 use tokio::time::sleep;
 use tracing::debug;
 
 use crate::{
-    RequestContext, Worker,
+    GuestSettings, RequestContext, Worker,
     audit::{self, Who},
     authorize::{Admitted, Privilege},
     connections::{CloseReason, Registration},
@@ -44,7 +45,7 @@ pub(super) struct LiveStream {
 
 impl LiveStream {
     pub(super) fn new(
-        worker: &Worker,
+        guests: &GuestSettings,
         admitted: &Admitted<'_>,
         room: &RoomKey,
         bound: BoshSessionId,
@@ -55,7 +56,7 @@ impl LiveStream {
             principal: Rc::clone(&admitted.principal),
             room: room.clone(),
             began: bound.began,
-            visit_ends: visit_ends(worker, admitted, bound.began),
+            visit_ends: visit_ends(guests, admitted, bound.began),
             opens: match admitted.privilege {
                 Privilege::Granted(_) | Privilege::Anonymous(_) => Some(admitted.opens()),
                 Privilege::Recorder => None,
@@ -72,8 +73,7 @@ impl LiveStream {
     }
 
     /// Renews the presence lease: a stream counts until its next request is overdue, or it ends.
-    pub(super) fn refresh_presence(&self, worker: &Worker, is_due: impl FnOnce(bool) -> bool) {
-        let presence = &worker.state.authorizer.presence;
+    pub(super) fn refresh_presence(&self, presence: &Presence, is_due: impl FnOnce(bool) -> bool) {
         let (room, id) = (&self.room, self.principal.id());
         match self.opens {
             // Another stream of the same person may have ended the lease.
@@ -84,9 +84,8 @@ impl LiveStream {
         }
     }
 
-    /// Prosody ended the stream.
-    pub(super) fn over(&self, worker: &Worker, context: &RequestContext) {
-        let presence = &worker.state.authorizer.presence;
+    /// Records that Prosody ended the stream.
+    pub(super) fn end(&self, presence: &Presence, context: &RequestContext) {
         presence.end_lease(&self.room, self.principal.id());
         audit::left(&self.who(), Transport::Bosh, "closed", context);
     }
@@ -101,7 +100,8 @@ impl LiveStream {
         broken: bool,
         context: RequestContext,
     ) {
-        let left = remaining(&worker, &self.principal, self.visit_ends);
+        let sessions = &worker.state.authenticator.sessions;
+        let left = time_left(sessions, &self.principal, self.visit_ends);
         let reason = tokio::select! {
             () = idle.next_request() => return,
             reason = registration.closed() => reason,
@@ -164,14 +164,13 @@ impl LiveStream {
 }
 
 /// The time that a principal may still stay.
-pub(super) fn remaining(
-    worker: &Worker,
+pub(super) fn time_left(
+    sessions: &SessionCodec,
     principal: &Principal,
     visit_ends: Option<Timestamp>,
 ) -> Duration {
-    let latest = worker.state.authenticator.sessions.latest_end(principal);
-    let ends = visit_ends.map_or(latest, |visit| visit.min(latest));
-    worker.state.clock.until(ends)
+    let left = sessions.time_left(principal);
+    visit_ends.map_or(left, |ends| left.min(sessions.until(ends)))
 }
 
 /// Names a principal without credentials of its own by its stream, so that each of its requests is
@@ -189,9 +188,13 @@ pub(super) fn name_anonymous(admitted: &mut Admitted<'_>, sid: &str) {
 
 /// The end of a visit that began at `began`. A guest, or the holder of another system's token, gets
 /// a pass with each request, whose own end always lies ahead. Recorders have no limit.
-fn visit_ends(worker: &Worker, admitted: &Admitted<'_>, began: Timestamp) -> Option<Timestamp> {
+fn visit_ends(
+    guests: &GuestSettings,
+    admitted: &Admitted<'_>,
+    began: Timestamp,
+) -> Option<Timestamp> {
     let grant = admitted.grant()?;
-    let as_guest = (!admitted.principal.is_member()).then_some(worker.state.guests.lifetime);
+    let as_guest = (!admitted.principal.is_member()).then_some(guests.lifetime);
     let longest = grant.lifetime().into_iter().chain(as_guest).min()?;
     Some(began.after(longest))
 }

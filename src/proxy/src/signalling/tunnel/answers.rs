@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_nobody_owns_never_passes() {
+    fn an_id_without_an_owner_never_passes() {
         let mut stream = ready(false);
         let sent = [BOUND, ENABLED].map(message_frame::to_client).concat();
         let reviewed = Answers::default().review(&sent, &mut stream);
