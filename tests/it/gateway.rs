@@ -53,6 +53,7 @@ mod transport;
 mod unauthenticated;
 mod uncompleted_pages;
 mod visits;
+mod wakeups;
 mod without_provider;
 
 /// A BOSH body that creates a session.

@@ -12,6 +12,7 @@ pub(crate) mod faulty_provider;
 pub(crate) mod frames;
 pub(crate) mod logs;
 pub(crate) mod pebble;
+pub(crate) mod process;
 pub(crate) mod provider_fault;
 pub(crate) mod recorder;
 pub(crate) mod school;

@@ -122,7 +122,8 @@ async fn route_request(
     (label, answer)
 }
 
-/// Calls the handler of a route.
+/// Calls the handler of a route. The handlers' futures are boxed: each request would take the room of the
+/// largest of them.
 async fn call_handler(
     worker: &Rc<Worker>,
     Routed { route, path }: Routed,
@@ -132,31 +133,53 @@ async fn call_handler(
 ) -> Result<Response<Body>, RequestError> {
     match route {
         Route::Endpoint(endpoint) => {
-            endpoints::answer(worker, endpoint, request, responder, context).await
+            Box::pin(endpoints::answer(
+                worker, endpoint, request, responder, context,
+            ))
+            .await
         }
         Route::Signalling { transport, tenant } => match transport {
-            Transport::Bosh => signalling::bosh::answer(worker, request, context, tenant).await,
+            Transport::Bosh => {
+                Box::pin(signalling::bosh::answer(worker, request, context, tenant)).await
+            }
             Transport::WebSocket => {
-                signalling::websocket::answer(worker, &mut request, context, tenant).await
+                Box::pin(signalling::websocket::answer(
+                    worker,
+                    &mut request,
+                    context,
+                    tenant,
+                ))
+                .await
             }
         },
         Route::ConferenceRequest { tenant } => {
-            signalling::conference_request::answer(worker, request, context, tenant).await
+            Box::pin(signalling::conference_request::answer(
+                worker, request, context, tenant,
+            ))
+            .await
         }
         Route::Room(room) => {
-            room_page::answer(worker, request, &path, responder, context, room).await
+            Box::pin(room_page::answer(
+                worker, request, &path, responder, context, room,
+            ))
+            .await
         }
         Route::Config { tenant } => {
-            assets::config_js(worker, request, &path, context, tenant).await
+            Box::pin(assets::config_js(worker, request, &path, context, tenant)).await
         }
         Route::Home if worker.state.start == StartPage::Gateway || worker.jitsi().is_err() => {
             let authenticator = &worker.state.authenticator;
             authenticator.revalidate_if_overdue(request.headers()).await;
             endpoints::start_page(worker, &request, responder)
         }
-        Route::Home | Route::Asset => assets::public(worker, request, &path, context).await,
+        Route::Home | Route::Asset => {
+            Box::pin(assets::public(worker, request, &path, context)).await
+        }
         Route::Location { location, tenant } => {
-            locations::answer(worker, request, &path, context, location, tenant).await
+            Box::pin(locations::answer(
+                worker, request, &path, context, location, tenant,
+            ))
+            .await
         }
         Route::NoRoom(error) => Err(error.into()),
         Route::Closed(closed) => Err(ContextError::Closed(closed).into()),

@@ -1,6 +1,6 @@
 //! Metrics and traces of the request path.
 
-use std::{future::Future, time::Instant};
+use std::time::Instant;
 
 use http::{Method, Request};
 use tracing::warn;
@@ -119,18 +119,34 @@ pub(crate) fn begin_span<B>(
     Some((span, request.method().clone()))
 }
 
-/// Waits for the head of an upstream's response and records its latency.
-pub(crate) async fn timed<T, E>(
-    metrics: &WorkerMetrics,
+/// Measures the time to the head of an upstream's response.
+///
+/// The caller awaits the response: a future that is passed to an `async fn` takes its room twice.
+#[must_use = "the time is recorded by `record`"]
+pub(crate) struct ResponseTimer<'m> {
+    metrics: &'m WorkerMetrics,
     upstream: UpstreamKind,
-    response: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    let began = Instant::now();
-    let outcome = response.await;
-    if outcome.is_ok() {
-        metrics.count_upstream_response(upstream, began.elapsed());
+    began: Instant,
+}
+
+// === impl ResponseTimer ===
+
+impl<'m> ResponseTimer<'m> {
+    pub(crate) fn start(metrics: &'m WorkerMetrics, upstream: UpstreamKind) -> Self {
+        Self {
+            metrics,
+            upstream,
+            began: Instant::now(),
+        }
     }
-    outcome
+
+    /// Records the time, if there is a response.
+    pub(crate) fn record<T, E>(self, outcome: &Result<T, E>) {
+        if outcome.is_ok() {
+            let took = self.began.elapsed();
+            self.metrics.count_upstream_response(self.upstream, took);
+        }
+    }
 }
 
 /// Counts errors of upstreams, and exceeded limits.

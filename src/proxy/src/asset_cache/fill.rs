@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::{AssetCache, AssetKey, BegunFetch, Slot, StoredAsset};
 use crate::{
     RequestError, Worker,
-    instrumentation::{count_failure, timed},
+    instrumentation::{ResponseTimer, count_failure},
     shard_upstreams::ShardUpstreams,
     upstream::{RequestBody, UpstreamBody, UpstreamError},
     web::WebError,
@@ -84,8 +84,9 @@ impl Fill {
         let request = self.request()?;
         let requested = self.cache.clock.now();
         let within = self.worker.jitsi()?.upstream.web_timeout;
-        let sending = self.upstreams.web.send(request, within, true);
-        let answer = timed(&self.worker.metrics, UpstreamKind::Web, sending).await;
+        let timer = ResponseTimer::start(&self.worker.metrics, UpstreamKind::Web);
+        let answer = self.upstreams.web.send(request, within, true).await;
+        timer.record(&answer);
         let answer = self
             .worker
             .upstreams

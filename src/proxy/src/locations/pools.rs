@@ -9,7 +9,7 @@ use observe::metrics::UpstreamKind;
 
 use crate::{
     RequestError, Worker,
-    instrumentation::timed,
+    instrumentation::ResponseTimer,
     upstream::{Place, RequestBody, UpstreamBody, UpstreamPool},
 };
 
@@ -35,18 +35,19 @@ pub(super) async fn send(
     retry: bool,
 ) -> Result<Response<UpstreamBody>, RequestError> {
     let within = worker.jitsi()?.upstream.web_timeout;
-    let metrics = &worker.metrics;
+    let timer = ResponseTimer::start(&worker.metrics, UpstreamKind::Location);
     Ok(match to {
         LocationUpstream::Web => {
             let shard = worker.upstreams.default_shard()?;
-            let sending = shard.web.send(request, within, retry);
-            let answer = timed(metrics, UpstreamKind::Location, sending).await;
+            let answer = shard.web.send(request, within, retry).await;
+            timer.record(&answer);
             worker.upstreams.note_outcome(&shard, answer)?
         }
         LocationUpstream::Server(server) => {
             let pool = pool_of(worker, server)?;
-            let sending = pool.send(request, within, retry);
-            timed(metrics, UpstreamKind::Location, sending).await?
+            let answer = pool.send(request, within, retry).await;
+            timer.record(&answer);
+            answer?
         }
     })
 }
@@ -58,18 +59,19 @@ pub(super) async fn send_dedicated(
     request: Request<RequestBody>,
 ) -> Result<(Response<Incoming>, Place), RequestError> {
     let within = worker.jitsi()?.upstream.web_timeout;
-    let metrics = &worker.metrics;
+    let timer = ResponseTimer::start(&worker.metrics, UpstreamKind::Location);
     Ok(match to {
         LocationUpstream::Web => {
             let shard = worker.upstreams.default_shard()?;
-            let sending = shard.web.send_dedicated(request, within);
-            let answer = timed(metrics, UpstreamKind::Location, sending).await;
+            let answer = shard.web.send_dedicated(request, within).await;
+            timer.record(&answer);
             worker.upstreams.note_outcome(&shard, answer)?
         }
         LocationUpstream::Server(server) => {
             let pool = pool_of(worker, server)?;
-            let sending = pool.send_dedicated(request, within);
-            timed(metrics, UpstreamKind::Location, sending).await?
+            let answer = pool.send_dedicated(request, within).await;
+            timer.record(&answer);
+            answer?
         }
     })
 }

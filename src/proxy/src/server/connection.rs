@@ -65,7 +65,7 @@ impl<S: Service> ConnectionServer<S> {
             anonymous: false,
         };
         if accepted.proxy_protocol {
-            self.serve_proxied(stream, connection, drain).await;
+            Box::pin(self.serve_proxied(stream, connection, drain)).await;
         } else {
             self.serve_client(stream, connection, drain).await;
         }
@@ -102,6 +102,8 @@ impl<S: Service> ConnectionServer<S> {
         self.serve_client(stream, connection, drain).await;
     }
 
+    /// Serves what follows the PROXY header. What takes much room is boxed, a stream over TLS and the future
+    /// of each protocol: a connection would keep room for the largest of them as long as it is open.
     async fn serve_client<IO>(
         &self,
         stream: ClientStream<IO>,
@@ -115,31 +117,32 @@ impl<S: Service> ConnectionServer<S> {
             backpressure: stream.backpressure(),
         };
         let Some(tls) = self.tls.as_ref().filter(|_| connection.tls) else {
-            return self.serve_http1(stream, client, drain).await;
+            return Box::pin(self.serve_http1(stream, client, drain)).await;
         };
         let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
-        match timeout_at(deadline, tls.accept(stream)).await {
-            Ok(Ok(stream)) => {
-                self.metrics.count_handshake(Handshake::Ok);
-                let protocol = stream.get_ref().1.alpn_protocol();
-                if protocol == Some(ACME_TLS_ALPN) {
-                    // The authority has seen the certificate, and sends no data.
-                    let mut stream = stream;
-                    let _ = timeout_at(deadline, stream.shutdown()).await;
-                } else if protocol == Some(b"h2") {
-                    self.serve_http2(stream, client, drain, deadline).await;
-                } else {
-                    self.serve_http1(stream, client, drain).await;
-                }
-            }
+        let stream = match Box::pin(timeout_at(deadline, tls.accept(stream))).await {
+            Ok(Ok(stream)) => Box::new(stream),
             Ok(Err(error)) => {
                 self.metrics.count_handshake(Handshake::Failed);
                 debug!(%error, client.addr = %connection.peer, "TLS handshake failed");
+                return;
             }
             Err(_) => {
                 self.metrics.count_handshake(Handshake::Timeout);
                 debug!(client.addr = %connection.peer, "TLS handshake timed out");
+                return;
             }
+        };
+        self.metrics.count_handshake(Handshake::Ok);
+        let protocol = stream.get_ref().1.alpn_protocol();
+        if protocol == Some(ACME_TLS_ALPN) {
+            // The authority has seen the certificate, and sends no data.
+            let mut stream = stream;
+            let _ = timeout_at(deadline, stream.shutdown()).await;
+        } else if protocol == Some(b"h2") {
+            Box::pin(self.serve_http2(stream, client, drain, deadline)).await;
+        } else {
+            Box::pin(self.serve_http1(stream, client, drain)).await;
         }
     }
 }

@@ -15,6 +15,7 @@ mod poll;
 mod stream;
 
 use std::{
+    pin::Pin,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -143,8 +144,9 @@ impl Exchange<'_> {
                 .head(&admission.admitted.principal)?
                 .bosh(admission.token.as_ref(), body);
             let xmpp = xmpp.clone();
-            let sending = self.send(xmpp.clone(), request);
-            return self.create(admission, (rid, xmpp), sending).await;
+            let sending = Box::pin(self.send(xmpp.clone(), request));
+            // Boxed: polls are held, and would keep the room of a creation.
+            return Box::pin(self.create(admission, (rid, xmpp), sending)).await;
         }
         let mut unbound = None;
         let locate = async |admitted: &mut Admitted<'_>| {
@@ -178,7 +180,7 @@ impl Exchange<'_> {
             xmpp.clone(),
         );
         let request = self.head(&admission.admitted.principal)?.bosh(None, body);
-        let sending = self.send(xmpp, request);
+        let sending = Box::pin(self.send(xmpp, request));
         self.poll(admission, stream, (rid, checked), sending).await
     }
 
@@ -232,7 +234,7 @@ impl Exchange<'_> {
         self,
         admission: AdmittedConnection<'_>,
         (rid, xmpp): (u64, UpstreamPool),
-        sending: impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>>,
+        sending: Pin<Box<impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>>>>,
     ) -> Result<Response<Body>, RequestError> {
         let (worker, room) = (self.worker, &self.query.room);
         let AdmittedConnection {
@@ -318,13 +320,14 @@ impl Exchange<'_> {
         Ok(answer)
     }
 
-    /// Forwards a request of an existing BOSH session.
+    /// Forwards a request of an existing BOSH session. The exchange with Prosody comes boxed: each future
+    /// around it would have room for it, and a poll is held for a minute.
     async fn poll(
         self,
         admission: AdmittedConnection<'_>,
         stream: LiveStream,
         (rid, checked): (u64, Result<(), NegotiationError>),
-        sending: impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>>,
+        sending: Pin<Box<impl Future<Output = Result<Response<UpstreamBody>, UpstreamError>>>>,
     ) -> Result<Response<Body>, RequestError> {
         let worker = self.worker;
         let AdmittedConnection {
@@ -358,13 +361,12 @@ impl Exchange<'_> {
         let left = time_left(sessions, &stream.principal, stream.visit_ends);
         let mut poll = Poll::new(worker, self.context, (stream, in_flight, registration));
         let began = Instant::now();
-        // Boxed: each future around it would have room for it, and a poll is open for a minute.
-        let reading = Box::pin(async {
+        let reading = async {
             let mut answer = sending.await?;
             let beginning = answer.body_mut().beginning().await;
             let tag = beginning.and_then(|beginning| StartTag::parse(beginning).ok());
             Ok((answer, tag))
-        });
+        };
         let answer = match poll.registration() {
             Some(registration) if !left.is_zero() => answered(reading, registration, left).await,
             _ => Err(CloseReason::Expired),

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     Body, RequestContext, RequestError, Worker,
     body::{self, Unread},
-    instrumentation::timed,
+    instrumentation::ResponseTimer,
     request_context::ContextError,
     respond::plain,
     shard_upstreams::ForwardingError,
@@ -73,8 +73,9 @@ pub(crate) async fn answer(
     let request = forwarded(jicofo.host(), token.as_ref(), &request);
     let within = worker.jitsi()?.upstream.web_timeout;
     // Jicofo opens a room once, however often it is asked.
-    let sending = jicofo.send(request, within, true);
-    let answer = timed(&worker.metrics, UpstreamKind::Jicofo, sending).await;
+    let timer = ResponseTimer::start(&worker.metrics, UpstreamKind::Jicofo);
+    let answer = jicofo.send(request, within, true).await;
+    timer.record(&answer);
     let answer = answer.map_err(ForwardingError::from)?;
     let mut answer = pass_on(answer).await?;
     upstreams.set_shard_header(answer.headers_mut());

@@ -42,7 +42,7 @@ use crate::{
     authorize::Admitted,
     connections::{ConnectionKind, Registration},
     credentials::{Entry, Intent},
-    instrumentation::timed,
+    instrumentation::ResponseTimer,
     limits::StreamPermit,
     request_context::ContextError,
     stream_directory::StreamListing,
@@ -136,12 +136,10 @@ pub(crate) async fn answer(
     };
     let handshake = prosody.web_socket(token.as_ref(), key);
     let within = jitsi.upstream.web_timeout;
-    let answer = timed(
-        &worker.metrics,
-        UpstreamKind::Xmpp,
-        xmpp.send_dedicated(handshake, within),
-    );
-    let (answer, place) = worker.upstreams.note_outcome(&upstreams, answer.await)?;
+    let timer = ResponseTimer::start(&worker.metrics, UpstreamKind::Xmpp);
+    let answer = xmpp.send_dedicated(handshake, within).await;
+    timer.record(&answer);
+    let (answer, place) = worker.upstreams.note_outcome(&upstreams, answer)?;
     check_switch(&answer, &expected)?;
     let room = query.room;
     let listing = record_entry(worker, &admitted, &room, Transport::WebSocket, &context);

@@ -153,13 +153,14 @@ impl UpstreamPool {
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
         let place = self.take_place().await?;
         let Some(reused) = self.take_idle().await else {
-            return self.send_on_new(request, place).await;
+            // Boxed: a new connection is rare, and takes more room than an old one.
+            return Box::pin(self.send_on_new(request, place)).await;
         };
         let again = if retry { replay(&request) } else { None };
         let outcome = self.send_on(reused, request).await;
         let outcome = match (outcome, again) {
             (Err(UpstreamError::NoAnswer(_, error)), Some(again)) if was_closed(&error) => {
-                return self.send_on_new(again, place).await;
+                return Box::pin(self.send_on_new(again, place)).await;
             }
             (outcome, _) => outcome,
         };

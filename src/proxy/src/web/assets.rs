@@ -10,7 +10,7 @@ use crate::upstream::{RequestBody, UpstreamBody};
 use crate::{
     Body, RequestContext, RequestError, Worker,
     asset_cache::AssetRequest,
-    instrumentation::timed,
+    instrumentation::ResponseTimer,
     request_context::{ContextError, SiteAuthority, is_reading, require_reading},
     shard_upstreams::{ForwardingError, ShardUpstreams},
     web::WebError,
@@ -144,8 +144,9 @@ pub(crate) async fn fetch_web(
     let retry = is_reading(request.method());
     let (Source::Room(upstreams) | Source::Common(upstreams)) = from;
     let within = worker.jitsi()?.upstream.web_timeout;
-    let responder = upstreams.web.send(request, within, retry);
-    let answer = timed(&worker.metrics, UpstreamKind::Web, responder).await;
+    let timer = ResponseTimer::start(&worker.metrics, UpstreamKind::Web);
+    let answer = upstreams.web.send(request, within, retry).await;
+    timer.record(&answer);
     let mut answer = worker.upstreams.note_outcome(upstreams, answer)?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(ForwardingError::Answer("an upgrade that was not requested").into());
