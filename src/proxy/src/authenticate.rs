@@ -181,11 +181,13 @@ impl Authenticator {
         )
     }
 
-    /// Whether a pass is neither revoked nor from an integration that no longer covers its room.
+    /// Whether a pass is not revoked, and neither of an integration that no longer covers its room nor of a
+    /// member of a provider that the configuration no longer has.
     pub(crate) fn is_valid_pass(&self, pass: &Pass, integrations: &Integrations) -> bool {
         let is_covered = match pass.standing() {
             Standing::Embedded(by) => integrations.covers(&by.integration, pass.room()),
-            Standing::Member | Standing::Guest | Standing::Invited(_) => true,
+            Standing::Member => self.sessions.has_member(pass.identity()),
+            Standing::Guest | Standing::Invited(_) => true,
         };
         is_covered && self.revocations.cause([pass.credential()]).is_none()
     }
