@@ -19,8 +19,10 @@ use cluster::{
 use config::Config;
 use doctor::login_probe::LoginProber;
 use model::{clock::Clock, random::Random, seal::Purpose, session::RevalidationSchedule};
-use observe::metrics::{AcmeMetrics, CertificateMetrics, ControlMetrics, JournalMetrics, Metrics};
-use oidc::RelyingParty;
+use observe::metrics::{
+    AcmeMetrics, CertificateMetrics, ControlMetrics, JournalMetrics, Metrics, ProviderFamilies,
+};
+use oidc::RelyingParties;
 use proxy::{
     AssetCache, AssetCompressor, Control, Notifications,
     admin::AdminServer,
@@ -38,11 +40,12 @@ pub(super) struct ControlPlane {
     /// `None` if it is disabled.
     pub(super) asset_cache: Option<Arc<AssetCache>>,
     asset_compressor: Option<AssetCompressor>,
-    relying_party: Option<Arc<RelyingParty>>,
+    /// `None` without accounts.
+    relying_parties: Option<RelyingParties>,
     revocations: Arc<Revocations>,
     revalidations: Arc<Revalidations>,
-    /// `None` if sessions are not revalidated.
-    revalidation_task: Option<RevalidationTask>,
+    /// One for each provider whose sessions are revalidated.
+    revalidation_tasks: Vec<RevalidationTask>,
     presence: Arc<Presence>,
     streams: Arc<StreamDirectory>,
     store: Arc<dyn Store>,
@@ -75,13 +78,12 @@ impl ControlPlane {
         let mut metrics = initial_metrics(config, clock);
         metrics.certificate = certificates.as_ref().map(|_| CertificateMetrics::default());
         metrics.acme = config.acme.as_ref().map(|_| AcmeMetrics::default());
-        let relying_party = match config.oidc.clone() {
-            Some(settings) => {
-                let party = RelyingParty::new(settings, clock.clone(), random.clone())?;
-                metrics.provider = Some(party.metrics().clone());
-                Some(Arc::new(party))
-            }
-            None => None,
+        let relying_parties = if config.oidc.is_empty() {
+            None
+        } else {
+            let families = metrics.providers.insert(ProviderFamilies::default());
+            let parties = RelyingParties::new(config.oidc.clone(), families, clock, random)?;
+            Some(parties)
         };
         // A revocation has to outlive every session that it may revoke.
         let longest_session = config.session.absolute.max(config.guests.lifetime);
@@ -107,23 +109,24 @@ impl ControlPlane {
             clock.clone(),
             random.clone(),
         )?;
-        let (revalidations, revalidation_task) = match (&config.oidc, &relying_party) {
-            (Some(oidc), Some(party)) if let Some(every) = oidc.revalidate => {
-                let origin = config.public_url.origin();
-                let sealer = config.keyring.sealer(Purpose::RefreshGrant, origin);
-                let (handle, task) = Revalidations::new(RevalidationContext {
-                    relying_party: Arc::clone(party),
-                    schedule: RevalidationSchedule { every },
-                    longest_session: config.session.absolute,
-                    revocations: Arc::clone(&revocations),
-                    vault: GrantVault::new(Arc::clone(&store), sealer),
-                    clock: clock.clone(),
-                    random: random.clone(),
-                });
-                (handle, Some(task))
-            }
-            _ => (Revalidations::disabled(), None),
-        };
+        let contexts = relying_parties.iter().flat_map(RelyingParties::iter);
+        let contexts = contexts.filter_map(|party| {
+            let origin = config.public_url.origin();
+            let sealer = config.keyring.sealer(Purpose::RefreshGrant, origin);
+            Some(RevalidationContext {
+                relying_party: Arc::clone(party),
+                schedule: RevalidationSchedule {
+                    every: party.revalidate()?,
+                },
+                longest_session: config.session.absolute,
+                revocations: Arc::clone(&revocations),
+                vault: GrantVault::new(Arc::clone(&store), sealer),
+                clock: clock.clone(),
+                random: random.clone(),
+            })
+        });
+        let (revalidations, revalidation_tasks) =
+            Revalidations::new(contexts.collect(), clock.clone());
         let placement = config.jitsi().map(|jitsi| {
             let context = PlacementContext {
                 clock: clock.clone(),
@@ -145,10 +148,10 @@ impl ControlPlane {
             placement,
             asset_cache,
             asset_compressor,
-            relying_party,
+            relying_parties,
             revocations,
             revalidations,
-            revalidation_task,
+            revalidation_tasks,
             presence,
             streams: Arc::default(),
             store,
@@ -165,7 +168,7 @@ impl ControlPlane {
     pub(super) fn for_requests(&self) -> Control {
         Control {
             runtime: Handle::current(),
-            relying_party: self.relying_party.clone(),
+            relying_parties: self.relying_parties.clone(),
             revocations: Arc::clone(&self.revocations),
             revalidations: Arc::clone(&self.revalidations),
             presence: Arc::clone(&self.presence),
@@ -201,7 +204,7 @@ impl ControlPlane {
             control: self.metrics.clone(),
             presence: Arc::clone(&self.presence),
             streams: Arc::clone(&self.streams),
-            relying_party: self.relying_party.clone(),
+            relying_parties: self.relying_parties.clone(),
             revocations: Arc::clone(&self.revocations),
             store: Arc::clone(&self.store),
             journal: self.journal.clone(),
@@ -222,13 +225,13 @@ impl ControlPlane {
         handle: &GatewayHandle,
     ) {
         let GatewayHandle { tasks, stopped, .. } = handle;
-        if let Some(relying_party) = self.relying_party {
-            tasks.spawn(relying_party.run(stopped.clone()));
+        for party in self.relying_parties.iter().flat_map(RelyingParties::iter) {
+            tasks.spawn(Arc::clone(party).run(stopped.clone()));
         }
         if let Some(compressor) = self.asset_compressor {
             tasks.spawn(compressor.run(stopped.clone()));
         }
-        if let Some(task) = self.revalidation_task {
+        for task in self.revalidation_tasks {
             let gateway = Arc::clone(&handle.gateway);
             tasks.spawn(task.run(move || gateway.policy(), stopped.clone()));
         }

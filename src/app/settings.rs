@@ -121,10 +121,10 @@ fn backend(config: &Config, placement: Option<&Arc<Placement>>) -> MeetingBacken
 fn pages(config: &Config) -> Pages {
     let settings = config.pages.clone();
     let pages = Pages::new(settings.brand, settings.languages);
-    if config.oidc.is_some() {
-        pages
-    } else {
+    if config.oidc.is_empty() {
         pages.without_sign_in()
+    } else {
+        pages
     }
 }
 

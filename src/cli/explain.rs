@@ -20,11 +20,13 @@ use model::{
         Admission, Authentication, Condition, EntryRule, Grant, Requester, Rule, Situation,
         StartRule,
     },
+    provider::ProviderId,
     room::RoomKey,
     seal::Purpose,
     shard::ShardName,
     token::{Minter, prosody},
 };
+use oidc::OidcSettings;
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
@@ -36,6 +38,9 @@ pub(super) struct ExplainArguments {
     /// A JSON file with the user's claims from the provider [default: an anonymous visitor].
     #[arg(long, value_name = "FILE")]
     claims: Option<PathBuf>,
+    /// The one of several providers that the claims are from.
+    #[arg(long, value_name = "ID")]
+    provider: Option<String>,
     /// The standing of the user.
     #[arg(long = "as", value_enum, default_value_t = VisitorKind::Member)]
     kind: VisitorKind,
@@ -63,7 +68,8 @@ impl CommandContext<'_, '_> {
         let unauthenticated = AuthenticationContext::default();
         let (person, authentication) = match (&arguments.claims, arguments.kind) {
             (Some(file), _) => {
-                let (person, authentication) = read_person(file, &config, now)?;
+                let (person, authentication) =
+                    read_person(file, arguments.provider.as_deref(), &config, now)?;
                 (Some(person), authentication)
             }
             // A guest has no claims, but a name.
@@ -107,6 +113,7 @@ impl CommandContext<'_, '_> {
             config.policy.rules().len(),
             rule.room
         )?;
+        print_providers(output, rule, &config.oidc)?;
         print_conditions(output, rule, visitor.as_ref())?;
         let admission = config.policy.decide(&room, visitor.as_ref(), &situation);
         writeln!(output, "answer   {}", describe(&admission))?;
@@ -150,14 +157,12 @@ fn room_line(room: &RoomKey) -> String {
 /// Reads the user from a file of claims, which are those of the ID token and of userinfo.
 fn read_person(
     file: &PathBuf,
+    provider: Option<&str>,
     config: &Config,
     now: Timestamp,
 ) -> Result<(Identity, AuthenticationContext), CommandError> {
     let invalid = |what: String| CommandError::Usage(format!("{}: {what}", file.display()));
-    let Some(provider) = &config.oidc else {
-        let what = "--claims requires [oidc]".to_owned();
-        return Err(CommandError::Usage(what));
-    };
+    let provider = provider_of(config, provider)?;
     let text = fs::read(file).map_err(|error| invalid(error.to_string()))?;
     let claims: ClaimsSet = serde_json::from_slice(&text)
         .map_err(|error| invalid(format!("not a JSON object of claims: {error}")))?;
@@ -165,6 +170,48 @@ fn read_person(
     oidc::identity_from_claims(&claims, provider, &config.policy)
         .map(|identity| (identity, authentication))
         .map_err(|error| invalid(error.to_string()))
+}
+
+/// Prints which of several providers a sign-in for the room can choose.
+fn print_providers(output: &mut dyn Write, rule: &Rule, all: &[OidcSettings]) -> io::Result<()> {
+    let ids = all.iter().filter_map(|one| Some(&one.listed.as_ref()?.id));
+    let offered = ids.filter(|&id| rule.providers.is_empty() || rule.providers.contains(id));
+    let offered: Vec<&str> = offered.map(ProviderId::as_str).collect();
+    if offered.is_empty() {
+        return Ok(());
+    }
+    writeln!(output, "sign-in  {}", offered.join(" or "))
+}
+
+/// The provider that issued the claims.
+fn provider_of<'c>(
+    config: &'c Config,
+    named: Option<&str>,
+) -> Result<&'c OidcSettings, CommandError> {
+    let ids = || {
+        config
+            .oidc
+            .iter()
+            .filter_map(|one| Some(one.listed.as_ref()?.id.as_str()))
+    };
+    let usage = |what: String| Err(CommandError::Usage(what));
+    match (&config.oidc[..], named) {
+        ([], _) => usage("--claims requires [oidc]".to_owned()),
+        ([only], None) => Ok(only),
+        (_, None) => {
+            let known = ids().collect::<Vec<_>>().join(", ");
+            usage(format!("--claims requires --provider with one of {known}"))
+        }
+        (all, Some(named)) => {
+            let position = ids().position(|id| id == named);
+            match position.and_then(|position| all.get(position)) {
+                Some(provider) => Ok(provider),
+                None => usage(format!(
+                    "--provider: there is no [[oidc]] with id = {named:?}"
+                )),
+            }
+        }
+    }
 }
 
 /// Whether a visitor meets a condition; links and integrations have different rules for admission

@@ -18,6 +18,7 @@ mod inspect;
 mod integrations;
 mod mistakes;
 mod policies;
+mod providers;
 mod secrets;
 mod shards;
 mod workers;
@@ -214,7 +215,7 @@ fn the_environment_sets_keys_of_every_kind() {
     )
     .unwrap();
     assert_eq!(config.public_url.origin(), "https://other.example.org:8443");
-    let provider = config.oidc.as_ref().unwrap();
+    let provider = &config.oidc[0];
     assert_eq!(
         provider.redirect_uri.as_str(),
         "https://other.example.org:8443/_gateway/callback"
@@ -270,6 +271,11 @@ fn mistakes_in_the_environment_name_the_variable() {
             "x",
             "room.0.match: one entry of a list cannot be set; set the whole list as a TOML array \
              in one variable",
+        ),
+        (
+            "GATEWAY__OIDC",
+            "[{ issuer = \"https://sso.example.org\", client_id = \"jitsi\" }]",
+            "oidc[1].id: missing; add for example id = \"school\"",
         ),
         (
             "GATEWAY__PUBLIC_URL__X",

@@ -13,7 +13,7 @@ use model::{
     random::Random,
     route::{LocationAccess, LocationPath, LocationUpstream, SiteLocation},
 };
-use oidc::OidcSettings;
+use oidc::{ListedProvider, OidcSettings};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
@@ -96,8 +96,22 @@ impl Deployment {
 }
 
 fn oidc(config: &mut Config) -> &mut OidcSettings {
-    let settings = config.oidc.as_mut();
+    let settings = config.oidc.first_mut();
     settings.expect("the demonstration has a provider")
+}
+
+/// A second provider, which does not answer.
+fn unreachable(config: &Config) -> OidcSettings {
+    let listed = ListedProvider {
+        id: "firm".parse().unwrap(),
+        name: "Example Ltd".to_owned(),
+        email_domains: Vec::new(),
+    };
+    OidcSettings {
+        issuer: "http://127.0.0.1:1".to_owned(),
+        listed: Some(listed),
+        ..config.oidc[0].clone()
+    }
 }
 
 fn jitsi(config: &mut Config) -> &mut JitsiConfig {
@@ -155,6 +169,19 @@ async fn each_fault_has_its_finding_and_a_healthy_site_none() {
         .found(|config| oidc(config).redirect_uri.set_path("/elsewhere"))
         .await;
     assert_eq!(found, ["C4.redirect"]);
+    let report = site
+        .examine(|config| {
+            let firm = unreachable(config);
+            config.oidc.push(firm);
+        })
+        .await;
+    let faults = report.findings().iter();
+    let about_provider = faults.filter(|finding| finding.id().starts_with("C4"));
+    let meanings: Vec<&str> = about_provider.map(|finding| &*finding.meaning).collect();
+    let [meaning] = meanings[..] else {
+        panic!("one of the two has a fault: {meanings:?}");
+    };
+    assert!(meaning.starts_with("provider firm: "), "{meaning}");
     site.running.stop(CancellationToken::new()).await;
 }
 

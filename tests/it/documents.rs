@@ -186,7 +186,9 @@ fn every_finding_that_is_named_exists() {
 fn collect(path: &str, schema: &serde_json::Value, keys: &mut BTreeSet<String>) {
     let properties = schema
         .get("properties")
-        .or_else(|| schema.pointer("/items/properties"));
+        .or_else(|| schema.pointer("/items/properties"))
+        // A table or a list of such tables.
+        .or_else(|| schema.pointer("/anyOf/0/properties"));
     for (key, schema) in properties.and_then(|p| p.as_object()).into_iter().flatten() {
         let path = if path.is_empty() {
             key.clone()

@@ -42,6 +42,7 @@ mod revocation;
 mod room_names;
 mod rooms;
 mod secrets;
+mod several_providers;
 mod shard_names;
 mod sign_in;
 mod sign_in_parameters;

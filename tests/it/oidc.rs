@@ -130,6 +130,8 @@ impl Pair {
 fn settings(issuer: &str) -> OidcSettings {
     let text = str::to_owned;
     OidcSettings {
+        listed: None,
+        scope: model::provider::SubjectScope::default(),
         issuer: text(issuer),
         internal_url: None,
         client_id: text(CLIENT_ID),

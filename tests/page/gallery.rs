@@ -10,9 +10,9 @@ use anyhow::Context as _;
 use http::HeaderValue;
 use model::{clock::Timestamp, policy::Refusal, room::RoomKey, session::ReturnTo};
 use pages::{
-    Brand, BrandLink, CalendarForm, Component, Content, EmbedProblem, GuestForm, Languages,
-    LinkProblem, Logo, NameProblem, PageLink, PageRequest, Pages, PopupOutcome, RefusalCause,
-    RenderedPage, RequestProblem, SignInProblem,
+    Brand, BrandLink, CalendarForm, Component, Content, EmailForm, EmbedProblem, GuestForm,
+    Languages, LinkProblem, Logo, NameProblem, PageLink, PageRequest, Pages, PopupOutcome,
+    ProviderLink, RefusalCause, RenderedPage, RequestProblem, SignInProblem,
 };
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -185,6 +185,24 @@ fn ways_on(texts: &Texts, script: &Url, save: &Save<'_>) -> anyhow::Result<()> {
     save("meeting-members", &meeting(None))?;
     let provider = Url::parse("https://sso.example.org/auth?client_id=jitsi")?;
     let return_to = ReturnTo::parse(texts.path);
+    let provider_link = |is_last| ProviderLink {
+        name: texts.person,
+        path: texts.path,
+        is_last,
+    };
+    let hidden = [("return_to".to_owned(), texts.other.to_owned())];
+    let providers = [provider_link(true), provider_link(false)];
+    let choice = |unknown| Content::ChooseProvider {
+        providers: &providers,
+        email: Some(EmailForm {
+            action: texts.path,
+            field: "email",
+            hidden: &hidden,
+            unknown,
+        }),
+    };
+    save("choice", &choice(None))?;
+    save("choice-unknown", &choice(Some(texts.other)))?;
     save(
         "continue",
         &Content::Continue {

@@ -59,6 +59,8 @@ fn describe(issuer: &str) -> Result<bool, LookUpError> {
 fn settings(issuer: &str) -> OidcSettings {
     let unused = || Url::parse("https://localhost/").expect("a constant URL");
     OidcSettings {
+        listed: None,
+        scope: model::provider::SubjectScope::default(),
         issuer: issuer.to_owned(),
         internal_url: None,
         client_id: String::new(),

@@ -129,7 +129,8 @@ impl<'v> Override<'v> {
         let (mut node, mut expected) = (root, expected);
         let mut rest = self.path.as_str();
         loop {
-            let keys = match expected {
+            let of_table = expected.for_keys_of(&node.value);
+            let keys = match of_table {
                 ExpectedType::Table(keys) => keys,
                 ExpectedType::OpenTable if !rest.contains('.') => {
                     return Ok(Slot {
@@ -138,7 +139,7 @@ impl<'v> Override<'v> {
                         expected: &ExpectedType::Text,
                     });
                 }
-                _ => return Err(no_keys_below(expected)),
+                _ => return Err(no_keys_below(of_table)),
             };
             let (name, deeper) = rest
                 .split_once('.')
@@ -201,13 +202,17 @@ impl<'v> Override<'v> {
             }
             ExpectedType::List(_) => self.parse_comma_separated(),
             ExpectedType::AnyOf(_) if self.is_toml_array() => return self.parse_toml_array(),
+            ExpectedType::AnyOf(types)
+                if types
+                    .iter()
+                    .any(|one| matches!(one, ExpectedType::Table(_))) =>
+            {
+                return Err(is_section());
+            }
             ExpectedType::Text | ExpectedType::Word(_) | ExpectedType::AnyOf(_) => {
                 Value::Text(self.text.to_owned())
             }
-            ExpectedType::Table(_) | ExpectedType::OpenTable => {
-                let remedy = "add two underscores and the name of a key";
-                return Err(Fault::new("a section, not a key", remedy));
-            }
+            ExpectedType::Table(_) | ExpectedType::OpenTable => return Err(is_section()),
         };
         Ok(self.node(value))
     }
@@ -245,6 +250,12 @@ impl<'v> Override<'v> {
 /// The name of the variable that sets the key at `path`.
 pub(super) fn variable_name(path: &str) -> String {
     format!("{PREFIX}{}", path.replace('.', SEPARATOR).to_uppercase())
+}
+
+/// The fault of a variable that names a whole section.
+fn is_section() -> Fault {
+    let remedy = "add two underscores and the name of a key";
+    Fault::new("a section, not a key", remedy)
 }
 
 /// The fault of a variable whose name continues below a key that is not a table.

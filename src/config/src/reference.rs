@@ -105,6 +105,13 @@ impl Page {
 
 /// The schema of the section that a key holds, if it holds one.
 fn section(schema: &Value) -> Option<(&Value, SectionKind)> {
+    // A table or a list of such tables: the reference shows the table.
+    let choices = schema.get("anyOf").and_then(Value::as_array);
+    if let Some(table) = choices.and_then(|choices| choices.first())
+        && table.get("properties").is_some()
+    {
+        return Some((table, SectionKind::Table));
+    }
     match text(schema, "type") {
         "object" if schema.get("properties").is_some() => Some((schema, SectionKind::Table)),
         "array" => schema

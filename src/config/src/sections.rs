@@ -44,7 +44,7 @@ use self::{
     listen::{ListenContext, OtherDomains, RawListen},
     location::{LocationContext, RawLocation},
     log::RawLog,
-    oidc::RawOidc,
+    oidc::{NamedProviders, RawOidcSection},
     pages::RawPages,
     probe::RawProbe,
     reservation::RawReservation,
@@ -100,7 +100,7 @@ pub(super) struct RawConfig {
     cache: RawCache,
     shard: Vec<RawShard>,
     jaas: Option<RawJaas>,
-    oidc: Option<RawOidc>,
+    oidc: Option<RawOidcSection>,
     session: RawSession,
     token: Option<RawToken>,
     store: RawStore,
@@ -186,13 +186,19 @@ impl RawConfig {
             &mut diagnostics.section(""),
         );
         let has_integrations = !integrations.as_ref().is_some_and(Vec::is_empty);
+        // A rule's requirement does not depend on the provider: the clock that differs most is tolerated.
         let leeway = oidc
             .as_ref()
-            .map(|oidc| oidc.as_ref().map(|oidc| oidc.leeway));
+            .map(|oidc| oidc.iter().map(|oidc| oidc.leeway).max());
+        let providers = match &oidc {
+            Ok(known) => NamedProviders::Known(known),
+            Err(Reported) => NamedProviders::Unknown,
+        };
         let context = RoomContext {
             // An invalid section is reported already.
             provider_leeway: leeway.unwrap_or(Some(Duration::ZERO)),
-            has_accounts: has_integrations || !matches!(oidc, Ok(None)),
+            has_accounts: has_integrations || !oidc.as_ref().is_ok_and(Vec::is_empty),
+            providers,
             prosody_verifies_tenants,
             reservations: match (reservation_enabled, self.guests.has_domain()) {
                 (false, _) => ReservationScope::Nothing,
@@ -240,10 +246,10 @@ impl RawConfig {
             acme,
             recorder_domains: recorder_domains?,
             backend: backend?,
-            policy: if oidc.is_some() {
-                policy
-            } else {
+            policy: if oidc.is_empty() {
                 policy.without_sign_in()
+            } else {
+                policy
             },
             oidc,
             session: session.settings,
@@ -304,20 +310,17 @@ fn resolve_server(
     Some((settings, acme))
 }
 
-/// Resolves `[oidc]`. An invalid section is `Err`, also if the schema check has removed it.
+/// Resolves `[oidc]` or `[[oidc]]`. An invalid section is `Err`, also if the schema check has removed it.
 fn resolve_oidc(
-    oidc: Option<RawOidc>,
+    oidc: Option<RawOidcSection>,
     public_url: Option<&PublicUrl>,
     secrets: SecretReader,
     diagnostics: &mut Diagnostics,
-) -> Result<Option<::oidc::OidcSettings>, Reported> {
+) -> Result<Vec<::oidc::OidcSettings>, Reported> {
     match oidc {
-        Some(oidc) => oidc
-            .resolve(public_url, secrets, &mut diagnostics.section("oidc"))
-            .map(Some)
-            .ok_or(Reported),
+        Some(oidc) => oidc.resolve(public_url, secrets, diagnostics),
         None if diagnostics.is_reported("oidc") => Err(Reported),
-        None => Ok(None),
+        None => Ok(Vec::new()),
     }
 }
 

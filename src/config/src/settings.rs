@@ -40,8 +40,8 @@ pub struct Config {
     pub recorder_domains: Vec<String>,
     /// The deployment that hosts the meetings.
     pub backend: BackendConfig,
-    /// The OpenID provider; `None` if there are no accounts.
-    pub oidc: Option<oidc::OidcSettings>,
+    /// The OpenID providers; none if there are no accounts.
+    pub oidc: Vec<oidc::OidcSettings>,
     /// Session lifetimes.
     pub session: session::SessionSettings,
     /// The endpoint for Prosody's `mod_reservations`.

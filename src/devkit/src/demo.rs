@@ -117,7 +117,7 @@ impl Demo {
         let directory = PrivateDirectory::create(&random)?;
         let config = plan.write(&directory, clock.now())?;
         // Infallible: the generated file has both sections.
-        let oidc = config.oidc.as_ref().expect("the file has [oidc]");
+        let oidc = config.oidc.first().expect("the file has [oidc]");
         provider.provider().register(DevClient {
             id: CLIENT_ID.to_owned(),
             secret: Some(plan.client_secret),

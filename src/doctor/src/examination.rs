@@ -138,19 +138,24 @@ impl Examination<'_> {
         checks.run(report).await;
     }
 
-    /// Checks of the OpenID provider: C4, C5. Returns the offset of its clock.
+    /// Checks of each OpenID provider: C4, C5. Returns the offsets of their clocks.
     async fn provider(&self, report: &mut DoctorReport) -> ClockOffsets {
         let mut offsets = ClockOffsets::new(self.clock.clone());
         let checks = Check::Provider.with_dependents().chain([Check::Clocks]);
         if !self.options.selection.has_any(checks) {
             return offsets;
         }
-        match &self.config.oidc {
-            Some(settings) => {
-                let (random, progress) = (self.random, &self.progress);
-                provider::examine(settings, random, progress, report, &mut offsets).await;
-            }
-            None => report.skip(Check::Provider.with_dependents(), "there is no [oidc]"),
+        if self.config.oidc.is_empty() {
+            report.skip(Check::Provider.with_dependents(), "there is no [oidc]");
+        }
+        for settings in &self.config.oidc {
+            let (random, progress) = (self.random, &self.progress);
+            let mut own = DoctorReport::default();
+            provider::examine(settings, random, progress, &mut own, &mut offsets).await;
+            report.append(match &settings.listed {
+                Some(listed) => own.for_provider(listed.id.as_str()),
+                None => own,
+            });
         }
         offsets
     }
@@ -327,7 +332,12 @@ impl Examination<'_> {
         }
         let token_lifetime = self.config.jitsi().map(|jitsi| jitsi.token.lifetime);
         let token_lifetime = token_lifetime.unwrap_or_default();
-        let leeway = self.config.oidc.as_ref().map(|settings| settings.leeway);
+        let leeway = self
+            .config
+            .oidc
+            .iter()
+            .map(|settings| settings.leeway)
+            .min();
         let leeway = leeway.unwrap_or_default();
         let mut known = false;
         for findings in offsets

@@ -8,6 +8,8 @@ use url::Url;
 pub(super) fn oidc_settings() -> OidcSettings {
     let path = str::to_owned;
     OidcSettings {
+        listed: None,
+        scope: model::provider::SubjectScope::default(),
         issuer: path("https://sso.example.org"),
         internal_url: None,
         client_id: path("jitsi"),

@@ -112,6 +112,14 @@ impl DoctorReport {
         self
     }
 
+    /// Names the one of several providers that the findings are about.
+    pub(super) fn for_provider(mut self, provider: &str) -> Self {
+        for finding in &mut self.findings {
+            finding.meaning = format!("provider {provider}: {}", finding.meaning).into();
+        }
+        self
+    }
+
     pub(super) fn append(&mut self, other: Self) {
         self.findings.extend(other.findings);
         for (check, outcome) in other.outcomes {

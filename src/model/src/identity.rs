@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::provider::{ProviderId, SEPARATOR};
+
 pub use self::untrusted_text::{
     MAX_REGION_BYTES, is_blank, is_email, is_plain, is_region, is_reserved_subject,
     parse_picture_url, sanitize_display_name,
@@ -17,10 +19,15 @@ pub use self::untrusted_text::{
 /// keep the session cookie small.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// The provider's stable id of the person: `sub` unless configured otherwise.
+    /// The provider's stable id of the person: `sub` unless configured otherwise. With several
+    /// providers the provider's id precedes it ([`SubjectScope`](crate::provider::SubjectScope)).
     #[serde(rename = "s")]
     pub subject: String,
-    /// The provider's `sub`, if `subject` is another claim. Logout tokens name the `sub`.
+    /// The provider whose id precedes `subject`.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderId>,
+    /// The provider's `sub` in the same form, if `subject` is another claim. Logout tokens name the
+    /// `sub`.
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub provider_subject: Option<String>,
     /// The display name.
@@ -99,6 +106,14 @@ impl Identity {
         self.provider_subject.as_deref().unwrap_or(&self.subject)
     }
 
+    /// The subject as the provider issued it, which is not unique in the deployment.
+    fn issued_subject(&self) -> &str {
+        let provider = self.provider.as_ref().map(ProviderId::as_str);
+        provider
+            .and_then(|provider| self.subject.strip_prefix(provider)?.strip_prefix(SEPARATOR))
+            .unwrap_or(&self.subject)
+    }
+
     /// The display name, else the local part of the e-mail address, else the subject; `None` for a
     /// guest without a name (Jitsi's page then asks for one).
     pub fn display_name(&self) -> Option<&str> {
@@ -107,7 +122,7 @@ impl Identity {
                 .as_deref()
                 .and_then(|email| email.split('@').next())
         };
-        let id = || Some(self.subject.as_str()).filter(|id| !id.starts_with(GUEST_PREFIX));
+        let id = || Some(self.issued_subject()).filter(|id| !id.starts_with(GUEST_PREFIX));
         self.name.as_deref().or_else(email_name).or_else(id)
     }
 }

@@ -18,6 +18,7 @@ pub mod negotiation;
 pub mod owner;
 pub mod path;
 pub mod policy;
+pub mod provider;
 pub mod query;
 pub mod random;
 pub mod room;

@@ -32,6 +32,7 @@ use crate::{
     authentication_context::AuthenticationContext,
     clock::{Clock, Timestamp},
     identity::{Identity, VerifiedIdentity},
+    provider::MemberScopes,
     random::Random,
     room::RoomKey,
     seal::{Keyring, Purpose, Sealer},
@@ -86,6 +87,7 @@ pub struct SessionId(String);
 pub struct SessionCodec {
     sealer: Sealer,
     settings: SessionSettings,
+    members: MemberScopes,
     clock: Clock,
 }
 
@@ -183,8 +185,15 @@ impl SessionCodec {
         Self {
             sealer: keyring.sealer(Purpose::Session, origin),
             settings,
+            members: MemberScopes::default(),
             clock,
         }
+    }
+
+    /// The same codec for sessions of these providers.
+    #[must_use]
+    pub fn for_members(self, members: MemberScopes) -> Self {
+        Self { members, ..self }
     }
 
     /// Begins the session of a person whose identity the provider verified.
@@ -221,8 +230,8 @@ impl SessionCodec {
         Ok(sealed)
     }
 
-    /// Opens a cookie's value; `None` if another deployment sealed it, it was changed, or the
-    /// session has expired.
+    /// Opens a cookie's value; `None` if another deployment sealed it, it was changed, the
+    /// session has expired, or its provider is none of this deployment.
     pub fn open(&self, value: &str) -> Option<Session> {
         if value.len() > MAX_COOKIE_BYTES {
             return None;
@@ -231,7 +240,13 @@ impl SessionCodec {
         let session: Session = serde_json::from_slice(&plain)
             .inspect_err(|error| debug!(%error, "a session cookie of another version was ignored"))
             .ok()?;
-        self.is_live(&session).then_some(session)
+        let counts = self.is_live(&session) && self.has_member(&session.identity);
+        counts.then_some(session)
+    }
+
+    /// Whether a member's identity is of a provider of this deployment.
+    pub fn has_member(&self, identity: &Identity) -> bool {
+        self.members.include(identity)
     }
 
     /// Whether a session that was opened earlier has not expired.
@@ -296,6 +311,10 @@ pub const SESSION_COOKIE: &str = "__Host-gateway-session";
 /// The cookie that stores the ID token for the provider's logout; sent to the gateway's own
 /// endpoints only.
 pub const HINT_COOKIE: &str = "__Secure-gateway-hint";
+
+/// The cookie that stores which of several providers the person signed in with last. Its value is the
+/// provider's id, which is no secret; it only orders the choice.
+pub const PROVIDER_COOKIE: &str = "__Host-gateway-provider";
 
 /// Browsers keep 4096 bytes of name, value and attributes together (RFC 6265bis § 5.6); name and
 /// attributes need less than 296.

@@ -34,7 +34,7 @@ pub use self::{
         StoreOutcome, StreamKind, UpstreamFailure, UpstreamKind,
     },
     probe::{ProbeMetrics, ProbeVerdict},
-    provider::ProviderMetrics,
+    provider::{ProviderFamilies, ProviderMetrics},
     shards::{PlacementLabels, ShardLabel, ShardMetrics, ShardStateLabels},
     worker::{OpenStream, WorkerMetrics},
 };

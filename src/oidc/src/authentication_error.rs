@@ -18,6 +18,10 @@ pub enum AuthenticationError {
     /// `iss` is missing, although the provider announces it in every response (RFC 9207 § 2.4).
     #[error("the authorization response does not name its issuer")]
     ResponseWithoutIssuer,
+    /// The response came to the address of another provider than the one that was asked: a mix-up
+    /// attack (RFC 9700 § 4.4).
+    #[error("the authorization response came to the address of another provider")]
+    OtherProvider,
     /// The user or the provider declined.
     #[error("the user declined")]
     Cancelled,
@@ -88,6 +92,9 @@ pub enum AuthenticationError {
     /// The claim configured as user id is missing, empty, too long or reserved.
     #[error("the claim of the user id is missing or invalid")]
     NoId,
+    /// The user id has the form of another provider's.
+    #[error("the user id begins like those of another provider of the configuration")]
+    ForeignSubject,
 }
 
 /// What a user can do about a failed sign-in.
@@ -112,6 +119,7 @@ impl AuthenticationError {
             Self::NotReady => "provider_not_ready",
             Self::ResponseIssuer => "answer_issuer_wrong",
             Self::ResponseWithoutIssuer => "answer_issuer_missing",
+            Self::OtherProvider => "answer_at_other_provider",
             Self::Cancelled => "cancelled",
             Self::InteractionNeeded => "interaction_needed",
             Self::ProviderTrouble => "provider_trouble",
@@ -144,6 +152,7 @@ impl AuthenticationError {
             Self::UserinfoToken(_) => "userinfo_token_refused",
             Self::UserinfoSubject => "userinfo_subject_wrong",
             Self::NoId => "id_claim_missing",
+            Self::ForeignSubject => "subject_of_other_provider",
         }
     }
 
@@ -151,7 +160,9 @@ impl AuthenticationError {
     pub const fn reason(&self) -> SignInReason {
         match self {
             Self::NotReady => SignInReason::ProviderNotReady,
-            Self::ResponseIssuer | Self::ResponseWithoutIssuer => SignInReason::WrongIssuer,
+            Self::ResponseIssuer | Self::ResponseWithoutIssuer | Self::OtherProvider => {
+                SignInReason::WrongIssuer
+            }
             Self::Cancelled => SignInReason::Cancelled,
             Self::InteractionNeeded => SignInReason::InteractionNeeded,
             Self::ProviderTrouble => SignInReason::ProviderTrouble,
@@ -173,7 +184,7 @@ impl AuthenticationError {
             | Self::UserinfoUnreadable
             | Self::UserinfoToken(_)
             | Self::UserinfoSubject => SignInReason::Userinfo,
-            Self::NoId => SignInReason::IdClaim,
+            Self::NoId | Self::ForeignSubject => SignInReason::IdClaim,
         }
     }
 

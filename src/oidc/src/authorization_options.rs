@@ -14,6 +14,8 @@ pub struct AuthorizationOptions<'o> {
     pub prompt: Option<Prompt>,
     /// `ui_locales`: the language of the gateway's page.
     pub ui_locales: Option<&'o str>,
+    /// `login_hint`: the e-mail address that the person typed.
+    pub login_hint: Option<&'o str>,
     /// `acr_values`: the wanted authentication context classes, the preferred first.
     pub acr_values: &'o [String],
     /// `max_age`: the longest time since the person was authenticated.
@@ -37,6 +39,11 @@ impl AuthorizationOptions<'_> {
         {
             added.push((UI_LOCALES, language.to_owned()));
         }
+        if let Some(address) = self.login_hint
+            && !added.iter().any(|(name, _)| *name == LOGIN_HINT)
+        {
+            added.push((LOGIN_HINT, address.to_owned()));
+        }
         if !self.acr_values.is_empty() {
             added.push(("acr_values", self.acr_values.join(" ")));
         }
@@ -55,3 +62,4 @@ impl AuthorizationOptions<'_> {
 }
 
 const UI_LOCALES: &str = "ui_locales";
+const LOGIN_HINT: &str = "login_hint";

@@ -74,12 +74,17 @@ impl<'c> ClaimSources<'c> {
             .filter(|id| id.len() <= MAX_SUBJECT_BYTES && is_plain(id, MAX_SUBJECT_BYTES))
             .filter(|id| !is_reserved_subject(id))
             .ok_or(AuthenticationError::NoId)?;
+        let qualify = |id: &str| {
+            let qualified = settings.scope.qualify(id);
+            qualified.ok_or(AuthenticationError::ForeignSubject)
+        };
         let provider_subject = jws::text(self.id_token, "sub").filter(|sub| *sub != subject);
         let email = self.text(&paths.email).filter(|&email| is_email(email));
         let verified = settings.insecure_trust_unverified_email || self.is_email_verified(paths);
         Ok(Identity {
-            provider_subject: provider_subject.map(str::to_owned),
-            subject,
+            provider_subject: provider_subject.map(qualify).transpose()?,
+            subject: qualify(&subject)?,
+            provider: settings.scope.provider().cloned(),
             name: self.name(paths),
             email: email.map(str::to_owned),
             email_verified: email.is_some() && verified,

@@ -79,7 +79,10 @@ type HttpClient<C> = Client<HttpsConnector<C>, Full<Bytes>>;
 
 impl Fetcher {
     /// Reads certificate authorities; opens no connection.
-    pub(crate) fn new(settings: &OidcSettings) -> Result<Self, OidcSetupError> {
+    pub(crate) fn new(
+        settings: &OidcSettings,
+        metrics: ProviderMetrics,
+    ) -> Result<Self, OidcSetupError> {
         let tls = trust::client_config(settings.ca_pem.as_deref())?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -91,7 +94,7 @@ impl Fetcher {
         Ok(Self {
             transport,
             timeout: settings.timeout,
-            metrics: ProviderMetrics::default(),
+            metrics,
         })
     }
 

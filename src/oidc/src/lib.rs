@@ -17,6 +17,8 @@
 //! claims             claims → identity
 //! ```
 //!
+//! [`RelyingParties`] has one for each provider; none of them knows of the others.
+//!
 //! [`RelyingParty::refresh`] passes the same checks later with a refresh token, which shows whether
 //! the provider still confirms a session.
 
@@ -35,6 +37,7 @@ mod logout_token;
 mod probe;
 mod provider_cache;
 mod refresh;
+mod relying_parties;
 mod relying_party;
 mod settings;
 pub mod trust;
@@ -53,7 +56,8 @@ pub use self::{
     probe::{ProviderDescription, ProviderProbe, ProviderProbeError},
     provider_cache::ProviderStatus,
     refresh::{RefreshError, RefreshGrant, RefreshedUser, SessionEnd},
+    relying_parties::RelyingParties,
     relying_party::{AuthenticatedUser, ProviderUnavailable, RelyingParty},
-    settings::{ClaimPaths, ClientAuth, OidcSettings, OidcSetupError},
+    settings::{ClaimPaths, ClientAuth, ListedProvider, OidcSettings, OidcSetupError},
 };
 pub use model::jws::TokenError;

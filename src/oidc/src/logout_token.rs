@@ -21,9 +21,9 @@ use crate::{
 /// The sessions that a logout token ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogoutRequest {
-    /// All sessions of this user, if `sid` is absent.
+    /// All sessions of this user, if `sid` is absent; in the form of the [scope](RelyingParty::scope).
     pub sub: Option<String>,
-    /// The gateway's sessions that started in this session of the provider.
+    /// The gateway's sessions that started in this session of the provider; in the same form.
     pub sid: Option<String>,
     id: TokenId,
 }
@@ -40,7 +40,8 @@ pub enum LogoutTokenError {
     /// `typ` names another kind of token.
     #[error("the token is of another type")]
     Type,
-    /// Neither `sub` nor `sid`, or one of them is not a string of acceptable length.
+    /// Neither `sub` nor `sid`, or one of them is not a string of acceptable length, or has the form of
+    /// another provider's.
     #[error("the logout token has no valid sub or sid")]
     NoSubject,
     /// `events` lacks the logout event.
@@ -97,7 +98,12 @@ impl RelyingParty {
         validation.check_audience(&claims)?;
         let expiry = expiry(&claims, validation)?;
         // 5. `sub`, `sid` or both.
-        let (sub, sid) = (subject(&claims, "sub")?, subject(&claims, "sid")?);
+        let named = |claim: &str| {
+            let named = subject(&claims, claim)?;
+            let qualify = |id: String| self.scope().qualify(&id).ok_or(LogoutTokenError::NoSubject);
+            named.map(qualify).transpose()
+        };
+        let (sub, sid) = (named("sub")?, named("sid")?);
         if sub.is_none() && sid.is_none() {
             return Err(LogoutTokenError::NoSubject);
         }

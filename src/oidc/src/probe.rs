@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, Response, StatusCode};
-use observe::error_chain;
+use observe::{error_chain, metrics::ProviderMetrics};
 use secrecy::SecretString;
 
 use crate::{
@@ -62,7 +62,7 @@ impl ProviderProbe {
     pub fn new(settings: &OidcSettings) -> Result<Self, OidcSetupError> {
         Ok(Self {
             rewriter: EndpointRewriter::new(settings)?,
-            fetcher: Fetcher::new(settings)?,
+            fetcher: Fetcher::new(settings, ProviderMetrics::default())?,
             settings: Arc::new(settings.clone()),
         })
     }

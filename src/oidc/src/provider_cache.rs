@@ -11,7 +11,7 @@ use model::{
     jws::{ClaimsSet, Jws, KeySet, TokenError},
     random::Random,
 };
-use observe::error_chain;
+use observe::{error_chain, metrics::ProviderMetrics};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -110,13 +110,14 @@ impl ProviderStatus {
 impl ProviderCache {
     pub(crate) fn new(
         settings: Arc<OidcSettings>,
+        metrics: ProviderMetrics,
         clock: Clock,
         random: Random,
     ) -> Result<Self, OidcSetupError> {
         let reason = "no discovery was attempted yet".to_owned();
         Ok(Self {
             rewriter: EndpointRewriter::new(&settings)?,
-            fetcher: Fetcher::new(&settings)?,
+            fetcher: Fetcher::new(&settings, metrics)?,
             settings,
             clock,
             random,

@@ -1,7 +1,11 @@
 //! Refresh tokens (OpenID Connect Core 1.0 § 12): whether the provider still confirms a session,
 //! and with which claims.
 
-use model::{identity::VerifiedIdentity, jws::text, policy::Policy};
+use model::{
+    identity::VerifiedIdentity,
+    jws::{ClaimsSet, text},
+    policy::Policy,
+};
 use secrecy::SecretString;
 
 use crate::{AuthenticationError, RelyingParty, id_token::ExpectedNonce};
@@ -11,7 +15,7 @@ use crate::{AuthenticationError, RelyingParty, id_token::ExpectedNonce};
 pub struct RefreshGrant<'g> {
     /// The refresh token. Many providers accept each one once.
     pub token: &'g SecretString,
-    /// The `sub` of the sign-in.
+    /// The `sub` of the sign-in, in the form of the [scope](RelyingParty::scope).
     pub subject: &'g str,
     /// The nonce of the sign-in.
     pub nonce: &'g str,
@@ -78,7 +82,7 @@ impl RelyingParty {
                 let nonce = ExpectedNonce::IfPresent(grant.nonce);
                 let claims = self.verify_id_token(&provider, id_token, &tokens.access, nonce);
                 match claims.await {
-                    Ok(claims) if text(&claims, "sub") != Some(grant.subject) => {
+                    Ok(claims) if !self.is_subject(&claims, grant.subject) => {
                         return Err(RefreshError::Ended(SessionEnd::OtherSubject));
                     }
                     Ok(claims) => self
@@ -93,6 +97,12 @@ impl RelyingParty {
             identity,
             refresh_token: tokens.refresh,
         })
+    }
+
+    /// Whether claims are about the person with this subject.
+    fn is_subject(&self, claims: &ClaimsSet, subject: &str) -> bool {
+        let named = text(claims, "sub").and_then(|sub| self.scope().qualify(sub));
+        named.as_deref() == Some(subject)
     }
 }
 

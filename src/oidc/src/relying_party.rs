@@ -1,6 +1,6 @@
 //! The sign-in of one user, from the authorization request to the verified identity.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use model::{
@@ -9,6 +9,7 @@ use model::{
     identity::VerifiedIdentity,
     jws::{ClaimsSet, Jws, text},
     policy::Policy,
+    provider::SubjectScope,
     random::Random,
 };
 use observe::metrics::ProviderMetrics;
@@ -18,8 +19,8 @@ use tracing::warn;
 use url::Url;
 
 use crate::{
-    AuthenticationError, AuthorizationOptions, Callback, OidcSettings, OidcSetupError,
-    ProviderStatus,
+    AuthenticationError, AuthorizationOptions, Callback, ListedProvider, OidcSettings,
+    OidcSetupError, ProviderStatus,
     authentication_context::authentication_context,
     callback::CallbackOutcome,
     claims::{self, ClaimSources},
@@ -46,7 +47,8 @@ pub struct AuthenticatedUser {
     pub identity: VerifiedIdentity,
     /// How and when the person authenticated, by the ID token.
     pub authentication: AuthenticationContext,
-    /// `sid`: the provider's session, which back-channel logout may name.
+    /// `sid`: the provider's session, which back-channel logout may name, in the form of the
+    /// [scope](RelyingParty::scope).
     pub provider_session: Option<String>,
     /// The ID token in compact form, as `id_token_hint` of a later logout request.
     pub id_token: SecretString,
@@ -70,11 +72,22 @@ impl RelyingParty {
         clock: Clock,
         random: Random,
     ) -> Result<Self, OidcSetupError> {
+        Self::with_metrics(settings, ProviderMetrics::default(), clock, random)
+    }
+
+    /// Creates a relying party that counts in `metrics`.
+    pub(crate) fn with_metrics(
+        settings: OidcSettings,
+        metrics: ProviderMetrics,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, OidcSetupError> {
         let settings = Arc::new(settings);
         Ok(Self {
             algorithms: parse_algorithms(&settings.algorithms)?,
             provider: Arc::new(ProviderCache::new(
                 Arc::clone(&settings),
+                metrics,
                 clock.clone(),
                 random,
             )?),
@@ -93,6 +106,21 @@ impl RelyingParty {
     /// The issuer identifier, as the configuration has it.
     pub fn issuer(&self) -> &str {
         &self.settings.issuer
+    }
+
+    /// How people choose the provider, if there are several.
+    pub fn listed(&self) -> Option<&ListedProvider> {
+        self.settings.listed.as_ref()
+    }
+
+    /// How the ids that the provider issues are written in this deployment.
+    pub fn scope(&self) -> &SubjectScope {
+        &self.settings.scope
+    }
+
+    /// How often a session in use is revalidated; `None` for never.
+    pub fn revalidate(&self) -> Option<Duration> {
+        self.settings.revalidate
     }
 
     /// State of the provider's metadata.
@@ -155,7 +183,7 @@ impl RelyingParty {
                 .identify(&provider, &claims, &tokens.access, policy)
                 .await?,
             authentication: authentication_context(&claims, self.clock.now(), self.settings.leeway),
-            provider_session: session_id(&claims),
+            provider_session: session_id(&claims).and_then(|sid| self.scope().qualify(&sid)),
             id_token,
             refresh_token: tokens.refresh,
         })

@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use model::authorization_parameters::AuthorizationParameters;
+use model::{
+    authorization_parameters::AuthorizationParameters,
+    provider::{ProviderId, SubjectScope},
+};
 use secrecy::SecretString;
 use url::Url;
 
 /// The provider, and the gateway's client registration there.
 #[derive(Clone, Debug)]
 pub struct OidcSettings {
+    /// Which of several providers it is; `None` for the only one (`[oidc]`).
+    pub listed: Option<ListedProvider>,
+    /// How the `sub` and `sid` of the provider are written in this deployment.
+    pub scope: SubjectScope,
     /// Issuer identifier; compared byte by byte with `iss`.
     pub issuer: String,
     /// Base URL of the provider on the internal network, if it differs from the issuer.
@@ -39,12 +46,23 @@ pub struct OidcSettings {
     pub leeway: Duration,
     /// How often the provider is asked again about a session in use; `None` for never.
     pub revalidate: Option<Duration>,
-    /// `redirect_uri`: `<public_url>/_gateway/callback`.
+    /// `redirect_uri`: `<public_url>/_gateway/callback`, with the id of one of several providers.
     pub redirect_uri: Url,
     /// `post_logout_redirect_uri` of RP-initiated logout.
     pub signed_out_uri: Url,
     /// Accepts e-mail addresses without the provider's `email_verified`. Weakens e-mail rules.
     pub insecure_trust_unverified_email: bool,
+}
+
+/// One of several providers, as people choose it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedProvider {
+    /// The id in the configuration.
+    pub id: ProviderId,
+    /// The name for people.
+    pub name: String,
+    /// The domains of e-mail addresses of its people, in lower case.
+    pub email_domains: Vec<String>,
 }
 
 /// Client authentication at the token endpoint (OpenID Connect Core 1.0 § 9).
@@ -80,6 +98,33 @@ pub struct ClaimPaths {
     /// Groups: an array of strings or of objects with a name, one string with spaces or commas, or
     /// an object.
     pub groups: String,
+}
+
+// === impl OidcSettings ===
+
+impl OidcSettings {
+    /// An address of the gateway for the provider, beside that after a logout:
+    /// `backchannel-logout` or `frontchannel-logout`.
+    pub fn address(&self, endpoint: &str) -> String {
+        let path = match self.scope.provider() {
+            Some(provider) => format!("{endpoint}/{provider}"),
+            None => endpoint.to_owned(),
+        };
+        let address = self.signed_out_uri.join(&path);
+        address.map_or(path, String::from)
+    }
+}
+
+// === impl ListedProvider ===
+
+impl ListedProvider {
+    /// Whether people with this e-mail address sign in here.
+    pub fn has_address(&self, address: &str) -> bool {
+        let domain = address
+            .rsplit_once('@')
+            .map(|(_, domain)| domain.trim().to_lowercase());
+        domain.is_some_and(|domain| self.email_domains.contains(&domain))
+    }
 }
 
 /// Why a relying party cannot be created from the settings.

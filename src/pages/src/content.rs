@@ -68,6 +68,13 @@ pub enum Content<'c> {
         /// Path on this site of the event stream that sends `open`.
         events: &'c str,
     },
+    /// Choice of one of several providers.
+    ChooseProvider {
+        /// The providers, the suggested one first.
+        providers: &'c [ProviderLink<'c>],
+        /// Choice by the domain of an e-mail address, if it decides.
+        email: Option<EmailForm<'c>>,
+    },
     /// Redirect to the provider by script, which saves the URL fragment in the browser first: the
     /// fragment holds options of Jitsi's page, and no HTTP redirect returns it.
     Continue {
@@ -213,6 +220,30 @@ pub struct CalendarForm<'c> {
     pub outlook: &'c str,
 }
 
+/// The sign-in with one of several providers.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderLink<'c> {
+    /// The provider's name.
+    pub name: &'c str,
+    /// Path on this site to sign in with it.
+    pub path: &'c str,
+    /// Whether the last sign-in of this browser was with it.
+    pub is_last: bool,
+}
+
+/// Form that chooses a provider by an e-mail address; it is sent with GET.
+#[derive(Clone, Copy, Debug)]
+pub struct EmailForm<'c> {
+    /// Path on this site that receives the form.
+    pub action: &'c str,
+    /// Name of the field of the address.
+    pub field: &'c str,
+    /// Names and values of the other fields.
+    pub hidden: &'c [(String, String)],
+    /// The typed address, if its domain is of no provider.
+    pub unknown: Option<&'c str>,
+}
+
 /// Form to enter as a guest.
 #[derive(Clone, Copy, Debug)]
 pub struct GuestForm<'c> {
@@ -258,11 +289,18 @@ impl Content<'_> {
                     problem: Some(_), ..
                 }),
                 ..
+            }
+            | Self::ChooseProvider {
+                email: Some(EmailForm {
+                    unknown: Some(_), ..
+                }),
+                ..
             } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Start { .. }
             | Self::Meeting { .. }
             | Self::Join { .. }
             | Self::Wait { .. }
+            | Self::ChooseProvider { .. }
             | Self::Continue { .. }
             | Self::OpenApp { .. }
             | Self::Call { .. }

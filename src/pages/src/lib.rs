@@ -28,7 +28,7 @@ pub use self::{
         StyleSheetError,
     },
     colour::{Colour, ColourError, MIN_CONTRAST},
-    content::{CalendarForm, Content, GuestForm, PageLink, PopupOutcome},
+    content::{CalendarForm, Content, EmailForm, GuestForm, PageLink, PopupOutcome, ProviderLink},
     languages::{Languages, UnknownLanguage},
     problem::{
         Component, EmbedProblem, LinkProblem, NameProblem, RefusalCause, RequestProblem,

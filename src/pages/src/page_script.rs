@@ -41,6 +41,7 @@ impl Content<'_> {
             Self::Meeting { .. } => Some(&MEETING),
             Self::Join { .. } => Some(&JOIN),
             Self::Wait { .. } => Some(&WAIT),
+            Self::ChooseProvider { .. } => Some(&CHOOSE),
             Self::Continue { .. } => Some(&CONTINUE),
             Self::OpenApp { .. } => Some(&OPEN_APP),
             Self::Call { .. } => Some(&CALL),
@@ -60,6 +61,7 @@ static MEETING: PageScript = PageScript::new(include_str!("scripts/meeting.js"))
 static JOIN: PageScript = PageScript::new(include_str!("scripts/join.js"));
 static WAIT: PageScript = PageScript::new(include_str!("scripts/wait.js"));
 pub(super) static CONTINUE: PageScript = PageScript::new(include_str!("scripts/continue.js"));
+static CHOOSE: PageScript = PageScript::new(include_str!("scripts/choose.js"));
 static OPEN_APP: PageScript = PageScript::new(include_str!("scripts/open_app.js"));
 static CALL: PageScript = PageScript::new(include_str!("scripts/call.js"));
 static POPUP: PageScript = PageScript::new(include_str!("scripts/popup.js"));

@@ -97,12 +97,35 @@ fn meeting<'c>(room: &'c RoomKey, url: &'c str) -> Content<'c> {
 }
 
 /// Runs the check on a page of each kind, with the name of the kind.
+/// Two providers, of which the first was the last.
+fn provider_links(name: &str) -> [ProviderLink<'_>; 2] {
+    let link = |path, is_last| ProviderLink {
+        name,
+        path,
+        is_last,
+    };
+    [
+        link("/_gateway/login?return_to=%2Fx&provider=school", true),
+        link("/_gateway/login?return_to=%2Fx&provider=firm", false),
+    ]
+}
+
+fn email_form(unknown: Option<&str>) -> EmailForm<'_> {
+    EmailForm {
+        action: "/_gateway/login",
+        field: "email",
+        hidden: &[],
+        unknown,
+    }
+}
+
 fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
     let provider = Url::parse(PROVIDER).unwrap();
     let return_to = ReturnTo::parse("/acme/Board%20Meeting?lang=de");
     let room = &room("Board%20Meeting");
     let script = Url::parse("https://8x8.vc/vpaas-magic-cookie-1/external_api.js").unwrap();
     let options = json!({"roomName": "x"});
+    let providers = provider_links("Example School");
     let contents = [
         ("start", start("Ada", None)),
         ("meeting", meeting(room, "https://meet.test/acme/x")),
@@ -123,6 +146,13 @@ fn every_page(check: impl Fn(&str, &Content<'_>, &RenderedPage)) {
                 sign_in: Some("/_gateway/login"),
                 member: false,
                 events: EVENTS,
+            },
+        ),
+        (
+            "choice",
+            Content::ChooseProvider {
+                providers: &providers,
+                email: Some(email_form(None)),
             },
         ),
         (

@@ -20,6 +20,7 @@ pub struct Texts {
     pub(super) meeting: Meeting,
     pub(super) join: Join,
     pub(super) wait: Wait,
+    pub(super) choice: Choice,
     pub(super) leaving: Leaving,
     pub(super) open_app: OpenApp,
     pub(super) call: Call,
@@ -87,6 +88,7 @@ sections! {
     }
     Join { title sign_in_text guest_title host_title host_text name name_text join }
     Wait { title text awaited status lost open open_title sound host not_host }
+    Choice { title text last email proceed unknown }
     Leaving { title text link }
     OpenApp { title text open browser }
     Call {

@@ -1,6 +1,7 @@
 //! Conversion of a page's content to the values of its template.
 
 mod call;
+mod choice;
 mod entry;
 mod handoff;
 mod meeting;
@@ -12,6 +13,7 @@ use model::room::RoomKey;
 
 use self::{
     call::CallView,
+    choice::ChoiceView,
     entry::{JoinView, WaitView},
     handoff::{ContinueView, OpenAppView},
     meeting::MeetingView,
@@ -85,6 +87,9 @@ impl<'v> Frame<'v> {
                 member,
                 events,
             } => WaitView::new(self, room, person, awaited, sign_in, member, events).render(),
+            Content::ChooseProvider { providers, email } => {
+                ChoiceView::new(self, providers, email).render()
+            }
             Content::Continue {
                 provider,
                 return_to,

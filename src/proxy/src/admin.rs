@@ -31,7 +31,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use observe::metrics::{ControlMetrics, Metrics, OPENMETRICS, ProbeMetrics};
-use oidc::{ProviderStatus, RelyingParty};
+use oidc::{ProviderStatus, RelyingParties};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::sync::CancellationToken;
 
@@ -51,8 +51,8 @@ pub struct AdminServer {
     pub presence: Arc<Presence>,
     /// The open streams of this replica.
     pub streams: Arc<StreamDirectory>,
-    /// The OIDC client; `None` without accounts.
-    pub relying_party: Option<Arc<RelyingParty>>,
+    /// The OIDC clients; `None` without accounts.
+    pub relying_parties: Option<RelyingParties>,
     /// Target of `/revoke`.
     pub revocations: Arc<Revocations>,
     /// The store that replicas share.
@@ -122,7 +122,7 @@ impl AdminServer {
         let (rooms, people) = (totals.rooms, totals.occupants);
         set(&self.control.rooms, rooms);
         set(&self.control.people, people);
-        if let Some(provider) = &self.relying_party {
+        for provider in self.relying_parties.iter().flat_map(RelyingParties::iter) {
             let ready = provider.status() == ProviderStatus::Ready;
             set(&provider.metrics().ready, usize::from(ready));
         }

@@ -181,11 +181,13 @@ impl Authenticator {
         )
     }
 
-    /// Whether a pass is neither revoked nor from an integration that may not vouch any more.
+    /// Whether a pass is neither revoked nor from an integration that may not vouch any more, nor of a
+    /// member of a provider that the configuration no longer has.
     pub(crate) fn is_valid_pass(&self, pass: &Pass, integrations: &Integrations) -> bool {
         let vouched = match pass.standing() {
             Standing::Embedded(by) => integrations.may_vouch(&by.integration, pass.room()),
-            Standing::Member | Standing::Guest | Standing::Invited(_) => true,
+            Standing::Member => self.sessions.has_member(pass.identity()),
+            Standing::Guest | Standing::Invited(_) => true,
         };
         vouched && self.revocations.cause([pass.credential()]).is_none()
     }

@@ -57,24 +57,26 @@ pub(crate) async fn answer(
     let reading = is_reading(request.method());
     match endpoint {
         Endpoint::Api(path) => api::answer(worker, &path, request, context).await,
-        Endpoint::BackchannelLogout if *request.method() == Method::POST => {
-            sign_out::backchannel_logout(worker, request, context).await
+        Endpoint::BackchannelLogout(provider) if *request.method() == Method::POST => {
+            sign_out::backchannel_logout(worker, provider.as_ref(), request, context).await
         }
-        Endpoint::BackchannelLogout => Err(ContextError::Method { allow: "POST" }.into()),
+        Endpoint::BackchannelLogout(_) => Err(ContextError::Method { allow: "POST" }.into()),
         Endpoint::Join => guest_entry::join(worker, request, responder, context).await,
         Endpoint::Meetings => landing::make_meeting(worker, request, responder).await,
         Endpoint::Unknown | Endpoint::Jwks | Endpoint::Asap(_) => {
             Err(ContextError::NotFound.into())
         }
-        Endpoint::Callback if *request.method() == Method::POST => {
+        Endpoint::Callback(_) if *request.method() == Method::POST => {
             sign_in::note_posted(worker, context);
             Err(ContextError::Method { allow: "GET, HEAD" }.into())
         }
         _ if !reading => Err(ContextError::Method { allow: "GET, HEAD" }.into()),
         Endpoint::Login => sign_in::login(worker, &request, responder, context),
-        Endpoint::Callback => sign_in::callback(worker, &request, responder, context).await,
-        Endpoint::FrontchannelLogout => {
-            frontchannel_logout::answer(worker, &request, context).await
+        Endpoint::Callback(provider) => {
+            sign_in::callback(worker, provider.as_ref(), &request, responder, context).await
+        }
+        Endpoint::FrontchannelLogout(provider) => {
+            frontchannel_logout::answer(worker, provider.as_ref(), &request, context).await
         }
         Endpoint::Events => events::answer(worker, &request, &context),
         Endpoint::Go => landing::go(worker, &request, responder),

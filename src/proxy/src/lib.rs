@@ -26,7 +26,7 @@
 //! | `PassIssuer` | `passes` | passes of guests, holders of links, and users of integrations |
 //! | `Invitations` | `invitations` | links: their addresses, uses and revocation |
 //! | `Meetings` | `meetings` | rooms and links of members' meetings |
-//! | `SignInFlow` | `endpoints::sign_in` | the state of sign-ins in cookies, and the relying party |
+//! | `SignInFlow` | `endpoints::sign_in` | the state of sign-ins in cookies, and the relying parties |
 //! | `ProviderSessions` | `provider_sessions` | the sessions at the provider that front-channel logouts may name |
 //! | `IntegrationApi` | `endpoints::api` | the operations of the API |
 //! | `EmbeddingSites` | `web::embedding` | the sites that may show a room in a frame |

@@ -10,7 +10,7 @@ mod redemption;
 mod task;
 mod usage;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use cluster::{
     revocation::Revocations,
@@ -18,6 +18,8 @@ use cluster::{
 };
 use model::{
     clock::{Clock, Timestamp},
+    identity::Identity,
+    provider::ProviderId,
     random::Random,
     session::{Pass, Principal, RevalidationNeed, RevalidationSchedule, Session, SessionId},
 };
@@ -35,12 +37,12 @@ use self::usage::SessionUse;
 #[derive(Debug)]
 pub struct Revalidations {
     sessions: ValidatedSessions,
-    /// `None` if sessions are not revalidated.
-    reports: Option<Reports>,
+    /// By [scope](model::provider::SubjectScope::provider): the providers whose sessions are revalidated.
+    reports: HashMap<Option<ProviderId>, Reports>,
     clock: Clock,
 }
 
-/// The services that sessions are revalidated with.
+/// The services that the sessions of one provider are revalidated with.
 pub struct RevalidationContext {
     /// Asks the provider.
     pub relying_party: Arc<RelyingParty>,
@@ -90,27 +92,41 @@ struct Reports {
 // === impl Revalidations ===
 
 impl Revalidations {
-    /// Creates the handle and its task.
-    pub fn new(context: RevalidationContext) -> (Arc<Self>, RevalidationTask) {
-        let (inbox, outbox) = unbounded_channel();
-        let revalidations = Arc::new(Self {
-            sessions: ValidatedSessions::new(),
-            reports: Some(Reports {
+    /// Creates the handle and a task for each provider, so that a provider that is slow or down delays
+    /// the sessions of its own people only.
+    pub fn new(
+        contexts: Vec<RevalidationContext>,
+        clock: Clock,
+    ) -> (Arc<Self>, Vec<RevalidationTask>) {
+        let mut reports = HashMap::new();
+        let mut outboxes = Vec::new();
+        for context in contexts {
+            let (inbox, outbox) = unbounded_channel();
+            let of_provider = Reports {
                 inbox,
                 schedule: context.schedule,
                 longest_session: context.longest_session,
-            }),
-            clock: context.clock.clone(),
+            };
+            let scope = context.relying_party.scope().provider();
+            reports.insert(scope.cloned(), of_provider);
+            outboxes.push((context, outbox));
+        }
+        let revalidations = Arc::new(Self {
+            sessions: ValidatedSessions::new(),
+            reports,
+            clock,
         });
-        let task = RevalidationTask::new(context, Arc::clone(&revalidations), outbox);
-        (revalidations, task)
+        let task =
+            |(context, outbox)| RevalidationTask::new(context, Arc::clone(&revalidations), outbox);
+        let tasks = outboxes.into_iter().map(task).collect();
+        (revalidations, tasks)
     }
 
     /// The handle of a deployment that does not revalidate sessions.
     pub fn disabled() -> Arc<Self> {
         Arc::new(Self {
             sessions: ValidatedSessions::new(),
-            reports: None,
+            reports: HashMap::new(),
             clock: Clock::system(),
         })
     }
@@ -127,7 +143,7 @@ impl Revalidations {
         token: Option<SecretString>,
         nonce: &str,
     ) -> Session {
-        let (Some(reports), Some(token)) = (&self.reports, token) else {
+        let (Some(reports), Some(token)) = (self.reports_of(session.identity()), token) else {
             return session;
         };
         let session = session.refreshable();
@@ -154,12 +170,7 @@ impl Revalidations {
 
     /// Notes what the provider answered about a session, as the task does.
     #[cfg(test)]
-    pub(crate) fn confirm(
-        &self,
-        session: &Session,
-        identity: model::identity::Identity,
-        at: Timestamp,
-    ) {
+    pub(crate) fn confirm(&self, session: &Session, identity: Identity, at: Timestamp) {
         let validation = Validation::new(identity, at, at.after(Duration::from_hours(1)));
         self.sessions.insert(session.id(), validation, at);
     }
@@ -222,7 +233,7 @@ impl Revalidations {
                     validated: pass.validated()?,
                     ends: pass.ends(),
                 };
-                (self.reports.as_ref()?, session_use)
+                (self.reports_of(pass.identity())?, session_use)
             }
         };
         let id = session_use.id.clone();
@@ -238,8 +249,13 @@ impl Revalidations {
         }
     }
 
+    /// Where sessions of a member's provider are reported.
+    fn reports_of(&self, member: &Identity) -> Option<&Reports> {
+        self.reports.get(&member.provider)
+    }
+
     fn reported(&self, session: &Session) -> Option<(&Reports, SessionUse)> {
-        let reports = self.reports.as_ref()?;
+        let reports = self.reports_of(session.identity())?;
         let session_use = SessionUse {
             id: session.id().clone(),
             validated: session.validated()?,

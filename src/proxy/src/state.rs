@@ -50,7 +50,7 @@ use model::{
     token::{self, ClientTokens, Minter, PersonalClaims, PublishedKeys, SignerError},
 };
 use observe::traces::Traces;
-use oidc::RelyingParty;
+use oidc::RelyingParties;
 use pages::{Pages, StartPage, inject::Injector};
 
 /// What all workers share: read-only but for the rules, which a reload swaps whole.
@@ -132,8 +132,8 @@ pub struct ReloadableState {
 pub struct Control {
     /// The runtime that talks to the provider.
     pub runtime: Handle,
-    /// Signs people in, where people have accounts.
-    pub relying_party: Option<Arc<RelyingParty>>,
+    /// Sign people in, where people have accounts.
+    pub relying_parties: Option<RelyingParties>,
     /// Revoked sessions, passes and links.
     pub revocations: Arc<Revocations>,
     /// What the provider said of sessions since the sign-in.
@@ -231,8 +231,12 @@ impl SharedState {
             ),
             MeetingBackend::Jaas(settings) => (None, Some(Jaas::new(&settings, clock.clone())?)),
         };
+        let parties = control.relying_parties;
+        let members = parties.as_ref().map(RelyingParties::scopes);
+        let members = members.unwrap_or_default();
         let authenticator = Arc::new(Authenticator {
-            sessions: SessionCodec::new(&keyring, &origin, settings.session, clock.clone()),
+            sessions: SessionCodec::new(&keyring, &origin, settings.session, clock.clone())
+                .for_members(members),
             passes: PassCookies::new(&keyring, &origin, clock.clone()),
             revocations: control.revocations,
             revalidations: control.revalidations,
@@ -258,8 +262,8 @@ impl SharedState {
             origin: origin.clone(),
             clock: clock.clone(),
         });
-        let sign_ins = control.relying_party.map(|relying_party| SignInFlow {
-            relying_party,
+        let sign_ins = parties.map(|parties| SignInFlow {
+            parties,
             cookies: SignInCookies::new(&keyring, &origin, clock.clone()),
             hints: keyring.sealer(Purpose::LogoutHint, &origin),
             redeemed: RedeemedStates::default(),

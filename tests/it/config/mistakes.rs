@@ -385,6 +385,71 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
         "14: oidc.http_proxy: contains a user name or password; write it as http://proxy.internal:3128",
     ),
     (
+        "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n",
+        "[[oidc]]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n",
+        "11: oidc[1].id: missing; add for example id = \"school\"",
+    ),
+    (
+        "client_id = \"jitsi\"\n",
+        "client_id = \"jitsi\"\nid = \"school\"\n",
+        "14: oidc.id: only of one of several providers; write the header as [[oidc]], or remove the key",
+    ),
+    (
+        "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n",
+        "[[oidc]]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\nid = \"School\"\n",
+        "14: oidc[1].id: not an id: 2 to 20 lower-case letters, digits and '-', of which a letter is the first; write for example \"school\"",
+    ),
+    (
+        "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n",
+        "[[oidc]]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\nid = \"guest\"\n",
+        "14: oidc[1].id: reserved for people without an account; write for example \"school\"",
+    ),
+    (
+        "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n",
+        "[[oidc]]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\nid = \"school\"\n[[oidc]]\nissuer = \"https://login.firm.example.com\"\nclient_id = \"jitsi\"\nid = \"school\"\n",
+        "18: oidc[2].id: the id of another provider; write another id",
+    ),
+    (
+        "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n",
+        "[[oidc]]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\nid = \"school\"\n[[oidc]]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\nid = \"firm\"\n",
+        "16: oidc[2].issuer: the issuer of another provider; remove one of the two; a [[room]] can set sign_in.parameters",
+    ),
+    (
+        "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n",
+        "[[oidc]]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\nid = \"school\"\nkeeps_subjects = true\n[[oidc]]\nissuer = \"https://login.firm.example.com\"\nclient_id = \"jitsi\"\nid = \"firm\"\nkeeps_subjects = true\n",
+        "20: oidc[2].keeps_subjects: another provider has it, too; set it for the one that was [oidc] before",
+    ),
+    (
+        "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n",
+        "[[oidc]]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\nid = \"school\"\nemail_domains = [\"a@b\"]\n",
+        "15: oidc[1].email_domains[1]: \"a@b\" is not an e-mail domain; write it as school.example.org",
+    ),
+    (
+        "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n",
+        "[[oidc]]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\nid = \"school\"\nname = \"\"\n",
+        "15: oidc[1].name: empty; write printable characters without spaces around them",
+    ),
+    (
+        "[oidc]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\n",
+        "[[oidc]]\nissuer = \"https://sso.example.org/realms/main\"\nclient_id = \"jitsi\"\nid = \"school\"\nclientid = \"x\"\n",
+        "15: oidc[1].clientid: unknown key; did you mean \"client_id\"",
+    ),
+    (
+        "enter = \"member\"",
+        "enter = \"member\"\nsign_in.providers = [\"school\"]",
+        "25: room[1].sign_in.providers[1]: there is no [[oidc]] with id = \"school\"; correct the id, or add the provider",
+    ),
+    (
+        "enter = \"member\"",
+        "enter = \"provider:school\"",
+        "24: room[1].enter: there is no [[oidc]] with id = \"school\"; correct the id, or add the provider",
+    ),
+    (
+        "enter = \"member\"",
+        "enter = \"provider:School\"",
+        "24: room[1].enter: \"School\" is not an id: 2 to 20 lower-case letters, digits and '-', of which a letter is the first; write it as group:NAME or email-domain:DOMAIN",
+    ),
+    (
         r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\n[oidc.claims]\ngroup = \"roles\"",
         r#"15: oidc.claims.group: unknown key; did you mean "groups""#,
@@ -542,7 +607,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"enter = "member""#,
         r#"enter = "grup:staff""#,
-        r#"24: room[1].enter: unknown condition "grup:staff"; known are member, guest, open, link, integration, integration:ID, owner, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, claim:PATH=VALUE"#,
+        r#"24: room[1].enter: unknown condition "grup:staff"; known are member, guest, open, link, integration, integration:ID, owner, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, provider:ID, claim:PATH=VALUE"#,
     ),
     (
         r#"enter = "member""#,
@@ -562,7 +627,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"enter = "member""#,
         r#"enter = ["grup:staff"]"#,
-        r#"24: room[1].enter[1]: unknown condition "grup:staff"; known are member, guest, open, link, integration, integration:ID, owner, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, claim:PATH=VALUE"#,
+        r#"24: room[1].enter[1]: unknown condition "grup:staff"; known are member, guest, open, link, integration, integration:ID, owner, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, provider:ID, claim:PATH=VALUE"#,
     ),
     (
         r#"enter = "member""#,
@@ -682,7 +747,7 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "",
         "[pages]\nmessages = [\"misspelt.toml\"]",
-        "26: pages.messages[1]: misspelt.toml: unknown field `wrods`, expected one of `language`, `direction`, `words`, `names`, `start`, `meeting`, `join`, `wait`, `leaving`, `open_app`, `call`, `signed_out`, `refused`, `step_up`, `invitation`, `embed`, `failed`, `unavailable`, `not_found`, `bad_request`, `request`, `popup`; correct it; src/pages/src/texts/en.toml has every key",
+        "26: pages.messages[1]: misspelt.toml: unknown field `wrods`, expected one of `language`, `direction`, `words`, `names`, `start`, `meeting`, `join`, `wait`, `choice`, `leaving`, `open_app`, `call`, `signed_out`, `refused`, `step_up`, `invitation`, `embed`, `failed`, `unavailable`, `not_found`, `bad_request`, `request`, `popup`; correct it; src/pages/src/texts/en.toml has every key",
     ),
     (
         "",

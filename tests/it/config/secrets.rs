@@ -67,7 +67,7 @@ fn a_secret_is_the_same_from_every_source() {
             let config = config::load(&path, &environment);
             let found = match &config {
                 Ok(config) => {
-                    let provider = config.oidc.as_ref().unwrap();
+                    let provider = &config.oidc[0];
                     provider
                         .client_secret
                         .as_ref()

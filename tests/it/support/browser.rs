@@ -412,6 +412,13 @@ impl Browser {
             .map(String::as_str)
     }
 
+    /// Sets a cookie of the site, as a person with developer tools can.
+    pub(crate) fn set_cookie(&mut self, name: &str, value: &str) {
+        let cookies = self.cookies.entry("meet.example.org".to_owned());
+        let cookies = cookies.or_default();
+        cookies.insert(name.to_owned(), value.to_owned());
+    }
+
     /// The values of all cookies, of every host.
     pub(crate) fn cookie_values(&self) -> Vec<String> {
         self.cookies

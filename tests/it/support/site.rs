@@ -115,6 +115,12 @@ impl Site {
         Self { running, ..self }.ready().await
     }
 
+    /// [`restart`](Self::restart) with a change of the configuration.
+    pub(crate) async fn restart_with(mut self, change: impl FnOnce(&mut Table)) -> Self {
+        change(&mut self.configuration);
+        self.restart().await
+    }
+
     /// Stops the gateway; gives the directory of its files.
     pub(crate) async fn stop(self) -> TempDir {
         let at_once = CancellationToken::new();

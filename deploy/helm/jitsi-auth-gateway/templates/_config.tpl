@@ -79,8 +79,10 @@ is another type in TOML. JSON's texts, numbers, truth values and lists of these 
 {{- $section := index . 0 -}}
 {{- $key := index . 1 -}}
 {{- $entry := index . 2 -}}
-{{- /* [session] always exists; the other sections only if the values have them. */ -}}
-{{- if and $entry (or (eq $section "session") (hasKey $config $section)) -}}
+{{- /* [session] always exists; the other sections only if the values have them. Each entry of a list ([[oidc]])
+  names its own file. */ -}}
+{{- $is_list := kindIs "slice" (get $config $section) -}}
+{{- if and $entry (not $is_list) (or (eq $section "session") (hasKey $config $section)) -}}
 {{- $table := deepCopy (default dict (get $config $section)) -}}
 {{- if not (hasKey $table $key) -}}
 {{- $_ := set $table $key (printf "%s/%s" $files $entry) -}}

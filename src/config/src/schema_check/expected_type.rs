@@ -66,6 +66,20 @@ impl ExpectedType {
         }
     }
 
+    /// The type that keys below a value have to follow: of a table or a list of tables, the table, unless
+    /// the value is a list.
+    pub(crate) fn for_keys_of(&self, value: &Value) -> &Self {
+        match self {
+            Self::AnyOf(types) => {
+                let current = types.iter().find(|expected| expected.accepts(value));
+                let is_list = matches!(value, Value::List(_));
+                let table = types.iter().find(|one| matches!(one, Self::Table(_)));
+                current.filter(|_| is_list).or(table).unwrap_or(self)
+            }
+            other => other,
+        }
+    }
+
     /// The allowed words of an enumeration.
     pub(super) fn words(&self) -> Option<&[String]> {
         match self {

@@ -1,6 +1,7 @@
-//! `[oidc]`: the OpenID provider.
+//! `[oidc]`: the OpenID provider, or `[[oidc]]`: several.
 
 mod claims;
+mod listed;
 mod parameters;
 
 use std::time::Duration;
@@ -10,8 +11,11 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use self::claims::RawClaims;
-pub(super) use self::parameters::RawParameters;
+use self::{claims::RawClaims, listed::Listing};
+pub(super) use self::{
+    listed::{NamedProviders, RawOidcSection},
+    parameters::RawParameters,
+};
 use super::Reported;
 use crate::{
     diagnostics::Section,
@@ -24,10 +28,27 @@ use oidc::{ClientAuth, OidcSettings};
 
 /// The OpenID provider. Register `<public_url>/_gateway/callback` there as redirect URI, and
 /// `<public_url>/_gateway/signed-out` as post-logout redirect URI.
+///
+/// Several providers are one `[[oidc]]` each, with an `id`, and `<public_url>/_gateway/callback/<id>` as
+/// redirect URI ([several providers](several-providers.md)).
 #[derive(Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["issuer", "client_id"]))]
 pub(super) struct RawOidc {
+    /// Of `[[oidc]]`: the provider's id in rules, addresses, sessions, metrics and before the ids of its
+    /// people: 2 to 20 lower-case letters, digits and `-`.
+    #[schemars(example = &"school")]
+    id: Option<String>,
+    /// Of `[[oidc]]`: the provider's name on the page that asks which. Default: the host of `issuer`.
+    #[schemars(example = &"Example School")]
+    name: Option<String>,
+    /// Of `[[oidc]]`: the domains of the e-mail addresses of its people, who can type theirs in place of
+    /// choosing the provider.
+    #[schemars(example = ["school.example.org"])]
+    email_domains: Vec<String>,
+    /// Of `[[oidc]]`, for at most one: the provider was the only one before, as `[oidc]`. Its addresses
+    /// have no id, and the ids of its people stay as they were, with their sessions and rooms.
+    keeps_subjects: bool,
     /// The issuer, exactly as the provider writes it.
     #[schemars(example = "https://sso.example.org/realms/main")]
     issuer: Option<String>,
@@ -106,8 +127,9 @@ enum Algorithm {
 // === impl RawOidc ===
 
 impl RawOidc {
-    pub(super) fn resolve(
+    fn resolve(
         self,
+        listing: Listing,
         public_url: Option<&PublicUrl>,
         secrets: SecretReader,
         section: &mut Section<'_>,
@@ -143,8 +165,15 @@ impl RawOidc {
             .leeway
             .within(seconds(0)..=5 * MINUTE, section, "leeway");
         let revalidate = resolve_revalidate(&self.revalidate, section);
+        let issuer = issuer?;
+        let callback = match listing.scope.provider() {
+            Some(provider) => format!("{CALLBACK_PATH}/{provider}"),
+            None => CALLBACK_PATH.to_owned(),
+        };
         Some(OidcSettings {
-            issuer: issuer?,
+            listed: listing.provider(&issuer),
+            scope: listing.scope,
+            issuer,
             internal_url,
             client_id: client_id?,
             other_audiences: self.other_audiences,
@@ -159,7 +188,7 @@ impl RawOidc {
             timeout: timeout?,
             leeway: leeway?,
             revalidate: revalidate.ok()?,
-            redirect_uri: public_url?.join(CALLBACK_PATH),
+            redirect_uri: public_url?.join(&callback),
             signed_out_uri: public_url?.join(SIGNED_OUT_PATH),
             insecure_trust_unverified_email: self.insecure_trust_unverified_email,
         })
@@ -170,6 +199,10 @@ impl Default for RawOidc {
     fn default() -> Self {
         let scopes = ["openid", "profile", "email"];
         Self {
+            id: None,
+            name: None,
+            email_domains: Vec::new(),
+            keeps_subjects: false,
             issuer: None,
             internal_url: None,
             client_id: None,
@@ -265,7 +298,7 @@ fn check_scopes(scopes: Vec<String>) -> Result<Vec<String>, Fault> {
     }
 }
 
-/// The path of the redirect URI.
+/// The path of the redirect URI, which the id of one of several providers follows.
 const CALLBACK_PATH: &str = "/_gateway/callback";
 /// The path of the post-logout redirect URI.
 const SIGNED_OUT_PATH: &str = "/_gateway/signed-out";

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use self::{
     conditions::Conditions, features::RawFeatures, requirement::RawRequirement, sign_in::RawSignIn,
 };
-use super::{Reported, integration::resolve_tenant};
+use super::{Reported, integration::resolve_tenant, oidc::NamedProviders};
 use crate::{
     diagnostics::Section,
     problem::Fault,
@@ -44,7 +44,7 @@ pub(super) struct RawRoom {
     /// without asking for a name; `"closed"` no one. Or a condition or a list of conditions, of which
     /// one has to be met: `member`, `guest`, `open`, `link`, `integration`, `integration:ID`,
     /// `owner`, `group:NAME`, `email:ADDRESS`, `email-domain:DOMAIN`, `subject:ID`,
-    /// `claim:PATH=VALUE`.
+    /// `provider:ID` (signed in there), `claim:PATH=VALUE`.
     #[schemars(example = &"member")]
     enter: Option<Conditions>,
     /// Who is a host, and therefore a moderator: a condition or a list of conditions. `owner` is the
@@ -85,9 +85,11 @@ pub(super) struct RawRoom {
 
 /// The parts of other sections that rules depend on.
 #[derive(Clone, Copy)]
-pub(super) struct RoomContext {
+pub(super) struct RoomContext<'c> {
     /// The tolerated difference to the provider's clock; `None` without a provider.
     pub(super) provider_leeway: Option<Duration>,
+    /// The providers that rules can name.
+    pub(super) providers: NamedProviders<'c>,
     /// Whether there is a provider or an integration, so that members exist.
     pub(super) has_accounts: bool,
     /// `domain_verification` of `[token]`.
@@ -110,7 +112,7 @@ pub(super) enum ReservationScope {
 /// Resolves all rules and checks them against each other and the context.
 pub(super) fn resolve(
     rooms: Vec<RawRoom>,
-    context: RoomContext,
+    context: RoomContext<'_>,
     root: &mut Section<'_>,
 ) -> Option<Policy> {
     if rooms.is_empty() && !root.is_reported("room") {
@@ -134,7 +136,7 @@ pub(super) fn resolve(
 // === impl RawRoom ===
 
 impl RawRoom {
-    fn resolve(self, context: RoomContext, section: &mut Section<'_>) -> Option<Rule> {
+    fn resolve(self, context: RoomContext<'_>, section: &mut Section<'_>) -> Option<Rule> {
         let room = section.parse("match", self.pattern, |text| {
             check_pattern(text).map(|()| Glob::folded(text))
         });
@@ -143,17 +145,19 @@ impl RawRoom {
             context.prosody_verifies_tenants,
             section,
         );
-        let enter = self.enter.and_then(|raw| raw.resolve_enter(section));
+        let enter = self
+            .enter
+            .and_then(|raw| raw.resolve_enter(context.providers, section));
         let hosts = match self.host {
-            Some(raw) => raw.resolve_list("host", section),
+            Some(raw) => raw.resolve_list("host", context.providers, section),
             None => Some(conditions::default_hosts()),
         };
         let moderators = match self.moderators {
-            Some(raw) => raw.resolve_list("moderators", section),
+            Some(raw) => raw.resolve_list("moderators", context.providers, section),
             None => Some(Vec::new()),
         };
         let start = match self.start {
-            Some(raw) => raw.resolve_start(section),
+            Some(raw) => raw.resolve_start(context.providers, section),
             None => Some(conditions::default_start(enter.as_ref())),
         };
         let lifetime = self
@@ -163,7 +167,9 @@ impl RawRoom {
                     .ok_or(Reported)
             })
             .transpose();
-        let parameters = self.sign_in.resolve(&mut section.table("sign_in"));
+        let sign_in = self
+            .sign_in
+            .resolve(context.providers, &mut section.table("sign_in"));
         let requirement = self
             .require
             .map(|raw| raw.resolve(context.provider_leeway, &mut section.table("require")))
@@ -173,6 +179,7 @@ impl RawRoom {
             let remedy = "write enter = \"closed\" instead";
             section.reject("max_people", "admits no occupant", remedy);
         }
+        let sign_in = sign_in?;
         Some(Rule {
             room: room?,
             tenant: tenant?,
@@ -185,7 +192,8 @@ impl RawRoom {
             window: window?,
             max_people: self.max_people,
             lobby: self.lobby,
-            parameters: parameters?,
+            parameters: sign_in.parameters,
+            providers: sign_in.providers,
             requirement: requirement.ok()?,
         })
     }
@@ -237,6 +245,7 @@ mod tests {
         diagnostics.set_locations([(String::new(), Location::File("f".into()))].into());
         let context = RoomContext {
             provider_leeway: None,
+            providers: NamedProviders::Known(&[]),
             has_accounts: true,
             prosody_verifies_tenants: false,
             reservations: ReservationScope::Nothing,

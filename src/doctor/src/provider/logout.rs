@@ -30,19 +30,15 @@ impl Channels {
     /// What to do at a provider without back-channel logout.
     fn remedy(self, settings: &OidcSettings) -> String {
         let short = "set a short session.absolute and session.idle";
-        let address = |path: &str| {
-            let address = settings.signed_out_uri.join(path);
-            address.map_or_else(|_| path.to_owned(), String::from)
-        };
         if self.front {
-            let address = address("frontchannel-logout");
+            let address = settings.address("frontchannel-logout");
             format!(
                 "register {address} as the front-channel logout URI of the client, with iss and sid; \
                  it ends sessions when a person signs out in a browser, not when an account is locked, \
                  so {short}, too"
             )
         } else {
-            let address = address("backchannel-logout");
+            let address = settings.address("backchannel-logout");
             format!("{short}; if the provider supports it, register {address} for the client")
         }
     }

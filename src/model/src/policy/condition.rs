@@ -4,7 +4,10 @@
 use std::{fmt, str::FromStr};
 
 use super::{Requester, glob::Glob};
-use crate::identity::{Embedded, Identity, Invited, Standing};
+use crate::{
+    identity::{Embedded, Identity, Invited, Standing},
+    provider::{ProviderId, ProviderIdError},
+};
 
 /// A condition on a visitor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,14 @@ pub enum Condition {
     EmailDomain(String),
     /// `subject:<id>`: the provider's id of the visitor.
     Subject(String),
+    /// `provider:<id>`: the visitor signed in with this one of several providers.
+    Provider {
+        /// The id in the configuration.
+        id: ProviderId,
+        /// The provider in the identities of its people; `None` if their ids are
+        /// [unqualified](crate::provider::SubjectScope::unqualified).
+        scope: Option<ProviderId>,
+    },
     /// `claim:<path>=<pattern>`: a value of the claim matches.
     Claim {
         /// Dotted path of the claim, as in `realm_access.roles`.
@@ -46,7 +57,7 @@ pub enum ConditionError {
     #[error(
         "unknown condition {0:?}; known are member, guest, open, link, integration, \
          integration:ID, owner, group:NAME, email:ADDRESS, email-domain:DOMAIN, subject:ID, \
-         claim:PATH=VALUE"
+         provider:ID, claim:PATH=VALUE"
     )]
     Unknown(String),
     /// The value after the colon is empty: all visitors would meet the condition, or none.
@@ -55,6 +66,9 @@ pub enum ConditionError {
     /// A claim condition without `=`.
     #[error("a claim condition reads claim:PATH=VALUE, got {0:?}")]
     Claim(String),
+    /// The value is not the id of a provider.
+    #[error("{0:?} is {1}")]
+    Provider(String, ProviderIdError),
     /// The value is not an e-mail address or domain.
     #[error("{0:?} is not an e-mail {1}")]
     Email(String, &'static str),
@@ -71,6 +85,9 @@ impl Condition {
                 id.as_ref().is_none_or(|id| id == integration)
             }
             (Self::Member, standing) => standing.is_member(),
+            (Self::Provider { scope, .. }, standing) => {
+                standing.is_member() && visitor.identity.provider == *scope
+            }
             (Self::Owner, _) => visitor.owner,
             _ => self.describes(visitor.identity),
         }
@@ -98,6 +115,7 @@ impl Condition {
             | Self::Email(_)
             | Self::EmailDomain(_)
             | Self::Subject(_)
+            | Self::Provider { .. }
             | Self::Claim { .. } => true,
         }
     }
@@ -121,6 +139,7 @@ impl Condition {
             | Self::Open
             | Self::Link
             | Self::Integration(_)
+            | Self::Provider { .. }
             | Self::Owner => false,
         }
     }
@@ -148,6 +167,13 @@ impl FromStr for Condition {
             "group" => Ok(Self::Group(Glob::exact_case(value))),
             "subject" => Ok(Self::Subject(value.to_owned())),
             "integration" => Ok(Self::Integration(Some(value.to_owned()))),
+            "provider" => match value.parse::<ProviderId>() {
+                Ok(id) => Ok(Self::Provider {
+                    scope: Some(id.clone()),
+                    id,
+                }),
+                Err(error) => Err(ConditionError::Provider(value.to_owned(), error)),
+            },
             "email" if domain_of(value).is_some() => Ok(Self::Email(value.to_lowercase())),
             "email" => Err(ConditionError::Email(value.to_owned(), "address")),
             "email-domain" => {
@@ -188,6 +214,7 @@ impl fmt::Display for Condition {
             Self::Email(address) => write!(f, "email:{address}"),
             Self::EmailDomain(domain) => write!(f, "email-domain:{domain}"),
             Self::Subject(subject) => write!(f, "subject:{subject}"),
+            Self::Provider { id, .. } => write!(f, "provider:{id}"),
             Self::Claim { path, value } => write!(f, "claim:{path}={value}"),
         }
     }

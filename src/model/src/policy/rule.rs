@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{AuthenticationRequirement, Condition, Glob, Refusal, Requester, Role};
 use crate::{
     authorization_parameters::AuthorizationParameters, clock::Timestamp, identity::Standing,
-    room::RoomKey,
+    provider::ProviderId, room::RoomKey,
 };
 
 /// One `[[room]]` of the configuration.
@@ -37,6 +37,8 @@ pub struct Rule {
     pub lobby: bool,
     /// Additional parameters of the sign-ins that lead to the rooms.
     pub parameters: AuthorizationParameters,
+    /// The providers that sign-ins that lead to the rooms can choose from; empty is all.
+    pub providers: Vec<ProviderId>,
     /// How strongly and how recently people with an account have to have authenticated.
     pub requirement: Option<AuthenticationRequirement>,
 }
@@ -146,6 +148,7 @@ impl Rule {
             max_people: None,
             lobby: false,
             parameters: AuthorizationParameters::default(),
+            providers: Vec::new(),
             requirement: None,
         }
     }

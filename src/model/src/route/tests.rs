@@ -221,12 +221,30 @@ fn paths_of_the_gateway_are_classified() {
         Ok(Route::Endpoint(endpoint)) => endpoint,
         other => panic!("{other:?}"),
     };
-    assert_eq!(endpoint("/_gateway/callback"), Endpoint::Callback);
+    assert_eq!(endpoint("/_gateway/callback"), Endpoint::Callback(None));
     assert_eq!(
         endpoint("/_gateway/asap/ab.pem"),
         Endpoint::Asap("ab.pem".to_owned())
     );
     assert_eq!(endpoint("/_gateway/asap/a/b.pem"), Endpoint::Unknown);
+    let school = || Some("school".parse().unwrap());
+    for (path, expected) in [
+        ("callback/school", Endpoint::Callback(school())),
+        (
+            "backchannel-logout/school",
+            Endpoint::BackchannelLogout(school()),
+        ),
+        (
+            "frontchannel-logout/school",
+            Endpoint::FrontchannelLogout(school()),
+        ),
+        ("callback/", Endpoint::Unknown),
+        ("callback/School", Endpoint::Unknown),
+        ("callback/school/x", Endpoint::Unknown),
+        ("login/school", Endpoint::Unknown),
+    ] {
+        assert_eq!(endpoint(&format!("/_gateway/{path}")), expected, "{path}");
+    }
     assert_eq!(endpoint("/_Gateway/callback"), Endpoint::Unknown);
 }
 

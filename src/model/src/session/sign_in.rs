@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Timestamp},
+    provider::ProviderId,
     random::Random,
     seal::{Keyring, Purpose, Sealer},
 };
@@ -35,6 +36,12 @@ pub struct SignIn {
     /// The step after the sign-in.
     #[serde(rename = "t", default, skip_serializing_if = "Afterwards::is_page")]
     pub then: Afterwards,
+    /// The provider that the browser was sent to ([`SubjectScope::provider`]); a response of any other
+    /// is refused (RFC 9700 § 4.4.2).
+    ///
+    /// [`SubjectScope::provider`]: crate::provider::SubjectScope::provider
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderId>,
     /// The id of the requirement that the provider is asked for.
     #[serde(rename = "q", default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
@@ -93,6 +100,7 @@ impl SignIn {
             verifier: random.text::<32>(),
             return_to,
             then,
+            provider: None,
             asked: None,
             began: clock.now(),
             done: false,

@@ -12,7 +12,7 @@ use prometheus_client::{
 };
 
 use super::{
-    AcmeMetrics, CacheMetrics, CertificateMetrics, JournalMetrics, ProbeMetrics, ProviderMetrics,
+    AcmeMetrics, CacheMetrics, CertificateMetrics, JournalMetrics, ProbeMetrics, ProviderFamilies,
     ShardMetrics,
     labels::{ReloadOutcome, StoreOutcome},
 };
@@ -20,8 +20,8 @@ use super::{
 /// Metrics of the control plane.
 #[derive(Clone, Debug, Default)]
 pub struct ControlMetrics {
-    /// The OpenID provider; none without `[oidc]`.
-    pub provider: Option<ProviderMetrics>,
+    /// The OpenID providers; none without `[oidc]`.
+    pub providers: Option<ProviderFamilies>,
     /// The store that replicas share.
     pub store: StoreMetrics,
     /// The journal of revocations; none without a directory.
@@ -106,8 +106,8 @@ impl ControlMetrics {
             "Occupants of rooms, on all replicas",
             self.people.clone(),
         );
-        if let Some(provider) = &self.provider {
-            provider.register(registry);
+        if let Some(providers) = &self.providers {
+            providers.register(registry);
         }
         self.store.register(registry);
         if let Some(journal) = &self.journal {

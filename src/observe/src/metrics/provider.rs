@@ -1,40 +1,59 @@
-//! Metrics of the OpenID provider.
+//! Metrics of the OpenID providers.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus_client::{
-    encoding::EncodeLabelSet,
+    encoding::{EncodeLabel, EncodeLabelSet, LabelSetEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
 use super::labels::{ProviderOutcome, ProviderRequest, RevalidationResult};
 
-/// Metrics of the OpenID provider.
+/// The metrics of all OpenID providers of a deployment.
+#[derive(Clone, Debug)]
+pub struct ProviderFamilies {
+    ready: Family<ProviderLabel, Gauge>,
+    keys_fetched: Family<ProviderLabel, Gauge>,
+    requests: Family<ExchangeLabels, Counter>,
+    durations: Family<RequestLabels, Histogram>,
+    revalidations: Family<RevalidationLabels, Counter>,
+}
+
+/// The metrics of one OpenID provider.
 #[derive(Clone, Debug)]
 pub struct ProviderMetrics {
     /// 1 while the provider's configuration is known and fresh.
     pub ready: Gauge,
     /// When the keys in use were fetched, in seconds since 1970.
     pub keys_fetched: Gauge,
-    requests: Family<ExchangeLabels, Counter>,
-    durations: Family<RequestLabels, Histogram>,
-    revalidations: Family<RevalidationLabels, Counter>,
+    families: ProviderFamilies,
+    provider: ProviderLabel,
 }
 
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+/// The id of one of several providers; the only provider has no label.
+#[derive(Clone, Debug, Default, Hash, PartialEq, Eq)]
+struct ProviderLabel(Option<Arc<str>>);
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RevalidationLabels {
+    #[prometheus(flatten)]
+    provider: ProviderLabel,
     result: RevalidationResult,
 }
 
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ExchangeLabels {
+    #[prometheus(flatten)]
+    provider: ProviderLabel,
     request: ProviderRequest,
     outcome: ProviderOutcome,
 }
 
-#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
+    #[prometheus(flatten)]
+    provider: ProviderLabel,
     request: ProviderRequest,
 }
 
@@ -48,17 +67,61 @@ impl ProviderMetrics {
         outcome: ProviderOutcome,
         took: Duration,
     ) {
-        let labels = ExchangeLabels { request, outcome };
-        self.requests.get_or_create(&labels).inc();
-        self.durations
-            .get_or_create(&RequestLabels { request })
+        let provider = self.provider.clone();
+        let labels = ExchangeLabels {
+            provider: provider.clone(),
+            request,
+            outcome,
+        };
+        self.families.requests.get_or_create(&labels).inc();
+        self.families
+            .durations
+            .get_or_create(&RequestLabels { provider, request })
             .observe(took.as_secs_f64());
     }
 
     /// Counts a revalidation of a session.
     pub fn count_revalidation(&self, result: RevalidationResult) {
-        let labels = RevalidationLabels { result };
-        self.revalidations.get_or_create(&labels).inc();
+        let provider = self.provider.clone();
+        let labels = RevalidationLabels { provider, result };
+        self.families.revalidations.get_or_create(&labels).inc();
+    }
+}
+
+/// The metrics of the only provider.
+impl Default for ProviderMetrics {
+    fn default() -> Self {
+        ProviderFamilies::default().of(None)
+    }
+}
+
+// === impl ProviderFamilies ===
+
+impl ProviderFamilies {
+    /// The metrics of one of several providers, by its id, or of the only one.
+    pub fn of(&self, provider: Option<&str>) -> ProviderMetrics {
+        let provider = ProviderLabel(provider.map(Arc::from));
+        for request in ProviderRequest::ALL {
+            let labels = ExchangeLabels {
+                provider: provider.clone(),
+                request: *request,
+                outcome: ProviderOutcome::Ok,
+            };
+            let _ = self.requests.get_or_create(&labels);
+        }
+        for result in RevalidationResult::ALL {
+            let labels = RevalidationLabels {
+                provider: provider.clone(),
+                result: *result,
+            };
+            let _ = self.revalidations.get_or_create(&labels);
+        }
+        ProviderMetrics {
+            ready: self.ready.get_or_create_owned(&provider),
+            keys_fetched: self.keys_fetched.get_or_create_owned(&provider),
+            families: self.clone(),
+            provider,
+        }
     }
 
     pub(super) fn register(&self, registry: &mut Registry) {
@@ -91,26 +154,25 @@ impl ProviderMetrics {
     }
 }
 
-impl Default for ProviderMetrics {
+impl Default for ProviderFamilies {
     fn default() -> Self {
-        let requests = Family::<ExchangeLabels, Counter>::default();
-        for request in ProviderRequest::ALL {
-            let labels = ExchangeLabels {
-                request: *request,
-                outcome: ProviderOutcome::Ok,
-            };
-            let _ = requests.get_or_create(&labels);
-        }
-        let revalidations = Family::<RevalidationLabels, Counter>::default();
-        for result in RevalidationResult::ALL {
-            let _ = revalidations.get_or_create(&RevalidationLabels { result: *result });
-        }
         Self {
-            revalidations,
-            ready: Gauge::default(),
-            keys_fetched: Gauge::default(),
-            requests,
+            ready: Family::default(),
+            keys_fetched: Family::default(),
+            requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            revalidations: Family::default(),
+        }
+    }
+}
+
+// === impl ProviderLabel ===
+
+impl EncodeLabelSet for ProviderLabel {
+    fn encode(&self, encoder: &mut LabelSetEncoder) -> fmt::Result {
+        match &self.0 {
+            Some(id) => ("provider", &**id).encode(encoder.encode_label()),
+            None => Ok(()),
         }
     }
 }

@@ -89,8 +89,14 @@ fn events_add_no_series() {
 
 #[test]
 fn the_exposition_is_openmetrics() {
+    let providers = ProviderFamilies::default();
+    for id in ["school", "firm"] {
+        let of_provider = providers.of(Some(id));
+        let took = Duration::from_secs(1);
+        of_provider.count_request(ProviderRequest::Tokens, ProviderOutcome::Ok, took);
+    }
     let control = ControlMetrics {
-        provider: Some(ProviderMetrics::default()),
+        providers: Some(providers),
         certificate: Some(CertificateMetrics::default()),
         acme: Some(AcmeMetrics::default()),
         ..ControlMetrics::default()

@@ -12,6 +12,8 @@ use crate::ClientAuth;
 fn settings() -> OidcSettings {
     let path = str::to_owned;
     OidcSettings {
+        listed: None,
+        scope: model::provider::SubjectScope::default(),
         issuer: path("https://sso.example.org"),
         internal_url: None,
         client_id: path("jitsi"),

@@ -83,3 +83,38 @@ fn a_waiting_account_that_is_no_host_is_told_so_and_may_use_another() {
     assert!(member.contains(told) && member.contains(">Use another account</a>"));
     assert!(!member.contains("I am the host"), "{member}");
 }
+
+#[test]
+fn providers_are_links_of_which_the_last_one_is_suggested() {
+    let providers = provider_links("Example School");
+    let choice = |providers: &[ProviderLink<'_>], unknown| {
+        let content = Content::ChooseProvider {
+            providers,
+            email: Some(email_form(unknown)),
+        };
+        let page = render(&content);
+        (page.status, text(&page).to_owned())
+    };
+    let (status, html) = choice(&providers, None);
+    assert_eq!(status, StatusCode::OK);
+    for part in [
+        "<a class=\"button\" href=\"/_gateway/login?return_to=%2Fx&#38;provider=school\" aria-describedby=\"last\">",
+        "<a class=\"button quiet\" href=\"/_gateway/login?return_to=%2Fx&#38;provider=firm\">",
+        "<form method=\"get\" action=\"/_gateway/login\">",
+        "<label for=\"email\">",
+    ] {
+        assert!(html.contains(part), "{part}\n{html}");
+    }
+    assert_eq!(html.matches("id=\"last\"").count(), 1);
+    // Without a suggestion no button stands back.
+    let equal = providers.map(|link| ProviderLink {
+        is_last: false,
+        ..link
+    });
+    assert!(!choice(&equal, None).1.contains("button quiet\" href"));
+    let (status, html) = choice(&providers, Some("ann@x"));
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        html.contains("value=\"ann@x\" aria-invalid=\"true\" aria-describedby=\"email-problem\"")
+    );
+}

@@ -53,6 +53,17 @@ fn hostile_texts_are_escaped() {
         render(&Content::Popup {
             outcome: PopupOutcome::Failure { error: hostile },
         }),
+        render(&Content::ChooseProvider {
+            providers: &provider_links(hostile),
+            email: None,
+        }),
+        render(&Content::ChooseProvider {
+            providers: &[],
+            email: Some(EmailForm {
+                hidden: &[(hostile.to_owned(), hostile.to_owned())],
+                ..email_form(Some(hostile))
+            }),
+        }),
     ];
     for page in &pages {
         let html = text(page);

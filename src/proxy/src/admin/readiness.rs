@@ -1,6 +1,6 @@
 //! `/readyz`: whether a load balancer should send requests here, and faults for operators.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use cluster::{journal::Journal, store::StoreState};
@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 use model::time_format::format_rfc3339;
 use observe::metrics::{AcmeMetrics, ProbeVerdict};
-use oidc::ProviderStatus;
+use oidc::{ProviderStatus, RelyingParties, RelyingParty};
 use serde_json::json;
 
 use super::{AdminServer, JSON, shards, text};
@@ -23,10 +23,7 @@ impl AdminServer {
     /// instead of the gateway's, which names the fault.
     pub(super) fn readiness(&self) -> Response<Full<Bytes>> {
         let draining = self.draining.is_cancelled();
-        let provider = self
-            .relying_party
-            .as_ref()
-            .map(|provider| provider.status());
+        let providers = Providers::of(self.relying_parties.as_ref());
         let store = self.store.state();
         let verdicts = self.probe.verdicts();
 
@@ -34,11 +31,7 @@ impl AdminServer {
         if draining {
             reasons.push("the gateway is stopping".to_owned());
         }
-        if let Some(ProviderStatus::NeverReached { reason } | ProviderStatus::Stale { reason }) =
-            &provider
-        {
-            reasons.push(format!("OpenID provider: {reason}"));
-        }
+        reasons.extend(providers.reasons());
         if let StoreState::Unreachable { reason } = &store {
             reasons.push(format!("store: {reason}"));
         }
@@ -101,15 +94,75 @@ impl AdminServer {
             .collect();
         let mut body = json!({
             "status": status,
-            "provider": provider.as_ref().map_or("none", ProviderStatus::as_str),
+            "provider": providers.worst(),
             "store": store.as_str(),
             "backends": backends,
             "reasons": reasons,
         });
-        if let (Some((shards, _)), Some(body)) = (shards, body.as_object_mut()) {
-            body.insert("shards".to_owned(), shards);
+        if let Some(body) = body.as_object_mut() {
+            body.extend(shards.map(|(shards, _)| ("shards".to_owned(), shards)));
+            body.extend(
+                providers
+                    .by_id()
+                    .map(|by_id| ("providers".to_owned(), by_id)),
+            );
         }
         text(code, JSON, format!("{body}\n"))
+    }
+}
+
+/// The states of the providers.
+struct Providers(Vec<(Option<String>, ProviderStatus)>);
+
+// === impl Providers ===
+
+impl Providers {
+    fn of(parties: Option<&RelyingParties>) -> Self {
+        let state = |party: &Arc<RelyingParty>| {
+            let id = party.listed().map(|listed| listed.id.to_string());
+            (id, party.status())
+        };
+        Self(
+            parties
+                .into_iter()
+                .flat_map(RelyingParties::iter)
+                .map(state)
+                .collect(),
+        )
+    }
+
+    /// The state of the only provider, or the worst: a person may need any of them.
+    fn worst(&self) -> &'static str {
+        let states = self.0.iter().map(|(_, status)| status);
+        let worst = states.max_by_key(|status| match status {
+            ProviderStatus::Ready => 0,
+            ProviderStatus::Stale { .. } => 1,
+            ProviderStatus::NeverReached { .. } => 2,
+        });
+        worst.map_or("none", ProviderStatus::as_str)
+    }
+
+    /// The state of each of several.
+    fn by_id(&self) -> Option<serde_json::Value> {
+        let states = self
+            .0
+            .iter()
+            .map(|(id, status)| Some((id.clone()?, status.as_str())));
+        let states = states.collect::<Option<BTreeMap<_, _>>>()?;
+        (!states.is_empty()).then(|| json!(states))
+    }
+
+    fn reasons(&self) -> impl Iterator<Item = String> {
+        self.0.iter().filter_map(|(id, status)| match (id, status) {
+            (_, ProviderStatus::Ready) => None,
+            (None, ProviderStatus::NeverReached { reason } | ProviderStatus::Stale { reason }) => {
+                Some(format!("OpenID provider: {reason}"))
+            }
+            (
+                Some(id),
+                ProviderStatus::NeverReached { reason } | ProviderStatus::Stale { reason },
+            ) => Some(format!("OpenID provider {id}: {reason}")),
+        })
     }
 }
 

@@ -15,18 +15,22 @@ use crate::{
     respond::plain,
 };
 use cluster::revocation::Selector;
+use model::provider::ProviderId;
 use observe::metrics::LogoutOutcome;
 
 /// Ends the sessions of one session at the provider. The answer does not say whether there were any.
 pub(super) async fn answer(
     worker: &Worker,
+    provider: Option<&ProviderId>,
     request: &Request<Incoming>,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
     let flow = sign_in_flow(worker)?;
-    let issuer = flow.relying_party.issuer();
+    let party = flow.party_at(provider)?;
+    let issuer = party.issuer();
     let query = request.uri().query().unwrap_or_default();
-    let outcome = match sid_of(query, issuer) {
+    let sid = sid_of(query, issuer).and_then(|sid| party.scope().qualify(&sid));
+    let outcome = match sid {
         None => LogoutOutcome::InvalidRequest,
         Some(sid) => end(worker, &flow.provider_sessions, sid, context).await,
     };

@@ -1,6 +1,8 @@
 //! Signing in: to the provider and back.
 
 mod flow;
+mod logout_hint;
+mod provider_choice;
 mod query;
 mod redeemed_states;
 mod step_up;
@@ -13,7 +15,11 @@ pub(crate) use self::{
     flow::{SignInFlow, sign_in_flow},
     redeemed_states::RedeemedStates,
 };
-use self::{query::LoginQuery, step_up::asked_requirement};
+use self::{
+    provider_choice::{ProviderChoice, choice_page},
+    query::LoginQuery,
+    step_up::asked_requirement,
+};
 use super::{
     post_login::{give_up, go_on},
     sign_out::kept,
@@ -23,9 +29,12 @@ use crate::{
     respond::{self, Responder, append_cookies, login_path, redirect},
     web::embedding::{place_of, sign_in_apart},
 };
-use model::session::{Afterwards, BrowsingContext, RequestCookies, SignInError};
+use model::{
+    provider::ProviderId,
+    session::{Afterwards, BrowsingContext, RequestCookies, SignInError},
+};
 use observe::metrics::{SignInReason, WorkerMetrics};
-use oidc::{AuthenticationError, AuthenticationErrorClass, AuthorizationOptions, Callback, Prompt};
+use oidc::{AuthenticationErrorClass, AuthorizationOptions, Callback, Prompt};
 use pages::{Content, SignInProblem};
 
 /// Why a sign-in or sign-out did not work.
@@ -44,7 +53,8 @@ pub(crate) enum LoginError {
     },
 }
 
-/// Sends the browser to the provider, or on if it has a session.
+/// Sends the browser to the provider, or on if it has a session. Where several providers are possible, a
+/// page asks which.
 pub(crate) fn login(
     worker: &Worker,
     request: &Request<Incoming>,
@@ -59,11 +69,8 @@ pub(crate) fn login(
     let rules = worker.rules();
     let asked = asked_requirement(worker, &rules, &wanted, headers)?;
     let steps_up = asked.is_some_and(|asked| asked.is_step_up);
-    let session = worker
-        .state
-        .authenticator
-        .session(headers)
-        .filter(|_| !wanted.switch && !steps_up);
+    let known = worker.state.authenticator.session(headers);
+    let session = known.as_ref().filter(|_| !wanted.switch && !steps_up);
     // A redirect can carry the options of Jitsi's `state` in its fragment: to the page, or to
     // the one on the way to the provider, which keeps it.
     if wanted.then == Afterwards::Page && !wanted.options.is_empty() {
@@ -79,7 +86,7 @@ pub(crate) fn login(
     if let Some(session) = session {
         return go_on(
             worker,
-            &session,
+            session,
             &wanted.return_to,
             &wanted.then,
             responder,
@@ -94,7 +101,16 @@ pub(crate) fn login(
     }
     let room = wanted.return_to.room();
     let rule = room.and_then(|room| rules.policy.rule_for(&room));
+    let permitted = rule.map_or(&[][..], |(_, rule)| &rule.providers);
+    // Only the provider of the session can authenticate the same person more strongly.
+    let stepping_up = known.as_ref().filter(|_| steps_up && !wanted.switch);
+    let choice = ProviderChoice::of(&flow.parties, &wanted, permitted, stepping_up)?;
+    let (party, address) = match &choice {
+        ProviderChoice::Made { party, address } => (*party, address.as_deref()),
+        ProviderChoice::Open(open) => return Ok(choice_page(worker, request, responder, open)),
+    };
     let options = AuthorizationOptions {
+        login_hint: address,
         prompt: match asked {
             _ if wanted.switch => Some(Prompt::SelectAccount),
             // Only a new authentication can use another method.
@@ -112,7 +128,7 @@ pub(crate) fn login(
         parameters: rule.map(|(_, rule)| &rule.parameters),
     };
     let asked = asked.map(|asked| asked.requirement.id());
-    let begun = flow.begin(wanted, &options, asked, RequestCookies::new(headers))?;
+    let begun = flow.begin(party, wanted, &options, asked, RequestCookies::new(headers))?;
     let way = Content::Continue {
         provider: &begun.address,
         return_to: &begun.return_to,
@@ -127,11 +143,13 @@ pub(crate) fn login(
 /// Completes a sign-in when the provider sends the browser back.
 pub(crate) async fn callback(
     worker: &Worker,
+    provider: Option<&ProviderId>,
     request: &Request<Incoming>,
     responder: &Responder,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
     let flow = sign_in_flow(worker)?;
+    let party = flow.party_at(provider)?;
     let jar = RequestCookies::new(request.headers());
     let callback = Callback::parse(request.uri().query().unwrap_or_default()).map_err(|error| {
         let reason = SignInReason::InvalidCallback;
@@ -178,13 +196,7 @@ pub(crate) async fn callback(
     };
     responder.lead_to(&sign_in.return_to);
     let rules = worker.rules();
-    let finished = if flow.redeemed.redeem(&state) {
-        flow.finish(callback, &sign_in, rules).await?
-    } else {
-        // As the provider would answer: it accepts a code once.
-        Err(AuthenticationError::CodeRefused)
-    };
-    let signed_in = match finished {
+    let signed_in = match flow.finish(party, callback, &sign_in, rules).await? {
         Ok(signed_in) => signed_in,
         Err(failure) => {
             let (code, problem) = (failure.as_str(), problem_of(failure.class()));
@@ -244,8 +256,11 @@ pub(crate) async fn callback(
         worker.state.authenticator.session_cookie(&sealed),
     );
     headers.append(header::SET_COOKIE, flow.complete_cookie(&sign_in));
-    if let Some(hint) = flow.hint_cookie(&signed_in.id_token, sessions.cookie_lifetime()) {
+    if let Some(hint) = flow.hint_cookie(party, &signed_in.id_token, sessions.cookie_lifetime()) {
         headers.append(header::SET_COOKIE, hint);
+    }
+    if let Some(listed) = party.listed() {
+        headers.append(header::SET_COOKIE, provider_choice::remember(listed));
     }
     Ok(answer)
 }

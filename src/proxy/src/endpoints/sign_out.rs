@@ -18,6 +18,7 @@ use crate::{
 };
 use cluster::revocation::{Preservation, Receipt, Selector};
 use model::{
+    provider::ProviderId,
     route::OWN_PREFIX,
     session::{self, BrowsingContext, HINT_COOKIE, RequestCookies, ReturnTo, SESSION_COOKIE},
 };
@@ -40,9 +41,10 @@ pub(crate) async fn logout(
         return Err(AccessError::ForeignSender.into());
     }
     let mut receipts = Vec::new();
-    if let Some(session) = worker.state.authenticator.session(request.headers()) {
-        audit::signed_out(&session, &context);
-        worker.state.authenticator.revalidations.end(&session);
+    let session = worker.state.authenticator.session(request.headers());
+    if let Some(session) = &session {
+        audit::signed_out(session, &context);
+        worker.state.authenticator.revalidations.end(session);
         receipts.push(worker.state.authenticator.revoke(session.credential()));
     }
     let jar = RequestCookies::new(request.headers());
@@ -50,7 +52,7 @@ pub(crate) async fn logout(
     receipts.extend(of_passes);
     let is_kept = kept(receipts, context).await;
     let flow = worker.state.sign_ins.as_ref();
-    let target = flow.and_then(|flow| flow.end_session_url(jar));
+    let target = flow.and_then(|flow| flow.end_session_url(session.as_ref(), jar));
     let framed = place_of(request.headers()) == BrowsingContext::EmbeddedFrame;
     let mut answer = match &target {
         // The provider's page shows in no frame; Jitsi's page waits for a word.
@@ -92,13 +94,15 @@ pub(crate) fn signed_out(
     respond::page(&worker.state.pages, &content, responder)
 }
 
-/// The provider says that a session ended (OpenID Connect Back-Channel Logout 1.0 § 2.5).
+/// A provider says that a session ended (OpenID Connect Back-Channel Logout 1.0 § 2.5).
 pub(crate) async fn backchannel_logout(
     worker: &Worker,
+    provider: Option<&ProviderId>,
     request: Request<Incoming>,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
     let flow = sign_in_flow(worker)?;
+    let party = flow.party_at(provider)?;
     let body = body::whole(request.into_body(), MAX_LOGOUT_BODY).await;
     let body = body.inspect_err(|_| worker.metrics.count_logout(LogoutOutcome::InvalidRequest))?;
     let mut tokens = url::form_urlencoded::parse(&body)
@@ -108,7 +112,7 @@ pub(crate) async fn backchannel_logout(
         worker.metrics.count_logout(LogoutOutcome::InvalidRequest);
         return Ok(logout_refused());
     };
-    match flow.validate_logout_token(token).await? {
+    match flow.validate_logout_token(party, token).await? {
         Ok(logout) => {
             let revocations = &worker.state.authenticator.revocations;
             let mut receipts = Vec::new();
@@ -130,7 +134,7 @@ pub(crate) async fn backchannel_logout(
             audit::logged_out_by_provider(&selector, &context);
             receipts.push(revocations.revoke(selector));
             if !kept(receipts, context).await {
-                flow.permit_logout_again(&logout);
+                party.permit_logout_again(&logout);
                 worker.metrics.count_logout(LogoutOutcome::Unavailable);
                 let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "");
                 answer.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);

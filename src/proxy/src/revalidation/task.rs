@@ -7,7 +7,9 @@ use cluster::{
     store::{StoreEvent, Topic},
     validation::{REDEMPTION_TIMEOUT, StoredGrant, Validation},
 };
-use model::{clock::Clock, policy::Policy, random::Random, session::SessionId};
+use model::{
+    clock::Clock, policy::Policy, provider::ProviderId, random::Random, session::SessionId,
+};
 use observe::{
     error_chain,
     metrics::{ProviderMetrics, RevalidationResult},
@@ -27,8 +29,10 @@ use super::{
 };
 use crate::audit;
 
-/// Asks the provider about the sessions in use.
+/// Asks one provider about the sessions in use.
 pub struct RevalidationTask {
+    /// Whose sessions these are.
+    provider: Option<ProviderId>,
     revalidations: Arc<Revalidations>,
     reports: UnboundedReceiver<SessionReport>,
     usage: SessionUsage,
@@ -58,6 +62,7 @@ impl RevalidationTask {
         reports: UnboundedReceiver<SessionReport>,
     ) -> Self {
         Self {
+            provider: context.relying_party.scope().provider().cloned(),
             revalidations,
             reports,
             metrics: context.relying_party.metrics().clone(),
@@ -158,7 +163,9 @@ impl RevalidationTask {
     /// Another replica asked about a session: its answer counts here, too.
     fn receive(&mut self, id: &str) {
         let id = SessionId::from(id);
-        if self.usage.contains(&id) || self.revalidations.sessions.get(&id).is_some() {
+        let known = self.revalidations.sessions.get(&id);
+        let is_known = known.is_some_and(|known| known.identity.provider == self.provider);
+        if self.usage.contains(&id) || is_known {
             let redeemer = self.redeemer.clone();
             self.running.spawn(async move {
                 let grant = redeemer.read(&id).await;

@@ -72,7 +72,9 @@ fn each_answer_makes_a_configuration_without_a_problem() {
                 let config = loaded
                     .unwrap_or_else(|problems| panic!("{platform} {provider} {entry}: {problems}"));
                 assert_eq!(config.public_url.origin(), "https://meet.example.org");
-                let oidc = config.oidc.unwrap();
+                let [oidc] = &config.oidc[..] else {
+                    panic!("one provider");
+                };
                 assert_eq!(oidc.client_id, own.client_id);
                 assert_eq!(oidc.issuer, own.issuer);
                 assert!(config.insecure_switches.is_empty());

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{diagnostics::Section, problem::Fault};
-use model::policy::{Condition, ConditionError, EntryRule, StartRule};
+use crate::{diagnostics::Section, problem::Fault, sections::oidc::NamedProviders};
+use model::policy::{Condition, EntryRule, StartRule};
 
 /// A word or condition, or a list of conditions.
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -18,11 +18,15 @@ pub(crate) enum Conditions {
 // === impl Conditions ===
 
 impl Conditions {
-    pub(super) fn resolve_enter(self, section: &mut Section<'_>) -> Option<EntryRule> {
+    pub(super) fn resolve_enter(
+        self,
+        providers: NamedProviders<'_>,
+        section: &mut Section<'_>,
+    ) -> Option<EntryRule> {
         match &self {
-            Self::One(text) if text.contains(':') => {
-                self.resolve_list("enter", section).map(EntryRule::Where)
-            }
+            Self::One(text) if text.contains(':') => self
+                .resolve_list("enter", providers, section)
+                .map(EntryRule::Where),
             Self::One(word) => section.keep("enter", parse_enter_word(word)),
             Self::Many(texts) if texts.is_empty() => {
                 if !section.is_reported("enter") {
@@ -31,17 +35,25 @@ impl Conditions {
                 }
                 None
             }
-            Self::Many(_) => self.resolve_list("enter", section).map(EntryRule::Where),
+            Self::Many(_) => self
+                .resolve_list("enter", providers, section)
+                .map(EntryRule::Where),
         }
     }
 
-    pub(super) fn resolve_start(self, section: &mut Section<'_>) -> Option<StartRule> {
+    pub(super) fn resolve_start(
+        self,
+        providers: NamedProviders<'_>,
+        section: &mut Section<'_>,
+    ) -> Option<StartRule> {
         match &self {
-            Self::One(text) if text.contains(':') => {
-                self.resolve_list("start", section).map(StartRule::Where)
-            }
+            Self::One(text) if text.contains(':') => self
+                .resolve_list("start", providers, section)
+                .map(StartRule::Where),
             Self::One(word) => section.keep("start", parse_start_word(word)),
-            Self::Many(_) => self.resolve_list("start", section).map(StartRule::Where),
+            Self::Many(_) => self
+                .resolve_list("start", providers, section)
+                .map(StartRule::Where),
         }
     }
 
@@ -49,11 +61,13 @@ impl Conditions {
     pub(super) fn resolve_list(
         &self,
         key: &str,
+        providers: NamedProviders<'_>,
         section: &mut Section<'_>,
     ) -> Option<Vec<Condition>> {
+        let parse = |text: &str| providers.parse_condition(text);
         match self {
-            Self::One(text) => Some(vec![section.keep(key, parse_condition(text))?]),
-            Self::Many(texts) => section.parse_list(key, texts, parse_condition),
+            Self::One(text) => Some(vec![section.keep(key, parse(text))?]),
+            Self::Many(texts) => section.parse_list(key, texts, parse),
         }
     }
 }
@@ -105,10 +119,4 @@ fn parse_start_word(word: &str) -> Result<StartRule, Fault> {
             Err(Fault::new(format!("unknown word {word:?}"), remedy))
         }
     }
-}
-
-fn parse_condition(text: &str) -> Result<Condition, Fault> {
-    text.parse().map_err(|error: ConditionError| {
-        Fault::from_error(&error, "write it as group:NAME or email-domain:DOMAIN")
-    })
 }

@@ -49,6 +49,35 @@ fn each_condition_matches_only_its_own_attribute() {
 }
 
 #[test]
+fn a_provider_is_that_of_the_sign_in() {
+    let school: Condition = "provider:school".parse().unwrap();
+    assert_eq!(school.to_string(), "provider:school");
+    let at = |provider: Option<&str>| Identity {
+        provider: provider.map(|id| id.parse().unwrap()),
+        ..Identity::default()
+    };
+    let (none, of_school, of_firm) = (at(None), at(Some("school")), at(Some("firm")));
+    assert!(school.admits(&Requester::member(&of_school)));
+    assert!(!school.admits(&Requester::member(&of_firm)));
+    assert!(!school.admits(&Requester::member(&none)));
+    let unqualified = Condition::Provider {
+        id: "school".parse().unwrap(),
+        scope: None,
+    };
+    assert!(unqualified.admits(&Requester::member(&none)));
+    assert!(!unqualified.admits(&Requester::member(&of_school)));
+    let guest = Requester {
+        standing: &Standing::Guest,
+        ..Requester::member(&none)
+    };
+    assert!(!unqualified.admits(&guest));
+    for text in ["provider:School", "provider:guest", "provider:x"] {
+        let error = text.parse::<Condition>();
+        assert!(matches!(error, Err(ConditionError::Provider(..))), "{text}");
+    }
+}
+
+#[test]
 fn links_and_integrations_elevate_only_hosts() {
     let identity = Identity::default();
     let invited = |host, member| {

@@ -1,33 +1,38 @@
-//! The authorization code flow: its state in cookies, and the relying party's requests to the provider
-//! on the control runtime.
+//! The authorization code flow: its state in cookies, and the relying parties' requests to their
+//! providers on the control runtime.
 
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use model::{
     clock::Clock,
+    provider::ProviderId,
     random::Random,
     route::OWN_PREFIX,
     seal::Sealer,
-    session::{self, HINT_COOKIE, RequestCookies, ReturnTo, SignIn, SignInCookies, SignInError},
+    session::{
+        self, HINT_COOKIE, RequestCookies, ReturnTo, Session, SignIn, SignInCookies, SignInError,
+    },
 };
 use oidc::{
     AuthenticatedUser, AuthenticationError, AuthorizationOptions, Callback, LogoutRequest,
-    LogoutTokenError, RelyingParty,
+    LogoutTokenError, RelyingParties, RelyingParty,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::{LoginError, query::LoginQuery, redeemed_states::RedeemedStates};
+use super::{
+    LoginError, logout_hint::LogoutHint, query::LoginQuery, redeemed_states::RedeemedStates,
+};
 use crate::{
     ReloadableState, RequestError, Worker, provider_sessions::ProviderSessions,
     request_context::ContextError,
 };
 
-/// Sign-ins and sign-outs at the provider.
+/// Sign-ins and sign-outs at the providers.
 pub(crate) struct SignInFlow {
-    pub(crate) relying_party: Arc<RelyingParty>,
+    pub(crate) parties: RelyingParties,
     pub(crate) cookies: SignInCookies,
     /// Seals ID tokens, which are hints for the provider's logout page.
     pub(crate) hints: Sealer,
@@ -35,7 +40,7 @@ pub(crate) struct SignInFlow {
     pub(crate) redeemed: RedeemedStates,
     /// The sessions at the provider that sessions here began from.
     pub(crate) provider_sessions: ProviderSessions,
-    /// Where the provider is asked.
+    /// Where the providers are asked.
     pub(crate) runtime: Handle,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -58,9 +63,20 @@ pub(crate) fn sign_in_flow(worker: &Worker) -> Result<&SignInFlow, ContextError>
 // === impl SignInFlow ===
 
 impl SignInFlow {
-    /// Begins a sign-in.
+    /// The relying party of a provider's addresses; those of any other do not exist.
+    pub(in crate::endpoints) fn party_at(
+        &self,
+        provider: Option<&ProviderId>,
+    ) -> Result<&Arc<RelyingParty>, ContextError> {
+        self.parties
+            .of_scope(provider)
+            .ok_or(ContextError::NotFound)
+    }
+
+    /// Begins a sign-in at a provider.
     pub(super) fn begin(
         &self,
+        party: &RelyingParty,
         wanted: LoginQuery,
         options: &AuthorizationOptions<'_>,
         asked: Option<String>,
@@ -68,8 +84,8 @@ impl SignInFlow {
     ) -> Result<BegunSignIn, LoginError> {
         let mut sign_in = SignIn::begin(wanted.return_to, wanted.then, &self.random, &self.clock);
         sign_in.asked = asked;
-        let address = self
-            .relying_party
+        sign_in.provider = party.scope().provider().cloned();
+        let address = party
             .authorization_url(&sign_in.state, &sign_in.nonce, &sign_in.verifier, options)
             .map_err(|_| LoginError::ProviderUnavailable)?;
         Ok(BegunSignIn {
@@ -98,14 +114,22 @@ impl SignInFlow {
         self.cookies.complete(sign_in)
     }
 
-    /// Redeems the code of a callback.
+    /// Redeems the code of a callback at the provider that the browser was sent to, and at no other.
     pub(super) async fn finish(
         &self,
+        party: &Arc<RelyingParty>,
         callback: Callback,
         sign_in: &SignIn,
         rules: Arc<ReloadableState>,
     ) -> Result<Result<AuthenticatedUser, AuthenticationError>, RequestError> {
-        let relying_party = Arc::clone(&self.relying_party);
+        if sign_in.provider.as_ref() != party.scope().provider() {
+            return Ok(Err(AuthenticationError::OtherProvider));
+        }
+        if !self.redeemed.redeem(&sign_in.state) {
+            // As the provider would answer: it accepts a code once.
+            return Ok(Err(AuthenticationError::CodeRefused));
+        }
+        let relying_party = Arc::clone(party);
         let (nonce, verifier) = (sign_in.nonce.clone(), sign_in.verifier.clone());
         let finishing = self.runtime.spawn(async move {
             relying_party
@@ -120,29 +144,48 @@ impl SignInFlow {
     /// Keeps the ID token for the provider's logout page, if a cookie can hold it.
     pub(super) fn hint_cookie(
         &self,
+        party: &RelyingParty,
         id_token: &SecretString,
         lifetime: Duration,
     ) -> Option<HeaderValue> {
-        let sealed = self.hints.seal(id_token.expose_secret().as_bytes());
+        let hint = LogoutHint {
+            provider: party.scope().provider().cloned(),
+            id_token: id_token.expose_secret().to_owned().into(),
+        };
+        let sealed = self.hints.seal(hint.to_text().expose_secret().as_bytes());
         (sealed.len() <= session::MAX_COOKIE_BYTES)
             .then(|| session::set_below(HINT_COOKIE, &sealed, lifetime, OWN_PREFIX))
     }
 
-    /// The provider's logout page, if it has one.
-    pub(in crate::endpoints) fn end_session_url(&self, jar: RequestCookies<'_>) -> Option<Url> {
+    /// The logout page of the provider that a session came from, if it has one. Without a session it
+    /// is the provider of the hint, or the only one.
+    pub(in crate::endpoints) fn end_session_url(
+        &self,
+        session: Option<&Session>,
+        jar: RequestCookies<'_>,
+    ) -> Option<Url> {
         let hint = jar
             .value(HINT_COOKIE)
             .and_then(|sealed| self.hints.open(sealed))
-            .and_then(|plain| String::from_utf8(plain.to_vec()).ok());
-        self.relying_party.end_session_url(hint.as_deref(), None)
+            .and_then(|plain| LogoutHint::parse(&plain));
+        let party = match (session, &hint) {
+            (Some(session), _) => self.parties.of_scope(session.identity().provider.as_ref()),
+            (None, Some(hint)) => self.parties.of_scope(hint.provider.as_ref()),
+            (None, None) => self.parties.only(),
+        }?;
+        // An ID token is for the provider that issued it, and for no other.
+        let hint = hint.filter(|hint| hint.provider.as_ref() == party.scope().provider());
+        let id_token = hint.as_ref().map(|hint| hint.id_token.expose_secret());
+        party.end_session_url(id_token, None)
     }
 
     /// Checks a logout token (OpenID Connect Back-Channel Logout 1.0 § 2.6).
     pub(in crate::endpoints) async fn validate_logout_token(
         &self,
+        party: &Arc<RelyingParty>,
         token: SecretString,
     ) -> Result<Result<LogoutRequest, LogoutTokenError>, RequestError> {
-        let relying_party = Arc::clone(&self.relying_party);
+        let relying_party = Arc::clone(party);
         let checking = self.runtime.spawn(async move {
             relying_party
                 .validate_logout_token(token.expose_secret())
@@ -151,10 +194,5 @@ impl SignInFlow {
         checking
             .await
             .map_err(|_| RequestError::Internal("the logout was abandoned"))
-    }
-
-    /// Accepts a logout token again whose logout is not kept.
-    pub(in crate::endpoints) fn permit_logout_again(&self, request: &LogoutRequest) {
-        self.relying_party.permit_logout_again(request);
     }
 }

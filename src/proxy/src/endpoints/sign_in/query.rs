@@ -1,6 +1,10 @@
 //! The query of a login address.
 
-use model::session::{Afterwards, JitsiState, ReturnTo};
+use model::{
+    identity::is_email,
+    provider::ProviderId,
+    session::{Afterwards, JitsiState, ReturnTo},
+};
 
 /// What a login address asks for.
 pub(super) struct LoginQuery {
@@ -9,6 +13,10 @@ pub(super) struct LoginQuery {
     /// Options for the fragment of Jitsi's page.
     pub(super) options: String,
     pub(super) switch: bool,
+    /// The provider that the person chose.
+    pub(super) provider: Option<ProviderId>,
+    /// The e-mail address that the person typed; empty if it is none.
+    pub(super) email: Option<String>,
 }
 
 // === impl LoginQuery ===
@@ -22,6 +30,8 @@ impl LoginQuery {
             then: Afterwards::Page,
             options: String::new(),
             switch: false,
+            provider: None,
+            email: None,
         };
         let mut popup = false;
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()).take(MAX_PARAMETERS) {
@@ -39,6 +49,11 @@ impl LoginQuery {
                 // Jitsi adds it to the address of the window that it opens (`tokenAuthInline`).
                 "nonce" => popup = true,
                 "switch" => wanted.switch = value == "1",
+                PROVIDER => wanted.provider = value.parse().ok(),
+                EMAIL => {
+                    let address = Some(value.trim()).filter(|text| is_email(text));
+                    wanted.email = Some(address.unwrap_or_default().to_owned());
+                }
                 _ => {}
             }
         }
@@ -48,6 +63,21 @@ impl LoginQuery {
         wanted
     }
 }
+
+/// The parameters of a login address without the choice of a provider.
+pub(super) fn without_choice(query: &str) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(query.as_bytes())
+        .take(MAX_PARAMETERS)
+        .filter(|(name, _)| !matches!(name.as_ref(), PROVIDER | EMAIL))
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect()
+}
+
+/// The id of the chosen provider.
+pub(super) const PROVIDER: &str = "provider";
+
+/// The address by whose domain a provider is chosen.
+pub(super) const EMAIL: &str = "email";
 
 /// More parameters than a login address has.
 const MAX_PARAMETERS: usize = 20;
