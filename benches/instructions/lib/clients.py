@@ -132,7 +132,11 @@ class WebSocket(Http1):
             raise SystemExit(f"no WebSocket: {head!r}")
         opening = f"<open xmlns='{FRAMING}' to='{backend.XMPP_DOMAIN}' version='1.0'/>"
         auth = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>"
-        for stanza, answers in ((opening, 2), (auth, 1), (opening, 2)):
+        bind = (
+            "<iq xmlns='jabber:client' type='set' id='bind'>"
+            "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+        )
+        for stanza, answers in ((opening, 2), (auth, 1), (opening, 2), (bind, 1)):
             self.send(stanza)
             for _ in range(answers):
                 self.receive()

@@ -23,6 +23,10 @@ MESSAGE = (
     f"<message xmlns='jabber:client' type='groupchat' from='{backend.ROOM}@muc.meet.jitsi/0a1b2c3d'"
     " to='0a1b2c3d@meet.jitsi/r'><body>A message as people in a meeting send it.</body></message>"
 )
+BOUND = (
+    "<iq xmlns='jabber:client' type='result' id='bind'>"
+    "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>0a1b2c3d@meet.jitsi/r</jid></bind></iq>"
+)
 POLLED = f"<body xmlns='{backend.BOSH}' xmlns:stream='http://etherx.jabber.org/streams'>{MESSAGE}</body>"
 
 WEBSOCKET_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -74,6 +78,8 @@ class Handler(socketserver.StreamRequestHandler):
                 answers = [OPEN, FEATURES]
             elif re.match(rb"<auth\b", text):
                 answers = [SUCCESS]
+            elif re.match(rb"<iq\b", text):
+                answers = [BOUND]
             else:
                 answers = [MESSAGE]
             self.request.sendall(b"".join(frame(0x81, answer.encode()) for answer in answers))
