@@ -120,7 +120,10 @@ def labels(layout):
 
 def commit():
     """The commit of this source, as `deploy/release` names it."""
-    head = run("git", "rev-parse", "--short=12", "HEAD")[1].strip()
+    code, head = run("git", "rev-parse", "--short=12", "HEAD")
+    if code:
+        return "unknown"
+    head = head.strip()
     changed = run("git", "status", "--porcelain", "--untracked-files=no")[1].strip()
     return f"{head}-modified" if changed else head
 
@@ -242,7 +245,7 @@ def build(suite):
 
 def commits():
     """Runs build.rs in each situation."""
-    head = run("git", "rev-parse", "--short=12", "HEAD")[1].strip()
+    head = commit().removesuffix("-modified")
     with tempfile.TemporaryDirectory() as place:
         place = pathlib.Path(place)
         script = place / "build-script"
