@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 
 from suite import GATEWAY, OUTPUT, ROOT, run
 
@@ -48,33 +47,24 @@ def stripped():
     return program
 
 
-def environment(suite, **more):
-    tools = {"CARGO_DEB": "cargo-deb", "CARGO_CYCLONEDX": "cargo-cyclonedx", "HELM": "helm4"}
-    return {**os.environ, **{name: suite.tool(tool) for name, tool in tools.items()}, **more}
-
-
-def pack(suite, folder, *more, **options):
+def pack(folder, *more, **options):
     """Runs `deploy/release` with the debug build; raises if it fails."""
     programs = ("--program", stripped(), "--static", static())
     # The project has no mail domain, so a publisher names the maintainer.
     maintainer = ("--maintainer", "jitsi-auth-gateway developers <jitsi-auth-gateway@lists.debian.org>")
     command = (ROOT / "deploy/release", *programs, "--output", folder, "--source", SOURCE, *maintainer, "--fast", *more)
-    code, text = run(*command, env=environment(suite), **options)
+    code, text = run(*command, **options)
     if code:
         raise RuntimeError(text)
     return folder
 
 
-_packed = []
-
-
-def packed(suite):
+@functools.cache
+def packed():
     """The folder with all artefacts."""
-    if not _packed:
-        _packed.append(pack(suite, FOLDER))
-    return _packed[0]
+    return pack(FOLDER)
 
 
-def package(suite):
+def package():
     """The Debian package."""
-    return next(packed(suite).glob("*.deb"))
+    return next(packed().glob("*.deb"))

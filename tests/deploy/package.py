@@ -34,7 +34,7 @@ CONTENT = [
 
 
 def check(suite):
-    deb = artefacts.package(suite)
+    deb = artefacts.package()
     # Beside the rest: it takes the longest.
     lintian = subprocess.Popen(
         ["lintian", "--allow-root", "--fail-on", "error,warning", deb],
@@ -44,8 +44,11 @@ def check(suite):
     there = {(line.split()[0], line.split()[5].removeprefix("./")) for line in listing.splitlines()}
     suite.check("debian: the package has what it should", [f"missing: {x}" for x in CONTENT if x not in there])
     fields = run("dpkg-deb", "--field", deb)[1]
-    wanted = [f"Homepage: {artefacts.SOURCE}", f"Version: {artefacts.VERSION}-1", "Depends: libc6 (>="]
+    wanted = [f"Homepage: {artefacts.SOURCE}", f"Version: {artefacts.VERSION}-1", "Recommends: ca-certificates"]
     suite.check("debian: fields of the package", [f"missing: {field} in {fields}" for field in wanted if field not in fields])
+    depends = re.search(r"^Depends: (.*)$", fields, re.M).group(1)
+    ordered = re.fullmatch(r"libc6 \(>= [\d.]+\), systemd", depends)
+    suite.check("debian: dependencies are those of the program, in order", [] if ordered else [depends])
     with machine() as inside:
         life(suite, inside, deb)
     said = lintian.communicate()[0]

@@ -22,7 +22,7 @@ PATH = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 def check(suite):
-    folder = artefacts.packed(suite)
+    folder = artefacts.packed()
     arch = run("dpkg", "--print-architecture")[1].strip()
     wanted = {
         f"{NAME}-{VERSION}-image-{arch}.tar",
@@ -35,13 +35,13 @@ def check(suite):
     found = {file.name for file in folder.iterdir()}
     suite.check("release: all artefacts are there", [] if found == wanted else [sorted(found ^ wanted)])
     suite.check("release: SHA256SUMS has each of them", lambda: sums(folder, wanted))
-    suite.check("release: another run gives the same bytes", lambda: repeated(suite, folder))
+    suite.check("release: another run gives the same bytes", lambda: repeated(folder))
     suite.check("release: the archive has a program that runs, its manual and completions", lambda: archive(folder, arch))
     image(suite, folder / f"{NAME}-{VERSION}-image-{arch}.tar")
     chart(suite, folder / f"{NAME}-{VERSION}.tgz")
-    suite.check("release: a program that needs shared libraries is refused as an image", lambda: dynamic(suite))
-    suite.check("release: a folder outside of the build is not emptied", lambda: precious(suite))
-    suite.check("release: the build is without `demo`, with the commit and the features asked for", lambda: build(suite))
+    suite.check("release: a program that needs shared libraries is refused as an image", dynamic)
+    suite.check("release: a folder outside of the build is not emptied", precious)
+    suite.check("release: the build is without `demo`, with the commit and the features asked for", build)
     suite.check("release: build.rs finds the commit, but not that of another repository", commits)
 
 
@@ -51,10 +51,10 @@ def sums(folder, names):
     return complaints + sorted(listed ^ (names - {"SHA256SUMS"}))
 
 
-def repeated(suite, folder):
+def repeated(folder):
     """Packs again: later, elsewhere, with another umask, from files with other dates and modes."""
     with tempfile.TemporaryDirectory() as other:
-        other = artefacts.pack(suite, pathlib.Path(other, "deeper", "folder"), cwd="/", umask=0o077)
+        other = artefacts.pack(pathlib.Path(other, "deeper", "folder"), cwd="/", umask=0o077)
         one, two = [(place / "SHA256SUMS").read_text().splitlines() for place in (folder, other)]
     return [f"{a} | {b}" for a, b in zip(one, two, strict=True) if a != b]
 
@@ -186,19 +186,19 @@ def chart(suite, file):
             suite.check(f"release: {helm} renders the packed chart", lambda h=helm: complaints_of(suite.tool(h), "template", "meet", file, "-f", values))
 
 
-def dynamic(suite):
+def dynamic():
     with tempfile.TemporaryDirectory() as place:
         command = (ROOT / "deploy/release", "--static", artefacts.stripped(), "--only", "image", "--output", f"{place}/x")
-        code, text = run(*command, env=artefacts.environment(suite))
+        code, text = run(*command)
     return [] if code and "is not linked statically" in text else [f"exit {code}: {text}"]
 
 
-def precious(suite):
+def precious():
     with tempfile.TemporaryDirectory() as place:
         kept = pathlib.Path(place, "kept")
         kept.write_text("")
         command = (ROOT / "deploy/release", "--only", "chart", "--output", place)
-        code, text = run(*command, env=artefacts.environment(suite))
+        code, text = run(*command)
         return [] if code == 2 and kept.exists() else [f"exit {code}: {text}"]
 
 
@@ -215,7 +215,7 @@ cp "$PROGRAM" "$2/$host/release/jitsi-auth-gateway"
 """
 
 
-def build(suite):
+def build():
     with tempfile.TemporaryDirectory() as place:
         place = pathlib.Path(place)
         (place / "cargo").write_text(CARGO)
@@ -225,7 +225,7 @@ def build(suite):
         if code:
             return [text]
         more = {"CARGO": shutil.which("cargo"), "RECORD": place / "record", "PROGRAM": place / "small", "RELEASE_TARGET": place / "target"}
-        env = artefacts.environment(suite, PATH=f"{place}:{os.environ['PATH']}", **{name: str(value) for name, value in more.items()})
+        env = {**os.environ, "PATH": f"{place}:{os.environ['PATH']}", **{name: str(value) for name, value in more.items()}}
         features = ("--features", "otel")
         code, text = run(ROOT / "deploy/release", *features, "--fast", "--output", place / "out", env=env)
         if code:
