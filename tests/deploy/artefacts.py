@@ -47,12 +47,24 @@ def stripped():
     return program
 
 
-def pack(folder, *more, **options):
-    """Runs `deploy/release` with the debug build; raises if it fails."""
-    programs = ("--program", stripped(), "--static", static())
+@functools.cache
+def small():
+    """A program that is packed in no time, for checks of the packing alone."""
+    program = OUTPUT / "small"
+    source = program.with_suffix(".rs")
+    source.write_text("fn main() {}\n")
+    code, text = run("rustc", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o", program, source)
+    if code:
+        raise RuntimeError(text)
+    return program
+
+
+def pack(folder, program, linked_statically, **options):
+    """Runs `deploy/release` with programs that are built already; raises if it fails."""
+    programs = ("--program", program, "--static", linked_statically)
     # The project has no mail domain, so a publisher names the maintainer.
     maintainer = ("--maintainer", "jitsi-auth-gateway developers <jitsi-auth-gateway@lists.debian.org>")
-    command = (ROOT / "deploy/release", *programs, "--output", folder, "--source", SOURCE, *maintainer, "--fast", *more)
+    command = (ROOT / "deploy/release", *programs, "--output", folder, "--source", SOURCE, *maintainer, "--fast")
     code, text = run(*command, **options)
     if code:
         raise RuntimeError(text)
@@ -62,7 +74,7 @@ def pack(folder, *more, **options):
 @functools.cache
 def packed():
     """The folder with all artefacts."""
-    return pack(FOLDER)
+    return pack(FOLDER, stripped(), static())
 
 
 def package():

@@ -13,7 +13,7 @@ import activation
 import artefacts
 import standins
 from artefacts import SOURCE, VERSION
-from suite import OUTPUT, ROOT, complaints_of, run
+from suite import OUTPUT, ROOT, complaints_of, permits_mounts, run
 
 NAME = "jitsi-auth-gateway"
 USER = 65532
@@ -35,7 +35,7 @@ def check(suite):
     found = {file.name for file in folder.iterdir()}
     suite.check("release: all artefacts are there", [] if found == wanted else [sorted(found ^ wanted)])
     suite.check("release: SHA256SUMS has each of them", lambda: sums(folder, wanted))
-    suite.check("release: another run gives the same bytes", lambda: repeated(folder))
+    suite.check("release: another run gives the same bytes", repeated)
     suite.check("release: the archive has a program that runs, its manual and completions", lambda: archive(folder, arch))
     image(suite, folder / f"{NAME}-{VERSION}-image-{arch}.tar")
     chart(suite, folder / f"{NAME}-{VERSION}.tgz")
@@ -51,12 +51,18 @@ def sums(folder, names):
     return complaints + sorted(listed ^ (names - {"SHA256SUMS"}))
 
 
-def repeated(folder):
+def repeated():
     """Packs again: later, elsewhere, with another umask, from files with other dates and modes."""
-    with tempfile.TemporaryDirectory() as other:
-        other = artefacts.pack(pathlib.Path(other, "deeper", "folder"), cwd="/", umask=0o077)
-        one, two = [(place / "SHA256SUMS").read_text().splitlines() for place in (folder, other)]
-    return [f"{a} | {b}" for a, b in zip(one, two, strict=True) if a != b]
+    program = artefacts.small()
+    with tempfile.TemporaryDirectory() as place:
+        place = pathlib.Path(place)
+        copy = shutil.copy(program, place)
+        os.utime(copy, (0, 0))
+        one = artefacts.pack(place / "one", program, program)
+        two = artefacts.pack(place / "deeper" / "two", copy, copy, cwd="/", umask=0o077)
+        one, two = [(folder / "SHA256SUMS").read_text().splitlines() for folder in (one, two)]
+    differences = [f"{a} | {b}" for a, b in zip(one, two, strict=True) if a != b]
+    return differences if one else ["no artefacts"]
 
 
 def archive(folder, arch):
@@ -93,7 +99,11 @@ def image(suite, file):
     expected = ["etc/ssl/certs/ca-certificates.crt", NAME, f"{document}/LICENSE", f"{document}/sbom.cdx.json"]
     suite.check("image: it has the program and its documents, no shell", [] if listed == sorted(expected) else [listed])
     suite.check("image: every file is root's, and others only read", lambda: owned(root))
-    suite.check("image: it runs as its user in a read-only root, and its health check says so", lambda: runs(layout, root))
+    name = "image: it runs as its user in a read-only root, and its health check says so"
+    if permits_mounts():
+        suite.check(name, lambda: runs(layout, root))
+    else:
+        suite.leave_out(name, "this machine permits no mounts")
 
 
 def blob(layout, descriptor):
@@ -220,11 +230,7 @@ def build():
         place = pathlib.Path(place)
         (place / "cargo").write_text(CARGO)
         (place / "cargo").chmod(0o755)
-        (place / "small.rs").write_text("fn main() {}\n")
-        code, text = run("rustc", "-C", "target-feature=+crt-static", "-C", "strip=symbols", "-o", place / "small", place / "small.rs")
-        if code:
-            return [text]
-        more = {"CARGO": shutil.which("cargo"), "RECORD": place / "record", "PROGRAM": place / "small", "RELEASE_TARGET": place / "target"}
+        more = {"CARGO": shutil.which("cargo"), "RECORD": place / "record", "PROGRAM": artefacts.small(), "RELEASE_TARGET": place / "target"}
         env = {**os.environ, "PATH": f"{place}:{os.environ['PATH']}", **{name: str(value) for name, value in more.items()}}
         features = ("--features", "otel")
         code, text = run(ROOT / "deploy/release", *features, "--fast", "--output", place / "out", env=env)
