@@ -15,6 +15,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod token;
+mod version;
 
 use std::{
     ffi::OsString,
@@ -69,7 +70,8 @@ pub enum Exit {
 #[derive(Debug, Parser)]
 #[command(
     name = "jitsi-auth-gateway",
-    version,
+    version = version::SHORT,
+    long_version = version::LONG,
     subcommand_required = true,
     after_help = "Exit codes: 0 success; 1 the command failed or found a problem; 2 the \
                   configuration or the command line is invalid."

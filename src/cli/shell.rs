@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 
-use super::CommandLine;
+use super::{CommandLine, version};
 
 /// Writes completions for a shell.
 pub(super) fn completions(shell: Shell, output: &mut dyn Write) -> io::Result<()> {
@@ -38,7 +38,10 @@ pub(super) fn manual(output: &mut dyn Write) -> io::Result<()> {
 
 /// The command line that packages have, which are built without `demo`.
 fn packaged() -> Command {
-    let command = CommandLine::command();
+    // The text of a page does not depend on the commit.
+    let command = CommandLine::command()
+        .version(version::PACKAGE)
+        .long_version(version::PACKAGE);
     if cfg!(feature = "demo") {
         command.mut_subcommand("demo", |demo| demo.hide(true))
     } else {

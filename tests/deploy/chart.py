@@ -4,6 +4,7 @@ import json
 import re
 import tempfile
 import textwrap
+import tomllib
 
 import yaml
 
@@ -30,6 +31,12 @@ def check(suite):
         lambda: complaints_of("python3", ROOT / "deploy/helm/update-schema", "--check"),
     )
     suite.check("chart: every value has a comment and a schema", undocumented)
+    suite.check(
+        "chart: the table of README.md is that of values.yaml",
+        lambda: complaints_of(suite.tool("python"), ROOT / "deploy/helm/update-readme", "--check"),
+    )
+    suite.check("chart: Helm takes the values of README.md", lambda: readme(suite))
+    suite.check("chart: its version is that of the program, and its metadata is whole", metadata)
     rendered = OUTPUT / "rendered"
     rendered.mkdir(parents=True, exist_ok=True)
     for values in CASES:
@@ -57,6 +64,40 @@ def check(suite):
     first_values(suite)
     openshift(suite)
     mistakes(suite)
+
+
+def readme(suite):
+    blocks = re.findall(r"^```yaml\n(.*?)^```", (CHART / "README.md").read_text(), re.M | re.S)
+    if len(blocks) != 1:
+        return [f"{len(blocks)} blocks of values"]
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(blocks[0])
+        file.flush()
+        code, text = render(suite, HELMS[1], file.name)
+    return [text] if code else []
+
+
+# The values that Artifact Hub accepts for an application in front of others.
+CATEGORY = "security"
+KINDS = {"added", "changed", "deprecated", "removed", "fixed", "security"}
+
+
+def metadata():
+    """Complaints about Chart.yaml: the version, and what an index of charts reads."""
+    found = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    version = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"]
+    annotations = {key.removeprefix("artifacthub.io/"): value for key, value in found["annotations"].items()}
+    changes = yaml.safe_load(annotations["changes"])
+    wrong = {
+        "version": found["version"] != version,
+        "appVersion": found["appVersion"] != version,
+        "maintainers": not all(one.get("name") for one in found["maintainers"]),
+        "category": annotations["category"] != CATEGORY,
+        "license": annotations["license"] != "Apache-2.0",
+        "annotations": not all(isinstance(value, str) for value in annotations.values()),
+        "changes": not changes or any(set(one) != {"kind", "description"} or one["kind"] not in KINDS for one in changes),
+    }
+    return [f"{key} of Chart.yaml" for key, bad in wrong.items() if bad]
 
 
 def first_values(suite):

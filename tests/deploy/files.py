@@ -1,4 +1,4 @@
-"""The systemd unit, the Debian package, nginx's part of it, and the Dockerfile."""
+"""The systemd unit, nginx's part of the Debian package, and the Dockerfile."""
 
 import os
 import pathlib
@@ -20,7 +20,6 @@ def check(suite):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         systemd(suite, folder)
-        package(suite, folder)
         nginx(suite, folder)
     suite.check("debian: `check` takes its gateway.toml", configuration)
     suite.check("image: hadolint", lambda: complaints_of(suite.tool("hadolint"), DEPLOY / "Dockerfile"))
@@ -59,50 +58,6 @@ def systemd(suite, folder):
     suite.check(f"systemd: exposure is at most {EXPOSURE / 10}", lambda: complaints_of(*security))
     users = DEPLOY / "systemd" / "jitsi-auth-gateway.sysusers"
     suite.check("systemd: sysusers", lambda: complaints_of("systemd-sysusers", "--dry-run", users))
-
-
-# The required files of the package, with mode and owner.
-CONTENT = [
-    ("-rwxr-xr-x", "usr/bin/jitsi-auth-gateway"),
-    ("-rw-r-----", "etc/jitsi-auth-gateway/gateway.toml"),
-    ("-rw-r--r--", "usr/share/man/man1/jitsi-auth-gateway.1.gz"),
-    ("-rw-r--r--", "lib/systemd/system/jitsi-auth-gateway.service"),
-    ("-rw-r--r--", "lib/systemd/system/jitsi-auth-gateway-http.socket"),
-    ("-rw-r--r--", "lib/systemd/system/jitsi-auth-gateway-https.socket"),
-    ("-rw-r--r--", "lib/systemd/system/jitsi-auth-gateway-admin.socket"),
-    ("-rw-r--r--", "usr/lib/sysusers.d/jitsi-auth-gateway.conf"),
-    ("-rw-r--r--", "usr/share/doc/jitsi-auth-gateway/docs/debian.md"),
-]
-
-
-def package(suite, folder):
-    """Builds the package with the debug binary."""
-    tree = folder / "tree"
-    tree.mkdir()
-    for thing in ROOT.iterdir():
-        if thing.name not in ("Cargo.toml", "target", ".git"):
-            (tree / thing.name).symlink_to(thing)
-    # This cargo-deb knows neither the edition nor its resolver; packaging needs neither.
-    manifest = (ROOT / "Cargo.toml").read_text()
-    for today, older in (('edition = "2024"', 'edition = "2021"'), ('resolver = "3"', 'resolver = "2"')):
-        manifest = manifest.replace(today, older, 1)
-    (tree / "Cargo.toml").write_text(manifest)
-    program = tree / "target" / "release" / "jitsi-auth-gateway"
-    program.parent.mkdir(parents=True)
-    shutil.copy(GATEWAY, program)
-    deb = folder / "gateway.deb"
-    build = (suite.tool("cargo-deb"), "--no-build", "--no-strip", "--fast", "--output", deb)
-    suite.check("debian: cargo-deb", lambda: complaints_of(*build, cwd=tree))
-    code, listing = run("dpkg-deb", "--contents", deb)
-    there = {(line.split()[0], line.split()[-1].removeprefix("./")) for line in listing.splitlines()}
-    suite.check("debian: the package has what it should", [f"missing: {x}" for x in CONTENT if x not in there])
-    control = folder / "control"
-    suite.check("debian: control files", lambda: complaints_of("dpkg-deb", "--control", deb, control))
-    conffiles = (control / "conffiles").read_text().split()
-    wanted = ["/etc/jitsi-auth-gateway/gateway.toml"]
-    suite.check("debian: upgrades keep gateway.toml", [] if conffiles == wanted else [conffiles])
-    for script in ("postinst", "prerm", "postrm"):
-        suite.check(f"debian: {script} is a shell script", lambda s=script: complaints_of("sh", "-n", control / s))
 
 
 def nginx(suite, folder):
@@ -174,7 +129,7 @@ def build_context():
     """Every file that Cargo.toml or the source includes by path is in the build context."""
     lines = [line.strip() for line in (ROOT / ".dockerignore").read_text().splitlines()]
     let_in = [line[1:] for line in lines if line.startswith("!")]
-    wanted = set(re.findall(r'^path = "([^"]+)"', (ROOT / "Cargo.toml").read_text(), re.M)) | {"Cargo.lock"}
+    wanted = set(re.findall(r'^path = "([^"]+)"', (ROOT / "Cargo.toml").read_text(), re.M)) | {"Cargo.lock", "build.rs"}
     for source in (ROOT / "src").rglob("*.rs"):
         for name in re.findall(r'include_(?:str|bytes)!\(\s*"([^"]+)"', source.read_text()):
             wanted.add(str((source.parent / name).resolve().relative_to(ROOT)))

@@ -7,7 +7,7 @@ import time
 
 from suite import OUTPUT, Suite
 
-PARTS = ["chart", "kustomize", "policy", "compose", "existing", "files", "activation", "supply"]
+PARTS = ["chart", "kustomize", "policy", "compose", "existing", "files", "activation", "supply", "workflow", "release", "package"]
 
 
 def main():

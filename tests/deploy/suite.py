@@ -20,6 +20,9 @@ class Suite:
     def tool(self, name):
         return str(self.tools / "bin" / name)
 
+    def leave_out(self, name, reason):
+        print(f"NOT RUN - {name}: {reason}")
+
     def check(self, name, found):
         """Records one check; `found` is a list of complaints, or a function that returns one."""
         try:
@@ -34,6 +37,11 @@ class Suite:
         else:
             self.passed += 1
             print(f"ok - {name}")
+
+
+def permits_mounts():
+    """Whether this machine permits mounts in a namespace of their own; a container without privileges does not."""
+    return run("unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt")[0] == 0
 
 
 def run(*command, **options):
