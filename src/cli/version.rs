@@ -11,7 +11,7 @@ pub(super) const SHORT: &str = concat!(
     ")"
 );
 
-/// One line for each fact, for `--version`. `build.rs` finds them. The commit is `unknown` in a development build, and in
+/// One line for each fact, for `--version`. `src/build.rs` finds them. The commit is `unknown` in a development build, and in
 /// one of a source archive without git.
 pub(super) const LONG: &str = concat!(
     env!("CARGO_PKG_VERSION"),

@@ -129,7 +129,7 @@ def build_context():
     """Every file that Cargo.toml or the source includes by path is in the build context."""
     lines = [line.strip() for line in (ROOT / ".dockerignore").read_text().splitlines()]
     let_in = [line[1:] for line in lines if line.startswith("!")]
-    wanted = set(re.findall(r'^path = "([^"]+)"', (ROOT / "Cargo.toml").read_text(), re.M)) | {"Cargo.lock", "build.rs"}
+    wanted = set(re.findall(r'^path = "([^"]+)"', (ROOT / "Cargo.toml").read_text(), re.M)) | {"Cargo.lock"}
     for source in (ROOT / "src").rglob("*.rs"):
         for name in re.findall(r'include_(?:str|bytes)!\(\s*"([^"]+)"', source.read_text()):
             wanted.add(str((source.parent / name).resolve().relative_to(ROOT)))

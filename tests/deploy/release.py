@@ -42,7 +42,7 @@ def check(suite):
     suite.check("release: a program that needs shared libraries is refused as an image", dynamic)
     suite.check("release: a folder outside of the build is not emptied", precious)
     suite.check("release: the build is without `demo`, with the commit and the features asked for", build)
-    suite.check("release: build.rs finds the commit, but not that of another repository", commits)
+    suite.check("release: src/build.rs finds the commit, but not that of another repository", commits)
 
 
 def sums(folder, names):
@@ -250,12 +250,12 @@ def build():
 
 
 def commits():
-    """Runs build.rs in each situation."""
+    """Runs src/build.rs in each situation."""
     head = commit().removesuffix("-modified")
     with tempfile.TemporaryDirectory() as place:
         place = pathlib.Path(place)
         script = place / "build-script"
-        code, text = run("rustc", "--edition", "2024", "-o", script, ROOT / "build.rs")
+        code, text = run("rustc", "--edition", "2024", "-o", script, ROOT / "src/build.rs")
         if code:
             return [text]
         (place / "archive").mkdir()

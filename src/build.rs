@@ -7,7 +7,7 @@ const COMMIT: &str = "GATEWAY_COMMIT";
 
 fn main() {
     println!("cargo::rerun-if-env-changed={COMMIT}");
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/build.rs");
     let named = env::var(COMMIT)
         .ok()
         .filter(|commit| !commit.trim().is_empty());
