@@ -1,5 +1,10 @@
 //! Passes the commit of the source, the features and the target to the program, for `--version`.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "Cargo passes the settings of a build by the environment"
+)]
+
 use std::{env, path::Path, process::Command};
 
 /// The commit, if the environment names it: `deploy/release` and `deploy/Dockerfile` do.
