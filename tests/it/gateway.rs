@@ -52,6 +52,7 @@ mod systems;
 mod transport;
 mod unauthenticated;
 mod uncompleted_pages;
+mod upstream_faults;
 mod visits;
 mod wakeups;
 mod without_provider;

@@ -14,6 +14,7 @@ pub(crate) mod logs;
 pub(crate) mod pebble;
 pub(crate) mod process;
 pub(crate) mod provider_fault;
+pub(crate) mod raw_upstream;
 pub(crate) mod recorder;
 pub(crate) mod school;
 pub(crate) mod signing_key;

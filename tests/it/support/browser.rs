@@ -53,6 +53,12 @@ pub(crate) struct Page {
     pub(crate) body: Bytes,
 }
 
+/// A response whose body may have broken off.
+pub(crate) struct Exchange {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Result<Bytes, hyper::Error>,
+}
+
 /// An open stream of server-sent events.
 pub(crate) struct Events {
     pub(crate) status: StatusCode,
@@ -326,25 +332,37 @@ impl Browser {
         &mut self,
         method: Method,
         url: &Url,
-        mut headers: HeaderMap,
+        headers: HeaderMap,
     ) -> Result<Bytes, hyper::Error> {
+        let exchange = self.exchange(method, url, headers, Bytes::new());
+        exchange.await?.body
+    }
+
+    /// Sends a request; its response may not come, or its body may break off. Cookies are not kept.
+    pub(crate) async fn exchange(
+        &mut self,
+        method: Method,
+        url: &Url,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Exchange, hyper::Error> {
         headers.insert(header::HOST, HeaderValue::try_from(authority(url)).unwrap());
         headers.extend(self.cookie_header(url));
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let mut request = Request::new(Full::new(Bytes::new()));
+        let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = target.parse().unwrap();
         *request.headers_mut() = headers;
         let io = TokioIo::new(self.connect(url).await);
         let (mut sender, connection) = http1::handshake(io).await?;
         let connection = tokio::spawn(connection);
-        let body = sender.send_request(request).await?.into_body();
-        let body = body
-            .collect()
-            .await
-            .map(http_body_util::Collected::to_bytes);
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = body.collect().await;
         connection.abort();
-        body
+        Ok(Exchange {
+            status: head.status,
+            body: body.map(http_body_util::Collected::to_bytes),
+        })
     }
 
     /// Opens a stream of server-sent events as a page of the site does.

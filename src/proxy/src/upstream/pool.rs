@@ -23,7 +23,7 @@
 
 use std::{cell::RefCell, io, rc::Rc, time::Duration};
 
-use http::{HeaderValue, Request, Response, uri::Authority};
+use http::{HeaderValue, Request, Response, header, uri::Authority};
 use hyper::{body::Incoming, client::conn::http1::SendRequest};
 use observe::metrics::UpstreamFailure;
 use tokio::{
@@ -59,6 +59,10 @@ pub enum UpstreamError {
     /// As many connections as may be are in use, and none became free in time.
     #[error("too many connections to {0} are in use")]
     Busy(Authority),
+    /// Its response has two lengths, of which another recipient may believe the other one: such a message
+    /// "ought to be handled as an error" (RFC 9112 § 6.3).
+    #[error("the response from {0} has both Content-Length and Transfer-Encoding")]
+    AmbiguousLength(Authority),
     /// No head of a response in time.
     #[error("timeout waiting for a response from {0}")]
     Timeout(Authority),
@@ -186,6 +190,11 @@ impl UpstreamPool {
             .send_request(request)
             .await
             .map_err(|error| self.no_answer(error))?;
+        // hyper reads the chunks, but leaves both fields, and the length would frame our own response.
+        let has = |name| response.headers().contains_key(name);
+        if has(header::CONTENT_LENGTH) && has(header::TRANSFER_ENCODING) {
+            return Err(UpstreamError::AmbiguousLength(self.0.to.clone()));
+        }
         Ok((response, sender))
     }
 
@@ -249,6 +258,7 @@ impl UpstreamError {
             Self::Connect(UpstreamConnectError::Timeout(_)) => UpstreamFailure::ConnectTimeout,
             Self::Connect(UpstreamConnectError::Handshake(..)) => UpstreamFailure::Handshake,
             Self::NoAnswer(..) => UpstreamFailure::NoAnswer,
+            Self::AmbiguousLength(_) => UpstreamFailure::InvalidResponse,
             Self::Busy(_) => UpstreamFailure::Busy,
             Self::Timeout(_) => UpstreamFailure::Timeout,
         }
