@@ -45,6 +45,7 @@ pub(crate) fn pages() -> Vec<Page> {
         "docs/integrations",
         "docs/providers",
         "certs",
+        "benches",
         "benches/compare",
         "benches/instructions",
         "benches/memory",
