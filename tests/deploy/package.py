@@ -101,7 +101,9 @@ def machine():
         # The layer is over one file system; the packages may be on another, or below /tmp.
         script = LAYER + (
             ' && mount --bind /proc "$0/root/proc" && mount -t tmpfs run "$0/root/run" && mount -t tmpfs tmp "$0/root/tmp"'
-            ' && mkdir -p "$0/root$1" && mount --bind "$1" "$0/root$1" && echo ready && exec cat'
+            ' && mkdir -p "$0/root$1" && mount --bind "$1" "$0/root$1"'
+            # Left by a gateway of this machine, such as one of another test.
+            f' && rm -rf "$0/root{ETC}" "$0/root{STATE}" && echo ready && exec cat'
         )
         command = ("unshare", "--mount", "--propagation", "private", "sh", "-c", script, place, artefacts.FOLDER.parent)
         holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
