@@ -184,6 +184,7 @@ def modes(inside):
 
 
 def enabled(inside, wanted):
+    # The words are compared; the exit code is 1 if a unit is disabled.
     return differs(inside.lines(f"systemctl is-enabled {' '.join(UNITS)} || true"), [wanted] * len(UNITS))
 
 

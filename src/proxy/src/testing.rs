@@ -142,9 +142,9 @@ impl Deployment {
     }
 }
 
-/// A request over TLS, without a proxy in front.
-pub(crate) fn context() -> RequestContext {
-    let peer = IpAddr::from(Ipv4Addr::new(192, 0, 2, 1));
+/// A request over TLS from 192.0.2.`last`, without a proxy in front.
+pub(crate) fn context(last: u8) -> RequestContext {
+    let peer = IpAddr::from(Ipv4Addr::new(192, 0, 2, last));
     RequestContext {
         client: ClientAddr::of(peer, &HeaderMap::new(), &TrustedProxies::default()),
         secure: true,

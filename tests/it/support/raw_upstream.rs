@@ -47,7 +47,7 @@ struct State {
     arrivals: Mutex<Vec<Arrival>>,
 }
 
-/// One connection, and what was read of it ahead.
+/// A connection with the bytes that were read beyond the last request.
 struct Connection {
     stream: TcpStream,
     unread: Vec<u8>,

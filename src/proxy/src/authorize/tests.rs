@@ -6,7 +6,7 @@ use model::{
 };
 
 use super::*;
-use crate::testing::{Deployment, invited, key};
+use crate::testing::{self, Deployment, invited, key};
 
 /// A rule for every room, by the words of the configuration.
 fn policy(
@@ -124,7 +124,7 @@ fn the_creator_of_a_room_hosts_it_and_no_guest_can_claim_to_be_the_creator() {
     let impostor = model::session::Pass::issue(
         &room,
         Standing::Guest,
-        crate::testing::person("ann"),
+        testing::person("ann"),
         now..now.after(std::time::Duration::from_hours(1)),
         &Random::system(),
     );
@@ -205,7 +205,7 @@ fn anonymous_clients_become_guests_at_prosody_and_not_on_pages() {
         clock: deployment.clock.clone(),
         random: Random::system(),
     };
-    let context = crate::testing::context();
+    let context = testing::context(1);
     let guest = || Visitor::from(Principal::Pass(deployment.pass("x", Standing::Guest)));
     let member = || Visitor::from(Principal::Member(deployment.session("ann")));
     let word = |error: AccessError| match error {

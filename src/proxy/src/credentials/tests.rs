@@ -1,9 +1,6 @@
-use std::net::{IpAddr, Ipv4Addr};
-
 use cluster::store::{MemoryStore, Store};
 use http::{HeaderValue, header};
 use model::{
-    headers::{ClientAddr, TrustedProxies},
     identity::Standing,
     policy::{Features, Role},
     random::Random,
@@ -12,10 +9,7 @@ use model::{
 use tokio::runtime::Handle;
 
 use super::*;
-use crate::{
-    request_context::RequestId,
-    testing::{Deployment, ORIGIN, key, no_integrations},
-};
+use crate::testing::{Deployment, ORIGIN, context, key, no_integrations};
 
 /// A deployment whose handoff tokens a store in memory remembers.
 struct Exchange {
@@ -103,18 +97,8 @@ impl Exchange {
 
 impl Client {
     fn new(last: u8, agent: &'static str) -> Self {
-        let peer = IpAddr::from(Ipv4Addr::new(192, 0, 2, last));
         let headers = HeaderMap::from_iter([(header::USER_AGENT, HeaderValue::from_static(agent))]);
-        let context = RequestContext {
-            client: ClientAddr::of(peer, &headers, &TrustedProxies::default()),
-            secure: true,
-            proxy: None,
-            id: RequestId {
-                worker: 1,
-                number: 1,
-            },
-            trace: None,
-        };
+        let context = context(last);
         Self { context, headers }
     }
 }

@@ -76,7 +76,7 @@ async fn one_provider_is_down_and_people_of_the_other_sign_in() {
         assert!(metrics.contains(&line), "{metrics}");
     }
 
-    // The choice stays possible, and its page says what is wrong.
+    // The page that asks for a provider opens; the unavailable one answers with a page of its own.
     let page = pair.site.browser().navigate("/room").await;
     assert_eq!(page.status, StatusCode::OK);
     let page = pair.site.browser().navigate(&login("firm", "/room")).await;
