@@ -16,28 +16,28 @@ use crate::{
 
 /// The provider's endpoints and the features that the gateway uses.
 #[derive(Debug)]
-pub(crate) struct ProviderMetadata {
+pub struct ProviderMetadata {
     /// `authorization_endpoint`, as browsers reach it.
-    pub(crate) authorization: Url,
+    pub authorization: Url,
     /// `end_session_endpoint`, as browsers reach it; optional (RP-Initiated Logout 1.0 § 2.1).
-    pub(crate) end_session: Option<Url>,
+    pub end_session: Option<Url>,
     /// `token_endpoint`, as the gateway reaches it.
-    pub(crate) token: Url,
+    pub token: Url,
     /// `jwks_uri`, as the gateway reaches it.
-    pub(crate) key_set: Url,
+    pub key_set: Url,
     /// `userinfo_endpoint`, as the gateway reaches it; optional.
-    pub(crate) userinfo: Option<Url>,
+    pub userinfo: Option<Url>,
     /// `authorization_response_iss_parameter_supported` (RFC 9207 § 3).
-    pub(crate) issuer_in_responses: bool,
+    pub issuer_in_responses: bool,
     /// `backchannel_logout_supported` (Back-Channel Logout 1.0 § 2.1).
-    pub(crate) back_channel_logout: bool,
+    pub back_channel_logout: bool,
     /// `frontchannel_logout_supported` (Front-Channel Logout 1.0 § 3).
-    pub(crate) front_channel_logout: bool,
+    pub front_channel_logout: bool,
 }
 
 /// Why the provider's metadata or key set cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DiscoveryError {
+pub enum DiscoveryError {
     /// No response to the request for the document.
     #[error("{0} cannot be fetched")]
     Fetch(Document, #[source] FetchError),
@@ -76,7 +76,7 @@ pub(crate) enum DiscoveryError {
 
 /// The two documents of discovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Document {
+pub enum Document {
     /// `/.well-known/openid-configuration`.
     Metadata,
     /// At `jwks_uri`.
@@ -116,7 +116,8 @@ impl ProviderMetadata {
         Ok(KeySet::parse(&Document::KeySet.body(response)?)?)
     }
 
-    fn parse(
+    /// Parses the discovery document of `issuer`.
+    pub fn parse(
         document: &[u8],
         issuer: &str,
         rewriter: &EndpointRewriter,
@@ -248,7 +249,8 @@ mod tests {
         for (name, value) in changes.as_object().unwrap() {
             document[name] = value.clone();
         }
-        let rewriter = EndpointRewriter::for_tests(ISSUER, internal);
+        let internal = internal.map(|url| Url::parse(url).unwrap());
+        let rewriter = EndpointRewriter::new(ISSUER, internal.as_ref()).unwrap();
         ProviderMetadata::parse(document.to_string().as_bytes(), ISSUER, &rewriter)
     }
 

@@ -2,14 +2,14 @@
 
 use url::{Host, Origin, Url};
 
-use crate::{OidcSettings, OidcSetupError, discovery::DiscoveryError};
+use crate::{OidcSetupError, discovery::DiscoveryError};
 
 /// The provider's public base URL, and its internal one if the gateway uses another.
 ///
 /// Some providers build the discovery document from the `Host` of the request, others always name
 /// their public host. The gateway's own requests go to the internal origin, browsers to the public
 /// one, whichever of the two the document names.
-pub(crate) struct EndpointRewriter {
+pub struct EndpointRewriter {
     public: Url,
     internal: Option<Url>,
 }
@@ -17,16 +17,16 @@ pub(crate) struct EndpointRewriter {
 // === impl EndpointRewriter ===
 
 impl EndpointRewriter {
-    pub(crate) fn new(settings: &OidcSettings) -> Result<Self, OidcSetupError> {
+    /// Creates the rewriter of a provider by its issuer and its URL on the internal network.
+    pub fn new(issuer: &str, internal: Option<&Url>) -> Result<Self, OidcSetupError> {
         let is_web = |url: &Url| matches!(url.scheme(), "http" | "https") && url.query().is_none();
-        let public = Url::parse(&settings.issuer).ok().filter(is_web);
-        let internal = settings.internal_url.clone();
-        if !internal.as_ref().is_none_or(is_web) {
+        let public = Url::parse(issuer).ok().filter(is_web);
+        if !internal.is_none_or(is_web) {
             return Err(OidcSetupError::InternalUrl);
         }
         Ok(Self {
             public: public.ok_or(OidcSetupError::Issuer)?,
-            internal,
+            internal: internal.cloned(),
         })
     }
 
@@ -111,17 +111,8 @@ mod tests {
     const PUBLIC: &str = "https://sso.example.org/realms/main";
 
     fn rewriter(internal: Option<&str>) -> EndpointRewriter {
-        EndpointRewriter::for_tests(PUBLIC, internal)
-    }
-
-    impl EndpointRewriter {
-        /// Creates a rewriter for tests of this crate, without settings.
-        pub(crate) fn for_tests(public: &str, internal: Option<&str>) -> Self {
-            Self {
-                public: Url::parse(public).unwrap(),
-                internal: internal.map(|url| Url::parse(url).unwrap()),
-            }
-        }
+        let internal = internal.map(|url| Url::parse(url).unwrap());
+        EndpointRewriter::new(PUBLIC, internal.as_ref()).unwrap()
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub use self::{
     callback::{Callback, CallbackError},
     claims::identity_from_claims,
     code_flow::Prompt,
+    discovery::{DiscoveryError, Document, ProviderMetadata},
+    endpoint_rewriter::EndpointRewriter,
     http::FetchError,
     logout_token::{LogoutRequest, LogoutTokenError},
     probe::{ProviderDescription, ProviderProbe, ProviderProbeError},

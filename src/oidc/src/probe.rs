@@ -61,7 +61,7 @@ impl ProviderProbe {
     /// Reads certificate authorities; opens no connection.
     pub fn new(settings: &OidcSettings) -> Result<Self, OidcSetupError> {
         Ok(Self {
-            rewriter: EndpointRewriter::new(settings)?,
+            rewriter: EndpointRewriter::new(&settings.issuer, settings.internal_url.as_ref())?,
             fetcher: Fetcher::new(settings, ProviderMetrics::default())?,
             settings: Arc::new(settings.clone()),
         })

@@ -116,7 +116,7 @@ impl ProviderCache {
     ) -> Result<Self, OidcSetupError> {
         let reason = "no discovery was attempted yet".to_owned();
         Ok(Self {
-            rewriter: EndpointRewriter::new(&settings)?,
+            rewriter: EndpointRewriter::new(&settings.issuer, settings.internal_url.as_ref())?,
             fetcher: Fetcher::new(&settings, metrics)?,
             settings,
             clock,

@@ -83,6 +83,7 @@ pub use self::{
     server::{Connection, DrainSchedule},
     service::{Notifications, WorkerFactory},
     settings::{AppLinks, GuestSettings, MeetingBackend, ProxySettings, RecorderSettings},
+    signalling::client_frames,
     state::{Control, ProxySetupError, ReloadableState, SharedState},
     worker::Worker,
 };

@@ -19,7 +19,7 @@ mod http2;
 mod listener;
 mod open_connections;
 mod patience;
-mod proxy_protocol;
+pub mod proxy_protocol;
 mod service;
 mod socket_activation;
 mod tls;

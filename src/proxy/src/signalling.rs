@@ -10,6 +10,7 @@ mod takeover;
 mod tunnel;
 pub(crate) mod websocket;
 
+pub use self::tunnel::client_frames;
 pub(crate) use self::{bosh_streams::BoshStreams, tunnel::OpaqueTunnel};
 
 use model::{

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The first bytes of a connection are not a PROXY header.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HeaderError {
+pub enum HeaderError {
     /// Neither version's signature; often a health check, or a client that bypasses the balancer.
     #[error("connection does not begin with a PROXY header")]
     Missing,
@@ -34,7 +34,7 @@ pub(super) enum HeaderError {
 /// # Cancel safety
 ///
 /// Not cancel safe: bytes that were read are lost, so the connection has to be closed.
-pub(super) async fn read<S>(stream: &mut S) -> Result<Option<IpAddr>, HeaderError>
+pub async fn read<S>(stream: &mut S) -> Result<Option<IpAddr>, HeaderError>
 where
     S: AsyncRead + Unpin,
 {

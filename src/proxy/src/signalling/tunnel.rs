@@ -10,7 +10,7 @@
 
 mod answers;
 mod backlog;
-mod client_frames;
+pub mod client_frames;
 mod held_stream;
 mod inspection;
 pub(super) mod message_frame;

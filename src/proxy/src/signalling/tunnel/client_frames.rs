@@ -14,21 +14,23 @@ use super::message_frame;
 
 /// The client's frames, held back until they are whole.
 #[derive(Debug, Default)]
-pub(super) struct ClientFrames {
+pub struct ClientFrames {
     /// The beginning of a frame.
     partial: Vec<u8>,
 }
 
 /// What may go to Prosody of the bytes that arrived, and whether they end the connection.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Accepted<'b> {
-    pub(super) forward: Cow<'b, [u8]>,
-    pub(super) end: Option<ClientEnd>,
+pub struct Accepted<'b> {
+    /// The bytes that pass: whole frames.
+    pub forward: Cow<'b, [u8]>,
+    /// How the connection ends, if it does.
+    pub end: Option<ClientEnd>,
 }
 
 /// How a client's frames end its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ClientEnd {
+pub enum ClientEnd {
     /// By a close frame.
     Close,
     /// By a frame that the gateway does not let pass.
@@ -37,7 +39,7 @@ pub(crate) enum ClientEnd {
 
 /// Why a frame does not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum FrameError {
+pub enum FrameError {
     /// Against RFC 6455 § 5: reserved bits or opcodes, no mask, a long or fragmented control frame.
     #[error("a frame breaks the WebSocket protocol")]
     Protocol,
@@ -78,7 +80,7 @@ struct Head {
 
 impl ClientFrames {
     /// Takes the next bytes.
-    pub(super) fn accept<'b>(
+    pub fn accept<'b>(
         &mut self,
         bytes: &'b [u8],
         negotiation: &mut StreamNegotiation,
