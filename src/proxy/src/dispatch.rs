@@ -14,7 +14,7 @@ use crate::{
     instrumentation::{begin_span, count_failure},
     locations,
     request_context::{ContextError, RequestContext, check_authority, is_reading},
-    respond::{Audience, RequestError, Responder},
+    respond::{self, Audience, RequestError, Responder},
     signalling,
     web::{assets, room_page},
 };
@@ -222,17 +222,15 @@ fn to_https(
         .uri()
         .path_and_query()
         .map_or("/", |target| target.as_str());
-    let location = HeaderValue::try_from(format!("{}{target}", worker.state.authenticator.origin));
-    match location {
+    let location = format!("{}{target}", worker.state.authenticator.origin);
+    // The address may have a token, so no cache keeps the redirect.
+    match respond::redirect(StatusCode::PERMANENT_REDIRECT, &location) {
         // An API key must not be sent a second time.
-        Ok(location)
+        Ok(answer)
             if is_safe
                 && responder.audience != Audience::Api
                 && !request.headers().contains_key(header::UPGRADE) =>
         {
-            let mut answer = Response::new(Body::EMPTY);
-            *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
-            answer.headers_mut().insert(header::LOCATION, location);
             answer
         }
         _ => refuse(

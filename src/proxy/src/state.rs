@@ -345,9 +345,11 @@ impl SharedState {
         Arc::clone(&self.rules.load().policy)
     }
 
-    /// Whether a request comes from a recorder's address.
+    /// Whether a request comes from a recorder's address. A proxy is no recorder for a client that it
+    /// does not name, although both may be of one network.
     pub(crate) fn is_recorder(&self, context: &RequestContext) -> bool {
-        self.recorders.networks.contains(context.client.ip())
+        let address = context.client.known();
+        address.is_some_and(|address| self.recorders.networks.contains(address))
     }
 
     /// The region of the sender of a request.

@@ -46,6 +46,42 @@ async fn a_fresh_file_is_fetched_once() {
     assert_eq!(outcomes(&site).await, ["hit 3", "miss 1", "revalidated 1"]);
 }
 
+/// Jitsi's page has other addresses than those of rooms, at which a frame of another site could show it.
+#[tokio::test]
+async fn pages_among_the_files_show_in_frames_of_permitted_sites_only() {
+    let (site, server) = site("").await;
+    let mut client = Client::of(&site);
+    let public = "cache-control: max-age=600, public";
+    for (path, fields, is_page) in [
+        ("/index.html", &["content-type: text/html"][..], true),
+        (
+            "/static/close3.html",
+            &["content-type: Text/HTML; charset=utf-8", public],
+            true,
+        ),
+        (
+            "/static/x",
+            &["content-type: application/xhtml+xml", public],
+            true,
+        ),
+        ("/libs/app.bundle.min.js", &[public], false),
+        ("/images/logo.svg", &["content-type: image/svg+xml"], false),
+    ] {
+        server.script(path, Script::new(fields));
+        // The second one may come from the cache.
+        for _ in 0..2 {
+            let page = client.get(path).await;
+            let policy = page.headers.get("content-security-policy");
+            let policy = policy.map(|policy| policy.to_str().unwrap());
+            assert_eq!(
+                policy,
+                is_page.then_some("frame-ancestors 'self'"),
+                "{path}"
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn files_without_permission_are_fetched_each_time() {
     let (site, server) = site("").await;

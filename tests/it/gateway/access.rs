@@ -210,9 +210,15 @@ async fn plain_http_redirects_to_https() {
     let site = Site::start().await.ready().await;
     let http = site.running.addresses.http.unwrap();
     let mut browser = site.browser();
-    let page = browser.get_plain(&format!("http://{http}/room?x=1")).await;
+    let page = browser
+        .get_plain(&format!("http://{http}/room?jwt=a.b.c"))
+        .await;
     assert_eq!(page.status, StatusCode::PERMANENT_REDIRECT);
-    assert_eq!(page.headers[header::LOCATION], format!("{ORIGIN}/room?x=1"));
+    assert_eq!(
+        page.headers[header::LOCATION],
+        format!("{ORIGIN}/room?jwt=a.b.c")
+    );
+    assert_eq!(page.headers[header::CACHE_CONTROL], "no-store");
     // Except the public keys, which Prosody fetches inside the deployment.
     let keys = browser
         .get_plain(&format!("http://{http}/_gateway/jwks.json"))

@@ -247,17 +247,24 @@ async fn sign_out_ends_the_session_here_and_at_the_provider() {
 }
 
 #[tokio::test]
-async fn cross_site_requests_cannot_sign_out() {
+async fn cross_site_and_speculative_requests_cannot_sign_out() {
     let site = Site::start().await.ready().await;
     let mut browser = site.signed_in("hanna").await;
     let url = format!("{ORIGIN}/_gateway/logout").parse().unwrap();
-    for sender in ["cross-site", "same-site"] {
+    for (name, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("sec-purpose", "prefetch;prerender"),
+        ("purpose", "prefetch"),
+        ("x-purpose", "preview"),
+        ("x-moz", "prefetch"),
+    ] {
         let mut headers = http::HeaderMap::new();
-        headers.insert("sec-fetch-site", http::HeaderValue::from_static(sender));
+        headers.insert(name, http::HeaderValue::from_static(value));
         let page = browser
             .send(http::Method::GET, &url, headers, bytes::Bytes::new())
             .await;
-        assert_eq!(page.status, StatusCode::FORBIDDEN, "{sender}");
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{name}: {value}");
     }
     assert_eq!(browser.navigate("/room").await.url.path(), "/room");
 }

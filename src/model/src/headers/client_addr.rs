@@ -11,7 +11,11 @@ use super::{X_FORWARDED_FOR, X_FORWARDED_PROTO};
 ///
 /// Never an IPv4-mapped IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientAddr(IpAddr);
+pub struct ClientAddr {
+    address: IpAddr,
+    /// An entry of `X-Forwarded-For` could not be read, so that the client is behind this proxy.
+    hidden: bool,
+}
 
 /// The networks of proxies whose `X-Forwarded-*` fields are trusted.
 #[derive(Clone, Debug, Default)]
@@ -32,9 +36,9 @@ impl ClientAddr {
     fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> (Self, usize) {
         let peer = unmapped(peer);
         if !trusted.contains(peer) {
-            return (Self(peer), 0);
+            return (peer.into(), 0);
         }
-        let (mut client, mut proxies) = (peer, 1);
+        let (mut client, mut proxies) = (Self::from(peer), 1);
         let lines = headers.get_all(X_FORWARDED_FOR);
         let hops = lines
             .iter()
@@ -44,38 +48,47 @@ impl ClientAddr {
         for hop in hops {
             // An unreadable entry ends the chain: everything before it may be forged.
             let Some(address) = std::str::from_utf8(hop).ok().and_then(parse_hop) else {
+                client.hidden = true;
                 break;
             };
-            client = address;
+            client = address.into();
             if !trusted.contains(address) {
                 break;
             }
             proxies += 1;
         }
-        (Self(client), proxies)
+        (client, proxies)
     }
 
-    /// The address.
+    /// The address; that of a proxy, if the proxy does not say who its client is.
     pub fn ip(&self) -> IpAddr {
-        self.0
+        self.address
+    }
+
+    /// The address, if it is the client's own: no proxy named a client that could not be read.
+    pub fn known(&self) -> Option<IpAddr> {
+        (!self.hidden).then_some(self.address)
     }
 
     /// The value for an upstream's `X-Forwarded-For`.
     pub fn header_value(&self) -> HeaderValue {
         // Infallible: addresses are ASCII.
-        HeaderValue::try_from(self.0.to_string()).expect("an address is plain ASCII")
+        HeaderValue::try_from(self.address.to_string()).expect("an address is plain ASCII")
     }
 }
 
 impl From<IpAddr> for ClientAddr {
     fn from(address: IpAddr) -> Self {
-        Self(unmapped(address))
+        Self {
+            address: unmapped(address),
+            hidden: false,
+        }
     }
 }
 
 impl std::fmt::Display for ClientAddr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+        self.address.fmt(f)
     }
 }
 
@@ -191,6 +204,10 @@ mod tests {
     use super::*;
 
     fn client(peer: &str, lines: &[&str]) -> String {
+        client_addr(peer, lines).to_string()
+    }
+
+    fn client_addr(peer: &str, lines: &[&str]) -> ClientAddr {
         let trusted = TrustedProxies::new(vec![
             "10.0.0.0/8".parse().unwrap(),
             "::1/128".parse().unwrap(),
@@ -199,7 +216,7 @@ mod tests {
             .iter()
             .map(|line| (X_FORWARDED_FOR, HeaderValue::try_from(*line).unwrap()))
             .collect();
-        ClientAddr::of(peer.parse().unwrap(), &headers, &trusted).to_string()
+        ClientAddr::of(peer.parse().unwrap(), &headers, &trusted)
     }
 
     #[test]
@@ -226,16 +243,16 @@ mod tests {
             "198.51.100.7"
         );
         assert_eq!(client("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
+        let inside = client_addr("10.0.0.1", &["10.0.0.3"]);
+        assert_eq!(inside.known(), Some(inside.ip()));
     }
 
     #[test]
     fn an_unreadable_entry_ends_the_chain() {
         for line in ["a", "_hidden", "unknown", "1.2.3", "1.2.3.4:x", "[::1", ""] {
-            assert_eq!(
-                client("10.0.0.1", &[&format!("6.6.6.6, {line}")]),
-                "10.0.0.1",
-                "{line}"
-            );
+            let client = client_addr("10.0.0.1", &[&format!("6.6.6.6, {line}")]);
+            assert_eq!(client.to_string(), "10.0.0.1", "{line}");
+            assert_eq!(client.known(), None, "{line}");
         }
         let lines = [&b"6.6.6.6"[..], b"\xff, 10.0.0.2"];
         let headers: HeaderMap = lines

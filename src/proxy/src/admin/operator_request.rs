@@ -1,14 +1,16 @@
 //! Requests of operators that change state, and who may send them.
 //!
 //! The admin listener has no authentication, so such a request has to come from this host, which
-//! includes `kubectl port-forward`. A browser on this host could send it, too, on behalf of a web
-//! page; three checks exclude that:
+//! includes `kubectl port-forward`. A proxy on this host could pass on the requests of others, and a
+//! browser could send one on behalf of a web page; four checks exclude that:
 //!
-//! 1. `Origin` and `Sec-Fetch-Site` are absent. Browsers add at least one of them to a cross-site
+//! 1. No header field of a proxy is present.
+//! 2. `Origin` and `Sec-Fetch-Site` are absent. Browsers add at least one of them to a cross-site
 //!    POST.
-//! 2. There is one `Host`, and it is `localhost` or an IP address. A page whose own name resolves to
-//!    loopback (DNS rebinding) sends that name.
-//! 3. The body is JSON of the expected shape.
+//! 3. There is one `Host`, and it is `localhost` or a loopback address. A page whose own name resolves
+//!    to loopback (DNS rebinding) sends that name, and a client of a forwarded port the address that
+//!    it connected to.
+//! 4. The body is JSON of the expected shape.
 
 use std::net::IpAddr;
 
@@ -46,22 +48,28 @@ pub(super) fn check_sender(peer: IpAddr, headers: &HeaderMap) -> Result<(), &'st
     if !peer.to_canonical().is_loopback() {
         return Err("only clients on this host may change state; use kubectl port-forward or ssh");
     }
+    if PROXY_FIELDS.iter().any(|name| headers.contains_key(*name)) {
+        return Err("a proxy sent this request; connect to the admin listener itself");
+    }
     if headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site") {
         return Err("web pages may not change state");
     }
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) if is_local(host) => Ok(()),
-        _ => Err("the host has to be localhost or an IP address"),
+        _ => Err("the host has to be localhost or a loopback address"),
     }
 }
 
-/// Whether a `Host` is `localhost` or an IP address.
+/// Whether a `Host` is `localhost` or a loopback address.
 fn is_local(host: &HeaderValue) -> bool {
     let authority = host.to_str().ok().and_then(|text| text.parse().ok());
     authority.is_some_and(|authority: Authority| {
         let name = authority.host().trim_matches(['[', ']']);
-        name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+        name.eq_ignore_ascii_case("localhost")
+            || name
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.to_canonical().is_loopback())
     })
 }
 
@@ -69,6 +77,17 @@ fn is_local(host: &HeaderValue) -> bool {
 pub(super) fn refusal(status: StatusCode, reason: &str) -> Response<Full<Bytes>> {
     text(status, PLAIN, format!("{reason}\n"))
 }
+
+/// What proxies add to the requests that they pass on (RFC 7239, RFC 9110 § 7.6.3; Envoy, nginx).
+const PROXY_FIELDS: &[&str] = &[
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "x-envoy-external-address",
+];
 
 /// Above any request of an operator.
 const MAX_BODY_BYTES: usize = 1024;
@@ -110,14 +129,24 @@ mod tests {
     }
 
     #[test]
-    fn site_names_are_not_local_hosts() {
+    fn proxies_on_this_host_may_not_change_state() {
+        let host = (header::HOST, "localhost:9090");
+        for name in PROXY_FIELDS {
+            let field = (header::HeaderName::from_static(name), "192.0.2.7");
+            assert!(!check("127.0.0.1", &[host.clone(), field]), "{name}");
+        }
+        assert!(!check("127.0.0.1", &[(header::HOST, "10.0.0.7:19090")]));
+    }
+
+    #[test]
+    fn site_names_and_addresses_of_other_hosts_are_not_local() {
         let local = |host| is_local(&HeaderValue::from_static(host));
         for host in [
             "localhost:9090",
             "LOCALHOST",
             "127.0.0.1:9090",
             "[::1]:9090",
-            "10.0.0.7",
+            "127.0.0.7",
         ] {
             assert!(local(host), "{host}");
         }
@@ -125,6 +154,9 @@ mod tests {
             "evil.example:9090",
             "localhost.evil.example",
             "127.0.0.1.evil.example",
+            "10.0.0.7",
+            "[2001:db8::1]:9090",
+            "0.0.0.0:9090",
             "",
             "a b",
         ] {

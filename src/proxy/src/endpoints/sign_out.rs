@@ -37,7 +37,12 @@ pub(crate) async fn logout(
         .headers()
         .get("sec-fetch-site")
         .is_some_and(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"));
-    if foreign {
+    // Neither must a browser that loads an address before its person opens it.
+    let speculative = ["sec-purpose", "purpose", "x-purpose", "x-moz"]
+        .iter()
+        .filter_map(|name| request.headers().get(*name))
+        .any(|purpose| purpose.as_bytes().starts_with(b"pre"));
+    if foreign || speculative {
         return Err(AccessError::ForeignSender.into());
     }
     let mut receipts = Vec::new();

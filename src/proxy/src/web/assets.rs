@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 
 use crate::server::PatienceTimer;
@@ -13,7 +13,7 @@ use crate::{
     instrumentation::ResponseTimer,
     request_context::{ContextError, SiteAuthority, is_reading, require_reading},
     shard_upstreams::{ForwardingError, ShardUpstreams},
-    web::WebError,
+    web::{WebError, embedding::restrict_framing},
 };
 use model::{
     headers::{self, X_JITSI_SHARD},
@@ -47,7 +47,7 @@ pub(crate) async fn config_js(
     Ok(answer)
 }
 
-/// Jitsi's public files.
+/// Jitsi's public files. Some are pages, of which one is that of the rooms under another name.
 pub(crate) async fn public(
     worker: &Rc<Worker>,
     request: Request<Incoming>,
@@ -55,6 +55,22 @@ pub(crate) async fn public(
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
     require_reading(request.method())?;
+    let mut answer = file(worker, request, path, context).await?;
+    if is_page(answer.headers()) {
+        let integrations = &worker.rules().integrations;
+        let sites = worker.state.embedding_sites.of(None, integrations);
+        restrict_framing(answer.headers_mut(), &sites);
+    }
+    Ok(answer)
+}
+
+/// A file, from the cache or from Jitsi's web server.
+async fn file(
+    worker: &Rc<Worker>,
+    request: Request<Incoming>,
+    path: &CanonicalPath,
+    context: RequestContext,
+) -> Result<Response<Body>, RequestError> {
     // Jitsi's page requests this address again and again while it is in a meeting.
     let (from, session) = if let Some(tenant) = tenant_of_keep_alive(path) {
         let from = source_of(worker, request.uri(), tenant)?;
@@ -80,6 +96,19 @@ pub(crate) async fn public(
         worker.renewal.renew_session(&session, &mut answer);
     }
     Ok(answer)
+}
+
+/// Whether browsers show a file as a page: by its media type, or by its bytes if it has none.
+fn is_page(headers: &HeaderMap) -> bool {
+    let Some(media_type) = headers.get(header::CONTENT_TYPE) else {
+        return true;
+    };
+    let media_type = media_type.as_bytes();
+    PAGE_TYPES.iter().any(|page| {
+        media_type
+            .get(..page.len())
+            .is_some_and(|beginning| beginning.eq_ignore_ascii_case(page.as_bytes()))
+    })
 }
 
 /// The request for Jitsi's web server: the canonical path, and a head without fields
@@ -178,6 +207,9 @@ fn with_query(path: &str, uri: &Uri) -> String {
         .filter(|query| !query.is_empty());
     query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
 }
+
+/// Media types of pages with scripts.
+const PAGE_TYPES: [&str; 2] = ["text/html", "application/xhtml+xml"];
 
 /// Jitsi's address for pages that have nothing to say (`websocketKeepAliveUrl`).
 const KEEP_ALIVE: &str = "/_unlock";

@@ -96,13 +96,18 @@ pub(crate) fn sign_in_apart(
     Some(show_in_room(worker, &content, responder, &room))
 }
 
-/// Sets `frame-ancestors` to the sites that may embed the room.
+/// Sets `frame-ancestors` to the sites that may embed the room, whatever Jitsi's web server says.
 pub(crate) fn allow_framing(headers: &mut HeaderMap, sites: &str) {
+    restrict_framing(headers, sites);
+    headers.remove(header::X_FRAME_OPTIONS);
+}
+
+/// Sets `frame-ancestors` to the sites that may embed any room.
+pub(crate) fn restrict_framing(headers: &mut HeaderMap, sites: &str) {
     // Beside a policy of Jitsi's web server, which may be stricter: all policies count.
     if let Ok(policy) = HeaderValue::try_from(format!("frame-ancestors 'self' {sites}")) {
         headers.append(header::CONTENT_SECURITY_POLICY, policy);
     }
-    headers.remove(header::X_FRAME_OPTIONS);
 }
 
 /// Where the browser shows the answer. Within a frame no header names the page around it, so
