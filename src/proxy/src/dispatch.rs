@@ -7,7 +7,6 @@
 use std::{rc::Rc, time::Instant};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
 
 use crate::{
     Body, Connection, Worker, audit, body, endpoints,
@@ -15,6 +14,7 @@ use crate::{
     locations,
     request_context::{ContextError, RequestContext, check_authority, is_reading},
     respond::{self, Audience, RequestError, Responder},
+    server::ClientBody,
     signalling,
     web::{assets, room_page},
 };
@@ -27,7 +27,7 @@ impl Worker {
     /// Answers a request; every answer is counted, and traced and logged where that is configured.
     pub async fn handle(
         self: Rc<Self>,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         connection: Connection,
     ) -> Response<Body> {
         let started = Instant::now();
@@ -76,7 +76,7 @@ impl Worker {
 /// Routes a request, checks its `Host`, and answers it; with the label of its route.
 async fn route_request(
     worker: &Rc<Worker>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     context: RequestContext,
 ) -> (Label, Response<Body>) {
     let (uri, headers) = (request.uri(), request.headers());
@@ -127,7 +127,7 @@ async fn route_request(
 async fn call_handler(
     worker: &Rc<Worker>,
     Routed { route, path }: Routed,
-    mut request: Request<Incoming>,
+    mut request: Request<ClientBody>,
     responder: &Responder,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
@@ -212,7 +212,7 @@ fn refuse(
 /// requests are redirected.
 fn to_https(
     worker: &Worker,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     responder: &Responder,
     context: RequestContext,
 ) -> Response<Body> {

@@ -15,7 +15,6 @@ mod sign_out;
 use std::rc::Rc;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 
 pub(crate) use self::{
     acme_challenge::acme_challenge,
@@ -26,6 +25,7 @@ use crate::{
     Body, RequestContext, RequestError, Worker,
     request_context::{ContextError, is_reading},
     respond::{Responder, plain},
+    server::ClientBody,
 };
 use model::route::Endpoint;
 
@@ -50,7 +50,7 @@ pub(crate) enum EndpointError {
 pub(crate) async fn answer(
     worker: &Rc<Worker>,
     endpoint: Endpoint,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     responder: &Responder,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {

@@ -12,7 +12,6 @@ mod websocket;
 use std::{rc::Rc, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use model::{
     headers::{self, X_JITSI_SHARD},
     path::CanonicalPath,
@@ -32,6 +31,7 @@ use crate::{
     connections::{CloseReason, ConnectionKind},
     request_context::{SiteAuthority, is_reading},
     respond::redirect_to_sign_in,
+    server::ClientBody,
     shard_upstreams::ForwardingError,
     upstream::RequestBody,
     web::assets::build_web_request,
@@ -57,7 +57,7 @@ pub(crate) enum LocationError {
 /// Answers a request to a location.
 pub(crate) async fn answer(
     worker: &Rc<Worker>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     path: &CanonicalPath,
     context: RequestContext,
     location: Arc<SiteLocation>,
@@ -97,7 +97,7 @@ pub(crate) async fn answer(
 /// Forwards a request and its response. Both end with the credentials of the client.
 async fn exchange(
     worker: &Worker,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     path: &CanonicalPath,
     context: RequestContext,
     location: &SiteLocation,
@@ -152,7 +152,7 @@ fn ended(metrics: &WorkerMetrics, location: &SiteLocation, reason: CloseReason) 
 /// The request for the server of a location.
 fn request_for(
     authority: &SiteAuthority,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     path: &CanonicalPath,
     context: RequestContext,
     location: &SiteLocation,

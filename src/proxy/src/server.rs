@@ -10,6 +10,7 @@
 
 mod acceptor;
 mod certificate_fields;
+mod client_body;
 mod client_stream;
 mod connection;
 mod control_http;
@@ -36,6 +37,7 @@ use crate::limits::LimitSettings;
 pub use self::{
     acceptor::{ListenerOptions, accept_connections},
     certificate_fields::CertificateFields,
+    client_body::ClientBody,
     drain_schedule::DrainSchedule,
     listener::{BoundListener, ListenError},
     patience::PatienceTimer,

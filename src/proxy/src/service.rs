@@ -4,7 +4,6 @@ use std::{rc::Rc, sync::Arc};
 
 use cluster::placement::Move;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use model::room::RoomKey;
 use observe::metrics::WorkerMetrics;
 use tokio::sync::{
@@ -14,7 +13,7 @@ use tokio::sync::{
 
 use crate::{
     Body, SharedState, Worker,
-    server::{Connection, DrainSchedule, Service, ServiceFactory},
+    server::{ClientBody, Connection, DrainSchedule, Service, ServiceFactory},
 };
 
 /// Builds the worker of each thread.
@@ -71,7 +70,7 @@ impl Service for Worker {
 
     fn handle(
         self: Rc<Self>,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         connection: Connection,
     ) -> impl Future<Output = Response<Body>> + 'static {
         Self::handle(self, request, connection)

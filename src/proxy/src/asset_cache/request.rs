@@ -3,12 +3,12 @@
 use std::{rc::Rc, sync::Arc};
 
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use tokio::sync::watch;
 
 use super::{
     AssetCache, AssetKey, FillOutcome, Joined, Slot, StoredAsset, fill::Fill, key::is_cacheable,
 };
+use crate::server::ClientBody;
 use crate::{Body, RequestError, Worker, shard_upstreams::ShardUpstreams, upstream::UpstreamError};
 use model::{
     caching::{AcceptedCodings, CacheDemands, Exchange},
@@ -43,7 +43,7 @@ impl AssetRequest {
     /// A GET or HEAD for this web server; `None` if the cache has nothing to do with it.
     pub(crate) fn of(
         worker: &Worker,
-        request: &Request<Incoming>,
+        request: &Request<ClientBody>,
         path: &CanonicalPath,
         upstreams: &Rc<ShardUpstreams>,
     ) -> Option<Self> {
@@ -67,7 +67,7 @@ impl AssetRequest {
     pub(crate) async fn answer(
         &self,
         worker: &Rc<Worker>,
-        request: &Request<Incoming>,
+        request: &Request<ClientBody>,
     ) -> Result<Option<Response<Body>>, RequestError> {
         let stale = match self.find() {
             Found::Fresh(stored) => {
@@ -142,7 +142,7 @@ impl AssetRequest {
     fn conclude(
         &self,
         worker: &Worker,
-        request: &Request<Incoming>,
+        request: &Request<ClientBody>,
         outcome: Option<FillOutcome>,
         stale: Option<Arc<StoredAsset>>,
         joined: bool,
@@ -173,7 +173,7 @@ impl AssetRequest {
     fn respond(
         &self,
         worker: &Worker,
-        request: &Request<Incoming>,
+        request: &Request<ClientBody>,
         stored: &Arc<StoredAsset>,
         outcome: CacheOutcome,
     ) -> Option<Response<Body>> {

@@ -9,7 +9,6 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::api::{self, ApiError, ApiRoute, IdempotencyKey, MAX_BODY_BYTES, PROBLEM_JSON};
@@ -18,6 +17,7 @@ use crate::{
     body::{self, Unread},
     instrumentation::AuditQuota,
     respond::plain,
+    server::ClientBody,
 };
 use model::{
     headers::X_REQUEST_ID,
@@ -38,7 +38,7 @@ struct Written<'r> {
 pub(crate) async fn answer(
     worker: &Worker,
     path: &str,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
     let rules = worker.rules();
@@ -81,7 +81,7 @@ async fn call(
     worker: &Worker,
     integrations: &Integrations,
     route: ApiRoute,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     context: RequestContext,
 ) -> Result<Response<Body>, ApiError> {
     if route == ApiRoute::OpenApi {
@@ -167,7 +167,7 @@ fn bearer(headers: &HeaderMap) -> Result<Bearer, ApiError> {
 async fn written(
     caller: Caller<'_>,
     operation: ApiOperation,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
 ) -> Result<Written<'_>, ApiError> {
     if !api::is_json(request.headers()) {
         return Err(ApiError::UnsupportedMediaType);

@@ -6,7 +6,6 @@ use std::{rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
     time::{Instant, sleep, sleep_until},
@@ -16,7 +15,7 @@ use self::listeners::Listener;
 pub(crate) use self::listeners::Listeners;
 use crate::{
     Body, RequestContext, RequestError, Worker, authorize::AccessError,
-    connections::ConnectionKind, credentials::Intent, endpoints::EndpointError,
+    connections::ConnectionKind, credentials::Intent, endpoints::EndpointError, server::ClientBody,
 };
 use model::{
     headers::{self, RequestOrigin},
@@ -50,7 +49,7 @@ enum ListenerState {
 /// Answers a request for a room's events, from its waiting page or its JaaS page.
 pub(crate) fn answer(
     worker: &Rc<Worker>,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     context: &RequestContext,
 ) -> Result<Response<Body>, RequestError> {
     if headers::request_origin(request.headers(), &worker.state.authenticator.origin)

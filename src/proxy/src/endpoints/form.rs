@@ -1,11 +1,10 @@
 //! Forms of our own pages.
 
 use http::{Method, Request, header};
-use hyper::body::Incoming;
 
 use crate::{
     RequestError, authorize::AccessError, body, endpoints::EndpointError,
-    request_context::ContextError,
+    request_context::ContextError, server::ClientBody,
 };
 use model::headers::{self, RequestOrigin};
 
@@ -19,9 +18,9 @@ impl Form {
     /// Reads a form that one of our pages sent; gives the request back without its body. Forms of
     /// other sites are refused.
     pub(crate) async fn read(
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         own_origin: &str,
-    ) -> Result<(Request<Incoming>, Self), RequestError> {
+    ) -> Result<(Request<ClientBody>, Self), RequestError> {
         if *request.method() != Method::POST {
             return Err(ContextError::Method { allow: "POST" }.into());
         }

@@ -6,13 +6,12 @@
 //! [`ProviderSessions`] knows; any other changes nothing and stores nothing.
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use tracing::debug;
 
 use super::{sign_in_flow, sign_out::kept};
 use crate::{
     Body, RequestContext, RequestError, Worker, audit, provider_sessions::ProviderSessions,
-    respond::plain,
+    respond::plain, server::ClientBody,
 };
 use cluster::revocation::Selector;
 use model::provider::ProviderId;
@@ -22,7 +21,7 @@ use observe::metrics::LogoutOutcome;
 pub(super) async fn answer(
     worker: &Worker,
     provider: Option<&ProviderId>,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
     let flow = sign_in_flow(worker)?;

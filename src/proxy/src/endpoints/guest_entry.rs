@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
     endpoints::form::Form,
     respond::{Responder, append_cookies, redirect},
+    server::ClientBody,
     web::{
         embedding::place_of,
         room_page::{self, JOIN, RoomPageRequest},
@@ -60,7 +60,7 @@ pub(crate) fn open_link(
 /// Answers the form of a guest's name.
 pub(crate) async fn join(
     worker: &Worker,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     responder: &Responder,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {

@@ -1,7 +1,6 @@
 //! The start page: to a room, or to a new meeting.
 
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use url::Url;
 
 use crate::{
@@ -9,6 +8,7 @@ use crate::{
     endpoints::{form::Form, meetings::meeting_path},
     request_context::require_reading,
     respond::{self, Responder, login_path, name_problem, redirect, redirect_to_sign_in_for},
+    server::ClientBody,
 };
 use model::{
     room::RoomKey,
@@ -20,7 +20,7 @@ use pages::{Content, NameProblem};
 /// `/`: begin a meeting or go to one.
 pub(crate) fn start_page(
     worker: &Worker,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     responder: &Responder,
 ) -> Result<Response<Body>, RequestError> {
     require_reading(request.method())?;
@@ -29,7 +29,7 @@ pub(crate) fn start_page(
 
 fn start(
     worker: &Worker,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     responder: &Responder,
     joining: bool,
     wrong: Option<(&str, NameProblem)>,
@@ -58,7 +58,7 @@ fn start(
 /// Leads to a room whose name or whole address was typed or pasted.
 pub(crate) fn go(
     worker: &Worker,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     responder: &Responder,
 ) -> Result<Response<Body>, RequestError> {
     let query = request.uri().query().unwrap_or_default();
@@ -117,7 +117,7 @@ fn target_of(address: &str, own_origin: &str, locations: &SiteLocations) -> Opti
 /// Makes a meeting: a room that carries its creator's tag, on whatever replica, for ever.
 pub(crate) async fn make_meeting(
     worker: &Worker,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     responder: &Responder,
 ) -> Result<Response<Body>, RequestError> {
     let (request, form) = Form::read(request, &worker.state.authenticator.origin).await?;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker,
@@ -12,6 +11,7 @@ use crate::{
     endpoints::{EndpointError, api::has_key_to},
     request_context::SiteAuthority,
     respond::{self, Responder, plain, redirect_to_sign_in_for},
+    server::ClientBody,
 };
 use model::{
     calendar::{CalendarEvent, Outlook},
@@ -25,7 +25,7 @@ use pages::{self, Content};
 /// The page of a meeting, for who hosts it: addresses, and how long they are good for.
 pub(crate) fn page(
     worker: &Worker,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     responder: &Responder,
     context: &RequestContext,
 ) -> Result<Response<Body>, RequestError> {
@@ -78,7 +78,7 @@ pub(crate) fn page(
 /// room. The integration's entry has the room's plain address, because it made the links itself.
 pub(crate) fn calendar_file(
     worker: &Worker,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     context: &RequestContext,
 ) -> Result<Response<Body>, RequestError> {
     let query = MeetingQuery::parse(request.uri().query().unwrap_or_default())?;
@@ -124,7 +124,7 @@ pub(crate) fn calendar_file(
 /// outlast that.
 fn hosting(
     worker: &Worker,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     room: &RoomKey,
     context: &RequestContext,
 ) -> Result<Session, RequestError> {

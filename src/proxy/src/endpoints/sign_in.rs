@@ -8,7 +8,6 @@ mod redeemed_states;
 mod step_up;
 
 use http::{Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use tracing::{debug, warn};
 
 pub(crate) use self::{
@@ -27,6 +26,7 @@ use super::{
 use crate::{
     Body, RequestContext, RequestError, Worker, audit,
     respond::{self, Responder, append_cookies, login_path, redirect},
+    server::ClientBody,
     web::embedding::{place_of, sign_in_apart},
 };
 use model::{
@@ -57,7 +57,7 @@ pub(crate) enum LoginError {
 /// page asks which.
 pub(crate) fn login(
     worker: &Worker,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     responder: &Responder,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
@@ -144,7 +144,7 @@ pub(crate) fn login(
 pub(crate) async fn callback(
     worker: &Worker,
     provider: Option<&ProviderId>,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     responder: &Responder,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {

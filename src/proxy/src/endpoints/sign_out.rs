@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use secrecy::SecretString;
 use tracing::{debug, warn};
 use url::Url;
@@ -14,6 +13,7 @@ use crate::{
     body,
     endpoints::{LoginError, sign_in_flow},
     respond::{self, Responder, append_cookies, plain, redirect},
+    server::ClientBody,
     web::embedding::place_of,
 };
 use cluster::revocation::{Preservation, Receipt, Selector};
@@ -28,7 +28,7 @@ use pages::Content;
 /// Ends the session and the passes of the browser, here and at the provider.
 pub(crate) async fn logout(
     worker: &Worker,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     responder: &Responder,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
@@ -85,7 +85,7 @@ pub(crate) async fn logout(
 /// the room to come back to.
 pub(crate) fn signed_out(
     worker: &Worker,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     responder: &Responder,
 ) -> Response<Body> {
     let query = request.uri().query().unwrap_or_default();
@@ -103,7 +103,7 @@ pub(crate) fn signed_out(
 pub(crate) async fn backchannel_logout(
     worker: &Worker,
     provider: Option<&ProviderId>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
     let flow = sign_in_flow(worker)?;

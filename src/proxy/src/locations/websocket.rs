@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use hyper::{body::Incoming, upgrade};
+use hyper::upgrade;
 use hyper_util::rt::TokioIo;
 use model::{headers, path::CanonicalPath, route::SiteLocation};
 use observe::metrics::{OpenStream, StreamKind};
@@ -13,6 +13,7 @@ use super::{LocationError, access::LocationUser, pools, request_for};
 use crate::{
     Body, RequestContext, RequestError, Worker,
     connections::{ConnectionKind, Registration},
+    server::ClientBody,
     shard_upstreams::ForwardingError,
     signalling::{
         OpaqueTunnel,
@@ -24,7 +25,7 @@ use crate::{
 /// Answers a handshake.
 pub(super) async fn answer(
     worker: &Rc<Worker>,
-    mut request: Request<Incoming>,
+    mut request: Request<ClientBody>,
     path: &CanonicalPath,
     context: RequestContext,
     location: &SiteLocation,

@@ -29,7 +29,7 @@ use self::{
     replay_stream::ReplayStream,
 };
 use super::{
-    Service,
+    ClientBody, Service,
     connection::{Client, ConnectionServer},
 };
 
@@ -67,7 +67,9 @@ impl<S: Service> ConnectionServer<S> {
                 let open = Exchange::begin(&opening, request.body().is_end_stream());
                 // Boxed: hyper keeps room for the future of a request as long as the connection.
                 Box::pin(async move {
-                    let response = service.handle(request, connection).await;
+                    let response = service
+                        .handle(request.map(ClientBody::from), connection)
+                        .await;
                     Ok::<_, Infallible>(response.map(|body| ExchangeBody::new(body, open)))
                 })
             });

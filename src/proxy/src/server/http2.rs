@@ -16,7 +16,8 @@ mod stream_body;
 
 use std::{cell::Cell, convert::Infallible, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use hyper::{server::conn::http2, service::service_fn};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use observe::metrics::LimitKind;
 use tokio::{
@@ -33,7 +34,7 @@ use self::{
     stream_body::StreamBody,
 };
 use super::{
-    Service,
+    ClientBody, Service,
     connection::{Client, ConnectionServer},
 };
 
@@ -109,7 +110,7 @@ impl<S: Service> ConnectionServer<S> {
         let opening = Rc::clone(&streams);
         let upgraded = UpgradedStream::default();
         let upgrading = upgraded.clone();
-        let handle = service_fn(move |mut request| {
+        let handle = service_fn(move |mut request: Request<Incoming>| {
             let service = Rc::clone(&service);
             let upgraded = upgrading.clone();
             // The task of an upgraded stream is spawned in the poll of its answer, unless its client is
@@ -117,8 +118,14 @@ impl<S: Service> ConnectionServer<S> {
             drop(upgraded.take());
             let stream = opening.open();
             let connect = ExtendedConnect::accept(&mut request);
+            let (head, incoming) = request.into_parts();
+            let (body, unread) = ClientBody::of_stream(incoming);
+            let request = Request::from_parts(head, body);
             async move {
                 let mut answer = service.handle(request, connection).await;
+                if let Some(unread) = unread {
+                    unread.discard();
+                }
                 let stream = match connect {
                     Some(connect) if ExtendedConnect::finish(&mut answer) => {
                         upgraded.set(stream, connect);

@@ -4,10 +4,10 @@ use std::{net::IpAddr, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use observe::metrics::WorkerMetrics;
 
-use super::DrainSchedule;
+use super::{ClientBody, DrainSchedule};
 
 /// The connection that a request came on.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ pub trait Service: 'static {
     /// Answers a request; errors have become responses.
     fn handle(
         self: Rc<Self>,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         connection: Connection,
     ) -> impl Future<Output = Response<Self::Body>> + 'static;
 

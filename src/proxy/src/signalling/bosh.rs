@@ -21,7 +21,6 @@ use std::{
 };
 
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use model::{
     bosh::{BoshBinding, BoshBodyError, BoshPlace, BoshSessionId, StartTag},
     negotiation::NegotiationError,
@@ -54,6 +53,7 @@ use crate::{
     credentials::Intent,
     request_context::ContextError,
     respond::{plain, terminated},
+    server::ClientBody,
     shard_upstreams::ForwardingError,
     signalling::SignallingError,
     upstream::{ProsodyHead, RequestBody, UpstreamBody, UpstreamError, UpstreamPool},
@@ -70,7 +70,7 @@ struct Exchange<'r> {
 /// Answers a request to `/http-bind`.
 pub(crate) async fn answer(
     worker: &Rc<Worker>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     context: RequestContext,
     tenant: Option<Tenant>,
 ) -> Result<Response<Body>, RequestError> {
@@ -106,7 +106,7 @@ pub(crate) async fn answer(
 // === impl Exchange ===
 
 impl Exchange<'_> {
-    async fn post(mut self, body: Incoming) -> Result<Response<Body>, RequestError> {
+    async fn post(mut self, body: ClientBody) -> Result<Response<Body>, RequestError> {
         let worker = self.worker;
         let rules = worker.rules();
         let query = self.query.clone();

@@ -7,7 +7,6 @@
 use std::rc::Rc;
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use model::{
     conference_request::ConferenceRequest,
     negotiation::RoomScope,
@@ -28,6 +27,7 @@ use crate::{
     instrumentation::ResponseTimer,
     request_context::ContextError,
     respond::plain,
+    server::ClientBody,
     shard_upstreams::ForwardingError,
     upstream::{RequestBody, UpstreamBody},
 };
@@ -35,7 +35,7 @@ use crate::{
 /// Answers a request to `[/<tenant>]/conference-request/v1`.
 pub(crate) async fn answer(
     worker: &Rc<Worker>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     context: RequestContext,
     tenant: Option<Tenant>,
 ) -> Result<Response<Body>, RequestError> {

@@ -11,7 +11,7 @@ use std::{
 
 use cluster::{placement::RoomGuard, presence::Attendance};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::{body::Incoming, upgrade};
+use hyper::upgrade;
 use hyper_util::rt::TokioIo;
 use model::{
     clock::Timestamp,
@@ -45,6 +45,7 @@ use crate::{
     instrumentation::ResponseTimer,
     limits::StreamPermit,
     request_context::ContextError,
+    server::ClientBody,
     stream_directory::StreamListing,
     upstream::{Place, ProsodyHead},
 };
@@ -71,7 +72,7 @@ struct AcceptedSocket {
 /// Answers a request to `/xmpp-websocket`: a handshake, or the client's keep-alive.
 pub(crate) async fn answer(
     worker: &Rc<Worker>,
-    request: &mut Request<Incoming>,
+    request: &mut Request<ClientBody>,
     context: RequestContext,
     tenant: Option<Tenant>,
 ) -> Result<Response<Body>, RequestError> {
@@ -207,7 +208,7 @@ fn visit_ends(
 /// moved to another shard (lib-jitsi-meet `modules/xmpp/XmppConnection.ts`).
 fn keep_alive(
     worker: &Worker,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     tenant: Option<Tenant>,
 ) -> Result<Response<Body>, RequestError> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {

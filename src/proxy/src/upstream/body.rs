@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::pool::ConnectionLease;
-use crate::server::PatienceTimer;
+use crate::server::{ClientBody, PatienceTimer};
 
 /// The body of a request to an upstream.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub enum RequestBody {
     /// Forwarded as it arrives from the client, up to a limit.
     Streamed {
         /// The client's body.
-        body: Incoming,
+        body: ClientBody,
         /// Bytes left of the limit.
         left: u64,
         /// Gives a client up that sends too little.

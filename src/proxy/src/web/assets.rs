@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
-use hyper::body::Incoming;
 
 use crate::server::PatienceTimer;
 use crate::upstream::{RequestBody, UpstreamBody};
@@ -12,6 +11,7 @@ use crate::{
     asset_cache::AssetRequest,
     instrumentation::ResponseTimer,
     request_context::{ContextError, SiteAuthority, is_reading, require_reading},
+    server::ClientBody,
     shard_upstreams::{ForwardingError, ShardUpstreams},
     web::{WebError, embedding::restrict_framing},
 };
@@ -27,7 +27,7 @@ use pages::inject;
 /// Jitsi's `config.js`; of the room's shard, if the address names a room.
 pub(crate) async fn config_js(
     worker: &Worker,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     path: &CanonicalPath,
     context: RequestContext,
     tenant: Option<Tenant>,
@@ -50,7 +50,7 @@ pub(crate) async fn config_js(
 /// Jitsi's public files. Some are pages, of which one is that of the rooms under another name.
 pub(crate) async fn public(
     worker: &Rc<Worker>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     path: &CanonicalPath,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
@@ -67,7 +67,7 @@ pub(crate) async fn public(
 /// A file, from the cache or from Jitsi's web server.
 async fn file(
     worker: &Rc<Worker>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     path: &CanonicalPath,
     context: RequestContext,
 ) -> Result<Response<Body>, RequestError> {
@@ -115,7 +115,7 @@ fn is_page(headers: &HeaderMap) -> bool {
 /// that claim another client, scheme or path.
 pub(crate) fn build_web_request(
     own: &SiteAuthority,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     path: &CanonicalPath,
     context: RequestContext,
 ) -> Result<Request<RequestBody>, WebError> {

@@ -2,7 +2,6 @@
 //! form, wait, refusal).
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 
 use crate::{
     Body, RequestContext, RequestError, Worker, audit,
@@ -11,6 +10,7 @@ use crate::{
     endpoints::guest_entry,
     request_context::require_reading,
     respond::{Responder, append_cookies, login_path, redirect, redirect_to_sign_in},
+    server::ClientBody,
     web::{
         assets::{Source, build_web_request, fetch_web},
         embedding::{allow_framing, place_of, show_in_room},
@@ -31,7 +31,7 @@ use pages::{Content, GuestForm, inject};
 
 /// A request for a room's page, before the policy decided.
 pub(crate) struct RoomPageRequest<'a> {
-    pub(crate) request: Request<Incoming>,
+    pub(crate) request: Request<ClientBody>,
     pub(crate) path: CanonicalPath,
     pub(crate) responder: &'a Responder,
     pub(crate) context: RequestContext,
@@ -43,7 +43,7 @@ pub(crate) struct RoomPageRequest<'a> {
 /// Answers a request for a room's page.
 pub(crate) async fn answer(
     worker: &Worker,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
     path: &CanonicalPath,
     responder: &Responder,
     context: RequestContext,

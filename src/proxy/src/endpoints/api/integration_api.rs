@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use model::{
     clock::Timestamp,
     integration::{Caller, Integration},
@@ -24,6 +23,7 @@ use crate::{
     authorize::Authorizer,
     invitations::Invitations,
     respond::plain,
+    server::ClientBody,
 };
 
 /// Carries out the calls of integrations.
@@ -46,7 +46,7 @@ impl IntegrationApi {
         &self,
         route: ApiRoute,
         caller: Caller<'_>,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         now: Timestamp,
     ) -> Result<(Response<Body>, String), ApiError> {
         let operation = route.operation();

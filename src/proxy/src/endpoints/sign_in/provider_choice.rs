@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
 use model::{
     provider::ProviderId,
     session::{self, PROVIDER_COOKIE, RequestCookies, Session},
@@ -18,6 +17,7 @@ use super::{
 use crate::{
     Body, Worker,
     respond::{self, Responder},
+    server::ClientBody,
 };
 
 /// The provider of a sign-in, or the question for it.
@@ -99,7 +99,7 @@ impl<'p> ProviderChoice<'p> {
 /// The page that asks which provider. The one of the last sign-in comes first.
 pub(super) fn choice_page(
     worker: &Worker,
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     responder: &Responder,
     choice: &OpenChoice<'_>,
 ) -> Response<Body> {

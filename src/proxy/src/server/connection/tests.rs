@@ -3,10 +3,7 @@ use std::rc::Weak;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::{
-    body::Incoming,
-    client::conn::{http1 as client_http1, http2 as client_http2},
-};
+use hyper::client::conn::{http1 as client_http1, http2 as client_http2};
 use hyper_util::rt::TokioIo;
 use model::{clock::Clock, headers::TrustedProxies};
 use observe::metrics::LimitKind;
@@ -25,12 +22,12 @@ use tokio_rustls::TlsConnector;
 use super::*;
 use crate::{
     limits::{ConnectionCounts, DescriptorLimit, LimitSettings},
-    server::{DrainSchedule, http2::tests::LocalExecutor, patience::PATIENCE},
+    server::{ClientBody, DrainSchedule, http2::tests::LocalExecutor, patience::PATIENCE},
     signalling::websocket::ClientUpgrade,
 };
 
-/// Answers with the connection's properties and the request's path; `/wait` never, `/early` before it
-/// reads the body, a number with so many bytes, and a handshake with a switch.
+/// Answers with the connection's properties and the request's path without reading a body; `/wait` never,
+/// `/early` and keeps the body, a number with so many bytes, and a handshake with a switch.
 pub(in crate::server) struct EchoService;
 
 impl Service for EchoService {
@@ -38,7 +35,7 @@ impl Service for EchoService {
 
     async fn handle(
         self: Rc<Self>,
-        request: Request<Incoming>,
+        request: Request<ClientBody>,
         connection: Connection,
     ) -> Response<Full<Bytes>> {
         let Connection {
@@ -72,7 +69,7 @@ impl Service for EchoService {
 }
 
 /// Switches to another protocol, in which `/flood` writes for ever, and others read to the end.
-fn switch(mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+fn switch(mut request: Request<ClientBody>) -> Response<Full<Bytes>> {
     let floods = request.uri().path() == "/flood";
     let client = ClientUpgrade::of(&mut request);
     spawn_local(async move {

@@ -113,15 +113,15 @@ impl FrameClient {
 
     /// A GET of `path` with a whole head.
     async fn get(&mut self, stream: u8, path: &str) {
-        let length = u8::try_from(path.len()).unwrap();
-        let head = [
-            b"\x82\x87\x04",
-            &[length][..],
-            path.as_bytes(),
-            b"\x01\x01x",
-        ]
-        .concat();
-        self.send(HEADERS, 5, stream, &head).await;
+        self.send(HEADERS, END_HEADERS | END_STREAM, stream, &head(0x82, path))
+            .await;
+    }
+
+    /// A POST to `path` with a whole head, and a body that begins.
+    async fn begin_post(&mut self, stream: u8, path: &str) {
+        self.send(HEADERS, END_HEADERS, stream, &head(0x83, path))
+            .await;
+        self.send(DATA, 0, stream, &[b'x'; 200]).await;
     }
 
     /// The next frame but for SETTINGS and PING; none after the end of the connection.
@@ -161,6 +161,16 @@ impl FrameClient {
     }
 }
 
+/// The fields of a request; the method is an index of HPACK's static table.
+fn head(method: u8, path: &str) -> Vec<u8> {
+    let length = u8::try_from(path.len()).unwrap();
+    let before = [method, 0x87, 0x04, length];
+    [&before[..], path.as_bytes(), b"\x01\x01x"].concat()
+}
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
@@ -248,6 +258,40 @@ fn a_connection_without_an_open_stream_ends_when_it_is_idle() {
             // GOAWAY, and not an error.
             driver.await.unwrap().unwrap();
         }
+    });
+}
+
+/// A reset before the client has sent its body loses the answer at some clients.
+#[test]
+fn the_rest_of_a_body_is_awaited_before_an_answered_stream_is_reset() {
+    with_paused_time(async {
+        let mut client = FrameClient::connect(65_535).await;
+        client.begin_post(1, "/a").await;
+        for answered in [1, 3] {
+            loop {
+                let frame = client.receive().await.unwrap();
+                assert_ne!(frame.kind, RST_STREAM, "{frame:?}");
+                if (frame.kind, frame.stream) == (HEADERS, answered) {
+                    break;
+                }
+            }
+            if answered == 1 {
+                client.send(DATA, END_STREAM, 1, &[b'x'; 200]).await;
+                client.get(3, "/a").await;
+            }
+        }
+        // A body that does not end is not awaited for long.
+        let began = Instant::now();
+        client.begin_post(5, "/a").await;
+        let reset = loop {
+            let frame = client.receive().await.unwrap();
+            if frame.kind == RST_STREAM {
+                break frame;
+            }
+        };
+        assert_eq!((reset.stream, &reset.payload[..]), (5, &[0, 0, 0, 0][..]));
+        let waited = began.elapsed();
+        assert!(about(waited, Duration::from_secs(2)), "{waited:?}");
     });
 }
 

@@ -1,12 +1,12 @@
 //! Answers to BOSH clients.
 
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 
 use crate::{
     Body,
     connections::CloseReason,
     respond::{plain, terminated},
+    server::ClientBody,
     shard_upstreams::ShardPools,
     upstream::UpstreamBody,
 };
@@ -17,7 +17,7 @@ use model::{
 
 /// Answers a preflight (Fetch § 3.2.2): pages of this site send none, pages of others get nothing.
 pub(in crate::signalling) fn preflight(
-    request: &Request<Incoming>,
+    request: &Request<ClientBody>,
     own_origin: &str,
 ) -> Response<Body> {
     let mut answer = Response::new(Body::EMPTY);

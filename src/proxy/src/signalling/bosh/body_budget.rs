@@ -5,9 +5,10 @@
 use std::{cell::Cell, rc::Rc};
 
 use bytes::Bytes;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 
 use crate::body::{self, Unread};
+use crate::server::ClientBody;
 
 /// The bytes that bodies of BOSH requests may still take.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ impl BodyBudget {
     /// Reads a whole body of at most so many bytes; its memory is taken while the second part lives.
     pub(super) async fn read(
         &self,
-        body: Incoming,
+        body: ClientBody,
         most: usize,
     ) -> Result<(Bytes, BodyBytes), Unread> {
         let announced = body.size_hint().upper();

@@ -249,7 +249,7 @@ fn forward_one_request(pool: UpstreamPool) -> DuplexStream {
         let pool = pool.clone();
         async move {
             let request = request.map(|body| RequestBody::Streamed {
-                body,
+                body: body.into(),
                 left: 1000,
                 pace: PatienceTimer::default(),
             });
