@@ -35,6 +35,7 @@ mod page_links;
 mod provider_faults;
 mod recorders;
 mod regions;
+mod request_rates;
 mod restarts;
 mod revalidation;
 mod reverse_proxies;

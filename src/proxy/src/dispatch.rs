@@ -48,7 +48,7 @@ impl Worker {
         let opens_tunnel = opens_tunnel(request.method(), request.headers());
         let head_only = request.method() == Method::HEAD;
         let version = request.version();
-        let (label, mut answer) = route_request(&self, request, context).await;
+        let (label, mut answer) = route_request(&self, request, context, started).await;
         if context.secure {
             answer
                 .headers_mut()
@@ -73,11 +73,12 @@ impl Worker {
     }
 }
 
-/// Routes a request, checks its `Host`, and answers it; with the label of its route.
+/// Routes a request, checks its rate and its `Host`, and answers it; with the label of its route.
 async fn route_request(
     worker: &Rc<Worker>,
     request: Request<ClientBody>,
     context: RequestContext,
+    now: Instant,
 ) -> (Label, Response<Body>) {
     let (uri, headers) = (request.uri(), request.headers());
     // ACME's `http-01` begins without TLS (RFC 8555 § 8.3).
@@ -96,6 +97,10 @@ async fn route_request(
     };
     let label = routed.route.label();
     let responder = Responder::of(&routed, context.id, uri.query(), headers);
+    if let Err(error) = check_rates(worker, &routed.route, &context, now) {
+        let answer = refuse(worker, &error.into(), label, &responder, context);
+        return (label, answer);
+    }
     // Prosody fetches the public keys by an internal name and without TLS: neither is checked.
     if let Route::Endpoint(endpoint @ (Endpoint::Jwks | Endpoint::Asap(_))) = &routed.route {
         return (
@@ -120,6 +125,38 @@ async fn route_request(
     let answer =
         outcome.unwrap_or_else(|failure| refuse(worker, &failure, label, &responder, context));
     (label, answer)
+}
+
+/// Takes a request of its address' rates. Streams and locations have limits of their own, so that meetings
+/// go on.
+fn check_rates(
+    worker: &Worker,
+    route: &Route,
+    context: &RequestContext,
+    now: Instant,
+) -> Result<(), ContextError> {
+    let streams = matches!(
+        route,
+        Route::Signalling { .. } | Route::ConferenceRequest { .. } | Route::Location { .. }
+    );
+    // All clients of a proxy that does not name them have its address.
+    let Some(client) = context.client.known() else {
+        return Ok(());
+    };
+    if streams || worker.state.trusted_proxies.contains(client) {
+        return Ok(());
+    }
+    if !worker.rates.requests.take(client, now) {
+        return Err(ContextError::TooManyRequests);
+    }
+    let signs_in = matches!(
+        route,
+        Route::Endpoint(Endpoint::Login | Endpoint::Callback(_) | Endpoint::Join)
+    );
+    if signs_in && !worker.rates.sign_ins.take(client, now) {
+        return Err(ContextError::TooManySignIns);
+    }
+    Ok(())
 }
 
 /// Calls the handler of a route. The handlers' futures are boxed: each request would take the room of the

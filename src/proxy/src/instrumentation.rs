@@ -167,6 +167,12 @@ pub(crate) fn count_failure(metrics: &WorkerMetrics, failure: &RequestError, rou
         RequestError::Forwarding(ForwardingError::Answer(_)) => {
             metrics.count_upstream_failure(upstream, UpstreamFailure::InvalidResponse);
         }
+        RequestError::Context(ContextError::TooManyRequests) => {
+            metrics.count_limit(LimitKind::Requests);
+        }
+        RequestError::Context(ContextError::TooManySignIns) => {
+            metrics.count_limit(LimitKind::SignIns);
+        }
         RequestError::Body(Unread::TooLarge) => metrics.count_limit(LimitKind::Body),
         RequestError::Body(Unread::Busy) => metrics.count_limit(LimitKind::BodyBytes),
         RequestError::Signalling(SignallingError::TooManyStreams) => {

@@ -6,18 +6,24 @@
 //! | connections of one address | a quarter of all connections, `MAX_OF_ADDRESS` at most | no address can take all; a school behind one address fits |
 //! | WebSockets and BOSH sessions of one session | `STREAMS_PER_SESSION` | each is a token and a connection to Prosody |
 //! | time that an idle connection stays open | `CONNECTION_IDLE` | proxies in front close theirs first |
+//! | requests of one address in a minute | `REQUESTS_PER_MINUTE` | a school opens Jitsi's page at nine o'clock |
+//! | sign-ins of one address in a minute | `SIGN_INS_PER_MINUTE` | the same school signs in; guesses are few |
 //! | connections in use to one upstream | a quarter of the descriptors that are not reserved | the web server and Prosody share the other half |
 
 mod connection_counts;
 mod descriptors;
+mod request_rates;
 mod stream_counts;
 
 use std::time::Duration;
 
-pub(crate) use self::stream_counts::{StreamCounts, StreamPermit};
 pub use self::{
     connection_counts::{ConnectionCounts, ConnectionPermit},
     descriptors::DescriptorLimit,
+};
+pub(crate) use self::{
+    request_rates::{AddressRate, RequestRates},
+    stream_counts::{StreamCounts, StreamPermit},
 };
 
 /// The numbers of `[limits]`; a number that is not set is derived from the limit of descriptors.
@@ -31,6 +37,10 @@ pub struct LimitSettings {
     pub upstream_connections: Option<usize>,
     /// WebSockets and BOSH sessions of one session or pass.
     pub streams_per_session: Option<usize>,
+    /// Requests of one address in a minute, at each worker.
+    pub requests_per_minute: Option<u32>,
+    /// Sign-ins of one address in a minute, at each worker.
+    pub sign_ins_per_minute: Option<u32>,
     /// The time that an idle client connection stays open.
     pub connection_idle: Option<Duration>,
 }
@@ -46,6 +56,10 @@ pub struct Limits {
     pub upstream_connections: usize,
     /// WebSockets and BOSH sessions of one session or pass.
     pub streams_per_session: usize,
+    /// Requests of one address in a minute, at each worker.
+    pub requests_per_minute: u32,
+    /// Sign-ins of one address in a minute, at each worker.
+    pub sign_ins_per_minute: u32,
     /// The time that an idle client connection stays open.
     pub connection_idle: Duration,
 }
@@ -71,7 +85,21 @@ impl LimitSettings {
                 .unwrap_or_else(|| (usable / 4).min(MAX_CONNECTIONS / 2))
                 .div_ceil(workers),
             streams_per_session: self.streams_per_session.unwrap_or(STREAMS_PER_SESSION),
+            requests_per_minute: self.requests_per_minute.unwrap_or(REQUESTS_PER_MINUTE),
+            sign_ins_per_minute: self.sign_ins_per_minute.unwrap_or(SIGN_INS_PER_MINUTE),
             connection_idle: self.connection_idle.unwrap_or(CONNECTION_IDLE),
+        }
+    }
+}
+
+// === impl Limits ===
+
+impl Limits {
+    /// The rates of a worker.
+    pub(crate) fn request_rates(&self) -> RequestRates {
+        RequestRates {
+            requests: AddressRate::per_minute(self.requests_per_minute),
+            sign_ins: AddressRate::per_minute(self.sign_ins_per_minute),
         }
     }
 }
@@ -89,6 +117,12 @@ const MIN_OF_ADDRESS: usize = 64;
 /// More tabs than anybody has open in meetings. A stream whose client went away counts for a minute
 /// beside the one by which it came back.
 const STREAMS_PER_SESSION: usize = 32;
+
+/// 600 people of one school open Jitsi's page within a minute, which loads a hundred files.
+const REQUESTS_PER_MINUTE: u32 = 60_000;
+
+/// They sign in within the same minute: the sign-in begins, its form may be sent twice, and it ends.
+const SIGN_INS_PER_MINUTE: u32 = 2400;
 
 /// Longer than the keep-alive of proxies in front: 60 s for nginx (`keepalive_timeout` of an upstream) and
 /// for AWS' load balancers. Otherwise their next request meets a connection that is being closed, and a

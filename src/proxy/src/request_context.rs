@@ -81,6 +81,12 @@ pub(crate) enum ContextError {
         /// What may be used.
         allow: &'static str,
     },
+    /// The client's address sends more than its rate.
+    #[error("too many requests come from this address")]
+    TooManyRequests,
+    /// So many sign-ins begin, or so many guesses come.
+    #[error("too many sign-ins come from this address")]
+    TooManySignIns,
     /// Nothing is there.
     #[error("nothing is at this address")]
     NotFound,

@@ -18,6 +18,7 @@ use crate::{
     connections::{AdmissionScope, CloseReason, ConnectionRegistry},
     credentials::Intent,
     endpoints::events::Listeners,
+    limits::RequestRates,
     locations::LocationPools,
     request_context::{ContextError, RequestId},
     respond::SessionRenewal,
@@ -38,6 +39,7 @@ pub struct Worker {
     pub(crate) listeners: Listeners,
     pub(crate) opened_sessions: OpenedSessions,
     pub(crate) bosh_bodies: BodyBudget,
+    pub(crate) rates: RequestRates,
     pub(crate) renewal: SessionRenewal,
     pub(crate) metrics: Arc<WorkerMetrics>,
     name: u32,
@@ -58,6 +60,7 @@ impl Worker {
             listeners: Listeners::default(),
             opened_sessions: OpenedSessions::default(),
             bosh_bodies: BodyBudget::default(),
+            rates: state.limits.request_rates(),
             renewal: SessionRenewal {
                 authenticator: Arc::clone(&state.authenticator),
                 metrics: Arc::clone(&metrics),

@@ -229,6 +229,24 @@ async fn a_repeated_idempotency_key_repeats_the_answer() {
     assert_eq!(problem(&bad), expected(400, "idempotency_key_invalid"));
 }
 
+/// A right key works from the address of a guesser, too.
+#[tokio::test]
+async fn guesses_at_api_keys_have_a_rate() {
+    let options = SiteOptions::default()
+        .rules(INTEGRATIONS)
+        .limits("sign_ins_per_minute = 3")
+        .listen("workers = 1");
+    let site = Site::with(options).await.ready().await;
+    let guesser = System::with_key(&site, "0000000000000000000000000000000000000000");
+    for status in [401, 401, 401, 429, 429] {
+        let page = guesser.get("rooms/school-1").await;
+        assert_eq!(page.status.as_u16(), status, "{}", page.text());
+    }
+    let school = System::with_key(&site, SCHOOL_KEY);
+    let page = school.get("rooms/school-1").await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text());
+}
+
 #[tokio::test]
 async fn requests_without_a_valid_api_key_are_refused() {
     let site = site().await;

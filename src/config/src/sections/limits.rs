@@ -39,6 +39,16 @@ pub(super) struct RawLimits {
     /// number.
     #[schemars(range(min = 1, max = MOST), example = 8)]
     streams_per_session: Option<i64>,
+    /// Requests for pages and files of one client address (IPv6: of one /64) in a minute, at each of
+    /// `listen.workers`; further ones are refused with 429. XMPP and `[[location]]` do not count.
+    /// Default: 60000, as 600 people of one school open Jitsi's page within the same minute.
+    #[schemars(range(min = 1, max = MOST), example = 6000)]
+    requests_per_minute: Option<i64>,
+    /// Sign-ins of one client address in a minute, at each of `listen.workers`: those that begin and
+    /// those that end, guests who enter their name, and requests with a wrong API key. Default: 2400,
+    /// for the same school.
+    #[schemars(range(min = 1, max = MOST), example = 300)]
+    sign_ins_per_minute: Option<i64>,
     /// How long a client connection without a request stays open, and in which time the head of a
     /// request has to arrive. It has to exceed the time for which a proxy or load balancer in front
     /// keeps its idle connections, 60 seconds for most: otherwise its next request meets a connection
@@ -58,6 +68,10 @@ impl RawLimits {
         let upstream = section.keep("upstream_connections", upstream);
         let streams = number(self.streams_per_session);
         let streams = section.keep("streams_per_session", streams);
+        let requests = number(self.requests_per_minute).map(rate);
+        let requests = section.keep("requests_per_minute", requests);
+        let sign_ins = number(self.sign_ins_per_minute).map(rate);
+        let sign_ins = section.keep("sign_ins_per_minute", sign_ins);
         let idle = match self.connection_idle {
             None => Some(None),
             Some(text) => {
@@ -70,6 +84,8 @@ impl RawLimits {
             connections_per_address: of_address?,
             upstream_connections: upstream?,
             streams_per_session: streams?,
+            requests_per_minute: requests?,
+            sign_ins_per_minute: sign_ins?,
             connection_idle: idle?,
         })
     }
@@ -87,6 +103,11 @@ fn number(value: Option<i64>) -> Result<Option<usize>, Fault> {
             let remedy = format!("write a number from 1 to {MOST}");
             Fault::new(format!("{value} is out of range"), remedy)
         })
+}
+
+/// A number of requests, which is at most [`MOST`].
+fn rate(number: Option<usize>) -> Option<u32> {
+    number.and_then(|number| u32::try_from(number).ok())
 }
 
 /// What the kernel permits as open files of one process by default (`fs.nr_open`).

@@ -5,7 +5,10 @@ mod integration_api;
 
 pub(crate) use self::{idempotency::IdempotentAnswers, integration_api::IntegrationApi};
 
-use std::sync::LazyLock;
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
@@ -96,6 +99,12 @@ async fn call(
             None,
             &context,
         );
+        // Guesses use up the rate of their address, right keys do not.
+        let client = context.client.ip();
+        if !worker.rates.sign_ins.take(client, Instant::now()) {
+            let wait = Duration::from_secs(5);
+            return Err(ApiError::TooManyRequests { wait });
+        }
         return Err(ApiError::KeyUnknown);
     };
     let now = worker.state.clock.now();

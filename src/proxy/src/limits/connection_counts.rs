@@ -175,6 +175,8 @@ mod tests {
             connections_per_address,
             upstream_connections: 0,
             streams_per_session: 0,
+            requests_per_minute: 1000,
+            sign_ins_per_minute: 100,
             connection_idle: std::time::Duration::from_secs(75),
         };
         let proxies = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);

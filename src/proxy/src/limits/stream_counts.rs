@@ -110,6 +110,8 @@ mod tests {
             connections_per_address: 3,
             upstream_connections: 100,
             streams_per_session: 2,
+            requests_per_minute: 1000,
+            sign_ins_per_minute: 100,
             connection_idle: std::time::Duration::from_secs(75),
         });
         let admit = |session: &str, client: &str| {

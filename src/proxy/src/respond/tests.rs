@@ -61,6 +61,8 @@ fn errors() -> Vec<(RequestError, u16, &'static str, bool)> {
             "-",
             false,
         ),
+        (ContextError::TooManyRequests.into(), 429, "-", false),
+        (ContextError::TooManySignIns.into(), 429, "-", false),
         (ContextError::NotFound.into(), 404, "-", false),
         (
             ContextError::Closed(Closed::Colibri).into(),

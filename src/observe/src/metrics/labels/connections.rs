@@ -54,6 +54,10 @@ label_values! {
         Events = "event_streams",
         /// Too many WebSockets of locations were open, of one session or address.
         Sockets = "location_sockets",
+        /// An address made too many requests.
+        Requests = "requests_per_address",
+        /// An address began too many sign-ins, or guessed too often.
+        SignIns = "sign_ins_per_address",
         /// An API key made too many requests.
         Api = "api_requests",
         /// Too many client connections were open, of all.
