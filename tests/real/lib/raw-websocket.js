@@ -95,7 +95,7 @@ export function masked(first, payload, length = payload.length) {
 }
 
 /** The first frame of a server's bytes, if it is whole. */
-function frame(bytes) {
+export function frame(bytes) {
   if (bytes.length < 2) return undefined;
   const short = bytes[1] & 0x7f;
   const head = short < 126 ? 2 : short === 126 ? 4 : 10;

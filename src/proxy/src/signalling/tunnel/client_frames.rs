@@ -40,14 +40,15 @@ pub enum ClientEnd {
 /// Why a frame does not pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// Against RFC 6455 § 5: reserved bits or opcodes, no mask, a long or fragmented control frame.
+    /// Against RFC 6455 § 5: reserved bits or opcodes, no mask, a long or fragmented control frame, the
+    /// continuation of no message, a close code that no endpoint may send.
     #[error("a frame breaks the WebSocket protocol")]
     Protocol,
     /// Binary or fragmented messages (RFC 7395 § 3.2, § 3.3.3).
     #[error("a frame is binary or a fragment")]
     Unsupported,
-    /// The text does not begin with `<` (RFC 7395 § 3.3.3).
-    #[error("a message is no XML element")]
+    /// The text does not begin with `<` (RFC 7395 § 3.3.3), or that of a close frame is not UTF-8.
+    #[error("a message is no XML element, or the reason of a close is not UTF-8")]
     Payload,
     /// A message is longer than Prosody takes.
     #[error("a message is too long")]
@@ -130,6 +131,9 @@ fn scan(bytes: &[u8], negotiation: &mut StreamNegotiation) -> Scan {
             return scan;
         };
         if head.opcode == CLOSE {
+            if let Err(error) = check_close(payload, head.mask) {
+                return scan.refused(error);
+            }
             scan.end = Some(ClientEnd::Close);
             return scan;
         }
@@ -176,9 +180,33 @@ fn check_message(
     if !negotiation.is_checked() {
         return Ok(None);
     }
+    Ok(negotiation.client_sent(&unmasked(payload, mask))?)
+}
+
+/// Checks the content of a close frame: nothing, or a code and a reason (RFC 6455 § 5.5.1).
+fn check_close(payload: &[u8], mask: [u8; 4]) -> Result<(), FrameError> {
+    let content = unmasked(payload, mask);
+    let Some((code, reason)) = content.split_first_chunk() else {
+        let is_empty = content.is_empty();
+        return is_empty.then_some(()).ok_or(FrameError::Protocol);
+    };
+    if !is_close_code(u16::from_be_bytes(*code)) {
+        return Err(FrameError::Protocol);
+    }
+    let reason = std::str::from_utf8(reason);
+    reason.map(|_| ()).map_err(|_| FrameError::Payload)
+}
+
+/// Whether an endpoint may send the code (RFC 6455 § 7.4 and IANA's registry of close codes): the codes of
+/// the protocol but 1004 to 1006 and 1015, which stand for ends without a close frame, and those of
+/// applications.
+const fn is_close_code(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..)
+}
+
+fn unmasked(payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
     let masks = mask.iter().cycle();
-    let message: Vec<u8> = payload.iter().zip(masks).map(|(b, m)| b ^ m).collect();
-    Ok(negotiation.client_sent(&message)?)
+    payload.iter().zip(masks).map(|(b, m)| b ^ m).collect()
 }
 
 // === impl Head ===
@@ -197,7 +225,9 @@ impl Head {
         match opcode {
             CLOSE | PING | PONG if final_fragment && second & 0x7f <= MAX_CONTROL => {}
             TEXT if final_fragment => {}
-            CONTINUATION | TEXT | BINARY => return Err(FrameError::Unsupported),
+            // No message has begun, as its first fragment is refused.
+            CONTINUATION => return Err(FrameError::Protocol),
+            TEXT | BINARY => return Err(FrameError::Unsupported),
             _ => return Err(FrameError::Protocol),
         }
         let extended = match second & 0x7f {

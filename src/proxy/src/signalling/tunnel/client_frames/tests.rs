@@ -49,10 +49,12 @@ fn frames_that_prosody_breaks_the_connection_at_do_not_pass() {
         (frame(0x89, b"ping"), None),
         (frame(0x8a, b""), None),
         (frame(0x88, &[3, 232]), Some(ClientEnd::Close)),
-        (frame(0x88, &[0]), Some(ClientEnd::Close)),
+        (frame(0x88, &[]), Some(ClientEnd::Close)),
+        (frame(0x88, &[0]), refused(E::Protocol)),
         (frame(0x82, b"<a/>"), refused(E::Unsupported)),
         (frame(0x01, b"<a/>"), refused(E::Unsupported)),
-        (frame(0x80, b"<a/>"), refused(E::Unsupported)),
+        (frame(0x80, b"<a/>"), refused(E::Protocol)),
+        (frame(0x00, b"<a/>"), refused(E::Protocol)),
         (frame(0x09, b""), refused(E::Protocol)),
         (frame(0x89, &[b'x'; 126]), refused(E::Protocol)),
         (frame(0x83, b""), refused(E::Protocol)),
@@ -79,6 +81,24 @@ fn frames_that_prosody_breaks_the_connection_at_do_not_pass() {
         assert_eq!(accepted.end, end, "{bytes:02x?}");
         assert_eq!(&*accepted.forward, forwarded, "{bytes:02x?}");
     }
+}
+
+#[test]
+fn close_frames_have_a_code_that_may_be_sent_and_a_reason_in_utf_8() {
+    let end = |code: u16, reason: &[u8]| {
+        let close = frame(0x88, &[&code.to_be_bytes(), reason].concat());
+        let accepted = ClientFrames::default().accept(&close, &mut authenticated());
+        accepted.end.unwrap()
+    };
+    for code in [1000, 1003, 1007, 1014, 3000, 4999] {
+        assert_eq!(end(code, "Tschüß".as_bytes()), ClientEnd::Close, "{code}");
+    }
+    for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999] {
+        let refused = ClientEnd::Refused(FrameError::Protocol);
+        assert_eq!(end(code, b""), refused, "{code}");
+    }
+    let refused = ClientEnd::Refused(FrameError::Payload);
+    assert_eq!(end(1000, b"\xc3"), refused);
 }
 
 #[test]
