@@ -16,7 +16,8 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
 use self::canonical::{
-    NOT_SERVED, decode, decode_again, node, path_segment, without_apostrophes, without_dropped,
+    NOT_SERVED, decode, decode_again, is_settled_by_client, node, path_segment,
+    without_apostrophes, without_dropped,
 };
 pub use self::{canonical::MAX_NODE_BYTES, tenant::Tenant};
 
@@ -36,7 +37,7 @@ pub struct PageRoom {
     /// The room.
     pub key: RoomKey,
     /// The path to redirect to, if Jitsi's client and Prosody would read different rooms from this
-    /// spelling (a doubly encoded name, an apostrophe, a slash too many), or Jitsi's web server has no
+    /// spelling (a doubly encoded name, an apostrophe, a slash too many, marks in another order), or Jitsi's web server has no
     /// page for it (a character that the client drops).
     pub respelled: Option<String>,
 }
@@ -84,12 +85,15 @@ impl RoomKey {
         let once = decode(&without_dropped(segment)).ok_or(RoomError::Encoding)?;
         let decoded = decode_again(&once).unwrap_or_else(|| once.clone());
         let name = without_apostrophes(&decoded);
-        let respelled = (name != once || segment.contains(NOT_SERVED))
-            .then(|| page_path(tenant.as_ref(), &name));
-        Ok(PageRoom {
-            key: Self::new(tenant, node(&name)?)?,
-            respelled,
-        })
+        let key = Self::new(tenant, node(&name)?)?;
+        let respelled = if !is_settled_by_client(&name) {
+            Some(key.page_path())
+        } else if name != once || segment.contains(NOT_SERVED) {
+            Some(page_path(key.tenant(), &name))
+        } else {
+            None
+        };
+        Ok(PageRoom { key, respelled })
     }
 
     /// Parses a `room=` query value that was form-decoded once.

@@ -8,10 +8,10 @@ use unicode_normalization::UnicodeNormalization;
 use super::RoomError;
 use crate::route::is_reserved_room;
 
-/// Computes the MUC node of a percent-decoded room name: NFKC, lower case, `encodeURIComponent`,
-/// lower case again.
+/// Computes the MUC node of a percent-decoded room name: NFKC and lower case until both change nothing,
+/// `encodeURIComponent`, lower case again.
 pub(super) fn node(name: &str) -> Result<Arc<str>, RoomError> {
-    let name = folded(name);
+    let name = settled(name);
     // Its address would name another room.
     if decode_again(&name).is_some() {
         return Err(RoomError::Encoding);
@@ -48,6 +48,25 @@ pub(super) fn folded(text: &str) -> String {
     } else {
         text.nfkc().collect::<String>().to_lowercase()
     }
+}
+
+/// A text of which the client makes itself. The client folds once; a capital `İ` then becomes two
+/// characters, and with another mark behind it their order is not that of NFKC.
+fn settled(text: &str) -> String {
+    let mut text = folded(text);
+    for _ in 0..MAX_FOLDS {
+        let again = folded(&text);
+        if again == text {
+            break;
+        }
+        text = again;
+    }
+    text
+}
+
+/// Whether the client makes the same node of a percent-decoded name.
+pub(super) fn is_settled_by_client(name: &str) -> bool {
+    name.is_ascii() || folded(name) == settled(name)
 }
 
 /// Removes the characters that the client deletes from a path segment before it decodes it.
@@ -87,6 +106,9 @@ fn has_whole_escapes(text: &str) -> bool {
             (Some(high), Some(low)) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
     })
 }
+
+/// Two are enough for all that Unicode 17 has.
+const MAX_FOLDS: usize = 4;
 
 /// `_ROOM_EXCLUDE_PATTERN` in jitsi-meet `react/features/base/util/uri.ts`.
 const DROPPED_BY_CLIENT: &str = ":?#[]@!$&'()*+,;=></\"";
