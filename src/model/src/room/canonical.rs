@@ -107,7 +107,7 @@ fn has_whole_escapes(text: &str) -> bool {
     })
 }
 
-/// Two are enough for all that Unicode 17 has.
+/// No name is known that needs more than two.
 const MAX_FOLDS: usize = 4;
 
 /// `_ROOM_EXCLUDE_PATTERN` in jitsi-meet `react/features/base/util/uri.ts`.
