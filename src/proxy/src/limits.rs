@@ -8,8 +8,10 @@
 //! | time that an idle connection stays open | `CONNECTION_IDLE` | proxies in front close theirs first |
 //! | requests of one address in a minute | `REQUESTS_PER_MINUTE` | a school opens Jitsi's page at nine o'clock |
 //! | sign-ins of one address in a minute | `SIGN_INS_PER_MINUTE` | the same school signs in; guesses are few |
+//! | connections in use to a web server for one address | half of those of a worker | a client that reads slowly leaves the rest to others |
 //! | connections in use to one upstream | a quarter of the descriptors that are not reserved | the web server and Prosody share the other half |
 
+mod client_shares;
 mod connection_counts;
 mod descriptors;
 mod request_rates;
@@ -17,13 +19,14 @@ mod stream_counts;
 
 use std::time::Duration;
 
+pub(crate) use self::{
+    client_shares::{ClientPlace, ClientShares},
+    request_rates::{AddressRate, RequestRates},
+    stream_counts::{StreamCounts, StreamPermit},
+};
 pub use self::{
     connection_counts::{ConnectionCounts, ConnectionPermit},
     descriptors::DescriptorLimit,
-};
-pub(crate) use self::{
-    request_rates::{AddressRate, RequestRates},
-    stream_counts::{StreamCounts, StreamPermit},
 };
 
 /// The numbers of `[limits]`; a number that is not set is derived from the limit of descriptors.

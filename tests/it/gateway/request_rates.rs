@@ -1,10 +1,15 @@
-//! The rates of one client address: pages and sign-ins, and what goes on without them.
+//! What one client address has: rates of pages and sign-ins, a share of the connections to the web server,
+//! and what goes on without them.
 
 use http::StatusCode;
-
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use url::Url;
 
 use crate::support::{
+    asset_server::{AssetServer, Script},
     browser::{Browser, Page},
     site::{ORIGIN, Site, SiteOptions},
 };
@@ -91,4 +96,55 @@ async fn a_trusted_proxy_has_no_rate() {
         let page = get(&mut browser, "/_gateway/signed-out").await;
         assert_eq!(page.status, StatusCode::OK);
     }
+}
+
+/// Sends a GET as a proxy in front does, and reads nothing.
+async fn forward(site: &Site, client: &str, path: &str) -> TcpStream {
+    let address = site.running.addresses.http.unwrap();
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: meet.example.org\r\nX-Forwarded-Proto: https\r\n\
+         X-Forwarded-For: {client}\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection
+}
+
+async fn status_line(mut connection: TcpStream) -> String {
+    let mut line = vec![0; "HTTP/1.1 200".len()];
+    connection.read_exact(&mut line).await.unwrap();
+    String::from_utf8(line).unwrap()
+}
+
+/// Responses that are not read keep their connections to the web server.
+#[tokio::test]
+async fn a_client_that_reads_nothing_leaves_the_web_server_to_others() {
+    let server = AssetServer::start().await;
+    server.script("/libs/a.js", Script::new(&[]).body(vec![b'x'; 8 << 20]));
+    server.script("/libs/b.js", Script::new(&[]));
+    let rules = format!(
+        "[upstream]\nweb = \"{}\"\n[[room]]\nmatch = \"*\"\nenter = \"member\"\n",
+        server.url()
+    );
+    let options = SiteOptions::default()
+        .rules(&rules)
+        .limits("upstream_connections = 4")
+        .listen("workers = 1\ntrusted_proxies = [\"127.0.0.1/32\"]");
+    let site = Site::with(options).await;
+    let held = [
+        forward(&site, "192.0.2.1", "/libs/a.js").await,
+        forward(&site, "192.0.2.1", "/libs/a.js").await,
+    ];
+    site.wait_for("both are forwarded", async || server.count() == 2)
+        .await;
+    let further = forward(&site, "192.0.2.1", "/libs/a.js").await;
+    let other = forward(&site, "192.0.2.2", "/libs/b.js").await;
+    assert_eq!(status_line(other).await, "HTTP/1.1 200");
+    assert_eq!(status_line(further).await, "HTTP/1.1 429");
+    drop(held);
+    site.wait_for("their connections are free", async || {
+        let again = forward(&site, "192.0.2.1", "/libs/b.js").await;
+        status_line(again).await == "HTTP/1.1 200"
+    })
+    .await;
 }

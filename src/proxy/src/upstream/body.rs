@@ -11,7 +11,10 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::pool::ConnectionLease;
-use crate::server::{ClientBody, PatienceTimer};
+use crate::{
+    limits::ClientPlace,
+    server::{ClientBody, PatienceTimer},
+};
 
 /// The body of a request to an upstream.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub struct UpstreamBody {
     /// A frame that was read ahead.
     beginning: Option<Bytes>,
     lease: Option<ConnectionLease>,
+    /// The client's share of the connections, taken until the body ends.
+    place: Option<ClientPlace>,
 }
 
 /// The client sent more than the limit of the route.
@@ -130,9 +135,16 @@ impl UpstreamBody {
             incoming,
             beginning: None,
             lease: Some(lease),
+            place: None,
         };
         body.release_at_end();
         body
+    }
+
+    /// Keeps a place of the client's share until the body was read to its end.
+    pub(crate) fn keep(&mut self, place: Option<ClientPlace>) {
+        self.place = place;
+        self.release_at_end();
     }
 
     /// Reads ahead the first frame, which stays part of the body; none if the body is empty or broke
@@ -155,6 +167,7 @@ impl UpstreamBody {
         if let Some(lease) = self.lease.take() {
             lease.release();
         }
+        self.place = None;
     }
 }
 

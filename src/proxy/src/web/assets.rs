@@ -10,13 +10,14 @@ use crate::{
     Body, RequestContext, RequestError, Worker,
     asset_cache::AssetRequest,
     instrumentation::ResponseTimer,
+    limits::ClientPlace,
     request_context::{ContextError, SiteAuthority, is_reading, require_reading},
     server::ClientBody,
     shard_upstreams::{ForwardingError, ShardUpstreams},
     web::{WebError, embedding::restrict_framing},
 };
 use model::{
-    headers::{self, X_JITSI_SHARD},
+    headers::{self, ClientAddr, X_JITSI_SHARD},
     path::CanonicalPath,
     query,
     room::Tenant,
@@ -34,9 +35,10 @@ pub(crate) async fn config_js(
 ) -> Result<Response<Body>, RequestError> {
     require_reading(request.method())?;
     let from = source_of(worker, request.uri(), tenant)?;
+    let client = context.client;
     let mut request = build_web_request(&worker.state.authority, request, path, context)?;
     inject::request_full_representation(request.headers_mut());
-    let answer = fetch_web(worker, request, &from).await?;
+    let answer = fetch_web(worker, request, &from, &client).await?;
     let mut answer = worker
         .injector()
         .inject_config_js(answer)
@@ -87,8 +89,10 @@ async fn file(
     {
         return Ok(answer);
     }
+    let client = context.client;
     let request = build_web_request(&worker.state.authority, request, path, context)?;
-    let mut answer = fetch_web(worker, request, &from).await?.map(Body::Upstream);
+    let answer = fetch_web(worker, request, &from, &client).await?;
+    let mut answer = answer.map(Body::Upstream);
     if let Some(asset) = asset {
         asset.forwarded(worker, &mut answer);
     }
@@ -169,7 +173,9 @@ pub(crate) async fn fetch_web(
     worker: &Worker,
     request: Request<RequestBody>,
     from: &Source,
+    client: &ClientAddr,
 ) -> Result<Response<UpstreamBody>, RequestError> {
+    let place = client_place(worker, client).await?;
     let retry = is_reading(request.method());
     let (Source::Room(upstreams) | Source::Common(upstreams)) = from;
     let within = worker.jitsi()?.upstream.web_timeout;
@@ -180,6 +186,7 @@ pub(crate) async fn fetch_web(
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(ForwardingError::Answer("an upgrade that was not requested").into());
     }
+    answer.body_mut().keep(place);
     headers::strip_response(answer.headers_mut());
     match from {
         Source::Room(upstreams) => upstreams.set_shard_header(answer.headers_mut()),
@@ -189,6 +196,20 @@ pub(crate) async fn fetch_web(
         }
     }
     Ok(answer)
+}
+
+/// Takes a connection of the client's share; none for a proxy that does not name its clients.
+async fn client_place(
+    worker: &Worker,
+    client: &ClientAddr,
+) -> Result<Option<ClientPlace>, ContextError> {
+    let client = client.known();
+    let Some(client) = client.filter(|client| !worker.state.trusted_proxies.contains(*client))
+    else {
+        return Ok(None);
+    };
+    let place = worker.web_shares.take(client).await;
+    place.map(Some).ok_or(ContextError::TooManyRequests)
 }
 
 /// Which web server is asked, and why.

@@ -296,6 +296,7 @@ async fn show_room(
     } else {
         Some(page_token(worker, &visit, principal, grant))
     };
+    let client = visit.context.client;
     let mut request = build_web_request(
         &worker.state.authority,
         visit.request,
@@ -304,7 +305,7 @@ async fn show_room(
     )?;
     inject::request_full_representation(request.headers_mut());
     let from = Source::Room(worker.upstreams.of_room(&visit.room).await?);
-    let answer = fetch_web(worker, request, &from).await?;
+    let answer = fetch_web(worker, request, &from, &client).await?;
     let visitor = match &token {
         Some(token) => inject::PageIdentity::Token(token),
         None => inject::PageIdentity::Name(principal.identity().name.as_deref()),
@@ -355,6 +356,7 @@ async fn bare_page(
     worker: &Worker,
     visit: RoomPageRequest<'_>,
 ) -> Result<Response<Body>, RequestError> {
+    let client = visit.context.client;
     let request = build_web_request(
         &worker.state.authority,
         visit.request,
@@ -362,7 +364,8 @@ async fn bare_page(
         visit.context,
     )?;
     let from = Source::Room(worker.upstreams.of_room(&visit.room).await?);
-    Ok(fetch_web(worker, request, &from).await?.map(Body::Upstream))
+    let answer = fetch_web(worker, request, &from, &client).await?;
+    Ok(answer.map(Body::Upstream))
 }
 
 /// The address of a room's events.
