@@ -9,8 +9,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use observe::metrics::UpstreamFailure;
 
-use super::pool::ConnectionLease;
+use super::{body_silence::BodySilence, pool::ConnectionLease};
 use crate::server::PatienceTimer;
 
 /// The body of a request to an upstream.
@@ -37,7 +38,19 @@ pub struct UpstreamBody {
     incoming: Incoming,
     /// A frame that was read ahead.
     beginning: Option<Bytes>,
+    silence: BodySilence,
     lease: Option<ConnectionLease>,
+}
+
+/// Why a response body of an upstream breaks off.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamBodyError {
+    /// The connection ended, or the bytes are not those of a body (RFC 9112 § 7.1).
+    #[error("the body of an upstream's response breaks off")]
+    Broken(#[source] hyper::Error),
+    /// Nothing came for [`LONGEST_SILENCE`](super::body_silence::LONGEST_SILENCE).
+    #[error("the body of an upstream's response goes silent")]
+    Silent,
 }
 
 /// The client sent more than the limit of the route.
@@ -129,10 +142,16 @@ impl UpstreamBody {
         let mut body = Self {
             incoming,
             beginning: None,
+            silence: BodySilence::default(),
             lease: Some(lease),
         };
         body.release_at_end();
         body
+    }
+
+    /// Permits silence of any length, as of server-sent events, which come when something happens.
+    pub(crate) fn permit_silence(&mut self) {
+        self.silence = BodySilence::permitted();
     }
 
     /// Reads ahead the first frame, which stays part of the body; none if the body is empty or broke
@@ -160,16 +179,24 @@ impl UpstreamBody {
 
 impl Body for UpstreamBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UpstreamBodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBodyError>>> {
         if let Some(beginning) = self.beginning.take() {
             return Poll::Ready(Some(Ok(Frame::data(beginning))));
         }
-        let frame = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            std::task::ready!(self.silence.poll_too_long(cx));
+            // Once. Without its lease the connection is closed when the body is dropped.
+            if let Some(lease) = self.lease.take() {
+                lease.count(UpstreamFailure::SilentBody);
+            }
+            return Poll::Ready(Some(Err(UpstreamBodyError::Silent)));
+        };
+        self.silence.end();
         match &frame {
             None => self.release(),
             Some(Ok(frame)) if frame.is_data() => self.release_at_end(),
@@ -177,7 +204,7 @@ impl Body for UpstreamBody {
             // The lease is dropped with the body then, which closes the connection.
             Some(_) => {}
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(UpstreamBodyError::Broken)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, Uri, header};
 use hyper::body::Incoming;
 
 use crate::server::PatienceTimer;
@@ -12,7 +12,7 @@ use crate::{
     asset_cache::AssetRequest,
     instrumentation::ResponseTimer,
     request_context::{ContextError, SiteAuthority, is_reading, require_reading},
-    shard_upstreams::{ForwardingError, ShardUpstreams},
+    shard_upstreams::ShardUpstreams,
     web::WebError,
 };
 use model::{
@@ -148,9 +148,6 @@ pub(crate) async fn fetch_web(
     let answer = upstreams.web.send(request, within, retry).await;
     timer.record(&answer);
     let mut answer = worker.upstreams.note_outcome(upstreams, answer)?;
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(ForwardingError::Answer("an upgrade that was not requested").into());
-    }
     headers::strip_response(answer.headers_mut());
     match from {
         Source::Room(upstreams) => upstreams.set_shard_header(answer.headers_mut()),
