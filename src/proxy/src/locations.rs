@@ -32,7 +32,6 @@ use crate::{
     request_context::{SiteAuthority, is_reading},
     respond::redirect_to_sign_in,
     server::ClientBody,
-    shard_upstreams::ForwardingError,
     upstream::RequestBody,
     web::assets::build_web_request,
 };
@@ -106,13 +105,13 @@ async fn exchange(
     let mut registration = user.register(&worker.connections, ConnectionKind::LocationRequest)?;
     let request = request_for(&worker.state.authority, request, path, context, location)?;
     let retry = is_reading(request.method());
-    let answer = tokio::select! {
+    let mut answer = tokio::select! {
         answer = pools::send(worker, &location.upstream, request, retry) => answer?,
         reason = registration.closed() => return Err(ended(&worker.metrics, location, reason)),
         () = sleep(user.lifetime) => return Err(ended(&worker.metrics, location, CloseReason::Expired)),
     };
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(ForwardingError::Answer("an upgrade that was not requested").into());
+    if is_event_stream(answer.headers()) {
+        answer.body_mut().permit_silence();
     }
     let principal = user.principal();
     let mut answer = match principal {
@@ -168,6 +167,14 @@ fn request_for(
     Ok(request)
 }
 
+/// Whether a response consists of server-sent events, between which any time may pass (HTML, § 9.2).
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("text/event-stream")
+}
+
 /// The one `Authorization` of a request, unless `Connection` names it.
 fn authorization(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
@@ -179,6 +186,18 @@ fn authorization(headers: &HeaderMap) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn event_streams_are_known_by_their_content_type() {
+        let is_stream = |kind: &'static str| {
+            let kind = (header::CONTENT_TYPE, HeaderValue::from_static(kind));
+            is_event_stream(&HeaderMap::from_iter([kind]))
+        };
+        assert!(is_stream("text/event-stream"));
+        assert!(is_stream("Text/Event-Stream ; charset=utf-8"));
+        assert!(!is_stream("text/event-stream2"));
+        assert!(!is_event_stream(&HeaderMap::new()));
+    }
 
     #[test]
     fn one_authorization_is_kept() {

@@ -4,13 +4,14 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Response, uri::Authority};
 
-use crate::upstream::{UpstreamError, UpstreamPool, UpstreamSettings};
+use crate::upstream::{FailureCounter, UpstreamError, UpstreamPool, UpstreamSettings};
 use crate::{
     Body, RequestError, request_context::ContextError, respond::terminated,
     signalling::SignallingError, state::JitsiBackend,
 };
 use cluster::placement::{Move, Placement, Shard};
 use model::{headers::X_JITSI_SHARD, query::ForwardedParameters, room::RoomKey, shard::ShardName};
+use observe::metrics::{UpstreamKind, WorkerMetrics};
 
 /// One worker's connection pools to one shard.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub(crate) struct ShardPools {
     jitsi: Option<Arc<JitsiBackend>>,
     /// Connections in use to each server.
     most: usize,
+    metrics: Arc<WorkerMetrics>,
     open: RefCell<Vec<Rc<ShardUpstreams>>>,
 }
 
@@ -56,10 +58,15 @@ pub(crate) struct RoomShard {
 // === impl ShardPools ===
 
 impl ShardPools {
-    pub(crate) fn new(jitsi: Option<Arc<JitsiBackend>>, most: usize) -> Self {
+    pub(crate) fn new(
+        jitsi: Option<Arc<JitsiBackend>>,
+        most: usize,
+        metrics: Arc<WorkerMetrics>,
+    ) -> Self {
         Self {
             jitsi,
             most,
+            metrics,
             open: RefCell::default(),
         }
     }
@@ -158,6 +165,7 @@ impl ShardPools {
             upstream,
             view.is_sharded(),
             self.most,
+            &self.metrics,
         ));
         all.push(Rc::clone(&upstreams));
         Ok(upstreams)
@@ -185,16 +193,31 @@ impl RoomShard {
 // === impl ShardUpstreams ===
 
 impl ShardUpstreams {
-    fn new(shard: Arc<Shard>, settings: &UpstreamSettings, named: bool, most: usize) -> Self {
-        let pool = |to: &Authority| {
-            UpstreamPool::new(to.clone(), settings.connect_timeout, settings.idle, most)
+    fn new(
+        shard: Arc<Shard>,
+        settings: &UpstreamSettings,
+        named: bool,
+        most: usize,
+        metrics: &Arc<WorkerMetrics>,
+    ) -> Self {
+        let (connect_timeout, idle) = (settings.connect_timeout, settings.idle);
+        let pool = |to: &Authority, kind| {
+            let failures = FailureCounter::new(Arc::clone(metrics), kind);
+            UpstreamPool::new(to.clone(), connect_timeout, idle, most, failures)
         };
         let place = &shard.endpoints;
         Self {
-            web: pool(&place.web),
-            xmpp: pool(&place.xmpp),
-            jicofo: place.jicofo.as_ref().map(pool),
-            visitors: place.visitors.iter().map(|node| pool(&node.xmpp)).collect(),
+            web: pool(&place.web, UpstreamKind::Web),
+            xmpp: pool(&place.xmpp, UpstreamKind::Xmpp),
+            jicofo: place
+                .jicofo
+                .as_ref()
+                .map(|jicofo| pool(jicofo, UpstreamKind::Jicofo)),
+            visitors: place
+                .visitors
+                .iter()
+                .map(|node| pool(&node.xmpp, UpstreamKind::Xmpp))
+                .collect(),
             named,
             shard,
         }
@@ -293,7 +316,8 @@ mod tests {
             web_timeout: Duration::from_secs(1),
             bosh_timeout: Duration::from_secs(1),
         };
-        ShardUpstreams::new(placement.default_shard(), &settings, true, 8)
+        let shard = placement.default_shard();
+        ShardUpstreams::new(shard, &settings, true, 8, &Arc::default())
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 mod addresses;
 mod body;
+mod body_silence;
 mod connect;
+mod failure_counter;
 mod places;
 mod pool;
 mod prosody;
@@ -13,8 +15,9 @@ use std::time::Duration;
 use http::uri::Authority;
 
 pub use self::{
-    body::{RequestBody, UpstreamBody},
+    body::{RequestBody, UpstreamBody, UpstreamBodyError},
     connect::UpstreamConnectError,
+    failure_counter::FailureCounter,
     places::Place,
     pool::{UpstreamError, UpstreamPool},
     prosody::ProsodyHead,

@@ -55,7 +55,11 @@ impl Worker {
     /// A worker on the current thread.
     pub fn new(state: Arc<SharedState>, metrics: Arc<WorkerMetrics>) -> Self {
         Self {
-            upstreams: ShardPools::new(state.jitsi.clone(), state.limits.upstream_connections),
+            upstreams: ShardPools::new(
+                state.jitsi.clone(),
+                state.limits.upstream_connections,
+                Arc::clone(&metrics),
+            ),
             location_pools: LocationPools::default(),
             connections: ConnectionRegistry::new(Arc::clone(&state.authenticator.revalidations)),
             listeners: Listeners::default(),

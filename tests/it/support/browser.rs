@@ -193,6 +193,23 @@ impl Browser {
         .await
     }
 
+    /// POSTs a BOSH body; the response may break off. A signal stands between its head and its body.
+    pub(crate) async fn exchange_bosh(
+        &mut self,
+        query: &str,
+        body: &str,
+        at_head: impl FnOnce(),
+    ) -> Result<Exchange, hyper::Error> {
+        let url = Url::parse(&format!("{ORIGIN}/http-bind?{query}")).unwrap();
+        let headers = HeaderMap::from_iter([
+            (header::ORIGIN, HeaderValue::from_static(ORIGIN)),
+            (header::USER_AGENT, AGENT),
+        ]);
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        self.exchange_with(Method::POST, &url, headers, body, at_head)
+            .await
+    }
+
     /// POSTs a BOSH body as an app does, without `Origin`.
     pub(crate) async fn bosh_of_app(&mut self, query: &str, body: &str) -> Page {
         let url = Url::parse(&format!("{ORIGIN}/http-bind?{query}")).unwrap();
@@ -210,6 +227,18 @@ impl Browser {
             Content-Type: text/xml\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",
             authority(&url),
             cookies.to_str().unwrap(),
+        );
+        let mut connection = self.connect(&url).await;
+        connection.write_all(head.as_bytes()).await.unwrap();
+        connection
+    }
+
+    /// Opens a connection and sends the head of an upload, with a body of `length` to follow.
+    pub(crate) async fn open_upload(&self, path: &str, length: usize) -> Box<dyn Stream> {
+        let url = Url::parse(&format!("{ORIGIN}{path}")).unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nOrigin: {ORIGIN}\r\nContent-Length: {length}\r\n\r\n",
+            authority(&url),
         );
         let mut connection = self.connect(&url).await;
         connection.write_all(head.as_bytes()).await.unwrap();
@@ -343,8 +372,20 @@ impl Browser {
         &mut self,
         method: Method,
         url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Exchange, hyper::Error> {
+        self.exchange_with(method, url, headers, body, || {}).await
+    }
+
+    /// The same, with a signal between the head and the body of the response.
+    pub(crate) async fn exchange_with(
+        &mut self,
+        method: Method,
+        url: &Url,
         mut headers: HeaderMap,
         body: Bytes,
+        at_head: impl FnOnce(),
     ) -> Result<Exchange, hyper::Error> {
         headers.insert(header::HOST, HeaderValue::try_from(authority(url)).unwrap());
         headers.extend(self.cookie_header(url));
@@ -357,6 +398,7 @@ impl Browser {
         let (mut sender, connection) = http1::handshake(io).await?;
         let connection = tokio::spawn(connection);
         let (head, body) = sender.send_request(request).await?.into_parts();
+        at_head();
         let body = body.collect().await;
         connection.abort();
         Ok(Exchange {

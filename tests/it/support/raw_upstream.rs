@@ -8,13 +8,19 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
 };
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// A step of the answer to a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// Writes these bytes.
     Write(Vec<u8>),
+    /// Writes the `Sec-WebSocket-Accept` of the request.
+    Accept,
+    /// Waits until the test opens the gate.
+    Gate,
     /// Writes these bytes again and again, until the peer closes the connection.
     Repeat(Vec<u8>),
     /// Reads the rest of the request's body.
@@ -41,10 +47,11 @@ pub(crate) struct RawUpstream {
     state: Arc<State>,
 }
 
-#[derive(Default)]
 struct State {
     scripts: Mutex<HashMap<String, Vec<Step>>>,
     arrivals: Mutex<Vec<Arrival>>,
+    ended: Mutex<Vec<usize>>,
+    gate: Semaphore,
 }
 
 /// A connection with the bytes that were read beyond the last request.
@@ -59,7 +66,12 @@ impl RawUpstream {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let state = Arc::<State>::default();
+        let state = Arc::new(State {
+            scripts: Mutex::default(),
+            arrivals: Mutex::default(),
+            ended: Mutex::default(),
+            gate: Semaphore::new(0),
+        });
         let known = Arc::clone(&state);
         tokio::spawn(async move {
             for number in 0.. {
@@ -69,7 +81,11 @@ impl RawUpstream {
                     stream,
                     unread: Vec::new(),
                 };
-                tokio::spawn(serve(connection, number, Arc::clone(&known)));
+                let known = Arc::clone(&known);
+                tokio::spawn(async move {
+                    serve(connection, number, &known).await;
+                    lock(&known.ended).push(number);
+                });
             }
         });
         Self { url, state }
@@ -84,6 +100,23 @@ impl RawUpstream {
         lock(&self.state.scripts).insert(path.to_owned(), steps.to_vec());
     }
 
+    /// Lets one script pass its gate.
+    pub(crate) fn open_gate(&self) {
+        self.state.gate.add_permits(1);
+    }
+
+    /// Whether the answer to a path waits at the gate.
+    pub(crate) fn is_gated(&self, path: &str) -> bool {
+        let scripts = lock(&self.state.scripts);
+        let mut steps = scripts.get(path).into_iter().flatten();
+        steps.any(|step| matches!(step, Step::Gate))
+    }
+
+    /// Whether a connection has ended.
+    pub(crate) fn has_ended(&self, connection: usize) -> bool {
+        lock(&self.state.ended).contains(&connection)
+    }
+
     /// The connections on which requests for a path arrived.
     pub(crate) fn connections_of(&self, path: &str) -> Vec<usize> {
         let arrivals = lock(&self.state.arrivals);
@@ -93,7 +126,7 @@ impl RawUpstream {
 }
 
 /// Serves a connection to its end.
-async fn serve(mut connection: Connection, number: usize, state: Arc<State>) {
+async fn serve(mut connection: Connection, number: usize, state: &State) {
     while let Some(head) = connection.read_head().await {
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
         lock(&state.arrivals).push(Arrival {
@@ -108,19 +141,18 @@ async fn serve(mut connection: Connection, number: usize, state: Arc<State>) {
             );
             vec![Step::ReadBody, Step::Write(answer.into())]
         });
-        if connection.answer(&steps, length_of(&head)).await.is_none() {
+        let answering = connection.answer(&steps, &head, &state.gate);
+        if answering.await.is_none() {
             return;
         }
     }
 }
 
-/// The `Content-Length` of a head.
-fn length_of(head: &str) -> usize {
-    let lines = head.lines().filter_map(|line| line.split_once(':'));
-    let mut lengths = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    lengths
-        .next()
-        .map_or(0, |(_, value)| value.trim().parse().unwrap())
+/// The first field of a name in a head.
+fn field_of<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    let found = lines.find(|(found, _)| found.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.trim())
 }
 
 // === impl Connection ===
@@ -144,14 +176,21 @@ impl Connection {
     }
 
     /// Takes the steps of an answer; `None` if the connection is over.
-    async fn answer(&mut self, steps: &[Step], length: usize) -> Option<()> {
+    async fn answer(&mut self, steps: &[Step], head: &str, gate: &Semaphore) -> Option<()> {
         for step in steps {
             match step {
+                Step::Accept => {
+                    let accept = derive_accept_key(field_of(head, "sec-websocket-key")?.as_bytes());
+                    self.stream.write_all(accept.as_bytes()).await.ok()?;
+                }
+                Step::Gate => gate.acquire().await.unwrap().forget(),
                 Step::Write(bytes) => self.stream.write_all(bytes).await.ok()?,
                 Step::Repeat(bytes) => loop {
                     self.stream.write_all(bytes).await.ok()?;
                 },
                 Step::ReadBody => {
+                    let length = field_of(head, "content-length");
+                    let length = length.map_or(0, |length| length.parse().unwrap());
                     while self.unread.len() < length {
                         self.read_more().await?;
                     }

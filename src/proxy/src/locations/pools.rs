@@ -1,6 +1,6 @@
 //! A worker's connections to the servers of locations.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use http::{Request, Response, uri::Authority};
 use hyper::body::Incoming;
@@ -10,7 +10,7 @@ use observe::metrics::UpstreamKind;
 use crate::{
     RequestError, Worker,
     instrumentation::ResponseTimer,
-    upstream::{Place, RequestBody, UpstreamBody, UpstreamPool},
+    upstream::{FailureCounter, Place, RequestBody, UpstreamBody, UpstreamPool},
 };
 
 /// One worker's connection pools to the servers that were needed so far.
@@ -85,6 +85,7 @@ fn pool_of(worker: &Worker, server: &Authority) -> Result<UpstreamPool, RequestE
             settings.connect_timeout,
             settings.idle,
             most,
+            FailureCounter::new(Arc::clone(&worker.metrics), UpstreamKind::Location),
         )
     };
     Ok(worker.location_pools.of(server, open))

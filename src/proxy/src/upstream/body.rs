@@ -9,8 +9,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use observe::metrics::UpstreamFailure;
 
-use super::pool::ConnectionLease;
+use super::{body_silence::BodySilence, pool::ConnectionLease};
 use crate::{
     limits::ClientPlace,
     server::{ClientBody, PatienceTimer},
@@ -40,9 +41,21 @@ pub struct UpstreamBody {
     incoming: Incoming,
     /// A frame that was read ahead.
     beginning: Option<Bytes>,
+    silence: BodySilence,
     lease: Option<ConnectionLease>,
     /// The client's share of the connections, taken until the body ends.
     place: Option<ClientPlace>,
+}
+
+/// Why a response body of an upstream breaks off.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamBodyError {
+    /// The connection ended, or the bytes are not those of a body (RFC 9112 § 7.1).
+    #[error("the body of an upstream's response breaks off")]
+    Broken(#[source] hyper::Error),
+    /// Nothing came for [`LONGEST_SILENCE`](super::body_silence::LONGEST_SILENCE).
+    #[error("the body of an upstream's response goes silent")]
+    Silent,
 }
 
 /// The client sent more than the limit of the route.
@@ -134,6 +147,7 @@ impl UpstreamBody {
         let mut body = Self {
             incoming,
             beginning: None,
+            silence: BodySilence::default(),
             lease: Some(lease),
             place: None,
         };
@@ -145,6 +159,11 @@ impl UpstreamBody {
     pub(crate) fn keep(&mut self, place: Option<ClientPlace>) {
         self.place = place;
         self.release_at_end();
+    }
+
+    /// Permits silence of any length, as of server-sent events, which come when something happens.
+    pub(crate) fn permit_silence(&mut self) {
+        self.silence = BodySilence::permitted();
     }
 
     /// Reads ahead the first frame, which stays part of the body; none if the body is empty or broke
@@ -173,16 +192,24 @@ impl UpstreamBody {
 
 impl Body for UpstreamBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UpstreamBodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamBodyError>>> {
         if let Some(beginning) = self.beginning.take() {
             return Poll::Ready(Some(Ok(Frame::data(beginning))));
         }
-        let frame = std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            std::task::ready!(self.silence.poll_too_long(cx));
+            // Once. Without its lease the connection is closed when the body is dropped.
+            if let Some(lease) = self.lease.take() {
+                lease.count(UpstreamFailure::SilentBody);
+            }
+            return Poll::Ready(Some(Err(UpstreamBodyError::Silent)));
+        };
+        self.silence.end();
         match &frame {
             None => self.release(),
             Some(Ok(frame)) if frame.is_data() => self.release_at_end(),
@@ -190,7 +217,7 @@ impl Body for UpstreamBody {
             // The lease is dropped with the body then, which closes the connection.
             Some(_) => {}
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(UpstreamBodyError::Broken)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -23,7 +23,7 @@
 
 use std::{cell::RefCell, io, rc::Rc, time::Duration};
 
-use http::{HeaderValue, Request, Response, header, uri::Authority};
+use http::{HeaderValue, Request, Response, StatusCode, header, uri::Authority};
 use hyper::{body::Incoming, client::conn::http1::SendRequest};
 use observe::metrics::UpstreamFailure;
 use tokio::{
@@ -32,7 +32,8 @@ use tokio::{
 };
 
 use super::{
-    Place, RequestBody, UpstreamBody, UpstreamConnectError, connect::connect, places::Places,
+    FailureCounter, Place, RequestBody, UpstreamBody, UpstreamConnectError, connect::connect,
+    places::Places,
 };
 
 /// Keep-alive connections to one upstream; a clone shares them.
@@ -63,6 +64,9 @@ pub enum UpstreamError {
     /// "ought to be handled as an error" (RFC 9112 § 6.3).
     #[error("the response from {0} has both Content-Length and Transfer-Encoding")]
     AmbiguousLength(Authority),
+    /// It switches to a protocol that was not requested (RFC 9110 § 15.2.2).
+    #[error("the response from {0} is an upgrade that was not requested")]
+    UnrequestedUpgrade(Authority),
     /// No head of a response in time.
     #[error("timeout waiting for a response from {0}")]
     Timeout(Authority),
@@ -74,6 +78,7 @@ struct PoolState {
     connect_timeout: Duration,
     idle_timeout: Duration,
     places: Places,
+    failures: FailureCounter,
     /// A stack; the last is the most recently used.
     idle: RefCell<Vec<IdleConnection>>,
 }
@@ -96,12 +101,14 @@ impl UpstreamPool {
         connect_timeout: Duration,
         idle_timeout: Duration,
         most: usize,
+        failures: FailureCounter,
     ) -> Self {
         Self(Rc::new(PoolState {
             to,
             connect_timeout,
             idle_timeout,
             places: Places::new(most),
+            failures,
             idle: RefCell::default(),
         }))
     }
@@ -195,6 +202,9 @@ impl UpstreamPool {
         if has(header::CONTENT_LENGTH) && has(header::TRANSFER_ENCODING) {
             return Err(UpstreamError::AmbiguousLength(self.0.to.clone()));
         }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(UpstreamError::UnrequestedUpgrade(self.0.to.clone()));
+        }
         Ok((response, sender))
     }
 
@@ -258,7 +268,9 @@ impl UpstreamError {
             Self::Connect(UpstreamConnectError::Timeout(_)) => UpstreamFailure::ConnectTimeout,
             Self::Connect(UpstreamConnectError::Handshake(..)) => UpstreamFailure::Handshake,
             Self::NoAnswer(..) => UpstreamFailure::NoAnswer,
-            Self::AmbiguousLength(_) => UpstreamFailure::InvalidResponse,
+            Self::AmbiguousLength(_) | Self::UnrequestedUpgrade(_) => {
+                UpstreamFailure::InvalidResponse
+            }
             Self::Busy(_) => UpstreamFailure::Busy,
             Self::Timeout(_) => UpstreamFailure::Timeout,
         }
@@ -268,6 +280,11 @@ impl UpstreamError {
 // === impl ConnectionLease ===
 
 impl ConnectionLease {
+    /// Counts a failure of the connection's upstream.
+    pub(super) fn count(&self, failure: UpstreamFailure) {
+        self.pool.0.failures.count(failure);
+    }
+
     /// Returns the connection to its pool; dropping the lease closes it.
     pub(super) fn release(self) {
         self.pool.add_idle(self.sender);

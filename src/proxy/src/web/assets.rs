@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 
 use crate::server::PatienceTimer;
 use crate::upstream::{RequestBody, UpstreamBody};
@@ -13,7 +13,7 @@ use crate::{
     limits::ClientPlace,
     request_context::{ContextError, SiteAuthority, is_reading, require_reading},
     server::ClientBody,
-    shard_upstreams::{ForwardingError, ShardUpstreams},
+    shard_upstreams::ShardUpstreams,
     web::{WebError, embedding::restrict_framing},
 };
 use model::{
@@ -183,9 +183,6 @@ pub(crate) async fn fetch_web(
     let answer = upstreams.web.send(request, within, retry).await;
     timer.record(&answer);
     let mut answer = worker.upstreams.note_outcome(upstreams, answer)?;
-    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(ForwardingError::Answer("an upgrade that was not requested").into());
-    }
     answer.body_mut().keep(place);
     headers::strip_response(answer.headers_mut());
     match from {

@@ -99,6 +99,8 @@ label_values! {
         NoAnswer = "no_answer",
         /// The response took too long to begin.
         Timeout = "timeout",
+        /// The body of the response paused for too long.
+        SilentBody = "silent_body",
         /// The response violates its protocol.
         InvalidResponse = "invalid_response",
     }

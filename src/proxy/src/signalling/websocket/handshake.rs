@@ -82,7 +82,9 @@ pub(in crate::signalling) fn check_switch<B>(
     }
     check_accept(answer, expected)?;
     let protocol = answer.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
-    if protocol.is_some_and(|protocol| protocol == "xmpp") {
+    // No extension is offered, and one that is in use would change the frames.
+    let extensions = answer.headers().get(header::SEC_WEBSOCKET_EXTENSIONS);
+    if protocol.is_some_and(|protocol| protocol == "xmpp") && extensions.is_none() {
         Ok(())
     } else {
         Err(MISMATCH)
@@ -96,6 +98,7 @@ pub(crate) fn check_accept<B>(
 ) -> Result<(), ForwardingError> {
     let headers = answer.headers();
     let right = headers::list_contains(headers, &header::UPGRADE, "websocket")
+        && headers::list_contains(headers, &header::CONNECTION, "upgrade")
         && headers.get(header::SEC_WEBSOCKET_ACCEPT) == Some(expected);
     if right { Ok(()) } else { Err(MISMATCH) }
 }

@@ -18,7 +18,7 @@ use tokio::{
     task::spawn_local,
 };
 
-use super::*;
+use super::{tests::failures, *};
 use crate::upstream::addresses::test_names;
 
 const WITHIN: Duration = Duration::from_secs(5);
@@ -86,7 +86,7 @@ async fn ask(pool: &UpstreamPool) -> Result<Bytes, UpstreamError> {
 
 fn pool_of(name: &str) -> UpstreamPool {
     let to = format!("{name}:5280").parse().unwrap();
-    UpstreamPool::new(to, WITHIN, Duration::from_secs(50), 8)
+    UpstreamPool::new(to, WITHIN, Duration::from_secs(50), 8, failures())
 }
 
 /// A connection to a pod whose node is gone: what is written is never acknowledged.

@@ -1,9 +1,10 @@
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::{client::conn::http1 as client_http1, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use observe::metrics::{ControlMetrics, Metrics, UpstreamKind, WorkerMetrics};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     net::TcpListener,
@@ -13,7 +14,10 @@ use tokio::{
 };
 
 use super::*;
-use crate::server::PatienceTimer;
+use crate::{
+    server::PatienceTimer,
+    upstream::{UpstreamBodyError, body_silence::LONGEST_SILENCE},
+};
 
 const WITHIN: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
@@ -37,9 +41,19 @@ fn with_network<T>(test: impl Future<Output = T>) -> T {
         .block_on(test)
 }
 
+pub(super) fn failures() -> FailureCounter {
+    FailureCounter::new(Arc::default(), UpstreamKind::Web)
+}
+
 /// A pool whose upstream refuses new connections.
 fn offline_pool() -> UpstreamPool {
-    UpstreamPool::new("127.0.0.1:1".parse().unwrap(), WITHIN, IDLE_TIMEOUT, 8)
+    UpstreamPool::new(
+        "127.0.0.1:1".parse().unwrap(),
+        WITHIN,
+        IDLE_TIMEOUT,
+        8,
+        failures(),
+    )
 }
 
 /// Adds an idle connection to a pool; the upstream's end of it.
@@ -117,7 +131,13 @@ fn a_connection_is_not_reused_if_its_response_was_not_read() {
 #[test]
 fn answers_that_are_not_read_take_all_places_until_one_is_over() {
     with_paused_time(async {
-        let pool = UpstreamPool::new("127.0.0.1:1".parse().unwrap(), WITHIN, IDLE_TIMEOUT, 2);
+        let pool = UpstreamPool::new(
+            "127.0.0.1:1".parse().unwrap(),
+            WITHIN,
+            IDLE_TIMEOUT,
+            2,
+            failures(),
+        );
         for _ in 0..3 {
             answer_with(add_connection(&pool).await, OK);
         }
@@ -188,7 +208,7 @@ fn a_request_is_not_repeated_after_an_invalid_response() {
 #[test]
 fn a_request_is_repeated_once_on_a_new_connection() {
     with_network(async {
-        let pool = UpstreamPool::new(eager_upstream().await, WITHIN, IDLE_TIMEOUT, 8);
+        let pool = UpstreamPool::new(eager_upstream().await, WITHIN, IDLE_TIMEOUT, 8, failures());
         close_at_request(add_connection(&pool).await);
         let response = send(&pool, true).await.unwrap();
         assert_eq!(read(response).await, "ok");
@@ -198,7 +218,7 @@ fn a_request_is_repeated_once_on_a_new_connection() {
 #[test]
 fn a_connection_that_still_sends_its_request_is_not_reused() {
     with_network(async {
-        let pool = UpstreamPool::new(eager_upstream().await, WITHIN, IDLE_TIMEOUT, 8);
+        let pool = UpstreamPool::new(eager_upstream().await, WITHIN, IDLE_TIMEOUT, 8, failures());
         let mut slow_client = forward_one_request(pool.clone());
         slow_client
             .write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\nhalf")
@@ -294,5 +314,131 @@ fn the_rest_of_a_body_is_not_waited_for_without_end() {
             "{:?}",
             began.elapsed()
         );
+    });
+}
+
+/// A pool with a connection whose upstream answers with this head; the upstream's end, and the response.
+async fn begin_body(pool: &UpstreamPool, head: &[u8]) -> (DuplexStream, Response<UpstreamBody>) {
+    let mut upstream = add_connection(pool).await;
+    let answering = async {
+        assert!(upstream.read(&mut [0; 4096]).await.unwrap() > 0);
+        upstream.write_all(head).await.unwrap();
+    };
+    let (response, ()) = tokio::join!(send(pool, false), answering);
+    (upstream, response.unwrap())
+}
+
+const NINE_BYTES: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n";
+
+#[test]
+fn a_body_that_goes_silent_breaks_off_and_its_connection_is_closed() {
+    with_paused_time(async {
+        let metrics = Arc::<WorkerMetrics>::default();
+        let failures = FailureCounter::new(Arc::clone(&metrics), UpstreamKind::Xmpp);
+        let to = "127.0.0.1:1".parse().unwrap();
+        let pool = UpstreamPool::new(to, WITHIN, IDLE_TIMEOUT, 8, failures);
+        let (mut upstream, response) = begin_body(&pool, NINE_BYTES).await;
+        let mut body = response.into_body();
+        for _ in 0..4 {
+            upstream.write_all(b"x").await.unwrap();
+            let frame = body.frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), "x");
+            // Bytes now and then are no silence.
+            let nothing = timeout(LONGEST_SILENCE - Duration::from_secs(1), body.frame()).await;
+            assert!(nothing.is_err());
+        }
+        upstream.write_all(b"x").await.unwrap();
+        body.frame().await.unwrap().unwrap();
+        let began = Instant::now();
+        let frame = timeout(Duration::from_hours(1), body.frame()).await;
+        let error = frame.unwrap().unwrap().unwrap_err();
+        assert!(matches!(error, UpstreamBodyError::Silent), "{error:?}");
+        let (took, tick) = (began.elapsed(), Duration::from_millis(1));
+        assert!((LONGEST_SILENCE..=LONGEST_SILENCE + tick).contains(&took));
+        drop(body);
+        assert_eq!(upstream.read(&mut [0; 1]).await.unwrap(), 0);
+        assert_eq!(idle_count(&pool), 0);
+        let text = Metrics::new(vec![metrics], &ControlMetrics::default(), 0).encode();
+        let counted = "upstream_failures_total{upstream=\"xmpp\",kind=\"silent_body\"} 1\n";
+        assert!(text.contains(counted), "{text}");
+    });
+}
+
+#[test]
+fn a_body_that_is_not_read_is_not_silent() {
+    with_paused_time(async {
+        let pool = offline_pool();
+        let (mut upstream, response) = begin_body(&pool, NINE_BYTES).await;
+        upstream.write_all(b"four").await.unwrap();
+        advance(10 * LONGEST_SILENCE).await;
+        upstream.write_all(b" five").await.unwrap();
+        assert_eq!(read(response).await, "four five");
+        assert_eq!(idle_count(&pool), 1);
+    });
+}
+
+#[test]
+fn the_silence_of_events_has_no_end() {
+    with_paused_time(async {
+        let pool = offline_pool();
+        let (mut upstream, mut response) = begin_body(&pool, NINE_BYTES).await;
+        response.body_mut().permit_silence();
+        let mut body = response.into_body();
+        assert!(
+            timeout(Duration::from_hours(9), body.frame())
+                .await
+                .is_err()
+        );
+        upstream.write_all(b"an event!").await.unwrap();
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "an event!");
+    });
+}
+
+#[test]
+fn an_upgrade_that_was_not_requested_is_an_error() {
+    with_paused_time(async {
+        let pool = offline_pool();
+        let switch =
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+        answer_with(add_connection(&pool).await, switch);
+        let error = send(&pool, true).await.unwrap_err();
+        assert!(
+            matches!(error, UpstreamError::UnrequestedUpgrade(_)),
+            "{error:?}"
+        );
+        assert_eq!(idle_count(&pool), 0);
+    });
+}
+
+#[test]
+fn bytes_on_an_idle_connection_end_it() {
+    with_paused_time(async {
+        let pool = offline_pool();
+        let mut upstream = add_connection(&pool).await;
+        upstream.write_all(OK).await.unwrap();
+        assert_eq!(upstream.read(&mut [0; 1]).await.unwrap(), 0);
+        assert!(pool.take_idle().await.is_none());
+    });
+}
+
+#[test]
+fn a_connect_that_is_not_answered_times_out() {
+    with_network(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        // The kernel drops what arrives at a full queue.
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let _filling: Vec<_> = (0..8)
+            .map(|_| spawn_local(tokio::net::TcpStream::connect(address)))
+            .collect();
+        yield_now().await;
+        let to = address.to_string().parse().unwrap();
+        let connect_timeout = Duration::from_millis(200);
+        let pool = UpstreamPool::new(to, connect_timeout, IDLE_TIMEOUT, 8, failures());
+        let error = send(&pool, true).await.unwrap_err();
+        let UpstreamError::Connect(UpstreamConnectError::Timeout(_)) = error else {
+            panic!("{error:?}");
+        };
     });
 }
