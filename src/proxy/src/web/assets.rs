@@ -6,7 +6,7 @@ use http::{HeaderValue, Request, Response, Uri, header};
 use hyper::body::Incoming;
 
 use crate::server::PatienceTimer;
-use crate::upstream::{RequestBody, UpstreamBody};
+use crate::upstream::{RequestBody, UploadProgress, UpstreamBody};
 use crate::{
     Body, RequestContext, RequestError, Worker,
     asset_cache::AssetRequest,
@@ -99,6 +99,7 @@ pub(crate) fn build_web_request(
             body,
             left: MAX_WEB_BODY,
             pace: PatienceTimer::default(),
+            progress: UploadProgress::begin(),
         }
     };
     let mut request = Request::new(body);
