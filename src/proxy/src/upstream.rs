@@ -15,7 +15,7 @@ use std::time::Duration;
 use http::uri::Authority;
 
 pub use self::{
-    body::{RequestBody, UpstreamBody, UpstreamBodyError},
+    body::{RequestBody, UploadProgress, UpstreamBody, UpstreamBodyError},
     connect::UpstreamConnectError,
     failure_counter::FailureCounter,
     places::Place,

@@ -1,7 +1,9 @@
 //! Request bodies to an upstream, and response bodies that return their connection to the pool.
 
 use std::{
+    cell::Cell,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
 };
 
@@ -10,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use observe::metrics::UpstreamFailure;
+use tokio::time::Instant;
 
 use super::{body_silence::BodySilence, pool::ConnectionLease};
 use crate::{
@@ -32,8 +35,15 @@ pub enum RequestBody {
         left: u64,
         /// Gives a client up that sends too little.
         pace: PatienceTimer,
+        /// Postpones the timeout of the response.
+        progress: UploadProgress,
     },
 }
+
+/// When a body that is forwarded last moved. The time for the head of its response begins there: an upload
+/// takes as long as the client's line needs.
+#[derive(Clone, Debug)]
+pub struct UploadProgress(Rc<Cell<Instant>>);
 
 /// A response body; returns its connection to the pool when it was read to the end.
 #[derive(Debug)]
@@ -53,7 +63,7 @@ pub enum UpstreamBodyError {
     /// The connection ended, or the bytes are not those of a body (RFC 9112 § 7.1).
     #[error("the body of an upstream's response breaks off")]
     Broken(#[source] hyper::Error),
-    /// Nothing came for [`LONGEST_SILENCE`](super::body_silence::LONGEST_SILENCE).
+    /// Nothing came for `LONGEST_SILENCE`.
     #[error("the body of an upstream's response goes silent")]
     Silent,
 }
@@ -71,9 +81,31 @@ struct BodyTooSlow;
 /// An error of a request body, as hyper takes it.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+// === impl UploadProgress ===
+
+impl UploadProgress {
+    /// A body that begins now.
+    pub fn begin() -> Self {
+        Self(Rc::new(Cell::new(Instant::now())))
+    }
+
+    /// When it last moved.
+    pub(super) fn last(&self) -> Instant {
+        self.0.get()
+    }
+}
+
 // === impl RequestBody ===
 
 impl RequestBody {
+    /// The progress of a body that is forwarded; none of one that is in memory.
+    pub(super) fn progress(&self) -> Option<UploadProgress> {
+        match self {
+            Self::Streamed { progress, .. } => Some(progress.clone()),
+            Self::Empty | Self::Whole(_) => None,
+        }
+    }
+
     /// Returns the same body again, for a retry; `None` if it is streamed.
     pub fn replay(&self) -> Option<Self> {
         match self {
@@ -95,7 +127,12 @@ impl Body for RequestBody {
         match self.get_mut() {
             Self::Empty => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Streamed { body, left, pace } => {
+            Self::Streamed {
+                body,
+                left,
+                pace,
+                progress,
+            } => {
                 let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
                     let error = |()| Some(Err(BodyTooSlow.into()));
                     return pace.poll_used_up(cx).map(error);
@@ -108,6 +145,7 @@ impl Body for RequestBody {
                         Err(_) => None,
                         Ok(data) => Some({
                             pace.moved(data.len());
+                            progress.0.set(Instant::now());
                             left.checked_sub(data.len() as u64)
                                 .map(|rest| {
                                     *left = rest;

@@ -21,14 +21,14 @@
 //!   § 9.2.2), or a BOSH request, whose `rid` lets Prosody detect the duplicate (XEP-0124 § 14).
 //! * The body can be sent again: it is empty or whole in memory, not streamed from the client.
 
-use std::{cell::RefCell, io, rc::Rc, time::Duration};
+use std::{cell::RefCell, io, pin::pin, rc::Rc, time::Duration};
 
 use http::{HeaderValue, Request, Response, StatusCode, header, uri::Authority};
 use hyper::{body::Incoming, client::conn::http1::SendRequest};
 use observe::metrics::UpstreamFailure;
 use tokio::{
     task::yield_now,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -119,7 +119,8 @@ impl UpstreamPool {
         HeaderValue::from_str(self.0.to.as_str()).expect("an authority is a header value")
     }
 
-    /// Sends a request and waits for the head of its response, at most `within`.
+    /// Sends a request and waits for the head of its response, at most `within` behind the last bytes of
+    /// a body that is forwarded.
     ///
     /// `retry` permits the one retry of the module's description, if the request can be processed
     /// twice without harm.
@@ -133,9 +134,18 @@ impl UpstreamPool {
         within: Duration,
         retry: bool,
     ) -> Result<Response<UpstreamBody>, UpstreamError> {
-        timeout(within, self.send_pooled(request, retry))
-            .await
-            .map_err(|_| UpstreamError::Timeout(self.0.to.clone()))?
+        let progress = request.body().progress();
+        let mut sending = pin!(self.send_pooled(request, retry));
+        let mut deadline = Instant::now() + within;
+        loop {
+            if let Ok(outcome) = timeout_at(deadline, sending.as_mut()).await {
+                return outcome;
+            }
+            let postponed = progress.as_ref().map(|progress| progress.last() + within);
+            deadline = postponed
+                .filter(|postponed| *postponed > deadline)
+                .ok_or_else(|| UpstreamError::Timeout(self.0.to.clone()))?;
+        }
     }
 
     /// Sends a request on a new connection that never enters the pool, for an upgrade. The caller keeps

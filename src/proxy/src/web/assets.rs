@@ -5,7 +5,7 @@ use std::rc::Rc;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 
 use crate::server::PatienceTimer;
-use crate::upstream::{RequestBody, UpstreamBody};
+use crate::upstream::{RequestBody, UploadProgress, UpstreamBody};
 use crate::{
     Body, RequestContext, RequestError, Worker,
     asset_cache::AssetRequest,
@@ -132,6 +132,7 @@ pub(crate) fn build_web_request(
             body,
             left: MAX_WEB_BODY,
             pace: PatienceTimer::default(),
+            progress: UploadProgress::begin(),
         }
     };
     let mut request = Request::new(body);

@@ -1,8 +1,13 @@
 //! Requests with a body, and what an upstream writes when it was not asked.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{Method, StatusCode};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::timeout,
+};
 
 use super::{Outcome, UNASKED, ask, ask_honestly, check, site, write};
 use crate::{
@@ -43,7 +48,8 @@ async fn an_answer_that_comes_before_the_upload_reaches_the_client() {
         upload.write_all(b"the beginning").await.unwrap();
         let mut received = Vec::new();
         while !received.ends_with(b"early") {
-            let read = upload.read_buf(&mut received).await.unwrap();
+            let reading = timeout(PATIENCE, upload.read_buf(&mut received));
+            let read = reading.await.expect("an answer in time").unwrap();
             assert!(read > 0, "{path}: {}", received.escape_ascii());
         }
         let start = format!("HTTP/1.1 {status}\r\n");
@@ -108,3 +114,6 @@ async fn a_connection_on_which_bytes_come_while_it_is_idle_is_not_used_again() {
         }
     }
 }
+
+/// A slow machine answers within it.
+const PATIENCE: Duration = Duration::from_secs(4);

@@ -225,9 +225,8 @@ impl Head {
         match opcode {
             CLOSE | PING | PONG if final_fragment && second & 0x7f <= MAX_CONTROL => {}
             TEXT if final_fragment => {}
-            // No message has begun, as its first fragment is refused.
-            CONTINUATION => return Err(FrameError::Protocol),
             TEXT | BINARY => return Err(FrameError::Unsupported),
+            // Of continuations, too: no message has begun, as its first fragment is refused.
             _ => return Err(FrameError::Protocol),
         }
         let extended = match second & 0x7f {
@@ -275,7 +274,6 @@ impl FrameError {
     }
 }
 
-const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;

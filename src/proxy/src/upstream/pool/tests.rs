@@ -16,7 +16,7 @@ use tokio::{
 use super::*;
 use crate::{
     server::PatienceTimer,
-    upstream::{UpstreamBodyError, body_silence::LONGEST_SILENCE},
+    upstream::{UploadProgress, UpstreamBodyError, body_silence::LONGEST_SILENCE},
 };
 
 const WITHIN: Duration = Duration::from_secs(5);
@@ -272,6 +272,7 @@ fn forward_one_request(pool: UpstreamPool) -> DuplexStream {
                 body: body.into(),
                 left: 1000,
                 pace: PatienceTimer::default(),
+                progress: UploadProgress::begin(),
             });
             assert!(replay(&request).is_none());
             let response = pool.send(request, WITHIN, false).await;
@@ -317,6 +318,37 @@ fn the_rest_of_a_body_is_not_waited_for_without_end() {
     });
 }
 
+#[test]
+fn the_time_for_a_response_begins_behind_the_last_bytes_of_the_upload() {
+    with_paused_time(async {
+        let pool = offline_pool();
+        let mut upstream = add_connection(&pool).await;
+        let mut client = forward_one_request(pool);
+        client
+            .write_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n")
+            .await
+            .unwrap();
+        let answering = async {
+            let mut received = Vec::new();
+            while !received.ends_with(b"xxxxxxxx") {
+                assert!(upstream.read_buf(&mut received).await.unwrap() > 0);
+            }
+            tokio::time::sleep(WITHIN.mul_f32(0.9)).await;
+            upstream.write_all(OK).await.unwrap();
+        };
+        let uploading = async {
+            for _ in 0..8 {
+                tokio::time::sleep(WITHIN.mul_f32(0.9)).await;
+                client.write_all(b"x").await.unwrap();
+            }
+            let mut answer = [0; 12];
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 200");
+        };
+        tokio::join!(answering, uploading);
+    });
+}
+
 /// A pool with a connection whose upstream answers with this head; the upstream's end, and the response.
 async fn begin_body(pool: &UpstreamPool, head: &[u8]) -> (DuplexStream, Response<UpstreamBody>) {
     let mut upstream = add_connection(pool).await;
@@ -344,7 +376,7 @@ fn a_body_that_goes_silent_breaks_off_and_its_connection_is_closed() {
             let frame = body.frame().await.unwrap().unwrap();
             assert_eq!(frame.into_data().unwrap(), "x");
             // Bytes now and then are no silence.
-            let nothing = timeout(LONGEST_SILENCE - Duration::from_secs(1), body.frame()).await;
+            let nothing = timeout(LONGEST_SILENCE.mul_f32(0.9), body.frame()).await;
             assert!(nothing.is_err());
         }
         upstream.write_all(b"x").await.unwrap();
