@@ -23,6 +23,8 @@ pub(super) struct ClientStream<IO> {
     io: IO,
     permit: ConnectionPermit,
     writes: WriteTimer,
+    /// The client was given up because it does not read, and is counted.
+    given_up: bool,
     metrics: Arc<WorkerMetrics>,
 }
 
@@ -34,6 +36,7 @@ impl<IO> ClientStream<IO> {
             io,
             permit,
             writes: WriteTimer::new(),
+            given_up: false,
             metrics,
         }
     }
@@ -49,12 +52,21 @@ impl<IO> ClientStream<IO> {
         cx: &mut Context<'_>,
         outcome: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        let waits = outcome.is_pending();
         let outcome = self.writes.watch(cx, outcome);
-        if waits && outcome.is_ready() {
-            self.metrics.count_limit(LimitKind::SlowReader);
+        if let Poll::Ready(Err(error)) = &outcome {
+            self.note_error(error);
         }
         outcome
+    }
+
+    /// Counts the client, if writes waited for it until they failed: by their timer, or by the kernel
+    /// (`TCP_USER_TIMEOUT`). The kernel's error comes to the next read or write.
+    fn note_error(&mut self, error: &io::Error) {
+        let timed_out = error.kind() == io::ErrorKind::TimedOut && self.writes.waits();
+        if timed_out && !self.given_up {
+            self.given_up = true;
+            self.metrics.count_limit(LimitKind::SlowReader);
+        }
     }
 
     /// Counts the connection to the client that a PROXY header names.
@@ -73,7 +85,11 @@ impl<IO: AsyncRead + Unpin> AsyncRead for ClientStream<IO> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        let outcome = Pin::new(&mut self.io).poll_read(cx, buffer);
+        if let Poll::Ready(Err(error)) = &outcome {
+            self.note_error(error);
+        }
+        outcome
     }
 }
 
@@ -106,5 +122,75 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for ClientStream<IO> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::VecDeque, task::Waker};
+
+    use super::{super::connection::tests::permit, *};
+
+    /// A socket whose writes wait, and whose reads have these outcomes.
+    struct FullSocket(VecDeque<io::ErrorKind>);
+
+    impl AsyncRead for FullSocket {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            match self.0.pop_front() {
+                Some(error) => Poll::Ready(Err(error.into())),
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    impl AsyncWrite for FullSocket {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_the_kernel_gives_up_is_counted_if_writes_waited_for_it() {
+        use io::ErrorKind::{ConnectionReset, TimedOut};
+        for (errors, writes, counted) in [
+            (vec![TimedOut], true, 1),
+            (vec![TimedOut, TimedOut], true, 1),
+            (vec![TimedOut], false, 0),
+            (vec![ConnectionReset], true, 0),
+        ] {
+            let metrics = Arc::new(WorkerMetrics::default());
+            let case = format!("{errors:?} {writes}");
+            let reads = errors.len();
+            let permit = permit("192.0.2.1".parse().unwrap());
+            let socket = FullSocket(errors.into());
+            let mut stream = ClientStream::new(socket, permit, Arc::clone(&metrics));
+            let mut cx = Context::from_waker(Waker::noop());
+            if writes {
+                let write = Pin::new(&mut stream).poll_write(&mut cx, b"x");
+                assert!(write.is_pending());
+            }
+            for _ in 0..reads {
+                let mut bytes = [0];
+                let read = Pin::new(&mut stream).poll_read(&mut cx, &mut ReadBuf::new(&mut bytes));
+                assert!(read.is_ready());
+            }
+            assert_eq!(metrics.refusals(LimitKind::SlowReader), counted, "{case}");
+        }
     }
 }

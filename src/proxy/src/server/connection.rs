@@ -121,7 +121,10 @@ impl<S: Service> ConnectionServer<S> {
         };
         let deadline = Instant::now() + HANDSHAKE_TIMEOUT;
         let stream = match Box::pin(timeout_at(deadline, tls.accept(stream))).await {
-            Ok(Ok(stream)) => Box::new(stream),
+            Ok(Ok(mut stream)) => {
+                stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
+                Box::new(stream)
+            }
             Ok(Err(error)) => {
                 self.metrics.count_handshake(Handshake::Failed);
                 debug!(%error, client.addr = %connection.peer, "TLS handshake failed");
@@ -149,6 +152,9 @@ impl<S: Service> ConnectionServer<S> {
 
 /// A load balancer sends the header first; a TCP health check that sends none is cut.
 const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What waits for the socket as TLS records: two of the largest. A client that does not read keeps it full.
+const TLS_BUFFER_BYTES: usize = 32 * 1024;
 
 /// Slow phones on bad networks need two seconds.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

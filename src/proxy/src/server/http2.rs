@@ -9,6 +9,7 @@
 
 mod extended_connect;
 mod frame_budget;
+mod library_limits;
 mod open_streams;
 mod preface;
 mod reset_budget;
@@ -108,6 +109,7 @@ impl<S: Service> ConnectionServer<S> {
         let streams = OpenStreams::new();
         let service = Rc::clone(&self.service);
         let opening = Rc::clone(&streams);
+        let named_limit = stream.named_limit();
         let upgraded = UpgradedStream::default();
         let upgrading = upgraded.clone();
         let handle = service_fn(move |mut request: Request<Incoming>| {
@@ -164,8 +166,8 @@ impl<S: Service> ConnectionServer<S> {
             tokio::select! {
                 outcome = serving.as_mut() => {
                     if let Err(error) = outcome {
-                        if is_flood(&error) {
-                            self.metrics.count_limit(LimitKind::StreamResets);
+                        if let Some(limit) = named_limit.of(&error) {
+                            self.metrics.count_limit(limit);
                         }
                         debug!(%error, client.addr = %connection.peer, "HTTP/2 connection failed");
                     }
@@ -226,14 +228,6 @@ impl Drain {
         self.came = true;
         linger
     }
-}
-
-/// Whether the library ended the connection because of streams that were reset before it handed them on,
-/// or that it had to reset itself.
-fn is_flood(error: &hyper::Error) -> bool {
-    std::error::Error::source(error)
-        .and_then(|source| source.downcast_ref::<h2::Error>())
-        .is_some_and(|error| error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM))
 }
 
 /// Runs HTTP/2 streams, and what they became, on the worker's own thread.

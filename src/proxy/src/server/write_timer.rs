@@ -1,7 +1,8 @@
 //! Ends writes to a client that does not read.
 //!
-//! The kernel acknowledges for such a client, so that neither keepalive nor `TCP_USER_TIMEOUT` sees
-//! it.
+//! The kernel of such a client acknowledges. If it closes its window whole, the kernel here gives it up after
+//! `TCP_USER_TIMEOUT`, which Linux counts for probes of a window, too (`tcp_probe_timer`). A client that reads a
+//! byte now and then is seen by this timer only.
 
 use std::{
     io,
@@ -40,6 +41,11 @@ impl WriteTimer {
 
     pub(super) fn backpressure(&self) -> Arc<Backpressure> {
         Arc::clone(&self.backpressure)
+    }
+
+    /// Whether a write waits.
+    pub(super) const fn waits(&self) -> bool {
+        self.timer.waits()
     }
 
     /// Passes the outcome of a write on; an error, if it has waited for too long.

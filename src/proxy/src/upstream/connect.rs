@@ -70,8 +70,9 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(3);
 /// whose buffers are full may read nothing.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 
-/// Response heads of Jitsi have less than 4 KiB; the same buffer holds chunks of bodies.
-const MAX_BUFFER_BYTES: usize = 64 * 1024;
+/// Response heads of Jitsi have less than 4 KiB; the same buffer holds chunks of bodies, several of which wait
+/// for a client that does not read.
+const MAX_BUFFER_BYTES: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {

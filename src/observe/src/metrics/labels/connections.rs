@@ -23,7 +23,7 @@ label_values! {
 label_values! {
     /// A limit that a client or the system exceeded.
     pub enum LimitKind {
-        /// A request head was too large or had too many fields.
+        /// A request head was too large, or had too many fields or HTTP/2 CONTINUATION frames.
         Head = "head_size",
         /// A request head, or the preface of HTTP/2, did not arrive in time; idle connections end this
         /// way, too.
@@ -42,6 +42,8 @@ label_values! {
         Settings = "http2_settings",
         /// A client updated HTTP/2 windows too often for what it was sent.
         WindowUpdates = "http2_window_updates",
+        /// A client sent too many HTTP/2 DATA frames with no or few bytes.
+        SmallData = "http2_small_data",
         /// A client sent too many HTTP/2 frames of other kinds, such as priorities.
         OtherFrames = "http2_other_frames",
         /// Too many connections to an upstream were in use.

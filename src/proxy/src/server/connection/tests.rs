@@ -155,7 +155,7 @@ impl Client {
 }
 
 /// A permit of its own.
-fn permit(peer: IpAddr) -> ConnectionPermit {
+pub(in crate::server) fn permit(peer: IpAddr) -> ConnectionPermit {
     let descriptors = DescriptorLimit::of(1024);
     let limits = LimitSettings::default().resolve(descriptors, 1);
     let proxies = TrustedProxies::new(vec!["192.0.2.0/24".parse().unwrap()]);

@@ -13,15 +13,20 @@ use std::{
 use observe::metrics::WorkerMetrics;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::frame_budget::{FrameBudget, flood};
+use super::{
+    frame_budget::{FrameBudget, flood},
+    library_limits::NamedLimit,
+};
 
-/// A stream whose preface was read, and is read again. It counts the frames behind it.
+/// A stream whose preface was read, and is read again. It counts the frames behind it, and knows the limit that
+/// the last one to the client names.
 #[derive(Debug)]
 pub(super) struct PrefacedStream<IO> {
     io: IO,
     /// The rest of the preface.
     preface: &'static [u8],
     frames: FrameBudget,
+    named_limit: NamedLimit,
     metrics: Arc<WorkerMetrics>,
 }
 
@@ -40,6 +45,7 @@ where
             io,
             preface: &PREFACE,
             frames: FrameBudget::new(),
+            named_limit: NamedLimit::default(),
             metrics,
         })
     } else {
@@ -51,6 +57,13 @@ where
 }
 
 // === impl PrefacedStream ===
+
+impl<IO> PrefacedStream<IO> {
+    /// The limit that the GOAWAY of this connection names, once it is sent.
+    pub(super) fn named_limit(&self) -> NamedLimit {
+        self.named_limit.clone()
+    }
+}
 
 impl<IO: AsyncRead + Unpin> AsyncRead for PrefacedStream<IO> {
     fn poll_read(
@@ -83,6 +96,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for PrefacedStream<IO> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
+        self.named_limit.sent(bytes);
         self.frames.sent(written);
         Poll::Ready(Ok(written))
     }
@@ -93,6 +107,9 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for PrefacedStream<IO> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.io).poll_write_vectored(cx, slices))?;
+        if let Some(last) = slices.iter().rfind(|slice| !slice.is_empty()) {
+            self.named_limit.sent(last);
+        }
         self.frames.sent(written);
         Poll::Ready(Ok(written))
     }

@@ -111,6 +111,13 @@ impl FrameClient {
         self.write(&[&head[..], payload].concat()).await;
     }
 
+    /// A frame of stream 1, whose content may be longer than 255 bytes.
+    async fn send_long(&mut self, kind: u8, flags: u8, payload: &[u8]) {
+        let [_, high, middle, low] = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let head = [high, middle, low, kind, flags, 0, 0, 0, 1];
+        self.write(&[&head[..], payload].concat()).await;
+    }
+
     /// A GET of `path` with a whole head.
     async fn get(&mut self, stream: u8, path: &str) {
         self.send(HEADERS, END_HEADERS | END_STREAM, stream, &head(0x82, path))
@@ -365,6 +372,58 @@ fn a_flood_of_frames_ends_the_connection() {
             sleep(Duration::from_millis(1)).await;
             assert!(client.0.serving.is_finished(), "{kind}");
             assert_eq!(client.0.metrics.refusals(limit), 1, "{kind}");
+        }
+    });
+}
+
+#[test]
+fn what_the_library_ends_a_connection_for_is_counted_by_its_limit() {
+    with_paused_time(async {
+        // An entry of 4000 bytes in the table, and then the same entry again and again (RFC 7541 § 6.1).
+        let entry = [&[0x40, 1, b'x', 0x7f, 0xa1, 0x1e][..], &[b'a'; 4000]].concat();
+        let bomb = [&entry[..], &[0xbe; 4000]].concat();
+        // Fields without an end, in one frame of a head after the other.
+        let field = [0, 1, b'a', 1, b'b'];
+        let value = [&[0, 1, b'a', 0x7f, 0xa1, 0x1e][..], &[b'b'; 4000]].concat();
+        for (name, first, flags, then, limit) in [
+            ("fields", (HEADERS, bomb), 5, None, LimitKind::Head),
+            (
+                "CONTINUATION",
+                (HEADERS, vec![]),
+                1,
+                Some((9, field.to_vec())),
+                LimitKind::Head,
+            ),
+            (
+                "a long head",
+                (HEADERS, vec![]),
+                1,
+                Some((9, value.repeat(4))),
+                LimitKind::Head,
+            ),
+            (
+                "DATA",
+                (HEADERS, b"\x83\x87\x04\x05/wait\x01\x01x".to_vec()),
+                4,
+                Some((0, vec![])),
+                LimitKind::SmallData,
+            ),
+        ] {
+            let mut client = FrameClient::connect(65_535).await;
+            client.send_long(first.0, flags, &first.1).await;
+            if let Some((kind, content)) = then {
+                for _ in 0..2000 {
+                    client.send_long(kind, 0, &content).await;
+                }
+            }
+            sleep(Duration::from_millis(1)).await;
+            assert!(client.0.serving.is_finished(), "{name}");
+            assert_eq!(client.0.metrics.refusals(limit), 1, "{name}");
+            assert_eq!(
+                client.0.metrics.refusals(LimitKind::StreamResets),
+                0,
+                "{name}"
+            );
         }
     });
 }
