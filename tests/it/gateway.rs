@@ -4,6 +4,7 @@ mod access;
 mod admission;
 mod api;
 mod apps;
+mod attacks;
 mod balancers;
 mod bosh_streams;
 mod broken_polls;

@@ -1,6 +1,7 @@
 //! The program in a process of its own.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
@@ -12,7 +13,20 @@ use std::{
 pub(crate) struct GatewayProcess {
     child: Child,
     pub(crate) http: SocketAddr,
+    /// With an `https` listener.
+    pub(crate) https: Option<SocketAddr>,
     pub(crate) admin: SocketAddr,
+}
+
+/// What the system says about a process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProcessUsage {
+    /// Resident memory, in KiB.
+    pub(crate) resident: u64,
+    /// Open file descriptors.
+    pub(crate) descriptors: usize,
+    /// Processor time since the start, in hundredths of a second (`USER_HZ`).
+    pub(crate) ticks: u64,
 }
 
 // === impl GatewayProcess ===
@@ -21,7 +35,19 @@ impl GatewayProcess {
     /// Starts the program, whose configuration has an `http` and an `admin` listener, and waits until it
     /// listens.
     pub(crate) fn start(config: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_jitsi-auth-gateway"))
+        Self::spawn(Command::new(PROGRAM), config)
+    }
+
+    /// [`start`](Self::start) with so many file descriptors (`RLIMIT_NOFILE`, soft and hard).
+    pub(crate) fn start_with_descriptors(config: &Path, most: usize) -> Self {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, PROGRAM]);
+        Self::spawn(shell, config)
+    }
+
+    fn spawn(mut command: Command, config: &Path) -> Self {
+        let mut child = command
             .args(["run", "--config"])
             .arg(config)
             .stdout(Stdio::null())
@@ -29,14 +55,45 @@ impl GatewayProcess {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (http, admin) = lines
+        let (http, https, admin) = lines
             .by_ref()
             .map(Result::unwrap)
-            .find_map(|line| Some((address(&line, "http=")?, address(&line, "admin=")?)))
+            .find_map(|line| {
+                let admin = address(&line, "admin=")?;
+                Some((address(&line, "http=")?, address(&line, "https="), admin))
+            })
             .expect("a line with the addresses");
         // The pipe must not fill up.
         thread::spawn(move || lines.for_each(drop));
-        Self { child, http, admin }
+        Self {
+            child,
+            http,
+            https,
+            admin,
+        }
+    }
+
+    /// Memory, descriptors and processor time, from `/proc`.
+    pub(crate) fn usage(&self) -> ProcessUsage {
+        let file = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", self.id())).unwrap();
+        let status = file("status");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let resident = resident.unwrap().trim().trim_end_matches(" kB");
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap();
+        // The fields behind the name, which may have spaces, begin with the third (proc_pid_stat(5)).
+        let stat = file("stat");
+        let fields: Vec<_> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect();
+        let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
+        ProcessUsage {
+            resident: resident.parse().unwrap(),
+            descriptors: descriptors.count(),
+            ticks: ticks(14) + ticks(15),
+        }
     }
 
     /// The process id.
@@ -51,6 +108,8 @@ impl Drop for GatewayProcess {
         self.child.wait().unwrap();
     }
 }
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_jitsi-auth-gateway");
 
 /// An address in the line about the start.
 fn address(line: &str, name: &str) -> Option<SocketAddr> {
