@@ -2,16 +2,20 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::fd::OwnedFd,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
 };
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A running gateway; killed when dropped.
 pub(crate) struct GatewayProcess {
     child: Child,
     pub(crate) http: SocketAddr,
+    pub(crate) https: Option<SocketAddr>,
     pub(crate) admin: SocketAddr,
 }
 
@@ -21,40 +25,92 @@ impl GatewayProcess {
     /// Starts the program, whose configuration has an `http` and an `admin` listener, and waits until it
     /// listens.
     pub(crate) fn start(config: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_jitsi-auth-gateway"))
-            .args(["run", "--config"])
-            .arg(config)
+        let mut command = Command::new(PROGRAM);
+        command.args(["run", "--config"]).arg(config);
+        Self::spawn(command.stdin(Stdio::null()))
+    }
+
+    /// Starts the program with `https` as a passed listening socket (`sd_listen_fds(3)`).
+    pub(crate) fn start_with_socket(config: &Path, https: &TcpListener) -> Self {
+        // The shell moves the socket to the first descriptor of the protocol, and keeps its process id.
+        let script = r#"LISTEN_PID=$$ exec "$0" run --config "$1" 3<&0 </dev/null"#;
+        let mut command = Command::new("sh");
+        command.args(["-c", script, PROGRAM]).arg(config);
+        command
+            .env("LISTEN_FDS", "1")
+            .env("LISTEN_FDNAMES", "https");
+        let https = OwnedFd::from(https.try_clone().unwrap());
+        Self::spawn(command.stdin(https))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (http, admin) = lines
-            .by_ref()
-            .map(Result::unwrap)
-            .find_map(|line| Some((address(&line, "http=")?, address(&line, "admin=")?)))
-            .expect("a line with the addresses");
+        let mut before = String::new();
+        let start = lines.by_ref().map(Result::unwrap).find_map(|line| {
+            before = format!("{before}{line}\n");
+            Some((
+                address(&line, "http=")?,
+                address(&line, "https="),
+                address(&line, "admin=")?,
+            ))
+        });
+        let (http, https, admin) =
+            start.unwrap_or_else(|| panic!("no line with the addresses: {before}"));
         // The pipe must not fill up.
         thread::spawn(move || lines.for_each(drop));
-        Self { child, http, admin }
+        Self {
+            child,
+            http,
+            https,
+            admin,
+        }
     }
 
     /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// The sum of the samples of `/metrics` whose name and labels begin with `series`.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let answer = request(self.admin, "GET /metrics", "").unwrap();
+        let samples = answer.lines().filter(|line| line.starts_with(series));
+        let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+        samples.filter_map(value).sum()
+    }
+
+    /// Whether `/readyz` succeeds.
+    pub(crate) fn is_ready(&self) -> bool {
+        let answer = request(self.admin, "GET /readyz", "").unwrap();
+        answer.starts_with("HTTP/1.1 200 ")
+    }
+
+    /// Waits until the process ends by itself.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
 }
 
 impl Drop for GatewayProcess {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
+        // It may have ended by itself.
+        let _ = self.child.kill();
         self.child.wait().unwrap();
     }
 }
 
 /// An address in the line about the start.
 fn address(line: &str, name: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once(name)?;
+    let (_, rest) = line.split_once(&format!(" {name}"))?;
     let digits = |c: char| c.is_ascii_digit() || matches!(c, '.' | ':');
     let end = rest.find(|c| !digits(c)).unwrap_or(rest.len());
     rest.get(..end)?.parse().ok()
@@ -70,3 +126,5 @@ pub(crate) fn request(to: SocketAddr, target: &str, body: &str) -> std::io::Resu
     stream.read_to_string(&mut answer)?;
     Ok(answer)
 }
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_jitsi-auth-gateway");
