@@ -154,6 +154,10 @@ pub fn start(config: &Config, options: StartOptions) -> Result<GatewayHandle, St
         gateway,
         placement: control.placement.clone(),
         asset_cache: control.asset_cache.clone(),
+        certificates: control
+            .certificates
+            .as_ref()
+            .map(|certificates| Arc::clone(&certificates.served)),
         shards: watch::Sender::new(config.jitsi().map(|jitsi| jitsi.shards.clone())),
         workers: Arc::new(workers),
         tasks: TaskTracker::new(),

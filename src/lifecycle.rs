@@ -1,4 +1,4 @@
-//! The life of the process: SIGHUP reloads the configuration, SIGTERM and SIGINT shut down
+//! The life of the process: SIGHUP reloads the configuration and the certificates, SIGTERM and SIGINT shut down
 //! gracefully, a second one at once.
 //!
 //! The configuration is also polled for changes, and a service manager is notified of each phase.
@@ -108,10 +108,12 @@ async fn serve_until_stopped(
             }
         };
         let loaded = tokio::select! {
-            signal = signals.recv() => match (signal, &mut watcher) {
-                (Signal::Stop, _) => break,
-                (Signal::Reload, Some(watcher)) => Some(watcher.hang_up()),
-                (Signal::Reload, None) => None,
+            signal = signals.recv() => match signal {
+                Signal::Stop => break,
+                Signal::Reload => {
+                    gateway.check_certificates();
+                    watcher.as_mut().map(ConfigWatcher::hang_up)
+                }
             },
             loaded = changed => Some(loaded),
         };

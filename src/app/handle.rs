@@ -25,7 +25,7 @@ use model::clock::Clock;
 use observe::{metrics::ControlMetrics, traces::Traces};
 use proxy::{
     AssetCache, ProxySetupError, SharedState,
-    server::{BoundListener, ListenerOptions, WorkerPool, accept_connections},
+    server::{BoundListener, ListenerOptions, ServerCertificates, WorkerPool, accept_connections},
 };
 
 /// A running gateway.
@@ -36,6 +36,8 @@ pub struct GatewayHandle {
     pub(super) gateway: Arc<SharedState>,
     pub(super) placement: Option<Arc<Placement>>,
     pub(super) asset_cache: Option<Arc<AssetCache>>,
+    /// `None` without `[tls]`.
+    pub(super) certificates: Option<Arc<ServerCertificates>>,
     /// The shards of the configuration in use; none with `[jaas]`.
     pub(super) shards: watch::Sender<Option<PlacementSettings>>,
     pub(super) workers: Arc<WorkerPool>,
@@ -102,6 +104,13 @@ impl GatewayHandle {
         if let (true, Some(cache)) = (changed, &self.asset_cache) {
             let files = cache.purge();
             info!(files, "the shards changed; the cache was emptied");
+        }
+    }
+
+    /// Checks the files of the certificates now, rather than at the next interval.
+    pub fn check_certificates(&self) {
+        if let Some(certificates) = &self.certificates {
+            certificates.check_now();
         }
     }
 

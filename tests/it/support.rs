@@ -5,11 +5,13 @@ pub(crate) mod answer;
 pub(crate) mod asset_server;
 pub(crate) mod beside;
 pub(crate) mod browser;
+pub(crate) mod certificate_directory;
 pub(crate) mod command;
 pub(crate) mod connect_proxy;
 pub(crate) mod corpus;
 pub(crate) mod faulty_provider;
 pub(crate) mod frames;
+pub(crate) mod load;
 pub(crate) mod logs;
 pub(crate) mod pebble;
 pub(crate) mod process;
@@ -19,6 +21,7 @@ pub(crate) mod recorder;
 pub(crate) mod school;
 pub(crate) mod signing_key;
 pub(crate) mod site;
+pub(crate) mod xmpp_socket;
 
 use std::process::Command;
 

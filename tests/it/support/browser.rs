@@ -32,7 +32,7 @@ use super::site::ORIGIN;
 pub(crate) struct Browser {
     gateway: SocketAddr,
     issuer: Url,
-    certificate: CertificateDer<'static>,
+    certificates: Vec<CertificateDer<'static>>,
     tls: TlsConnector,
     /// By host, then by name.
     cookies: HashMap<String, HashMap<String, String>>,
@@ -82,12 +82,12 @@ const AGENT: HeaderValue = HeaderValue::from_static("Mozilla/5.0");
 
 impl Browser {
     pub(crate) fn new(gateway: SocketAddr, issuer: &str, certificate: &[u8]) -> Self {
-        let certificate = CertificateDer::from_pem_slice(certificate).unwrap();
-        let tls = tls_config(&certificate, rustls::DEFAULT_VERSIONS);
+        let certificates = vec![CertificateDer::from_pem_slice(certificate).unwrap()];
+        let tls = tls_config(&certificates, rustls::DEFAULT_VERSIONS);
         Self {
             gateway,
             issuer: Url::parse(issuer).unwrap(),
-            certificate,
+            certificates,
             tls: TlsConnector::from(Arc::new(tls)),
             cookies: HashMap::new(),
         }
@@ -101,12 +101,24 @@ impl Browser {
         }
     }
 
+    /// Adds a certificate to those that the browser trusts.
+    pub(crate) fn trust(&mut self, certificate: CertificateDer<'static>) {
+        self.certificates.push(certificate);
+        let tls = tls_config(&self.certificates, rustls::DEFAULT_VERSIONS);
+        self.tls = TlsConnector::from(Arc::new(tls));
+    }
+
+    /// The address that stands for the site.
+    pub(crate) fn gateway(&self) -> SocketAddr {
+        self.gateway
+    }
+
     /// The TLS configuration of this browser with other protocol versions.
     pub(crate) fn tls_config(
         &self,
         versions: &[&'static SupportedProtocolVersion],
     ) -> ClientConfig {
-        tls_config(&self.certificate, versions)
+        tls_config(&self.certificates, versions)
     }
 
     /// Opens a page of the site by way of the login endpoint, as `account`.
@@ -636,11 +648,13 @@ impl Page {
 }
 
 fn tls_config(
-    certificate: &CertificateDer<'static>,
+    certificates: &[CertificateDer<'static>],
     versions: &[&'static SupportedProtocolVersion],
 ) -> ClientConfig {
     let mut roots = RootCertStore::empty();
-    roots.add(certificate.clone()).unwrap();
+    for certificate in certificates {
+        roots.add(certificate.clone()).unwrap();
+    }
     ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(versions)
         .unwrap()

@@ -3,11 +3,14 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::fd::OwnedFd,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     thread,
 };
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A running gateway; killed when dropped.
 pub(crate) struct GatewayProcess {
@@ -35,7 +38,8 @@ impl GatewayProcess {
     /// Starts the program, whose configuration has an `http` and an `admin` listener, and waits until it
     /// listens.
     pub(crate) fn start(config: &Path) -> Self {
-        Self::spawn(Command::new(PROGRAM), config)
+        let mut command = Command::new(PROGRAM);
+        Self::spawn(run(&mut command, config).stdin(Stdio::null()))
     }
 
     /// [`start`](Self::start) with so many file descriptors (`RLIMIT_NOFILE`, soft and hard).
@@ -43,26 +47,37 @@ impl GatewayProcess {
         let mut shell = Command::new("sh");
         let script = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
         shell.args(["-c", &script, PROGRAM]);
-        Self::spawn(shell, config)
+        Self::spawn(run(&mut shell, config).stdin(Stdio::null()))
     }
 
-    fn spawn(mut command: Command, config: &Path) -> Self {
+    /// Starts the program with `https` as a passed listening socket (`sd_listen_fds(3)`).
+    pub(crate) fn start_with_socket(config: &Path, https: &TcpListener) -> Self {
+        // The shell moves the socket to the first descriptor of the protocol, and keeps its process id.
+        let script = r#"LISTEN_PID=$$ exec "$0" run --config "$1" 3<&0 </dev/null"#;
+        let mut command = Command::new("sh");
+        command.args(["-c", script, PROGRAM]).arg(config);
+        command
+            .env("LISTEN_FDS", "1")
+            .env("LISTEN_FDNAMES", "https");
+        let https = OwnedFd::from(https.try_clone().unwrap());
+        Self::spawn(command.stdin(https))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
         let mut child = command
-            .args(["run", "--config"])
-            .arg(config)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (http, https, admin) = lines
-            .by_ref()
-            .map(Result::unwrap)
-            .find_map(|line| {
-                let admin = address(&line, "admin=")?;
-                Some((address(&line, "http=")?, address(&line, "https="), admin))
-            })
-            .expect("a line with the addresses");
+        let mut before = String::new();
+        let start = lines.by_ref().map(Result::unwrap).find_map(|line| {
+            before = format!("{before}{line}\n");
+            let admin = address(&line, "admin=")?;
+            Some((address(&line, "http=")?, address(&line, "https="), admin))
+        });
+        let (http, https, admin) =
+            start.unwrap_or_else(|| panic!("no line with the addresses: {before}"));
         // The pipe must not fill up.
         thread::spawn(move || lines.for_each(drop));
         Self {
@@ -100,20 +115,49 @@ impl GatewayProcess {
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// The sum of the samples of `/metrics` whose name and labels begin with `series`.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let answer = request(self.admin, "GET /metrics", "").unwrap();
+        let samples = answer.lines().filter(|line| line.starts_with(series));
+        let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+        samples.filter_map(value).sum()
+    }
+
+    /// Whether `/readyz` succeeds.
+    pub(crate) fn is_ready(&self) -> bool {
+        let answer = request(self.admin, "GET /readyz", "").unwrap();
+        answer.starts_with("HTTP/1.1 200 ")
+    }
+
+    /// Waits until the process ends by itself.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
 }
 
 impl Drop for GatewayProcess {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
+        // It may have ended by itself.
+        let _ = self.child.kill();
         self.child.wait().unwrap();
     }
 }
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_jitsi-auth-gateway");
 
+/// The arguments of a run.
+fn run<'c>(command: &'c mut Command, config: &Path) -> &'c mut Command {
+    command.args(["run", "--config"]).arg(config)
+}
+
 /// An address in the line about the start.
 fn address(line: &str, name: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once(name)?;
+    let (_, rest) = line.split_once(&format!(" {name}"))?;
     let digits = |c: char| c.is_ascii_digit() || matches!(c, '.' | ':');
     let end = rest.find(|c| !digits(c)).unwrap_or(rest.len());
     rest.get(..end)?.parse().ok()

@@ -40,7 +40,7 @@ pub struct ServerCertificates {
     current: ArcSwap<CertificateTable>,
     /// `None` if no authority issues certificates to this gateway.
     challenges: Option<Arc<ChallengeAnswers>>,
-    written: Notify,
+    check: Notify,
 }
 
 // === impl ServerCertificates ===
@@ -75,7 +75,7 @@ impl ServerCertificates {
             provider,
             current: ArcSwap::from_pointee(table),
             challenges,
-            written: Notify::new(),
+            check: Notify::new(),
         })
     }
 
@@ -96,9 +96,10 @@ impl ServerCertificates {
         Ok(config)
     }
 
-    /// Makes [`watch_files`](Self::watch_files) check the files at once: the gateway has written one.
+    /// Makes [`watch_files`](Self::watch_files) check the files at once: the gateway has written one, or an
+    /// operator demands it.
     pub fn check_now(&self) {
-        self.written.notify_one();
+        self.check.notify_one();
     }
 
     /// Checks the files periodically, and swaps a certificate when both of its files form a valid new
@@ -119,7 +120,7 @@ impl ServerCertificates {
             let next = async {
                 tokio::select! {
                     _ = ticks.tick() => {}
-                    () = self.written.notified() => {}
+                    () = self.check.notified() => {}
                 }
             };
             if stop.run_until_cancelled(next).await.is_none() {
