@@ -125,7 +125,6 @@ impl Slice {
     }
 
     /// Whether times are compared with these: by an option, on a machine that has nothing else to do.
-    #[expect(clippy::disallowed_methods, reason = "an option of a test")]
     pub(super) fn is_compared(&self) -> bool {
         std::env::var_os("GATEWAY_TEST_TIMES").is_some() && !self.is_busy()
     }
