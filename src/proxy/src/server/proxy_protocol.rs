@@ -15,7 +15,7 @@ pub enum HeaderError {
     /// Neither version's signature; often a health check, or a client that bypasses the balancer.
     #[error("connection does not begin with a PROXY header")]
     Missing,
-    /// Longer than [`MAX_V1`] or [`MAX_V2`].
+    /// Longer than a header of its version may be (107 and 2048 bytes).
     #[error("PROXY header is too long")]
     TooLong,
     /// A syntax error, or an unknown version, command or family.
