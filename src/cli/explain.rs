@@ -33,7 +33,7 @@ pub(super) struct ExplainArguments {
     #[command(flatten)]
     file: ConfigArgument,
     /// The room, as ROOM or TENANT/ROOM.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     room: String,
     /// A JSON file with the user's claims from the provider [default: an anonymous visitor].
     #[arg(long, value_name = "FILE")]

@@ -22,7 +22,7 @@ pub(super) struct InspectArguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The room of the address, as ROOM or TENANT/ROOM [default: that of the token].
-    #[arg(long, requires = "config")]
+    #[arg(long, requires = "config", allow_hyphen_values = true)]
     room: Option<String>,
 }
 

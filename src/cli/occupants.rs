@@ -25,6 +25,7 @@ pub(super) enum RoomsCommand {
     #[command(after_help = help::ROOMS_SHOW)]
     Show {
         /// The room, after its tenant and a slash if it has one.
+        #[arg(allow_hyphen_values = true)]
         room: String,
         #[command(flatten)]
         list: ListArguments,
@@ -38,10 +39,10 @@ pub(super) enum SessionsCommand {
     #[command(after_help = help::SESSIONS_LIST)]
     List {
         /// Only people in this room.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         room: Option<String>,
         /// Only the sessions of this account.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         subject: Option<String>,
         /// Only people whom this integration named.
         #[arg(long, value_name = "ID")]
@@ -53,6 +54,7 @@ pub(super) enum SessionsCommand {
     #[command(after_help = help::SESSIONS_SHOW)]
     Show {
         /// The id of the session, as in the audit log.
+        #[arg(allow_hyphen_values = true)]
         session: String,
         #[command(flatten)]
         list: ListArguments,
@@ -91,16 +93,16 @@ enum OutputForm {
 #[group(required = true, multiple = false)]
 pub(super) struct Revoked {
     /// One session or pass, by its id in the audit log.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     session: Option<String>,
     /// All sessions of an account.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     subject: Option<String>,
     /// A link, and the sessions that began with it.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     link: Option<String>,
     /// The sessions of all people in a room.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     room: Option<String>,
 }
 

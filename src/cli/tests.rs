@@ -39,6 +39,29 @@ pub(in crate::cli) fn command(words: &[&str], input: &str) -> (Exit, String, Str
     (exit, text(output), text(error))
 }
 
+/// Ids of sessions are random, and one of 64 begins with a hyphen; rooms and accounts have any name.
+#[test]
+fn names_and_ids_may_begin_with_a_hyphen() {
+    for words in [
+        &["sessions", "show", "-gR7"][..],
+        &["sessions", "list", "--room", "-x", "--subject", "-y"],
+        &["sessions", "revoke", "--session", "-gR7"],
+        &["sessions", "revoke", "--subject", "-y"],
+        &["sessions", "revoke", "--link", "-gR7"],
+        &["sessions", "revoke", "--room", "-x"],
+        &["rooms", "show", "-x"],
+        &["explain", "--room", "-x"],
+        &["token", "mint", "--room", "-x"],
+        &["token", "inspect", "--room", "-x", "a.b.c"],
+    ] {
+        let line = ["gateway"].iter().chain(words);
+        let parsed = CommandLine::try_parse_from(line.chain(&["--help"]));
+        // Help is asked for, so that nothing else is required.
+        let kind = parsed.map(drop).unwrap_err().kind();
+        assert_eq!(kind, clap::error::ErrorKind::DisplayHelp, "{words:?}");
+    }
+}
+
 #[tokio::test]
 async fn token_mint_prints_a_link_and_a_token_for_each_user() {
     let parts = parts().await;

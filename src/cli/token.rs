@@ -35,7 +35,7 @@ pub(super) struct MintArguments {
     #[command(flatten)]
     file: ConfigArgument,
     /// The room, as ROOM or TENANT/ROOM.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     room: String,
     /// The number of users [default: the number of names, or 1].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=MAX_COUNT))]

@@ -50,6 +50,9 @@ async fn cross_origin_pages_get_no_recorder_access() {
         !page.text().contains("history.replaceState"),
         "the page is bare"
     );
+    assert_eq!(page.headers[header::CACHE_CONTROL], "no-store");
+    let policy = &page.headers[header::CONTENT_SECURITY_POLICY];
+    assert_eq!(policy, "frame-ancestors 'self'");
 }
 
 /// Jibri writes to the local storage of `/` before it opens the room.

@@ -1,7 +1,7 @@
 //! The room page: shown when the policy admits the visitor, otherwise the next step (sign in, guest
 //! form, wait, refusal).
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 
 use crate::{
     Body, RequestContext, RequestError, Worker, audit,
@@ -290,7 +290,6 @@ async fn show_room(
     if let Some(jaas) = &worker.state.jaas {
         return call_page(worker, jaas, visit, principal, grant);
     }
-    let state = &worker.state;
     let token = if worker.state.guests.is_tokenless(principal, grant.role()) {
         None
     } else {
@@ -314,12 +313,7 @@ async fn show_room(
         .injector()
         .inject_page(answer, visitor)
         .map(|body| Body::Completed(Box::new(body)));
-    let sites = state
-        .embedding_sites
-        .of(Some(&visit.room), &worker.rules().integrations);
-    let headers = answer.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    allow_framing(headers, &sites);
+    finish_head(worker, &visit.room, answer.headers_mut());
     append_cookies(&mut answer, visit.cookies);
     worker.renewal.renew(principal, &mut answer);
     Ok(answer)
@@ -351,6 +345,14 @@ fn page_token(
     token.as_str().to_owned()
 }
 
+/// The page is for one person, and for the sites that may embed the room.
+fn finish_head(worker: &Worker, room: &RoomKey, headers: &mut HeaderMap) {
+    let integrations = &worker.rules().integrations;
+    let sites = worker.state.embedding_sites.of(Some(room), integrations);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    allow_framing(headers, &sites);
+}
+
 /// Jitsi's page as it is, for recorders, which have credentials of their own at Prosody.
 async fn bare_page(
     worker: &Worker,
@@ -365,7 +367,9 @@ async fn bare_page(
     )?;
     let from = Source::Room(worker.upstreams.of_room(&visit.room).await?);
     let answer = fetch_web(worker, request, &from, &client).await?;
-    Ok(answer.map(Body::Upstream))
+    let mut answer = answer.map(Body::Upstream);
+    finish_head(worker, &visit.room, answer.headers_mut());
+    Ok(answer)
 }
 
 /// The address of a room's events.
