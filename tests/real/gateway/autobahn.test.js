@@ -86,28 +86,43 @@ async function verdictsOf(target, cases) {
   }
 }
 
-/** Compares verdicts case by case; `named` has, by the reason, the cases whose verdicts differ. */
-function compare(context, direct, through, named = {}) {
+/**
+ * Runs cases with and without the gateway, and compares their verdicts; `named` has, by the reason, the cases whose
+ * verdicts differ. The suite gives slow answers up, so that on a busy machine a case is tried again.
+ */
+async function compare(context, targets, cases, named = {}) {
+  const direct = await verdictsOf(targets.direct, cases);
+  const through = await verdictsOf(targets.through, cases);
   assert.deepEqual([...through.keys()], [...direct.keys()]);
   const expected = new Set(Object.values(named).flat());
-  const others = [...direct.keys()].filter((id) => through.get(id) !== direct.get(id));
+  const differing = () => [...direct.keys()].filter((id) => through.get(id) !== direct.get(id));
+  for (let tries = 0; tries < 2; tries += 1) {
+    const again = differing().filter((id) => !expected.has(id));
+    if (again.length === 0) break;
+    for (const [verdicts, target] of [[direct, targets.direct], [through, targets.through]]) {
+      for (const [id, verdict] of await verdictsOf(target, again)) verdicts.set(id, verdict);
+    }
+  }
+  const others = differing();
   const report = (ids) => ids.map((id) => `${id}\n  without: ${direct.get(id)}\n  through: ${through.get(id)}`).join("\n");
   const unnamed = others.filter((id) => !expected.has(id));
   assert.equal(unnamed.length, 0, report(unnamed));
   const same = [...expected].filter((id) => !others.includes(id));
   assert.deepEqual(same, [], "no difference any more");
   context.diagnostic(`${direct.size} cases, ${direct.size - others.length} same verdicts, ${others.length} named differences`);
+  return direct;
 }
 
 test("the WebSocket of a location", { timeout: 300_000 }, async (context) => {
-  const direct = await verdictsOf({ url: `${echo.url}/echo` }, opaque);
-  // A server that fails them would prove nothing.
-  const failed = [...direct].filter(([, verdict]) => !/^(OK|NON-STRICT|INFORMATIONAL),/.test(verdict));
-  assert.deepEqual(failed, []);
+  const direct = { url: `${echo.url}/echo` };
   const through = { url: `${gateway.url}/echo`, tls: gateway.tls, headers: { origin: plan.publicUrl } };
-  compare(context, direct, await verdictsOf(through, opaque));
-  // Over HTTP/2 (RFC 8441).
-  compare(context, direct, await verdictsOf({ ...through, http2: true }, opaque));
+  // The second time over HTTP/2 (RFC 8441).
+  for (const http2 of [false, true]) {
+    const verdicts = await compare(context, { direct, through: { ...through, http2 } }, opaque);
+    // A server that fails them would prove nothing.
+    const failed = [...verdicts].filter(([, verdict]) => !/^(OK|NON-STRICT|INFORMATIONAL),/.test(verdict));
+    assert.deepEqual(failed, []);
+  }
 });
 
 const framing = `<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="${names.domain}" version="1.0"/>`;
@@ -128,9 +143,9 @@ test("the WebSocket of Prosody", { timeout: 300_000 }, async (context) => {
   assert.equal(joined.status, 303, joined.text);
   const xmpp = { "sec-websocket-protocol": "xmpp" };
   const token = await sign(claims(room));
-  const direct = await verdictsOf({ url: `${prosody.url}/xmpp-websocket?room=${room}&token=${token}`, headers: xmpp, opening: login }, protocol);
-  const through = await verdictsOf({
-    url: `${gateway.url}/xmpp-websocket?room=${room}`, tls: gateway.tls, headers: { ...person.headers(), ...xmpp }, opening: login,
-  }, protocol);
-  compare(context, direct, through, differences);
+  const targets = {
+    direct: { url: `${prosody.url}/xmpp-websocket?room=${room}&token=${token}`, headers: xmpp, opening: login },
+    through: { url: `${gateway.url}/xmpp-websocket?room=${room}`, tls: gateway.tls, headers: { ...person.headers(), ...xmpp }, opening: login },
+  };
+  await compare(context, targets, protocol, differences);
 });
