@@ -37,8 +37,8 @@ pub struct PageRoom {
     /// The room.
     pub key: RoomKey,
     /// The path to redirect to, if Jitsi's client and Prosody would read different rooms from this
-    /// spelling (a doubly encoded name, an apostrophe, a slash too many, marks in another order), or Jitsi's web server has no
-    /// page for it (a character that the client drops).
+    /// spelling (a doubly encoded name, an apostrophe, a slash too many, marks in another order), or
+    /// Jitsi's web server has no page for it (a character that the client drops).
     pub respelled: Option<String>,
 }
 

@@ -139,11 +139,10 @@ fn check_rates(
         route,
         Route::Signalling { .. } | Route::ConferenceRequest { .. } | Route::Location { .. }
     );
-    // All clients of a proxy that does not name them have its address.
-    let Some(client) = context.client.known() else {
+    let Some(client) = worker.state.limited_client(&context.client) else {
         return Ok(());
     };
-    if streams || worker.state.trusted_proxies.contains(client) {
+    if streams {
         return Ok(());
     }
     if !worker.rates.requests.take(client, now) {

@@ -1,6 +1,6 @@
 //! What all workers share, and how it is put together.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue};
@@ -35,7 +35,7 @@ use cluster::{placement::Placement, presence::Presence, revocation::Revocations,
 use model::{
     bosh::BoshSessionIds,
     clock::Clock,
-    headers::TrustedProxies,
+    headers::{ClientAddr, TrustedProxies},
     integration::{self, Integrations},
     invitation::InvitationLinks,
     jaas::Jaas,
@@ -343,6 +343,13 @@ impl SharedState {
     /// The rules as they are now.
     pub fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.rules.load().policy)
+    }
+
+    /// The address whose limits a request counts against; none behind a proxy that does not name its clients,
+    /// which all have its address.
+    pub(crate) fn limited_client(&self, client: &ClientAddr) -> Option<IpAddr> {
+        let address = client.known()?;
+        (!self.trusted_proxies.contains(address)).then_some(address)
     }
 
     /// Whether a request comes from a recorder's address. A proxy is no recorder for a client that it

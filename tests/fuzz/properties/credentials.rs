@@ -43,8 +43,8 @@ static SESSIONS: LazyLock<SessionCodec> = LazyLock::new(|| {
     SessionCodec::new(&keyring, "https://meet.example.org", settings, clock)
 });
 
-/// A session that another version or a defect sealed is read as a whole or not at all, and what is read
-/// is sealed and read again as the same.
+/// The codec reads a session that another version sealed, or refuses it; a session that it reads stays the same
+/// when it is sealed and read again.
 pub(crate) fn session(bytes: &[u8]) {
     let keyring = Keyring::single([7; 32]);
     let sealer = keyring.sealer(Purpose::Session, "https://meet.example.org");

@@ -21,7 +21,7 @@ use self::{
     slow_clients::SlowClient,
 };
 
-/// One attack, and what has to become of it.
+/// An attack, and how its connections have to end.
 struct Attack {
     name: &'static str,
     kind: Kind,
@@ -166,7 +166,7 @@ struct Seen {
 // === impl Attack ===
 
 impl Attack {
-    /// Runs the attack in two slices, or in one that is longer, with a quiet one behind each; prints what was seen.
+    /// Runs the attack in two slices, or in a longer one; a quiet slice follows each. Prints the figures.
     async fn observe(&self, scene: &Scene, seen: &mut Seen) {
         let counted_before = self.counted(scene).await;
         let usage_before = scene.process.usage();

@@ -1,5 +1,5 @@
-//! What one client address has: rates of pages and sign-ins, a share of the connections to the web server,
-//! and what goes on without them.
+//! The limits of one client address: rates of pages and sign-ins, and a share of the connections to the web
+//! server. Meetings do not count.
 
 use http::StatusCode;
 use tokio::{

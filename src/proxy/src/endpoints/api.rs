@@ -100,8 +100,9 @@ async fn call(
             &context,
         );
         // Guesses use up the rate of their address, right keys do not.
-        let client = context.client.ip();
-        if !worker.rates.sign_ins.take(client, Instant::now()) {
+        if let Some(client) = worker.state.limited_client(&context.client)
+            && !worker.rates.sign_ins.take(client, Instant::now())
+        {
             let wait = Duration::from_secs(5);
             return Err(ApiError::TooManyRequests { wait });
         }

@@ -201,9 +201,7 @@ async fn client_place(
     worker: &Worker,
     client: &ClientAddr,
 ) -> Result<Option<ClientPlace>, ContextError> {
-    let client = client.known();
-    let Some(client) = client.filter(|client| !worker.state.trusted_proxies.contains(*client))
-    else {
+    let Some(client) = worker.state.limited_client(client) else {
         return Ok(None);
     };
     let place = worker.web_shares.take(client).await;

@@ -138,7 +138,7 @@ impl Outcomes {
 
 impl Attackers {
     fn new() -> Self {
-        // One thread: attacks are paced, and leave processor time for what is measured.
+        // One thread: attacks are paced and leave processor time to the meeting.
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

@@ -85,7 +85,7 @@ impl Scene {
         }
     }
 
-    /// Measures until the time is over, or `done` before it; what was used meanwhile adds to the peak.
+    /// Measures until the time is over, or until `done`; raises the peak to the usage of the process.
     pub(super) async fn measure(
         &self,
         time: Duration,

@@ -1,7 +1,7 @@
 //! The limits that the HTTP library itself has for what a client sends by HTTP/2, and ends the connection for.
 //!
-//! It has one code for most of them, and sends a text with it that its error does not have. GOAWAY is the last
-//! frame of a connection, so that the end of what was sent names the limit.
+//! The library has one code for most of them. Its GOAWAY has a text besides, which its error lacks. GOAWAY is the
+//! last frame of a connection, so the last bytes that were sent name the limit.
 
 use std::{cell::Cell, error::Error, rc::Rc};
 
