@@ -7,7 +7,11 @@ import time
 from collections import namedtuple
 from pathlib import Path
 
-ALLOCATING = {"malloc", "calloc", "realloc", "memalign", "posix_memalign", "aligned_alloc"}
+# The allocator of Rust code, and the C library's, which C code may use.
+ALLOCATING = {
+    "_rjem_malloc", "_rjem_calloc", "_rjem_realloc", "_rjem_mallocx", "_rjem_rallocx",
+    "malloc", "calloc", "realloc", "memalign", "posix_memalign", "aligned_alloc",
+}
 
 # What one thread did.
 Profile = namedtuple("Profile", "path instructions allocations is_worker")

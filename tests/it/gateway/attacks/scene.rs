@@ -145,6 +145,12 @@ impl Scene {
         poll(END_TIMEOUT, gone).await
     }
 
+    /// Waits until the process has returned memory to the system, down to so many KiB; whether it did in time.
+    pub(super) async fn wait_until_memory_is_at_most(&self, resident: u64) -> bool {
+        let small = async || self.process.usage().resident <= resident;
+        poll(END_TIMEOUT, small).await
+    }
+
     /// The open client connections, but for WebSockets.
     async fn open_connections(&self) -> u64 {
         self.metric("jitsi_auth_gateway_connections_open").await
