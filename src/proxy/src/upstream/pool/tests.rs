@@ -401,10 +401,18 @@ fn a_body_that_is_not_read_is_not_silent() {
     with_paused_time(async {
         let pool = offline_pool();
         let (mut upstream, response) = begin_body(&pool, NINE_BYTES).await;
-        upstream.write_all(b"four").await.unwrap();
-        advance(10 * LONGEST_SILENCE).await;
-        upstream.write_all(b" five").await.unwrap();
-        assert_eq!(read(response).await, "four five");
+        let mut body = response.into_body();
+        for text in ["four", " five"] {
+            // The reader waits for it, and then takes nothing more.
+            let writing = async {
+                yield_now().await;
+                upstream.write_all(text.as_bytes()).await.unwrap();
+            };
+            let (frame, ()) = tokio::join!(body.frame(), writing);
+            assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), text);
+            advance(10 * LONGEST_SILENCE).await;
+        }
+        assert!(body.frame().await.is_none());
         assert_eq!(idle_count(&pool), 1);
     });
 }
