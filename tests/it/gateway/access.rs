@@ -205,6 +205,42 @@ async fn each_connection_gets_its_own_token_and_no_client_credentials() {
     }
 }
 
+/// The web server says nothing about caching of pages, as Jitsi's.
+#[tokio::test]
+async fn pages_that_depend_on_a_person_are_not_cached() {
+    const MEMBER: usize = 0;
+    const GUEST: usize = 1;
+    let rules = "[[room]]\nmatch = \"open\"\nenter = \"guest\"\n\
+                 [[room]]\nmatch = \"closed\"\nenter = [\"group:board\"]\n\
+                 [[room]]\nmatch = \"*\"\nenter = \"member\"\n";
+    let site = Site::with(SiteOptions::default().rules(rules));
+    let site = site.await.ready().await;
+    let mut member = site.browser();
+    member.sign_in("max", "/team").await;
+    let mut browsers = [member, site.browser()];
+    let cases = [
+        (MEMBER, "/team", StatusCode::OK),
+        (MEMBER, "/closed", StatusCode::FORBIDDEN),
+        (MEMBER, "/_gateway/logout", StatusCode::SEE_OTHER),
+        (GUEST, "/open", StatusCode::OK),
+        (GUEST, "/team", StatusCode::SEE_OTHER),
+        (GUEST, "/_gateway/login?room=team", StatusCode::OK),
+        (GUEST, "/_gateway/signed-out", StatusCode::OK),
+        (GUEST, "/_gateway/callback", StatusCode::BAD_REQUEST),
+    ];
+    let mut faults = Vec::new();
+    for (browser, path, status) in cases {
+        let url = format!("{ORIGIN}{path}").parse().unwrap();
+        let page = browsers[browser].load(&url).await;
+        let caching = page.headers.get(header::CACHE_CONTROL);
+        let seen = (page.status, caching.map(|it| it.to_str().unwrap()));
+        if seen != (status, Some("no-store")) {
+            faults.push(format!("{path}: {seen:?}"));
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
 #[tokio::test]
 async fn plain_http_redirects_to_https() {
     let site = Site::start().await.ready().await;

@@ -3,7 +3,7 @@
 //!
 //! Responses contain no part of the request; the page's scripts read the URL and show it as text.
 
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, StatusCode, header};
 
 use crate::http::{self as server, HttpResponse};
 
@@ -64,11 +64,14 @@ impl Pages {
         if is_file || more.is_some() || (last.is_empty() && second.is_some()) {
             return server::text(StatusCode::NOT_FOUND, "nothing here");
         }
-        server::response(
+        let mut page = server::response(
             StatusCode::OK,
             "text/html; charset=utf-8",
             self.html.clone(),
-        )
+        );
+        // As docker-jitsi-meet's `meet.conf`, which says nothing about caching of pages.
+        page.headers_mut().remove(header::CACHE_CONTROL);
+        page
     }
 }
 
