@@ -2,8 +2,9 @@
 //! Connect Front-Channel Logout 1.0).
 //!
 //! A frame of another site has no cookie of the gateway, and a stranger can send the same request. So
-//! the request counts only if it names the issuer and the exact `sid` of a session that began here, which
-//! [`ProviderSessions`] knows; any other changes nothing and stores nothing.
+//! the request counts only if it names the exact `sid` of a session that began here, which [`ProviderSessions`]
+//! knows; any other changes nothing and stores nothing. The address is that of one provider, so `iss` adds nothing:
+//! providers that leave it out are understood, and another one is refused.
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use tracing::debug;
@@ -70,7 +71,8 @@ async fn end(
     }
 }
 
-/// The `sid` of a query that names this issuer, each exactly once (§ 2: both or none).
+/// The `sid` of a query that names no other issuer, each at most once. § 2 demands both or none; some providers
+/// append the `sid` only.
 fn sid_of(query: &str, issuer: &str) -> Option<String> {
     let mut given = [None, None];
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()).take(MAX_PARAMETERS) {
@@ -83,11 +85,12 @@ fn sid_of(query: &str, issuer: &str) -> Option<String> {
             return None;
         }
     }
-    let [Some(named), Some(sid)] = given else {
+    let [named, Some(sid)] = given else {
         return None;
     };
+    let is_here = named.is_none_or(|named| named == issuer);
     let is_plausible = (1..=MAX_SID_BYTES).contains(&sid.len());
-    (named == issuer && is_plausible).then(|| sid.into_owned())
+    (is_here && is_plausible).then(|| sid.into_owned())
 }
 
 /// Only pages of the provider show the answer in a frame.
@@ -111,14 +114,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn issuer_and_session_have_to_be_named_exactly_once() {
+    fn the_session_is_named_once_and_no_other_issuer() {
         let issuer = "https://sso.example.org/realms/main";
         let iss = "iss=https%3A%2F%2Fsso.example.org%2Frealms%2Fmain";
         for (query, expected) in [
             (format!("{iss}&sid=a%2Bb"), Some("a+b")),
             (format!("x=1&sid=s&{iss}"), Some("s")),
             (iss.to_owned(), None),
-            ("sid=s".to_owned(), None),
+            ("sid=s".to_owned(), Some("s")),
+            ("iss=&sid=s".to_owned(), None),
             (String::new(), None),
             (format!("{iss}&sid="), None),
             (format!("{iss}&sid=s&sid=s"), None),
