@@ -1,5 +1,6 @@
 //! The relying party against a provider that violates the specification.
 
+mod client_assertions;
 mod deviations;
 mod logout;
 mod network;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::{clock::Clock, random::Random};
 use oidc::{
     ClaimPaths, ClientAuth, OidcSettings, OidcSetupError, ProviderProbe, ProviderProbeError,
 };
@@ -49,7 +50,7 @@ enum LookUpError {
 
 /// Whether the provider announces back-channel logout.
 fn describe(issuer: &str) -> Result<bool, LookUpError> {
-    let probe = ProviderProbe::new(&settings(issuer))?;
+    let probe = ProviderProbe::new(&settings(issuer), Clock::system(), Random::system())?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let description = runtime.block_on(probe.describe())?;
     Ok(description.back_channel_logout)

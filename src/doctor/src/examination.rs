@@ -149,9 +149,10 @@ impl Examination<'_> {
             report.skip(Check::Provider.with_dependents(), "there is no [oidc]");
         }
         for settings in &self.config.oidc {
-            let (random, progress) = (self.random, &self.progress);
+            let (clock, random) = (self.clock, self.random);
             let mut own = DoctorReport::default();
-            provider::examine(settings, random, progress, &mut own, &mut offsets).await;
+            let progress = &self.progress;
+            provider::examine(settings, clock, random, progress, &mut own, &mut offsets).await;
             report.append(match &settings.listed {
                 Some(listed) => own.for_provider(listed.id.as_str()),
                 None => own,

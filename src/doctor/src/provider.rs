@@ -1,7 +1,7 @@
 //! Checks of the OpenID provider: discovery, and whether it accepts the client, its secret and its
 //! redirect URI, as far as this can be tested without a user.
 
-use model::random::Random;
+use model::{clock::Clock, random::Random};
 use oidc::{OidcSettings, ProviderDescription, ProviderProbe, ProviderProbeError};
 
 use self::client::{AuthorizationResponse, classify, evaluate_client};
@@ -17,13 +17,14 @@ mod logout;
 /// Runs the checks C4 and C5.
 pub(super) async fn examine(
     settings: &OidcSettings,
+    clock: &Clock,
     random: &Random,
     progress: &Progress<'_>,
     report: &mut DoctorReport,
     offsets: &mut ClockOffsets,
 ) {
     progress.begins(Check::Provider);
-    let described = match ProviderProbe::new(settings) {
+    let described = match ProviderProbe::new(settings, clock.clone(), random.clone()) {
         Ok(probe) => match probe.describe().await {
             Ok(described) => Ok((probe, described)),
             Err(error) => Err(discovery_failed(settings, &error)),

@@ -26,10 +26,13 @@ use url::Url;
 
 use crate::{
     AuthenticationError, AuthorizationOptions, ClientAuth, OidcSettings, OidcSetupError,
+    client_assertion::ClientAssertions,
     discovery::ProviderMetadata,
     http::{Endpoint, FetchError, Fetcher},
 };
-use model::{authorization_parameters::AuthorizationParameters, jws::ClaimsSet};
+use model::{
+    authorization_parameters::AuthorizationParameters, clock::Clock, jws::ClaimsSet, random::Random,
+};
 
 /// `prompt` of an authorization request (OpenID Connect Core 1.0 § 3.1.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +48,8 @@ pub enum Prompt {
 /// Builds the requests of one client at one provider.
 pub(crate) struct CodeFlow {
     client: Client,
+    /// The authentication of a client that has a key.
+    assertions: Option<ClientAssertions>,
     scopes: Vec<Scope>,
     parameters: AuthorizationParameters,
     end_session: Option<EndSessionUrl>,
@@ -102,6 +107,8 @@ impl CodeFlow {
     pub(crate) fn new(
         settings: &OidcSettings,
         metadata: &ProviderMetadata,
+        clock: &Clock,
+        random: &Random,
     ) -> Result<Self, OidcSetupError> {
         let issuer = IssuerUrl::new(settings.issuer.clone()).map_err(|_| OidcSetupError::Issuer)?;
         let id = ClientId::new(settings.client_id.clone());
@@ -109,9 +116,9 @@ impl CodeFlow {
             .set_auth_uri(AuthUrl::from_url(metadata.authorization.clone()))
             .set_token_uri(TokenUrl::from_url(metadata.token.clone()))
             .set_redirect_uri(RedirectUrl::from_url(settings.redirect_uri.clone()))
-            .set_auth_type(match settings.client_auth {
+            .set_auth_type(match &settings.client_auth {
                 ClientAuth::Basic => AuthType::BasicAuth,
-                ClientAuth::Post => AuthType::RequestBody,
+                ClientAuth::Post | ClientAuth::Key(_) => AuthType::RequestBody,
             });
         if let Some(secret) = &settings.client_secret {
             let secret = ClientSecret::new(secret.expose_secret().to_owned());
@@ -119,8 +126,19 @@ impl CodeFlow {
         }
         let scopes = settings.scopes.iter().filter(|&scope| scope != OPENID);
         let end_session = metadata.end_session.clone().map(EndSessionUrl::from_url);
+        let assertions = match &settings.client_auth {
+            ClientAuth::Basic | ClientAuth::Post => None,
+            ClientAuth::Key(authentication) => Some(ClientAssertions::new(
+                authentication,
+                &settings.client_id,
+                &settings.issuer,
+                clock.clone(),
+                random.clone(),
+            )),
+        };
         Ok(Self {
             client,
+            assertions,
             scopes: scopes.cloned().map(Scope::new).collect(),
             parameters: settings.parameters.clone(),
             end_session,
@@ -163,13 +181,14 @@ impl CodeFlow {
         verifier: &str,
         fetcher: &Fetcher,
     ) -> Result<Tokens, AuthenticationError> {
-        let response = self
+        let mut request = self
             .client
             .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
-            .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()))
-            .request_async(&token_endpoint(fetcher))
-            .await;
-        tokens_of(response)
+            .set_pkce_verifier(PkceCodeVerifier::new(verifier.to_owned()));
+        for (name, value) in self.assertion_parameters() {
+            request = request.add_extra_param(name, value);
+        }
+        tokens_of(request.request_async(&token_endpoint(fetcher)).await)
     }
 
     /// Exchanges a refresh token for tokens (OpenID Connect Core 1.0 § 12.1).
@@ -178,12 +197,18 @@ impl CodeFlow {
         token: &SecretString,
         fetcher: &Fetcher,
     ) -> Result<Tokens, AuthenticationError> {
-        let response = self
-            .client
-            .exchange_refresh_token(&RefreshToken::new(token.expose_secret().to_owned()))
-            .request_async(&token_endpoint(fetcher))
-            .await;
-        tokens_of(response)
+        let token = RefreshToken::new(token.expose_secret().to_owned());
+        let mut request = self.client.exchange_refresh_token(&token);
+        for (name, value) in self.assertion_parameters() {
+            request = request.add_extra_param(name, value);
+        }
+        tokens_of(request.request_async(&token_endpoint(fetcher)).await)
+    }
+
+    /// What authenticates a client with a key in one token request.
+    fn assertion_parameters(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let parameters = self.assertions.as_ref().map(ClientAssertions::parameters);
+        parameters.into_iter().flatten()
     }
 
     /// URL of a logout request (RP-Initiated Logout 1.0 § 2); `None` if the provider has no

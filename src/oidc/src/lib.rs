@@ -28,6 +28,7 @@ mod authorization_options;
 mod callback;
 mod claims;
 mod claims_validation;
+mod client_assertion;
 mod code_flow;
 mod discovery;
 mod endpoint_rewriter;
@@ -50,6 +51,7 @@ pub use self::{
     authorization_options::AuthorizationOptions,
     callback::{Callback, CallbackError},
     claims::identity_from_claims,
+    client_assertion::{ClientKey, ClientKeyError, KeyAuthentication},
     code_flow::Prompt,
     discovery::{DiscoveryError, Document, ProviderMetadata},
     endpoint_rewriter::EndpointRewriter,

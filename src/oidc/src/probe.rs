@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, Response, StatusCode};
+use model::{clock::Clock, random::Random};
 use observe::{error_chain, metrics::ProviderMetrics};
 use secrecy::SecretString;
 
@@ -19,6 +20,8 @@ pub struct ProviderProbe {
     settings: Arc<OidcSettings>,
     rewriter: EndpointRewriter,
     fetcher: Fetcher,
+    clock: Clock,
+    random: Random,
 }
 
 /// Result of [`ProviderProbe::describe`].
@@ -59,8 +62,14 @@ pub enum ProviderProbeError {
 
 impl ProviderProbe {
     /// Reads certificate authorities; opens no connection.
-    pub fn new(settings: &OidcSettings) -> Result<Self, OidcSetupError> {
+    pub fn new(
+        settings: &OidcSettings,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, OidcSetupError> {
         Ok(Self {
+            clock,
+            random,
             rewriter: EndpointRewriter::new(&settings.issuer, settings.internal_url.as_ref())?,
             fetcher: Fetcher::new(settings, ProviderMetrics::default())?,
             settings: Arc::new(settings.clone()),
@@ -82,7 +91,7 @@ impl ProviderProbe {
             .fetch_keys(&self.fetcher)
             .await
             .map_err(|error| ProviderProbeError::Keys(error_chain(&error)))?;
-        let flow = CodeFlow::new(&self.settings, &metadata)
+        let flow = CodeFlow::new(&self.settings, &metadata, &self.clock, &self.random)
             .map_err(|error| ProviderProbeError::Unusable(error_chain(&error)))?;
         Ok(ProviderDescription {
             headers,

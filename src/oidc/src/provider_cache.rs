@@ -192,7 +192,7 @@ impl ProviderCache {
             ProviderMetadata::discover(&self.settings.issuer, &self.rewriter, &self.fetcher)
                 .await?;
         let keys = metadata.fetch_keys(&self.fetcher).await?;
-        let flow = CodeFlow::new(&self.settings, &metadata)?;
+        let flow = CodeFlow::new(&self.settings, &metadata, &self.clock, &self.random)?;
         self.store(ProviderSnapshot {
             metadata: Arc::new(metadata),
             flow: Arc::new(flow),

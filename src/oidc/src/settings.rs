@@ -9,6 +9,8 @@ use model::{
 use secrecy::SecretString;
 use url::Url;
 
+use crate::client_assertion::KeyAuthentication;
+
 /// The provider, and the gateway's client registration there.
 #[derive(Clone, Debug)]
 pub struct OidcSettings {
@@ -24,9 +26,9 @@ pub struct OidcSettings {
     pub client_id: String,
     /// Audiences that ID tokens may have beside the client without an `azp`.
     pub other_audiences: Vec<String>,
-    /// `client_secret`; `None` for a public client.
+    /// `client_secret`; `None` for a public client, and one that has a key.
     pub client_secret: Option<SecretString>,
-    /// How the token endpoint receives the secret.
+    /// How the client authenticates at the token endpoint.
     pub client_auth: ClientAuth,
     /// Requested scopes, including `openid`.
     pub scopes: Vec<String>,
@@ -66,12 +68,14 @@ pub struct ListedProvider {
 }
 
 /// Client authentication at the token endpoint (OpenID Connect Core 1.0 § 9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum ClientAuth {
     /// `client_secret_basic`.
     Basic,
     /// `client_secret_post`.
     Post,
+    /// `private_key_jwt`.
+    Key(KeyAuthentication),
 }
 
 /// Dotted paths of claims, such as `realm_access.roles`.

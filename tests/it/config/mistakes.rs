@@ -357,7 +357,27 @@ pub(super) const MISTAKES: &[(&str, &str, &str)] = &[
     (
         r#"client_id = "jitsi""#,
         "client_id = \"jitsi\"\nclient_auth = \"basic\"",
-        r#"14: oidc.client_auth: unknown value "basic"; write "client_secret_basic" or "client_secret_post""#,
+        r#"14: oidc.client_auth: unknown value "basic"; write "client_secret_basic", "client_secret_post" or "private_key_jwt""#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_auth = \"private_key_jwt\"",
+        r#"11: oidc.client_key_file: missing; add for example client_key_file = "config/oidc.key""#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_key_file = \"tls.key\"",
+        r#"14: oidc.client_key_file: only of client_auth = "private_key_jwt"; remove it, or change client_auth"#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_auth = \"private_key_jwt\"\nclient_key_file = \"tls.key\"\nclient_secret = \"a7Hq\"",
+        r#"16: oidc.client_secret: not used by client_auth = "private_key_jwt"; remove it"#,
+    ),
+    (
+        r#"client_id = "jitsi""#,
+        "client_id = \"jitsi\"\nclient_auth = \"private_key_jwt\"\nclient_key_file = \"tls.crt\"",
+        "15: oidc.client_key_file: tls.crt is not a private key in PEM form: RSA of 2048 bits or more, P-256, P-384 or Ed25519; create one with openssl genrsa 2048",
     ),
     (
         r#"client_id = "jitsi""#,

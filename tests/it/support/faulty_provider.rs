@@ -4,7 +4,7 @@ mod endpoints;
 mod id_token;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
@@ -14,7 +14,7 @@ use http::{Request, Response, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use jsonwebtoken::Algorithm;
-use model::clock::Clock;
+use model::{clock::Clock, jws::KeySet};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -60,6 +60,10 @@ pub(crate) struct Behaviour {
     pub(crate) signed_userinfo: Option<Value>,
     /// Merged over the metadata.
     pub(crate) description: Value,
+    /// The public keys of a client that authenticates by assertions; none for one with a secret.
+    pub(crate) client_keys: Option<Arc<KeySet>>,
+    /// The `jti` of the assertions that were accepted.
+    assertions: HashSet<String>,
     /// The number of requests per endpoint.
     pub(crate) requests: HashMap<String, usize>,
     codes: HashMap<String, PendingAuthorization>,
@@ -194,6 +198,8 @@ impl Builder {
             token_response: json!({}),
             signed_userinfo: None,
             description: json!({}),
+            client_keys: None,
+            assertions: HashSet::new(),
             requests: HashMap::new(),
             codes: HashMap::new(),
         };

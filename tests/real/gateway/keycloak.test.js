@@ -2,9 +2,11 @@
 // with rotation, what an administrator does there, and its absence.
 
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { after, before, describe, test } from "node:test";
 import { startFocus } from "../lib/focus.js";
 import { planGateway, registerSecret, startGateway } from "../lib/gateway.js";
@@ -75,7 +77,7 @@ async function startKeycloakSite() {
         room: rooms,
       },
     }));
-    return { keycloak, prosody, focus, gateway, url: plan.publicUrl, stop };
+    return { keycloak, prosody, focus, web, gateway, url: plan.publicUrl, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -83,14 +85,14 @@ async function startKeycloakSite() {
 }
 
 /** Signs a person in who exists at Keycloak. */
-async function signIn(login) {
-  const person = createHttpClient(site.url);
-  const begun = await person.open(site.gateway, "/_gateway/login?return_to=%2Fstatic%2Fclose.html");
+async function signIn(login, { url, gateway, log = label } = site) {
+  const person = createHttpClient(url);
+  const begun = await person.open(gateway, "/_gateway/login?return_to=%2Fstatic%2Fclose.html");
   const [, address] = begun.text.match(/content="0; url=([^"]+)"/);
   const back = await site.keycloak.submitLogin(address.replaceAll("&#38;", "&"), login);
-  const answer = await person.open(site.gateway, back);
+  const answer = await person.open(gateway, back);
   assert.equal(answer.status, 303, answer.text);
-  for (const value of person.cookies.values()) await registerSecret(label, value);
+  for (const value of person.cookies.values()) await registerSecret(log, value);
   return person;
 }
 
@@ -225,6 +227,49 @@ test("a rotated key signs people in, and refreshes those who are", async () => {
   await until(async () => (await revalidations("unchanged")) >= before + 2, { what: "both are refreshed", within: 4 * interval });
   assert.ok(isInside(here.room, here.nick));
   for (const { stream } of [here, later]) await stream.close();
+});
+
+/** The key and the certificate of the providers' page, by its commands. */
+async function makeClientKey(directory) {
+  const page = await readFile(fileURLToPath(new URL("../../../docs/providers/README.md", import.meta.url)), "utf8");
+  const [, commands] = page.match(/### A key in place of the secret\n[^]*?```console\n([^]*?)```/);
+  await mkdir(join(directory, "config"));
+  await promisify(execFile)("sh", ["-ec", commands.replaceAll(/^\$ /gm, "")], { cwd: directory });
+  const certificate = await readFile(join(directory, "oidc.crt"), "utf8");
+  return { file: join(directory, "config/oidc.key"), certificate: certificate.replaceAll(/-----.*-----|\n/g, "") };
+}
+
+test("a client with a key in place of a secret signs people in, and refreshes them", async (context) => {
+  const log = `${label}-key`;
+  const plan = await planGateway({ label: log });
+  const key = await makeClientKey(plan.directory);
+  const { client } = await documented();
+  const registration = JSON.parse(client.replaceAll("https://meet.example.org", plan.publicUrl));
+  Object.assign(registration, { clientId: "jitsi-key", clientAuthenticatorType: "client-jwt" });
+  registration.attributes["jwt.credential.certificate"] = key.certificate;
+  await site.keycloak.call("POST", "/clients", registration);
+  const gateway = await startGateway(plan, {
+    neighbours: { web: site.web.url, xmpp: site.prosody.url, issuer: site.keycloak.issuer },
+    settings: {
+      oidc: {
+        client_id: "jitsi-key", client_secret_file: undefined, client_auth: "private_key_jwt",
+        client_key_file: key.file, revalidate: `${interval / 1000}s`,
+      },
+      room: rooms,
+    },
+  });
+  context.after(() => gateway.stop());
+  await site.keycloak.createPerson("keyholder");
+  const person = await signIn("keyholder", { url: plan.publicUrl, gateway, log });
+  const { stream } = await enter({
+    transport: "websocket", room: "keys", nick: "keyholder", base: plan.publicUrl, tls: gateway.tls,
+    query: { room: "keys" }, headers: person.headers(),
+  });
+  const refreshed = /session_revalidations_total\{result="unchanged"\} [1-9]/;
+  await until(async () => refreshed.test(await (await fetch(`${gateway.admin}/metrics`)).text()), {
+    what: "a refresh", within: 4 * interval, every: 200,
+  });
+  await stream.close();
 });
 
 test("nobody is put out while Keycloak is away, and sessions are refreshed when it is back", async () => {

@@ -1,6 +1,7 @@
 //! `[oidc]`: the OpenID provider, or `[[oidc]]`: several.
 
 mod claims;
+mod client_auth;
 mod listed;
 mod parameters;
 
@@ -11,7 +12,11 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use self::{claims::RawClaims, listed::Listing};
+use self::{
+    claims::RawClaims,
+    client_auth::{RawClientAuth, RawClientCredentials},
+    listed::Listing,
+};
 pub(super) use self::{
     listed::{NamedProviders, RawOidcSection},
     parameters::RawParameters,
@@ -24,7 +29,7 @@ use crate::{
     secret::{RawSecret, SecretReader},
     values::{DAY, DurationText, MINUTE, parse_name, parse_url, read_ca_file, seconds},
 };
-use oidc::{ClientAuth, OidcSettings};
+use oidc::OidcSettings;
 
 /// The OpenID provider. Register `<public_url>/_gateway/callback` there as redirect URI, and
 /// `<public_url>/_gateway/signed-out` as post-logout redirect URI.
@@ -68,8 +73,19 @@ pub(super) struct RawOidc {
     /// (`azp`): those of providers that issue one token for several services.
     #[schemars(example = ["https://api.example.org"])]
     other_audiences: Vec<String>,
-    /// How the client secret is sent to the token endpoint.
+    /// How the client authenticates at the token endpoint: by its secret in the `Authorization` field or in the
+    /// form, or by an assertion that it signs with its private key.
     client_auth: RawClientAuth,
+    /// The private key of a client whose `client_auth` is `private_key_jwt`: a PEM file, RSA of 2048 bits or
+    /// more, P-256, P-384 or Ed25519. The provider has its public key.
+    #[schemars(example = "config/oidc.key")]
+    client_key_file: Option<String>,
+    /// The `kid` of assertions; for a provider that knows several keys of the client.
+    client_key_id: Option<String>,
+    /// The `aud` of assertions, for a provider that demands another than its issuer: usually the address of
+    /// its token endpoint.
+    #[schemars(example = "https://sso.example.org/oauth2/token")]
+    assertion_audience: Option<String>,
     /// The requested scopes; `openid` is required.
     scopes: Vec<String>,
     claims: RawClaims,
@@ -99,14 +115,6 @@ pub(super) struct RawOidc {
     /// Treat e-mail addresses as verified although the provider does not claim it. Users can then
     /// claim addresses that rules name.
     insecure_trust_unverified_email: bool,
-}
-
-#[derive(Clone, Copy, Deserialize, serde::Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
-enum RawClientAuth {
-    ClientSecretBasic,
-    ClientSecretPost,
 }
 
 /// Signature algorithms of ID tokens: with public keys only.
@@ -147,11 +155,17 @@ impl RawOidc {
         let internal_url = section.parse("internal_url", self.internal_url, provider_url);
         let http_proxy = section.parse("http_proxy", self.http_proxy, parse_proxy_url);
         let client_id = section.parse("client_id", self.client_id, parse_name);
-        let client_secret = RawSecret {
-            inline: self.client_secret,
-            file: self.client_secret_file,
+        let credentials = RawClientCredentials {
+            method: self.client_auth,
+            secret: RawSecret {
+                inline: self.client_secret,
+                file: self.client_secret_file,
+            },
+            key_file: self.client_key_file,
+            key_id: self.client_key_id,
+            assertion_audience: self.assertion_audience,
         };
-        let client_secret = secrets.read(section, "client_secret", client_secret);
+        let credentials = credentials.resolve(secrets, section);
         let ca_pem = section.parse("ca_file", self.ca_file, read_ca_file);
         let scopes = section.keep("scopes", check_scopes(self.scopes));
         if self.algorithms.is_empty() && !section.is_reported("algorithms") {
@@ -170,6 +184,7 @@ impl RawOidc {
             Some(provider) => format!("{CALLBACK_PATH}/{provider}"),
             None => CALLBACK_PATH.to_owned(),
         };
+        let (client_auth, client_secret) = credentials?;
         Some(OidcSettings {
             listed: listing.provider(&issuer),
             scope: listing.scope,
@@ -178,7 +193,7 @@ impl RawOidc {
             client_id: client_id?,
             other_audiences: self.other_audiences,
             client_secret,
-            client_auth: self.client_auth.into(),
+            client_auth,
             scopes: scopes?,
             claims: claims?,
             parameters: parameters?,
@@ -210,6 +225,9 @@ impl Default for RawOidc {
             client_secret: None,
             client_secret_file: None,
             client_auth: RawClientAuth::ClientSecretBasic,
+            client_key_file: None,
+            client_key_id: None,
+            assertion_audience: None,
             scopes: scopes.map(ToOwned::to_owned).into(),
             claims: RawClaims::default(),
             parameters: RawParameters::default(),
@@ -226,17 +244,6 @@ impl Default for RawOidc {
             revalidate: "10m".into(),
             insecure_http_issuer: false,
             insecure_trust_unverified_email: false,
-        }
-    }
-}
-
-// === impl RawClientAuth ===
-
-impl From<RawClientAuth> for ClientAuth {
-    fn from(raw: RawClientAuth) -> Self {
-        match raw {
-            RawClientAuth::ClientSecretBasic => Self::Basic,
-            RawClientAuth::ClientSecretPost => Self::Post,
         }
     }
 }

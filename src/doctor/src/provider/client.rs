@@ -1,7 +1,7 @@
 //! Evaluates whether the provider accepts the client, its secret and its redirect URI.
 
 use http::{Response, StatusCode, header};
-use oidc::{AuthenticationError, FetchError, OidcSettings};
+use oidc::{AuthenticationError, ClientAuth, FetchError, OidcSettings};
 use url::Url;
 
 use super::{found, without_tags};
@@ -88,6 +88,14 @@ pub(super) fn evaluate_client(
                     "set oidc.client_id to the client id at the provider, and check \
                      that the client is enabled",
                 ),
+            _ if matches!(settings.client_auth, ClientAuth::Key(_)) => {
+                found(FindingKind::ProviderSecret, code, "invalid_client").with_remedy(
+                    format!("the provider knows the client {client:?}, but refuses its assertion"),
+                    "give the provider the public key of oidc.client_key_file, and the method \
+                     private_key_jwt; with several keys set oidc.client_key_id; if it demands its \
+                     token endpoint as audience, set oidc.assertion_audience; compare the clocks",
+                )
+            }
             _ => found(FindingKind::ProviderSecret, code, "invalid_client").with_remedy(
                 format!("the provider knows the client {client:?}, but refuses its secret"),
                 "copy the client's secret into oidc.client_secret_file again, and \

@@ -11,6 +11,10 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use jsonwebtoken::Algorithm;
+use model::{
+    clock::Timestamp,
+    jws::{Jws, KeySet},
+};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -108,7 +112,11 @@ impl Core {
         let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect();
         let [id, secret]: [String; 2] = [CLIENT_ID, CLIENT_SECRET].map(encoded);
         let credentials = BASE64_STANDARD.encode(format!("{id}:{secret}"));
-        if authorization.is_none_or(|value| value != format!("Basic {credentials}")) {
+        let is_client = match self.behaviour().client_keys.clone() {
+            None => authorization.is_some_and(|value| value == format!("Basic {credentials}")),
+            Some(keys) => authorization.is_none() && self.is_assertion_of_client(&form, &keys),
+        };
+        if !is_client {
             return refused(StatusCode::UNAUTHORIZED, "invalid_client");
         }
         let Some(pending) = self.behaviour().codes.remove(&form["code"]) else {
@@ -132,6 +140,35 @@ impl Core {
             answer[name] = value.clone();
         }
         Ok(json_answer(StatusCode::OK, &answer))
+    }
+
+    /// RFC 7523 § 3, with the issuer as the only audience, as Keycloak 26 checks it
+    /// (`JWTClientAuthenticator`, `AbstractJWTClientValidator`): signature, `iss` and `sub`, audience, times, and
+    /// each `jti` once.
+    fn is_assertion_of_client(&self, form: &HashMap<String, String>, keys: &KeySet) -> bool {
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        let Some(assertion) = form.get("client_assertion") else {
+            return false;
+        };
+        let Ok(jws) = Jws::parse(assertion, &[Algorithm::RS256, Algorithm::ES256]) else {
+            return false;
+        };
+        let Ok(claims) = keys.open::<Value>(&jws) else {
+            return false;
+        };
+        let now = self.clock.now();
+        let time = |name: &str| claims[name].as_u64().map(Timestamp::from_unix);
+        let id = claims["jti"].as_str().unwrap_or_default().to_owned();
+        form.get("client_assertion_type").map(String::as_str) == Some(kind)
+            && form.get("client_id").is_none_or(|id| id == CLIENT_ID)
+            && !form.contains_key("client_secret")
+            && claims["iss"] == CLIENT_ID
+            && claims["sub"] == CLIENT_ID
+            && claims["aud"] == *self.issuer
+            && time("iat").is_some_and(|iat| iat <= now)
+            && time("exp").is_some_and(|exp| exp > now)
+            && !id.is_empty()
+            && self.behaviour().assertions.insert(id)
     }
 
     pub(super) async fn userinfo(
