@@ -135,7 +135,9 @@ fn content(place: &Workplace, option: &str, number: usize) -> Option<String> {
         ".tls.additional.certificate" => of("other.crt"),
         ".tls.key" => of("tls.key"),
         ".tls.additional.key" => of("other.key"),
-        ".token.key.file" | ".jaas.key_file" => Some(rsa().serialize_pem()),
+        ".token.key.file" | ".jaas.key_file" | ".oidc.client_key_file" => {
+            Some(rsa().serialize_pem())
+        }
         ".store.url_file" => Some("rediss://:a-long-password-of-its-own@redis:6379".to_owned()),
         option if option.ends_with("_file") => Some(format!("{number:032x}4f0c1b7a9e2d5833")),
         _ => None,
