@@ -208,7 +208,7 @@ async fn each_connection_gets_its_own_token_and_no_client_credentials() {
 #[tokio::test]
 async fn plain_http_redirects_to_https() {
     let site = Site::start().await.ready().await;
-    let http = site.running.addresses.http.unwrap();
+    let http = site.http_address();
     let mut browser = site.browser();
     let page = browser
         .get_plain(&format!("http://{http}/room?jwt=a.b.c"))
