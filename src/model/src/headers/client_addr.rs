@@ -13,7 +13,7 @@ pub enum PeerAddr {
     /// A host.
     Ip(IpAddr),
     /// A process of this machine, which has no address: the reverse proxy that opened the Unix socket. The
-    /// permissions of the socket decide who that is, so its forwarding headers are trusted.
+    /// permissions of the socket decide which process that is, so its forwarding headers are trusted.
     UnixSocket,
 }
 

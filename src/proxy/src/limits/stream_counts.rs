@@ -135,9 +135,9 @@ mod tests {
         let unknown: Vec<_> = ["e", "f", "g", "h"]
             .map(|id| admit(id, "unknown").unwrap())
             .into();
-        let _own = admit("e", "unknown").unwrap();
+        let own = admit("e", "unknown").unwrap();
         assert!(admit("e", "unknown").is_none());
-        drop((second, again, others, unknown, _own));
+        drop((second, again, others, unknown, own));
         let open = counts.open();
         assert!(open.sessions.is_empty() && open.networks.is_empty());
     }

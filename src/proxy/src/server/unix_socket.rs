@@ -95,7 +95,7 @@ pub(super) fn bind_unix(
     fs::set_permissions(&file.path, Permissions::from_mode(mode.0))?;
     socket.listen(BACKLOG)?;
     fs::rename(&file.path, path.as_path())?;
-    file.path = path.as_path().to_owned();
+    path.as_path().clone_into(&mut file.path);
     Ok((socket.into(), file))
 }
 
@@ -240,7 +240,7 @@ mod tests {
         listener.set_nonblocking(true).unwrap();
         let mut client = connect_unix(path).unwrap();
         client.write_all(b"x").unwrap();
-        // Before it, there may be those that a process made to see whether somebody listens.
+        // Those before it are the probes of `bind`.
         let mut accepted = std::iter::from_fn(|| listener.accept().ok());
         accepted.any(|(mut stream, _)| stream.read_exact(&mut [0]).is_ok())
     }
